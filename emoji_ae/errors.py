@@ -1,0 +1,21 @@
+"""The errors of this package, all under one base class; each message is one line for a person."""
+
+
+class EmojiAEError(Exception):
+    """Base class of every error that this package raises on purpose."""
+
+
+class ConfigError(EmojiAEError, ValueError):
+    """A configuration breaks one of its rules."""
+
+
+class DataError(EmojiAEError, ValueError):
+    """A data set cannot be built, read, labelled or split; the message names file and row."""
+
+
+class DivergedError(EmojiAEError, ArithmeticError):
+    """A training loss became NaN or infinite."""
+
+
+class CheckpointError(EmojiAEError, ValueError):
+    """A checkpoint cannot be written or read, or does not fit what it is used with."""
