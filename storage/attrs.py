@@ -1,0 +1,38 @@
+"""Names of everything that studies and trials carry beside Optuna's own columns."""
+
+# On a study.
+SETTINGS = "settings"
+"""What every worker must share: kind, space, sampler, pruner, seeds, data (a JSON object)."""
+TARGET = "target_trials"
+"""Finished trials that were asked for so far, over all runs."""
+
+# On a trial, written when it starts.
+SEED = "seed"
+REPLICATE = "replicate"
+WORKER = "worker"
+"""``host:pid`` of the process that runs the trial."""
+DEVICE = "device"
+THREADS = "threads"
+CODE_VERSION = "code_version"
+DATA_FINGERPRINT = "data_fingerprint"
+RETRY_OF = "retry_of"
+"""Number of the failed trial that this one repeats."""
+GRID_INDEX = "grid_index"
+"""Position of the trial's point in the space's grid."""
+
+# On a trial, written when it ends, whatever its state.
+VALIDATION_MSE = "validation_mse"
+"""Lowest reconstruction error on the validation split, the error of the kept weights."""
+BEST_EPOCH = "best_epoch"
+"""Epoch of the lowest validation error, counted from 1."""
+LAST_VALIDATION_MSE = "last_validation_mse"
+LAST_TRAIN_MSE = "last_train_mse"
+EPOCHS_RUN = "epochs_run"
+TRAINING_SECONDS = "training_seconds"
+PARAMETER_COUNT = "parameter_count"
+FAILURE = "failure"
+"""Why a failed trial failed, one line."""
+
+# File names of a trial's artifacts, in the order of their upload.
+RECONSTRUCTIONS_FILE = "reconstructions.png"
+CURVES_FILE = "curves.csv"

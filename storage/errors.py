@@ -1,0 +1,20 @@
+"""The errors of this package, all under one base class; each message is one line for a person."""
+
+
+class StorageError(Exception):
+    """Base class of every error that this package raises on purpose."""
+
+
+class StorageUrlError(StorageError, ValueError):
+    """A storage URL is malformed or names a database that is not supported."""
+
+
+class StorageAccessError(StorageError, OSError):
+    """A database cannot be opened, is not Optuna's, or cannot be written."""
+
+
+class UnknownStudyError(StorageError, KeyError):
+    """A study or a trial does not exist in the storage."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])

@@ -1,0 +1,130 @@
+"""Read-only records of a study and its trials, the only input of the analysis."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from optuna.distributions import BaseDistribution
+from optuna.storages import BaseStorage
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from storage.errors import UnknownStudyError
+
+Scalar = str | int | float | bool | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialRecord:
+    """One trial, as stored.
+
+    Args:
+        number: Position in the study, from 0.
+        trial_id: The database's key, which the artifact store and the dashboard use.
+        state: Optuna's state.
+        value: Objective value; only a complete trial has one.
+        params: Value of each parameter that was active.
+        distributions: Range of each of these parameters.
+        intermediate_values: Validation MSE by epoch, counted from 0.
+        user_attrs: Everything else, by the names in ``storage.attrs``.
+        started: Local time, or None before the start.
+        completed: Local time, or None before the end.
+    """
+
+    number: int
+    trial_id: int
+    state: TrialState
+    value: float | None
+    params: Mapping[str, Scalar]
+    distributions: Mapping[str, BaseDistribution]
+    intermediate_values: Mapping[int, float]
+    user_attrs: Mapping[str, Any]
+    started: datetime | None = None
+    completed: datetime | None = None
+
+    @property
+    def finished(self) -> bool:
+        """Whether the trial counts towards the budget: complete or pruned."""
+        return self.state in (TrialState.COMPLETE, TrialState.PRUNED)
+
+    @property
+    def duration_s(self) -> float | None:
+        """Seconds from start to end, or None while there is no end."""
+        if self.started is None or self.completed is None:
+            return None
+        return (self.completed - self.started).total_seconds()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyRecord:
+    """One study with all its trials, in the order of their numbers.
+
+    Args:
+        name: The study's name.
+        directions: ``"minimize"`` or ``"maximize"`` for each objective.
+        user_attrs: By the names in ``storage.attrs``.
+        trials: Every trial, whatever its state.
+    """
+
+    name: str
+    directions: tuple[str, ...]
+    user_attrs: Mapping[str, Any]
+    trials: tuple[TrialRecord, ...]
+
+    @property
+    def complete(self) -> tuple[TrialRecord, ...]:
+        """Trials with an objective value."""
+        return tuple(trial for trial in self.trials if trial.state == TrialState.COMPLETE)
+
+    @property
+    def best(self) -> TrialRecord | None:
+        """The complete trial with the best value; the earlier one where two are equal."""
+        sign = -1.0 if self.directions[0] == "maximize" else 1.0
+        valued = [(sign * t.value, t.number, t) for t in self.complete if t.value is not None]
+        return min(valued, key=lambda item: item[:2])[2] if valued else None
+
+
+def to_record(trial: FrozenTrial) -> TrialRecord:
+    """Turn one of Optuna's trials into a record."""
+    complete = trial.state == TrialState.COMPLETE
+    return TrialRecord(
+        number=trial.number,
+        trial_id=trial._trial_id,
+        state=trial.state,
+        # A pruned trial's value is only its last report, not comparable with a full training.
+        value=trial.values[0] if complete and trial.values else None,
+        params=dict(trial.params),
+        distributions=dict(trial.distributions),
+        intermediate_values=dict(sorted(trial.intermediate_values.items())),
+        user_attrs=dict(trial.user_attrs),
+        started=trial.datetime_start,
+        completed=trial.datetime_complete,
+    )
+
+
+def study_names(storage: BaseStorage) -> list[str]:
+    """Return the names of all studies, in the order of their creation."""
+    return [study.study_name for study in storage.get_all_studies()]
+
+
+def load_study_record(storage: BaseStorage, name: str) -> StudyRecord:
+    """Read a whole study once.
+
+    Raises:
+        UnknownStudyError: If the storage holds no such study.
+    """
+    try:
+        study_id = storage.get_study_id_from_name(name)
+    except KeyError:
+        known = ", ".join(study_names(storage)) or "none"
+        raise UnknownStudyError(
+            f"There is no study named {name!r} in this storage; it holds: {known}."
+        ) from None
+    names = {StudyDirection.MINIMIZE: "minimize", StudyDirection.MAXIMIZE: "maximize"}
+    return StudyRecord(
+        name=name,
+        directions=tuple(names[d] for d in storage.get_study_directions(study_id)),
+        user_attrs=dict(storage.get_study_user_attrs(study_id)),
+        trials=tuple(to_record(t) for t in storage.get_all_trials(study_id, deepcopy=False)),
+    )
