@@ -76,7 +76,9 @@ class AutoencoderConfig:
         ):
             value = getattr(self, name)
             if value not in choices:
-                raise ConfigError(f"`{name}` must be one of {', '.join(choices)}, but got {value!r}.")
+                raise ConfigError(
+                    f"`{name}` must be one of {', '.join(choices)}, but got {value!r}."
+                )
         for name, low, high in (
             ("epoch", 1, math.inf),
             ("batch_size", 2, math.inf),
@@ -93,7 +95,12 @@ class AutoencoderConfig:
         for name, open_at_zero in (("learning_rate", True), ("weight_decay", False)):
             value = getattr(self, name)
             number = isinstance(value, int | float) and not isinstance(value, bool)
-            if not number or not math.isfinite(value) or value < 0 or (open_at_zero and value == 0):
+            if (
+                not number
+                or not math.isfinite(value)
+                or value < 0
+                or (open_at_zero and value == 0)
+            ):
                 rule = "a positive number" if open_at_zero else "a number of at least 0"
                 raise ConfigError(f"`{name}` must be {rule}, but got {value!r}.")
 

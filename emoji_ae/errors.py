@@ -1,5 +1,10 @@
 """The errors of this package, all under one base class; each message is one line for a person."""
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from emoji_ae.train import TrainResult
+
 
 class EmojiAEError(Exception):
     """Base class of every error that this package raises on purpose."""
@@ -14,7 +19,16 @@ class DataError(EmojiAEError, ValueError):
 
 
 class DivergedError(EmojiAEError, ArithmeticError):
-    """A training loss became NaN or infinite."""
+    """A training error became NaN or infinite.
+
+    Args:
+        message: Says when, and which.
+        result: The training up to there: its curve, and the model of its best epoch.
+    """
+
+    def __init__(self, message: str, result: "TrainResult") -> None:
+        super().__init__(message)
+        self.result = result
 
 
 class CheckpointError(EmojiAEError, ValueError):

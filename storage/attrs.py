@@ -17,8 +17,8 @@ CODE_VERSION = "code_version"
 DATA_FINGERPRINT = "data_fingerprint"
 RETRY_OF = "retry_of"
 """Number of the failed trial that this one repeats."""
-GRID_INDEX = "grid_index"
-"""Position of the trial's point in the space's grid."""
+DESIGN_INDEX = "design_index"
+"""Position of the trial's point in a design that is drawn in advance (grid, random, qmc)."""
 
 # On a trial, written when it ends, whatever its state.
 VALIDATION_MSE = "validation_mse"

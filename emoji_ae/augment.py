@@ -1,0 +1,167 @@
+"""Random augmentation of training images, batched: one affine map and one colour map per image.
+
+It stands for this torchvision pipeline on each image, but runs as a few tensor operations for
+all of them, which is what makes an epoch cheap::
+
+    RandomAffine(15, translate=(0.1, 0.1), scale=(0.9, 1.1), shear=5)
+    RandomHorizontalFlip(), RandomVerticalFlip(), RandomRotation(20)
+    ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2)
+
+It differs on purpose in three points. The four geometric steps are composed and resampled once,
+bilinearly, so an image is blurred once and nothing is lost at the border in between. What comes
+in from outside is white, the background of every image. Values are clamped to [0, 1] once, after
+the three colour steps, which otherwise commute and form one affine map of the colour.
+
+Source: https://docs.pytorch.org/vision/stable/transforms.html
+"""
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+AFFINE_DEGREES = 15.0
+TRANSLATE = 0.1
+SCALE = (0.9, 1.1)
+SHEAR_DEGREES = 5.0
+FLIP_PROBABILITY = 0.5
+ROTATION_DEGREES = 20.0
+JITTER = 0.2
+
+_GREY = (0.299, 0.587, 0.114)
+"""Luma weights of ITU-R BT.601, which torchvision and Pillow use for greyscale."""
+
+
+def augment(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Return randomly transformed copies of ``images``.
+
+    Random numbers are drawn on the generator's device, so a training sees the same ones on
+    every device.
+
+    Args:
+        images: ``(n, 3, height, width)`` float32 in [0, 1].
+        generator: Source of all randomness.
+
+    Returns:
+        ``(n, 3, height, width)`` float32 in [0, 1].
+    """
+    matrices = sample_affine(len(images), size=images.shape[-1], generator=generator)
+    factors = sample_jitter(len(images), generator=generator)
+    moved = warp(images, matrices.to(images.device))
+    return jitter(moved, *factors.to(images.device))
+
+
+def sample_affine(n: int, *, size: int, generator: torch.Generator) -> Tensor:
+    """Draw one composed affine map per image.
+
+    Returns:
+        ``(n, 3, 3)`` float32: maps a pixel's place in the original, in pixels from the image's
+        centre (x right, y down), to its place in the result.
+    """
+
+    def uniform(low: float, high: float) -> Tensor:
+        return torch.empty(n, device=generator.device).uniform_(low, high, generator=generator)
+
+    def flip() -> Tensor:
+        return torch.where(uniform(0.0, 1.0) < FLIP_PROBABILITY, -1.0, 1.0)
+
+    reach = TRANSLATE * size
+    affine = affine_matrix(
+        degrees=uniform(-AFFINE_DEGREES, AFFINE_DEGREES),
+        # Whole pixels, as torchvision shifts.
+        shift_x=uniform(-reach, reach).round(),
+        shift_y=uniform(-reach, reach).round(),
+        scale=uniform(*SCALE),
+        shear_degrees=uniform(-SHEAR_DEGREES, SHEAR_DEGREES),
+    )
+    flips = torch.diag_embed(torch.stack([flip(), flip(), torch.ones(n)], dim=1))  # (n, 3, 3)
+    zero, one = torch.zeros(n), torch.ones(n)
+    # torchvision's `rotate` turns counter-clockwise, its `affine` clockwise.
+    turn = affine_matrix(
+        degrees=-uniform(-ROTATION_DEGREES, ROTATION_DEGREES),
+        shift_x=zero,
+        shift_y=zero,
+        scale=one,
+        shear_degrees=zero,
+    )
+    return turn @ flips @ affine
+
+
+def affine_matrix(
+    *, degrees: Tensor, shift_x: Tensor, shift_y: Tensor, scale: Tensor, shear_degrees: Tensor
+) -> Tensor:
+    """Build the affine maps that torchvision's ``affine`` applies, about the image's centre.
+
+    Args:
+        degrees: ``(n,)`` clockwise rotation.
+        shift_x: ``(n,)`` shift to the right, pixels.
+        shift_y: ``(n,)`` shift down, pixels.
+        scale: ``(n,)`` magnification.
+        shear_degrees: ``(n,)`` shear along x.
+
+    Returns:
+        ``(n, 3, 3)`` float32, from a place in the original to its place in the result.
+
+    Source: ``torchvision.transforms.functional.affine``.
+    """
+    angle = degrees * (math.pi / 180)
+    shear = torch.tan(shear_degrees * (math.pi / 180))
+    cos, sin = torch.cos(angle), torch.sin(angle)
+    zero, one = torch.zeros_like(angle), torch.ones_like(angle)
+    rows = (
+        (scale * cos, scale * (-cos * shear - sin), shift_x),
+        (scale * sin, scale * (-sin * shear + cos), shift_y),
+        (zero, zero, one),
+    )
+    return torch.stack([torch.stack(row, dim=1) for row in rows], dim=1)
+
+
+def warp(images: Tensor, matrices: Tensor) -> Tensor:
+    """Apply one affine map per image, bilinearly, on a white ground.
+
+    Args:
+        images: ``(n, channels, size, size)`` float32 in [0, 1].
+        matrices: ``(n, 3, 3)`` as ``affine_matrix`` returns them.
+
+    Returns:
+        As ``images``.
+    """
+    theta = torch.linalg.inv(matrices)[:, :2].clone()  # from result to original
+    theta[:, :, 2] *= 2 / images.shape[-1]  # pixels to the [-1, 1] of `affine_grid`
+    grid = functional.affine_grid(theta, list(images.shape), align_corners=False)
+    # Outside the image `grid_sample` reads zeros; on the inverted image these are white.
+    return 1 - functional.grid_sample(1 - images, grid, align_corners=False)
+
+
+def sample_jitter(n: int, *, generator: torch.Generator) -> Tensor:
+    """Draw brightness, contrast and saturation factors, ``(3, n)`` in [1 - 0.2, 1 + 0.2]."""
+    factors = torch.empty(3, n, device=generator.device)
+    return factors.uniform_(1 - JITTER, 1 + JITTER, generator=generator)
+
+
+def jitter(images: Tensor, brightness: Tensor, contrast: Tensor, saturation: Tensor) -> Tensor:
+    """Change colours by one affine map per image.
+
+    Without clamping in between, the three steps of torchvision's ``ColorJitter`` give the same
+    result in any order: saturation keeps every grey value, contrast keeps the mean grey value,
+    and brightness scales all alike.
+
+    Args:
+        images: ``(n, 3, height, width)`` float32 in [0, 1].
+        brightness: ``(n,)`` factor on all values.
+        contrast: ``(n,)`` factor on the distance from the image's mean grey value.
+        saturation: ``(n,)`` factor on the distance from each pixel's grey value.
+
+    Returns:
+        ``(n, 3, height, width)`` float32 in [0, 1].
+    """
+    n = len(images)
+    grey = images.new_tensor(_GREY)
+    keep = torch.eye(3, device=images.device) * saturation.view(n, 1, 1)
+    desaturate = grey.expand(3, 3) * (1 - saturation).view(n, 1, 1)
+    colour = (keep + desaturate) * (brightness * contrast).view(n, 1, 1)  # (n, 3, 3)
+    mean_grey = images.mean(dim=(2, 3)) @ grey  # (n,)
+    offset = (brightness * (1 - contrast) * mean_grey).view(n, 1, 1)
+    changed = torch.baddbmm(offset, colour, images.flatten(2))  # (n, 3, height * width)
+    return changed.clamp_(0, 1).view_as(images)

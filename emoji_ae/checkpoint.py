@@ -1,0 +1,92 @@
+"""Trained autoencoders on disk: weights with the configuration and the data they belong to."""
+
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from emoji_ae.config import AutoencoderConfig
+from emoji_ae.errors import CheckpointError, ConfigError
+from emoji_ae.models import Autoencoder, build_model
+from emoji_ae.train import EpochMetrics
+
+_FORMAT = "emoji-study autoencoder 1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """A trained autoencoder and where it came from.
+
+    Args:
+        model: On the CPU, in evaluation mode.
+        config: What was trained.
+        seed: The training's seed.
+        data_fingerprint: Digest of the data set, as ``EmojiDataset`` gives it.
+        curve: The metrics of every epoch.
+    """
+
+    model: Autoencoder
+    config: AutoencoderConfig
+    seed: int
+    data_fingerprint: str
+    curve: tuple[EpochMetrics, ...]
+
+
+def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
+    """Write ``checkpoint`` to ``path``, whole or not at all.
+
+    Raises:
+        CheckpointError: If the file cannot be written.
+    """
+    content = {
+        "format": _FORMAT,
+        "config": checkpoint.config.to_dict(),
+        "seed": checkpoint.seed,
+        "data_fingerprint": checkpoint.data_fingerprint,
+        "curve": [asdict(metrics) for metrics in checkpoint.curve],
+        "weights": checkpoint.model.state_dict(),
+    }
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.save(content, unfinished)
+        unfinished.replace(path)
+    except (OSError, RuntimeError) as error:  # torch turns some write errors into RuntimeError
+        reason = str(error).splitlines()[0]
+        raise CheckpointError(f"Checkpoint {path} cannot be written: {reason}") from None
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint; no code from the file is run (``weights_only``).
+
+    Raises:
+        CheckpointError: If the file is missing, damaged, or no checkpoint of an autoencoder.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"Checkpoint {path} does not exist.")
+    try:
+        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # damaged files raise anything from EOFError to KeyError
+        raise CheckpointError(
+            f"Checkpoint {path} cannot be read: it is damaged or no checkpoint "
+            f"({type(error).__name__})."
+        ) from None
+    if not isinstance(content, dict) or content.get("format") != _FORMAT:
+        raise CheckpointError(f"Checkpoint {path} is not one of emoji-study's autoencoders.")
+    try:
+        config = AutoencoderConfig.from_dict(content["config"])
+        model = build_model(config)
+        model.load_state_dict(content["weights"])
+        curve = tuple(EpochMetrics(**metrics) for metrics in content["curve"])
+        seed, fingerprint = int(content["seed"]), str(content["data_fingerprint"])
+    except (KeyError, TypeError, ValueError, RuntimeError, ConfigError) as error:
+        reason = str(error).splitlines()[0]
+        raise CheckpointError(f"Checkpoint {path} does not fit its model: {reason}") from None
+    model.eval()
+    return Checkpoint(
+        model=model, config=config, seed=seed, data_fingerprint=fingerprint, curve=curve
+    )

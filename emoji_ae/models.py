@@ -1,0 +1,146 @@
+"""The autoencoders as torch modules; knows their configuration, nothing of data or training."""
+
+import math
+from collections.abc import Callable
+from itertools import pairwise
+
+from torch import Tensor, nn
+
+from emoji_ae.config import IMAGE_SIZE, Activation, AutoencoderConfig, Normalization
+
+CHANNELS = 3
+LINEAR_SIZES = (CHANNELS * IMAGE_SIZE * IMAGE_SIZE, 1024, 256, 64)
+"""Layer sizes of the fully connected encoder before its bottleneck."""
+
+_ACTIVATIONS: dict[Activation, Callable[[], nn.Module]] = {
+    "relu": nn.ReLU,
+    "leaky_relu": nn.LeakyReLU,
+    "silu": nn.SiLU,
+    "gelu": nn.GELU,
+}
+_MAX_GROUPS = 8
+
+
+class Autoencoder(nn.Module):
+    """An encoder and a decoder: images to latents and back.
+
+    Args:
+        encoder: Maps ``(batch, 3, 64, 64)`` float32 in [0, 1] to latents.
+        decoder: Maps latents to ``(batch, 3, 64, 64)`` float32 in [0, 1].
+    """
+
+    def __init__(self, *, encoder: nn.Module, decoder: nn.Module) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.decoder = decoder
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Return the latents of ``images``, ``(batch, ...)`` by architecture."""
+        latents: Tensor = self.encoder(images)
+        return latents
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Return the images of ``latents``, ``(batch, 3, 64, 64)`` in [0, 1]."""
+        images: Tensor = self.decoder(latents)
+        return images
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the reconstructions of ``images``, ``(batch, 3, 64, 64)`` in [0, 1]."""
+        return self.decode(self.encode(images))
+
+
+def build_linear_autoencoder(
+    *, bottleneck_dim: int, activation: Activation = "relu"
+) -> Autoencoder:
+    """Build the fully connected autoencoder, 12288-1024-256-64-bottleneck and back.
+
+    Args:
+        bottleneck_dim: Size of the latent vector; latents are ``(batch, bottleneck_dim)``.
+        activation: Non-linearity after every layer but the bottleneck and the output.
+    """
+    act = _ACTIVATIONS[activation]
+    sizes = (*LINEAR_SIZES, bottleneck_dim)
+    encoder: list[nn.Module] = [nn.Flatten()]
+    for n_in, n_out in pairwise(sizes):
+        encoder += [nn.Linear(n_in, n_out), act()]
+    decoder: list[nn.Module] = []
+    for n_in, n_out in pairwise(reversed(sizes)):
+        decoder += [nn.Linear(n_in, n_out), act()]
+    return Autoencoder(
+        encoder=nn.Sequential(*encoder[:-1]),
+        decoder=nn.Sequential(
+            *decoder[:-1], nn.Sigmoid(), nn.Unflatten(1, (CHANNELS, IMAGE_SIZE, IMAGE_SIZE))
+        ),
+    )
+
+
+def build_conv_autoencoder(
+    *,
+    width: int = 16,
+    depth: int = 4,
+    latent_channels: int = 128,
+    normalization: Normalization = "none",
+    activation: Activation = "relu",
+) -> Autoencoder:
+    """Build the convolutional autoencoder: ``depth`` layers of kernel 3 and stride 2, mirrored.
+
+    The defaults give 3-16-32-64-128 channels and latents of ``(batch, 128, 4, 4)``.
+
+    Args:
+        width: Channels after the first layer; each further layer doubles them.
+        depth: Number of layers; each halves height and width.
+        latent_channels: Channels after the last encoder layer.
+        normalization: Between every convolution and its activation, but for the output.
+        activation: Non-linearity after every layer but the output.
+    """
+    act = _ACTIVATIONS[activation]
+    channels = (CHANNELS, *(width * 2**i for i in range(depth - 1)), latent_channels)
+    encoder: list[nn.Module] = []
+    for n_in, n_out in pairwise(channels):
+        encoder += [
+            nn.Conv2d(n_in, n_out, kernel_size=3, stride=2, padding=1),
+            *_normalize(normalization, n_out),
+            act(),
+        ]
+    *hidden, last = pairwise(reversed(channels))
+    decoder: list[nn.Module] = []
+    for n_in, n_out in hidden:
+        decoder += [_upsample(n_in, n_out), *_normalize(normalization, n_out), act()]
+    return Autoencoder(
+        encoder=nn.Sequential(*encoder),
+        decoder=nn.Sequential(*decoder, _upsample(*last), nn.Sigmoid()),
+    )
+
+
+def build_model(config: AutoencoderConfig) -> Autoencoder:
+    """Build the autoencoder that ``config`` describes, with fresh weights from torch's RNG."""
+    if config.auto_encoder == "linear":
+        return build_linear_autoencoder(
+            bottleneck_dim=config.bottleneck_dim, activation=config.activation
+        )
+    return build_conv_autoencoder(
+        width=config.width,
+        depth=config.depth,
+        latent_channels=config.latent_channels,
+        normalization=config.normalization,
+        activation=config.activation,
+    )
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Return the number of trained scalars of ``model``."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def _upsample(n_in: int, n_out: int) -> nn.ConvTranspose2d:
+    return nn.ConvTranspose2d(n_in, n_out, kernel_size=3, stride=2, padding=1, output_padding=1)
+
+
+def _normalize(normalization: Normalization, channels: int) -> list[nn.Module]:
+    match normalization:
+        case "batch":
+            return [nn.BatchNorm2d(channels)]
+        case "group":
+            return [nn.GroupNorm(math.gcd(channels, _MAX_GROUPS), channels)]
+        case "none":
+            return []

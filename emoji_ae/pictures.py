@@ -1,0 +1,40 @@
+"""Pictures of images and their reconstructions."""
+
+import torch
+from torch import Tensor
+from torchvision.utils import make_grid
+
+from emoji_ae.models import Autoencoder
+from emoji_ae.train import to_float
+
+
+def reconstruct(model: Autoencoder, images: Tensor) -> Tensor:
+    """Return the reconstructions of ``images``, in evaluation mode.
+
+    Args:
+        model: Left in evaluation mode.
+        images: ``(n, 3, 64, 64)`` uint8.
+
+    Returns:
+        ``(n, 3, 64, 64)`` uint8 on the CPU.
+    """
+    device = next(model.parameters()).device
+    model.eval()
+    with torch.no_grad():
+        reconstructions: Tensor = model(to_float(images, device))
+    return reconstructions.mul(255).round().to(torch.uint8).cpu()
+
+
+def reconstruction_strip(images: Tensor, reconstructions: Tensor) -> Tensor:
+    """Lay out images in one row over their reconstructions in a second.
+
+    Args:
+        images: ``(n, 3, 64, 64)`` uint8.
+        reconstructions: As ``images``.
+
+    Returns:
+        ``(3, height, width)`` uint8, white between the pictures.
+    """
+    rows = torch.cat([images.cpu(), reconstructions.cpu()])
+    strip: Tensor = make_grid(rows, nrow=len(images), padding=2, pad_value=255)
+    return strip

@@ -1,0 +1,38 @@
+"""Randomness in a scope: seeded inside, untouched outside."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+
+@contextmanager
+def seeded(seed: int, device: torch.device) -> Iterator[torch.Generator]:
+    """Seed torch's global generators within the block and restore them after it.
+
+    Initial weights come from the global generator. Order of images and augmentation come from
+    the yielded one, a stream of its own on the CPU: models of different size see the same
+    batches, on every device.
+
+    Args:
+        seed: From 0 to 2**63 - 1.
+        device: Device whose generator is seeded beside the CPU's.
+    """
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
+        yield torch.Generator().manual_seed(seed)
+
+
+def resolve_device(name: str) -> torch.device:
+    """Turn ``auto``, ``cpu`` or ``cuda`` into a device.
+
+    Raises:
+        ValueError: If the name is another, or the machine has no such device.
+    """
+    if name not in ("auto", "cpu", "cuda"):
+        raise ValueError(f"`device` must be auto, cpu or cuda, but got {name!r}.")
+    available = torch.cuda.is_available()
+    if name == "cuda" and not available:
+        raise ValueError("`device` must be auto or cpu on a machine without CUDA, but got 'cuda'.")
+    return torch.device("cuda" if available and name != "cpu" else "cpu")

@@ -1,0 +1,206 @@
+"""Training of one autoencoder, from images to the weights of its best epoch.
+
+Knows neither files nor search: a hook after every epoch is its only way out.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from emoji_ae.augment import augment
+from emoji_ae.config import AutoencoderConfig, Schedule
+from emoji_ae.errors import DataError, DivergedError
+from emoji_ae.models import Autoencoder, build_model
+from emoji_ae.seeding import seeded
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochMetrics:
+    """What one epoch gave.
+
+    Args:
+        epoch: Counted from 0.
+        train_mse: Mean reconstruction error of the augmented training images, each measured
+            when its batch was due, in training mode.
+        validation_mse: Mean reconstruction error of the validation images after the epoch, in
+            evaluation mode, without augmentation.
+        seconds: Training time since the start, including this epoch.
+    """
+
+    epoch: int
+    train_mse: float
+    validation_mse: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainResult:
+    """A finished, stopped or diverged training.
+
+    Args:
+        model: In evaluation mode, with the weights of the epoch with the lowest validation error.
+        curve: Every epoch that was run, in order.
+        best: The epoch whose weights were kept; None if not even the first was finite.
+    """
+
+    model: Autoencoder
+    curve: tuple[EpochMetrics, ...]
+    best: EpochMetrics | None
+
+
+def train_autoencoder(
+    config: AutoencoderConfig,
+    train_images: Tensor,
+    validation_images: Tensor,
+    *,
+    seed: int,
+    device: torch.device | None = None,
+    on_epoch: Callable[[EpochMetrics], bool] | None = None,
+) -> TrainResult:
+    """Train an autoencoder with Adam on the mean squared error of its reconstructions.
+
+    The result is a function of the arguments, and on one machine the same bit for bit whenever
+    torch runs with the same number of threads.
+
+    Args:
+        config: What to train, and how.
+        train_images: ``(n, 3, 64, 64)`` uint8, at least 2; augmented afresh in every epoch.
+        validation_images: ``(m, 3, 64, 64)`` uint8, at least 1; never augmented.
+        seed: Decides initial weights, order of images and augmentation.
+        device: Where to train; the CPU unless given.
+        on_epoch: Called after every epoch; training stops early when it returns True.
+
+    Returns:
+        The model of the best epoch and the whole curve.
+
+    Raises:
+        DataError: If there are too few images.
+        DivergedError: If an error becomes NaN or infinite; it holds the result so far.
+    """
+    if len(train_images) < 2 or len(validation_images) < 1:
+        raise DataError(
+            "Training needs at least 2 training and 1 validation images, but got "
+            f"{len(train_images)} and {len(validation_images)}."
+        )
+    device = device or torch.device("cpu")
+    with seeded(seed, device) as generator:
+        started = time.perf_counter()
+        train = to_float(train_images, device)
+        validation = to_float(validation_images, device)
+        batches = batch_bounds(len(train), config.batch_size)
+        model = build_model(config).to(device)
+        optimizer = torch.optim.Adam(
+            model.parameters(),
+            lr=config.learning_rate,
+            weight_decay=config.weight_decay,
+            fused=True,
+        )
+        scheduler = build_scheduler(
+            optimizer, config.schedule, config.learning_rate, config.epoch * len(batches)
+        )
+        curve: list[EpochMetrics] = []
+        best: EpochMetrics | None = None
+        best_weights = {name: value.clone() for name, value in model.state_dict().items()}
+
+        for epoch in range(config.epoch):
+            order = torch.randperm(len(train), generator=generator)
+            images = augment(train[order.to(device)], generator)
+            total = torch.zeros((), device=device)
+            model.train()
+            for start, stop in batches:
+                batch = images[start:stop]
+                loss = nn.functional.mse_loss(model(batch), batch)
+                optimizer.zero_grad(set_to_none=True)
+                loss.backward()  # type: ignore[no-untyped-call]
+                optimizer.step()
+                if scheduler is not None:
+                    scheduler.step()
+                total += loss.detach() * (stop - start)
+            validation_mse = reconstruction_errors(model, validation).mean()
+            metrics = EpochMetrics(
+                epoch=epoch,
+                train_mse=total.item() / len(train),
+                validation_mse=validation_mse.item(),
+                seconds=time.perf_counter() - started,
+            )
+            curve.append(metrics)
+            if not math.isfinite(metrics.train_mse + metrics.validation_mse):
+                raise DivergedError(
+                    f"Training diverged in epoch {epoch + 1}: train MSE {metrics.train_mse}, "
+                    f"validation MSE {metrics.validation_mse}.",
+                    _result(model, best_weights, curve, best),
+                )
+            if best is None or metrics.validation_mse < best.validation_mse:
+                best = metrics
+                for name, value in model.state_dict().items():
+                    best_weights[name].copy_(value)
+            if on_epoch is not None and on_epoch(metrics):
+                break
+    return _result(model, best_weights, curve, best)
+
+
+def reconstruction_errors(model: Autoencoder, images: Tensor) -> Tensor:
+    """Return each image's mean squared error, in evaluation mode.
+
+    Args:
+        model: Left in evaluation mode.
+        images: ``(n, 3, 64, 64)`` float32 in [0, 1] on the model's device.
+
+    Returns:
+        ``(n,)`` float32.
+    """
+    model.eval()
+    with torch.no_grad():
+        errors: Tensor = (model(images) - images).square().mean(dim=(1, 2, 3))
+    return errors
+
+
+def to_float(images: Tensor, device: torch.device) -> Tensor:
+    """Turn uint8 images into float32 in [0, 1] on ``device``."""
+    return images.to(device).float().div_(255)
+
+
+def batch_bounds(n: int, batch_size: int) -> list[tuple[int, int]]:
+    """Cut ``n`` images into batches ``[start, stop)``, the last one smaller where need be.
+
+    A single image left over joins the batch before it: batch statistics of one image mean
+    nothing, and convolutions of one image take a slower path.
+    """
+    starts = list(range(0, n, batch_size))
+    if n % batch_size == 1 and len(starts) > 1:
+        starts.pop()
+    return list(zip(starts, [*starts[1:], n], strict=True))
+
+
+def build_scheduler(
+    optimizer: torch.optim.Optimizer, schedule: Schedule, learning_rate: float, n_steps: int
+) -> torch.optim.lr_scheduler.LRScheduler | None:
+    """Return the learning-rate schedule over ``n_steps`` optimizer steps, None if constant.
+
+    Source: one-cycle after Smith and Topin, https://arxiv.org/abs/1708.07120; cosine after
+    Loshchilov and Hutter, https://arxiv.org/abs/1608.03983; both as torch implements them.
+    """
+    match schedule:
+        case "constant":
+            return None
+        case "one_cycle":
+            return torch.optim.lr_scheduler.OneCycleLR(
+                optimizer, max_lr=learning_rate, total_steps=n_steps
+            )
+        case "cosine":
+            return torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=n_steps)
+
+
+def _result(
+    model: Autoencoder,
+    best_weights: dict[str, Tensor],
+    curve: list[EpochMetrics],
+    best: EpochMetrics | None,
+) -> TrainResult:
+    model.load_state_dict(best_weights)
+    model.eval()
+    return TrainResult(model=model, curve=tuple(curve), best=best)

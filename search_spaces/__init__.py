@@ -1,0 +1,32 @@
+"""What may vary in a study: every ``suggest_*`` call, and the way from there to configurations.
+
+Knows ``emoji_ae.config`` and Optuna's distributions; knows nothing of torch, storage or studies.
+"""
+
+from search_spaces.autoencoder import EXTENDED, NOTEBOOK
+from search_spaces.base import Scalar, SearchSpace
+from search_spaces.errors import SearchSpaceError
+
+SPACES: dict[str, dict[str, SearchSpace]] = {
+    "autoencoder": {"notebook": NOTEBOOK, "extended": EXTENDED},
+}
+"""Spaces by kind of study and by name."""
+
+KINDS = tuple(SPACES)
+
+
+def get_space(kind: str, name: str) -> SearchSpace:
+    """Look up a space.
+
+    Raises:
+        SearchSpaceError: If there is no such kind, or no such space for it.
+    """
+    if kind not in SPACES:
+        raise SearchSpaceError(f"`kind` must be one of {', '.join(KINDS)}, but got {kind!r}.")
+    if name not in SPACES[kind]:
+        names = ", ".join(SPACES[kind])
+        raise SearchSpaceError(f"`space` must be one of {names}, but got {name!r}.")
+    return SPACES[kind][name]
+
+
+__all__ = ["KINDS", "SPACES", "Scalar", "SearchSpace", "SearchSpaceError", "get_space"]

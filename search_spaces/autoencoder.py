@@ -1,0 +1,88 @@
+"""The two search spaces of the autoencoder study."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+from emoji_ae.config import AutoencoderConfig
+from search_spaces.base import Parameter, Scalar, SearchSpace
+
+_CNN = ("auto_encoder", "CNN")
+_LINEAR = ("auto_encoder", "linear")
+
+
+def to_config(params: Mapping[str, Scalar]) -> AutoencoderConfig:
+    """Turn a trial's parameters into its configuration.
+
+    ``batch_normalization``, the notebook's name, stands for ``normalization`` none or batch.
+
+    Raises:
+        ConfigError: If a value breaks its rule.
+    """
+    values: dict[str, Any] = dict(params)
+    if "batch_normalization" in values:
+        values["normalization"] = "batch" if values.pop("batch_normalization") else "none"
+    return AutoencoderConfig.from_dict(values)
+
+
+NOTEBOOK = SearchSpace(
+    kind="autoencoder",
+    name="notebook",
+    parameters=(
+        Parameter(name="auto_encoder", distribution=CategoricalDistribution(["CNN", "linear"])),
+        Parameter(name="epoch", distribution=CategoricalDistribution([100, 200])),
+        Parameter(name="batch_size", distribution=CategoricalDistribution([16, 32, 64])),
+        Parameter(
+            name="learning_rate", distribution=CategoricalDistribution([1e-4, 1e-3, 1e-2, 1e-1])
+        ),
+        Parameter(
+            name="weight_decay", distribution=CategoricalDistribution([1e-5, 1e-4, 1e-3, 1e-2])
+        ),
+        Parameter(
+            name="batch_normalization",
+            distribution=CategoricalDistribution([False, True]),
+            when=_CNN,
+        ),
+        Parameter(
+            name="bottleneck_dim", distribution=CategoricalDistribution([16, 32, 64]), when=_LINEAR
+        ),
+    ),
+    to_config=to_config,
+)
+"""The grid of the notebook study: 192 convolutional and 288 fully connected points."""
+
+EXTENDED = SearchSpace(
+    kind="autoencoder",
+    name="extended",
+    parameters=(
+        Parameter(name="auto_encoder", distribution=CategoricalDistribution(["CNN", "linear"])),
+        Parameter(name="epoch", distribution=CategoricalDistribution([200])),
+        Parameter(name="batch_size", distribution=IntDistribution(8, 64, log=True)),
+        Parameter(name="learning_rate", distribution=FloatDistribution(1e-4, 1e-1, log=True)),
+        Parameter(name="weight_decay", distribution=FloatDistribution(1e-8, 1e-2, log=True)),
+        Parameter(
+            name="activation",
+            distribution=CategoricalDistribution(["relu", "leaky_relu", "silu", "gelu"]),
+        ),
+        Parameter(
+            name="schedule",
+            distribution=CategoricalDistribution(["constant", "one_cycle", "cosine"]),
+        ),
+        Parameter(name="width", distribution=IntDistribution(8, 64, log=True), when=_CNN),
+        Parameter(name="depth", distribution=IntDistribution(3, 5), when=_CNN),
+        Parameter(
+            name="latent_channels", distribution=IntDistribution(16, 256, log=True), when=_CNN
+        ),
+        Parameter(
+            name="normalization",
+            distribution=CategoricalDistribution(["none", "batch", "group"]),
+            when=_CNN,
+        ),
+        Parameter(
+            name="bottleneck_dim", distribution=IntDistribution(16, 256, log=True), when=_LINEAR
+        ),
+    ),
+    to_config=to_config,
+)
+"""What the notebook did not try: wider ranges, continuous where it makes sense, new choices."""

@@ -1,0 +1,230 @@
+"""A search space as data: named parameters, each with one range and, maybe, a condition."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from optuna import Trial
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+
+from emoji_ae.config import AutoencoderConfig
+from emoji_ae.errors import ConfigError
+from search_spaces.errors import SearchSpaceError
+
+Scalar = str | int | float | bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameter:
+    """One searched parameter.
+
+    Args:
+        name: The same in every trial; never shared between branches with other ranges.
+        distribution: Its range, the same in every trial.
+        when: Name and value of an earlier parameter without which this one does not exist.
+    """
+
+    name: str
+    distribution: BaseDistribution
+    when: tuple[str, Scalar] | None = None
+
+    def is_active(self, params: Mapping[str, Scalar]) -> bool:
+        """Say whether the parameter exists beside the earlier ones in ``params``."""
+        return self.when is None or params.get(self.when[0]) == self.when[1]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchSpace:
+    """All that may vary in a study of one kind.
+
+    Args:
+        kind: Kind of study, such as ``autoencoder``.
+        name: Such as ``notebook``.
+        parameters: In the order of their suggestion; a condition looks back only.
+        to_config: Turns the active parameters into a configuration. It is also the only way to
+            rebuild a stored trial.
+    """
+
+    kind: str
+    name: str
+    parameters: tuple[Parameter, ...]
+    to_config: Callable[[Mapping[str, Scalar]], AutoencoderConfig]
+
+    def suggest(self, trial: Trial, fixed: Mapping[str, Scalar]) -> dict[str, Scalar]:
+        """Let the sampler choose every active parameter that is not fixed.
+
+        A fixed parameter is suggested from a range of one value, so that it is stored with the
+        trial like any other, and samplers and importance leave it alone.
+
+        Args:
+            trial: A running trial.
+            fixed: As ``parse_fixed`` returns it.
+
+        Returns:
+            The active parameters and their values.
+        """
+        params: dict[str, Scalar] = {}
+        for parameter in self.parameters:
+            if not parameter.is_active(params):
+                continue
+            distribution = parameter.distribution
+            if parameter.name in fixed:
+                distribution = CategoricalDistribution([fixed[parameter.name]])
+            params[parameter.name] = _suggest(trial, parameter.name, distribution)
+        return params
+
+    def grid(self, fixed: Mapping[str, Scalar]) -> Iterator[dict[str, Scalar]]:
+        """Yield every point of the space once, in a fixed order.
+
+        Raises:
+            SearchSpaceError: If a parameter has a continuous range.
+        """
+        for parameter in self.parameters:
+            continuous = isinstance(parameter.distribution, FloatDistribution)
+            if continuous and parameter.name not in fixed:
+                raise SearchSpaceError(
+                    f"The {self.name} space has no grid: `{parameter.name}` is continuous. "
+                    "Use another sampler, or fix it with --set."
+                )
+        yield from self._grid_from(0, {}, fixed)
+
+    def _grid_from(
+        self, i: int, params: dict[str, Scalar], fixed: Mapping[str, Scalar]
+    ) -> Iterator[dict[str, Scalar]]:
+        if i == len(self.parameters):
+            yield dict(params)
+            return
+        parameter = self.parameters[i]
+        if not parameter.is_active(params):
+            yield from self._grid_from(i + 1, params, fixed)
+            return
+        values = [fixed[parameter.name]] if parameter.name in fixed else _values(parameter)
+        for value in values:
+            yield from self._grid_from(i + 1, {**params, parameter.name: value}, fixed)
+
+    def at(self, unit: Sequence[float], fixed: Mapping[str, Scalar]) -> dict[str, Scalar]:
+        """Map a point of the unit cube into the space.
+
+        Args:
+            unit: One number in [0, 1) per parameter, in their order; those of parameters that
+                are fixed or not active go unused.
+            fixed: As ``parse_fixed`` returns it.
+
+        Returns:
+            The active parameters and their values.
+        """
+        params: dict[str, Scalar] = {}
+        for parameter, u in zip(self.parameters, unit, strict=True):
+            if not parameter.is_active(params):
+                continue
+            if parameter.name in fixed:
+                params[parameter.name] = fixed[parameter.name]
+            else:
+                params[parameter.name] = _at(parameter.distribution, u)
+        return params
+
+    def parse_fixed(self, assignments: Mapping[str, str]) -> dict[str, Scalar]:
+        """Read values that a user wrote for parameters of this space.
+
+        A value may lie outside the parameter's range, as long as a model can be trained with it.
+
+        Args:
+            assignments: Text of the value by name of the parameter.
+
+        Raises:
+            SearchSpaceError: If a name or a value is unknown.
+        """
+        by_name = {parameter.name: parameter for parameter in self.parameters}
+        fixed: dict[str, Scalar] = {}
+        for name, text in assignments.items():
+            if name not in by_name:
+                raise SearchSpaceError(
+                    f"The {self.name} space has no parameter {name!r}; "
+                    f"it has: {', '.join(by_name)}."
+                )
+            fixed[name] = _parse(by_name[name], text)
+            self.check(name, fixed[name])
+        return fixed
+
+    def check(self, name: str, value: Scalar) -> None:
+        """Raise a SearchSpaceError unless a configuration can hold ``value`` for ``name``."""
+        parameter = next(p for p in self.parameters if p.name == name)
+        params = (
+            {name: value} if parameter.when is None else dict([parameter.when]) | {name: value}
+        )
+        try:
+            self.to_config(params)
+        except ConfigError as error:
+            raise SearchSpaceError(str(error)) from None
+
+
+def _suggest(trial: Trial, name: str, distribution: BaseDistribution) -> Any:
+    match distribution:
+        case CategoricalDistribution(choices=choices):
+            return trial.suggest_categorical(name, choices)
+        case IntDistribution(low=low, high=high, log=log, step=step):
+            return trial.suggest_int(name, low, high, log=log, step=step)
+        case FloatDistribution(low=low, high=high, log=log, step=step):
+            return trial.suggest_float(name, low, high, log=log, step=step)
+        case _:
+            raise TypeError(f"no suggestion for {distribution!r}")
+
+
+def _at(distribution: BaseDistribution, u: float) -> Any:
+    """Return the value at quantile ``u`` of the uniform (or log-uniform) distribution."""
+    match distribution:
+        case CategoricalDistribution(choices=choices):
+            return choices[int(u * len(choices))]
+        case IntDistribution(low=low, high=high, log=True):
+            # Rounding half a step beyond both ends gives the ends their full share.
+            bottom, top = math.log(low - 0.5), math.log(high + 0.5)
+            return min(max(round(math.exp(bottom + u * (top - bottom))), low), high)
+        case IntDistribution(low=low, high=high, step=step):
+            return low + step * int(u * ((high - low) // step + 1))
+        case FloatDistribution(low=low, high=high, log=True):
+            value = math.exp(math.log(low) + u * (math.log(high) - math.log(low)))
+            return min(max(value, low), high)
+        case FloatDistribution(low=low, high=high):
+            return low + u * (high - low)
+        case _:
+            raise TypeError(f"no quantiles of {distribution!r}")
+
+
+def _values(parameter: Parameter) -> list[Any]:
+    match parameter.distribution:
+        case CategoricalDistribution(choices=choices):
+            return list(choices)
+        case IntDistribution(low=low, high=high, step=step):
+            return list(range(low, high + 1, step))
+        case _:
+            raise TypeError(f"no grid over {parameter.distribution!r}")
+
+
+def _parse(parameter: Parameter, text: str) -> Scalar:
+    """Read ``text`` as the type of the parameter's values."""
+    distribution = parameter.distribution
+    if isinstance(distribution, CategoricalDistribution):
+        example = distribution.choices[0]
+    else:
+        example = 1 if isinstance(distribution, IntDistribution) else 1.0
+    try:
+        if isinstance(example, bool):
+            return {"true": True, "false": False}[text.strip().lower()]
+        if isinstance(example, int):
+            return int(text)
+        if isinstance(example, float):
+            if not math.isfinite(float(text)):
+                raise ValueError(text)
+            return float(text)
+    except (KeyError, ValueError):
+        expected = {bool: "true or false", int: "a whole number", float: "a number"}
+        raise SearchSpaceError(
+            f"`{parameter.name}` must be {expected[type(example)]}, but got {text!r}."
+        ) from None
+    return text

@@ -1,0 +1,57 @@
+"""Designs: sequences of points that do not depend on any result (grid, random, qmc).
+
+Point ``i`` of a design is a function of the space and the seed alone, so it does not matter
+which worker trains it, when, or after how many interruptions.
+"""
+
+import itertools
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+from scipy.stats import qmc
+
+from search_spaces.base import Scalar, SearchSpace
+from search_spaces.errors import SearchSpaceError
+
+DESIGNS = ("grid", "random", "qmc")
+
+
+def design_points(
+    name: str, space: SearchSpace, fixed: Mapping[str, Scalar], *, seed: int, start: int = 0
+) -> Iterator[dict[str, Scalar]]:
+    """Yield the points of a design from number ``start`` on.
+
+    Args:
+        name: ``grid``, every point once, in order; ``random``, independent and uniform (in the
+            logarithm where the range is logarithmic); ``qmc``, a scrambled Sobol sequence, which
+            covers the space more evenly than random points.
+        space: Where the points lie.
+        fixed: Parameters with one value.
+        seed: Of random and qmc, from 0.
+        start: Number of the first point, from 0.
+
+    Yields:
+        Active parameters and their values; the grid ends, the other designs do not.
+
+    Raises:
+        SearchSpaceError: If the name is unknown, or a grid is asked of a continuous space.
+
+    Source: https://docs.scipy.org/doc/scipy/reference/generated/scipy.stats.qmc.Sobol.html
+    """
+    match name:
+        case "grid":
+            yield from itertools.islice(space.grid(fixed), start, None)
+        case "random":
+            for i in itertools.count(start):
+                unit = np.random.default_rng([seed, i]).random(len(space.parameters))
+                yield space.at(unit.tolist(), fixed)
+        case "qmc":
+            sobol = qmc.Sobol(len(space.parameters), scramble=True, rng=seed)
+            if start:
+                sobol.fast_forward(start)
+            while True:
+                yield space.at(sobol.random(1)[0].tolist(), fixed)
+        case _:
+            raise SearchSpaceError(
+                f"`design` must be one of {', '.join(DESIGNS)}, but got {name!r}."
+            )

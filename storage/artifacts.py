@@ -1,0 +1,72 @@
+"""Files of trials (pictures, curves) in Optuna's artifact store, where the dashboard finds them."""
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import optuna
+from optuna.artifacts import FileSystemArtifactStore, get_all_artifact_meta, upload_artifact
+from optuna.artifacts.exceptions import ArtifactNotFound
+from optuna.storages import BaseStorage
+
+from storage.errors import StorageAccessError
+from storage.records import TrialRecord
+from storage.urls import sqlite_path
+
+
+def artifact_folder(url: str, override: Path | None = None) -> Path:
+    """Return where a storage's artifacts lie: beside an SQLite file, else ``runs/artifacts``."""
+    if override is not None:
+        return override
+    path = sqlite_path(url)
+    return (path.parent if path is not None else Path("runs")) / "artifacts"
+
+
+def open_artifacts(folder: Path) -> FileSystemArtifactStore:
+    """Open the artifact store in ``folder``, which is created where it does not exist.
+
+    Raises:
+        StorageAccessError: If the folder cannot be created.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageAccessError(
+            f"Artifact folder {folder} cannot be created: {error.strerror}."
+        ) from None
+    return FileSystemArtifactStore(folder)
+
+
+def save_artifacts(
+    store: FileSystemArtifactStore, trial: optuna.Trial, files: Mapping[str, bytes]
+) -> None:
+    """Attach files to a running trial, in their order.
+
+    The dashboard's gallery shows the same position of every trial, so all trials must attach
+    the same names in the same order.
+
+    Args:
+        store: Where the contents go.
+        trial: A running trial.
+        files: Contents by file name.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        for name, content in files.items():
+            path = Path(folder) / name
+            path.write_bytes(content)
+            upload_artifact(artifact_store=store, file_path=str(path), study_or_trial=trial)
+
+
+def read_artifact(
+    store: FileSystemArtifactStore, storage: BaseStorage, trial: TrialRecord, name: str
+) -> bytes | None:
+    """Return a trial's file; None if the trial has none of that name, or it was lost."""
+    frozen = storage.get_trial(trial.trial_id)
+    for meta in get_all_artifact_meta(frozen, storage=storage):
+        if meta.filename == name:
+            try:
+                with store.open_reader(meta.artifact_id) as reader:
+                    return reader.read()
+            except ArtifactNotFound:  # its writer was killed between entry and file
+                return None
+    return None

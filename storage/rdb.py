@@ -1,0 +1,155 @@
+"""Opening a study database, with the settings that let several processes share it.
+
+Optuna owns the schema. Its own defaults are made for one process; what is changed here, and why:
+
+- SQLite waits up to a minute for a lock rather than five seconds, keeps a write-ahead log so that
+  readers never block a writer, and takes the write lock at the start of every transaction of a
+  worker: without that, two workers can both claim one waiting trial.
+- Server databases get a small pool, for there may be hundreds of workers, and a check of each
+  connection before its use, for idle ones are cut.
+- Running trials send heartbeats; one that falls silent is failed and queued again.
+"""
+
+import sqlite3
+import warnings
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy
+from optuna.exceptions import ExperimentalWarning, OptunaError
+from optuna.storages import (
+    BaseStorage,
+    RDBStorage,
+    RetryHeartbeatStaleTrialCallback,
+    get_storage,
+)
+from sqlalchemy.exc import SQLAlchemyError
+
+from storage.errors import StorageAccessError
+from storage.urls import parse_url, redact, sqlite_path
+
+HEARTBEAT_INTERVAL_S = 60
+GRACE_PERIOD_S = 300
+MAX_RETRIES = 2
+"""How often a trial whose worker died, or that failed in a design, is tried again."""
+
+_SQLITE_TIMEOUT_S = 60
+_SQLITE_MAGIC = b"SQLite format 3\x00"
+
+
+def open_storage(url: str, *, create: bool = False, write: bool = False) -> BaseStorage:
+    """Open the storage behind ``url``.
+
+    Args:
+        url: ``sqlite:///PATH``, ``postgresql+DRIVER://...`` or ``mysql+DRIVER://...``.
+        create: Create the database, and its folder, where it does not exist yet.
+        write: Open it for a process that changes trials. Readers need no lock.
+
+    Returns:
+        An Optuna storage, with Optuna's cache of finished trials.
+
+    Raises:
+        StorageUrlError: If the URL is malformed or not supported.
+        StorageAccessError: If the database does not exist, cannot be reached or written, or
+            belongs to another program.
+    """
+    path = sqlite_path(url)
+    if path is not None:
+        _check_sqlite_file(path, create=create, write=write)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            storage = RDBStorage(
+                url,
+                engine_kwargs=_engine_kwargs(sqlite=path is not None),
+                heartbeat_interval=HEARTBEAT_INTERVAL_S,
+                grace_period=GRACE_PERIOD_S,
+                heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(
+                    max_retry=MAX_RETRIES
+                ),
+                skip_table_creation=not create,
+            )
+    except ImportError as error:
+        driver = parse_url(url).drivername
+        raise StorageAccessError(
+            f"Storage {redact(url)} needs the driver of {driver}, which is not installed: {error}."
+        ) from None
+    except (SQLAlchemyError, OptunaError, RuntimeError) as error:
+        raise StorageAccessError(
+            f"Storage {redact(url)} cannot be opened: {_reason(error)}"
+        ) from None
+    if path is not None and write:
+        _serialize_writers(storage)
+    return get_storage(storage)
+
+
+def _engine_kwargs(*, sqlite: bool) -> dict[str, Any]:
+    if sqlite:
+        return {"connect_args": {"timeout": _SQLITE_TIMEOUT_S}}
+    return {"pool_size": 1, "max_overflow": 2, "pool_pre_ping": True, "pool_recycle": 1800}
+
+
+def _check_sqlite_file(path: Path, *, create: bool, write: bool) -> None:
+    """Raise unless ``path`` is, or may become, a database of Optuna's."""
+    try:
+        exists = path.exists()
+        if not exists and create:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with sqlite3.connect(path) as connection:
+                connection.execute("PRAGMA journal_mode=WAL")  # stays with the file
+            connection.close()
+            return
+        if not exists:
+            raise StorageAccessError(
+                f"Storage file {path} does not exist; `emoji-study run` creates it."
+            )
+        if path.is_dir():
+            raise StorageAccessError(f"Storage file {path} is a folder.")
+        with path.open("rb+" if write else "rb") as file:
+            magic = file.read(len(_SQLITE_MAGIC))
+        if magic != _SQLITE_MAGIC and (magic or not create):
+            raise StorageAccessError(f"Storage file {path} is not an SQLite database.")
+        connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+        try:
+            rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+            tables = {name for (name,) in rows}
+        finally:
+            connection.close()
+    except (OSError, sqlite3.Error) as error:
+        if isinstance(error, StorageAccessError):
+            raise
+        raise StorageAccessError(
+            f"Storage file {path} cannot be opened: {_reason(error)}"
+        ) from None
+    if (tables or not create) and not {"studies", "trials", "version_info"} <= tables:
+        raise StorageAccessError(
+            f"Storage file {path} is a database of another program, not a study database."
+        )
+
+
+def _serialize_writers(storage: RDBStorage) -> None:
+    """Make every transaction of this process take SQLite's write lock at its start.
+
+    Source: https://docs.sqlalchemy.org/en/20/dialects/sqlite.html (section on serializable
+    isolation and transactional DDL).
+    """
+    engine = storage.engine
+    engine.dispose()
+
+    @sqlalchemy.event.listens_for(engine, "connect")
+    def _connect(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # SQLAlchemy, not the driver, begins transactions
+        connection.execute("PRAGMA synchronous=NORMAL")  # safe with the write-ahead log
+
+    @sqlalchemy.event.listens_for(engine, "begin")
+    def _begin(connection: sqlalchemy.Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _reason(error: BaseException) -> str:
+    """Return the cause of a database error in one line, without SQL or links."""
+    cause: Any = getattr(error, "orig", None) or error.__cause__ or error
+    if isinstance(cause, OSError) and cause.strerror:
+        return f"{cause.strerror}."
+    lines = str(cause).strip().splitlines()
+    return lines[0] if lines else type(cause).__name__

@@ -1,0 +1,56 @@
+"""Storage URLs: which databases are supported, what a URL means, how to show it."""
+
+from pathlib import Path
+
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from storage.errors import StorageUrlError
+
+BACKENDS = ("sqlite", "postgresql", "mysql")
+
+EXAMPLE = "sqlite:///runs/study.db or postgresql+psycopg://user@host/database"
+
+
+def parse_url(url: str) -> URL:
+    """Read a storage URL.
+
+    Raises:
+        StorageUrlError: If it is malformed, or its database is not supported.
+    """
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        raise StorageUrlError(
+            f"`storage` must be a database URL such as {EXAMPLE}, but got {_shown(url)!r}."
+        ) from None
+    if parsed.get_backend_name() not in BACKENDS:
+        raise StorageUrlError(
+            f"`storage` must be one of {', '.join(BACKENDS)}, "
+            f"but got {parsed.get_backend_name()!r}."
+        )
+    if not parsed.database or parsed.database == ":memory:":
+        raise StorageUrlError(
+            f"`storage` must name a database, as in {EXAMPLE}, but got {redact(url)!r}."
+        )
+    return parsed
+
+
+def sqlite_path(url: str) -> Path | None:
+    """Return the file of an SQLite URL, None for other databases.
+
+    Raises:
+        StorageUrlError: As ``parse_url``.
+    """
+    parsed = parse_url(url)
+    return Path(str(parsed.database)) if parsed.get_backend_name() == "sqlite" else None
+
+
+def redact(url: str) -> str:
+    """Return ``url`` with its password masked, fit to be shown or stored."""
+    return make_url(url).render_as_string(hide_password=True)
+
+
+def _shown(url: str) -> str:
+    """Return a malformed URL without what may be its credentials."""
+    return url if "@" not in url else "…@" + url.rsplit("@", 1)[1]
