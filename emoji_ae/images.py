@@ -1,0 +1,67 @@
+"""One image file to pixels and back; knows nothing of data sets, texts or tensors."""
+
+import io
+import warnings
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from emoji_ae.config import IMAGE_SIZE
+from emoji_ae.errors import DataError
+
+
+def decode_image(data: bytes) -> npt.NDArray[np.uint8]:
+    """Decode an image file of any format, mode and size, composited on white.
+
+    An image that is not square gets white borders, so that nothing is distorted.
+
+    Args:
+        data: The content of the file.
+
+    Returns:
+        ``(3, 64, 64)`` uint8, red, green and blue.
+
+    Raises:
+        DataError: If the data cannot be decoded; the message says why, but not where it was.
+    """
+    try:
+        with warnings.catch_warnings():
+            # Pillow's other warnings are about metadata; a picture of extreme size is refused.
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            picture = _to_rgb(Image.open(io.BytesIO(data)))
+        square = ImageOps.pad(picture, (IMAGE_SIZE, IMAGE_SIZE), color="white")
+    except UnidentifiedImageError:
+        reason = "no known image format" if data else "no data"
+        raise DataError(f"`image` must be decodable, but got {reason}.") from None
+    except Exception as error:  # A damaged file makes Pillow's decoders raise almost anything.
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DataError(f"`image` must be decodable, but got: {reason.rstrip('.')}.") from error
+    return np.ascontiguousarray(np.asarray(square).transpose(2, 0, 1))
+
+
+def encode_png(image: npt.NDArray[np.uint8]) -> bytes:
+    """Encode pixels as a PNG file.
+
+    Args:
+        image: ``(3, height, width)`` uint8, red, green and blue.
+
+    Returns:
+        The content of the file.
+    """
+    buffer = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(image.transpose(1, 2, 0))).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    """Return the image in 8-bit colour, what is transparent in it white."""
+    if image.mode.startswith("I"):
+        # Grey of 16 bits, which Pillow would cut off at 255.
+        grey = np.asarray(image).clip(0, 65535) / 257
+        image = Image.fromarray(grey.round().astype(np.uint8))
+    image = image.convert("RGBA")
+    canvas = Image.new("RGBA", image.size, "white")
+    canvas.alpha_composite(image)
+    return canvas.convert("RGB")

@@ -1,0 +1,60 @@
+"""From the text of an emoji to the subset and the class; knows nothing of images or files.
+
+Source: the texts of each class are those of the notebook study that this package replaces,
+in ``classes.json``; the rules are for texts that it did not have.
+"""
+
+import json
+import re
+from importlib.resources import files
+
+CLASSES = ("animal", "human face", "other", "person")
+"""Names of the classes; a label is an index into them."""
+
+_LISTED: dict[str, int] = {
+    text: CLASSES.index(name)
+    for name, texts in json.loads(files("emoji_ae").joinpath("classes.json").read_text()).items()
+    for text in texts
+}
+
+# The first rule that finds its pattern in the text decides.
+_RULES = (
+    (
+        "animal",
+        r"\b(bear|bird|cat|chicken|cow|deer|dog|donkey|dragon|elephant|fox|frog|giraffe|goat"
+        r"|hamster|horse|koala|lion|monkey|moose|mouse|panda|pig|rabbit|tiger|unicorn|wolf"
+        r"|zebra)\b",
+    ),
+    ("person", r"\b(baby|boy|child|girl|man|men|people|person|woman|women)\b"),
+    ("other", r"\b(alien|clown|ghost|moon|robot|skull|sun|wind)\b"),
+    ("human face", r"^face\b|\bface$|\bface with(out)?\b"),
+)
+
+
+def plain_text(text: str) -> str:
+    """Return the text in lower case, with single spaces and no hyphens or skin tone."""
+    words = " ".join(text.lower().replace("-", " ").split())
+    return re.sub(r" type (1 2|[3-6])$", "", words)
+
+
+def is_face(text: str) -> bool:
+    """Whether an emoji belongs to the subset: a face, but not the face of a clock."""
+    words = plain_text(text).split()
+    return "face" in words and "clock" not in words
+
+
+def class_index(text: str) -> int | None:
+    """Return the class of an emoji, from the lists of the original study or else by rule.
+
+    Args:
+        text: The emoji's text, whatever its case and hyphens.
+
+    Returns:
+        An index into ``CLASSES``, or None if no rule applies.
+    """
+    plain = plain_text(text)
+    if plain in _LISTED:
+        return _LISTED[plain]
+    return next(
+        (CLASSES.index(name) for name, pattern in _RULES if re.search(pattern, plain)), None
+    )

