@@ -1,6 +1,5 @@
 """Trained autoencoders on disk: weights with the configuration and the data they belong to."""
 
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ import torch
 
 from emoji_ae.config import AutoencoderConfig
 from emoji_ae.errors import CheckpointError, ConfigError
+from emoji_ae.files import atomic_path
 from emoji_ae.models import Autoencoder, build_model
 from emoji_ae.train import EpochMetrics
 
@@ -48,16 +48,12 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
         "curve": [asdict(metrics) for metrics in checkpoint.curve],
         "weights": checkpoint.model.state_dict(),
     }
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        torch.save(content, unfinished)
-        unfinished.replace(path)
+        with atomic_path(path) as partial:
+            torch.save(content, partial)
     except (OSError, RuntimeError) as error:  # torch turns some write errors into RuntimeError
         reason = str(error).splitlines()[0]
         raise CheckpointError(f"Checkpoint {path} cannot be written: {reason}") from None
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def load_checkpoint(path: Path) -> Checkpoint:

@@ -17,6 +17,7 @@ Architecture = Literal["CNN", "linear"]
 Activation = Literal["relu", "leaky_relu", "silu", "gelu"]
 Normalization = Literal["none", "batch", "group"]
 Schedule = Literal["constant", "one_cycle", "cosine"]
+SplitMethod = Literal["group", "random"]
 
 IMAGE_SIZE = 64
 """Height and width of every image, in pixels."""

@@ -4,7 +4,6 @@ Its PNGs are read as files, named by code points; its code is never imported. No
 knows which of the images a study uses, what class they have or how they are decoded.
 """
 
-import os
 import unicodedata
 from collections.abc import Mapping
 from importlib.util import find_spec
@@ -15,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from emoji_ae.errors import DataError
+from emoji_ae.files import atomic_path
 
 VENDORS: Mapping[str, str] = {
     "apple": "Appl",
@@ -117,13 +117,8 @@ def build_parquet(vendor: str, out: Path) -> int:
     """
     table = pa.Table.from_pandas(build_table(vendor), schema=SCHEMA, preserve_index=False)
     try:
-        partial = out.with_name(f".{out.name}.{os.getpid()}")
-        out.parent.mkdir(parents=True, exist_ok=True)
-        try:
+        with atomic_path(out) as partial:
             pq.write_table(table, partial)
-            partial.replace(out)
-        finally:
-            partial.unlink(missing_ok=True)
     except (OSError, ValueError) as error:  # The latter for a path without a name, like ".".
         reason = getattr(error, "strerror", None) or error
         raise DataError(

@@ -5,14 +5,13 @@ Knows nothing of images, training or metrics; the seed is the only source of cha
 
 import warnings
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 
+from emoji_ae.config import SplitMethod
 from emoji_ae.dataset import EmojiDataset
 from emoji_ae.errors import ConfigError, DataError
-
-SplitMethod = Literal["group", "random"]
 
 _FOLDS = 5
 

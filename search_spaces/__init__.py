@@ -3,6 +3,8 @@
 Knows ``emoji_ae.config`` and Optuna's distributions; knows nothing of torch, storage or studies.
 """
 
+from collections.abc import Mapping
+
 from search_spaces.autoencoder import EXTENDED, NOTEBOOK
 from search_spaces.base import Scalar, SearchSpace
 from search_spaces.errors import SearchSpaceError
@@ -29,4 +31,34 @@ def get_space(kind: str, name: str) -> SearchSpace:
     return SPACES[kind][name]
 
 
-__all__ = ["KINDS", "SPACES", "Scalar", "SearchSpace", "SearchSpaceError", "get_space"]
+def parse_params(kind: str, assignments: Mapping[str, str]) -> dict[str, Scalar]:
+    """Read values that a user wrote for parameters of any space of a kind.
+
+    Args:
+        kind: Kind of study.
+        assignments: Text of the value by name of the parameter.
+
+    Raises:
+        SearchSpaceError: If the kind, a name or a value is unknown.
+    """
+    get_space(kind, "notebook")
+    owners = {p.name: space for space in SPACES[kind].values() for p in space.parameters}
+    params: dict[str, Scalar] = {}
+    for name, text in assignments.items():
+        if name not in owners:
+            raise SearchSpaceError(
+                f"There is no parameter {name!r}; there are: {', '.join(sorted(owners))}."
+            )
+        params |= owners[name].parse_fixed({name: text})
+    return params
+
+
+__all__ = [
+    "KINDS",
+    "SPACES",
+    "Scalar",
+    "SearchSpace",
+    "SearchSpaceError",
+    "get_space",
+    "parse_params",
+]

@@ -108,6 +108,10 @@ class SearchSpace:
         for value in values:
             yield from self._grid_from(i + 1, {**params, parameter.name: value}, fixed)
 
+    def choices(self, name: str) -> list[Any]:
+        """Return all values of a finite parameter, in order."""
+        return _values(next(p for p in self.parameters if p.name == name))
+
     def at(self, unit: Sequence[float], fixed: Mapping[str, Scalar]) -> dict[str, Scalar]:
         """Map a point of the unit cube into the space.
 

@@ -1,4 +1,4 @@
-"""Files of trials (pictures, curves) in Optuna's artifact store, where the dashboard finds them."""
+"""Files of trials (pictures, curves) in Optuna's artifact store, where its dashboard looks."""
 
 import tempfile
 from collections.abc import Mapping

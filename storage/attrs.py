@@ -5,6 +5,8 @@ SETTINGS = "settings"
 """What every worker must share: kind, space, sampler, pruner, seeds, data (a JSON object)."""
 TARGET = "target_trials"
 """Finished trials that were asked for so far, over all runs."""
+REQUEST = "requested_trials"
+"""Finished trials that the latest request asked for, a part of the target."""
 
 # On a trial, written when it starts.
 SEED = "seed"
@@ -31,7 +33,9 @@ EPOCHS_RUN = "epochs_run"
 TRAINING_SECONDS = "training_seconds"
 PARAMETER_COUNT = "parameter_count"
 FAILURE = "failure"
-"""Why a failed trial failed, one line."""
+"""Why a failed trial failed, one line; without it, its worker died."""
+DIVERGED = "diverged"
+"""Beginning of the reason of a training whose error became NaN or infinite."""
 
 # File names of a trial's artifacts, in the order of their upload.
 RECONSTRUCTIONS_FILE = "reconstructions.png"

@@ -10,8 +10,10 @@ Optuna owns the schema. Its own defaults are made for one process; what is chang
 - Running trials send heartbeats; one that falls silent is failed and queued again.
 """
 
+import os
 import sqlite3
 import warnings
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +36,6 @@ MAX_RETRIES = 2
 """How often a trial whose worker died, or that failed in a design, is tried again."""
 
 _SQLITE_TIMEOUT_S = 60
-_SQLITE_MAGIC = b"SQLite format 3\x00"
 
 
 def open_storage(url: str, *, create: bool = False, write: bool = False) -> BaseStorage:
@@ -90,31 +91,28 @@ def _engine_kwargs(*, sqlite: bool) -> dict[str, Any]:
 
 
 def _check_sqlite_file(path: Path, *, create: bool, write: bool) -> None:
-    """Raise unless ``path`` is, or may become, a database of Optuna's."""
+    """Raise unless ``path`` is, or may become, a database of Optuna's.
+
+    The file is only ever opened by SQLite: closing it otherwise would drop the locks that other
+    connections of this process hold on it.
+
+    Source: https://www.sqlite.org/howtocorrupt.html (section 2.2).
+    """
     try:
-        exists = path.exists()
-        if not exists and create:
+        if not path.exists():
+            if not create:
+                raise StorageAccessError(
+                    f"Storage file {path} does not exist; `emoji-study run` creates it."
+                )
             path.parent.mkdir(parents=True, exist_ok=True)
-            with sqlite3.connect(path) as connection:
-                connection.execute("PRAGMA journal_mode=WAL")  # stays with the file
-            connection.close()
+            _query(f"{path.resolve().as_uri()}?mode=rwc", "PRAGMA journal_mode=WAL")  # for good
             return
-        if not exists:
-            raise StorageAccessError(
-                f"Storage file {path} does not exist; `emoji-study run` creates it."
-            )
         if path.is_dir():
             raise StorageAccessError(f"Storage file {path} is a folder.")
-        with path.open("rb+" if write else "rb") as file:
-            magic = file.read(len(_SQLITE_MAGIC))
-        if magic != _SQLITE_MAGIC and (magic or not create):
-            raise StorageAccessError(f"Storage file {path} is not an SQLite database.")
-        connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
-        try:
-            rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
-            tables = {name for (name,) in rows}
-        finally:
-            connection.close()
+        if write and not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
+            raise StorageAccessError(f"Storage file {path} cannot be written: no permission.")
+        query = "SELECT name FROM sqlite_master WHERE type = 'table'"
+        tables = {name for (name,) in _query(f"{path.resolve().as_uri()}?mode=ro", query)}
     except (OSError, sqlite3.Error) as error:
         if isinstance(error, StorageAccessError):
             raise
@@ -125,6 +123,11 @@ def _check_sqlite_file(path: Path, *, create: bool, write: bool) -> None:
         raise StorageAccessError(
             f"Storage file {path} is a database of another program, not a study database."
         )
+
+
+def _query(uri: str, statement: str) -> list[tuple[str, ...]]:
+    with closing(sqlite3.connect(uri, uri=True, timeout=_SQLITE_TIMEOUT_S)) as connection:
+        return connection.execute(statement).fetchall()
 
 
 def _serialize_writers(storage: RDBStorage) -> None:

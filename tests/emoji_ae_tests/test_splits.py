@@ -8,10 +8,11 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from emoji_ae.config import SplitMethod
 from emoji_ae.dataset import EmojiDataset, load_dataset
 from emoji_ae.errors import ConfigError, DataError
 from emoji_ae.labels import CLASSES
-from emoji_ae.splits import Split, SplitMethod, leaking_groups, split_dataset
+from emoji_ae.splits import Split, leaking_groups, split_dataset
 
 METHODS: tuple[SplitMethod, ...] = get_args(SplitMethod)
 SEEDS = st.integers(0, 2**32 - 1)

@@ -1,0 +1,1 @@
+"""Studies: objectives, workers, analysis, figures, report and the command line."""

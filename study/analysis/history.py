@@ -1,0 +1,261 @@
+"""How a search went: values over trials, learning curves, and the totals of a study.
+
+Must not know how any of it is drawn.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from optuna.trial import TrialState
+
+from storage.attrs import EPOCHS_RUN, REPLICATE, TRAINING_SECONDS, WORKER
+from storage.records import StudyRecord, TrialRecord
+from study.analysis import family_of, ranked
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryPoint:
+    """One trial of the optimisation history.
+
+    Args:
+        number: The trial's number.
+        state: Optuna's state.
+        family: Architecture.
+        value: Objective value, or the last finite intermediate value of a trial without one.
+        best: Lowest value of the complete trials up to and including this one.
+    """
+
+    number: int
+    state: TrialState
+    family: str
+    value: float | None
+    best: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryInfo:
+    """The optimisation history, in the order of the trials' numbers."""
+
+    points: tuple[HistoryPoint, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LearningCurve:
+    """Intermediate values of one trial.
+
+    Args:
+        number: The trial's number.
+        state: Optuna's state.
+        family: Architecture.
+        rank: Place among the complete trials, from 1, or None for a trial without a value.
+        epochs: Counted from 1.
+        values: Validation MSE after each of these epochs; may hold NaN and infinity.
+    """
+
+    number: int
+    state: TrialState
+    family: str
+    rank: int | None
+    epochs: tuple[int, ...]
+    values: tuple[float, ...]
+
+    @property
+    def lowest(self) -> float | None:
+        """The lowest finite value, or None if there is none."""
+        return min(filter(math.isfinite, self.values), default=None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LearningCurvesInfo:
+    """A readable number of learning curves.
+
+    Args:
+        curves: The best trials, best first, then the others by number.
+        n_best: How many of them are there for their rank.
+        n_total: Trials with at least one intermediate value, kept here or not.
+    """
+
+    curves: tuple[LearningCurve, ...]
+    n_best: int
+    n_total: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SummaryInfo:
+    """The totals of a study.
+
+    Args:
+        n_trials: All trials, whatever their state.
+        by_state: Number of trials in each state that occurs.
+        best: The best complete trial with a finite value, if there is one.
+        training_seconds: Summed over trials, so parallel workers add up.
+        wall_seconds: Time during which at least one trial ran; pauses do not count.
+        epochs_run: Summed over all trials.
+        epochs_asked: Summed over complete and pruned trials that have an ``epoch`` parameter.
+        epochs_saved: Epochs that pruned trials were asked for and did not run.
+        n_workers: Distinct processes that ran trials; 0 if none was stored.
+        n_duplicates: Finished trials that repeat an earlier one's parameters, wanted replicates
+            not counted.
+        last_completed: When the last trial ended.
+    """
+
+    n_trials: int
+    by_state: dict[TrialState, int]
+    best: TrialRecord | None
+    training_seconds: float
+    wall_seconds: float
+    epochs_run: int
+    epochs_asked: int
+    epochs_saved: int
+    n_workers: int
+    n_duplicates: int
+    last_completed: datetime | None
+
+
+def get_history(record: StudyRecord) -> HistoryInfo:
+    """Collect the value of each trial and the best value so far.
+
+    A pruned trial shows its last report, which never counts as the best: it comes from a shorter
+    training.
+
+    Args:
+        record: The study.
+
+    Returns:
+        One point per trial.
+
+    Source: ``optuna.visualization.plot_optimization_history``.
+    """
+    points = []
+    best = None
+    for trial in record.trials:
+        value = trial.value if _is_finite(trial.value) else _last_finite(trial)
+        if trial.state == TrialState.COMPLETE and _is_finite(trial.value):
+            best = value if best is None or value is None else min(best, value)
+        points.append(
+            HistoryPoint(
+                number=trial.number,
+                state=trial.state,
+                family=family_of(trial),
+                value=value,
+                best=best,
+            )
+        )
+    return HistoryInfo(points=tuple(points))
+
+
+def get_learning_curves(
+    record: StudyRecord, *, max_curves: int = 60, n_best: int = 20
+) -> LearningCurvesInfo:
+    """Choose learning curves that show the best trials and a fair sample of the others.
+
+    Args:
+        record: The study.
+        max_curves: How many curves to keep, at least ``n_best``.
+        n_best: How many of them are taken from the top; the rest is an even thinning, by
+            number, of all other trials.
+
+    Returns:
+        The curves, and how many there were to choose from.
+    """
+    ranks = {trial.number: rank for rank, (_, trial) in enumerate(ranked(record), start=1)}
+    curves = [
+        LearningCurve(
+            number=trial.number,
+            state=trial.state,
+            family=family_of(trial),
+            rank=ranks.get(trial.number),
+            epochs=tuple(step + 1 for step in trial.intermediate_values),
+            values=tuple(trial.intermediate_values.values()),
+        )
+        for trial in record.trials
+        if trial.intermediate_values
+    ]
+    placed = sorted((c for c in curves if c.rank is not None), key=lambda c: c.rank or 0)
+    best = placed[:n_best]
+    kept = {curve.number for curve in best}
+    others = [curve for curve in curves if curve.number not in kept]
+    n_others = min(len(others), max_curves - len(best))
+    thinned = [others[i * len(others) // n_others] for i in range(n_others)]
+    return LearningCurvesInfo(curves=(*best, *thinned), n_best=len(best), n_total=len(curves))
+
+
+def get_summary(record: StudyRecord) -> SummaryInfo:
+    """Count trials, time, epochs, workers and duplicates.
+
+    Args:
+        record: The study.
+
+    Returns:
+        The totals; zeros for a study without trials.
+    """
+    finished = [trial for trial in record.trials if trial.finished]
+    best = ranked(record)
+    keys = Counter((_parameters_key(t), t.user_attrs.get(REPLICATE)) for t in finished)
+    workers = {t.user_attrs[WORKER] for t in record.trials if t.user_attrs.get(WORKER)}
+    return SummaryInfo(
+        n_trials=len(record.trials),
+        by_state=dict(Counter(trial.state for trial in record.trials)),
+        best=best[0][1] if best else None,
+        training_seconds=sum(map(training_seconds, record.trials)),
+        wall_seconds=_covered_seconds(record.trials),
+        epochs_run=sum(map(epochs_run, record.trials)),
+        epochs_asked=sum(_epochs_asked(trial) or 0 for trial in finished),
+        epochs_saved=sum(map(_epochs_saved, finished)),
+        n_workers=len(workers),
+        n_duplicates=sum(count - 1 for count in keys.values()),
+        last_completed=max((t.completed for t in record.trials if t.completed), default=None),
+    )
+
+
+def epochs_run(trial: TrialRecord) -> int:
+    """Return the epochs that a trial trained, by its own count or by its reports."""
+    stored = trial.user_attrs.get(EPOCHS_RUN)
+    return int(stored) if isinstance(stored, int | float) else len(trial.intermediate_values)
+
+
+def training_seconds(trial: TrialRecord) -> float:
+    """Return the seconds that a trial trained, by its own clock or from its start to its end."""
+    stored = trial.user_attrs.get(TRAINING_SECONDS)
+    return float(stored) if isinstance(stored, int | float) else trial.duration_s or 0.0
+
+
+def _epochs_asked(trial: TrialRecord) -> int | None:
+    epoch = trial.params.get("epoch")
+    return epoch if isinstance(epoch, int) else None
+
+
+def _epochs_saved(trial: TrialRecord) -> int:
+    asked = _epochs_asked(trial)
+    if trial.state != TrialState.PRUNED or asked is None:
+        return 0
+    return max(0, asked - epochs_run(trial))
+
+
+def _parameters_key(trial: TrialRecord) -> tuple[tuple[str, object], ...]:
+    return tuple(sorted(trial.params.items()))
+
+
+def _covered_seconds(trials: Iterable[TrialRecord]) -> float:
+    """Return the length of the union of the trials' times."""
+    spans = sorted((t.started, t.completed) for t in trials if t.started and t.completed)
+    total = 0.0
+    covered_to = None
+    for start, end in spans:
+        begin = start if covered_to is None else max(start, covered_to)
+        if end > begin:
+            total += (end - begin).total_seconds()
+            covered_to = end
+    return total
+
+
+def _is_finite(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)
+
+
+def _last_finite(trial: TrialRecord) -> float | None:
+    reports = reversed(list(trial.intermediate_values.values()))
+    return next((value for value in reports if math.isfinite(value)), None)

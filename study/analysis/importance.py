@@ -1,0 +1,235 @@
+"""Which parameters decided whether a trial came out among the best; must not know plotly."""
+
+import math
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import optuna
+from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
+from optuna.study import Study
+from optuna.trial import FrozenTrial, TrialState
+
+from storage.records import StudyRecord, TrialRecord
+from study.analysis import ADAPTIVE_SAMPLERS, parameter_names, ranked, sampler_of
+
+MIN_TRIALS = 10
+"""Complete trials below which no importance is reported."""
+
+RELIABLE_TRIALS = 50
+"""Complete trials from which on at least five lie in the top decile, as Optuna advises."""
+
+TOP_SHARE = 0.1
+"""The importance is that of reaching this best part of the trials."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParameterImportance:
+    """The importance of one parameter.
+
+    Args:
+        name: The parameter.
+        share: Part of the total importance; the shares of all parameters sum to 1.
+        low: Lower end of the 95 % interval over resampled trials.
+        high: Upper end of it.
+        used_by_top: Whether any of the best trials had the parameter.
+    """
+
+    name: str
+    share: float
+    low: float
+    high: float
+    used_by_top: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportanceInfo:
+    """Parameter importances, with all that is needed to judge them.
+
+    Args:
+        parameters: Most important first; empty after a refusal.
+        constant: Parameters left out because they do not vary.
+        n_trials: Complete trials with a finite value.
+        n_top: How many of them count as the best.
+        n_resamples: Bootstrap resamples behind the intervals.
+        sampler: The study's sampler, None if unknown.
+        adaptive: Whether that sampler chose trials by earlier results.
+        evaluator: Name of the method.
+        region: The part of the space that the importance speaks of.
+        refusal: Why there is no importance, or None.
+        caution: Why to doubt it, or None.
+    """
+
+    parameters: tuple[ParameterImportance, ...]
+    constant: tuple[str, ...]
+    n_trials: int
+    n_top: int
+    n_resamples: int
+    sampler: str | None
+    adaptive: bool
+    evaluator: str
+    region: str
+    refusal: str | None
+    caution: str | None
+
+
+class _TrialSample(Study):
+    """A study whose complete trials can be exchanged, so that resampling copies none of them."""
+
+    def __init__(self) -> None:
+        verbosity = optuna.logging.get_verbosity()
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        try:
+            study = optuna.create_study()
+        finally:
+            optuna.logging.set_verbosity(verbosity)
+        super().__init__(study_name=study.study_name, storage=study._storage)
+        self.sample: Sequence[FrozenTrial] = ()
+
+    def get_trials(self, *args: object, **kwargs: object) -> list[FrozenTrial]:
+        return list(self.sample)
+
+
+def get_importances(
+    record: StudyRecord, *, n_resamples: int = 200, seed: int = 0
+) -> ImportanceInfo:
+    """Compute how much each parameter mattered for reaching the best tenth of the trials.
+
+    PED-ANOVA compares where the best trials lie with where all trials lie, one parameter at a
+    time. It handles conditional parameters, which fANOVA leaves out. Its shares are never
+    negative, so a parameter without effect keeps a few per cent: the interval tells how far
+    the share depends on the trials at hand, and is no test against zero.
+
+    Args:
+        record: The study; only its complete trials with a finite value count.
+        n_resamples: Bootstrap resamples of the trials for the 95 % percentile interval.
+        seed: Of the resampling.
+
+    Returns:
+        Shares with intervals, or the reason for a refusal.
+
+    Source: Watanabe, Bansal, Hutter, "PED-ANOVA", IJCAI 2023, arXiv:2304.10255; conditional
+        parameters: arXiv:2601.20800; intervals: Efron, Tibshirani, "An Introduction to the
+        Bootstrap", 1993, chapter 13.
+    """
+    best_first = ranked(record)
+    values = [value for value, _ in best_first]
+    trials = [_to_frozen(value, trial) for value, trial in best_first]
+    names = [name for name in parameter_names(record) if _varies(name, trials)]
+    cutoff = values[math.ceil(TOP_SHARE * len(values)) - 1] if values else math.nan
+    top = [trial for value, trial in best_first if value <= cutoff]
+    refusal = _refusal(n_trials=len(trials), n_top=len(top), names=names)
+    parameters: tuple[ParameterImportance, ...] = ()
+    if refusal is None:
+        study = _TrialSample()
+        shares = _shares(study, trials, names)
+        resampled = _resampled_shares(study, trials, names, n_resamples=n_resamples, seed=seed)
+        low, high = np.quantile(resampled, [0.025, 0.975], axis=0)
+        parameters = tuple(
+            ParameterImportance(
+                name=name,
+                share=shares[name],
+                low=float(low[i]),
+                high=float(high[i]),
+                used_by_top=any(name in trial.params for trial in top),
+            )
+            for i, name in sorted(enumerate(names), key=lambda item: -shares[item[1]])
+        )
+    sampler = sampler_of(record)
+    return ImportanceInfo(
+        parameters=parameters,
+        constant=tuple(name for name in parameter_names(record) if name not in names),
+        n_trials=len(trials),
+        n_top=len(top),
+        n_resamples=n_resamples,
+        sampler=sampler,
+        adaptive=sampler in ADAPTIVE_SAMPLERS,
+        evaluator="PED-ANOVA",
+        region="all complete trials, as the sampler placed them",
+        refusal=refusal,
+        caution=_caution(len(trials), len(top)) if refusal is None else None,
+    )
+
+
+def _refusal(*, n_trials: int, n_top: int, names: Sequence[str]) -> str | None:
+    if n_trials < MIN_TRIALS:
+        return (
+            f"Importances need at least {MIN_TRIALS} complete trials with a finite value; "
+            f"this study has {n_trials}."
+        )
+    if not names:
+        return "No parameter varies among the complete trials, so none can be more important."
+    if n_top == n_trials:
+        return "The best tenth cannot be told from the rest: too many trials share one value."
+    return None
+
+
+def _caution(n_trials: int, n_top: int) -> str | None:
+    reasons = []
+    if n_trials < RELIABLE_TRIALS:
+        reasons.append(
+            f"The best tenth of {n_trials} complete trials is fewer than 5, too few for steady "
+            f"shares; from {RELIABLE_TRIALS} complete trials on they settle."
+        )
+    expected = math.ceil(TOP_SHARE * n_trials)
+    if n_top >= 2 * expected:
+        reasons.append(
+            f"Because of equal values, {n_top} trials count as the best tenth instead of "
+            f"{expected}."
+        )
+    return " ".join(reasons) or None
+
+
+def _shares(
+    study: _TrialSample, trials: Sequence[FrozenTrial], names: Sequence[str]
+) -> dict[str, float]:
+    """Return the share of each parameter, 0 for one that none of these trials has."""
+    study.sample = trials
+    present = [name for name in names if any(name in trial.params for trial in trials)]
+    with warnings.catch_warnings():
+        # A condition that hardly any trial meets adds nothing, and the interval shows that.
+        warnings.filterwarnings("ignore", message="Some regimes for parameter")
+        warnings.filterwarnings("ignore", message="Target and region quantiles select")
+        found = get_param_importances(
+            study, evaluator=PedAnovaImportanceEvaluator(target_quantile=TOP_SHARE), params=present
+        )
+    return {name: float(found.get(name, 0.0)) for name in names}
+
+
+def _resampled_shares(
+    study: _TrialSample,
+    trials: Sequence[FrozenTrial],
+    names: Sequence[str],
+    *,
+    n_resamples: int,
+    seed: int,
+) -> np.ndarray:
+    """Return the shares in each resample, shape ``(n_resamples, len(names))``."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for _ in range(n_resamples):
+        drawn = [trials[i] for i in rng.integers(0, len(trials), size=len(trials))]
+        shares = _shares(study, drawn, names)
+        rows.append([shares[name] for name in names])
+    return np.asarray(rows)
+
+
+def _varies(name: str, trials: Sequence[FrozenTrial]) -> bool:
+    return len({trial.params[name] for trial in trials if name in trial.params}) > 1
+
+
+def _to_frozen(value: float, trial: TrialRecord) -> FrozenTrial:
+    return FrozenTrial(
+        number=trial.number,
+        trial_id=trial.number,
+        state=TrialState.COMPLETE,
+        value=value,
+        datetime_start=trial.started,
+        datetime_complete=trial.completed,
+        params=dict(trial.params),
+        distributions=dict(trial.distributions),
+        user_attrs={},
+        system_attrs={},
+        intermediate_values={},
+    )

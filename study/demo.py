@@ -1,0 +1,64 @@
+"""The whole way once, small: a study, its best model for good, its report."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from storage.rdb import open_storage
+from storage.records import load_study_record
+from study.commands import (
+    RunRequest,
+    TrainRequest,
+    run_request,
+    train_request,
+    write_study_report,
+)
+from study.workers import RunOutcome
+
+STUDY = "demo"
+TRIALS = 24
+EPOCHS = 40
+
+
+def run_demo(out: Path, *, n_workers: int, device: str, say: Callable[[str], None]) -> RunOutcome:
+    """Run the demo study, train its best trial for good, and write the report.
+
+    Args:
+        out: Folder for ``study.db``, ``artifacts``, ``best`` and ``report.html``.
+        n_workers: Worker processes.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        say: Called with every line for the user.
+    """
+    url = f"sqlite:///{out / 'study.db'}"
+    outcome = run_request(
+        RunRequest(
+            kind="autoencoder",
+            url=url,
+            study=STUDY,
+            n_trials=TRIALS,
+            n_workers=n_workers,
+            assignments={"epoch": str(EPOCHS)},
+            device=device,
+        ),
+        say=say,
+    )
+    if outcome.interrupted:
+        return outcome
+    train_request(
+        TrainRequest(
+            url=url,
+            study=STUDY,
+            trial="best",
+            assignments={},
+            data=None,
+            seed=None,
+            device=device,
+            threads=None,
+            out=out / "best",
+        ),
+        say=say,
+    )
+    storage = open_storage(url)
+    record = load_study_record(storage, STUDY)
+    path = write_study_report(storage, record, url=url, artifacts=None, out=out / "report.html")
+    say(f"Report: {path} (open it in a browser). Next: emoji-study status --storage {url}")
+    return outcome

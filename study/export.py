@@ -1,0 +1,26 @@
+"""All trials of a study as a file."""
+
+from pathlib import Path
+
+from emoji_ae.files import atomic_path
+from storage.records import StudyRecord
+from study.analysis.tables import to_frame
+from study.errors import StudyError
+
+
+def write_table(record: StudyRecord, out: Path) -> int:
+    """Write one row per trial, as CSV or Parquet by the file's ending; return the rows.
+
+    Raises:
+        StudyError: If the ending is another.
+        OSError: If the file cannot be written.
+    """
+    if out.suffix not in (".csv", ".parquet"):
+        raise StudyError(f"`out` must end in .csv or .parquet, but got {str(out)!r}.")
+    frame = to_frame(record)
+    with atomic_path(out) as partial:
+        if out.suffix == ".csv":
+            frame.to_csv(partial, index=False)
+        else:
+            frame.to_parquet(partial, index=False)
+    return len(frame)

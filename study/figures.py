@@ -1,0 +1,324 @@
+"""Charts of a study: each function turns one ``...Info`` of the analysis into a plotly figure.
+
+The only module that knows plotly. It must not know records, templates or files: what a chart
+says is decided in ``study.analysis``, where it stands in ``study.report``. Backgrounds are
+transparent and the neutral colours readable on white and on black, so a page may put a figure
+on either.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from html import escape
+from typing import Any, TypeVar
+
+import plotly.graph_objects as go
+from optuna.trial import TrialState
+from plotly.offline import get_plotlyjs
+
+from study.analysis.correlation import CorrelationsInfo
+from study.analysis.history import HistoryInfo, HistoryPoint, LearningCurve, LearningCurvesInfo
+from study.analysis.importance import ImportanceInfo
+
+# The colours of Okabe and Ito, distinguishable with every common colour vision.
+# Source: Okabe, Ito, "Color Universal Design", 2008, https://jfly.uni-koeln.de/color/.
+BLUE, SKY_BLUE, VERMILLION = "#0072B2", "#56B4E9", "#D55E00"
+GREEN, PURPLE = "#009E73", "#CC79A7"
+NEUTRAL = "#808080"
+
+FAMILY_COLORS = {"CNN": BLUE, "linear": VERMILLION}
+"""One colour per architecture, the same in every chart; any other family is sky blue."""
+
+SIGNIFICANT = 0.05
+"""Bars of correlations with a larger p-value are drawn pale."""
+
+_STATE_ORDER = (
+    TrialState.COMPLETE,
+    TrialState.RUNNING,
+    TrialState.WAITING,
+    TrialState.PRUNED,
+    TrialState.FAIL,
+)
+_SYMBOLS = {TrialState.COMPLETE: "circle", TrialState.PRUNED: "x-thin", TrialState.FAIL: "x"}
+_DASHES = {TrialState.PRUNED: "dot", TrialState.FAIL: "dash"}
+_CURVE_HOVER = "epoch %{x}<br>validation MSE %{y:.4g}"
+
+_Item = TypeVar("_Item", HistoryPoint, LearningCurve)
+
+_FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', sans-serif"
+_GRID = "rgba(128, 128, 128, 0.25)"
+_AXIS = {
+    "gridcolor": _GRID,
+    "linecolor": NEUTRAL,
+    "zerolinecolor": NEUTRAL,
+    "zeroline": False,
+    "automargin": True,
+    "title": {"standoff": 8},
+}
+_TEMPLATE = go.layout.Template(
+    layout={
+        "font": {"family": _FONT, "size": 13, "color": NEUTRAL},
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "margin": {"l": 8, "r": 8, "t": 8, "b": 8},
+        "xaxis": _AXIS,
+        "yaxis": _AXIS,
+        "legend": {
+            "orientation": "h",
+            "x": 0,
+            "xref": "container",
+            "xanchor": "left",
+            "y": 1,
+            "yref": "container",
+            "yanchor": "top",
+            "font": {"size": 12},
+        },
+        "hovermode": "closest",
+        "hoverlabel": {"font": {"family": _FONT}},
+        "bargap": 0.35,
+    }
+)
+
+
+def plotly_js() -> str:
+    """Return the source of plotly.js, which draws the figures in a page."""
+    return str(get_plotlyjs())
+
+
+def plot_history(info: HistoryInfo) -> go.Figure:
+    """Draw the value of each trial over its number, and the best value so far as a step line."""
+    figure = _figure(height=420)
+    steps = [point for point in info.points if _positive(point.best)]
+    figure.add_scatter(
+        name="best so far",
+        x=[point.number for point in steps],
+        y=_rounded(point.best for point in steps),
+        mode="lines",
+        line={"color": GREEN, "width": 2, "shape": "hv"},
+        hovertemplate="best up to trial %{x}<br>validation MSE %{y:.4g}<extra></extra>",
+    )
+    for name, points in _grouped(point for point in info.points if _positive(point.value)):
+        state = points[0].state
+        color = _color(points[0])
+        complete = state == TrialState.COMPLETE
+        figure.add_scatter(
+            name=name,
+            x=[point.number for point in points],
+            y=_rounded(point.value for point in points),
+            mode="markers",
+            marker={
+                "color": color,
+                "size": 7,
+                "opacity": 0.85 if complete else 0.7,
+                "symbol": _SYMBOLS.get(state, "circle-open"),
+                "line": {"color": color, "width": 0 if complete else 1.5},
+            },
+            hovertemplate="trial %{x}<br>"
+            + ("validation MSE" if complete else "last reported MSE")
+            + " %{y:.4g}",
+        )
+    figure.update_xaxes(title_text="trial", rangemode="nonnegative")
+    figure.update_yaxes(**_log_mse_axis(point.value for point in info.points))
+    return figure
+
+
+def plot_learning_curves(info: LearningCurvesInfo) -> go.Figure:
+    """Draw validation MSE over epochs; the best trials stand out, stopped ones end in an x."""
+    figure = _figure(height=460)
+    best = [curve for curve in info.curves if curve.rank is not None and curve.rank <= info.n_best]
+    others = [curve for curve in info.curves if curve not in best]
+    strong = dict(_grouped(best))
+    for name, curves in _grouped(others):
+        pale = curves[0].state == TrialState.COMPLETE
+        _add_curves(figure, name, curves, pale=pale, showlegend=name not in strong)
+    for name, curves in strong.items():
+        _add_curves(figure, name, curves, pale=False, showlegend=True)
+    for curve in best[:1]:
+        figure.add_scatter(
+            name=f"best (trial {curve.number})",
+            x=list(curve.epochs),
+            y=_rounded(curve.values),
+            mode="lines",
+            line={"color": GREEN, "width": 3},
+            hovertemplate=f"trial {curve.number}<br>{_CURVE_HOVER}",
+        )
+    figure.update_xaxes(title_text="epoch", rangemode="tozero")
+    figure.update_yaxes(**_log_mse_axis(v for curve in info.curves for v in curve.values))
+    return figure
+
+
+def plot_importances(info: ImportanceInfo) -> go.Figure:
+    """Draw the share of each parameter as a bar with its 95 % interval."""
+    parameters = info.parameters
+    figure = _figure(height=110 + 38 * len(parameters))
+    figure.add_bar(
+        orientation="h",
+        y=[_parameter_label(p.name) for p in parameters],
+        x=_rounded(p.share for p in parameters),
+        marker={"color": GREEN, "opacity": 0.6},
+        error_x={
+            "type": "data",
+            "symmetric": False,
+            "array": _rounded(max(0.0, p.high - p.share) for p in parameters),
+            "arrayminus": _rounded(max(0.0, p.share - p.low) for p in parameters),
+            "color": GREEN,
+            "thickness": 2,
+            "width": 5,
+        },
+        customdata=[
+            [f"{p.low:.2f} to {p.high:.2f}" if p.used_by_top else "no top trial used it"]
+            for p in parameters
+        ],
+        hovertemplate="%{y}<br>share %{x:.2f}<br>95 % interval: %{customdata[0]}<extra></extra>",
+        showlegend=False,
+    )
+    figure.update_xaxes(title_text="share of the importance", range=[0, 1.02])
+    figure.update_yaxes(autorange="reversed", ticks="", showgrid=False)
+    return figure
+
+
+def plot_correlations(info: CorrelationsInfo) -> go.Figure:
+    """Draw Spearman's rank correlation of each parameter as bars, one colour per family."""
+    names = list(
+        dict.fromkeys(
+            p.name for f in info.families for p in f.parameters if p.spearman is not None
+        )
+    )
+    figure = _figure(height=140 + 26 * max(1, len(info.families)) * len(names))
+    for family in info.families:
+        rows = [p for p in family.parameters if p.spearman is not None]
+        figure.add_bar(
+            name=f"{escape(family.family)} ({family.n_trials} trials)",
+            orientation="h",
+            y=[_parameter_label(p.name) for p in rows],
+            x=_rounded(p.spearman for p in rows),
+            text=[f"{p.spearman:+.2f}".replace("-", "\N{MINUS SIGN}") for p in rows],
+            textposition="outside",
+            cliponaxis=False,
+            marker={
+                "color": _family_color(family.family),
+                "opacity": [
+                    1.0 if p.spearman_p is not None and p.spearman_p < SIGNIFICANT else 0.4
+                    for p in rows
+                ],
+            },
+            customdata=[
+                [p.pearson, p.spearman_p, p.n_trials, "log10 of the value" if p.log else "value"]
+                for p in rows
+            ],
+            hovertemplate="%{y}, %{customdata[3]}<br>Spearman %{x:.2f} (p = %{customdata[1]:.2g})"
+            "<br>Pearson %{customdata[0]:.2f}<br>n = %{customdata[2]}",
+        )
+    figure.update_xaxes(
+        title_text="Spearman correlation<br>with validation MSE",
+        range=[-1.15, 1.15],
+        tickvals=[-1, -0.5, 0, 0.5, 1],
+        zeroline=True,
+    )
+    figure.update_yaxes(
+        categoryorder="array",
+        categoryarray=[_parameter_label(name) for name in names],
+        autorange="reversed",
+        showgrid=False,
+    )
+    return figure
+
+
+def _figure(*, height: int) -> go.Figure:
+    return go.Figure(layout={"template": _TEMPLATE, "height": height})
+
+
+def _log_mse_axis(values: Iterable[float | None]) -> dict[str, Any]:
+    """Return a logarithmic axis with ticks at 1, 2 and 5, or at powers of ten for wide ranges."""
+    drawable = [value for value in values if value is not None and _positive(value)]
+    wide = not drawable or max(drawable) / min(drawable) > 300
+    return {
+        "type": "log",
+        "title": {"text": "validation MSE (log)"},
+        "tickformat": ".3~g",
+        "dtick": 1 if wide else "D2",
+    }
+
+
+def _add_curves(
+    figure: go.Figure,
+    name: str,
+    curves: Sequence[LearningCurve],
+    *,
+    pale: bool,
+    showlegend: bool,
+) -> None:
+    """Add the curves of one group as a single line with gaps, and the ends of stopped ones."""
+    state = curves[0].state
+    color = _color(curves[0])
+    x: list[int | None] = []
+    y: list[float | None] = []
+    numbers: list[int | None] = []
+    for curve in curves:
+        x += [*curve.epochs, None]
+        y += [*_rounded(curve.values), None]
+        numbers += [curve.number] * len(curve.epochs) + [None]
+    figure.add_scatter(
+        name=name,
+        legendgroup=name,
+        showlegend=showlegend,
+        x=x,
+        y=y,
+        customdata=numbers,
+        mode="lines",
+        opacity=0.4 if pale else 0.9,
+        line={"color": color, "width": 1 if pale else 1.5, "dash": _DASHES.get(state)},
+        hovertemplate=f"trial %{{customdata}}<br>{_CURVE_HOVER}",
+    )
+    if state in _DASHES:
+        figure.add_scatter(
+            legendgroup=name,
+            showlegend=False,
+            x=[curve.epochs[-1] for curve in curves],
+            y=_rounded(_last_drawable(curve.values) for curve in curves),
+            mode="markers",
+            marker={"color": color, "size": 6, "symbol": "x", "opacity": 0.8},
+            hoverinfo="skip",
+        )
+
+
+def _grouped(items: Iterable[_Item]) -> list[tuple[str, list[_Item]]]:
+    """Group trials by the name of their legend entry: complete ones first, failed ones last."""
+    groups: dict[str, list[_Item]] = {}
+    for item in sorted(items, key=lambda item: (_STATE_ORDER.index(item.state), item.family)):
+        groups.setdefault(_group_name(item), []).append(item)
+    return list(groups.items())
+
+
+def _group_name(item: HistoryPoint | LearningCurve) -> str:
+    if item.state == TrialState.FAIL:
+        return "failed"
+    return f"{escape(item.family)} {item.state.name.lower()}"
+
+
+def _color(item: HistoryPoint | LearningCurve) -> str:
+    return PURPLE if item.state == TrialState.FAIL else _family_color(item.family)
+
+
+def _family_color(family: str) -> str:
+    return FAMILY_COLORS.get(family, SKY_BLUE)
+
+
+def _parameter_label(name: str) -> str:
+    return escape(name).replace("_", " ")
+
+
+def _positive(value: float | None) -> bool:
+    """Whether a value has a place on a logarithmic axis."""
+    return value is not None and math.isfinite(value) and value > 0
+
+
+def _last_drawable(values: Sequence[float]) -> float | None:
+    return next((value for value in reversed(values) if _positive(value)), None)
+
+
+def _rounded(values: Iterable[float | None]) -> list[float | None]:
+    """Round to 5 significant digits, finer than a screen; a gap for what cannot be drawn."""
+    return [
+        float(f"{value:.5g}") if value is not None and math.isfinite(value) else None
+        for value in values
+    ]

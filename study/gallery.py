@@ -1,0 +1,67 @@
+"""Pictures for the report, taken from the artifacts of a study's best trial."""
+
+import io
+import json
+
+import numpy as np
+from optuna.artifacts import FileSystemArtifactStore
+from optuna.storages import BaseStorage
+from PIL import Image
+
+from emoji_ae.config import IMAGE_SIZE
+from storage import attrs
+from storage.artifacts import read_artifact
+from storage.records import StudyRecord
+from study.report import Picture, Pictures
+
+_PADDING = 2  # white between the pictures of a strip, see `reconstruction_strip`
+_TEXTS_KEY = "texts"
+
+
+def best_pictures(
+    record: StudyRecord, storage: BaseStorage, artifacts: FileSystemArtifactStore
+) -> Pictures | None:
+    """Return originals and reconstructions of the best trial, None if it has no pictures."""
+    best = record.best
+    if best is None:
+        return None
+    strip = read_artifact(artifacts, storage, best, attrs.RECONSTRUCTIONS_FILE)
+    if strip is None:
+        return None
+    return Pictures(
+        caption=f"Validation images and their reconstructions by trial {best.number}",
+        items=cut_strip(strip),
+    )
+
+
+def cut_strip(png: bytes) -> tuple[Picture, ...]:
+    """Take apart a trial's reconstruction picture, as ``pictures.reconstructions_png`` drew it.
+
+    The error of each pair is that of the drawn images, with 8 bits per value.
+    """
+    with Image.open(io.BytesIO(png)) as image:
+        texts: list[str] = json.loads(str(image.info.get(_TEXTS_KEY, "[]")))
+        strip = image.convert("RGB")
+    return tuple(_cut_pair(strip, i, text) for i, text in enumerate(texts))
+
+
+def _cut_pair(strip: Image.Image, i: int, text: str) -> Picture:
+    stride = IMAGE_SIZE + _PADDING
+    left = _PADDING + i * stride
+    original, reconstruction = (
+        strip.crop((left, top, left + IMAGE_SIZE, top + IMAGE_SIZE))
+        for top in (_PADDING, _PADDING + stride)
+    )
+    difference = np.asarray(original, dtype=float) - np.asarray(reconstruction, dtype=float)
+    return Picture(
+        text=text,
+        original=_png(original),
+        reconstruction=_png(reconstruction),
+        mse=float(np.square(difference / 255).mean()),
+    )
+
+
+def _png(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()

@@ -1,0 +1,136 @@
+"""Progress for people: one live line for all workers of a study, a bar for one training."""
+
+import statistics
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from emoji_ae.train import EpochMetrics
+from study.budget import count
+
+_POLL_S = 1.0
+_PLAIN_LINE_S = 15.0
+
+
+@contextmanager
+def progress_line(study: optuna.Study, *, target: int, n_workers: int) -> Iterator[None]:
+    """Show the progress of ``study`` while the block runs, on standard error.
+
+    A terminal gets one line that is updated in place, a file or a pipe a line now and then.
+
+    Args:
+        study: Opened for reading; used by a thread of its own within the block.
+        target: Finished trials at which the study is done.
+        n_workers: Processes that share the remaining work.
+    """
+    console = Console(stderr=True)
+    done = threading.Event()
+    interval = _POLL_S if console.is_terminal else _PLAIN_LINE_S
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[status]}"),
+        console=console,
+        disable=not console.is_terminal,
+        auto_refresh=False,
+    ) as bar:
+        task = bar.add_task(study.study_name, total=target, status="")
+
+        def show() -> None:
+            trials = study.get_trials(deepcopy=False)
+            status = describe(trials, target=target, n_workers=n_workers)
+            finished = count(trials).finished
+            if console.is_terminal:
+                bar.update(task, completed=finished, status=status, refresh=True)
+            else:
+                sys.stderr.write(f"{study.study_name}: {finished}/{target} {status}\n")
+
+        def watch() -> None:
+            while not done.wait(interval):
+                show()
+
+        watcher = threading.Thread(target=watch, name="progress", daemon=True)
+        watcher.start()
+        try:
+            yield
+        finally:
+            done.set()
+            watcher.join()
+            show()
+
+
+def describe(trials: list[FrozenTrial], *, target: int, n_workers: int) -> str:
+    """Say in a few words how far a study is.
+
+    Args:
+        trials: All trials of the study.
+        target: Finished trials at which it is done.
+        n_workers: Processes that share the remaining work.
+    """
+    progress = count(trials)
+    parts = [f"{progress.pruned} pruned", f"{progress.failed} failed"]
+    values = [t.values[0] for t in trials if t.state == TrialState.COMPLETE and t.values]
+    if values:
+        parts.append(f"best {min(values):.5f}")
+    remaining = target - progress.finished
+    if remaining > 0:
+        seconds = _remaining_s(trials, remaining=remaining, n_workers=n_workers)
+        parts.append(f"ETA {_clock(seconds)}" if seconds is not None else "ETA …")
+    return " · ".join(parts)
+
+
+def _remaining_s(trials: list[FrozenTrial], *, remaining: int, n_workers: int) -> float | None:
+    """Estimate the seconds until the end from the mean duration of what has finished."""
+    durations = [
+        (t.datetime_complete - t.datetime_start).total_seconds()
+        for t in trials
+        if t.state in (TrialState.COMPLETE, TrialState.PRUNED)
+        and t.datetime_complete is not None
+        and t.datetime_start is not None
+    ]
+    if not durations:
+        return None
+    now = datetime.now()
+    mean = statistics.fmean(durations)
+    begun = sum(
+        min((now - t.datetime_start).total_seconds(), mean)
+        for t in trials
+        if t.state == TrialState.RUNNING and t.datetime_start is not None
+    )
+    return max(remaining * mean - begun, 0.0) / n_workers
+
+
+def _clock(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+@contextmanager
+def epoch_bar(n_epochs: int, *, title: str) -> Iterator[Callable[[EpochMetrics], bool]]:
+    """Show the progress of one training on standard error; yields its epoch hook."""
+    console = Console(stderr=True)
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[status]}"),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+    ) as bar:
+        task = bar.add_task(title, total=n_epochs, status="")
+
+        def on_epoch(metrics: EpochMetrics) -> bool:
+            bar.update(task, advance=1, status=f"validation MSE {metrics.validation_mse:.5f}")
+            return False
+
+        yield on_epoch

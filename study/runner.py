@@ -1,0 +1,156 @@
+"""One worker: claims waiting trials of a study and runs them until none is left."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import optuna
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.trial import FrozenTrial, TrialState
+
+from emoji_ae.errors import DivergedError
+from storage import attrs, queue
+from storage.artifacts import open_artifacts
+from storage.rdb import open_storage
+from study.errors import StudyError
+from study.jobs import WorkerJob
+from study.objectives import AutoencoderObjective, TrialInterrupted
+from study.samplers import make_pruner, make_sampler
+from study.seeds import sampler_seed
+from study.settings import StudySettings, code_version
+
+
+def run_worker(job: WorkerJob) -> None:
+    """Run waiting trials of a study until none is left, or SIGINT or SIGTERM arrives.
+
+    A diverged training fails its trial and the worker goes on. Any other error fails the trial
+    and ends the worker, for it would fail the next trial as well.
+
+    Raises:
+        StudyError: If the study cannot be worked on here, or a trial failed unexpectedly.
+    """
+    own_threads(job.threads)
+    from emoji_ae.seeding import resolve_device
+    from study.data import load_study_data
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    storage = open_storage(job.url, write=True)
+    study = optuna.load_study(study_name=job.study, storage=storage)
+    settings = StudySettings.from_dict(study.user_attrs.get(attrs.SETTINGS), study=job.study)
+    data = load_study_data(job.data, split=settings.split, seed=settings.data_seed)
+    require_same(settings, data.fingerprint, study=job.study)
+    objective = AutoencoderObjective(
+        settings=settings,
+        data=data,
+        artifacts=open_artifacts(job.artifacts),
+        device=resolve_device(job.device),
+    )
+    study.pruner = make_pruner(settings.pruner, max_epochs=settings.max_epochs)
+    with stop_signals() as stop:
+        while not stop.is_set():
+            queue.reap(study)
+            claimed = queue.claim(study)
+            if claimed is None:
+                break
+            seed = sampler_seed(settings.seed, claimed.number)
+            study.sampler = make_sampler(settings.sampler, seed=seed)
+            run_trial(study, claimed, objective, stop)
+
+
+def run_trial(
+    study: optuna.Study,
+    claimed: FrozenTrial,
+    objective: AutoencoderObjective,
+    stop: threading.Event,
+) -> None:
+    """Run one claimed trial and store how it ended.
+
+    Raises:
+        StudyError: If it failed for another reason than divergence.
+    """
+    trial = queue.start(study, claimed)
+    heartbeat = queue.Heartbeat(trial)
+
+    def stop_requested() -> bool:
+        heartbeat.beat()
+        return stop.is_set()
+
+    heartbeat.beat()
+    try:
+        value = objective(trial, stop_requested)
+        study.tell(trial, value, skip_if_finished=True)
+    except optuna.TrialPruned:
+        study.tell(trial, state=TrialState.PRUNED, skip_if_finished=True)
+    except UpdateFinishedTrialError:
+        pass  # judged dead by another worker, which queued it again
+    except TrialInterrupted as error:
+        # Queued first: if this process is killed in between, the trial runs once too often
+        # rather than never, and its result is the same.
+        queue.enqueue(
+            study, trial.params, {**_ticket_attrs(claimed), attrs.RETRY_OF: trial.number}
+        )
+        fail(study, trial, str(error))
+    except DivergedError as error:
+        fail(study, trial, f"{attrs.DIVERGED}: {error}")
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        fail(study, trial, reason)
+        raise StudyError(f"Trial {trial.number} failed: {reason}") from error
+
+
+def fail(study: optuna.Study, trial: optuna.Trial, reason: str) -> None:
+    """Store that a trial failed, and why."""
+    trial.set_user_attr(attrs.FAILURE, reason)
+    study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
+
+
+def require_same(settings: StudySettings, data_fingerprint: str, *, study: str) -> None:
+    """Raise a StudyError unless this process has the study's data and code."""
+    if settings.data_fingerprint != data_fingerprint:
+        raise StudyError(
+            f"Study {study!r} was made with other data or another split (fingerprint "
+            f"{settings.data_fingerprint}, here {data_fingerprint}); give its file with --data."
+        )
+    if settings.code_version != code_version():
+        raise StudyError(
+            f"Study {study!r} was made with emoji-study {settings.code_version}, but this is "
+            f"{code_version()}; install that version or start another study."
+        )
+
+
+def own_threads(threads: int) -> None:
+    """Give this process its share of the cores, before torch starts any work.
+
+    Two processes that both use all cores are many times slower than one.
+    """
+    import torch
+
+    torch.set_num_threads(threads)
+    if torch.get_num_interop_threads() != 1:  # may be set only once in a process
+        torch.set_num_interop_threads(1)
+
+
+@contextmanager
+def stop_signals() -> Iterator[threading.Event]:
+    """Turn SIGINT and SIGTERM into an event within the block.
+
+    Only the main thread of a process gets signals; elsewhere the event stays unset.
+    """
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, lambda *_: stop.set()) for number in numbers]
+    try:
+        yield stop
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+
+
+def _ticket_attrs(claimed: FrozenTrial) -> dict[str, object]:
+    """Return the attributes that a trial had while it waited."""
+    names = (attrs.DESIGN_INDEX, attrs.REPLICATE)
+    return {name: claimed.user_attrs[name] for name in names if name in claimed.user_attrs}

@@ -1,0 +1,91 @@
+"""Samplers and pruners by name."""
+
+import warnings
+
+import optuna
+from optuna.exceptions import ExperimentalWarning
+from optuna.pruners import (
+    BasePruner,
+    HyperbandPruner,
+    MedianPruner,
+    NopPruner,
+    PatientPruner,
+)
+from optuna.samplers import BaseSampler
+
+from search_spaces.designs import DESIGNS
+from study.errors import StudyError
+
+ADAPTIVE_SAMPLERS = ("tpe", "gp")
+SAMPLERS = (*DESIGNS, *ADAPTIVE_SAMPLERS)
+PRUNERS = ("median", "hyperband", "none")
+
+HYPERBAND_MIN_TRIALS = 100
+"""Smaller studies cannot fill Hyperband's brackets."""
+
+
+def default_pruner(sampler: str, n_trials: int) -> str:
+    """Return the pruner's name for a new study.
+
+    A grid is there to be complete, so nothing of it is pruned; otherwise Hyperband where there
+    are enough trials for its brackets, else the median.
+    """
+    if sampler == "grid":
+        return "none"
+    return "hyperband" if n_trials >= HYPERBAND_MIN_TRIALS else "median"
+
+
+def check_names(sampler: str, pruner: str) -> None:
+    """Raise a StudyError if a name is unknown."""
+    if sampler not in SAMPLERS:
+        raise StudyError(f"`sampler` must be one of {', '.join(SAMPLERS)}, but got {sampler!r}.")
+    if pruner not in PRUNERS:
+        raise StudyError(f"`pruner` must be one of {', '.join(PRUNERS)}, but got {pruner!r}.")
+
+
+def make_sampler(name: str, *, seed: int) -> BaseSampler:
+    """Build the sampler for one trial.
+
+    It is built afresh for each: what adaptive samplers know is in the storage, not in them. The
+    points of a design are drawn in advance, so its sampler has nothing left to choose.
+
+    Args:
+        name: One of ``SAMPLERS``.
+        seed: As ``seeds.sampler_seed`` gives it.
+    """
+    if name in DESIGNS:
+        return optuna.samplers.RandomSampler(seed=seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        if name == "gp":
+            return optuna.samplers.GPSampler(seed=seed)
+        # Grouped: the spaces are conditional, and each branch is to be modelled jointly.
+        return optuna.samplers.TPESampler(
+            multivariate=True, group=True, constant_liar=True, seed=seed
+        )
+
+
+def make_pruner(name: str, *, max_epochs: int) -> BasePruner:
+    """Build a pruner; steps are epochs, counted from 0.
+
+    Args:
+        name: One of ``PRUNERS``.
+        max_epochs: The longest training of the study.
+    """
+    match name:
+        case "median":
+            median = MedianPruner(
+                n_startup_trials=5, n_warmup_steps=max_epochs // 10, n_min_trials=3
+            )
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ExperimentalWarning)
+                # Patience: a trial that still improves steadily is left alone.
+                return PatientPruner(median, patience=max(1, max_epochs // 20))
+        case "hyperband":
+            return HyperbandPruner(
+                min_resource=max(1, max_epochs // 27),
+                max_resource=max_epochs,
+                reduction_factor=3,
+            )
+        case _:
+            return NopPruner()

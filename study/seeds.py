@@ -1,0 +1,34 @@
+"""Seeds, derived from the study's; whatever worker asks, it gets the same one."""
+
+import hashlib
+
+from emoji_ae.config import AutoencoderConfig
+
+
+def trial_seed(study_seed: int, config: AutoencoderConfig, replicate: int) -> int:
+    """Return the seed of a training, from 0 to 2**63 - 1.
+
+    It depends on what is trained and not on a trial's number, so the result of a configuration
+    is the same in whatever order trials run; configurations that are one training up to its
+    length share it.
+
+    Args:
+        study_seed: The study's seed.
+        config: What is trained.
+        replicate: 0, or the number of a deliberate repetition.
+    """
+    return _digest(study_seed, config.identity(), replicate) >> 1
+
+
+def sampler_seed(study_seed: int, trial_number: int) -> int:
+    """Return the seed of the sampler for one trial, from 0 to 2**32 - 1.
+
+    Samplers with equal seeds in several workers would suggest equal points.
+    """
+    return _digest(study_seed, "sampler", trial_number) >> 32
+
+
+def _digest(*parts: str | int) -> int:
+    """Return a 64-bit digest of ``parts``."""
+    text = "/".join(str(part) for part in parts)
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")

@@ -1,0 +1,107 @@
+"""What all workers of a study share, stored with it; knows no torch."""
+
+import importlib.metadata
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Self
+
+from optuna.storages import BaseStorage
+
+from emoji_ae.config import SplitMethod
+from search_spaces import Scalar, SearchSpace, get_space
+from storage import attrs
+from study.errors import StudyError
+
+
+def code_version() -> str:
+    """Return the version of this package."""
+    return importlib.metadata.version("emoji-study")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudySettings:
+    """Everything but the budget that decides what the trials of a study are.
+
+    Args:
+        kind: Kind of study, such as ``autoencoder``.
+        space: Name of the search space.
+        fixed: Parameters with one value for all trials.
+        sampler: Name of the sampler or design.
+        pruner: Name of the pruner.
+        seed: Of the study, from 0; the sampler's and every trial's seed derive from it.
+        data: Path of the data set file; None for the embedded images.
+        data_fingerprint: Digest of the data set's content and of its split.
+        split: How the data set is split, ``group`` or ``random``.
+        data_seed: Of the split, which is drawn once.
+        code_version: Version of this package that created the study.
+    """
+
+    kind: str
+    space: str
+    fixed: Mapping[str, Scalar]
+    sampler: str
+    pruner: str
+    seed: int
+    data: str | None
+    data_fingerprint: str
+    split: SplitMethod
+    data_seed: int
+    code_version: str
+
+    @property
+    def search_space(self) -> SearchSpace:
+        """The space itself."""
+        return get_space(self.kind, self.space)
+
+    @property
+    def max_epochs(self) -> int:
+        """The longest training that a trial may run, in epochs."""
+        fixed = self.fixed.get("epoch")
+        choices = [fixed] if fixed is not None else self.search_space.choices("epoch")
+        return max(int(choice) for choice in choices)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all fields, JSON-ready."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Any, *, study: str) -> Self:
+        """Read what ``to_dict`` gave.
+
+        Raises:
+            StudyError: If the study was not created by this program, or by a later version.
+        """
+        names = {field.name for field in fields(cls)}
+        if not isinstance(values, Mapping) or set(values) != names:
+            raise StudyError(
+                f"Study {study!r} was not created by this version of emoji-study: its settings "
+                "are missing or have other fields."
+            )
+        return cls(**values)
+
+    @classmethod
+    def of_study(cls, storage: BaseStorage, study: str) -> Self | None:
+        """Read the settings of a stored study; None if the storage has no such study.
+
+        Raises:
+            StudyError: As ``from_dict``.
+        """
+        try:
+            study_id = storage.get_study_id_from_name(study)
+        except KeyError:
+            return None
+        stored = storage.get_study_user_attrs(study_id).get(attrs.SETTINGS)
+        return cls.from_dict(stored, study=study)
+
+    def require_equal(self, other: "StudySettings", *, study: str) -> None:
+        """Raise a StudyError that names the first setting in which ``other`` differs.
+
+        The path of the data may differ, its content may not.
+        """
+        for field in fields(self):
+            mine, theirs = getattr(self, field.name), getattr(other, field.name)
+            if field.name != "data" and mine != theirs:
+                raise StudyError(
+                    f"Study {study!r} has {field.name} {mine!r}, but got {theirs!r}; "
+                    "take another --study name to start afresh."
+                )

@@ -1,0 +1,120 @@
+"""The final training of a chosen configuration, and its one look at the test split."""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+
+from emoji_ae.checkpoint import Checkpoint, save_checkpoint
+from emoji_ae.config import AutoencoderConfig, SplitMethod
+from emoji_ae.dataset import load_dataset
+from emoji_ae.files import write_bytes
+from emoji_ae.models import count_parameters
+from emoji_ae.splits import split_dataset
+from emoji_ae.train import EpochMetrics, reconstruction_errors, to_float, train_autoencoder
+from study.data import study_data
+from study.errors import StudyError
+from study.pictures import learning_curve_png, pick, reconstructions_png
+
+CHECKPOINT_FILE = "checkpoint.pt"
+CURVE_FILE = "learning_curve.png"
+RECONSTRUCTIONS_FILE = "reconstructions.png"
+METRICS_FILE = "metrics.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinalMetrics:
+    """What a chosen model reaches; errors are means over images of the per-image MSE.
+
+    Args:
+        validation_mse: Of the kept weights, those of the epoch with the lowest validation MSE.
+        test_mse: Of the same weights, on images that no choice has seen.
+        best_epoch: Counted from 1.
+        epochs: Epochs run.
+        parameter_count: Trained scalars of the model.
+        training_seconds: Wall time of the training.
+    """
+
+    validation_mse: float
+    test_mse: float
+    best_epoch: int
+    epochs: int
+    parameter_count: int
+    training_seconds: float
+
+
+def train_final(
+    config: AutoencoderConfig,
+    *,
+    seed: int,
+    data: Path | None,
+    split: SplitMethod,
+    data_seed: int,
+    expected_fingerprint: str | None,
+    device: torch.device,
+    out: Path,
+    on_epoch: Callable[[EpochMetrics], bool],
+) -> FinalMetrics:
+    """Train a configuration and write checkpoint, pictures and metrics to a folder.
+
+    Args:
+        config: What to train.
+        seed: Of the training; a trial's seed repeats that trial.
+        data: The data set file; None for the embedded images.
+        split: How it is split.
+        data_seed: Of the split.
+        expected_fingerprint: Of the study's data; None where any will do.
+        device: Where to train.
+        out: The folder, which is created.
+        on_epoch: Called after every epoch; True stops the training.
+
+    Returns:
+        The metrics, which are written to ``metrics.json`` as well.
+
+    Raises:
+        StudyError: If the data are not those of the study.
+        OSError: If the folder cannot be written.
+        DivergedError: If an error becomes NaN or infinite.
+    """
+    dataset = load_dataset(data)
+    rows = split_dataset(dataset, method=split, seed=data_seed)
+    seen = study_data(dataset, rows)
+    if expected_fingerprint not in (None, seen.fingerprint):
+        raise StudyError(
+            f"The study was made with other data or another split (fingerprint "
+            f"{expected_fingerprint}, here {seen.fingerprint}); give its file with --data."
+        )
+    # Fails now rather than after the training; old metrics would not fit what follows.
+    write_bytes(out / METRICS_FILE, b"{}\n")
+    result = train_autoencoder(
+        config, seen.train, seen.validation, seed=seed, device=device, on_epoch=on_epoch
+    )
+    if result.best is None:
+        raise StudyError("The training was stopped before its first epoch ended.")
+    test = dataset.images[list(rows.test)]
+    metrics = FinalMetrics(
+        validation_mse=result.best.validation_mse,
+        test_mse=reconstruction_errors(result.model, to_float(test, device)).mean().item(),
+        best_epoch=result.best.epoch + 1,
+        epochs=len(result.curve),
+        parameter_count=count_parameters(result.model),
+        training_seconds=round(result.curve[-1].seconds, 3),
+    )
+    checkpoint = Checkpoint(
+        model=result.model,
+        config=config,
+        seed=seed,
+        data_fingerprint=seen.fingerprint,
+        curve=result.curve,
+    )
+    save_checkpoint(checkpoint, out / CHECKPOINT_FILE)
+    shown = pick(len(test))
+    texts = [dataset.texts[rows.test[i]] for i in shown]
+    title = f"{config.auto_encoder}, lowest validation MSE {metrics.validation_mse:.5f}"
+    write_bytes(out / RECONSTRUCTIONS_FILE, reconstructions_png(result.model, test[shown], texts))
+    write_bytes(out / CURVE_FILE, learning_curve_png(result.curve, title=title))
+    content = {"config": config.to_dict(), "seed": seed, **asdict(metrics)}
+    write_bytes(out / METRICS_FILE, json.dumps(content, indent=2).encode() + b"\n")
+    return metrics

@@ -1,0 +1,124 @@
+"""The coordinator: creates or continues a study, and runs it with several worker processes."""
+
+import multiprocessing
+import os
+import signal
+import threading
+import warnings
+from dataclasses import dataclass
+
+import joblib
+import optuna
+from optuna.exceptions import DuplicatedStudyError, ExperimentalWarning
+from optuna.storages import BaseStorage
+
+from storage import attrs, queue
+from storage.rdb import open_storage
+from study.budget import Progress, count, request, top_up
+from study.jobs import WorkerJob
+from study.progress import progress_line
+from study.runner import run_worker, stop_signals
+from study.settings import StudySettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOutcome:
+    """How a run ended.
+
+    Args:
+        progress: The study's counts afterwards.
+        target: Finished trials that were asked for so far.
+        interrupted: Whether a signal ended it.
+    """
+
+    progress: Progress
+    target: int
+    interrupted: bool
+
+
+def open_study(storage: BaseStorage, name: str, settings: StudySettings) -> optuna.Study:
+    """Create a study, or open it if it exists with the same settings.
+
+    Args:
+        storage: Opened for writing.
+        name: Of the study.
+        settings: What its trials are.
+
+    Raises:
+        StudyError: If it exists with other settings.
+    """
+    try:
+        study = optuna.create_study(storage=storage, study_name=name, direction="minimize")
+        study.set_user_attr(attrs.SETTINGS, settings.to_dict())
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            study.set_metric_names([attrs.VALIDATION_MSE])
+    except DuplicatedStudyError:
+        study = optuna.load_study(study_name=name, storage=storage)
+        stored = StudySettings.from_dict(study.user_attrs.get(attrs.SETTINGS), study=name)
+        stored.require_equal(settings, study=name)
+    return study
+
+
+def run_study(study: optuna.Study, job: WorkerJob, *, n_trials: int, n_workers: int) -> RunOutcome:
+    """Run a study until it has as many finished trials as were asked for.
+
+    Each worker is a process of its own with its own share of the threads. SIGINT and SIGTERM
+    let the workers give back their trials; the same call then continues.
+
+    Args:
+        study: As ``open_study`` returns it.
+        job: What each worker is told.
+        n_trials: Finished trials (complete or pruned) to add; see ``budget.request``.
+        n_workers: Processes, at least 1.
+
+    Raises:
+        StudyError: If a worker failed for another reason than a diverged training.
+    """
+    settings = StudySettings.from_dict(study.user_attrs.get(attrs.SETTINGS), study=job.study)
+    queue.reap(study)
+    target = request(study, n_trials)
+    with stop_signals() as stop:
+        while not stop.is_set():
+            queue.reap(study)
+            top_up(study, settings, target)
+            before = count(study.get_trials(deepcopy=False))
+            if before.finished >= target or not before.waiting:
+                break
+            _run_round(job, n_workers=min(n_workers, before.waiting), target=target, stop=stop)
+            if count(study.get_trials(deepcopy=False)).finished == before.finished:
+                break  # nothing but failures: more of the same would not help
+    return RunOutcome(
+        progress=count(study.get_trials(deepcopy=False)),
+        target=target,
+        interrupted=stop.is_set(),
+    )
+
+
+def _run_round(job: WorkerJob, *, n_workers: int, target: int, stop: threading.Event) -> None:
+    """Let ``n_workers`` processes work until the queue is empty."""
+    watched = optuna.load_study(study_name=job.study, storage=open_storage(job.url))
+    finished = threading.Event()
+
+    def pass_on() -> None:
+        """Tell the workers of a signal that only this process may have received."""
+        while not finished.wait(0.2):
+            if stop.is_set():
+                for child in multiprocessing.active_children():
+                    if child.pid is not None and child.name.startswith("Loky"):
+                        os.kill(child.pid, signal.SIGTERM)
+                return
+
+    messenger = threading.Thread(target=pass_on, name="messenger", daemon=True)
+    messenger.start()
+    try:
+        with (
+            progress_line(watched, target=target, n_workers=n_workers),
+            joblib.parallel_config(
+                backend="loky", n_jobs=n_workers, inner_max_num_threads=job.threads
+            ),
+        ):
+            joblib.Parallel()(joblib.delayed(run_worker)(job) for _ in range(n_workers))
+    finally:
+        finished.set()
+        messenger.join()

@@ -1,0 +1,393 @@
+"""Every analysis against studies whose answers are known."""
+
+import math
+from collections import Counter
+from dataclasses import replace
+from datetime import timedelta
+
+import numpy as np
+import optuna
+import pandas as pd
+import pytest
+from optuna.distributions import CategoricalDistribution
+from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
+from optuna.trial import TrialState, create_trial
+from scipy import stats
+
+from storage.records import StudyRecord
+from study.analysis.correlation import get_correlations
+from study.analysis.history import get_history, get_learning_curves, get_summary
+from study.analysis.importance import get_importances
+from study.analysis.tables import get_best_trials, get_failures, get_families, to_frame
+from tests.study_tests.synthetic import MARKUP, SETTINGS, START, planted, study, trial
+
+CNN = {"auto_encoder": "CNN", "epoch": 10, "learning_rate": 0.01}
+LINEAR = {"auto_encoder": "linear", "epoch": 10, "learning_rate": 0.01}
+
+
+@pytest.fixture(scope="module")
+def record() -> StudyRecord:
+    """120 trials with a planted answer."""
+    return planted()
+
+
+def test_history_takes_the_running_best_over_complete_trials_only() -> None:
+    """A pruned trial shows its last finite report and never becomes the best."""
+    info = get_history(
+        study(
+            trial(0, value=0.3, params=CNN),
+            trial(1, state=TrialState.PRUNED, params=LINEAR, curve=(0.2, 0.1, math.nan)),
+            trial(2, value=0.2, params=LINEAR),
+            trial(3, state=TrialState.FAIL),
+            trial(4, value=0.25, params=CNN),
+            trial(5, value=math.inf, params=CNN, curve=(0.4, math.inf)),
+        )
+    )
+    assert [point.value for point in info.points] == [0.3, 0.1, 0.2, None, 0.25, 0.4]
+    assert [point.best for point in info.points] == [0.3, 0.3, 0.2, 0.2, 0.2, 0.2]
+    assert [point.family for point in info.points] == ["CNN", "linear", "linear", "all"] + [
+        "CNN"
+    ] * 2
+
+
+def test_history_before_the_first_complete_trial_has_no_best() -> None:
+    """Until a trial is complete there is no best value."""
+    info = get_history(study(trial(0, state=TrialState.PRUNED, params=CNN, curve=(0.5,))))
+    assert [(point.value, point.best) for point in info.points] == [(0.5, None)]
+
+
+def test_learning_curves_keep_the_best_and_thin_the_rest(record: StudyRecord) -> None:
+    """The best come first in their order, the others are spread over the whole study."""
+    info = get_learning_curves(record, max_curves=30, n_best=10)
+    by_value = sorted((t.value, t.number) for t in record.complete if t.value is not None)
+    assert info.n_total == 120
+    assert info.n_best == 10
+    assert len({curve.number for curve in info.curves}) == len(info.curves) == 30
+    assert [c.number for c in info.curves[:10]] == [number for _, number in by_value[:10]]
+    assert [c.rank for c in info.curves[:10]] == list(range(1, 11))
+    others = [curve.number for curve in info.curves[10:]]
+    assert others == sorted(others)
+    assert max(np.diff(others)) < 15
+
+
+def test_learning_curves_count_epochs_from_one() -> None:
+    """A curve keeps its values as they are, also those that are no numbers."""
+    info = get_learning_curves(
+        study(trial(0, value=0.2, params=CNN, curve=(0.4, math.nan, 0.2)), trial(1))
+    )
+    (curve,) = info.curves
+    assert curve.epochs == (1, 2, 3)
+    assert curve.values[0] == 0.4
+    assert math.isnan(curve.values[1])
+    assert curve.lowest == 0.2
+    assert info.n_total == 1
+
+
+def test_summary_counts_states_time_epochs_and_duplicates() -> None:
+    """Pauses are no wall time, replicates no duplicates, and only pruning saves epochs."""
+    minute = timedelta(minutes=1)
+    record = study(
+        trial(
+            0,
+            value=0.3,
+            params=CNN,
+            curve=(0.3,) * 10,
+            attrs={"worker": "a:1", "training_seconds": 40.0},
+            started=START,
+            completed=START + minute,
+        ),
+        trial(
+            1,
+            state=TrialState.PRUNED,
+            params={**CNN, "learning_rate": 0.1},
+            curve=(0.4,) * 4,
+            attrs={"worker": "b:2"},
+            started=START + minute / 2,
+            completed=START + 2 * minute,
+        ),
+        trial(
+            2,
+            value=0.3,
+            params=CNN,
+            attrs={"worker": "a:1", "epochs_run": 10},
+            started=START + 60 * minute,
+            completed=START + 61 * minute,
+        ),
+        trial(3, value=0.31, params=CNN, attrs={"replicate": 1}),
+        trial(4, state=TrialState.FAIL, params=CNN, curve=(0.9,)),
+        trial(5, state=TrialState.RUNNING, params=CNN),
+    )
+    info = get_summary(record)
+    assert info.n_trials == 6
+    assert info.by_state == Counter(t.state for t in record.trials)
+    assert info.best is record.trials[0]
+    assert info.training_seconds == 40.0 + 90.0 + 60.0
+    assert info.wall_seconds == 180.0
+    assert info.epochs_run == 10 + 4 + 10 + 0 + 1
+    assert info.epochs_asked == 40
+    assert info.epochs_saved == 6
+    assert info.n_workers == 2
+    assert info.n_duplicates == 1
+    assert info.last_completed == START + 61 * minute
+
+
+def test_summary_of_an_empty_study_is_zero() -> None:
+    """A study without trials has totals, all zero."""
+    info = get_summary(study())
+    assert (info.n_trials, info.by_state, info.best, info.wall_seconds) == (0, {}, None, 0.0)
+
+
+def test_importance_finds_what_matters(record: StudyRecord) -> None:
+    """The learning rate leads, and a parameter without effect keeps almost nothing."""
+    info = get_importances(record)
+    shares = {parameter.name: parameter.share for parameter in info.parameters}
+    assert info.refusal is None
+    assert info.caution is None
+    assert info.parameters[0].name == "learning_rate"
+    assert shares["weight_decay"] <= 0.06
+    assert sum(shares.values()) == pytest.approx(1.0)
+    assert [p.share for p in info.parameters] == sorted(shares.values(), reverse=True)
+    assert (info.n_trials, info.n_top) == (102, 11)
+    assert (info.sampler, info.adaptive, info.evaluator) == ("tpe", True, "PED-ANOVA")
+    assert info.constant == ("epoch",)
+
+
+def test_importance_equals_optunas_own(record: StudyRecord) -> None:
+    """The shares are those of Optuna's evaluator on an ordinary study of the same trials."""
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    rebuilt = optuna.create_study()
+    rebuilt.add_trials(
+        create_trial(value=t.value, params=dict(t.params), distributions=dict(t.distributions))
+        for t in record.complete
+    )
+    optuna.logging.set_verbosity(verbosity)
+    expected = get_param_importances(rebuilt, evaluator=PedAnovaImportanceEvaluator())
+    expected.pop("epoch")
+    shares = {p.name: p.share for p in get_importances(record, n_resamples=1).parameters}
+    assert shares == pytest.approx(expected)
+
+
+def test_importance_intervals_hold_the_share_and_are_seeded(record: StudyRecord) -> None:
+    """Most shares lie in their interval, and the same seed gives the same interval."""
+    info = get_importances(record, n_resamples=50, seed=3)
+    assert info == get_importances(record, n_resamples=50, seed=3)
+    assert info != get_importances(record, n_resamples=50, seed=4)
+    assert all(0.0 <= p.low <= p.high <= 1.0 for p in info.parameters)
+    assert info.parameters[0].low > 0.2
+    assert info.parameters[0].low <= info.parameters[0].share <= info.parameters[0].high
+
+
+def test_importance_names_parameters_that_no_best_trial_used(record: StudyRecord) -> None:
+    """The parameter of the worse family is zero because of its condition, and says so."""
+    info = get_importances(record, n_resamples=5)
+    unused = {p.name: p.share for p in info.parameters if not p.used_by_top}
+    assert unused == {"bottleneck_dim": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("trials", "reason"),
+    [
+        ((), "this study has 0"),
+        (tuple(trial(i, value=0.1 * i, params=CNN) for i in range(9)), "this study has 9"),
+        (tuple(trial(i, value=math.inf, params=CNN) for i in range(20)), "this study has 0"),
+        (tuple(trial(i, value=0.1 * i, params=CNN) for i in range(20)), "No parameter varies"),
+        (
+            tuple(
+                trial(i, value=0.5, params={**CNN, "learning_rate": 0.001 * (i + 1)})
+                for i in range(20)
+            ),
+            "cannot be told from the rest",
+        ),
+    ],
+)
+def test_importance_refuses_in_plain_words(trials: tuple, reason: str) -> None:
+    """Without enough different trials there is a reason instead of numbers."""
+    info = get_importances(study(*trials))
+    assert info.parameters == ()
+    assert info.caution is None
+    assert reason in str(info.refusal)
+
+
+def test_importance_of_few_trials_comes_with_a_caution() -> None:
+    """Below fifty complete trials fewer than five make up the best tenth, and the Info says so."""
+    info = get_importances(planted(40), n_resamples=5)
+    assert info.parameters
+    assert "The best tenth of 34 complete trials is fewer than 5" in str(info.caution)
+
+
+def test_importance_says_when_ties_widen_the_best_tenth() -> None:
+    """Trials that equal the best tenth's last value belong to it, and the Info says how many."""
+    rates = np.linspace(0.001, 0.06, 60)
+    trials = [
+        trial(i, value=max(0.1, 0.01 * i), params={**CNN, "learning_rate": float(rate)})
+        for i, rate in enumerate(rates)
+    ]
+    tied = get_importances(study(*trials), n_resamples=5)
+    assert tied.n_top == 11
+    assert tied.caution is None
+    info = get_importances(study(*trials[:50]), n_resamples=5)
+    assert info.caution == (
+        "Because of equal values, 11 trials count as the best tenth instead of 5."
+    )
+
+
+def test_importance_is_silent(record: StudyRecord, capfd: pytest.CaptureFixture[str]) -> None:
+    """Neither Optuna's log nor a warning reaches the terminal, and its level is left alone."""
+    before = optuna.logging.get_verbosity()
+    get_importances(record, n_resamples=5)
+    assert capfd.readouterr() == ("", "")
+    assert optuna.logging.get_verbosity() == before
+
+
+def test_correlations_equal_scipy_on_the_same_trials(record: StudyRecord) -> None:
+    """Within a family, on a log scale where the space has one, booleans as 0 and 1."""
+    info = get_correlations(record)
+    frame = to_frame(record)
+    complete = frame[frame["state"] == "COMPLETE"]
+    assert [family.family for family in info.families] == ["CNN", "linear"]
+    assert (info.sampler, info.adaptive) == ("tpe", True)
+    for family in info.families:
+        members = complete[complete["auto_encoder"] == family.family]
+        assert family.n_trials == len(members)
+        for parameter in family.parameters:
+            values = members[parameter.name].astype(float)
+            if parameter.name == "epoch":
+                assert parameter.pearson is parameter.spearman is parameter.pearson_p is None
+                continue
+            if parameter.name in ("learning_rate", "weight_decay"):
+                assert parameter.log
+                values = np.log10(values)
+            pearson = stats.pearsonr(values, members["value"])
+            spearman = stats.spearmanr(values, members["value"])
+            assert parameter.pearson == pytest.approx(pearson.statistic)
+            assert parameter.pearson_p == pytest.approx(pearson.pvalue)
+            assert parameter.spearman == pytest.approx(spearman.statistic)
+            assert parameter.spearman_p == pytest.approx(spearman.pvalue)
+            assert parameter.n_trials == len(members)
+    assert {p.name for p in info.families[0].parameters} >= {"batch_normalization"}
+    assert "bottleneck_dim" not in {p.name for p in info.families[0].parameters}
+
+
+def test_correlations_take_the_logarithm_of_a_grids_learning_rates() -> None:
+    """A learning rate that a grid lists as choices is on a log scale all the same."""
+    grid = CategoricalDistribution((1e-3, 1e-2, 1e-1))
+    trials = [
+        replace(
+            trial(i, value=value, params={"learning_rate": rate}),
+            distributions={"learning_rate": grid},
+        )
+        for i, (rate, value) in enumerate([(1e-3, 0.3), (1e-2, 0.2), (1e-1, 0.1)])
+    ]
+    (family,) = get_correlations(study(*trials, settings={"sampler": "grid"})).families
+    (parameter,) = family.parameters
+    assert family.family == "all"
+    assert parameter.log
+    assert parameter.pearson == pytest.approx(-1.0)
+    assert parameter.spearman == pytest.approx(-1.0)
+
+
+def test_correlations_of_two_trials_are_missing() -> None:
+    """Two points always lie on a line, so they get no coefficient."""
+    info = get_correlations(
+        study(
+            trial(0, value=0.1, params={**CNN, "learning_rate": 0.1}),
+            trial(1, value=0.2, params=CNN),
+        )
+    )
+    assert {p.spearman for p in info.families[0].parameters} == {None}
+    assert not info.adaptive
+
+
+def test_best_trials_are_complete_and_in_order(record: StudyRecord) -> None:
+    """The table holds the lowest values of complete trials with their parameters."""
+    info = get_best_trials(record, k=5)
+    values = sorted(t.value for t in record.complete if t.value is not None)
+    assert [row.value for row in info.trials] == values[:5]
+    assert [row.rank for row in info.trials] == [1, 2, 3, 4, 5]
+    assert all(row.family == "CNN" and row.epochs_run == 20 for row in info.trials)
+    assert "bottleneck_dim" not in info.parameters
+
+
+def test_families_equal_pandas(record: StudyRecord) -> None:
+    """Count, best, median and mean of a family are those of its complete trials."""
+    frame = to_frame(record)
+    groups = frame[frame["state"] == "COMPLETE"].groupby("auto_encoder")["value"]
+    families = get_families(record).families
+    assert [family.name for family in families] == ["CNN", "linear"]
+    for family in families:
+        values = groups.get_group(family.name)
+        assert family.n_complete == len(values)
+        assert family.best == values.min()
+        assert family.median == pytest.approx(values.median())
+        assert family.mean == pytest.approx(values.mean())
+    assert sum(family.n_pruned for family in families) == 12
+
+
+def test_family_without_a_complete_trial_comes_last_and_has_no_error() -> None:
+    """A family that was always pruned is listed, without a value."""
+    families = get_families(
+        study(
+            trial(0, state=TrialState.PRUNED, params=CNN, curve=(0.1,)),
+            trial(1, value=0.2, params=LINEAR),
+            trial(2, state=TrialState.FAIL),
+        )
+    ).families
+    assert [(f.name, f.n_complete, f.n_pruned, f.best) for f in families] == [
+        ("linear", 1, 0, 0.2),
+        ("CNN", 0, 1, None),
+    ]
+
+
+def test_failures_keep_their_messages(record: StudyRecord) -> None:
+    """Every failed trial is listed with the message as stored."""
+    failures = get_failures(record).failures
+    assert [failure.number for failure in failures] == [19, 39, 59, 79, 99, 119]
+    assert {failure.message for failure in failures} == {MARKUP}
+
+
+def test_frame_has_one_row_per_trial_and_clean_types(record: StudyRecord) -> None:
+    """Numbers are numbers, booleans nullable, times times, and a lacking value is missing."""
+    frame = to_frame(record)
+    assert len(frame) == 120
+    assert list(frame.columns[:4]) == ["number", "state", "value", "auto_encoder"]
+    assert list(frame.columns[-3:]) == ["started", "completed", "duration_s"]
+    types = frame.dtypes.astype(str).to_dict()
+    assert types["batch_size"] == types["bottleneck_dim"] == types["seed"] == "Int64"
+    assert types["learning_rate"] == types["value"] == types["duration_s"] == "float64"
+    assert types["batch_normalization"] == "boolean"
+    assert types["started"] == "datetime64[us]"
+    assert types["state"] == types["failure"] == "string"
+    linear = frame["auto_encoder"] == "linear"
+    assert frame.loc[linear, "batch_normalization"].isna().all()
+    assert frame.loc[~linear, "batch_normalization"].notna().all()
+    assert frame["value"].notna().sum() == 102
+    assert frame["duration_s"].eq(60.0).all()
+
+
+def test_frame_keeps_every_column_where_names_clash_or_kinds_mix() -> None:
+    """A user attribute never replaces a column, and what is no scalar stays out."""
+    frame = to_frame(
+        study(
+            trial(0, value=0.1, params=CNN, attrs={"value": 9, "mixed": 1, "list": [1]}),
+            trial(1, value=0.2, params=CNN, attrs={"mixed": "one"}),
+        )
+    )
+    assert frame["value"].tolist() == [0.1, 0.2]
+    assert frame["attr_value"].tolist() == [9, pd.NA]
+    assert frame["mixed"].tolist() == ["1", "one"]
+    assert "list" not in frame
+
+
+def test_frame_of_an_empty_study_has_its_columns() -> None:
+    """An empty study exports a table with a header."""
+    frame = to_frame(study(settings=SETTINGS))
+    assert list(frame.columns) == [
+        "number",
+        "state",
+        "value",
+        "started",
+        "completed",
+        "duration_s",
+    ]
+    assert frame.empty
