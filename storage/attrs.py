@@ -40,3 +40,5 @@ DIVERGED = "diverged"
 # File names of a trial's artifacts, in the order of their upload.
 RECONSTRUCTIONS_FILE = "reconstructions.png"
 CURVES_FILE = "curves.csv"
+TEXTS_ENTRY = "texts"
+"""The PNG's text entry that says what each image shows, a JSON list."""

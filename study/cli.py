@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from storage.records import StudyRecord
 
 DEFAULT_STORAGE = "sqlite:///runs/study.db"
-DEFAULT_TRIALS = 20
 
 app = typer.Typer(
     name="emoji-study",

@@ -117,8 +117,8 @@ def describe_outcome(record: StudyRecord, outcome: "RunOutcome") -> str:
         text += f" Best validation MSE {record.best.value:.5f} (trial {record.best.number})."
     if progress.finished < outcome.target and not outcome.interrupted:
         settings = StudySettings.from_dict(record.user_attrs[attrs.SETTINGS], study=record.name)
-        exhausted = settings.sampler == "grid" and progress.failed == 0
-        reason = "the grid has no more points" if exhausted else "the others failed; see status"
+        exhausted = settings.sampler == "grid" and not progress.failed
+        reason = "the grid has no more points" if exhausted else "the rest failed, see `status`"
         text += f" No more to do: {reason}."
     return text
 

@@ -16,7 +16,7 @@ from study.workers import RunOutcome
 
 STUDY = "demo"
 TRIALS = 24
-EPOCHS = 40
+EPOCHS = 30
 
 
 def run_demo(out: Path, *, n_workers: int, device: str, say: Callable[[str], None]) -> RunOutcome:

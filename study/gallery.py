@@ -15,7 +15,6 @@ from storage.records import StudyRecord
 from study.report import Picture, Pictures
 
 _PADDING = 2  # white between the pictures of a strip, see `reconstruction_strip`
-_TEXTS_KEY = "texts"
 
 
 def best_pictures(
@@ -40,7 +39,7 @@ def cut_strip(png: bytes) -> tuple[Picture, ...]:
     The error of each pair is that of the drawn images, with 8 bits per value.
     """
     with Image.open(io.BytesIO(png)) as image:
-        texts: list[str] = json.loads(str(image.info.get(_TEXTS_KEY, "[]")))
+        texts: list[str] = json.loads(str(image.info.get(attrs.TEXTS_ENTRY, "[]")))
         strip = image.convert("RGB")
     return tuple(_cut_pair(strip, i, text) for i, text in enumerate(texts))
 

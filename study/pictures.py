@@ -11,12 +11,10 @@ from torch import Tensor
 from emoji_ae.models import Autoencoder
 from emoji_ae.pictures import reconstruct, reconstruction_strip
 from emoji_ae.train import EpochMetrics
+from storage import attrs
 
 N_PICTURES = 8
 """Images in a trial's picture, evenly spaced over the validation split."""
-
-TEXTS_KEY = "texts"
-"""Name of the PNG's text entry that holds what each image shows, a JSON list."""
 
 
 def pick(n: int) -> list[int]:
@@ -34,7 +32,7 @@ def reconstructions_png(model: Autoencoder, images: Tensor, texts: Sequence[str]
     """
     strip = reconstruction_strip(images, reconstruct(model, images))
     metadata = PngImagePlugin.PngInfo()
-    metadata.add_text(TEXTS_KEY, json.dumps(list(texts)))
+    metadata.add_text(attrs.TEXTS_ENTRY, json.dumps(list(texts)))
     buffer = io.BytesIO()
     Image.fromarray(strip.permute(1, 2, 0).numpy()).save(buffer, "PNG", pnginfo=metadata)
     return buffer.getvalue()

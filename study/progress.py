@@ -56,6 +56,7 @@ def progress_line(study: optuna.Study, *, target: int, n_workers: int) -> Iterat
         def watch() -> None:
             while not done.wait(interval):
                 show()
+            study._storage.remove_session()  # this thread's connection
 
         watcher = threading.Thread(target=watch, name="progress", daemon=True)
         watcher.start()
