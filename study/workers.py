@@ -126,8 +126,9 @@ def _run_round(job: WorkerJob, *, n_workers: int, target: int, stop: threading.E
         with (
             _environment(_ALLOCATOR),
             progress_line(watched, target=target, n_workers=n_workers),
+            # At least two: joblib would run a single job in this process.
             joblib.parallel_config(
-                backend="loky", n_jobs=n_workers, inner_max_num_threads=job.threads
+                backend="loky", n_jobs=max(2, n_workers), inner_max_num_threads=job.threads
             ),
         ):
             errors = joblib.Parallel()(joblib.delayed(_work)(job) for _ in range(n_workers))
