@@ -28,7 +28,7 @@ from optuna.storages import (
 from sqlalchemy.exc import SQLAlchemyError
 
 from storage.errors import StorageAccessError
-from storage.urls import parse_url, redact, sqlite_path
+from storage.urls import redact, sqlite_path
 
 HEARTBEAT_INTERVAL_S = 60
 GRACE_PERIOD_S = 300
@@ -70,10 +70,10 @@ def open_storage(url: str, *, create: bool = False, write: bool = False) -> Base
                 ),
                 skip_table_creation=not create,
             )
-    except ImportError as error:
-        driver = parse_url(url).drivername
+    except ImportError:
         raise StorageAccessError(
-            f"Storage {redact(url)} needs the driver of {driver}, which is not installed: {error}."
+            f"Storage {redact(url)} needs a database driver that is not installed; for "
+            "PostgreSQL: pip install 'emoji-study[postgres]'."
         ) from None
     except (SQLAlchemyError, OptunaError, RuntimeError) as error:
         raise StorageAccessError(

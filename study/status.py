@@ -15,41 +15,48 @@ _N_FAILURES = 5
 
 def study_table(records: Sequence[StudyRecord]) -> Table:
     """Return one row per study."""
-    table = Table("study", "kind", "space", "sampler", "pruner", box=None, header_style="bold")
-    for name in ("complete", "pruned", "failed", "running", "waiting", "best"):
-        table.add_column(name, justify="right")
+    table = Table("study", "kind", "space", box=None, header_style="bold")
+    for name in ("finished", "failed", "running", "waiting", "best"):
+        table.add_column(name, justify="right", no_wrap=True)
     for record in records:
         settings = record.user_attrs.get(attrs.SETTINGS, {})
-        words = [str(settings.get(name, "—")) for name in ("kind", "space", "sampler", "pruner")]
-        best = record.best
+        failed, running, waiting = (
+            str(_count(record, state))
+            for state in (TrialState.FAIL, TrialState.RUNNING, TrialState.WAITING)
+        )
         table.add_row(
             escape(record.name),
-            *(escape(word) for word in words),
-            *(str(_count(record, state)) for state in _STATES),
-            "—" if best is None else f"{best.value:.5f}",
+            escape(str(settings.get("kind", "—"))),
+            escape(str(settings.get("space", "—"))),
+            str(sum(trial.finished for trial in record.trials)),
+            failed,
+            running,
+            waiting,
+            "—" if record.best is None else f"{record.best.value:.5f}",
         )
     return table
 
 
-_STATES = (
-    TrialState.COMPLETE,
-    TrialState.PRUNED,
-    TrialState.FAIL,
-    TrialState.RUNNING,
-    TrialState.WAITING,
-)
-
-
 def status_lines(record: StudyRecord) -> Iterator[Table | str]:
     """Yield what is to be known of a study: counts, running, failed and best trials."""
-    yield study_table([record])
-    target = record.user_attrs.get(attrs.TARGET)
+    settings = record.user_attrs.get(attrs.SETTINGS, {})
+    yield escape(
+        f"Study {record.name}: {settings.get('kind', '—')}, {settings.get('space', '—')} space, "
+        f"{settings.get('sampler', '—')} sampler, {settings.get('pruner', '—')} pruner"
+    )
     finished = sum(trial.finished for trial in record.trials)
-    if target is not None:
-        yield f"{finished} of {target} trials that were asked for are finished."
+    target = record.user_attrs.get(attrs.TARGET, finished)
+    yield (
+        f"{finished} of {target} trials finished: {_count(record, TrialState.COMPLETE)} complete, "
+        f"{_count(record, TrialState.PRUNED)} pruned; {_count(record, TrialState.FAIL)} failed, "
+        f"{_count(record, TrialState.RUNNING)} running, "
+        f"{_count(record, TrialState.WAITING)} waiting"
+    )
     running = [trial for trial in record.trials if trial.state == TrialState.RUNNING]
     if running:
-        table = Table("running", "worker", "epoch", "validation MSE", box=None)
+        table = Table(
+            "running", "worker", "epoch", "validation MSE", box=None, header_style="bold"
+        )
         for trial in running:
             steps = trial.intermediate_values
             last = max(steps, default=None)
@@ -62,7 +69,9 @@ def status_lines(record: StudyRecord) -> Iterator[Table | str]:
         yield table
     best = sorted(record.complete, key=lambda t: (t.value is None, t.value))[:_N_BEST]
     if best:
-        table = Table("best", "validation MSE", "epoch", "parameters", box=None)
+        table = Table(
+            "best", "validation MSE", "epoch", "parameters", box=None, header_style="bold"
+        )
         for trial in best:
             epoch = trial.user_attrs.get(attrs.BEST_EPOCH, "—")
             table.add_row(str(trial.number), f"{trial.value:.5f}", str(epoch), _params(trial))

@@ -1,0 +1,53 @@
+# Every target makes a virtual environment in .venv on first use.
+PYTHON ?= python3
+VENV ?= .venv
+# For the CPU build of torch on Linux, which saves several GB:
+#   make demo PIP_FLAGS="--extra-index-url https://download.pytorch.org/whl/cpu"
+PIP_FLAGS ?=
+
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: demo test test-slow check format bench clean help
+
+demo: $(VENV)/.base ## run a small study end to end: runs/demo/{study.db,report.html,best/} (2 minutes)
+	$(BIN)/emoji-study demo
+
+test: $(VENV)/.test ## run the tests (5 minutes)
+	$(BIN)/python -m pytest
+
+test-slow: $(VENV)/.test ## run the tests that train for minutes
+	$(BIN)/python -m pytest -m slow
+
+check: $(VENV)/.dev ## check format, style and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: $(VENV)/.dev ## format the code and mend what can be mended
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.test ## measure speed as ratios within one run: benchmarks/results.json
+	$(BIN)/python -m benchmarks
+
+clean: ## remove the environment and caches, never runs/
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+
+help: ## show this
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.base: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet $(PIP_FLAGS) -e .
+	@touch $@
+
+$(VENV)/.test: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet $(PIP_FLAGS) -e '.[test]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet $(PIP_FLAGS) -e '.[dev]'
+	@touch $@

@@ -1,0 +1,155 @@
+"""The directions in which the code may import, and where certain things may live at all."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("emoji_ae", "search_spaces", "storage", "study")
+MODULES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+    for package in PACKAGES
+    for path in sorted((ROOT / package).rglob("*.py"))
+}
+
+FORBIDDEN = {
+    "emoji_ae": {"optuna", "sqlalchemy", "plotly", "jinja2", "typer", "search_spaces", "storage"},
+    "search_spaces": {"torch", "torchvision", "sqlalchemy", "storage", "study"},
+    "storage": {"torch", "torchvision", "emoji_ae", "search_spaces", "study"},
+    "study.analysis": {"torch", "plotly", "jinja2", "emoji_ae", "sqlalchemy", "study.figures"},
+    "study.figures": {"torch", "jinja2", "sqlalchemy", "study.report"},
+    "study.report": {"torch", "sqlalchemy", "study.commands", "study.workers", "study.runner"},
+    "study.objectives": {"study.runner", "study.workers", "study.commands"},
+    "study.runner": {"study.workers", "study.commands", "study.analysis"},
+    "study.workers": {"study.commands", "study.analysis", "study.report"},
+}
+"""What a package or module, and everything below it, must never import."""
+
+ONLY_IN = {
+    "plotly": {"study.figures"},
+    "jinja2": {"study.report"},
+    "typer": {"study.cli"},
+    "matplotlib": {"study.pictures"},
+    "sklearn": {"emoji_ae.splits"},
+    "sqlalchemy": {"storage.rdb", "storage.urls"},
+    "joblib": {"study.workers", "study.commands"},
+}
+"""The only modules that may import a library."""
+
+
+def imports(module: str, *, at_load: bool = False) -> Iterator[str]:
+    """Yield the full names that ``module`` imports, only those at load time if asked."""
+    tree = ast.parse(MODULES[module].read_text())
+    nodes: list[ast.AST] = list(ast.walk(tree))
+    if at_load:
+        nodes = list(tree.body)
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module} has a relative import"
+            yield str(node.module)
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def is_below(name: str, parent: str) -> bool:
+    """Say whether ``name`` is ``parent`` or lies in it."""
+    return name == parent or name.startswith(f"{parent}.")
+
+
+@pytest.mark.parametrize("owner", FORBIDDEN)
+def test_packages_import_in_one_direction(owner: str) -> None:
+    """No package or module imports what lies above it, not even lazily."""
+    members = [module for module in MODULES if is_below(module, owner)]
+    wrong = {
+        (module, name)
+        for module in members
+        for name in imports(module)
+        for forbidden in FORBIDDEN[owner]
+        if is_below(name, forbidden)
+    }
+
+    assert members
+    assert wrong == set()
+
+
+@pytest.mark.parametrize("library", ONLY_IN)
+def test_libraries_stay_in_their_module(library: str) -> None:
+    """A library with one job is imported in one place."""
+    users = {m for m in MODULES for name in imports(m) if is_below(name, library)}
+
+    assert users == ONLY_IN[library]
+
+
+def test_spaces_see_only_configurations() -> None:
+    """``search_spaces`` uses nothing of ``emoji_ae`` but configurations and errors."""
+    used = {
+        name
+        for module in MODULES
+        if is_below(module, "search_spaces")
+        for name in imports(module)
+        if is_below(name, "emoji_ae")
+    }
+
+    assert {".".join(name.split(".")[:2]) for name in used} == {
+        "emoji_ae.config",
+        "emoji_ae.errors",
+    }
+
+
+def test_parameters_are_suggested_in_one_place() -> None:
+    """Every call of ``suggest_...`` is in ``search_spaces``."""
+    callers = {
+        module
+        for module, path in MODULES.items()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute) and node.attr.startswith("suggest_")
+    }
+
+    assert callers == {"search_spaces.base"}
+
+
+def test_there_is_no_import_cycle() -> None:
+    """Modules can be put in an order in which each imports only earlier ones."""
+    graph = {
+        module: {name for name in imports(module, at_load=True) if name in MODULES} - {module}
+        for module in MODULES
+    }
+
+    assert len(list(TopologicalSorter(graph).static_order())) >= len(MODULES)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_every_module_says_what_it_holds(module: str) -> None:
+    """Every module opens with a docstring."""
+    assert ast.get_docstring(ast.parse(MODULES[module].read_text()))
+
+
+def test_help_needs_nothing_slow() -> None:
+    """The command line starts without torch, Optuna, pandas or plotly."""
+    script = (
+        "import sys, study.cli; "
+        "print([m for m in ('torch', 'optuna', 'pandas', 'plotly', 'scipy') if m in sys.modules])"
+    )
+
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+
+    assert (done.stdout.strip(), done.stderr) == ("[]", "")
+
+
+def test_import_changes_nothing() -> None:
+    """Importing the packages touches neither the random state nor the number of threads."""
+    script = (
+        "import torch; state, threads = torch.get_rng_state(), torch.get_num_threads()\n"
+        "import emoji_ae.train, search_spaces, storage.rdb, study.commands, study.runner\n"
+        "print(bool((state == torch.get_rng_state()).all()), threads == torch.get_num_threads())"
+    )
+
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+
+    assert (done.stdout.strip(), done.stderr) == ("True True", "")
