@@ -210,7 +210,7 @@ def plot_correlations(info: CorrelationsInfo) -> go.Figure:
         )
     figure.update_xaxes(
         title_text="Spearman correlation<br>with validation MSE",
-        range=[-1.15, 1.15],
+        range=[-1.35, 1.35],
         tickvals=[-1, -0.5, 0, 0.5, 1],
         zeroline=True,
     )

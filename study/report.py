@@ -7,7 +7,6 @@ gives the same bytes.
 """
 
 import base64
-import math
 import re
 import shlex
 from collections.abc import Mapping
@@ -39,6 +38,16 @@ from study.figures import (
     plot_importances,
     plot_learning_curves,
     plotly_js,
+)from study.formats import (
+    format_coefficient,
+    format_count,
+    format_duration,
+    format_label,
+    format_mse,
+    format_p_value,
+    format_percent,
+    format_sampler,
+    format_value,
 )
 
 MAX_ROWS = 500
@@ -55,9 +64,6 @@ _STATE_LABELS = {
 }
 
 _NUMBER_WITH_EXPONENT = re.compile(r"\d[\d.]*e-\d+")
-
-MISSING = "–"
-"""Stands where there is no value."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -264,76 +270,6 @@ def _configuration(trial: TrialRecord) -> str:
     words = f", a {family} autoencoder" if family is not None else ""
     parts = [f"{format_label(name)} {format_value(value)}" for name, value in params.items()]
     return words + (f" with {', '.join(parts)}" if parts else "")
-
-
-def format_mse(value: float | None) -> str:
-    """Write an error with four significant digits."""
-    if value is None:
-        return MISSING
-    if not math.isfinite(value):
-        return str(value)
-    return f"{value:#.4g}" if value == 0 or 1e-4 <= abs(value) < 1e4 else f"{value:.3e}"
-
-
-def format_coefficient(value: float | None) -> str:
-    """Write a correlation with its sign and two decimals."""
-    return MISSING if value is None else f"{value:+.2f}".replace("-", "\N{MINUS SIGN}")
-
-
-def format_p_value(value: float | None) -> str:
-    """Write a p-value, very small ones as a bound."""
-    if value is None:
-        return MISSING
-    return "<\N{NO-BREAK SPACE}0.001" if value < 0.001 else f"{value:.3f}"
-
-
-def format_value(value: object) -> str:
-    """Write a parameter or a setting: 1e-3 rather than 0.001, on rather than True."""
-    if value is None:
-        return MISSING
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    if isinstance(value, float):
-        if value == 0 or not math.isfinite(value) or 0.01 <= abs(value) < 1e4:
-            return f"{value:.3g}"
-        mantissa, exponent = f"{value:.2e}".split("e")
-        return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key} {format_value(item)}" for key, item in value.items()) or MISSING
-    return str(value)
-
-
-def format_count(value: int | None) -> str:
-    """Write a whole number with a thin separator between thousands."""
-    return MISSING if value is None else f"{value:,}"
-
-
-def format_duration(seconds: float | None) -> str:
-    """Write seconds in the two largest units that say something."""
-    if seconds is None:
-        return MISSING
-    if round(seconds, 1) < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s"
-    hours, minutes = divmod(minutes, 60)
-    return f"{format_count(hours)} h {minutes} min"
-
-
-def format_percent(share: float) -> str:
-    """Write a share in whole per cent."""
-    return f"{100 * share:.0f}\N{NO-BREAK SPACE}%"
-
-
-def format_sampler(name: str) -> str:
-    """Write a sampler's name, acronyms in capitals."""
-    return name.upper() if name in ("tpe", "gp", "qmc") else name
-
-
-def format_label(name: str) -> str:
-    """Write a parameter's name as words."""
-    return name.replace("_", " ")
 
 
 def _keep_numbers_whole(text: str) -> Markup:
