@@ -38,7 +38,8 @@ from study.figures import (
     plot_importances,
     plot_learning_curves,
     plotly_js,
-)from study.formats import (
+)
+from study.formats import (
     format_coefficient,
     format_count,
     format_duration,

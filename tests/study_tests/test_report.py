@@ -10,16 +10,8 @@ import pytest
 from optuna.trial import TrialState
 
 from storage.records import StudyRecord
-from study.report import (
-    Picture,
-    Pictures,
-    format_duration,
-    format_mse,
-    format_p_value,
-    format_value,
-    render_report,
-    write_report,
-)
+from study.formats import format_duration, format_mse, format_p_value, format_value
+from study.report import Picture, Pictures, render_report, write_report
 from tests.study_tests.synthetic import MARKUP, SETTINGS, planted, study, trial
 
 SECTIONS = [
