@@ -7,10 +7,10 @@ from typing import Any
 import torch
 
 from emoji_ae.config import AutoencoderConfig
+from emoji_ae.curve import EpochMetrics
 from emoji_ae.errors import CheckpointError, ConfigError
 from emoji_ae.files import atomic_path
 from emoji_ae.models import Autoencoder, build_model
-from emoji_ae.train import EpochMetrics
 
 _FORMAT = "emoji-study autoencoder 1"
 

@@ -1,6 +1,6 @@
 """Training of one autoencoder, from images to the weights of its best epoch.
 
-Knows neither files nor search: a hook after every epoch is its only way out.
+Knows nothing of search: a hook after every epoch is its only way out.
 """
 
 import math
@@ -13,28 +13,11 @@ from torch import Tensor, nn
 
 from emoji_ae.augment import augment
 from emoji_ae.config import AutoencoderConfig, Schedule
+from emoji_ae.curve import EpochMetrics
 from emoji_ae.errors import DataError, DivergedError
-from emoji_ae.models import Autoencoder, build_model
+from emoji_ae.models import Autoencoder, build_model, count_parameters
+from emoji_ae.resume import ResumeFile, TrainState
 from emoji_ae.seeding import seeded
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EpochMetrics:
-    """What one epoch gave.
-
-    Args:
-        epoch: Counted from 0.
-        train_mse: Mean reconstruction error of the augmented training images, each measured
-            when its batch was due, in training mode.
-        validation_mse: Mean reconstruction error of the validation images after the epoch, in
-            evaluation mode, without augmentation.
-        seconds: Training time since the start, including this epoch.
-    """
-
-    epoch: int
-    train_mse: float
-    validation_mse: float
-    seconds: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,11 +43,12 @@ def train_autoencoder(
     seed: int,
     device: torch.device | None = None,
     on_epoch: Callable[[EpochMetrics], bool] | None = None,
+    resume: ResumeFile | None = None,
 ) -> TrainResult:
     """Train an autoencoder with Adam on the mean squared error of its reconstructions.
 
     The result is a function of the arguments, and on one machine the same bit for bit whenever
-    torch runs with the same number of threads.
+    torch runs with the same number of threads, however often the training was resumed.
 
     Args:
         config: What to train, and how.
@@ -72,7 +56,10 @@ def train_autoencoder(
         validation_images: ``(m, 3, 64, 64)`` uint8, at least 1; never augmented.
         seed: Decides initial weights, order of images and augmentation.
         device: Where to train; the CPU unless given.
-        on_epoch: Called after every epoch; training stops early when it returns True.
+        on_epoch: Called after every epoch that was not resumed. Training stops early when it
+            returns True, and is suspended when it raises.
+        resume: Where the state is kept now and then, and before an error of ``on_epoch`` is
+            passed on. A state that it holds already is gone on from.
 
     Returns:
         The model of the best epoch and the whole curve.
@@ -103,10 +90,28 @@ def train_autoencoder(
             optimizer, config.schedule, config.learning_rate, config.epoch * len(batches)
         )
         curve: list[EpochMetrics] = []
-        best: EpochMetrics | None = None
         best_weights = {name: value.clone() for name, value in model.state_dict().items()}
+        if resume is not None and resume.state is not None:
+            _restore(resume.state, model, optimizer, scheduler, generator)
+            curve += resume.state.curve
+            best_weights = {n: w.to(device) for n, w in resume.state.best_weights.items()}
+            started -= curve[-1].seconds
+        best = min(curve, key=lambda metrics: metrics.validation_mse, default=None)
 
-        for epoch in range(config.epoch):
+        def state() -> TrainState:
+            return TrainState(
+                identity=config.identity(),
+                seed=seed,
+                curve=tuple(curve),
+                weights=model.state_dict(),
+                best_weights=best_weights,
+                optimizer=optimizer.state_dict(),
+                scheduler=None if scheduler is None else scheduler.state_dict(),
+                generator=generator.get_state(),
+                random=torch.get_rng_state(),
+            )
+
+        for epoch in range(len(curve), config.epoch):
             order = torch.randperm(len(train), generator=generator)
             images = augment(train[order.to(device)], generator)
             total = torch.zeros((), device=device)
@@ -138,9 +143,33 @@ def train_autoencoder(
                 best = metrics
                 for name, value in model.state_dict().items():
                     best_weights[name].copy_(value)
-            if on_epoch is not None and on_epoch(metrics):
-                break
+            try:
+                if on_epoch is not None and on_epoch(metrics):
+                    break
+            except BaseException:
+                if resume is not None:
+                    resume.save(state())
+                raise
+            if resume is not None and epoch + 1 < config.epoch:
+                # Weights, the best ones, and Adam's two means.
+                resume.offer(state, n_bytes=4 * 4 * count_parameters(model))
     return _result(model, best_weights, curve, best)
+
+
+def _restore(
+    state: TrainState,
+    model: Autoencoder,
+    optimizer: torch.optim.Optimizer,
+    scheduler: torch.optim.lr_scheduler.LRScheduler | None,
+    generator: torch.Generator,
+) -> None:
+    """Bring back the state of a training."""
+    model.load_state_dict(state.weights)
+    optimizer.load_state_dict(state.optimizer)
+    if scheduler is not None and state.scheduler is not None:
+        scheduler.load_state_dict(state.scheduler)
+    generator.set_state(state.generator)
+    torch.set_rng_state(state.random)
 
 
 def reconstruction_errors(model: Autoencoder, images: Tensor) -> Tensor:

@@ -30,8 +30,10 @@ NOTEBOOK = SearchSpace(
     kind="autoencoder",
     name="notebook",
     parameters=(
+        # First and falling: in the grid's order, the short trainings come when the long ones,
+        # which they begin, are done.
+        Parameter(name="epoch", distribution=CategoricalDistribution([200, 100])),
         Parameter(name="auto_encoder", distribution=CategoricalDistribution(["CNN", "linear"])),
-        Parameter(name="epoch", distribution=CategoricalDistribution([100, 200])),
         Parameter(name="batch_size", distribution=CategoricalDistribution([16, 32, 64])),
         Parameter(
             name="learning_rate", distribution=CategoricalDistribution([1e-4, 1e-3, 1e-2, 1e-1])

@@ -10,7 +10,6 @@ from optuna.artifacts.exceptions import ArtifactNotFound
 from optuna.storages import BaseStorage
 
 from storage.errors import StorageAccessError
-from storage.records import TrialRecord
 from storage.urls import sqlite_path
 
 
@@ -37,6 +36,14 @@ def open_artifacts(folder: Path) -> FileSystemArtifactStore:
     return FileSystemArtifactStore(folder)
 
 
+def unfinished_path(folder: Path, study: optuna.Study, seed: int) -> Path:
+    """Return where the state of an unfinished training is kept, beside the artifacts.
+
+    The same for every attempt at a trial: a study has one training per seed.
+    """
+    return folder / "unfinished" / f"{study._study_id}-{seed}.pt"
+
+
 def save_artifacts(
     store: FileSystemArtifactStore, trial: optuna.Trial, files: Mapping[str, bytes]
 ) -> None:
@@ -58,10 +65,10 @@ def save_artifacts(
 
 
 def read_artifact(
-    store: FileSystemArtifactStore, storage: BaseStorage, trial: TrialRecord, name: str
+    store: FileSystemArtifactStore, storage: BaseStorage, trial_id: int, name: str
 ) -> bytes | None:
     """Return a trial's file; None if the trial has none of that name, or it was lost."""
-    frozen = storage.get_trial(trial.trial_id)
+    frozen = storage.get_trial(trial_id)
     for meta in get_all_artifact_meta(frozen, storage=storage):
         if meta.filename == name:
             try:

@@ -24,11 +24,12 @@ def best_pictures(
     best = record.best
     if best is None:
         return None
-    strip = read_artifact(artifacts, storage, best, attrs.RECONSTRUCTIONS_FILE)
+    strip = read_artifact(artifacts, storage, best.trial_id, attrs.RECONSTRUCTIONS_FILE)
     if strip is None:
         return None
+    drawn_by = best.user_attrs.get(attrs.REUSED_FROM, best.number)
     return Pictures(
-        caption=f"Validation images and their reconstructions by trial {best.number}",
+        caption=f"Validation images and their reconstructions by trial {drawn_by}",
         items=cut_strip(strip),
     )
 

@@ -3,17 +3,22 @@
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import optuna
 import pandas as pd
 import torch
 from optuna.artifacts import FileSystemArtifactStore
+from optuna.trial import FrozenTrial, TrialState
 
+from emoji_ae.config import AutoencoderConfig
+from emoji_ae.curve import EpochMetrics
 from emoji_ae.errors import DivergedError
 from emoji_ae.models import count_parameters
-from emoji_ae.train import EpochMetrics, TrainResult, train_autoencoder
+from emoji_ae.resume import ResumeFile
+from emoji_ae.train import TrainResult, train_autoencoder
 from storage import attrs
-from storage.artifacts import save_artifacts
+from storage.artifacts import open_artifacts, read_artifact, save_artifacts, unfinished_path
 from study.data import StudyData
 from study.pictures import pick, reconstructions_png
 from study.seeds import trial_seed
@@ -29,18 +34,20 @@ class AutoencoderObjective:
     """Trains an autoencoder and returns its lowest validation MSE.
 
     Reports the validation MSE of every epoch (step 0 is the first), and stops where the pruner
-    says so. Curves and pictures are stored whatever the end.
+    says so. Curves and pictures are stored whatever the end. A training that a finished trial
+    of the study has already done, as a whole or as its beginning, is answered from that trial's
+    curve. One that was interrupted goes on where it stopped.
 
     Args:
         settings: Of the study.
         data: Training and validation images.
-        artifacts: Where curves and pictures go.
+        artifacts: Folder of curves, pictures and the states of unfinished trainings.
         device: Where to train.
     """
 
     settings: StudySettings
     data: StudyData
-    artifacts: FileSystemArtifactStore
+    artifacts: Path
     device: torch.device
 
     def __call__(self, trial: optuna.Trial, stop_requested: Callable[[], bool]) -> float:
@@ -48,7 +55,7 @@ class AutoencoderObjective:
 
         Args:
             trial: A live trial.
-            stop_requested: Asked after every epoch; True ends the training.
+            stop_requested: Asked after every epoch; True suspends the training.
 
         Returns:
             The lowest mean reconstruction error on the validation split.
@@ -62,17 +69,51 @@ class AutoencoderObjective:
         config = space.to_config(space.suggest(trial, self.settings.fixed))
         replicate = int(trial.user_attrs.get(attrs.REPLICATE, 0))
         seed = trial_seed(self.settings.seed, config, replicate)
-        self._describe(trial, seed, replicate)
-        ends: list[Exception] = []
+        _set_attrs(
+            trial,
+            {
+                attrs.SEED: seed,
+                attrs.REPLICATE: replicate,
+                attrs.DATA_FINGERPRINT: self.data.fingerprint,
+                attrs.CODE_VERSION: code_version(),
+                attrs.DEVICE: str(self.device),
+                attrs.THREADS: torch.get_num_threads(),
+            },
+        )
+        store = open_artifacts(self.artifacts)
+        reused = _reuse(trial, store, seed=seed, n_epochs=config.epoch)
+        if reused is not None:
+            return reused
+        return self._train(trial, config, store, seed=seed, stop_requested=stop_requested)
+
+    def _train(
+        self,
+        trial: optuna.Trial,
+        config: AutoencoderConfig,
+        store: FileSystemArtifactStore,
+        *,
+        seed: int,
+        stop_requested: Callable[[], bool],
+    ) -> float:
+        resume = ResumeFile(
+            unfinished_path(self.artifacts, trial.study, seed),
+            identity=config.identity(),
+            seed=seed,
+            max_epochs=config.epoch,
+        )
+        for metrics in resume.state.curve if resume.state is not None else ():
+            trial.report(metrics.validation_mse, step=metrics.epoch)
+        pruned = False
 
         def on_epoch(metrics: EpochMetrics) -> bool:
+            nonlocal pruned
             trial.report(metrics.validation_mse, step=metrics.epoch)
-            last = metrics.epoch + 1 == config.epoch
+            if metrics.epoch + 1 == config.epoch:
+                return False
             if stop_requested():
-                ends.append(TrialInterrupted(f"interrupted after epoch {metrics.epoch + 1}"))
-            elif not last and trial.should_prune():
-                ends.append(optuna.TrialPruned(f"pruned after epoch {metrics.epoch + 1}"))
-            return bool(ends)
+                raise TrialInterrupted(f"interrupted after epoch {metrics.epoch + 1}")
+            pruned = trial.should_prune()
+            return pruned
 
         try:
             result = train_autoencoder(
@@ -82,55 +123,111 @@ class AutoencoderObjective:
                 seed=seed,
                 device=self.device,
                 on_epoch=on_epoch,
+                resume=resume,
             )
         except DivergedError as error:
-            self._store(trial, error.result)
+            self._store(trial, store, error.result)
+            resume.remove()
             raise
-        self._store(trial, result)
-        if ends:
-            raise ends[0]
+        self._store(trial, store, result)
+        resume.remove()
+        if pruned:
+            raise optuna.TrialPruned(f"pruned after epoch {len(result.curve)}")
         assert result.best is not None  # a finite curve has a lowest point
         return result.best.validation_mse
 
-    def _describe(self, trial: optuna.Trial, seed: int, replicate: int) -> None:
-        trial.set_user_attr(attrs.SEED, seed)
-        trial.set_user_attr(attrs.REPLICATE, replicate)
-        trial.set_user_attr(attrs.DATA_FINGERPRINT, self.data.fingerprint)
-        trial.set_user_attr(attrs.CODE_VERSION, code_version())
-        trial.set_user_attr(attrs.DEVICE, str(self.device))
-        trial.set_user_attr(attrs.THREADS, torch.get_num_threads())
-
-    def _store(self, trial: optuna.Trial, result: TrainResult) -> None:
+    def _store(
+        self, trial: optuna.Trial, store: FileSystemArtifactStore, result: TrainResult
+    ) -> None:
         last = result.curve[-1]
-        values = {
-            attrs.EPOCHS_RUN: len(result.curve),
-            attrs.TRAINING_SECONDS: round(last.seconds, 3),
-            attrs.PARAMETER_COUNT: count_parameters(result.model),
-            attrs.LAST_VALIDATION_MSE: last.validation_mse,
-            attrs.LAST_TRAIN_MSE: last.train_mse,
-        }
-        if result.best is not None:
-            values[attrs.VALIDATION_MSE] = result.best.validation_mse
-            values[attrs.BEST_EPOCH] = result.best.epoch + 1
-        for name, value in values.items():
-            trial.set_user_attr(name, value)
-        shown = pick(len(self.data.validation))
-        save_artifacts(
-            self.artifacts,
+        _set_attrs(
             trial,
             {
-                attrs.RECONSTRUCTIONS_FILE: reconstructions_png(
-                    result.model,
-                    self.data.validation[shown],
-                    [self.data.validation_texts[i] for i in shown],
-                ),
-                attrs.CURVES_FILE: curves_csv(result.curve),
+                attrs.EPOCHS_RUN: len(result.curve),
+                attrs.TRAINING_SECONDS: round(last.seconds, 3),
+                attrs.PARAMETER_COUNT: count_parameters(result.model),
+                attrs.LAST_VALIDATION_MSE: last.validation_mse,
+                attrs.LAST_TRAIN_MSE: last.train_mse,
             },
         )
+        if result.best is not None:
+            best = result.best
+            _set_best(trial, validation_mse=best.validation_mse, epoch=best.epoch)
+        shown = pick(len(self.data.validation))
+        pictures = reconstructions_png(
+            result.model,
+            self.data.validation[shown],
+            [self.data.validation_texts[i] for i in shown],
+        )
+        _save(store, trial, pictures=pictures, curves=pd.DataFrame(result.curve))
 
 
-def curves_csv(curve: tuple[EpochMetrics, ...]) -> bytes:
-    """Write all metrics of all epochs as CSV; epochs are counted from 0, as steps are."""
-    buffer = io.StringIO()
-    pd.DataFrame(curve).to_csv(buffer, index=False, float_format="%.7g")
-    return buffer.getvalue().encode()
+def _reuse(
+    trial: optuna.Trial, store: FileSystemArtifactStore, *, seed: int, n_epochs: int
+) -> float | None:
+    """Answer a trial from the curve of a finished one; None if none has done its training.
+
+    Equal seeds mean equal trainings, up to their length. Pictures are those of the other
+    trial, which may have trained on.
+    """
+    source = _find_source(trial, seed=seed, n_epochs=n_epochs)
+    if source is None:
+        return None
+    storage = trial.study._storage
+    pictures = read_artifact(store, storage, source._trial_id, attrs.RECONSTRUCTIONS_FILE)
+    curves = read_artifact(store, storage, source._trial_id, attrs.CURVES_FILE)
+    if pictures is None or curves is None:
+        return None
+    values = [source.intermediate_values[epoch] for epoch in range(n_epochs)]
+    for epoch, value in enumerate(values):
+        trial.report(value, step=epoch)
+    curve = pd.read_csv(io.BytesIO(curves)).head(n_epochs)
+    _set_attrs(
+        trial,
+        {
+            attrs.REUSED_FROM: source.number,
+            attrs.EPOCHS_RUN: 0,
+            attrs.TRAINING_SECONDS: 0.0,
+            attrs.PARAMETER_COUNT: source.user_attrs[attrs.PARAMETER_COUNT],
+            attrs.LAST_VALIDATION_MSE: values[-1],
+            attrs.LAST_TRAIN_MSE: float(curve["train_mse"].iloc[-1]),
+        },
+    )
+    best = min(values)
+    _set_best(trial, validation_mse=best, epoch=values.index(best))
+    _save(store, trial, pictures=pictures, curves=curve)
+    return best
+
+
+def _find_source(trial: optuna.Trial, *, seed: int, n_epochs: int) -> FrozenTrial | None:
+    """Return a finished trial that did the same training for at least as many epochs."""
+    finished = trial.study.get_trials(
+        deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED)
+    )
+    return next(
+        (
+            other
+            for other in finished
+            if other.user_attrs.get(attrs.SEED) == seed
+            and len(other.intermediate_values) >= n_epochs
+        ),
+        None,
+    )
+
+
+def _set_best(trial: optuna.Trial, *, validation_mse: float, epoch: int) -> None:
+    """Store the lowest error and its epoch, given from 0, stored from 1."""
+    _set_attrs(trial, {attrs.VALIDATION_MSE: validation_mse, attrs.BEST_EPOCH: epoch + 1})
+
+
+def _set_attrs(trial: optuna.Trial, values: dict[str, object]) -> None:
+    for name, value in values.items():
+        trial.set_user_attr(name, value)
+
+
+def _save(
+    store: FileSystemArtifactStore, trial: optuna.Trial, *, pictures: bytes, curves: pd.DataFrame
+) -> None:
+    """Attach a trial's files; epochs are counted from 0, as steps are."""
+    table = curves.to_csv(index=False, float_format="%.7g").encode()
+    save_artifacts(store, trial, {attrs.RECONSTRUCTIONS_FILE: pictures, attrs.CURVES_FILE: table})

@@ -8,9 +8,9 @@ import numpy as np
 from PIL import Image, PngImagePlugin
 from torch import Tensor
 
+from emoji_ae.curve import EpochMetrics
 from emoji_ae.models import Autoencoder
 from emoji_ae.pictures import reconstruct, reconstruction_strip
-from emoji_ae.train import EpochMetrics
 from storage import attrs
 
 N_PICTURES = 8

@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from emoji_ae.train import EpochMetrics
+from emoji_ae.curve import EpochMetrics
 from study.budget import count
 
 _POLL_S = 1.0

@@ -11,7 +11,6 @@ from optuna.trial import FrozenTrial, TrialState
 
 from emoji_ae.errors import DivergedError
 from storage import attrs, queue
-from storage.artifacts import open_artifacts
 from storage.rdb import open_storage
 from study.errors import StudyError
 from study.jobs import WorkerJob
@@ -43,7 +42,7 @@ def run_worker(job: WorkerJob) -> None:
     objective = AutoencoderObjective(
         settings=settings,
         data=data,
-        artifacts=open_artifacts(job.artifacts),
+        artifacts=job.artifacts,
         device=resolve_device(job.device),
     )
     study.pruner = make_pruner(settings.pruner, max_epochs=settings.max_epochs)

@@ -9,11 +9,12 @@ import torch
 
 from emoji_ae.checkpoint import Checkpoint, save_checkpoint
 from emoji_ae.config import AutoencoderConfig, SplitMethod
+from emoji_ae.curve import EpochMetrics
 from emoji_ae.dataset import load_dataset
 from emoji_ae.files import write_bytes
 from emoji_ae.models import count_parameters
 from emoji_ae.splits import split_dataset
-from emoji_ae.train import EpochMetrics, reconstruction_errors, to_float, train_autoencoder
+from emoji_ae.train import reconstruction_errors, to_float, train_autoencoder
 from study.data import study_data
 from study.errors import StudyError
 from study.pictures import learning_curve_png, pick, reconstructions_png
