@@ -13,7 +13,8 @@ class EpochMetrics:
             when its batch was due, in training mode.
         validation_mse: Mean reconstruction error of the validation images after the epoch, in
             evaluation mode, without augmentation.
-        seconds: Training time since the start, including this epoch.
+        seconds: Time in the training's epochs up to and including this one; without that of
+            hooks and of saving the training's state.
     """
 
     epoch: int

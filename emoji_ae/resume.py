@@ -12,7 +12,7 @@ from torch import Tensor
 from emoji_ae.curve import EpochMetrics
 from emoji_ae.files import atomic_path
 
-MAX_OVERHEAD = 0.01
+MAX_OVERHEAD = 0.005
 """Share of a training's time that saving its state may take."""
 
 _FORMAT = "emoji-study training 1"

@@ -75,7 +75,6 @@ def train_autoencoder(
         )
     device = device or torch.device("cpu")
     with seeded(seed, device) as generator:
-        started = time.perf_counter()
         train = to_float(train_images, device)
         validation = to_float(validation_images, device)
         batches = batch_bounds(len(train), config.batch_size)
@@ -95,7 +94,6 @@ def train_autoencoder(
             _restore(resume.state, model, optimizer, scheduler, generator)
             curve += resume.state.curve
             best_weights = {n: w.to(device) for n, w in resume.state.best_weights.items()}
-            started -= curve[-1].seconds
         best = min(curve, key=lambda metrics: metrics.validation_mse, default=None)
 
         def state() -> TrainState:
@@ -111,7 +109,9 @@ def train_autoencoder(
                 random=torch.get_rng_state(),
             )
 
+        seconds = curve[-1].seconds if curve else 0.0
         for epoch in range(len(curve), config.epoch):
+            started = time.perf_counter()
             order = torch.randperm(len(train), generator=generator)
             images = augment(train[order.to(device)], generator)
             total = torch.zeros((), device=device)
@@ -125,12 +125,11 @@ def train_autoencoder(
                 if scheduler is not None:
                     scheduler.step()
                 total += loss.detach() * (stop - start)
-            validation_mse = reconstruction_errors(model, validation).mean()
+            validation_mse = reconstruction_errors(model, validation).mean().item()
+            train_mse = total.item() / len(train)
+            seconds += time.perf_counter() - started
             metrics = EpochMetrics(
-                epoch=epoch,
-                train_mse=total.item() / len(train),
-                validation_mse=validation_mse.item(),
-                seconds=time.perf_counter() - started,
+                epoch=epoch, train_mse=train_mse, validation_mse=validation_mse, seconds=seconds
             )
             curve.append(metrics)
             if not math.isfinite(metrics.train_mse + metrics.validation_mse):

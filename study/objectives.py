@@ -9,6 +9,7 @@ import optuna
 import pandas as pd
 import torch
 from optuna.artifacts import FileSystemArtifactStore
+from optuna.pruners import NopPruner
 from optuna.trial import FrozenTrial, TrialState
 
 from emoji_ae.config import AutoencoderConfig
@@ -19,10 +20,14 @@ from emoji_ae.resume import ResumeFile
 from emoji_ae.train import TrainResult, train_autoencoder
 from storage import attrs
 from storage.artifacts import open_artifacts, read_artifact, save_artifacts, unfinished_path
+from storage.writing import Reports, write_trial
 from study.data import StudyData
 from study.pictures import pick, reconstructions_png
 from study.seeds import trial_seed
 from study.settings import StudySettings, code_version
+
+PRUNER_CHECKS = 50
+"""How often the pruner is asked in the longest training of a study, at even distances."""
 
 
 class TrialInterrupted(Exception):
@@ -69,9 +74,9 @@ class AutoencoderObjective:
         config = space.to_config(space.suggest(trial, self.settings.fixed))
         replicate = int(trial.user_attrs.get(attrs.REPLICATE, 0))
         seed = trial_seed(self.settings.seed, config, replicate)
-        _set_attrs(
+        write_trial(
             trial,
-            {
+            user_attrs={
                 attrs.SEED: seed,
                 attrs.REPLICATE: replicate,
                 attrs.DATA_FINGERPRINT: self.data.fingerprint,
@@ -101,18 +106,24 @@ class AutoencoderObjective:
             seed=seed,
             max_epochs=config.epoch,
         )
+        reports = Reports(trial)
         for metrics in resume.state.curve if resume.state is not None else ():
-            trial.report(metrics.validation_mse, step=metrics.epoch)
+            reports.add(metrics.validation_mse, step=metrics.epoch)
+        prunes = not isinstance(trial.study.pruner, NopPruner)
+        prune_interval = max(1, self.settings.max_epochs // PRUNER_CHECKS)
         pruned = False
 
         def on_epoch(metrics: EpochMetrics) -> bool:
             nonlocal pruned
-            trial.report(metrics.validation_mse, step=metrics.epoch)
-            if metrics.epoch + 1 == config.epoch:
+            reports.add(metrics.validation_mse, step=metrics.epoch)
+            n_epochs = metrics.epoch + 1
+            if n_epochs == config.epoch:
                 return False
             if stop_requested():
-                raise TrialInterrupted(f"interrupted after epoch {metrics.epoch + 1}")
-            pruned = trial.should_prune()
+                raise TrialInterrupted(f"interrupted after epoch {n_epochs}")
+            if prunes and n_epochs % prune_interval == 0:
+                reports.flush()
+                pruned = trial.should_prune()
             return pruned
 
         try:
@@ -129,6 +140,8 @@ class AutoencoderObjective:
             self._store(trial, store, error.result)
             resume.remove()
             raise
+        finally:
+            reports.flush()
         self._store(trial, store, result)
         resume.remove()
         if pruned:
@@ -139,20 +152,19 @@ class AutoencoderObjective:
     def _store(
         self, trial: optuna.Trial, store: FileSystemArtifactStore, result: TrainResult
     ) -> None:
-        last = result.curve[-1]
-        _set_attrs(
+        last, best = result.curve[-1], result.best
+        kept = {} if best is None else _best_attrs(best.validation_mse, epoch=best.epoch)
+        write_trial(
             trial,
-            {
+            user_attrs={
                 attrs.EPOCHS_RUN: len(result.curve),
                 attrs.TRAINING_SECONDS: round(last.seconds, 3),
                 attrs.PARAMETER_COUNT: count_parameters(result.model),
                 attrs.LAST_VALIDATION_MSE: last.validation_mse,
                 attrs.LAST_TRAIN_MSE: last.train_mse,
+                **kept,
             },
         )
-        if result.best is not None:
-            best = result.best
-            _set_best(trial, validation_mse=best.validation_mse, epoch=best.epoch)
         shown = pick(len(self.data.validation))
         pictures = reconstructions_png(
             result.model,
@@ -179,22 +191,21 @@ def _reuse(
     if pictures is None or curves is None:
         return None
     values = [source.intermediate_values[epoch] for epoch in range(n_epochs)]
-    for epoch, value in enumerate(values):
-        trial.report(value, step=epoch)
     curve = pd.read_csv(io.BytesIO(curves)).head(n_epochs)
-    _set_attrs(
+    best = min(values)
+    write_trial(
         trial,
-        {
+        user_attrs={
             attrs.REUSED_FROM: source.number,
             attrs.EPOCHS_RUN: 0,
             attrs.TRAINING_SECONDS: 0.0,
             attrs.PARAMETER_COUNT: source.user_attrs[attrs.PARAMETER_COUNT],
             attrs.LAST_VALIDATION_MSE: values[-1],
             attrs.LAST_TRAIN_MSE: float(curve["train_mse"].iloc[-1]),
+            **_best_attrs(best, epoch=values.index(best)),
         },
+        intermediate_values=dict(enumerate(values)),
     )
-    best = min(values)
-    _set_best(trial, validation_mse=best, epoch=values.index(best))
     _save(store, trial, pictures=pictures, curves=curve)
     return best
 
@@ -209,20 +220,16 @@ def _find_source(trial: optuna.Trial, *, seed: int, n_epochs: int) -> FrozenTria
             other
             for other in finished
             if other.user_attrs.get(attrs.SEED) == seed
+            and attrs.REUSED_FROM not in other.user_attrs
             and len(other.intermediate_values) >= n_epochs
         ),
         None,
     )
 
 
-def _set_best(trial: optuna.Trial, *, validation_mse: float, epoch: int) -> None:
-    """Store the lowest error and its epoch, given from 0, stored from 1."""
-    _set_attrs(trial, {attrs.VALIDATION_MSE: validation_mse, attrs.BEST_EPOCH: epoch + 1})
-
-
-def _set_attrs(trial: optuna.Trial, values: dict[str, object]) -> None:
-    for name, value in values.items():
-        trial.set_user_attr(name, value)
+def _best_attrs(validation_mse: float, *, epoch: int) -> dict[str, float]:
+    """Return the attributes of the lowest error; its epoch is given from 0, stored from 1."""
+    return {attrs.VALIDATION_MSE: validation_mse, attrs.BEST_EPOCH: epoch + 1}
 
 
 def _save(

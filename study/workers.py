@@ -23,7 +23,7 @@ from study.progress import progress_line
 from study.runner import run_worker, stop_signals
 from study.settings import StudySettings
 
-_ALLOCATOR = {
+ALLOCATOR = {
     "MALLOC_MMAP_THRESHOLD_": str(2**30),
     "MALLOC_TRIM_THRESHOLD_": str(2**33),
 }
@@ -124,7 +124,7 @@ def _run_round(job: WorkerJob, *, n_workers: int, target: int, stop: threading.E
     messenger.start()
     try:
         with (
-            _environment(_ALLOCATOR),
+            _environment(ALLOCATOR),
             progress_line(watched, target=target, n_workers=n_workers),
             # At least two: joblib would run a single job in this process.
             joblib.parallel_config(

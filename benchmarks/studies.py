@@ -1,0 +1,142 @@
+"""Whole studies through the real ``run``: throughput, overhead, memory, start-up."""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+
+from benchmarks.measure import Figure, median, paired_ratios
+from storage.rdb import open_storage
+from storage.records import StudyRecord, load_study_record
+from study.data import load_study_data
+from study.workers import ALLOCATOR
+
+STUDY = "bench"
+
+
+def run(folder: Path, *options: str, trials: int, workers: int = 1) -> StudyRecord:
+    """Run a study of CNNs with ``emoji-study run`` and read it."""
+    url = f"sqlite:///{folder / 'study.db'}"
+    command = [sys.executable, "-m", "study", "run", "autoencoder", "--storage", url]
+    command += ["--study", STUDY, "--trials", str(trials), "--workers", str(workers)]
+    command += ["--threads", "1", "--sampler", "random", "--pruner", "none"]
+    command += ["--set", "auto_encoder=CNN", *options]
+    subprocess.run(command, check=True, capture_output=True)
+    return load_study_record(open_storage(url), STUDY)
+
+
+def two_workers_over_one() -> Figure:
+    """Trials per second of two workers over those of one, from first start to last end."""
+    n_trials, seed = 12, iter(range(1000))
+
+    def seconds_per_trial(workers: int) -> float:
+        with tempfile.TemporaryDirectory() as folder:
+            options = ("--epochs", "20", "--seed", str(next(seed)), "--set", "batch_size=16")
+            record = run(Path(folder), *options, trials=n_trials, workers=workers)
+        starts = [t.started for t in record.complete if t.started is not None]
+        ends = [t.completed for t in record.complete if t.completed is not None]
+        return (max(ends) - min(starts)).total_seconds() / len(record.complete)
+
+    ratios = paired_ratios(lambda: seconds_per_trial(1), lambda: seconds_per_trial(2))
+    return Figure(
+        name="CNN trials per second, two workers / one",
+        value=median(ratios),
+        bar=1.85,
+        stretch=1.95,
+        at_most=False,
+        ratios=ratios,
+        conditions=f"1 thread per worker, {n_trials} trials of 20 epochs, SQLite",
+    )
+
+
+def time_outside_training() -> Figure:
+    """Share of a study's time, from first start to last end, that no training took."""
+    shares = []
+    for seed in range(5):
+        with tempfile.TemporaryDirectory() as folder:
+            record = run(Path(folder), "--epochs", "50", "--seed", str(seed), trials=20)
+        starts = [t.started for t in record.complete if t.started is not None]
+        ends = [t.completed for t in record.complete if t.completed is not None]
+        wall = (max(ends) - min(starts)).total_seconds()
+        training = sum(float(t.user_attrs["training_seconds"]) for t in record.complete)
+        shares.append(1 - training / wall)
+    return Figure(
+        name="time outside training / time",
+        value=median(shares),
+        bar=0.03,
+        stretch=0.01,
+        at_most=True,
+        ratios=shares,
+        conditions="20 CNN trials of 50 epochs, SQLite, 1 worker with 1 thread",
+    )
+
+
+def memory() -> list[Figure]:
+    """A worker's peak memory over the least that it needs, and its growth over many trials."""
+    with tempfile.TemporaryDirectory() as folder:
+        data = load_study_data(None, split="group", seed=42)
+        tensors = Path(folder) / "data.pt"
+        torch.save({"train": data.train, "validation": data.validation}, tensors)
+        least = float(_python("least", str(tensors)))
+        run(Path(folder), "--epochs", "1", trials=1)  # creates the study
+        words = _python("worker", folder).split()
+    peak, after_20, after_300 = (float(word) for word in words)
+    return [
+        Figure(
+            name="worker's peak memory / torch, data, model and optimizer alone",
+            value=peak / least,
+            bar=1.3,
+            stretch=1.1,
+            at_most=True,
+            ratios=[peak / least],
+            conditions=f"CNN, 1 thread; {peak / 1024:.0f} MB and {least / 1024:.0f} MB",
+        ),
+        Figure(
+            name="worker's memory after 300 trials / after 20",
+            value=after_300 / after_20,
+            bar=1.03,
+            stretch=1.0,
+            at_most=True,
+            ratios=[after_300 / after_20],
+            conditions="CNN, 1 thread, trials of 1 epoch",
+        ),
+    ]
+
+
+def help_time() -> Figure:
+    """Seconds of ``emoji-study --help``."""
+    seconds = []
+    for _ in range(7):
+        started = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "study", "--help"], check=True, capture_output=True)
+        seconds.append(time.perf_counter() - started)
+    return Figure(
+        name="emoji-study --help, seconds",
+        value=median(seconds),
+        bar=0.4,
+        stretch=0.2,
+        at_most=True,
+        ratios=seconds,
+        conditions="a fresh process each",
+    )
+
+
+def figures() -> list[Figure]:
+    """Measure everything of this module."""
+    return [two_workers_over_one(), time_outside_training(), *memory(), help_time()]
+
+
+def _python(module: str, argument: str) -> str:
+    """Run a module of this package in a process of its own; return what it prints last."""
+    done = subprocess.run(
+        [sys.executable, "-m", f"benchmarks.memory_{module}", argument],
+        check=True,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"} | ALLOCATOR,
+    )
+    return done.stdout.strip().splitlines()[-1]

@@ -1,0 +1,198 @@
+"""The trainer against the mathematics alone, and against the plain loop."""
+
+import io
+import time
+from collections.abc import Sequence
+from functools import partial
+
+import joblib
+import torch
+from PIL import Image
+from torch import nn
+
+from benchmarks.measure import Figure, median, paired_ratios, require_close
+from benchmarks.plain_loop import train_plainly
+from emoji_ae.augment import augment
+from emoji_ae.config import AutoencoderConfig
+from emoji_ae.models import build_model
+from emoji_ae.seeding import seeded
+from emoji_ae.train import batch_bounds, reconstruction_errors, to_float, train_autoencoder
+from study.data import StudyData, load_study_data
+
+SEED = 0
+CPU = torch.device("cpu")
+
+
+def trainer_over_mathematics(data: StudyData) -> Figure:
+    """CNN, one thread: what data, augmentation, metrics and bookkeeping add."""
+    torch.set_num_threads(1)
+    config = AutoencoderConfig(epoch=8, batch_size=16, learning_rate=1e-3)
+    staged = stage(config, data)
+    ours = train_autoencoder(config, data.train, data.validation, seed=SEED)
+    _, bare_mse = mathematics(config, staged, data)
+    require_close(
+        ours.curve[-1].validation_mse, bare_mse, tolerance=1e-4, what="trainer and mathematics"
+    )
+    ratios = paired_ratios(
+        partial(trainer_epoch_s, config, data),
+        lambda: mathematics(config, staged, data)[0],
+        pairs=9,
+    )
+    return Figure(
+        name="CNN trainer epoch / mathematics of the epoch",
+        value=median(ratios),
+        bar=1.12,
+        stretch=1.05,
+        at_most=True,
+        ratios=ratios,
+        conditions=f"1 thread, batch {config.batch_size}, {config.epoch} epochs a side",
+    )
+
+
+def workers_over_plain_loop(data: StudyData, *, pixels: int, bar: float, stretch: float) -> Figure:
+    """CNN: two one-thread processes at work together against the plain loop with two threads."""
+    config = AutoencoderConfig(epoch=4, batch_size=16, learning_rate=1e-3)
+    train, validation = encode(data.train, pixels), encode(data.validation, pixels)
+    gate(config, data, train, validation)
+
+    def plain() -> float:
+        torch.set_num_threads(2)
+        return train_plainly(config, train, validation, seed=SEED)[0]
+
+    with joblib.parallel_config(backend="loky", n_jobs=2, inner_max_num_threads=1):
+        parallel = joblib.Parallel()
+
+        def two_workers() -> float:
+            seconds = parallel(joblib.delayed(timed_worker)(config, data) for _ in range(2))
+            return max(seconds) / 2  # two trainings in that time
+
+        ratios = paired_ratios(plain, two_workers)
+    return Figure(
+        name=f"CNN, plain loop / two workers, {pixels} px sources",
+        value=median(ratios),
+        bar=bar,
+        stretch=stretch,
+        at_most=False,
+        ratios=ratios,
+        conditions="seconds per epoch; plain loop 2 threads, workers 1 thread each, batch 16",
+    )
+
+
+def linear_over_plain_loop(data: StudyData) -> Figure:
+    """Linear model: the trainer against the plain loop with equal threads and batch."""
+    torch.set_num_threads(1)
+    config = AutoencoderConfig(auto_encoder="linear", epoch=2, batch_size=16, learning_rate=1e-3)
+    train, validation = encode(data.train, 72), encode(data.validation, 72)
+    gate(config, data, train, validation)
+    ratios = paired_ratios(
+        lambda: train_plainly(config, train, validation, seed=SEED)[0],
+        partial(trainer_epoch_s, config, data),
+    )
+    return Figure(
+        name="linear, plain loop / trainer, 72 px sources",
+        value=median(ratios),
+        bar=2.0,
+        stretch=3.0,
+        at_most=False,
+        ratios=ratios,
+        conditions="seconds per epoch; 1 thread, batch 16",
+    )
+
+
+def trainer_epoch_s(config: AutoencoderConfig, data: StudyData) -> float:
+    """Train; return wall seconds per epoch, start and end of the training included."""
+    started = time.perf_counter()
+    train_autoencoder(config, data.train, data.validation, seed=SEED)
+    return (time.perf_counter() - started) / config.epoch
+
+
+def timed_worker(config: AutoencoderConfig, data: StudyData) -> float:
+    """The same in a process of its own."""
+    torch.set_num_threads(1)
+    return trainer_epoch_s(config, data)
+
+
+def stage(config: AutoencoderConfig, data: StudyData) -> list[torch.Tensor]:
+    """Return the augmented images of every epoch, in the order in which the trainer sees them."""
+    train = to_float(data.train, CPU)
+    with seeded(SEED, CPU) as generator:
+        return [
+            augment(train[torch.randperm(len(train), generator=generator)], generator)
+            for _ in range(config.epoch)
+        ]
+
+
+def mathematics(
+    config: AutoencoderConfig, staged: Sequence[torch.Tensor], data: StudyData
+) -> tuple[float, float]:
+    """Train on staged images: forward, backward, optimizer and one validation forward an epoch.
+
+    Returns:
+        Seconds per epoch, and the last validation MSE.
+    """
+    validation = to_float(data.validation, CPU)
+    batches = batch_bounds(len(data.train), config.batch_size)
+    with seeded(SEED, CPU):
+        model = build_model(config)
+    optimizer = torch.optim.Adam(
+        model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
+    )
+    errors = torch.empty(0)
+    started = time.perf_counter()
+    for images in staged:
+        model.train()
+        for start, stop in batches:
+            batch = images[start:stop]
+            loss = nn.functional.mse_loss(model(batch), batch)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+        errors = reconstruction_errors(model, validation)
+    return (time.perf_counter() - started) / len(staged), errors.mean().item()
+
+
+def gate(
+    config: AutoencoderConfig,
+    data: StudyData,
+    train: Sequence[bytes],
+    validation: Sequence[bytes],
+) -> None:
+    """Refuse the comparison unless plain loop and trainer learn alike.
+
+    They draw other random numbers, so the errors after a short training are compared, as means
+    over three seeds, with a tolerance of 15 %.
+    """
+    torch.set_num_threads(2)
+    longer = AutoencoderConfig.from_dict(
+        config.to_dict() | {"epoch": 25 if config.auto_encoder == "CNN" else 4}
+    )
+    plain, ours = [], []
+    for seed in range(3):
+        plain.append(train_plainly(longer, train, validation, seed=seed)[1])
+        result = train_autoencoder(longer, data.train, data.validation, seed=seed)
+        ours.append(result.curve[-1].validation_mse)
+    require_close(
+        sum(plain) / 3, sum(ours) / 3, tolerance=0.15, what=f"{config.auto_encoder}, plain loop"
+    )
+
+
+def encode(images: torch.Tensor, pixels: int) -> list[bytes]:
+    """Return images as PNG files of ``pixels`` height and width."""
+    files = []
+    for image in images:
+        buffer = io.BytesIO()
+        picture = Image.fromarray(image.permute(1, 2, 0).numpy())
+        picture.resize((pixels, pixels), Image.Resampling.BICUBIC).save(buffer, "PNG")
+        files.append(buffer.getvalue())
+    return files
+
+
+def figures() -> list[Figure]:
+    """Measure everything of this module."""
+    data = load_study_data(None, split="group", seed=42)
+    return [
+        trainer_over_mathematics(data),
+        workers_over_plain_loop(data, pixels=72, bar=3.0, stretch=3.4),
+        workers_over_plain_loop(data, pixels=512, bar=6.0, stretch=7.0),
+        linear_over_plain_loop(data),
+    ]
