@@ -61,6 +61,15 @@ def write_trial(
                     intermediate_value_type=stored[1],
                 )
             )
+    _remember(trial, user_attrs, values)
+
+
+def _remember(
+    trial: optuna.Trial, user_attrs: Mapping[str, Any], values: Mapping[int, float]
+) -> None:
+    """Note values in the trial's own copy of itself, from which it prunes."""
+    trial._cached_frozen_trial.user_attrs.update(user_attrs)
+    trial._cached_frozen_trial.intermediate_values.update(values)
 
 
 class Reports:
@@ -76,13 +85,14 @@ class Reports:
         self._last_flush = float("-inf")
 
     def add(self, value: float, *, step: int) -> None:
-        """Report a value; it is stored now or soon."""
+        """Report a value: the trial's pruner sees it at once, the storage now or soon."""
         self._waiting[step] = value
+        _remember(self._trial, {}, {step: value})
         if time.monotonic() - self._last_flush >= FLUSH_INTERVAL_S:
             self.flush()
 
     def flush(self) -> None:
-        """Store what waits, as before the pruner is asked."""
+        """Store what waits, as a trial must before it ends."""
         if self._waiting:
             write_trial(self._trial, intermediate_values=self._waiting)
             self._waiting = {}

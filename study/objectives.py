@@ -122,7 +122,6 @@ class AutoencoderObjective:
             if stop_requested():
                 raise TrialInterrupted(f"interrupted after epoch {n_epochs}")
             if prunes and n_epochs % prune_interval == 0:
-                reports.flush()
                 pruned = trial.should_prune()
             return pruned
 
