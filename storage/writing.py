@@ -36,14 +36,24 @@ def write_trial(
             its worker was thought dead.
     """
     user_attrs, values = user_attrs or {}, intermediate_values or {}
-    backend = getattr(trial.storage, "_backend", trial.storage)
-    if not isinstance(backend, RDBStorage):  # such as a proxy
+    trial_id, storage = trial._trial_id, trial.storage
+    backend = getattr(storage, "_backend", storage)
+    if isinstance(backend, RDBStorage):
+        _write_rows(backend, trial_id, user_attrs, values)
+    else:  # such as a proxy
         for name, value in user_attrs.items():
-            trial.set_user_attr(name, value)
+            storage.set_trial_user_attr(trial_id, name, value)
         for step, value in values.items():
-            trial.report(value, step=step)
-        return
-    trial_id = trial._trial_id
+            storage.set_trial_intermediate_value(trial_id, step, value)
+    _remember(trial, user_attrs, values)
+
+
+def _write_rows(
+    backend: RDBStorage,
+    trial_id: int,
+    user_attrs: Mapping[str, Any],
+    values: Mapping[int, float],
+) -> None:
     with _create_scoped_session(backend.scoped_session) as session:
         row: Any = models.TrialModel.find_or_raise_by_id(trial_id, session)
         backend.check_trial_is_updatable(trial_id, row.state)
@@ -61,7 +71,6 @@ def write_trial(
                     intermediate_value_type=stored[1],
                 )
             )
-    _remember(trial, user_attrs, values)
 
 
 def _remember(
