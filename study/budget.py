@@ -62,44 +62,59 @@ def request(study: optuna.Study, n_trials: int) -> int:
     return target
 
 
-def top_up(study: optuna.Study, settings: StudySettings, target: int) -> int:
+def top_up(
+    study: optuna.Study, settings: StudySettings, target: int, *, replicate: int = 0
+) -> int:
     """Queue as many trials as the target still lacks; return how many were queued.
 
     Fewer are queued where a grid has no more points.
+
+    Args:
+        study: Where.
+        settings: Of the study.
+        target: Finished trials that are wanted.
+        replicate: Of the queued trials. Another number than 0 trains with other seeds what the
+            study may have trained already; a design starts again at its first point.
     """
     trials = study.get_trials(deepcopy=False)
     progress = count(trials)
     missing = target - progress.finished - progress.running - progress.waiting
     if missing <= 0:
         return 0
+    shared = {attrs.REPLICATE: replicate} if replicate else {}
     if settings.sampler not in DESIGNS:
         for _ in range(missing):
-            queue.enqueue(study, {}, {})
+            queue.enqueue(study, {}, shared)
         return missing
-    retries = failed_points(trials) if settings.sampler == "grid" else []
-    for trial in retries[:missing]:
+    drawn = [
+        trial
+        for trial in trials
+        if attrs.DESIGN_INDEX in trial.user_attrs
+        and trial.user_attrs.get(attrs.REPLICATE, 0) == replicate
+    ]
+    retries = failed_points(drawn)[:missing] if settings.sampler == "grid" else []
+    for trial in retries:
         index = trial.user_attrs[attrs.DESIGN_INDEX]
-        point = next(_points(settings, index))
-        queue.enqueue(study, point, {attrs.DESIGN_INDEX: index, attrs.RETRY_OF: trial.number})
-    n_retries = min(len(retries), missing)
-    used = [t.user_attrs[attrs.DESIGN_INDEX] for t in trials if attrs.DESIGN_INDEX in t.user_attrs]
-    start = max(used, default=-1) + 1
-    n_new = 0
-    for point in islice(_points(settings, start), missing - n_retries):
-        queue.enqueue(study, point, {attrs.DESIGN_INDEX: start + n_new})
-        n_new += 1
-    return n_retries + n_new
+        again = {attrs.DESIGN_INDEX: index, attrs.RETRY_OF: trial.number}
+        queue.enqueue(study, next(_points(settings, index)), shared | again)
+    start = max((trial.user_attrs[attrs.DESIGN_INDEX] for trial in drawn), default=-1) + 1
+    fresh = list(islice(_points(settings, start), missing - len(retries)))
+    for index, point in enumerate(fresh, start):
+        queue.enqueue(study, point, shared | {attrs.DESIGN_INDEX: index})
+    return len(retries) + len(fresh)
 
 
 def failed_points(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
     """Return a failed trial of each design point that only failed and may be tried again.
 
     A training that diverged would diverge again.
+
+    Args:
+        trials: Those of one design and replicate.
     """
     by_index: dict[int, list[FrozenTrial]] = {}
     for trial in trials:
-        if attrs.DESIGN_INDEX in trial.user_attrs:
-            by_index.setdefault(trial.user_attrs[attrs.DESIGN_INDEX], []).append(trial)
+        by_index.setdefault(trial.user_attrs[attrs.DESIGN_INDEX], []).append(trial)
     return [
         attempts[-1]
         for _, attempts in sorted(by_index.items())

@@ -147,6 +147,14 @@ def run(
     data_seed: Annotated[
         int | None, typer.Option("--data-seed", min=0, help="Seed of the split: 42.")
     ] = None,
+    replicate: Annotated[
+        int,
+        typer.Option(
+            "--replicate",
+            min=0,
+            help="Train with other seeds than the study's other replicates; 0 is the first.",
+        ),
+    ] = 0,
     threads: Annotated[
         int | None,
         typer.Option("--threads", min=1, help="CPU threads per worker; cores // workers."),
@@ -169,6 +177,7 @@ def run(
         study=study,
         n_trials=trials,
         n_workers=workers,
+        replicate=replicate,
         sampler=sampler,
         pruner=pruner,
         assignments=_assignments(assignments, epochs),

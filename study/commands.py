@@ -47,6 +47,7 @@ class RunRequest:
     study: str | None = None
     n_trials: int | None = None
     n_workers: int = 1
+    replicate: int = 0
     sampler: str | None = None
     pruner: str | None = None
     assignments: Mapping[str, str]
@@ -101,7 +102,13 @@ def run_request(request: RunRequest, *, say: Say) -> "RunOutcome":
         device=request.device,
         threads=threads,
     )
-    outcome = run_study(study, job, n_trials=n_trials, n_workers=request.n_workers)
+    outcome = run_study(
+        study,
+        job,
+        n_trials=n_trials,
+        n_workers=request.n_workers,
+        replicate=request.replicate,
+    )
     say(describe_outcome(load_study_record(study._storage, name), outcome))
     return outcome
 

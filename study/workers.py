@@ -72,7 +72,9 @@ def open_study(storage: BaseStorage, name: str, settings: StudySettings) -> optu
     return study
 
 
-def run_study(study: optuna.Study, job: WorkerJob, *, n_trials: int, n_workers: int) -> RunOutcome:
+def run_study(
+    study: optuna.Study, job: WorkerJob, *, n_trials: int, n_workers: int, replicate: int = 0
+) -> RunOutcome:
     """Run a study until it has as many finished trials as were asked for.
 
     Each worker is a process of its own with its own share of the threads. SIGINT and SIGTERM
@@ -83,6 +85,7 @@ def run_study(study: optuna.Study, job: WorkerJob, *, n_trials: int, n_workers: 
         job: What each worker is told.
         n_trials: Finished trials (complete or pruned) to add; see ``budget.request``.
         n_workers: Processes, at least 1.
+        replicate: Of the added trials; see ``budget.top_up``.
 
     Raises:
         StudyError: If a worker failed for another reason than a diverged training.
@@ -92,7 +95,7 @@ def run_study(study: optuna.Study, job: WorkerJob, *, n_trials: int, n_workers: 
     with stop_signals() as stop:
         while not stop.is_set():
             queue.reap(study)
-            top_up(study, settings, target)
+            top_up(study, settings, target, replicate=replicate)
             before = count(study.get_trials(deepcopy=False))
             if before.finished >= target or not before.waiting:
                 break
