@@ -80,7 +80,7 @@ def run_request(request: RunRequest, *, say: Say) -> "RunOutcome":
     )
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = open_study(open_storage(request.url, create=True, write=True), name, settings)
-    n_trials = request.n_trials or _default_trials(study, settings)
+    n_trials = request.n_trials or _default_trials(study, settings, request.replicate)
     cores = joblib.cpu_count()
     threads = request.threads or max(1, cores // request.n_workers)
     if threads * request.n_workers > cores:
@@ -183,12 +183,17 @@ def _settings(request: RunRequest, name: str, stored: StudySettings | None) -> S
     return settings
 
 
-def _default_trials(study: optuna.Study, settings: StudySettings) -> int:
+def _default_trials(study: optuna.Study, settings: StudySettings, replicate: int) -> int:
     """Return the trials to add: all that a grid still lacks, else a small number."""
     if settings.sampler != "grid":
         return DEFAULT_TRIALS
     n_points = sum(1 for _ in settings.search_space.grid(settings.fixed))
-    return max(1, n_points - count(study.get_trials(deepcopy=False)).finished)
+    drawn = [
+        trial
+        for trial in study.get_trials(deepcopy=False)
+        if trial.user_attrs.get(attrs.REPLICATE, 0) == replicate
+    ]
+    return max(1, n_points - count(drawn).finished)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
