@@ -1,0 +1,517 @@
+"""Training: against a slow reference, its curve, its best weights, its randomness, its ends."""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from emoji_ae.augment import augment
+from emoji_ae.config import AutoencoderConfig, Schedule
+from emoji_ae.errors import DataError, DivergedError, EmojiAEError
+from emoji_ae.models import Autoencoder, build_model
+from emoji_ae.train import (
+    EpochMetrics,
+    TrainResult,
+    batch_bounds,
+    build_scheduler,
+    reconstruction_errors,
+    to_float,
+    train_autoencoder,
+)
+
+SMALL = AutoencoderConfig(
+    width=4, depth=3, latent_channels=8, epoch=4, batch_size=4, learning_rate=0.003
+)
+BATCH_NORM = replace(SMALL, normalization="batch")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread() -> Iterator[None]:
+    """One thread is fastest here, and bitwise equality holds for one number of threads."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def pictures(n: int, seed: int) -> Tensor:
+    """Return ``(n, 3, 64, 64)`` uint8: white, with a disc of random place, size and colour."""
+    generator = torch.Generator().manual_seed(seed)
+    x, y, radius = (torch.rand(3, n, 1, 1, generator=generator) * 20 + 10).unbind()
+    colours = torch.randint(0, 200, (n, 3, 1, 1), generator=generator)
+    rows, columns = torch.meshgrid(torch.arange(64), torch.arange(64), indexing="ij")
+    disc = (columns - x - 10).square() + (rows - y - 10).square() < radius.square()
+    return torch.where(disc.unsqueeze(1), colours, 255).to(torch.uint8)
+
+
+TRAIN, VALIDATION = pictures(10, seed=0), pictures(5, seed=1)
+
+
+def train(config: AutoencoderConfig, *, seed: int = 0, **kwargs: Any) -> TrainResult:
+    """Train on the module's pictures."""
+    return train_autoencoder(config, TRAIN, VALIDATION, seed=seed, **kwargs)
+
+
+def errors(result: TrainResult) -> list[tuple[float, float]]:
+    """Return the curve without its times."""
+    return [(metrics.train_mse, metrics.validation_mse) for metrics in result.curve]
+
+
+def weights(model: nn.Module) -> list[Tensor]:
+    """Return copies of all of a model's state."""
+    return [value.clone() for value in model.state_dict().values()]
+
+
+def collector(seen: list[EpochMetrics]) -> Callable[[EpochMetrics], bool]:
+    """Return a hook that keeps what it gets and lets training go on."""
+
+    def collect(metrics: EpochMetrics) -> bool:
+        seen.append(metrics)
+        return False
+
+    return collect
+
+
+def initial_model(config: AutoencoderConfig, seed: int) -> Autoencoder:
+    """Return the model that a training starts from."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return build_model(config)
+
+
+def learning_rate_and_momentum(
+    schedule: Schedule, peak: float, step: int, n_steps: int
+) -> tuple[float, float]:
+    """Return Adam's step size and first beta of a step from 0, by the schedule's definition."""
+
+    def between(start: float, stop: float, share: float) -> float:
+        return stop + (start - stop) * (1 + math.cos(math.pi * share)) / 2
+
+    if schedule == "cosine":
+        return between(peak, 0.0, step / n_steps), 0.9
+    if schedule == "one_cycle":
+        top = 0.3 * n_steps - 1
+        if step <= top:
+            return between(peak / 25, peak, step / top), between(0.95, 0.85, step / top)
+        share = (step - top) / (n_steps - 1 - top)
+        return between(peak, peak / 25e4, share), between(0.85, 0.95, share)
+    return peak, 0.9
+
+
+def reference_curve(
+    config: AutoencoderConfig, batches: list[list[int]], seed: int
+) -> list[tuple[float, float]]:
+    """Train as the documentation says, with Adam, loss and means written out."""
+    model = initial_model(config, seed)
+    generator = torch.Generator().manual_seed(seed)
+    parameters = list(model.parameters())
+    first = [torch.zeros_like(parameter) for parameter in parameters]
+    second = [torch.zeros_like(parameter) for parameter in parameters]
+    n_steps = config.epoch * len(batches)
+    step = 0
+    curve = []
+    for _ in range(config.epoch):
+        order = torch.randperm(len(TRAIN), generator=generator)
+        images = augment(TRAIN[order].float() / 255, generator)
+        train_errors: list[float] = []
+        model.train()
+        for batch in batches:
+            originals = images[batch]
+            squares = (model(originals) - originals) ** 2
+            per_image = [square.sum() / (3 * 64 * 64) for square in squares]
+            train_errors += [error.item() for error in per_image]
+            loss = torch.stack(per_image).sum() / len(batch)
+            gradients = torch.autograd.grad(loss, parameters)
+            rate, beta = learning_rate_and_momentum(
+                config.schedule, config.learning_rate, step, n_steps
+            )
+            step += 1
+            with torch.no_grad():
+                for p, g, m, v in zip(parameters, gradients, first, second, strict=True):
+                    g = g + config.weight_decay * p
+                    m.copy_(beta * m + (1 - beta) * g)
+                    v.copy_(0.999 * v + 0.001 * g**2)
+                    m_hat, v_hat = m / (1 - beta**step), v / (1 - 0.999**step)
+                    p.copy_(p - rate * m_hat / (v_hat.sqrt() + 1e-8))
+        model.eval()
+        with torch.no_grad():
+            validation_errors = [
+                ((model(image[None]) - image[None]) ** 2).mean().item()
+                for image in VALIDATION.float() / 255
+            ]
+        curve.append(
+            (
+                sum(train_errors) / len(train_errors),
+                sum(validation_errors) / len(validation_errors),
+            )
+        )
+    return curve
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        SMALL,
+        replace(SMALL, weight_decay=0.1, activation="gelu"),
+        replace(SMALL, normalization="group", schedule="cosine"),
+        replace(SMALL, schedule="one_cycle", learning_rate=0.02),
+        replace(BATCH_NORM, weight_decay=0.01),
+        AutoencoderConfig(
+            auto_encoder="linear", bottleneck_dim=8, epoch=2, batch_size=16, learning_rate=1e-3
+        ),
+    ],
+    ids=["plain", "decay", "cosine", "one_cycle", "batch_norm", "linear"],
+)
+def test_training_is_the_references(config: AutoencoderConfig) -> None:
+    """The curve is that of a plain loop with Adam, L2 penalty and schedule written out."""
+    batches = [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]] if config.batch_size == 4 else [list(range(10))]
+    expected = reference_curve(config, batches, seed=3)
+    found = errors(train(config, seed=3))
+    assert len(found) == config.epoch
+    for pair, reference in zip(found, expected, strict=True):
+        assert pair == pytest.approx(reference, rel=1e-5)
+    assert abs(expected[-1][1] / expected[0][1] - 1) > 0.01  # it learns something
+
+
+def test_training_learns() -> None:
+    """In some more epochs the error falls to a fraction of its start."""
+    curve = errors(train(replace(SMALL, epoch=25, learning_rate=0.01)))
+    assert min(error for _, error in curve) < 0.5 * curve[0][1]
+    assert curve[-1][0] < 0.5 * curve[0][0]
+
+
+@pytest.mark.parametrize("config", [SMALL, BATCH_NORM, replace(SMALL, schedule="one_cycle")])
+def test_seed_decides_bit_for_bit(config: AutoencoderConfig) -> None:
+    """The same arguments give the same curve and weights whatever the global state."""
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        first = train(config, seed=5)
+        torch.manual_seed(2)
+        again = train(config, seed=5, device=torch.device("cpu"))
+        other = train(config, seed=6)
+    assert errors(again) == errors(first)
+    assert all(map(torch.equal, weights(again.model), weights(first.model)))
+    assert errors(other)[0] != errors(first)[0]
+    assert not all(map(torch.equal, weights(other.model), weights(first.model)))
+
+
+def test_global_generator_is_untouched() -> None:
+    """Training neither moves the global random state nor changes the images given to it."""
+    images, validation = TRAIN.clone(), VALIDATION.clone()
+    with torch.random.fork_rng():
+        torch.manual_seed(4)
+        state = torch.get_rng_state()
+        train(SMALL)
+        assert torch.equal(torch.get_rng_state(), state)
+        with pytest.raises(DivergedError, match="diverged"):
+            train(replace(SMALL, learning_rate=1e30))
+        assert torch.equal(torch.get_rng_state(), state)
+    assert torch.equal(TRAIN, images)
+    assert torch.equal(VALIDATION, validation)
+
+
+@pytest.mark.parametrize("normalization", ["none", "batch", "group"])
+def test_best_weights_are_kept(normalization: Any) -> None:
+    """The returned model has the lowest validation error of the curve, to the last bit."""
+    config = replace(SMALL, normalization=normalization, epoch=60, learning_rate=0.05)
+    lowest = [math.inf]
+
+    def stop_when_worse(metrics: EpochMetrics) -> bool:
+        lowest.append(min(lowest[-1], metrics.validation_mse))
+        return metrics.validation_mse > lowest[-2]
+
+    result = train(config, seed=1, on_epoch=stop_when_worse)
+    assert result.best == min(result.curve, key=lambda metrics: metrics.validation_mse)
+    assert len(result.curve) < config.epoch, "the test needs a best that is not the last"
+    assert result.best == result.curve[-2]
+    assert not result.model.training
+    found = reconstruction_errors(result.model, to_float(VALIDATION, torch.device("cpu")))
+    assert found.mean().item() == result.best.validation_mse
+
+
+def test_best_is_the_first_of_equals() -> None:
+    """Weights that do not move are best in the first epoch."""
+    result = train(replace(SMALL, learning_rate=1e-30, epoch=3))
+    assert len({metrics.validation_mse for metrics in result.curve}) == 1
+    assert result.best == result.curve[0]
+
+
+def test_curve_counts_epochs() -> None:
+    """Epochs count from 0 and time only goes forward."""
+    curve = train(SMALL).curve
+    assert [metrics.epoch for metrics in curve] == [0, 1, 2, 3]
+    seconds = [metrics.seconds for metrics in curve]
+    assert seconds == sorted(seconds)
+    assert seconds[0] > 0
+
+
+def test_hook_sees_every_epoch() -> None:
+    """The hook gets the metrics of each epoch in order, and training goes on unless told."""
+    seen: list[EpochMetrics] = []
+    result = train(SMALL, on_epoch=collector(seen))
+    assert tuple(seen) == result.curve
+    assert [metrics.epoch for metrics in seen] == [0, 1, 2, 3]
+
+
+def test_hook_stops() -> None:
+    """A training that is stopped is the beginning of the whole one, with the best so far."""
+    whole = train(SMALL)
+    result = train(SMALL, on_epoch=lambda metrics: metrics.epoch == 1)
+    assert errors(result) == errors(whole)[:2]
+    assert result.best == min(result.curve, key=lambda metrics: metrics.validation_mse)
+    found = reconstruction_errors(result.model, to_float(VALIDATION, torch.device("cpu")))
+    assert result.best is not None
+    assert found.mean().item() == result.best.validation_mse
+
+
+def test_hooks_error_comes_through() -> None:
+    """What the hook raises ends the training and leaves the random state alone."""
+
+    def fail(metrics: EpochMetrics) -> bool:
+        raise KeyError(f"epoch {metrics.epoch}")
+
+    state = torch.get_rng_state()
+    with pytest.raises(KeyError, match="epoch 0"):
+        train(SMALL, on_epoch=fail)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize("config", [SMALL, BATCH_NORM])
+def test_shorter_training_is_a_prefix(config: AutoencoderConfig) -> None:
+    """Without a schedule two epochs are the first two of four, bit for bit."""
+    short, long = train(replace(config, epoch=2)), train(config)
+    assert errors(short) == errors(long)[:2]
+    stopped = train(config, on_epoch=lambda metrics: metrics.epoch == 1)
+    assert all(map(torch.equal, weights(short.model), weights(stopped.model)))
+
+
+@pytest.mark.parametrize("schedule", ["one_cycle", "cosine"])
+def test_schedules_span_the_training(schedule: Schedule) -> None:
+    """With a schedule a shorter training is another one, which is why its identity differs."""
+    config = replace(SMALL, schedule=schedule)
+    assert errors(train(replace(config, epoch=2))) != errors(train(config))[:2]
+
+
+@pytest.mark.parametrize("n", [7, 8, 9])
+def test_training_error_is_a_mean_over_images(n: int) -> None:
+    """Each image counts alike, in a last batch that is smaller or larger than others too."""
+    config = replace(SMALL, learning_rate=1e-30, epoch=2, batch_size=3)  # weights stay
+    result = train_autoencoder(config, TRAIN[:n], VALIDATION, seed=2)
+    model = initial_model(config, seed=2)
+    generator = torch.Generator().manual_seed(2)
+    for metrics in result.curve:
+        order = torch.randperm(n, generator=generator)
+        images = augment(to_float(TRAIN[order], torch.device("cpu")), generator)
+        per_image = reconstruction_errors(model, images)
+        by_batch = [per_image[start:stop].mean() for start, stop in batch_bounds(n, 3)]
+        assert metrics.train_mse == pytest.approx(per_image.mean().item(), rel=1e-6)
+        if n != 9:
+            unweighted = torch.stack(by_batch).mean().item()
+            assert metrics.train_mse != pytest.approx(unweighted, rel=1e-4)
+
+
+def test_batch_normalization_trains_on_batches_only() -> None:
+    """Running statistics move once per training batch, and never for validation images."""
+    result = train(BATCH_NORM)
+    assert result.best is not None
+    n_batches = len(batch_bounds(len(TRAIN), BATCH_NORM.batch_size))
+    norms = [layer for layer in result.model.modules() if isinstance(layer, nn.BatchNorm2d)]
+    assert len(norms) == 5
+    for norm in norms:
+        assert norm.num_batches_tracked is not None
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
+        assert norm.num_batches_tracked.item() == n_batches * (result.best.epoch + 1)
+        assert norm.running_mean.abs().max() > 1e-4
+        assert (norm.running_var - 1).abs().max() > 1e-4
+
+
+def test_validation_does_not_depend_on_batches() -> None:
+    """A model in training mode is switched to evaluation: each image is judged by itself."""
+    model = initial_model(BATCH_NORM, seed=0).train()
+    images = to_float(VALIDATION, torch.device("cpu"))
+    model(to_float(TRAIN, torch.device("cpu")))  # some statistics
+    before = weights(model)
+    together = reconstruction_errors(model.train(), images)
+    one_by_one = [reconstruction_errors(model.train(), image[None]) for image in images]
+    assert together.shape == (5,)
+    assert not model.training
+    assert not together.requires_grad
+    torch.testing.assert_close(together, torch.cat(one_by_one), rtol=1e-5, atol=0)
+    assert all(map(torch.equal, weights(model), before))
+    with torch.no_grad():
+        expected = [nn.functional.mse_loss(model(image[None]), image[None]) for image in images]
+    torch.testing.assert_close(together, torch.stack(expected), rtol=1e-5, atol=0)
+
+
+def test_validation_images_do_not_train() -> None:
+    """Other validation images change neither training errors nor what is drawn."""
+    other = train_autoencoder(SMALL, TRAIN, pictures(3, seed=9), seed=0)
+    assert [pair[0] for pair in errors(other)] == [pair[0] for pair in errors(train(SMALL))]
+
+
+def test_size_of_model_does_not_change_the_images() -> None:
+    """Models of any size see the same augmented batches, so their first errors are alike."""
+    seen = []
+    for width in (2, 7):
+        config = replace(SMALL, width=width, learning_rate=1e-30, epoch=1)
+        model = initial_model(config, seed=0)
+        generator = torch.Generator().manual_seed(0)
+        order = torch.randperm(len(TRAIN), generator=generator)
+        images = augment(to_float(TRAIN[order], torch.device("cpu")), generator)
+        expected = reconstruction_errors(model, images).mean().item()
+        assert train(config).curve[0].train_mse == pytest.approx(expected, rel=1e-6)
+        seen.append(images)
+    assert torch.equal(*seen)
+
+
+def test_smallest_training() -> None:
+    """Two training images and one validation image are enough, even for one step in all."""
+    for schedule in ("constant", "one_cycle", "cosine"):
+        config = replace(BATCH_NORM, schedule=schedule, epoch=1)
+        result = train_autoencoder(config, TRAIN[:2], VALIDATION[:1], seed=0)
+        assert len(result.curve) == 1
+        assert math.isfinite(result.curve[0].validation_mse)
+
+
+@pytest.mark.parametrize(("n_train", "n_validation"), [(1, 1), (0, 3), (2, 0), (0, 0)])
+def test_too_few_images(n_train: int, n_validation: int) -> None:
+    """Fewer than two training images, or no validation image, cannot train."""
+    message = (
+        r"^Training needs at least 2 training and 1 validation images, "
+        rf"but got {n_train} and {n_validation}\.$"
+    )
+    with pytest.raises(DataError, match=message):
+        train_autoencoder(SMALL, TRAIN[:n_train], VALIDATION[:n_validation], seed=0)
+
+
+def test_divergence_in_the_first_epoch() -> None:
+    """An absurd learning rate raises, with the curve so far and the initial weights."""
+    config = replace(SMALL, learning_rate=1e30)
+    seen: list[EpochMetrics] = []
+    with pytest.raises(DivergedError, match=r"^Training diverged in epoch 1: train") as caught:
+        train(config, seed=8, on_epoch=collector(seen))
+    result = caught.value.result
+    assert isinstance(caught.value, EmojiAEError)
+    assert isinstance(caught.value, ArithmeticError)
+    assert seen == []
+    assert [metrics.epoch for metrics in result.curve] == [0]
+    assert not math.isfinite(result.curve[0].validation_mse)
+    assert result.best is None
+    assert not result.model.training
+    assert all(map(torch.equal, weights(result.model), weights(initial_model(config, 8))))
+
+
+def test_divergence_keeps_the_best() -> None:
+    """A rate that grows until numbers overflow raises, with the best of the finite epochs."""
+    config = replace(
+        SMALL, width=2, latent_channels=4, epoch=10, schedule="one_cycle", learning_rate=1e7
+    )
+    seen: list[EpochMetrics] = []
+    with pytest.raises(DivergedError, match=r"^Training diverged in epoch \d+: .*nan") as caught:
+        train_autoencoder(
+            replace(config, batch_size=16),
+            TRAIN,
+            VALIDATION,
+            seed=0,
+            on_epoch=collector(seen),
+        )
+    result = caught.value.result
+    assert len(result.curve) > 1, "the test needs a finite epoch first"
+    assert tuple(seen) == result.curve[:-1]
+    assert f"epoch {len(result.curve)}:" in str(caught.value)
+    assert result.best == min(seen, key=lambda metrics: metrics.validation_mse)
+    found = reconstruction_errors(result.model, to_float(VALIDATION, torch.device("cpu")))
+    assert found.mean().item() == result.best.validation_mse
+
+
+@given(n=st.integers(1, 500), batch_size=st.integers(2, 70))
+@settings(deadline=None)
+def test_batches_cover_all(n: int, batch_size: int) -> None:
+    """Batches are full but for the last, cover every image once, and leave none alone."""
+    bounds = batch_bounds(n, batch_size)
+    assert [i for start, stop in bounds for i in range(start, stop)] == list(range(n))
+    sizes = [stop - start for start, stop in bounds]
+    assert all(size == batch_size for size in sizes[:-1])
+    assert 1 <= sizes[-1] <= batch_size + 1
+    assert n == 1 or min(sizes) > 1
+    assert len(sizes) in (n // batch_size, math.ceil(n / batch_size))
+
+
+@pytest.mark.parametrize(
+    ("n", "batch_size", "expected"),
+    [
+        (1, 4, [(0, 1)]),
+        (4, 4, [(0, 4)]),
+        (5, 4, [(0, 5)]),
+        (6, 4, [(0, 4), (4, 6)]),
+        (9, 4, [(0, 4), (4, 9)]),
+        (3, 2, [(0, 3)]),
+    ],
+)
+def test_batches(n: int, batch_size: int, expected: list[tuple[int, int]]) -> None:
+    """A single image left over joins the batch before it."""
+    assert batch_bounds(n, batch_size) == expected
+
+
+def rates(schedule: Schedule, n_steps: int) -> list[float]:
+    """Return the learning rate of each step, and the one after the last."""
+    parameter = nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.Adam([parameter], lr=0.1)
+    scheduler = build_scheduler(optimizer, schedule, 0.1, n_steps)
+    assert scheduler is not None
+    found = [optimizer.param_groups[0]["lr"]]
+    for _ in range(n_steps):
+        optimizer.step()
+        scheduler.step()
+        found.append(optimizer.param_groups[0]["lr"])
+    return found
+
+
+def test_cosine_schedule() -> None:
+    """Cosine starts at the learning rate, is at half of it in the middle and at zero after."""
+    found = rates("cosine", 10)
+    assert found[0] == 0.1
+    assert found[5] == pytest.approx(0.05)
+    assert found[9] == pytest.approx(0.1 * (1 - math.cos(math.pi / 10)) / 2)
+    assert found[10] == pytest.approx(0, abs=1e-9)
+    assert found == sorted(found, reverse=True)
+
+
+def test_one_cycle_schedule() -> None:
+    """One-cycle starts low, has its peak after three tenths, and ends near zero."""
+    found = rates("one_cycle", 10)[:10]
+    assert found[0] == pytest.approx(0.1 / 25)
+    assert found[1] == pytest.approx((0.1 / 25 + 0.1) / 2)
+    assert found[2] == pytest.approx(0.1) == max(found)
+    assert found[9] == pytest.approx(0.1 / 25 / 1e4)
+    assert found[2:] == sorted(found[2:], reverse=True)
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "one_cycle"])
+def test_schedules_have_their_formula(schedule: Schedule) -> None:
+    """Every step has the rate that the schedule's definition gives."""
+    expected = [learning_rate_and_momentum(schedule, 0.1, step, 23)[0] for step in range(23)]
+    assert rates(schedule, 23)[:23] == pytest.approx(expected, rel=1e-6)
+
+
+def test_constant_schedule() -> None:
+    """Without a schedule there is none to step, and the optimizer's rate stays."""
+    optimizer = torch.optim.Adam([nn.Parameter(torch.zeros(1))], lr=0.1)
+    assert build_scheduler(optimizer, "constant", 0.1, 10) is None
+    assert optimizer.param_groups[0]["lr"] == 0.1
+
+
+def test_to_float() -> None:
+    """Bytes become numbers from 0 to 1, in a tensor of their own."""
+    images = torch.tensor([0, 51, 255], dtype=torch.uint8)
+    values = to_float(images, torch.device("cpu"))
+    assert values.dtype == torch.float32
+    torch.testing.assert_close(values, torch.tensor([0.0, 0.2, 1.0]))
+    assert images.tolist() == [0, 51, 255]

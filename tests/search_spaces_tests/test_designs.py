@@ -1,0 +1,178 @@
+"""Designs: points that depend on the space, the seed and their number alone."""
+
+import itertools
+import pickle
+from collections import Counter
+from collections.abc import Mapping
+
+import numpy as np
+import optuna
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from search_spaces.autoencoder import EXTENDED, NOTEBOOK
+from search_spaces.base import Scalar, SearchSpace
+from search_spaces.designs import DESIGNS, design_points
+from search_spaces.errors import SearchSpaceError
+
+BOTH = pytest.mark.parametrize("space", [NOTEBOOK, EXTENDED], ids=["notebook", "extended"])
+FIXED: dict[str, Scalar] = {"epoch": 3, "learning_rate": 7.0, "weight_decay": 0.0}
+ENDLESS = pytest.mark.parametrize("name", ["random", "qmc"])
+
+
+def points(
+    name: str,
+    space: SearchSpace,
+    n: int,
+    *,
+    seed: int = 0,
+    start: int = 0,
+    fixed: Mapping[str, Scalar] | None = None,
+) -> list[dict[str, Scalar]]:
+    """Return the first ``n`` points from number ``start`` on."""
+    design = design_points(name, space, fixed or {}, seed=seed, start=start)
+    return list(itertools.islice(design, n))
+
+
+@BOTH
+@ENDLESS
+@given(start=st.integers(0, 40), seed=st.integers(0, 2**32))
+@settings(deadline=None, max_examples=15)
+def test_points_do_not_depend_on_the_start(
+    name: str, space: SearchSpace, start: int, seed: int
+) -> None:
+    """Point number i is the same wherever the sequence was entered, in any process."""
+    whole = points(name, space, 44, seed=seed)
+    assert points(name, space, 4, seed=seed, start=start) == whole[start : start + 4]
+
+
+def test_grid_does_not_depend_on_the_start() -> None:
+    """The grid's points keep their numbers, and the grid ends; the seed means nothing."""
+    whole = list(NOTEBOOK.grid({}))
+    assert points("grid", NOTEBOOK, 1000) == whole
+    assert points("grid", NOTEBOOK, 1000, start=470, seed=5) == whole[470:]
+    assert points("grid", NOTEBOOK, 1000, start=480) == []
+    assert points("grid", NOTEBOOK, 1000, start=481) == []
+
+
+def test_grid_of_a_continuous_space() -> None:
+    """A grid of the extended space is refused, unless its continuous parameters are fixed."""
+    with pytest.raises(SearchSpaceError, match="has no grid: `learning_rate` is continuous"):
+        points("grid", EXTENDED, 1)
+    fixed: dict[str, Scalar] = {"learning_rate": 0.01, "weight_decay": 0.0}
+    (point,) = points("grid", EXTENDED, 1, fixed=fixed)
+    assert fixed.items() <= point.items()
+
+
+def test_unknown_design() -> None:
+    """A name that is no design is refused with those that are."""
+    with pytest.raises(
+        SearchSpaceError, match=r"^`design` must be one of grid, random, qmc, but got 'lhs'\.$"
+    ):
+        points("lhs", NOTEBOOK, 1)
+    assert DESIGNS == ("grid", "random", "qmc")
+
+
+@BOTH
+@ENDLESS
+def test_seed_decides(name: str, space: SearchSpace) -> None:
+    """The same seed gives the same points whatever else is drawn, another seed others."""
+    first = points(name, space, 20, seed=3)
+    state = pickle.dumps(np.random.get_state())
+    assert points(name, space, 20, seed=3) == first
+    assert pickle.dumps(np.random.get_state()) == state
+    others = [points(name, space, 20, seed=seed) for seed in range(4, 10)]
+    assert all(other != first for other in others)
+    # Nor is it the same sequence from another start.
+    assert not any(point in other for point in first for other in others if space is EXTENDED)
+
+
+@BOTH
+@ENDLESS
+def test_endless_designs_go_on(name: str, space: SearchSpace) -> None:
+    """There are more points than the notebook's grid has, each a valid configuration."""
+    drawn = points(name, space, 500)
+    assert len(drawn) == 500
+    assert len({space.to_config(point) for point in drawn}) > 250
+    assert len(points(name, space, 2, start=100_000)) == 2
+
+
+@BOTH
+@ENDLESS
+def test_fixed_parameters(name: str, space: SearchSpace) -> None:
+    """A fixed parameter has its value in every point, and the others are as without it."""
+    fixed: dict[str, Scalar] = {"epoch": 3, "learning_rate": 0.5}
+    free = points(name, space, 20)
+    assert points(name, space, 20, fixed=fixed) == [{**point, **fixed} for point in free]
+
+
+@BOTH
+@pytest.mark.parametrize("n", [2, 8, 64, 128])
+def test_qmc_is_balanced(space: SearchSpace, n: int) -> None:
+    """A power of two of points has each architecture in exactly half of them."""
+    for seed in range(5):
+        counts = Counter(p["auto_encoder"] for p in points("qmc", space, n, seed=seed))
+        assert counts == {"CNN": n // 2, "linear": n // 2}
+
+
+def test_qmc_covers_every_margin() -> None:
+    """64 points have each of four or of two values equally often, which random ones do not."""
+
+    def unevenness(name: str) -> int:
+        drawn = points(name, NOTEBOOK, 64)
+        counts = [Counter(point[key] for point in drawn) for key in ("learning_rate", "epoch")]
+        return sum(max(count.values()) - min(count.values()) for count in counts)
+
+    assert unevenness("qmc") == 0
+    assert unevenness("random") > 0
+
+
+def test_qmc_is_more_even_than_random() -> None:
+    """Exponents of the learning rate are nearer to uniform than chance has them."""
+
+    def distance(name: str, seed: int) -> float:
+        rates = [point["learning_rate"] for point in points(name, EXTENDED, 64, seed=seed)]
+        exponents = np.log10(np.array(rates, dtype=float))
+        return float(stats.kstest(exponents, stats.uniform(-4, 3).cdf).statistic)
+
+    assert max(distance("qmc", seed) for seed in range(8)) < min(
+        distance("random", seed) for seed in range(8)
+    )
+
+
+def test_random_points_are_uniform() -> None:
+    """Values are uniform within the range, in the logarithm where the range is, and apart."""
+    drawn = points("random", EXTENDED, 1500)
+    rates = np.log10([float(point["learning_rate"]) for point in drawn])
+    decays = np.log10([float(point["weight_decay"]) for point in drawn])
+    assert stats.kstest(rates, stats.uniform(-4, 3).cdf).pvalue > 0.01
+    assert stats.kstest(decays, stats.uniform(-8, 6).cdf).pvalue > 0.01
+    assert abs(np.corrcoef(rates, decays)[0, 1]) < 0.1
+    assert abs(np.corrcoef(rates[1:], rates[:-1])[0, 1]) < 0.1
+    activations = Counter(point["activation"] for point in drawn)
+    assert len(activations) == 4
+    assert stats.chisquare(list(activations.values())).pvalue > 0.01
+
+
+@pytest.mark.parametrize("fixed", [{}, FIXED], ids=["free", "fixed"])
+@BOTH
+@pytest.mark.parametrize("name", DESIGNS)
+def test_optuna_gives_enqueued_points_back(
+    name: str, space: SearchSpace, fixed: dict[str, Scalar]
+) -> None:
+    """A point that waits in a study is suggested exactly, and stored exactly."""
+    if (name, space.name) == ("grid", "extended"):
+        fixed = FIXED  # without it there is no grid
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    wanted = points(name, space, 40, fixed=fixed)
+    for point in wanted:
+        study.enqueue_trial(point)
+    for point in wanted:
+        trial = study.ask()
+        params = space.suggest(trial, fixed)
+        assert params == point
+        assert list(params) == list(point)
+        assert trial.params == point
+        assert space.to_config(trial.params) == space.to_config(point)
