@@ -36,12 +36,11 @@ _GREY = (0.299, 0.587, 0.114)
 def augment(images: Tensor, generator: torch.Generator) -> Tensor:
     """Return randomly transformed copies of ``images``.
 
-    Random numbers are drawn on the generator's device, so a training sees the same ones on
-    every device.
+    Random numbers are drawn on the CPU, so a training sees the same ones on every device.
 
     Args:
         images: ``(n, 3, height, width)`` float32 in [0, 1].
-        generator: Source of all randomness.
+        generator: Source of all randomness, on the CPU.
 
     Returns:
         ``(n, 3, height, width)`` float32 in [0, 1].
@@ -61,7 +60,7 @@ def sample_affine(n: int, *, size: int, generator: torch.Generator) -> Tensor:
     """
 
     def uniform(low: float, high: float) -> Tensor:
-        return torch.empty(n, device=generator.device).uniform_(low, high, generator=generator)
+        return torch.empty(n).uniform_(low, high, generator=generator)
 
     def flip() -> Tensor:
         return torch.where(uniform(0.0, 1.0) < FLIP_PROBABILITY, -1.0, 1.0)
@@ -155,7 +154,7 @@ def sampling_grid(theta: Tensor, size: int) -> Tensor:
 
 def sample_jitter(n: int, *, generator: torch.Generator) -> Tensor:
     """Draw brightness, contrast and saturation factors, ``(3, n)`` in [1 - 0.2, 1 + 0.2]."""
-    factors = torch.empty(3, n, device=generator.device)
+    factors = torch.empty(3, n)
     return factors.uniform_(1 - JITTER, 1 + JITTER, generator=generator)
 
 

@@ -2,14 +2,14 @@
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from emoji_ae.config import AutoencoderConfig
 from emoji_ae.curve import EpochMetrics
-from emoji_ae.errors import CheckpointError, ConfigError
+from emoji_ae.errors import CheckpointError
 from emoji_ae.files import atomic_path
+from emoji_ae.loading import load_content
 from emoji_ae.models import Autoencoder, build_model
 
 _FORMAT = "emoji-study autoencoder 1"
@@ -51,7 +51,8 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
     try:
         with atomic_path(path) as partial:
             torch.save(content, partial)
-    except (OSError, RuntimeError) as error:  # torch turns some write errors into RuntimeError
+    except (OSError, RuntimeError, ValueError) as error:
+        # torch turns some write errors into RuntimeError; a path like "." is a ValueError.
         reason = str(error).splitlines()[0]
         raise CheckpointError(f"Checkpoint {path} cannot be written: {reason}") from None
 
@@ -62,10 +63,13 @@ def load_checkpoint(path: Path) -> Checkpoint:
     Raises:
         CheckpointError: If the file is missing, damaged, or no checkpoint of an autoencoder.
     """
-    if not path.is_file():
-        raise CheckpointError(f"Checkpoint {path} does not exist.")
     try:
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+        content = load_content(path)
+    except FileNotFoundError:
+        raise CheckpointError(f"Checkpoint {path} does not exist.") from None
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise CheckpointError(f"Checkpoint {path} cannot be read: {reason}.") from None
     except Exception as error:  # damaged files raise anything from EOFError to KeyError
         raise CheckpointError(
             f"Checkpoint {path} cannot be read: it is damaged or no checkpoint "
@@ -79,8 +83,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
         model.load_state_dict(content["weights"])
         curve = tuple(EpochMetrics(**metrics) for metrics in content["curve"])
         seed, fingerprint = int(content["seed"]), str(content["data_fingerprint"])
-    except (KeyError, TypeError, ValueError, RuntimeError, ConfigError) as error:
-        reason = str(error).splitlines()[0]
+    except Exception as error:  # crafted content raises anything
+        reason = " ".join(str(error).split())
         raise CheckpointError(f"Checkpoint {path} does not fit its model: {reason}") from None
     model.eval()
     return Checkpoint(

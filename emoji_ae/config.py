@@ -7,6 +7,7 @@ study that this package replaces (see ARCHITECTURE.md).
 import hashlib
 import json
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, Self, get_args
@@ -93,17 +94,18 @@ class AutoencoderConfig:
                 rule = f"a whole number of at least {low}"
                 rule += "" if high == math.inf else f" and at most {high}"
                 raise ConfigError(f"`{name}` must be {rule}, but got {value!r}.")
-        for name, open_at_zero in (("learning_rate", True), ("weight_decay", False)):
+        for name, rule in (
+            ("learning_rate", "a positive number"),
+            ("weight_decay", "a number of at least 0"),
+        ):
             value = getattr(self, name)
-            number = isinstance(value, int | float) and not isinstance(value, bool)
-            if (
-                not number
-                or not math.isfinite(value)
-                or value < 0
-                or (open_at_zero and value == 0)
-            ):
-                rule = "a positive number" if open_at_zero else "a number of at least 0"
+            valid = isinstance(value, int | float) and not isinstance(value, bool)
+            if valid and name == "learning_rate":
+                valid = value > 0
+            if not (valid and 0 <= value <= sys.float_info.max):
                 raise ConfigError(f"`{name}` must be {rule}, but got {value!r}.")
+            # Equal numbers are to be written alike, whether they were whole or not.
+            object.__setattr__(self, name, float(value))
 
     def effective(self) -> dict[str, Any]:
         """Return the fields that have an effect under the chosen architecture."""

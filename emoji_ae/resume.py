@@ -11,6 +11,7 @@ from torch import Tensor
 
 from emoji_ae.curve import EpochMetrics
 from emoji_ae.files import atomic_path
+from emoji_ae.loading import load_content
 
 MAX_OVERHEAD = 0.005
 """Share of a training's time that saving its state may take."""
@@ -116,7 +117,7 @@ def _read(path: Path) -> TrainState | None:
     if not path.is_file():
         return None
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = load_content(path)
         if content.pop("format") != _FORMAT:
             return None
         content["curve"] = tuple(EpochMetrics(**metrics) for metrics in content["curve"])

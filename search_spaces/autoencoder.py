@@ -6,6 +6,7 @@ from typing import Any
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from emoji_ae.config import AutoencoderConfig
+from emoji_ae.errors import ConfigError
 from search_spaces.base import Parameter, Scalar, SearchSpace
 
 _CNN = ("auto_encoder", "CNN")
@@ -22,7 +23,10 @@ def to_config(params: Mapping[str, Scalar]) -> AutoencoderConfig:
     """
     values: dict[str, Any] = dict(params)
     if "batch_normalization" in values:
-        values["normalization"] = "batch" if values.pop("batch_normalization") else "none"
+        batch = values.pop("batch_normalization")
+        if not isinstance(batch, bool):
+            raise ConfigError(f"`batch_normalization` must be true or false, but got {batch!r}.")
+        values["normalization"] = "batch" if batch else "none"
     return AutoencoderConfig.from_dict(values)
 
 

@@ -138,7 +138,7 @@ def test_path_of_any_name(checkpoint: Checkpoint, tmp_path: Path) -> None:
 def test_missing_file(tmp_path: Path) -> None:
     """A file that does not exist is named."""
     assert_unreadable(tmp_path / "none.pt", r"none\.pt does not exist\.$")
-    assert_unreadable(tmp_path, "does not exist")
+    assert_unreadable(tmp_path, "cannot be read: Is a directory")
 
 
 def test_empty_file(tmp_path: Path) -> None:
@@ -310,3 +310,30 @@ def test_errors_belong_to_the_package() -> None:
     """The error is caught as the package's and as a ValueError."""
     assert issubclass(CheckpointError, EmojiAEError)
     assert issubclass(CheckpointError, ValueError)
+
+
+def test_a_changed_weight_is_noticed(checkpoint: Checkpoint, path: Path) -> None:
+    """One flipped bit within the weights makes a checkpoint damaged."""
+    content = bytearray(path.read_bytes())
+    weight = next(checkpoint.model.parameters()).detach().numpy().tobytes()
+    content[content.index(weight)] ^= 64
+    path.write_bytes(content)
+
+    assert_unreadable(path, "damaged")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("weights", {1: torch.zeros(1)}), ("seed", float("inf"))]
+)
+def test_crafted_content_is_refused(path: Path, key: str, value: object) -> None:
+    """Content of the wrong kind under the right name is an error of one line."""
+    content = torch.load(path, weights_only=True)
+    torch.save(content | {key: value}, path)
+
+    assert_unreadable(path, "does not fit its model: .*[^:]$")
+
+
+def test_paths_that_name_no_file(checkpoint: Checkpoint) -> None:
+    """A path without a name cannot be written, one that is too long not read."""
+    assert_unwritable(checkpoint, Path("."))
+    assert_unreadable(Path("a" * 300), "cannot be read: File name too long")

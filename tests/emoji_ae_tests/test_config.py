@@ -220,3 +220,18 @@ def test_identity_tells_apart_what_trains_differently(
 def test_identity_is_stable() -> None:
     """The digest stays the same between versions: seeds of stored trials derive from it."""
     assert AutoencoderConfig().identity() == DEFAULT_IDENTITY
+
+
+@pytest.mark.parametrize("name", ["learning_rate", "weight_decay"])
+def test_whole_and_decimal_numbers_are_one_identity(name: str) -> None:
+    """A rate given as 1 trains what a rate of 1.0 trains."""
+    whole, decimal = AutoencoderConfig(**{name: 1}), AutoencoderConfig(**{name: 1.0})
+
+    assert whole.identity() == decimal.identity()
+
+
+@pytest.mark.parametrize("name", ["learning_rate", "weight_decay"])
+def test_a_number_beyond_floats_is_refused(name: str) -> None:
+    """A whole number too large for a float is an error like any other."""
+    with pytest.raises(ConfigError, match=f"`{name}` must be a"):
+        AutoencoderConfig(**{name: 10**400})
