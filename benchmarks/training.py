@@ -2,7 +2,8 @@
 
 import io
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 
 import joblib
@@ -18,26 +19,27 @@ from emoji_ae.models import build_model
 from emoji_ae.seeding import seeded
 from emoji_ae.train import batch_bounds, reconstruction_errors, to_float, train_autoencoder
 from study.data import StudyData, load_study_data
+from study.workers import ALLOCATOR, environment
 
 SEED = 0
 CPU = torch.device("cpu")
 
 
+@contextmanager
+def two_processes() -> Iterator[joblib.Parallel]:
+    """Start two processes as ``emoji-study run`` starts its workers, one thread each."""
+    with (
+        environment(ALLOCATOR),
+        joblib.parallel_config(backend="loky", n_jobs=2, inner_max_num_threads=1),
+    ):
+        yield joblib.Parallel()
+
+
 def trainer_over_mathematics(data: StudyData) -> Figure:
     """CNN, one thread: what data, augmentation, metrics and bookkeeping add."""
-    torch.set_num_threads(1)
     config = AutoencoderConfig(epoch=8, batch_size=16, learning_rate=1e-3)
-    staged = stage(config, data)
-    ours = train_autoencoder(config, data.train, data.validation, seed=SEED)
-    _, bare_mse = mathematics(config, staged, data)
-    require_close(
-        ours.curve[-1].validation_mse, bare_mse, tolerance=1e-4, what="trainer and mathematics"
-    )
-    ratios = paired_ratios(
-        partial(trainer_epoch_s, config, data),
-        lambda: mathematics(config, staged, data)[0],
-        pairs=9,
-    )
+    with two_processes() as parallel:
+        (ratios,) = parallel([joblib.delayed(_over_mathematics)(config, data)])
     return Figure(
         name="CNN trainer epoch / mathematics of the epoch",
         value=median(ratios),
@@ -49,9 +51,25 @@ def trainer_over_mathematics(data: StudyData) -> Figure:
     )
 
 
+def _over_mathematics(config: AutoencoderConfig, data: StudyData) -> list[float]:
+    """Return the ratios of one process, after a check that both sides compute the same."""
+    torch.set_num_threads(1)
+    staged = stage(config, data)
+    ours = train_autoencoder(config, data.train, data.validation, seed=SEED)
+    _, bare_mse = mathematics(config, staged, data)
+    require_close(
+        ours.curve[-1].validation_mse, bare_mse, tolerance=1e-4, what="trainer and mathematics"
+    )
+    return paired_ratios(
+        partial(trainer_epoch_s, config, data),
+        lambda: mathematics(config, staged, data)[0],
+        pairs=15,
+    )
+
+
 def workers_over_plain_loop(data: StudyData, *, pixels: int, bar: float, stretch: float) -> Figure:
     """CNN: two one-thread processes at work together against the plain loop with two threads."""
-    config = AutoencoderConfig(epoch=4, batch_size=16, learning_rate=1e-3)
+    config = AutoencoderConfig(epoch=6, batch_size=16, learning_rate=1e-3)
     train, validation = encode(data.train, pixels), encode(data.validation, pixels)
     gate(config, data, train, validation)
 
@@ -59,12 +77,11 @@ def workers_over_plain_loop(data: StudyData, *, pixels: int, bar: float, stretch
         torch.set_num_threads(2)
         return train_plainly(config, train, validation, seed=SEED)[0]
 
-    with joblib.parallel_config(backend="loky", n_jobs=2, inner_max_num_threads=1):
-        parallel = joblib.Parallel()
+    with two_processes() as parallel:
 
         def two_workers() -> float:
             seconds = parallel(joblib.delayed(timed_worker)(config, data) for _ in range(2))
-            return max(seconds) / 2  # two trainings in that time
+            return float(max(seconds)) / 2  # two trainings in that time
 
         ratios = paired_ratios(plain, two_workers)
     return Figure(
@@ -79,15 +96,20 @@ def workers_over_plain_loop(data: StudyData, *, pixels: int, bar: float, stretch
 
 
 def linear_over_plain_loop(data: StudyData) -> Figure:
-    """Linear model: the trainer against the plain loop with equal threads and batch."""
-    torch.set_num_threads(1)
-    config = AutoencoderConfig(auto_encoder="linear", epoch=2, batch_size=16, learning_rate=1e-3)
+    """Linear model: one worker against the plain loop with equal threads and batch."""
+    config = AutoencoderConfig(auto_encoder="linear", epoch=3, batch_size=16, learning_rate=1e-3)
     train, validation = encode(data.train, 72), encode(data.validation, 72)
     gate(config, data, train, validation)
-    ratios = paired_ratios(
-        lambda: train_plainly(config, train, validation, seed=SEED)[0],
-        partial(trainer_epoch_s, config, data),
-    )
+    torch.set_num_threads(1)
+    with two_processes() as parallel:
+
+        def one_worker() -> float:
+            (seconds,) = parallel([joblib.delayed(timed_worker)(config, data)])
+            return float(seconds)
+
+        ratios = paired_ratios(
+            lambda: train_plainly(config, train, validation, seed=SEED)[0], one_worker
+        )
     return Figure(
         name="linear, plain loop / trainer, 72 px sources",
         value=median(ratios),

@@ -127,7 +127,7 @@ def _run_round(job: WorkerJob, *, n_workers: int, target: int, stop: threading.E
     messenger.start()
     try:
         with (
-            _environment(ALLOCATOR),
+            environment(ALLOCATOR),
             progress_line(watched, target=target, n_workers=n_workers),
             # At least two: joblib would run a single job in this process.
             joblib.parallel_config(
@@ -155,7 +155,7 @@ def _work(job: WorkerJob) -> Exception | None:
 
 
 @contextmanager
-def _environment(values: Mapping[str, str]) -> Iterator[None]:
+def environment(values: Mapping[str, str]) -> Iterator[None]:
     """Add to the environment of the processes that are started in the block."""
     added = [name for name in values if name not in os.environ]
     os.environ.update({name: values[name] for name in added})
