@@ -1,0 +1,70 @@
+"""Fixtures of several packages: a tiny data set, study settings, storages, and waiting."""
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from emoji_ae.emojicloud import SCHEMA, build_table
+from emoji_ae.labels import is_face
+from study.settings import StudySettings, code_version
+
+# Trainings here are tiny: several threads only get in each other's way, and slow them down many
+# times while other processes need the cores. Read by torch when it is imported.
+os.environ["OMP_NUM_THREADS"] = "1"
+
+TIME_LIMIT_S = 300.0
+"""Of every wait; far more than anything takes, for the machine may be busy."""
+
+
+@pytest.fixture(scope="session")
+def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data set file with 40 face emoji, which split into 24, 8 and 8."""
+    table = build_table()
+    faces = table[[is_face(text) for text in table["text"]]].iloc[::3].head(40)
+    path = tmp_path_factory.mktemp("data") / "faces.parquet"
+    pq.write_table(pa.Table.from_pandas(faces, schema=SCHEMA, preserve_index=False), path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def settings(tiny_data: Path) -> StudySettings:
+    """Settings of a study on the tiny data: a random design of CNNs, two epochs each."""
+    from study.data import load_study_data  # needs torch, which the storage tests do without
+
+    return StudySettings(
+        kind="autoencoder",
+        space="notebook",
+        fixed={"auto_encoder": "CNN", "epoch": 2, "batch_size": 16},
+        sampler="random",
+        pruner="none",
+        seed=0,
+        data=str(tiny_data),
+        data_fingerprint=load_study_data(tiny_data, split="group", seed=42).fingerprint,
+        split="group",
+        data_seed=42,
+        code_version=code_version(),
+    )
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    """The URL of an SQLite file that does not exist yet."""
+    return f"sqlite:///{tmp_path / 'study.db'}"
+
+
+@pytest.fixture
+def wait_until() -> Callable[[Callable[[], bool]], None]:
+    """Return a function that waits until a condition holds."""
+
+    def wait(condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + TIME_LIMIT_S
+        while not condition():
+            assert time.monotonic() < deadline, "the condition never came true"
+            time.sleep(0.02)
+
+    return wait

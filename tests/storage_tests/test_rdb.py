@@ -1,0 +1,287 @@
+"""Opening SQLite files: what is created, what is refused, and that locks hold."""
+
+import os
+import random
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import optuna
+import pytest
+import sqlalchemy
+from optuna.exceptions import StorageInternalError
+from optuna.storages import BaseStorage
+
+from storage.errors import StorageAccessError
+from storage.rdb import open_storage
+
+not_as_root = pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+
+HOLD_LOCK = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=0)
+try:
+    connection.execute("BEGIN IMMEDIATE")
+except sqlite3.OperationalError as error:
+    print(error, flush=True)
+else:
+    print("locked", flush=True)
+    sys.stdin.readline()
+    connection.execute("COMMIT")
+connection.close()
+"""
+"""A process of its own that holds the write lock until it is told to end."""
+
+
+@contextmanager
+def lock_holder(path: Path) -> Iterator[str]:
+    """Try to hold the write lock of ``path`` in another process; yields what it said."""
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD_LOCK, str(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        try:
+            yield process.stdout.readline().strip()
+        finally:
+            process.communicate("\n")
+
+
+def engine_of(storage: BaseStorage) -> sqlalchemy.Engine:
+    """Return the engine below Optuna's cache."""
+    engine = storage._backend.engine  # type: ignore[attr-defined]
+    assert isinstance(engine, sqlalchemy.Engine)
+    return engine
+
+
+def new_database(url: str) -> optuna.Study:
+    """Create a database with one study."""
+    storage = open_storage(url, create=True, write=True)
+    return optuna.create_study(storage=storage, study_name="study")
+
+
+def other_program(path: Path) -> None:
+    """Write a database of another program."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE bookmarks (url TEXT)")
+        connection.execute("INSERT INTO bookmarks VALUES ('https://example.org')")
+        connection.commit()
+
+
+def damaged(path: Path) -> None:
+    """Write a valid header with random bytes behind it."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE studies (name TEXT)")
+    header = path.read_bytes()[:100]
+    path.write_bytes(header + random.Random("damaged").randbytes(8092))
+
+
+def text(path: Path) -> None:
+    """Write a file that is no database."""
+    path.write_text("a few words, and then some more of them\n" * 100)
+
+
+def test_create(tmp_path: Path) -> None:
+    """The file and the folders above it are created, with a write-ahead log."""
+    path = tmp_path / "new" / "folder" / "study.db"
+    new_database(f"sqlite:///{path}")
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert connection.execute("SELECT study_name FROM studies").fetchall() == [("study",)]
+
+
+def test_create_keeps_what_exists(url: str) -> None:
+    """Opening an existing database with ``create`` changes nothing in it."""
+    new_database(url)
+    storage = open_storage(url, create=True, write=True)
+    assert [study.study_name for study in storage.get_all_studies()] == ["study"]
+
+
+def test_strange_names(tmp_path: Path) -> None:
+    """A path may hold what has a meaning in URLs."""
+    path = tmp_path / "50% #1 & more" / "my study.db"
+    new_database(f"sqlite:///{path}")
+    assert path.is_file()
+    assert open_storage(f"sqlite:///{path}").get_all_studies()[0].study_name == "study"
+
+
+def test_empty_file_becomes_a_database(tmp_path: Path, url: str) -> None:
+    """An empty file is as good as none for whoever creates a database."""
+    (tmp_path / "study.db").touch()
+    new_database(url)
+    assert open_storage(url).get_all_studies()[0].study_name == "study"
+
+
+@pytest.mark.parametrize("write", [False, True])
+def test_missing_file_stays_missing(tmp_path: Path, write: bool) -> None:
+    """Only ``create`` creates; neither file nor folder appear otherwise."""
+    with pytest.raises(StorageAccessError, match=r"study\.db does not exist; `emoji-study run`"):
+        open_storage(f"sqlite:///{tmp_path / 'folder' / 'study.db'}", write=write)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("create", [False, True])
+@pytest.mark.parametrize(
+    ("prepare", "message"),
+    [
+        (Path.mkdir, "is a folder"),
+        (text, "cannot be opened: file is not a database"),
+        (other_program, "is a database of another program, not a study database"),
+        (damaged, "cannot be opened: "),
+    ],
+    ids=["folder", "text", "other-program", "damaged"],
+)
+def test_no_study_database(
+    tmp_path: Path, url: str, prepare: Callable[[Path], None], message: str, create: bool
+) -> None:
+    """Whatever else lies there is refused in one line, by readers and writers."""
+    prepare(tmp_path / "study.db")
+    with pytest.raises(StorageAccessError, match=message) as caught:
+        open_storage(url, create=create, write=create)
+    assert "study.db" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_empty_file_is_no_database_to_read(tmp_path: Path, url: str) -> None:
+    """An empty file holds no studies, and stays empty."""
+    path = tmp_path / "study.db"
+    path.touch()
+    with pytest.raises(StorageAccessError, match="not a study database"):
+        open_storage(url)
+    assert path.read_bytes() == b""
+
+
+@pytest.mark.parametrize("prepare", [text, other_program, damaged])
+def test_other_files_are_left_alone(
+    tmp_path: Path, url: str, prepare: Callable[[Path], None]
+) -> None:
+    """No attempt changes a file of another program, or leaves anything beside it."""
+    path = tmp_path / "study.db"
+    prepare(path)
+    before = path.read_bytes()
+    for create, write in ((False, False), (False, True), (True, True)):
+        with pytest.raises(StorageAccessError, match=r"study\.db"):
+            open_storage(url, create=create, write=write)
+    assert path.read_bytes() == before
+    assert [entry.name for entry in tmp_path.iterdir()] == ["study.db"]
+
+
+def test_folder_below_a_file(tmp_path: Path) -> None:
+    """A folder that cannot exist is refused in one line."""
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageAccessError, match=r"cannot be opened: (Not a dir|File ex)\w+\.$"):
+        open_storage(f"sqlite:///{tmp_path / 'file' / 'study.db'}", create=True)
+
+
+@not_as_root
+def test_read_only_file(tmp_path: Path, url: str) -> None:
+    """A file without write permission can be read, but not worked on."""
+    new_database(url)
+    (tmp_path / "study.db").chmod(0o444)
+    with pytest.raises(StorageAccessError, match=r"cannot be written: no permission\.$"):
+        open_storage(url, write=True)
+    assert open_storage(url).get_all_studies()[0].study_name == "study"
+
+
+@not_as_root
+def test_read_only_folder(tmp_path: Path) -> None:
+    """A folder without write permission takes no new file, and no log beside an old one."""
+    folder = tmp_path / "folder"
+    new_database(f"sqlite:///{folder / 'study.db'}")
+    folder.chmod(0o555)
+    try:
+        with pytest.raises(StorageAccessError, match="cannot be written: no permission"):
+            open_storage(f"sqlite:///{folder / 'study.db'}", write=True)
+        with pytest.raises(StorageAccessError, match="cannot be opened: "):
+            open_storage(f"sqlite:///{folder / 'other.db'}", create=True, write=True)
+    finally:
+        folder.chmod(0o755)
+
+
+@pytest.mark.parametrize("driver", ["postgresql+psycopg2", "mysql+mysqldb"])
+def test_missing_driver(driver: str) -> None:
+    """A driver that is not installed is named, and the password is not."""
+    with pytest.raises(StorageAccessError, match=r"driver .*not installed") as caught:
+        open_storage(f"{driver}://user:s3cret@host/database")
+    message = str(caught.value)
+    assert f"{driver}://user:***@host/database" in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize("write", [False, True])
+def test_waits_for_locks(url: str, write: bool) -> None:
+    """Readers and writers wait a minute for a lock, where the driver would wait 5 seconds."""
+    new_database(url)
+    with engine_of(open_storage(url, write=write)).connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar() == 60_000
+
+
+def test_lock_blocks_writers_but_not_readers(
+    tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While a process holds the write lock, no writer of another gets through; readers do."""
+    new_database(url)
+    monkeypatch.setattr("storage.rdb._SQLITE_TIMEOUT_S", 0)
+    first = open_storage(url, write=True)
+    second = open_storage(url, write=True)
+    reader = open_storage(url)
+    study_id = first.get_study_id_from_name("study")
+    assert second.get_study_id_from_name("study") == study_id
+    with lock_holder(tmp_path / "study.db") as said:
+        assert said == "locked"
+        assert reader.get_study_user_attrs(study_id) == {}
+        for storage in (first, second):
+            with pytest.raises(StorageInternalError, match="during the commit") as caught:
+                storage.set_study_user_attr(study_id, "name", "value")
+            assert "database is locked" in str(caught.value.__cause__)
+        assert open_storage(url).get_all_studies()[0].study_name == "study"
+    assert reader.get_study_user_attrs(study_id) == {}
+    first.set_study_user_attr(study_id, "name", "value")
+    assert second.get_study_user_attrs(study_id) == {"name": "value"}
+
+
+def test_opening_again_keeps_the_lock(tmp_path: Path, url: str) -> None:
+    """A transaction's write lock survives that the same process opens the storage again."""
+    storage = new_database(url)._storage
+    with engine_of(storage).begin():
+        open_storage(url)
+        open_storage(url, write=True)
+        with lock_holder(tmp_path / "study.db") as said:
+            assert said == "database is locked"
+    with lock_holder(tmp_path / "study.db") as said:
+        assert said == "locked"
+
+
+def test_opening_again_keeps_the_log(tmp_path: Path, url: str) -> None:
+    """Another process never takes itself for the last one and deletes the log.
+
+    It would if this process lost its shared lock on the file, and what is written here
+    afterwards would be lost with the deleted log.
+    """
+    study = new_database(url)
+    engine_of(study._storage).connect().close()  # one connection stays open, in the pool
+    open_storage(url)
+    open_storage(url, create=True, write=True)
+    with lock_holder(tmp_path / "study.db") as said:
+        assert said == "locked"
+    assert (tmp_path / "study.db-wal").exists()
+    study.set_user_attr("name", "value")
+    script = "import sqlite3, sys; print(*sqlite3.connect(sys.argv[1]).execute(sys.argv[2]))"
+    found = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            script,
+            tmp_path / "study.db",
+            "SELECT value_json FROM study_user_attributes",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert found.stdout == "('\"value\"',)\n"

@@ -1,0 +1,481 @@
+"""The command line as users meet it: real processes, exit codes, and what they print."""
+
+import json
+import os
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import typer
+
+from search_spaces import SearchSpaceError
+from storage import queue
+from storage.rdb import open_storage
+from storage.records import load_study_record
+from study.cli import app, main
+from study.settings import StudySettings
+from study.workers import open_study
+
+COMMAND = Path(sys.executable).with_name("emoji-study")
+COMMANDS = ["run", "list", "status", "export", "train", "report", "demo", "data build"]
+
+Cli = Callable[..., tuple[int, str, str]]
+Wait = Callable[[Callable[[], bool]], None]
+
+
+@pytest.fixture
+def cli(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Cli:
+    """Return a function that runs the command in this process, in an empty folder.
+
+    It returns the exit code, standard output and standard error.
+    """
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("EMOJI_STUDY_STORAGE", raising=False)
+    monkeypatch.setenv("COLUMNS", "80")
+
+    def run(*args: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["emoji-study", *args])
+        capsys.readouterr()
+        with pytest.raises(SystemExit, match=r"^\d+$") as ended:
+            main()
+        seen = capsys.readouterr()
+        assert isinstance(ended.value.code, int)
+        return ended.value.code, seen.out, seen.err
+
+    return run
+
+
+def process(folder: Path, *args: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run the installed command in ``folder``."""
+    return subprocess.run(
+        [COMMAND, *args], cwd=folder, capture_output=True, text=True, timeout=600
+    )
+
+
+def commands(group: object, prefix: str = "") -> list[str]:
+    """Return the names of all commands of a group and of its groups."""
+    names: list[str] = []
+    for name, command in group.commands.items():  # type: ignore[attr-defined]
+        if hasattr(command, "commands"):
+            names += commands(command, f"{prefix}{name} ")
+        else:
+            names.append(prefix + name)
+    return names
+
+
+def test_all_commands_are_known_here() -> None:
+    """The list that the tests below go through is complete."""
+    assert sorted(commands(typer.main.get_command(app))) == sorted(COMMANDS)
+
+
+@pytest.mark.parametrize("flag", ["--help", "-h"])
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help(cli: Cli, command: str, flag: str) -> None:
+    """The help of every command says what it does and shows an example of it."""
+    code, out, err = cli(*command.split(), flag)
+    assert (code, err) == (0, "")
+    assert f"Usage: emoji-study {command}" in out
+    assert re.search(rf"Examples?: emoji-study\s+{command}", out)
+
+
+def test_main_help(cli: Cli) -> None:
+    """The program's help lists all commands and says where to start."""
+    code, out, _ = cli("--help")
+    assert code == 0
+    for command in COMMANDS:
+        assert re.search(rf"^  {command.split()[0]} ", out, re.MULTILINE)
+    assert "Start with: emoji-study demo" in out
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["unknown"], "No such command"),
+        (["run"], "Missing argument"),
+        (["run", "autoencoder", "--unknown"], "No such option"),
+        (["run", "autoencoder", "--trials", "0"], "'--trials'"),
+        (["run", "autoencoder", "--trials", "many"], "'--trials'"),
+        (["run", "autoencoder", "--workers", "0"], "'--workers'"),
+        (["run", "autoencoder", "--epochs", "0"], "'--epochs'"),
+        (["run", "autoencoder", "--seed", "-1"], "'--seed'"),
+        (["run", "autoencoder", "--set", "epoch"], "'epoch' is not of the form PARAM=VALUE."),
+        (["export"], "'--out'"),
+        (["data", "build"], "'--out'"),
+    ],
+)
+def test_usage_errors(cli: Cli, tmp_path: Path, args: list[str], message: str) -> None:
+    """What the command line does not allow ends with code 2 and a hint, and does nothing."""
+    code, out, err = cli(*args)
+    assert (code, out) == (2, "")
+    assert message in err
+    assert "Traceback" not in err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def folder(tmp_path: Path, settings: StudySettings) -> Path:
+    """A folder with a study of one trial in ``study.db``, and with files that are no use."""
+    tpe = replace(settings, sampler="tpe")
+    study = open_study(open_storage(f"sqlite:///{tmp_path / 'study.db'}", create=True), "s", tpe)
+    queue.enqueue(study, {}, {})
+    claimed = queue.claim(study)
+    assert claimed is not None
+    trial = queue.start(study, claimed)
+    tpe.search_space.suggest(trial, tpe.fixed)
+    trial.report(0.5, step=0)
+    study.tell(trial, 0.5)
+    (tmp_path / "file").touch()
+    (tmp_path / "not.parquet").write_text("not a parquet file")
+    pq.write_table(pa.table({"text": ["nerd face"]}), tmp_path / "no-image.parquet")
+    with closing(sqlite3.connect(tmp_path / "other.db")) as connection:
+        connection.execute("CREATE TABLE bookmarks (url TEXT)")
+    return tmp_path
+
+
+def snapshot(folder: Path) -> dict[str, bytes | None]:
+    """Return all files and folders, without what SQLite keeps beside an open file."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None
+        for path in folder.rglob("*")
+        if not path.name.endswith(("-wal", "-shm"))
+    }
+
+
+RUN = "run autoencoder --epochs 1"
+STUDY = "--storage sqlite:///study.db"
+OTHER = "--storage sqlite:///other.db"
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("run multitask", "`kind` must be one of autoencoder, but got 'multitask'"),
+        (f"{RUN} --space large", "`space` must be one of notebook, extended, but got 'large'"),
+        (f"{RUN} --sampler cmaes", "`sampler` must be one of grid, random, qmc, tpe, gp, but"),
+        (f"{RUN} --pruner asha", "`pruner` must be one of median, hyperband, none, but got"),
+        (f"{RUN} --split half", "`split` must be one of group, random, but got 'half'"),
+        (f"{RUN} --set width=8", "The notebook space has no parameter 'width'; it has: auto"),
+        (f"{RUN} --set learning_rate=x", "`learning_rate` must be a number, but got 'x'"),
+        (f"{RUN} --set learning_rate=-1", "`learning_rate` must be a positive number"),
+        (f"{RUN} --set learning_rate=nan", "`learning_rate` must be a number, but got 'nan'"),
+        (f"{RUN} --set batch_size=1.5", "`batch_size` must be a whole number, but got '1.5'"),
+        (f"{RUN} --set batch_size=1", "`batch_size` must be a whole number of at least 2"),
+        (f"{RUN} --set auto_encoder=RNN", "`auto_encoder` must be one of CNN, linear"),
+        (f"{RUN} --set batch_normalization=maybe", "must be true or false, but got 'maybe'"),
+        (f"{RUN} --space extended --sampler grid", "The extended space has no grid"),
+        (f"{RUN} --data no.parquet", "`no.parquet` must be a parquet file, but got no such file"),
+        (f"{RUN} --data .", "`.` must be a parquet file, but got a folder"),
+        (f"{RUN} --data not.parquet", "`not.parquet` must be a readable parquet file, but got"),
+        (f"{RUN} --data no-image.parquet", "must have one column `image`, but got text"),
+        (f"{RUN} --storage study.db", "`storage` must be a database URL such as"),
+        (f"{RUN} --storage redis://host/0", "`storage` must be one of sqlite, postgresql, mysql"),
+        (f"{RUN} {OTHER}", "other.db is a database of another program"),
+        (f"{RUN} --storage sqlite:///not.parquet", "cannot be opened: file is not a database"),
+        (f"{RUN} --storage sqlite:///file/x.db", "file/x.db cannot be opened: "),
+        (f"{RUN} {STUDY} --study s", "Study 's' has fixed {"),
+        (f"run autoencoder {STUDY} --study s --sampler qmc", "has sampler 'tpe', but got 'qmc'"),
+        ("list", "Storage file runs/study.db does not exist; `emoji-study run` creates it."),
+        ("list --storage nonsense", "`storage` must be a database URL such as"),
+        (f"list {OTHER}", "other.db is a database of another program"),
+        (f"status {STUDY} --study x", "There is no study named 'x' in this storage; it holds: s."),
+        (f"status {OTHER}", "other.db is a database of another program"),
+        (f"export {STUDY} --study x --out t.csv", "no study named 'x'"),
+        (f"export {STUDY} --out t.xlsx", "`out` must end in .csv or .parquet, but got 't.xlsx'"),
+        (f"export {STUDY} --out file/t.csv", "file: "),
+        (f"report {STUDY} --study x", "no study named 'x'"),
+        (f"report {STUDY} --out file/r.html", "file"),
+        (f"train {STUDY} --study x", "no study named 'x'"),
+        (f"train {STUDY} --study s --trial 99", "Study 's' has no trial '99'; it has 1, counted"),
+        (f"train {STUDY} --study s --trial last", "Study 's' has no trial 'last'"),
+        (f"train {STUDY} --study s --epochs 3", "give --study or --set, not both"),
+        ("train --set width=x", "`width` must be a whole number, but got 'x'"),
+        ("train --set size=1", "There is no parameter 'size'; there are: activation,"),
+        ("data build --out file/d.parquet", "`file/d.parquet` must be a file that can be written"),
+        ("data build --out d.parquet --vendor nokia", "`vendor` must be one of apple, google"),
+    ],
+)
+def test_user_errors(cli: Cli, folder: Path, line: str, message: str) -> None:
+    """Each mistake is answered in one line with code 1, and leaves everything as it was."""
+    before = snapshot(folder)
+    code, out, err = cli(*line.split())
+    assert (code, out) == (1, "")
+    assert err.startswith("Error: ")
+    assert message in err
+    assert err.count("\n") == 1
+    assert snapshot(folder) == before
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["list"],
+        ["train", "--out", "file/x", "--epochs", "1"],
+    ],
+)
+def test_user_errors_of_the_installed_command(tmp_path: Path, args: list[str]) -> None:
+    """The same holds for the program itself, also where torch is needed to find out."""
+    (tmp_path / "file").touch()
+    ended = process(tmp_path, *args)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert re.fullmatch(r"Error: [^\n]*(file|study\.db)[^\n]*\n", ended.stderr)
+    assert [path.name for path in tmp_path.rglob("*")] == ["file"]
+
+
+@pytest.mark.xfail(strict=True, raises=ValueError, reason="resolve_device raises ValueError")
+def test_unknown_device(cli: Cli, folder: Path) -> None:
+    """A device that does not exist is refused before a study is created."""
+    before = snapshot(folder)
+    args = ("--device", "gpu", "--epochs", "1", "--trials", "1", "--threads", "1")
+    code, _, err = cli("run", "autoencoder", *args)
+    assert code == 1
+    assert "`device` must be auto, cpu or cuda, but got 'gpu'" in err
+    assert snapshot(folder) == before
+
+
+def test_damaged_database(cli: Cli, folder: Path) -> None:
+    """A study database that breaks off in the middle is an error in one line."""
+    with closing(sqlite3.connect(folder / "study.db")) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    content = (folder / "study.db").read_bytes()
+    (folder / "damaged.db").write_bytes(content[:4096] + b"\xff" * (len(content) - 4096))
+    code, out, err = cli("list", "--storage", "sqlite:///damaged.db")
+    assert (code, out) == (1, "")
+    assert err.startswith("Error: ")
+    assert err.count("\n") == 1
+
+
+def test_debug_shows_the_error_itself(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With --debug, wherever it stands, an error keeps its traceback."""
+    for argv in (["--debug", "run", "x"], ["run", "x", "--debug"]):
+        monkeypatch.setattr(sys, "argv", ["emoji-study", *argv])
+        with pytest.raises(SearchSpaceError, match="`kind` must be one of"):
+            main()
+    assert capsys.readouterr().err == ""
+
+
+def test_storage_from_the_environment(
+    cli: Cli, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A storage need not be named in every command."""
+    monkeypatch.setenv("EMOJI_STUDY_STORAGE", "sqlite:///study.db")
+    code, out, _ = cli("list")
+    assert code == 0
+    assert "0.50000" in out
+
+
+def test_several_studies(cli: Cli, folder: Path, settings: StudySettings) -> None:
+    """Where a storage holds several studies, one must be named."""
+    open_study(open_storage(f"sqlite:///{folder / 'study.db'}", write=True), "t", settings)
+    code, _, err = cli("status", *STUDY.split())
+    assert (code, err) == (1, "Error: Name one study with --study; the storage holds: s, t.\n")
+    assert cli("status", *STUDY.split(), "--study", "t")[0] == 0
+
+
+def test_data_build(cli: Cli, tmp_path: Path) -> None:
+    """A data set file of a vendor is written, and says how many images it has."""
+    code, out, _ = cli("data", "build", "--out", "new/d.parquet", "--vendor", "twitter")
+    assert code == 0
+    frame = pd.read_parquet(tmp_path / "new" / "d.parquet")
+    assert out == f"{len(frame)} images written to new/d.parquet\n"
+    assert "nerd face" in set(frame["text"])
+
+
+def test_from_run_to_report(cli: Cli, tmp_path: Path, tiny_data: Path) -> None:
+    """A study is run, listed, shown, exported, its best trial repeated exactly, reported."""
+    url = f"sqlite:///{tmp_path / 'study.db'}"
+    shared = ("--storage", url, "--study", "faces")
+    code, out, err = cli(
+        *("run", "autoencoder", *shared, "--data", str(tiny_data), "--trials", "3"),
+        *("--workers", "2", "--epochs", "2", "--set", "auto_encoder=CNN"),
+        *("--set", "batch_size=16"),
+    )
+    assert (code, "Traceback" in err) == (0, False)
+    assert "faces: 3/3 " in err
+    assert "3 of 3 trials finished: 3 complete" in out
+    best = load_study_record(open_storage(url), "faces").best
+    assert best is not None
+    assert f"Best validation MSE {best.value:.5f} (trial {best.number})." in out
+
+    listed = process(tmp_path, "list", "--storage", url)
+    assert listed.returncode == 0
+    assert listed.stdout.splitlines()[-1].split()[0] == "faces"
+    assert f"{best.value:.5f}" in listed.stdout
+    status = process(tmp_path, "status", *shared)
+    assert status.returncode == 0
+    assert "3 of 3 trials" in status.stdout
+    assert "auto_encoder=CNN" in status.stdout
+
+    for name, read in (("trials.csv", pd.read_csv), ("trials.parquet", pd.read_parquet)):
+        assert cli("export", *shared, "--out", name)[:2] == (0, f"3 trials written to {name}\n")
+        frame = read(tmp_path / name)
+        assert frame["number"].tolist() == [0, 1, 2]
+        assert frame["state"].tolist() == ["COMPLETE"] * 3
+        assert frame["value"][best.number] == best.value
+        assert frame["batch_size"].tolist() == [16] * 3
+
+    trained = process(tmp_path, "train", *shared, "--trial", "best", "--out", "best")
+    assert trained.returncode == 0
+    assert "This repeats the trial's validation MSE exactly." in trained.stdout
+    metrics = json.loads((tmp_path / "best" / "metrics.json").read_text())
+    assert metrics["validation_mse"] == best.value
+    assert metrics["seed"] == best.user_attrs["seed"]
+    assert f"test MSE {metrics['test_mse']:.5f}" in trained.stdout
+    assert (tmp_path / "best" / "checkpoint.pt").stat().st_size > 100_000
+
+    code, out, _ = cli("report", *shared, "--out", "new/report.html")
+    assert (code, out) == (0, "Report written to new/report.html\n")
+    page = (tmp_path / "new" / "report.html").read_text()
+    assert "faces" in page
+    assert len(re.findall(r'<img[^>]+src="data:image/png;base64,', page)) == 2 * 8
+
+
+EPOCHS = 30
+LONG_RUN = (
+    *("run", "autoencoder", "--study", "faces"),
+    *("--trials", "3", "--workers", "2", "--sampler", "random", "--pruner", "none"),
+    *("--epochs", str(EPOCHS), "--set", "auto_encoder=CNN", "--set", "batch_size=16"),
+)
+
+
+def ask(folder: Path, query: str) -> list[tuple[object, ...]]:
+    """Ask the database; nothing where there is none yet."""
+    try:
+        uri = f"{(folder / 'study.db').as_uri()}?mode=ro"
+        with closing(sqlite3.connect(uri, uri=True)) as connection:
+            return connection.execute(query).fetchall()
+    except sqlite3.OperationalError:
+        return []
+
+
+def is_training(folder: Path) -> bool:
+    """Say whether some trial is running and has reported an epoch."""
+    query = (
+        "SELECT 1 FROM trials JOIN trial_intermediate_values USING (trial_id) "
+        "WHERE state = 'RUNNING'"
+    )
+    return bool(ask(folder, query))
+
+
+def states(folder: Path) -> list[str]:
+    """Return the states of all trials."""
+    return [str(state) for (state,) in ask(folder, "SELECT state FROM trials ORDER BY number")]
+
+
+def interrupt(
+    folder: Path, args: Sequence[str | Path], *, when: Callable[[], bool], how: str, wait: Wait
+) -> tuple[int, str, str]:
+    """Start the command in a process group of its own, and send it a signal at some moment.
+
+    Args:
+        folder: Where to run.
+        args: Of the command.
+        when: The moment.
+        how: ``ctrl-c``, as a terminal sends it to the whole group, or ``term``, as ``kill``
+            sends it to the main process.
+        wait: The fixture.
+
+    Returns:
+        The exit code, standard output and standard error.
+    """
+    with (folder / "out").open("w") as out, (folder / "err").open("w") as err:
+        running = subprocess.Popen(
+            [COMMAND, *args], cwd=folder, stdout=out, stderr=err, start_new_session=True
+        )
+        try:
+            wait(lambda: when() or running.poll() is not None)
+            assert running.poll() is None, "it ended before it could be interrupted"
+            if how == "ctrl-c":
+                os.killpg(running.pid, signal.SIGINT)
+            else:
+                running.terminate()
+            code = running.wait(timeout=300)
+        finally:
+            if running.poll() is None:
+                os.killpg(running.pid, signal.SIGKILL)
+    return code, (folder / "out").read_text(), (folder / "err").read_text()
+
+
+def test_interrupted_and_continued(
+    cli: Cli, tmp_path: Path, tiny_data: Path, wait_until: Wait
+) -> None:
+    """Ctrl-C and SIGTERM give every trial back; the same command then does what was asked."""
+    url = f"sqlite:///{tmp_path / 'study.db'}"
+    command = [*LONG_RUN, "--storage", url, "--data", str(tiny_data)]
+    for how in ("ctrl-c", "term"):
+        code, out, err = interrupt(
+            tmp_path, command, when=lambda: is_training(tmp_path), how=how, wait=wait_until
+        )
+        assert code == 130
+        assert "Interrupted; everything is kept. The same command continues." in out
+        assert "Traceback" not in err
+        counts = {state: states(tmp_path).count(state) for state in states(tmp_path)}
+        assert "RUNNING" not in counts
+        assert counts["FAIL"] > 0
+        assert counts.get("COMPLETE", 0) + counts["WAITING"] == 3
+    code, out, err = cli(*command)
+    assert (code, "Traceback" in err) == (0, False)
+    assert "3 of 3 trials finished: 3 complete" in out
+    record = load_study_record(open_storage(url), "faces")
+    finished = [trial for trial in record.trials if trial.finished]
+    assert sorted(trial.user_attrs["design_index"] for trial in finished) == [0, 1, 2]
+    assert all(len(trial.intermediate_values) == EPOCHS for trial in finished)
+    assert {trial.state.name for trial in record.trials} == {"COMPLETE", "FAIL"}
+
+
+@pytest.mark.parametrize("how", ["ctrl-c", pytest.param("term", marks=pytest.mark.slow)])
+def test_interrupted_at_once(tmp_path: Path, tiny_data: Path, wait_until: Wait, how: str) -> None:
+    """A signal while the workers are still starting ends the run as well, and loses nothing."""
+
+    def announced() -> bool:
+        return "workers with" in (tmp_path / "out").read_text()
+
+    command = [*LONG_RUN, "--storage", "sqlite:///study.db", "--data", tiny_data]
+    code, _, err = interrupt(tmp_path, command, when=announced, how=how, wait=wait_until)
+    # SIGTERM may even come before there is anything that has to be given back.
+    assert code in ((130,) if how == "ctrl-c" else (130, -signal.SIGTERM))
+    assert "Traceback" not in err
+    assert set(states(tmp_path)) <= {"WAITING"}
+
+
+def test_interrupted_training(tmp_path: Path, tiny_data: Path, wait_until: Wait) -> None:
+    """Ctrl-C ends a single training with the code that shells expect, and no traceback."""
+    args = ["train", "--data", tiny_data, "--epochs", "1000000", "--out", "best"]
+    written = tmp_path / "best" / "metrics.json"
+    code, _, err = interrupt(tmp_path, args, when=written.exists, how="ctrl-c", wait=wait_until)
+    assert code == 130
+    assert "Traceback" not in err
+
+
+@pytest.mark.slow
+def test_demo(tmp_path: Path) -> None:
+    """The demo gives a finished study with pruned trials, a good model and a report."""
+    ended = process(tmp_path, "demo", "--out", "demo")
+    assert (ended.returncode, "Traceback" in ended.stderr) == (0, False)
+    folder = tmp_path / "demo"
+    record = load_study_record(open_storage(f"sqlite:///{folder / 'study.db'}"), "demo")
+    names = [trial.state.name for trial in record.trials]
+    assert sum(trial.finished for trial in record.trials) >= 20
+    assert names.count("PRUNED") > 0
+    assert len({trial.user_attrs["worker"] for trial in record.trials}) == 2
+    assert record.best is not None
+    assert record.best.value is not None
+    assert record.best.value < 0.03
+    assert (folder / "best" / "checkpoint.pt").is_file()
+    metrics = json.loads((folder / "best" / "metrics.json").read_text())
+    assert metrics["validation_mse"] == record.best.value
+    page = (folder / "report.html").read_text()
+    assert "data:image/png;base64," in page

@@ -1,0 +1,366 @@
+"""One trial at a time, with real trainings: whatever the end, everything is stored."""
+
+import io
+import math
+import os
+import signal
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pandas as pd
+import pytest
+import torch
+from optuna.artifacts import FileSystemArtifactStore, get_all_artifact_meta
+from optuna.pruners import BasePruner, ThresholdPruner
+from optuna.trial import TrialState
+from PIL import Image
+
+from storage import attrs, queue
+from storage.artifacts import open_artifacts, read_artifact
+from storage.rdb import open_storage
+from storage.records import to_record
+from study.budget import top_up
+from study.data import StudyData, load_study_data
+from study.errors import StudyError
+from study.objectives import AutoencoderObjective
+from study.runner import require_same, run_trial, stop_signals
+from study.seeds import trial_seed
+from study.settings import StudySettings
+from study.workers import open_study
+
+ALWAYS_PRUNES = ThresholdPruner(upper=0.0)
+"""Every error is above it."""
+
+AT_START = {
+    attrs.SEED,
+    attrs.REPLICATE,
+    attrs.WORKER,
+    attrs.DEVICE,
+    attrs.THREADS,
+    attrs.CODE_VERSION,
+    attrs.DATA_FINGERPRINT,
+    attrs.DESIGN_INDEX,
+}
+AT_END = {
+    attrs.EPOCHS_RUN,
+    attrs.TRAINING_SECONDS,
+    attrs.PARAMETER_COUNT,
+    attrs.LAST_VALIDATION_MSE,
+    attrs.LAST_TRAIN_MSE,
+}
+OF_THE_BEST = {attrs.VALIDATION_MSE, attrs.BEST_EPOCH}
+
+DIVERGING = 1e30
+"""A learning rate whose first step makes the next error NaN."""
+
+
+@pytest.fixture(scope="module")
+def data(tiny_data: Path) -> StudyData:
+    """The tiny data set as a study sees it."""
+    return load_study_data(tiny_data, split="group", seed=42)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> FileSystemArtifactStore:
+    """Where artifacts go."""
+    return open_artifacts(tmp_path / "artifacts")
+
+
+Run = Callable[..., optuna.Study]
+
+
+@pytest.fixture
+def run(url: str, settings: StudySettings, data: StudyData, store: FileSystemArtifactStore) -> Run:
+    """Return a function that runs one trial of a new study."""
+
+    def run_one(
+        *,
+        pruner: BasePruner | None = None,
+        stop: threading.Event | None = None,
+        ticket: dict[str, Any] | None = None,
+        **fixed: Any,
+    ) -> optuna.Study:
+        decided = replace(settings, fixed={**settings.fixed, **fixed})
+        study = open_study(open_storage(url, create=True, write=True), "study", decided)
+        study.pruner = pruner or optuna.pruners.NopPruner()
+        study.sampler = optuna.samplers.RandomSampler(seed=0)
+        if ticket is None:
+            top_up(study, decided, 1)
+        else:
+            queue.enqueue(study, {}, ticket)
+        claimed = queue.claim(study)
+        assert claimed is not None
+        objective = AutoencoderObjective(
+            settings=decided, data=data, artifacts=store, device=torch.device("cpu")
+        )
+        run_trial(study, claimed, objective, stop or threading.Event())
+        return study
+
+    return run_one
+
+
+def set_event() -> threading.Event:
+    """Return an event that has happened."""
+    event = threading.Event()
+    event.set()
+    return event
+
+
+def files(study: optuna.Study, store: FileSystemArtifactStore) -> dict[str, bytes]:
+    """Return the artifacts of a study's first trial."""
+    trial = study.get_trials()[0]
+    found = {}
+    for meta in get_all_artifact_meta(trial, storage=study._storage):
+        content = read_artifact(store, study._storage, to_record(trial), meta.filename)
+        assert content is not None
+        found[meta.filename] = content
+    return found
+
+
+def check_files(
+    study: optuna.Study, store: FileSystemArtifactStore, data: StudyData, *, n_epochs: int
+) -> None:
+    """Check that a trial has its two files, with the curve and the validation texts."""
+    found = files(study, store)
+    assert set(found) == {attrs.RECONSTRUCTIONS_FILE, attrs.CURVES_FILE}
+    curve = pd.read_csv(io.BytesIO(found[attrs.CURVES_FILE]))
+    assert list(curve.columns) == ["epoch", "train_mse", "validation_mse", "seconds"]
+    assert curve["epoch"].tolist() == list(range(n_epochs))
+    reports = study.get_trials()[0].intermediate_values
+    for step, value in reports.items():
+        assert curve["validation_mse"][step] == pytest.approx(value, rel=1e-6)
+    with Image.open(io.BytesIO(found[attrs.RECONSTRUCTIONS_FILE])) as image:
+        assert image.info[attrs.TEXTS_ENTRY].count('", "') + 1 == len(data.validation)
+        assert data.validation_texts[0] in image.info[attrs.TEXTS_ENTRY]
+
+
+def test_complete(
+    run: Run, settings: StudySettings, store: FileSystemArtifactStore, data: StudyData
+) -> None:
+    """A complete trial's value is its lowest report, and all that is known is stored."""
+    study = run(epoch=3)
+    (trial,) = study.get_trials()
+    assert trial.state == TrialState.COMPLETE
+    assert list(trial.intermediate_values) == [0, 1, 2]
+    assert trial.value == min(trial.intermediate_values.values())
+    assert set(trial.user_attrs) == AT_START | AT_END | OF_THE_BEST
+    stored = trial.user_attrs
+    config = settings.search_space.to_config(trial.params)
+    assert stored[attrs.SEED] == trial_seed(settings.seed, config, 0)
+    assert stored[attrs.WORKER] == queue.worker_id()
+    assert stored[attrs.THREADS] == torch.get_num_threads()
+    assert stored[attrs.DATA_FINGERPRINT] == settings.data_fingerprint
+    assert stored[attrs.CODE_VERSION] == settings.code_version
+    assert (stored[attrs.REPLICATE], stored[attrs.DEVICE]) == (0, "cpu")
+    assert stored[attrs.VALIDATION_MSE] == trial.value
+    assert trial.intermediate_values[stored[attrs.BEST_EPOCH] - 1] == trial.value
+    assert stored[attrs.LAST_VALIDATION_MSE] == trial.intermediate_values[2]
+    assert stored[attrs.EPOCHS_RUN] == 3
+    assert stored[attrs.PARAMETER_COUNT] > 100_000
+    assert stored[attrs.TRAINING_SECONDS] > 0
+    check_files(study, store, data, n_epochs=3)
+
+
+def test_value_is_not_the_last_report(run: Run) -> None:
+    """A training that ends worse than it was has the value of its best epoch."""
+    study = run(epoch=4, learning_rate=0.1, batch_normalization=True, weight_decay=1e-5)
+    (trial,) = study.get_trials()
+    values = list(trial.intermediate_values.values())
+    assert values[-1] > min(values)
+    assert trial.value == min(values)
+    assert trial.user_attrs[attrs.BEST_EPOCH] == values.index(min(values)) + 1
+
+
+def test_pruned(run: Run, store: FileSystemArtifactStore, data: StudyData) -> None:
+    """A pruned trial keeps everything, too."""
+    study = run(epoch=3, pruner=ALWAYS_PRUNES)
+    (trial,) = study.get_trials()
+    assert trial.state == TrialState.PRUNED
+    assert list(trial.intermediate_values) == [0]
+    assert set(trial.user_attrs) == AT_START | AT_END | OF_THE_BEST
+    assert trial.user_attrs[attrs.EPOCHS_RUN] == 1
+    check_files(study, store, data, n_epochs=1)
+
+
+@pytest.mark.parametrize(("epoch", "warmup"), [(1, 0), (3, 2)])
+def test_last_epoch_is_never_pruned(run: Run, epoch: int, warmup: int) -> None:
+    """A training that was paid for counts, even where the pruner would stop it at its end."""
+    pruner = ThresholdPruner(upper=0.0, n_warmup_steps=warmup)
+    (trial,) = run(epoch=epoch, pruner=pruner).get_trials()
+    assert trial.state == TrialState.COMPLETE
+    assert len(trial.intermediate_values) == epoch
+
+
+def test_interrupted(run: Run, store: FileSystemArtifactStore, data: StudyData) -> None:
+    """An interrupted trial fails with its reason and all its files, and waits once more."""
+    study = run(epoch=3, stop=set_event())
+    trial, again = study.get_trials()
+    assert trial.state == TrialState.FAIL
+    assert trial.user_attrs[attrs.FAILURE] == "interrupted after epoch 1"
+    assert set(trial.user_attrs) == AT_START | AT_END | OF_THE_BEST | {attrs.FAILURE}
+    check_files(study, store, data, n_epochs=1)
+    assert again.state == TrialState.WAITING
+    assert again.system_attrs["fixed_params"] == trial.params
+    assert again.user_attrs == {attrs.DESIGN_INDEX: 0, attrs.RETRY_OF: 0}
+
+
+def test_interrupted_before_pruning(run: Run) -> None:
+    """Where both would stop a trial, it is interrupted: pruned ones would not run again."""
+    study = run(epoch=3, stop=set_event(), pruner=ALWAYS_PRUNES)
+    assert [t.state for t in study.get_trials()] == [TrialState.FAIL, TrialState.WAITING]
+
+
+def test_interrupted_replicate(run: Run, settings: StudySettings) -> None:
+    """A deliberate repetition has a seed of its own, and stays one when it is interrupted."""
+    study = run(epoch=3, stop=set_event(), ticket={attrs.REPLICATE: 2})
+    trial, again = study.get_trials()
+    config = settings.search_space.to_config(trial.params)
+    assert trial.user_attrs[attrs.REPLICATE] == 2
+    assert trial.user_attrs[attrs.SEED] == trial_seed(settings.seed, config, 2)
+    assert again.user_attrs == {attrs.REPLICATE: 2, attrs.RETRY_OF: 0}
+
+
+def test_interrupted_trial_runs_the_same_again(
+    run: Run, settings: StudySettings, data: StudyData, store: FileSystemArtifactStore
+) -> None:
+    """The repetition has the same parameters, seed and beginning of the curve."""
+    study = run(epoch=3, stop=set_event())
+    claimed = queue.claim(study)
+    assert claimed is not None
+    decided = replace(settings, fixed={**settings.fixed, "epoch": 3})
+    objective = AutoencoderObjective(
+        settings=decided, data=data, artifacts=store, device=torch.device("cpu")
+    )
+    run_trial(study, claimed, objective, threading.Event())
+    first, second = study.get_trials()
+    assert second.state == TrialState.COMPLETE
+    assert second.params == first.params
+    assert second.user_attrs[attrs.SEED] == first.user_attrs[attrs.SEED]
+    assert second.intermediate_values[0] == first.intermediate_values[0]
+    assert len(second.intermediate_values) == 3
+
+
+def test_diverged(run: Run, store: FileSystemArtifactStore, data: StudyData) -> None:
+    """A diverged training fails its trial only, with the epoch and all its files."""
+    study = run(epoch=3, learning_rate=DIVERGING)
+    (trial,) = study.get_trials()
+    assert trial.state == TrialState.FAIL
+    reason = trial.user_attrs[attrs.FAILURE]
+    assert reason.startswith(f"{attrs.DIVERGED}: Training diverged in epoch ")
+    n_epochs = trial.user_attrs[attrs.EPOCHS_RUN]
+    assert f"epoch {n_epochs}:" in reason
+    assert set(trial.user_attrs) >= AT_START | AT_END | {attrs.FAILURE}
+    assert all(math.isfinite(value) for value in trial.intermediate_values.values())
+    check_files(study, store, data, n_epochs=n_epochs)
+
+
+@pytest.mark.xfail(
+    strict=True,
+    reason="SQLite returns a trial's entries in the order of their keys, which are random",
+)
+def test_files_are_in_one_order(
+    url: str, settings: StudySettings, data: StudyData, store: FileSystemArtifactStore
+) -> None:
+    """Every trial has its picture first, whatever its end, for the dashboard's gallery."""
+    study = open_study(open_storage(url, create=True, write=True), "study", settings)
+    objective = AutoencoderObjective(
+        settings=settings, data=data, artifacts=store, device=torch.device("cpu")
+    )
+    study.sampler = optuna.samplers.RandomSampler(seed=0)
+    top_up(study, settings, 12)
+    for number in range(12):
+        study.pruner = ALWAYS_PRUNES if number % 2 else optuna.pruners.NopPruner()
+        claimed = queue.claim(study)
+        assert claimed is not None
+        run_trial(study, claimed, objective, threading.Event())
+    reader = open_storage(url)
+    for trial in reader.get_all_trials(study._study_id):
+        metas = get_all_artifact_meta(trial, storage=reader)
+        expected = [attrs.RECONSTRUCTIONS_FILE, attrs.CURVES_FILE]
+        assert [meta.filename for meta in metas] == expected
+
+
+def test_unexpected_error(
+    run: Run, store: FileSystemArtifactStore, tmp_path: Path, url: str
+) -> None:
+    """An error that the next trial would meet as well fails the trial and is passed on."""
+    (tmp_path / "artifacts").rmdir()
+    (tmp_path / "artifacts").touch()
+    with pytest.raises(StudyError, match=r"^Trial 0 failed: NotADirectoryError: .*artifacts"):
+        run()
+    (trial,) = optuna.load_study(study_name="study", storage=open_storage(url)).get_trials()
+    assert trial.state == TrialState.FAIL
+    assert trial.user_attrs[attrs.FAILURE].startswith("NotADirectoryError: ")
+    assert "\n" not in trial.user_attrs[attrs.FAILURE]
+
+
+def test_impossible_parameters(run: Run) -> None:
+    """A stored point that no model can be built from fails its trial with the rule."""
+    with pytest.raises(StudyError, match=r"ConfigError: `batch_size` must be .* but got 1\."):
+        run(batch_size=1)
+
+
+def test_judged_dead(
+    url: str, settings: StudySettings, data: StudyData, store: FileSystemArtifactStore
+) -> None:
+    """A worker whose trial was taken from it in the middle drops it and can go on."""
+    study = open_study(open_storage(url, create=True, write=True), "study", settings)
+    study.sampler = optuna.samplers.RandomSampler(seed=0)
+    top_up(study, settings, 1)
+    claimed = queue.claim(study)
+    assert claimed is not None
+    objective = AutoencoderObjective(
+        settings=settings, data=data, artifacts=store, device=torch.device("cpu")
+    )
+
+    class Taken(threading.Event):
+        """Another worker fails the trial while this one trains."""
+
+        def is_set(self) -> bool:
+            other = open_storage(url, write=True)
+            other.set_trial_state_values(claimed._trial_id, TrialState.FAIL)
+            return False
+
+    run_trial(study, claimed, objective, Taken())
+    (trial,) = study.get_trials()
+    assert trial.state == TrialState.FAIL
+    assert attrs.FAILURE not in trial.user_attrs
+
+
+def test_require_same(settings: StudySettings) -> None:
+    """Other data and another version are refused with both values."""
+    require_same(settings, settings.data_fingerprint, study="s")
+    with pytest.raises(StudyError, match=r"^Study 's' was made with other data .*here other\)"):
+        require_same(settings, "other", study="s")
+    later = replace(settings, code_version="9.9")
+    with pytest.raises(StudyError, match=r"made with emoji-study 9\.9, but this is "):
+        require_same(later, settings.data_fingerprint, study="s")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_stop_signals(number: signal.Signals) -> None:
+    """Within the block a signal is an event, behind it everything is as it was."""
+    before = signal.getsignal(number)
+    with stop_signals() as stop:
+        assert not stop.is_set()
+        os.kill(os.getpid(), number)
+        assert stop.wait(60)
+    assert signal.getsignal(number) is before
+
+
+def test_stop_signals_in_a_thread() -> None:
+    """A thread can run a worker as well, only without signals."""
+    seen: list[bool] = []
+
+    def body() -> None:
+        with stop_signals() as stop:
+            seen.append(stop.is_set())
+
+    thread = threading.Thread(target=body)
+    thread.start()
+    thread.join()
+    assert seen == [False]

@@ -1,0 +1,68 @@
+"""Seeds: what they depend on, and what they must not depend on."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emoji_ae.config import AutoencoderConfig
+from study.seeds import sampler_seed, trial_seed
+
+BASE = AutoencoderConfig(epoch=100)
+
+TRIAL_SEED = 540017481682125119
+SAMPLER_SEED = 1807118605
+
+
+def test_length_does_not_matter_without_a_schedule() -> None:
+    """A training of 100 epochs is the beginning of one of 200, so it has the same seed."""
+    assert trial_seed(0, BASE, 0) == trial_seed(0, replace(BASE, epoch=200), 0)
+
+
+@pytest.mark.parametrize("schedule", ["one_cycle", "cosine"])
+def test_length_matters_with_a_schedule(schedule: str) -> None:
+    """Where the length changes every step, it changes the seed."""
+    config = replace(BASE, schedule=schedule)  # type: ignore[arg-type]
+    assert trial_seed(0, config, 0) != trial_seed(0, replace(config, epoch=200), 0)
+
+
+def test_what_is_trained_matters() -> None:
+    """Study seed, replicate and every parameter that has an effect give other seeds."""
+    seeds = [
+        trial_seed(0, BASE, 0),
+        trial_seed(1, BASE, 0),
+        trial_seed(0, BASE, 1),
+        trial_seed(1, BASE, 1),
+        trial_seed(0, replace(BASE, learning_rate=0.02), 0),
+        trial_seed(0, replace(BASE, batch_size=32), 0),
+        trial_seed(0, replace(BASE, weight_decay=0.0), 0),
+        trial_seed(0, replace(BASE, normalization="batch"), 0),
+        trial_seed(0, replace(BASE, auto_encoder="linear"), 0),
+        trial_seed(0, replace(BASE, auto_encoder="linear", bottleneck_dim=16), 0),
+    ]
+    assert len(set(seeds)) == len(seeds)
+
+
+def test_unused_parameters_do_not_matter() -> None:
+    """A parameter of the other architecture changes nothing."""
+    assert trial_seed(0, BASE, 0) == trial_seed(0, replace(BASE, bottleneck_dim=16), 0)
+
+
+def test_seeds_stay_the_same() -> None:
+    """Seeds are part of what a study means: another formula would change every result."""
+    assert trial_seed(0, AutoencoderConfig(), 0) == TRIAL_SEED
+    assert sampler_seed(0, 0) == SAMPLER_SEED
+
+
+@given(study_seed=st.integers(0, 2**64), replicate=st.integers(0, 10), number=st.integers(0))
+def test_range(study_seed: int, replicate: int, number: int) -> None:
+    """Seeds fit the generators that take them."""
+    assert 0 <= trial_seed(study_seed, BASE, replicate) < 2**63
+    assert 0 <= sampler_seed(study_seed, number) < 2**32
+
+
+def test_sampler_seeds_differ() -> None:
+    """No two trials of a study, and no two studies, share a sampler seed."""
+    seeds = [sampler_seed(study, number) for study in range(3) for number in range(1000)]
+    assert len(set(seeds)) == len(seeds)

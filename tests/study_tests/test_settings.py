@@ -1,0 +1,110 @@
+"""What a study's workers share: stored, read back, compared."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import optuna
+import pytest
+
+from storage import attrs
+from storage.rdb import open_storage
+from study.errors import StudyError
+from study.settings import StudySettings
+from study.workers import open_study
+
+
+def test_round_trip(settings: StudySettings) -> None:
+    """Settings survive JSON."""
+    stored = json.loads(json.dumps(settings.to_dict()))
+    assert StudySettings.from_dict(stored, study="s") == settings
+
+
+def test_round_trip_through_a_database(settings: StudySettings, url: str) -> None:
+    """Settings come back from a study; a study that does not exist has none."""
+    storage = open_storage(url, create=True, write=True)
+    assert StudySettings.of_study(storage, "s") is None
+    study = open_study(storage, "s", settings)
+    assert StudySettings.of_study(open_storage(url), "s") == settings
+    assert study.direction == optuna.study.StudyDirection.MINIMIZE
+    assert study.metric_names == ["validation_mse"]
+
+
+def test_open_again(settings: StudySettings, url: str) -> None:
+    """The same settings open a study again, others are refused and change nothing."""
+    storage = open_storage(url, create=True, write=True)
+    study = open_study(storage, "s", settings)
+    assert open_study(storage, "s", settings)._study_id == study._study_id
+    with pytest.raises(StudyError, match=r"^Study 's' has sampler 'random', but got 'qmc'; "):
+        open_study(storage, "s", replace(settings, sampler="qmc"))
+    assert StudySettings.of_study(open_storage(url), "s") == settings
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("kind", "multitask"),
+        ("space", "extended"),
+        ("fixed", {"epoch": 3}),
+        ("sampler", "qmc"),
+        ("pruner", "median"),
+        ("seed", 1),
+        ("data_fingerprint", "other"),
+        ("split", "random"),
+        ("data_seed", 43),
+        ("code_version", "0.0.1"),
+    ],
+)
+def test_require_equal(settings: StudySettings, field: str, value: Any) -> None:
+    """The first setting that differs is named with both values."""
+    other = replace(settings, **{field: value})
+    with pytest.raises(StudyError, match=rf"^Study 's' has {field} .*, but got .*--study") as seen:
+        settings.require_equal(other, study="s")
+    assert repr(getattr(settings, field)) in str(seen.value)
+    assert repr(value) in str(seen.value)
+
+
+def test_data_may_move(settings: StudySettings) -> None:
+    """Only the content of the data must be the same, not its path."""
+    settings.require_equal(replace(settings, data="elsewhere.parquet"), study="s")
+    settings.require_equal(replace(settings, fixed=dict(settings.fixed)), study="s")
+
+
+@pytest.mark.parametrize("values", [None, {}, {"kind": "autoencoder"}, "text", ["kind"]])
+def test_foreign_settings(values: Any) -> None:
+    """What is not a complete set of settings is refused."""
+    with pytest.raises(StudyError, match=r"^Study 's' was not created by this version of emoji"):
+        StudySettings.from_dict(values, study="s")
+
+
+def test_later_settings(settings: StudySettings) -> None:
+    """A field that this version does not know is refused, not ignored."""
+    with pytest.raises(StudyError, match="missing or have other fields"):
+        StudySettings.from_dict({**settings.to_dict(), "later": 1}, study="s")
+
+
+def test_foreign_study(settings: StudySettings, url: str) -> None:
+    """A study that plain Optuna created is left alone."""
+    storage = open_storage(url, create=True, write=True)
+    plain = optuna.create_study(storage=storage, study_name="s")
+    with pytest.raises(StudyError, match="'s' was not created by this version"):
+        StudySettings.of_study(storage, "s")
+    with pytest.raises(StudyError, match="'s' was not created by this version"):
+        open_study(storage, "s", settings)
+    assert attrs.SETTINGS not in plain.user_attrs
+
+
+@pytest.mark.parametrize(
+    ("space", "fixed", "epochs"),
+    [
+        ("notebook", {"epoch": 7}, 7),
+        ("notebook", {}, 200),
+        ("extended", {}, 200),
+        ("extended", {"epoch": 300}, 300),
+    ],
+)
+def test_max_epochs(
+    settings: StudySettings, space: str, fixed: dict[str, int], epochs: int
+) -> None:
+    """The longest training is the fixed one, or the longest of the space."""
+    assert replace(settings, space=space, fixed=fixed).max_epochs == epochs

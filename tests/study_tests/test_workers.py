@@ -1,0 +1,174 @@
+"""Studies run by real worker processes: exact counts, equal results, and killed workers."""
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from optuna.trial import FrozenTrial, TrialState
+
+from storage import attrs, queue
+from storage.rdb import open_storage
+from study.errors import StudyError
+from study.jobs import WorkerJob
+from study.settings import StudySettings
+from study.workers import RunOutcome, open_study, run_study
+
+Wait = Callable[[Callable[[], bool]], None]
+
+
+def run(
+    folder: Path,
+    settings: StudySettings,
+    *,
+    n_trials: int,
+    n_workers: int,
+    **changes: Any,
+) -> tuple[RunOutcome, list[FrozenTrial]]:
+    """Run a study in ``folder``, which has one or gets one; return its trials, too."""
+    url = f"sqlite:///{folder / 'study.db'}"
+    study = open_study(open_storage(url, create=True, write=True), "study", settings)
+    assert settings.data is not None
+    job = WorkerJob(
+        url=url,
+        study="study",
+        artifacts=folder / "artifacts",
+        data=Path(settings.data),
+        device="cpu",
+        threads=1,
+    )
+    outcome = run_study(study, replace(job, **changes), n_trials=n_trials, n_workers=n_workers)
+    return outcome, study.get_trials()
+
+
+def point(trial: FrozenTrial) -> tuple[tuple[str, Any], ...]:
+    """Return a trial's parameters as a key."""
+    return tuple(sorted(trial.params.items()))
+
+
+def curves(trials: list[FrozenTrial]) -> dict[Any, Mapping[int, float]]:
+    """Return the validation curve of each point."""
+    return {point(trial): trial.intermediate_values for trial in trials}
+
+
+def test_two_workers_finish_exactly_what_was_asked_for(
+    tmp_path: Path, settings: StudySettings
+) -> None:
+    """Each of several requests adds its trials, no more and no fewer; both workers take part."""
+    tpe = replace(settings, sampler="tpe", fixed={**settings.fixed, "epoch": 1})
+    for n_trials, total in ((7, 7), (1, 8)):
+        outcome, trials = run(tmp_path, tpe, n_trials=n_trials, n_workers=2)
+        assert outcome.target == total
+        assert not outcome.interrupted
+        assert [trial.state for trial in trials] == [TrialState.COMPLETE] * total
+        assert outcome.progress.finished == outcome.progress.complete == total
+    workers = {trial.user_attrs[attrs.WORKER] for trial in trials}
+    assert len(workers) > 1
+    assert queue.worker_id() not in workers
+    assert {trial.user_attrs[attrs.THREADS] for trial in trials} == {1}
+    assert len(list((tmp_path / "artifacts").iterdir())) == 2 * len(trials)
+
+
+def test_number_of_workers_does_not_matter(tmp_path: Path, settings: StudySettings) -> None:
+    """A configuration gives the same curve, bit for bit, however many workers there are."""
+    _, alone = run(tmp_path / "alone", settings, n_trials=5, n_workers=1)
+    _, shared = run(tmp_path / "shared", settings, n_trials=5, n_workers=2)
+    assert len({trial.user_attrs[attrs.WORKER] for trial in alone}) == 1
+    assert len(curves(alone)) > 1
+    assert all(len(trial.intermediate_values) == 2 for trial in alone)
+    assert curves(shared) == curves(alone)
+    assert [point(trial) for trial in shared] == [point(trial) for trial in alone]
+
+
+def test_grid(tmp_path: Path, settings: StudySettings) -> None:
+    """Two requests of twelve train 24 different points of the 32."""
+    fixed = {"auto_encoder": "CNN", "epoch": 1, "batch_size": 64}
+    grid = replace(settings, sampler="grid", fixed=fixed)
+    outcome, trials = run(tmp_path, grid, n_trials=12, n_workers=2)
+    assert outcome.progress.finished == len({point(trial) for trial in trials}) == 12
+    outcome, trials = run(tmp_path, grid, n_trials=12, n_workers=2)
+    assert outcome.progress.finished == len({point(trial) for trial in trials}) == 24
+    assert {point(trial) for trial in trials} < {
+        tuple(sorted(params.items())) for params in grid.search_space.grid(fixed)
+    }
+
+
+def test_diverging_trials(tmp_path: Path, settings: StudySettings) -> None:
+    """A study in which everything diverges ends, with nothing finished."""
+    hopeless = replace(settings, fixed={**settings.fixed, "learning_rate": 1e30})
+    outcome, trials = run(tmp_path, hopeless, n_trials=3, n_workers=2)
+    assert (outcome.progress.finished, outcome.target) == (0, 3)
+    assert [trial.state for trial in trials] == [TrialState.FAIL] * 3
+    assert all(t.user_attrs[attrs.FAILURE].startswith(attrs.DIVERGED) for t in trials)
+
+
+def test_killed_worker(tmp_path: Path, settings: StudySettings, wait_until: Wait) -> None:
+    """A worker that is killed in the middle of a trial loses no trial: another repeats it."""
+    long = replace(settings, fixed={**settings.fixed, "epoch": 40})
+    url = f"sqlite:///{tmp_path / 'study.db'}"
+    open_study(open_storage(url, create=True, write=True), "study", long)
+    killed: list[FrozenTrial] = []
+
+    def kill_one() -> None:
+        study = optuna.load_study(study_name="study", storage=open_storage(url))
+
+        def kill_where_trained() -> bool:
+            for trial in study.get_trials(states=(TrialState.RUNNING,)):
+                if trial.intermediate_values:
+                    pid = int(trial.user_attrs[attrs.WORKER].rpartition(":")[2])
+                    os.kill(pid, signal.SIGKILL)
+                    killed.append(trial)
+                    return True
+            return False
+
+        wait_until(kill_where_trained)
+
+    killer = threading.Thread(target=kill_one)
+    killer.start()
+    outcome, trials = run(tmp_path, long, n_trials=3, n_workers=2)
+    killer.join()
+    assert len(killed) == 1
+    if outcome.progress.finished < 3:
+        outcome, trials = run(tmp_path, long, n_trials=3, n_workers=2)
+    assert outcome.progress.finished == outcome.target == 3
+    assert outcome.progress.running == outcome.progress.waiting == 0
+    lost = trials[killed[0].number]
+    assert lost.state == TrialState.FAIL
+    assert attrs.FAILURE not in lost.user_attrs
+    (again,) = [t for t in trials if t.state != TrialState.FAIL and point(t) == point(lost)]
+    assert again.user_attrs[attrs.DESIGN_INDEX] == lost.user_attrs[attrs.DESIGN_INDEX]
+    for step, value in killed[0].intermediate_values.items():
+        assert again.intermediate_values[step] == value
+
+
+def test_other_data(tmp_path: Path, settings: StudySettings) -> None:
+    """Workers that find other data refuse to work, and no trial is touched."""
+    with pytest.raises(StudyError, match="'study' was made with other data or another split"):
+        run(tmp_path, settings, n_trials=3, n_workers=2, data=None)
+    study = optuna.load_study(
+        study_name="study", storage=open_storage(f"sqlite:///{tmp_path / 'study.db'}")
+    )
+    assert [trial.state for trial in study.get_trials()] == [TrialState.WAITING] * 3
+
+
+def test_other_version(tmp_path: Path, settings: StudySettings) -> None:
+    """Workers of another version refuse to work."""
+    with pytest.raises(StudyError, match=r"made with emoji-study 0\.0\.1, but this is"):
+        run(tmp_path, replace(settings, code_version="0.0.1"), n_trials=1, n_workers=1)
+
+
+def test_one_worker_fails(tmp_path: Path, settings: StudySettings) -> None:
+    """An error that is no divergence ends the run with its message, and the trial tells it."""
+    impossible = replace(settings, fixed={**settings.fixed, "batch_size": 1})
+    with pytest.raises(StudyError, match=r"Trial \d failed: ConfigError: `batch_size` must be"):
+        run(tmp_path, impossible, n_trials=3, n_workers=1)
+    study = optuna.load_study(
+        study_name="study", storage=open_storage(f"sqlite:///{tmp_path / 'study.db'}")
+    )
+    states = [trial.state for trial in study.get_trials()]
+    assert states == [TrialState.FAIL, TrialState.WAITING, TrialState.WAITING]
