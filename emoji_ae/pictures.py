@@ -2,10 +2,13 @@
 
 import torch
 from torch import Tensor
-from torchvision.utils import make_grid
+from torch.nn import functional
 
 from emoji_ae.models import Autoencoder
 from emoji_ae.train import to_float
+
+PADDING = 2
+"""White between the pictures of a strip, in pixels."""
 
 
 def reconstruct(model: Autoencoder, images: Tensor) -> Tensor:
@@ -35,6 +38,11 @@ def reconstruction_strip(images: Tensor, reconstructions: Tensor) -> Tensor:
     Returns:
         ``(3, height, width)`` uint8, white between the pictures.
     """
-    rows = torch.cat([images.cpu(), reconstructions.cpu()])
-    strip: Tensor = make_grid(rows, nrow=len(images), padding=2, pad_value=255)
-    return strip
+    rows = [_row(images.cpu()), _row(reconstructions.cpu())]
+    return functional.pad(torch.cat(rows, dim=1), (0, PADDING, 0, PADDING), value=255)
+
+
+def _row(images: Tensor) -> Tensor:
+    """Set images side by side, with white above and left of each."""
+    padded = functional.pad(images, (PADDING, 0, PADDING, 0), value=255)
+    return torch.cat(list(padded), dim=2)

@@ -58,7 +58,7 @@ class ResumeFile:
         max_overhead: Share of the time that saving may take.
 
     Attributes:
-        state: What the file held, None if nothing that fits.
+        state: What the file holds, None if nothing that fits.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class ResumeFile:
             and (state.identity, state.seed) == (identity, seed)
             and len(state.curve) < max_epochs
         )
-        self.state = state if fits else None
+        self.state: TrainState | None = state if fits else None
 
     def offer(self, make_state: Callable[[], TrainState], *, n_bytes: int) -> None:
         """Save the state, unless that would take more than its share of the time.
@@ -104,6 +104,7 @@ class ResumeFile:
         content |= {"format": _FORMAT, "curve": [asdict(metrics) for metrics in state.curve]}
         with atomic_path(self._path) as partial:
             torch.save(content, partial)
+        self.state = state
         self._last_save = time.perf_counter()
         self._save_s = self._last_save - started
 

@@ -5,6 +5,8 @@ from contextlib import contextmanager
 
 import torch
 
+from emoji_ae.errors import ConfigError
+
 
 @contextmanager
 def seeded(seed: int, device: torch.device) -> Iterator[torch.Generator]:
@@ -28,11 +30,13 @@ def resolve_device(name: str) -> torch.device:
     """Turn ``auto``, ``cpu`` or ``cuda`` into a device.
 
     Raises:
-        ValueError: If the name is another, or the machine has no such device.
+        ConfigError: If the name is another, or the machine has no such device.
     """
     if name not in ("auto", "cpu", "cuda"):
-        raise ValueError(f"`device` must be auto, cpu or cuda, but got {name!r}.")
+        raise ConfigError(f"`device` must be auto, cpu or cuda, but got {name!r}.")
     available = torch.cuda.is_available()
     if name == "cuda" and not available:
-        raise ValueError("`device` must be auto or cpu on a machine without CUDA, but got 'cuda'.")
+        raise ConfigError(
+            "`device` must be auto or cpu on a machine without CUDA, but got 'cuda'."
+        )
     return torch.device("cuda" if available and name != "cpu" else "cpu")

@@ -155,6 +155,12 @@ def train_autoencoder(
     return _result(model, best_weights, curve, best)
 
 
+def suspended_result(config: AutoencoderConfig, state: TrainState) -> TrainResult:
+    """Return what a training has reached whose state was kept."""
+    best = min(state.curve, key=lambda metrics: metrics.validation_mse)
+    return _result(build_model(config), state.best_weights, list(state.curve), best)
+
+
 def _restore(
     state: TrainState,
     model: Autoencoder,

@@ -8,7 +8,6 @@ import itertools
 from collections.abc import Iterator, Mapping
 
 import numpy as np
-from scipy.stats import qmc
 
 from search_spaces.base import Scalar, SearchSpace
 from search_spaces.errors import SearchSpaceError
@@ -46,6 +45,8 @@ def design_points(
                 unit = np.random.default_rng([seed, i]).random(len(space.parameters))
                 yield space.at(unit.tolist(), fixed)
         case "qmc":
+            from scipy.stats import qmc  # slow to import
+
             sobol = qmc.Sobol(len(space.parameters), scramble=True, rng=seed)
             if start:
                 sobol.fast_forward(start)

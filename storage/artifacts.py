@@ -1,11 +1,16 @@
 """Files of trials (pictures, curves) in Optuna's artifact store, where its dashboard looks."""
 
-import tempfile
+import io
+import json
+import mimetypes
+import uuid
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 import optuna
-from optuna.artifacts import FileSystemArtifactStore, get_all_artifact_meta, upload_artifact
+from optuna.artifacts import ArtifactMeta, FileSystemArtifactStore, get_all_artifact_meta
+from optuna.artifacts._upload import ARTIFACTS_ATTR_PREFIX, DEFAULT_MIME_TYPE
 from optuna.artifacts.exceptions import ArtifactNotFound
 from optuna.storages import BaseStorage
 
@@ -57,11 +62,21 @@ def save_artifacts(
         trial: A running trial.
         files: Contents by file name.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        for name, content in files.items():
-            path = Path(folder) / name
-            path.write_bytes(content)
-            upload_artifact(artifact_store=store, file_path=str(path), study_or_trial=trial)
+    for position, (name, content) in enumerate(files.items()):
+        mimetype, encoding = mimetypes.guess_type(name)
+        meta = ArtifactMeta(
+            # Databases list entries by their keys, so the keys are in the files' order.
+            artifact_id=f"{position:02}-{uuid.uuid4()}",
+            filename=name,
+            mimetype=mimetype or DEFAULT_MIME_TYPE,
+            encoding=encoding,
+        )
+        store.write(meta.artifact_id, io.BytesIO(content))
+        # Optuna stores the entry first, and a worker that dies in between leaves an entry
+        # without a file, at which the dashboard fails.
+        trial.storage.set_trial_system_attr(
+            trial._trial_id, ARTIFACTS_ATTR_PREFIX + meta.artifact_id, json.dumps(asdict(meta))
+        )
 
 
 def read_artifact(

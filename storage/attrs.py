@@ -19,6 +19,8 @@ CODE_VERSION = "code_version"
 DATA_FINGERPRINT = "data_fingerprint"
 RETRY_OF = "retry_of"
 """Number of the failed trial that this one repeats."""
+ATTEMPT = "attempt"
+"""How often the trial's worker died before; 0 without it."""
 DESIGN_INDEX = "design_index"
 """Position of the trial's point in a design that is drawn in advance (grid, random, qmc)."""
 

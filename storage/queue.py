@@ -21,6 +21,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from storage import attrs
 from storage.rdb import GRACE_PERIOD_S, HEARTBEAT_INTERVAL_S
+from storage.retry import requeue_after_death
 
 
 def worker_id() -> str:
@@ -57,8 +58,13 @@ def claim(study: optuna.Study) -> FrozenTrial | None:
 
 
 def start(study: optuna.Study, claimed: FrozenTrial) -> optuna.Trial:
-    """Turn a claimed trial into a live one, which suggests, reports and stores."""
+    """Turn a claimed trial into a live one, which suggests, reports and stores.
+
+    Raises:
+        optuna.exceptions.UpdateFinishedTrialError: If it was thought dead in the meantime.
+    """
     trial = optuna.Trial(study, claimed._trial_id)
+    Heartbeat(trial).beat()
     trial.set_user_attr(attrs.WORKER, worker_id())
     return trial
 
@@ -83,17 +89,14 @@ def reap(study: optuna.Study) -> int:
 
 
 def _expire(study: optuna.Study, trial: FrozenTrial) -> None:
-    """Fail a running trial and queue it again, as Optuna does with a stale one."""
+    """Fail a running trial and queue it again, as happens to a stale one."""
     storage = study._storage
     try:
         if not storage.set_trial_state_values(trial._trial_id, TrialState.FAIL):
             return
     except UpdateFinishedTrialError:
         return
-    if isinstance(storage, BaseHeartbeat):
-        callback = storage.get_heartbeat_stale_trial_callback()
-        if callback is not None:
-            callback(study, storage.get_trial(trial._trial_id))
+    requeue_after_death(study, storage.get_trial(trial._trial_id))
 
 
 def _died_here(worker: str) -> bool:

@@ -22,20 +22,19 @@ from optuna.exceptions import ExperimentalWarning, OptunaError
 from optuna.storages import (
     BaseStorage,
     RDBStorage,
-    RetryHeartbeatStaleTrialCallback,
     get_storage,
 )
 from sqlalchemy.exc import SQLAlchemyError
 
 from storage.errors import StorageAccessError
-from storage.urls import redact, sqlite_path
+from storage.retry import requeue_after_death
+from storage.urls import parse_url, redact, sqlite_path
 
 HEARTBEAT_INTERVAL_S = 60
 GRACE_PERIOD_S = 300
-MAX_RETRIES = 2
-"""How often a trial whose worker died, or that failed in a design, is tried again."""
 
 _SQLITE_TIMEOUT_S = 60
+_DRIVERS = {"postgresql": "'emoji-study[postgres]'", "mysql": "pymysql"}
 
 
 def open_storage(url: str, *, create: bool = False, write: bool = False) -> BaseStorage:
@@ -65,15 +64,14 @@ def open_storage(url: str, *, create: bool = False, write: bool = False) -> Base
                 engine_kwargs=_engine_kwargs(sqlite=path is not None),
                 heartbeat_interval=HEARTBEAT_INTERVAL_S,
                 grace_period=GRACE_PERIOD_S,
-                heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(
-                    max_retry=MAX_RETRIES
-                ),
+                heartbeat_stale_trial_callback=requeue_after_death,
                 skip_table_creation=not create,
             )
     except ImportError:
+        package = _DRIVERS.get(parse_url(url).get_backend_name(), "its driver")
         raise StorageAccessError(
-            f"Storage {redact(url)} needs a database driver that is not installed; for "
-            "PostgreSQL: pip install 'emoji-study[postgres]'."
+            f"Storage {redact(url)} needs a database driver that is not installed: "
+            f"pip install {package}"
         ) from None
     except (SQLAlchemyError, OptunaError, RuntimeError) as error:
         raise StorageAccessError(

@@ -1,5 +1,6 @@
 """Storage URLs: which databases are supported, what a URL means, how to show it."""
 
+import re
 from pathlib import Path
 
 from sqlalchemy.engine import URL, make_url
@@ -8,6 +9,9 @@ from sqlalchemy.exc import ArgumentError
 from storage.errors import StorageUrlError
 
 BACKENDS = ("sqlite", "postgresql", "mysql")
+
+_SECRET = re.compile("pass|pwd|secret|token|key", re.IGNORECASE)
+_HARMLESS = re.compile(r"[\w./ -]*")
 
 EXAMPLE = "sqlite:///runs/study.db or postgresql+psycopg://user@host/database"
 
@@ -48,9 +52,15 @@ def sqlite_path(url: str) -> Path | None:
 
 def redact(url: str) -> str:
     """Return ``url`` with its password masked, fit to be shown or stored."""
-    return make_url(url).render_as_string(hide_password=True)
+    parsed = make_url(url)
+    secret = [name for name in parsed.query if _SECRET.search(name)]
+    masked = parsed.update_query_dict(dict.fromkeys(secret, "***"))
+    return masked.render_as_string(hide_password=True)
 
 
 def _shown(url: str) -> str:
-    """Return a malformed URL without what may be its credentials."""
-    return url if "@" not in url else "…@" + url.rsplit("@", 1)[1]
+    """Return a malformed URL without what may hold credentials: all behind its scheme."""
+    if url.startswith("sqlite:") or _HARMLESS.fullmatch(url):
+        return url
+    scheme, _, _ = url.partition("://")
+    return f"{scheme}://…" if _HARMLESS.fullmatch(scheme) else "…"

@@ -10,7 +10,7 @@ from optuna.trial import FrozenTrial, TrialState
 from search_spaces import Scalar
 from search_spaces.designs import DESIGNS, design_points
 from storage import attrs, queue
-from storage.rdb import MAX_RETRIES
+from storage.retry import MAX_RETRIES
 from study.settings import StudySettings
 
 

@@ -369,4 +369,6 @@ def _say(text: str) -> None:
 def _show(renderable: Any) -> None:
     from rich.console import Console
 
-    Console().print(renderable)
+    console = Console()
+    # A pipe has no width to which a table should be cut.
+    (console if console.is_terminal else Console(width=500)).print(renderable)

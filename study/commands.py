@@ -70,8 +70,11 @@ def run_request(request: RunRequest, *, say: Say) -> "RunOutcome":
     stored = _stored_settings(request.url, name)
     settings = _settings(request, name, stored)
 
+    from emoji_ae.seeding import resolve_device
     from study.data import load_study_data
     from study.workers import open_study, run_study
+
+    resolve_device(request.device)  # raises here rather than in every worker
 
     data_path = request.data or (Path(settings.data) if settings.data else None)
     data = load_study_data(data_path, split=settings.split, seed=settings.data_seed)
@@ -312,7 +315,7 @@ def find_trial(record: StudyRecord, which: str) -> TrialRecord:
         if record.best is None:
             raise UnknownStudyError(f"Study {record.name!r} has no complete trial yet.")
         return record.best
-    if not which.isdigit() or int(which) >= len(record.trials):
+    if not (which.isascii() and which.isdigit()) or int(which) >= len(record.trials):
         raise UnknownStudyError(
             f"Study {record.name!r} has no trial {which!r}; it has {len(record.trials)}, counted "
             "from 0."

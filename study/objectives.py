@@ -17,7 +17,7 @@ from emoji_ae.curve import EpochMetrics
 from emoji_ae.errors import DivergedError
 from emoji_ae.models import count_parameters
 from emoji_ae.resume import ResumeFile
-from emoji_ae.train import TrainResult, train_autoencoder
+from emoji_ae.train import TrainResult, suspended_result, train_autoencoder
 from storage import attrs
 from storage.artifacts import open_artifacts, read_artifact, save_artifacts, unfinished_path
 from storage.writing import Reports, write_trial
@@ -135,6 +135,10 @@ class AutoencoderObjective:
                 on_epoch=on_epoch,
                 resume=resume,
             )
+        except TrialInterrupted:
+            if resume.state is not None:  # kept before the interruption was passed on
+                self._store(trial, store, suspended_result(config, resume.state))
+            raise
         except DivergedError as error:
             self._store(trial, store, error.result)
             resume.remove()

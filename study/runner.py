@@ -12,6 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 from emoji_ae.errors import DivergedError
 from storage import attrs, queue
 from storage.rdb import open_storage
+from storage.retry import requeue
 from study.errors import StudyError
 from study.jobs import WorkerJob
 from study.objectives import AutoencoderObjective, TrialInterrupted
@@ -68,28 +69,28 @@ def run_trial(
     Raises:
         StudyError: If it failed for another reason than divergence.
     """
-    trial = queue.start(study, claimed)
+    try:
+        trial = queue.start(study, claimed)
+    except UpdateFinishedTrialError:
+        return  # judged dead by another worker, which queued it again
     heartbeat = queue.Heartbeat(trial)
 
     def stop_requested() -> bool:
         heartbeat.beat()
         return stop.is_set()
 
-    heartbeat.beat()
     try:
         value = objective(trial, stop_requested)
         study.tell(trial, value, skip_if_finished=True)
     except optuna.TrialPruned:
         study.tell(trial, state=TrialState.PRUNED, skip_if_finished=True)
     except UpdateFinishedTrialError:
-        pass  # judged dead by another worker, which queued it again
+        pass  # judged dead, likewise
     except TrialInterrupted as error:
-        # Queued first: if this process is killed in between, the trial runs once too often
-        # rather than never, and its result is the same.
-        queue.enqueue(
-            study, trial.params, {**_ticket_attrs(claimed), attrs.RETRY_OF: trial.number}
-        )
+        # In this order: killed in between, the study lacks a trial and queues another; in the
+        # other order it could end with one too many.
         fail(study, trial, str(error))
+        requeue(study, study._storage.get_trial(claimed._trial_id))
     except DivergedError as error:
         fail(study, trial, f"{attrs.DIVERGED}: {error}")
     except Exception as error:
@@ -147,9 +148,3 @@ def stop_signals() -> Iterator[threading.Event]:
     finally:
         for number, handler in zip(numbers, before, strict=True):
             signal.signal(number, handler)
-
-
-def _ticket_attrs(claimed: FrozenTrial) -> dict[str, object]:
-    """Return the attributes that a trial had while it waited."""
-    names = (attrs.DESIGN_INDEX, attrs.REPLICATE)
-    return {name: claimed.user_attrs[name] for name in names if name in claimed.user_attrs}

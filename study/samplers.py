@@ -9,12 +9,12 @@ from optuna.pruners import (
     HyperbandPruner,
     MedianPruner,
     NopPruner,
-    PatientPruner,
 )
 from optuna.samplers import BaseSampler
 
 from search_spaces.designs import DESIGNS
 from study.errors import StudyError
+from study.pruners import StalledPruner
 
 ADAPTIVE_SAMPLERS = ("tpe", "gp")
 SAMPLERS = (*DESIGNS, *ADAPTIVE_SAMPLERS)
@@ -77,10 +77,7 @@ def make_pruner(name: str, *, max_epochs: int) -> BasePruner:
             median = MedianPruner(
                 n_startup_trials=5, n_warmup_steps=max_epochs // 10, n_min_trials=3
             )
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", ExperimentalWarning)
-                # Patience: a trial that still improves steadily is left alone.
-                return PatientPruner(median, patience=max(1, max_epochs // 20))
+            return StalledPruner(median, patience=max(1, max_epochs // 20))
         case "hyperband":
             return HyperbandPruner(
                 min_resource=max(1, max_epochs // 27),

@@ -15,8 +15,10 @@ _N_FAILURES = 5
 
 def study_table(records: Sequence[StudyRecord]) -> Table:
     """Return one row per study."""
-    table = Table("study", "kind", "space", box=None, header_style="bold")
-    for name in ("finished", "failed", "running", "waiting", "best"):
+    table = Table(box=None, header_style="bold", padding=(0, 1, 0, 0))
+    for name in ("study", "kind", "space"):
+        table.add_column(name, overflow="fold")
+    for name in ("done", "failed", "running", "waiting", "best"):
         table.add_column(name, justify="right", no_wrap=True)
     for record in records:
         settings = record.user_attrs.get(attrs.SETTINGS, {})

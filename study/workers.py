@@ -2,13 +2,13 @@
 
 import multiprocessing
 import os
-import signal
 import threading
 import warnings
 from collections.abc import Iterator, Mapping
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 
 import joblib
 import optuna
@@ -17,6 +17,7 @@ from optuna.storages import BaseStorage
 
 from storage import attrs, queue
 from storage.rdb import open_storage
+from storage.retry import MAX_RETRIES
 from study.budget import Progress, count, request, top_up
 from study.jobs import WorkerJob
 from study.progress import progress_line
@@ -92,6 +93,7 @@ def run_study(
     """
     settings = StudySettings.from_dict(study.user_attrs.get(attrs.SETTINGS), study=job.study)
     target = request(study, n_trials)
+    fruitless = 0
     with stop_signals() as stop:
         while not stop.is_set():
             queue.reap(study)
@@ -99,8 +101,11 @@ def run_study(
             before = count(study.get_trials(deepcopy=False))
             if before.finished >= target or not before.waiting:
                 break
-            _run_round(job, n_workers=min(n_workers, before.waiting), target=target, stop=stop)
-            if count(study.get_trials(deepcopy=False)).finished == before.finished:
+            n_processes = min(n_workers, before.waiting)
+            died = _run_round(job, n_workers=n_processes, target=target, stop=stop)
+            progressed = count(study.get_trials(deepcopy=False)).finished > before.finished
+            fruitless = 0 if progressed else fruitless + 1
+            if fruitless > (MAX_RETRIES if died else 0):
                 break  # nothing but failures: more of the same would not help
     return RunOutcome(
         progress=count(study.get_trials(deepcopy=False)),
@@ -109,8 +114,8 @@ def run_study(
     )
 
 
-def _run_round(job: WorkerJob, *, n_workers: int, target: int, stop: threading.Event) -> None:
-    """Let ``n_workers`` processes work until the queue is empty."""
+def _run_round(job: WorkerJob, *, n_workers: int, target: int, stop: threading.Event) -> bool:
+    """Let ``n_workers`` processes work until the queue is empty; say whether one died."""
     watched = optuna.load_study(study_name=job.study, storage=open_storage(job.url))
     finished = threading.Event()
 
@@ -118,9 +123,8 @@ def _run_round(job: WorkerJob, *, n_workers: int, target: int, stop: threading.E
         """Tell the workers of a signal that only this process may have received."""
         while not finished.wait(0.2):
             if stop.is_set():
-                for child in multiprocessing.active_children():
-                    if child.pid is not None and child.name.startswith("Loky"):
-                        os.kill(child.pid, signal.SIGTERM)
+                for child in _worker_processes():
+                    child.terminate()
                 return
 
     messenger = threading.Thread(target=pass_on, name="messenger", daemon=True)
@@ -136,13 +140,22 @@ def _run_round(job: WorkerJob, *, n_workers: int, target: int, stop: threading.E
         ):
             errors = joblib.Parallel()(joblib.delayed(_work)(job) for _ in range(n_workers))
     except BrokenProcessPool:
-        return  # a worker was killed; the next round takes up its trial
+        for child in _worker_processes():  # joblib gives up on all of them
+            child.kill()
+            child.join()
+        return True
     finally:
         finished.set()
         messenger.join()
     for error in errors:
         if error is not None:
             raise error
+    return False
+
+
+def _worker_processes() -> list[BaseProcess]:
+    """Return joblib's worker processes of this process."""
+    return [child for child in multiprocessing.active_children() if child.name.startswith("Loky")]
 
 
 def _work(job: WorkerJob) -> Exception | None:

@@ -51,10 +51,10 @@ def test_round_trip(study: optuna.Study, store: FileSystemArtifactStore) -> None
     save_artifacts(store, first, {"a.png": b"\x89PNG\x00", "empty": b""})
     save_artifacts(store, second, {"a.png": b"other"})
     storage = study._storage
-    assert read_artifact(store, storage, record(study, 0), "a.png") == b"\x89PNG\x00"
-    assert read_artifact(store, storage, record(study, 0), "empty") == b""
-    assert read_artifact(store, storage, record(study, 1), "a.png") == b"other"
-    assert read_artifact(store, storage, record(study, 1), "empty") is None
+    assert read_artifact(store, storage, record(study, 0).trial_id, "a.png") == b"\x89PNG\x00"
+    assert read_artifact(store, storage, record(study, 0).trial_id, "empty") == b""
+    assert read_artifact(store, storage, record(study, 1).trial_id, "a.png") == b"other"
+    assert read_artifact(store, storage, record(study, 1).trial_id, "empty") is None
 
 
 def test_read_after_the_end(
@@ -66,13 +66,9 @@ def test_read_after_the_end(
     study.tell(trial, 0.5)
     reader = open_storage(url)
     again = open_artifacts(tmp_path / "new" / "artifacts")
-    assert read_artifact(again, reader, record(study, 0), "curve.csv") == b"epoch\n0\n"
+    assert read_artifact(again, reader, record(study, 0).trial_id, "curve.csv") == b"epoch\n0\n"
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="SQLite returns a trial's entries in the order of their keys, which are random",
-)
 def test_order(study: optuna.Study, store: FileSystemArtifactStore) -> None:
     """The files of a trial are listed in the order in which they were given."""
     expected = ["z.png", "a.csv", "m.txt", "b.png"]
@@ -88,7 +84,7 @@ def test_lost_file(study: optuna.Study, store: FileSystemArtifactStore, tmp_path
     (file,) = (tmp_path / "new" / "artifacts").iterdir()
     file.unlink()
     assert names(study._storage, record(study, 0)) == ["a.png"]
-    assert read_artifact(store, study._storage, record(study, 0), "a.png") is None
+    assert read_artifact(store, study._storage, record(study, 0).trial_id, "a.png") is None
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from optuna.trial import TrialState
 
 from search_spaces import SearchSpaceError
 from storage import attrs, queue
-from storage.rdb import MAX_RETRIES
+from storage.retry import MAX_RETRIES
 from study.budget import count, failed_points, request, top_up
 from study.settings import StudySettings
 

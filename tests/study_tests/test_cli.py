@@ -233,7 +233,6 @@ def test_user_errors_of_the_installed_command(tmp_path: Path, args: list[str]) -
     assert [path.name for path in tmp_path.rglob("*")] == ["file"]
 
 
-@pytest.mark.xfail(strict=True, raises=ValueError, reason="resolve_device raises ValueError")
 def test_unknown_device(cli: Cli, folder: Path) -> None:
     """A device that does not exist is refused before a study is created."""
     before = snapshot(folder)

@@ -79,7 +79,11 @@ def test_grid_is_completed(url: str, tiny_data: Path) -> None:
         ({"sampler": "x"}, StudyError, "`sampler` must be one of grid, "),
         ({"pruner": "x"}, StudyError, "`pruner` must be one of median, "),
         ({"split": "x"}, StudyError, "`split` must be one of group, random, but got 'x'"),
-        ({"assignments": {"x": "1"}}, SearchSpaceError, "no parameter 'x'; it has: auto_enc"),
+        (
+            {"assignments": {"x": "1"}},
+            SearchSpaceError,
+            "no parameter 'x'; it has: epoch,",
+        ),
         ({"sampler": "grid", "space": "extended"}, SearchSpaceError, "has no grid"),
     ],
 )
@@ -107,7 +111,6 @@ def test_no_such_trial(which: str) -> None:
         find_trial(planted(30), which)
 
 
-@pytest.mark.xfail(strict=True, raises=ValueError, reason="str.isdigit() is true for '²'")
 def test_no_such_trial_in_strange_digits() -> None:
     """A digit that is no number is refused like any other text."""
     with pytest.raises(UnknownStudyError, match="has no trial"):

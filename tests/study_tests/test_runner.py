@@ -14,7 +14,7 @@ import optuna
 import pandas as pd
 import pytest
 import torch
-from optuna.artifacts import FileSystemArtifactStore, get_all_artifact_meta
+from optuna.artifacts import get_all_artifact_meta
 from optuna.pruners import BasePruner, ThresholdPruner
 from optuna.trial import TrialState
 from PIL import Image
@@ -22,7 +22,6 @@ from PIL import Image
 from storage import attrs, queue
 from storage.artifacts import open_artifacts, read_artifact
 from storage.rdb import open_storage
-from storage.records import to_record
 from study.budget import top_up
 from study.data import StudyData, load_study_data
 from study.errors import StudyError
@@ -65,16 +64,16 @@ def data(tiny_data: Path) -> StudyData:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> FileSystemArtifactStore:
+def store(tmp_path: Path) -> Path:
     """Where artifacts go."""
-    return open_artifacts(tmp_path / "artifacts")
+    return tmp_path / "artifacts"
 
 
 Run = Callable[..., optuna.Study]
 
 
 @pytest.fixture
-def run(url: str, settings: StudySettings, data: StudyData, store: FileSystemArtifactStore) -> Run:
+def run(url: str, settings: StudySettings, data: StudyData, store: Path) -> Run:
     """Return a function that runs one trial of a new study."""
 
     def run_one(
@@ -110,20 +109,20 @@ def set_event() -> threading.Event:
     return event
 
 
-def files(study: optuna.Study, store: FileSystemArtifactStore) -> dict[str, bytes]:
+def files(study: optuna.Study, store: Path) -> dict[str, bytes]:
     """Return the artifacts of a study's first trial."""
     trial = study.get_trials()[0]
     found = {}
     for meta in get_all_artifact_meta(trial, storage=study._storage):
-        content = read_artifact(store, study._storage, to_record(trial), meta.filename)
+        content = read_artifact(
+            open_artifacts(store), study._storage, trial._trial_id, meta.filename
+        )
         assert content is not None
         found[meta.filename] = content
     return found
 
 
-def check_files(
-    study: optuna.Study, store: FileSystemArtifactStore, data: StudyData, *, n_epochs: int
-) -> None:
+def check_files(study: optuna.Study, store: Path, data: StudyData, *, n_epochs: int) -> None:
     """Check that a trial has its two files, with the curve and the validation texts."""
     found = files(study, store)
     assert set(found) == {attrs.RECONSTRUCTIONS_FILE, attrs.CURVES_FILE}
@@ -138,9 +137,7 @@ def check_files(
         assert data.validation_texts[0] in image.info[attrs.TEXTS_ENTRY]
 
 
-def test_complete(
-    run: Run, settings: StudySettings, store: FileSystemArtifactStore, data: StudyData
-) -> None:
+def test_complete(run: Run, settings: StudySettings, store: Path, data: StudyData) -> None:
     """A complete trial's value is its lowest report, and all that is known is stored."""
     study = run(epoch=3)
     (trial,) = study.get_trials()
@@ -175,7 +172,7 @@ def test_value_is_not_the_last_report(run: Run) -> None:
     assert trial.user_attrs[attrs.BEST_EPOCH] == values.index(min(values)) + 1
 
 
-def test_pruned(run: Run, store: FileSystemArtifactStore, data: StudyData) -> None:
+def test_pruned(run: Run, store: Path, data: StudyData) -> None:
     """A pruned trial keeps everything, too."""
     study = run(epoch=3, pruner=ALWAYS_PRUNES)
     (trial,) = study.get_trials()
@@ -195,7 +192,7 @@ def test_last_epoch_is_never_pruned(run: Run, epoch: int, warmup: int) -> None:
     assert len(trial.intermediate_values) == epoch
 
 
-def test_interrupted(run: Run, store: FileSystemArtifactStore, data: StudyData) -> None:
+def test_interrupted(run: Run, store: Path, data: StudyData) -> None:
     """An interrupted trial fails with its reason and all its files, and waits once more."""
     study = run(epoch=3, stop=set_event())
     trial, again = study.get_trials()
@@ -225,7 +222,7 @@ def test_interrupted_replicate(run: Run, settings: StudySettings) -> None:
 
 
 def test_interrupted_trial_runs_the_same_again(
-    run: Run, settings: StudySettings, data: StudyData, store: FileSystemArtifactStore
+    run: Run, settings: StudySettings, data: StudyData, store: Path
 ) -> None:
     """The repetition has the same parameters, seed and beginning of the curve."""
     study = run(epoch=3, stop=set_event())
@@ -244,7 +241,7 @@ def test_interrupted_trial_runs_the_same_again(
     assert len(second.intermediate_values) == 3
 
 
-def test_diverged(run: Run, store: FileSystemArtifactStore, data: StudyData) -> None:
+def test_diverged(run: Run, store: Path, data: StudyData) -> None:
     """A diverged training fails its trial only, with the epoch and all its files."""
     study = run(epoch=3, learning_rate=DIVERGING)
     (trial,) = study.get_trials()
@@ -258,12 +255,8 @@ def test_diverged(run: Run, store: FileSystemArtifactStore, data: StudyData) -> 
     check_files(study, store, data, n_epochs=n_epochs)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="SQLite returns a trial's entries in the order of their keys, which are random",
-)
 def test_files_are_in_one_order(
-    url: str, settings: StudySettings, data: StudyData, store: FileSystemArtifactStore
+    url: str, settings: StudySettings, data: StudyData, store: Path
 ) -> None:
     """Every trial has its picture first, whatever its end, for the dashboard's gallery."""
     study = open_study(open_storage(url, create=True, write=True), "study", settings)
@@ -284,17 +277,15 @@ def test_files_are_in_one_order(
         assert [meta.filename for meta in metas] == expected
 
 
-def test_unexpected_error(
-    run: Run, store: FileSystemArtifactStore, tmp_path: Path, url: str
-) -> None:
+def test_unexpected_error(run: Run, store: Path, tmp_path: Path, url: str) -> None:
     """An error that the next trial would meet as well fails the trial and is passed on."""
-    (tmp_path / "artifacts").rmdir()
     (tmp_path / "artifacts").touch()
-    with pytest.raises(StudyError, match=r"^Trial 0 failed: NotADirectoryError: .*artifacts"):
+    message = "^Trial 0 failed: StorageAccessError: Artifact folder .* cannot be created"
+    with pytest.raises(StudyError, match=message):
         run()
     (trial,) = optuna.load_study(study_name="study", storage=open_storage(url)).get_trials()
     assert trial.state == TrialState.FAIL
-    assert trial.user_attrs[attrs.FAILURE].startswith("NotADirectoryError: ")
+    assert trial.user_attrs[attrs.FAILURE].startswith("StorageAccessError: ")
     assert "\n" not in trial.user_attrs[attrs.FAILURE]
 
 
@@ -304,9 +295,7 @@ def test_impossible_parameters(run: Run) -> None:
         run(batch_size=1)
 
 
-def test_judged_dead(
-    url: str, settings: StudySettings, data: StudyData, store: FileSystemArtifactStore
-) -> None:
+def test_judged_dead(url: str, settings: StudySettings, data: StudyData, store: Path) -> None:
     """A worker whose trial was taken from it in the middle drops it and can go on."""
     study = open_study(open_storage(url, create=True, write=True), "study", settings)
     study.sampler = optuna.samplers.RandomSampler(seed=0)

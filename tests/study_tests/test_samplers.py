@@ -4,11 +4,12 @@ from collections.abc import Callable
 
 import optuna
 import pytest
-from optuna.pruners import HyperbandPruner, NopPruner, PatientPruner
+from optuna.pruners import HyperbandPruner, NopPruner
 from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
 from optuna.trial import TrialState
 
 from study.errors import StudyError
+from study.pruners import StalledPruner
 from study.samplers import (
     HYPERBAND_MIN_TRIALS,
     PRUNERS,
@@ -54,7 +55,7 @@ def test_sampler_seed_decides(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "kind"),
-    [("median", PatientPruner), ("hyperband", HyperbandPruner), ("none", NopPruner)],
+    [("median", StalledPruner), ("hyperband", HyperbandPruner), ("none", NopPruner)],
 )
 @pytest.mark.parametrize("max_epochs", [1, 2, 200])
 def test_pruners(name: str, kind: type[optuna.pruners.BasePruner], max_epochs: int) -> None:
@@ -127,9 +128,6 @@ def test_median_prunes_a_bad_curve(judged: optuna.Study) -> None:
     assert MAX_EPOCHS // 10 < epochs < MAX_EPOCHS / 2
 
 
-@pytest.mark.xfail(
-    strict=True, reason="PatientPruner prunes only what gets worse, not what stands still"
-)
 def test_median_prunes_a_flat_curve(judged: optuna.Study) -> None:
     """A dead model, whose error is the same in every epoch, is stopped midway."""
     assert run(judged, lambda _: 0.9, max_epochs=MAX_EPOCHS) < MAX_EPOCHS / 2

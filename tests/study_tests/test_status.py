@@ -2,7 +2,6 @@
 
 import io
 
-import pytest
 from optuna.trial import TrialState
 from rich.console import Console
 
@@ -110,7 +109,6 @@ def test_list() -> None:
     assert (rows[1][0], rows[1][-1]) == ("empty", "—")
 
 
-@pytest.mark.xfail(strict=True, reason="the table cuts names to fit 80 columns")
 def test_names_are_whole_in_a_pipe() -> None:
     """In 80 columns, which a pipe has, a study's name can still be read and copied."""
     record = StudyRecord(

@@ -16,7 +16,6 @@ from emoji_ae.errors import DivergedError
 from emoji_ae.splits import split_dataset
 from emoji_ae.train import EpochMetrics, reconstruction_errors, to_float
 from storage import attrs, queue
-from storage.artifacts import open_artifacts
 from storage.rdb import open_storage
 from study.budget import top_up
 from study.data import load_study_data
@@ -102,8 +101,9 @@ def test_repeats_a_trial(tmp_path: Path, url: str, settings: StudySettings) -> N
     assert claimed is not None
     assert settings.data is not None
     data = load_study_data(Path(settings.data), split="group", seed=42)
-    store = open_artifacts(tmp_path / "artifacts")
-    objective = AutoencoderObjective(settings=settings, data=data, artifacts=store, device=CPU)
+    objective = AutoencoderObjective(
+        settings=settings, data=data, artifacts=tmp_path / "artifacts", device=CPU
+    )
     run_trial(study, claimed, objective, threading.Event())
     (trial,) = study.get_trials()
     metrics = train(
