@@ -202,7 +202,7 @@ def test_interrupted(run: Run, store: Path, data: StudyData) -> None:
     check_files(study, store, data, n_epochs=1)
     assert again.state == TrialState.WAITING
     assert again.system_attrs["fixed_params"] == trial.params
-    assert again.user_attrs == {attrs.DESIGN_INDEX: 0, attrs.RETRY_OF: 0}
+    assert again.user_attrs == {attrs.DESIGN_INDEX: 0, attrs.REPLICATE: 0, attrs.RETRY_OF: 0}
 
 
 def test_interrupted_before_pruning(run: Run) -> None:
