@@ -166,7 +166,7 @@ OTHER = "--storage sqlite:///other.db"
         (f"{RUN} --sampler cmaes", "`sampler` must be one of grid, random, qmc, tpe, gp, but"),
         (f"{RUN} --pruner asha", "`pruner` must be one of median, hyperband, none, but got"),
         (f"{RUN} --split half", "`split` must be one of group, random, but got 'half'"),
-        (f"{RUN} --set width=8", "The notebook space has no parameter 'width'; it has: auto"),
+        (f"{RUN} --set width=8", "The notebook space has no parameter 'width'; it has: epoch"),
         (f"{RUN} --set learning_rate=x", "`learning_rate` must be a number, but got 'x'"),
         (f"{RUN} --set learning_rate=-1", "`learning_rate` must be a positive number"),
         (f"{RUN} --set learning_rate=nan", "`learning_rate` must be a number, but got 'nan'"),
