@@ -15,7 +15,7 @@ from benchmarks.measure import Figure, median, paired_ratios, require_close
 from benchmarks.plain_loop import train_plainly
 from emoji_ae.augment import augment
 from emoji_ae.config import AutoencoderConfig
-from emoji_ae.models import build_model
+from emoji_ae.models import build_model, memory_format
 from emoji_ae.seeding import seeded
 from emoji_ae.train import batch_bounds, reconstruction_errors, to_float, train_autoencoder
 from study.data import StudyData, load_study_data
@@ -139,7 +139,12 @@ def stage(config: AutoencoderConfig, data: StudyData) -> list[torch.Tensor]:
     train = to_float(data.train, CPU)
     with seeded(SEED, CPU) as generator:
         return [
-            augment(train[torch.randperm(len(train), generator=generator)], generator)
+            augment(
+                train,
+                generator,
+                order=torch.randperm(len(train), generator=generator),
+                out=torch.empty_like(train, memory_format=memory_format(config)),
+            )
             for _ in range(config.epoch)
         ]
 
@@ -152,10 +157,11 @@ def mathematics(
     Returns:
         Seconds per epoch, and the last validation MSE.
     """
-    validation = to_float(data.validation, CPU)
+    layout = memory_format(config)
+    validation = to_float(data.validation, CPU).contiguous(memory_format=layout)
     batches = batch_bounds(len(data.train), config.batch_size)
     with seeded(SEED, CPU):
-        model = build_model(config)
+        model = build_model(config).to(memory_format=layout)
     optimizer = torch.optim.Adam(
         model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
     )

@@ -15,7 +15,7 @@ from emoji_ae.augment import augment
 from emoji_ae.config import AutoencoderConfig, Schedule
 from emoji_ae.curve import EpochMetrics
 from emoji_ae.errors import DataError, DivergedError
-from emoji_ae.models import Autoencoder, build_model, count_parameters
+from emoji_ae.models import Autoencoder, build_model, count_parameters, memory_format
 from emoji_ae.resume import ResumeFile, TrainState
 from emoji_ae.seeding import seeded
 
@@ -75,10 +75,12 @@ def train_autoencoder(
         )
     device = device or torch.device("cpu")
     with seeded(seed, device) as generator:
+        layout = memory_format(config)
         train = to_float(train_images, device)
-        validation = to_float(validation_images, device)
+        validation = to_float(validation_images, device).contiguous(memory_format=layout)
         batches = batch_bounds(len(train), config.batch_size)
-        model = build_model(config).to(device)
+        images = torch.empty_like(train, memory_format=layout)  # of an epoch
+        model = build_model(config).to(device).to(memory_format=layout)
         optimizer = torch.optim.Adam(
             model.parameters(),
             lr=config.learning_rate,
@@ -113,7 +115,7 @@ def train_autoencoder(
         for epoch in range(len(curve), config.epoch):
             started = time.perf_counter()
             order = torch.randperm(len(train), generator=generator)
-            images = augment(train[order.to(device)], generator)
+            augment(train, generator, order=order, out=images)
             total = torch.zeros((), device=device)
             model.train()
             for start, stop in batches:

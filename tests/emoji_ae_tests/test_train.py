@@ -175,7 +175,9 @@ def test_training_is_the_references(config: AutoencoderConfig) -> None:
     found = errors(train(config, seed=3))
     assert len(found) == config.epoch
     for pair, reference in zip(found, expected, strict=True):
-        assert pair == pytest.approx(reference, rel=1e-5)
+        # Division by the deviation within a batch magnifies the rounding of other kernels.
+        tolerance = 1e-4 if config.normalization == "batch" else 1e-5
+        assert pair == pytest.approx(reference, rel=tolerance)
     assert abs(expected[-1][1] / expected[0][1] - 1) > 0.01  # it learns something
 
 
