@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -32,15 +32,6 @@ MANY_RESAMPLINGS = 2e-3
 """torchvision resamples at each rotation, which loses up to this much of a smooth image."""
 LUMA = 1e-4
 """torchvision's weight of red is 0.2989, here it is 0.299; that and rounding is all."""
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    """Small batches are fastest on one core."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

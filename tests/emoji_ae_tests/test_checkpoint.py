@@ -4,7 +4,6 @@ import contextlib
 import os
 import pickle
 import resource
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,15 +23,6 @@ from emoji_ae.train import EpochMetrics, train_autoencoder
 CONFIG = AutoencoderConfig(
     width=3, depth=3, latent_channels=4, normalization="batch", epoch=2, batch_size=4
 )
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    """Small models are fastest on one core."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """The architectures, layer by layer, and what every model promises."""
 
-from collections.abc import Iterator
 from typing import get_args
 
 import pytest
@@ -24,15 +23,6 @@ ACTIVATIONS: dict[Activation, type[nn.Module]] = {
     "silu": nn.SiLU,
     "gelu": nn.GELU,
 }
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    """Small models are fastest on one core."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def random_images(n: int, seed: int = 0) -> Tensor:

@@ -1,7 +1,7 @@
 """Training: against a slow reference, its curve, its best weights, its randomness, its ends."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -29,15 +29,6 @@ SMALL = AutoencoderConfig(
     width=4, depth=3, latent_channels=8, epoch=4, batch_size=4, learning_rate=0.003
 )
 BATCH_NORM = replace(SMALL, normalization="batch")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    """One thread is fastest here, and bitwise equality holds for one number of threads."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def pictures(n: int, seed: int) -> Tensor:

@@ -38,7 +38,6 @@ POINT = {"epoch": LONG, "learning_rate": 1e-3, "schedule": "constant"}
 @pytest.fixture(scope="module")
 def data() -> StudyData:
     """The embedded images, split."""
-    torch.set_num_threads(1)
     return load_study_data(None, split="group", seed=42)
 
 
