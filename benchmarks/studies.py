@@ -56,7 +56,7 @@ def two_workers_over_one() -> Figure:
 def time_outside_training() -> Figure:
     """Share of a study's time, from first start to last end, that no training took."""
     shares = []
-    for seed in range(5):
+    for seed in range(2):
         with tempfile.TemporaryDirectory() as folder:
             record = run(Path(folder), "--epochs", "50", "--seed", str(seed), trials=20)
         starts = [t.started for t in record.complete if t.started is not None]
