@@ -4,9 +4,10 @@ import argparse
 import json
 import platform
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import joblib
 import torch
@@ -17,7 +18,7 @@ from emoji_ae.files import write_bytes
 
 RESULTS = Path(__file__).parent / "results.json"
 
-PARTS: dict[str, Callable[[], list[Figure]]] = {
+PARTS: dict[str, Callable[[], Iterator[Figure]]] = {
     "training": training.figures,
     "studies": studies.figures,
 }
@@ -26,8 +27,11 @@ PARTS: dict[str, Callable[[], list[Figure]]] = {
 def main() -> None:
     """Measure the parts that are named on the command line, all of them by default."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], default=list(PARTS))
-    names = parser.parse_args().parts
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}")
+    names = parser.parse_args().parts or list(PARTS)
+    for name in names:
+        if name not in PARTS:
+            parser.error(f"PART must be one of {', '.join(PARTS)}, but got {name!r}")
     figures = []
     for name in names:
         for figure in PARTS[name]():
@@ -40,14 +44,20 @@ def main() -> None:
                 f"{max(figure.ratios):.3f}, n = {len(figure.ratios)}]\n"
             )
             sys.stdout.flush()
-    if set(names) == set(PARTS):
-        results = {
-            "machine": platform.machine(),
-            "cores": joblib.cpu_count(),
-            "torch": torch.__version__,
-            "figures": [asdict(figure) | {"passed": figure.passed} for figure in figures],
-        }
-        write_bytes(RESULTS, (json.dumps(results, indent=1) + "\n").encode())
+    write_bytes(RESULTS, (json.dumps(_merged(figures), indent=1) + "\n").encode())
+
+
+def _merged(figures: Sequence[Figure]) -> dict[str, Any]:
+    """Return the results with the measured figures, and the kept ones that were not measured."""
+    kept = json.loads(RESULTS.read_text())["figures"] if RESULTS.exists() else []
+    by_name = {figure["name"]: figure for figure in kept}
+    by_name |= {figure.name: asdict(figure) | {"passed": figure.passed} for figure in figures}
+    return {
+        "machine": platform.machine(),
+        "cores": joblib.cpu_count(),
+        "torch": torch.__version__,
+        "figures": list(by_name.values()),
+    }
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 PAIRS = 5
 
@@ -74,3 +75,22 @@ def require_close(a: float, b: float, *, tolerance: float, what: str) -> None:
     """
     if abs(a - b) > tolerance * min(a, b):
         raise SystemExit(f"{what}: the two sides reach {a:.5f} and {b:.5f}; no speed is compared.")
+
+
+def peak_kb() -> int:
+    """Return the most memory that this process has held.
+
+    Not ``ru_maxrss``, which starts at what the parent held when it started this process.
+    """
+    return _status_kb("VmHWM")
+
+
+def resident_kb() -> int:
+    """Return the memory that this process holds now."""
+    return _status_kb("VmRSS")
+
+
+def _status_kb(name: str) -> int:
+    """Read a line of Linux's ``/proc/self/status``."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line.split()[1] for line in lines if line.startswith(f"{name}:")))

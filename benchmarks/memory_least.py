@@ -1,10 +1,10 @@
 """The least that a training needs: torch, the data, a model and its optimizer; prints kB."""
 
-import resource
 import sys
 
 import torch
 
+from benchmarks.measure import peak_kb
 from emoji_ae.config import AutoencoderConfig
 from emoji_ae.train import train_autoencoder
 
@@ -13,4 +13,4 @@ if __name__ == "__main__":
     tensors = torch.load(sys.argv[1], weights_only=True)
     config = AutoencoderConfig(epoch=2)
     train_autoencoder(config, tensors["train"], tensors["validation"], seed=0)
-    sys.stdout.write(f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}\n")
+    sys.stdout.write(f"{peak_kb()}\n")

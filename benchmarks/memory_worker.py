@@ -1,24 +1,17 @@
 """A worker in this process; prints its peak memory, and that after 20 and 300 trials, in kB."""
 
-import resource
 import sys
 from pathlib import Path
 
 import optuna
 
+from benchmarks.measure import peak_kb, resident_kb
 from storage import attrs
 from storage.rdb import open_storage
 from study.budget import top_up
 from study.jobs import WorkerJob
 from study.runner import run_worker
 from study.settings import StudySettings
-
-
-def resident_kb() -> int:
-    """Return the memory that this process holds now."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * resource.getpagesize() // 1024
-
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
@@ -37,5 +30,4 @@ if __name__ == "__main__":
     after_20 = resident_kb()
     top_up(study, settings, 300)
     run_worker(job)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    sys.stdout.write(f"{peak} {after_20} {resident_kb()}\n")
+    sys.stdout.write(f"{peak_kb()} {after_20} {resident_kb()}\n")

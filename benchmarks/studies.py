@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -125,9 +126,12 @@ def help_time() -> Figure:
     )
 
 
-def figures() -> list[Figure]:
+def figures() -> Iterator[Figure]:
     """Measure everything of this module."""
-    return [two_workers_over_one(), time_outside_training(), *memory(), help_time()]
+    yield two_workers_over_one()
+    yield time_outside_training()
+    yield from memory()
+    yield help_time()
 
 
 def _python(module: str, argument: str) -> str:

@@ -215,12 +215,10 @@ def encode(images: torch.Tensor, pixels: int) -> list[bytes]:
     return files
 
 
-def figures() -> list[Figure]:
+def figures() -> Iterator[Figure]:
     """Measure everything of this module."""
     data = load_study_data(None, split="group", seed=42)
-    return [
-        trainer_over_mathematics(data),
-        workers_over_plain_loop(data, pixels=72, bar=3.0, stretch=3.4),
-        workers_over_plain_loop(data, pixels=512, bar=6.0, stretch=7.0),
-        linear_over_plain_loop(data),
-    ]
+    yield trainer_over_mathematics(data)
+    yield workers_over_plain_loop(data, pixels=72, bar=3.0, stretch=3.4)
+    yield workers_over_plain_loop(data, pixels=512, bar=6.0, stretch=7.0)
+    yield linear_over_plain_loop(data)
