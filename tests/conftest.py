@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import hypothesis
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -16,6 +17,10 @@ from study.settings import StudySettings, code_version
 # Trainings here are tiny: several threads only get in each other's way, and slow them down many
 # times while other processes need the cores. Read by torch when it is imported.
 os.environ["OMP_NUM_THREADS"] = "1"
+
+# The same examples in every run, and none of them fails for being slow on a busy machine.
+hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None)
+hypothesis.settings.load_profile("repeatable")
 
 TIME_LIMIT_S = 300.0
 """Of every wait; far more than anything takes, for the machine may be busy."""

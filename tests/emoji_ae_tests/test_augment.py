@@ -403,7 +403,7 @@ def test_factors_have_torchvisions_distribution() -> None:
 
 
 @given(seed=st.integers(0, 2**63 - 1), n=st.integers(1, 4), contrast=st.sampled_from([1, 100]))
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 def test_values_stay_in_range(seed: int, n: int, contrast: int) -> None:
     """Whatever is drawn, images keep their shape and are finite in [0, 1]."""
     noise = torch.rand(n, 3, SIZE, SIZE, generator=generator(seed))

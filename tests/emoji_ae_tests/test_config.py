@@ -7,7 +7,7 @@ from dataclasses import FrozenInstanceError, fields, replace
 from typing import Any, get_args
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from emoji_ae.config import (
@@ -135,7 +135,6 @@ def test_frozen() -> None:
 
 
 @given(config=CONFIGS)
-@settings(deadline=None)
 def test_json_round_trip(config: AutoencoderConfig) -> None:
     """Through JSON a configuration comes back equal, with the same identity and all fields."""
     text = json.dumps(config.to_dict(), allow_nan=False)
@@ -166,7 +165,6 @@ def test_mapping_is_validated() -> None:
 
 
 @given(config=CONFIGS)
-@settings(deadline=None)
 def test_effective_leaves_out_what_is_unused(config: AutoencoderConfig) -> None:
     """Exactly the other architecture's fields are missing, the others have their values."""
     unused = LINEAR_ONLY if config.auto_encoder == "CNN" else CNN_ONLY
@@ -176,7 +174,6 @@ def test_effective_leaves_out_what_is_unused(config: AutoencoderConfig) -> None:
 
 
 @given(config=CONFIGS, other=CONFIGS)
-@settings(deadline=None)
 def test_identity_ignores_what_is_unused(
     config: AutoencoderConfig, other: AutoencoderConfig
 ) -> None:

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from emoji_ae.files import atomic_path, write_bytes
@@ -86,7 +86,6 @@ def test_file_in_the_way(tmp_path: Path) -> None:
 
 
 @given(content=st.binary(max_size=200), old=st.binary(max_size=200))
-@settings(deadline=None)
 def test_write_bytes(tmp_path_factory: pytest.TempPathFactory, content: bytes, old: bytes) -> None:
     """Exactly the bytes are in the file, whatever was there before."""
     path = tmp_path_factory.mktemp("files") / "ünï 😀.bin"

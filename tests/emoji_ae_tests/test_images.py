@@ -141,7 +141,7 @@ def test_shrinking_is_antialiased() -> None:
 
 
 @given(seed=st.integers(0, 2**32 - 1))
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_png_round_trip(seed: int) -> None:
     """Encoded pixels are decoded to the same pixels."""
     image = np.random.default_rng(seed).integers(0, 256, (3, 64, 64), np.uint8)
@@ -182,7 +182,7 @@ def test_decompression_bombs(side: int) -> None:
 
 
 @given(data=st.data())
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_damaged_files_never_crash(data: st.DataObject) -> None:
     """A damaged file is either decoded or refused, and no other error or warning comes out."""
     file_format = data.draw(st.sampled_from(["PNG", "JPEG", "GIF", "WEBP", "TIFF", "BMP"]))

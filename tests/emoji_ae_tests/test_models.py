@@ -148,7 +148,7 @@ def test_conv_parameter_count(normalization: Normalization, n_norm: int) -> None
     activation=st.sampled_from(get_args(Activation)),
     n=st.integers(1, 3),
 )
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_conv_variants(
     depth: int,
     width: int,

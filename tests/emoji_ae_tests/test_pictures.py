@@ -60,7 +60,7 @@ def test_extremes_become_black_and_white() -> None:
 
 
 @given(n=st.integers(1, 5), seed=st.integers(0, 99))
-@settings(deadline=None, max_examples=10)
+@settings(max_examples=10)
 def test_strip(n: int, seed: int) -> None:
     """Images stand above their reconstructions, with two white pixels around each."""
     images, reconstructions = random_images(n, seed), random_images(n, seed + 100)

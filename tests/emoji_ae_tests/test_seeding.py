@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from emoji_ae.seeding import resolve_device, seeded
@@ -11,7 +11,6 @@ CPU = torch.device("cpu")
 
 
 @given(seed=st.integers(0, 2**63 - 1))
-@settings(deadline=None)
 def test_same_seed_same_numbers(seed: int) -> None:
     """Within the block both streams follow from the seed alone."""
     numbers = []

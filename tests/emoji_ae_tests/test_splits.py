@@ -45,7 +45,7 @@ def sides(split: Split) -> tuple[tuple[int, ...], ...]:
     rows=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 15)), min_size=10, max_size=40),
     seed=SEEDS,
 )
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_split_is_a_partition(method: SplitMethod, rows: list[tuple[int, int]], seed: int) -> None:
     """Every row is on exactly one side, in order, and no side is empty."""
     labels = [label for label, _ in rows]
@@ -61,7 +61,7 @@ def test_split_is_a_partition(method: SplitMethod, rows: list[tuple[int, int]], 
 
 @pytest.mark.parametrize("method", METHODS)
 @given(seed=SEEDS)
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_classes_have_their_share(default: EmojiDataset, method: SplitMethod, seed: int) -> None:
     """In the embedded images each class is split near 60/20/20, and none is missing anywhere."""
     split = split_dataset(default, method=method, seed=seed)
@@ -74,7 +74,7 @@ def test_classes_have_their_share(default: EmojiDataset, method: SplitMethod, se
 
 
 @given(seed=SEEDS)
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_groups_stay_on_one_side(default: EmojiDataset, seed: int) -> None:
     """No variant of a training image is judged on, whatever the seed."""
     split = split_dataset(default, seed=seed)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
@@ -425,7 +425,6 @@ def test_divergence_keeps_the_best() -> None:
 
 
 @given(n=st.integers(1, 500), batch_size=st.integers(2, 70))
-@settings(deadline=None)
 def test_batches_cover_all(n: int, batch_size: int) -> None:
     """Batches are full but for the last, cover every image once, and leave none alone."""
     bounds = batch_bounds(n, batch_size)

@@ -47,7 +47,7 @@ def quantile(distribution: IntDistribution | FloatDistribution, unit: float) -> 
 
 @pytest.mark.parametrize("space", [NOTEBOOK, EXTENDED, TOY], ids=["notebook", "extended", "toy"])
 @given(data=st.data())
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_unit_cube_maps_into_the_space(space: SearchSpace, data: st.DataObject) -> None:
     """Every point of the unit cube, its corners too, has allowed values of the right type."""
     n = len(space.parameters)
@@ -87,7 +87,7 @@ def test_corners_are_the_ends(space: SearchSpace) -> None:
 
 @BOTH
 @given(a=UNIT, b=UNIT)
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_quantiles_are_monotone(space: SearchSpace, a: float, b: float) -> None:
     """A larger number never gives a smaller value."""
     low, high = sorted((a, b))
@@ -164,7 +164,7 @@ def test_coordinates_belong_to_parameters() -> None:
 
 @BOTH
 @given(data=st.data())
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_fixed_values_do_not_move_the_others(space: SearchSpace, data: st.DataObject) -> None:
     """Fixing parameters changes these and no others, and may lie outside the range."""
     n = len(space.parameters)
@@ -330,7 +330,7 @@ def test_parse_fixed_takes_all() -> None:
 
 
 @given(data=st.data())
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_every_value_can_be_fixed(data: st.DataObject) -> None:
     """What a space suggests can be written as text and is read back equal."""
     space = data.draw(st.sampled_from(list(SPACES["autoencoder"].values())))

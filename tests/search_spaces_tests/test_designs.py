@@ -39,7 +39,7 @@ def points(
 @BOTH
 @ENDLESS
 @given(start=st.integers(0, 40), seed=st.integers(0, 2**32))
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 def test_points_do_not_depend_on_the_start(
     name: str, space: SearchSpace, start: int, seed: int
 ) -> None:
