@@ -30,6 +30,13 @@ def run(folder: Path, *options: str, trials: int, workers: int = 1) -> StudyReco
     return load_study_record(open_storage(url), STUDY)
 
 
+def wall_s(record: StudyRecord) -> float:
+    """Return the seconds from the first start to the last end of the complete trials."""
+    starts = [t.started for t in record.complete if t.started is not None]
+    ends = [t.completed for t in record.complete if t.completed is not None]
+    return (max(ends) - min(starts)).total_seconds()
+
+
 def two_workers_over_one() -> Figure:
     """Trials per second of two workers over those of one, from first start to last end."""
     n_trials, seed = 12, iter(range(1000))
@@ -38,9 +45,7 @@ def two_workers_over_one() -> Figure:
         with tempfile.TemporaryDirectory() as folder:
             options = ("--epochs", "20", "--seed", str(next(seed)), "--set", "batch_size=16")
             record = run(Path(folder), *options, trials=n_trials, workers=workers)
-        starts = [t.started for t in record.complete if t.started is not None]
-        ends = [t.completed for t in record.complete if t.completed is not None]
-        return (max(ends) - min(starts)).total_seconds() / len(record.complete)
+        return wall_s(record) / len(record.complete)
 
     ratios = paired_ratios(lambda: seconds_per_trial(1), lambda: seconds_per_trial(2))
     return Figure(
@@ -60,11 +65,8 @@ def time_outside_training() -> Figure:
     for seed in range(2):
         with tempfile.TemporaryDirectory() as folder:
             record = run(Path(folder), "--epochs", "50", "--seed", str(seed), trials=20)
-        starts = [t.started for t in record.complete if t.started is not None]
-        ends = [t.completed for t in record.complete if t.completed is not None]
-        wall = (max(ends) - min(starts)).total_seconds()
         training = sum(float(t.user_attrs["training_seconds"]) for t in record.complete)
-        shares.append(1 - training / wall)
+        shares.append(1 - training / wall_s(record))
     return Figure(
         name="time outside training / time",
         value=median(shares),

@@ -23,6 +23,9 @@ SplitMethod = Literal["group", "random"]
 IMAGE_SIZE = 64
 """Height and width of every image, in pixels."""
 
+STRIP_PADDING = 2
+"""White between the images of a strip of reconstructions, in pixels."""
+
 MAX_DEPTH = 5
 """Stride-2 layers that an image of 64 pixels allows while the latent keeps 2x2 positions."""
 

@@ -4,11 +4,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from emoji_ae.config import STRIP_PADDING
 from emoji_ae.models import Autoencoder
 from emoji_ae.train import to_float
-
-PADDING = 2
-"""White between the pictures of a strip, in pixels."""
 
 
 def reconstruct(model: Autoencoder, images: Tensor) -> Tensor:
@@ -39,10 +37,10 @@ def reconstruction_strip(images: Tensor, reconstructions: Tensor) -> Tensor:
         ``(3, height, width)`` uint8, white between the pictures.
     """
     rows = [_row(images.cpu()), _row(reconstructions.cpu())]
-    return functional.pad(torch.cat(rows, dim=1), (0, PADDING, 0, PADDING), value=255)
+    return functional.pad(torch.cat(rows, dim=1), (0, STRIP_PADDING, 0, STRIP_PADDING), value=255)
 
 
 def _row(images: Tensor) -> Tensor:
     """Set images side by side, with white above and left of each."""
-    padded = functional.pad(images, (PADDING, 0, PADDING, 0), value=255)
+    padded = functional.pad(images, (STRIP_PADDING, 0, STRIP_PADDING, 0), value=255)
     return torch.cat(list(padded), dim=2)

@@ -109,7 +109,7 @@ def _died_here(worker: str) -> bool:
     except ProcessLookupError:
         return True
     except PermissionError:
-        return False  # it exists, as another user's
+        pass  # it exists, as another user's
     return False
 
 

@@ -8,13 +8,11 @@ from optuna.artifacts import FileSystemArtifactStore
 from optuna.storages import BaseStorage
 from PIL import Image
 
-from emoji_ae.config import IMAGE_SIZE
+from emoji_ae.config import IMAGE_SIZE, STRIP_PADDING
 from storage import attrs
 from storage.artifacts import read_artifact
 from storage.records import StudyRecord
 from study.report import Picture, Pictures
-
-_PADDING = 2  # white between the pictures of a strip, see `reconstruction_strip`
 
 
 def best_pictures(
@@ -46,11 +44,11 @@ def cut_strip(png: bytes) -> tuple[Picture, ...]:
 
 
 def _cut_pair(strip: Image.Image, i: int, text: str) -> Picture:
-    stride = IMAGE_SIZE + _PADDING
-    left = _PADDING + i * stride
+    stride = IMAGE_SIZE + STRIP_PADDING
+    left = STRIP_PADDING + i * stride
     original, reconstruction = (
         strip.crop((left, top, left + IMAGE_SIZE, top + IMAGE_SIZE))
-        for top in (_PADDING, _PADDING + stride)
+        for top in (STRIP_PADDING, STRIP_PADDING + stride)
     )
     difference = np.asarray(original, dtype=float) - np.asarray(reconstruction, dtype=float)
     return Picture(

@@ -6,13 +6,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import optuna
+import torch
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
 from emoji_ae.errors import DivergedError
+from emoji_ae.seeding import resolve_device
 from storage import attrs, queue
 from storage.rdb import open_storage
 from storage.retry import requeue
+from study.data import load_study_data
 from study.errors import StudyError
 from study.jobs import WorkerJob
 from study.objectives import AutoencoderObjective, TrialInterrupted
@@ -31,9 +34,6 @@ def run_worker(job: WorkerJob) -> None:
         StudyError: If the study cannot be worked on here, or a trial failed unexpectedly.
     """
     own_threads(job.threads)
-    from emoji_ae.seeding import resolve_device
-    from study.data import load_study_data
-
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage = open_storage(job.url, write=True)
     study = optuna.load_study(study_name=job.study, storage=storage)
@@ -124,8 +124,6 @@ def own_threads(threads: int) -> None:
 
     Two processes that both use all cores are many times slower than one.
     """
-    import torch
-
     torch.set_num_threads(threads)
     if torch.get_num_interop_threads() != 1:  # may be set only once in a process
         torch.set_num_interop_threads(1)

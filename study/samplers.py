@@ -17,6 +17,8 @@ from study.errors import StudyError
 from study.pruners import StalledPruner
 
 ADAPTIVE_SAMPLERS = ("tpe", "gp")
+"""Samplers whose choices follow earlier results, so that their trials are no random sample."""
+
 SAMPLERS = (*DESIGNS, *ADAPTIVE_SAMPLERS)
 PRUNERS = ("median", "hyperband", "none")
 

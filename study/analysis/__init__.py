@@ -13,9 +13,6 @@ from typing import Any
 from storage.attrs import SETTINGS
 from storage.records import StudyRecord, TrialRecord
 
-ADAPTIVE_SAMPLERS = ("tpe", "gp")
-"""Samplers whose choices follow earlier results, so that their trials are no random sample."""
-
 ALL_TRIALS = "all"
 """The family of every trial of a study whose space has only one."""
 

@@ -10,7 +10,8 @@ from optuna.distributions import FloatDistribution, IntDistribution
 from scipy import stats
 
 from storage.records import StudyRecord, TrialRecord
-from study.analysis import ADAPTIVE_SAMPLERS, family_of, parameter_names, ranked, sampler_of
+from study.analysis import family_of, parameter_names, ranked, sampler_of
+from study.samplers import ADAPTIVE_SAMPLERS
 
 MIN_TRIALS = 3
 """Trials below which a correlation coefficient says nothing at all."""

@@ -12,7 +12,8 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from storage.records import StudyRecord, TrialRecord
-from study.analysis import ADAPTIVE_SAMPLERS, parameter_names, ranked, sampler_of
+from study.analysis import parameter_names, ranked, sampler_of
+from study.samplers import ADAPTIVE_SAMPLERS
 
 MIN_TRIALS = 10
 """Complete trials below which no importance is reported."""
