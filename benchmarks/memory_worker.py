@@ -6,7 +6,6 @@ from pathlib import Path
 import optuna
 
 from benchmarks.measure import peak_kb, resident_kb
-from storage import attrs
 from storage.rdb import open_storage
 from study.budget import top_up
 from study.jobs import WorkerJob
@@ -24,7 +23,7 @@ if __name__ == "__main__":
         threads=1,
     )
     study = optuna.load_study(study_name=job.study, storage=open_storage(job.url, write=True))
-    settings = StudySettings.from_dict(study.user_attrs[attrs.SETTINGS], study=job.study)
+    settings = StudySettings.from_attrs(study.user_attrs, study=job.study)
     top_up(study, settings, 20)
     run_worker(job)
     after_20 = resident_kb()

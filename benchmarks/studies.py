@@ -11,9 +11,9 @@ from pathlib import Path
 import torch
 
 from benchmarks.measure import Figure, median, paired_ratios
+from benchmarks.training import default_data
 from storage.rdb import open_storage
 from storage.records import StudyRecord, load_study_record
-from study.data import load_study_data
 from study.workers import ALLOCATOR
 
 STUDY = "bench"
@@ -81,7 +81,7 @@ def time_outside_training() -> Figure:
 def memory() -> list[Figure]:
     """A worker's peak memory over the least that it needs, and its growth over many trials."""
     with tempfile.TemporaryDirectory() as folder:
-        data = load_study_data(None, split="group", seed=42)
+        data = default_data()
         tensors = Path(folder) / "data.pt"
         torch.save({"train": data.train, "validation": data.validation}, tensors)
         least = float(_python("least", str(tensors)))

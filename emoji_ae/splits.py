@@ -5,7 +5,7 @@ Knows nothing of images, training or metrics; the seed is the only source of cha
 
 import warnings
 from dataclasses import dataclass
-from typing import get_args
+from typing import Self, get_args
 
 import numpy as np
 
@@ -29,6 +29,22 @@ class Split:
     train: tuple[int, ...]
     validation: tuple[int, ...]
     test: tuple[int, ...]
+
+    @property
+    def sides(self) -> str:
+        """One letter per row, ``t``, ``v`` or ``x``: training, validation, test."""
+        letters = dict.fromkeys(self.train, "t") | dict.fromkeys(self.validation, "v")
+        letters |= dict.fromkeys(self.test, "x")
+        return "".join(letters[row] for row in range(len(letters)))
+
+    @classmethod
+    def from_sides(cls, sides: str) -> Self:
+        """Read what ``sides`` gave."""
+
+        def rows(letter: str) -> tuple[int, ...]:
+            return tuple(row for row, side in enumerate(sides) if side == letter)
+
+        return cls(train=rows("t"), validation=rows("v"), test=rows("x"))
 
 
 def split_dataset(

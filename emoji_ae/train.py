@@ -90,6 +90,7 @@ def train_autoencoder(
         scheduler = build_scheduler(
             optimizer, config.schedule, config.learning_rate, config.epoch * len(batches)
         )
+        state_bytes = 4 * 4 * count_parameters(model)  # weights, the best ones, Adam's two means
         curve: list[EpochMetrics] = []
         best_weights = {name: value.clone() for name, value in model.state_dict().items()}
         if resume is not None and resume.state is not None:
@@ -152,8 +153,7 @@ def train_autoencoder(
                     resume.save(state())
                 raise
             if resume is not None and epoch + 1 < config.epoch:
-                # Weights, the best ones, and Adam's two means.
-                resume.offer(state, n_bytes=4 * 4 * count_parameters(model))
+                resume.offer(state, n_bytes=state_bytes)
     return _result(model, best_weights, curve, best)
 
 

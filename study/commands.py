@@ -70,16 +70,27 @@ def run_request(request: RunRequest, *, say: Say) -> "RunOutcome":
     stored = _stored_settings(request.url, name)
     settings = _settings(request, name, stored)
 
+    from emoji_ae.dataset import load_dataset
     from emoji_ae.seeding import resolve_device
-    from study.data import load_study_data
+    from emoji_ae.splits import split_dataset
+    from study.data import stored_split, study_data
     from study.workers import open_study, run_study
 
     resolve_device(request.device)  # raises here rather than in every worker
 
     data_path = request.data or (Path(settings.data) if settings.data else None)
-    data = load_study_data(data_path, split=settings.split, seed=settings.data_seed)
+    dataset = load_dataset(data_path)
+    split = (
+        stored_split(stored, dataset, study=name)
+        if stored
+        else split_dataset(dataset, method=settings.split, seed=settings.data_seed)
+    )
+    data = study_data(dataset, split)
     settings = replace(
-        settings, data_fingerprint=data.fingerprint, data=str(data_path) if data_path else None
+        settings,
+        data=str(data_path) if data_path else None,
+        data_fingerprint=data.fingerprint,
+        sides=split.sides,
     )
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = open_study(open_storage(request.url, create=True, write=True), name, settings)
@@ -126,7 +137,7 @@ def describe_outcome(record: StudyRecord, outcome: "RunOutcome") -> str:
     if record.best is not None:
         text += f" Best validation MSE {record.best.value:.5f} (trial {record.best.number})."
     if progress.finished < outcome.target and not outcome.interrupted:
-        settings = StudySettings.from_dict(record.user_attrs[attrs.SETTINGS], study=record.name)
+        settings = StudySettings.from_attrs(record.user_attrs, study=record.name)
         exhausted = settings.sampler == "grid" and not progress.failed
         reason = "the grid has no more points" if exhausted else "the rest failed, see `status`"
         text += f" No more to do: {reason}."
@@ -143,7 +154,7 @@ def _stored_settings(url: str, name: str) -> StudySettings | None:
 def _settings(request: RunRequest, name: str, stored: StudySettings | None) -> StudySettings:
     """Complete a request from the stored study, or from the defaults for a new one.
 
-    The data's fingerprint is still the stored one.
+    Data and split are still the stored ones.
     """
     space_name = request.space or (stored.space if stored else "notebook")
     space = get_space(request.kind, space_name)
@@ -177,6 +188,7 @@ def _settings(request: RunRequest, name: str, stored: StudySettings | None) -> S
         data_seed=first(
             request.data_seed, stored.data_seed if stored else None, DEFAULT_DATA_SEED
         ),
+        sides=stored.sides if stored else "",
         code_version=code_version(),
     )
     if stored is not None:
@@ -235,22 +247,29 @@ def train_request(request: TrainRequest, *, say: Say) -> "FinalMetrics":
     training = _stored_training(request) if request.study else _given_training(request)
     settings = training.settings
 
+    from emoji_ae.dataset import load_dataset
     from emoji_ae.seeding import resolve_device
+    from emoji_ae.splits import split_dataset
+    from study.data import stored_split
     from study.progress import epoch_bar
     from study.runner import own_threads
     from study.train import train_final
 
     own_threads(request.threads or training.threads or joblib.cpu_count())
     stored_data = Path(settings.data) if settings and settings.data else None
+    dataset = load_dataset(request.data or stored_data)
+    split = (
+        stored_split(settings, dataset, study=str(request.study))
+        if settings
+        else split_dataset(dataset, seed=DEFAULT_DATA_SEED)
+    )
     out = request.out or Path("runs/train") / training.label
     with epoch_bar(training.config.epoch, title=training.label) as on_epoch:
         metrics = train_final(
             training.config,
             seed=training.seed,
-            data=request.data or stored_data,
-            split=settings.split if settings else "group",
-            data_seed=settings.data_seed if settings else DEFAULT_DATA_SEED,
-            expected_fingerprint=settings.data_fingerprint if settings else None,
+            dataset=dataset,
+            split=split,
             device=resolve_device(request.device),
             out=out,
             on_epoch=on_epoch,
@@ -274,7 +293,7 @@ def _stored_training(request: TrainRequest) -> _Training:
         raise StudyError("A stored trial has its parameters: give --study or --set, not both.")
     name = str(request.study)
     record = load_study_record(open_storage(request.url), name)
-    settings = StudySettings.from_dict(record.user_attrs.get(attrs.SETTINGS), study=name)
+    settings = StudySettings.from_attrs(record.user_attrs, study=name)
     trial = find_trial(record, request.trial)
     config = settings.search_space.to_config(dict(_scalars(trial)))
     default = trial_seed(settings.seed, config, int(trial.user_attrs.get(attrs.REPLICATE, 0)))

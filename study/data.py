@@ -2,13 +2,13 @@
 
 import hashlib
 from dataclasses import dataclass
-from pathlib import Path
 
 from torch import Tensor
 
-from emoji_ae.config import SplitMethod
-from emoji_ae.dataset import EmojiDataset, load_dataset
-from emoji_ae.splits import Split, split_dataset
+from emoji_ae.dataset import EmojiDataset
+from emoji_ae.splits import Split
+from study.errors import StudyError
+from study.settings import StudySettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -28,28 +28,31 @@ class StudyData:
     fingerprint: str
 
 
-def load_study_data(path: Path | None, *, split: SplitMethod, seed: int) -> StudyData:
-    """Load a data set and keep its training and validation images.
-
-    Args:
-        path: The data set file; None for the embedded images.
-        split: ``group`` or ``random``.
-        seed: Of the split.
-
-    Raises:
-        DataError: If the data set cannot be read or split.
-    """
-    dataset = load_dataset(path)
-    return study_data(dataset, split_dataset(dataset, method=split, seed=seed))
-
-
 def study_data(dataset: EmojiDataset, split: Split) -> StudyData:
     """Keep the training and validation images of ``dataset``."""
-    sides = repr((split.train, split.validation, split.test)).encode()
+    digest = hashlib.sha256(split.sides.encode()).hexdigest()
     return StudyData(
         train=dataset.images[list(split.train)],
         validation=dataset.images[list(split.validation)],
         validation_texts=tuple(dataset.texts[i] for i in split.validation),
-        # The split's part tells when another version of scikit-learn draws another one.
-        fingerprint=f"{dataset.fingerprint}-{hashlib.sha256(sides).hexdigest()[:8]}",
+        fingerprint=f"{dataset.fingerprint}-{digest[:8]}",
     )
+
+
+def stored_split(settings: StudySettings, dataset: EmojiDataset, *, study: str) -> Split:
+    """Return the split that was drawn when a study was created.
+
+    It is stored because another version of scikit-learn may draw another one, and because a
+    worker without scikit-learn starts faster and holds 70 MB less.
+
+    Raises:
+        StudyError: If ``dataset`` is not the one of the study.
+    """
+    split = Split.from_sides(settings.sides)
+    stored = settings.data_fingerprint
+    if not stored.startswith(f"{dataset.fingerprint}-"):
+        raise StudyError(
+            f"Study {study!r} was made with other data (fingerprint {stored}, here "
+            f"{dataset.fingerprint}); give its file with --data."
+        )
+    return split

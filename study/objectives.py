@@ -1,19 +1,17 @@
 """The objective of a study: one trial is one training, judged on the validation split."""
 
-import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import optuna
-import pandas as pd
 import torch
 from optuna.artifacts import FileSystemArtifactStore
 from optuna.pruners import NopPruner
 from optuna.trial import FrozenTrial, TrialState
 
 from emoji_ae.config import AutoencoderConfig
-from emoji_ae.curve import EpochMetrics
+from emoji_ae.curve import EpochMetrics, curve_from_csv, curve_to_csv
 from emoji_ae.errors import DivergedError
 from emoji_ae.models import count_parameters
 from emoji_ae.resume import ResumeFile
@@ -174,7 +172,7 @@ class AutoencoderObjective:
             self.data.validation[shown],
             [self.data.validation_texts[i] for i in shown],
         )
-        _save(store, trial, pictures=pictures, curves=pd.DataFrame(result.curve))
+        _save(store, trial, pictures=pictures, curve=result.curve)
 
 
 def _reuse(
@@ -194,7 +192,7 @@ def _reuse(
     if pictures is None or curves is None:
         return None
     values = [source.intermediate_values[epoch] for epoch in range(n_epochs)]
-    curve = pd.read_csv(io.BytesIO(curves)).head(n_epochs)
+    curve = curve_from_csv(curves)[:n_epochs]
     best = min(values)
     write_trial(
         trial,
@@ -204,12 +202,12 @@ def _reuse(
             attrs.TRAINING_SECONDS: 0.0,
             attrs.PARAMETER_COUNT: source.user_attrs[attrs.PARAMETER_COUNT],
             attrs.LAST_VALIDATION_MSE: values[-1],
-            attrs.LAST_TRAIN_MSE: float(curve["train_mse"].iloc[-1]),
+            attrs.LAST_TRAIN_MSE: curve[-1].train_mse,
             **_best_attrs(best, epoch=values.index(best)),
         },
         intermediate_values=dict(enumerate(values)),
     )
-    _save(store, trial, pictures=pictures, curves=curve)
+    _save(store, trial, pictures=pictures, curve=curve)
     return best
 
 
@@ -236,8 +234,12 @@ def _best_attrs(validation_mse: float, *, epoch: int) -> dict[str, float]:
 
 
 def _save(
-    store: FileSystemArtifactStore, trial: optuna.Trial, *, pictures: bytes, curves: pd.DataFrame
+    store: FileSystemArtifactStore,
+    trial: optuna.Trial,
+    *,
+    pictures: bytes,
+    curve: Sequence[EpochMetrics],
 ) -> None:
     """Attach a trial's files; epochs are counted from 0, as steps are."""
-    table = curves.to_csv(index=False, float_format="%.7g").encode()
-    save_artifacts(store, trial, {attrs.RECONSTRUCTIONS_FILE: pictures, attrs.CURVES_FILE: table})
+    files = {attrs.RECONSTRUCTIONS_FILE: pictures, attrs.CURVES_FILE: curve_to_csv(curve)}
+    save_artifacts(store, trial, files)

@@ -2,6 +2,7 @@
 
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -10,18 +11,22 @@ import torch
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
+from emoji_ae.dataset import load_dataset
 from emoji_ae.errors import DivergedError
 from emoji_ae.seeding import resolve_device
 from storage import attrs, queue
 from storage.rdb import open_storage
 from storage.retry import requeue
-from study.data import load_study_data
+from study.data import stored_split, study_data
 from study.errors import StudyError
 from study.jobs import WorkerJob
 from study.objectives import AutoencoderObjective, TrialInterrupted
 from study.samplers import make_pruner, make_sampler
 from study.seeds import sampler_seed
 from study.settings import StudySettings, code_version
+
+REAP_INTERVAL_S = 10.0
+"""How long a worker may go on before it looks for trials of dead ones again."""
 
 
 def run_worker(job: WorkerJob) -> None:
@@ -34,22 +39,27 @@ def run_worker(job: WorkerJob) -> None:
         StudyError: If the study cannot be worked on here, or a trial failed unexpectedly.
     """
     own_threads(job.threads)
+    import torch._dynamo  # noqa: F401  an optimizer imports it at its first step: two seconds
+
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage = open_storage(job.url, write=True)
     study = optuna.load_study(study_name=job.study, storage=storage)
-    settings = StudySettings.from_dict(study.user_attrs.get(attrs.SETTINGS), study=job.study)
-    data = load_study_data(job.data, split=settings.split, seed=settings.data_seed)
-    require_same(settings, data.fingerprint, study=job.study)
+    settings = StudySettings.from_attrs(study.user_attrs, study=job.study)
+    require_same_version(settings, study=job.study)
+    dataset = load_dataset(job.data)
     objective = AutoencoderObjective(
         settings=settings,
-        data=data,
+        data=study_data(dataset, stored_split(settings, dataset, study=job.study)),
         artifacts=job.artifacts,
         device=resolve_device(job.device),
     )
     study.pruner = make_pruner(settings.pruner, max_epochs=settings.max_epochs)
     with stop_signals() as stop:
+        last_reap = float("-inf")
         while not stop.is_set():
-            queue.reap(study)
+            if time.monotonic() - last_reap > REAP_INTERVAL_S:
+                queue.reap(study)
+                last_reap = time.monotonic()
             claimed = queue.claim(study)
             if claimed is None:
                 break
@@ -105,13 +115,8 @@ def fail(study: optuna.Study, trial: optuna.Trial, reason: str) -> None:
     study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
 
 
-def require_same(settings: StudySettings, data_fingerprint: str, *, study: str) -> None:
-    """Raise a StudyError unless this process has the study's data and code."""
-    if settings.data_fingerprint != data_fingerprint:
-        raise StudyError(
-            f"Study {study!r} was made with other data or another split (fingerprint "
-            f"{settings.data_fingerprint}, here {data_fingerprint}); give its file with --data."
-        )
+def require_same_version(settings: StudySettings, *, study: str) -> None:
+    """Raise a StudyError unless this process has the study's version of the code."""
     if settings.code_version != code_version():
         raise StudyError(
             f"Study {study!r} was made with emoji-study {settings.code_version}, but this is "

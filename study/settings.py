@@ -33,6 +33,7 @@ class StudySettings:
         data_fingerprint: Digest of the data set's content and of its split.
         split: How the data set is split, ``group`` or ``random``.
         data_seed: Of the split, which is drawn once.
+        sides: The split itself, one letter per image; see ``emoji_ae.splits.Split.sides``.
         code_version: Version of this package that created the study.
     """
 
@@ -46,6 +47,7 @@ class StudySettings:
     data_fingerprint: str
     split: SplitMethod
     data_seed: int
+    sides: str
     code_version: str
 
     @property
@@ -80,6 +82,15 @@ class StudySettings:
         return cls(**values)
 
     @classmethod
+    def from_attrs(cls, user_attrs: Mapping[str, Any], *, study: str) -> Self:
+        """Read the settings among the user attributes of a study.
+
+        Raises:
+            StudyError: As ``from_dict``.
+        """
+        return cls.from_dict(user_attrs.get(attrs.SETTINGS), study=study)
+
+    @classmethod
     def of_study(cls, storage: BaseStorage, study: str) -> Self | None:
         """Read the settings of a stored study; None if the storage has no such study.
 
@@ -90,8 +101,7 @@ class StudySettings:
             study_id = storage.get_study_id_from_name(study)
         except KeyError:
             return None
-        stored = storage.get_study_user_attrs(study_id).get(attrs.SETTINGS)
-        return cls.from_dict(stored, study=study)
+        return cls.from_attrs(storage.get_study_user_attrs(study_id), study=study)
 
     def require_equal(self, other: "StudySettings", *, study: str) -> None:
         """Raise a StudyError that names the first setting in which ``other`` differs.

@@ -8,12 +8,12 @@ from pathlib import Path
 import torch
 
 from emoji_ae.checkpoint import Checkpoint, save_checkpoint
-from emoji_ae.config import AutoencoderConfig, SplitMethod
+from emoji_ae.config import AutoencoderConfig
 from emoji_ae.curve import EpochMetrics
-from emoji_ae.dataset import load_dataset
+from emoji_ae.dataset import EmojiDataset
 from emoji_ae.files import write_bytes
 from emoji_ae.models import count_parameters
-from emoji_ae.splits import split_dataset
+from emoji_ae.splits import Split
 from emoji_ae.train import reconstruction_errors, to_float, train_autoencoder
 from study.data import study_data
 from study.errors import StudyError
@@ -50,10 +50,8 @@ def train_final(
     config: AutoencoderConfig,
     *,
     seed: int,
-    data: Path | None,
-    split: SplitMethod,
-    data_seed: int,
-    expected_fingerprint: str | None,
+    dataset: EmojiDataset,
+    split: Split,
     device: torch.device,
     out: Path,
     on_epoch: Callable[[EpochMetrics], bool],
@@ -63,10 +61,8 @@ def train_final(
     Args:
         config: What to train.
         seed: Of the training; a trial's seed repeats that trial.
-        data: The data set file; None for the embedded images.
-        split: How it is split.
-        data_seed: Of the split.
-        expected_fingerprint: Of the study's data; None where any will do.
+        dataset: All images.
+        split: Which of them train, choose the kept epoch, and judge at the end.
         device: Where to train.
         out: The folder, which is created.
         on_epoch: Called after every epoch; True stops the training.
@@ -75,18 +71,11 @@ def train_final(
         The metrics, which are written to ``metrics.json`` as well.
 
     Raises:
-        StudyError: If the data are not those of the study.
+        StudyError: If ``on_epoch`` stopped the training before its first epoch ended.
         OSError: If the folder cannot be written.
         DivergedError: If an error becomes NaN or infinite.
     """
-    dataset = load_dataset(data)
-    rows = split_dataset(dataset, method=split, seed=data_seed)
-    seen = study_data(dataset, rows)
-    if expected_fingerprint not in (None, seen.fingerprint):
-        raise StudyError(
-            f"The study was made with other data or another split (fingerprint "
-            f"{expected_fingerprint}, here {seen.fingerprint}); give its file with --data."
-        )
+    seen = study_data(dataset, split)
     # Fails now rather than after the training; old metrics would not fit what follows.
     write_bytes(out / METRICS_FILE, b"{}\n")
     result = train_autoencoder(
@@ -94,7 +83,7 @@ def train_final(
     )
     if result.best is None:
         raise StudyError("The training was stopped before its first epoch ended.")
-    test = dataset.images[list(rows.test)]
+    test = dataset.images[list(split.test)]
     metrics = FinalMetrics(
         validation_mse=result.best.validation_mse,
         test_mse=reconstruction_errors(result.model, to_float(test, device)).mean().item(),
@@ -112,7 +101,7 @@ def train_final(
     )
     save_checkpoint(checkpoint, out / CHECKPOINT_FILE)
     shown = pick(len(test))
-    texts = [dataset.texts[rows.test[i]] for i in shown]
+    texts = [dataset.texts[split.test[i]] for i in shown]
     title = f"{config.auto_encoder}, lowest validation MSE {metrics.validation_mse:.5f}"
     write_bytes(out / RECONSTRUCTIONS_FILE, reconstructions_png(result.model, test[shown], texts))
     write_bytes(out / CURVE_FILE, learning_curve_png(result.curve, title=title))

@@ -68,7 +68,7 @@ def open_study(storage: BaseStorage, name: str, settings: StudySettings) -> optu
             study.set_metric_names([attrs.VALIDATION_MSE])
     except DuplicatedStudyError:
         study = optuna.load_study(study_name=name, storage=storage)
-        stored = StudySettings.from_dict(study.user_attrs.get(attrs.SETTINGS), study=name)
+        stored = StudySettings.from_attrs(study.user_attrs, study=name)
         stored.require_equal(settings, study=name)
     return study
 
@@ -91,7 +91,7 @@ def run_study(
     Raises:
         StudyError: If a worker failed for another reason than a diverged training.
     """
-    settings = StudySettings.from_dict(study.user_attrs.get(attrs.SETTINGS), study=job.study)
+    settings = StudySettings.from_attrs(study.user_attrs, study=job.study)
     target = request(study, n_trials)
     fruitless = 0
     with stop_signals() as stop:

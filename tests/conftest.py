@@ -29,7 +29,7 @@ TIME_LIMIT_S = 300.0
 @pytest.fixture(scope="session")
 def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data set file with 40 face emoji, which split into 24, 8 and 8."""
-    table = build_table()
+    table = build_table().to_pandas()
     faces = table[[is_face(text) for text in table["text"]]].iloc[::3].head(40)
     path = tmp_path_factory.mktemp("data") / "faces.parquet"
     pq.write_table(pa.Table.from_pandas(faces, schema=SCHEMA, preserve_index=False), path)
@@ -37,10 +37,24 @@ def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def other_data(tiny_data: Path) -> Path:
+    """A data set file with the same face emoji in reverse, which makes them other data."""
+    table = pq.read_table(tiny_data)
+    path = tiny_data.with_name("reverse.parquet")
+    pq.write_table(table.take(list(range(len(table)))[::-1]), path)
+    return path
+
+
+@pytest.fixture(scope="session")
 def settings(tiny_data: Path) -> StudySettings:
     """Settings of a study on the tiny data: a random design of CNNs, two epochs each."""
-    from study.data import load_study_data  # needs torch, which the storage tests do without
+    # These need torch, which the storage tests do without.
+    from emoji_ae.dataset import load_dataset
+    from emoji_ae.splits import split_dataset
+    from study.data import study_data
 
+    dataset = load_dataset(tiny_data)
+    split = split_dataset(dataset, method="group", seed=42)
     return StudySettings(
         kind="autoencoder",
         space="notebook",
@@ -49,9 +63,10 @@ def settings(tiny_data: Path) -> StudySettings:
         pruner="none",
         seed=0,
         data=str(tiny_data),
-        data_fingerprint=load_study_data(tiny_data, split="group", seed=42).fingerprint,
+        data_fingerprint=study_data(dataset, split).fingerprint,
         split="group",
         data_seed=42,
+        sides=split.sides,
         code_version=code_version(),
     )
 

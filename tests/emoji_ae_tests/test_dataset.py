@@ -332,7 +332,7 @@ def test_groups_do_not_depend_on_order(rows: list[tuple[str, str | None]], seed:
 
 def test_default_groups_do_not_depend_on_order(default: EmojiDataset, tmp_path: Path) -> None:
     """The embedded images in reverse have the same groups, and another fingerprint."""
-    table = pa.Table.from_pandas(build_table(), preserve_index=False)
+    table = build_table()
     path = tmp_path / "reverse.parquet"
     pq.write_table(table.take(list(range(len(table)))[::-1]), path)
     reverse = load_dataset(path)

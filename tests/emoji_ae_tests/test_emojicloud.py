@@ -17,7 +17,8 @@ from emoji_ae.labels import is_face
 @pytest.fixture(scope="module")
 def google() -> pd.DataFrame:
     """The table of the default vendor."""
-    return build_table()
+    table: pd.DataFrame = build_table().to_pandas()
+    return table
 
 
 @pytest.mark.parametrize(
@@ -63,7 +64,7 @@ def test_default_table_is_ordered_png_files(google: pd.DataFrame) -> None:
 @pytest.mark.parametrize("vendor", VENDORS)
 def test_every_vendor_has_faces(vendor: str) -> None:
     """Each vendor's images are found and hold nearly the same faces."""
-    assert 176 <= sum(map(is_face, build_table(vendor)["text"])) <= 178
+    assert 176 <= sum(map(is_face, build_table(vendor)["text"].to_pylist())) <= 178
 
 
 def test_unknown_vendor_is_refused() -> None:

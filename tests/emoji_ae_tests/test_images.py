@@ -32,7 +32,7 @@ def pixel(image: np.ndarray, row: int, column: int) -> tuple[int, ...]:
 
 def test_real_images() -> None:
     """The first images of the default table are decoded, whole and not blank."""
-    for image in build_table()["image"][:50]:
+    for image in build_table()["image"][:50].to_pylist():
         pixels = decode_image(image["bytes"])
         assert pixels.shape == (3, 64, 64)
         assert pixels.dtype == np.uint8

@@ -35,7 +35,7 @@ def test_listed_texts_keep_their_class() -> None:
 
 def test_listed_texts_occur_in_the_default_images() -> None:
     """The default images have every listed text."""
-    texts = set(build_table()["text"])
+    texts = set(build_table()["text"].to_pylist())
     assert [text for listed in LISTED.values() for text in listed if text not in texts] == []
 
 
@@ -43,7 +43,7 @@ def test_every_vendor_is_labelled() -> None:
     """Every face of every vendor has a class, and the unlisted ones are human faces."""
     listed = {text for texts in LISTED.values() for text in texts}
     for vendor in VENDORS:
-        texts = {text for text in build_table(vendor)["text"] if is_face(text)}
+        texts = {text for text in build_table(vendor)["text"].to_pylist() if is_face(text)}
         assert {label(text) for text in texts - listed} == {"human face"}
 
 

@@ -57,6 +57,22 @@ def test_split_is_a_partition(method: SplitMethod, rows: list[tuple[int, int]], 
     assert sorted(sum(sides(split), ())) == list(range(len(rows)))
     if method == "group":
         assert leaking_groups(dataset(rows), split) == 0
+    assert len(split.sides) == len(rows)
+    assert Split.from_sides(split.sides) == split
+
+
+@given(text=st.text("tvx"))
+def test_sides_are_the_split(text: str) -> None:
+    """A letter says on which side its row is, and any text of the letters comes back."""
+    split = Split.from_sides(text)
+    for letter, rows in zip("tvx", sides(split), strict=True):
+        assert rows == tuple(row for row in range(len(text)) if text[row] == letter)
+    assert split.sides == text
+
+
+def test_sides_of_a_split() -> None:
+    """Rows of training, validation and test are ``t``, ``v`` and ``x``, in the rows' order."""
+    assert Split(train=(0, 3, 5), validation=(1, 4), test=(2,)).sides == "tvxtvt"
 
 
 @pytest.mark.parametrize("method", METHODS)

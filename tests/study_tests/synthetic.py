@@ -36,6 +36,7 @@ SETTINGS = {
     "data_fingerprint": "0123456789abcdef",
     "split": "group",
     "data_seed": 42,
+    "sides": "ttvtx" * 35,
     "code_version": "0.1.0",
 }
 

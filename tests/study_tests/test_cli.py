@@ -144,8 +144,16 @@ def folder(tmp_path: Path, settings: StudySettings) -> Path:
     return tmp_path
 
 
+def merge_log(database: Path) -> None:
+    """Move what SQLite's log holds into the file, which otherwise happens at some later time."""
+    with closing(sqlite3.connect(database)) as connection:
+        busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    assert not busy
+
+
 def snapshot(folder: Path) -> dict[str, bytes | None]:
     """Return all files and folders, without what SQLite keeps beside an open file."""
+    merge_log(folder / "study.db")
     return {
         str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None
         for path in folder.rglob("*")
@@ -245,8 +253,7 @@ def test_unknown_device(cli: Cli, folder: Path) -> None:
 
 def test_damaged_database(cli: Cli, folder: Path) -> None:
     """A study database that breaks off in the middle is an error in one line."""
-    with closing(sqlite3.connect(folder / "study.db")) as connection:
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    merge_log(folder / "study.db")
     content = (folder / "study.db").read_bytes()
     (folder / "damaged.db").write_bytes(content[:4096] + b"\xff" * (len(content) - 4096))
     code, out, err = cli("list", "--storage", "sqlite:///damaged.db")

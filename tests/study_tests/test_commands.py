@@ -27,7 +27,7 @@ def run(url: str, **changes: Any) -> tuple[RunOutcome, list[str]]:
     return run_request(RunRequest(**request), say=said.append), said
 
 
-def test_run_and_continue(url: str, tmp_path: Path, tiny_data: Path) -> None:
+def test_run_and_continue(url: str, tmp_path: Path, tiny_data: Path, other_data: Path) -> None:
     """A study keeps its settings, so that a second run need not repeat any of them."""
     outcome, said = run(
         url, data=tiny_data, study="s", n_trials=1, sampler="qmc", seed=3, assignments=CNN
@@ -41,6 +41,7 @@ def test_run_and_continue(url: str, tmp_path: Path, tiny_data: Path) -> None:
     record = load_study_record(open_storage(url), "s")
     settings = record.user_attrs[attrs.SETTINGS]
     assert (settings["sampler"], settings["seed"]) == ("qmc", 3)
+    assert {side: settings["sides"].count(side) for side in "tvx"} == {"t": 24, "v": 8, "x": 8}
     assert settings["fixed"] == {"auto_encoder": "CNN", "epoch": 1, "batch_size": 16}
     assert [t.user_attrs[attrs.DESIGN_INDEX] for t in record.trials] == [0, 1, 2]
     assert (tmp_path / "artifacts").is_dir()
@@ -53,6 +54,7 @@ def test_run_and_continue(url: str, tmp_path: Path, tiny_data: Path) -> None:
         ({"data_seed": 1}, "has data_seed 42, but got 1"),
         ({"split": "random"}, "has split 'group', but got 'random'"),
         ({"assignments": {"epoch": "2"}}, "has fixed .*, but got {'epoch': 2}"),
+        ({"data": other_data}, "'s' was made with other data .* give its file with --data"),
     ):
         with pytest.raises(StudyError, match=message):
             run(url, study="s", n_trials=1, **changes)

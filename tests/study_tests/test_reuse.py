@@ -11,13 +11,15 @@ import torch
 from optuna.distributions import CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState
 
+from emoji_ae.dataset import EmojiDataset, load_dataset
+from emoji_ae.splits import Split, split_dataset
 from search_spaces import SPACES
 from search_spaces.autoencoder import to_config
 from search_spaces.base import Parameter, SearchSpace
 from storage import attrs, queue
 from storage.artifacts import open_artifacts, read_artifact
 from storage.rdb import open_storage
-from study.data import StudyData, load_study_data
+from study.data import study_data
 from study.objectives import AutoencoderObjective, TrialInterrupted
 from study.settings import StudySettings, code_version
 
@@ -36,9 +38,15 @@ POINT = {"epoch": LONG, "learning_rate": 1e-3, "schedule": "constant"}
 
 
 @pytest.fixture(scope="module")
-def data() -> StudyData:
-    """The embedded images, split."""
-    return load_study_data(None, split="group", seed=42)
+def dataset() -> EmojiDataset:
+    """The embedded images."""
+    return load_dataset(None)
+
+
+@pytest.fixture(scope="module")
+def split(dataset: EmojiDataset) -> Split:
+    """Which of them train and which choose."""
+    return split_dataset(dataset, method="group", seed=42)
 
 
 @pytest.fixture
@@ -50,9 +58,10 @@ def study(tmp_path: Path) -> optuna.Study:
 
 @pytest.fixture
 def objective(
-    tmp_path: Path, data: StudyData, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, dataset: EmojiDataset, split: Split, monkeypatch: pytest.MonkeyPatch
 ) -> AutoencoderObjective:
     """The objective of a study of the small space."""
+    data = study_data(dataset, split)
     monkeypatch.setitem(SPACES["autoencoder"], "small", SMALL)
     settings = StudySettings(
         kind="autoencoder",
@@ -65,6 +74,7 @@ def objective(
         data_fingerprint=data.fingerprint,
         split="group",
         data_seed=42,
+        sides=split.sides,
         code_version=code_version(),
     )
     return AutoencoderObjective(

@@ -4,6 +4,8 @@ import io
 import math
 import os
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,14 +21,16 @@ from optuna.pruners import BasePruner, ThresholdPruner
 from optuna.trial import TrialState
 from PIL import Image
 
+from emoji_ae.dataset import load_dataset
+from emoji_ae.splits import split_dataset
 from storage import attrs, queue
 from storage.artifacts import open_artifacts, read_artifact
 from storage.rdb import open_storage
 from study.budget import top_up
-from study.data import StudyData, load_study_data
+from study.data import StudyData, study_data
 from study.errors import StudyError
 from study.objectives import AutoencoderObjective
-from study.runner import require_same, run_trial, stop_signals
+from study.runner import require_same_version, run_trial, stop_signals
 from study.seeds import trial_seed
 from study.settings import StudySettings
 from study.workers import open_study
@@ -60,7 +64,8 @@ DIVERGING = 1e30
 @pytest.fixture(scope="module")
 def data(tiny_data: Path) -> StudyData:
     """The tiny data set as a study sees it."""
-    return load_study_data(tiny_data, split="group", seed=42)
+    dataset = load_dataset(tiny_data)
+    return study_data(dataset, split_dataset(dataset, method="group", seed=42))
 
 
 @pytest.fixture
@@ -302,6 +307,7 @@ def test_judged_dead(url: str, settings: StudySettings, data: StudyData, store: 
     top_up(study, settings, 1)
     claimed = queue.claim(study)
     assert claimed is not None
+    trial_id = claimed._trial_id
     objective = AutoencoderObjective(
         settings=settings, data=data, artifacts=store, device=torch.device("cpu")
     )
@@ -311,7 +317,7 @@ def test_judged_dead(url: str, settings: StudySettings, data: StudyData, store: 
 
         def is_set(self) -> bool:
             other = open_storage(url, write=True)
-            other.set_trial_state_values(claimed._trial_id, TrialState.FAIL)
+            other.set_trial_state_values(trial_id, TrialState.FAIL)
             return False
 
     run_trial(study, claimed, objective, Taken())
@@ -320,14 +326,49 @@ def test_judged_dead(url: str, settings: StudySettings, data: StudyData, store: 
     assert attrs.FAILURE not in trial.user_attrs
 
 
-def test_require_same(settings: StudySettings) -> None:
-    """Other data and another version are refused with both values."""
-    require_same(settings, settings.data_fingerprint, study="s")
-    with pytest.raises(StudyError, match=r"^Study 's' was made with other data .*here other\)"):
-        require_same(settings, "other", study="s")
+def test_require_same_version(settings: StudySettings) -> None:
+    """Another version is refused with both."""
+    require_same_version(settings, study="s")
     later = replace(settings, code_version="9.9")
-    with pytest.raises(StudyError, match=r"made with emoji-study 9\.9, but this is "):
-        require_same(later, settings.data_fingerprint, study="s")
+    message = rf"^Study 's' was made with emoji-study 9\.9, but this is {settings.code_version};"
+    with pytest.raises(StudyError, match=message):
+        require_same_version(later, study="s")
+
+
+WORKER = """
+import sys
+from pathlib import Path
+from study.jobs import WorkerJob
+from study.runner import run_worker
+
+url, artifacts, data = sys.argv[1:]
+job = WorkerJob(
+    url=url, study="study", artifacts=Path(artifacts), data=Path(data), device="cpu", threads=1
+)
+run_worker(job)
+print([name for name in ("sklearn", "pandas") if name in sys.modules])
+"""
+
+
+@pytest.mark.parametrize(("sampler", "pruner"), [("random", "none"), ("tpe", "median")])
+def test_worker_is_light(
+    url: str, settings: StudySettings, store: Path, tiny_data: Path, sampler: str, pruner: str
+) -> None:
+    """A worker that samples, trains and answers trials never imports scikit-learn or pandas."""
+    decided = replace(settings, sampler=sampler, pruner=pruner)
+    study = open_study(open_storage(url, create=True, write=True), "study", decided)
+    point = {"learning_rate": 0.01, "weight_decay": 0.001, "batch_normalization": False}
+    for params in ({}, point, point):
+        queue.enqueue(study, params, {})
+
+    done = subprocess.run(
+        [sys.executable, "-c", WORKER, url, store, tiny_data], capture_output=True, text=True
+    )
+
+    assert (done.stdout.strip(), done.stderr) == ("[]", "")
+    trials = study.get_trials()
+    assert [trial.state for trial in trials] == [TrialState.COMPLETE] * 3
+    assert [trial.user_attrs.get(attrs.REUSED_FROM) for trial in trials] == [None, None, 1]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

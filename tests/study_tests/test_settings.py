@@ -28,6 +28,7 @@ def test_round_trip_through_a_database(settings: StudySettings, url: str) -> Non
     assert StudySettings.of_study(open_storage(url), "s") == settings
     assert study.direction == optuna.study.StudyDirection.MINIMIZE
     assert study.metric_names == ["validation_mse"]
+    assert StudySettings.from_attrs(study.user_attrs, study="s") == settings
 
 
 def test_open_again(settings: StudySettings, url: str) -> None:
@@ -52,6 +53,7 @@ def test_open_again(settings: StudySettings, url: str) -> None:
         ("data_fingerprint", "other"),
         ("split", "random"),
         ("data_seed", 43),
+        ("sides", "ttttttvvxx"),
         ("code_version", "0.0.1"),
     ],
 )
@@ -75,6 +77,22 @@ def test_foreign_settings(values: Any) -> None:
     """What is not a complete set of settings is refused."""
     with pytest.raises(StudyError, match=r"^Study 's' was not created by this version of emoji"):
         StudySettings.from_dict(values, study="s")
+    with pytest.raises(StudyError, match=r"^Study 's' was not created by this version of emoji"):
+        StudySettings.from_attrs({attrs.SETTINGS: values}, study="s")
+
+
+def test_study_without_settings(settings: StudySettings) -> None:
+    """Settings are looked for under their name, not among the attributes themselves."""
+    with pytest.raises(StudyError, match=r"^Study 's' was not created by this version of emoji"):
+        StudySettings.from_attrs(settings.to_dict(), study="s")
+
+
+def test_earlier_settings(settings: StudySettings) -> None:
+    """Settings of a version that did not store the split are refused."""
+    stored = settings.to_dict()
+    del stored["sides"]
+    with pytest.raises(StudyError, match="missing or have other fields"):
+        StudySettings.from_dict(stored, study="s")
 
 
 def test_later_settings(settings: StudySettings) -> None:

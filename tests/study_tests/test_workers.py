@@ -87,7 +87,7 @@ def test_number_of_workers_does_not_matter(tmp_path: Path, settings: StudySettin
 
 def test_grid(tmp_path: Path, settings: StudySettings) -> None:
     """Two requests of twelve train 24 different points of the 32."""
-    fixed = {"auto_encoder": "CNN", "epoch": 1, "batch_size": 64}
+    fixed: dict[str, Any] = {"auto_encoder": "CNN", "epoch": 1, "batch_size": 64}
     grid = replace(settings, sampler="grid", fixed=fixed)
     outcome, trials = run(tmp_path, grid, n_trials=12, n_workers=2)
     assert outcome.progress.finished == len({point(trial) for trial in trials}) == 12
@@ -148,7 +148,11 @@ def test_killed_worker(tmp_path: Path, settings: StudySettings, wait_until: Wait
 
 def test_other_data(tmp_path: Path, settings: StudySettings) -> None:
     """Workers that find other data refuse to work, and no trial is touched."""
-    with pytest.raises(StudyError, match="'study' was made with other data or another split"):
+    message = (
+        rf"^Study 'study' was made with other data \(fingerprint {settings.data_fingerprint}, "
+        r"here [0-9a-f]{16}\); give its file with --data\.$"
+    )
+    with pytest.raises(StudyError, match=message):
         run(tmp_path, settings, n_trials=3, n_workers=2, data=None)
     study = optuna.load_study(
         study_name="study", storage=open_storage(f"sqlite:///{tmp_path / 'study.db'}")

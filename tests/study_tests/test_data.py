@@ -1,0 +1,112 @@
+"""The data set as a study sees it, and the split that is stored with the study."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
+
+from emoji_ae.config import SplitMethod
+from emoji_ae.dataset import EmojiDataset, load_dataset
+from emoji_ae.splits import Split, split_dataset
+from storage.rdb import open_storage
+from study.data import stored_split, study_data
+from study.errors import StudyError
+from study.settings import StudySettings
+from study.workers import open_study
+
+
+@pytest.fixture(scope="module")
+def dataset(tiny_data: Path) -> EmojiDataset:
+    """The tiny data set."""
+    return load_dataset(tiny_data)
+
+
+def drawn(settings: StudySettings, dataset: EmojiDataset, split: Split) -> StudySettings:
+    """Return the settings of a study of these data and this split."""
+    return replace(
+        settings, data_fingerprint=study_data(dataset, split).fingerprint, sides=split.sides
+    )
+
+
+def test_study_data(dataset: EmojiDataset) -> None:
+    """A study sees the images of training and validation, in order, and none of the test."""
+    split = split_dataset(dataset, seed=3)
+    data = study_data(dataset, split)
+    for images, rows in ((data.train, split.train), (data.validation, split.validation)):
+        assert len(images) == len(rows)
+        for image, row in zip(images, rows, strict=True):
+            assert torch.equal(image, dataset.images[row])
+    assert data.validation_texts == tuple(dataset.texts[row] for row in split.validation)
+
+
+def test_fingerprint(dataset: EmojiDataset, other_data: Path) -> None:
+    """Other images, or the same on other sides, have another fingerprint."""
+    split = split_dataset(dataset, seed=3)
+    other = load_dataset(other_data)
+    swapped = replace(split, validation=split.test, test=split.validation)
+    found = [
+        study_data(images, sides).fingerprint
+        for images in (dataset, other)
+        for sides in (split, swapped, split_dataset(dataset, seed=4))
+    ]
+    assert len(set(found)) == len(found) == 6
+    assert [text.partition("-")[0] for text in found] == (
+        [dataset.fingerprint] * 3 + [other.fingerprint] * 3
+    )
+    again = study_data(load_dataset(other_data), Split.from_sides(swapped.sides))
+    assert again.fingerprint == found[4]
+
+
+@given(method=st.sampled_from(["group", "random"]), seed=st.integers(0, 2**32 - 1))
+@examples(max_examples=20)
+def test_stored_split_is_the_one_drawn(
+    dataset: EmojiDataset, settings: StudySettings, method: SplitMethod, seed: int
+) -> None:
+    """Whatever was drawn when the study was created comes back, and makes the same data."""
+    split = split_dataset(dataset, method=method, seed=seed)
+    stored = drawn(settings, dataset, split)
+    assert stored_split(stored, dataset, study="s") == split
+    again = study_data(dataset, stored_split(stored, dataset, study="s"))
+    assert again.fingerprint == stored.data_fingerprint
+
+
+def test_stored_split_comes_back_from_a_database(
+    dataset: EmojiDataset, settings: StudySettings, url: str
+) -> None:
+    """A study's split survives its storage, and needs the content of the data, not the path."""
+    open_study(open_storage(url, create=True, write=True), "s", replace(settings, data="gone"))
+    stored = StudySettings.of_study(open_storage(url), "s")
+    assert stored is not None
+    assert stored_split(stored, dataset, study="s") == split_dataset(dataset, seed=42)
+
+
+def test_stored_split_is_not_drawn_again(dataset: EmojiDataset, settings: StudySettings) -> None:
+    """The stored letters count, though method and seed would give other sides today."""
+    split = split_dataset(dataset, method="random", seed=7)
+    stored = replace(drawn(settings, dataset, split), split="group", data_seed=42)
+    assert split != split_dataset(dataset, method="group", seed=42)
+    assert stored_split(stored, dataset, study="s") == split
+
+
+def test_other_data(dataset: EmojiDataset, settings: StudySettings, other_data: Path) -> None:
+    """Other data are refused with both fingerprints, and with what to do."""
+    other = load_dataset(other_data)
+    message = (
+        f"Study 's' was made with other data (fingerprint {settings.data_fingerprint}, here "
+        f"{other.fingerprint}); give its file with --data."
+    )
+    with pytest.raises(StudyError, match=rf"^{re.escape(message)}$"):
+        stored_split(settings, other, study="s")
+    assert stored_split(settings, dataset, study="s")
+
+
+def test_fingerprints_count_as_a_whole(dataset: EmojiDataset, settings: StudySettings) -> None:
+    """Data whose fingerprint is but the beginning of the study's are other data."""
+    for fingerprint in (dataset.fingerprint[:-1], "", settings.data_fingerprint):
+        with pytest.raises(StudyError, match=rf"other data .*, here {fingerprint}\)"):
+            stored_split(settings, replace(dataset, fingerprint=fingerprint), study="s")
