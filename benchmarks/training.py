@@ -14,12 +14,14 @@ from torch import nn
 from benchmarks.measure import Figure, median, paired_ratios, require_close
 from benchmarks.plain_loop import train_plainly
 from emoji_ae.augment import augment
-from emoji_ae.config import AutoencoderConfig
+from emoji_ae.config import AutoencoderConfig, MultitaskConfig
 from emoji_ae.dataset import load_dataset
+from emoji_ae.loop import batch_bounds, to_float
 from emoji_ae.models import build_model, memory_format
+from emoji_ae.multitask import train_multitask
 from emoji_ae.seeding import seeded
 from emoji_ae.splits import split_dataset
-from emoji_ae.train import batch_bounds, reconstruction_errors, to_float, train_autoencoder
+from emoji_ae.train import reconstruction_errors, train_autoencoder
 from study.data import StudyData, study_data
 from study.workers import ALLOCATOR, environment
 
@@ -57,7 +59,7 @@ def _over_mathematics(config: AutoencoderConfig, data: StudyData) -> list[float]
     """Return the ratios of one process, after a check that both sides compute the same."""
     torch.set_num_threads(1)
     staged = stage(config, data)
-    ours = train_autoencoder(config, data.train, data.validation, seed=SEED)
+    ours = train_autoencoder(config, data.train.images, data.validation.images, seed=SEED)
     _, bare_mse = mathematics(config, staged, data)
     require_close(
         ours.curve[-1].validation_mse, bare_mse, tolerance=1e-4, what="trainer and mathematics"
@@ -72,7 +74,7 @@ def _over_mathematics(config: AutoencoderConfig, data: StudyData) -> list[float]
 def workers_over_plain_loop(data: StudyData, *, pixels: int, bar: float, stretch: float) -> Figure:
     """CNN: two one-thread processes at work together against the plain loop with two threads."""
     config = AutoencoderConfig(epoch=6, batch_size=16, learning_rate=1e-3)
-    train, validation = encode(data.train, pixels), encode(data.validation, pixels)
+    train, validation = (encode(side.images, pixels) for side in (data.train, data.validation))
     gate(config, data, train, validation)
 
     def plain() -> float:
@@ -100,7 +102,7 @@ def workers_over_plain_loop(data: StudyData, *, pixels: int, bar: float, stretch
 def linear_over_plain_loop(data: StudyData) -> Figure:
     """Linear model: one worker against the plain loop with equal threads and batch."""
     config = AutoencoderConfig(auto_encoder="linear", epoch=3, batch_size=16, learning_rate=1e-3)
-    train, validation = encode(data.train, 72), encode(data.validation, 72)
+    train, validation = (encode(side.images, 72) for side in (data.train, data.validation))
     gate(config, data, train, validation)
     torch.set_num_threads(1)
     with two_processes() as parallel:
@@ -123,10 +125,42 @@ def linear_over_plain_loop(data: StudyData) -> Figure:
     )
 
 
+def joint_over_classifier(data: StudyData) -> Figure:
+    """Multitask, one thread: an epoch of all of it over one of a classifier of frozen latents."""
+    with two_processes() as parallel:
+        (ratios,) = parallel([joblib.delayed(_joint_over_classifier)(data)])
+    return Figure(
+        name="joint epoch / epoch of a classifier on cached latents",
+        value=median(ratios),
+        bar=50,
+        stretch=100,
+        at_most=False,
+        ratios=ratios,
+        conditions="1 thread, batch 16, the notebook's best multitask configuration",
+    )
+
+
+def _joint_over_classifier(data: StudyData) -> list[float]:
+    """Return the ratios of one process."""
+    torch.set_num_threads(1)
+
+    def joint() -> float:
+        result = train_multitask(MultitaskConfig(epoch=8), data.train, data.validation, seed=SEED)
+        return result.curve[-1].seconds / len(result.curve)
+
+    def classifier() -> float:
+        config = MultitaskConfig(epoch=30, strategy="sequential")
+        result = train_multitask(config, data.train, data.validation, seed=SEED)
+        seconds = result.classifier_curve[-1].seconds - result.curve[-1].seconds
+        return seconds / len(result.classifier_curve)
+
+    return paired_ratios(joint, classifier)
+
+
 def trainer_epoch_s(config: AutoencoderConfig, data: StudyData) -> float:
     """Train; return wall seconds per epoch, start and end of the training included."""
     started = time.perf_counter()
-    train_autoencoder(config, data.train, data.validation, seed=SEED)
+    train_autoencoder(config, data.train.images, data.validation.images, seed=SEED)
     return (time.perf_counter() - started) / config.epoch
 
 
@@ -138,7 +172,7 @@ def timed_worker(config: AutoencoderConfig, data: StudyData) -> float:
 
 def stage(config: AutoencoderConfig, data: StudyData) -> list[torch.Tensor]:
     """Return the augmented images of every epoch, in the order in which the trainer sees them."""
-    train = to_float(data.train, CPU)
+    train = to_float(data.train.images, CPU)
     with seeded(SEED, CPU) as generator:
         return [
             augment(
@@ -160,8 +194,8 @@ def mathematics(
         Seconds per epoch, and the last validation MSE.
     """
     layout = memory_format(config)
-    validation = to_float(data.validation, CPU).contiguous(memory_format=layout)
-    batches = batch_bounds(len(data.train), config.batch_size)
+    validation = to_float(data.validation.images, CPU).contiguous(memory_format=layout)
+    batches = batch_bounds(len(data.train.images), config.batch_size)
     with seeded(SEED, CPU):
         model = build_model(config).to(memory_format=layout)
     optimizer = torch.optim.Adam(
@@ -199,7 +233,7 @@ def gate(
     plain, ours = [], []
     for seed in range(3):
         plain.append(train_plainly(longer, train, validation, seed=seed)[1])
-        result = train_autoencoder(longer, data.train, data.validation, seed=seed)
+        result = train_autoencoder(longer, data.train.images, data.validation.images, seed=seed)
         ours.append(result.curve[-1].validation_mse)
     require_close(
         sum(plain) / 3, sum(ours) / 3, tolerance=0.15, what=f"{config.auto_encoder}, plain loop"
@@ -230,3 +264,4 @@ def figures() -> Iterator[Figure]:
     yield workers_over_plain_loop(data, pixels=72, bar=3.0, stretch=3.4)
     yield workers_over_plain_loop(data, pixels=512, bar=6.0, stretch=7.0)
     yield linear_over_plain_loop(data)
+    yield joint_over_classifier(data)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import torch
 
-from emoji_ae.config import AutoencoderConfig
-from emoji_ae.curve import EpochMetrics
+from emoji_ae.config import AutoencoderConfig, config_from_dict
+from emoji_ae.curve import EpochMetrics, metrics_from_dict
 from emoji_ae.errors import CheckpointError
 from emoji_ae.files import atomic_path
 from emoji_ae.loading import load_content
@@ -78,10 +78,10 @@ def load_checkpoint(path: Path) -> Checkpoint:
     if not isinstance(content, dict) or content.get("format") != _FORMAT:
         raise CheckpointError(f"Checkpoint {path} is not one of emoji-study's autoencoders.")
     try:
-        config = AutoencoderConfig.from_dict(content["config"])
+        config = config_from_dict(content["config"])
         model = build_model(config)
         model.load_state_dict(content["weights"])
-        curve = tuple(EpochMetrics(**metrics) for metrics in content["curve"])
+        curve = tuple(metrics_from_dict(metrics) for metrics in content["curve"])
         seed, fingerprint = int(content["seed"]), str(content["data_fingerprint"])
     except Exception as error:  # crafted content raises anything
         reason = " ".join(str(error).split())

@@ -8,7 +8,7 @@ import hashlib
 import json
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, Self, get_args
 
@@ -18,6 +18,7 @@ Architecture = Literal["CNN", "linear"]
 Activation = Literal["relu", "leaky_relu", "silu", "gelu"]
 Normalization = Literal["none", "batch", "group"]
 Schedule = Literal["constant", "one_cycle", "cosine"]
+Strategy = Literal["joint", "sequential", "branched"]
 SplitMethod = Literal["group", "random"]
 
 IMAGE_SIZE = 64
@@ -29,8 +30,13 @@ STRIP_PADDING = 2
 MAX_DEPTH = 5
 """Stride-2 layers that an image of 64 pixels allows while the latent keeps 2x2 positions."""
 
+LINEAR_DEPTH = 4
+"""Layers of the fully connected encoder."""
+
 _CNN_ONLY = ("width", "depth", "latent_channels", "normalization")
 _LINEAR_ONLY = ("bottleneck_dim",)
+
+_MAX = sys.float_info.max
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,42 +79,37 @@ class AutoencoderConfig:
     bottleneck_dim: int = 64
 
     def __post_init__(self) -> None:
-        for name, choices in (
-            ("auto_encoder", get_args(Architecture)),
-            ("activation", get_args(Activation)),
-            ("schedule", get_args(Schedule)),
-            ("normalization", get_args(Normalization)),
-        ):
-            value = getattr(self, name)
-            if value not in choices:
-                raise ConfigError(
-                    f"`{name}` must be one of {', '.join(choices)}, but got {value!r}."
-                )
-        for name, low, high in (
-            ("epoch", 1, math.inf),
-            ("batch_size", 2, math.inf),
-            ("width", 1, 1024),
-            ("depth", 1, MAX_DEPTH),
-            ("latent_channels", 1, 4096),
-            ("bottleneck_dim", 1, 4096),
-        ):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-                rule = f"a whole number of at least {low}"
-                rule += "" if high == math.inf else f" and at most {high}"
-                raise ConfigError(f"`{name}` must be {rule}, but got {value!r}.")
-        for name, rule in (
-            ("learning_rate", "a positive number"),
-            ("weight_decay", "a number of at least 0"),
-        ):
-            value = getattr(self, name)
-            valid = isinstance(value, int | float) and not isinstance(value, bool)
-            if valid and name == "learning_rate":
-                valid = value > 0
-            if not (valid and 0 <= value <= sys.float_info.max):
-                raise ConfigError(f"`{name}` must be {rule}, but got {value!r}.")
-            # Equal numbers are to be written alike, whether they were whole or not.
-            object.__setattr__(self, name, float(value))
+        self._require_choice("auto_encoder", get_args(Architecture))
+        self._require_choice("activation", get_args(Activation))
+        self._require_choice("schedule", get_args(Schedule))
+        self._require_choice("normalization", get_args(Normalization))
+        self._require_whole("epoch", 1)
+        self._require_whole("batch_size", 2)
+        self._require_whole("width", 1, 1024)
+        self._require_whole("depth", 1, MAX_DEPTH)
+        self._require_whole("latent_channels", 1, 4096)
+        self._require_whole("bottleneck_dim", 1, 4096)
+        self._require_number("learning_rate", "a positive number", lambda x: 0 < x <= _MAX)
+        self._require_number("weight_decay", "a number of at least 0", lambda x: 0 <= x <= _MAX)
+
+    def _require_choice(self, name: str, choices: Sequence[str]) -> None:
+        value = getattr(self, name)
+        if value not in choices:
+            raise ConfigError(f"`{name}` must be one of {', '.join(choices)}, but got {value!r}.")
+
+    def _require_whole(self, name: str, low: int, high: float = math.inf) -> None:
+        value = getattr(self, name)
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            rule = f"a whole number of at least {low}"
+            rule += "" if high == math.inf else f" and at most {high}"
+            raise ConfigError(f"`{name}` must be {rule}, but got {value!r}.")
+
+    def _require_number(self, name: str, rule: str, holds: Callable[[float], bool]) -> None:
+        value = getattr(self, name)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not holds(value):
+            raise ConfigError(f"`{name}` must be {rule}, but got {value!r}.")
+        # Equal numbers are to be written alike, whether they were whole or not.
+        object.__setattr__(self, name, float(value))
 
     def effective(self) -> dict[str, Any]:
         """Return the fields that have an effect under the chosen architecture."""
@@ -145,3 +146,91 @@ class AutoencoderConfig:
                 "but that is no field of the configuration."
             )
         return cls(**values)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MultitaskConfig(AutoencoderConfig):
+    """Everything that decides the training of an autoencoder that classifies as well.
+
+    Args:
+        classification_lambda: Weight of the cross-entropy beside the reconstruction error, 0 or
+            more. With 0 the classifier is not trained at all. Not used by ``sequential``.
+        classification_layer_num: Layers of the classifier, 1 to 3.
+        classification_width: Units of its first hidden layer; a second one has an eighth.
+        dropout: Share of hidden units that a training step leaves out, from 0 and below 1.
+        strategy: ``joint`` trains all of it on one loss. ``sequential`` trains the autoencoder
+            alone, then freezes it and trains the classifier on its latents. ``branched`` is
+            joint, with an encoder that forks: one end for reconstruction, one for classification.
+        branch_point: Branched only: encoder layers before the fork, at least 1; the last layer
+            is never shared.
+        class_weights: Whether rare classes weigh more in the cross-entropy, in inverse proportion
+            to their number of training images.
+        patience: Training ends after so many epochs without a lower validation MSE; 0 for never.
+
+    Raises:
+        ConfigError: If a value breaks its rule.
+    """
+
+    learning_rate: float = 1e-3
+    classification_lambda: float = 0.1
+    classification_layer_num: int = 1
+    classification_width: int = 256
+    dropout: float = 0.3
+    strategy: Strategy = "joint"
+    branch_point: int = 1
+    class_weights: bool = False
+    patience: int = 0
+
+    def __post_init__(self) -> None:
+        AutoencoderConfig.__post_init__(self)  # a bare super() fails in a class with slots
+        self._require_choice("strategy", get_args(Strategy))
+        self._require_whole("classification_layer_num", 1, 3)
+        self._require_whole("classification_width", 8, 4096)
+        self._require_whole("branch_point", 1)
+        self._require_whole("patience", 0)
+        if not isinstance(self.class_weights, bool):
+            raise ConfigError(
+                f"`class_weights` must be true or false, but got {self.class_weights!r}."
+            )
+        self._require_number(
+            "classification_lambda", "a number of at least 0", lambda x: 0 <= x <= _MAX
+        )
+        self._require_number("dropout", "at least 0 and below 1", lambda x: 0 <= x < 1)
+
+    @property
+    def shared_layers(self) -> int:
+        """Encoder layers before the fork; all of them where there is none."""
+        layers = self.depth if self.auto_encoder == "CNN" else LINEAR_DEPTH
+        return min(self.branch_point, layers - 1) if self.strategy == "branched" else layers
+
+    def effective(self) -> dict[str, Any]:
+        """Return the fields that have an effect under the chosen architecture and strategy."""
+        parts = AutoencoderConfig.effective(self)
+        if self.classification_layer_num == 1:
+            del parts["classification_width"], parts["dropout"]
+        if self.strategy == "sequential":
+            del parts["classification_lambda"]
+        if self.strategy == "branched":
+            parts["branch_point"] = self.shared_layers
+        else:
+            del parts["branch_point"]
+        return parts
+
+    def identity(self) -> str:
+        """Return a digest of all that decides the course of training, epoch by epoch.
+
+        The classifier of a sequential training starts where the autoencoder ended, so a shorter
+        one is not the beginning of a longer one.
+        """
+        identity = AutoencoderConfig.identity(self)
+        return f"{identity}-{self.epoch}" if self.strategy == "sequential" else identity
+
+
+def config_from_dict(values: Mapping[str, Any]) -> AutoencoderConfig:
+    """Build the configuration that ``to_dict`` was called on, multitask or not.
+
+    Raises:
+        ConfigError: As ``AutoencoderConfig.from_dict``.
+    """
+    multitask = "classification_lambda" in values
+    return (MultitaskConfig if multitask else AutoencoderConfig).from_dict(values)

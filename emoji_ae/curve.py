@@ -2,9 +2,11 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
+
+import numpy as np
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,24 +29,66 @@ class EpochMetrics:
     seconds: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MultitaskMetrics(EpochMetrics):
+    """What one epoch of a multitask training gave; measured as the reconstruction errors are.
+
+    Args:
+        train_cross_entropy: Mean cross-entropy, in nats; with class weights, where they are used.
+        train_total: The loss: MSE plus lambda times cross-entropy.
+        train_accuracy: Share of correctly classified images.
+        validation_cross_entropy: As in training.
+        validation_total: As in training.
+        validation_accuracy: As in training.
+        validation_balanced_accuracy: Mean over the classes of the share of their images that
+            were classified correctly.
+    """
+
+    train_cross_entropy: float
+    train_total: float
+    train_accuracy: float
+    validation_cross_entropy: float
+    validation_total: float
+    validation_accuracy: float
+    validation_balanced_accuracy: float
+
+
+def metrics_from_dict(values: Mapping[str, Any]) -> EpochMetrics:
+    """Build the metrics of an epoch, of the class that has these names.
+
+    Raises:
+        TypeError: If a name is missing or unknown.
+    """
+    multitask = "validation_accuracy" in values
+    return MultitaskMetrics(**values) if multitask else EpochMetrics(**values)
+
+
 def curve_to_csv(curve: Sequence[EpochMetrics]) -> bytes:
-    """Write one line per epoch, with seven digits, under the names of the metrics."""
-    names = [field.name for field in fields(EpochMetrics)]
+    """Write one line per epoch, at least one, under the names of the metrics.
+
+    An epoch that does not classify has empty cells beside one that does. Nine digits hold a
+    number of single precision exactly.
+    """
+    names = list(dict.fromkeys(field.name for metrics in curve for field in fields(metrics)))
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(names)
-    writer.writerows([f"{getattr(metrics, name):.7g}" for name in names] for metrics in curve)
+    for metrics in curve:
+        values = (getattr(metrics, name, None) for name in names)
+        writer.writerow("" if value is None else f"{value:.9g}" for value in values)
     return buffer.getvalue().encode()
 
 
 def curve_from_csv(content: bytes) -> tuple[EpochMetrics, ...]:
-    """Read what ``curve_to_csv`` wrote.
+    """Read what ``curve_to_csv`` wrote; every number in single precision, as it was computed.
 
     Raises:
         ValueError, TypeError: If the content is something else.
     """
     curve = []
     for epoch, row in enumerate(csv.DictReader(io.StringIO(content.decode()))):
-        values: dict[str, Any] = {name: float(text) for name, text in row.items()}
-        curve.append(EpochMetrics(**values | {"epoch": epoch}))
+        values: dict[str, Any] = {
+            name: float(np.float32(text)) for name, text in row.items() if text
+        }
+        curve.append(metrics_from_dict(values | {"epoch": epoch}))
     return tuple(curve)

@@ -45,6 +45,34 @@ class EmojiDataset:
         return len(self.texts)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LabelledImages:
+    """Images and their classes.
+
+    Args:
+        images: ``(n, 3, 64, 64)`` uint8.
+        labels: ``(n,)`` int64, index into ``emoji_ae.labels.CLASSES``.
+
+    Raises:
+        DataError: If their numbers differ.
+    """
+
+    images: torch.Tensor
+    labels: torch.Tensor
+
+    def __post_init__(self) -> None:
+        if len(self.images) != len(self.labels):
+            raise DataError(
+                f"`labels` must be as many as the {len(self.images)} images, but got "
+                f"{len(self.labels)}."
+            )
+
+
+def labelled_images(dataset: EmojiDataset, rows: Sequence[int]) -> LabelledImages:
+    """Return the images and labels of some rows."""
+    return LabelledImages(images=dataset.images[list(rows)], labels=dataset.labels[list(rows)])
+
+
 def load_dataset(path: Path | None) -> EmojiDataset:
     """Load the face emoji of a data set file.
 

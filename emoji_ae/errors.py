@@ -1,9 +1,9 @@
 """The errors of this package, all under one base class; each message is one line for a person."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from emoji_ae.train import TrainResult
+    from emoji_ae.loop import TrainResult
 
 
 class EmojiAEError(Exception):
@@ -26,7 +26,7 @@ class DivergedError(EmojiAEError, ArithmeticError):
         result: The training up to there: its curve, and the model of its best epoch.
     """
 
-    def __init__(self, message: str, result: "TrainResult") -> None:
+    def __init__(self, message: str, result: "TrainResult[Any]") -> None:
         super().__init__(message)
         self.result = result
 

@@ -2,13 +2,22 @@
 
 import math
 from collections.abc import Callable
+from copy import deepcopy
 from functools import partial
-from itertools import pairwise
+from itertools import islice, pairwise
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from emoji_ae.config import IMAGE_SIZE, Activation, AutoencoderConfig, Normalization
+from emoji_ae.config import (
+    IMAGE_SIZE,
+    Activation,
+    AutoencoderConfig,
+    MultitaskConfig,
+    Normalization,
+)
+from emoji_ae.labels import CLASSES
 
 CHANNELS = 3
 LINEAR_SIZES = (CHANNELS * IMAGE_SIZE * IMAGE_SIZE, 1024, 256, 64)
@@ -49,6 +58,46 @@ class Autoencoder(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Return the reconstructions of ``images``, ``(batch, 3, 64, 64)`` in [0, 1]."""
         return self.decode(self.encode(images))
+
+
+class MultitaskAutoencoder(Autoencoder):
+    """An autoencoder with a classifier of its latents.
+
+    Args:
+        encoder: As in ``Autoencoder``; a sequence of layers.
+        decoder: As in ``Autoencoder``.
+        classifier: Maps latents to ``(batch, classes)`` logits.
+        n_shared: Modules of the encoder before it forks.
+        branch: What leads from there to the latents of the classifier; None without a fork,
+            when the classifier sees the latents that are decoded.
+    """
+
+    encoder: nn.Sequential
+
+    def __init__(
+        self,
+        *,
+        encoder: nn.Sequential,
+        decoder: nn.Module,
+        classifier: nn.Module,
+        n_shared: int,
+        branch: nn.Sequential | None = None,
+    ) -> None:
+        super().__init__(encoder=encoder, decoder=decoder)
+        self.classifier = classifier
+        self.branch = branch
+        self._n_shared = n_shared
+
+    def forward_tasks(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return reconstructions ``(batch, 3, 64, 64)`` and logits ``(batch, classes)``."""
+        shared = images
+        for layer in islice(self.encoder, self._n_shared):
+            shared = layer(shared)
+        latents = shared
+        for layer in islice(self.encoder, self._n_shared, None):
+            latents = layer(latents)
+        logits: Tensor = self.classifier(latents if self.branch is None else self.branch(shared))
+        return self.decode(latents), logits
 
 
 def build_linear_autoencoder(
@@ -114,8 +163,61 @@ def build_conv_autoencoder(
     )
 
 
+def build_classifier(*, n_latents: int, n_layers: int, width: int, dropout: float) -> nn.Module:
+    """Build a classifier of latents: one layer, or up to two hidden ones before it.
+
+    Args:
+        n_latents: Numbers in the latent of one image.
+        n_layers: 1 to 3.
+        width: Units of the first hidden layer; the second has an eighth of them.
+        dropout: After every hidden layer's ReLU.
+    """
+    sizes = (n_latents, width, width // 8)[:n_layers]
+    layers: list[nn.Module] = [nn.Flatten()]
+    for n_in, n_out in pairwise(sizes):
+        layers += [nn.Linear(n_in, n_out), nn.ReLU(inplace=True), nn.Dropout(dropout)]
+    return nn.Sequential(*layers, nn.Linear(sizes[-1], len(CLASSES)))
+
+
+def build_multitask_autoencoder(config: MultitaskConfig) -> MultitaskAutoencoder:
+    """Build an autoencoder with a classifier.
+
+    The weights of the autoencoder are drawn first, so they are those of the autoencoder alone;
+    and a branch starts as a copy of the layers beside it, so those of all strategies are equal.
+    """
+    autoencoder = build_autoencoder(config)
+    encoder = cast(nn.Sequential, autoencoder.encoder)
+    if config.auto_encoder == "CNN":
+        n_latents = config.latent_channels * (IMAGE_SIZE >> config.depth) ** 2
+    else:
+        n_latents = config.bottleneck_dim
+    classifier = build_classifier(
+        n_latents=n_latents,
+        n_layers=config.classification_layer_num,
+        width=config.classification_width,
+        dropout=config.dropout,
+    )
+    starts = [i for i, layer in enumerate(encoder) if isinstance(layer, nn.Conv2d | nn.Linear)]
+    forks = config.strategy == "branched"
+    n_shared = starts[config.shared_layers] if forks else len(encoder)
+    return MultitaskAutoencoder(
+        encoder=encoder,
+        decoder=autoencoder.decoder,
+        classifier=classifier,
+        n_shared=n_shared,
+        branch=deepcopy(encoder[n_shared:]) if forks else None,
+    )
+
+
 def build_model(config: AutoencoderConfig) -> Autoencoder:
-    """Build the autoencoder that ``config`` describes, with fresh weights from torch's RNG."""
+    """Build the model that ``config`` describes, with fresh weights from torch's RNG."""
+    if isinstance(config, MultitaskConfig):
+        return build_multitask_autoencoder(config)
+    return build_autoencoder(config)
+
+
+def build_autoencoder(config: AutoencoderConfig) -> Autoencoder:
+    """Build the autoencoder of ``config``, without a classifier."""
     if config.auto_encoder == "linear":
         return build_linear_autoencoder(
             bottleneck_dim=config.bottleneck_dim, activation=config.activation

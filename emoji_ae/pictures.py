@@ -5,8 +5,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from emoji_ae.config import STRIP_PADDING
+from emoji_ae.loop import to_float
 from emoji_ae.models import Autoencoder
-from emoji_ae.train import to_float
 
 
 def reconstruct(model: Autoencoder, images: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from emoji_ae.curve import EpochMetrics
+from emoji_ae.curve import EpochMetrics, metrics_from_dict
 from emoji_ae.files import atomic_path
 from emoji_ae.loading import load_content
 
@@ -121,7 +121,7 @@ def _read(path: Path) -> TrainState | None:
         content = load_content(path)
         if content.pop("format") != _FORMAT:
             return None
-        content["curve"] = tuple(EpochMetrics(**metrics) for metrics in content["curve"])
+        content["curve"] = tuple(metrics_from_dict(metrics) for metrics in content["curve"])
         return TrainState(**content)
     except Exception:  # damaged files raise anything from EOFError to KeyError
         return None

@@ -5,12 +5,13 @@ Knows ``emoji_ae.config`` and Optuna's distributions; knows nothing of torch, st
 
 from collections.abc import Mapping
 
-from search_spaces.autoencoder import EXTENDED, NOTEBOOK
+from search_spaces import autoencoder, multitask
 from search_spaces.base import Scalar, SearchSpace
 from search_spaces.errors import SearchSpaceError
 
 SPACES: dict[str, dict[str, SearchSpace]] = {
-    "autoencoder": {"notebook": NOTEBOOK, "extended": EXTENDED},
+    "autoencoder": {"notebook": autoencoder.NOTEBOOK, "extended": autoencoder.EXTENDED},
+    "multitask": {"notebook": multitask.NOTEBOOK, "extended": multitask.EXTENDED},
 }
 """Spaces by kind of study and by name."""
 

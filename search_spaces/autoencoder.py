@@ -9,17 +9,26 @@ from emoji_ae.config import AutoencoderConfig
 from emoji_ae.errors import ConfigError
 from search_spaces.base import Parameter, Scalar, SearchSpace
 
-_CNN = ("auto_encoder", "CNN")
-_LINEAR = ("auto_encoder", "linear")
+_CNN = {"auto_encoder": ("CNN",)}
+_LINEAR = {"auto_encoder": ("linear",)}
 
 
 def to_config(params: Mapping[str, Scalar]) -> AutoencoderConfig:
     """Turn a trial's parameters into its configuration.
 
+    Raises:
+        ConfigError: If a value breaks its rule.
+    """
+    return AutoencoderConfig.from_dict(field_values(params))
+
+
+def field_values(params: Mapping[str, Scalar]) -> dict[str, Any]:
+    """Return the fields of a configuration that parameters stand for.
+
     ``batch_normalization``, the notebook's name, stands for ``normalization`` none or batch.
 
     Raises:
-        ConfigError: If a value breaks its rule.
+        ConfigError: If it is not true or false.
     """
     values: dict[str, Any] = dict(params)
     if "batch_normalization" in values:
@@ -27,7 +36,7 @@ def to_config(params: Mapping[str, Scalar]) -> AutoencoderConfig:
         if not isinstance(batch, bool):
             raise ConfigError(f"`batch_normalization` must be true or false, but got {batch!r}.")
         values["normalization"] = "batch" if batch else "none"
-    return AutoencoderConfig.from_dict(values)
+    return values
 
 
 NOTEBOOK = SearchSpace(

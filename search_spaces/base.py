@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from optuna import Trial
@@ -27,16 +27,16 @@ class Parameter:
     Args:
         name: The same in every trial; never shared between branches with other ranges.
         distribution: Its range, the same in every trial.
-        when: Name and value of an earlier parameter without which this one does not exist.
+        when: Earlier parameters, each with the values that this one needs to exist.
     """
 
     name: str
     distribution: BaseDistribution
-    when: tuple[str, Scalar] | None = None
+    when: Mapping[str, Sequence[Scalar]] = field(default_factory=dict)
 
     def is_active(self, params: Mapping[str, Scalar]) -> bool:
         """Say whether the parameter exists beside the earlier ones in ``params``."""
-        return self.when is None or params.get(self.when[0]) == self.when[1]
+        return all(params.get(name) in values for name, values in self.when.items())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,9 +159,7 @@ class SearchSpace:
     def check(self, name: str, value: Scalar) -> None:
         """Raise a SearchSpaceError unless a configuration can hold ``value`` for ``name``."""
         parameter = next(p for p in self.parameters if p.name == name)
-        params = (
-            {name: value} if parameter.when is None else dict([parameter.when]) | {name: value}
-        )
+        params = {other: values[0] for other, values in parameter.when.items()} | {name: value}
         try:
             self.to_config(params)
         except ConfigError as error:

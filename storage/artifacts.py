@@ -41,12 +41,15 @@ def open_artifacts(folder: Path) -> FileSystemArtifactStore:
     return FileSystemArtifactStore(folder)
 
 
-def unfinished_path(folder: Path, study: optuna.Study, seed: int) -> Path:
+def unfinished_path(folder: Path, study: optuna.Study, training: str) -> Path:
     """Return where the state of an unfinished training is kept, beside the artifacts.
 
-    The same for every attempt at a trial: a study has one training per seed.
+    Args:
+        folder: Of the artifact store.
+        study: That the training belongs to.
+        training: Names it within the study, the same for every attempt at it.
     """
-    return folder / "unfinished" / f"{study._study_id}-{seed}.pt"
+    return folder / "unfinished" / f"{study._study_id}-{training}.pt"
 
 
 def save_artifacts(

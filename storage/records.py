@@ -10,6 +10,7 @@ from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from storage import attrs
 from storage.errors import UnknownStudyError
 
 Scalar = str | int | float | bool | None
@@ -23,7 +24,7 @@ class TrialRecord:
         number: Position in the study, from 0.
         trial_id: The database's key, which the artifact store and the dashboard use.
         state: Optuna's state.
-        value: Objective value; only a complete trial has one.
+        value: First objective value; only a complete trial has one.
         params: Value of each parameter that was active.
         distributions: Range of each of these parameters.
         intermediate_values: Validation MSE by epoch, counted from 0.
@@ -47,6 +48,11 @@ class TrialRecord:
     def finished(self) -> bool:
         """Whether the trial counts towards the budget: complete or pruned."""
         return self.state in (TrialState.COMPLETE, TrialState.PRUNED)
+
+    @property
+    def feasible(self) -> bool:
+        """Whether the trial keeps the study's constraint, if there is one."""
+        return not self.user_attrs.get(attrs.INFEASIBLE, False)
 
     @property
     def duration_s(self) -> float | None:
@@ -79,9 +85,16 @@ class StudyRecord:
 
     @property
     def best(self) -> TrialRecord | None:
-        """The complete trial with the best value; the earlier one where two are equal."""
+        """The feasible complete trial with the best value; the earlier one where two are equal.
+
+        With several objectives, their first decides.
+        """
         sign = -1.0 if self.directions[0] == "maximize" else 1.0
-        valued = [(sign * t.value, t.number, t) for t in self.complete if t.value is not None]
+        valued = [
+            (sign * trial.value, trial.number, trial)
+            for trial in self.complete
+            if trial.value is not None and trial.feasible
+        ]
         return min(valued, key=lambda item: item[:2])[2] if valued else None
 
 

@@ -10,7 +10,14 @@ from storage import attrs
 MAX_RETRIES = 2
 """How often a trial is tried again whose worker died, or that failed in a grid."""
 
-_KEPT = (attrs.DESIGN_INDEX, attrs.REPLICATE, attrs.ATTEMPT)
+_KEPT = (
+    attrs.DESIGN_INDEX,
+    attrs.REPLICATE,
+    attrs.ATTEMPT,
+    attrs.PAIR,
+    attrs.ARM,
+    attrs.SIDES,
+)
 
 
 def requeue(study: optuna.Study, trial: FrozenTrial) -> None:

@@ -3,14 +3,17 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from search_spaces import Scalar
-from search_spaces.designs import DESIGNS, design_points
+from search_spaces.designs import design_points
 from storage import attrs, queue
 from storage.retry import MAX_RETRIES
+from study.experiments import PAIRED, Experiment
+from study.samplers import ADAPTIVE_SAMPLERS
 from study.settings import StudySettings
 
 
@@ -62,6 +65,13 @@ def request(study: optuna.Study, n_trials: int) -> int:
     return target
 
 
+def request_all(study: optuna.Study, n_trials: int) -> int:
+    """Ask for ``n_trials`` finished trials in all, those of earlier runs included; return it."""
+    study.set_user_attr(attrs.REQUEST, n_trials)
+    study.set_user_attr(attrs.TARGET, n_trials)
+    return n_trials
+
+
 def top_up(
     study: optuna.Study, settings: StudySettings, target: int, *, replicate: int = 0
 ) -> int:
@@ -82,7 +92,7 @@ def top_up(
     if missing <= 0:
         return 0
     shared = {attrs.REPLICATE: replicate} if replicate else {}
-    if settings.sampler not in DESIGNS:
+    if settings.sampler in ADAPTIVE_SAMPLERS:
         for _ in range(missing):
             queue.enqueue(study, {}, shared)
         return missing
@@ -92,15 +102,17 @@ def top_up(
         if attrs.DESIGN_INDEX in trial.user_attrs
         and trial.user_attrs.get(attrs.REPLICATE, 0) == replicate
     ]
-    retries = failed_points(drawn)[:missing] if settings.sampler == "grid" else []
+    finite = settings.sampler in ("grid", PAIRED)
+    retries = failed_points(drawn)[:missing] if finite else []
     for trial in retries:
         index = trial.user_attrs[attrs.DESIGN_INDEX]
+        params, own = next(_points(study, settings, index))
         again = {attrs.DESIGN_INDEX: index, attrs.RETRY_OF: trial.number}
-        queue.enqueue(study, next(_points(settings, index)), shared | again)
+        queue.enqueue(study, params, shared | own | again)
     start = max((trial.user_attrs[attrs.DESIGN_INDEX] for trial in drawn), default=-1) + 1
-    fresh = list(islice(_points(settings, start), missing - len(retries)))
-    for index, point in enumerate(fresh, start):
-        queue.enqueue(study, point, shared | {attrs.DESIGN_INDEX: index})
+    fresh = list(islice(_points(study, settings, start), missing - len(retries)))
+    for index, (params, own) in enumerate(fresh, start):
+        queue.enqueue(study, params, shared | own | {attrs.DESIGN_INDEX: index})
     return len(retries) + len(fresh)
 
 
@@ -126,11 +138,18 @@ def failed_points(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
     ]
 
 
-def _points(settings: StudySettings, start: int) -> Iterator[dict[str, Scalar]]:
-    return design_points(
+def _points(
+    study: optuna.Study, settings: StudySettings, start: int
+) -> Iterator[tuple[dict[str, Scalar], dict[str, Any]]]:
+    """Yield parameters and user attributes of a design's trials from number ``start`` on."""
+    if settings.sampler == PAIRED:
+        yield from Experiment.from_attrs(study.user_attrs, study=study.study_name).points(start)
+        return
+    points = design_points(
         settings.sampler,
         settings.search_space,
         settings.fixed,
         seed=settings.seed,
         start=start,
     )
+    yield from ((point, {}) for point in points)

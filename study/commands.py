@@ -1,5 +1,6 @@
 """What the commands do, without the command line: requests in, results out."""
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +12,6 @@ from optuna.storages import BaseStorage
 
 from emoji_ae.config import AutoencoderConfig, SplitMethod
 from search_spaces import Scalar, get_space, parse_params
-from search_spaces.autoencoder import to_config
 from search_spaces.designs import DESIGNS, design_points
 from storage import attrs
 from storage.artifacts import artifact_folder, open_artifacts
@@ -19,6 +19,7 @@ from storage.errors import UnknownStudyError
 from storage.rdb import open_storage
 from storage.records import StudyRecord, TrialRecord, load_study_record
 from storage.urls import redact, sqlite_path
+from study import budget
 from study.budget import count
 from study.errors import StudyError
 from study.jobs import WorkerJob
@@ -27,6 +28,7 @@ from study.seeds import trial_seed
 from study.settings import StudySettings, code_version
 
 if TYPE_CHECKING:
+    from study.data import StudyData
     from study.train import FinalMetrics
     from study.workers import RunOutcome
 
@@ -37,26 +39,47 @@ DEFAULT_DATA_SEED = 42
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunRequest:
-    """What ``emoji-study run`` was asked; None stands for the study's value or the default."""
+class WorkRequest:
+    """What any command was asked that trains; None stands for the study's value or the default.
 
-    kind: str
+    Args:
+        url: The storage.
+        study: Name of the study.
+        data: The data set file.
+        assignments: Values of fixed parameters, as texts.
+        seed: Of the study.
+        data_seed: Of the split.
+        n_workers: Worker processes.
+        threads: CPU threads per worker.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        artifacts: Folder of the artifact store.
+    """
+
     url: str
-    space: str | None = None
-    data: Path | None = None
     study: str | None = None
-    n_trials: int | None = None
-    n_workers: int = 1
-    replicate: int = 0
-    sampler: str | None = None
-    pruner: str | None = None
+    data: Path | None = None
     assignments: Mapping[str, str]
     seed: int | None = None
-    split: str | None = None
     data_seed: int | None = None
+    n_workers: int = 1
     threads: int | None = None
     device: str = "auto"
     artifacts: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRequest(WorkRequest):
+    """What ``emoji-study run`` was asked; None stands for the study's value or the default."""
+
+    kind: str
+    space: str | None = None
+    n_trials: int | None = None
+    replicate: int = 0
+    sampler: str | None = None
+    pruner: str | None = None
+    split: str | None = None
+    min_accuracy: float | None = None
+    pareto: bool = False
 
 
 def run_request(request: RunRequest, *, say: Say) -> "RunOutcome":
@@ -67,14 +90,14 @@ def run_request(request: RunRequest, *, say: Say) -> "RunOutcome":
         SearchSpaceError, DataError, StorageError: If a part of the request cannot be used.
     """
     name = request.study or f"{request.kind}-{request.space or 'notebook'}"
-    stored = _stored_settings(request.url, name)
+    stored = stored_settings(request.url, name)
     settings = _settings(request, name, stored)
 
     from emoji_ae.dataset import load_dataset
     from emoji_ae.seeding import resolve_device
     from emoji_ae.splits import split_dataset
-    from study.data import stored_split, study_data
-    from study.workers import open_study, run_study
+    from study.data import class_counts, stored_split, study_data
+    from study.workers import open_study
 
     resolve_device(request.device)  # raises here rather than in every worker
 
@@ -92,39 +115,71 @@ def run_request(request: RunRequest, *, say: Say) -> "RunOutcome":
         data_fingerprint=data.fingerprint,
         sides=split.sides,
     )
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = open_study(open_storage(request.url, create=True, write=True), name, settings)
+    if attrs.CLASS_COUNTS not in study.user_attrs:
+        study.set_user_attr(attrs.CLASS_COUNTS, class_counts(data))
     n_trials = request.n_trials or _default_trials(study, settings, request.replicate)
+    target = budget.request(study, n_trials)
+    outcome = work(
+        study, settings, data, request, target=target, replicate=request.replicate, say=say
+    )
+    say(describe_outcome(load_study_record(study._storage, name), outcome))
+    return outcome
+
+
+def work(
+    study: optuna.Study,
+    settings: StudySettings,
+    data: "StudyData",
+    request: WorkRequest,
+    *,
+    target: int,
+    replicate: int = 0,
+    say: Say,
+) -> "RunOutcome":
+    """Run trials of an open study, until it has ``target`` finished ones, with its workers."""
+    from study.workers import run_study
+
     cores = joblib.cpu_count()
     threads = request.threads or max(1, cores // request.n_workers)
-    if threads * request.n_workers > cores:
-        say(
-            f"Warning: {request.n_workers} workers with {threads} threads each on {cores} cores "
-            "slow each other down many times; take fewer --workers or --threads."
-        )
+    for warning in oversubscription(cores, threads * request.n_workers, busy=os.getloadavg()[0]):
+        say(f"Warning: {warning}")
+    name = study.study_name
     say(
         f"Study {name} in {redact(request.url)}: {settings.kind}, {settings.space} space, "
-        f"{settings.sampler} sampler, {settings.pruner} pruner; {len(data.train)} training and "
-        f"{len(data.validation)} validation images; {request.n_workers} workers with "
+        f"{settings.sampler} sampler, {settings.pruner} pruner; {len(data.train.images)} training "
+        f"and {len(data.validation.images)} validation images; {request.n_workers} workers with "
         f"{threads} threads each."
     )
     job = WorkerJob(
         url=request.url,
         study=name,
         artifacts=artifact_folder(request.url, request.artifacts),
-        data=data_path,
+        data=Path(settings.data) if settings.data else None,
         device=request.device,
         threads=threads,
     )
-    outcome = run_study(
-        study,
-        job,
-        n_trials=n_trials,
-        n_workers=request.n_workers,
-        replicate=request.replicate,
-    )
-    say(describe_outcome(load_study_record(study._storage, name), outcome))
-    return outcome
+    return run_study(study, job, target=target, n_workers=request.n_workers, replicate=replicate)
+
+
+def oversubscription(cores: int, threads: int, *, busy: float) -> Iterator[str]:
+    """Say whether more threads than cores would be at work, which slows all of them many times.
+
+    Args:
+        cores: Of this machine.
+        threads: All threads of all workers.
+        busy: Cores that other programs keep busy: the load average of the last minute.
+    """
+    if threads > cores:
+        yield (
+            f"{threads} threads of all workers on {cores} cores slow each other down many "
+            "times; take fewer --workers or --threads."
+        )
+    elif threads + busy > cores + 0.5:
+        yield (
+            f"other programs kept about {busy:.1f} of {cores} cores busy in the last minute; "
+            f"{threads} more threads may be slowed down many times."
+        )
 
 
 def describe_outcome(record: StudyRecord, outcome: "RunOutcome") -> str:
@@ -144,7 +199,7 @@ def describe_outcome(record: StudyRecord, outcome: "RunOutcome") -> str:
     return text
 
 
-def _stored_settings(url: str, name: str) -> StudySettings | None:
+def stored_settings(url: str, name: str) -> StudySettings | None:
     path = sqlite_path(url)
     if path is not None and not path.exists():
         return None
@@ -163,9 +218,18 @@ def _settings(request: RunRequest, name: str, stored: StudySettings | None) -> S
         choices = ", ".join(get_args(SplitMethod))
         raise StudyError(f"`split` must be one of {choices}, but got {split!r}.")
     sampler = request.sampler or (stored.sampler if stored else "tpe")
-    pruner = request.pruner or (
-        stored.pruner if stored else default_pruner(sampler, request.n_trials or DEFAULT_TRIALS)
-    )
+    pareto = request.pareto or (stored is not None and stored.pareto)
+    min_accuracy = request.min_accuracy
+    if min_accuracy is None and stored is not None:
+        min_accuracy = stored.min_accuracy
+    _check_objectives(request.kind, request.pruner, min_accuracy, pareto=pareto)
+    if stored is not None:
+        default = stored.pruner
+    elif pareto:
+        default = "none"
+    else:
+        default = default_pruner(sampler, request.n_trials or DEFAULT_TRIALS)
+    pruner = request.pruner or default
     check_names(sampler, pruner)
     if request.assignments or stored is None:
         fixed: Mapping[str, Scalar] = space.parse_fixed(request.assignments)
@@ -188,6 +252,8 @@ def _settings(request: RunRequest, name: str, stored: StudySettings | None) -> S
         data_seed=first(
             request.data_seed, stored.data_seed if stored else None, DEFAULT_DATA_SEED
         ),
+        min_accuracy=min_accuracy,
+        pareto=pareto,
         sides=stored.sides if stored else "",
         code_version=code_version(),
     )
@@ -196,6 +262,24 @@ def _settings(request: RunRequest, name: str, stored: StudySettings | None) -> S
     elif sampler in DESIGNS:
         next(design_points(sampler, space, fixed, seed=0), None)  # raises if there is no grid
     return settings
+
+
+def _check_objectives(
+    kind: str, pruner: str | None, min_accuracy: float | None, *, pareto: bool
+) -> None:
+    """Raise a StudyError if a study cannot have these objectives or this constraint."""
+    if (pareto or min_accuracy is not None) and kind != "multitask":
+        option = "--pareto" if pareto else "--min-accuracy"
+        raise StudyError(f"{option} needs a kind of study that classifies: multitask.")
+    if pareto and min_accuracy is not None:
+        raise StudyError(
+            "--pareto already optimises accuracy: leave out --min-accuracy, or --pareto."
+        )
+    if pareto and pruner not in (None, "none"):
+        raise StudyError(
+            "With --pareto nothing is pruned, for Optuna prunes by one objective alone: "
+            "leave out --pruner."
+        )
 
 
 def _default_trials(study: optuna.Study, settings: StudySettings, replicate: int) -> int:
@@ -217,6 +301,7 @@ class TrainRequest:
 
     url: str
     study: str | None
+    kind: str
     trial: str
     assignments: Mapping[str, str]
     data: Path | None
@@ -235,6 +320,7 @@ class _Training:
     seed: int
     threads: int | None
     settings: StudySettings | None
+    sides: str | None
     stored_mse: float | None
 
 
@@ -249,7 +335,7 @@ def train_request(request: TrainRequest, *, say: Say) -> "FinalMetrics":
 
     from emoji_ae.dataset import load_dataset
     from emoji_ae.seeding import resolve_device
-    from emoji_ae.splits import split_dataset
+    from emoji_ae.splits import Split, split_dataset
     from study.data import stored_split
     from study.progress import epoch_bar
     from study.runner import own_threads
@@ -263,6 +349,8 @@ def train_request(request: TrainRequest, *, say: Say) -> "FinalMetrics":
         if settings
         else split_dataset(dataset, seed=DEFAULT_DATA_SEED)
     )
+    if training.sides is not None:  # a trial of an experiment, with a split of its own
+        split = Split.from_sides(training.sides)
     out = request.out or Path("runs/train") / training.label
     with epoch_bar(training.config.epoch, title=training.label) as on_epoch:
         metrics = train_final(
@@ -274,11 +362,17 @@ def train_request(request: TrainRequest, *, say: Say) -> "FinalMetrics":
             out=out,
             on_epoch=on_epoch,
         )
+    classification = ""
+    if metrics.test_accuracy is not None:
+        classification = (
+            f", test accuracy {metrics.test_accuracy:.1%}, balanced "
+            f"{metrics.test_balanced_accuracy:.1%}"
+        )
     say(
         f"{training.label}: validation MSE {metrics.validation_mse:.5f} (epoch "
-        f"{metrics.best_epoch} of {metrics.epochs}), test MSE {metrics.test_mse:.5f}; "
-        f"{metrics.parameter_count:,} parameters, {metrics.training_seconds:.0f} s. "
-        f"Written to {out}"
+        f"{metrics.best_epoch} of {metrics.epochs}), test MSE {metrics.test_mse:.5f}"
+        f"{classification}; {metrics.parameter_count:,} parameters, "
+        f"{metrics.training_seconds:.0f} s. Written to {out}"
     )
     if training.stored_mse is not None:
         same = metrics.validation_mse == training.stored_mse
@@ -296,7 +390,10 @@ def _stored_training(request: TrainRequest) -> _Training:
     settings = StudySettings.from_attrs(record.user_attrs, study=name)
     trial = find_trial(record, request.trial)
     config = settings.search_space.to_config(dict(_scalars(trial)))
-    default = trial_seed(settings.seed, config, int(trial.user_attrs.get(attrs.REPLICATE, 0)))
+    sides = trial.user_attrs.get(attrs.SIDES)
+    default = trial.user_attrs.get(attrs.SEED)
+    if default is None:  # it never began to train
+        default = trial_seed(settings.seed, config, trial.user_attrs.get(attrs.REPLICATE, 0))
     repeats = request.seed is None and trial.value is not None
     return _Training(
         label=f"{name}-trial-{trial.number}",
@@ -304,18 +401,21 @@ def _stored_training(request: TrainRequest) -> _Training:
         seed=default if request.seed is None else request.seed,
         threads=trial.user_attrs.get(attrs.THREADS),
         settings=settings,
+        sides=sides,
         stored_mse=trial.value if repeats else None,
     )
 
 
 def _given_training(request: TrainRequest) -> _Training:
-    config = to_config(parse_params("autoencoder", request.assignments))
+    params = parse_params(request.kind, request.assignments)
+    config = get_space(request.kind, "notebook").to_config(params)
     return _Training(
-        label=f"{config.auto_encoder}-{config.identity()[:8]}",
+        label=f"{request.kind}-{config.auto_encoder}-{config.identity()[:8]}",
         config=config,
         seed=trial_seed(request.seed or 0, config, 0),
         threads=None,
         settings=None,
+        sides=None,
         stored_mse=None,
     )
 

@@ -3,9 +3,9 @@
 import hashlib
 from dataclasses import dataclass
 
-from torch import Tensor
-
-from emoji_ae.dataset import EmojiDataset
+from emoji_ae.classification import count_classes
+from emoji_ae.dataset import EmojiDataset, LabelledImages, labelled_images
+from emoji_ae.labels import CLASSES
 from emoji_ae.splits import Split
 from study.errors import StudyError
 from study.settings import StudySettings
@@ -16,27 +16,32 @@ class StudyData:
     """What an objective may see.
 
     Args:
-        train: ``(n, 3, 64, 64)`` uint8.
-        validation: ``(m, 3, 64, 64)`` uint8.
+        train: Images ``(n, 3, 64, 64)`` uint8 and labels ``(n,)``.
+        validation: Images ``(m, 3, 64, 64)`` uint8 and labels ``(m,)``.
         validation_texts: What each validation image shows.
         fingerprint: Digest of the whole data set and of its split.
     """
 
-    train: Tensor
-    validation: Tensor
+    train: LabelledImages
+    validation: LabelledImages
     validation_texts: tuple[str, ...]
     fingerprint: str
 
 
 def study_data(dataset: EmojiDataset, split: Split) -> StudyData:
     """Keep the training and validation images of ``dataset``."""
-    digest = hashlib.sha256(split.sides.encode()).hexdigest()
     return StudyData(
-        train=dataset.images[list(split.train)],
-        validation=dataset.images[list(split.validation)],
+        train=labelled_images(dataset, split.train),
+        validation=labelled_images(dataset, split.validation),
         validation_texts=tuple(dataset.texts[i] for i in split.validation),
-        fingerprint=f"{dataset.fingerprint}-{digest[:8]}",
+        fingerprint=fingerprint(dataset, split),
     )
+
+
+def fingerprint(dataset: EmojiDataset, split: Split) -> str:
+    """Return a digest of a data set, and one of its split behind it."""
+    digest = hashlib.sha256(split.sides.encode()).hexdigest()
+    return f"{dataset.fingerprint}-{digest[:8]}"
 
 
 def stored_split(settings: StudySettings, dataset: EmojiDataset, *, study: str) -> Split:
@@ -49,10 +54,18 @@ def stored_split(settings: StudySettings, dataset: EmojiDataset, *, study: str) 
         StudyError: If ``dataset`` is not the one of the study.
     """
     split = Split.from_sides(settings.sides)
-    stored = settings.data_fingerprint
-    if not stored.startswith(f"{dataset.fingerprint}-"):
+    stored, found = settings.data_fingerprint, fingerprint(dataset, split)
+    if len(settings.sides) != len(dataset) or stored != found:
         raise StudyError(
-            f"Study {study!r} was made with other data (fingerprint {stored}, here "
-            f"{dataset.fingerprint}); give its file with --data."
+            f"Study {study!r} was made with other data (fingerprint {stored}, here {found}); "
+            "give its file with --data."
         )
     return split
+
+
+def class_counts(data: StudyData) -> dict[str, dict[str, int]]:
+    """Return the number of images of each class, by name, in training and validation."""
+    return {
+        side: dict(zip(CLASSES, count_classes(images.labels).tolist(), strict=True))
+        for side, images in (("train", data.train), ("validation", data.validation))
+    }

@@ -47,6 +47,7 @@ def run_demo(out: Path, *, n_workers: int, device: str, say: Callable[[str], Non
         TrainRequest(
             url=url,
             study=STUDY,
+            kind="autoencoder",
             trial="best",
             assignments={},
             data=None,

@@ -9,15 +9,20 @@ on either.
 import math
 from collections.abc import Iterable, Sequence
 from html import escape
+from textwrap import wrap
 from typing import Any, TypeVar
 
 import plotly.graph_objects as go
 from optuna.trial import TrialState
 from plotly.offline import get_plotlyjs
 
+from study.analysis import ALL_TRIALS
 from study.analysis.correlation import CorrelationsInfo
+from study.analysis.experiment import ExperimentInfo
+from study.analysis.front import FrontInfo, FrontPoint
 from study.analysis.history import HistoryInfo, HistoryPoint, LearningCurve, LearningCurvesInfo
 from study.analysis.importance import ImportanceInfo
+from study.formats import format_accuracy
 
 # The colours of Okabe and Ito, distinguishable with every common colour vision.
 # Source: Okabe, Ito, "Color Universal Design", 2008, https://jfly.uni-koeln.de/color/.
@@ -39,6 +44,7 @@ _STATE_ORDER = (
     TrialState.FAIL,
 )
 _SYMBOLS = {TrialState.COMPLETE: "circle", TrialState.PRUNED: "x-thin", TrialState.FAIL: "x"}
+_STRATEGY_SYMBOLS = {"joint": "circle", "sequential": "square", "branched": "diamond"}
 _DASHES = {TrialState.PRUNED: "dot", TrialState.FAIL: "dash"}
 _CURVE_HOVER = "epoch %{x}<br>validation MSE %{y:.4g}"
 
@@ -100,6 +106,7 @@ def plot_history(info: HistoryInfo) -> go.Figure:
         state = points[0].state
         color = _color(points[0])
         complete = state == TrialState.COMPLETE
+        solid = complete and not points[0].infeasible
         figure.add_scatter(
             name=name,
             x=[point.number for point in points],
@@ -109,8 +116,10 @@ def plot_history(info: HistoryInfo) -> go.Figure:
                 "color": color,
                 "size": 7,
                 "opacity": 0.85 if complete else 0.7,
-                "symbol": _SYMBOLS.get(state, "circle-open"),
-                "line": {"color": color, "width": 0 if complete else 1.5},
+                "symbol": "circle-open"
+                if points[0].infeasible
+                else _SYMBOLS.get(state, "circle-open"),
+                "line": {"color": color, "width": 0 if solid else 1.5},
             },
             hovertemplate="trial %{x}<br>"
             + ("validation MSE" if complete else "last reported MSE")
@@ -171,7 +180,8 @@ def plot_importances(info: ImportanceInfo) -> go.Figure:
         hovertemplate="%{y}<br>share %{x:.2f}<br>95 % interval: %{customdata[0]}<extra></extra>",
         showlegend=False,
     )
-    figure.update_xaxes(title_text="share of the importance", range=[0, 1.02])
+    of_metric = "" if info.metric.name is None else f"<br>for {escape(info.metric.label)}"
+    figure.update_xaxes(title_text=f"share of the importance{of_metric}", range=[0, 1.02])
     figure.update_yaxes(autorange="reversed", ticks="", showgrid=False)
     return figure
 
@@ -208,10 +218,14 @@ def plot_correlations(info: CorrelationsInfo) -> go.Figure:
             hovertemplate="%{y}, %{customdata[3]}<br>Spearman %{x:.2f} (p = %{customdata[1]:.2g})"
             "<br>Pearson %{customdata[0]:.2f}<br>n = %{customdata[2]}",
         )
+    coefficients = [p.spearman for f in info.families for p in f.parameters]
+    # On a phone, the number beyond a long bar needs more room.
+    wide = any(c is not None and abs(c) > 0.7 for c in coefficients)
+    title = wrap(f"Spearman correlation with {info.metric.label}", width=20)
     figure.update_xaxes(
-        title_text="Spearman correlation<br>with validation MSE",
-        range=[-1.35, 1.35],
-        tickvals=[-1, -0.5, 0, 0.5, 1],
+        title_text="<br>".join(map(escape, title)),
+        range=[-1.75, 1.75] if wide else [-1.35, 1.35],
+        tickvals=[-1, 0, 1] if wide else [-1, -0.5, 0, 0.5, 1],
         zeroline=True,
     )
     figure.update_yaxes(
@@ -221,6 +235,111 @@ def plot_correlations(info: CorrelationsInfo) -> go.Figure:
         showgrid=False,
     )
     return figure
+
+
+def plot_front(info: FrontInfo) -> go.Figure:
+    """Draw accuracy over validation MSE, and the front as a step line with rings on its trials.
+
+    Colours stand for families, shapes for strategies; a hollow mark breaks the constraint.
+    """
+    figure = _figure(height=460)
+    front = [point for point in info.front if _positive(point.mse)]
+    figure.add_scatter(
+        name="trade-off front",
+        x=_rounded(point.mse for point in front),
+        y=_rounded(point.accuracy for point in front),
+        mode="lines+markers",
+        line={"color": GREEN, "width": 2, "shape": "hv"},
+        marker={"color": GREEN, "size": 14, "symbol": "circle-open", "line": {"width": 2}},
+        hoverinfo="skip",
+    )
+    named: set[str] = set()
+    for (name, infeasible), points in _front_groups(info.points).items():
+        symbol = _STRATEGY_SYMBOLS.get(points[0].strategy or "", "circle")
+        figure.add_scatter(
+            name=name,
+            legendgroup=name,
+            showlegend=name not in named,
+            x=_rounded(point.mse for point in points),
+            y=_rounded(point.accuracy for point in points),
+            customdata=[point.number for point in points],
+            mode="markers",
+            marker={
+                "color": _family_color(points[0].family),
+                "size": 8,
+                "opacity": 0.85,
+                "symbol": f"{symbol}-open" if infeasible else symbol,
+                "line": {"width": 1.5 if infeasible else 0},
+            },
+            hovertemplate="trial %{customdata}<br>validation MSE %{x:.4g}"
+            "<br>validation accuracy %{y:.1%}" + infeasible * "<br>breaks the constraint",
+        )
+        named.add(name)
+    if info.min_accuracy is not None:
+        figure.add_hline(
+            y=info.min_accuracy,
+            name=f"{format_accuracy(info.min_accuracy)} needed",
+            showlegend=True,
+            line={"color": NEUTRAL, "width": 1.5, "dash": "dash"},
+        )
+    figure.update_xaxes(**_log_mse_axis(point.mse for point in info.points))
+    figure.update_yaxes(title_text="validation accuracy", tickformat=".0%")
+    return figure
+
+
+def plot_experiment(info: ExperimentInfo, label: str) -> go.Figure:
+    """Draw the difference of each arm from the baseline in one metric, with its interval.
+
+    Args:
+        info: The experiment.
+        label: Of the metric.
+    """
+    comparisons = info.of_metric(label)
+    figure = _figure(height=130 + 46 * len(comparisons))
+    pairs = [(escape(c.arm), d) for c in comparisons for d in info.differences(c)]
+    figure.add_scatter(
+        name="one pair",
+        x=_rounded(difference for _, difference in pairs),
+        y=[arm for arm, _ in pairs],
+        mode="markers",
+        marker={"color": NEUTRAL, "size": 9, "symbol": "line-ns-open", "opacity": 0.7},
+        hovertemplate="%{y}<br>difference %{x:.4g}",
+    )
+    sure = [c for c in comparisons if c.low is not None and c.high is not None]
+    figure.add_scatter(
+        name="mean, 95 % interval",
+        x=_rounded(c.difference for c in sure),
+        y=[escape(c.arm) for c in sure],
+        mode="markers",
+        marker={"color": BLUE, "size": 10},
+        error_x={
+            "type": "data",
+            "symmetric": False,
+            "array": _rounded((c.high or 0.0) - c.difference for c in sure),
+            "arrayminus": _rounded(c.difference - (c.low or 0.0) for c in sure),
+            "color": BLUE,
+            "thickness": 2,
+            "width": 6,
+        },
+        hovertemplate="%{y}<br>mean difference %{x:.4g}",
+    )
+    figure.update_xaxes(
+        title_text=f"{label}: difference from<br>{escape(comparisons[0].baseline)}", zeroline=True
+    )
+    figure.update_yaxes(autorange="reversed", showgrid=False)
+    return figure
+
+
+def _front_groups(points: Iterable[FrontPoint]) -> dict[tuple[str, bool], list[FrontPoint]]:
+    """Group drawable points by legend entry and constraint, feasible ones of an entry first."""
+    groups: dict[tuple[str, bool], list[FrontPoint]] = {}
+    drawable = [point for point in points if _positive(point.mse)]
+    for point in sorted(drawable, key=lambda p: (p.family, p.strategy or "", p.infeasible)):
+        family = () if point.family == ALL_TRIALS else (point.family,)
+        strategy = () if point.strategy is None else (point.strategy,)
+        name = escape(", ".join((*family, *strategy))) or "complete trials"
+        groups.setdefault((name, point.infeasible), []).append(point)
+    return groups
 
 
 def _figure(*, height: int) -> go.Figure:
@@ -284,7 +403,7 @@ def _add_curves(
 def _grouped(items: Iterable[_Item]) -> list[tuple[str, list[_Item]]]:
     """Group trials by the name of their legend entry: complete ones first, failed ones last."""
     groups: dict[str, list[_Item]] = {}
-    for item in sorted(items, key=lambda item: (_STATE_ORDER.index(item.state), item.family)):
+    for item in sorted(items, key=lambda i: (_STATE_ORDER.index(i.state), i.family, i.infeasible)):
         groups.setdefault(_group_name(item), []).append(item)
     return list(groups.items())
 
@@ -292,6 +411,8 @@ def _grouped(items: Iterable[_Item]) -> list[tuple[str, list[_Item]]]:
 def _group_name(item: HistoryPoint | LearningCurve) -> str:
     if item.state == TrialState.FAIL:
         return "failed"
+    if item.infeasible:
+        return f"{escape(item.family)} infeasible"
     return f"{escape(item.family)} {item.state.name.lower()}"
 
 

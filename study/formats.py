@@ -16,6 +16,11 @@ def format_mse(value: float | None) -> str:
     return f"{value:#.4g}" if value == 0 or 1e-4 <= abs(value) < 1e4 else f"{value:.3e}"
 
 
+def format_accuracy(value: float | None) -> str:
+    """Write an accuracy in per cent with one decimal."""
+    return MISSING if value is None else f"{100 * value:.1f}\N{NO-BREAK SPACE}%"
+
+
 def format_coefficient(value: float | None) -> str:
     """Write a correlation with its sign and two decimals."""
     return MISSING if value is None else f"{value:+.2f}".replace("-", "\N{MINUS SIGN}")

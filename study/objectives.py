@@ -1,8 +1,10 @@
 """The objective of a study: one trial is one training, judged on the validation split."""
 
-from collections.abc import Callable, Sequence
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import optuna
 import torch
@@ -11,21 +13,26 @@ from optuna.pruners import NopPruner
 from optuna.trial import FrozenTrial, TrialState
 
 from emoji_ae.config import AutoencoderConfig
-from emoji_ae.curve import EpochMetrics, curve_from_csv, curve_to_csv
+from emoji_ae.curve import EpochMetrics, MultitaskMetrics, curve_from_csv, curve_to_csv
 from emoji_ae.errors import DivergedError
+from emoji_ae.loop import TrainResult, suspended_result
 from emoji_ae.models import count_parameters
+from emoji_ae.multitask import MultitaskResult, best_metrics
 from emoji_ae.resume import ResumeFile
-from emoji_ae.train import TrainResult, suspended_result, train_autoencoder
+from emoji_ae.training import train_model
 from storage import attrs
 from storage.artifacts import open_artifacts, read_artifact, save_artifacts, unfinished_path
 from storage.writing import Reports, write_trial
 from study.data import StudyData
 from study.pictures import pick, reconstructions_png
-from study.seeds import trial_seed
+from study.seeds import pair_seed, trial_seed
 from study.settings import StudySettings, code_version
 
 PRUNER_CHECKS = 50
 """How often the pruner is asked in the longest training of a study, at even distances."""
+
+Values = float | tuple[float, float]
+"""What a trial is told: validation MSE, with two objectives validation accuracy too."""
 
 
 class TrialInterrupted(Exception):
@@ -33,13 +40,14 @@ class TrialInterrupted(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class AutoencoderObjective:
-    """Trains an autoencoder and returns its lowest validation MSE.
+class TrainingObjective:
+    """Trains what a trial's parameters say and returns its lowest validation MSE.
 
     Reports the validation MSE of every epoch (step 0 is the first), and stops where the pruner
-    says so. Curves and pictures are stored whatever the end. A training that a finished trial
-    of the study has already done, as a whole or as its beginning, is answered from that trial's
-    curve. One that was interrupted goes on where it stopped.
+    says so; a study of two objectives has neither, for Optuna prunes by one alone. Curves and
+    pictures are stored whatever the end. A training that a finished trial of the study has
+    already done, as a whole or as its beginning, is answered from that trial's curve. One that
+    was interrupted goes on where it stopped.
 
     Args:
         settings: Of the study.
@@ -53,7 +61,7 @@ class AutoencoderObjective:
     artifacts: Path
     device: torch.device
 
-    def __call__(self, trial: optuna.Trial, stop_requested: Callable[[], bool]) -> float:
+    def __call__(self, trial: optuna.Trial, stop_requested: Callable[[], bool]) -> Values:
         """Run one trial.
 
         Args:
@@ -61,7 +69,8 @@ class AutoencoderObjective:
             stop_requested: Asked after every epoch; True suspends the training.
 
         Returns:
-            The lowest mean reconstruction error on the validation split.
+            The lowest mean reconstruction error on the validation split; for a study of two
+            objectives, the accuracy of the same weights behind it.
 
         Raises:
             optuna.TrialPruned: If the pruner stopped it.
@@ -71,7 +80,12 @@ class AutoencoderObjective:
         space = self.settings.search_space
         config = space.to_config(space.suggest(trial, self.settings.fixed))
         replicate = int(trial.user_attrs.get(attrs.REPLICATE, 0))
-        seed = trial_seed(self.settings.seed, config, replicate)
+        pair = trial.user_attrs.get(attrs.PAIR)
+        seed = (
+            trial_seed(self.settings.seed, config, replicate)
+            if pair is None
+            else pair_seed(self.settings.seed, pair)
+        )
         write_trial(
             trial,
             user_attrs={
@@ -84,10 +98,18 @@ class AutoencoderObjective:
             },
         )
         store = open_artifacts(self.artifacts)
-        reused = _reuse(trial, store, seed=seed, n_epochs=config.epoch)
-        if reused is not None:
-            return reused
-        return self._train(trial, config, store, seed=seed, stop_requested=stop_requested)
+        source = self._find_source(trial, config, seed=seed)
+        if source is not None and self._reuse(trial, config, store, source):
+            return self._values(trial)
+        self._train(trial, config, store, seed=seed, stop_requested=stop_requested)
+        return self._values(trial)
+
+    def _values(self, trial: optuna.Trial) -> Values:
+        """Return what was stored at the end of a training as the objective's values."""
+        mse = float(trial.user_attrs[attrs.VALIDATION_MSE])
+        if not self.settings.pareto:
+            return mse
+        return mse, float(trial.user_attrs[attrs.VALIDATION_ACCURACY])
 
     def _train(
         self,
@@ -97,23 +119,27 @@ class AutoencoderObjective:
         *,
         seed: int,
         stop_requested: Callable[[], bool],
-    ) -> float:
+    ) -> None:
+        """Train, and store what came out."""
+        training = f"{config.identity()}/{self.data.fingerprint}".encode()
         resume = ResumeFile(
-            unfinished_path(self.artifacts, trial.study, seed),
+            unfinished_path(self.artifacts, trial.study, f"{seed}-{_digest(training)}"),
             identity=config.identity(),
             seed=seed,
             max_epochs=config.epoch,
         )
         reports = Reports(trial)
-        for metrics in resume.state.curve if resume.state is not None else ():
-            reports.add(metrics.validation_mse, step=metrics.epoch)
-        prunes = not isinstance(trial.study.pruner, NopPruner)
+        prunes = not self.settings.pareto and not isinstance(trial.study.pruner, NopPruner)
         prune_interval = max(1, self.settings.max_epochs // PRUNER_CHECKS)
         pruned = False
 
+        def report(metrics: EpochMetrics) -> None:
+            if not self.settings.pareto:
+                reports.add(metrics.validation_mse, step=metrics.epoch)
+
         def on_epoch(metrics: EpochMetrics) -> bool:
             nonlocal pruned
-            reports.add(metrics.validation_mse, step=metrics.epoch)
+            report(metrics)
             n_epochs = metrics.epoch + 1
             if n_epochs == config.epoch:
                 return False
@@ -123,8 +149,10 @@ class AutoencoderObjective:
                 pruned = trial.should_prune()
             return pruned
 
+        for metrics in resume.state.curve if resume.state is not None else ():
+            report(metrics)
         try:
-            result = train_autoencoder(
+            result = train_model(
                 config,
                 self.data.train,
                 self.data.validation,
@@ -147,90 +175,141 @@ class AutoencoderObjective:
         resume.remove()
         if pruned:
             raise optuna.TrialPruned(f"pruned after epoch {len(result.curve)}")
-        assert result.best is not None  # a finite curve has a lowest point
-        return result.best.validation_mse
 
     def _store(
-        self, trial: optuna.Trial, store: FileSystemArtifactStore, result: TrainResult
+        self,
+        trial: optuna.Trial,
+        store: FileSystemArtifactStore,
+        result: TrainResult[Any],
     ) -> None:
-        last, best = result.curve[-1], result.best
-        kept = {} if best is None else _best_attrs(best.validation_mse, epoch=best.epoch)
-        write_trial(
-            trial,
-            user_attrs={
-                attrs.EPOCHS_RUN: len(result.curve),
-                attrs.TRAINING_SECONDS: round(last.seconds, 3),
-                attrs.PARAMETER_COUNT: count_parameters(result.model),
-                attrs.LAST_VALIDATION_MSE: last.validation_mse,
-                attrs.LAST_TRAIN_MSE: last.train_mse,
-                **kept,
-            },
-        )
-        shown = pick(len(self.data.validation))
+        """Store the figures, the pictures and the curve of a training, whatever its end."""
+        values: dict[str, Any] = {
+            attrs.EPOCHS_RUN: len(result.curve),
+            attrs.PARAMETER_COUNT: count_parameters(result.model),
+        }
+        curve: tuple[EpochMetrics, ...] = result.curve
+        if isinstance(result, MultitaskResult):
+            curve += result.classifier_curve
+            if result.confusion is not None:
+                values[attrs.CONFUSION] = result.confusion.tolist()
+            if result.early_stopped:
+                values[attrs.EARLY_STOPPED] = True
+        values[attrs.TRAINING_SECONDS] = round(curve[-1].seconds, 3)
+        values[attrs.CURVES_DIGEST] = _digest(curve_to_csv(curve))
+        self._write_figures(trial, values, last=result.curve[-1], best=result.best)
+        shown = pick(len(self.data.validation.images))
         pictures = reconstructions_png(
             result.model,
-            self.data.validation[shown],
+            self.data.validation.images[shown],
             [self.data.validation_texts[i] for i in shown],
         )
-        _save(store, trial, pictures=pictures, curve=result.curve)
+        _save(store, trial, pictures=pictures, curve=curve)
 
+    def _write_figures(
+        self,
+        trial: optuna.Trial,
+        values: Mapping[str, Any],
+        *,
+        last: EpochMetrics,
+        best: EpochMetrics | None,
+        intermediate_values: Mapping[int, float] | None = None,
+    ) -> None:
+        """Store a trial's figures: some by name, and those of its last and its best epoch."""
+        figures = {
+            **values,
+            attrs.LAST_VALIDATION_MSE: last.validation_mse,
+            attrs.LAST_TRAIN_MSE: last.train_mse,
+        }
+        if best is not None:
+            figures[attrs.VALIDATION_MSE] = best.validation_mse
+            figures[attrs.BEST_EPOCH] = best.epoch + 1
+        if isinstance(best, MultitaskMetrics):
+            figures[attrs.VALIDATION_CROSS_ENTROPY] = best.validation_cross_entropy
+            figures[attrs.VALIDATION_ACCURACY] = best.validation_accuracy
+            figures[attrs.VALIDATION_BALANCED_ACCURACY] = best.validation_balanced_accuracy
+            if self.settings.min_accuracy is not None:
+                # Accuracies are numbers of single precision: 7 of 10 is a little less than 0.7.
+                lack = round(self.settings.min_accuracy - best.validation_accuracy, 6)
+                trial.set_constraint(attrs.VALIDATION_ACCURACY, lack)
+                if lack > 0:
+                    figures[attrs.INFEASIBLE] = True
+        write_trial(trial, user_attrs=figures, intermediate_values=intermediate_values)
 
-def _reuse(
-    trial: optuna.Trial, store: FileSystemArtifactStore, *, seed: int, n_epochs: int
-) -> float | None:
-    """Answer a trial from the curve of a finished one; None if none has done its training.
+    def _find_source(
+        self, trial: optuna.Trial, config: AutoencoderConfig, *, seed: int
+    ) -> FrozenTrial | None:
+        """Return a finished trial that did the same training, or that begins with it."""
+        finished = trial.study.get_trials(
+            deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED)
+        )
+        to_config = self.settings.search_space.to_config
+        return next(
+            (
+                other
+                for other in finished
+                if other.user_attrs.get(attrs.SEED) == seed
+                and other.user_attrs.get(attrs.DATA_FINGERPRINT) == self.data.fingerprint
+                and attrs.REUSED_FROM not in other.user_attrs
+                and (
+                    other.user_attrs[attrs.EPOCHS_RUN] >= config.epoch
+                    or attrs.EARLY_STOPPED in other.user_attrs
+                )
+                and to_config(other.params).identity() == config.identity()
+            ),
+            None,
+        )
 
-    Equal seeds mean equal trainings, up to their length. Pictures are those of the other
-    trial, which may have trained on.
-    """
-    source = _find_source(trial, seed=seed, n_epochs=n_epochs)
-    if source is None:
-        return None
-    storage = trial.study._storage
-    pictures = read_artifact(store, storage, source._trial_id, attrs.RECONSTRUCTIONS_FILE)
-    curves = read_artifact(store, storage, source._trial_id, attrs.CURVES_FILE)
-    if pictures is None or curves is None:
-        return None
-    values = [source.intermediate_values[epoch] for epoch in range(n_epochs)]
-    curve = curve_from_csv(curves)[:n_epochs]
-    best = min(values)
-    write_trial(
-        trial,
-        user_attrs={
+    def _reuse(
+        self,
+        trial: optuna.Trial,
+        config: AutoencoderConfig,
+        store: FileSystemArtifactStore,
+        source: FrozenTrial,
+    ) -> bool:
+        """Answer a trial from the stored curve of another; say whether that was possible.
+
+        Pictures are those of the other trial, which may have trained on.
+        """
+        storage = trial.study._storage
+        pictures = read_artifact(store, storage, source._trial_id, attrs.RECONSTRUCTIONS_FILE)
+        curves = read_artifact(store, storage, source._trial_id, attrs.CURVES_FILE)
+        if pictures is None or curves is None:
+            return False
+        if _digest(curves) != source.user_attrs[attrs.CURVES_DIGEST]:
+            return False  # the file was damaged
+        n_source = source.user_attrs[attrs.EPOCHS_RUN]
+        rows = curve_from_csv(curves)
+        curve, after = rows[: min(config.epoch, n_source)], rows[n_source:]
+        # Only equal lengths share what follows: see `MultitaskConfig.identity`.
+        classifier_curve = [m for m in after if isinstance(m, MultitaskMetrics)]
+        best = best_metrics(curve, classifier_curve)
+        copied = {attrs.PARAMETER_COUNT}
+        if source.user_attrs.get(attrs.BEST_EPOCH) == best.epoch + 1:
+            copied.add(attrs.CONFUSION)
+        if len(curve) == n_source < config.epoch:
+            copied.add(attrs.EARLY_STOPPED)
+        values: dict[str, Any] = {
             attrs.REUSED_FROM: source.number,
             attrs.EPOCHS_RUN: 0,
             attrs.TRAINING_SECONDS: 0.0,
-            attrs.PARAMETER_COUNT: source.user_attrs[attrs.PARAMETER_COUNT],
-            attrs.LAST_VALIDATION_MSE: values[-1],
-            attrs.LAST_TRAIN_MSE: curve[-1].train_mse,
-            **_best_attrs(best, epoch=values.index(best)),
-        },
-        intermediate_values=dict(enumerate(values)),
-    )
-    _save(store, trial, pictures=pictures, curve=curve)
-    return best
+            **{name: source.user_attrs[name] for name in copied if name in source.user_attrs},
+        }
+        self._write_figures(
+            trial,
+            values,
+            last=curve[-1],
+            best=best,
+            intermediate_values=None
+            if self.settings.pareto
+            else {metrics.epoch: metrics.validation_mse for metrics in curve},
+        )
+        _save(store, trial, pictures=pictures, curve=(*curve, *classifier_curve))
+        return True
 
 
-def _find_source(trial: optuna.Trial, *, seed: int, n_epochs: int) -> FrozenTrial | None:
-    """Return a finished trial that did the same training for at least as many epochs."""
-    finished = trial.study.get_trials(
-        deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED)
-    )
-    return next(
-        (
-            other
-            for other in finished
-            if other.user_attrs.get(attrs.SEED) == seed
-            and attrs.REUSED_FROM not in other.user_attrs
-            and len(other.intermediate_values) >= n_epochs
-        ),
-        None,
-    )
-
-
-def _best_attrs(validation_mse: float, *, epoch: int) -> dict[str, float]:
-    """Return the attributes of the lowest error; its epoch is given from 0, stored from 1."""
-    return {attrs.VALIDATION_MSE: validation_mse, attrs.BEST_EPOCH: epoch + 1}
+def _digest(content: bytes) -> str:
+    """Return a short digest, by which a damaged file is known."""
+    return hashlib.sha256(content).hexdigest()[:16]
 
 
 def _save(

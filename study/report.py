@@ -9,7 +9,7 @@ gives the same bytes.
 import base64
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,21 @@ from markupsafe import Markup, escape
 from optuna.trial import TrialState
 
 from emoji_ae.files import write_bytes
+from storage import attrs
 from storage.records import StudyRecord, TrialRecord
-from study.analysis import settings_of
+from study.analysis import (
+    BALANCED_ACCURACY,
+    VALIDATION_ACCURACY,
+    VALIDATION_MSE,
+    Metric,
+    is_multitask,
+    min_accuracy_of,
+    settings_of,
+    varies,
+)
 from study.analysis.correlation import get_correlations
+from study.analysis.experiment import get_experiment
+from study.analysis.front import FrontInfo, get_front
 from study.analysis.history import (
     SummaryInfo,
     epochs_run,
@@ -31,15 +43,24 @@ from study.analysis.history import (
     training_seconds,
 )
 from study.analysis.importance import RELIABLE_TRIALS, ImportanceInfo, get_importances
-from study.analysis.tables import get_best_trials, get_failures, get_families
+from study.analysis.tables import (
+    Family,
+    get_best_trials,
+    get_class_results,
+    get_failures,
+    get_families,
+)
 from study.figures import (
     plot_correlations,
+    plot_experiment,
+    plot_front,
     plot_history,
     plot_importances,
     plot_learning_curves,
     plotly_js,
 )
 from study.formats import (
+    format_accuracy,
     format_coefficient,
     format_count,
     format_duration,
@@ -107,17 +128,32 @@ def render_report(record: StudyRecord, *, pictures: Pictures | None = None) -> s
     Returns:
         A complete HTML document; the same for the same arguments.
     """
+    multitask = is_multitask(record)
+    experiment = get_experiment(record)
+    metrics: tuple[Metric, ...] = (VALIDATION_MSE,)
+    if experiment is not None:
+        metrics = ()  # chosen arms are no sample of a space
+    elif multitask:
+        metrics = (VALIDATION_MSE, VALIDATION_ACCURACY)
     summary = get_summary(record)
-    importances = get_importances(record)
-    correlations = get_correlations(record)
+    importances = [get_importances(record, metric=metric) for metric in metrics]
+    correlations = [get_correlations(record, metric=metric) for metric in metrics]
+    front = get_front(record) if multitask else None
     history = get_history(record)
     curves = get_learning_curves(record)
     settings = settings_of(record)
     figures = {}
-    if importances.parameters:
-        figures["importance"] = plot_importances(importances)
-    if any(p.spearman is not None for f in correlations.families for p in f.parameters):
-        figures["correlations"] = plot_correlations(correlations)
+    if experiment is not None:
+        for label in experiment.labels:
+            figures[_experiment_key(label)] = plot_experiment(experiment, label)
+    if front is not None and front.points:
+        figures["front"] = plot_front(front)
+    for importance in importances:
+        if importance.parameters:
+            figures[_key("importance", importance.metric)] = plot_importances(importance)
+    for found in correlations:
+        if any(p.spearman is not None for f in found.families for p in f.parameters):
+            figures[_key("correlations", found.metric)] = plot_correlations(found)
     if any(point.value is not None for point in history.points):
         figures["history"] = plot_history(history)
     if curves.curves:
@@ -129,20 +165,30 @@ def render_report(record: StudyRecord, *, pictures: Pictures | None = None) -> s
             name=record.name,
             command_name=shlex.quote(record.name),
             settings=settings,
+            multitask=multitask,
+            min_accuracy=min_accuracy_of(record),
+            n_objectives=len(record.directions),
             summary=summary,
-            sentences=_sentences(record.name, settings, summary, importances),
+            sentences=_sentences(record, summary, importances, front),
             cautions=_cautions(settings, summary, importances),
-            importances=importances,
-            correlations=correlations,
+            all_importances=importances,
+            all_correlations=correlations,
             history=history,
             curves=curves,
             best_trials=get_best_trials(record),
             families=get_families(record).families,
+            strategies=_strategies(record),
+            front=front,
+            experiment=experiment,
+            class_results=get_class_results(record) if multitask else None,
             failures=get_failures(record).failures,
             pictures=pictures,
             figures={key: _json_for_script(figure.to_json()) for key, figure in figures.items()},
             plotly_js=Markup(plotly_js()),
             max_rows=MAX_ROWS,
+            key=_key,
+            experiment_key=_experiment_key,
+            accuracy_metrics=(VALIDATION_ACCURACY, BALANCED_ACCURACY),
             epochs_run=epochs_run,
             training_seconds=training_seconds,
         )
@@ -174,11 +220,13 @@ def _environment() -> jinja2.Environment:
     )
     environment.filters |= {
         "mse": format_mse,
+        "accuracy": format_accuracy,
         "coefficient": format_coefficient,
         "p_value": format_p_value,
         "value": format_value,
         "count": format_count,
         "duration": format_duration,
+        "capitalise": _capitalise,
         "state": _STATE_LABELS.__getitem__,
         "label": format_label,
         "sampler": format_sampler,
@@ -188,15 +236,38 @@ def _environment() -> jinja2.Environment:
     return environment
 
 
+def _key(section: str, metric: Metric) -> str:
+    """Name the chart of a section; that of the objective is named like the section."""
+    return section if metric.name is None else f"{section}-{metric.name}"
+
+
+def _experiment_key(label: str) -> str:
+    """Name the chart of an experiment in the metric with this label."""
+    return f"experiment-{label.lower().replace(' ', '-')}"
+
+
+def _strategies(record: StudyRecord) -> tuple[Family, ...]:
+    """Compare the strategies of a study that has several."""
+    return (
+        get_families(record, parameter="strategy").families if varies(record, "strategy") else ()
+    )
+
+
 def _sentences(
-    name: str, settings: Mapping[str, Any], summary: SummaryInfo, importances: ImportanceInfo
+    record: StudyRecord,
+    summary: SummaryInfo,
+    importances: Sequence[ImportanceInfo],
+    front: FrontInfo | None,
 ) -> list[str]:
     """Say in plain words what was run and what was found."""
+    name, settings = record.name, settings_of(record)
     if not summary.n_trials:
         return [f"The study “{name}” has no trials yet."]
     space = f" of the {settings['space']} space" if settings.get("space") else ""
     sampler = settings.get("sampler")
     chosen = f", chosen by the {format_sampler(str(sampler))} sampler" if sampler else ""
+    if attrs.EXPERIMENT in record.user_attrs:
+        chosen = ", arms of an experiment"
     states = ", ".join(
         f"{format_count(summary.by_state[state])} {label}"
         for state, label in _STATE_LABELS.items()
@@ -204,17 +275,26 @@ def _sentences(
     )
     trials = "1 trial" if summary.n_trials == 1 else f"{format_count(summary.n_trials)} trials"
     sentences = [f"The study “{name}” holds {trials}{space}{chosen}: {states}."]
+    if front is not None and len(record.directions) > 1:
+        sentences.append(_objectives(front))
     if summary.best is None:
-        sentences.append("No trial is complete, so there is no best configuration yet.")
+        why = "No trial that keeps the constraint" if summary.n_infeasible else "No trial"
+        sentences.append(f"{why} is complete, so there is no best configuration yet.")
     else:
+        among = " of the trials that keep the constraint" if summary.n_infeasible else ""
         sentences.append(
-            f"The lowest validation MSE is {format_mse(summary.best.value)}, reached by trial "
-            f"{summary.best.number}{_configuration(summary.best)}."
+            f"The lowest validation MSE{among} is {format_mse(summary.best.value)}, reached by "
+            f"trial {summary.best.number}{_configuration(summary.best)}."
         )
-    if importances.parameters and importances.caution is None:
-        first = importances.parameters[0]
+    if front is not None:
+        sentences += _classification(summary, front)
+    for found in importances:
+        if not found.parameters or found.caution is not None:
+            continue
+        first = found.parameters[0]
+        by_metric = "" if front is None else f" by {found.metric.label}"
         sentences.append(
-            f"What most separates the best tenth of the trials from the others is "
+            f"What most separates the best tenth of the trials{by_metric} from the others is "
             f"{format_label(first.name)}, with {format_percent(first.share)} of the "
             f"importance (95\N{NO-BREAK SPACE}% interval {format_percent(first.low)} to "
             f"{format_percent(first.high)})."
@@ -228,24 +308,58 @@ def _sentences(
     return sentences
 
 
+def _objectives(front: FrontInfo) -> str:
+    """Say that two objectives were optimised, and where that led."""
+    text = "Two objectives were optimised together, validation MSE and validation accuracy"
+    if not front.points:
+        return f"{text}."
+    n = len(front.front)
+    are, no_other = ("trial is", "it") if n == 1 else ("trials are", "any of them")
+    return (
+        f"{text}; {format_count(n)} {are} on the trade-off front: no other trial beats {no_other} "
+        "in one of the two without losing in the other."
+    )
+
+
+def _classification(summary: SummaryInfo, front: FrontInfo) -> list[str]:
+    """Say how well the best trial classifies, and how many trials break the constraint."""
+    sentences = []
+    accuracy = None if summary.best is None else VALIDATION_ACCURACY.of(summary.best)
+    if summary.best is not None and accuracy is not None:
+        balanced = BALANCED_ACCURACY.of(summary.best)
+        rest = "" if balanced is None else f", its balanced accuracy {format_accuracy(balanced)}"
+        sentences.append(f"Its validation accuracy is {format_accuracy(accuracy)}{rest}.")
+    if front.min_accuracy is not None:
+        n_complete = summary.by_state.get(TrialState.COMPLETE, 0)
+        breaking = "breaks" if summary.n_infeasible == 1 else "break"
+        sentences.append(
+            f"The study demands a validation accuracy of at least "
+            f"{format_accuracy(front.min_accuracy)}; {format_count(summary.n_infeasible)} of "
+            f"{format_count(n_complete)} complete trials {breaking} this constraint and cannot "
+            "be the best."
+        )
+    return sentences
+
+
 def _cautions(
-    settings: Mapping[str, Any], summary: SummaryInfo, importances: ImportanceInfo
+    settings: Mapping[str, Any], summary: SummaryInfo, importances: Sequence[ImportanceInfo]
 ) -> list[str]:
     """Say what a reader must keep in mind."""
     cautions = []
     n_complete = summary.by_state.get(TrialState.COMPLETE, 0)
-    if summary.best is not None and n_complete > 1:
+    n_feasible = n_complete - summary.n_infeasible
+    if summary.best is not None and n_feasible > 1:
         cautions.append(
-            f"The best value is the lowest of {format_count(n_complete)}, measured on the "
+            f"The best value is the lowest of {format_count(n_feasible)}, measured on the "
             "validation images that chose it: expect a somewhat higher error on new images."
         )
-    if importances.adaptive:
+    if importances and importances[0].adaptive:
         cautions.append(
-            f"The {format_sampler(importances.sampler or '')} sampler chose trials by earlier "
+            f"The {format_sampler(importances[0].sampler or '')} sampler chose trials by earlier "
             "results, so importances and correlations describe this search, not the whole space "
             "evenly."
         )
-    if 0 < n_complete < RELIABLE_TRIALS:
+    if importances and 0 < n_complete < RELIABLE_TRIALS:
         cautions.append(
             f"Conclusions rest on {n_complete} complete trial{'s' * (n_complete != 1)}; "
             f"{RELIABLE_TRIALS} or more make importances steady."
@@ -271,6 +385,11 @@ def _configuration(trial: TrialRecord) -> str:
     words = f", a {family} autoencoder" if family is not None else ""
     parts = [f"{format_label(name)} {format_value(value)}" for name, value in params.items()]
     return words + (f" with {', '.join(parts)}" if parts else "")
+
+
+def _capitalise(text: str) -> str:
+    """Begin with a capital and leave the rest, acronyms included, as it is."""
+    return text[:1].upper() + text[1:]
 
 
 def _keep_numbers_whole(text: str) -> Markup:

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import optuna
 import torch
@@ -14,13 +15,14 @@ from optuna.trial import FrozenTrial, TrialState
 from emoji_ae.dataset import load_dataset
 from emoji_ae.errors import DivergedError
 from emoji_ae.seeding import resolve_device
+from emoji_ae.splits import Split
 from storage import attrs, queue
 from storage.rdb import open_storage
 from storage.retry import requeue
 from study.data import stored_split, study_data
 from study.errors import StudyError
 from study.jobs import WorkerJob
-from study.objectives import AutoencoderObjective, TrialInterrupted
+from study.objectives import TrainingObjective, TrialInterrupted
 from study.samplers import make_pruner, make_sampler
 from study.seeds import sampler_seed
 from study.settings import StudySettings, code_version
@@ -39,6 +41,12 @@ def run_worker(job: WorkerJob) -> None:
         StudyError: If the study cannot be worked on here, or a trial failed unexpectedly.
     """
     own_threads(job.threads)
+    with stop_signals() as stop:
+        _work_through(job, stop)
+
+
+def _work_through(job: WorkerJob, stop: threading.Event) -> None:
+    """Run waiting trials until none is left or ``stop`` is set."""
     import torch._dynamo  # noqa: F401  an optimizer imports it at its first step: two seconds
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -47,31 +55,35 @@ def run_worker(job: WorkerJob) -> None:
     settings = StudySettings.from_attrs(study.user_attrs, study=job.study)
     require_same_version(settings, study=job.study)
     dataset = load_dataset(job.data)
-    objective = AutoencoderObjective(
+    objective = TrainingObjective(
         settings=settings,
         data=study_data(dataset, stored_split(settings, dataset, study=job.study)),
         artifacts=job.artifacts,
         device=resolve_device(job.device),
     )
     study.pruner = make_pruner(settings.pruner, max_epochs=settings.max_epochs)
-    with stop_signals() as stop:
-        last_reap = float("-inf")
-        while not stop.is_set():
-            if time.monotonic() - last_reap > REAP_INTERVAL_S:
-                queue.reap(study)
-                last_reap = time.monotonic()
-            claimed = queue.claim(study)
-            if claimed is None:
-                break
-            seed = sampler_seed(settings.seed, claimed.number)
-            study.sampler = make_sampler(settings.sampler, seed=seed)
+    last_reap = float("-inf")
+    while not stop.is_set():
+        if time.monotonic() - last_reap > REAP_INTERVAL_S:
+            queue.reap(study)
+            last_reap = time.monotonic()
+        claimed = queue.claim(study)
+        if claimed is None:
+            break
+        seed = sampler_seed(settings.seed, claimed.number)
+        study.sampler = make_sampler(settings.sampler, seed=seed)
+        sides = claimed.user_attrs.get(attrs.SIDES)
+        if sides is None:
             run_trial(study, claimed, objective, stop)
+        else:  # a trial of an experiment, with a split of its own
+            data = study_data(dataset, Split.from_sides(sides))
+            run_trial(study, claimed, replace(objective, data=data), stop)
 
 
 def run_trial(
     study: optuna.Study,
     claimed: FrozenTrial,
-    objective: AutoencoderObjective,
+    objective: TrainingObjective,
     stop: threading.Event,
 ) -> None:
     """Run one claimed trial and store how it ended.
@@ -90,8 +102,8 @@ def run_trial(
         return stop.is_set()
 
     try:
-        value = objective(trial, stop_requested)
-        study.tell(trial, value, skip_if_finished=True)
+        values = objective(trial, stop_requested)
+        study.tell(trial, values, skip_if_finished=True)
     except optuna.TrialPruned:
         study.tell(trial, state=TrialState.PRUNED, skip_if_finished=True)
     except UpdateFinishedTrialError:

@@ -52,10 +52,10 @@ def make_sampler(name: str, *, seed: int) -> BaseSampler:
     points of a design are drawn in advance, so its sampler has nothing left to choose.
 
     Args:
-        name: One of ``SAMPLERS``.
+        name: One of ``SAMPLERS``, or that of an experiment.
         seed: As ``seeds.sampler_seed`` gives it.
     """
-    if name in DESIGNS:
+    if name not in ADAPTIVE_SAMPLERS:
         return optuna.samplers.RandomSampler(seed=seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)

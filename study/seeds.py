@@ -20,6 +20,14 @@ def trial_seed(study_seed: int, config: AutoencoderConfig, replicate: int) -> in
     return _digest(study_seed, config.identity(), replicate) >> 1
 
 
+def pair_seed(study_seed: int, pair: int) -> int:
+    """Return the seed of all trainings of one pair of an experiment, from 0 to 2**63 - 1.
+
+    Whatever they train, they start from equal weights and see equal batches.
+    """
+    return _digest(study_seed, "pair", pair) >> 1
+
+
 def sampler_seed(study_seed: int, trial_number: int) -> int:
     """Return the seed of the sampler for one trial, from 0 to 2**32 - 1.
 

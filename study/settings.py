@@ -33,6 +33,9 @@ class StudySettings:
         data_fingerprint: Digest of the data set's content and of its split.
         split: How the data set is split, ``group`` or ``random``.
         data_seed: Of the split, which is drawn once.
+        min_accuracy: Constraint of a multitask study: a trial whose kept weights classify a
+            smaller share of the validation images is infeasible. None for no constraint.
+        pareto: Whether validation accuracy is a second objective.
         sides: The split itself, one letter per image; see ``emoji_ae.splits.Split.sides``.
         code_version: Version of this package that created the study.
     """
@@ -47,6 +50,8 @@ class StudySettings:
     data_fingerprint: str
     split: SplitMethod
     data_seed: int
+    min_accuracy: float | None
+    pareto: bool
     sides: str
     code_version: str
 

@@ -8,19 +8,30 @@ from rich.table import Table
 
 from storage import attrs
 from storage.records import StudyRecord, TrialRecord
+from study.analysis import VALIDATION_ACCURACY
+from study.formats import format_accuracy
 
 _N_BEST = 5
 _N_FAILURES = 5
+_SHORT_NAME = 24
 
 
 def study_table(records: Sequence[StudyRecord]) -> Table:
-    """Return one row per study."""
+    """Return one row per study, with a column for accuracy if a best trial classifies."""
+    bests = [record.best for record in records]
+    accuracies = [None if best is None else VALIDATION_ACCURACY.of(best) for best in bests]
+    classified = any(accuracy is not None for accuracy in accuracies)
     table = Table(box=None, header_style="bold", padding=(0, 1, 0, 0))
-    for name in ("study", "kind", "space"):
+    # With the column for accuracy, 80 columns are too few: then the kind is folded, not the name.
+    short = all(len(record.name) <= _SHORT_NAME for record in records)
+    table.add_column("study", overflow="fold", no_wrap=classified and short)
+    for name in ("kind", "space"):
         table.add_column(name, overflow="fold")
     for name in ("done", "failed", "running", "waiting", "best"):
         table.add_column(name, justify="right", no_wrap=True)
-    for record in records:
+    if classified:
+        table.add_column("accuracy", justify="right", no_wrap=True)
+    for record, best, accuracy in zip(records, bests, accuracies, strict=True):
         settings = record.user_attrs.get(attrs.SETTINGS, {})
         failed, running, waiting = (
             str(_count(record, state))
@@ -34,7 +45,8 @@ def study_table(records: Sequence[StudyRecord]) -> Table:
             failed,
             running,
             waiting,
-            "—" if record.best is None else f"{record.best.value:.5f}",
+            "—" if best is None else f"{best.value:.5f}",
+            *([_accuracy(accuracy)] if classified else []),
         )
     return table
 
@@ -69,19 +81,40 @@ def status_lines(record: StudyRecord) -> Iterator[Table | str]:
                 "—" if last is None else f"{steps[last]:.5f}",
             )
         yield table
-    best = sorted(record.complete, key=lambda t: (t.value is None, t.value))[:_N_BEST]
+    best = sorted(record.complete, key=lambda t: (not t.feasible, t.value is None, t.value))
     if best:
-        table = Table(
-            "best", "validation MSE", "epoch", "parameters", box=None, header_style="bold"
-        )
-        for trial in best:
-            epoch = trial.user_attrs.get(attrs.BEST_EPOCH, "—")
-            table.add_row(str(trial.number), f"{trial.value:.5f}", str(epoch), _params(trial))
-        yield table
+        yield _best_table(best[:_N_BEST])
     failures = [trial for trial in record.trials if trial.state == TrialState.FAIL]
     for trial in failures[-_N_FAILURES:]:
         reason = trial.user_attrs.get(attrs.FAILURE, "its worker died")
         yield escape(f"Trial {trial.number} failed: {reason}")
+
+
+def _best_table(trials: Sequence[TrialRecord]) -> Table:
+    """Return one row per trial; accuracy and constraint only where they tell something."""
+    classified = any(VALIDATION_ACCURACY.of(trial) is not None for trial in trials)
+    constrained = not all(trial.feasible for trial in trials)
+    table = Table("best", "validation MSE", box=None, header_style="bold")
+    if classified:
+        table.add_column("accuracy")
+    if constrained:
+        table.add_column("constraint")
+    table.add_column("epoch")
+    table.add_column("parameters")
+    for trial in trials:
+        table.add_row(
+            str(trial.number),
+            f"{trial.value:.5f}",
+            *([_accuracy(VALIDATION_ACCURACY.of(trial))] if classified else []),
+            *(["kept" if trial.feasible else "broken"] if constrained else []),
+            str(trial.user_attrs.get(attrs.BEST_EPOCH, "—")),
+            _params(trial),
+        )
+    return table
+
+
+def _accuracy(value: float | None) -> str:
+    return "—" if value is None else format_accuracy(value)
 
 
 def _params(trial: TrialRecord) -> str:

@@ -4,17 +4,22 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from emoji_ae.checkpoint import Checkpoint, save_checkpoint
+from emoji_ae.classification import balanced_accuracy
 from emoji_ae.config import AutoencoderConfig
 from emoji_ae.curve import EpochMetrics
-from emoji_ae.dataset import EmojiDataset
+from emoji_ae.dataset import EmojiDataset, labelled_images
 from emoji_ae.files import write_bytes
+from emoji_ae.loop import to_float
 from emoji_ae.models import count_parameters
+from emoji_ae.multitask import MultitaskResult, classify
 from emoji_ae.splits import Split
-from emoji_ae.train import reconstruction_errors, to_float, train_autoencoder
+from emoji_ae.train import reconstruction_errors
+from emoji_ae.training import train_model
 from study.data import study_data
 from study.errors import StudyError
 from study.pictures import learning_curve_png, pick, reconstructions_png
@@ -36,6 +41,10 @@ class FinalMetrics:
         epochs: Epochs run.
         parameter_count: Trained scalars of the model.
         training_seconds: Wall time of the training.
+        test_accuracy: Share of the test images that are classified correctly; None, as the
+            following, for a model that does not classify.
+        test_balanced_accuracy: Mean over the classes of that share.
+        test_confusion: Test images by class (rows) and predicted class (columns).
     """
 
     validation_mse: float
@@ -44,6 +53,9 @@ class FinalMetrics:
     epochs: int
     parameter_count: int
     training_seconds: float
+    test_accuracy: float | None = None
+    test_balanced_accuracy: float | None = None
+    test_confusion: tuple[tuple[int, ...], ...] | None = None
 
 
 def train_final(
@@ -78,19 +90,29 @@ def train_final(
     seen = study_data(dataset, split)
     # Fails now rather than after the training; old metrics would not fit what follows.
     write_bytes(out / METRICS_FILE, b"{}\n")
-    result = train_autoencoder(
+    result = train_model(
         config, seen.train, seen.validation, seed=seed, device=device, on_epoch=on_epoch
     )
     if result.best is None:
         raise StudyError("The training was stopped before its first epoch ended.")
-    test = dataset.images[list(split.test)]
+    test = labelled_images(dataset, split.test)
+    test_images = to_float(test.images, device)
+    classification: dict[str, Any] = {}
+    if isinstance(result, MultitaskResult) and result.confusion is not None:
+        confusion = classify(result.model, test_images, test.labels.to(device))
+        classification = {
+            "test_accuracy": (confusion.diagonal().sum() / confusion.sum()).item(),
+            "test_balanced_accuracy": balanced_accuracy(confusion).item(),
+            "test_confusion": tuple(map(tuple, confusion.tolist())),
+        }
     metrics = FinalMetrics(
         validation_mse=result.best.validation_mse,
-        test_mse=reconstruction_errors(result.model, to_float(test, device)).mean().item(),
+        test_mse=reconstruction_errors(result.model, test_images).mean().item(),
         best_epoch=result.best.epoch + 1,
         epochs=len(result.curve),
         parameter_count=count_parameters(result.model),
         training_seconds=round(result.curve[-1].seconds, 3),
+        **classification,
     )
     checkpoint = Checkpoint(
         model=result.model,
@@ -100,10 +122,11 @@ def train_final(
         curve=result.curve,
     )
     save_checkpoint(checkpoint, out / CHECKPOINT_FILE)
-    shown = pick(len(test))
+    shown = pick(len(test.images))
     texts = [dataset.texts[split.test[i]] for i in shown]
     title = f"{config.auto_encoder}, lowest validation MSE {metrics.validation_mse:.5f}"
-    write_bytes(out / RECONSTRUCTIONS_FILE, reconstructions_png(result.model, test[shown], texts))
+    pictures = reconstructions_png(result.model, test.images[shown], texts)
+    write_bytes(out / RECONSTRUCTIONS_FILE, pictures)
     write_bytes(out / CURVE_FILE, learning_curve_png(result.curve, title=title))
     content = {"config": config.to_dict(), "seed": seed, **asdict(metrics)}
     write_bytes(out / METRICS_FILE, json.dumps(content, indent=2).encode() + b"\n")

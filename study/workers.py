@@ -14,11 +14,12 @@ import joblib
 import optuna
 from optuna.exceptions import DuplicatedStudyError, ExperimentalWarning
 from optuna.storages import BaseStorage
+from optuna.study import StudyDirection
 
 from storage import attrs, queue
 from storage.rdb import open_storage
 from storage.retry import MAX_RETRIES
-from study.budget import Progress, count, request, top_up
+from study.budget import Progress, count, top_up
 from study.jobs import WorkerJob
 from study.progress import progress_line
 from study.runner import run_worker, stop_signals
@@ -60,12 +61,17 @@ def open_study(storage: BaseStorage, name: str, settings: StudySettings) -> optu
     Raises:
         StudyError: If it exists with other settings.
     """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
-        study = optuna.create_study(storage=storage, study_name=name, direction="minimize")
+        directions = [StudyDirection.MINIMIZE]
+        if settings.pareto:
+            directions.append(StudyDirection.MAXIMIZE)
+        study = optuna.create_study(storage=storage, study_name=name, directions=directions)
         study.set_user_attr(attrs.SETTINGS, settings.to_dict())
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
-            study.set_metric_names([attrs.VALIDATION_MSE])
+            names = [attrs.VALIDATION_MSE, attrs.VALIDATION_ACCURACY]
+            study.set_metric_names(names[: len(directions)])
     except DuplicatedStudyError:
         study = optuna.load_study(study_name=name, storage=storage)
         stored = StudySettings.from_attrs(study.user_attrs, study=name)
@@ -74,9 +80,9 @@ def open_study(storage: BaseStorage, name: str, settings: StudySettings) -> optu
 
 
 def run_study(
-    study: optuna.Study, job: WorkerJob, *, n_trials: int, n_workers: int, replicate: int = 0
+    study: optuna.Study, job: WorkerJob, *, target: int, n_workers: int, replicate: int = 0
 ) -> RunOutcome:
-    """Run a study until it has as many finished trials as were asked for.
+    """Run a study until it has as many finished trials as are wanted.
 
     Each worker is a process of its own with its own share of the threads. SIGINT and SIGTERM
     let the workers give back their trials; the same call then continues.
@@ -84,7 +90,8 @@ def run_study(
     Args:
         study: As ``open_study`` returns it.
         job: What each worker is told.
-        n_trials: Finished trials (complete or pruned) to add; see ``budget.request``.
+        target: Finished trials (complete or pruned) of the study in all, as
+            ``budget.request`` gives it.
         n_workers: Processes, at least 1.
         replicate: Of the added trials; see ``budget.top_up``.
 
@@ -92,7 +99,6 @@ def run_study(
         StudyError: If a worker failed for another reason than a diverged training.
     """
     settings = StudySettings.from_attrs(study.user_attrs, study=job.study)
-    target = request(study, n_trials)
     fruitless = 0
     with stop_signals() as stop:
         while not stop.is_set():
@@ -107,6 +113,7 @@ def run_study(
             fruitless = 0 if progressed else fruitless + 1
             if fruitless > (MAX_RETRIES if died else 0):
                 break  # nothing but failures: more of the same would not help
+    queue.reap(study)  # what killed workers had begun
     return RunOutcome(
         progress=count(study.get_trials(deepcopy=False)),
         target=target,
@@ -139,7 +146,7 @@ def _run_round(job: WorkerJob, *, n_workers: int, target: int, stop: threading.E
             ),
         ):
             errors = joblib.Parallel()(joblib.delayed(_work)(job) for _ in range(n_workers))
-    except BrokenProcessPool:
+    except (BrokenProcessPool, KeyboardInterrupt):  # the latter hit a worker that was starting
         for child in _worker_processes():  # joblib gives up on all of them
             child.kill()
             child.join()
@@ -162,6 +169,8 @@ def _work(job: WorkerJob) -> Exception | None:
     """Run one worker; return its error, for a raised one would end the other workers too."""
     try:
         run_worker(job)
+    except KeyboardInterrupt:  # before it was ready for signals; others have work to give back
+        return None
     except Exception as error:
         return error
     return None

@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import hypothesis
@@ -66,9 +67,17 @@ def settings(tiny_data: Path) -> StudySettings:
         data_fingerprint=study_data(dataset, split).fingerprint,
         split="group",
         data_seed=42,
+        min_accuracy=None,
+        pareto=False,
         sides=split.sides,
         code_version=code_version(),
     )
+
+
+@pytest.fixture(scope="session")
+def multitask(settings: StudySettings) -> StudySettings:
+    """Settings of a multitask study on the tiny data: a random design, two epochs each."""
+    return replace(settings, kind="multitask", fixed={"epoch": 2, "batch_size": 16})
 
 
 @pytest.fixture

@@ -1,25 +1,62 @@
 """What a study found: pure functions from a ``StudyRecord`` to small frozen ``...Info`` objects.
 
 Nothing here draws, trains, reads or writes, so every number of the report can be tested without
-a browser, a database or a model. The objective is an error: lower is better. This module holds
-what all analyses read from a record; it must not know plotly, torch or any of the modules
-beside it.
+a browser, a database or a model. The objective is an error: lower is better; what else a trial
+was measured by is a ``Metric``. This module holds what all analyses read from a record; it must
+not know plotly, torch or any of the modules beside it.
 """
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from storage.attrs import SETTINGS
+from optuna.trial import TrialState
+
+from storage import attrs
 from storage.records import StudyRecord, TrialRecord
 
 ALL_TRIALS = "all"
 """The family of every trial of a study whose space has only one."""
 
+ARCHITECTURE = "auto_encoder"
+"""The parameter that families are named after, the condition that others depend on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """A number that trials are compared by.
+
+    Args:
+        name: The user attribute that holds it, or None for the (first) objective.
+        label: Its name for people.
+        maximise: Whether higher is better.
+    """
+
+    name: str | None
+    label: str
+    maximise: bool
+
+    def of(self, trial: TrialRecord) -> float | None:
+        """Return a trial's value of the metric as stored, or None without a finite one."""
+        value = trial.value if self.name is None else trial.user_attrs.get(self.name)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return None
+        return float(value) if math.isfinite(value) else None
+
+
+VALIDATION_MSE = Metric(name=None, label="validation MSE", maximise=False)
+VALIDATION_ACCURACY = Metric(
+    name=attrs.VALIDATION_ACCURACY, label="validation accuracy", maximise=True
+)
+BALANCED_ACCURACY = Metric(
+    name=attrs.VALIDATION_BALANCED_ACCURACY, label="balanced accuracy", maximise=True
+)
+
 
 def settings_of(record: StudyRecord) -> Mapping[str, Any]:
     """Return the settings stored with a study, empty for a study made by other means."""
-    settings = record.user_attrs.get(SETTINGS)
+    settings = record.user_attrs.get(attrs.SETTINGS)
     return settings if isinstance(settings, Mapping) else {}
 
 
@@ -29,16 +66,59 @@ def sampler_of(record: StudyRecord) -> str | None:
     return None if sampler is None else str(sampler)
 
 
-def family_of(trial: TrialRecord) -> str:
-    """Return the architecture of a trial, the condition that other parameters depend on."""
-    return str(trial.params.get("auto_encoder", ALL_TRIALS))
+def is_multitask(record: StudyRecord) -> bool:
+    """Whether the study's trials also classify."""
+    return settings_of(record).get("kind") == "multitask"
 
 
-def ranked(record: StudyRecord) -> list[tuple[float, TrialRecord]]:
-    """Return the complete trials with a finite value, each behind its value, best first."""
-    valued = [(t.value, t) for t in record.complete if t.value is not None]
-    finite = [(value, trial) for value, trial in valued if math.isfinite(value)]
-    return sorted(finite, key=lambda item: (item[0], item[1].number))
+def min_accuracy_of(record: StudyRecord) -> float | None:
+    """Return the accuracy below which a trial breaks the study's constraint, if it has one."""
+    needed = settings_of(record).get("min_accuracy")
+    return float(needed) if isinstance(needed, int | float) else None
+
+
+def family_of(trial: TrialRecord, *, parameter: str = ARCHITECTURE) -> str:
+    """Return a trial's value of the parameter that tells families apart, as text."""
+    return str(trial.params.get(parameter, ALL_TRIALS))
+
+
+def breaks_constraint(trial: TrialRecord) -> bool:
+    """Whether a trial is complete but no candidate for the best."""
+    return trial.state == TrialState.COMPLETE and not trial.feasible
+
+
+def ranked(
+    record: StudyRecord, *, metric: Metric = VALIDATION_MSE
+) -> list[tuple[float, TrialRecord]]:
+    """Return the complete trials with a finite value of a metric, feasible or not, best first.
+
+    Args:
+        record: The study.
+        metric: What they are compared by; equal trials keep the order of their numbers.
+
+    Returns:
+        Each trial behind its value, which is the stored one also where higher is better.
+    """
+    valued = [(metric.of(trial), trial) for trial in record.complete]
+    finite = [(value, trial) for value, trial in valued if value is not None]
+    sign = -1.0 if metric.maximise else 1.0
+    return sorted(finite, key=lambda item: (sign * item[0], item[1].number))
+
+
+def ranked_by_constraint(record: StudyRecord) -> list[tuple[float, TrialRecord]]:
+    """Return the complete trials by validation MSE, those that break the constraint last.
+
+    So the first one is the study's best trial if any trial keeps the constraint.
+
+    Source: Deb, "An efficient constraint handling method for genetic algorithms", Computer
+        Methods in Applied Mechanics and Engineering 186, 2000.
+    """
+    return sorted(ranked(record), key=lambda item: breaks_constraint(item[1]))
+
+
+def varies(record: StudyRecord, name: str) -> bool:
+    """Whether finished trials differ in a parameter."""
+    return len({t.params[name] for t in record.trials if t.finished and name in t.params}) > 1
 
 
 def parameter_names(record: StudyRecord) -> list[str]:

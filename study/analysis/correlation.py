@@ -1,4 +1,4 @@
-"""Correlation of each parameter with the validation error, by family; must not know plotly."""
+"""Correlation of each parameter with a metric, by family; must not know plotly."""
 
 import math
 import warnings
@@ -10,7 +10,15 @@ from optuna.distributions import FloatDistribution, IntDistribution
 from scipy import stats
 
 from storage.records import StudyRecord, TrialRecord
-from study.analysis import family_of, parameter_names, ranked, sampler_of
+from study.analysis import (
+    ARCHITECTURE,
+    VALIDATION_MSE,
+    Metric,
+    family_of,
+    parameter_names,
+    ranked,
+    sampler_of,
+)
 from study.samplers import ADAPTIVE_SAMPLERS
 
 MIN_TRIALS = 3
@@ -22,14 +30,14 @@ _LOG_PARAMETERS = ("learning_rate", "weight_decay")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParameterCorrelation:
-    """Correlation of one parameter with validation MSE within a family.
+    """Correlation of one parameter with the metric within a family.
 
     Args:
         name: The parameter.
         log: Whether its decimal logarithm was used.
         n_trials: Complete trials of the family that have the parameter.
         pearson: Coefficient of the linear correlation, or None where the parameter or the
-            error does not vary or fewer than three trials have it.
+            metric does not vary or fewer than three trials have it.
         pearson_p: Two-sided p-value of it, unadjusted.
         spearman: Coefficient of the rank correlation, or None as above.
         spearman_p: Two-sided p-value of it, unadjusted.
@@ -50,7 +58,7 @@ class FamilyCorrelations:
 
     Args:
         family: Architecture.
-        n_trials: Its complete trials with a finite value.
+        n_trials: Its complete trials with a finite value of the metric.
         parameters: In the order of the space.
     """
 
@@ -64,6 +72,7 @@ class CorrelationsInfo:
     """Correlations of all families.
 
     Args:
+        metric: What the parameters are correlated with.
         families: Sorted by name.
         not_numeric: Parameters whose values have no order, hence no correlation.
         sampler: The study's sampler, None if unknown.
@@ -71,17 +80,20 @@ class CorrelationsInfo:
             regions are sampled more densely, and parameters move together.
     """
 
+    metric: Metric
     families: tuple[FamilyCorrelations, ...]
     not_numeric: tuple[str, ...]
     sampler: str | None
     adaptive: bool
 
 
-def get_correlations(record: StudyRecord) -> CorrelationsInfo:
-    """Correlate every ordered parameter with validation MSE, family by family.
+def get_correlations(record: StudyRecord, *, metric: Metric = VALIDATION_MSE) -> CorrelationsInfo:
+    """Correlate every ordered parameter with a metric, family by family.
 
     Args:
         record: The study; only its complete trials with a finite value count.
+        metric: Its values are taken as stored: a positive coefficient means that larger values
+            of the parameter go with a higher metric, be that better or worse.
 
     Returns:
         Pearson and Spearman coefficients; booleans count as 0 and 1, and parameters that were
@@ -89,7 +101,7 @@ def get_correlations(record: StudyRecord) -> CorrelationsInfo:
 
     Source: ``scipy.stats.pearsonr`` and ``scipy.stats.spearmanr``.
     """
-    best_first = ranked(record)
+    best_first = ranked(record, metric=metric)
     names = parameter_names(record)
     ordered = [name for name in names if _is_ordered(name, [t for _, t in best_first])]
     families = []
@@ -108,9 +120,10 @@ def get_correlations(record: StudyRecord) -> CorrelationsInfo:
         )
     sampler = sampler_of(record)
     return CorrelationsInfo(
+        metric=metric,
         families=tuple(families),
         not_numeric=tuple(
-            name for name in names if name not in ordered and name != "auto_encoder" and best_first
+            name for name in names if name not in ordered and name != ARCHITECTURE and best_first
         ),
         sampler=sampler,
         adaptive=sampler in ADAPTIVE_SAMPLERS,
@@ -118,18 +131,18 @@ def get_correlations(record: StudyRecord) -> CorrelationsInfo:
 
 
 def _correlate(name: str, members: Sequence[tuple[float, TrialRecord]]) -> ParameterCorrelation:
-    errors = np.asarray([value for value, _ in members])
+    measured = np.asarray([value for value, _ in members])
     values = np.asarray([float(trial.params[name] or 0) for _, trial in members])
     log = _is_log(name, [trial for _, trial in members]) and bool((values > 0).all())
     if log:
         values = np.log10(values)
     pearson = pearson_p = spearman = spearman_p = None
-    if len(members) >= MIN_TRIALS and np.ptp(values) > 0 and np.ptp(errors) > 0:
+    if len(members) >= MIN_TRIALS and np.ptp(values) > 0 and np.ptp(measured) > 0:
         with warnings.catch_warnings():
-            # Errors that agree in all but their last digits are still ranked correctly.
+            # Values that agree in all but their last digits are still ranked correctly.
             warnings.simplefilter("ignore", stats.NearConstantInputWarning)
-            linear = stats.pearsonr(values, errors)
-        rank = stats.spearmanr(values, errors)
+            linear = stats.pearsonr(values, measured)
+        rank = stats.spearmanr(values, measured)
         pearson, pearson_p = _finite(linear.statistic), _finite(linear.pvalue)
         spearman, spearman_p = _finite(rank.statistic), _finite(rank.pvalue)
     return ParameterCorrelation(

@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 
 from storage.attrs import EPOCHS_RUN, REPLICATE, TRAINING_SECONDS, WORKER
 from storage.records import StudyRecord, TrialRecord
-from study.analysis import family_of, ranked
+from study.analysis import breaks_constraint, family_of, ranked, ranked_by_constraint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,13 +24,15 @@ class HistoryPoint:
         number: The trial's number.
         state: Optuna's state.
         family: Architecture.
+        infeasible: Whether it is complete and breaks the study's constraint.
         value: Objective value, or the last finite intermediate value of a trial without one.
-        best: Lowest value of the complete trials up to and including this one.
+        best: Lowest value of the feasible complete trials up to and including this one.
     """
 
     number: int
     state: TrialState
     family: str
+    infeasible: bool
     value: float | None
     best: float | None
 
@@ -50,7 +52,8 @@ class LearningCurve:
         number: The trial's number.
         state: Optuna's state.
         family: Architecture.
-        rank: Place among the complete trials, from 1, or None for a trial without a value.
+        infeasible: Whether it is complete and breaks the study's constraint.
+        rank: Place among the feasible complete trials, from 1, or None for any other trial.
         epochs: Counted from 1.
         values: Validation MSE after each of these epochs; may hold NaN and infinity.
     """
@@ -58,6 +61,7 @@ class LearningCurve:
     number: int
     state: TrialState
     family: str
+    infeasible: bool
     rank: int | None
     epochs: tuple[int, ...]
     values: tuple[float, ...]
@@ -90,7 +94,8 @@ class SummaryInfo:
     Args:
         n_trials: All trials, whatever their state.
         by_state: Number of trials in each state that occurs.
-        best: The best complete trial with a finite value, if there is one.
+        n_infeasible: Complete trials that break the study's constraint.
+        best: The best feasible complete trial with a finite value, if there is one.
         training_seconds: Summed over trials, so parallel workers add up.
         wall_seconds: Time during which at least one trial ran; pauses do not count.
         epochs_run: Summed over all trials.
@@ -104,6 +109,7 @@ class SummaryInfo:
 
     n_trials: int
     by_state: dict[TrialState, int]
+    n_infeasible: int
     best: TrialRecord | None
     training_seconds: float
     wall_seconds: float
@@ -119,7 +125,7 @@ def get_history(record: StudyRecord) -> HistoryInfo:
     """Collect the value of each trial and the best value so far.
 
     A pruned trial shows its last report, which never counts as the best: it comes from a shorter
-    training.
+    training. Nor does the value of a trial that breaks the constraint.
 
     Args:
         record: The study.
@@ -133,13 +139,15 @@ def get_history(record: StudyRecord) -> HistoryInfo:
     best = None
     for trial in record.trials:
         value = trial.value if _is_finite(trial.value) else _last_finite(trial)
-        if trial.state == TrialState.COMPLETE and _is_finite(trial.value):
+        complete = trial.state == TrialState.COMPLETE
+        if complete and trial.feasible and _is_finite(trial.value):
             best = value if best is None or value is None else min(best, value)
         points.append(
             HistoryPoint(
                 number=trial.number,
                 state=trial.state,
                 family=family_of(trial),
+                infeasible=breaks_constraint(trial),
                 value=value,
                 best=best,
             )
@@ -161,12 +169,14 @@ def get_learning_curves(
     Returns:
         The curves, and how many there were to choose from.
     """
-    ranks = {trial.number: rank for rank, (_, trial) in enumerate(ranked(record), start=1)}
+    feasible = [trial for _, trial in ranked(record) if trial.feasible]
+    ranks = {trial.number: rank for rank, trial in enumerate(feasible, start=1)}
     curves = [
         LearningCurve(
             number=trial.number,
             state=trial.state,
             family=family_of(trial),
+            infeasible=breaks_constraint(trial),
             rank=ranks.get(trial.number),
             epochs=tuple(step + 1 for step in trial.intermediate_values),
             values=tuple(trial.intermediate_values.values()),
@@ -193,13 +203,14 @@ def get_summary(record: StudyRecord) -> SummaryInfo:
         The totals; zeros for a study without trials.
     """
     finished = [trial for trial in record.trials if trial.finished]
-    best = ranked(record)
+    best = [trial for _, trial in ranked_by_constraint(record)[:1] if trial.feasible]
     keys = Counter((_parameters_key(t), t.user_attrs.get(REPLICATE)) for t in finished)
     workers = {t.user_attrs[WORKER] for t in record.trials if t.user_attrs.get(WORKER)}
     return SummaryInfo(
         n_trials=len(record.trials),
         by_state=dict(Counter(trial.state for trial in record.trials)),
-        best=best[0][1] if best else None,
+        n_infeasible=sum(map(breaks_constraint, record.trials)),
+        best=best[0] if best else None,
         training_seconds=sum(map(training_seconds, record.trials)),
         wall_seconds=_covered_seconds(record.trials),
         epochs_run=sum(map(epochs_run, record.trials)),

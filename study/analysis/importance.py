@@ -12,7 +12,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from storage.records import StudyRecord, TrialRecord
-from study.analysis import parameter_names, ranked, sampler_of
+from study.analysis import VALIDATION_MSE, Metric, parameter_names, ranked, sampler_of
 from study.samplers import ADAPTIVE_SAMPLERS
 
 MIN_TRIALS = 10
@@ -49,9 +49,10 @@ class ImportanceInfo:
     """Parameter importances, with all that is needed to judge them.
 
     Args:
+        metric: What made a trial one of the best.
         parameters: Most important first; empty after a refusal.
         constant: Parameters left out because they do not vary.
-        n_trials: Complete trials with a finite value.
+        n_trials: Complete trials with a finite value of the metric.
         n_top: How many of them count as the best.
         n_resamples: Bootstrap resamples behind the intervals.
         sampler: The study's sampler, None if unknown.
@@ -62,6 +63,7 @@ class ImportanceInfo:
         caution: Why to doubt it, or None.
     """
 
+    metric: Metric
     parameters: tuple[ParameterImportance, ...]
     constant: tuple[str, ...]
     n_trials: int
@@ -93,7 +95,11 @@ class _TrialSample(Study):
 
 
 def get_importances(
-    record: StudyRecord, *, n_resamples: int = 200, seed: int = 0
+    record: StudyRecord,
+    *,
+    metric: Metric = VALIDATION_MSE,
+    n_resamples: int = 200,
+    seed: int = 0,
 ) -> ImportanceInfo:
     """Compute how much each parameter mattered for reaching the best tenth of the trials.
 
@@ -104,6 +110,7 @@ def get_importances(
 
     Args:
         record: The study; only its complete trials with a finite value count.
+        metric: By which the best tenth is chosen: its highest values if it is maximised.
         n_resamples: Bootstrap resamples of the trials for the 95 % percentile interval.
         seed: Of the resampling.
 
@@ -114,13 +121,14 @@ def get_importances(
         parameters: arXiv:2601.20800; intervals: Efron, Tibshirani, "An Introduction to the
         Bootstrap", 1993, chapter 13.
     """
-    best_first = ranked(record)
-    values = [value for value, _ in best_first]
-    trials = [_to_frozen(value, trial) for value, trial in best_first]
+    best_first = ranked(record, metric=metric)
+    # The evaluator takes low values for good ones.
+    losses = [-value if metric.maximise else value for value, _ in best_first]
+    trials = [_to_frozen(loss, t) for loss, (_, t) in zip(losses, best_first, strict=True)]
     names = [name for name in parameter_names(record) if _varies(name, trials)]
-    cutoff = values[math.ceil(TOP_SHARE * len(values)) - 1] if values else math.nan
-    top = [trial for value, trial in best_first if value <= cutoff]
-    refusal = _refusal(n_trials=len(trials), n_top=len(top), names=names)
+    cutoff = losses[math.ceil(TOP_SHARE * len(losses)) - 1] if losses else math.nan
+    top = [trial for loss, trial in zip(losses, trials, strict=True) if loss <= cutoff]
+    refusal = _refusal(metric, n_trials=len(trials), n_top=len(top), names=names)
     parameters: tuple[ParameterImportance, ...] = ()
     if refusal is None:
         study = _TrialSample()
@@ -139,6 +147,7 @@ def get_importances(
         )
     sampler = sampler_of(record)
     return ImportanceInfo(
+        metric=metric,
         parameters=parameters,
         constant=tuple(name for name in parameter_names(record) if name not in names),
         n_trials=len(trials),
@@ -153,10 +162,11 @@ def get_importances(
     )
 
 
-def _refusal(*, n_trials: int, n_top: int, names: Sequence[str]) -> str | None:
+def _refusal(metric: Metric, *, n_trials: int, n_top: int, names: Sequence[str]) -> str | None:
     if n_trials < MIN_TRIALS:
+        what = "value" if metric.name is None else metric.label
         return (
-            f"Importances need at least {MIN_TRIALS} complete trials with a finite value; "
+            f"Importances need at least {MIN_TRIALS} complete trials with a finite {what}; "
             f"this study has {n_trials}."
         )
     if not names:
@@ -220,12 +230,12 @@ def _varies(name: str, trials: Sequence[FrozenTrial]) -> bool:
     return len({trial.params[name] for trial in trials if name in trial.params}) > 1
 
 
-def _to_frozen(value: float, trial: TrialRecord) -> FrozenTrial:
+def _to_frozen(loss: float, trial: TrialRecord) -> FrozenTrial:
     return FrozenTrial(
         number=trial.number,
         trial_id=trial.number,
         state=TrialState.COMPLETE,
-        value=value,
+        value=loss,
         datetime_start=trial.started,
         datetime_complete=trial.completed,
         params=dict(trial.params),

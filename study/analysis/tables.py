@@ -1,4 +1,4 @@
-"""Tables of a study: best trials, families, failures, and all trials as a data frame.
+"""Tables of a study: best trials, families, classes, failures, and all trials as a data frame.
 
 Must not know how they are written or shown.
 """
@@ -11,9 +11,17 @@ from typing import Any
 import pandas as pd
 from optuna.trial import TrialState
 
-from storage.attrs import FAILURE, PARAMETER_COUNT, WORKER
-from storage.records import Scalar, StudyRecord
-from study.analysis import family_of, parameter_names, ranked
+from storage.attrs import CLASS_COUNTS, CONFUSION, FAILURE, PARAMETER_COUNT, WORKER
+from storage.records import Scalar, StudyRecord, TrialRecord
+from study.analysis import (
+    ARCHITECTURE,
+    BALANCED_ACCURACY,
+    VALIDATION_ACCURACY,
+    breaks_constraint,
+    family_of,
+    parameter_names,
+    ranked_by_constraint,
+)
 from study.analysis.history import epochs_run, training_seconds
 
 
@@ -25,6 +33,9 @@ class BestTrial:
         rank: Place, from 1.
         number: The trial's number.
         value: Validation MSE.
+        accuracy: Validation accuracy, None if the trial did not classify.
+        balanced_accuracy: Mean recall of the classes, None as above.
+        infeasible: Whether it breaks the study's constraint.
         family: Architecture.
         params: Its parameters.
         epochs_run: Epochs trained.
@@ -35,6 +46,9 @@ class BestTrial:
     rank: int
     number: int
     value: float
+    accuracy: float | None
+    balanced_accuracy: float | None
+    infeasible: bool
     family: str
     params: Mapping[str, Scalar]
     epochs_run: int
@@ -48,7 +62,7 @@ class BestTrialsInfo:
 
     Args:
         parameters: Every parameter that any of them has, in the order of the space.
-        trials: Best first.
+        trials: Best first, those that break the constraint last.
     """
 
     parameters: tuple[str, ...]
@@ -57,32 +71,94 @@ class BestTrialsInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Family:
-    """What one architecture reached.
+    """What the trials with one value of a parameter reached, such as one architecture.
 
     Args:
-        name: The architecture.
+        name: The value.
         n_complete: Complete trials with a finite value.
+        n_infeasible: How many of them break the study's constraint.
         n_pruned: Pruned trials.
-        best_number: Number of the best trial, None without a complete one.
-        best: Lowest validation MSE.
+        best_number: Number of the best trial, None without a feasible complete one.
+        best: Lowest validation MSE of the feasible complete trials.
         median: Median validation MSE of the complete trials.
         mean: Mean of the same.
+        best_accuracy: Highest validation accuracy of the complete trials, None if none has one.
+        median_accuracy: Median of the same.
     """
 
     name: str
     n_complete: int
+    n_infeasible: int
     n_pruned: int
     best_number: int | None
     best: float | None
     median: float | None
     mean: float | None
+    best_accuracy: float | None
+    median_accuracy: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FamiliesInfo:
-    """All families with a finished trial, best first."""
+    """All families with a finished trial, best first.
 
+    Args:
+        parameter: What tells the families apart.
+        families: Those without a best trial come last.
+    """
+
+    parameter: str
     families: tuple[Family, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassResult:
+    """One class.
+
+    Args:
+        name: The class.
+        n_train: Its images in the training split.
+        n_validation: Its images in the validation split.
+        share: Part of the validation split that it makes up.
+        recall: Share of its validation images that the best trial classifies correctly; None
+            without a best trial that classified, or without an image.
+    """
+
+    name: str
+    n_train: int
+    n_validation: int
+    share: float
+    recall: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassResultsInfo:
+    """How often the classes occur, and how well the best trial tells them apart.
+
+    Args:
+        classes: In the order of the data set.
+        number: The best trial, None if there is none that classified.
+        accuracy: Its validation accuracy, None as above.
+        balanced_accuracy: The mean of its recalls, None as above.
+        confusion: Its validation images by class (rows) and predicted class (columns), in the
+            order of ``classes``; empty as above.
+    """
+
+    classes: tuple[ClassResult, ...]
+    number: int | None
+    accuracy: float | None
+    balanced_accuracy: float | None
+    confusion: tuple[tuple[int, ...], ...]
+
+    @property
+    def largest(self) -> ClassResult:
+        """The commonest class of the validation split; its share is what guessing it scores."""
+        return max(self.classes, key=lambda result: result.n_validation)
+
+    @property
+    def guessing(self) -> float:
+        """The balanced accuracy of guessing one class always: that of chance."""
+        return 1 / max(1, sum(result.n_validation > 0 for result in self.classes))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,19 +186,22 @@ class FailuresInfo:
 
 
 def get_best_trials(record: StudyRecord, *, k: int = 10) -> BestTrialsInfo:
-    """Return the ``k`` complete trials with the lowest validation MSE."""
+    """Return the ``k`` complete trials with the lowest validation MSE, feasible ones first."""
     best = [
         BestTrial(
             rank=rank,
             number=trial.number,
             value=value,
+            accuracy=VALIDATION_ACCURACY.of(trial),
+            balanced_accuracy=BALANCED_ACCURACY.of(trial),
+            infeasible=breaks_constraint(trial),
             family=family_of(trial),
             params=trial.params,
             epochs_run=epochs_run(trial),
             training_seconds=training_seconds(trial),
             parameter_count=trial.user_attrs.get(PARAMETER_COUNT),
         )
-        for rank, (value, trial) in enumerate(ranked(record)[:k], start=1)
+        for rank, (value, trial) in enumerate(ranked_by_constraint(record)[:k], start=1)
     ]
     used = {name for trial in best for name in trial.params}
     return BestTrialsInfo(
@@ -131,27 +210,86 @@ def get_best_trials(record: StudyRecord, *, k: int = 10) -> BestTrialsInfo:
     )
 
 
-def get_families(record: StudyRecord) -> FamiliesInfo:
-    """Return best, median and mean validation MSE of each family."""
-    best_first = ranked(record)
+def get_families(record: StudyRecord, *, parameter: str = ARCHITECTURE) -> FamiliesInfo:
+    """Return what each family reached in validation MSE and, where trials classify, accuracy.
+
+    Args:
+        record: The study.
+        parameter: The categorical parameter by which trials are grouped.
+
+    Returns:
+        One family for each of its values that a finished trial has.
+    """
+
+    def name_of(trial: TrialRecord) -> str:
+        return family_of(trial, parameter=parameter)
+
+    best_first = ranked_by_constraint(record)
     families = []
-    for name in sorted({family_of(trial) for trial in record.trials if trial.finished}):
-        members = [(value, trial) for value, trial in best_first if family_of(trial) == name]
+    for name in sorted({name_of(trial) for trial in record.trials if trial.finished}):
+        members = [(value, trial) for value, trial in best_first if name_of(trial) == name]
         values = [value for value, _ in members]
+        feasible = [(value, trial) for value, trial in members if trial.feasible]
+        measured = [VALIDATION_ACCURACY.of(trial) for _, trial in members]
+        accuracies = [accuracy for accuracy in measured if accuracy is not None]
         pruned = [t for t in record.trials if t.state == TrialState.PRUNED]
         families.append(
             Family(
                 name=name,
                 n_complete=len(members),
-                n_pruned=sum(family_of(trial) == name for trial in pruned),
-                best_number=members[0][1].number if members else None,
-                best=values[0] if values else None,
+                n_infeasible=len(members) - len(feasible),
+                n_pruned=sum(name_of(trial) == name for trial in pruned),
+                best_number=feasible[0][1].number if feasible else None,
+                best=feasible[0][0] if feasible else None,
                 median=median(values) if values else None,
                 mean=fmean(values) if values else None,
+                best_accuracy=max(accuracies, default=None),
+                median_accuracy=median(accuracies) if accuracies else None,
             )
         )
     return FamiliesInfo(
-        families=tuple(sorted(families, key=lambda f: (f.best is None, f.best or 0.0)))
+        parameter=parameter,
+        families=tuple(sorted(families, key=lambda f: (f.best is None, f.best or 0.0))),
+    )
+
+
+def get_class_results(record: StudyRecord) -> ClassResultsInfo | None:
+    """Count the images of each class, and read how the best trial classified them.
+
+    Args:
+        record: The study.
+
+    Returns:
+        Counts and results, or None if the study did not store the counts.
+
+    Source: balanced accuracy, the mean of the recalls: Brodersen, Ong, Stephan, Buhmann, "The
+        balanced accuracy and its posterior distribution", ICPR 2010.
+    """
+    counts = record.user_attrs.get(CLASS_COUNTS) or {}
+    train, validation = counts.get("train", {}), counts.get("validation", {})
+    names = list(dict.fromkeys((*train, *validation)))
+    if not names:
+        return None
+    best = record.best
+    confusion = () if best is None else _confusion(best, n_classes=len(names))
+    n_images = sum(validation.values())
+    return ClassResultsInfo(
+        classes=tuple(
+            ClassResult(
+                name=name,
+                n_train=train.get(name, 0),
+                n_validation=validation.get(name, 0),
+                share=validation.get(name, 0) / n_images if n_images else 0.0,
+                recall=confusion[i][i] / sum(confusion[i])
+                if confusion and sum(confusion[i])
+                else None,
+            )
+            for i, name in enumerate(names)
+        ),
+        number=best.number if best is not None and confusion else None,
+        accuracy=VALIDATION_ACCURACY.of(best) if best is not None and confusion else None,
+        balanced_accuracy=BALANCED_ACCURACY.of(best) if best is not None and confusion else None,
+        confusion=confusion,
     )
 
 
@@ -200,6 +338,12 @@ def to_frame(record: StudyRecord) -> pd.DataFrame:
     columns["completed"] = _column([trial.completed for trial in trials], "datetime64[us]")
     columns["duration_s"] = _column([trial.duration_s for trial in trials], "float64")
     return pd.DataFrame(columns)
+
+
+def _confusion(trial: TrialRecord, *, n_classes: int) -> tuple[tuple[int, ...], ...]:
+    """Return a trial's confusion matrix, empty if it has none of this size."""
+    rows = tuple(tuple(row) for row in trial.user_attrs.get(CONFUSION) or ())
+    return rows if [len(row) for row in rows] == [n_classes] * n_classes else ()
 
 
 def _typed(values: Sequence[Scalar]) -> "pd.Series[Any]":

@@ -14,11 +14,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from emoji_ae.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from emoji_ae.config import AutoencoderConfig
+from emoji_ae.config import AutoencoderConfig, MultitaskConfig
+from emoji_ae.curve import EpochMetrics
+from emoji_ae.dataset import LabelledImages
 from emoji_ae.errors import CheckpointError, EmojiAEError
-from emoji_ae.models import build_model
+from emoji_ae.models import MultitaskAutoencoder, build_model
+from emoji_ae.multitask import train_multitask
 from emoji_ae.pictures import reconstruct
-from emoji_ae.train import EpochMetrics, train_autoencoder
+from emoji_ae.train import train_autoencoder
 
 CONFIG = AutoencoderConfig(
     width=3, depth=3, latent_channels=4, normalization="batch", epoch=2, batch_size=4
@@ -104,6 +107,89 @@ def test_round_trip_of_any_architecture(config: AutoencoderConfig, tmp_path: Pat
         back = load_checkpoint(tmp_path / "model.pt")
         assert (back.config, back.curve, back.seed) == (config, curve, 0)
     assert all(map(torch.equal, back.model.state_dict().values(), model.state_dict().values()))
+
+
+MULTITASK = MultitaskConfig(
+    width=3,
+    depth=3,
+    latent_channels=4,
+    normalization="batch",
+    epoch=2,
+    batch_size=4,
+    classification_layer_num=2,
+    classification_width=8,
+)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        MULTITASK,
+        replace(MULTITASK, strategy="branched", branch_point=2, patience=1),
+        replace(MULTITASK, strategy="sequential", class_weights=True),
+        replace(MULTITASK, classification_lambda=0, classification_layer_num=3),
+    ],
+    ids=["joint", "branched", "sequential", "without"],
+)
+def test_round_trip_of_multitask(
+    config: MultitaskConfig, images: torch.Tensor, tmp_path: Path
+) -> None:
+    """A multitask model comes back as one, with its configuration, metrics and predictions."""
+    data = LabelledImages(images=images, labels=torch.tensor([0, 1, 2, 3, 3, 3]))
+    result = train_multitask(config, data, data, seed=3)
+    curve = (*result.curve, *result.classifier_curve)
+    saved = Checkpoint(
+        model=result.model, config=config, seed=3, data_fingerprint="0123", curve=curve
+    )
+    save_checkpoint(saved, tmp_path / "model.pt")
+    back = load_checkpoint(tmp_path / "model.pt")
+    assert type(back.config) is MultitaskConfig
+    assert back.config == config
+    assert (back.seed, back.data_fingerprint) == (3, "0123")
+    assert back.curve == curve
+    assert [type(metrics) for metrics in back.curve] == [type(metrics) for metrics in curve]
+    assert type(back.model) is type(result.model) is MultitaskAutoencoder
+    assert not any(module.training for module in back.model.modules())
+    mine, theirs = back.model.state_dict(), result.model.state_dict()
+    assert mine.keys() == theirs.keys()
+    assert all(torch.equal(mine[name], theirs[name]) for name in mine)
+    with torch.no_grad():
+        found, expected = (
+            model.forward_tasks(images / 255) for model in (back.model, result.model)
+        )
+    assert all(map(torch.equal, found, expected))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"strategy": "branched"},
+        {"classification_layer_num": 1},
+        {"classification_width": 16},
+        {"dropout": 1.5},
+        {"strategy": "other"},
+    ],
+)
+def test_multitask_parts_that_do_not_fit(change: dict[str, Any], tmp_path: Path) -> None:
+    """Weights of another classifier or strategy are refused, and so are broken rules."""
+    path = tmp_path / "model.pt"
+    saved = Checkpoint(
+        model=build_model(MULTITASK), config=MULTITASK, seed=0, data_fingerprint="", curve=()
+    )
+    save_checkpoint(saved, path)
+    content = torch.load(path, weights_only=True)
+    torch.save(content | {"config": content["config"] | change}, path)
+    assert_unreadable(path, r"does not fit its model: .")
+
+
+def test_one_kinds_weights_are_not_the_others(checkpoint: Checkpoint, path: Path) -> None:
+    """An autoencoder's weights are no multitask model's, and the other way round."""
+    content = torch.load(path, weights_only=True)
+    torch.save(content | {"config": MULTITASK.to_dict()}, path)
+    assert_unreadable(path, r"does not fit its model: .*Missing key.*classifier")
+    weights = build_model(MULTITASK).state_dict()
+    torch.save(content | {"weights": weights}, path)
+    assert_unreadable(path, r"does not fit its model: .*Unexpected key.*classifier")
 
 
 def test_loading_draws_no_weights_from_outside(path: Path) -> None:

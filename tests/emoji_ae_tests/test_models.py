@@ -1,5 +1,7 @@
 """The architectures, layer by layer, and what every model promises."""
 
+from dataclasses import replace
+from itertools import pairwise
 from typing import get_args
 
 import pytest
@@ -8,14 +10,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from emoji_ae.config import Activation, Architecture, AutoencoderConfig, Normalization
+from emoji_ae.config import (
+    Activation,
+    Architecture,
+    AutoencoderConfig,
+    MultitaskConfig,
+    Normalization,
+    Strategy,
+)
 from emoji_ae.models import (
     Autoencoder,
+    MultitaskAutoencoder,
+    build_autoencoder,
+    build_classifier,
     build_conv_autoencoder,
     build_linear_autoencoder,
     build_model,
+    build_multitask_autoencoder,
     count_parameters,
 )
+from tests.emoji_ae_tests.reference import initial_model
 
 ACTIVATIONS: dict[Activation, type[nn.Module]] = {
     "relu": nn.ReLU,
@@ -273,3 +287,249 @@ def test_evaluation_mode_reaches_batch_normalization() -> None:
     assert all(map(torch.equal, before, after))
     assert model.train(mode=True).training
     assert all(norm.training for norm in norms)
+
+
+MULTITASK = MultitaskConfig(
+    width=4,
+    depth=3,
+    latent_channels=6,
+    classification_layer_num=2,
+    classification_width=16,
+    dropout=0.5,
+)
+BRANCHED = replace(MULTITASK, strategy="branched", branch_point=1)
+LINEAR = MultitaskConfig(auto_encoder="linear", bottleneck_dim=7)
+
+
+def initial_multitask(config: MultitaskConfig, seed: int = 0) -> MultitaskAutoencoder:
+    """Return the model that a training starts from."""
+    model = initial_model(config, seed)
+    assert isinstance(model, MultitaskAutoencoder)
+    return model
+
+
+def sizes(module: nn.Module) -> list[tuple[int, int]]:
+    """Return the sizes of the fully connected layers, in order."""
+    layers = [layer for layer in module.modules() if isinstance(layer, nn.Linear)]
+    return [(layer.in_features, layer.out_features) for layer in layers]
+
+
+@pytest.mark.parametrize(
+    ("n_layers", "expected", "total"),
+    [
+        (1, [(2048, 4)], 8_196),
+        (2, [(2048, 256), (256, 4)], 525_572),
+        (3, [(2048, 256), (256, 32), (32, 4)], 532_900),
+    ],
+)
+def test_classifier_is_the_notebooks(
+    n_layers: int, expected: list[tuple[int, int]], total: int
+) -> None:
+    """Latents of 2048 numbers go through the original's layers, ReLU and dropout after hidden."""
+    model = initial_multitask(MultitaskConfig(classification_layer_num=n_layers))
+    assert sizes(model.classifier) == expected
+    assert count_parameters(model.classifier) == total
+    hidden = [nn.Linear, nn.ReLU, nn.Dropout] * (n_layers - 1)
+    assert [type(layer) for layer in model.classifier.children()] == [
+        *(nn.Flatten, *hidden, nn.Linear)
+    ]
+    dropouts = [layer for layer in model.classifier.children() if isinstance(layer, nn.Dropout)]
+    assert [layer.p for layer in dropouts] == [0.3] * (n_layers - 1)
+    assert model.branch is None
+    assert count_parameters(model) == 194_755 + total
+
+
+@pytest.mark.parametrize(
+    ("config", "n_latents"),
+    [
+        (MULTITASK, 6 * 8 * 8),
+        (replace(MULTITASK, depth=5), 6 * 2 * 2),
+        (replace(MULTITASK, depth=1, latent_channels=2), 2 * 32 * 32),
+        (replace(LINEAR, classification_layer_num=2, classification_width=16), 7),
+        (replace(BRANCHED, depth=4), 6 * 4 * 4),
+    ],
+)
+def test_classifier_fits_the_latents(config: MultitaskConfig, n_latents: int) -> None:
+    """The classifier takes the latents of one image, whatever the encoder, in its own width."""
+    model = initial_multitask(config)
+    assert sizes(model.classifier) == [(n_latents, 16), (16, 4)]
+    reconstructions, logits = model.forward_tasks(random_images(3))
+    assert reconstructions.shape == (3, 3, 64, 64)
+    assert logits.shape == (3, 4)
+
+
+@given(
+    n_latents=st.integers(1, 50),
+    n_layers=st.integers(1, 3),
+    width=st.integers(8, 70),
+    dropout=st.floats(0, 1, exclude_max=True),
+)
+@settings(max_examples=40)
+def test_classifier_variants(n_latents: int, n_layers: int, width: int, dropout: float) -> None:
+    """Hidden layers have the width asked for and an eighth of it, and dropout after each."""
+    classifier = build_classifier(
+        n_latents=n_latents, n_layers=n_layers, width=width, dropout=dropout
+    )
+    widths = [n_latents, *[width, width // 8][: n_layers - 1], 4]
+    assert sizes(classifier) == list(pairwise(widths))
+    dropouts = [layer.p for layer in classifier.modules() if isinstance(layer, nn.Dropout)]
+    assert dropouts == [dropout] * (n_layers - 1)
+
+
+def test_dropout_acts_in_training_only() -> None:
+    """Logits differ from call to call in training mode, and never in evaluation mode."""
+    model = initial_multitask(MULTITASK)
+    images = random_images(2)
+    with torch.no_grad(), torch.random.fork_rng():
+        torch.manual_seed(0)
+        trained = [model.train().forward_tasks(images) for _ in range(2)]
+        evaluated = [model.eval().forward_tasks(images) for _ in range(2)]
+    assert not torch.equal(trained[0][1], trained[1][1])
+    assert torch.equal(trained[0][0], trained[1][0])
+    assert torch.equal(evaluated[0][1], evaluated[1][1])
+
+
+@pytest.mark.parametrize(
+    ("config", "n_shared"),
+    [
+        (BRANCHED, 2),
+        (replace(BRANCHED, branch_point=2), 4),
+        (replace(BRANCHED, branch_point=9), 4),
+        (replace(BRANCHED, normalization="batch"), 3),
+        (replace(BRANCHED, normalization="group", branch_point=2), 6),
+        (replace(BRANCHED, depth=1, latent_channels=2), 0),
+        (replace(LINEAR, strategy="branched", branch_point=1), 3),
+        (replace(LINEAR, strategy="branched", branch_point=3), 7),
+        (replace(LINEAR, strategy="branched", branch_point=4), 7),
+    ],
+    ids=lambda value: "" if isinstance(value, int) else f"{value.normalization}",
+)
+def test_branch(config: MultitaskConfig, n_shared: int) -> None:
+    """The branch begins with the layer after the fork, as a copy of what it stands beside."""
+    model = initial_multitask(config)
+    own = model.encoder[n_shared:]
+    assert model.branch is not None
+    assert str(model.branch) == str(own)
+    assert isinstance(model.branch[0], nn.Conv2d | nn.Linear)
+    mine, theirs = model.branch.state_dict(), own.state_dict()
+    assert mine.keys() == theirs.keys()
+    assert all(torch.equal(mine[name], theirs[name]) for name in mine)
+    pointers = {value.data_ptr() for value in mine.values()}
+    assert not pointers & {value.data_ptr() for value in model.encoder.state_dict().values()}
+    # Images go through the shared layers, then through either end.
+    model.eval()
+    with torch.no_grad():
+        for parameter in model.branch.parameters():
+            parameter += 0.1 * torch.randn_like(parameter)
+        images = random_images(2)
+        shared = model.encoder[:n_shared](images)
+        expected = model.classifier(model.branch(shared.clone()))
+        reconstructions, logits = model.forward_tasks(images)
+        assert not torch.equal(logits, model.classifier(model.encode(images)))
+    torch.testing.assert_close(logits, expected, rtol=0, atol=0)
+    torch.testing.assert_close(reconstructions, model(images), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize(
+    "config",
+    [
+        MULTITASK,
+        replace(MULTITASK, strategy="sequential", activation="gelu"),
+        replace(MULTITASK, normalization="batch"),
+        replace(BRANCHED, normalization="batch"),
+        replace(BRANCHED, normalization="group", activation="leaky_relu"),
+        LINEAR,
+        replace(LINEAR, strategy="branched", branch_point=2),
+    ],
+    ids=lambda config: f"{config.auto_encoder}-{config.strategy}-{config.normalization}",
+)
+def test_tasks_together_are_the_tasks_alone(config: MultitaskConfig, training: bool) -> None:
+    """The reconstructions beside the logits are ``forward``'s to the last bit, in both modes."""
+    images = random_images(4)
+    before = images.clone()
+    together, alone = initial_multitask(config), initial_multitask(config)
+    for model in (together, alone):
+        model.train(training)
+    reconstructions, logits = together.forward_tasks(images)
+    assert torch.equal(reconstructions, alone(images))
+    assert torch.equal(images, before)
+    if not training:
+        latents = alone.encode(images)
+        expected = alone.classifier(latents)  # a branch is still equal to the encoder's end
+        assert torch.equal(logits, expected)
+    encoders = (together.encoder.state_dict(), alone.encoder.state_dict())
+    assert all(map(torch.equal, encoders[0].values(), encoders[1].values()))  # statistics too
+
+
+def reached(model: MultitaskAutoencoder, loss: Tensor) -> set[str]:
+    """Return the names of the parameters that a loss depends on."""
+    model.zero_grad()
+    loss.backward(retain_graph=True)
+    gradients = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+    assert all(g.abs().max() > 0 for name, g in gradients.items() if name.endswith("weight"))
+    return set(gradients)
+
+
+@pytest.mark.parametrize("normalization", get_args(Normalization))
+@pytest.mark.parametrize("branch_point", [1, 2])
+@pytest.mark.parametrize("strategy", get_args(Strategy))
+def test_gradients(strategy: Strategy, branch_point: int, normalization: Normalization) -> None:
+    """Each task reaches the layers on its way and no others."""
+    config = replace(MULTITASK, strategy=strategy, branch_point=branch_point, activation="silu")
+    model = initial_multitask(replace(config, normalization=normalization)).train()
+    images, labels = random_images(4), torch.tensor([0, 1, 2, 3])
+    reconstructions, logits = model.forward_tasks(images)
+    mse = nn.functional.mse_loss(reconstructions, images)
+    cross_entropy = nn.functional.cross_entropy(logits, labels)
+
+    names = {name for name, _ in model.named_parameters()}
+    encoder = {name for name in names if name.startswith("encoder.")}
+    decoder = {name for name in names if name.startswith("decoder.")}
+    shared = encoder
+    if strategy == "branched":
+        n_shared = branch_point * (2 if normalization == "none" else 3)
+        shared = {name for name in encoder if int(name.split(".")[1]) < n_shared}
+        assert 0 < len(shared) < len(encoder)
+    assert reached(model, cross_entropy) == shared | (names - encoder - decoder)
+    assert reached(model, mse) == encoder | decoder
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        MULTITASK,
+        replace(MULTITASK, normalization="batch", classification_layer_num=3),
+        LINEAR,
+        MultitaskConfig(),
+    ],
+    ids=["small", "batch", "linear", "default"],
+)
+def test_all_strategies_start_from_the_autoencoders_weights(config: MultitaskConfig) -> None:
+    """With one seed the encoder and decoder are the plain autoencoder's, the classifiers equal."""
+    with torch.random.fork_rng():
+        torch.manual_seed(7)
+        plain = build_autoencoder(config)
+    assert type(plain) is Autoencoder
+    models = [initial_multitask(replace(config, strategy=name), 7) for name in get_args(Strategy)]
+    for model in models:
+        state = model.state_dict()
+        for name, value in plain.state_dict().items():
+            assert torch.equal(state[name], value), name
+        for name, value in models[0].classifier.state_dict().items():
+            assert torch.equal(state[f"classifier.{name}"], value), name
+    other = initial_multitask(config, 8).state_dict()
+    assert not torch.equal(other["classifier.1.weight"], models[0].classifier[1].weight)
+
+
+def test_model_of_either_kind() -> None:
+    """The class of a configuration decides the class of the model."""
+    plain = AutoencoderConfig(
+        **{name: getattr(MULTITASK, name) for name in AutoencoderConfig().to_dict()}
+    )
+    assert type(build_model(plain)) is Autoencoder
+    assert type(build_autoencoder(MULTITASK)) is Autoencoder
+    for model in (build_model(MULTITASK), build_multitask_autoencoder(MULTITASK)):
+        assert type(model) is MultitaskAutoencoder
+        assert str(model.encoder) == str(build_model(plain).encoder)
+        assert str(model.decoder) == str(build_model(plain).decoder)

@@ -7,38 +7,20 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from emoji_ae.augment import augment
 from emoji_ae.config import AutoencoderConfig, Schedule
+from emoji_ae.curve import EpochMetrics
 from emoji_ae.errors import DataError, DivergedError, EmojiAEError
-from emoji_ae.models import Autoencoder, build_model
-from emoji_ae.train import (
-    EpochMetrics,
-    TrainResult,
-    batch_bounds,
-    build_scheduler,
-    reconstruction_errors,
-    to_float,
-    train_autoencoder,
-)
+from emoji_ae.loop import TrainResult, batch_bounds, to_float
+from emoji_ae.train import reconstruction_errors, train_autoencoder
+from tests.emoji_ae_tests.reference import initial_model, learning_rate_and_momentum, pictures
 
 SMALL = AutoencoderConfig(
     width=4, depth=3, latent_channels=8, epoch=4, batch_size=4, learning_rate=0.003
 )
 BATCH_NORM = replace(SMALL, normalization="batch")
-
-
-def pictures(n: int, seed: int) -> Tensor:
-    """Return ``(n, 3, 64, 64)`` uint8: white, with a disc of random place, size and colour."""
-    generator = torch.Generator().manual_seed(seed)
-    x, y, radius = (torch.rand(3, n, 1, 1, generator=generator) * 20 + 10).unbind()
-    colours = torch.randint(0, 200, (n, 3, 1, 1), generator=generator)
-    rows, columns = torch.meshgrid(torch.arange(64), torch.arange(64), indexing="ij")
-    disc = (columns - x - 10).square() + (rows - y - 10).square() < radius.square()
-    return torch.where(disc.unsqueeze(1), colours, 255).to(torch.uint8)
 
 
 TRAIN, VALIDATION = pictures(10, seed=0), pictures(5, seed=1)
@@ -67,32 +49,6 @@ def collector(seen: list[EpochMetrics]) -> Callable[[EpochMetrics], bool]:
         return False
 
     return collect
-
-
-def initial_model(config: AutoencoderConfig, seed: int) -> Autoencoder:
-    """Return the model that a training starts from."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        return build_model(config)
-
-
-def learning_rate_and_momentum(
-    schedule: Schedule, peak: float, step: int, n_steps: int
-) -> tuple[float, float]:
-    """Return Adam's step size and first beta of a step from 0, by the schedule's definition."""
-
-    def between(start: float, stop: float, share: float) -> float:
-        return stop + (start - stop) * (1 + math.cos(math.pi * share)) / 2
-
-    if schedule == "cosine":
-        return between(peak, 0.0, step / n_steps), 0.9
-    if schedule == "one_cycle":
-        top = 0.3 * n_steps - 1
-        if step <= top:
-            return between(peak / 25, peak, step / top), between(0.95, 0.85, step / top)
-        share = (step - top) / (n_steps - 1 - top)
-        return between(peak, peak / 25e4, share), between(0.85, 0.95, share)
-    return peak, 0.9
 
 
 def reference_curve(
@@ -422,88 +378,3 @@ def test_divergence_keeps_the_best() -> None:
     assert result.best == min(seen, key=lambda metrics: metrics.validation_mse)
     found = reconstruction_errors(result.model, to_float(VALIDATION, torch.device("cpu")))
     assert found.mean().item() == result.best.validation_mse
-
-
-@given(n=st.integers(1, 500), batch_size=st.integers(2, 70))
-def test_batches_cover_all(n: int, batch_size: int) -> None:
-    """Batches are full but for the last, cover every image once, and leave none alone."""
-    bounds = batch_bounds(n, batch_size)
-    assert [i for start, stop in bounds for i in range(start, stop)] == list(range(n))
-    sizes = [stop - start for start, stop in bounds]
-    assert all(size == batch_size for size in sizes[:-1])
-    assert 1 <= sizes[-1] <= batch_size + 1
-    assert n == 1 or min(sizes) > 1
-    assert len(sizes) in (n // batch_size, math.ceil(n / batch_size))
-
-
-@pytest.mark.parametrize(
-    ("n", "batch_size", "expected"),
-    [
-        (1, 4, [(0, 1)]),
-        (4, 4, [(0, 4)]),
-        (5, 4, [(0, 5)]),
-        (6, 4, [(0, 4), (4, 6)]),
-        (9, 4, [(0, 4), (4, 9)]),
-        (3, 2, [(0, 3)]),
-    ],
-)
-def test_batches(n: int, batch_size: int, expected: list[tuple[int, int]]) -> None:
-    """A single image left over joins the batch before it."""
-    assert batch_bounds(n, batch_size) == expected
-
-
-def rates(schedule: Schedule, n_steps: int) -> list[float]:
-    """Return the learning rate of each step, and the one after the last."""
-    parameter = nn.Parameter(torch.zeros(1))
-    optimizer = torch.optim.Adam([parameter], lr=0.1)
-    scheduler = build_scheduler(optimizer, schedule, 0.1, n_steps)
-    assert scheduler is not None
-    found = [optimizer.param_groups[0]["lr"]]
-    for _ in range(n_steps):
-        optimizer.step()
-        scheduler.step()
-        found.append(optimizer.param_groups[0]["lr"])
-    return found
-
-
-def test_cosine_schedule() -> None:
-    """Cosine starts at the learning rate, is at half of it in the middle and at zero after."""
-    found = rates("cosine", 10)
-    assert found[0] == 0.1
-    assert found[5] == pytest.approx(0.05)
-    assert found[9] == pytest.approx(0.1 * (1 - math.cos(math.pi / 10)) / 2)
-    assert found[10] == pytest.approx(0, abs=1e-9)
-    assert found == sorted(found, reverse=True)
-
-
-def test_one_cycle_schedule() -> None:
-    """One-cycle starts low, has its peak after three tenths, and ends near zero."""
-    found = rates("one_cycle", 10)[:10]
-    assert found[0] == pytest.approx(0.1 / 25)
-    assert found[1] == pytest.approx((0.1 / 25 + 0.1) / 2)
-    assert found[2] == pytest.approx(0.1) == max(found)
-    assert found[9] == pytest.approx(0.1 / 25 / 1e4)
-    assert found[2:] == sorted(found[2:], reverse=True)
-
-
-@pytest.mark.parametrize("schedule", ["cosine", "one_cycle"])
-def test_schedules_have_their_formula(schedule: Schedule) -> None:
-    """Every step has the rate that the schedule's definition gives."""
-    expected = [learning_rate_and_momentum(schedule, 0.1, step, 23)[0] for step in range(23)]
-    assert rates(schedule, 23)[:23] == pytest.approx(expected, rel=1e-6)
-
-
-def test_constant_schedule() -> None:
-    """Without a schedule there is none to step, and the optimizer's rate stays."""
-    optimizer = torch.optim.Adam([nn.Parameter(torch.zeros(1))], lr=0.1)
-    assert build_scheduler(optimizer, "constant", 0.1, 10) is None
-    assert optimizer.param_groups[0]["lr"] == 0.1
-
-
-def test_to_float() -> None:
-    """Bytes become numbers from 0 to 1, in a tensor of their own."""
-    images = torch.tensor([0, 51, 255], dtype=torch.uint8)
-    values = to_float(images, torch.device("cpu"))
-    assert values.dtype == torch.float32
-    torch.testing.assert_close(values, torch.tensor([0.0, 0.2, 1.0]))
-    assert images.tolist() == [0, 51, 255]

@@ -252,15 +252,15 @@ def test_spaces_by_name() -> None:
 
 
 def test_conditions_look_back() -> None:
-    """A condition names an earlier parameter and one of its values; names are unique."""
-    for space in SPACES["autoencoder"].values():
+    """A condition names an earlier parameter and some of its values; names are unique."""
+    for space in (space for spaces in SPACES.values() for space in spaces.values()):
         names = [parameter.name for parameter in space.parameters]
         assert len(set(names)) == len(names)
         for i, parameter in enumerate(space.parameters):
-            if parameter.when is not None:
-                name, value = parameter.when
+            for name, values in parameter.when.items():
                 assert name in names[:i]
-                assert value in space.choices(name)
+                assert values
+                assert set(values) <= set(space.choices(name))
 
 
 def test_parameters_of_any_space() -> None:

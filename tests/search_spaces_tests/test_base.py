@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from scipy import stats
 
-from search_spaces import SPACES
+from search_spaces import SPACES, multitask
 from search_spaces.autoencoder import EXTENDED, NOTEBOOK, to_config
 from search_spaces.base import Parameter, Scalar, SearchSpace
 from search_spaces.errors import SearchSpaceError
@@ -26,7 +26,7 @@ TOY = SearchSpace(
     name="toy",
     parameters=(
         Parameter(name="depth", distribution=IntDistribution(2, 5)),
-        Parameter(name="width", distribution=IntDistribution(4, 20, step=8), when=("depth", 3)),
+        Parameter(name="width", distribution=IntDistribution(4, 20, step=8), when={"depth": (3,)}),
         Parameter(name="weight_decay", distribution=FloatDistribution(0.5, 1.5)),
     ),
     to_config=to_config,
@@ -45,7 +45,11 @@ def quantile(distribution: IntDistribution | FloatDistribution, unit: float) -> 
     return space.at([unit], {})["x"]
 
 
-@pytest.mark.parametrize("space", [NOTEBOOK, EXTENDED, TOY], ids=["notebook", "extended", "toy"])
+@pytest.mark.parametrize(
+    "space",
+    [NOTEBOOK, EXTENDED, multitask.NOTEBOOK, multitask.EXTENDED, TOY],
+    ids=["notebook", "extended", "multitask-notebook", "multitask-extended", "toy"],
+)
 @given(data=st.data())
 @settings(max_examples=200)
 def test_unit_cube_maps_into_the_space(space: SearchSpace, data: st.DataObject) -> None:
@@ -66,6 +70,46 @@ def test_unit_cube_maps_into_the_space(space: SearchSpace, data: st.DataObject) 
             assert type(value) is float
     assert list(point) == list(expected)
     space.to_config(point)
+
+
+def test_conditions() -> None:
+    """A parameter exists where each earlier one has one of the values that it needs."""
+    needy = Parameter(
+        name="x",
+        distribution=IntDistribution(1, 2),
+        when={"depth": (3, 4), "normalization": ("batch",)},
+    )
+    found = [
+        (depth, normalization)
+        for depth in (2, 3, 4, 5)
+        for normalization in ("none", "batch")
+        if needy.is_active({"depth": depth, "normalization": normalization, "width": 1})
+    ]
+    assert found == [(3, "batch"), (4, "batch")]
+    assert not needy.is_active({"depth": 3})
+    assert not needy.is_active({})
+    assert Parameter(name="x", distribution=IntDistribution(1, 2)).is_active({})
+
+
+def test_conditions_on_conditions() -> None:
+    """What needs a parameter that does not exist does not exist either."""
+    space = SearchSpace(
+        kind="autoencoder",
+        name="chain",
+        parameters=(
+            Parameter(name="depth", distribution=IntDistribution(2, 4)),
+            Parameter(name="width", distribution=IntDistribution(1, 2), when={"depth": (3, 4)}),
+            Parameter(name="epoch", distribution=IntDistribution(5, 6), when={"width": (2,)}),
+        ),
+        to_config=to_config,
+    )
+    expected = [(2, None, None)]
+    for depth in (3, 4):
+        expected += [(depth, 1, None), (depth, 2, 5), (depth, 2, 6)]
+    points = [(p["depth"], p.get("width"), p.get("epoch")) for p in space.grid({})]
+    assert points == expected
+    assert space.at([0.0, 0.9, 0.9], {}) == {"depth": 2}
+    assert space.at([0.5, 0.9, 0.9], {}) == {"depth": 3, "width": 2, "epoch": 6}
 
 
 @BOTH
@@ -333,7 +377,8 @@ def test_parse_fixed_takes_all() -> None:
 @settings(max_examples=100)
 def test_every_value_can_be_fixed(data: st.DataObject) -> None:
     """What a space suggests can be written as text and is read back equal."""
-    space = data.draw(st.sampled_from(list(SPACES["autoencoder"].values())))
+    spaces = [space for by_name in SPACES.values() for space in by_name.values()]
+    space = data.draw(st.sampled_from(spaces))
     n = len(space.parameters)
     point = space.at(data.draw(st.lists(UNIT, min_size=n, max_size=n)), {})
     texts = {name: str(value) for name, value in point.items()}

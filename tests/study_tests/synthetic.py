@@ -1,6 +1,6 @@
 """Studies whose answers are known, built in code from a seed."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -23,6 +23,11 @@ DISTRIBUTIONS: dict[str, BaseDistribution] = {
     "weight_decay": FloatDistribution(1e-5, 1e-2, log=True),
     "batch_normalization": CategoricalDistribution((True, False)),
     "bottleneck_dim": CategoricalDistribution((16, 32, 64)),
+    "strategy": CategoricalDistribution(("joint", "sequential", "branched")),
+    "classification_lambda": FloatDistribution(1e-3, 10.0, log=True),
+    "classification_layer_num": IntDistribution(1, 3),
+    "dropout": FloatDistribution(0.0, 0.7),
+    "class_weights": CategoricalDistribution((False, True)),
 }
 
 SETTINGS = {
@@ -37,8 +42,24 @@ SETTINGS = {
     "split": "group",
     "data_seed": 42,
     "sides": "ttvtx" * 35,
+    "min_accuracy": None,
+    "pareto": False,
     "code_version": "0.1.0",
 }
+
+MULTITASK_SETTINGS = {
+    **SETTINGS,
+    "kind": "multitask",
+    "sampler": "random",
+    "min_accuracy": 0.7,
+    "pareto": False,
+}
+
+CLASS_COUNTS = {
+    "train": {"animal": 12, "human face": 60, "other": 18, "person": 30},
+    "validation": {"animal": 4, "human face": 20, "other": 6, "person": 10},
+}
+"""Images of each class; the largest is half of either split."""
 
 MARKUP = "<b>loss</b> became NaN </script><script>alert('x')</script> & more"
 """A failure message that would break a page that does not escape it."""
@@ -146,3 +167,117 @@ def planted(n_trials: int = 120, *, seed: int = 0) -> StudyRecord:
             )
         )
     return study(*trials, name="planted", settings=SETTINGS)
+
+
+def confusion(correct: Sequence[int]) -> list[list[int]]:
+    """Return the matrix of a trial that takes what it does not know for the next class."""
+    counts = list(CLASS_COUNTS["validation"].values())
+    matrix = [[0] * len(counts) for _ in counts]
+    for i, (right, n) in enumerate(zip(correct, counts, strict=True)):
+        matrix[i][i] = right
+        matrix[i][(i + 1) % len(counts)] = n - right
+    return matrix
+
+
+def classified(correct: Sequence[int], *, min_accuracy: float = 0.0) -> dict[str, Any]:
+    """Return the attributes of a trial that gets so many images of each class right."""
+    counts = list(CLASS_COUNTS["validation"].values())
+    accuracy = sum(correct) / sum(counts)
+    recalls = [right / n for right, n in zip(correct, counts, strict=True)]
+    return {
+        "validation_accuracy": accuracy,
+        "validation_balanced_accuracy": sum(recalls) / len(recalls),
+        "validation_cross_entropy": 2.0 - accuracy,
+        "confusion": confusion(correct),
+        **({"infeasible": True} if accuracy < min_accuracy else {}),
+    }
+
+
+def multitask(
+    *trials: TrialRecord,
+    name: str = "multitask",
+    settings: Mapping[str, Any] = MULTITASK_SETTINGS,
+    class_counts: Mapping[str, Mapping[str, int]] | None = CLASS_COUNTS,
+) -> StudyRecord:
+    """Return a study of these trials, which classify."""
+    return StudyRecord(
+        name=name,
+        directions=("minimize", "maximize") if settings["pareto"] else ("minimize",),
+        user_attrs={
+            "settings": settings,
+            **({} if class_counts is None else {"class_counts": class_counts}),
+        },
+        trials=trials,
+    )
+
+
+def planted_multitask(
+    n_trials: int = 120, *, seed: int = 0, pareto: bool = False, min_accuracy: float | None = 0.7
+) -> StudyRecord:
+    """Return a study in which error depends on the learning rate, accuracy on the loss weight.
+
+    The larger ``classification_lambda``, the higher both the accuracy and, slightly, the error;
+    sequential trials lack it and classify poorly. Every eighth trial is pruned before it
+    classifies (not where there are two objectives, which also report no curves), and every
+    twentieth fails. Trials below ``min_accuracy`` break the constraint.
+    """
+    rng = np.random.default_rng(seed)
+    counts = np.asarray(list(CLASS_COUNTS["validation"].values()))
+    trials = []
+    for number in range(n_trials):
+        params: dict[str, Scalar] = {
+            "auto_encoder": str(rng.choice(["CNN", "linear"])),
+            "epoch": 20,
+            "learning_rate": float(10 ** rng.uniform(-4, -1)),
+            "weight_decay": float(10 ** rng.uniform(-5, -2)),
+            "strategy": str(rng.choice(["joint", "sequential", "branched"])),
+            "classification_layer_num": int(rng.integers(1, 4)),
+            "class_weights": bool(rng.integers(2)),
+        }
+        if params["strategy"] == "sequential":
+            weight = 0.0
+        else:
+            params["classification_lambda"] = float(10 ** rng.uniform(-3, 1))
+            weight = (np.log10(params["classification_lambda"]) + 3) / 4
+        if params["classification_layer_num"] != 1:
+            params["dropout"] = float(rng.uniform(0, 0.7))
+        distance = np.log10(params["learning_rate"]) + 2
+        value = 0.015 + 0.02 * distance**2 + 0.02 * (params["auto_encoder"] == "linear")
+        value = float(value + 0.01 * weight + rng.uniform(0, 0.002))
+        shares = np.clip(0.45 + 0.45 * weight + rng.uniform(-0.15, 0.15, size=4), 0, 1)
+        state, epochs = TrialState.COMPLETE, 20
+        if number % 20 == 19:
+            state, epochs = TrialState.FAIL, 3
+        elif number % 8 == 7 and not pareto:
+            state, epochs = TrialState.PRUNED, int(rng.integers(5, 11))
+        curve = value + 0.2 * (np.exp(-np.arange(20) / 4) - np.exp(-19 / 4))
+        started = START + timedelta(minutes=number)
+        attrs: dict[str, Any] = {
+            "seed": 1000 + number,
+            "worker": "host:1",
+            "device": "cpu",
+            "threads": 1,
+            "epochs_run": epochs,
+            "training_seconds": 50.0 * epochs / 20,
+            "parameter_count": 300_000,
+            "best_epoch": epochs,
+        }
+        if state == TrialState.FAIL:
+            attrs["failure"] = MARKUP
+        if state == TrialState.COMPLETE:
+            right = [int(n) for n in np.round(shares * counts)]
+            attrs |= classified(right, min_accuracy=min_accuracy or 0.0)
+        trials.append(
+            trial(
+                number,
+                state=state,
+                value=value if state == TrialState.COMPLETE else None,
+                params=params,
+                curve=() if pareto else tuple(float(v) for v in curve[:epochs]),
+                attrs=attrs,
+                started=started,
+                completed=started + timedelta(minutes=1),
+            )
+        )
+    settings = {**MULTITASK_SETTINGS, "min_accuracy": min_accuracy, "pareto": pareto}
+    return multitask(*trials, settings=settings)

@@ -9,20 +9,51 @@ import numpy as np
 import optuna
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import TrialState, create_trial
 from scipy import stats
 
-from storage.records import StudyRecord
+from storage.records import StudyRecord, TrialRecord
+from study.analysis import (
+    VALIDATION_ACCURACY,
+    VALIDATION_MSE,
+    min_accuracy_of,
+    ranked,
+    ranked_by_constraint,
+)
 from study.analysis.correlation import get_correlations
+from study.analysis.front import get_front, non_dominated
 from study.analysis.history import get_history, get_learning_curves, get_summary
 from study.analysis.importance import get_importances
-from study.analysis.tables import get_best_trials, get_failures, get_families, to_frame
-from tests.study_tests.synthetic import MARKUP, SETTINGS, START, planted, study, trial
+from study.analysis.tables import (
+    get_best_trials,
+    get_class_results,
+    get_failures,
+    get_families,
+    to_frame,
+)
+from tests.study_tests.synthetic import (
+    CLASS_COUNTS,
+    MARKUP,
+    MULTITASK_SETTINGS,
+    SETTINGS,
+    START,
+    classified,
+    multitask,
+    planted,
+    planted_multitask,
+    study,
+    trial,
+)
 
 CNN = {"auto_encoder": "CNN", "epoch": 10, "learning_rate": 0.01}
 LINEAR = {"auto_encoder": "linear", "epoch": 10, "learning_rate": 0.01}
+
+BEATEN, LOW, MIDDLE, HIGH = (1, 10, 3, 5), (1, 12, 3, 6), (2, 18, 4, 8), (4, 19, 6, 9)
+"""Images of each class that are right: accuracies of 0.475, 0.55, 0.8 and 0.95."""
 
 
 @pytest.fixture(scope="module")
@@ -391,3 +422,293 @@ def test_frame_of_an_empty_study_has_its_columns() -> None:
         "duration_s",
     ]
     assert frame.empty
+
+
+@pytest.fixture(scope="module")
+def classifying() -> StudyRecord:
+    """120 trials that classify, with a planted answer for either metric."""
+    return planted_multitask()
+
+
+@pytest.fixture
+def few() -> StudyRecord:
+    """Eight trials, of which one is best, three break the constraint and three do not classify."""
+    joint, sequential = {**CNN, "strategy": "joint"}, {**CNN, "strategy": "sequential"}
+
+    def complete(number: int, value: float, params: dict, correct: tuple[int, ...]) -> TrialRecord:
+        attrs = classified(correct, min_accuracy=0.7)
+        return trial(number, value=value, params=params, attrs=attrs)
+
+    return multitask(
+        complete(0, 0.10, sequential, LOW),
+        complete(1, 0.30, joint, MIDDLE),
+        complete(2, 0.20, joint, BEATEN),
+        complete(3, 0.40, joint, HIGH),
+        trial(4, state=TrialState.PRUNED, params=joint, curve=(0.5,)),
+        trial(5, state=TrialState.FAIL, params=sequential),
+        complete(6, 0.10, sequential, LOW),
+        trial(7, value=0.35, params=joint),
+    )
+
+
+def test_ranking_follows_the_metric_and_keeps_its_values(few: StudyRecord) -> None:
+    """The highest accuracy and the lowest error come first, each as stored."""
+    assert [(value, t.number) for value, t in ranked(few)] == [
+        (0.1, 0),
+        (0.1, 6),
+        (0.2, 2),
+        (0.3, 1),
+        (0.35, 7),
+        (0.4, 3),
+    ]
+    assert [(value, t.number) for value, t in ranked(few, metric=VALIDATION_ACCURACY)] == [
+        (0.95, 3),
+        (0.8, 1),
+        (0.55, 0),
+        (0.55, 6),
+        (0.475, 2),
+    ]
+
+
+def test_trials_that_break_the_constraint_come_last(few: StudyRecord) -> None:
+    """The first of all is the study's best trial."""
+    numbers = [t.number for _, t in ranked_by_constraint(few)]
+    assert numbers == [1, 7, 3, 0, 6, 2]
+    assert few.best is few.trials[1]
+    assert get_summary(few).best is few.best
+    assert get_summary(few).n_infeasible == 3
+
+
+@pytest.mark.parametrize("value", [None, math.nan, math.inf, True, "0.5"])
+def test_ranking_leaves_out_what_is_no_finite_number(value: object) -> None:
+    """A metric that a trial lacks or that is no number takes it out of the ranking."""
+    odd = trial(0, value=0.1, attrs={"validation_accuracy": value})
+    assert ranked(study(odd), metric=VALIDATION_ACCURACY) == []
+
+
+def test_the_demanded_accuracy_is_a_number_or_nothing() -> None:
+    """Studies without the setting, or with none, have no constraint."""
+    assert min_accuracy_of(multitask()) == 0.7
+    assert min_accuracy_of(multitask(settings={**MULTITASK_SETTINGS, "min_accuracy": 1})) == 1.0
+    assert (
+        min_accuracy_of(multitask(settings={**MULTITASK_SETTINGS, "min_accuracy": None})) is None
+    )
+    assert min_accuracy_of(study()) is None
+
+
+def test_importance_of_a_maximised_metric_is_that_of_its_highest_values() -> None:
+    """What makes the metric high gets the importance, not what makes it low."""
+    rng = np.random.default_rng(0)
+    trials = []
+    for number in range(200):
+        up, down = rng.uniform(size=2)
+        accuracy = 0.5 + 0.4 * (up > 0.9) - 0.4 * (down < 0.1) + 0.01 * rng.uniform()
+        params = {"learning_rate": 10 ** (-4 + 3 * up), "weight_decay": 10 ** (-5 + 3 * down)}
+        attrs = {"validation_accuracy": float(accuracy)}
+        trials.append(trial(number, value=float(accuracy), params=params, attrs=attrs))
+    record = multitask(*trials)
+    highest = get_importances(record, metric=VALIDATION_ACCURACY, n_resamples=5)
+    lowest = get_importances(record, n_resamples=5)
+    assert highest.metric == VALIDATION_ACCURACY
+    assert highest.n_top == 20
+    assert [p.name for p in highest.parameters] == ["learning_rate", "weight_decay"]
+    assert highest.parameters[0].share > 0.8
+    assert lowest.metric == VALIDATION_MSE
+    assert [p.name for p in lowest.parameters] == ["weight_decay", "learning_rate"]
+
+
+def test_importance_tells_the_metrics_of_a_study_apart(classifying: StudyRecord) -> None:
+    """The learning rate decides the error, the weight of the classification the accuracy."""
+    errors = get_importances(classifying, n_resamples=5)
+    accuracies = get_importances(classifying, metric=VALIDATION_ACCURACY, n_resamples=5)
+    assert errors.parameters[0].name == "learning_rate"
+    assert accuracies.parameters[0].name == "classification_lambda"
+    assert accuracies.n_trials == 102
+
+
+def test_importance_refuses_by_the_name_of_the_metric(few: StudyRecord) -> None:
+    """A refusal counts the trials that have the metric."""
+    info = get_importances(few, metric=VALIDATION_ACCURACY)
+    assert info.refusal == (
+        "Importances need at least 10 complete trials with a finite validation accuracy; "
+        "this study has 5."
+    )
+
+
+def test_correlations_of_a_maximised_metric_keep_their_sign() -> None:
+    """A parameter that raises the accuracy has a positive coefficient."""
+    trials = [
+        trial(
+            i,
+            value=0.1 * (i + 1),
+            params={"learning_rate": 10.0 ** (i - 4)},
+            attrs={"validation_accuracy": 0.5 + 0.1 * i},
+        )
+        for i in range(4)
+    ]
+    info = get_correlations(multitask(*trials, trial(4, value=9.0)), metric=VALIDATION_ACCURACY)
+    (parameter,) = info.families[0].parameters
+    assert info.metric == VALIDATION_ACCURACY
+    assert (parameter.name, parameter.n_trials) == ("learning_rate", 4)
+    assert parameter.spearman == pytest.approx(1.0)
+    assert parameter.pearson == pytest.approx(1.0)
+
+
+def test_front_holds_what_no_trial_beats(few: StudyRecord) -> None:
+    """Of equal trials the first is on the front; breaking the constraint is no bar, but marked."""
+    info = get_front(few)
+    assert [point.number for point in info.points] == [0, 1, 2, 3, 6]
+    assert [(p.number, p.mse, p.accuracy) for p in info.front] == [
+        (0, 0.1, 0.55),
+        (1, 0.3, 0.8),
+        (3, 0.4, 0.95),
+    ]
+    assert [point.number for point in info.points if point.infeasible] == [0, 2, 6]
+    assert [point.strategy for point in info.points] == [
+        "sequential",
+        "joint",
+        "joint",
+        "joint",
+        "sequential",
+    ]
+    assert info.min_accuracy == 0.7
+    assert info.lowest_error == info.front[0]
+    assert info.most_accurate == info.front[-1]
+    assert info.front[1].balanced_accuracy == pytest.approx((0.5 + 0.9 + 4 / 6 + 0.8) / 4)
+
+
+def test_front_of_a_study_that_does_not_classify_is_empty(record: StudyRecord) -> None:
+    """Without accuracies there are no points and no ends."""
+    info = get_front(record)
+    assert (info.points, info.front, info.lowest_error, info.most_accurate) == ((), (), None, None)
+    assert info.min_accuracy is None
+
+
+# Few different numbers, so that many points are equal or share a coordinate.
+_NUMBERS = st.sampled_from([0.0, 0.1, 0.2, 0.3, 0.5, 0.8, 1.0]) | st.floats(0.0, 1.0)
+
+
+@given(st.lists(st.tuples(_NUMBERS, _NUMBERS)))
+def test_the_front_dominates_everything_else(points: list[tuple[float, float]]) -> None:
+    """No point dominates one of the front, and each other is dominated by or equal to one."""
+
+    def dominates(a: tuple[float, float], b: tuple[float, float]) -> bool:
+        return a[0] <= b[0] and a[1] >= b[1] and a != b
+
+    found = non_dominated(points)
+    front = [points[i] for i in found]
+    assert len(set(front)) == len(front)
+    assert not any(dominates(point, best) for point in points for best in front)
+    for i, point in enumerate(points):
+        assert i in found or any(dominates(best, point) or best == point for best in front)
+
+
+def test_history_never_takes_a_trial_that_breaks_the_constraint_for_the_best(
+    few: StudyRecord,
+) -> None:
+    """The running best is that of the feasible trials, and the others are marked."""
+    info = get_history(few)
+    assert [point.best for point in info.points] == [None] + [0.3] * 7
+    assert [p.number for p in info.points if p.infeasible] == [0, 2, 6]
+
+
+def test_learning_curves_rank_feasible_trials_only() -> None:
+    """The lowest curve has no rank if its trial breaks the constraint."""
+    info = get_learning_curves(
+        multitask(
+            trial(0, value=0.1, curve=(0.1,), attrs=classified(LOW, min_accuracy=0.7)),
+            trial(1, value=0.2, curve=(0.2,), attrs=classified(HIGH, min_accuracy=0.7)),
+        )
+    )
+    assert [(c.number, c.rank, c.infeasible) for c in info.curves] == [
+        (1, 1, False),
+        (0, None, True),
+    ]
+    assert info.n_best == 1
+
+
+def test_best_trials_show_accuracy_and_mark_what_breaks_the_constraint(few: StudyRecord) -> None:
+    """Feasible trials stand above the others, whatever their error."""
+    rows = get_best_trials(few, k=4).trials
+    assert [(row.rank, row.number, row.infeasible) for row in rows] == [
+        (1, 1, False),
+        (2, 7, False),
+        (3, 3, False),
+        (4, 0, True),
+    ]
+    assert [row.accuracy for row in rows] == [0.8, None, 0.95, 0.55]
+    assert rows[2].balanced_accuracy == pytest.approx((1 + 0.95 + 1 + 0.9) / 4)
+    assert rows[1].balanced_accuracy is None
+
+
+def test_families_can_be_those_of_any_parameter(few: StudyRecord) -> None:
+    """Strategies have errors and accuracies; the best trial of one is feasible."""
+    info = get_families(few, parameter="strategy")
+    joint, sequential = info.families
+    assert info.parameter == "strategy"
+    assert (joint.name, joint.n_complete, joint.n_infeasible, joint.n_pruned) == ("joint", 4, 1, 1)
+    assert (joint.best_number, joint.best) == (1, 0.3)
+    assert joint.median == pytest.approx(0.325)
+    assert joint.mean == pytest.approx(0.3125)
+    assert (joint.best_accuracy, joint.median_accuracy) == (0.95, 0.8)
+    assert (sequential.name, sequential.n_complete, sequential.n_infeasible) == (
+        "sequential",
+        2,
+        2,
+    )
+    assert (sequential.best_number, sequential.best, sequential.median) == (None, None, 0.1)
+    assert (sequential.best_accuracy, sequential.median_accuracy) == (0.55, 0.55)
+
+
+def test_class_results_are_those_of_the_best_trial(few: StudyRecord) -> None:
+    """Counts, recalls and the matrix agree with what trial 1 got right."""
+    info = get_class_results(few)
+    assert info is not None
+    assert [(c.name, c.n_train, c.n_validation, c.share) for c in info.classes] == [
+        ("animal", 12, 4, 0.1),
+        ("human face", 60, 20, 0.5),
+        ("other", 18, 6, 0.15),
+        ("person", 30, 10, 0.25),
+    ]
+    assert [c.recall for c in info.classes] == pytest.approx([0.5, 0.9, 4 / 6, 0.8])
+    assert (info.number, info.accuracy) == (1, 0.8)
+    assert info.balanced_accuracy == pytest.approx((0.5 + 0.9 + 4 / 6 + 0.8) / 4)
+    assert info.confusion == ((2, 2, 0, 0), (0, 18, 2, 0), (0, 0, 4, 2), (2, 0, 0, 8))
+    assert (info.largest.name, info.guessing) == ("human face", 0.25)
+
+
+def test_class_without_validation_images_has_no_recall() -> None:
+    """What cannot be measured is missing, and chance is that of the classes that are there."""
+    counts = {"train": {"a": 2, "b": 1, "c": 1}, "validation": {"a": 3, "b": 1}}
+    attrs = {**classified(HIGH), "confusion": [[2, 1, 0], [0, 1, 0], [0, 0, 0]]}
+    info = get_class_results(multitask(trial(0, value=0.1, attrs=attrs), class_counts=counts))
+    assert info is not None
+    assert [(c.n_train, c.n_validation) for c in info.classes] == [(2, 3), (1, 1), (1, 0)]
+    assert [c.recall for c in info.classes] == [pytest.approx(2 / 3), 1.0, None]
+    assert info.guessing == 0.5
+
+
+@pytest.mark.parametrize(
+    "trials",
+    [
+        (),
+        (trial(0, value=0.1),),
+        (trial(0, value=0.1, attrs=classified(LOW, min_accuracy=0.7)),),
+        (trial(0, value=0.1, attrs={"confusion": [[1, 0], [0, 1]]}),),
+    ],
+    ids=["no trial", "not classified", "infeasible", "another number of classes"],
+)
+def test_classes_without_a_best_trial_that_classified_are_only_counted(trials: tuple) -> None:
+    """The imbalance is known before anything is trained."""
+    info = get_class_results(multitask(*trials))
+    assert info is not None
+    assert [c.n_train for c in info.classes] == list(CLASS_COUNTS["train"].values())
+    assert {c.recall for c in info.classes} == {None}
+    assert (info.number, info.accuracy, info.balanced_accuracy) == (None, None, None)
+    assert info.confusion == ()
+
+
+def test_class_results_need_the_counts(record: StudyRecord) -> None:
+    """A study that stores no counts has no table of classes."""
+    assert get_class_results(record) is None
+    assert get_class_results(multitask(trial(0, value=0.1), class_counts=None)) is None

@@ -27,7 +27,10 @@ from study.settings import StudySettings
 from study.workers import open_study
 
 COMMAND = Path(sys.executable).with_name("emoji-study")
-COMMANDS = ["run", "list", "status", "export", "train", "report", "demo", "data build"]
+COMMANDS = [
+    *("run", "experiment", "list", "status", "export", "train", "report", "demo"),
+    "data build",
+]
 
 Cli = Callable[..., tuple[int, str, str]]
 Wait = Callable[[Callable[[], bool]], None]
@@ -169,7 +172,7 @@ OTHER = "--storage sqlite:///other.db"
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("run multitask", "`kind` must be one of autoencoder, but got 'multitask'"),
+        ("run vae", "`kind` must be one of autoencoder, multitask, but got 'vae'"),
         (f"{RUN} --space large", "`space` must be one of notebook, extended, but got 'large'"),
         (f"{RUN} --sampler cmaes", "`sampler` must be one of grid, random, qmc, tpe, gp, but"),
         (f"{RUN} --pruner asha", "`pruner` must be one of median, hyperband, none, but got"),
@@ -433,7 +436,7 @@ def test_interrupted_and_continued(
         assert counts["FAIL"] > 0
         assert counts.get("COMPLETE", 0) + counts["WAITING"] == 3
     code, out, err = cli(*command)
-    assert (code, "Traceback" in err) == (0, False)
+    assert (code, "Traceback" in err) == (0, False), err
     assert "3 of 3 trials finished: 3 complete" in out
     record = load_study_record(open_storage(url), "faces")
     finished = [trial for trial in record.trials if trial.finished]

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from emoji_ae.config import SplitMethod
 from emoji_ae.dataset import EmojiDataset, load_dataset
+from emoji_ae.labels import CLASSES
 from emoji_ae.splits import Split, split_dataset
 from storage.rdb import open_storage
-from study.data import stored_split, study_data
+from study.data import class_counts, fingerprint, stored_split, study_data
 from study.errors import StudyError
 from study.settings import StudySettings
 from study.workers import open_study
@@ -37,10 +38,11 @@ def test_study_data(dataset: EmojiDataset) -> None:
     """A study sees the images of training and validation, in order, and none of the test."""
     split = split_dataset(dataset, seed=3)
     data = study_data(dataset, split)
-    for images, rows in ((data.train, split.train), (data.validation, split.validation)):
-        assert len(images) == len(rows)
-        for image, row in zip(images, rows, strict=True):
+    for side, rows in ((data.train, split.train), (data.validation, split.validation)):
+        assert len(side.images) == len(side.labels) == len(rows)
+        for image, label, row in zip(side.images, side.labels, rows, strict=True):
             assert torch.equal(image, dataset.images[row])
+            assert label == dataset.labels[row]
     assert data.validation_texts == tuple(dataset.texts[row] for row in split.validation)
 
 
@@ -96,9 +98,11 @@ def test_stored_split_is_not_drawn_again(dataset: EmojiDataset, settings: StudyS
 def test_other_data(dataset: EmojiDataset, settings: StudySettings, other_data: Path) -> None:
     """Other data are refused with both fingerprints, and with what to do."""
     other = load_dataset(other_data)
+    found = fingerprint(other, Split.from_sides(settings.sides))
+    assert found.startswith(f"{other.fingerprint}-")
     message = (
         f"Study 's' was made with other data (fingerprint {settings.data_fingerprint}, here "
-        f"{other.fingerprint}); give its file with --data."
+        f"{found}); give its file with --data."
     )
     with pytest.raises(StudyError, match=rf"^{re.escape(message)}$"):
         stored_split(settings, other, study="s")
@@ -107,6 +111,31 @@ def test_other_data(dataset: EmojiDataset, settings: StudySettings, other_data: 
 
 def test_fingerprints_count_as_a_whole(dataset: EmojiDataset, settings: StudySettings) -> None:
     """Data whose fingerprint is but the beginning of the study's are other data."""
-    for fingerprint in (dataset.fingerprint[:-1], "", settings.data_fingerprint):
-        with pytest.raises(StudyError, match=rf"other data .*, here {fingerprint}\)"):
-            stored_split(settings, replace(dataset, fingerprint=fingerprint), study="s")
+    for text in (dataset.fingerprint[:-1], "", settings.data_fingerprint):
+        with pytest.raises(StudyError, match=rf"other data .*, here {text}-[0-9a-f]{{8}}\)"):
+            stored_split(settings, replace(dataset, fingerprint=text), study="s")
+
+
+def test_damaged_sides(dataset: EmojiDataset, settings: StudySettings) -> None:
+    """Stored letters that are not those of the fingerprint, or too few or many, are refused."""
+    swapped = settings.sides.translate(str.maketrans("vx", "xv"))
+    for sides in (swapped, settings.sides[:-1], settings.sides + "t", ""):
+        with pytest.raises(StudyError, match="'s' was made with other data"):
+            stored_split(replace(settings, sides=sides), dataset, study="s")
+
+
+def test_class_counts(dataset: EmojiDataset) -> None:
+    """The images of each class are counted by name, on both sides, also where there are none."""
+    split = split_dataset(dataset, seed=3)
+    counts = class_counts(study_data(dataset, split))
+    assert list(counts) == ["train", "validation"]
+    for side, rows in (("train", split.train), ("validation", split.validation)):
+        labels = [int(dataset.labels[row]) for row in rows]
+        assert counts[side] == {name: labels.count(i) for i, name in enumerate(CLASSES)}
+    one_class = replace(dataset, labels=torch.zeros_like(dataset.labels))
+    assert class_counts(study_data(one_class, split))["validation"] == {
+        "animal": len(split.validation),
+        "human face": 0,
+        "other": 0,
+        "person": 0,
+    }

@@ -8,18 +8,28 @@ import pytest
 from optuna.trial import TrialState
 
 from storage.records import StudyRecord
+from study.analysis import VALIDATION_ACCURACY
 from study.analysis.correlation import get_correlations
+from study.analysis.front import get_front
 from study.analysis.history import get_history, get_learning_curves
 from study.analysis.importance import get_importances
 from study.figures import (
     FAMILY_COLORS,
     plot_correlations,
+    plot_front,
     plot_history,
     plot_importances,
     plot_learning_curves,
     plotly_js,
 )
-from tests.study_tests.synthetic import planted, study, trial
+from tests.study_tests.synthetic import (
+    classified,
+    multitask,
+    planted,
+    planted_multitask,
+    study,
+    trial,
+)
 
 CNN = {"auto_encoder": "CNN", "epoch": 10, "learning_rate": 0.01}
 
@@ -150,6 +160,107 @@ def test_markup_in_names_is_escaped() -> None:
         "best so far"
     }
     assert "<" not in name
+    attrs = classified((1, 2, 3, 4))
+    record = multitask(trial(0, value=0.1, params={**params, "strategy": "<b>"}, attrs=attrs))
+    assert plot_front(get_front(record)).data[1].name == (
+        "&lt;a href=&#x27;x&#x27;&gt;CNN&lt;/a&gt;, &lt;b&gt;"
+    )
+
+
+@pytest.fixture(scope="module")
+def classifying() -> StudyRecord:
+    """120 trials that classify."""
+    return planted_multitask()
+
+
+def test_front_draws_every_trial_once(classifying: StudyRecord) -> None:
+    """Markers add up to all trials with both metrics, the steps are the front."""
+    info = get_front(classifying)
+    figure = plot_front(info)
+    line, *marks = figure.data
+    assert (line.name, line.line.shape) == ("trade-off front", "hv")
+    assert list(line.x) == pytest.approx([point.mse for point in info.front], rel=1e-4)
+    assert list(line.y) == pytest.approx([point.accuracy for point in info.front], rel=1e-4)
+    numbers = [number for mark in marks for number in mark.customdata]
+    assert sorted(numbers) == [point.number for point in info.points]
+    assert (figure.layout.xaxis.type, figure.layout.xaxis.title.text) == (
+        "log",
+        "validation MSE (log)",
+    )
+    assert figure.layout.yaxis.title.text == "validation accuracy"
+
+
+def test_front_tells_families_strategies_and_the_constraint_apart(
+    classifying: StudyRecord,
+) -> None:
+    """Colour is family, shape is strategy, hollow is infeasible; no legend entry is repeated."""
+    info = get_front(classifying)
+    points = {point.number: point for point in info.points}
+    figure = plot_front(info)
+    for mark in figure.data[1:]:
+        (family,) = {points[number].family for number in mark.customdata}
+        (strategy,) = {points[number].strategy for number in mark.customdata}
+        (infeasible,) = {points[number].infeasible for number in mark.customdata}
+        assert mark.name == f"{family}, {strategy}"
+        assert mark.marker.color == FAMILY_COLORS[family]
+        assert mark.marker.symbol.endswith("-open") == infeasible
+        assert ("breaks the constraint" in mark.hovertemplate) == infeasible
+    symbols = {m.name.split(", ")[1]: m.marker.symbol.split("-")[0] for m in figure.data[1:]}
+    assert symbols == {"branched": "diamond", "joint": "circle", "sequential": "square"}
+    entries = [mark.name for mark in figure.data if mark.showlegend is not False]
+    assert len(entries) == len(set(entries)) == 7
+
+
+def test_front_shows_the_accuracy_needed_as_a_dashed_line(classifying: StudyRecord) -> None:
+    """The line is there only if the study demands an accuracy."""
+    (line,) = plot_front(get_front(classifying)).layout.shapes
+    assert (line.y0, line.y1, line.line.dash) == (0.7, 0.7, "dash")
+    assert line.name == "70.0\N{NO-BREAK SPACE}% needed"
+    free = planted_multitask(20, min_accuracy=None)
+    assert plot_front(get_front(free)).layout.shapes == ()
+
+
+def test_front_of_one_family_names_its_trials_plainly() -> None:
+    """Trials without family and strategy share one entry, and an error of 0 is left out."""
+    attrs = classified((4, 20, 6, 10))
+    record = multitask(trial(0, value=0.1, attrs=attrs), trial(1, value=0.0, attrs=attrs))
+    front, marks = plot_front(get_front(record)).data
+    assert marks.name == "complete trials"
+    assert list(marks.customdata) == [0]
+    assert list(front.x) == []
+
+
+def test_charts_name_their_metric(classifying: StudyRecord) -> None:
+    """Importances and correlations of the accuracy say so on their axes."""
+    importances = get_importances(classifying, metric=VALIDATION_ACCURACY, n_resamples=2)
+    correlations = get_correlations(classifying, metric=VALIDATION_ACCURACY)
+    assert plot_importances(importances).layout.xaxis.title.text == (
+        "share of the importance<br>for validation accuracy"
+    )
+    assert plot_correlations(correlations).layout.xaxis.title.text == (
+        "Spearman correlation<br>with validation<br>accuracy"
+    )
+    assert plot_correlations(get_correlations(classifying)).layout.xaxis.title.text == (
+        "Spearman correlation<br>with validation MSE"
+    )
+
+
+def test_long_bars_leave_room_for_their_number(classifying: StudyRecord) -> None:
+    """An axis with strong correlations is wider, with fewer ticks."""
+    errors = plot_correlations(get_correlations(classifying)).layout.xaxis
+    accuracies = plot_correlations(get_correlations(classifying, metric=VALIDATION_ACCURACY))
+    assert (errors.range, errors.tickvals) == ((-1.35, 1.35), (-1, -0.5, 0, 0.5, 1))
+    assert accuracies.layout.xaxis.range == (-1.75, 1.75)
+    assert accuracies.layout.xaxis.tickvals == (-1, 0, 1)
+
+
+def test_history_draws_infeasible_trials_hollow(classifying: StudyRecord) -> None:
+    """What breaks the constraint keeps its family's colour and loses its filling."""
+    found = traces(plot_history(get_history(classifying)))
+    for family, color in FAMILY_COLORS.items():
+        assert found[f"{family} complete"].marker.symbol == "circle"
+        assert found[f"{family} infeasible"].marker.symbol == "circle-open"
+        assert found[f"{family} infeasible"].marker.color == color
 
 
 def test_plotly_js_can_stand_in_a_script_element() -> None:

@@ -11,9 +11,9 @@ from optuna.artifacts import FileSystemArtifactStore
 from PIL import Image
 
 from emoji_ae.config import AutoencoderConfig
+from emoji_ae.curve import EpochMetrics
 from emoji_ae.dataset import EmojiDataset, load_dataset
 from emoji_ae.models import Autoencoder, build_model
-from emoji_ae.train import EpochMetrics
 from storage import attrs, queue
 from storage.artifacts import open_artifacts, save_artifacts
 from storage.rdb import open_storage

@@ -6,7 +6,7 @@ import optuna
 import pytest
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from emoji_ae.train import EpochMetrics
+from emoji_ae.curve import EpochMetrics
 from storage.rdb import open_storage
 from study.progress import describe, epoch_bar, progress_line
 

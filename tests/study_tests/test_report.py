@@ -3,16 +3,34 @@
 import json
 import math
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from optuna.distributions import CategoricalDistribution
 from optuna.trial import TrialState
 
 from storage.records import StudyRecord
-from study.formats import format_duration, format_mse, format_p_value, format_value
+from study.formats import (
+    format_accuracy,
+    format_duration,
+    format_mse,
+    format_p_value,
+    format_value,
+)
 from study.report import Picture, Pictures, render_report, write_report
-from tests.study_tests.synthetic import MARKUP, SETTINGS, planted, study, trial
+from tests.study_tests.synthetic import (
+    MARKUP,
+    MULTITASK_SETTINGS,
+    SETTINGS,
+    classified,
+    multitask,
+    planted,
+    planted_multitask,
+    study,
+    trial,
+)
 
 SECTIONS = [
     "key-numbers",
@@ -28,6 +46,23 @@ SECTIONS = [
     "reproduce",
 ]
 CHARTS = ["importance", "correlations", "history", "learning-curves"]
+MULTITASK_SECTIONS = [
+    *SECTIONS[:3],
+    "trade-off",
+    "classes",
+    *SECTIONS[3:8],
+    "strategies",
+    *SECTIONS[8:],
+]
+MULTITASK_CHARTS = [
+    "front",
+    "importance",
+    "importance-validation_accuracy",
+    "correlations",
+    "correlations-validation_accuracy",
+    "history",
+    "learning-curves",
+]
 CNN = {"auto_encoder": "CNN", "epoch": 10, "learning_rate": 0.01}
 VOID = {"meta", "link", "img", "br"}
 
@@ -165,6 +200,9 @@ def test_reproduction_names_command_and_settings(page: Page, record: StudyRecord
     assert record.best is not None
     assert f"emoji-study train --study planted --trial {record.best.number}" in text
     for key, value in SETTINGS.items():
+        if key in ("sides", "min_accuracy", "pareto"):  # of every image; of other studies
+            assert key.replace("_", " ") not in text
+            continue
         assert key.replace("_", " ") in text
         assert isinstance(value, dict) or value is None or str(value) in text
 
@@ -312,6 +350,235 @@ def test_every_unusual_study_has_a_report(
         assert "emoji-study run" in page.text(key)
 
 
+@pytest.fixture(scope="module")
+def classifying() -> StudyRecord:
+    """120 trials that classify, with a constraint."""
+    return planted_multitask()
+
+
+@pytest.fixture(scope="module")
+def multitask_source(classifying: StudyRecord) -> str:
+    """Their report."""
+    return render_report(classifying)
+
+
+@pytest.fixture(scope="module")
+def multitask_page(multitask_source: str) -> Page:
+    """The same, parsed."""
+    return Page(multitask_source)
+
+
+def test_multitask_report_has_its_sections_in_order(multitask_page: Page) -> None:
+    """Trade-off and classes follow the pictures, strategies the families, in the contents too."""
+    assert multitask_page.ids("section") == MULTITASK_SECTIONS
+    links = [attrs["href"] for tag, attrs in multitask_page.tags if tag == "a"]
+    assert links == ["#main", *(f"#{section}" for section in MULTITASK_SECTIONS)]
+    assert multitask_page.charts == MULTITASK_CHARTS
+    ids = [attrs["id"] for _, attrs in multitask_page.tags if "id" in attrs]
+    assert len(ids) == len(set(ids))
+
+
+def test_autoencoder_report_does_not_speak_of_classes(source: str, page: Page) -> None:
+    """Where nothing is classified, no word and no style of the page is about it."""
+    text = " ".join(page.text_by_section.values())
+    for word in ("accuracy", "constraint", "objectives", "trade-off", "Strategies", "Classes"):
+        assert word not in text
+    style = source[source.index("<style>") : source.index("</style>")]
+    assert ".infeasible" not in style
+
+
+def test_multitask_tables_are_regions_with_names_of_their_own(multitask_page: Page) -> None:
+    """Every table can be reached and scrolled by keyboard and told from the others."""
+    regions = [attrs for _, attrs in multitask_page.tags if attrs.get("role") == "region"]
+    labels = [attrs["aria-label"] for attrs in regions]
+    assert len(labels) == len(set(labels)) == [t for t, _ in multitask_page.tags].count("table")
+    assert {attrs.get("tabindex") for attrs in regions} == {"0"}
+    charts = [
+        attrs["aria-label"] for _, attrs in multitask_page.tags if attrs.get("role") == "img"
+    ]
+    assert len(charts) == len(set(charts)) == len(MULTITASK_CHARTS)
+    assert [tag for tag, _ in multitask_page.tags].count("details") == len(MULTITASK_CHARTS)
+
+
+def test_multitask_summary_names_accuracy_and_constraint(
+    multitask_page: Page, classifying: StudyRecord
+) -> None:
+    """The best trial keeps the constraint, and the reader learns how many do not."""
+    text = multitask_page.text("header")
+    best = classifying.best
+    assert best is not None
+    accuracy, balanced = (
+        format_accuracy(best.user_attrs[name])
+        for name in ("validation_accuracy", "validation_balanced_accuracy")
+    )
+    n_infeasible = sum(not t.feasible for t in classifying.trials)
+    assert f"of the trials that keep the constraint is {format_mse(best.value)}" in text
+    assert f"Its validation accuracy is {accuracy}, its balanced accuracy {balanced}." in text
+    assert (
+        f"at least {format_accuracy(0.7)}; {n_infeasible} of 102 complete trials break this"
+        in text
+    )
+    assert "best tenth of the trials by validation MSE from the others is learning rate" in text
+    assert "trials by validation accuracy from the others is classification lambda" in text
+    assert f"The best value is the lowest of {102 - n_infeasible}," in text
+    assert "Two objectives" not in text
+    for section in ("key-numbers", "best-configuration", "classes"):
+        assert accuracy in multitask_page.text(section)
+
+
+def test_trade_off_names_the_ends_of_the_front() -> None:
+    """One sentence says what the lowest error and the highest accuracy cost."""
+    record = multitask(
+        trial(0, value=0.1, attrs=classified((1, 12, 3, 6), min_accuracy=0.7)),
+        trial(1, value=0.3, attrs=classified((2, 18, 4, 8), min_accuracy=0.7)),
+        trial(2, value=0.4, attrs=classified((1, 12, 3, 6), min_accuracy=0.7)),
+    )
+    text = Page(render_report(record)).text("trade-off")
+    assert (
+        f"The lowest validation MSE, 0.1000 of trial 0, comes with a validation accuracy of "
+        f"{format_accuracy(0.55)}; the highest validation accuracy, {format_accuracy(0.8)} of "
+        "trial 1, with an MSE of 0.3000." in text
+    )
+    assert "Hollow marks break the constraint" in text
+    one = Page(render_report(multitask(record.trials[1]))).text("trade-off")
+    assert "Trial 1 has both the lowest validation MSE, 0.3000, and the highest" in one
+    assert "Hollow" not in one
+
+
+def test_classes_say_why_accuracy_alone_misleads() -> None:
+    """Counts, recalls and the matrix stand beside what guessing would reach."""
+    record = multitask(trial(3, value=0.3, attrs=classified((2, 18, 4, 8))))
+    text = Page(render_report(record)).text("classes")
+    assert "Always guessing “human face”, the largest class, would already be right for" in text
+    assert f"would be {format_accuracy(0.25)} for such a guess" in text
+    assert f"Trial 3, the best, has an accuracy of {format_accuracy(0.8)}" in text
+    assert f"human face6020{format_accuracy(0.5)}{format_accuracy(0.9)}" in text
+    assert "human face01820" in text
+
+
+def test_infeasible_trials_are_marked_in_words() -> None:
+    """The constraint has a column of its own in the tables of trials."""
+    kept = trial(0, value=0.3, attrs=classified((4, 20, 6, 10), min_accuracy=0.7))
+    broken = trial(1, value=0.1, attrs=classified((1, 12, 3, 6), min_accuracy=0.7))
+    page = Page(render_report(multitask(kept, broken)))
+    for section in ("best-trials", "trade-off"):
+        assert re.search(r"00\.3000\D*100\.0\D*100\.0\D*kept", page.text(section))
+        assert re.search(r"10\.1000\D*55\.0\D*48\.8\D*broken", page.text(section))
+    assert [attrs.get("class") for tag, attrs in page.tags if tag == "tr"].count("infeasible") == 1
+    free = multitask(kept, settings={**MULTITASK_SETTINGS, "min_accuracy": None})
+    assert "constraint" not in " ".join(Page(render_report(free)).text_by_section.values())
+
+
+def test_strategies_are_compared_where_they_vary(multitask_page: Page) -> None:
+    """A study with one strategy says so instead."""
+    text = multitask_page.text("strategies")
+    assert all(name in text for name in ("joint", "sequential", "branched", "median accuracy"))
+    one = multitask(trial(0, value=0.1, params={"strategy": "joint"}))
+    assert "do not differ in their strategy" in Page(render_report(one)).text("strategies")
+
+
+def test_study_with_two_objectives_says_what_it_lacks() -> None:
+    """There are no learning curves; the history shows the first objective."""
+    record = planted_multitask(60, pareto=True, min_accuracy=None)
+    page = Page(render_report(record))
+    assert page.charts == [chart for chart in MULTITASK_CHARTS if chart != "learning-curves"]
+    assert re.search(
+        r"Two objectives were optimised together, validation MSE and validation accuracy; "
+        r"\d+ trials are on the trade-off front",
+        page.text("header"),
+    )
+    assert "Of the study’s 2 objectives this is the first" in page.text("history")
+    assert "reports no intermediate values, so there are no" in page.text("learning-curves")
+
+
+@pytest.mark.parametrize("pareto", [False, True])
+@pytest.mark.parametrize(
+    ("trials", "charts", "section", "sentence"),
+    [
+        ((), [], "trade-off", "No complete trial has both"),
+        ((), [], "classes", "there is no best trial yet"),
+        ((trial(0, state=TrialState.WAITING),), [], "strategies", "do not differ"),
+        ((trial(0, state=TrialState.PRUNED, params=CNN),), [], "history", "emoji-study run"),
+        ((trial(0, value=0.2),), ["history"], "classes", "trial 0, the best, did not store"),
+        (
+            (trial(0, value=0.2, attrs=classified((0, 0, 0, 0), min_accuracy=0.7)),),
+            ["front", "history"],
+            "header",
+            "No trial that keeps the constraint is complete",
+        ),
+        (
+            (trial(0, value=0.2, attrs=classified((0, 0, 0, 0), min_accuracy=0.7)),),
+            ["front", "history"],
+            "best-configuration",
+            "No complete trial keeps the constraint",
+        ),
+    ],
+)
+def test_every_unusual_multitask_study_has_a_report(
+    trials: tuple, charts: list[str], section: str, sentence: str, pareto: bool
+) -> None:
+    """Whatever is missing, all sections stand and say why they are empty."""
+    record = multitask(*trials, settings={**MULTITASK_SETTINGS, "pareto": pareto})
+    page = Page(render_report(record))
+    assert page.ids("section") == MULTITASK_SECTIONS
+    assert page.charts == charts
+    assert all(page.text(name).strip() for name in MULTITASK_SECTIONS)
+    assert sentence in page.text(section)
+
+
+def test_study_without_class_counts_says_so() -> None:
+    """Studies that did not store them have one line in place of the tables."""
+    record = multitask(trial(0, value=0.2, attrs=classified((1, 2, 3, 4))), class_counts=None)
+    page = Page(render_report(record))
+    assert "does not store how many images each class has" in page.text("classes")
+
+
+def test_markup_in_every_text_of_a_multitask_study_is_shown_as_text() -> None:
+    """Classes, families, strategies and settings may hold anything."""
+    evil = "</script><!--<img src=x onerror=alert(1)>'\""
+    trials = [
+        trial(
+            i,
+            value=0.1 + 0.01 * i,
+            params={
+                "auto_encoder": evil,
+                "strategy": f"{evil}{i % 2}",
+                "learning_rate": 0.001 * (i + 1),
+            },
+            curve=(0.5, 0.1 + 0.01 * i),
+            attrs=classified((i % 4, i, i % 5, i % 9), min_accuracy=0.3),
+        )
+        for i in range(12)
+    ]
+    strategies = CategoricalDistribution((f"{evil}0", f"{evil}1"))
+    names = [f"{evil}{i}" for i in range(4)]
+    record = multitask(
+        *(replace(t, distributions={**t.distributions, "strategy": strategies}) for t in trials),
+        name=evil,
+        settings={**MULTITASK_SETTINGS, "space": evil, evil: evil},
+        class_counts={
+            split: dict(zip(names, (4, 20, 6, 10), strict=True))
+            for split in ("train", "validation")
+        },
+    )
+    page = Page(render_report(record))
+    assert page.ids("section") == MULTITASK_SECTIONS
+    assert page.charts == MULTITASK_CHARTS
+    assert page.text("classes").count(evil) >= 9
+    assert evil in page.text("strategies")
+    assert "img" not in [tag for tag, _ in page.tags]
+    for attrs, text in page.scripts:
+        if attrs.get("type") == "application/json":
+            json.loads(text)
+
+
+def test_same_multitask_study_gives_the_same_bytes(
+    classifying: StudyRecord, multitask_source: str
+) -> None:
+    """The new sections depend on nothing but the study either."""
+    assert render_report(classifying) == multitask_source
+
+
 def test_writing_creates_the_folder_and_leaves_only_the_report(tmp_path: Path) -> None:
     """The file replaces an older one, in a folder made for it, without traces."""
     out = tmp_path / "new" / "report.html"
@@ -386,3 +653,12 @@ def test_durations_have_two_units(seconds: float | None, text: str) -> None:
 def test_small_p_values_are_bounds(value: float, text: str) -> None:
     """No p-value is written as zero."""
     assert format_p_value(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.84567, "84.6\N{NO-BREAK SPACE}%"), (1.0, "100.0\N{NO-BREAK SPACE}%"), (None, "–")],
+)
+def test_accuracies_are_per_cents(value: float | None, text: str) -> None:
+    """One decimal is finer than one image of the validation split."""
+    assert format_accuracy(value) == text

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 
 from study.report import write_report
-from tests.study_tests.synthetic import planted, study
+from tests.study_tests.synthetic import planted, planted_multitask, study
 
 CHROMIUM = os.environ.get("CHROMIUM") or next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
@@ -89,6 +89,47 @@ def test_report_draws_offline_without_overflow(
     # The tables behind the charts must not widen the page either.
     visit.page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
     assert visit.page.evaluate("document.documentElement.scrollWidth") <= width
+    visit.page.context.close()
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1280, "light")])
+@pytest.mark.parametrize(("pareto", "n_charts"), [(False, 7), (True, 6)])
+def test_multitask_report_draws_offline_without_overflow(
+    browser: Browser, tmp_path: Path, width: int, scheme: str, pareto: bool, n_charts: int
+) -> None:
+    """What a study that classifies adds is drawn, silent and no wider than the page."""
+    out = tmp_path / "multitask.html"
+    write_report(planted_multitask(60, pareto=pareto), out=out)
+    visit = Visit(browser, out, width=width, scheme=scheme)
+    assert visit.page.locator(".js-plotly-plot").count() == n_charts
+    assert visit.requests == [out.as_uri()]
+    assert visit.messages == []
+    visit.page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+    assert visit.page.evaluate("document.documentElement.scrollWidth") <= width
+    # Neither a number beside a bar nor the end of an axis title is cut off.
+    cut = """[...document.querySelectorAll('.chart')].filter(chart => {
+        const edge = chart.getBoundingClientRect();
+        return [...chart.querySelectorAll('text')].some(text => {
+            const box = text.getBoundingClientRect();
+            return box.width && (box.left < edge.left - 1 || box.right > edge.right + 1);
+        });
+    }).map(chart => chart.id)"""
+    assert visit.page.evaluate(cut) == []
+    visit.page.context.close()
+
+
+def test_multitask_tables_scroll_by_keyboard(browser: Browser, tmp_path: Path) -> None:
+    """On a phone the confusion matrix gets the focus and moves with the arrow keys."""
+    out = tmp_path / "multitask.html"
+    write_report(planted_multitask(60), out=out)
+    visit = Visit(browser, out, width=390, scheme="light")
+    region = visit.page.get_by_role("region", name="Confusion matrix")
+    region.focus()
+    expect(region).to_be_focused()
+    last = region.get_by_role("columnheader").last
+    expect(last).not_to_be_in_viewport(ratio=0.9)
+    visit.page.keyboard.press("ArrowRight")
+    expect(last).to_be_in_viewport(ratio=0.9)
     visit.page.context.close()
 
 

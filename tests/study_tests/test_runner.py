@@ -29,7 +29,7 @@ from storage.rdb import open_storage
 from study.budget import top_up
 from study.data import StudyData, study_data
 from study.errors import StudyError
-from study.objectives import AutoencoderObjective
+from study.objectives import TrainingObjective
 from study.runner import require_same_version, run_trial, stop_signals
 from study.seeds import trial_seed
 from study.settings import StudySettings
@@ -98,7 +98,7 @@ def run(url: str, settings: StudySettings, data: StudyData, store: Path) -> Run:
             queue.enqueue(study, {}, ticket)
         claimed = queue.claim(study)
         assert claimed is not None
-        objective = AutoencoderObjective(
+        objective = TrainingObjective(
             settings=decided, data=data, artifacts=store, device=torch.device("cpu")
         )
         run_trial(study, claimed, objective, stop or threading.Event())
@@ -138,7 +138,7 @@ def check_files(study: optuna.Study, store: Path, data: StudyData, *, n_epochs: 
     for step, value in reports.items():
         assert curve["validation_mse"][step] == pytest.approx(value, rel=1e-6)
     with Image.open(io.BytesIO(found[attrs.RECONSTRUCTIONS_FILE])) as image:
-        assert image.info[attrs.TEXTS_ENTRY].count('", "') + 1 == len(data.validation)
+        assert image.info[attrs.TEXTS_ENTRY].count('", "') + 1 == len(data.validation.images)
         assert data.validation_texts[0] in image.info[attrs.TEXTS_ENTRY]
 
 
@@ -234,7 +234,7 @@ def test_interrupted_trial_runs_the_same_again(
     claimed = queue.claim(study)
     assert claimed is not None
     decided = replace(settings, fixed={**settings.fixed, "epoch": 3})
-    objective = AutoencoderObjective(
+    objective = TrainingObjective(
         settings=decided, data=data, artifacts=store, device=torch.device("cpu")
     )
     run_trial(study, claimed, objective, threading.Event())
@@ -265,7 +265,7 @@ def test_files_are_in_one_order(
 ) -> None:
     """Every trial has its picture first, whatever its end, for the dashboard's gallery."""
     study = open_study(open_storage(url, create=True, write=True), "study", settings)
-    objective = AutoencoderObjective(
+    objective = TrainingObjective(
         settings=settings, data=data, artifacts=store, device=torch.device("cpu")
     )
     study.sampler = optuna.samplers.RandomSampler(seed=0)
@@ -308,7 +308,7 @@ def test_judged_dead(url: str, settings: StudySettings, data: StudyData, store: 
     claimed = queue.claim(study)
     assert claimed is not None
     trial_id = claimed._trial_id
-    objective = AutoencoderObjective(
+    objective = TrainingObjective(
         settings=settings, data=data, artifacts=store, device=torch.device("cpu")
     )
 

@@ -6,12 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emoji_ae.config import AutoencoderConfig
-from study.seeds import sampler_seed, trial_seed
+from emoji_ae.config import AutoencoderConfig, MultitaskConfig
+from study.seeds import pair_seed, sampler_seed, trial_seed
 
 BASE = AutoencoderConfig(epoch=100)
 
 TRIAL_SEED = 540017481682125119
+MULTITASK_SEED = 4453005525659884291
+PAIR_SEED = 540591849300245522
 SAMPLER_SEED = 1807118605
 
 
@@ -52,6 +54,8 @@ def test_unused_parameters_do_not_matter() -> None:
 def test_seeds_stay_the_same() -> None:
     """Seeds are part of what a study means: another formula would change every result."""
     assert trial_seed(0, AutoencoderConfig(), 0) == TRIAL_SEED
+    assert trial_seed(0, MultitaskConfig(), 0) == MULTITASK_SEED
+    assert pair_seed(0, 0) == PAIR_SEED
     assert sampler_seed(0, 0) == SAMPLER_SEED
 
 
@@ -60,6 +64,51 @@ def test_range(study_seed: int, replicate: int, number: int) -> None:
     """Seeds fit the generators that take them."""
     assert 0 <= trial_seed(study_seed, BASE, replicate) < 2**63
     assert 0 <= sampler_seed(study_seed, number) < 2**32
+    assert 0 <= pair_seed(study_seed, number) < 2**63
+
+
+def test_pairs_have_seeds_of_their_own() -> None:
+    """No two pairs share a seed, nor two experiments."""
+    seeds = [pair_seed(study, pair) for study in range(3) for pair in range(1000)]
+    assert len(set(seeds)) == len(seeds)
+
+
+@pytest.mark.parametrize("strategy", ["joint", "branched"])
+def test_length_of_a_multitask_training_does_not_matter(strategy: str) -> None:
+    """A joint or branched training of 100 epochs is the beginning of one of 200."""
+    config = MultitaskConfig(epoch=100, strategy=strategy)  # type: ignore[arg-type]
+    assert trial_seed(0, config, 0) == trial_seed(0, replace(config, epoch=200), 0)
+
+
+def test_length_of_a_sequential_training_matters() -> None:
+    """Its classifier starts where the autoencoder ended, so another length is another training."""
+    config = MultitaskConfig(epoch=100, strategy="sequential")
+    assert trial_seed(0, config, 0) != trial_seed(0, replace(config, epoch=200), 0)
+
+
+def test_what_a_classifier_is_matters() -> None:
+    """All that has an effect on the classifier gives other seeds, dropout at one layer not."""
+    base = MultitaskConfig(classification_layer_num=2)
+    seeds = [
+        trial_seed(0, config, 0)
+        for config in (
+            base,
+            replace(base, dropout=0.5),
+            replace(base, classification_layer_num=1),
+            replace(base, classification_layer_num=3),
+            replace(base, classification_width=64),
+            replace(base, classification_lambda=0.5),
+            replace(base, classification_lambda=0.0),
+            replace(base, strategy="sequential"),
+            replace(base, strategy="branched"),
+            replace(base, strategy="branched", branch_point=2),
+            replace(base, class_weights=True),
+            replace(base, patience=20),
+        )
+    ]
+    assert len(set(seeds)) == len(seeds)
+    one = replace(base, classification_layer_num=1)
+    assert trial_seed(0, one, 0) == trial_seed(0, replace(one, dropout=0.5), 0)
 
 
 def test_sampler_seeds_differ() -> None:

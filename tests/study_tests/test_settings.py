@@ -31,6 +31,31 @@ def test_round_trip_through_a_database(settings: StudySettings, url: str) -> Non
     assert StudySettings.from_attrs(study.user_attrs, study="s") == settings
 
 
+def test_round_trip_of_a_constraint(multitask: StudySettings, url: str) -> None:
+    """A constraint comes back from a study as it was given; it is no objective."""
+    decided = replace(multitask, min_accuracy=0.7)
+    study = open_study(open_storage(url, create=True, write=True), "s", decided)
+    assert StudySettings.of_study(open_storage(url), "s") == decided
+    assert study.metric_names == ["validation_mse"]
+    assert study.directions == [optuna.study.StudyDirection.MINIMIZE]
+
+
+def test_round_trip_of_two_objectives(multitask: StudySettings, url: str) -> None:
+    """A study of two objectives minimises the error first and maximises the accuracy."""
+    decided = replace(multitask, pareto=True)
+    storage = open_storage(url, create=True, write=True)
+    study = open_study(storage, "s", decided)
+    assert StudySettings.of_study(open_storage(url), "s") == decided
+    assert study.metric_names == ["validation_mse", "validation_accuracy"]
+    assert study.directions == [
+        optuna.study.StudyDirection.MINIMIZE,
+        optuna.study.StudyDirection.MAXIMIZE,
+    ]
+    assert open_study(storage, "s", decided).directions == study.directions
+    with pytest.raises(StudyError, match=r"^Study 's' has pareto True, but got False; "):
+        open_study(storage, "s", multitask)
+
+
 def test_open_again(settings: StudySettings, url: str) -> None:
     """The same settings open a study again, others are refused and change nothing."""
     storage = open_storage(url, create=True, write=True)
@@ -53,6 +78,8 @@ def test_open_again(settings: StudySettings, url: str) -> None:
         ("data_fingerprint", "other"),
         ("split", "random"),
         ("data_seed", 43),
+        ("min_accuracy", 0.5),
+        ("pareto", True),
         ("sides", "ttttttvvxx"),
         ("code_version", "0.0.1"),
     ],
@@ -88,11 +115,12 @@ def test_study_without_settings(settings: StudySettings) -> None:
 
 
 def test_earlier_settings(settings: StudySettings) -> None:
-    """Settings of a version that did not store the split are refused."""
-    stored = settings.to_dict()
-    del stored["sides"]
-    with pytest.raises(StudyError, match="missing or have other fields"):
-        StudySettings.from_dict(stored, study="s")
+    """Settings of a version that did not store the split, or knew no constraint, are refused."""
+    for name in ("sides", "min_accuracy", "pareto"):
+        stored = settings.to_dict()
+        del stored[name]
+        with pytest.raises(StudyError, match="missing or have other fields"):
+            StudySettings.from_dict(stored, study="s")
 
 
 def test_later_settings(settings: StudySettings) -> None:
@@ -116,6 +144,7 @@ def test_foreign_study(settings: StudySettings, url: str) -> None:
     ("space", "fixed", "epochs"),
     [
         ("notebook", {"epoch": 7}, 7),
+        ("notebook", {"epoch": 1000}, 1000),
         ("notebook", {}, 200),
         ("extended", {}, 200),
         ("extended", {"epoch": 300}, 300),

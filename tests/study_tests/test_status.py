@@ -7,7 +7,16 @@ from rich.console import Console
 
 from storage.records import StudyRecord
 from study.status import status_lines, study_table
-from tests.study_tests.synthetic import MARKUP, SETTINGS, planted, study, trial
+from tests.study_tests.synthetic import (
+    MARKUP,
+    MULTITASK_SETTINGS,
+    SETTINGS,
+    classified,
+    multitask,
+    planted,
+    study,
+    trial,
+)
 
 
 def shown(record: StudyRecord, *, width: int = 120) -> str:
@@ -118,3 +127,50 @@ def test_names_are_whole_in_a_pipe() -> None:
         trials=planted(40).trials,
     )
     assert listed(record, width=80)[0][0] == "autoencoder-notebook"
+
+
+GOOD = trial(3, value=0.5, attrs=classified((2, 18, 4, 8), min_accuracy=0.7))
+POOR = trial(1, value=0.1, attrs=classified((1, 12, 3, 6), min_accuracy=0.7))
+
+
+def test_accuracy_of_the_best_trials() -> None:
+    """Trials that classify show their accuracy, and those that break the constraint come last."""
+    rows = [line.split() for line in shown(multitask(POOR, GOOD)).splitlines()]
+    assert ["best", "validation", "MSE", "accuracy", "constraint", "epoch", "parameters"] in rows
+    best = [row for row in rows if row[0] in ("1", "3")]
+    assert best == [
+        ["3", "0.50000", "80.0", "%", "kept", "—"],
+        ["1", "0.10000", "55.0", "%", "broken", "—"],
+    ]
+
+
+def test_columns_are_there_only_where_they_tell_something() -> None:
+    """Without an accuracy there is no such column, without a broken constraint no mark."""
+    assert "accuracy" not in shown(planted(40))
+    text = shown(multitask(GOOD))
+    assert "accuracy" in text
+    assert "constraint" not in text
+    assert listed(planted(40), multitask())[0][-1] != "—"
+
+
+def test_list_with_accuracy() -> None:
+    """The accuracy of the best feasible trial stands behind its error."""
+    rows = listed(multitask(POOR, GOOD), planted(40))
+    assert rows[0][-3:] == ["0.50000", "80.0", "%"]
+    assert rows[1][-1] == "—"
+
+
+def test_names_beside_accuracies_are_whole_in_a_pipe() -> None:
+    """The column for accuracy does not break the names."""
+    settings = {**MULTITASK_SETTINGS, "space": "notebook"}
+    record = multitask(GOOD, name="multitask-notebook", settings=settings)
+    assert listed(record, width=80)[0][0] == "multitask-notebook"
+
+
+def test_two_objectives() -> None:
+    """A study with two objectives, in whatever state, is listed and shown."""
+    settings = {**MULTITASK_SETTINGS, "pareto": True}
+    running = trial(4, state=TrialState.RUNNING)
+    record = multitask(POOR, GOOD, running, settings=settings)
+    assert listed(record)[0][-3:] == ["0.50000", "80.0", "%"]
+    assert "1 running" in shown(record)

@@ -17,14 +17,15 @@ from emoji_ae.config import AutoencoderConfig
 from emoji_ae.curve import EpochMetrics
 from emoji_ae.dataset import EmojiDataset, load_dataset
 from emoji_ae.errors import DivergedError
+from emoji_ae.loop import to_float
 from emoji_ae.splits import Split, split_dataset
-from emoji_ae.train import reconstruction_errors, to_float
+from emoji_ae.train import reconstruction_errors
 from storage import attrs, queue
 from storage.rdb import open_storage
 from study.budget import top_up
 from study.data import stored_split, study_data
 from study.gallery import cut_strip
-from study.objectives import AutoencoderObjective
+from study.objectives import TrainingObjective
 from study.runner import run_trial
 from study.settings import StudySettings
 from study.train import FinalMetrics, train_final
@@ -109,7 +110,7 @@ def test_repeats_a_trial(
     claimed = queue.claim(study)
     assert claimed is not None
     split = stored_split(settings, dataset, study="study")
-    objective = AutoencoderObjective(
+    objective = TrainingObjective(
         settings=settings,
         data=study_data(dataset, split),
         artifacts=tmp_path / "artifacts",
@@ -172,7 +173,8 @@ def test_other_data(tmp_path: Path, url: str, settings: StudySettings, other_dat
     assert (ended.returncode, ended.stdout) == (1, "")
     assert re.fullmatch(
         rf"Error: Study 'study' was made with other data \(fingerprint "
-        rf"{settings.data_fingerprint}, here [0-9a-f]{{16}}\); give its file with --data\.\n",
+        rf"{settings.data_fingerprint}, here [0-9a-f]{{16}}-[0-9a-f]{{8}}\); "
+        r"give its file with --data\.\n",
         ended.stderr,
     )
     assert not (tmp_path / "out").exists()

@@ -14,6 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from storage import attrs, queue
 from storage.rdb import open_storage
+from study.budget import request
 from study.errors import StudyError
 from study.jobs import WorkerJob
 from study.settings import StudySettings
@@ -42,7 +43,8 @@ def run(
         device="cpu",
         threads=1,
     )
-    outcome = run_study(study, replace(job, **changes), n_trials=n_trials, n_workers=n_workers)
+    target = request(study, n_trials)
+    outcome = run_study(study, replace(job, **changes), target=target, n_workers=n_workers)
     return outcome, study.get_trials()
 
 
@@ -150,7 +152,7 @@ def test_other_data(tmp_path: Path, settings: StudySettings) -> None:
     """Workers that find other data refuse to work, and no trial is touched."""
     message = (
         rf"^Study 'study' was made with other data \(fingerprint {settings.data_fingerprint}, "
-        r"here [0-9a-f]{16}\); give its file with --data\.$"
+        r"here [0-9a-f]{16}-[0-9a-f]{8}\); give its file with --data\.$"
     )
     with pytest.raises(StudyError, match=message):
         run(tmp_path, settings, n_trials=3, n_workers=2, data=None)

@@ -1,0 +1,54 @@
+"""How well images are classified when some classes are rare."""
+
+import torch
+from torch import Tensor
+
+from emoji_ae.labels import CLASSES
+
+
+def count_classes(labels: Tensor) -> Tensor:
+    """Return the number of images of each class, ``(classes,)`` int64, of labels ``(n,)``."""
+    return torch.bincount(labels, minlength=len(CLASSES))
+
+
+def class_weights(labels: Tensor) -> Tensor:
+    """Return weights in inverse proportion to the size of the classes.
+
+    Args:
+        labels: ``(n,)`` int64, those of the training images.
+
+    Returns:
+        ``(classes,)`` float32: ``n / (classes with images * images of the class)``, and 0 for a
+        class without images.
+
+    Source: the ``balanced`` class weights of scikit-learn,
+        https://scikit-learn.org/stable/modules/generated/sklearn.utils.class_weight.compute_class_weight.html
+    """
+    counts = count_classes(labels)
+    present = counts > 0
+    weights = len(labels) / (present.sum() * counts.clamp(min=1))
+    return torch.where(present, weights, 0.0)
+
+
+def confusion_matrix(predicted: Tensor, labels: Tensor) -> Tensor:
+    """Count images by class and by predicted class.
+
+    Args:
+        predicted: ``(n,)`` int64.
+        labels: ``(n,)`` int64.
+
+    Returns:
+        ``(classes, classes)`` int64; a row for each class, a column for each predicted class.
+    """
+    n = len(CLASSES)
+    return torch.bincount(labels * n + predicted, minlength=n * n).view(n, n)
+
+
+def balanced_accuracy(confusion: Tensor) -> Tensor:
+    """Return the mean recall of the classes that have images, a scalar in [0, 1].
+
+    Source: Brodersen et al., "The Balanced Accuracy and Its Posterior Distribution", ICPR 2010.
+    """
+    counts = confusion.sum(dim=1)
+    present = counts > 0
+    return (confusion.diagonal()[present] / counts[present]).mean()

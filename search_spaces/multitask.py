@@ -1,0 +1,91 @@
+"""The two search spaces of the multitask study."""
+
+from collections.abc import Mapping
+
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+from emoji_ae.config import MultitaskConfig
+from search_spaces.autoencoder import EXTENDED as AUTOENCODER_EXTENDED
+from search_spaces.autoencoder import field_values
+from search_spaces.base import Parameter, Scalar, SearchSpace
+
+
+def to_config(params: Mapping[str, Scalar]) -> MultitaskConfig:
+    """Turn a trial's parameters into its configuration.
+
+    ``auxiliary_task`` false stands for ``classification_lambda`` 0.
+
+    Raises:
+        ConfigError: If a value breaks its rule.
+    """
+    values = field_values(params)
+    if not values.pop("auxiliary_task", True):
+        values["classification_lambda"] = 0.0
+    return MultitaskConfig.from_dict(values)
+
+
+NOTEBOOK = SearchSpace(
+    kind="multitask",
+    name="notebook",
+    parameters=(
+        # As in the autoencoder's space, long trainings come before those that begin them.
+        Parameter(name="epoch", distribution=CategoricalDistribution([200, 100])),
+        Parameter(name="batch_size", distribution=CategoricalDistribution([16, 32])),
+        Parameter(name="learning_rate", distribution=CategoricalDistribution([1e-4, 1e-3, 1e-2])),
+        Parameter(name="dropout", distribution=CategoricalDistribution([0.0, 0.3, 0.5])),
+        Parameter(
+            name="classification_lambda", distribution=CategoricalDistribution([0.1, 0.5, 0.7])
+        ),
+        Parameter(
+            name="classification_layer_num", distribution=CategoricalDistribution([1, 2, 3])
+        ),
+        Parameter(name="batch_normalization", distribution=CategoricalDistribution([False, True])),
+        Parameter(name="weight_decay", distribution=CategoricalDistribution([1e-5, 1e-4, 1e-3])),
+    ),
+    to_config=to_config,
+)
+"""The grid of the notebook study: 1,944 points.
+
+Dropout does nothing in a classifier of one layer, so 1,512 of them differ in effect; and half of
+these are the beginnings of the other half, so 756 trainings answer them all.
+"""
+
+_HIDDEN = {"classification_layer_num": (2, 3)}
+
+EXTENDED = SearchSpace(
+    kind="multitask",
+    name="extended",
+    parameters=(
+        *AUTOENCODER_EXTENDED.parameters,
+        Parameter(
+            name="strategy",
+            distribution=CategoricalDistribution(["joint", "sequential", "branched"]),
+        ),
+        Parameter(
+            name="branch_point",
+            distribution=IntDistribution(1, 3),
+            when={"strategy": ("branched",)},
+        ),
+        Parameter(
+            name="auxiliary_task",
+            distribution=CategoricalDistribution([True, False]),
+            when={"strategy": ("joint", "branched")},
+        ),
+        Parameter(
+            name="classification_lambda",
+            distribution=FloatDistribution(1e-3, 10.0, log=True),
+            when={"auxiliary_task": (True,)},
+        ),
+        Parameter(name="classification_layer_num", distribution=IntDistribution(1, 3)),
+        Parameter(
+            name="classification_width",
+            distribution=IntDistribution(32, 512, log=True),
+            when=_HIDDEN,
+        ),
+        Parameter(name="dropout", distribution=FloatDistribution(0.0, 0.7), when=_HIDDEN),
+        Parameter(name="class_weights", distribution=CategoricalDistribution([False, True])),
+        Parameter(name="patience", distribution=CategoricalDistribution([0, 20, 40])),
+    ),
+    to_config=to_config,
+)
+"""What the notebook did not try, and what it proposed: other strategies, early stopping."""

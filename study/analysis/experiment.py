@@ -1,0 +1,270 @@
+"""What a paired experiment says: differences between arms, and how sure they are."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy import stats
+
+from storage import attrs
+from storage.records import StudyRecord
+from study.analysis import BALANCED_ACCURACY, VALIDATION_ACCURACY, VALIDATION_MSE, Metric
+
+MIN_PAIRS = 6
+"""Fewer pairs cannot bring a sign test below 0.05, whatever comes out: 2 * 0.5**5 is 0.06."""
+
+SIGNIFICANT = 0.05
+
+N_RESAMPLES = 9999
+
+
+METRICS = (VALIDATION_MSE, VALIDATION_ACCURACY, BALANCED_ACCURACY)
+"""What is compared."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """One arm against the baseline in one metric.
+
+    Args:
+        arm: Name of the arm.
+        baseline: Name of the arm that it is compared with.
+        metric: Label of the metric.
+        n_pairs: Pairs in which both arms finished.
+        baseline_mean: Mean of the baseline over these pairs.
+        arm_mean: Mean of the arm.
+        difference: Mean of arm minus baseline.
+        low: Lower end of its 95 % bootstrap interval; None with too few pairs.
+        high: Upper end of it.
+        n_above: Pairs in which the arm is above the baseline.
+        n_below: Pairs in which it is below.
+        p_value: Of the two-sided sign test, adjusted for all arms of the metric; None with too
+            few pairs.
+        verdict: What that says, in a sentence.
+    """
+
+    arm: str
+    baseline: str
+    metric: str
+    n_pairs: int
+    baseline_mean: float
+    arm_mean: float
+    difference: float
+    low: float | None
+    high: float | None
+    n_above: int
+    n_below: int
+    p_value: float | None
+    verdict: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExperimentInfo:
+    """All comparisons of an experiment.
+
+    Args:
+        name: Of the experiment.
+        question: In words.
+        arms: Names of all arms.
+        n_pairs: Pairs that are wanted.
+        n_missing: Trials that have not finished, or failed.
+        comparisons: Metric by metric, arm by arm.
+        values: By metric's label and arm: the value of each pair, None where it is missing.
+    """
+
+    name: str
+    question: str
+    arms: tuple[str, ...]
+    n_pairs: int
+    n_missing: int
+    comparisons: tuple[Comparison, ...]
+    values: Mapping[str, Mapping[str, tuple[float | None, ...]]]
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The metrics in which something was compared."""
+        return tuple(dict.fromkeys(c.metric for c in self.comparisons))
+
+    def of_metric(self, label: str) -> tuple[Comparison, ...]:
+        """Return the comparisons in one metric."""
+        return tuple(c for c in self.comparisons if c.metric == label)
+
+    def differences(self, comparison: Comparison) -> tuple[float, ...]:
+        """Return arm minus baseline of every pair in which both finished."""
+        values = self.values[comparison.metric]
+        return tuple(
+            after - before
+            for before, after in zip(
+                values[comparison.baseline], values[comparison.arm], strict=True
+            )
+            if before is not None and after is not None
+        )
+
+
+def get_experiment(record: StudyRecord, *, seed: int = 0) -> ExperimentInfo | None:
+    """Compare the arms of an experiment pair by pair.
+
+    Args:
+        record: The study.
+        seed: Of the bootstrap.
+
+    Returns:
+        None if the study is no experiment.
+
+    Source: BCa bootstrap interval of the mean difference by ``scipy.stats.bootstrap`` (Efron,
+        "Better Bootstrap Confidence Intervals", JASA 1987); sign test by
+        ``scipy.stats.binomtest``, pairs without a difference left out; adjustment by Benjamini
+        and Hochberg, ``scipy.stats.false_discovery_control``.
+    """
+    experiment = record.user_attrs.get(attrs.EXPERIMENT)
+    if not isinstance(experiment, Mapping):
+        return None
+    arms = tuple(str(arm["name"]) for arm in experiment["arms"])
+    # An autoencoder alone has a classifier that was never trained.
+    classifying = tuple(
+        str(arm["name"]) for arm in experiment["arms"] if arm["params"].get("auxiliary_task", True)
+    )
+    n_pairs = len(next(iter(experiment["sides"].values())))
+    values: dict[str, dict[str, tuple[float | None, ...]]] = {}
+    comparisons: list[Comparison] = []
+    for metric in METRICS:
+        compared = arms if metric is VALIDATION_MSE else classifying
+        values[metric.label] = {arm: _values(record, arm, metric, n_pairs) for arm in compared}
+        comparisons += _compare_all(values[metric.label], metric, seed=seed)
+    errors = values[VALIDATION_MSE.label]
+    return ExperimentInfo(
+        name=str(experiment["name"]),
+        question=str(experiment["question"]),
+        arms=arms,
+        n_pairs=n_pairs,
+        n_missing=sum(value is None for arm in arms for value in errors[arm]),
+        comparisons=tuple(comparisons),
+        values=values,
+    )
+
+
+def _values(
+    record: StudyRecord, arm: str, metric: Metric, n_pairs: int
+) -> tuple[float | None, ...]:
+    """Return a metric of an arm's complete trials, one value per pair."""
+    found = {
+        int(trial.user_attrs[attrs.PAIR]): metric.of(trial)
+        for trial in record.complete
+        if trial.user_attrs.get(attrs.ARM) == arm
+    }
+    return tuple(found.get(pair) for pair in range(n_pairs))
+
+
+def _compare_all(
+    values: Mapping[str, Sequence[float | None]], metric: Metric, *, seed: int
+) -> list[Comparison]:
+    """Compare every arm but the first with the first, which is the baseline."""
+    baseline, *others = values
+    pairs = {
+        arm: [
+            (b, a)
+            for b, a in zip(values[baseline], values[arm], strict=True)
+            if b is not None and a is not None
+        ]
+        for arm in others
+    }
+    tested = [arm for arm in others if len(pairs[arm]) >= MIN_PAIRS]
+    p_values = dict(zip(tested, _sign_tests([pairs[arm] for arm in tested]), strict=True))
+    return [
+        _compare(baseline, arm, pairs[arm], metric, p_values.get(arm), seed=seed)
+        for arm in others
+        if pairs[arm]
+    ]
+
+
+def _sign_tests(samples: Sequence[Sequence[tuple[float, float]]]) -> list[float]:
+    """Return the adjusted p-value of each sample of pairs."""
+    p_values = []
+    for pairs in samples:
+        above, below = sum(a > b for b, a in pairs), sum(a < b for b, a in pairs)
+        p_values.append(stats.binomtest(above, above + below).pvalue if above + below else 1.0)
+    return list(map(float, stats.false_discovery_control(p_values))) if p_values else []
+
+
+def _compare(
+    baseline: str,
+    arm: str,
+    pairs: Sequence[tuple[float, float]],
+    metric: Metric,
+    p_value: float | None,
+    *,
+    seed: int,
+) -> Comparison:
+    before, after = np.asarray(pairs).T
+    differences = after - before
+    low = high = None
+    if p_value is not None:
+        low, high = _interval(differences, seed=seed)
+    comparison = Comparison(
+        arm=arm,
+        baseline=baseline,
+        metric=metric.label,
+        n_pairs=len(pairs),
+        baseline_mean=float(before.mean()),
+        arm_mean=float(after.mean()),
+        difference=float(differences.mean()),
+        low=low,
+        high=high,
+        n_above=int((differences > 0).sum()),
+        n_below=int((differences < 0).sum()),
+        p_value=p_value,
+        verdict="",
+    )
+    return replace(comparison, verdict=_verdict(comparison, metric))
+
+
+def _interval(differences: np.ndarray, *, seed: int) -> tuple[float, float]:
+    """Return the 95 % interval of the mean; a point where all differences are equal."""
+    if np.ptp(differences) == 0:
+        return float(differences[0]), float(differences[0])
+    found = stats.bootstrap(
+        (differences,), np.mean, n_resamples=N_RESAMPLES, method="BCa", rng=seed
+    )
+    interval = found.confidence_interval
+    return float(interval.low), float(interval.high)
+
+
+def _verdict(c: Comparison, metric: Metric) -> str:
+    """Say in a sentence what a comparison found, and how sure that is."""
+    if c.p_value is None or c.low is None or c.high is None:
+        return (
+            f"{c.arm}: {c.n_pairs} pairs are too few to tell a difference in {c.metric} from "
+            f"chance; {MIN_PAIRS} are needed."
+        )
+    if c.n_above == c.n_below == 0:
+        return f"{c.arm}: the {c.metric} equals that of {c.baseline} in all {c.n_pairs} pairs."
+    size = f"{abs(c.difference):.4g}"
+    if c.baseline_mean and metric is VALIDATION_MSE:
+        size += f" ({abs(c.difference / c.baseline_mean):.0%})"
+    above = c.difference > 0
+    agreeing = c.n_above if above else c.n_below
+    detail = (
+        f"95 % interval {c.low:+.4g} to {c.high:+.4g}, {'higher' if above else 'lower'} in "
+        f"{agreeing} of {c.n_pairs} pairs, adjusted p = {c.p_value:.2g}"
+    ).replace("-", "\N{MINUS SIGN}")
+    excludes_zero = c.low > 0 or c.high < 0
+    if excludes_zero and c.p_value < SIGNIFICANT:
+        better = above == metric.maximise
+        return (
+            f"{c.arm}: the {c.metric} is {'higher' if above else 'lower'} than with {c.baseline} "
+            f"by {size}, which is {'better' if better else 'worse'} ({detail})."
+        )
+    return (
+        f"{c.arm}: no evidence of a difference in {c.metric} from {c.baseline} (mean difference "
+        f"{c.difference:+.4g}; {detail})."
+    ).replace("+-", "-")
+
+
+def describe_experiment(info: ExperimentInfo) -> Iterator[str]:
+    """Say what came out, line by line."""
+    if info.n_missing:
+        yield (
+            f"{info.n_missing} of {info.n_pairs * len(info.arms)} trainings are missing; their "
+            "pairs are left out."
+        )
+    yield from (comparison.verdict for comparison in info.comparisons)

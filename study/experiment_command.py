@@ -1,0 +1,135 @@
+"""What ``emoji-study experiment`` does: an experiment as a study, run and summed up."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from emoji_ae.dataset import load_dataset
+from emoji_ae.seeding import resolve_device
+from emoji_ae.splits import split_dataset
+from search_spaces import Scalar, get_space
+from storage import attrs
+from storage.rdb import open_storage
+from storage.records import load_study_record
+from study.analysis.experiment import describe_experiment, get_experiment
+from study.budget import request_all
+from study.commands import DEFAULT_DATA_SEED, Say, WorkRequest, stored_settings, work
+from study.data import class_counts, stored_split, study_data
+from study.errors import StudyError
+from study.experiments import PAIRED, Arm, Experiment, get_design, shared_params
+from study.settings import StudySettings, code_version
+from study.workers import RunOutcome, open_study
+
+KIND, SPACE = "multitask", "extended"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExperimentRequest(WorkRequest):
+    """What ``emoji-study experiment`` was asked.
+
+    Args:
+        name: Of the experiment, and of its study unless that has another name.
+        lambdas: Of the experiment on the auxiliary task; None for those of the notebook.
+        n_pairs: Pairs in all; a study that has more keeps them.
+    """
+
+    name: str
+    lambdas: tuple[float, ...] | None
+    n_pairs: int
+
+
+def experiment_request(request: ExperimentRequest, *, say: Say) -> RunOutcome:
+    """Create or continue an experiment, run what it lacks, and say what came out.
+
+    Raises:
+        StudyError: If the request does not fit the study.
+        SearchSpaceError, DataError, StorageError: If a part of it cannot be used.
+    """
+    design = get_design(request.name, request.lambdas)
+    resolve_device(request.device)  # raises here rather than in every worker
+    name = request.study or request.name
+    stored = stored_settings(request.url, name)
+    before = stored_experiment(request.url, name) if stored else None
+    if before is not None and (before.name, before.arms) != (request.name, design.arms):
+        arms = "; ".join(arm.name for arm in before.arms)
+        raise StudyError(
+            f"Study {name!r} is the experiment {before.name} with the arms {arms}; take another "
+            "--study name to compare others."
+        )
+    data_path = request.data or (Path(stored.data) if stored and stored.data else None)
+    dataset = load_dataset(data_path)
+    data_seed = _first(request.data_seed, stored.data_seed if stored else None, DEFAULT_DATA_SEED)
+    split = (
+        stored_split(stored, dataset, study=name)
+        if stored
+        else split_dataset(dataset, seed=data_seed)
+    )
+    data = study_data(dataset, split)
+    settings = StudySettings(
+        kind=KIND,
+        space=SPACE,
+        fixed=_fixed(request.assignments, design.arms, stored),
+        sampler=PAIRED,
+        pruner="none",
+        seed=_first(request.seed, stored.seed if stored else None, 0),
+        data=str(data_path) if data_path else None,
+        data_fingerprint=data.fingerprint,
+        split="group",
+        data_seed=data_seed,
+        min_accuracy=None,
+        pareto=False,
+        sides=split.sides,
+        code_version=code_version(),
+    )
+    if stored is not None:
+        stored.require_equal(settings, study=name)
+    study = open_study(open_storage(request.url, create=True, write=True), name, settings)
+    n_pairs = max(request.n_pairs, before.n_pairs if before else 0)
+    experiment = Experiment(
+        name=request.name,
+        question=design.question,
+        arms=design.arms,
+        sides={
+            method: tuple(
+                split_dataset(dataset, method=method, seed=data_seed + pair).sides
+                for pair in range(n_pairs)
+            )
+            for method in dict.fromkeys(arm.split for arm in design.arms)
+        },
+    )
+    study.set_user_attr(attrs.EXPERIMENT, experiment.to_dict())
+    study.set_user_attr(attrs.CLASS_COUNTS, class_counts(data))
+    say(f"{experiment.question} {n_pairs} pairs of {len(experiment.arms)} arms.")
+    target = request_all(study, n_pairs * len(experiment.arms))
+    outcome = work(study, settings, data, request, target=target, say=say)
+    info = get_experiment(load_study_record(study._storage, name))
+    assert info is not None  # it was stored above
+    for line in describe_experiment(info):
+        say(line)
+    return outcome
+
+
+def stored_experiment(url: str, study: str) -> Experiment | None:
+    """Read the experiment that a stored study is, None if it is none."""
+    storage = open_storage(url)
+    user_attrs = storage.get_study_user_attrs(storage.get_study_id_from_name(study))
+    return (
+        Experiment.from_attrs(user_attrs, study=study) if attrs.EXPERIMENT in user_attrs else None
+    )
+
+
+def _fixed(
+    assignments: Mapping[str, str], arms: Sequence[Arm], stored: StudySettings | None
+) -> Mapping[str, Scalar]:
+    """Return what all arms share: given, stored, or the notebook's best configuration."""
+    own = {name for arm in arms for name in arm.params}
+    for name in assignments:
+        if name in own:
+            raise StudyError(f"`{name}` is what the arms of this experiment differ in.")
+    if stored is not None and not assignments:
+        return stored.fixed
+    return shared_params(arms) | get_space(KIND, SPACE).parse_fixed(assignments)
+
+
+def _first(given: int | None, kept: int | None, default: int) -> int:
+    return next(value for value in (given, kept, default) if value is not None)

@@ -1,0 +1,192 @@
+"""Paired experiments: arms that are trained from equal weights on equal splits, many times.
+
+An experiment is a study like any other, whose points are its arms, pair by pair; ``Pair`` number
+``i`` has a seed and a split of its own. Which arms there are is decided here, what came out in
+``study.analysis.experiment``.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+from emoji_ae.config import MultitaskConfig, SplitMethod
+from search_spaces import Scalar
+from storage import attrs
+from study.errors import StudyError
+
+PAIRED = "paired"
+"""Stands for the sampler in the settings of an experiment, which leaves nothing to choose."""
+
+NOTEBOOK_LAMBDAS = (0.1, 0.5, 0.7)
+BRANCH_POINT = 2
+"""Encoder layers that the branches of an experiment share, of four."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arm:
+    """One of the things that an experiment compares.
+
+    Args:
+        name: Shown to people.
+        params: What is its own; all other parameters are shared.
+        split: How its images are split.
+    """
+
+    name: str
+    params: Mapping[str, Scalar]
+    split: SplitMethod = "group"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Experiment:
+    """What is compared, and how often.
+
+    Args:
+        name: Such as ``auxiliary-task``.
+        question: In words.
+        arms: The first one is the baseline of every comparison.
+        sides: The split of each pair, by the way of splitting; see ``Split.sides``.
+    """
+
+    name: str
+    question: str
+    arms: tuple[Arm, ...]
+    sides: Mapping[SplitMethod, tuple[str, ...]]
+
+    @property
+    def n_pairs(self) -> int:
+        """Number of pairs."""
+        return len(next(iter(self.sides.values())))
+
+    @property
+    def methods(self) -> list[SplitMethod]:
+        """Ways of splitting that some arm needs."""
+        return list(dict.fromkeys(arm.split for arm in self.arms))
+
+    def points(self, start: int) -> Iterator[tuple[dict[str, Scalar], dict[str, Any]]]:
+        """Yield parameters and user attributes of the trials, pair by pair, from ``start`` on."""
+        for i in range(start, self.n_pairs * len(self.arms)):
+            pair, j = divmod(i, len(self.arms))
+            arm = self.arms[j]
+            yield (
+                dict(arm.params),
+                {
+                    attrs.PAIR: pair,
+                    attrs.ARM: arm.name,
+                    attrs.SIDES: self.sides[arm.split][pair],
+                },
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all fields, JSON-ready."""
+        return asdict(self)
+
+    @classmethod
+    def from_attrs(cls, user_attrs: Mapping[str, Any], *, study: str) -> Self:
+        """Read the experiment among the user attributes of a study.
+
+        Raises:
+            StudyError: If the study is none.
+        """
+        values = user_attrs.get(attrs.EXPERIMENT)
+        if not isinstance(values, Mapping):
+            raise StudyError(f"Study {study!r} is no experiment.")
+        return cls(
+            name=values["name"],
+            question=values["question"],
+            arms=tuple(Arm(**arm) for arm in values["arms"]),
+            sides={method: tuple(sides) for method, sides in values["sides"].items()},
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Design:
+    """What an experiment asks, and of which arms.
+
+    Args:
+        question: In words.
+        arms: The first one is the baseline of every comparison.
+    """
+
+    question: str
+    arms: tuple[Arm, ...]
+
+
+def get_design(name: str, lambdas: Sequence[float] | None) -> Design:
+    """Return the design of an experiment by its name.
+
+    Args:
+        name: ``auxiliary-task`` or ``leakage``.
+        lambdas: Of the former; None for those of the notebook.
+
+    Raises:
+        StudyError: If there is no such experiment, or a lambda is not positive.
+    """
+    match name:
+        case "auxiliary-task":
+            return auxiliary_task(NOTEBOOK_LAMBDAS if lambdas is None else lambdas)
+        case "leakage" if lambdas is None:
+            return leakage()
+        case "leakage":
+            raise StudyError("--lambda belongs to the experiment auxiliary-task.")
+        case _:
+            raise StudyError(f"`experiment` must be auxiliary-task or leakage, but got {name!r}.")
+
+
+def auxiliary_task(lambdas: Sequence[float]) -> Design:
+    """Ask what classifying does to reconstructing.
+
+    Args:
+        lambdas: Weights of the cross-entropy that are compared with 0; the first one is that of
+            the branches too.
+    """
+    for value in lambdas:
+        if not 0 < value < math.inf:
+            raise StudyError(f"`lambda` must be a positive number, but got {value}.")
+    if len({f"{value:g}" for value in lambdas}) < len(lambdas):
+        raise StudyError(f"`lambda` must be given once each, but got {list(lambdas)}.")
+    joint: dict[str, Scalar] = {"strategy": "joint", "auxiliary_task": True}
+    branched = {**joint, "strategy": "branched", "branch_point": BRANCH_POINT}
+    return Design(
+        question="Does classifying as well make reconstructions worse?",
+        arms=(
+            Arm(name="lambda 0", params={"strategy": "joint", "auxiliary_task": False}),
+            *(
+                Arm(name=f"joint, lambda {x:g}", params={**joint, "classification_lambda": x})
+                for x in lambdas
+            ),
+            Arm(name="sequential", params={"strategy": "sequential"}),
+            Arm(
+                name=f"branched, lambda {lambdas[0]:g}",
+                params={**branched, "classification_lambda": lambdas[0]},
+            ),
+        ),
+    )
+
+
+def leakage() -> Design:
+    """Ask how much better models look that are judged on variants of training images."""
+    params: dict[str, Scalar] = {
+        "strategy": "joint",
+        "auxiliary_task": True,
+        "classification_lambda": NOTEBOOK_LAMBDAS[0],
+    }
+    return Design(
+        question="How much better does a model look when variants of one emoji are on both sides "
+        "of the split?",
+        arms=(
+            Arm(name="group split", params=params),
+            Arm(name="random split", params=params, split="random"),
+        ),
+    )
+
+
+def shared_params(arms: Sequence[Arm]) -> dict[str, Scalar]:
+    """Return what all arms share unless told otherwise: the notebook's best configuration.
+
+    Everything that the arms do not differ in, also what only becomes active with other values,
+    so that nothing is left to chance.
+    """
+    own = {name for arm in arms for name in arm.params}
+    return {name: value for name, value in MultitaskConfig().to_dict().items() if name not in own}

@@ -1,0 +1,45 @@
+"""What several tests of training need: small pictures, and parts of training written out."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from emoji_ae.config import AutoencoderConfig, Schedule
+from emoji_ae.models import Autoencoder, build_model
+
+
+def pictures(n: int, seed: int) -> Tensor:
+    """Return ``(n, 3, 64, 64)`` uint8: white, with a disc of random place, size and colour."""
+    generator = torch.Generator().manual_seed(seed)
+    x, y, radius = (torch.rand(3, n, 1, 1, generator=generator) * 20 + 10).unbind()
+    colours = torch.randint(0, 200, (n, 3, 1, 1), generator=generator)
+    rows, columns = torch.meshgrid(torch.arange(64), torch.arange(64), indexing="ij")
+    disc = (columns - x - 10).square() + (rows - y - 10).square() < radius.square()
+    return torch.where(disc.unsqueeze(1), colours, 255).to(torch.uint8)
+
+
+def initial_model(config: AutoencoderConfig, seed: int) -> Autoencoder:
+    """Return the model that a training starts from."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return build_model(config)
+
+
+def learning_rate_and_momentum(
+    schedule: Schedule, peak: float, step: int, n_steps: int
+) -> tuple[float, float]:
+    """Return Adam's step size and first beta of a step from 0, by the schedule's definition."""
+
+    def between(start: float, stop: float, share: float) -> float:
+        return stop + (start - stop) * (1 + math.cos(math.pi * share)) / 2
+
+    if schedule == "cosine":
+        return between(peak, 0.0, step / n_steps), 0.9
+    if schedule == "one_cycle":
+        top = 0.3 * n_steps - 1
+        if step <= top:
+            return between(peak / 25, peak, step / top), between(0.95, 0.85, step / top)
+        share = (step - top) / (n_steps - 1 - top)
+        return between(peak, peak / 25e4, share), between(0.85, 0.95, share)
+    return peak, 0.9
