@@ -334,6 +334,7 @@ def train_request(request: TrainRequest, *, say: Say) -> "FinalMetrics":
     settings = training.settings
 
     from emoji_ae.dataset import load_dataset
+    from emoji_ae.labels import CLASSES
     from emoji_ae.seeding import resolve_device
     from emoji_ae.splits import Split, split_dataset
     from study.data import stored_split
@@ -374,6 +375,12 @@ def train_request(request: TrainRequest, *, say: Say) -> "FinalMetrics":
         f"{classification}; {metrics.parameter_count:,} parameters, "
         f"{metrics.training_seconds:.0f} s. Written to {out}"
     )
+    if metrics.test_confusion is not None:
+        correct = (
+            f"{name} {row[i]} of {sum(row)}"
+            for i, (name, row) in enumerate(zip(CLASSES, metrics.test_confusion, strict=True))
+        )
+        say(f"Test images classified correctly: {', '.join(correct)}.")
     if training.stored_mse is not None:
         same = metrics.validation_mse == training.stored_mse
         relation = "exactly" if same else f"not exactly, it had {training.stored_mse:.5f}:"

@@ -54,6 +54,7 @@ AT_END = {
     attrs.PARAMETER_COUNT,
     attrs.LAST_VALIDATION_MSE,
     attrs.LAST_TRAIN_MSE,
+    attrs.CURVES_DIGEST,
 }
 OF_THE_BEST = {attrs.VALIDATION_MSE, attrs.BEST_EPOCH}
 
