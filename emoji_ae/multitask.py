@@ -300,7 +300,7 @@ def fit_classifier(
                 break
             started = time.perf_counter()
             order = torch.randperm(len(train), generator=generator).to(train.device)
-            latents, labels = train[order], task.train_labels[order]
+            latents, labels = train.index_select(0, order), task.train_labels[order]
             outputs = []
             classifier.train()
             for start, stop in batches:
