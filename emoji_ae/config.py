@@ -108,8 +108,8 @@ class AutoencoderConfig:
         value = getattr(self, name)
         if isinstance(value, bool) or not isinstance(value, int | float) or not holds(value):
             raise ConfigError(f"`{name}` must be {rule}, but got {value!r}.")
-        # Equal numbers are to be written alike, whether they were whole or not.
-        object.__setattr__(self, name, float(value))
+        # Equal numbers are to be written alike, whole ones and a negative zero too.
+        object.__setattr__(self, name, float(value) + 0.0)
 
     def effective(self) -> dict[str, Any]:
         """Return the fields that have an effect under the chosen architecture."""

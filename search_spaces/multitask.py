@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from emoji_ae.config import MultitaskConfig
+from emoji_ae.errors import ConfigError
 from search_spaces.autoencoder import EXTENDED as AUTOENCODER_EXTENDED
 from search_spaces.autoencoder import field_values
 from search_spaces.base import Parameter, Scalar, SearchSpace
@@ -19,7 +20,10 @@ def to_config(params: Mapping[str, Scalar]) -> MultitaskConfig:
         ConfigError: If a value breaks its rule.
     """
     values = field_values(params)
-    if not values.pop("auxiliary_task", True):
+    auxiliary = values.pop("auxiliary_task", True)
+    if not isinstance(auxiliary, bool):
+        raise ConfigError(f"`auxiliary_task` must be true or false, but got {auxiliary!r}.")
+    if not auxiliary:
         values["classification_lambda"] = 0.0
     return MultitaskConfig.from_dict(values)
 

@@ -456,15 +456,25 @@ def test_dropout_needs_a_hidden_layer() -> None:
             assert (changed.identity() == config.identity()) == same
 
 
-def test_lambda_zero_is_a_training_of_its_own_model() -> None:
-    """A classifier that is never trained is still part of the model, and has an accuracy."""
+def test_lambda_zero_is_a_training_of_its_own() -> None:
+    """Without weight the classifier's fields still count: they say which model there is."""
     config = MultitaskConfig(classification_lambda=0)
-    for other in (
-        replace(config, strategy="branched"),
-        replace(config, classification_layer_num=3),
+    variants = [
+        config,
         replace(config, classification_lambda=0.1),
-    ):
-        assert other.identity() != config.identity()
+        replace(config, strategy="branched"),
+        replace(config, strategy="branched", branch_point=2),
+        replace(config, classification_layer_num=2),
+        replace(config, classification_layer_num=2, classification_width=64),
+        replace(config, patience=9),
+    ]
+    assert len({variant.identity() for variant in variants}) == len(variants)
+    assert config.effective()["classification_lambda"] == 0
+    # A sequential training has a classifier whatever lambda is.
+    sequential = replace(config, strategy="sequential")
+    assert replace(sequential, classification_lambda=7).identity() == sequential.identity()
+    assert replace(sequential, class_weights=True).identity() != sequential.identity()
+    assert sequential.identity() != config.identity()
 
 
 @pytest.mark.parametrize("strategy", get_args(Strategy))

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from itertools import pairwise
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -533,3 +533,34 @@ def test_model_of_either_kind() -> None:
         assert type(model) is MultitaskAutoencoder
         assert str(model.encoder) == str(build_model(plain).encoder)
         assert str(model.decoder) == str(build_model(plain).decoder)
+
+
+@given(data=st.data())
+@settings(max_examples=40)
+def test_one_identity_is_one_model(data: st.DataObject) -> None:
+    """Whatever fields have no effect, a state fits all trainings that share its identity."""
+    choices: dict[str, list[Any]] = {
+        "auto_encoder": ["CNN", "linear"],
+        "width": [2, 3],
+        "depth": [1, 2, 3],
+        "normalization": ["none", "batch"],
+        "bottleneck_dim": [2, 3],
+        "strategy": ["joint", "sequential", "branched"],
+        "branch_point": [1, 2, 9],
+        "classification_lambda": [0, 0.5],
+        "classification_layer_num": [1, 2, 3],
+        "classification_width": [8, 16],
+        "dropout": [0.0, 0.5],
+        "class_weights": [False, True],
+    }
+    drawn = {name: data.draw(st.sampled_from(values)) for name, values in choices.items()}
+    config = MultitaskConfig(latent_channels=2, **drawn)
+    other = config
+    for name, values in choices.items():
+        changed = replace(other, **{name: data.draw(st.sampled_from(values))})
+        other = changed if changed.identity() == config.identity() else other
+    with torch.device("meta"):
+        one, another = build_model(config).state_dict(), build_model(other).state_dict()
+    assert {name: value.shape for name, value in one.items()} == {
+        name: value.shape for name, value in another.items()
+    }

@@ -395,6 +395,25 @@ def assert_autoencoder_is_the_plain_one(config: MultitaskConfig) -> None:
     assert same_state(alone.model.state_dict(), part(start, "encoder.", "decoder.")) is False
 
 
+@pytest.mark.parametrize("config", [SMALL, BRANCHED])
+def test_without_weight_the_classifier_is_left_alone(config: MultitaskConfig) -> None:
+    """With lambda 0 neither optimizer nor gradient knows of it; with any other lambda both do."""
+    for weight in (0.0, 0.5):
+        model = initial_model(config, seed=0).train()
+        task = task_of(replace(config, classification_lambda=weight))
+        images = to_float(TRAIN.images, CPU)
+        loss, metrics = task.step(model, images, torch.arange(len(images)))
+        loss.backward()
+        trained = {id(parameter) for parameter in task.parameters(model)}
+        for name, parameter in model.named_parameters():
+            known = weight > 0 or name.startswith(("encoder.", "decoder."))
+            assert (parameter.grad is not None) == known, name
+            assert (id(parameter) in trained) == known, name
+        mse, entropy, total, _ = metrics.tolist()
+        assert total == loss.item() == pytest.approx(mse + weight * entropy)
+        assert not metrics.requires_grad
+
+
 def test_with_influence_the_autoencoder_is_another() -> None:
     """Even a small lambda changes the encoder's course; a branch only that of shared layers."""
     alone = weights_by_epoch(plain(SMALL))[0]
@@ -580,6 +599,27 @@ def test_sequential_training() -> None:
     assert result.best.validation_mse == pytest.approx(by_hand["validation_mse"], rel=1e-5)
     lowest = min(metrics.validation_cross_entropy for metrics in result.classifier_curve)
     assert result.best.validation_cross_entropy == lowest
+
+
+def test_sequential_training_fits_the_classifier_last() -> None:
+    """Its classifier is what ``fit_classifier`` makes of the best autoencoder, by one seed."""
+    config = replace(RESTLESS, strategy="sequential", epoch=5, class_weights=True)
+    result = train(config, seed=6)
+    kept = min(result.curve, key=lambda metrics: metrics.validation_mse)
+    model = cast(MultitaskAutoencoder, initial_model(config, seed=6))
+    model.load_state_dict(weights_by_epoch(config, seed=6)[kept.epoch])
+    curve = fit_classifier(
+        config,
+        task_of(config),
+        model,
+        to_float(TRAIN.images, CPU),
+        after=result.curve,
+        seed=6,
+    )
+    for found, expected in zip(result.classifier_curve, curve, strict=True):
+        values = asdict(expected)
+        del values["epoch"], values["seconds"]
+        assert_close(found, values, rel=1e-4)  # images in another layout
 
 
 def test_joint_training_has_no_classifier_curve() -> None:
