@@ -191,6 +191,8 @@ def describe_outcome(record: StudyRecord, outcome: "RunOutcome") -> str:
     )
     if record.best is not None:
         text += f" Best validation MSE {record.best.value:.5f} (trial {record.best.number})."
+    elif record.complete:
+        text += f" {_none_feasible(record)}"
     if progress.finished < outcome.target and not outcome.interrupted:
         settings = StudySettings.from_attrs(record.user_attrs, study=record.name)
         exhausted = settings.sampler == "grid" and not progress.failed
@@ -438,6 +440,8 @@ def find_trial(record: StudyRecord, which: str) -> TrialRecord:
         UnknownStudyError: If there is no such trial, or it never got its parameters.
     """
     if which == "best":
+        if record.best is None and record.complete:
+            raise UnknownStudyError(f"Study {record.name!r}: {_none_feasible(record)}")
         if record.best is None:
             raise UnknownStudyError(f"Study {record.name!r} has no complete trial yet.")
         return record.best
@@ -452,6 +456,12 @@ def find_trial(record: StudyRecord, which: str) -> TrialRecord:
             f"Trial {which} of study {record.name!r} has not started: it has no parameters."
         )
     return trial
+
+
+def _none_feasible(record: StudyRecord) -> str:
+    """Say that every complete trial breaks the study's constraint."""
+    settings = StudySettings.from_attrs(record.user_attrs, study=record.name)
+    return f"No trial reaches the validation accuracy of {settings.min_accuracy} that is demanded."
 
 
 def write_study_report(

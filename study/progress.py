@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from emoji_ae.curve import EpochMetrics
+from storage import attrs
 from study.budget import count
 
 _POLL_S = 1.0
@@ -78,7 +79,13 @@ def describe(trials: list[FrozenTrial], *, target: int, n_workers: int) -> str:
     """
     progress = count(trials)
     parts = [f"{progress.pruned} pruned", f"{progress.failed} failed"]
-    values = [t.values[0] for t in trials if t.state == TrialState.COMPLETE and t.values]
+    values = [
+        trial.values[0]
+        for trial in trials
+        if trial.state == TrialState.COMPLETE
+        and trial.values
+        and attrs.INFEASIBLE not in trial.user_attrs
+    ]
     if values:
         parts.append(f"best {min(values):.5f}")
     remaining = target - progress.finished

@@ -18,15 +18,42 @@ MODULES = {
 }
 
 FORBIDDEN = {
-    "emoji_ae": {"optuna", "sqlalchemy", "plotly", "jinja2", "typer", "search_spaces", "storage"},
+    "emoji_ae": {
+        *("optuna", "sqlalchemy", "plotly", "jinja2", "typer", "search_spaces", "storage"),
+        "study",
+    },
+    "emoji_ae.config": {"torch", "numpy"},
+    "emoji_ae.curve": {"torch"},
+    "emoji_ae.labels": {"torch", "numpy"},
+    "emoji_ae.classification": {"emoji_ae.models", "emoji_ae.loop"},
+    "emoji_ae.loop": {
+        *("optuna", "emoji_ae.train", "emoji_ae.multitask", "emoji_ae.training"),
+        *("emoji_ae.classification", "emoji_ae.labels", "emoji_ae.splits"),
+    },
+    "emoji_ae.train": {"emoji_ae.multitask", "emoji_ae.training", "emoji_ae.labels"},
+    "emoji_ae.multitask": {"optuna", "emoji_ae.training", "emoji_ae.splits"},
     "search_spaces": {"torch", "torchvision", "sqlalchemy", "storage", "study"},
     "storage": {"torch", "torchvision", "emoji_ae", "search_spaces", "study"},
     "study.analysis": {"torch", "plotly", "jinja2", "emoji_ae", "sqlalchemy", "study.figures"},
+    "study.analysis.experiment": {
+        *("optuna", "joblib", "storage.rdb", "storage.artifacts", "study.experiments"),
+        *("study.experiment_command", "study.commands", "study.report"),
+    },
     "study.figures": {"torch", "jinja2", "sqlalchemy", "study.report"},
     "study.report": {"torch", "sqlalchemy", "study.commands", "study.workers", "study.runner"},
-    "study.objectives": {"study.runner", "study.workers", "study.commands"},
-    "study.runner": {"study.workers", "study.commands", "study.analysis"},
-    "study.workers": {"study.commands", "study.analysis", "study.report"},
+    "study.settings": {"torch", "study.data", "study.experiments"},
+    "study.experiments": {
+        *("torch", "optuna", "emoji_ae.dataset", "emoji_ae.splits", "study.data", "study.budget"),
+        *("study.workers", "study.commands", "study.analysis"),
+    },
+    "study.budget": {"torch", "emoji_ae", "study.data", "study.workers", "study.commands"},
+    "study.objectives": {"study.runner", "study.workers", "study.commands", "study.experiments"},
+    "study.runner": {"study.workers", "study.commands", "study.analysis", "study.experiments"},
+    "study.workers": {
+        *("study.commands", "study.experiment_command", "study.analysis", "study.report"),
+    },
+    "study.commands": {"typer", "study.cli", "study.experiment_command", "study.experiments"},
+    "study.experiment_command": {"typer", "study.cli"},
 }
 """What a package or module, and everything below it, must never import."""
 
@@ -143,11 +170,25 @@ def test_help_needs_nothing_slow() -> None:
     assert (done.stdout.strip(), done.stderr) == ("[]", "")
 
 
+def test_what_is_light_needs_no_torch() -> None:
+    """What is only decided, counted or compared loads neither torch nor scikit-learn."""
+    script = (
+        "import sys, study.experiments, study.analysis.experiment, study.settings, study.budget, "
+        "study.jobs, study.seeds, storage.records; "
+        "print([m for m in ('torch', 'sklearn', 'plotly', 'pyarrow') if m in sys.modules])"
+    )
+
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+
+    assert (done.stdout.strip(), done.stderr) == ("[]", "")
+
+
 def test_import_changes_nothing() -> None:
     """Importing the packages touches neither the random state nor the number of threads."""
     script = (
         "import torch; state, threads = torch.get_rng_state(), torch.get_num_threads()\n"
-        "import emoji_ae.train, search_spaces, storage.rdb, study.commands, study.runner\n"
+        "import emoji_ae.multitask, emoji_ae.training, search_spaces, storage.rdb\n"
+        "import study.commands, study.experiment_command, study.runner\n"
         "print(bool((state == torch.get_rng_state()).all()), threads == torch.get_num_threads())"
     )
 

@@ -111,6 +111,10 @@ def get_experiment(record: StudyRecord, *, seed: int = 0) -> ExperimentInfo | No
     Returns:
         None if the study is no experiment.
 
+    With six pairs the intervals hold the true difference in about 85 of 100 experiments rather
+    than 95, with ten in about 90: few pairs say little of their own scatter. The verdict needs
+    the sign test as well, which is exact.
+
     Source: BCa bootstrap interval of the mean difference by ``scipy.stats.bootstrap`` (Efron,
         "Better Bootstrap Confidence Intervals", JASA 1987); sign test by
         ``scipy.stats.binomtest``, pairs without a difference left out; adjustment by Benjamini

@@ -8,7 +8,13 @@ from optuna.artifacts import FileSystemArtifactStore, get_all_artifact_meta
 from optuna.storages import BaseStorage
 
 from storage import queue
-from storage.artifacts import artifact_folder, open_artifacts, read_artifact, save_artifacts
+from storage.artifacts import (
+    artifact_folder,
+    open_artifacts,
+    read_artifact,
+    save_artifacts,
+    unfinished_path,
+)
 from storage.errors import StorageAccessError
 from storage.rdb import open_storage
 from storage.records import TrialRecord, to_record
@@ -101,6 +107,17 @@ def test_folder(url: str, folder: Path) -> None:
     """Files lie beside an SQLite file, else in one known folder, unless told otherwise."""
     assert artifact_folder(url) == folder
     assert artifact_folder(url, Path("elsewhere")) == Path("elsewhere")
+
+
+def test_unfinished_path(study: optuna.Study, url: str) -> None:
+    """Every training of every study has a path of its own, the same for each attempt at it."""
+    folder = Path("artifacts")
+    other = optuna.create_study(storage=open_storage(url, write=True))
+    paths = [unfinished_path(folder, s, name) for s in (study, other) for name in ("1-a", "1-b")]
+    assert len(set(paths)) == 4
+    assert {path.parent for path in paths} == {folder / "unfinished"}
+    again = optuna.load_study(study_name=study.study_name, storage=open_storage(url))
+    assert unfinished_path(folder, again, "1-a") == paths[0]
 
 
 def test_folder_below_a_file(tmp_path: Path) -> None:

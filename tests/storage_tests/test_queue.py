@@ -16,7 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from storage import attrs, queue
 from storage.rdb import open_storage
-from storage.retry import MAX_RETRIES
+from storage.retry import MAX_RETRIES, requeue
 
 N_PROCESSES = 4
 N_TRIALS = 200
@@ -177,6 +177,26 @@ def test_trial_of_a_killed_worker_is_queued_again(study: optuna.Study, url: str)
     again = queue.start(study, claimed)
     assert again.suggest_float("x", 0, 1) == 0.25
     assert again.suggest_categorical("kind", ["a", "b"]) == dead.params["kind"]
+
+
+EXPERIMENT = {attrs.PAIR: 3, attrs.ARM: "sequential", attrs.SIDES: "ttvx", attrs.DESIGN_INDEX: 14}
+
+
+def test_place_in_an_experiment_is_kept(study: optuna.Study) -> None:
+    """Whether its worker died or was interrupted, a trial stays in its pair, arm and split."""
+    queue.enqueue(study, {"x": 0.25}, EXPERIMENT)
+    claimed = queue.claim(study)
+    assert claimed is not None
+    trial = queue.start(study, claimed)
+    trial.set_user_attr(attrs.SEED, 1)
+    trial.set_user_attr(attrs.INFEASIBLE, True)
+    trial.set_user_attr(attrs.WORKER, dead_worker())
+    assert queue.reap(study) == 1
+    failed, copy = study.get_trials()
+    assert copy.user_attrs == {**EXPERIMENT, attrs.ATTEMPT: 1, attrs.RETRY_OF: 0}
+    requeue(study, failed)
+    assert study.get_trials()[2].user_attrs == {**EXPERIMENT, attrs.RETRY_OF: 0}
+    assert study.get_trials()[2].system_attrs["fixed_params"] == {"x": 0.25}
 
 
 def test_copy_of_a_killed_trial_is_no_longer_the_dead_workers(

@@ -9,6 +9,7 @@ from optuna.distributions import FloatDistribution
 from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 
+from storage import attrs
 from storage.errors import StorageError, UnknownStudyError
 from storage.rdb import open_storage
 from storage.records import TrialRecord, load_study_record, study_names
@@ -122,6 +123,39 @@ def test_best(storage: BaseStorage, direction: str, values: list[float], best: i
     record = load_study_record(storage, "s")
     assert record.best is not None
     assert record.best.number == best
+
+
+@pytest.mark.parametrize(
+    ("infeasible", "best"), [((), 1), ((1,), 2), ((1, 2), 0), ((0, 2), 1), ((0, 1, 2), None)]
+)
+def test_best_is_feasible(
+    storage: BaseStorage, infeasible: tuple[int, ...], best: int | None
+) -> None:
+    """A trial that breaks the constraint is never the best, however low its value is."""
+    study = optuna.create_study(storage=storage, study_name="s")
+    for number, value in enumerate([0.3, 0.1, 0.2]):
+        trial = study.ask()
+        if number in infeasible:
+            trial.set_user_attr(attrs.INFEASIBLE, True)
+        study.tell(trial, value)
+    record = load_study_record(storage, "s")
+    assert [t.feasible for t in record.trials] == [n not in infeasible for n in range(3)]
+    assert (None if record.best is None else record.best.number) == best
+    assert len(record.complete) == 3
+
+
+def test_two_objectives(storage: BaseStorage) -> None:
+    """The first of two values is a trial's value, and decides which trial is the best."""
+    study = optuna.create_study(
+        storage=storage, study_name="s", directions=["minimize", "maximize"]
+    )
+    for values in ((0.3, 0.9), (0.1, 0.2), (0.2, 0.5), (0.1, 0.8)):
+        study.tell(study.ask(), values)
+    record = load_study_record(storage, "s")
+    assert record.directions == ("minimize", "maximize")
+    assert [trial.value for trial in record.trials] == [0.3, 0.1, 0.2, 0.1]
+    assert record.best is not None
+    assert record.best.number == 1
 
 
 def test_no_best(storage: BaseStorage) -> None:

@@ -10,7 +10,8 @@ from optuna.trial import TrialState
 from search_spaces import SearchSpaceError
 from storage import attrs, queue
 from storage.retry import MAX_RETRIES
-from study.budget import count, failed_points, request, top_up
+from study.budget import count, failed_points, request, request_all, top_up
+from study.experiments import PAIRED, Arm, Experiment
 from study.settings import StudySettings
 
 COMPLETE, PRUNED, FAIL = TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL
@@ -233,3 +234,88 @@ def test_endless_designs_do_not_retry(
     end(study, FAIL, COMPLETE)
     assert top_up(study, design, 2) == 1
     assert user_attrs(study, attrs.DESIGN_INDEX) == [0, 1, 2]
+
+
+def test_request_all(study: optuna.Study, settings: StudySettings) -> None:
+    """A request for so many in all counts those of earlier runs, however often it is made."""
+    for _ in range(2):
+        assert request_all(study, 4) == 4
+        assert study.user_attrs[attrs.TARGET] == 4
+    top_up(study, settings, 4)
+    end(study, COMPLETE, COMPLETE, PRUNED, FAIL)
+    assert request_all(study, 4) == 4
+    assert top_up(study, settings, 4) == 1
+    assert request_all(study, 6) == 6
+    assert top_up(study, settings, 6) == 2
+
+
+PAIRS = Experiment(
+    name="e",
+    question="Which?",
+    arms=(
+        Arm(name="a", params={"learning_rate": 1e-3}),
+        Arm(name="b", params={"learning_rate": 1e-2}, split="random"),
+    ),
+    sides={"group": ("tvx", "vtx", "xtv"), "random": ("ttx", "xxv", "vvt")},
+)
+
+
+@pytest.fixture
+def paired(study: optuna.Study, settings: StudySettings) -> StudySettings:
+    """Settings of an experiment of three pairs of two arms, which the study holds."""
+    study.set_user_attr(attrs.EXPERIMENT, PAIRS.to_dict())
+    return replace(settings, sampler=PAIRED)
+
+
+def test_top_up_experiment(study: optuna.Study, paired: StudySettings) -> None:
+    """The arms are queued pair by pair, each once, with what belongs to their pair."""
+    assert top_up(study, paired, 4) == 4
+    assert fixed_params(study) == [{"learning_rate": rate} for rate in (1e-3, 1e-2)] * 2
+    end(study, *[COMPLETE] * 4)
+    assert top_up(study, paired, 6) == 2
+    assert top_up(study, paired, 6) == 0
+    assert top_up(study, paired, 99) == 0
+    assert user_attrs(study, attrs.DESIGN_INDEX) == list(range(6))
+    assert user_attrs(study, attrs.PAIR) == [0, 0, 1, 1, 2, 2]
+    assert user_attrs(study, attrs.ARM) == ["a", "b"] * 3
+    assert user_attrs(study, attrs.SIDES) == ["tvx", "ttx", "vtx", "xxv", "xtv", "vvt"]
+
+
+def test_more_pairs(study: optuna.Study, paired: StudySettings) -> None:
+    """Pairs that are added to an experiment follow those that it has."""
+    study.set_user_attr(attrs.EXPERIMENT, cut(PAIRS, 1).to_dict())
+    assert top_up(study, paired, 6) == 2
+    end(study, COMPLETE, COMPLETE)
+    study.set_user_attr(attrs.EXPERIMENT, PAIRS.to_dict())
+    assert top_up(study, paired, 6) == 4
+    assert user_attrs(study, attrs.PAIR) == [0, 0, 1, 1, 2, 2]
+    assert user_attrs(study, attrs.DESIGN_INDEX) == list(range(6))
+
+
+def cut(experiment: Experiment, n_pairs: int) -> Experiment:
+    """Return the first pairs of an experiment."""
+    sides = {method: letters[:n_pairs] for method, letters in experiment.sides.items()}
+    return replace(experiment, sides=sides)
+
+
+def test_failed_arms_are_retried(study: optuna.Study, paired: StudySettings) -> None:
+    """An arm that failed is queued again in its pair, up to a limit; one that diverged is not."""
+    assert top_up(study, paired, 6) == 6
+    end(study, COMPLETE, COMPLETE, COMPLETE)
+    end(study, FAIL, failure="OSError: disk full")
+    end(study, FAIL, failure=f"{attrs.DIVERGED}: Training diverged in epoch 1")
+    end(study, COMPLETE)
+    for number, retry_of in ((6, 3), (7, 6)):
+        assert top_up(study, paired, 6) == 1
+        again, before = study.get_trials()[number], study.get_trials()[3]
+        assert again.user_attrs == {
+            attrs.DESIGN_INDEX: 3,
+            attrs.RETRY_OF: retry_of,
+            attrs.PAIR: 1,
+            attrs.ARM: "b",
+            attrs.SIDES: "xxv",
+        }
+        assert again.system_attrs["fixed_params"] == before.system_attrs["fixed_params"]
+        end(study, FAIL)
+    assert top_up(study, paired, 6) == 0
+    assert len(study.get_trials()) == 6 + MAX_RETRIES

@@ -113,6 +113,13 @@ def test_main_help(cli: Cli) -> None:
         (["run", "autoencoder", "--workers", "0"], "'--workers'"),
         (["run", "autoencoder", "--epochs", "0"], "'--epochs'"),
         (["run", "autoencoder", "--seed", "-1"], "'--seed'"),
+        (["run", "multitask", "--min-accuracy", "1.5"], "'--min-accuracy'"),
+        (["run", "multitask", "--min-accuracy", "-0.1"], "'--min-accuracy'"),
+        (["run", "multitask", "--min-accuracy", "90%"], "'--min-accuracy'"),
+        (["run", "multitask", "--min-accuracy", "nan"], "'--min-accuracy'"),
+        (["experiment"], "Missing argument"),
+        (["experiment", "leakage", "--pairs", "0"], "'--pairs'"),
+        (["experiment", "auxiliary-task", "--lambda", "x"], "'--lambda'"),
         (["run", "autoencoder", "--set", "epoch"], "'epoch' is not of the form PARAM=VALUE."),
         (["export"], "'--out'"),
         (["data", "build"], "'--out'"),
@@ -173,6 +180,25 @@ OTHER = "--storage sqlite:///other.db"
     ("line", "message"),
     [
         ("run vae", "`kind` must be one of autoencoder, multitask, but got 'vae'"),
+        (f"run multitask {STUDY} --study s", "Study 's' has kind 'autoencoder', but got 'multita"),
+        (f"{RUN} --pareto", "--pareto needs a kind of study that classifies: multitask."),
+        (f"{RUN} --min-accuracy 0.5", "--min-accuracy needs a kind of study that classifies: mu"),
+        (
+            "run multitask --pareto --min-accuracy 0.5",
+            "--pareto already optimises accuracy: leave out --min-accuracy, or --pareto.",
+        ),
+        ("run multitask --pareto --pruner median", "With --pareto nothing is pruned, "),
+        ("run multitask --pareto --pruner hyperband", "With --pareto nothing is pruned, "),
+        ("run multitask --set bottleneck_dim=8", "The notebook space has no parameter 'bottlen"),
+        ("experiment leak", "`experiment` must be auxiliary-task or leakage, but got 'leak'"),
+        ("experiment leakage --lambda 0.1", "--lambda belongs to the experiment auxiliary-task."),
+        ("experiment auxiliary-task --lambda 0", "`lambda` must be a positive number, but got 0"),
+        ("experiment auxiliary-task --lambda nan", "`lambda` must be a positive number, but got"),
+        ("experiment leakage --set strategy=joint", "`strategy` is what the arms of this experi"),
+        ("experiment leakage --set size=1", "The extended space has no parameter 'size'"),
+        ("experiment leakage --data no.parquet", "`no.parquet` must be a parquet file, but got"),
+        (f"experiment leakage {OTHER}", "other.db is a database of another program"),
+        (f"experiment leakage {STUDY} --study s", "Study 's' has kind 'autoencoder', but got "),
         (f"{RUN} --space large", "`space` must be one of notebook, extended, but got 'large'"),
         (f"{RUN} --sampler cmaes", "`sampler` must be one of grid, random, qmc, tpe, gp, but"),
         (f"{RUN} --pruner asha", "`pruner` must be one of median, hyperband, none, but got"),
@@ -213,6 +239,9 @@ OTHER = "--storage sqlite:///other.db"
         (f"train {STUDY} --study s --epochs 3", "give --study or --set, not both"),
         ("train --set width=x", "`width` must be a whole number, but got 'x'"),
         ("train --set size=1", "There is no parameter 'size'; there are: activation,"),
+        ("train --set dropout=0.5", "There is no parameter 'dropout'; there are: activation,"),
+        ("train --kind multitask --set dropout=1", "`dropout` must be at least 0 and below 1, b"),
+        ("train --kind vae", "`kind` must be one of autoencoder, multitask, but got 'vae'"),
         ("data build --out file/d.parquet", "`file/d.parquet` must be a file that can be written"),
         ("data build --out d.parquet --vendor nokia", "`vendor` must be one of apple, google"),
     ],
@@ -350,6 +379,100 @@ def test_from_run_to_report(cli: Cli, tmp_path: Path, tiny_data: Path) -> None:
     page = (tmp_path / "new" / "report.html").read_text()
     assert "faces" in page
     assert len(re.findall(r'<img[^>]+src="data:image/png;base64,', page)) == 2 * 8
+
+
+TINY = ("--set", "batch_size=16", "--epochs", "2", "--workers", "2", "--threads", "1")
+
+
+def test_multitask_from_run_to_train(cli: Cli, tmp_path: Path, tiny_data: Path) -> None:
+    """A study with a constraint is run, its best trial repeated exactly and judged, reported."""
+    url = f"sqlite:///{tmp_path / 'study.db'}"
+    shared = ("--storage", url, "--study", "faces")
+    run = ("run", "multitask", *shared, "--data", str(tiny_data), "--trials", "3", *TINY)
+    code, out, err = cli(*run, "--min-accuracy", "0.125", "--sampler", "random")
+    assert (code, "Traceback" in err) == (0, False)
+    record = load_study_record(open_storage(url), "faces")
+    assert record.best is not None
+    assert f"Best validation MSE {record.best.value:.5f} (trial {record.best.number})." in out
+
+    trained = process(tmp_path, "train", *shared, "--trial", "best", "--out", "best")
+    assert (trained.returncode, "Traceback" in trained.stderr) == (0, False)
+    assert "This repeats the trial's validation MSE exactly." in trained.stdout
+    metrics = json.loads((tmp_path / "best" / "metrics.json").read_text())
+    assert metrics["validation_mse"] == record.best.value
+    assert sum(map(sum, metrics["test_confusion"])) == 8
+    accuracy, balanced = metrics["test_accuracy"], metrics["test_balanced_accuracy"]
+    assert f"test accuracy {accuracy:.1%}, balanced {balanced:.1%};" in trained.stdout
+
+    assert cli("status", *shared)[0] == cli("report", *shared, "--out", "report.html")[0] == 0
+    assert cli("export", *shared, "--out", "trials.csv")[0] == 0
+    frame = pd.read_csv(tmp_path / "trials.csv")
+    assert frame["validation_accuracy"].tolist() == [
+        trial.user_attrs["validation_accuracy"] for trial in record.trials
+    ]
+
+
+def test_train_kind(tmp_path: Path, tiny_data: Path) -> None:
+    """Without a study, the kind decides which parameters there are and what is judged."""
+    args = ["train", "--kind", "multitask", "--set", "classification_lambda=0.5"]
+    args += ["--set", "classification_layer_num=2", "--set", "dropout=0.1", "--seed", "3"]
+    ended = process(tmp_path, *args, "--epochs", "2", "--data", tiny_data, "--out", "out")
+    assert (ended.returncode, "Traceback" in ended.stderr) == (0, False)
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert sum(map(sum, metrics["test_confusion"])) == 8
+    correct = sum(row[i] for i, row in enumerate(metrics["test_confusion"]))
+    assert metrics["test_accuracy"] == correct / 8
+    assert metrics["config"]["classification_lambda"] == 0.5
+    assert metrics["config"]["dropout"] == 0.1
+    assert ended.stdout.startswith("multitask-CNN-")
+    assert f"test accuracy {correct / 8:.1%}, balanced " in ended.stdout
+
+
+def test_no_trial_is_good_enough(cli: Cli, tmp_path: Path, tiny_data: Path) -> None:
+    """Where no trial keeps the constraint, every command says what there is, and none is best."""
+    url = f"sqlite:///{tmp_path / 'study.db'}"
+    shared = ("--storage", url, "--study", "faces")
+    run = ("run", "multitask", *shared, "--data", str(tiny_data), "--trials", "2", *TINY)
+    code, out, err = cli(*run, "--min-accuracy", "1", "--sampler", "random")
+    assert (code, "Traceback" in err) == (0, False)
+    assert "2 of 2 trials finished: 2 complete, 0 pruned, 0 failed." in out
+    assert "Best" not in out
+    assert load_study_record(open_storage(url), "faces").best is None
+
+    code, out, err = cli("train", *shared, "--trial", "best", "--out", "best")
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert err.startswith("Error: Study 'faces' has no ")
+    assert not (tmp_path / "best").exists()
+    assert cli("list", "--storage", url)[0] == cli("status", *shared)[0] == 0
+    assert cli("report", *shared, "--out", "report.html")[0] == 0
+
+
+def test_experiment(cli: Cli, tmp_path: Path, tiny_data: Path) -> None:
+    """An experiment says its question, its size and what came out, and has a report."""
+    url = f"sqlite:///{tmp_path / 'study.db'}"
+    args = ("--storage", url, "--data", str(tiny_data), "--pairs", "2", *TINY)
+    code, out, err = cli("experiment", "leakage", *args)
+    assert (code, "Traceback" in err) == (0, False)
+    question, *_, mse, accuracy, balanced = out.splitlines()
+    assert question.endswith("? 2 pairs of 2 arms.")
+    assert "Study leakage in " in out
+    assert "paired sampler, none pruner; 24 training and 8 validation images; 2 workers" in out
+    assert mse.startswith("random split: 2 pairs are too few to tell a difference in validation M")
+    assert "validation accuracy" in accuracy
+    assert "balanced" in balanced
+    assert "leakage: 4/4 " in err
+    shared = ("--storage", url, "--study", "leakage")
+    assert cli("status", *shared)[0] == cli("report", *shared, "--out", "report.html")[0] == 0
+
+
+def test_experiment_with_a_missing_arm(cli: Cli, tmp_path: Path, tiny_data: Path) -> None:
+    """Where trainings diverge, an experiment says how many, and ends with code 1."""
+    url = f"sqlite:///{tmp_path / 'study.db'}"
+    args = ("--storage", url, "--data", str(tiny_data), "--pairs", "1", "--study", "e", *TINY)
+    code, out, err = cli("experiment", "auxiliary-task", "--lambda", "1e39", *args)
+    assert (code, "Traceback" in err) == (1, False)
+    assert "2 of 4 trainings are missing; their pairs are left out." in out.splitlines()
+    assert out.splitlines()[-1].startswith("sequential: 1 pairs are too few ")
 
 
 EPOCHS = 30

@@ -1,8 +1,11 @@
 """What the commands do, without the command line; one worker, two epochs, tiny data."""
 
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import joblib
 import pytest
 from optuna.trial import TrialState
 
@@ -12,19 +15,27 @@ from storage.errors import UnknownStudyError
 from storage.rdb import open_storage
 from storage.records import StudyRecord, load_study_record
 from study.budget import Progress
-from study.commands import RunRequest, describe_outcome, find_trial, run_request
+from study.commands import (
+    RunRequest,
+    describe_outcome,
+    find_trial,
+    oversubscription,
+    run_request,
+)
 from study.errors import StudyError
-from study.workers import RunOutcome
+from study.settings import StudySettings
+from study.workers import RunOutcome, open_study
 from tests.study_tests.synthetic import SETTINGS, planted, study, trial
 
 CNN = {"auto_encoder": "CNN", "epoch": "1", "batch_size": "16"}
 
 
 def run(url: str, **changes: Any) -> tuple[RunOutcome, list[str]]:
-    """Run a study; return what was said, too."""
+    """Run a study; return what was said, too, but for what other programs do."""
     said: list[str] = []
     request = {"kind": "autoencoder", "url": url, "threads": 1, "assignments": {}, **changes}
-    return run_request(RunRequest(**request), say=said.append), said
+    outcome = run_request(RunRequest(**request), say=said.append)
+    return outcome, [line for line in said if not line.startswith("Warning: other programs ")]
 
 
 def test_run_and_continue(url: str, tmp_path: Path, tiny_data: Path, other_data: Path) -> None:
@@ -33,8 +44,6 @@ def test_run_and_continue(url: str, tmp_path: Path, tiny_data: Path, other_data:
         url, data=tiny_data, study="s", n_trials=1, sampler="qmc", seed=3, assignments=CNN
     )
     assert outcome.progress.finished == outcome.target == 1
-    # Other programs may be busy, of which a warning tells.
-    said = [line for line in said if not line.startswith("Warning: other programs")]
     assert said[0].startswith(f"Study s in {url}: autoencoder, notebook space, qmc sampler, ")
     assert "median pruner; 24 training and 8 validation images; 1 workers with 1 thr" in said[0]
     assert said[1].startswith("1 of 1 trials finished: 1 complete, 0 pruned, 0 failed. Best val")
@@ -78,7 +87,7 @@ def test_grid_is_completed(url: str, tiny_data: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
-        ({"kind": "x"}, SearchSpaceError, "`kind` must be one of autoencoder"),
+        ({"kind": "x"}, SearchSpaceError, "`kind` must be one of autoencoder, multitask, but"),
         ({"space": "x"}, SearchSpaceError, "`space` must be one of notebook, extended"),
         ({"sampler": "x"}, StudyError, "`sampler` must be one of grid, "),
         ({"pruner": "x"}, StudyError, "`pruner` must be one of median, "),
@@ -89,15 +98,102 @@ def test_grid_is_completed(url: str, tiny_data: Path) -> None:
             "no parameter 'x'; it has: epoch,",
         ),
         ({"sampler": "grid", "space": "extended"}, SearchSpaceError, "has no grid"),
+        ({"sampler": "paired"}, StudyError, "`sampler` must be one of grid, .* but got 'paired'"),
+        ({"pareto": True}, StudyError, "^--pareto needs a kind of study that classifies: multi"),
+        ({"min_accuracy": 0.5}, StudyError, "^--min-accuracy needs a kind of study that classif"),
+        ({"min_accuracy": 0.0}, StudyError, "^--min-accuracy needs a kind of study that classif"),
+        (
+            {"kind": "multitask", "pareto": True, "min_accuracy": 0.5},
+            StudyError,
+            "^--pareto already optimises accuracy: leave out --min-accuracy, or --pareto.$",
+        ),
+        (
+            {"kind": "multitask", "pareto": True, "pruner": "median"},
+            StudyError,
+            "^With --pareto nothing is pruned, .*: leave out --pruner.$",
+        ),
+        (
+            {"kind": "multitask", "pareto": True, "pruner": "hyperband"},
+            StudyError,
+            "^With --pareto nothing is pruned, .*: leave out --pruner.$",
+        ),
     ],
 )
 def test_refused_before_anything_is_created(
     url: str, tmp_path: Path, changes: dict[str, Any], error: type[Exception], message: str
 ) -> None:
     """A request that makes no sense leaves no database."""
-    with pytest.raises(error, match=message):
+    with pytest.raises(error, match=message) as seen:
         run(url, **changes)
+    assert "\n" not in str(seen.value)
     assert list(tmp_path.iterdir()) == []
+
+
+CONSTRAINED: dict[str, Any] = {"kind": "multitask", "study": "constrained"}
+TRADE_OFF: dict[str, Any] = {"kind": "multitask", "study": "trade-off"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({**CONSTRAINED, "min_accuracy": 0.6}, "has min_accuracy 0.5, but got 0.6; take another"),
+        ({**CONSTRAINED, "min_accuracy": 0.0}, "has min_accuracy 0.5, but got 0.0; take another"),
+        ({**CONSTRAINED, "pareto": True}, "^--pareto already optimises accuracy: leave out --m"),
+        ({**CONSTRAINED, "kind": "autoencoder"}, "^--min-accuracy needs a kind of study that cl"),
+        ({**TRADE_OFF, "min_accuracy": 0.5}, "^--pareto already optimises accuracy: leave out"),
+        ({**TRADE_OFF, "pruner": "median"}, "^With --pareto nothing is pruned"),
+        ({"kind": "multitask", "study": "plain", "min_accuracy": 0.5}, "has min_accuracy None, b"),
+        ({"kind": "multitask", "study": "plain", "pareto": True}, "has pareto False, but got Tru"),
+        ({"kind": "autoencoder", "study": "plain"}, "has kind 'multitask', but got 'autoencoder'"),
+    ],
+)
+def test_objectives_stay_what_they_are(
+    url: str, multitask: StudySettings, changes: dict[str, Any], message: str
+) -> None:
+    """A study with other objectives, or another constraint, is refused and left as it was."""
+    storage = open_storage(url, create=True, write=True)
+    studies = [
+        open_study(storage, name, settings)
+        for name, settings in (
+            ("constrained", replace(multitask, min_accuracy=0.5)),
+            ("trade-off", replace(multitask, pareto=True)),
+            ("plain", multitask),
+        )
+    ]
+    before = [one.user_attrs for one in studies]
+    with pytest.raises(StudyError, match=message) as seen:
+        run(url, **changes)
+    assert "\n" not in str(seen.value)
+    assert [one.user_attrs for one in studies] == before
+    assert [one.get_trials() for one in studies] == [[], [], []]
+
+
+def test_constraint_is_kept(url: str, tiny_data: Path) -> None:
+    """A study goes on with its constraint, or its two objectives, without being told again."""
+    once: dict[str, Any] = {
+        "kind": "multitask",
+        "data": tiny_data,
+        "sampler": "random",
+        "n_trials": 1,
+        "assignments": {"epoch": "1", "batch_size": "16"},
+    }
+    for name, changes, pruner in (
+        ("constrained", {"min_accuracy": 1.0}, "median"),
+        ("trade-off", {"pareto": True}, "none"),
+        ("never pruned", {"pareto": True, "pruner": "none"}, "none"),
+    ):
+        run(url, study=name, **once, **changes)
+        outcome, said = run(url, study=name, kind="multitask", n_trials=1)
+        assert outcome.progress.complete == outcome.target == 2
+        assert f"multitask, notebook space, random sampler, {pruner} pruner; 24 tr" in said[0]
+        record = load_study_record(open_storage(url), name)
+        settings = record.user_attrs[attrs.SETTINGS]
+        assert settings["min_accuracy"] == changes.get("min_accuracy")
+        assert settings["pareto"] is changes.get("pareto", False)
+        assert settings["pruner"] == pruner
+        assert record.user_attrs[attrs.CLASS_COUNTS]["validation"]["human face"] == 4
+        assert [t.feasible for t in record.trials] == [name != "constrained"] * 2
+        assert len(record.directions) == 1 + (name != "constrained")
 
 
 def test_find_trial() -> None:
@@ -140,7 +236,7 @@ def outcome(*, target: int, interrupted: bool = False, **counts: int) -> RunOutc
 
 def record(sampler: str) -> StudyRecord:
     """Return a study of a sampler, with one trial."""
-    settings = {**SETTINGS, "sampler": sampler}
+    settings = {**SETTINGS, "min_accuracy": None, "pareto": False, "sampler": sampler}
     return study(trial(0, value=0.25, params={"epoch": 20}), settings=settings)
 
 
@@ -159,5 +255,62 @@ def test_describe_outcome() -> None:
     )
     interrupted = outcome(target=3, complete=2, waiting=1, interrupted=True)
     assert describe_outcome(record("tpe"), interrupted).endswith(best)
-    empty = study(settings=SETTINGS)
+    empty = study(settings={**SETTINGS, "min_accuracy": None, "pareto": False})
     assert describe_outcome(empty, outcome(target=1, interrupted=True)).endswith("0 failed.")
+
+
+def infeasible(n_trials: int) -> StudyRecord:
+    """Return a study with a constraint that no trial keeps."""
+    settings = {**SETTINGS, "kind": "multitask", "min_accuracy": 0.75, "pareto": False}
+    own = {attrs.INFEASIBLE: True, attrs.VALIDATION_ACCURACY: 0.5}
+    trials = [trial(i, value=0.25, params={"epoch": 20}, attrs=own) for i in range(n_trials)]
+    return study(*trials, settings=settings)
+
+
+def test_describe_outcome_without_a_feasible_trial() -> None:
+    """Where no trial keeps the constraint, the end of a run says that, and how high it is."""
+    said = describe_outcome(infeasible(3), outcome(target=3, complete=3))
+    assert said.startswith("3 of 3 trials finished: 3 complete, 0 pruned, 0 failed. ")
+    assert "Best" not in said
+    assert re.search("accuracy", said)
+    assert re.search(r"0\.75|75 ?%", said)
+
+
+def test_no_feasible_trial_to_train() -> None:
+    """The best of trials that all break the constraint is refused with the true reason."""
+    record = infeasible(3)
+    assert find_trial(record, "1").number == 1
+    with pytest.raises(UnknownStudyError, match="accuracy") as seen:
+        find_trial(record, "best")
+    assert "no complete trial" not in str(seen.value)
+
+
+@pytest.mark.parametrize(
+    ("cores", "threads", "busy", "warning"),
+    [
+        (1, 1, 0.0, None),
+        (2, 2, 0.0, None),
+        (2, 2, 0.5, None),
+        (2, 1, 1.5, None),
+        (8, 4, 4.5, None),
+        (2, 3, 0.0, "^3 threads of all workers on 2 cores slow each other down many times; take "),
+        (2, 4, 9.0, "^4 threads of all workers on 2 cores slow each other down many times; take "),
+        (1, 2, 0.0, "^2 threads of all workers on 1 cores .* take fewer --workers or --threads.$"),
+        (2, 2, 0.6, "^other programs kept about 0.6 of 2 cores busy in the last minute; 2 more "),
+        (2, 1, 1.6, "^other programs kept about 1.6 of 2 cores busy .*; 1 more threads may be "),
+        (64, 64, 12.3, "^other programs kept about 12.3 of 64 cores busy in the last minute; 64"),
+    ],
+)
+def test_oversubscription(cores: int, threads: int, busy: float, warning: str | None) -> None:
+    """More threads than free cores are warned of once, with half a core's tolerance."""
+    warnings = list(oversubscription(cores, threads, busy=busy))
+    assert len(warnings) == (warning is not None)
+    assert all(re.search(str(warning), text) for text in warnings)
+
+
+def test_too_many_threads(url: str, tiny_data: Path) -> None:
+    """A run warns before it starts, counting the threads of all workers, and goes on."""
+    cores = joblib.cpu_count()
+    outcome, said = run(url, data=tiny_data, n_trials=1, n_workers=cores + 1, assignments=CNN)
+    assert outcome.progress.finished == 1
+    assert said[0].startswith(f"Warning: {cores + 1} threads of all workers on {cores} cores ")

@@ -25,6 +25,7 @@ from emoji_ae.training import train_model
 from search_spaces import get_space
 from storage import attrs
 from storage.rdb import open_storage
+from study.commands import RunRequest, run_request
 from study.data import fingerprint, study_data
 from study.errors import StudyError
 from study.experiment_command import ExperimentRequest, experiment_request
@@ -136,9 +137,8 @@ def test_auxiliary_task() -> None:
         "sequential",
         "branched, lambda 0.1",
     ]
-    configs = [
-        SPACE.to_config({**shared_params(design.arms), **arm.params}) for arm in design.arms
-    ]
+    shared = shared_params(design.arms)
+    configs = [SPACE.to_config({**shared, **arm.params}) for arm in design.arms]
     assert all(isinstance(config, MultitaskConfig) for config in configs)
     found = [
         (c.strategy, c.classification_lambda) for c in configs if isinstance(c, MultitaskConfig)
@@ -267,7 +267,10 @@ def test_every_arm_is_run_in_every_pair(ran: Path, dataset: EmojiDataset) -> Non
 def test_arms_differ_in_what_is_compared(ran: Path) -> None:
     """Parameters of two arms differ in strategy and lambda, never in what is shared."""
     by_cell = cells(trials_of(ran))
-    shared = {"learning_rate": 0.01, "epoch": EPOCHS, "width": 8, "batch_size": 16, "depth": 4}
+    shared: dict[str, Any] = {
+        **shared_params(auxiliary_task((LAMBDA,)).arms),
+        **{"epoch": EPOCHS, "width": 8, "latent_channels": 16, "learning_rate": 0.01},
+    }
     own = {
         "lambda 0": {"strategy": "joint", "auxiliary_task": False},
         "joint, lambda 0.5": {
@@ -284,11 +287,8 @@ def test_arms_differ_in_what_is_compared(ran: Path) -> None:
         },
     }
     for (_, arm), trial in by_cell.items():
-        assert trial.params.items() >= {**shared, **own[arm]}.items()
-        # Those of other models are shared as well, but not active.
-        others = {"bottleneck_dim", "classification_width", "dropout"}
-        everything = set(shared_params(auxiliary_task([LAMBDA]).arms)) | set(own[arm])
-        assert set(trial.params) == everything - others
+        assert own[arm].items() <= trial.params.items() <= {**shared, **own[arm]}.items()
+        assert trial.params.keys() >= {"epoch", "learning_rate", "width", "class_weights"}
 
 
 def test_without_influence_the_error_is_the_same(ran: Path) -> None:
@@ -362,7 +362,10 @@ def test_more_pairs(copy: Path, dataset: EmojiDataset) -> None:
         ({"lambdas": (0.7,)}, "is the experiment auxiliary-task with the arms lambda 0; joint, "),
         ({"lambdas": (0.5, 0.7)}, "take another --study name to compare others"),
         ({"lambdas": None}, "take another --study name to compare others"),
-        ({"name": "leakage", "lambdas": None, "study": NAME}, "is the experiment auxiliary-task"),
+        (
+            {"name": "leakage", "lambdas": None, "study": NAME, "assignments": {}},
+            "^Study 'auxiliary-task' is the experiment auxiliary-task with the arms lambda 0; ",
+        ),
         ({"assignments": {"epoch": "3"}}, "'auxiliary-task' has fixed {.*, but got {"),
         ({"seed": 1}, "'auxiliary-task' has seed 0, but got 1"),
         ({"data_seed": 1}, "'auxiliary-task' has data_seed 42, but got 1"),
@@ -383,6 +386,18 @@ def test_another_experiment_is_refused(
     assert "\n" not in str(seen.value)
     study = optuna.load_study(study_name=NAME, storage=open_storage(url_of(copy)))
     assert (study.user_attrs, study.get_trials()) == before
+
+
+@pytest.mark.parametrize("changes", [{}, {"sampler": "tpe"}, {"space": "notebook"}])
+def test_an_experiment_is_no_search(copy: Path, changes: Mapping[str, Any]) -> None:
+    """Trials of a search cannot be added to an experiment."""
+    before = trials_of(copy)
+    request = RunRequest(
+        kind="multitask", url=url_of(copy), study=NAME, n_trials=1, assignments={}, **changes
+    )
+    with pytest.raises(StudyError, match=r"^[^\n]*paired[^\n]*$|has space 'extended'"):
+        run_request(request, say=str)
+    assert trials_of(copy) == before
 
 
 def test_other_data(copy: Path, other_data: Path) -> None:
@@ -436,10 +451,19 @@ def ask(folder: Path, query: str) -> list[tuple[object, ...]]:
         return []
 
 
+def exists(pid: int) -> bool:
+    """Say whether there is such a process, be it one that has ended."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
 def test_killed_and_continued(
     ran: Path, tmp_path: Path, tiny_data: Path, wait_until: Wait
 ) -> None:
-    """After a kill in the middle, the same command gives what it gives at one go."""
+    """After a kill in the middle, the same request gives what it gives at one go."""
     command = [
         Path(sys.executable).with_name("emoji-study"),
         *("experiment", NAME, "--lambda", str(LAMBDA), "--pairs", str(N_PAIRS)),
@@ -471,11 +495,14 @@ def test_killed_and_continued(
             running.wait()
     killed = trials_of(tmp_path)
     assert TrialState.RUNNING in {trial.state for trial in killed}
+    workers = {t.user_attrs[attrs.WORKER] for t in killed if attrs.WORKER in t.user_attrs}
+    pids = [int(worker.rpartition(":")[2]) for worker in workers]
+    wait_until(lambda: not any(exists(pid) for pid in pids))  # until its heir has seen it end
 
-    ended = subprocess.run(command, capture_output=True, text=True)
+    outcome, said = experiment(tmp_path, data=tiny_data)
 
-    assert ended.returncode == 0, ended.stderr
-    assert "missing" not in ended.stdout
+    assert outcome.progress.complete == outcome.target == N_PAIRS * len(ARMS)
+    assert not any("missing" in line for line in said)
     trials = trials_of(tmp_path)
     for before, after in zip(killed, trials, strict=False):
         if before.state == TrialState.COMPLETE:

@@ -15,7 +15,6 @@ import torch
 from optuna.pruners import BasePruner, NopPruner, ThresholdPruner
 from optuna.trial import FrozenTrial, TrialState
 
-from emoji_ae.config import MultitaskConfig
 from emoji_ae.dataset import LabelledImages, load_dataset
 from emoji_ae.labels import CLASSES
 from emoji_ae.models import MultitaskAutoencoder
@@ -27,6 +26,7 @@ from storage.rdb import open_storage
 from storage.records import load_study_record
 from study.budget import request
 from study.data import StudyData, study_data
+from study.experiments import auxiliary_task, shared_params
 from study.jobs import WorkerJob
 from study.objectives import TrainingObjective
 from study.runner import run_trial
@@ -41,12 +41,7 @@ STILL = 1e-12
 """A learning rate that changes no weight, so that the first epoch is the best, and all equal."""
 
 FREE: dict[str, Any] = {
-    **{
-        name: value
-        for name, value in MultitaskConfig().to_dict().items()
-        if name not in ("strategy", "branch_point", "classification_lambda")
-        and name not in ("classification_width", "dropout")
-    },
+    **shared_params(auxiliary_task((0.5,)).arms),
     "epoch": 4,
     "width": 8,
     "latent_channels": 16,
@@ -67,6 +62,7 @@ OF_AUTOENCODER = {
     attrs.THREADS,
     attrs.CODE_VERSION,
     attrs.DATA_FINGERPRINT,
+    attrs.CURVES_DIGEST,
     attrs.EPOCHS_RUN,
     attrs.TRAINING_SECONDS,
     attrs.PARAMETER_COUNT,
@@ -74,7 +70,6 @@ OF_AUTOENCODER = {
     attrs.LAST_TRAIN_MSE,
     attrs.VALIDATION_MSE,
     attrs.BEST_EPOCH,
-    attrs.CURVES_DIGEST,
 }
 OF_CLASSIFIER = {
     attrs.VALIDATION_CROSS_ENTROPY,

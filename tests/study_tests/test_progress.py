@@ -7,6 +7,7 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from emoji_ae.curve import EpochMetrics
+from storage import attrs
 from storage.rdb import open_storage
 from study.progress import describe, epoch_bar, progress_line
 
@@ -37,6 +38,31 @@ def test_counts_and_best() -> None:
     ]
     text = describe(trials, target=3, n_workers=2)
     assert text == "1 pruned · 1 failed · best 0.12500"
+
+
+def test_best_of_two_objectives() -> None:
+    """With two objectives, the best value is that of the first."""
+    trials = [
+        create_trial(state=TrialState.COMPLETE, values=[0.25, 0.1]),
+        create_trial(state=TrialState.COMPLETE, values=[0.5, 0.9]),
+    ]
+    assert describe(trials, target=2, n_workers=1) == "0 pruned · 0 failed · best 0.25000"
+
+
+def test_best_of_a_constraint() -> None:
+    """With a constraint, the best value is that of a trial that keeps it; none without one."""
+    low, high = (
+        create_trial(
+            state=TrialState.COMPLETE,
+            value=value,
+            user_attrs=own,
+            system_attrs={"constraints:validation_accuracy": lack},
+        )
+        for value, own, lack in ((0.25, {attrs.INFEASIBLE: True}, 0.1), (0.5, {}, -0.1))
+    )
+    text = describe([low, high], target=2, n_workers=1)
+    assert text == "0 pruned · 0 failed · best 0.50000"
+    assert describe([low], target=1, n_workers=1) == "0 pruned · 0 failed"
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
 from optuna.trial import TrialState
 
 from study.errors import StudyError
+from study.experiments import PAIRED
 from study.pruners import StalledPruner
 from study.samplers import (
     HYPERBAND_MIN_TRIALS,
@@ -62,6 +63,13 @@ def test_pruners(name: str, kind: type[optuna.pruners.BasePruner], max_epochs: i
     """Every name builds its pruner, without a warning, for trainings of any length."""
     assert name in PRUNERS
     assert type(make_pruner(name, max_epochs=max_epochs)) is kind
+
+
+def test_experiments_choose_nothing() -> None:
+    """What stands for the sampler of an experiment builds one, but cannot be asked for."""
+    assert type(make_sampler(PAIRED, seed=0)) is RandomSampler
+    with pytest.raises(StudyError, match=r"^`sampler` must be one of .*, but got 'paired'\.$"):
+        check_names(PAIRED, "none")
 
 
 def test_unknown_names() -> None:

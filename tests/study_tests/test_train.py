@@ -8,16 +8,20 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import optuna
 import pytest
 import torch
 
 from emoji_ae.checkpoint import load_checkpoint
-from emoji_ae.config import AutoencoderConfig
+from emoji_ae.classification import count_classes
+from emoji_ae.config import AutoencoderConfig, MultitaskConfig, Strategy
 from emoji_ae.curve import EpochMetrics
 from emoji_ae.dataset import EmojiDataset, load_dataset
 from emoji_ae.errors import DivergedError
+from emoji_ae.labels import CLASSES
 from emoji_ae.loop import to_float
+from emoji_ae.models import MultitaskAutoencoder
 from emoji_ae.splits import Split, split_dataset
 from emoji_ae.train import reconstruction_errors
 from storage import attrs, queue
@@ -210,3 +214,96 @@ def test_diverged(tmp_path: Path, dataset: EmojiDataset) -> None:
         train(dataset, tmp_path, config=replace(CONFIG, learning_rate=1e30))
     assert json.loads((tmp_path / "metrics.json").read_text()) == {}
     assert not (tmp_path / "checkpoint.pt").exists()
+
+
+MULTITASK = MultitaskConfig(
+    epoch=3, batch_size=8, learning_rate=0.01, width=8, latent_channels=16, patience=20
+)
+STRATEGIES: list[Strategy] = ["joint", "sequential", "branched"]
+
+
+def confusion_of(model: object, dataset: EmojiDataset, rows: tuple[int, ...]) -> np.ndarray:
+    """Count images by class and by the class that a model predicts, one by one."""
+    assert isinstance(model, MultitaskAutoencoder)
+    counts = np.zeros((len(CLASSES), len(CLASSES)), dtype=int)
+    for row in rows:
+        with torch.no_grad():
+            _, logits = model.forward_tasks(to_float(dataset.images[[row]], CPU))
+        counts[dataset.labels[row], logits.argmax()] += 1
+    return counts
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_classification(tmp_path: Path, dataset: EmojiDataset, strategy: Strategy) -> None:
+    """A multitask model is also judged by its classes, on the test images and on no others."""
+    split = split_dataset(dataset, seed=42)
+    config = replace(MULTITASK, strategy=strategy)
+    metrics = train(dataset, tmp_path, config=config, split=split)
+    assert {path.name for path in tmp_path.iterdir()} == FILES
+    checkpoint = load_checkpoint(tmp_path / "checkpoint.pt")
+    assert checkpoint.config == config
+    expected = confusion_of(checkpoint.model, dataset, split.test)
+    assert expected.sum() == len(split.test) == 8
+    counts = count_classes(dataset.labels[list(split.test)]).numpy()
+    assert expected.sum(axis=1).tolist() == counts.tolist()
+    recalls = expected.diagonal()[counts > 0] / counts[counts > 0]
+
+    assert metrics.test_confusion is not None
+    assert np.array(metrics.test_confusion).tolist() == expected.tolist()
+    assert metrics.test_accuracy == expected.trace() / len(split.test)
+    assert metrics.test_balanced_accuracy == pytest.approx(recalls.mean(), rel=1e-6)
+    stored = json.loads((tmp_path / "metrics.json").read_text())
+    assert stored["test_confusion"] == expected.tolist()
+    assert stored["test_accuracy"] == metrics.test_accuracy
+    assert stored["test_balanced_accuracy"] == metrics.test_balanced_accuracy
+    assert stored["config"] == config.to_dict()
+    images = to_float(dataset.images[list(split.test)], CPU)
+    error = reconstruction_errors(checkpoint.model, images).mean().item()
+    assert metrics.test_mse == pytest.approx(error, rel=1e-5)
+
+
+def test_autoencoders_do_not_classify(tmp_path: Path, dataset: EmojiDataset) -> None:
+    """An autoencoder alone has no accuracy, which is not the same as one of 0."""
+    metrics = train(dataset, tmp_path, config=replace(CONFIG, epoch=1))
+    stored = json.loads((tmp_path / "metrics.json").read_text())
+    for name in ("test_accuracy", "test_balanced_accuracy", "test_confusion"):
+        assert getattr(metrics, name) is None
+        assert stored[name] is None
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_repeats_a_multitask_trial(
+    tmp_path: Path, url: str, multitask: StudySettings, dataset: EmojiDataset, strategy: Strategy
+) -> None:
+    """With a trial's configuration and seed, its weights come out, the classifier's as well."""
+    fixed = {
+        **{name: getattr(MULTITASK, name) for name in ("epoch", "batch_size", "learning_rate")},
+        **{"width": 8, "latent_channels": 16, "strategy": strategy},
+        **{"auto_encoder": "CNN", "auxiliary_task": True, "depth": 4},
+    }
+    settings = replace(multitask, space="extended", fixed=fixed)
+    study = open_study(open_storage(url, create=True, write=True), "study", settings)
+    study.sampler = optuna.samplers.RandomSampler(seed=0)
+    top_up(study, settings, 1)
+    claimed = queue.claim(study)
+    assert claimed is not None
+    split = stored_split(settings, dataset, study="study")
+    data = study_data(dataset, split)
+    objective = TrainingObjective(
+        settings=settings, data=data, artifacts=tmp_path / "artifacts", device=CPU
+    )
+    run_trial(study, claimed, objective, threading.Event())
+    (trial,) = study.get_trials()
+    metrics = train(
+        dataset,
+        tmp_path / "out",
+        config=settings.search_space.to_config(trial.params),
+        seed=trial.user_attrs[attrs.SEED],
+        split=split,
+    )
+    assert metrics.validation_mse == trial.value
+    assert metrics.parameter_count == trial.user_attrs[attrs.PARAMETER_COUNT]
+    assert metrics.best_epoch == trial.user_attrs[attrs.BEST_EPOCH]
+    model = load_checkpoint(tmp_path / "out" / "checkpoint.pt").model
+    confusion = confusion_of(model, dataset, split.validation)
+    assert confusion.tolist() == trial.user_attrs[attrs.CONFUSION]

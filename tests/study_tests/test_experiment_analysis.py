@@ -1,0 +1,468 @@
+"""What experiments say: known differences come out, and noise is called noise."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
+from optuna.trial import TrialState
+from scipy import stats
+
+from storage import attrs
+from storage.records import StudyRecord, TrialRecord
+from study.analysis.experiment import (
+    MIN_PAIRS,
+    Comparison,
+    ExperimentInfo,
+    describe_experiment,
+    get_experiment,
+)
+from tests.study_tests.synthetic import planted, study, trial
+
+MSE, ACCURACY, BALANCED = "validation MSE", "validation accuracy", "balanced accuracy"
+N_SIMULATIONS = 200
+
+Values = Sequence[float | None]
+
+
+def record(
+    values: Mapping[str, Values],
+    *,
+    accuracies: Mapping[str, Values] | None = None,
+    untrained: Sequence[str] = (),
+    more: Sequence[TrialRecord] = (),
+) -> StudyRecord:
+    """Return an experiment.
+
+    Args:
+        values: The validation MSE of each arm, pair by pair; None for a trial that failed.
+        accuracies: The accuracy of each arm, likewise, which is taken as the balanced one, too.
+        untrained: Arms whose classifier is not trained.
+        more: Trials beside these.
+    """
+    trials = []
+    for arm, errors in values.items():
+        for pair, error in enumerate(errors):
+            own: dict[str, Any] = {attrs.ARM: arm, attrs.PAIR: pair}
+            accuracy = (accuracies or {}).get(arm, [None] * len(errors))[pair]
+            if accuracy is not None:
+                own[attrs.VALIDATION_ACCURACY] = accuracy
+                own[attrs.VALIDATION_BALANCED_ACCURACY] = accuracy
+            state = TrialState.FAIL if error is None else TrialState.COMPLETE
+            trials.append(trial(len(trials), state=state, value=error, attrs=own))
+    n_pairs = len(next(iter(values.values())))
+    experiment = {
+        "name": "test",
+        "question": "Which?",
+        "arms": [
+            {
+                "name": arm,
+                "params": {"auxiliary_task": False} if arm in untrained else {},
+                "split": "group",
+            }
+            for arm in values
+        ],
+        "sides": {"group": ["tvx"] * n_pairs},
+    }
+    return replace(study(*trials, *more), user_attrs={attrs.EXPERIMENT: experiment})
+
+
+def analysed(values: Mapping[str, Values], **changes: Any) -> ExperimentInfo:
+    """Return what an experiment says."""
+    info = get_experiment(record(values, **changes))
+    assert info is not None
+    return info
+
+
+def compared(before: Values, after: Values, *, metric: str = MSE, **changes: Any) -> Comparison:
+    """Return the only comparison of two arms in a metric."""
+    if metric != MSE:
+        equal = [0.5] * len(before)
+        accuracies = {"base": before, "arm": after}
+        info = analysed({"base": equal, "arm": equal}, accuracies=accuracies)
+    else:
+        info = analysed({"base": before, "arm": after}, **changes)
+    (comparison,) = info.of_metric(metric)
+    return comparison
+
+
+def test_other_studies_are_no_experiments() -> None:
+    """A search has no arms to compare."""
+    assert get_experiment(planted(20)) is None
+    assert get_experiment(study()) is None
+    broken = replace(study(), user_attrs={attrs.EXPERIMENT: None})
+    assert get_experiment(broken) is None
+
+
+def test_by_hand() -> None:
+    """Means, difference and counts are those of the pairs, the p-value that of 6 signs of 7."""
+    base = [0.10, 0.12, 0.11, 0.13, 0.10, 0.12, 0.16]
+    arm = [0.11, 0.14, 0.14, 0.14, 0.12, 0.11, 0.18]
+    c = compared(base, arm)
+    assert (c.arm, c.baseline, c.metric, c.n_pairs) == ("arm", "base", MSE, 7)
+    assert c.baseline_mean == pytest.approx(0.12)
+    assert c.arm_mean == pytest.approx(0.94 / 7)
+    assert c.difference == pytest.approx(0.10 / 7)
+    assert (c.n_above, c.n_below) == (6, 1)
+    assert c.p_value == pytest.approx(2 * (1 + 7) / 2**7)
+    assert c.low is not None
+    assert c.high is not None
+    assert -0.01 < c.low < c.difference < c.high < 0.03
+
+
+def test_the_first_arm_is_the_baseline() -> None:
+    """Every other arm is compared with it, in the order in which they are given."""
+    values = {name: [float(i)] * 7 for i, name in enumerate("cab")}
+    info = analysed(values)
+    assert info.arms == ("c", "a", "b")
+    assert [(c.baseline, c.arm, c.difference) for c in info.comparisons] == [
+        ("c", "a", 1.0),
+        ("c", "b", 2.0),
+    ]
+    assert (info.name, info.question, info.n_pairs, info.n_missing) == ("test", "Which?", 7, 0)
+    assert info.values[MSE] == {name: tuple(column) for name, column in values.items()}
+
+
+@pytest.mark.parametrize(
+    ("above", "below", "equal"),
+    [(6, 0, 0), (0, 6, 0), (5, 1, 0), (9, 1, 0), (3, 3, 0), (6, 0, 4), (2, 5, 3), (0, 0, 6)],
+)
+def test_sign_test(above: int, below: int, equal: int) -> None:
+    """The p-value is that of a fair coin; pairs without a difference say nothing."""
+    rng = np.random.default_rng(above + 10 * below)
+    signs = rng.permutation([1.0] * above + [-1.0] * below + [0.0] * equal)
+    base = rng.uniform(1, 2, size=len(signs))
+    c = compared(base.tolist(), (base + signs * rng.uniform(0.1, 0.2, len(signs))).tolist())
+    expected = stats.binomtest(above, above + below).pvalue if above + below else 1.0
+    assert (c.n_above, c.n_below) == (above, below)
+    assert c.p_value == pytest.approx(expected)
+
+
+def test_adjustment() -> None:
+    """P-values are adjusted for all arms of a metric, by hand: 7 of 7, 6 of 7 and 4 of 7 signs."""
+    base = [0.1] * 7
+    arms = {
+        "base": base,
+        "4 of 7": [0.2, 0.2, 0.2, 0.2, 0.0, 0.0, 0.0],
+        "7 of 7": [0.2] * 7,
+        "6 of 7": [0.2, 0.2, 0.2, 0.2, 0.2, 0.2, 0.0],
+    }
+    info = analysed(arms, accuracies={"base": base, "7 of 7": [0.2] * 7})
+    p_values = {c.arm: c.p_value for c in info.of_metric(MSE)}
+    assert p_values["7 of 7"] == pytest.approx(3 / 64)
+    assert p_values["6 of 7"] == pytest.approx(3 / 2 * 1 / 8)
+    assert p_values["4 of 7"] == pytest.approx(1.0)
+    raw = [stats.binomtest(n, 7).pvalue for n in (4, 7, 6)]
+    assert list(p_values.values()) == pytest.approx(stats.false_discovery_control(raw).tolist())
+    (alone,) = info.of_metric(ACCURACY)
+    assert alone.p_value == pytest.approx(1 / 64)
+
+
+@pytest.mark.parametrize("n_pairs", range(1, MIN_PAIRS))
+def test_too_few_pairs(n_pairs: int) -> None:
+    """Less than six pairs give a difference, but neither an interval nor a p-value."""
+    c = compared([0.1] * n_pairs, [0.2] * n_pairs)
+    assert (c.p_value, c.low, c.high) == (None, None, None)
+    assert c.difference == pytest.approx(0.1)
+    assert c.verdict == (
+        f"arm: {n_pairs} pairs are too few to tell a difference in validation MSE from chance; "
+        "6 are needed."
+    )
+
+
+def test_just_enough_pairs() -> None:
+    """Six pairs that agree are evidence, for no fewer could be."""
+    assert MIN_PAIRS == 6
+    c = compared([0.1, 0.2, 0.3, 0.4, 0.5, 0.6], [0.21, 0.32, 0.43, 0.54, 0.65, 0.76])
+    assert c.p_value == pytest.approx(1 / 32)
+    assert "which is worse" in c.verdict
+
+
+def test_missing_trials() -> None:
+    """A pair counts where both arms finished; what is missing is said first."""
+    base = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, None]
+    values: dict[str, Values] = {
+        "base": base,
+        "all": [0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9],
+        "some": [None, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.9],
+        "few": [0.2, 0.2, None, None, None, None, None, 0.9],
+        "none": [None] * 8,
+    }
+    info = analysed(values)
+    assert info.n_missing == 1 + 1 + 5 + 8
+    found = {c.arm: c for c in info.comparisons}
+    assert {arm: c.n_pairs for arm, c in found.items()} == {"all": 7, "some": 6, "few": 2}
+    assert found["all"].baseline_mean == pytest.approx(0.4)
+    assert found["all"].difference == pytest.approx(0.1)
+    assert found["some"].baseline_mean == pytest.approx(0.45)
+    assert found["some"].difference == pytest.approx(0.2)
+    assert found["few"].p_value is None
+    # The arm that cannot be tested does not count as tested.
+    assert [found[arm].p_value for arm in ("all", "some")] == pytest.approx(
+        stats.false_discovery_control([2 / 2**7, 2 / 2**6]).tolist()
+    )
+    lines = list(describe_experiment(info))
+    assert lines[0] == "15 of 40 trainings are missing; their pairs are left out."
+    assert lines[1:] == [c.verdict for c in info.comparisons]
+    assert not any(line.startswith("none") for line in lines)
+
+
+def test_nothing_missing() -> None:
+    """Of a whole experiment nothing but verdicts is said."""
+    info = analysed({"base": [0.1] * 6, "arm": [0.2] * 6})
+    assert list(describe_experiment(info)) == [c.verdict for c in info.comparisons]
+
+
+@pytest.mark.parametrize(
+    "state", [TrialState.FAIL, TrialState.PRUNED, TrialState.RUNNING, TrialState.WAITING]
+)
+def test_only_complete_trials_count(state: TrialState) -> None:
+    """What an attempt reached that did not end well is no value; its repetition is one."""
+    attempts = [
+        trial(
+            100 + pair,
+            state=state,
+            attrs={attrs.ARM: arm, attrs.PAIR: pair, attrs.VALIDATION_MSE: 9.0},
+        )
+        for arm in ("base", "arm")
+        for pair in range(7)
+    ]
+    values: dict[str, Values] = {"base": [0.1] * 7, "arm": [*[0.2] * 6, None]}
+    assert analysed(values, more=attempts) == analysed(values)
+    assert analysed(values).n_missing == 1
+
+
+def test_nothing_finished() -> None:
+    """An experiment that has only begun has nothing to compare."""
+    info = analysed({"base": [None] * 6, "arm": [None] * 6})
+    assert info.comparisons == ()
+    assert list(describe_experiment(info)) == [
+        "12 of 12 trainings are missing; their pairs are left out."
+    ]
+
+
+def test_equal_in_all_pairs() -> None:
+    """Two arms that are the same training are said to be equal, not merely not different."""
+    base = [0.1, 0.3, 0.2, 0.5, 0.4, 0.6]
+    c = compared(base, base)
+    assert c.verdict == "arm: the validation MSE equals that of base in all 6 pairs."
+    assert (c.low, c.high, c.difference, c.p_value) == (0.0, 0.0, 0.0, 1.0)
+    almost = compared(base, [*base[:-1], 0.61])
+    assert "no evidence of a difference in validation MSE from base" in almost.verdict
+
+
+@pytest.mark.parametrize("metric", [MSE, ACCURACY, BALANCED])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_direction(metric: str, sign: int) -> None:
+    """A lower error is better, a higher accuracy is; higher and lower are said as they are."""
+    rng = np.random.default_rng(0)
+    base = rng.uniform(0.4, 0.5, size=10)
+    arm = base + sign * rng.uniform(0.1, 0.2, size=10)
+    c = compared(base.tolist(), arm.tolist(), metric=metric)
+    higher = "higher" if sign > 0 else "lower"
+    better = "better" if (sign > 0) == (metric != MSE) else "worse"
+    assert c.verdict.startswith(f"arm: the {metric} is {higher} than with base by 0.1")
+    assert f", which is {better} (95 % interval " in c.verdict
+    assert f"{higher} in 10 of 10 pairs, adjusted p = 0.002)." in c.verdict
+    assert math.copysign(1, c.difference) == sign
+    assert c.low is not None
+    assert c.high is not None
+    assert 0.1 <= min(sign * c.low, sign * c.high) < abs(c.difference)
+    assert abs(c.difference) < max(sign * c.low, sign * c.high) <= 0.2
+    assert ("%)" in c.verdict) == (metric == MSE)  # a share of an accuracy says little
+
+
+def test_share_of_the_baseline() -> None:
+    """An error's difference is also said as a share of the baseline's error."""
+    base = [0.2, 0.21, 0.19, 0.2, 0.22, 0.18]
+    c = compared(base, [error * 1.25 for error in base])
+    assert "higher than with base by 0.05 (25%), which is worse" in c.verdict
+
+
+def test_a_single_large_difference_is_no_evidence() -> None:
+    """Neither many small ones against it, nor its weight in the mean, make a verdict."""
+    base = [1.0] * 10
+    c = compared(base, [*[0.99] * 9, 4.0])
+    assert c.difference > 0
+    assert c.p_value is not None
+    assert c.p_value < 0.05
+    assert "no evidence of a difference" in c.verdict
+    assert "higher in 1 of 10 pairs" in c.verdict
+
+
+def test_agreement_without_a_sure_size_is_no_evidence() -> None:
+    """Eight of ten pairs agree too often by chance, whatever their mean."""
+    base = [1.0] * 10
+    c = compared(base, [*[1.5] * 8, 0.99, 0.99])
+    assert c.low is not None
+    assert c.low > 0
+    assert "no evidence of a difference" in c.verdict
+
+
+def test_untrained_classifiers_are_not_compared() -> None:
+    """An autoencoder alone is compared by its error; accuracies have the next arm as baseline."""
+    values: dict[str, Values] = {
+        "alone": [0.1] * 7,
+        "joint": [0.2] * 7,
+        "sequential": [0.3] * 7,
+        "alone too": [0.1] * 7,
+    }
+    accuracies: dict[str, Values] = {
+        "alone": [0.25] * 7,
+        "joint": [0.75] * 7,
+        "sequential": [0.8] * 7,
+        "alone too": [0.25] * 7,
+    }
+    info = analysed(values, accuracies=accuracies, untrained=["alone", "alone too"])
+    assert [(c.baseline, c.arm) for c in info.of_metric(MSE)] == [
+        ("alone", "joint"),
+        ("alone", "sequential"),
+        ("alone", "alone too"),
+    ]
+    for metric in (ACCURACY, BALANCED):
+        (c,) = info.of_metric(metric)
+        assert (c.baseline, c.arm) == ("joint", "sequential")
+        assert c.difference == pytest.approx(0.05)
+        assert list(info.values[metric]) == ["joint", "sequential"]
+    assert list(info.values[MSE]) == list(values)
+    assert info.labels == (MSE, ACCURACY, BALANCED)
+
+
+def test_accuracies_are_told_apart() -> None:
+    """Accuracy and balanced accuracy are each compared by their own numbers."""
+    values = {"base": [0.1] * 6, "arm": [0.1] * 6}
+    made = record(values, accuracies={"base": [0.5] * 6, "arm": [0.75] * 6})
+    trials = tuple(
+        replace(t, user_attrs={**t.user_attrs, attrs.VALIDATION_BALANCED_ACCURACY: 0.25})
+        for t in made.trials
+    )
+    info = get_experiment(replace(made, trials=trials))
+    assert info is not None
+    (accuracy,), (balanced,) = info.of_metric(ACCURACY), info.of_metric(BALANCED)
+    assert (accuracy.difference, balanced.difference) == (0.25, 0.0)
+
+
+def test_repeatable() -> None:
+    """The same experiment says the same; another seed of the bootstrap hardly another thing."""
+    rng = np.random.default_rng(0)
+    made = record({name: rng.normal(size=10).tolist() for name in "abc"})
+    first, again, other = (get_experiment(made, seed=seed) for seed in (0, 0, 1))
+    assert first == again
+    assert first is not None
+    assert other is not None
+    for mine, theirs in zip(first.comparisons, other.comparisons, strict=True):
+        assert (mine.low, mine.high) == pytest.approx((theirs.low, theirs.high), abs=0.1)
+        assert mine.p_value == theirs.p_value
+
+
+@given(
+    base=st.lists(st.integers(0, 97), min_size=6, max_size=12),
+    n=st.sampled_from([97, 98, 100, 120]),
+    more=st.integers(1, 3),
+)
+@examples(max_examples=50)
+def test_one_image_more_in_every_pair(base: list[int], n: int, more: int) -> None:
+    """Accuracies are rounded, so equal differences differ a little: they are evidence still."""
+
+    def share(k: int) -> float:
+        return float(np.float32(k / n))
+
+    before = [share(k) for k in base]
+    after = [share(k + more) for k in base]
+    c = compared(before, after, metric=ACCURACY)
+    assert c.n_above == len(base)
+    assert c.low is not None
+    assert c.high is not None
+    assert c.low == pytest.approx(more / n, rel=1e-4)
+    assert c.high == pytest.approx(more / n, rel=1e-4)
+    assert "which is better" in c.verdict
+
+
+def simulated(seed: int, *, n_pairs: int, difference: float, n_arms: int = 1) -> ExperimentInfo:
+    """Return an experiment whose arms differ from the baseline by a number and by noise.
+
+    Pairs differ much more than that among each other, as splits and seeds do.
+    """
+    rng = np.random.default_rng(seed)
+    pairs = rng.uniform(1, 2, size=n_pairs)
+    values = {"base": (pairs + rng.normal(scale=0.01, size=n_pairs)).tolist()}
+    for i in range(n_arms):
+        noise = rng.normal(scale=0.01, size=n_pairs)
+        values[f"arm {i}"] = (pairs + difference + noise).tolist()
+    return analysed(values)
+
+
+def covers(info: ExperimentInfo, difference: float) -> bool:
+    """Say whether the interval of the only comparison holds the true difference."""
+    (c,) = info.comparisons
+    assert c.low is not None
+    assert c.high is not None
+    return c.low <= difference <= c.high
+
+
+@pytest.mark.parametrize(
+    ("n_pairs", "low"),
+    [
+        (10, 0.88),
+        (20, 0.9),
+        (6, 0.78),
+    ],
+)
+@pytest.mark.parametrize("difference", [0.0, 0.05])
+def test_intervals_cover_the_true_difference(n_pairs: int, low: float, difference: float) -> None:
+    """They do so about as often as the documentation says, less often with few pairs."""
+    infos = [simulated(i, n_pairs=n_pairs, difference=difference) for i in range(N_SIMULATIONS)]
+    share = sum(covers(info, difference) for info in infos) / N_SIMULATIONS
+    assert low <= share <= 0.99
+
+
+@pytest.mark.parametrize("n_arms", [1, 4])
+@pytest.mark.parametrize("n_pairs", [6, 10])
+def test_noise_is_called_noise(n_pairs: int, n_arms: int) -> None:
+    """Where nothing differs, hardly any experiment finds evidence, however many arms it has."""
+    calm = sum(
+        all(
+            "no evidence of a difference" in c.verdict
+            for c in simulated(i, n_pairs=n_pairs, difference=0.0, n_arms=n_arms).comparisons
+        )
+        for i in range(N_SIMULATIONS)
+    )
+    assert calm >= 0.9 * N_SIMULATIONS
+
+
+@pytest.mark.parametrize("n_arms", [1, 4])
+@pytest.mark.parametrize("difference", [0.08, -0.08])
+def test_a_large_difference_is_found(difference: float, n_arms: int) -> None:
+    """A difference of several times the noise is found in every experiment and every arm."""
+    better = "which is worse" if difference > 0 else "which is better"
+    for i in range(50):
+        info = simulated(i, n_pairs=10, difference=difference, n_arms=n_arms)
+        assert len(info.comparisons) == n_arms
+        assert all(better in c.verdict for c in info.comparisons)
+
+
+Shift = Callable[[list[float]], list[float]]
+
+
+@pytest.mark.parametrize(
+    "shift",
+    [
+        pytest.param(lambda values: [value + 1 for value in values], id="all alike"),
+        pytest.param(lambda values: values[::-1], id="in another order"),
+    ],
+)
+def test_only_differences_within_pairs_count(shift: Shift) -> None:
+    """What all arms of a pair share, and the order of the pairs, changes no verdict."""
+    rng = np.random.default_rng(3)
+    base = rng.uniform(0.1, 0.2, size=10).tolist()
+    arm = (np.array(base) + rng.normal(0.05, 0.01, size=10)).tolist()
+    before, after = compared(base, arm), compared(shift(base), shift(arm))
+    assert after.difference == pytest.approx(before.difference)
+    assert after.p_value == before.p_value
+    assert after.low == pytest.approx(before.low, abs=1e-3)
+    assert after.high == pytest.approx(before.high, abs=1e-3)
