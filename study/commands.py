@@ -192,7 +192,7 @@ def describe_outcome(record: StudyRecord, outcome: "RunOutcome") -> str:
     if record.best is not None:
         text += f" Best validation MSE {record.best.value:.5f} (trial {record.best.number})."
     elif record.complete:
-        text += f" {_none_feasible(record)}"
+        text += f" There is no best trial: {_none_feasible(record)}"
     if progress.finished < outcome.target and not outcome.interrupted:
         settings = StudySettings.from_attrs(record.user_attrs, study=record.name)
         exhausted = settings.sampler == "grid" and not progress.failed
@@ -441,7 +441,9 @@ def find_trial(record: StudyRecord, which: str) -> TrialRecord:
     """
     if which == "best":
         if record.best is None and record.complete:
-            raise UnknownStudyError(f"Study {record.name!r}: {_none_feasible(record)}")
+            raise UnknownStudyError(
+                f"Study {record.name!r} has no best trial: {_none_feasible(record)}"
+            )
         if record.best is None:
             raise UnknownStudyError(f"Study {record.name!r} has no complete trial yet.")
         return record.best
@@ -461,7 +463,7 @@ def find_trial(record: StudyRecord, which: str) -> TrialRecord:
 def _none_feasible(record: StudyRecord) -> str:
     """Say that every complete trial breaks the study's constraint."""
     settings = StudySettings.from_attrs(record.user_attrs, study=record.name)
-    return f"No trial reaches the validation accuracy of {settings.min_accuracy} that is demanded."
+    return f"no trial reaches the validation accuracy of {settings.min_accuracy} that is demanded."
 
 
 def write_study_report(
