@@ -27,7 +27,7 @@ from emoji_ae.loop import (
 from emoji_ae.models import Autoencoder, MultitaskAutoencoder, memory_format
 from emoji_ae.resume import ResumeFile
 from emoji_ae.seeding import seeded
-from emoji_ae.train import Reconstruction, require_images
+from emoji_ae.train import Reconstruction, image_errors, require_images
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,13 +127,17 @@ def train_multitask(
             seed=seed,
         )
     best = best_metrics(result.curve, classifier_curve)
-    confusion = classify(model, classification.validation, classification.validation_labels)
+    confusion = None
+    if isinstance(best, MultitaskMetrics):
+        confusion = classify(
+            model, classification.validation, classification.validation_labels
+        ).cpu()
     return MultitaskResult(
         model=model,
         curve=result.curve,
         best=best,
         classifier_curve=classifier_curve,
-        confusion=confusion.cpu() if isinstance(best, MultitaskMetrics) else None,
+        confusion=confusion,
         early_stopped=not stopped and len(result.curve) < config.epoch,
     )
 
@@ -206,7 +210,7 @@ class Multitask:
             reconstructions, logits = cast(MultitaskAutoencoder, model).forward_tasks(
                 self.validation
             )
-            errors = (reconstructions - self.validation).square().mean(dim=(1, 2, 3))
+            errors = image_errors(reconstructions, self.validation)
             values = self.validation_values(errors.mean(), logits)
         train_mse, train_cross_entropy, train_total, train_accuracy = train_means.tolist()
         return {

@@ -102,8 +102,12 @@ def reconstruction_errors(model: Autoencoder, images: Tensor) -> Tensor:
     """
     model.eval()
     with torch.no_grad():
-        errors: Tensor = (model(images) - images).square().mean(dim=(1, 2, 3))
-    return errors
+        return image_errors(model(images), images)
+
+
+def image_errors(reconstructions: Tensor, images: Tensor) -> Tensor:
+    """Return the mean squared error of each image, ``(n,)``, of two ``(n, 3, 64, 64)``."""
+    return (reconstructions - images).square().mean(dim=(1, 2, 3))
 
 
 def require_images(train_images: Tensor, validation_images: Tensor) -> None:

@@ -32,11 +32,21 @@ def field_values(params: Mapping[str, Scalar]) -> dict[str, Any]:
     """
     values: dict[str, Any] = dict(params)
     if "batch_normalization" in values:
-        batch = values.pop("batch_normalization")
-        if not isinstance(batch, bool):
-            raise ConfigError(f"`batch_normalization` must be true or false, but got {batch!r}.")
+        batch = pop_flag(values, "batch_normalization")
         values["normalization"] = "batch" if batch else "none"
     return values
+
+
+def pop_flag(values: dict[str, Any], name: str) -> bool:
+    """Take a parameter that is no field of a configuration out of ``values``.
+
+    Raises:
+        ConfigError: If it is not true or false.
+    """
+    flag = values.pop(name)
+    if not isinstance(flag, bool):
+        raise ConfigError(f"`{name}` must be true or false, but got {flag!r}.")
+    return flag
 
 
 NOTEBOOK = SearchSpace(

@@ -5,9 +5,8 @@ from collections.abc import Mapping
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from emoji_ae.config import MultitaskConfig
-from emoji_ae.errors import ConfigError
 from search_spaces.autoencoder import EXTENDED as AUTOENCODER_EXTENDED
-from search_spaces.autoencoder import field_values
+from search_spaces.autoencoder import field_values, pop_flag
 from search_spaces.base import Parameter, Scalar, SearchSpace
 
 
@@ -20,10 +19,7 @@ def to_config(params: Mapping[str, Scalar]) -> MultitaskConfig:
         ConfigError: If a value breaks its rule.
     """
     values = field_values(params)
-    auxiliary = values.pop("auxiliary_task", True)
-    if not isinstance(auxiliary, bool):
-        raise ConfigError(f"`auxiliary_task` must be true or false, but got {auxiliary!r}.")
-    if not auxiliary:
+    if "auxiliary_task" in values and not pop_flag(values, "auxiliary_task"):
         values["classification_lambda"] = 0.0
     return MultitaskConfig.from_dict(values)
 

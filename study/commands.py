@@ -20,6 +20,7 @@ from storage.rdb import open_storage
 from storage.records import StudyRecord, TrialRecord, load_study_record
 from storage.urls import redact, sqlite_path
 from study import budget
+from study.analysis import min_accuracy_of
 from study.budget import count
 from study.errors import StudyError
 from study.jobs import WorkerJob
@@ -93,20 +94,15 @@ def run_request(request: RunRequest, *, say: Say) -> "RunOutcome":
     stored = stored_settings(request.url, name)
     settings = _settings(request, name, stored)
 
-    from emoji_ae.dataset import load_dataset
     from emoji_ae.seeding import resolve_device
-    from emoji_ae.splits import split_dataset
-    from study.data import class_counts, stored_split, study_data
+    from study.data import class_counts, load_split, study_data
     from study.workers import open_study
 
     resolve_device(request.device)  # raises here rather than in every worker
 
-    data_path = request.data or (Path(settings.data) if settings.data else None)
-    dataset = load_dataset(data_path)
-    split = (
-        stored_split(stored, dataset, study=name)
-        if stored
-        else split_dataset(dataset, method=settings.split, seed=settings.data_seed)
+    data_path = request.data or settings.data_path
+    dataset, split = load_split(
+        data_path, stored, study=name, method=settings.split, seed=settings.data_seed
     )
     data = study_data(dataset, split)
     settings = replace(
@@ -155,7 +151,7 @@ def work(
         url=request.url,
         study=name,
         artifacts=artifact_folder(request.url, request.artifacts),
-        data=Path(settings.data) if settings.data else None,
+        data=settings.data_path,
         device=request.device,
         threads=threads,
     )
@@ -238,9 +234,6 @@ def _settings(request: RunRequest, name: str, stored: StudySettings | None) -> S
     else:
         fixed = stored.fixed
 
-    def first(given: int | None, kept: int | None, default: int) -> int:
-        return next(value for value in (given, kept, default) if value is not None)
-
     settings = StudySettings(
         kind=request.kind,
         space=space_name,
@@ -264,6 +257,11 @@ def _settings(request: RunRequest, name: str, stored: StudySettings | None) -> S
     elif sampler in DESIGNS:
         next(design_points(sampler, space, fixed, seed=0), None)  # raises if there is no grid
     return settings
+
+
+def first(given: int | None, kept: int | None, default: int) -> int:
+    """Return the first of these that is not None."""
+    return next(value for value in (given, kept, default) if value is not None)
 
 
 def _check_objectives(
@@ -335,22 +333,22 @@ def train_request(request: TrainRequest, *, say: Say) -> "FinalMetrics":
     training = _stored_training(request) if request.study else _given_training(request)
     settings = training.settings
 
-    from emoji_ae.dataset import load_dataset
     from emoji_ae.labels import CLASSES
     from emoji_ae.seeding import resolve_device
-    from emoji_ae.splits import Split, split_dataset
-    from study.data import stored_split
+    from emoji_ae.splits import Split
+    from study.data import load_split
     from study.progress import epoch_bar
     from study.runner import own_threads
     from study.train import train_final
 
     own_threads(request.threads or training.threads or joblib.cpu_count())
-    stored_data = Path(settings.data) if settings and settings.data else None
-    dataset = load_dataset(request.data or stored_data)
-    split = (
-        stored_split(settings, dataset, study=str(request.study))
-        if settings
-        else split_dataset(dataset, seed=DEFAULT_DATA_SEED)
+    stored_data = settings.data_path if settings else None
+    dataset, split = load_split(
+        request.data or stored_data,
+        settings,
+        study=str(request.study),
+        method="group",
+        seed=DEFAULT_DATA_SEED,
     )
     if training.sides is not None:  # a trial of an experiment, with a split of its own
         split = Split.from_sides(training.sides)
@@ -462,8 +460,8 @@ def find_trial(record: StudyRecord, which: str) -> TrialRecord:
 
 def _none_feasible(record: StudyRecord) -> str:
     """Say that every complete trial breaks the study's constraint."""
-    settings = StudySettings.from_attrs(record.user_attrs, study=record.name)
-    return f"no trial reaches the validation accuracy of {settings.min_accuracy} that is demanded."
+    needed = min_accuracy_of(record)
+    return f"no trial reaches the validation accuracy of {needed} that is demanded."
 
 
 def write_study_report(

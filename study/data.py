@@ -2,11 +2,13 @@
 
 import hashlib
 from dataclasses import dataclass
+from pathlib import Path
 
 from emoji_ae.classification import count_classes
-from emoji_ae.dataset import EmojiDataset, LabelledImages, labelled_images
+from emoji_ae.config import SplitMethod
+from emoji_ae.dataset import EmojiDataset, LabelledImages, labelled_images, load_dataset
 from emoji_ae.labels import CLASSES
-from emoji_ae.splits import Split
+from emoji_ae.splits import Split, split_dataset
 from study.errors import StudyError
 from study.settings import StudySettings
 
@@ -61,6 +63,28 @@ def stored_split(settings: StudySettings, dataset: EmojiDataset, *, study: str) 
             "give its file with --data."
         )
     return split
+
+
+def load_split(
+    path: Path | None, stored: StudySettings | None, *, study: str, method: SplitMethod, seed: int
+) -> tuple[EmojiDataset, Split]:
+    """Load a data set with the split of a stored study, or draw one where there is none yet.
+
+    Args:
+        path: The data set file; None for the embedded images.
+        stored: Settings of the study, None for a new one.
+        study: Its name.
+        method: Of a new split, ``group`` or ``random``.
+        seed: Of a new split.
+
+    Raises:
+        DataError: If the data set cannot be read or split.
+        StudyError: As ``stored_split``.
+    """
+    dataset = load_dataset(path)
+    if stored is not None:
+        return dataset, stored_split(stored, dataset, study=study)
+    return dataset, split_dataset(dataset, method=method, seed=seed)
 
 
 def class_counts(data: StudyData) -> dict[str, dict[str, int]]:

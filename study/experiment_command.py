@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from emoji_ae.dataset import load_dataset
+from emoji_ae.config import SplitMethod
+from emoji_ae.dataset import EmojiDataset
 from emoji_ae.seeding import resolve_device
 from emoji_ae.splits import split_dataset
 from search_spaces import Scalar, get_space
@@ -13,8 +13,8 @@ from storage.rdb import open_storage
 from storage.records import load_study_record
 from study.analysis.experiment import describe_experiment, get_experiment
 from study.budget import request_all
-from study.commands import DEFAULT_DATA_SEED, Say, WorkRequest, stored_settings, work
-from study.data import class_counts, stored_split, study_data
+from study.commands import DEFAULT_DATA_SEED, Say, WorkRequest, first, stored_settings, work
+from study.data import class_counts, load_split, study_data
 from study.errors import StudyError
 from study.experiments import PAIRED, Arm, Experiment, get_design, shared_params
 from study.settings import StudySettings, code_version
@@ -56,14 +56,9 @@ def experiment_request(request: ExperimentRequest, *, say: Say) -> RunOutcome:
             f"Study {name!r} is the experiment {before.name} with the arms {arms}; take another "
             "--study name to compare others."
         )
-    data_path = request.data or (Path(stored.data) if stored and stored.data else None)
-    dataset = load_dataset(data_path)
-    data_seed = _first(request.data_seed, stored.data_seed if stored else None, DEFAULT_DATA_SEED)
-    split = (
-        stored_split(stored, dataset, study=name)
-        if stored
-        else split_dataset(dataset, seed=data_seed)
-    )
+    data_path = request.data or (stored.data_path if stored else None)
+    data_seed = first(request.data_seed, stored.data_seed if stored else None, DEFAULT_DATA_SEED)
+    dataset, split = load_split(data_path, stored, study=name, method="group", seed=data_seed)
     data = study_data(dataset, split)
     settings = StudySettings(
         kind=KIND,
@@ -71,7 +66,7 @@ def experiment_request(request: ExperimentRequest, *, say: Say) -> RunOutcome:
         fixed=_fixed(request.assignments, design.arms, stored),
         sampler=PAIRED,
         pruner="none",
-        seed=_first(request.seed, stored.seed if stored else None, 0),
+        seed=first(request.seed, stored.seed if stored else None, 0),
         data=str(data_path) if data_path else None,
         data_fingerprint=data.fingerprint,
         split="group",
@@ -90,10 +85,7 @@ def experiment_request(request: ExperimentRequest, *, say: Say) -> RunOutcome:
         question=design.question,
         arms=design.arms,
         sides={
-            method: tuple(
-                split_dataset(dataset, method=method, seed=data_seed + pair).sides
-                for pair in range(n_pairs)
-            )
+            method: _sides(dataset, method, before, n_pairs=n_pairs, seed=data_seed)
             for method in dict.fromkeys(arm.split for arm in design.arms)
         },
     )
@@ -107,6 +99,23 @@ def experiment_request(request: ExperimentRequest, *, say: Say) -> RunOutcome:
     for line in describe_experiment(info):
         say(line)
     return outcome
+
+
+def _sides(
+    dataset: EmojiDataset,
+    method: SplitMethod,
+    before: Experiment | None,
+    *,
+    n_pairs: int,
+    seed: int,
+) -> tuple[str, ...]:
+    """Return the split of each pair: those that are stored, and new ones behind them."""
+    kept = before.sides[method] if before else ()
+    drawn = (
+        split_dataset(dataset, method=method, seed=seed + pair).sides
+        for pair in range(len(kept), n_pairs)
+    )
+    return (*kept, *drawn)
 
 
 def stored_experiment(url: str, study: str) -> Experiment | None:
@@ -129,7 +138,3 @@ def _fixed(
     if stored is not None and not assignments:
         return stored.fixed
     return shared_params(arms) | get_space(KIND, SPACE).parse_fixed(assignments)
-
-
-def _first(given: int | None, kept: int | None, default: int) -> int:
-    return next(value for value in (given, kept, default) if value is not None)

@@ -59,11 +59,6 @@ class Experiment:
         """Number of pairs."""
         return len(next(iter(self.sides.values())))
 
-    @property
-    def methods(self) -> list[SplitMethod]:
-        """Ways of splitting that some arm needs."""
-        return list(dict.fromkeys(arm.split for arm in self.arms))
-
     def points(self, start: int) -> Iterator[tuple[dict[str, Scalar], dict[str, Any]]]:
         """Yield parameters and user attributes of the trials, pair by pair, from ``start`` on."""
         for i in range(start, self.n_pairs * len(self.arms)):

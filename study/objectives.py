@@ -1,7 +1,7 @@
 """The objective of a study: one trial is one training, judged on the validation split."""
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -195,7 +195,8 @@ class TrainingObjective:
             if result.early_stopped:
                 values[attrs.EARLY_STOPPED] = True
         values[attrs.TRAINING_SECONDS] = round(curve[-1].seconds, 3)
-        values[attrs.CURVES_DIGEST] = _digest(curve_to_csv(curve))
+        curves = curve_to_csv(curve)
+        values[attrs.CURVES_DIGEST] = _digest(curves)
         self._write_figures(trial, values, last=result.curve[-1], best=result.best)
         shown = pick(len(self.data.validation.images))
         pictures = reconstructions_png(
@@ -203,7 +204,7 @@ class TrainingObjective:
             self.data.validation.images[shown],
             [self.data.validation_texts[i] for i in shown],
         )
-        _save(store, trial, pictures=pictures, curve=curve)
+        _save(store, trial, pictures=pictures, curves=curves)
 
     def _write_figures(
         self,
@@ -303,7 +304,7 @@ class TrainingObjective:
             if self.settings.pareto
             else {metrics.epoch: metrics.validation_mse for metrics in curve},
         )
-        _save(store, trial, pictures=pictures, curve=(*curve, *classifier_curve))
+        _save(store, trial, pictures=pictures, curves=curve_to_csv((*curve, *classifier_curve)))
         return True
 
 
@@ -317,8 +318,8 @@ def _save(
     trial: optuna.Trial,
     *,
     pictures: bytes,
-    curve: Sequence[EpochMetrics],
+    curves: bytes,
 ) -> None:
     """Attach a trial's files; epochs are counted from 0, as steps are."""
-    files = {attrs.RECONSTRUCTIONS_FILE: pictures, attrs.CURVES_FILE: curve_to_csv(curve)}
+    files = {attrs.RECONSTRUCTIONS_FILE: pictures, attrs.CURVES_FILE: curves}
     save_artifacts(store, trial, files)

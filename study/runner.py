@@ -73,11 +73,10 @@ def _work_through(job: WorkerJob, stop: threading.Event) -> None:
         seed = sampler_seed(settings.seed, claimed.number)
         study.sampler = make_sampler(settings.sampler, seed=seed)
         sides = claimed.user_attrs.get(attrs.SIDES)
-        if sides is None:
-            run_trial(study, claimed, objective, stop)
-        else:  # a trial of an experiment, with a split of its own
-            data = study_data(dataset, Split.from_sides(sides))
-            run_trial(study, claimed, replace(objective, data=data), stop)
+        own = objective
+        if sides is not None:  # a trial of an experiment, with a split of its own
+            own = replace(objective, data=study_data(dataset, Split.from_sides(sides)))
+        run_trial(study, claimed, own, stop)
 
 
 def run_trial(

@@ -3,6 +3,7 @@
 import importlib.metadata
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 from typing import Any, Self
 
 from optuna.storages import BaseStorage
@@ -66,6 +67,11 @@ class StudySettings:
         fixed = self.fixed.get("epoch")
         choices = [fixed] if fixed is not None else self.search_space.choices("epoch")
         return max(int(choice) for choice in choices)
+
+    @property
+    def data_path(self) -> Path | None:
+        """Path of the data set file; None for the embedded images."""
+        return None if self.data is None else Path(self.data)
 
     def to_dict(self) -> dict[str, Any]:
         """Return all fields, JSON-ready."""

@@ -1,6 +1,7 @@
 """Fixtures of several packages: a tiny data set, study settings, storages, and waiting."""
 
 import os
+import signal
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,6 +19,9 @@ from study.settings import StudySettings, code_version
 # Trainings here are tiny: several threads only get in each other's way, and slow them down many
 # times while other processes need the cores. Read by torch when it is imported.
 os.environ["OMP_NUM_THREADS"] = "1"
+
+# A shell that runs the tests in the background makes them, and what they start, deaf to Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The same examples in every run, and none of them fails for being slow on a busy machine.
 hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None)

@@ -25,6 +25,7 @@ from storage.records import load_study_record
 from study.cli import app, main
 from study.settings import StudySettings
 from study.workers import open_study
+from tests.study_tests.studies import ask
 
 COMMAND = Path(sys.executable).with_name("emoji-study")
 COMMANDS = [
@@ -481,16 +482,6 @@ LONG_RUN = (
     *("--trials", "3", "--workers", "2", "--sampler", "random", "--pruner", "none"),
     *("--epochs", str(EPOCHS), "--set", "auto_encoder=CNN", "--set", "batch_size=16"),
 )
-
-
-def ask(folder: Path, query: str) -> list[tuple[object, ...]]:
-    """Ask the database; nothing where there is none yet."""
-    try:
-        uri = f"{(folder / 'study.db').as_uri()}?mode=ro"
-        with closing(sqlite3.connect(uri, uri=True)) as connection:
-            return connection.execute(query).fetchall()
-    except sqlite3.OperationalError:
-        return []
 
 
 def is_training(folder: Path) -> bool:

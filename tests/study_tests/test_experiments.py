@@ -42,6 +42,7 @@ from study.experiments import (
 from study.seeds import pair_seed
 from study.settings import StudySettings
 from study.workers import RunOutcome, open_study
+from tests.study_tests.studies import ask
 
 Wait = Callable[[Callable[[], bool]], None]
 
@@ -439,16 +440,6 @@ TRAINED = (
     "SELECT 1 FROM trials JOIN trial_user_attributes USING (trial_id) "
     "WHERE state = 'RUNNING' AND key = 'worker'"
 )
-
-
-def ask(folder: Path, query: str) -> list[tuple[object, ...]]:
-    """Ask the database; nothing where there is none yet."""
-    try:
-        uri = f"{(folder / 'study.db').as_uri()}?mode=ro"
-        with closing(sqlite3.connect(uri, uri=True)) as connection:
-            return connection.execute(query).fetchall()
-    except sqlite3.OperationalError:
-        return []
 
 
 def exists(pid: int) -> bool:

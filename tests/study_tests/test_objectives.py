@@ -27,12 +27,12 @@ from storage.records import load_study_record
 from study.budget import request
 from study.data import StudyData, study_data
 from study.experiments import auxiliary_task, shared_params
-from study.jobs import WorkerJob
 from study.objectives import TrainingObjective
 from study.runner import run_trial
 from study.seeds import pair_seed, trial_seed
 from study.settings import StudySettings
 from study.workers import RunOutcome, open_study, run_study
+from tests.study_tests.studies import job_of
 
 CPU = torch.device("cpu")
 N_VALIDATION = 8
@@ -107,19 +107,10 @@ def run_workers(
     n_workers: int = 2,
 ) -> tuple[optuna.Study, RunOutcome]:
     """Run a study in ``folder`` with worker processes; some points may be queued in advance."""
-    url = f"sqlite:///{folder / 'study.db'}"
-    study = open_study(open_storage(url, create=True, write=True), "study", settings)
+    job = job_of(folder, settings)
+    study = open_study(open_storage(job.url, create=True, write=True), "study", settings)
     for params in points:
         queue.enqueue(study, params, {})
-    assert settings.data is not None
-    job = WorkerJob(
-        url=url,
-        study="study",
-        artifacts=folder / "artifacts",
-        data=Path(settings.data),
-        device="cpu",
-        threads=1,
-    )
     target = request(study, n_trials)
     return study, run_study(study, job, target=target, n_workers=n_workers)
 

@@ -12,6 +12,7 @@ import numpy as np
 import optuna
 import pytest
 import torch
+from optuna.trial import FrozenTrial
 
 from emoji_ae.checkpoint import load_checkpoint
 from emoji_ae.classification import count_classes
@@ -104,10 +105,10 @@ def test_files(tmp_path: Path, dataset: EmojiDataset) -> None:
     assert len(pictures) == 8
 
 
-def test_repeats_a_trial(
-    tmp_path: Path, url: str, settings: StudySettings, dataset: EmojiDataset
-) -> None:
-    """With a trial's configuration and seed, its validation error comes out exactly."""
+def train_twice(
+    folder: Path, url: str, settings: StudySettings, dataset: EmojiDataset
+) -> tuple[FrozenTrial, FinalMetrics]:
+    """Run a trial, and train its configuration with its seed again to ``folder / "out"``."""
     study = open_study(open_storage(url, create=True, write=True), "study", settings)
     study.sampler = optuna.samplers.RandomSampler(seed=0)
     top_up(study, settings, 1)
@@ -117,18 +118,26 @@ def test_repeats_a_trial(
     objective = TrainingObjective(
         settings=settings,
         data=study_data(dataset, split),
-        artifacts=tmp_path / "artifacts",
+        artifacts=folder / "artifacts",
         device=CPU,
     )
     run_trial(study, claimed, objective, threading.Event())
     (trial,) = study.get_trials()
     metrics = train(
         dataset,
-        tmp_path / "out",
+        folder / "out",
         config=settings.search_space.to_config(trial.params),
         seed=trial.user_attrs[attrs.SEED],
         split=split,
     )
+    return trial, metrics
+
+
+def test_repeats_a_trial(
+    tmp_path: Path, url: str, settings: StudySettings, dataset: EmojiDataset
+) -> None:
+    """With a trial's configuration and seed, its validation error comes out exactly."""
+    trial, metrics = train_twice(tmp_path, url, settings, dataset)
     assert metrics.validation_mse == trial.value
     assert metrics.parameter_count == trial.user_attrs[attrs.PARAMETER_COUNT]
 
@@ -282,28 +291,11 @@ def test_repeats_a_multitask_trial(
         **{"auto_encoder": "CNN", "auxiliary_task": True, "depth": 4},
     }
     settings = replace(multitask, space="extended", fixed=fixed)
-    study = open_study(open_storage(url, create=True, write=True), "study", settings)
-    study.sampler = optuna.samplers.RandomSampler(seed=0)
-    top_up(study, settings, 1)
-    claimed = queue.claim(study)
-    assert claimed is not None
-    split = stored_split(settings, dataset, study="study")
-    data = study_data(dataset, split)
-    objective = TrainingObjective(
-        settings=settings, data=data, artifacts=tmp_path / "artifacts", device=CPU
-    )
-    run_trial(study, claimed, objective, threading.Event())
-    (trial,) = study.get_trials()
-    metrics = train(
-        dataset,
-        tmp_path / "out",
-        config=settings.search_space.to_config(trial.params),
-        seed=trial.user_attrs[attrs.SEED],
-        split=split,
-    )
+    trial, metrics = train_twice(tmp_path, url, settings, dataset)
     assert metrics.validation_mse == trial.value
     assert metrics.parameter_count == trial.user_attrs[attrs.PARAMETER_COUNT]
     assert metrics.best_epoch == trial.user_attrs[attrs.BEST_EPOCH]
     model = load_checkpoint(tmp_path / "out" / "checkpoint.pt").model
+    split = stored_split(settings, dataset, study="study")
     confusion = confusion_of(model, dataset, split.validation)
     assert confusion.tolist() == trial.user_attrs[attrs.CONFUSION]

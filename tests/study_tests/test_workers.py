@@ -16,9 +16,9 @@ from storage import attrs, queue
 from storage.rdb import open_storage
 from study.budget import request
 from study.errors import StudyError
-from study.jobs import WorkerJob
 from study.settings import StudySettings
 from study.workers import RunOutcome, open_study, run_study
+from tests.study_tests.studies import job_of
 
 Wait = Callable[[Callable[[], bool]], None]
 
@@ -32,17 +32,8 @@ def run(
     **changes: Any,
 ) -> tuple[RunOutcome, list[FrozenTrial]]:
     """Run a study in ``folder``, which has one or gets one; return its trials, too."""
-    url = f"sqlite:///{folder / 'study.db'}"
-    study = open_study(open_storage(url, create=True, write=True), "study", settings)
-    assert settings.data is not None
-    job = WorkerJob(
-        url=url,
-        study="study",
-        artifacts=folder / "artifacts",
-        data=Path(settings.data),
-        device="cpu",
-        threads=1,
-    )
+    job = job_of(folder, settings)
+    study = open_study(open_storage(job.url, create=True, write=True), "study", settings)
     target = request(study, n_trials)
     outcome = run_study(study, replace(job, **changes), target=target, n_workers=n_workers)
     return outcome, study.get_trials()
