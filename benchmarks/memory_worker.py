@@ -1,16 +1,16 @@
 """A worker in this process; prints its peak memory, and that after 20 and 300 trials, in kB."""
 
 import sys
+import threading
 from pathlib import Path
 
 import optuna
 
 from benchmarks.measure import peak_kb, resident_kb
 from storage.rdb import open_storage
-from study.budget import top_up
+from study.budget import request_all
 from study.jobs import WorkerJob
 from study.runner import run_worker
-from study.settings import StudySettings
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
@@ -23,10 +23,9 @@ if __name__ == "__main__":
         threads=1,
     )
     study = optuna.load_study(study_name=job.study, storage=open_storage(job.url, write=True))
-    settings = StudySettings.from_attrs(study.user_attrs, study=job.study)
-    top_up(study, settings, 20)
-    run_worker(job)
+    request_all(study, 20)
+    run_worker(job, threading.Event())
     after_20 = resident_kb()
-    top_up(study, settings, 300)
-    run_worker(job)
+    request_all(study, 300)
+    run_worker(job, threading.Event())
     sys.stdout.write(f"{peak_kb()} {after_20} {resident_kb()}\n")

@@ -1,6 +1,7 @@
 """The trainer against the mathematics alone, and against the plain loop."""
 
 import io
+import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -25,7 +26,7 @@ from emoji_ae.seeding import seeded
 from emoji_ae.splits import split_dataset
 from emoji_ae.train import reconstruction_errors, train_autoencoder
 from study.data import StudyData, study_data
-from study.workers import ALLOCATOR, environment
+from study.supervisor import ALLOCATOR
 
 SEED = 0
 CPU = torch.device("cpu")
@@ -34,11 +35,17 @@ CPU = torch.device("cpu")
 @contextmanager
 def two_processes() -> Iterator[joblib.Parallel]:
     """Start two processes as ``emoji-study run`` starts its workers, one thread each."""
-    with (
-        environment(ALLOCATOR),
-        joblib.parallel_config(backend="loky", n_jobs=2, inner_max_num_threads=1),
-    ):
-        yield joblib.Parallel()
+    before = {name: os.environ.get(name) for name in ALLOCATOR}
+    os.environ.update(ALLOCATOR)  # for the processes that are started now
+    try:
+        with joblib.parallel_config(backend="loky", n_jobs=2, inner_max_num_threads=1):
+            yield joblib.Parallel()
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def trainer_over_mathematics(data: StudyData) -> Figure:

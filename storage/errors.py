@@ -13,6 +13,10 @@ class StorageAccessError(StorageError, OSError):
     """A database cannot be opened, is not Optuna's, or cannot be written."""
 
 
+class StorageUnreachableError(StorageAccessError):
+    """A database does not answer for now, or is locked by another process."""
+
+
 class UnknownStudyError(StorageError, KeyError):
     """A study or a trial does not exist in the storage."""
 

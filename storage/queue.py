@@ -1,27 +1,46 @@
-"""The queue of waiting trials: the budget of a study as rows that workers claim one by one.
+"""Which trial a worker runs next: the budget of a study, kept exactly by the database.
 
-Every trial that is to be run is first stored as waiting, with all its parameters, some, or none.
-A worker claims one, atomically, and never creates any: so a study ends with exactly as many
-trials as were asked for, however many workers there are.
+A worker never creates trials by itself. It claims one, in one transaction that holds the study:
+so a study ends with exactly as many finished trials as were asked for, however many workers there
+are and whatever happens to them. A trial that failed without being to blame is queued again in
+the transaction that fails it: so nothing is lost in between.
 """
 
+import enum
 import os
 import socket
 import time
-import warnings
-from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
 
 import optuna
-from optuna.exceptions import ExperimentalWarning, UpdateFinishedTrialError
-from optuna.storages import fail_stale_trials
-from optuna.storages._heartbeat import BaseHeartbeat
 from optuna.trial import FrozenTrial, TrialState
 
-from storage import attrs
+from storage import attrs, operations
 from storage.rdb import GRACE_PERIOD_S, HEARTBEAT_INTERVAL_S
-from storage.retry import requeue_after_death
+from storage.served import perform
+
+DEFAULT_RETRIES = 2
+"""How often a trial is tried again that failed by an error, unless the study says otherwise."""
+
+MAX_DEATHS = 10
+"""How often a trial is tried again whose worker died, which may have many causes."""
+
+
+class Empty(enum.Enum):
+    """Why there is nothing to claim."""
+
+    DONE = operations.DONE
+    BUSY = operations.BUSY
+    EXHAUSTED = operations.EXHAUSTED
+
+
+class Cause(enum.Enum):
+    """Why a trial failed, which decides whether it is tried again."""
+
+    CONFIGURATION = "it would fail again"
+    ERROR = "an error that may be gone next time"
+    DEATH = "its worker died"
+    INTERRUPTION = "it was told to stop and did nothing wrong"
 
 
 def worker_id() -> str:
@@ -29,74 +48,75 @@ def worker_id() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
-def enqueue(study: optuna.Study, params: Mapping[str, Any], user_attrs: Mapping[str, Any]) -> None:
-    """Append a trial to the queue.
+def claim(study: optuna.Study) -> FrozenTrial | Empty:
+    """Take the next trial for this process, or tell why there is none.
 
     Args:
-        study: Where.
-        params: Values that the trial will have; the sampler chooses the others.
-        user_attrs: Stored with the trial.
+        study: Opened for writing, with a target and a design (see ``study.budget``).
     """
-    study.enqueue_trial(dict(params), user_attrs=dict(user_attrs))
+    storage = study._storage
+    claimed = perform(storage, operations.claim, study_id=study._study_id, worker=worker_id())
+    if isinstance(claimed, str):
+        return Empty(claimed)
+    # Read like this, for Optuna's caches must learn of a trial that they did not create.
+    running = storage.get_all_trials(study._study_id, deepcopy=False, states=(TrialState.RUNNING,))
+    return next(trial for trial in running if trial._trial_id == claimed)
 
 
-def claim(study: optuna.Study) -> FrozenTrial | None:
-    """Take the first waiting trial for this process; None if none is waiting.
+def fail(study: optuna.Study, trial_id: int, reason: str | None, cause: Cause) -> bool:
+    """Fail a running trial and queue it again where its cause allows that.
 
-    Exactly one process gets a given trial: the change from waiting to running is atomic in the
-    database (on SQLite, if it was opened for writing).
+    Args:
+        study: Of the trial.
+        trial_id: The database's key.
+        reason: Stored with the trial; None if nobody knows.
+        cause: Of the failure.
+
+    Returns:
+        False if the trial was not running any more, for somebody else has ended it.
     """
-    storage, study_id = study._storage, study._study_id
-    waiting = storage.get_all_trials(study_id, deepcopy=False, states=(TrialState.WAITING,))
-    for trial in waiting:
-        try:
-            if storage.set_trial_state_values(trial._trial_id, TrialState.RUNNING):
-                return storage.get_trial(trial._trial_id)
-        except UpdateFinishedTrialError:
-            continue
-    return None
-
-
-def start(study: optuna.Study, claimed: FrozenTrial) -> optuna.Trial:
-    """Turn a claimed trial into a live one, which suggests, reports and stores.
-
-    Raises:
-        optuna.exceptions.UpdateFinishedTrialError: If it was thought dead in the meantime.
-    """
-    trial = optuna.Trial(study, claimed._trial_id)
-    Heartbeat(trial).beat()
-    trial.set_user_attr(attrs.WORKER, worker_id())
-    return trial
+    max_attempt = {
+        Cause.CONFIGURATION: -1,
+        Cause.ERROR: int(study.user_attrs.get(attrs.MAX_RETRIES, DEFAULT_RETRIES)),
+        Cause.DEATH: MAX_DEATHS,
+        Cause.INTERRUPTION: None,
+    }[cause]
+    return bool(
+        perform(
+            study._storage,
+            operations.fail,
+            study_id=study._study_id,
+            trial_id=trial_id,
+            reason=reason,
+            max_attempt=max_attempt,
+            counts=cause is not Cause.INTERRUPTION,
+        )
+    )
 
 
 def reap(study: optuna.Study) -> int:
-    """Fail trials whose worker is dead and queue them again; return how many were.
+    """Fail the trials of dead workers and queue them again; return how many there were.
 
     A worker of this host is known to be dead as soon as its process is gone, one of another host
-    when its heartbeats have been missing for the grace period. A trial without any heartbeat
-    belongs to a worker that died while it claimed it.
+    when its heartbeats have been missing for the grace period. A trial that never had one, which
+    another program started, is given the same time.
     """
-    storage = study._storage
     running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-    for trial in running:
-        worker = trial.user_attrs.get(attrs.WORKER)
-        if _died_here(worker) if worker else _age_s(trial) > GRACE_PERIOD_S:
-            _expire(study, trial)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)
-        fail_stale_trials(study)
-    return sum(storage.get_trial(t._trial_id).state != TrialState.RUNNING for t in running)
+    if not running:
+        return 0
+    silent_s = dict(perform(study._storage, operations.silences, study_id=study._study_id))
+    dead = [
+        trial._trial_id
+        for trial in running
+        if _died_here(str(trial.user_attrs.get(attrs.WORKER, "")))
+        or silent_s.get(trial._trial_id, _age_s(trial)) > GRACE_PERIOD_S
+    ]
+    return sum(fail(study, trial_id, None, Cause.DEATH) for trial_id in dead)
 
 
-def _expire(study: optuna.Study, trial: FrozenTrial) -> None:
-    """Fail a running trial and queue it again, as happens to a stale one."""
-    storage = study._storage
-    try:
-        if not storage.set_trial_state_values(trial._trial_id, TrialState.FAIL):
-            return
-    except UpdateFinishedTrialError:
-        return
-    requeue_after_death(study, storage.get_trial(trial._trial_id))
+def heartbeat_ages(study: optuna.Study) -> dict[int, float]:
+    """Return the seconds since the last heartbeat of each running trial, by its key."""
+    return dict(perform(study._storage, operations.silences, study_id=study._study_id))
 
 
 def _died_here(worker: str) -> bool:
@@ -127,12 +147,11 @@ class Heartbeat:
 
     def __init__(self, trial: optuna.Trial) -> None:
         self._trial = trial
-        self._last = float("-inf")
+        self._last = time.monotonic()  # the claim was the first one
 
     def beat(self) -> None:
         """Record a heartbeat if the last one is old enough."""
         now = time.monotonic()
-        storage = self._trial.storage
-        if now - self._last >= HEARTBEAT_INTERVAL_S and isinstance(storage, BaseHeartbeat):
-            storage.record_heartbeat(self._trial._trial_id)
+        if now - self._last >= HEARTBEAT_INTERVAL_S:
+            perform(self._trial.storage, operations.beat, trial_id=self._trial._trial_id)
             self._last = now

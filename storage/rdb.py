@@ -7,7 +7,7 @@ Optuna owns the schema. Its own defaults are made for one process; what is chang
   worker: without that, two workers can both claim one waiting trial.
 - Server databases get a small pool, for there may be hundreds of workers, and a check of each
   connection before its use, for idle ones are cut.
-- Running trials send heartbeats; one that falls silent is failed and queued again.
+- Running trials send heartbeats; one that falls silent is failed and queued again (``queue``).
 """
 
 import os
@@ -26,9 +26,10 @@ from optuna.storages import (
 )
 from sqlalchemy.exc import SQLAlchemyError
 
-from storage.errors import StorageAccessError
-from storage.retry import requeue_after_death
-from storage.urls import parse_url, redact, sqlite_path
+from storage.errors import StorageAccessError, StorageUnreachableError
+from storage.outages import first_line, outage
+from storage.served import ServedStorage
+from storage.urls import parse_url, redact, server_address, sqlite_path
 
 HEARTBEAT_INTERVAL_S = 60
 GRACE_PERIOD_S = 300
@@ -41,7 +42,8 @@ def open_storage(url: str, *, create: bool = False, write: bool = False) -> Base
     """Open the storage behind ``url``.
 
     Args:
-        url: ``sqlite:///PATH``, ``postgresql+DRIVER://...`` or ``mysql+DRIVER://...``.
+        url: ``sqlite:///PATH``, ``postgresql+DRIVER://...``, ``mysql+DRIVER://...``, or
+            ``grpc://HOST:PORT`` for a server of one of them.
         create: Create the database, and its folder, where it does not exist yet.
         write: Open it for a process that changes trials. Readers need no lock.
 
@@ -50,9 +52,13 @@ def open_storage(url: str, *, create: bool = False, write: bool = False) -> Base
 
     Raises:
         StorageUrlError: If the URL is malformed or not supported.
-        StorageAccessError: If the database does not exist, cannot be reached or written, or
-            belongs to another program.
+        StorageAccessError: If the database does not exist, cannot be written, or belongs to
+            another program.
+        StorageUnreachableError: If it does not answer, or is locked.
     """
+    address = server_address(url)
+    if address is not None:
+        return _open_served(*address)
     path = sqlite_path(url)
     if path is not None:
         _check_sqlite_file(path, create=create, write=write)
@@ -64,7 +70,6 @@ def open_storage(url: str, *, create: bool = False, write: bool = False) -> Base
                 engine_kwargs=_engine_kwargs(sqlite=path is not None),
                 heartbeat_interval=HEARTBEAT_INTERVAL_S,
                 grace_period=GRACE_PERIOD_S,
-                heartbeat_stale_trial_callback=requeue_after_death,
                 skip_table_creation=not create,
             )
     except ImportError:
@@ -74,12 +79,22 @@ def open_storage(url: str, *, create: bool = False, write: bool = False) -> Base
             f"pip install {package}"
         ) from None
     except (SQLAlchemyError, OptunaError, RuntimeError) as error:
-        raise StorageAccessError(
-            f"Storage {redact(url)} cannot be opened: {_reason(error)}"
-        ) from None
+        kind = StorageAccessError if outage(error) is None else StorageUnreachableError
+        raise kind(f"Storage {redact(url)} cannot be opened: {_reason(error)}") from None
     if path is not None and write:
         _serialize_writers(storage)
     return get_storage(storage)
+
+
+def _open_served(host: str, port: int) -> ServedStorage:
+    """Connect to a server of a database."""
+    try:
+        return ServedStorage(host=host, port=port)
+    except ImportError:
+        raise StorageAccessError(
+            f"Storage grpc://{host}:{port} needs gRPC, which is not installed: "
+            "pip install 'emoji-study[grpc]'"
+        ) from None
 
 
 def _engine_kwargs(*, sqlite: bool) -> dict[str, Any]:
@@ -114,9 +129,8 @@ def _check_sqlite_file(path: Path, *, create: bool, write: bool) -> None:
     except (OSError, sqlite3.Error) as error:
         if isinstance(error, StorageAccessError):
             raise
-        raise StorageAccessError(
-            f"Storage file {path} cannot be opened: {_reason(error)}"
-        ) from None
+        kind = StorageUnreachableError if "locked" in str(error) else StorageAccessError
+        raise kind(f"Storage file {path} cannot be opened: {_reason(error)}") from None
     if (tables or not create) and not {"studies", "trials", "version_info"} <= tables:
         raise StorageAccessError(
             f"Storage file {path} is a database of another program, not a study database."
@@ -152,5 +166,4 @@ def _reason(error: BaseException) -> str:
     cause: Any = getattr(error, "orig", None) or error.__cause__ or error
     if isinstance(cause, OSError) and cause.strerror:
         return f"{cause.strerror}."
-    lines = str(cause).strip().splitlines()
-    return lines[0] if lines else type(cause).__name__
+    return first_line(cause)

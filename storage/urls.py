@@ -10,6 +10,9 @@ from storage.errors import StorageUrlError
 
 BACKENDS = ("sqlite", "postgresql", "mysql")
 
+SERVER_SCHEME = "grpc"
+DEFAULT_SERVER_PORT = 13000
+
 _SECRET = re.compile("pass|pwd|secret|token|key", re.IGNORECASE)
 _HARMLESS = re.compile(r"[\w./ -]*")
 
@@ -28,9 +31,16 @@ def parse_url(url: str) -> URL:
         raise StorageUrlError(
             f"`storage` must be a database URL such as {EXAMPLE}, but got {_shown(url)!r}."
         ) from None
+    if parsed.drivername == SERVER_SCHEME:
+        if not parsed.host or parsed.database or parsed.username:
+            raise StorageUrlError(
+                f"`storage` must name host and port of a server, as in "
+                f"{SERVER_SCHEME}://host:{DEFAULT_SERVER_PORT}, but got {redact(url)!r}."
+            )
+        return parsed
     if parsed.get_backend_name() not in BACKENDS:
         raise StorageUrlError(
-            f"`storage` must be one of {', '.join(BACKENDS)}, "
+            f"`storage` must be one of {', '.join((*BACKENDS, SERVER_SCHEME))}, "
             f"but got {parsed.get_backend_name()!r}."
         )
     if not parsed.database or parsed.database == ":memory:":
@@ -48,6 +58,18 @@ def sqlite_path(url: str) -> Path | None:
     """
     parsed = parse_url(url)
     return Path(str(parsed.database)) if parsed.get_backend_name() == "sqlite" else None
+
+
+def server_address(url: str) -> tuple[str, int] | None:
+    """Return host and port of a database's server (``storage.served``), None for other URLs.
+
+    Raises:
+        StorageUrlError: As ``parse_url``.
+    """
+    parsed = parse_url(url)
+    if parsed.drivername != SERVER_SCHEME:
+        return None
+    return str(parsed.host), parsed.port or DEFAULT_SERVER_PORT
 
 
 def redact(url: str) -> str:

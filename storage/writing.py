@@ -2,7 +2,7 @@
 
 Optuna writes every reported value and every attribute in a transaction of its own, about 3 ms
 each on SQLite, which is more than a twentieth of the epoch of a small model. Here several go
-into one. The rows are the same, written with Optuna's own models.
+into one.
 """
 
 import time
@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import optuna
-from optuna.storages import RDBStorage
-from optuna.storages._rdb import models
-from optuna.storages._rdb.storage import _create_scoped_session
+
+from storage import operations
+from storage.served import perform
 
 FLUSH_INTERVAL_S = 1.0
 """How long a reported value may wait until others can see it."""
@@ -36,41 +36,14 @@ def write_trial(
             its worker was thought dead.
     """
     user_attrs, values = user_attrs or {}, intermediate_values or {}
-    trial_id, storage = trial._trial_id, trial.storage
-    backend = getattr(storage, "_backend", storage)
-    if isinstance(backend, RDBStorage):
-        _write_rows(backend, trial_id, user_attrs, values)
-    else:  # such as a proxy
-        for name, value in user_attrs.items():
-            storage.set_trial_user_attr(trial_id, name, value)
-        for step, value in values.items():
-            storage.set_trial_intermediate_value(trial_id, step, value)
+    perform(
+        trial.storage,
+        operations.write,
+        trial_id=trial._trial_id,
+        user_attrs=dict(user_attrs),
+        intermediate_values=list(values.items()),
+    )
     _remember(trial, user_attrs, values)
-
-
-def _write_rows(
-    backend: RDBStorage,
-    trial_id: int,
-    user_attrs: Mapping[str, Any],
-    values: Mapping[int, float],
-) -> None:
-    with _create_scoped_session(backend.scoped_session) as session:
-        row: Any = models.TrialModel.find_or_raise_by_id(trial_id, session)
-        backend.check_trial_is_updatable(trial_id, row.state)
-        for name, value in user_attrs.items():
-            backend._set_trial_attr_without_commit(
-                session, models.TrialUserAttributeModel, trial_id, name, value
-            )
-        for step, value in values.items():
-            stored = models.TrialIntermediateValueModel.intermediate_value_to_stored_repr(value)
-            session.add(
-                models.TrialIntermediateValueModel(
-                    trial_id=trial_id,
-                    step=step,
-                    intermediate_value=stored[0],
-                    intermediate_value_type=stored[1],
-                )
-            )
 
 
 def _remember(

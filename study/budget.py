@@ -1,8 +1,7 @@
-"""How many trials a study still owes, and which ones: the coordinator's side of the queue."""
+"""How many finished trials a study is to have, and what its new trials start with."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 import optuna
@@ -10,8 +9,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 from search_spaces import Scalar
 from search_spaces.designs import design_points
-from storage import attrs, queue
-from storage.retry import MAX_RETRIES
+from storage import attrs, operations
+from storage.operations import KEPT
+from storage.served import perform
 from study.experiments import PAIRED, Experiment
 from study.samplers import ADAPTIVE_SAMPLERS
 from study.settings import StudySettings
@@ -72,52 +72,42 @@ def request_all(study: optuna.Study, n_trials: int) -> int:
     return n_trials
 
 
-def top_up(
-    study: optuna.Study, settings: StudySettings, target: int, *, replicate: int = 0
-) -> int:
-    """Queue as many trials as the target still lacks; return how many were queued.
+def start_design(study: optuna.Study, settings: StudySettings, *, replicate: int = 0) -> None:
+    """Let new trials go on with the points of a replicate's design where its earlier ones ended.
 
-    Fewer are queued where a grid has no more points.
+    Points of a grid or an experiment that have only failed, and not diverged, are queued again:
+    whoever starts another run may have mended the cause.
 
     Args:
-        study: Where.
+        study: Opened for writing.
         settings: Of the study.
-        target: Finished trials that are wanted.
-        replicate: Of the queued trials. Another number than 0 trains with other seeds what the
-            study may have trained already; a design starts again at its first point.
+        replicate: Another number than 0 trains with other seeds what the study may have trained
+            already; its design starts at the first point.
     """
-    trials = study.get_trials(deepcopy=False)
-    progress = count(trials)
-    missing = target - progress.finished - progress.running - progress.waiting
-    if missing <= 0:
-        return 0
-    shared = {attrs.REPLICATE: replicate} if replicate else {}
-    if settings.sampler in ADAPTIVE_SAMPLERS:
-        for _ in range(missing):
-            queue.enqueue(study, {}, shared)
-        return missing
     drawn = [
         trial
-        for trial in trials
+        for trial in study.get_trials(deepcopy=False)
         if attrs.DESIGN_INDEX in trial.user_attrs
         and trial.user_attrs.get(attrs.REPLICATE, 0) == replicate
     ]
-    finite = settings.sampler in ("grid", PAIRED)
-    retries = failed_points(drawn)[:missing] if finite else []
-    for trial in retries:
-        index = trial.user_attrs[attrs.DESIGN_INDEX]
-        params, own = next(_points(study, settings, index))
-        again = {attrs.DESIGN_INDEX: index, attrs.RETRY_OF: trial.number}
-        queue.enqueue(study, params, shared | own | again)
     start = max((trial.user_attrs[attrs.DESIGN_INDEX] for trial in drawn), default=-1) + 1
-    fresh = list(islice(_points(study, settings, start), missing - len(retries)))
-    for index, (params, own) in enumerate(fresh, start):
-        queue.enqueue(study, params, shared | own | {attrs.DESIGN_INDEX: index})
-    return len(retries) + len(fresh)
+    end = n_points(study, settings)
+    if end is not None:
+        for trial in failed_points(drawn):
+            kept = {name: trial.user_attrs[name] for name in KEPT if name in trial.user_attrs}
+            study.enqueue_trial({}, user_attrs=kept | {attrs.RETRY_OF: trial.number})
+    perform(
+        study._storage,
+        operations.start_design,
+        study_id=study._study_id,
+        replicate=replicate,
+        start=start,
+        end=end,
+    )
 
 
 def failed_points(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-    """Return a failed trial of each design point that only failed and may be tried again.
+    """Return the last failed trial of each design point that only failed.
 
     A training that diverged would diverge again.
 
@@ -131,25 +121,36 @@ def failed_points(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
         attempts[-1]
         for _, attempts in sorted(by_index.items())
         if all(t.state == TrialState.FAIL for t in attempts)
-        and len(attempts) <= MAX_RETRIES
         and not any(
             str(t.user_attrs.get(attrs.FAILURE, "")).startswith(attrs.DIVERGED) for t in attempts
         )
     ]
 
 
-def _points(
-    study: optuna.Study, settings: StudySettings, start: int
-) -> Iterator[tuple[dict[str, Scalar], dict[str, Any]]]:
-    """Yield parameters and user attributes of a design's trials from number ``start`` on."""
+def n_points(study: optuna.Study, settings: StudySettings) -> int | None:
+    """Return how many points the design of a study has, None where there is no end."""
     if settings.sampler == PAIRED:
-        yield from Experiment.from_attrs(study.user_attrs, study=study.study_name).points(start)
-        return
+        return len(Experiment.from_attrs(study.user_attrs, study=study.study_name))
+    if settings.sampler == "grid":
+        return sum(1 for _ in settings.search_space.grid(settings.fixed))
+    return None
+
+
+def design_point(
+    study: optuna.Study, settings: StudySettings, trial: FrozenTrial
+) -> tuple[dict[str, Scalar], dict[str, Any]]:
+    """Return the parameters and user attributes that a study's design has for a trial.
+
+    They follow from its number in the design, so it does not matter who asks. An adaptive
+    sampler, and a trial that was enqueued by hand, have none.
+    """
+    index = trial.user_attrs.get(attrs.DESIGN_INDEX)
+    if index is None or settings.sampler in ADAPTIVE_SAMPLERS:
+        return {}, {}
+    if settings.sampler == PAIRED:
+        experiment = Experiment.from_attrs(study.user_attrs, study=study.study_name)
+        return experiment.point(index)
     points = design_points(
-        settings.sampler,
-        settings.search_space,
-        settings.fixed,
-        seed=settings.seed,
-        start=start,
+        settings.sampler, settings.search_space, settings.fixed, seed=settings.seed, start=index
     )
-    yield from ((point, {}) for point in points)
+    return next(points), {}

@@ -66,6 +66,13 @@ Workers = Annotated[
 Threads = Annotated[
     int | None, typer.Option("--threads", min=1, help="CPU threads per worker; cores // workers.")
 ]
+Backend = Annotated[
+    str, typer.Option("--backend", help="Where workers run: local, or dask for a Dask cluster.")
+]
+Scheduler = Annotated[
+    str | None,
+    typer.Option("--scheduler", help="Dask cluster, tcp://HOST:8786; one here if not given."),
+]
 Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Seed of the study: 0.")]
 DataSeed = Annotated[int | None, typer.Option("--data-seed", min=0, help="Seed of the split: 42.")]
 
@@ -175,9 +182,17 @@ def run(
             help="Train with other seeds than the study's other replicates; 0 is the first.",
         ),
     ] = 0,
+    max_retries: Annotated[
+        int | None,
+        typer.Option(
+            "--max-retries", min=0, help="Attempts after the first at a trial with an error: 2."
+        ),
+    ] = None,
     threads: Threads = None,
     device: Device = "auto",
     artifacts: Artifacts = None,
+    backend: Backend = "local",
+    scheduler: Scheduler = None,
 ) -> None:
     """Create or continue a study and run trials of it.
 
@@ -197,6 +212,9 @@ def run(
         min_accuracy=min_accuracy,
         pareto=pareto,
         replicate=replicate,
+        max_retries=max_retries,
+        backend=backend,
+        scheduler=scheduler,
         sampler=sampler,
         pruner=pruner,
         assignments=_assignments(assignments, epochs),
@@ -209,6 +227,39 @@ def run(
     )
     outcome = run_request(request, say=_say)
     _exit_unless_done(outcome)
+
+
+@app.command(
+    epilog="Example: emoji-study worker --storage postgresql+psycopg://me@db/studies "
+    "--study autoencoder-extended --workers 8"
+)
+def worker(
+    study: Annotated[str, typer.Option("--study", help="Name of the study.")],
+    storage: Storage = DEFAULT_STORAGE,
+    data: Data = None,
+    workers: Workers = 1,
+    threads: Threads = None,
+    device: Device = "auto",
+    artifacts: Artifacts = None,
+) -> None:
+    """Join a study from this machine, until it has the trials that were asked for.
+
+    The study brings its settings along; data and version must be the same here. Any number of
+    machines may join at any time, and leave: what they began goes on elsewhere.
+    """
+    from study.commands import WorkRequest, worker_request
+
+    request = WorkRequest(
+        url=storage,
+        study=study,
+        data=data,
+        assignments={},
+        n_workers=workers,
+        threads=threads,
+        device=device,
+        artifacts=artifacts,
+    )
+    _exit_unless_done(worker_request(request, say=_say))
 
 
 @app.command(

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast, get_args
@@ -29,6 +30,7 @@ from study.seeds import trial_seed
 from study.settings import StudySettings, code_version
 
 if TYPE_CHECKING:
+    from study.cluster import Cluster
     from study.data import StudyData
     from study.train import FinalMetrics
     from study.workers import RunOutcome
@@ -54,6 +56,8 @@ class WorkRequest:
         threads: CPU threads per worker.
         device: ``auto``, ``cpu`` or ``cuda``.
         artifacts: Folder of the artifact store.
+        backend: Where the workers run: ``local`` or ``dask``.
+        scheduler: Address of the Dask cluster; None for one on this machine.
     """
 
     url: str
@@ -66,6 +70,8 @@ class WorkRequest:
     threads: int | None = None
     device: str = "auto"
     artifacts: Path | None = None
+    backend: str = "local"
+    scheduler: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +87,7 @@ class RunRequest(WorkRequest):
     split: str | None = None
     min_accuracy: float | None = None
     pareto: bool = False
+    max_retries: int | None = None
 
 
 def run_request(request: RunRequest, *, say: Say) -> "RunOutcome":
@@ -114,12 +121,42 @@ def run_request(request: RunRequest, *, say: Say) -> "RunOutcome":
     study = open_study(open_storage(request.url, create=True, write=True), name, settings)
     if attrs.CLASS_COUNTS not in study.user_attrs:
         study.set_user_attr(attrs.CLASS_COUNTS, class_counts(data))
+    if request.max_retries is not None:
+        study.set_user_attr(attrs.MAX_RETRIES, request.max_retries)
     n_trials = request.n_trials or _default_trials(study, settings, request.replicate)
+    budget.start_design(study, settings, replicate=request.replicate)
     target = budget.request(study, n_trials)
-    outcome = work(
-        study, settings, data, request, target=target, replicate=request.replicate, say=say
-    )
+    outcome = work(study, settings, data, request, target=target, say=say)
     say(describe_outcome(load_study_record(study._storage, name), outcome))
+    return outcome
+
+
+def worker_request(request: WorkRequest, *, say: Say) -> "RunOutcome":
+    """Join a study that was created elsewhere, until it has the trials that it wants.
+
+    Raises:
+        StudyError: If this machine has other data, or another version of the program.
+        StorageError: If the storage cannot be used, or has no such study.
+    """
+    name = str(request.study)
+    storage = open_storage(request.url, write=True)
+    settings = StudySettings.from_attrs(load_study_record(storage, name).user_attrs, study=name)
+    settings.require_this_version(study=name)
+
+    from emoji_ae.seeding import resolve_device
+    from study.data import load_split, study_data
+
+    resolve_device(request.device)  # raises here rather than in every worker
+    data_path = request.data or settings.data_path
+    dataset, split = load_split(
+        data_path, settings, study=name, method=settings.split, seed=settings.data_seed
+    )
+    settings = replace(settings, data=str(data_path) if data_path else None)
+    study = optuna.load_study(study_name=name, storage=storage)
+    target = int(study.user_attrs.get(attrs.TARGET, 0))
+    data = study_data(dataset, split)
+    outcome = work(study, settings, data, request, target=target, say=say)
+    say(describe_outcome(load_study_record(storage, name), outcome))
     return outcome
 
 
@@ -130,21 +167,24 @@ def work(
     request: WorkRequest,
     *,
     target: int,
-    replicate: int = 0,
     say: Say,
 ) -> "RunOutcome":
     """Run trials of an open study, until it has ``target`` finished ones, with its workers."""
     from study.workers import run_study
 
-    cores = joblib.cpu_count()
-    threads = request.threads or max(1, cores // request.n_workers)
-    for warning in oversubscription(cores, threads * request.n_workers, busy=os.getloadavg()[0]):
-        say(f"Warning: {warning}")
+    n_workers = request.n_workers
+    if request.scheduler is not None:
+        threads = request.threads or 1
+    else:
+        cores = joblib.cpu_count()
+        threads = request.threads or max(1, cores // n_workers)
+        for warning in oversubscription(cores, threads * n_workers, busy=os.getloadavg()[0]):
+            say(f"Warning: {warning}")
     name = study.study_name
     say(
         f"Study {name} in {redact(request.url)}: {settings.kind}, {settings.space} space, "
         f"{settings.sampler} sampler, {settings.pruner} pruner; {len(data.train.images)} training "
-        f"and {len(data.validation.images)} validation images; {request.n_workers} workers with "
+        f"and {len(data.validation.images)} validation images; {n_workers} workers with "
         f"{threads} threads each."
     )
     job = WorkerJob(
@@ -155,7 +195,25 @@ def work(
         device=request.device,
         threads=threads,
     )
-    return run_study(study, job, target=target, n_workers=request.n_workers, replicate=replicate)
+    with open_cluster(request) as cluster:
+        return run_study(study, job, target=target, n_workers=n_workers, cluster=cluster)
+
+
+def open_cluster(request: WorkRequest) -> "AbstractContextManager[Cluster | None]":
+    """Return the cluster that a request asks for, as a context; of nothing for this machine.
+
+    Raises:
+        StudyError: If there is no such backend, or the cluster does not answer.
+    """
+    if request.backend == "dask":
+        from study.cluster import Cluster
+
+        return Cluster(request.scheduler, n_workers=request.n_workers)
+    if request.backend != "local":
+        raise StudyError(f"`backend` must be local or dask, but got {request.backend!r}.")
+    if request.scheduler is not None:
+        raise StudyError("--scheduler belongs to --backend dask.")
+    return nullcontext()
 
 
 def oversubscription(cores: int, threads: int, *, busy: float) -> Iterator[str]:

@@ -12,7 +12,7 @@ from storage import attrs
 from storage.rdb import open_storage
 from storage.records import load_study_record
 from study.analysis.experiment import describe_experiment, get_experiment
-from study.budget import request_all
+from study.budget import request_all, start_design
 from study.commands import DEFAULT_DATA_SEED, Say, WorkRequest, first, stored_settings, work
 from study.data import class_counts, load_split, study_data
 from study.errors import StudyError
@@ -92,6 +92,7 @@ def experiment_request(request: ExperimentRequest, *, say: Say) -> RunOutcome:
     study.set_user_attr(attrs.EXPERIMENT, experiment.to_dict())
     study.set_user_attr(attrs.CLASS_COUNTS, class_counts(data))
     say(f"{experiment.question} {n_pairs} pairs of {len(experiment.arms)} arms.")
+    start_design(study, settings)
     target = request_all(study, n_pairs * len(experiment.arms))
     outcome = work(study, settings, data, request, target=target, say=say)
     info = get_experiment(load_study_record(study._storage, name))

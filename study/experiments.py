@@ -6,7 +6,7 @@ An experiment is a study like any other, whose points are its arms, pair by pair
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
@@ -59,19 +59,22 @@ class Experiment:
         """Number of pairs."""
         return len(next(iter(self.sides.values())))
 
-    def points(self, start: int) -> Iterator[tuple[dict[str, Scalar], dict[str, Any]]]:
-        """Yield parameters and user attributes of the trials, pair by pair, from ``start`` on."""
-        for i in range(start, self.n_pairs * len(self.arms)):
-            pair, j = divmod(i, len(self.arms))
-            arm = self.arms[j]
-            yield (
-                dict(arm.params),
-                {
-                    attrs.PAIR: pair,
-                    attrs.ARM: arm.name,
-                    attrs.SIDES: self.sides[arm.split][pair],
-                },
-            )
+    def __len__(self) -> int:
+        """Return the number of trials: each arm once in every pair."""
+        return self.n_pairs * len(self.arms)
+
+    def point(self, index: int) -> tuple[dict[str, Scalar], dict[str, Any]]:
+        """Return parameters and user attributes of trial ``index``; they go pair by pair."""
+        pair, j = divmod(index, len(self.arms))
+        arm = self.arms[j]
+        return (
+            dict(arm.params),
+            {
+                attrs.PAIR: pair,
+                attrs.ARM: arm.name,
+                attrs.SIDES: self.sides[arm.split][pair],
+            },
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return all fields, JSON-ready."""

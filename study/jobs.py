@@ -1,7 +1,9 @@
 """What a coordinator tells its workers; light enough to be imported without torch."""
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Self
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,3 +25,16 @@ class WorkerJob:
     data: Path | None
     device: str
     threads: int
+
+    def to_json(self) -> str:
+        """Return all of it as one line, the password of the storage included."""
+        paths = {"artifacts": str(self.artifacts), "data": str(self.data) if self.data else None}
+        return json.dumps(asdict(self) | paths)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read what ``to_json`` gave."""
+        values = json.loads(text)
+        values["artifacts"] = Path(values["artifacts"])
+        values["data"] = Path(values["data"]) if values["data"] else None
+        return cls(**values)

@@ -3,7 +3,7 @@
 import statistics
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 
@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from emoji_ae.curve import EpochMetrics
 from storage import attrs
+from storage.outages import outage
 from study.budget import count
 
 _POLL_S = 1.0
@@ -21,10 +22,14 @@ _PLAIN_LINE_S = 15.0
 
 
 @contextmanager
-def progress_line(study: optuna.Study, *, target: int, n_workers: int) -> Iterator[None]:
+def progress_line(
+    study: optuna.Study, *, target: int, n_workers: int
+) -> Iterator[Callable[[str], None]]:
     """Show the progress of ``study`` while the block runs, on standard error.
 
     A terminal gets one line that is updated in place, a file or a pipe a line now and then.
+    Yields what prints another line meanwhile. An outage of the database stops the line only for
+    as long as it lasts.
 
     Args:
         study: Opened for reading; used by a thread of its own within the block.
@@ -45,8 +50,16 @@ def progress_line(study: optuna.Study, *, target: int, n_workers: int) -> Iterat
     ) as bar:
         task = bar.add_task(study.study_name, total=target, status="")
 
+        def say(line: str) -> None:
+            bar.console.print(line, markup=False, highlight=False)
+
         def show() -> None:
-            trials = study.get_trials(deepcopy=False)
+            try:
+                trials = study.get_trials(deepcopy=False)
+            except Exception as error:
+                if outage(error) is None:
+                    raise
+                return  # the workers' supervisors tell of it
             status = describe(trials, target=target, n_workers=n_workers)
             finished = count(trials).finished
             if console.is_terminal:
@@ -62,7 +75,7 @@ def progress_line(study: optuna.Study, *, target: int, n_workers: int) -> Iterat
         watcher = threading.Thread(target=watch, name="progress", daemon=True)
         watcher.start()
         try:
-            yield
+            yield say
         finally:
             done.set()
             watcher.join()
@@ -90,30 +103,37 @@ def describe(trials: list[FrozenTrial], *, target: int, n_workers: int) -> str:
         parts.append(f"best {min(values):.5f}")
     remaining = target - progress.finished
     if remaining > 0:
-        seconds = _remaining_s(trials, remaining=remaining, n_workers=n_workers)
-        parts.append(f"ETA {_clock(seconds)}" if seconds is not None else "ETA …")
+        now = datetime.now()
+        begun_s = [
+            (now - t.datetime_start).total_seconds()
+            for t in trials
+            if t.state == TrialState.RUNNING and t.datetime_start is not None
+        ]
+        durations_s = [
+            t.duration.total_seconds()
+            for t in trials
+            if t.state in (TrialState.COMPLETE, TrialState.PRUNED) and t.duration is not None
+        ]
+        parts.append(eta(durations_s, begun_s, remaining=remaining, n_workers=n_workers))
     return " · ".join(parts)
 
 
-def _remaining_s(trials: list[FrozenTrial], *, remaining: int, n_workers: int) -> float | None:
-    """Estimate the seconds until the end from the mean duration of what has finished."""
-    durations = [
-        (t.datetime_complete - t.datetime_start).total_seconds()
-        for t in trials
-        if t.state in (TrialState.COMPLETE, TrialState.PRUNED)
-        and t.datetime_complete is not None
-        and t.datetime_start is not None
-    ]
-    if not durations:
-        return None
-    now = datetime.now()
-    mean = statistics.fmean(durations)
-    begun = sum(
-        min((now - t.datetime_start).total_seconds(), mean)
-        for t in trials
-        if t.state == TrialState.RUNNING and t.datetime_start is not None
-    )
-    return max(remaining * mean - begun, 0.0) / n_workers
+def eta(
+    durations_s: Sequence[float], begun_s: Sequence[float], *, remaining: int, n_workers: int
+) -> str:
+    """Say how long a study will still take, from the mean duration of what has finished.
+
+    Args:
+        durations_s: Of the finished trials, in seconds.
+        begun_s: What each running trial has taken so far.
+        remaining: Trials that are wanted, the running ones included.
+        n_workers: That share the work, at least 1.
+    """
+    if not durations_s:
+        return "ETA …"
+    mean_s = statistics.fmean(durations_s)
+    done_s = sum(min(seconds, mean_s) for seconds in begun_s)
+    return f"ETA {_clock(max(remaining * mean_s - done_s, 0.0) / n_workers)}"
 
 
 def _clock(seconds: float) -> str:

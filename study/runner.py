@@ -1,10 +1,9 @@
-"""One worker: claims waiting trials of a study and runs them until none is left."""
+"""One worker: claims trials of a study and runs them until none is left."""
 
-import signal
+import enum
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 
 import optuna
@@ -17,43 +16,45 @@ from emoji_ae.errors import DivergedError
 from emoji_ae.seeding import resolve_device
 from emoji_ae.splits import Split
 from storage import attrs, queue
+from storage.outages import outage
 from storage.rdb import open_storage
-from storage.retry import requeue
+from storage.writing import write_trial
+from study.budget import design_point
 from study.data import stored_split, study_data
 from study.errors import StudyError
 from study.jobs import WorkerJob
 from study.objectives import TrainingObjective, TrialInterrupted
 from study.samplers import make_pruner, make_sampler
 from study.seeds import sampler_seed
-from study.settings import StudySettings, code_version
+from study.settings import StudySettings
 
 REAP_INTERVAL_S = 10.0
 """How long a worker may go on before it looks for trials of dead ones again."""
 
+IDLE_S = 0.5
+"""How long a worker waits that may have to take over what others run now."""
 
-def run_worker(job: WorkerJob) -> None:
-    """Run waiting trials of a study until none is left, or SIGINT or SIGTERM arrives.
+MAX_DIVERGED = 10
+"""Trainings that may diverge one after the other before a worker gives up."""
 
-    A diverged training fails its trial and the worker goes on. Any other error fails the trial
-    and ends the worker, for it would fail the next trial as well.
+
+def run_worker(job: WorkerJob, stop: threading.Event) -> None:
+    """Run trials of a study until it has as many as it wants, or ``stop`` is set.
+
+    A diverged training fails its trial and the worker goes on. Any other error ends the worker,
+    for it would fail the next trial as well. The error of a database leaves the trial as it is:
+    the next attempt of this worker, or another worker, finds it and goes on with its training.
 
     Raises:
         StudyError: If the study cannot be worked on here, or a trial failed unexpectedly.
+        optuna.exceptions.StorageInternalError: If the database fails.
     """
     own_threads(job.threads)
-    with stop_signals() as stop:
-        _work_through(job, stop)
-
-
-def _work_through(job: WorkerJob, stop: threading.Event) -> None:
-    """Run waiting trials until none is left or ``stop`` is set."""
-    import torch._dynamo  # noqa: F401  an optimizer imports it at its first step: two seconds
-
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage = open_storage(job.url, write=True)
     study = optuna.load_study(study_name=job.study, storage=storage)
     settings = StudySettings.from_attrs(study.user_attrs, study=job.study)
-    require_same_version(settings, study=job.study)
+    settings.require_this_version(study=job.study)
     dataset = load_dataset(job.data)
     objective = TrainingObjective(
         settings=settings,
@@ -62,38 +63,71 @@ def _work_through(job: WorkerJob, stop: threading.Event) -> None:
         device=resolve_device(job.device),
     )
     study.pruner = make_pruner(settings.pruner, max_epochs=settings.max_epochs)
+
+    import torch._dynamo  # noqa: F401  an optimizer imports it at its first step: two seconds
+
+    diverged = 0
+    for claimed in claims(study, stop):
+        params, user_attrs = design_point(study, settings, claimed)
+        study.sampler = make_sampler(
+            settings.sampler, seed=sampler_seed(settings.seed, claimed.number), params=params
+        )
+        own = objective
+        if attrs.SIDES in user_attrs:  # a trial of an experiment, with a split of its own
+            split = Split.from_sides(user_attrs[attrs.SIDES])
+            own = replace(objective, data=study_data(dataset, split))
+        trial = optuna.Trial(study, claimed._trial_id)
+        if user_attrs:
+            write_trial(trial, user_attrs=user_attrs)
+        ended = run_trial(study, trial, own, stop)
+        diverged = diverged + 1 if ended is Ended.DIVERGED else 0
+        if diverged == MAX_DIVERGED:
+            raise StudyError(
+                f"{diverged} trainings in a row diverged: `emoji-study status --study "
+                f"{job.study}` tells why. Another run goes on with other trials."
+            )
+
+
+def claims(study: optuna.Study, stop: threading.Event) -> Iterator[FrozenTrial]:
+    """Claim trial after trial of a study until there is nothing left to do.
+
+    In between, the trials of dead workers are queued again, now and then; also while others
+    run the last trials, which they may not finish.
+    """
     last_reap = float("-inf")
     while not stop.is_set():
         if time.monotonic() - last_reap > REAP_INTERVAL_S:
             queue.reap(study)
             last_reap = time.monotonic()
         claimed = queue.claim(study)
-        if claimed is None:
-            break
-        seed = sampler_seed(settings.seed, claimed.number)
-        study.sampler = make_sampler(settings.sampler, seed=seed)
-        sides = claimed.user_attrs.get(attrs.SIDES)
-        own = objective
-        if sides is not None:  # a trial of an experiment, with a split of its own
-            own = replace(objective, data=study_data(dataset, Split.from_sides(sides)))
-        run_trial(study, claimed, own, stop)
+        if claimed is queue.Empty.BUSY:
+            stop.wait(IDLE_S)
+        elif isinstance(claimed, queue.Empty):
+            return
+        else:
+            yield claimed
+
+
+class Ended(enum.Enum):
+    """How a trial ended."""
+
+    TOLD = "complete, pruned, or interrupted"
+    DIVERGED = "its training diverged"
+    TAKEN = "it was judged dead, and another worker has it now"
 
 
 def run_trial(
     study: optuna.Study,
-    claimed: FrozenTrial,
+    trial: optuna.Trial,
     objective: TrainingObjective,
     stop: threading.Event,
-) -> None:
+) -> Ended:
     """Run one claimed trial and store how it ended.
 
     Raises:
         StudyError: If it failed for another reason than divergence.
+        optuna.exceptions.StorageInternalError: If the database fails; the trial stays running.
     """
-    try:
-        trial = queue.start(study, claimed)
-    except UpdateFinishedTrialError:
-        return  # judged dead by another worker, which queued it again
     heartbeat = queue.Heartbeat(trial)
 
     def stop_requested() -> bool:
@@ -106,33 +140,20 @@ def run_trial(
     except optuna.TrialPruned:
         study.tell(trial, state=TrialState.PRUNED, skip_if_finished=True)
     except UpdateFinishedTrialError:
-        pass  # judged dead, likewise
+        return Ended.TAKEN
     except TrialInterrupted as error:
-        # In this order: killed in between, the study lacks a trial and queues another; in the
-        # other order it could end with one too many.
-        fail(study, trial, str(error))
-        requeue(study, study._storage.get_trial(claimed._trial_id))
+        queue.fail(study, trial._trial_id, str(error), queue.Cause.INTERRUPTION)
     except DivergedError as error:
-        fail(study, trial, f"{attrs.DIVERGED}: {error}")
+        reason = f"{attrs.DIVERGED}: {error}"
+        queue.fail(study, trial._trial_id, reason, queue.Cause.CONFIGURATION)
+        return Ended.DIVERGED
     except Exception as error:
+        if outage(error) is not None:
+            raise
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        fail(study, trial, reason)
+        queue.fail(study, trial._trial_id, reason, queue.Cause.ERROR)
         raise StudyError(f"Trial {trial.number} failed: {reason}") from error
-
-
-def fail(study: optuna.Study, trial: optuna.Trial, reason: str) -> None:
-    """Store that a trial failed, and why."""
-    trial.set_user_attr(attrs.FAILURE, reason)
-    study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
-
-
-def require_same_version(settings: StudySettings, *, study: str) -> None:
-    """Raise a StudyError unless this process has the study's version of the code."""
-    if settings.code_version != code_version():
-        raise StudyError(
-            f"Study {study!r} was made with emoji-study {settings.code_version}, but this is "
-            f"{code_version()}; install that version or start another study."
-        )
+    return Ended.TOLD
 
 
 def own_threads(threads: int) -> None:
@@ -143,22 +164,3 @@ def own_threads(threads: int) -> None:
     torch.set_num_threads(threads)
     if torch.get_num_interop_threads() != 1:  # may be set only once in a process
         torch.set_num_interop_threads(1)
-
-
-@contextmanager
-def stop_signals() -> Iterator[threading.Event]:
-    """Turn SIGINT and SIGTERM into an event within the block.
-
-    Only the main thread of a process gets signals; elsewhere the event stays unset.
-    """
-    stop = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(number, lambda *_: stop.set()) for number in numbers]
-    try:
-        yield stop
-    finally:
-        for number, handler in zip(numbers, before, strict=True):
-            signal.signal(number, handler)

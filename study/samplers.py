@@ -1,6 +1,7 @@
 """Samplers and pruners by name."""
 
 import warnings
+from collections.abc import Mapping
 
 import optuna
 from optuna.exceptions import ExperimentalWarning
@@ -12,6 +13,7 @@ from optuna.pruners import (
 )
 from optuna.samplers import BaseSampler
 
+from search_spaces import Scalar
 from search_spaces.designs import DESIGNS
 from study.errors import StudyError
 from study.pruners import StalledPruner
@@ -45,18 +47,22 @@ def check_names(sampler: str, pruner: str) -> None:
         raise StudyError(f"`pruner` must be one of {', '.join(PRUNERS)}, but got {pruner!r}.")
 
 
-def make_sampler(name: str, *, seed: int) -> BaseSampler:
+def make_sampler(name: str, *, seed: int, params: Mapping[str, Scalar]) -> BaseSampler:
     """Build the sampler for one trial.
 
-    It is built afresh for each: what adaptive samplers know is in the storage, not in them. The
-    points of a design are drawn in advance, so its sampler has nothing left to choose.
+    It is built afresh for each: what adaptive samplers know is in the storage, not in them.
 
     Args:
         name: One of ``SAMPLERS``, or that of an experiment.
         seed: As ``seeds.sampler_seed`` gives it.
+        params: The trial's point, if a design decides it; then nothing is left to choose.
     """
     if name not in ADAPTIVE_SAMPLERS:
-        return optuna.samplers.RandomSampler(seed=seed)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            return optuna.samplers.PartialFixedSampler(
+                dict(params), optuna.samplers.RandomSampler(seed=seed)
+            )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         if name == "gp":

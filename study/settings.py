@@ -114,6 +114,14 @@ class StudySettings:
             return None
         return cls.from_attrs(storage.get_study_user_attrs(study_id), study=study)
 
+    def require_this_version(self, *, study: str) -> None:
+        """Raise a StudyError unless this process has the study's version of the code."""
+        if self.code_version != code_version():
+            raise StudyError(
+                f"Study {study!r} was made with emoji-study {self.code_version}, but this is "
+                f"{code_version()}; install that version or start another study."
+            )
+
     def require_equal(self, other: "StudySettings", *, study: str) -> None:
         """Raise a StudyError that names the first setting in which ``other`` differs.
 

@@ -1,38 +1,26 @@
 """The coordinator: creates or continues a study, and runs it with several worker processes."""
 
-import multiprocessing
-import os
 import threading
 import warnings
-from collections.abc import Iterator, Mapping
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from multiprocessing.process import BaseProcess
 
-import joblib
 import optuna
 from optuna.exceptions import DuplicatedStudyError, ExperimentalWarning
 from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 
 from storage import attrs, queue
+from storage.outages import outage
 from storage.rdb import open_storage
-from storage.retry import MAX_RETRIES
-from study.budget import Progress, count, top_up
+from study.budget import Progress, count
+from study.cluster import Cluster
 from study.jobs import WorkerJob
 from study.progress import progress_line
-from study.runner import run_worker, stop_signals
 from study.settings import StudySettings
-
-ALLOCATOR = {
-    "MALLOC_MMAP_THRESHOLD_": str(2**30),
-    "MALLOC_TRIM_THRESHOLD_": str(2**33),
-}
-"""Lets glibc keep large blocks, as gradients of a linear model are, for the next step.
-
-Handing them back makes the kernel clear 100 MB of pages in each step. Source: mallopt(3).
-"""
+from study.signals import stop_signals
+from study.supervisor import supervise
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +68,12 @@ def open_study(storage: BaseStorage, name: str, settings: StudySettings) -> optu
 
 
 def run_study(
-    study: optuna.Study, job: WorkerJob, *, target: int, n_workers: int, replicate: int = 0
+    study: optuna.Study,
+    job: WorkerJob,
+    *,
+    target: int,
+    n_workers: int,
+    cluster: Cluster | None = None,
 ) -> RunOutcome:
     """Run a study until it has as many finished trials as are wanted.
 
@@ -93,27 +86,22 @@ def run_study(
         target: Finished trials (complete or pruned) of the study in all, as
             ``budget.request`` gives it.
         n_workers: Processes, at least 1.
-        replicate: Of the added trials; see ``budget.top_up``.
+        cluster: Where they run; None for this machine.
 
     Raises:
         StudyError: If a worker failed for another reason than a diverged training.
     """
-    settings = StudySettings.from_attrs(study.user_attrs, study=job.study)
-    fruitless = 0
     with stop_signals() as stop:
-        while not stop.is_set():
-            queue.reap(study)
-            top_up(study, settings, target, replicate=replicate)
-            before = count(study.get_trials(deepcopy=False))
-            if before.finished >= target or not before.waiting:
-                break
-            n_processes = min(n_workers, before.waiting)
-            died = _run_round(job, n_workers=n_processes, target=target, stop=stop)
-            progressed = count(study.get_trials(deepcopy=False)).finished > before.finished
-            fruitless = 0 if progressed else fruitless + 1
-            if fruitless > (MAX_RETRIES if died else 0):
-                break  # nothing but failures: more of the same would not help
-    queue.reap(study)  # what killed workers had begun
+        queue.reap(study)
+        remaining = target - count(study.get_trials(deepcopy=False)).finished
+        if remaining > 0 and not stop.is_set():
+            watched = optuna.load_study(study_name=job.study, storage=open_storage(job.url))
+            with progress_line(watched, target=target, n_workers=n_workers) as say:
+                n_useful = min(n_workers, remaining)
+                if cluster is None:
+                    _work_here(job, stop, n_workers=n_useful, say=say)
+                else:
+                    cluster.work(job, stop, n_workers=n_useful, counter=finished_counter)
     return RunOutcome(
         progress=count(study.get_trials(deepcopy=False)),
         target=target,
@@ -121,68 +109,29 @@ def run_study(
     )
 
 
-def _run_round(job: WorkerJob, *, n_workers: int, target: int, stop: threading.Event) -> bool:
-    """Let ``n_workers`` processes work until the queue is empty; say whether one died."""
-    watched = optuna.load_study(study_name=job.study, storage=open_storage(job.url))
-    finished = threading.Event()
-
-    def pass_on() -> None:
-        """Tell the workers of a signal that only this process may have received."""
-        while not finished.wait(0.2):
-            if stop.is_set():
-                for child in _worker_processes():
-                    child.terminate()
-                return
-
-    messenger = threading.Thread(target=pass_on, name="messenger", daemon=True)
-    messenger.start()
-    try:
-        with (
-            environment(ALLOCATOR),
-            progress_line(watched, target=target, n_workers=n_workers),
-            # At least two: joblib would run a single job in this process.
-            joblib.parallel_config(
-                backend="loky", n_jobs=max(2, n_workers), inner_max_num_threads=job.threads
-            ),
-        ):
-            errors = joblib.Parallel()(joblib.delayed(_work)(job) for _ in range(n_workers))
-    except (BrokenProcessPool, KeyboardInterrupt):  # the latter hit a worker that was starting
-        for child in _worker_processes():  # joblib gives up on all of them
-            child.kill()
-            child.join()
-        return True
-    finally:
-        finished.set()
-        messenger.join()
-    for error in errors:
-        if error is not None:
-            raise error
-    return False
+def _work_here(
+    job: WorkerJob, stop: threading.Event, *, n_workers: int, say: Callable[[str], None]
+) -> None:
+    """Supervise workers of this machine until none of them finds anything to do."""
+    with ThreadPoolExecutor(n_workers, thread_name_prefix="supervisor") as pool:
+        futures = [
+            pool.submit(supervise, job, stop, count_finished=finished_counter(job), say=say)
+            for _ in range(n_workers)
+        ]
+    for future in futures:
+        future.result()
 
 
-def _worker_processes() -> list[BaseProcess]:
-    """Return joblib's worker processes of this process."""
-    return [child for child in multiprocessing.active_children() if child.name.startswith("Loky")]
+def finished_counter(job: WorkerJob) -> Callable[[], int | None]:
+    """Return what counts the finished trials of a study, or gives None in an outage."""
 
+    def finished() -> int | None:
+        try:
+            study = optuna.load_study(study_name=job.study, storage=open_storage(job.url))
+            return count(study.get_trials(deepcopy=False)).finished
+        except Exception as error:
+            if outage(error) is None:
+                raise
+            return None
 
-def _work(job: WorkerJob) -> Exception | None:
-    """Run one worker; return its error, for a raised one would end the other workers too."""
-    try:
-        run_worker(job)
-    except KeyboardInterrupt:  # before it was ready for signals; others have work to give back
-        return None
-    except Exception as error:
-        return error
-    return None
-
-
-@contextmanager
-def environment(values: Mapping[str, str]) -> Iterator[None]:
-    """Add to the environment of the processes that are started in the block."""
-    added = [name for name in values if name not in os.environ]
-    os.environ.update({name: values[name] for name in added})
-    try:
-        yield
-    finally:
-        for name in added:
-            del os.environ[name]
+    return finished

@@ -1,0 +1,286 @@
+"""What workers do to a study database in one transaction each, on Optuna's own tables.
+
+Arguments and results are plain values, so that a server can do the same for a client.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy
+from optuna.storages import RDBStorage
+from optuna.storages._rdb import models
+from optuna.storages._rdb.storage import _create_scoped_session
+from optuna.trial import TrialState, create_trial
+from sqlalchemy.orm import Session
+
+from storage import attrs
+
+FIXED_PARAMS = "fixed_params"
+"""Optuna's own system attribute: values that a trial's parameters will have."""
+
+DONE = "done"
+"""The target is reached."""
+BUSY = "busy"
+"""The trials that are running may reach it."""
+EXHAUSTED = "exhausted"
+"""The design has no more points."""
+
+KEPT = (attrs.DESIGN_INDEX, attrs.REPLICATE, attrs.ATTEMPT)
+"""What a retry takes over from the attempt before."""
+
+
+def claim(backend: RDBStorage, study_id: int, worker: str) -> int | str:
+    """Take the next trial of a study for a worker.
+
+    A waiting trial if there is one, which is a retry or was enqueued by hand; else a new one, as
+    long as finished and running trials together are fewer than the target. What a worker has
+    claimed before and knows nothing of, because the answer was lost, it gets again.
+
+    Returns:
+        The database's key of the trial, or why there is none: ``DONE``, ``BUSY``, ``EXHAUSTED``.
+    """
+    with _transaction(backend) as session:
+        _hold(session, study_id)
+        running = _running_of(session, study_id, worker)
+        if running is not None:
+            return running
+        counts: dict[TrialState, int] = dict(
+            session.query(models.TrialModel.state, sqlalchemy.func.count())
+            .filter(models.TrialModel.study_id == study_id)
+            .group_by(models.TrialModel.state)
+            .tuples()
+        )
+        finished = counts.get(TrialState.COMPLETE, 0) + counts.get(TrialState.PRUNED, 0)
+        n_running = counts.get(TrialState.RUNNING, 0)
+        target = int(_study_attr(session, study_id, attrs.TARGET) or 0)
+        if finished >= target:
+            return DONE
+        if finished + n_running >= target:
+            return BUSY
+        trial = (
+            session.query(models.TrialModel)
+            .filter_by(study_id=study_id, state=TrialState.WAITING)
+            .order_by(models.TrialModel.number)
+            .first()
+        )
+        if trial is not None:
+            trial.state = TrialState.RUNNING
+            trial.datetime_start = datetime.now()
+            _set_trial_attr(session, backend, int(trial.trial_id), attrs.WORKER, worker)
+        else:
+            design = _study_attr(session, study_id, attrs.DESIGN)
+            if design is None or design["next"] == design["end"]:
+                return BUSY if n_running else EXHAUSTED
+            user_attrs = {attrs.DESIGN_INDEX: design["next"], attrs.WORKER: worker}
+            if design["replicate"]:
+                user_attrs[attrs.REPLICATE] = design["replicate"]
+            trial = _insert(session, backend, study_id, TrialState.RUNNING, user_attrs)
+            _set_study_attr(session, study_id, attrs.DESIGN, design | {"next": design["next"] + 1})
+        trial_id = int(trial.trial_id)
+        session.add(models.TrialHeartbeatModel(trial_id=trial_id))
+        return trial_id
+
+
+def fail(
+    backend: RDBStorage,
+    study_id: int,
+    trial_id: int,
+    reason: str | None,
+    max_attempt: int | None,
+    counts: bool,
+) -> bool:
+    """Fail a running trial and queue it again, unless that has happened too often already.
+
+    Args:
+        backend: The database.
+        study_id: Of the study.
+        trial_id: Of the trial.
+        reason: Stored with it; None if nobody knows.
+        max_attempt: Number of the last attempt at a trial, the first one being 0; None for as
+            many as it takes.
+        counts: Whether the next attempt has a number of its own.
+
+    Returns:
+        False if the trial was not running any more, for somebody else has ended it.
+    """
+    with _transaction(backend) as session:
+        _hold(session, study_id)
+        trial = session.get(models.TrialModel, trial_id)
+        if trial is None or trial.state != TrialState.RUNNING:
+            return False
+        if reason is not None:
+            _set_trial_attr(session, backend, trial_id, attrs.FAILURE, reason)
+        trial.state = TrialState.FAIL
+        trial.datetime_complete = datetime.now()
+        failed = backend._build_frozen_trial_from_trial_model(trial)
+        attempt = int(failed.user_attrs.get(attrs.ATTEMPT, 0)) + counts
+        if max_attempt is None or attempt <= max_attempt:
+            kept = {name: failed.user_attrs[name] for name in KEPT if name in failed.user_attrs}
+            _insert(
+                session,
+                backend,
+                study_id,
+                TrialState.WAITING,
+                kept | {attrs.ATTEMPT: attempt, attrs.RETRY_OF: failed.number},
+                {**failed.system_attrs.get(FIXED_PARAMS, {}), **failed.params},
+            )
+        return True
+
+
+def start_design(
+    backend: RDBStorage, study_id: int, replicate: int, start: int, end: int | None
+) -> None:
+    """Let new trials get the points of a replicate's design.
+
+    Args:
+        backend: The database.
+        study_id: Of the study.
+        replicate: Of the new trials.
+        start: Number of the first point, unless workers are at that replicate already.
+        end: Number behind the last point; None if there is none.
+    """
+    with _transaction(backend) as session:
+        _hold(session, study_id)
+        design = _study_attr(session, study_id, attrs.DESIGN)
+        if design is not None and design["replicate"] == replicate:
+            start = design["next"]
+        value = {"next": start, "end": end, "replicate": replicate}
+        _set_study_attr(session, study_id, attrs.DESIGN, value)
+
+
+def write(
+    backend: RDBStorage,
+    trial_id: int,
+    user_attrs: Mapping[str, Any],
+    intermediate_values: Sequence[tuple[int, float]],
+) -> None:
+    """Store attributes and new intermediate values ``(step, value)`` of a running trial.
+
+    Raises:
+        optuna.exceptions.UpdateFinishedTrialError: If the trial has ended.
+    """
+    with _transaction(backend) as session:
+        trial: Any = models.TrialModel.find_or_raise_by_id(trial_id, session)
+        backend.check_trial_is_updatable(trial_id, trial.state)
+        for name, value in user_attrs.items():
+            _set_trial_attr(session, backend, trial_id, name, value)
+        for step, value in intermediate_values:
+            stored = models.TrialIntermediateValueModel.intermediate_value_to_stored_repr(value)
+            session.add(
+                models.TrialIntermediateValueModel(
+                    trial_id=trial_id,
+                    step=step,
+                    intermediate_value=stored[0],
+                    intermediate_value_type=stored[1],
+                )
+            )
+
+
+def beat(backend: RDBStorage, trial_id: int) -> None:
+    """Record that a running trial is alive."""
+    backend.record_heartbeat(trial_id)
+
+
+def silences(backend: RDBStorage, study_id: int) -> list[tuple[int, float]]:
+    """Return each running trial that has a heartbeat, and the seconds since then.
+
+    By the clock of the database, for those of the workers may differ.
+    """
+    with _transaction(backend) as session:
+        now = session.execute(sqlalchemy.select(sqlalchemy.func.now())).scalar_one()
+        rows = (
+            session.query(
+                models.TrialHeartbeatModel.trial_id, models.TrialHeartbeatModel.heartbeat
+            )
+            .join(models.TrialModel)
+            .filter_by(study_id=study_id, state=TrialState.RUNNING)
+            .tuples()
+        )
+        return [
+            (trial_id, (now.replace(tzinfo=None) - heartbeat).total_seconds())
+            for trial_id, heartbeat in rows
+        ]
+
+
+OPERATIONS = {
+    function.__name__: function for function in (claim, fail, start_design, write, beat, silences)
+}
+"""By name, as a client asks for them."""
+
+
+@contextmanager
+def _transaction(backend: RDBStorage) -> Iterator[Session]:
+    """Open a transaction, which is committed at the end of the block.
+
+    Raises:
+        optuna.exceptions.StorageInternalError: If the database fails.
+    """
+    with _create_scoped_session(backend.scoped_session) as session:
+        yield session
+
+
+def _hold(session: Session, study_id: int) -> None:
+    """Keep other workers from claiming until the transaction ends.
+
+    A server locks the row of the study; SQLite the whole file, as it does for every writer.
+    """
+    session.query(models.StudyModel).filter_by(study_id=study_id).with_for_update().one()
+
+
+def _running_of(session: Session, study_id: int, worker: str) -> int | None:
+    """Return a running trial that a worker has claimed."""
+    row = (
+        session.query(models.TrialModel.trial_id)
+        .join(models.TrialUserAttributeModel)
+        .filter(
+            models.TrialModel.study_id == study_id,
+            models.TrialModel.state == TrialState.RUNNING,
+            models.TrialUserAttributeModel.key == attrs.WORKER,
+            models.TrialUserAttributeModel.value_json == json.dumps(worker),
+        )
+        .first()
+    )
+    return None if row is None else int(row[0])
+
+
+def _insert(
+    session: Session,
+    backend: RDBStorage,
+    study_id: int,
+    state: TrialState,
+    user_attrs: Mapping[str, Any],
+    params: Mapping[str, Any] | None = None,
+) -> models.TrialModel:
+    """Add a trial that will have the values ``params``."""
+    template = create_trial(
+        state=state,
+        user_attrs=dict(user_attrs),
+        system_attrs={FIXED_PARAMS: dict(params)} if params else {},
+    )
+    return backend._get_prepared_new_trial(study_id, template, session)
+
+
+def _study_attr(session: Session, study_id: int, name: str) -> Any:
+    row = session.query(models.StudyUserAttributeModel).filter_by(study_id=study_id, key=name)
+    found = row.one_or_none()
+    return None if found is None else json.loads(str(found.value_json))
+
+
+def _set_study_attr(session: Session, study_id: int, name: str, value: Any) -> None:
+    row = session.query(models.StudyUserAttributeModel).filter_by(study_id=study_id, key=name)
+    found = row.one_or_none()
+    if found is None:
+        found = models.StudyUserAttributeModel(study_id=study_id, key=name)
+        session.add(found)
+    found.value_json = json.dumps(value)
+
+
+def _set_trial_attr(
+    session: Session, backend: RDBStorage, trial_id: int, name: str, value: Any
+) -> None:
+    backend._set_trial_attr_without_commit(
+        session, models.TrialUserAttributeModel, trial_id, name, value
+    )

@@ -1,0 +1,153 @@
+"""Workers on a Dask cluster, through joblib's Dask backend.
+
+Every worker is a task that supervises a process on the machine where Dask puts it. So what a
+worker does, and what happens to its trials when it dies, is as on one machine.
+
+Source: https://joblib.readthedocs.io/en/stable/auto_examples/parallel/distributed_backend_simple.html
+"""
+
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import joblib
+
+from study.errors import StudyError
+from study.jobs import WorkerJob
+from study.supervisor import supervise
+
+if TYPE_CHECKING:
+    import distributed
+
+CONNECT_TIMEOUT_S = 10.0
+_ASK_INTERVAL_S = 2.0
+"""How often a task asks the scheduler whether to stop; there may be a thousand tasks."""
+
+
+class Cluster:
+    """A connection to a Dask cluster, which it closes at the end of a ``with`` block.
+
+    Args:
+        scheduler: Address such as ``tcp://host:8786``; None for a cluster of this machine.
+        n_workers: Of the cluster of this machine.
+
+    Raises:
+        StudyError: If Dask is not installed, or the scheduler does not answer.
+    """
+
+    def __init__(self, scheduler: str | None, *, n_workers: int) -> None:
+        try:
+            from distributed import Client, LocalCluster
+        except ImportError:
+            raise StudyError(
+                "--backend dask needs Dask, which is not installed: "
+                "pip install 'emoji-study[dask]'"
+            ) from None
+        self._own: Any = None
+        if scheduler is None:
+            self._own = LocalCluster(
+                n_workers=n_workers, threads_per_worker=1, dashboard_address=None
+            )
+        try:
+            self._client = Client(
+                self._own or scheduler, timeout=CONNECT_TIMEOUT_S, set_as_default=False
+            )
+        except (OSError, ValueError) as error:
+            raise StudyError(f"Dask scheduler {scheduler} cannot be reached: {error}") from None
+
+    def __enter__(self) -> "Cluster":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+        if self._own is not None:
+            self._own.close()
+
+    def work(
+        self,
+        job: WorkerJob,
+        stop: threading.Event,
+        *,
+        n_workers: int,
+        counter: Callable[[WorkerJob], Callable[[], int | None]],
+    ) -> None:
+        """Supervise workers on the cluster until none of them finds anything to do.
+
+        Args:
+            job: What each worker is told; its paths are those of the cluster's machines.
+            stop: Ends all workers.
+            n_workers: Tasks; Dask runs as many at a time as its workers have threads.
+            counter: Given the job, returns what ``supervise`` counts finished trials with.
+
+        Raises:
+            StudyError: If the machines of the cluster lack this package, or a worker failed.
+        """
+        from distributed import Event
+
+        shared = Event(f"emoji-study-{uuid.uuid4()}", client=self._client)
+        ended = threading.Event()
+
+        def pass_on() -> None:
+            while not ended.wait(0.2):
+                if stop.is_set():
+                    shared.set()
+                    return
+
+        messenger = threading.Thread(target=pass_on, name="messenger", daemon=True)
+        messenger.start()
+        try:
+            with joblib.parallel_config(backend="dask", client=self._client):
+                joblib.Parallel(batch_size=1)(
+                    joblib.delayed(_supervise_there)(job, shared, counter)
+                    for _ in range(n_workers)
+                )
+        except ModuleNotFoundError as error:
+            raise StudyError(
+                f"The machines of the Dask cluster lack {error.name!r}: install emoji-study there."
+            ) from None
+        finally:
+            ended.set()
+            messenger.join()
+
+
+def _supervise_there(
+    job: WorkerJob,
+    shared: "distributed.Event",
+    counter: Callable[[WorkerJob], Callable[[], int | None]],
+) -> None:
+    """Supervise one worker on a machine of the cluster; its messages go to the log there."""
+
+    def say(line: str) -> None:
+        sys.stderr.write(f"{line}\n")
+
+    supervise(job, SharedStop(shared), count_finished=counter(job), say=say)
+
+
+class SharedStop:
+    """Whether all tasks are to end, asked of the scheduler now and then.
+
+    Args:
+        event: Of the cluster.
+    """
+
+    def __init__(self, event: "distributed.Event") -> None:
+        self._event = event
+        self._set = False
+        self._asked = float("-inf")
+
+    def is_set(self) -> bool:
+        """Say whether it is time."""
+        if not self._set and time.monotonic() - self._asked >= _ASK_INTERVAL_S:
+            self._set = bool(self._event.is_set())
+            self._asked = time.monotonic()
+        return self._set
+
+    def wait(self, timeout: float) -> bool:
+        """Wait until it is, at most about ``timeout`` seconds; say whether it is."""
+        end = time.monotonic() + timeout
+        while not self.is_set() and time.monotonic() < end:
+            time.sleep(min(0.2, timeout))
+        return self._set
