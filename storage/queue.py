@@ -13,6 +13,7 @@ import time
 from datetime import datetime
 
 import optuna
+from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from storage import attrs, operations
@@ -104,7 +105,7 @@ def reap(study: optuna.Study) -> int:
     running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
     if not running:
         return 0
-    silent_s = dict(perform(study._storage, operations.silences, study_id=study._study_id))
+    silent_s = silences(study._storage, study._study_id)
     dead = [
         trial._trial_id
         for trial in running
@@ -114,9 +115,9 @@ def reap(study: optuna.Study) -> int:
     return sum(fail(study, trial_id, None, Cause.DEATH) for trial_id in dead)
 
 
-def heartbeat_ages(study: optuna.Study) -> dict[int, float]:
-    """Return the seconds since the last heartbeat of each running trial, by its key."""
-    return dict(perform(study._storage, operations.silences, study_id=study._study_id))
+def silences(storage: BaseStorage, study_id: int) -> dict[int, float]:
+    """Return the seconds since the last heartbeat of each running trial, by the database's key."""
+    return dict(perform(storage, operations.silences, study_id=study_id))
 
 
 def _died_here(worker: str) -> bool:

@@ -10,8 +10,11 @@ Optuna owns the schema. Its own defaults are made for one process; what is chang
 - Running trials send heartbeats; one that falls silent is failed and queued again (``queue``).
 """
 
+import itertools
 import os
+import random
 import sqlite3
+import time
 import warnings
 from contextlib import closing
 from pathlib import Path
@@ -24,6 +27,7 @@ from optuna.storages import (
     RDBStorage,
     get_storage,
 )
+from optuna.storages._rdb import models
 from sqlalchemy.exc import SQLAlchemyError
 
 from storage.errors import StorageAccessError, StorageUnreachableError
@@ -35,6 +39,8 @@ HEARTBEAT_INTERVAL_S = 60
 GRACE_PERIOD_S = 300
 
 _SQLITE_TIMEOUT_S = 60
+_MAX_CREATIONS = 10
+_TABLES = {*models.BaseModel.metadata.tables, "alembic_version"}
 _DRIVERS = {"postgresql": "'emoji-study[postgres]'", "mysql": "pymysql"}
 
 
@@ -62,16 +68,14 @@ def open_storage(url: str, *, create: bool = False, write: bool = False) -> Base
     path = sqlite_path(url)
     if path is not None:
         _check_sqlite_file(path, create=create, write=write)
+        if not (create or write) and not os.access(path.parent, os.W_OK):
+            url = _archive_url(path)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ExperimentalWarning)
-            storage = RDBStorage(
-                url,
-                engine_kwargs=_engine_kwargs(sqlite=path is not None),
-                heartbeat_interval=HEARTBEAT_INTERVAL_S,
-                grace_period=GRACE_PERIOD_S,
-                skip_table_creation=not create,
+        if path is None and not (create or _server_tables(url) >= _TABLES):
+            raise StorageAccessError(
+                f"Storage {redact(url)} is no study database; `emoji-study run` creates it there."
             )
+        storage = _connect(url, sqlite=path is not None, create=create)
     except ImportError:
         package = _DRIVERS.get(parse_url(url).get_backend_name(), "its driver")
         raise StorageAccessError(
@@ -86,6 +90,30 @@ def open_storage(url: str, *, create: bool = False, write: bool = False) -> Base
     return get_storage(storage)
 
 
+def _connect(url: str, *, sqlite: bool, create: bool) -> RDBStorage:
+    """Open a database, and create its tables if asked.
+
+    Creating them takes several transactions. Where two processes do it at the same time, one
+    fails at what the other has done already, and succeeds a moment later.
+    """
+    for n in itertools.count(1):
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ExperimentalWarning)
+                return RDBStorage(
+                    url,
+                    engine_kwargs=_engine_kwargs(sqlite=sqlite),
+                    heartbeat_interval=HEARTBEAT_INTERVAL_S,
+                    grace_period=GRACE_PERIOD_S,
+                    skip_table_creation=not create,
+                )
+        except (SQLAlchemyError, OptunaError) as error:
+            if not create or n == _MAX_CREATIONS or outage(error) is not None:
+                raise
+            time.sleep(random.uniform(0.1, 0.3))
+    raise AssertionError("unreachable")
+
+
 def _open_served(host: str, port: int) -> ServedStorage:
     """Connect to a server of a database."""
     try:
@@ -95,6 +123,12 @@ def _open_served(host: str, port: int) -> ServedStorage:
             f"Storage grpc://{host}:{port} needs gRPC, which is not installed: "
             "pip install 'emoji-study[grpc]'"
         ) from None
+
+
+def _server_tables(url: str) -> set[str]:
+    """Return the names of the tables of a server's database."""
+    engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
+    return set(sqlalchemy.inspect(engine).get_table_names())
 
 
 def _engine_kwargs(*, sqlite: bool) -> dict[str, Any]:
@@ -125,16 +159,36 @@ def _check_sqlite_file(path: Path, *, create: bool, write: bool) -> None:
         if write and not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
             raise StorageAccessError(f"Storage file {path} cannot be written: no permission.")
         query = "SELECT name FROM sqlite_master WHERE type = 'table'"
-        tables = {name for (name,) in _query(f"{path.resolve().as_uri()}?mode=ro", query)}
+        changes = os.access(path.parent, os.W_OK)
+        uri = f"{path.resolve().as_uri()}?mode=ro" if changes else _archive_uri(path)
+        tables = {name for (name,) in _query(uri, query)}
     except (OSError, sqlite3.Error) as error:
         if isinstance(error, StorageAccessError):
             raise
         kind = StorageUnreachableError if "locked" in str(error) else StorageAccessError
         raise kind(f"Storage file {path} cannot be opened: {_reason(error)}") from None
-    if (tables or not create) and not {"studies", "trials", "version_info"} <= tables:
+    if (tables - _TABLES and not tables >= _TABLES) or not (tables or create):
         raise StorageAccessError(
             f"Storage file {path} is a database of another program, not a study database."
         )
+    if not create and not tables >= _TABLES:
+        raise StorageUnreachableError(
+            f"Storage file {path} is not complete yet: another process is creating it, or was "
+            "killed while it did; `emoji-study run` completes it."
+        )
+
+
+def _archive_url(path: Path) -> str:
+    """Return the URL of a file in a folder where nobody can write.
+
+    A write-ahead log needs two more files, so SQLite must be told that nothing will change.
+    Source: https://www.sqlite.org/wal.html (section 5, read-only databases).
+    """
+    return f"sqlite:///{_archive_uri(path)}&uri=true"
+
+
+def _archive_uri(path: Path) -> str:
+    return f"{path.resolve().as_uri()}?immutable=1"
 
 
 def _query(uri: str, statement: str) -> list[tuple[str, ...]]:
@@ -163,7 +217,8 @@ def _serialize_writers(storage: RDBStorage) -> None:
 
 def _reason(error: BaseException) -> str:
     """Return the cause of a database error in one line, without SQL or links."""
-    cause: Any = getattr(error, "orig", None) or error.__cause__ or error
+    cause: Any = error if getattr(error, "orig", None) else error.__cause__ or error
+    cause = getattr(cause, "orig", None) or cause
     if isinstance(cause, OSError) and cause.strerror:
         return f"{cause.strerror}."
     return first_line(cause)

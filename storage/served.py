@@ -88,7 +88,7 @@ class ServedStorage(GrpcStorageProxy):
             response_deserializer=json.loads,
         )
         try:
-            return method(arguments)
+            return method(arguments)["result"]  # gRPC takes a bare null for an error
         except grpc.RpcError as error:
             if error.code() == grpc.StatusCode.FAILED_PRECONDITION:
                 raise UpdateFinishedTrialError(error.details()) from error
@@ -140,7 +140,7 @@ def _answer(
 
     def answer(arguments: dict[str, Any], context: grpc.ServicerContext) -> Any:
         try:
-            return perform(storage, OPERATIONS[name], **arguments)
+            return {"result": perform(storage, OPERATIONS[name], **arguments)}
         except UpdateFinishedTrialError as error:
             context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
         except KeyError as error:

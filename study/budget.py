@@ -11,6 +11,7 @@ from search_spaces import Scalar
 from search_spaces.designs import design_points
 from storage import attrs, operations
 from storage.operations import KEPT
+from storage.outages import outage
 from storage.served import perform
 from study.experiments import PAIRED, Experiment
 from study.samplers import ADAPTIVE_SAMPLERS
@@ -43,6 +44,16 @@ def count(trials: Sequence[FrozenTrial]) -> Progress:
         running=states.count(TrialState.RUNNING),
         waiting=states.count(TrialState.WAITING),
     )
+
+
+def finished_trials(study: optuna.Study) -> int | None:
+    """Return how many trials count so far; None in an outage of the database."""
+    try:
+        return count(study.get_trials(deepcopy=False)).finished
+    except Exception as error:
+        if outage(error) is None:
+            raise
+        return None
 
 
 def request(study: optuna.Study, n_trials: int) -> int:

@@ -36,7 +36,8 @@ Storage = Annotated[
     typer.Option(
         "--storage",
         envvar="EMOJI_STUDY_STORAGE",
-        help="Database URL: sqlite:///FILE, postgresql+psycopg://..., mysql+pymysql://...",
+        help="Database URL: sqlite:///FILE, postgresql+psycopg://..., mysql+pymysql://..., or "
+        "grpc://HOST:PORT of serve-storage.",
     ),
 ]
 StudyName = Annotated[
@@ -100,10 +101,14 @@ def user_message(error: Exception) -> str | None:
     from emoji_ae.errors import EmojiAEError
     from search_spaces.errors import SearchSpaceError
     from storage.errors import StorageError
+    from storage.outages import outage
     from study.errors import StudyError
 
     if isinstance(error, StudyError | EmojiAEError | StorageError | SearchSpaceError):
         return str(error)
+    away = outage(error)
+    if away is not None:
+        return f"The storage is away: {away}"
     if isinstance(error, StorageInternalError):
         cause = str(error.__cause__ or error).splitlines()[0]
         return f"The storage failed: {cause}"
@@ -263,6 +268,32 @@ def worker(
 
 
 @app.command(
+    "serve-storage",
+    epilog="Example: emoji-study serve-storage --storage postgresql+psycopg://me@db/studies "
+    "--host 0.0.0.0; then: emoji-study worker --storage grpc://HOST:13000 --study NAME",
+)
+def serve_storage(
+    storage: Storage = DEFAULT_STORAGE,
+    host: Annotated[
+        str, typer.Option("--host", help="Address to listen on; 0.0.0.0 for all networks.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option("--port", min=1, max=65535, help="Port to listen on.")
+    ] = 13000,
+    threads: Annotated[
+        int, typer.Option("--threads", min=1, help="Requests answered at the same time.")
+    ] = 10,
+) -> None:
+    """Serve a storage to hundreds of workers, which share its few connections.
+
+    Nothing is encrypted and no password is asked: only for a network that you trust.
+    """
+    from study.commands import serve_request
+
+    serve_request(storage, host=host, port=port, n_threads=threads, say=_say)
+
+
+@app.command(
     epilog="Examples: emoji-study experiment auxiliary-task --pairs 10 --workers 2 | "
     "emoji-study experiment leakage --epochs 100"
 )
@@ -338,13 +369,32 @@ def list_studies(storage: Storage = DEFAULT_STORAGE) -> None:
     _show(study_table([load_study_record(opened, name) for name in study_names(opened)]))
 
 
-@app.command(epilog="Example: emoji-study status --study autoencoder-notebook")
-def status(storage: Storage = DEFAULT_STORAGE, study: StudyName = None) -> None:
-    """Show a study's progress, its running trials, failures and best trials."""
+@app.command(epilog="Example: emoji-study status --study autoencoder-notebook --watch")
+def status(
+    storage: Storage = DEFAULT_STORAGE,
+    study: StudyName = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Go on showing it until the study is done.")
+    ] = False,
+    every: Annotated[
+        float, typer.Option("--every", min=0.1, help="Seconds between two looks, with --watch.")
+    ] = 2.0,
+) -> None:
+    """Show a study's progress, its workers, failures and best trials."""
+    from storage.queue import silences
+    from storage.records import load_study_record
     from study.status import status_lines
+    from study.status import watch as watch_study
 
-    _, record = _record(storage, study)
-    for part in status_lines(record):
+    opened, record = _record(storage, study)
+    study_id = opened.get_study_id_from_name(record.name)
+    if watch:
+        watch_study(
+            lambda: (load_study_record(opened, record.name), silences(opened, study_id)),
+            interval_s=every,
+        )
+        return
+    for part in status_lines(record, silences(opened, study_id)):
         _show(part)
 
 

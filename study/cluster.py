@@ -10,11 +10,14 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import joblib
+import optuna
 
+from storage.rdb import open_storage
+from study.budget import finished_trials
 from study.errors import StudyError
 from study.jobs import WorkerJob
 from study.supervisor import supervise
@@ -72,7 +75,6 @@ class Cluster:
         stop: threading.Event,
         *,
         n_workers: int,
-        counter: Callable[[WorkerJob], Callable[[], int | None]],
     ) -> None:
         """Supervise workers on the cluster until none of them finds anything to do.
 
@@ -80,7 +82,6 @@ class Cluster:
             job: What each worker is told; its paths are those of the cluster's machines.
             stop: Ends all workers.
             n_workers: Tasks; Dask runs as many at a time as its workers have threads.
-            counter: Given the job, returns what ``supervise`` counts finished trials with.
 
         Raises:
             StudyError: If the machines of the cluster lack this package, or a worker failed.
@@ -101,8 +102,7 @@ class Cluster:
         try:
             with joblib.parallel_config(backend="dask", client=self._client):
                 joblib.Parallel(batch_size=1)(
-                    joblib.delayed(_supervise_there)(job, shared, counter)
-                    for _ in range(n_workers)
+                    joblib.delayed(_supervise_there)(job, shared) for _ in range(n_workers)
                 )
         except ModuleNotFoundError as error:
             raise StudyError(
@@ -113,17 +113,14 @@ class Cluster:
             messenger.join()
 
 
-def _supervise_there(
-    job: WorkerJob,
-    shared: "distributed.Event",
-    counter: Callable[[WorkerJob], Callable[[], int | None]],
-) -> None:
+def _supervise_there(job: WorkerJob, shared: "distributed.Event") -> None:
     """Supervise one worker on a machine of the cluster; its messages go to the log there."""
+    watched = optuna.load_study(study_name=job.study, storage=open_storage(job.url))
 
     def say(line: str) -> None:
         sys.stderr.write(f"{line}\n")
 
-    supervise(job, SharedStop(shared), count_finished=counter(job), say=say)
+    supervise(job, SharedStop(shared), count_finished=partial(finished_trials, watched), say=say)
 
 
 class SharedStop:

@@ -19,7 +19,8 @@ from storage.artifacts import artifact_folder, open_artifacts
 from storage.errors import UnknownStudyError
 from storage.rdb import open_storage
 from storage.records import StudyRecord, TrialRecord, load_study_record
-from storage.urls import redact, sqlite_path
+from storage.served import make_server
+from storage.urls import redact, server_address, sqlite_path
 from study import budget
 from study.analysis import min_accuracy_of
 from study.budget import count
@@ -28,6 +29,7 @@ from study.jobs import WorkerJob
 from study.samplers import check_names, default_pruner
 from study.seeds import trial_seed
 from study.settings import StudySettings, code_version
+from study.signals import stop_signals
 
 if TYPE_CHECKING:
     from study.cluster import Cluster
@@ -197,6 +199,24 @@ def work(
     )
     with open_cluster(request) as cluster:
         return run_study(study, job, target=target, n_workers=n_workers, cluster=cluster)
+
+
+def serve_request(url: str, *, host: str, port: int, n_threads: int, say: Say) -> None:
+    """Serve a storage until SIGINT or SIGTERM; answers that are under way are finished.
+
+    Raises:
+        StorageError: If it cannot be served, or is itself a server.
+    """
+    if server_address(url) is not None:
+        raise StudyError(f"`storage` must be a database to be served, but got {redact(url)!r}.")
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    storage = open_storage(url, create=True, write=True)
+    with stop_signals() as stop:
+        server = make_server(storage, host=host, port=port, n_threads=n_threads)
+        server.start()
+        say(f"Serving {redact(url)} as grpc://{host}:{port}; Ctrl-C ends it.")
+        stop.wait()
+        server.stop(grace=5).wait()
 
 
 def open_cluster(request: WorkRequest) -> "AbstractContextManager[Cluster | None]":

@@ -149,8 +149,11 @@ class TrainingObjective:
                 pruned = trial.should_prune()
             return pruned
 
-        for metrics in resume.state.curve if resume.state is not None else ():
-            report(metrics)
+        if resume.state is not None:
+            resumed = resume.state.curve
+            write_trial(trial, user_attrs={attrs.RESUMED_EPOCHS: len(resumed)})
+            for metrics in resumed:
+                report(metrics)
         try:
             result = train_model(
                 config,

@@ -51,7 +51,7 @@ def progress_line(
         task = bar.add_task(study.study_name, total=target, status="")
 
         def say(line: str) -> None:
-            bar.console.print(line, markup=False, highlight=False)
+            bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
         def show() -> None:
             try:

@@ -1,15 +1,21 @@
 """The state of studies for a terminal."""
 
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
 
 from optuna.trial import TrialState
+from rich.console import Console, Group
+from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
 from storage import attrs
+from storage.outages import outage
 from storage.records import StudyRecord, TrialRecord
 from study.analysis import VALIDATION_ACCURACY
 from study.formats import format_accuracy
+from study.progress import eta
 
 _N_BEST = 5
 _N_FAILURES = 5
@@ -51,8 +57,20 @@ def study_table(records: Sequence[StudyRecord]) -> Table:
     return table
 
 
-def status_lines(record: StudyRecord) -> Iterator[Table | str]:
-    """Yield what is to be known of a study: counts, running, failed and best trials."""
+def status_lines(
+    record: StudyRecord,
+    silent_s: Mapping[int, float] | None = None,
+    *,
+    now: datetime | None = None,
+) -> Iterator[Table | str]:
+    """Yield what is to be known of a study: counts, workers, failed and best trials.
+
+    Args:
+        record: The study.
+        silent_s: Seconds since the last sign of life of running trials, by the database's key.
+        now: Local time.
+    """
+    now = now or datetime.now()
     settings = record.user_attrs.get(attrs.SETTINGS, {})
     yield escape(
         f"Study {record.name}: {settings.get('kind', '—')}, {settings.get('space', '—')} space, "
@@ -60,27 +78,23 @@ def status_lines(record: StudyRecord) -> Iterator[Table | str]:
     )
     finished = sum(trial.finished for trial in record.trials)
     target = record.user_attrs.get(attrs.TARGET, finished)
-    yield (
+    running = [trial for trial in record.trials if trial.state == TrialState.RUNNING]
+    counts = (
         f"{finished} of {target} trials finished: {_count(record, TrialState.COMPLETE)} complete, "
         f"{_count(record, TrialState.PRUNED)} pruned; {_count(record, TrialState.FAIL)} failed, "
-        f"{_count(record, TrialState.RUNNING)} running, "
-        f"{_count(record, TrialState.WAITING)} waiting"
+        f"{len(running)} running, {_count(record, TrialState.WAITING)} waiting"
     )
-    running = [trial for trial in record.trials if trial.state == TrialState.RUNNING]
-    if running:
-        table = Table(
-            "running", "worker", "epoch", "validation MSE", box=None, header_style="bold"
+    if running and finished < target:
+        durations_s = [trial.duration_s for trial in record.trials if trial.finished]
+        counts += "; " + eta(
+            [seconds for seconds in durations_s if seconds is not None],
+            [_age_s(trial, now) for trial in running],
+            remaining=target - finished,
+            n_workers=len(running),
         )
-        for trial in running:
-            steps = trial.intermediate_values
-            last = max(steps, default=None)
-            table.add_row(
-                str(trial.number),
-                escape(str(trial.user_attrs.get(attrs.WORKER, "—"))),
-                "—" if last is None else str(last + 1),
-                "—" if last is None else f"{steps[last]:.5f}",
-            )
-        yield table
+    yield counts
+    if running:
+        yield _worker_table(record, running, silent_s or {}, now)
     best = sorted(record.complete, key=lambda t: (not t.feasible, t.value is None, t.value))
     if best:
         yield _best_table(best[:_N_BEST])
@@ -88,6 +102,71 @@ def status_lines(record: StudyRecord) -> Iterator[Table | str]:
     for trial in failures[-_N_FAILURES:]:
         reason = trial.user_attrs.get(attrs.FAILURE, "its worker died")
         yield escape(f"Trial {trial.number} failed: {reason}")
+
+
+def _worker_table(
+    record: StudyRecord,
+    running: Sequence[TrialRecord],
+    silent_s: Mapping[int, float],
+    now: datetime,
+) -> Table:
+    """Return one row for each worker that is at a trial."""
+    table = Table("running", "worker", box=None, header_style="bold")
+    for name in ("done", "epoch", "epochs/s", "validation MSE", "heartbeat"):
+        table.add_column(name, justify="right")
+    for trial in running:
+        worker = trial.user_attrs.get(attrs.WORKER)
+        last = max(trial.intermediate_values, default=None)
+        silence = silent_s.get(trial.trial_id)
+        table.add_row(
+            str(trial.number),
+            escape(str(worker or "—")),
+            str(
+                sum(t.finished and t.user_attrs.get(attrs.WORKER) == worker for t in record.trials)
+            ),
+            "—" if last is None else f"{last + 1} of {trial.params.get('epoch', '—')}",
+            "—" if last is None else _rate(trial, last + 1, now),
+            "—" if last is None else f"{trial.intermediate_values[last]:.5f}",
+            "—" if silence is None else f"{silence:.0f} s ago",
+        )
+    return table
+
+
+def _rate(trial: TrialRecord, n_epochs: int, now: datetime) -> str:
+    """Return the epochs per second of this attempt at a trial."""
+    own = n_epochs - int(trial.user_attrs.get(attrs.RESUMED_EPOCHS, 0))
+    age_s = _age_s(trial, now)
+    return f"{own / age_s:.2f}" if age_s > 0 else "—"
+
+
+def _age_s(trial: TrialRecord, now: datetime) -> float:
+    return 0.0 if trial.started is None else (now - trial.started).total_seconds()
+
+
+def watch(
+    read: Callable[[], tuple[StudyRecord, Mapping[int, float]]], *, interval_s: float
+) -> None:
+    """Show a study's status in place until it is done or Ctrl-C is pressed.
+
+    Args:
+        read: Returns the study and what ``status_lines`` takes beside it.
+        interval_s: Seconds between two looks at the storage.
+    """
+    with Live(console=Console(), auto_refresh=False) as live:
+        while True:
+            try:
+                record, silent_s = read()
+            except Exception as error:
+                reason = outage(error)
+                if reason is None:
+                    raise
+                live.update(f"The storage is away: {escape(reason)}", refresh=True)
+            else:
+                live.update(Group(*status_lines(record, silent_s)), refresh=True)
+                finished = sum(trial.finished for trial in record.trials)
+                if finished >= int(record.user_attrs.get(attrs.TARGET, finished)):
+                    return
+            time.sleep(interval_s)
 
 
 def _best_table(trials: Sequence[TrialRecord]) -> Table:

@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import optuna
 from optuna.exceptions import DuplicatedStudyError, ExperimentalWarning
@@ -12,9 +13,8 @@ from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 
 from storage import attrs, queue
-from storage.outages import outage
 from storage.rdb import open_storage
-from study.budget import Progress, count
+from study.budget import Progress, count, finished_trials
 from study.cluster import Cluster
 from study.jobs import WorkerJob
 from study.progress import progress_line
@@ -99,9 +99,9 @@ def run_study(
             with progress_line(watched, target=target, n_workers=n_workers) as say:
                 n_useful = min(n_workers, remaining)
                 if cluster is None:
-                    _work_here(job, stop, n_workers=n_useful, say=say)
+                    _work_here(job, stop, watched, n_workers=n_useful, say=say)
                 else:
-                    cluster.work(job, stop, n_workers=n_useful, counter=finished_counter)
+                    cluster.work(job, stop, n_workers=n_useful)
     return RunOutcome(
         progress=count(study.get_trials(deepcopy=False)),
         target=target,
@@ -110,28 +110,20 @@ def run_study(
 
 
 def _work_here(
-    job: WorkerJob, stop: threading.Event, *, n_workers: int, say: Callable[[str], None]
+    job: WorkerJob,
+    stop: threading.Event,
+    watched: optuna.Study,
+    *,
+    n_workers: int,
+    say: Callable[[str], None],
 ) -> None:
     """Supervise workers of this machine until none of them finds anything to do."""
     with ThreadPoolExecutor(n_workers, thread_name_prefix="supervisor") as pool:
         futures = [
-            pool.submit(supervise, job, stop, count_finished=finished_counter(job), say=say)
+            pool.submit(
+                supervise, job, stop, count_finished=partial(finished_trials, watched), say=say
+            )
             for _ in range(n_workers)
         ]
     for future in futures:
         future.result()
-
-
-def finished_counter(job: WorkerJob) -> Callable[[], int | None]:
-    """Return what counts the finished trials of a study, or gives None in an outage."""
-
-    def finished() -> int | None:
-        try:
-            study = optuna.load_study(study_name=job.study, storage=open_storage(job.url))
-            return count(study.get_trials(deepcopy=False)).finished
-        except Exception as error:
-            if outage(error) is None:
-                raise
-            return None
-
-    return finished

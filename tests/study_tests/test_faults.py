@@ -1,0 +1,267 @@
+"""What goes wrong with databases, disks and users: one clear line, and nothing half-written."""
+
+import os
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from optuna.trial import TrialState
+
+from storage.records import StudyRecord, load_study_record
+from study.settings import StudySettings
+from tests.servers import new_database, opened, postgres_server
+
+Wait = Callable[[Callable[[], bool]], None]
+
+
+def command(name: str, *options: str) -> list[str]:
+    """Return the command line of a command."""
+    return [sys.executable, "-m", "study", name, *options]
+
+
+def run_command(url: str, settings: StudySettings, folder: Path, *options: str) -> list[str]:
+    """Return a command that runs a small study named ``study``."""
+    return command(
+        "run",
+        *("autoencoder", "--storage", url, "--study", "study", "--data", str(settings.data)),
+        *("--artifacts", str(folder / "artifacts"), "--sampler", "random", "--pruner", "none"),
+        *("--threads", "1", "--set", "auto_encoder=CNN", "--set", "batch_size=16", *options),
+    )
+
+
+def outcome(arguments: list[str]) -> tuple[int, str, str]:
+    """Run a command to its end; return its exit code, output and errors."""
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout, done.stderr
+
+
+def one_line(text: str) -> str:
+    """Return the only line of a text that starts with ``Error:``; there is no traceback."""
+    assert "Traceback" not in text, text
+    (line,) = [line for line in text.splitlines() if line.startswith("Error:")]
+    return line
+
+
+def read(url: str) -> StudyRecord:
+    """Return the study named ``study``."""
+    with opened(url) as storage:
+        return load_study_record(storage, "study")
+
+
+@contextmanager
+def mounted(folder: Path, options: str) -> Iterator[None]:
+    """Mount a file system in memory; skips where that is not allowed."""
+    folder.mkdir(exist_ok=True)
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)],
+        capture_output=True,
+        check=False,
+    )
+    if done.returncode:
+        pytest.skip("needs the right to mount a file system")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+def remount(folder: Path, options: str) -> None:
+    """Change the options of a mounted file system."""
+    subprocess.run(["mount", "-o", f"remount,{options}", str(folder)], check=True)
+
+
+def test_full_disk(tmp_path: Path, settings: StudySettings) -> None:
+    """A full disk ends the run with its reason; with more room, the same command completes it."""
+    disk = tmp_path / "disk"
+    with mounted(disk, "size=1m"):
+        url = f"sqlite:///{disk / 'study.db'}"
+        arguments = run_command(url, settings, disk, "--trials", "40", "--epochs", "1")
+        code, _, errors = outcome(arguments)
+        assert code == 1
+        assert any(reason in one_line(errors) for reason in ("full", "No space left")), errors
+        remount(disk, "size=64m")
+        with closing(sqlite3.connect(disk / "study.db")) as connection:
+            assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        code, _, errors = outcome(arguments)
+        assert code == 0, errors
+        record = read(url)
+        assert sum(trial.finished for trial in record.trials) == 40
+        assert not [
+            t for t in record.trials if t.state in (TrialState.RUNNING, TrialState.WAITING)
+        ]
+
+
+def test_read_only_folder(tmp_path: Path, settings: StudySettings) -> None:
+    """A study cannot be created where nothing can be written, and is none then."""
+    disk = tmp_path / "disk"
+    with mounted(disk, "size=1m"):
+        remount(disk, "ro")
+        url = f"sqlite:///{disk / 'study.db'}"
+        code, _, errors = outcome(run_command(url, settings, tmp_path, "--trials", "1"))
+        assert code == 1
+        assert str(disk / "study.db") in one_line(errors)
+        assert not list(disk.iterdir())
+
+
+def test_read_only_database(tmp_path: Path, settings: StudySettings) -> None:
+    """A study on a disk that has become read-only can be read, and a run says what is wrong."""
+    disk = tmp_path / "disk"
+    with mounted(disk, "size=8m"):
+        url = f"sqlite:///{disk / 'study.db'}"
+        arguments = run_command(url, settings, tmp_path, "--trials", "1", "--epochs", "1")
+        assert outcome(arguments)[0] == 0
+        remount(disk, "ro")
+        code, _, errors = outcome(arguments)
+        assert code == 1
+        assert "study.db" in one_line(errors)
+        code, output, errors = outcome(command("status", "--storage", url))
+        assert code == 0, errors
+        assert "1 of 1 trials finished" in output
+        remount(disk, "rw")
+
+
+def test_corrupt_database(tmp_path: Path, settings: StudySettings) -> None:
+    """A damaged file is named, whether reading or running, and stays as it is."""
+    url = f"sqlite:///{tmp_path / 'study.db'}"
+    arguments = run_command(url, settings, tmp_path, "--trials", "2", "--epochs", "1")
+    assert outcome(arguments)[0] == 0
+    file = tmp_path / "study.db"
+    content = bytearray(file.read_bytes())
+    content[4096:-4096] = os.urandom(len(content) - 8192)
+    for damaged in (bytes(content), b"no database at all" * 1000):
+        file.write_bytes(damaged)
+        for each in (arguments, command("status", "--storage", url, "--study", "study")):
+            code, _, errors = outcome(each)
+            assert code == 1
+            assert "study.db" in one_line(errors)
+        assert file.read_bytes() == damaged
+
+
+@pytest.mark.slow
+def test_locked_database(tmp_path: Path, settings: StudySettings, wait_until: Wait) -> None:
+    """Half a minute under another program's lock delays a study, and costs it nothing."""
+    url = f"sqlite:///{tmp_path / 'study.db'}"
+    options = ("--trials", "6", "--workers", "2", "--epochs", "20")
+    with subprocess.Popen(
+        run_command(url, settings, tmp_path, *options), stderr=subprocess.PIPE, text=True
+    ) as process:
+
+        def has_begun() -> bool:
+            if not (tmp_path / "study.db").exists():
+                return False
+            with closing(sqlite3.connect(tmp_path / "study.db")) as connection:
+                try:
+                    query = "SELECT count(*) FROM trials WHERE state = 'COMPLETE'"
+                    return bool(connection.execute(query).fetchone()[0])
+                except sqlite3.OperationalError:
+                    return False
+
+        wait_until(has_begun)
+        with closing(sqlite3.connect(tmp_path / "study.db", timeout=60)) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            threading.Event().wait(30)  # the lock itself
+            before = connection.execute("SELECT count(*) FROM trials").fetchone()
+            connection.rollback()
+        _, errors = process.communicate()
+    assert process.returncode == 0, errors
+    assert before[0] < 6, "the lock came too late"
+    record = read(url)
+    assert [trial.state for trial in record.trials] == [TrialState.COMPLETE] * 6
+
+
+def test_study_of_another_kind(tmp_path: Path, settings: StudySettings) -> None:
+    """A name that belongs to a study of another kind is refused, and the study untouched."""
+    url = f"sqlite:///{tmp_path / 'study.db'}"
+    arguments = run_command(url, settings, tmp_path, "--trials", "1", "--epochs", "1")
+    assert outcome(arguments)[0] == 0
+    before = read(url)
+    other = command("run", "multitask", "--storage", url, "--study", "study", "--trials", "1")
+    code, _, errors = outcome([*other, "--data", str(settings.data)])
+    assert code == 1
+    assert "Study 'study' has kind 'autoencoder', but got 'multitask'" in one_line(errors)
+    assert read(url) == before
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A PostgreSQL server on which the role ``guest`` needs the password ``right``."""
+    folder = tmp_path_factory.mktemp("postgres")
+    with postgres_server(folder / "data") as running:
+        running.psql("CREATE ROLE guest LOGIN PASSWORD 'right'; ALTER ROLE guest CREATEDB;")
+        rules = folder / "data" / "pg_hba.conf"
+        rules.write_text("local all guest scram-sha-256\n" + rules.read_text())
+        running.psql("SELECT pg_reload_conf();")
+        yield running
+
+
+def test_wrong_password(server: Any, tmp_path: Path, settings: StudySettings) -> None:
+    """A wrong password is refused in one line that does not show it; the right one works."""
+    right = new_database(server, "secret").replace("postgres:@", "guest:right@")
+    server.psql("ALTER DATABASE secret OWNER TO guest;")
+    wrong = right.replace(":right@", ":hunter2@")
+    for name in ("status", "worker", "list"):
+        options = () if name == "list" else ("--study", "study")
+        code, output, errors = outcome(command(name, "--storage", wrong, *options))
+        assert code == 1
+        assert "password authentication failed" in one_line(errors)
+        assert "hunter2" not in output + errors
+    arguments = run_command(right, settings, tmp_path, "--trials", "1", "--epochs", "1")
+    code, output, errors = outcome(arguments)
+    assert code == 0, errors
+    assert "right" not in output + errors
+    dump = server.psql("SELECT value_json FROM secret.public.study_user_attributes;")
+    assert "right@" not in dump
+
+
+def test_empty_server_database(server: Any) -> None:
+    """Reading a database without any study says so, and creates nothing in it."""
+    url = new_database(server, "empty")
+    code, _, errors = outcome(command("list", "--storage", url))
+    assert code == 1
+    assert "`emoji-study run` creates it" in one_line(errors)
+
+
+@pytest.mark.slow
+def test_restarted_server(
+    server: Any, tmp_path: Path, settings: StudySettings, wait_until: Wait
+) -> None:
+    """Workers whose server goes away wait for it, say so, and finish the study exactly."""
+    url = new_database(server, "restarted")
+    options = ("--trials", "12", "--workers", "2", "--epochs", "60")
+    with subprocess.Popen(
+        run_command(url, settings, tmp_path, *options), stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+
+        def has_begun() -> bool:
+            query = "SELECT count(*) FROM trials WHERE state = 'COMPLETE';"
+            try:
+                database = server.get_uri(database="restarted")
+                found = subprocess.check_output(
+                    [server.bin_path / "psql", database, "-tAc", query], stderr=subprocess.DEVNULL
+                )
+            except subprocess.CalledProcessError:
+                return False
+            return int(found) >= 2
+
+        wait_until(has_begun)
+        server.stop()
+        lines = iter(process.stderr.readline, "")
+        said = next(line for line in lines if "The storage is away" in line)
+        server.start()
+        rest = process.stderr.read()
+        process.wait()
+    assert process.returncode == 0, rest
+    assert "next attempt in" in said
+    record = read(url)
+    finished = [trial for trial in record.trials if trial.finished]
+    assert len(finished) == 12
+    assert len({tuple(sorted(trial.params.items())) for trial in finished}) <= 12
+    assert sorted(t.user_attrs["design_index"] for t in finished) == list(range(12))
+    assert all(len(t.intermediate_values) == 60 for t in finished if t.user_attrs["epochs_run"])
