@@ -29,9 +29,9 @@ def postgres_server(folder: Path) -> Iterator[Any]:
 
 
 @contextmanager
-def opened(url: str) -> Iterator[BaseStorage]:
-    """Open a storage for reading and close its connections at the end of the block."""
-    storage = open_storage(url)
+def opened(url: str, **options: bool) -> Iterator[BaseStorage]:
+    """Open a storage as ``open_storage`` does; close its connections at the end of the block."""
+    storage = open_storage(url, **options)
     try:
         yield storage
     finally:
