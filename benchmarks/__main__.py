@@ -12,7 +12,7 @@ from typing import Any
 import joblib
 import torch
 
-from benchmarks import studies, training
+from benchmarks import storage, studies, training
 from benchmarks.measure import Figure
 from emoji_ae.files import write_bytes
 
@@ -21,6 +21,7 @@ RESULTS = Path(__file__).parent / "results.json"
 PARTS: dict[str, Callable[[], Iterator[Figure]]] = {
     "training": training.figures,
     "studies": studies.figures,
+    "storage": storage.figures,
 }
 
 

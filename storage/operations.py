@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy
+from optuna.distributions import json_to_distribution
 from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
 from optuna.storages._rdb.storage import _create_scoped_session
@@ -47,12 +48,9 @@ def claim(backend: RDBStorage, study_id: int, worker: str) -> int | str:
         running = _running_of(session, study_id, worker)
         if running is not None:
             return running
-        counts: dict[TrialState, int] = dict(
-            session.query(models.TrialModel.state, sqlalchemy.func.count())
-            .filter(models.TrialModel.study_id == study_id)
-            .group_by(models.TrialModel.state)
-            .tuples()
-        )
+        rows = session.query(models.TrialModel.state, sqlalchemy.func.count())
+        rows = rows.filter_by(study_id=study_id).group_by(models.TrialModel.state)
+        counts = {state: int(n) for state, n in rows}
         finished = counts.get(TrialState.COMPLETE, 0) + counts.get(TrialState.PRUNED, 0)
         n_running = counts.get(TrialState.RUNNING, 0)
         target = int(_study_attr(session, study_id, attrs.TARGET) or 0)
@@ -154,10 +152,18 @@ def start_design(
 def write(
     backend: RDBStorage,
     trial_id: int,
-    user_attrs: Mapping[str, Any],
-    intermediate_values: Sequence[tuple[int, float]],
+    params: Sequence[tuple[str, float, str]] = (),
+    user_attrs: Mapping[str, Any] | None = None,
+    intermediate_values: Sequence[tuple[int, float]] = (),
 ) -> None:
-    """Store attributes and new intermediate values ``(step, value)`` of a running trial.
+    """Store what is new of a running trial.
+
+    Args:
+        backend: The database.
+        trial_id: Of the trial.
+        params: Name, Optuna's internal representation of the value, and distribution as JSON.
+        user_attrs: By name, new or replaced.
+        intermediate_values: Step and value.
 
     Raises:
         optuna.exceptions.UpdateFinishedTrialError: If the trial has ended.
@@ -165,7 +171,11 @@ def write(
     with _transaction(backend) as session:
         trial: Any = models.TrialModel.find_or_raise_by_id(trial_id, session)
         backend.check_trial_is_updatable(trial_id, trial.state)
-        for name, value in user_attrs.items():
+        for name, internal, distribution in params:
+            backend._set_trial_param_without_commit(
+                session, trial_id, name, internal, json_to_distribution(distribution)
+            )
+        for name, value in (user_attrs or {}).items():
             _set_trial_attr(session, backend, trial_id, name, value)
         for step, value in intermediate_values:
             stored = models.TrialIntermediateValueModel.intermediate_value_to_stored_repr(value)
@@ -197,7 +207,6 @@ def silences(backend: RDBStorage, study_id: int) -> list[tuple[int, float]]:
             )
             .join(models.TrialModel)
             .filter_by(study_id=study_id, state=TrialState.RUNNING)
-            .tuples()
         )
         return [
             (trial_id, (now.replace(tzinfo=None) - heartbeat).total_seconds())

@@ -22,7 +22,7 @@ from emoji_ae.resume import ResumeFile
 from emoji_ae.training import train_model
 from storage import attrs
 from storage.artifacts import open_artifacts, read_artifact, save_artifacts, unfinished_path
-from storage.writing import Reports, write_trial
+from storage.writing import Reports, suggesting, write_trial
 from study.data import StudyData
 from study.pictures import pick, reconstructions_png
 from study.seeds import pair_seed, trial_seed
@@ -78,7 +78,9 @@ class TrainingObjective:
             DivergedError: If an error became NaN or infinite.
         """
         space = self.settings.search_space
-        config = space.to_config(space.suggest(trial, self.settings.fixed))
+        with suggesting(trial):
+            params = space.suggest(trial, self.settings.fixed)
+        config = space.to_config(params)
         replicate = int(trial.user_attrs.get(attrs.REPLICATE, 0))
         pair = trial.user_attrs.get(attrs.PAIR)
         seed = (

@@ -144,15 +144,19 @@ def _age_s(trial: TrialRecord, now: datetime) -> float:
 
 
 def watch(
-    read: Callable[[], tuple[StudyRecord, Mapping[int, float]]], *, interval_s: float
+    read: Callable[[], tuple[StudyRecord, Mapping[int, float]]],
+    *,
+    interval_s: float,
+    console: Console | None = None,
 ) -> None:
     """Show a study's status in place until it is done or Ctrl-C is pressed.
 
     Args:
         read: Returns the study and what ``status_lines`` takes beside it.
         interval_s: Seconds between two looks at the storage.
+        console: Where to show it; standard output unless given.
     """
-    with Live(console=Console(), auto_refresh=False) as live:
+    with Live(console=console or Console(), auto_refresh=False) as live:
         while True:
             try:
                 record, silent_s = read()

@@ -1,5 +1,6 @@
 """Real servers for tests: PostgreSQL without any set-up."""
 
+import socket
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,3 +45,10 @@ def new_database(server: Any, name: str) -> str:
     """Create a database on a server; return its storage URL."""
     server.psql(f"CREATE DATABASE {name};")
     return str(server.get_uri(database=name, driver="psycopg"))
+
+
+def free_port() -> int:
+    """Return a port of this machine on which nobody listens."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])

@@ -11,9 +11,12 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 
 
+GUIDES = "".join(path.read_text() for path in sorted((ROOT / "docs").glob("*.md")))
+
+
 def commands() -> list[str]:
-    """Return every ``emoji-study`` line of the README's code blocks."""
-    blocks = re.findall(r"```(?:sh|console)?\n(.*?)```", README, flags=re.DOTALL)
+    """Return every ``emoji-study`` line of the code blocks of the README and the guides."""
+    blocks = re.findall(r"```(?:sh|console)?\n(.*?)```", README + GUIDES, flags=re.DOTALL)
     lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
     return [line.split("#")[0].strip() for line in lines if line.startswith("emoji-study ")]
 
@@ -41,8 +44,8 @@ def test_readme_opens_with_the_two_commands() -> None:
 
 
 @pytest.mark.parametrize("line", commands())
-def test_readme_commands_have_these_options(line: str) -> None:
-    """Every command of the README exists, with every option that it shows."""
+def test_commands_have_these_options(line: str) -> None:
+    """Every command of the documents exists, with every option that it shows."""
     words = line.split()[1:]
     command = " ".join(words[:2]) if words[0] == "data" else words[0]
     text = help_of(command)

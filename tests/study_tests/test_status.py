@@ -1,12 +1,17 @@
 """The state of studies for a terminal, or a pipe."""
 
 import io
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
 
+import pytest
 from optuna.trial import TrialState
 from rich.console import Console
 
+from storage.errors import StorageAccessError, StorageUnreachableError
 from storage.records import StudyRecord
-from study.status import status_lines, study_table
+from study.status import status_lines, study_table, watch
 from tests.study_tests.synthetic import (
     MARKUP,
     MULTITASK_SETTINGS,
@@ -18,11 +23,15 @@ from tests.study_tests.synthetic import (
     trial,
 )
 
+NOW = datetime(2026, 5, 1, 12, 0, 0)
 
-def shown(record: StudyRecord, *, width: int = 120) -> str:
-    """Return a study's status as a terminal of some width shows it."""
+
+def shown(
+    record: StudyRecord, *, width: int = 120, silent_s: Mapping[int, float] | None = None
+) -> str:
+    """Return a study's status at noon as a terminal of some width shows it."""
     console = Console(file=io.StringIO(), width=width)
-    for part in status_lines(record):
+    for part in status_lines(record, silent_s, now=NOW):
         console.print(part)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
@@ -58,19 +67,85 @@ def test_target() -> None:
     assert "1 of 7 trials" in shown(record)
 
 
-def test_running() -> None:
-    """A running trial is shown with its worker, its epoch from 1 and its last error."""
-    running = trial(
+def test_workers() -> None:
+    """A running trial is shown with its worker, epoch from 1, speed, error and heartbeat.
+
+    Epochs that an earlier attempt trained do not make the worker faster.
+    """
+    fast = trial(
         3,
         state=TrialState.RUNNING,
         params={"epoch": 20},
-        curve=(0.5, 0.25),
-        attrs={"worker": "host:[42]"},
+        curve=(0.75, 0.5, 0.25),
+        attrs={"worker": "host:[42]", "resumed_epochs": 1},
+        started=NOW - timedelta(seconds=4),
     )
     fresh = trial(4, state=TrialState.RUNNING)
-    rows = [line.split() for line in shown(study(running, fresh)).splitlines()]
-    assert ["3", "host:[42]", "2", "0.25000"] in rows
-    assert ["4", "—", "—", "—"] in rows
+    done = trial(0, value=0.5, attrs={"worker": "host:[42]"})
+    rows = [
+        line.split()
+        for line in shown(study(done, fast, fresh), silent_s={fast.trial_id: 7.4}).splitlines()
+    ]
+    assert [*["3", "host:[42]", "1", "3", "of", "20", "0.50", "0.25000", "7", "s", "ago"]] in rows
+    assert ["4", "—", "0", "—", "—", "—", "—"] in rows
+
+
+def test_eta() -> None:
+    """The rest of the time follows from the mean duration, what has begun, and the workers."""
+    done = trial(0, value=0.5, started=NOW - timedelta(seconds=70), completed=NOW)
+    running = [
+        trial(i, state=TrialState.RUNNING, started=NOW - timedelta(seconds=10)) for i in (1, 2)
+    ]
+    record = StudyRecord(
+        name="s",
+        directions=("minimize",),
+        user_attrs={"target_trials": 5},
+        trials=(done, *running),
+    )
+    assert "2 running, 0 waiting; ETA 2:10" in shown(record)  # (4 * 70 - 20) s / 2
+    ended = replace(record, user_attrs={"target_trials": 1})
+    assert "ETA" not in shown(ended)
+
+
+def test_watch_ends_with_the_study() -> None:
+    """Watching reads again and again until the target is reached, through an outage too."""
+    done = trial(0, value=0.5, params={"epoch": 20})
+    open_study = StudyRecord(
+        name="watched", directions=("minimize",), user_attrs={"target_trials": 2}, trials=(done,)
+    )
+    looks = [
+        open_study,
+        StorageUnreachableError("gone for a moment"),
+        replace(open_study, trials=(done, replace(done, number=1))),
+    ]
+    left = iter(looks)
+
+    def read() -> tuple[StudyRecord, dict[int, float]]:
+        look = next(left)
+        if isinstance(look, Exception):
+            raise look
+        return look, {}
+
+    console = Console(file=io.StringIO(), width=120, force_terminal=True, color_system=None)
+    watch(read, interval_s=0.0, console=console)
+    assert isinstance(console.file, io.StringIO)
+    text = console.file.getvalue()
+    assert next(left, None) is None
+    positions = [
+        text.index(part)
+        for part in ("1 of 2 trials", "The storage is away: gone for a moment", "2 of 2 trials")
+    ]
+    assert positions == sorted(positions)
+
+
+def test_watch_passes_on_other_errors() -> None:
+    """An error that will not go away ends the watching."""
+
+    def read() -> tuple[StudyRecord, dict[int, float]]:
+        raise StorageAccessError("damaged")
+
+    with pytest.raises(StorageAccessError, match="damaged"):
+        watch(read, interval_s=0.0, console=Console(file=io.StringIO()))
 
 
 def test_best_first() -> None:
