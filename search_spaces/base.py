@@ -38,6 +38,18 @@ class Parameter:
         """Say whether the parameter exists beside the earlier ones in ``params``."""
         return all(params.get(name) in values for name, values in self.when.items())
 
+    def allows(self, value: Scalar) -> bool:
+        """Say whether a value lies in the range."""
+        match self.distribution:
+            case CategoricalDistribution(choices=choices):
+                return value in choices
+            case IntDistribution(low=low, high=high) if isinstance(value, int):
+                return low <= value <= high
+            case FloatDistribution(low=low, high=high) if isinstance(value, int | float):
+                return low <= value <= high
+            case _:
+                return False
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchSpace:

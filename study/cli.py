@@ -187,6 +187,14 @@ def run(
             help="Train with other seeds than the study's other replicates; 0 is the first.",
         ),
     ] = 0,
+    warm_start: Annotated[
+        str | None,
+        typer.Option(
+            "--warm-start",
+            metavar="STUDY",
+            help="Begin a new study with the best points of this one, a tenth of the trials.",
+        ),
+    ] = None,
     max_retries: Annotated[
         int | None,
         typer.Option(
@@ -218,6 +226,7 @@ def run(
         pareto=pareto,
         replicate=replicate,
         max_retries=max_retries,
+        warm_start=warm_start,
         backend=backend,
         scheduler=scheduler,
         sampler=sampler,
@@ -356,6 +365,24 @@ def experiment(
         say=_say,
     )
     _exit_unless_done(outcome)
+
+
+@app.command(
+    "import-csv", epilog="Example: emoji-study import-csv results.csv --study notebook-2024"
+)
+def import_csv(
+    file: Annotated[
+        Path, typer.Argument(help="CSV file: of the notebook's layout, or from export.")
+    ],
+    storage: Storage = DEFAULT_STORAGE,
+    study: Annotated[
+        str | None, typer.Option("--study", help="Name of the study; the file's if not given.")
+    ] = None,
+) -> None:
+    """Turn results in a CSV file into a study, for status, report, export and --warm-start."""
+    from study.commands import ImportRequest, import_request
+
+    import_request(ImportRequest(url=storage, study=study, path=file), say=_say)
 
 
 @app.command("list", epilog="Example: emoji-study list --storage sqlite:///runs/demo/study.db")

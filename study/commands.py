@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast, get_args
 import joblib
 import optuna
 from optuna.storages import BaseStorage
+from optuna.trial import TrialState
 
 from emoji_ae.config import AutoencoderConfig, SplitMethod
 from search_spaces import Scalar, get_space, parse_params
@@ -26,10 +27,11 @@ from study.analysis import min_accuracy_of
 from study.budget import count
 from study.errors import StudyError
 from study.jobs import WorkerJob
-from study.samplers import check_names, default_pruner
+from study.samplers import ADAPTIVE_SAMPLERS, check_names, default_pruner
 from study.seeds import trial_seed
-from study.settings import StudySettings, code_version
+from study.settings import IMPORTED, StudySettings, code_version
 from study.signals import stop_signals
+from study.warm_start import enqueue_best
 
 if TYPE_CHECKING:
     from study.cluster import Cluster
@@ -90,6 +92,7 @@ class RunRequest(WorkRequest):
     min_accuracy: float | None = None
     pareto: bool = False
     max_retries: int | None = None
+    warm_start: str | None = None
 
 
 def run_request(request: RunRequest, *, say: Say) -> "RunOutcome":
@@ -102,6 +105,7 @@ def run_request(request: RunRequest, *, say: Say) -> "RunOutcome":
     name = request.study or f"{request.kind}-{request.space or 'notebook'}"
     stored = stored_settings(request.url, name)
     settings = _settings(request, name, stored)
+    source = _warm_start_source(request, settings)
 
     from emoji_ae.seeding import resolve_device
     from study.data import class_counts, load_split, study_data
@@ -127,10 +131,66 @@ def run_request(request: RunRequest, *, say: Say) -> "RunOutcome":
         study.set_user_attr(attrs.MAX_RETRIES, request.max_retries)
     n_trials = request.n_trials or _default_trials(study, settings, request.replicate)
     budget.start_design(study, settings, replicate=request.replicate)
+    if source is not None and not study.get_trials(deepcopy=False):
+        n_points = enqueue_best(
+            study, source, settings.search_space, settings.fixed, n_trials=n_trials
+        )
+        say(f"The first {n_points} trials repeat the best points of study {source.name}.")
     target = budget.request(study, n_trials)
     outcome = work(study, settings, data, request, target=target, say=say)
     say(describe_outcome(load_study_record(study._storage, name), outcome))
     return outcome
+
+
+def _warm_start_source(request: RunRequest, settings: StudySettings) -> StudyRecord | None:
+    """Read the older study that a new one is to begin with."""
+    if request.warm_start is None:
+        return None
+    if settings.sampler not in ADAPTIVE_SAMPLERS:
+        raise StudyError(
+            f"--warm-start needs a sampler that learns ({', '.join(ADAPTIVE_SAMPLERS)}), not "
+            f"{settings.sampler}."
+        )
+    return load_study_record(open_storage(request.url), request.warm_start)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportRequest:
+    """What ``emoji-study import-csv`` was asked."""
+
+    url: str
+    study: str | None
+    path: Path
+
+
+def import_request(request: ImportRequest, *, say: Say) -> None:
+    """Store the results of a CSV file as a study.
+
+    Raises:
+        StudyError: If the file holds no results, or a wrong row.
+        StorageError: If there is such a study, or the storage cannot be used.
+    """
+    from storage.importing import insert_study
+    from study.imports import read_results
+
+    found = read_results(request.path)
+    name = request.study or request.path.stem
+    insert_study(
+        open_storage(request.url, create=True, write=True),
+        name,
+        found.trials,
+        user_attrs={
+            attrs.SETTINGS: found.settings.to_dict(),
+            attrs.TARGET: sum(t.state is not TrialState.FAIL for t in found.trials),
+            attrs.IMPORTED: {"file": request.path.name, "rows": len(found.trials)},
+        },
+        metric=attrs.VALIDATION_MSE,
+    )
+    splits = {str(trial.user_attrs.get(attrs.MEASURED_ON, "validation")) for trial in found.trials}
+    say(
+        f"{len(found.trials)} trials of kind {found.settings.kind} imported as study {name}; "
+        f"their metrics were measured on the {' and the '.join(sorted(splits))} split."
+    )
 
 
 def worker_request(request: WorkRequest, *, say: Say) -> "RunOutcome":
@@ -276,10 +336,17 @@ def describe_outcome(record: StudyRecord, outcome: "RunOutcome") -> str:
 
 
 def stored_settings(url: str, name: str) -> StudySettings | None:
+    """Read the settings of a study that can be continued; None if there is no such study."""
     path = sqlite_path(url)
     if path is not None and not path.exists():
         return None
-    return StudySettings.of_study(open_storage(url, create=True), name)
+    settings = StudySettings.of_study(open_storage(url, create=True), name)
+    if settings is not None and settings.sampler == IMPORTED:
+        raise StudyError(
+            f"Study {name!r} was imported and cannot be continued; `run --study NEW --warm-start "
+            f"{name}` begins another one with its best points."
+        )
+    return settings
 
 
 def _settings(request: RunRequest, name: str, stored: StudySettings | None) -> StudySettings:

@@ -71,6 +71,7 @@ from study.formats import (
     format_sampler,
     format_value,
 )
+from study.settings import IMPORTED
 
 MAX_ROWS = 500
 """Longest table of the page; ``emoji-study export`` gives all trials."""
@@ -370,7 +371,13 @@ def _cautions(
             f"{format_count(n_failed)} of {format_count(summary.n_trials)} trials failed and "
             "count in no statistic."
         )
-    if settings.get("split") == "random":
+    if settings.get("sampler") == IMPORTED:
+        cautions.append(
+            "The results were imported from a file. Where its errors were measured on a test "
+            "split, that split chose the best trial and is no test any more; curves, seeds and "
+            "the split itself are unknown."
+        )
+    elif settings.get("split") == "random":
         cautions.append(
             "The random split puts variants of one emoji on both sides, so errors look lower "
             "than they would on new emoji."

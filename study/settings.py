@@ -13,6 +13,9 @@ from search_spaces import Scalar, SearchSpace, get_space
 from storage import attrs
 from study.errors import StudyError
 
+IMPORTED = "imported"
+"""Stands for the sampler in the settings of a study whose results come from a file."""
+
 
 def code_version() -> str:
     """Return the version of this package."""

@@ -76,6 +76,9 @@ def status_lines(
         f"Study {record.name}: {settings.get('kind', '—')}, {settings.get('space', '—')} space, "
         f"{settings.get('sampler', '—')} sampler, {settings.get('pruner', '—')} pruner"
     )
+    if attrs.IMPORTED in record.user_attrs:
+        origin = record.user_attrs[attrs.IMPORTED]
+        yield escape(f"Imported from {origin['file']}; not to be continued.")
     finished = sum(trial.finished for trial in record.trials)
     target = record.user_attrs.get(attrs.TARGET, finished)
     running = [trial for trial in record.trials if trial.state == TrialState.RUNNING]

@@ -1,0 +1,70 @@
+"""Beginning a search with the best points of an older study."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import optuna
+
+from search_spaces import Scalar, SearchSpace
+from storage import attrs
+from storage.records import StudyRecord
+from study.analysis import ranked_by_constraint
+
+MAX_SHARE = 10
+"""One trial of so many may be an older point: what a misleading study can cost at most."""
+
+
+def enqueue_best(
+    study: optuna.Study,
+    source: StudyRecord,
+    space: SearchSpace,
+    fixed: Mapping[str, Scalar],
+    *,
+    n_trials: int,
+) -> int:
+    """Enqueue the best points of an older study as the first trials of a new one.
+
+    The sampler learns from them as from its own. Points are taken and not values, for those may
+    have been measured on other data, on another split, or with another seed.
+
+    Args:
+        study: Without trials so far.
+        source: The older study.
+        space: Of the new study.
+        fixed: Its fixed parameters, which win.
+        n_trials: Of the new study; at most a tenth of them, and at least one, are older points.
+
+    Returns:
+        How many points were enqueued.
+    """
+    points: dict[tuple[tuple[str, Scalar], ...], int] = {}
+    for _, trial in ranked_by_constraint(source):
+        if len(points) == max(1, n_trials // MAX_SHARE):
+            break
+        params = fitting(trial.params, space, fixed)
+        if params:
+            points.setdefault(tuple(params.items()), trial.number)
+    for point, number in points.items():
+        origin: dict[str, Any] = {attrs.WARM_START: f"{source.name}, trial {number}"}
+        study.enqueue_trial(dict(point), user_attrs=origin)
+    return len(points)
+
+
+def fitting(
+    params: Mapping[str, Any], space: SearchSpace, fixed: Mapping[str, Scalar]
+) -> dict[str, Scalar]:
+    """Return the parameters that a space has too, with values that it allows.
+
+    The sampler chooses the others. Parameters whose condition another value does not meet, and
+    fixed ones, are left out.
+    """
+    kept: dict[str, Scalar] = {}
+    active: dict[str, Scalar] = {}
+    for parameter in space.parameters:
+        if not parameter.is_active(active):
+            continue
+        if parameter.name in fixed:
+            active[parameter.name] = fixed[parameter.name]
+        elif parameter.name in params and parameter.allows(params[parameter.name]):
+            active[parameter.name] = kept[parameter.name] = params[parameter.name]
+    return kept
