@@ -29,7 +29,9 @@ BUSY = "busy"
 EXHAUSTED = "exhausted"
 """The design has no more points."""
 
-KEPT = (attrs.DESIGN_INDEX, attrs.REPLICATE, attrs.ATTEMPT)
+IDENTITY = (attrs.DESIGN_INDEX, attrs.REPLICATE)
+"""What makes a trial that of a design's point."""
+KEPT = (*IDENTITY, attrs.ERRORS, attrs.DEATHS)
 """What a retry takes over from the attempt before."""
 
 
@@ -87,8 +89,8 @@ def fail(
     study_id: int,
     trial_id: int,
     reason: str | None,
-    max_attempt: int | None,
-    counts: bool,
+    counter: str | None,
+    most: int,
 ) -> bool:
     """Fail a running trial and queue it again, unless that has happened too often already.
 
@@ -97,9 +99,9 @@ def fail(
         study_id: Of the study.
         trial_id: Of the trial.
         reason: Stored with it; None if nobody knows.
-        max_attempt: Number of the last attempt at a trial, the first one being 0; None for as
-            many as it takes.
-        counts: Whether the next attempt has a number of its own.
+        counter: User attribute that counts such failures over all attempts at a trial; None
+            for one that does not count, and is always tried again.
+        most: Failures after which it is still tried again.
 
     Returns:
         False if the trial was not running any more, for somebody else has ended it.
@@ -114,15 +116,16 @@ def fail(
         trial.state = TrialState.FAIL
         trial.datetime_complete = datetime.now()
         failed = backend._build_frozen_trial_from_trial_model(trial)
-        attempt = int(failed.user_attrs.get(attrs.ATTEMPT, 0)) + counts
-        if max_attempt is None or attempt <= max_attempt:
-            kept = {name: failed.user_attrs[name] for name in KEPT if name in failed.user_attrs}
+        kept = {name: failed.user_attrs[name] for name in KEPT if name in failed.user_attrs}
+        if counter is not None:
+            kept[counter] = kept.get(counter, 0) + 1
+        if counter is None or kept[counter] <= most:
             _insert(
                 session,
                 backend,
                 study_id,
                 TrialState.WAITING,
-                kept | {attrs.ATTEMPT: attempt, attrs.RETRY_OF: failed.number},
+                kept | {attrs.RETRY_OF: failed.number},
                 {**failed.system_attrs.get(FIXED_PARAMS, {}), **failed.params},
             )
         return True

@@ -35,11 +35,16 @@ def _database_outage(error: SQLAlchemyError) -> str | None:
 
 
 def _server_outage(error: BaseException) -> str | None:
-    """Say why a server of a database (``storage.served``) does not answer."""
+    """Say why a server of a database (``storage.served``) does not answer.
+
+    Optuna's own methods answer any error of the database with the code for unknown ones.
+    """
     code = getattr(error, "code", None)
     name = getattr(code(), "name", None) if callable(code) else None
-    # Unknown: the server answered, but its database did not.
-    return f"{error.details()}" if name in ("UNAVAILABLE", "UNKNOWN") else None  # type: ignore[attr-defined]
+    details = getattr(error, "details", None)
+    text = str(details()) if callable(details) else ""
+    away = name == "UNAVAILABLE" or (name == "UNKNOWN" and "raised during the commit" in text)
+    return (text.strip().splitlines() or [str(name)])[0] if away else None
 
 
 def first_line(error: BaseException) -> str:

@@ -7,7 +7,9 @@ the transaction that fails it: so nothing is lost in between.
 """
 
 import enum
+import functools
 import os
+import secrets
 import socket
 import time
 from datetime import datetime
@@ -44,9 +46,13 @@ class Cause(enum.Enum):
     INTERRUPTION = "it was told to stop and did nothing wrong"
 
 
+@functools.cache
 def worker_id() -> str:
-    """Return ``host:pid`` of this process."""
-    return f"{socket.gethostname()}:{os.getpid()}"
+    """Return ``host/token:pid`` of this process; its token is random.
+
+    Process numbers come again, in a restarted container even always the same ones.
+    """
+    return f"{socket.gethostname()}/{secrets.token_hex(2)}:{os.getpid()}"
 
 
 def claim(study: optuna.Study) -> FrozenTrial | Empty:
@@ -76,11 +82,11 @@ def fail(study: optuna.Study, trial_id: int, reason: str | None, cause: Cause) -
     Returns:
         False if the trial was not running any more, for somebody else has ended it.
     """
-    max_attempt = {
-        Cause.CONFIGURATION: -1,
-        Cause.ERROR: int(study.user_attrs.get(attrs.MAX_RETRIES, DEFAULT_RETRIES)),
-        Cause.DEATH: MAX_DEATHS,
-        Cause.INTERRUPTION: None,
+    counter, most = {
+        Cause.CONFIGURATION: (attrs.ERRORS, -1),
+        Cause.ERROR: (attrs.ERRORS, int(study.user_attrs.get(attrs.MAX_RETRIES, DEFAULT_RETRIES))),
+        Cause.DEATH: (attrs.DEATHS, MAX_DEATHS),
+        Cause.INTERRUPTION: (None, 0),
     }[cause]
     return bool(
         perform(
@@ -89,8 +95,8 @@ def fail(study: optuna.Study, trial_id: int, reason: str | None, cause: Cause) -
             study_id=study._study_id,
             trial_id=trial_id,
             reason=reason,
-            max_attempt=max_attempt,
-            counts=cause is not Cause.INTERRUPTION,
+            counter=counter,
+            most=most,
         )
     )
 
@@ -122,9 +128,11 @@ def silences(storage: BaseStorage, study_id: int) -> dict[int, float]:
 
 def _died_here(worker: str) -> bool:
     """Say whether ``worker`` is a process of this host that is gone."""
-    host, _, pid = worker.rpartition(":")
-    if host != socket.gethostname() or not pid.isdigit():
+    place, _, pid = worker.rpartition(":")
+    if place.partition("/")[0] != socket.gethostname() or not pid.isdigit():
         return False
+    if int(pid) == os.getpid():
+        return worker != worker_id()
     try:
         os.kill(int(pid), 0)
     except ProcessLookupError:

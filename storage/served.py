@@ -18,6 +18,7 @@ from optuna.storages import BaseStorage, GrpcStorageProxy, RDBStorage
 
 from storage.errors import StorageAccessError, StorageUnreachableError
 from storage.operations import OPERATIONS
+from storage.outages import first_line, outage
 
 if TYPE_CHECKING:
     import grpc
@@ -94,6 +95,8 @@ class ServedStorage(GrpcStorageProxy):
                 raise UpdateFinishedTrialError(error.details()) from error
             if error.code() == grpc.StatusCode.NOT_FOUND:
                 raise KeyError(error.details()) from error
+            if error.code() == grpc.StatusCode.INTERNAL:
+                raise StorageInternalError(error.details()) from None
             raise
 
 
@@ -145,8 +148,12 @@ def _answer(
             context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
         except KeyError as error:
             context.abort(grpc.StatusCode.NOT_FOUND, str(error))
-        except StorageInternalError as error:
-            context.abort(grpc.StatusCode.UNAVAILABLE, str(error.__cause__ or error))
+        except Exception as error:
+            away = outage(error)
+            if away is not None:
+                context.abort(grpc.StatusCode.UNAVAILABLE, away)
+            cause = error.__cause__ or error
+            context.abort(grpc.StatusCode.INTERNAL, f"{type(cause).__name__}: {first_line(cause)}")
 
     return answer
 

@@ -1,7 +1,7 @@
 """One attempt of a worker, as a process of its own: ``python -m study.attempt``.
 
 The job is read from standard input, so that no password shows in the list of processes. What the
-supervisor must know of an error is the last line of standard output, as JSON; the exit code tells
+supervisor must know of an error is all that goes to standard output, as JSON; the exit code tells
 the rest. When standard input closes, the supervisor is gone, and the worker ends as after SIGTERM.
 """
 
@@ -14,7 +14,6 @@ import threading
 from study.jobs import WorkerJob
 from study.signals import stop_signals
 
-ERROR_PREFIX = '{"error":'
 EXIT_ERROR = 1
 """Another attempt would meet the error again."""
 EXIT_OUTAGE = 75
@@ -23,6 +22,7 @@ EXIT_OUTAGE = 75
 
 def main() -> int:
     """Run one worker; return the exit code."""
+    answer, sys.stdout = sys.stdout, sys.stderr  # whatever else is printed is for people
     with stop_signals() as stop:
         job = WorkerJob.from_json(sys.stdin.readline())
         threading.Thread(target=_stop_without_supervisor, name="supervisor", daemon=True).start()
@@ -38,7 +38,8 @@ def main() -> int:
             message = user_message(error) if away is None else away
             if message is None:
                 raise
-            sys.stdout.write("\n" + json.dumps({"error": message}))
+            answer.write(json.dumps({"error": message}))
+            answer.flush()
             return EXIT_ERROR if away is None else EXIT_OUTAGE
     return 0
 

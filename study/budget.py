@@ -10,7 +10,7 @@ from optuna.trial import FrozenTrial, TrialState
 from search_spaces import Scalar
 from search_spaces.designs import design_points
 from storage import attrs, operations
-from storage.operations import KEPT
+from storage.operations import IDENTITY
 from storage.outages import outage
 from storage.served import perform
 from study.experiments import PAIRED, Experiment
@@ -105,7 +105,7 @@ def start_design(study: optuna.Study, settings: StudySettings, *, replicate: int
     end = n_points(study, settings)
     if end is not None:
         for trial in failed_points(drawn):
-            kept = {name: trial.user_attrs[name] for name in KEPT if name in trial.user_attrs}
+            kept = {name: trial.user_attrs[name] for name in IDENTITY if name in trial.user_attrs}
             study.enqueue_trial({}, user_attrs=kept | {attrs.RETRY_OF: trial.number})
     perform(
         study._storage,

@@ -102,6 +102,7 @@ def run_request(request: RunRequest, *, say: Say) -> "RunOutcome":
         StudyError: If the request does not fit the study or the program.
         SearchSpaceError, DataError, StorageError: If a part of the request cannot be used.
     """
+    check_backend(request)
     name = request.study or f"{request.kind}-{request.space or 'notebook'}"
     stored = stored_settings(request.url, name)
     settings = _settings(request, name, stored)
@@ -279,21 +280,26 @@ def serve_request(url: str, *, host: str, port: int, n_threads: int, say: Say) -
         server.stop(grace=5).wait()
 
 
+def check_backend(request: WorkRequest) -> None:
+    """Raise a StudyError if workers cannot run where a request wants them."""
+    if request.backend not in ("local", "dask"):
+        raise StudyError(f"`backend` must be local or dask, but got {request.backend!r}.")
+    if request.backend == "local" and request.scheduler is not None:
+        raise StudyError("--scheduler belongs to --backend dask.")
+
+
 def open_cluster(request: WorkRequest) -> "AbstractContextManager[Cluster | None]":
     """Return the cluster that a request asks for, as a context; of nothing for this machine.
 
     Raises:
-        StudyError: If there is no such backend, or the cluster does not answer.
+        StudyError: If the cluster does not answer.
     """
-    if request.backend == "dask":
-        from study.cluster import Cluster
+    if request.backend == "local":
+        return nullcontext()
 
-        return Cluster(request.scheduler, n_workers=request.n_workers)
-    if request.backend != "local":
-        raise StudyError(f"`backend` must be local or dask, but got {request.backend!r}.")
-    if request.scheduler is not None:
-        raise StudyError("--scheduler belongs to --backend dask.")
-    return nullcontext()
+    from study.cluster import Cluster
+
+    return Cluster(request.scheduler, n_workers=request.n_workers)
 
 
 def oversubscription(cores: int, threads: int, *, busy: float) -> Iterator[str]:

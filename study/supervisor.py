@@ -10,9 +10,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol
 
-from study.attempt import ERROR_PREFIX, EXIT_OUTAGE
+from study.attempt import EXIT_OUTAGE
 from study.errors import StudyError
 from study.jobs import WorkerJob
 
@@ -102,7 +103,7 @@ def supervise(
 
 def _wait_s(n: int) -> float:
     """Return the seconds to wait after ``n`` attempts in a row that ended too early."""
-    return min(2.0 ** (n - 1), _LONGEST_WAIT_S)
+    return min(2.0 ** min(n - 1, 10), _LONGEST_WAIT_S)
 
 
 def _attempt(job: WorkerJob, stop: Stop) -> tuple[int, str | None]:
@@ -118,8 +119,8 @@ def _attempt(job: WorkerJob, stop: Stop) -> tuple[int, str | None]:
     assert process.stdin is not None
     assert process.stdout is not None
     with process:
-        process.stdin.write(job.to_json() + "\n")
-        process.stdin.flush()
+        with suppress(BrokenPipeError):  # it died at once, as its exit code will tell
+            os.write(process.stdin.fileno(), f"{job.to_json()}\n".encode())
         while process.poll() is None:
             if stop.wait(_POLL_S):
                 process.terminate()  # once: it may have had the signal from the terminal as well
@@ -127,7 +128,5 @@ def _attempt(job: WorkerJob, stop: Stop) -> tuple[int, str | None]:
                     process.wait(_LONGEST_EPOCH_S)
                 except subprocess.TimeoutExpired:
                     process.kill()
-        lines = process.stdout.read().splitlines()
-    last = lines[-1] if lines else ""
-    message = json.loads(last)["error"] if last.startswith(ERROR_PREFIX) else None
-    return process.returncode, message
+        answer = process.stdout.read()
+    return process.returncode, json.loads(answer)["error"] if answer else None

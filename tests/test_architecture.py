@@ -52,6 +52,9 @@ FORBIDDEN = {
     "study.workers": {
         *("study.commands", "study.experiment_command", "study.analysis", "study.report"),
     },
+    "study.supervisor": {"torch", "optuna", "sqlalchemy", "study.runner", "study.workers"},
+    "study.attempt": {"torch", "optuna", "sqlalchemy", "study.supervisor", "study.workers"},
+    "study.signals": {"torch", "optuna", "sqlalchemy"},
     "study.commands": {"typer", "study.cli", "study.experiment_command", "study.experiments"},
     "study.experiment_command": {"typer", "study.cli"},
 }
@@ -62,9 +65,14 @@ ONLY_IN: dict[str, set[str]] = {
     "jinja2": {"study.report"},
     "typer": {"study.cli"},
     "matplotlib": {"study.pictures"},
-    "sklearn": {"emoji_ae.splits"},
-    "sqlalchemy": {"storage.rdb", "storage.urls"},
-    "joblib": {"study.workers", "study.commands"},
+    "sklearn": {"emoji_ae.splits", "study.analysis.surrogate"},
+    "sqlalchemy": {
+        *("storage.importing", "storage.operations", "storage.outages", "storage.rdb"),
+        "storage.urls",
+    },
+    "joblib": {"study.cluster", "study.commands"},
+    "distributed": {"study.cluster"},
+    "grpc": {"storage.served"},
     "torchvision": set(),  # two seconds to import; the reference of tests and benchmarks only
 }
 """The only modules that may import a library."""

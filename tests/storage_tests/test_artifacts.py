@@ -7,7 +7,6 @@ import pytest
 from optuna.artifacts import FileSystemArtifactStore, get_all_artifact_meta
 from optuna.storages import BaseStorage
 
-from storage import queue
 from storage.artifacts import (
     artifact_folder,
     open_artifacts,
@@ -34,10 +33,7 @@ def study(url: str) -> optuna.Study:
 
 def running_trial(study: optuna.Study) -> optuna.Trial:
     """Start another trial."""
-    queue.enqueue(study, {}, {})
-    claimed = queue.claim(study)
-    assert claimed is not None
-    return queue.start(study, claimed)
+    return optuna.Trial(study, study._storage.create_new_trial(study._study_id))
 
 
 def record(study: optuna.Study, number: int) -> TrialRecord:

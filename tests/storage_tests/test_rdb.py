@@ -15,8 +15,9 @@ import sqlalchemy
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage
 
-from storage.errors import StorageAccessError
+from storage.errors import StorageAccessError, StorageUnreachableError
 from storage.rdb import open_storage
+from tests.servers import free_port
 
 not_as_root = pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 
@@ -169,6 +170,71 @@ def test_other_files_are_left_alone(
             open_storage(url, create=create, write=write)
     assert path.read_bytes() == before
     assert [entry.name for entry in tmp_path.iterdir()] == ["study.db"]
+
+
+def test_database_in_the_making(tmp_path: Path, url: str) -> None:
+    """A database that another process is creating is out of reach for now, to be completed."""
+    new_database(f"sqlite:///{tmp_path / 'whole.db'}")
+    with closing(sqlite3.connect(tmp_path / "study.db")) as connection:
+        connection.execute("CREATE TABLE studies (study_id INTEGER NOT NULL PRIMARY KEY)")
+        connection.commit()
+    for write in (False, True):
+        with pytest.raises(StorageUnreachableError, match=r"not complete yet.*completes it\.$"):
+            open_storage(url, write=write)
+    with closing(sqlite3.connect(tmp_path / "study.db")) as connection:
+        connection.execute("DROP TABLE studies")
+        connection.commit()
+    new_database(url)
+    assert open_storage(url).get_all_studies()[0].study_name == "study"
+
+
+CREATE = """
+import sys
+from storage.rdb import open_storage
+sys.stdin.readline()  # all at the same time
+open_storage(sys.argv[1], create=True, write=True).get_all_studies()
+"""
+
+
+def test_created_by_several_processes(url: str) -> None:
+    """Processes that create a database at the same time all get it, and it is whole."""
+    processes = [
+        subprocess.Popen([sys.executable, "-c", CREATE, url], stdin=subprocess.PIPE, text=True)
+        for _ in range(4)
+    ]
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+    for process in processes:
+        process.communicate()
+    assert [process.returncode for process in processes] == [0] * 4
+    assert open_storage(url).get_all_studies() == []
+
+
+def test_locked_when_it_is_opened(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that another program has for itself is out of reach for now, not damaged."""
+    engine_of(new_database(url)._storage).dispose()
+    monkeypatch.setattr("storage.rdb._SQLITE_TIMEOUT_S", 0)
+    path = url.removeprefix("sqlite:///")
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA locking_mode=EXCLUSIVE")
+        connection.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StorageUnreachableError, match=r"opened: database is locked$"):
+            open_storage(url)
+        connection.execute("ROLLBACK")
+    assert open_storage(url).get_all_studies()[0].study_name == "study"
+
+
+@pytest.mark.parametrize("driver", ["postgresql+psycopg", "mysql+pymysql"])
+def test_server_that_is_away(driver: str) -> None:
+    """A server that does not answer is out of reach for now; its password is not shown."""
+    url = f"{driver}://user:s3cret@127.0.0.1:{free_port()}/database"
+    for create in (False, True):
+        with pytest.raises(StorageUnreachableError, match="cannot be opened: ") as caught:
+            open_storage(url, create=create, write=create)
+        assert "s3cret" not in str(caught.value)
+        assert "\n" not in str(caught.value)
 
 
 def test_folder_below_a_file(tmp_path: Path) -> None:

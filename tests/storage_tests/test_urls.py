@@ -6,7 +6,7 @@ import pytest
 
 from storage.errors import StorageUrlError
 from storage.rdb import open_storage
-from storage.urls import parse_url, redact, sqlite_path
+from storage.urls import DEFAULT_SERVER_PORT, parse_url, redact, server_address, sqlite_path
 
 SECRET = "s3cret"
 
@@ -43,7 +43,8 @@ def test_unsupported_backend(url: str) -> None:
     """Other databases are refused with the names of those that are not."""
     backend = url.partition(":")[0]
     with pytest.raises(
-        StorageUrlError, match=rf"must be one of sqlite, postgresql, mysql, but got '{backend}'\."
+        StorageUrlError,
+        match=rf"must be one of sqlite, postgresql, mysql, grpc, but got '{backend}'\.",
     ):
         parse_url(url)
 
@@ -55,6 +56,32 @@ def test_no_database(url: str) -> None:
     """A URL must name a database that outlives the process."""
     with pytest.raises(StorageUrlError, match=r"^`storage` must name a database, as in .*\.$"):
         parse_url(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "address"),
+    [
+        ("grpc://host:7000", ("host", 7000)),
+        ("grpc://127.0.0.1", ("127.0.0.1", DEFAULT_SERVER_PORT)),
+        ("sqlite:///study.db", None),
+        ("postgresql://user@host:5432/database", None),
+    ],
+)
+def test_server_address(url: str, address: tuple[str, int] | None) -> None:
+    """A server of a database has a host and a port, and no file; databases are none."""
+    assert server_address(url) == address
+    assert sqlite_path(url) is None or address is None
+
+
+@pytest.mark.parametrize("url", ["grpc://", "grpc://host/database", "grpc://user:s3cret@host"])
+def test_no_server(url: str) -> None:
+    """The URL of a server is a host and a port, for it asks for nothing else."""
+    with pytest.raises(
+        StorageUrlError, match=r"^`storage` must name host and port of a server, as in grpc://host"
+    ) as caught:
+        parse_url(url)
+    assert SECRET not in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_redact() -> None:

@@ -1,16 +1,31 @@
 """The budget of a study: how many trials it still owes, and which ones."""
 
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 import optuna
 import pytest
-from optuna.trial import TrialState
+from optuna.exceptions import StorageInternalError
+from optuna.trial import FrozenTrial, TrialState
 
 from search_spaces import SearchSpaceError
+from search_spaces.designs import design_points
 from storage import attrs, queue
-from storage.retry import MAX_RETRIES
-from study.budget import count, failed_points, request, request_all, top_up
+from storage.queue import Cause, Empty
+from storage.rdb import open_storage
+from study.budget import (
+    count,
+    design_point,
+    failed_points,
+    finished_trials,
+    n_points,
+    request,
+    request_all,
+    start_design,
+)
 from study.experiments import PAIRED, Arm, Experiment
 from study.settings import StudySettings
 
@@ -21,22 +36,36 @@ GRID = {"auto_encoder": "CNN", "epoch": 2, "batch_size": 16, "learning_rate": 0.
 
 N_GRID = 8
 
+DIVERGED = f"{attrs.DIVERGED}: Training diverged in epoch 1"
+
 
 @pytest.fixture
-def study() -> optuna.Study:
+def study(url: str) -> optuna.Study:
     """An empty study."""
-    return optuna.create_study()
+    return optuna.create_study(storage=open_storage(url, create=True, write=True))
+
+
+@pytest.fixture
+def grid(settings: StudySettings) -> StudySettings:
+    """Settings of a grid of eight points."""
+    return replace(settings, sampler="grid", fixed=GRID)
+
+
+def claim(study: optuna.Study) -> FrozenTrial:
+    """Claim the next trial, of which there must be one."""
+    claimed = queue.claim(study)
+    assert isinstance(claimed, FrozenTrial), claimed
+    return claimed
 
 
 def end(study: optuna.Study, *states: TrialState, failure: str | None = None) -> None:
-    """Claim one waiting trial for each state, and end it so."""
+    """Claim a trial for each state, and end it so; what failed is not queued again."""
     for state in states:
-        claimed = queue.claim(study)
-        assert claimed is not None
-        trial = queue.start(study, claimed)
-        if failure is not None:
-            trial.set_user_attr(attrs.FAILURE, failure)
-        study.tell(trial, 0.5 if state == COMPLETE else None, state=state)
+        claimed = claim(study)
+        if state == FAIL:
+            queue.fail(study, claimed._trial_id, failure, Cause.CONFIGURATION)
+        else:
+            study.tell(claimed.number, 0.5 if state == COMPLETE else None, state=state)
 
 
 def user_attrs(study: optuna.Study, name: str) -> list[Any]:
@@ -44,30 +73,51 @@ def user_attrs(study: optuna.Study, name: str) -> list[Any]:
     return [trial.user_attrs.get(name) for trial in study.get_trials()]
 
 
-def fixed_params(study: optuna.Study) -> list[dict[str, Any]]:
-    """Return the parameters that each trial was queued with."""
-    return [trial.system_attrs["fixed_params"] for trial in study.get_trials()]
+def points(study: optuna.Study, settings: StudySettings) -> list[dict[str, Any]]:
+    """Return the parameters that the design has for each trial."""
+    return [design_point(study, settings, trial)[0] for trial in study.get_trials()]
 
 
 def test_count(study: optuna.Study, settings: StudySettings) -> None:
     """Trials are counted by state; complete and pruned ones are finished."""
-    top_up(study, settings, 10)
+    start_design(study, settings)
+    request(study, 10)
     end(study, COMPLETE, COMPLETE, COMPLETE, PRUNED, PRUNED, FAIL)
-    queue.claim(study)
+    claim(study)
+    for _ in range(3):
+        study.enqueue_trial({})
     progress = count(study.get_trials())
     assert (progress.complete, progress.pruned, progress.failed) == (3, 2, 1)
     assert (progress.running, progress.waiting) == (1, 3)
-    assert progress.finished == 5
+    assert progress.finished == finished_trials(study) == 5
+
+
+def test_count_in_an_outage(
+    study: optuna.Study, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Trials of a database that is locked have no number for now; of a damaged one, never."""
+    monkeypatch.setattr("storage.rdb._SQLITE_TIMEOUT_S", 0)
+    study = optuna.load_study(study_name=study.study_name, storage=open_storage(url, write=True))
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        assert finished_trials(study) is None
+        connection.rollback()
+        assert finished_trials(study) == 0
+        connection.execute("DROP TABLE trials")
+        connection.commit()
+    with pytest.raises(StorageInternalError, match="commit"):
+        finished_trials(study)
 
 
 def test_new_request_adds(study: optuna.Study, settings: StudySettings) -> None:
-    """Every request after a finished one adds its trials."""
+    """Every request after a finished one adds its trials, and workers get as many."""
+    start_design(study, settings)
     assert request(study, 3) == 3
-    top_up(study, settings, 3)
     end(study, COMPLETE, PRUNED, COMPLETE)
+    assert queue.claim(study) is Empty.DONE
     assert request(study, 2) == 5
-    top_up(study, settings, 5)
     end(study, COMPLETE, COMPLETE)
+    assert queue.claim(study) is Empty.DONE
     assert request(study, 3) == 8
 
 
@@ -78,8 +128,8 @@ def test_interrupted_request(
     study: optuna.Study, settings: StudySettings, again: int, target: int
 ) -> None:
     """The same or a smaller request completes an interrupted one, a larger one extends it."""
+    start_design(study, settings)
     assert request(study, 10) == 10
-    top_up(study, settings, 10)
     end(study, COMPLETE, COMPLETE, COMPLETE, COMPLETE)
     assert request(study, again) == target
     assert request(study, again) == target
@@ -87,8 +137,8 @@ def test_interrupted_request(
 
 def test_extended_request_is_remembered(study: optuna.Study, settings: StudySettings) -> None:
     """After an extension, the extended request is what counts as interrupted."""
+    start_design(study, settings)
     request(study, 4)
-    top_up(study, settings, 4)
     end(study, COMPLETE)
     assert request(study, 6) == 6
     assert request(study, 5) == 6
@@ -98,8 +148,8 @@ def test_extended_request_is_remembered(study: optuna.Study, settings: StudySett
 
 def test_second_request_interrupted(study: optuna.Study, settings: StudySettings) -> None:
     """Only what the latest request asked for is compared, not the whole target."""
+    start_design(study, settings)
     request(study, 5)
-    top_up(study, settings, 5)
     end(study, *[COMPLETE] * 5)
     assert request(study, 3) == 8
     assert request(study, 3) == 8
@@ -108,145 +158,206 @@ def test_second_request_interrupted(study: optuna.Study, settings: StudySettings
 
 
 def test_failed_trials_do_not_count(study: optuna.Study, settings: StudySettings) -> None:
-    """A failed trial leaves a request unfinished."""
+    """A failed trial leaves a request unfinished, and another one takes its place."""
+    start_design(study, settings)
     request(study, 2)
-    top_up(study, settings, 2)
     end(study, COMPLETE, FAIL)
     assert request(study, 2) == 2
-    assert top_up(study, settings, 2) == 1
+    end(study, COMPLETE)
+    assert queue.claim(study) is Empty.DONE
 
 
-def test_top_up_adaptive(study: optuna.Study, settings: StudySettings) -> None:
-    """For an adaptive sampler, trials wait without parameters; only what lacks is queued."""
-    tpe = replace(settings, sampler="tpe")
-    assert top_up(study, tpe, 4) == 4
-    assert fixed_params(study) == [{}] * 4
-    assert user_attrs(study, attrs.DESIGN_INDEX) == [None] * 4
-    end(study, COMPLETE, FAIL)
-    queue.claim(study)
-    assert top_up(study, tpe, 4) == 1
-    assert top_up(study, tpe, 4) == 0
-    assert top_up(study, tpe, 3) == 0
-    progress = count(study.get_trials())
-    assert (progress.running, progress.waiting) == (1, 2)
+def test_request_all(study: optuna.Study, settings: StudySettings) -> None:
+    """A request for so many in all counts those of earlier runs, however often it is made."""
+    start_design(study, settings)
+    for _ in range(2):
+        assert request_all(study, 4) == 4
+        assert study.user_attrs[attrs.TARGET] == study.user_attrs[attrs.REQUEST] == 4
+    end(study, COMPLETE, COMPLETE, PRUNED, FAIL)
+    assert request_all(study, 4) == 4
+    end(study, COMPLETE)
+    assert queue.claim(study) is Empty.DONE
+    assert request_all(study, 6) == 6
+    end(study, COMPLETE, COMPLETE)
+    assert queue.claim(study) is Empty.DONE
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "gp"])
+def test_adaptive(study: optuna.Study, settings: StudySettings, sampler: str) -> None:
+    """For an adaptive sampler, trials go on without end and without parameters."""
+    adaptive = replace(settings, sampler=sampler)
+    assert n_points(study, adaptive) is None
+    start_design(study, adaptive)
+    request(study, 4)
+    end(study, COMPLETE, FAIL, COMPLETE)
+    start_design(study, adaptive)
+    claim(study)
+    assert points(study, adaptive) == [{}] * 4
+    assert user_attrs(study, attrs.DESIGN_INDEX) == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize("sampler", ["random", "qmc"])
-def test_top_up_endless_design(study: optuna.Study, settings: StudySettings, sampler: str) -> None:
-    """A design goes on where it was, whether asked for at once or piece by piece."""
+def test_endless_design(study: optuna.Study, settings: StudySettings, sampler: str) -> None:
+    """A design goes on where it was, in whatever pieces it is asked for, and repeats nothing."""
     design = replace(settings, sampler=sampler)
-    assert top_up(study, design, 3) == 3
-    end(study, COMPLETE, PRUNED, COMPLETE)
-    assert top_up(study, design, 4) == 1
-    end(study, FAIL)
-    assert top_up(study, design, 6) == 3
+    assert n_points(study, design) is None
+    for states in ((COMPLETE, PRUNED, COMPLETE), (FAIL, COMPLETE), (COMPLETE, COMPLETE)):
+        start_design(study, design)
+        request_all(study, 9)
+        end(study, *states)
     assert user_attrs(study, attrs.DESIGN_INDEX) == list(range(7))
-    at_once = optuna.create_study()
-    top_up(at_once, design, 7)
-    assert fixed_params(study) == fixed_params(at_once)
-    assert all(params["epoch"] == 2 for params in fixed_params(study))
-    other_seed = optuna.create_study()
-    top_up(other_seed, replace(design, seed=1), 7)
-    assert fixed_params(other_seed) != fixed_params(at_once)
+    assert user_attrs(study, attrs.RETRY_OF) == [None] * 7
+    drawn = design_points(sampler, design.search_space, design.fixed, seed=0, start=0)
+    assert points(study, design) == list(islice(drawn, 7))
+    assert all(params["epoch"] == 2 for params in points(study, design))
+    assert points(study, replace(design, seed=1)) != points(study, design)
 
 
-def test_grid_ends(study: optuna.Study, settings: StudySettings) -> None:
+def test_enqueued_by_hand(study: optuna.Study, settings: StudySettings) -> None:
+    """What was enqueued by hand has no point of the design, and takes none from it."""
+    start_design(study, settings)
+    request(study, 2)
+    study.enqueue_trial({"learning_rate": 0.01})
+    end(study, COMPLETE, COMPLETE)
+    assert user_attrs(study, attrs.DESIGN_INDEX) == [None, 0]
+    first, second = (design_point(study, settings, trial) for trial in study.get_trials())
+    assert first == ({}, {})
+    assert second[0]["epoch"] == 2
+
+
+def test_grid_ends(study: optuna.Study, grid: StudySettings) -> None:
     """A grid gives each of its points once, and no more than it has."""
-    grid = replace(settings, sampler="grid", fixed=GRID)
-    assert top_up(study, grid, 5) == 5
+    assert n_points(study, grid) == N_GRID
+    start_design(study, grid)
+    request(study, 5)
     end(study, *[COMPLETE] * 5)
-    assert top_up(study, grid, 20) == N_GRID - 5
-    assert top_up(study, grid, 20) == 0
-    assert user_attrs(study, attrs.DESIGN_INDEX) == list(range(N_GRID))
-    points = {tuple(sorted(params.items())) for params in fixed_params(study)}
-    assert points == {tuple(sorted(p.items())) for p in grid.search_space.grid(GRID)}
-    assert len(points) == N_GRID
+    start_design(study, grid)
+    request(study, 20)
     end(study, *[COMPLETE] * (N_GRID - 5))
-    assert top_up(study, grid, 20) == 0
+    for _ in range(2):
+        assert queue.claim(study) is Empty.EXHAUSTED
+        start_design(study, grid)
+    assert user_attrs(study, attrs.DESIGN_INDEX) == list(range(N_GRID))
+    assert points(study, grid) == list(grid.search_space.grid(GRID))
+    assert len({tuple(sorted(params.items())) for params in points(study, grid)}) == N_GRID
 
 
 def test_continuous_space_has_no_grid(study: optuna.Study, settings: StudySettings) -> None:
     """A grid over a continuous range is refused, and queues nothing."""
     with pytest.raises(SearchSpaceError, match="extended space has no grid: `learning_rate`"):
-        top_up(study, replace(settings, sampler="grid", space="extended"), 5)
+        start_design(study, replace(settings, sampler="grid", space="extended"))
     assert study.get_trials() == []
+    assert attrs.DESIGN not in study.user_attrs
 
 
-def test_failed_grid_points_are_retried(study: optuna.Study, settings: StudySettings) -> None:
-    """A point of a grid that only failed is queued again, before new ones, up to a limit."""
-    grid = replace(settings, sampler="grid", fixed=GRID)
-    top_up(study, grid, 3)
+def test_failed_grid_points_are_retried(study: optuna.Study, grid: StudySettings) -> None:
+    """Each run first queues a point again that only failed, as often as it takes."""
+    start_design(study, grid)
+    request(study, 4)
     end(study, COMPLETE)
     end(study, FAIL, failure="OSError: disk full")
     end(study, COMPLETE)
-    assert top_up(study, grid, 4) == 2
-    assert user_attrs(study, attrs.DESIGN_INDEX) == [0, 1, 2, 1, 3]
-    assert user_attrs(study, attrs.RETRY_OF) == [None, None, None, 1, None]
-    assert fixed_params(study)[3] == fixed_params(study)[1]
-    end(study, FAIL)
-    end(study, COMPLETE)
-    for _ in range(10):
-        if top_up(study, grid, 4) == 0:
-            break
-        end(study, FAIL)
-    attempts = [index for index in user_attrs(study, attrs.DESIGN_INDEX) if index == 1]
-    assert len(attempts) == 1 + MAX_RETRIES
+    for retry_of in (1, 3, 4, 5):
+        start_design(study, grid)
+        again = study.get_trials()[-1]
+        assert (again.state, again.params) == (TrialState.WAITING, {})
+        assert again.user_attrs == {attrs.DESIGN_INDEX: 1, attrs.RETRY_OF: retry_of}
+        end(study, FAIL, failure="OSError: disk full")
+    start_design(study, grid)
+    end(study, COMPLETE, COMPLETE)
+    assert user_attrs(study, attrs.DESIGN_INDEX) == [0, 1, 2, 1, 1, 1, 1, 1, 3]
+    assert points(study, grid)[1] == points(study, grid)[7]
+    assert queue.claim(study) is Empty.DONE
 
 
-def test_given_up_points_make_room(study: optuna.Study, settings: StudySettings) -> None:
+def test_given_up_points_make_room(study: optuna.Study, grid: StudySettings) -> None:
     """Where points are given up, others take their place as long as there are any."""
-    grid = replace(settings, sampler="grid", fixed=GRID)
-    while top_up(study, grid, 2):
-        end(study, *[FAIL] * count(study.get_trials()).waiting)
-    assert sorted(user_attrs(study, attrs.DESIGN_INDEX)) == sorted(
-        list(range(N_GRID)) * (1 + MAX_RETRIES)
-    )
+    start_design(study, grid)
+    request(study, 2)
+    end(study, *[FAIL] * N_GRID)
+    assert queue.claim(study) is Empty.EXHAUSTED
+    assert user_attrs(study, attrs.DESIGN_INDEX) == list(range(N_GRID))
 
 
-def test_solved_points_are_not_retried(study: optuna.Study, settings: StudySettings) -> None:
-    """A failure does not matter once the point has been trained, or is waiting."""
-    grid = replace(settings, sampler="grid", fixed=GRID)
-    top_up(study, grid, 1)
+def test_solved_points_are_not_retried(study: optuna.Study, grid: StudySettings) -> None:
+    """A failure does not matter once the point has been trained, runs, or is waiting."""
+    start_design(study, grid)
+    request(study, 1)
     end(study, FAIL)
     assert [trial.number for trial in failed_points(study.get_trials())] == [0]
-    top_up(study, grid, 1)
+    start_design(study, grid)
     assert failed_points(study.get_trials()) == []
-    end(study, PRUNED)
+    start_design(study, grid)
+    assert len(study.get_trials()) == 2
+    running = claim(study)
+    assert failed_points(study.get_trials()) == []
+    study.tell(running.number, state=PRUNED)
     assert failed_points(study.get_trials()) == []
 
 
-def test_diverged_points_are_not_retried(study: optuna.Study, settings: StudySettings) -> None:
+def test_diverged_points_are_not_retried(study: optuna.Study, grid: StudySettings) -> None:
     """A training that diverged would do so again, so the next point takes its place."""
-    grid = replace(settings, sampler="grid", fixed=GRID)
-    top_up(study, grid, 1)
-    end(study, FAIL, failure=f"{attrs.DIVERGED}: Training diverged in epoch 1")
-    assert top_up(study, grid, 1) == 1
+    start_design(study, grid)
+    request(study, 1)
+    end(study, FAIL, failure=DIVERGED)
+    start_design(study, grid)
+    end(study, COMPLETE)
     assert user_attrs(study, attrs.DESIGN_INDEX) == [0, 1]
 
 
-@pytest.mark.parametrize("sampler", ["random", "qmc"])
+def test_last_failures(study: optuna.Study, grid: StudySettings) -> None:
+    """Of a point that failed several times, the last trial is what is repeated."""
+    start_design(study, grid)
+    request(study, 3)
+    for _ in range(2):
+        end(study, FAIL, FAIL)
+        start_design(study, grid)
+    assert [trial.number for trial in failed_points(study.get_trials()[:4])] == [2, 3]
+    assert user_attrs(study, attrs.RETRY_OF) == [None, None, 0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("sampler", ["random", "qmc", "tpe"])
 def test_endless_designs_do_not_retry(
     study: optuna.Study, settings: StudySettings, sampler: str
 ) -> None:
     """Another point of an endless design is as good as a failed one."""
     design = replace(settings, sampler=sampler)
-    top_up(study, design, 2)
+    start_design(study, design)
+    request(study, 2)
     end(study, FAIL, COMPLETE)
-    assert top_up(study, design, 2) == 1
+    start_design(study, design)
+    end(study, COMPLETE)
     assert user_attrs(study, attrs.DESIGN_INDEX) == [0, 1, 2]
 
 
-def test_request_all(study: optuna.Study, settings: StudySettings) -> None:
-    """A request for so many in all counts those of earlier runs, however often it is made."""
-    for _ in range(2):
-        assert request_all(study, 4) == 4
-        assert study.user_attrs[attrs.TARGET] == 4
-    top_up(study, settings, 4)
-    end(study, COMPLETE, COMPLETE, PRUNED, FAIL)
-    assert request_all(study, 4) == 4
-    assert top_up(study, settings, 4) == 1
-    assert request_all(study, 6) == 6
-    assert top_up(study, settings, 6) == 2
+def test_replicates(study: optuna.Study, grid: StudySettings) -> None:
+    """A replicate begins the design anew, and repeats only failures of its own."""
+    start_design(study, grid)
+    request(study, 9)
+    end(study, COMPLETE, FAIL)
+    start_design(study, grid, replicate=1)
+    end(study, FAIL, COMPLETE)
+    assert user_attrs(study, attrs.DESIGN_INDEX) == [0, 1, 0, 1]
+    assert user_attrs(study, attrs.REPLICATE) == [None, None, 1, 1]
+    start_design(study, grid, replicate=1)
+    end(study, COMPLETE, COMPLETE)
+    start_design(study, grid)
+    end(study, COMPLETE, COMPLETE)
+    assert user_attrs(study, attrs.DESIGN_INDEX)[4:] == [0, 2, 1, 2]
+    assert user_attrs(study, attrs.REPLICATE)[4:] == [1, 1, None, None]
+    assert user_attrs(study, attrs.RETRY_OF)[4:] == [2, None, 1, None]
+
+
+def test_a_second_run_takes_no_point_twice(study: optuna.Study, settings: StudySettings) -> None:
+    """Starting the design while trials of it run goes on behind them."""
+    start_design(study, settings)
+    request(study, 9)
+    for number in range(3):
+        running = claim(study)
+        optuna.Trial(study, running._trial_id).set_user_attr(attrs.WORKER, f"host:{number}")
+        start_design(study, settings)
+    claim(study)
+    assert user_attrs(study, attrs.DESIGN_INDEX) == [0, 1, 2, 3]
 
 
 PAIRS = Experiment(
@@ -267,28 +378,33 @@ def paired(study: optuna.Study, settings: StudySettings) -> StudySettings:
     return replace(settings, sampler=PAIRED)
 
 
-def test_top_up_experiment(study: optuna.Study, paired: StudySettings) -> None:
-    """The arms are queued pair by pair, each once, with what belongs to their pair."""
-    assert top_up(study, paired, 4) == 4
-    assert fixed_params(study) == [{"learning_rate": rate} for rate in (1e-3, 1e-2)] * 2
-    end(study, *[COMPLETE] * 4)
-    assert top_up(study, paired, 6) == 2
-    assert top_up(study, paired, 6) == 0
-    assert top_up(study, paired, 99) == 0
+def test_experiment(study: optuna.Study, paired: StudySettings) -> None:
+    """The arms are claimed pair by pair, each once, with what belongs to their pair."""
+    assert n_points(study, paired) == len(PAIRS) == 6
+    start_design(study, paired)
+    assert request_all(study, 99) == 99
+    end(study, *[COMPLETE] * 6)
+    assert queue.claim(study) is Empty.EXHAUSTED
     assert user_attrs(study, attrs.DESIGN_INDEX) == list(range(6))
-    assert user_attrs(study, attrs.PAIR) == [0, 0, 1, 1, 2, 2]
-    assert user_attrs(study, attrs.ARM) == ["a", "b"] * 3
-    assert user_attrs(study, attrs.SIDES) == ["tvx", "ttx", "vtx", "xxv", "xtv", "vvt"]
+    own = [design_point(study, paired, trial) for trial in study.get_trials()]
+    assert [params for params, _ in own] == [{"learning_rate": rate} for rate in (1e-3, 1e-2)] * 3
+    assert [values[attrs.PAIR] for _, values in own] == [0, 0, 1, 1, 2, 2]
+    assert [values[attrs.ARM] for _, values in own] == ["a", "b"] * 3
+    sides = [values[attrs.SIDES] for _, values in own]
+    assert sides == ["tvx", "ttx", "vtx", "xxv", "xtv", "vvt"]
 
 
 def test_more_pairs(study: optuna.Study, paired: StudySettings) -> None:
     """Pairs that are added to an experiment follow those that it has."""
     study.set_user_attr(attrs.EXPERIMENT, cut(PAIRS, 1).to_dict())
-    assert top_up(study, paired, 6) == 2
+    start_design(study, paired)
+    request_all(study, 6)
     end(study, COMPLETE, COMPLETE)
+    assert queue.claim(study) is Empty.EXHAUSTED
     study.set_user_attr(attrs.EXPERIMENT, PAIRS.to_dict())
-    assert top_up(study, paired, 6) == 4
-    assert user_attrs(study, attrs.PAIR) == [0, 0, 1, 1, 2, 2]
+    start_design(study, paired)
+    end(study, *[COMPLETE] * 4)
+    assert queue.claim(study) is Empty.DONE
     assert user_attrs(study, attrs.DESIGN_INDEX) == list(range(6))
 
 
@@ -299,23 +415,30 @@ def cut(experiment: Experiment, n_pairs: int) -> Experiment:
 
 
 def test_failed_arms_are_retried(study: optuna.Study, paired: StudySettings) -> None:
-    """An arm that failed is queued again in its pair, up to a limit; one that diverged is not."""
-    assert top_up(study, paired, 6) == 6
+    """An arm that failed is queued again in its pair, by every run; one that diverged is not."""
+    start_design(study, paired)
+    request_all(study, 6)
     end(study, COMPLETE, COMPLETE, COMPLETE)
     end(study, FAIL, failure="OSError: disk full")
-    end(study, FAIL, failure=f"{attrs.DIVERGED}: Training diverged in epoch 1")
+    end(study, FAIL, failure=DIVERGED)
     end(study, COMPLETE)
-    for number, retry_of in ((6, 3), (7, 6)):
-        assert top_up(study, paired, 6) == 1
-        again, before = study.get_trials()[number], study.get_trials()[3]
-        assert again.user_attrs == {
-            attrs.DESIGN_INDEX: 3,
-            attrs.RETRY_OF: retry_of,
-            attrs.PAIR: 1,
-            attrs.ARM: "b",
-            attrs.SIDES: "xxv",
-        }
-        assert again.system_attrs["fixed_params"] == before.system_attrs["fixed_params"]
+    for retry_of in (3, 6, 7):
+        start_design(study, paired)
+        again, before = study.get_trials()[-1], study.get_trials()[3]
+        assert again.user_attrs == {attrs.DESIGN_INDEX: 3, attrs.RETRY_OF: retry_of}
+        assert design_point(study, paired, again) == design_point(study, paired, before)
         end(study, FAIL)
-    assert top_up(study, paired, 6) == 0
-    assert len(study.get_trials()) == 6 + MAX_RETRIES
+    assert queue.claim(study) is Empty.EXHAUSTED
+
+
+def test_retried_arms_stay_in_their_pair(study: optuna.Study, paired: StudySettings) -> None:
+    """Whether its worker died or was interrupted, a trial keeps its pair, arm and split."""
+    start_design(study, paired)
+    request_all(study, 6)
+    end(study, COMPLETE, COMPLETE, COMPLETE)
+    for cause in (Cause.DEATH, Cause.INTERRUPTION, Cause.ERROR):
+        trial = claim(study)
+        params, own = design_point(study, paired, trial)
+        assert params == {"learning_rate": 1e-2}
+        assert own == {attrs.PAIR: 1, attrs.ARM: "b", attrs.SIDES: "xxv"}
+        queue.fail(study, trial._trial_id, None, cause)

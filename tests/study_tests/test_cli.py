@@ -19,18 +19,17 @@ import pytest
 import typer
 
 from search_spaces import SearchSpaceError
-from storage import queue
 from storage.rdb import open_storage
 from storage.records import load_study_record
 from study.cli import app, main
 from study.settings import StudySettings
 from study.workers import open_study
-from tests.study_tests.studies import ask
+from tests.study_tests.studies import ask, claim_point
 
 COMMAND = Path(sys.executable).with_name("emoji-study")
 COMMANDS = [
-    *("run", "experiment", "list", "status", "export", "train", "report", "demo"),
-    "data build",
+    *("run", "worker", "serve-storage", "experiment", "list", "status", "export", "train"),
+    *("import-csv", "report", "demo", "data build"),
 ]
 
 Cli = Callable[..., tuple[int, str, str]]
@@ -118,6 +117,10 @@ def test_main_help(cli: Cli) -> None:
         (["run", "multitask", "--min-accuracy", "-0.1"], "'--min-accuracy'"),
         (["run", "multitask", "--min-accuracy", "90%"], "'--min-accuracy'"),
         (["run", "multitask", "--min-accuracy", "nan"], "'--min-accuracy'"),
+        (["run", "autoencoder", "--replicate", "-1"], "'--replicate'"),
+        (["run", "autoencoder", "--max-retries", "-1"], "'--max-retries'"),
+        (["worker"], "Missing option '--study'"),
+        (["serve-storage", "--port", "0"], "'--port'"),
         (["experiment"], "Missing argument"),
         (["experiment", "leakage", "--pairs", "0"], "'--pairs'"),
         (["experiment", "auxiliary-task", "--lambda", "x"], "'--lambda'"),
@@ -140,10 +143,7 @@ def folder(tmp_path: Path, settings: StudySettings) -> Path:
     """A folder with a study of one trial in ``study.db``, and with files that are no use."""
     tpe = replace(settings, sampler="tpe")
     study = open_study(open_storage(f"sqlite:///{tmp_path / 'study.db'}", create=True), "s", tpe)
-    queue.enqueue(study, {}, {})
-    claimed = queue.claim(study)
-    assert claimed is not None
-    trial = queue.start(study, claimed)
+    trial = claim_point(study, {})
     tpe.search_space.suggest(trial, tpe.fixed)
     trial.report(0.5, step=0)
     study.tell(trial, 0.5)
@@ -224,6 +224,13 @@ OTHER = "--storage sqlite:///other.db"
         (f"{RUN} --storage sqlite:///file/x.db", "file/x.db cannot be opened: "),
         (f"{RUN} {STUDY} --study s", "Study 's' has fixed {"),
         (f"run autoencoder {STUDY} --study s --sampler qmc", "has sampler 'tpe', but got 'qmc'"),
+        ("worker --study s", "Storage file runs/study.db does not exist; `emoji-study run` crea"),
+        (f"worker {STUDY} --study x", "There is no study named 'x' in this storage; it holds: s."),
+        (f"worker {STUDY} --study s --device gpu", "`device` must be auto, cpu or cuda, but got"),
+        (f"worker {OTHER} --study s", "other.db is a database of another program"),
+        ("serve-storage --storage grpc://h:1", "`storage` must be a database to be served, but"),
+        (f"serve-storage {OTHER}", "other.db is a database of another program"),
+        ("list --storage grpc://host/x", "`storage` must name host and port of a server, as in"),
         ("list", "Storage file runs/study.db does not exist; `emoji-study run` creates it."),
         ("list --storage nonsense", "`storage` must be a database URL such as"),
         (f"list {OTHER}", "other.db is a database of another program"),
@@ -281,6 +288,21 @@ def test_unknown_device(cli: Cli, folder: Path) -> None:
     code, _, err = cli("run", "autoencoder", *args)
     assert code == 1
     assert "`device` must be auto, cpu or cuda, but got 'gpu'" in err
+    assert snapshot(folder) == before
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        ("--backend cloud", "Error: `backend` must be local or dask, but got 'cloud'.\n"),
+        ("--scheduler tcp://host:1", "Error: --scheduler belongs to --backend dask.\n"),
+    ],
+)
+def test_unknown_backend(cli: Cli, folder: Path, args: str, message: str) -> None:
+    """Where workers cannot run is refused in one line, and no study is created."""
+    before = snapshot(folder)
+    code, _, err = cli("run", "autoencoder", *STUDY.split(), "--study", "new", *args.split())
+    assert (code, err) == (1, message)
     assert snapshot(folder) == before
 
 
@@ -548,7 +570,7 @@ def test_interrupted_and_continued(
         counts = {state: states(tmp_path).count(state) for state in states(tmp_path)}
         assert "RUNNING" not in counts
         assert counts["FAIL"] > 0
-        assert counts.get("COMPLETE", 0) + counts["WAITING"] == 3
+        assert 0 < counts["WAITING"] <= 3 - counts.get("COMPLETE", 0)
     code, out, err = cli(*command)
     assert (code, "Traceback" in err) == (0, False), err
     assert "3 of 3 trials finished: 3 complete" in out
@@ -571,7 +593,7 @@ def test_interrupted_at_once(tmp_path: Path, tiny_data: Path, wait_until: Wait, 
     # SIGTERM may even come before there is anything that has to be given back.
     assert code in ((130,) if how == "ctrl-c" else (130, -signal.SIGTERM))
     assert "Traceback" not in err
-    assert set(states(tmp_path)) <= {"WAITING"}
+    assert states(tmp_path) == []
 
 
 def test_interrupted_training(tmp_path: Path, tiny_data: Path, wait_until: Wait) -> None:

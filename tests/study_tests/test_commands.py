@@ -14,13 +14,15 @@ from storage import attrs
 from storage.errors import UnknownStudyError
 from storage.rdb import open_storage
 from storage.records import StudyRecord, load_study_record
-from study.budget import Progress
+from study.budget import Progress, request, start_design
 from study.commands import (
     RunRequest,
+    WorkRequest,
     describe_outcome,
     find_trial,
     oversubscription,
     run_request,
+    worker_request,
 )
 from study.errors import StudyError
 from study.settings import StudySettings
@@ -33,8 +35,8 @@ CNN = {"auto_encoder": "CNN", "epoch": "1", "batch_size": "16"}
 def run(url: str, **changes: Any) -> tuple[RunOutcome, list[str]]:
     """Run a study; return what was said, too, but for what other programs do."""
     said: list[str] = []
-    request = {"kind": "autoencoder", "url": url, "threads": 1, "assignments": {}, **changes}
-    outcome = run_request(RunRequest(**request), say=said.append)
+    values = {"kind": "autoencoder", "url": url, "threads": 1, "assignments": {}, **changes}
+    outcome = run_request(RunRequest(**values), say=said.append)
     return outcome, [line for line in said if not line.startswith("Warning: other programs ")]
 
 
@@ -82,6 +84,77 @@ def test_grid_is_completed(url: str, tiny_data: Path) -> None:
     outcome, said = run(url, n_trials=5)
     assert (outcome.progress.finished, outcome.target) == (2, 7)
     assert said[-1].endswith("No more to do: the grid has no more points.")
+
+
+def test_replicate(url: str, tiny_data: Path) -> None:
+    """A replicate of a grid trains all its points once more, with other seeds."""
+    fixed = {**CNN, "learning_rate": "0.01", "weight_decay": "0.001"}
+    run(url, data=tiny_data, sampler="grid", assignments=fixed)
+    for _ in range(2):
+        outcome, _ = run(url, replicate=1)
+        assert outcome.progress.finished == 4
+    trials = load_study_record(open_storage(url), "autoencoder-notebook").trials
+    points = [(t.user_attrs[attrs.REPLICATE], t.user_attrs[attrs.DESIGN_INDEX]) for t in trials]
+    assert points == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    assert trials[2].params == trials[0].params
+    assert len({t.user_attrs[attrs.SEED] for t in trials}) == 4
+    assert all(attrs.REUSED_FROM not in t.user_attrs for t in trials)
+
+
+@pytest.mark.parametrize("max_retries", [0, 1])
+def test_max_retries(url: str, tmp_path: Path, tiny_data: Path, max_retries: int) -> None:
+    """How often an error is tried again is the study's, also in later runs."""
+    (tmp_path / "artifacts").touch()  # where a folder should be
+    own: list[dict[str, Any]] = [
+        {"data": tiny_data, "n_trials": 1, "assignments": CNN, "max_retries": max_retries},
+        *[{}] * max_retries,
+    ]
+    for changes in own:
+        with pytest.raises(StudyError, match=r"^Trial \d failed: StorageAccessError: "):
+            run(url, study="s", sampler="random", **changes)
+    trials = load_study_record(open_storage(url), "s").trials
+    assert [trial.state for trial in trials] == [TrialState.FAIL] * (1 + max_retries)
+
+
+def join(url: str, **changes: Any) -> tuple[RunOutcome, list[str]]:
+    """Join the study named ``s`` as another machine would; return what was said, too."""
+    said: list[str] = []
+    values = {"url": url, "study": "s", "assignments": {}, "threads": 1, **changes}
+    outcome = worker_request(WorkRequest(**values), say=said.append)
+    return outcome, [line for line in said if not line.startswith("Warning: other programs ")]
+
+
+def wanted(url: str, settings: StudySettings, n_trials: int) -> None:
+    """Create a study named ``s`` that wants trials, without running any."""
+    decided = replace(settings, fixed={**settings.fixed, "epoch": 1})
+    study = open_study(open_storage(url, create=True, write=True), "s", decided)
+    start_design(study, decided)
+    assert request(study, n_trials) == n_trials
+
+
+def test_join(url: str, settings: StudySettings) -> None:
+    """Whoever joins a study runs what it wants, with its settings and no more trials."""
+    wanted(url, settings, 2)
+    for n in range(2):
+        outcome, said = join(url)
+        assert outcome.progress.complete == outcome.target == 2
+        assert "autoencoder, notebook space, random sampler, none pruner; 24 train" in said[0]
+        assert said[-1].startswith("2 of 2 trials finished: 2 complete, 0 pruned, 0 failed."), n
+    assert len(load_study_record(open_storage(url), "s").trials) == 2
+
+
+def test_join_refused(url: str, settings: StudySettings, other_data: Path) -> None:
+    """Another machine needs the same data and version, and a study that exists."""
+    wanted(url, settings, 1)
+    with pytest.raises(StudyError, match=r"'s' was made with other data .*--data"):
+        join(url, data=other_data)
+    with pytest.raises(UnknownStudyError, match="no study named 'x'"):
+        join(url, study="x")
+    later = replace(settings, code_version="9.9")
+    open_study(open_storage(url, write=True), "later", later)
+    with pytest.raises(StudyError, match=r"made with emoji-study 9\.9, but this is"):
+        join(url, study="later")
+    assert load_study_record(open_storage(url), "s").trials == ()
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from storage import attrs, queue
 from storage.artifacts import open_artifacts, read_artifact
 from storage.rdb import open_storage
 from storage.records import load_study_record
-from study.budget import request
+from study.budget import request, start_design
 from study.data import StudyData, study_data
 from study.experiments import auxiliary_task, shared_params
 from study.objectives import TrainingObjective
@@ -32,7 +32,7 @@ from study.runner import run_trial
 from study.seeds import pair_seed, trial_seed
 from study.settings import StudySettings
 from study.workers import RunOutcome, open_study, run_study
-from tests.study_tests.studies import job_of
+from tests.study_tests.studies import claim_point, job_of
 
 CPU = torch.device("cpu")
 N_VALIDATION = 8
@@ -110,7 +110,8 @@ def run_workers(
     job = job_of(folder, settings)
     study = open_study(open_storage(job.url, create=True, write=True), "study", settings)
     for params in points:
-        queue.enqueue(study, params, {})
+        study.enqueue_trial(dict(params))
+    start_design(study, settings)
     target = request(study, n_trials)
     return study, run_study(study, job, target=target, n_workers=n_workers)
 
@@ -134,14 +135,12 @@ def run(tmp_path: Path, url: str, free: StudySettings, data: StudyData) -> Run:
         study = open_study(open_storage(url, create=True, write=True), name, settings)
         study.pruner = pruner or NopPruner()
         study.sampler = optuna.samplers.RandomSampler(seed=0)
-        queue.enqueue(study, params, user_attrs or {})
-        claimed = queue.claim(study)
-        assert claimed is not None
+        trial = claim_point(study, params, user_attrs)
         objective = TrainingObjective(
             settings=settings, data=data, artifacts=tmp_path / "artifacts", device=CPU
         )
-        run_trial(study, claimed, objective, threading.Event())
-        return study.get_trials()[claimed.number]
+        run_trial(study, trial, objective, threading.Event())
+        return study.get_trials()[trial.number]
 
     return run_one
 

@@ -14,12 +14,13 @@ from emoji_ae.config import AutoencoderConfig
 from emoji_ae.curve import EpochMetrics
 from emoji_ae.dataset import EmojiDataset, load_dataset
 from emoji_ae.models import Autoencoder, build_model
-from storage import attrs, queue
+from storage import attrs
 from storage.artifacts import open_artifacts, save_artifacts
 from storage.rdb import open_storage
 from storage.records import load_study_record
 from study.gallery import best_pictures, cut_strip
 from study.pictures import learning_curve_png, pick, reconstructions_png
+from tests.study_tests.studies import claim_point
 
 TEXTS = ["nerd face", 'face "quoted"', "gesicht mit ü <b>"]
 
@@ -108,10 +109,7 @@ def store(tmp_path: Path) -> FileSystemArtifactStore:
 
 def finish(study: optuna.Study, value: float, store: FileSystemArtifactStore, png: bytes) -> None:
     """Add a complete trial with a picture, if there is one."""
-    queue.enqueue(study, {}, {})
-    claimed = queue.claim(study)
-    assert claimed is not None
-    trial = queue.start(study, claimed)
+    trial = claim_point(study, {})
     if png:
         save_artifacts(store, trial, {attrs.RECONSTRUCTIONS_FILE: png})
     study.tell(trial, value)

@@ -1,15 +1,18 @@
 """Progress for people: what is said, and where."""
 
+import sqlite3
+from contextlib import closing
 from datetime import datetime, timedelta
 
 import optuna
 import pytest
+from optuna.exceptions import StorageInternalError
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from emoji_ae.curve import EpochMetrics
 from storage import attrs
 from storage.rdb import open_storage
-from study.progress import describe, epoch_bar, progress_line
+from study.progress import describe, epoch_bar, eta, progress_line
 
 
 def trial(state: TrialState, *, seconds: float = 0.0, value: float | None = None) -> FrozenTrial:
@@ -66,16 +69,16 @@ def test_best_of_a_constraint() -> None:
 
 
 @pytest.mark.parametrize(
-    ("target", "n_workers", "eta"),
+    ("target", "n_workers", "said"),
     [(3, 1, "1:00"), (12, 1, "10:00"), (12, 2, "5:00"), (242, 2, "2:00:00")],
 )
-def test_eta(target: int, n_workers: int, eta: str) -> None:
+def test_description_ends_with_the_eta(target: int, n_workers: int, said: str) -> None:
     """What remains takes as long as what was, shared by the workers."""
     trials = [
         trial(TrialState.COMPLETE, seconds=80, value=0.5),
         trial(TrialState.PRUNED, seconds=40),
     ]
-    assert describe(trials, target=target, n_workers=n_workers).endswith(f"ETA {eta}")
+    assert describe(trials, target=target, n_workers=n_workers).endswith(f"ETA {said}")
 
 
 def test_eta_counts_what_has_begun() -> None:
@@ -90,6 +93,33 @@ def test_eta_counts_what_has_begun() -> None:
     assert describe(trials, target=2, n_workers=1).endswith("ETA 0:00")
 
 
+@pytest.mark.parametrize(
+    ("durations_s", "begun_s", "remaining", "n_workers", "said"),
+    [
+        ([], [], 5, 2, "ETA …"),
+        ([], [50.0], 5, 2, "ETA …"),
+        ([60.0], [], 1, 1, "ETA 1:00"),
+        ([40.0, 80.0], [], 10, 1, "ETA 10:00"),
+        ([40.0, 80.0], [], 10, 2, "ETA 5:00"),
+        ([7200.0], [], 24, 1, "ETA 48:00:00"),
+        ([60.0], [20.0], 2, 1, "ETA 1:40"),
+        ([60.0], [20.0, 40.0], 4, 2, "ETA 1:30"),
+        ([60.0], [900.0], 2, 1, "ETA 1:00"),
+        ([60.0], [900.0], 1, 1, "ETA 0:00"),
+        ([60.0], [900.0, 900.0, 900.0], 1, 3, "ETA 0:00"),
+        ([0.0], [], 9, 1, "ETA 0:00"),
+    ],
+)
+def test_eta(
+    durations_s: list[float], begun_s: list[float], remaining: int, n_workers: int, said: str
+) -> None:
+    """What remains takes the mean of what was, less what has begun, shared by the workers.
+
+    A trial that has taken longer than the mean is about to end, and saves no other's time.
+    """
+    assert eta(durations_s, begun_s, remaining=remaining, n_workers=n_workers) == said
+
+
 def test_progress_line(url: str, capsys: pytest.CaptureFixture[str]) -> None:
     """A file gets a plain last line on standard error, and nothing on standard output."""
     storage = open_storage(url, create=True)
@@ -101,6 +131,41 @@ def test_progress_line(url: str, capsys: pytest.CaptureFixture[str]) -> None:
     seen = capsys.readouterr()
     assert seen.out == ""
     assert seen.err == "s: 0/3 0 pruned · 0 failed · ETA …\n"
+
+
+def test_other_lines(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Other messages go between the lines as they are, however long, and are no markup."""
+    study = optuna.create_study(storage=open_storage(url, create=True), study_name="s")
+    capsys.readouterr()
+    line = "A worker died [red]by[/red] SIGKILL; " + 30 * "word " + "1.5 s."
+    with progress_line(study, target=3, n_workers=1) as say:
+        say(line)
+    seen = capsys.readouterr()
+    assert seen.out == ""
+    assert seen.err.splitlines() == [line, "s: 0/3 0 pruned · 0 failed · ETA …"]
+
+
+def test_progress_line_in_an_outage(
+    url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the database is locked, the line is left out; a damaged database is an error."""
+    optuna.create_study(storage=open_storage(url, create=True), study_name="s")
+    monkeypatch.setattr("storage.rdb._SQLITE_TIMEOUT_S", 0)
+    study = optuna.load_study(study_name="s", storage=open_storage(url, write=True))
+    capsys.readouterr()
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        with progress_line(study, target=3, n_workers=1):
+            pass
+        assert capsys.readouterr().err == ""
+        connection.rollback()
+        connection.execute("DROP TABLE trials")
+        connection.commit()
+    with (
+        pytest.raises(StorageInternalError, match="commit"),
+        progress_line(study, target=3, n_workers=1),
+    ):
+        pass
 
 
 def test_progress_line_after_an_error(url: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,13 +19,14 @@ from emoji_ae.splits import Split, split_dataset
 from search_spaces import SPACES, multitask
 from search_spaces.autoencoder import to_config
 from search_spaces.base import Parameter, SearchSpace
-from storage import attrs, queue
+from storage import attrs
 from storage.artifacts import open_artifacts, read_artifact
 from storage.rdb import open_storage
 from study.data import study_data
 from study.objectives import TrainingObjective, TrialInterrupted
 from study.settings import StudySettings, code_version
 from study.workers import open_study
+from tests.study_tests.studies import claim_point
 
 LONG, MIDDLE, SHORT = 4, 3, 2
 SMALL = SearchSpace(
@@ -97,10 +98,7 @@ def run(
     stop_requested: Callable[[], bool] = lambda: False,
 ) -> FrozenTrial:
     """Queue a point, run it, and return the trial."""
-    queue.enqueue(study, POINT | changes, {attrs.REPLICATE: replicate})
-    claimed = queue.claim(study)
-    assert claimed is not None
-    trial = queue.start(study, claimed)
+    trial = claim_point(study, POINT | changes, {attrs.REPLICATE: replicate})
     study.tell(trial, objective(trial, stop_requested))
     return study.trials[-1]
 
@@ -241,6 +239,8 @@ def test_an_interrupted_trial_goes_on_where_it_stopped(
         epoch: resumed.intermediate_values[epoch] for epoch in (0, 1)
     }
     assert resumed.user_attrs[attrs.EPOCHS_RUN] == LONG
+    assert resumed.user_attrs[attrs.RESUMED_EPOCHS] == 2
+    assert attrs.RESUMED_EPOCHS not in whole.user_attrs
 
 
 STILL = 1e-12
@@ -280,6 +280,7 @@ OF_THE_RUN = {
     attrs.TRAINING_SECONDS,
     attrs.EPOCHS_RUN,
     attrs.REUSED_FROM,
+    attrs.RESUMED_EPOCHS,
     attrs.CURVES_DIGEST,
 }
 """Attributes that say how a trial came to its result, and how long that took, not what it is."""
@@ -317,10 +318,7 @@ class Bench:
         """Queue a point, run it to whatever end, and return the trial."""
         study = self.study(name)
         study.pruner = pruner or study.pruner
-        queue.enqueue(study, params, user_attrs)
-        claimed = queue.claim(study)
-        assert claimed is not None
-        trial = queue.start(study, claimed)
+        trial = claim_point(study, params, user_attrs)
         objective = replace(
             objective or self.objective, artifacts=self._folder / "artifacts" / name
         )
@@ -613,6 +611,8 @@ def test_an_interrupted_multitask_training_gives_what_a_whole_one_gives(
 
     assert bench.result(resumed) == bench.result(whole, name="alone")
     assert resumed.user_attrs[attrs.EPOCHS_RUN] == whole.user_attrs[attrs.EPOCHS_RUN]
+    assert resumed.user_attrs[attrs.RESUMED_EPOCHS] == 1
+    assert attrs.RESUMED_EPOCHS not in whole.user_attrs
     assert bench.unfinished() == []
 
 

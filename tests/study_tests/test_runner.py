@@ -4,10 +4,13 @@ import io
 import math
 import os
 import signal
+import socket
+import sqlite3
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +20,7 @@ import pandas as pd
 import pytest
 import torch
 from optuna.artifacts import get_all_artifact_meta
+from optuna.exceptions import StorageInternalError
 from optuna.pruners import BasePruner, ThresholdPruner
 from optuna.trial import TrialState
 from PIL import Image
@@ -26,14 +30,16 @@ from emoji_ae.splits import split_dataset
 from storage import attrs, queue
 from storage.artifacts import open_artifacts, read_artifact
 from storage.rdb import open_storage
-from study.budget import top_up
+from study.budget import count, request, start_design
 from study.data import StudyData, study_data
 from study.errors import StudyError
 from study.objectives import TrainingObjective
-from study.runner import require_same_version, run_trial, stop_signals
+from study.runner import MAX_DIVERGED, Ended, claims, run_trial
 from study.seeds import trial_seed
 from study.settings import StudySettings
+from study.signals import stop_signals
 from study.workers import open_study
+from tests.study_tests.studies import claim, claim_point
 
 ALWAYS_PRUNES = ThresholdPruner(upper=0.0)
 """Every error is above it."""
@@ -76,6 +82,7 @@ def store(tmp_path: Path) -> Path:
 
 
 Run = Callable[..., optuna.Study]
+Wait = Callable[[Callable[[], bool]], None]
 
 
 @pytest.fixture
@@ -94,15 +101,15 @@ def run(url: str, settings: StudySettings, data: StudyData, store: Path) -> Run:
         study.pruner = pruner or optuna.pruners.NopPruner()
         study.sampler = optuna.samplers.RandomSampler(seed=0)
         if ticket is None:
-            top_up(study, decided, 1)
+            start_design(study, decided)
+            request(study, 1)
+            trial = claim(study)
         else:
-            queue.enqueue(study, {}, ticket)
-        claimed = queue.claim(study)
-        assert claimed is not None
+            trial = claim_point(study, {}, ticket)
         objective = TrainingObjective(
             settings=decided, data=data, artifacts=store, device=torch.device("cpu")
         )
-        run_trial(study, claimed, objective, stop or threading.Event())
+        run_trial(study, trial, objective, stop or threading.Event())
         return study
 
     return run_one
@@ -208,7 +215,8 @@ def test_interrupted(run: Run, store: Path, data: StudyData) -> None:
     check_files(study, store, data, n_epochs=1)
     assert again.state == TrialState.WAITING
     assert again.system_attrs["fixed_params"] == trial.params
-    assert again.user_attrs == {attrs.DESIGN_INDEX: 0, attrs.REPLICATE: 0, attrs.RETRY_OF: 0}
+    kept = {attrs.DESIGN_INDEX: 0, attrs.REPLICATE: 0}
+    assert again.user_attrs == {**kept, attrs.RETRY_OF: 0}
 
 
 def test_interrupted_before_pruning(run: Run) -> None:
@@ -232,13 +240,11 @@ def test_interrupted_trial_runs_the_same_again(
 ) -> None:
     """The repetition has the same parameters, seed and beginning of the curve."""
     study = run(epoch=3, stop=set_event())
-    claimed = queue.claim(study)
-    assert claimed is not None
     decided = replace(settings, fixed={**settings.fixed, "epoch": 3})
     objective = TrainingObjective(
         settings=decided, data=data, artifacts=store, device=torch.device("cpu")
     )
-    run_trial(study, claimed, objective, threading.Event())
+    assert run_trial(study, claim(study), objective, threading.Event()) is Ended.TOLD
     first, second = study.get_trials()
     assert second.state == TrialState.COMPLETE
     assert second.params == first.params
@@ -270,12 +276,11 @@ def test_files_are_in_one_order(
         settings=settings, data=data, artifacts=store, device=torch.device("cpu")
     )
     study.sampler = optuna.samplers.RandomSampler(seed=0)
-    top_up(study, settings, 12)
+    start_design(study, settings)
+    request(study, 12)
     for number in range(12):
         study.pruner = ALWAYS_PRUNES if number % 2 else optuna.pruners.NopPruner()
-        claimed = queue.claim(study)
-        assert claimed is not None
-        run_trial(study, claimed, objective, threading.Event())
+        run_trial(study, claim(study), objective, threading.Event())
     reader = open_storage(url)
     for trial in reader.get_all_trials(study._study_id):
         metas = get_all_artifact_meta(trial, storage=reader)
@@ -284,15 +289,20 @@ def test_files_are_in_one_order(
 
 
 def test_unexpected_error(run: Run, store: Path, tmp_path: Path, url: str) -> None:
-    """An error that the next trial would meet as well fails the trial and is passed on."""
+    """An error that the next trial would meet as well fails the trial and is passed on.
+
+    The trial waits to be tried again, for the cause may be mended by then.
+    """
     (tmp_path / "artifacts").touch()
     message = "^Trial 0 failed: StorageAccessError: Artifact folder .* cannot be created"
     with pytest.raises(StudyError, match=message):
         run()
-    (trial,) = optuna.load_study(study_name="study", storage=open_storage(url)).get_trials()
-    assert trial.state == TrialState.FAIL
+    study = optuna.load_study(study_name="study", storage=open_storage(url))
+    trial, again = study.get_trials()
+    assert (trial.state, again.state) == (TrialState.FAIL, TrialState.WAITING)
     assert trial.user_attrs[attrs.FAILURE].startswith("StorageAccessError: ")
     assert "\n" not in trial.user_attrs[attrs.FAILURE]
+    assert (again.user_attrs[attrs.ERRORS], again.user_attrs[attrs.RETRY_OF]) == (1, 0)
 
 
 def test_impossible_parameters(run: Run) -> None:
@@ -305,9 +315,7 @@ def test_judged_dead(url: str, settings: StudySettings, data: StudyData, store: 
     """A worker whose trial was taken from it in the middle drops it and can go on."""
     study = open_study(open_storage(url, create=True, write=True), "study", settings)
     study.sampler = optuna.samplers.RandomSampler(seed=0)
-    top_up(study, settings, 1)
-    claimed = queue.claim(study)
-    assert claimed is not None
+    claimed = claim_point(study, {})
     trial_id = claimed._trial_id
     objective = TrainingObjective(
         settings=settings, data=data, artifacts=store, device=torch.device("cpu")
@@ -321,23 +329,14 @@ def test_judged_dead(url: str, settings: StudySettings, data: StudyData, store: 
             other.set_trial_state_values(trial_id, TrialState.FAIL)
             return False
 
-    run_trial(study, claimed, objective, Taken())
+    assert run_trial(study, claimed, objective, Taken()) is Ended.TAKEN
     (trial,) = study.get_trials()
     assert trial.state == TrialState.FAIL
     assert attrs.FAILURE not in trial.user_attrs
 
 
-def test_require_same_version(settings: StudySettings) -> None:
-    """Another version is refused with both."""
-    require_same_version(settings, study="s")
-    later = replace(settings, code_version="9.9")
-    message = rf"^Study 's' was made with emoji-study 9\.9, but this is {settings.code_version};"
-    with pytest.raises(StudyError, match=message):
-        require_same_version(later, study="s")
-
-
 WORKER = """
-import sys
+import sys, threading
 from pathlib import Path
 from study.jobs import WorkerJob
 from study.runner import run_worker
@@ -346,7 +345,7 @@ url, artifacts, data = sys.argv[1:]
 job = WorkerJob(
     url=url, study="study", artifacts=Path(artifacts), data=Path(data), device="cpu", threads=1
 )
-run_worker(job)
+run_worker(job, threading.Event())
 print([name for name in ("sklearn", "pandas") if name in sys.modules])
 """
 
@@ -359,8 +358,9 @@ def test_worker_is_light(
     decided = replace(settings, sampler=sampler, pruner=pruner)
     study = open_study(open_storage(url, create=True, write=True), "study", decided)
     point = {"learning_rate": 0.01, "weight_decay": 0.001, "batch_normalization": False}
+    request(study, 3)
     for params in ({}, point, point):
-        queue.enqueue(study, params, {})
+        study.enqueue_trial(params)
 
     done = subprocess.run(
         [sys.executable, "-c", WORKER, url, store, tiny_data], capture_output=True, text=True
@@ -370,6 +370,141 @@ def test_worker_is_light(
     trials = study.get_trials()
     assert [trial.state for trial in trials] == [TrialState.COMPLETE] * 3
     assert [trial.user_attrs.get(attrs.REUSED_FROM) for trial in trials] == [None, None, 1]
+
+
+class Locks(threading.Event):
+    """Another program locks the database when a training asks whether to stop.
+
+    Args:
+        connection: Of that program.
+    """
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        super().__init__()
+        self._connection = connection
+
+    def is_set(self) -> bool:
+        if not self._connection.in_transaction:
+            self._connection.execute("BEGIN IMMEDIATE")
+        return False
+
+
+def test_outage(
+    url: str,
+    settings: StudySettings,
+    data: StudyData,
+    store: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An error of the database leaves the trial running; whoever gets it goes on with it."""
+    open_study(open_storage(url, create=True), "study", settings)
+    monkeypatch.setattr("storage.rdb._SQLITE_TIMEOUT_S", 0)
+    study = optuna.load_study(study_name="study", storage=open_storage(url, write=True))
+    study.sampler = optuna.samplers.RandomSampler(seed=0)
+    objective = TrainingObjective(
+        settings=settings, data=data, artifacts=store, device=torch.device("cpu")
+    )
+    trial = claim_point(study, {})
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
+        with pytest.raises(StorageInternalError, match="commit") as caught:
+            run_trial(study, trial, objective, Locks(connection))
+        assert "database is locked" in str(caught.value.__cause__)
+        connection.rollback()
+    assert [t.state for t in study.get_trials()] == [TrialState.RUNNING]
+    trial.set_user_attr(attrs.WORKER, dead_worker())  # as the error ends it
+    queue.reap(study)
+    run_trial(study, claim(study), objective, threading.Event())
+    lost, ended = study.get_trials()
+    assert (lost.state, ended.state) == (TrialState.FAIL, TrialState.COMPLETE)
+    assert attrs.FAILURE not in lost.user_attrs
+    assert list(ended.intermediate_values) == [0, 1]
+    assert ended.user_attrs[attrs.RESUMED_EPOCHS] == 1
+    assert ended.params == lost.params
+
+
+def dead_worker() -> str:
+    """Return the name of a worker of this host whose process has ended."""
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    return f"{socket.gethostname()}:{ended.pid}"
+
+
+def work_through(study: optuna.Study, stop: threading.Event) -> list[int]:
+    """Claim trials and complete each of them until there is nothing left; return them."""
+    numbers = []
+    for claimed in claims(study, stop):
+        numbers.append(claimed.number)
+        study.tell(claimed.number, 0.5)
+    return numbers
+
+
+@pytest.fixture
+def waiting(url: str, settings: StudySettings) -> optuna.Study:
+    """A study of which three trials are wanted."""
+    study = open_study(open_storage(url, create=True, write=True), "study", settings)
+    start_design(study, settings)
+    request(study, 3)
+    return study
+
+
+def test_claims(waiting: optuna.Study) -> None:
+    """A worker goes on until the study has all trials that it wants, or is told to stop."""
+    stop = threading.Event()
+    for claimed in claims(waiting, stop):
+        waiting.tell(claimed.number, 0.5)
+        stop.set()
+    assert [trial.number for trial in waiting.get_trials()] == [0]
+    assert work_through(waiting, threading.Event()) == [1, 2]
+    assert work_through(waiting, threading.Event()) == []
+
+
+def test_claims_of_the_dead(waiting: optuna.Study) -> None:
+    """What a dead worker left is taken over first, before anything new is begun."""
+    claim(waiting).set_user_attr(attrs.WORKER, dead_worker())
+    assert work_through(waiting, threading.Event()) == [1, 2, 3]
+    assert waiting.get_trials()[0].state == TrialState.FAIL
+    assert [t.user_attrs[attrs.DESIGN_INDEX] for t in waiting.get_trials()] == [0, 0, 1, 2]
+
+
+def test_claims_wait_for_others(
+    waiting: optuna.Study, url: str, wait_until: Wait, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While another worker runs the last trial, this one stays, and takes it over if need be."""
+    monkeypatch.setattr("study.runner.REAP_INTERVAL_S", 0.0)
+    last = claim(waiting)
+    last.set_user_attr(attrs.WORKER, "elsewhere:1")
+    numbers: list[int] = []
+
+    def body() -> None:
+        study = optuna.load_study(study_name="study", storage=open_storage(url, write=True))
+        numbers.extend(work_through(study, threading.Event()))
+
+    worker = threading.Thread(target=body, daemon=True)
+    worker.start()
+    wait_until(lambda: count(waiting.get_trials()).finished == 2)
+    assert worker.is_alive()
+    last.set_user_attr(attrs.WORKER, dead_worker())
+    worker.join()
+    assert numbers == [1, 2, 3]
+    assert waiting.get_trials()[0].state == TrialState.FAIL
+
+
+def test_diverging_for_ever(
+    url: str, settings: StudySettings, store: Path, tiny_data: Path
+) -> None:
+    """A worker whose trainings all diverge gives up after ten, and says what to look at."""
+    hopeless = replace(settings, fixed={**settings.fixed, "learning_rate": DIVERGING})
+    study = open_study(open_storage(url, create=True, write=True), "study", hopeless)
+    start_design(study, hopeless)
+    request(study, 1)
+
+    done = subprocess.run(
+        [sys.executable, "-c", WORKER, url, store, tiny_data], capture_output=True, text=True
+    )
+
+    assert f"StudyError: {MAX_DIVERGED} trainings in a row diverged: " in done.stderr
+    assert "`emoji-study status --study study` tells why" in done.stderr
+    assert [t.state for t in study.get_trials()] == [TrialState.FAIL] * MAX_DIVERGED
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -5,13 +5,15 @@ from collections.abc import Callable
 import optuna
 import pytest
 from optuna.pruners import HyperbandPruner, NopPruner
-from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
+from optuna.samplers import BaseSampler, GPSampler, PartialFixedSampler, TPESampler
 from optuna.trial import TrialState
 
+from search_spaces.designs import DESIGNS
 from study.errors import StudyError
 from study.experiments import PAIRED
 from study.pruners import StalledPruner
 from study.samplers import (
+    ADAPTIVE_SAMPLERS,
     HYPERBAND_MIN_TRIALS,
     PRUNERS,
     SAMPLERS,
@@ -29,9 +31,9 @@ Curve = Callable[[int], float]
 @pytest.mark.parametrize(
     ("name", "kind"),
     [
-        ("grid", RandomSampler),
-        ("random", RandomSampler),
-        ("qmc", RandomSampler),
+        ("grid", PartialFixedSampler),
+        ("random", PartialFixedSampler),
+        ("qmc", PartialFixedSampler),
         ("tpe", TPESampler),
         ("gp", GPSampler),
     ],
@@ -39,7 +41,7 @@ Curve = Callable[[int], float]
 def test_samplers(name: str, kind: type[BaseSampler]) -> None:
     """Every name builds its sampler, without a warning."""
     assert name in SAMPLERS
-    assert type(make_sampler(name, seed=0)) is kind
+    assert type(make_sampler(name, seed=0, params={})) is kind
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
@@ -47,11 +49,32 @@ def test_sampler_seed_decides(name: str) -> None:
     """The same seed gives the same first point, another seed another."""
 
     def first(seed: int) -> float:
-        study = optuna.create_study(sampler=make_sampler(name, seed=seed))
+        study = optuna.create_study(sampler=make_sampler(name, seed=seed, params={}))
         return study.ask().suggest_float("x", 0, 1)
 
     assert first(1) == first(1)
     assert len({first(seed) for seed in range(5)}) == 5
+
+
+@pytest.mark.parametrize("name", [*DESIGNS, PAIRED])
+def test_point_of_a_design(name: str) -> None:
+    """What a design decides is as it says, whatever the seed; only the rest is drawn."""
+    seen = set()
+    for seed in range(5):
+        sampler = make_sampler(name, seed=seed, params={"x": 0.25, "kind": "b"})
+        trial = optuna.create_study(sampler=sampler).ask()
+        assert trial.suggest_float("x", 0, 1) == 0.25
+        assert trial.suggest_categorical("kind", ["a", "b"]) == "b"
+        seen.add(trial.suggest_float("y", 0, 1))
+    assert len(seen) == 5
+
+
+@pytest.mark.parametrize("name", ADAPTIVE_SAMPLERS)
+def test_enqueued_point(name: str) -> None:
+    """Values that a trial was enqueued with hold for every sampler."""
+    study = optuna.create_study(sampler=make_sampler(name, seed=0, params={}))
+    study.enqueue_trial({"x": 0.25})
+    assert study.ask().suggest_float("x", 0, 1) == 0.25
 
 
 @pytest.mark.parametrize(
@@ -67,7 +90,8 @@ def test_pruners(name: str, kind: type[optuna.pruners.BasePruner], max_epochs: i
 
 def test_experiments_choose_nothing() -> None:
     """What stands for the sampler of an experiment builds one, but cannot be asked for."""
-    assert type(make_sampler(PAIRED, seed=0)) is RandomSampler
+    assert PAIRED not in SAMPLERS
+    assert type(make_sampler(PAIRED, seed=0, params={})) is PartialFixedSampler
     with pytest.raises(StudyError, match=r"^`sampler` must be one of .*, but got 'paired'\.$"):
         check_names(PAIRED, "none")
 

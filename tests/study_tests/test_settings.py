@@ -10,7 +10,7 @@ import pytest
 from storage import attrs
 from storage.rdb import open_storage
 from study.errors import StudyError
-from study.settings import StudySettings
+from study.settings import StudySettings, code_version
 from study.workers import open_study
 
 
@@ -91,6 +91,15 @@ def test_require_equal(settings: StudySettings, field: str, value: Any) -> None:
         settings.require_equal(other, study="s")
     assert repr(getattr(settings, field)) in str(seen.value)
     assert repr(value) in str(seen.value)
+
+
+def test_require_this_version(settings: StudySettings) -> None:
+    """A study of another version is refused with both, and with what to do."""
+    settings.require_this_version(study="s")
+    later = replace(settings, code_version="9.9")
+    message = rf"^Study 's' was made with emoji-study 9\.9, but this is {code_version()}; install "
+    with pytest.raises(StudyError, match=message):
+        later.require_this_version(study="s")
 
 
 def test_data_may_move(settings: StudySettings) -> None:

@@ -25,9 +25,8 @@ from emoji_ae.loop import to_float
 from emoji_ae.models import MultitaskAutoencoder
 from emoji_ae.splits import Split, split_dataset
 from emoji_ae.train import reconstruction_errors
-from storage import attrs, queue
+from storage import attrs
 from storage.rdb import open_storage
-from study.budget import top_up
 from study.data import stored_split, study_data
 from study.gallery import cut_strip
 from study.objectives import TrainingObjective
@@ -35,6 +34,7 @@ from study.runner import run_trial
 from study.settings import StudySettings
 from study.train import FinalMetrics, train_final
 from study.workers import open_study
+from tests.study_tests.studies import claim_point
 
 CPU = torch.device("cpu")
 CONFIG = AutoencoderConfig(epoch=3, batch_size=16)
@@ -111,9 +111,7 @@ def train_twice(
     """Run a trial, and train its configuration with its seed again to ``folder / "out"``."""
     study = open_study(open_storage(url, create=True, write=True), "study", settings)
     study.sampler = optuna.samplers.RandomSampler(seed=0)
-    top_up(study, settings, 1)
-    claimed = queue.claim(study)
-    assert claimed is not None
+    trial = claim_point(study, {})
     split = stored_split(settings, dataset, study="study")
     objective = TrainingObjective(
         settings=settings,
@@ -121,16 +119,16 @@ def train_twice(
         artifacts=folder / "artifacts",
         device=CPU,
     )
-    run_trial(study, claimed, objective, threading.Event())
-    (trial,) = study.get_trials()
+    run_trial(study, trial, objective, threading.Event())
+    (ended,) = study.get_trials()
     metrics = train(
         dataset,
         folder / "out",
-        config=settings.search_space.to_config(trial.params),
-        seed=trial.user_attrs[attrs.SEED],
+        config=settings.search_space.to_config(ended.params),
+        seed=ended.user_attrs[attrs.SEED],
         split=split,
     )
-    return trial, metrics
+    return ended, metrics
 
 
 def test_repeats_a_trial(
@@ -167,10 +165,7 @@ def test_other_data(tmp_path: Path, url: str, settings: StudySettings, other_dat
     """The command refuses data that are not the study's before anything is written."""
     study = open_study(open_storage(url, create=True, write=True), "study", settings)
     study.sampler = optuna.samplers.RandomSampler(seed=0)
-    queue.enqueue(study, {}, {})
-    claimed = queue.claim(study)
-    assert claimed is not None
-    trial = queue.start(study, claimed)
+    trial = claim_point(study, {})
     settings.search_space.suggest(trial, settings.fixed)
     study.tell(trial, 0.5)
     ended = subprocess.run(

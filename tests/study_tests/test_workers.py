@@ -2,6 +2,9 @@
 
 import os
 import signal
+import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -14,11 +17,12 @@ from optuna.trial import FrozenTrial, TrialState
 
 from storage import attrs, queue
 from storage.rdb import open_storage
-from study.budget import request
+from study.budget import request, start_design
 from study.errors import StudyError
+from study.runner import MAX_DIVERGED
 from study.settings import StudySettings
 from study.workers import RunOutcome, open_study, run_study
-from tests.study_tests.studies import job_of
+from tests.study_tests.studies import claim, job_of
 
 Wait = Callable[[Callable[[], bool]], None]
 
@@ -34,6 +38,7 @@ def run(
     """Run a study in ``folder``, which has one or gets one; return its trials, too."""
     job = job_of(folder, settings)
     study = open_study(open_storage(job.url, create=True, write=True), "study", settings)
+    start_design(study, settings)
     target = request(study, n_trials)
     outcome = run_study(study, replace(job, **changes), target=target, n_workers=n_workers)
     return outcome, study.get_trials()
@@ -42,6 +47,12 @@ def run(
 def point(trial: FrozenTrial) -> tuple[tuple[str, Any], ...]:
     """Return a trial's parameters as a key."""
     return tuple(sorted(trial.params.items()))
+
+
+def trials_of(folder: Path) -> list[FrozenTrial]:
+    """Return the trials of the study in ``folder``."""
+    storage = open_storage(f"sqlite:///{folder / 'study.db'}")
+    return optuna.load_study(study_name="study", storage=storage).get_trials()
 
 
 def curves(trials: list[FrozenTrial]) -> dict[Any, Mapping[int, float]]:
@@ -91,17 +102,35 @@ def test_grid(tmp_path: Path, settings: StudySettings) -> None:
     }
 
 
-def test_diverging_trials(tmp_path: Path, settings: StudySettings) -> None:
-    """A study in which everything diverges ends, with nothing finished."""
-    hopeless = replace(settings, fixed={**settings.fixed, "learning_rate": 1e30})
-    outcome, trials = run(tmp_path, hopeless, n_trials=3, n_workers=2)
-    assert (outcome.progress.finished, outcome.target) == (0, 3)
-    assert [trial.state for trial in trials] == [TrialState.FAIL] * 3
-    assert all(t.user_attrs[attrs.FAILURE].startswith(attrs.DIVERGED) for t in trials)
+HOPELESS = {"auto_encoder": "CNN", "epoch": 2, "batch_size": 16, "learning_rate": 1e30}
+"""Whatever else is chosen, the training diverges."""
 
 
-def test_killed_worker(tmp_path: Path, settings: StudySettings, wait_until: Wait) -> None:
-    """A worker that is killed in the middle of a trial loses no trial: another repeats it."""
+def test_diverging_grid(tmp_path: Path, settings: StudySettings) -> None:
+    """A grid in which everything diverges is gone through once, with nothing finished."""
+    hopeless = replace(settings, sampler="grid", fixed={**HOPELESS, "weight_decay": 0.001})
+    for _ in range(2):
+        outcome, trials = run(tmp_path, hopeless, n_trials=3, n_workers=2)
+        assert (outcome.progress.finished, outcome.target) == (0, 3)
+        assert [trial.state for trial in trials] == [TrialState.FAIL] * 2
+        assert all(t.user_attrs[attrs.FAILURE].startswith(attrs.DIVERGED) for t in trials)
+
+
+def test_diverging_without_end(tmp_path: Path, settings: StudySettings) -> None:
+    """A design that does not end is given up when every worker has seen only divergence."""
+    hopeless = replace(settings, fixed=HOPELESS)
+    with pytest.raises(StudyError, match=rf"^{MAX_DIVERGED} trainings in a row diverged: `emoji"):
+        run(tmp_path, hopeless, n_trials=3, n_workers=2)
+    trials = trials_of(tmp_path)
+    assert [trial.state for trial in trials] == [TrialState.FAIL] * (2 * MAX_DIVERGED)
+    workers = [trial.user_attrs[attrs.WORKER] for trial in trials]
+    assert {workers.count(worker) for worker in workers} == {MAX_DIVERGED}
+
+
+def test_killed_worker(
+    tmp_path: Path, settings: StudySettings, wait_until: Wait, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A worker that is killed in the middle of a trial loses no trial, nor does the run end."""
     long = replace(settings, fixed={**settings.fixed, "epoch": 40})
     url = f"sqlite:///{tmp_path / 'study.db'}"
     open_study(open_storage(url, create=True, write=True), "study", long)
@@ -126,8 +155,7 @@ def test_killed_worker(tmp_path: Path, settings: StudySettings, wait_until: Wait
     outcome, trials = run(tmp_path, long, n_trials=3, n_workers=2)
     killer.join()
     assert len(killed) == 1
-    if outcome.progress.finished < 3:
-        outcome, trials = run(tmp_path, long, n_trials=3, n_workers=2)
+    assert "A worker died by SIGKILL; next attempt in 1 s.\n" in capfd.readouterr().err
     assert outcome.progress.finished == outcome.target == 3
     assert outcome.progress.running == outcome.progress.waiting == 0
     lost = trials[killed[0].number]
@@ -147,10 +175,7 @@ def test_other_data(tmp_path: Path, settings: StudySettings) -> None:
     )
     with pytest.raises(StudyError, match=message):
         run(tmp_path, settings, n_trials=3, n_workers=2, data=None)
-    study = optuna.load_study(
-        study_name="study", storage=open_storage(f"sqlite:///{tmp_path / 'study.db'}")
-    )
-    assert [trial.state for trial in study.get_trials()] == [TrialState.WAITING] * 3
+    assert trials_of(tmp_path) == []
 
 
 def test_other_version(tmp_path: Path, settings: StudySettings) -> None:
@@ -164,8 +189,39 @@ def test_one_worker_fails(tmp_path: Path, settings: StudySettings) -> None:
     impossible = replace(settings, fixed={**settings.fixed, "batch_size": 1})
     with pytest.raises(StudyError, match=r"Trial \d failed: ConfigError: `batch_size` must be"):
         run(tmp_path, impossible, n_trials=3, n_workers=1)
-    study = optuna.load_study(
-        study_name="study", storage=open_storage(f"sqlite:///{tmp_path / 'study.db'}")
-    )
-    states = [trial.state for trial in study.get_trials()]
-    assert states == [TrialState.FAIL, TrialState.WAITING, TrialState.WAITING]
+    states = [trial.state for trial in trials_of(tmp_path)]
+    assert states == [TrialState.FAIL, TrialState.WAITING]
+
+
+def test_nothing_left_to_do(tmp_path: Path, settings: StudySettings) -> None:
+    """A study that has what was asked for starts no worker, which could not even work here."""
+    short = replace(settings, fixed={**settings.fixed, "epoch": 1})
+    run(tmp_path, short, n_trials=1, n_workers=1)
+    job = replace(job_of(tmp_path, short), data=tmp_path / "no.parquet")
+    study = open_study(open_storage(job.url, write=True), "study", short)
+    outcome = run_study(study, job, target=1, n_workers=2)
+    assert (outcome.progress.finished, outcome.target, outcome.interrupted) == (1, 1, False)
+
+
+def test_no_more_workers_than_trials(tmp_path: Path, settings: StudySettings) -> None:
+    """Workers that could only look on are not started."""
+    short = replace(settings, fixed={**settings.fixed, "epoch": 1})
+    outcome, trials = run(tmp_path, short, n_trials=2, n_workers=50)
+    assert outcome.progress.complete == len(trials) == 2
+
+
+def test_unfinished_trials_of_dead_runs(tmp_path: Path, settings: StudySettings) -> None:
+    """A run takes over what a coordinator left that is gone with all its workers."""
+    short = replace(settings, fixed={**settings.fixed, "epoch": 1})
+    job = job_of(tmp_path, short)
+    study = open_study(open_storage(job.url, create=True, write=True), "study", short)
+    start_design(study, short)
+    request(study, 2)
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    claim(study).set_user_attr(attrs.WORKER, f"{socket.gethostname()}:{dead.pid}")
+    outcome, trials = run(tmp_path, short, n_trials=2, n_workers=1)
+    assert outcome.progress.complete == outcome.target == 2
+    assert [t.user_attrs[attrs.DESIGN_INDEX] for t in trials] == [0, 0, 1]
+    assert trials[0].state == TrialState.FAIL
+    assert trials[1].user_attrs[attrs.RETRY_OF] == 0
