@@ -15,6 +15,7 @@ import optuna
 import pytest
 from optuna.trial import FrozenTrial, TrialState
 
+from search_spaces.designs import DESIGNS
 from storage import attrs, queue
 from storage.rdb import open_storage
 from study.budget import request, start_design
@@ -78,10 +79,15 @@ def test_two_workers_finish_exactly_what_was_asked_for(
     assert len(list((tmp_path / "artifacts").iterdir())) == 2 * len(trials)
 
 
-def test_number_of_workers_does_not_matter(tmp_path: Path, settings: StudySettings) -> None:
-    """A configuration gives the same curve, bit for bit, however many workers there are."""
+@pytest.mark.parametrize("sampler", DESIGNS)
+def test_number_of_workers_does_not_matter(
+    tmp_path: Path, settings: StudySettings, sampler: str
+) -> None:
+    """One worker and two train the same points to the same curves, bit for bit."""
+    settings = replace(settings, sampler=sampler)
     _, alone = run(tmp_path / "alone", settings, n_trials=5, n_workers=1)
     _, shared = run(tmp_path / "shared", settings, n_trials=5, n_workers=2)
+    assert [t.values for t in shared] == [t.values for t in alone]
     assert len({trial.user_attrs[attrs.WORKER] for trial in alone}) == 1
     assert len(curves(alone)) > 1
     assert all(len(trial.intermediate_values) == 2 for trial in alone)

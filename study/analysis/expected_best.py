@@ -1,0 +1,291 @@
+"""How good the best of so many trials is expected to be, and what choosing by validation costs.
+
+Must not know plotly.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+import numpy as np
+from optuna.trial import TrialState
+
+from storage.attrs import REUSED_FROM
+from storage.records import StudyRecord, TrialRecord
+from study.analysis import VALIDATION_MSE, Metric, ranked, sampler_of
+from study.analysis.correlation import N_RESAMPLES, NON_ADAPTIVE_SAMPLERS, independent_trials
+from study.analysis.history import training_seconds
+from study.samplers import ADAPTIVE_SAMPLERS
+
+MIN_TRIALS = 5
+"""Complete trials below which nothing is said."""
+
+TOLERANCE = 0.05
+"""Share of the size of the best value that counts as close to it."""
+
+RELIABLE_PART = 5
+"""Up to this part of the trials, a fifth, the intervals hold the truth often enough."""
+
+_CHUNK = 250_000
+"""Numbers per array of the bootstrap, 2 MB."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpectedBest:
+    """The best of so many trials.
+
+    Args:
+        n: Trials.
+        value: Expected best value of the metric.
+        low: Lower end of its 95 % interval over resampled trials.
+        high: Upper end of it.
+        seconds: Training time of so many trials, None where no time was stored.
+    """
+
+    n: int
+    value: float
+    low: float
+    high: float
+    seconds: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpectedBestInfo:
+    """How the best value grows with the number of trials.
+
+    Args:
+        metric: What trials are compared by.
+        points: From one trial to all of them; empty after a refusal.
+        n_trials: Trials that were used: complete, with a finite value, and of a study with a
+            fixed design those that its design chose.
+        n_pruned: Pruned trials, which have no value and are left out.
+        best: The best value seen, None after a refusal.
+        tolerance: Share of the size of the best value that counts as close to it.
+        n_reliable: The n, a fifth of the trials, up to which the intervals are about as sure as
+            they say.
+        n_close: The smallest number of trials whose expected best is as close to the best seen;
+            None after a refusal.
+        seconds_per_trial: Mean training time, None where none was stored.
+        n_resamples: Bootstrap resamples behind the intervals.
+        sampler: The study's sampler, None if unknown.
+        adaptive: Whether it chose trials by earlier results.
+        refusal: Why there is nothing, or None.
+        caution: Why to doubt it, or None.
+    """
+
+    metric: Metric
+    points: tuple[ExpectedBest, ...]
+    n_trials: int
+    n_pruned: int
+    best: float | None
+    tolerance: float
+    n_reliable: int
+    n_close: int | None
+    seconds_per_trial: float | None
+    n_resamples: int
+    sampler: str | None
+    adaptive: bool
+    refusal: str | None
+    caution: str | None
+
+
+def get_expected_best(
+    record: StudyRecord,
+    *,
+    metric: Metric = VALIDATION_MSE,
+    n_points: int = 60,
+    n_resamples: int = N_RESAMPLES,
+    seed: int = 0,
+) -> ExpectedBestInfo:
+    """Estimate the expected best of n trials, for n up to the number of trials.
+
+    The estimate is the mean over all sets of n trials of the study, hence without bias for a
+    search of n trials by the same design. The intervals are for each n alone. They get too short
+    where n comes near the number of trials, for no resample is better than the best seen: in
+    simulations with 30 to 200 trials they held the truth in 90 to 95 of 100 studies up to a tenth
+    of the trials, in 87 to 91 at a fifth, and in 80 at a half.
+
+    Args:
+        record: The study; complete trials with a finite value count, whether or not they keep
+            its constraint.
+        metric: What trials are compared by.
+        n_points: Values of n to look at, at most, evenly spaced on a logarithmic scale.
+        n_resamples: Bootstrap resamples of the trials for the 95 % percentile intervals.
+        seed: Of the resampling.
+
+    Returns:
+        The estimates, or the reason for a refusal.
+
+    Source: Tang, Lee, Xin, Liu, Yu, Lin, "Showing Your Work Doesn't Always Work", ACL 2020,
+        arXiv:2004.13705; the question: Dodge, Gururangan, Card, Schwartz, Smith, "Show Your
+        Work", EMNLP 2019, arXiv:1909.03004.
+    """
+    sampler = sampler_of(record)
+    used = ranked(record, metric=metric)
+    if sampler in NON_ADAPTIVE_SAMPLERS:
+        independent = {trial.number for trial in independent_trials(record)}
+        used = [item for item in used if item[1].number in independent]
+    sign = -1.0 if metric.maximise else 1.0
+    errors = np.asarray([sign * value for value, _ in used])
+    n_pruned = sum(trial.state == TrialState.PRUNED for trial in record.trials)
+    seconds = _mean_seconds([trial for _, trial in used])
+    points: tuple[ExpectedBest, ...] = ()
+    refusal = _refusal(metric, len(used))
+    if refusal is None:
+        numbers = np.unique(np.geomspace(1, len(used), n_points).round().astype(int))
+        low, high = _band(errors, numbers, n_resamples=n_resamples, seed=seed)
+        points = tuple(
+            ExpectedBest(
+                n=int(n),
+                value=sign * expected_minimum(errors, int(n)),
+                low=float(min(sign * low[i], sign * high[i])),
+                high=float(max(sign * low[i], sign * high[i])),
+                seconds=None if seconds is None else int(n) * seconds,
+            )
+            for i, n in enumerate(numbers)
+        )
+    return ExpectedBestInfo(
+        metric=metric,
+        points=points,
+        n_trials=len(used),
+        n_pruned=n_pruned,
+        best=used[0][0] if refusal is None else None,
+        tolerance=TOLERANCE,
+        n_reliable=len(used) // RELIABLE_PART,
+        n_close=_n_close(errors) if refusal is None else None,
+        seconds_per_trial=seconds,
+        n_resamples=n_resamples,
+        sampler=sampler,
+        adaptive=sampler in ADAPTIVE_SAMPLERS,
+        refusal=refusal,
+        caution=_caution(sampler, n_pruned) if refusal is None else None,
+    )
+
+
+def expected_minimum(values: np.ndarray, n: int) -> float:
+    """Return the mean over all sets of n values of the lowest of each.
+
+    Args:
+        values: Shape ``(N,)``.
+        n: From 1 to N.
+
+    Raises:
+        ValueError: If n is something else.
+    """
+    if not 1 <= n <= len(values):
+        raise ValueError(f"`n` must be from 1 to {len(values)}, but got {n}.")
+    return float(np.sort(values) @ _weights(len(values), n))
+
+
+def overtuning(incumbents: Sequence[tuple[float, float]]) -> tuple[float, ...]:
+    """Return by how much each incumbent's test error exceeds the lowest of those up to it.
+
+    Args:
+        incumbents: Validation and test error of each incumbent of a search, in their order; an
+            incumbent stands as often as a reader wants to see it.
+
+    Returns:
+        As many numbers, 0 where choosing by validation has cost nothing so far.
+
+    Raises:
+        ValueError: If a validation error is above the one before, so that the later one never
+            was an incumbent.
+
+    Source: Schneider, Bischl, Feurer, "Overtuning in Hyperparameter Optimization", AutoML 2025,
+        arXiv:2506.19540.
+    """
+    costs = []
+    lowest = np.inf
+    for i, (validation, test) in enumerate(incumbents):
+        if i and not validation <= incumbents[i - 1][0]:
+            raise ValueError(
+                f"Validation errors of `incumbents` must not rise, but got {validation:.4g} "
+                f"after {incumbents[i - 1][0]:.4g}."
+            )
+        lowest = min(lowest, test)
+        costs.append(test - lowest)
+    return tuple(costs)
+
+
+def _weights(n_values: int, n: int) -> np.ndarray:
+    """Return how likely each of the sorted values is the lowest of n of them.
+
+    The i-th of N, from 1, is so in C(N - i, n - 1) of C(N, n) sets; each number follows from the
+    one before by a factor, so that no binomial coefficient is ever written out.
+    """
+    rest = n_values - np.arange(1, n_values)
+    factors = np.maximum(rest - n + 1, 0) / rest
+    weights = np.cumprod(np.concatenate([[n / n_values], factors]))
+    # Numbers near the smallest double make a product many times slower and add nothing.
+    weights[weights < 1e-100] = 0
+    return weights
+
+
+def _band(
+    errors: np.ndarray, numbers: np.ndarray, *, n_resamples: int, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return both ends of the interval of each expected minimum."""
+    rng = np.random.default_rng(seed)
+    ascending = np.sort(errors)
+    n = len(errors)
+    weights = np.stack([_weights(n, int(k)) for k in numbers])
+    chunk = max(1, _CHUNK // n)
+    found = []
+    for start in range(0, n_resamples, chunk):
+        size = min(chunk, n_resamples - start)
+        drawn = np.sort(rng.integers(0, n, size=(size, n)), axis=1)
+        found.append(ascending[drawn] @ weights.T)
+    low, high = np.quantile(np.concatenate(found), [0.025, 0.975], axis=0)
+    return low, high
+
+
+def _n_close(errors: np.ndarray) -> int:
+    """Return the smallest n whose expected minimum is close to the lowest error.
+
+    Expected minima fall with n, so halving finds it.
+    """
+    bound = errors.min() + TOLERANCE * abs(errors.min())
+    low, high = 1, len(errors)
+    while low < high:
+        middle = (low + high) // 2
+        if expected_minimum(errors, middle) <= bound:
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
+def _mean_seconds(trials: Sequence[TrialRecord]) -> float | None:
+    """Return the mean training time of trials that were trained and know it."""
+    own = [trial for trial in trials if REUSED_FROM not in trial.user_attrs]
+    seconds = [value for value in map(training_seconds, own) if value > 0]
+    return fmean(seconds) if seconds else None
+
+
+def _refusal(metric: Metric, n_trials: int) -> str | None:
+    if n_trials >= MIN_TRIALS:
+        return None
+    what = "value" if metric.name is None else metric.label
+    return (
+        f"The expected best needs at least {MIN_TRIALS} complete trials with a finite {what}; "
+        f"this study has {n_trials}."
+    )
+
+
+def _caution(sampler: str | None, n_pruned: int) -> str | None:
+    reasons = []
+    if sampler in ADAPTIVE_SAMPLERS:
+        reasons.append(
+            "The sampler chose trials by earlier results, so this is the best of n trials picked "
+            "from this search, not that of a search of n trials."
+        )
+    elif sampler not in NON_ADAPTIVE_SAMPLERS:
+        reasons.append(
+            "How trials were chosen is unknown; this holds if no result had a part in it."
+        )
+    if n_pruned:
+        reasons.append(
+            f"{n_pruned} pruned trials have no value and are left out, so n counts trials that a "
+            "pruner lets through."
+        )
+    return " ".join(reasons) or None

@@ -1,0 +1,527 @@
+"""What short trainings say about long ones, and what pruners would have done with them.
+
+Must not know plotly.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import optuna
+from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, SuccessiveHalvingPruner
+from optuna.trial import TrialState
+from scipy import stats
+
+from storage.records import StudyRecord, TrialRecord
+from study.analysis.correlation import (
+    N_RESAMPLES,
+    percentile_interval,
+    resampled_correlations,
+)
+
+MIN_TRIALS = 10
+"""Complete trials with a curve below which nothing is said."""
+
+MAX_BEST_PRUNED = 0.05
+"""Share of the orders in which a suggested pruner may end the best trial."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FidelityPoint:
+    """How well the values at one epoch tell the final ones.
+
+    Args:
+        epoch: Counted from 1.
+        n_trials: Complete trials behind the coefficient.
+        spearman: Rank correlation between their best value up to this epoch and their final
+            one, None where either does not vary.
+        low: Lower end of its 95 % interval over resampled trials, None where more than 5 % of
+            the resamples have no coefficient.
+        high: Upper end of it.
+        n_pruned_before: Pruned trials that ended before this epoch.
+        share_pruned_before: Share of them in the complete and pruned trials with a curve.
+        pruned_worst: The coefficient with all pruned trials, had they ended behind every
+            complete one, in the order of their last values: the pruner was right each time.
+        pruned_best: The same, had they ended before every complete one, those first that look
+            worst here: the pruner was wrong each time. Where all pruned trials look worse than
+            the complete ones, no other outcome of them has a lower coefficient.
+    """
+
+    epoch: int
+    n_trials: int
+    spearman: float | None
+    low: float | None
+    high: float | None
+    n_pruned_before: int
+    share_pruned_before: float
+    pruned_worst: float | None
+    pruned_best: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FidelityInfo:
+    """How early the final order of trials shows.
+
+    The coefficients are those of complete trials. Where others were pruned, these are the
+    survivors, and how they are ordered says little about how all trials would have been.
+
+    Args:
+        points: By epoch; empty after a refusal.
+        n_complete: Complete trials with a finite value and a curve.
+        n_pruned: Pruned trials with a curve.
+        n_epochs: The last epoch that all of the complete trials reached.
+        longest: Epochs of the longest complete trial.
+        n_resamples: Bootstrap resamples behind the intervals.
+        refusal: Why there are no points, or None.
+        caution: Why to doubt them, or None.
+    """
+
+    points: tuple[FidelityPoint, ...]
+    n_complete: int
+    n_pruned: int
+    n_epochs: int
+    longest: int
+    n_resamples: int
+    refusal: str | None
+    caution: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrunerSetting:
+    """A pruner to replay.
+
+    Args:
+        name: For people.
+        make: Builds it, given the epochs of the longest training.
+    """
+
+    name: str
+    make: Callable[[int], BasePruner]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrunerReplay:
+    """What one pruner would have done.
+
+    Args:
+        name: Of its setting.
+        share_saved: Share of all epochs that it would have saved, mean over the orders.
+        n_best_pruned: Orders in which no trial with the best final value survived.
+        share_best_pruned: Share of these.
+        low: Lower end of its 95 % Wilson interval, which speaks of other orders of the same
+            trials, not of other trials.
+        high: Upper end of it.
+        mean_regret: Final value of the best survivor minus the best one, as errors, mean over
+            the orders; where nothing survives, that of the worst trial.
+        mean_relative_regret: The same as a share of the size of the best value; None if that
+            is 0.
+    """
+
+    name: str
+    share_saved: float
+    n_best_pruned: int
+    share_best_pruned: float
+    low: float
+    high: float
+    mean_regret: float
+    mean_relative_regret: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrunersInfo:
+    """What several pruners would have done with the complete trials of a study.
+
+    Trials run one after the other, so a pruner knows more of earlier trials than with several
+    workers.
+
+    Args:
+        replays: In the order of the settings; empty after a refusal.
+        n_complete: Complete trials with a finite value and a curve.
+        n_replayed: How many of them were replayed: the best, and others at random.
+        n_orders: Orders in which they were replayed, the first being that of their starts.
+        every: Epochs between the reports that a pruner gets, 1 for all of them.
+        refusal: Why nothing was replayed, or None.
+        caution: Why to doubt it, or None.
+    """
+
+    replays: tuple[PrunerReplay, ...]
+    n_complete: int
+    n_replayed: int
+    n_orders: int
+    every: int
+    refusal: str | None
+    caution: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Curve:
+    """A complete training, as errors.
+
+    Args:
+        steps: Epochs counted from 0, ascending.
+        values: After each of them.
+        final: The trial's value.
+    """
+
+    steps: tuple[int, ...]
+    values: tuple[float, ...]
+    final: float
+
+    def thinned(self, every: int) -> "_Curve":
+        """Keep each ``every``-th report and the last one."""
+        kept = [i for i in range(len(self.steps)) if (self.steps[i] + 1) % every == 0]
+        if kept[-1:] != [len(self.steps) - 1]:
+            kept.append(len(self.steps) - 1)
+        return _Curve(
+            steps=tuple(self.steps[i] for i in kept),
+            values=tuple(self.values[i] for i in kept),
+            final=self.final,
+        )
+
+
+PRUNER_SETTINGS = (
+    *(
+        PrunerSetting(
+            name=f"median, from {share:.0%} of the epochs on",
+            make=lambda epochs, share=share: MedianPruner(  # type: ignore[misc]
+                n_startup_trials=5, n_warmup_steps=int(share * epochs), n_min_trials=3
+            ),
+        )
+        for share in (0.1, 0.25, 0.5)
+    ),
+    *(
+        PrunerSetting(
+            name=f"successive halving by 3, from a {part}th of the epochs on",
+            make=lambda epochs, part=part: SuccessiveHalvingPruner(  # type: ignore[misc]
+                min_resource=max(1, epochs // part), reduction_factor=3
+            ),
+        )
+        for part in (27, 9)
+    ),
+    *(
+        PrunerSetting(
+            name=f"hyperband by 3, from a {part}th of the epochs on",
+            make=lambda epochs, part=part: HyperbandPruner(  # type: ignore[misc]
+                min_resource=max(1, epochs // part), max_resource=epochs, reduction_factor=3
+            ),
+        )
+        for part in (27, 9)
+    ),
+)
+"""What ``replay_pruners`` replays unless told otherwise; hyperband from a 27th of the epochs on is
+that of ``run --pruner hyperband``."""
+
+
+def get_fidelity(
+    record: StudyRecord, *, n_points: int = 20, n_resamples: int = N_RESAMPLES, seed: int = 0
+) -> FidelityInfo:
+    """Correlate the best value up to an epoch with the final one, for several epochs.
+
+    Args:
+        record: The study; complete trials with a finite value and a curve count, whether or not
+            they keep its constraint. Values that are not numbers are the worst ones.
+        n_points: Epochs to look at, at most, evenly spaced on a logarithmic scale.
+        n_resamples: Bootstrap resamples of the trials for the 95 % percentile intervals.
+        seed: Of the resampling.
+
+    Returns:
+        The coefficients, or the reason for a refusal.
+
+    Source: rank correlation between budgets: Falkner, Klein, Hutter, "BOHB: Robust and Efficient
+        Hyperparameter Optimization at Scale", ICML 2018, arXiv:1807.01774; intervals: Efron,
+        Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13.
+    """
+    complete = _curves(record)
+    pruned = _pruned_curves(record)
+    n_epochs = min((len(curve.values) for curve in complete), default=0)
+    refusal = _refusal("The fidelity of short trainings", len(complete))
+    points: tuple[FidelityPoint, ...] = ()
+    if refusal is None:
+        epochs = np.unique(np.geomspace(1, n_epochs, n_points).round().astype(int))
+        points = _points(epochs, complete, pruned, n_resamples=n_resamples, seed=seed)
+    return FidelityInfo(
+        points=points,
+        n_complete=len(complete),
+        n_pruned=len(pruned),
+        n_epochs=n_epochs,
+        longest=max((len(curve.values) for curve in complete), default=0),
+        n_resamples=n_resamples,
+        refusal=refusal,
+        caution=_caution(len(complete), len(pruned)) if refusal is None else None,
+    )
+
+
+def replay_pruners(
+    record: StudyRecord,
+    settings: Sequence[PrunerSetting] = PRUNER_SETTINGS,
+    *,
+    n_orders: int = 20,
+    max_trials: int = 100,
+    max_reports: int = 20,
+    seed: int = 0,
+) -> PrunersInfo:
+    """Let pruners decide on trainings whose end is known.
+
+    Optuna's own pruners see the stored values in an in-memory study, trial after trial, in the
+    order of their starts and in random ones. A trial that a pruner ends has cost its epochs up
+    to there; all others keep their final value.
+
+    Args:
+        record: The study; complete trials with a finite value and a curve count, whether or not
+            they keep its constraint.
+        settings: The pruners.
+        n_orders: How many orders.
+        max_trials: Of more trials, the best and a random choice are replayed.
+        max_reports: Of longer curves, pruners see each second, third, ... value and the last.
+        seed: Of the choice and of the orders.
+
+    Returns:
+        What each pruner would have done, or the reason for a refusal.
+
+    Source: ``MedianPruner``, ``SuccessiveHalvingPruner`` and ``HyperbandPruner`` of Optuna;
+        interval: Wilson, "Probable Inference, the Law of Succession, and Statistical
+        Inference", JASA 22, 1927, by ``scipy.stats.binomtest``.
+    """
+    curves = _curves(record)
+    refusal = _refusal("A replay of pruners", len(curves))
+    rng = np.random.default_rng(seed)
+    chosen = _choose(curves, max_trials, rng)
+    longest = max((curve.steps[-1] + 1 for curve in chosen), default=0)
+    every = max(1, math.ceil(longest / max_reports))
+    replays: list[PrunerReplay] = []
+    if refusal is None:
+        orders = [chosen, *(_shuffled(chosen, rng) for _ in range(n_orders - 1))]
+        orders = [[curve.thinned(every) for curve in order] for order in orders]
+        with _quiet_optuna():
+            replays = [_replay(setting, orders, longest) for setting in settings]
+    n_pruned = len(_pruned_curves(record))
+    return PrunersInfo(
+        replays=tuple(replays),
+        n_complete=len(curves),
+        n_replayed=len(chosen) if refusal is None else 0,
+        n_orders=n_orders,
+        every=every,
+        refusal=refusal,
+        caution=_caution(len(curves), n_pruned) if refusal is None else None,
+    )
+
+
+def suggest_pruner(
+    info: PrunersInfo, *, max_best_pruned: float = MAX_BEST_PRUNED
+) -> PrunerReplay | None:
+    """Return the pruner that saves most of those that hardly ever end the best trial.
+
+    Args:
+        info: The replays.
+        max_best_pruned: Share of the orders in which it may end the best trial.
+
+    Returns:
+        None if no pruner is as harmless as that, or none saves anything.
+    """
+    harmless = [
+        replay
+        for replay in info.replays
+        if replay.share_best_pruned <= max_best_pruned and replay.share_saved > 0
+    ]
+    return max(harmless, key=lambda replay: replay.share_saved, default=None)
+
+
+def _points(
+    epochs: np.ndarray,
+    complete: Sequence[_Curve],
+    pruned: Sequence[_Curve],
+    *,
+    n_resamples: int,
+    seed: int,
+) -> tuple[FidelityPoint, ...]:
+    final = np.asarray([curve.final for curve in complete])
+    early = _best_so_far(complete, epochs)
+    early_pruned = _best_so_far(pruned, epochs)
+    last = _worst_if_missing([curve.values[-1] for curve in pruned])
+    varying = [i for i, row in enumerate(early) if row.min() < row.max() and np.ptp(final) > 0]
+    intervals: dict[int, tuple[float, float] | None] = {}
+    if varying:
+        ranks = stats.rankdata(early[varying], axis=1)
+        _, resampled = resampled_correlations(ranks, final, n_resamples=n_resamples, seed=seed)
+        intervals = {i: percentile_interval(resampled[k]) for k, i in enumerate(varying)}
+    points = []
+    for i, epoch in enumerate(map(int, epochs)):
+        n_before = sum(len(curve.values) < epoch for curve in pruned)
+        interval = intervals.get(i)
+        both = np.concatenate([early[i], early_pruned[i]])
+        points.append(
+            FidelityPoint(
+                epoch=epoch,
+                n_trials=len(complete),
+                spearman=_spearman(early[i], final),
+                low=interval and interval[0],
+                high=interval and interval[1],
+                n_pruned_before=n_before,
+                share_pruned_before=n_before / (len(complete) + len(pruned)),
+                pruned_worst=_spearman(both, _one_after_the_other(final, last)),
+                pruned_best=_spearman(both, -_one_after_the_other(-final, early_pruned[i])),
+            )
+        )
+    return tuple(points)
+
+
+def _best_so_far(curves: Sequence[_Curve], epochs: np.ndarray) -> np.ndarray:
+    """Return the lowest value up to each epoch, shape ``(len(epochs), len(curves))``.
+
+    A curve that ended earlier keeps its lowest value.
+    """
+    columns = []
+    for curve in curves:
+        lowest = np.minimum.accumulate(_worst_if_missing(curve.values))
+        columns.append(lowest[np.minimum(epochs, len(lowest)) - 1])
+    return np.asarray(columns).reshape(len(curves), len(epochs)).T
+
+
+def _worst_if_missing(values: Sequence[float]) -> np.ndarray:
+    """Turn NaN into infinity."""
+    array = np.asarray(values, dtype=float)
+    return np.where(np.isnan(array), np.inf, array)
+
+
+def _one_after_the_other(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Return the ranks of both, those of the second behind all of the first."""
+    return np.concatenate([stats.rankdata(first), len(first) + stats.rankdata(second)])
+
+
+def _spearman(x: np.ndarray, y: np.ndarray) -> float | None:
+    x, y = stats.rankdata(x), stats.rankdata(y)
+    if np.ptp(x) == 0 or np.ptp(y) == 0:
+        return None
+    return float(np.clip(np.corrcoef(x, y)[0, 1], -1, 1))
+
+
+def _replay(
+    setting: PrunerSetting, orders: Sequence[Sequence[_Curve]], longest: int
+) -> PrunerReplay:
+    best = min(curve.final for curve in orders[0])
+    worst = max(curve.final for curve in orders[0])
+    n_epochs = sum(curve.steps[-1] + 1 for curve in orders[0])
+    saved, regrets = [], []
+    for i, order in enumerate(orders):
+        n_run, survivors = _run(setting.make(longest), order, name=f"order {i}")
+        saved.append(1 - n_run / n_epochs)
+        regrets.append(min(survivors, default=worst) - best)
+    n_best_pruned = sum(regret > 0 for regret in regrets)
+    interval = stats.binomtest(n_best_pruned, len(orders)).proportion_ci(method="wilson")
+    mean_regret = float(np.mean(regrets))
+    return PrunerReplay(
+        name=setting.name,
+        share_saved=float(np.mean(saved)),
+        n_best_pruned=n_best_pruned,
+        share_best_pruned=n_best_pruned / len(orders),
+        low=float(interval.low),
+        high=float(interval.high),
+        mean_regret=mean_regret,
+        mean_relative_regret=mean_regret / abs(best) if best else None,
+    )
+
+
+def _run(pruner: BasePruner, curves: Sequence[_Curve], *, name: str) -> tuple[int, list[float]]:
+    """Return the epochs that were trained under a pruner, and the final values it let through.
+
+    The name decides, by Optuna's rule, which bracket of Hyperband a trial belongs to.
+    """
+    study = optuna.create_study(
+        study_name=name, pruner=pruner, sampler=optuna.samplers.RandomSampler(seed=0)
+    )
+    n_run = 0
+    survivors = []
+    for curve in curves:
+        trial = study.ask()
+        for step, value in zip(curve.steps, curve.values, strict=True):
+            trial.report(value, step)
+            if step < curve.steps[-1] and trial.should_prune():
+                study.tell(trial, state=TrialState.PRUNED)
+                n_run += step + 1
+                break
+        else:
+            study.tell(trial, curve.final)
+            n_run += curve.steps[-1] + 1
+            survivors.append(curve.final)
+    return n_run, survivors
+
+
+@contextmanager
+def _quiet_optuna() -> Iterator[None]:
+    """Keep Optuna from writing a line per trial."""
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        yield
+    finally:
+        optuna.logging.set_verbosity(verbosity)
+
+
+def _choose(curves: Sequence[_Curve], n: int, rng: np.random.Generator) -> list[_Curve]:
+    """Return at most n curves in their order, the best one among them."""
+    if len(curves) <= n:
+        return list(curves)
+    best = min(range(len(curves)), key=lambda i: curves[i].final)
+    others = [i for i in range(len(curves)) if i != best]
+    kept = {best, *map(int, rng.choice(others, size=n - 1, replace=False))}
+    return [curves[i] for i in sorted(kept)]
+
+
+def _shuffled(curves: Sequence[_Curve], rng: np.random.Generator) -> list[_Curve]:
+    return [curves[i] for i in rng.permutation(len(curves))]
+
+
+def _curves(record: StudyRecord) -> list[_Curve]:
+    """Return the curves of the complete trials with a finite value, in the order of starts."""
+    sign = _sign(record)
+    return [
+        _curve(trial.intermediate_values, sign, final=sign * trial.value)
+        for trial in sorted(record.complete, key=_start)
+        if trial.value is not None and math.isfinite(trial.value) and trial.intermediate_values
+    ]
+
+
+def _pruned_curves(record: StudyRecord) -> list[_Curve]:
+    sign = _sign(record)
+    return [
+        _curve(trial.intermediate_values, sign, final=math.nan)
+        for trial in record.trials
+        if trial.state == TrialState.PRUNED and trial.intermediate_values
+    ]
+
+
+def _curve(values: Mapping[int, float], sign: float, *, final: float) -> _Curve:
+    steps = sorted(values)
+    return _Curve(
+        steps=tuple(steps), values=tuple(sign * values[step] for step in steps), final=final
+    )
+
+
+def _sign(record: StudyRecord) -> float:
+    """Return what turns the study's values into errors."""
+    return -1.0 if record.directions[0] == "maximize" else 1.0
+
+
+def _start(trial: TrialRecord) -> tuple[float, int]:
+    """Order by start, trials without one by their number and first."""
+    return (trial.started.timestamp() if trial.started else -math.inf, trial.number)
+
+
+def _refusal(what: str, n_complete: int) -> str | None:
+    if n_complete >= MIN_TRIALS:
+        return None
+    return (
+        f"{what} needs at least {MIN_TRIALS} complete trials with a finite value and a learning "
+        f"curve; this study has {n_complete}."
+    )
+
+
+def _caution(n_complete: int, n_pruned: int) -> str | None:
+    if not n_pruned:
+        return None
+    return (
+        f"{n_pruned} of {n_complete + n_pruned} trials were pruned and their ends are unknown, "
+        "so this speaks of the trials that a pruner had let through."
+    )

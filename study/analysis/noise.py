@@ -1,0 +1,75 @@
+"""How far trainings of one configuration scatter; must not know any other analysis."""
+
+import math
+from collections import defaultdict
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+import numpy as np
+
+from search_spaces import SearchSpace, SearchSpaceError, get_space
+from storage.attrs import DATA_FINGERPRINT, REUSED_FROM, SEED
+from storage.records import StudyRecord, TrialRecord
+from study.analysis import ranked, settings_of
+
+MIN_DEGREES = 3
+"""Degrees of freedom below which the scatter is not estimated."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoiseInfo:
+    """Scatter of the validation MSE between trainings that differ in nothing but chance.
+
+    Args:
+        n_groups: Configurations that were trained more than once.
+        n_trials: Trainings of them.
+        relative_sd: Standard deviation of the logarithm of the error within a configuration,
+            pooled; 0.1 means about 10 %. None with fewer than three degrees of freedom.
+    """
+
+    n_groups: int
+    n_trials: int
+    relative_sd: float | None
+
+
+def get_noise(record: StudyRecord) -> NoiseInfo:
+    """Estimate the scatter from replicates: complete trials of one effective configuration.
+
+    Wanted replicates have other seeds. In imported results the same training stands under
+    several names, such as dropouts of a classifier without hidden layer. Answers from a stored
+    curve are no trainings and do not count.
+
+    Args:
+        record: The study; only complete trials with a positive error count.
+    """
+    space = _space_of(record)
+    groups: dict[Hashable, dict[Hashable, float]] = defaultdict(dict)
+    for value, trial in ranked(record):
+        if value > 0 and REUSED_FROM not in trial.user_attrs:
+            seed = trial.user_attrs.get(SEED, f"trial {trial.number}")
+            groups[_configuration(trial, space)][seed] = math.log(value)
+    repeated = [list(values.values()) for values in groups.values() if len(values) > 1]
+    degrees = sum(len(values) - 1 for values in repeated)
+    squares = sum(float(np.var(values)) * len(values) for values in repeated)
+    return NoiseInfo(
+        n_groups=len(repeated),
+        n_trials=sum(map(len, repeated)),
+        relative_sd=math.sqrt(squares / degrees) if degrees >= MIN_DEGREES else None,
+    )
+
+
+def _space_of(record: StudyRecord) -> SearchSpace | None:
+    settings = settings_of(record)
+    try:
+        return get_space(str(settings.get("kind")), str(settings.get("space")))
+    except SearchSpaceError:
+        return None
+
+
+def _configuration(trial: TrialRecord, space: SearchSpace | None) -> Hashable:
+    """Return what trainings must share to be replicates, their length and data included."""
+    data = trial.user_attrs.get(DATA_FINGERPRINT)
+    if space is None:
+        return (tuple(sorted(trial.params.items())), data)
+    params = {name: value for name, value in trial.params.items() if value is not None}
+    return (space.to_config(params).identity(), trial.params.get("epoch"), data)

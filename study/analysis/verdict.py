@@ -1,0 +1,529 @@
+"""What to make of a study: checks that a careful reader would do, each with a next step.
+
+Every check is a function of the record that returns a ``Check``, or None where it does not
+apply. Must not know any other analysis; what it needs from one is handed in.
+
+Source: the checks are those of the "Deep Learning Tuning Playbook" (Godbole, Dahl, Gilmer,
+    Shallue, Nado, 2023), sections on exploration and on the analysis of training curves, and of
+    what went wrong in the notebook that this package replaces.
+"""
+
+import enum
+import itertools
+import math
+import shlex
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.trial import TrialState
+from scipy import stats
+
+from storage import attrs
+from storage.records import StudyRecord, TrialRecord
+from study.analysis import (
+    BALANCED_ACCURACY,
+    VALIDATION_ACCURACY,
+    ranked,
+    ranked_by_constraint,
+    settings_of,
+)
+from study.formats import format_label, format_percent, format_value
+
+NEAR = 0.1
+"""Trials within this share of the best error count as near it: about what chance makes."""
+
+MIN_NEAR, MIN_COMPLETE = 5, 20
+MAX_FAILED, MAX_FAILED_BADLY = 0.05, 0.25
+STUCK = 0.97
+"""A training whose lowest error is not below this share of its first one learned nothing."""
+LATE, STILL_FALLING = 0.05, 0.01
+"""The last part of a training, and the relative gain in it that is more than nothing."""
+OVERFITTING = 1.1
+NOISY = 0.1
+MIN_AGREEMENT = 0.5
+MAX_DUPLICATES = 0.2
+MIN_BUSY = 0.6
+MAX_IMBALANCE = 0.1
+ZOMBIE_FACTOR, ZOMBIE_MIN_S = 10.0, 600.0
+
+
+class Level(enum.IntEnum):
+    """How bad it is."""
+
+    PASS = 0
+    WARN = 1
+    FAIL = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One finding.
+
+    Args:
+        name: Of what was checked.
+        level: How bad it is.
+        sentence: What was found, with numbers.
+        command: What to do about it, None if there is nothing.
+    """
+
+    name: str
+    level: Level
+    sentence: str
+    command: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerdictInfo:
+    """All checks that apply to a study, worst first."""
+
+    checks: tuple[Check, ...]
+
+    @property
+    def level(self) -> Level:
+        """The worst of them."""
+        return max((check.level for check in self.checks), default=Level.PASS)
+
+
+def get_verdict(
+    record: StudyRecord,
+    *,
+    now: datetime,
+    relative_noise: float | None = None,
+    predictable: bool | None = None,
+) -> VerdictInfo:
+    """Check a study.
+
+    Args:
+        record: The study.
+        now: Local time, for trials that still run.
+        relative_noise: Scatter between replicates, as ``noise.NoiseInfo.relative_sd``.
+        predictable: Whether a model of the parameters tells the error of unseen trials; None
+            if that was not tried.
+
+    Returns:
+        At least one check.
+    """
+    checks: Sequence[Callable[[StudyRecord], Check | None]] = (
+        _enough_trials,
+        _near_the_best,
+        _boundary,
+        _failures,
+        _stuck,
+        _last_epoch,
+        _overfitting,
+        _noisy_tail,
+        _default,
+        lambda record: _noise(record, relative_noise),
+        lambda _: _predictable(predictable),
+        _pruner,
+        _duplicates,
+        _idle_workers,
+        lambda record: _zombies(record, now),
+        _leakage,
+        _balance,
+    )
+    found = [check(record) for check in checks]
+    applying = [check for check in found if check is not None]
+    return VerdictInfo(checks=tuple(sorted(applying, key=lambda check: -check.level)))
+
+
+def _check(
+    name: str, bad: bool, good: str, wrong: str, command: str | None, level: Level = Level.WARN
+) -> Check:
+    if not bad:
+        return Check(name=name, level=Level.PASS, sentence=good)
+    return Check(name=name, level=level, sentence=wrong, command=command)
+
+
+def _run(record: StudyRecord, options: str) -> str | None:
+    """Return a command that goes on with a study, None if it cannot be continued."""
+    settings = settings_of(record)
+    imported = attrs.IMPORTED in record.user_attrs
+    if "kind" not in settings or imported or settings.get("sampler") == "paired":
+        return None
+    return f"emoji-study run {settings['kind']} --study {shlex.quote(record.name)} {options}"
+
+
+def _new_study(record: StudyRecord, options: str) -> str | None:
+    """Return a command that begins another study where this one ends."""
+    kind = settings_of(record).get("kind")
+    if kind is None:
+        return None
+    new, old = shlex.quote(f"{record.name}-2"), shlex.quote(record.name)
+    return f"emoji-study run {kind} --study {new} --warm-start {old} {options}"
+
+
+def _best(record: StudyRecord) -> TrialRecord | None:
+    return next((trial for _, trial in ranked_by_constraint(record) if trial.feasible), None)
+
+
+def _enough_trials(record: StudyRecord) -> Check:
+    n = len(ranked(record))
+    return _check(
+        "number of trials",
+        n < MIN_COMPLETE,
+        f"{n} complete trials.",
+        f"Only {n} complete trials: fewer than {MIN_COMPLETE} say little.",
+        _run(record, f"--trials {max(1, MIN_COMPLETE - n)}"),
+        Level.FAIL if n < MIN_COMPLETE // 4 else Level.WARN,
+    )
+
+
+def _near_the_best(record: StudyRecord) -> Check | None:
+    values = [value for value, trial in ranked_by_constraint(record) if trial.feasible]
+    if len(values) < MIN_COMPLETE:
+        return None
+    near = sum(value <= values[0] * (1 + NEAR) for value in values)
+    return _check(
+        "trials near the best",
+        near < MIN_NEAR,
+        f"{near} trials lie within {format_percent(NEAR)} of the best.",
+        f"Only {near} of {len(values)} trials lie within {format_percent(NEAR)} of the best: it "
+        "may be luck, and the region around it is hardly known.",
+        _run(record, f"--trials {len(values)}"),
+    )
+
+
+def _boundary(record: StudyRecord) -> Check | None:
+    best = _best(record)
+    if best is None:
+        return None
+    edges = [
+        f"{format_label(name)} {format_value(value)} ({edge} of its range)"
+        for name, value in best.params.items()
+        if isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and (edge := _edge(value, best.distributions[name])) is not None
+    ]
+    in_notebook = settings_of(record).get("space") == "notebook"
+    return _check(
+        "boundary of the space",
+        bool(edges),
+        "The best trial lies inside of all ranges.",
+        f"The best trial has {', '.join(edges)}: better ones may lie beyond.",
+        _new_study(record, "--space extended") if in_notebook else None,
+    )
+
+
+def _edge(value: float, distribution: BaseDistribution) -> str | None:
+    """Say at which end of a range a value lies, if at any."""
+    match distribution:
+        case CategoricalDistribution(choices=choices):
+            numbers = [
+                c for c in choices if isinstance(c, int | float) and not isinstance(c, bool)
+            ]
+            if len(numbers) < 3 or len(numbers) < len(choices):
+                return None
+            low, high, reach = min(numbers), max(numbers), 0.0
+        case (
+            FloatDistribution(low=low, high=high, log=log)
+            | IntDistribution(low=low, high=high, log=log)
+        ):
+            if low == high:
+                return None
+            if log:
+                low, high, value = math.log(low), math.log(high), math.log(value)
+            reach = 0.01 * (high - low)
+        case _:
+            return None
+    if value <= low + reach:
+        return "the lower end"
+    return "the upper end" if value >= high - reach else None
+
+
+def _failures(record: StudyRecord) -> Check:
+    retried = {trial.user_attrs.get(attrs.RETRY_OF) for trial in record.trials}
+    ended = [t for t in record.trials if t.state.is_finished() and t.number not in retried]
+    failed = [trial for trial in ended if trial.state == TrialState.FAIL]
+    share = len(failed) / len(ended) if ended else 0.0
+    diverged = sum(
+        str(trial.user_attrs.get(attrs.FAILURE, "")).startswith(attrs.DIVERGED) for trial in failed
+    )
+    where = _where(failed, ended)
+    return _check(
+        "failed trials",
+        share > MAX_FAILED,
+        f"{len(failed)} of {len(ended)} trials failed.",
+        f"{len(failed)} of {len(ended)} trials failed, {diverged} of them diverged{where}.",
+        f"emoji-study status --study {shlex.quote(record.name)}",
+        Level.FAIL if share > MAX_FAILED_BADLY else Level.WARN,
+    )
+
+
+def _where(failed: Sequence[TrialRecord], ended: Sequence[TrialRecord]) -> str:
+    """Say which value of a parameter most of the failed trials share and few others have."""
+    found: list[tuple[float, str]] = []
+    for name, value in {item for trial in failed for item in trial.params.items()}:
+        having = [trial for trial in ended if trial.params.get(name) == value]
+        n_failed = sum(trial.params.get(name) == value for trial in failed)
+        if 2 * n_failed > len(failed) and len(having) < len(ended):
+            words = f"{format_label(name)} {format_value(value)}"
+            found.append((n_failed / len(having), words))
+    if not found:
+        return ""
+    share, words = max(found)
+    return f"; {format_percent(share)} of those with {words} did"
+
+
+def _stuck(record: StudyRecord) -> Check | None:
+    curves = [
+        [value for value in trial.intermediate_values.values() if math.isfinite(value)]
+        for trial in record.complete
+    ]
+    curves = [values for values in curves if len(values) >= 10]
+    if not curves:
+        return None
+    n = sum(min(values) > STUCK * values[0] for values in curves)
+    return _check(
+        "collapsed trainings",
+        n > MAX_FAILED * len(curves),
+        f"{n} of {len(curves)} trainings learned nothing.",
+        f"{n} of {len(curves)} trainings never got below their first error: they collapsed to a "
+        "constant image.",
+        None,
+    )
+
+
+def _tail(trial: TrialRecord, share: float) -> list[float]:
+    """Return the last part of a learning curve."""
+    values = list(trial.intermediate_values.values())
+    return values[-max(2, round(share * len(values))) :]
+
+
+def _last_epoch(record: StudyRecord) -> Check | None:
+    best = _best(record)
+    if best is None or len(best.intermediate_values) < 10:
+        return None
+    values = list(best.intermediate_values.values())
+    before = min(values[: -max(1, round(LATE * len(values)))])
+    gain = 1 - min(values) / before if before > 0 else 0.0
+    epoch = int(best.params.get("epoch") or len(values))
+    return _check(
+        "length of the training",
+        gain > STILL_FALLING,
+        "The best training had stopped improving before its end.",
+        f"The best training still improved, by {format_percent(gain)} in its last "
+        f"{format_percent(LATE)} of epochs: a longer one would be better.",
+        _new_study(record, f"--epochs {2 * epoch}"),
+    )
+
+
+def _overfitting(record: StudyRecord) -> Check | None:
+    best = _best(record)
+    if best is None or best.value is None:
+        return None
+    last = best.user_attrs.get(attrs.LAST_VALIDATION_MSE)
+    train = best.user_attrs.get(attrs.LAST_TRAIN_MSE)
+    if not isinstance(last, float) or not isinstance(train, float) or best.value <= 0:
+        return None
+    ratio = last / best.value
+    return _check(
+        "overfitting",
+        ratio > OVERFITTING and train < last,
+        "The best training's error did not rise again towards its end.",
+        f"The best training's validation error rose to {ratio:.2f} times its lowest while the "
+        "training error stayed below it: it overfits, and its best epoch was chosen.",
+        None,
+    )
+
+
+def _noisy_tail(record: StudyRecord) -> Check | None:
+    best = _best(record)
+    if best is None or len(best.intermediate_values) < 20:
+        return None
+    tail = _tail(best, 0.2)
+    steps = [after - before for before, after in itertools.pairwise(tail)]
+    scatter = statistics.pstdev(steps) / math.sqrt(2) / statistics.fmean(tail)
+    return _check(
+        "noise of the last epochs",
+        scatter > NOISY,
+        f"The best training's last epochs scatter by {format_percent(scatter)}.",
+        f"The best training's last epochs scatter by {format_percent(scatter)}: its lowest one "
+        "is partly luck. A schedule (one_cycle, cosine) or a smaller learning rate calms them.",
+        None,
+    )
+
+
+_DEFAULTS = {
+    "auto_encoder": "CNN",
+    "batch_size": 16,
+    "learning_rate": 0.01,
+    "weight_decay": 1e-5,
+    "batch_normalization": False,
+}
+"""The notebook's best autoencoder, in its own space."""
+
+
+def _default(record: StudyRecord) -> Check | None:
+    if settings_of(record).get("kind") != "autoencoder":
+        return None
+    best = _best(record)
+    defaults = [
+        value
+        for value, trial in ranked(record)
+        if all(trial.params.get(name) == value for name, value in _DEFAULTS.items())
+    ]
+    if best is None or best.value is None or not defaults:
+        return None
+    return _check(
+        "the default",
+        best.value >= min(defaults),
+        f"The best error is {format_percent(1 - best.value / min(defaults))} below that of the "
+        "notebook's best configuration.",
+        "No trial beats the notebook's best configuration.",
+        _run(record, "--trials 20"),
+    )
+
+
+def _noise(record: StudyRecord, relative_noise: float | None) -> Check | None:
+    values = [value for value, trial in ranked_by_constraint(record) if trial.feasible]
+    if relative_noise is None or len(values) < 2 or values[0] <= 0:
+        return None
+    within = values[0] * math.exp(1.96 * math.sqrt(2) * relative_noise)
+    ties = sum(value <= within for value in values) - 1
+    return _check(
+        "noise between replicates",
+        ties > 0,
+        f"Replicates scatter by {format_percent(relative_noise)}; no other trial is that close "
+        "to the best.",
+        f"Replicates of one configuration scatter by {format_percent(relative_noise)}, so the "
+        f"best trial cannot be told from the next {ties}.",
+        _run(record, "--replicate 1"),
+    )
+
+
+def _predictable(predictable: bool | None) -> Check | None:
+    if predictable is None:
+        return None
+    return _check(
+        "predictability",
+        not predictable,
+        "The parameters predict the error of unseen trials.",
+        "The parameters do not predict the error of unseen trials: importances mean little.",
+        None,
+    )
+
+
+def _pruner(record: StudyRecord) -> Check | None:
+    pruned = [t for t in record.trials if t.state == TrialState.PRUNED and t.intermediate_values]
+    if not pruned:
+        return None
+    step = round(statistics.median(max(trial.intermediate_values) for trial in pruned))
+    pairs = [
+        (min(v for s, v in trial.intermediate_values.items() if s <= step), value)
+        for value, trial in ranked(record)
+        if max(trial.intermediate_values, default=-1) > step
+    ]
+    if len(pairs) < 10 or len(set(pairs)) < 3:
+        return None
+    rho = float(stats.spearmanr(*zip(*pairs, strict=True)).statistic)
+    return _check(
+        "pruner",
+        rho < MIN_AGREEMENT,
+        f"Errors after {step + 1} epochs, when most were pruned, agree with the final ones "
+        f"(rank correlation {rho:.2f}).",
+        f"Errors after {step + 1} epochs, when most were pruned, say little about the final ones "
+        f"(rank correlation {rho:.2f}): good trials may have been pruned.",
+        _new_study(record, "--pruner none"),
+    )
+
+
+def _duplicates(record: StudyRecord) -> Check | None:
+    finished = [trial for trial in record.trials if trial.finished]
+    if not finished:
+        return None
+    reused = sum(attrs.REUSED_FROM in trial.user_attrs for trial in finished)
+    share = reused / len(finished)
+    by_design = settings_of(record).get("sampler") == "grid"
+    return _check(
+        "repeated trainings",
+        share > MAX_DUPLICATES and not by_design,
+        f"{reused} of {len(finished)} trials were answered from an earlier one.",
+        f"{reused} of {len(finished)} trials asked for a training that was done: the space is "
+        "nearly searched through.",
+        _new_study(record, "--space extended"),
+    )
+
+
+def _idle_workers(record: StudyRecord) -> Check | None:
+    spans = [
+        (trial.user_attrs[attrs.WORKER], trial.started, trial.completed)
+        for trial in record.trials
+        if attrs.WORKER in trial.user_attrs and trial.started and trial.completed
+    ]
+    busy_s, present_s = 0.0, 0.0
+    for worker in {worker for worker, _, _ in spans}:
+        own = [(start, end) for name, start, end in spans if name == worker]
+        busy_s += sum((end - start).total_seconds() for start, end in own)
+        present_s += (max(e for _, e in own) - min(s for s, _ in own)).total_seconds()
+    if len(spans) < MIN_COMPLETE or present_s <= 0:
+        return None
+    share = min(1.0, busy_s / present_s)
+    return _check(
+        "idle workers",
+        share < MIN_BUSY,
+        f"Workers were at a trial {format_percent(share)} of their time.",
+        f"Workers were at a trial only {format_percent(share)} of their time: the database or "
+        "the disk holds them up, or trials are too short.",
+        None,
+    )
+
+
+def _zombies(record: StudyRecord, now: datetime) -> Check | None:
+    durations = [t.duration_s for t in record.trials if t.finished and t.duration_s is not None]
+    if not durations:
+        return None
+    limit_s = max(ZOMBIE_MIN_S, ZOMBIE_FACTOR * max(durations))
+    n = sum(
+        trial.state == TrialState.RUNNING
+        and trial.started is not None
+        and (now - trial.started).total_seconds() > limit_s
+        for trial in record.trials
+    )
+    return _check(
+        "zombie trials",
+        n > 0,
+        "No trial runs suspiciously long.",
+        f"{n} trials have been running for more than ten times the longest one: their workers "
+        "are probably dead.",
+        _run(record, "--trials 1"),
+    )
+
+
+def _leakage(record: StudyRecord) -> Check | None:
+    split = settings_of(record).get("split")
+    if split is None:
+        return None
+    return _check(
+        "leakage",
+        split == "random",
+        "Variants of one emoji are on one side of the split.",
+        "The random split has variants of one emoji on both sides: errors look lower, and "
+        "accuracies higher, than they are for new emoji.",
+        "emoji-study experiment leakage --pairs 10",
+        Level.FAIL,
+    )
+
+
+def _balance(record: StudyRecord) -> Check | None:
+    best = _best(record)
+    accuracy = None if best is None else VALIDATION_ACCURACY.of(best)
+    balanced = None if best is None else BALANCED_ACCURACY.of(best)
+    if accuracy is None or balanced is None:
+        return None
+    return _check(
+        "balance of the classes",
+        accuracy - balanced > MAX_IMBALANCE,
+        "The best trial classifies all classes about equally well.",
+        f"The best trial's accuracy is {format_percent(accuracy)}, but the mean over the classes "
+        f"only {format_percent(balanced)}: it neglects the small ones.",
+        _new_study(record, "--space extended --set class_weights=true"),
+    )
