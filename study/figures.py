@@ -17,7 +17,7 @@ from optuna.trial import TrialState
 from plotly.offline import get_plotlyjs
 
 from study.analysis import ALL_TRIALS
-from study.analysis.correlation import CorrelationsInfo
+from study.analysis.correlation import CorrelationsInfo, ParameterCorrelation
 from study.analysis.experiment import ExperimentInfo
 from study.analysis.front import FrontInfo, FrontPoint
 from study.analysis.history import HistoryInfo, HistoryPoint, LearningCurve, LearningCurvesInfo
@@ -34,7 +34,7 @@ FAMILY_COLORS = {"CNN": BLUE, "linear": VERMILLION}
 """One colour per architecture, the same in every chart; any other family is sky blue."""
 
 SIGNIFICANT = 0.05
-"""Bars of correlations with a larger p-value are drawn pale."""
+"""Bars of correlations with a larger adjusted p-value are drawn pale."""
 
 _STATE_ORDER = (
     TrialState.COMPLETE,
@@ -187,40 +187,81 @@ def plot_importances(info: ImportanceInfo) -> go.Figure:
 
 
 def plot_correlations(info: CorrelationsInfo) -> go.Figure:
-    """Draw Spearman's rank correlation of each parameter as bars, one colour per family."""
+    """Draw Spearman's rank correlation of each parameter as bars, one colour per family.
+
+    Whiskers are 95 % intervals; what the adjusted p-value leaves to chance is pale.
+    """
     names = list(
         dict.fromkeys(
             p.name for f in info.families for p in f.parameters if p.spearman is not None
         )
     )
     figure = _figure(height=140 + 26 * max(1, len(info.families)) * len(names))
+    reach = 0.0
     for family in info.families:
-        rows = [p for p in family.parameters if p.spearman is not None]
+        having = [p for p in family.parameters if p.spearman is not None]
+        # The arrays of whiskers end before the rows that have none.
+        rows = sorted(having, key=lambda p: p.spearman_low is None)
+        sure = [p for p in rows if p.spearman_low is not None]
+        ends = [_whisker_end(p) for p in rows]
+        reach = max(reach, *map(abs, ends), 0.0)
+        color = _family_color(family.family)
+        position = {
+            "orientation": "h",
+            "y": [_parameter_label(p.name) for p in rows],
+            "legendgroup": family.family,
+            "offsetgroup": family.family,
+        }
         figure.add_bar(
+            **position,
             name=f"{escape(family.family)} ({family.n_trials} trials)",
-            orientation="h",
-            y=[_parameter_label(p.name) for p in rows],
             x=_rounded(p.spearman for p in rows),
-            text=[f"{p.spearman:+.2f}".replace("-", "\N{MINUS SIGN}") for p in rows],
-            textposition="outside",
-            cliponaxis=False,
             marker={
-                "color": _family_color(family.family),
+                "color": color,
                 "opacity": [
-                    1.0 if p.spearman_p is not None and p.spearman_p < SIGNIFICANT else 0.4
+                    1.0
+                    if p.spearman_p_adjusted is not None and p.spearman_p_adjusted < SIGNIFICANT
+                    else 0.4
                     for p in rows
                 ],
             },
+            error_x={
+                "type": "data",
+                "symmetric": False,
+                "array": _rounded(_length(p.spearman, p.spearman_high) for p in sure),
+                "arrayminus": _rounded(_length(p.spearman_low, p.spearman) for p in sure),
+                "color": NEUTRAL,
+                "thickness": 1.5,
+                "width": 3,
+            },
             customdata=[
-                [p.pearson, p.spearman_p, p.n_trials, "log10 of the value" if p.log else "value"]
+                [
+                    p.pearson,
+                    p.spearman_p_adjusted,
+                    p.n_trials,
+                    "log10 of the value" if p.log else "value",
+                    "too few trials"
+                    if p.spearman_low is None
+                    else f"{p.spearman_low:.2f} to {p.spearman_high:.2f}",
+                ]
                 for p in rows
             ],
-            hovertemplate="%{y}, %{customdata[3]}<br>Spearman %{x:.2f} (p = %{customdata[1]:.2g})"
+            hovertemplate="%{y}, %{customdata[3]}<br>Spearman %{x:.2f}"
+            "<br>95 % interval: %{customdata[4]}<br>adjusted p = %{customdata[1]:.2g}"
             "<br>Pearson %{customdata[0]:.2f}<br>n = %{customdata[2]}",
         )
-    coefficients = [p.spearman for f in info.families for p in f.parameters]
+        figure.add_bar(
+            **position,
+            x=_rounded(ends),
+            text=[f"{p.spearman:+.2f}".replace("-", "\N{MINUS SIGN}") for p in rows],
+            textposition="outside",
+            cliponaxis=False,
+            marker={"color": "rgba(0,0,0,0)"},
+            hoverinfo="skip",
+            showlegend=False,
+        )
     # On a phone, the number beyond a long bar needs more room.
-    wide = any(c is not None and abs(c) > 0.7 for c in coefficients)
+    wide = reach > 0.7
     title = wrap(f"Spearman correlation with {info.metric.label}", width=20)
     figure.update_xaxes(
         title_text="<br>".join(map(escape, title)),
@@ -235,6 +276,18 @@ def plot_correlations(info: CorrelationsInfo) -> go.Figure:
         showgrid=False,
     )
     return figure
+
+
+def _whisker_end(parameter: ParameterCorrelation) -> float:
+    """Return where a bar of correlation ends together with its whisker."""
+    value = parameter.spearman or 0.0
+    end = parameter.spearman_high if value >= 0 else parameter.spearman_low
+    return value if end is None else max(value, end) if value >= 0 else min(value, end)
+
+
+def _length(low: float | None, high: float | None) -> float:
+    """Return the length of one side of an interval, 0 where the estimate lies beyond its end."""
+    return max(0.0, (high or 0.0) - (low or 0.0))
 
 
 def plot_front(info: FrontInfo) -> go.Figure:

@@ -11,6 +11,7 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +27,13 @@ from study.analysis import (
     VALIDATION_ACCURACY,
     VALIDATION_MSE,
     Metric,
+    family_of,
     is_multitask,
     min_accuracy_of,
     settings_of,
     varies,
 )
+from study.analysis.agreement import AgreementInfo, get_agreements
 from study.analysis.correlation import get_correlations
 from study.analysis.experiment import get_experiment
 from study.analysis.front import FrontInfo, get_front
@@ -42,7 +45,14 @@ from study.analysis.history import (
     get_summary,
     training_seconds,
 )
-from study.analysis.importance import RELIABLE_TRIALS, ImportanceInfo, get_importances
+from study.analysis.importance import (
+    BEST_TENTH,
+    RELIABLE_TRIALS,
+    ImportanceInfo,
+    get_importances,
+)
+from study.analysis.noise import get_noise
+from study.analysis.surrogate import MIN_INTERACTION
 from study.analysis.tables import (
     Family,
     get_best_trials,
@@ -50,6 +60,7 @@ from study.analysis.tables import (
     get_failures,
     get_families,
 )
+from study.analysis.verdict import get_verdict
 from study.figures import (
     plot_correlations,
     plot_experiment,
@@ -138,11 +149,19 @@ def render_report(record: StudyRecord, *, pictures: Pictures | None = None) -> s
         metrics = (VALIDATION_MSE, VALIDATION_ACCURACY)
     summary = get_summary(record)
     importances = [get_importances(record, metric=metric) for metric in metrics]
+    explained = [found.metric for found in importances if found.parameters]
     correlations = [get_correlations(record, metric=metric) for metric in metrics]
     front = get_front(record) if multitask else None
     history = get_history(record)
     curves = get_learning_curves(record)
     settings = settings_of(record)
+    agreements = {metric: get_agreements(record, metric=metric) for metric in explained}
+    verdict = get_verdict(
+        record,
+        now=summary.last_completed or datetime.min,  # not the clock: equal studies, equal pages
+        relative_noise=get_noise(record).relative_sd,
+        predictable=_predictable(summary, agreements.get(VALIDATION_MSE, ())),
+    )
     figures = {}
     if experiment is not None:
         for label in experiment.labels:
@@ -172,7 +191,14 @@ def render_report(record: StudyRecord, *, pictures: Pictures | None = None) -> s
             summary=summary,
             sentences=_sentences(record, summary, importances, front),
             cautions=_cautions(settings, summary, importances),
+            checks=verdict.checks,
             all_importances=importances,
+            min_interaction=MIN_INTERACTION,
+            within_best={
+                metric: get_importances(record, metric=metric, region=BEST_TENTH)
+                for metric in explained
+            },
+            agreements=agreements,
             all_correlations=correlations,
             history=history,
             curves=curves,
@@ -340,6 +366,15 @@ def _classification(summary: SummaryInfo, front: FrontInfo) -> list[str]:
             "be the best."
         )
     return sentences
+
+
+def _predictable(summary: SummaryInfo, agreements: Sequence[AgreementInfo]) -> bool | None:
+    """Say whether the error could be predicted in the branch of the best trial, if tried."""
+    if summary.best is None:
+        return None
+    family = family_of(summary.best)
+    found = next((a.surrogate for a in agreements if a.family == family), None)
+    return None if found is None or found.r2 is None else found.refusal is None
 
 
 def _cautions(

@@ -10,6 +10,7 @@ import optuna
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
+from scipy import stats
 
 from storage.records import StudyRecord, TrialRecord
 from study.analysis import VALIDATION_MSE, Metric, parameter_names, ranked, sampler_of
@@ -22,7 +23,18 @@ RELIABLE_TRIALS = 50
 """Complete trials from which on at least five lie in the top decile, as Optuna advises."""
 
 TOP_SHARE = 0.1
-"""The importance is that of reaching this best part of the trials."""
+"""The importance is that of reaching this best part of the region."""
+
+WHOLE_SPACE = 1.0
+"""The region of all trials."""
+
+BEST_TENTH = 0.1
+"""The region of the best tenth: what tells the very best from the good."""
+
+_MAX_RESAMPLES, _MIN_RESAMPLES = 200, 20
+
+_RESAMPLED_TRIALS = 100_000
+"""Trials in all resamples together, which bounds the time to seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +46,8 @@ class ParameterImportance:
         share: Part of the total importance; the shares of all parameters sum to 1.
         low: Lower end of the 95 % interval over resampled trials.
         high: Upper end of it.
+        best_rank: Best place among the parameters in 95 % of the resamples, from 1.
+        worst_rank: Worst one.
         used_by_top: Whether any of the best trials had the parameter.
     """
 
@@ -41,6 +55,8 @@ class ParameterImportance:
     share: float
     low: float
     high: float
+    best_rank: int
+    worst_rank: int
     used_by_top: bool
 
 
@@ -53,12 +69,15 @@ class ImportanceInfo:
         parameters: Most important first; empty after a refusal.
         constant: Parameters left out because they do not vary.
         n_trials: Complete trials with a finite value of the metric.
-        n_top: How many of them count as the best.
+        n_region: How many of them lie in the region.
+        n_top: How many of these count as the best.
         n_resamples: Bootstrap resamples behind the intervals.
         sampler: The study's sampler, None if unknown.
         adaptive: Whether that sampler chose trials by earlier results.
         evaluator: Name of the method.
         region: The part of the space that the importance speaks of.
+        region_quantile: The best part of the trials that lies in it, 1 for all.
+        target_quantile: The best part of the trials that the importance is that of reaching.
         refusal: Why there is no importance, or None.
         caution: Why to doubt it, or None.
     """
@@ -67,17 +86,20 @@ class ImportanceInfo:
     parameters: tuple[ParameterImportance, ...]
     constant: tuple[str, ...]
     n_trials: int
+    n_region: int
     n_top: int
     n_resamples: int
     sampler: str | None
     adaptive: bool
     evaluator: str
     region: str
+    region_quantile: float
+    target_quantile: float
     refusal: str | None
     caution: str | None
 
 
-class _TrialSample(Study):
+class TrialSample(Study):
     """A study whose complete trials can be exchanged, so that resampling copies none of them."""
 
     def __init__(self) -> None:
@@ -98,10 +120,11 @@ def get_importances(
     record: StudyRecord,
     *,
     metric: Metric = VALIDATION_MSE,
-    n_resamples: int = 200,
+    region: float = WHOLE_SPACE,
+    n_resamples: int | None = None,
     seed: int = 0,
 ) -> ImportanceInfo:
-    """Compute how much each parameter mattered for reaching the best tenth of the trials.
+    """Compute how much each parameter mattered for reaching the best tenth of a region.
 
     PED-ANOVA compares where the best trials lie with where all trials lie, one parameter at a
     time. It handles conditional parameters, which fANOVA leaves out. Its shares are never
@@ -111,7 +134,11 @@ def get_importances(
     Args:
         record: The study; only its complete trials with a finite value count.
         metric: By which the best tenth is chosen: its highest values if it is maximised.
-        n_resamples: Bootstrap resamples of the trials for the 95 % percentile interval.
+        region: The best part of the trials that is looked at: 1 asks what made a trial one of
+            the best tenth of all, 0.1 what made it one of the best hundredth once it was among
+            the best tenth.
+        n_resamples: Bootstrap resamples of the trials for the 95 % percentile interval; None for
+            200, down to 20 for more than 500 trials, whose shares scatter less.
         seed: Of the resampling.
 
     Returns:
@@ -125,22 +152,36 @@ def get_importances(
     # The evaluator takes low values for good ones.
     losses = [-value if metric.maximise else value for value, _ in best_first]
     trials = [_to_frozen(loss, t) for loss, (_, t) in zip(losses, best_first, strict=True)]
-    names = [name for name in parameter_names(record) if _varies(name, trials)]
-    cutoff = losses[math.ceil(TOP_SHARE * len(losses)) - 1] if losses else math.nan
-    top = [trial for loss, trial in zip(losses, trials, strict=True) if loss <= cutoff]
-    refusal = _refusal(metric, n_trials=len(trials), n_top=len(top), names=names)
+    target = _target(region)
+    inside, top = _best(trials, losses, region), _best(trials, losses, target)
+    names = [name for name in parameter_names(record) if _varies(name, inside)]
+    refusal = _refusal(
+        metric,
+        n_trials=len(trials),
+        n_region=len(inside),
+        n_top=len(top),
+        names=names,
+        region=region,
+    )
+    if n_resamples is None:
+        n_resamples = _default_resamples(len(trials))
     parameters: tuple[ParameterImportance, ...] = ()
     if refusal is None:
-        study = _TrialSample()
-        shares = _shares(study, trials, names)
-        resampled = _resampled_shares(study, trials, names, n_resamples=n_resamples, seed=seed)
+        study = TrialSample()
+        shares = _shares(study, trials, names, region=region)
+        resampled = _resampled_shares(
+            study, trials, names, region=region, n_resamples=n_resamples, seed=seed
+        )
         low, high = np.quantile(resampled, [0.025, 0.975], axis=0)
+        best, worst = rank_ranges(resampled)
         parameters = tuple(
             ParameterImportance(
                 name=name,
                 share=shares[name],
                 low=float(low[i]),
                 high=float(high[i]),
+                best_rank=int(best[i]),
+                worst_rank=int(worst[i]),
                 used_by_top=any(name in trial.params for trial in top),
             )
             for i, name in sorted(enumerate(names), key=lambda item: -shares[item[1]])
@@ -151,39 +192,92 @@ def get_importances(
         parameters=parameters,
         constant=tuple(name for name in parameter_names(record) if name not in names),
         n_trials=len(trials),
+        n_region=len(inside),
         n_top=len(top),
         n_resamples=n_resamples,
         sampler=sampler,
         adaptive=sampler in ADAPTIVE_SAMPLERS,
         evaluator="PED-ANOVA",
-        region="all complete trials, as the sampler placed them",
+        region=_region_name(region),
+        region_quantile=region,
+        target_quantile=target,
         refusal=refusal,
-        caution=_caution(len(trials), len(top)) if refusal is None else None,
+        caution=_caution(len(inside), len(top), region=region) if refusal is None else None,
     )
 
 
-def _refusal(metric: Metric, *, n_trials: int, n_top: int, names: Sequence[str]) -> str | None:
+def rank_ranges(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the best and the worst place of each parameter in 95 % of the samples.
+
+    Args:
+        samples: Importances, shape ``(n_samples, n_parameters)``; the largest has place 1.
+    """
+    ranks = stats.rankdata(-samples, axis=1, method="min")
+    best, worst = np.quantile(ranks, [0.025, 0.975], axis=0, method="inverted_cdf")
+    return best, worst
+
+
+def _default_resamples(n_trials: int) -> int:
+    wanted = _RESAMPLED_TRIALS // max(1, n_trials)
+    return max(_MIN_RESAMPLES, min(_MAX_RESAMPLES, wanted))
+
+
+def _best(
+    trials: Sequence[FrozenTrial], losses: Sequence[float], quantile: float
+) -> list[FrozenTrial]:
+    """Return the best part of the trials, with all that equal its last."""
+    cutoff = losses[math.ceil(quantile * len(losses)) - 1] if losses else math.nan
+    return [trial for loss, trial in zip(losses, trials, strict=True) if loss <= cutoff]
+
+
+def _target(region: float) -> float:
+    """Return the best tenth of a region; 0.1 * 0.1 is above 0.01, which would add a trial."""
+    return round(TOP_SHARE * region, 9)
+
+
+def _region_name(region: float) -> str:
+    which = "all" if region == WHOLE_SPACE else f"the best {region:.0%} of the"
+    return f"{which} complete trials, as the sampler placed them"
+
+
+def _refusal(
+    metric: Metric,
+    *,
+    n_trials: int,
+    n_region: int,
+    n_top: int,
+    names: Sequence[str],
+    region: float,
+) -> str | None:
     if n_trials < MIN_TRIALS:
         what = "value" if metric.name is None else metric.label
         return (
             f"Importances need at least {MIN_TRIALS} complete trials with a finite {what}; "
             f"this study has {n_trials}."
         )
+    if n_region < MIN_TRIALS:
+        return (
+            f"The best {region:.0%} of {n_trials} complete trials are {n_region}, fewer than the "
+            f"{MIN_TRIALS} that importances need."
+        )
     if not names:
-        return "No parameter varies among the complete trials, so none can be more important."
-    if n_top == n_trials:
+        which = "complete trials" if region == WHOLE_SPACE else f"best {region:.0%} of the trials"
+        return f"No parameter varies among the {which}, so none can be more important."
+    if n_top == n_region:
         return "The best tenth cannot be told from the rest: too many trials share one value."
     return None
 
 
-def _caution(n_trials: int, n_top: int) -> str | None:
+def _caution(n_region: int, n_top: int, *, region: float) -> str | None:
     reasons = []
-    if n_trials < RELIABLE_TRIALS:
+    if n_region < RELIABLE_TRIALS:
+        needed = math.ceil(RELIABLE_TRIALS / region)
+        which = "complete trials" if region == WHOLE_SPACE else "best trials"
         reasons.append(
-            f"The best tenth of {n_trials} complete trials is fewer than 5, too few for steady "
-            f"shares; from {RELIABLE_TRIALS} complete trials on they settle."
+            f"The best tenth of {n_region} {which} is fewer than 5, too few for steady "
+            f"shares; from {needed} complete trials on they settle."
         )
-    expected = math.ceil(TOP_SHARE * n_trials)
+    expected = math.ceil(TOP_SHARE * n_region)
     if n_top >= 2 * expected:
         reasons.append(
             f"Because of equal values, {n_top} trials count as the best tenth instead of "
@@ -193,26 +287,28 @@ def _caution(n_trials: int, n_top: int) -> str | None:
 
 
 def _shares(
-    study: _TrialSample, trials: Sequence[FrozenTrial], names: Sequence[str]
+    study: TrialSample, trials: Sequence[FrozenTrial], names: Sequence[str], *, region: float
 ) -> dict[str, float]:
     """Return the share of each parameter, 0 for one that none of these trials has."""
     study.sample = trials
+    evaluator = PedAnovaImportanceEvaluator(
+        target_quantile=_target(region), region_quantile=region
+    )
     present = [name for name in names if any(name in trial.params for trial in trials)]
     with warnings.catch_warnings():
         # A condition that hardly any trial meets adds nothing, and the interval shows that.
         warnings.filterwarnings("ignore", message="Some regimes for parameter")
         warnings.filterwarnings("ignore", message="Target and region quantiles select")
-        found = get_param_importances(
-            study, evaluator=PedAnovaImportanceEvaluator(target_quantile=TOP_SHARE), params=present
-        )
+        found = get_param_importances(study, evaluator=evaluator, params=present)
     return {name: float(found.get(name, 0.0)) for name in names}
 
 
 def _resampled_shares(
-    study: _TrialSample,
+    study: TrialSample,
     trials: Sequence[FrozenTrial],
     names: Sequence[str],
     *,
+    region: float,
     n_resamples: int,
     seed: int,
 ) -> np.ndarray:
@@ -221,7 +317,7 @@ def _resampled_shares(
     rows = []
     for _ in range(n_resamples):
         drawn = [trials[i] for i in rng.integers(0, len(trials), size=len(trials))]
-        shares = _shares(study, drawn, names)
+        shares = _shares(study, drawn, names, region=region)
         rows.append([shares[name] for name in names])
     return np.asarray(rows)
 

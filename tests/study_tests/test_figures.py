@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import plotly.graph_objects as go
 import pytest
@@ -9,7 +10,7 @@ from optuna.trial import TrialState
 
 from storage.records import StudyRecord
 from study.analysis import VALIDATION_ACCURACY
-from study.analysis.correlation import get_correlations
+from study.analysis.correlation import CorrelationsInfo, get_correlations
 from study.analysis.front import get_front
 from study.analysis.history import get_history, get_learning_curves
 from study.analysis.importance import get_importances
@@ -43,6 +44,15 @@ def record() -> StudyRecord:
 def traces(figure: go.Figure) -> dict[str, go.Scatter]:
     """Return the named traces of a figure; of equal names the last."""
     return {trace.name: trace for trace in figure.data if trace.name}
+
+
+def pairs_of_bars(info: CorrelationsInfo) -> list[tuple[go.Bar, go.Bar]]:
+    """Return the bars of each family and the invisible ones that carry its numbers."""
+    data = plot_correlations(info).data
+    pairs = list(zip(data[::2], data[1::2], strict=True))
+    assert all(bars.y == numbers.y for bars, numbers in pairs)
+    assert all(bars.offsetgroup == numbers.offsetgroup for bars, numbers in pairs)
+    return pairs
 
 
 def test_history_draws_every_trial_once(record: StudyRecord) -> None:
@@ -127,14 +137,65 @@ def test_importances_draw_shares_with_their_intervals(record: StudyRecord) -> No
 
 
 def test_correlations_leave_out_what_has_no_coefficient(record: StudyRecord) -> None:
-    """A constant parameter has no bar, and every bar states its signed number."""
-    figure = plot_correlations(get_correlations(record))
-    for bars in figure.data:
+    """A constant parameter has no bar, and beyond every whisker stands the signed number."""
+    info = get_correlations(record)
+    for family, (bars, numbers) in zip(info.families, pairs_of_bars(info), strict=True):
+        values = {p.name.replace("_", " "): p.spearman for p in family.parameters}
         assert "epoch" not in bars.y
-        assert all(text[0] in "+\N{MINUS SIGN}" for text in bars.text)
-        assert [float(t.replace("\N{MINUS SIGN}", "-")) for t in bars.text] == pytest.approx(
-            list(bars.x), abs=0.005
+        assert list(bars.x) == pytest.approx([values[y] for y in bars.y], rel=1e-4)
+        assert all(text[0] in "+\N{MINUS SIGN}" for text in numbers.text)
+        assert [float(t.replace("\N{MINUS SIGN}", "-")) for t in numbers.text] == pytest.approx(
+            list(bars.x), abs=0.00501
         )
+        assert all(abs(end) >= abs(x) for x, end in zip(bars.x, numbers.x, strict=True))
+        assert numbers.marker.color == "rgba(0,0,0,0)"
+
+
+def test_correlations_have_whiskers_and_pale_chances(record: StudyRecord) -> None:
+    """Whiskers reach to the ends of the interval; the adjusted p-value decides who is pale."""
+    info = get_correlations(record)
+    for family, (bars, _) in zip(info.families, pairs_of_bars(info), strict=True):
+        for i, label in enumerate(bars.y):
+            (p,) = [p for p in family.parameters if p.name.replace("_", " ") == label]
+            assert p.spearman_low is not None
+            assert p.spearman_high is not None
+            assert p.spearman_p_adjusted is not None
+            assert bars.x[i] + bars.error_x.array[i] == pytest.approx(p.spearman_high, abs=1e-4)
+            assert bars.x[i] - bars.error_x.arrayminus[i] == pytest.approx(
+                p.spearman_low, abs=1e-4
+            )
+            assert bars.marker.opacity[i] == (1.0 if p.spearman_p_adjusted < 0.05 else 0.4)
+    opacities = {o for bars, _ in pairs_of_bars(info) for o in bars.marker.opacity}
+    assert opacities == {0.4, 1.0}
+
+
+def test_what_only_the_unadjusted_p_value_calls_sure_is_pale(record: StudyRecord) -> None:
+    """A bar follows the p-value that counts how many parameters were looked at."""
+    info = get_correlations(record)
+    (parameter,) = [p for p in info.families[0].parameters if p.name == "learning_rate"]
+    found = []
+    for adjusted in (0.04, 0.06):
+        changed = replace(parameter, spearman_p=0.01, spearman_p_adjusted=adjusted)
+        family = replace(info.families[0], parameters=(changed,))
+        ((bars, _),) = pairs_of_bars(replace(info, families=(family,)))
+        found += bars.marker.opacity
+    assert found == [1.0, 0.4]
+
+
+def test_a_coefficient_without_an_interval_has_no_whisker(record: StudyRecord) -> None:
+    """Rows without an interval come last, behind the end of the whiskers' arrays."""
+    info = get_correlations(record)
+    first, *others = [p for p in info.families[0].parameters if p.spearman is not None]
+    bare = replace(first, spearman_low=None, spearman_high=None)
+    family = replace(info.families[0], parameters=(bare, *others))
+    info = replace(info, families=(family,))
+    ((bars, numbers),) = pairs_of_bars(info)
+    assert bars.y[-1] == first.name.replace("_", " ")
+    assert len(bars.error_x.array) == len(bars.error_x.arrayminus) == len(others)
+    assert numbers.x[-1] == bars.x[-1]
+    assert bars.customdata[-1][-1] == "too few trials"
+    labels = [p.name.replace("_", " ") for p in (bare, *others)]
+    assert list(plot_correlations(info).layout.yaxis.categoryarray) == labels
 
 
 def test_values_that_cannot_be_drawn_become_gaps() -> None:
@@ -246,12 +307,24 @@ def test_charts_name_their_metric(classifying: StudyRecord) -> None:
 
 
 def test_long_bars_leave_room_for_their_number(classifying: StudyRecord) -> None:
-    """An axis with strong correlations is wider, with fewer ticks."""
-    errors = plot_correlations(get_correlations(classifying)).layout.xaxis
-    accuracies = plot_correlations(get_correlations(classifying, metric=VALIDATION_ACCURACY))
-    assert (errors.range, errors.tickvals) == ((-1.35, 1.35), (-1, -0.5, 0, 0.5, 1))
-    assert accuracies.layout.xaxis.range == (-1.75, 1.75)
-    assert accuracies.layout.xaxis.tickvals == (-1, 0, 1)
+    """An axis with long bars or whiskers is wider, with fewer ticks."""
+    info = get_correlations(classifying, metric=VALIDATION_ACCURACY)
+    wide = plot_correlations(info).layout.xaxis
+    families = [
+        replace(
+            family,
+            parameters=tuple(
+                replace(p, spearman=p.spearman and p.spearman / 2, spearman_low=-0.1, **high)
+                for p in family.parameters
+            ),
+        )
+        for family, high in zip(
+            info.families, [{"spearman_high": 0.69}, {"spearman_high": 0.6}], strict=True
+        )
+    ]
+    narrow = plot_correlations(replace(info, families=tuple(families))).layout.xaxis
+    assert (wide.range, wide.tickvals) == ((-1.75, 1.75), (-1, 0, 1))
+    assert (narrow.range, narrow.tickvals) == ((-1.35, 1.35), (-1, -0.5, 0, 0.5, 1))
 
 
 def test_history_draws_infeasible_trials_hollow(classifying: StudyRecord) -> None:

@@ -33,6 +33,7 @@ from tests.study_tests.synthetic import (
 )
 
 SECTIONS = [
+    "checks",
     "key-numbers",
     "best-configuration",
     "pictures",
@@ -47,12 +48,12 @@ SECTIONS = [
 ]
 CHARTS = ["importance", "correlations", "history", "learning-curves"]
 MULTITASK_SECTIONS = [
-    *SECTIONS[:3],
+    *SECTIONS[:4],
     "trade-off",
     "classes",
-    *SECTIONS[3:8],
+    *SECTIONS[4:9],
     "strategies",
-    *SECTIONS[8:],
+    *SECTIONS[9:],
 ]
 MULTITASK_CHARTS = [
     "front",
@@ -192,6 +193,47 @@ def test_tables_hold_the_numbers_behind_the_charts(page: Page, record: StudyReco
         assert best in page.text(section)
     assert re.search(r"learning rate0\.\d{3}", page.text("importance"))
     assert re.search(r"CNNlearning ratelog10\d+", page.text("correlations"))
+
+
+def test_correlations_show_intervals_and_adjusted_p_values(page: Page) -> None:
+    """Every coefficient has its interval, partial coefficient and adjusted p-value in a row."""
+    text = page.text("correlations")
+    number = "[+\N{MINUS SIGN}]\\d\\.\\d\\d"
+    p = "(<\N{NO-BREAK SPACE}0\\.001|[01]\\.\\d{3})"
+    row = f"CNNweight decaylog10\\d+({number}){number} to {number}{p}{p}{number}\\d+{number}"
+    assert re.search(row, text)
+    assert "1,000 bootstrap resamples" in text
+    assert re.search("Of 102 complete trials, 9 were drawn before results could guide", text)
+    assert "Parameters without an order" not in text
+
+
+def test_parameters_without_an_order_have_a_table(multitask_page: Page) -> None:
+    """The strategies' medians and counts stand with their test."""
+    text = multitask_page.text("correlations")
+    assert text.count("Parameters without an order") == 2
+    assert re.search(r"CNNstrategybranched 0\.0\d+ \(\d+\), joint 0\.0\d+ \(\d+\)", text)
+    assert re.search(r"CNNstrategybranched \d\d\.\d.% \(\d+\), joint", text)
+
+
+def test_importance_compares_methods_by_branch(page: Page) -> None:
+    """Beside PED-ANOVA stand permutation and fANOVA of each family, and their agreement."""
+    text = page.text("importance")
+    for family in ("CNN", "linear"):
+        assert f"Other methods: {family}" in text
+    assert text.count("of trials that it has not seen with R2 = +0.9") == 2
+    assert text.count("PED-ANOVA, fANOVA and permutation put learning rate first.") == 2
+    assert text.count("No interaction of the most important parameters") == 2
+    assert "parameterpermutation95 % intervalplacesPED-ANOVA" in text
+    assert "Within the best tenth: region, the best 10% of the complete trials" in text
+
+
+def test_importance_says_why_a_forest_is_not_asked(record: StudyRecord) -> None:
+    """With few trials PED-ANOVA is left, for the study and for each branch."""
+    text = Page(render_report(replace(record, trials=record.trials[:40]))).text("importance")
+    assert re.search(r"Other methods: CNN\s+Too few trials: \d+ of at least 30\.", text)
+    assert "PED-ANOVA stands alone." in text
+    assert "Within the best tenth there are no shares. The best 10% of 34 complete trials" in text
+    assert "R2 =" not in text
 
 
 def test_reproduction_names_command_and_settings(page: Page, record: StudyRecord) -> None:

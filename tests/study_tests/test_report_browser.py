@@ -151,7 +151,7 @@ def test_report_of_an_empty_study_opens(browser: Browser, tmp_path: Path) -> Non
     out = tmp_path / "empty.html"
     write_report(study(), out=out)
     visit = Visit(browser, out, width=390, scheme="light")
-    assert visit.page.locator("section").count() == 11
+    assert visit.page.locator("section").count() == 12
     assert visit.page.locator(".chart").count() == 0
     assert visit.requests == [out.as_uri()]
     assert visit.messages == []

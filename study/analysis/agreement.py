@@ -1,0 +1,233 @@
+"""Whether different methods call the same parameters important, branch by branch.
+
+Must not know plotly.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+import numpy as np
+from scipy import stats
+
+from storage.records import StudyRecord
+from study.analysis import VALIDATION_MSE, Metric, family_of, ranked
+from study.analysis.importance import ImportanceInfo, ParameterImportance, get_importances
+from study.analysis.surrogate import (
+    FanovaInfo,
+    FanovaShare,
+    InteractionsInfo,
+    PermutationImportance,
+    SurrogateInfo,
+    get_branch,
+    get_fanova,
+    get_interactions,
+    get_surrogate,
+)
+
+PED_ANOVA, FANOVA, PERMUTATION = "PED-ANOVA", "fANOVA", "permutation"
+
+MIN_PARAMETERS = 3
+"""Rankings of fewer parameters agree or disagree by the toss of a coin."""
+
+N_RESAMPLES = 50
+"""Bootstrap resamples of PED-ANOVA in each branch."""
+
+GOOD_TAU, POOR_TAU = 0.7, 0.3
+"""Kendall's tau from which on rankings agree well, and below which they hardly do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RankAgreement:
+    """How far two methods rank the parameters alike.
+
+    Args:
+        first: A method.
+        second: Another one.
+        tau: Kendall's tau-b of their importances, None where there is none.
+        n_parameters: Parameters that both rank.
+    """
+
+    first: str
+    second: str
+    tau: float | None
+    n_parameters: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParameterAgreement:
+    """What the methods say of one parameter, each None where it says nothing.
+
+    Args:
+        name: The parameter.
+        ped_anova: Share in reaching the best tenth of the branch.
+        fanova: Share in the main effects.
+        permutation: Loss of prediction without it.
+    """
+
+    name: str
+    ped_anova: ParameterImportance | None
+    fanova: FanovaShare | None
+    permutation: PermutationImportance | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgreementInfo:
+    """All methods for one branch.
+
+    Args:
+        metric: What the parameters are important for.
+        family: The branch.
+        surrogate: Forest and permutation importance.
+        importances: PED-ANOVA of the trials that the forest was grown on.
+        fanova: None where the forest refuses.
+        interactions: None where the forest refuses.
+        parameters: By falling permutation importance, else share of PED-ANOVA.
+        pairs: Agreement of every two methods that say something.
+        sentence: What that comes to, in words.
+    """
+
+    metric: Metric
+    family: str
+    surrogate: SurrogateInfo
+    importances: ImportanceInfo
+    fanova: FanovaInfo | None
+    interactions: InteractionsInfo | None
+    parameters: tuple[ParameterAgreement, ...]
+    pairs: tuple[RankAgreement, ...]
+    sentence: str
+
+
+def get_agreements(
+    record: StudyRecord, *, metric: Metric = VALIDATION_MSE, seed: int = 0
+) -> tuple[AgreementInfo, ...]:
+    """Compare the methods in each branch that has a complete trial, sorted by name."""
+    families = sorted({family_of(trial) for _, trial in ranked(record, metric=metric)})
+    return tuple(
+        get_agreement(record, metric=metric, family=family, seed=seed) for family in families
+    )
+
+
+def get_agreement(
+    record: StudyRecord, *, family: str, metric: Metric = VALIDATION_MSE, seed: int = 0
+) -> AgreementInfo:
+    """Compare PED-ANOVA, fANOVA and permutation importance in one branch.
+
+    They answer different questions: what leads to the best tenth of the trials, what explains
+    the metric over the whole space, and what a prediction needs. So they may rightly disagree
+    on a parameter that only tells bad trials from very bad ones. PED-ANOVA needs no forest; the
+    others are not asked where the forest predicts too little.
+
+    Args:
+        record: The study; only its complete trials with a finite value count.
+        family: The branch.
+        metric: What the parameters are important for.
+        seed: Of everything that is drawn.
+
+    Source: Kendall's tau-b by ``scipy.stats.kendalltau``.
+    """
+    surrogate = get_surrogate(record, metric=metric, family=family, seed=seed)
+    branch = get_branch(record, metric=metric, family=family, seed=seed)
+    importances = get_importances(
+        replace(record, trials=branch.trials), metric=metric, n_resamples=N_RESAMPLES, seed=seed
+    )
+    fanova = interactions = None
+    if surrogate.refusal is None:
+        fanova = get_fanova(record, metric=metric, family=family, seed=seed)
+        interactions = get_interactions(record, surrogate, seed=seed)
+    shares = {p.name: p for p in importances.parameters}
+    effects = {p.name: p for p in fanova.parameters} if fanova is not None else {}
+    losses = {p.name: p for p in surrogate.parameters}
+    values = {
+        PED_ANOVA: {name: p.share for name, p in shares.items()},
+        FANOVA: {name: p.share for name, p in effects.items()},
+        PERMUTATION: {name: p.importance for name, p in losses.items()},
+    }
+    rankings = {method: ranking for method, ranking in values.items() if ranking}
+    pairs = tuple(_agree(a, b, rankings) for a, b in combinations(rankings, 2))
+    return AgreementInfo(
+        metric=metric,
+        family=family,
+        surrogate=surrogate,
+        importances=importances,
+        fanova=fanova,
+        interactions=interactions,
+        parameters=tuple(
+            ParameterAgreement(
+                name=name,
+                ped_anova=shares.get(name),
+                fanova=effects.get(name),
+                permutation=losses.get(name),
+            )
+            for name in dict.fromkeys((*losses, *shares))
+        ),
+        pairs=pairs,
+        sentence=_sentence(rankings, pairs, surrogate, fanova),
+    )
+
+
+def _agree(first: str, second: str, rankings: Mapping[str, Mapping[str, float]]) -> RankAgreement:
+    common = [name for name in rankings[first] if name in rankings[second]]
+    tau = None
+    if len(common) >= MIN_PARAMETERS:
+        a, b = ([rankings[method][name] for name in common] for method in (first, second))
+        if np.ptp(a) > 0 and np.ptp(b) > 0:
+            tau = float(stats.kendalltau(a, b).statistic)
+    return RankAgreement(first=first, second=second, tau=tau, n_parameters=len(common))
+
+
+def _sentence(
+    rankings: Mapping[str, Mapping[str, float]],
+    pairs: Sequence[RankAgreement],
+    surrogate: SurrogateInfo,
+    fanova: FanovaInfo | None,
+) -> str:
+    if not pairs:
+        only = next(iter(rankings), None)
+        alone = "No method has an answer." if only is None else f"{only} stands alone."
+        return f"{alone} {surrogate.refusal}" if surrogate.refusal else alone
+    parts = [_first_places(rankings)]
+    taus = [pair.tau for pair in pairs if pair.tau is not None]
+    if taus:
+        parts.append(f"Over all parameters, the rankings {_how_well(taus)}.")
+    else:
+        parts.append(f"Too few parameters to compare rankings, fewer than {MIN_PARAMETERS}.")
+    if fanova is not None and fanova.refusal is not None:
+        parts.append(f"fANOVA says nothing: {fanova.refusal[0].lower()}{fanova.refusal[1:]}")
+    unsure = [p.name for p in surrogate.parameters if not p.matters]
+    if unsure:
+        parts.append(
+            f"By permutation, no effect can be told from zero for {', '.join(unsure)}: places "
+            "among these are chance and lower the agreement."
+        )
+    return " ".join(parts)
+
+
+def _first_places(rankings: Mapping[str, Mapping[str, float]]) -> str:
+    """Say which parameter each method puts first."""
+    by_parameter: dict[str, list[str]] = {}
+    for method, ranking in rankings.items():
+        by_parameter.setdefault(max(ranking, key=lambda name: ranking[name]), []).append(method)
+    if len(by_parameter) == 1:
+        ((name, methods),) = by_parameter.items()
+        return f"{_listed(methods)} put {name} first."
+    places = [
+        f"{_listed(methods)} {'puts' if len(methods) == 1 else 'put'} {name} first"
+        for name, methods in by_parameter.items()
+    ]
+    return f"{', '.join(places)}."
+
+
+def _listed(words: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
+
+
+def _how_well(taus: Sequence[float]) -> str:
+    low, high = min(taus), max(taus)
+    words = "hardly agree"
+    if low >= GOOD_TAU:
+        words = "agree well"
+    elif low >= POOR_TAU:
+        words = "agree in part"
+    numbers = f"{low:.2f}" if low == high else f"{low:.2f} to {high:.2f}"
+    return f"{words} (Kendall's tau {numbers})".replace("-", "\N{MINUS SIGN}")

@@ -1,0 +1,785 @@
+"""What a random forest can tell about parameters, and whether it can tell anything.
+
+A forest learns to predict the metric of one branch (one family) from the parameters. How well it
+predicts trials that it has not seen decides whether it is asked any further. Must not know
+plotly.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+import numpy as np
+from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
+from optuna.importance import FanovaImportanceEvaluator
+from optuna.trial import FrozenTrial, TrialState
+from scipy import stats
+
+from storage.records import StudyRecord, TrialRecord
+from study.analysis import VALIDATION_MSE, Metric, family_of, parameter_names, ranked
+from study.analysis.importance import TrialSample, rank_ranges
+
+if TYPE_CHECKING:
+    from sklearn.ensemble import RandomForestRegressor
+
+MIN_TRIALS = 30
+"""Trials of a branch below which no forest is grown."""
+
+MAX_TRIALS = 400
+"""Trials that a forest is grown on; of more, so many are drawn at random."""
+
+MIN_R2 = 0.2
+"""Share of the metric's variance that the forest must predict to be asked any further."""
+
+N_TREES = 20
+
+N_FOLDS = 5
+
+N_REPEATS = 4
+"""Times that the trials are split into folds anew."""
+
+N_PERMUTATIONS = 5
+"""Permutations of a parameter in each held-out fold."""
+
+FANOVA_DEPTH = 6
+"""Depth of the trees of fANOVA, whose time grows with the square of their leaves."""
+
+FANOVA_TREES = 16
+
+FANOVA_RESAMPLE_TREES = 8
+"""Trees for each resample: the scatter of so few only widens the intervals."""
+
+N_INTERACTING = 4
+"""Parameters whose pairs are looked at, the most important ones."""
+
+MIN_INTERACTION = 0.01
+"""Share of the variance below which an interaction is not called one: forests draw steps, whose
+joints look like weak interactions where there is little noise."""
+
+N_POINTS = 25
+"""Trials that the partial dependence is averaged over and evaluated at."""
+
+N_REFITS = 15
+"""Forests behind the interval of an interaction."""
+
+N_NULL_REFITS = 19
+"""Forests without an interaction: more than the largest of 19 has a probability of 1 in 20."""
+
+_N_RANK_DRAWS = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PermutationImportance:
+    """How much worse the forest predicts without knowing one parameter.
+
+    Args:
+        name: The parameter.
+        importance: Increase of the squared error on held-out trials when the parameter's values
+            are permuted, in units of the metric's variance; may be negative.
+        low: Lower end of the 95 % interval.
+        high: Upper end of it.
+        best_rank: Best place among the parameters that the interval's uncertainty allows, from 1.
+        worst_rank: Worst one.
+    """
+
+    name: str
+    importance: float
+    low: float
+    high: float
+    best_rank: int
+    worst_rank: int
+
+    @property
+    def matters(self) -> bool:
+        """Whether the importance can be told from zero."""
+        return self.low > 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SurrogateInfo:
+    """A forest of one branch, how well it predicts, and what it relies on.
+
+    Args:
+        metric: What it predicts.
+        family: The branch, or None for all trials.
+        log: Whether the forest predicts the decimal logarithm of the metric.
+        n_trials: Complete trials of the branch with a finite value.
+        n_used: How many of them were drawn for the forest.
+        n_folds: Folds of the cross-validation.
+        n_repeats: Its repetitions.
+        r2: Share of the variance that is predicted on held-out trials, None without a forest.
+        r2_low: Lower end of its 95 % interval.
+        r2_high: Upper end of it.
+        parameters: Most important first; empty after a refusal.
+        constant: Parameters of the branch left out because they do not vary.
+        refusal: Why the forest is not to be asked, or None.
+    """
+
+    metric: Metric
+    family: str | None
+    log: bool
+    n_trials: int
+    n_used: int
+    n_folds: int
+    n_repeats: int
+    r2: float | None
+    r2_low: float | None
+    r2_high: float | None
+    parameters: tuple[PermutationImportance, ...]
+    constant: tuple[str, ...]
+    refusal: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FanovaShare:
+    """The share of one parameter in the main effects.
+
+    Args:
+        name: The parameter.
+        share: Part of the variance that all parameters explain alone; the shares sum to 1.
+        low: Lower end of the 95 % interval over resampled trials.
+        high: Upper end of it.
+        best_rank: Best place among the parameters in 95 % of the resamples, from 1.
+        worst_rank: Worst one.
+    """
+
+    name: str
+    share: float
+    low: float
+    high: float
+    best_rank: int
+    worst_rank: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FanovaInfo:
+    """fANOVA of one branch.
+
+    Args:
+        metric: What the forest predicts.
+        family: The branch, or None for all trials.
+        log: Whether it predicts the decimal logarithm of the metric.
+        n_trials: Trials of the branch that have all of its varying parameters.
+        n_used: How many of them were drawn.
+        n_trees: Trees of the forest.
+        n_resamples: Bootstrap resamples behind the intervals.
+        main_effects: Part of the forest's variance that single parameters explain; the rest is
+            interactions and noise. None after a refusal.
+        parameters: Most important first; empty after a refusal.
+        refusal: Why there are no shares, or None.
+    """
+
+    metric: Metric
+    family: str | None
+    log: bool
+    n_trials: int
+    n_used: int
+    n_trees: int
+    n_resamples: int
+    main_effects: float | None
+    parameters: tuple[FanovaShare, ...]
+    refusal: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interaction:
+    """How far the effect of one parameter depends on another.
+
+    Args:
+        first: The more important parameter.
+        second: The other one.
+        share: Variance of the joint partial dependence that is not the sum of the single ones,
+            in units of the metric's variance.
+        low: Lower end of the 95 % interval over refits, never below 0.
+        high: Upper end of it.
+        real: Whether the share exceeds the null level and a hundredth.
+    """
+
+    first: str
+    second: str
+    share: float
+    low: float
+    high: float
+    real: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InteractionsInfo:
+    """Pairwise interactions of the most important parameters of a branch.
+
+    Args:
+        metric: What the forest predicts.
+        family: The branch, or None for all trials.
+        pairs: Strongest first; empty after a refusal.
+        null_level: Largest share of any pair in forests of data without interactions, which the
+            largest share of such data exceeds in one of 20 studies. None after a refusal.
+        n_used: Trials of the forests.
+        n_refits: Forests behind the intervals.
+        n_null_refits: Forests behind the null level.
+        refusal: Why there are none, or None.
+    """
+
+    metric: Metric
+    family: str | None
+    pairs: tuple[Interaction, ...]
+    null_level: float | None
+    n_used: int
+    n_refits: int
+    n_null_refits: int
+    refusal: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Column:
+    """One parameter as numbers.
+
+    Args:
+        name: The parameter.
+        values: One per trial, NaN where a trial lacks it.
+        low: Lower end of the range; half a step below the lowest value where there are steps.
+        high: Upper end likewise.
+    """
+
+    name: str
+    values: np.ndarray
+    low: float
+    high: float
+
+    @property
+    def varies(self) -> bool:
+        """Whether the trials that have the parameter differ in it."""
+        return len(np.unique(self.values[self.present])) > 1
+
+    @property
+    def present(self) -> np.ndarray:
+        """Which trials have the parameter."""
+        return np.asarray(~np.isnan(self.values))
+
+    @property
+    def filled(self) -> np.ndarray:
+        """The values, a number below the range where there is none."""
+        return np.where(self.present, self.values, 2 * self.low - self.high - 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Branch:
+    """The trials of one branch as a regression problem.
+
+    Args:
+        family: The branch, or None for all trials.
+        trials: Those drawn, in the order of their numbers.
+        n_trials: How many there are to draw from.
+        y: Loss of each drawn trial, shape ``(n,)``: low is good.
+        log: Whether it is the decimal logarithm.
+        columns: Varying parameters.
+        constant: Names of the others.
+    """
+
+    family: str | None
+    trials: tuple[TrialRecord, ...]
+    n_trials: int
+    y: np.ndarray
+    log: bool
+    columns: tuple[_Column, ...]
+    constant: tuple[str, ...]
+
+    @property
+    def x(self) -> np.ndarray:
+        """Parameters of each trial, shape ``(n, n_parameters)``."""
+        return np.column_stack([column.filled for column in self.columns])
+
+
+def get_branch(
+    record: StudyRecord,
+    *,
+    metric: Metric = VALIDATION_MSE,
+    family: str | None = None,
+    complete_only: bool = False,
+    seed: int = 0,
+) -> Branch:
+    """Encode the trials of one branch, at most ``MAX_TRIALS`` of them.
+
+    Each parameter is one column. What was searched on a logarithmic scale enters as its
+    logarithm. Categories are numbered, in their own order if they are numbers, else by name: a
+    tree singles out any category by two splits, so the order matters little, and a parameter
+    stays one column. Trials without a conditional parameter get a number below its range, which
+    a single split tells apart.
+
+    Args:
+        record: The study; only its complete trials with a finite value count.
+        metric: Its negative is the loss if it is maximised. A positive loss that spans more than
+            a decade enters as its logarithm, lest a few bad trials make up all of its variance.
+        family: The branch, or None for all trials.
+        complete_only: Whether to take only trials that have all varying parameters.
+        seed: Of the draw.
+    """
+    members = [
+        (-value if metric.maximise else value, trial)
+        for value, trial in ranked(record, metric=metric)
+        if family is None or family_of(trial) == family
+    ]
+    members.sort(key=lambda item: item[1].number)
+    if complete_only:
+        trials = [trial for _, trial in members]
+        names = [name for name in parameter_names(record) if _encode(name, trials).varies]
+        members = [item for item in members if all(name in item[1].params for name in names)]
+    n_trials = len(members)
+    if n_trials > MAX_TRIALS:
+        drawn = np.random.default_rng(seed).choice(n_trials, size=MAX_TRIALS, replace=False)
+        members = [members[i] for i in sorted(drawn)]
+    trials = [trial for _, trial in members]
+    losses = np.asarray([loss for loss, _ in members])
+    log = bool(len(losses) and losses.min() > 0 and losses.max() > 10 * losses.min())
+    columns = [
+        _encode(name, trials)
+        for name in parameter_names(record)
+        if any(name in trial.params for trial in trials)
+    ]
+    return Branch(
+        family=family,
+        trials=tuple(trials),
+        n_trials=n_trials,
+        y=np.log10(losses) if log else losses,
+        log=log,
+        columns=tuple(column for column in columns if column.varies),
+        constant=tuple(column.name for column in columns if not column.varies),
+    )
+
+
+def get_surrogate(
+    record: StudyRecord,
+    *,
+    metric: Metric = VALIDATION_MSE,
+    family: str | None = None,
+    seed: int = 0,
+) -> SurrogateInfo:
+    """Ask a random forest how well parameters predict the metric, and which it needs for that.
+
+    A parameter's values are permuted among the held-out trials that have it. For a parameter
+    without effect, the expected increase of the error is exactly zero, so the interval can be
+    read as a test against zero, a careful one: in simulations it held zero in 99 of 100 studies.
+    Of a parameter with an effect it says less than its name: it held the mean over many studies
+    in 99 of 100 for a strong effect and in 80 to 90 for weaker ones, as the folds share most of
+    what they learn from.
+    Where parameters depend on each other, such as a condition and what it switches on, the
+    forest may read the one off the other, and they share their importance.
+
+    Args:
+        record: The study; only its complete trials with a finite value count.
+        metric: What is predicted; maximised or not makes no difference.
+        family: The branch, or None for all trials.
+        seed: Of draw, folds, forests and permutations.
+
+    Returns:
+        R2 on held-out trials and importances with intervals, or the reason for a refusal.
+
+    Source: Breiman, "Random Forests", Machine Learning 45, 2001, for forest and permutation, here
+        on the held-out folds of a repeated cross-validation; its variance corrected for the
+        overlap of the training sets: Nadeau, Bengio, "Inference for the Generalization Error",
+        Machine Learning 52, 2003, equation 9; with repetitions: Bouckaert, Frank, PAKDD 2004.
+        Encoding of categories: Wright, König, "Splitting on categorical predictors in random
+        forests", PeerJ 7, 2019.
+    """
+    branch = get_branch(record, metric=metric, family=family, seed=seed)
+    refusal = _refusal(branch, metric)
+    parameters: tuple[PermutationImportance, ...] = ()
+    r2 = r2_low = r2_high = None
+    if refusal is None:
+        rng = np.random.default_rng(seed)
+        scores, increases = _cross_validate(branch, rng)
+        r2 = float(scores.mean())
+        half = float(_half_width(scores))
+        r2_low, r2_high = r2 - half, r2 + half
+        refusal = _too_weak(metric, r2, r2_low, r2_high)
+        if refusal is None:
+            parameters = _permutation_importances(branch, increases, rng)
+    return SurrogateInfo(
+        metric=metric,
+        family=family,
+        log=branch.log,
+        n_trials=branch.n_trials,
+        n_used=len(branch.trials),
+        n_folds=N_FOLDS,
+        n_repeats=N_REPEATS,
+        r2=r2,
+        r2_low=r2_low,
+        r2_high=r2_high,
+        parameters=parameters,
+        constant=branch.constant,
+        refusal=refusal,
+    )
+
+
+def get_fanova(
+    record: StudyRecord,
+    *,
+    metric: Metric = VALIDATION_MSE,
+    family: str | None = None,
+    n_resamples: int = 15,
+    seed: int = 0,
+) -> FanovaInfo:
+    """Compute the share of each parameter in the variance over the whole space of one branch.
+
+    Optuna's evaluator leaves out parameters that not all trials have, and takes the space as
+    uniform on the linear scale. So it gets only the trials that have all varying parameters,
+    encoded as for the forest. Shares are never negative, and a forest that predicts poorly
+    gives shares all the same: read them with the R2 of ``get_surrogate``.
+
+    Args:
+        record: The study; only its complete trials with a finite value count.
+        metric: What is explained; maximised or not makes no difference.
+        family: The branch, or None for all trials.
+        n_resamples: Bootstrap resamples for the 95 % intervals, which are the share plus or minus
+            1.96 standard errors: few resamples are enough for these, and each takes a tenth
+            of a second.
+        seed: Of draw, forests and resampling.
+
+    Source: Hutter, Hoos, Leyton-Brown, "An Efficient Approach for Assessing Hyperparameter
+        Importance", ICML 2014, in ``optuna.importance.FanovaImportanceEvaluator``; standard
+        errors: Efron, Tibshirani, "An Introduction to the Bootstrap", 1993, chapters 6 and 13.
+    """
+    branch = get_branch(record, metric=metric, family=family, complete_only=True, seed=seed)
+    refusal = _refusal(branch, metric, which="trials that have all varying parameters")
+    parameters: tuple[FanovaShare, ...] = ()
+    main_effects = None
+    if refusal is None:
+        rng = np.random.default_rng(seed)
+        study, trials = TrialSample(), _to_frozen(branch)
+        names = [column.name for column in branch.columns]
+        fractions = _fanova_fractions(study, trials, names, n_trees=FANOVA_TREES, seed=seed)
+        resampled = np.asarray(
+            [
+                _normalised(
+                    _fanova_fractions(
+                        study,
+                        [trials[i] for i in rng.integers(0, len(trials), size=len(trials))],
+                        names,
+                        n_trees=FANOVA_RESAMPLE_TREES,
+                        seed=int(rng.integers(2**31)),
+                    )
+                )
+                for _ in range(n_resamples)
+            ]
+        )
+        main_effects = float(fractions.sum())
+        shares = _normalised(fractions)
+        low, high = _normal_interval(shares, resampled)
+        best, worst = rank_ranges(resampled)
+        parameters = tuple(
+            FanovaShare(
+                name=names[i],
+                share=float(shares[i]),
+                low=float(low[i]),
+                high=float(min(1.0, high[i])),
+                best_rank=int(best[i]),
+                worst_rank=int(worst[i]),
+            )
+            for i in np.argsort(-shares, kind="stable")
+        )
+    return FanovaInfo(
+        metric=metric,
+        family=family,
+        log=branch.log,
+        n_trials=branch.n_trials,
+        n_used=len(branch.trials),
+        n_trees=FANOVA_TREES,
+        n_resamples=n_resamples,
+        main_effects=main_effects,
+        parameters=parameters,
+        refusal=refusal,
+    )
+
+
+def get_interactions(
+    record: StudyRecord, surrogate: SurrogateInfo, *, seed: int = 0
+) -> InteractionsInfo:
+    """Find out which of the most important parameters of a branch act together.
+
+    The joint effect of two parameters, averaged over all others, is compared with the sum of
+    their single effects. Forests see interactions even where there are none, so the same is
+    done with data of which the additive part is kept and the rest shuffled.
+
+    Args:
+        record: The study.
+        surrogate: What ``get_surrogate`` said of the branch.
+        seed: Of forests and resampling.
+
+    Source: the numerator of the H statistic and its null distribution: Friedman, Popescu,
+        "Predictive learning via rule ensembles", Annals of Applied Statistics 2, 2008, sections
+        8.1 and 8.3; without its denominator, which makes large what is small in both: Inglis,
+        Parnell, Hurley, JCGS 31, 2022; level over all pairs by their maximum: Westfall, Young,
+        "Resampling-Based Multiple Testing", 1993.
+    """
+    branch = get_branch(record, metric=surrogate.metric, family=surrogate.family, seed=seed)
+    names = [column.name for column in branch.columns]
+    top = [names.index(p.name) for p in surrogate.parameters[:N_INTERACTING]]
+    rng = np.random.default_rng(seed)
+    points = {
+        pair: rows
+        for pair in combinations(top, 2)
+        if len(rows := _rows_with(branch, pair, rng)) == N_POINTS
+    }
+    refusal = surrogate.refusal
+    if refusal is None and not points:
+        refusal = f"No two parameters vary together in at least {N_POINTS} trials."
+    pairs: tuple[Interaction, ...] = ()
+    null_level = None
+    if refusal is None:
+        x, y = branch.x, branch.y
+        shares = _interaction_shares(x, y, points, rng)
+        draws = [rng.integers(0, len(y), size=len(y)) for _ in range(N_REFITS)]
+        refits = np.asarray(
+            [_interaction_shares(x, y, points, rng, drawn=drawn) for drawn in draws]
+        )
+        null_level = max(
+            float(_interaction_shares(x, shuffled, points, rng).max())
+            for shuffled in _without_interactions(x, y, rng)
+        )
+        low, high = _normal_interval(shares, refits)
+        pairs = tuple(
+            Interaction(
+                first=names[list(points)[i][0]],
+                second=names[list(points)[i][1]],
+                share=float(shares[i]),
+                low=float(low[i]),
+                high=float(high[i]),
+                real=bool(shares[i] > max(null_level, MIN_INTERACTION)),
+            )
+            for i in np.argsort(-shares, kind="stable")
+        )
+    return InteractionsInfo(
+        metric=surrogate.metric,
+        family=surrogate.family,
+        pairs=pairs,
+        null_level=null_level,
+        n_used=len(branch.trials),
+        n_refits=N_REFITS,
+        n_null_refits=N_NULL_REFITS,
+        refusal=refusal,
+    )
+
+
+def _encode(name: str, trials: Sequence[TrialRecord]) -> _Column:
+    having = [trial for trial in trials if name in trial.params]
+    distributions = [trial.distributions.get(name) for trial in having]
+    if having and all(isinstance(d, FloatDistribution | IntDistribution) for d in distributions):
+        return _encode_number(name, trials, distributions)
+    found = {trial.params[name] for trial in having}
+    numeric = all(isinstance(value, int | float) for value in found)
+    order = sorted(found, key=lambda value: (float(value or 0) if numeric else 0.0, str(value)))
+    codes = {value: float(code) for code, value in enumerate(order)}
+    values = [codes[t.params[name]] if name in t.params else np.nan for t in trials]
+    return _Column(name=name, values=np.asarray(values), low=-0.5, high=len(codes) - 0.5)
+
+
+def _encode_number(
+    name: str, trials: Sequence[TrialRecord], distributions: Sequence[BaseDistribution | None]
+) -> _Column:
+    numeric = [d for d in distributions if isinstance(d, FloatDistribution | IntDistribution)]
+    values = np.asarray([float(t.params.get(name, np.nan) or 0.0) for t in trials])
+    half = 0.5 * max(d.step or 0.0 for d in numeric)
+    low = min(*(d.low for d in numeric), np.nanmin(values)) - half
+    high = max(*(d.high for d in numeric), np.nanmax(values)) + half
+    if all(d.log for d in numeric) and low > 0:
+        values, low, high = np.log10(values), np.log10(low), np.log10(high)
+    return _Column(name=name, values=values, low=float(low), high=float(high))
+
+
+def _refusal(branch: Branch, metric: Metric, *, which: str = "trials") -> str | None:
+    if branch.n_trials < MIN_TRIALS:
+        return f"Too few {which}: {branch.n_trials} of at least {MIN_TRIALS}."
+    if not branch.columns:
+        return "No parameter varies among these trials."
+    if np.ptp(branch.y) == 0:
+        return f"All of these trials have the same {metric.label}."
+    return None
+
+
+def _too_weak(metric: Metric, r2: float, low: float, high: float) -> str | None:
+    if low > 0 and r2 >= MIN_R2:
+        return None
+    return (
+        f"The {metric.label} is not predictable from these parameters: R2 = {r2:.2f} "
+        f"(95 % interval {low:.2f} to {high:.2f}); more than 0 for sure and at least {MIN_R2} "
+        "are needed."
+    ).replace("-", "\N{MINUS SIGN}")
+
+
+def _forest(rng: np.random.Generator) -> "RandomForestRegressor":
+    from sklearn.ensemble import RandomForestRegressor
+
+    return RandomForestRegressor(n_estimators=N_TREES, random_state=int(rng.integers(2**31)))
+
+
+def _cross_validate(branch: Branch, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Return R2 and the increases of the error in each fold of each repetition.
+
+    Returns:
+        Shapes ``(n_splits,)`` and ``(n_splits, n_parameters)``, in units of the variance.
+    """
+    x, y = branch.x, branch.y
+    present = np.column_stack([column.present for column in branch.columns])
+    scores, increases = [], []
+    for _ in range(N_REPEATS):
+        shuffled = rng.permutation(len(y))
+        for held_out in np.array_split(shuffled, N_FOLDS):
+            learned = np.setdiff1d(shuffled, held_out)
+            forest = _forest(rng).fit(x[learned], y[learned])
+            tables = [x[held_out]]
+            for i in range(x.shape[1]):
+                for _ in range(N_PERMUTATIONS):
+                    table = x[held_out].copy()
+                    having = np.flatnonzero(present[held_out, i])
+                    table[having, i] = table[rng.permutation(having), i]
+                    tables.append(table)
+            predicted = forest.predict(np.vstack(tables)).reshape(len(tables), -1)
+            errors = ((predicted - y[held_out]) ** 2).mean(axis=1) / y.var()
+            scores.append(1 - errors[0])
+            increases.append(errors[1:].reshape(-1, N_PERMUTATIONS).mean(axis=1) - errors[0])
+    return np.asarray(scores), np.asarray(increases)
+
+
+def _permutation_importances(
+    branch: Branch, increases: np.ndarray, rng: np.random.Generator
+) -> tuple[PermutationImportance, ...]:
+    means, halves = increases.mean(axis=0), _half_width(increases)
+    # Draws with the corrected covariance of the means, which has the rank of the folds only.
+    weights = rng.standard_normal((_N_RANK_DRAWS, len(increases)))
+    scale = np.sqrt(_correction(len(increases)) / (len(increases) - 1))
+    best, worst = rank_ranges(means + scale * weights @ (increases - means))
+    return tuple(
+        PermutationImportance(
+            name=branch.columns[i].name,
+            importance=float(means[i]),
+            low=float(means[i] - halves[i]),
+            high=float(means[i] + halves[i]),
+            best_rank=int(best[i]),
+            worst_rank=int(worst[i]),
+        )
+        for i in np.argsort(-means, kind="stable")
+    )
+
+
+def _correction(n_splits: int) -> float:
+    """Return the factor from the variance over the folds to that of their mean."""
+    return 1 / n_splits + 1 / (N_FOLDS - 1)
+
+
+def _half_width(per_split: np.ndarray) -> np.ndarray:
+    """Return half of the 95 % interval of the means over the first axis."""
+    n_splits = len(per_split)
+    t = float(stats.t.ppf(0.975, n_splits - 1))
+    return np.asarray(t * np.sqrt(_correction(n_splits) * per_split.var(axis=0, ddof=1)))
+
+
+def _normal_interval(
+    estimates: np.ndarray, resampled: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the ends of the 95 % intervals by standard errors, none below 0."""
+    half = 1.96 * resampled.std(axis=0, ddof=1)
+    return np.maximum(0.0, estimates - half), estimates + half
+
+
+def _normalised(fractions: np.ndarray) -> np.ndarray:
+    total = fractions.sum()
+    return fractions / total if total > 0 else np.full(len(fractions), 1 / len(fractions))
+
+
+def _fanova_fractions(
+    study: TrialSample,
+    trials: Sequence[FrozenTrial],
+    names: Sequence[str],
+    *,
+    n_trees: int,
+    seed: int,
+) -> np.ndarray:
+    """Return the part of the variance that each parameter explains alone."""
+    if len({trial.value for trial in trials}) == 1:
+        return np.zeros(len(names))
+    study.sample = trials
+    evaluator = FanovaImportanceEvaluator(n_trees=n_trees, max_depth=FANOVA_DEPTH, seed=seed)
+    try:
+        found = evaluator.evaluate(study, params=list(names))
+    except RuntimeError:  # no tree has drawn the one trial that differs
+        return np.zeros(len(names))
+    return np.asarray([found[name] for name in names])
+
+
+def _to_frozen(branch: Branch) -> list[FrozenTrial]:
+    """Return the encoded trials of a branch in which each has all parameters."""
+    distributions: dict[str, BaseDistribution] = {
+        column.name: FloatDistribution(column.low, column.high) for column in branch.columns
+    }
+    return [
+        FrozenTrial(
+            number=trial.number,
+            trial_id=trial.number,
+            state=TrialState.COMPLETE,
+            value=float(branch.y[i]),
+            datetime_start=trial.started,
+            datetime_complete=trial.completed,
+            params={column.name: float(column.values[i]) for column in branch.columns},
+            distributions=distributions,
+            user_attrs={},
+            system_attrs={},
+            intermediate_values={},
+        )
+        for i, trial in enumerate(branch.trials)
+    ]
+
+
+def _rows_with(branch: Branch, pair: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
+    """Draw trials that have both parameters of a pair, fewer than wanted if there are few."""
+    first, second = pair
+    rows = np.flatnonzero(branch.columns[first].present & branch.columns[second].present)
+    return rng.choice(rows, size=min(N_POINTS, len(rows)), replace=False)
+
+
+def _interaction_shares(
+    x: np.ndarray,
+    y: np.ndarray,
+    points: dict[tuple[int, int], np.ndarray],
+    rng: np.random.Generator,
+    *,
+    drawn: np.ndarray | slice = slice(None),
+) -> np.ndarray:
+    """Return the interaction of each pair in a forest grown on the drawn trials."""
+    forest = _forest(rng).fit(x[drawn], y[drawn])
+    tables = [
+        _dependence_table(x[rows], columns)
+        for pair, rows in points.items()
+        for columns in (pair, pair[:1], pair[1:])
+    ]
+    predicted = forest.predict(np.vstack(tables))
+    means = predicted.reshape(len(points), 3, N_POINTS, N_POINTS).mean(axis=-1)
+    both, first, second = np.moveaxis(means - means.mean(axis=-1, keepdims=True), 1, 0)
+    return np.asarray(((both - first - second) ** 2).mean(axis=-1) / y.var())
+
+
+def _dependence_table(rows: np.ndarray, columns: Sequence[int]) -> np.ndarray:
+    """Return every row with the values of every other in some columns, by the latter."""
+    n = len(rows)
+    table = np.tile(rows, (n, 1))
+    table[:, columns] = np.repeat(rows[:, columns], n, axis=0)
+    return table
+
+
+def _without_interactions(
+    x: np.ndarray, y: np.ndarray, rng: np.random.Generator
+) -> list[np.ndarray]:
+    """Return metrics that keep the additive part of the real one, with its residuals shuffled.
+
+    Where the forest predicts unseen trials better than the additive part fits them, an interaction
+    is in the residuals, which are then shrunk to the forest's, lest it count as noise.
+    """
+    from sklearn.ensemble import GradientBoostingRegressor
+    from sklearn.model_selection import cross_val_predict
+
+    # Trees of one split each add up to an additive function.
+    model = GradientBoostingRegressor(max_depth=1, random_state=0)
+    additive = model.fit(x, y).predict(x)
+    residuals = y - additive
+    unseen = y - cross_val_predict(_forest(rng), x, y, cv=N_FOLDS)
+    shrinkage = min(1.0, unseen.std() / max(residuals.std(), np.finfo(float).tiny))
+    return [additive + shrinkage * rng.permutation(residuals) for _ in range(N_NULL_REFITS)]

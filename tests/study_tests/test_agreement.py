@@ -1,0 +1,118 @@
+"""Whether methods agree, and what is said where some of them have no answer."""
+
+from dataclasses import replace
+
+import pytest
+from scipy import stats
+
+from storage.records import StudyRecord
+from study.analysis import VALIDATION_ACCURACY
+from study.analysis.agreement import (
+    FANOVA,
+    PED_ANOVA,
+    PERMUTATION,
+    AgreementInfo,
+    get_agreement,
+    get_agreements,
+)
+from tests.study_tests.synthetic import planted, planted_multitask, study, trial
+
+
+@pytest.fixture(scope="module")
+def record() -> StudyRecord:
+    """120 trials with a planted answer."""
+    return planted()
+
+
+@pytest.fixture(scope="module")
+def cnn(record: StudyRecord) -> AgreementInfo:
+    """What the methods say of one of its families."""
+    return get_agreement(record, family="CNN")
+
+
+def test_methods_agree_on_what_matters(cnn: AgreementInfo) -> None:
+    """The one parameter that matters is first by all methods, in words and in numbers."""
+    first = cnn.parameters[0]
+    assert first.name == "learning_rate"
+    assert first.ped_anova is not None
+    assert first.fanova is not None
+    assert first.permutation is not None
+    assert first.ped_anova.share > 0.5
+    assert first.fanova.share > 0.9
+    assert first.permutation.matters
+    assert cnn.sentence.startswith("PED-ANOVA, fANOVA and permutation put learning_rate first. ")
+    assert "no effect can be told from zero for " in cnn.sentence
+    assert "weight_decay" in cnn.sentence
+    assert cnn.interactions is not None
+    assert not any(pair.real for pair in cnn.interactions.pairs)
+
+
+def test_tau_is_that_of_scipy(cnn: AgreementInfo) -> None:
+    """Every two methods are compared over the parameters that both rank."""
+    assert [(pair.first, pair.second) for pair in cnn.pairs] == [
+        (PED_ANOVA, FANOVA),
+        (PED_ANOVA, PERMUTATION),
+        (FANOVA, PERMUTATION),
+    ]
+    assert {pair.n_parameters for pair in cnn.pairs} == {4}
+    shares = [p.fanova.share for p in cnn.parameters if p.fanova is not None]
+    losses = [p.permutation.importance for p in cnn.parameters if p.permutation is not None]
+    assert cnn.pairs[2].tau == pytest.approx(stats.kendalltau(shares, losses).statistic)
+    taus = [pair.tau for pair in cnn.pairs if pair.tau is not None]
+    assert f"(Kendall's tau {min(taus):.2f} to {max(taus):.2f})" in cnn.sentence
+
+
+def test_places_surround_the_rank(cnn: AgreementInfo) -> None:
+    """A range of ranks is one, within the number of parameters."""
+    for p in cnn.parameters:
+        for found in (p.ped_anova, p.fanova, p.permutation):
+            assert found is not None
+            assert 1 <= found.best_rank <= found.worst_rank <= len(cnn.parameters)
+    (first, *_) = cnn.parameters
+    assert first.fanova is not None
+    assert (first.fanova.best_rank, first.fanova.worst_rank) == (1, 1)
+
+
+def test_all_methods_see_the_same_branch(record: StudyRecord) -> None:
+    """PED-ANOVA, too, is computed from the trials of the branch alone."""
+    infos = get_agreements(record)
+    assert [info.family for info in infos] == ["CNN", "linear"]
+    for info in infos:
+        names = {p.name for p in info.parameters}
+        assert {p.name for p in info.importances.parameters} == names
+        assert {p.name for p in info.surrogate.parameters} == names
+        assert info.importances.n_trials == info.surrogate.n_trials
+    assert sum(info.importances.n_trials for info in infos) == len(record.complete)
+
+
+def test_ped_anova_stands_alone_where_the_forest_refuses(record: StudyRecord) -> None:
+    """Without a forest there is neither fANOVA nor an interaction, and the reason is said."""
+    few = replace(record, trials=record.trials[:50])
+    info = get_agreement(few, family="CNN")
+    assert 10 <= info.surrogate.n_trials < 30
+    assert info.sentence == f"PED-ANOVA stands alone. {info.surrogate.refusal}"
+    assert (info.fanova, info.interactions, info.pairs) == (None, None, ())
+    assert all(p.permutation is None and p.fanova is None for p in info.parameters)
+    assert all(p.ped_anova is not None for p in info.parameters)
+
+
+def test_a_branch_of_next_to_nothing_has_no_answer() -> None:
+    """Two trials are too few for every method."""
+    cnn = {"auto_encoder": "CNN", "learning_rate": 0.01}
+    record = study(*(trial(i, value=0.1 + i, params=cnn) for i in range(2)))
+    (info,) = get_agreements(record)
+    assert info.sentence == "No method has an answer. Too few trials: 2 of at least 30."
+    assert info.parameters == ()
+    assert get_agreements(study()) == ()
+
+
+def test_fanova_that_refuses_is_named() -> None:
+    """Where too few trials have all parameters, the two other methods are compared."""
+    (info, _) = get_agreements(planted_multitask(), metric=VALIDATION_ACCURACY)
+    assert info.fanova is not None
+    assert [(pair.first, pair.second) for pair in info.pairs] == [(PED_ANOVA, PERMUTATION)]
+    assert info.sentence.startswith("PED-ANOVA and permutation put classification_lambda first. ")
+    assert (
+        f"fANOVA says nothing: too few trials that have all varying parameters: "
+        f"{info.fanova.n_trials} of at least 30." in info.sentence
+    )

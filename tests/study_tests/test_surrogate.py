@@ -1,0 +1,394 @@
+"""What the forest says of studies whose answers are known, and when it says nothing."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
+from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
+from optuna.study import create_study
+from optuna.trial import TrialState, create_trial
+
+from storage.records import StudyRecord, TrialRecord
+from study.analysis import VALIDATION_MSE, Metric
+from study.analysis.importance import BEST_TENTH, get_importances, rank_ranges
+from study.analysis.surrogate import (
+    MAX_TRIALS,
+    MIN_TRIALS,
+    SurrogateInfo,
+    get_branch,
+    get_fanova,
+    get_interactions,
+    get_surrogate,
+)
+from tests.study_tests.synthetic import planted, planted_multitask, study
+
+Function = Callable[[np.ndarray, np.random.Generator], np.ndarray]
+
+UNIT = FloatDistribution(0.0, 1.0)
+LOSS = Metric(name="loss", label="loss", maximise=False)
+GAIN = Metric(name="gain", label="gain", maximise=True)
+
+
+def additive(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Sobol indices of 16, 4 and 1 parts of 21; the fourth parameter is dead."""
+    return 10 + x @ np.asarray([4.0, 2.0, 1.0, 0.0]) + rng.normal(scale=0.2, size=len(x))
+
+
+def product(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The first two parameters multiply."""
+    return 10 + 4 * (x[:, 0] - 0.2) * x[:, 1] + x[:, 2] + rng.normal(scale=0.1, size=len(x))
+
+
+def ishigami(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The first and the third parameter interact, the latter without an effect of its own.
+
+    Source: Ishigami, Homma, "An importance quantification technique in uncertainty analysis for
+        computer models", 1990.
+    """
+    a, b, c = np.pi * (2 * x[:, :3].T - 1)
+    return np.asarray(20 + np.sin(a) + 7 * np.sin(b) ** 2 + 0.1 * c**4 * np.sin(a))
+
+
+def noise(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Nothing matters."""
+    return 10 + rng.normal(size=len(x))
+
+
+def sampled(n_trials: int, function: Function, *, seed: int = 0, n: int = 4) -> StudyRecord:
+    """Return a random search over parameters ``a``, ``b``, ... in the unit cube."""
+    rng = np.random.default_rng(seed)
+    x = rng.uniform(size=(n_trials, n))
+    names = "abcdefghij"[:n]
+    return rebuilt(
+        [dict(zip(names, map(float, row), strict=True)) for row in x],
+        function(x, rng),
+        dict.fromkeys(names, UNIT),
+    )
+
+
+def rebuilt(
+    params: list[dict[str, Any]],
+    losses: np.ndarray,
+    distributions: Mapping[str, BaseDistribution],
+) -> StudyRecord:
+    """Return a study of complete trials; its attributes hold the loss and its negative."""
+    return study(
+        *(
+            TrialRecord(
+                number=number,
+                trial_id=number,
+                state=TrialState.COMPLETE,
+                value=float(loss),
+                params=given,
+                distributions={name: distributions[name] for name in given},
+                intermediate_values={},
+                user_attrs={"loss": float(loss), "gain": -float(loss)},
+            )
+            for number, (given, loss) in enumerate(zip(params, losses, strict=True))
+        )
+    )
+
+
+@pytest.fixture(scope="module")
+def record() -> StudyRecord:
+    """300 trials of an additive function."""
+    return sampled(300, additive)
+
+
+@pytest.fixture(scope="module")
+def surrogate(record: StudyRecord) -> SurrogateInfo:
+    """What the forest says of them."""
+    return get_surrogate(record)
+
+
+def test_permutation_finds_the_order_of_sobol_indices(surrogate: SurrogateInfo) -> None:
+    """Live parameters come in their order, each surely above zero; the dead one is not."""
+    assert surrogate.refusal is None
+    assert [p.name for p in surrogate.parameters] == ["a", "b", "c", "d"]
+    assert [p.matters for p in surrogate.parameters] == [True, True, True, False]
+    assert all(p.low < p.importance < p.high for p in surrogate.parameters)
+    assert surrogate.parameters[3].low < 0 < surrogate.parameters[3].high
+    assert [(p.best_rank, p.worst_rank) for p in surrogate.parameters[:2]] == [(1, 1), (2, 2)]
+    # Permuting a parameter that explains a share S of the variance adds 2 S to the error.
+    assert surrogate.parameters[0].importance == pytest.approx(2 * 16 / 21, abs=0.3)
+
+
+def test_r2_is_that_of_held_out_trials(surrogate: SurrogateInfo) -> None:
+    """It lies between what the forest can learn and the share that is no noise."""
+    assert surrogate.r2 is not None
+    assert surrogate.r2_low is not None
+    assert surrogate.r2_high is not None
+    assert 0.8 < surrogate.r2_low < surrogate.r2 < 1 - 0.04 / (21 / 12 + 0.04)
+    assert surrogate.r2_high < 1
+
+
+def test_surrogate_is_seeded(record: StudyRecord, surrogate: SurrogateInfo) -> None:
+    """The same seed gives the same numbers, another one others."""
+    assert get_surrogate(record) == surrogate
+    assert get_surrogate(record, seed=1) != surrogate
+
+
+def test_fanova_is_close_to_sobol_indices(record: StudyRecord) -> None:
+    """Shares are near the indices, most of the variance is that of main effects."""
+    info = get_fanova(record)
+    shares = {p.name: p.share for p in info.parameters}
+    assert info.refusal is None
+    assert list(shares)[:3] == ["a", "b", "c"]
+    assert shares == pytest.approx({"a": 16 / 21, "b": 4 / 21, "c": 1 / 21, "d": 0}, abs=0.08)
+    assert sum(shares.values()) == pytest.approx(1.0)
+    assert all(0 <= p.low <= p.share <= p.high <= 1 for p in info.parameters)
+    assert (info.parameters[0].best_rank, info.parameters[0].worst_rank) == (1, 1)
+    assert info.main_effects is not None
+    assert 0.85 < info.main_effects < 1
+    assert get_fanova(record) == info
+
+
+def test_fanova_takes_logarithmic_parameters_as_searched() -> None:
+    """A parameter on a log scale gets the share that it has on that scale."""
+    rng = np.random.default_rng(0)
+    x = rng.uniform(size=(300, 2))
+    record = rebuilt(
+        [{"rate": float(10 ** (4 * a - 4)), "width": float(b)} for a, b in x],
+        10 + x @ np.asarray([2.0, 2.0]),
+        {"rate": FloatDistribution(1e-4, 1.0, log=True), "width": UNIT},
+    )
+    assert {p.name: p.share for p in get_fanova(record).parameters} == pytest.approx(
+        {"rate": 0.5, "width": 0.5}, abs=0.1
+    )
+
+
+def test_dead_parameters_are_called_dead() -> None:
+    """PED-ANOVA gives a dead one 0.06 at most on average, permutation nothing for sure."""
+    shares, held = [], []
+    for seed in range(10):
+        record = sampled(150, additive, seed=seed)
+        by_name = {p.name: p.share for p in get_importances(record, n_resamples=2).parameters}
+        shares.append(by_name["d"])
+        (dead,) = [p for p in get_surrogate(record).parameters if p.name == "d"]
+        held.append(dead.low <= 0 <= dead.high)
+    assert 0 < np.mean(shares) <= 0.06
+    assert sum(held) >= 9
+
+
+def test_noise_is_refused() -> None:
+    """Where nothing can be predicted, nothing is called important."""
+    info = get_surrogate(sampled(200, noise))
+    assert info.parameters == ()
+    assert info.r2 is not None
+    assert info.r2 < 0.1
+    assert str(info.refusal).startswith(
+        "The validation MSE is not predictable from these parameters: R2 = \N{MINUS SIGN}0."
+    )
+    refused = get_interactions(sampled(200, noise), info)
+    assert (refused.pairs, refused.null_level, refused.refusal) == ((), None, info.refusal)
+
+
+def test_refusals_are_plain(record: StudyRecord) -> None:
+    """Too few trials, nothing that varies, and a metric that does not vary are said as such."""
+    few = replace(record, trials=record.trials[: MIN_TRIALS - 1])
+    assert get_surrogate(few).refusal == "Too few trials: 29 of at least 30."
+    assert get_fanova(few).refusal == (
+        "Too few trials that have all varying parameters: 29 of at least 30."
+    )
+    assert get_surrogate(study()).refusal == "Too few trials: 0 of at least 30."
+    assert get_surrogate(record, family="CNN").n_trials == 0
+    equal = rebuilt([{"a": 0.5}] * 40, np.arange(40.0), {"a": UNIT})
+    info = get_surrogate(equal)
+    assert (info.refusal, info.constant) == ("No parameter varies among these trials.", ("a",))
+    flat = rebuilt([{"a": i / 40} for i in range(40)], np.ones(40), {"a": UNIT})
+    assert get_surrogate(flat).refusal == "All of these trials have the same validation MSE."
+    assert get_fanova(flat).parameters == ()
+
+
+def test_a_single_outlier_is_no_error() -> None:
+    """A metric that differs in one trial only is refused or answered, never an exception."""
+    losses = np.full(40, 0.5)
+    losses[7] = 1.0
+    record = rebuilt(
+        [{"a": i / 40, "b": i % 3 / 2} for i in range(40)], losses, {"a": UNIT, "b": UNIT}
+    )
+    assert "not predictable" in str(get_surrogate(record).refusal)
+    assert sum(p.share for p in get_fanova(record).parameters) == pytest.approx(1.0)
+
+
+def test_a_maximised_metric_gives_what_its_negative_gives(record: StudyRecord) -> None:
+    """Only the sign of the metric differs, so all numbers are equal."""
+    low, high = get_surrogate(record, metric=LOSS), get_surrogate(record, metric=GAIN)
+    assert high.metric == GAIN
+    assert replace(high, metric=LOSS) == low
+    assert replace(get_fanova(record, metric=GAIN), metric=LOSS) == get_fanova(record, metric=LOSS)
+    assert replace(
+        get_importances(record, metric=GAIN, n_resamples=5), metric=LOSS
+    ) == get_importances(record, metric=LOSS, n_resamples=5)
+
+
+def test_a_metric_of_orders_of_magnitude_enters_as_its_logarithm(record: StudyRecord) -> None:
+    """More than a decade is enough, if all values are positive."""
+    values = np.asarray([trial.value for trial in record.trials])
+    params = [dict(trial.params) for trial in record.trials]
+    wide = rebuilt(params, 10.0 ** (values - 10), dict.fromkeys("abcd", UNIT))
+    assert get_branch(wide).log
+    assert get_branch(wide).y == pytest.approx(values - 10)
+    assert not get_branch(record).log
+    assert not get_branch(rebuilt(params, values - 10, dict.fromkeys("abcd", UNIT))).log
+
+
+def test_large_studies_are_sampled() -> None:
+    """The forest of a large study grows on a part of it, and says so."""
+    info = get_surrogate(sampled(MAX_TRIALS + 200, additive))
+    assert (info.n_trials, info.n_used) == (MAX_TRIALS + 200, MAX_TRIALS)
+    assert info.parameters[0].name == "a"
+
+
+def test_branches_are_told_apart() -> None:
+    """Each family has its own parameters; its name is constant and no parameter of it."""
+    record = planted(200)
+    cnn, linear = (get_surrogate(record, family=family) for family in ("CNN", "linear"))
+    assert cnn.n_trials + linear.n_trials == len(record.complete)
+    assert {p.name for p in cnn.parameters} - {p.name for p in linear.parameters} == {
+        "batch_normalization"
+    }
+    assert {p.name for p in linear.parameters} - {p.name for p in cnn.parameters} == {
+        "bottleneck_dim"
+    }
+    assert cnn.constant == ("auto_encoder", "epoch")
+    assert [p.name for p in cnn.parameters if p.matters] == ["learning_rate"]
+    whole = get_surrogate(record)
+    assert {p.name for p in whole.parameters if p.matters} == {"learning_rate", "auto_encoder"}
+    assert "Too few trials that have all" in str(get_fanova(record).refusal)
+
+
+def test_conditional_parameters_lie_outside_of_their_range_where_they_are_missing() -> None:
+    """A trial without a parameter can be told from every trial that has it."""
+    record = planted_multitask(300)
+    branch = get_branch(record, family="CNN")
+    (column,) = [c for c in branch.columns if c.name == "classification_lambda"]
+    having = np.asarray(["classification_lambda" in t.params for t in branch.trials])
+    assert (column.low, column.high) == pytest.approx((-3, 1))
+    assert 0 < having.sum() < len(having)
+    assert (column.present == having).all()
+    assert column.filled[~having].max() < column.low
+    only = get_branch(record, family="CNN", complete_only=True)
+    assert 0 < only.n_trials < branch.n_trials
+    assert all(column.present.all() for column in only.columns)
+
+
+def test_categories_keep_their_order_or_get_one_by_name() -> None:
+    """Numbers and booleans are ordered by value, texts by name, each category one step apart."""
+    choices: dict[str, BaseDistribution] = {
+        "size": CategoricalDistribution((64, 8, 16)),
+        "flag": CategoricalDistribution((True, False)),
+        "kind": CategoricalDistribution(("tanh", "relu", "gelu")),
+    }
+    params = [
+        {"size": s, "flag": f, "kind": k}
+        for s, f, k in [(64, True, "tanh"), (8, False, "relu"), (16, True, "gelu")]
+    ]
+    branch = get_branch(rebuilt(params, np.arange(3.0), choices))
+    assert branch.x.tolist() == [[2, 1, 2], [0, 0, 1], [1, 1, 0]]
+    assert [(c.low, c.high) for c in branch.columns] == [(-0.5, 2.5), (-0.5, 1.5), (-0.5, 2.5)]
+
+
+@pytest.mark.parametrize(
+    ("function", "pair"),
+    [(product, {"a", "b"}), (ishigami, {"a", "c"})],
+    ids=["product", "ishigami"],
+)
+def test_interactions_are_found(function: Function, pair: set[str]) -> None:
+    """Parameters that act together are, and no others."""
+    record = sampled(400, function, n=3)
+    info = get_interactions(record, get_surrogate(record))
+    assert info.refusal is None
+    assert [{p.first, p.second} for p in info.pairs if p.real] == [pair]
+    assert info.null_level is not None
+    assert info.pairs[0].low > 0
+    assert info.pairs[0].low <= info.pairs[0].share <= info.pairs[0].high
+    assert len(info.pairs) == 3
+
+
+def test_additive_functions_have_no_interactions(
+    record: StudyRecord, surrogate: SurrogateInfo
+) -> None:
+    """What only adds up is not called an interaction."""
+    info = get_interactions(record, surrogate)
+    assert len(info.pairs) == 6
+    assert not any(pair.real for pair in info.pairs)
+    assert get_interactions(record, surrogate) == info
+
+
+def test_importance_within_a_region_equals_optunas_own(record: StudyRecord) -> None:
+    """The region and the target are the evaluator's, and the Info names them."""
+    optuna_study = create_study()
+    optuna_study.add_trials(
+        [
+            create_trial(value=t.value, params=dict(t.params), distributions=dict(t.distributions))
+            for t in record.trials
+        ]
+    )
+    expected = get_param_importances(
+        optuna_study,
+        evaluator=PedAnovaImportanceEvaluator(target_quantile=0.01, region_quantile=0.1),
+    )
+    info = get_importances(record, region=BEST_TENTH, n_resamples=5)
+    assert {p.name: p.share for p in info.parameters} == pytest.approx(expected)
+    assert (info.region_quantile, info.target_quantile) == (0.1, pytest.approx(0.01))
+    assert (info.n_trials, info.n_region, info.n_top) == (300, 30, 3)
+    assert info.region == "the best 10% of the complete trials, as the sampler placed them"
+    assert "from 500 complete trials on they settle" in str(info.caution)
+    whole = get_importances(record, n_resamples=5)
+    assert (whole.region_quantile, whole.target_quantile, whole.n_region) == (1.0, 0.1, 300)
+    assert whole.region.startswith("all complete trials")
+
+
+def test_a_region_of_too_few_trials_is_refused() -> None:
+    """A tenth of few trials holds no tenth of its own."""
+    info = get_importances(sampled(90, additive), region=BEST_TENTH)
+    assert info.refusal == (
+        "The best 10% of 90 complete trials are 9, fewer than the 10 that importances need."
+    )
+
+
+def test_resamples_are_thinned_for_large_studies(record: StudyRecord) -> None:
+    """Large studies need fewer resamples, and the Info says how many there were."""
+    assert get_importances(sampled(1000, additive)).n_resamples == 100
+    assert get_importances(record).n_resamples == 200
+
+
+def test_rank_ranges_by_hand() -> None:
+    """The largest has place 1, equals share the better one, rare places are left out."""
+    best, worst = rank_ranges(np.asarray([[3.0, 1.0, 1.0]] * 99 + [[0.0, 1.0, 2.0]]))
+    assert best.tolist() == [1, 2, 2]
+    assert worst.tolist() == [1, 2, 2]
+    best, worst = rank_ranges(np.asarray([[2.0, 1.0], [1.0, 2.0]]))
+    assert (best.tolist(), worst.tolist()) == ([1, 1], [2, 2])
+
+
+@pytest.mark.slow
+def test_intervals_cover() -> None:
+    """Over 200 studies, intervals hold what they should, and live parameters are found.
+
+    A dead parameter's holds zero; those of R2 and of the strongest parameter hold their means.
+    The correction takes folds for more alike than they are where nothing is learnt, so the
+    intervals of dead and of strong parameters are on the safe side: no upper bound for these.
+    """
+    infos = [get_surrogate(sampled(100, additive, seed=seed)) for seed in range(200)]
+    assert all(info.refusal is None for info in infos)
+    found = [{p.name: p for p in info.parameters} for info in infos]
+    dead = np.mean([p["d"].low <= 0 <= p["d"].high for p in found])
+    mean = np.mean([p["a"].importance for p in found])
+    strong = np.mean([p["a"].low <= mean <= p["a"].high for p in found])
+    r2 = np.mean([info.r2 for info in infos if info.r2 is not None])
+    predicted = np.mean([(info.r2_low or 0.0) <= r2 <= (info.r2_high or 0.0) for info in infos])
+    assert dead >= 0.95
+    assert strong >= 0.9
+    assert 0.9 <= predicted <= 0.98
+    assert np.mean([p["a"].matters and p["b"].matters for p in found]) >= 0.95
+
+
+def test_metric_is_kept(surrogate: SurrogateInfo) -> None:
+    """The Info says what it is about."""
+    assert surrogate.metric == VALIDATION_MSE
+    assert (surrogate.n_folds, surrogate.n_repeats, surrogate.n_used) == (5, 4, 300)
