@@ -13,7 +13,7 @@ BIN := $(VENV)/bin
 demo: $(VENV)/.base ## run a small study end to end: runs/demo/{study.db,report.html,best/} (2 minutes)
 	$(BIN)/emoji-study demo
 
-test: $(VENV)/.test ## run the tests (7 minutes)
+test: $(VENV)/.test ## run the tests (15 minutes)
 	$(BIN)/python -m pytest
 
 test-slow: $(VENV)/.test ## run the tests that train for minutes

@@ -110,7 +110,7 @@ class SurrogateInfo:
         n_repeats: Its repetitions.
         r2: Share of the variance that is predicted on held-out trials, None without a forest.
         r2_low: Lower end of its 95 % interval.
-        r2_high: Upper end of it.
+        r2_high: Upper end of it, at most 1.
         parameters: Most important first; empty after a refusal.
         constant: Parameters of the branch left out because they do not vary.
         refusal: Why the forest is not to be asked, or None.
@@ -390,7 +390,7 @@ def get_surrogate(
         scores, increases = _cross_validate(branch, rng)
         r2 = float(scores.mean())
         half = float(_half_width(scores))
-        r2_low, r2_high = r2 - half, r2 + half
+        r2_low, r2_high = r2 - half, min(1.0, r2 + half)
         refusal = _too_weak(metric, r2, r2_low, r2_high)
         if refusal is None:
             parameters = _permutation_importances(branch, increases, rng)
