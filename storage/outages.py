@@ -1,5 +1,7 @@
 """Telling a database that is away for a while from an error that will not go away."""
 
+import sqlite3
+
 from optuna.exceptions import StorageInternalError
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -17,6 +19,9 @@ def outage(error: BaseException) -> str | None:
         return str(error)
     if isinstance(error, StorageInternalError) and error.__cause__ is not None:
         return outage(error.__cause__)
+    if isinstance(error, sqlite3.Error):
+        reason = first_line(error)
+        return reason if "locked" in reason or "busy" in reason else None
     if isinstance(error, SQLAlchemyError):
         return _database_outage(error)
     return _server_outage(error)
@@ -27,11 +32,10 @@ def _database_outage(error: SQLAlchemyError) -> str | None:
         return first_line(error)
     if not isinstance(error, DBAPIError):
         return None
-    reason = first_line(error.orig or error)
-    if type(error.orig).__module__ == "sqlite3":
-        return reason if "locked" in reason or "busy" in reason else None
+    if isinstance(error.orig, sqlite3.Error):
+        return outage(error.orig)
     away = isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated
-    return reason if away else None
+    return first_line(error.orig or error) if away else None
 
 
 def _server_outage(error: BaseException) -> str | None:

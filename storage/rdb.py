@@ -83,8 +83,7 @@ def open_storage(url: str, *, create: bool = False, write: bool = False) -> Base
             f"pip install {package}"
         ) from None
     except (SQLAlchemyError, OptunaError, RuntimeError) as error:
-        kind = StorageAccessError if outage(error) is None else StorageUnreachableError
-        raise kind(f"Storage {redact(url)} cannot be opened: {_reason(error)}") from None
+        raise _refusal(f"Storage {redact(url)}", error) from None
     if path is not None and write:
         _serialize_writers(storage)
     return get_storage(storage)
@@ -165,8 +164,7 @@ def _check_sqlite_file(path: Path, *, create: bool, write: bool) -> None:
     except (OSError, sqlite3.Error) as error:
         if isinstance(error, StorageAccessError):
             raise
-        kind = StorageUnreachableError if "locked" in str(error) else StorageAccessError
-        raise kind(f"Storage file {path} cannot be opened: {_reason(error)}") from None
+        raise _refusal(f"Storage file {path}", error) from None
     if (tables - _TABLES and not tables >= _TABLES) or not (tables or create):
         raise StorageAccessError(
             f"Storage file {path} is a database of another program, not a study database."
@@ -213,6 +211,12 @@ def _serialize_writers(storage: RDBStorage) -> None:
     @sqlalchemy.event.listens_for(engine, "begin")
     def _begin(connection: sqlalchemy.Connection) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _refusal(storage: str, error: Exception) -> StorageAccessError:
+    """Return what to raise where a storage cannot be opened, by whether it may be later."""
+    kind = StorageAccessError if outage(error) is None else StorageUnreachableError
+    return kind(f"{storage} cannot be opened: {_reason(error)}")
 
 
 def _reason(error: BaseException) -> str:

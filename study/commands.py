@@ -435,9 +435,9 @@ def _check_objectives(
 
 def _default_trials(study: optuna.Study, settings: StudySettings, replicate: int) -> int:
     """Return the trials to add: all that a grid still lacks, else a small number."""
-    if settings.sampler != "grid":
+    n_points = budget.n_points(study, settings)
+    if n_points is None:
         return DEFAULT_TRIALS
-    n_points = sum(1 for _ in settings.search_space.grid(settings.fixed))
     drawn = [
         trial
         for trial in study.get_trials(deepcopy=False)

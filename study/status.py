@@ -1,6 +1,7 @@
 """The state of studies for a terminal."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 
@@ -114,6 +115,7 @@ def _worker_table(
     now: datetime,
 ) -> Table:
     """Return one row for each worker that is at a trial."""
+    n_done = Counter(t.user_attrs.get(attrs.WORKER) for t in record.trials if t.finished)
     table = Table("running", "worker", box=None, header_style="bold")
     for name in ("done", "epoch", "epochs/s", "validation MSE", "heartbeat"):
         table.add_column(name, justify="right")
@@ -124,9 +126,7 @@ def _worker_table(
         table.add_row(
             str(trial.number),
             escape(str(worker or "—")),
-            str(
-                sum(t.finished and t.user_attrs.get(attrs.WORKER) == worker for t in record.trials)
-            ),
+            str(n_done[worker]),
             "—" if last is None else f"{last + 1} of {trial.params.get('epoch', '—')}",
             "—" if last is None else _rate(trial, last + 1, now),
             "—" if last is None else f"{trial.intermediate_values[last]:.5f}",

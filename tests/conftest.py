@@ -3,7 +3,7 @@
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import pytest
 from emoji_ae.emojicloud import SCHEMA, build_table
 from emoji_ae.labels import is_face
 from study.settings import StudySettings, code_version
+from tests.servers import new_database, postgres_server
 
 # Trainings here are tiny: several threads only get in each other's way, and slow them down many
 # times while other processes need the cores. Read by torch when it is imported.
@@ -88,6 +89,16 @@ def multitask(settings: StudySettings) -> StudySettings:
 def url(tmp_path: Path) -> str:
     """The URL of an SQLite file that does not exist yet."""
     return f"sqlite:///{tmp_path / 'study.db'}"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of a new database on a file, then on a server."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'study.db'}"
+        return
+    with postgres_server(tmp_path / "server") as server:
+        yield new_database(server, "studies")
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import optuna
@@ -10,7 +9,7 @@ import pytest
 from optuna.trial import TrialState
 
 from storage import attrs
-from tests.servers import new_database, opened, postgres_server
+from tests.servers import opened
 
 N_PROCESSES, N_TRIALS = 4, 1000
 
@@ -29,16 +28,6 @@ while (claimed := queue.claim(study)) is not queue.Empty.DONE:
     sys.stdout.write(f"{claimed.number}\\n")
     study.tell(claimed.number, 0.0)
 """
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """The URL of a new database on a file, then on a server."""
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'study.db'}"
-        return
-    with postgres_server(tmp_path / "server") as server:
-        yield new_database(server, "claims")
 
 
 def claimed_numbers(url: str) -> list[int]:

@@ -6,7 +6,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -18,23 +18,13 @@ from optuna.trial import FrozenTrial, TrialState
 from storage import attrs
 from storage.errors import StorageAccessError
 from study.settings import StudySettings
-from tests.servers import new_database, opened, postgres_server
+from tests.servers import opened
 
 pytestmark = pytest.mark.slow
 
 Wait = Callable[[Callable[[], bool]], None]
 
 N_TRIALS, N_WORKERS, N_KILLS, N_EPOCHS = 60, 3, 32, 100
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """The URL of a new database on a file, then on a server."""
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'study.db'}"
-        return
-    with postgres_server(tmp_path / "server") as server:
-        yield new_database(server, "storm")
 
 
 def attempts_of(coordinator: int) -> list[int]:
