@@ -37,6 +37,11 @@ def field_values(params: Mapping[str, Scalar]) -> dict[str, Any]:
     return values
 
 
+def to_values(config: AutoencoderConfig) -> dict[str, Scalar]:
+    """Return the values of all parameters that stand for a configuration."""
+    return {**config.to_dict(), "batch_normalization": config.normalization == "batch"}
+
+
 def pop_flag(values: dict[str, Any], name: str) -> bool:
     """Take a parameter that is no field of a configuration out of ``values``.
 
@@ -74,6 +79,7 @@ NOTEBOOK = SearchSpace(
         ),
     ),
     to_config=to_config,
+    to_values=to_values,
 )
 """The grid of the notebook study: 192 convolutional and 288 fully connected points."""
 
@@ -109,5 +115,6 @@ EXTENDED = SearchSpace(
         ),
     ),
     to_config=to_config,
+    to_values=to_values,
 )
 """What the notebook did not try: wider ranges, continuous where it makes sense, new choices."""

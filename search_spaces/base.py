@@ -1,8 +1,8 @@
 """A search space as data: named parameters, each with one range and, maybe, a condition."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from optuna import Trial
@@ -50,6 +50,47 @@ class Parameter:
             case _:
                 return False
 
+    def at(self, u: float) -> Any:
+        """Return the value at quantile ``u`` of the uniform, or log-uniform, distribution.
+
+        Args:
+            u: From 0 to 1.
+        """
+        return _at(self.distribution, u)
+
+    def quantile(self, value: float) -> float:
+        """Return the ``u`` at which ``at`` has a number, the nearest end if it is out of range.
+
+        Raises:
+            TypeError: If the range is a choice.
+        """
+        match self.distribution:
+            case IntDistribution(low=low, high=high, log=log):
+                # As in `at`, each whole number stands for what lies around it.
+                low, high = low - 0.5, high + 0.5
+            case FloatDistribution(low=low, high=high, log=log):
+                pass
+            case _:
+                raise TypeError(f"no quantiles of {self.distribution!r}")
+        value = min(max(value, low), high)
+        if log:
+            low, high, value = math.log(low), math.log(high), math.log(value)
+        return (value - low) / (high - low) if high > low else 0.0
+
+    def values(self) -> list[Any]:
+        """Return all values of a finite range, in order.
+
+        Raises:
+            TypeError: If it is continuous.
+        """
+        match self.distribution:
+            case CategoricalDistribution(choices=choices):
+                return list(choices)
+            case IntDistribution(low=low, high=high, step=step):
+                return list(range(low, high + 1, step))
+            case _:
+                raise TypeError(f"no list of the values of {self.distribution!r}")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchSpace:
@@ -61,12 +102,14 @@ class SearchSpace:
         parameters: In the order of their suggestion; a condition looks back only.
         to_config: Turns the active parameters into a configuration. It is also the only way to
             rebuild a stored trial.
+        to_values: Turns a configuration into values of parameters of any space of the kind.
     """
 
     kind: str
     name: str
     parameters: tuple[Parameter, ...]
     to_config: Callable[[Mapping[str, Scalar]], AutoencoderConfig]
+    to_values: Callable[[AutoencoderConfig], Mapping[str, Scalar]]
 
     def suggest(self, trial: Trial, fixed: Mapping[str, Scalar]) -> dict[str, Scalar]:
         """Let the sampler choose every active parameter that is not fixed.
@@ -116,13 +159,13 @@ class SearchSpace:
         if not parameter.is_active(params):
             yield from self._grid_from(i + 1, params, fixed)
             return
-        values = [fixed[parameter.name]] if parameter.name in fixed else _values(parameter)
+        values = [fixed[parameter.name]] if parameter.name in fixed else parameter.values()
         for value in values:
             yield from self._grid_from(i + 1, {**params, parameter.name: value}, fixed)
 
     def choices(self, name: str) -> list[Any]:
         """Return all values of a finite parameter, in order."""
-        return _values(next(p for p in self.parameters if p.name == name))
+        return next(p for p in self.parameters if p.name == name).values()
 
     def at(self, unit: Sequence[float], fixed: Mapping[str, Scalar]) -> dict[str, Scalar]:
         """Map a point of the unit cube into the space.
@@ -142,8 +185,40 @@ class SearchSpace:
             if parameter.name in fixed:
                 params[parameter.name] = fixed[parameter.name]
             else:
-                params[parameter.name] = _at(parameter.distribution, u)
+                params[parameter.name] = parameter.at(u)
         return params
+
+    def point(
+        self, config: AutoencoderConfig, fixed: Mapping[str, Scalar] | None = None
+    ) -> dict[str, Scalar]:
+        """Return the active parameters of a configuration, with fixed values where given.
+
+        What the space has no parameter for is lost; values may lie outside of its ranges.
+        """
+        values = {**self.to_values(config), **(fixed or {})}
+        params: dict[str, Scalar] = {}
+        for parameter in self.parameters:
+            if parameter.is_active(params):
+                params[parameter.name] = values[parameter.name]
+        return params
+
+    def holding(self, points: Iterable[Mapping[str, Scalar]]) -> "SearchSpace":
+        """Return this space with ranges that hold all values of some points.
+
+        A range stays as it is if it already does. Numbers outside of one turn it into a choice
+        between the values that occur.
+        """
+        found: dict[str, list[Scalar]] = {}
+        for point in points:
+            for name, value in point.items():
+                found.setdefault(name, []).append(value)
+        return replace(
+            self,
+            parameters=tuple(
+                replace(p, distribution=_holding(p.distribution, found.get(p.name, ())))
+                for p in self.parameters
+            ),
+        )
 
     def parse_fixed(self, assignments: Mapping[str, str]) -> dict[str, Scalar]:
         """Read values that a user wrote for parameters of this space.
@@ -190,17 +265,28 @@ def _suggest(trial: Trial, name: str, distribution: BaseDistribution) -> Any:
             raise TypeError(f"no suggestion for {distribution!r}")
 
 
+def _holding(distribution: BaseDistribution, values: Sequence[Any]) -> BaseDistribution:
+    """Return a distribution that holds ``values``: itself, or all values that occur."""
+    if isinstance(distribution, CategoricalDistribution):
+        new = sorted(set(values) - set(distribution.choices), key=str)
+        return CategoricalDistribution([*distribution.choices, *new]) if new else distribution
+    if all(distribution._contains(distribution.to_internal_repr(value)) for value in values):
+        return distribution
+    return CategoricalDistribution(sorted(set(values)))
+
+
 def _at(distribution: BaseDistribution, u: float) -> Any:
     """Return the value at quantile ``u`` of the uniform (or log-uniform) distribution."""
     match distribution:
         case CategoricalDistribution(choices=choices):
-            return choices[int(u * len(choices))]
+            return choices[min(int(u * len(choices)), len(choices) - 1)]
         case IntDistribution(low=low, high=high, log=True):
             # Rounding half a step beyond both ends gives the ends their full share.
             bottom, top = math.log(low - 0.5), math.log(high + 0.5)
             return min(max(round(math.exp(bottom + u * (top - bottom))), low), high)
         case IntDistribution(low=low, high=high, step=step):
-            return low + step * int(u * ((high - low) // step + 1))
+            n = (high - low) // step + 1
+            return low + step * min(int(u * n), n - 1)
         case FloatDistribution(low=low, high=high, log=True):
             value = math.exp(math.log(low) + u * (math.log(high) - math.log(low)))
             return min(max(value, low), high)
@@ -208,16 +294,6 @@ def _at(distribution: BaseDistribution, u: float) -> Any:
             return low + u * (high - low)
         case _:
             raise TypeError(f"no quantiles of {distribution!r}")
-
-
-def _values(parameter: Parameter) -> list[Any]:
-    match parameter.distribution:
-        case CategoricalDistribution(choices=choices):
-            return list(choices)
-        case IntDistribution(low=low, high=high, step=step):
-            return list(range(low, high + 1, step))
-        case _:
-            raise TypeError(f"no grid over {parameter.distribution!r}")
 
 
 def _parse(parameter: Parameter, text: str) -> Scalar:

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from emoji_ae.config import MultitaskConfig
+from emoji_ae.config import AutoencoderConfig, MultitaskConfig
 from search_spaces.autoencoder import EXTENDED as AUTOENCODER_EXTENDED
 from search_spaces.autoencoder import field_values, pop_flag
+from search_spaces.autoencoder import to_values as autoencoder_values
 from search_spaces.base import Parameter, Scalar, SearchSpace
 
 
@@ -22,6 +23,12 @@ def to_config(params: Mapping[str, Scalar]) -> MultitaskConfig:
     if "auxiliary_task" in values and not pop_flag(values, "auxiliary_task"):
         values["classification_lambda"] = 0.0
     return MultitaskConfig.from_dict(values)
+
+
+def to_values(config: AutoencoderConfig) -> dict[str, Scalar]:
+    """Return the values of all parameters that stand for a configuration."""
+    values = autoencoder_values(config)
+    return {**values, "auxiliary_task": values["classification_lambda"] != 0}
 
 
 NOTEBOOK = SearchSpace(
@@ -43,6 +50,7 @@ NOTEBOOK = SearchSpace(
         Parameter(name="weight_decay", distribution=CategoricalDistribution([1e-5, 1e-4, 1e-3])),
     ),
     to_config=to_config,
+    to_values=to_values,
 )
 """The grid of the notebook study: 1,944 points.
 
@@ -87,5 +95,6 @@ EXTENDED = SearchSpace(
         Parameter(name="patience", distribution=CategoricalDistribution([0, 20, 40])),
     ),
     to_config=to_config,
+    to_values=to_values,
 )
 """What the notebook did not try, and what it proposed: other strategies, early stopping."""

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from emoji_ae.errors import ConfigError
@@ -198,12 +197,8 @@ def _to_trials(
 ) -> tuple[FrozenTrial, ...]:
     """Return rows as trials whose ranges hold all values that occur."""
     rows = list(rows)
-    distributions = {
-        parameter.name: _holding(
-            parameter.distribution, [p[parameter.name] for p, *_ in rows if parameter.name in p]
-        )
-        for parameter in space.parameters
-    }
+    holding = space.holding(params for params, *_ in rows)
+    distributions = {parameter.name: parameter.distribution for parameter in holding.parameters}
     return tuple(
         create_trial(
             state=state,
@@ -214,16 +209,6 @@ def _to_trials(
         )
         for params, state, value, user_attrs in rows
     )
-
-
-def _holding(distribution: BaseDistribution, values: Sequence[Any]) -> BaseDistribution:
-    """Return a distribution that holds ``values``: itself, or all values that occur."""
-    if isinstance(distribution, CategoricalDistribution):
-        new = sorted(set(values) - set(distribution.choices), key=str)
-        return CategoricalDistribution([*distribution.choices, *new]) if new else distribution
-    if all(distribution._contains(distribution.to_internal_repr(value)) for value in values):
-        return distribution
-    return CategoricalDistribution(sorted(set(values)))
 
 
 def _number(text: str, name: str, where: str) -> float:

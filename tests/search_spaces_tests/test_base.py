@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from scipy import stats
 
-from search_spaces import SPACES, multitask
-from search_spaces.autoencoder import EXTENDED, NOTEBOOK, to_config
+from emoji_ae.config import AutoencoderConfig, MultitaskConfig
+from search_spaces import SPACES, get_space, multitask
+from search_spaces.autoencoder import EXTENDED, NOTEBOOK, to_config, to_values
 from search_spaces.base import Parameter, Scalar, SearchSpace
 from search_spaces.errors import SearchSpaceError
 
@@ -30,6 +31,7 @@ TOY = SearchSpace(
         Parameter(name="weight_decay", distribution=FloatDistribution(0.5, 1.5)),
     ),
     to_config=to_config,
+    to_values=to_values,
 )
 """Ranges that the real spaces do not have: steps, a linear float, a condition on a number."""
 
@@ -41,6 +43,7 @@ def quantile(distribution: IntDistribution | FloatDistribution, unit: float) -> 
         name="one",
         parameters=(Parameter(name="x", distribution=distribution),),
         to_config=to_config,
+        to_values=to_values,
     )
     return space.at([unit], {})["x"]
 
@@ -102,6 +105,7 @@ def test_conditions_on_conditions() -> None:
             Parameter(name="epoch", distribution=IntDistribution(5, 6), when={"width": (2,)}),
         ),
         to_config=to_config,
+        to_values=to_values,
     )
     expected = [(2, None, None)]
     for depth in (3, 4):
@@ -397,3 +401,84 @@ def test_check() -> None:
 def test_error_is_a_value_error() -> None:
     """The package's error is caught as a ValueError too."""
     assert issubclass(SearchSpaceError, ValueError)
+
+
+ALL_SPACES = pytest.mark.parametrize(
+    "space",
+    [space for spaces in SPACES.values() for space in spaces.values()],
+    ids=[f"{kind}-{name}" for kind, spaces in SPACES.items() for name in spaces],
+)
+
+
+@ALL_SPACES
+@given(data=st.data())
+def test_point_is_the_way_back(space: SearchSpace, data: st.DataObject) -> None:
+    """A point of a space is that of its configuration; fixed values win over those."""
+    n = len(space.parameters)
+    point = space.at(data.draw(st.lists(UNIT, min_size=n, max_size=n)), {})
+    assert space.point(space.to_config(point)) == point
+    fixed = space.point(space.to_config(point), {"epoch": 7})
+    assert fixed == point | {"epoch": 7}
+
+
+@pytest.mark.parametrize(
+    ("kind", "best"), [("autoencoder", AutoencoderConfig()), ("multitask", MultitaskConfig())]
+)
+@pytest.mark.parametrize("name", ["notebook", "extended"])
+def test_the_notebooks_best_is_a_point_of_each_space(
+    kind: str, best: AutoencoderConfig, name: str
+) -> None:
+    """Both spaces of a kind hold the configuration that is to be beaten."""
+    space = get_space(kind, name)
+    point = space.point(best)
+    allowed = {p.name: p for p in space.parameters}
+    assert space.to_config(point) == best
+    assert all(allowed[name].allows(value) for name, value in point.items())
+
+
+def test_holding_widens_only_what_must_be() -> None:
+    """Values inside change nothing; others join a choice, or turn a range into a choice."""
+    inside = {"batch_size": 16, "learning_rate": 0.05, "normalization": "group", "depth": 5}
+    assert EXTENDED.holding([inside, {}]) == EXTENDED
+    points = [{"epoch": 50, "batch_size": 128}, {"batch_size": 16, "auto_encoder": "CNN"}]
+    held = {p.name: p for p in EXTENDED.holding(points).parameters}
+    assert held["epoch"].distribution == CategoricalDistribution([200, 50])
+    assert held["batch_size"].distribution == CategoricalDistribution([16, 128])
+    assert held["auto_encoder"] == EXTENDED.parameters[0]
+    assert held["width"].when == {"auto_encoder": ("CNN",)}
+
+
+@pytest.mark.parametrize(
+    "distribution",
+    [
+        IntDistribution(2, 9),
+        IntDistribution(1, 200, log=True),
+        IntDistribution(4, 20, step=8),
+        FloatDistribution(0.5, 1.5),
+        FloatDistribution(1e-8, 1e-2, log=True),
+    ],
+    ids=str,
+)
+@given(unit=UNIT)
+def test_quantile_is_the_way_back(
+    distribution: IntDistribution | FloatDistribution, unit: float
+) -> None:
+    """The quantile of a value leads to it again, and values beyond the ends to the ends."""
+    parameter = Parameter(name="x", distribution=distribution)
+    value = parameter.at(unit)
+    assert parameter.at(parameter.quantile(value)) == pytest.approx(value, rel=1e-9)
+    assert parameter.at(parameter.quantile(distribution.low - 1)) == pytest.approx(
+        distribution.low
+    )
+    assert parameter.at(parameter.quantile(distribution.high + 1)) == pytest.approx(
+        distribution.high
+    )
+    assert parameter.at(1.0) == pytest.approx(distribution.high)
+
+
+def test_choices_have_no_quantile_and_floats_no_list() -> None:
+    """What a range does not have is an error."""
+    with pytest.raises(TypeError, match="quantiles"):
+        Parameter(name="x", distribution=CategoricalDistribution([1, 2])).quantile(1)
+    with pytest.raises(TypeError, match="values"):
+        Parameter(name="x", distribution=FloatDistribution(0, 1)).values()

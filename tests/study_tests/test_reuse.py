@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial, TrialState
 from emoji_ae.dataset import EmojiDataset, load_dataset
 from emoji_ae.splits import Split, split_dataset
 from search_spaces import SPACES, multitask
-from search_spaces.autoencoder import to_config
+from search_spaces.autoencoder import to_config, to_values
 from search_spaces.base import Parameter, SearchSpace
 from storage import attrs
 from storage.artifacts import open_artifacts, read_artifact
@@ -38,6 +38,7 @@ SMALL = SearchSpace(
         Parameter(name="schedule", distribution=CategoricalDistribution(["constant", "cosine"])),
     ),
     to_config=lambda params: to_config({"width": 4, "latent_channels": 8, **params}),
+    to_values=to_values,
 )
 POINT = {"epoch": LONG, "learning_rate": 1e-3, "schedule": "constant"}
 
@@ -265,6 +266,7 @@ SMALL_MULTITASK = SearchSpace(
     to_config=lambda params: multitask.to_config(
         {"width": 4, "latent_channels": 8, "batch_size": 8, "classification_width": 16, **params}
     ),
+    to_values=multitask.to_values,
 )
 JOINT: dict[str, Any] = {name: choices[0] for name, choices in CHOICES.items()}
 SEQUENTIAL = {**JOINT, "strategy": "sequential"}
