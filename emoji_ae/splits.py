@@ -4,6 +4,7 @@ Knows nothing of images, training or metrics; the seed is the only source of cha
 """
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self, get_args
 
@@ -68,33 +69,50 @@ def split_dataset(
 
     Source: folds by ``StratifiedGroupKFold`` and ``StratifiedKFold`` of scikit-learn.
     """
-    if method not in get_args(SplitMethod):
-        raise ConfigError(f"`method` must be one of group, random, but got {method!r}.")
-    if not 0 <= seed < 2**32:
-        raise ConfigError(f"`seed` must be at least 0 and below 2**32, but got {seed!r}.")
+    _check(method, seed)
     labels = dataset.labels.numpy()
-    _require("images in its largest class", int(np.bincount(labels).max()))
+    _require("images in its largest class", int(np.bincount(labels).max()), _FOLDS)
     if method == "group":
-        _require("groups of variants", len(set(dataset.groups)))
+        _require("groups of variants", len(set(dataset.groups)), _FOLDS)
+    validation, test, *rest = _folds(
+        dataset, range(len(dataset)), n_folds=_FOLDS, method=method, seed=seed
+    )
+    return Split(
+        train=tuple(sorted(row for fold in rest for row in fold)), validation=validation, test=test
+    )
 
-    # Here and not above because importing it takes a second.
-    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
-    splitter = StratifiedGroupKFold if method == "group" else StratifiedKFold
-    with warnings.catch_warnings():
-        # A class with fewer images than folds is missing in some of them, which is allowed.
-        warnings.simplefilter("ignore")
-        drawn = splitter(_FOLDS, shuffle=True, random_state=seed).split(
-            labels, labels, dataset.groups
-        )
-        folds = [fold.tolist() for _, fold in drawn]
-    # Few groups can leave a fold without images, which then belongs to the training set.
-    folds.sort(key=lambda fold: abs(_FOLDS * len(fold) - len(dataset)))
-    validation, test, *rest = folds
+def redraw_validation(
+    dataset: EmojiDataset, split: Split, *, method: SplitMethod = "group", seed: int
+) -> Split:
+    """Split again what is not for testing, in the same proportions.
+
+    So that a choice can be repeated with other training and validation images, and the images
+    that will judge it stay unseen.
+
+    Args:
+        dataset: All images.
+        split: Whose test set stays.
+        method: As ``split_dataset``.
+        seed: From 0 to 2**32 - 1; the same seed gives the same split.
+
+    Raises:
+        ConfigError: If the method or the seed breaks its rule.
+        DataError: If there are too few images or groups.
+    """
+    _check(method, seed)
+    rows = sorted(split.train + split.validation)
+    n_folds = _FOLDS - 1
+    largest = int(np.bincount(dataset.labels.numpy()[rows]).max())
+    _require("images of its largest class besides the test set", largest, n_folds)
+    if method == "group":
+        groups = {dataset.groups[row] for row in rows}
+        _require("groups of variants besides the test set", len(groups), n_folds)
+    validation, *rest = _folds(dataset, rows, n_folds=n_folds, method=method, seed=seed)
     return Split(
         train=tuple(sorted(row for fold in rest for row in fold)),
-        validation=tuple(validation),
-        test=tuple(test),
+        validation=validation,
+        test=split.test,
     )
 
 
@@ -104,8 +122,41 @@ def leaking_groups(dataset: EmojiDataset, split: Split) -> int:
     return len(train & {dataset.groups[row] for row in split.validation + split.test})
 
 
-def _require(what: str, count: int) -> None:
-    if count < _FOLDS:
+def _folds(
+    dataset: EmojiDataset,
+    rows: Sequence[int],
+    *,
+    n_folds: int,
+    method: SplitMethod,
+    seed: int,
+) -> list[tuple[int, ...]]:
+    """Divide rows into folds, each class by itself; those nearest to their fair share come first.
+
+    Few groups can leave a fold without images, which then comes last.
+    """
+    # Here and not above because importing it takes a second.
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
+    splitter = StratifiedGroupKFold if method == "group" else StratifiedKFold
+    labels = dataset.labels.numpy()[list(rows)]
+    groups = [dataset.groups[row] for row in rows]
+    with warnings.catch_warnings():
+        # A class with fewer images than folds is missing in some of them, which is allowed.
+        warnings.simplefilter("ignore")
+        drawn = splitter(n_folds, shuffle=True, random_state=seed).split(labels, labels, groups)
+        folds = [tuple(rows[i] for i in fold) for _, fold in drawn]
+    return sorted(folds, key=lambda fold: abs(n_folds * len(fold) - len(rows)))
+
+
+def _check(method: str, seed: int) -> None:
+    if method not in get_args(SplitMethod):
+        raise ConfigError(f"`method` must be one of group, random, but got {method!r}.")
+    if not 0 <= seed < 2**32:
+        raise ConfigError(f"`seed` must be at least 0 and below 2**32, but got {seed!r}.")
+
+
+def _require(what: str, count: int, needed: int) -> None:
+    if count < needed:
         raise DataError(
-            f"`dataset` must have at least {_FOLDS} {what} to be split, but got {count}."
+            f"`dataset` must have at least {needed} {what} to be split, but got {count}."
         )

@@ -12,7 +12,7 @@ from emoji_ae.config import SplitMethod
 from emoji_ae.dataset import EmojiDataset, load_dataset
 from emoji_ae.errors import ConfigError, DataError
 from emoji_ae.labels import CLASSES
-from emoji_ae.splits import Split, leaking_groups, split_dataset
+from emoji_ae.splits import Split, leaking_groups, redraw_validation, split_dataset
 
 METHODS: tuple[SplitMethod, ...] = get_args(SplitMethod)
 SEEDS = st.integers(0, 2**32 - 1)
@@ -154,3 +154,40 @@ def test_seed_out_of_range(default: EmojiDataset, seed: int) -> None:
     """A seed that the generator cannot take is refused."""
     with pytest.raises(ConfigError, match=rf"`seed` must be at least 0 .*, but got {seed}\."):
         split_dataset(default, seed=seed)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@given(seed=SEEDS)
+@settings(max_examples=20)
+def test_redrawn_splits_keep_the_test_set(
+    default: EmojiDataset, method: SplitMethod, seed: int
+) -> None:
+    """Training and validation are drawn anew, in their proportion; the test set stays."""
+    split = split_dataset(default, method=method)
+    redrawn = redraw_validation(default, split, method=method, seed=seed)
+    assert redrawn.test == split.test
+    assert sorted(redrawn.train + redrawn.validation) == sorted(split.train + split.validation)
+    assert len(redrawn.validation) == pytest.approx(len(default) / 5, abs=6)
+    if method == "group":
+        assert leaking_groups(default, redrawn) == 0
+    assert redraw_validation(default, split, method=method, seed=seed) == redrawn
+
+
+def test_redrawn_splits_differ(default: EmojiDataset) -> None:
+    """Other seeds put other images into validation."""
+    split = split_dataset(default)
+    drawn = {redraw_validation(default, split, seed=seed).validation for seed in range(10)}
+    assert len(drawn) == 10
+
+
+def test_too_little_to_redraw() -> None:
+    """What is left must fill four folds; the message says what is missing."""
+    few = dataset([(i % 2, i) for i in range(10)])
+    rows = tuple(range(10))
+    with pytest.raises(DataError, match="4 images of its largest class besides the test set"):
+        redraw_validation(few, Split(train=rows[:3], validation=rows[3:6], test=rows[6:]), seed=0)
+    one_group = dataset([(0, 0)] * 5 + [(1, 1)] * 5)
+    with pytest.raises(DataError, match="4 groups of variants besides the test set"):
+        redraw_validation(one_group, Split(train=rows[:7], validation=(7,), test=(8, 9)), seed=0)
+    with pytest.raises(ConfigError, match="seed"):
+        redraw_validation(one_group, Split(train=rows, validation=(), test=()), seed=-1)
