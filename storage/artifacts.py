@@ -52,6 +52,17 @@ def unfinished_path(folder: Path, study: optuna.Study, training: str) -> Path:
     return folder / "unfinished" / f"{study._study_id}-{training}.pt"
 
 
+def model_path(folder: Path, study_id: int, number: int) -> Path:
+    """Return where the trained model of a trial is kept until it has been tested.
+
+    Args:
+        folder: Of the artifact store.
+        study_id: The database's key of the study that the trial belongs to.
+        number: Of the trial.
+    """
+    return folder / "models" / f"{study_id}-{number}.pt"
+
+
 def save_artifacts(
     store: FileSystemArtifactStore, trial: optuna.Trial, files: Mapping[str, bytes]
 ) -> None:

@@ -121,6 +121,15 @@ def study_names(storage: BaseStorage) -> list[str]:
     return [study.study_name for study in storage.get_all_studies()]
 
 
+def followups(storage: BaseStorage) -> dict[str, str]:
+    """Return the names of the experiments that follow another study, each with that study's."""
+    return {
+        study.study_name: str(experiment["follows"])
+        for study in storage.get_all_studies()
+        if (experiment := study.user_attrs.get(attrs.EXPERIMENT)) and experiment.get("follows")
+    }
+
+
 def load_study_record(storage: BaseStorage, name: str) -> StudyRecord:
     """Read a whole study once.
 

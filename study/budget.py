@@ -138,10 +138,18 @@ def failed_points(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
     ]
 
 
+def find_experiment(study: optuna.Study, settings: StudySettings) -> Experiment | None:
+    """Return the experiment that a study is, None if it is none."""
+    if settings.sampler != PAIRED:
+        return None
+    return Experiment.from_attrs(study.user_attrs, study=study.study_name)
+
+
 def n_points(study: optuna.Study, settings: StudySettings) -> int | None:
     """Return how many points the design of a study has, None where there is no end."""
-    if settings.sampler == PAIRED:
-        return len(Experiment.from_attrs(study.user_attrs, study=study.study_name))
+    experiment = find_experiment(study, settings)
+    if experiment is not None:
+        return len(experiment)
     if settings.sampler == "grid":
         return sum(1 for _ in settings.search_space.grid(settings.fixed))
     return None
@@ -158,8 +166,8 @@ def design_point(
     index = trial.user_attrs.get(attrs.DESIGN_INDEX)
     if index is None or settings.sampler in ADAPTIVE_SAMPLERS:
         return {}, {}
-    if settings.sampler == PAIRED:
-        experiment = Experiment.from_attrs(study.user_attrs, study=study.study_name)
+    experiment = find_experiment(study, settings)
+    if experiment is not None:
         return experiment.point(index)
     points = design_points(
         settings.sampler, settings.search_space, settings.fixed, seed=settings.seed, start=index

@@ -67,6 +67,11 @@ Workers = Annotated[
 Threads = Annotated[
     int | None, typer.Option("--threads", min=1, help="CPU threads per worker; cores // workers.")
 ]
+Seeds = Annotated[int, typer.Option("--seeds", min=1, help="Fresh seeds and splits, in all.")]
+FollowupName = Annotated[
+    str | None,
+    typer.Option("--name", help="Name to store it as; the study's and what it is, if not given."),
+]
 Backend = Annotated[
     str, typer.Option("--backend", help="Where workers run: local, or dask for a Dask cluster.")
 ]
@@ -368,6 +373,115 @@ def experiment(
 
 
 @app.command(
+    epilog="Examples: emoji-study confirm --study autoencoder-extended --workers 2 | "
+    "emoji-study confirm --study autoencoder-extended --top 3 --seeds 10"
+)
+def confirm(
+    storage: Storage = DEFAULT_STORAGE,
+    study: StudyName = None,
+    top: Annotated[
+        int, typer.Option("--top", min=1, help="How many of the best trials are trained again.")
+    ] = 5,
+    seeds: Seeds = 5,
+    name: FollowupName = None,
+    data: Data = None,
+    workers: Workers = 1,
+    seed: Seed = None,
+    threads: Threads = None,
+    device: Device = "auto",
+    artifacts: Artifacts = None,
+    backend: Backend = "local",
+    scheduler: Scheduler = None,
+) -> None:
+    """Train a study's best trials again, with fresh seeds and splits, and say which stay good.
+
+    The best of many was also lucky. Beside the best trials, the notebook's best configuration
+    and one from the middle of the search are trained on the same seeds and splits. When all of
+    it is done, and not before, each trained model is measured once on the test split. Ctrl-C
+    keeps everything; the same command continues, with more --seeds it goes on.
+    """
+    from study.followup_command import ConfirmRequest, confirm_request
+
+    _, record = _record(storage, study)
+    request = ConfirmRequest(
+        url=storage,
+        study=record.name,
+        name=name,
+        top=top,
+        n_seeds=seeds,
+        data=data,
+        assignments={},
+        seed=seed,
+        n_workers=workers,
+        threads=threads,
+        device=device,
+        artifacts=artifacts,
+        backend=backend,
+        scheduler=scheduler,
+    )
+    _exit_unless_done(confirm_request(request, say=_say, show=_show))
+
+
+@app.command(
+    epilog="Examples: emoji-study ablate --study autoencoder-extended --workers 2 | "
+    "emoji-study ablate --study autoencoder-extended --trial 17 --param learning_rate"
+)
+def ablate(
+    storage: Storage = DEFAULT_STORAGE,
+    study: StudyName = None,
+    trial: Annotated[
+        str | None,
+        typer.Option(
+            "--trial",
+            help="Number of the winner, or best; if not given, the best confirmed one, else best.",
+        ),
+    ] = None,
+    params: Annotated[
+        list[str] | None,
+        typer.Option("--param", help="Parameter to vary around the winner; may be repeated: all."),
+    ] = None,
+    seeds: Seeds = 3,
+    name: FollowupName = None,
+    data: Data = None,
+    workers: Workers = 1,
+    seed: Seed = None,
+    threads: Threads = None,
+    device: Device = "auto",
+    artifacts: Artifacts = None,
+    backend: Backend = "local",
+    scheduler: Scheduler = None,
+) -> None:
+    """Measure what each parameter of a study's winner is worth, with real trainings.
+
+    From the notebook's best configuration to the winner one parameter changes at a time, in the
+    order that a forest grown on the study expects most of; then each parameter of the winner is
+    varied alone. All of it on the same fresh seeds and splits. Ctrl-C keeps everything; the same
+    command continues, with more --seeds it goes on.
+    """
+    from study.followup_command import AblateRequest, ablate_request
+
+    _, record = _record(storage, study)
+    request = AblateRequest(
+        url=storage,
+        study=record.name,
+        name=name,
+        trial=trial,
+        only=tuple(params or ()),
+        n_seeds=seeds,
+        data=data,
+        assignments={},
+        seed=seed,
+        n_workers=workers,
+        threads=threads,
+        device=device,
+        artifacts=artifacts,
+        backend=backend,
+        scheduler=scheduler,
+    )
+    _exit_unless_done(ablate_request(request, say=_say, show=_show))
+
+
+@app.command(
     "import-csv", epilog="Example: emoji-study import-csv results.csv --study notebook-2024"
 )
 def import_csv(
@@ -554,18 +668,19 @@ def _exit_unless_done(outcome: "RunOutcome") -> None:
 
 
 def _record(url: str, study: str | None) -> "tuple[BaseStorage, StudyRecord]":
-    """Read a study; the only one of the storage if no name is given."""
+    """Read a study; if no name is given the only one of the storage, follow-ups aside."""
     from storage.rdb import open_storage
-    from storage.records import load_study_record, study_names
+    from storage.records import followups, load_study_record, study_names
     from study.errors import StudyError
 
     opened = open_storage(url)
     if study is None:
         names = study_names(opened)
-        if len(names) != 1:
+        searches = sorted(set(names) - set(followups(opened)), key=names.index)
+        if len(searches) != 1:
             known = ", ".join(names) or "none"
             raise StudyError(f"Name one study with --study; the storage holds: {known}.")
-        study = names[0]
+        study = searches[0]
     return opened, load_study_record(opened, study)
 
 

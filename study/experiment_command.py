@@ -1,20 +1,21 @@
 """What ``emoji-study experiment`` does: an experiment as a study, run and summed up."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from emoji_ae.config import SplitMethod
 from emoji_ae.dataset import EmojiDataset
 from emoji_ae.seeding import resolve_device
-from emoji_ae.splits import split_dataset
+from emoji_ae.splits import Split, split_dataset
 from search_spaces import Scalar, get_space
 from storage import attrs
 from storage.rdb import open_storage
-from storage.records import load_study_record
+from storage.records import StudyRecord, load_study_record
 from study.analysis.experiment import describe_experiment, get_experiment
 from study.budget import request_all, start_design
 from study.commands import DEFAULT_DATA_SEED, Say, WorkRequest, first, stored_settings, work
-from study.data import class_counts, load_split, study_data
+from study.data import StudyData, class_counts, load_split, study_data
 from study.errors import StudyError
 from study.experiments import PAIRED, Arm, Experiment, get_design, shared_params
 from study.settings import StudySettings, code_version
@@ -46,7 +47,6 @@ def experiment_request(request: ExperimentRequest, *, say: Say) -> RunOutcome:
         SearchSpaceError, DataError, StorageError: If a part of it cannot be used.
     """
     design = get_design(request.name, request.lambdas)
-    resolve_device(request.device)  # raises here rather than in every worker
     name = request.study or request.name
     stored = stored_settings(request.url, name)
     before = stored_experiment(request.url, name) if stored else None
@@ -78,45 +78,77 @@ def experiment_request(request: ExperimentRequest, *, say: Say) -> RunOutcome:
     )
     if stored is not None:
         stored.require_equal(settings, study=name)
-    study = open_study(open_storage(request.url, create=True, write=True), name, settings)
     n_pairs = max(request.n_pairs, before.n_pairs if before else 0)
     experiment = Experiment(
         name=request.name,
         question=design.question,
         arms=design.arms,
         sides={
-            method: _sides(dataset, method, before, n_pairs=n_pairs, seed=data_seed)
+            method: pair_sides(
+                before.sides[method] if before else (),
+                n_pairs,
+                partial(_draw, dataset, method, data_seed),
+            )
             for method in dict.fromkeys(arm.split for arm in design.arms)
         },
     )
-    study.set_user_attr(attrs.EXPERIMENT, experiment.to_dict())
-    study.set_user_attr(attrs.CLASS_COUNTS, class_counts(data))
-    say(f"{experiment.question} {n_pairs} pairs of {len(experiment.arms)} arms.")
-    start_design(study, settings)
-    target = request_all(study, n_pairs * len(experiment.arms))
-    outcome = work(study, settings, data, request, target=target, say=say)
-    info = get_experiment(load_study_record(study._storage, name))
+    outcome, record = run_experiment(request, name, settings, data, experiment, say=say)
+    info = get_experiment(record)
     assert info is not None  # it was stored above
     for line in describe_experiment(info):
         say(line)
     return outcome
 
 
-def _sides(
-    dataset: EmojiDataset,
-    method: SplitMethod,
-    before: Experiment | None,
+def run_experiment(
+    request: WorkRequest,
+    name: str,
+    settings: StudySettings,
+    data: StudyData,
+    experiment: Experiment,
     *,
-    n_pairs: int,
-    seed: int,
-) -> tuple[str, ...]:
-    """Return the split of each pair: those that are stored, and new ones behind them."""
-    kept = before.sides[method] if before else ()
-    drawn = (
-        split_dataset(dataset, method=method, seed=seed + pair).sides
-        for pair in range(len(kept), n_pairs)
+    say: Say,
+) -> tuple[RunOutcome, StudyRecord]:
+    """Store an experiment, or more pairs of it, and run what it lacks.
+
+    Args:
+        request: Where and with how many workers.
+        name: Of the study that the experiment is.
+        settings: Of that study.
+        data: As its own split has them.
+        experiment: With all pairs that are wanted.
+        say: Takes what is to be told.
+
+    Returns:
+        How the run ended, and the study afterwards.
+    """
+    resolve_device(request.device)  # raises here rather than in every worker
+    study = open_study(open_storage(request.url, create=True, write=True), name, settings)
+    study.set_user_attr(attrs.EXPERIMENT, experiment.to_dict())
+    study.set_user_attr(attrs.CLASS_COUNTS, class_counts(data))
+    pairs, arms = (
+        ("seeds and splits", "configurations") if experiment.follows else ("pairs", "arms")
     )
-    return (*kept, *drawn)
+    say(f"{experiment.question} {experiment.n_pairs} {pairs} of {len(experiment.arms)} {arms}.")
+    start_design(study, settings)
+    target = request_all(study, len(experiment))
+    outcome = work(study, settings, data, request, target=target, say=say)
+    return outcome, load_study_record(study._storage, name)
+
+
+def _draw(dataset: EmojiDataset, method: SplitMethod, seed: int, pair: int) -> Split:
+    return split_dataset(dataset, method=method, seed=seed + pair)
+
+
+def pair_sides(kept: Sequence[str], n_pairs: int, draw: Callable[[int], Split]) -> tuple[str, ...]:
+    """Return the split of each pair: those that are stored, and new ones behind them.
+
+    Args:
+        kept: Stored splits.
+        n_pairs: How many are wanted.
+        draw: Draws the split of a pair, by its number.
+    """
+    return (*kept, *(draw(pair).sides for pair in range(len(kept), n_pairs)))
 
 
 def stored_experiment(url: str, study: str) -> Experiment | None:

@@ -31,11 +31,17 @@ class Arm:
         name: Shown to people.
         params: What is its own; all other parameters are shared.
         split: How its images are split.
+        role: What it is there for, where an analysis must tell: see ``study.followups``.
+        trial: Number of the trial of another study that it repeats, if it does.
+        expected: Validation MSE that this trial had, or that a surrogate predicts.
     """
 
     name: str
     params: Mapping[str, Scalar]
     split: SplitMethod = "group"
+    role: str = ""
+    trial: int | None = None
+    expected: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,12 +53,16 @@ class Experiment:
         question: In words.
         arms: The first one is the baseline of every comparison.
         sides: The split of each pair, by the way of splitting; see ``Split.sides``.
+        follows: Name of the study whose outcome is examined; empty for one that stands alone.
+        keep_models: Whether trained models are kept until they have been tested.
     """
 
     name: str
     question: str
     arms: tuple[Arm, ...]
     sides: Mapping[SplitMethod, tuple[str, ...]]
+    follows: str = ""
+    keep_models: bool = False
 
     @property
     def n_pairs(self) -> int:
@@ -95,6 +105,8 @@ class Experiment:
             question=values["question"],
             arms=tuple(Arm(**arm) for arm in values["arms"]),
             sides={method: tuple(sides) for method, sides in values["sides"].items()},
+            follows=values.get("follows", ""),
+            keep_models=values.get("keep_models", False),
         )
 
 

@@ -12,6 +12,7 @@ from optuna.artifacts import FileSystemArtifactStore
 from optuna.pruners import NopPruner
 from optuna.trial import FrozenTrial, TrialState
 
+from emoji_ae.checkpoint import Checkpoint, save_checkpoint
 from emoji_ae.config import AutoencoderConfig
 from emoji_ae.curve import EpochMetrics, MultitaskMetrics, curve_from_csv, curve_to_csv
 from emoji_ae.errors import DivergedError
@@ -20,8 +21,15 @@ from emoji_ae.models import count_parameters
 from emoji_ae.multitask import MultitaskResult, best_metrics
 from emoji_ae.resume import ResumeFile
 from emoji_ae.training import train_model
+from search_spaces import SearchSpace
 from storage import attrs
-from storage.artifacts import open_artifacts, read_artifact, save_artifacts, unfinished_path
+from storage.artifacts import (
+    model_path,
+    open_artifacts,
+    read_artifact,
+    save_artifacts,
+    unfinished_path,
+)
 from storage.writing import Reports, suggesting, write_trial
 from study.data import StudyData
 from study.pictures import pick, reconstructions_png
@@ -54,12 +62,22 @@ class TrainingObjective:
         data: Training and validation images.
         artifacts: Folder of curves, pictures and the states of unfinished trainings.
         device: Where to train.
+        own_space: What parameters are suggested from; None for the space of the settings.
+        keep_models: Whether the trained models themselves are kept, see ``model_path``; then
+            nothing is answered from a stored curve, which has none.
     """
 
     settings: StudySettings
     data: StudyData
     artifacts: Path
     device: torch.device
+    own_space: SearchSpace | None = None
+    keep_models: bool = False
+
+    @property
+    def space(self) -> SearchSpace:
+        """What parameters are suggested from."""
+        return self.own_space or self.settings.search_space
 
     def __call__(self, trial: optuna.Trial, stop_requested: Callable[[], bool]) -> Values:
         """Run one trial.
@@ -77,10 +95,9 @@ class TrainingObjective:
             TrialInterrupted: If ``stop_requested`` did.
             DivergedError: If an error became NaN or infinite.
         """
-        space = self.settings.search_space
         with suggesting(trial):
-            params = space.suggest(trial, self.settings.fixed)
-        config = space.to_config(params)
+            params = self.space.suggest(trial, self.settings.fixed)
+        config = self.space.to_config(params)
         replicate = int(trial.user_attrs.get(attrs.REPLICATE, 0))
         pair = trial.user_attrs.get(attrs.PAIR)
         seed = (
@@ -100,7 +117,7 @@ class TrainingObjective:
             },
         )
         store = open_artifacts(self.artifacts)
-        source = self._find_source(trial, config, seed=seed)
+        source = None if self.keep_models else self._find_source(trial, config, seed=seed)
         if source is not None and self._reuse(trial, config, store, source):
             return self._values(trial)
         self._train(trial, config, store, seed=seed, stop_requested=stop_requested)
@@ -177,6 +194,17 @@ class TrainingObjective:
         finally:
             reports.flush()
         self._store(trial, store, result)
+        if self.keep_models:
+            checkpoint = Checkpoint(
+                model=result.model,
+                config=config,
+                seed=seed,
+                data_fingerprint=self.data.fingerprint,
+                curve=result.curve,
+            )
+            save_checkpoint(
+                checkpoint, model_path(self.artifacts, trial.study._study_id, trial.number)
+            )
         resume.remove()
         if pruned:
             raise optuna.TrialPruned(f"pruned after epoch {len(result.curve)}")
@@ -248,7 +276,7 @@ class TrainingObjective:
         finished = trial.study.get_trials(
             deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED)
         )
-        to_config = self.settings.search_space.to_config
+        to_config = self.space.to_config
         return next(
             (
                 other

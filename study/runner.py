@@ -19,7 +19,7 @@ from storage import attrs, queue
 from storage.outages import outage
 from storage.rdb import open_storage
 from storage.writing import write_trial
-from study.budget import design_point
+from study.budget import design_point, find_experiment
 from study.data import stored_split, study_data
 from study.errors import StudyError
 from study.jobs import WorkerJob
@@ -62,6 +62,13 @@ def run_worker(job: WorkerJob, stop: threading.Event) -> None:
         artifacts=job.artifacts,
         device=resolve_device(job.device),
     )
+    experiment = find_experiment(study, settings)
+    if experiment is not None:
+        objective = replace(
+            objective,
+            own_space=settings.search_space.holding(arm.params for arm in experiment.arms),
+            keep_models=experiment.keep_models,
+        )
     study.pruner = make_pruner(settings.pruner, max_epochs=settings.max_epochs)
 
     import torch._dynamo  # noqa: F401  an optimizer imports it at its first step: two seconds

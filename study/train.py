@@ -12,10 +12,10 @@ from emoji_ae.checkpoint import Checkpoint, save_checkpoint
 from emoji_ae.classification import balanced_accuracy
 from emoji_ae.config import AutoencoderConfig
 from emoji_ae.curve import EpochMetrics
-from emoji_ae.dataset import EmojiDataset, labelled_images
+from emoji_ae.dataset import EmojiDataset, LabelledImages, labelled_images
 from emoji_ae.files import write_bytes
 from emoji_ae.loop import to_float
-from emoji_ae.models import count_parameters
+from emoji_ae.models import Autoencoder, count_parameters
 from emoji_ae.multitask import MultitaskResult, classify
 from emoji_ae.splits import Split
 from emoji_ae.train import reconstruction_errors
@@ -58,6 +58,31 @@ class FinalMetrics:
     test_confusion: tuple[tuple[int, ...], ...] | None = None
 
 
+def measure(
+    model: Autoencoder, test: LabelledImages, device: torch.device, *, classifies: bool
+) -> dict[str, Any]:
+    """Return what a model reaches on the test split, by the names of ``FinalMetrics``.
+
+    Args:
+        model: In evaluation mode.
+        test: Images of the test split.
+        device: Where the model is.
+        classifies: Whether its classifier was trained.
+    """
+    images = to_float(test.images, device)
+    measured: dict[str, Any] = {
+        "test_mse": reconstruction_errors(model, images).mean().item(),
+    }
+    if classifies:
+        confusion = classify(model, images, test.labels.to(device))
+        measured |= {
+            "test_accuracy": (confusion.diagonal().sum() / confusion.sum()).item(),
+            "test_balanced_accuracy": balanced_accuracy(confusion).item(),
+            "test_confusion": tuple(map(tuple, confusion.tolist())),
+        }
+    return measured
+
+
 def train_final(
     config: AutoencoderConfig,
     *,
@@ -96,23 +121,14 @@ def train_final(
     if result.best is None:
         raise StudyError("The training was stopped before its first epoch ended.")
     test = labelled_images(dataset, split.test)
-    test_images = to_float(test.images, device)
-    classification: dict[str, Any] = {}
-    if isinstance(result, MultitaskResult) and result.confusion is not None:
-        confusion = classify(result.model, test_images, test.labels.to(device))
-        classification = {
-            "test_accuracy": (confusion.diagonal().sum() / confusion.sum()).item(),
-            "test_balanced_accuracy": balanced_accuracy(confusion).item(),
-            "test_confusion": tuple(map(tuple, confusion.tolist())),
-        }
+    classifies = isinstance(result, MultitaskResult) and result.confusion is not None
     metrics = FinalMetrics(
         validation_mse=result.best.validation_mse,
-        test_mse=reconstruction_errors(result.model, test_images).mean().item(),
         best_epoch=result.best.epoch + 1,
         epochs=len(result.curve),
         parameter_count=count_parameters(result.model),
         training_seconds=round(result.curve[-1].seconds, 3),
-        **classification,
+        **measure(result.model, test, device, classifies=classifies),
     )
     checkpoint = Checkpoint(
         model=result.model,

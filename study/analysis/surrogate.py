@@ -5,7 +5,7 @@ predicts trials that it has not seen decides whether it is asked any further. Mu
 plotly.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ from optuna.importance import FanovaImportanceEvaluator
 from optuna.trial import FrozenTrial, TrialState
 from scipy import stats
 
-from storage.records import StudyRecord, TrialRecord
+from storage.records import Scalar, StudyRecord, TrialRecord
 from study.analysis import VALIDATION_MSE, Metric, family_of, parameter_names, ranked
 from study.analysis.importance import TrialSample, rank_ranges
 
@@ -558,6 +558,51 @@ def get_interactions(
         n_null_refits=N_NULL_REFITS,
         refusal=refusal,
     )
+
+
+def predict(
+    record: StudyRecord,
+    points: Sequence[Mapping[str, Scalar]],
+    *,
+    metric: Metric = VALIDATION_MSE,
+    seed: int = 0,
+) -> np.ndarray:
+    """Predict the metric of configurations that were not tried, by a forest of all branches.
+
+    Args:
+        record: The study, with at least one complete trial.
+        points: Parameters of each configuration.
+        metric: What is predicted.
+        seed: Of draw and forest.
+
+    Returns:
+        Shape ``(len(points),)``. A forest never predicts more or less than it has seen: read the
+        numbers with the R2 of ``get_surrogate``.
+    """
+    branch = get_branch(record, metric=metric, seed=seed)
+    ranges = {name: d for trial in branch.trials for name, d in trial.distributions.items()}
+    unknown = [
+        TrialRecord(
+            number=-1,
+            trial_id=-1,
+            state=TrialState.WAITING,
+            value=None,
+            params=point,
+            distributions={name: ranges[name] for name in point if name in ranges},
+            intermediate_values={},
+            user_attrs={},
+        )
+        for point in points
+    ]
+    trials = (*branch.trials, *unknown)
+    columns = [_encode(column.name, trials).filled for column in branch.columns]
+    if not columns:
+        predicted = np.full(len(points), branch.y.mean())
+    else:
+        x, n = np.column_stack(columns), len(branch.trials)
+        predicted = _forest(np.random.default_rng(seed)).fit(x[:n], branch.y).predict(x[n:])
+    losses = 10**predicted if branch.log else predicted
+    return np.asarray(-losses if metric.maximise else losses)
 
 
 def _encode(name: str, trials: Sequence[TrialRecord]) -> _Column:

@@ -1,0 +1,247 @@
+"""What an ablation says: which parameters took the default to the winner, and what lies around it.
+
+Must not know plotly.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from storage import attrs
+from storage.records import Scalar, StudyRecord
+from study.analysis.confirmation import MIN_SEEDS, Estimate, estimate, relative_difference
+
+PATH, SWEEP = "path", "sweep"
+"""Roles of what is trained: on the way from the default to the winner, or around the winner."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ablated:
+    """One configuration, compared with another one that differs in one parameter.
+
+    Args:
+        name: For people.
+        changes: What differs: the values here, those of parameters that came along included.
+        validation: Validation MSE over seeds and splits, None without a finished training.
+        expected: Validation MSE that the surrogate predicts, None if it could not.
+        difference: Geometric mean of the errors as a share of the other one's, minus 1, over
+            pairs of equal seed and split. None without a pair, or for the start of the path.
+        low: Lower end of its 95 % interval, by t on logarithms.
+        high: Upper end of it.
+        expected_difference: The difference that the surrogate predicts.
+        n_pairs: Pairs in which both finished.
+    """
+
+    name: str
+    changes: Mapping[str, Scalar]
+    validation: Estimate | None
+    expected: float | None
+    difference: float | None
+    low: float | None
+    high: float | None
+    expected_difference: float | None
+    n_pairs: int
+
+    @property
+    def better(self) -> bool:
+        """Whether the error is lower beyond what chance explains."""
+        return self.high is not None and self.high < 0
+
+    @property
+    def worse(self) -> bool:
+        """Whether the error is higher beyond what chance explains."""
+        return self.low is not None and self.low > 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sweep:
+    """One parameter around the winner.
+
+    Args:
+        parameter: Its name.
+        value: The winner's.
+        others: Other values, each compared with the winner.
+    """
+
+    parameter: str
+    value: Scalar
+    others: tuple[Ablated, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AblationInfo:
+    """What an ablation found.
+
+    Args:
+        study: Name of the study that the ablation is.
+        follows: Name of the search.
+        n_seeds: Seeds and splits that are wanted.
+        n_missing: Trainings that have not finished.
+        path: From the default to the winner, each step compared with the one before.
+        total: The winner compared with the default.
+        sweeps: By parameter, in the order of the space.
+        guided: Whether a surrogate chose the path.
+    """
+
+    study: str
+    follows: str
+    n_seeds: int
+    n_missing: int
+    path: tuple[Ablated, ...]
+    total: Ablated
+    sweeps: tuple[Sweep, ...]
+    guided: bool
+
+
+def get_ablation(record: StudyRecord) -> AblationInfo | None:
+    """Compare the configurations of an ablation, each with its neighbour.
+
+    Intervals are for each difference alone: of twenty that are none, one is expected to exclude
+    zero.
+
+    Args:
+        record: The study that the ablation is.
+
+    Returns:
+        None if the study is no ablation.
+
+    Source: Fawcett, Hoos, "Analysing differences between algorithm configurations through
+        ablation", Journal of Heuristics 22, 2016.
+    """
+    experiment = record.user_attrs.get(attrs.EXPERIMENT)
+    if not isinstance(experiment, Mapping) or experiment["name"] != attrs.ABLATION:
+        return None
+    arms = experiment["arms"]
+    errors = {arm["name"]: _errors(record, arm["name"]) for arm in arms}
+    path = [arm for arm in arms if arm["role"] == PATH]
+    start, winner = path[0], path[-1]
+    sweeps: dict[str, list[Ablated]] = {}
+    for arm in arms:
+        if arm["role"] == SWEEP:
+            found = _compare(arm, winner, errors)
+            # The swept one comes first; what only exists with its new value comes along.
+            sweeps.setdefault(_first_difference(arm, winner), []).append(found)
+    n_seeds = len(next(iter(experiment["sides"].values())))
+    return AblationInfo(
+        study=record.name,
+        follows=str(experiment["follows"]),
+        n_seeds=n_seeds,
+        n_missing=sum(n_seeds - len(values) for values in errors.values()),
+        path=(
+            _compare(start, None, errors),
+            *(_compare(arm, path[i], errors) for i, arm in enumerate(path[1:])),
+        ),
+        total=_compare(winner, None if winner is start else start, errors),
+        sweeps=tuple(
+            Sweep(parameter=name, value=winner["params"][name], others=tuple(others))
+            for name, others in sweeps.items()
+        ),
+        guided=all(arm["expected"] is not None for arm in path),
+    )
+
+
+def describe_ablation(info: AblationInfo) -> Iterator[str]:
+    """Say in sentences what an ablation found."""
+    if info.n_missing:
+        yield f"{info.n_missing} trainings are missing; comparisons leave them out."
+    total = info.total
+    if len(info.path) == 1:
+        yield "The winner is the default: there is no path between them."
+    elif total.difference is not None:
+        yield (
+            f"From the default to the winner the validation MSE changes by {_change(total)}, "
+            f"over {info.n_seeds} seeds and splits."
+        )
+        if not info.guided:
+            yield (
+                "The search's trials do not let a forest predict the error, so the path takes "
+                "parameters in the order of the space."
+            )
+        if info.n_seeds >= MIN_SEEDS:
+            yield _steps(info.path[1:])
+    if info.n_seeds < MIN_SEEDS:
+        yield (
+            f"With fewer than {MIN_SEEDS} seeds no difference can be told from chance; take more "
+            "--seeds."
+        )
+        return
+    gains = [other for sweep in info.sweeps for other in sweep.others if other.better]
+    if gains:
+        names = ", ".join(other.name for other in gains)
+        yield (
+            f"Better than the winner, each by itself: {names}. The search has not gone far enough "
+            "there; more trials may find more."
+        )
+    elif info.sweeps:
+        yield "No single change around the winner is better beyond what chance explains."
+
+
+def _errors(record: StudyRecord, arm: str) -> dict[int, float]:
+    """Return the errors of an arm's complete trials by the number of their pair."""
+    return {
+        int(trial.user_attrs[attrs.PAIR]): trial.value
+        for trial in record.complete
+        if trial.user_attrs.get(attrs.ARM) == arm and trial.value is not None
+    }
+
+
+def _compare(
+    arm: Mapping[str, Any],
+    other: Mapping[str, Any] | None,
+    errors: Mapping[str, Mapping[int, float]],
+) -> Ablated:
+    mine = errors[arm["name"]]
+    expected = arm["expected"]
+    changes: dict[str, Scalar] = {}
+    difference = low = high = expected_difference = None
+    pairs: list[tuple[float, float]] = []
+    if other is not None:
+        theirs = errors[other["name"]]
+        pairs = [(theirs[pair], mine[pair]) for pair in mine if pair in theirs]
+        before = other["params"]
+        changes = {n: v for n, v in arm["params"].items() if n not in before or before[n] != v}
+        if pairs:
+            difference, low, high = relative_difference(pairs)
+        if expected is not None and other["expected"]:
+            expected_difference = expected / other["expected"] - 1
+    return Ablated(
+        name=str(arm["name"]),
+        changes=changes,
+        validation=estimate(list(mine.values())),
+        expected=expected,
+        difference=difference,
+        low=low,
+        high=high,
+        expected_difference=expected_difference,
+        n_pairs=len(pairs),
+    )
+
+
+def _first_difference(arm: Mapping[str, Any], winner: Mapping[str, Any]) -> str:
+    """Return the first parameter in which an arm differs from the winner."""
+    params = arm["params"]
+    return next(
+        str(name)
+        for name, value in winner["params"].items()
+        if name in params and params[name] != value
+    )
+
+
+def _steps(path: Sequence[Ablated]) -> str:
+    """Say which steps of a path made a difference, the largest first."""
+    sure = sorted(
+        (step for step in path if step.better or step.worse),
+        key=lambda step: -abs(step.difference or 0.0),
+    )
+    if not sure:
+        return "No single step makes a difference beyond what chance explains."
+    texts = [f"{step.name.removeprefix('then ')} ({_change(step)})" for step in sure]
+    return f"Steps that make a difference beyond chance: {'; '.join(texts)}."
+
+
+def _change(found: Ablated) -> str:
+    assert found.difference is not None
+    text = f"{found.difference:+.1%}"
+    if found.low is not None and found.high is not None:
+        text += f", 95 % interval {found.low:+.1%} to {found.high:+.1%}"
+    return text.replace("-", "\N{MINUS SIGN}")

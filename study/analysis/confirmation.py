@@ -1,0 +1,495 @@
+"""What a confirmation says: which configurations stay good with fresh seeds and splits.
+
+Must not know plotly.
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean, median
+
+import numpy as np
+from optuna.trial import TrialState
+from scipy import stats
+
+from storage import attrs
+from storage.records import StudyRecord, TrialRecord
+from study.analysis import VALIDATION_ACCURACY, min_accuracy_of
+from study.analysis.expected_best import overtuning
+from study.analysis.history import training_seconds
+
+MIN_SEEDS = 3
+"""Trainings below which nothing is said of their scatter."""
+
+SIGNIFICANT = 0.05
+"""Probability at which the best configuration may be missing among the tied ones."""
+
+ROUNDING = 1e-12
+"""Scatter that numbers of the size of 1 have by rounding alone."""
+
+TOP, DEFAULT, MIDDLE = "top", "default", "middle"
+"""Roles of what is confirmed: one of the best, the default, one from the middle of the search."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """A mean over trainings.
+
+    Args:
+        mean: Of the values.
+        low: Lower end of its 95 % t interval, None with too few values.
+        high: Upper end of it.
+        n: Values.
+    """
+
+    mean: float
+    low: float | None
+    high: float | None
+    n: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confirmed:
+    """One configuration that was trained again.
+
+    Args:
+        name: For people.
+        role: ``TOP``, ``DEFAULT`` or ``MIDDLE``.
+        trial: Number of the trial of the search that it repeats, None if that has none.
+        search_value: Validation MSE of this trial.
+        n_failed: Seeds with which its training failed.
+        validation: Validation MSE over seeds and splits, None without a finished training.
+        accuracy: Validation accuracy, None where nothing classifies.
+        shrinkage: By which share the mean exceeds the search's value: 0.1 is 10 % worse than
+            the search had promised. None without such a value.
+        difference: Geometric mean of the errors as a share of the default's, minus 1, over
+            pairs of equal seed and split: -0.2 is 20 % better. None for the default itself.
+        difference_low: Lower end of its 95 % interval, by t on logarithms.
+        difference_high: Upper end of it.
+        n_pairs: Pairs in which both finished.
+        n_wins: Pairs in which it had the lower error.
+        beats_low: Lower end of the 95 % Wilson interval of the probability that it beats the
+            default with a fresh seed and split, None without a pair.
+        beats_high: Upper end of it.
+        tied: Whether it cannot be told from the best.
+        seconds: Mean training time.
+        parameter_count: Weights of the model, None if not stored.
+        test: Test MSE over the same trainings, None before the test.
+        test_accuracy: Test accuracy likewise.
+    """
+
+    name: str
+    role: str
+    trial: int | None
+    search_value: float | None
+    n_failed: int
+    validation: Estimate | None
+    accuracy: Estimate | None
+    shrinkage: float | None
+    difference: float | None
+    difference_low: float | None
+    difference_high: float | None
+    n_pairs: int
+    n_wins: int
+    beats_low: float | None
+    beats_high: float | None
+    tied: bool
+    seconds: float | None
+    parameter_count: int | None
+    test: Estimate | None
+    test_accuracy: Estimate | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Incumbent:
+    """A best trial so far of the search, with what its configuration reaches on test images.
+
+    Args:
+        trial: Its number.
+        search_value: Validation MSE in the search.
+        test: Mean test MSE of its configuration.
+        overtuning: By how much this exceeds the lowest of the incumbents up to it.
+    """
+
+    trial: int
+    search_value: float
+    test: float
+    overtuning: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfirmationInfo:
+    """What a confirmation found.
+
+    Args:
+        study: Name of the study that the confirmation is.
+        follows: Name of the search.
+        n_seeds: Seeds and splits that are wanted.
+        n_missing: Trainings that have not finished.
+        confirmed: Lowest mean error first; those without a finished training last.
+        best: Name of the one with the lowest mean error, None without a finished training.
+        tied: Names of those that cannot be told from it, itself among them.
+        excluded: Names of those that are neither, whatever their mean: they failed with some
+            seed, or keep a demanded accuracy not even in the mean.
+        cheapest: Name of the one of these with the shortest training.
+        shrinkage: Median shrinkage of those that were chosen for their score.
+        middle_shrinkage: That of the one from the middle, which was not; what other splits
+            alone do.
+        incumbents: Best trials so far, as far as they were confirmed and tested.
+        tested: Whether test errors are there.
+        caution: Why to doubt it, or None.
+    """
+
+    study: str
+    follows: str
+    n_seeds: int
+    n_missing: int
+    confirmed: tuple[Confirmed, ...]
+    best: str | None
+    tied: tuple[str, ...]
+    excluded: tuple[str, ...]
+    cheapest: str | None
+    shrinkage: float | None
+    middle_shrinkage: float | None
+    incumbents: tuple[Incumbent, ...]
+    tested: bool
+    caution: str | None
+
+    def get(self, name: str) -> Confirmed:
+        """Return a configuration by its name."""
+        return next(c for c in self.confirmed if c.name == name)
+
+
+def get_confirmation(record: StudyRecord) -> ConfirmationInfo | None:
+    """Compare the configurations of a confirmation.
+
+    The tied ones hold the truly best configuration in at least 95 of 100 confirmations: another
+    one is left out only if a one-sided paired t-test finds its errors higher than those of the
+    best, at 0.05 divided by the number of such tests. Logarithms of errors are compared, so a
+    difference counts as a share. A configuration that failed with some seed, or keeps a demanded
+    accuracy not even in the mean, is neither best nor tied.
+
+    Args:
+        record: The study that the confirmation is.
+
+    Returns:
+        None if the study is no confirmation.
+
+    Source: selecting a subset that holds the best: Gupta, "On Some Multiple Decision (Selection
+        and Ranking) Rules", Technometrics 7, 1965; tests by ``scipy.stats.ttest_rel``, interval
+        of a share: Wilson, JASA 22, 1927, by ``scipy.stats.binomtest``.
+    """
+    experiment = record.user_attrs.get(attrs.EXPERIMENT)
+    if not isinstance(experiment, Mapping) or experiment["name"] != attrs.CONFIRMATION:
+        return None
+    arms = experiment["arms"]
+    n_seeds = len(next(iter(experiment["sides"].values())))
+    trials = {arm["name"]: _trials_of(record, arm["name"]) for arm in arms}
+    errors = {
+        name: {pair: t.value for pair, t in found.items() if t.value is not None}
+        for name, found in trials.items()
+    }
+    default = next(arm["name"] for arm in arms if arm["role"] == DEFAULT)
+    failed = {arm["name"]: _failed_pairs(record, arm["name"], errors) for arm in arms}
+    needed = min_accuracy_of(record)
+    excluded = {
+        name
+        for name, values in errors.items()
+        if failed[name] or (values and not _accurate(trials[name].values(), needed))
+    }
+    tied = _tied({name: v for name, v in errors.items() if v and name not in excluded})
+    tests = record.user_attrs.get(attrs.TEST_RESULTS) or {}
+    confirmed = [
+        _confirmed(
+            arm,
+            trials[arm["name"]],
+            errors[arm["name"]],
+            errors[default],
+            tests,
+            n_failed=len(failed[arm["name"]]),
+            tied=arm["name"] in tied,
+        )
+        for arm in arms
+    ]
+    confirmed.sort(key=lambda c: math.inf if c.validation is None else c.validation.mean)
+    shrunk = [c.shrinkage for c in confirmed if c.role == TOP and c.shrinkage is not None]
+    incumbents = _incumbents(confirmed)
+    return ConfirmationInfo(
+        study=record.name,
+        follows=str(experiment["follows"]),
+        n_seeds=n_seeds,
+        n_missing=sum(n_seeds - len(errors[a["name"]]) - len(failed[a["name"]]) for a in arms),
+        confirmed=tuple(confirmed),
+        best=tied[0] if tied else None,
+        tied=tuple(tied),
+        excluded=tuple(c.name for c in confirmed if c.name in excluded),
+        cheapest=_cheapest(confirmed),
+        shrinkage=median(shrunk) if shrunk else None,
+        middle_shrinkage=next((c.shrinkage for c in confirmed if c.role == MIDDLE), None),
+        incumbents=incumbents,
+        tested=any(c.test is not None for c in confirmed),
+        caution=_caution(n_seeds),
+    )
+
+
+def describe_confirmation(info: ConfirmationInfo) -> Iterator[str]:
+    """Say in sentences what a confirmation found."""
+    if info.n_missing:
+        yield f"{info.n_missing} trainings are missing; comparisons leave them out."
+    if info.best is None:
+        yield (
+            f"No configuration of study {info.follows} can be judged: none has finished without "
+            "a failed training and with the accuracy that was asked for."
+        )
+        return
+    best = info.get(info.best)
+    assert best.validation is not None  # it finished
+    yield (
+        f"Over {info.n_seeds} fresh seeds and splits, {best.name} has the lowest mean validation "
+        f"MSE: {_estimate(best.validation)}."
+    )
+    others = [name for name in info.tied if name != info.best]
+    if info.n_seeds < MIN_SEEDS:
+        yield f"{info.n_seeds} seeds are too few to tell it from the others."
+    elif others:
+        yield (
+            f"It cannot be told from {_listed(others)}. The cheapest of them is {info.cheapest}."
+        )
+    elif any(not c.tied and c.validation and c.name not in info.excluded for c in info.confirmed):
+        yield "All others are worse beyond what chance explains."
+    if info.excluded:
+        yield (
+            f"Not counted, whatever the error: {_listed(info.excluded)}; a training failed, or "
+            "the accuracy is lower than was asked for."
+        )
+    if best.role == DEFAULT:
+        yield "It is the default itself: the search found nothing better."
+    elif best.difference is not None:
+        yield _against_default(best)
+    if info.shrinkage is not None:
+        yield _shrinkage(info)
+    if best.test is not None:
+        yield (
+            f"On the test images, which nothing was chosen by, its MSE is {_estimate(best.test)}; "
+            "the interval is that of seeds and splits, not of other test images."
+        )
+    if info.caution is not None:
+        yield info.caution
+
+
+def estimate(values: Sequence[float]) -> Estimate | None:
+    """Return the mean of errors or accuracies with its 95 % t interval, None without a value.
+
+    None of them is negative, so the interval is cut at 0.
+    """
+    if not values:
+        return None
+    low, high = _t_interval(values) or (None, None)
+    return Estimate(
+        mean=fmean(values), low=None if low is None else max(0.0, low), high=high, n=len(values)
+    )
+
+
+def relative_difference(
+    pairs: Sequence[tuple[float, float]],
+) -> tuple[float, float | None, float | None]:
+    """Return by which share the second of each pair exceeds the first, and its 95 % interval.
+
+    Args:
+        pairs: Positive numbers, at least one pair.
+
+    Returns:
+        Ratio of the geometric means minus 1, and both ends of its interval, None with too few
+        pairs.
+    """
+    before, after = np.log(np.asarray(pairs)).T
+    differences = list(map(float, after - before))
+    mean, interval = math.expm1(fmean(differences)), _t_interval(differences)
+    if interval is None:
+        return mean, None, None
+    return mean, math.expm1(interval[0]), math.expm1(interval[1])
+
+
+def _t_interval(values: Sequence[float]) -> tuple[float, float] | None:
+    """Return the 95 % interval of a mean, None with too few values."""
+    if len(values) < MIN_SEEDS:
+        return None
+    if np.ptp(values) <= ROUNDING:  # scipy warns of a loss of precision
+        return fmean(values), fmean(values)
+    interval = stats.ttest_1samp(values, 0.0).confidence_interval(0.95)
+    return float(interval.low), float(interval.high)
+
+
+def _trials_of(record: StudyRecord, arm: str) -> dict[int, TrialRecord]:
+    """Return the complete trials of an arm by the number of their pair."""
+    return {
+        int(trial.user_attrs[attrs.PAIR]): trial
+        for trial in record.complete
+        if trial.user_attrs.get(attrs.ARM) == arm
+    }
+
+
+def _failed_pairs(
+    record: StudyRecord, arm: str, errors: Mapping[str, Mapping[int, float]]
+) -> set[int]:
+    """Return the pairs in which an arm failed and was not trained again since."""
+    return {
+        int(trial.user_attrs[attrs.PAIR])
+        for trial in record.trials
+        if trial.state == TrialState.FAIL
+        and trial.user_attrs.get(attrs.ARM) == arm
+        and str(trial.user_attrs.get(attrs.FAILURE, "")).startswith(attrs.DIVERGED)
+        and trial.user_attrs[attrs.PAIR] not in errors[arm]
+    }
+
+
+def _accurate(trials: Iterable[TrialRecord], needed: float | None) -> bool:
+    accuracies = [a for a in map(VALIDATION_ACCURACY.of, trials) if a is not None]
+    return needed is None or (bool(accuracies) and fmean(accuracies) >= needed)
+
+
+def _tied(errors: Mapping[str, Mapping[int, float]]) -> list[str]:
+    """Return the arm with the lowest mean error, and behind it those that may be as good."""
+    if not errors:
+        return []
+    names = sorted(errors, key=lambda name: fmean(errors[name].values()))
+    best, *others = names
+    bound = SIGNIFICANT / max(1, len(others))
+    return [best, *(name for name in others if _p_worse(errors[name], errors[best]) >= bound)]
+
+
+def _p_worse(errors: Mapping[int, float], best: Mapping[int, float]) -> float:
+    """Return the p-value against an arm being at least as good as another, 1 with few pairs."""
+    pairs = [(errors[pair], best[pair]) for pair in errors if pair in best]
+    if len(pairs) < MIN_SEEDS:
+        return 1.0
+    mine, theirs = np.log(np.asarray(pairs)).T
+    if np.ptp(mine - theirs) <= ROUNDING:  # no scatter to compare with
+        return 0.0 if fmean(mine - theirs) > ROUNDING else 1.0
+    return float(stats.ttest_rel(mine, theirs, alternative="greater").pvalue)
+
+
+def _confirmed(
+    arm: Mapping[str, object],
+    trials: Mapping[int, TrialRecord],
+    errors: Mapping[int, float],
+    default: Mapping[int, float],
+    tests: Mapping[str, Mapping[str, float]],
+    *,
+    n_failed: int,
+    tied: bool,
+) -> Confirmed:
+    validation = estimate(list(errors.values()))
+    search_value = arm["expected"]
+    assert search_value is None or isinstance(search_value, float)
+    pairs = [(default[pair], errors[pair]) for pair in errors if pair in default]
+    difference = difference_low = difference_high = beats_low = beats_high = None
+    n_wins = sum(mine < base for base, mine in pairs)
+    if pairs and arm["role"] != DEFAULT:
+        difference, difference_low, difference_high = relative_difference(pairs)
+        share = stats.binomtest(n_wins, len(pairs)).proportion_ci(0.95, method="wilson")
+        beats_low, beats_high = float(share.low), float(share.high)
+    seconds = [s for s in map(training_seconds, trials.values()) if s > 0]
+    counts = [t.user_attrs.get(attrs.PARAMETER_COUNT) for t in trials.values()]
+    tested = [tests[str(t.number)] for t in trials.values() if str(t.number) in tests]
+    accuracies = [a for a in map(VALIDATION_ACCURACY.of, trials.values()) if a is not None]
+    trial = arm["trial"]
+    assert trial is None or isinstance(trial, int)
+    return Confirmed(
+        name=str(arm["name"]),
+        role=str(arm["role"]),
+        trial=trial,
+        search_value=search_value,
+        n_failed=n_failed,
+        validation=validation,
+        accuracy=estimate(accuracies),
+        shrinkage=None
+        if validation is None or not search_value
+        else validation.mean / search_value - 1,
+        difference=difference,
+        difference_low=difference_low,
+        difference_high=difference_high,
+        n_pairs=len(pairs),
+        n_wins=n_wins,
+        beats_low=beats_low,
+        beats_high=beats_high,
+        tied=tied,
+        seconds=fmean(seconds) if seconds else None,
+        parameter_count=next((int(count) for count in counts if count is not None), None),
+        test=estimate([found["mse"] for found in tested]),
+        test_accuracy=estimate([found["accuracy"] for found in tested if "accuracy" in found]),
+    )
+
+
+def _cheapest(confirmed: Sequence[Confirmed]) -> str | None:
+    """Return the tied one with the shortest training; the best of those without a time."""
+    tied = [c for c in confirmed if c.tied]
+    cheapest = min(tied, key=lambda c: math.inf if c.seconds is None else c.seconds, default=None)
+    return None if cheapest is None else cheapest.name
+
+
+def _incumbents(confirmed: Sequence[Confirmed]) -> tuple[Incumbent, ...]:
+    """Return the confirmed and tested trials that were better than all of these before them."""
+    found: list[tuple[int, float, float]] = []
+    for c in sorted(confirmed, key=lambda c: -1 if c.trial is None else c.trial):
+        if c.trial is None or c.search_value is None or c.test is None:
+            continue
+        if not found or c.search_value < found[-1][1]:
+            found.append((c.trial, c.search_value, c.test.mean))
+    costs = overtuning([(value, test) for _, value, test in found])
+    return tuple(
+        Incumbent(trial=trial, search_value=value, test=test, overtuning=cost)
+        for (trial, value, test), cost in zip(found, costs, strict=True)
+    )
+
+
+def _against_default(best: Confirmed) -> str:
+    assert best.difference is not None
+    text = f"Its error is {_share(best.difference)} that of the default"
+    if best.difference_low is not None and best.difference_high is not None:
+        text += (
+            f" (95 % interval {_signed(best.difference_low)} to {_signed(best.difference_high)})"
+        )
+    text += f"; it was lower with {best.n_wins} of {best.n_pairs} seeds"
+    if best.beats_low is not None and best.beats_high is not None:
+        text += (
+            f", so it beats the default with a probability of {best.beats_low:.0%} to "
+            f"{best.beats_high:.0%}"
+        )
+    return text + "."
+
+
+def _shrinkage(info: ConfirmationInfo) -> str:
+    assert info.shrinkage is not None
+    text = (
+        f"The configurations that the search liked best have errors {_share(info.shrinkage)} what "
+        "it had measured (median)"
+    )
+    if info.middle_shrinkage is not None:
+        text += f"; for the one from the middle it is {_signed(info.middle_shrinkage)}"
+    return text + "."
+
+
+def _caution(n_seeds: int) -> str | None:
+    if n_seeds >= MIN_SEEDS:
+        return None
+    return f"With fewer than {MIN_SEEDS} seeds nothing is known of the scatter; take more --seeds."
+
+
+def _estimate(found: Estimate) -> str:
+    if found.low is None or found.high is None:
+        return f"{found.mean:.5f}"
+    return f"{found.mean:.5f} (95 % interval {found.low:.5f} to {found.high:.5f})"
+
+
+def _share(difference: float) -> str:
+    """Write how one error compares with another: 12.3 % below, 4 % above."""
+    return f"{abs(difference):.1%} {'below' if difference < 0 else 'above'}"
+
+
+def _signed(difference: float) -> str:
+    return f"{difference:+.1%}".replace("-", "\N{MINUS SIGN}")
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))

@@ -1,0 +1,309 @@
+"""What ``emoji-study confirm`` and ``ablate`` do: experiments that follow a search."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from statistics import fmean
+
+from rich.table import Table
+
+from emoji_ae.checkpoint import load_checkpoint
+from emoji_ae.dataset import EmojiDataset, labelled_images
+from emoji_ae.errors import CheckpointError
+from emoji_ae.seeding import resolve_device
+from emoji_ae.splits import Split, redraw_validation
+from search_spaces import Scalar
+from storage import attrs
+from storage.artifacts import artifact_folder, model_path
+from storage.rdb import open_storage
+from storage.records import StudyRecord, load_study_record
+from study.analysis.ablation import describe_ablation, get_ablation
+from study.analysis.confirmation import describe_confirmation, get_confirmation
+from study.analysis.history import training_seconds
+from study.commands import (
+    Say,
+    WorkRequest,
+    find_trial,
+    first,
+    stored_settings,
+)
+from study.data import StudyData, load_split, study_data
+from study.errors import StudyError
+from study.experiment_command import pair_sides, run_experiment, stored_experiment
+from study.experiments import PAIRED, Arm, Experiment
+from study.followup_tables import ablation_tables, confirmation_table
+from study.followups import ablation_arms, confirmation_arms
+from study.formats import format_duration
+from study.settings import IMPORTED, StudySettings, code_version
+from study.train import measure
+from study.workers import RunOutcome
+
+FRESH = 1
+"""Where the seeds of fresh splits begin, behind that of the search's own split."""
+
+Show = Callable[[Table], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FollowupRequest(WorkRequest):
+    """What a command was asked that examines a search.
+
+    Args:
+        name: Of the study to store it as; None for the search's name with what it is.
+        n_seeds: Seeds and splits in all; a study that has more keeps them.
+    """
+
+    name: str | None
+    n_seeds: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfirmRequest(FollowupRequest):
+    """What ``emoji-study confirm`` was asked.
+
+    Args:
+        top: How many of the best are confirmed.
+    """
+
+    top: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AblateRequest(FollowupRequest):
+    """What ``emoji-study ablate`` was asked.
+
+    Args:
+        trial: Number of the winner, ``best``, or None for the best confirmed one, if there is
+            a confirmation, else the best.
+        only: Parameters to sweep; empty for all that were searched.
+    """
+
+    trial: str | None
+    only: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Followup:
+    """An experiment that follows a search, ready to be run."""
+
+    name: str
+    settings: StudySettings
+    experiment: Experiment
+    dataset: EmojiDataset
+    split: Split
+    data: StudyData
+
+
+def confirm_request(request: ConfirmRequest, *, say: Say, show: Show) -> RunOutcome:
+    """Train the best configurations of a search again, and say which of them stay good.
+
+    Raises:
+        StudyError: If the request does not fit the search, or the study that it continues.
+        SearchSpaceError, DataError, StorageError: If a part of it cannot be used.
+    """
+    record, searched = _search(request)
+    space = searched.search_space
+
+    def choose() -> tuple[Arm, ...]:
+        return confirmation_arms(
+            record, space, searched.fixed, top=request.top, seed=searched.seed
+        )
+
+    followup = _followup(request, record, searched, attrs.CONFIRMATION, choose, say=say)
+    outcome, after = _run(followup, request, record, say=say)
+    if outcome.progress.finished >= outcome.target:
+        after = _test(followup, after, request, say=say)
+    info = get_confirmation(after)
+    assert info is not None  # it was stored as one
+    show(confirmation_table(info))
+    for line in describe_confirmation(info):
+        say(line)
+    return outcome
+
+
+def ablate_request(request: AblateRequest, *, say: Say, show: Show) -> RunOutcome:
+    """Measure what each parameter of a search's winner is worth.
+
+    Raises:
+        StudyError: If the request does not fit the search, or the study that it continues.
+        SearchSpaceError, DataError, StorageError: If a part of it cannot be used.
+    """
+    record, searched = _search(request)
+
+    def choose() -> tuple[Arm, ...]:
+        return ablation_arms(
+            record,
+            searched.search_space,
+            searched.fixed,
+            _winner(request, record),
+            only=request.only,
+        )
+
+    followup = _followup(request, record, searched, attrs.ABLATION, choose, say=say)
+    outcome, after = _run(followup, request, record, say=say)
+    info = get_ablation(after)
+    assert info is not None  # it was stored as one
+    for table in ablation_tables(info):
+        show(table)
+    for line in describe_ablation(info):
+        say(line)
+    return outcome
+
+
+def _search(request: FollowupRequest) -> tuple[StudyRecord, StudySettings]:
+    """Read the search that is to be examined."""
+    record = load_study_record(open_storage(request.url), str(request.study))
+    settings = StudySettings.from_attrs(record.user_attrs, study=record.name)
+    if settings.sampler == PAIRED:
+        raise StudyError(
+            f"Study {record.name!r} is an experiment and no search; name a study of "
+            "`emoji-study run` or `import-csv`."
+        )
+    return record, settings
+
+
+def _followup(
+    request: FollowupRequest,
+    record: StudyRecord,
+    searched: StudySettings,
+    kind: str,
+    choose: Callable[[], tuple[Arm, ...]],
+    *,
+    say: Say,
+) -> _Followup:
+    """Continue a stored follow-up with its own arms, or set up a new one."""
+    name = request.name or f"{record.name}-{kind}"
+    stored = stored_settings(request.url, name)
+    before = stored_experiment(request.url, name) if stored else None
+    if stored is not None and (
+        before is None or (before.name, before.follows) != (kind, record.name)
+    ):
+        raise StudyError(
+            f"Study {name!r} is not the {kind} of study {record.name!r}; take another --name."
+        )
+    # An imported study knows neither the images nor the split that it was measured on.
+    own = stored if searched.sampler == IMPORTED else searched
+    method = "group" if searched.sampler == IMPORTED else searched.split
+    data_seed = stored.data_seed if stored else searched.data_seed
+    data_path = request.data or (stored or searched).data_path
+    dataset, split = load_split(data_path, own, study=record.name, method=method, seed=data_seed)
+    data = study_data(dataset, split)
+    settings = replace(
+        searched,
+        fixed={},
+        sampler=PAIRED,
+        pruner="none",
+        pareto=False,
+        seed=first(request.seed, stored.seed if stored else None, searched.seed),
+        data=str(data_path) if data_path else None,
+        data_fingerprint=data.fingerprint,
+        split=method,
+        sides=split.sides,
+        code_version=code_version(),
+    )
+    if stored is not None:
+        stored.require_equal(settings, study=name)
+    arms = tuple(replace(arm, split=method) for arm in choose())
+    if before is not None:
+        if [arm.params for arm in arms] != [arm.params for arm in before.arms]:
+            say(
+                f"Study {name} goes on with the {len(before.arms)} configurations that were "
+                "chosen first; today, or with these options, others would be chosen. To take "
+                "these, give another --name."
+            )
+        arms = before.arms
+
+    def draw(pair: int) -> Split:
+        return redraw_validation(dataset, split, method=method, seed=data_seed + FRESH + pair)
+
+    n_pairs = max(request.n_seeds, before.n_pairs if before else 0)
+    sides = pair_sides(before.sides[method] if before else (), n_pairs, draw)
+    questions = {
+        attrs.CONFIRMATION: f"Which of the best of study {record.name} stay good?",
+        attrs.ABLATION: f"What is each parameter of the best of study {record.name} worth?",
+    }
+    experiment = Experiment(
+        name=kind,
+        question=questions[kind],
+        arms=arms,
+        sides={method: sides},
+        follows=record.name,
+        keep_models=kind == attrs.CONFIRMATION,
+    )
+    return _Followup(
+        name=name,
+        settings=settings,
+        experiment=experiment,
+        dataset=dataset,
+        split=split,
+        data=data,
+    )
+
+
+def _run(
+    followup: _Followup, request: FollowupRequest, record: StudyRecord, *, say: Say
+) -> tuple[RunOutcome, StudyRecord]:
+    """Say how long it may take, and run it."""
+    seconds = [s for s in map(training_seconds, record.complete) if s > 0]
+    if seconds:
+        whole = fmean(seconds) * len(followup.experiment) / request.n_workers
+        say(
+            f"{len(followup.experiment)} trainings in all; at the mean time of the search's, "
+            f"about {format_duration(whole)}."
+        )
+    return run_experiment(
+        request, followup.name, followup.settings, followup.data, followup.experiment, say=say
+    )
+
+
+def _winner(request: AblateRequest, record: StudyRecord) -> dict[str, Scalar]:
+    """Return the parameters of the trial that is to be taken apart."""
+    which = request.trial
+    if which is None:
+        which = "best"
+        name = f"{record.name}-{attrs.CONFIRMATION}"
+        if stored_settings(request.url, name) is not None:
+            info = get_confirmation(load_study_record(open_storage(request.url), name))
+            if info is not None and info.best is not None:
+                trial = info.get(info.best).trial
+                which = which if trial is None else str(trial)
+    params = find_trial(record, which).params
+    return {name: value for name, value in params.items() if value is not None}
+
+
+def _test(
+    followup: _Followup, record: StudyRecord, request: FollowupRequest, *, say: Say
+) -> StudyRecord:
+    """Measure the kept models of a confirmation on the test split, each once.
+
+    This comes after the last choice: the split that all pairs share was seen by none of them.
+    """
+    storage = open_storage(request.url, write=True)
+    study_id = storage.get_study_id_from_name(followup.name)
+    results: dict[str, dict[str, float]] = dict(record.user_attrs.get(attrs.TEST_RESULTS) or {})
+    device = resolve_device(request.device)
+    test = labelled_images(followup.dataset, followup.split.test)
+    folder = artifact_folder(request.url, request.artifacts)
+    lost = 0
+    for trial in record.complete:
+        if str(trial.number) in results:
+            continue
+        try:
+            checkpoint = load_checkpoint(model_path(folder, study_id, trial.number))
+        except CheckpointError:
+            lost += 1
+            continue
+        classifies = attrs.CONFUSION in trial.user_attrs
+        found = measure(checkpoint.model.to(device), test, device, classifies=classifies)
+        results[str(trial.number)] = {
+            "mse": found["test_mse"],
+            **({"accuracy": found["test_accuracy"]} if classifies else {}),
+        }
+    storage.set_study_user_attr(study_id, attrs.TEST_RESULTS, results)
+    for trial in record.trials:
+        model_path(folder, study_id, trial.number).unlink(missing_ok=True)
+    if lost:
+        say(
+            f"Warning: the trained models of {lost} trials are not in {folder}; workers on other "
+            "machines must share it (--artifacts) for the test."
+        )
+    return load_study_record(storage, followup.name)

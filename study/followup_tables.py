@@ -1,0 +1,94 @@
+"""Confirmations and ablations as tables for a terminal."""
+
+from collections.abc import Iterator
+
+from rich.markup import escape
+from rich.table import Table
+
+from study.analysis.ablation import Ablated, AblationInfo
+from study.analysis.confirmation import ConfirmationInfo, Confirmed, Estimate
+from study.formats import MISSING, format_accuracy, format_mse, format_value
+
+
+def confirmation_table(info: ConfirmationInfo) -> Table:
+    """Return one row per configuration, best first.
+
+    Those tied with the best are marked; "default" is the difference from the default. What does
+    not fit into 80 columns is in the report.
+    """
+    classified = any(c.accuracy is not None for c in info.confirmed)
+    table = _table(
+        *("", "configuration", "search", "mean", "default", "95 % interval", "wins", "test"),
+        *(("accuracy", "test acc.") if classified else ()),
+    )
+    for c in info.confirmed:
+        failed = f" ({c.n_failed} failed)" if c.n_failed else ""
+        table.add_row(
+            "=" if c.tied else "",
+            escape(c.name) + failed,
+            format_mse(c.search_value),
+            _mean(c.validation),
+            _share(c.difference),
+            _shares(c.difference_low, c.difference_high),
+            _wins(c),
+            _mean(c.test),
+            *([_accuracy(c.accuracy), _accuracy(c.test_accuracy)] if classified else []),
+        )
+    return table
+
+
+def ablation_tables(info: AblationInfo) -> Iterator[Table]:
+    """Yield the path, and the sweeps around its end."""
+    path = _table("", "path", "mean", "change", "95 % interval", "surrogate")
+    for found in info.path:
+        path.add_row(*_ablated(found))
+    yield path
+    if info.sweeps:
+        sweep = _table("", "instead of", "mean", "change", "95 % interval", "surrogate")
+        for parameter in info.sweeps:
+            label = f"{parameter.parameter} {format_value(parameter.value)}"
+            sweep.add_row("", escape(label), *[""] * 4)
+            for found in parameter.others:
+                sweep.add_row(*_ablated(found, indent="  "))
+        yield sweep
+
+
+def _table(first: str, second: str, *numbers: str) -> Table:
+    table = Table(box=None, header_style="bold", padding=(0, 1, 0, 0))
+    table.add_column(first)
+    table.add_column(second, no_wrap=True)
+    for name in numbers:
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
+
+
+def _ablated(found: Ablated, *, indent: str = "") -> list[str]:
+    mark = "+" if found.better else "\N{MINUS SIGN}" if found.worse else ""
+    return [
+        mark,
+        indent + escape(found.name),
+        _mean(found.validation),
+        _share(found.difference),
+        _shares(found.low, found.high),
+        _share(found.expected_difference),
+    ]
+
+
+def _mean(found: Estimate | None) -> str:
+    return MISSING if found is None else format_mse(found.mean)
+
+
+def _accuracy(found: Estimate | None) -> str:
+    return MISSING if found is None else format_accuracy(found.mean)
+
+
+def _share(share: float | None) -> str:
+    return MISSING if share is None else f"{share:+.1%}".replace("-", "\N{MINUS SIGN}")
+
+
+def _shares(low: float | None, high: float | None) -> str:
+    return MISSING if low is None else f"{_share(low)} to {_share(high)}"
+
+
+def _wins(c: Confirmed) -> str:
+    return MISSING if c.difference is None else f"{c.n_wins} of {c.n_pairs}"
