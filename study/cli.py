@@ -197,7 +197,7 @@ def run(
         typer.Option(
             "--warm-start",
             metavar="STUDY",
-            help="Begin a new study with the best points of this one, a tenth of the trials.",
+            help="Begin a new study with the best points of this one, one for thirty trials.",
         ),
     ] = None,
     max_retries: Annotated[
