@@ -7,7 +7,7 @@ from statistics import fmean
 from rich.table import Table
 
 from emoji_ae.checkpoint import load_checkpoint
-from emoji_ae.dataset import EmojiDataset, labelled_images
+from emoji_ae.dataset import EmojiDataset
 from emoji_ae.errors import CheckpointError
 from emoji_ae.seeding import resolve_device
 from emoji_ae.splits import Split, redraw_validation
@@ -34,7 +34,7 @@ from study.followup_tables import ablation_tables, confirmation_table
 from study.followups import ablation_arms, confirmation_arms
 from study.formats import format_duration
 from study.settings import IMPORTED, StudySettings, code_version
-from study.train import measure
+from study.train import measure_test
 from study.workers import RunOutcome
 
 FRESH = 1
@@ -281,7 +281,6 @@ def _test(
     study_id = storage.get_study_id_from_name(followup.name)
     results: dict[str, dict[str, float]] = dict(record.user_attrs.get(attrs.TEST_RESULTS) or {})
     device = resolve_device(request.device)
-    test = labelled_images(followup.dataset, followup.split.test)
     folder = artifact_folder(request.url, request.artifacts)
     lost = 0
     for trial in record.complete:
@@ -293,7 +292,13 @@ def _test(
             lost += 1
             continue
         classifies = attrs.CONFUSION in trial.user_attrs
-        found = measure(checkpoint.model.to(device), test, device, classifies=classifies)
+        found = measure_test(
+            checkpoint.model.to(device),
+            followup.dataset,
+            followup.split,
+            device,
+            classifies=classifies,
+        )
         results[str(trial.number)] = {
             "mse": found["test_mse"],
             **({"accuracy": found["test_accuracy"]} if classifies else {}),

@@ -12,7 +12,7 @@ from emoji_ae.checkpoint import Checkpoint, save_checkpoint
 from emoji_ae.classification import balanced_accuracy
 from emoji_ae.config import AutoencoderConfig
 from emoji_ae.curve import EpochMetrics
-from emoji_ae.dataset import EmojiDataset, LabelledImages, labelled_images
+from emoji_ae.dataset import EmojiDataset, labelled_images
 from emoji_ae.files import write_bytes
 from emoji_ae.loop import to_float
 from emoji_ae.models import Autoencoder, count_parameters
@@ -58,17 +58,24 @@ class FinalMetrics:
     test_confusion: tuple[tuple[int, ...], ...] | None = None
 
 
-def measure(
-    model: Autoencoder, test: LabelledImages, device: torch.device, *, classifies: bool
+def measure_test(
+    model: Autoencoder,
+    dataset: EmojiDataset,
+    split: Split,
+    device: torch.device,
+    *,
+    classifies: bool,
 ) -> dict[str, Any]:
-    """Return what a model reaches on the test split, by the names of ``FinalMetrics``.
+    """Return what a chosen model reaches on the test split, by the names of ``FinalMetrics``.
 
     Args:
-        model: In evaluation mode.
-        test: Images of the test split.
-        device: Where the model is.
+        model: On ``device``, in evaluation mode.
+        dataset: All images.
+        split: Whose test images judge the model.
+        device: Where to compute.
         classifies: Whether its classifier was trained.
     """
+    test = labelled_images(dataset, split.test)
     images = to_float(test.images, device)
     measured: dict[str, Any] = {
         "test_mse": reconstruction_errors(model, images).mean().item(),
@@ -120,7 +127,6 @@ def train_final(
     )
     if result.best is None:
         raise StudyError("The training was stopped before its first epoch ended.")
-    test = labelled_images(dataset, split.test)
     classifies = isinstance(result, MultitaskResult) and result.confusion is not None
     metrics = FinalMetrics(
         validation_mse=result.best.validation_mse,
@@ -128,7 +134,7 @@ def train_final(
         epochs=len(result.curve),
         parameter_count=count_parameters(result.model),
         training_seconds=round(result.curve[-1].seconds, 3),
-        **measure(result.model, test, device, classifies=classifies),
+        **measure_test(result.model, dataset, split, device, classifies=classifies),
     )
     checkpoint = Checkpoint(
         model=result.model,
@@ -138,10 +144,10 @@ def train_final(
         curve=result.curve,
     )
     save_checkpoint(checkpoint, out / CHECKPOINT_FILE)
-    shown = pick(len(test.images))
-    texts = [dataset.texts[split.test[i]] for i in shown]
+    shown = [split.test[i] for i in pick(len(split.test))]
+    texts = [dataset.texts[row] for row in shown]
     title = f"{config.auto_encoder}, lowest validation MSE {metrics.validation_mse:.5f}"
-    pictures = reconstructions_png(result.model, test.images[shown], texts)
+    pictures = reconstructions_png(result.model, dataset.images[shown], texts)
     write_bytes(out / RECONSTRUCTIONS_FILE, pictures)
     write_bytes(out / CURVE_FILE, learning_curve_png(result.curve, title=title))
     content = {"config": config.to_dict(), "seed": seed, **asdict(metrics)}

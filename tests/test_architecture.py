@@ -39,9 +39,17 @@ FORBIDDEN = {
         *("optuna", "joblib", "storage.rdb", "storage.artifacts", "study.experiments"),
         *("study.experiment_command", "study.commands", "study.report"),
     },
+    "study.analysis.confirmation": {"optuna.study", "study.experiments", "study.followups"},
+    "study.analysis.ablation": {"optuna", "study.experiments", "study.followups"},
     "study.figures": {"torch", "jinja2", "sqlalchemy", "study.report"},
     "study.report": {"torch", "sqlalchemy", "study.commands", "study.workers", "study.runner"},
     "study.settings": {"torch", "study.data", "study.experiments"},
+    "study.followups": {
+        *("torch", "sqlalchemy", "emoji_ae.dataset", "emoji_ae.splits", "study.data"),
+        *("study.commands", "study.workers", "study.report", "storage.rdb"),
+    },
+    "study.followup_command": {"typer", "study.cli", "study.report"},
+    "study.followup_tables": {"torch", "sqlalchemy", "study.commands"},
     "study.experiments": {
         *("torch", "optuna", "emoji_ae.dataset", "emoji_ae.splits", "study.data", "study.budget"),
         *("study.workers", "study.commands", "study.analysis"),
@@ -112,6 +120,19 @@ def test_packages_import_in_one_direction(owner: str) -> None:
 
     assert members
     assert wrong == set()
+
+
+def test_the_test_split_is_read_in_one_module() -> None:
+    """Nothing but the final evaluation reads the test images of a split."""
+    readers = {
+        module
+        for module, path in MODULES.items()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute)
+        and node.attr == "test"
+        and ast.unparse(node.value).endswith("split")
+    }
+    assert readers == {"emoji_ae.splits", "study.train"}
 
 
 @pytest.mark.parametrize("library", ONLY_IN)
