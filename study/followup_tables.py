@@ -22,10 +22,9 @@ def confirmation_table(info: ConfirmationInfo) -> Table:
         *(("accuracy", "test acc.") if classified else ()),
     )
     for c in info.confirmed:
-        failed = f" ({c.n_failed} failed)" if c.n_failed else ""
         table.add_row(
             "=" if c.tied else "",
-            escape(c.name) + failed,
+            escape(c.name) + _failed(c.n_failed),
             format_mse(c.search_value),
             _mean(c.validation),
             _share(c.difference),
@@ -66,12 +65,16 @@ def _ablated(found: Ablated, *, indent: str = "") -> list[str]:
     mark = "+" if found.better else "\N{MINUS SIGN}" if found.worse else ""
     return [
         mark,
-        indent + escape(found.name),
+        indent + escape(found.name) + _failed(found.n_failed),
         _mean(found.validation),
         _share(found.difference),
         _shares(found.low, found.high),
         _share(found.expected_difference),
     ]
+
+
+def _failed(n_failed: int) -> str:
+    return f" ({n_failed} failed)" if n_failed else ""
 
 
 def _mean(found: Estimate | None) -> str:

@@ -9,7 +9,13 @@ from typing import Any
 
 from storage import attrs
 from storage.records import Scalar, StudyRecord
-from study.analysis.confirmation import MIN_SEEDS, Estimate, estimate, relative_difference
+from study.analysis.confirmation import (
+    MIN_SEEDS,
+    Estimate,
+    estimate,
+    failed_pairs,
+    relative_difference,
+)
 
 PATH, SWEEP = "path", "sweep"
 """Roles of what is trained: on the way from the default to the winner, or around the winner."""
@@ -30,6 +36,7 @@ class Ablated:
         high: Upper end of it.
         expected_difference: The difference that the surrogate predicts.
         n_pairs: Pairs in which both finished.
+        n_failed: Seeds with which its training diverged.
     """
 
     name: str
@@ -41,11 +48,12 @@ class Ablated:
     high: float | None
     expected_difference: float | None
     n_pairs: int
+    n_failed: int
 
     @property
     def better(self) -> bool:
-        """Whether the error is lower beyond what chance explains."""
-        return self.high is not None and self.high < 0
+        """Whether the error is lower beyond what chance explains, and no training diverged."""
+        return self.high is not None and self.high < 0 and not self.n_failed
 
     @property
     def worse(self) -> bool:
@@ -76,7 +84,7 @@ class AblationInfo:
         study: Name of the study that the ablation is.
         follows: Name of the search.
         n_seeds: Seeds and splits that are wanted.
-        n_missing: Trainings that have not finished.
+        n_missing: Trainings that have neither finished nor diverged.
         path: From the default to the winner, each step compared with the one before.
         total: The winner compared with the default.
         sweeps: By parameter, in the order of the space.
@@ -113,12 +121,13 @@ def get_ablation(record: StudyRecord) -> AblationInfo | None:
         return None
     arms = experiment["arms"]
     errors = {arm["name"]: _errors(record, arm["name"]) for arm in arms}
+    failed = {name: len(failed_pairs(record, name, found)) for name, found in errors.items()}
     path = [arm for arm in arms if arm["role"] == PATH]
     start, winner = path[0], path[-1]
     sweeps: dict[str, list[Ablated]] = {}
     for arm in arms:
         if arm["role"] == SWEEP:
-            found = _compare(arm, winner, errors)
+            found = _compare(arm, winner, errors, failed)
             # The swept one comes first; what only exists with its new value comes along.
             sweeps.setdefault(_first_difference(arm, winner), []).append(found)
     n_seeds = len(next(iter(experiment["sides"].values())))
@@ -126,12 +135,12 @@ def get_ablation(record: StudyRecord) -> AblationInfo | None:
         study=record.name,
         follows=str(experiment["follows"]),
         n_seeds=n_seeds,
-        n_missing=sum(n_seeds - len(values) for values in errors.values()),
+        n_missing=sum(n_seeds - len(errors[name]) - failed[name] for name in errors),
         path=(
-            _compare(start, None, errors),
-            *(_compare(arm, path[i], errors) for i, arm in enumerate(path[1:])),
+            _compare(start, None, errors, failed),
+            *(_compare(arm, path[i], errors, failed) for i, arm in enumerate(path[1:])),
         ),
-        total=_compare(winner, None if winner is start else start, errors),
+        total=_compare(winner, None if winner is start else start, errors, failed),
         sweeps=tuple(
             Sweep(parameter=name, value=winner["params"][name], others=tuple(others))
             for name, others in sweeps.items()
@@ -144,6 +153,10 @@ def describe_ablation(info: AblationInfo) -> Iterator[str]:
     """Say in sentences what an ablation found."""
     if info.n_missing:
         yield f"{info.n_missing} trainings are missing; comparisons leave them out."
+    swept = (other for sweep in info.sweeps for other in sweep.others)
+    diverging = [found.name for found in (*info.path, *swept) if found.n_failed]
+    if diverging:
+        yield f"With some seed the training diverged: {', '.join(diverging)}."
     total = info.total
     if len(info.path) == 1:
         yield "The winner is the default: there is no path between them."
@@ -166,11 +179,13 @@ def describe_ablation(info: AblationInfo) -> Iterator[str]:
         )
         return
     gains = [other for sweep in info.sweeps for other in sweep.others if other.better]
+    n_tried = sum(len(sweep.others) for sweep in info.sweeps)
     if gains:
         names = ", ".join(other.name for other in gains)
         yield (
-            f"Better than the winner, each by itself: {names}. The search has not gone far enough "
-            "there; more trials may find more."
+            f"Better than the winner, each by itself: {names}. If none of the {n_tried} changes "
+            f"had an effect, about {n_tried / 40:.1f} would look better by chance; more --seeds, "
+            "or more trials of the search, can tell."
         )
     elif info.sweeps:
         yield "No single change around the winner is better beyond what chance explains."
@@ -189,6 +204,7 @@ def _compare(
     arm: Mapping[str, Any],
     other: Mapping[str, Any] | None,
     errors: Mapping[str, Mapping[int, float]],
+    failed: Mapping[str, int],
 ) -> Ablated:
     mine = errors[arm["name"]]
     expected = arm["expected"]
@@ -214,6 +230,7 @@ def _compare(
         high=high,
         expected_difference=expected_difference,
         n_pairs=len(pairs),
+        n_failed=failed[arm["name"]],
     )
 
 

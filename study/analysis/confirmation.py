@@ -4,7 +4,7 @@ Must not know plotly.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
 
@@ -190,7 +190,7 @@ def get_confirmation(record: StudyRecord) -> ConfirmationInfo | None:
         for name, found in trials.items()
     }
     default = next(arm["name"] for arm in arms if arm["role"] == DEFAULT)
-    failed = {arm["name"]: _failed_pairs(record, arm["name"], errors) for arm in arms}
+    failed = {arm["name"]: failed_pairs(record, arm["name"], errors[arm["name"]]) for arm in arms}
     needed = min_accuracy_of(record)
     excluded = {
         name
@@ -329,17 +329,21 @@ def _trials_of(record: StudyRecord, arm: str) -> dict[int, TrialRecord]:
     }
 
 
-def _failed_pairs(
-    record: StudyRecord, arm: str, errors: Mapping[str, Mapping[int, float]]
-) -> set[int]:
-    """Return the pairs in which an arm failed and was not trained again since."""
+def failed_pairs(record: StudyRecord, arm: str, finished: Container[int]) -> set[int]:
+    """Return the pairs in which the training of an arm diverged.
+
+    Args:
+        record: The experiment.
+        arm: Name of the arm.
+        finished: Pairs in which it finished all the same, which do not count.
+    """
     return {
         int(trial.user_attrs[attrs.PAIR])
         for trial in record.trials
         if trial.state == TrialState.FAIL
         and trial.user_attrs.get(attrs.ARM) == arm
         and str(trial.user_attrs.get(attrs.FAILURE, "")).startswith(attrs.DIVERGED)
-        and trial.user_attrs[attrs.PAIR] not in errors[arm]
+        and trial.user_attrs[attrs.PAIR] not in finished
     }
 
 

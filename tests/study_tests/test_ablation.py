@@ -289,8 +289,9 @@ def test_path_of_one() -> None:
     lines = list(describe_ablation(info))
     assert lines == [
         "The winner is the default: there is no path between them.",
-        "Better than the winner, each by itself: learning_rate 0.001. The search has not gone "
-        "far enough there; more trials may find more.",
+        "Better than the winner, each by itself: learning_rate 0.001. If none of the 1 changes "
+        "had an effect, about 0.0 would look better by chance; more --seeds, or more trials of "
+        "the search, can tell.",
     ]
 
 
@@ -347,7 +348,7 @@ def test_equal_trainings() -> None:
 
 
 def test_missing_trainings() -> None:
-    """A pair counts where both finished; what failed or has not begun is missing."""
+    """A pair counts where both finished; what has not begun is missing, what diverged is said."""
     values: dict[str, Values] = {
         **VALUES,
         "then learning_rate 0.001": [0.05, None, 0.055, math.inf, 0.045],
@@ -355,7 +356,8 @@ def test_missing_trainings() -> None:
         "bottleneck_dim 64": [None] * 5,
     }
     info = ablated(values)
-    assert info.n_missing == 2 + 3 + 5
+    assert info.n_missing == 1 + 3 + 5
+    assert [found.n_failed for found in info.path] == [0, 1, 0]
     _, first, last = info.path
     assert (first.n_pairs, first.difference) == (3, pytest.approx(-0.5))
     assert (last.n_pairs, last.difference) == (3, pytest.approx(0.4))
@@ -366,9 +368,10 @@ def test_missing_trainings() -> None:
     assert few.validation == Estimate(mean=pytest.approx(0.077), low=None, high=None, n=2)
     none = neighbours(info)["bottleneck_dim 64"]
     assert (none.validation, none.difference, none.n_pairs) == (None, None, 0)
-    assert next(describe_ablation(info)) == (
-        "10 trainings are missing; comparisons leave them out."
-    )
+    assert list(describe_ablation(info))[:2] == [
+        "9 trainings are missing; comparisons leave them out.",
+        "With some seed the training diverged: then learning_rate 0.001.",
+    ]
     assert "missing" not in said()
 
 
@@ -432,8 +435,9 @@ def test_sentences() -> None:
         "5 seeds and splits.",
         f"Steps that make a difference beyond chance: auto_encoder linear ({change(last)}); "
         f"learning_rate 0.001 ({change(first)}).",
-        "Better than the winner, each by itself: learning_rate 0.01. The search has not gone far "
-        "enough there; more trials may find more.",
+        "Better than the winner, each by itself: learning_rate 0.01. If none of the 4 changes had "
+        "an effect, about 0.1 would look better by chance; more --seeds, or more trials of the "
+        "search, can tell.",
     ]
     assert "+10.1%" in lines[1]
     assert "\N{MINUS SIGN}36.4%" in lines[1]
@@ -450,3 +454,12 @@ def test_no_step_and_no_neighbour_matters() -> None:
         "No single step makes a difference beyond what chance explains.",
         "No single change around the winner is better beyond what chance explains.",
     ]
+
+
+def test_what_diverges_is_not_better() -> None:
+    """A neighbour whose other seeds are better by far is not called better if one diverged."""
+    values = {**VALUES, "learning_rate 0.01": [0.01, 0.0105, 0.0099, 0.0101, math.inf]}
+    found = neighbours(ablated(values))["learning_rate 0.01"]
+    assert found.high is not None
+    assert found.high < 0
+    assert (found.n_failed, found.better) == (1, False)
