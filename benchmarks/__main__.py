@@ -12,7 +12,7 @@ from typing import Any
 import joblib
 import torch
 
-from benchmarks import storage, studies, training
+from benchmarks import analysis, storage, studies, training
 from benchmarks.measure import Figure
 from emoji_ae.files import write_bytes
 
@@ -22,6 +22,7 @@ PARTS: dict[str, Callable[[], Iterator[Figure]]] = {
     "training": training.figures,
     "studies": studies.figures,
     "storage": storage.figures,
+    "analysis": analysis.figures,
 }
 
 

@@ -43,11 +43,11 @@ EQUAL = ("--set", "batch_size=16", "--set", "batch_normalization=false")
 
 def two_workers_over_one() -> Figure:
     """Trials per second of two workers over those of one, from first start to last end."""
-    n_trials, seed = 12, iter(range(1000))
+    n_trials, seed = 24, iter(range(1000))
 
     def seconds_per_trial(workers: int) -> float:
         with tempfile.TemporaryDirectory() as folder:
-            options = ("--epochs", "20", "--seed", str(next(seed)), *EQUAL)
+            options = ("--epochs", "30", "--seed", str(next(seed)), *EQUAL)
             record = run(Path(folder), *options, trials=n_trials, workers=workers)
         return wall_s(record) / len(record.complete)
 
@@ -59,7 +59,7 @@ def two_workers_over_one() -> Figure:
         stretch=1.95,
         at_most=False,
         ratios=ratios,
-        conditions=f"1 thread per worker, {n_trials} equal trials of 20 epochs, SQLite",
+        conditions=f"1 thread per worker, {n_trials} equal trials of 30 epochs, SQLite",
     )
 
 

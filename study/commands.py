@@ -19,7 +19,7 @@ from storage import attrs
 from storage.artifacts import artifact_folder, open_artifacts
 from storage.errors import UnknownStudyError
 from storage.rdb import open_storage
-from storage.records import StudyRecord, TrialRecord, load_study_record
+from storage.records import StudyRecord, TrialRecord, followups, load_study_record
 from storage.served import make_server
 from storage.urls import redact, server_address, sqlite_path
 from study import budget
@@ -623,7 +623,7 @@ def write_study_report(
     artifacts: Path | None,
     out: Path | None,
 ) -> Path:
-    """Write a study's report; return its path."""
+    """Write a study's report, with what its confirmations and ablations found; return its path."""
     from study.gallery import best_pictures
     from study.report import write_report
 
@@ -632,7 +632,13 @@ def write_study_report(
     if folder.is_dir():
         pictures = best_pictures(record, storage, open_artifacts(folder))
     path = out or Path("runs") / f"{record.name}.html"
-    write_report(record, out=path, pictures=pictures)
+    names = [name for name, search in followups(storage).items() if search == record.name]
+    write_report(
+        record,
+        out=path,
+        pictures=pictures,
+        followups=[load_study_record(storage, name) for name in names],
+    )
     return path
 
 

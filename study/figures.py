@@ -17,12 +17,16 @@ from optuna.trial import TrialState
 from plotly.offline import get_plotlyjs
 
 from study.analysis import ALL_TRIALS
+from study.analysis.ablation import AblationInfo
+from study.analysis.confirmation import ConfirmationInfo, Estimate
 from study.analysis.correlation import CorrelationsInfo, ParameterCorrelation
+from study.analysis.expected_best import ExpectedBestInfo
 from study.analysis.experiment import ExperimentInfo
+from study.analysis.fidelity import FidelityInfo
 from study.analysis.front import FrontInfo, FrontPoint
 from study.analysis.history import HistoryInfo, HistoryPoint, LearningCurve, LearningCurvesInfo
 from study.analysis.importance import ImportanceInfo
-from study.formats import format_accuracy
+from study.formats import format_accuracy, format_duration
 
 # The colours of Okabe and Ito, distinguishable with every common colour vision.
 # Source: Okabe, Ito, "Color Universal Design", 2008, https://jfly.uni-koeln.de/color/.
@@ -152,6 +156,108 @@ def plot_learning_curves(info: LearningCurvesInfo) -> go.Figure:
         )
     figure.update_xaxes(title_text="epoch", rangemode="tozero")
     figure.update_yaxes(**_log_mse_axis(v for curve in info.curves for v in curve.values))
+    return figure
+
+
+def plot_expected_best(info: ExpectedBestInfo) -> go.Figure:
+    """Draw the expected best over the number of trials, with its 95 % interval as a band."""
+    figure = _figure(height=420)
+    numbers = [point.n for point in info.points]
+    _add_band(
+        figure,
+        x=numbers,
+        low=[point.low for point in info.points],
+        high=[point.high for point in info.points],
+        color=BLUE,
+    )
+    label = escape(info.metric.label)
+    figure.add_scatter(
+        name="expected best",
+        x=numbers,
+        y=_rounded(point.value for point in info.points),
+        customdata=[
+            [f"{point.low:.4g} to {point.high:.4g}", format_duration(point.seconds)]
+            for point in info.points
+        ],
+        mode="lines+markers",
+        line={"color": BLUE, "width": 2},
+        marker={"size": 5},
+        hovertemplate=f"best of %{{x}} trials<br>{label} %{{y:.4g}}"
+        "<br>95 % interval: %{customdata[0]}<br>training time: %{customdata[1]}",
+    )
+    if info.best is not None:
+        figure.add_scatter(
+            name="best seen",
+            x=[numbers[0], numbers[-1]],
+            y=_rounded([info.best, info.best]),
+            mode="lines",
+            line={"color": GREEN, "width": 1.5, "dash": "dash"},
+            hoverinfo="skip",
+        )
+    figure.update_xaxes(
+        type="log", title_text="trials (log)", dtick=1 if numbers[-1] > 300 else "D2"
+    )
+    if info.metric.maximise:
+        figure.update_yaxes(title_text=label)
+    else:
+        figure.update_yaxes(
+            **_log_mse_axis(v for p in info.points for v in (p.value, p.low, p.high))
+        )
+    return figure
+
+
+def plot_fidelity(info: FidelityInfo) -> go.Figure:
+    """Draw the rank correlation with the final error over epochs, with its interval as a band.
+
+    Where trials were pruned, dotted lines show it had all of them ended worst, and best.
+    """
+    figure = _figure(height=420)
+    sure = [point for point in info.points if point.low is not None]
+    _add_band(
+        figure,
+        x=[point.epoch for point in sure],
+        low=[point.low for point in sure],
+        high=[point.high for point in sure],
+        color=BLUE,
+    )
+    epochs = [point.epoch for point in info.points]
+    figure.add_scatter(
+        name="complete trials",
+        x=epochs,
+        y=_rounded(point.spearman for point in info.points),
+        customdata=[
+            ["none" if p.low is None else f"{p.low:.2f} to {p.high:.2f}", p.n_pruned_before]
+            for p in info.points
+        ],
+        mode="lines+markers",
+        line={"color": BLUE, "width": 2},
+        marker={"size": 6},
+        hovertemplate="epoch %{x}<br>Spearman %{y:.2f}<br>95 % interval: %{customdata[0]}"
+        "<br>pruned before: %{customdata[1]}",
+    )
+    if info.n_pruned:
+        bounds = {
+            "pruned ones ended worst": [point.pruned_worst for point in info.points],
+            "pruned ones ended best": [point.pruned_best for point in info.points],
+        }
+        for (name, values), color in zip(bounds.items(), (GREEN, VERMILLION), strict=True):
+            figure.add_scatter(
+                name=name,
+                x=epochs,
+                y=_rounded(values),
+                mode="lines",
+                line={"color": color, "width": 1.5, "dash": "dot"},
+                hovertemplate=f"epoch %{{x}}<br>if {name}: %{{y:.2f}}",
+            )
+    figure.update_xaxes(
+        type="log", title_text="epoch (log)", dtick=1 if epochs[-1] > 300 else "D2"
+    )
+    drawn = [y for trace in figure.data for y in trace.y or () if y is not None]
+    figure.update_yaxes(
+        title_text="Spearman correlation<br>with the final error",
+        range=[-1.05 if min(drawn, default=0) < 0 else 0, 1.05],
+        zeroline=True,
+    )
     return figure
 
 
@@ -383,6 +489,103 @@ def plot_experiment(info: ExperimentInfo, label: str) -> go.Figure:
     return figure
 
 
+def plot_confirmation(info: ConfirmationInfo) -> go.Figure:
+    """Draw what each configuration reached on fresh seeds, on test images, and in the search."""
+    names = [escape(c.name) + (" =" if c.tied else "") for c in info.confirmed]
+    figure = _figure(height=150 + 44 * len(names))
+    searched = [(name, c.search_value) for name, c in zip(names, info.confirmed, strict=True)]
+    figure.add_scatter(
+        name="the search's trial",
+        x=_rounded(value for _, value in searched if value is not None),
+        y=[name for name, value in searched if value is not None],
+        mode="markers",
+        orientation="h",
+        marker={"color": NEUTRAL, "size": 10, "symbol": "x-thin-open", "line": {"width": 2}},
+        hovertemplate="%{y}<br>search %{x:.4g}",
+    )
+    validation = [(name, c.validation) for name, c in zip(names, info.confirmed, strict=True)]
+    test = [(name, c.test) for name, c in zip(names, info.confirmed, strict=True)]
+    _add_estimates(figure, validation, name="validation, fresh seeds", color=BLUE)
+    _add_estimates(
+        figure, test, name="test, the same trainings", color=VERMILLION, symbol="square"
+    )
+    means = [c.search_value for c in info.confirmed]
+    means += [e.mean for _, e in (*validation, *test) if e is not None]
+    figure.update_layout(scattermode="group", scattergap=0.5)
+    figure.update_xaxes(title_text="MSE (mean, 95 % interval)", **_log_range(means))
+    figure.update_yaxes(autorange="reversed", showgrid=False, categoryarray=names)
+    return figure
+
+
+def plot_ablation(info: AblationInfo) -> go.Figure:
+    """Draw the validation MSE along the path, as measured and as the surrogate expects it."""
+    names = [_parameter_label(found.name) for found in info.path]
+    figure = _figure(height=150 + 40 * len(names))
+    if info.guided:
+        figure.add_scatter(
+            name="surrogate",
+            x=_rounded(found.expected for found in info.path),
+            y=names,
+            mode="lines+markers",
+            line={"color": NEUTRAL, "dash": "dot"},
+            marker={"color": NEUTRAL, "symbol": "diamond-open", "size": 8},
+            hovertemplate="%{y}<br>expected %{x:.4g}",
+        )
+    measured = [(name, found.validation) for name, found in zip(names, info.path, strict=True)]
+    _add_estimates(figure, measured, name="measured", color=BLUE, mode="lines+markers")
+    means = [found.expected for found in info.path]
+    means += [found.validation.mean for found in info.path if found.validation is not None]
+    figure.update_xaxes(title_text="validation MSE (mean, 95 % interval)", **_log_range(means))
+    figure.update_yaxes(autorange="reversed", showgrid=False, categoryarray=names)
+    return figure
+
+
+def _log_range(values: Iterable[float | None]) -> dict[str, Any]:
+    """Return a logarithmic axis around positive values, which long intervals may leave."""
+    positive = [value for value in values if value is not None and value > 0]
+    if not positive:
+        return {"type": "log"}
+    ends = (min(positive) / 1.5, max(positive) * 1.5)
+    return {"type": "log", "range": [round(math.log10(end), 3) for end in ends]}
+
+
+def _add_estimates(
+    figure: go.Figure,
+    estimates: Sequence[tuple[str, Estimate | None]],
+    *,
+    name: str,
+    color: str,
+    symbol: str = "circle",
+    mode: str = "markers",
+) -> None:
+    """Draw means with their intervals, one row each; the ends that 0 or infinity hides are cut."""
+    present = [(row, found) for row, found in estimates if found is not None and found.mean > 0]
+    if not present:
+        return
+    figure.add_scatter(
+        name=name,
+        x=_rounded(found.mean for _, found in present),
+        y=[row for row, _ in present],
+        mode=mode,
+        orientation="h",
+        line={"color": color, "width": 1},
+        marker={"color": color, "size": 10, "symbol": symbol},
+        error_x={
+            "type": "data",
+            "symmetric": False,
+            "array": _rounded((e.high or e.mean) - e.mean for _, e in present),
+            # A logarithmic axis has no 0, where an interval may end.
+            "arrayminus": _rounded(
+                e.mean - max(e.mean if e.low is None else e.low, e.mean / 100) for _, e in present
+            ),
+            "color": color,
+            "thickness": 2,
+            "width": 5,
+        },
+        hovertemplate="%{y}<br>%{x:.4g}",
+    )
+
+
 def _front_groups(points: Iterable[FrontPoint]) -> dict[tuple[str, bool], list[FrontPoint]]:
     """Group drawable points by legend entry and constraint, feasible ones of an entry first."""
     groups: dict[tuple[str, bool], list[FrontPoint]] = {}
@@ -397,6 +600,27 @@ def _front_groups(points: Iterable[FrontPoint]) -> dict[tuple[str, bool], list[F
 
 def _figure(*, height: int) -> go.Figure:
     return go.Figure(layout={"template": _TEMPLATE, "height": height})
+
+
+def _add_band(
+    figure: go.Figure,
+    *,
+    x: Sequence[int],
+    low: Sequence[float | None],
+    high: Sequence[float | None],
+    color: str,
+) -> None:
+    """Fill the 95 % intervals of a curve."""
+    invisible = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "x": list(x)}
+    figure.add_scatter(**invisible, y=_rounded(low), showlegend=False)
+    red, green, blue = (int(color[i : i + 2], 16) for i in (1, 3, 5))
+    figure.add_scatter(
+        **invisible,
+        name="95 % interval",
+        y=_rounded(high),
+        fill="tonexty",
+        fillcolor=f"rgba({red}, {green}, {blue}, 0.2)",
+    )
 
 
 def _log_mse_axis(values: Iterable[float | None]) -> dict[str, Any]:

@@ -33,11 +33,28 @@ from study.analysis import (
     settings_of,
     varies,
 )
+from study.analysis.ablation import AblationInfo, describe_ablation, get_ablation
 from study.analysis.agreement import AgreementInfo, get_agreements
-from study.analysis.correlation import get_correlations
-from study.analysis.experiment import get_experiment
+from study.analysis.confirmation import (
+    ConfirmationInfo,
+    describe_confirmation,
+    get_confirmation,
+)
+from study.analysis.correlation import CorrelationsInfo, get_correlations
+from study.analysis.expected_best import ExpectedBestInfo, get_expected_best
+from study.analysis.experiment import ExperimentInfo, get_experiment
+from study.analysis.fidelity import (
+    MAX_BEST_PRUNED,
+    FidelityInfo,
+    PrunersInfo,
+    get_fidelity,
+    replay_pruners,
+    suggest_pruner,
+)
 from study.analysis.front import FrontInfo, get_front
 from study.analysis.history import (
+    HistoryInfo,
+    LearningCurvesInfo,
     SummaryInfo,
     epochs_run,
     get_history,
@@ -54,16 +71,28 @@ from study.analysis.importance import (
 from study.analysis.noise import get_noise
 from study.analysis.surrogate import MIN_INTERACTION
 from study.analysis.tables import (
-    Family,
+    MAX_GROUPS,
+    BestTrialsInfo,
+    ClassResultsInfo,
+    FailuresInfo,
+    FamiliesInfo,
+    GroupsInfo,
+    TopFamiliesInfo,
+    get_all_groups,
     get_best_trials,
     get_class_results,
     get_failures,
     get_families,
+    get_top_families,
 )
-from study.analysis.verdict import get_verdict
+from study.analysis.verdict import VerdictInfo, get_verdict
 from study.figures import (
+    plot_ablation,
+    plot_confirmation,
     plot_correlations,
+    plot_expected_best,
     plot_experiment,
+    plot_fidelity,
     plot_front,
     plot_history,
     plot_importances,
@@ -86,6 +115,9 @@ from study.settings import IMPORTED
 
 MAX_ROWS = 500
 """Longest table of the page; ``emoji-study export`` gives all trials."""
+
+CLOSE_ORDER = 0.9
+"""Rank correlation from which on early errors are said to order trials like final ones."""
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -130,54 +162,138 @@ class Pictures:
     items: tuple[Picture, ...]
 
 
-def render_report(record: StudyRecord, *, pictures: Pictures | None = None) -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """Everything that a report says about a study.
+
+    Args:
+        summary: Totals.
+        verdict: Checks.
+        importances: By metric: the error, and accuracy where trials classify. None of an
+            experiment, whose arms are no sample of a space; likewise the next three.
+        within_best: Importances within the best tenth, of the metrics that have any.
+        agreements: Of methods, of the same metrics.
+        correlations: By metric.
+        expected_best: None for an experiment, which is no search.
+        fidelity: None likewise.
+        pruners: None likewise.
+        history: Values over trials.
+        curves: Learning curves.
+        best_trials: The best ones.
+        families: By architecture.
+        strategies: By strategy, None where trials do not differ in it.
+        front: Of the trade-off, None where trials do not classify.
+        class_results: None likewise, and where the study does not store the classes.
+        top_families: Families among the best trials, by metric.
+        groups: Metrics by the values of each parameter that has few, by metric.
+        experiment: What was compared, None for a search or what follows one.
+        confirmations: Of the search, or the one that the study is.
+        ablations: Likewise.
+        failures: Of trials.
+    """
+
+    summary: SummaryInfo
+    verdict: VerdictInfo
+    importances: tuple[ImportanceInfo, ...]
+    within_best: Mapping[Metric, ImportanceInfo]
+    agreements: Mapping[Metric, tuple[AgreementInfo, ...]]
+    correlations: tuple[CorrelationsInfo, ...]
+    expected_best: ExpectedBestInfo | None
+    fidelity: FidelityInfo | None
+    pruners: PrunersInfo | None
+    history: HistoryInfo
+    curves: LearningCurvesInfo
+    best_trials: BestTrialsInfo
+    families: FamiliesInfo
+    strategies: FamiliesInfo | None
+    front: FrontInfo | None
+    class_results: ClassResultsInfo | None
+    top_families: tuple[TopFamiliesInfo, ...]
+    groups: Mapping[str, Sequence[GroupsInfo]]
+    experiment: ExperimentInfo | None
+    confirmations: tuple[ConfirmationInfo, ...]
+    ablations: tuple[AblationInfo, ...]
+    failures: FailuresInfo
+
+
+def get_findings(record: StudyRecord, followups: Sequence[StudyRecord] = ()) -> Findings:
+    """Run all analyses that a report shows.
+
+    Args:
+        record: The study.
+        followups: Confirmations and ablations of the study.
+    """
+    multitask = is_multitask(record)
+    measured = (VALIDATION_MSE, VALIDATION_ACCURACY) if multitask else (VALIDATION_MSE,)
+    search = attrs.EXPERIMENT not in record.user_attrs
+    confirmations = tuple(filter(None, map(get_confirmation, (record, *followups))))
+    ablations = tuple(filter(None, map(get_ablation, (record, *followups))))
+    is_followup = not search and bool(confirmations or ablations)
+    metrics = measured if search else ()
+    summary = get_summary(record)
+    importances = tuple(get_importances(record, metric=metric) for metric in metrics)
+    explained = [found.metric for found in importances if found.parameters]
+    agreements = {metric: get_agreements(record, metric=metric) for metric in explained}
+    groups: dict[str, list[GroupsInfo]] = {}
+    for metric in measured:
+        for found in get_all_groups(record, metric=metric):
+            groups.setdefault(found.parameter, []).append(found)
+    return Findings(
+        summary=summary,
+        verdict=get_verdict(
+            record,
+            now=summary.last_completed
+            or datetime.min,  # not the clock: equal studies, equal pages
+            relative_noise=get_noise(record).relative_sd,
+            predictable=_predictable(summary, agreements.get(VALIDATION_MSE, ())),
+        ),
+        importances=importances,
+        within_best={
+            metric: get_importances(record, metric=metric, region=BEST_TENTH)
+            for metric in explained
+        },
+        agreements=agreements,
+        correlations=tuple(get_correlations(record, metric=metric) for metric in metrics),
+        expected_best=get_expected_best(record) if search else None,
+        fidelity=get_fidelity(record) if search else None,
+        pruners=replay_pruners(record) if search else None,
+        history=get_history(record),
+        curves=get_learning_curves(record),
+        best_trials=get_best_trials(record),
+        families=get_families(record),
+        strategies=get_families(record, parameter="strategy")
+        if varies(record, "strategy")
+        else None,
+        front=get_front(record) if multitask else None,
+        class_results=get_class_results(record) if multitask else None,
+        top_families=tuple(get_top_families(record, metric=metric) for metric in measured),
+        groups=groups,
+        experiment=None if search or is_followup else get_experiment(record),
+        confirmations=confirmations,
+        ablations=ablations,
+        failures=get_failures(record),
+    )
+
+
+def render_report(
+    record: StudyRecord,
+    *,
+    pictures: Pictures | None = None,
+    followups: Sequence[StudyRecord] = (),
+) -> str:
     """Turn a study into a page.
 
     Args:
         record: The study.
         pictures: Images of the best trial, if there are any.
+        followups: Confirmations and ablations of the study.
 
     Returns:
         A complete HTML document; the same for the same arguments.
     """
-    multitask = is_multitask(record)
-    experiment = get_experiment(record)
-    metrics: tuple[Metric, ...] = (VALIDATION_MSE,)
-    if experiment is not None:
-        metrics = ()  # chosen arms are no sample of a space
-    elif multitask:
-        metrics = (VALIDATION_MSE, VALIDATION_ACCURACY)
-    summary = get_summary(record)
-    importances = [get_importances(record, metric=metric) for metric in metrics]
-    explained = [found.metric for found in importances if found.parameters]
-    correlations = [get_correlations(record, metric=metric) for metric in metrics]
-    front = get_front(record) if multitask else None
-    history = get_history(record)
-    curves = get_learning_curves(record)
+    found = get_findings(record, followups)
     settings = settings_of(record)
-    agreements = {metric: get_agreements(record, metric=metric) for metric in explained}
-    verdict = get_verdict(
-        record,
-        now=summary.last_completed or datetime.min,  # not the clock: equal studies, equal pages
-        relative_noise=get_noise(record).relative_sd,
-        predictable=_predictable(summary, agreements.get(VALIDATION_MSE, ())),
-    )
-    figures = {}
-    if experiment is not None:
-        for label in experiment.labels:
-            figures[_experiment_key(label)] = plot_experiment(experiment, label)
-    if front is not None and front.points:
-        figures["front"] = plot_front(front)
-    for importance in importances:
-        if importance.parameters:
-            figures[_key("importance", importance.metric)] = plot_importances(importance)
-    for found in correlations:
-        if any(p.spearman is not None for f in found.families for p in f.parameters):
-            figures[_key("correlations", found.metric)] = plot_correlations(found)
-    if any(point.value is not None for point in history.points):
-        figures["history"] = plot_history(history)
-    if curves.curves:
-        figures["learning-curves"] = plot_learning_curves(curves)
+    figures = _figures(found)
     return (
         _environment()
         .get_template("report.html.jinja")
@@ -185,32 +301,44 @@ def render_report(record: StudyRecord, *, pictures: Pictures | None = None) -> s
             name=record.name,
             command_name=shlex.quote(record.name),
             settings=settings,
-            multitask=multitask,
+            multitask=is_multitask(record),
             min_accuracy=min_accuracy_of(record),
             n_objectives=len(record.directions),
-            summary=summary,
-            sentences=_sentences(record, summary, importances, front),
-            cautions=_cautions(settings, summary, importances),
-            checks=verdict.checks,
-            all_importances=importances,
+            summary=found.summary,
+            sentences=_sentences(record, found.summary, found.importances, found.front),
+            cautions=_cautions(settings, found.summary, found.importances),
+            checks=found.verdict.checks,
+            all_importances=found.importances,
             min_interaction=MIN_INTERACTION,
-            within_best={
-                metric: get_importances(record, metric=metric, region=BEST_TENTH)
-                for metric in explained
-            },
-            agreements=agreements,
-            all_correlations=correlations,
-            history=history,
-            curves=curves,
-            best_trials=get_best_trials(record),
-            families=get_families(record).families,
-            strategies=_strategies(record),
-            front=front,
-            experiment=experiment,
-            class_results=get_class_results(record) if multitask else None,
-            failures=get_failures(record).failures,
+            within_best=found.within_best,
+            agreements=found.agreements,
+            all_correlations=found.correlations,
+            expected_best=found.expected_best,
+            fidelity=found.fidelity,
+            close_order=CLOSE_ORDER,
+            pruners=found.pruners,
+            suggested=suggest_pruner(found.pruners) if found.pruners else None,
+            offered=suggest_pruner(found.pruners, offered=True) if found.pruners else None,
+            max_best_pruned=MAX_BEST_PRUNED,
+            history=found.history,
+            curves=found.curves,
+            best_trials=found.best_trials,
+            families=found.families.families,
+            strategies=found.strategies.families if found.strategies is not None else (),
+            front=found.front,
+            experiment=found.experiment,
+            is_search=attrs.EXPERIMENT not in record.user_attrs,
+            confirmations=found.confirmations,
+            ablations=found.ablations,
+            describe_confirmation=describe_confirmation,
+            describe_ablation=describe_ablation,
+            class_results=found.class_results,
+            top_families=found.top_families,
+            groups=found.groups,
+            max_groups=MAX_GROUPS,
+            failures=found.failures.failures,
             pictures=pictures,
-            figures={key: _json_for_script(figure.to_json()) for key, figure in figures.items()},
+            figures=figures,
             plotly_js=Markup(plotly_js()),
             max_rows=MAX_ROWS,
             key=_key,
@@ -222,18 +350,26 @@ def render_report(record: StudyRecord, *, pictures: Pictures | None = None) -> s
     )
 
 
-def write_report(record: StudyRecord, *, out: Path, pictures: Pictures | None = None) -> None:
+def write_report(
+    record: StudyRecord,
+    *,
+    out: Path,
+    pictures: Pictures | None = None,
+    followups: Sequence[StudyRecord] = (),
+) -> None:
     """Write the page; a reader finds either the old file or the whole new one.
 
     Args:
         record: The study.
         out: The file; its folder is created.
         pictures: Images of the best trial, if there are any.
+        followups: Confirmations and ablations of the study.
 
     Raises:
         OSError: If the file cannot be written.
     """
-    write_bytes(out, render_report(record, pictures=pictures).encode())
+    page = render_report(record, pictures=pictures, followups=followups)
+    write_bytes(out, page.encode())
 
 
 def _environment() -> jinja2.Environment:
@@ -253,12 +389,14 @@ def _environment() -> jinja2.Environment:
         "value": format_value,
         "count": format_count,
         "duration": format_duration,
+        "percent": format_percent,
         "capitalise": _capitalise,
         "state": _STATE_LABELS.__getitem__,
         "label": format_label,
         "sampler": format_sampler,
         "nowrap": _keep_numbers_whole,
         "png": _data_uri,
+        "quote": shlex.quote,
     }
     return environment
 
@@ -273,11 +411,36 @@ def _experiment_key(label: str) -> str:
     return f"experiment-{label.lower().replace(' ', '-')}"
 
 
-def _strategies(record: StudyRecord) -> tuple[Family, ...]:
-    """Compare the strategies of a study that has several."""
-    return (
-        get_families(record, parameter="strategy").families if varies(record, "strategy") else ()
-    )
+def _figures(found: Findings) -> dict[str, Markup]:
+    """Draw all charts that have something to show, by the names of their places."""
+    figures = {}
+    if found.experiment is not None:
+        for label in found.experiment.labels:
+            figures[_experiment_key(label)] = plot_experiment(found.experiment, label)
+    for i, confirmation in enumerate(found.confirmations):
+        if any(c.validation for c in confirmation.confirmed):
+            figures[f"confirmation-{i}"] = plot_confirmation(confirmation)
+    for i, ablation in enumerate(found.ablations):
+        if len(ablation.path) > 1 and any(step.validation for step in ablation.path):
+            figures[f"ablation-{i}"] = plot_ablation(ablation)
+    if found.front is not None and found.front.points:
+        figures["front"] = plot_front(found.front)
+    for importance in found.importances:
+        if importance.parameters:
+            figures[_key("importance", importance.metric)] = plot_importances(importance)
+    for correlations in found.correlations:
+        if any(p.spearman is not None for f in correlations.families for p in f.parameters):
+            key = _key("correlations", correlations.metric)
+            figures[key] = plot_correlations(correlations)
+    if any(point.value is not None for point in found.history.points):
+        figures["history"] = plot_history(found.history)
+    if found.curves.curves:
+        figures["learning-curves"] = plot_learning_curves(found.curves)
+    if found.expected_best is not None and found.expected_best.points:
+        figures["expected-best"] = plot_expected_best(found.expected_best)
+    if found.fidelity is not None and found.fidelity.points:
+        figures["fidelity"] = plot_fidelity(found.fidelity)
+    return {key: _json_for_script(figure.to_json()) for key, figure in figures.items()}
 
 
 def _sentences(

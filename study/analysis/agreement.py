@@ -30,7 +30,7 @@ PED_ANOVA, FANOVA, PERMUTATION = "PED-ANOVA", "fANOVA", "permutation"
 MIN_PARAMETERS = 3
 """Rankings of fewer parameters agree or disagree by the toss of a coin."""
 
-N_RESAMPLES = 50
+N_RESAMPLES = 30
 """Bootstrap resamples of PED-ANOVA in each branch."""
 
 GOOD_TAU, POOR_TAU = 0.7, 0.3

@@ -36,9 +36,12 @@ p-value of a rank correlation is that of a permutation test."""
 MIN_GROUP = 5
 """Trials of a group below which chi-squared is no approximation to the Kruskal-Wallis H."""
 
-N_RESAMPLES = 1000
-"""Bootstrap resamples behind each interval: its ends are then known to a few hundredths of its
-length."""
+N_RESAMPLES, MIN_RESAMPLES = 1000, 200
+"""Bootstrap resamples behind each interval, and the fewest where there are many trials, whose
+intervals are short: the ends are then known to 2 and to 5 hundredths of its length."""
+
+RESAMPLED_TRIALS = 2_000_000
+"""Trials in all resamples together, which bounds the time to seconds."""
 
 N_STARTUP_TRIALS = 10
 """Trials that ``TPESampler`` and ``GPSampler`` draw at random before they model anything."""
@@ -251,7 +254,7 @@ def get_correlations(
     *,
     metric: Metric = VALIDATION_MSE,
     trials: Trials = "all",
-    n_resamples: int = N_RESAMPLES,
+    n_resamples: int | None = None,
     seed: int = 0,
 ) -> CorrelationsInfo:
     """Correlate every parameter with a metric, family by family.
@@ -268,7 +271,7 @@ def get_correlations(
             of the parameter go with a higher metric, be that better or worse.
         trials: Whether all of these trials count or only ``independent_trials``.
         n_resamples: Bootstrap resamples of the trials for the 95 % percentile intervals, ranked
-            anew within each resample.
+            anew within each resample; None for 1000, down to 200 for more than 2,000 trials.
         seed: Of the resampling and of the permutations.
 
     Returns:
@@ -289,6 +292,8 @@ def get_correlations(
     valued = ranked(record, metric=metric)
     independent = {trial.number for trial in independent_trials(record)}
     used = [item for item in valued if trials == "all" or item[1].number in independent]
+    if n_resamples is None:
+        n_resamples = default_resamples(len(used))
     names = parameter_names(record)
     ordered = [name for name in names if _is_ordered(name, [t for _, t in used])]
     unordered = [n for n in names if n not in ordered and n != ARCHITECTURE and used]
@@ -584,6 +589,12 @@ def _resampled_spearman(places: Sequence[_Places], counts: np.ndarray) -> np.nda
         squares[squares == 0] = np.nan
         rows.append(np.einsum("ij,ij->j", weighted, ranks) / np.sqrt(squares))
     return np.asarray(rows).clip(-1, 1)
+
+
+def default_resamples(n_trials: int) -> int:
+    """Return the number of bootstrap resamples for so many trials, fewer for very many."""
+    wanted = RESAMPLED_TRIALS // max(1, n_trials)
+    return max(MIN_RESAMPLES, min(N_RESAMPLES, wanted))
 
 
 def percentile_interval(resampled: np.ndarray) -> Interval | None:

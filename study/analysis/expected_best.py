@@ -13,7 +13,11 @@ from optuna.trial import TrialState
 from storage.attrs import REUSED_FROM
 from storage.records import StudyRecord, TrialRecord
 from study.analysis import VALIDATION_MSE, Metric, ranked, sampler_of
-from study.analysis.correlation import N_RESAMPLES, NON_ADAPTIVE_SAMPLERS, independent_trials
+from study.analysis.correlation import (
+    NON_ADAPTIVE_SAMPLERS,
+    default_resamples,
+    independent_trials,
+)
 from study.analysis.history import training_seconds
 from study.samplers import ADAPTIVE_SAMPLERS
 
@@ -94,7 +98,7 @@ def get_expected_best(
     *,
     metric: Metric = VALIDATION_MSE,
     n_points: int = 60,
-    n_resamples: int = N_RESAMPLES,
+    n_resamples: int | None = None,
     seed: int = 0,
 ) -> ExpectedBestInfo:
     """Estimate the expected best of n trials, for n up to the number of trials.
@@ -110,7 +114,8 @@ def get_expected_best(
             its constraint.
         metric: What trials are compared by.
         n_points: Values of n to look at, at most, evenly spaced on a logarithmic scale.
-        n_resamples: Bootstrap resamples of the trials for the 95 % percentile intervals.
+        n_resamples: Bootstrap resamples of the trials for the 95 % percentile intervals; None
+            for 1000, down to 200 for more than 2,000 trials.
         seed: Of the resampling.
 
     Returns:
@@ -125,6 +130,8 @@ def get_expected_best(
     if sampler in NON_ADAPTIVE_SAMPLERS:
         independent = {trial.number for trial in independent_trials(record)}
         used = [item for item in used if item[1].number in independent]
+    if n_resamples is None:
+        n_resamples = default_resamples(len(used))
     sign = -1.0 if metric.maximise else 1.0
     errors = np.asarray([sign * value for value, _ in used])
     n_pruned = sum(trial.state == TrialState.PRUNED for trial in record.trials)

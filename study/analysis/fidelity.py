@@ -3,23 +3,27 @@
 Must not know plotly.
 """
 
+import copy
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import optuna
 from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, SuccessiveHalvingPruner
-from optuna.trial import TrialState
+from optuna.storages import InMemoryStorage
+from optuna.trial import FrozenTrial, TrialState
 from scipy import stats
 
 from storage.records import StudyRecord, TrialRecord
 from study.analysis.correlation import (
-    N_RESAMPLES,
+    default_resamples,
     percentile_interval,
     resampled_correlations,
 )
+from study.pruners import StalledPruner
 
 MIN_TRIALS = 10
 """Complete trials with a curve below which nothing is said."""
@@ -87,6 +91,15 @@ class FidelityInfo:
     refusal: str | None
     caution: str | None
 
+    def first_above(self, spearman: float) -> FidelityPoint | None:
+        """Return the point from which on every coefficient is at least so high, if any is."""
+        first = None
+        for point in reversed(self.points):
+            if point.spearman is None or point.spearman < spearman:
+                break
+            first = point
+        return first
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrunerSetting:
@@ -95,10 +108,12 @@ class PrunerSetting:
     Args:
         name: For people.
         make: Builds it, given the epochs of the longest training.
+        option: What ``run --pruner`` calls it, None if it is none of them.
     """
 
     name: str
     make: Callable[[int], BasePruner]
+    option: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +122,7 @@ class PrunerReplay:
 
     Args:
         name: Of its setting.
+        option: Of its setting.
         share_saved: Share of all epochs that it would have saved, mean over the orders.
         n_best_pruned: Orders in which no trial with the best final value survived.
         share_best_pruned: Share of these.
@@ -120,6 +136,7 @@ class PrunerReplay:
     """
 
     name: str
+    option: str | None
     share_saved: float
     n_best_pruned: int
     share_best_pruned: float
@@ -161,12 +178,12 @@ class _Curve:
 
     Args:
         steps: Epochs counted from 0, ascending.
-        values: After each of them.
+        values: After each of them, shape ``(len(steps),)``.
         final: The trial's value.
     """
 
-    steps: tuple[int, ...]
-    values: tuple[float, ...]
+    steps: Sequence[int]
+    values: np.ndarray
     final: float
 
     def thinned(self, every: int) -> "_Curve":
@@ -175,13 +192,61 @@ class _Curve:
         if kept[-1:] != [len(self.steps) - 1]:
             kept.append(len(self.steps) - 1)
         return _Curve(
-            steps=tuple(self.steps[i] for i in kept),
-            values=tuple(self.values[i] for i in kept),
-            final=self.final,
+            steps=[self.steps[i] for i in kept], values=self.values[kept], final=self.final
         )
 
 
+class _Trials(InMemoryStorage):
+    """A storage for pruners: reports are added to the trials in place, without any copy."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trials: list[FrozenTrial] = []
+
+    def start(self) -> None:
+        """Add a running trial."""
+        number = len(self.trials)
+        self.trials.append(
+            FrozenTrial(
+                number=number,
+                trial_id=number,
+                state=TrialState.RUNNING,
+                value=None,
+                datetime_start=None,
+                datetime_complete=None,
+                params={},
+                distributions={},
+                user_attrs={},
+                system_attrs={},
+                intermediate_values={},
+            )
+        )
+
+    def get_all_trials(
+        self,
+        study_id: int,
+        deepcopy: bool = True,
+        states: Container[TrialState] | None = None,
+    ) -> list[FrozenTrial]:
+        return [trial for trial in self.trials if states is None or trial.state in states]
+
+    def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
+        # Successive halving counts on lists of trials from before that do not show it.
+        trial = copy.copy(self.trials[trial_id])
+        trial.system_attrs = {**trial.system_attrs, key: value}
+        self.trials[trial_id] = trial
+
+
 PRUNER_SETTINGS = (
+    PrunerSetting(
+        name="median, from 10% of the epochs on, of what stands still",
+        # A report of the replay stands for as many epochs as `run` waits for an improvement.
+        make=lambda epochs: StalledPruner(
+            MedianPruner(n_startup_trials=5, n_warmup_steps=epochs // 10, n_min_trials=3),
+            patience=1,
+        ),
+        option="median",
+    ),
     *(
         PrunerSetting(
             name=f"median, from {share:.0%} of the epochs on",
@@ -206,16 +271,17 @@ PRUNER_SETTINGS = (
             make=lambda epochs, part=part: HyperbandPruner(  # type: ignore[misc]
                 min_resource=max(1, epochs // part), max_resource=epochs, reduction_factor=3
             ),
+            option="hyperband" if part == 27 else None,
         )
         for part in (27, 9)
     ),
 )
-"""What ``replay_pruners`` replays unless told otherwise; hyperband from a 27th of the epochs on is
-that of ``run --pruner hyperband``."""
+"""What ``replay_pruners`` replays unless told otherwise; those with an option are what
+``samplers.make_pruner`` builds for ``run --pruner``."""
 
 
 def get_fidelity(
-    record: StudyRecord, *, n_points: int = 20, n_resamples: int = N_RESAMPLES, seed: int = 0
+    record: StudyRecord, *, n_points: int = 20, n_resamples: int | None = None, seed: int = 0
 ) -> FidelityInfo:
     """Correlate the best value up to an epoch with the final one, for several epochs.
 
@@ -223,7 +289,8 @@ def get_fidelity(
         record: The study; complete trials with a finite value and a curve count, whether or not
             they keep its constraint. Values that are not numbers are the worst ones.
         n_points: Epochs to look at, at most, evenly spaced on a logarithmic scale.
-        n_resamples: Bootstrap resamples of the trials for the 95 % percentile intervals.
+        n_resamples: Bootstrap resamples of the trials for the 95 % percentile intervals; None
+            for 1000, down to 200 for more than 2,000 trials.
         seed: Of the resampling.
 
     Returns:
@@ -233,8 +300,11 @@ def get_fidelity(
         Hyperparameter Optimization at Scale", ICML 2018, arXiv:1807.01774; intervals: Efron,
         Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13.
     """
-    complete = _curves(record)
-    pruned = _pruned_curves(record)
+    sign = _sign(record)
+    complete = [_curve(trial, sign) for trial in _complete(record)]
+    pruned = [_curve(trial, sign) for trial in _pruned(record)]
+    if n_resamples is None:
+        n_resamples = default_resamples(len(complete))
     n_epochs = min((len(curve.values) for curve in complete), default=0)
     refusal = _refusal("The fidelity of short trainings", len(complete))
     points: tuple[FidelityPoint, ...] = ()
@@ -264,9 +334,9 @@ def replay_pruners(
 ) -> PrunersInfo:
     """Let pruners decide on trainings whose end is known.
 
-    Optuna's own pruners see the stored values in an in-memory study, trial after trial, in the
-    order of their starts and in random ones. A trial that a pruner ends has cost its epochs up
-    to there; all others keep their final value.
+    Optuna's own pruners see the stored values as those of a study in memory, trial after trial,
+    in the order of their starts and in random ones. A trial that a pruner ends has cost its
+    epochs up to there; all others keep their final value.
 
     Args:
         record: The study; complete trials with a finite value and a curve count, whether or not
@@ -284,38 +354,40 @@ def replay_pruners(
         interval: Wilson, "Probable Inference, the Law of Succession, and Statistical
         Inference", JASA 22, 1927, by ``scipy.stats.binomtest``.
     """
-    curves = _curves(record)
-    refusal = _refusal("A replay of pruners", len(curves))
+    sign = _sign(record)
+    complete = _complete(record)
+    refusal = _refusal("A replay of pruners", len(complete))
     rng = np.random.default_rng(seed)
-    chosen = _choose(curves, max_trials, rng)
+    chosen = [_curve(trial, sign) for trial in _choose(complete, max_trials, rng, sign)]
     longest = max((curve.steps[-1] + 1 for curve in chosen), default=0)
     every = max(1, math.ceil(longest / max_reports))
     replays: list[PrunerReplay] = []
     if refusal is None:
-        orders = [chosen, *(_shuffled(chosen, rng) for _ in range(n_orders - 1))]
-        orders = [[curve.thinned(every) for curve in order] for order in orders]
+        thinned = [curve.thinned(every) for curve in chosen]
+        orders = [thinned, *(_shuffled(thinned, rng) for _ in range(n_orders - 1))]
         with _quiet_optuna():
             replays = [_replay(setting, orders, longest) for setting in settings]
-    n_pruned = len(_pruned_curves(record))
+    n_pruned = len(_pruned(record))
     return PrunersInfo(
         replays=tuple(replays),
-        n_complete=len(curves),
+        n_complete=len(complete),
         n_replayed=len(chosen) if refusal is None else 0,
         n_orders=n_orders,
         every=every,
         refusal=refusal,
-        caution=_caution(len(curves), n_pruned) if refusal is None else None,
+        caution=_caution(len(complete), n_pruned) if refusal is None else None,
     )
 
 
 def suggest_pruner(
-    info: PrunersInfo, *, max_best_pruned: float = MAX_BEST_PRUNED
+    info: PrunersInfo, *, max_best_pruned: float = MAX_BEST_PRUNED, offered: bool = False
 ) -> PrunerReplay | None:
     """Return the pruner that saves most of those that hardly ever end the best trial.
 
     Args:
         info: The replays.
         max_best_pruned: Share of the orders in which it may end the best trial.
+        offered: Whether it must be one that ``run --pruner`` offers.
 
     Returns:
         None if no pruner is as harmless as that, or none saves anything.
@@ -323,7 +395,9 @@ def suggest_pruner(
     harmless = [
         replay
         for replay in info.replays
-        if replay.share_best_pruned <= max_best_pruned and replay.share_saved > 0
+        if replay.share_best_pruned <= max_best_pruned
+        and replay.share_saved > 0
+        and (replay.option is not None or not offered)
     ]
     return max(harmless, key=lambda replay: replay.share_saved, default=None)
 
@@ -379,7 +453,7 @@ def _best_so_far(curves: Sequence[_Curve], epochs: np.ndarray) -> np.ndarray:
     return np.asarray(columns).reshape(len(curves), len(epochs)).T
 
 
-def _worst_if_missing(values: Sequence[float]) -> np.ndarray:
+def _worst_if_missing(values: Sequence[float] | np.ndarray) -> np.ndarray:
     """Turn NaN into infinity."""
     array = np.asarray(values, dtype=float)
     return np.where(np.isnan(array), np.inf, array)
@@ -413,6 +487,7 @@ def _replay(
     mean_regret = float(np.mean(regrets))
     return PrunerReplay(
         name=setting.name,
+        option=setting.option,
         share_saved=float(np.mean(saved)),
         n_best_pruned=n_best_pruned,
         share_best_pruned=n_best_pruned / len(orders),
@@ -428,22 +503,27 @@ def _run(pruner: BasePruner, curves: Sequence[_Curve], *, name: str) -> tuple[in
 
     The name decides, by Optuna's rule, which bracket of Hyperband a trial belongs to.
     """
+    storage = _Trials()
     study = optuna.create_study(
-        study_name=name, pruner=pruner, sampler=optuna.samplers.RandomSampler(seed=0)
+        study_name=name,
+        storage=storage,
+        pruner=pruner,
+        sampler=optuna.samplers.RandomSampler(seed=0),
     )
     n_run = 0
     survivors = []
     for curve in curves:
-        trial = study.ask()
-        for step, value in zip(curve.steps, curve.values, strict=True):
-            trial.report(value, step)
-            if step < curve.steps[-1] and trial.should_prune():
-                study.tell(trial, state=TrialState.PRUNED)
+        storage.start()
+        last = curve.steps[-1]
+        for step, value in zip(curve.steps, curve.values.tolist(), strict=True):
+            storage.trials[-1].intermediate_values[step] = value
+            if step < last and pruner.prune(study, storage.trials[-1]):
+                storage.trials[-1].state = TrialState.PRUNED
                 n_run += step + 1
                 break
         else:
-            study.tell(trial, curve.final)
-            n_run += curve.steps[-1] + 1
+            storage.trials[-1].state = TrialState.COMPLETE
+            n_run += last + 1
             survivors.append(curve.final)
     return n_run, survivors
 
@@ -459,43 +539,43 @@ def _quiet_optuna() -> Iterator[None]:
         optuna.logging.set_verbosity(verbosity)
 
 
-def _choose(curves: Sequence[_Curve], n: int, rng: np.random.Generator) -> list[_Curve]:
-    """Return at most n curves in their order, the best one among them."""
-    if len(curves) <= n:
-        return list(curves)
-    best = min(range(len(curves)), key=lambda i: curves[i].final)
-    others = [i for i in range(len(curves)) if i != best]
+def _choose(
+    trials: Sequence[TrialRecord], n: int, rng: np.random.Generator, sign: float
+) -> list[TrialRecord]:
+    """Return at most n trials in their order, the best one among them."""
+    if len(trials) <= n:
+        return list(trials)
+    best = min(range(len(trials)), key=lambda i: sign * (trials[i].value or 0.0))
+    others = [i for i in range(len(trials)) if i != best]
     kept = {best, *map(int, rng.choice(others, size=n - 1, replace=False))}
-    return [curves[i] for i in sorted(kept)]
+    return [trials[i] for i in sorted(kept)]
 
 
 def _shuffled(curves: Sequence[_Curve], rng: np.random.Generator) -> list[_Curve]:
     return [curves[i] for i in rng.permutation(len(curves))]
 
 
-def _curves(record: StudyRecord) -> list[_Curve]:
-    """Return the curves of the complete trials with a finite value, in the order of starts."""
-    sign = _sign(record)
+def _complete(record: StudyRecord) -> list[TrialRecord]:
+    """Return the complete trials with a finite value and a curve, in the order of starts."""
     return [
-        _curve(trial.intermediate_values, sign, final=sign * trial.value)
+        trial
         for trial in sorted(record.complete, key=_start)
         if trial.value is not None and math.isfinite(trial.value) and trial.intermediate_values
     ]
 
 
-def _pruned_curves(record: StudyRecord) -> list[_Curve]:
-    sign = _sign(record)
-    return [
-        _curve(trial.intermediate_values, sign, final=math.nan)
-        for trial in record.trials
-        if trial.state == TrialState.PRUNED and trial.intermediate_values
-    ]
+def _pruned(record: StudyRecord) -> list[TrialRecord]:
+    return [t for t in record.trials if t.state == TrialState.PRUNED and t.intermediate_values]
 
 
-def _curve(values: Mapping[int, float], sign: float, *, final: float) -> _Curve:
-    steps = sorted(values)
+def _curve(trial: TrialRecord, sign: float) -> _Curve:
+    """Return a trial's values as errors; a pruned one has no final value."""
+    steps = sorted(trial.intermediate_values)
+    values = np.asarray([trial.intermediate_values[step] for step in steps], dtype=float)
     return _Curve(
-        steps=tuple(steps), values=tuple(sign * values[step] for step in steps), final=final
+        steps=steps,
+        values=sign * values,
+        final=math.nan if trial.value is None else sign * trial.value,
     )
 
 

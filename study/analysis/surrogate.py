@@ -36,18 +36,32 @@ N_TREES = 20
 
 N_FOLDS = 5
 
-N_REPEATS = 4
+N_REPEATS = 2
 """Times that the trials are split into folds anew."""
 
 N_PERMUTATIONS = 5
 """Permutations of a parameter in each held-out fold."""
+
+N_SPLITS = 8
+"""Times that the trials are split into two halves for the intervals."""
+
+HALF_TREES = 5
+"""Trees for each fold of a half: the scatter of so few only widens the intervals."""
+
+HALF_PERMUTATIONS = 3
+
+_MIN_ERROR = 1e-4
+"""Unexplained share of the variance below which halves are not told apart."""
+
+_MAX_GROWTH = 2.0
+"""Ratio of importances in all trials and in half of them that is believed at most."""
 
 FANOVA_DEPTH = 6
 """Depth of the trees of fANOVA, whose time grows with the square of their leaves."""
 
 FANOVA_TREES = 16
 
-FANOVA_RESAMPLE_TREES = 8
+FANOVA_RESAMPLE_TREES = 5
 """Trees for each resample: the scatter of so few only widens the intervals."""
 
 N_INTERACTING = 4
@@ -57,10 +71,13 @@ MIN_INTERACTION = 0.01
 """Share of the variance below which an interaction is not called one: forests draw steps, whose
 joints look like weak interactions where there is little noise."""
 
-N_POINTS = 25
+N_POINTS = 20
 """Trials that the partial dependence is averaged over and evaluated at."""
 
-N_REFITS = 15
+INTERACTION_TREES = 12
+"""Trees of each of the many forests behind the interactions."""
+
+N_REFITS = 10
 """Forests behind the interval of an interaction."""
 
 N_NULL_REFITS = 19
@@ -108,6 +125,7 @@ class SurrogateInfo:
         n_used: How many of them were drawn for the forest.
         n_folds: Folds of the cross-validation.
         n_repeats: Its repetitions.
+        n_splits: Splits of the trials into two halves behind the intervals.
         r2: Share of the variance that is predicted on held-out trials, None without a forest.
         r2_low: Lower end of its 95 % interval.
         r2_high: Upper end of it, at most 1.
@@ -123,6 +141,7 @@ class SurrogateInfo:
     n_used: int
     n_folds: int
     n_repeats: int
+    n_splits: int
     r2: float | None
     r2_low: float | None
     r2_high: float | None
@@ -263,6 +282,26 @@ class _Column:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Effort:
+    """How thoroughly trials are cross-validated.
+
+    Args:
+        n_repeats: Times that they are split into folds.
+        n_trees: Trees of each forest.
+        n_permutations: Permutations of each parameter in each held-out fold.
+    """
+
+    n_repeats: int
+    n_trees: int
+    n_permutations: int
+
+
+_WHOLE = _Effort(n_repeats=N_REPEATS, n_trees=N_TREES, n_permutations=N_PERMUTATIONS)
+
+_HALF = _Effort(n_repeats=N_REPEATS, n_trees=HALF_TREES, n_permutations=HALF_PERMUTATIONS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Branch:
     """The trials of one branch as a regression problem.
 
@@ -358,10 +397,13 @@ def get_surrogate(
 
     A parameter's values are permuted among the held-out trials that have it. For a parameter
     without effect, the expected increase of the error is exactly zero, so the interval can be
-    read as a test against zero, a careful one: in simulations it held zero in 99 of 100 studies.
-    Of a parameter with an effect it says less than its name: it held the mean over many studies
-    in 99 of 100 for a strong effect and in 80 to 90 for weaker ones, as the folds share most of
-    what they learn from.
+    read as a test against zero, a careful one.
+    The intervals are for the mean over many studies of the same size, not for what a forest would
+    learn from endless trials, which of a weak effect is more. They come from random halves of the
+    trials, each of which goes through all of it anew. In simulations of 200 studies of 60 or 100
+    trials, with parameters that add up, multiply, hide in noise, or are there in half of the
+    trials, the intervals of R2 and of each parameter with an effect held that mean in 91 to 99 of
+    100 studies, and those of parameters without one held zero in 99 to 100.
     Where parameters depend on each other, such as a condition and what it switches on, the
     forest may read the one off the other, and they share their importance.
 
@@ -369,15 +411,18 @@ def get_surrogate(
         record: The study; only its complete trials with a finite value count.
         metric: What is predicted; maximised or not makes no difference.
         family: The branch, or None for all trials.
-        seed: Of draw, folds, forests and permutations.
+        seed: Of draw, folds, forests, permutations and halves.
 
     Returns:
         R2 on held-out trials and importances with intervals, or the reason for a refusal.
 
     Source: Breiman, "Random Forests", Machine Learning 45, 2001, for forest and permutation, here
-        on the held-out folds of a repeated cross-validation; its variance corrected for the
-        overlap of the training sets: Nadeau, Bengio, "Inference for the Generalization Error",
-        Machine Learning 52, 2003, equation 9; with repetitions: Bouckaert, Frank, PAKDD 2004.
+        on the held-out folds of a repeated cross-validation. Variance by what disjoint halves
+        differ: Wang, Lindsay, "Variance estimation of a general U-statistic with application to
+        cross-validation", Statistica Sinica 24, 2014; by subsets of importances: Ishwaran, Lu,
+        "Standard errors and confidence intervals for variable importance in random forest
+        regression, classification, and survival", Statistics in Medicine 38, 2019. The rules of
+        how scatter grows with the estimate are this module's own and rest on the simulations.
         Encoding of categories: Wright, König, "Splitting on categorical predictors in random
         forests", PeerJ 7, 2019.
     """
@@ -387,13 +432,17 @@ def get_surrogate(
     r2 = r2_low = r2_high = None
     if refusal is None:
         rng = np.random.default_rng(seed)
-        scores, increases = _cross_validate(branch, rng)
-        r2 = float(scores.mean())
-        half = float(_half_width(scores))
-        r2_low, r2_high = r2 - half, min(1.0, r2 + half)
+        estimates = _cross_validate(branch, np.arange(len(branch.y)), _WHOLE, rng)
+        halves = [
+            [_cross_validate(branch, half, _HALF, rng) for half in split]
+            for split in _splits(len(branch.y), rng)
+        ]
+        deviations = _deviations(estimates, np.asarray(halves))
+        error, factor = float(estimates[0]), float(np.exp(_half_width(deviations)[0]))
+        r2, r2_low, r2_high = 1 - error, 1 - error * factor, 1 - error / factor
         refusal = _too_weak(metric, r2, r2_low, r2_high)
         if refusal is None:
-            parameters = _permutation_importances(branch, increases, rng)
+            parameters = _permutation_importances(branch, estimates[1:], deviations[:, 1:], rng)
     return SurrogateInfo(
         metric=metric,
         family=family,
@@ -402,6 +451,7 @@ def get_surrogate(
         n_used=len(branch.trials),
         n_folds=N_FOLDS,
         n_repeats=N_REPEATS,
+        n_splits=N_SPLITS,
         r2=r2,
         r2_low=r2_low,
         r2_high=r2_high,
@@ -416,7 +466,7 @@ def get_fanova(
     *,
     metric: Metric = VALIDATION_MSE,
     family: str | None = None,
-    n_resamples: int = 15,
+    n_resamples: int = 12,
     seed: int = 0,
 ) -> FanovaInfo:
     """Compute the share of each parameter in the variance over the whole space of one branch.
@@ -424,7 +474,9 @@ def get_fanova(
     Optuna's evaluator leaves out parameters that not all trials have, and takes the space as
     uniform on the linear scale. So it gets only the trials that have all varying parameters,
     encoded as for the forest. Shares are never negative, and a forest that predicts poorly
-    gives shares all the same: read them with the R2 of ``get_surrogate``.
+    gives shares all the same: read them with the R2 of ``get_surrogate``. In simulations of 100
+    studies of 300 trials with an additive function, the intervals held the mean over the studies
+    in 95 to 99, but not the share of the function itself: the forest favours strong parameters.
 
     Args:
         record: The study; only its complete trials with a finite value count.
@@ -651,71 +703,156 @@ def _too_weak(metric: Metric, r2: float, low: float, high: float) -> str | None:
     ).replace("-", "\N{MINUS SIGN}")
 
 
-def _forest(rng: np.random.Generator) -> "RandomForestRegressor":
+def _forest(rng: np.random.Generator, n_trees: int = N_TREES) -> "RandomForestRegressor":
     from sklearn.ensemble import RandomForestRegressor
 
-    return RandomForestRegressor(n_estimators=N_TREES, random_state=int(rng.integers(2**31)))
+    return RandomForestRegressor(n_estimators=n_trees, random_state=int(rng.integers(2**31)))
 
 
-def _cross_validate(branch: Branch, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Return R2 and the increases of the error in each fold of each repetition.
+def _cross_validate(
+    branch: Branch, members: np.ndarray, effort: _Effort, rng: np.random.Generator
+) -> np.ndarray:
+    """Return the error on held-out trials and how far each parameter's permutation raises it.
+
+    A permutation shifts the values along a random circle of the held-out trials, so that no
+    trial keeps its own.
+
+    Args:
+        branch: The branch.
+        members: Places of the trials that take part.
+        effort: Repetitions, trees and permutations.
+        rng: Of folds, forests and permutations.
 
     Returns:
-        Shapes ``(n_splits,)`` and ``(n_splits, n_parameters)``, in units of the variance.
+        Shape ``(1 + n_parameters,)``, in units of the members' variance; an error of 1 and no
+        increases where they do not differ.
     """
-    x, y = branch.x, branch.y
-    present = np.column_stack([column.present for column in branch.columns])
-    scores, increases = [], []
-    for _ in range(N_REPEATS):
+    x, y = branch.x[members].astype(np.float32), branch.y[members]
+    present = np.column_stack([column.present[members] for column in branch.columns])
+    n_parameters = x.shape[1]
+    variance = float(y.var())
+    if variance == 0:
+        return np.asarray([1.0] + [0.0] * n_parameters)
+    found = []
+    for _ in range(effort.n_repeats):
         shuffled = rng.permutation(len(y))
         for held_out in np.array_split(shuffled, N_FOLDS):
             learned = np.setdiff1d(shuffled, held_out)
-            forest = _forest(rng).fit(x[learned], y[learned])
-            tables = [x[held_out]]
-            for i in range(x.shape[1]):
-                for _ in range(N_PERMUTATIONS):
-                    table = x[held_out].copy()
-                    having = np.flatnonzero(present[held_out, i])
-                    table[having, i] = table[rng.permutation(having), i]
-                    tables.append(table)
-            predicted = forest.predict(np.vstack(tables)).reshape(len(tables), -1)
-            errors = ((predicted - y[held_out]) ** 2).mean(axis=1) / y.var()
-            scores.append(1 - errors[0])
-            increases.append(errors[1:].reshape(-1, N_PERMUTATIONS).mean(axis=1) - errors[0])
-    return np.asarray(scores), np.asarray(increases)
+            # The trials as they are, then each parameter permuted.
+            tables = np.tile(x[held_out], (1 + n_parameters * effort.n_permutations, 1, 1))
+            for i in range(n_parameters):
+                circle = rng.permutation(np.flatnonzero(present[held_out, i]))
+                for k in range(effort.n_permutations if len(circle) > 1 else 0):
+                    shifted = np.roll(circle, 1 + k % (len(circle) - 1))
+                    table = tables[1 + i * effort.n_permutations + k]
+                    table[circle, i] = x[held_out[shifted], i]
+            predicted = _bagged(x[learned], y[learned], tables, effort.n_trees, rng)
+            errors = ((predicted - y[held_out]) ** 2).mean(axis=1) / variance
+            permuted = errors[1:].reshape(n_parameters, -1).mean(axis=1)
+            found.append([errors[0], *(permuted - errors[0])])
+    return np.asarray(np.mean(found, axis=0))
+
+
+def _bagged(
+    x: np.ndarray, y: np.ndarray, tables: np.ndarray, n_trees: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Return what a random forest predicts, like ``_forest`` in half of the time for few trees.
+
+    Args:
+        x: Parameters in single precision, shape ``(n, n_parameters)``.
+        y: Losses, shape ``(n,)``.
+        tables: Tables of parameters to predict, shape ``(n_tables, n_rows, n_parameters)``.
+        n_trees: Trees of the forest.
+        rng: Of resampling and trees.
+    """
+    from sklearn import config_context
+    from sklearn.tree import DecisionTreeRegressor
+
+    n, rows = len(y), tables.reshape(-1, tables.shape[-1])
+    state = np.random.RandomState(int(rng.integers(2**31)))
+    predicted = np.zeros(len(rows))
+    with config_context(skip_parameter_validation=True, assume_finite=True):
+        for _ in range(n_trees):
+            counts = np.bincount(rng.integers(0, n, size=n), minlength=n).astype(float)
+            tree = DecisionTreeRegressor(random_state=state)
+            tree.fit(x, y, sample_weight=counts, check_input=False)
+            predicted += tree.predict(rows, check_input=False)
+    return np.asarray(predicted.reshape(tables.shape[:2]) / n_trees)
+
+
+def _splits(n_trials: int, rng: np.random.Generator) -> list[list[np.ndarray]]:
+    """Return the places of the trials in random splits into two halves."""
+    return [np.array_split(rng.permutation(n_trials), 2) for _ in range(N_SPLITS)]
+
+
+def _deviations(estimates: np.ndarray, halves: np.ndarray) -> np.ndarray:
+    """Return how far estimates may lie from their expectation, by what two halves differ.
+
+    Two halves share no trial, so half of their difference varies like the mean of two estimates
+    from half as many trials each, which is like one from all of them. Where errors and
+    importances change with the number of trials, so does their scatter: that of an error like
+    the error itself, so its logarithm is compared, and that of an importance like its root,
+    between what noise does, which is the same for all, and what drawing trials does, which is in
+    proportion.
+
+    Args:
+        estimates: Error and importances from all trials, shape ``(1 + n_parameters,)``.
+        halves: Those from halves, shape ``(n_splits, 2, 1 + n_parameters)``.
+
+    Returns:
+        Shape ``(n_splits, 1 + n_parameters)``, the first for the natural logarithm of the error.
+    """
+    logs = np.log(np.maximum(halves[..., :1], _MIN_ERROR))
+    differences = np.diff(np.concatenate([logs, halves[..., 1:]], axis=-1), axis=1)[:, 0] / 2
+    means = halves[..., 1:].mean(axis=(0, 1))
+    growth = np.divide(estimates[1:], means, out=np.ones_like(means), where=means > 0)
+    differences[:, 1:] *= np.sqrt(np.clip(growth, 1, _MAX_GROWTH))
+    return np.asarray(differences)
+
+
+def _half_width(deviations: np.ndarray) -> np.ndarray:
+    """Return half of the 95 % interval from deviations with a mean of zero."""
+    t = float(stats.t.ppf(0.975, len(deviations)))
+    return np.asarray(t * np.sqrt((deviations**2).mean(axis=0)))
+
+
+def _ends(importances: np.ndarray, half_widths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the ends of intervals of importances, whose variance grows with them.
+
+    An end is the importance ``x`` that lies just so far from the estimate as its own scatter
+    allows: ``(x - estimate)² = half_width² (1 + (x - estimate) / m)``, where ``m`` is the
+    estimate, or the half-width if that is more, as noise does not shrink with the importance. So
+    the interval reaches further up than down. A symmetric one would hold zero for many parameters
+    with a weak effect, and miss more means above than below.
+
+    Source: like the score interval of a proportion: Wilson, "Probable inference, the law of
+        succession, and statistical inference", JASA 22, 1927; variance in proportion to the mean,
+        as the root stabilises: Bartlett, "The use of transformations", Biometrics 3, 1947.
+    """
+    at_least = np.maximum(importances, half_widths)
+    skew = np.divide(half_widths, 2 * at_least, out=np.zeros_like(half_widths), where=at_least > 0)
+    root = np.sqrt(1 + skew**2)
+    return importances + half_widths * (skew - root), importances + half_widths * (skew + root)
 
 
 def _permutation_importances(
-    branch: Branch, increases: np.ndarray, rng: np.random.Generator
+    branch: Branch, means: np.ndarray, deviations: np.ndarray, rng: np.random.Generator
 ) -> tuple[PermutationImportance, ...]:
-    means, halves = increases.mean(axis=0), _half_width(increases)
-    # Draws with the corrected covariance of the means, which has the rank of the folds only.
-    weights = rng.standard_normal((_N_RANK_DRAWS, len(increases)))
-    scale = np.sqrt(_correction(len(increases)) / (len(increases) - 1))
-    best, worst = rank_ranges(means + scale * weights @ (increases - means))
+    low, high = _ends(means, _half_width(deviations))
+    # Draws with the covariance of the deviations.
+    weights = rng.standard_normal((_N_RANK_DRAWS, len(deviations))) / np.sqrt(len(deviations))
+    best, worst = rank_ranges(means + weights @ deviations)
     return tuple(
         PermutationImportance(
             name=branch.columns[i].name,
             importance=float(means[i]),
-            low=float(means[i] - halves[i]),
-            high=float(means[i] + halves[i]),
+            low=float(low[i]),
+            high=float(high[i]),
             best_rank=int(best[i]),
             worst_rank=int(worst[i]),
         )
         for i in np.argsort(-means, kind="stable")
     )
-
-
-def _correction(n_splits: int) -> float:
-    """Return the factor from the variance over the folds to that of their mean."""
-    return 1 / n_splits + 1 / (N_FOLDS - 1)
-
-
-def _half_width(per_split: np.ndarray) -> np.ndarray:
-    """Return half of the 95 % interval of the means over the first axis."""
-    n_splits = len(per_split)
-    t = float(stats.t.ppf(0.975, n_splits - 1))
-    return np.asarray(t * np.sqrt(_correction(n_splits) * per_split.var(axis=0, ddof=1)))
 
 
 def _normal_interval(
@@ -790,7 +927,7 @@ def _interaction_shares(
     drawn: np.ndarray | slice = slice(None),
 ) -> np.ndarray:
     """Return the interaction of each pair in a forest grown on the drawn trials."""
-    forest = _forest(rng).fit(x[drawn], y[drawn])
+    forest = _forest(rng, INTERACTION_TREES).fit(x[drawn], y[drawn])
     tables = [
         _dependence_table(x[rows], columns)
         for pair, rows in points.items()

@@ -1,8 +1,9 @@
-"""Tables of a study: best trials, families, classes, failures, and all trials as a data frame.
+"""Tables of a study: best trials, families, groups, classes, failures, all trials as a data frame.
 
 Must not know how they are written or shown.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
@@ -17,12 +18,18 @@ from study.analysis import (
     ARCHITECTURE,
     BALANCED_ACCURACY,
     VALIDATION_ACCURACY,
+    VALIDATION_MSE,
+    Metric,
     breaks_constraint,
     family_of,
     parameter_names,
+    ranked,
     ranked_by_constraint,
 )
 from study.analysis.history import epochs_run, training_seconds
+
+MAX_GROUPS = 12
+"""Values of a parameter above which a table of them is no summary any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +116,77 @@ class FamiliesInfo:
 
     parameter: str
     families: tuple[Family, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """The trials with one value of a parameter.
+
+    Args:
+        value: The value.
+        n_trials: Complete trials that have it and a finite value of the metric.
+        mean: Mean of the metric over them.
+        median: Median of the same.
+    """
+
+    value: Scalar
+    n_trials: int
+    mean: float
+    median: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupsInfo:
+    """A metric by the values of one parameter.
+
+    Args:
+        parameter: The parameter.
+        metric: What is averaged.
+        groups: By ascending value; trials without the parameter are in none.
+    """
+
+    parameter: str
+    metric: Metric
+    groups: tuple[Group, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopFamily:
+    """The part of one family in the best trials.
+
+    Args:
+        name: The family.
+        n_top: Its trials among the best.
+        n_trials: Its complete trials with a finite value of the metric.
+        best_number: Number of its best trial.
+        best: Value of that trial.
+        best_rank: Place of that trial among all, from 1.
+    """
+
+    name: str
+    n_top: int
+    n_trials: int
+    best_number: int
+    best: float
+    best_rank: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopFamiliesInfo:
+    """Which families the best trials belong to.
+
+    Args:
+        parameter: What tells the families apart.
+        metric: What trials are ordered by.
+        k: Trials that count as the best: as many as were asked for, or all if there are fewer.
+        families: Those with most of the best trials first, of equal ones the one with the better
+            best trial.
+    """
+
+    parameter: str
+    metric: Metric
+    k: int
+    families: tuple[TopFamily, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -253,6 +331,96 @@ def get_families(record: StudyRecord, *, parameter: str = ARCHITECTURE) -> Famil
     )
 
 
+def get_groups(
+    record: StudyRecord, parameter: str, *, metric: Metric = VALIDATION_MSE
+) -> GroupsInfo:
+    """Summarise a metric by the values of a parameter.
+
+    Args:
+        record: The study; its complete trials with a finite value of the metric count, whether
+            or not they keep its constraint.
+        parameter: A parameter with few values. Where they are of several kinds they are one, as
+            in ``to_frame``: text, or floats where all are numbers.
+        metric: What is averaged, as stored.
+
+    Returns:
+        One group for each value that occurs.
+
+    Source: ``DataFrame.groupby(parameter).agg(["mean", "median", "count"])`` of pandas, which
+        leaves out rows without the parameter; the numbers are its own.
+    """
+    return _grouped(*_measured(record, metric), parameter, metric)
+
+
+def get_all_groups(
+    record: StudyRecord, *, metric: Metric = VALIDATION_MSE, max_groups: int = MAX_GROUPS
+) -> tuple[GroupsInfo, ...]:
+    """Summarise a metric by every parameter that has several values, but few.
+
+    Args:
+        record: The study, as for ``get_groups``.
+        metric: What is averaged.
+        max_groups: Values that a parameter may have.
+
+    Returns:
+        The family first, then the other parameters in the order of the space.
+    """
+    values, trials = _measured(record, metric)
+    names = sorted(parameter_names(record), key=lambda name: name != ARCHITECTURE)
+    few = [
+        name
+        for name in names
+        if 1 < len({t.params[name] for t in trials if name in t.params} - {None}) <= max_groups
+    ]
+    return tuple(_grouped(values, trials, name, metric) for name in few)
+
+
+def get_top_families(
+    record: StudyRecord,
+    *,
+    k: int = 50,
+    parameter: str = ARCHITECTURE,
+    metric: Metric = VALIDATION_MSE,
+) -> TopFamiliesInfo:
+    """Count the families among the best trials, and find the best trial of each.
+
+    Args:
+        record: The study; its complete trials with a finite value of the metric count, whether
+            or not they keep its constraint.
+        k: How many are the best. Of trials with equal values the one with the lower number is
+            the better one: the order is that of pandas' stable ``sort_values`` on a table in the
+            order of the numbers, ascending or, where the metric is maximised, descending.
+        parameter: What tells the families apart.
+        metric: What trials are ordered by.
+
+    Returns:
+        Every family with such a trial, also those without one among the best.
+    """
+    best_first = ranked(record, metric=metric)
+    names = [family_of(trial, parameter=parameter) for _, trial in best_first]
+    in_all, in_top = Counter(names), Counter(names[:k])
+    families = []
+    for name in in_all:  # in the order of their best trials
+        i = names.index(name)
+        value, trial = best_first[i]
+        families.append(
+            TopFamily(
+                name=name,
+                n_top=in_top[name],
+                n_trials=in_all[name],
+                best_number=trial.number,
+                best=value,
+                best_rank=i + 1,
+            )
+        )
+    return TopFamiliesInfo(
+        parameter=parameter,
+        metric=metric,
+        k=min(k, len(names)),
+        families=tuple(sorted(families, key=lambda family: -family.n_top)),
+    )
+
+
 def get_class_results(record: StudyRecord) -> ClassResultsInfo | None:
     """Count the images of each class, and read how the best trial classified them.
 
@@ -338,6 +506,29 @@ def to_frame(record: StudyRecord) -> pd.DataFrame:
     columns["completed"] = _column([trial.completed for trial in trials], "datetime64[us]")
     columns["duration_s"] = _column([trial.duration_s for trial in trials], "float64")
     return pd.DataFrame(columns)
+
+
+def _measured(record: StudyRecord, metric: Metric) -> tuple[list[float], list[TrialRecord]]:
+    """Return the finite values of a metric and the complete trials that have them."""
+    found = [(value, t) for t in record.complete if (value := metric.of(t)) is not None]
+    return [value for value, _ in found], [trial for _, trial in found]
+
+
+def _grouped(
+    values: Sequence[float], trials: Sequence[TrialRecord], parameter: str, metric: Metric
+) -> GroupsInfo:
+    column = _typed([trial.params.get(parameter) for trial in trials])
+    found = _column(values, "float64").groupby(column).agg(["count", "mean", "median"])
+    return GroupsInfo(
+        parameter=parameter,
+        metric=metric,
+        groups=tuple(
+            Group(value=value, n_trials=int(count), mean=float(mean), median=float(middle))
+            for value, count, mean, middle in zip(
+                found.index.tolist(), *(found[name] for name in found), strict=True
+            )
+        ),
+    )
 
 
 def _confusion(trial: TrialRecord, *, n_classes: int) -> tuple[tuple[int, ...], ...]:

@@ -13,6 +13,7 @@ import itertools
 import math
 import shlex
 import statistics
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -261,12 +262,15 @@ def _failures(record: StudyRecord) -> Check:
 def _where(failed: Sequence[TrialRecord], ended: Sequence[TrialRecord]) -> str:
     """Say which value of a parameter most of the failed trials share and few others have."""
     found: list[tuple[float, str]] = []
-    for name, value in {item for trial in failed for item in trial.params.items()}:
-        having = [trial for trial in ended if trial.params.get(name) == value]
-        n_failed = sum(trial.params.get(name) == value for trial in failed)
-        if 2 * n_failed > len(failed) and len(having) < len(ended):
+    for (name, value), n_failed in Counter(
+        item for trial in failed for item in trial.params.items()
+    ).items():
+        if 2 * n_failed <= len(failed):
+            continue
+        n_having = sum(name in t.params and t.params[name] == value for t in ended)
+        if n_having < len(ended):
             words = f"{format_label(name)} {format_value(value)}"
-            found.append((n_failed / len(having), words))
+            found.append((n_failed / n_having, words))
     if not found:
         return ""
     share, words = max(found)

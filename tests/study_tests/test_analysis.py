@@ -300,6 +300,32 @@ def test_correlations_equal_scipy_on_the_same_trials(record: StudyRecord) -> Non
     assert "bottleneck_dim" not in {p.name for p in info.families[0].parameters}
 
 
+def test_pearson_is_that_of_pandas_and_missing_where_nothing_varies() -> None:
+    """Within each family, as the notebook took it; pandas has NaN where this has None."""
+    record = planted()
+    constant = [
+        replace(t, params={**t.params, "batch_size": 16})
+        if t.params["auto_encoder"] == "CNN"
+        else t
+        for t in record.trials
+    ]
+    record = replace(record, trials=tuple(constant))
+    frame = to_frame(record)
+    frame = frame[frame["state"] == "COMPLETE"]
+    missing = set()
+    for family in get_correlations(record, n_resamples=2).families:
+        members = frame[frame["auto_encoder"] == family.family]
+        for p in family.parameters:
+            column = members[p.name].astype(float)
+            expected = (np.log10(column) if p.log else column).corr(members["value"])
+            if p.pearson is None:
+                assert math.isnan(expected)
+                missing.add((family.family, p.name))
+            else:
+                assert p.pearson == pytest.approx(expected)
+    assert missing == {("CNN", "epoch"), ("CNN", "batch_size"), ("linear", "epoch")}
+
+
 def test_correlations_take_the_logarithm_of_a_grids_learning_rates() -> None:
     """A learning rate that a grid lists as choices is on a log scale all the same."""
     grid = CategoricalDistribution((1e-3, 1e-2, 1e-1))

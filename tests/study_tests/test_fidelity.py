@@ -16,6 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 from scipy import stats
 
 from storage.records import StudyRecord
+from study.analysis.correlation import default_resamples
 from study.analysis.fidelity import (
     PRUNER_SETTINGS,
     FidelityInfo,
@@ -26,6 +27,7 @@ from study.analysis.fidelity import (
     replay_pruners,
     suggest_pruner,
 )
+from study.samplers import PRUNERS, make_pruner
 from tests.study_tests.synthetic import START, study, trial
 
 N_SIMULATIONS = 250
@@ -282,10 +284,13 @@ def replayed(one: StudyRecord, pruner: BasePruner, **options: int) -> PrunerRepl
 
 
 def test_the_best_of_curves_that_never_cross_survives() -> None:
-    """All pruners save epochs and none loses anything."""
+    """All pruners save epochs and none loses anything; one waits for standstills, of which falling
+    curves have none.
+    """
     info = replay_pruners(record(parallel()), n_orders=5)
     assert [r.name for r in info.replays] == [s.name for s in PRUNER_SETTINGS]
-    for replay in info.replays:
+    assert info.replays[0].share_saved == 0
+    for replay in info.replays[1:]:
         assert replay.share_saved > 0.1
         assert (replay.n_best_pruned, replay.share_best_pruned, replay.low) == (0, 0, 0)
         assert (replay.mean_regret, replay.mean_relative_regret) == (0, 0)
@@ -467,6 +472,52 @@ def test_one_of_twenty_orders_is_allowed() -> None:
         for saved, share in ((0.6, 0.05), (0.7, 0.1))
     )
     assert suggest_pruner(replace(info, replays=(first, second))) == first
+
+
+def test_replayed_options_are_the_pruners_of_a_run() -> None:
+    """Built for a training of 54 epochs, each decides by the numbers of ``run --pruner``."""
+    offered = {setting.option: setting.make(54) for setting in PRUNER_SETTINGS if setting.option}
+    assert set(offered) == {name for name in PRUNERS if name != "none"}
+    for name, pruner in offered.items():
+        own, real = vars(pruner), vars(make_pruner(name, max_epochs=54))
+        if name == "median":
+            own, real = vars(own["_wrapped"]), vars(real["_wrapped"])
+        assert own == real
+
+
+def test_a_suggestion_can_be_held_to_what_is_offered() -> None:
+    """The best of all may have no option; then the best that has one is another."""
+    info = replay_pruners(record(parallel()), n_orders=2)
+    best, offered = suggest_pruner(info), suggest_pruner(info, offered=True)
+    assert best is not None
+    assert offered is not None
+    assert (best.option, offered.option) == (None, "hyperband")
+    assert best.share_saved > offered.share_saved
+    none = replace(info, replays=tuple(replace(r, option=None) for r in info.replays))
+    assert suggest_pruner(none, offered=True) is None
+
+
+def test_the_first_epoch_above_a_level_is_followed_by_none_below() -> None:
+    """A coefficient that falls again does not count, nor one that is missing."""
+    info = get_fidelity(record(parallel(), pruned=()))
+    rising = [None, 0.9, 0.5, 0.8, 0.95]
+    points = tuple(
+        replace(point, spearman=value)
+        for point, value in zip(info.points[:5], rising, strict=True)
+    )
+    info = replace(info, points=points)
+    found = [info.first_above(level) for level in (0.4, 0.8, 0.9, 0.99)]
+    assert found == [points[1], points[3], points[4], None]
+    assert replace(info, points=()).first_above(0.0) is None
+
+
+def test_many_trials_have_fewer_resamples() -> None:
+    """Above 2,000 trials they fall, down to 200, and the intervals say how many there were."""
+    sizes = (0, 100, 2000, 4000, 10_000, 10**6)
+    assert [default_resamples(n) for n in sizes] == [1000, 1000, 1000, 500, 200, 200]
+    for n, n_resamples in ((100, 1000), (4000, 500)):
+        curves = np.random.default_rng(0).random((n, 2))
+        assert get_fidelity(record(list(curves)), n_points=2).n_resamples == n_resamples
 
 
 def test_replays_are_silent_and_repeatable(capfd: pytest.CaptureFixture[str]) -> None:

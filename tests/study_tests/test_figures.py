@@ -11,12 +11,16 @@ from optuna.trial import TrialState
 from storage.records import StudyRecord
 from study.analysis import VALIDATION_ACCURACY
 from study.analysis.correlation import CorrelationsInfo, get_correlations
+from study.analysis.expected_best import get_expected_best
+from study.analysis.fidelity import get_fidelity
 from study.analysis.front import get_front
 from study.analysis.history import get_history, get_learning_curves
 from study.analysis.importance import get_importances
 from study.figures import (
     FAMILY_COLORS,
     plot_correlations,
+    plot_expected_best,
+    plot_fidelity,
     plot_front,
     plot_history,
     plot_importances,
@@ -124,6 +128,66 @@ def test_a_group_has_one_legend_entry(record: StudyRecord) -> None:
     figure = plot_learning_curves(get_learning_curves(record))
     names = [t.name for t in figure.data if t.showlegend is not False]
     assert len(names) == len(set(names))
+
+
+def test_expected_best_draws_its_points_and_their_band(record: StudyRecord) -> None:
+    """The filled band reaches from the lower to the upper ends; both axes are logarithmic."""
+    info = get_expected_best(record)
+    figure = plot_expected_best(info)
+    low, band, line, best = figure.data
+    numbers = [point.n for point in info.points]
+    assert all(list(trace.x) == numbers for trace in (low, band, line))
+    assert list(low.y) == pytest.approx([point.low for point in info.points], rel=1e-4)
+    assert list(band.y) == pytest.approx([point.high for point in info.points], rel=1e-4)
+    assert list(line.y) == pytest.approx([point.value for point in info.points], rel=1e-4)
+    assert (low.fill, band.fill, low.showlegend) == (None, "tonexty", False)
+    assert line.customdata[0][1] == "50.0 s"
+    assert list(best.x) == [1, 102]
+    assert list(best.y) == pytest.approx([info.best] * 2, rel=1e-4)
+    assert (figure.layout.xaxis.type, figure.layout.yaxis.type) == ("log", "log")
+    assert figure.layout.yaxis.title.text == "validation MSE (log)"
+
+
+def test_expected_best_of_an_accuracy_has_a_linear_axis(classifying: StudyRecord) -> None:
+    """It rises with the number of trials and is named on the axis."""
+    figure = plot_expected_best(get_expected_best(classifying, metric=VALIDATION_ACCURACY))
+    assert figure.layout.yaxis.type is None
+    assert figure.layout.yaxis.title.text == "validation accuracy"
+    line = traces(figure)["expected best"]
+    assert line.y[0] < line.y[-1]
+
+
+def test_fidelity_draws_coefficients_band_and_bounds(record: StudyRecord) -> None:
+    """Where trials were pruned, two dotted lines bound the coefficient, whatever their end."""
+    info = get_fidelity(record)
+    figure = plot_fidelity(info)
+    found = traces(figure)
+    epochs = [point.epoch for point in info.points]
+    assert list(found["complete trials"].x) == epochs
+    values = [point.spearman for point in info.points]
+    assert list(found["complete trials"].y) == pytest.approx(values, rel=1e-4)
+    assert list(figure.data[0].y) == pytest.approx([p.low for p in info.points], rel=1e-4)
+    assert list(found["95 % interval"].y) == pytest.approx([p.high for p in info.points], rel=1e-4)
+    for name, attribute in (("worst", "pruned_worst"), ("best", "pruned_best")):
+        bound = found[f"pruned ones ended {name}"]
+        expected = [getattr(point, attribute) for point in info.points]
+        assert list(bound.y) == pytest.approx(expected, rel=1e-4)
+        assert bound.line.dash == "dot"
+    assert figure.layout.xaxis.type == "log"
+    complete = replace(record, trials=record.complete)
+    assert len(plot_fidelity(get_fidelity(complete)).data) == 3
+
+
+def test_fidelity_leaves_room_for_negative_coefficients_only_where_there_are_any() -> None:
+    """Beginnings that mislead go down to -1, and an epoch without a coefficient is a gap."""
+    falling = [trial(i, value=i / 20, curve=(1 - i / 20, i / 20)) for i in range(20)]
+    figure = plot_fidelity(get_fidelity(study(*falling)))
+    assert list(figure.layout.yaxis.range) == [-1.05, 1.05]
+    equal = [trial(i, value=i / 20, curve=(1.0, i / 20)) for i in range(20)]
+    figure = plot_fidelity(get_fidelity(study(*equal)))
+    assert list(figure.layout.yaxis.range) == [0, 1.05]
+    assert list(traces(figure)["complete trials"].y) == [None, 1.0]
+    assert list(traces(figure)["95 % interval"].x) == [2]
 
 
 def test_importances_draw_shares_with_their_intervals(record: StudyRecord) -> None:

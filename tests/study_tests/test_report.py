@@ -3,20 +3,28 @@
 import json
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 from optuna.distributions import CategoricalDistribution
 from optuna.trial import TrialState
 
 from storage.records import StudyRecord
+from study.analysis import VALIDATION_ACCURACY, VALIDATION_MSE
+from study.analysis.expected_best import get_expected_best
+from study.analysis.fidelity import get_fidelity, replay_pruners, suggest_pruner
+from study.analysis.tables import get_all_groups, get_groups, get_top_families
 from study.formats import (
     format_accuracy,
+    format_coefficient,
     format_duration,
     format_mse,
     format_p_value,
+    format_percent,
     format_value,
 )
 from study.report import Picture, Pictures, render_report, write_report
@@ -36,24 +44,36 @@ SECTIONS = [
     "checks",
     "key-numbers",
     "best-configuration",
+    "confirmation",
     "pictures",
     "importance",
     "correlations",
     "history",
     "learning-curves",
+    "expected-best",
     "families",
+    "fidelity",
+    "ablation",
     "best-trials",
+    "tables",
     "failures",
     "reproduce",
 ]
-CHARTS = ["importance", "correlations", "history", "learning-curves"]
+CHARTS = [
+    "importance",
+    "correlations",
+    "history",
+    "learning-curves",
+    "expected-best",
+    "fidelity",
+]
 MULTITASK_SECTIONS = [
-    *SECTIONS[:4],
+    *SECTIONS[:5],
     "trade-off",
     "classes",
-    *SECTIONS[4:9],
+    *SECTIONS[5:11],
     "strategies",
-    *SECTIONS[9:],
+    *SECTIONS[11:],
 ]
 MULTITASK_CHARTS = [
     "front",
@@ -63,7 +83,12 @@ MULTITASK_CHARTS = [
     "correlations-validation_accuracy",
     "history",
     "learning-curves",
+    "expected-best",
+    "fidelity",
 ]
+N_TABLES = 4
+"""Parameters of the planted studies, of either kind, that have a table of their values."""
+
 CNN = {"auto_encoder": "CNN", "epoch": 10, "learning_rate": 0.01}
 VOID = {"meta", "link", "img", "br"}
 
@@ -115,6 +140,22 @@ class Page(HTMLParser):
         """Return the keys of the charts that the page draws."""
         found = [i for i in self.ids("div") if i and i.startswith("chart-")]
         return [name.removeprefix("chart-") for name in found]
+
+
+def plain(text: str) -> str:
+    """Return a text with one space wherever it has any."""
+    return " ".join(text.split())
+
+
+def of_curves(curves: Sequence[Sequence[float]]) -> StudyRecord:
+    """Return a study of complete trials with these curves, valued by their lowest error."""
+    return study(
+        *(
+            trial(i, value=float(min(curve)), params=CNN, curve=tuple(map(float, curve)))
+            for i, curve in enumerate(curves)
+        ),
+        settings=SETTINGS,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -186,7 +227,7 @@ def test_best_configuration_shows_its_parameters(page: Page, record: StudyRecord
 
 def test_tables_hold_the_numbers_behind_the_charts(page: Page, record: StudyRecord) -> None:
     """Behind each chart is a table with its values."""
-    assert [tag for tag, _ in page.tags].count("details") == len(CHARTS)
+    assert [tag for tag, _ in page.tags].count("details") == len(CHARTS) + N_TABLES
     assert record.best is not None
     best = format_mse(record.best.value)
     for section in ("history", "learning-curves", "families", "best-trials"):
@@ -236,6 +277,160 @@ def test_importance_says_why_a_forest_is_not_asked(record: StudyRecord) -> None:
     assert "R2 =" not in text
 
 
+def test_expected_best_says_how_many_trials_come_close(page: Page, record: StudyRecord) -> None:
+    """Sentence, caution and table hold the numbers of the analysis."""
+    info = get_expected_best(record)
+    text = plain(page.text("expected-best"))
+    first, last = info.points[0], info.points[-1]
+    assert info.n_close is not None
+    assert info.seconds_per_trial == 50
+    assert (
+        f"expected to reach a validation MSE of {format_mse(first.value)}, the best of all 102 is "
+        f"{format_mse(last.value)}. The best of {info.n_close} is expected to come within 5 % of "
+        f"that, after {format_duration(info.n_close * 50)} of training at 50.0 s a trial." in text
+    )
+    assert info.caution is not None
+    assert info.caution in text
+    assert "beyond about 20 trials it is too short" in text
+    for p in (first, last):
+        interval = f"{format_mse(p.low)} to {format_mse(p.high)}"
+        time = f"{format_duration(p.seconds)}{50 * p.n:,}"
+        assert f"{p.n}{format_mse(p.value)}{interval}{time}" in text
+
+
+def test_fidelity_says_when_the_order_shows(page: Page, record: StudyRecord) -> None:
+    """Sentence, caution and table hold the numbers of the analysis."""
+    info = get_fidelity(record)
+    text = plain(page.text("fidelity"))
+    first, last = info.points[0], info.points[-1]
+    assert first.low is not None
+    assert (
+        f"with the final one by a rank correlation of {format_coefficient(first.spearman)} (95 % "
+        f"interval {format_coefficient(first.low)} to {format_coefficient(first.high)})" in text
+    )
+    assert "All of them reached epoch 20, the longest 20." in text
+    assert info.caution is not None
+    assert info.caution in text
+    assert "had all of them ended worse than every complete one" in text
+    cells = [
+        *("20", "102", format_coefficient(last.spearman)),
+        f"{format_coefficient(last.low)} to {format_coefficient(last.high)}",
+        *("12", "11 %", format_coefficient(last.pruned_worst)),
+        format_coefficient(last.pruned_best),
+    ]
+    assert "".join(cells) in text
+
+
+def test_an_order_that_shows_late_or_never_is_said_to() -> None:
+    """Beginnings that know nothing are followed by an epoch that does, or by none."""
+    levels = np.random.default_rng(0).permutation(30) / 30
+    late = of_curves([[5.0, 5.0, 4.5, level] for level in levels])
+    text = Page(render_report(late)).text("fidelity")
+    assert "by a rank correlation of –; from epoch 4 on, by at least +0.90" in text
+    never = [replace(t, intermediate_values={0: 5.0 + t.number % 3, 1: 5.0}) for t in late.trials]
+    text = Page(render_report(replace(late, trials=tuple(never)))).text("fidelity")
+    assert "at no epoch that was looked at does it stay at +0.90 or above" in text
+
+
+def test_the_pruner_to_use_is_named_as_an_option(page: Page, record: StudyRecord) -> None:
+    """It saves most of those that hardly ever end the best trial; the table holds all others."""
+    text = plain(page.text("fidelity"))
+    info = replay_pruners(record)
+    best, offered = suggest_pruner(info), suggest_pruner(info, offered=True)
+    assert best is not None
+    assert offered is not None
+    assert (best.option, offered.option) == (None, "hyperband")
+    sentence = (
+        f"the one that saves most is {best.name}: {format_percent(best.share_saved)} of the "
+        f"epochs saved, the best trial ended in {best.n_best_pruned} of 20 orders. Of what "
+        f"emoji-study run offers it is --pruner hyperband: {format_percent(offered.share_saved)}"
+    )
+    assert plain(sentence) in text
+    for replay in info.replays:
+        option = f"--pruner {replay.option}" if replay.option else "–"
+        cells = f"{option}{format_percent(replay.share_saved)}{replay.n_best_pruned}"
+        assert f"{replay.name}{plain(cells)}" in text
+    assert "errors of 100 of 102 complete trials, the best and others at random" in text
+
+
+def test_where_all_pruners_do_harm_none_is_suggested() -> None:
+    """The best trial looks worst until shortly before its end."""
+    curves = [[2 + i / 30 + 1 / (1 + e) for e in range(40)] for i in range(30)]
+    curves[7] = [*[9.0] * 36, 0.5, 0.5, 0.5, 0.5]
+    text = plain(Page(render_report(of_curves(curves))).text("fidelity"))
+    assert "No pruner that saves epochs ends the best trial in at most" in text
+    assert "emoji-study run --pruner none is the safe choice" in text
+
+
+def test_tables_of_the_original_hold_its_numbers(page: Page, record: StudyRecord) -> None:
+    """Counts, means and medians by parameter, the family first; families among the best 50."""
+    text = page.text("tables")
+    assert "Families among the best 50" in text
+    for f in get_top_families(record).families:
+        cells = f"{f.n_top}{f.n_trials}{f.best_number}{format_mse(f.best)}{f.best_rank}"
+        assert f"{f.name}{cells}" in text
+    groups = get_all_groups(record)
+    assert len(groups) == N_TABLES
+    places = []
+    for info in groups:
+        places.append(text.index(f"{info.parameter.replace('_', ' ')}trialsmean"))
+        for group in info.groups:
+            cells = f"{group.n_trials}{format_mse(group.mean)}{format_mse(group.median)}"
+            assert f"{format_value(group.value)}{cells}" in text
+    assert places == sorted(places)
+    assert "learning rate" not in text
+
+
+def test_multitask_tables_have_both_orders(multitask_page: Page, classifying: StudyRecord) -> None:
+    """The best 50 by error and by accuracy, and groups of both."""
+    text = multitask_page.text("tables")
+    for metric in (VALIDATION_MSE, VALIDATION_ACCURACY):
+        assert f"Families among the best 50 by {metric.label}" in text
+        for group in get_groups(classifying, "strategy", metric=metric).groups:
+            form = format_accuracy if metric.maximise else format_mse
+            assert f"{group.value}{group.n_trials}{form(group.mean)}{form(group.median)}" in text
+    top = get_top_families(classifying, metric=VALIDATION_ACCURACY).families[0]
+    row = f"{top.name}{top.n_top}{top.n_trials}{top.best_number}{format_accuracy(top.best)}"
+    assert row in text
+    assert "by validation accuracy, the highest first" in text
+
+
+def test_tables_of_one_configuration_are_empty() -> None:
+    """Nothing varies, so there is no parameter to group by."""
+    record = study(*(trial(i, value=0.1 + i, params=CNN) for i in range(3)))
+    text = Page(render_report(record)).text("tables")
+    assert "CNN3300.10001" in text  # among the best, complete, best trial, its error, its place
+    assert "No parameter of the complete trials has 2 to 12 values." in text
+
+
+def test_an_experiment_is_no_search() -> None:
+    """Neither an expected best nor a pruner is said of chosen arms."""
+    experiment = {
+        "name": "test",
+        "question": "Which?",
+        "arms": [{"name": arm, "params": {}, "split": "group"} for arm in "ab"],
+        "sides": {"group": ["tvx"] * 12},
+    }
+    rng = np.random.default_rng(0)
+    trials = [
+        trial(
+            2 * pair + i,
+            value=value,
+            params=CNN,
+            curve=(2.0, value),
+            attrs={"arm": arm, "pair": pair},
+        )
+        for pair, values in enumerate(rng.random((12, 2)).tolist())
+        for i, (arm, value) in enumerate(zip("ab", values, strict=True))
+    ]
+    page = Page(render_report(replace(study(*trials), user_attrs={"experiment": experiment})))
+    searched = [name for name in SECTIONS if name not in ("confirmation", "ablation")]
+    assert page.ids("section") == ["experiment", *searched]
+    assert not {"expected-best", "fidelity"} & set(page.charts)
+    for section in ("expected-best", "fidelity"):
+        assert "compares chosen arms and is no search" in page.text(section)
+
+
 def test_reproduction_names_command_and_settings(page: Page, record: StudyRecord) -> None:
     """The reader learns how to train the best trial again and what all workers shared."""
     text = page.text("reproduce")
@@ -250,7 +445,7 @@ def test_reproduction_names_command_and_settings(page: Page, record: StudyRecord
 
 
 def test_charts_are_valid_json_and_the_library_is_there_once(page: Page, source: str) -> None:
-    """Four figures share a single copy of plotly.js."""
+    """All figures share a single copy of plotly.js."""
     assert page.charts == CHARTS
     figures = {
         attrs["id"]: json.loads(text)
@@ -439,7 +634,8 @@ def test_multitask_tables_are_regions_with_names_of_their_own(multitask_page: Pa
         attrs["aria-label"] for _, attrs in multitask_page.tags if attrs.get("role") == "img"
     ]
     assert len(charts) == len(set(charts)) == len(MULTITASK_CHARTS)
-    assert [tag for tag, _ in multitask_page.tags].count("details") == len(MULTITASK_CHARTS)
+    n_details = [tag for tag, _ in multitask_page.tags].count("details")
+    assert n_details == len(MULTITASK_CHARTS) + N_TABLES
 
 
 def test_multitask_summary_names_accuracy_and_constraint(
@@ -523,7 +719,8 @@ def test_study_with_two_objectives_says_what_it_lacks() -> None:
     """There are no learning curves; the history shows the first objective."""
     record = planted_multitask(60, pareto=True, min_accuracy=None)
     page = Page(render_report(record))
-    assert page.charts == [chart for chart in MULTITASK_CHARTS if chart != "learning-curves"]
+    drawn = [chart for chart in MULTITASK_CHARTS if chart not in ("learning-curves", "fidelity")]
+    assert page.charts == drawn
     assert re.search(
         r"Two objectives were optimised together, validation MSE and validation accuracy; "
         r"\d+ trials are on the trade-off front",
@@ -531,6 +728,7 @@ def test_study_with_two_objectives_says_what_it_lacks() -> None:
     )
     assert "Of the study’s 2 objectives this is the first" in page.text("history")
     assert "reports no intermediate values, so there are no" in page.text("learning-curves")
+    assert "reports no intermediate values and prunes nothing" in page.text("fidelity")
 
 
 @pytest.mark.parametrize("pareto", [False, True])

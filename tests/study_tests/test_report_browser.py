@@ -83,7 +83,7 @@ def test_report_draws_offline_without_overflow(
 ) -> None:
     """Every chart is drawn, nothing is requested or complained about, nothing sticks out."""
     visit = Visit(browser, report, width=width, scheme=scheme)
-    assert visit.page.locator(".js-plotly-plot").count() == 4
+    assert visit.page.locator(".js-plotly-plot").count() == 6
     assert visit.requests == [report.as_uri()]
     assert visit.messages == []
     # The tables behind the charts must not widen the page either.
@@ -93,7 +93,7 @@ def test_report_draws_offline_without_overflow(
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1280, "light")])
-@pytest.mark.parametrize(("pareto", "n_charts"), [(False, 7), (True, 6)])
+@pytest.mark.parametrize(("pareto", "n_charts"), [(False, 9), (True, 7)])
 def test_multitask_report_draws_offline_without_overflow(
     browser: Browser, tmp_path: Path, width: int, scheme: str, pareto: bool, n_charts: int
 ) -> None:
@@ -151,7 +151,7 @@ def test_report_of_an_empty_study_opens(browser: Browser, tmp_path: Path) -> Non
     out = tmp_path / "empty.html"
     write_report(study(), out=out)
     visit = Visit(browser, out, width=390, scheme="light")
-    assert visit.page.locator("section").count() == 12
+    assert visit.page.locator("section").count() == 17
     assert visit.page.locator(".chart").count() == 0
     assert visit.requests == [out.as_uri()]
     assert visit.messages == []
