@@ -30,7 +30,7 @@ PED_ANOVA, FANOVA, PERMUTATION = "PED-ANOVA", "fANOVA", "permutation"
 MIN_PARAMETERS = 3
 """Rankings of fewer parameters agree or disagree by the toss of a coin."""
 
-N_RESAMPLES = 30
+N_RESAMPLES = 20
 """Bootstrap resamples of PED-ANOVA in each branch."""
 
 GOOD_TAU, POOR_TAU = 0.7, 0.3
@@ -81,7 +81,7 @@ class AgreementInfo:
         surrogate: Forest and permutation importance.
         importances: PED-ANOVA of the trials that the forest was grown on.
         fanova: None where the forest refuses.
-        interactions: None where the forest refuses.
+        interactions: None where the forest refuses, and for any metric but the objective.
         parameters: By falling permutation importance, else share of PED-ANOVA.
         pairs: Agreement of every two methods that say something.
         sentence: What that comes to, in words.
@@ -134,7 +134,8 @@ def get_agreement(
     fanova = interactions = None
     if surrogate.refusal is None:
         fanova = get_fanova(record, metric=metric, family=family, seed=seed)
-        interactions = get_interactions(record, surrogate, seed=seed)
+        if metric == VALIDATION_MSE:  # the slowest part
+            interactions = get_interactions(record, surrogate, seed=seed)
     shares = {p.name: p for p in importances.parameters}
     effects = {p.name: p for p in fanova.parameters} if fanova is not None else {}
     losses = {p.name: p for p in surrogate.parameters}

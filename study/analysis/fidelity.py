@@ -328,7 +328,7 @@ def replay_pruners(
     settings: Sequence[PrunerSetting] = PRUNER_SETTINGS,
     *,
     n_orders: int = 20,
-    max_trials: int = 100,
+    max_trials: int = 60,
     max_reports: int = 20,
     seed: int = 0,
 ) -> PrunersInfo:

@@ -350,7 +350,7 @@ def test_the_pruner_to_use_is_named_as_an_option(page: Page, record: StudyRecord
         option = f"--pruner {replay.option}" if replay.option else "–"
         cells = f"{option}{format_percent(replay.share_saved)}{replay.n_best_pruned}"
         assert f"{replay.name}{plain(cells)}" in text
-    assert "errors of 100 of 102 complete trials, the best and others at random" in text
+    assert "errors of 60 of 102 complete trials, the best and others at random" in text
 
 
 def test_where_all_pruners_do_harm_none_is_suggested() -> None:

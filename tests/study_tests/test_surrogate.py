@@ -36,9 +36,9 @@ from tests.study_tests.synthetic import planted, planted_multitask, study
 
 Function = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
-AT_LEAST, AT_MOST = 0.9, 0.99
-"""Part of the 95 % intervals that holds what it should: 98 % at most, and one standard error of
-that in 200 studies."""
+AT_LEAST, AT_MOST = 0.9, 0.995
+"""Part of the 95 % intervals that may hold what they should: 98 % at most, and what chance may add
+to that in 200 studies, less than two standard errors."""
 
 UNIT = FloatDistribution(0.0, 1.0)
 LOSS = Metric(name="loss", label="loss", maximise=False)
@@ -498,7 +498,8 @@ def test_intervals_cover(simulated: Callable[..., StudyRecord]) -> None:
     """Over 200 studies, intervals hold their means, and that of a dead parameter holds zero.
 
     A dead parameter scatters more in half of the trials than their number alone tells, as the
-    forest takes more of it for real, so its interval is on the safe side: no upper bound.
+    forest takes more of it for real, so its interval is on the safe side: no upper bound. The same
+    goes for the weakest live ones, though less.
     """
     infos = [get_surrogate(simulated(seed=seed)) for seed in range(200)]
     r2 = np.asarray([(info.r2, info.r2_low, info.r2_high) for info in infos], dtype=float)
