@@ -99,10 +99,13 @@ def ranked(
     Returns:
         Each trial behind its value, which is the stored one also where higher is better.
     """
-    valued = [(metric.of(trial), trial) for trial in record.complete]
-    finite = [(value, trial) for value, trial in valued if value is not None]
     sign = -1.0 if metric.maximise else 1.0
-    return sorted(finite, key=lambda item: (sign * item[0], item[1].number))
+    found = sorted(
+        (sign * value, trial.number, i, trial)
+        for i, trial in enumerate(record.complete)
+        if (value := metric.of(trial)) is not None
+    )
+    return [(sign * loss, trial) for loss, _, _, trial in found]
 
 
 def ranked_by_constraint(record: StudyRecord) -> list[tuple[float, TrialRecord]]:

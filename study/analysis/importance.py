@@ -31,9 +31,9 @@ WHOLE_SPACE = 1.0
 BEST_TENTH = 0.1
 """The region of the best tenth: what tells the very best from the good."""
 
-_MAX_RESAMPLES, _MIN_RESAMPLES = 200, 30
+_MAX_RESAMPLES, _MIN_RESAMPLES = 200, 25
 
-_RESAMPLED_TRIALS = 30_000
+_RESAMPLED_TRIALS = 25_000
 """Trials in all resamples together, which bounds the time to seconds."""
 
 _MAX_DRAWN = 1000
@@ -141,7 +141,7 @@ def get_importances(
             the best tenth of all, 0.1 what made it one of the best hundredth once it was among
             the best tenth.
         n_resamples: Bootstrap resamples of the trials for the 95 % percentile interval; None for
-            200, down to 30 for 1,000 trials and more. Of more trials a resample draws 1,000 (3,163
+            200, down to 25 for 1,000 trials and more. Of more trials a resample draws 1,000 (3,163
             for the best tenth), and its scatter is scaled to that of all.
         seed: Of the resampling.
 
