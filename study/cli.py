@@ -615,12 +615,26 @@ def report(
     out: Annotated[
         Path | None, typer.Option("--out", help="HTML file; runs/STUDY.html if not given.")
     ] = None,
+    independent: Annotated[
+        bool,
+        typer.Option(
+            "--independent",
+            help="Correlations of trials only that no result had a part in choosing.",
+        ),
+    ] = False,
 ) -> None:
     """Write the report of a study as one HTML file that needs no network."""
     from study.commands import write_study_report
 
     opened, record = _record(storage, study)
-    path = write_study_report(opened, record, url=storage, artifacts=artifacts, out=out)
+    path = write_study_report(
+        opened,
+        record,
+        url=storage,
+        artifacts=artifacts,
+        out=out,
+        correlated="independent" if independent else "all",
+    )
     _say(f"Report written to {path}")
 
 

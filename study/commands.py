@@ -34,6 +34,7 @@ from study.signals import stop_signals
 from study.warm_start import enqueue_best
 
 if TYPE_CHECKING:
+    from study.analysis.correlation import Trials
     from study.cluster import Cluster
     from study.data import StudyData
     from study.train import FinalMetrics
@@ -622,6 +623,7 @@ def write_study_report(
     url: str,
     artifacts: Path | None,
     out: Path | None,
+    correlated: "Trials" = "all",
 ) -> Path:
     """Write a study's report, with what its confirmations and ablations found; return its path."""
     from study.gallery import best_pictures
@@ -638,6 +640,7 @@ def write_study_report(
         out=path,
         pictures=pictures,
         followups=[load_study_record(storage, name) for name in names],
+        correlated=correlated,
     )
     return path
 

@@ -22,6 +22,7 @@ from study.analysis.history import training_seconds
 from study.commands import (
     Say,
     WorkRequest,
+    check_backend,
     find_trial,
     first,
     stored_settings,
@@ -110,14 +111,15 @@ def confirm_request(request: ConfirmRequest, *, say: Say, show: Show) -> RunOutc
 
     followup = _followup(request, record, searched, attrs.CONFIRMATION, choose, say=say)
     outcome, after = _run(followup, request, record, say=say)
-    if outcome.progress.finished >= outcome.target:
-        after = _test(followup, after, request, say=say)
     info = get_confirmation(after)
     assert info is not None  # it was stored as one
+    if info.n_missing == 0:
+        info = get_confirmation(_test(followup, after, request, say=say))
+        assert info is not None
     show(confirmation_table(info))
     for line in describe_confirmation(info):
         say(line)
-    return outcome
+    return _judged(outcome, info.n_missing)
 
 
 def ablate_request(request: AblateRequest, *, say: Say, show: Show) -> RunOutcome:
@@ -146,11 +148,12 @@ def ablate_request(request: AblateRequest, *, say: Say, show: Show) -> RunOutcom
         show(table)
     for line in describe_ablation(info):
         say(line)
-    return outcome
+    return _judged(outcome, info.n_missing)
 
 
 def _search(request: FollowupRequest) -> tuple[StudyRecord, StudySettings]:
     """Read the search that is to be examined."""
+    check_backend(request)
     record = load_study_record(open_storage(request.url), str(request.study))
     settings = StudySettings.from_attrs(record.user_attrs, study=record.name)
     if settings.sampler == PAIRED:
@@ -253,6 +256,13 @@ def _run(
     return run_experiment(
         request, followup.name, followup.settings, followup.data, followup.experiment, say=say
     )
+
+
+def _judged(outcome: RunOutcome, n_missing: int) -> RunOutcome:
+    """Count trainings that diverged as done, for they would diverge again and are a result."""
+    if n_missing:
+        return outcome
+    return replace(outcome, target=outcome.progress.finished)
 
 
 def _winner(request: AblateRequest, record: StudyRecord) -> dict[str, Scalar]:

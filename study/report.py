@@ -40,7 +40,7 @@ from study.analysis.confirmation import (
     describe_confirmation,
     get_confirmation,
 )
-from study.analysis.correlation import CorrelationsInfo, get_correlations
+from study.analysis.correlation import CorrelationsInfo, Trials, get_correlations
 from study.analysis.expected_best import ExpectedBestInfo, get_expected_best
 from study.analysis.experiment import ExperimentInfo, get_experiment
 from study.analysis.fidelity import (
@@ -216,12 +216,15 @@ class Findings:
     failures: FailuresInfo
 
 
-def get_findings(record: StudyRecord, followups: Sequence[StudyRecord] = ()) -> Findings:
+def get_findings(
+    record: StudyRecord, followups: Sequence[StudyRecord] = (), *, correlated: Trials = "all"
+) -> Findings:
     """Run all analyses that a report shows.
 
     Args:
         record: The study.
         followups: Confirmations and ablations of the study.
+        correlated: Which trials the correlations are of.
     """
     multitask = is_multitask(record)
     measured = (VALIDATION_MSE, VALIDATION_ACCURACY) if multitask else (VALIDATION_MSE,)
@@ -253,7 +256,9 @@ def get_findings(record: StudyRecord, followups: Sequence[StudyRecord] = ()) -> 
             for metric in explained
         },
         agreements=agreements,
-        correlations=tuple(get_correlations(record, metric=metric) for metric in metrics),
+        correlations=tuple(
+            get_correlations(record, metric=metric, trials=correlated) for metric in metrics
+        ),
         expected_best=get_expected_best(record) if search else None,
         fidelity=get_fidelity(record) if search else None,
         pruners=replay_pruners(record) if search else None,
@@ -280,6 +285,7 @@ def render_report(
     *,
     pictures: Pictures | None = None,
     followups: Sequence[StudyRecord] = (),
+    correlated: Trials = "all",
 ) -> str:
     """Turn a study into a page.
 
@@ -287,11 +293,12 @@ def render_report(
         record: The study.
         pictures: Images of the best trial, if there are any.
         followups: Confirmations and ablations of the study.
+        correlated: Which trials the correlations are of.
 
     Returns:
         A complete HTML document; the same for the same arguments.
     """
-    found = get_findings(record, followups)
+    found = get_findings(record, followups, correlated=correlated)
     settings = settings_of(record)
     figures = _figures(found)
     return (
@@ -356,6 +363,7 @@ def write_report(
     out: Path,
     pictures: Pictures | None = None,
     followups: Sequence[StudyRecord] = (),
+    correlated: Trials = "all",
 ) -> None:
     """Write the page; a reader finds either the old file or the whole new one.
 
@@ -364,11 +372,12 @@ def write_report(
         out: The file; its folder is created.
         pictures: Images of the best trial, if there are any.
         followups: Confirmations and ablations of the study.
+        correlated: Which trials the correlations are of.
 
     Raises:
         OSError: If the file cannot be written.
     """
-    page = render_report(record, pictures=pictures, followups=followups)
+    page = render_report(record, pictures=pictures, followups=followups, correlated=correlated)
     write_bytes(out, page.encode())
 
 

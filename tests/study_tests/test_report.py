@@ -15,6 +15,7 @@ from optuna.trial import TrialState
 
 from storage.records import StudyRecord
 from study.analysis import VALIDATION_ACCURACY, VALIDATION_MSE
+from study.analysis.correlation import get_correlations
 from study.analysis.expected_best import get_expected_best
 from study.analysis.fidelity import get_fidelity, replay_pruners, suggest_pruner
 from study.analysis.tables import get_all_groups, get_groups, get_top_families
@@ -429,6 +430,22 @@ def test_an_experiment_is_no_search() -> None:
     assert not {"expected-best", "fidelity"} & set(page.charts)
     for section in ("expected-best", "fidelity"):
         assert "compares chosen arms and is no search" in page.text(section)
+
+
+def test_correlations_of_independent_trials(page: Page, record: StudyRecord) -> None:
+    """An adaptive search's report warns, and can be had of the trials that it drew at random."""
+    assert "Adaptive search." in page.text("correlations")
+    assert "--independent shows the coefficients of these alone" in plain(
+        page.text("correlations")
+    )
+    own = get_correlations(record, trials="independent")
+    text = plain(Page(render_report(record, correlated="independent")).text("correlations"))
+    assert 0 < own.n_trials < len(record.complete)
+    assert f"Only the {own.n_trials} complete trials that were drawn before results" in text
+    assert "Adaptive search." not in text
+    coefficients = [p.spearman for f in own.families for p in f.parameters if p.spearman]
+    assert coefficients
+    assert all(format_coefficient(value) in text for value in coefficients)
 
 
 def test_reproduction_names_command_and_settings(page: Page, record: StudyRecord) -> None:
