@@ -28,8 +28,8 @@ from tests.study_tests.studies import ask, claim_point
 
 COMMAND = Path(sys.executable).with_name("emoji-study")
 COMMANDS = [
-    *("run", "worker", "serve-storage", "experiment", "list", "status", "export", "train"),
-    *("import-csv", "report", "demo", "data build"),
+    *("run", "worker", "serve-storage", "experiment", "confirm", "ablate", "list", "status"),
+    *("export", "train", "import-csv", "report", "demo", "data build"),
 ]
 
 Cli = Callable[..., tuple[int, str, str]]
@@ -125,6 +125,9 @@ def test_main_help(cli: Cli) -> None:
         (["experiment", "leakage", "--pairs", "0"], "'--pairs'"),
         (["experiment", "auxiliary-task", "--lambda", "x"], "'--lambda'"),
         (["run", "autoencoder", "--set", "epoch"], "'epoch' is not of the form PARAM=VALUE."),
+        (["confirm", "--top", "0"], "'--top'"),
+        (["confirm", "--seeds", "0"], "'--seeds'"),
+        (["ablate", "--seeds", "x"], "'--seeds'"),
         (["export"], "'--out'"),
         (["data", "build"], "'--out'"),
     ],

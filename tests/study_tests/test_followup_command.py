@@ -21,6 +21,7 @@ from storage.rdb import open_storage
 from storage.records import StudyRecord, followups, load_study_record
 from study.analysis.ablation import get_ablation
 from study.analysis.confirmation import get_confirmation
+from study.cli import _record
 from study.commands import (
     ImportRequest,
     RunRequest,
@@ -215,6 +216,12 @@ def test_what_is_said(copy: Path) -> None:
     assert "8 trainings in all" in text
     assert all("others would be chosen" not in line for line in said)
     assert followups(open_storage(url_of(copy))) == {CONFIRMATION: SEARCH}
+
+
+def test_follow_ups_do_not_make_a_search_ambiguous(confirmed: Path) -> None:
+    """The only search of a storage needs no name, whatever follows it."""
+    _, record = _record(url_of(confirmed), None)
+    assert record.name == SEARCH
 
 
 def test_more_seeds_keep_those_that_are_there(copy: Path) -> None:
