@@ -45,6 +45,11 @@ class TrialRecord:
     completed: datetime | None = None
 
     @property
+    def given(self) -> dict[str, str | int | float | bool]:
+        """The parameters that have a value."""
+        return {name: value for name, value in self.params.items() if value is not None}
+
+    @property
     def finished(self) -> bool:
         """Whether the trial counts towards the budget: complete or pruned."""
         return self.state in (TrialState.COMPLETE, TrialState.PRUNED)

@@ -548,7 +548,7 @@ def _stored_training(request: TrainRequest) -> _Training:
     record = load_study_record(open_storage(request.url), name)
     settings = StudySettings.from_attrs(record.user_attrs, study=name)
     trial = find_trial(record, request.trial)
-    config = settings.search_space.to_config(dict(_scalars(trial)))
+    config = settings.search_space.to_config(trial.given)
     sides = trial.user_attrs.get(attrs.SIDES)
     default = trial.user_attrs.get(attrs.SEED)
     if default is None:  # it never began to train
@@ -643,7 +643,3 @@ def write_study_report(
         correlated=correlated,
     )
     return path
-
-
-def _scalars(trial: TrialRecord) -> Iterator[tuple[str, Scalar]]:
-    return ((name, value) for name, value in trial.params.items() if value is not None)

@@ -276,8 +276,7 @@ def _winner(request: AblateRequest, record: StudyRecord) -> dict[str, Scalar]:
             if info is not None and info.best is not None:
                 trial = info.get(info.best).trial
                 which = which if trial is None else str(trial)
-    params = find_trial(record, which).params
-    return {name: value for name, value in params.items() if value is not None}
+    return find_trial(record, which).given
 
 
 def _test(

@@ -7,7 +7,7 @@ from rich.table import Table
 
 from study.analysis.ablation import Ablated, AblationInfo
 from study.analysis.confirmation import ConfirmationInfo, Confirmed, Estimate
-from study.formats import MISSING, format_accuracy, format_mse, format_value
+from study.formats import MISSING, format_accuracy, format_change, format_mse, format_value
 
 
 def confirmation_table(info: ConfirmationInfo) -> Table:
@@ -27,7 +27,7 @@ def confirmation_table(info: ConfirmationInfo) -> Table:
             escape(c.name) + _failed(c.n_failed),
             format_mse(c.search_value),
             _mean(c.validation),
-            _share(c.difference),
+            format_change(c.difference),
             _shares(c.difference_low, c.difference_high),
             _wins(c),
             _mean(c.test),
@@ -67,9 +67,9 @@ def _ablated(found: Ablated, *, indent: str = "") -> list[str]:
         mark,
         indent + escape(found.name) + _failed(found.n_failed),
         _mean(found.validation),
-        _share(found.difference),
+        format_change(found.difference),
         _shares(found.low, found.high),
-        _share(found.expected_difference),
+        format_change(found.expected_difference),
     ]
 
 
@@ -85,12 +85,8 @@ def _accuracy(found: Estimate | None) -> str:
     return MISSING if found is None else format_accuracy(found.mean)
 
 
-def _share(share: float | None) -> str:
-    return MISSING if share is None else f"{share:+.1%}".replace("-", "\N{MINUS SIGN}")
-
-
 def _shares(low: float | None, high: float | None) -> str:
-    return MISSING if low is None else f"{_share(low)} to {_share(high)}"
+    return MISSING if low is None else f"{format_change(low)} to {format_change(high)}"
 
 
 def _wins(c: Confirmed) -> str:

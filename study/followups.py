@@ -61,7 +61,7 @@ def confirmation_arms(
     found: dict[str, tuple[float, TrialRecord, dict[str, Scalar]]] = {}
     for value, trial in ranked_by_constraint(record):
         if not breaks_constraint(trial):
-            params = _params(trial)
+            params = trial.given
             found.setdefault(_identity(space, params), (value, trial, params))
     if not found:
         raise StudyError(
@@ -224,12 +224,7 @@ def _changed(
 
     What becomes active with it takes its value from ``others``, else the default.
     """
-    values = {**space.to_values(default_config(space.kind)), **others, **params, name: value}
-    new: dict[str, Scalar] = {}
-    for parameter in space.parameters:
-        if parameter.is_active(new):
-            new[parameter.name] = values[parameter.name]
-    return new
+    return space.point(default_config(space.kind), {**others, **params, name: value})
 
 
 def _neighbours(parameter: Parameter, value: Scalar) -> list[Scalar]:
@@ -256,10 +251,6 @@ def _repeated(
         trial=trial.number,
         expected=value,
     )
-
-
-def _params(trial: TrialRecord) -> dict[str, Scalar]:
-    return {name: value for name, value in trial.params.items() if value is not None}
 
 
 def _identity(space: SearchSpace, params: Mapping[str, Scalar]) -> str:

@@ -72,6 +72,11 @@ def format_percent(share: float) -> str:
     return f"{100 * share:.0f}\N{NO-BREAK SPACE}%"
 
 
+def format_change(share: float | None) -> str:
+    """Write a relative difference in per cent with its sign and one decimal."""
+    return MISSING if share is None else f"{share:+.1%}".replace("-", "\N{MINUS SIGN}")
+
+
 def format_sampler(name: str) -> str:
     """Write a sampler's name, acronyms in capitals."""
     return name.upper() if name in ("tpe", "gp", "qmc") else name

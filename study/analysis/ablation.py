@@ -16,6 +16,8 @@ from study.analysis.confirmation import (
     failed_pairs,
     relative_difference,
 )
+from study.analysis.experiment import trials_of_arm
+from study.formats import format_change
 
 PATH, SWEEP = "path", "sweep"
 """Roles of what is trained: on the way from the default to the winner, or around the winner."""
@@ -193,11 +195,8 @@ def describe_ablation(info: AblationInfo) -> Iterator[str]:
 
 def _errors(record: StudyRecord, arm: str) -> dict[int, float]:
     """Return the errors of an arm's complete trials by the number of their pair."""
-    return {
-        int(trial.user_attrs[attrs.PAIR]): trial.value
-        for trial in record.complete
-        if trial.user_attrs.get(attrs.ARM) == arm and trial.value is not None
-    }
+    trials = trials_of_arm(record, arm)
+    return {pair: trial.value for pair, trial in trials.items() if trial.value is not None}
 
 
 def _compare(
@@ -258,7 +257,7 @@ def _steps(path: Sequence[Ablated]) -> str:
 
 def _change(found: Ablated) -> str:
     assert found.difference is not None
-    text = f"{found.difference:+.1%}"
-    if found.low is not None and found.high is not None:
-        text += f", 95 % interval {found.low:+.1%} to {found.high:+.1%}"
-    return text.replace("-", "\N{MINUS SIGN}")
+    text = format_change(found.difference)
+    if found.low is not None:
+        text += f", 95 % interval {format_change(found.low)} to {format_change(found.high)}"
+    return text

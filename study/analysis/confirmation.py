@@ -16,7 +16,9 @@ from storage import attrs
 from storage.records import StudyRecord, TrialRecord
 from study.analysis import VALIDATION_ACCURACY, min_accuracy_of
 from study.analysis.expected_best import overtuning
+from study.analysis.experiment import trials_of_arm
 from study.analysis.history import training_seconds
+from study.formats import format_change
 
 MIN_SEEDS = 3
 """Trainings below which nothing is said of their scatter."""
@@ -184,7 +186,7 @@ def get_confirmation(record: StudyRecord) -> ConfirmationInfo | None:
         return None
     arms = experiment["arms"]
     n_seeds = len(next(iter(experiment["sides"].values())))
-    trials = {arm["name"]: _trials_of(record, arm["name"]) for arm in arms}
+    trials = {arm["name"]: trials_of_arm(record, arm["name"]) for arm in arms}
     errors = {
         name: {pair: t.value for pair, t in found.items() if t.value is not None}
         for name, found in trials.items()
@@ -320,15 +322,6 @@ def _t_interval(values: Sequence[float]) -> tuple[float, float] | None:
     return float(interval.low), float(interval.high)
 
 
-def _trials_of(record: StudyRecord, arm: str) -> dict[int, TrialRecord]:
-    """Return the complete trials of an arm by the number of their pair."""
-    return {
-        int(trial.user_attrs[attrs.PAIR]): trial
-        for trial in record.complete
-        if trial.user_attrs.get(attrs.ARM) == arm
-    }
-
-
 def failed_pairs(record: StudyRecord, arm: str, finished: Container[int]) -> set[int]:
     """Return the pairs in which the training of an arm diverged.
 
@@ -451,9 +444,8 @@ def _against_default(best: Confirmed) -> str:
     assert best.difference is not None
     text = f"Its error is {_share(best.difference)} that of the default"
     if best.difference_low is not None and best.difference_high is not None:
-        text += (
-            f" (95 % interval {_signed(best.difference_low)} to {_signed(best.difference_high)})"
-        )
+        low, high = format_change(best.difference_low), format_change(best.difference_high)
+        text += f" (95 % interval {low} to {high})"
     text += f"; it was lower with {best.n_wins} of {best.n_pairs} seeds"
     if best.beats_low is not None and best.beats_high is not None:
         text += (
@@ -470,7 +462,7 @@ def _shrinkage(info: ConfirmationInfo) -> str:
         "it had measured (median)"
     )
     if info.middle_shrinkage is not None:
-        text += f"; for the one from the middle it is {_signed(info.middle_shrinkage)}"
+        text += f"; for the one from the middle it is {format_change(info.middle_shrinkage)}"
     return text + "."
 
 
@@ -489,10 +481,6 @@ def _estimate(found: Estimate) -> str:
 def _share(difference: float) -> str:
     """Write how one error compares with another: 12.3 % below, 4 % above."""
     return f"{abs(difference):.1%} {'below' if difference < 0 else 'above'}"
-
-
-def _signed(difference: float) -> str:
-    return f"{difference:+.1%}".replace("-", "\N{MINUS SIGN}")
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -591,10 +591,22 @@ def _resampled_spearman(places: Sequence[_Places], counts: np.ndarray) -> np.nda
     return np.asarray(rows).clip(-1, 1)
 
 
-def default_resamples(n_trials: int) -> int:
-    """Return the number of bootstrap resamples for so many trials, fewer for very many."""
-    wanted = RESAMPLED_TRIALS // max(1, n_trials)
-    return max(MIN_RESAMPLES, min(N_RESAMPLES, wanted))
+def default_resamples(
+    n_trials: int,
+    *,
+    total: int = RESAMPLED_TRIALS,
+    fewest: int = MIN_RESAMPLES,
+    most: int = N_RESAMPLES,
+) -> int:
+    """Return the number of bootstrap resamples for so many trials, fewer for very many.
+
+    Args:
+        n_trials: In each resample.
+        total: Trials in all resamples together.
+        fewest: Resamples in any case.
+        most: Resamples where there are few trials.
+    """
+    return max(fewest, min(most, total // max(1, n_trials)))
 
 
 def percentile_interval(resampled: np.ndarray) -> Interval | None:

@@ -7,7 +7,7 @@ import numpy as np
 from scipy import stats
 
 from storage import attrs
-from storage.records import StudyRecord
+from storage.records import StudyRecord, TrialRecord
 from study.analysis import BALANCED_ACCURACY, VALIDATION_ACCURACY, VALIDATION_MSE, Metric
 
 MIN_PAIRS = 6
@@ -147,16 +147,21 @@ def get_experiment(record: StudyRecord, *, seed: int = 0) -> ExperimentInfo | No
     )
 
 
+def trials_of_arm(record: StudyRecord, arm: str) -> dict[int, TrialRecord]:
+    """Return the complete trials of an arm by the number of their pair."""
+    return {
+        int(trial.user_attrs[attrs.PAIR]): trial
+        for trial in record.complete
+        if trial.user_attrs.get(attrs.ARM) == arm
+    }
+
+
 def _values(
     record: StudyRecord, arm: str, metric: Metric, n_pairs: int
 ) -> tuple[float | None, ...]:
     """Return a metric of an arm's complete trials, one value per pair."""
-    found = {
-        int(trial.user_attrs[attrs.PAIR]): metric.of(trial)
-        for trial in record.complete
-        if trial.user_attrs.get(attrs.ARM) == arm
-    }
-    return tuple(found.get(pair) for pair in range(n_pairs))
+    found = trials_of_arm(record, arm)
+    return tuple(metric.of(found[pair]) if pair in found else None for pair in range(n_pairs))
 
 
 def _compare_all(

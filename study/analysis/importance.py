@@ -14,6 +14,7 @@ from scipy import stats
 
 from storage.records import StudyRecord, TrialRecord
 from study.analysis import VALIDATION_MSE, Metric, parameter_names, ranked, sampler_of
+from study.analysis.correlation import default_resamples
 from study.samplers import ADAPTIVE_SAMPLERS
 
 MIN_TRIALS = 10
@@ -170,7 +171,9 @@ def get_importances(
     )
     n_drawn = min(len(trials), math.ceil(_MAX_DRAWN / math.sqrt(region)))
     if n_resamples is None:
-        n_resamples = _default_resamples(n_drawn)
+        n_resamples = default_resamples(
+            n_drawn, total=_RESAMPLED_TRIALS, fewest=_MIN_RESAMPLES, most=_MAX_RESAMPLES
+        )
     parameters: tuple[ParameterImportance, ...] = ()
     if refusal is None:
         study = TrialSample()
@@ -231,11 +234,6 @@ def rank_ranges(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     ranks = stats.rankdata(-samples, axis=1, method="min")
     best, worst = np.quantile(ranks, [0.025, 0.975], axis=0, method="inverted_cdf")
     return best, worst
-
-
-def _default_resamples(n_drawn: int) -> int:
-    wanted = _RESAMPLED_TRIALS // max(1, n_drawn)
-    return max(_MIN_RESAMPLES, min(_MAX_RESAMPLES, wanted))
 
 
 def _best(

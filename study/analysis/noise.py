@@ -71,5 +71,4 @@ def _configuration(trial: TrialRecord, space: SearchSpace | None) -> Hashable:
     data = trial.user_attrs.get(DATA_FINGERPRINT)
     if space is None:
         return (tuple(sorted(trial.params.items())), data)
-    params = {name: value for name, value in trial.params.items() if value is not None}
-    return (space.to_config(params).identity(), trial.params.get("epoch"), data)
+    return (space.to_config(trial.given).identity(), trial.params.get("epoch"), data)
