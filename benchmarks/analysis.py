@@ -15,7 +15,8 @@ from benchmarks.measure import Figure, median
 from search_spaces import get_space
 from storage import attrs
 from storage.records import StudyRecord, TrialRecord
-from study.report import get_findings, render_report
+from study.report import render_report
+from study.report.findings import get_findings
 
 N_TRIALS, N_FEWER = 10_000, 1_000
 

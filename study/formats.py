@@ -2,6 +2,10 @@
 
 import math
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from optuna.trial import TrialState
 
 MISSING = "–"
 """Stands where there is no value."""
@@ -85,3 +89,8 @@ def format_sampler(name: str) -> str:
 def format_label(name: str) -> str:
     """Write a parameter's name as words."""
     return name.replace("_", " ")
+
+
+def format_state(state: "TrialState") -> str:
+    """Write the state of a trial as an adjective."""
+    return "failed" if state.name == "FAIL" else state.name.lower()

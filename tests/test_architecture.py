@@ -69,8 +69,11 @@ FORBIDDEN = {
 """What a package or module, and everything below it, must never import."""
 
 ONLY_IN: dict[str, set[str]] = {
-    "plotly": {"study.figures"},
-    "jinja2": {"study.report"},
+    "plotly": {
+        *("study.figures.comparisons", "study.figures.parameters", "study.figures.search"),
+        "study.figures.style",
+    },
+    "jinja2": {"study.report.page"},
     "typer": {"study.cli"},
     "matplotlib": {"study.pictures"},
     "sklearn": {"emoji_ae.splits", "study.analysis.surrogate"},

@@ -1,0 +1,183 @@
+"""What was set side by side: error against accuracy, arms of experiments and of follow-ups."""
+
+from collections.abc import Iterable
+from html import escape
+
+import plotly.graph_objects as go
+
+from study.analysis import ALL_TRIALS
+from study.analysis.ablation import AblationInfo
+from study.analysis.confirmation import ConfirmationInfo
+from study.analysis.experiment import ExperimentInfo
+from study.analysis.front import FrontInfo, FrontPoint
+from study.figures.style import (
+    BLUE,
+    GREEN,
+    NEUTRAL,
+    VERMILLION,
+    add_estimates,
+    family_color,
+    log_mse_axis,
+    log_range,
+    new_figure,
+    parameter_label,
+    positive,
+    rounded,
+)
+from study.formats import format_accuracy
+
+_STRATEGY_SYMBOLS = {"joint": "circle", "sequential": "square", "branched": "diamond"}
+
+
+def plot_front(info: FrontInfo) -> go.Figure:
+    """Draw accuracy over validation MSE, and the front as a step line with rings on its trials.
+
+    Colours stand for families, shapes for strategies; a hollow mark breaks the constraint.
+    """
+    figure = new_figure(height=460)
+    front = [point for point in info.front if positive(point.mse)]
+    figure.add_scatter(
+        name="trade-off front",
+        x=rounded(point.mse for point in front),
+        y=rounded(point.accuracy for point in front),
+        mode="lines+markers",
+        line={"color": GREEN, "width": 2, "shape": "hv"},
+        marker={"color": GREEN, "size": 14, "symbol": "circle-open", "line": {"width": 2}},
+        hoverinfo="skip",
+    )
+    named: set[str] = set()
+    for (name, infeasible), points in _front_groups(info.points).items():
+        symbol = _STRATEGY_SYMBOLS.get(points[0].strategy or "", "circle")
+        figure.add_scatter(
+            name=name,
+            legendgroup=name,
+            showlegend=name not in named,
+            x=rounded(point.mse for point in points),
+            y=rounded(point.accuracy for point in points),
+            customdata=[point.number for point in points],
+            mode="markers",
+            marker={
+                "color": family_color(points[0].family),
+                "size": 8,
+                "opacity": 0.85,
+                "symbol": f"{symbol}-open" if infeasible else symbol,
+                "line": {"width": 1.5 if infeasible else 0},
+            },
+            hovertemplate="trial %{customdata}<br>validation MSE %{x:.4g}"
+            "<br>validation accuracy %{y:.1%}" + infeasible * "<br>breaks the constraint",
+        )
+        named.add(name)
+    if info.min_accuracy is not None:
+        figure.add_hline(
+            y=info.min_accuracy,
+            name=f"{format_accuracy(info.min_accuracy)} needed",
+            showlegend=True,
+            line={"color": NEUTRAL, "width": 1.5, "dash": "dash"},
+        )
+    figure.update_xaxes(**log_mse_axis(point.mse for point in info.points))
+    figure.update_yaxes(title_text="validation accuracy", tickformat=".0%")
+    return figure
+
+
+def plot_experiment(info: ExperimentInfo, label: str) -> go.Figure:
+    """Draw the difference of each arm from the baseline in one metric, with its interval.
+
+    Args:
+        info: The experiment.
+        label: Of the metric.
+    """
+    comparisons = info.of_metric(label)
+    figure = new_figure(height=130 + 46 * len(comparisons))
+    pairs = [(escape(c.arm), d) for c in comparisons for d in info.differences(c)]
+    figure.add_scatter(
+        name="one pair",
+        x=rounded(difference for _, difference in pairs),
+        y=[arm for arm, _ in pairs],
+        mode="markers",
+        marker={"color": NEUTRAL, "size": 9, "symbol": "line-ns-open", "opacity": 0.7},
+        hovertemplate="%{y}<br>difference %{x:.4g}",
+    )
+    sure = [c for c in comparisons if c.low is not None and c.high is not None]
+    figure.add_scatter(
+        name="mean, 95 % interval",
+        x=rounded(c.difference for c in sure),
+        y=[escape(c.arm) for c in sure],
+        mode="markers",
+        marker={"color": BLUE, "size": 10},
+        error_x={
+            "type": "data",
+            "symmetric": False,
+            "array": rounded((c.high or 0.0) - c.difference for c in sure),
+            "arrayminus": rounded(c.difference - (c.low or 0.0) for c in sure),
+            "color": BLUE,
+            "thickness": 2,
+            "width": 6,
+        },
+        hovertemplate="%{y}<br>mean difference %{x:.4g}",
+    )
+    figure.update_xaxes(
+        title_text=f"{label}: difference from<br>{escape(comparisons[0].baseline)}", zeroline=True
+    )
+    figure.update_yaxes(autorange="reversed", showgrid=False)
+    return figure
+
+
+def plot_confirmation(info: ConfirmationInfo) -> go.Figure:
+    """Draw what each configuration reached on fresh seeds, on test images, and in the search."""
+    names = [escape(c.name) + (" =" if c.tied else "") for c in info.confirmed]
+    figure = new_figure(height=150 + 44 * len(names))
+    searched = [(name, c.search_value) for name, c in zip(names, info.confirmed, strict=True)]
+    figure.add_scatter(
+        name="the search's trial",
+        x=rounded(value for _, value in searched if value is not None),
+        y=[name for name, value in searched if value is not None],
+        mode="markers",
+        orientation="h",
+        marker={"color": NEUTRAL, "size": 10, "symbol": "x-thin-open", "line": {"width": 2}},
+        hovertemplate="%{y}<br>search %{x:.4g}",
+    )
+    validation = [(name, c.validation) for name, c in zip(names, info.confirmed, strict=True)]
+    test = [(name, c.test) for name, c in zip(names, info.confirmed, strict=True)]
+    add_estimates(figure, validation, name="validation, fresh seeds", color=BLUE)
+    add_estimates(figure, test, name="test, the same trainings", color=VERMILLION, symbol="square")
+    means = [c.search_value for c in info.confirmed]
+    means += [e.mean for _, e in (*validation, *test) if e is not None]
+    figure.update_layout(scattermode="group", scattergap=0.5)
+    figure.update_xaxes(title_text="MSE (mean, 95 % interval)", **log_range(means))
+    figure.update_yaxes(autorange="reversed", showgrid=False, categoryarray=names)
+    return figure
+
+
+def plot_ablation(info: AblationInfo) -> go.Figure:
+    """Draw the validation MSE along the path, as measured and as the surrogate expects it."""
+    names = [parameter_label(found.name) for found in info.path]
+    figure = new_figure(height=150 + 40 * len(names))
+    if info.guided:
+        figure.add_scatter(
+            name="surrogate",
+            x=rounded(found.expected for found in info.path),
+            y=names,
+            mode="lines+markers",
+            line={"color": NEUTRAL, "dash": "dot"},
+            marker={"color": NEUTRAL, "symbol": "diamond-open", "size": 8},
+            hovertemplate="%{y}<br>expected %{x:.4g}",
+        )
+    measured = [(name, found.validation) for name, found in zip(names, info.path, strict=True)]
+    add_estimates(figure, measured, name="measured", color=BLUE, mode="lines+markers")
+    means = [found.expected for found in info.path]
+    means += [found.validation.mean for found in info.path if found.validation is not None]
+    figure.update_xaxes(title_text="validation MSE (mean, 95 % interval)", **log_range(means))
+    figure.update_yaxes(autorange="reversed", showgrid=False, categoryarray=names)
+    return figure
+
+
+def _front_groups(points: Iterable[FrontPoint]) -> dict[tuple[str, bool], list[FrontPoint]]:
+    """Group drawable points by legend entry and constraint, feasible ones of an entry first."""
+    groups: dict[tuple[str, bool], list[FrontPoint]] = {}
+    drawable = [point for point in points if positive(point.mse)]
+    for point in sorted(drawable, key=lambda p: (p.family, p.strategy or "", p.infeasible)):
+        family = () if point.family == ALL_TRIALS else (point.family,)
+        strategy = () if point.strategy is None else (point.strategy,)
+        name = escape(", ".join((*family, *strategy))) or "complete trials"
+        groups.setdefault((name, point.infeasible), []).append(point)
+    return groups

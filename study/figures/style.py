@@ -1,0 +1,180 @@
+"""What all charts share: colours, axes, and the parts that several of them draw.
+
+Must not know what a chart says. Backgrounds are transparent and the neutral colours readable on
+white and on black, so a page may put a figure on either.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from html import escape
+from typing import Any
+
+import plotly.graph_objects as go
+from optuna.trial import TrialState
+from plotly.offline import get_plotlyjs
+
+from study.analysis.confirmation import Estimate
+
+# The colours of Okabe and Ito, distinguishable with every common colour vision.
+# Source: Okabe, Ito, "Color Universal Design", 2008, https://jfly.uni-koeln.de/color/.
+BLUE, SKY_BLUE, VERMILLION = "#0072B2", "#56B4E9", "#D55E00"
+GREEN, PURPLE = "#009E73", "#CC79A7"
+NEUTRAL = "#808080"
+
+FAMILY_COLORS = {"CNN": BLUE, "linear": VERMILLION}
+"""One colour per architecture, the same in every chart; any other family is sky blue."""
+
+STATE_ORDER = (
+    TrialState.COMPLETE,
+    TrialState.RUNNING,
+    TrialState.WAITING,
+    TrialState.PRUNED,
+    TrialState.FAIL,
+)
+SYMBOLS = {TrialState.COMPLETE: "circle", TrialState.PRUNED: "x-thin", TrialState.FAIL: "x"}
+
+_FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', sans-serif"
+_GRID = "rgba(128, 128, 128, 0.25)"
+_AXIS = {
+    "gridcolor": _GRID,
+    "linecolor": NEUTRAL,
+    "zerolinecolor": NEUTRAL,
+    "zeroline": False,
+    "automargin": True,
+    "title": {"standoff": 8},
+}
+_TEMPLATE = go.layout.Template(
+    layout={
+        "font": {"family": _FONT, "size": 13, "color": NEUTRAL},
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "margin": {"l": 8, "r": 8, "t": 8, "b": 8},
+        "xaxis": _AXIS,
+        "yaxis": _AXIS,
+        "legend": {
+            "orientation": "h",
+            "x": 0,
+            "xref": "container",
+            "xanchor": "left",
+            "y": 1,
+            "yref": "container",
+            "yanchor": "top",
+            "font": {"size": 12},
+        },
+        "hovermode": "closest",
+        "hoverlabel": {"font": {"family": _FONT}},
+        "bargap": 0.35,
+    }
+)
+
+
+def plotly_js() -> str:
+    """Return the source of plotly.js, which draws the figures in a page."""
+    return str(get_plotlyjs())
+
+
+def new_figure(*, height: int) -> go.Figure:
+    """Return an empty figure of the common style, as wide as its place and so many px high."""
+    return go.Figure(layout={"template": _TEMPLATE, "height": height})
+
+
+def log_mse_axis(values: Iterable[float | None]) -> dict[str, Any]:
+    """Return a logarithmic axis with ticks at 1, 2 and 5, or at powers of ten for wide ranges."""
+    drawable = [value for value in values if value is not None and positive(value)]
+    wide = not drawable or max(drawable) / min(drawable) > 300
+    return {
+        "type": "log",
+        "title": {"text": "validation MSE (log)"},
+        "tickformat": ".3~g",
+        "dtick": 1 if wide else "D2",
+    }
+
+
+def log_range(values: Iterable[float | None]) -> dict[str, Any]:
+    """Return a logarithmic axis around positive values, which long intervals may leave."""
+    positive = [value for value in values if value is not None and value > 0]
+    if not positive:
+        return {"type": "log"}
+    ends = (min(positive) / 1.5, max(positive) * 1.5)
+    return {"type": "log", "range": [round(math.log10(end), 3) for end in ends]}
+
+
+def add_band(
+    figure: go.Figure,
+    *,
+    x: Sequence[int],
+    low: Sequence[float | None],
+    high: Sequence[float | None],
+    color: str,
+) -> None:
+    """Fill the 95 % intervals of a curve."""
+    invisible = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "x": list(x)}
+    figure.add_scatter(**invisible, y=rounded(low), showlegend=False)
+    red, green, blue = (int(color[i : i + 2], 16) for i in (1, 3, 5))
+    figure.add_scatter(
+        **invisible,
+        name="95 % interval",
+        y=rounded(high),
+        fill="tonexty",
+        fillcolor=f"rgba({red}, {green}, {blue}, 0.2)",
+    )
+
+
+def add_estimates(
+    figure: go.Figure,
+    estimates: Sequence[tuple[str, Estimate | None]],
+    *,
+    name: str,
+    color: str,
+    symbol: str = "circle",
+    mode: str = "markers",
+) -> None:
+    """Draw means with their intervals, one row each; the ends that 0 or infinity hides are cut."""
+    present = [(row, found) for row, found in estimates if found is not None and found.mean > 0]
+    if not present:
+        return
+    figure.add_scatter(
+        name=name,
+        x=rounded(found.mean for _, found in present),
+        y=[row for row, _ in present],
+        mode=mode,
+        orientation="h",
+        line={"color": color, "width": 1},
+        marker={"color": color, "size": 10, "symbol": symbol},
+        error_x={
+            "type": "data",
+            "symmetric": False,
+            "array": rounded((e.high or e.mean) - e.mean for _, e in present),
+            # A logarithmic axis has no 0, where an interval may end.
+            "arrayminus": rounded(
+                e.mean - max(e.mean if e.low is None else e.low, e.mean / 100) for _, e in present
+            ),
+            "color": color,
+            "thickness": 2,
+            "width": 5,
+        },
+        hovertemplate="%{y}<br>%{x:.4g}",
+    )
+
+
+def family_color(family: str) -> str:
+    """Return the colour of an architecture."""
+    return FAMILY_COLORS.get(family, SKY_BLUE)
+
+
+def parameter_label(name: str) -> str:
+    """Write a parameter's name as words that are safe in plotly's markup."""
+    return escape(name).replace("_", " ")
+
+
+def positive(value: float | None) -> bool:
+    """Whether a value has a place on a logarithmic axis."""
+    return value is not None and math.isfinite(value) and value > 0
+
+
+def rounded(values: Iterable[float | None]) -> list[float | None]:
+    """Round to 5 significant digits, finer than a screen; a gap for what cannot be drawn."""
+    return [
+        float(f"{value:.5g}") if value is not None and math.isfinite(value) else None
+        for value in values
+    ]

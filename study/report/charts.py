@@ -1,0 +1,60 @@
+"""Which charts a report holds, by the names of their places."""
+
+from study.analysis import (
+    Metric,
+)
+from study.figures import (
+    plot_ablation,
+    plot_confirmation,
+    plot_correlations,
+    plot_expected_best,
+    plot_experiment,
+    plot_fidelity,
+    plot_front,
+    plot_history,
+    plot_importances,
+    plot_learning_curves,
+)
+from study.report.findings import Findings
+
+
+def chart_key(section: str, metric: Metric) -> str:
+    """Name the chart of a section; that of the objective is named like the section."""
+    return section if metric.name is None else f"{section}-{metric.name}"
+
+
+def experiment_key(label: str) -> str:
+    """Name the chart of an experiment in the metric with this label."""
+    return f"experiment-{label.lower().replace(' ', '-')}"
+
+
+def draw_charts(found: Findings) -> dict[str, str]:
+    """Draw all charts that have something to show: plotly's JSON by the names of their places."""
+    figures = {}
+    if found.experiment is not None:
+        for label in found.experiment.labels:
+            figures[experiment_key(label)] = plot_experiment(found.experiment, label)
+    for i, confirmation in enumerate(found.confirmations):
+        if any(c.validation for c in confirmation.confirmed):
+            figures[f"confirmation-{i}"] = plot_confirmation(confirmation)
+    for i, ablation in enumerate(found.ablations):
+        if len(ablation.path) > 1 and any(step.validation for step in ablation.path):
+            figures[f"ablation-{i}"] = plot_ablation(ablation)
+    if found.front is not None and found.front.points:
+        figures["front"] = plot_front(found.front)
+    for importance in found.importances:
+        if importance.parameters:
+            figures[chart_key("importance", importance.metric)] = plot_importances(importance)
+    for correlations in found.correlations:
+        if any(p.spearman is not None for f in correlations.families for p in f.parameters):
+            key = chart_key("correlations", correlations.metric)
+            figures[key] = plot_correlations(correlations)
+    if any(point.value is not None for point in found.history.points):
+        figures["history"] = plot_history(found.history)
+    if found.curves.curves:
+        figures["learning-curves"] = plot_learning_curves(found.curves)
+    if found.expected_best is not None and found.expected_best.points:
+        figures["expected-best"] = plot_expected_best(found.expected_best)
+    if found.fidelity is not None and found.fidelity.points:
+        figures["fidelity"] = plot_fidelity(found.fidelity)
+    return {key: str(figure.to_json()) for key, figure in figures.items()}

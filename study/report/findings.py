@@ -1,0 +1,191 @@
+"""Everything that a report says about a study: all analyses, run once.
+
+Must not draw, write sentences or know a template.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from storage import attrs
+from storage.records import StudyRecord
+from study.analysis import (
+    VALIDATION_ACCURACY,
+    VALIDATION_MSE,
+    Metric,
+    family_of,
+    is_multitask,
+    varies,
+)
+from study.analysis.ablation import AblationInfo, get_ablation
+from study.analysis.agreement import AgreementInfo, get_agreements
+from study.analysis.confirmation import (
+    ConfirmationInfo,
+    get_confirmation,
+)
+from study.analysis.correlation import CorrelationsInfo, Trials, get_correlations
+from study.analysis.expected_best import ExpectedBestInfo, get_expected_best
+from study.analysis.experiment import ExperimentInfo, get_experiment
+from study.analysis.fidelity import (
+    FidelityInfo,
+    PrunersInfo,
+    get_fidelity,
+    replay_pruners,
+)
+from study.analysis.front import FrontInfo, get_front
+from study.analysis.history import (
+    HistoryInfo,
+    LearningCurvesInfo,
+    SummaryInfo,
+    get_history,
+    get_learning_curves,
+    get_summary,
+)
+from study.analysis.importance import (
+    BEST_TENTH,
+    ImportanceInfo,
+    get_importances,
+)
+from study.analysis.noise import get_noise
+from study.analysis.tables import (
+    BestTrialsInfo,
+    ClassResultsInfo,
+    FailuresInfo,
+    FamiliesInfo,
+    GroupsInfo,
+    TopFamiliesInfo,
+    get_all_groups,
+    get_best_trials,
+    get_class_results,
+    get_failures,
+    get_families,
+    get_top_families,
+)
+from study.analysis.verdict import VerdictInfo, get_verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """Everything that a report says about a study.
+
+    Args:
+        summary: Totals.
+        verdict: Checks.
+        importances: By metric: the error, and accuracy where trials classify. None of an
+            experiment, whose arms are no sample of a space; likewise the next three.
+        within_best: Importances within the best tenth, of the metrics that have any.
+        agreements: Of methods, of the same metrics.
+        correlations: By metric.
+        expected_best: None for an experiment, which is no search.
+        fidelity: None likewise.
+        pruners: None likewise.
+        history: Values over trials.
+        curves: Learning curves.
+        best_trials: The best ones.
+        families: By architecture.
+        strategies: By strategy, None where trials do not differ in it.
+        front: Of the trade-off, None where trials do not classify.
+        class_results: None likewise, and where the study does not store the classes.
+        top_families: Families among the best trials, by metric.
+        groups: Metrics by the values of each parameter that has few, by metric.
+        experiment: What was compared, None for a search or what follows one.
+        confirmations: Of the search, or the one that the study is.
+        ablations: Likewise.
+        failures: Of trials.
+    """
+
+    summary: SummaryInfo
+    verdict: VerdictInfo
+    importances: tuple[ImportanceInfo, ...]
+    within_best: Mapping[Metric, ImportanceInfo]
+    agreements: Mapping[Metric, tuple[AgreementInfo, ...]]
+    correlations: tuple[CorrelationsInfo, ...]
+    expected_best: ExpectedBestInfo | None
+    fidelity: FidelityInfo | None
+    pruners: PrunersInfo | None
+    history: HistoryInfo
+    curves: LearningCurvesInfo
+    best_trials: BestTrialsInfo
+    families: FamiliesInfo
+    strategies: FamiliesInfo | None
+    front: FrontInfo | None
+    class_results: ClassResultsInfo | None
+    top_families: tuple[TopFamiliesInfo, ...]
+    groups: Mapping[str, Sequence[GroupsInfo]]
+    experiment: ExperimentInfo | None
+    confirmations: tuple[ConfirmationInfo, ...]
+    ablations: tuple[AblationInfo, ...]
+    failures: FailuresInfo
+
+
+def get_findings(
+    record: StudyRecord, followups: Sequence[StudyRecord] = (), *, correlated: Trials = "all"
+) -> Findings:
+    """Run all analyses that a report shows.
+
+    Args:
+        record: The study.
+        followups: Confirmations and ablations of the study.
+        correlated: Which trials the correlations are of.
+    """
+    multitask = is_multitask(record)
+    measured = (VALIDATION_MSE, VALIDATION_ACCURACY) if multitask else (VALIDATION_MSE,)
+    search = attrs.EXPERIMENT not in record.user_attrs
+    confirmations = tuple(filter(None, map(get_confirmation, (record, *followups))))
+    ablations = tuple(filter(None, map(get_ablation, (record, *followups))))
+    is_followup = not search and bool(confirmations or ablations)
+    metrics = measured if search else ()
+    summary = get_summary(record)
+    importances = tuple(get_importances(record, metric=metric) for metric in metrics)
+    explained = [found.metric for found in importances if found.parameters]
+    agreements = {metric: get_agreements(record, metric=metric) for metric in explained}
+    groups: dict[str, list[GroupsInfo]] = {}
+    for metric in measured:
+        for found in get_all_groups(record, metric=metric):
+            groups.setdefault(found.parameter, []).append(found)
+    return Findings(
+        summary=summary,
+        verdict=get_verdict(
+            record,
+            now=summary.last_completed
+            or datetime.min,  # not the clock: equal studies, equal pages
+            relative_noise=get_noise(record).relative_sd,
+            predictable=_predictable(summary, agreements.get(VALIDATION_MSE, ())),
+        ),
+        importances=importances,
+        within_best={
+            metric: get_importances(record, metric=metric, region=BEST_TENTH)
+            for metric in explained
+        },
+        agreements=agreements,
+        correlations=tuple(
+            get_correlations(record, metric=metric, trials=correlated) for metric in metrics
+        ),
+        expected_best=get_expected_best(record) if search else None,
+        fidelity=get_fidelity(record) if search else None,
+        pruners=replay_pruners(record) if search else None,
+        history=get_history(record),
+        curves=get_learning_curves(record),
+        best_trials=get_best_trials(record),
+        families=get_families(record),
+        strategies=get_families(record, parameter="strategy")
+        if varies(record, "strategy")
+        else None,
+        front=get_front(record) if multitask else None,
+        class_results=get_class_results(record) if multitask else None,
+        top_families=tuple(get_top_families(record, metric=metric) for metric in measured),
+        groups=groups,
+        experiment=None if search or is_followup else get_experiment(record),
+        confirmations=confirmations,
+        ablations=ablations,
+        failures=get_failures(record),
+    )
+
+
+def _predictable(summary: SummaryInfo, agreements: Sequence[AgreementInfo]) -> bool | None:
+    """Say whether the error could be predicted in the branch of the best trial, if tried."""
+    if summary.best is None:
+        return None
+    family = family_of(summary.best)
+    found = next((a.surrogate for a in agreements if a.family == family), None)
+    return None if found is None or found.r2 is None else found.refusal is None

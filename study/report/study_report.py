@@ -1,0 +1,171 @@
+"""The report of one study: its findings, its charts and its pictures on one page.
+
+Must not compute what a study found (``study.analysis``) nor draw (``study.figures``), and never
+asks for the time or the machine, so that the same study always gives the same bytes.
+"""
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from emoji_ae.files import write_bytes
+from storage import attrs
+from storage.records import StudyRecord
+from study.analysis import (
+    BALANCED_ACCURACY,
+    VALIDATION_ACCURACY,
+    is_multitask,
+    min_accuracy_of,
+    settings_of,
+)
+from study.analysis.ablation import describe_ablation
+from study.analysis.confirmation import describe_confirmation
+from study.analysis.correlation import Trials
+from study.analysis.fidelity import MAX_BEST_PRUNED, suggest_pruner
+from study.analysis.history import epochs_run, training_seconds
+from study.analysis.surrogate import MIN_INTERACTION
+from study.analysis.tables import MAX_GROUPS
+from study.report.charts import chart_key, draw_charts, experiment_key
+from study.report.findings import Findings, get_findings
+from study.report.page import render_page
+from study.report.pictures import Pictures
+from study.report.sentences import get_cautions, get_sentences
+
+CLOSE_ORDER = 0.9
+"""Rank correlation from which on early errors are said to order trials like final ones."""
+
+
+def render_report(
+    record: StudyRecord,
+    *,
+    pictures: Pictures | None = None,
+    followups: Sequence[StudyRecord] = (),
+    correlated: Trials = "all",
+) -> str:
+    """Turn a study into a page.
+
+    Args:
+        record: The study.
+        pictures: Images of the best trial, if there are any.
+        followups: Confirmations and ablations of the study.
+        correlated: Which trials the correlations are of.
+
+    Returns:
+        A complete HTML document; the same for the same arguments.
+    """
+    found = get_findings(record, followups, correlated=correlated)
+    settings = settings_of(record)
+    multitask = is_multitask(record)
+    is_search = attrs.EXPERIMENT not in record.user_attrs
+    return render_page(
+        "report.html.jinja",
+        title=record.name,
+        contents=_contents(found, is_search=is_search, multitask=multitask),
+        figures=draw_charts(found),
+        name=record.name,
+        command_name=shlex.quote(record.name),
+        settings=settings,
+        multitask=multitask,
+        min_accuracy=min_accuracy_of(record),
+        n_objectives=len(record.directions),
+        summary=found.summary,
+        sentences=get_sentences(record, found.summary, found.importances, found.front),
+        cautions=get_cautions(settings, found.summary, found.importances),
+        checks=found.verdict.checks,
+        all_importances=found.importances,
+        min_interaction=MIN_INTERACTION,
+        within_best=found.within_best,
+        agreements=found.agreements,
+        all_correlations=found.correlations,
+        expected_best=found.expected_best,
+        fidelity=found.fidelity,
+        close_order=CLOSE_ORDER,
+        pruners=found.pruners,
+        suggested=suggest_pruner(found.pruners) if found.pruners else None,
+        offered=suggest_pruner(found.pruners, offered=True) if found.pruners else None,
+        max_best_pruned=MAX_BEST_PRUNED,
+        history=found.history,
+        curves=found.curves,
+        best_trials=found.best_trials,
+        families=found.families.families,
+        strategies=found.strategies.families if found.strategies is not None else (),
+        front=found.front,
+        experiment=found.experiment,
+        is_search=is_search,
+        confirmations=found.confirmations,
+        ablations=found.ablations,
+        describe_confirmation=describe_confirmation,
+        describe_ablation=describe_ablation,
+        class_results=found.class_results,
+        top_families=found.top_families,
+        groups=found.groups,
+        max_groups=MAX_GROUPS,
+        failures=found.failures.failures,
+        pictures=pictures,
+        key=chart_key,
+        experiment_key=experiment_key,
+        accuracy_metrics=(VALIDATION_ACCURACY, BALANCED_ACCURACY),
+        epochs_run=epochs_run,
+        training_seconds=training_seconds,
+    )
+
+
+def write_report(
+    record: StudyRecord,
+    *,
+    out: Path,
+    pictures: Pictures | None = None,
+    followups: Sequence[StudyRecord] = (),
+    correlated: Trials = "all",
+) -> None:
+    """Write the page; a reader finds either the old file or the whole new one.
+
+    Args:
+        record: The study.
+        out: The file; its folder is created.
+        pictures: Images of the best trial, if there are any.
+        followups: Confirmations and ablations of the study.
+        correlated: Which trials the correlations are of.
+
+    Raises:
+        OSError: If the file cannot be written.
+    """
+    page = render_report(record, pictures=pictures, followups=followups, correlated=correlated)
+    write_bytes(out, page.encode())
+
+
+def _contents(found: Findings, *, is_search: bool, multitask: bool) -> list[tuple[str, str]]:
+    """Return id and heading of the sections of a page."""
+    sections = {
+        "experiment": ("Experiment", found.experiment is not None),
+        "confirmation": ("Confirmation", not is_search and bool(found.confirmations)),
+        "ablation": ("Ablation", not is_search and bool(found.ablations)),
+        "checks": ("Checks", True),
+        "key-numbers": ("Key numbers", True),
+        "best-configuration": ("Best configuration", True),
+    }
+    later = {
+        "confirmation": ("Confirmation", is_search),
+        "pictures": ("Pictures", True),
+        "trade-off": ("Trade-off", multitask),
+        "classes": ("Classes", multitask),
+        "importance": ("Importance", True),
+        "correlations": ("Correlations", True),
+        "history": ("History", True),
+        "learning-curves": ("Learning curves", True),
+        "expected-best": ("Expected best", True),
+        "families": ("Families", True),
+        "strategies": ("Strategies", multitask),
+        "fidelity": ("Fidelity and pruners", True),
+        "ablation": ("Ablation", is_search),
+        "best-trials": ("Best trials", True),
+        "tables": ("Tables of the original", True),
+        "failures": ("Failures", True),
+        "reproduce": ("Reproduce", True),
+    }
+    return [
+        (name, heading)
+        for part in (sections, later)
+        for name, (heading, shown) in part.items()
+        if shown
+    ]
