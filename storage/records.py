@@ -135,6 +135,21 @@ def followups(storage: BaseStorage) -> dict[str, str]:
     }
 
 
+def only_study(storage: BaseStorage) -> str:
+    """Return the name of the only study of a storage, follow-ups aside.
+
+    Raises:
+        UnknownStudyError: If there are others or none.
+    """
+    names = study_names(storage)
+    followed = followups(storage)
+    searches = [name for name in names if name not in followed]
+    if len(searches) != 1:
+        known = ", ".join(names) or "none"
+        raise UnknownStudyError(f"Name one study with --study; the storage holds: {known}.")
+    return searches[0]
+
+
 def load_study_record(storage: BaseStorage, name: str) -> StudyRecord:
     """Read a whole study once.
 

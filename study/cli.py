@@ -28,7 +28,9 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-data_app = typer.Typer(help="Build data set files.", no_args_is_help=True, rich_markup_mode=None)
+data_app = typer.Typer(
+    help="Build or describe a data set.", no_args_is_help=True, rich_markup_mode=None
+)
 app.add_typer(data_app, name="data")
 
 Storage = Annotated[
@@ -607,10 +609,22 @@ def train(
     )
 
 
-@app.command(epilog="Example: emoji-study report --study autoencoder-notebook --out report.html")
+@app.command(
+    epilog="Examples: emoji-study report --study autoencoder-notebook --out report.html\n\n"
+    "emoji-study report --study original --study autoencoder-extended"
+)
 def report(
     storage: Storage = DEFAULT_STORAGE,
-    study: StudyName = None,
+    study: Annotated[
+        list[str] | None,
+        typer.Option("--study", help="Name of a study; several are compared with each other."),
+    ] = None,
+    page: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--from", metavar="HTML", help="Older report to take studies from; may be repeated."
+        ),
+    ] = None,
     artifacts: Artifacts = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="HTML file; runs/STUDY.html if not given.")
@@ -623,19 +637,21 @@ def report(
         ),
     ] = False,
 ) -> None:
-    """Write the report of a study as one HTML file that needs no network."""
-    from study.commands import write_study_report
+    """Write the report of a study as one HTML file that needs no network.
 
-    opened, record = _record(storage, study)
-    path = write_study_report(
-        opened,
-        record,
+    Several studies, from the storage or from older reports, give a comparison.
+    """
+    from study.report_command import ReportRequest, report_request
+
+    request = ReportRequest(
         url=storage,
+        studies=study or [],
+        pages=page or [],
         artifacts=artifacts,
         out=out,
         correlated="independent" if independent else "all",
     )
-    _say(f"Report written to {path}")
+    _say(f"Report written to {report_request(request)}")
 
 
 @app.command(epilog="Example: emoji-study demo --out runs/demo")
@@ -673,6 +689,33 @@ def data_build(
     _say(f"{build_parquet(vendor, out)} images written to {out}")
 
 
+@data_app.command(
+    "describe",
+    epilog="Example: emoji-study data describe --data twitter.parquet --out twitter.html",
+)
+def data_describe(
+    data: Data = None,
+    split: Annotated[
+        str,
+        typer.Option(
+            "--split", help="group keeps variants of an emoji on one side; random leaks."
+        ),
+    ] = "group",
+    data_seed: Annotated[int, typer.Option("--data-seed", min=0, help="Seed of the split.")] = 42,
+    out: Annotated[Path, typer.Option("--out", help="HTML file to write.")] = Path(
+        "runs/data.html"
+    ),
+) -> None:
+    """Describe a data set and its split as one HTML file that needs no network.
+
+    Words, classes, sides of the split, what leaks across it, and near-duplicates.
+    """
+    from study.data_command import DescribeRequest, describe_data
+
+    request = DescribeRequest(data=data, split=split, data_seed=data_seed, out=out)
+    _say(f"Description written to {describe_data(request)}")
+
+
 def _exit_unless_done(outcome: "RunOutcome") -> None:
     if outcome.interrupted:
         _say("Interrupted; everything is kept. The same command continues.")
@@ -684,18 +727,10 @@ def _exit_unless_done(outcome: "RunOutcome") -> None:
 def _record(url: str, study: str | None) -> "tuple[BaseStorage, StudyRecord]":
     """Read a study; if no name is given the only one of the storage, follow-ups aside."""
     from storage.rdb import open_storage
-    from storage.records import followups, load_study_record, study_names
-    from study.errors import StudyError
+    from storage.records import load_study_record, only_study
 
     opened = open_storage(url)
-    if study is None:
-        names = study_names(opened)
-        searches = sorted(set(names) - set(followups(opened)), key=names.index)
-        if len(searches) != 1:
-            known = ", ".join(names) or "none"
-            raise StudyError(f"Name one study with --study; the storage holds: {known}.")
-        study = searches[0]
-    return opened, load_study_record(opened, study)
+    return opened, load_study_record(opened, study or only_study(opened))
 
 
 def _assignments(texts: list[str] | None, epochs: int | None) -> Mapping[str, str]:

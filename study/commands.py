@@ -9,17 +9,16 @@ from typing import TYPE_CHECKING, cast, get_args
 
 import joblib
 import optuna
-from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 
 from emoji_ae.config import AutoencoderConfig, SplitMethod
 from search_spaces import Scalar, get_space, parse_params
 from search_spaces.designs import DESIGNS, design_points
 from storage import attrs
-from storage.artifacts import artifact_folder, open_artifacts
+from storage.artifacts import artifact_folder
 from storage.errors import UnknownStudyError
 from storage.rdb import open_storage
-from storage.records import StudyRecord, TrialRecord, followups, load_study_record
+from storage.records import StudyRecord, TrialRecord, load_study_record
 from storage.served import make_server
 from storage.urls import redact, server_address, sqlite_path
 from study import budget
@@ -34,7 +33,6 @@ from study.signals import stop_signals
 from study.warm_start import enqueue_best
 
 if TYPE_CHECKING:
-    from study.analysis.correlation import Trials
     from study.cluster import Cluster
     from study.data import StudyData
     from study.train import FinalMetrics
@@ -614,32 +612,3 @@ def _none_feasible(record: StudyRecord) -> str:
     """Say that every complete trial breaks the study's constraint."""
     needed = min_accuracy_of(record)
     return f"no trial reaches the validation accuracy of {needed} that is demanded."
-
-
-def write_study_report(
-    storage: BaseStorage,
-    record: StudyRecord,
-    *,
-    url: str,
-    artifacts: Path | None,
-    out: Path | None,
-    correlated: "Trials" = "all",
-) -> Path:
-    """Write a study's report, with what its confirmations and ablations found; return its path."""
-    from study.gallery import best_pictures
-    from study.report import write_report
-
-    folder = artifact_folder(url, artifacts)
-    pictures = None
-    if folder.is_dir():
-        pictures = best_pictures(record, storage, open_artifacts(folder))
-    path = out or Path("runs") / f"{record.name}.html"
-    names = [name for name, search in followups(storage).items() if search == record.name]
-    write_report(
-        record,
-        out=path,
-        pictures=pictures,
-        followups=[load_study_record(storage, name) for name in names],
-        correlated=correlated,
-    )
-    return path

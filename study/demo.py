@@ -3,15 +3,13 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from storage.rdb import open_storage
-from storage.records import load_study_record
 from study.commands import (
     RunRequest,
     TrainRequest,
     run_request,
     train_request,
-    write_study_report,
 )
+from study.report_command import ReportRequest, report_request
 from study.workers import RunOutcome
 
 STUDY = "demo"
@@ -58,8 +56,15 @@ def run_demo(out: Path, *, n_workers: int, device: str, say: Callable[[str], Non
         ),
         say=say,
     )
-    storage = open_storage(url)
-    record = load_study_record(storage, STUDY)
-    path = write_study_report(storage, record, url=url, artifacts=None, out=out / "report.html")
+    path = report_request(
+        ReportRequest(
+            url=url,
+            studies=[STUDY],
+            pages=[],
+            artifacts=None,
+            out=out / "report.html",
+            correlated="all",
+        )
+    )
     say(f"Report: {path} (open it in a browser). Next: emoji-study status --storage {url}")
     return outcome

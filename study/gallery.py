@@ -1,61 +1,155 @@
-"""Pictures for the report, taken from the artifacts of a study's best trial."""
+"""Pictures for the report, taken from the artifacts of a study's best, median and worst trial."""
 
 import io
 import json
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 from optuna.artifacts import FileSystemArtifactStore
 from optuna.storages import BaseStorage
-from PIL import Image
+from PIL import Image, ImageOps
 
 from emoji_ae.config import IMAGE_SIZE, STRIP_PADDING
 from storage import attrs
 from storage.artifacts import read_artifact
-from storage.records import StudyRecord
-from study.report import Picture, Pictures
+from storage.records import StudyRecord, TrialRecord
+from study.analysis import ranked
+from study.formats import format_mse
+from study.report.pictures import DrawnImages, Picture, Pictures
+
+FULL_DIFFERENCE = 0.5
+"""Mean absolute difference of a pixel from which on an error map has its full colour."""
+
+ERROR_COLOUR = (8, 48, 107)
+"""Full colour of an error map, the darkest of ColorBrewer's blues.
+
+Shades of one hue can be read with every common colour vision.
+Source: Harrower, Brewer, "ColorBrewer.org", The Cartographic Journal 40, 2003.
+"""
 
 
 def best_pictures(
     record: StudyRecord, storage: BaseStorage, artifacts: FileSystemArtifactStore
 ) -> Pictures | None:
-    """Return originals and reconstructions of the best trial, None if it has no pictures."""
+    """Return pictures by the best, the median and the worst trial, None if the best has none.
+
+    The three are of the feasible complete trials with the best one's split, by validation MSE.
+    Where the median or the worst has no pictures, the nearest trial that has some stands in.
+    """
     best = record.best
     if best is None:
         return None
-    strip = read_artifact(artifacts, storage, best.trial_id, attrs.RECONSTRUCTIONS_FILE)
-    if strip is None:
+
+    def read(trial: TrialRecord) -> tuple[Picture, ...]:
+        png = read_artifact(artifacts, storage, trial.trial_id, attrs.RECONSTRUCTIONS_FILE)
+        return () if png is None else cut_strip(png)
+
+    pictures = read(best)
+    if not pictures:
         return None
-    drawn_by = best.user_attrs.get(attrs.REUSED_FROM, best.number)
+    order = [
+        trial
+        for _, trial in ranked(record)
+        if trial.feasible and trial.user_attrs.get(attrs.SIDES) == best.user_attrs.get(attrs.SIDES)
+    ]
+    middle = (len(order) - 1) // 2
+    from_middle = [order[i] for i in sorted(range(len(order)), key=lambda i: abs(i - middle))]
+    found = {"best": (best, pictures)}
+    for role, candidates in (("worst", reversed(order)), ("median", from_middle)):
+        taken = {trial.number for trial, _ in found.values()}
+        for trial in candidates:
+            if trial.number not in taken and (drawn := read(trial)):
+                found[role] = (trial, drawn)
+                break
+    samples = [picture for picture in pictures if picture.role == attrs.SAMPLE]
     return Pictures(
-        caption=f"Validation images and their reconstructions by trial {drawn_by}",
-        items=cut_strip(strip),
+        caption=_describe(best),
+        drawn_by=_drawn_by(best),
+        ranked=tuple(picture for picture in pictures if picture.role != attrs.SAMPLE),
+        full_difference=FULL_DIFFERENCE,
+        texts=tuple(picture.text for picture in samples),
+        originals=tuple(picture.original for picture in samples),
+        trials=tuple(
+            _drawn_images(role, *found[role])
+            for role in ("best", "median", "worst")
+            if role in found
+        ),
+        n_trials=len(order),
     )
 
 
 def cut_strip(png: bytes) -> tuple[Picture, ...]:
-    """Take apart a trial's reconstruction picture, as ``pictures.reconstructions_png`` drew it.
+    """Take apart a trial's picture, as ``pictures.reconstructions_png`` drew it.
 
-    The error of each pair is that of the drawn images, with 8 bits per value.
+    Error maps are of the drawn images, with 8 bits per value; errors are those of the model's
+    exact output, as stored.
+
+    Returns:
+        In the picture's order; nothing of a PNG that does not say what its columns show.
     """
     with Image.open(io.BytesIO(png)) as image:
-        texts: list[str] = json.loads(str(image.info.get(attrs.TEXTS_ENTRY, "[]")))
+        columns: list[dict[str, Any]] = json.loads(image.info.get(attrs.PICTURES_ENTRY, "[]"))
         strip = image.convert("RGB")
-    return tuple(_cut_pair(strip, i, text) for i, text in enumerate(texts))
+    return tuple(_cut_column(strip, i, **column) for i, column in enumerate(columns))
 
 
-def _cut_pair(strip: Image.Image, i: int, text: str) -> Picture:
+def error_map(original: Image.Image, reconstruction: Image.Image) -> Image.Image:
+    """Draw by how much each pixel differs: the absolute difference, averaged over the channels.
+
+    Args:
+        original: An RGB image.
+        reconstruction: Another of the same size.
+
+    Returns:
+        An RGB image: white for no difference, ``ERROR_COLOUR`` for ``FULL_DIFFERENCE`` or more,
+        and in proportion between them, so that all maps compare.
+    """
+    difference = np.asarray(original, dtype=float) - np.asarray(reconstruction, dtype=float)
+    share = np.abs(difference).mean(axis=2) / (255 * FULL_DIFFERENCE)
+    levels = np.rint(255 * np.minimum(share, 1)).astype(np.uint8)
+    return ImageOps.colorize(Image.fromarray(levels), "white", ERROR_COLOUR)
+
+
+def _drawn_images(role: str, trial: TrialRecord, pictures: Iterable[Picture]) -> DrawnImages:
+    """Keep what a trial made of the fixed images."""
+    samples = [picture for picture in pictures if picture.role == attrs.SAMPLE]
+    return DrawnImages(
+        caption=f"{role}: {_describe(trial)}",
+        drawn_by=_drawn_by(trial),
+        reconstructions=tuple(picture.reconstruction for picture in samples),
+        errors=tuple(picture.mse for picture in samples),
+    )
+
+
+def _describe(trial: TrialRecord) -> str:
+    """Say which trial this is, how good, and who drew its pictures if another one did."""
+    text = f"trial {trial.number}, validation MSE {format_mse(trial.value)}"
+    drawn_by = _drawn_by(trial)
+    if drawn_by == trial.number:
+        return text
+    return f"{text}, drawn by trial {drawn_by}, whose training it shares"
+
+
+def _drawn_by(trial: TrialRecord) -> int:
+    """Return the number of the trial whose model drew a trial's pictures."""
+    return int(trial.user_attrs.get(attrs.REUSED_FROM, trial.number))
+
+
+def _cut_column(strip: Image.Image, i: int, *, text: str, role: str, mse: float) -> Picture:
     stride = IMAGE_SIZE + STRIP_PADDING
     left = STRIP_PADDING + i * stride
     original, reconstruction = (
         strip.crop((left, top, left + IMAGE_SIZE, top + IMAGE_SIZE))
         for top in (STRIP_PADDING, STRIP_PADDING + stride)
     )
-    difference = np.asarray(original, dtype=float) - np.asarray(reconstruction, dtype=float)
     return Picture(
         text=text,
+        role=role,
         original=_png(original),
         reconstruction=_png(reconstruction),
-        mse=float(np.square(difference / 255).mean()),
+        error_map=_png(error_map(original, reconstruction)),
+        mse=mse,
     )
 
 

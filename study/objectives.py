@@ -32,7 +32,7 @@ from storage.artifacts import (
 )
 from storage.writing import Reports, suggesting, write_trial
 from study.data import StudyData
-from study.pictures import pick, reconstructions_png
+from study.pictures import reconstructions_png
 from study.seeds import pair_seed, trial_seed
 from study.settings import StudySettings, code_version
 
@@ -231,11 +231,8 @@ class TrainingObjective:
         curves = curve_to_csv(curve)
         values[attrs.CURVES_DIGEST] = _digest(curves)
         self._write_figures(trial, values, last=result.curve[-1], best=result.best)
-        shown = pick(len(self.data.validation.images))
         pictures = reconstructions_png(
-            result.model,
-            self.data.validation.images[shown],
-            [self.data.validation_texts[i] for i in shown],
+            result.model, self.data.validation.images, self.data.validation_texts
         )
         _save(store, trial, pictures=pictures, curves=curves)
 

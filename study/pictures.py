@@ -5,37 +5,85 @@ import json
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image, PngImagePlugin
 from torch import Tensor
 
 from emoji_ae.curve import EpochMetrics
+from emoji_ae.loop import to_float
 from emoji_ae.models import Autoencoder
 from emoji_ae.pictures import reconstruct, reconstruction_strip
+from emoji_ae.train import image_errors
 from storage import attrs
 
-N_PICTURES = 8
-"""Images in a trial's picture, evenly spaced over the validation split."""
+N_SAMPLES = 1
+"""Images that the pictures of all trials show, evenly spaced over the validation split."""
 
+N_RANKED = 1
+"""Images with the lowest errors, as many around the median, and as many with the highest.
 
-def pick(n: int) -> list[int]:
-    """Return the positions of the images that are shown, of ``n``."""
-    return sorted({round(i) for i in np.linspace(0, n - 1, min(n, N_PICTURES))})
+An image and its reconstruction take 10 kB (CNN) to 15 kB (linear), since noise hardly compresses,
+and every trial of a study keeps its own.
+"""
 
 
 def reconstructions_png(model: Autoencoder, images: Tensor, texts: Sequence[str]) -> bytes:
-    """Draw images over their reconstructions; the texts go into the PNG's metadata.
+    """Draw images over their reconstructions.
+
+    Some are the same for all models, the others are those that this one reconstructs best,
+    middling and worst. What each column shows goes into the PNG's metadata, by the name
+    ``attrs.PICTURES_ENTRY``.
 
     Args:
         model: Left in evaluation mode.
-        images: ``(n, 3, 64, 64)`` uint8.
+        images: ``(n, 3, 64, 64)`` uint8, all of a split and at least one.
         texts: What each image shows.
     """
-    strip = reconstruction_strip(images, reconstruct(model, images))
+    reconstructions = reconstruct(model, images)
+    errors = image_errors(reconstructions, to_float(images, reconstructions.device)).numpy()
+    samples = [(row, attrs.SAMPLE) for row in pick(len(images), N_SAMPLES)]
+    chosen = samples + rank(errors, N_RANKED)
+    rows = [row for row, _ in chosen]
+    strip = reconstruction_strip(images[rows], reconstructions[rows])
+    columns = [
+        {"text": texts[row], "role": role, "mse": float(errors[row])} for row, role in chosen
+    ]
     metadata = PngImagePlugin.PngInfo()
-    metadata.add_text(attrs.TEXTS_ENTRY, json.dumps(list(texts)))
+    metadata.add_text(attrs.PICTURES_ENTRY, json.dumps(columns))
     buffer = io.BytesIO()
     Image.fromarray(strip.permute(1, 2, 0).numpy()).save(buffer, "PNG", pnginfo=metadata)
     return buffer.getvalue()
+
+
+def pick(n: int, count: int) -> list[int]:
+    """Return the middle rows of ``count`` equal parts of ``n`` rows; all rows of fewer."""
+    count = min(n, count)
+    return [(2 * i + 1) * n // (2 * count) for i in range(count)]
+
+
+def rank(errors: npt.NDArray[np.floating], count: int) -> list[tuple[int, str]]:
+    """Return the rows of the lowest, the middle and the highest errors, each with its role.
+
+    Args:
+        errors: ``(n,)``, at least one; equal ones are ordered by row.
+        count: Rows of each role; fewer of fewer than ``3 * count`` errors.
+
+    Returns:
+        From the lowest error to the highest, no row twice. Where the middle cannot be halved, it
+        reaches further down.
+    """
+    order = np.argsort(errors, kind="stable").tolist()
+    n_each = min(count, max(1, len(order) // 3))
+    starts = {
+        attrs.LOWEST: 0,
+        attrs.HIGHEST: len(order) - n_each,
+        attrs.MEDIAN: (len(order) - n_each) // 2,
+    }
+    roles: dict[int, str] = {}
+    for role, start in starts.items():
+        for place in range(start, start + n_each):
+            roles.setdefault(place, role)
+    return [(order[place], role) for place, role in sorted(roles.items())]
 
 
 def learning_curve_png(curve: Sequence[EpochMetrics], *, title: str) -> bytes:

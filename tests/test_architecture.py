@@ -70,8 +70,8 @@ FORBIDDEN = {
 
 ONLY_IN: dict[str, set[str]] = {
     "plotly": {
-        *("study.figures.comparisons", "study.figures.parameters", "study.figures.search"),
-        "study.figures.style",
+        *("study.figures.comparisons", "study.figures.dataset", "study.figures.parameters"),
+        *("study.figures.search", "study.figures.studies", "study.figures.style"),
     },
     "jinja2": {"study.report.page"},
     "typer": {"study.cli"},

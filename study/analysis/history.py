@@ -11,9 +11,10 @@ from datetime import datetime
 
 from optuna.trial import TrialState
 
-from storage.attrs import EPOCHS_RUN, REPLICATE, TRAINING_SECONDS, WORKER
+from storage.attrs import EPOCHS_RUN, REPLICATE, REUSED_FROM, TRAINING_SECONDS, WORKER
 from storage.records import StudyRecord, TrialRecord
 from study.analysis import breaks_constraint, family_of, ranked, ranked_by_constraint
+from study.analysis.thinning import MAX_MARKS, thin
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +44,23 @@ class HistoryInfo:
 
     points: tuple[HistoryPoint, ...]
 
+    @property
+    def valued(self) -> tuple[HistoryPoint, ...]:
+        """The points that have a value."""
+        return tuple(point for point in self.points if point.value is not None)
+
+    @property
+    def incumbents(self) -> tuple[HistoryPoint, ...]:
+        """The points that were the best so far."""
+        before = [None, *(point.best for point in self.points)]
+        return tuple(p for p, best in zip(self.points, before, strict=False) if p.best != best)
+
+    @property
+    def shown(self) -> tuple[HistoryPoint, ...]:
+        """As many points with a value as a chart can show, every incumbent among them."""
+        best = {point.number for point in self.incumbents}
+        return thin(self.valued, MAX_MARKS, keep=lambda point: point.number in best)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LearningCurve:
@@ -56,6 +74,8 @@ class LearningCurve:
         rank: Place among the feasible complete trials, from 1, or None for any other trial.
         epochs: Counted from 1.
         values: Validation MSE after each of these epochs; may hold NaN and infinity.
+        seconds: Training time up to the end of each of these epochs, by the trial's mean time
+            per epoch; None where no time was stored or nothing was trained.
     """
 
     number: int
@@ -65,6 +85,7 @@ class LearningCurve:
     rank: int | None
     epochs: tuple[int, ...]
     values: tuple[float, ...]
+    seconds: tuple[float, ...] | None
 
     @property
     def lowest(self) -> float | None:
@@ -171,26 +192,28 @@ def get_learning_curves(
     """
     feasible = [trial for _, trial in ranked(record) if trial.feasible]
     ranks = {trial.number: rank for rank, trial in enumerate(feasible, start=1)}
-    curves = [
-        LearningCurve(
-            number=trial.number,
-            state=trial.state,
-            family=family_of(trial),
-            infeasible=breaks_constraint(trial),
-            rank=ranks.get(trial.number),
-            epochs=tuple(step + 1 for step in trial.intermediate_values),
-            values=tuple(trial.intermediate_values.values()),
-        )
-        for trial in record.trials
-        if trial.intermediate_values
-    ]
-    placed = sorted((c for c in curves if c.rank is not None), key=lambda c: c.rank or 0)
-    best = placed[:n_best]
-    kept = {curve.number for curve in best}
-    others = [curve for curve in curves if curve.number not in kept]
-    n_others = min(len(others), max_curves - len(best))
-    thinned = [others[i * len(others) // n_others] for i in range(n_others)]
-    return LearningCurvesInfo(curves=(*best, *thinned), n_best=len(best), n_total=len(curves))
+    reporting = [trial for trial in record.trials if trial.intermediate_values]
+    placed = [trial for trial in reporting if trial.number in ranks]
+    best = sorted(placed, key=lambda trial: ranks[trial.number])[:n_best]
+    kept = {trial.number for trial in best}
+    others = [trial for trial in reporting if trial.number not in kept]
+    return LearningCurvesInfo(
+        curves=tuple(
+            LearningCurve(
+                number=trial.number,
+                state=trial.state,
+                family=family_of(trial),
+                infeasible=breaks_constraint(trial),
+                rank=ranks.get(trial.number),
+                epochs=tuple(step + 1 for step in trial.intermediate_values),
+                values=tuple(trial.intermediate_values.values()),
+                seconds=_seconds_after_epochs(trial),
+            )
+            for trial in (*best, *thin(others, max_curves - len(best)))
+        ),
+        n_best=len(best),
+        n_total=len(reporting),
+    )
 
 
 def get_summary(record: StudyRecord) -> SummaryInfo:
@@ -212,7 +235,12 @@ def get_summary(record: StudyRecord) -> SummaryInfo:
         n_infeasible=sum(map(breaks_constraint, record.trials)),
         best=best[0] if best else None,
         training_seconds=sum(map(training_seconds, record.trials)),
-        wall_seconds=_covered_seconds(record.trials),
+        wall_seconds=sum(
+            (end - start).total_seconds()
+            for start, end in covered_spans(
+                (t.started, t.completed) for t in record.trials if t.started and t.completed
+            )
+        ),
         epochs_run=sum(map(epochs_run, record.trials)),
         epochs_asked=sum(_epochs_asked(trial) or 0 for trial in finished),
         epochs_saved=sum(map(_epochs_saved, finished)),
@@ -234,6 +262,32 @@ def training_seconds(trial: TrialRecord) -> float:
     return float(stored) if isinstance(stored, int | float) else trial.duration_s or 0.0
 
 
+def covered_spans(spans: Iterable[tuple[datetime, datetime]]) -> list[tuple[datetime, datetime]]:
+    """Return the union of spans of time.
+
+    Args:
+        spans: Start and end of each; those that do not end after their start count for nothing.
+
+    Returns:
+        Spans in order, with time between each and the next.
+    """
+    union: list[tuple[datetime, datetime]] = []
+    for start, end in sorted(spans):
+        if union and start <= union[-1][1]:
+            union[-1] = (union[-1][0], max(union[-1][1], end))
+        elif end > start:
+            union.append((start, end))
+    return union
+
+
+def _seconds_after_epochs(trial: TrialRecord) -> tuple[float, ...] | None:
+    """Return a trial's training time up to the end of each epoch that it reported."""
+    n_epochs, seconds = epochs_run(trial), training_seconds(trial)
+    if REUSED_FROM in trial.user_attrs or n_epochs < 1 or not 0 < seconds < math.inf:
+        return None
+    return tuple((step + 1) * seconds / n_epochs for step in trial.intermediate_values)
+
+
 def _epochs_asked(trial: TrialRecord) -> int | None:
     epoch = trial.params.get("epoch")
     return epoch if isinstance(epoch, int) else None
@@ -248,19 +302,6 @@ def _epochs_saved(trial: TrialRecord) -> int:
 
 def _parameters_key(trial: TrialRecord) -> tuple[tuple[str, object], ...]:
     return tuple(sorted(trial.params.items()))
-
-
-def _covered_seconds(trials: Iterable[TrialRecord]) -> float:
-    """Return the length of the union of the trials' times."""
-    spans = sorted((t.started, t.completed) for t in trials if t.started and t.completed)
-    total = 0.0
-    covered_to = None
-    for start, end in spans:
-        begin = start if covered_to is None else max(start, covered_to)
-        if end > begin:
-            total += (end - begin).total_seconds()
-            covered_to = end
-    return total
 
 
 def _is_finite(value: float | None) -> bool:

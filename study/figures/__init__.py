@@ -4,28 +4,53 @@ The only package that knows plotly. It must not know records, templates or files
 says is decided in ``study.analysis``, where it stands in ``study.report``.
 """
 
-from study.figures.comparisons import plot_ablation, plot_confirmation, plot_experiment, plot_front
-from study.figures.parameters import SIGNIFICANT, plot_correlations, plot_importances
+from study.figures.comparisons import (
+    plot_ablation,
+    plot_confirmation,
+    plot_experiment,
+    plot_front,
+    shown_front,
+)
+from study.figures.dataset import plot_classes, plot_neighbours, plot_words
+from study.figures.parameters import (
+    SIGNIFICANT,
+    plot_correlations,
+    plot_importances,
+    plot_isolation,
+)
 from study.figures.search import (
+    plot_distribution,
     plot_expected_best,
     plot_fidelity,
     plot_history,
     plot_learning_curves,
+    plot_timeline,
 )
+from study.figures.studies import STUDY_COLORS, plot_best_distribution, plot_comparison
 from study.figures.style import FAMILY_COLORS, plotly_js
 
 __all__ = [
     "FAMILY_COLORS",
     "SIGNIFICANT",
+    "STUDY_COLORS",
     "plot_ablation",
+    "plot_best_distribution",
+    "plot_classes",
+    "plot_comparison",
     "plot_confirmation",
     "plot_correlations",
+    "plot_distribution",
     "plot_expected_best",
     "plot_experiment",
     "plot_fidelity",
     "plot_front",
     "plot_history",
     "plot_importances",
+    "plot_isolation",
     "plot_learning_curves",
+    "plot_neighbours",
+    "plot_timeline",
+    "plot_words",
     "plotly_js",
+    "shown_front",
 ]

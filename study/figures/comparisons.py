@@ -5,11 +5,12 @@ from html import escape
 
 import plotly.graph_objects as go
 
-from study.analysis import ALL_TRIALS
+from study.analysis import ALL_TRIALS, VALIDATION_ACCURACY
 from study.analysis.ablation import AblationInfo
 from study.analysis.confirmation import ConfirmationInfo
 from study.analysis.experiment import ExperimentInfo
 from study.analysis.front import FrontInfo, FrontPoint
+from study.analysis.thinning import MAX_MARKS, thin
 from study.figures.style import (
     BLUE,
     GREEN,
@@ -29,10 +30,16 @@ from study.formats import format_accuracy
 _STRATEGY_SYMBOLS = {"joint": "circle", "sequential": "square", "branched": "diamond"}
 
 
+def shown_front(info: FrontInfo) -> tuple[FrontPoint, ...]:
+    """Return as many trials as the chart can show, those on the front among them."""
+    return thin(info.points, MAX_MARKS, keep=lambda point: point.on_front)
+
+
 def plot_front(info: FrontInfo) -> go.Figure:
     """Draw accuracy over validation MSE, and the front as a step line with rings on its trials.
 
-    Colours stand for families, shapes for strategies; a hollow mark breaks the constraint.
+    Colours stand for families, shapes for strategies; a hollow mark breaks the constraint. Of
+    many trials it shows a selection, ``shown_front``.
     """
     figure = new_figure(height=460)
     front = [point for point in info.front if positive(point.mse)]
@@ -46,12 +53,13 @@ def plot_front(info: FrontInfo) -> go.Figure:
         hoverinfo="skip",
     )
     named: set[str] = set()
-    for (name, infeasible), points in _front_groups(info.points).items():
+    for (name, infeasible), points in _front_groups(shown_front(info)).items():
         symbol = _STRATEGY_SYMBOLS.get(points[0].strategy or "", "circle")
         figure.add_scatter(
             name=name,
             legendgroup=name,
             showlegend=name not in named,
+            meta={"trials": True},
             x=rounded(point.mse for point in points),
             y=rounded(point.accuracy for point in points),
             customdata=[point.number for point in points],
@@ -74,6 +82,7 @@ def plot_front(info: FrontInfo) -> go.Figure:
             showlegend=True,
             line={"color": NEUTRAL, "width": 1.5, "dash": "dash"},
         )
+    figure.update_layout(meta={"brush": {"x": "value", "y": VALIDATION_ACCURACY.name}})
     figure.update_xaxes(**log_mse_axis(point.mse for point in info.points))
     figure.update_yaxes(title_text="validation accuracy", tickformat=".0%")
     return figure

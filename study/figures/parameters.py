@@ -1,16 +1,48 @@
-"""What mattered: importances and correlations of parameters."""
+"""What mattered: importances, correlations and isolation plots of parameters."""
 
+import math
+from collections.abc import Sequence
 from html import escape
 from textwrap import wrap
+from typing import Any
 
 import plotly.graph_objects as go
+from plotly.subplots import make_subplots
 
 from study.analysis.correlation import CorrelationsInfo, ParameterCorrelation
 from study.analysis.importance import ImportanceInfo
-from study.figures.style import GREEN, NEUTRAL, family_color, new_figure, parameter_label, rounded
+from study.analysis.isolation import (
+    IsolatedParameter,
+    IsolatedPoint,
+    IsolatedValue,
+    IsolationInfo,
+)
+from study.figures.style import (
+    BLUE,
+    GREEN,
+    NEUTRAL,
+    family_color,
+    log_mse_axis,
+    new_figure,
+    parameter_label,
+    positive,
+    rounded,
+)
+from study.formats import format_value
 
 SIGNIFICANT = 0.05
 """Bars of correlations with a larger adjusted p-value are drawn pale."""
+
+_ROW, _GAP = 170, 76
+"""Height of an isolation plot and of the space below it, px."""
+
+_SPREAD = 0.6
+"""Width over which the trials of a choice are spread, as a share of the space between choices."""
+
+_LONGEST_CHOICE = 16
+
+_FEW = 6
+"""Values of a number of which each has a tick of its own."""
 
 
 def plot_importances(info: ImportanceInfo) -> go.Figure:
@@ -134,6 +166,153 @@ def plot_correlations(info: CorrelationsInfo) -> go.Figure:
         showgrid=False,
     )
     return figure
+
+
+def plot_isolation(info: IsolationInfo) -> go.Figure:
+    """Draw the metric over each parameter, one above the other, with the best of each value.
+
+    Trials are pale in the colour of their family, the best ones green, and what is expected of
+    equally many trials blue. Choices are spread sideways so that their trials can be seen.
+    """
+    n_rows = max(1, len(info.parameters))
+    inner = n_rows * _ROW + (n_rows - 1) * _GAP
+    figure = make_subplots(
+        rows=n_rows,
+        cols=1,
+        shared_yaxes="all",
+        vertical_spacing=_GAP / inner if n_rows > 1 else 0,
+        figure=new_figure(height=inner + 140),
+    )
+    label = escape(info.metric.label)
+    named: set[str] = set()
+    brush: dict[str, str] = {}
+    for row, parameter in enumerate(info.parameters, start=1):
+        axis = "" if row == 1 else str(row)
+        brush[f"y{axis}"] = info.metric.name or "value"
+        if parameter.scale != "category":
+            brush[f"x{axis}"] = parameter.name
+        for trace in _isolated_traces(parameter, label=label, logs=not info.metric.maximise):
+            showlegend = trace.name not in named
+            named.add(trace.name)
+            figure.add_trace(trace.update(showlegend=showlegend), row=row, col=1)
+        figure.update_xaxes(row=row, col=1, **_isolated_axis(parameter))
+    figure.update_layout(meta={"brush": brush})
+    shown = [point.measured for p in info.parameters for point in p.points]
+    if info.metric.maximise:
+        figure.update_yaxes(title_text="<br>".join(wrap(label, width=12)))
+    else:
+        figure.update_yaxes(**log_mse_axis(shown))
+        figure.update_yaxes(title_text="validation<br>MSE (log)")
+    return figure
+
+
+def _isolated_traces(parameter: IsolatedParameter, *, label: str, logs: bool) -> list[go.Scatter]:
+    """Return the trials, the best of each value, and the best of equally many trials."""
+    name = parameter_label(parameter.name)
+    points = [point for point in parameter.points if not logs or positive(point.measured)]
+    traces = []
+    for family in sorted({point.family for point in points}):
+        own = [point for point in points if point.family == family]
+        traces.append(
+            go.Scatter(
+                name=escape(family),
+                legendgroup=f"family {escape(family)}",
+                meta={"trials": True},
+                x=[_point_x(parameter, point) for point in own],
+                y=rounded(point.measured for point in own),
+                customdata=[[point.number, escape(format_value(point.value))] for point in own],
+                mode="markers",
+                marker={"color": family_color(family), "size": 5, "opacity": 0.35},
+                hovertemplate=f"trial %{{customdata[0]}}<br>{name} %{{customdata[1]}}"
+                f"<br>{label} %{{y:.4g}}",
+            )
+        )
+    places = list(range(len(parameter.values)))
+    drawn = [i for i in places if not logs or positive(parameter.values[i].best)]
+    joined = "markers" if parameter.scale == "category" else "lines+markers"
+    traces.append(
+        go.Scatter(
+            name="best",
+            legendgroup="best",
+            x=[_value_x(parameter, i) for i in drawn],
+            y=rounded(parameter.values[i].best for i in drawn),
+            customdata=[_value_texts(parameter.values[i]) for i in drawn],
+            mode=joined,
+            line={"color": GREEN, "width": 2},
+            marker={"color": GREEN, "size": 8},
+            hovertemplate=f"{name} %{{customdata[0]}}<br>best of %{{customdata[1]}} trials: "
+            f"{label} %{{y:.4g}}<br>trial %{{customdata[2]}}",
+        )
+    )
+    expected = [parameter.values[i].expected for i in places]
+    equal = [i for i in places if expected[i] is not None and (not logs or positive(expected[i]))]
+    if equal:
+        traces.append(
+            go.Scatter(
+                name="expected best of equally many trials",
+                legendgroup="expected",
+                x=[_value_x(parameter, i) for i in equal],
+                y=rounded(expected[i] for i in equal),
+                customdata=[_value_texts(parameter.values[i])[0] for i in equal],
+                mode=joined,
+                line={"color": BLUE, "width": 1.5, "dash": "dash"},
+                marker={"color": BLUE, "size": 9, "symbol": "diamond-open"},
+                hovertemplate=f"{name} %{{customdata}}<br>expected best of {parameter.n_equal} "
+                f"trials: {label} %{{y:.4g}}",
+            )
+        )
+    return traces
+
+
+def _isolated_axis(parameter: IsolatedParameter) -> dict[str, Any]:
+    """Return the axis of a parameter's values; choices stand at whole numbers."""
+    name = parameter_label(parameter.name)
+    if parameter.scale != "category":
+        values = [float(value.value or 0) for value in parameter.values]
+        axis: dict[str, Any] = {"type": parameter.scale, "title_text": name}
+        if parameter.scale == "log":
+            wide = max(values) / min(values) > 100
+            axis |= {"title_text": f"{name} (log)", "tickformat": ".3~g", "dtick": 1}
+            axis |= {} if wide else {"dtick": "D2"}
+        if len(values) <= _FEW and all(value.low is None for value in parameter.values):
+            axis |= {"tickvals": values}
+        return axis
+    texts = [_shortened(format_value(value.value)) for value in parameter.values]
+    return {
+        "type": "linear",
+        "title_text": name,
+        "tickvals": list(range(len(texts))),
+        "ticktext": texts,
+        "range": [-0.5, len(texts) - 0.5],
+        "showgrid": False,
+    }
+
+
+def _point_x(parameter: IsolatedParameter, point: IsolatedPoint) -> float | None:
+    if parameter.scale != "category":
+        return rounded([float(point.value or 0)])[0]
+    # Multiples of the golden ratio are evenly spread, however many there are.
+    return rounded([point.place + _SPREAD * (math.modf(point.number * 0.6180339887)[0] - 0.5)])[0]
+
+
+def _value_x(parameter: IsolatedParameter, place: int) -> float | None:
+    if parameter.scale == "category":
+        return float(place)
+    return rounded([float(parameter.values[place].value or 0)])[0]
+
+
+def _value_texts(value: IsolatedValue) -> Sequence[str]:
+    """Return a value, its number of trials and its best trial as texts."""
+    name = format_value(value.value)
+    if value.low is not None and value.high is not None:
+        name = f"{format_value(value.low)} to {format_value(value.high)}"
+    return escape(name), f"{value.n_trials:,}", str(value.best_number)
+
+
+def _shortened(text: str) -> str:
+    """Return the beginning of a long text, safe in plotly's markup."""
+    long = len(text) > _LONGEST_CHOICE
+    return escape(f"{text[: _LONGEST_CHOICE - 1]}…" if long else text)
 
 
 def _whisker_end(parameter: ParameterCorrelation) -> float:

@@ -1,15 +1,19 @@
-"""How a search went: history, learning curves, expected best, early errors against final ones."""
+"""How a search went: history, learning curves, time, distributions, expected best, fidelity."""
 
 from collections.abc import Iterable, Sequence
 from html import escape
-from typing import TypeVar
+from itertools import cycle
+from typing import Literal, TypeVar
 
 import plotly.graph_objects as go
 from optuna.trial import TrialState
+from plotly.colors import hex_to_rgb
 
+from study.analysis.distribution import DistributionInfo
 from study.analysis.expected_best import ExpectedBestInfo
 from study.analysis.fidelity import FidelityInfo
 from study.analysis.history import HistoryInfo, HistoryPoint, LearningCurve, LearningCurvesInfo
+from study.analysis.timeline import TimelineInfo, TimelineSpan
 from study.figures.style import (
     BLUE,
     GREEN,
@@ -27,16 +31,24 @@ from study.figures.style import (
 from study.formats import format_duration
 
 _DASHES = {TrialState.PRUNED: "dot", TrialState.FAIL: "dash"}
-_CURVE_HOVER = "epoch %{x}<br>validation MSE %{y:.4g}"
+_FAMILY_DASHES = ("solid", "dash", "dot", "dashdot")
+_LONGEST_HOST = 24
 
-_Item = TypeVar("_Item", HistoryPoint, LearningCurve)
+Progress = Literal["epoch", "second"]
+"""What a training's progress is counted in."""
+
+_Item = TypeVar("_Item", HistoryPoint, LearningCurve, TimelineSpan)
 
 
 def plot_history(info: HistoryInfo) -> go.Figure:
-    """Draw the value of each trial over its number, and the best value so far as a step line."""
+    """Draw the value of each trial over its number, and the best value so far as a step line.
+
+    Of many trials it shows a selection, ``info.shown``.
+    """
     figure = new_figure(height=420)
-    steps = [point for point in info.points if positive(point.best)]
+    steps = [point for point in (*info.incumbents, *info.points[-1:]) if positive(point.best)]
     figure.add_scatter(
+        meta={"incumbents": True},
         name="best so far",
         x=[point.number for point in steps],
         y=rounded(point.best for point in steps),
@@ -44,15 +56,18 @@ def plot_history(info: HistoryInfo) -> go.Figure:
         line={"color": GREEN, "width": 2, "shape": "hv"},
         hovertemplate="best up to trial %{x}<br>validation MSE %{y:.4g}<extra></extra>",
     )
-    for name, points in _grouped(point for point in info.points if positive(point.value)):
+    for name, points in _grouped(point for point in info.shown if positive(point.value)):
         state = points[0].state
         color = _color(points[0])
         complete = state == TrialState.COMPLETE
         solid = complete and not points[0].infeasible
+        numbers = [point.number for point in points]
         figure.add_scatter(
             name=name,
-            x=[point.number for point in points],
+            meta={"trials": True},
+            x=numbers,
             y=rounded(point.value for point in points),
+            customdata=numbers,
             mode="markers",
             marker={
                 "color": color,
@@ -67,33 +82,122 @@ def plot_history(info: HistoryInfo) -> go.Figure:
             + ("validation MSE" if complete else "last reported MSE")
             + " %{y:.4g}",
         )
+    figure.update_layout(meta={"brush": {"x": "number", "y": "value"}})
     figure.update_xaxes(title_text="trial", rangemode="nonnegative")
     figure.update_yaxes(**log_mse_axis(point.value for point in info.points))
     return figure
 
 
-def plot_learning_curves(info: LearningCurvesInfo) -> go.Figure:
-    """Draw validation MSE over epochs; the best trials stand out, stopped ones end in an x."""
+def plot_learning_curves(info: LearningCurvesInfo, by: Progress = "epoch") -> go.Figure:
+    """Draw validation MSE over epochs or over training time.
+
+    The best trials stand out, stopped ones end in an x.
+
+    Args:
+        info: The curves.
+        by: What the axis counts; over ``"second"`` curves without a time are left out.
+    """
     figure = new_figure(height=460)
-    best = [curve for curve in info.curves if curve.rank is not None and curve.rank <= info.n_best]
-    others = [curve for curve in info.curves if curve not in best]
+    drawn = [curve for curve in info.curves if by == "epoch" or curve.seconds is not None]
+    best = [curve for curve in drawn if curve.rank is not None and curve.rank <= info.n_best]
+    others = [curve for curve in drawn if curve not in best]
     strong = dict(_grouped(best))
     for name, curves in _grouped(others):
         pale = curves[0].state == TrialState.COMPLETE
-        _add_curves(figure, name, curves, pale=pale, showlegend=name not in strong)
+        _add_curves(figure, name, curves, by=by, pale=pale, showlegend=name not in strong)
     for name, curves in strong.items():
-        _add_curves(figure, name, curves, pale=False, showlegend=True)
+        _add_curves(figure, name, curves, by=by, pale=False, showlegend=True)
     for curve in best[:1]:
         figure.add_scatter(
             name=f"best (trial {curve.number})",
-            x=list(curve.epochs),
+            meta={"trials": True},
+            x=_progress(curve, by),
             y=rounded(curve.values),
+            customdata=[curve.number] * len(curve.values),
             mode="lines",
             line={"color": GREEN, "width": 3},
-            hovertemplate=f"trial {curve.number}<br>{_CURVE_HOVER}",
+            hovertemplate=_curve_hover(by),
         )
-    figure.update_xaxes(title_text="epoch", rangemode="tozero")
-    figure.update_yaxes(**log_mse_axis(v for curve in info.curves for v in curve.values))
+    title = "epoch" if by == "epoch" else "training time (s)"
+    figure.update_xaxes(title_text=title, rangemode="tozero")
+    figure.update_yaxes(**log_mse_axis(v for curve in drawn for v in curve.values))
+    return figure
+
+
+def plot_timeline(info: TimelineInfo) -> go.Figure:
+    """Draw the time of each trial as a line in the row of its worker.
+
+    Complete trials have the colour of their family, failed ones are purple; dots stand for
+    pruned, thin lines for running ones and for those that break the study's constraint.
+    """
+    figure = new_figure(height=150 + 30 * len(info.workers))
+    rows = [_row_label(worker.label) for worker in info.workers]
+    seconds, unit = _time_unit(info.seconds)
+    for name, spans in _grouped(info.spans):
+        state = spans[0].state
+        solid = state in (TrialState.COMPLETE, TrialState.FAIL) and not spans[0].infeasible
+        figure.add_scatter(
+            name=name,
+            meta={"trials": True},
+            x=rounded(t for s in spans for t in (s.start / seconds, s.end / seconds, None)),
+            y=[row for s in spans for row in (rows[s.worker], rows[s.worker], None)],
+            customdata=[n for s in spans for n in (s.number, s.number, None)],
+            mode="lines",
+            line={
+                "color": _color(spans[0]),
+                "width": 10 if solid else 5,
+                "dash": "dot" if state == TrialState.PRUNED else "solid",
+            },
+            hovertemplate=f"trial %{{customdata}}<br>%{{x:.4g}} {unit}<br>%{{y}}",
+        )
+    figure.update_xaxes(title_text=f"time since the first start ({unit})", rangemode="tozero")
+    figure.update_yaxes(
+        type="category", categoryarray=rows, range=[len(rows) - 0.5, -0.5], showgrid=False
+    )
+    return figure
+
+
+def plot_distribution(info: DistributionInfo) -> go.Figure:
+    """Draw the share of each family's trials with at most a value, with its 95 % band."""
+    figure = new_figure(height=420)
+    label = escape(info.metric.label)
+    for family, dash in zip(info.families, cycle(_FAMILY_DASHES), strict=False):
+        values = rounded(step.value for step in family.steps)
+        color = family_color(family.family)
+        name = f"{escape(family.family)} ({family.n_trials:,} trials)"
+        edge = {
+            "legendgroup": name,
+            "showlegend": False,
+            "x": values,
+            "mode": "lines",
+            "line": {"width": 0, "shape": "hv"},
+            "hoverinfo": "skip",
+        }
+        figure.add_scatter(**edge, y=rounded(step.low for step in family.steps))
+        figure.add_scatter(
+            **edge,
+            y=rounded(step.high for step in family.steps),
+            fill="tonexty",
+            fillcolor=f"rgba{(*hex_to_rgb(color), 0.15)}",
+        )
+        figure.add_scatter(
+            name=name,
+            legendgroup=name,
+            meta={"edf": family.family},
+            x=values,
+            y=rounded(step.share for step in family.steps),
+            mode="lines",
+            line={"color": color, "width": 2, "dash": dash, "shape": "hv"},
+            hovertemplate=f"%{{y:.1%}} have at most<br>{label} %{{x:.4g}}",
+        )
+    if info.metric.maximise:
+        figure.update_xaxes(title_text=label)
+    else:
+        steps = [step for family in info.families for step in family.steps]
+        figure.update_xaxes(**log_mse_axis(step.value for step in steps))
+    figure.update_yaxes(
+        title_text="share of trials<br>with at most this value", range=[0, 1.02], tickformat=".0%"
+    )
     return figure
 
 
@@ -204,21 +308,23 @@ def _add_curves(
     name: str,
     curves: Sequence[LearningCurve],
     *,
+    by: Progress,
     pale: bool,
     showlegend: bool,
 ) -> None:
     """Add the curves of one group as a single line with gaps, and the ends of stopped ones."""
     state = curves[0].state
     color = _color(curves[0])
-    x: list[int | None] = []
+    x: list[float | None] = []
     y: list[float | None] = []
     numbers: list[int | None] = []
     for curve in curves:
-        x += [*curve.epochs, None]
+        x += [*_progress(curve, by), None]
         y += [*rounded(curve.values), None]
         numbers += [curve.number] * len(curve.epochs) + [None]
     figure.add_scatter(
         name=name,
+        meta={"trials": True},
         legendgroup=name,
         showlegend=showlegend,
         x=x,
@@ -227,14 +333,16 @@ def _add_curves(
         mode="lines",
         opacity=0.4 if pale else 0.9,
         line={"color": color, "width": 1 if pale else 1.5, "dash": _DASHES.get(state)},
-        hovertemplate=f"trial %{{customdata}}<br>{_CURVE_HOVER}",
+        hovertemplate=_curve_hover(by),
     )
     if state in _DASHES:
         figure.add_scatter(
             legendgroup=name,
             showlegend=False,
-            x=[curve.epochs[-1] for curve in curves],
+            meta={"trials": True},
+            x=[_progress(curve, by)[-1] for curve in curves],
             y=rounded(_last_drawable(curve.values) for curve in curves),
+            customdata=[curve.number for curve in curves],
             mode="markers",
             marker={"color": color, "size": 6, "symbol": "x", "opacity": 0.8},
             hoverinfo="skip",
@@ -249,7 +357,7 @@ def _grouped(items: Iterable[_Item]) -> list[tuple[str, list[_Item]]]:
     return list(groups.items())
 
 
-def _group_name(item: HistoryPoint | LearningCurve) -> str:
+def _group_name(item: HistoryPoint | LearningCurve | TimelineSpan) -> str:
     if item.state == TrialState.FAIL:
         return "failed"
     if item.infeasible:
@@ -257,8 +365,35 @@ def _group_name(item: HistoryPoint | LearningCurve) -> str:
     return f"{escape(item.family)} {item.state.name.lower()}"
 
 
-def _color(item: HistoryPoint | LearningCurve) -> str:
+def _color(item: HistoryPoint | LearningCurve | TimelineSpan) -> str:
     return PURPLE if item.state == TrialState.FAIL else family_color(item.family)
+
+
+def _progress(curve: LearningCurve, by: Progress) -> list[float | None]:
+    return rounded(curve.epochs if by == "epoch" else curve.seconds or ())
+
+
+def _curve_hover(by: Progress) -> str:
+    x = "epoch %{x}" if by == "epoch" else "%{x:.4g} s"
+    return f"trial %{{customdata}}<br>{x}<br>validation MSE %{{y:.4g}}"
+
+
+def _time_unit(longest: float) -> tuple[float, str]:
+    """Return the seconds of a unit in which so many seconds are easily read, and its name."""
+    if longest < 180:
+        return 1.0, "s"
+    return (60.0, "min") if longest < 3 * 3600 else (3600.0, "h")
+
+
+def _row_label(worker: str) -> str:
+    """Write a worker's name below each other: what it is, and where."""
+    name, _, host = worker.partition(" (")
+    if not host:
+        return escape(name)
+    host = host.removesuffix(")")
+    if len(host) > _LONGEST_HOST:
+        host = f"{host[: _LONGEST_HOST - 1]}…"
+    return f"{escape(name)}<br>{escape(host)}"
 
 
 def _last_drawable(values: Sequence[float]) -> float | None:

@@ -3,7 +3,29 @@
 Data goes in, a template turns it into a page, the page is written at once.
 """
 
+from study.report.comparison_report import render_comparison, render_studies
+from study.report.embedded import ReportData, read_report_data
 from study.report.pictures import Picture, Pictures
-from study.report.study_report import render_report, write_report
+from study.report.study_report import render_report, render_study
 
-__all__ = ["Picture", "Pictures", "render_report", "write_report"]
+__all__ = [
+    "Picture",
+    "Pictures",
+    "ReportData",
+    "read_report_data",
+    "render_comparison",
+    "render_data",
+    "render_report",
+]
+
+
+def render_data(data: ReportData) -> str:
+    """Turn studies into a page: the report of one, or the comparison of several.
+
+    Args:
+        data: With studies of different names.
+
+    Returns:
+        A complete HTML document; the same for the same data.
+    """
+    return render_study(data) if len(data.studies) == 1 else render_studies(data)

@@ -7,13 +7,16 @@ from study.figures import (
     plot_ablation,
     plot_confirmation,
     plot_correlations,
+    plot_distribution,
     plot_expected_best,
     plot_experiment,
     plot_fidelity,
     plot_front,
     plot_history,
     plot_importances,
+    plot_isolation,
     plot_learning_curves,
+    plot_timeline,
 )
 from study.report.findings import Findings
 
@@ -49,10 +52,19 @@ def draw_charts(found: Findings) -> dict[str, str]:
         if any(p.spearman is not None for f in correlations.families for p in f.parameters):
             key = chart_key("correlations", correlations.metric)
             figures[key] = plot_correlations(correlations)
-    if any(point.value is not None for point in found.history.points):
+    for isolation in found.isolations:
+        if isolation.parameters:
+            figures[chart_key("isolation", isolation.metric)] = plot_isolation(isolation)
+    if found.history.valued:
         figures["history"] = plot_history(found.history)
     if found.curves.curves:
         figures["learning-curves"] = plot_learning_curves(found.curves)
+    if any(curve.seconds for curve in found.curves.curves):
+        figures["learning-curves-seconds"] = plot_learning_curves(found.curves, by="second")
+    if found.timeline.spans:
+        figures["timeline"] = plot_timeline(found.timeline)
+    if found.distribution.n_trials > 1:
+        figures["distribution"] = plot_distribution(found.distribution)
     if found.expected_best is not None and found.expected_best.points:
         figures["expected-best"] = plot_expected_best(found.expected_best)
     if found.fidelity is not None and found.fidelity.points:

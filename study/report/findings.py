@@ -24,6 +24,7 @@ from study.analysis.confirmation import (
     get_confirmation,
 )
 from study.analysis.correlation import CorrelationsInfo, Trials, get_correlations
+from study.analysis.distribution import DistributionInfo, get_distribution
 from study.analysis.expected_best import ExpectedBestInfo, get_expected_best
 from study.analysis.experiment import ExperimentInfo, get_experiment
 from study.analysis.fidelity import (
@@ -46,6 +47,8 @@ from study.analysis.importance import (
     ImportanceInfo,
     get_importances,
 )
+from study.analysis.incumbents import IncumbentsInfo, get_incumbents
+from study.analysis.isolation import IsolationInfo, get_isolation
 from study.analysis.noise import get_noise
 from study.analysis.tables import (
     BestTrialsInfo,
@@ -61,6 +64,7 @@ from study.analysis.tables import (
     get_families,
     get_top_families,
 )
+from study.analysis.timeline import TimelineInfo, get_timeline
 from study.analysis.verdict import VerdictInfo, get_verdict
 
 
@@ -72,15 +76,19 @@ class Findings:
         summary: Totals.
         verdict: Checks.
         importances: By metric: the error, and accuracy where trials classify. None of an
-            experiment, whose arms are no sample of a space; likewise the next three.
+            experiment, whose arms are no sample of a space; likewise the next four.
         within_best: Importances within the best tenth, of the metrics that have any.
         agreements: Of methods, of the same metrics.
         correlations: By metric.
+        isolations: By metric.
         expected_best: None for an experiment, which is no search.
         fidelity: None likewise.
         pruners: None likewise.
         history: Values over trials.
+        incumbents: The trials that were the best so far.
         curves: Learning curves.
+        timeline: When which worker ran which trial.
+        distribution: Of the errors, by family.
         best_trials: The best ones.
         families: By architecture.
         strategies: By strategy, None where trials do not differ in it.
@@ -100,11 +108,15 @@ class Findings:
     within_best: Mapping[Metric, ImportanceInfo]
     agreements: Mapping[Metric, tuple[AgreementInfo, ...]]
     correlations: tuple[CorrelationsInfo, ...]
+    isolations: tuple[IsolationInfo, ...]
     expected_best: ExpectedBestInfo | None
     fidelity: FidelityInfo | None
     pruners: PrunersInfo | None
     history: HistoryInfo
+    incumbents: IncumbentsInfo
     curves: LearningCurvesInfo
+    timeline: TimelineInfo
+    distribution: DistributionInfo
     best_trials: BestTrialsInfo
     families: FamiliesInfo
     strategies: FamiliesInfo | None
@@ -161,11 +173,15 @@ def get_findings(
         correlations=tuple(
             get_correlations(record, metric=metric, trials=correlated) for metric in metrics
         ),
+        isolations=tuple(get_isolation(record, metric=metric) for metric in metrics),
         expected_best=get_expected_best(record) if search else None,
         fidelity=get_fidelity(record) if search else None,
         pruners=replay_pruners(record) if search else None,
         history=get_history(record),
+        incumbents=get_incumbents(record),
         curves=get_learning_curves(record),
+        timeline=get_timeline(record),
+        distribution=get_distribution(record),
         best_trials=get_best_trials(record),
         families=get_families(record),
         strategies=get_families(record, parameter="strategy")

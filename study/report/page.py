@@ -42,6 +42,7 @@ def render_page(
     title: str,
     contents: Iterable[tuple[str, str]],
     figures: Mapping[str, str],
+    report_data: str | None = None,
     **data: Any,
 ) -> str:
     """Turn data into a page.
@@ -51,6 +52,7 @@ def render_page(
         title: Of the browser's window.
         contents: Id and heading of each section, in the order of the page.
         figures: Charts as plotly's JSON, by the names of their places.
+        report_data: What the page keeps so that it can be rebuilt, as base64.
         **data: What the template shows.
 
     Returns:
@@ -65,6 +67,7 @@ def render_page(
             figures={key: safe_in_script(text) for key, text in figures.items()},
             plotly_js=Markup(plotly_js()),
             max_rows=MAX_ROWS,
+            report_data=report_data,
             **data,
         )
     )

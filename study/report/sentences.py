@@ -1,27 +1,25 @@
-"""What was run, what was found and what to keep in mind, in plain sentences."""
+"""The verdict of a report in plain sentences: what was found, how sure, what to do next.
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+Must not compute: every number comes from an analysis.
+"""
+
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from optuna.trial import TrialState
 
 from storage import attrs
 from storage.records import StudyRecord, TrialRecord
-from study.analysis import (
-    BALANCED_ACCURACY,
-    VALIDATION_ACCURACY,
-    settings_of,
-)
+from study.analysis import BALANCED_ACCURACY, VALIDATION_ACCURACY, settings_of
+from study.analysis.confirmation import ConfirmationInfo, Estimate
 from study.analysis.front import FrontInfo
-from study.analysis.history import (
-    SummaryInfo,
-)
-from study.analysis.importance import (
-    RELIABLE_TRIALS,
-    ImportanceInfo,
-)
+from study.analysis.history import SummaryInfo
+from study.analysis.importance import RELIABLE_TRIALS
+from study.analysis.verdict import Level
 from study.formats import (
     format_accuracy,
+    format_change,
     format_count,
     format_label,
     format_mse,
@@ -30,7 +28,11 @@ from study.formats import (
     format_state,
     format_value,
 )
+from study.report.findings import Findings
 from study.settings import IMPORTED
+
+_MAX_NAMED = 3
+"""Checks that the verdict names."""
 
 _STATES = (
     TrialState.COMPLETE,
@@ -41,16 +43,60 @@ _STATES = (
 )
 
 
-def get_sentences(
-    record: StudyRecord,
-    summary: SummaryInfo,
-    importances: Sequence[ImportanceInfo],
-    front: FrontInfo | None,
-) -> list[str]:
-    """Say in plain words what was run and what was found."""
-    name, settings = record.name, settings_of(record)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """Something to do next.
+
+    Args:
+        why: What it is good for, the end of a sentence.
+        command: What to type.
+    """
+
+    why: str
+    command: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What a reader must know who reads nothing else.
+
+    Args:
+        opening: What was run.
+        found: What was found.
+        sure: How sure that is, and what to keep in mind.
+        next: What to do.
+    """
+
+    opening: str
+    found: tuple[str, ...]
+    sure: tuple[str, ...]
+    next: tuple[Step, ...]
+
+
+def get_verdict_text(
+    record: StudyRecord, found: Findings, *, n_left_out: int = 0, thinned: bool = False
+) -> Verdict:
+    """Say in plain words what a study found.
+
+    Args:
+        record: The study.
+        found: All of its analyses.
+        n_left_out: Trials of the study that the record does not hold.
+        thinned: Whether it lacks intermediate values.
+    """
+    return Verdict(
+        opening=_opening(record, found.summary),
+        found=tuple(_found(record, found)),
+        sure=(*describe_lacking([record], n_left_out, thinned), *_sure(record, found)),
+        next=tuple(_next_steps(record, found)),
+    )
+
+
+def _opening(record: StudyRecord, summary: SummaryInfo) -> str:
+    """Say what was run."""
+    settings = settings_of(record)
     if not summary.n_trials:
-        return [f"The study “{name}” has no trials yet."]
+        return f"The study “{record.name}” has no trials yet."
     space = f" of the {settings['space']} space" if settings.get("space") else ""
     sampler = settings.get("sampler")
     chosen = f", chosen by the {format_sampler(str(sampler))} sampler" if sampler else ""
@@ -62,38 +108,146 @@ def get_sentences(
         if state in summary.by_state
     )
     trials = "1 trial" if summary.n_trials == 1 else f"{format_count(summary.n_trials)} trials"
-    sentences = [f"The study “{name}” holds {trials}{space}{chosen}: {states}."]
+    return f"The study “{record.name}” holds {trials}{space}{chosen}: {states}."
+
+
+def _found(record: StudyRecord, found: Findings) -> Iterator[str]:
+    """Say what was found."""
+    summary, front = found.summary, found.front
+    if found.experiment is not None:
+        for label in found.experiment.labels:
+            yield from (c.verdict for c in found.experiment.of_metric(label))
+        return
+    if not summary.n_trials:
+        yield "Nothing yet."
+        return
     if front is not None and len(record.directions) > 1:
-        sentences.append(_objectives(front))
+        yield _objectives(front)
     if summary.best is None:
         why = "No trial that keeps the constraint" if summary.n_infeasible else "No trial"
-        sentences.append(f"{why} is complete, so there is no best configuration yet.")
+        yield f"{why} is complete, so there is no best configuration yet."
     else:
         among = " of the trials that keep the constraint" if summary.n_infeasible else ""
-        sentences.append(
+        yield (
             f"The lowest validation MSE{among} is {format_mse(summary.best.value)}, reached by "
             f"trial {summary.best.number}{_configuration(summary.best)}."
         )
     if front is not None:
-        sentences += _classification(summary, front)
-    for found in importances:
-        if not found.parameters or found.caution is not None:
+        yield from _classification(summary, front)
+    for importance in found.importances:
+        if not importance.parameters or importance.caution is not None:
             continue
-        first = found.parameters[0]
-        by_metric = "" if front is None else f" by {found.metric.label}"
-        sentences.append(
+        first = importance.parameters[0]
+        by_metric = "" if front is None else f" by {importance.metric.label}"
+        yield (
             f"What most separates the best tenth of the trials{by_metric} from the others is "
             f"{format_label(first.name)}, with {format_percent(first.share)} of the "
             f"importance (95\N{NO-BREAK SPACE}% interval {format_percent(first.low)} to "
             f"{format_percent(first.high)})."
         )
     if summary.epochs_saved:
-        sentences.append(
+        yield (
             f"Pruning saved {format_count(summary.epochs_saved)} of "
             f"{format_count(summary.epochs_asked)} epochs "
             f"({format_percent(summary.epochs_saved / summary.epochs_asked)})."
         )
-    return sentences
+
+
+def describe_lacking(
+    records: Sequence[StudyRecord], n_left_out: int, thinned: bool
+) -> Iterator[str]:
+    """Say what a page that was made from older ones does not know."""
+    n_held = sum(len(record.trials) for record in records)
+    if n_left_out:
+        yield (
+            f"This page was made from an older one, which held {format_count(n_held)} of "
+            f"{format_count(n_held + n_left_out)} trials."
+        )
+    if thinned:
+        yield (
+            "This page was made from an older one, which held a part of the intermediate values: "
+            "learning curves and what pruners would have done are coarser than in that page."
+        )
+
+
+def _sure(record: StudyRecord, found: Findings) -> Iterator[str]:
+    """Say how sure the findings are: confirmation first, then what to keep in mind."""
+    confirmed = [sentence for info in found.confirmations if (sentence := _confirmed(info))]
+    yield from confirmed
+    yield from _cautions(record, found, confirmed=bool(confirmed))
+    checks = found.verdict.checks
+    open_checks = [check for check in checks if check.level != Level.PASS]
+    if open_checks:
+        names = ", ".join(check.name for check in open_checks[:_MAX_NAMED])
+        rest = len(open_checks) - _MAX_NAMED
+        yield (
+            f"{len(open_checks)} of {len(checks)} checks need{'s' * (len(open_checks) == 1)} "
+            f"attention: {names}{f' and {rest} more' if rest > 0 else ''}."
+        )
+    elif found.summary.n_trials:
+        yield f"None of {len(checks)} checks needs attention."
+
+
+def _confirmed(info: ConfirmationInfo) -> str | None:
+    """Say what the best configuration reached when it was trained again, if it was."""
+    if info.best is None:
+        return None
+    best = info.get(info.best)
+    if best.validation is None:
+        return None
+    text = (
+        f"Trained again with {info.n_seeds} fresh seeds and splits, {best.name} has the lowest "
+        f"mean validation MSE: {_estimate(best.validation)}"
+    )
+    if best.difference is not None:
+        text += f", {format_change(best.difference)} against the default"
+    if best.test is not None:
+        text += f"; on the test images its MSE is {_estimate(best.test)}"
+    n_tied = len(info.tied) - 1
+    if n_tied > 0:
+        text += f". It cannot be told from {n_tied} other configuration{'s' * (n_tied != 1)}"
+    return f"{text}."
+
+
+def _estimate(found: Estimate) -> str:
+    if found.low is None or found.high is None:
+        return format_mse(found.mean)
+    return (
+        f"{format_mse(found.mean)} (95\N{NO-BREAK SPACE}% interval {format_mse(found.low)} to "
+        f"{format_mse(found.high)})"
+    )
+
+
+def _next_steps(record: StudyRecord, found: Findings) -> Iterator[Step]:
+    """Say what to do next: what the worst checks ask for, confirmation, ablation, training."""
+    name = shlex.quote(record.name)
+    if not found.summary.n_trials or attrs.EXPERIMENT in record.user_attrs:
+        return
+    commands: dict[str, list[str]] = {}
+    for check in found.verdict.checks:
+        if check.command is not None and check.level != Level.PASS:
+            commands.setdefault(check.command, []).append(check.name)
+    for command, names in list(commands.items())[:_MAX_NAMED]:
+        checks = " and ".join(f"“{name}”" for name in names)
+        yield Step(why=f"answers the check{'s' * (len(names) != 1)} {checks}", command=command)
+    if found.summary.best is None:
+        return
+    if not found.confirmations:
+        yield Step(
+            why="trains the best configurations again with fresh seeds and splits and measures "
+            "them once on the test images",
+            command=f"emoji-study confirm --study {name}",
+        )
+    elif not found.ablations:
+        yield Step(
+            why="says which of its settings the best configuration needs",
+            command=f"emoji-study ablate --study {name}",
+        )
+    else:
+        yield Step(
+            why="trains the best configuration for good and keeps its weights",
+            command=f"emoji-study train --study {name} --trial best",
+        )
 
 
 def _objectives(front: FrontInfo) -> str:
@@ -129,47 +283,45 @@ def _classification(summary: SummaryInfo, front: FrontInfo) -> list[str]:
     return sentences
 
 
-def get_cautions(
-    settings: Mapping[str, Any], summary: SummaryInfo, importances: Sequence[ImportanceInfo]
-) -> list[str]:
+def _cautions(record: StudyRecord, found: Findings, *, confirmed: bool) -> Iterator[str]:
     """Say what a reader must keep in mind."""
-    cautions = []
+    settings, summary, importances = settings_of(record), found.summary, found.importances
     n_complete = summary.by_state.get(TrialState.COMPLETE, 0)
     n_feasible = n_complete - summary.n_infeasible
-    if summary.best is not None and n_feasible > 1:
-        cautions.append(
-            f"The best value is the lowest of {format_count(n_feasible)}, measured on the "
-            "validation images that chose it: expect a somewhat higher error on new images."
+    if summary.best is not None and n_feasible > 1 and not confirmed:
+        yield (
+            f"Not confirmed yet: the best value is the lowest of {format_count(n_feasible)}, "
+            "measured on the validation images that chose it; expect a somewhat higher error on "
+            "new images."
         )
     if importances and importances[0].adaptive:
-        cautions.append(
+        yield (
             f"The {format_sampler(importances[0].sampler or '')} sampler chose trials by earlier "
             "results, so importances and correlations describe this search, not the whole space "
             "evenly."
         )
     if importances and 0 < n_complete < RELIABLE_TRIALS:
-        cautions.append(
+        yield (
             f"Conclusions rest on {n_complete} complete trial{'s' * (n_complete != 1)}; "
             f"{RELIABLE_TRIALS} or more make importances steady."
         )
     n_failed = summary.by_state.get(TrialState.FAIL, 0)
     if n_failed:
-        cautions.append(
+        yield (
             f"{format_count(n_failed)} of {format_count(summary.n_trials)} trials failed and "
             "count in no statistic."
         )
     if settings.get("sampler") == IMPORTED:
-        cautions.append(
+        yield (
             "The results were imported from a file. Where its errors were measured on a test "
             "split, that split chose the best trial and is no test any more; curves, seeds and "
             "the split itself are unknown."
         )
     elif settings.get("split") == "random":
-        cautions.append(
+        yield (
             "The random split puts variants of one emoji on both sides, so errors look lower "
             "than they would on new emoji."
         )
-    return cautions
 
 
 def _configuration(trial: TrialRecord) -> str:

@@ -4,11 +4,11 @@ Must not compute what a study found (``study.analysis``) nor draw (``study.figur
 asks for the time or the machine, so that the same study always gives the same bytes.
 """
 
+import json
 import shlex
 from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import asdict
 
-from emoji_ae.files import write_bytes
 from storage import attrs
 from storage.records import StudyRecord
 from study.analysis import (
@@ -25,11 +25,14 @@ from study.analysis.fidelity import MAX_BEST_PRUNED, suggest_pruner
 from study.analysis.history import epochs_run, training_seconds
 from study.analysis.surrogate import MIN_INTERACTION
 from study.analysis.tables import MAX_GROUPS
+from study.figures import shown_front
 from study.report.charts import chart_key, draw_charts, experiment_key
+from study.report.embedded import ReportData, bounded, pack
 from study.report.findings import Findings, get_findings
-from study.report.page import render_page
+from study.report.page import render_page, safe_in_script
 from study.report.pictures import Pictures
-from study.report.sentences import get_cautions, get_sentences
+from study.report.sentences import get_verdict_text
+from study.report.trials import get_columns, get_constants
 
 CLOSE_ORDER = 0.9
 """Rank correlation from which on early errors are said to order trials like final ones."""
@@ -53,7 +56,26 @@ def render_report(
     Returns:
         A complete HTML document; the same for the same arguments.
     """
-    found = get_findings(record, followups, correlated=correlated)
+    return render_study(
+        ReportData(
+            studies=(record,),
+            followups=tuple(followups),
+            pictures=pictures,
+            correlated=correlated,
+        )
+    )
+
+
+def render_study(data: ReportData) -> str:
+    """Turn a study and what belongs to it into a page, as ``render_report`` does.
+
+    Args:
+        data: With one study.
+    """
+    (record,) = data.studies
+    kept = bounded(data)
+    columns = get_columns(record)
+    found = get_findings(record, data.followups, correlated=data.correlated)
     settings = settings_of(record)
     multitask = is_multitask(record)
     is_search = attrs.EXPERIMENT not in record.user_attrs
@@ -69,14 +91,19 @@ def render_report(
         min_accuracy=min_accuracy_of(record),
         n_objectives=len(record.directions),
         summary=found.summary,
-        sentences=get_sentences(record, found.summary, found.importances, found.front),
-        cautions=get_cautions(settings, found.summary, found.importances),
+        verdict=get_verdict_text(record, found, n_left_out=data.n_left_out, thinned=data.thinned),
+        report_data=pack(kept),
+        columns=columns,
+        column_data=safe_in_script(json.dumps([asdict(column) for column in columns])),
+        constants=get_constants(record),
+        n_held=len(kept.studies[0].trials),
         checks=found.verdict.checks,
         all_importances=found.importances,
         min_interaction=MIN_INTERACTION,
         within_best=found.within_best,
         agreements=found.agreements,
         all_correlations=found.correlations,
+        all_isolations=found.isolations,
         expected_best=found.expected_best,
         fidelity=found.fidelity,
         close_order=CLOSE_ORDER,
@@ -85,11 +112,15 @@ def render_report(
         offered=suggest_pruner(found.pruners, offered=True) if found.pruners else None,
         max_best_pruned=MAX_BEST_PRUNED,
         history=found.history,
+        incumbents=found.incumbents,
         curves=found.curves,
+        timeline=found.timeline,
+        distribution=found.distribution,
         best_trials=found.best_trials,
         families=found.families.families,
         strategies=found.strategies.families if found.strategies is not None else (),
         front=found.front,
+        n_front_shown=len(shown_front(found.front)) if found.front is not None else 0,
         experiment=found.experiment,
         is_search=is_search,
         confirmations=found.confirmations,
@@ -101,7 +132,7 @@ def render_report(
         groups=found.groups,
         max_groups=MAX_GROUPS,
         failures=found.failures.failures,
-        pictures=pictures,
+        pictures=data.pictures,
         key=chart_key,
         experiment_key=experiment_key,
         accuracy_metrics=(VALIDATION_ACCURACY, BALANCED_ACCURACY),
@@ -110,33 +141,10 @@ def render_report(
     )
 
 
-def write_report(
-    record: StudyRecord,
-    *,
-    out: Path,
-    pictures: Pictures | None = None,
-    followups: Sequence[StudyRecord] = (),
-    correlated: Trials = "all",
-) -> None:
-    """Write the page; a reader finds either the old file or the whole new one.
-
-    Args:
-        record: The study.
-        out: The file; its folder is created.
-        pictures: Images of the best trial, if there are any.
-        followups: Confirmations and ablations of the study.
-        correlated: Which trials the correlations are of.
-
-    Raises:
-        OSError: If the file cannot be written.
-    """
-    page = render_report(record, pictures=pictures, followups=followups, correlated=correlated)
-    write_bytes(out, page.encode())
-
-
 def _contents(found: Findings, *, is_search: bool, multitask: bool) -> list[tuple[str, str]]:
     """Return id and heading of the sections of a page."""
     sections = {
+        "verdict": ("Verdict", True),
         "experiment": ("Experiment", found.experiment is not None),
         "confirmation": ("Confirmation", not is_search and bool(found.confirmations)),
         "ablation": ("Ablation", not is_search and bool(found.ablations)),
@@ -151,16 +159,21 @@ def _contents(found: Findings, *, is_search: bool, multitask: bool) -> list[tupl
         "classes": ("Classes", multitask),
         "importance": ("Importance", True),
         "correlations": ("Correlations", True),
+        "isolation": ("Isolation plots", True),
         "history": ("History", True),
+        "incumbents": ("Best so far", True),
         "learning-curves": ("Learning curves", True),
+        "timeline": ("Timeline", True),
+        "distribution": ("Distribution", True),
         "expected-best": ("Expected best", True),
         "families": ("Families", True),
         "strategies": ("Strategies", multitask),
         "fidelity": ("Fidelity and pruners", True),
         "ablation": ("Ablation", is_search),
-        "best-trials": ("Best trials", True),
         "tables": ("Tables of the original", True),
         "failures": ("Failures", True),
+        "best-trials": ("Best trials", True),
+        "trials": ("All trials", True),
         "reproduce": ("Reproduce", True),
     }
     return [

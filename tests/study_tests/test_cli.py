@@ -29,7 +29,7 @@ from tests.study_tests.studies import ask, claim_point
 COMMAND = Path(sys.executable).with_name("emoji-study")
 COMMANDS = [
     *("run", "worker", "serve-storage", "experiment", "confirm", "ablate", "list", "status"),
-    *("export", "train", "import-csv", "report", "demo", "data build"),
+    *("export", "train", "import-csv", "report", "demo", "data build", "data describe"),
 ]
 
 Cli = Callable[..., tuple[int, str, str]]

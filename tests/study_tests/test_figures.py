@@ -4,6 +4,7 @@ import json
 import math
 from dataclasses import replace
 
+import numpy as np
 import plotly.graph_objects as go
 import pytest
 from optuna.trial import TrialState
@@ -26,6 +27,7 @@ from study.figures import (
     plot_importances,
     plot_learning_curves,
     plotly_js,
+    shown_front,
 )
 from tests.study_tests.synthetic import (
     classified,
@@ -60,9 +62,13 @@ def pairs_of_bars(info: CorrelationsInfo) -> list[tuple[go.Bar, go.Bar]]:
 
 
 def test_history_draws_every_trial_once(record: StudyRecord) -> None:
-    """Markers add up to all trials with a value, and the step line is the running best."""
+    """Markers add up to all trials with a value, and the step line is the running best.
+
+    The line has a step where a trial becomes the best, and ends at the last trial.
+    """
     info = get_history(record)
-    found = traces(plot_history(info))
+    figure = plot_history(info)
+    found = traces(figure)
     best = found.pop("best so far")
     assert sum(len(trace.x) for trace in found.values()) == 120
     assert list(found) == [
@@ -73,7 +79,67 @@ def test_history_draws_every_trial_once(record: StudyRecord) -> None:
         "failed",
     ]
     assert best.line.shape == "hv"
-    assert list(best.y) == pytest.approx([point.best for point in info.points], rel=1e-4)
+    assert best.meta == {"incumbents": True}
+    steps = dict(zip(best.x, best.y, strict=True))
+    assert max(steps) == 119
+    value = None
+    for point in info.points:
+        value = steps.get(point.number, value)
+        assert value == pytest.approx(point.best, rel=1e-4)
+    for trace in found.values():
+        assert trace.meta == {"trials": True}
+        assert trace.customdata == trace.x
+    assert figure.layout.meta == {"brush": {"x": "number", "y": "value"}}
+
+
+def test_history_of_many_trials_keeps_every_best_one() -> None:
+    """At most 2,000 marks are drawn: all that were the best so far, the others evenly."""
+    values = 1 + np.random.default_rng(0).random(5000)
+    values[3000:3500] = 1 - np.arange(500) / 1000
+    info = get_history(study(*(trial(i, value=float(v)) for i, v in enumerate(values))))
+    figure = plot_history(info)
+    drawn = {number for mark in figure.data[1:] for number in mark.x}
+    assert len(drawn) == len(info.shown) == 2000
+    best = np.minimum.accumulate(values)
+    incumbents = {0, *(np.flatnonzero(np.diff(best) < 0) + 1).tolist()}
+    assert {point.number for point in info.incumbents} == incumbents
+    assert incumbents <= drawn
+    assert max(np.diff(sorted(drawn))) < 10
+    assert set(figure.data[0].x) == incumbents | {4999}
+
+
+def test_curves_over_time_have_the_trials_mean_time_per_epoch(record: StudyRecord) -> None:
+    """Every point of a curve carries its trial; the same errors stand over other positions."""
+    info = get_learning_curves(record)
+    epochs, seconds = plot_learning_curves(info), plot_learning_curves(info, by="second")
+    assert seconds.layout.xaxis.title.text == "training time (s)"
+    assert len(epochs.data) == len(seconds.data)
+    for by_epoch, by_second in zip(epochs.data, seconds.data, strict=True):
+        assert by_epoch.meta == by_second.meta == {"trials": True}
+        assert by_epoch.customdata == by_second.customdata
+        assert by_epoch.y == by_second.y
+        points = zip(by_epoch.x, by_second.x, by_second.customdata, strict=True)
+        for epoch, second, number in points:
+            if number is None:
+                assert epoch is second is None
+            else:
+                attrs = record.trials[number].user_attrs
+                mean = attrs["training_seconds"] / attrs["epochs_run"]
+                assert second == pytest.approx(epoch * mean, rel=1e-4)
+
+
+def test_curves_without_a_time_are_left_out_over_time() -> None:
+    """A trial that stored none or repeats another's training has no place there."""
+    timed = {"epochs_run": 2, "training_seconds": 8.0}
+    record = study(
+        trial(0, value=0.1, params=CNN, curve=(0.3, 0.1)),
+        trial(1, value=0.2, params=CNN, curve=(0.4, 0.2), attrs=timed),
+        trial(2, value=0.2, params=CNN, curve=(0.4, 0.2), attrs={**timed, "reused_from": 1}),
+    )
+    info = get_learning_curves(record)
+    assert [curve.seconds for curve in info.curves] == [None, (4, 8), None]
+    figure = plot_learning_curves(info, by="second")
+    assert {number for trace in figure.data for number in trace.customdata} == {1, None}
 
 
 @pytest.mark.parametrize("plot", ["history", "learning_curves"])
@@ -313,6 +379,27 @@ def test_front_draws_every_trial_once(classifying: StudyRecord) -> None:
         "validation MSE (log)",
     )
     assert figure.layout.yaxis.title.text == "validation accuracy"
+    assert {str(mark.meta) for mark in marks} == {"{'trials': True}"}
+    assert figure.layout.meta == {"brush": {"x": "value", "y": "validation_accuracy"}}
+
+
+def test_front_of_many_trials_is_kept_whole() -> None:
+    """At most 2,000 marks are drawn, every trial on the front among them."""
+    rng = np.random.default_rng(0)
+    record = multitask(
+        *(
+            trial(
+                i,
+                value=float(v),
+                attrs=classified([int(n) for n in rng.integers(0, (5, 21, 7, 11))]),
+            )
+            for i, v in enumerate(rng.random(2500))
+        )
+    )
+    info = get_front(record)
+    drawn = {number for mark in plot_front(info).data[1:] for number in mark.customdata}
+    assert len(drawn) == len(shown_front(info)) == 2000
+    assert {point.number for point in info.front} <= drawn
 
 
 def test_front_tells_families_strategies_and_the_constraint_apart(

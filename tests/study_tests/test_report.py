@@ -5,8 +5,8 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 from html.parser import HTMLParser
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,8 +16,10 @@ from optuna.trial import TrialState
 from storage.records import StudyRecord
 from study.analysis import VALIDATION_ACCURACY, VALIDATION_MSE
 from study.analysis.correlation import get_correlations
+from study.analysis.distribution import get_distribution
 from study.analysis.expected_best import get_expected_best
 from study.analysis.fidelity import get_fidelity, replay_pruners, suggest_pruner
+from study.analysis.isolation import get_isolation
 from study.analysis.tables import get_all_groups, get_groups, get_top_families
 from study.formats import (
     format_accuracy,
@@ -28,11 +30,13 @@ from study.formats import (
     format_percent,
     format_value,
 )
-from study.report import Picture, Pictures, render_report, write_report
+from study.report import render_report
+from study.report.pictures import DrawnImages, Picture, Pictures
 from tests.study_tests.synthetic import (
     MARKUP,
     MULTITASK_SETTINGS,
     SETTINGS,
+    START,
     classified,
     multitask,
     planted,
@@ -42,6 +46,7 @@ from tests.study_tests.synthetic import (
 )
 
 SECTIONS = [
+    "verdict",
     "checks",
     "key-numbers",
     "best-configuration",
@@ -49,32 +54,41 @@ SECTIONS = [
     "pictures",
     "importance",
     "correlations",
+    "isolation",
     "history",
+    "incumbents",
     "learning-curves",
+    "timeline",
+    "distribution",
     "expected-best",
     "families",
     "fidelity",
     "ablation",
-    "best-trials",
     "tables",
     "failures",
+    "best-trials",
+    "trials",
     "reproduce",
 ]
 CHARTS = [
     "importance",
     "correlations",
+    "isolation",
     "history",
     "learning-curves",
+    "learning-curves-seconds",
+    "timeline",
+    "distribution",
     "expected-best",
     "fidelity",
 ]
 MULTITASK_SECTIONS = [
-    *SECTIONS[:5],
+    *SECTIONS[:6],
     "trade-off",
     "classes",
-    *SECTIONS[5:11],
+    *SECTIONS[6:16],
     "strategies",
-    *SECTIONS[11:],
+    *SECTIONS[16:],
 ]
 MULTITASK_CHARTS = [
     "front",
@@ -82,8 +96,13 @@ MULTITASK_CHARTS = [
     "importance-validation_accuracy",
     "correlations",
     "correlations-validation_accuracy",
+    "isolation",
+    "isolation-validation_accuracy",
     "history",
     "learning-curves",
+    "learning-curves-seconds",
+    "timeline",
+    "distribution",
     "expected-best",
     "fidelity",
 ]
@@ -128,13 +147,19 @@ class Page(HTMLParser):
         elif self.open and self.open[-1] != "style":
             self.text_by_section[self.section] = self.text(self.section) + data
 
-    def text(self, section: str) -> str:
-        """Return the visible text of a section."""
-        return self.text_by_section.get(section, "")
+    def text(self, *sections: str) -> str:
+        """Return the visible text of sections."""
+        return "".join(self.text_by_section.get(section, "") for section in sections)
 
     def ids(self, tag: str) -> list[str | None]:
         """Return the ids of all elements of a kind, in order."""
         return [attrs.get("id") for name, attrs in self.tags if name == tag]
+
+    @property
+    def n_details(self) -> int:
+        """Return how many parts can be opened, the filters of trials left out."""
+        kinds = [attrs.get("class") for tag, attrs in self.tags if tag == "details"]
+        return len(kinds) - kinds.count("filters")
 
     @property
     def charts(self) -> list[str]:
@@ -177,6 +202,24 @@ def page(source: str) -> Page:
     return Page(source)
 
 
+@pytest.fixture(scope="module")
+def classifying() -> StudyRecord:
+    """120 trials that classify, with a constraint."""
+    return planted_multitask()
+
+
+@pytest.fixture(scope="module")
+def multitask_source(classifying: StudyRecord) -> str:
+    """Their report."""
+    return render_report(classifying)
+
+
+@pytest.fixture(scope="module")
+def multitask_page(multitask_source: str) -> Page:
+    """The same, parsed."""
+    return Page(multitask_source)
+
+
 def test_sections_are_complete_and_in_order(page: Page) -> None:
     """Every section is there, in the order of a reader's questions, and in the contents."""
     assert page.ids("section") == SECTIONS
@@ -199,7 +242,7 @@ def test_page_has_landmarks_and_one_title(page: Page) -> None:
 
 def test_summary_says_what_was_run_and_found(page: Page, record: StudyRecord) -> None:
     """The first paragraph holds the numbers of the study in plain sentences."""
-    text = page.text("header")
+    text = page.text("header", "verdict")
     assert record.best is not None
     assert (
         "holds 120 trials of the extended space, chosen by the TPE sampler: "
@@ -228,13 +271,66 @@ def test_best_configuration_shows_its_parameters(page: Page, record: StudyRecord
 
 def test_tables_hold_the_numbers_behind_the_charts(page: Page, record: StudyRecord) -> None:
     """Behind each chart is a table with its values."""
-    assert [tag for tag, _ in page.tags].count("details") == len(CHARTS) + N_TABLES
+    assert page.n_details == len(CHARTS) - 1 + N_TABLES  # both charts of curves share a table
     assert record.best is not None
     best = format_mse(record.best.value)
     for section in ("history", "learning-curves", "families", "best-trials"):
         assert best in page.text(section)
     assert re.search(r"learning rate0\.\d{3}", page.text("importance"))
     assert re.search(r"CNNlearning ratelog10\d+", page.text("correlations"))
+
+
+def test_isolation_table_holds_every_value(page: Page, record: StudyRecord) -> None:
+    """The best, its trial and what is expected of equally many stand in a row per value."""
+    text = plain(page.text("isolation"))
+    for parameter in get_isolation(record).parameters:
+        for value in parameter.values:
+            name = format_value(value.value)
+            if value.low is not None:
+                name = f"{format_value(value.low)} to {format_value(value.high)}"
+            numbers = f"{value.n_trials}{format_mse(value.best)}{value.best_number}"
+            others = "".join(map(format_mse, (value.second, value.median, value.expected)))
+            row = f"{parameter.name.replace('_', ' ')}{name}{numbers}{others}{parameter.n_equal}"
+            assert row in text
+    assert "The TPE sampler was adaptive" in text
+
+
+def test_timeline_and_distribution_say_their_numbers(page: Page, record: StudyRecord) -> None:
+    """Workers, time, utilisation and quartiles are those of the analyses."""
+    text = plain(page.text("timeline"))
+    assert "2 worker processes ran 120 trials in 1 h 0 min; between first start and last" in text
+    assert "busy 100 % of the time." in text
+    assert "worker 2 (host)600.0 s1 h 0 min1 h 0 min100 %0.0 s" in text
+    text = page.text("distribution")
+    for family in get_distribution(record).families:
+        quartiles = (family.lower_quartile, family.median, family.upper_quartile)
+        lowest = format_mse(family.steps[0].value)
+        assert f"{family.family}{family.n_trials}{lowest}" in text
+        assert "".join(map(format_mse, quartiles)) in text
+
+
+def test_curves_over_time_say_what_they_suppose(page: Page) -> None:
+    """Equal epochs are supposed, and curves without a time are counted."""
+    assert "each of its epochs is taken to have lasted equally long." in page.text(
+        "learning-curves"
+    )
+    timed = trial(0, value=0.1, params=CNN, curve=(0.3, 0.1), attrs={"training_seconds": 9.0})
+    bare = trial(1, value=0.2, params=CNN, curve=(0.4, 0.2))
+    text = plain(Page(render_report(study(timed, bare))).text("learning-curves"))
+    assert "Left out are 1 curves" not in text
+    assert "Left out is 1 curve of a trial that stored no time" in text
+    assert "0.30000.10000.10009.04.5" in text
+
+
+def test_many_trials_are_thinned_in_charts_and_counted() -> None:
+    """Captions say how many of how many marks are shown."""
+    many = [
+        trial(i, value=1.0 + i, params=CNN, attrs=classified((i % 4, i % 19, i % 5, i % 9)))
+        for i in range(2100)
+    ]
+    page = Page(render_report(multitask(*many)))
+    assert "Shown are 2,000 of 2,100 trials with a value" in page.text("history")
+    assert "Shown are 2,000 of 2,100 trials" in page.text("trade-off")
 
 
 def test_correlations_show_intervals_and_adjusted_p_values(page: Page) -> None:
@@ -425,9 +521,10 @@ def test_an_experiment_is_no_search() -> None:
         for i, (arm, value) in enumerate(zip("ab", values, strict=True))
     ]
     page = Page(render_report(replace(study(*trials), user_attrs={"experiment": experiment})))
-    searched = [name for name in SECTIONS if name not in ("confirmation", "ablation")]
-    assert page.ids("section") == ["experiment", *searched]
-    assert not {"expected-best", "fidelity"} & set(page.charts)
+    first, *searched = [name for name in SECTIONS if name not in ("confirmation", "ablation")]
+    assert page.ids("section") == [first, "experiment", *searched]
+    assert not {"isolation", "expected-best", "fidelity"} & set(page.charts)
+    assert "compares chosen arms, not a sample of a space" in page.text("isolation")
     for section in ("expected-best", "fidelity"):
         assert "compares chosen arms and is no search" in page.text(section)
 
@@ -469,10 +566,10 @@ def test_charts_are_valid_json_and_the_library_is_there_once(page: Page, source:
         for attrs, text in page.scripts
         if attrs.get("type") == "application/json"
     }
+    assert figures.pop("trial-columns")
     assert set(figures) == {f"chart-{key}-data" for key in CHARTS}
     assert all(figure["data"] for figure in figures.values())
     assert source.count("* plotly.js v") == 1
-    assert len(page.scripts) == len(CHARTS) + 2
 
 
 def test_nothing_is_fetched(page: Page, source: str) -> None:
@@ -481,6 +578,136 @@ def test_nothing_is_fetched(page: Page, source: str) -> None:
         for name in ("src", "href", "srcset", "action", "data", "poster"):
             value = attrs.get(name) or ""
             assert value == "" or value.startswith(("#", "data:")), (tag, name, value)
+    style = source[source.index("<style>") : source.index("</style>")]
+    assert "@import" not in style
+    assert "url(" not in style
+    (policy,) = [
+        attrs["content"]
+        for tag, attrs in page.tags
+        if tag == "meta" and attrs.get("http-equiv") == "Content-Security-Policy"
+    ]
+    assert str(policy).startswith("default-src 'none'")
+    assert "http" not in str(policy)
+
+
+def test_markup_is_shown_and_never_run(page: Page, source: str) -> None:
+    """A failure message with tags appears as text."""
+    assert MARKUP in page.text("failures")
+    assert MARKUP not in source
+    assert "alert('x')" not in "".join(text for _, text in page.scripts)
+
+
+def test_markup_in_every_text_of_a_study_is_shown_as_text() -> None:
+    """Names, parameters, settings and captions may hold anything."""
+    evil = "</script><!--<img src=x onerror=alert(1)>'\""
+    trials = [
+        trial(
+            i,
+            value=0.1 + 0.01 * i,
+            params={"auto_encoder": evil, "learning_rate": 0.001 * (i + 1)},
+            curve=(0.5, 0.1 + 0.01 * i),
+            attrs={"worker": f"{evil}:{i}"},
+            started=START,
+            completed=START + timedelta(minutes=1),
+        )
+        for i in range(12)
+    ]
+    settings = {**SETTINGS, "sampler": evil, "kind": evil, "data": evil, evil: evil}
+    picture = Picture(
+        text=evil, role="lowest", original=b"a", reconstruction=b"b", error_map=b"c", mse=0.1
+    )
+    pictures = Pictures(
+        caption=evil,
+        drawn_by=0,
+        ranked=(picture,),
+        full_difference=0.5,
+        texts=(evil,),
+        originals=(b"a",),
+        trials=(DrawnImages(caption=evil, drawn_by=0, reconstructions=(b"b",), errors=(0.1,)),),
+        n_trials=12,
+    )
+    page = Page(render_report(study(*trials, name=evil, settings=settings), pictures=pictures))
+    assert page.ids("section") == SECTIONS
+    assert page.charts == CHARTS
+    assert [tag for tag, _ in page.tags].count("img") == 5
+    assert all("onerror" not in attrs for _, attrs in page.tags)
+    for attrs, text in page.scripts:
+        if attrs.get("type") == "application/json":
+            json.loads(text)
+
+
+def test_same_study_gives_the_same_bytes(record: StudyRecord, source: str) -> None:
+    """Nothing of the page depends on the time, the machine or chance."""
+    assert render_report(record) == source
+
+
+def test_size_is_bounded(source: str) -> None:
+    """Almost all of the file is the drawing library, whatever the number of trials."""
+    assert len(source.encode()) < 5_200_000
+    assert len(render_report(planted(1000)).encode()) < 6_500_000
+
+
+def test_long_tables_say_what_they_leave_out() -> None:
+    """Above 500 rows the page names the command that writes all of them."""
+    trials = [trial(i, value=0.1 + i, params=CNN) for i in range(501)]
+    text = Page(render_report(study(*trials))).text("history")
+    assert "The table shows 500 of 501 rows" in text
+    assert "emoji-study export --study study" in text
+
+
+PRUNED = trial(0, state=TrialState.PRUNED, params=CNN, curve=(0.5, 0.4))
+FAILED = trial(0, state=TrialState.FAIL, attrs={"failure": "no memory"})
+
+
+@pytest.mark.parametrize(
+    ("trials", "charts", "sentence"),
+    [
+        ((), [], "has no trials yet"),
+        ((PRUNED,), ["history", "learning-curves"], "No trial is complete"),
+        ((FAILED,), [], "1 failed"),
+        ((trial(0, state=TrialState.WAITING),), [], "1 waiting"),
+        ((trial(0, value=0.2, params=CNN),), ["history"], "lowest validation MSE is 0.2000"),
+        ((trial(0, value=0.2),), ["history"], "reached by trial 0."),
+        (
+            (
+                trial(0, value=math.inf, params=CNN, curve=(math.nan, math.inf)),
+                trial(1, state=TrialState.RUNNING, params=CNN, curve=(math.nan, 0.3)),
+            ),
+            ["history", "learning-curves"],
+            "1 complete, 1 running",
+        ),
+    ],
+    ids=["empty", "pruned", "failed", "waiting", "one", "no parameters", "not finite"],
+)
+@pytest.mark.parametrize("settings", [None, SETTINGS])
+def test_every_unusual_study_has_a_report(
+    trials: tuple, charts: list[str], sentence: str, settings: dict | None
+) -> None:
+    """Whatever is missing, all sections stand and say why they are empty."""
+    page = Page(render_report(study(*trials, settings=settings)))
+    assert page.ids("section") == SECTIONS
+    assert page.charts == charts
+    assert sentence in page.text("header", "verdict")
+    assert all(page.text(section).strip() for section in SECTIONS)
+    for key in set(CHARTS) - set(charts) - {"learning-curves-seconds"}:
+        assert "emoji-study run" in page.text(key)
+
+
+def test_multitask_report_has_its_sections_in_order(multitask_page: Page) -> None:
+    """Trade-off and classes follow the pictures, strategies the families, in the contents too."""
+    assert multitask_page.ids("section") == MULTITASK_SECTIONS
+    links = [attrs["href"] for tag, attrs in multitask_page.tags if tag == "a"]
+    assert links == ["#main", *(f"#{section}" for section in MULTITASK_SECTIONS)]
+    assert multitask_page.charts == MULTITASK_CHARTS
+    ids = [attrs["id"] for _, attrs in multitask_page.tags if "id" in attrs]
+    assert len(ids) == len(set(ids))
+
+
+def test_autoencoder_report_does_not_speak_of_classes(source: str, page: Page) -> None:
+    """Where nothing is classified, no word and no style of the page is about it."""
+    text = " ".join(page.text_by_section.values())
+    for word in ("accuracy", "constraint", "objectives", "trade-off", "Strategies", "Classes"):
+        assert word not in text
 
 
 def test_multitask_tables_are_regions_with_names_of_their_own(multitask_page: Page) -> None:
@@ -493,15 +720,14 @@ def test_multitask_tables_are_regions_with_names_of_their_own(multitask_page: Pa
         attrs["aria-label"] for _, attrs in multitask_page.tags if attrs.get("role") == "img"
     ]
     assert len(charts) == len(set(charts)) == len(MULTITASK_CHARTS)
-    n_details = [tag for tag, _ in multitask_page.tags].count("details")
-    assert n_details == len(MULTITASK_CHARTS) + N_TABLES
+    assert multitask_page.n_details == len(MULTITASK_CHARTS) - 1 + N_TABLES
 
 
 def test_multitask_summary_names_accuracy_and_constraint(
     multitask_page: Page, classifying: StudyRecord
 ) -> None:
     """The best trial keeps the constraint, and the reader learns how many do not."""
-    text = multitask_page.text("header")
+    text = multitask_page.text("header", "verdict")
     best = classifying.best
     assert best is not None
     accuracy, balanced = (
@@ -517,7 +743,7 @@ def test_multitask_summary_names_accuracy_and_constraint(
     )
     assert "best tenth of the trials by validation MSE from the others is learning rate" in text
     assert "trials by validation accuracy from the others is classification lambda" in text
-    assert f"The best value is the lowest of {102 - n_infeasible}," in text
+    assert f"Not confirmed yet: the best value is the lowest of {102 - n_infeasible}," in text
     assert "Two objectives" not in text
     for section in ("key-numbers", "best-configuration", "classes"):
         assert accuracy in multitask_page.text(section)
@@ -578,12 +804,13 @@ def test_study_with_two_objectives_says_what_it_lacks() -> None:
     """There are no learning curves; the history shows the first objective."""
     record = planted_multitask(60, pareto=True, min_accuracy=None)
     page = Page(render_report(record))
-    drawn = [chart for chart in MULTITASK_CHARTS if chart not in ("learning-curves", "fidelity")]
+    curves = ("learning-curves", "learning-curves-seconds", "fidelity")
+    drawn = [chart for chart in MULTITASK_CHARTS if chart not in curves]
     assert page.charts == drawn
     assert re.search(
         r"Two objectives were optimised together, validation MSE and validation accuracy; "
         r"\d+ trials are on the trade-off front",
-        page.text("header"),
+        page.text("header", "verdict"),
     )
     assert "Of the study’s 2 objectives this is the first" in page.text("history")
     assert "reports no intermediate values, so there are no" in page.text("learning-curves")
@@ -602,7 +829,7 @@ def test_study_with_two_objectives_says_what_it_lacks() -> None:
         (
             (trial(0, value=0.2, attrs=classified((0, 0, 0, 0), min_accuracy=0.7)),),
             ["front", "history"],
-            "header",
+            "verdict",
             "No trial that keeps the constraint is complete",
         ),
         (
@@ -645,7 +872,12 @@ def test_markup_in_every_text_of_a_multitask_study_is_shown_as_text() -> None:
                 "learning_rate": 0.001 * (i + 1),
             },
             curve=(0.5, 0.1 + 0.01 * i),
-            attrs=classified((i % 4, i, i % 5, i % 9), min_accuracy=0.3),
+            attrs={
+                **classified((i % 4, i, i % 5, i % 9), min_accuracy=0.3),
+                "worker": f"{evil}:{i}",
+            },
+            started=START,
+            completed=START + timedelta(minutes=1),
         )
         for i in range(12)
     ]
@@ -676,26 +908,6 @@ def test_same_multitask_study_gives_the_same_bytes(
 ) -> None:
     """The new sections depend on nothing but the study either."""
     assert render_report(classifying) == multitask_source
-
-
-def test_writing_creates_the_folder_and_leaves_only_the_report(tmp_path: Path) -> None:
-    """The file replaces an older one, in a folder made for it, without traces."""
-    out = tmp_path / "new" / "report.html"
-    record = study(name="älter 😀")
-    write_report(record, out=out)
-    out.write_text("old", encoding="utf-8")
-    write_report(record, out=out)
-    assert out.read_text(encoding="utf-8") == render_report(record)
-    assert list(out.parent.iterdir()) == [out]
-
-
-def test_a_failed_write_keeps_the_folder_clean(tmp_path: Path) -> None:
-    """Where the target cannot be replaced, the error is raised and nothing is left behind."""
-    out = tmp_path / "report.html"
-    out.mkdir()
-    with pytest.raises(OSError, match=re.escape(out.name)):
-        write_report(study(), out=out)
-    assert list(tmp_path.iterdir()) == [out]
 
 
 @pytest.mark.parametrize(

@@ -1,79 +1,25 @@
 """The report in a real browser: drawn, silent, offline, and no wider than a phone."""
 
-import os
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
+from playwright.sync_api import Browser, expect
 
-from study.report import write_report
+from study.report import render_report
+from tests.study_tests.browser import Visit, browser, needs_browser
 from tests.study_tests.synthetic import planted, planted_multitask, study
 
-CHROMIUM = os.environ.get("CHROMIUM") or next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
-IN_CI = os.environ.get("CI") == "true"
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
+__all__ = ["browser"]
 
-# Where the project is checked for good, a missing browser is an error, not a reason to skip.
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None and not IN_CI, reason="no chromium found; set CHROMIUM to its path"
-)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """A headless Chromium."""
-    assert CHROMIUM is not None, "CI needs a chromium; set CHROMIUM to its path"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield browser
-        browser.close()
+pytestmark = needs_browser
 
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The report of 120 trials with a planted answer."""
     out = tmp_path_factory.mktemp("report") / "report.html"
-    write_report(planted(), out=out)
+    out.write_text(render_report(planted()))
     return out
-
-
-class Visit:
-    """A page opened with every request and message recorded; requests elsewhere are refused."""
-
-    def __init__(self, browser: Browser, report: Path, *, width: int, scheme: str) -> None:
-        self.requests: list[str] = []
-        self.messages: list[str] = []
-        context = browser.new_context(
-            viewport={"width": width, "height": 800},
-            color_scheme="dark" if scheme == "dark" else "light",
-        )
-        self.page: Page = context.new_page()
-        self.page.route("**/*", self._record)
-        self.page.on("console", lambda message: self.messages.append(message.text))
-        self.page.on("pageerror", lambda error: self.messages.append(str(error)))
-        self.page.goto(report.as_uri())
-        for chart in self.page.locator(".chart").all():
-            expect(chart.locator(".main-svg").first).to_be_attached()
-        self.page.wait_for_load_state("networkidle")
-
-    def _record(self, route: Route) -> None:
-        url = route.request.url
-        self.requests.append(url)
-        if url.startswith("file:"):
-            route.continue_()
-        else:
-            route.abort()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -83,23 +29,23 @@ def test_report_draws_offline_without_overflow(
 ) -> None:
     """Every chart is drawn, nothing is requested or complained about, nothing sticks out."""
     visit = Visit(browser, report, width=width, scheme=scheme)
-    assert visit.page.locator(".js-plotly-plot").count() == 6
+    assert visit.page.locator(".js-plotly-plot").count() == 10
     assert visit.requests == [report.as_uri()]
     assert visit.messages == []
     # The tables behind the charts must not widen the page either.
     visit.page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
     assert visit.page.evaluate("document.documentElement.scrollWidth") <= width
-    visit.page.context.close()
+    visit.close()
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1280, "light")])
-@pytest.mark.parametrize(("pareto", "n_charts"), [(False, 9), (True, 7)])
+@pytest.mark.parametrize(("pareto", "n_charts"), [(False, 14), (True, 11)])
 def test_multitask_report_draws_offline_without_overflow(
     browser: Browser, tmp_path: Path, width: int, scheme: str, pareto: bool, n_charts: int
 ) -> None:
     """What a study that classifies adds is drawn, silent and no wider than the page."""
     out = tmp_path / "multitask.html"
-    write_report(planted_multitask(60, pareto=pareto), out=out)
+    out.write_text(render_report(planted_multitask(60, pareto=pareto)))
     visit = Visit(browser, out, width=width, scheme=scheme)
     assert visit.page.locator(".js-plotly-plot").count() == n_charts
     assert visit.requests == [out.as_uri()]
@@ -115,13 +61,13 @@ def test_multitask_report_draws_offline_without_overflow(
         });
     }).map(chart => chart.id)"""
     assert visit.page.evaluate(cut) == []
-    visit.page.context.close()
+    visit.close()
 
 
 def test_multitask_tables_scroll_by_keyboard(browser: Browser, tmp_path: Path) -> None:
     """On a phone the confusion matrix gets the focus and moves with the arrow keys."""
     out = tmp_path / "multitask.html"
-    write_report(planted_multitask(60), out=out)
+    out.write_text(render_report(planted_multitask(60)))
     visit = Visit(browser, out, width=390, scheme="light")
     region = visit.page.get_by_role("region", name="Confusion matrix")
     region.focus()
@@ -130,7 +76,7 @@ def test_multitask_tables_scroll_by_keyboard(browser: Browser, tmp_path: Path) -
     expect(last).not_to_be_in_viewport(ratio=0.9)
     visit.page.keyboard.press("ArrowRight")
     expect(last).to_be_in_viewport(ratio=0.9)
-    visit.page.context.close()
+    visit.close()
 
 
 def test_charts_follow_the_colour_scheme(browser: Browser, report: Path) -> None:
@@ -143,16 +89,16 @@ def test_charts_follow_the_colour_scheme(browser: Browser, report: Path) -> None
     visit.page.emulate_media(color_scheme="dark", media="print")
     expect(tick).to_have_css("fill", "rgb(0, 0, 0)")
     assert visit.messages == []
-    visit.page.context.close()
+    visit.close()
 
 
 def test_report_of_an_empty_study_opens(browser: Browser, tmp_path: Path) -> None:
     """A study without trials has a quiet page without charts."""
     out = tmp_path / "empty.html"
-    write_report(study(), out=out)
+    out.write_text(render_report(study()))
     visit = Visit(browser, out, width=390, scheme="light")
-    assert visit.page.locator("section").count() == 17
+    assert visit.page.locator("section").count() == 23
     assert visit.page.locator(".chart").count() == 0
     assert visit.requests == [out.as_uri()]
     assert visit.messages == []
-    visit.page.context.close()
+    visit.close()

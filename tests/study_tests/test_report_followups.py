@@ -105,7 +105,7 @@ def test_their_own_reports(kind: str, confirmation: StudyRecord, ablation: Study
     """The report of a follow-up begins with what it found, and is that of no search."""
     record = {"confirmation": confirmation, "ablation": ablation}[kind]
     page = Page(render_report(record))
-    assert page.ids("section")[0] == kind
+    assert page.ids("section")[:2] == ["verdict", kind]
     assert page.ids("section").count(kind) == 1
     assert page.charts[0] == f"{kind}-0"
     assert "experiment" not in page.ids("section")

@@ -1,0 +1,129 @@
+"""Study records as JSON and back, without loss, so that a file can carry a whole study.
+
+JSON here is what browsers read, too: it has no NaN, no infinity, and no integers beyond
+2**53, so such numbers stand as ``{"$number": "nan"}``. Must not know where the JSON is kept.
+"""
+
+import math
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from optuna.distributions import BaseDistribution, distribution_to_json, json_to_distribution
+from optuna.trial import TrialState
+
+from storage.errors import StorageError
+from storage.records import Scalar, StudyRecord, TrialRecord
+
+_EXACT = 2**53
+"""Largest integer up to which a double, a browser's only number, tells all apart."""
+
+_NUMBER = "$number"
+
+
+def record_to_json(record: StudyRecord) -> dict[str, Any]:
+    """Return a study as nested lists, dicts, texts and numbers that any JSON writer takes."""
+    texts: dict[str, int] = {}
+    trials = [_trial_to_json(trial, texts) for trial in record.trials]
+    return {
+        "name": record.name,
+        "directions": list(record.directions),
+        "user_attrs": _encode(record.user_attrs),
+        "distributions": list(texts),
+        "trials": trials,
+    }
+
+
+def record_from_json(values: Any) -> StudyRecord:
+    """Read what ``record_to_json`` gave.
+
+    Raises:
+        StorageError: If it is something else.
+    """
+    try:
+        distributions = [json_to_distribution(text) for text in values["distributions"]]
+        return StudyRecord(
+            name=str(values["name"]),
+            directions=tuple(map(str, values["directions"])),
+            user_attrs=_decoded_mapping(values["user_attrs"]),
+            trials=tuple(_trial_from_json(trial, distributions) for trial in values["trials"]),
+        )
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        raise StorageError(f"This is no study as JSON: {error!r}.") from error
+
+
+def _trial_to_json(trial: TrialRecord, texts: dict[str, int]) -> dict[str, Any]:
+    """Return a trial; the texts of distributions, which trials share, are collected aside."""
+    reports = trial.intermediate_values
+    return {
+        "number": trial.number,
+        "trial_id": trial.trial_id,
+        "state": trial.state.name,
+        "value": _encode(trial.value),
+        "params": _encode(trial.params),
+        "distributions": {
+            name: texts.setdefault(distribution_to_json(distribution), len(texts))
+            for name, distribution in trial.distributions.items()
+        },
+        "steps": list(reports),
+        "reports": [_encode(value) for value in reports.values()],
+        "user_attrs": _encode(trial.user_attrs),
+        "started": _time_to_json(trial.started),
+        "completed": _time_to_json(trial.completed),
+    }
+
+
+def _trial_from_json(
+    values: Mapping[str, Any], distributions: list[BaseDistribution]
+) -> TrialRecord:
+    value, params = _decode(values["value"]), _decoded_mapping(values["params"])
+    reports = (float(_decode(report)) for report in values["reports"])
+    if not all(isinstance(item, Scalar) for item in params.values()):
+        raise ValueError(f"parameters of trial {values['number']}")
+    return TrialRecord(
+        number=int(values["number"]),
+        trial_id=int(values["trial_id"]),
+        state=TrialState[values["state"]],
+        value=None if value is None else float(value),
+        params=params,
+        distributions={name: distributions[i] for name, i in values["distributions"].items()},
+        intermediate_values=dict(zip(map(int, values["steps"]), reports, strict=True)),
+        user_attrs=_decoded_mapping(values["user_attrs"]),
+        started=_time_from_json(values["started"]),
+        completed=_time_from_json(values["completed"]),
+    )
+
+
+def _encode(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _encode(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_encode(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return {_NUMBER: str(value)}
+    if isinstance(value, int) and abs(value) > _EXACT:
+        return {_NUMBER: str(value)}
+    return value
+
+
+def _decode(value: Any) -> Any:
+    if isinstance(value, dict):
+        if set(value) == {_NUMBER}:
+            text = value[_NUMBER]
+            return float(text) if text in ("nan", "inf", "-inf") else int(text)
+        return {key: _decode(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_decode(item) for item in value]
+    return value
+
+
+def _decoded_mapping(values: Any) -> Mapping[str, Any]:
+    return {str(key): _decode(item) for key, item in values.items()}
+
+
+def _time_to_json(time: datetime | None) -> str | None:
+    return None if time is None else time.isoformat(sep=" ")
+
+
+def _time_from_json(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)

@@ -1,0 +1,854 @@
+"""Several studies side by side, and which of them finds the lower error for an equal budget.
+
+Must not know plotly.
+"""
+
+import itertools
+import math
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.trial import TrialState
+
+from storage.attrs import (
+    DATA_FINGERPRINT,
+    EXPERIMENT,
+    MEASURED_ON,
+    REUSED_FROM,
+    WARM_START,
+)
+from storage.records import StudyRecord, TrialRecord
+from study.analysis import parameter_names, ranked, sampler_of, settings_of
+from study.analysis.correlation import NON_ADAPTIVE_SAMPLERS
+from study.analysis.expected_best import MIN_TRIALS
+from study.analysis.history import SummaryInfo, epochs_run, get_summary, training_seconds
+from study.formats import (
+    MISSING,
+    format_count,
+    format_duration,
+    format_sampler,
+    format_value,
+)
+from study.samplers import ADAPTIVE_SAMPLERS
+from study.settings import IMPORTED
+
+Unit = Literal["trials", "epochs", "seconds"]
+
+UNITS: tuple[Unit, ...] = ("trials", "epochs", "seconds")
+"""What a budget is counted in: finished trials, epochs trained, seconds trained."""
+
+PARTS = ((0.1, 0.95), (1 / 3, 0.95), (1.0, 0.99))
+"""At which parts of the common budget pairs are compared, and with which nominal level.
+
+Of 400 simulated pairs of equal studies of 20 to 200 trials, intervals of 95 % left one half out in
+5 to 10 of 100 up to a third of the trials, but in 13 to 16 at all of them, where the outcome
+hangs on a few trials; intervals of 99 % did so there in 5 to 7.
+"""
+
+QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
+"""Shares at which the errors of a study are listed."""
+
+WIDE = 0.5
+"""Width of an interval around one half from which on it says nothing."""
+
+MAX_DRAWS = 300
+"""Draws per search up to which searches of trials of unequal cost are drawn one by one.
+
+In studies half of whose trials were pruned early, probabilities by the average number of draws
+were off by up to 0.02 at 10 draws, and by less than 0.007 from 30 on.
+"""
+
+N_RESAMPLES, N_BOOTSTRAP, N_INNER = 1000, 300, 50
+"""Searches per study; resamples of its trials behind an interval; searches in each of them."""
+
+N_POINTS, N_DISTRIBUTION = 40, 300
+"""Budgets of a curve, and points of a distribution, at most."""
+
+_NEVER = 1e-9
+"""Probability below which a trial is left out as the best of a search."""
+
+_ROUNDING = 1e-9
+"""Relative difference of two sums of the same costs."""
+
+_DESCRIBED_ELSEWHERE = ("sides", "data", "data_fingerprint")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudySide:
+    """What one of the studies is and found.
+
+    Args:
+        name: The study's name.
+        kind: ``autoencoder`` or ``multitask``, None if not stored.
+        space: Name of its search space, None if not stored.
+        sampler: None if not stored.
+        pruner: None if not stored.
+        imported: Whether its results come from a file.
+        summary: Its totals and its best trial.
+        n_candidates: Complete trials with a finite error that keep the study's constraint.
+        measured_on: Split of the errors: ``validation``, ``test``, ``test and validation`` or
+            ``unknown``.
+        fingerprint: Digest of its images and their split, None if unknown.
+        quantiles: Errors of the candidates at ``QUANTILES``; empty without candidates.
+        distribution: Error, and share of the candidates with at most that error, ascending;
+            thinned to ``N_DISTRIBUTION``, the best ones all kept.
+    """
+
+    name: str
+    kind: str | None
+    space: str | None
+    sampler: str | None
+    pruner: str | None
+    imported: bool
+    summary: SummaryInfo
+    n_candidates: int
+    measured_on: str
+    fingerprint: str | None
+    quantiles: tuple[float, ...]
+    distribution: tuple[tuple[float, float], ...]
+
+    def count(self, state: TrialState) -> int:
+        """Return the number of trials in a state."""
+        return self.summary.by_state.get(state, 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetPoint:
+    """What searches of one budget find.
+
+    Args:
+        budget: In the unit of the comparison.
+        median: Median over searches of the best error, None where half of them find none.
+        low: 5th percentile, None where more than 95 % of the searches find none.
+        high: 95th percentile, None where more than 5 % of the searches find none.
+        expected: Mean best error of the searches that find one, None where more than 1 % find
+            none.
+        share_found: Share of the searches with a complete trial that can be the best.
+    """
+
+    budget: float
+    median: float | None
+    low: float | None
+    high: float | None
+    expected: float | None
+    share_found: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetCurve:
+    """Searches with trials of one study.
+
+    Args:
+        study: Its name.
+        total: What the study itself spent.
+        mean_cost: What a trial costs on average.
+        drawn: Whether searches were drawn one by one; else their distribution is exact for the
+            number of trials that the budget buys on average.
+        points: By ascending budget.
+    """
+
+    study: str
+    total: float
+    mean_cost: float
+    drawn: bool
+    points: tuple[BudgetPoint, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairComparison:
+    """Two studies at one budget.
+
+    Args:
+        first: A study.
+        second: Another one.
+        budget: In the unit of the comparison.
+        probability: That a search with trials of the first finds the lower error, ties counted
+            half; two searches that find nothing are a tie.
+        low: Lower end of its interval over resampled trials.
+        high: Upper end of it.
+        level: Nominal level of the interval.
+        better: The study whose searches are better, as the interval leaves one half out, or
+            None.
+        verdict: What that says.
+    """
+
+    first: str
+    second: str
+    budget: float
+    probability: float
+    low: float
+    high: float
+    level: float
+    better: str | None
+    verdict: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EqualBudget:
+    """The comparison in one unit.
+
+    Args:
+        unit: What the budget is counted in.
+        total: Largest common budget, None after a refusal.
+        limiting: The study that spent no more than that, None after a refusal.
+        curves: One per study; empty after a refusal.
+        pairs: Each pair of studies at each part of the budget; empty after a refusal.
+        refusal: Why there is nothing, or None.
+    """
+
+    unit: Unit
+    total: float | None
+    limiting: str | None
+    curves: tuple[BudgetCurve, ...]
+    pairs: tuple[PairComparison, ...]
+    refusal: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """A parameter or a setting in which studies differ.
+
+    Args:
+        name: Of it.
+        values: Of each study, as text; a dash where it has none.
+    """
+
+    name: str
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComparisonInfo:
+    """Several studies side by side.
+
+    Args:
+        studies: In the order in which they were given.
+        budgets: In each unit; empty where fewer than two studies can be compared.
+        parameters: Those whose ranges or fixed values differ.
+        settings: Those that differ; images and split are told by the fingerprints.
+        comparable: Whether errors were measured on the same images and in the same way, as far
+            as is known.
+        refusals: Which studies are left out of the equal budgets, and why.
+        cautions: Why to doubt what is said.
+        n_resamples: Searches per study, where they were drawn.
+        n_bootstrap: Resamples of trials behind the intervals.
+    """
+
+    studies: tuple[StudySide, ...]
+    budgets: tuple[EqualBudget, ...]
+    parameters: tuple[Difference, ...]
+    settings: tuple[Difference, ...]
+    comparable: bool
+    refusals: tuple[str, ...]
+    cautions: tuple[str, ...]
+    n_resamples: int
+    n_bootstrap: int
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The studies' names."""
+        return tuple(side.name for side in self.studies)
+
+    @property
+    def primary(self) -> EqualBudget | None:
+        """The fairest unit that there is: epochs, which no machine decides, before trials."""
+        usable = {found.unit: found for found in self.budgets if found.refusal is None}
+        return usable.get("epochs") or usable.get("trials")
+
+    def of_unit(self, unit: Unit) -> EqualBudget | None:
+        """Return the comparison in a unit, None where there is nothing to compare."""
+        return next((found for found in self.budgets if found.unit == unit), None)
+
+
+def get_comparison(
+    records: Sequence[StudyRecord],
+    *,
+    n_resamples: int = N_RESAMPLES,
+    n_bootstrap: int = N_BOOTSTRAP,
+    seed: int = 0,
+) -> ComparisonInfo:
+    """Set studies side by side and compare what they find for an equal budget.
+
+    A search of budget B with trials of a study draws them at random, with replacement, as long as
+    they fit into B, and finds the lowest error among those drawn. Complete trials with a finite
+    error that keep the constraint can be the best; pruned, failed and infeasible ones only spend
+    what they ran, and a trial that was answered from a stored curve spends what training it
+    would have taken. In trials, each finished one costs 1 and failed ones, which are tried again,
+    nothing. Running and waiting trials are left out, and no budget is larger than what the
+    smallest study spent: nothing is extrapolated.
+
+    Drawing with replacement, the best of a whole study is missing from about a third of the
+    searches as long as the study itself, so medians are somewhat pessimistic near the end
+    (Tang and others); drawing without, as ``expected_minimum`` does, all such searches would be
+    the same one and could not scatter, and the costs of the trials would run out.
+
+    Where all trials cost the same, the best of n draws has a known distribution, which is
+    used. Where they do not, searches are drawn, and above ``MAX_DRAWS`` draws a budget is
+    taken for the number of trials that it buys on average (Dodge and others), which hardly
+    varies then.
+
+    How sure a probability is, the bootstrap says: each study's trials are resampled and the
+    searches repeated with what was drawn. Studies resample by seeds of their own names, so their
+    order makes no difference. Verdicts are not adjusted for the number of pairs and budgets.
+
+    Args:
+        records: Two or more studies of different names.
+        n_resamples: Searches per study and unit, where they are drawn.
+        n_bootstrap: Resamples of each study's trials.
+        seed: Of all resampling, from 0.
+
+    Returns:
+        The studies, the comparison in each unit, what differs, and what to doubt.
+
+    Raises:
+        ValueError: If there are fewer than two studies, or two of one name.
+
+    Source: Dodge, Gururangan, Card, Schwartz, Smith, "Show Your Work", EMNLP 2019,
+        arXiv:1909.03004; Tang, Lee, Xin, Liu, Yu, Lin, "Showing Your Work Doesn't Always Work",
+        ACL 2020, arXiv:2004.13705; equal budgets simulated from the trials of a search: Godbole,
+        Dahl, Gilmer, Shallue, Nado, "Deep Learning Tuning Playbook", 2023,
+        https://github.com/google-research/tuning_playbook.
+    """
+    names = [record.name for record in records]
+    if len(names) < 2 or len(set(names)) < len(names):
+        raise ValueError(
+            f"`records` must be two or more studies of different names, but got {names}."
+        )
+    sides = tuple(map(_side, records))
+    refusals = tuple(refusal for side in sides if (refusal := _refusal(side)) is not None)
+    compared = [
+        record for record, side in zip(records, sides, strict=True) if _refusal(side) is None
+    ]
+    budgets: tuple[EqualBudget, ...] = ()
+    if len(compared) > 1:
+        budgets = tuple(
+            _equal_budget(
+                compared, unit, n_resamples=n_resamples, n_bootstrap=n_bootstrap, seed=seed
+            )
+            for unit in UNITS
+        )
+    incomparable = _incomparable(sides)
+    return ComparisonInfo(
+        studies=sides,
+        budgets=budgets,
+        parameters=_parameter_differences(records),
+        settings=_setting_differences(records),
+        comparable=not incomparable,
+        refusals=refusals,
+        cautions=(*incomparable, *_cautions(records, sides)),
+        n_resamples=n_resamples,
+        n_bootstrap=n_bootstrap,
+    )
+
+
+def describe_budget(unit: Unit, amount: float) -> str:
+    """Write a budget with its unit."""
+    if unit == "seconds":
+        return f"{format_duration(amount)} of training"
+    return f"{format_count(round(amount))} {unit if round(amount) != 1 else unit[:-1]}"
+
+
+def _side(record: StudyRecord) -> StudySide:
+    settings = settings_of(record)
+    errors = np.asarray([value for value, trial in ranked(record) if trial.feasible])
+    return StudySide(
+        name=record.name,
+        kind=_text(settings.get("kind")),
+        space=_text(settings.get("space")),
+        sampler=sampler_of(record),
+        pruner=_text(settings.get("pruner")),
+        imported=sampler_of(record) == IMPORTED,
+        summary=get_summary(record),
+        n_candidates=len(errors),
+        measured_on=_measured_on(record),
+        fingerprint=_fingerprint(record),
+        quantiles=tuple(map(float, np.quantile(errors, QUANTILES))) if len(errors) else (),
+        distribution=_distribution(errors),
+    )
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+def _distribution(errors: np.ndarray) -> tuple[tuple[float, float], ...]:
+    """Return ascending errors with the share of all that is no larger, dense at the low end."""
+    n = len(errors)
+    if not n:
+        return ()
+    ranks = np.arange(1, n + 1)
+    if n > N_DISTRIBUTION:
+        ranks = np.unique(np.geomspace(1, n, N_DISTRIBUTION).round().astype(int))
+    shares = np.searchsorted(errors, errors, side="right") / n
+    return tuple((float(errors[i - 1]), float(shares[i - 1])) for i in ranks)
+
+
+def _measured_on(record: StudyRecord) -> str:
+    own = sampler_of(record) not in (None, IMPORTED)
+    default = "validation" if own else "unknown"
+    found = sorted({str(t.user_attrs.get(MEASURED_ON, default)) for t in record.complete})
+    return " and ".join(found) if found else default
+
+
+def _fingerprint(record: StudyRecord) -> str | None:
+    """Return the digest that the study stores, or the one that all its trials do."""
+    stored = settings_of(record).get("data_fingerprint")
+    if stored is not None and stored != IMPORTED:
+        return str(stored)
+    found = {_text(trial.user_attrs.get(DATA_FINGERPRINT)) for trial in record.complete}
+    return found.pop() if len(found) == 1 else None
+
+
+def _refusal(side: StudySide) -> str | None:
+    if side.n_candidates >= MIN_TRIALS:
+        return None
+    return (
+        f"“{side.name}” is left out of the comparison at equal budget: it needs at least "
+        f"{MIN_TRIALS} complete trials with a finite error that keep its constraint, and has "
+        f"{side.n_candidates}."
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pool:
+    """The trials that searches draw from.
+
+    Args:
+        study: Name of their study.
+        errors: Of those that can be the best, ascending, shape ``(k,)``.
+        costs: Of these and then of all others, shape ``(n,)``, all positive.
+        seed: Of what is drawn from it.
+    """
+
+    study: str
+    errors: np.ndarray
+    costs: np.ndarray
+    seed: tuple[int, ...]
+
+    @property
+    def total(self) -> float:
+        return float(self.costs.sum())
+
+    @property
+    def mean_cost(self) -> float:
+        return float(self.costs.mean())
+
+    @property
+    def full_cost(self) -> float:
+        """What a trial that can be the best usually costs."""
+        return float(np.median(self.costs[: len(self.errors)]))
+
+    def is_drawn(self, budget: float) -> bool:
+        """Whether searches of up to this budget are drawn rather than computed."""
+        return bool(np.ptp(self.costs) > 0 and budget <= MAX_DRAWS * self.mean_cost)
+
+
+def _pool(record: StudyRecord, unit: Unit, *, seed: int) -> _Pool | None:
+    """Return the trials of a study with their costs, None where finished ones lack theirs."""
+    cost_of = _costs(record, unit)
+    candidates = [(value, trial) for value, trial in ranked(record) if trial.feasible]
+    numbers = {trial.number for _, trial in candidates}
+    others = [
+        trial
+        for trial in record.trials
+        if trial.number not in numbers
+        and (trial.finished or trial.state == TrialState.FAIL)
+        and (trial.finished or cost_of(trial) > 0)
+    ]
+    costs = np.asarray([cost_of(trial) for trial in (*(t for _, t in candidates), *others)])
+    if not (np.isfinite(costs).all() and (costs > 0).all()):
+        return None
+    return _Pool(
+        study=record.name,
+        errors=np.asarray([value for value, _ in candidates]),
+        costs=costs.astype(float),
+        seed=(seed, UNITS.index(unit), zlib.crc32(record.name.encode())),
+    )
+
+
+def _costs(record: StudyRecord, unit: Unit) -> Callable[[TrialRecord], float]:
+    """Return what tells the cost of a trial, 0 where it is unknown."""
+    if unit == "trials":
+        return lambda trial: float(trial.finished)
+    if unit == "epochs":
+        return _epochs
+    trained = [trial for trial in record.trials if REUSED_FROM not in trial.user_attrs]
+    epochs = sum(map(_epochs, trained))
+    per_epoch = sum(map(training_seconds, trained)) / epochs if epochs else 0.0
+
+    def seconds(trial: TrialRecord) -> float:
+        reused = REUSED_FROM in trial.user_attrs
+        return per_epoch * _epochs(trial) if reused else training_seconds(trial)
+
+    return seconds
+
+
+def _epochs(trial: TrialRecord) -> float:
+    """Return the epochs that a trial trained, or would have, had its curve not been stored."""
+    ran = epochs_run(trial) or len(trial.intermediate_values)
+    asked = trial.params.get("epoch")
+    if ran == 0 and trial.state == TrialState.COMPLETE and isinstance(asked, int):
+        ran = asked
+    return float(ran)
+
+
+def _equal_budget(
+    records: Sequence[StudyRecord], unit: Unit, *, n_resamples: int, n_bootstrap: int, seed: int
+) -> EqualBudget:
+    found = {record.name: _pool(record, unit, seed=seed) for record in records}
+    pools = [pool for pool in found.values() if pool is not None]
+    unknown = [name for name, pool in found.items() if pool is None]
+    smallest = min(pools, key=lambda pool: pool.total, default=None)
+    dearest = max(pools, key=lambda pool: pool.full_cost, default=None)
+    refusal = None
+    if unknown or smallest is None or dearest is None:
+        refusal = f"There is no common budget in {unit}: {_unknown_costs(unknown, unit)}."
+    elif dearest.full_cost > smallest.total:
+        refusal = (
+            f"There is no common budget in {unit}: all of “{smallest.study}” took "
+            f"{describe_budget(unit, smallest.total)}, less than a complete trial "
+            f"of “{dearest.study}” usually takes, {describe_budget(unit, dearest.full_cost)}."
+        )
+    if refusal is not None or smallest is None or dearest is None:
+        return EqualBudget(
+            unit=unit, total=None, limiting=None, curves=(), pairs=(), refusal=refusal
+        )
+    total, least = smallest.total, dearest.full_cost
+    grid = np.geomspace(least, total, N_POINTS) if total > least else np.asarray([total])
+    parts = {max(least, part * total): level for part, level in PARTS}
+    if unit != "seconds":
+        grid = np.unique(grid.round())
+        parts = {float(round(budget)): level for budget, level in parts.items()}
+    budgets = np.unique([*grid, *parts])
+    return EqualBudget(
+        unit=unit,
+        total=total,
+        limiting=smallest.study,
+        curves=tuple(_curve(pool, budgets, n_resamples=n_resamples) for pool in pools),
+        pairs=_pairs(pools, parts, n_resamples=n_resamples, n_bootstrap=n_bootstrap),
+        refusal=None,
+    )
+
+
+def _unknown_costs(names: Sequence[str], unit: Unit) -> str:
+    studies = " and ".join(f"“{name}”" for name in names)
+    what = "training time" if unit == "seconds" else "number of epochs"
+    return f"{studies} {'do' if len(names) > 1 else 'does'} not store the {what} of every trial"
+
+
+def _curve(pool: _Pool, budgets: np.ndarray, *, n_resamples: int) -> BudgetCurve:
+    survivals = _searched(pool, budgets, n_resamples=n_resamples)
+    return BudgetCurve(
+        study=pool.study,
+        total=pool.total,
+        mean_cost=pool.mean_cost,
+        drawn=pool.is_drawn(budgets[-1]),
+        points=tuple(
+            _point(pool.errors, float(budget), survival[0])
+            for budget, survival in zip(budgets, survivals, strict=True)
+        ),
+    )
+
+
+def _point(errors: np.ndarray, budget: float, survival: np.ndarray) -> BudgetPoint:
+    """Summarise the distribution of the best rank.
+
+    Args:
+        errors: Ascending.
+        budget: Of the searches.
+        survival: Probability that the best rank, from 0, is at least j, shape ``(m + 1,)``; the
+            last one is that of finding nothing.
+    """
+    reached = 1 - survival[1:]
+
+    def quantile(share: float) -> float | None:
+        rank = int(np.searchsorted(reached, share - _ROUNDING))
+        return float(errors[rank]) if rank < len(reached) else None
+
+    missed = float(survival[-1])
+    expected = None
+    if missed <= 0.01:
+        expected = float((survival[:-1] - survival[1:]) @ errors[: len(reached)]) / (1 - missed)
+    return BudgetPoint(
+        budget=budget,
+        median=quantile(0.5),
+        low=quantile(0.05),
+        high=quantile(0.95),
+        expected=expected,
+        share_found=1 - missed,
+    )
+
+
+def _pairs(
+    pools: Sequence[_Pool], parts: Mapping[float, float], *, n_resamples: int, n_bootstrap: int
+) -> tuple[PairComparison, ...]:
+    """Compare each pair of studies at each of the budgets."""
+    budgets = np.asarray(list(parts))
+    once = [_searched(pool, budgets, n_resamples=n_resamples) for pool in pools]
+    resampled = [_resampled(pool, budgets, n_bootstrap=n_bootstrap) for pool in pools]
+    pairs = []
+    for i, k in itertools.combinations(range(len(pools)), 2):
+        first, second = pools[i], pools[k]
+        for j, (budget, level) in enumerate(parts.items()):
+            (probability,) = _is_lower(first.errors, once[i][j], second.errors, once[k][j])
+            scattered = _is_lower(first.errors, resampled[i][j], second.errors, resampled[k][j])
+            low, high = np.quantile(scattered, [(1 - level) / 2, (1 + level) / 2])
+            better = first.study if low > 0.5 else second.study if high < 0.5 else None
+            pairs.append(
+                PairComparison(
+                    first=first.study,
+                    second=second.study,
+                    budget=budget,
+                    probability=float(probability),
+                    low=float(low),
+                    high=float(high),
+                    level=level,
+                    better=better,
+                    verdict=_verdict(better, float(low), float(high)),
+                )
+            )
+    return tuple(pairs)
+
+
+def _verdict(better: str | None, low: float, high: float) -> str:
+    if better is not None:
+        return f"“{better}” is better at equal budget"
+    if high - low > WIDE:
+        return "it cannot be told which is better"
+    return "there is no evidence of a difference"
+
+
+def _is_lower(
+    first: np.ndarray, first_survival: np.ndarray, second: np.ndarray, second_survival: np.ndarray
+) -> np.ndarray:
+    """Return the probability that the best of the first is lower, ties counted half.
+
+    Args:
+        first: Errors, ascending.
+        first_survival: Of the best rank, shape ``(r, m + 1)``.
+        second: Errors, ascending.
+        second_survival: Likewise.
+
+    Returns:
+        Shape ``(r,)``.
+    """
+    mine = first[: first_survival.shape[1] - 1]
+    theirs = second[: second_survival.shape[1] - 1]
+    at_least = second_survival[:, np.searchsorted(theirs, mine, side="left")]
+    above = second_survival[:, np.searchsorted(theirs, mine, side="right")]
+    hits = first_survival[:, :-1] - first_survival[:, 1:]
+    wins = np.einsum("ij,ij->i", hits, at_least + above)
+    lower: np.ndarray = (wins + first_survival[:, -1] * second_survival[:, -1]) / 2
+    return lower.clip(0, 1)
+
+
+def _searched(pool: _Pool, budgets: np.ndarray, *, n_resamples: int) -> list[np.ndarray]:
+    """Return the survival function of the best rank at each budget, shape ``(1, m + 1)``."""
+    everything = np.arange(len(pool.costs))[np.newaxis]
+    if pool.is_drawn(budgets[-1]):
+        return _drawn(pool, everything, budgets, n_searches=n_resamples)
+    return _computed(pool, everything, budgets)
+
+
+def _resampled(pool: _Pool, budgets: np.ndarray, *, n_bootstrap: int) -> list[np.ndarray]:
+    """Return the same for resamples of the trials, shape ``(n_bootstrap, m + 1)``."""
+    n = len(pool.costs)
+    samples = np.random.default_rng((*pool.seed, 1)).integers(0, n, size=(n_bootstrap, n))
+    if pool.is_drawn(budgets[-1]):
+        return _drawn(pool, samples, budgets, n_searches=N_INNER)
+    return _computed(pool, samples, budgets)
+
+
+def _drawn(
+    pool: _Pool, samples: np.ndarray, budgets: np.ndarray, *, n_searches: int
+) -> list[np.ndarray]:
+    """Draw searches trial by trial until all have spent the largest budget.
+
+    Args:
+        pool: The trials.
+        samples: Which of them each resample holds, shape ``(r, n)``.
+        budgets: Ascending.
+        n_searches: In each resample.
+    """
+    rng = np.random.default_rng((*pool.seed, 0))
+    n_resamples, n = samples.shape
+    k = len(pool.errors)
+    rows = np.repeat(np.arange(n_resamples), n_searches)
+    limits = (budgets * (1 + _ROUNDING))[:, np.newaxis]
+    spent = np.zeros(len(rows))
+    best = np.full((len(budgets), len(rows)), k)
+    while (spent <= limits[-1]).any():
+        trials = samples[rows, rng.integers(0, n, size=len(rows))]
+        spent += pool.costs[trials]
+        np.minimum(best, np.where(spent <= limits, np.minimum(trials, k), k), out=best)
+    survivals = []
+    for ranks in best:
+        counts = np.bincount(rows * (k + 1) + ranks, minlength=n_resamples * (k + 1))
+        shares = counts.reshape(n_resamples, k + 1) / n_searches
+        survivals.append(np.cumsum(shares[:, ::-1], axis=1)[:, ::-1])
+    return survivals
+
+
+def _computed(pool: _Pool, samples: np.ndarray, budgets: np.ndarray) -> list[np.ndarray]:
+    """Compute the distribution of the best of as many draws as each budget buys on average.
+
+    The best of n draws has a rank of at least j if none is among the j best.
+    """
+    n_resamples, n = samples.shape
+    equal = np.ptp(pool.costs) == 0
+    prices = pool.costs[samples].mean(axis=1, keepdims=True)
+    survivals = []
+    rows = np.arange(n_resamples)[:, np.newaxis]
+    counts = np.bincount((rows * n + samples).ravel(), minlength=n_resamples * n)
+    counts = counts.reshape(n_resamples, n)[:, : len(pool.errors)]
+    share = np.cumsum(counts, axis=1) / n
+    for budget in budgets:
+        n_draws = budget / prices
+        if equal:
+            n_draws = np.floor(n_draws * (1 + _ROUNDING))
+        likely = n * (1 - _NEVER ** (1 / max(1.0, float(n_draws.min()))))
+        m = min(len(pool.errors), math.ceil(likely + 6 * math.sqrt(likely) + 10))
+        survival = np.ones((n_resamples, m + 1))
+        survival[:, 1:] = np.maximum(0, 1 - share[:, :m]) ** n_draws
+        survivals.append(survival)
+    return survivals
+
+
+def _incomparable(sides: Sequence[StudySide]) -> tuple[str, ...]:
+    """Say why the studies' errors may not compare."""
+    reasons = []
+    known = {side.fingerprint for side in sides if side.fingerprint is not None}
+    if len(known) > 1:
+        reasons.append(
+            "Errors were measured on other images: the data fingerprints (images and their split) "
+            f"differ, {_each(sides, lambda side: side.fingerprint or 'unknown')}. A difference "
+            "may be one of the images, not of the searches."
+        )
+    unknown = [side.name for side in sides if side.fingerprint is None]
+    if unknown:
+        reasons.append(
+            f"It is unknown on which images {_names(unknown)} measured "
+            f"{'their' if len(unknown) > 1 else 'its'} errors, so they may not compare with "
+            "others."
+        )
+    if len({side.measured_on for side in sides}) > 1 or sides[0].measured_on != "validation":
+        reasons.append(
+            f"The split of the errors is {_each(sides, lambda side: side.measured_on)}. Errors "
+            "of different splits may not compare, and a test split that chose the best trial is "
+            "no test any more."
+        )
+    return tuple(reasons)
+
+
+def _cautions(records: Sequence[StudyRecord], sides: Sequence[StudySide]) -> tuple[str, ...]:
+    """Say what else limits the meaning of the numbers."""
+    cautions = []
+    arms = [record.name for record in records if EXPERIMENT in record.user_attrs]
+    searches = [side for side in sides if side.name not in arms]
+    adaptive = [side for side in searches if side.sampler in ADAPTIVE_SAMPLERS]
+    unknown = [
+        side.name
+        for side in searches
+        if side.sampler not in (*ADAPTIVE_SAMPLERS, *NON_ADAPTIVE_SAMPLERS)
+    ]
+    if arms:
+        cautions.append(
+            f"The trials of {_names(arms)} are chosen arms of an experiment, not a search of a "
+            "space."
+        )
+    if adaptive:
+        cautions.append(
+            "A sampler chose trials by earlier results, "
+            f"{_each(adaptive, lambda side: format_sampler(side.sampler or ''))}, so they are no "
+            "random sample: a resampled search draws early and late trials alike and is not what "
+            "the sampler would have done with a smaller budget."
+        )
+    if unknown:
+        cautions.append(
+            f"How the trials of {_names(unknown)} were chosen is unknown; resampling is fair if "
+            "no result had a part in it."
+        )
+    for record, side in zip(records, sides, strict=True):
+        cautions += _cautions_of(record, n_infeasible=side.summary.n_infeasible)
+    kinds = {side.kind for side in sides}
+    if len(kinds) > 1:
+        cautions.append(
+            f"The studies are of different kinds, {_each(sides, lambda s: s.kind or 'unknown')}: "
+            "a model that also classifies may pay for it with a higher error."
+        )
+    return tuple(cautions)
+
+
+def _cautions_of(record: StudyRecord, *, n_infeasible: int) -> list[str]:
+    """Say where a study's trials come from another one, or cannot be the best."""
+    cautions = []
+    warm = [t.user_attrs[WARM_START] for t in record.trials if WARM_START in t.user_attrs]
+    if warm:
+        origins = sorted({str(origin).rpartition(", trial ")[0] for origin in warm})
+        cautions.append(
+            f"{format_count(len(warm))} trial{'s' * (len(warm) != 1)} of “{record.name}” began "
+            f"with the best points of {_names(origins)}, whose search is a part of what found "
+            "them."
+        )
+    if n_infeasible:
+        one = n_infeasible == 1
+        breaks, spends = ("breaks", "spends its") if one else ("break", "spend their")
+        cautions.append(
+            f"{format_count(n_infeasible)} complete trial{'s' * (not one)} of “{record.name}” "
+            f"{breaks} the constraint and {spends} budget, but cannot be the best."
+        )
+    return cautions
+
+
+def _names(names: Sequence[str]) -> str:
+    return " and ".join(f"“{name}”" for name in names)
+
+
+def _each(sides: Sequence[StudySide], text: Callable[[StudySide], str]) -> str:
+    return ", ".join(f"{text(side)} in “{side.name}”" for side in sides)
+
+
+def _parameter_differences(records: Sequence[StudyRecord]) -> tuple[Difference, ...]:
+    """Return the parameters whose ranges differ, as the studies' trials store them."""
+    names = dict.fromkeys(name for record in records for name in parameter_names(record))
+    ranges = [_ranges(record) for record in records]
+    return tuple(
+        Difference(name=name, values=values)
+        for name in names
+        if len(set(values := tuple(found.get(name, MISSING) for found in ranges))) > 1
+    )
+
+
+def _ranges(record: StudyRecord) -> dict[str, str]:
+    """Write the range of each parameter of a study."""
+    found: dict[str, dict[str, None]] = {}
+    for trial in record.trials:
+        for name, distribution in trial.distributions.items():
+            found.setdefault(name, {})[_range(distribution)] = None
+    return {name: "; ".join(texts) for name, texts in found.items()}
+
+
+def _range(distribution: BaseDistribution) -> str:
+    if isinstance(distribution, CategoricalDistribution):
+        return ", ".join(map(format_value, distribution.choices))
+    low, high = getattr(distribution, "low", None), getattr(distribution, "high", None)
+    if low == high:
+        return format_value(low)
+    scale = ", log" if getattr(distribution, "log", False) else ""
+    return f"{format_value(low)} to {format_value(high)}{scale}"
+
+
+def _setting_differences(records: Sequence[StudyRecord]) -> tuple[Difference, ...]:
+    """Return the settings that differ."""
+    settings: list[Mapping[str, Any]] = [settings_of(record) for record in records]
+    names = dict.fromkeys(name for found in settings for name in found)
+    return tuple(
+        Difference(name=name, values=values)
+        for name in names
+        if name not in _DESCRIBED_ELSEWHERE
+        and len(set(values := tuple(format_value(found.get(name)) for found in settings))) > 1
+    )

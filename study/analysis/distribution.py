@@ -1,0 +1,147 @@
+"""How the results of complete trials are distributed, by family; must not draw."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from storage.records import StudyRecord
+from study.analysis import VALIDATION_MSE, Metric, family_of, ranked
+
+MAX_STEPS = 500
+"""Steps of each family's function, at most."""
+
+CONFIDENCE = 0.95
+"""Of the bands."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DistributionStep:
+    """One step of an empirical distribution function.
+
+    Args:
+        value: Value of the metric.
+        share: Share of the trials with at most this value, above 0 and up to 1.
+        low: Lower end of the band there.
+        high: Upper end of it.
+    """
+
+    value: float
+    share: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FamilyDistribution:
+    """The distribution of one family.
+
+    Args:
+        family: Architecture.
+        n_trials: Its complete trials with a finite value of the metric.
+        lower_quartile: A quarter of the trials have at most this value.
+        median: Half of them do.
+        upper_quartile: Three quarters do.
+        band: Half the height of the band, as a share of the trials.
+        steps: By rising value, the last one with a share of 1.
+    """
+
+    family: str
+    n_trials: int
+    lower_quartile: float
+    median: float
+    upper_quartile: float
+    band: float
+    steps: tuple[DistributionStep, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DistributionInfo:
+    """The distributions of all families.
+
+    Args:
+        metric: What is distributed.
+        families: Sorted by name; one named ``"all"`` where the space has only one.
+    """
+
+    metric: Metric
+    families: tuple[FamilyDistribution, ...]
+
+    @property
+    def n_trials(self) -> int:
+        """Trials of all families."""
+        return sum(family.n_trials for family in self.families)
+
+    @property
+    def thinned(self) -> bool:
+        """Whether some family has more values than steps."""
+        return any(family.n_trials > MAX_STEPS for family in self.families)
+
+
+def get_distribution(record: StudyRecord, *, metric: Metric = VALIDATION_MSE) -> DistributionInfo:
+    """Compute each family's empirical distribution function of a metric, with a band.
+
+    The band holds the whole distribution function from which the trials were drawn, with 95 %
+    probability, if they do not depend on each other; those of an adaptive sampler do.
+
+    Args:
+        record: The study; complete trials with a finite value count, whether or not they keep
+            its constraint.
+        metric: What is distributed, as stored.
+
+    Returns:
+        The functions. One of more than 500 values has steps at 500 evenly spaced shares of the
+        trials, the lowest and the highest value among them.
+
+    Source: Radosavovic, Johnson, Xie, Lo, Dollár, "On Network Design Spaces for Visual
+        Recognition", ICCV 2019, arXiv:1905.13214; ``optuna.visualization.plot_edf``; band:
+        Dvoretzky, Kiefer, Wolfowitz, "Asymptotic Minimax Character of the Sample Distribution
+        Function", Annals of Mathematical Statistics 27, 1956, with the constant of Massart,
+        "The Tight Constant in the Dvoretzky-Kiefer-Wolfowitz Inequality", Annals of Probability
+        18, 1990.
+    """
+    measured: dict[str, list[float]] = {}
+    for value, trial in ranked(record, metric=metric):
+        measured.setdefault(family_of(trial), []).append(value)
+    return DistributionInfo(
+        metric=metric,
+        families=tuple(_distribution(family, measured[family]) for family in sorted(measured)),
+    )
+
+
+def band_of(n_trials: int) -> float:
+    """Return half the height of the 95 % band around the distribution function of so many trials.
+
+    Args:
+        n_trials: At least 1.
+
+    Source: as in ``get_distribution``.
+    """
+    return math.sqrt(math.log(2 / (1 - CONFIDENCE)) / (2 * n_trials))
+
+
+def _distribution(family: str, values: list[float]) -> FamilyDistribution:
+    ascending = np.sort(values)
+    n = len(ascending)
+    band = band_of(n)
+    counts = np.arange(1, n + 1)
+    if n > MAX_STEPS:
+        counts = np.linspace(1, n, MAX_STEPS).round().astype(int)
+    lower, middle, upper = np.quantile(ascending, [0.25, 0.5, 0.75])
+    return FamilyDistribution(
+        family=family,
+        n_trials=n,
+        lower_quartile=float(lower),
+        median=float(middle),
+        upper_quartile=float(upper),
+        band=band,
+        steps=tuple(
+            DistributionStep(
+                value=float(ascending[count - 1]),
+                share=float(count / n),
+                low=max(0.0, float(count / n) - band),
+                high=min(1.0, float(count / n) + band),
+            )
+            for count in counts
+        ),
+    )

@@ -1,0 +1,194 @@
+"""When which worker ran which trial, and how busy workers were; must not know how to draw it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from optuna.trial import TrialState
+
+from storage.attrs import WORKER
+from storage.records import StudyRecord, TrialRecord
+from study.analysis import breaks_constraint, family_of
+from study.analysis.history import covered_spans
+from study.analysis.thinning import thin
+
+MAX_SPANS, MAX_WORKERS = 1500, 40
+"""Trials and workers that a timeline shows."""
+
+UNKNOWN_WORKER = "unknown worker"
+"""Stands for the worker of trials that store none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimelineSpan:
+    """One trial's time.
+
+    Args:
+        number: The trial's number.
+        state: Optuna's state.
+        family: Architecture.
+        infeasible: Whether it is complete and breaks the study's constraint.
+        worker: Which of the shown workers ran it, from 0.
+        start: Seconds since the first start of the study.
+        end: Likewise; of a running trial the last time that the study knows.
+    """
+
+    number: int
+    state: TrialState
+    family: str
+    infeasible: bool
+    worker: int
+    start: float
+    end: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimelineWorker:
+    """One worker process.
+
+    Args:
+        label: ``worker 1 (HOST)``, counted in the order of first starts, or ``unknown worker``.
+        n_trials: Trials that it started.
+        start: Its first start, seconds since the first start of the study.
+        end: Its last end, likewise.
+        busy_seconds: Time in between during which it ran a trial.
+        longest_gap: Longest time in between during which it ran none, in seconds; 0 without any.
+    """
+
+    label: str
+    n_trials: int
+    start: float
+    end: float
+    busy_seconds: float
+    longest_gap: float
+
+    @property
+    def utilisation(self) -> float | None:
+        """Share of the time between first start and last end that it was busy; None if none."""
+        return self.busy_seconds / (self.end - self.start) if self.end > self.start else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimelineInfo:
+    """The time of all trials that were started.
+
+    Args:
+        workers: Shown ones, in the order of their first starts.
+        spans: Shown ones, in the order of their starts.
+        n_workers: All workers.
+        n_spans: Trials of all workers that have a start, and an end or are running.
+        seconds: From the first start to the last end.
+        utilisation: Share of the time between each worker's first start and last end, all
+            workers together, that they were busy; None where no time passed.
+    """
+
+    workers: tuple[TimelineWorker, ...]
+    spans: tuple[TimelineSpan, ...]
+    n_workers: int
+    n_spans: int
+    seconds: float
+    utilisation: float | None
+
+    @property
+    def thinned(self) -> bool:
+        """Whether some trial of a shown worker is not shown."""
+        return len(self.spans) < sum(worker.n_trials for worker in self.workers)
+
+    @property
+    def longest_gap(self) -> TimelineWorker | None:
+        """The worker with the longest gap, the first of equal ones; None without any gap."""
+        waiting = [worker for worker in self.workers if worker.longest_gap > 0]
+        return max(waiting, key=lambda worker: worker.longest_gap, default=None)
+
+
+def get_timeline(record: StudyRecord) -> TimelineInfo:
+    """Lay out the trials by worker and time.
+
+    A worker is a process: one that was started again is another worker. Trials of processes that
+    stored no name are those of one unknown worker.
+
+    Args:
+        record: The study; trials without a start, or that ended without a time, are left out.
+
+    Returns:
+        The first 40 workers and, of the trials of these, 1,500 in an even selection; numbers of a
+        worker are those of all of its trials.
+
+    Source: ``optuna.visualization.plot_timeline``.
+    """
+    times = [time for t in record.trials for time in (t.started, t.completed) if time is not None]
+    last = max(times, default=datetime.min)
+    timed = sorted(
+        (
+            (trial.started, trial.completed or last, trial.number, trial)
+            for trial in record.trials
+            if trial.started and (trial.completed or trial.state == TrialState.RUNNING)
+        ),
+        key=lambda item: (item[0], item[2]),
+    )
+    by_worker: dict[str, list[tuple[datetime, datetime, int, TrialRecord]]] = {}
+    for item in timed:
+        by_worker.setdefault(str(item[3].user_attrs.get(WORKER) or ""), []).append(item)
+    if not timed:
+        return TimelineInfo(
+            workers=(), spans=(), n_workers=0, n_spans=0, seconds=0.0, utilisation=None
+        )
+    first = timed[0][0]
+    labels = {
+        name: f"worker {i} ({_host(name)})"
+        for i, name in enumerate(filter(None, by_worker), start=1)
+    }
+    workers = [
+        _worker(
+            labels.get(name, UNKNOWN_WORKER), [(start, end) for start, end, _, _ in items], first
+        )
+        for name, items in by_worker.items()
+    ]
+    places = {name: i for i, name in enumerate(by_worker) if i < MAX_WORKERS}
+    spans = [
+        TimelineSpan(
+            number=trial.number,
+            state=trial.state,
+            family=family_of(trial),
+            infeasible=breaks_constraint(trial),
+            worker=places[name],
+            start=(start - first).total_seconds(),
+            end=(max(start, end) - first).total_seconds(),
+        )
+        for start, end, _, trial in timed
+        if (name := str(trial.user_attrs.get(WORKER) or "")) in places
+    ]
+    spans.sort(key=lambda span: span.worker)  # so that each keeps its share
+    shown = sorted(thin(spans, MAX_SPANS), key=lambda span: (span.start, span.number))
+    present = sum(worker.end - worker.start for worker in workers)
+    return TimelineInfo(
+        workers=tuple(workers[:MAX_WORKERS]),
+        spans=tuple(shown),
+        n_workers=len(workers),
+        n_spans=len(timed),
+        seconds=max(worker.end for worker in workers),
+        utilisation=sum(w.busy_seconds for w in workers) / present if present else None,
+    )
+
+
+def _worker(
+    label: str, times: Sequence[tuple[datetime, datetime]], first: datetime
+) -> TimelineWorker:
+    """Measure a worker by the starts and ends of its trials, which come in order."""
+    busy = covered_spans(times)
+    gaps = [(busy[i + 1][0] - busy[i][1]).total_seconds() for i in range(len(busy) - 1)]
+    start = times[0][0]
+    end = max(start, *(end for _, end in times))
+    return TimelineWorker(
+        label=label,
+        n_trials=len(times),
+        start=(start - first).total_seconds(),
+        end=(end - first).total_seconds(),
+        busy_seconds=sum((end - start).total_seconds() for start, end in busy),
+        longest_gap=max(gaps, default=0.0),
+    )
+
+
+def _host(worker: str) -> str:
+    """Return the host of ``host/token:pid``, or what stands before a process's number alone."""
+    return worker.partition("/")[0].rpartition(":")[0] or worker.partition("/")[0]

@@ -1,0 +1,258 @@
+"""The comparison of several studies on one page: its verdict, its charts and its tables.
+
+Must not compute what the comparison found (``study.analysis.comparison``) nor draw
+(``study.figures``), and never asks for the time or the machine, so that the same studies always
+give the same bytes.
+"""
+
+import shlex
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from optuna.trial import TrialState
+
+from storage.attrs import EXPERIMENT
+from storage.records import StudyRecord
+from study.analysis.comparison import (
+    QUANTILES,
+    ComparisonInfo,
+    EqualBudget,
+    PairComparison,
+    StudySide,
+    describe_budget,
+    get_comparison,
+)
+from study.analysis.tables import get_families
+from study.figures import plot_best_distribution, plot_comparison
+from study.formats import format_count, format_mse, format_percent, format_sampler
+from study.report.embedded import ReportData, bounded, pack
+from study.report.page import render_page
+from study.report.sentences import Step, Verdict, describe_lacking
+
+_CONTENTS = (
+    ("verdict", "Verdict"),
+    ("studies", "Side by side"),
+    ("equal-budget", "Equal budget"),
+    ("distribution", "Distribution of errors"),
+    ("differences", "What differs"),
+    ("families", "Families"),
+    ("reproduce", "Reproduce"),
+)
+
+
+def render_comparison(records: Sequence[StudyRecord]) -> str:
+    """Turn two or more studies into a page that compares them.
+
+    Args:
+        records: The studies, of different names, in the order of the page.
+
+    Returns:
+        A complete HTML document that needs no network; the same for the same studies.
+
+    Raises:
+        ValueError: If there are fewer than two studies, or two of one name.
+    """
+    return render_studies(ReportData(studies=tuple(records)))
+
+
+def render_studies(data: ReportData) -> str:
+    """Turn studies into a page, as ``render_comparison`` does.
+
+    Args:
+        data: With two or more studies.
+
+    Raises:
+        ValueError: As ``render_comparison``.
+    """
+    records = data.studies
+    info = get_comparison(records)
+    best = [side.summary.best for side in info.studies]
+    title = _joined(info.names)
+    return render_page(
+        "comparison.html.jinja",
+        title=f"{title} – comparison of studies",
+        contents=_CONTENTS,
+        figures=_draw(info),
+        report_data=pack(bounded(data)),
+        name=title,
+        info=info,
+        verdict=get_comparison_verdict(
+            records, info, n_left_out=data.n_left_out, thinned=data.thinned
+        ),
+        bests=best,
+        best_parameters=list(dict.fromkeys(n for t in best if t is not None for n in t.params)),
+        states=(
+            TrialState.COMPLETE,
+            TrialState.PRUNED,
+            TrialState.FAIL,
+            TrialState.RUNNING,
+            TrialState.WAITING,
+        ),
+        quantiles=QUANTILES,
+        families=[(record.name, get_families(record).families) for record in records],
+        describe_budget=describe_budget,
+        format_probability=format_probability,
+        report_command=_command("report", *info.names),
+        single_commands=[_command("report", name) for name in info.names],
+    )
+
+
+def get_comparison_verdict(
+    records: Sequence[StudyRecord],
+    info: ComparisonInfo,
+    *,
+    n_left_out: int = 0,
+    thinned: bool = False,
+) -> Verdict:
+    """Say which study found the lower error at equal budget, how sure that is, and what to do.
+
+    Args:
+        records: The studies.
+        info: Their comparison.
+        n_left_out: Trials of the studies that the records do not hold.
+        thinned: Whether they lack intermediate values.
+    """
+    studies = _joined([f"“{side.name}” ({_described(side)})" for side in info.studies])
+    return Verdict(
+        opening=f"What the studies {studies} found, and what they find for an equal budget.",
+        found=tuple(_found(info)),
+        sure=(*describe_lacking(records, n_left_out, thinned), *_sure(info)),
+        next=tuple(_next(records, info)),
+    )
+
+
+def format_probability(value: float) -> str:
+    """Write a probability in whole per cent, never as if it were certain."""
+    if value < 0.005:
+        return f"under {format_percent(0.01)}"
+    return f"over {format_percent(0.99)}" if value > 0.995 else format_percent(value)
+
+
+def _described(side: StudySide) -> str:
+    """Say how many trials a study has and what chose them."""
+    trials = f"{format_count(side.summary.n_trials)} trial{'s' * (side.summary.n_trials != 1)}"
+    if side.imported:
+        return f"{trials}, imported"
+    return trials if side.sampler is None else f"{trials}, {format_sampler(side.sampler)}"
+
+
+def _found(info: ComparisonInfo) -> Iterator[str]:
+    primary = info.primary
+    if primary is None:
+        yield "Nothing can be said about an equal budget."
+    else:
+        for pair in _at_all(primary):
+            yield (
+                f"For {describe_budget(primary.unit, pair.budget)}, all that "
+                f"“{primary.limiting}” spent, {_describe_pair(pair)}."
+            )
+    for side in info.studies:
+        best = side.summary.best
+        if best is None:
+            yield f"“{side.name}” has no complete trial that can be the best."
+        else:
+            split = "an unknown" if side.measured_on == "unknown" else f"the {side.measured_on}"
+            yield (
+                f"The lowest error of “{side.name}” is an MSE of {format_mse(best.value)} on "
+                f"{split} split, of trial {best.number}."
+            )
+
+
+def _sure(info: ComparisonInfo) -> Iterator[str]:
+    primary = info.primary
+    if primary is not None:
+        if not info.comparable and any(pair.better for pair in primary.pairs):
+            yield (
+                "Whether the errors compare at all is open, for the reasons below; so a study "
+                "that is better here need not be the better search."
+            )
+        for pair in _at_all(primary):
+            yield _describe_others(info, pair)
+        yield (
+            "Each of these searches draws trials of one study at random; the intervals are "
+            "those of resampled trials, not adjusted for the number of comparisons."
+        )
+    yield from info.refusals
+    yield from info.cautions
+
+
+def _next(records: Sequence[StudyRecord], info: ComparisonInfo) -> Iterator[Step]:
+    primary = info.primary
+    pairs = () if primary is None else _at_all(primary)
+    better = {pair.better for pair in pairs}
+    sides = dict(zip(info.names, info.studies, strict=True))
+    searches = [record.name for record in records if EXPERIMENT not in record.user_attrs]
+    for name in sorted(searches, key=lambda name: name not in better):
+        if sides[name].summary.best is not None:
+            yield Step(
+                command=_command("confirm", name),
+                why="trains its best trials again with fresh seeds and splits, since the single "
+                "best value of a search is optimistic",
+            )
+    if not pairs or any(pair.better is None for pair in pairs):
+        for name in searches:
+            side = sides[name]
+            if not side.imported and side.kind is not None:
+                yield Step(
+                    command=f"emoji-study run {side.kind} --study {shlex.quote(name)} --trials N",
+                    why="adds N trials, which make the comparison surer",
+                )
+
+
+def _at_all(found: EqualBudget) -> tuple[PairComparison, ...]:
+    """Return the comparisons at the largest budget."""
+    largest = max((pair.budget for pair in found.pairs), default=0.0)
+    return tuple(pair for pair in found.pairs if pair.budget == largest)
+
+
+def _describe_pair(pair: PairComparison) -> str:
+    """Say how likely the study that finds the lower error more often does so."""
+    first, second = pair.first, pair.second
+    probability, low, high = pair.probability, pair.low, pair.high
+    if probability < 0.5:
+        first, second = second, first
+        probability, low, high = 1 - probability, 1 - high, 1 - low
+    return (
+        f"a search with trials of “{first}” finds a lower error than one with trials of "
+        f"“{second}” with a probability of {format_probability(probability)} "
+        f"({format_percent(pair.level)} interval {format_probability(low)} to "
+        f"{format_probability(high)}): {pair.verdict}"
+    )
+
+
+def _describe_others(info: ComparisonInfo, pair: PairComparison) -> str:
+    """Say what the other budgets and units have to say about the same studies."""
+    same = [
+        (found.unit, other)
+        for found in info.budgets
+        for other in found.pairs
+        if (other.first, other.second) == (pair.first, pair.second) and other is not pair
+    ]
+    units = _joined(list(dict.fromkeys(unit for unit, _ in same)))
+    verdicts = Counter(other.verdict for _, other in same)
+    counts = ", ".join(f"in {n} {verdict}" for verdict, n in sorted(verdicts.items()))
+    return (
+        f"In {len(same)} other comparisons of “{pair.first}” with “{pair.second}”, at other "
+        f"budgets and counted in {units}: {counts}."
+    )
+
+
+def _draw(info: ComparisonInfo) -> dict[str, str]:
+    """Draw all charts that have something to show: plotly's JSON by the names of their places."""
+    figures = {
+        f"budget-{found.unit}": plot_comparison(info, found.unit)
+        for found in info.budgets
+        if found.refusal is None
+    }
+    if any(side.distribution for side in info.studies):
+        figures["error-distribution"] = plot_best_distribution(info)
+    return {key: str(figure.to_json()) for key, figure in figures.items()}
+
+
+def _command(name: str, *studies: str) -> str:
+    options = "".join(f" --study {shlex.quote(study)}" for study in studies)
+    return f"emoji-study {name}{options}"
+
+
+def _joined(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))

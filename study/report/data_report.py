@@ -1,0 +1,169 @@
+"""The description of a data set on one page: its verdict, its charts and its pictures.
+
+Must not look at the data itself (``emoji_ae.describe``) nor draw (``study.figures``), and never
+asks for the time or the machine, so that the same data always give the same bytes.
+"""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from emoji_ae.describe import ClassInfo, DatasetInfo, LeakageInfo, SplitInfo
+from emoji_ae.files import write_bytes
+from study.figures import plot_classes, plot_neighbours, plot_words
+from study.formats import format_count, format_percent
+from study.report.page import render_page
+
+FEW_IMAGES = 10
+"""Validation images of a class below which its recall is said to be known only roughly."""
+
+_CONTENTS = (
+    ("words", "Words"),
+    ("subset", "Subset"),
+    ("classes", "Classes"),
+    ("split", "Split"),
+    ("near-duplicates", "Near-duplicates"),
+    ("reproduce", "Reproduce"),
+)
+
+
+def render_data_report(description: DatasetInfo) -> str:
+    """Turn the description of a data set into a page.
+
+    Args:
+        description: The data set and its split.
+
+    Returns:
+        A complete HTML document that needs no network; the same for the same description.
+    """
+    names = tuple(found.name for found in description.classes)
+    figures = {
+        "words": plot_words(description.words),
+        "classes": plot_classes(description.split, names),
+        "neighbours": plot_neighbours(description.neighbours),
+    }
+    return render_page(
+        "data.html.jinja",
+        title=f"Data set {description.source}",
+        contents=_CONTENTS,
+        figures={key: str(figure.to_json()) for key, figure in figures.items()},
+        info=description,
+        sentences=get_data_sentences(description),
+        cautions=get_data_cautions(description),
+        n_listed=sum(found.listed for found in description.texts),
+    )
+
+
+def write_data_report(description: DatasetInfo, *, out: Path) -> None:
+    """Write the page; a reader finds either the old file or the whole new one.
+
+    Args:
+        description: The data set and its split.
+        out: The file; its folder is created.
+
+    Raises:
+        OSError: If the file cannot be written.
+    """
+    write_bytes(out, render_data_report(description).encode())
+
+
+def get_data_sentences(description: DatasetInfo) -> list[str]:
+    """Say in plain words what the data set holds, and what its split leaks."""
+    words, subset = description.words, description.subset
+    return [
+        f"{description.source} holds {_count(words.n_images, 'image')} with "
+        f"{_count(words.n_texts, 'different text')}; {format_count(subset.n_images)} of the "
+        f"images ({format_percent(subset.n_images / words.n_images)}) "
+        f"{'shows' if subset.n_images == 1 else 'show'} a face and "
+        f"{'is' if subset.n_images == 1 else 'are'} used.",
+        _classes_sentence(description.classes),
+        _split_sentence(description.split, description.leakage[0]),
+        _near_sentence(description.leakage, description.neighbours.threshold),
+    ]
+
+
+def get_data_cautions(description: DatasetInfo) -> list[str]:
+    """Say what whoever uses the data must keep in mind."""
+    cautions = []
+    if description.leakage[0].n_shared_groups:
+        cautions.append(
+            f"The {description.split.method} split puts variants of one emoji on several sides, "
+            "so errors look lower than they would be on new emoji. --split group avoids that."
+        )
+    validation = description.split.sides[1]
+    few = [
+        f"“{found.name}” ({format_count(n)})"
+        for found, n in zip(description.classes, validation.images_by_class, strict=True)
+        if n < FEW_IMAGES and found.n_images
+    ]
+    if few:
+        cautions.append(
+            f"Fewer than {FEW_IMAGES} validation images: {', '.join(few)}. How well these are "
+            "classified is known only roughly."
+        )
+    n_ruled = sum(not found.listed for found in description.texts)
+    if n_ruled:
+        cautions.append(
+            f"{format_count(n_ruled)} of {_count(len(description.texts), 'text')} got "
+            f"{'its' if n_ruled == 1 else 'their'} class by rule, as the original study did not "
+            "list them: see Classes."
+        )
+    return cautions
+
+
+def _classes_sentence(classes: Iterable[ClassInfo]) -> str:
+    """Name the classes by size, and say how uneven they are."""
+    present = sorted((c for c in classes if c.n_images), key=lambda c: -c.n_images)
+    largest, smallest = present[0], present[-1]
+    if len(present) == 1:
+        return f"All of these are of the class {largest.name}."
+    shares = ", ".join(
+        f"{found.name} {format_count(found.n_images)} ({format_percent(found.share)})"
+        for found in present
+    )
+    return (
+        f"These are of {len(present)} classes: {shares}. The largest has "
+        f"{largest.n_images / smallest.n_images:.1f} times as many images as the smallest, and "
+        f"always guessing it would be right for {format_percent(largest.share)} of the images."
+    )
+
+
+def _split_sentence(split: SplitInfo, leakage: LeakageInfo) -> str:
+    """Say how large the sides are, and whether variants are on several."""
+    sizes = [f"{format_count(side.n_images)} {side.name}" for side in split.sides]
+    sides = (
+        f"The {split.method} split with seed {split.seed} gives {', '.join(sizes[:-1])} and "
+        f"{sizes[-1]} images"
+    )
+    if not leakage.n_shared_groups:
+        return (
+            f"{sides}; none of the {_count(split.n_groups, 'group')} of variants is on more than "
+            "one side."
+        )
+    return (
+        f"{sides}; {format_count(leakage.n_shared_groups)} of the "
+        f"{_count(split.n_groups, 'group')} of variants "
+        f"{'is' if leakage.n_shared_groups == 1 else 'are'} on more than one side, and "
+        f"{format_count(leakage.n_leaking)} of {format_count(leakage.n_judged)} validation and "
+        f"test images {'has' if leakage.n_leaking == 1 else 'have'} a variant in the training set."
+    )
+
+
+def _near_sentence(leakage: Sequence[LeakageInfo], threshold: float) -> str:
+    """Say how many near-duplicates are left, and how many with the other way to split."""
+    this, *others = leakage
+    text = (
+        f"{format_count(this.n_near)} of {format_count(this.n_judged)} validation and test images "
+        f"{'has' if this.n_near == 1 else 'have'} a near-duplicate in the training set, an image "
+        f"with an MSE below {threshold:g} to it"
+    )
+    for other in others:
+        text += (
+            f"; with the {other.method} split and the same seed "
+            f"{format_count(other.n_near)} of {format_count(other.n_judged)} would"
+        )
+    return f"{text}."
+
+
+def _count(n: int, noun: str) -> str:
+    """Write a number and what it counts, in the plural unless it is one."""
+    return f"{format_count(n)} {noun}{'s' * (n != 1)}"

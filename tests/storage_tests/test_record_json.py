@@ -1,0 +1,96 @@
+"""Studies as JSON: nothing is lost, browsers can read it, and damage is told in one line."""
+
+import json
+import math
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from storage.errors import StorageError
+from storage.record_json import record_from_json, record_to_json
+from storage.records import StudyRecord
+from tests.study_tests.synthetic import MARKUP, SETTINGS, planted, planted_multitask, study, trial
+
+
+def through_json(record: StudyRecord) -> StudyRecord:
+    """Write a record as strict JSON, as browsers read it, and read it again."""
+    return record_from_json(json.loads(json.dumps(record_to_json(record), allow_nan=False)))
+
+
+@pytest.mark.parametrize("record", [planted(), planted_multitask(40), study()])
+def test_nothing_is_lost(record: StudyRecord) -> None:
+    """States, distributions, curves, times and nested attributes come back."""
+    assert through_json(record) == record
+
+
+def test_numbers_that_json_lacks_come_back() -> None:
+    """NaN, infinity and integers that a double cannot hold are kept exactly."""
+    seed = 2**63 - 1
+    record = study(
+        trial(
+            0,
+            value=math.inf,
+            params={"learning_rate": 0.1},
+            curve=(math.nan, math.inf, -math.inf, 0.1),
+            attrs={"seed": seed, "nested": {"list": [math.nan, 2**53, 1.0, 1, True, None]}},
+        )
+    )
+    (found,) = through_json(record).trials
+    first, *others = found.intermediate_values.values()
+    assert math.isnan(first)
+    assert others == [math.inf, -math.inf, 0.1]
+    assert (found.value, found.user_attrs["seed"]) == (math.inf, seed)
+    nan, *rest = found.user_attrs["nested"]["list"]
+    assert math.isnan(nan)
+    assert [repr(item) for item in rest] == [str(2**53), "1.0", "1", "True", "None"]
+
+
+scalars = st.one_of(
+    st.integers(), st.floats(allow_nan=False), st.booleans(), st.text(), st.none()
+)
+
+
+@given(st.dictionaries(st.text(), scalars), st.lists(st.floats(allow_nan=False)))
+def test_any_attributes_and_curves_come_back(attrs: dict[str, Any], curve: list[float]) -> None:
+    """Whatever scalars a trial carries, with their types."""
+    record = study(trial(0, curve=tuple(curve), attrs=attrs), settings=SETTINGS)
+    (found,) = through_json(record).trials
+    assert repr(found) == repr(record.trials[0])
+
+
+def test_distributions_are_written_once() -> None:
+    """Trials share the texts of their distributions."""
+    values = record_to_json(planted())
+    # Batch size and bottleneck have equal choices.
+    assert len(values["distributions"]) == len(set(values["distributions"])) == 6
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("trials", 0, "state"), "DONE"),
+        (("trials", 0, "value"), "low"),
+        (("trials", 0, "value"), [1]),
+        (("trials", 0, "params"), []),
+        (("trials", 0, "params", "batch_size"), [MARKUP]),
+        (("trials", 0, "distributions", "batch_size"), 99),
+        (("trials", 0, "steps"), [1]),
+        (("trials", 0, "started"), "yesterday"),
+        (("trials",), None),
+        (("distributions",), ["{"]),
+        (("user_attrs",), "none"),
+    ],
+)
+def test_damage_is_one_error(path: tuple[Any, ...], value: Any) -> None:
+    """Whatever is wrong, the error is the package's own, in one line."""
+    values = record_to_json(replace(planted(4), name="faces"))
+    place: Any = values
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    with pytest.raises(StorageError, match="This is no study as JSON") as caught:
+        record_from_json(values)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,143 @@
+"""Empirical distribution functions by family, their bands, and their chart."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from optuna.trial import TrialState
+from scipy import stats
+
+from storage.records import StudyRecord
+from study.analysis import VALIDATION_ACCURACY
+from study.analysis.distribution import MAX_STEPS, band_of, get_distribution
+from study.figures import FAMILY_COLORS, plot_distribution
+from tests.study_tests.synthetic import planted, planted_multitask, study, trial
+
+
+@pytest.fixture(scope="module")
+def record() -> StudyRecord:
+    """120 trials with a planted answer."""
+    return planted()
+
+
+def errors_of(record: StudyRecord, family: str) -> list[float]:
+    """Return the errors of a family's complete trials."""
+    trials = [t for t in record.complete if t.params["auto_encoder"] == family]
+    return [t.value for t in trials if t.value is not None]
+
+
+def test_the_function_is_scipys(record: StudyRecord) -> None:
+    """Steps, quartiles and counts are those of the family's complete trials."""
+    info = get_distribution(record)
+    assert [family.family for family in info.families] == ["CNN", "linear"]
+    assert info.n_trials == len(record.complete)
+    for family in info.families:
+        errors = errors_of(record, family.family)
+        expected = stats.ecdf(errors).cdf
+        assert [step.value for step in family.steps] == list(expected.quantiles)
+        assert [step.share for step in family.steps] == pytest.approx(expected.probabilities)
+        assert family.median == np.median(errors)
+        assert (family.lower_quartile, family.upper_quartile) == tuple(
+            np.quantile(errors, [0.25, 0.75])
+        )
+
+
+def test_the_band_is_massarts(record: StudyRecord) -> None:
+    """Twice the tail bound of half the band's height is 5 %; the band stays between 0 and 1."""
+    for family in get_distribution(record).families:
+        assert 2 * math.exp(-2 * family.n_trials * family.band**2) == pytest.approx(0.05)
+        for step in family.steps:
+            assert step.low == max(0, step.share - family.band)
+            assert step.high == min(1, step.share + family.band)
+
+
+def test_the_band_holds_the_truth_as_often_as_it_says() -> None:
+    """Of 1000 samples of 30, about 5 % leave the band somewhere, and no more than that."""
+    rng = np.random.default_rng(0)
+    samples = np.sort(rng.random((1000, 30)), axis=1)
+    above = (np.arange(1, 31) / 30 - samples).max(axis=1)
+    below = (samples - np.arange(30) / 30).max(axis=1)
+    left = np.mean(np.maximum(above, below) > band_of(30))
+    assert 0.02 < left < 0.06
+
+
+def test_many_trials_are_thinned_and_keep_both_ends() -> None:
+    """A large family has 500 steps at shares that its whole function has."""
+    values = np.random.default_rng(0).random(3001)
+    info = get_distribution(study(*(trial(i, value=float(v)) for i, v in enumerate(values))))
+    (family,) = info.families
+    assert (family.family, family.n_trials, info.thinned) == ("all", 3001, True)
+    assert len(family.steps) == MAX_STEPS
+    assert (family.steps[0].value, family.steps[-1].value) == (values.min(), values.max())
+    assert family.steps[-1].share == 1
+    for step in family.steps:
+        assert step.share == pytest.approx(np.mean(values <= step.value))
+
+
+def test_only_complete_trials_with_a_number_count() -> None:
+    """Trials that break the constraint do count; pruned and failed ones and NaN do not."""
+    info = get_distribution(
+        study(
+            trial(0, value=0.3),
+            trial(1, value=0.1, attrs={"infeasible": True}),
+            trial(2, value=math.nan),
+            trial(3, state=TrialState.PRUNED, curve=(0.2,)),
+            trial(4, state=TrialState.FAIL),
+        )
+    )
+    (family,) = info.families
+    assert [step.value for step in family.steps] == [0.1, 0.3]
+    assert get_distribution(study()).families == ()
+
+
+@given(st.lists(st.floats(1e-6, 10), min_size=1, max_size=700))
+def test_functions_rise_to_one(values: list[float]) -> None:
+    """Values and shares rise, the last share is 1, and quartiles lie between the ends."""
+    (family,) = get_distribution(
+        study(*(trial(i, value=value) for i, value in enumerate(values)))
+    ).families
+    shares = [step.share for step in family.steps]
+    assert [step.value for step in family.steps] == sorted(step.value for step in family.steps)
+    assert shares == sorted(set(shares))
+    assert (shares[-1], family.steps[-1].value) == (1, max(values))
+    assert min(values) <= family.lower_quartile <= family.median <= family.upper_quartile
+
+
+def test_chart_draws_steps_with_colours_and_dashes(record: StudyRecord) -> None:
+    """Each family has a line of its colour and of a dash of its own in its band."""
+    info = get_distribution(record)
+    figure = plot_distribution(info)
+    lines = [trace for trace in figure.data if trace.meta]
+    assert [trace.meta for trace in lines] == [{"edf": "CNN"}, {"edf": "linear"}]
+    assert [trace.line.dash for trace in lines] == ["solid", "dash"]
+    for i, (family, line) in enumerate(zip(info.families, lines, strict=True)):
+        low, high = figure.data[3 * i : 3 * i + 2]
+        assert line.line.color == FAMILY_COLORS[family.family]
+        assert {trace.line.shape for trace in (low, high, line)} == {"hv"}
+        assert list(line.x) == pytest.approx([step.value for step in family.steps], rel=1e-4)
+        assert list(line.y) == pytest.approx([step.share for step in family.steps], rel=1e-4)
+        assert list(low.y) == pytest.approx([step.low for step in family.steps], abs=1e-4)
+        assert list(high.y) == pytest.approx([step.high for step in family.steps], abs=1e-4)
+        assert (low.fill, high.fill) == (None, "tonexty")
+    assert figure.layout.xaxis.type == "log"
+
+
+def test_chart_of_an_accuracy_has_a_linear_axis() -> None:
+    """An accuracy is named on its axis."""
+    info = get_distribution(planted_multitask(), metric=VALIDATION_ACCURACY)
+    axis = plot_distribution(info).layout.xaxis
+    assert (axis.type, axis.title.text) == (None, "validation accuracy")
+
+
+def test_markup_in_a_family_is_escaped_for_people_only() -> None:
+    """The legend shows it as text; the mark by which the page finds the line is the name."""
+    evil = "<b>CNN</b>"
+    params = {"auto_encoder": evil}
+    figure = plot_distribution(get_distribution(study(trial(0, value=0.1, params=params))))
+    line = figure.data[-1]
+    assert line.name == "&lt;b&gt;CNN&lt;/b&gt; (1 trials)"
+    assert line.meta == {"edf": evil}
+    json.loads(figure.to_json())
