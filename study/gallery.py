@@ -35,7 +35,8 @@ def best_pictures(
     """Return pictures by the best, the median and the worst trial, None if the best has none.
 
     The three are of the feasible complete trials with the best one's split, by validation MSE.
-    Where the median or the worst has no pictures, the nearest trial that has some stands in.
+    Where the median or the worst has no pictures, or those of a trial that is shown already, the
+    nearest trial with other pictures stands in.
     """
     best = record.best
     if best is None:
@@ -57,9 +58,9 @@ def best_pictures(
     from_middle = [order[i] for i in sorted(range(len(order)), key=lambda i: abs(i - middle))]
     found = {"best": (best, pictures)}
     for role, candidates in (("worst", reversed(order)), ("median", from_middle)):
-        taken = {trial.number for trial, _ in found.values()}
+        taken = {_drawn_by(trial) for trial, _ in found.values()}
         for trial in candidates:
-            if trial.number not in taken and (drawn := read(trial)):
+            if _drawn_by(trial) not in taken and (drawn := read(trial)):
                 found[role] = (trial, drawn)
                 break
     samples = [picture for picture in pictures if picture.role == attrs.SAMPLE]

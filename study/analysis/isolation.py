@@ -29,7 +29,7 @@ MAX_VALUES = 12
 MAX_BINS = 10
 """Bins of a parameter with many values, each of the same number of trials, at least five."""
 
-MAX_POINTS, N_BEST_POINTS = 400, 100
+MAX_POINTS, N_BEST_POINTS = 200, 50
 """Trials that are shown of each parameter, and how many of them are there for being the best."""
 
 Scale = Literal["linear", "log", "category"]

@@ -231,7 +231,7 @@ def test_many_choices_without_an_order_are_named() -> None:
 
 
 def test_points_are_thinned_and_keep_the_best() -> None:
-    """Of many trials the best hundred stay, and the others are spread over the whole study."""
+    """Of many trials the best ones stay, and the others are spread over the whole study."""
     rng = np.random.default_rng(0)
     errors = rng.random(2000).tolist()
     record = with_param(rng.random(2000).tolist(), errors, FloatDistribution(0, 1))
@@ -243,7 +243,7 @@ def test_points_are_thinned_and_keep_the_best() -> None:
     assert len(numbers) == len(set(numbers)) == MAX_POINTS
     assert numbers == sorted(numbers)
     assert set(np.argsort(errors)[:N_BEST_POINTS].tolist()) <= set(numbers)
-    assert max(np.diff(numbers)) < 20
+    assert max(np.diff(numbers)) < 40
 
 
 @given(

@@ -27,7 +27,10 @@ from storage.records import load_study_record
 from study.budget import request, start_design
 from study.data import StudyData, study_data
 from study.experiments import auxiliary_task, shared_params
+from study.gallery import best_pictures
 from study.objectives import TrainingObjective
+from study.pictures import N_SAMPLES, pick
+from study.report import Pictures
 from study.runner import run_trial
 from study.seeds import pair_seed, trial_seed
 from study.settings import StudySettings
@@ -516,3 +519,31 @@ def test_two_objectives_ask_no_pruner(run: Run, free: StudySettings) -> None:
     trial = run(JOINT, settings=settings, pruner=ThresholdPruner(upper=0.0))
     assert trial.state == TrialState.COMPLETE
     assert trial.user_attrs[attrs.EPOCHS_RUN] == 4
+
+
+def test_pictures_of_trials(run: Run, tmp_path: Path, url: str, data: StudyData) -> None:
+    """All trials draw one fixed image, and an answered one has the pictures of its source."""
+    first, other, answered = run(SEQUENTIAL), run(JOINT), run(SEQUENTIAL)
+    assert answered.user_attrs[attrs.REUSED_FROM] == first.number
+
+    record = load_study_record(open_storage(url), "study")
+
+    def pictures(*numbers: int) -> Pictures:
+        trials = tuple(record.trials[number] for number in numbers)
+        store = open_artifacts(tmp_path / "artifacts")
+        found = best_pictures(replace(record, trials=trials), open_storage(url), store)
+        assert found is not None
+        return found
+
+    together = pictures(0, 1, 2)
+    assert sorted(trial.drawn_by for trial in together.trials) == [first.number, other.number]
+    samples = pick(N_VALIDATION, N_SAMPLES)
+    assert together.texts == tuple(data.validation_texts[i] for i in samples)
+
+    source, reused = pictures(first.number), pictures(answered.number)
+    lowest, median, highest = (picture.mse for picture in source.ranked)
+    assert lowest <= median <= highest
+    assert lowest < first.user_attrs[attrs.VALIDATION_MSE] < highest
+    assert reused.ranked == source.ranked
+    assert (source.drawn_by, reused.drawn_by) == (first.number, first.number)
+    assert reused.caption.endswith(f"drawn by trial {first.number}, whose training it shares")

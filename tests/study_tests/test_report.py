@@ -1,5 +1,6 @@
 """The report as a file: sections, numbers, escaping, self-containment, determinism."""
 
+import base64
 import json
 import math
 import re
@@ -973,3 +974,101 @@ def test_small_p_values_are_bounds(value: float, text: str) -> None:
 def test_accuracies_are_per_cents(value: float | None, text: str) -> None:
     """One decimal is finer than one image of the validation split."""
     assert format_accuracy(value) == text
+
+
+PNG = b"\x89PNG of "
+
+
+def drawn_images(role: str, number: int, n_images: int) -> DrawnImages:
+    """Return what a trial is said to have made of some images."""
+    return DrawnImages(
+        caption=f"{role}: trial {number}, validation MSE 0.0{number}000",
+        drawn_by=number,
+        reconstructions=tuple(PNG + f"{role} {i}".encode() for i in range(n_images)),
+        errors=tuple(0.01 * number + 0.001 * i for i in range(n_images)),
+    )
+
+
+def pictures_of(*texts: str) -> Pictures:
+    """Return pictures by the trials 1, 2 and 3, of images that show these texts."""
+    return Pictures(
+        caption="trial 1, validation MSE 0.01000",
+        drawn_by=1,
+        ranked=tuple(
+            Picture(
+                text=text,
+                role=role,
+                original=PNG + b"original",
+                reconstruction=PNG + b"reconstruction",
+                error_map=PNG + b"error map",
+                mse=mse,
+            )
+            for text, role, mse in zip(
+                texts, ("lowest", "median", "highest"), (0.005, 0.015, 0.025), strict=True
+            )
+        ),
+        full_difference=0.5,
+        texts=texts,
+        originals=tuple(PNG + f"fixed {i}".encode() for i in range(len(texts))),
+        trials=tuple(
+            drawn_images(role, number, len(texts))
+            for number, role in enumerate(("best", "median", "worst"), start=1)
+        ),
+        n_trials=1102,
+    )
+
+
+def test_every_picture_is_described(record: StudyRecord) -> None:
+    """Each image of either part has a description that names what it shows and who drew it."""
+    texts = ("bear face", "cat face", "dog face")
+    pictures = pictures_of(*texts)
+    page = Page(render_report(record, pictures=pictures))
+    images = [attrs for tag, attrs in page.tags if tag == "img"]
+    ranked = [
+        f"{text}, {part}"
+        for text in texts
+        for part in ("original", "reconstruction by trial 1", "error map")
+    ]
+    fixed = [f"{text}, original" for text in texts]
+    drawn = [f"{text}, reconstruction by trial {number}" for number in (1, 2, 3) for text in texts]
+    assert [image["alt"] for image in images] == [*ranked, *fixed, *drawn]
+    contents = [base64.b64decode(str(image["src"]).split(",")[1]) for image in images]
+    assert contents == [
+        *(p for q in pictures.ranked for p in (q.original, q.reconstruction, q.error_map)),
+        *pictures.originals,
+        *(png for trial in pictures.trials for png in trial.reconstructions),
+    ]
+
+
+def test_pictures_say_which_and_how_good(record: StudyRecord) -> None:
+    """Captions, roles, errors and the scale of the error maps stand beside the pictures."""
+    page = Page(render_report(record, pictures=pictures_of("bear face", "cat face", "dog face")))
+    text = plain(page.text("pictures"))
+    assert "Trial 1, validation MSE 0.01000: the validation images with the lowest" in text
+    assert "bear face lowest: MSE 0.005000 cat face median: MSE 0.01500" in text
+    assert "White is no difference, the darkest blue 0.5 or more" in text
+    assert "of 1,102 complete trials with these validation images." in text
+    for row in (
+        "Best: trial 1, validation MSE 0.01000MSE 0.01000MSE 0.01100MSE 0.01200",
+        "Worst: trial 3, validation MSE 0.03000MSE 0.03000MSE 0.03100MSE 0.03200",
+    ):
+        assert row in text
+
+
+def test_texts_of_pictures_are_escaped(record: StudyRecord) -> None:
+    """Markup in the description of an image is shown, in the page and in alternative texts."""
+    source = render_report(record, pictures=pictures_of(MARKUP, 'a "quote"', "cat face"))
+    page = Page(source)
+    alts = [attrs["alt"] for tag, attrs in page.tags if tag == "img"]
+    assert alts.count(f"{MARKUP}, original") == 2
+    assert alts.count('a "quote", error map') == 1
+    assert plain(page.text("pictures")).count(MARKUP) == 2
+    assert "<script>alert" not in source
+
+
+def test_missing_pictures_name_their_command(record: StudyRecord, page: Page) -> None:
+    """Without pictures the section says which command makes them."""
+    assert record.best is not None
+    assert not any(tag == "img" for tag, _ in page.tags)
+    command = f"emoji-study train --study planted --trial {record.best.number}"
+    assert plain(page.text("pictures")).endswith(f"are not stored. {command} makes them.")

@@ -1,6 +1,7 @@
 """One trial at a time, with real trainings: whatever the end, everything is stored."""
 
 import io
+import json
 import math
 import os
 import signal
@@ -34,6 +35,7 @@ from study.budget import count, request, start_design
 from study.data import StudyData, study_data
 from study.errors import StudyError
 from study.objectives import TrainingObjective
+from study.pictures import N_RANKED, N_SAMPLES, pick
 from study.runner import MAX_DIVERGED, Ended, claims, run_trial
 from study.seeds import trial_seed
 from study.settings import StudySettings
@@ -146,8 +148,10 @@ def check_files(study: optuna.Study, store: Path, data: StudyData, *, n_epochs: 
     for step, value in reports.items():
         assert curve["validation_mse"][step] == pytest.approx(value, rel=1e-6)
     with Image.open(io.BytesIO(found[attrs.RECONSTRUCTIONS_FILE])) as image:
-        assert image.info[attrs.TEXTS_ENTRY].count('", "') + 1 == len(data.validation.images)
-        assert data.validation_texts[0] in image.info[attrs.TEXTS_ENTRY]
+        columns = json.loads(image.info[attrs.PICTURES_ENTRY])
+    samples = [data.validation_texts[i] for i in pick(len(data.validation.images), N_SAMPLES)]
+    assert [column["text"] for column in columns][:N_SAMPLES] == samples
+    assert len(columns) == N_SAMPLES + 3 * N_RANKED
 
 
 def test_complete(run: Run, settings: StudySettings, store: Path, data: StudyData) -> None:

@@ -30,6 +30,7 @@ from storage.rdb import open_storage
 from study.data import stored_split, study_data
 from study.gallery import cut_strip
 from study.objectives import TrainingObjective
+from study.pictures import N_RANKED, N_SAMPLES
 from study.runner import run_trial
 from study.settings import StudySettings
 from study.train import FinalMetrics, train_final
@@ -102,7 +103,7 @@ def test_files(tmp_path: Path, dataset: EmojiDataset) -> None:
 
     pictures = cut_strip((out / "reconstructions.png").read_bytes())
     assert {picture.text for picture in pictures} <= {dataset.texts[i] for i in split.test}
-    assert len(pictures) == 8
+    assert len(pictures) == N_SAMPLES + 3 * N_RANKED
 
 
 def train_twice(
