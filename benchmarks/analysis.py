@@ -3,13 +3,18 @@
 The studies are made up in memory from the extended spaces, with curves of 200 epochs.
 """
 
+import os
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 from optuna.trial import TrialState
+from playwright.sync_api import sync_playwright
 
 from benchmarks.measure import Figure, median
 from search_spaces import get_space
@@ -21,6 +26,8 @@ from study.report.findings import get_findings
 N_TRIALS, N_FEWER = 10_000, 1_000
 
 N_EPOCHS = 200
+
+N_OPENINGS = 5
 
 PRUNED_SHARE, FAILED_SHARE = 0.04, 0.01
 
@@ -124,6 +131,33 @@ def reports(n_trials: int, *, bar: float, stretch: float) -> Iterator[Figure]:
     yield _figure(f"report of {trials}, MB", [max(megabytes)], bar=12.0, stretch=7.0)
 
 
+def opening(page: str) -> Iterator[Figure]:
+    """Seconds from opening a report in a browser; nothing where there is no Chromium.
+
+    First until its table of trials answers, then until all of its charts are drawn as well.
+    """
+    browser = os.environ.get("CHROMIUM") or shutil.which("chromium")
+    if browser is None:
+        return
+    seconds: dict[str, list[float]] = {"trials": [], "charts": []}
+    with TemporaryDirectory() as folder, sync_playwright() as playwright:
+        path = Path(folder) / "report.html"
+        path.write_text(page)
+        chromium = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox"])
+        for _ in range(N_OPENINGS):
+            tab = chromium.new_page()
+            started = time.perf_counter()
+            tab.goto(path.as_uri(), wait_until="commit")
+            for part, state in (("trials", "ready"), ("charts", "drawn")):
+                tab.wait_for_selector(f"html[data-{part}={state}]", state="attached")
+                seconds[part].append(time.perf_counter() - started)
+            tab.close()
+        chromium.close()
+    name = f"report of {N_TRIALS:,} trials opened, seconds until"
+    yield _figure(f"{name} its table answers", seconds["trials"], bar=3.0, stretch=1.5)
+    yield _figure(f"{name} all is drawn", seconds["charts"], bar=6.0, stretch=3.0)
+
+
 def figures() -> Iterator[Figure]:
     """Measure everything of this module."""
     get_findings(made_up("multitask", 200))  # the first use of a library is the slowest
@@ -131,6 +165,7 @@ def figures() -> Iterator[Figure]:
     yield seconds_of_analyses("multitask")
     yield from reports(N_TRIALS, bar=30.0, stretch=15.0)
     yield from reports(N_FEWER, bar=10.0, stretch=5.0)
+    yield from opening(render_report(made_up("autoencoder", N_TRIALS)))
 
 
 def _level(params: Mapping[str, Any]) -> float:

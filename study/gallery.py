@@ -83,7 +83,7 @@ def best_pictures(
 def cut_strip(png: bytes) -> tuple[Picture, ...]:
     """Take apart a trial's picture, as ``pictures.reconstructions_png`` drew it.
 
-    Error maps are of the drawn images, with 8 bits per value; errors are those of the model's
+    Error maps are of the drawn images, whose colours are rounded; errors are those of the model's
     exact output, as stored.
 
     Returns:
