@@ -32,6 +32,7 @@ from storage.artifacts import (
 )
 from storage.writing import Reports, suggesting, write_trial
 from study.data import StudyData
+from study.environment import describe_environment
 from study.pictures import reconstructions_png
 from study.seeds import pair_seed, trial_seed
 from study.settings import StudySettings, code_version
@@ -112,6 +113,7 @@ class TrainingObjective:
                 attrs.REPLICATE: replicate,
                 attrs.DATA_FINGERPRINT: self.data.fingerprint,
                 attrs.CODE_VERSION: code_version(),
+                attrs.ENVIRONMENT: describe_environment(),
                 attrs.DEVICE: str(self.device),
                 attrs.THREADS: torch.get_num_threads(),
             },

@@ -50,6 +50,7 @@ from study.analysis.importance import (
 from study.analysis.incumbents import IncumbentsInfo, get_incumbents
 from study.analysis.isolation import IsolationInfo, get_isolation
 from study.analysis.noise import get_noise
+from study.analysis.provenance import ProvenanceInfo, get_provenance
 from study.analysis.tables import (
     BestTrialsInfo,
     ClassResultsInfo,
@@ -100,6 +101,7 @@ class Findings:
         confirmations: Of the search, or the one that the study is.
         ablations: Likewise.
         failures: Of trials.
+        provenance: How the study came about.
     """
 
     summary: SummaryInfo
@@ -128,6 +130,7 @@ class Findings:
     confirmations: tuple[ConfirmationInfo, ...]
     ablations: tuple[AblationInfo, ...]
     failures: FailuresInfo
+    provenance: ProvenanceInfo
 
 
 def get_findings(
@@ -195,6 +198,7 @@ def get_findings(
         confirmations=confirmations,
         ablations=ablations,
         failures=get_failures(record),
+        provenance=get_provenance(record),
     )
 
 

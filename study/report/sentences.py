@@ -16,6 +16,7 @@ from study.analysis.confirmation import ConfirmationInfo, Estimate
 from study.analysis.front import FrontInfo
 from study.analysis.history import SummaryInfo
 from study.analysis.importance import RELIABLE_TRIALS
+from study.analysis.surrogate import MAX_TRIALS
 from study.analysis.verdict import Level
 from study.formats import (
     format_accuracy,
@@ -90,6 +91,42 @@ def get_verdict_text(
         sure=(*describe_lacking([record], n_left_out, thinned), *_sure(record, found)),
         next=tuple(_next_steps(record, found)),
     )
+
+
+def describe_evaluators(found: Findings) -> list[tuple[str, str]]:
+    """Return the settings of each method that judged parameters or resampled trials."""
+    settings = []
+    for info in found.importances[:1]:
+        if info.parameters:
+            settings.append(
+                (
+                    info.evaluator,
+                    f"region {info.region}; {info.n_resamples} bootstrap resamples",
+                )
+            )
+    forests = [branch.surrogate for branches in found.agreements.values() for branch in branches]
+    for forest in forests[:1]:
+        settings.append(
+            (
+                "random forest",
+                f"{forest.n_repeats} × {forest.n_folds} folds of at most {MAX_TRIALS} trials; "
+                f"intervals from {forest.n_splits} splits into halves",
+            )
+        )
+    for correlations in found.correlations[:1]:
+        settings.append(("correlations", f"{correlations.n_resamples} bootstrap resamples"))
+    if found.expected_best is not None and found.expected_best.points:
+        settings.append(
+            ("expected best", f"{found.expected_best.n_resamples} bootstrap resamples")
+        )
+    if found.pruners is not None and found.pruners.replays:
+        settings.append(
+            (
+                "replay of pruners",
+                f"{found.pruners.n_replayed} trials in {found.pruners.n_orders} orders",
+            )
+        )
+    return settings
 
 
 def _opening(record: StudyRecord, summary: SummaryInfo) -> str:

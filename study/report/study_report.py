@@ -31,7 +31,7 @@ from study.report.embedded import ReportData, bounded, pack
 from study.report.findings import Findings, get_findings
 from study.report.page import render_page, safe_in_script
 from study.report.pictures import Pictures
-from study.report.sentences import get_verdict_text
+from study.report.sentences import describe_evaluators, get_verdict_text
 from study.report.trials import get_columns, get_constants
 
 CLOSE_ORDER = 0.9
@@ -132,6 +132,8 @@ def render_study(data: ReportData) -> str:
         groups=found.groups,
         max_groups=MAX_GROUPS,
         failures=found.failures.failures,
+        provenance=found.provenance,
+        evaluators=describe_evaluators(found),
         pictures=data.pictures,
         key=chart_key,
         experiment_key=experiment_key,
@@ -155,8 +157,6 @@ def _contents(found: Findings, *, is_search: bool, multitask: bool) -> list[tupl
     later = {
         "confirmation": ("Confirmation", is_search),
         "pictures": ("Pictures", True),
-        "trade-off": ("Trade-off", multitask),
-        "classes": ("Classes", multitask),
         "importance": ("Importance", True),
         "correlations": ("Correlations", True),
         "isolation": ("Isolation plots", True),
@@ -168,6 +168,8 @@ def _contents(found: Findings, *, is_search: bool, multitask: bool) -> list[tupl
         "expected-best": ("Expected best", True),
         "families": ("Families", True),
         "strategies": ("Strategies", multitask),
+        "trade-off": ("Trade-off", multitask),
+        "classes": ("Classes", multitask),
         "fidelity": ("Fidelity and pruners", True),
         "ablation": ("Ablation", is_search),
         "tables": ("Tables of the original", True),

@@ -48,9 +48,7 @@ def test_numbers_that_json_lacks_come_back() -> None:
     assert [repr(item) for item in rest] == [str(2**53), "1.0", "1", "True", "None"]
 
 
-scalars = st.one_of(
-    st.integers(), st.floats(allow_nan=False), st.booleans(), st.text(), st.none()
-)
+scalars = st.one_of(st.integers(), st.floats(allow_nan=False), st.booleans(), st.text(), st.none())
 
 
 @given(st.dictionaries(st.text(), scalars), st.lists(st.floats(allow_nan=False)))

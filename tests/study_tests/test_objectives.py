@@ -64,6 +64,7 @@ OF_AUTOENCODER = {
     attrs.DEVICE,
     attrs.THREADS,
     attrs.CODE_VERSION,
+    attrs.ENVIRONMENT,
     attrs.DATA_FINGERPRINT,
     attrs.CURVES_DIGEST,
     attrs.EPOCHS_RUN,

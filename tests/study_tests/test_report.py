@@ -84,15 +84,13 @@ CHARTS = [
     "fidelity",
 ]
 MULTITASK_SECTIONS = [
-    *SECTIONS[:6],
+    *SECTIONS[:16],
+    "strategies",
     "trade-off",
     "classes",
-    *SECTIONS[6:16],
-    "strategies",
     *SECTIONS[16:],
 ]
 MULTITASK_CHARTS = [
-    "front",
     "importance",
     "importance-validation_accuracy",
     "correlations",
@@ -105,6 +103,7 @@ MULTITASK_CHARTS = [
     "timeline",
     "distribution",
     "expected-best",
+    "front",
     "fidelity",
 ]
 N_TABLES = 4
@@ -829,13 +828,13 @@ def test_study_with_two_objectives_says_what_it_lacks() -> None:
         ((trial(0, value=0.2),), ["history"], "classes", "trial 0, the best, did not store"),
         (
             (trial(0, value=0.2, attrs=classified((0, 0, 0, 0), min_accuracy=0.7)),),
-            ["front", "history"],
+            ["history", "front"],
             "verdict",
             "No trial that keeps the constraint is complete",
         ),
         (
             (trial(0, value=0.2, attrs=classified((0, 0, 0, 0), min_accuracy=0.7)),),
-            ["front", "history"],
+            ["history", "front"],
             "best-configuration",
             "No complete trial keeps the constraint",
         ),

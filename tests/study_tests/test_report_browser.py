@@ -1,11 +1,13 @@
 """The report in a real browser: drawn, silent, offline, and no wider than a phone."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, expect
 
-from study.report import render_report
+from study.data_command import DescribeRequest, describe_data
+from study.report import render_comparison, render_report
 from tests.study_tests.browser import Visit, browser, needs_browser
 from tests.study_tests.synthetic import planted, planted_multitask, study
 
@@ -32,6 +34,12 @@ def test_report_draws_offline_without_overflow(
     assert visit.page.locator(".js-plotly-plot").count() == 10
     assert visit.requests == [report.as_uri()]
     assert visit.messages == []
+    # Every entry of the contents leads to a section with its heading.
+    links = visit.page.get_by_role("navigation").get_by_role("link")
+    targets = [str(link.get_attribute("href")) for link in links.all()]
+    assert len(targets) == visit.page.locator("section").count() > 20
+    for target in targets:
+        expect(visit.page.locator(f"section{target} h2")).to_be_visible()
     # The tables behind the charts must not widen the page either.
     visit.page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
     assert visit.page.evaluate("document.documentElement.scrollWidth") <= width
@@ -101,4 +109,32 @@ def test_report_of_an_empty_study_opens(browser: Browser, tmp_path: Path) -> Non
     assert visit.page.locator(".chart").count() == 0
     assert visit.requests == [out.as_uri()]
     assert visit.messages == []
+    visit.close()
+
+
+@pytest.fixture(scope="module")
+def others(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A comparison of two studies, and the page about the embedded data set."""
+    folder = tmp_path_factory.mktemp("others")
+    comparison = folder / "comparison.html"
+    comparison.write_text(
+        render_comparison([planted(40), replace(planted(60, seed=1), name="other")])
+    )
+    data = DescribeRequest(data=None, split="group", data_seed=42, out=folder / "data.html")
+    return {"comparison": comparison, "data": describe_data(data)}
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1280, "light")])
+@pytest.mark.parametrize("kind", ["comparison", "data"])
+def test_other_pages_draw_offline_without_overflow(
+    browser: Browser, others: dict[str, Path], kind: str, width: int, scheme: str
+) -> None:
+    """They are as quiet as the report, and name every picture."""
+    visit = Visit(browser, others[kind], width=width, scheme=scheme)
+    assert visit.page.locator(".js-plotly-plot").count() >= 3
+    assert visit.requests == [others[kind].as_uri()]
+    assert visit.messages == []
+    assert visit.page.locator("img:not([alt]), img[alt='']").count() == 0
+    visit.page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+    assert visit.page.evaluate("document.documentElement.scrollWidth") <= width
     visit.close()

@@ -53,6 +53,7 @@ AT_START = {
     attrs.DEVICE,
     attrs.THREADS,
     attrs.CODE_VERSION,
+    attrs.ENVIRONMENT,
     attrs.DATA_FINGERPRINT,
     attrs.DESIGN_INDEX,
 }
@@ -169,6 +170,9 @@ def test_complete(run: Run, settings: StudySettings, store: Path, data: StudyDat
     assert stored[attrs.THREADS] == torch.get_num_threads()
     assert stored[attrs.DATA_FINGERPRINT] == settings.data_fingerprint
     assert stored[attrs.CODE_VERSION] == settings.code_version
+    assert (
+        f", torch {torch.__version__}, optuna {optuna.__version__}, " in stored[attrs.ENVIRONMENT]
+    )
     assert (stored[attrs.REPLICATE], stored[attrs.DEVICE]) == (0, "cpu")
     assert stored[attrs.VALIDATION_MSE] == trial.value
     assert trial.intermediate_values[stored[attrs.BEST_EPOCH] - 1] == trial.value

@@ -1,0 +1,102 @@
+"""How a study came about: the command that made it, and what its trials ran on.
+
+Must not ask the machine that reads it.
+"""
+
+import shlex
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from storage import attrs
+from storage.records import Scalar, StudyRecord, TrialRecord
+from study.analysis import settings_of
+from study.settings import IMPORTED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProvenanceInfo:
+    """How a study came about.
+
+    Args:
+        command: What to type for another study like it, None where nothing was run: of an
+            import, an experiment, or a study made by other means.
+        environments: Versions and system, each with the number of trials that ran on it.
+        devices: Device and threads likewise.
+        n_hosts: Machines that ran trials; 0 if none was stored.
+    """
+
+    command: str | None
+    environments: tuple[tuple[str, int], ...]
+    devices: tuple[tuple[str, int], ...]
+    n_hosts: int
+
+
+def get_provenance(record: StudyRecord) -> ProvenanceInfo:
+    """Collect how a study came about.
+
+    Args:
+        record: The study.
+
+    Returns:
+        What was stored of it; trials that stored nothing are not counted.
+    """
+    hosts = {str(worker).partition("/")[0] for worker in _stored(record, attrs.WORKER)}
+    return ProvenanceInfo(
+        command=_command(record),
+        environments=_counted(_stored(record, attrs.ENVIRONMENT)),
+        devices=_counted(filter(None, map(_device, record.trials))),
+        n_hosts=len(hosts),
+    )
+
+
+def _command(record: StudyRecord) -> str | None:
+    settings = settings_of(record)
+    kind = settings.get("kind")
+    if (
+        kind is None
+        or settings.get("sampler") == IMPORTED
+        or attrs.EXPERIMENT in record.user_attrs
+    ):
+        return None
+    n_finished = sum(trial.finished for trial in record.trials)
+    words = ["emoji-study", "run", str(kind), "--study", f"{record.name}-again"]
+    words += ["--trials", str(max(1, n_finished)), *_options(settings)]
+    return shlex.join(words)
+
+
+def _options(settings: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the options that give these settings."""
+    names = {"space": "--space", "sampler": "--sampler", "pruner": "--pruner", "seed": "--seed"}
+    names |= {"data": "--data", "split": "--split", "data_seed": "--data-seed"}
+    names |= {"min_accuracy": "--min-accuracy"}
+    for name, option in names.items():
+        if settings.get(name) is not None:
+            yield from (option, str(settings[name]))
+    if settings.get("pareto"):
+        yield "--pareto"
+    fixed = settings.get("fixed")
+    for name, value in fixed.items() if isinstance(fixed, Mapping) else ():
+        yield from ("--set", f"{name}={_written(value)}")
+
+
+def _written(value: Scalar) -> str:
+    """Write a value as ``--set`` takes it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _device(trial: TrialRecord) -> str | None:
+    device, threads = (trial.user_attrs.get(name) for name in (attrs.DEVICE, attrs.THREADS))
+    if device is None:
+        return None
+    return f"{device}, {threads} thread{'s' * (threads != 1)}" if threads else str(device)
+
+
+def _stored(record: StudyRecord, name: str) -> Iterator[str]:
+    return (str(t.user_attrs[name]) for t in record.trials if t.user_attrs.get(name))
+
+
+def _counted(texts: Iterator[str]) -> tuple[tuple[str, int], ...]:
+    """Return each text with how often it occurs, the most frequent first."""
+    return tuple(sorted(Counter(texts).items(), key=lambda item: (-item[1], item[0])))

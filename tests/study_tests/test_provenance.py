@@ -1,0 +1,83 @@
+"""How a study came about: a command that its own parser takes, and what its trials ran on."""
+
+import itertools
+import shlex
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from search_spaces import parse_params
+from storage import attrs
+from study.analysis.provenance import get_provenance
+from tests.study_tests.synthetic import MULTITASK_SETTINGS, SETTINGS, planted, study, trial
+
+
+def options(command: str) -> dict[str, list[str]]:
+    """Return the values of each option of a command."""
+    words = shlex.split(command)
+    found: dict[str, list[str]] = {}
+    for name, value in itertools.pairwise(words):
+        if name.startswith("--"):
+            found.setdefault(name, []).append(value)
+    return found
+
+
+def test_the_command_gives_the_settings() -> None:
+    """Every setting of a search is an option, and a fixed parameter is one that can be read."""
+    fixed = {"epoch": 20, "batch_normalization": False, "learning_rate": 1e-5}
+    record = replace(planted(), name="it's")
+    record = replace(record, user_attrs={attrs.SETTINGS: {**SETTINGS, "fixed": fixed}})
+    command = get_provenance(record).command
+    assert command is not None
+    assert shlex.split(command)[:3] == ["emoji-study", "run", "autoencoder"]
+    found = options(command)
+    sets = found.pop("--set")
+    assert found == {
+        "--study": ["it's-again"],
+        "--trials": ["114"],
+        "--space": ["extended"],
+        "--sampler": ["tpe"],
+        "--pruner": ["median"],
+        "--seed": ["0"],
+        "--split": ["group"],
+        "--data-seed": ["42"],
+    }
+    assert parse_params("autoencoder", dict(text.split("=") for text in sets)) == fixed
+
+
+def test_constraint_and_objectives_are_options() -> None:
+    """Of a study that classifies."""
+    settings = {**MULTITASK_SETTINGS, "pareto": True, "data": "my faces.parquet"}
+    command = get_provenance(study(trial(0, value=0.1), settings=settings)).command
+    assert command is not None
+    assert options(command)["--min-accuracy"] == ["0.7"]
+    assert options(command)["--data"] == ["my faces.parquet"]
+    assert "--pareto" in shlex.split(command)
+
+
+@pytest.mark.parametrize(
+    "user_attrs",
+    [
+        {},
+        {attrs.SETTINGS: {**SETTINGS, "sampler": "imported"}},
+        {attrs.SETTINGS: SETTINGS, attrs.EXPERIMENT: {"name": "leakage"}},
+    ],
+)
+def test_what_was_not_run_has_no_command(user_attrs: dict[str, Any]) -> None:
+    """Imports, experiments and studies made by other means."""
+    assert get_provenance(replace(planted(), user_attrs=user_attrs)).command is None
+
+
+def test_machines_are_counted() -> None:
+    """Environments and devices by frequency, hosts once; what stored nothing is left out."""
+    stored = [
+        {"environment": "new", "device": "cpu", "threads": 1, "worker": "a/x:1"},
+        {"environment": "old", "device": "cpu", "threads": 2, "worker": "b/x:1"},
+        {"environment": "old", "device": "cpu", "threads": 1, "worker": "a/y:2"},
+        {},
+    ]
+    info = get_provenance(study(*(trial(i, attrs=a) for i, a in enumerate(stored))))
+    assert info.environments == (("old", 2), ("new", 1))
+    assert info.devices == (("cpu, 1 thread", 2), ("cpu, 2 threads", 1))
+    assert info.n_hosts == 2
