@@ -1,8 +1,6 @@
 """Which charts a report holds, by the names of their places."""
 
-from study.analysis import (
-    Metric,
-)
+from study.analysis import Metric
 from study.figures import (
     plot_ablation,
     plot_confirmation,

@@ -12,7 +12,8 @@ from optuna.trial import TrialState
 from storage import attrs
 from storage.records import StudyRecord, TrialRecord
 from study.analysis import BALANCED_ACCURACY, VALIDATION_ACCURACY, settings_of
-from study.analysis.confirmation import ConfirmationInfo, Estimate
+from study.analysis.ablation import describe_ablation
+from study.analysis.confirmation import ConfirmationInfo, Estimate, describe_confirmation
 from study.analysis.front import FrontInfo
 from study.analysis.history import SummaryInfo
 from study.analysis.importance import RELIABLE_TRIALS
@@ -155,6 +156,12 @@ def _found(record: StudyRecord, found: Findings) -> Iterator[str]:
         for label in found.experiment.labels:
             yield from (c.verdict for c in found.experiment.of_metric(label))
         return
+    if attrs.EXPERIMENT in record.user_attrs:
+        for confirmation in found.confirmations:
+            yield from describe_confirmation(confirmation)
+        for ablation in found.ablations:
+            yield from describe_ablation(ablation)
+        return
     if not summary.n_trials:
         yield "Nothing yet."
         return
@@ -209,7 +216,9 @@ def describe_lacking(
 
 def _sure(record: StudyRecord, found: Findings) -> Iterator[str]:
     """Say how sure the findings are: confirmation first, then what to keep in mind."""
-    confirmed = [sentence for info in found.confirmations if (sentence := _confirmed(info))]
+    search = attrs.EXPERIMENT not in record.user_attrs
+    infos = found.confirmations if search else ()
+    confirmed = [sentence for info in infos if (sentence := _confirmed(info))]
     yield from confirmed
     yield from _cautions(record, found, confirmed=bool(confirmed))
     checks = found.verdict.checks
@@ -325,7 +334,8 @@ def _cautions(record: StudyRecord, found: Findings, *, confirmed: bool) -> Itera
     settings, summary, importances = settings_of(record), found.summary, found.importances
     n_complete = summary.by_state.get(TrialState.COMPLETE, 0)
     n_feasible = n_complete - summary.n_infeasible
-    if summary.best is not None and n_feasible > 1 and not confirmed:
+    search = attrs.EXPERIMENT not in record.user_attrs
+    if search and summary.best is not None and n_feasible > 1 and not confirmed:
         yield (
             f"Not confirmed yet: the best value is the lowest of {format_count(n_feasible)}, "
             "measured on the validation images that chose it; expect a somewhat higher error on "

@@ -8,7 +8,7 @@ import pytest
 from storage.records import StudyRecord
 from study.analysis.ablation import describe_ablation, get_ablation
 from study.analysis.confirmation import describe_confirmation, get_confirmation
-from study.formats import format_mse
+from study.formats import format_change, format_mse
 from study.report import render_report
 from tests.study_tests import test_ablation, test_confirmation
 from tests.study_tests.synthetic import MARKUP, planted
@@ -69,6 +69,26 @@ def test_confirmation_is_told(page: Page, confirmation: StudyRecord) -> None:
     assert test["x"] == pytest.approx([1.1 * mean for mean in means], rel=1e-3)
 
 
+def test_the_verdict_is_the_confirmed_one(page: Page, confirmation: StudyRecord) -> None:
+    """It says what the best reached with fresh seeds, on test images, and what is left to do."""
+    info = get_confirmation(confirmation)
+    assert info is not None
+    best = info.get("trial 7")
+    assert best.validation is not None
+    assert best.test is not None
+    text = plain(page.text("verdict"))
+    assert (
+        "Trained again with 5 fresh seeds and splits, trial 7 has the lowest mean validation MSE: "
+        f"{format_mse(best.validation.mean)} (95 % interval" in text
+    )
+    assert f"on the test images its MSE is {format_mse(best.test.mean)} (95 % interval" in text
+    assert f"{format_change(best.difference)} against the default" in text
+    assert "Not confirmed yet" not in text
+    assert "emoji-study train --study planted --trial best" in text
+    only = plain(Page(render_report(planted(40), followups=[confirmation])).text("verdict"))
+    assert "emoji-study ablate --study planted says which" in only
+
+
 def test_ablation_is_told(page: Page, ablation: StudyRecord) -> None:
     """The path, the neighbours and the surrogate's guesses stand in the section of the search."""
     info = get_ablation(ablation)
@@ -111,6 +131,15 @@ def test_their_own_reports(kind: str, confirmation: StudyRecord, ablation: Study
     assert "experiment" not in page.ids("section")
     assert "importance" not in page.charts
     assert "is no search" in page.text("expected-best")
+    infos = {"confirmation": get_confirmation(record), "ablation": get_ablation(record)}
+    describe: dict[str, Any] = {
+        "confirmation": describe_confirmation,
+        "ablation": describe_ablation,
+    }
+    verdict = plain(page.text("verdict"))
+    for sentence in describe[kind](infos[kind]):
+        assert plain(sentence) in verdict
+    assert "Not confirmed yet" not in verdict
 
 
 def test_missing_trainings_name_the_command() -> None:

@@ -345,6 +345,19 @@ def test_hostile_texts_stay_texts(browser: Browser, tmp_path: Path) -> None:
     visit.close()
 
 
+def test_charts_need_no_data_of_trials(browser: Browser, report: Path, tmp_path: Path) -> None:
+    """Where the data cannot be read, all charts are drawn, and a line says what is missing."""
+    out = tmp_path / "damaged.html"
+    source = report.read_text()
+    out.write_text(re.sub(r'(id="report-data">)[^<]*', r"\1AAAA", source))
+    page = browser.new_page()
+    page.goto(out.as_uri())
+    expect(page.locator("html")).to_have_attribute("data-charts", "drawn", timeout=60_000)
+    expect(page.locator("#trials-fallback")).to_be_visible()
+    expect(page.locator("#trials-app")).to_be_hidden()
+    page.close()
+
+
 def test_multitask_trials_show_accuracies(browser: Browser, tmp_path: Path) -> None:
     """Accuracies and the constraint have columns of their own, and filters."""
     record = planted_multitask(60)
