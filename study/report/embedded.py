@@ -97,7 +97,7 @@ def pack(data: ReportData) -> str:
         "thinned": data.thinned,
     }
     text = json.dumps(values, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
-    return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode("ascii")
+    return base64.b64encode(gzip.compress(text.encode(), compresslevel=6, mtime=0)).decode("ascii")
 
 
 def read_report_data(path: Path) -> ReportData:
