@@ -36,7 +36,7 @@ def best_pictures(
 
     The three are of the feasible complete trials with the best one's split, by validation MSE.
     Where the median or the worst has no pictures, or those of a trial that is shown already, the
-    nearest trial with other pictures stands in.
+    nearest trial with other pictures, of the same fixed images, stands in.
     """
     best = record.best
     if best is None:
@@ -49,6 +49,8 @@ def best_pictures(
     pictures = read(best)
     if not pictures:
         return None
+    samples = _samples(pictures)
+    texts = [picture.text for picture in samples]
     order = [
         trial
         for _, trial in ranked(record)
@@ -60,16 +62,18 @@ def best_pictures(
     for role, candidates in (("worst", reversed(order)), ("median", from_middle)):
         taken = {_drawn_by(trial) for trial, _ in found.values()}
         for trial in candidates:
-            if _drawn_by(trial) not in taken and (drawn := read(trial)):
+            if _drawn_by(trial) in taken:
+                continue
+            drawn = read(trial)
+            if [picture.text for picture in _samples(drawn)] == texts:
                 found[role] = (trial, drawn)
                 break
-    samples = [picture for picture in pictures if picture.role == attrs.SAMPLE]
     return Pictures(
         caption=_describe(best),
         drawn_by=_drawn_by(best),
         ranked=tuple(picture for picture in pictures if picture.role != attrs.SAMPLE),
         full_difference=FULL_DIFFERENCE,
-        texts=tuple(picture.text for picture in samples),
+        texts=tuple(texts),
         originals=tuple(picture.original for picture in samples),
         trials=tuple(
             _drawn_images(role, *found[role])
@@ -114,13 +118,18 @@ def error_map(original: Image.Image, reconstruction: Image.Image) -> Image.Image
 
 def _drawn_images(role: str, trial: TrialRecord, pictures: Iterable[Picture]) -> DrawnImages:
     """Keep what a trial made of the fixed images."""
-    samples = [picture for picture in pictures if picture.role == attrs.SAMPLE]
+    samples = _samples(pictures)
     return DrawnImages(
         caption=f"{role}: {_describe(trial)}",
         drawn_by=_drawn_by(trial),
         reconstructions=tuple(picture.reconstruction for picture in samples),
         errors=tuple(picture.mse for picture in samples),
     )
+
+
+def _samples(pictures: Iterable[Picture]) -> list[Picture]:
+    """Return the pictures of the fixed images."""
+    return [picture for picture in pictures if picture.role == attrs.SAMPLE]
 
 
 def _describe(trial: TrialRecord) -> str:

@@ -361,6 +361,25 @@ def test_only_comparable_trials_are_shown(
     assert pictures.n_trials == 2
 
 
+def test_pictures_of_other_images_are_left_out(
+    dataset: EmojiDataset,
+    stored: optuna.Study,
+    store: FileSystemArtifactStore,
+    strips: list[bytes],
+) -> None:
+    """A trial that drew other fixed images, or fewer, does not stand beside the best."""
+    torch.manual_seed(9)
+    few = reconstructions_png(build_model(AutoencoderConfig()), dataset.images[:2], TEXTS[:2])
+    finish(stored, 0.1, store, strips[0])
+    finish(stored, 0.3, store, few)
+    assert captions(show(stored, store)) == ["best: trial 0, validation MSE 0.1000"]
+    finish(stored, 0.2, store, strips[1])
+    assert captions(show(stored, store)) == [
+        "best: trial 0, validation MSE 0.1000",
+        "worst: trial 2, validation MSE 0.2000",
+    ]
+
+
 def test_reused_pictures_name_their_trial(
     stored: optuna.Study, store: FileSystemArtifactStore, strips: list[bytes]
 ) -> None:
