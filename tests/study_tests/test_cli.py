@@ -404,7 +404,10 @@ def test_from_run_to_report(cli: Cli, tmp_path: Path, tiny_data: Path) -> None:
     assert (code, out) == (0, "Report written to new/report.html\n")
     page = (tmp_path / "new" / "report.html").read_text()
     assert "faces" in page
-    assert len(re.findall(r'<img[^>]+src="data:image/png;base64,', page)) == 2 * 8
+    # Three ranked images, each with reconstruction and error map; three fixed ones by all trials.
+    assert len(re.findall(r'<img[^>]+src="data:image/png;base64,', page)) == 3 * 3 + 3 * (1 + 3)
+    code, *_ = cli("report", "--from", "new/report.html", "--out", "again.html")
+    assert (code, (tmp_path / "again.html").read_text()) == (0, page)
 
 
 TINY = ("--set", "batch_size=16", "--epochs", "2", "--workers", "2", "--threads", "1")
