@@ -71,6 +71,11 @@ def is_multitask(record: StudyRecord) -> bool:
     return settings_of(record).get("kind") == "multitask"
 
 
+def is_search(record: StudyRecord) -> bool:
+    """Whether a sampler or a design chose the trials, rather than an experiment its arms."""
+    return attrs.EXPERIMENT not in record.user_attrs
+
+
 def min_accuracy_of(record: StudyRecord) -> float | None:
     """Return the accuracy below which a trial breaks the study's constraint, if it has one."""
     needed = settings_of(record).get("min_accuracy")

@@ -16,13 +16,12 @@ from optuna.trial import TrialState
 
 from storage.attrs import (
     DATA_FINGERPRINT,
-    EXPERIMENT,
     MEASURED_ON,
     REUSED_FROM,
     WARM_START,
 )
 from storage.records import StudyRecord, TrialRecord
-from study.analysis import parameter_names, ranked, sampler_of, settings_of
+from study.analysis import is_search, parameter_names, ranked, sampler_of, settings_of
 from study.analysis.correlation import NON_ADAPTIVE_SAMPLERS
 from study.analysis.expected_best import MIN_TRIALS
 from study.analysis.history import SummaryInfo, epochs_run, get_summary, training_seconds
@@ -747,7 +746,7 @@ def _incomparable(sides: Sequence[StudySide]) -> tuple[str, ...]:
 def _cautions(records: Sequence[StudyRecord], sides: Sequence[StudySide]) -> tuple[str, ...]:
     """Say what else limits the meaning of the numbers."""
     cautions = []
-    arms = [record.name for record in records if EXPERIMENT in record.user_attrs]
+    arms = [record.name for record in records if not is_search(record)]
     searches = [side for side in sides if side.name not in arms]
     adaptive = [side for side in searches if side.sampler in ADAPTIVE_SAMPLERS]
     unknown = [

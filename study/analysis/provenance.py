@@ -11,7 +11,7 @@ from typing import Any
 
 from storage import attrs
 from storage.records import Scalar, StudyRecord, TrialRecord
-from study.analysis import settings_of
+from study.analysis import is_search, settings_of
 from study.settings import IMPORTED
 
 
@@ -54,11 +54,7 @@ def get_provenance(record: StudyRecord) -> ProvenanceInfo:
 def _command(record: StudyRecord) -> str | None:
     settings = settings_of(record)
     kind = settings.get("kind")
-    if (
-        kind is None
-        or settings.get("sampler") == IMPORTED
-        or attrs.EXPERIMENT in record.user_attrs
-    ):
+    if kind is None or settings.get("sampler") == IMPORTED or not is_search(record):
         return None
     n_finished = sum(trial.finished for trial in record.trials)
     words = ["emoji-study", "run", str(kind), "--study", f"{record.name}-again"]

@@ -7,7 +7,6 @@ from typing import Literal, TypeVar
 
 import plotly.graph_objects as go
 from optuna.trial import TrialState
-from plotly.colors import hex_to_rgb
 
 from study.analysis.distribution import DistributionInfo
 from study.analysis.expected_best import ExpectedBestInfo
@@ -165,20 +164,14 @@ def plot_distribution(info: DistributionInfo) -> go.Figure:
         values = rounded(step.value for step in family.steps)
         color = family_color(family.family)
         name = f"{escape(family.family)} ({family.n_trials:,} trials)"
-        edge = {
-            "legendgroup": name,
-            "showlegend": False,
-            "x": values,
-            "mode": "lines",
-            "line": {"width": 0, "shape": "hv"},
-            "hoverinfo": "skip",
-        }
-        figure.add_scatter(**edge, y=rounded(step.low for step in family.steps))
-        figure.add_scatter(
-            **edge,
-            y=rounded(step.high for step in family.steps),
-            fill="tonexty",
-            fillcolor=f"rgba{(*hex_to_rgb(color), 0.15)}",
+        add_band(
+            figure,
+            x=values,
+            low=[step.low for step in family.steps],
+            high=[step.high for step in family.steps],
+            color=color,
+            legendgroup=name,
+            shape="hv",
         )
         figure.add_scatter(
             name=name,

@@ -15,6 +15,7 @@ from study.figures.style import (
     PURPLE,
     SKY_BLUE,
     VERMILLION,
+    add_band,
     log_mse_axis,
     new_figure,
     positive,
@@ -112,20 +113,11 @@ def _hover(unit: Unit, point: BudgetPoint) -> list[str]:
 def _add_band(figure: go.Figure, name: str, points: list[BudgetPoint], color: str) -> None:
     """Fill the 90 % band where both of its ends are there."""
     sure = [point for point in points if positive(point.low) and positive(point.high)]
-    x = rounded(point.budget for point in sure)
-    invisible = {
-        "mode": "lines",
-        "line": {"width": 0},
-        "hoverinfo": "skip",
-        "showlegend": False,
-        "legendgroup": name,
-    }
-    red, green, blue = (int(color[i : i + 2], 16) for i in (1, 3, 5))
-    figure.add_scatter(**invisible, x=x, y=rounded(point.low for point in sure))
-    figure.add_scatter(
-        **invisible,
-        x=x,
-        y=rounded(point.high for point in sure),
-        fill="tonexty",
-        fillcolor=f"rgba({red}, {green}, {blue}, 0.15)",
+    add_band(
+        figure,
+        x=rounded(point.budget for point in sure),
+        low=[point.low for point in sure],
+        high=[point.high for point in sure],
+        color=color,
+        legendgroup=name,
     )

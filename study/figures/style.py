@@ -11,6 +11,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 from optuna.trial import TrialState
+from plotly.colors import hex_to_rgb
 from plotly.offline import get_plotlyjs
 
 from study.analysis.confirmation import Estimate
@@ -102,21 +103,34 @@ def log_range(values: Iterable[float | None]) -> dict[str, Any]:
 def add_band(
     figure: go.Figure,
     *,
-    x: Sequence[int],
+    x: Sequence[float | None],
     low: Sequence[float | None],
     high: Sequence[float | None],
     color: str,
+    legendgroup: str | None = None,
+    shape: str = "linear",
 ) -> None:
-    """Fill the 95 % intervals of a curve."""
-    invisible = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "x": list(x)}
-    figure.add_scatter(**invisible, y=rounded(low), showlegend=False)
-    red, green, blue = (int(color[i : i + 2], 16) for i in (1, 3, 5))
+    """Fill the intervals of a curve.
+
+    Without a group, the curve is the only one and its 95 % interval has a legend entry. Bands
+    of several curves go with theirs, and are paler, as they may overlap.
+    """
+    alone = legendgroup is None
+    edge = {
+        "legendgroup": legendgroup,
+        "x": list(x),
+        "mode": "lines",
+        "line": {"width": 0, "shape": shape},
+        "hoverinfo": "skip",
+    }
+    figure.add_scatter(**edge, y=rounded(low), showlegend=False)
     figure.add_scatter(
-        **invisible,
-        name="95 % interval",
+        **edge,
+        name="95 % interval" if alone else None,
+        showlegend=alone,
         y=rounded(high),
         fill="tonexty",
-        fillcolor=f"rgba({red}, {green}, {blue}, 0.2)",
+        fillcolor=f"rgba{(*hex_to_rgb(color), 0.2 if alone else 0.15)}",
     )
 
 

@@ -9,10 +9,8 @@ import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from optuna.trial import TrialState
-
-from storage.attrs import EXPERIMENT
 from storage.records import StudyRecord
+from study.analysis import is_search
 from study.analysis.comparison import (
     QUANTILES,
     ComparisonInfo,
@@ -27,7 +25,7 @@ from study.figures import plot_best_distribution, plot_comparison
 from study.formats import format_count, format_mse, format_percent, format_sampler
 from study.report.embedded import ReportData, bounded, pack
 from study.report.page import render_page
-from study.report.sentences import Step, Verdict, describe_lacking
+from study.report.sentences import STATES, Step, Verdict, describe_lacking
 
 _CONTENTS = (
     ("verdict", "Verdict"),
@@ -81,13 +79,7 @@ def render_studies(data: ReportData) -> str:
         ),
         bests=best,
         best_parameters=list(dict.fromkeys(n for t in best if t is not None for n in t.params)),
-        states=(
-            TrialState.COMPLETE,
-            TrialState.PRUNED,
-            TrialState.FAIL,
-            TrialState.RUNNING,
-            TrialState.WAITING,
-        ),
+        states=STATES,
         quantiles=QUANTILES,
         families=[(record.name, get_families(record).families) for record in records],
         describe_budget=describe_budget,
@@ -181,7 +173,7 @@ def _next(records: Sequence[StudyRecord], info: ComparisonInfo) -> Iterator[Step
     pairs = () if primary is None else _at_all(primary)
     better = {pair.better for pair in pairs}
     sides = dict(zip(info.names, info.studies, strict=True))
-    searches = [record.name for record in records if EXPERIMENT not in record.user_attrs]
+    searches = [record.name for record in records if is_search(record)]
     for name in sorted(searches, key=lambda name: name not in better):
         if sides[name].summary.best is not None:
             yield Step(

@@ -20,6 +20,7 @@ from storage.record_json import record_from_json, record_to_json
 from storage.records import StudyRecord, TrialRecord
 from study.analysis import ranked_by_constraint
 from study.analysis.correlation import Trials
+from study.analysis.thinning import thin
 from study.errors import StudyError
 from study.report.pictures import DrawnImages, Picture, Pictures
 
@@ -183,13 +184,9 @@ def _decompressed(compressed: bytes) -> bytes:
 
 
 def _with_fewer_trials(record: StudyRecord) -> StudyRecord:
-    if len(record.trials) <= MAX_TRIALS:
-        return record
     best = {trial.number for _, trial in ranked_by_constraint(record)[:_BEST]}
-    others = [trial.number for trial in record.trials if trial.number not in best]
-    n_others = MAX_TRIALS - len(best)
-    kept = best | {others[i * len(others) // n_others] for i in range(n_others)}
-    return replace(record, trials=tuple(t for t in record.trials if t.number in kept))
+    kept = thin(record.trials, MAX_TRIALS, keep=lambda trial: trial.number in best)
+    return replace(record, trials=kept)
 
 
 def _with_fewer_reports(record: StudyRecord) -> StudyRecord:

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from storage import attrs
 from storage.records import StudyRecord
 from study.analysis import (
     VALIDATION_ACCURACY,
@@ -15,6 +14,7 @@ from study.analysis import (
     Metric,
     family_of,
     is_multitask,
+    is_search,
     varies,
 )
 from study.analysis.ablation import AblationInfo, get_ablation
@@ -145,7 +145,7 @@ def get_findings(
     """
     multitask = is_multitask(record)
     measured = (VALIDATION_MSE, VALIDATION_ACCURACY) if multitask else (VALIDATION_MSE,)
-    search = attrs.EXPERIMENT not in record.user_attrs
+    search = is_search(record)
     confirmations = tuple(filter(None, map(get_confirmation, (record, *followups))))
     ablations = tuple(filter(None, map(get_ablation, (record, *followups))))
     is_followup = not search and bool(confirmations or ablations)

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 
 from optuna.trial import TrialState
 
-from storage import attrs
 from storage.records import StudyRecord, TrialRecord
-from study.analysis import BALANCED_ACCURACY, VALIDATION_ACCURACY, settings_of
+from study.analysis import BALANCED_ACCURACY, VALIDATION_ACCURACY, is_search, settings_of
 from study.analysis.ablation import describe_ablation
 from study.analysis.confirmation import ConfirmationInfo, Estimate, describe_confirmation
 from study.analysis.front import FrontInfo
@@ -36,13 +35,14 @@ from study.settings import IMPORTED
 _MAX_NAMED = 3
 """Checks that the verdict names."""
 
-_STATES = (
+STATES = (
     TrialState.COMPLETE,
     TrialState.PRUNED,
     TrialState.FAIL,
     TrialState.RUNNING,
     TrialState.WAITING,
 )
+"""In the order of a page."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,11 +138,11 @@ def _opening(record: StudyRecord, summary: SummaryInfo) -> str:
     space = f" of the {settings['space']} space" if settings.get("space") else ""
     sampler = settings.get("sampler")
     chosen = f", chosen by the {format_sampler(str(sampler))} sampler" if sampler else ""
-    if attrs.EXPERIMENT in record.user_attrs:
+    if not is_search(record):
         chosen = ", arms of an experiment"
     states = ", ".join(
         f"{format_count(summary.by_state[state])} {format_state(state)}"
-        for state in _STATES
+        for state in STATES
         if state in summary.by_state
     )
     trials = "1 trial" if summary.n_trials == 1 else f"{format_count(summary.n_trials)} trials"
@@ -156,7 +156,7 @@ def _found(record: StudyRecord, found: Findings) -> Iterator[str]:
         for label in found.experiment.labels:
             yield from (c.verdict for c in found.experiment.of_metric(label))
         return
-    if attrs.EXPERIMENT in record.user_attrs:
+    if not is_search(record):
         for confirmation in found.confirmations:
             yield from describe_confirmation(confirmation)
         for ablation in found.ablations:
@@ -216,7 +216,7 @@ def describe_lacking(
 
 def _sure(record: StudyRecord, found: Findings) -> Iterator[str]:
     """Say how sure the findings are: confirmation first, then what to keep in mind."""
-    search = attrs.EXPERIMENT not in record.user_attrs
+    search = is_search(record)
     infos = found.confirmations if search else ()
     confirmed = [sentence for info in infos if (sentence := _confirmed(info))]
     yield from confirmed
@@ -267,7 +267,7 @@ def _estimate(found: Estimate) -> str:
 def _next_steps(record: StudyRecord, found: Findings) -> Iterator[Step]:
     """Say what to do next: what the worst checks ask for, confirmation, ablation, training."""
     name = shlex.quote(record.name)
-    if not found.summary.n_trials or attrs.EXPERIMENT in record.user_attrs:
+    if not found.summary.n_trials or not is_search(record):
         return
     commands: dict[str, list[str]] = {}
     for check in found.verdict.checks:
@@ -334,7 +334,7 @@ def _cautions(record: StudyRecord, found: Findings, *, confirmed: bool) -> Itera
     settings, summary, importances = settings_of(record), found.summary, found.importances
     n_complete = summary.by_state.get(TrialState.COMPLETE, 0)
     n_feasible = n_complete - summary.n_infeasible
-    search = attrs.EXPERIMENT not in record.user_attrs
+    search = is_search(record)
     if search and summary.best is not None and n_feasible > 1 and not confirmed:
         yield (
             f"Not confirmed yet: the best value is the lowest of {format_count(n_feasible)}, "

@@ -9,12 +9,12 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from storage import attrs
 from storage.records import StudyRecord
 from study.analysis import (
     BALANCED_ACCURACY,
     VALIDATION_ACCURACY,
     is_multitask,
+    is_search,
     min_accuracy_of,
     settings_of,
 )
@@ -78,11 +78,11 @@ def render_study(data: ReportData) -> str:
     found = get_findings(record, data.followups, correlated=data.correlated)
     settings = settings_of(record)
     multitask = is_multitask(record)
-    is_search = attrs.EXPERIMENT not in record.user_attrs
+    search = is_search(record)
     return render_page(
         "report.html.jinja",
         title=record.name,
-        contents=_contents(found, is_search=is_search, multitask=multitask),
+        contents=_contents(found, is_search=search, multitask=multitask),
         figures=draw_charts(found),
         name=record.name,
         command_name=shlex.quote(record.name),
@@ -122,7 +122,7 @@ def render_study(data: ReportData) -> str:
         front=found.front,
         n_front_shown=len(shown_front(found.front)) if found.front is not None else 0,
         experiment=found.experiment,
-        is_search=is_search,
+        is_search=search,
         confirmations=found.confirmations,
         ablations=found.ablations,
         describe_confirmation=describe_confirmation,
