@@ -4,26 +4,23 @@ import argparse
 import json
 import platform
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
+from importlib import import_module
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import joblib
-import torch
 
-from benchmarks import analysis, storage, studies, training
 from benchmarks.measure import Figure
 from emoji_ae.files import write_bytes
 
 RESULTS = Path(__file__).parent / "results.json"
 
-PARTS: dict[str, Callable[[], Iterator[Figure]]] = {
-    "training": training.figures,
-    "studies": studies.figures,
-    "storage": storage.figures,
-    "analysis": analysis.figures,
-}
+PARTS = ("training", "studies", "storage", "analysis")
+"""Modules, which are imported when they are measured: a process that is started for the analyses
+imports this one first."""
 
 
 def main() -> None:
@@ -36,7 +33,7 @@ def main() -> None:
             parser.error(f"PART must be one of {', '.join(PARTS)}, but got {name!r}")
     figures = []
     for name in names:
-        for figure in PARTS[name]():
+        for figure in import_module(f"benchmarks.{name}").figures():
             figures.append(figure)
             mark = "ok  " if figure.passed else "MISS"
             sign = "<=" if figure.at_most else ">="
@@ -57,7 +54,7 @@ def _merged(figures: Sequence[Figure]) -> dict[str, Any]:
     return {
         "machine": platform.machine(),
         "cores": joblib.cpu_count(),
-        "torch": torch.__version__,
+        "torch": version("torch"),
         "figures": list(by_name.values()),
     }
 

@@ -13,6 +13,7 @@ from storage.records import StudyRecord, followups, load_study_record, only_stud
 from study.analysis.correlation import Trials
 from study.errors import StudyError
 from study.gallery import best_pictures
+from study.processes import other_processes
 from study.report import ReportData, read_report_data, render_data
 
 
@@ -58,7 +59,9 @@ def report_request(request: ReportRequest) -> Path:
     if request.correlated == "independent":
         data = replace(data, correlated="independent")
     path = request.out or default_path(data)
-    write_bytes(path, render_data(data).encode())
+    with other_processes(max(len(record.trials) for record in data.studies)) as processes:
+        page = render_data(data, processes=processes)
+    write_bytes(path, page.encode())
     return path
 
 

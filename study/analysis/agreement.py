@@ -98,14 +98,9 @@ class AgreementInfo:
     sentence: str
 
 
-def get_agreements(
-    record: StudyRecord, *, metric: Metric = VALIDATION_MSE, seed: int = 0
-) -> tuple[AgreementInfo, ...]:
-    """Compare the methods in each branch that has a complete trial, sorted by name."""
-    families = sorted({family_of(trial) for _, trial in ranked(record, metric=metric)})
-    return tuple(
-        get_agreement(record, metric=metric, family=family, seed=seed) for family in families
-    )
+def branches(record: StudyRecord, *, metric: Metric = VALIDATION_MSE) -> list[str]:
+    """Return the families that have a complete trial with a finite value, sorted by name."""
+    return sorted({family_of(trial) for _, trial in ranked(record, metric=metric)})
 
 
 def get_agreement(

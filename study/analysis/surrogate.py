@@ -743,10 +743,11 @@ def _cross_validate(
             tables = np.tile(x[held_out], (1 + n_parameters * effort.n_permutations, 1, 1))
             for i in range(n_parameters):
                 circle = rng.permutation(np.flatnonzero(present[held_out, i]))
-                for k in range(effort.n_permutations if len(circle) > 1 else 0):
-                    shifted = np.roll(circle, 1 + k % (len(circle) - 1))
+                n, values = len(circle), np.tile(x[held_out[circle], i], 2)
+                for k in range(effort.n_permutations if n > 1 else 0):
+                    shift = 1 + k % (n - 1)
                     table = tables[1 + i * effort.n_permutations + k]
-                    table[circle, i] = x[held_out[shifted], i]
+                    table[circle, i] = values[n - shift : 2 * n - shift]
             predicted = _bagged(x[learned], y[learned], tables, effort.n_trees, rng)
             errors = ((predicted - y[held_out]) ** 2).mean(axis=1) / variance
             permuted = errors[1:].reshape(n_parameters, -1).mean(axis=1)
@@ -928,13 +929,15 @@ def _interaction_shares(
     drawn: np.ndarray | slice = slice(None),
 ) -> np.ndarray:
     """Return the interaction of each pair in a forest grown on the drawn trials."""
-    forest = _forest(rng, INTERACTION_TREES).fit(x[drawn], y[drawn])
-    tables = [
-        _dependence_table(x[rows], columns)
-        for pair, rows in points.items()
-        for columns in (pair, pair[:1], pair[1:])
-    ]
-    predicted = forest.predict(np.vstack(tables))
+    tables = np.asarray(
+        [
+            _dependence_table(x[rows], columns)
+            for pair, rows in points.items()
+            for columns in (pair, pair[:1], pair[1:])
+        ],
+        dtype=np.float32,
+    )
+    predicted = _bagged(x[drawn].astype(np.float32), y[drawn], tables, INTERACTION_TREES, rng)
     means = predicted.reshape(len(points), 3, N_POINTS, N_POINTS).mean(axis=-1)
     both, first, second = np.moveaxis(means - means.mean(axis=-1, keepdims=True), 1, 0)
     return np.asarray(((both - first - second) ** 2).mean(axis=-1) / y.var())
@@ -957,12 +960,16 @@ def _without_interactions(
     is in the residuals, which are then shrunk to the forest's, lest it count as noise.
     """
     from sklearn.ensemble import GradientBoostingRegressor
-    from sklearn.model_selection import cross_val_predict
 
     # Trees of one split each add up to an additive function.
     model = GradientBoostingRegressor(max_depth=1, random_state=0)
     additive = model.fit(x, y).predict(x)
     residuals = y - additive
-    unseen = y - cross_val_predict(_forest(rng), x, y, cv=N_FOLDS)
+    unseen = np.empty_like(y)
+    single = x.astype(np.float32)
+    for held_out in np.array_split(rng.permutation(len(y)), N_FOLDS):
+        learned = np.setdiff1d(np.arange(len(y)), held_out)
+        (predicted,) = _bagged(single[learned], y[learned], single[None, held_out], N_TREES, rng)
+        unseen[held_out] = y[held_out] - predicted
     shrinkage = min(1.0, unseen.std() / max(residuals.std(), np.finfo(float).tiny))
     return [additive + shrinkage * rng.permutation(residuals) for _ in range(N_NULL_REFITS)]

@@ -3,6 +3,7 @@
 Data goes in, a template turns it into a page, the page is written at once.
 """
 
+from study.processes import OtherProcesses
 from study.report.comparison_report import render_comparison, render_studies
 from study.report.embedded import ReportData, read_report_data
 from study.report.pictures import Picture, Pictures
@@ -19,13 +20,16 @@ __all__ = [
 ]
 
 
-def render_data(data: ReportData) -> str:
+def render_data(data: ReportData, *, processes: OtherProcesses | None = None) -> str:
     """Turn studies into a page: the report of one, or the comparison of several.
 
     Args:
         data: With studies of different names.
+        processes: Others that take a part of the work on one study, or None.
 
     Returns:
         A complete HTML document; the same for the same data.
     """
-    return render_study(data) if len(data.studies) == 1 else render_studies(data)
+    if len(data.studies) == 1:
+        return render_study(data, processes=processes)
+    return render_studies(data)

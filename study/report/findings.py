@@ -18,7 +18,7 @@ from study.analysis import (
     varies,
 )
 from study.analysis.ablation import AblationInfo, get_ablation
-from study.analysis.agreement import AgreementInfo, get_agreements
+from study.analysis.agreement import AgreementInfo
 from study.analysis.confirmation import (
     ConfirmationInfo,
     get_confirmation,
@@ -42,11 +42,7 @@ from study.analysis.history import (
     get_learning_curves,
     get_summary,
 )
-from study.analysis.importance import (
-    BEST_TENTH,
-    ImportanceInfo,
-    get_importances,
-)
+from study.analysis.importance import ImportanceInfo
 from study.analysis.incumbents import IncumbentsInfo, get_incumbents
 from study.analysis.isolation import IsolationInfo, get_isolation
 from study.analysis.noise import get_noise
@@ -67,6 +63,8 @@ from study.analysis.tables import (
 )
 from study.analysis.timeline import TimelineInfo, get_timeline
 from study.analysis.verdict import VerdictInfo, get_verdict
+from study.processes import OtherProcesses
+from study.report.explained import begin_explaining
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +132,11 @@ class Findings:
 
 
 def get_findings(
-    record: StudyRecord, followups: Sequence[StudyRecord] = (), *, correlated: Trials = "all"
+    record: StudyRecord,
+    followups: Sequence[StudyRecord] = (),
+    *,
+    correlated: Trials = "all",
+    processes: OtherProcesses | None = None,
 ) -> Findings:
     """Run all analyses that a report shows.
 
@@ -142,6 +144,7 @@ def get_findings(
         record: The study.
         followups: Confirmations and ablations of the study.
         correlated: Which trials the correlations are of.
+        processes: Others that take a part of the work, or None.
     """
     multitask = is_multitask(record)
     measured = (VALIDATION_MSE, VALIDATION_ACCURACY) if multitask else (VALIDATION_MSE,)
@@ -150,29 +153,14 @@ def get_findings(
     ablations = tuple(filter(None, map(get_ablation, (record, *followups))))
     is_followup = not search and bool(confirmations or ablations)
     metrics = measured if search else ()
+    finish = begin_explaining(record, metrics, processes)
     summary = get_summary(record)
-    importances = tuple(get_importances(record, metric=metric) for metric in metrics)
-    explained = [found.metric for found in importances if found.parameters]
-    agreements = {metric: get_agreements(record, metric=metric) for metric in explained}
     groups: dict[str, list[GroupsInfo]] = {}
     for metric in measured:
         for found in get_all_groups(record, metric=metric):
             groups.setdefault(found.parameter, []).append(found)
     return Findings(
         summary=summary,
-        verdict=get_verdict(
-            record,
-            now=summary.last_completed
-            or datetime.min,  # not the clock: equal studies, equal pages
-            relative_noise=get_noise(record).relative_sd,
-            predictable=_predictable(summary, agreements.get(VALIDATION_MSE, ())),
-        ),
-        importances=importances,
-        within_best={
-            metric: get_importances(record, metric=metric, region=BEST_TENTH)
-            for metric in explained
-        },
-        agreements=agreements,
         correlations=tuple(
             get_correlations(record, metric=metric, trials=correlated) for metric in metrics
         ),
@@ -199,6 +187,17 @@ def get_findings(
         ablations=ablations,
         failures=get_failures(record),
         provenance=get_provenance(record),
+        # Last, as other processes may still be at it.
+        importances=(explained := finish()).importances,
+        within_best=explained.within_best,
+        agreements=explained.agreements,
+        verdict=get_verdict(
+            record,
+            now=summary.last_completed
+            or datetime.min,  # not the clock: equal studies, equal pages
+            relative_noise=get_noise(record).relative_sd,
+            predictable=_predictable(summary, explained.agreements.get(VALIDATION_MSE, ())),
+        ),
     )
 
 

@@ -26,6 +26,7 @@ from study.analysis.history import epochs_run, training_seconds
 from study.analysis.surrogate import MIN_INTERACTION
 from study.analysis.tables import MAX_GROUPS
 from study.figures import shown_front
+from study.processes import OtherProcesses
 from study.report.charts import chart_key, draw_charts, experiment_key
 from study.report.embedded import ReportData, bounded, pack
 from study.report.findings import Findings, get_findings
@@ -66,16 +67,18 @@ def render_report(
     )
 
 
-def render_study(data: ReportData) -> str:
+def render_study(data: ReportData, *, processes: OtherProcesses | None = None) -> str:
     """Turn a study and what belongs to it into a page, as ``render_report`` does.
 
     Args:
         data: With one study.
+        processes: Others that take a part of the work, or None.
     """
     (record,) = data.studies
     kept = bounded(data)
+    packed = pack(kept)
     columns = get_columns(record)
-    found = get_findings(record, data.followups, correlated=data.correlated)
+    found = get_findings(record, data.followups, correlated=data.correlated, processes=processes)
     settings = settings_of(record)
     multitask = is_multitask(record)
     search = is_search(record)
@@ -92,7 +95,7 @@ def render_study(data: ReportData) -> str:
         n_objectives=len(record.directions),
         summary=found.summary,
         verdict=get_verdict_text(record, found, n_left_out=data.n_left_out, thinned=data.thinned),
-        report_data=pack(kept),
+        report_data=packed,
         columns=columns,
         column_data=safe_in_script(json.dumps([asdict(column) for column in columns])),
         constants=get_constants(record),

@@ -12,8 +12,8 @@ from study.analysis.agreement import (
     PED_ANOVA,
     PERMUTATION,
     AgreementInfo,
+    branches,
     get_agreement,
-    get_agreements,
 )
 from tests.study_tests.synthetic import planted, planted_multitask, study, trial
 
@@ -75,7 +75,7 @@ def test_places_surround_the_rank(cnn: AgreementInfo) -> None:
 
 def test_all_methods_see_the_same_branch(record: StudyRecord) -> None:
     """PED-ANOVA, too, is computed from the trials of the branch alone."""
-    infos = get_agreements(record)
+    infos = [get_agreement(record, family=family) for family in branches(record)]
     assert [info.family for info in infos] == ["CNN", "linear"]
     for info in infos:
         names = {p.name for p in info.parameters}
@@ -100,15 +100,18 @@ def test_a_branch_of_next_to_nothing_has_no_answer() -> None:
     """Two trials are too few for every method."""
     cnn = {"auto_encoder": "CNN", "learning_rate": 0.01}
     record = study(*(trial(i, value=0.1 + i, params=cnn) for i in range(2)))
-    (info,) = get_agreements(record)
+    assert branches(record) == ["CNN"]
+    info = get_agreement(record, family="CNN")
     assert info.sentence == "No method has an answer. Too few trials: 2 of at least 30."
     assert info.parameters == ()
-    assert get_agreements(study()) == ()
+    assert branches(study()) == []
 
 
 def test_fanova_that_refuses_is_named() -> None:
     """Where too few trials have all parameters, the two other methods are compared."""
-    (info, _) = get_agreements(planted_multitask(), metric=VALIDATION_ACCURACY)
+    record = planted_multitask()
+    family = branches(record, metric=VALIDATION_ACCURACY)[0]
+    info = get_agreement(record, metric=VALIDATION_ACCURACY, family=family)
     assert info.fanova is not None
     assert [(pair.first, pair.second) for pair in info.pairs] == [(PED_ANOVA, PERMUTATION)]
     assert info.sentence.startswith("PED-ANOVA and permutation put classification_lambda first. ")

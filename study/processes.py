@@ -1,0 +1,98 @@
+"""Other processes that share the analyses of a large study; must not know what these are."""
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import get_context
+from typing import ParamSpec, TypeVar
+
+import joblib
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+MIN_TRIALS = 300
+"""Trials from which on a process saves more than its start costs, about two seconds."""
+
+MAX_PROCESSES = 3
+"""More would wait for the slowest piece of work."""
+
+
+class OtherProcesses:
+    """Processes that take pieces of work from this one, a piece at a time.
+
+    Args:
+        n_processes: How many; they start at once.
+    """
+
+    def __init__(self, n_processes: int) -> None:
+        # The user's Ctrl-C goes to all processes; this one ends the others.
+        ignore = (signal.SIGINT, signal.SIG_IGN)
+        self._processes = ProcessPoolExecutor(
+            n_processes, get_context("spawn"), initializer=signal.signal, initargs=ignore
+        )
+        # One thread for each, as the pool itself takes pieces that it cannot begin yet.
+        self._threads = ThreadPoolExecutor(n_processes)
+        for _ in range(n_processes):
+            self._processes.submit(os.getpid)
+
+    def begin(
+        self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+    ) -> Callable[[], T]:
+        """Call a function in another process as soon as one has nothing else to do.
+
+        Args:
+            function: A pure function of a module, whose arguments and result can be pickled.
+            args: Its arguments.
+            kwargs: Likewise.
+
+        Returns:
+            What waits for the result and returns it. It calls the function in this process if no
+            other one has begun to, or if the one that did was killed.
+        """
+
+        def call_there() -> T:
+            return self._processes.submit(function, *args, **kwargs).result()
+
+        future = self._threads.submit(call_there)
+
+        def finish() -> T:
+            if not future.cancel():
+                try:
+                    return future.result()
+                except BrokenExecutor:
+                    pass
+            return function(*args, **kwargs)
+
+        return finish
+
+    def close(self) -> None:
+        """End the processes; what none has begun is not done."""
+        self._threads.shutdown(cancel_futures=True)
+        self._processes.shutdown()
+
+
+@contextmanager
+def other_processes(n_trials: int) -> Iterator[OtherProcesses | None]:
+    """Offer a process for each core but one, which is this process's own.
+
+    The program's main module must be safe to import, as ``multiprocessing`` says of the start
+    method "spawn".
+
+    Args:
+        n_trials: Of the study that is analysed.
+
+    Yields:
+        None for a small study, or where there is one core.
+    """
+    n_processes = min(joblib.cpu_count() - 1, MAX_PROCESSES)
+    if n_trials < MIN_TRIALS or n_processes < 1:
+        yield None
+        return
+    processes = OtherProcesses(n_processes)
+    try:
+        yield processes
+    finally:
+        processes.close()
