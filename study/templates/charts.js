@@ -137,12 +137,27 @@
     if (note) note.hidden = left.all;
   };
 
+  // Lets the page answer whoever uses it meanwhile.
+  const answer = () => new Promise((resolve) => {
+    if ("requestIdleCallback" in window) requestIdleCallback(resolve, { timeout: 1000 });
+    else setTimeout(resolve, 50);
+  });
+
+  // Reading plotly.js takes a second, for which the table need not wait.
+  const loadPlotly = () => {
+    const script = document.createElement("script");
+    script.textContent = document.getElementById("plotly").textContent;
+    document.head.append(script);
+  };
+
   // One chart after the other, so that the page answers while they are drawn.
   const drawn = (async () => {
     await Promise.allSettled([table]);  // without its data, charts are drawn all the same
+    await answer();
+    if (places.length) loadPlotly();
     for (const place of places) {
+      await answer();
       await draw(place);
-      await new Promise((resolve) => setTimeout(resolve));
     }
     const recolor = () => places.forEach((place) => Plotly.relayout(place, colors(place.layout)));
     for (const query of ["(prefers-color-scheme: dark)", "print"]) {
