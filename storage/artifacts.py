@@ -1,11 +1,13 @@
 """Files of trials (pictures, curves) in Optuna's artifact store, where its dashboard looks."""
 
+import functools
 import io
 import json
 import mimetypes
 import uuid
 from collections.abc import Mapping
 from dataclasses import asdict
+from importlib import resources
 from pathlib import Path
 
 import optuna
@@ -14,8 +16,10 @@ from optuna.artifacts._upload import ARTIFACTS_ATTR_PREFIX, DEFAULT_MIME_TYPE
 from optuna.artifacts.exceptions import ArtifactNotFound
 from optuna.storages import BaseStorage
 
+from storage import attrs
 from storage.errors import StorageAccessError
 from storage.urls import sqlite_path
+from storage.writing import write_trial
 
 
 def artifact_folder(url: str, override: Path | None = None) -> Path:
@@ -76,21 +80,51 @@ def save_artifacts(
         trial: A running trial.
         files: Contents by file name.
     """
-    for position, (name, content) in enumerate(files.items()):
-        mimetype, encoding = mimetypes.guess_type(name)
-        meta = ArtifactMeta(
-            # Databases list entries by their keys, so the keys are in the files' order.
-            artifact_id=f"{position:02}-{uuid.uuid4()}",
-            filename=name,
-            mimetype=mimetype or DEFAULT_MIME_TYPE,
-            encoding=encoding,
-        )
-        store.write(meta.artifact_id, io.BytesIO(content))
-        # Optuna stores the entry first, and a worker that dies in between leaves an entry
-        # without a file, at which the dashboard fails.
-        trial.storage.set_trial_system_attr(
-            trial._trial_id, ARTIFACTS_ATTR_PREFIX + meta.artifact_id, json.dumps(asdict(meta))
-        )
+    # Optuna stores the entry first, and a worker that dies in between leaves an entry
+    # without a file, at which the dashboard fails.
+    write_trial(trial, system_attrs=_write_files(store, files))
+
+
+def stand_ins(store: FileSystemArtifactStore) -> dict[str, str]:
+    """Write files that stand in for those of a trial that ended without any.
+
+    The dashboard offers no gallery at all where the first trial has no files.
+
+    Returns:
+        Their entries, which belong into the trial's system attributes.
+    """
+    contents = {
+        name: no_picture() if name.endswith(".png") else b"no epoch was finished\n"
+        for name in attrs.FILES
+    }
+    return _write_files(store, contents)
+
+
+def clear_pictures(store: FileSystemArtifactStore, storage: BaseStorage, trial_id: int) -> int:
+    """Replace the pictures of a trial by one that says that they are gone.
+
+    Returns:
+        By how many bytes the files became smaller.
+    """
+    empty, freed = no_picture(), 0
+    frozen = storage.get_trial(trial_id)
+    for meta in get_all_artifact_meta(frozen, storage=storage):
+        path = Path(store._base_path) / meta.artifact_id
+        if meta.mimetype != "image/png" or not path.exists():
+            continue
+        saved = path.stat().st_size - len(empty)
+        if saved > 0:
+            beside = path.with_suffix(".new")
+            beside.write_bytes(empty)
+            beside.replace(path)  # whoever looks at it meanwhile sees one or the other
+            freed += saved
+    return freed
+
+
+@functools.cache
+def no_picture() -> bytes:
+    """Return a small PNG that says that there is no picture."""
+    return resources.files("storage").joinpath("no_picture.png").read_bytes()
 
 
 def read_artifact(
@@ -106,3 +140,20 @@ def read_artifact(
             except ArtifactNotFound:  # its writer was killed between entry and file
                 return None
     return None
+
+
+def _write_files(store: FileSystemArtifactStore, files: Mapping[str, bytes]) -> dict[str, str]:
+    """Write files; return the entries by which a trial knows them."""
+    entries = {}
+    for position, (name, content) in enumerate(files.items()):
+        mimetype, encoding = mimetypes.guess_type(name)
+        meta = ArtifactMeta(
+            # Databases list entries by their keys, so the keys are in the files' order.
+            artifact_id=f"{position:02}-{uuid.uuid4()}",
+            filename=name,
+            mimetype=mimetype or DEFAULT_MIME_TYPE,
+            encoding=encoding,
+        )
+        store.write(meta.artifact_id, io.BytesIO(content))
+        entries[ARTIFACTS_ATTR_PREFIX + meta.artifact_id] = json.dumps(asdict(meta))
+    return entries

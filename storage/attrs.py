@@ -21,6 +21,8 @@ TEST_RESULTS = "test_results"
 """Errors of confirmed models on the test split, by number of the trial (JSON)."""
 IMPORTED = "imported"
 """Where an imported study comes from: name of the file and number of its rows (JSON)."""
+KEPT_PICTURES = "kept_pictures"
+"""Whose pictures a study keeps: all (without it), best or none."""
 CLASS_COUNTS = "class_counts"
 """Number of images of each class in the training and in the validation split, by name."""
 
@@ -88,7 +90,9 @@ DIVERGED = "diverged"
 
 # File names of a trial's artifacts, in the order of their upload.
 RECONSTRUCTIONS_FILE = "reconstructions.png"
+LEARNING_CURVE_FILE = "learning_curve.png"
 CURVES_FILE = "curves.csv"
+FILES = (RECONSTRUCTIONS_FILE, LEARNING_CURVE_FILE, CURVES_FILE)
 PICTURES_ENTRY = "pictures"
 """The PNG's text entry about its columns: a JSON list of objects with text, role and mse."""
 SAMPLE = "sample"

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy
+from optuna.artifacts._upload import ARTIFACTS_ATTR_PREFIX
 from optuna.distributions import json_to_distribution
 from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
@@ -91,6 +92,7 @@ def fail(
     reason: str | None,
     counter: str | None,
     most: int,
+    artifacts: Mapping[str, str] | None = None,
 ) -> bool:
     """Fail a running trial and queue it again, unless that has happened too often already.
 
@@ -102,6 +104,7 @@ def fail(
         counter: User attribute that counts such failures over all attempts at a trial; None
             for one that does not count, and is always tried again.
         most: Failures after which it is still tried again.
+        artifacts: Entries of files, as system attributes, for a trial that has none.
 
     Returns:
         False if the trial was not running any more, for somebody else has ended it.
@@ -113,6 +116,8 @@ def fail(
             return False
         if reason is not None:
             _set_trial_attr(session, backend, trial_id, attrs.FAILURE, reason)
+        if artifacts and not _has_artifacts(session, trial_id):
+            _set_system_attrs(session, backend, trial_id, artifacts)
         trial.state = TrialState.FAIL
         trial.datetime_complete = datetime.now()
         failed = backend._build_frozen_trial_from_trial_model(trial)
@@ -158,6 +163,7 @@ def write(
     params: Sequence[tuple[str, float, str]] = (),
     user_attrs: Mapping[str, Any] | None = None,
     intermediate_values: Sequence[tuple[int, float]] = (),
+    system_attrs: Mapping[str, Any] | None = None,
 ) -> None:
     """Store what is new of a running trial.
 
@@ -167,6 +173,7 @@ def write(
         params: Name, Optuna's internal representation of the value, and distribution as JSON.
         user_attrs: By name, new or replaced.
         intermediate_values: Step and value.
+        system_attrs: By name, new or replaced.
 
     Raises:
         optuna.exceptions.UpdateFinishedTrialError: If the trial has ended.
@@ -180,6 +187,7 @@ def write(
             )
         for name, value in (user_attrs or {}).items():
             _set_trial_attr(session, backend, trial_id, name, value)
+        _set_system_attrs(session, backend, trial_id, system_attrs or {})
         for step, value in intermediate_values:
             stored = models.TrialIntermediateValueModel.intermediate_value_to_stored_repr(value)
             session.add(
@@ -217,8 +225,37 @@ def silences(backend: RDBStorage, study_id: int) -> list[tuple[int, float]]:
         ]
 
 
+def set_study_system_attrs(
+    backend: RDBStorage, study_id: int, values: Mapping[str, Any], prefixes: Sequence[str]
+) -> None:
+    """Store system attributes of a study, and remove others.
+
+    Args:
+        backend: The database.
+        study_id: Of the study.
+        values: By name, new or replaced.
+        prefixes: What has such a name, and no value, is removed.
+    """
+    with _transaction(backend) as session:
+        _hold(session, study_id)
+        model = models.StudySystemAttributeModel
+        rows = {str(row.key): row for row in session.query(model).filter_by(study_id=study_id)}
+        for name, row in rows.items():
+            if name not in values and name.startswith(tuple(prefixes)):
+                session.delete(row)
+        for name, value in values.items():
+            if name not in rows:
+                rows[name] = model(study_id=study_id, key=name)
+                session.add(rows[name])
+            rows[name].value_json = json.dumps(value)
+
+
 OPERATIONS = {
-    function.__name__: function for function in (claim, fail, start_design, write, beat, silences)
+    function.__name__: function
+    for function in (
+        *(claim, fail, start_design, write, beat, silences),
+        set_study_system_attrs,
+    )
 }
 """By name, as a client asks for them."""
 
@@ -288,6 +325,22 @@ def _set_study_attr(session: Session, study_id: int, name: str, value: Any) -> N
         found = models.StudyUserAttributeModel(study_id=study_id, key=name)
         session.add(found)
     found.value_json = json.dumps(value)
+
+
+def _has_artifacts(session: Session, trial_id: int) -> bool:
+    """Say whether a trial has entries of files."""
+    model = models.TrialSystemAttributeModel
+    rows = session.query(model.key).filter_by(trial_id=trial_id)
+    return rows.filter(model.key.startswith(ARTIFACTS_ATTR_PREFIX)).first() is not None
+
+
+def _set_system_attrs(
+    session: Session, backend: RDBStorage, trial_id: int, values: Mapping[str, Any]
+) -> None:
+    for name, value in values.items():
+        backend._set_trial_attr_without_commit(
+            session, models.TrialSystemAttributeModel, trial_id, name, value
+        )
 
 
 def _set_trial_attr(

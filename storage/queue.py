@@ -13,12 +13,15 @@ import secrets
 import socket
 import time
 from datetime import datetime
+from pathlib import Path
 
 import optuna
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from storage import attrs, operations
+from storage.artifacts import open_artifacts, stand_ins
+from storage.errors import StorageAccessError
 from storage.rdb import GRACE_PERIOD_S, HEARTBEAT_INTERVAL_S
 from storage.served import perform
 
@@ -70,7 +73,14 @@ def claim(study: optuna.Study) -> FrozenTrial | Empty:
     return next(trial for trial in running if trial._trial_id == claimed)
 
 
-def fail(study: optuna.Study, trial_id: int, reason: str | None, cause: Cause) -> bool:
+def fail(
+    study: optuna.Study,
+    trial_id: int,
+    reason: str | None,
+    cause: Cause,
+    *,
+    artifacts: Path | None = None,
+) -> bool:
     """Fail a running trial and queue it again where its cause allows that.
 
     Args:
@@ -78,6 +88,8 @@ def fail(study: optuna.Study, trial_id: int, reason: str | None, cause: Cause) -
         trial_id: The database's key.
         reason: Stored with the trial; None if nobody knows.
         cause: Of the failure.
+        artifacts: Folder of the artifact store, for files that stand in for those of a trial
+            that has none; None for no such files.
 
     Returns:
         False if the trial was not running any more, for somebody else has ended it.
@@ -97,16 +109,21 @@ def fail(study: optuna.Study, trial_id: int, reason: str | None, cause: Cause) -
             reason=reason,
             counter=counter,
             most=most,
+            artifacts=None if artifacts is None else _stand_ins(artifacts),
         )
     )
 
 
-def reap(study: optuna.Study) -> int:
+def reap(study: optuna.Study, *, artifacts: Path | None = None) -> int:
     """Fail the trials of dead workers and queue them again; return how many there were.
 
     A worker of this host is known to be dead as soon as its process is gone, one of another host
     when its heartbeats have been missing for the grace period. A trial that never had one, which
     another program started, is given the same time.
+
+    Args:
+        study: Opened for writing.
+        artifacts: As ``fail``.
     """
     running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
     if not running:
@@ -118,7 +135,15 @@ def reap(study: optuna.Study) -> int:
         if _died_here(str(trial.user_attrs.get(attrs.WORKER, "")))
         or silent_s.get(trial._trial_id, _age_s(trial)) > GRACE_PERIOD_S
     ]
-    return sum(fail(study, trial_id, None, Cause.DEATH) for trial_id in dead)
+    return sum(fail(study, trial_id, None, Cause.DEATH, artifacts=artifacts) for trial_id in dead)
+
+
+def _stand_ins(artifacts: Path) -> dict[str, str] | None:
+    """Write files for a trial that has none, unless the disk is what made it fail."""
+    try:
+        return stand_ins(open_artifacts(artifacts))
+    except (OSError, StorageAccessError):
+        return None
 
 
 def silences(storage: BaseStorage, study_id: int) -> dict[int, float]:

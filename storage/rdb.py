@@ -89,6 +89,16 @@ def open_storage(url: str, *, create: bool = False, write: bool = False) -> Base
     return get_storage(storage)
 
 
+def close_storage(storage: BaseStorage) -> None:
+    """Close all connections of a storage, which opens new ones if it is used again."""
+    backend = getattr(storage, "_backend", storage)
+    if isinstance(backend, RDBStorage):
+        backend.remove_session()
+        backend.engine.dispose()
+    elif isinstance(storage, ServedStorage):
+        storage.close()
+
+
 def _connect(url: str, *, sqlite: bool, create: bool) -> RDBStorage:
     """Open a database, and create its tables if asked.
 

@@ -26,6 +26,7 @@ def write_trial(
     *,
     user_attrs: Mapping[str, Any] | None = None,
     intermediate_values: Mapping[int, float] | None = None,
+    system_attrs: Mapping[str, Any] | None = None,
 ) -> None:
     """Store attributes and intermediate values of a running trial in one transaction.
 
@@ -33,6 +34,7 @@ def write_trial(
         trial: A live trial.
         user_attrs: Values by name, new or replaced.
         intermediate_values: Values by step, all of them new.
+        system_attrs: What Optuna or its dashboard keeps by name.
 
     Raises:
         optuna.exceptions.UpdateFinishedTrialError: If the trial has ended, for example because
@@ -45,6 +47,7 @@ def write_trial(
         trial_id=trial._trial_id,
         user_attrs=dict(user_attrs),
         intermediate_values=list(values.items()),
+        system_attrs=dict(system_attrs or {}),
     )
     _remember(trial, user_attrs, values)
 

@@ -208,6 +208,14 @@ def run(
             "--max-retries", min=0, help="Attempts after the first at a trial with an error: 2."
         ),
     ] = None,
+    pictures: Annotated[
+        str | None,
+        typer.Option(
+            "--pictures",
+            help="Trials that keep pictures: all (default), best (ten, the median and the worst) "
+            "or none.",
+        ),
+    ] = None,
     threads: Threads = None,
     device: Device = "auto",
     artifacts: Artifacts = None,
@@ -234,6 +242,7 @@ def run(
         replicate=replicate,
         max_retries=max_retries,
         warm_start=warm_start,
+        pictures=pictures,
         backend=backend,
         scheduler=scheduler,
         sampler=sampler,
@@ -652,6 +661,79 @@ def report(
         correlated="independent" if independent else "all",
     )
     _say(f"Report written to {report_request(request)}")
+
+
+@app.command(
+    epilog="Examples: emoji-study dashboard --open | "
+    "emoji-study dashboard --storage sqlite:///runs/demo/study.db --port 9000"
+)
+def dashboard(
+    storage: Storage = DEFAULT_STORAGE,
+    port: Annotated[
+        int, typer.Option("--port", min=0, max=65535, help="Port to serve at; 0 for a free one.")
+    ] = 8080,
+    open_browser: Annotated[
+        bool, typer.Option("--open", help="Show it in the web browser.")
+    ] = False,
+    allow_edit: Annotated[
+        bool,
+        typer.Option(
+            "--allow-edit", help="Let its pages change and delete studies; else they only read."
+        ),
+    ] = False,
+    artifacts: Artifacts = None,
+    refresh: Annotated[
+        bool,
+        typer.Option(
+            "--refresh", help="Write notes and charts of the studies anew, and end; serve nothing."
+        ),
+    ] = False,
+    study: Annotated[
+        str | None, typer.Option("--study", help="With --refresh: only this study.")
+    ] = None,
+) -> None:
+    """Show the studies of a storage live in the browser: optuna-dashboard, on this machine only.
+
+    Every trial has its pictures, curves and a note there, every study the report of the moment.
+    To watch a study that runs elsewhere: ssh -L 8080:localhost:8080 HOST, and this command there.
+    """
+    from study.dashboard_command import DashboardRequest, dashboard_request, refresh_request
+
+    if refresh:
+        refresh_request(storage, study, artifacts, say=_say)
+        return
+    if study is not None:
+        raise typer.BadParameter("--study belongs to --refresh; pages show all studies.")
+    request = DashboardRequest(
+        url=storage,
+        artifacts=artifacts,
+        port=port,
+        allow_edit=allow_edit,
+        open_browser=open_browser,
+    )
+    dashboard_request(request, say=_say)
+
+
+@app.command(epilog="Example: emoji-study clean --study autoencoder-notebook --pictures best")
+def clean(
+    pictures: Annotated[
+        str,
+        typer.Option(
+            "--pictures", help="Whose to keep: best (ten, the median and the worst) or none."
+        ),
+    ],
+    storage: Storage = DEFAULT_STORAGE,
+    study: StudyName = None,
+    artifacts: Artifacts = None,
+) -> None:
+    """Remove the pictures of most trials of a study, which take most of its space.
+
+    In the dashboard a small picture stands in for each. Curves stay, and `train` draws anew.
+    """
+    from study.dashboard_command import CleanRequest, clean_request
+
+    request = CleanRequest(url=storage, study=study, artifacts=artifacts, keep=pictures)
+    clean_request(request, say=_say)
 
 
 @app.command(epilog="Example: emoji-study demo --out runs/demo")

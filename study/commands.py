@@ -24,8 +24,10 @@ from storage.urls import redact, server_address, sqlite_path
 from study import budget
 from study.analysis import min_accuracy_of
 from study.budget import count
+from study.dashboard.refresher import refreshing
 from study.errors import StudyError
 from study.jobs import WorkerJob
+from study.retention import check_keep
 from study.samplers import ADAPTIVE_SAMPLERS, check_names, default_pruner
 from study.seeds import trial_seed
 from study.settings import IMPORTED, StudySettings, code_version
@@ -92,6 +94,7 @@ class RunRequest(WorkRequest):
     pareto: bool = False
     max_retries: int | None = None
     warm_start: str | None = None
+    pictures: str | None = None
 
 
 def run_request(request: RunRequest, *, say: Say) -> "RunOutcome":
@@ -102,6 +105,8 @@ def run_request(request: RunRequest, *, say: Say) -> "RunOutcome":
         SearchSpaceError, DataError, StorageError: If a part of the request cannot be used.
     """
     check_backend(request)
+    if request.pictures is not None:
+        check_keep(request.pictures)
     name = request.study or f"{request.kind}-{request.space or 'notebook'}"
     stored = stored_settings(request.url, name)
     settings = _settings(request, name, stored)
@@ -129,6 +134,8 @@ def run_request(request: RunRequest, *, say: Say) -> "RunOutcome":
         study.set_user_attr(attrs.CLASS_COUNTS, class_counts(data))
     if request.max_retries is not None:
         study.set_user_attr(attrs.MAX_RETRIES, request.max_retries)
+    if request.pictures is not None:
+        study.set_user_attr(attrs.KEPT_PICTURES, request.pictures)
     n_trials = request.n_trials or _default_trials(study, settings, request.replicate)
     budget.start_design(study, settings, replicate=request.replicate)
     if source is not None and not study.get_trials(deepcopy=False):
@@ -257,7 +264,7 @@ def work(
         device=request.device,
         threads=threads,
     )
-    with open_cluster(request) as cluster:
+    with open_cluster(request) as cluster, refreshing(job, say=say):
         return run_study(study, job, target=target, n_workers=n_workers, cluster=cluster)
 
 

@@ -53,6 +53,15 @@ def format_value(value: object) -> str:
     return str(value)
 
 
+def format_configuration(params: Mapping[str, object]) -> str:
+    """Describe parameters in words: their values, and which autoencoder they are of."""
+    others = dict(params)
+    family = others.pop("auto_encoder", None)
+    parts = [f"{format_label(name)} {format_value(value)}" for name, value in others.items()]
+    words = [] if family is None else [f"a {family} autoencoder"]
+    return " ".join([*words, f"with {', '.join(parts)}"] if parts else words)
+
+
 def format_count(value: int | None) -> str:
     """Write a whole number with a thin separator between thousands."""
     return MISSING if value is None else f"{value:,}"

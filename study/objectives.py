@@ -1,7 +1,7 @@
 """The objective of a study: one trial is one training, judged on the validation split."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from search_spaces import SearchSpace
 from storage import attrs
 from storage.artifacts import (
     model_path,
+    no_picture,
     open_artifacts,
     read_artifact,
     save_artifacts,
@@ -33,12 +34,18 @@ from storage.artifacts import (
 from storage.writing import Reports, suggesting, write_trial
 from study.data import StudyData
 from study.environment import describe_environment
+from study.learning_curve import learning_curve_png
 from study.pictures import reconstructions_png
 from study.seeds import pair_seed, trial_seed
 from study.settings import StudySettings, code_version
 
 PRUNER_CHECKS = 50
 """How often the pruner is asked in the longest training of a study, at even distances."""
+
+CONSTRAINTS = "constraints"
+"""System attribute of a trial: by how much it breaks each constraint. Optuna 5 stores each by its
+name instead and reads both; its dashboard 0.21 reads only this.
+"""
 
 Values = float | tuple[float, float]
 """What a trial is told: validation MSE, with two objectives validation accuracy too."""
@@ -66,6 +73,7 @@ class TrainingObjective:
         own_space: What parameters are suggested from; None for the space of the settings.
         keep_models: Whether the trained models themselves are kept, see ``model_path``; then
             nothing is answered from a stored curve, which has none.
+        draw: Whether trials keep pictures; without, each has one that says that there is none.
     """
 
     settings: StudySettings
@@ -74,6 +82,7 @@ class TrainingObjective:
     device: torch.device
     own_space: SearchSpace | None = None
     keep_models: bool = False
+    draw: bool = True
 
     @property
     def space(self) -> SearchSpace:
@@ -233,10 +242,12 @@ class TrainingObjective:
         curves = curve_to_csv(curve)
         values[attrs.CURVES_DIGEST] = _digest(curves)
         self._write_figures(trial, values, last=result.curve[-1], best=result.best)
-        pictures = reconstructions_png(
-            result.model, self.data.validation.images, self.data.validation_texts
-        )
-        _save(store, trial, pictures=pictures, curves=curves)
+        pictures = no_picture()
+        if self.draw:
+            pictures = reconstructions_png(
+                result.model, self.data.validation.images, self.data.validation_texts
+            )
+        self._save(store, trial, result.curve, pictures=pictures, curves=curves)
 
     def _write_figures(
         self,
@@ -248,6 +259,7 @@ class TrainingObjective:
         intermediate_values: Mapping[int, float] | None = None,
     ) -> None:
         """Store a trial's figures: some by name, and those of its last and its best epoch."""
+        system_attrs: dict[str, Any] = {}
         figures = {
             **values,
             attrs.LAST_VALIDATION_MSE: last.validation_mse,
@@ -263,10 +275,15 @@ class TrainingObjective:
             if self.settings.min_accuracy is not None:
                 # Accuracies are numbers of single precision: 7 of 10 is a little less than 0.7.
                 lack = round(self.settings.min_accuracy - best.validation_accuracy, 6)
-                trial.set_constraint(attrs.VALIDATION_ACCURACY, lack)
+                system_attrs[CONSTRAINTS] = [lack]
                 if lack > 0:
                     figures[attrs.INFEASIBLE] = True
-        write_trial(trial, user_attrs=figures, intermediate_values=intermediate_values)
+        write_trial(
+            trial,
+            user_attrs=figures,
+            intermediate_values=intermediate_values,
+            system_attrs=system_attrs,
+        )
 
     def _find_source(
         self, trial: optuna.Trial, config: AutoencoderConfig, *, seed: int
@@ -336,22 +353,28 @@ class TrainingObjective:
             if self.settings.pareto
             else {metrics.epoch: metrics.validation_mse for metrics in curve},
         )
-        _save(store, trial, pictures=pictures, curves=curve_to_csv((*curve, *classifier_curve)))
+        curves = curve_to_csv((*curve, *classifier_curve))
+        self._save(store, trial, curve, pictures=pictures, curves=curves)
         return True
+
+    def _save(
+        self,
+        store: FileSystemArtifactStore,
+        trial: optuna.Trial,
+        curve: Sequence[EpochMetrics],
+        *,
+        pictures: bytes,
+        curves: bytes,
+    ) -> None:
+        """Attach a trial's files; in that of its curves, epochs are counted from 0."""
+        files = {
+            attrs.RECONSTRUCTIONS_FILE: pictures,
+            attrs.LEARNING_CURVE_FILE: learning_curve_png(curve) if self.draw else no_picture(),
+            attrs.CURVES_FILE: curves,
+        }
+        save_artifacts(store, trial, files)
 
 
 def _digest(content: bytes) -> str:
     """Return a short digest, by which a damaged file is known."""
     return hashlib.sha256(content).hexdigest()[:16]
-
-
-def _save(
-    store: FileSystemArtifactStore,
-    trial: optuna.Trial,
-    *,
-    pictures: bytes,
-    curves: bytes,
-) -> None:
-    """Attach a trial's files; epochs are counted from 0, as steps are."""
-    files = {attrs.RECONSTRUCTIONS_FILE: pictures, attrs.CURVES_FILE: curves}
-    save_artifacts(store, trial, files)

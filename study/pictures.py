@@ -1,4 +1,4 @@
-"""Pictures of a training: reconstructions beside their originals, and its learning curve."""
+"""Pictures of a training: reconstructions beside their originals."""
 
 import io
 import json
@@ -10,7 +10,6 @@ import torch
 from PIL import Image, PngImagePlugin
 from torch import Tensor
 
-from emoji_ae.curve import EpochMetrics
 from emoji_ae.loop import to_float
 from emoji_ae.models import Autoencoder
 from emoji_ae.pictures import reconstruct, reconstruction_strip
@@ -93,22 +92,3 @@ def rank(errors: npt.NDArray[np.floating], count: int) -> list[tuple[int, str]]:
         for place in range(start, start + n_each):
             roles.setdefault(place, role)
     return [(order[place], role) for place, role in sorted(roles.items())]
-
-
-def learning_curve_png(curve: Sequence[EpochMetrics], *, title: str) -> bytes:
-    """Draw training and validation error by epoch, on a logarithmic axis."""
-    from matplotlib.figure import Figure  # slow to import, and only needed here
-
-    epochs = [metrics.epoch + 1 for metrics in curve]
-    figure = Figure(figsize=(7, 4), layout="constrained")
-    axes = figure.subplots()
-    axes.plot(epochs, [m.train_mse for m in curve], label="training (augmented)", color="#0072B2")
-    axes.plot(epochs, [m.validation_mse for m in curve], label="validation", color="#D55E00")
-    best = min(curve, key=lambda m: m.validation_mse)
-    axes.plot(best.epoch + 1, best.validation_mse, "o", color="#D55E00", label="kept weights")
-    axes.set(xlabel="epoch", ylabel="reconstruction error (MSE)", yscale="log", title=title)
-    axes.grid(alpha=0.3, which="both")
-    axes.legend()
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=120)
-    return buffer.getvalue()

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import optuna
 import torch
@@ -61,6 +62,7 @@ def run_worker(job: WorkerJob, stop: threading.Event) -> None:
         data=study_data(dataset, stored_split(settings, dataset, study=job.study)),
         artifacts=job.artifacts,
         device=resolve_device(job.device),
+        draw=study.user_attrs.get(attrs.KEPT_PICTURES) != "none",
     )
     experiment = find_experiment(study, settings)
     if experiment is not None:
@@ -74,7 +76,7 @@ def run_worker(job: WorkerJob, stop: threading.Event) -> None:
     import torch._dynamo  # noqa: F401  an optimizer imports it at its first step: two seconds
 
     diverged = 0
-    for claimed in claims(study, stop):
+    for claimed in claims(study, stop, job.artifacts):
         params, user_attrs = design_point(study, settings, claimed)
         study.sampler = make_sampler(
             settings.sampler, seed=sampler_seed(settings.seed, claimed.number), params=params
@@ -95,16 +97,23 @@ def run_worker(job: WorkerJob, stop: threading.Event) -> None:
             )
 
 
-def claims(study: optuna.Study, stop: threading.Event) -> Iterator[FrozenTrial]:
+def claims(
+    study: optuna.Study, stop: threading.Event, artifacts: Path | None = None
+) -> Iterator[FrozenTrial]:
     """Claim trial after trial of a study until there is nothing left to do.
 
     In between, the trials of dead workers are queued again, now and then; also while others
     run the last trials, which they may not finish.
+
+    Args:
+        study: Opened for writing.
+        stop: Ends the claims.
+        artifacts: Folder of the artifact store, see ``queue.fail``.
     """
     last_reap = float("-inf")
     while not stop.is_set():
         if time.monotonic() - last_reap > REAP_INTERVAL_S:
-            queue.reap(study)
+            queue.reap(study, artifacts=artifacts)
             last_reap = time.monotonic()
         claimed = queue.claim(study)
         if claimed is queue.Empty.BUSY:
@@ -141,6 +150,9 @@ def run_trial(
         heartbeat.beat()
         return stop.is_set()
 
+    def fail(reason: str, cause: queue.Cause) -> None:
+        queue.fail(study, trial._trial_id, reason, cause, artifacts=objective.artifacts)
+
     try:
         values = objective(trial, stop_requested)
         study.tell(trial, values, skip_if_finished=True)
@@ -149,16 +161,16 @@ def run_trial(
     except UpdateFinishedTrialError:
         return Ended.TAKEN
     except TrialInterrupted as error:
-        queue.fail(study, trial._trial_id, str(error), queue.Cause.INTERRUPTION)
+        fail(str(error), queue.Cause.INTERRUPTION)
     except DivergedError as error:
         reason = f"{attrs.DIVERGED}: {error}"
-        queue.fail(study, trial._trial_id, reason, queue.Cause.CONFIGURATION)
+        fail(reason, queue.Cause.CONFIGURATION)
         return Ended.DIVERGED
     except Exception as error:
         if outage(error) is not None:
             raise
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        queue.fail(study, trial._trial_id, reason, queue.Cause.ERROR)
+        fail(reason, queue.Cause.ERROR)
         raise StudyError(f"Trial {trial.number} failed: {reason}") from error
     return Ended.TOLD
 

@@ -22,7 +22,8 @@ from emoji_ae.train import reconstruction_errors
 from emoji_ae.training import train_model
 from study.data import study_data
 from study.errors import StudyError
-from study.pictures import learning_curve_png, reconstructions_png
+from study.learning_curve import learning_curve_png
+from study.pictures import reconstructions_png
 
 CHECKPOINT_FILE = "checkpoint.pt"
 CURVE_FILE = "learning_curve.png"
@@ -144,12 +145,11 @@ def train_final(
         curve=result.curve,
     )
     save_checkpoint(checkpoint, out / CHECKPOINT_FILE)
-    title = f"{config.auto_encoder}, lowest validation MSE {metrics.validation_mse:.5f}"
     pictures = reconstructions_png(
         result.model, dataset.images[list(split.test)], [dataset.texts[i] for i in split.test]
     )
     write_bytes(out / RECONSTRUCTIONS_FILE, pictures)
-    write_bytes(out / CURVE_FILE, learning_curve_png(result.curve, title=title))
+    write_bytes(out / CURVE_FILE, learning_curve_png(result.curve))
     content = {"config": config.to_dict(), "seed": seed, **asdict(metrics)}
     write_bytes(out / METRICS_FILE, json.dumps(content, indent=2).encode() + b"\n")
     return metrics

@@ -92,7 +92,7 @@ def run_study(
         StudyError: If a worker failed for another reason than a diverged training.
     """
     with stop_signals() as stop:
-        queue.reap(study)
+        queue.reap(study, artifacts=job.artifacts)
         remaining = target - count(study.get_trials(deepcopy=False)).finished
         if remaining > 0 and not stop.is_set():
             watched = optuna.load_study(study_name=job.study, storage=open_storage(job.url))

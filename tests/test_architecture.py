@@ -43,6 +43,15 @@ FORBIDDEN = {
     "study.analysis.ablation": {"optuna", "study.experiments", "study.followups"},
     "study.figures": {"torch", "jinja2", "sqlalchemy", "study.report"},
     "study.report": {"torch", "sqlalchemy", "study.commands", "study.workers", "study.runner"},
+    "study.dashboard": {
+        *("torch", "sqlalchemy", "typer", "study.commands", "study.workers", "study.runner"),
+        *("study.report", "study.dashboard_command"),
+    },
+    "study.dashboard.notes": {"optuna.study", "storage.annotations", "study.figures"},
+    "study.dashboard.graphs": {"optuna", "storage.annotations"},
+    "study.dashboard.refresher": {"plotly", "study.analysis", "study.figures", "study.report"},
+    "study.retention": {"torch", "sqlalchemy", "study.commands", "study.report"},
+    "study.dashboard_command": {"typer", "study.cli", "study.commands"},
     "study.settings": {"torch", "study.data", "study.experiments"},
     "study.followups": {
         *("torch", "sqlalchemy", "emoji_ae.dataset", "emoji_ae.splits", "study.data"),
@@ -75,7 +84,9 @@ ONLY_IN: dict[str, set[str]] = {
     },
     "jinja2": {"study.report.page"},
     "typer": {"study.cli"},
-    "matplotlib": {"study.pictures"},
+    "optuna_dashboard": {"storage.annotations", "study.dashboard.app"},
+    "bottle": {"study.dashboard.app"},
+    "gunicorn": {"study.dashboard.server"},
     "sklearn": {"emoji_ae.splits", "study.analysis.surrogate"},
     "sqlalchemy": {
         *("storage.importing", "storage.operations", "storage.outages", "storage.rdb"),

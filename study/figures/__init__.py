@@ -21,18 +21,20 @@ from study.figures.parameters import (
 from study.figures.search import (
     plot_distribution,
     plot_expected_best,
+    plot_families,
     plot_fidelity,
     plot_history,
     plot_learning_curves,
     plot_timeline,
 )
 from study.figures.studies import STUDY_COLORS, plot_best_distribution, plot_comparison
-from study.figures.style import FAMILY_COLORS, plotly_js
+from study.figures.style import FAMILY_COLORS, entitled, plotly_js
 
 __all__ = [
     "FAMILY_COLORS",
     "SIGNIFICANT",
     "STUDY_COLORS",
+    "entitled",
     "plot_ablation",
     "plot_best_distribution",
     "plot_classes",
@@ -42,6 +44,7 @@ __all__ = [
     "plot_distribution",
     "plot_expected_best",
     "plot_experiment",
+    "plot_families",
     "plot_fidelity",
     "plot_front",
     "plot_history",

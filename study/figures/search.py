@@ -194,6 +194,29 @@ def plot_distribution(info: DistributionInfo) -> go.Figure:
     return figure
 
 
+def plot_families(info: DistributionInfo) -> go.Figure:
+    """Draw the range, the middle half and the median of each family's trials as a box."""
+    figure = new_figure(height=140 + 60 * len(info.families))
+    for family in info.families:
+        lowest, highest = family.steps[0].value, family.steps[-1].value
+        figure.add_box(
+            name=f"{escape(family.family)} ({family.n_trials:,} trials)",
+            y=[f"{escape(family.family)} ({family.n_trials:,} trials)"],
+            orientation="h",
+            lowerfence=rounded([lowest]),
+            q1=rounded([family.lower_quartile]),
+            median=rounded([family.median]),
+            q3=rounded([family.upper_quartile]),
+            upperfence=rounded([highest]),
+            marker={"color": family_color(family.family)},
+            showlegend=False,
+        )
+    ends = [f.steps[i].value for f in info.families for i in (0, -1)]
+    figure.update_xaxes(**log_mse_axis(ends))
+    figure.update_yaxes(autorange="reversed", showgrid=False)
+    return figure
+
+
 def plot_expected_best(info: ExpectedBestInfo) -> go.Figure:
     """Draw the expected best over the number of trials, with its 95 % interval as a band."""
     figure = new_figure(height=420)

@@ -79,6 +79,23 @@ def new_figure(*, height: int) -> go.Figure:
     return go.Figure(layout={"template": _TEMPLATE, "height": height})
 
 
+def entitled(figure: go.Figure, title: str, *, height: int) -> go.Figure:
+    """Put a title over a chart that stands alone, so many px high, and its legend below."""
+    return figure.update_layout(
+        height=height,
+        title={
+            "text": escape(title),
+            "font": {"size": 14},
+            "x": 0.01,
+            "y": 0.98,
+            "yref": "container",
+            "yanchor": "top",
+        },
+        legend={"y": 0, "yanchor": "bottom"},
+        margin={"t": 48, "b": 72},
+    )
+
+
 def log_mse_axis(values: Iterable[float | None]) -> dict[str, Any]:
     """Return a logarithmic axis with ticks at 1, 2 and 5, or at powers of ten for wide ranges."""
     drawable = [value for value in values if value is not None and positive(value)]

@@ -21,13 +21,13 @@ from study.analysis.verdict import Level
 from study.formats import (
     format_accuracy,
     format_change,
+    format_configuration,
     format_count,
     format_label,
     format_mse,
     format_percent,
     format_sampler,
     format_state,
-    format_value,
 )
 from study.report.findings import Findings
 from study.settings import IMPORTED
@@ -373,8 +373,5 @@ def _cautions(record: StudyRecord, found: Findings, *, confirmed: bool) -> Itera
 
 def _configuration(trial: TrialRecord) -> str:
     """Describe a trial's parameters as the end of a sentence."""
-    params = dict(trial.params)
-    family = params.pop("auto_encoder", None)
-    words = f", a {family} autoencoder" if family is not None else ""
-    parts = [f"{format_label(name)} {format_value(value)}" for name, value in params.items()]
-    return words + (f" with {', '.join(parts)}" if parts else "")
+    words = format_configuration(trial.params)
+    return f", {words}" if "auto_encoder" in trial.params else f" {words}".rstrip()

@@ -370,7 +370,7 @@ def check_constraint(study: optuna.Study, min_accuracy: float) -> None:
     """Check that every trial says how far it keeps a constraint, and that the best one does."""
     for trial in study.get_trials():
         accuracy = trial.user_attrs[attrs.VALIDATION_ACCURACY]
-        assert trial.constraints == {attrs.VALIDATION_ACCURACY: min_accuracy - accuracy}
+        assert trial.constraints == {"0": min_accuracy - accuracy}
         assert trial.user_attrs.get(attrs.INFEASIBLE, False) is (accuracy < min_accuracy)
     record = load_study_record(study._storage, study.study_name)
     feasible = [trial for trial in record.complete if trial.feasible]
@@ -406,7 +406,7 @@ def test_pruned_trials_have_a_constraint(run: Run, free: StudySettings) -> None:
     settings = replace(free, min_accuracy=1.0)
     trial = run(JOINT, settings=settings, pruner=ThresholdPruner(upper=0.0))
     assert trial.state == TrialState.PRUNED
-    assert trial.constraints == {attrs.VALIDATION_ACCURACY: 1.0 - accuracies([trial])[0]}
+    assert trial.constraints == {"0": 1.0 - accuracies([trial])[0]}
     assert trial.user_attrs[attrs.INFEASIBLE] is True
 
 
@@ -445,7 +445,7 @@ def test_an_accuracy_that_is_just_reached_is_enough(
         )
         assert np.trace(trial.user_attrs[attrs.CONFUSION]) == n
         assert (attrs.INFEASIBLE not in trial.user_attrs) == feasible
-        assert (trial.constraints[attrs.VALIDATION_ACCURACY] <= 0) == feasible
+        assert (trial.constraints["0"] <= 0) == feasible
 
 
 def test_none_feasible(run: Run, free: StudySettings, url: str) -> None:

@@ -17,7 +17,6 @@ from optuna.trial import TrialState
 from PIL import Image, PngImagePlugin
 
 from emoji_ae.config import AutoencoderConfig
-from emoji_ae.curve import EpochMetrics
 from emoji_ae.dataset import EmojiDataset, load_dataset
 from emoji_ae.loop import to_float
 from emoji_ae.models import Autoencoder, build_model
@@ -27,7 +26,7 @@ from storage.artifacts import open_artifacts, save_artifacts
 from storage.rdb import open_storage
 from storage.records import load_study_record
 from study.gallery import ERROR_COLOUR, best_pictures, cut_strip, error_map
-from study.pictures import COLOUR_STEP, learning_curve_png, pick, rank, reconstructions_png
+from study.pictures import COLOUR_STEP, pick, rank, reconstructions_png
 from study.report import Pictures
 from tests.study_tests.studies import claim_point
 
@@ -220,18 +219,6 @@ def test_strip_without_columns() -> None:
     metadata.add_text("texts", json.dumps(TEXTS))
     Image.new("RGB", (200, 134)).save(buffer, "PNG", pnginfo=metadata)
     assert cut_strip(buffer.getvalue()) == ()
-
-
-def test_learning_curve() -> None:
-    """The learning curve is a PNG, also of a single epoch."""
-    for n_epochs in (1, 5):
-        curve = [
-            EpochMetrics(epoch=i, train_mse=0.2 / (i + 1), validation_mse=0.1, seconds=1.0)
-            for i in range(n_epochs)
-        ]
-        image = pixels(learning_curve_png(curve, title="A <title>"))
-        assert image.shape == (480, 840, 3)
-        assert image.std() > 0.05
 
 
 @pytest.fixture

@@ -59,7 +59,7 @@ def test_best_of_a_constraint() -> None:
             state=TrialState.COMPLETE,
             value=value,
             user_attrs=own,
-            system_attrs={"constraints:validation_accuracy": lack},
+            system_attrs={"constraints": [lack]},
         )
         for value, own, lack in ((0.25, {attrs.INFEASIBLE: True}, 0.1), (0.5, {}, -0.1))
     )

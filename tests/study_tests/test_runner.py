@@ -139,9 +139,10 @@ def files(study: optuna.Study, store: Path) -> dict[str, bytes]:
 
 
 def check_files(study: optuna.Study, store: Path, data: StudyData, *, n_epochs: int) -> None:
-    """Check that a trial has its two files, with the curve and the validation texts."""
+    """Check that a trial has its files, with the curve and the validation texts."""
     found = files(study, store)
-    assert set(found) == {attrs.RECONSTRUCTIONS_FILE, attrs.CURVES_FILE}
+    assert tuple(found) == attrs.FILES
+    assert sum(map(len, found.values())) <= 60_000
     curve = pd.read_csv(io.BytesIO(found[attrs.CURVES_FILE]))
     assert list(curve.columns) == ["epoch", "train_mse", "validation_mse", "seconds"]
     assert curve["epoch"].tolist() == list(range(n_epochs))
@@ -292,8 +293,7 @@ def test_files_are_in_one_order(
     reader = open_storage(url)
     for trial in reader.get_all_trials(study._study_id):
         metas = get_all_artifact_meta(trial, storage=reader)
-        expected = [attrs.RECONSTRUCTIONS_FILE, attrs.CURVES_FILE]
-        assert [meta.filename for meta in metas] == expected
+        assert tuple(meta.filename for meta in metas) == attrs.FILES
 
 
 def test_unexpected_error(run: Run, store: Path, tmp_path: Path, url: str) -> None:

@@ -1,0 +1,69 @@
+"""Writes what the dashboard shows of a study; as a process of its own, ``python -m
+study.dashboard.refresh``, which reads a job from standard input, so that no password shows.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+import optuna
+from optuna.storages import BaseStorage
+
+from storage.annotations import (
+    noted_trials,
+    write_graphs,
+    write_study_note,
+    write_trial_notes,
+)
+from storage.artifacts import open_artifacts
+from storage.rdb import open_storage
+from storage.records import load_study_record
+from study.dashboard.graphs import draw_graphs
+from study.dashboard.notes import study_note, trial_note
+from study.jobs import WorkerJob
+from study.retention import clean, kept_pictures
+
+NICENESS = 19
+"""The least claim to a core: a refresh must not slow the workers."""
+
+
+def refresh(storage: BaseStorage, name: str, *, url: str, artifacts: Path) -> bool:
+    """Write the notes and charts of a study, and remove pictures that it does not keep.
+
+    Args:
+        storage: Opened for writing.
+        name: Of the study.
+        url: Of the storage, for the commands in notes; a password is masked.
+        artifacts: Folder of the artifact store.
+
+    Returns:
+        Whether the study's note is ours; False if somebody wrote or edited it, which stays.
+    """
+    record = load_study_record(storage, name)
+    study = optuna.load_study(study_name=name, storage=storage)
+    noted = noted_trials(study)
+    notes = {
+        trial.trial_id: trial_note(record, trial, url=url)
+        for trial in record.trials
+        if trial.state.is_finished() and trial.trial_id not in noted
+    }
+    write_trial_notes(study, notes)
+    ours = write_study_note(study, study_note(record, study_id=study._study_id, url=url))
+    write_graphs(study, draw_graphs(record))
+    if kept_pictures(record) == "best":
+        clean(storage, record, open_artifacts(artifacts), keep="best")
+    return ours
+
+
+def main() -> None:
+    """Refresh the study of a job."""
+    if hasattr(os, "nice"):
+        os.nice(NICENESS)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    job = WorkerJob.from_json(sys.stdin.readline())
+    storage = open_storage(job.url, write=True)
+    refresh(storage, job.study, url=job.url, artifacts=job.artifacts)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,167 @@
+"""The notes beside a study and its trials: what they say, and that foreign text stays text."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+from optuna.trial import TrialState
+
+from study.dashboard.notes import code_block, escape, study_note, trial_note
+from tests.study_tests.synthetic import (
+    MARKUP,
+    MULTITASK_SETTINGS,
+    SETTINGS,
+    classified,
+    multitask,
+    planted,
+    study,
+    trial,
+)
+
+URL = "sqlite:///runs/study.db"
+MARKDOWN = MarkdownIt("commonmark").enable(["table", "strikethrough"])
+PARAMS = {"auto_encoder": "CNN", "epoch": 20, "learning_rate": 0.001, "batch_size": 16}
+
+
+def note(number: int, *trials: object, **options: object) -> str:
+    """Return the note of one of these trials of a study."""
+    record = study(*trials, settings=SETTINGS, **options)  # type: ignore[arg-type]
+    return trial_note(record, record.trials[number], url=URL)
+
+
+@given(st.text(max_size=60))
+def test_escaped_text_is_shown_as_it_is(text: str) -> None:
+    """Whatever a text holds, Markdown shows its words and makes nothing else of them."""
+    words = " ".join(text.replace("\0", "").split())
+    (block,) = [t for t in MARKDOWN.parse(f"x {escape(words)}") if t.type == "inline"]
+    assert {token.type for token in block.children or ()} == {"text"}
+    assert "".join(token.content for token in block.children or ()) == f"x {words}".rstrip()
+
+
+@given(st.text(st.characters(exclude_categories=("Cc", "Zl", "Zp", "Cs")), min_size=1))
+def test_code_is_shown_as_it_is(text: str) -> None:
+    """A block of code holds its line exactly; fences and quotes end nothing."""
+    tokens = MARKDOWN.parse(f"before\n\n{code_block(f'x{text}x')}\n\nafter")
+    assert [t.content for t in tokens if t.type == "code_block"] == [f"x{text}x\n"]
+
+
+def test_note_of_a_complete_trial() -> None:
+    """Result, configuration, end and the command that trains it again."""
+    found = {"validation_mse": 0.01264, "best_epoch": 18, "epochs_run": 20, "seed": 7}
+    found |= {"parameter_count": 312_451, "training_seconds": 3.14}
+    text = note(0, trial(0, value=0.01264, params=PARAMS, attrs=found))
+    assert text == (
+        "**Complete**: validation MSE 0.01264 in epoch 18.\n\n"
+        "A CNN autoencoder with epoch 20, learning rate 1e-3, batch size 16.\n\n"
+        "- Why it ended: all of its epochs were trained.\n"
+        "- 312,451 learned numbers, 3.1 s of training, seed 7.\n\n"
+        "Train it again for good, and measure it once on the test images:\n\n"
+        "    emoji-study train --storage sqlite:///runs/study.db --study study --trial 0\n"
+    )
+
+
+def test_note_of_a_pruned_trial() -> None:
+    """It says who stopped it and when, and shows the best error until then."""
+    found = {"validation_mse": 0.05, "best_epoch": 3, "epochs_run": 4}
+    curve = (0.3, 0.2, 0.05, 0.06)
+    stopped = trial(0, state=TrialState.PRUNED, params=PARAMS, curve=curve, attrs=found)
+    text = note(0, stopped)
+    assert "**Pruned**: validation MSE 0.05000 in epoch 3." in text
+    assert "Why it ended: the median pruner stopped it after 4 of 20 epochs." in text
+
+
+@pytest.mark.parametrize(
+    ("attrs", "expected"),
+    [
+        ({"failure": "diverged: the error is NaN"}, r"diverged\: the error is NaN."),
+        ({}, "its worker died."),
+        ({"failure": MARKUP}, r"\<b\>loss\</b\> became NaN"),
+        ({"failure": "![x](https://example.org/x.png)"}, r"!\[x\](https\://example.org/x.png)."),
+    ],
+)
+def test_note_of_a_failed_trial(attrs: dict[str, str], expected: str) -> None:
+    """It says why, and under which number the trial was tried again, if it was."""
+    failed = trial(0, state=TrialState.FAIL, params=PARAMS, attrs=attrs)
+    assert expected in note(0, failed)
+    assert "It was not tried again." in note(0, failed)
+    again = note(0, failed, trial(1, value=0.1, params=PARAMS, attrs={"retry_of": 0}))
+    assert "It was queued again as trial 1." in again
+    assert "**Failed**: no epoch was finished." in again
+
+
+def test_note_of_a_trial_that_never_began() -> None:
+    """Without parameters there is nothing to train again."""
+    text = note(0, trial(0, state=TrialState.FAIL))
+    assert "emoji-study" not in text
+    assert "autoencoder" not in text
+
+
+def test_notes_of_reused_stopped_and_repeated_trials() -> None:
+    """What a reader would otherwise wonder about is said."""
+    reused = trial(0, value=0.1, params=PARAMS, attrs={"reused_from": 3})
+    assert "trial 3 had done the same training" in note(0, reused)
+    early = trial(0, value=0.1, params=PARAMS, curve=(0.2, 0.1), attrs={"early_stopped": True})
+    assert "had stopped falling after 2 epochs" in note(0, early)
+    repeated = trial(0, value=0.1, params=PARAMS, attrs={"retry_of": 9})
+    assert "A second attempt at trial 9." in note(0, repeated)
+    imported = trial(0, value=0.1, params=PARAMS, attrs={"measured_on": "test"})
+    assert "imported, as measured on the test split" in note(0, imported)
+    assert "emoji-study train" not in note(0, imported)
+
+
+def test_an_infeasible_trial_says_so() -> None:
+    """The dashboard's reader sees which accuracy is missing, and the one reached."""
+    found = classified([4, 10, 0, 5], min_accuracy=0.7)
+    record = multitask(trial(0, value=0.02, params=PARAMS, attrs=found))
+    text = trial_note(record, record.trials[0], url=URL)
+    assert "**Infeasible**: it misses the validation accuracy of 70.0\xa0%" in text
+    assert "validation accuracy 47.5\xa0%" in text
+    kept = multitask(trial(0, value=0.02, params=PARAMS, attrs=classified([4, 20, 6, 10])))
+    assert "Infeasible" not in trial_note(kept, kept.trials[0], url=URL)
+
+
+def test_note_of_a_study() -> None:
+    """What it is, how trials are judged, the report, the attributes, what to type."""
+    text = study_note(planted(20), study_id=7, url="postgresql+psycopg://me:secret@db/studies")
+    for expected in (
+        "A search of kind **autoencoder**, extended space; TPE sampler, median pruner.",
+        "[Report of this study](/report/7)",
+        "    emoji-study report --storage 'postgresql+psycopg://me:***@db/studies' --study pla",
+        "`reconstructions.png`",
+        "- `best_epoch`: ",
+        "The test images play no part.",
+        "--study planted --watch",
+    ):
+        assert expected in text
+    assert "secret" not in text
+    assert "`validation_accuracy`" not in text  # no trial has it
+
+
+def test_note_of_a_study_with_a_constraint_or_two_objectives() -> None:
+    """The dashboard does not know what a constraint or the second objective stands for."""
+    constrained = study_note(multitask(), study_id=1, url=URL)
+    assert "at least 70.0\xa0% of the validation images" in constrained
+    both = {**MULTITASK_SETTINGS, "pareto": True, "min_accuracy": None}
+    assert "second objective" in study_note(multitask(settings=both), study_id=1, url=URL)
+
+
+def test_names_of_studies_are_escaped() -> None:
+    """A study's name makes neither a link nor a picture, and the commands quote it."""
+    name = "[x](javascript:alert(1)) ![y](http://example.org/y.png) `z`"
+    text = study_note(replace(planted(3), name=name), study_id=1, url=URL)
+    links = [
+        child.attrs["href"]
+        for token in MARKDOWN.parse(text)
+        for child in token.children or ()
+        if child.type in ("link_open", "image")
+    ]
+    assert links == ["/report/1"]
+    assert f"--study '{name}'" in text
+
+
+def test_a_study_of_another_program() -> None:
+    """Without settings there is a note all the same."""
+    text = study_note(study(), study_id=1, url=URL)
+    assert "not made by emoji-study" in text
