@@ -83,7 +83,7 @@ def write_graphs(study: optuna.Study, graphs: Mapping[str, str | None]) -> None:
 
     Args:
         study: Opened for writing.
-        graphs: Plotly's JSON by id, of letters, digits and ``-_:.``; None for no chart.
+        graphs: Plotly's JSON by id, of letters, digits and ``-_.``; None for no chart.
     """
     values: dict[str, Any] = {}
     prefixes = {graph_id: f"{SYSTEM_ATTR_PLOT_DATA}{graph_id}:" for graph_id in graphs}

@@ -6,9 +6,13 @@ import optuna
 import pytest
 from optuna.artifacts import FileSystemArtifactStore, get_all_artifact_meta
 from optuna.storages import BaseStorage
+from optuna.trial import TrialState
 
+from storage import attrs, queue
 from storage.artifacts import (
     artifact_folder,
+    clear_pictures,
+    no_picture,
     open_artifacts,
     read_artifact,
     save_artifacts,
@@ -124,3 +128,58 @@ def test_folder_below_a_file(tmp_path: Path) -> None:
             StorageAccessError, match=r"^Artifact folder .*file.* cannot be created: .*\.$"
         ):
             open_artifacts(folder)
+
+
+def test_stand_ins(study: optuna.Study, store: FileSystemArtifactStore, tmp_path: Path) -> None:
+    """A trial that ends without files gets the same ones as all others, in their order."""
+    whole, dead = running_trial(study), running_trial(study)
+    save_artifacts(store, whole, dict.fromkeys(attrs.FILES, b"content"))
+    folder = tmp_path / "new" / "artifacts"
+    for trial in (whole, dead):
+        assert queue.fail(
+            study, trial._trial_id, "why", queue.Cause.CONFIGURATION, artifacts=folder
+        )
+    storage = study._storage
+    assert [names(storage, record(study, i)) for i in (0, 1)] == [list(attrs.FILES)] * 2
+    assert read_artifact(store, storage, whole._trial_id, attrs.CURVES_FILE) == b"content"
+    found = read_artifact(store, storage, dead._trial_id, attrs.RECONSTRUCTIONS_FILE)
+    assert found == no_picture()
+
+
+def test_stand_ins_are_no_condition(study: optuna.Study, tmp_path: Path) -> None:
+    """Where no file can be written, which may be why a trial failed, it is failed all the same."""
+    (tmp_path / "file").touch()
+    trial = running_trial(study)
+    cause = queue.Cause.CONFIGURATION
+    assert queue.fail(study, trial._trial_id, "disk full", cause, artifacts=tmp_path / "file")
+    assert (record(study, 0).state, names(study._storage, record(study, 0))) == (
+        TrialState.FAIL,
+        [],
+    )
+
+
+def test_clear_pictures(study: optuna.Study, store: FileSystemArtifactStore) -> None:
+    """Pictures are replaced by a small one, once; curves stay, and so do all entries."""
+    trial = running_trial(study)
+    files = {"a.png": b"x" * 50_000, "b.png": b"y" * 10_000, "c.csv": b"z" * 5_000}
+    save_artifacts(store, trial, files)
+    study.tell(trial, 0.5)
+    before = names(study._storage, record(study, 0))
+    freed = clear_pictures(store, study._storage, trial._trial_id)
+    assert freed == 60_000 - 2 * len(no_picture())
+    assert clear_pictures(store, study._storage, trial._trial_id) == 0
+    assert names(study._storage, record(study, 0)) == before
+    read = [read_artifact(store, study._storage, trial._trial_id, name) for name in files]
+    assert read == [no_picture(), no_picture(), files["c.csv"]]
+
+
+def test_lost_pictures_are_cleared(study: optuna.Study, store: FileSystemArtifactStore) -> None:
+    """A file that somebody removed is not made anew."""
+    trial = running_trial(study)
+    save_artifacts(store, trial, {"a.png": b"x" * 5_000})
+    (entry,) = get_all_artifact_meta(
+        study._storage.get_trial(trial._trial_id), storage=study._storage
+    )
+    store.remove(entry.artifact_id)
+    assert clear_pictures(store, study._storage, trial._trial_id) == 0
+    assert read_artifact(store, study._storage, trial._trial_id, "a.png") is None

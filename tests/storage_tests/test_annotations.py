@@ -1,0 +1,144 @@
+"""Notes and charts of the dashboard: written whole, and what others wrote stays."""
+
+import json
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import optuna
+import plotly.graph_objects as go
+import pytest
+from optuna.storages import BaseStorage
+from optuna_dashboard import get_note, save_note, save_plotly_graph_object
+from optuna_dashboard._custom_plot_data import get_plotly_graph_objects
+
+from storage.annotations import (
+    MAX_NOTES,
+    noted_trials,
+    write_graphs,
+    write_study_note,
+    write_trial_notes,
+)
+from storage.rdb import close_storage, open_storage
+from storage.served import make_server
+from tests.servers import free_port, opened
+
+LONG = "Ein längerer Text mit Umlauten. " * 300
+"""It fills several of the dashboard's pieces."""
+
+
+@pytest.fixture
+def study(database: str) -> Iterator[optuna.Study]:
+    """A new study on a file, then on a server."""
+    with opened(database, create=True, write=True) as storage:
+        yield optuna.create_study(storage=storage, study_name="study")
+
+
+def graphs(storage: BaseStorage, study: optuna.Study) -> dict[str, str]:
+    """Return the charts as the dashboard reads them."""
+    return get_plotly_graph_objects(storage.get_study_system_attrs(study._study_id))
+
+
+def chart(n_points: int) -> str:
+    """Return a chart's JSON, the longer the more points it has."""
+    return str(go.Figure(go.Scatter(y=[float(n_points)] * n_points)).to_json())
+
+
+def test_trial_notes_round_trip(study: optuna.Study) -> None:
+    """The dashboard's own function reads each note, long ones and more than one transaction."""
+    new = study._storage.create_new_trial
+    trials = [optuna.Trial(study, new(study._study_id)) for _ in range(3)]
+    notes = {trials[0]._trial_id: "*short*", trials[2]._trial_id: LONG}
+    assert noted_trials(study) == set()
+    write_trial_notes(study, notes)
+    assert [get_note(trial) for trial in trials] == ["*short*", "", LONG]
+    assert noted_trials(study) == set(notes)
+    many = {10_000 + i: str(i) for i in range(MAX_NOTES + 1)}
+    write_trial_notes(study, many)
+    assert noted_trials(study) == {*notes, *many}
+
+
+def test_study_note_follows_what_is_written(study: optuna.Study) -> None:
+    """A note may grow and shrink; of a longer one nothing is left over."""
+    for text in ("short", LONG, "short again", "short again"):
+        assert write_study_note(study, text)
+        assert get_note(study) == text
+
+
+@pytest.mark.parametrize("text", ["mine", LONG])
+def test_an_edited_study_note_stays(study: optuna.Study, text: str) -> None:
+    """Whoever edits the note in the dashboard keeps the edit, from then on."""
+    assert write_study_note(study, "ours")
+    save_note(study, text)
+    for ours in ("ours", "newer"):
+        assert not write_study_note(study, ours)
+        assert get_note(study) == text
+    save_note(study, "")
+    assert write_study_note(study, "ours again")
+
+
+def test_a_note_of_another_program_stays(study: optuna.Study) -> None:
+    """A study that has a note already is left alone."""
+    save_note(study, "theirs")
+    assert not write_study_note(study, "ours")
+    assert get_note(study) == "theirs"
+
+
+def test_graphs_are_replaced(study: optuna.Study) -> None:
+    """A chart may become shorter, or go; charts of other programs and the notes stay."""
+    theirs = save_plotly_graph_object(study, go.Figure(), graph_object_id="theirs")
+    write_study_note(study, LONG)
+    write_graphs(study, {"a": chart(5000), "b": chart(3), "a-b": chart(2)})
+    assert len(graphs(study._storage, study)["a"]) > 10_000
+    write_graphs(study, {"a": chart(1), "b": None})
+    found = graphs(study._storage, study)
+    assert set(found) == {theirs, "a", "a-b"}
+    assert (found["a"], found["a-b"]) == (chart(1), chart(2))
+    assert get_note(study) == LONG
+
+
+def test_readers_get_whole_charts(study: optuna.Study, database: str) -> None:
+    """While two writers replace a chart, every look finds one of theirs, never a mixture."""
+    lengths = (2000, 4000)
+    write_graphs(study, {"chart": chart(lengths[0])})
+    stop = threading.Event()
+
+    def write(n_points: int) -> None:
+        with opened(database, write=True) as storage:
+            own = optuna.load_study(study_name="study", storage=storage)
+            for _ in range(15):
+                write_graphs(own, {"chart": chart(n_points)})
+
+    def read() -> set[int]:
+        seen = set()
+        with opened(database) as storage:
+            while not stop.is_set():
+                seen.add(len(json.loads(graphs(storage, study)["chart"])["data"][0]["y"]))
+        return seen
+
+    with ThreadPoolExecutor(3) as pool:
+        reader = pool.submit(read)
+        for writer in [pool.submit(write, n) for n in lengths]:
+            writer.result()
+        stop.set()
+        assert reader.result() <= set(lengths)
+
+
+def test_clients_of_a_served_storage_annotate_it(tmp_path: Path) -> None:
+    """Through ``serve-storage`` notes and charts are written whole as well."""
+    url = f"sqlite:///{tmp_path / 'study.db'}"
+    port = free_port()
+    served = open_storage(url, create=True, write=True)
+    server = make_server(served, host="127.0.0.1", port=port, n_threads=2)
+    server.start()
+    client = open_storage(f"grpc://127.0.0.1:{port}")
+    study = optuna.create_study(storage=client, study_name="study")
+    write_study_note(study, LONG)
+    write_graphs(study, {"chart": chart(2000)})
+    here = optuna.load_study(study_name="study", storage=served)
+    assert get_note(here) == LONG
+    assert graphs(served, here) == {"chart": chart(2000)}
+    close_storage(client)
+    server.stop(grace=None).wait()
+    close_storage(served)

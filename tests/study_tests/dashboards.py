@@ -1,0 +1,149 @@
+"""A study with trials of every end, and the dashboard as a process of its own."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import optuna
+import torch
+from optuna.pruners import NopPruner, ThresholdPruner
+
+from emoji_ae.dataset import load_dataset
+from emoji_ae.splits import split_dataset
+from storage import attrs, queue
+from storage.rdb import open_storage
+from study.budget import request, start_design
+from study.dashboard.refresh import refresh
+from study.data import study_data
+from study.objectives import TrainingObjective
+from study.runner import run_trial
+from study.settings import StudySettings
+from study.workers import open_study
+from tests.study_tests.studies import claim
+
+
+def url_of(folder: Path) -> str:
+    """Return the URL of the database in a folder."""
+    return f"sqlite:///{folder / 'study.db'}"
+
+
+def objective_of(folder: Path, settings: StudySettings) -> TrainingObjective:
+    """Return what trains the trials of a study in a folder."""
+    assert settings.data is not None
+    dataset = load_dataset(Path(settings.data))
+    return TrainingObjective(
+        settings=settings,
+        data=study_data(dataset, split_dataset(dataset, method="group", seed=42)),
+        artifacts=folder / "artifacts",
+        device=torch.device("cpu"),
+    )
+
+
+def begin_study(folder: Path, settings: StudySettings, name: str = "faces") -> optuna.Study:
+    """Create a study whose first trial's worker was killed before its first epoch ended."""
+    study = open_study(open_storage(url_of(folder), create=True, write=True), name, settings)
+    study.sampler = optuna.samplers.RandomSampler(seed=0)
+    study.pruner = NopPruner()
+    start_design(study, settings)
+    request(study, 100)
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    host = queue.worker_id().partition("/")[0]
+    claim(study).set_user_attr(attrs.WORKER, f"{host}:{ended.pid}")
+    assert queue.reap(study, artifacts=folder / "artifacts") == 1
+    return study
+
+
+def add_trials(study: optuna.Study, folder: Path, settings: StudySettings, n_trials: int) -> None:
+    """Train trials: the second is pruned after an epoch, the fourth is told to stop then."""
+    objective = objective_of(folder, settings)
+    for i in range(n_trials):
+        stop = threading.Event()
+        if i == 3:
+            stop.set()
+        study.pruner = ThresholdPruner(upper=0.0) if i == 1 else NopPruner()
+        run_trial(study, claim(study), objective, stop)
+
+
+def make_study(
+    folder: Path, settings: StudySettings, n_trials: int = 7, name: str = "faces"
+) -> optuna.Study:
+    """Create a study with trials of every end, notes and charts."""
+    study = begin_study(folder, settings, name)
+    add_trials(study, folder, settings, n_trials)
+    refresh(study._storage, name, url=url_of(folder), artifacts=folder / "artifacts")
+    return study
+
+
+class Served:
+    """A dashboard that is being served.
+
+    Args:
+        process: That serves it.
+        port: Of this machine.
+        said: What it said at its start.
+    """
+
+    def __init__(self, process: "subprocess.Popen[str]", port: int, said: str) -> None:
+        self.process = process
+        self.address = f"http://localhost:{port}"
+        self.said = said
+
+    def get(self, path: str, **headers: str) -> tuple[int, dict[str, str], bytes]:
+        """Ask for a page; return status, headers and content."""
+        return self.ask("GET", path, **headers)
+
+    def json(self, path: str) -> Any:
+        """Ask for data."""
+        status, _, content = self.get(path)
+        assert status == 200, content
+        return json.loads(content)
+
+    def ask(
+        self, method: str, path: str, body: bytes | None = None, **headers: str
+    ) -> tuple[int, dict[str, str], bytes]:
+        """Send a request; names of headers are written with underscores."""
+        named = {name.replace("_", "-"): text for name, text in headers.items()}
+        asked = urllib.request.Request(
+            f"{self.address}{path}", data=body, headers=named, method=method
+        )
+        try:
+            with urllib.request.urlopen(asked, timeout=60) as answer:
+                return answer.status, dict(answer.headers), answer.read()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, dict(error.headers), error.read()
+
+
+@contextmanager
+def serving(url: str, *options: str) -> Iterator[Served]:
+    """Serve a storage with ``emoji-study dashboard`` until the end of the block."""
+    command = [sys.executable, "-m", "study", "dashboard", "--storage", url, "--port", "0"]
+    with subprocess.Popen(
+        [*command, *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        assert process.stdout is not None
+        said = process.stdout.readline()
+        found = re.search(r"http://localhost:(\d+)/dashboard", said)
+        try:
+            assert found, said + process.communicate(timeout=60)[1]
+            yield Served(process, int(found[1]), said)
+        finally:
+            process.send_signal(signal.SIGINT)
+            try:
+                process.wait(60)
+            except subprocess.TimeoutExpired:
+                process.kill()

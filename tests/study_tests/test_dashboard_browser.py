@@ -1,0 +1,181 @@
+"""The dashboard in a real browser: its pages show what the study's trials left, live."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from study.settings import StudySettings
+from tests.study_tests.browser import browser, needs_browser
+from tests.study_tests.dashboards import (
+    Served,
+    add_trials,
+    begin_study,
+    make_study,
+    serving,
+    url_of,
+)
+
+__all__ = ["browser"]
+
+pytestmark = needs_browser
+
+WAIT_MS = 60_000
+N_TRIALS = 12
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, settings: StudySettings) -> Path:
+    """A folder with a study whose trials ended in every way."""
+    made = tmp_path_factory.mktemp("dashboard")
+    make_study(made, settings, N_TRIALS)
+    return made
+
+
+@pytest.fixture(scope="module")
+def served(folder: Path) -> Iterator[Served]:
+    """The dashboard of that folder."""
+    with serving(url_of(folder)) as dashboard:
+        yield dashboard
+
+
+class Tab:
+    """A tab that notes what goes wrong in it."""
+
+    def __init__(self, browser: Browser, served: Served) -> None:
+        self._served = served
+        self.page: Page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
+        self.wrong: list[str] = []
+        self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
+        self.page.on("console", lambda m: m.type == "error" and self.wrong.append(m.text))
+        self.page.on(
+            "response", lambda r: r.status >= 400 and self.wrong.append(f"{r.status} {r.url}")
+        )
+
+    def open(self, path: str) -> Page:
+        """Go to a page of the dashboard."""
+        self.page.goto(f"{self._served.address}{path}")
+        return self.page
+
+
+@pytest.fixture
+def tab(browser: Browser, served: Served) -> Iterator[Tab]:
+    """A tab of its own, in which nothing may go wrong."""
+    opened = Tab(browser, served)
+    yield opened
+    opened.page.context.close()
+    assert opened.wrong == []
+
+
+def expect_pictures(page: Page, selector: str, n: int) -> None:
+    """Check that so many pictures are there and really drawn."""
+    pictures = page.locator(selector)
+    expect(pictures).to_have_count(n, timeout=WAIT_MS)
+    drawn = f"""() => [...document.querySelectorAll({selector!r})]
+        .every(image => image.complete && image.naturalWidth > 100)"""
+    page.wait_for_function(drawn, timeout=WAIT_MS)
+
+
+def test_study_list(tab: Tab) -> None:
+    """The list names the study, and leads to it."""
+    page = tab.open("/dashboard")
+    page.get_by_text("faces").first.click(timeout=WAIT_MS)
+    page.wait_for_url("**/dashboard/studies/1")
+
+
+def test_study_page_has_our_charts(tab: Tab) -> None:
+    """Beside the dashboard's own charts stand the study's, with titles."""
+    page = tab.open("/dashboard/studies/1")
+    for title in ("Learning curves of the best 10 trials", "Families: lowest, middle half"):
+        chart = page.locator(".js-plotly-plot", has_text=title)
+        expect(chart).to_be_visible(timeout=WAIT_MS)
+        assert chart.locator("path").count() > 5
+    expect(page.get_by_role("heading", name="Timeline")).to_be_visible()
+
+
+def test_study_note_leads_to_the_report(tab: Tab) -> None:
+    """The note is drawn, and its link opens the report of the moment."""
+    page = tab.open("/dashboard/studies/1/note")
+    expect(page.get_by_role("heading", name="What you see")).to_be_visible(timeout=WAIT_MS)
+    page.get_by_role("link", name="Report of this study").click()
+    expect(page.locator("html")).to_have_attribute("data-charts", "drawn", timeout=WAIT_MS)
+    assert page.title() == "faces"
+
+
+@pytest.mark.parametrize(
+    ("number", "state", "end"),
+    [
+        (0, "Fail", "its worker died. It was queued again as trial 1."),
+        (1, "Complete", "all of its epochs were trained."),
+        (2, "Pruned", "the none pruner stopped it after 1 of 2 epochs."),
+        (4, "Fail", "interrupted after epoch 1"),
+    ],
+)
+def test_trial_pages(tab: Tab, number: int, state: str, end: str) -> None:
+    """Whatever a trial's end, its page says why, and shows its pictures and its curves."""
+    page = tab.open(f"/dashboard/studies/1/trials?numbers={number}")
+    expect(page.get_by_role("heading", name=f"Trial {number} (")).to_be_visible(timeout=WAIT_MS)
+    expect(page.locator(".MuiChip-label", has_text=state).last).to_be_visible()
+    expect(page.get_by_text(f"Why it ended: {end}")).to_be_visible()
+    expect_pictures(page, 'img[src^="/artifacts/"]', 2)
+    expect(page.get_by_text("curves.csv")).to_be_attached()
+
+
+def test_gallery_shows_all_trials(tab: Tab) -> None:
+    """Parallel coordinates are drawn, and below them every ended trial's picture."""
+    page = tab.open("/dashboard/studies/1/smartSelection")
+    expect(page.get_by_role("heading", name="Parallel Coordinate")).to_be_visible(timeout=WAIT_MS)
+    expect(page.locator(".parcoords").first).to_be_attached(timeout=WAIT_MS)
+    page.get_by_label("Show Artifacts").click()
+    # The dead first trial, twelve trained ones, but none of the one that waits.
+    expect_pictures(page, 'img[src^="/artifacts/"]', N_TRIALS + 1)
+
+
+def test_lost_picture(browser: Browser, tmp_path: Path, settings: StudySettings) -> None:
+    """An entry whose file is gone leaves all other pictures, and the page, as they are."""
+    make_study(tmp_path, settings, 3)
+    lost = sorted((tmp_path / "artifacts").glob("00-*"))[0]
+    lost.unlink()
+    with serving(url_of(tmp_path)) as served:
+        opened = Tab(browser, served)
+        page = opened.open("/dashboard/studies/1/smartSelection")
+        page.get_by_label("Show Artifacts").click(timeout=WAIT_MS)
+        expect_pictures(page, 'img[src^="/artifacts/"]', 4)
+        assert [text for text in opened.wrong if lost.name not in text] == [
+            "Failed to load resource: the server responded with a status of 404 (Not Found)"
+        ]
+        page.context.close()
+
+
+def test_table_of_curves(tab: Tab) -> None:
+    """The dashboard's table shows the numbers of all epochs."""
+    page = tab.open("/dashboard/studies/1/trials?numbers=1")
+    expect(page.get_by_role("heading", name="Trial 1 (")).to_be_visible(timeout=WAIT_MS)
+    card = page.locator(".MuiCard-root", has_text="curves.csv")
+    card.scroll_into_view_if_needed()
+    card.get_by_role("button").first.click()
+    header = page.get_by_role("columnheader", name="validation_mse")
+    expect(header).to_be_visible(timeout=WAIT_MS)
+    assert len(page.get_by_role("rowgroup").last.get_by_role("row").all()) == 2
+
+
+def test_a_trial_that_ends_appears(
+    browser: Browser, tmp_path: Path, settings: StudySettings
+) -> None:
+    """A page that is open shows a new trial without being loaded again."""
+    study = begin_study(tmp_path, settings)
+    with serving(url_of(tmp_path)) as served:
+        opened = Tab(browser, served)
+        page = opened.open("/dashboard/studies/1/trials")
+        expect(page.get_by_text("2 Trials")).to_be_visible(timeout=WAIT_MS)
+        page.evaluate("window.untouched = true")
+        writer = threading.Thread(target=add_trials, args=(study, tmp_path, settings, 2))
+        writer.start()
+        expect(page.get_by_text("3 Trials")).to_be_visible(timeout=WAIT_MS)
+        expect(page.get_by_text("Complete").first).to_be_visible(timeout=WAIT_MS)
+        writer.join()
+        assert page.evaluate("window.untouched")
+        assert opened.wrong == []
+        page.context.close()

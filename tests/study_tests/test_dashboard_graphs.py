@@ -1,0 +1,69 @@
+"""The charts of a study's page: which there are, how large, and that they say what they should."""
+
+import json
+from typing import Any
+
+from optuna.trial import TrialState
+
+from benchmarks.analysis import made_up
+from study.dashboard.graphs import BEST_CURVES, FIRST_PARAMETERS, draw_graphs
+from study.figures import FAMILY_COLORS
+from tests.study_tests.synthetic import planted, planted_multitask, study, trial
+
+SEARCH = {"importance", "learning-curves", "families"}
+
+
+def drawn(graphs: dict[str, str | None]) -> dict[str, Any]:
+    """Return the charts that there are."""
+    return {name: json.loads(figure) for name, figure in graphs.items() if figure is not None}
+
+
+def test_charts_of_a_search() -> None:
+    """Three charts of an autoencoder study, each with a title and a fixed name."""
+    found = drawn(draw_graphs(planted()))
+    assert set(found) == SEARCH
+    assert all(figure["layout"]["title"]["text"] for figure in found.values())
+    assert set(draw_graphs(planted())) == {*SEARCH, "trade-off"}
+
+
+def test_charts_of_a_multitask_search() -> None:
+    """What classifies has a trade-off front as well."""
+    assert set(drawn(draw_graphs(planted_multitask()))) == {*SEARCH, "trade-off"}
+
+
+def test_charts_of_next_to_nothing() -> None:
+    """A study that has just begun has no charts, and one trial has no families."""
+    assert drawn(draw_graphs(study())) == {}
+    running = trial(0, state=TrialState.RUNNING)
+    assert drawn(draw_graphs(study(running))) == {}
+    one = trial(0, value=0.1, params={"auto_encoder": "CNN"}, curve=(0.2, 0.1))
+    assert set(drawn(draw_graphs(study(one)))) == {"learning-curves"}
+
+
+def test_charts_stay_small() -> None:
+    """The page reads them at every look, so a thousand long trials make no large ones."""
+    graphs = draw_graphs(made_up("multitask", 1000))
+    sizes = {name: len(figure or "") for name, figure in graphs.items()}
+    assert all(0 < size < 60_000 for size in sizes.values()), sizes
+    found = drawn(graphs)
+    assert len(found["importance"]["data"][0]["y"]) <= FIRST_PARAMETERS
+    curves = {n for trace in found["learning-curves"]["data"] for n in trace["customdata"] if n}
+    assert len(curves) == BEST_CURVES
+
+
+def test_families_are_boxes_of_their_trials() -> None:
+    """Ends, quartiles and median are those of the values, in the family's colour."""
+    values = {"CNN": [0.01, 0.02, 0.03, 0.04, 0.05], "linear": [0.1, 0.2, 0.3]}
+    trials = [(family, value) for family, own in values.items() for value in own]
+    record = study(
+        *(
+            trial(i, value=value, params={"auto_encoder": family})
+            for i, (family, value) in enumerate(trials)
+        )
+    )
+    boxes = {box["name"].split()[0]: box for box in drawn(draw_graphs(record))["families"]["data"]}
+    assert set(boxes) == set(values)
+    ends = ("lowerfence", "q1", "median", "q3", "upperfence")
+    assert [boxes["CNN"][end] for end in ends] == [[0.01], [0.02], [0.03], [0.04], [0.05]]
+    assert [boxes["linear"][end] for end in ends] == [[0.1], [0.15], [0.2], [0.25], [0.3]]
+    assert {f: b["marker"]["color"] for f, b in boxes.items()} == FAMILY_COLORS
