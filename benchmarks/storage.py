@@ -42,7 +42,7 @@ def overhead_of_old_studies() -> Figure:
 
 def fill(folder: Path, n_trials: int) -> None:
     """Create a study that has ``n_trials`` finished trials of 50 epochs, all but one made up."""
-    run(folder, "--epochs", "1", trials=1)
+    run(folder, "--sampler", "random", "--epochs", "1", trials=1)
     storage = open_storage(f"sqlite:///{folder / 'study.db'}", write=True)
     study = optuna.load_study(study_name=STUDY, storage=storage)
     (real,) = study.get_trials()

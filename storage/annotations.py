@@ -8,7 +8,7 @@ Source: optuna_dashboard/_note.py and _custom_plot_data.py of optuna-dashboard 0
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import optuna
@@ -30,31 +30,41 @@ from storage.served import perform
 NOTE_DIGEST = "emoji_study:note_digest"
 """System attribute of a study: of the note that was written here, which somebody may edit."""
 
-MAX_NOTES = 500
+MAX_WRITTEN = 500
 """Notes of trials that one transaction writes, so that workers need not wait for long."""
 
 
-def noted_trials(study: optuna.Study) -> set[int]:
-    """Return the database's keys of the trials that have a note."""
+def noted_trials(study: optuna.Study) -> dict[int, bool]:
+    """Return the database's keys of the trials that have a note, and whether it was edited."""
     stored = study._storage.get_study_system_attrs(study._study_id)
     prefix, suffix = note_ver_key(0).split("0")
-    keys = (key.removeprefix(prefix).removesuffix(suffix) for key in stored)
-    return {int(key) for key in keys if key.isdigit()}
+    noted = {}
+    for name, version in stored.items():
+        key = name.removeprefix(prefix).removesuffix(suffix)
+        if key.isdigit():
+            noted[int(key)] = version > 1
+    return noted
 
 
-def write_trial_notes(study: optuna.Study, notes: Mapping[int, str]) -> None:
-    """Give notes to trials that have none; whoever edits one later keeps the edit.
+def write_trial_notes(
+    study: optuna.Study, notes: Mapping[int, str], *, without: Collection[int] = ()
+) -> None:
+    """Give notes to trials that have none, and remove others.
 
     Args:
         study: Of the trials, opened for writing.
         notes: Markdown by the database's key of the trial.
+        without: Keys of trials whose notes are removed.
     """
     waiting = list(notes.items())
-    for start in range(0, len(waiting), MAX_NOTES):
+    for start in range(0, len(waiting), MAX_WRITTEN):
         values: dict[str, Any] = {}
-        for trial_id, text in waiting[start : start + MAX_NOTES]:
+        for trial_id, text in waiting[start : start + MAX_WRITTEN]:
             values |= {note_ver_key(trial_id): 1, **split_body(text, trial_id)}
         _write(study, values)
+    gone = [key(trial_id) for trial_id in without for key in (note_ver_key, note_str_key_prefix)]
+    for start in range(0, len(gone), MAX_WRITTEN):
+        _write(study, {}, prefixes=gone[start : start + MAX_WRITTEN])
 
 
 def write_study_note(study: optuna.Study, text: str) -> bool:
@@ -74,7 +84,7 @@ def write_study_note(study: optuna.Study, text: str) -> bool:
     if found["body"] and _digest(found["body"]) != stored.get(NOTE_DIGEST):
         return False
     version = {note_ver_key(None): found["version"] + 1, NOTE_DIGEST: _digest(text)}
-    _write(study, {**version, **split_body(text, None)}, prefixes=(note_str_key_prefix(None),))
+    _write(study, {**version, **split_body(text, None)}, prefixes=[note_str_key_prefix(None)])
     return True
 
 
@@ -90,7 +100,7 @@ def write_graphs(study: optuna.Study, graphs: Mapping[str, str | None]) -> None:
     for graph_id, figure in graphs.items():
         assert is_valid_graph_object_id(graph_id), graph_id
         values |= split_plot_data(figure or "", prefixes[graph_id])
-    _write(study, values, prefixes=tuple(prefixes.values()))
+    _write(study, values, prefixes=list(prefixes.values()))
 
 
 def _write(study: optuna.Study, values: Mapping[str, Any], prefixes: Sequence[str] = ()) -> None:

@@ -234,14 +234,15 @@ def set_study_system_attrs(
         backend: The database.
         study_id: Of the study.
         values: By name, new or replaced.
-        prefixes: What has such a name, and no value, is removed.
+        prefixes: What has such a name, and no value here, is removed.
     """
     with _transaction(backend) as session:
         _hold(session, study_id)
         model = models.StudySystemAttributeModel
         rows = {str(row.key): row for row in session.query(model).filter_by(study_id=study_id)}
+        beginnings = tuple(prefixes)
         for name, row in rows.items():
-            if name not in values and name.startswith(tuple(prefixes)):
+            if name.startswith(beginnings) and name not in values:
                 session.delete(row)
         for name, value in values.items():
             if name not in rows:

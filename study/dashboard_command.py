@@ -1,5 +1,6 @@
 """What ``emoji-study dashboard`` and ``emoji-study clean`` do."""
 
+import threading
 import webbrowser
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from optuna.artifacts import FileSystemArtifactStore
 from optuna.storages import BaseStorage
 
 from storage.artifacts import artifact_folder
+from storage.outages import outage
 from storage.rdb import close_storage, open_storage
 from storage.records import load_study_record, only_study, study_names
 from storage.urls import redact, server_address
@@ -62,6 +64,8 @@ def dashboard_request(request: DashboardRequest, *, say: Say) -> None:
 
     def make() -> WSGIApplication:
         storage = open_storage(request.url, write=request.allow_edit)
+        reader = threading.Thread(target=_read_ahead, args=(storage,), name="reader", daemon=True)
+        reader.start()
 
         def render_report(study_id: int) -> str:
             return _report(storage, study_id, request)
@@ -142,6 +146,19 @@ def _existing(url: str, artifacts: Path | None) -> Path:
     if artifacts is not None and not artifacts.is_dir():
         raise StudyError(f"`artifacts` must be a folder, but got {str(artifacts)!r}.")
     return artifact_folder(url, artifacts)
+
+
+def _read_ahead(storage: BaseStorage) -> None:
+    """Read all studies, latest first, so that the first page of a large one need not wait."""
+    try:
+        for name in reversed(study_names(storage)):
+            study_id = storage.get_study_id_from_name(name)
+            storage.get_all_trials(study_id, deepcopy=False)
+    except Exception as error:
+        if outage(error) is None and not isinstance(error, KeyError):  # it was deleted meanwhile
+            raise
+    finally:
+        storage.remove_session()
 
 
 def _report(storage: BaseStorage, study_id: int, request: DashboardRequest) -> str:

@@ -12,7 +12,13 @@ from optuna.trial import TrialState
 from storage import attrs
 from storage.records import StudyRecord, TrialRecord
 from storage.urls import redact
-from study.analysis import is_multitask, is_search, min_accuracy_of, settings_of
+from study.analysis import (
+    is_multitask,
+    is_search,
+    min_accuracy_of,
+    ranked_by_constraint,
+    settings_of,
+)
 from study.formats import (
     format_accuracy,
     format_configuration,
@@ -40,6 +46,27 @@ _GLOSSARY = {
     attrs.RETRY_OF: "number of the failed trial that this one repeats",
     attrs.FAILURE: "why a trial failed; without it, its worker died",
 }
+
+
+MAX_NOTED = 1000
+"""Ended trials up to which all of them have notes.
+
+For every trial that it sends, the dashboard looks through the notes of all, so ten times as many
+notes take it a hundred times as long.
+"""
+
+BEST_NOTED, LATEST_NOTED = 100, 400
+"""Trials of a larger study that have notes."""
+
+
+def noteworthy(record: StudyRecord) -> list[TrialRecord]:
+    """Return the ended trials that are to have notes: of a large study the best and the latest."""
+    ended = [trial for trial in record.trials if trial.state.is_finished()]
+    if len(ended) <= MAX_NOTED:
+        return ended
+    best = {trial.number for _, trial in ranked_by_constraint(record)[:BEST_NOTED]}
+    latest = {trial.number for trial in ended[-LATEST_NOTED:]}
+    return [trial for trial in ended if trial.number in best | latest]
 
 
 def study_note(record: StudyRecord, *, study_id: int, url: str) -> str:

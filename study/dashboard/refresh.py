@@ -19,7 +19,7 @@ from storage.artifacts import open_artifacts
 from storage.rdb import open_storage
 from storage.records import load_study_record
 from study.dashboard.graphs import draw_graphs
-from study.dashboard.notes import study_note, trial_note
+from study.dashboard.notes import noteworthy, study_note, trial_note
 from study.jobs import WorkerJob
 from study.retention import clean, kept_pictures
 
@@ -42,12 +42,11 @@ def refresh(storage: BaseStorage, name: str, *, url: str, artifacts: Path) -> bo
     record = load_study_record(storage, name)
     study = optuna.load_study(study_name=name, storage=storage)
     noted = noted_trials(study)
-    notes = {
-        trial.trial_id: trial_note(record, trial, url=url)
-        for trial in record.trials
-        if trial.state.is_finished() and trial.trial_id not in noted
-    }
-    write_trial_notes(study, notes)
+    wanted = noteworthy(record)
+    notes = {t.trial_id: trial_note(record, t, url=url) for t in wanted if t.trial_id not in noted}
+    unwanted = {trial_id for trial_id, edited in noted.items() if not edited}
+    unwanted.difference_update(trial.trial_id for trial in wanted)
+    write_trial_notes(study, notes, without=unwanted)
     ours = write_study_note(study, study_note(record, study_id=study._study_id, url=url))
     write_graphs(study, draw_graphs(record))
     if kept_pictures(record) == "best":

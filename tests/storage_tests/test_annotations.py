@@ -12,9 +12,10 @@ import pytest
 from optuna.storages import BaseStorage
 from optuna_dashboard import get_note, save_note, save_plotly_graph_object
 from optuna_dashboard._custom_plot_data import get_plotly_graph_objects
+from optuna_dashboard._note import get_note_from_system_attrs
 
 from storage.annotations import (
-    MAX_NOTES,
+    MAX_WRITTEN,
     noted_trials,
     write_graphs,
     write_study_note,
@@ -50,13 +51,26 @@ def test_trial_notes_round_trip(study: optuna.Study) -> None:
     new = study._storage.create_new_trial
     trials = [optuna.Trial(study, new(study._study_id)) for _ in range(3)]
     notes = {trials[0]._trial_id: "*short*", trials[2]._trial_id: LONG}
-    assert noted_trials(study) == set()
+    assert noted_trials(study) == {}
     write_trial_notes(study, notes)
     assert [get_note(trial) for trial in trials] == ["*short*", "", LONG]
-    assert noted_trials(study) == set(notes)
-    many = {10_000 + i: str(i) for i in range(MAX_NOTES + 1)}
+    assert noted_trials(study) == dict.fromkeys(notes, False)
+    many = {10_000 + i: str(i) for i in range(MAX_WRITTEN + 1)}
     write_trial_notes(study, many)
-    assert noted_trials(study) == {*notes, *many}
+    assert set(noted_trials(study)) == {*notes, *many}
+    save_note(trials[0], "edited")
+    assert noted_trials(study)[trials[0]._trial_id]
+
+
+def test_trial_notes_can_be_removed(study: optuna.Study) -> None:
+    """Of a removed note nothing is left, and none of another trial goes with it."""
+    notes = {trial_id: LONG for trial_id in (1, 11, 111)}
+    write_trial_notes(study, notes)
+    write_trial_notes(study, {5: "new"}, without={1, 111, 7})
+    assert set(noted_trials(study)) == {5, 11}
+    stored = study._storage.get_study_system_attrs(study._study_id)
+    assert {name.split(":")[1] for name in stored if "note" in name} == {"5", "11"}
+    assert get_note_from_system_attrs(stored, 11)["body"] == LONG
 
 
 def test_study_note_follows_what_is_written(study: optuna.Study) -> None:

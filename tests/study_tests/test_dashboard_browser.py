@@ -1,12 +1,23 @@
 """The dashboard in a real browser: its pages show what the study's trials left, live."""
 
+import signal
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
+from optuna.storages import BaseStorage
 from playwright.sync_api import Browser, Page, expect
 
+from storage import attrs
+from storage.errors import StorageAccessError, UnknownStudyError
+from storage.rdb import open_storage
+from storage.records import load_study_record
 from study.settings import StudySettings
 from tests.study_tests.browser import browser, needs_browser
 from tests.study_tests.dashboards import (
@@ -179,3 +190,48 @@ def test_a_trial_that_ends_appears(
         assert page.evaluate("window.untouched")
         assert opened.wrong == []
         page.context.close()
+
+
+@pytest.mark.slow
+def test_two_tabs_and_two_workers_on_one_file(
+    browser: Browser, tmp_path: Path, tiny_data: Path
+) -> None:
+    """For a minute two workers write what two tabs read, and neither side meets an error."""
+    command = [sys.executable, "-m", "study", "run", "autoencoder", "--storage", url_of(tmp_path)]
+    command += ["--study", "faces", "--data", str(tiny_data), "--epochs", "2", "--workers", "2"]
+    command += ["--set", "auto_encoder=CNN", "--sampler", "random", "--trials", "100000"]
+    with subprocess.Popen(command, stdout=PIPE, stderr=PIPE, text=True) as run:
+        try:
+            reader = wait_for_trials(tmp_path)
+            with serving(url_of(tmp_path)) as served:
+                tabs = [Tab(browser, served) for _ in range(2)]
+                tabs[0].open("/dashboard/studies/1")
+                tabs[1].open("/dashboard/studies/1/trials")
+                for tab in tabs:
+                    tab.page.wait_for_timeout(30_000)
+                assert [tab.wrong for tab in tabs] == [[], []]
+                n_shown = len(served.json("/api/studies/1")["trials"])
+        finally:
+            run.send_signal(signal.SIGINT)
+            _, said = run.communicate(timeout=300)
+    assert run.returncode == 130, said
+    trials = load_study_record(reader, "faces").trials
+    assert len(trials) >= n_shown > 50
+    failures = {
+        str(trial.user_attrs.get(attrs.FAILURE)) for trial in trials if trial.state.is_finished()
+    }
+    assert all(text == "None" or text.startswith("interrupted") for text in failures), failures
+    lines = [line for line in said.splitlines() if not line.startswith("faces: ")]
+    assert lines == []
+
+
+def wait_for_trials(folder: Path) -> BaseStorage:
+    """Wait until a study has its first trials; return its storage."""
+    deadline = time.monotonic() + 300
+    while time.monotonic() < deadline:
+        with suppress(StorageAccessError, UnknownStudyError):
+            storage = open_storage(url_of(folder))
+            if load_study_record(storage, "faces").complete:
+                return storage
+        time.sleep(0.2)
+    raise AssertionError("the study never began")

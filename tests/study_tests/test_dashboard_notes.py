@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from optuna.trial import TrialState
 
-from study.dashboard.notes import code_block, escape, study_note, trial_note
+from study.dashboard.notes import code_block, escape, noteworthy, study_note, trial_note
 from tests.study_tests.synthetic import (
     MARKUP,
     MULTITASK_SETTINGS,
@@ -120,6 +120,15 @@ def test_an_infeasible_trial_says_so() -> None:
     assert "validation accuracy 47.5\xa0%" in text
     kept = multitask(trial(0, value=0.02, params=PARAMS, attrs=classified([4, 20, 6, 10])))
     assert "Infeasible" not in trial_note(kept, kept.trials[0], url=URL)
+
+
+def test_large_studies_have_notes_of_the_best_and_the_latest() -> None:
+    """Up to a thousand trials all that ended have one; of more, some hundreds."""
+    running = trial(1000, state=TrialState.RUNNING)
+    small = study(*(trial(i, value=1.0 + i) for i in range(1000)), running)
+    assert [t.number for t in noteworthy(small)] == list(range(1000))
+    large = study(*(trial(i, value=1.0 + i) for i in range(3000)))
+    assert [t.number for t in noteworthy(large)] == [*range(100), *range(2600, 3000)]
 
 
 def test_note_of_a_study() -> None:

@@ -76,7 +76,7 @@ def test_two_workers_finish_exactly_what_was_asked_for(
     assert len(workers) > 1
     assert queue.worker_id() not in workers
     assert {trial.user_attrs[attrs.THREADS] for trial in trials} == {1}
-    assert len(list((tmp_path / "artifacts").iterdir())) == 2 * len(trials)
+    assert len(list((tmp_path / "artifacts").iterdir())) == len(attrs.FILES) * len(trials)
 
 
 @pytest.mark.parametrize("sampler", DESIGNS)
