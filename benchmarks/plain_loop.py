@@ -54,6 +54,7 @@ def train_plainly(
     config: AutoencoderConfig, train: Sequence[bytes], validation: Sequence[bytes], *, seed: int
 ) -> tuple[float, float]:
     """Train for ``config.epoch`` epochs; return seconds per epoch and the last validation MSE."""
+    started = time.perf_counter()
     torch.manual_seed(seed)
     loader = DataLoader(
         PngImages(train, TRAIN_TRANSFORM), batch_size=config.batch_size, shuffle=True
@@ -67,7 +68,6 @@ def train_plainly(
     )
     criterion = nn.MSELoss()
     validation_mse = float("nan")
-    started = time.perf_counter()
     for _ in range(config.epoch):
         model.train()
         train_loss = 0.0

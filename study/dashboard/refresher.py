@@ -34,7 +34,10 @@ def refreshing(job: WorkerJob, *, say: Callable[[str], None]) -> Iterator[None]:
         say: Called with a line if the database is away at the end.
     """
     done = threading.Event()
-    watcher = threading.Thread(target=_watch, args=(job, done), name="refresher", daemon=True)
+    watched = optuna.load_study(study_name=job.study, storage=open_storage(job.url))
+    watcher = threading.Thread(
+        target=_watch, args=(watched, job, done), name="refresher", daemon=True
+    )
     watcher.start()
     try:
         yield
@@ -44,9 +47,8 @@ def refreshing(job: WorkerJob, *, say: Callable[[str], None]) -> Iterator[None]:
         _refresh_here(job, say)
 
 
-def _watch(job: WorkerJob, done: threading.Event) -> None:
+def _watch(watched: optuna.Study, job: WorkerJob, done: threading.Event) -> None:
     """Start a refresh whenever enough trials have ended and the last one is long ago."""
-    watched = optuna.load_study(study_name=job.study, storage=open_storage(job.url))
     refreshed = finished_trials(watched) or 0
     not_before = 0.0
     while not done.wait(_POLL_S):

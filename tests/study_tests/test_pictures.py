@@ -3,8 +3,9 @@
 import io
 import json
 from collections.abc import Mapping
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import optuna
@@ -15,8 +16,10 @@ from hypothesis import strategies as st
 from optuna.artifacts import FileSystemArtifactStore
 from optuna.trial import TrialState
 from PIL import Image, PngImagePlugin
+from torch import Tensor, nn
 
 from emoji_ae.config import AutoencoderConfig
+from emoji_ae.curve import MultitaskMetrics, curve_to_csv
 from emoji_ae.dataset import EmojiDataset, load_dataset
 from emoji_ae.loop import to_float
 from emoji_ae.models import Autoencoder, build_model
@@ -26,7 +29,8 @@ from storage.artifacts import open_artifacts, save_artifacts
 from storage.rdb import open_storage
 from storage.records import load_study_record
 from study.gallery import ERROR_COLOUR, best_pictures, cut_strip, error_map
-from study.pictures import COLOUR_STEP, pick, rank, reconstructions_png
+from study.learning_curve import learning_curve_png
+from study.pictures import N_COLOURS, pick, rank, reconstructions_png
 from study.report import Pictures
 from tests.study_tests.studies import claim_point
 
@@ -147,15 +151,33 @@ def test_strip_can_be_cut(dataset: EmojiDataset, model: Autoencoder) -> None:
     assert [picture.text for picture in pictures] == [texts[row] for row in shown]
     for picture, row in zip(pictures, shown, strict=True):
         original = pixels(picture.original)
-        step = COLOUR_STEP / 255
-        assert np.allclose(original, originals[row], atol=step / 2 + 1e-6)
-        assert len(np.unique(original)) <= 33
+        assert np.abs(original - originals[row]).mean() < 0.03
+        assert len(np.unique(original.reshape(-1, 3), axis=0)) <= N_COLOURS
         reconstruction = pixels(picture.reconstruction)
-        assert np.allclose(reconstruction, outputs[row], atol=step / 2 + 0.5 / 255 + 1e-6)
+        assert np.abs(reconstruction - outputs[row]).mean() < 0.03
         assert picture.mse == pytest.approx(errors[row], rel=1e-5)
         levels = error_levels(originals[row], outputs[row])[..., None]
         expected = 1 + levels * (np.array(ERROR_COLOUR) / 255 - 1)
-        assert np.allclose(pixels(picture.error_map), expected, atol=2 * step + 2.5 / 255)
+        assert np.abs(pixels(picture.error_map) - expected).mean() < 0.03
+
+
+def test_pictures_and_curves_of_a_trial_are_small(dataset: EmojiDataset) -> None:
+    """Even noise, in every image, and the longest curve of the notebook take 60 kB at most."""
+
+    class Noise(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.zeros(1))
+
+        def forward(self, images: Tensor) -> Tensor:
+            return torch.rand(images.shape, generator=torch.Generator().manual_seed(0))
+
+    values = {field.name: 0.123456789 for field in fields(MultitaskMetrics)}
+    metrics = MultitaskMetrics(**values | {"epoch": 0})  # type: ignore[arg-type]
+    curve = [replace(metrics, epoch=epoch) for epoch in range(200)]
+    pictures = reconstructions_png(cast(Autoencoder, Noise()), dataset.images, dataset.texts)
+    sizes = [len(pictures), len(learning_curve_png(curve)), len(curve_to_csv(curve))]
+    assert sum(sizes) <= 60_000, sizes
 
 
 def test_metadata(dataset: EmojiDataset, model: Autoencoder) -> None:
@@ -194,7 +216,7 @@ def test_models_share_the_fixed_image(dataset: EmojiDataset, model: Autoencoder)
         for drawer in (model, other)
     )
     assert (mine.role, mine.text) == (theirs.role, theirs.text) == ("sample", dataset.texts[1])
-    assert mine.original == theirs.original
+    assert np.abs(pixels(mine.original) - pixels(theirs.original)).mean() < 0.03
     assert mine.reconstruction != theirs.reconstruction
 
 
