@@ -66,5 +66,5 @@ def run_demo(out: Path, *, n_workers: int, device: str, say: Callable[[str], Non
             correlated="all",
         )
     )
-    say(f"Report: {path} (open it in a browser). Next: emoji-study status --storage {url}")
+    say(f"Report: {path} (open it in a browser). Next: emoji-study dashboard --storage {url}")
     return outcome
