@@ -264,7 +264,7 @@ def work(
         device=request.device,
         threads=threads,
     )
-    with open_cluster(request) as cluster, refreshing(job, say=say):
+    with open_cluster(request) as cluster, refreshing(study, job, say=say):
         return run_study(study, job, target=target, n_workers=n_workers, cluster=cluster)
 
 

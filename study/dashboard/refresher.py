@@ -24,13 +24,16 @@ _POLL_S = 5.0
 
 
 @contextmanager
-def refreshing(job: WorkerJob, *, say: Callable[[str], None]) -> Iterator[None]:
+def refreshing(
+    study: optuna.Study, job: WorkerJob, *, say: Callable[[str], None]
+) -> Iterator[None]:
     """Refresh notes and charts of a study while the block runs, and at its end.
 
     Meanwhile another process does so, every few trials; at the end this one does.
 
     Args:
-        job: Names the study.
+        study: Opened for writing.
+        job: Of its workers.
         say: Called with a line if the database is away at the end.
     """
     done = threading.Event()
@@ -44,7 +47,7 @@ def refreshing(job: WorkerJob, *, say: Callable[[str], None]) -> Iterator[None]:
     finally:
         done.set()
         watcher.join()
-        _refresh_here(job, say)
+        _refresh_here(study, job, say)
 
 
 def _watch(watched: optuna.Study, job: WorkerJob, done: threading.Event) -> None:
@@ -85,12 +88,11 @@ def _refresh_there(job: WorkerJob, done: threading.Event) -> None:
                 process.kill()
 
 
-def _refresh_here(job: WorkerJob, say: Callable[[str], None]) -> None:
+def _refresh_here(study: optuna.Study, job: WorkerJob, say: Callable[[str], None]) -> None:
     from study.dashboard.refresh import refresh  # slow to import
 
     try:
-        storage = open_storage(job.url, write=True)
-        refresh(storage, job.study, url=job.url, artifacts=job.artifacts)
+        refresh(study._storage, job.study, url=job.url, artifacts=job.artifacts)
     except Exception as error:
         away = outage(error)
         if away is None:

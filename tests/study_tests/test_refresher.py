@@ -9,12 +9,14 @@ import optuna
 import pytest
 
 from storage.annotations import noted_trials
-from storage.rdb import open_storage
+from storage.rdb import close_storage, open_storage
 from storage.records import load_study_record
+from storage.served import make_server
 from study.dashboard.refresher import EVERY_TRIALS, refreshing
 from study.settings import StudySettings
-from tests.study_tests.dashboards import add_trials, begin_study
-from tests.study_tests.studies import half_a_database, job_of
+from tests.servers import free_port
+from tests.study_tests.dashboards import add_trials, begin_study, url_of
+from tests.study_tests.studies import job_of
 
 Wait = Callable[[Callable[[], bool]], None]
 
@@ -36,7 +38,7 @@ def test_notes_come_while_a_study_runs(
         record = load_study_record(study._storage, "faces")
         return {t.trial_id for t in record.trials if t.state.is_finished()}
 
-    with refreshing(job, say=said.append):
+    with refreshing(study, job, say=said.append):
         add_trials(study, tmp_path, settings, EVERY_TRIALS + 2)
         first = ended()
         wait_until(lambda: set(noted_trials(study)) == first)
@@ -51,7 +53,7 @@ def test_a_failed_run_is_noted(tmp_path: Path, settings: StudySettings) -> None:
     """What ended before an error stopped a run has its notes, and the error goes on."""
     study = begin_study(tmp_path, settings)
     job = replace(job_of(tmp_path, settings), study="faces")
-    with pytest.raises(RuntimeError, match="broken"), refreshing(job, say=print):
+    with pytest.raises(RuntimeError, match="broken"), refreshing(study, job, say=print):
         raise RuntimeError("broken")
     assert len(noted_trials(study)) == 1
 
@@ -59,12 +61,17 @@ def test_a_failed_run_is_noted(tmp_path: Path, settings: StudySettings) -> None:
 def test_a_database_that_is_away(tmp_path: Path, settings: StudySettings) -> None:
     """A run whose database went away at the very end says what is missing, and is no failure."""
     begin_study(tmp_path, settings)
-    job = replace(job_of(tmp_path, settings), study="faces")
+    port = free_port()
+    served = open_storage(url_of(tmp_path), write=True)
+    server = make_server(served, host="127.0.0.1", port=port, n_threads=4)
+    server.start()
+    job = replace(job_of(tmp_path, settings), study="faces", url=f"grpc://127.0.0.1:{port}")
+    client = open_storage(job.url)
+    study = optuna.load_study(study_name="faces", storage=client)
     said: list[str] = []
-    with refreshing(job, say=said.append):
-        for file in tmp_path.glob("study.db*"):
-            file.rename(file.with_name(f"{file.name}.away"))
-        half_a_database(tmp_path / "study.db")
+    with refreshing(study, job, say=said.append):
+        server.stop(grace=None).wait()
+    close_storage(client)
     (line,) = said
     assert line.startswith("Warning: notes and charts of the dashboard are not up to date (")
     assert "`emoji-study dashboard --refresh`" in line
@@ -74,10 +81,10 @@ def test_refreshes_of_two_coordinators(tmp_path: Path, settings: StudySettings) 
     """Two runs of one study on two machines may both refresh it: the notes are the same."""
     study = begin_study(tmp_path, settings)
     job = replace(job_of(tmp_path, settings), study="faces")
-    with refreshing(job, say=print), refreshing(job, say=print):
+    with refreshing(study, job, say=print), refreshing(study, job, say=print):
         add_trials(study, tmp_path, settings, 2)
     before = system_attrs(study)
-    with refreshing(job, say=print):
+    with refreshing(study, job, say=print):
         pass
     again = open_storage(job.url).get_study_system_attrs(study._study_id)
     assert again == before
