@@ -31,5 +31,9 @@ class DivergedError(EmojiAEError, ArithmeticError):
         self.result = result
 
 
+class ExpressionError(EmojiAEError, ValueError):
+    """A sum of emoji cannot be read, or names an emoji that the data set does not have."""
+
+
 class CheckpointError(EmojiAEError, ValueError):
     """A checkpoint cannot be written or read, or does not fit what it is used with."""

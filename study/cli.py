@@ -619,6 +619,53 @@ def train(
 
 
 @app.command(
+    epilog="Examples: emoji-study compose 'nerd face - smiling face with open mouth + face with "
+    "stuck out tongue' --study autoencoder-extended | emoji-study compose "
+    "'slightly smiling face + attr(sunglasses)' --checkpoint best/checkpoint.pt"
+)
+def compose(
+    expression: Annotated[
+        str,
+        typer.Argument(
+            help="Emoji by their texts with + and -, NUMBER * ..., (...), mean(a, b) and "
+            "attr(words): what images with these words share. Quote texts with signs or numbers.",
+        ),
+    ],
+    storage: Storage = DEFAULT_STORAGE,
+    study: Annotated[
+        str | None, typer.Option("--study", help="Take the model of a trial of this study.")
+    ] = None,
+    trial: Annotated[str, typer.Option("--trial", help="Number of the trial, or best.")] = "best",
+    checkpoint: Annotated[
+        Path | None, typer.Option("--checkpoint", help="Take this model, as `train` wrote it.")
+    ] = None,
+    data: Data = None,
+    device: Device = "auto",
+    out: Annotated[Path, typer.Option("--out", help="PNG file to write.")] = Path(
+        "runs/composition.png"
+    ),
+) -> None:
+    """Add and subtract emoji in a model's latent space, and draw what comes out.
+
+    The picture shows the emoji over their reconstructions, the composite, and the real emoji
+    that are nearest to it. A trial's model is trained once and kept in runs/models.
+    """
+    from study.compose_command import ComposeRequest, compose_request
+
+    request = ComposeRequest(
+        expression=expression,
+        url=storage,
+        study=study,
+        trial=trial,
+        checkpoint=checkpoint,
+        data=data,
+        device=device,
+        out=out,
+    )
+    compose_request(request, say=_say)
+
+
+@app.command(
     epilog="Examples: emoji-study report --study autoencoder-notebook --out report.html\n\n"
     "emoji-study report --study original --study autoencoder-extended"
 )

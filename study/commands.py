@@ -469,7 +469,7 @@ class TrainRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Training:
+class Training:
     """A training, fully decided."""
 
     label: str
@@ -487,7 +487,7 @@ def train_request(request: TrainRequest, *, say: Say) -> "FinalMetrics":
     Raises:
         StudyError: If the trial does not exist, or the data are not the study's.
     """
-    training = _stored_training(request) if request.study else _given_training(request)
+    training = stored_training(request) if request.study else _given_training(request)
     settings = training.settings
 
     from emoji_ae.labels import CLASSES
@@ -546,7 +546,7 @@ def train_request(request: TrainRequest, *, say: Say) -> "FinalMetrics":
     return metrics
 
 
-def _stored_training(request: TrainRequest) -> _Training:
+def stored_training(request: TrainRequest) -> Training:
     if request.assignments:
         raise StudyError("A stored trial has its parameters: give --study or --set, not both.")
     name = str(request.study)
@@ -559,7 +559,7 @@ def _stored_training(request: TrainRequest) -> _Training:
     if default is None:  # it never began to train
         default = trial_seed(settings.seed, config, trial.user_attrs.get(attrs.REPLICATE, 0))
     repeats = request.seed is None and trial.value is not None
-    return _Training(
+    return Training(
         label=f"{name}-trial-{trial.number}",
         config=config,
         seed=default if request.seed is None else request.seed,
@@ -570,10 +570,10 @@ def _stored_training(request: TrainRequest) -> _Training:
     )
 
 
-def _given_training(request: TrainRequest) -> _Training:
+def _given_training(request: TrainRequest) -> Training:
     params = parse_params(request.kind, request.assignments)
     config = get_space(request.kind, "notebook").to_config(params)
-    return _Training(
+    return Training(
         label=f"{request.kind}-{config.auto_encoder}-{config.identity()[:8]}",
         config=config,
         seed=trial_seed(request.seed or 0, config, 0),

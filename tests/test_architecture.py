@@ -92,7 +92,7 @@ ONLY_IN: dict[str, set[str]] = {
         *("storage.importing", "storage.operations", "storage.outages", "storage.rdb"),
         "storage.urls",
     },
-    "joblib": {"study.cluster", "study.commands", "study.processes"},
+    "joblib": {"study.cluster", "study.commands", "study.compose_command", "study.processes"},
     "distributed": {"study.cluster"},
     "grpc": {"storage.served"},
     "torchvision": set(),  # two seconds to import; the reference of tests and benchmarks only

@@ -30,7 +30,7 @@ COMMAND = Path(sys.executable).with_name("emoji-study")
 COMMANDS = [
     *("run", "worker", "serve-storage", "experiment", "confirm", "ablate", "list", "status"),
     *("export", "train", "import-csv", "report", "demo", "data build", "data describe"),
-    *("dashboard", "clean"),
+    *("dashboard", "clean", "compose"),
 ]
 
 Cli = Callable[..., tuple[int, str, str]]

@@ -1,0 +1,117 @@
+"""The picture of a sum of emoji: what went in, what the model makes of it, what is nearest."""
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from emoji_ae.expression import Atom, Combination
+from emoji_ae.latent import LatentSpace
+
+N_NEAREST = 3
+"""Real emoji that are shown beside the composite."""
+
+_SCALE = 2
+_CELL = 64 * _SCALE
+_GAP = 12
+_LABEL = 58
+_LINE = 18
+"""Characters of a label's line."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Composition:
+    """A sum of emoji, decoded.
+
+    Args:
+        combination: What was added.
+        rows: The image of each emoji in it.
+        reconstructions: ``(n, 3, 64, 64)`` of these images.
+        composite: ``(3, 64, 64)`` float32 in [0, 1].
+        nearest: Images whose latents are nearest to the composite's, with Euclidean distances.
+    """
+
+    combination: Combination
+    rows: tuple[int, ...]
+    reconstructions: Tensor
+    composite: Tensor
+    nearest: tuple[tuple[int, float], ...]
+
+
+def compose(space: LatentSpace, combination: Combination) -> Composition:
+    """Add latents up and decode the sum.
+
+    Raises:
+        ExpressionError: If the data set lacks an emoji or an attribute.
+    """
+    latent = space.compose(combination)
+    rows = tuple(space.row(atom.text) for atom in combination if atom.kind == "emoji")
+    decoded = space.decode(torch.stack([*(space.latents[row] for row in rows), latent]))
+    return Composition(
+        combination=combination,
+        rows=rows,
+        reconstructions=decoded[:-1],
+        composite=decoded[-1],
+        nearest=tuple(space.nearest(latent, N_NEAREST)),
+    )
+
+
+def describe(space: LatentSpace, made: Composition) -> list[str]:
+    """Say in lines what was added, and which real emoji are nearest."""
+    parts = [f"{weight:+g} {_name(atom)}" for atom, weight in made.combination.items()]
+    found = [f"{space.texts[row]} ({distance:.2f})" for row, distance in made.nearest]
+    return [
+        f"Sum: {', '.join(parts)}.",
+        f"Nearest emoji by distance of their latents: {', '.join(found)}.",
+    ]
+
+
+def draw(space: LatentSpace, made: Composition) -> Image.Image:
+    """Draw the emoji over their reconstructions, then the composite, then what is nearest."""
+    weights = [(atom, w) for atom, w in made.combination.items() if atom.kind == "emoji"]
+    attributes = [(atom, w) for atom, w in made.combination.items() if atom.kind == "attribute"]
+    columns: list[tuple[str, Tensor | None, Tensor | None]] = [
+        (f"{weight:+g} {space.texts[row]}", space.images[row], reconstruction)
+        for (_, weight), row, reconstruction in zip(
+            weights, made.rows, made.reconstructions, strict=True
+        )
+    ]
+    added = "".join(f" {weight:+g} {_name(atom)}" for atom, weight in attributes)
+    columns.append((f"composite{added}", None, made.composite))
+    columns += [
+        (f"near ({distance:.2f}): {space.texts[row]}", space.images[row], None)
+        for row, distance in made.nearest
+    ]
+    width = len(columns) * (_CELL + _GAP) + _GAP
+    picture = Image.new("RGB", (width, 2 * _CELL + 3 * _GAP + _LABEL), "white")
+    pen = ImageDraw.Draw(picture)
+    font = ImageFont.load_default(size=13)
+    for i, (label, upper, lower) in enumerate(columns):
+        left = _GAP + i * (_CELL + _GAP)
+        for row, image in enumerate((upper, lower)):
+            if image is not None:
+                place = (left, _GAP + row * (_CELL + _GAP))
+                picture.paste(_image(image), place)
+        pen.multiline_text(
+            (left, 2 * _CELL + 3 * _GAP), "\n".join(_lines(label)), fill="#303030", font=font
+        )
+    return picture
+
+
+def _name(atom: Atom) -> str:
+    return atom.text if atom.kind == "emoji" else f"attr({atom.text})"
+
+
+def _image(image: Tensor) -> Image.Image:
+    """Turn ``(3, 64, 64)`` uint8, or float32 in [0, 1], into a larger picture."""
+    levels = image if image.dtype == torch.uint8 else image.mul(255).round().to(torch.uint8)
+    made = Image.fromarray(levels.permute(1, 2, 0).numpy())
+    return made.resize((_CELL, _CELL), Image.Resampling.NEAREST)
+
+
+def _lines(label: str) -> Sequence[str]:
+    """Cut a label into lines at its spaces; what three lines do not hold is left out."""
+    return textwrap.wrap(label, _LINE, max_lines=3, placeholder=" …")

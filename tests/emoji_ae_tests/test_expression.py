@@ -1,0 +1,118 @@
+"""Sums of emoji: what is read from them, and what is said of what cannot be read."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emoji_ae.errors import ExpressionError
+from emoji_ae.expression import Atom, parse
+
+
+def emoji(text: str) -> Atom:
+    """Return the atom of an emoji."""
+    return Atom("emoji", text)
+
+
+A, B, C = emoji("a"), emoji("b"), emoji("c")
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        ("a", {A: 1}),
+        ("  a  ", {A: 1}),
+        ("a + b - c", {A: 1, B: 1, C: -1}),
+        ("-a + b", {A: -1, B: 1}),
+        ("a - (b - c)", {A: 1, B: -1, C: 1}),
+        ("2 * a - 0.5*b", {A: 2, B: -0.5}),
+        ("a * 2 * 3", {A: 6}),
+        ("2 * (a + b) * .5", {A: 1, B: 1}),
+        ("a + a - b + b", {A: 2}),
+        ("mean(a, b)", {A: 0.5, B: 0.5}),
+        ("mean(a, b + c, a)", {A: 2 / 3, B: 1 / 3, C: 1 / 3}),
+        ("a + 3 * mean(a)", {A: 4}),
+        ("a+b-c", {A: 1, B: 1, C: -1}),
+        ("nerd face - 'a'", {emoji("nerd face"): 1, A: -1}),
+        ('"1 2 + (x)" + b', {emoji("1 2 + (x)"): 1, B: 1}),
+        ("keycap 3 + b", {emoji("keycap 3"): 1, B: 1}),
+        ("attr(sunglasses)", {Atom("attribute", "sunglasses"): 1}),
+        ("a + 2 * attr(open  mouth)", {A: 1, Atom("attribute", "open mouth"): 2}),
+        ("attr('open-mouth') - a", {Atom("attribute", "open-mouth"): 1, A: -1}),
+        ("mean face", {emoji("mean face"): 1}),
+        ("attr + mean", {emoji("attr"): 1, emoji("mean"): 1}),
+        (
+            "nerd face - smiling face with open mouth + face with stuck out tongue",
+            {
+                emoji("nerd face"): 1,
+                emoji("smiling face with open mouth"): -1,
+                emoji("face with stuck out tongue"): 1,
+            },
+        ),
+    ],
+)
+def test_parse(expression: str, expected: dict[Atom, float]) -> None:
+    """Signs, weights, groups, means, attributes and quotes give the terms and their weights."""
+    assert parse(expression) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("expression", "message"),
+    [
+        ("", "must have the text of an emoji where it has the end: ''"),
+        ("   ", "must have the text of an emoji where it has the end"),
+        ("a +", r"must have the text of an emoji where it has the end: 'a \+'"),
+        ("+ a", r"must have the text of an emoji where it has '\+' at character 1"),
+        ("(a + b", r"must have `\)` where it has the end"),
+        ("a + b)", r"must have a sign or the end where it has '\)' at character 6"),
+        ("a (b)", r"must have a sign or the end where it has '\(' at character 3"),
+        ("2 a", "must have `\\*` and what the number weighs|must have the text"),
+        ("2", "must have the text of an emoji|`\\*`"),
+        ("a * b", "must have a number where it has 'b' at character 5"),
+        ("mean()", r"must have the text of an emoji where it has '\)' at character 6"),
+        ("mean(a", r"must have `\)` where it has the end"),
+        ("attr()", r"must have words where it has '\)' at character 6"),
+        ("a, b", "must have a sign or the end where it has ',' at character 2"),
+        ("'a", 'has a quote that is not closed: "\'a"'),
+        ("a - a", "must leave something, but got 'a - a'"),
+    ],
+)
+def test_wrong_expressions(expression: str, message: str) -> None:
+    """What is wrong, and where, is said in one line."""
+    with pytest.raises(ExpressionError, match=f"^`expression` {message}") as caught:
+        parse(expression)
+    assert "\n" not in str(caught.value)
+
+
+names = st.sampled_from("abcdef")
+sums = st.lists(st.tuples(st.integers(1, 9), names), min_size=1, max_size=6)
+
+
+def written(terms: list[tuple[int, str]]) -> str:
+    """Return the sum of some terms as text."""
+    return " + ".join(f"{weight} * {name}" for weight, name in terms)
+
+
+@given(sums, sums, st.integers(1, 9))
+def test_expressions_are_linear(
+    first: list[tuple[int, str]], second: list[tuple[int, str]], factor: int
+) -> None:
+    """A weighted group adds each of its weights, as often as an emoji stands in it."""
+    found = parse(f"{factor} * ({written(first)}) - ({written(second)}) + z")
+    expected: dict[str, float] = {"z": 1.0}
+    for weight, name in first:
+        expected[name] = expected.get(name, 0.0) + factor * weight
+    for weight, name in second:
+        expected[name] = expected.get(name, 0.0) - weight
+    assert found == pytest.approx({emoji(n): w for n, w in expected.items() if w})
+
+
+@given(st.text(max_size=40))
+def test_any_text_is_read_or_refused_in_one_line(text: str) -> None:
+    """Nothing else than an ExpressionError comes of any text."""
+    said = "nothing"
+    try:
+        found = parse(text)
+    except ExpressionError as error:
+        said, found = str(error), {emoji("none"): 1.0}
+    assert "\n" not in said
+    assert all(found.values())

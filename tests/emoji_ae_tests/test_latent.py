@@ -1,0 +1,135 @@
+"""Latent arithmetic on a model whose latents are known: its images themselves."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from emoji_ae.config import AutoencoderConfig
+from emoji_ae.dataset import load_dataset
+from emoji_ae.errors import ExpressionError
+from emoji_ae.expression import Atom, parse
+from emoji_ae.latent import LatentSpace, encode, lerp, path, slerp
+from emoji_ae.models import Autoencoder, build_model
+
+TEXTS = (
+    "Smiling face with sunglasses",
+    "grinning face",
+    "nerd face",
+    "face with open-mouth",
+    "cat face with open mouth",
+)
+
+
+@pytest.fixture(scope="module")
+def space() -> LatentSpace:
+    """Five images under an autoencoder that changes nothing."""
+    images = torch.randint(
+        0, 256, (len(TEXTS), 3, 64, 64), dtype=torch.uint8, generator=torch.manual_seed(0)
+    )
+    return encode(Autoencoder(encoder=nn.Identity(), decoder=nn.Identity()), images, TEXTS)
+
+
+def at(space: LatentSpace, row: int) -> Tensor:
+    """Return an image as float."""
+    return space.images[row].float() / 255
+
+
+def test_sums_are_those_of_the_latents(space: LatentSpace) -> None:
+    """Each emoji counts with its weight; case, hyphens and spaces do not matter."""
+    found = space.compose(parse("2 * Grinning  face - nerd face + 'face with open mouth'"))
+    assert torch.allclose(found, 2 * at(space, 1) - at(space, 2) + at(space, 3))
+    assert torch.equal(space.decode(found[None])[0], found)
+
+
+def test_attributes(space: LatentSpace) -> None:
+    """An attribute is the mean of those that have it less that of all others."""
+    found = space.vector(Atom("attribute", "open mouth"))
+    having = (at(space, 3) + at(space, 4)) / 2
+    others = (at(space, 0) + at(space, 1) + at(space, 2)) / 3
+    assert torch.allclose(found, having - others, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("expression", "message"),
+    [
+        ("nerd fase", "There is no emoji 'nerd fase' in the data set; near: nerd face"),
+        ("xyzzy", r"There is no emoji 'xyzzy' in the data set\.$"),
+        ("attr(sunglases)", r"`attr\(sunglases\)` .* none of 5 have it; near: sunglasses"),
+        ("attr(face)", r"`attr\(face\)` must be in the texts of some images, but all of 5"),
+        ("attr(glasses)", "none of 5 have it"),  # whole words only
+    ],
+)
+def test_unknown_texts(space: LatentSpace, expression: str, message: str) -> None:
+    """What the data set does not have is named, with what is near."""
+    with pytest.raises(ExpressionError, match=message):
+        space.compose(parse(expression))
+
+
+def test_nearest(space: LatentSpace) -> None:
+    """An emoji is nearest to itself, and distances are Euclidean."""
+    (first, zero), (second, distance) = space.nearest(space.latents[2], 2)
+    assert (first, zero) == (2, 0)
+    expected = (at(space, second) - at(space, 2)).norm()
+    assert distance == pytest.approx(float(expected), rel=1e-5)
+    assert len(space.nearest(space.latents[0], 99)) == len(TEXTS)
+
+
+vectors = st.lists(st.floats(-10, 10, width=32), min_size=3, max_size=3).map(torch.tensor)
+
+
+@given(vectors, vectors)
+def test_slerp_keeps_to_its_ends_and_lengths(a: Tensor, b: Tensor) -> None:
+    """It begins and ends where it should, and lengths change evenly in between."""
+    shares = torch.linspace(0, 1, 9)
+    found = slerp(a, b, shares)
+    assert found.isfinite().all()
+    assert torch.allclose(found[0], a, atol=1e-4)
+    assert torch.allclose(found[-1], b, atol=1e-4)
+    cosine = torch.nn.functional.cosine_similarity(a, b, dim=0)
+    if min(a.norm(), b.norm()) > 1e-2 and abs(float(cosine)) < 0.99:
+        expected = lerp(a.norm(), b.norm(), shares)
+        assert torch.allclose(found.norm(dim=1), expected, rtol=1e-3, atol=1e-4)
+
+
+def test_slerp_turns_evenly() -> None:
+    """A third of the way from one axis to another is a third of a right angle."""
+    x, y = torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0])
+    found = slerp(x, y, torch.tensor([1 / 3]))[0]
+    assert torch.allclose(found, torch.tensor([3**0.5 / 2, 0.5]), atol=1e-6)
+
+
+@pytest.mark.parametrize("scale", [1.0, 2.5, -1.0, 0.0])
+def test_parallel_vectors_are_joined_straight(scale: float) -> None:
+    """Where there is no circle through both, or one of many, the way is straight."""
+    a = torch.tensor([3.0, 4.0])
+    shares = torch.linspace(0, 1, 5)
+    assert torch.allclose(slerp(a, scale * a, shares), lerp(a, scale * a, shares))
+
+
+@pytest.mark.parametrize("way", ["slerp", "lerp"])
+def test_paths_pass_their_stops(space: LatentSpace, way: str) -> None:
+    """Stops lie on the way at even distances, none of them twice."""
+    stops = [space.latents[i] for i in (0, 2, 4)]
+    found = path(stops, 5, way)  # type: ignore[arg-type]
+    assert found.shape == (9, 3, 64, 64)
+    for i, stop in zip((0, 4, 8), stops, strict=True):
+        assert torch.allclose(found[i], stop, atol=1e-5)
+
+
+@pytest.mark.parametrize("family", ["CNN", "linear"])
+def test_real_models(tiny_data: Path, family: str) -> None:
+    """Latents have the shape of the architecture, and give back the model's reconstructions."""
+    dataset = load_dataset(tiny_data)
+    model = build_model(AutoencoderConfig(auto_encoder=family))  # type: ignore[arg-type]
+    space = encode(model, dataset.images, dataset.texts)
+    assert space.latents.shape[0] == len(dataset)
+    assert not model.training
+    with torch.no_grad():
+        expected = model(dataset.images[:2].float() / 255)
+    assert torch.allclose(space.decode(space.latents[:2]), expected, atol=1e-6)
+    text = dataset.texts[3]
+    assert torch.equal(space.compose(parse(f"'{text}'")), space.latents[space.row(text)])

@@ -1,0 +1,159 @@
+"""``emoji-study compose``: what is said, drawn and refused."""
+
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from emoji_ae.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from emoji_ae.config import AutoencoderConfig
+from emoji_ae.dataset import load_dataset
+from emoji_ae.models import build_model
+from study.cli import main
+from study.settings import StudySettings
+from tests.study_tests.dashboards import add_trials, begin_study, url_of
+
+Compose = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def compose(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Compose:
+    """Return a function that runs the command in a folder; it gives code, output and errors."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*args: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["emoji-study", "compose", *args])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        captured = capsys.readouterr()
+        return int(ended.value.code or 0), captured.out, captured.err
+
+    return run
+
+
+def checkpoint_of(path: Path, data: Path, family: str = "CNN") -> Path:
+    """Write a checkpoint of an untrained model of a data set; return its path."""
+    torch.manual_seed(0)
+    config = AutoencoderConfig(auto_encoder=family)  # type: ignore[arg-type]
+    fingerprint = f"{load_dataset(data).fingerprint}-0123"
+    save_checkpoint(
+        Checkpoint(
+            model=build_model(config),
+            config=config,
+            seed=0,
+            data_fingerprint=fingerprint,
+            curve=(),
+        ),
+        path,
+    )
+    return path
+
+
+@pytest.mark.parametrize("family", ["CNN", "linear"])
+def test_a_picture_of_a_sum(
+    compose: Compose, tmp_path: Path, tiny_data: Path, family: str
+) -> None:
+    """Each emoji, the composite and the three nearest are drawn, and named in words."""
+    model = checkpoint_of(tmp_path / "model.pt", tiny_data, family)
+    first, second = load_dataset(tiny_data).texts[:2]
+    expression = f"'{first}' - 0.5 * '{second}' + attr(with)"
+    code, out, err = compose(
+        *(expression, "--checkpoint", str(model), "--data", str(tiny_data), "--out", "sum.png")
+    )
+    assert (code, err) == (0, "")
+    assert out.startswith(f"Sum: +1 {first}, -0.5 {second}, +1 attr(with).\nNearest emoji by ")
+    with Image.open(tmp_path / "sum.png") as picture:
+        assert picture.size == (6 * 140 + 12, 2 * 128 + 3 * 12 + 58)
+        colours = picture.convert("RGB").getcolors(10**6)
+    assert colours is not None
+    assert len(colours) > 100
+
+
+def test_a_trial_is_trained_once(
+    compose: Compose, tmp_path: Path, settings: StudySettings
+) -> None:
+    """The best trial's own weights add up, and are kept for the next sum."""
+    study = begin_study(tmp_path, settings)
+    add_trials(study, tmp_path, settings, 1)
+    assert settings.data is not None
+    text = load_dataset(Path(settings.data)).texts[0]
+    asked = (f"'{text}'", "--study", "faces", "--storage", url_of(tmp_path), "--out", "sum.png")
+    code, out, _ = compose(*asked)
+    assert code == 0
+    (kept,) = (tmp_path / "runs" / "models").iterdir()
+    assert f"The trained model is kept in runs/models/{kept.name}." in out
+    best = study.get_trials()[1]
+    lowest = min(metrics.validation_mse for metrics in load_checkpoint(kept).curve)
+    assert lowest == pytest.approx(best.value, rel=1e-6)
+    before = kept.stat().st_mtime_ns
+    code, out, err = compose(*asked)
+    assert (code, err, "kept" in out) == (0, "", False)
+    assert kept.stat().st_mtime_ns == before
+
+
+class Malicious:
+    """A pickle that would run a command."""
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return subprocess.getoutput, ("touch /tmp/emoji-study-was-here",)
+
+
+@pytest.mark.parametrize(
+    ("expression", "message"),
+    [
+        ("xyzzy face with", "There is no emoji 'xyzzy face with' in the data set"),
+        ("", "`expression` must have the text of an emoji where it has the end"),
+        ("(grinning face", "`expression` must have `)` where it has the end"),
+        ("attr(xyzzy)", "`attr(xyzzy)` must be in the texts of some images"),
+    ],
+)
+def test_wrong_expressions(
+    compose: Compose, tmp_path: Path, tiny_data: Path, expression: str, message: str
+) -> None:
+    """One line says what is wrong, and nothing is written."""
+    model = checkpoint_of(tmp_path / "model.pt", tiny_data)
+    code, out, err = compose(
+        *(expression, "--checkpoint", str(model), "--data", str(tiny_data), "--out", "sum.png")
+    )
+    assert (code, out) == (1, "")
+    assert err.startswith(f"Error: {message}")
+    assert err.count("\n") == 1
+    assert not (tmp_path / "sum.png").exists()
+
+
+def test_wrong_checkpoints(
+    compose: Compose, tmp_path: Path, tiny_data: Path, other_data: Path
+) -> None:
+    """Of other data, cut short, malicious or missing: one line each, and no code is run."""
+    good = checkpoint_of(tmp_path / "good.pt", tiny_data)
+    content = good.read_bytes()
+    (tmp_path / "short.pt").write_bytes(content[: len(content) // 2])
+    (tmp_path / "evil.pt").write_bytes(pickle.dumps(Malicious()))
+    for name, data, message in (
+        ("good.pt", other_data, "Checkpoint good.pt was trained on other images"),
+        ("short.pt", tiny_data, "Checkpoint short.pt cannot be read"),
+        ("evil.pt", tiny_data, "Checkpoint evil.pt cannot be read"),
+        ("missing.pt", tiny_data, "Checkpoint missing.pt does not exist"),
+    ):
+        code, out, err = compose("grinning face", "--checkpoint", name, "--data", str(data))
+        assert (code, out) == (1, "")
+        assert err.startswith(f"Error: {message}"), err
+        assert err.count("\n") == 1
+    assert not Path("/tmp/emoji-study-was-here").exists()
+
+
+@pytest.mark.parametrize("options", [(), ("--study", "faces", "--checkpoint", "model.pt")])
+def test_one_model_is_needed(compose: Compose, options: tuple[str, ...]) -> None:
+    """Neither or both of study and checkpoint is an error."""
+    code, _, err = compose("grinning face", *options)
+    assert (code, err) == (
+        1,
+        "Error: Give either --study or --checkpoint: the model that adds up.\n",
+    )
