@@ -138,6 +138,12 @@ def path(stops: Sequence[Tensor], n: int, way: Way) -> Tensor:
     return torch.cat([part[: n - 1] for part in parts] + [stops[-1][None]])
 
 
+def through(stops: Sequence[Tensor], middle: Tensor) -> list[Tensor]:
+    """Return stops with another one between each two, such as the mean of all images."""
+    between = [stop for first in stops[:-1] for stop in (first, middle)]
+    return [*between, stops[-1]]
+
+
 def slerp(a: Tensor, b: Tensor, shares: Tensor) -> Tensor:
     """Interpolate on the great circle through two vectors; lengths change evenly.
 

@@ -621,14 +621,15 @@ def train(
 @app.command(
     epilog="Examples: emoji-study compose 'nerd face - smiling face with open mouth + face with "
     "stuck out tongue' --study autoencoder-extended | emoji-study compose "
-    "'slightly smiling face + attr(sunglasses)' --checkpoint best/checkpoint.pt"
+    "'nerd face' 'sleepy face' --checkpoint best/checkpoint.pt --out path.gif"
 )
 def compose(
-    expression: Annotated[
-        str,
+    expressions: Annotated[
+        list[str],
         typer.Argument(
             help="Emoji by their texts with + and -, NUMBER * ..., (...), mean(a, b) and "
-            "attr(words): what images with these words share. Quote texts with signs or numbers.",
+            "attr(words): what images with these words share. Quote texts with signs or numbers. "
+            "Several expressions are the stops of a path.",
         ),
     ],
     storage: Storage = DEFAULT_STORAGE,
@@ -639,21 +640,34 @@ def compose(
     checkpoint: Annotated[
         Path | None, typer.Option("--checkpoint", help="Take this model, as `train` wrote it.")
     ] = None,
+    way: Annotated[
+        str, typer.Option("--way", help="Of a path: slerp (great circles) or lerp (straight).")
+    ] = "slerp",
+    steps: Annotated[
+        int, typer.Option("--steps", min=2, help="Pictures from one stop of a path to the next.")
+    ] = 9,
+    through_mean: Annotated[
+        bool, typer.Option("--through-mean", help="Lead a path through the mean of all images.")
+    ] = False,
     data: Data = None,
     device: Device = "auto",
-    out: Annotated[Path, typer.Option("--out", help="PNG file to write.")] = Path(
-        "runs/composition.png"
-    ),
+    out: Annotated[
+        Path, typer.Option("--out", help="PNG file to write; of a path also a GIF, animated.")
+    ] = Path("runs/composition.png"),
 ) -> None:
     """Add and subtract emoji in a model's latent space, and draw what comes out.
 
     The picture shows the emoji over their reconstructions, the composite, and the real emoji
-    that are nearest to it. A trial's model is trained once and kept in runs/models.
+    that are nearest to it; of several expressions the path from one to the next. A trial's model
+    is trained once and kept in runs/models.
     """
     from study.compose_command import ComposeRequest, compose_request
 
     request = ComposeRequest(
-        expression=expression,
+        expressions=tuple(expressions),
+        way=way,
+        steps=steps,
+        through_mean=through_mean,
         url=storage,
         study=study,
         trial=trial,

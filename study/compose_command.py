@@ -1,9 +1,9 @@
 """What ``emoji-study compose`` does: a model, a sum of emoji, a picture."""
 
-import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import joblib
 
@@ -12,12 +12,12 @@ from emoji_ae.dataset import EmojiDataset, load_dataset
 from emoji_ae.errors import CheckpointError
 from emoji_ae.expression import parse
 from emoji_ae.files import write_bytes
-from emoji_ae.latent import encode
+from emoji_ae.latent import Way, encode, path, through
 from emoji_ae.seeding import resolve_device
 from emoji_ae.splits import Split
 from emoji_ae.training import train_model
 from study.commands import TrainRequest, stored_training
-from study.composition import compose, describe, draw
+from study.composition import compose, describe, draw, draw_path, frames_of, gif, png
 from study.data import load_split, study_data
 from study.errors import StudyError
 from study.progress import epoch_bar
@@ -31,17 +31,23 @@ class ComposeRequest:
     """What a user asked for.
 
     Args:
-        expression: The sum of emoji.
+        expressions: Sums of emoji: one to be drawn with its parts, or the stops of a path.
+        way: How a path leads from stop to stop: ``slerp`` or ``lerp``.
+        steps: Pictures from one stop to the next, both counted.
+        through_mean: Whether it passes the mean of all images between two stops.
         url: The storage.
         study: Whose trial is the model; None for a checkpoint.
         trial: Number of the trial, or ``best``.
         checkpoint: A trained model; None for a trial.
         data: The data set file; None for the study's, or the embedded images.
         device: Where to train a trial: ``auto``, ``cpu`` or ``cuda``.
-        out: The picture, a PNG.
+        out: The picture, a PNG; of a path also a GIF.
     """
 
-    expression: str
+    expressions: tuple[str, ...]
+    way: str
+    steps: int
+    through_mean: bool
     url: str
     study: str | None
     trial: str
@@ -59,7 +65,8 @@ def compose_request(request: ComposeRequest, *, say: Say) -> None:
         CheckpointError: If the checkpoint cannot be read, or is of other data.
         StudyError: If neither or both of study and checkpoint are given.
     """
-    combination = parse(request.expression)
+    combinations = [parse(expression) for expression in request.expressions]
+    way = _checked(request)
     if (request.study is None) == (request.checkpoint is None):
         raise StudyError("Give either --study or --checkpoint: the model that adds up.")
     if request.checkpoint is not None:
@@ -69,13 +76,39 @@ def compose_request(request: ComposeRequest, *, say: Say) -> None:
     else:
         checkpoint, dataset = _trained(request, say)
     space = encode(checkpoint.model, dataset.images, dataset.texts)
-    made = compose(space, combination)
-    for line in describe(space, made):
-        say(line)
-    buffer = io.BytesIO()
-    draw(space, made).save(buffer, "PNG")
-    write_bytes(request.out, buffer.getvalue())
+    if len(combinations) == 1:
+        made = compose(space, combinations[0])
+        for line in describe(space, made):
+            say(line)
+        content = png(draw(space, made))
+    else:
+        stops = [space.compose(combination) for combination in combinations]
+        if request.through_mean:
+            stops = through(stops, space.latents.mean(dim=0))
+        latents = path(stops, request.steps, way)
+        say(f"A path of {len(latents)} pictures through {len(stops)} stops, {way}.")
+        moving = request.out.suffix.lower() == ".gif"
+        content = gif(frames_of(space, latents)) if moving else png(draw_path(space, latents))
+    write_bytes(request.out, content)
     say(f"Picture written to {request.out}")
+
+
+def _checked(request: ComposeRequest) -> Way:
+    """Return the way of a path, if the request fits together.
+
+    Raises:
+        StudyError: If it does not.
+    """
+    suffix = request.out.suffix.lower()
+    allowed = (".png", ".gif") if len(request.expressions) > 1 else (".png",)
+    if suffix not in allowed:
+        raise StudyError(
+            f"`out` must end in {' or '.join(allowed)}, but got {str(request.out)!r}."
+        )
+    for way in get_args(Way):
+        if request.way == way:
+            return way  # type: ignore[no-any-return]
+    raise StudyError(f"`way` must be slerp or lerp, but got {request.way!r}.")
 
 
 def _require_same_data(checkpoint: Checkpoint, dataset: EmojiDataset, path: Path) -> None:

@@ -1,5 +1,6 @@
-"""The picture of a sum of emoji: what went in, what the model makes of it, what is nearest."""
+"""Pictures of sums of emoji: what went in, what a model makes of them, and the ways between."""
 
+import io
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ _SCALE = 2
 _CELL = 64 * _SCALE
 _GAP = 12
 _LABEL = 58
+_FRAME_MS = 80
 _LINE = 18
 """Characters of a label's line."""
 
@@ -99,6 +101,37 @@ def draw(space: LatentSpace, made: Composition) -> Image.Image:
             (left, 2 * _CELL + 3 * _GAP), "\n".join(_lines(label)), fill="#303030", font=font
         )
     return picture
+
+
+def draw_path(space: LatentSpace, latents: Tensor) -> Image.Image:
+    """Draw what latents decode to, side by side."""
+    frames = frames_of(space, latents)
+    strip = Image.new("RGB", (len(frames) * (_CELL + _GAP) + _GAP, _CELL + 2 * _GAP), "white")
+    for i, frame in enumerate(frames):
+        strip.paste(frame, (_GAP + i * (_CELL + _GAP), _GAP))
+    return strip
+
+
+def frames_of(space: LatentSpace, latents: Tensor) -> list[Image.Image]:
+    """Return what each latent decodes to."""
+    return [_image(image) for image in space.decode(latents)]
+
+
+def gif(frames: Sequence[Image.Image]) -> bytes:
+    """Return frames as an animation that goes there and back for ever."""
+    there_and_back = [*frames, *frames[-2:0:-1]]
+    buffer = io.BytesIO()
+    there_and_back[0].save(
+        buffer, "GIF", save_all=True, append_images=there_and_back[1:], duration=_FRAME_MS, loop=0
+    )
+    return buffer.getvalue()
+
+
+def png(picture: Image.Image) -> bytes:
+    """Return a picture as a file."""
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def _name(atom: Atom) -> str:

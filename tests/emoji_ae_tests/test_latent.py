@@ -12,7 +12,7 @@ from emoji_ae.config import AutoencoderConfig
 from emoji_ae.dataset import load_dataset
 from emoji_ae.errors import ExpressionError
 from emoji_ae.expression import Atom, parse
-from emoji_ae.latent import LatentSpace, encode, lerp, path, slerp
+from emoji_ae.latent import LatentSpace, encode, lerp, path, slerp, through
 from emoji_ae.models import Autoencoder, build_model
 
 TEXTS = (
@@ -118,6 +118,12 @@ def test_paths_pass_their_stops(space: LatentSpace, way: str) -> None:
     assert found.shape == (9, 3, 64, 64)
     for i, stop in zip((0, 4, 8), stops, strict=True):
         assert torch.allclose(found[i], stop, atol=1e-5)
+
+
+def test_the_mean_is_passed_between_stops() -> None:
+    """It stands between each two stops, not before the first or behind the last."""
+    a, b, c, mean = (torch.tensor([float(i)]) for i in range(4))
+    assert torch.cat(through([a, b, c], mean)).tolist() == [0, 3, 1, 3, 2]
 
 
 @pytest.mark.parametrize("family", ["CNN", "linear"])

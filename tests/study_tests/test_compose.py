@@ -76,6 +76,41 @@ def test_a_picture_of_a_sum(
     assert len(colours) > 100
 
 
+@pytest.mark.parametrize("way", ["slerp", "lerp"])
+@pytest.mark.parametrize(("through_mean", "n"), [(False, 9), (True, 17)])
+def test_paths(
+    compose: Compose, tmp_path: Path, tiny_data: Path, way: str, through_mean: bool, n: int
+) -> None:
+    """Three stops give a strip, and an animation that goes there and back."""
+    model = checkpoint_of(tmp_path / "model.pt", tiny_data)
+    stops = [f"'{text}'" for text in load_dataset(tiny_data).texts[:3]]
+    options = ["--checkpoint", str(model), "--data", str(tiny_data), "--way", way, "--steps", "5"]
+    options += ["--through-mean"] * through_mean
+    code, out, err = compose(*stops, *options, "--out", "path.png")
+    assert (code, err) == (0, "")
+    assert f"A path of {n} pictures through {5 if through_mean else 3} stops, {way}." in out
+    with Image.open(tmp_path / "path.png") as strip:
+        assert strip.size == (n * 140 + 12, 152)
+    assert compose(*stops, *options, "--out", "path.gif")[0] == 0
+    with Image.open(tmp_path / "path.gif") as animation:
+        # Frames that are equal may be one, with the duration of both.
+        assert 2 <= animation.n_frames <= 2 * n - 2  # type: ignore[attr-defined]
+        assert animation.info["loop"] == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("a", "--out", "x.gif"), "`out` must end in .png, but got 'x.gif'."),
+        (("a", "b", "--out", "x.jpg"), "`out` must end in .png or .gif, but got 'x.jpg'."),
+        (("a", "b", "--way", "x"), "`way` must be slerp or lerp, but got 'x'."),
+    ],
+)
+def test_wrong_paths(compose: Compose, options: tuple[str, ...], message: str) -> None:
+    """What cannot be drawn is refused before a model is looked for."""
+    assert compose(*options) == (1, "", f"Error: {message}\n")
+
+
 def test_a_trial_is_trained_once(
     compose: Compose, tmp_path: Path, settings: StudySettings
 ) -> None:
