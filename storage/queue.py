@@ -16,6 +16,7 @@ from datetime import datetime
 from pathlib import Path
 
 import optuna
+from optuna.artifacts import get_all_artifact_meta
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
@@ -109,7 +110,7 @@ def fail(
             reason=reason,
             counter=counter,
             most=most,
-            artifacts=None if artifacts is None else _stand_ins(artifacts),
+            artifacts=None if artifacts is None else _stand_ins(study, trial_id, artifacts),
         )
     )
 
@@ -138,8 +139,11 @@ def reap(study: optuna.Study, *, artifacts: Path | None = None) -> int:
     return sum(fail(study, trial_id, None, Cause.DEATH, artifacts=artifacts) for trial_id in dead)
 
 
-def _stand_ins(artifacts: Path) -> dict[str, str] | None:
+def _stand_ins(study: optuna.Study, trial_id: int, artifacts: Path) -> dict[str, str] | None:
     """Write files for a trial that has none, unless the disk is what made it fail."""
+    storage = study._storage
+    if get_all_artifact_meta(storage.get_trial(trial_id), storage=storage):
+        return None
     try:
         return stand_ins(open_artifacts(artifacts))
     except (OSError, StorageAccessError):

@@ -144,6 +144,7 @@ def test_stand_ins(study: optuna.Study, store: FileSystemArtifactStore, tmp_path
     assert read_artifact(store, storage, whole._trial_id, attrs.CURVES_FILE) == b"content"
     found = read_artifact(store, storage, dead._trial_id, attrs.RECONSTRUCTIONS_FILE)
     assert found == no_picture()
+    assert len(list(folder.iterdir())) == 2 * len(attrs.FILES)
 
 
 def test_stand_ins_are_no_condition(study: optuna.Study, tmp_path: Path) -> None:
