@@ -71,8 +71,8 @@ def augment(
         part = slice(start, start + _CHUNK)
         # Several times faster than indexing with a tensor.
         chosen = images.index_select(0, order[part].to(images.device))
-        moved = warp(chosen, matrices[part])
-        out[part] = jitter(moved, *factors[:, part])
+        ink = _move(torch.sub(1, chosen, out=chosen), matrices[part])
+        out[part] = _color(ink, *factors[:, part])
     return out
 
 
@@ -151,12 +151,15 @@ def warp(images: Tensor, matrices: Tensor) -> Tensor:
     Returns:
         As ``images``.
     """
+    return 1 - _move(1 - images, matrices)
+
+
+def _move(ink: Tensor, matrices: Tensor) -> Tensor:
+    """Apply affine maps to inverted images: what `grid_sample` reads outside, zero, is white."""
     theta = torch.linalg.inv(matrices)[:, :2].clone()  # from result to original
-    theta[:, :, 2] *= 2 / images.shape[-1]  # pixels to the [-1, 1] of `grid_sample`
-    # Outside the image `grid_sample` reads zeros; on the inverted image these are white.
-    grid = sampling_grid(theta, images.shape[-1])
-    moved = functional.grid_sample(1 - images, grid, mode="nearest", align_corners=False)
-    return 1 - moved
+    theta[:, :, 2] *= 2 / ink.shape[-1]  # pixels to the [-1, 1] of `grid_sample`
+    grid = sampling_grid(theta, ink.shape[-1])
+    return functional.grid_sample(ink, grid, mode="nearest", align_corners=False)
 
 
 def sampling_grid(theta: Tensor, size: int) -> Tensor:
@@ -200,12 +203,17 @@ def jitter(images: Tensor, brightness: Tensor, contrast: Tensor, saturation: Ten
     Returns:
         ``(n, 3, height, width)`` float32 in [0, 1].
     """
-    n = len(images)
-    grey = images.new_tensor(_GREY)
-    keep = torch.eye(3, device=images.device) * saturation.view(n, 1, 1)
+    return _color(1 - images, brightness, contrast, saturation)
+
+
+def _color(ink: Tensor, brightness: Tensor, contrast: Tensor, saturation: Tensor) -> Tensor:
+    """Change the colours of inverted images, and invert them back in the same operation."""
+    n = len(ink)
+    grey = ink.new_tensor(_GREY)  # sums to 1, so that the colour map takes white to white
+    keep = torch.eye(3, device=ink.device) * saturation.view(n, 1, 1)
     desaturate = grey.expand(3, 3) * (1 - saturation).view(n, 1, 1)
     colour = (keep + desaturate) * (brightness * contrast).view(n, 1, 1)  # (n, 3, 3)
-    mean_grey = images.mean(dim=(2, 3)) @ grey  # (n,)
-    offset = (brightness * (1 - contrast) * mean_grey).view(n, 1, 1)
-    changed = torch.baddbmm(offset, colour, images.flatten(2))  # (n, 3, height * width)
-    return changed.clamp_(0, 1).view_as(images)
+    mean_grey = 1 - ink.mean(dim=(2, 3)) @ grey  # (n,)
+    white = (brightness * (contrast + (1 - contrast) * mean_grey)).view(n, 1, 1)
+    changed = torch.baddbmm(white, colour, ink.flatten(2), alpha=-1)  # (n, 3, height * width)
+    return changed.clamp_(0, 1).view_as(ink)
