@@ -81,7 +81,7 @@ def _over_mathematics(config: AutoencoderConfig, data: StudyData) -> list[float]
 
 
 def workers_over_plain_loop(
-    data: StudyData, *, pixels: int, epochs: int, bar: float, stretch: float
+    data: StudyData, *, pixels: int, epochs: int, pairs: int, bar: float, stretch: float
 ) -> Figure:
     """CNN: two one-thread processes at work together against the plain loop with two threads.
 
@@ -101,7 +101,7 @@ def workers_over_plain_loop(
             seconds = parallel(joblib.delayed(timed_worker)(config, data) for _ in range(2))
             return float(max(seconds)) / 2  # two trainings in that time
 
-        ratios = paired_ratios(plain, two_workers)
+        ratios = paired_ratios(plain, two_workers, pairs=pairs)
     return Figure(
         name=f"CNN, plain loop / two workers, {pixels} px sources",
         value=median(ratios),
@@ -286,7 +286,7 @@ def figures() -> Iterator[Figure]:
     """Measure everything of this module."""
     data = default_data()
     yield trainer_over_mathematics(data)
-    yield workers_over_plain_loop(data, pixels=72, epochs=16, bar=3.0, stretch=3.4)
-    yield workers_over_plain_loop(data, pixels=512, epochs=6, bar=6.0, stretch=7.0)
+    yield workers_over_plain_loop(data, pixels=72, epochs=16, pairs=25, bar=3.0, stretch=3.4)
+    yield workers_over_plain_loop(data, pixels=512, epochs=6, pairs=5, bar=6.0, stretch=7.0)
     yield linear_over_plain_loop(data)
     yield joint_over_classifier(data)
