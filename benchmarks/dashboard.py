@@ -1,7 +1,6 @@
 """How long a page of the dashboard waits for the data of a large study."""
 
 import json
-import socket
 import subprocess
 import sys
 import tempfile
@@ -9,10 +8,7 @@ import time
 import urllib.request
 import warnings
 from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
-from subprocess import PIPE
 
 import optuna
 from optuna.exceptions import ExperimentalWarning
@@ -37,14 +33,8 @@ def figures() -> Iterator[Figure]:
         seconds = refresh_s(Path(folder))
         yield _figure("notes and charts written, seconds", [seconds], bar=30.0, stretch=10.0)
         first, later = looks_s(Path(folder))
-        _, by_hand = looks_s(Path(folder), ours=False)
     yield _figure("page opened at once, seconds for its data", first, bar=10.0, stretch=3.0)
     yield _figure("page refreshed, seconds for its data", later, bar=1.5, stretch=0.5)
-    slower = [other / own for other, own in zip(by_hand, later, strict=True)]
-    yield replace(
-        _figure("page refreshed, optuna-dashboard by hand / ours", slower, bar=1.0, stretch=10.0),
-        at_most=False,
-    )
 
 
 def refresh_s(folder: Path) -> float:
@@ -67,41 +57,20 @@ def refresh_s(folder: Path) -> float:
     return seconds
 
 
-def looks_s(folder: Path, *, ours: bool = True) -> tuple[list[float], list[float]]:
-    """Return the seconds of first looks, each at a new server, and of later ones.
-
-    Args:
-        folder: With the database.
-        ours: Whether ``emoji-study dashboard`` serves it, or ``optuna-dashboard`` by itself.
-    """
+def looks_s(folder: Path) -> tuple[list[float], list[float]]:
+    """Return the seconds of first looks, each at a new server, and of later ones."""
     first, later = [], []
-    url, port = f"sqlite:///{folder / 'study.db'}", _free_port()
-    command = [sys.executable, "-m", "study", "dashboard", "--port", str(port), "--storage", url]
-    if not ours:
-        command = [str(Path(sys.executable).with_name("optuna-dashboard")), url]
-        command += ["--port", str(port), "--artifact-dir", str(folder / "artifacts")]
     for _ in range(N_LOOKS):
-        with subprocess.Popen(command, stdout=PIPE, stderr=PIPE) as process:
-            address = f"http://localhost:{port}"
-            _wait_for(port)
+        command = [sys.executable, "-m", "study", "dashboard", "--port", "0"]
+        command += ["--storage", f"sqlite:///{folder / 'study.db'}"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            address = process.stdout.readline().split(" at ")[1].split("/dashboard")[0]
             first.append(_look_s(f"{address}/api/studies/1"))
             time.sleep(STALE_S)
             later.append(_look_s(f"{address}/api/studies/1?after={N_TRIALS}"))
             process.terminate()
     return first, later
-
-
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
-
-
-def _wait_for(port: int) -> None:
-    while True:
-        with suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
-            return
-        time.sleep(0.05)
 
 
 def _look_s(address: str) -> float:
