@@ -47,7 +47,10 @@ def _server_outage(error: BaseException) -> str | None:
     name = getattr(code(), "name", None) if callable(code) else None
     details = getattr(error, "details", None)
     text = str(details()) if callable(details) else ""
-    away = name == "UNAVAILABLE" or (name == "UNKNOWN" and "raised during the commit" in text)
+    # A server that is stopped cancels what it is answering.
+    away = name in ("UNAVAILABLE", "CANCELLED") or (
+        name == "UNKNOWN" and "raised during the commit" in text
+    )
     return (text.strip().splitlines() or [str(name)])[0] if away else None
 
 

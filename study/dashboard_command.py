@@ -97,8 +97,6 @@ def refresh_request(url: str, study: str | None, artifacts: Path | None, *, say:
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage = open_storage(url, write=True)
-    if study is not None:
-        load_study_record(storage, study)  # raises if there is none
     for name in [study] if study is not None else study_names(storage):
         ours = refresh(storage, name, url=url, artifacts=artifact_folder(url, artifacts))
         kept = "" if ours else " Its own note stays, which somebody else wrote."

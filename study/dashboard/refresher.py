@@ -5,7 +5,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import optuna
 
@@ -81,8 +81,9 @@ def _refresh_there(job: WorkerJob, done: threading.Event) -> None:
     )
     with process:
         assert process.stdin is not None
-        process.stdin.write(f"{job.to_json()}\n")
-        process.stdin.close()
+        with suppress(BrokenPipeError):  # it died at once
+            process.stdin.write(f"{job.to_json()}\n")
+            process.stdin.close()
         while process.poll() is None:
             if done.wait(0.2):
                 process.kill()
