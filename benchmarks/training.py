@@ -161,7 +161,7 @@ def _joint_over_classifier(data: StudyData) -> list[float]:
     config = MultitaskConfig(epoch=8)
     images = to_float(data.train.images, CPU)
     task = Multitask(
-        weight=config.classification_lambda,
+        config=config,
         class_weights=None,
         train_labels=data.train.labels,
         validation=to_float(data.validation.images, CPU),

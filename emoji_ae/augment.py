@@ -36,8 +36,8 @@ JITTER = 0.2
 _CHUNK = 32
 """Images transformed at a time: 1.5 MB per copy, several of which fit a core's share of cache."""
 
-_GREY = (0.299, 0.587, 0.114)
-"""Luma weights of ITU-R BT.601, which torchvision and Pillow use for greyscale."""
+LUMA_WEIGHTS = (0.299, 0.587, 0.114)
+"""Red, green and blue in the luma of ITU-R BT.601, which torchvision and Pillow use for greyscale."""
 
 
 def augment(
@@ -209,7 +209,7 @@ def jitter(images: Tensor, brightness: Tensor, contrast: Tensor, saturation: Ten
 def _color(ink: Tensor, brightness: Tensor, contrast: Tensor, saturation: Tensor) -> Tensor:
     """Change the colours of inverted images, and invert them back in the same operation."""
     n = len(ink)
-    grey = ink.new_tensor(_GREY)  # sums to 1, so that the colour map takes white to white
+    grey = ink.new_tensor(LUMA_WEIGHTS)  # sums to 1, so that the colour map takes white to white
     keep = torch.eye(3, device=ink.device) * saturation.view(n, 1, 1)
     desaturate = grey.expand(3, 3) * (1 - saturation).view(n, 1, 1)
     colour = (keep + desaturate) * (brightness * contrast).view(n, 1, 1)  # (n, 3, 3)

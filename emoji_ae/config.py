@@ -35,6 +35,13 @@ LINEAR_DEPTH = 4
 
 _CNN_ONLY = ("width", "depth", "latent_channels", "normalization")
 _LINEAR_ONLY = ("bottleneck_dim",)
+_NEUTRAL: Mapping[str, float | bool] = {
+    "kl_weight": 0.0,
+    "edge_weight": 0.0,
+    "color_weight": 0.0,
+    "extra_images": True,
+}
+"""Fields that change nothing with these values, and are left out of ``effective()`` then."""
 
 _MAX = sys.float_info.max
 
@@ -60,6 +67,12 @@ class AutoencoderConfig:
             ``(64 / 2**depth)`` squared.
         normalization: CNN only: between convolution and activation.
         bottleneck_dim: Linear only: size of the latent vector.
+        kl_weight: 0 for a plain autoencoder. Above, the latent is a normal distribution of which
+            training draws, and the loss holds this weight times its divergence from the standard
+            normal one, see ``emoji_ae.losses``.
+        edge_weight: Weight of the error of the images' gradients in the loss, 0 or more.
+        color_weight: Weight of the error of the colours without their lightness, 0 or more.
+        extra_images: Whether to train on the extra images too, where the data have any.
 
     Raises:
         ConfigError: If a value breaks its rule.
@@ -77,6 +90,10 @@ class AutoencoderConfig:
     latent_channels: int = 128
     normalization: Normalization = "none"
     bottleneck_dim: int = 64
+    kl_weight: float = 0.0
+    edge_weight: float = 0.0
+    color_weight: float = 0.0
+    extra_images: bool = True
 
     def __post_init__(self) -> None:
         self._require_choice("auto_encoder", get_args(Architecture))
@@ -90,7 +107,14 @@ class AutoencoderConfig:
         self._require_whole("latent_channels", 1, 4096)
         self._require_whole("bottleneck_dim", 1, 4096)
         self._require_number("learning_rate", "a positive number", lambda x: 0 < x <= _MAX)
-        self._require_number("weight_decay", "a number of at least 0", lambda x: 0 <= x <= _MAX)
+        for name in ("weight_decay", "kl_weight", "edge_weight", "color_weight"):
+            self._require_number(name, "a number of at least 0", lambda x: 0 <= x <= _MAX)
+        self._require_flag("extra_images")
+
+    def _require_flag(self, name: str) -> None:
+        value = getattr(self, name)
+        if not isinstance(value, bool):
+            raise ConfigError(f"`{name}` must be true or false, but got {value!r}.")
 
     def _require_choice(self, name: str, choices: Sequence[str]) -> None:
         value = getattr(self, name)
@@ -114,7 +138,11 @@ class AutoencoderConfig:
     def effective(self) -> dict[str, Any]:
         """Return the fields that have an effect under the chosen architecture."""
         unused = _LINEAR_ONLY if self.auto_encoder == "CNN" else _CNN_ONLY
-        return {name: value for name, value in asdict(self).items() if name not in unused}
+        return {
+            name: value
+            for name, value in asdict(self).items()
+            if name not in unused and not (name in _NEUTRAL and value == _NEUTRAL[name])
+        }
 
     def identity(self) -> str:
         """Return a digest of all that decides the course of training, epoch by epoch.
@@ -188,10 +216,7 @@ class MultitaskConfig(AutoencoderConfig):
         self._require_whole("classification_width", 8, 4096)
         self._require_whole("branch_point", 1)
         self._require_whole("patience", 0)
-        if not isinstance(self.class_weights, bool):
-            raise ConfigError(
-                f"`class_weights` must be true or false, but got {self.class_weights!r}."
-            )
+        self._require_flag("class_weights")
         self._require_number(
             "classification_lambda", "a number of at least 0", lambda x: 0 <= x <= _MAX
         )

@@ -30,6 +30,8 @@ _ACTIVATIONS: dict[Activation, Callable[[], nn.Module]] = {
     "gelu": nn.GELU,
 }
 _MAX_GROUPS = 8
+_MAX_LOG_VARIANCE = 10.0
+"""Beyond it, a step of training may overflow."""
 
 
 class Autoencoder(nn.Module):
@@ -55,9 +57,65 @@ class Autoencoder(nn.Module):
         images: Tensor = self.decoder(latents)
         return images
 
+    def divergence(self) -> Tensor | None:
+        """Return that of the latest training batch's latents; None unless variational."""
+        layers = self.encoder.children()
+        return next((x.divergence for x in layers if isinstance(x, VariationalLayer)), None)
+
     def forward(self, images: Tensor) -> Tensor:
         """Return the reconstructions of ``images``, ``(batch, 3, 64, 64)`` in [0, 1]."""
         return self.decode(self.encode(images))
+
+
+class VariationalLayer(nn.Module):
+    """The last layer of a variational encoder: a normal distribution over latents.
+
+    In training mode it gives latents drawn from the distribution (from torch's global generator)
+    and keeps how far that is from the standard normal one; in evaluation mode it gives the mean.
+
+    Args:
+        layer: What turns the encoder's features into the mean; one more like it, with weights
+            drawn after it, gives the logarithm of the variance.
+
+    Attributes:
+        divergence: Of the latest batch in training mode, see ``normal_divergence``.
+
+    Source: Kingma, Welling, "Auto-Encoding Variational Bayes", ICLR 2014, arXiv:1312.6114.
+    """
+
+    def __init__(self, layer: nn.Conv2d | nn.Linear) -> None:
+        super().__init__()
+        self.mean = layer
+        self.log_variance = deepcopy(layer)
+        self.log_variance.reset_parameters()
+        self.divergence: Tensor | None = None
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return latents of features, of the shape that ``layer`` gives."""
+        mean: Tensor = self.mean(features)
+        if not self.training:
+            self.divergence = None
+            return mean
+        log_variance = self.log_variance(features).clamp(-_MAX_LOG_VARIANCE, _MAX_LOG_VARIANCE)
+        self.divergence = normal_divergence(mean, log_variance)
+        drawn: Tensor = mean + (log_variance / 2).exp() * torch.randn_like(mean)
+        return drawn
+
+
+def normal_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """Return the Kullback-Leibler divergence of latents from the standard normal distribution.
+
+    Args:
+        mean: ``(batch, ...)``.
+        log_variance: Likewise.
+
+    Returns:
+        The sum over a latent's numbers, averaged over the batch, in nats.
+
+    Source: Kingma, Welling, arXiv:1312.6114, appendix B.
+    """
+    terms = mean.square() + log_variance.exp() - 1 - log_variance
+    return terms.flatten(1).sum(dim=1).mean() / 2
 
 
 class MultitaskAutoencoder(Autoencoder):
@@ -101,24 +159,28 @@ class MultitaskAutoencoder(Autoencoder):
 
 
 def build_linear_autoencoder(
-    *, bottleneck_dim: int, activation: Activation = "relu"
+    *, bottleneck_dim: int, activation: Activation = "relu", variational: bool = False
 ) -> Autoencoder:
     """Build the fully connected autoencoder, 12288-1024-256-64-bottleneck and back.
 
     Args:
         bottleneck_dim: Size of the latent vector; latents are ``(batch, bottleneck_dim)``.
         activation: Non-linearity after every layer but the bottleneck and the output.
+        variational: Whether the bottleneck is a ``VariationalLayer``.
     """
     act = _ACTIVATIONS[activation]
     sizes = (*LINEAR_SIZES, bottleneck_dim)
     encoder: list[nn.Module] = [nn.Flatten()]
     for n_in, n_out in pairwise(sizes):
         encoder += [nn.Linear(n_in, n_out), act()]
+    *hidden, bottleneck, _ = encoder
+    if variational:
+        bottleneck = VariationalLayer(cast(nn.Linear, bottleneck))
     decoder: list[nn.Module] = []
     for n_in, n_out in pairwise(reversed(sizes)):
         decoder += [nn.Linear(n_in, n_out), act()]
     return Autoencoder(
-        encoder=nn.Sequential(*encoder[:-1]),
+        encoder=nn.Sequential(*hidden, bottleneck),
         decoder=nn.Sequential(
             *decoder[:-1], nn.Sigmoid(), nn.Unflatten(1, (CHANNELS, IMAGE_SIZE, IMAGE_SIZE))
         ),
@@ -132,6 +194,7 @@ def build_conv_autoencoder(
     latent_channels: int = 128,
     normalization: Normalization = "none",
     activation: Activation = "relu",
+    variational: bool = False,
 ) -> Autoencoder:
     """Build the convolutional autoencoder: ``depth`` layers of kernel 3 and stride 2, mirrored.
 
@@ -143,16 +206,18 @@ def build_conv_autoencoder(
         latent_channels: Channels after the last encoder layer.
         normalization: Between every convolution and its activation, but for the output.
         activation: Non-linearity after every layer but the output.
+        variational: Whether the last encoder layer is a ``VariationalLayer``, without
+            normalization and activation.
     """
     act = _ACTIVATIONS[activation]
     channels = (CHANNELS, *(width * 2**i for i in range(depth - 1)), latent_channels)
     encoder: list[nn.Module] = []
-    for n_in, n_out in pairwise(channels):
-        encoder += [
-            nn.Conv2d(n_in, n_out, kernel_size=3, stride=2, padding=1),
-            *_normalize(normalization, n_out),
-            act(),
-        ]
+    for i, (n_in, n_out) in enumerate(pairwise(channels), start=1):
+        convolution = nn.Conv2d(n_in, n_out, kernel_size=3, stride=2, padding=1)
+        if variational and i == depth:
+            encoder.append(VariationalLayer(convolution))
+        else:
+            encoder += [convolution, *_normalize(normalization, n_out), act()]
     *hidden, last = pairwise(reversed(channels))
     decoder: list[nn.Module] = []
     for n_in, n_out in hidden:
@@ -197,7 +262,8 @@ def build_multitask_autoencoder(config: MultitaskConfig) -> MultitaskAutoencoder
         width=config.classification_width,
         dropout=config.dropout,
     )
-    starts = [i for i, layer in enumerate(encoder) if isinstance(layer, nn.Conv2d | nn.Linear)]
+    layers = nn.Conv2d | nn.Linear | VariationalLayer
+    starts = [i for i, layer in enumerate(encoder) if isinstance(layer, layers)]
     forks = config.strategy == "branched"
     n_shared = starts[config.shared_layers] if forks else len(encoder)
     return MultitaskAutoencoder(
@@ -220,7 +286,9 @@ def build_autoencoder(config: AutoencoderConfig) -> Autoencoder:
     """Build the autoencoder of ``config``, without a classifier."""
     if config.auto_encoder == "linear":
         return build_linear_autoencoder(
-            bottleneck_dim=config.bottleneck_dim, activation=config.activation
+            bottleneck_dim=config.bottleneck_dim,
+            activation=config.activation,
+            variational=config.kl_weight > 0,
         )
     return build_conv_autoencoder(
         width=config.width,
@@ -228,6 +296,7 @@ def build_autoencoder(config: AutoencoderConfig) -> Autoencoder:
         latent_channels=config.latent_channels,
         normalization=config.normalization,
         activation=config.activation,
+        variational=config.kl_weight > 0,
     )
 
 

@@ -24,6 +24,7 @@ from emoji_ae.loop import (
     fit,
     to_float,
 )
+from emoji_ae.losses import reconstruction_loss
 from emoji_ae.models import Autoencoder, MultitaskAutoencoder, memory_format
 from emoji_ae.resume import ResumeFile
 from emoji_ae.seeding import seeded
@@ -59,13 +60,14 @@ def train_multitask(
 ) -> MultitaskResult:
     """Train an autoencoder and a classifier of its latents.
 
-    The loss is the reconstruction error plus ``classification_lambda`` times the cross-entropy.
+    The loss is ``reconstruction_loss`` plus ``classification_lambda`` times the cross-entropy.
     The kept weights are those of the epoch with the lowest validation reconstruction error; of
     a sequential training's classifier, those of the lowest validation cross-entropy.
 
     With equal seeds, all strategies start from equal weights and see equal batches, and the
     autoencoder's course is that of ``train_autoencoder`` where the classifier has no influence:
-    with lambda 0, and in the first part of a sequential training.
+    with lambda 0, and in the first part of a sequential training. Only the noise of variational
+    latents is another one.
 
     Args:
         config: What to train, and how.
@@ -87,7 +89,7 @@ def train_multitask(
     sequential = config.strategy == "sequential"
     labels = train.labels.to(device)
     classification = Multitask(
-        weight=config.classification_lambda,
+        config=config,
         class_weights=class_weights(labels) if config.class_weights else None,
         train_labels=labels,
         validation=to_float(validation.images, device).contiguous(memory_format=layout),
@@ -95,7 +97,7 @@ def train_multitask(
     )
     task: Task[EpochMetrics] = classification
     if sequential:
-        task = Reconstruction(classification.validation)
+        task = Reconstruction(config, classification.validation)
     stopped = False
 
     def hook(metrics: EpochMetrics) -> bool:
@@ -167,7 +169,8 @@ class Multitask:
     """Minimises reconstruction error and cross-entropy; the ``Task`` of a multitask training.
 
     Args:
-        weight: Of the cross-entropy; with 0 nothing but the autoencoder is trained.
+        config: Holds the weights of the loss's terms, of which the cross-entropy's is
+            ``classification_lambda``; with 0 nothing but the autoencoder is trained.
         class_weights: ``(classes,)`` float32, or None for equal weights.
         train_labels: ``(n,)`` int64.
         validation: ``(m, 3, 64, 64)`` float32 in [0, 1], in the layout of the model.
@@ -176,7 +179,7 @@ class Multitask:
 
     metrics = MultitaskMetrics
 
-    weight: float
+    config: MultitaskConfig
     class_weights: Tensor | None
     train_labels: Tensor
     validation: Tensor
@@ -184,7 +187,7 @@ class Multitask:
 
     def parameters(self, model: Autoencoder) -> Iterable[nn.Parameter]:
         """Return all parameters, or those of encoder and decoder."""
-        if self.weight:
+        if self.config.classification_lambda:
             return model.parameters()
         return [*model.encoder.parameters(), *model.decoder.parameters()]
 
@@ -194,8 +197,9 @@ class Multitask:
         mse = functional.mse_loss(reconstructions, images)
         labels = self.train_labels[rows]
         cross_entropy = self.cross_entropy(logits, labels)
-        # Without weight not even a gradient of zeros may reach encoder and classifier.
-        loss = mse + self.weight * cross_entropy if self.weight else mse
+        loss = reconstruction_loss(self.config, model, reconstructions, images, mse)
+        if self.config.classification_lambda:  # without it not even a gradient of zeros may reach the classifier
+            loss = loss + self.config.classification_lambda * cross_entropy
         accuracy = (logits.detach().argmax(dim=1) == labels).float().mean()
         return loss, torch.stack([mse, cross_entropy, loss, accuracy]).detach()
 
@@ -230,7 +234,7 @@ class Multitask:
             [
                 mse,
                 cross_entropy,
-                mse + self.weight * cross_entropy,
+                mse + self.config.classification_lambda * cross_entropy,
                 confusion.diagonal().sum() / len(labels),
                 balanced_accuracy(confusion),
             ]

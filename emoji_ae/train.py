@@ -9,6 +9,7 @@ from emoji_ae.config import AutoencoderConfig
 from emoji_ae.curve import EpochMetrics
 from emoji_ae.errors import DataError
 from emoji_ae.loop import TrainResult, fit, to_float
+from emoji_ae.losses import reconstruction_loss
 from emoji_ae.models import Autoencoder, memory_format
 from emoji_ae.resume import ResumeFile
 from emoji_ae.seeding import seeded
@@ -24,7 +25,7 @@ def train_autoencoder(
     on_epoch: Callable[[EpochMetrics], bool] | None = None,
     resume: ResumeFile | None = None,
 ) -> TrainResult[EpochMetrics]:
-    """Train an autoencoder with Adam on the mean squared error of its reconstructions.
+    """Train an autoencoder with Adam on ``reconstruction_loss``.
 
     The result is a function of the arguments, and on one machine the same bit for bit whenever
     torch runs with the same number of threads, however often the training was resumed.
@@ -53,7 +54,7 @@ def train_autoencoder(
     with seeded(seed, device) as generator:
         return fit(
             config,
-            Reconstruction(validation.contiguous(memory_format=memory_format(config))),
+            Reconstruction(config, validation.contiguous(memory_format=memory_format(config))),
             train_images,
             generator=generator,
             device=device,
@@ -64,15 +65,17 @@ def train_autoencoder(
 
 
 class Reconstruction:
-    """Minimises the mean squared error of the reconstructions; the ``Task`` of an autoencoder.
+    """Minimises the error of the reconstructions; the ``Task`` of an autoencoder.
 
     Args:
+        config: Holds the weights of the loss's terms, see ``reconstruction_loss``.
         validation: ``(m, 3, 64, 64)`` float32 in [0, 1], in the layout of the model.
     """
 
     metrics = EpochMetrics
 
-    def __init__(self, validation: Tensor) -> None:
+    def __init__(self, config: AutoencoderConfig, validation: Tensor) -> None:
+        self._config = config
         self._validation = validation
 
     def parameters(self, model: Autoencoder) -> Iterable[nn.Parameter]:
@@ -80,9 +83,11 @@ class Reconstruction:
         return model.parameters()
 
     def step(self, model: Autoencoder, images: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Return a batch's loss twice, with and without gradient."""
-        loss = nn.functional.mse_loss(model(images), images)
-        return loss, loss.detach()
+        """Return a batch's loss, and its mean squared error."""
+        reconstructions = model(images)
+        mse = nn.functional.mse_loss(reconstructions, images)
+        loss = reconstruction_loss(self._config, model, reconstructions, images, mse)
+        return loss, mse.detach()
 
     def evaluate(self, model: Autoencoder, train_means: Tensor) -> dict[str, float]:
         """Return the errors of an epoch."""

@@ -25,7 +25,8 @@ def to_config(params: Mapping[str, Scalar]) -> AutoencoderConfig:
 def field_values(params: Mapping[str, Scalar]) -> dict[str, Any]:
     """Return the fields of a configuration that parameters stand for.
 
-    ``batch_normalization``, the notebook's name, stands for ``normalization`` none or batch.
+    ``batch_normalization``, the notebook's name, stands for ``normalization`` none or batch, and
+    ``variational`` false for ``kl_weight`` 0.
 
     Raises:
         ConfigError: If it is not true or false.
@@ -34,12 +35,18 @@ def field_values(params: Mapping[str, Scalar]) -> dict[str, Any]:
     if "batch_normalization" in values:
         batch = pop_flag(values, "batch_normalization")
         values["normalization"] = "batch" if batch else "none"
+    if "variational" in values and not pop_flag(values, "variational"):
+        values["kl_weight"] = 0.0
     return values
 
 
 def to_values(config: AutoencoderConfig) -> dict[str, Scalar]:
     """Return the values of all parameters that stand for a configuration."""
-    return {**config.to_dict(), "batch_normalization": config.normalization == "batch"}
+    return {
+        **config.to_dict(),
+        "batch_normalization": config.normalization == "batch",
+        "variational": config.kl_weight > 0,
+    }
 
 
 def pop_flag(values: dict[str, Any], name: str) -> bool:
@@ -112,6 +119,14 @@ EXTENDED = SearchSpace(
         ),
         Parameter(
             name="bottleneck_dim", distribution=IntDistribution(16, 256, log=True), when=_LINEAR
+        ),
+        Parameter(name="edge_weight", distribution=FloatDistribution(0.0, 1.0)),
+        Parameter(name="color_weight", distribution=FloatDistribution(0.0, 1.0)),
+        Parameter(name="variational", distribution=CategoricalDistribution([False, True])),
+        Parameter(
+            name="kl_weight",
+            distribution=FloatDistribution(1e-5, 1e-1, log=True),
+            when={"variational": (True,)},
         ),
     ),
     to_config=to_config,

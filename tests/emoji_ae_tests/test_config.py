@@ -25,6 +25,7 @@ from emoji_ae.errors import ConfigError, EmojiAEError
 NAMES = {field.name for field in fields(AutoencoderConfig)}
 CNN_ONLY = {"width", "depth", "latent_channels", "normalization"}
 LINEAR_ONLY = {"bottleneck_dim"}
+NEUTRAL = {"kl_weight": 0.0, "edge_weight": 0.0, "color_weight": 0.0, "extra_images": True}
 HUGE = 10**9
 DEFAULT_IDENTITY = "f1a07afcbc026b465c26c3d9d08ccd7b248e6069f3d63a04e38487424cbe8352"
 MULTITASK_IDENTITY = "6a137d38c6098f6a0795e4c1058b1c0b82cf86c01b465821d94b27f560d2d00f"
@@ -43,6 +44,10 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "latent_channels": st.integers(1, 4096),
     "normalization": st.sampled_from(get_args(Normalization)),
     "bottleneck_dim": st.integers(1, 4096),
+    "kl_weight": st.just(0) | st.floats(0, 1e300),
+    "edge_weight": st.just(0) | st.floats(0, 1e300),
+    "color_weight": st.just(0) | st.floats(0, 1e300),
+    "extra_images": st.booleans(),
 }
 CONFIGS = st.builds(AutoencoderConfig, **FIELDS)
 
@@ -58,6 +63,11 @@ MULTITASK_FIELDS: dict[str, st.SearchStrategy[Any]] = {
 }
 MULTITASK = st.builds(MultitaskConfig, **FIELDS, **MULTITASK_FIELDS)
 MULTITASK_NAMES = NAMES | set(MULTITASK_FIELDS)
+
+
+def neutral_names(config: AutoencoderConfig) -> set[str]:
+    """Return the fields that are switched off, which identities do not hold."""
+    return {name for name, value in NEUTRAL.items() if getattr(config, name) == value}
 
 
 def test_defaults_are_the_best_of_the_notebook() -> None:
@@ -186,6 +196,7 @@ def test_mapping_is_validated() -> None:
 def test_effective_leaves_out_what_is_unused(config: AutoencoderConfig) -> None:
     """Exactly the other architecture's fields are missing, the others have their values."""
     unused = LINEAR_ONLY if config.auto_encoder == "CNN" else CNN_ONLY
+    unused = unused | neutral_names(config)
     effective = config.effective()
     assert set(effective) == NAMES - unused
     assert all(effective[name] == getattr(config, name) for name in effective)
@@ -364,7 +375,7 @@ def test_unknown_field_of_either_kind() -> None:
 
 def unused_names(config: MultitaskConfig) -> set[str]:
     """Return the fields without effect, by the rules of the documentation."""
-    unused = set(LINEAR_ONLY if config.auto_encoder == "CNN" else CNN_ONLY)
+    unused = (LINEAR_ONLY if config.auto_encoder == "CNN" else CNN_ONLY) | neutral_names(config)
     if config.strategy != "branched":
         unused.add("branch_point")
     if config.strategy == "sequential":
@@ -393,7 +404,7 @@ def test_identity_of_multitask_ignores_what_is_unused(
 ) -> None:
     """What is left out of the effective fields decides nothing."""
     changed = config
-    for name in sorted(unused_names(config) - {"strategy"}):
+    for name in sorted(unused_names(config) - {"strategy", *NEUTRAL}):
         changed = replace(changed, **{name: getattr(other, name)})
     assert changed.effective() == config.effective()
     assert changed.identity() == config.identity()

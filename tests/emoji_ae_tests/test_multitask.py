@@ -655,7 +655,7 @@ FROZEN = replace(SEQUENTIAL, normalization="batch", epoch=12, learning_rate=0.05
 def task_of(config: MultitaskConfig) -> Multitask:
     """Return the task of a configuration on the module's pictures."""
     return Multitask(
-        weight=config.classification_lambda,
+        config=config,
         class_weights=torch.tensor(class_weights_of(config)) if config.class_weights else None,
         train_labels=TRAIN.labels,
         validation=to_float(VALIDATION.images, CPU),

@@ -32,8 +32,15 @@ COMMON = {
     "extended": {
         *("auto_encoder", "epoch", "batch_size", "learning_rate", "weight_decay"),
         *("activation", "schedule"),
+        *("edge_weight", "color_weight", "variational"),
     },
 }
+
+
+def names(space: SearchSpace, params: Mapping[str, Scalar]) -> set[str]:
+    """Return the parameters that a point has, by its choices."""
+    own = COMMON[space.name] | BRANCHES[space.name, str(params["auto_encoder"])]
+    return own | ({"kl_weight"} if params.get("variational") else set())
 
 
 def random_study(seed: int = 0) -> optuna.Study:
@@ -98,6 +105,10 @@ def test_extended_ranges() -> None:
         "latent_channels": IntDistribution(16, 256, log=True),
         "normalization": CategoricalDistribution(get_args(Normalization)),
         "bottleneck_dim": IntDistribution(16, 256, log=True),
+        "edge_weight": FloatDistribution(0.0, 1.0),
+        "color_weight": FloatDistribution(0.0, 1.0),
+        "variational": CategoricalDistribution([False, True]),
+        "kl_weight": FloatDistribution(1e-5, 1e-1, log=True),
     }
     assert {p.name: p.distribution for p in EXTENDED.parameters} == ranges
 
@@ -121,6 +132,10 @@ def test_extended_space_has_a_grid_when_fixed() -> None:
         "batch_size": 16,
         "width": 16,
         "latent_channels": 128,
+        "edge_weight": 0.0,
+        "color_weight": 0.0,
+        "variational": False,
+        "kl_weight": 0.0,
     }
     points = list(EXTENDED.grid(fixed))
     n_cnn, n_linear = 4 * 3 * 3 * 3, 4 * 3 * 241
@@ -152,7 +167,7 @@ def test_conditional_parameters(space: SearchSpace) -> None:
     for params, trial in sampled(space, 60):
         branch = str(params["auto_encoder"])
         branches[branch] += 1
-        assert set(params) == COMMON[space.name] | BRANCHES[space.name, branch]
+        assert set(params) == names(space, params)
         assert trial.params == params
         assert isinstance(space.to_config(params), AutoencoderConfig)
     assert min(branches.values()) > 15
@@ -165,7 +180,7 @@ def test_stored_parameters_rebuild_the_configuration(space: SearchSpace) -> None
     for params, trial in sampled(space, 20):
         config = space.to_config(trial.params)
         assert config == space.to_config(params)
-        for name in set(params) - {"batch_normalization"}:
+        for name in set(params) - {"batch_normalization", "variational"}:
             assert getattr(config, name) == params[name]
 
 
@@ -174,6 +189,17 @@ def test_batch_normalization(flag: bool, normalization: str) -> None:
     """The notebook's flag stands for two of the normalizations, and is no field itself."""
     config = to_config({"auto_encoder": "CNN", "batch_normalization": flag})
     assert config == AutoencoderConfig(normalization=normalization)  # type: ignore[arg-type]
+
+
+def test_variational() -> None:
+    """The flag decides whether the weight counts, and is no field itself."""
+    assert to_config({"variational": False}) == AutoencoderConfig()
+    assert to_config({"variational": True, "kl_weight": 0.01}) == AutoencoderConfig(kl_weight=0.01)
+    for weight in (0.0, 0.01):
+        point = EXTENDED.point(AutoencoderConfig(kl_weight=weight))
+        assert point["variational"] == (weight > 0)
+        assert point.get("kl_weight", 0.0) == weight
+        assert to_config(point) == AutoencoderConfig(kl_weight=weight)
 
 
 def test_to_config_checks() -> None:
@@ -218,7 +244,8 @@ def test_fixed_branch(space: SearchSpace, branch: str) -> None:
     """With the architecture fixed, the other's parameters do not exist, even if fixed too."""
     fixed: dict[str, Scalar] = {"auto_encoder": branch, "bottleneck_dim": 5}
     for params, trial in sampled(space, 10, fixed):
-        assert set(params) == COMMON[space.name] | BRANCHES[space.name, branch]
+        assert params["auto_encoder"] == branch
+        assert set(params) == names(space, params)
         assert set(trial.params) == set(params)
         assert params.get("bottleneck_dim", 5) == 5
 
@@ -227,7 +254,7 @@ def test_fixed_branch(space: SearchSpace, branch: str) -> None:
 def test_suggestion_gives_a_wanted_point_back(space: SearchSpace) -> None:
     """A point that was enqueued is suggested exactly, type and last bit included."""
     study = random_study()
-    units = [[((7 * i + 3 * j) % 11 + 0.37) / 11.5 for j in range(12)] for i in range(40)]
+    units = [[((7 * i + 3 * j) % 11 + 0.37) / 11.5 for j in range(16)] for i in range(40)]
     wanted = [space.at(unit[: len(space.parameters)], {}) for unit in units]
     for point in wanted:
         study.enqueue_trial(point)

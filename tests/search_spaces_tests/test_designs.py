@@ -18,7 +18,10 @@ from search_spaces.designs import DESIGNS, design_points
 from search_spaces.errors import SearchSpaceError
 
 BOTH = pytest.mark.parametrize("space", [NOTEBOOK, EXTENDED], ids=["notebook", "extended"])
-FIXED: dict[str, Scalar] = {"epoch": 3, "learning_rate": 7.0, "weight_decay": 0.0}
+FIXED: dict[str, Scalar] = {
+    **{"epoch": 3, "learning_rate": 7.0, "weight_decay": 0.0},
+    **{"edge_weight": 0.0, "color_weight": 0.5, "kl_weight": 0.001},
+}
 ENDLESS = pytest.mark.parametrize("name", ["random", "qmc"])
 
 
@@ -62,6 +65,8 @@ def test_grid_of_a_continuous_space() -> None:
     with pytest.raises(SearchSpaceError, match="has no grid: `learning_rate` is continuous"):
         points("grid", EXTENDED, 1)
     fixed: dict[str, Scalar] = {"learning_rate": 0.01, "weight_decay": 0.0}
+    fixed |= {"edge_weight": 0.0, "color_weight": 0.5, "kl_weight": 0.001}
+    fixed["variational"] = True
     (point,) = points("grid", EXTENDED, 1, fixed=fixed)
     assert fixed.items() <= point.items()
 

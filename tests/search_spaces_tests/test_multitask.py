@@ -40,8 +40,10 @@ def expected_names(point: Mapping[str, Scalar]) -> set[str]:
     names = {
         *("auto_encoder", "epoch", "batch_size", "learning_rate", "weight_decay"),
         *("activation", "schedule", "strategy", "classification_layer_num"),
-        *("class_weights", "patience"),
+        *("class_weights", "patience", "edge_weight", "color_weight", "variational"),
     }
+    if point["variational"]:
+        names.add("kl_weight")
     if point["auto_encoder"] == "CNN":
         names |= {"width", "depth", "latent_channels", "normalization"}
     else:
@@ -137,10 +139,14 @@ def assert_valid(point: Mapping[str, Scalar]) -> None:
     for name, value in point.items():
         if name == "auxiliary_task":
             assert value is (config.classification_lambda > 0)
+        elif name == "variational":
+            assert value is (config.kl_weight > 0)
         else:
             assert getattr(config, name) == value
     switched_off = {"classification_lambda"} if point.get("auxiliary_task") is False else set()
-    assert set(point) - {"auxiliary_task"} | switched_off == set(config.effective())
+    switches = {"auxiliary_task", "variational"}
+    weightless = {name for name in ("edge_weight", "color_weight") if point[name] == 0}
+    assert set(point) - switches - weightless | switched_off == set(config.effective())
 
 
 @given(data=st.data())
@@ -311,6 +317,7 @@ def test_spaces_by_name() -> None:
 def test_extended_space_has_no_grid() -> None:
     """Lambda and dropout are continuous like the rates, so they have to be fixed for a grid."""
     fixed: dict[str, Scalar] = {"learning_rate": 0.01, "weight_decay": 0.0}
+    fixed |= {"edge_weight": 0.0, "color_weight": 0.0, "variational": False, "kl_weight": 0.0}
     with pytest.raises(SearchSpaceError, match="`classification_lambda` is continuous"):
         next(EXTENDED.grid(fixed))
     fixed["classification_lambda"] = 0.5

@@ -1,0 +1,167 @@
+"""The terms of the loss: what they see, what they do not, and that they train."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+from torch.distributions import Normal, kl_divergence
+
+from emoji_ae.augment import LUMA_WEIGHTS
+from emoji_ae.config import AutoencoderConfig, MultitaskConfig, Strategy
+from emoji_ae.dataset import LabelledImages
+from emoji_ae.losses import color_error, edge_error, reconstruction_loss
+from emoji_ae.models import VariationalLayer, build_model, normal_divergence
+from emoji_ae.train import train_autoencoder
+from emoji_ae.training import train_model
+
+SMALL = AutoencoderConfig(width=4, latent_channels=6, epoch=3, batch_size=4)
+CPU = torch.device("cpu")
+
+
+def pictures(n: int, seed: int = 0) -> Tensor:
+    """Return ``(n, 3, 64, 64)`` float32 in [0, 1]."""
+    return torch.rand(n, 3, 64, 64, generator=torch.Generator().manual_seed(seed))
+
+
+def levels(n: int, seed: int = 0) -> Tensor:
+    """Return ``(n, 3, 64, 64)`` uint8."""
+    return pictures(n, seed).mul(255).round().to(torch.uint8)
+
+
+def test_edges_are_seen_and_levels_are_not() -> None:
+    """A picture that is lighter all over has the right edges; one that is moved has not."""
+    images = pictures(2)
+    assert edge_error(images + 0.25, images).item() == pytest.approx(0, abs=1e-12)
+    step = torch.zeros(1, 3, 64, 64)
+    step[..., 32:] = 1
+    # One column of 63 differences, in one of two directions.
+    assert edge_error(step, torch.zeros_like(step)).item() == pytest.approx(1 / 63 / 2)
+    assert edge_error(step.mT, torch.zeros_like(step)).item() == pytest.approx(1 / 63 / 2)
+
+
+@given(grey=st.floats(-1, 1))
+def test_lightness_is_no_colour(grey: float) -> None:
+    """A wrong lightness costs nothing, a wrong colour of the right lightness its square."""
+    images = pictures(2)
+    assert color_error(images + grey, images).item() == pytest.approx(0, abs=1e-10)
+    red, green, _ = LUMA_WEIGHTS
+    shift = torch.tensor([0.1, -0.1 * red / green, 0.0]).view(3, 1, 1)
+    expected = shift.square().mean().item()
+    assert color_error(images + shift, images).item() == pytest.approx(expected, rel=1e-4)
+
+
+def test_grey_in_place_of_pink() -> None:
+    """A grey tongue of the right lightness is wrong in colour alone."""
+    pink = torch.tensor([0.9, 0.3, 0.5]).view(1, 3, 1, 1).expand(1, 3, 64, 64)
+    luma = (pink * torch.tensor(LUMA_WEIGHTS).view(3, 1, 1)).sum(dim=1, keepdim=True)
+    grey = luma.expand_as(pink)
+    mse = (grey - pink).square().mean()
+    assert color_error(grey, pink).item() == pytest.approx(mse.item())
+
+
+def test_divergence_is_torchs() -> None:
+    """It is the divergence that torch computes, summed over a latent, averaged over the batch."""
+    generator = torch.Generator().manual_seed(0)
+    mean = torch.randn(3, 4, 2, 2, generator=generator)
+    log_variance = torch.randn(3, 4, 2, 2, generator=generator)
+    found = normal_divergence(mean, log_variance)
+    expected = kl_divergence(Normal(mean, (log_variance / 2).exp()), Normal(0.0, 1.0))
+    assert found.item() == pytest.approx(expected.sum(dim=(1, 2, 3)).mean().item(), rel=1e-5)
+    assert normal_divergence(torch.zeros(2, 5), torch.zeros(2, 5)).item() == 0
+
+
+def test_loss_adds_the_weighted_terms() -> None:
+    """Each term counts with its weight, and none is there without."""
+    images, made = pictures(2), pictures(2, seed=1)
+    mse = (made - images).square().mean()
+    model = build_model(SMALL)
+    assert reconstruction_loss(SMALL, model, made, images, mse) is mse
+    config = replace(SMALL, edge_weight=2.0, color_weight=0.5)
+    loss = reconstruction_loss(config, model, made, images, mse)
+    expected = mse + 2 * edge_error(made, images) + 0.5 * color_error(made, images)
+    assert loss.item() == pytest.approx(expected.item())
+    variational = replace(SMALL, kl_weight=0.1)
+    model = build_model(variational).train()
+    made = model(images)
+    loss = reconstruction_loss(variational, model, made, images, mse)
+    divergence = model.divergence()
+    assert divergence is not None
+    assert loss.item() == pytest.approx((mse + 0.1 * divergence / (3 * 64 * 64)).item())
+
+
+@pytest.mark.parametrize("architecture", ["CNN", "linear"])
+def test_variational_layer(architecture: str) -> None:
+    """Latents vary in training and do not in evaluation; their gradient reaches both heads."""
+    config = AutoencoderConfig.from_dict({"auto_encoder": architecture, "kl_weight": 0.1})
+    torch.manual_seed(0)
+    model = build_model(config)
+    layer = list(model.encoder.children())[-1]
+    assert isinstance(layer, VariationalLayer)
+    assert not torch.equal(layer.mean.weight, layer.log_variance.weight)
+    images = pictures(2)
+    model.eval()
+    first = model.encode(images)
+    assert torch.equal(first, model.encode(images))
+    assert model.divergence() is None
+    assert first.shape == build_model(replace(config, kl_weight=0)).encode(images).shape
+    model.train()
+    assert not torch.equal(model.encode(images), model.encode(images))
+    divergence = model.divergence()
+    assert divergence is not None
+    assert divergence.item() > 0
+    divergence.backward()  # type: ignore[no-untyped-call]
+    for head in (layer.mean, layer.log_variance):
+        assert head.weight.grad is not None
+        assert head.weight.grad.abs().sum() > 0
+
+
+def test_terms_change_training_but_not_its_measure() -> None:
+    """Every term gives another model; the errors that are kept are plain squared ones."""
+    train, validation = levels(8), levels(3, seed=1)
+    plain = train_autoencoder(SMALL, train, validation, seed=0)
+    for name, weight in (("edge_weight", 1.0), ("color_weight", 1.0), ("kl_weight", 1.0)):
+        config = replace(SMALL, **{name: weight})
+        result = train_autoencoder(config, train, validation, seed=0)
+        again = train_autoencoder(config, train, validation, seed=0)
+        assert [m.train_mse for m in result.curve] == [m.train_mse for m in again.curve]
+        assert result.curve[-1].train_mse != plain.curve[-1].train_mse
+        first = result.curve[0].train_mse / plain.curve[0].train_mse
+        assert 0.5 < first < 2  # no term is in it
+
+
+def test_a_large_weight_of_the_divergence_empties_latents() -> None:
+    """With much weight on the divergence, latents say little; with little, they say much."""
+    colours = torch.rand(16, 3, 1, 1, generator=torch.Generator().manual_seed(0))
+    train = colours.mul(255).to(torch.uint8).expand(16, 3, 64, 64).contiguous()
+    spreads = []
+    for weight in (1e-3, 1.0):
+        config = replace(SMALL, kl_weight=weight, normalization="batch", epoch=40)
+        model = train_autoencoder(config, train, train, seed=0).model
+        with torch.no_grad():
+            spreads.append(model.encode(train.float() / 255).std(dim=0).mean().item())
+    assert spreads[1] < spreads[0] / 3
+
+
+@pytest.mark.parametrize("strategy", ["joint", "sequential", "branched"])
+def test_terms_in_multitask_training(strategy: Strategy) -> None:
+    """Where the classifier has no influence, the course is the autoencoder's, terms and all."""
+    terms = {"edge_weight": 0.5, "color_weight": 0.5}
+    config = MultitaskConfig.from_dict({**SMALL.to_dict(), **terms, "strategy": strategy})
+    labels = torch.tensor([0, 1, 2, 3, 0, 1, 2, 3])
+    train = LabelledImages(images=levels(8), labels=labels)
+    validation = LabelledImages(images=levels(4, seed=1), labels=labels[:4])
+    result = train_model(config, train, validation, seed=0, device=CPU)
+    assert len(result.curve) == config.epoch
+    alone = train_autoencoder(replace(SMALL, **terms), train.images, validation.images, seed=0)
+    same = [m.train_mse for m in result.curve] == [m.train_mse for m in alone.curve]
+    assert same == (strategy == "sequential")
+    variational = replace(config, kl_weight=0.01)
+    drawn = train_model(variational, train, validation, seed=0, device=CPU)
+    assert len(drawn.curve) == config.epoch
+    without = replace(config, classification_lambda=0.0)
+    if strategy != "branched":
+        curve = train_model(without, train, validation, seed=0, device=CPU).curve
+        assert [m.train_mse for m in curve] == [m.train_mse for m in alone.curve]
