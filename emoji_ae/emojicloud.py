@@ -5,7 +5,7 @@ knows which of the images a study uses, what class they have or how they are dec
 """
 
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -25,6 +25,9 @@ VENDORS: Mapping[str, str] = {
     "samsung": "Sams",
 }
 """Folder of each vendor's images inside the package."""
+
+DEFAULT_VENDOR = "google"
+"""Whose images the embedded images are, unless others are asked for."""
 
 SCHEMA = pa.schema(
     [
@@ -69,7 +72,18 @@ def emoji_text(code_points: tuple[int, ...]) -> str | None:
     return None
 
 
-def find_images(vendor: str = "google") -> dict[Path, str]:
+def check_vendors(vendors: Sequence[str]) -> None:
+    """Raise a DataError unless these are different names of ``VENDORS``, or none."""
+    unknown = [vendor for vendor in vendors if vendor not in VENDORS]
+    repeated = [vendor for vendor in vendors if vendors.count(vendor) > 1]
+    if unknown or repeated:
+        found = repr(unknown[0]) if unknown else f"{repeated[0]!r} twice"
+        raise DataError(
+            f"`vendors` must be different ones of {', '.join(VENDORS)}, but got {found}."
+        )
+
+
+def find_images(vendor: str = DEFAULT_VENDOR) -> dict[Path, str]:
     """Find the images of one vendor that a text describes.
 
     Args:
@@ -94,7 +108,7 @@ def find_images(vendor: str = "google") -> dict[Path, str]:
     return {file: text for file, text in texts.items() if text is not None}
 
 
-def build_table(vendor: str = "google") -> pa.Table:
+def build_table(vendor: str = DEFAULT_VENDOR) -> pa.Table:
     """Read the images of one vendor that a text describes.
 
     Args:

@@ -4,7 +4,7 @@ Knows nothing of images, training or metrics; the seed is the only source of cha
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Self, get_args
 
@@ -19,23 +19,26 @@ _FOLDS = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Split:
-    """Three sets of rows that together are all rows, none of them twice.
+    """Four sets of rows that together are all rows, none of them twice.
 
     Args:
-        train: Sorted row numbers of about 60 % of the images.
-        validation: Sorted row numbers of about 20 %.
-        test: Sorted row numbers of about 20 %.
+        train: Sorted row numbers of about 60 % of the own images, and of the extra images that
+            are no variant of a validation or test image.
+        validation: Sorted row numbers of about 20 % of the own images.
+        test: Sorted row numbers of about 20 % of the own images.
+        unused: Sorted row numbers of the other extra images.
     """
 
     train: tuple[int, ...]
     validation: tuple[int, ...]
     test: tuple[int, ...]
+    unused: tuple[int, ...] = ()
 
     @property
     def sides(self) -> str:
-        """One letter per row, ``t``, ``v`` or ``x``: training, validation, test."""
+        """One letter per row, ``t``, ``v``, ``x`` or ``-``: training, validation, test, unused."""
         letters = dict.fromkeys(self.train, "t") | dict.fromkeys(self.validation, "v")
-        letters |= dict.fromkeys(self.test, "x")
+        letters |= dict.fromkeys(self.test, "x") | dict.fromkeys(self.unused, "-")
         return "".join(letters[row] for row in range(len(letters)))
 
     @classmethod
@@ -45,7 +48,7 @@ class Split:
         def rows(letter: str) -> tuple[int, ...]:
             return tuple(row for row, side in enumerate(sides) if side == letter)
 
-        return cls(train=rows("t"), validation=rows("v"), test=rows("x"))
+        return cls(train=rows("t"), validation=rows("v"), test=rows("x"), unused=rows("-"))
 
 
 def split_dataset(
@@ -53,8 +56,11 @@ def split_dataset(
 ) -> Split:
     """Split a data set 60/20/20, each class by itself as far as its groups allow.
 
+    Extra images change nothing for the own ones. They train, unless they are variants of a
+    validation or test image, by either method.
+
     Args:
-        dataset: At least five images of one class and, for ``"group"``, five groups.
+        dataset: At least five own images of one class and, for ``"group"``, five groups.
         method: ``"group"`` keeps the variants of one emoji on one side. ``"random"`` is the
             original study's way and leaks: a variant of a training image may be judged on.
         seed: From 0 to 2**32 - 1; the same seed gives the same split.
@@ -70,16 +76,14 @@ def split_dataset(
     Source: folds by ``StratifiedGroupKFold`` and ``StratifiedKFold`` of scikit-learn.
     """
     _check(method, seed)
-    labels = dataset.labels.numpy()
+    labels = dataset.labels.numpy()[: dataset.n_own]
     _require("images in its largest class", int(np.bincount(labels).max()), _FOLDS)
     if method == "group":
         _require("groups of variants", len(set(dataset.groups)), _FOLDS)
     validation, test, *rest = _folds(
-        dataset, range(len(dataset)), n_folds=_FOLDS, method=method, seed=seed
+        dataset, range(dataset.n_own), n_folds=_FOLDS, method=method, seed=seed
     )
-    return Split(
-        train=tuple(sorted(row for fold in rest for row in fold)), validation=validation, test=test
-    )
+    return _split(dataset, rest, validation=validation, test=test)
 
 
 def redraw_validation(
@@ -101,7 +105,7 @@ def redraw_validation(
         DataError: If there are too few images or groups.
     """
     _check(method, seed)
-    rows = sorted(split.train + split.validation)
+    rows = sorted(row for row in split.train + split.validation if row < dataset.n_own)
     n_folds = _FOLDS - 1
     largest = int(np.bincount(dataset.labels.numpy()[rows]).max())
     _require("images of its largest class besides the test set", largest, n_folds)
@@ -109,17 +113,33 @@ def redraw_validation(
         groups = {dataset.groups[row] for row in rows}
         _require("groups of variants besides the test set", len(groups), n_folds)
     validation, *rest = _folds(dataset, rows, n_folds=n_folds, method=method, seed=seed)
-    return Split(
-        train=tuple(sorted(row for fold in rest for row in fold)),
-        validation=validation,
-        test=split.test,
-    )
+    return _split(dataset, rest, validation=validation, test=split.test)
 
 
 def leaking_groups(dataset: EmojiDataset, split: Split) -> int:
     """Count the groups with images in the training set and in validation or test too."""
-    train = {dataset.groups[row] for row in split.train}
-    return len(train & {dataset.groups[row] for row in split.validation + split.test})
+    train = _groups(dataset, split.train)
+    return len(train & _groups(dataset, split.validation + split.test))
+
+
+def _groups(dataset: EmojiDataset, rows: Iterable[int]) -> set[int]:
+    """Return the groups that rows are in, or are variants of."""
+    return {group for row in rows for group in dataset.groups_of(row)}
+
+
+def _split(
+    dataset: EmojiDataset,
+    folds: Iterable[Sequence[int]],
+    *,
+    validation: tuple[int, ...],
+    test: tuple[int, ...],
+) -> Split:
+    """Return a split whose training set has some folds, and the extra rows that leak nothing."""
+    judged = _groups(dataset, validation + test)
+    extra = range(dataset.n_own, len(dataset))
+    unused = tuple(row for row in extra if judged.intersection(dataset.groups_of(row)))
+    train = [row for fold in folds for row in fold] + sorted(set(extra) - set(unused))
+    return Split(train=tuple(sorted(train)), validation=validation, test=test, unused=unused)
 
 
 def _folds(

@@ -50,6 +50,16 @@ Data = Annotated[
     Path | None,
     typer.Option("--data", help="Data set file (parquet); the embedded images if not given."),
 ]
+Vendors = Annotated[
+    str | None,
+    typer.Option(
+        "--vendors",
+        metavar="NAME,NAME,...",
+        help="Installed images to use: apple, google (default), joypixels, meta, samsung, twitter "
+        "or windows. Without --data the first one's are split as usual; all others only give "
+        "extra training images, never of an emoji in validation or test.",
+    ),
+]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
 Artifacts = Annotated[
     Path | None,
@@ -126,7 +136,8 @@ def user_message(error: Exception) -> str | None:
 
 @app.command(
     epilog="Examples: emoji-study run autoencoder --space notebook --sampler grid --trials 12 "
-    "--workers 2 | emoji-study run multitask --space extended --min-accuracy 0.9"
+    "--workers 2 | emoji-study run multitask --space extended --min-accuracy 0.9 | "
+    "emoji-study run autoencoder --vendors google,twitter,apple --study more-images"
 )
 def run(
     kind: Annotated[str, typer.Argument(help="Kind of study: autoencoder or multitask.")],
@@ -134,6 +145,7 @@ def run(
         str | None, typer.Option("--space", help="Search space: notebook (default) or extended.")
     ] = None,
     data: Data = None,
+    vendors: Vendors = None,
     storage: Storage = DEFAULT_STORAGE,
     study: Annotated[
         str | None, typer.Option("--study", help="Name of the study; KIND-SPACE if not given.")
@@ -233,6 +245,7 @@ def run(
         kind=kind,
         space=space,
         data=data,
+        vendors=_names(vendors),
         url=storage,
         study=study,
         n_trials=trials,
@@ -341,6 +354,7 @@ def experiment(
         ),
     ] = None,
     data: Data = None,
+    vendors: Vendors = None,
     storage: Storage = DEFAULT_STORAGE,
     study: Annotated[
         str | None, typer.Option("--study", help="Name of its study; NAME if not given.")
@@ -368,6 +382,7 @@ def experiment(
             lambdas=tuple(lambdas) if lambdas else None,
             n_pairs=pairs,
             data=data,
+            vendors=_names(vendors),
             url=storage,
             study=study,
             n_workers=workers,
@@ -581,6 +596,7 @@ def train(
     assignments: Assignments = None,
     epochs: Epochs = None,
     data: Data = None,
+    vendors: Vendors = None,
     seed: Annotated[
         int | None,
         typer.Option("--seed", min=0, help="Seed; a trial's own, so that it is repeated, else 0."),
@@ -609,6 +625,7 @@ def train(
             trial=trial,
             assignments=_assignments(assignments, epochs),
             data=data,
+            vendors=_names(vendors),
             seed=seed,
             device=device,
             threads=threads,
@@ -887,6 +904,11 @@ def _assignments(texts: list[str] | None, epochs: int | None) -> Mapping[str, st
             raise typer.BadParameter(f"{text!r} is not of the form PARAM=VALUE.")
         assignments[name.strip()] = value.strip()
     return assignments
+
+
+def _names(text: str | None) -> tuple[str, ...] | None:
+    """Read names with commas between them."""
+    return None if text is None else tuple(name.strip() for name in text.split(","))
 
 
 def _say(text: str) -> None:

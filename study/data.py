@@ -1,11 +1,12 @@
 """The data set as a study uses it: training and validation images; the test split apart."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from emoji_ae.classification import count_classes
-from emoji_ae.config import SplitMethod
+from emoji_ae.config import AutoencoderConfig, SplitMethod
 from emoji_ae.dataset import EmojiDataset, LabelledImages, labelled_images, load_dataset
 from emoji_ae.labels import CLASSES
 from emoji_ae.splits import Split, split_dataset
@@ -18,22 +19,42 @@ class StudyData:
     """What an objective may see.
 
     Args:
-        train: Images ``(n, 3, 64, 64)`` uint8 and labels ``(n,)``.
+        train: Images ``(n, 3, 64, 64)`` uint8 and labels ``(n,)``: the own ones come first, and
+            behind them the extra ones.
+        n_own: The number of own training images.
         validation: Images ``(m, 3, 64, 64)`` uint8 and labels ``(m,)``.
         validation_texts: What each validation image shows.
         fingerprint: Digest of the whole data set and of its split.
     """
 
     train: LabelledImages
+    n_own: int
     validation: LabelledImages
     validation_texts: tuple[str, ...]
     fingerprint: str
+
+    @property
+    def n_extra(self) -> int:
+        """The number of extra training images."""
+        return len(self.train.images) - self.n_own
+
+    @property
+    def own_train(self) -> LabelledImages:
+        """The training images without the extra ones."""
+        return LabelledImages(
+            images=self.train.images[: self.n_own], labels=self.train.labels[: self.n_own]
+        )
+
+    def train_for(self, config: AutoencoderConfig) -> LabelledImages:
+        """Return the images that a configuration is trained on."""
+        return self.train if config.extra_images else self.own_train
 
 
 def study_data(dataset: EmojiDataset, split: Split) -> StudyData:
     """Keep the training and validation images of ``dataset``."""
     return StudyData(
         train=labelled_images(dataset, split.train),
+        n_own=sum(row < dataset.n_own for row in split.train),
         validation=labelled_images(dataset, split.validation),
         validation_texts=tuple(dataset.texts[i] for i in split.validation),
         fingerprint=fingerprint(dataset, split),
@@ -41,9 +62,18 @@ def study_data(dataset: EmojiDataset, split: Split) -> StudyData:
 
 
 def fingerprint(dataset: EmojiDataset, split: Split) -> str:
-    """Return a digest of a data set, and one of its split behind it."""
-    digest = hashlib.sha256(split.sides.encode()).hexdigest()
-    return f"{dataset.fingerprint}-{digest[:8]}"
+    """Return a digest of a data set, and one of its split behind it.
+
+    Both are of the own images, so they tell which images judge. A third one behind them is of the
+    extra images and their split, if there are any.
+    """
+    own, extra = split.sides[: dataset.n_own], split.sides[dataset.n_own :]
+    found = f"{dataset.fingerprint}-{_short(own)}"
+    return f"{found}-{_short(dataset.extra_fingerprint + extra)}" if extra else found
+
+
+def _short(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def stored_split(settings: StudySettings, dataset: EmojiDataset, *, study: str) -> Split:
@@ -66,7 +96,13 @@ def stored_split(settings: StudySettings, dataset: EmojiDataset, *, study: str) 
 
 
 def load_split(
-    path: Path | None, stored: StudySettings | None, *, study: str, method: SplitMethod, seed: int
+    path: Path | None,
+    stored: StudySettings | None,
+    *,
+    study: str,
+    method: SplitMethod,
+    seed: int,
+    vendors: Sequence[str] = (),
 ) -> tuple[EmojiDataset, Split]:
     """Load a data set with the split of a stored study, or draw one where there is none yet.
 
@@ -76,20 +112,21 @@ def load_split(
         study: Its name.
         method: Of a new split, ``group`` or ``random``.
         seed: Of a new split.
+        vendors: As ``load_dataset``.
 
     Raises:
-        DataError: If the data set cannot be read or split.
+        DataError: If the data set cannot be read or split, or a vendor is unknown.
         StudyError: As ``stored_split``.
     """
-    dataset = load_dataset(path)
+    dataset = load_dataset(path, vendors)
     if stored is not None:
         return dataset, stored_split(stored, dataset, study=study)
     return dataset, split_dataset(dataset, method=method, seed=seed)
 
 
 def class_counts(data: StudyData) -> dict[str, dict[str, int]]:
-    """Return the number of images of each class, by name, in training and validation."""
+    """Return the number of own images of each class, by name, in training and validation."""
     return {
         side: dict(zip(CLASSES, count_classes(images.labels).tolist(), strict=True))
-        for side, images in (("train", data.train), ("validation", data.validation))
+        for side, images in (("train", data.own_train), ("validation", data.validation))
     }

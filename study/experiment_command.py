@@ -14,7 +14,15 @@ from storage.rdb import open_storage
 from storage.records import StudyRecord, load_study_record
 from study.analysis.experiment import describe_experiment, get_experiment
 from study.budget import request_all, start_design
-from study.commands import DEFAULT_DATA_SEED, Say, WorkRequest, first, stored_settings, work
+from study.commands import (
+    DEFAULT_DATA_SEED,
+    Say,
+    WorkRequest,
+    chosen_vendors,
+    first,
+    stored_settings,
+    work,
+)
 from study.data import StudyData, class_counts, load_split, study_data
 from study.errors import StudyError
 from study.experiments import PAIRED, Arm, Experiment, get_design, shared_params
@@ -58,7 +66,10 @@ def experiment_request(request: ExperimentRequest, *, say: Say) -> RunOutcome:
         )
     data_path = request.data or (stored.data_path if stored else None)
     data_seed = first(request.data_seed, stored.data_seed if stored else None, DEFAULT_DATA_SEED)
-    dataset, split = load_split(data_path, stored, study=name, method="group", seed=data_seed)
+    vendors = chosen_vendors(request.vendors, stored, data_path, study=name)
+    dataset, split = load_split(
+        data_path, stored, study=name, method="group", seed=data_seed, vendors=vendors
+    )
     data = study_data(dataset, split)
     settings = StudySettings(
         kind=KIND,
@@ -75,6 +86,7 @@ def experiment_request(request: ExperimentRequest, *, say: Say) -> RunOutcome:
         pareto=False,
         sides=split.sides,
         code_version=code_version(),
+        vendors=vendors,
     )
     if stored is not None:
         stored.require_equal(settings, study=name)

@@ -188,7 +188,14 @@ def _followup(
     method = "group" if searched.sampler == IMPORTED else searched.split
     data_seed = stored.data_seed if stored else searched.data_seed
     data_path = request.data or (stored or searched).data_path
-    dataset, split = load_split(data_path, own, study=record.name, method=method, seed=data_seed)
+    dataset, split = load_split(
+        data_path,
+        own,
+        study=record.name,
+        method=method,
+        seed=data_seed,
+        vendors=searched.vendors,
+    )
     data = study_data(dataset, split)
     settings = replace(
         searched,

@@ -1,7 +1,7 @@
 """Numbers and names as people read them."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -50,7 +50,23 @@ def format_value(value: object) -> str:
         return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {format_value(item)}" for key, item in value.items()) or MISSING
+    if isinstance(value, list | tuple):
+        return ", ".join(map(format_value, value)) or MISSING
     return str(value)
+
+
+def format_data(data: object, vendors: Sequence[object]) -> str:
+    """Name the data of a study: whose images are its own, and who gave extra ones.
+
+    Args:
+        data: Path of the data set file; None for the embedded images.
+        vendors: As ``StudySettings``.
+    """
+    own = "the embedded images" if data is None else str(data)
+    extra = list(map(str, vendors))
+    if data is None and extra:
+        own += f" of {extra.pop(0)}"
+    return f"{own}, with extra training images of {' and '.join(extra)}" if extra else own
 
 
 def format_configuration(params: Mapping[str, object]) -> str:

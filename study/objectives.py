@@ -187,7 +187,7 @@ class TrainingObjective:
         try:
             result = train_model(
                 config,
-                self.data.train,
+                self.data.train_for(config),
                 self.data.validation,
                 seed=seed,
                 device=self.device,

@@ -56,7 +56,7 @@ def run_worker(job: WorkerJob, stop: threading.Event) -> None:
     study = optuna.load_study(study_name=job.study, storage=storage)
     settings = StudySettings.from_attrs(study.user_attrs, study=job.study)
     settings.require_this_version(study=job.study)
-    dataset = load_dataset(job.data)
+    dataset = load_dataset(job.data, settings.vendors)
     objective = TrainingObjective(
         settings=settings,
         data=study_data(dataset, stored_split(settings, dataset, study=job.study)),

@@ -2,7 +2,7 @@
 
 import importlib.metadata
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Self
 
@@ -42,6 +42,9 @@ class StudySettings:
         pareto: Whether validation accuracy is a second objective.
         sides: The split itself, one letter per image; see ``emoji_ae.splits.Split.sides``.
         code_version: Version of this package that created the study.
+        vendors: Whose installed images are used: without a data set file, the first one's are the
+            study's own; all others give extra training images. Empty for Google's alone, or for
+            the file alone.
     """
 
     kind: str
@@ -58,6 +61,7 @@ class StudySettings:
     pareto: bool
     sides: str
     code_version: str
+    vendors: tuple[str, ...] = ()
 
     @property
     def search_space(self) -> SearchSpace:
@@ -77,23 +81,28 @@ class StudySettings:
         return None if self.data is None else Path(self.data)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all fields, JSON-ready."""
-        return asdict(self)
+        """Return all fields, JSON-ready; those with a default only where they differ from it.
+
+        So a setting that is new in a version says nothing about the studies that do without it.
+        """
+        values = asdict(self)
+        return {f.name: values[f.name] for f in fields(self) if values[f.name] != f.default}
 
     @classmethod
     def from_dict(cls, values: Any, *, study: str) -> Self:
-        """Read what ``to_dict`` gave.
+        """Read what ``to_dict`` gave, also as JSON gives it back.
 
         Raises:
             StudyError: If the study was not created by this program, or by a later version.
         """
+        needed = {field.name for field in fields(cls) if field.default is MISSING}
         names = {field.name for field in fields(cls)}
-        if not isinstance(values, Mapping) or set(values) != names:
+        if not isinstance(values, Mapping) or not needed <= set(values) <= names:
             raise StudyError(
                 f"Study {study!r} was not created by this version of emoji-study: its settings "
                 "are missing or have other fields."
             )
-        return cls(**values)
+        return cls(**{**values, "vendors": tuple(values.get("vendors", ()))})
 
     @classmethod
     def from_attrs(cls, user_attrs: Mapping[str, Any], *, study: str) -> Self:

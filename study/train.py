@@ -124,7 +124,12 @@ def train_final(
     # Fails now rather than after the training; old metrics would not fit what follows.
     write_bytes(out / METRICS_FILE, b"{}\n")
     result = train_model(
-        config, seen.train, seen.validation, seed=seed, device=device, on_epoch=on_epoch
+        config,
+        seen.train_for(config),
+        seen.validation,
+        seed=seed,
+        device=device,
+        on_epoch=on_epoch,
     )
     if result.best is None:
         raise StudyError("The training was stopped before its first epoch ended.")

@@ -110,6 +110,11 @@ class StudySide:
     quantiles: tuple[float, ...]
     distribution: tuple[tuple[float, float], ...]
 
+    @property
+    def judged_on(self) -> str | None:
+        """What the fingerprint says of the own images, without extra training images."""
+        return None if self.fingerprint is None else "-".join(self.fingerprint.split("-")[:2])
+
     def count(self, state: TrialState) -> int:
         """Return the number of trials in a state."""
         return self.summary.by_state.get(state, 0)
@@ -720,7 +725,7 @@ def _computed(pool: _Pool, samples: np.ndarray, budgets: np.ndarray) -> list[np.
 def _incomparable(sides: Sequence[StudySide]) -> tuple[str, ...]:
     """Say why the studies' errors may not compare."""
     reasons = []
-    known = {side.fingerprint for side in sides if side.fingerprint is not None}
+    known = {side.judged_on for side in sides if side.judged_on is not None}
     if len(known) > 1:
         reasons.append(
             "Errors were measured on other images: the data fingerprints (images and their split) "

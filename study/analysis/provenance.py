@@ -70,6 +70,8 @@ def _options(settings: Mapping[str, Any]) -> Iterator[str]:
     for name, option in names.items():
         if settings.get(name) is not None:
             yield from (option, str(settings[name]))
+    if settings.get("vendors"):
+        yield from ("--vendors", ",".join(map(str, settings["vendors"])))
     if settings.get("pareto"):
         yield "--pareto"
     fixed = settings.get("fixed")

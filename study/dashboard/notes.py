@@ -23,6 +23,7 @@ from study.formats import (
     format_accuracy,
     format_configuration,
     format_count,
+    format_data,
     format_duration,
     format_mse,
     format_sampler,
@@ -141,7 +142,7 @@ def _what(record: StudyRecord) -> str:
         return "A study that was not made by emoji-study."
     purpose = "A search" if is_search(record) else "An experiment"
     kind, space = escape(str(settings["kind"])), escape(str(settings["space"]))
-    data = "the embedded images" if settings["data"] is None else escape(str(settings["data"]))
+    data = escape(format_data(settings["data"], settings.get("vendors", ())))
     text = f"{purpose} of kind **{kind}**, {space} space"
     if is_search(record):
         text += f"; {escape(format_sampler(str(settings['sampler'])))} sampler, "

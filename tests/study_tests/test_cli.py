@@ -18,6 +18,8 @@ import pyarrow.parquet as pq
 import pytest
 import typer
 
+from emoji_ae.dataset import load_dataset
+from emoji_ae.splits import Split, leaking_groups
 from search_spaces import SearchSpaceError
 from storage.rdb import open_storage
 from storage.records import load_study_record
@@ -254,6 +256,19 @@ OTHER = "--storage sqlite:///other.db"
         ("train --set dropout=0.5", "There is no parameter 'dropout'; there are: activation,"),
         ("train --kind multitask --set dropout=1", "`dropout` must be at least 0 and below 1, b"),
         ("train --kind vae", "`kind` must be one of autoencoder, multitask, but got 'vae'"),
+        (
+            f"{RUN} --vendors nokia",
+            "`vendors` must be different ones of apple, google, meta, windows, twitter, "
+            "joypixels, samsung, but got 'nokia'.",
+        ),
+        (f"{RUN} --vendors meta,google,meta", "`vendors` must be different ones of apple, google"),
+        (f"{RUN} --vendors meta,google,meta", "but got 'meta' twice."),
+        (f"{RUN} --data no.parquet --vendors meta,", "but got ''."),
+        ("train --vendors nokia", "but got 'nokia'."),
+        ("experiment leakage --vendors nokia", "but got 'nokia'."),
+        (f"run autoencoder {STUDY} --study s --vendors apple", "Study 's' has vendors (), but g"),
+        (f"train {STUDY} --study s --vendors apple", "Study 's' has vendors (), but got ('apple"),
+        (f"experiment leakage {STUDY} --study s --vendors apple", "Study 's' has vendors (), but"),
         ("data build --out file/d.parquet", "`file/d.parquet` must be a file that can be written"),
         ("data build --out d.parquet --vendor nokia", "`vendor` must be one of apple, google"),
     ],
@@ -412,6 +427,82 @@ def test_from_run_to_report(cli: Cli, tmp_path: Path, tiny_data: Path) -> None:
 
 
 TINY = ("--set", "batch_size=16", "--epochs", "2", "--workers", "2", "--threads", "1")
+
+
+def test_vendors(cli: Cli, tmp_path: Path, tiny_data: Path) -> None:
+    """Extra images are trained on by all that works on a study, without being named again."""
+    url = f"sqlite:///{tmp_path / 'study.db'}"
+    shared = ("--storage", url, "--study", "faces")
+    run = ("run", "autoencoder", *shared, "--sampler", "random", *TINY)
+    code, out, err = cli(
+        *(*run, "--data", str(tiny_data), "--vendors", "twitter, apple", "--trials", "2")
+    )
+    assert (code, "Traceback" in err) == (0, False)
+    assert re.search(
+        r"; (\d{3}) training images, (\d{2,3}) of them extra ones, and 8 validation images; 2 w",
+        out,
+    )
+    record = load_study_record(open_storage(url), "faces")
+    settings = record.user_attrs["settings"]
+    assert settings["vendors"] == ["twitter", "apple"]
+    assert {side: settings["sides"][:40].count(side) for side in "tvx"} == {
+        "t": 24,
+        "v": 8,
+        "x": 8,
+    }
+    assert set(settings["sides"][40:]) == {"t", "-"}
+
+    code, out, err = cli(*run, "--vendors", "apple,twitter", "--trials", "1")
+    assert (code, out) == (1, "")
+    assert err == (
+        "Error: Study 'faces' has vendors ('twitter', 'apple'), but got ('apple', 'twitter'); "
+        "take another --study name to start afresh.\n"
+    )
+    code, out, _ = cli(*run, "--trials", "1")
+    assert (code, "3 of 3 trials finished" in out) == (0, True)
+    code, out, _ = cli("worker", *shared, "--threads", "1")
+    assert (code, " of them extra ones, and 8 validation" in out) == (0, True)
+
+    trained = process(tmp_path, "train", *shared, "--trial", "0", "--out", "best")
+    assert (trained.returncode, "Traceback" in trained.stderr) == (0, False)
+    assert "This repeats the trial's validation MSE exactly." in trained.stdout
+    composed = cli("compose", load_dataset(tiny_data).texts[0], *shared, "--out", "sum.png")
+    assert (composed[0], "Traceback" in composed[2]) == (0, False)
+    code, out, err = cli(
+        *("confirm", *shared, "--top", "1", "--seeds", "1", "--workers", "2", "--threads", "1")
+    )
+    assert (code, "Traceback" in err) == (0, False)
+    assert " of them extra ones, and 8 validation images; " in out
+    data = load_dataset(tiny_data, ("twitter", "apple"))
+    confirmed = load_study_record(open_storage(url), "faces-confirmation")
+    assert confirmed.user_attrs["settings"]["vendors"] == ["twitter", "apple"]
+    for trial in confirmed.trials:
+        split = Split.from_sides(trial.user_attrs["sides"])
+        assert leaking_groups(data, split) == 0
+        assert any(row >= data.n_own for row in split.train)
+    assert cli("report", *shared, "--out", "report.html")[0] == 0
+    page = (tmp_path / "report.html").read_text()
+    assert f"Its data are {tiny_data}, with extra training images of twitter and apple." in page
+    assert "--vendors twitter,apple" in page
+
+
+def test_experiment_with_vendors(cli: Cli, tmp_path: Path, tiny_data: Path) -> None:
+    """Each pair's split has its own extra images, by either method, and none of them leaks."""
+    url = f"sqlite:///{tmp_path / 'study.db'}"
+    args = ("--storage", url, "--data", str(tiny_data), "--pairs", "2", *TINY)
+    code, out, err = cli("experiment", "leakage", *args, "--vendors", "meta")
+    assert (code, "Traceback" in err) == (0, False)
+    assert " of them extra ones, and 8 validation images; 2 workers" in out
+    data, own = load_dataset(tiny_data, ["meta"]), load_dataset(tiny_data)
+    record = load_study_record(open_storage(url), "leakage")
+    splits = [Split.from_sides(trial.user_attrs["sides"]) for trial in record.trials]
+    assert len({split.sides for split in splits}) == 4
+    for split in splits:
+        alone = Split.from_sides(split.sides[: own.n_own])
+        assert leaking_groups(data, split) == leaking_groups(own, alone)
+    code, out, err = cli("experiment", "leakage", *args, "--vendors", "apple")
+    assert (code, err.count("\n")) == (1, 1)
+    assert err.startswith("Error: Study 'leakage' has vendors ('meta',), but got ('apple',); ")
 
 
 def test_multitask_from_run_to_train(cli: Cli, tmp_path: Path, tiny_data: Path) -> None:

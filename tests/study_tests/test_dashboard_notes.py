@@ -174,3 +174,25 @@ def test_a_study_of_another_program() -> None:
     """Without settings there is a note all the same."""
     text = study_note(study(), study_id=1, url=URL)
     assert "not made by emoji-study" in text
+
+
+@pytest.mark.parametrize(
+    ("settings", "data"),
+    [
+        ({}, "the embedded images"),
+        ({"vendors": ["twitter"]}, "the embedded images of twitter"),
+        (
+            {"vendors": ["google", "twitter", "apple"]},
+            "the embedded images of google, with extra training images of twitter and apple",
+        ),
+        ({"data": "faces.parquet"}, "faces.parquet"),
+        (
+            {"data": "faces.parquet", "vendors": ["google"]},
+            "faces.parquet, with extra training images of google",
+        ),
+    ],
+)
+def test_note_of_a_study_names_its_data(settings: dict[str, object], data: str) -> None:
+    """The file or the vendor of the own images, and the vendors of the extra ones."""
+    record = study(trial(0, value=0.1), settings={**SETTINGS, **settings})
+    assert f". Data: {data}, group split, fingerprint " in study_note(record, study_id=1, url=URL)

@@ -10,12 +10,13 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from emoji_ae.config import SplitMethod
-from emoji_ae.dataset import EmojiDataset, load_dataset
+from emoji_ae.config import AutoencoderConfig, SplitMethod
+from emoji_ae.dataset import EmojiDataset, LabelledImages, load_dataset
 from emoji_ae.labels import CLASSES
 from emoji_ae.splits import Split, split_dataset
+from emoji_ae.training import train_model
 from storage.rdb import open_storage
-from study.data import class_counts, fingerprint, stored_split, study_data
+from study.data import class_counts, fingerprint, load_split, stored_split, study_data
 from study.errors import StudyError
 from study.settings import StudySettings
 from study.workers import open_study
@@ -122,6 +123,76 @@ def test_damaged_sides(dataset: EmojiDataset, settings: StudySettings) -> None:
     for sides in (swapped, settings.sides[:-1], settings.sides + "t", ""):
         with pytest.raises(StudyError, match="'s' was made with other data"):
             stored_split(replace(settings, sides=sides), dataset, study="s")
+
+
+@pytest.fixture(scope="module")
+def more(tiny_data: Path) -> EmojiDataset:
+    """The tiny data set with extra images of two vendors."""
+    return load_dataset(tiny_data, ["google", "twitter"])
+
+
+def test_extra_images_train(dataset: EmojiDataset, more: EmojiDataset) -> None:
+    """They stand behind the own training images, and a configuration may do without them."""
+    own = study_data(dataset, split_dataset(dataset, seed=3))
+    split = split_dataset(more, seed=3)
+    data = study_data(more, split)
+    n = len(own.train.images)
+    assert (own.n_own, own.n_extra) == (n, 0)
+    assert data.n_own == n
+    assert data.n_extra == len(split.train) - n > 0
+    assert data.train_for(AutoencoderConfig()) is data.train
+    without = data.train_for(AutoencoderConfig(extra_images=False))
+    for train in (without, LabelledImages(images=data.train.images[:n], labels=own.train.labels)):
+        assert torch.equal(train.images, own.train.images)
+        assert torch.equal(train.labels, own.train.labels)
+    assert torch.equal(data.validation.images, own.validation.images)
+    assert data.validation_texts == own.validation_texts
+    assert class_counts(data) == class_counts(own)
+
+
+def test_training_without_extra_images(dataset: EmojiDataset, more: EmojiDataset) -> None:
+    """Without them, the course of training is that of the own images alone, bit for bit."""
+    config = AutoencoderConfig(epoch=2, width=8, latent_channels=16, batch_size=8)
+    curves = []
+    for images, extra in ((dataset, True), (dataset, False), (more, False), (more, True)):
+        data = study_data(images, split_dataset(images, seed=3))
+        own = replace(config, extra_images=extra)
+        result = train_model(
+            own, data.train_for(own), data.validation, seed=1, device=torch.device("cpu")
+        )
+        curves.append([(m.train_mse, m.validation_mse) for m in result.curve])
+    assert curves[0] == curves[1] == curves[2] != curves[3]
+
+
+def test_fingerprint_of_extra_images(dataset: EmojiDataset, more: EmojiDataset) -> None:
+    """The parts of the own images and their split stay; a third one is of the extra images."""
+    split = split_dataset(more, seed=3)
+    own = fingerprint(dataset, split_dataset(dataset, seed=3))
+    found = fingerprint(more, split)
+    assert found.startswith(f"{own}-")
+    assert found.count("-") == 2
+    unused = replace(split, train=split.train[:-1], unused=(*split.unused, split.train[-1]))
+    assert fingerprint(more, unused) not in (found, own)
+    assert fingerprint(more, unused).startswith(f"{own}-")
+
+
+def test_load_split_with_vendors(
+    tiny_data: Path, dataset: EmojiDataset, more: EmojiDataset, settings: StudySettings
+) -> None:
+    """A stored split comes back with its extra images, and other ones are other data."""
+    names = ("google", "twitter")
+    split = split_dataset(more, seed=3)
+    stored = replace(drawn(settings, more, split), vendors=names)
+
+    def load(vendors: tuple[str, ...]) -> tuple[EmojiDataset, Split]:
+        return load_split(tiny_data, stored, study="s", method="group", seed=0, vendors=vendors)
+
+    images, again = load(names)
+    assert again == split
+    assert images.extra_fingerprint == more.extra_fingerprint
+    for vendors in ((), ("google",), ("twitter", "google")):
+        with pytest.raises(StudyError, match="'s' was made with other data"):
+            load(vendors)
 
 
 def test_class_counts(dataset: EmojiDataset) -> None:

@@ -49,10 +49,12 @@ def test_the_command_gives_the_settings() -> None:
 def test_constraint_and_objectives_are_options() -> None:
     """Of a study that classifies."""
     settings = {**MULTITASK_SETTINGS, "pareto": True, "data": "my faces.parquet"}
+    settings["vendors"] = ["twitter", "apple"]
     command = get_provenance(study(trial(0, value=0.1), settings=settings)).command
     assert command is not None
     assert options(command)["--min-accuracy"] == ["0.7"]
     assert options(command)["--data"] == ["my faces.parquet"]
+    assert options(command)["--vendors"] == ["twitter,apple"]
     assert "--pareto" in shlex.split(command)
 
 

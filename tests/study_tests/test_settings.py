@@ -82,6 +82,7 @@ def test_open_again(settings: StudySettings, url: str) -> None:
         ("pareto", True),
         ("sides", "ttttttvvxx"),
         ("code_version", "0.0.1"),
+        ("vendors", ("twitter",)),
     ],
 )
 def test_require_equal(settings: StudySettings, field: str, value: Any) -> None:
@@ -130,6 +131,22 @@ def test_earlier_settings(settings: StudySettings) -> None:
         del stored[name]
         with pytest.raises(StudyError, match="missing or have other fields"):
             StudySettings.from_dict(stored, study="s")
+
+
+def test_settings_without_vendors(settings: StudySettings) -> None:
+    """Settings of a version without vendors have none, and without any they are not stored."""
+    stored = settings.to_dict()
+    assert "vendors" not in stored
+    assert StudySettings.from_dict(stored, study="s") == settings
+    assert StudySettings.from_dict({**stored, "vendors": []}, study="s") == settings
+
+
+def test_round_trip_of_vendors(settings: StudySettings, url: str) -> None:
+    """Vendors come back from a study in their order."""
+    decided = replace(settings, vendors=("twitter", "apple"))
+    study = open_study(open_storage(url, create=True, write=True), "s", decided)
+    assert StudySettings.of_study(open_storage(url), "s") == decided
+    assert study.user_attrs[attrs.SETTINGS]["vendors"] == ["twitter", "apple"]
 
 
 def test_later_settings(settings: StudySettings) -> None:
