@@ -6,12 +6,14 @@ at once. Knows nothing of images or latents.
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NoReturn
 
 from emoji_ae.errors import ExpressionError
 
 Kind = Literal["emoji", "attribute"]
+Part = Literal["whole", "upper", "lower"]
+"""What of a latent counts: all of it, or one half of its positions."""
 
 _TOKEN = re.compile(
     r"""\s*(?:
@@ -22,7 +24,8 @@ _TOKEN = re.compile(
     )""",
     re.VERBOSE,
 )
-_FUNCTIONS = ("mean", "attr")
+_PARTS: dict[str, Part] = {"upper": "upper", "lower": "lower"}
+_FUNCTIONS = ("mean", "attr", *_PARTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +35,17 @@ class Atom:
     Args:
         kind: An emoji by its text, or what images with some words share: an attribute.
         text: Its text, or the words.
+        part: What of its latent is added.
     """
 
     kind: Kind
     text: str
+    part: Part = "whole"
+
+    def __str__(self) -> str:
+        """Return it as people write it."""
+        name = self.text if self.kind == "emoji" else f"attr({self.text})"
+        return name if self.part == "whole" else f"{self.part}({name})"
 
 
 Combination = dict[Atom, float]
@@ -46,8 +56,9 @@ def parse(expression: str) -> Combination:
     """Read an expression.
 
     ``+`` and ``-`` add and subtract, a number times (``*``) a part weighs it, parentheses group;
-    ``mean(a, b, c)`` is the mean of expressions, ``attr(words)`` an attribute. Anything else is
-    the text of an emoji, in quotes if it holds a sign, a number or a function's name.
+    ``mean(a, b, c)`` is the mean of expressions, ``attr(words)`` an attribute, ``upper(a)`` and
+    ``lower(a)`` are the halves of an expression. Anything else is the text of an emoji, in quotes
+    if it holds a sign, a number or a function's name.
 
     Raises:
         ExpressionError: If it is none, with the place.
@@ -121,7 +132,9 @@ class _Parser:
             return {Atom("emoji", _plain(token.text)): 1.0}
         if token.text in _FUNCTIONS and self._follows("("):
             self._next += 2
-            return self._mean() if token.text == "mean" else self._attribute()
+            if token.text == "mean":
+                return self._mean()
+            return self._attribute() if token.text == "attr" else self._half(_PARTS[token.text])
         return {Atom("emoji", self._words()): 1.0}
 
     def expect_end(self) -> None:
@@ -149,6 +162,16 @@ class _Parser:
             words = self._words()
         self._require(")")
         return {Atom("attribute", words): 1.0}
+
+    def _half(self, part: Part) -> Combination:
+        whole = self.sum()
+        self._require(")")
+        half: Combination = {}
+        for atom, weight in whole.items():
+            if atom.part in ("whole", part):  # of the other half, nothing lies in this one
+                own = replace(atom, part=part)
+                half[own] = half.get(own, 0.0) + weight
+        return half
 
     def _words(self) -> str:
         words = []

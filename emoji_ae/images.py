@@ -50,8 +50,13 @@ def encode_png(image: npt.NDArray[np.uint8]) -> bytes:
     Returns:
         The content of the file.
     """
+    return picture_png(Image.fromarray(np.ascontiguousarray(image.transpose(1, 2, 0))))
+
+
+def picture_png(picture: Image.Image) -> bytes:
+    """Return a picture as the content of a PNG file."""
     buffer = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(image.transpose(1, 2, 0))).save(buffer, "PNG")
+    picture.save(buffer, "PNG")
     return buffer.getvalue()
 
 

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from emoji_ae.errors import ExpressionError
-from emoji_ae.expression import Atom, Combination
-from emoji_ae.labels import plain_text
+from emoji_ae.expression import Atom, Combination, Part
+from emoji_ae.labels import class_index, plain_text
 from emoji_ae.loop import to_float
 from emoji_ae.models import Autoencoder
 
@@ -44,28 +44,27 @@ class LatentSpace:
     latents: Tensor
 
     def vector(self, atom: Atom) -> Tensor:
-        """Return the latent of an emoji, or the direction of an attribute.
+        """Return the latent of an emoji, or the direction of an attribute, or a half of either.
 
-        An emoji is the first image with its text. An attribute is the mean of the images whose
-        text has the words less the mean of all others.
+        An emoji is the first image with its text. An attribute is the mean of the images with
+        the words less the mean of the other images of the classes that they have; of images with
+        one text, the first counts. A half is 0 at the positions of the other one.
 
         Raises:
-            ExpressionError: If there is none, with the texts that are nearest.
+            ExpressionError: If there is none, with the texts that are nearest; or if the model's
+                latents have no halves.
 
         Source: attribute vectors of White, "Sampling Generative Networks", 2016,
             arXiv:1609.04468, section 4.
         """
         if atom.kind == "emoji":
-            return self.latents[self.row(atom.text)]
-        carrying = torch.tensor([_has_words(text, atom.text) for text in self.texts])
-        if not carrying.any() or carrying.all():
-            words = {word for text in self.texts for word in plain_text(text).split()}
-            found = "none" if not carrying.any() else "all"
-            raise ExpressionError(
-                f"`attr({atom.text})` must be in the texts of some images, but {found} of "
-                f"{len(self.texts)} have it{_nearest_texts(atom.text, sorted(words))}."
-            )
-        return self.latents[carrying].mean(dim=0) - self.latents[~carrying].mean(dim=0)
+            return self._part(self.latents[self.row(atom.text)], atom.part)
+        return self._part(self._attribute(atom.text), atom.part)
+
+    @property
+    def has_halves(self) -> bool:
+        """Whether latents have positions, and more than one from top to bottom."""
+        return self.latents.dim() == 4 and self.latents.shape[2] > 1
 
     def row(self, text: str) -> int:
         """Return the first image with a text; case, hyphens and skin tone do not count.
@@ -81,6 +80,40 @@ class LatentSpace:
                 f"{_nearest_texts(wanted, sorted(set(plain)))}."
             )
         return plain.index(wanted)
+
+    def _part(self, latent: Tensor, part: Part) -> Tensor:
+        """Return a latent, or a half of it with 0 elsewhere."""
+        if part == "whole":
+            return latent
+        if not self.has_halves:
+            shape = "x".join(str(size) for size in self.latents.shape[1:])
+            raise ExpressionError(
+                f"`{part}()` must be of a convolutional model with more than one row of "
+                f"positions, but its latents are {shape}."
+            )
+        half = torch.zeros_like(latent)
+        middle = latent.shape[1] // 2
+        rows = slice(middle) if part == "upper" else slice(middle, None)
+        half[:, rows] = latent[:, rows]
+        return half
+
+    def _attribute(self, words: str) -> Tensor:
+        """Return what images with some words have and others of their classes have not."""
+        rows = {plain_text(text): i for i, text in reversed(list(enumerate(self.texts)))}
+        carriers = {text for text in rows if _has_words(text, words)}
+        classes = {class_index(text) for text in carriers}
+        others = {text for text in rows if class_index(text) in classes} - carriers
+        if not carriers or not others:
+            known = {word for text in rows for word in text.split()}
+            found = f"all {len(carriers)} of their class" if carriers else f"none of {len(rows)}"
+            raise ExpressionError(
+                f"`attr({words})` must be in the texts of some images, but {found} have it"
+                f"{_nearest_texts(words, sorted(known))}."
+            )
+        having, lacking = (
+            self.latents[sorted(rows[text] for text in texts)] for texts in (carriers, others)
+        )
+        return having.mean(dim=0) - lacking.mean(dim=0)
 
     def compose(self, combination: Combination) -> Tensor:
         """Return the weighted sum of an expression's vectors, of the shape of one latent.

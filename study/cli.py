@@ -638,17 +638,27 @@ def train(
 @app.command(
     epilog="Examples: emoji-study compose 'nerd face - smiling face with open mouth + face with "
     "stuck out tongue' --study autoencoder-extended | emoji-study compose "
-    "'nerd face' 'sleepy face' --checkpoint best/checkpoint.pt --out path.gif"
+    "'nerd face' 'sleepy face' --checkpoint best/checkpoint.pt --out path.gif | emoji-study "
+    "compose --gallery --checkpoint best/checkpoint.pt --out gallery.png"
 )
 def compose(
     expressions: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
-            help="Emoji by their texts with + and -, NUMBER * ..., (...), mean(a, b) and "
-            "attr(words): what images with these words share. Quote texts with signs or numbers. "
-            "Several expressions are the stops of a path.",
+            help="Emoji by their texts with + and -, NUMBER * ..., (...), mean(a, b), "
+            "attr(words): what images with these words share, upper(a) and lower(a): halves, of "
+            "a convolutional model. Quote texts with signs or numbers. Several expressions are "
+            "the stops of a path.",
         ),
-    ],
+    ] = None,
+    gallery: Annotated[
+        bool,
+        typer.Option("--gallery", help="Draw the notebook's sums beside better ones instead."),
+    ] = False,
+    average: Annotated[
+        str,
+        typer.Option("--average", help="Average face of the gallery, or: face without mouth."),
+    ] = "slightly smiling face",
     storage: Storage = DEFAULT_STORAGE,
     study: Annotated[
         str | None, typer.Option("--study", help="Take the model of a trial of this study.")
@@ -669,19 +679,27 @@ def compose(
     data: Data = None,
     device: Device = "auto",
     out: Annotated[
-        Path, typer.Option("--out", help="PNG file to write; of a path also a GIF, animated.")
-    ] = Path("runs/composition.png"),
+        Path | None,
+        typer.Option(
+            "--out",
+            help="PNG file to write, of a path also a GIF, animated; runs/composition.png or "
+            "runs/gallery.png if not given.",
+        ),
+    ] = None,
 ) -> None:
     """Add and subtract emoji in a model's latent space, and draw what comes out.
 
     The picture shows the emoji over their reconstructions, the composite, and the real emoji
-    that are nearest to it; of several expressions the path from one to the next. A trial's model
-    is trained once and kept in runs/models.
+    that are nearest to it; of several expressions the path from one to the next; of --gallery
+    what each way of adding up makes of the same faces. A trial's model is trained once and kept
+    in runs/models.
     """
     from study.compose_command import ComposeRequest, compose_request
 
     request = ComposeRequest(
-        expressions=tuple(expressions),
+        expressions=tuple(expressions or ()),
+        gallery=gallery,
+        average=average,
         way=way,
         steps=steps,
         through_mean=through_mean,
@@ -691,7 +709,7 @@ def compose(
         checkpoint=checkpoint,
         data=data,
         device=device,
-        out=out,
+        out=out or Path("runs/gallery.png" if gallery else "runs/composition.png"),
     )
     compose_request(request, say=_say)
 

@@ -1,4 +1,4 @@
-"""What ``emoji-study compose`` does: a model, a sum of emoji, a picture."""
+"""What ``emoji-study compose`` does: a model, sums of emoji, a picture."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,18 +6,22 @@ from pathlib import Path
 from typing import get_args
 
 import joblib
+from PIL import Image
 
 from emoji_ae.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from emoji_ae.dataset import EmojiDataset, load_dataset
 from emoji_ae.errors import CheckpointError
 from emoji_ae.expression import parse
 from emoji_ae.files import write_bytes
-from emoji_ae.latent import Way, encode, path, through
+from emoji_ae.images import picture_png
+from emoji_ae.latent import LatentSpace, Way, encode, path, through
+from emoji_ae.recipes import gallery
 from emoji_ae.seeding import resolve_device
 from emoji_ae.splits import Split
 from emoji_ae.training import train_model
 from study.commands import TrainRequest, stored_training
-from study.composition import compose, describe, draw, draw_path, frames_of, gif, png
+from study.composition import compose, describe, draw, draw_path, frames_of, gif
+from study.composition_gallery import draw_gallery, drawable
 from study.data import load_split, study_data
 from study.errors import StudyError
 from study.progress import epoch_bar
@@ -31,7 +35,10 @@ class ComposeRequest:
     """What a user asked for.
 
     Args:
-        expressions: Sums of emoji: one to be drawn with its parts, or the stops of a path.
+        expressions: Sums of emoji: one to be drawn with its parts, or the stops of a path; none
+            for the gallery.
+        gallery: Whether to draw the gallery.
+        average: Text of the average face of the gallery's notebook recipes.
         way: How a path leads from stop to stop: ``slerp`` or ``lerp``.
         steps: Pictures from one stop to the next, both counted.
         through_mean: Whether it passes the mean of all images between two stops.
@@ -45,6 +52,8 @@ class ComposeRequest:
     """
 
     expressions: tuple[str, ...]
+    gallery: bool
+    average: str
     way: str
     steps: int
     through_mean: bool
@@ -63,8 +72,11 @@ def compose_request(request: ComposeRequest, *, say: Say) -> None:
     Raises:
         ExpressionError: If the expression cannot be read, or names what the data lack.
         CheckpointError: If the checkpoint cannot be read, or is of other data.
-        StudyError: If neither or both of study and checkpoint are given.
+        StudyError: If neither or both of study and checkpoint, or of expressions and gallery,
+            are given; or if the data have the emoji of nothing in the gallery.
     """
+    if bool(request.expressions) == request.gallery:
+        raise StudyError("Give either expressions or --gallery: what is added up.")
     combinations = [parse(expression) for expression in request.expressions]
     way = _checked(request)
     if (request.study is None) == (request.checkpoint is None):
@@ -78,11 +90,13 @@ def compose_request(request: ComposeRequest, *, say: Say) -> None:
     space = encode(
         checkpoint.model, dataset.images[: dataset.n_own], dataset.texts[: dataset.n_own]
     )
-    if len(combinations) == 1:
+    if request.gallery:
+        content = picture_png(_gallery(space, request.average, say))
+    elif len(combinations) == 1:
         made = compose(space, combinations[0])
         for line in describe(space, made):
             say(line)
-        content = png(draw(space, made))
+        content = picture_png(draw(space, made))
     else:
         stops = [space.compose(combination) for combination in combinations]
         if request.through_mean:
@@ -90,9 +104,34 @@ def compose_request(request: ComposeRequest, *, say: Say) -> None:
         latents = path(stops, request.steps, way)
         say(f"A path of {len(latents)} pictures through {len(stops)} stops, {way}.")
         moving = request.out.suffix.lower() == ".gif"
-        content = gif(frames_of(space, latents)) if moving else png(draw_path(space, latents))
+        content = (
+            gif(frames_of(space, latents)) if moving else picture_png(draw_path(space, latents))
+        )
     write_bytes(request.out, content)
     say(f"Picture written to {request.out}")
+
+
+def _gallery(space: LatentSpace, average: str, say: Say) -> Image.Image:
+    """Draw what the data have of the gallery; say what is left out.
+
+    Raises:
+        ExpressionError: If the data lack the average face.
+        StudyError: If they lack an emoji of every item.
+    """
+    space.row(average)
+    items = gallery(average, halves=space.has_halves)
+    there, left_out = drawable(space, items)
+    if not there:
+        raise StudyError(
+            f"The data set must have the emoji of an item of the gallery, but lacks some of each "
+            f"of the {len(items)}."
+        )
+    if left_out:
+        names = ", ".join(item.name for item in left_out)
+        say(f"Left out, as the data set lacks emoji for them: {names}.")
+    if not space.has_halves:
+        say("Recipes by halves are left out, as the model's latents have no halves.")
+    return draw_gallery(space, there)
 
 
 def _checked(request: ComposeRequest) -> Way:

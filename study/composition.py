@@ -9,7 +9,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from emoji_ae.expression import Atom, Combination
+from emoji_ae.expression import Combination
 from emoji_ae.latent import LatentSpace
 
 N_NEAREST = 3
@@ -63,7 +63,7 @@ def compose(space: LatentSpace, combination: Combination) -> Composition:
 
 def describe(space: LatentSpace, made: Composition) -> list[str]:
     """Say in lines what was added, and which real emoji are nearest."""
-    parts = [f"{weight:+g} {_name(atom)}" for atom, weight in made.combination.items()]
+    parts = [f"{weight:+g} {atom}" for atom, weight in made.combination.items()]
     found = [f"{space.texts[row]} ({distance:.2f})" for row, distance in made.nearest]
     return [
         f"Sum: {', '.join(parts)}.",
@@ -76,12 +76,12 @@ def draw(space: LatentSpace, made: Composition) -> Image.Image:
     weights = [(atom, w) for atom, w in made.combination.items() if atom.kind == "emoji"]
     attributes = [(atom, w) for atom, w in made.combination.items() if atom.kind == "attribute"]
     columns: list[tuple[str, Tensor | None, Tensor | None]] = [
-        (f"{weight:+g} {space.texts[row]}", space.images[row], reconstruction)
-        for (_, weight), row, reconstruction in zip(
+        (f"{weight:+g} {atom}", space.images[row], reconstruction)
+        for (atom, weight), row, reconstruction in zip(
             weights, made.rows, made.reconstructions, strict=True
         )
     ]
-    added = "".join(f" {weight:+g} {_name(atom)}" for atom, weight in attributes)
+    added = "".join(f" {weight:+g} {atom}" for atom, weight in attributes)
     columns.append((f"composite{added}", None, made.composite))
     columns += [
         (f"near ({distance:.2f}): {space.texts[row]}", space.images[row], None)
@@ -127,22 +127,14 @@ def gif(frames: Sequence[Image.Image]) -> bytes:
     return buffer.getvalue()
 
 
-def png(picture: Image.Image) -> bytes:
-    """Return a picture as a file."""
-    buffer = io.BytesIO()
-    picture.save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def _name(atom: Atom) -> str:
-    return atom.text if atom.kind == "emoji" else f"attr({atom.text})"
+def to_picture(image: Tensor) -> Image.Image:
+    """Turn ``(3, 64, 64)`` uint8, or float32 in [0, 1], into a picture of that size."""
+    levels = image if image.dtype == torch.uint8 else image.mul(255).round().to(torch.uint8)
+    return Image.fromarray(levels.permute(1, 2, 0).numpy())
 
 
 def _image(image: Tensor) -> Image.Image:
-    """Turn ``(3, 64, 64)`` uint8, or float32 in [0, 1], into a larger picture."""
-    levels = image if image.dtype == torch.uint8 else image.mul(255).round().to(torch.uint8)
-    made = Image.fromarray(levels.permute(1, 2, 0).numpy())
-    return made.resize((_CELL, _CELL), Image.Resampling.NEAREST)
+    return to_picture(image).resize((_CELL, _CELL), Image.Resampling.NEAREST)
 
 
 def _lines(label: str) -> Sequence[str]:

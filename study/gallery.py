@@ -11,6 +11,7 @@ from optuna.storages import BaseStorage
 from PIL import Image, ImageOps
 
 from emoji_ae.config import IMAGE_SIZE, STRIP_PADDING
+from emoji_ae.images import picture_png
 from storage import attrs
 from storage.artifacts import read_artifact
 from storage.records import StudyRecord, TrialRecord
@@ -156,14 +157,8 @@ def _cut_column(strip: Image.Image, i: int, *, text: str, role: str, mse: float)
     return Picture(
         text=text,
         role=role,
-        original=_png(original),
-        reconstruction=_png(reconstruction),
-        error_map=_png(error_map(original, reconstruction)),
+        original=picture_png(original),
+        reconstruction=picture_png(reconstruction),
+        error_map=picture_png(error_map(original, reconstruction)),
         mse=mse,
     )
-
-
-def _png(image: Image.Image) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG")
-    return buffer.getvalue()

@@ -25,6 +25,8 @@ FORBIDDEN = {
     "emoji_ae.config": {"torch", "numpy"},
     "emoji_ae.curve": {"torch"},
     "emoji_ae.labels": {"torch", "numpy"},
+    "emoji_ae.expression": {"torch", "numpy", "PIL"},
+    "emoji_ae.recipes": {"torch", "numpy", "PIL", "emoji_ae.latent"},
     "emoji_ae.classification": {"emoji_ae.models", "emoji_ae.loop"},
     "emoji_ae.loop": {
         *("optuna", "emoji_ae.train", "emoji_ae.multitask", "emoji_ae.training"),

@@ -5,12 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emoji_ae.errors import ExpressionError
-from emoji_ae.expression import Atom, parse
+from emoji_ae.expression import Atom, Combination, Part, parse
 
 
-def emoji(text: str) -> Atom:
-    """Return the atom of an emoji."""
-    return Atom("emoji", text)
+def emoji(text: str, part: Part = "whole") -> Atom:
+    """Return the atom of an emoji, or of a half of it."""
+    return Atom("emoji", text, part)
 
 
 A, B, C = emoji("a"), emoji("b"), emoji("c")
@@ -40,6 +40,16 @@ A, B, C = emoji("a"), emoji("b"), emoji("c")
         ("attr('open-mouth') - a", {Atom("attribute", "open-mouth"): 1, A: -1}),
         ("mean face", {emoji("mean face"): 1}),
         ("attr + mean", {emoji("attr"): 1, emoji("mean"): 1}),
+        ("upper(a)", {emoji("a", "upper"): 1}),
+        ("a - lower(a)", {A: 1, emoji("a", "lower"): -1}),
+        ("2 * upper(a - 3 * b) * 2", {emoji("a", "upper"): 4, emoji("b", "upper"): -12}),
+        ("lower(mean(a, b))", {emoji("a", "lower"): 0.5, emoji("b", "lower"): 0.5}),
+        ("mean(upper(a), lower(a))", {emoji("a", "upper"): 0.5, emoji("a", "lower"): 0.5}),
+        ("upper(attr(x y))", {Atom("attribute", "x y", "upper"): 1}),
+        ("upper(a + upper(a))", {emoji("a", "upper"): 2}),
+        ("upper(lower(a)) + b", {B: 1}),
+        ("lower(a + upper(b))", {emoji("a", "lower"): 1}),
+        ("upper + lower case face", {emoji("upper"): 1, emoji("lower case face"): 1}),
         (
             "nerd face - smiling face with open mouth + face with stuck out tongue",
             {
@@ -71,6 +81,10 @@ def test_parse(expression: str, expected: dict[Atom, float]) -> None:
         ("mean()", r"must have the text of an emoji where it has '\)' at character 6"),
         ("mean(a", r"must have `\)` where it has the end"),
         ("attr()", r"must have words where it has '\)' at character 6"),
+        ("upper()", r"must have the text of an emoji where it has '\)' at character 7"),
+        ("lower(a", r"must have `\)` where it has the end"),
+        ("upper(a, b)", r"must have `\)` where it has ',' at character 8"),
+        ("upper(lower(a))", r"must leave something, but got 'upper\(lower\(a\)\)'"),
         ("a, b", "must have a sign or the end where it has ',' at character 2"),
         ("'a", 'has a quote that is not closed: "\'a"'),
         ("a - a", "must leave something, but got 'a - a'"),
@@ -104,6 +118,32 @@ def test_expressions_are_linear(
     for weight, name in second:
         expected[name] = expected.get(name, 0.0) - weight
     assert found == pytest.approx({emoji(n): w for n, w in expected.items() if w})
+
+
+parts: list[Part] = ["whole", "upper", "lower"]
+atoms = st.builds(Atom, st.sampled_from(["emoji", "attribute"]), names, st.sampled_from(parts))
+combinations = st.dictionaries(atoms, st.integers(1, 9).map(float), min_size=1, max_size=6)
+
+
+def again(combination: Combination) -> str:
+    """Return a combination as an expression."""
+    return " + ".join(f"{weight:g} * {atom}" for atom, weight in combination.items())
+
+
+@given(combinations)
+def test_combinations_are_read_as_they_are_written(combination: Combination) -> None:
+    """The text of each atom is that of an expression that gives it."""
+    assert parse(again(combination)) == combination
+
+
+@given(combinations, combinations, st.sampled_from(["upper", "lower"]))
+def test_halves_are_linear(first: Combination, second: Combination, half: Part) -> None:
+    """A half of a sum is the sum of the halves, and a half of it again is the same."""
+    inside = f"{half}({again(first)} + 0.5 * ({again(second)})) + z"
+    outside = f"{half}({again(first)}) + 0.5 * {half}({again(second)}) + z"
+    assert parse(inside) == pytest.approx(parse(outside))
+    assert parse(f"{half}({inside}) + y") == parse(f"{half}({outside}) + y")
+    assert {atom.part for atom in parse(f"{half}({inside})")} == {half}
 
 
 @given(st.text(max_size=40))

@@ -1,5 +1,6 @@
 """Latent arithmetic on a model whose latents are known: its images themselves."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -46,11 +47,76 @@ def test_sums_are_those_of_the_latents(space: LatentSpace) -> None:
 
 
 def test_attributes(space: LatentSpace) -> None:
-    """An attribute is the mean of those that have it less that of all others."""
+    """An attribute is the mean of those that have it less that of the others of their classes."""
     found = space.vector(Atom("attribute", "open mouth"))
     having = (at(space, 3) + at(space, 4)) / 2
     others = (at(space, 0) + at(space, 1) + at(space, 2)) / 3
     assert torch.allclose(found, having - others, atol=1e-6)
+    found = space.vector(Atom("attribute", "Sunglasses"))
+    others = (at(space, 1) + at(space, 2) + at(space, 3)) / 3  # a cat is no human face
+    assert torch.allclose(found, at(space, 0) - others, atol=1e-6)
+
+
+def test_variants_count_once(space: LatentSpace) -> None:
+    """Of images with one text, the first one is what an attribute sees."""
+    twice = replace(
+        space,
+        images=space.images.repeat(2, 1, 1, 1),
+        texts=space.texts + tuple(text.upper() for text in space.texts),
+        latents=torch.cat([space.latents, torch.rand_like(space.latents)]),
+    )
+    for words in ("open mouth", "nerd"):
+        atom = Atom("attribute", words)
+        assert torch.equal(twice.vector(atom), space.vector(atom))
+
+
+def flat(space: LatentSpace, *shape: int) -> LatentSpace:
+    """Return a space with latents of another shape, of which only that matters."""
+    latents = torch.rand(len(TEXTS), *shape, generator=torch.manual_seed(1))
+    return replace(space, latents=latents)
+
+
+@pytest.mark.parametrize("rows", [2, 3, 4, 7, 64])
+def test_halves(space: LatentSpace, rows: int) -> None:
+    """The upper half of the positions is that of the image, 0 below; both make up the whole."""
+    shaped = flat(space, 3, rows, rows)
+    whole = shaped.vector(Atom("emoji", "nerd face"))
+    upper = shaped.compose(parse("upper(nerd face)"))
+    lower = shaped.compose(parse("lower(nerd face)"))
+    assert shaped.has_halves
+    assert torch.equal(upper[:, : rows // 2], whole[:, : rows // 2])
+    assert torch.equal(lower[:, rows // 2 :], whole[:, rows // 2 :])
+    assert torch.equal(upper + lower, whole)
+    assert not upper[:, rows // 2 :].any()
+    assert not lower[:, : rows // 2].any()
+
+
+@pytest.mark.parametrize("shape", [(64,), (128, 1, 1)])
+def test_latents_without_halves(space: LatentSpace, shape: tuple[int, ...]) -> None:
+    """A fully connected model's have none, nor has a single position: one line says so."""
+    shaped = flat(space, *shape)
+    assert not shaped.has_halves
+    text = "x".join(str(size) for size in shape)
+    with pytest.raises(ExpressionError, match=f"^`lower.*positions, but its latents are {text}.$"):
+        shaped.compose(parse("nerd face - lower(attr(sunglasses))"))
+    assert shaped.compose(parse("nerd face - attr(sunglasses)")).shape == shape
+
+
+wholes = st.sampled_from([f"'{text}'" for text in TEXTS] + ["attr(open mouth)", "attr(nerd)"])
+terms = st.tuples(st.sampled_from(["+", "-"]), st.integers(1, 5), wholes)
+
+
+@given(st.lists(terms, min_size=1, max_size=4))
+def test_both_halves_are_the_whole(space: LatentSpace, drawn: list[tuple[str, int, str]]) -> None:
+    """The two halves of any expression make it up, and the half of a half is a half of nothing."""
+    expression = "'nerd face' " + " ".join(f"{sign} {n} * {whole}" for sign, n, whole in drawn)
+    together = f"upper({expression}) + lower({expression})"
+    whole = space.compose(parse(f"{expression} + 1000 * 'grinning face'"))
+    halves = space.compose(parse(f"{together} + 1000 * 'grinning face'"))
+    assert torch.allclose(whole, halves, atol=1e-3)
+    half = space.compose(parse(f"upper({together}) + 1000 * 'grinning face'"))
+    assert torch.allclose(half[:, :32], whole[:, :32], atol=1e-3)
+    assert torch.allclose(half[:, 32:], 1000 * at(space, 1)[:, 32:], atol=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -59,7 +125,8 @@ def test_attributes(space: LatentSpace) -> None:
         ("nerd fase", "There is no emoji 'nerd fase' in the data set; near: nerd face"),
         ("xyzzy", r"There is no emoji 'xyzzy' in the data set\.$"),
         ("attr(sunglases)", r"`attr\(sunglases\)` .* none of 5 have it; near: sunglasses"),
-        ("attr(face)", r"`attr\(face\)` must be in the texts of some images, but all of 5"),
+        ("attr(face)", r"`attr\(face\)` must .* images, but all 5 of their class have it"),
+        ("attr(cat)", r"`attr\(cat\)` must .* images, but all 1 of their class have it"),
         ("attr(glasses)", "none of 5 have it"),  # whole words only
     ],
 )

