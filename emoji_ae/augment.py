@@ -37,7 +37,7 @@ _CHUNK = 32
 """Images transformed at a time: 1.5 MB per copy, several of which fit a core's share of cache."""
 
 LUMA_WEIGHTS = (0.299, 0.587, 0.114)
-"""Red, green and blue in the luma of ITU-R BT.601, which torchvision and Pillow use for greyscale."""
+"""Of red, green and blue in luma (ITU-R BT.601), torchvision's and Pillow's greyscale."""
 
 
 def augment(
@@ -56,15 +56,15 @@ def augment(
     Args:
         images: ``(n, 3, height, width)`` float32 in [0, 1].
         generator: Source of all randomness, on the CPU.
-        order: ``(n,)`` int64: copies are made of ``images[order]``; as they lie if not given.
-        out: Where to write, as ``images``; a new tensor if not given.
+        order: ``(m,)`` int64: copies are made of ``images[order]``; as they lie if not given.
+        out: ``(m, 3, height, width)``, where to write; a new tensor if not given.
 
     Returns:
-        ``(n, 3, height, width)`` float32 in [0, 1]: ``out``, if it was given.
+        ``(m, 3, height, width)`` float32 in [0, 1]: ``out``, if it was given.
     """
-    n = len(images)
-    order = torch.arange(n) if order is None else order
-    out = torch.empty_like(images) if out is None else out
+    order = torch.arange(len(images)) if order is None else order
+    n = len(order)
+    out = torch.empty_like(images[:1].expand(n, *images.shape[1:])) if out is None else out
     matrices = sample_affine(n, size=images.shape[-1], generator=generator).to(images.device)
     factors = sample_jitter(n, generator=generator).to(images.device)
     for start in range(0, n, _CHUNK):

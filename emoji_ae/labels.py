@@ -41,6 +41,11 @@ def plain_text(text: str) -> str:
     return re.sub(r" type (1 2|[3-6])$", "", words)
 
 
+def has_words(text: str, words: str) -> bool:
+    """Whether a text has some words, one after the other; case, hyphens and skin tone aside."""
+    return f" {plain_text(words)} " in f" {plain_text(text)} "
+
+
 def is_face(text: str) -> bool:
     """Whether an emoji belongs to the subset: a face, but not the face of a clock."""
     return exclusion(text) is None

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from emoji_ae.errors import ExpressionError
 from emoji_ae.expression import Atom, Combination, Part
-from emoji_ae.labels import class_index, plain_text
+from emoji_ae.labels import class_index, has_words, plain_text
 from emoji_ae.loop import to_float
 from emoji_ae.models import Autoencoder
 
@@ -100,7 +100,7 @@ class LatentSpace:
     def _attribute(self, words: str) -> Tensor:
         """Return what images with some words have and others of their classes have not."""
         rows = {plain_text(text): i for i, text in reversed(list(enumerate(self.texts)))}
-        carriers = {text for text in rows if _has_words(text, words)}
+        carriers = {text for text in rows if has_words(text, words)}
         classes = {class_index(text) for text in carriers}
         others = {text for text in rows if class_index(text) in classes} - carriers
         if not carriers or not others:
@@ -216,10 +216,6 @@ def lerp(a: Tensor, b: Tensor, shares: Tensor) -> Tensor:
 
 def _between(a: Tensor, b: Tensor, shares: Tensor, way: Way) -> Tensor:
     return slerp(a, b, shares) if way == "slerp" else lerp(a, b, shares)
-
-
-def _has_words(text: str, words: str) -> bool:
-    return f" {plain_text(words)} " in f" {plain_text(text)} "
 
 
 def _nearest_texts(wanted: str, known: Sequence[str]) -> str:

@@ -75,6 +75,7 @@ def fit(
     generator: torch.Generator,
     device: torch.device,
     seed: int,
+    images_per_epoch: int | None = None,
     patience: int = 0,
     on_epoch: Callable[[Metrics], bool] | None = None,
     resume: ResumeFile | None = None,
@@ -88,6 +89,7 @@ def fit(
         generator: Of order and augmentation.
         device: Where to train.
         seed: Of the training; stored with its state.
+        images_per_epoch: How many of the training images an epoch draws; all if not given.
         patience: End after so many epochs without a lower validation MSE; 0 for never.
         on_epoch: See ``train_autoencoder``.
         resume: See ``train_autoencoder``.
@@ -97,8 +99,9 @@ def fit(
     """
     layout = memory_format(config)
     train = to_float(train_images, device)
-    batches = batch_bounds(len(train), config.batch_size)
-    images = torch.empty_like(train, memory_format=layout)  # of an epoch
+    n_images = len(train) if images_per_epoch is None else min(images_per_epoch, len(train))
+    batches = batch_bounds(n_images, config.batch_size)
+    images = torch.empty_like(train[:n_images], memory_format=layout)  # of an epoch
     model = build_model(config).to(device).to(memory_format=layout)
     optimizer = build_optimizer(config, task.parameters(model))
     scheduler = build_scheduler(
@@ -136,7 +139,7 @@ def fit(
         if patience and best is not None and epoch - 1 - best.epoch >= patience:
             break
         started = time.perf_counter()
-        order = torch.randperm(len(train), generator=generator)
+        order = torch.randperm(len(train), generator=generator)[:n_images]
         augment(train, generator, order=order, out=images)
         rows = order.to(device)
         sums: Tensor | float = 0.0
@@ -150,7 +153,7 @@ def fit(
                 scheduler.step()
             sums = sums + metrics_of_batch * (stop - start)
         assert isinstance(sums, Tensor)  # there is at least one batch
-        values = task.evaluate(model, sums / len(train))
+        values = task.evaluate(model, sums / n_images)
         seconds += time.perf_counter() - started
         metrics = task.metrics(epoch=epoch, seconds=seconds, **values)
         curve.append(metrics)

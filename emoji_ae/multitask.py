@@ -55,6 +55,7 @@ def train_multitask(
     *,
     seed: int,
     device: torch.device | None = None,
+    images_per_epoch: int | None = None,
     on_epoch: Callable[[EpochMetrics], bool] | None = None,
     resume: ResumeFile | None = None,
 ) -> MultitaskResult:
@@ -75,6 +76,7 @@ def train_multitask(
         validation: At least 1 image; never augmented.
         seed: Decides initial weights, order of images, augmentation and dropout.
         device: Where to train; the CPU unless given.
+        images_per_epoch: As in ``train_autoencoder``.
         on_epoch: As in ``train_autoencoder``; not called while a frozen autoencoder's
             classifier is trained, which takes a fraction of a second.
         resume: As in ``train_autoencoder``.
@@ -113,6 +115,7 @@ def train_multitask(
             generator=generator,
             device=device,
             seed=seed,
+            images_per_epoch=images_per_epoch,
             patience=config.patience,
             on_epoch=hook,
             resume=resume,
@@ -198,8 +201,9 @@ class Multitask:
         labels = self.train_labels[rows]
         cross_entropy = self.cross_entropy(logits, labels)
         loss = reconstruction_loss(self.config, model, reconstructions, images, mse)
-        if self.config.classification_lambda:  # without it not even a gradient of zeros may reach the classifier
-            loss = loss + self.config.classification_lambda * cross_entropy
+        weight = self.config.classification_lambda
+        # Without weight not even a gradient of zeros may reach the classifier.
+        loss = loss + weight * cross_entropy if weight else loss
         accuracy = (logits.detach().argmax(dim=1) == labels).float().mean()
         return loss, torch.stack([mse, cross_entropy, loss, accuracy]).detach()
 

@@ -22,6 +22,7 @@ def train_autoencoder(
     *,
     seed: int,
     device: torch.device | None = None,
+    images_per_epoch: int | None = None,
     on_epoch: Callable[[EpochMetrics], bool] | None = None,
     resume: ResumeFile | None = None,
 ) -> TrainResult[EpochMetrics]:
@@ -36,6 +37,7 @@ def train_autoencoder(
         validation_images: ``(m, 3, 64, 64)`` uint8, at least 1; never augmented.
         seed: Decides initial weights, order of images and augmentation.
         device: Where to train; the CPU unless given.
+        images_per_epoch: How many of the training images an epoch draws; all if not given.
         on_epoch: Called after every epoch that was not resumed. Training stops early when it
             returns True, and is suspended when it raises.
         resume: Where the state is kept now and then, and before an error of ``on_epoch`` is
@@ -59,6 +61,7 @@ def train_autoencoder(
             generator=generator,
             device=device,
             seed=seed,
+            images_per_epoch=images_per_epoch,
             on_epoch=on_epoch,
             resume=resume,
         )

@@ -20,6 +20,7 @@ def train_model(
     *,
     seed: int,
     device: torch.device,
+    images_per_epoch: int | None = None,
     on_epoch: Callable[[EpochMetrics], bool] | None = None,
     resume: ResumeFile | None = None,
 ) -> TrainResult[EpochMetrics]:
@@ -36,6 +37,7 @@ def train_model(
             validation,
             seed=seed,
             device=device,
+            images_per_epoch=images_per_epoch,
             on_epoch=on_epoch,
             resume=resume,
         )
@@ -45,6 +47,7 @@ def train_model(
         validation.images,
         seed=seed,
         device=device,
+        images_per_epoch=images_per_epoch,
         on_epoch=on_epoch,
         resume=resume,
     )

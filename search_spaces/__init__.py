@@ -18,8 +18,13 @@ SPACES: dict[str, dict[str, SearchSpace]] = {
 KINDS = tuple(SPACES)
 
 
-def get_space(kind: str, name: str) -> SearchSpace:
+def get_space(kind: str, name: str, *, has_extra: bool = True) -> SearchSpace:
     """Look up a space.
+
+    Args:
+        kind: Kind of study.
+        name: ``notebook`` or ``extended``.
+        has_extra: Whether the data have extra images; without, there is no choice of using them.
 
     Raises:
         SearchSpaceError: If there is no such kind, or no such space for it.
@@ -29,7 +34,8 @@ def get_space(kind: str, name: str) -> SearchSpace:
     if name not in SPACES[kind]:
         names = ", ".join(SPACES[kind])
         raise SearchSpaceError(f"`space` must be one of {names}, but got {name!r}.")
-    return SPACES[kind][name]
+    space = SPACES[kind][name]
+    return space if has_extra else space.without(autoencoder.EXTRA_IMAGES)
 
 
 def parse_params(kind: str, assignments: Mapping[str, str]) -> dict[str, Scalar]:

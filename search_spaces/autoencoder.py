@@ -9,6 +9,9 @@ from emoji_ae.config import AutoencoderConfig
 from emoji_ae.errors import ConfigError
 from search_spaces.base import Parameter, Scalar, SearchSpace
 
+EXTRA_IMAGES = "extra_images"
+"""The parameter that only data with extra images have."""
+
 _CNN = {"auto_encoder": ("CNN",)}
 _LINEAR = {"auto_encoder": ("linear",)}
 
@@ -128,6 +131,7 @@ EXTENDED = SearchSpace(
             distribution=FloatDistribution(1e-5, 1e-1, log=True),
             when={"variational": (True,)},
         ),
+        Parameter(name=EXTRA_IMAGES, distribution=CategoricalDistribution([True, False])),
     ),
     to_config=to_config,
     to_values=to_values,

@@ -220,6 +220,11 @@ class SearchSpace:
             ),
         )
 
+    def without(self, name: str) -> "SearchSpace":
+        """Return this space without a parameter, if it has it; itself if it does not."""
+        kept = tuple(parameter for parameter in self.parameters if parameter.name != name)
+        return self if len(kept) == len(self.parameters) else replace(self, parameters=kept)
+
     def parse_fixed(self, assignments: Mapping[str, str]) -> dict[str, Scalar]:
         """Read values that a user wrote for parameters of this space.
 

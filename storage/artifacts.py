@@ -142,6 +142,37 @@ def read_artifact(
     return None
 
 
+def save_study_artifact(
+    store: FileSystemArtifactStore, storage: BaseStorage, study_id: int, name: str, content: bytes
+) -> None:
+    """Attach a file to a study, in place of an older one of the same name."""
+    mimetype, encoding = mimetypes.guess_type(name)
+    meta = ArtifactMeta(
+        artifact_id=f"study-{study_id}-{name}",
+        filename=name,
+        mimetype=mimetype or DEFAULT_MIME_TYPE,
+        encoding=encoding,
+    )
+    store.write(meta.artifact_id, io.BytesIO(content))
+    entry = json.dumps(asdict(meta))
+    storage.set_study_system_attr(study_id, ARTIFACTS_ATTR_PREFIX + meta.artifact_id, entry)
+
+
+def read_study_artifact(
+    store: FileSystemArtifactStore, storage: BaseStorage, study: str, name: str
+) -> bytes | None:
+    """Return a study's file; None if it has none of that name, or it was lost."""
+    study_id = storage.get_study_id_from_name(study)
+    artifact_id = f"study-{study_id}-{name}"
+    if ARTIFACTS_ATTR_PREFIX + artifact_id not in storage.get_study_system_attrs(study_id):
+        return None
+    try:
+        with store.open_reader(artifact_id) as reader:
+            return reader.read()
+    except ArtifactNotFound:
+        return None
+
+
 def _write_files(store: FileSystemArtifactStore, files: Mapping[str, bytes]) -> dict[str, str]:
     """Write files; return the entries by which a trial knows them."""
     entries = {}

@@ -228,6 +228,14 @@ def run(
             "or none.",
         ),
     ] = None,
+    latents: Annotated[
+        bool,
+        typer.Option(
+            "--latents",
+            help="Measure the latents of every trained model too, 0.1 s each; the report says "
+            "what mattered for them.",
+        ),
+    ] = False,
     threads: Threads = None,
     device: Device = "auto",
     artifacts: Artifacts = None,
@@ -256,6 +264,7 @@ def run(
         max_retries=max_retries,
         warm_start=warm_start,
         pictures=pictures,
+        latents=latents,
         backend=backend,
         scheduler=scheduler,
         sampler=sampler,

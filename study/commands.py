@@ -30,7 +30,7 @@ from study.jobs import WorkerJob
 from study.retention import check_keep
 from study.samplers import ADAPTIVE_SAMPLERS, check_names, default_pruner
 from study.seeds import trial_seed
-from study.settings import IMPORTED, StudySettings, code_version
+from study.settings import IMPORTED, StudySettings, code_version, has_extra_images
 from study.signals import stop_signals
 from study.warm_start import enqueue_best
 
@@ -97,6 +97,7 @@ class RunRequest(WorkRequest):
     max_retries: int | None = None
     warm_start: str | None = None
     pictures: str | None = None
+    latents: bool = False
 
 
 def run_request(request: RunRequest, *, say: Say) -> "RunOutcome":
@@ -143,6 +144,8 @@ def run_request(request: RunRequest, *, say: Say) -> "RunOutcome":
         study.set_user_attr(attrs.MAX_RETRIES, request.max_retries)
     if request.pictures is not None:
         study.set_user_attr(attrs.KEPT_PICTURES, request.pictures)
+    if request.latents:
+        study.set_user_attr(attrs.MEASURES_LATENTS, True)
     n_trials = request.n_trials or _default_trials(study, settings, request.replicate)
     budget.start_design(study, settings, replicate=request.replicate)
     if source is not None and not study.get_trials(deepcopy=False):
@@ -389,7 +392,10 @@ def _settings(request: RunRequest, name: str, stored: StudySettings | None) -> S
     Data and split are still the stored ones.
     """
     space_name = request.space or (stored.space if stored else "notebook")
-    space = get_space(request.kind, space_name)
+    data_path = request.data or (stored.data_path if stored else None)
+    vendors = chosen_vendors(request.vendors, stored, data_path, study=name)
+    has_extra = has_extra_images(data_path, vendors)
+    space = get_space(request.kind, space_name, has_extra=has_extra)
     split = request.split or (stored.split if stored else "group")
     if split not in get_args(SplitMethod):
         choices = ", ".join(get_args(SplitMethod))
@@ -430,12 +436,7 @@ def _settings(request: RunRequest, name: str, stored: StudySettings | None) -> S
         pareto=pareto,
         sides=stored.sides if stored else "",
         code_version=code_version(),
-        vendors=chosen_vendors(
-            request.vendors,
-            stored,
-            request.data or (stored.data_path if stored else None),
-            study=name,
-        ),
+        vendors=vendors,
     )
     if stored is not None:
         stored.require_equal(settings, study=name)

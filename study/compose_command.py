@@ -205,6 +205,7 @@ def _trained(request: ComposeRequest, say: Say) -> tuple[Checkpoint, EmojiDatase
             seen.validation,
             seed=training.seed,
             device=resolve_device(request.device),
+            images_per_epoch=seen.n_own,
             on_epoch=on_epoch,
         )
     checkpoint = Checkpoint(

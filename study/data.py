@@ -9,6 +9,7 @@ from emoji_ae.classification import count_classes
 from emoji_ae.config import AutoencoderConfig, SplitMethod
 from emoji_ae.dataset import EmojiDataset, LabelledImages, labelled_images, load_dataset
 from emoji_ae.labels import CLASSES
+from emoji_ae.latent_quality import LatentSample
 from emoji_ae.splits import Split, split_dataset
 from study.errors import StudyError
 from study.settings import StudySettings
@@ -21,9 +22,11 @@ class StudyData:
     Args:
         train: Images ``(n, 3, 64, 64)`` uint8 and labels ``(n,)``: the own ones come first, and
             behind them the extra ones.
-        n_own: The number of own training images.
+        n_own: The number of own training images, and of the images that an epoch draws, so that
+            it costs the same with extra images as without.
         validation: Images ``(m, 3, 64, 64)`` uint8 and labels ``(m,)``.
         validation_texts: What each validation image shows.
+        latent_sample: By which latents are measured: the own training and validation images.
         fingerprint: Digest of the whole data set and of its split.
     """
 
@@ -31,6 +34,7 @@ class StudyData:
     n_own: int
     validation: LabelledImages
     validation_texts: tuple[str, ...]
+    latent_sample: LatentSample
     fingerprint: str
 
     @property
@@ -52,12 +56,27 @@ class StudyData:
 
 def study_data(dataset: EmojiDataset, split: Split) -> StudyData:
     """Keep the training and validation images of ``dataset``."""
+    own_train = [row for row in split.train if row < dataset.n_own]
     return StudyData(
         train=labelled_images(dataset, split.train),
-        n_own=sum(row < dataset.n_own for row in split.train),
+        n_own=len(own_train),
         validation=labelled_images(dataset, split.validation),
         validation_texts=tuple(dataset.texts[i] for i in split.validation),
+        latent_sample=_latent_sample(dataset, own_train, split.validation),
         fingerprint=fingerprint(dataset, split),
+    )
+
+
+def _latent_sample(
+    dataset: EmojiDataset, train: Sequence[int], validation: Sequence[int]
+) -> LatentSample:
+    rows = [*train, *validation]
+    return LatentSample(
+        images=dataset.images[rows],
+        texts=tuple(dataset.texts[row] for row in rows),
+        labels=dataset.labels[rows],
+        groups=tuple(dataset.groups[row] for row in rows),
+        n_train=len(train),
     )
 
 

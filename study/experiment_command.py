@@ -25,11 +25,9 @@ from study.commands import (
 )
 from study.data import StudyData, class_counts, load_split, study_data
 from study.errors import StudyError
-from study.experiments import PAIRED, Arm, Experiment, get_design, shared_params
-from study.settings import StudySettings, code_version
+from study.experiments import PAIRED, SPACE, Design, Experiment, get_design, shared_params
+from study.settings import StudySettings, code_version, has_extra_images
 from study.workers import RunOutcome, open_study
-
-KIND, SPACE = "multitask", "extended"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,9 +52,13 @@ def experiment_request(request: ExperimentRequest, *, say: Say) -> RunOutcome:
         StudyError: If the request does not fit the study.
         SearchSpaceError, DataError, StorageError: If a part of it cannot be used.
     """
-    design = get_design(request.name, request.lambdas)
     name = request.study or request.name
     stored = stored_settings(request.url, name)
+    data_path = request.data or (stored.data_path if stored else None)
+    vendors = chosen_vendors(request.vendors, stored, data_path, study=name)
+    design = get_design(
+        request.name, lambdas=request.lambdas, has_extra=has_extra_images(data_path, vendors)
+    )
     before = stored_experiment(request.url, name) if stored else None
     if before is not None and (before.name, before.arms) != (request.name, design.arms):
         arms = "; ".join(arm.name for arm in before.arms)
@@ -64,17 +66,15 @@ def experiment_request(request: ExperimentRequest, *, say: Say) -> RunOutcome:
             f"Study {name!r} is the experiment {before.name} with the arms {arms}; take another "
             "--study name to compare others."
         )
-    data_path = request.data or (stored.data_path if stored else None)
     data_seed = first(request.data_seed, stored.data_seed if stored else None, DEFAULT_DATA_SEED)
-    vendors = chosen_vendors(request.vendors, stored, data_path, study=name)
     dataset, split = load_split(
         data_path, stored, study=name, method="group", seed=data_seed, vendors=vendors
     )
     data = study_data(dataset, split)
     settings = StudySettings(
-        kind=KIND,
+        kind=design.kind,
         space=SPACE,
-        fixed=_fixed(request.assignments, design.arms, stored),
+        fixed=_fixed(request.assignments, design, stored),
         sampler=PAIRED,
         pruner="none",
         seed=first(request.seed, stored.seed if stored else None, 0),
@@ -173,13 +173,13 @@ def stored_experiment(url: str, study: str) -> Experiment | None:
 
 
 def _fixed(
-    assignments: Mapping[str, str], arms: Sequence[Arm], stored: StudySettings | None
+    assignments: Mapping[str, str], design: Design, stored: StudySettings | None
 ) -> Mapping[str, Scalar]:
     """Return what all arms share: given, stored, or the notebook's best configuration."""
-    own = {name for arm in arms for name in arm.params}
+    own = {name for arm in design.arms for name in arm.params}
     for name in assignments:
         if name in own:
             raise StudyError(f"`{name}` is what the arms of this experiment differ in.")
     if stored is not None and not assignments:
         return stored.fixed
-    return shared_params(arms) | get_space(KIND, SPACE).parse_fixed(assignments)
+    return shared_params(design) | get_space(design.kind, SPACE).parse_fixed(assignments)

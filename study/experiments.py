@@ -10,17 +10,28 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
-from emoji_ae.config import MultitaskConfig, SplitMethod
-from search_spaces import Scalar
+from emoji_ae.config import AutoencoderConfig, MultitaskConfig, SplitMethod
+from search_spaces import Scalar, get_space
 from storage import attrs
 from study.errors import StudyError
 
 PAIRED = "paired"
 """Stands for the sampler in the settings of an experiment, which leaves nothing to choose."""
 
+SPACE = "extended"
+"""Whose parameters the arms of an experiment have."""
+
 NOTEBOOK_LAMBDAS = (0.1, 0.5, 0.7)
 BRANCH_POINT = 2
 """Encoder layers that the branches of an experiment share, of four."""
+
+IMPROVED: Mapping[str, Scalar] = {
+    "activation": "silu",
+    "schedule": "one_cycle",
+    "width": 32,
+    "normalization": "batch",
+}
+"""What makes reconstructions better than the notebook's, at its learning rate and latent size."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,33 +126,40 @@ class Design:
     """What an experiment asks, and of which arms.
 
     Args:
+        kind: Kind of study that it is.
         question: In words.
         arms: The first one is the baseline of every comparison.
     """
 
+    kind: str
     question: str
     arms: tuple[Arm, ...]
 
 
-def get_design(name: str, lambdas: Sequence[float] | None) -> Design:
+def get_design(name: str, *, lambdas: Sequence[float] | None, has_extra: bool) -> Design:
     """Return the design of an experiment by its name.
 
     Args:
-        name: ``auxiliary-task`` or ``leakage``.
-        lambdas: Of the former; None for those of the notebook.
+        name: One of ``EXPERIMENTS``.
+        lambdas: Of the experiment on the auxiliary task; None for those of the notebook.
+        has_extra: Whether there are extra training images.
 
     Raises:
         StudyError: If there is no such experiment, or a lambda is not positive.
     """
+    if name not in EXPERIMENTS:
+        raise StudyError(
+            f"`experiment` must be one of {', '.join(EXPERIMENTS)}, but got {name!r}."
+        )
+    if lambdas is not None and name != "auxiliary-task":
+        raise StudyError("--lambda belongs to the experiment auxiliary-task.")
     match name:
         case "auxiliary-task":
             return auxiliary_task(NOTEBOOK_LAMBDAS if lambdas is None else lambdas)
-        case "leakage" if lambdas is None:
-            return leakage()
         case "leakage":
-            raise StudyError("--lambda belongs to the experiment auxiliary-task.")
+            return leakage()
         case _:
-            raise StudyError(f"`experiment` must be auxiliary-task or leakage, but got {name!r}.")
+            return latent_space(has_extra=has_extra)
 
 
 def auxiliary_task(lambdas: Sequence[float]) -> Design:
@@ -159,6 +177,7 @@ def auxiliary_task(lambdas: Sequence[float]) -> Design:
     joint: dict[str, Scalar] = {"strategy": "joint", "auxiliary_task": True}
     branched = {**joint, "strategy": "branched", "branch_point": BRANCH_POINT}
     return Design(
+        kind="multitask",
         question="Does classifying as well make reconstructions worse?",
         arms=(
             Arm(name="lambda 0", params={"strategy": "joint", "auxiliary_task": False}),
@@ -183,6 +202,7 @@ def leakage() -> Design:
         "classification_lambda": NOTEBOOK_LAMBDAS[0],
     }
     return Design(
+        kind="multitask",
         question="How much better does a model look when variants of one emoji are on both sides "
         "of the split?",
         arms=(
@@ -192,11 +212,55 @@ def leakage() -> Design:
     )
 
 
-def shared_params(arms: Sequence[Arm]) -> dict[str, Scalar]:
+def latent_space(*, has_extra: bool) -> Design:
+    """Ask what makes latents better, for reconstruction and for arithmetic.
+
+    An improved autoencoder is compared with the notebook's best convolutional one, and with ones
+    that differ in one point each. Latents have 2,048 numbers where nothing else is said.
+
+    Args:
+        has_extra: Whether there are extra images, of which one arm's epochs are drawn as well;
+            they are as long as those of the others.
+    """
+    own: dict[str, Scalar] = {"extra_images": False} if has_extra else {}
+    plain = AutoencoderConfig().to_dict()
+    base: dict[str, Scalar] = {name: plain[name] for name in IMPROVED}
+    base |= {"depth": plain["depth"], "latent_channels": plain["latent_channels"]}
+    base |= {"edge_weight": 0.0, "color_weight": 0.0, "variational": False, **own}
+    better = {**base, **IMPROVED}
+    changes: dict[str, dict[str, Scalar]] = {
+        "deeper": {"depth": 5, "latent_channels": 512},
+        "512 latents": {"latent_channels": 32},
+        "4,096 latents": {"latent_channels": 256},
+        "variational, weight 0.0001": {"variational": True, "kl_weight": 1e-4},
+        "variational, weight 0.01": {"variational": True, "kl_weight": 1e-2},
+        "edges, weight 0.5": {"edge_weight": 0.5},
+        "colours, weight 0.5": {"color_weight": 0.5},
+    }
+    if has_extra:
+        changes["extra images"] = {"extra_images": True}
+    return Design(
+        kind="autoencoder",
+        question="What makes a latent space better, for reconstruction and for arithmetic?",
+        arms=(
+            Arm(name="improved", params=better),
+            Arm(name="notebook", params=base),
+            *(Arm(name=name, params=better | change) for name, change in changes.items()),
+        ),
+    )
+
+
+EXPERIMENTS = ("auxiliary-task", "leakage", "latent-space")
+
+
+def shared_params(design: Design) -> dict[str, Scalar]:
     """Return what all arms share unless told otherwise: the notebook's best configuration.
 
     Everything that the arms do not differ in, also what only becomes active with other values,
     so that nothing is left to chance.
     """
-    own = {name for arm in arms for name in arm.params}
-    return {name: value for name, value in MultitaskConfig().to_dict().items() if name not in own}
+    own = {name for arm in design.arms for name in arm.params}
+    space = get_space(design.kind, SPACE)
+    config = MultitaskConfig() if design.kind == "multitask" else AutoencoderConfig()
+    values = space.to_values(config)
+    return {p.name: values[p.name] for p in space.parameters if p.name not in own}

@@ -2,22 +2,27 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from statistics import fmean
 
+from optuna.storages import BaseStorage
 from rich.table import Table
 
 from emoji_ae.checkpoint import load_checkpoint
 from emoji_ae.dataset import EmojiDataset
 from emoji_ae.errors import CheckpointError
+from emoji_ae.latent import encode
+from emoji_ae.recipes import gallery
 from emoji_ae.seeding import resolve_device
 from emoji_ae.splits import Split, redraw_validation
 from search_spaces import Scalar
 from storage import attrs
-from storage.artifacts import artifact_folder, model_path
+from storage.artifacts import artifact_folder, model_path, open_artifacts, save_study_artifact
 from storage.rdb import open_storage
 from storage.records import StudyRecord, load_study_record
 from study.analysis.ablation import describe_ablation, get_ablation
 from study.analysis.confirmation import describe_confirmation, get_confirmation
+from study.analysis.experiment import trials_of_arm
 from study.analysis.history import training_seconds
 from study.commands import (
     Say,
@@ -27,6 +32,7 @@ from study.commands import (
     first,
     stored_settings,
 )
+from study.composition_gallery import draw_gallery, drawable
 from study.data import StudyData, load_split, study_data
 from study.errors import StudyError
 from study.experiment_command import pair_sides, run_experiment, stored_experiment
@@ -34,6 +40,7 @@ from study.experiments import PAIRED, Arm, Experiment
 from study.followup_tables import ablation_tables, confirmation_table
 from study.followups import ablation_arms, confirmation_arms
 from study.formats import format_duration
+from study.gallery import caption_gallery
 from study.settings import IMPORTED, StudySettings, code_version
 from study.train import measure_test
 from study.workers import RunOutcome
@@ -320,6 +327,7 @@ def _test(
             **({"accuracy": found["test_accuracy"]} if classifies else {}),
         }
     storage.set_study_user_attr(study_id, attrs.TEST_RESULTS, results)
+    _draw_sums(followup, load_study_record(storage, followup.name), storage, folder)
     for trial in record.trials:
         model_path(folder, study_id, trial.number).unlink(missing_ok=True)
     if lost:
@@ -328,3 +336,31 @@ def _test(
             "machines must share it (--artifacts) for the test."
         )
     return load_study_record(storage, followup.name)
+
+
+def _draw_sums(
+    followup: _Followup, record: StudyRecord, storage: BaseStorage, folder: Path
+) -> None:
+    """Keep a gallery of sums of emoji by a model of the best confirmed configuration.
+
+    It shows all images, those of the test split too, which has its results by now.
+    """
+    info = get_confirmation(record)
+    if info is None or info.best is None:
+        return
+    study_id = storage.get_study_id_from_name(record.name)
+    dataset = followup.dataset
+    for pair, trial in sorted(trials_of_arm(record, info.best).items()):
+        try:
+            model = load_checkpoint(model_path(folder, study_id, trial.number)).model
+        except CheckpointError:
+            continue  # it was tested before, or is lost
+        own = slice(dataset.n_own)
+        space = encode(model, dataset.images[own], dataset.texts[own])
+        items, _ = drawable(space, gallery(halves=space.has_halves))
+        if items:
+            caption = f"{info.best}, seed and split {pair + 1} of {record.name}"
+            png = caption_gallery(draw_gallery(space, items), caption)
+            store = open_artifacts(folder)
+            save_study_artifact(store, storage, study_id, attrs.GALLERY_FILE, png)
+        return

@@ -8,19 +8,22 @@ from typing import Any
 import numpy as np
 from optuna.artifacts import FileSystemArtifactStore
 from optuna.storages import BaseStorage
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, PngImagePlugin
 
 from emoji_ae.config import IMAGE_SIZE, STRIP_PADDING
 from emoji_ae.images import picture_png
 from storage import attrs
-from storage.artifacts import read_artifact
+from storage.artifacts import read_artifact, read_study_artifact
 from storage.records import StudyRecord, TrialRecord
 from study.analysis import ranked
 from study.formats import format_mse
-from study.report.pictures import DrawnImages, Picture, Pictures
+from study.report.pictures import DrawnImages, LatentGallery, Picture, Pictures
 
 FULL_DIFFERENCE = 0.5
 """Mean absolute difference of a pixel from which on an error map has its full colour."""
+
+CAPTION_ENTRY = "caption"
+"""Text entry of a gallery's PNG."""
 
 ERROR_COLOUR = (8, 48, 107)
 """Full colour of an error map, the darkest of ColorBrewer's blues.
@@ -83,6 +86,28 @@ def best_pictures(
         ),
         n_trials=len(order),
     )
+
+
+def latent_gallery(
+    studies: Iterable[str], storage: BaseStorage, artifacts: FileSystemArtifactStore
+) -> LatentGallery | None:
+    """Return the sums of emoji that the first of some studies keeps, None if none does."""
+    for study in studies:
+        png = read_study_artifact(artifacts, storage, study, attrs.GALLERY_FILE)
+        if png is not None:
+            with Image.open(io.BytesIO(png)) as image:
+                return LatentGallery(caption=str(image.info.get(CAPTION_ENTRY, study)), png=png)
+    return None
+
+
+def caption_gallery(drawn: Image.Image, caption: str) -> bytes:
+    """Return a drawn gallery as a PNG file of 256 colours that says whose it is."""
+    metadata = PngImagePlugin.PngInfo()
+    metadata.add_itxt(CAPTION_ENTRY, caption)
+    buffer = io.BytesIO()
+    few = drawn.quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    few.save(buffer, "PNG", pnginfo=metadata, optimize=True)
+    return buffer.getvalue()
 
 
 def cut_strip(png: bytes) -> tuple[Picture, ...]:

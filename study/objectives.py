@@ -16,8 +16,9 @@ from emoji_ae.checkpoint import Checkpoint, save_checkpoint
 from emoji_ae.config import AutoencoderConfig
 from emoji_ae.curve import EpochMetrics, MultitaskMetrics, curve_from_csv, curve_to_csv
 from emoji_ae.errors import DivergedError
+from emoji_ae.latent_quality import measure_latents
 from emoji_ae.loop import TrainResult, suspended_result
-from emoji_ae.models import count_parameters
+from emoji_ae.models import Autoencoder, count_parameters
 from emoji_ae.multitask import MultitaskResult, best_metrics
 from emoji_ae.resume import ResumeFile
 from emoji_ae.training import train_model
@@ -74,6 +75,8 @@ class TrainingObjective:
         keep_models: Whether the trained models themselves are kept, see ``model_path``; then
             nothing is answered from a stored curve, which has none.
         draw: Whether trials keep pictures; without, each has one that says that there is none.
+        measure: Whether trained models have their latents measured, see
+            ``emoji_ae.latent_quality``; what is answered from a stored curve has no model.
     """
 
     settings: StudySettings
@@ -83,6 +86,7 @@ class TrainingObjective:
     own_space: SearchSpace | None = None
     keep_models: bool = False
     draw: bool = True
+    measure: bool = False
 
     @property
     def space(self) -> SearchSpace:
@@ -191,6 +195,7 @@ class TrainingObjective:
                 self.data.validation,
                 seed=seed,
                 device=self.device,
+                images_per_epoch=self.data.n_own,
                 on_epoch=on_epoch,
                 resume=resume,
             )
@@ -205,6 +210,8 @@ class TrainingObjective:
         finally:
             reports.flush()
         self._store(trial, store, result)
+        if self.measure and not pruned:
+            self._store_latents(trial, result.model)
         if self.keep_models:
             checkpoint = Checkpoint(
                 model=result.model,
@@ -248,6 +255,18 @@ class TrainingObjective:
                 result.model, self.data.validation.images, self.data.validation_texts
             )
         self._save(store, trial, result.curve, pictures=pictures, curves=curves)
+
+    def _store_latents(self, trial: optuna.Trial, model: Autoencoder) -> None:
+        """Store the numbers for a model's latents, those that there are."""
+        quality = measure_latents(model.cpu(), self.data.latent_sample)
+        figures = {
+            attrs.LATENT_ATTRIBUTE_AUC: quality.attribute_auc,
+            attrs.LATENT_ANALOGY_RANK: quality.analogy_rank,
+            attrs.LATENT_PATH_SMOOTHNESS: quality.path_smoothness,
+            attrs.LATENT_PROBE_ACCURACY: quality.probe_accuracy,
+            attrs.LATENT_VARIANCE_USED: quality.variance_used,
+        }
+        write_trial(trial, user_attrs={name: x for name, x in figures.items() if x is not None})
 
     def _write_figures(
         self,

@@ -12,7 +12,7 @@ from storage.rdb import open_storage
 from storage.records import StudyRecord, followups, load_study_record, only_study
 from study.analysis.correlation import Trials
 from study.errors import StudyError
-from study.gallery import best_pictures
+from study.gallery import best_pictures, latent_gallery
 from study.processes import other_processes
 from study.report import ReportData, read_report_data, render_data
 
@@ -70,14 +70,17 @@ def study_data(
 ) -> ReportData:
     """Return a study with its pictures and with what confirmed it or took it apart."""
     folder = artifact_folder(url, artifacts)
-    pictures = None
-    if folder.is_dir():
-        pictures = best_pictures(record, storage, open_artifacts(folder))
     names = [name for name, search in followups(storage).items() if search == record.name]
+    pictures = gallery = None
+    if folder.is_dir():
+        store = open_artifacts(folder)
+        pictures = best_pictures(record, storage, store)
+        gallery = latent_gallery([record.name, *names], storage, store)
     return ReportData(
         studies=(record,),
         followups=tuple(load_study_record(storage, name) for name in names),
         pictures=pictures,
+        gallery=gallery,
     )
 
 

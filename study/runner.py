@@ -63,6 +63,7 @@ def run_worker(job: WorkerJob, stop: threading.Event) -> None:
         artifacts=job.artifacts,
         device=resolve_device(job.device),
         draw=study.user_attrs.get(attrs.KEPT_PICTURES) != "none",
+        measure=attrs.EXPERIMENT in study.user_attrs or attrs.MEASURES_LATENTS in study.user_attrs,
     )
     experiment = find_experiment(study, settings)
     if experiment is not None:

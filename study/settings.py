@@ -1,7 +1,7 @@
 """What all workers of a study share, stored with it; knows no torch."""
 
 import importlib.metadata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Self
@@ -15,6 +15,16 @@ from study.errors import StudyError
 
 IMPORTED = "imported"
 """Stands for the sampler in the settings of a study whose results come from a file."""
+
+
+def has_extra_images(data: Path | None, vendors: Sequence[str]) -> bool:
+    """Whether a data set has images that are only trained on.
+
+    Args:
+        data: Its file; None for installed images.
+        vendors: Whose installed images it has, as in ``StudySettings``.
+    """
+    return len(vendors) > (1 if data is None else 0)
 
 
 def code_version() -> str:
@@ -66,7 +76,8 @@ class StudySettings:
     @property
     def search_space(self) -> SearchSpace:
         """The space itself."""
-        return get_space(self.kind, self.space)
+        has_extra = has_extra_images(self.data_path, self.vendors)
+        return get_space(self.kind, self.space, has_extra=has_extra)
 
     @property
     def max_epochs(self) -> int:

@@ -129,6 +129,7 @@ def train_final(
         seen.validation,
         seed=seed,
         device=device,
+        images_per_epoch=seen.n_own,
         on_epoch=on_epoch,
     )
     if result.best is None:

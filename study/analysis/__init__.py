@@ -52,6 +52,23 @@ VALIDATION_ACCURACY = Metric(
 BALANCED_ACCURACY = Metric(
     name=attrs.VALIDATION_BALANCED_ACCURACY, label="balanced accuracy", maximise=True
 )
+LATENT_METRICS = (
+    Metric(
+        name=attrs.LATENT_ATTRIBUTE_AUC, label="AUC of attributes in the latents", maximise=True
+    ),
+    Metric(name=attrs.LATENT_ANALOGY_RANK, label="reciprocal rank of analogies", maximise=True),
+    Metric(name=attrs.LATENT_PATH_SMOOTHNESS, label="smoothness of paths", maximise=True),
+    Metric(
+        name=attrs.LATENT_PROBE_ACCURACY, label="linear probe accuracy of latents", maximise=True
+    ),
+    Metric(name=attrs.LATENT_VARIANCE_USED, label="share of latent variance used", maximise=True),
+)
+"""Numbers for the latent space, from 0 to 1; see ``emoji_ae.latent_quality``."""
+
+
+def latent_metrics_of(record: StudyRecord) -> tuple[Metric, ...]:
+    """Return the latent metrics that any complete trial of a study has."""
+    return tuple(m for m in LATENT_METRICS if any(m.of(t) is not None for t in record.complete))
 
 
 def settings_of(record: StudyRecord) -> Mapping[str, Any]:

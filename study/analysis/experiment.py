@@ -8,7 +8,13 @@ from scipy import stats
 
 from storage import attrs
 from storage.records import StudyRecord, TrialRecord
-from study.analysis import BALANCED_ACCURACY, VALIDATION_ACCURACY, VALIDATION_MSE, Metric
+from study.analysis import (
+    BALANCED_ACCURACY,
+    LATENT_METRICS,
+    VALIDATION_ACCURACY,
+    VALIDATION_MSE,
+    Metric,
+)
 
 MIN_PAIRS = 6
 """Fewer pairs cannot bring a sign test below 0.05, whatever comes out: 2 * 0.5**5 is 0.06."""
@@ -18,8 +24,8 @@ SIGNIFICANT = 0.05
 N_RESAMPLES = 9999
 
 
-METRICS = (VALIDATION_MSE, VALIDATION_ACCURACY, BALANCED_ACCURACY)
-"""What is compared."""
+METRICS = (VALIDATION_MSE, VALIDATION_ACCURACY, BALANCED_ACCURACY, *LATENT_METRICS)
+"""What is compared, as far as it was measured."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +46,7 @@ class Comparison:
         n_below: Pairs in which it is below.
         p_value: Of the two-sided sign test, adjusted for all arms of the metric; None with too
             few pairs.
+        differs: Whether the interval and the test both find a difference.
         verdict: What that says, in a sentence.
     """
 
@@ -55,6 +62,7 @@ class Comparison:
     n_above: int
     n_below: int
     p_value: float | None
+    differs: bool
     verdict: str
 
 
@@ -132,7 +140,7 @@ def get_experiment(record: StudyRecord, *, seed: int = 0) -> ExperimentInfo | No
     values: dict[str, dict[str, tuple[float | None, ...]]] = {}
     comparisons: list[Comparison] = []
     for metric in METRICS:
-        compared = arms if metric is VALIDATION_MSE else classifying
+        compared = classifying if metric in (VALIDATION_ACCURACY, BALANCED_ACCURACY) else arms
         values[metric.label] = {arm: _values(record, arm, metric, n_pairs) for arm in compared}
         comparisons += _compare_all(values[metric.label], metric, seed=seed)
     errors = values[VALIDATION_MSE.label]
@@ -222,6 +230,11 @@ def _compare(
         n_above=int((differences > 0).sum()),
         n_below=int((differences < 0).sum()),
         p_value=p_value,
+        differs=p_value is not None
+        and p_value < SIGNIFICANT
+        and low is not None
+        and high is not None
+        and (low > 0 or high < 0),
         verdict="",
     )
     return replace(comparison, verdict=_verdict(comparison, metric))
@@ -256,8 +269,7 @@ def _verdict(c: Comparison, metric: Metric) -> str:
         f"95 % interval {c.low:+.4g} to {c.high:+.4g}, {'higher' if above else 'lower'} in "
         f"{agreeing} of {c.n_pairs} pairs, adjusted p = {c.p_value:.2g}"
     ).replace("-", "\N{MINUS SIGN}")
-    excludes_zero = c.low > 0 or c.high < 0
-    if excludes_zero and c.p_value < SIGNIFICANT:
+    if c.differs:
         better = above == metric.maximise
         return (
             f"{c.arm}: the {c.metric} is {'higher' if above else 'lower'} than with {c.baseline} "
@@ -270,10 +282,18 @@ def _verdict(c: Comparison, metric: Metric) -> str:
 
 
 def describe_experiment(info: ExperimentInfo) -> Iterator[str]:
-    """Say what came out, line by line."""
+    """Say what came out, line by line; of the latents only what differs."""
     if info.n_missing:
         yield (
             f"{info.n_missing} of {info.n_pairs * len(info.arms)} trainings are missing; their "
             "pairs are left out."
         )
-    yield from (comparison.verdict for comparison in info.comparisons)
+    of_latents = {metric.label for metric in LATENT_METRICS}
+    said = [c for c in info.comparisons if c.differs or c.metric not in of_latents]
+    yield from (comparison.verdict for comparison in said)
+    n_unsaid = len(info.comparisons) - len(said)
+    if n_unsaid:
+        yield (
+            f"{n_unsaid} other comparisons of the latents found no difference; the report has "
+            "all of them."
+        )

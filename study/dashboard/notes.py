@@ -37,6 +37,12 @@ _GLOSSARY = {
     attrs.VALIDATION_ACCURACY: "share of the validation images that these weights classify "
     "correctly",
     attrs.VALIDATION_BALANCED_ACCURACY: "mean over the classes of that share",
+    attrs.LATENT_ATTRIBUTE_AUC: "how well attribute vectors tell who carries an attribute, 0 to 1",
+    attrs.LATENT_ANALOGY_RANK: "mean of 1 / rank of the right emoji over analogies",
+    attrs.LATENT_PATH_SMOOTHNESS: "how evenly pictures change on straight paths, 0 to 1",
+    attrs.LATENT_PROBE_ACCURACY: "share of the validation images whose class a linear model of "
+    "the latents tells",
+    attrs.LATENT_VARIANCE_USED: "directions that the latents fill, of those that they could",
     attrs.INFEASIBLE: "the trial breaks the study's constraint on accuracy",
     attrs.LAST_VALIDATION_MSE: "error after the last epoch",
     attrs.EPOCHS_RUN: "epochs that were trained; 0 for a trial answered from another one's curve",

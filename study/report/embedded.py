@@ -22,7 +22,7 @@ from study.analysis import ranked_by_constraint
 from study.analysis.correlation import Trials
 from study.analysis.thinning import thin
 from study.errors import StudyError
-from study.report.pictures import DrawnImages, Picture, Pictures
+from study.report.pictures import DrawnImages, LatentGallery, Picture, Pictures
 
 MAX_TRIALS = 10_000
 """Trials of one study that a page holds."""
@@ -50,6 +50,7 @@ class ReportData:
         studies: One for the report of a study, several for a comparison.
         followups: Confirmations and ablations of the one study.
         pictures: Images of its best trial, if there are any.
+        gallery: Sums of emoji by its best confirmed model, if there is one.
         correlated: Which trials the correlations are of.
         n_left_out: Trials that the studies had when the page was written and that it does not
             hold.
@@ -59,6 +60,7 @@ class ReportData:
     studies: tuple[StudyRecord, ...]
     followups: tuple[StudyRecord, ...] = ()
     pictures: Pictures | None = None
+    gallery: LatentGallery | None = None
     correlated: Trials = "all"
     n_left_out: int = 0
     thinned: bool = False
@@ -93,6 +95,7 @@ def pack(data: ReportData) -> str:
         "studies": [record_to_json(record) for record in data.studies],
         "followups": [record_to_json(record) for record in data.followups],
         "pictures": None if data.pictures is None else _texts_of(asdict(data.pictures)),
+        "gallery": None if data.gallery is None else _texts_of(asdict(data.gallery)),
         "correlated": data.correlated,
         "n_left_out": data.n_left_out,
         "thinned": data.thinned,
@@ -126,6 +129,7 @@ def read_report_data(path: Path) -> ReportData:
             studies=tuple(map(record_from_json, values["studies"])),
             followups=tuple(map(record_from_json, values["followups"])),
             pictures=_pictures(values["pictures"]),
+            gallery=_gallery(values.get("gallery")),  # older pages have none
             correlated="independent" if values["correlated"] == "independent" else "all",
             n_left_out=int(values["n_left_out"]),
             thinned=bool(values["thinned"]),
@@ -169,6 +173,13 @@ def _pictures(values: Any) -> Pictures | None:
             "trials": tuple(DrawnImages(**item) for item in trials),
         }
     )
+
+
+def _gallery(values: Any) -> LatentGallery | None:
+    """Read a gallery as ``_texts_of`` wrote it."""
+    if values is None:
+        return None
+    return LatentGallery(caption=str(values["caption"]), png=_file(values["png"]))
 
 
 def _file(text: str) -> bytes:

@@ -15,6 +15,7 @@ from study.analysis import (
     family_of,
     is_multitask,
     is_search,
+    latent_metrics_of,
     varies,
 )
 from study.analysis.ablation import AblationInfo, get_ablation
@@ -45,6 +46,7 @@ from study.analysis.history import (
 from study.analysis.importance import ImportanceInfo
 from study.analysis.incumbents import IncumbentsInfo, get_incumbents
 from study.analysis.isolation import IsolationInfo, get_isolation
+from study.analysis.latents import LatentsInfo, get_latents
 from study.analysis.noise import get_noise
 from study.analysis.provenance import ProvenanceInfo, get_provenance
 from study.analysis.tables import (
@@ -74,8 +76,9 @@ class Findings:
     Args:
         summary: Totals.
         verdict: Checks.
-        importances: By metric: the error, and accuracy where trials classify. None of an
-            experiment, whose arms are no sample of a space; likewise the next four.
+        importances: By metric: the error, accuracy where trials classify, and numbers for the
+            latents where trials measured them. None of an experiment, whose arms are no sample
+            of a space; likewise the next four.
         within_best: Importances within the best tenth, of the metrics that have any.
         agreements: Of methods, of the same metrics.
         correlations: By metric.
@@ -95,6 +98,7 @@ class Findings:
         class_results: None likewise, and where the study does not store the classes.
         top_families: Families among the best trials, by metric.
         groups: Metrics by the values of each parameter that has few, by metric.
+        latents: Numbers for the latents, of the experiment or of what follows the search.
         experiment: What was compared, None for a search or what follows one.
         confirmations: Of the search, or the one that the study is.
         ablations: Likewise.
@@ -124,6 +128,7 @@ class Findings:
     class_results: ClassResultsInfo | None
     top_families: tuple[TopFamiliesInfo, ...]
     groups: Mapping[str, Sequence[GroupsInfo]]
+    latents: tuple[LatentsInfo, ...]
     experiment: ExperimentInfo | None
     confirmations: tuple[ConfirmationInfo, ...]
     ablations: tuple[AblationInfo, ...]
@@ -147,7 +152,11 @@ def get_findings(
         processes: Others that take a part of the work, or None.
     """
     multitask = is_multitask(record)
-    measured = (VALIDATION_MSE, VALIDATION_ACCURACY) if multitask else (VALIDATION_MSE,)
+    measured: tuple[Metric, ...] = (
+        VALIDATION_MSE,
+        *((VALIDATION_ACCURACY,) if multitask else ()),
+        *latent_metrics_of(record),
+    )
     search = is_search(record)
     confirmations = tuple(filter(None, map(get_confirmation, (record, *followups))))
     ablations = tuple(filter(None, map(get_ablation, (record, *followups))))
@@ -182,6 +191,7 @@ def get_findings(
         class_results=get_class_results(record) if multitask else None,
         top_families=tuple(get_top_families(record, metric=metric) for metric in measured),
         groups=groups,
+        latents=tuple(filter(None, map(get_latents, (record, *followups)))),
         experiment=None if search or is_followup else get_experiment(record),
         confirmations=confirmations,
         ablations=ablations,

@@ -42,6 +42,19 @@ class DrawnImages:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LatentGallery:
+    """Sums of emoji, by the notebook's recipes and by others.
+
+    Args:
+        caption: Whose model drew them.
+        png: The picture, a PNG file.
+    """
+
+    caption: str
+    png: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pictures:
     """Images that the best trial draws well, middling and badly, and fixed ones by several.
 

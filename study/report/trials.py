@@ -12,6 +12,7 @@ from study.analysis import (
     BALANCED_ACCURACY,
     VALIDATION_ACCURACY,
     is_multitask,
+    latent_metrics_of,
     min_accuracy_of,
     parameter_names,
 )
@@ -54,6 +55,10 @@ def get_columns(record: StudyRecord) -> list[Column]:
         ),
         Column(key="value", source="trial", label="validation MSE", format="mse"),
         *_classification(record),
+        *(
+            Column(key=str(metric.name), source="user_attrs", label=metric.label, format="number")
+            for metric in latent_metrics_of(record)
+        ),
         *(
             _parameter(record, name)
             for name in parameter_names(record)

@@ -32,7 +32,7 @@ COMMON = {
     "extended": {
         *("auto_encoder", "epoch", "batch_size", "learning_rate", "weight_decay"),
         *("activation", "schedule"),
-        *("edge_weight", "color_weight", "variational"),
+        *("edge_weight", "color_weight", "variational", "extra_images"),
     },
 }
 
@@ -109,6 +109,7 @@ def test_extended_ranges() -> None:
         "color_weight": FloatDistribution(0.0, 1.0),
         "variational": CategoricalDistribution([False, True]),
         "kl_weight": FloatDistribution(1e-5, 1e-1, log=True),
+        "extra_images": CategoricalDistribution([True, False]),
     }
     assert {p.name: p.distribution for p in EXTENDED.parameters} == ranges
 
@@ -136,6 +137,7 @@ def test_extended_space_has_a_grid_when_fixed() -> None:
         "color_weight": 0.0,
         "variational": False,
         "kl_weight": 0.0,
+        "extra_images": True,
     }
     points = list(EXTENDED.grid(fixed))
     n_cnn, n_linear = 4 * 3 * 3 * 3, 4 * 3 * 241
@@ -254,7 +256,7 @@ def test_fixed_branch(space: SearchSpace, branch: str) -> None:
 def test_suggestion_gives_a_wanted_point_back(space: SearchSpace) -> None:
     """A point that was enqueued is suggested exactly, type and last bit included."""
     study = random_study()
-    units = [[((7 * i + 3 * j) % 11 + 0.37) / 11.5 for j in range(16)] for i in range(40)]
+    units = [[((7 * i + 3 * j) % 11 + 0.37) / 11.5 for j in range(24)] for i in range(40)]
     wanted = [space.at(unit[: len(space.parameters)], {}) for unit in units]
     for point in wanted:
         study.enqueue_trial(point)
@@ -262,6 +264,16 @@ def test_suggestion_gives_a_wanted_point_back(space: SearchSpace) -> None:
         params = space.suggest(study.ask(), {})
         assert params == point
         assert [type(value) for value in params.values()] == [type(v) for v in point.values()]
+
+
+def test_extra_images() -> None:
+    """Whether to use extra images is asked only where there are some."""
+    without = get_space("autoencoder", "extended", has_extra=False)
+    names = {parameter.name for parameter in EXTENDED.parameters}
+    assert names - {parameter.name for parameter in without.parameters} == {"extra_images"}
+    assert get_space("autoencoder", "extended", has_extra=True) is EXTENDED
+    assert get_space("autoencoder", "notebook", has_extra=False) is NOTEBOOK
+    assert to_config({"extra_images": False}) == AutoencoderConfig(extra_images=False)
 
 
 def test_spaces_by_name() -> None:

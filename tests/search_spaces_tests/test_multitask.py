@@ -41,6 +41,7 @@ def expected_names(point: Mapping[str, Scalar]) -> set[str]:
         *("auto_encoder", "epoch", "batch_size", "learning_rate", "weight_decay"),
         *("activation", "schedule", "strategy", "classification_layer_num"),
         *("class_weights", "patience", "edge_weight", "color_weight", "variational"),
+        "extra_images",
     }
     if point["variational"]:
         names.add("kl_weight")
@@ -146,6 +147,7 @@ def assert_valid(point: Mapping[str, Scalar]) -> None:
     switched_off = {"classification_lambda"} if point.get("auxiliary_task") is False else set()
     switches = {"auxiliary_task", "variational"}
     weightless = {name for name in ("edge_weight", "color_weight") if point[name] == 0}
+    weightless |= {"extra_images"} if point["extra_images"] else set()
     assert set(point) - switches - weightless | switched_off == set(config.effective())
 
 
@@ -326,4 +328,4 @@ def test_extended_space_has_no_grid() -> None:
     fixed |= {"dropout": 0.5, "auto_encoder": "linear", "bottleneck_dim": 8, "batch_size": 16}
     fixed |= {"classification_width": 64, "activation": "relu", "schedule": "constant"}
     # Sequential 1; joint with and without the task 2; branched likewise at 3 points 6.
-    assert len(list(EXTENDED.grid(fixed))) == 9 * 3 * 2 * 3
+    assert len(list(EXTENDED.grid(fixed))) == 9 * 3 * 2 * 3 * 2  # with extra images and without

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import pytest
 import torch
 from optuna.trial import FrozenTrial, TrialState
 
-from emoji_ae.config import MultitaskConfig
+from emoji_ae.config import AutoencoderConfig, MultitaskConfig
 from emoji_ae.dataset import EmojiDataset, load_dataset
 from emoji_ae.splits import Split, leaking_groups, split_dataset
 from emoji_ae.training import train_model
@@ -30,12 +31,14 @@ from study.data import fingerprint, study_data
 from study.errors import StudyError
 from study.experiment_command import ExperimentRequest, experiment_request
 from study.experiments import (
+    IMPROVED,
     NOTEBOOK_LAMBDAS,
     Arm,
     Design,
     Experiment,
     auxiliary_task,
     get_design,
+    latent_space,
     leakage,
     shared_params,
 )
@@ -138,7 +141,7 @@ def test_auxiliary_task() -> None:
         "sequential",
         "branched, lambda 0.1",
     ]
-    shared = shared_params(design.arms)
+    shared = shared_params(design)
     configs = [SPACE.to_config({**shared, **arm.params}) for arm in design.arms]
     assert all(isinstance(config, MultitaskConfig) for config in configs)
     found = [
@@ -149,8 +152,8 @@ def test_auxiliary_task() -> None:
     assert found[4] == ("branched", 0.1)
     assert len({config.identity() for config in configs}) == 5
     assert {arm.split for arm in design.arms} == {"group"}
-    assert get_design(NAME, None) == auxiliary_task(NOTEBOOK_LAMBDAS)
-    assert get_design(NAME, (0.1, 0.5)) == design
+    assert get_design(NAME, lambdas=None, has_extra=False) == auxiliary_task(NOTEBOOK_LAMBDAS)
+    assert get_design(NAME, lambdas=(0.1, 0.5), has_extra=False) == design
 
 
 def test_leakage() -> None:
@@ -158,13 +161,14 @@ def test_leakage() -> None:
     honest, leaking = leakage().arms
     assert (honest.split, leaking.split) == ("group", "random")
     assert honest.params == leaking.params
-    assert get_design("leakage", None) == leakage()
+    assert get_design("leakage", lambdas=None, has_extra=False) == leakage()
 
 
 @pytest.mark.parametrize(
     ("name", "lambdas", "message"),
     [
-        ("leak", None, "^`experiment` must be auxiliary-task or leakage, but got 'leak'.$"),
+        ("leak", None, "^`experiment` must be one of .*latent-space, but got 'leak'.$"),
+        ("latent-space", (0.1,), "^--lambda belongs to the experiment auxiliary-task.$"),
         ("leakage", (0.1,), "^--lambda belongs to the experiment auxiliary-task.$"),
         (NAME, (0.0,), "^`lambda` must be a positive number, but got 0.0.$"),
         (NAME, (0.1, -1.0), "^`lambda` must be a positive number, but got -1.0.$"),
@@ -175,26 +179,63 @@ def test_leakage() -> None:
 def test_no_such_design(name: str, lambdas: tuple[float, ...] | None, message: str) -> None:
     """Unknown experiments, and lambdas that say nothing, are refused."""
     with pytest.raises(StudyError, match=message):
-        get_design(name, lambdas)
+        get_design(name, lambdas=lambdas, has_extra=False)
 
 
 @pytest.mark.parametrize("lambdas", [(0.1, 0.1), (0.12345671, 0.12345672)])
 def test_arms_have_names_of_their_own(lambdas: tuple[float, ...]) -> None:
     """Lambdas that would be shown alike are refused, for values are told apart by their arm."""
     with pytest.raises(StudyError, match="`lambda`"):
-        get_design(NAME, lambdas)
+        get_design(NAME, lambdas=lambdas, has_extra=False)
 
 
-@pytest.mark.parametrize("design", [auxiliary_task(NOTEBOOK_LAMBDAS), leakage()])
+def test_latent_space() -> None:
+    """The improved model comes first, every arm differs from it, and from it alone."""
+    for has_extra in (False, True):
+        design = get_design("latent-space", lambdas=None, has_extra=has_extra)
+        assert design == latent_space(has_extra=has_extra)
+        space = get_space("autoencoder", "extended", has_extra=has_extra)
+        shared = shared_params(design)
+        configs = {arm.name: space.to_config({**shared, **arm.params}) for arm in design.arms}
+        assert list(configs)[:2] == ["improved", "notebook"]
+        own_images = replace(AutoencoderConfig(), extra_images=not has_extra)
+        assert configs["notebook"] == own_images
+        assert len({config.identity() for config in configs.values()}) == len(configs)
+        assert ("extra images" in configs) == has_extra
+        changed = {"improved": {}, "notebook": dict.fromkeys(IMPROVED)}
+        for name, config in configs.items():
+            effective, improved = config.effective(), configs["improved"].effective()
+            found = {n for n in effective | improved if effective.get(n) != improved.get(n)}
+            assert found == set(changed[name]) if name in changed else 1 <= len(found) <= 2
+        sizes = {
+            name: config.latent_channels * (64 >> config.depth) ** 2
+            for name, config in configs.items()
+        }
+        assert sizes.pop("512 latents") == 512
+        assert sizes.pop("4,096 latents") == 4096
+        assert set(sizes.values()) == {2048}
+
+
+DESIGNS = [
+    auxiliary_task(NOTEBOOK_LAMBDAS),
+    leakage(),
+    latent_space(has_extra=True),
+    latent_space(has_extra=False),
+]
+
+
+@pytest.mark.parametrize("design", DESIGNS)
 def test_arms_leave_nothing_to_chance(design: Design) -> None:
     """What is shared and what is an arm's own are all parameters, and nothing is both."""
-    shared = shared_params(design.arms)
-    notebook = MultitaskConfig().to_dict()
+    shared = shared_params(design)
+    space = get_space(design.kind, "extended")
+    config = MultitaskConfig() if design.kind == "multitask" else AutoencoderConfig()
+    notebook = space.to_values(config)
     assert shared == {name: notebook[name] for name in shared}
     for arm in design.arms:
         assert not set(shared) & set(arm.params)
         params: dict[str, Any] = {}
-        for parameter in SPACE.parameters:
+        for parameter in space.parameters:
             if parameter.is_active(params):
                 assert parameter.name in {**shared, **arm.params}, (arm.name, parameter.name)
                 params[parameter.name] = {**shared, **arm.params}[parameter.name]
@@ -268,7 +309,7 @@ def test_arms_differ_in_what_is_compared(ran: Path) -> None:
     """Parameters of two arms differ in strategy and lambda, never in what is shared."""
     by_cell = cells(trials_of(ran))
     shared: dict[str, Any] = {
-        **shared_params(auxiliary_task((LAMBDA,)).arms),
+        **shared_params(auxiliary_task((LAMBDA,))),
         **{"epoch": EPOCHS, "width": 8, "latent_channels": 16, "learning_rate": 0.01},
     }
     own = {
@@ -524,7 +565,9 @@ def test_leaking_arm(tmp_path: Path, tiny_data: Path, dataset: EmojiDataset) -> 
         assert honest.params == leaking.params
         assert honest.user_attrs[attrs.SEED] == leaking.user_attrs[attrs.SEED]
         assert honest.value != leaking.value
-    assert len(said) == 2 + 3  # question, study, and one comparison in each metric
+    # Question, study, a comparison in each metric, and one line for the five of the latents.
+    assert len(said) == 2 + 3 + 1
+    assert said[-1].startswith("5 other comparisons of the latents found no difference")
     assert all(line.startswith("random split: 2 pairs are too few") for line in said[2:])
 
 

@@ -44,7 +44,7 @@ STILL = 1e-12
 """A learning rate that changes no weight, so that the first epoch is the best, and all equal."""
 
 FREE: dict[str, Any] = {
-    **shared_params(auxiliary_task((0.5,)).arms),
+    **shared_params(auxiliary_task((0.5,))),
     "epoch": 4,
     "width": 8,
     "latent_channels": 16,

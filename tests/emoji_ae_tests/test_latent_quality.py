@@ -1,0 +1,258 @@
+"""Numbers for a latent space: against slow definitions, and on spaces whose numbers are known."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import roc_auc_score
+from torch import Tensor, nn
+
+from emoji_ae.config import AutoencoderConfig
+from emoji_ae.dataset import load_dataset
+from emoji_ae.labels import CLASSES, plain_text
+from emoji_ae.latent import LatentSpace
+from emoji_ae.latent_quality import (
+    ATTRIBUTES,
+    Analogy,
+    LatentQuality,
+    LatentSample,
+    analogy_rank,
+    area_of_pairs,
+    attribute_auc,
+    measure_latents,
+    path_smoothness,
+    probe_accuracy,
+    read_analogies,
+    variance_used,
+)
+from emoji_ae.models import Autoencoder, build_model
+
+DATASET = load_dataset(None)
+SEEDS = st.integers(0, 2**31)
+
+
+def normal(*shape: int, seed: int = 0) -> Tensor:
+    """Return standard normal numbers."""
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def space_of(latents: Tensor, decoder: nn.Module) -> LatentSpace:
+    """Return a space of latents without images."""
+    n = len(latents)
+    return LatentSpace(
+        model=Autoencoder(encoder=nn.Identity(), decoder=decoder).eval(),
+        images=torch.zeros(n, 3, 64, 64, dtype=torch.uint8),
+        texts=tuple(f"emoji {i}" for i in range(n)),
+        latents=latents,
+    )
+
+
+def slow_area(having: Tensor, lacking: Tensor) -> float:
+    """Return the share of pairs in order, pair by pair, as it is defined."""
+    found = []
+    for i, j in itertools.product(range(len(having)), range(len(lacking))):
+        has = having[[k for k in range(len(having)) if k != i]].mean(dim=0)
+        lacks = lacking[[k for k in range(len(lacking)) if k != j]].mean(dim=0)
+        difference = ((having[i] - lacking[j]) @ (has - lacks)).item()
+        found.append(0.5 if difference == 0 else float(difference > 0))
+    return sum(found) / len(found)
+
+
+@given(p=st.integers(2, 6), q=st.integers(2, 6), d=st.integers(1, 5), seed=SEEDS)
+def test_area_is_its_definition(p: int, q: int, d: int, seed: int) -> None:
+    """The products of matrices give what leaving out every pair by hand gives."""
+    latents = normal(p + q, d, seed=seed).double()
+    found = area_of_pairs(latents[:p], latents[p:])
+    assert found == pytest.approx(slow_area(latents[:p], latents[p:]))
+
+
+def test_area_of_what_is_known() -> None:
+    """Far apart everything is in order; one and the same point says nothing, and gives a half."""
+    latents = normal(12, 4)
+    assert area_of_pairs(latents[:5] + 100, latents[5:]) == 1.0
+    assert area_of_pairs(torch.ones(3, 4), torch.ones(4, 4)) == 0.5
+
+
+def test_area_is_not_biased() -> None:
+    """Without any difference the mean of many is a half, also with few emoji and many numbers."""
+    areas = [
+        area_of_pairs(latents[:3], latents[3:])
+        for latents in (normal(40, 200, seed=seed).double() for seed in range(400))
+    ]
+    error = np.std(areas) / len(areas) ** 0.5
+    assert abs(np.mean(areas) - 0.5) < 3 * error
+
+
+def test_area_with_a_fixed_direction_is_the_usual_one() -> None:
+    """With so many emoji that two change nothing, it is the area under the ROC curve."""
+    latents = normal(600, 3).double()
+    latents[:300, 0] += 1
+    direction = latents[:300].mean(dim=0) - latents[300:].mean(dim=0)
+    truth = [1] * 300 + [0] * 300
+    expected = roc_auc_score(truth, (latents @ direction).numpy())
+    assert area_of_pairs(latents[:300], latents[300:]) == pytest.approx(expected, abs=0.005)
+
+
+def test_attributes_are_compared_within_classes() -> None:
+    """A direction that only tells cats from people does not tell which of the cats smile."""
+    texts = [f"smiling cat face {i}" for i in range(4)] + [f"cat face {i}" for i in range(4)]
+    texts += [f"man {i}" for i in range(6)]
+    labels = torch.tensor([CLASSES.index("animal")] * 8 + [CLASSES.index("person")] * 6)
+    latents = normal(14, 3).double()
+    latents[:8, 0] += 50
+    groups = range(14)
+    alone = attribute_auc(latents[:8], texts[:8], labels[:8], groups[:8])
+    assert attribute_auc(latents, texts, labels, groups) == alone
+    latents[:4, 1] += 50
+    assert attribute_auc(latents, texts, labels, groups) == 1.0
+
+
+def test_variants_count_once() -> None:
+    """More variants of an emoji change nothing; fewer than two emoji are not enough."""
+    texts = ["smiling face", "smiling cat", "sad face", "neutral face"]
+    labels = torch.zeros(4, dtype=torch.int64)
+    latents = normal(4, 3).double()
+    once = attribute_auc(latents, texts, labels, [0, 1, 2, 3])
+    assert once is not None
+    doubled = attribute_auc(
+        torch.cat([latents, latents[:1]]), [*texts, texts[0]], torch.zeros(5), [0, 1, 2, 3, 0]
+    )
+    assert doubled == once
+    assert attribute_auc(latents, texts, labels, [0, 0, 2, 3]) is None
+
+
+ANALOGIES = [Analogy("a", "b", "c", "d")]
+
+
+@given(seed=SEEDS, moved=st.floats(-5, 5))
+def test_exact_analogy(seed: int, moved: float) -> None:
+    """A parallelogram is answered at once, wherever it lies and whatever else there is."""
+    others = normal(9, 4, seed=seed)
+    a, b, c = others[:3]
+    latents = torch.cat([others, (b - a + c)[None]]) + moved
+    texts = [*"abc", *(f"x{i}" for i in range(6)), "d"]
+    assert analogy_rank(latents, texts, ANALOGIES) == 1.0
+
+
+def test_analogy_ranks() -> None:
+    """The rank counts what is nearer, apart from the three that were given."""
+    latents = torch.tensor([[0.0], [1.0], [2.0], [5.0], [3.5], [2.5]])
+    texts = ["a", "b", "c", "d", "x", "y"]  # b - a + c is 3
+    assert analogy_rank(latents, texts, ANALOGIES) == pytest.approx(1 / 3)
+    assert analogy_rank(latents[:5], texts[:5], ANALOGIES) == pytest.approx(1 / 2)
+    assert analogy_rank(latents[:3], texts[:3], ANALOGIES) is None
+    twice = [*ANALOGIES, Analogy("a", "b", "c", "nowhere")]
+    assert analogy_rank(latents, texts, twice) == pytest.approx(1 / 3)
+
+
+def test_listed_analogies() -> None:
+    """At least twenty, no two alike, of emoji that the default images have under these texts."""
+    analogies = read_analogies()
+    assert len(analogies) >= 20
+    assert len(set(analogies)) == len(analogies)
+    texts = {" ".join(text.lower().replace("-", " ").split()) for text in DATASET.texts}
+    for analogy in analogies:
+        asked = [analogy.without, analogy.with_, analogy.base, analogy.target]
+        assert len(set(asked)) == 4
+        assert set(asked) <= texts
+
+
+def test_attributes_occur() -> None:
+    """Every attribute is in the texts of at least two of the default emoji."""
+    texts = {plain_text(text) for text in DATASET.texts}
+    for words in ATTRIBUTES:
+        assert sum(f" {words} " in f" {text} " for text in texts) >= 2
+
+
+class Switch(nn.Module):
+    """Decodes a latent number to a picture that jumps from black to white at a half."""
+
+    def forward(self, latents: Tensor) -> Tensor:
+        """Return ``(n, 3, 64, 64)``."""
+        return (latents > 0.5).float().view(-1, 1, 1, 1).expand(-1, 3, 64, 64)
+
+
+class Fade(nn.Module):
+    """Decodes a latent number to grey."""
+
+    def forward(self, latents: Tensor) -> Tensor:
+        """Return ``(n, 3, 64, 64)``."""
+        return latents.view(-1, 1, 1, 1).expand(-1, 3, 64, 64)
+
+
+def test_smoothness_of_what_is_known() -> None:
+    """A fade is even, a jump is one step of eight, and a path that stays where it is is even."""
+    latents = torch.tensor([[0.0]] * 4 + [[1.0]] * 4)
+    assert path_smoothness(space_of(latents, Fade())) == pytest.approx(1.0)
+    assert path_smoothness(space_of(latents, Switch())) == pytest.approx(1 / 8)
+    assert path_smoothness(space_of(torch.zeros(4, 1), Fade())) == 1.0
+    assert path_smoothness(space_of(torch.zeros(1, 1), Fade())) is None
+
+
+def test_probe_of_what_is_known() -> None:
+    """Classes that lie apart are told without a mistake; of noise nothing is learnt."""
+    labels = torch.arange(40) % 4
+    centres = 10 * normal(4, 6)
+    assert probe_accuracy(centres[labels] + normal(40, 6), labels, n_train=24) == 1.0
+    noise = [
+        probe_accuracy(normal(400, 6, seed=s), torch.arange(400) % 4, n_train=200)
+        for s in range(5)
+    ]
+    assert np.mean([share for share in noise if share is not None]) == pytest.approx(
+        0.25, abs=0.06
+    )
+    assert probe_accuracy(centres[labels], labels, n_train=40) is None
+
+
+def test_probe_ignores_dead_latents() -> None:
+    """Latents that are the same for all images change nothing."""
+    labels = torch.arange(30) % 4
+    latents = normal(30, 5)
+    dead = torch.cat([latents, torch.full((30, 7), 3.0)], dim=1)
+    assert probe_accuracy(dead, labels, n_train=20) == probe_accuracy(latents, labels, n_train=20)
+
+
+@given(n=st.integers(3, 12), d=st.integers(1, 12), scale=st.floats(0.1, 10), seed=SEEDS)
+def test_variance_used_is_a_share(n: int, d: int, scale: float, seed: int) -> None:
+    """From the share of one direction to 1, whatever the unit and the origin."""
+    latents = normal(n, d, seed=seed)
+    found = variance_used(latents)
+    assert found is not None
+    assert 1 / min(n - 1, d) - 1e-6 <= found <= 1 + 1e-6
+    assert variance_used(latents * scale + 7) == pytest.approx(found, rel=1e-3)
+
+
+def test_variance_used_of_what_is_known() -> None:
+    """All on a line use one direction; corners of a cross use all alike; one point uses none."""
+    line = torch.arange(5.0)[:, None] * torch.ones(1, 4)
+    assert variance_used(line) == pytest.approx(1 / 4)
+    cross = torch.cat([torch.eye(3), -torch.eye(3)])
+    assert variance_used(cross) == pytest.approx(1.0)
+    assert variance_used(torch.ones(5, 3)) == 0.0
+    assert variance_used(torch.ones(1, 3)) is None
+
+
+@settings(max_examples=5)
+@given(seed=st.integers(0, 100))
+def test_all_numbers_of_a_model(seed: int) -> None:
+    """A model has all numbers of the default images, each within its range, always the same."""
+    dataset = DATASET
+    rows = [row for row in range(len(dataset)) if row % 5]
+    torch.manual_seed(seed)
+    model = build_model(AutoencoderConfig(width=4, latent_channels=8))
+    sample = LatentSample(
+        images=dataset.images[rows],
+        texts=tuple(dataset.texts[row] for row in rows),
+        labels=dataset.labels[rows],
+        groups=tuple(dataset.groups[row] for row in rows),
+        n_train=100,
+    )
+    found = measure_latents(model, sample)
+    for name in LatentQuality.__dataclass_fields__:
+        value = getattr(found, name)
+        assert isinstance(value, float)
+        assert 0 <= value <= 1
+    assert found == measure_latents(model, sample)
