@@ -15,7 +15,9 @@ from storage.artifacts import (
     no_picture,
     open_artifacts,
     read_artifact,
+    read_study_artifact,
     save_artifacts,
+    save_study_artifact,
     unfinished_path,
 )
 from storage.errors import StorageAccessError
@@ -49,6 +51,20 @@ def names(storage: BaseStorage, trial: TrialRecord) -> list[str]:
     """Return the names of a trial's files, as the dashboard lists them."""
     frozen = storage.get_trial(trial.trial_id)
     return [meta.filename for meta in get_all_artifact_meta(frozen, storage=storage)]
+
+
+def test_file_of_a_study(study: optuna.Study, store: FileSystemArtifactStore) -> None:
+    """It comes back, a newer one takes its place, and a lost one is none."""
+    storage, study_id, name = study._storage, study._study_id, study.study_name
+    assert read_study_artifact(store, storage, name, "a.png") is None
+    for content in (b"old", b"new"):
+        save_study_artifact(store, storage, study_id, "a.png", content)
+        assert read_study_artifact(store, storage, name, "a.png") == content
+    (meta,) = get_all_artifact_meta(study)
+    assert (meta.filename, meta.mimetype) == ("a.png", "image/png")
+    assert read_study_artifact(store, storage, name, "b.png") is None
+    store.remove(meta.artifact_id)
+    assert read_study_artifact(store, storage, name, "a.png") is None
 
 
 def test_round_trip(study: optuna.Study, store: FileSystemArtifactStore) -> None:

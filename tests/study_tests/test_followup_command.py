@@ -19,6 +19,7 @@ from search_spaces import get_space
 from storage import attrs
 from storage.rdb import open_storage
 from storage.records import StudyRecord, followups, load_study_record
+from study.analysis import LATENT_METRICS, latent_metrics_of
 from study.analysis.ablation import get_ablation
 from study.analysis.confirmation import get_confirmation
 from study.cli import _record
@@ -172,6 +173,16 @@ def test_splits_are_fresh_and_share_the_test_set(confirmed: Path, tiny_data: Pat
     seeds = {trial.user_attrs[attrs.SEED] for trial in record.complete}
     assert seeds == {pair_seed(0, pair) for pair in range(N_SEEDS)}
     assert not seeds & search_seeds
+
+
+def test_latents_of_every_training_are_measured(confirmed: Path) -> None:
+    """Confirmed trials have numbers for their latents; those of the search were not asked."""
+    for t in read(confirmed, CONFIRMATION).complete:
+        assert {metric.name for metric in LATENT_METRICS if metric.of(t) is not None} >= {
+            *(attrs.LATENT_PATH_SMOOTHNESS, attrs.LATENT_PROBE_ACCURACY),
+            attrs.LATENT_VARIANCE_USED,
+        }
+    assert latent_metrics_of(read(confirmed, SEARCH)) == ()
 
 
 def test_each_model_is_tested_once_and_then_removed(confirmed: Path, tmp_path: Path) -> None:

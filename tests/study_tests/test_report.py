@@ -63,6 +63,7 @@ SECTIONS = [
     "distribution",
     "expected-best",
     "families",
+    "latent-space",
     "fidelity",
     "ablation",
     "tables",
