@@ -342,14 +342,16 @@ def serve_storage(
 
 @app.command(
     epilog="Examples: emoji-study experiment auxiliary-task --pairs 10 --workers 2 | "
-    "emoji-study experiment leakage --epochs 100"
+    "emoji-study experiment leakage --epochs 100 | emoji-study experiment latent-space "
+    "--vendors google,twitter,apple --workers 2"
 )
 def experiment(
     name: Annotated[
         str,
         typer.Argument(
-            help="auxiliary-task (does classifying hurt reconstructing?) or leakage (what do "
-            "variants of one emoji on both sides of the split do?)."
+            help="auxiliary-task (does classifying hurt reconstructing?), leakage (what do "
+            "variants of one emoji on both sides of the split do?) or latent-space (what makes "
+            "latents better?)."
         ),
     ],
     pairs: Annotated[

@@ -528,6 +528,16 @@ def test_augment_takes_an_order_and_a_place() -> None:
     assert torch.equal(out, augment(images[order], generator(4)))
 
 
+def test_augment_takes_a_part_of_the_images() -> None:
+    """An order that names few of the images gives as many copies, whatever the others are."""
+    images = torch.rand(7, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    order = torch.tensor([5, 2, 5])
+    few = augment(images, torch.Generator().manual_seed(1), order=order)
+    assert few.shape == (3, 3, 16, 16)
+    chosen = images[order]
+    assert torch.equal(few, augment(chosen, torch.Generator().manual_seed(1)))
+
+
 def test_batch_equals_image_by_image() -> None:
     """What happens to an image does not depend on the others of its batch."""
     images = torch.rand(6, 3, SIZE, SIZE, generator=generator(0))

@@ -7,14 +7,18 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from emoji_ae.augment import augment
 from emoji_ae.config import AutoencoderConfig, Schedule
 from emoji_ae.curve import EpochMetrics
 from emoji_ae.errors import DataError, DivergedError, EmojiAEError
-from emoji_ae.loop import TrainResult, batch_bounds, to_float
-from emoji_ae.train import reconstruction_errors, train_autoencoder
+from emoji_ae.loop import TrainResult, batch_bounds, fit, to_float
+from emoji_ae.models import Autoencoder
+from emoji_ae.seeding import seeded
+from emoji_ae.train import Reconstruction, reconstruction_errors, train_autoencoder
 from tests.emoji_ae_tests.reference import initial_model, learning_rate_and_momentum, pictures
 
 SMALL = AutoencoderConfig(
@@ -318,6 +322,59 @@ def test_size_of_model_does_not_change_the_images() -> None:
         assert train(config).curve[0].train_mse == pytest.approx(expected, rel=1e-6)
         seen.append(images)
     assert torch.equal(*seen)
+
+
+def test_an_epoch_may_draw_a_part_of_the_images() -> None:
+    """Its means are over those that were drawn, others the next time; all of them is the rule."""
+    config = replace(SMALL, epoch=6)
+    whole = errors(train(config))
+    assert errors(train(config, images_per_epoch=10)) == whole
+    assert errors(train(config, images_per_epoch=99)) == whole
+    part = errors(train(config, images_per_epoch=5))
+    assert len(part) == len(whole)
+    assert part != whole
+    # Images that differ in nothing tell whether the mean is over as many as were trained on.
+    alike = pictures(1, seed=0).expand(10, 3, 64, 64)
+    one, few = (
+        train_autoencoder(
+            replace(SMALL, epoch=1, learning_rate=1e-30), alike, VALIDATION, seed=0, **kwargs
+        )
+        .curve[0]
+        .train_mse
+        for kwargs in ({}, {"images_per_epoch": 4})
+    )
+    assert 0.6 < few / one < 1.6  # over all ten, it would be 0.4 of that
+
+
+@given(n=st.integers(1, 12), epochs=st.integers(1, 3))
+@settings(max_examples=10)
+def test_drawn_images_are_different_ones(n: int, epochs: int) -> None:
+    """Within an epoch none is drawn twice, and from epoch to epoch they change."""
+    seen: list[list[int]] = []
+
+    class Watched(Reconstruction):
+        def step(self, model: Autoencoder, images: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+            seen[-1] += rows.tolist()
+            return super().step(model, images, rows)
+
+        def evaluate(self, model: Autoencoder, train_means: Tensor) -> dict[str, float]:
+            seen.append([])
+            return super().evaluate(model, train_means)
+
+    config = replace(SMALL, epoch=epochs)
+    seen.append([])
+    with seeded(0, torch.device("cpu")) as generator:
+        fit(
+            config,
+            Watched(config, to_float(VALIDATION, torch.device("cpu"))),
+            TRAIN,
+            generator=generator,
+            device=torch.device("cpu"),
+            seed=0,
+            images_per_epoch=n,
+        )
+    for rows in seen[:-1]:
+        assert len(rows) == len(set(rows)) == min(n, len(TRAIN))
 
 
 def test_smallest_training() -> None:

@@ -565,9 +565,9 @@ def test_leaking_arm(tmp_path: Path, tiny_data: Path, dataset: EmojiDataset) -> 
         assert honest.params == leaking.params
         assert honest.user_attrs[attrs.SEED] == leaking.user_attrs[attrs.SEED]
         assert honest.value != leaking.value
-    # Question, study, a comparison in each metric, and one line for the five of the latents.
+    # Question, study, a comparison in each metric, and one line for those of the latents.
     assert len(said) == 2 + 3 + 1
-    assert said[-1].startswith("5 other comparisons of the latents found no difference")
+    assert re.match(r"\d other comparisons of the latents found no difference", said[-1])
     assert all(line.startswith("random split: 2 pairs are too few") for line in said[2:-1])
 
 
