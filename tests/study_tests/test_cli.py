@@ -1,5 +1,6 @@
 """The command line as users meet it: real processes, exit codes, and what they print."""
 
+import io
 import json
 import os
 import re
@@ -17,13 +18,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import typer
+from PIL import Image
 
 from emoji_ae.dataset import load_dataset
 from emoji_ae.splits import Split, leaking_groups
 from search_spaces import SearchSpaceError
 from storage.rdb import open_storage
 from storage.records import load_study_record
+from study.analysis import LATENT_METRICS, latent_metrics_of
 from study.cli import app, main
+from study.report import read_report_data
 from study.settings import StudySettings
 from study.workers import open_study
 from tests.study_tests.studies import ask, claim_point
@@ -484,6 +488,27 @@ def test_vendors(cli: Cli, tmp_path: Path, tiny_data: Path) -> None:
     page = (tmp_path / "report.html").read_text()
     assert f"Its data are {tiny_data}, with extra training images of twitter and apple." in page
     assert "--vendors twitter,apple" in page
+
+
+def test_latents_of_a_search(cli: Cli, tmp_path: Path) -> None:
+    """Trials of a search measure their latents if asked, and a confirmation keeps a gallery."""
+    url = f"sqlite:///{tmp_path / 'study.db'}"
+    shared = ("--storage", url, "--study", "faces")
+    small = [f"--set={p}" for p in ("auto_encoder=CNN", "width=8", "latent_channels=16")]
+    run = ("run", "autoencoder", *shared, "--space", "extended", "--epochs", "1", *small)
+    code, _, err = cli(*run, "--trials", "2", "--latents", "--threads", "1")
+    assert (code, "Traceback" in err) == (0, False)
+    record = load_study_record(open_storage(url), "faces")
+    assert latent_metrics_of(record) == LATENT_METRICS
+    assert all(m.of(t) is not None for t in record.complete for m in LATENT_METRICS)
+    code, _, err = cli("confirm", *shared, "--top", "1", "--seeds", "1", "--threads", "1")
+    assert (code, "Traceback" in err) == (0, False)
+    assert cli("report", *shared, "--out", "report.html")[0] == 0
+    data = read_report_data(tmp_path / "report.html")
+    assert data.gallery is not None
+    assert "seed and split 1 of faces-confirmation" in data.gallery.caption
+    with Image.open(io.BytesIO(data.gallery.png)) as image:
+        assert (image.width > 1000, len(image.getcolors() or []) > 100) == (True, True)
 
 
 def test_experiment_with_vendors(cli: Cli, tmp_path: Path, tiny_data: Path) -> None:
