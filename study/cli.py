@@ -583,12 +583,15 @@ def export(
     out: Annotated[Path, typer.Option("--out", help="File to write: .csv or .parquet.")],
     storage: Storage = DEFAULT_STORAGE,
     study: StudyName = None,
+    curves: Annotated[
+        bool, typer.Option("--curves", help="Add what trials reported, epoch by epoch.")
+    ] = False,
 ) -> None:
     """Write all trials of a study as a table, one row each."""
     from study.export import write_table
 
     _, record = _record(storage, study)
-    _say(f"{write_table(record, out)} trials written to {out}")
+    _say(f"{write_table(record, out, curves=curves)} trials written to {out}")
 
 
 @app.command(

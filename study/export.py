@@ -1,5 +1,6 @@
 """All trials of a study as a file."""
 
+import json
 from pathlib import Path
 
 from emoji_ae.files import atomic_path
@@ -8,8 +9,14 @@ from study.analysis.tables import to_frame
 from study.errors import StudyError
 
 
-def write_table(record: StudyRecord, out: Path) -> int:
+def write_table(record: StudyRecord, out: Path, *, curves: bool = False) -> int:
     """Write one row per trial, as CSV or Parquet by the file's ending; return the rows.
+
+    Args:
+        record: The study.
+        out: The file.
+        curves: Whether a last column ``curve`` holds what each trial reported, epoch by epoch:
+            a list of numbers, in CSV as JSON.
 
     Raises:
         StudyError: If the ending is another.
@@ -18,6 +25,9 @@ def write_table(record: StudyRecord, out: Path) -> int:
     if out.suffix not in (".csv", ".parquet"):
         raise StudyError(f"`out` must end in .csv or .parquet, but got {str(out)!r}.")
     frame = to_frame(record)
+    if curves:
+        reported = [list(trial.intermediate_values.values()) for trial in record.trials]
+        frame["curve"] = list(map(json.dumps, reported)) if out.suffix == ".csv" else reported
     with atomic_path(out) as partial:
         if out.suffix == ".csv":
             frame.to_csv(partial, index=False)

@@ -1,5 +1,6 @@
 """A study's trials as a file."""
 
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -37,6 +38,20 @@ def test_formats_agree(tmp_path: Path) -> None:
     for name in ("a.csv", "a.parquet"):
         write_table(planted(10), tmp_path / name)
     assert list(read(tmp_path / "a.csv")) == list(read(tmp_path / "a.parquet"))
+
+
+@pytest.mark.parametrize("name", ["trials.csv", "trials.parquet"])
+def test_curves(tmp_path: Path, name: str) -> None:
+    """On request a last column has what each trial reported; without, there is none."""
+    record = planted(20)
+    write_table(record, tmp_path / f"without-{name}")
+    write_table(record, tmp_path / name, curves=True)
+    without, frame = read(tmp_path / f"without-{name}"), read(tmp_path / name)
+    assert [*without, "curve"] == list(frame)
+    for trial, curve in zip(record.trials, frame["curve"], strict=True):
+        found = json.loads(curve) if isinstance(curve, str) else list(curve)
+        assert found == list(trial.intermediate_values.values())
+    assert any(trial.intermediate_values for trial in record.trials)
 
 
 def test_no_trials(tmp_path: Path) -> None:

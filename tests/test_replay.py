@@ -1,0 +1,99 @@
+"""Replayed searches: what they count, and that they find what is there."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmarks.replay import MAX_EPOCHS, SEARCHES, Budget, Grid, read_grid, replay, table
+from search_spaces import get_space
+from search_spaces.base import SearchSpace
+
+SPACE: SearchSpace = get_space("autoencoder", "notebook")
+
+
+def planted() -> Grid:
+    """Return a grid whose errors fall with the epochs, the faster the larger the step is."""
+    curves = {}
+    epochs = np.arange(1, MAX_EPOCHS + 1)
+    for point in SPACE.grid({"epoch": MAX_EPOCHS}):
+        rate = float(point["learning_rate"]) * 16 / float(point["batch_size"])
+        worse = 1.0 if point["auto_encoder"] == "CNN" else 5.0
+        floor = worse * (0.01 + 0.005 * float(point["weight_decay"]) / 1e-2)
+        curves[tuple(sorted(point.items()))] = floor + np.exp(-epochs * min(1.0, rate))
+    return Grid(space=SPACE, curves=curves)
+
+
+GRID = planted()
+POINTS = list(GRID.curves)
+
+
+def test_searches_reach_what_is_there() -> None:
+    """Every search finds an error that a tenth of the grid reaches, with less than the grid."""
+    target = float(np.quantile([curve[-1] for curve in GRID.curves.values()], 0.1))
+    found = replay(GRID, target, n_seeds=3)
+    assert set(found) == set(SEARCHES)
+    for name, epochs in found.items():
+        assert all(e is not None and e < MAX_EPOCHS * len(POINTS) for e in epochs), name
+    assert found == replay(GRID, target, n_seeds=3)
+
+
+def test_what_is_not_there_is_never_reached() -> None:
+    """A search of the whole grid ends, having trained each configuration once at most."""
+    for name in ("random", "one epoch, then the best", "random, successive halving"):
+        budget = Budget(GRID, target=0.0)
+        SEARCHES[name](GRID, budget, 0)
+        assert budget.reached is None
+        assert budget.epochs <= MAX_EPOCHS * len(POINTS)
+    found: dict[str, list[int | None]] = {"all": [None] * 9, "half": [None] * 4 + [100] * 5}
+    every, half = table(GRID, found)[2:]
+    assert every.split(" | ")[2:] == ["inf", "inf to inf", "never", "9 |"]
+    assert half.split(" | ")[2:] == ["100", "100 to inf", f"1/{len(POINTS) * 2}", "4 |"]
+
+
+@given(steps=st.lists(st.tuples(st.integers(0, 4), st.integers(1, MAX_EPOCHS)), max_size=12))
+def test_epochs_are_trained_once(steps: list[tuple[int, int]]) -> None:
+    """What counts is how far each configuration got, whatever the order."""
+    budget = Budget(GRID, target=0.0)
+    for i, epochs in steps:
+        assert len(budget.train(POINTS[i], epochs)) == epochs
+    furthest = {i: max(e for j, e in steps if j == i) for i, _ in steps}
+    assert budget.epochs == sum(furthest.values())
+
+
+@given(target=st.floats(0.02, 1.0), first=st.integers(1, MAX_EPOCHS))
+def test_target_is_noticed_at_its_epoch(target: float, first: int) -> None:
+    """It is reached in the epoch whose error is the first that is low enough."""
+    curve = GRID.curves[POINTS[0]]
+    other = POINTS[-1]
+    budget = Budget(GRID, target=target)
+    budget.train(other, first)
+    before = budget.reached
+    budget.train(POINTS[0], MAX_EPOCHS)
+    hit = [int(np.argmax(c <= target)) + 1 for c in (GRID.curves[other][:first], curve)]
+    there = [bool((c <= target).any()) for c in (GRID.curves[other][:first], curve)]
+    assert before == (hit[0] if there[0] else None)
+    if not there[0]:
+        assert budget.reached == (first + hit[1] if there[1] else None)
+
+
+def test_grid_of_a_file(tmp_path: Path) -> None:
+    """Curves come back by their points, best so far; short, failed and other trials do not."""
+    rows = [
+        {**dict(point), "state": "COMPLETE", "curve": list(curve[::-1])}
+        for point, curve in list(GRID.curves.items())[:6]
+    ]
+    rows.append({**rows[0], "epoch": 100})
+    rows.append({**rows[0], "state": "FAIL", "curve": []})
+    pd.DataFrame(rows).to_parquet(tmp_path / "grid.parquet")
+    grid = read_grid(tmp_path / "grid.parquet", "autoencoder")
+    assert set(grid.curves) == set(POINTS[:6])
+    assert grid.fixed["epoch"] == MAX_EPOCHS
+    for point, curve in grid.curves.items():
+        lowest = np.minimum.accumulate(GRID.curves[point][::-1])
+        assert curve == pytest.approx(lowest)
+    assert math.isclose(grid.best, min(float(c.min()) for c in grid.curves.values()))
