@@ -12,6 +12,9 @@ from search_spaces.base import Parameter, Scalar, SearchSpace
 EXTRA_IMAGES = "extra_images"
 """The parameter that only data with extra images have."""
 
+FIRST_KL_WEIGHT = 1e-3
+"""Of a latent that becomes variational; the best of it depends on all else."""
+
 _CNN = {"auto_encoder": ("CNN",)}
 _LINEAR = {"auto_encoder": ("linear",)}
 
@@ -44,9 +47,13 @@ def field_values(params: Mapping[str, Scalar]) -> dict[str, Any]:
 
 
 def to_values(config: AutoencoderConfig) -> dict[str, Scalar]:
-    """Return the values of all parameters that stand for a configuration."""
+    """Return the values of all parameters that stand for a configuration.
+
+    A weight that is switched off has the one that it would begin with, within its range.
+    """
     return {
         **config.to_dict(),
+        "kl_weight": config.kl_weight or FIRST_KL_WEIGHT,
         "batch_normalization": config.normalization == "batch",
         "variational": config.kl_weight > 0,
     }

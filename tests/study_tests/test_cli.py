@@ -201,7 +201,10 @@ OTHER = "--storage sqlite:///other.db"
         ("run multitask --pareto --pruner median", "With --pareto nothing is pruned, "),
         ("run multitask --pareto --pruner hyperband", "With --pareto nothing is pruned, "),
         ("run multitask --set bottleneck_dim=8", "The notebook space has no parameter 'bottlen"),
-        ("experiment leak", "`experiment` must be auxiliary-task or leakage, but got 'leak'"),
+        (
+            "experiment leak",
+            "`experiment` must be one of auxiliary-task, leakage, latent-space, but got 'leak'",
+        ),
         ("experiment leakage --lambda 0.1", "--lambda belongs to the experiment auxiliary-task."),
         ("experiment auxiliary-task --lambda 0", "`lambda` must be a positive number, but got 0"),
         ("experiment auxiliary-task --lambda nan", "`lambda` must be a positive number, but got"),
@@ -599,7 +602,7 @@ def test_experiment(cli: Cli, tmp_path: Path, tiny_data: Path) -> None:
     args = ("--storage", url, "--data", str(tiny_data), "--pairs", "2", *TINY)
     code, out, err = cli("experiment", "leakage", *args)
     assert (code, "Traceback" in err) == (0, False)
-    question, *_, mse, accuracy, balanced = out.splitlines()
+    question, *_, mse, accuracy, balanced, _ = out.splitlines()
     assert question.endswith("? 2 pairs of 2 arms.")
     assert "Study leakage in " in out
     assert "paired sampler, none pruner; 24 training and 8 validation images; 2 workers" in out
@@ -618,7 +621,9 @@ def test_experiment_with_a_missing_arm(cli: Cli, tmp_path: Path, tiny_data: Path
     code, out, err = cli("experiment", "auxiliary-task", "--lambda", "1e39", *args)
     assert (code, "Traceback" in err) == (1, False)
     assert "2 of 4 trainings are missing; their pairs are left out." in out.splitlines()
-    assert out.splitlines()[-1].startswith("sequential: 1 pairs are too few ")
+    *_, last, latents = out.splitlines()
+    assert last.startswith("sequential: 1 pairs are too few ")
+    assert "comparisons of the latents found no difference" in latents
 
 
 EPOCHS = 30

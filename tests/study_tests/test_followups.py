@@ -49,8 +49,8 @@ all_spaces = pytest.mark.parametrize(
 units = st.lists(
     st.floats(0, 1, exclude_max=True)
     | st.sampled_from([0.0, 0.01, 0.1, 0.25, 0.34, 0.5, 0.67, 0.99]),
-    min_size=21,
-    max_size=21,
+    min_size=26,
+    max_size=26,
 )
 
 
@@ -280,7 +280,7 @@ def test_the_default_takes_over_what_the_search_had_fixed() -> None:
     assert {name: default[name] for name in fixed} == fixed
     assert "width" not in default
     free = {name: value for name, value in default.items() if name not in fixed}
-    assert free.items() <= AutoencoderConfig().to_dict().items()
+    assert free.items() <= EXTENDED.to_values(AutoencoderConfig()).items()
 
 
 @given(n=st.integers(1, 40), top=st.integers(1, 10), seed=st.integers(0, 1000))
@@ -311,7 +311,7 @@ def test_the_middle_depends_on_the_seed_only() -> None:
 
 
 @all_spaces
-@given(fixed_unit=units, names=st.sets(st.integers(0, 20), max_size=3), seed=st.integers(0, 99))
+@given(fixed_unit=units, names=st.sets(st.integers(0, 25), max_size=3), seed=st.integers(0, 99))
 @examples(max_examples=10)
 def test_arms_are_points(
     space: SearchSpace, fixed_unit: list[float], names: set[int], seed: int
@@ -412,7 +412,7 @@ def test_unguided_path_takes_the_order_of_the_space() -> None:
 
 def test_path_of_one() -> None:
     """From a configuration to itself there is no step."""
-    point = drawn(MULTITASK, [0.5] * 21)
+    point = drawn(MULTITASK, [0.5] * 26)
     assert ablation_path(MULTITASK, point, point, pseudo_random) == [(DEFAULT, point)]
 
 
@@ -428,7 +428,7 @@ def test_path_with_a_weight_of_nothing() -> None:
     """A loss weight of 0 that was fixed is kept on the way, though it switches the task off."""
     fixed: Point = {"classification_lambda": 0.0}
     start = MULTITASK.point(MultitaskConfig(), fixed)
-    end = drawn(MULTITASK, [0.6] * 20 + [0.2], strategy="joint", auxiliary_task=True, **fixed)
+    end = drawn(MULTITASK, [0.6] * 26, strategy="joint", auxiliary_task=True, **fixed)
     assert start["classification_lambda"] == end["classification_lambda"] == 0.0
     path = ablation_path(MULTITASK, start, end, None)
     assert path[-1][1] == end
@@ -439,7 +439,7 @@ def test_path_with_a_weight_of_nothing() -> None:
 
 
 @all_spaces
-@given(unit=units, names=st.sets(st.integers(0, 20), max_size=4))
+@given(unit=units, names=st.sets(st.integers(0, 25), max_size=4))
 @examples(max_examples=40)
 def test_sweeps(space: SearchSpace, unit: list[float], names: set[int]) -> None:
     """Every point differs in one searched parameter, by more than rounding, within its range."""
@@ -533,7 +533,7 @@ def test_sweep_of_a_value_out_of_range() -> None:
 def test_sweep_brings_along_what_was_fixed() -> None:
     """What only exists with another value is the search's fixed one, not the default."""
     fixed: Point = {"width": 32, "bottleneck_dim": 48}
-    winner = EXTENDED.at([0.9] + [0.5] * 11, fixed)
+    winner = EXTENDED.at([0.9] + [0.5] * (len(EXTENDED.parameters) - 1), fixed)
     assert (winner["auto_encoder"], winner["bottleneck_dim"]) == ("linear", 48)
     ((_, params),) = sweep_points(EXTENDED, winner, fixed, only=["auto_encoder"])
     assert (params["width"], params["depth"]) == (32, AutoencoderConfig().depth)

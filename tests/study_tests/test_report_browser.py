@@ -105,7 +105,7 @@ def test_report_of_an_empty_study_opens(browser: Browser, tmp_path: Path) -> Non
     out = tmp_path / "empty.html"
     out.write_text(render_report(study()))
     visit = Visit(browser, out, width=390, scheme="light")
-    assert visit.page.locator("section").count() == 23
+    assert visit.page.locator("section").count() == 24
     assert visit.page.locator(".chart").count() == 0
     assert visit.requests == [out.as_uri()]
     assert visit.messages == []
