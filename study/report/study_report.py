@@ -128,6 +128,7 @@ def render_study(data: ReportData, *, processes: OtherProcesses | None = None) -
         latents=found.latents,
         gallery=data.gallery,
         measures_latents=bool(latent_metrics_of(record)),
+        several_metrics=len(found.top_families) > 1,
         experiment=found.experiment,
         is_search=search,
         confirmations=found.confirmations,

@@ -100,6 +100,9 @@ def test_search_explains_latents() -> None:
     assert [c.metric for c in found.correlations] == [VALIDATION_MSE, AUC]
     assert [i.metric for i in get_findings(search).importances] == [VALIDATION_MSE]
     page = Page(render_data(ReportData(studies=(noisy,))))
+    for section in ("importance", "correlations", "isolation"):
+        assert plain(page.text(section)).count(AUC.label) > 1
+        assert "Validation MSE" in plain(page.text(section))
     assert f"correlations-{attrs.LATENT_ATTRIBUTE_AUC}" in page.charts
     assert AUC.label in {column.label for column in get_columns(noisy)}
     assert AUC.label not in {column.label for column in get_columns(search)}
