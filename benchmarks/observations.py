@@ -1,0 +1,153 @@
+"""What the notebook observed of its grids, asked of the whole grid of this package.
+
+Every configuration of a grid has a twin that differs in one parameter alone. So what a value of a
+parameter does is the ratio of errors of such twins, with an interval over all of them, and no
+correlation is needed. ``python -m benchmarks.observations`` prints the tables.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from benchmarks.tables import RESULTS, markdown
+from search_spaces import get_space
+from study.analysis.confirmation import relative_difference
+
+TOP = 50
+"""Best configurations of which the notebook counted the families."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effect:
+    """What changing one parameter does to twins that are alike in all others.
+
+    Args:
+        parameter: Its name.
+        before: The smaller value.
+        after: The next larger one.
+        n: Pairs of twins.
+        lower: Pairs in which the larger value has the lower error.
+        change: Ratio of the geometric means of the errors minus 1.
+        low: Lower end of its 95 % t interval, None with too few pairs.
+        high: Upper end of it.
+    """
+
+    parameter: str
+    before: str
+    after: str
+    n: int
+    lower: int
+    change: float
+    low: float | None
+    high: float | None
+
+
+def read(path: Path) -> pd.DataFrame:
+    """Read the complete trials of a grid, as ``emoji-study export`` writes them."""
+    frame = pd.read_parquet(path)
+    return frame[frame["state"] == "COMPLETE"]
+
+
+def effects(trials: pd.DataFrame, kind: str, parameter: str) -> list[Effect]:
+    """Compare each value of a parameter with the next larger one, twin by twin.
+
+    Args:
+        trials: Complete trials of a grid.
+        kind: Kind of study.
+        parameter: Its name.
+    """
+    others = [
+        p.name
+        for p in get_space(kind, "notebook").parameters
+        if p.name != parameter and p.name in trials
+    ]
+    errors: dict[Any, dict[tuple[Any, ...], float]] = {}
+    for row in trials[trials[parameter].notna()].to_dict("records"):
+        twin = tuple(None if pd.isna(row[name]) else row[name] for name in others)
+        errors.setdefault(row[parameter], {})[twin] = row["value"]
+    found = []
+    for before, after in pairwise(sorted(errors)):
+        pairs = [
+            (errors[before][t], errors[after][t]) for t in errors[before] if t in errors[after]
+        ]
+        if not pairs:
+            continue
+        change, low, high = relative_difference(pairs)
+        found.append(
+            Effect(
+                parameter=parameter,
+                before=_text(before),
+                after=_text(after),
+                n=len(pairs),
+                lower=sum(b > a for b, a in pairs),
+                change=change,
+                low=low,
+                high=high,
+            )
+        )
+    return found
+
+
+def effect_table(found: Sequence[Effect]) -> list[str]:
+    """Return the lines of a table of effects."""
+    rows = [
+        [
+            e.parameter,
+            f"{e.before} → {e.after}",
+            str(e.n),
+            _percent(e.change),
+            "–" if e.low is None or e.high is None else f"{_percent(e.low)} to {_percent(e.high)}",
+            str(e.lower),
+        ]
+        for e in found
+    ]
+    return markdown(["parameter", "change", "n", "error", "95 % interval", "lower in"], rows)
+
+
+def families_among_the_best(trials: pd.DataFrame, n: int = TOP) -> dict[str, int]:
+    """Return how many of the best trials each architecture has."""
+    best = trials.nsmallest(n, "value", keep="first")
+    counted = best["auto_encoder"].value_counts()
+    return {str(name): int(count) for name, count in counted.items()}
+
+
+def _text(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:+.0f} %".replace("-", "\N{MINUS SIGN}")
+
+
+def main() -> None:
+    """Print the tables of one grid."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--grid", type=Path, default=RESULTS / "grid-autoencoder.parquet")
+    parser.add_argument("--kind", default="autoencoder")
+    given = parser.parse_args()
+    trials = read(given.grid)
+    found = {}
+    families = trials.groupby(trials.get("auto_encoder", pd.Series("CNN", index=trials.index)))
+    for family, members in families:
+        varying = [
+            p.name
+            for p in get_space(given.kind, "notebook").parameters
+            if p.name in members and members[p.name].nunique() > 1 and p.name != "auto_encoder"
+        ]
+        found[str(family)] = [e for name in varying for e in effects(members, given.kind, name)]
+    lines = []
+    if "auto_encoder" in trials:
+        lines.append(f"Of the best {TOP}: {families_among_the_best(trials)}.")
+    for family, own in found.items():
+        lines += ["", f"{family}:", "", *effect_table(own)]
+    sys.stdout.write("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()

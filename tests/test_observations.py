@@ -1,0 +1,71 @@
+"""Twins of a grid: known effects come out, and nothing else does."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from benchmarks.observations import effect_table, effects, families_among_the_best, read
+from search_spaces import get_space
+
+
+def grid(kind: str, **factors: dict[Any, float]) -> pd.DataFrame:
+    """Return a whole grid whose errors are products of factors of the values, and some noise."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for point in get_space(kind, "notebook").grid({}):
+        error = math.exp(rng.normal(0, 0.05))
+        for name, of_value in factors.items():
+            error *= of_value.get(point.get(name), 1.0)
+        rows.append({**point, "value": error, "state": "COMPLETE"})
+    return pd.DataFrame(rows)
+
+
+@pytest.mark.parametrize("kind", ["autoencoder", "multitask"])
+def test_known_effects(kind: str) -> None:
+    """A factor of a value is found within its interval, and other parameters have none."""
+    frame = grid(kind, batch_size={32: 1.5}, learning_rate={1e-3: 0.25})
+    if kind == "autoencoder":
+        frame = frame[frame["auto_encoder"] == "CNN"]
+    first = effects(frame, kind, "batch_size")[0]
+    assert (first.before, first.after) == ("16", "32")
+    assert first.low is not None
+    assert first.high is not None
+    assert first.low < 0.5 < first.high
+    assert first.change == pytest.approx(0.5, abs=0.05)
+    assert first.lower == 0
+    rates = effects(frame, kind, "learning_rate")
+    assert [(e.before, e.after) for e in rates[:2]] == [("0.0001", "0.001"), ("0.001", "0.01")]
+    assert rates[0].change == pytest.approx(-0.75, abs=0.03)
+    assert rates[0].lower == rates[0].n == len(frame) // frame["learning_rate"].nunique()
+    assert rates[1].change == pytest.approx(3.0, abs=0.3)
+    (normalized,) = effects(frame, kind, "batch_normalization")
+    assert (normalized.before, normalized.after) == ("False", "True")
+    assert abs(normalized.change) < 0.05
+
+
+def test_only_twins_are_compared() -> None:
+    """A configuration without a twin, or with one of the other architecture, does not count."""
+    frame = grid("autoencoder", batch_size={32: 2.0})
+    whole = effects(frame, "autoencoder", "batch_size")[0]
+    assert whole.n == 480 // 3
+    odd = frame.index[(frame["batch_size"] == 32) & (frame["learning_rate"] == 0.1)]
+    without = effects(frame.drop(odd), "autoencoder", "batch_size")[0]
+    assert without.n == 480 // 3 * 3 // 4
+    (normalized,) = effects(frame, "autoencoder", "batch_normalization")
+    assert normalized.n == 192 // 2
+
+
+def test_table_and_families(tmp_path: Any) -> None:
+    """Failed trials are not read; shares are percentages; the best are counted by family."""
+    frame = grid("autoencoder", auto_encoder={"linear": 10.0})
+    failed = frame.head(3).assign(state="FAIL", value=0.0)
+    pd.concat([frame, failed]).to_parquet(tmp_path / "grid.parquet")
+    trials = read(tmp_path / "grid.parquet")
+    assert len(trials) == 480
+    assert families_among_the_best(trials) == {"CNN": 50}
+    assert families_among_the_best(trials, 200) == {"CNN": 192, "linear": 8}
+    lines = effect_table(effects(grid("autoencoder", epoch={200: 0.5}), "autoencoder", "epoch"))
+    assert lines[2].startswith("| epoch | 100 → 200 | 240 | \N{MINUS SIGN}5")
