@@ -282,18 +282,45 @@ def _verdict(c: Comparison, metric: Metric) -> str:
 
 
 def describe_experiment(info: ExperimentInfo) -> Iterator[str]:
-    """Say what came out, line by line; of the latents only what differs."""
+    """Say what came out, line by line."""
     if info.n_missing:
         yield (
             f"{info.n_missing} of {info.n_pairs * len(info.arms)} trainings are missing; their "
             "pairs are left out."
         )
+    yield from describe_comparisons(info)
+
+
+def describe_comparisons(info: ExperimentInfo) -> Iterator[str]:
+    """Say what each arm does to the error and to accuracies, and sum up each latent metric."""
     of_latents = {metric.label for metric in LATENT_METRICS}
-    said = [c for c in info.comparisons if c.differs or c.metric not in of_latents]
-    yield from (comparison.verdict for comparison in said)
-    n_unsaid = len(info.comparisons) - len(said)
-    if n_unsaid:
-        yield (
-            f"{n_unsaid} other comparisons of the latents found no difference; the report has "
-            "all of them."
+    for label in info.labels:
+        comparisons = info.of_metric(label)
+        if label in of_latents:
+            yield _summed_up(comparisons)
+        else:
+            yield from (comparison.verdict for comparison in comparisons)
+
+
+def _summed_up(comparisons: Sequence[Comparison]) -> str:
+    """Say in a sentence which arms differ from the baseline in one metric."""
+    label, baseline = comparisons[0].metric, comparisons[0].baseline
+    opening = f"{label[0].upper()}{label[1:]}, against {baseline}: "
+    if all(c.p_value is None for c in comparisons):
+        n_pairs = max(c.n_pairs for c in comparisons)
+        return f"{opening}{n_pairs} pairs are too few to tell; {MIN_PAIRS} are needed."
+    differing = [c for c in comparisons if c.differs]
+    parts = [
+        f"{word} with {', '.join(f'{c.arm} ({c.difference:+.3f})' for c in those)}".replace(
+            "-0.", "\N{MINUS SIGN}0."
         )
+        for word, those in (
+            ("higher", [c for c in differing if c.difference > 0]),
+            ("lower", [c for c in differing if c.difference < 0]),
+        )
+        if those
+    ]
+    if len(differing) < len(comparisons):
+        others = "the others" if differing else "any arm"
+        parts.append(f"no evidence of a difference with {others}")
+    return f"{opening}{'; '.join(parts)}."

@@ -13,6 +13,7 @@ from storage.records import StudyRecord, TrialRecord
 from study.analysis import BALANCED_ACCURACY, VALIDATION_ACCURACY, is_search, settings_of
 from study.analysis.ablation import describe_ablation
 from study.analysis.confirmation import ConfirmationInfo, Estimate, describe_confirmation
+from study.analysis.experiment import describe_comparisons
 from study.analysis.front import FrontInfo
 from study.analysis.history import SummaryInfo
 from study.analysis.importance import RELIABLE_TRIALS
@@ -157,8 +158,7 @@ def _found(record: StudyRecord, found: Findings) -> Iterator[str]:
     """Say what was found."""
     summary, front = found.summary, found.front
     if found.experiment is not None:
-        for label in found.experiment.labels:
-            yield from (c.verdict for c in found.experiment.of_metric(label))
+        yield from describe_comparisons(found.experiment)
         return
     if not is_search(record):
         for confirmation in found.confirmations:
