@@ -66,7 +66,11 @@ def format_data(data: object, vendors: Sequence[object]) -> str:
     extra = list(map(str, vendors))
     if data is None and extra:
         own += f" of {extra.pop(0)}"
-    return f"{own}, with extra training images of {' and '.join(extra)}" if extra else own
+    if not extra:
+        return own
+    *first, last = extra
+    named = f"{', '.join(first)} and {last}" if first else last
+    return f"{own}, with extra training images of {named}"
 
 
 def format_configuration(params: Mapping[str, object]) -> str:
