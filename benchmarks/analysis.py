@@ -55,7 +55,7 @@ def made_up(kind: str, n_trials: int, *, seed: int = 0) -> StudyRecord:
         seed: Of everything that is drawn.
     """
     rng = np.random.default_rng(seed)
-    space = get_space(kind, "extended")
+    space = get_space(kind, "extended", has_extra=False)
     distributions = {p.name: p.distribution for p in space.parameters}
     units = rng.random((n_trials, len(space.parameters)))
     decay = np.exp(-np.arange(N_EPOCHS) / (10 + 40 * rng.random((n_trials, 1))))
