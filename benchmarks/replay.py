@@ -12,7 +12,7 @@ as Ying et al., "NAS-Bench-101", ICML 2019, arXiv:1902.09635.
 import argparse
 import math
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,6 @@ from typing import Any
 import numpy as np
 import optuna
 import pandas as pd
-from optuna.pruners import BasePruner, NopPruner
 from scipy import stats
 
 from benchmarks.tables import RESULTS, markdown
@@ -167,14 +166,13 @@ def optuna_search(sampler: str, pruner: str) -> Callable[[Grid, Budget, int], No
             study_name=f"replay {seed}",  # by which Hyperband deals its brackets
             pruner=make_pruner(pruner, max_epochs=MAX_EPOCHS),
         )
-        interval = 1 if isinstance(study.pruner, NopPruner) else MAX_EPOCHS // PRUNER_CHECKS
         order = iter(_shuffled(grid, seed))
         for number in range(GIVE_UP):
             params: Mapping[str, Scalar] = {} if sampler == "tpe" else dict(next(order))
             study.sampler = make_sampler(sampler, seed=sampler_seed(seed, number), params=params)
             trial = study.ask()
             point = _frozen(grid.space.suggest(trial, grid.fixed))
-            _run(study, trial, grid.curves[point], point, budget, study.pruner, interval)
+            _run(study, trial, grid.curves[point], point, budget)
             if budget.reached is not None or (sampler != "tpe" and number + 1 == len(grid.curves)):
                 return
 
@@ -237,17 +235,16 @@ def _run(
     curve: np.ndarray,
     point: Point,
     budget: Budget,
-    pruner: BasePruner,
-    interval: int,
 ) -> None:
     """Train a trial until it is pruned or done."""
+    interval = MAX_EPOCHS // PRUNER_CHECKS
     for epoch in range(MAX_EPOCHS):
         budget.train(point, epoch + 1)
         if budget.reached is not None:
             return
         trial.report(float(curve[epoch]), epoch)
-        asked = not isinstance(pruner, NopPruner) and (epoch + 1) % interval == 0
-        if asked and epoch + 1 < MAX_EPOCHS and trial.should_prune():
+        asked = (epoch + 1) % interval == 0 and epoch + 1 < MAX_EPOCHS
+        if asked and trial.should_prune():
             study.tell(trial, state=optuna.trial.TrialState.PRUNED)
             return
     study.tell(trial, float(curve[-1]))
@@ -266,24 +263,24 @@ def _frozen(params: Mapping[str, Any]) -> Point:
     )
 
 
-def _arguments() -> Iterator[tuple[str, Any]]:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def main() -> None:
+    """Print the table of one grid."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--grid", type=Path, default=RESULTS / "grid-autoencoder.parquet")
     parser.add_argument("--kind", default="autoencoder")
     parser.add_argument(
         "--target", type=float, help="validation MSE; the grid's best if not given"
     )
     parser.add_argument("--seeds", type=int, default=50)
-    yield from vars(parser.parse_args()).items()
+    given = parser.parse_args()
+    grid = read_grid(given.grid, given.kind)
+    target = grid.best if given.target is None else given.target
+    lines = table(grid, replay(grid, target, n_seeds=given.seeds))
+    sys.stdout.write(
+        f"Epochs to a validation MSE of {target:.5f}; the grid has {len(grid.curves)} trainings "
+        f"of {MAX_EPOCHS} epochs.\n\n" + "\n".join(lines) + "\n"
+    )
 
 
 if __name__ == "__main__":
-    given = dict(_arguments())
-    stored = read_grid(given["grid"], given["kind"])
-    wanted = stored.best if given["target"] is None else given["target"]
-    found = replay(stored, wanted, n_seeds=given["seeds"])
-    lines = table(stored, found)
-    sys.stdout.write(
-        f"Epochs to a validation MSE of {wanted:.5f}; the grid has {len(stored.curves)} trainings "
-        f"of {MAX_EPOCHS} epochs.\n\n" + "\n".join(lines) + "\n"
-    )
+    main()

@@ -134,11 +134,7 @@ def read_artifact(
     frozen = storage.get_trial(trial_id)
     for meta in get_all_artifact_meta(frozen, storage=storage):
         if meta.filename == name:
-            try:
-                with store.open_reader(meta.artifact_id) as reader:
-                    return reader.read()
-            except ArtifactNotFound:  # its writer was killed between entry and file
-                return None
+            return _content(store, meta.artifact_id)
     return None
 
 
@@ -146,16 +142,8 @@ def save_study_artifact(
     store: FileSystemArtifactStore, storage: BaseStorage, study_id: int, name: str, content: bytes
 ) -> None:
     """Attach a file to a study, in place of an older one of the same name."""
-    mimetype, encoding = mimetypes.guess_type(name)
-    meta = ArtifactMeta(
-        artifact_id=f"study-{study_id}-{name}",
-        filename=name,
-        mimetype=mimetype or DEFAULT_MIME_TYPE,
-        encoding=encoding,
-    )
-    store.write(meta.artifact_id, io.BytesIO(content))
-    entry = json.dumps(asdict(meta))
-    storage.set_study_system_attr(study_id, ARTIFACTS_ATTR_PREFIX + meta.artifact_id, entry)
+    key, entry = _write_file(store, f"study-{study_id}-{name}", name, content)
+    storage.set_study_system_attr(study_id, key, entry)
 
 
 def read_study_artifact(
@@ -166,25 +154,37 @@ def read_study_artifact(
     artifact_id = f"study-{study_id}-{name}"
     if ARTIFACTS_ATTR_PREFIX + artifact_id not in storage.get_study_system_attrs(study_id):
         return None
+    return _content(store, artifact_id)
+
+
+def _write_files(store: FileSystemArtifactStore, files: Mapping[str, bytes]) -> dict[str, str]:
+    """Write files; return the entries by which a trial knows them."""
+    # Databases list entries by their keys, so the keys are in the files' order.
+    return dict(
+        _write_file(store, f"{position:02}-{uuid.uuid4()}", name, content)
+        for position, (name, content) in enumerate(files.items())
+    )
+
+
+def _write_file(
+    store: FileSystemArtifactStore, artifact_id: str, name: str, content: bytes
+) -> tuple[str, str]:
+    """Write a file; return key and value of the attribute by which its owner knows it."""
+    mimetype, encoding = mimetypes.guess_type(name)
+    meta = ArtifactMeta(
+        artifact_id=artifact_id,
+        filename=name,
+        mimetype=mimetype or DEFAULT_MIME_TYPE,
+        encoding=encoding,
+    )
+    store.write(artifact_id, io.BytesIO(content))
+    return ARTIFACTS_ATTR_PREFIX + artifact_id, json.dumps(asdict(meta))
+
+
+def _content(store: FileSystemArtifactStore, artifact_id: str) -> bytes | None:
+    """Return a file, None if it was lost or its writer was killed before it was whole."""
     try:
         with store.open_reader(artifact_id) as reader:
             return reader.read()
     except ArtifactNotFound:
         return None
-
-
-def _write_files(store: FileSystemArtifactStore, files: Mapping[str, bytes]) -> dict[str, str]:
-    """Write files; return the entries by which a trial knows them."""
-    entries = {}
-    for position, (name, content) in enumerate(files.items()):
-        mimetype, encoding = mimetypes.guess_type(name)
-        meta = ArtifactMeta(
-            # Databases list entries by their keys, so the keys are in the files' order.
-            artifact_id=f"{position:02}-{uuid.uuid4()}",
-            filename=name,
-            mimetype=mimetype or DEFAULT_MIME_TYPE,
-            encoding=encoding,
-        )
-        store.write(meta.artifact_id, io.BytesIO(content))
-        entries[ARTIFACTS_ATTR_PREFIX + meta.artifact_id] = json.dumps(asdict(meta))
-    return entries

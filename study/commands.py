@@ -116,20 +116,13 @@ def run_request(request: RunRequest, *, say: Say) -> "RunOutcome":
     source = _warm_start_source(request, settings)
 
     from emoji_ae.seeding import resolve_device
-    from study.data import class_counts, load_split, study_data
+    from study.data import class_counts, load_data, study_data
     from study.workers import open_study
 
     resolve_device(request.device)  # raises here rather than in every worker
 
     data_path = request.data or settings.data_path
-    dataset, split = load_split(
-        data_path,
-        stored,
-        study=name,
-        method=settings.split,
-        seed=settings.data_seed,
-        vendors=settings.vendors,
-    )
+    dataset, split = load_data(settings, data_path, stored, study=name)
     data = study_data(dataset, split)
     settings = replace(
         settings,
@@ -223,18 +216,11 @@ def worker_request(request: WorkRequest, *, say: Say) -> "RunOutcome":
     settings.require_this_version(study=name)
 
     from emoji_ae.seeding import resolve_device
-    from study.data import load_split, study_data
+    from study.data import load_data, study_data
 
     resolve_device(request.device)  # raises here rather than in every worker
     data_path = request.data or settings.data_path
-    dataset, split = load_split(
-        data_path,
-        settings,
-        study=name,
-        method=settings.split,
-        seed=settings.data_seed,
-        vendors=settings.vendors,
-    )
+    dataset, split = load_data(settings, data_path, settings, study=name)
     settings = replace(settings, data=str(data_path) if data_path else None)
     study = optuna.load_study(study_name=name, storage=storage)
     target = int(study.user_attrs.get(attrs.TARGET, 0))

@@ -22,7 +22,7 @@ from emoji_ae.training import train_model
 from study.commands import TrainRequest, stored_training
 from study.composition import compose, describe, draw, draw_path, frames_of, gif
 from study.composition_gallery import draw_gallery, drawable
-from study.data import load_split, study_data
+from study.data import load_data, study_data
 from study.errors import StudyError
 from study.progress import epoch_bar
 from study.runner import own_threads
@@ -180,14 +180,8 @@ def _trained(request: ComposeRequest, say: Say) -> tuple[Checkpoint, EmojiDatase
     )
     settings = training.settings
     assert settings is not None  # the trial is of a study
-    dataset, split = load_split(
-        request.data or settings.data_path,
-        settings,
-        study=str(request.study),
-        method=settings.split,
-        seed=settings.data_seed,
-        vendors=settings.vendors,
-    )
+    path = request.data or settings.data_path
+    dataset, split = load_data(settings, path, settings, study=str(request.study))
     if training.sides is not None:
         split = Split.from_sides(training.sides)
     seen = study_data(dataset, split)

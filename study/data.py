@@ -143,6 +143,27 @@ def load_split(
     return dataset, split_dataset(dataset, method=method, seed=seed)
 
 
+def load_data(
+    settings: StudySettings, path: Path | None, stored: StudySettings | None, *, study: str
+) -> tuple[EmojiDataset, Split]:
+    """Load the data set that settings describe, with its split; see ``load_split``.
+
+    Args:
+        settings: Of the study.
+        path: The data set file; None for the embedded images.
+        stored: The same as they are stored, None for a new study.
+        study: Its name.
+    """
+    return load_split(
+        path,
+        stored,
+        study=study,
+        method=settings.split,
+        seed=settings.data_seed,
+        vendors=settings.vendors,
+    )
+
+
 def class_counts(data: StudyData) -> dict[str, dict[str, int]]:
     """Return the number of own images of each class, by name, in training and validation."""
     return {

@@ -253,6 +253,11 @@ def latent_space(*, has_extra: bool) -> Design:
 EXPERIMENTS = ("auxiliary-task", "leakage", "latent-space")
 
 
+def default_config(kind: str) -> AutoencoderConfig:
+    """Return the configuration that is to be beaten: the best one of the notebook study."""
+    return MultitaskConfig() if kind == "multitask" else AutoencoderConfig()
+
+
 def shared_params(design: Design) -> dict[str, Scalar]:
     """Return what all arms share unless told otherwise: the notebook's best configuration.
 
@@ -261,6 +266,5 @@ def shared_params(design: Design) -> dict[str, Scalar]:
     """
     own = {name for arm in design.arms for name in arm.params}
     space = get_space(design.kind, SPACE)
-    config = MultitaskConfig() if design.kind == "multitask" else AutoencoderConfig()
-    values = space.to_values(config)
+    values = space.to_values(default_config(design.kind))
     return {p.name: values[p.name] for p in space.parameters if p.name not in own}

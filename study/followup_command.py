@@ -327,7 +327,8 @@ def _test(
             **({"accuracy": found["test_accuracy"]} if classifies else {}),
         }
     storage.set_study_user_attr(study_id, attrs.TEST_RESULTS, results)
-    _draw_sums(followup, load_study_record(storage, followup.name), storage, folder)
+    tested = load_study_record(storage, followup.name)
+    _draw_sums(followup, tested, storage, folder)
     for trial in record.trials:
         model_path(folder, study_id, trial.number).unlink(missing_ok=True)
     if lost:
@@ -335,7 +336,7 @@ def _test(
             f"Warning: the trained models of {lost} trials are not in {folder}; workers on other "
             "machines must share it (--artifacts) for the test."
         )
-    return load_study_record(storage, followup.name)
+    return tested
 
 
 def _draw_sums(

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from optuna.distributions import CategoricalDistribution, IntDistribution
 
-from emoji_ae.config import AutoencoderConfig, MultitaskConfig
 from search_spaces import Scalar, SearchSpace
 from search_spaces.base import Parameter
 from storage.records import StudyRecord, TrialRecord
@@ -19,7 +18,7 @@ from study.analysis.ablation import PATH, SWEEP
 from study.analysis.confirmation import DEFAULT, MIDDLE, TOP
 from study.analysis.surrogate import get_surrogate, predict
 from study.errors import StudyError
-from study.experiments import Arm
+from study.experiments import Arm, default_config
 
 SWEEP_STEPS = (-0.25, -0.1, 0.1, 0.25)
 """Distances of a sweep's values from the winner's, as parts of a numeric parameter's range."""
@@ -29,11 +28,6 @@ MAX_FEW = 5
 
 Predict = Callable[[Sequence[Mapping[str, Scalar]]], Sequence[float]]
 """Predicts the validation MSE of configurations, given by their parameters."""
-
-
-def default_config(kind: str) -> AutoencoderConfig:
-    """Return the configuration that is to be beaten: the best one of the notebook study."""
-    return MultitaskConfig() if kind == "multitask" else AutoencoderConfig()
 
 
 def confirmation_arms(

@@ -32,13 +32,13 @@ from study.commands import (
     train_request,
 )
 from study.errors import StudyError
+from study.experiments import default_config
 from study.followup_command import (
     AblateRequest,
     ConfirmRequest,
     ablate_request,
     confirm_request,
 )
-from study.followups import default_config
 from study.seeds import pair_seed
 from study.workers import RunOutcome
 from tests.study_tests.studies import ask

@@ -26,13 +26,12 @@ from study.analysis.ablation import PATH, SWEEP
 from study.analysis.confirmation import DEFAULT, MIDDLE, TOP
 from study.analysis.surrogate import get_branch, predict
 from study.errors import StudyError
-from study.experiments import Arm
+from study.experiments import Arm, default_config
 from study.followups import (
     MAX_FEW,
     ablation_arms,
     ablation_path,
     confirmation_arms,
-    default_config,
     sweep_points,
 )
 from tests.study_tests.synthetic import planted, planted_multitask
