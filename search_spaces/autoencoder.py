@@ -118,7 +118,7 @@ EXTENDED = SearchSpace(
             distribution=CategoricalDistribution(["constant", "one_cycle", "cosine"]),
         ),
         Parameter(name="width", distribution=IntDistribution(8, 64, log=True), when=_CNN),
-        Parameter(name="depth", distribution=IntDistribution(3, 5), when=_CNN),
+        Parameter(name="depth", distribution=IntDistribution(2, 5), when=_CNN),
         Parameter(
             name="latent_channels", distribution=IntDistribution(16, 256, log=True), when=_CNN
         ),

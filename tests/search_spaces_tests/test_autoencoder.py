@@ -101,7 +101,7 @@ def test_extended_ranges() -> None:
         "activation": CategoricalDistribution(get_args(Activation)),
         "schedule": CategoricalDistribution(get_args(Schedule)),
         "width": IntDistribution(8, 64, log=True),
-        "depth": IntDistribution(3, 5),
+        "depth": IntDistribution(2, 5),
         "latent_channels": IntDistribution(16, 256, log=True),
         "normalization": CategoricalDistribution(get_args(Normalization)),
         "bottleneck_dim": IntDistribution(16, 256, log=True),

@@ -280,7 +280,7 @@ def test_suggestion_keeps_the_ranges() -> None:
 def test_choices() -> None:
     """The values of a finite parameter come in the order of its range."""
     assert NOTEBOOK.choices("batch_size") == [16, 32, 64]
-    assert EXTENDED.choices("depth") == [3, 4, 5]
+    assert EXTENDED.choices("depth") == [2, 3, 4, 5]
     assert TOY.choices("width") == [4, 12, 20]
 
 

@@ -485,7 +485,7 @@ def test_sweep_by_hand() -> None:
     assert found["auto_encoder"] == ["linear"]
     assert found["activation"] == ["leaky_relu", "silu", "gelu"]
     assert found["normalization"] == ["batch", "group"]
-    assert found["depth"] == [3, 5]
+    assert found["depth"] == [2, 3, 5]
     assert found["learning_rate"] == pytest.approx(
         [10 ** (-2.5 + 3 * step) for step in (-0.25, -0.1, 0.1, 0.25)]
     )
