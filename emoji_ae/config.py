@@ -135,6 +135,14 @@ class AutoencoderConfig:
         # Equal numbers are to be written alike, whole ones and a negative zero too.
         object.__setattr__(self, name, float(value) + 0.0)
 
+    @property
+    def latent_size(self) -> int:
+        """Numbers in the latent of one image; an image has 12,288."""
+        if self.auto_encoder == "linear":
+            return self.bottleneck_dim
+        positions: int = (IMAGE_SIZE >> self.depth) ** 2
+        return self.latent_channels * positions
+
     def effective(self) -> dict[str, Any]:
         """Return the fields that have an effect under the chosen architecture."""
         unused = _LINEAR_ONLY if self.auto_encoder == "CNN" else _CNN_ONLY

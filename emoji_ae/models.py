@@ -252,12 +252,8 @@ def build_multitask_autoencoder(config: MultitaskConfig) -> MultitaskAutoencoder
     """
     autoencoder = build_autoencoder(config)
     encoder = cast(nn.Sequential, autoencoder.encoder)
-    if config.auto_encoder == "CNN":
-        n_latents = config.latent_channels * (IMAGE_SIZE >> config.depth) ** 2
-    else:
-        n_latents = config.bottleneck_dim
     classifier = build_classifier(
-        n_latents=n_latents,
+        n_latents=config.latent_size,
         n_layers=config.classification_layer_num,
         width=config.classification_width,
         dropout=config.dropout,

@@ -13,6 +13,7 @@ from typing import Any
 
 from optuna.trial import TrialState
 
+from search_spaces import SearchSpace, SearchSpaceError, get_space
 from storage import attrs
 from storage.records import StudyRecord, TrialRecord
 
@@ -81,6 +82,15 @@ def sampler_of(record: StudyRecord) -> str | None:
     """Return the name of the study's sampler, or None if it was not stored."""
     sampler = settings_of(record).get("sampler")
     return None if sampler is None else str(sampler)
+
+
+def space_of(record: StudyRecord) -> SearchSpace | None:
+    """Return the space of the study's trials, or None if it is none of this package's."""
+    settings = settings_of(record)
+    try:
+        return get_space(str(settings.get("kind")), str(settings.get("space")))
+    except SearchSpaceError:
+        return None
 
 
 def is_multitask(record: StudyRecord) -> bool:

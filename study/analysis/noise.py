@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from search_spaces import SearchSpace, SearchSpaceError, get_space
+from search_spaces import SearchSpace
 from storage.attrs import DATA_FINGERPRINT, REUSED_FROM, SEED
 from storage.records import StudyRecord, TrialRecord
-from study.analysis import ranked, settings_of
+from study.analysis import ranked, space_of
 
 MIN_DEGREES = 3
 """Degrees of freedom below which the scatter is not estimated."""
@@ -42,7 +42,7 @@ def get_noise(record: StudyRecord) -> NoiseInfo:
     Args:
         record: The study; only complete trials with a positive error count.
     """
-    space = _space_of(record)
+    space = space_of(record)
     groups: dict[Hashable, dict[Hashable, float]] = defaultdict(dict)
     for value, trial in ranked(record):
         if value > 0 and REUSED_FROM not in trial.user_attrs:
@@ -56,14 +56,6 @@ def get_noise(record: StudyRecord) -> NoiseInfo:
         n_trials=sum(map(len, repeated)),
         relative_sd=math.sqrt(squares / degrees) if degrees >= MIN_DEGREES else None,
     )
-
-
-def _space_of(record: StudyRecord) -> SearchSpace | None:
-    settings = settings_of(record)
-    try:
-        return get_space(str(settings.get("kind")), str(settings.get("space")))
-    except SearchSpaceError:
-        return None
 
 
 def _configuration(trial: TrialRecord, space: SearchSpace | None) -> Hashable:

@@ -7,8 +7,10 @@ says is decided in ``study.analysis``, where it stands in ``study.report``.
 from study.figures.comparisons import (
     plot_ablation,
     plot_confirmation,
+    plot_costs,
     plot_experiment,
     plot_front,
+    shown_costs,
     shown_front,
 )
 from study.figures.dataset import plot_classes, plot_neighbours, plot_words
@@ -41,6 +43,7 @@ __all__ = [
     "plot_comparison",
     "plot_confirmation",
     "plot_correlations",
+    "plot_costs",
     "plot_distribution",
     "plot_expected_best",
     "plot_experiment",
@@ -55,5 +58,6 @@ __all__ = [
     "plot_timeline",
     "plot_words",
     "plotly_js",
+    "shown_costs",
     "shown_front",
 ]

@@ -1,13 +1,15 @@
 """What was set side by side: error against accuracy, arms of experiments and of follow-ups."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 
 import plotly.graph_objects as go
+from plotly.subplots import make_subplots
 
 from study.analysis import ALL_TRIALS, VALIDATION_ACCURACY
 from study.analysis.ablation import AblationInfo
 from study.analysis.confirmation import ConfirmationInfo
+from study.analysis.cost import CostInfo, CostPoint
 from study.analysis.experiment import ExperimentInfo
 from study.analysis.front import FrontInfo, FrontPoint
 from study.analysis.thinning import MAX_MARKS, thin
@@ -28,6 +30,12 @@ from study.figures.style import (
 from study.formats import format_accuracy
 
 _STRATEGY_SYMBOLS = {"joint": "circle", "sequential": "square", "branched": "diamond"}
+
+_COST_ROW, _COST_GAP = 250, 80
+"""Height of the chart of one cost, and the space between two, in pixels."""
+
+_NARROW = 100
+"""Costs that differ by no more than so many times have ticks at 1, 2 and 5."""
 
 
 def shown_front(info: FrontInfo) -> tuple[FrontPoint, ...]:
@@ -86,6 +94,73 @@ def plot_front(info: FrontInfo) -> go.Figure:
     figure.update_xaxes(**log_mse_axis(point.mse for point in info.points))
     figure.update_yaxes(title_text="validation accuracy", tickformat=".0%")
     return figure
+
+
+def shown_costs(info: CostInfo) -> tuple[CostPoint, ...]:
+    """Return as many trials as the chart can show, those on the front among them."""
+    return thin(info.points, MAX_MARKS // 2, keep=lambda point: point.on_front)
+
+
+def plot_costs(infos: Sequence[CostInfo]) -> go.Figure:
+    """Draw the error over each cost, one above the other, and the front as a step line.
+
+    Args:
+        infos: At least one; of many trials each shows a selection, ``shown_costs``.
+    """
+    inner = len(infos) * _COST_ROW + (len(infos) - 1) * _COST_GAP
+    figure = make_subplots(
+        rows=len(infos),
+        cols=1,
+        shared_yaxes="all",
+        vertical_spacing=_COST_GAP / inner,
+        figure=new_figure(height=inner + 140),
+    )
+    named: set[str] = set()
+    for row, info in enumerate(infos, start=1):
+        for trace in _cost_traces(info):
+            showlegend = trace.name not in named
+            named.add(trace.name)
+            figure.add_trace(trace.update(showlegend=showlegend), row=row, col=1)
+        figure.update_xaxes(
+            row=row,
+            col=1,
+            type="log",
+            title_text=f"{escape(info.label)} (log)",
+            tickformat="~s",
+            dtick="D2" if info.spread <= _NARROW else 1,
+        )
+    figure.update_yaxes(**log_mse_axis(p.mse for info in infos for p in info.points))
+    return figure
+
+
+def _cost_traces(info: CostInfo) -> Iterator[go.Scatter]:
+    front = [point for point in info.front if positive(point.mse)]
+    yield go.Scatter(
+        name="front",
+        legendgroup="front",
+        x=rounded(point.cost for point in front),
+        y=rounded(point.mse for point in front),
+        mode="lines+markers",
+        line={"color": GREEN, "width": 2, "shape": "hv"},
+        marker={"color": GREEN, "size": 13, "symbol": "circle-open", "line": {"width": 2}},
+        hoverinfo="skip",
+    )
+    points = [point for point in shown_costs(info) if positive(point.mse)]
+    for family in sorted({point.family for point in points}):
+        own = [point for point in points if point.family == family]
+        name = "complete trials" if family == ALL_TRIALS else escape(family)
+        yield go.Scatter(
+            name=name,
+            legendgroup=name,
+            meta={"trials": True},
+            x=rounded(point.cost for point in own),
+            y=rounded(point.mse for point in own),
+            customdata=[point.number for point in own],
+            mode="markers",
+            marker={"color": family_color(family), "size": 6, "opacity": 0.6},
+            hovertemplate="trial %{customdata}<br>validation MSE %{y:.4g}"
+            f"<br>{escape(info.label)} %{{x:,.4~r}}",
+        )
 
 
 def plot_experiment(info: ExperimentInfo, label: str) -> go.Figure:

@@ -5,6 +5,7 @@ from study.figures import (
     plot_ablation,
     plot_confirmation,
     plot_correlations,
+    plot_costs,
     plot_distribution,
     plot_expected_best,
     plot_experiment,
@@ -43,6 +44,8 @@ def draw_charts(found: Findings) -> dict[str, str]:
             figures[f"ablation-{i}"] = plot_ablation(ablation)
     if found.front is not None and found.front.points:
         figures["front"] = plot_front(found.front)
+    if found.costs:
+        figures["cost"] = plot_costs(found.costs)
     for importance in found.importances:
         if importance.parameters:
             figures[chart_key("importance", importance.metric)] = plot_importances(importance)

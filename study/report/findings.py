@@ -25,6 +25,7 @@ from study.analysis.confirmation import (
     get_confirmation,
 )
 from study.analysis.correlation import CorrelationsInfo, Trials, get_correlations
+from study.analysis.cost import CostInfo, get_costs
 from study.analysis.distribution import DistributionInfo, get_distribution
 from study.analysis.expected_best import ExpectedBestInfo, get_expected_best
 from study.analysis.experiment import ExperimentInfo, get_experiment
@@ -95,7 +96,9 @@ class Findings:
         families: By architecture.
         strategies: By strategy, None where trials do not differ in it.
         front: Of the trade-off, None where trials do not classify.
-        class_results: None likewise, and where the study does not store the classes.
+        costs: Errors against weights, numbers in the latent and training time.
+        class_results: None where trials do not classify, and where the study does not store the
+            classes.
         top_families: Families among the best trials, by metric.
         groups: Metrics by the values of each parameter that has few, by metric.
         latents: Numbers for the latents, of the experiment or of what follows the search.
@@ -125,6 +128,7 @@ class Findings:
     families: FamiliesInfo
     strategies: FamiliesInfo | None
     front: FrontInfo | None
+    costs: tuple[CostInfo, ...]
     class_results: ClassResultsInfo | None
     top_families: tuple[TopFamiliesInfo, ...]
     groups: Mapping[str, Sequence[GroupsInfo]]
@@ -188,6 +192,7 @@ def get_findings(
         if varies(record, "strategy")
         else None,
         front=get_front(record) if multitask else None,
+        costs=get_costs(record) if search else (),
         class_results=get_class_results(record) if multitask else None,
         top_families=tuple(get_top_families(record, metric=metric) for metric in measured),
         groups=groups,

@@ -22,11 +22,12 @@ from study.analysis import (
 from study.analysis.ablation import describe_ablation
 from study.analysis.confirmation import describe_confirmation
 from study.analysis.correlation import Trials
+from study.analysis.cost import NEAR
 from study.analysis.fidelity import MAX_BEST_PRUNED, suggest_pruner
 from study.analysis.history import epochs_run, training_seconds
 from study.analysis.surrogate import MIN_INTERACTION
 from study.analysis.tables import MAX_GROUPS
-from study.figures import shown_front
+from study.figures import shown_costs, shown_front
 from study.processes import OtherProcesses
 from study.report.charts import chart_key, draw_charts, experiment_key
 from study.report.embedded import ReportData, bounded, pack
@@ -125,6 +126,9 @@ def render_study(data: ReportData, *, processes: OtherProcesses | None = None) -
         strategies=found.strategies.families if found.strategies is not None else (),
         front=found.front,
         n_front_shown=len(shown_front(found.front)) if found.front is not None else 0,
+        costs=found.costs,
+        near=NEAR,
+        costs_thinned=any(len(shown_costs(info)) < len(info.points) for info in found.costs),
         latents=found.latents,
         gallery=data.gallery,
         measures_latents=bool(latent_metrics_of(record)),
@@ -177,6 +181,7 @@ def _contents(found: Findings, *, is_search: bool, multitask: bool) -> list[tupl
         "families": ("Families", True),
         "strategies": ("Strategies", multitask),
         "trade-off": ("Trade-off", multitask),
+        "cost": ("Cost of a low error", is_search),
         "classes": ("Classes", multitask),
         "latent-space": ("Latent space", True),
         "fidelity": ("Fidelity and pruners", True),

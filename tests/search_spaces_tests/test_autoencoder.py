@@ -140,7 +140,7 @@ def test_extended_space_has_a_grid_when_fixed() -> None:
         "extra_images": True,
     }
     points = list(EXTENDED.grid(fixed))
-    n_cnn, n_linear = 4 * 3 * 3 * 3, 4 * 3 * 241
+    n_cnn, n_linear = 4 * 3 * 4 * 3, 4 * 3 * 241
     assert Counter(point["auto_encoder"] for point in points) == {"CNN": n_cnn, "linear": n_linear}
     assert len({frozen(point) for point in points}) == len(points)
     assert {point["bottleneck_dim"] for point in points if "bottleneck_dim" in point} == set(

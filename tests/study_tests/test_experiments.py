@@ -207,10 +207,7 @@ def test_latent_space() -> None:
             effective, improved = config.effective(), configs["improved"].effective()
             found = {n for n in effective | improved if effective.get(n) != improved.get(n)}
             assert found == set(changed[name]) if name in changed else 1 <= len(found) <= 2
-        sizes = {
-            name: config.latent_channels * (64 >> config.depth) ** 2
-            for name, config in configs.items()
-        }
+        sizes = {name: config.latent_size for name, config in configs.items()}
         assert sizes.pop("512 latents") == 512
         assert sizes.pop("4,096 latents") == 4096
         assert set(sizes.values()) == {2048}

@@ -63,6 +63,7 @@ SECTIONS = [
     "distribution",
     "expected-best",
     "families",
+    "cost",
     "latent-space",
     "fidelity",
     "ablation",
@@ -88,8 +89,9 @@ MULTITASK_SECTIONS = [
     *SECTIONS[:16],
     "strategies",
     "trade-off",
+    "cost",
     "classes",
-    *SECTIONS[16:],
+    *SECTIONS[17:],
 ]
 MULTITASK_CHARTS = [
     "importance",
