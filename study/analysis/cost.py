@@ -42,7 +42,7 @@ class CostInfo:
     """The errors of a study against one cost.
 
     Args:
-        name: The column of trials that holds the cost, or would if it were stored.
+        name: Its column in the table of trials, if that has one.
         label: Its name for people.
         points: In the order of the trials' numbers; those without the cost are left out.
     """

@@ -116,7 +116,10 @@ def plot_costs(infos: Sequence[CostInfo]) -> go.Figure:
         figure=new_figure(height=inner + 140),
     )
     named: set[str] = set()
+    brush: dict[str, str] = {}
     for row, info in enumerate(infos, start=1):
+        axis = "" if row == 1 else str(row)
+        brush |= {f"x{axis}": info.name, f"y{axis}": "value"}
         for trace in _cost_traces(info):
             showlegend = trace.name not in named
             named.add(trace.name)
@@ -129,6 +132,7 @@ def plot_costs(infos: Sequence[CostInfo]) -> go.Figure:
             tickformat="~s",
             dtick="D2" if info.spread <= _NARROW else 1,
         )
+    figure.update_layout(meta={"brush": brush})
     figure.update_yaxes(**log_mse_axis(p.mse for info in infos for p in info.points))
     return figure
 

@@ -130,6 +130,9 @@ def test_chart() -> None:
     assert [trace.name for trace in figure.data if trace.showlegend] == ["front", "CNN", "linear"]
     marks = [trace for trace in figure.data if trace.name != "front"]
     assert all(trace.meta == {"trials": True} for trace in marks)
+    brush = figure.layout.meta["brush"]
+    assert [brush[axis] for axis in ("x", "x2", "x3")] == [info.name for info in infos]
+    assert {brush[axis] for axis in ("y", "y2", "y3")} == {"value"}
     assert sorted(n for trace in marks[:2] for n in trace.customdata) == [0, 1, 2]
 
 

@@ -83,6 +83,7 @@ CHARTS = [
     "timeline",
     "distribution",
     "expected-best",
+    "cost",
     "fidelity",
 ]
 MULTITASK_SECTIONS = [
@@ -107,6 +108,7 @@ MULTITASK_CHARTS = [
     "distribution",
     "expected-best",
     "front",
+    "cost",
     "fidelity",
 ]
 N_TABLES = 4
@@ -524,7 +526,8 @@ def test_an_experiment_is_no_search() -> None:
         for i, (arm, value) in enumerate(zip("ab", values, strict=True))
     ]
     page = Page(render_report(replace(study(*trials), user_attrs={"experiment": experiment})))
-    first, *searched = [name for name in SECTIONS if name not in ("confirmation", "ablation")]
+    of_searches = ("confirmation", "ablation", "cost")
+    first, *searched = [name for name in SECTIONS if name not in of_searches]
     assert page.ids("section") == [first, "experiment", *searched]
     assert not {"isolation", "expected-best", "fidelity"} & set(page.charts)
     assert "compares chosen arms, not a sample of a space" in page.text("isolation")
@@ -611,7 +614,7 @@ def test_markup_in_every_text_of_a_study_is_shown_as_text() -> None:
             curve=(0.5, 0.1 + 0.01 * i),
             attrs={"worker": f"{evil}:{i}"},
             started=START,
-            completed=START + timedelta(minutes=1),
+            completed=START + timedelta(minutes=1 + i),
         )
         for i in range(12)
     ]
@@ -880,7 +883,7 @@ def test_markup_in_every_text_of_a_multitask_study_is_shown_as_text() -> None:
                 "worker": f"{evil}:{i}",
             },
             started=START,
-            completed=START + timedelta(minutes=1),
+            completed=START + timedelta(minutes=1 + i),
         )
         for i in range(12)
     ]

@@ -31,7 +31,7 @@ def test_report_draws_offline_without_overflow(
 ) -> None:
     """Every chart is drawn, nothing is requested or complained about, nothing sticks out."""
     visit = Visit(browser, report, width=width, scheme=scheme)
-    assert visit.page.locator(".js-plotly-plot").count() == 10
+    assert visit.page.locator(".js-plotly-plot").count() == 11
     assert visit.requests == [report.as_uri()]
     assert visit.messages == []
     # Every entry of the contents leads to a section with its heading.
@@ -47,7 +47,7 @@ def test_report_draws_offline_without_overflow(
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1280, "light")])
-@pytest.mark.parametrize(("pareto", "n_charts"), [(False, 14), (True, 11)])
+@pytest.mark.parametrize(("pareto", "n_charts"), [(False, 15), (True, 12)])
 def test_multitask_report_draws_offline_without_overflow(
     browser: Browser, tmp_path: Path, width: int, scheme: str, pareto: bool, n_charts: int
 ) -> None:
@@ -105,7 +105,7 @@ def test_report_of_an_empty_study_opens(browser: Browser, tmp_path: Path) -> Non
     out = tmp_path / "empty.html"
     out.write_text(render_report(study()))
     visit = Visit(browser, out, width=390, scheme="light")
-    assert visit.page.locator("section").count() == 24
+    assert visit.page.locator("section").count() == 25
     assert visit.page.locator(".chart").count() == 0
     assert visit.requests == [out.as_uri()]
     assert visit.messages == []
