@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 from optuna.trial import TrialState
 
-from storage.attrs import CLASS_COUNTS, CONFUSION, FAILURE, PARAMETER_COUNT, WORKER
+from storage.attrs import CLASS_COUNTS, CONFUSION, FAILURE, PARAMETER_COUNT, TEST_RESULTS, WORKER
 from storage.records import Scalar, StudyRecord, TrialRecord
 from study.analysis import (
     ARCHITECTURE,
@@ -485,8 +485,9 @@ def to_frame(record: StudyRecord) -> pd.DataFrame:
 
     Returns:
         Columns ``number``, ``state``, ``value``, the parameters by their names, the scalar user
-        attributes by theirs (``attr_`` before a name that is taken), ``started``,
-        ``completed`` and ``duration_s``. Booleans and integers are nullable, other numbers
+        attributes by theirs (``attr_`` before a name that is taken), ``test_mse`` and
+        ``test_accuracy`` where a confirmation has measured them, ``started``, ``completed`` and
+        ``duration_s``. Booleans and integers are nullable, other numbers
         float64, times datetime64, everything else strings; what a trial lacks is missing.
     """
     trials = record.trials
@@ -498,14 +499,21 @@ def to_frame(record: StudyRecord) -> pd.DataFrame:
     for name in parameter_names(record):
         columns[name] = _typed([trial.params.get(name) for trial in trials])
     times = ("started", "completed", "duration_s")
-    for name in dict.fromkeys(name for trial in trials for name in trial.user_attrs):
-        values = [trial.user_attrs.get(name) for trial in trials]
+    attributes = [{**trial.user_attrs, **_test_results(record, trial)} for trial in trials]
+    for name in dict.fromkeys(name for found in attributes for name in found):
+        values = [found.get(name) for found in attributes]
         if all(value is None or isinstance(value, str | int | float) for value in values):
             columns[f"attr_{name}" if name in (*columns, *times) else name] = _typed(values)
     columns["started"] = _column([trial.started for trial in trials], "datetime64[us]")
     columns["completed"] = _column([trial.completed for trial in trials], "datetime64[us]")
     columns["duration_s"] = _column([trial.duration_s for trial in trials], "float64")
     return pd.DataFrame(columns)
+
+
+def _test_results(record: StudyRecord, trial: TrialRecord) -> dict[str, float]:
+    """Return what a trial's model reached on the test images, empty before the test."""
+    results = record.user_attrs.get(TEST_RESULTS) or {}
+    return {f"test_{name}": v for name, v in results.get(str(trial.number), {}).items()}
 
 
 def _measured(record: StudyRecord, metric: Metric) -> tuple[list[float], list[TrialRecord]]:

@@ -27,7 +27,10 @@ const table = (async () => {
   };
   const trials = study.trials.map((trial) => {
     const complete = trial.state === "COMPLETE";
-    const [params, user_attrs] = [plainly(trial.params), plainly(trial.user_attrs)];
+    const tests = Object.entries(study.user_attrs.test_results?.[trial.number] ?? {});
+    const tested = Object.fromEntries(tests.map(([name, value]) => [`test_${name}`, value]));
+    const params = plainly(trial.params);
+    const user_attrs = plainly({ ...trial.user_attrs, ...tested });
     return {
       ...trial,
       params,

@@ -17,6 +17,7 @@ from study.formats import format_duration, format_mse, format_value
 from study.report import render_report
 from tests.study_tests.browser import Visit, browser, needs_browser
 from tests.study_tests.synthetic import MARKUP, planted, planted_multitask
+from tests.study_tests.test_confirmation import record as confirmation_record
 
 __all__ = ["browser"]
 
@@ -252,6 +253,25 @@ def test_csv_equals_the_export(visit: Visit, record: StudyRecord, tmp_path: Path
     for name in ("started", "completed"):
         found[name], wanted[name] = pd.to_datetime(found[name]), pd.to_datetime(wanted[name])
     pd.testing.assert_frame_equal(found, wanted, check_dtype=False)
+
+
+def test_csv_of_a_confirmation_holds_its_tests(browser: Browser, tmp_path: Path) -> None:
+    """What was measured on the test images stands beside each trial, here and in the export."""
+    errors, tests = (
+        {"default": [0.2, 0.3], "a": [0.1, None]},
+        {"default": [0.21, 0.31], "a": [0.11]},
+    )
+    confirmation = confirmation_record(errors, tests=tests, test_accuracies=tests)
+    out = tmp_path / "report.html"
+    out.write_text(render_report(confirmation))
+    visit = Visit(browser, out)
+    with visit.page.expect_download() as download:
+        visit.page.get_by_role("button", name="Download CSV").click()
+    write_table(confirmation, tmp_path / "export.csv")
+    found, wanted = pd.read_csv(download.value.path()), pd.read_csv(tmp_path / "export.csv")
+    pd.testing.assert_frame_equal(found, wanted, check_dtype=False)
+    assert found["test_mse"].tolist() == found["test_accuracy"].tolist() == [0.21, 0.31, 0.11]
+    visit.close()
 
 
 def test_json_holds_the_study(visit: Visit, record: StudyRecord) -> None:
