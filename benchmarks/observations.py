@@ -15,7 +15,7 @@ from typing import Any
 
 import pandas as pd
 
-from benchmarks.tables import RESULTS, markdown
+from benchmarks.kept import RESULTS, markdown
 from search_spaces import get_space
 from study.analysis.confirmation import relative_difference
 
@@ -94,6 +94,16 @@ def effects(trials: pd.DataFrame, kind: str, parameter: str) -> list[Effect]:
     return found
 
 
+def all_effects(members: pd.DataFrame, kind: str) -> list[Effect]:
+    """Return the effects of all parameters that vary among trials of one family."""
+    varying = [
+        p.name
+        for p in get_space(kind, "notebook").parameters
+        if p.name in members and members[p.name].nunique() > 1
+    ]
+    return [effect for name in varying for effect in effects(members, kind, name)]
+
+
 def effect_table(found: Sequence[Effect]) -> list[str]:
     """Return the lines of a table of effects."""
     rows = [
@@ -132,15 +142,8 @@ def main() -> None:
     parser.add_argument("--kind", default="autoencoder")
     given = parser.parse_args()
     trials = read(given.grid)
-    found = {}
     families = trials.groupby(trials.get("auto_encoder", pd.Series("CNN", index=trials.index)))
-    for family, members in families:
-        varying = [
-            p.name
-            for p in get_space(given.kind, "notebook").parameters
-            if p.name in members and members[p.name].nunique() > 1 and p.name != "auto_encoder"
-        ]
-        found[str(family)] = [e for name in varying for e in effects(members, given.kind, name)]
+    found = {str(family): all_effects(own, given.kind) for family, own in families}
     lines = []
     if "auto_encoder" in trials:
         lines.append(f"Of the best {TOP}: {families_among_the_best(trials)}.")

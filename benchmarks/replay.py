@@ -22,7 +22,7 @@ import optuna
 import pandas as pd
 from scipy import stats
 
-from benchmarks.tables import RESULTS, markdown
+from benchmarks.kept import RESULTS, markdown
 from search_spaces import Scalar, SearchSpace, get_space
 from study.objectives import PRUNER_CHECKS
 from study.samplers import make_pruner, make_sampler

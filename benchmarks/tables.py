@@ -6,14 +6,14 @@ what stands in the documents.
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from functools import partial
 
 import pandas as pd
 
+from benchmarks.kept import RESULTS, markdown, mean_cell
+from benchmarks.observations import all_effects, effect_table, read
 from study.analysis import LATENT_METRICS
-from study.analysis.confirmation import Estimate, estimate
-
-RESULTS = Path(__file__).parent.parent / "docs" / "results"
+from study.analysis.confirmation import estimate, relative_difference
 
 
 def latent_space() -> list[str]:
@@ -23,25 +23,81 @@ def latent_space() -> list[str]:
     rows = []
     for arm, own in trials[trials["state"] == "COMPLETE"].groupby("arm", sort=False):
         found = [estimate(own[name].tolist()) for name in ["value", *names]]
-        cells = [_cell(e, 5 if i == 0 else 3) for i, e in enumerate(found)]
+        cells = [mean_cell(e, 5 if i == 0 else 3) for i, e in enumerate(found)]
         rows.append([str(arm), str(len(own)), *cells])
     head = ["arm", "n", "validation MSE", *("AUC", "analogies", "smoothness", "probe", "variance")]
     return markdown(head, rows)
 
 
-def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return the lines of a table; all columns but the first are numbers."""
-    rule = ["---", *["---:"] * (len(head) - 1)]
-    return [f"| {' | '.join(cells)} |" for cells in (head, rule, *rows)]
+def confirmed(name: str) -> list[str]:
+    """Return the table of a confirmation: validation and test MSE with 95 % t intervals.
+
+    Args:
+        name: Of its file, without the ending.
+    """
+    rows = []
+    for arm, own in _arms(name).items():
+        errors = [estimate(own[column].tolist()) for column in ("value", "test_mse")]
+        size = int(own["parameter_count"].iloc[0])
+        seconds = float(own["training_seconds"].mean())
+        cells = [*(mean_cell(e, 5) for e in errors), f"{size:,}", f"{seconds:.0f}"]
+        rows.append((own["value"].mean(), [arm, str(len(own)), *cells]))
+    head = ["configuration", "n", "validation MSE", "test MSE", "weights", "seconds"]
+    return markdown(head, [cells for _, cells in sorted(rows)])
 
 
-def _cell(found: Estimate | None, digits: int) -> str:
-    if found is None or found.low is None or found.high is None:
-        return "–"
-    return f"{found.mean:.{digits}f} ({found.low:.{digits}f} to {found.high:.{digits}f})"
+def against_the_grid(
+    names: Sequence[str], grid: str = "grid-autoencoder-confirmation"
+) -> list[str]:
+    """Return the table of test errors of searches' winners as shares of the grid's winner's.
+
+    All confirmations of equal data and seeds train on the same splits from the same seeds, so
+    their errors are compared pair by pair: ratio of the geometric means with its 95 % t interval
+    on logarithms. A winner is what has the lowest mean validation MSE.
+
+    Args:
+        names: Of the files of confirmations.
+        grid: Of the one to compare with.
+    """
+    winner = _winner(grid)
+    rows = []
+    for name in names:
+        arm, own = _winner(name)
+        both = own.join(winner[1], rsuffix="_grid", how="inner")
+        if not (both["seed"] == both["seed_grid"]).all():
+            raise ValueError(f"{name} and {grid} have other seeds.")
+        pairs = list(zip(both["test_mse_grid"], both["test_mse"], strict=True))
+        ratio, low, high = (None if x is None else 1 + x for x in relative_difference(pairs))
+        wins = sum(after < before for before, after in pairs)
+        interval = "–" if low is None or high is None else f"{low:.3f} to {high:.3f}"
+        rows.append([f"{name}, {arm}", str(len(pairs)), f"{ratio:.3f}", interval, str(wins)])
+    return markdown(["winner", "n", "test MSE / the grid's", "95 % interval", "lower in"], rows)
 
 
-TABLES: Mapping[str, tuple[Callable[[], list[str]], ...]] = {"latent.md": (latent_space,)}
+def observed(family: str) -> list[str]:
+    """Return the table of what each parameter of the grid does within a family."""
+    trials = read(RESULTS / "grid-autoencoder.parquet")
+    members = trials[trials["auto_encoder"] == family]
+    return effect_table(all_effects(members, "autoencoder"))
+
+
+def _arms(name: str) -> dict[str, pd.DataFrame]:
+    trials = pd.read_parquet(RESULTS / f"{name}.parquet")
+    found = trials[trials["state"] == "COMPLETE"].groupby("arm", sort=False)
+    return {str(arm): own.set_index("pair") for arm, own in found}
+
+
+def _winner(name: str) -> tuple[str, pd.DataFrame]:
+    return min(_arms(name).items(), key=lambda item: float(item[1]["value"].mean()))
+
+
+TABLES: Mapping[str, tuple[Callable[[], list[str]], ...]] = {
+    "latent.md": (latent_space,),
+    "results.md": (
+        partial(confirmed, "grid-autoencoder-confirmation"),
+        partial(observed, "CNN"),
+    ),
+}
 """The tables of each document, in their order."""
 
 if __name__ == "__main__":

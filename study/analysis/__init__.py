@@ -114,6 +114,12 @@ def family_of(trial: TrialRecord, *, parameter: str = ARCHITECTURE) -> str:
     return str(trial.params.get(parameter, ALL_TRIALS))
 
 
+def begun_again(record: StudyRecord) -> set[int]:
+    """Return the numbers of failed trials whose work another trial took up again."""
+    retried = {trial.user_attrs.get(attrs.RETRY_OF) for trial in record.trials}
+    return {t.number for t in record.trials if t.state == TrialState.FAIL and t.number in retried}
+
+
 def breaks_constraint(trial: TrialRecord) -> bool:
     """Whether a trial is complete but no candidate for the best."""
     return trial.state == TrialState.COMPLETE and not trial.feasible

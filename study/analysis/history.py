@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 
 from storage.attrs import EPOCHS_RUN, REPLICATE, REUSED_FROM, TRAINING_SECONDS, WORKER
 from storage.records import StudyRecord, TrialRecord
-from study.analysis import breaks_constraint, family_of, ranked, ranked_by_constraint
+from study.analysis import begun_again, breaks_constraint, family_of, ranked, ranked_by_constraint
 from study.analysis.thinning import MAX_MARKS, thin
 
 
@@ -116,6 +116,7 @@ class SummaryInfo:
         n_trials: All trials, whatever their state.
         by_state: Number of trials in each state that occurs.
         n_infeasible: Complete trials that break the study's constraint.
+        n_begun_again: Failed trials whose work another trial took up again.
         best: The best feasible complete trial with a finite value, if there is one.
         training_seconds: Summed over trials, so parallel workers add up.
         wall_seconds: Time during which at least one trial ran; pauses do not count.
@@ -131,6 +132,7 @@ class SummaryInfo:
     n_trials: int
     by_state: dict[TrialState, int]
     n_infeasible: int
+    n_begun_again: int
     best: TrialRecord | None
     training_seconds: float
     wall_seconds: float
@@ -233,6 +235,7 @@ def get_summary(record: StudyRecord) -> SummaryInfo:
         n_trials=len(record.trials),
         by_state=dict(Counter(trial.state for trial in record.trials)),
         n_infeasible=sum(map(breaks_constraint, record.trials)),
+        n_begun_again=len(begun_again(record)),
         best=best[0] if best else None,
         training_seconds=sum(map(training_seconds, record.trials)),
         wall_seconds=sum(

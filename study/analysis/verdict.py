@@ -32,6 +32,7 @@ from storage.records import StudyRecord, TrialRecord
 from study.analysis import (
     BALANCED_ACCURACY,
     VALIDATION_ACCURACY,
+    begun_again,
     ranked,
     ranked_by_constraint,
     settings_of,
@@ -241,8 +242,8 @@ def _edge(value: float, distribution: BaseDistribution) -> str | None:
 
 
 def _failures(record: StudyRecord) -> Check:
-    retried = {trial.user_attrs.get(attrs.RETRY_OF) for trial in record.trials}
-    ended = [t for t in record.trials if t.state.is_finished() and t.number not in retried]
+    again = begun_again(record)
+    ended = [t for t in record.trials if t.state.is_finished() and t.number not in again]
     failed = [trial for trial in ended if trial.state == TrialState.FAIL]
     share = len(failed) / len(ended) if ended else 0.0
     diverged = sum(
@@ -346,12 +347,14 @@ def _noisy_tail(record: StudyRecord) -> Check | None:
     tail = _tail(best, 0.2)
     steps = [after - before for before, after in itertools.pairwise(tail)]
     scatter = statistics.pstdev(steps) / math.sqrt(2) / statistics.fmean(tail)
+    falls = best.params.get("schedule", "constant") != "constant"
+    other = "Larger batches" if falls else "A schedule (one_cycle, cosine)"
     return _check(
         "noise of the last epochs",
         scatter > NOISY,
         f"The best training's last epochs scatter by {format_percent(scatter)}.",
         f"The best training's last epochs scatter by {format_percent(scatter)}: its lowest one "
-        "is partly luck. A schedule (one_cycle, cosine) or a smaller learning rate calms them.",
+        f"is partly luck. {other} or a smaller learning rate may calm them.",
         None,
     )
 

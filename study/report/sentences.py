@@ -356,11 +356,15 @@ def _cautions(record: StudyRecord, found: Findings, *, confirmed: bool) -> Itera
             f"Conclusions rest on {n_complete} complete trial{'s' * (n_complete != 1)}; "
             f"{RELIABLE_TRIALS} or more make importances steady."
         )
-    n_failed = summary.by_state.get(TrialState.FAIL, 0)
+    n_failed = summary.by_state.get(TrialState.FAIL, 0) - summary.n_begun_again
+    n_trials = format_count(summary.n_trials)
     if n_failed:
+        yield f"{format_count(n_failed)} of {n_trials} trials failed and count in no statistic."
+    if summary.n_begun_again:
+        were = "was" if summary.n_begun_again == 1 else "were"
         yield (
-            f"{format_count(n_failed)} of {format_count(summary.n_trials)} trials failed and "
-            "count in no statistic."
+            f"{format_count(summary.n_begun_again)} of {n_trials} trials {were} interrupted or "
+            "failed and begun again; only the later attempt counts."
         )
     if settings.get("sampler") == IMPORTED:
         yield (

@@ -265,6 +265,18 @@ def test_summary_says_what_was_run_and_found(page: Page, record: StudyRecord) ->
     assert "6 of 120 trials failed" in text
 
 
+def test_interrupted_trials_are_no_failed_ones() -> None:
+    """What another trial took up again is told apart from what was lost."""
+    failed = [trial(i, state=TrialState.FAIL, params=CNN) for i in range(3)]
+    again = [trial(3 + i, value=0.1, params=CNN, attrs={"retry_of": i}) for i in range(2)]
+    text = Page(render_report(study(*failed, *again))).text("verdict")
+    assert "1 of 5 trials failed and count in no statistic." in text
+    assert "2 of 5 trials were interrupted or failed and begun again" in text
+    text = Page(render_report(study(failed[0], again[0]))).text("verdict")
+    assert "1 of 2 trials was interrupted or failed and begun again" in text
+    assert "trials failed and count" not in text
+
+
 def test_best_configuration_shows_its_parameters(page: Page, record: StudyRecord) -> None:
     """Each parameter of the best trial stands with its value."""
     text = page.text("best-configuration")

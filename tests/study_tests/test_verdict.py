@@ -231,6 +231,18 @@ def test_noisy_tail() -> None:
         "noise of the last epochs",
     )
     assert check.level is Level.WARN
+    assert "A schedule (one_cycle, cosine) or a smaller" in check.sentence
+
+
+def test_noisy_tail_under_a_schedule() -> None:
+    """A training that has a schedule is not told to take one."""
+    record = with_best_curve(0.03 + 0.01 * (np.arange(N_EPOCHS) % 2))
+    best = record.best
+    assert best is not None
+    scheduled = replace(best, params={**best.params, "schedule": "one_cycle"})
+    check = found(record_of(exchanged(record.trials, scheduled)), "noise of the last epochs")
+    assert check.level is Level.WARN
+    assert "Larger batches or a smaller learning rate" in check.sentence
 
 
 def test_default() -> None:

@@ -1,0 +1,21 @@
+"""The trials that are kept as evidence in ``docs/results``, and how tables of them are written."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from study.analysis.confirmation import Estimate
+
+RESULTS = Path(__file__).parent.parent / "docs" / "results"
+
+
+def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return the lines of a table; all columns but the first are numbers."""
+    rule = ["---", *["---:"] * (len(head) - 1)]
+    return [f"| {' | '.join(cells)} |" for cells in (head, rule, *rows)]
+
+
+def mean_cell(found: Estimate | None, digits: int) -> str:
+    """Write a mean with its interval, so many digits behind the point; a dash without one."""
+    if found is None or found.low is None or found.high is None:
+        return "\N{EN DASH}"
+    return f"{found.mean:.{digits}f} ({found.low:.{digits}f} to {found.high:.{digits}f})"
