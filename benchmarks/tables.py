@@ -12,8 +12,10 @@ import pandas as pd
 
 from benchmarks.kept import RESULTS, markdown, mean_cell
 from benchmarks.observations import all_effects, effect_table, read
+from emoji_ae.config import AutoencoderConfig
 from study.analysis import LATENT_METRICS
 from study.analysis.confirmation import estimate, relative_difference
+from study.analysis.front import non_dominated
 
 
 def latent_space() -> list[str]:
@@ -59,19 +61,46 @@ def against_the_grid(
         names: Of the files of confirmations.
         grid: Of the one to compare with.
     """
-    winner = _winner(grid)
+    _, reference = _winner(grid)
+    reference = reference[["test_mse", "seed"]].add_suffix("_grid")
     rows = []
     for name in names:
         arm, own = _winner(name)
-        both = own.join(winner[1], rsuffix="_grid", how="inner")
+        both = own.join(reference, how="inner")
         if not (both["seed"] == both["seed_grid"]).all():
             raise ValueError(f"{name} and {grid} have other seeds.")
         pairs = list(zip(both["test_mse_grid"], both["test_mse"], strict=True))
         ratio, low, high = (None if x is None else 1 + x for x in relative_difference(pairs))
         wins = sum(after < before for before, after in pairs)
         interval = "–" if low is None or high is None else f"{low:.3f} to {high:.3f}"
-        rows.append([f"{name}, {arm}", str(len(pairs)), f"{ratio:.3f}", interval, str(wins)])
+        search = name.removesuffix("-confirmation")
+        rows.append([f"{search}, {arm}", str(len(pairs)), f"{ratio:.3f}", interval, str(wins)])
     return markdown(["winner", "n", "test MSE / the grid's", "95 % interval", "lower in"], rows)
+
+
+def front(name: str) -> list[str]:
+    """Return the table of a search's trials that no other beats in error and latent size.
+
+    Args:
+        name: Of the file of the search's trials, without the ending.
+    """
+    trials = pd.read_parquet(RESULTS / f"{name}.parquet")
+    points = []
+    for row in trials[trials["state"] == "COMPLETE"].to_dict("records"):
+        given = {key: row[key] for key in ("auto_encoder", "depth", "latent_channels")}
+        points.append((row["value"], AutoencoderConfig(**given).latent_size, row))
+    kept = non_dominated((mse, -size) for mse, size, _ in points)
+    rows = [
+        [
+            f"trial {row['number']}",
+            f"{size:,}",
+            f"{mse:.5f}",
+            f"{row['parameter_count']:,}",
+            f"{row['training_seconds']:.0f}",
+        ]
+        for mse, size, row in sorted((points[i] for i in kept), key=lambda point: point[1])
+    ]
+    return markdown(["trial", "latent", "validation MSE", "weights", "seconds"], rows)
 
 
 def observed(family: str) -> list[str]:
@@ -96,6 +125,9 @@ TABLES: Mapping[str, tuple[Callable[[], list[str]], ...]] = {
     "results.md": (
         partial(confirmed, "grid-autoencoder-confirmation"),
         partial(observed, "CNN"),
+        partial(confirmed, "autoencoder-extended-confirmation"),
+        partial(against_the_grid, ["autoencoder-extended-confirmation"]),
+        partial(front, "autoencoder-extended"),
     ),
 }
 """The tables of each document, in their order."""
