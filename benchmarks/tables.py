@@ -20,13 +20,12 @@ from study.analysis.front import non_dominated
 
 def latent_space() -> list[str]:
     """Return the table of the experiment on latents: means with 95 % t intervals."""
-    trials = pd.read_parquet(RESULTS / "latent-space.parquet")
     names = [str(metric.name) for metric in LATENT_METRICS]
     rows = []
-    for arm, own in trials[trials["state"] == "COMPLETE"].groupby("arm", sort=False):
+    for arm, own in _arms("latent-space").items():
         found = [estimate(own[name].tolist()) for name in ["value", *names]]
         cells = [mean_cell(e, 5 if i == 0 else 3) for i, e in enumerate(found)]
-        rows.append([str(arm), str(len(own)), *cells])
+        rows.append([arm, str(len(own)), *cells])
     head = ["arm", "n", "validation MSE", *("AUC", "analogies", "smoothness", "probe", "variance")]
     return markdown(head, rows)
 

@@ -51,15 +51,8 @@ def plot_front(info: FrontInfo) -> go.Figure:
     """
     figure = new_figure(height=460)
     front = [point for point in info.front if positive(point.mse)]
-    figure.add_scatter(
-        name="trade-off front",
-        x=rounded(point.mse for point in front),
-        y=rounded(point.accuracy for point in front),
-        mode="lines+markers",
-        line={"color": GREEN, "width": 2, "shape": "hv"},
-        marker={"color": GREEN, "size": 14, "symbol": "circle-open", "line": {"width": 2}},
-        hoverinfo="skip",
-    )
+    line = _front_line((point.mse for point in front), (point.accuracy for point in front))
+    figure.add_trace(line.update(name="trade-off front"))
     named: set[str] = set()
     for (name, infeasible), points in _front_groups(shown_front(info)).items():
         symbol = _STRATEGY_SYMBOLS.get(points[0].strategy or "", "circle")
@@ -137,18 +130,22 @@ def plot_costs(infos: Sequence[CostInfo]) -> go.Figure:
     return figure
 
 
-def _cost_traces(info: CostInfo) -> Iterator[go.Scatter]:
-    front = [point for point in info.front if positive(point.mse)]
-    yield go.Scatter(
-        name="front",
-        legendgroup="front",
-        x=rounded(point.cost for point in front),
-        y=rounded(point.mse for point in front),
+def _front_line(x: Iterable[float], y: Iterable[float]) -> go.Scatter:
+    """Return a front as a step line with rings on its trials."""
+    return go.Scatter(
+        x=rounded(x),
+        y=rounded(y),
         mode="lines+markers",
         line={"color": GREEN, "width": 2, "shape": "hv"},
-        marker={"color": GREEN, "size": 13, "symbol": "circle-open", "line": {"width": 2}},
+        marker={"color": GREEN, "size": 14, "symbol": "circle-open", "line": {"width": 2}},
         hoverinfo="skip",
     )
+
+
+def _cost_traces(info: CostInfo) -> Iterator[go.Scatter]:
+    front = [point for point in info.front if positive(point.mse)]
+    line = _front_line((point.cost for point in front), (point.mse for point in front))
+    yield line.update(name="front", legendgroup="front")
     points = [point for point in shown_costs(info) if positive(point.mse)]
     for family in sorted({point.family for point in points}):
         own = [point for point in points if point.family == family]
