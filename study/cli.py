@@ -411,7 +411,8 @@ def experiment(
 
 @app.command(
     epilog="Examples: emoji-study confirm --study autoencoder-extended --workers 2 | "
-    "emoji-study confirm --study autoencoder-extended --top 3 --seeds 10"
+    "emoji-study confirm --study autoencoder-extended --top 3 --seeds 10 | "
+    "emoji-study confirm --study autoencoder-extended --top 1 --other-data twitter.parquet"
 )
 def confirm(
     storage: Storage = DEFAULT_STORAGE,
@@ -422,6 +423,14 @@ def confirm(
     seeds: Seeds = 5,
     name: FollowupName = None,
     data: Data = None,
+    other_data: Annotated[
+        Path | None,
+        typer.Option(
+            "--other-data",
+            help="Data set file of other images than the search's, to train and test on: do the "
+            "same configurations win there? Stored as NAME-on-FILE.",
+        ),
+    ] = None,
     workers: Workers = 1,
     seed: Seed = None,
     threads: Threads = None,
@@ -447,6 +456,7 @@ def confirm(
         top=top,
         n_seeds=seeds,
         data=data,
+        other_data=other_data,
         assignments={},
         seed=seed,
         n_workers=workers,

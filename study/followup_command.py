@@ -21,7 +21,11 @@ from storage.artifacts import artifact_folder, model_path, open_artifacts, save_
 from storage.rdb import open_storage
 from storage.records import StudyRecord, load_study_record
 from study.analysis.ablation import describe_ablation, get_ablation
-from study.analysis.confirmation import describe_confirmation, get_confirmation
+from study.analysis.confirmation import (
+    ConfirmationInfo,
+    describe_confirmation,
+    get_confirmation,
+)
 from study.analysis.experiment import trials_of_arm
 from study.analysis.history import training_seconds
 from study.commands import (
@@ -41,7 +45,7 @@ from study.followup_tables import ablation_tables, confirmation_table
 from study.followups import ablation_arms, confirmation_arms
 from study.formats import format_duration
 from study.gallery import caption_gallery
-from study.settings import IMPORTED, StudySettings, code_version
+from study.settings import IMPORTED, StudySettings, code_version, has_extra_images
 from study.train import measure_test
 from study.workers import RunOutcome
 
@@ -70,9 +74,12 @@ class ConfirmRequest(FollowupRequest):
 
     Args:
         top: How many of the best are confirmed.
+        other_data: Data set file of other images than the search's, to train and test on; None
+            for those of the search.
     """
 
     top: int
+    other_data: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,19 +111,26 @@ class _Followup:
 def confirm_request(request: ConfirmRequest, *, say: Say, show: Show) -> RunOutcome:
     """Train the best configurations of a search again, and say which of them stay good.
 
+    With other images the errors of the search's trials say nothing, so none are compared with.
+
     Raises:
         StudyError: If the request does not fit the search, or the study that it continues.
         SearchSpaceError, DataError, StorageError: If a part of it cannot be used.
     """
     record, searched = _search(request)
     space = searched.search_space
+    other = request.other_data
+    if other is not None and request.data is not None:
+        raise StudyError("--other-data stands in the place of --data; give one of them.")
 
     def choose() -> tuple[Arm, ...]:
-        return confirmation_arms(
+        arms = confirmation_arms(
             record, space, searched.fixed, top=request.top, seed=searched.seed
         )
+        return arms if other is None else tuple(replace(arm, expected=None) for arm in arms)
 
-    followup = _followup(request, record, searched, attrs.CONFIRMATION, choose, say=say)
+    kind = attrs.CONFIRMATION if other is None else attrs.TRANSFER
+    followup = _followup(request, record, searched, kind, choose, other=other, say=say)
     outcome, after = _run(followup, request, record, say=say)
     info = get_confirmation(after)
     assert info is not None  # it was stored as one
@@ -124,9 +138,17 @@ def confirm_request(request: ConfirmRequest, *, say: Say, show: Show) -> RunOutc
         info = get_confirmation(_test(followup, after, request, say=say))
         assert info is not None
     show(confirmation_table(info))
-    for line in describe_confirmation(info):
+    for line in describe_confirmation(info, _at_home(request, record)):
         say(line)
     return _judged(outcome, info.n_missing)
+
+
+def _at_home(request: ConfirmRequest, record: StudyRecord) -> ConfirmationInfo | None:
+    """Return what a search's confirmation on its own images says, None without one."""
+    name = f"{record.name}-{attrs.CONFIRMATION}"
+    if request.other_data is None or stored_settings(request.url, name) is None:
+        return None
+    return get_confirmation(load_study_record(open_storage(request.url), name))
 
 
 def ablate_request(request: AblateRequest, *, say: Say, show: Show) -> RunOutcome:
@@ -178,10 +200,15 @@ def _followup(
     kind: str,
     choose: Callable[[], tuple[Arm, ...]],
     *,
+    other: Path | None = None,
     say: Say,
 ) -> _Followup:
-    """Continue a stored follow-up with its own arms, or set up a new one."""
-    name = request.name or f"{record.name}-{kind}"
+    """Continue a stored follow-up with its own arms, or set up a new one.
+
+    ``other`` is the data set file of a transfer, whose split is drawn as the search's was.
+    """
+    what = kind if other is None else f"on-{other.stem}"
+    name = request.name or f"{record.name}-{what}"
     stored = stored_settings(request.url, name)
     before = stored_experiment(request.url, name) if stored else None
     if stored is not None and (
@@ -191,18 +218,25 @@ def _followup(
             f"Study {name!r} is not the {kind} of study {record.name!r}; take another --name."
         )
     # An imported study knows neither the images nor the split that it was measured on.
-    own = stored if searched.sampler == IMPORTED else searched
+    own = stored if searched.sampler == IMPORTED or other is not None else searched
     method = "group" if searched.sampler == IMPORTED else searched.split
     data_seed = stored.data_seed if stored else searched.data_seed
-    data_path = request.data or (stored or searched).data_path
+    data_path = other or request.data or (stored or searched).data_path
+    vendors = searched.vendors
+    if other is not None and not has_extra_images(searched.data_path, vendors):
+        vendors = ()  # beside a file, every vendor's images are extra ones
     dataset, split = load_split(
         data_path,
         own,
         study=record.name,
         method=method,
         seed=data_seed,
-        vendors=searched.vendors,
+        vendors=vendors,
     )
+    if other is not None and dataset.fingerprint in searched.data_fingerprint.split("-"):
+        raise StudyError(
+            f"{other} holds the very images of study {record.name!r}; leave --other-data out."
+        )
     data = study_data(dataset, split)
     settings = replace(
         searched,
@@ -213,6 +247,7 @@ def _followup(
         seed=first(request.seed, stored.seed if stored else None, searched.seed),
         data=str(data_path) if data_path else None,
         data_fingerprint=data.fingerprint,
+        vendors=vendors,
         split=method,
         sides=split.sides,
         code_version=code_version(),
@@ -236,6 +271,7 @@ def _followup(
     sides = pair_sides(before.sides[method] if before else (), n_pairs, draw)
     questions = {
         attrs.CONFIRMATION: f"Which of the best of study {record.name} stay good?",
+        attrs.TRANSFER: f"Are the best of study {record.name} good on other images?",
         attrs.ABLATION: f"What is each parameter of the best of study {record.name} worth?",
     }
     experiment = Experiment(
@@ -244,7 +280,7 @@ def _followup(
         arms=arms,
         sides={method: sides},
         follows=record.name,
-        keep_models=kind == attrs.CONFIRMATION,
+        keep_models=kind != attrs.ABLATION,
     )
     return _Followup(
         name=name,

@@ -6,6 +6,7 @@ Must not know plotly.
 import math
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from statistics import fmean, median
 
 import numpy as np
@@ -126,6 +127,7 @@ class ConfirmationInfo:
     Args:
         study: Name of the study that the confirmation is.
         follows: Name of the search.
+        other_data: Data set file, where it trained on other images than the search.
         n_seeds: Seeds and splits that are wanted.
         n_missing: Trainings that have not finished.
         confirmed: Lowest mean error first; those without a finished training last.
@@ -144,6 +146,7 @@ class ConfirmationInfo:
 
     study: str
     follows: str
+    other_data: str | None
     n_seeds: int
     n_missing: int
     confirmed: tuple[Confirmed, ...]
@@ -182,8 +185,11 @@ def get_confirmation(record: StudyRecord) -> ConfirmationInfo | None:
         of a share: Wilson, JASA 22, 1927, by ``scipy.stats.binomtest``.
     """
     experiment = record.user_attrs.get(attrs.EXPERIMENT)
-    if not isinstance(experiment, Mapping) or experiment["name"] != attrs.CONFIRMATION:
+    if not isinstance(experiment, Mapping):
         return None
+    if experiment["name"] not in (attrs.CONFIRMATION, attrs.TRANSFER):
+        return None
+    elsewhere = experiment["name"] == attrs.TRANSFER
     arms = experiment["arms"]
     n_seeds = len(next(iter(experiment["sides"].values())))
     trials = {arm["name"]: trials_of_arm(record, arm["name"]) for arm in arms}
@@ -219,6 +225,7 @@ def get_confirmation(record: StudyRecord) -> ConfirmationInfo | None:
     return ConfirmationInfo(
         study=record.name,
         follows=str(experiment["follows"]),
+        other_data=str(record.user_attrs[attrs.SETTINGS]["data"]) if elsewhere else None,
         n_seeds=n_seeds,
         n_missing=sum(n_seeds - len(errors[a["name"]]) - len(failed[a["name"]]) for a in arms),
         confirmed=tuple(confirmed),
@@ -234,8 +241,33 @@ def get_confirmation(record: StudyRecord) -> ConfirmationInfo | None:
     )
 
 
-def describe_confirmation(info: ConfirmationInfo) -> Iterator[str]:
-    """Say in sentences what a confirmation found."""
+def same_order(first: ConfirmationInfo, second: ConfirmationInfo) -> tuple[int, int]:
+    """Count the pairs of configurations whose mean errors are in the same order in both.
+
+    Args:
+        first: A confirmation.
+        second: Another one of the same search, such as on other images.
+
+    Returns:
+        These pairs, and all pairs of configurations that both have.
+    """
+    theirs = [c.name for c in second.confirmed if c.validation is not None]
+    shared = [c.name for c in first.confirmed if c.validation is not None and c.name in theirs]
+    pairs = list(combinations(shared, 2))  # lowest mean error first in both
+    return sum(theirs.index(a) < theirs.index(b) for a, b in pairs), len(pairs)
+
+
+def describe_confirmation(
+    info: ConfirmationInfo, at_home: ConfirmationInfo | None = None
+) -> Iterator[str]:
+    """Say in sentences what a confirmation found.
+
+    Args:
+        info: The confirmation.
+        at_home: For one on other images: that on the search's own, if there is one.
+    """
+    if info.other_data is not None:
+        yield f"All trained on other images than the search's: {info.other_data}."
     if info.n_missing:
         yield f"{info.n_missing} trainings are missing; comparisons leave them out."
     if info.best is None:
@@ -268,6 +300,12 @@ def describe_confirmation(info: ConfirmationInfo) -> Iterator[str]:
         yield "It is the default itself: the search found nothing better."
     elif best.difference is not None:
         yield _against_default(best)
+    if info.other_data is not None and at_home is not None:
+        same, pairs = same_order(at_home, info)
+        yield (
+            f"{same} of {pairs} pairs of configurations have mean errors in the order that they "
+            f"have on the search's own images, where {at_home.best} has the lowest."
+        )
     if info.shrinkage is not None:
         yield _shrinkage(info)
     if best.test is not None:

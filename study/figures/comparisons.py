@@ -212,15 +212,16 @@ def plot_confirmation(info: ConfirmationInfo) -> go.Figure:
     names = [escape(c.name) + (" =" if c.tied else "") for c in info.confirmed]
     figure = new_figure(height=150 + 44 * len(names))
     searched = [(name, c.search_value) for name, c in zip(names, info.confirmed, strict=True)]
-    figure.add_scatter(
-        name="the search's trial",
-        x=rounded(value for _, value in searched if value is not None),
-        y=[name for name, value in searched if value is not None],
-        mode="markers",
-        orientation="h",
-        marker={"color": NEUTRAL, "size": 10, "symbol": "x-thin-open", "line": {"width": 2}},
-        hovertemplate="%{y}<br>search %{x:.4g}",
-    )
+    if info.other_data is None:
+        figure.add_scatter(
+            name="the search's trial",
+            x=rounded(value for _, value in searched if value is not None),
+            y=[name for name, value in searched if value is not None],
+            mode="markers",
+            orientation="h",
+            marker={"color": NEUTRAL, "size": 10, "symbol": "x-thin-open", "line": {"width": 2}},
+            hovertemplate="%{y}<br>search %{x:.4g}",
+        )
     validation = [(name, c.validation) for name, c in zip(names, info.confirmed, strict=True)]
     test = [(name, c.test) for name, c in zip(names, info.confirmed, strict=True)]
     add_estimates(figure, validation, name="validation, fresh seeds", color=BLUE)

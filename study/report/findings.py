@@ -103,7 +103,7 @@ class Findings:
         groups: Metrics by the values of each parameter that has few, by metric.
         latents: Numbers for the latents, of the experiment or of what follows the search.
         experiment: What was compared, None for a search or what follows one.
-        confirmations: Of the search, or the one that the study is.
+        confirmations: Of the search, or the one that the study is; on other images too.
         ablations: Likewise.
         failures: Of trials.
         provenance: How the study came about.
@@ -138,6 +138,11 @@ class Findings:
     ablations: tuple[AblationInfo, ...]
     failures: FailuresInfo
     provenance: ProvenanceInfo
+
+    @property
+    def at_home(self) -> ConfirmationInfo | None:
+        """The first confirmation on the search's own images, None without one."""
+        return next((info for info in self.confirmations if info.other_data is None), None)
 
 
 def get_findings(

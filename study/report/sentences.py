@@ -162,7 +162,7 @@ def _found(record: StudyRecord, found: Findings) -> Iterator[str]:
         return
     if not is_search(record):
         for confirmation in found.confirmations:
-            yield from describe_confirmation(confirmation)
+            yield from describe_confirmation(confirmation, found.at_home)
         for ablation in found.ablations:
             yield from describe_ablation(ablation)
         return
@@ -221,7 +221,7 @@ def describe_lacking(
 def _sure(record: StudyRecord, found: Findings) -> Iterator[str]:
     """Say how sure the findings are: confirmation first, then what to keep in mind."""
     search = is_search(record)
-    infos = found.confirmations if search else ()
+    infos = [info for info in found.confirmations if search and info.other_data is None]
     confirmed = [sentence for info in infos if (sentence := _confirmed(info))]
     yield from confirmed
     yield from _cautions(record, found, confirmed=bool(confirmed))
@@ -282,7 +282,7 @@ def _next_steps(record: StudyRecord, found: Findings) -> Iterator[Step]:
         yield Step(why=f"answers the check{'s' * (len(names) != 1)} {checks}", command=command)
     if found.summary.best is None:
         return
-    if not found.confirmations:
+    if found.at_home is None:
         yield Step(
             why="trains the best configurations again with fresh seeds and splits and measures "
             "them once on the test images",

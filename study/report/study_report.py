@@ -136,6 +136,7 @@ def render_study(data: ReportData, *, processes: OtherProcesses | None = None) -
         experiment=found.experiment,
         is_search=search,
         confirmations=found.confirmations,
+        at_home=found.at_home,
         ablations=found.ablations,
         describe_confirmation=describe_confirmation,
         describe_ablation=describe_ablation,

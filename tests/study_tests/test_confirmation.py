@@ -28,6 +28,7 @@ from study.analysis.confirmation import (
     estimate,
     get_confirmation,
     relative_difference,
+    same_order,
 )
 from study.experiments import Arm, Experiment
 from tests.study_tests.synthetic import SETTINGS, START, planted, study, trial
@@ -742,3 +743,56 @@ def test_the_best_is_among_the_tied(pair_scatter: float) -> None:
     assert n_best_tied >= stats.binom.ppf(0.001, N_SIMULATIONS, 0.95)
     assert n_best_first < N_SIMULATIONS / 2  # the mean alone does not find it
     assert n_worst_tied < N_SIMULATIONS / 4
+
+
+def elsewhere(values: Mapping[str, Values], data: str = "twitter.parquet") -> ConfirmationInfo:
+    """Return what the same configurations say on other images."""
+    made = record(values, name=attrs.TRANSFER)
+    settings = {**made.user_attrs[attrs.SETTINGS], "data": data}
+    user_attrs = {**made.user_attrs, attrs.SETTINGS: settings}
+    info = get_confirmation(replace(made, name="search-on-twitter", user_attrs=user_attrs))
+    assert info is not None
+    return info
+
+
+def test_order_by_hand() -> None:
+    """Of three pairs of configurations two keep their order; one that only one has is left out."""
+    here = confirmed({"default": [0.3] * 3, "a": [0.1] * 3, "b": [0.2] * 3, "c": [0.4] * 3})
+    there = elsewhere({"default": [0.3] * 3, "a": [0.2] * 3, "b": [0.1] * 3})
+    assert same_order(here, there) == same_order(there, here) == (2, 3)
+
+
+@given(
+    st.lists(st.floats(0.01, 1), min_size=2, max_size=6, unique=True).flatmap(
+        lambda means: st.tuples(st.just(means), st.permutations(means))
+    )
+)
+@examples(max_examples=30, deadline=None)
+def test_order_turned_round(means: tuple[list[float], list[float]]) -> None:
+    """What is in the same order becomes what is not, if one order is reversed."""
+    first, second = means
+    names = ["default", *(f"trial {i}" for i in range(1, len(first)))]
+    here = confirmed({name: [mean] * 3 for name, mean in zip(names, first, strict=True)})
+    there = elsewhere({name: [mean] * 3 for name, mean in zip(names, second, strict=True)})
+    back = elsewhere({name: [1.1 - mean] * 3 for name, mean in zip(names, second, strict=True)})
+    n_same, n_pairs = same_order(here, there)
+    assert n_pairs == len(first) * (len(first) - 1) // 2
+    assert same_order(here, back) == (n_pairs - n_same, n_pairs)
+    assert same_order(here, here) == (n_pairs, n_pairs)
+
+
+def test_other_images_in_words() -> None:
+    """Where it was trained and whether the order holds is told; of a search's errors nothing."""
+    here = confirmed({"default": BASE, "trial 7": BETTER})
+    there = elsewhere({"default": BETTER, "trial 7": BASE})
+    assert (here.other_data, there.other_data) == (None, "twitter.parquet")
+    assert there.shrinkage is None
+    text = " ".join(describe_confirmation(there, here))
+    assert "trained on other images than the search's: twitter.parquet" in text
+    assert (
+        "0 of 1 pairs of configurations have mean errors in the order that they have on the "
+        "search's own images, where trial 7 has the lowest." in text
+    )
+    alone = " ".join(describe_confirmation(there))
+    assert "in the order" not in alone
+    assert "other images" not in " ".join(describe_confirmation(here, here))

@@ -21,7 +21,7 @@ from storage.rdb import open_storage
 from storage.records import StudyRecord, followups, load_study_record
 from study.analysis import LATENT_METRICS, latent_metrics_of
 from study.analysis.ablation import get_ablation
-from study.analysis.confirmation import get_confirmation
+from study.analysis.confirmation import get_confirmation, same_order
 from study.cli import _record
 from study.commands import (
     ImportRequest,
@@ -279,6 +279,44 @@ def test_nothing_is_tested_before_all_is_trained(copy: Path, wait_until: Wait) -
     assert attrs.TEST_RESULTS not in record.user_attrs
     models = list((copy / "artifacts" / "models").iterdir())
     assert len(models) == len(record.complete)
+
+
+def test_other_images(copy: Path, other_data: Path, tiny_data: Path) -> None:
+    """The same configurations and seeds on other images, stored beside the confirmation."""
+    outcome, said, (table,) = confirm(copy, other_data=other_data)
+    name = f"{SEARCH}-on-{other_data.stem}"
+    here, there = read(copy, CONFIRMATION), read(copy, name)
+    assert outcome.progress.complete == outcome.target == 4 * N_SEEDS
+    assert table.row_count == 4
+    first, second = arms_of(here), arms_of(there)
+    assert second == {arm: {**values, "expected": None} for arm, values in first.items()}
+    dataset = load_dataset(other_data)
+    own = split_dataset(dataset)
+    for trial in there.complete:
+        pair = trial.user_attrs[attrs.PAIR]
+        split = Split.from_sides(trial.user_attrs[attrs.SIDES])
+        assert split == redraw_validation(dataset, own, seed=42 + 1 + pair)
+        assert split.test == own.test
+        assert trial.user_attrs[attrs.SEED] == pair_seed(0, pair)
+    assert set(there.user_attrs[attrs.TEST_RESULTS]) == {str(t.number) for t in there.complete}
+    assert not list((copy / "artifacts" / "models").iterdir())
+    mine, theirs = get_confirmation(here), get_confirmation(there)
+    assert mine is not None
+    assert theirs is not None
+    assert theirs.other_data == str(other_data)
+    n_same, n_pairs = same_order(mine, theirs)
+    assert n_pairs == 6
+    assert any(line.startswith(f"{n_same} of 6 pairs of configurations have") for line in said)
+
+    # It goes on, and is neither the confirmation nor the ground of an ablation.
+    confirm(copy, other_data=other_data, n_seeds=N_SEEDS + 1)
+    assert read(copy, name).trials[: len(there.trials)] == there.trials
+    with pytest.raises(StudyError, match=f"{name!r} is not the confirmation"):
+        confirm(copy, name=name)
+    with pytest.raises(StudyError, match="holds the very images of study 'search'"):
+        confirm(copy, other_data=tiny_data)
+    with pytest.raises(StudyError, match="give one of them"):
+        confirm(copy, other_data=other_data, data=tiny_data)
 
 
 def test_lost_models_are_named(copy: Path) -> None:

@@ -1,10 +1,12 @@
 """What the report says of confirmations and ablations."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from storage import attrs
 from storage.records import StudyRecord
 from study.analysis.ablation import describe_ablation, get_ablation
 from study.analysis.confirmation import describe_confirmation, get_confirmation
@@ -158,3 +160,40 @@ def test_several_confirmations(confirmation: StudyRecord) -> None:
         "confirmation-0",
         "confirmation-1",
     ]
+
+
+def test_other_images_have_a_part_of_their_own(confirmation: StudyRecord) -> None:
+    """It is told where they were trained; the verdict and the next steps leave it out."""
+    made = test_confirmation.record(VALUES, name=attrs.TRANSFER)
+    settings = {**made.user_attrs[attrs.SETTINGS], "data": "other faces.parquet"}
+    user_attrs = {**made.user_attrs, attrs.SETTINGS: settings}
+    transfer = replace(made, name="search-on-other", user_attrs=user_attrs)
+    own, info = get_confirmation(confirmation), get_confirmation(transfer)
+    assert own is not None
+    assert info is not None
+    page = Page(render_report(planted(12), followups=[transfer, confirmation]))
+    text = plain(page.text("confirmation"))
+    for sentence in describe_confirmation(info, own):
+        assert plain(sentence) in text
+    assert "search-on-other: on other images" in text
+    assert [trace["name"] for trace in numbers_of(page, "confirmation-0")] == [
+        "validation, fresh seeds"
+    ]
+    verdict = plain(page.text("verdict"))
+    assert verdict.count("Trained again with 5 fresh seeds and splits") == 1
+    alone = Page(render_report(planted(12), followups=[transfer]))
+    assert "emoji-study confirm --study" in plain(alone.text("verdict"))
+
+
+def test_missing_trainings_on_other_images_name_the_command() -> None:
+    """The file is named, quoted for a shell, and so is the study."""
+    values: dict[str, list[float | None]] = {**VALUES, "trial 7": [0.05, None, None, 0.06, 0.05]}
+    made = test_confirmation.record(values, name=attrs.TRANSFER)
+    settings = {**made.user_attrs[attrs.SETTINGS], "data": "other faces.parquet"}
+    user_attrs = {**made.user_attrs, attrs.SETTINGS: settings}
+    page = Page(render_report(replace(made, name="mine", user_attrs=user_attrs)))
+    command = (
+        "emoji-study confirm --study search --seeds 5 --other-data 'other faces.parquet' "
+        "--name mine runs what is missing."
+    )
+    assert command in plain(page.text("confirmation"))
