@@ -167,8 +167,8 @@ def run(
         str | None,
         typer.Option(
             "--pruner",
-            help="median, hyperband or none; by default none for a grid, hyperband from 100 "
-            "trials, else median.",
+            help="median, halving (successive, asynchronous), hyperband or none; by default none "
+            "for a grid, hyperband from 100 trials, else median.",
         ),
     ] = None,
     assignments: Assignments = None,

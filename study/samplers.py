@@ -10,6 +10,7 @@ from optuna.pruners import (
     HyperbandPruner,
     MedianPruner,
     NopPruner,
+    SuccessiveHalvingPruner,
 )
 from optuna.samplers import BaseSampler
 
@@ -17,12 +18,13 @@ from search_spaces import Scalar
 from search_spaces.designs import DESIGNS
 from study.errors import StudyError
 from study.pruners import StalledPruner
+from study.untried import UntriedSampler
 
 ADAPTIVE_SAMPLERS = ("tpe", "gp")
 """Samplers whose choices follow earlier results, so that their trials are no random sample."""
 
 SAMPLERS = (*DESIGNS, *ADAPTIVE_SAMPLERS)
-PRUNERS = ("median", "hyperband", "none")
+PRUNERS = ("median", "halving", "hyperband", "none")
 
 HYPERBAND_MIN_TRIALS = 100
 """Smaller studies cannot fill Hyperband's brackets."""
@@ -65,12 +67,15 @@ def make_sampler(name: str, *, seed: int, params: Mapping[str, Scalar]) -> BaseS
             )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
-        if name == "gp":
-            return optuna.samplers.GPSampler(seed=seed)
         # Grouped: the spaces are conditional, and each branch is to be modelled jointly.
-        return optuna.samplers.TPESampler(
-            multivariate=True, group=True, constant_liar=True, seed=seed
+        adaptive = (
+            optuna.samplers.GPSampler(seed=seed)
+            if name == "gp"
+            else optuna.samplers.TPESampler(
+                multivariate=True, group=True, constant_liar=True, seed=seed
+            )
         )
+    return UntriedSampler(adaptive, seed=seed)
 
 
 def make_pruner(name: str, *, max_epochs: int) -> BasePruner:
@@ -86,6 +91,10 @@ def make_pruner(name: str, *, max_epochs: int) -> BasePruner:
                 n_startup_trials=5, n_warmup_steps=max_epochs // 10, n_min_trials=3
             )
             return StalledPruner(median, patience=max(1, max_epochs // 20))
+        case "halving":
+            return SuccessiveHalvingPruner(
+                min_resource=max(1, max_epochs // 27), reduction_factor=3
+            )
         case "hyperband":
             return HyperbandPruner(
                 min_resource=max(1, max_epochs // 27),

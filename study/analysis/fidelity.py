@@ -262,6 +262,7 @@ PRUNER_SETTINGS = (
             make=lambda epochs, part=part: SuccessiveHalvingPruner(  # type: ignore[misc]
                 min_resource=max(1, epochs // part), reduction_factor=3
             ),
+            option="halving" if part == 27 else None,
         )
         for part in (27, 9)
     ),

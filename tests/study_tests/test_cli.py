@@ -215,7 +215,10 @@ OTHER = "--storage sqlite:///other.db"
         (f"experiment leakage {STUDY} --study s", "Study 's' has kind 'autoencoder', but got "),
         (f"{RUN} --space large", "`space` must be one of notebook, extended, but got 'large'"),
         (f"{RUN} --sampler cmaes", "`sampler` must be one of grid, random, qmc, tpe, gp, but"),
-        (f"{RUN} --pruner asha", "`pruner` must be one of median, hyperband, none, but got"),
+        (
+            f"{RUN} --pruner asha",
+            "`pruner` must be one of median, halving, hyperband, none, but got",
+        ),
         (f"{RUN} --split half", "`split` must be one of group, random, but got 'half'"),
         (f"{RUN} --set width=8", "The notebook space has no parameter 'width'; it has: epoch"),
         (f"{RUN} --set learning_rate=x", "`learning_rate` must be a number, but got 'x'"),

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import optuna
 import pytest
-from optuna.pruners import HyperbandPruner, NopPruner
-from optuna.samplers import BaseSampler, GPSampler, PartialFixedSampler, TPESampler
+from optuna.pruners import HyperbandPruner, NopPruner, SuccessiveHalvingPruner
+from optuna.samplers import BaseSampler, PartialFixedSampler
 from optuna.trial import TrialState
 
 from search_spaces.designs import DESIGNS
@@ -22,6 +22,7 @@ from study.samplers import (
     make_pruner,
     make_sampler,
 )
+from study.untried import UntriedSampler
 
 MAX_EPOCHS = 40
 
@@ -34,8 +35,8 @@ Curve = Callable[[int], float]
         ("grid", PartialFixedSampler),
         ("random", PartialFixedSampler),
         ("qmc", PartialFixedSampler),
-        ("tpe", TPESampler),
-        ("gp", GPSampler),
+        ("tpe", UntriedSampler),
+        ("gp", UntriedSampler),
     ],
 )
 def test_samplers(name: str, kind: type[BaseSampler]) -> None:
@@ -79,7 +80,12 @@ def test_enqueued_point(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "kind"),
-    [("median", StalledPruner), ("hyperband", HyperbandPruner), ("none", NopPruner)],
+    [
+        ("median", StalledPruner),
+        ("halving", SuccessiveHalvingPruner),
+        ("hyperband", HyperbandPruner),
+        ("none", NopPruner),
+    ],
 )
 @pytest.mark.parametrize("max_epochs", [1, 2, 200])
 def test_pruners(name: str, kind: type[optuna.pruners.BasePruner], max_epochs: int) -> None:
@@ -106,7 +112,8 @@ def test_unknown_names() -> None:
     ):
         check_names("cmaes", "none")
     with pytest.raises(
-        StudyError, match=r"^`pruner` must be one of median, hyperband, none, but got 'asha'\.$"
+        StudyError,
+        match=r"^`pruner` must be one of median, halving, hyperband, none, but got 'asha'\.$",
     ):
         check_names("tpe", "asha")
 

@@ -1,0 +1,84 @@
+"""A sampler that Optuna lacks."""
+
+from typing import Any
+
+from optuna import Study
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler, RandomSampler
+from optuna.trial import FrozenTrial, TrialState
+
+N_DRAWS = 100
+"""Random points that are drawn, at most, for one that was not tried."""
+
+
+class UntriedSampler(BaseSampler):
+    """Draws at random where another sampler suggests a point that was tried before.
+
+    In a space of few points an adaptive sampler settles on one of them. If that was pruned,
+    nothing new is learnt from then on: equal points train alike.
+
+    Args:
+        wrapped: The adaptive sampler.
+        seed: Of the random points.
+    """
+
+    def __init__(self, wrapped: BaseSampler, *, seed: int) -> None:
+        self._wrapped = wrapped
+        self._random = RandomSampler(seed=seed)
+
+    def infer_relative_search_space(
+        self, study: Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """Return the parameters that are sampled jointly."""
+        return self._wrapped.infer_relative_search_space(study, trial)
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """Return values of all these parameters, those of every branch of the space."""
+        found = self._wrapped.sample_relative(study, trial, search_space)
+        if not found:
+            return found
+        tried = _tried(study, trial)
+        for _ in range(N_DRAWS):
+            if not any(params.items() <= found.items() for params in tried):
+                break
+            found = {
+                name: self._random.sample_independent(study, trial, name, distribution)
+                for name, distribution in search_space.items()
+            }
+        return found
+
+    def sample_independent(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:
+        """Return the value of a parameter that is not sampled jointly."""
+        return self._wrapped.sample_independent(study, trial, param_name, param_distribution)
+
+    def before_trial(self, study: Study, trial: FrozenTrial) -> None:
+        """Tell the other sampler that a trial begins."""
+        self._wrapped.before_trial(study, trial)
+
+    def reseed_rng(self) -> None:
+        """Seed both samplers anew."""
+        self._wrapped.reseed_rng()
+        self._random.reseed_rng()
+
+
+def _tried(study: Study, trial: FrozenTrial) -> list[dict[str, Any]]:
+    """Return the points of all other trials, also of running ones that have all parameters.
+
+    What can only have one value is no part of a point.
+    """
+    others = [t for t in study.get_trials(deepcopy=False) if t.number != trial.number]
+    ended = (TrialState.COMPLETE, TrialState.PRUNED)
+    whole = {frozenset(t.params) for t in others if t.state in ended}
+    return [
+        {name: value for name, value in t.params.items() if not t.distributions[name].single()}
+        for t in others
+        if frozenset(t.params) in whole
+    ]
