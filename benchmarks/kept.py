@@ -19,3 +19,8 @@ def mean_cell(found: Estimate | None, digits: int) -> str:
     if found is None or found.low is None or found.high is None:
         return "\N{EN DASH}"
     return f"{found.mean:.{digits}f} ({found.low:.{digits}f} to {found.high:.{digits}f})"
+
+
+def percent(share: float) -> str:
+    """Write by how much something changes, in whole percents with their sign."""
+    return f"{100 * share:+.0f} %".replace("-", "\N{MINUS SIGN}")

@@ -15,7 +15,7 @@ from typing import Any
 
 import pandas as pd
 
-from benchmarks.kept import RESULTS, markdown
+from benchmarks.kept import RESULTS, markdown, percent
 from search_spaces import get_space
 from study.analysis.confirmation import relative_difference
 
@@ -111,8 +111,8 @@ def effect_table(found: Sequence[Effect]) -> list[str]:
             e.parameter,
             f"{e.before} → {e.after}",
             str(e.n),
-            _percent(e.change),
-            "–" if e.low is None or e.high is None else f"{_percent(e.low)} to {_percent(e.high)}",
+            percent(e.change),
+            "–" if e.low is None or e.high is None else f"{percent(e.low)} to {percent(e.high)}",
             str(e.lower),
         ]
         for e in found
@@ -129,10 +129,6 @@ def families_among_the_best(trials: pd.DataFrame, n: int = TOP) -> dict[str, int
 
 def _text(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:+.0f} %".replace("-", "\N{MINUS SIGN}")
 
 
 def main() -> None:

@@ -6,12 +6,19 @@ what stands in the documents.
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 import pandas as pd
 
-from benchmarks.kept import RESULTS, markdown, mean_cell
-from benchmarks.observations import all_effects, effect_table, read
+from benchmarks.kept import RESULTS, markdown, mean_cell, percent
+from benchmarks.observations import (
+    TOP,
+    all_effects,
+    effect_table,
+    families_among_the_best,
+    read,
+)
 from emoji_ae.config import AutoencoderConfig
 from study.analysis import LATENT_METRICS
 from study.analysis.confirmation import estimate, relative_difference
@@ -31,20 +38,62 @@ def latent_space() -> list[str]:
 
 
 def confirmed(name: str) -> list[str]:
-    """Return the table of a confirmation: validation and test MSE with 95 % t intervals.
+    """Return the table of a confirmation: means with 95 % t intervals, on both splits.
 
     Args:
         name: Of its file, without the ending.
     """
+    arms = _arms(name)
+    classified = any("test_accuracy" in own for own in arms.values())
     rows = []
-    for arm, own in _arms(name).items():
-        errors = [estimate(own[column].tolist()) for column in ("value", "test_mse")]
+    for arm, own in arms.items():
+        cells = [_mean(own, "value"), _mean(own, "test_mse")]
+        if classified:
+            cells += [_mean(own, "validation_accuracy"), _mean(own, "test_accuracy")]
         size = int(own["parameter_count"].iloc[0])
         seconds = float(own["training_seconds"].mean())
-        cells = [*(mean_cell(e, 5) for e in errors), f"{size:,}", f"{seconds:.0f}"]
+        cells += [f"{size:,}", f"{seconds:.0f}"]
         rows.append((own["value"].mean(), [arm, str(len(own)), *cells]))
-    head = ["configuration", "n", "validation MSE", "test MSE", "weights", "seconds"]
-    return markdown(head, [cells for _, cells in sorted(rows)])
+    head = ["configuration", "n", "validation MSE", "test MSE"]
+    head += ["validation accuracy", "test accuracy"] if classified else []
+    return markdown([*head, "weights", "seconds"], [cells for _, cells in sorted(rows)])
+
+
+def compared(name: str) -> list[str]:
+    """Return the table of a paired experiment: every arm beside the first one.
+
+    Args:
+        name: Of its file, without the ending.
+    """
+    arms = _arms(name)
+    baseline = next(iter(arms.values()))["value"]
+    rows = []
+    for i, (arm, own) in enumerate(arms.items()):
+        pairs = [(baseline[pair], value) for pair, value in own["value"].items()]
+        change, low, high = relative_difference(pairs)
+        against = ["–"] * 3
+        if i and low is not None and high is not None:
+            lower = sum(after < before for before, after in pairs)
+            against = [percent(change), f"{percent(low)} to {percent(high)}", str(lower)]
+        accuracy = _mean(own.dropna(subset="validation_accuracy"), "validation_accuracy")
+        rows.append([arm, str(len(own)), _mean(own, "value"), *against, accuracy])
+    first = next(iter(arms))
+    head = ["arm", "n", "validation MSE", f"against {first}", "95 % interval", "lower in"]
+    return markdown([*head, "accuracy"], rows)
+
+
+def families() -> list[str]:
+    """Return the table of the grid's families: their best trials, and their share of the best."""
+    trials = read(RESULTS / "grid-autoencoder.parquet")
+    among = families_among_the_best(trials)
+    rows = []
+    for family, own in trials.groupby("auto_encoder"):
+        ordered = own.sort_values("value")["value"]
+        low, middle, high = ordered.quantile([0, 0.5, 1])
+        cells = [f"{value:.5f}" for value in (low, middle, high)]
+        rows.append([str(family), str(len(own)), *cells, str(among.get(str(family), 0))])
+    head = ["family", "n", "lowest MSE", "median", "highest", f"among the best {TOP}"]
+    return markdown(head, rows)
 
 
 def against_the_grid(
@@ -107,6 +156,14 @@ def observed(family: str) -> list[str]:
     trials = read(RESULTS / "grid-autoencoder.parquet")
     members = trials[trials["auto_encoder"] == family]
     return effect_table(all_effects(members, "autoencoder"))
+
+
+def _mean(own: pd.DataFrame, column: str) -> str:
+    """Write the mean of errors or accuracies; no accuracy is above 1."""
+    found = estimate(own[column].tolist())
+    if found is not None and found.high is not None and "accuracy" in column:
+        found = replace(found, high=min(1.0, found.high))
+    return mean_cell(found, 3 if "accuracy" in column else 5)
 
 
 def _arms(name: str) -> dict[str, pd.DataFrame]:
