@@ -20,6 +20,9 @@ from storage.records import StudyRecord, TrialRecord
 ALL_TRIALS = "all"
 """The family of every trial of a study whose space has only one."""
 
+NEAR = 0.1
+"""An error that exceeds another one by this share counts as about as good: so much is chance."""
+
 ARCHITECTURE = "auto_encoder"
 """The parameter that families are named after, the condition that others depend on."""
 

@@ -9,12 +9,9 @@ from dataclasses import dataclass
 from search_spaces import SearchSpace
 from storage.attrs import PARAMETER_COUNT, REUSED_FROM
 from storage.records import StudyRecord, TrialRecord
-from study.analysis import breaks_constraint, family_of, ranked, space_of
+from study.analysis import NEAR, breaks_constraint, family_of, ranked, space_of
 from study.analysis.front import non_dominated
 from study.analysis.history import training_seconds
-
-NEAR = 0.1
-"""By so much an error may exceed the lowest one and still count as about as good."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,6 +31,7 @@ from storage import attrs
 from storage.records import StudyRecord, TrialRecord
 from study.analysis import (
     BALANCED_ACCURACY,
+    NEAR,
     VALIDATION_ACCURACY,
     begun_again,
     ranked,
@@ -38,9 +39,6 @@ from study.analysis import (
     settings_of,
 )
 from study.formats import format_label, format_percent, format_value
-
-NEAR = 0.1
-"""Trials within this share of the best error count as near it: about what chance makes."""
 
 MIN_NEAR, MIN_COMPLETE = 5, 20
 MAX_FAILED, MAX_FAILED_BADLY = 0.05, 0.25

@@ -12,6 +12,7 @@ from dataclasses import asdict
 from storage.records import StudyRecord
 from study.analysis import (
     BALANCED_ACCURACY,
+    NEAR,
     VALIDATION_ACCURACY,
     is_multitask,
     is_search,
@@ -22,7 +23,6 @@ from study.analysis import (
 from study.analysis.ablation import describe_ablation
 from study.analysis.confirmation import describe_confirmation
 from study.analysis.correlation import Trials
-from study.analysis.cost import NEAR
 from study.analysis.fidelity import MAX_BEST_PRUNED, suggest_pruner
 from study.analysis.history import epochs_run, training_seconds
 from study.analysis.surrogate import MIN_INTERACTION

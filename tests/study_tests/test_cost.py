@@ -13,7 +13,8 @@ from optuna.trial import TrialState
 from emoji_ae.config import AutoencoderConfig
 from storage import attrs
 from storage.records import StudyRecord, TrialRecord
-from study.analysis.cost import NEAR, CostInfo, get_costs
+from study.analysis import NEAR
+from study.analysis.cost import CostInfo, get_costs
 from study.analysis.thinning import MAX_MARKS
 from study.figures import plot_costs, shown_costs
 from study.report import render_report
