@@ -180,8 +180,7 @@ def _sentence(
 ) -> str:
     if not pairs:
         only = next(iter(rankings), None)
-        alone = "No method has an answer." if only is None else f"{only} stands alone."
-        return f"{alone} {surrogate.refusal}" if surrogate.refusal else alone
+        return "No method has an answer." if only is None else f"{only} stands alone."
     parts = [_first_places(rankings)]
     taus = [pair.tau for pair in pairs if pair.tau is not None]
     if taus:
