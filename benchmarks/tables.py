@@ -126,29 +126,30 @@ def against_the_grid(
     return markdown(["winner", "n", "test MSE / the grid's", "95 % interval", "lower in"], rows)
 
 
-def front(name: str) -> list[str]:
-    """Return the table of a search's trials that no other beats in error and latent size.
+def front(name: str, cost: str) -> list[str]:
+    """Return the table of a search's trials that no other beats in both error and cost.
 
     Args:
         name: Of the file of the search's trials, without the ending.
+        cost: ``latent`` (numbers in it), ``parameter_count`` or ``training_seconds``.
     """
     trials = pd.read_parquet(RESULTS / f"{name}.parquet")
     points = []
     for row in trials[trials["state"] == "COMPLETE"].to_dict("records"):
         given = {key: row[key] for key in ("auto_encoder", "depth", "latent_channels")}
-        points.append((row["value"], AutoencoderConfig(**given).latent_size, row))
-    kept = non_dominated((mse, -size) for mse, size, _ in points)
+        points.append({**row, "latent": AutoencoderConfig(**given).latent_size})
+    kept = non_dominated((row["value"], -row[cost]) for row in points)
     rows = [
         [
             f"trial {row['number']}",
-            f"{size:,}",
-            f"{mse:.5f}",
+            f"{row['value']:.5f}",
+            f"{row['latent']:,}",
             f"{row['parameter_count']:,}",
             f"{row['training_seconds']:.0f}",
         ]
-        for mse, size, row in sorted((points[i] for i in kept), key=lambda point: point[1])
+        for row in sorted((points[i] for i in kept), key=lambda row: float(row[cost]))
     ]
-    return markdown(["trial", "latent", "validation MSE", "weights", "seconds"], rows)
+    return markdown(["trial", "validation MSE", "latent", "weights", "seconds"], rows)
 
 
 def observed(family: str) -> list[str]:
@@ -182,8 +183,13 @@ TABLES: Mapping[str, tuple[Callable[[], list[str]], ...]] = {
         partial(confirmed, "grid-autoencoder-confirmation"),
         partial(observed, "CNN"),
         partial(confirmed, "autoencoder-extended-confirmation"),
-        partial(against_the_grid, ["autoencoder-extended-confirmation"]),
-        partial(front, "autoencoder-extended"),
+        partial(
+            against_the_grid, ["autoencoder-extended-confirmation", "equal-latents-confirmation"]
+        ),
+        partial(front, "autoencoder-extended", "latent"),
+        partial(confirmed, "equal-latents-confirmation"),
+        partial(front, "equal-latents", "parameter_count"),
+        partial(front, "equal-latents", "training_seconds"),
     ),
 }
 """The tables of each document, in their order."""
