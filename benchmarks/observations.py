@@ -95,13 +95,22 @@ def effects(trials: pd.DataFrame, kind: str, parameter: str) -> list[Effect]:
 
 
 def all_effects(members: pd.DataFrame, kind: str) -> list[Effect]:
-    """Return the effects of all parameters that vary among trials of one family."""
+    """Return the effects of all parameters that vary among trials of one family.
+
+    A short training is the beginning of the long one, so its error is no second observation of
+    the other parameters' effects.
+    """
     varying = [
         p.name
         for p in get_space(kind, "notebook").parameters
         if p.name in members and members[p.name].nunique() > 1
     ]
-    return [effect for name in varying for effect in effects(members, kind, name)]
+    longest = members[members["epoch"] == members["epoch"].max()]
+    return [
+        effect
+        for name in varying
+        for effect in effects(members if name == "epoch" else longest, kind, name)
+    ]
 
 
 def effect_table(found: Sequence[Effect]) -> list[str]:

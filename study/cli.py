@@ -420,6 +420,14 @@ def confirm(
     top: Annotated[
         int, typer.Option("--top", min=1, help="How many of the best trials are trained again.")
     ] = 5,
+    trials: Annotated[
+        list[int] | None,
+        typer.Option(
+            "--trial",
+            min=0,
+            help="Number of a trial to train again in place of the best; may be repeated.",
+        ),
+    ] = None,
     seeds: Seeds = 5,
     name: FollowupName = None,
     data: Data = None,
@@ -454,6 +462,7 @@ def confirm(
         study=record.name,
         name=name,
         top=top,
+        trials=tuple(trials or ()),
         n_seeds=seeds,
         data=data,
         other_data=other_data,

@@ -74,11 +74,13 @@ class ConfirmRequest(FollowupRequest):
 
     Args:
         top: How many of the best are confirmed.
+        trials: Numbers of the trials that are confirmed in their place; none for the best.
         other_data: Data set file of other images than the search's, to train and test on; None
             for those of the search.
     """
 
     top: int
+    trials: tuple[int, ...] = ()
     other_data: Path | None = None
 
 
@@ -125,7 +127,12 @@ def confirm_request(request: ConfirmRequest, *, say: Say, show: Show) -> RunOutc
 
     def choose() -> tuple[Arm, ...]:
         arms = confirmation_arms(
-            record, space, searched.fixed, top=request.top, seed=searched.seed
+            record,
+            space,
+            searched.fixed,
+            top=request.top,
+            numbers=request.trials,
+            seed=searched.seed,
         )
         return arms if other is None else tuple(replace(arm, expected=None) for arm in arms)
 

@@ -15,7 +15,7 @@ from search_spaces.base import Parameter
 from storage.records import StudyRecord, TrialRecord
 from study.analysis import breaks_constraint, ranked_by_constraint
 from study.analysis.ablation import PATH, SWEEP
-from study.analysis.confirmation import DEFAULT, MIDDLE, TOP
+from study.analysis.confirmation import CHOSEN, DEFAULT, MIDDLE, TOP
 from study.analysis.surrogate import get_surrogate, predict
 from study.errors import StudyError
 from study.experiments import Arm, default_config
@@ -31,7 +31,13 @@ Predict = Callable[[Sequence[Mapping[str, Scalar]]], Sequence[float]]
 
 
 def confirmation_arms(
-    record: StudyRecord, space: SearchSpace, fixed: Mapping[str, Scalar], *, top: int, seed: int
+    record: StudyRecord,
+    space: SearchSpace,
+    fixed: Mapping[str, Scalar],
+    *,
+    top: int,
+    numbers: Sequence[int] = (),
+    seed: int,
 ) -> tuple[Arm, ...]:
     """Choose what a confirmation trains again: the best, the default and one from the middle.
 
@@ -44,13 +50,15 @@ def confirmation_arms(
         space: Of the search.
         fixed: What all trials of the search share; the default takes it over.
         top: How many of the best, at least 1.
+        numbers: Of the trials to train again beside the default, in place of all others.
         seed: Of the choice from the middle third.
 
     Returns:
         The default first.
 
     Raises:
-        StudyError: If no trial is complete and keeps the constraint.
+        StudyError: If no trial is complete and keeps the constraint, or one of ``numbers`` is
+            not complete.
     """
     found: dict[str, tuple[float, TrialRecord, dict[str, Scalar]]] = {}
     for value, trial in ranked_by_constraint(record):
@@ -74,6 +82,8 @@ def confirmation_arms(
             expected=known[0] if known else None,
         )
     ]
+    if numbers:
+        return (*arms, *(_named(record, number) for number in dict.fromkeys(numbers)))
     others = [item for identity, item in found.items() if identity != default_identity]
     n_top = min(top - (default_identity in list(found)[:top]), len(others))
     arms += [_repeated(item, role=TOP, name="trial") for item in others[:n_top]]
@@ -244,6 +254,17 @@ def _repeated(
         role=role,
         trial=trial.number,
         expected=value,
+    )
+
+
+def _named(record: StudyRecord, number: int) -> Arm:
+    """Return the arm that repeats a complete trial."""
+    for value, trial in ranked_by_constraint(record):
+        if trial.number == number:
+            return _repeated((value, trial, trial.given), role=CHOSEN, name="trial")
+    raise StudyError(
+        f"`trial` must be the number of a complete trial of study {record.name!r}, but got "
+        f"{number}."
     )
 
 

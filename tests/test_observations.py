@@ -7,7 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.observations import effect_table, effects, families_among_the_best, read
+from benchmarks.observations import (
+    all_effects,
+    effect_table,
+    effects,
+    families_among_the_best,
+    read,
+)
 from search_spaces import get_space
 
 
@@ -56,6 +62,14 @@ def test_only_twins_are_compared() -> None:
     assert without.n == 480 // 3 * 3 // 4
     (normalized,) = effects(frame, "autoencoder", "batch_normalization")
     assert normalized.n == 192 // 2
+
+
+def test_short_trainings_are_no_second_observation() -> None:
+    """Only the effect of the length itself is measured on both lengths."""
+    frame = grid("autoencoder", batch_size={32: 1.5})
+    found = {e.parameter: e.n for e in all_effects(frame, "autoencoder") if e.before != "32"}
+    assert found["epoch"] == 480 // 2
+    assert found["batch_size"] == 240 // 3
 
 
 def test_table_and_families(tmp_path: Any) -> None:

@@ -30,8 +30,10 @@ SIGNIFICANT = 0.05
 ROUNDING = 1e-12
 """Scatter that numbers of the size of 1 have by rounding alone."""
 
-TOP, DEFAULT, MIDDLE = "top", "default", "middle"
-"""Roles of what is confirmed: one of the best, the default, one from the middle of the search."""
+TOP, CHOSEN, DEFAULT, MIDDLE = "top", "chosen", "default", "middle"
+"""Roles of what is confirmed: one of the best, one that somebody chose, the default, one from the
+middle of the search.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +59,7 @@ class Confirmed:
 
     Args:
         name: For people.
-        role: ``TOP``, ``DEFAULT`` or ``MIDDLE``.
+        role: ``TOP``, ``CHOSEN``, ``DEFAULT`` or ``MIDDLE``.
         trial: Number of the trial of the search that it repeats, None if that has none.
         search_value: Validation MSE of this trial.
         n_failed: Seeds with which its training failed.

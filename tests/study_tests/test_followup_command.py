@@ -254,6 +254,8 @@ def test_chosen_configurations_stay(copy: Path) -> None:
     outcome, said, _ = confirm(copy, top=3)
     assert outcome.target == 4 * N_SEEDS
     assert any("goes on with the 4 configurations that were chosen first" in s for s in said)
+    outcome, said, _ = confirm(copy, trials=(5, 3), n_seeds=1, name="named")
+    assert [arm["trial"] for arm in arms_of(read(copy, "named")).values()] == [None, 5, 3]
     outcome, said, _ = confirm(copy, top=1, n_seeds=1, name="other")
     assert outcome.progress.complete == outcome.target == 3
     assert any("fewer than 3 seeds" in line for line in said)

@@ -23,7 +23,7 @@ from storage import attrs
 from storage.records import StudyRecord, TrialRecord
 from study.analysis import Metric
 from study.analysis.ablation import PATH, SWEEP
-from study.analysis.confirmation import DEFAULT, MIDDLE, TOP
+from study.analysis.confirmation import CHOSEN, DEFAULT, MIDDLE, TOP
 from study.analysis.surrogate import get_branch, predict
 from study.errors import StudyError
 from study.experiments import Arm, default_config
@@ -259,6 +259,21 @@ def test_nothing_to_confirm(infeasible: Sequence[int]) -> None:
     )
     with pytest.raises(StudyError, match="'search' has no complete trial that keeps"):
         confirmation_arms(record, GRID, {}, top=3, seed=0)
+
+
+def test_trials_that_somebody_chose() -> None:
+    """They stand in the place of the best and the middle, in their order, each once."""
+    points = distinct(EXTENDED, 9)
+    values = [0.1 + i / 100 for i in range(9)]
+    record = searched(EXTENDED, points, values)
+    arms = confirmation_arms(record, EXTENDED, {}, top=3, numbers=[7, 2, 7], seed=0)
+    assert [arm.role for arm in arms] == [DEFAULT, CHOSEN, CHOSEN]
+    assert [arm.name for arm in arms] == ["default", "trial 7", "trial 2"]
+    assert [arm.expected for arm in arms[1:]] == [values[7], values[2]]
+    assert [dict(arm.params) for arm in arms[1:]] == [points[7], points[2]]
+    for number in (9, -1):
+        with pytest.raises(StudyError, match="must be the number of a complete trial"):
+            confirmation_arms(record, EXTENDED, {}, top=3, numbers=[number], seed=0)
 
 
 def test_unfinished_trials_are_not_confirmed() -> None:
