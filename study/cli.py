@@ -155,7 +155,7 @@ def run(
         typer.Option(
             "--trials",
             min=1,
-            help="Finished trials to add, complete or pruned: 20 unless given, for a grid the "
+            help="Finished trials to add, complete or pruned: 40 unless given, for a grid the "
             "whole grid. An interrupted run is completed first.",
         ),
     ] = None,
@@ -168,7 +168,8 @@ def run(
         typer.Option(
             "--pruner",
             help="median, halving (successive, asynchronous), hyperband or none; by default none "
-            "for a grid, hyperband from 100 trials, else median.",
+            "for a grid, halving in the notebook's space with 100 epochs and more, else hyperband "
+            "from 100 trials, median below.",
         ),
     ] = None,
     assignments: Assignments = None,

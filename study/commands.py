@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], None]
 
-DEFAULT_TRIALS = 20
+DEFAULT_TRIALS = 40
 DEFAULT_DATA_SEED = 42
 
 
@@ -392,14 +392,6 @@ def _settings(request: RunRequest, name: str, stored: StudySettings | None) -> S
     if min_accuracy is None and stored is not None:
         min_accuracy = stored.min_accuracy
     _check_objectives(request.kind, request.pruner, min_accuracy, pareto=pareto)
-    if stored is not None:
-        default = stored.pruner
-    elif pareto:
-        default = "none"
-    else:
-        default = default_pruner(sampler, request.n_trials or DEFAULT_TRIALS)
-    pruner = request.pruner or default
-    check_names(sampler, pruner)
     if request.assignments or stored is None:
         fixed: Mapping[str, Scalar] = space.parse_fixed(request.assignments)
     else:
@@ -410,7 +402,7 @@ def _settings(request: RunRequest, name: str, stored: StudySettings | None) -> S
         space=space_name,
         fixed=fixed,
         sampler=sampler,
-        pruner=pruner,
+        pruner=request.pruner or (stored.pruner if stored else "none"),
         seed=first(request.seed, stored.seed if stored else None, 0),
         data=stored.data if stored else None,
         data_fingerprint=stored.data_fingerprint if stored else "",
@@ -424,10 +416,18 @@ def _settings(request: RunRequest, name: str, stored: StudySettings | None) -> S
         code_version=code_version(),
         vendors=vendors,
     )
+    check_names(settings.sampler, settings.pruner)
     if stored is not None:
         stored.require_equal(settings, study=name)
-    elif sampler in DESIGNS:
+        return settings
+    if sampler in DESIGNS:
         next(design_points(sampler, space, fixed, seed=0), None)  # raises if there is no grid
+    if request.pruner is None and not pareto:
+        n_trials = request.n_trials or DEFAULT_TRIALS
+        pruner = default_pruner(
+            space_name, sampler, n_trials=n_trials, max_epochs=settings.max_epochs
+        )
+        settings = replace(settings, pruner=pruner)
     return settings
 
 

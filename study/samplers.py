@@ -26,18 +26,31 @@ ADAPTIVE_SAMPLERS = ("tpe", "gp")
 SAMPLERS = (*DESIGNS, *ADAPTIVE_SAMPLERS)
 PRUNERS = ("median", "halving", "hyperband", "none")
 
+HALVING_MIN_EPOCHS = 100
+"""The notebook's shorter trainings; the first rung of shorter ones would be an epoch or two."""
+
 HYPERBAND_MIN_TRIALS = 100
 """Smaller studies cannot fill Hyperband's brackets."""
 
 
-def default_pruner(sampler: str, n_trials: int) -> str:
+def default_pruner(space: str, sampler: str, *, n_trials: int, max_epochs: int) -> str:
     """Return the pruner's name for a new study.
 
-    A grid is there to be complete, so nothing of it is pruned; otherwise Hyperband where there
-    are enough trials for its brackets, else the median.
+    A grid is there to be complete, so nothing of it is pruned. In the notebook's space, with
+    trainings as long as the notebook's, successive halving needs the fewest epochs
+    (``docs/results.md``). Elsewhere the first epochs tell less, since there are schedules or few
+    epochs in all: Hyperband, where there are enough trials for its brackets, else the median.
+
+    Args:
+        space: Name of the search space.
+        sampler: One of ``SAMPLERS``.
+        n_trials: That the study begins with.
+        max_epochs: The longest training of the study.
     """
     if sampler == "grid":
         return "none"
+    if space == "notebook" and max_epochs >= HALVING_MIN_EPOCHS:
+        return "halving"
     return "hyperband" if n_trials >= HYPERBAND_MIN_TRIALS else "median"
 
 

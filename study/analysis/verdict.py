@@ -182,13 +182,16 @@ def _near_the_best(record: StudyRecord) -> Check | None:
     if len(values) < MIN_COMPLETE:
         return None
     near = sum(value <= values[0] * (1 + NEAR) for value in values)
+    by_design = settings_of(record).get("sampler") == "grid"  # it has no point in between
     return _check(
         "trials near the best",
         near < MIN_NEAR,
         f"{near} trials lie within {format_percent(NEAR)} of the best.",
         f"Only {near} of {len(values)} trials lie within {format_percent(NEAR)} of the best: it "
         "may be luck, and the region around it is hardly known.",
-        _run(record, f"--trials {len(values)}"),
+        _new_study(record, "--space extended")
+        if by_design
+        else _run(record, f"--trials {len(values)}"),
     )
 
 

@@ -14,6 +14,7 @@ from study.experiments import PAIRED
 from study.pruners import StalledPruner
 from study.samplers import (
     ADAPTIVE_SAMPLERS,
+    HALVING_MIN_EPOCHS,
     HYPERBAND_MIN_TRIALS,
     PRUNERS,
     SAMPLERS,
@@ -119,19 +120,24 @@ def test_unknown_names() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sampler", "n_trials", "pruner"),
+    ("space", "sampler", "n_trials", "max_epochs", "pruner"),
     [
-        ("grid", 10, "none"),
-        ("grid", 1000, "none"),
-        ("tpe", HYPERBAND_MIN_TRIALS - 1, "median"),
-        ("random", 1, "median"),
-        ("tpe", HYPERBAND_MIN_TRIALS, "hyperband"),
-        ("qmc", 500, "hyperband"),
+        ("extended", "grid", 10, 200, "none"),
+        ("notebook", "grid", 1000, 200, "none"),
+        ("notebook", "tpe", 1, HALVING_MIN_EPOCHS, "halving"),
+        ("notebook", "random", 500, 200, "halving"),
+        ("notebook", "tpe", 40, HALVING_MIN_EPOCHS - 1, "median"),
+        ("extended", "tpe", HYPERBAND_MIN_TRIALS - 1, 200, "median"),
+        ("extended", "random", 1, 200, "median"),
+        ("extended", "tpe", HYPERBAND_MIN_TRIALS, 200, "hyperband"),
+        ("extended", "qmc", 500, 20, "hyperband"),
     ],
 )
-def test_default_pruner(sampler: str, n_trials: int, pruner: str) -> None:
-    """A grid is completed; small studies take the median, large ones Hyperband."""
-    assert default_pruner(sampler, n_trials) == pruner
+def test_default_pruner(
+    space: str, sampler: str, n_trials: int, max_epochs: int, pruner: str
+) -> None:
+    """A grid is completed; long trainings of the notebook's space are halved, others less so."""
+    assert default_pruner(space, sampler, n_trials=n_trials, max_epochs=max_epochs) == pruner
 
 
 def falling(level: float) -> Curve:

@@ -137,6 +137,11 @@ def test_too_few_trials_near_the_best() -> None:
     check = found(record_of(exchanged(trials, lucky)), "trials near the best")
     assert check.level is Level.WARN
     assert "Only 1 of 40 trials lie within 10" in check.sentence
+    assert check.command == "emoji-study run autoencoder --study checked --trials 40"
+    grid = record_of(exchanged(trials, lucky), {**SETTINGS, "sampler": "grid"})
+    command = found(grid, "trials near the best").command  # a grid has no further trials
+    assert command is not None
+    assert command.endswith("--study checked-2 --warm-start checked --space extended")
 
 
 @pytest.mark.parametrize(
