@@ -180,16 +180,21 @@ def _winner(name: str) -> tuple[str, pd.DataFrame]:
 TABLES: Mapping[str, tuple[Callable[[], list[str]], ...]] = {
     "latent.md": (latent_space,),
     "results.md": (
+        families,
         partial(confirmed, "grid-autoencoder-confirmation"),
         partial(observed, "CNN"),
+        partial(observed, "linear"),
         partial(confirmed, "autoencoder-extended-confirmation"),
+        partial(front, "autoencoder-extended", "latent"),
+        partial(confirmed, "equal-latents-confirmation"),
         partial(
             against_the_grid, ["autoencoder-extended-confirmation", "equal-latents-confirmation"]
         ),
-        partial(front, "autoencoder-extended", "latent"),
-        partial(confirmed, "equal-latents-confirmation"),
         partial(front, "equal-latents", "parameter_count"),
         partial(front, "equal-latents", "training_seconds"),
+        partial(confirmed, "grid-autoencoder-on-twitter"),
+        partial(compared, "auxiliary-task"),
+        partial(compared, "leakage"),
     ),
 }
 """The tables of each document, in their order."""

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.kept import RESULTS
+from benchmarks.replay import CHEAP, MAX_EPOCHS, confirmed_best, read_grid, replay, table
 from benchmarks.tables import TABLES
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -19,6 +21,18 @@ def test_tables_are_those_of_the_kept_trials(name: str) -> None:
         assert text.count("\n".join(lines)) == 1, f"run `python -m benchmarks.tables`: {name}"
     for head in {lines[0] for lines in tables}:
         assert text.count(head) == sum(lines[0] == head for lines in tables)
+
+
+def test_replayed_searches_are_those_of_the_kept_curves() -> None:
+    """The lines of the searches that are replayed within a second stand in the document."""
+    grid = read_grid(RESULTS / "grid-autoencoder.parquet", "autoencoder")
+    target = confirmed_best(RESULTS / "grid-autoencoder-confirmation.parquet")
+    text = (DOCS / "results.md").read_text()
+    assert f"at most {target:.5f}, the lowest *confirmed* one" in text
+    assert f"The grid takes {len(grid.curves) * MAX_EPOCHS:,} epochs" in text
+    head, rule, *lines = table(grid, replay(grid, target, n_seeds=30, names=CHEAP))
+    for line in (f"{head}\n{rule}", *lines):
+        assert text.count(f"{line}\n") == 1, "run `python -m benchmarks.replay`"
 
 
 def test_every_kept_file_is_used() -> None:
