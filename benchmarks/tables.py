@@ -182,6 +182,7 @@ TABLES: Mapping[str, tuple[Callable[[], list[str]], ...]] = {
     "results.md": (
         families,
         partial(confirmed, "grid-autoencoder-confirmation"),
+        partial(confirmed, "grid-autoencoder-linear"),
         partial(observed, "CNN"),
         partial(observed, "linear"),
         partial(confirmed, "autoencoder-extended-confirmation"),
