@@ -3,9 +3,17 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import pandas as pd
+
 from study.analysis.confirmation import Estimate
 
 RESULTS = Path(__file__).parent.parent / "docs" / "results"
+
+
+def read(path: Path) -> pd.DataFrame:
+    """Read the complete trials of a study, as ``emoji-study export`` writes them."""
+    frame = pd.read_parquet(path)
+    return frame[frame["state"] == "COMPLETE"]
 
 
 def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

@@ -15,7 +15,7 @@ from typing import Any
 
 import pandas as pd
 
-from benchmarks.kept import RESULTS, markdown, percent
+from benchmarks.kept import RESULTS, markdown, percent, read
 from search_spaces import get_space
 from study.analysis.confirmation import relative_difference
 
@@ -46,12 +46,6 @@ class Effect:
     change: float
     low: float | None
     high: float | None
-
-
-def read(path: Path) -> pd.DataFrame:
-    """Read the complete trials of a grid, as ``emoji-study export`` writes them."""
-    frame = pd.read_parquet(path)
-    return frame[frame["state"] == "COMPLETE"]
 
 
 def effects(trials: pd.DataFrame, kind: str, parameter: str) -> list[Effect]:

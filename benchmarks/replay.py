@@ -22,7 +22,7 @@ import optuna
 import pandas as pd
 from scipy import stats
 
-from benchmarks.kept import RESULTS, markdown
+from benchmarks.kept import RESULTS, markdown, read
 from search_spaces import Scalar, SearchSpace, get_space
 from study.objectives import PRUNER_CHECKS
 from study.samplers import make_pruner, make_sampler
@@ -104,8 +104,8 @@ def read_grid(path: Path, kind: str) -> Grid:
         kind: Kind of study.
     """
     space = get_space(kind, "notebook")
-    frame = pd.read_parquet(path)
-    whole = frame[(frame["state"] == "COMPLETE") & (frame["epoch"] == MAX_EPOCHS)]
+    trials = read(path)
+    whole = trials[trials["epoch"] == MAX_EPOCHS]
     curves = {}
     for row in whole.to_dict("records"):
         names = [p.name for p in space.parameters if not pd.isna(row.get(p.name))]
@@ -191,8 +191,7 @@ CHEAP = ("random", "one epoch, then the best", "random, successive halving")
 
 def confirmed_best(path: Path) -> float:
     """Return the lowest mean validation MSE of a confirmation, as ``export`` wrote it."""
-    frame = pd.read_parquet(path)
-    return float(frame[frame["state"] == "COMPLETE"].groupby("arm")["value"].mean().min())
+    return float(read(path).groupby("arm")["value"].mean().min())
 
 
 def replay(

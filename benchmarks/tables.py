@@ -11,13 +11,12 @@ from functools import partial
 
 import pandas as pd
 
-from benchmarks.kept import RESULTS, markdown, mean_cell, percent
+from benchmarks.kept import RESULTS, markdown, mean_cell, percent, read
 from benchmarks.observations import (
     TOP,
     all_effects,
     effect_table,
     families_among_the_best,
-    read,
 )
 from emoji_ae.config import AutoencoderConfig
 from study.analysis import LATENT_METRICS
@@ -88,9 +87,7 @@ def families() -> list[str]:
     among = families_among_the_best(trials)
     rows = []
     for family, own in trials.groupby("auto_encoder"):
-        ordered = own.sort_values("value")["value"]
-        low, middle, high = ordered.quantile([0, 0.5, 1])
-        cells = [f"{value:.5f}" for value in (low, middle, high)]
+        cells = [f"{value:.5f}" for value in own["value"].quantile([0, 0.5, 1])]
         rows.append([str(family), str(len(own)), *cells, str(among.get(str(family), 0))])
     head = ["family", "n", "lowest MSE", "median", "highest", f"among the best {TOP}"]
     return markdown(head, rows)
@@ -133,9 +130,8 @@ def front(name: str, cost: str) -> list[str]:
         name: Of the file of the search's trials, without the ending.
         cost: ``latent`` (numbers in it), ``parameter_count`` or ``training_seconds``.
     """
-    trials = pd.read_parquet(RESULTS / f"{name}.parquet")
     points = []
-    for row in trials[trials["state"] == "COMPLETE"].to_dict("records"):
+    for row in read(RESULTS / f"{name}.parquet").to_dict("records"):
         given = {key: row[key] for key in ("auto_encoder", "depth", "latent_channels")}
         points.append({**row, "latent": AutoencoderConfig(**given).latent_size})
     kept = non_dominated((row["value"], -row[cost]) for row in points)
@@ -168,8 +164,7 @@ def _mean(own: pd.DataFrame, column: str) -> str:
 
 
 def _arms(name: str) -> dict[str, pd.DataFrame]:
-    trials = pd.read_parquet(RESULTS / f"{name}.parquet")
-    found = trials[trials["state"] == "COMPLETE"].groupby("arm", sort=False)
+    found = read(RESULTS / f"{name}.parquet").groupby("arm", sort=False)
     return {str(arm): own.set_index("pair") for arm, own in found}
 
 

@@ -145,17 +145,18 @@ def confirm_request(request: ConfirmRequest, *, say: Say, show: Show) -> RunOutc
         info = get_confirmation(_test(followup, after, request, say=say))
         assert info is not None
     show(confirmation_table(info))
-    for line in describe_confirmation(info, _at_home(request, record)):
+    at_home = None if other is None else _own_confirmation(request.url, record)
+    for line in describe_confirmation(info, at_home):
         say(line)
     return _judged(outcome, info.n_missing)
 
 
-def _at_home(request: ConfirmRequest, record: StudyRecord) -> ConfirmationInfo | None:
+def _own_confirmation(url: str, record: StudyRecord) -> ConfirmationInfo | None:
     """Return what a search's confirmation on its own images says, None without one."""
     name = f"{record.name}-{attrs.CONFIRMATION}"
-    if request.other_data is None or stored_settings(request.url, name) is None:
+    if stored_settings(url, name) is None:
         return None
-    return get_confirmation(load_study_record(open_storage(request.url), name))
+    return get_confirmation(load_study_record(open_storage(url), name))
 
 
 def ablate_request(request: AblateRequest, *, say: Say, show: Show) -> RunOutcome:
@@ -327,12 +328,10 @@ def _winner(request: AblateRequest, record: StudyRecord) -> dict[str, Scalar]:
     which = request.trial
     if which is None:
         which = "best"
-        name = f"{record.name}-{attrs.CONFIRMATION}"
-        if stored_settings(request.url, name) is not None:
-            info = get_confirmation(load_study_record(open_storage(request.url), name))
-            if info is not None and info.best is not None:
-                trial = info.get(info.best).trial
-                which = which if trial is None else str(trial)
+        info = _own_confirmation(request.url, record)
+        if info is not None and info.best is not None:
+            trial = info.get(info.best).trial
+            which = which if trial is None else str(trial)
     return find_trial(record, which).given
 
 

@@ -98,6 +98,7 @@ def make_pruner(name: str, *, max_epochs: int) -> BasePruner:
         name: One of ``PRUNERS``.
         max_epochs: The longest training of the study.
     """
+    first_rung = max(1, max_epochs // 27)
     match name:
         case "median":
             median = MedianPruner(
@@ -105,14 +106,10 @@ def make_pruner(name: str, *, max_epochs: int) -> BasePruner:
             )
             return StalledPruner(median, patience=max(1, max_epochs // 20))
         case "halving":
-            return SuccessiveHalvingPruner(
-                min_resource=max(1, max_epochs // 27), reduction_factor=3
-            )
+            return SuccessiveHalvingPruner(min_resource=first_rung, reduction_factor=3)
         case "hyperband":
             return HyperbandPruner(
-                min_resource=max(1, max_epochs // 27),
-                max_resource=max_epochs,
-                reduction_factor=3,
+                min_resource=first_rung, max_resource=max_epochs, reduction_factor=3
             )
         case _:
             return NopPruner()

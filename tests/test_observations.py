@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from benchmarks.kept import read
 from benchmarks.observations import (
     all_effects,
     effect_table,
     effects,
     families_among_the_best,
-    read,
 )
 from search_spaces import get_space
 

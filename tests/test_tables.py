@@ -5,7 +5,6 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-import benchmarks.kept
 import benchmarks.tables
 from benchmarks.tables import against_the_grid, compared, confirmed, families
 
@@ -32,32 +31,27 @@ def write(
     pd.DataFrame(rows).to_parquet(folder / f"{name}.parquet")
 
 
-def test_winners_are_compared_pair_by_pair(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A tenth in every pair is a tenth without scatter, however the pairs differ."""
+@pytest.fixture
+def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of results."""
     monkeypatch.setattr(benchmarks.tables, "RESULTS", tmp_path)
-    write(tmp_path, "grid", {"worse": [9.0] * 4, "best": [1.0, 2.0, 3.0, 4.0]})
-    write(tmp_path, "new-confirmation", {"best": [0.1, 0.2, 0.3, 0.4], "worse": [5.0] * 4})
+    return tmp_path
+
+
+def test_winners_are_compared_pair_by_pair(results: Path) -> None:
+    """A tenth in every pair is a tenth without scatter, however the pairs differ."""
+    write(results, "grid", {"worse": [9.0] * 4, "best": [1.0, 2.0, 3.0, 4.0]})
+    write(results, "new-confirmation", {"best": [0.1, 0.2, 0.3, 0.4], "worse": [5.0] * 4})
     line = against_the_grid(["new-confirmation"], "grid")[-1]
     assert line == "| new, best | 4 | 0.100 | 0.100 to 0.100 | 4 |"
 
 
-def test_other_seeds_are_no_pairs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_seeds_are_no_pairs(results: Path) -> None:
     """Errors of other splits are not set against each other."""
-    monkeypatch.setattr(benchmarks.tables, "RESULTS", tmp_path)
-    write(tmp_path, "grid", {"best": [1.0, 2.0, 3.0]})
-    write(tmp_path, "new", {"best": [0.1, 0.2, 0.3]}, seed=5)
+    write(results, "grid", {"best": [1.0, 2.0, 3.0]})
+    write(results, "new", {"best": [0.1, 0.2, 0.3]}, seed=5)
     with pytest.raises(ValueError, match="other seeds"):
         against_the_grid(["new"], "grid")
-
-
-@pytest.fixture
-def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of results."""
-    for module in (benchmarks.tables, benchmarks.kept):
-        monkeypatch.setattr(module, "RESULTS", tmp_path)
-    return tmp_path
 
 
 def test_accuracies_of_a_confirmation(results: Path) -> None:

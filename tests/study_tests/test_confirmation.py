@@ -745,12 +745,17 @@ def test_the_best_is_among_the_tied(pair_scatter: float) -> None:
     assert n_worst_tied < N_SIMULATIONS / 4
 
 
-def elsewhere(values: Mapping[str, Values], data: str = "twitter.parquet") -> ConfirmationInfo:
-    """Return what the same configurations say on other images."""
+def transfer(values: Mapping[str, Values], *, name: str, data: str) -> StudyRecord:
+    """Return a confirmation on the images of another file."""
     made = record(values, name=attrs.TRANSFER)
     settings = {**made.user_attrs[attrs.SETTINGS], "data": data}
-    user_attrs = {**made.user_attrs, attrs.SETTINGS: settings}
-    info = get_confirmation(replace(made, name="search-on-twitter", user_attrs=user_attrs))
+    return replace(made, name=name, user_attrs={**made.user_attrs, attrs.SETTINGS: settings})
+
+
+def elsewhere(values: Mapping[str, Values]) -> ConfirmationInfo:
+    """Return what the same configurations say on other images."""
+    made = transfer(values, name="search-on-twitter", data="twitter.parquet")
+    info = get_confirmation(made)
     assert info is not None
     return info
 

@@ -1,12 +1,10 @@
 """What the report says of confirmations and ablations."""
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from storage import attrs
 from storage.records import StudyRecord
 from study.analysis.ablation import describe_ablation, get_ablation
 from study.analysis.confirmation import describe_confirmation, get_confirmation
@@ -164,10 +162,9 @@ def test_several_confirmations(confirmation: StudyRecord) -> None:
 
 def test_other_images_have_a_part_of_their_own(confirmation: StudyRecord) -> None:
     """It is told where they were trained; the verdict and the next steps leave it out."""
-    made = test_confirmation.record(VALUES, name=attrs.TRANSFER)
-    settings = {**made.user_attrs[attrs.SETTINGS], "data": "other faces.parquet"}
-    user_attrs = {**made.user_attrs, attrs.SETTINGS: settings}
-    transfer = replace(made, name="search-on-other", user_attrs=user_attrs)
+    transfer = test_confirmation.transfer(
+        VALUES, name="search-on-other", data="other faces.parquet"
+    )
     own, info = get_confirmation(confirmation), get_confirmation(transfer)
     assert own is not None
     assert info is not None
@@ -188,10 +185,8 @@ def test_other_images_have_a_part_of_their_own(confirmation: StudyRecord) -> Non
 def test_missing_trainings_on_other_images_name_the_command() -> None:
     """The file is named, quoted for a shell, and so is the study."""
     values: dict[str, list[float | None]] = {**VALUES, "trial 7": [0.05, None, None, 0.06, 0.05]}
-    made = test_confirmation.record(values, name=attrs.TRANSFER)
-    settings = {**made.user_attrs[attrs.SETTINGS], "data": "other faces.parquet"}
-    user_attrs = {**made.user_attrs, attrs.SETTINGS: settings}
-    page = Page(render_report(replace(made, name="mine", user_attrs=user_attrs)))
+    transfer = test_confirmation.transfer(values, name="mine", data="other faces.parquet")
+    page = Page(render_report(transfer))
     command = (
         "emoji-study confirm --study search --seeds 5 --other-data 'other faces.parquet' "
         "--name mine runs what is missing."
