@@ -1,13 +1,13 @@
 """How many finished trials a study is to have, and what its new trials start with."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from search_spaces import Scalar
+from search_spaces import Scalar, SearchSpace
 from search_spaces.designs import design_points
 from storage import attrs, operations
 from storage.operations import IDENTITY
@@ -153,6 +153,30 @@ def n_points(study: optuna.Study, settings: StudySettings) -> int | None:
     if settings.sampler == "grid":
         return sum(1 for _ in settings.search_space.grid(settings.fixed))
     return None
+
+
+def grid_trainings(space: SearchSpace, fixed: Mapping[str, Scalar]) -> list[str]:
+    """Return for each point of a grid the training that answers it.
+
+    Points share one where they differ in the number of epochs alone, or in what has no effect;
+    it is trained once, and the others are answered from its curve.
+    """
+    return [space.to_config(point).identity() for point in space.grid(fixed)]
+
+
+def trainings_left(trainings: Sequence[str], finished: Iterable[Mapping[str, Any]]) -> int:
+    """Return how many trainings a grid still needs, which may be far fewer than trials.
+
+    Args:
+        trainings: Of the grid's points, see ``grid_trainings``.
+        finished: User attributes of the finished trials.
+    """
+    by_replicate: dict[int, set[str]] = {0: set()}
+    for own in finished:
+        if attrs.DESIGN_INDEX in own:
+            done = by_replicate.setdefault(own.get(attrs.REPLICATE, 0), set())
+            done.add(trainings[own[attrs.DESIGN_INDEX]])
+    return len(set(trainings) - by_replicate[max(by_replicate)])
 
 
 def design_point(

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from emoji_ae.curve import EpochMetrics
 from storage import attrs
 from storage.outages import outage
-from study.budget import count
+from study.budget import count, trainings_left
 
 _POLL_S = 1.0
 _PLAIN_LINE_S = 15.0
@@ -23,7 +23,7 @@ _PLAIN_LINE_S = 15.0
 
 @contextmanager
 def progress_line(
-    study: optuna.Study, *, target: int, n_workers: int
+    study: optuna.Study, *, target: int, n_workers: int, trainings: Sequence[str] = ()
 ) -> Iterator[Callable[[str], None]]:
     """Show the progress of ``study`` while the block runs, on standard error.
 
@@ -35,6 +35,7 @@ def progress_line(
         study: Opened for reading; used by a thread of its own within the block.
         target: Finished trials at which the study is done.
         n_workers: Processes that share the remaining work.
+        trainings: See ``describe``.
     """
     console = Console(stderr=True)
     done = threading.Event()
@@ -60,7 +61,7 @@ def progress_line(
                 if outage(error) is None:
                     raise
                 return  # the workers' supervisors tell of it
-            status = describe(trials, target=target, n_workers=n_workers)
+            status = describe(trials, target=target, n_workers=n_workers, trainings=trainings)
             finished = count(trials).finished
             if console.is_terminal:
                 bar.update(task, completed=finished, status=status, refresh=True)
@@ -82,13 +83,16 @@ def progress_line(
             show()
 
 
-def describe(trials: list[FrozenTrial], *, target: int, n_workers: int) -> str:
+def describe(
+    trials: list[FrozenTrial], *, target: int, n_workers: int, trainings: Sequence[str] = ()
+) -> str:
     """Say in a few words how far a study is.
 
     Args:
         trials: All trials of the study.
         target: Finished trials at which it is done.
         n_workers: Processes that share the remaining work.
+        trainings: Of a grid's points, see ``budget.grid_trainings``.
     """
     progress = count(trials)
     parts = [f"{progress.pruned} pruned", f"{progress.failed} failed"]
@@ -109,11 +113,11 @@ def describe(trials: list[FrozenTrial], *, target: int, n_workers: int) -> str:
             for t in trials
             if t.state == TrialState.RUNNING and t.datetime_start is not None
         ]
-        durations_s = [
-            t.duration.total_seconds()
-            for t in trials
-            if t.state in (TrialState.COMPLETE, TrialState.PRUNED) and t.duration is not None
-        ]
+        finished = [t for t in trials if t.state in (TrialState.COMPLETE, TrialState.PRUNED)]
+        if trainings:
+            remaining = trainings_left(trainings, [t.user_attrs for t in finished])
+            finished = [t for t in finished if attrs.REUSED_FROM not in t.user_attrs]
+        durations_s = [t.duration.total_seconds() for t in finished if t.duration is not None]
         parts.append(eta(durations_s, begun_s, remaining=remaining, n_workers=n_workers))
     return " · ".join(parts)
 
@@ -124,9 +128,9 @@ def eta(
     """Say how long a study will still take, from the mean duration of what has finished.
 
     Args:
-        durations_s: Of the finished trials, in seconds.
+        durations_s: Of the finished trials that were trained, in seconds.
         begun_s: What each running trial has taken so far.
-        remaining: Trials that are wanted, the running ones included.
+        remaining: Trials that are to be trained, the running ones included.
         n_workers: That share the work, at least 1.
     """
     if not durations_s:

@@ -14,7 +14,8 @@ from rich.table import Table
 from storage import attrs
 from storage.outages import outage
 from storage.records import StudyRecord, TrialRecord
-from study.analysis import VALIDATION_ACCURACY
+from study.analysis import VALIDATION_ACCURACY, sampler_of, space_of
+from study.budget import grid_trainings, trainings_left
 from study.formats import format_accuracy
 from study.progress import eta
 
@@ -89,11 +90,16 @@ def status_lines(
         f"{len(running)} running, {_count(record, TrialState.WAITING)} waiting"
     )
     if running and finished < target:
-        durations_s = [trial.duration_s for trial in record.trials if trial.finished]
+        done = [trial for trial in record.trials if trial.finished]
+        remaining = target - finished
+        if sampler_of(record) == "grid" and (space := space_of(record)) is not None:
+            trainings = grid_trainings(space, settings.get("fixed", {}))
+            remaining = trainings_left(trainings, [trial.user_attrs for trial in done])
+            done = [trial for trial in done if attrs.REUSED_FROM not in trial.user_attrs]
         counts += "; " + eta(
-            [seconds for seconds in durations_s if seconds is not None],
+            [trial.duration_s for trial in done if trial.duration_s is not None],
             [_age_s(trial, now) for trial in running],
-            remaining=target - finished,
+            remaining=remaining,
             n_workers=len(running),
         )
     yield counts

@@ -14,7 +14,7 @@ from optuna.study import StudyDirection
 
 from storage import attrs, queue
 from storage.rdb import open_storage
-from study.budget import Progress, count, finished_trials
+from study.budget import Progress, count, finished_trials, grid_trainings
 from study.cluster import Cluster
 from study.jobs import WorkerJob
 from study.progress import progress_line
@@ -96,7 +96,12 @@ def run_study(
         remaining = target - count(study.get_trials(deepcopy=False)).finished
         if remaining > 0 and not stop.is_set():
             watched = optuna.load_study(study_name=job.study, storage=open_storage(job.url))
-            with progress_line(watched, target=target, n_workers=n_workers) as say:
+            settings = StudySettings.from_attrs(study.user_attrs, study=job.study)
+            grid = settings.sampler == "grid"
+            trainings = grid_trainings(settings.search_space, settings.fixed) if grid else []
+            with progress_line(
+                watched, target=target, n_workers=n_workers, trainings=trainings
+            ) as say:
                 n_useful = min(n_workers, remaining)
                 if cluster is None:
                     _work_here(job, stop, watched, n_workers=n_useful, say=say)

@@ -11,7 +11,7 @@ import pytest
 from optuna.exceptions import StorageInternalError
 from optuna.trial import FrozenTrial, TrialState
 
-from search_spaces import SearchSpaceError
+from search_spaces import SearchSpaceError, get_space
 from search_spaces.designs import design_points
 from storage import attrs, queue
 from storage.queue import Cause, Empty
@@ -21,10 +21,12 @@ from study.budget import (
     design_point,
     failed_points,
     finished_trials,
+    grid_trainings,
     n_points,
     request,
     request_all,
     start_design,
+    trainings_left,
 )
 from study.experiments import PAIRED, Arm, Experiment
 from study.settings import StudySettings
@@ -442,3 +444,29 @@ def test_retried_arms_stay_in_their_pair(study: optuna.Study, paired: StudySetti
         assert params == {"learning_rate": 1e-2}
         assert own == {attrs.PAIR: 1, attrs.ARM: "b", attrs.SIDES: "xxv"}
         queue.fail(study, trial._trial_id, None, cause)
+
+
+@pytest.mark.parametrize(
+    ("kind", "n_configurations", "n_trainings"),
+    [("autoencoder", 480, 240), ("multitask", 1944, 756)],
+)
+def test_trainings_of_the_notebooks_grids(
+    kind: str, n_configurations: int, n_trainings: int
+) -> None:
+    """Half the epochs are the beginning of a training, and one layer has no dropout."""
+    trainings = grid_trainings(get_space(kind, "notebook"), {})
+    assert (len(trainings), len(set(trainings))) == (n_configurations, n_trainings)
+
+
+def test_trainings_left() -> None:
+    """A point that shares another's training needs none, and a new replicate needs all again."""
+    trainings = ["a", "b", "a", "c", "b"]
+
+    def done(*indices: int, replicate: int = 0) -> list[dict[str, Any]]:
+        return [{attrs.DESIGN_INDEX: i, attrs.REPLICATE: replicate} for i in indices]
+
+    assert trainings_left(trainings, []) == 3
+    assert trainings_left(trainings, [{}, *done(0)]) == 2
+    assert trainings_left(trainings, done(0, 2)) == 2
+    assert trainings_left(trainings, done(2, 3, 4)) == 0
+    assert trainings_left(trainings, [*done(*range(5)), *done(1, replicate=1)]) == 2

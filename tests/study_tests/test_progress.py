@@ -93,6 +93,18 @@ def test_eta_counts_what_has_begun() -> None:
     assert describe(trials, target=2, n_workers=1).endswith("ETA 0:00")
 
 
+def test_eta_of_a_grid_counts_trainings() -> None:
+    """Points that are answered from another's training take no time, before and after now."""
+    trials = [trial(TrialState.COMPLETE, seconds=s, value=0.5) for s in (60, 0, 0, 80)]
+    for index, made in enumerate(trials):
+        made.user_attrs = {attrs.DESIGN_INDEX: index}
+        if index in (1, 2):
+            made.user_attrs[attrs.REUSED_FROM] = 0
+    trainings = ["a", "a", "a", "b", "c", "c", "b", "d"]
+    text = describe(trials, target=8, n_workers=1, trainings=trainings)
+    assert text.endswith("ETA 2:20")  # of c and d
+
+
 @pytest.mark.parametrize(
     ("durations_s", "begun_s", "remaining", "n_workers", "said"),
     [

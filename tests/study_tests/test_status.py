@@ -58,6 +58,23 @@ def test_counts() -> None:
     assert f"Trial 39 failed: {MARKUP}" in text
 
 
+def test_eta_of_a_grid_counts_trainings() -> None:
+    """The second half of a grid of two lengths is answered from the first, in no time."""
+    settings = {"kind": "autoencoder", "space": "notebook", "sampler": "grid", "fixed": {}}
+    ends = [
+        trial(i, value=0.5, started=NOW - timedelta(seconds=60), completed=NOW) for i in (0, 1)
+    ]
+    done = [replace(t, user_attrs={"design_index": t.number}) for t in ends]
+    running = trial(2, state=TrialState.RUNNING, started=NOW)
+    record = StudyRecord(
+        name="s",
+        directions=("minimize",),
+        user_attrs={"target_trials": 480, "settings": settings},
+        trials=(*done, running),
+    )
+    assert "ETA 3:58:00" in shown(record, width=200)  # 238 of 240 trainings
+
+
 def test_target() -> None:
     """What was asked for is shown beside what is finished."""
     done = trial(0, value=0.5, params={"epoch": 20})
