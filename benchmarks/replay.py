@@ -156,22 +156,39 @@ def optuna_search(sampler: str, pruner: str) -> Callable[[Grid, Budget, int], No
     """Return a search with a sampler and a pruner of this package, one trial at a time."""
 
     def search(grid: Grid, budget: Budget, seed: int) -> None:
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
-        study = optuna.create_study(
-            study_name=f"replay {seed}",  # by which Hyperband deals its brackets
-            pruner=make_pruner(pruner, max_epochs=MAX_EPOCHS),
-        )
-        order = iter(_shuffled(grid, seed))
-        for number in range(GIVE_UP):
-            params: Mapping[str, Scalar] = {} if sampler == "tpe" else dict(next(order))
-            study.sampler = make_sampler(sampler, seed=sampler_seed(seed, number), params=params)
-            trial = study.ask()
-            point = _frozen(grid.space.suggest(trial, grid.fixed))
-            _run(study, trial, grid.curves[point], point, budget)
-            if budget.reached is not None or (sampler != "tpe" and number + 1 == len(grid.curves)):
-                return
+        run_search(grid, budget, sampler, pruner, seed=seed, n_trials=GIVE_UP)
 
     return search
+
+
+def run_search(
+    grid: Grid, budget: Budget, sampler: str, pruner: str, *, seed: int, n_trials: int
+) -> optuna.Study:
+    """Return a study that ends with the target, or with so many trials.
+
+    Args:
+        grid: Whose curves are looked up.
+        budget: Of epochs and target.
+        sampler: ``tpe``, or ``random`` for the grid's points in random order, each once.
+        pruner: By name.
+        seed: Of the search.
+        n_trials: At most.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(
+        study_name=f"replay {seed}",  # by which Hyperband deals its brackets
+        pruner=make_pruner(pruner, max_epochs=MAX_EPOCHS),
+    )
+    order = iter(_shuffled(grid, seed))
+    for number in range(n_trials if sampler == "tpe" else min(n_trials, len(grid.curves))):
+        params: Mapping[str, Scalar] = {} if sampler == "tpe" else dict(next(order))
+        study.sampler = make_sampler(sampler, seed=sampler_seed(seed, number), params=params)
+        trial = study.ask()
+        point = _frozen(grid.space.suggest(trial, grid.fixed))
+        _run(study, trial, grid.curves[point], point, budget)
+        if budget.reached is not None:
+            break
+    return study
 
 
 SEARCHES: Mapping[str, Callable[[Grid, Budget, int], None]] = {

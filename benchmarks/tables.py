@@ -188,7 +188,12 @@ TABLES: Mapping[str, tuple[Callable[[], list[str]], ...]] = {
         ),
         partial(front, "equal-latents", "parameter_count"),
         partial(front, "equal-latents", "training_seconds"),
+        partial(confirmed, "equal-latents-small"),
         partial(confirmed, "grid-autoencoder-on-twitter"),
+        partial(confirmed, "autoencoder-extended-on-twitter"),
+        partial(
+            against_the_grid, ["autoencoder-extended-on-twitter"], "grid-autoencoder-on-twitter"
+        ),
         partial(compared, "auxiliary-task"),
         partial(compared, "leakage"),
     ),

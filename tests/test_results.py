@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import explaining
 from benchmarks.kept import RESULTS
 from benchmarks.replay import CHEAP, MAX_EPOCHS, confirmed_best, read_grid, replay, table
 from benchmarks.tables import TABLES
@@ -33,6 +34,16 @@ def test_replayed_searches_are_those_of_the_kept_curves() -> None:
     head, rule, *lines = table(grid, replay(grid, target, n_seeds=30, names=CHEAP))
     for line in (f"{head}\n{rule}", *lines):
         assert text.count(f"{line}\n") == 1, "run `python -m benchmarks.replay`"
+
+
+def test_explained_searches_are_those_of_the_kept_curves() -> None:
+    """The line of the search that is replayed within seconds stands in the document."""
+    grid = read_grid(RESULTS / "grid-autoencoder.parquet", "autoencoder")
+    search = explaining.SEARCHES[0]
+    found = explaining.distances(grid, *search, seeds=range(30))
+    head, rule, line = explaining.table([explaining.row(search, found)])
+    text = (DOCS / "results.md").read_text()
+    assert text.count(f"{head}\n{rule}\n{line}\n") == 1, "run `python -m benchmarks.explaining`"
 
 
 def test_every_kept_file_is_used() -> None:

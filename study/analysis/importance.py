@@ -18,10 +18,10 @@ from study.analysis.correlation import default_resamples
 from study.samplers import ADAPTIVE_SAMPLERS
 
 MIN_TRIALS = 10
-"""Complete trials below which no importance is reported."""
+"""Trials below which no importance is reported."""
 
 RELIABLE_TRIALS = 50
-"""Complete trials from which on at least five lie in the top decile, as Optuna advises."""
+"""Trials from which on at least five lie in the top decile, as Optuna advises."""
 
 TOP_SHARE = 0.1
 """The importance is that of reaching this best part of the region."""
@@ -72,7 +72,9 @@ class ImportanceInfo:
         metric: What made a trial one of the best.
         parameters: Most important first; empty after a refusal.
         constant: Parameters left out because they do not vary.
-        n_trials: Complete trials with a finite value of the metric.
+        n_trials: Trials that count: complete ones with a finite value of the metric, and pruned
+            ones.
+        n_pruned: How many of these were pruned.
         n_region: How many of them lie in the region.
         n_top: How many of these count as the best.
         n_resamples: Bootstrap resamples behind the intervals.
@@ -90,6 +92,7 @@ class ImportanceInfo:
     parameters: tuple[ParameterImportance, ...]
     constant: tuple[str, ...]
     n_trials: int
+    n_pruned: int
     n_region: int
     n_top: int
     n_resamples: int
@@ -135,8 +138,14 @@ def get_importances(
     negative, so a parameter without effect keeps a few per cent: the interval tells how far
     the share depends on the trials at hand, and is no test against zero.
 
+    What matters is a trial's rank, not its value. So of the validation MSE, by which trials are
+    pruned, pruned ones count as well, behind all complete ones: first those that came further,
+    then those with the lower error, which is how Optuna's TPE ranks them. Without them, a study
+    of which the pruner left a handful would explain nothing, and any other would compare its
+    best with the good only. A pruned trial says nothing of other metrics.
+
     Args:
-        record: The study; only its complete trials with a finite value count.
+        record: The study; its complete trials with a finite value count, and pruned ones.
         metric: By which the best tenth is chosen: its highest values if it is maximised.
         region: The best part of the trials that is looked at: 1 asks what made a trial one of
             the best tenth of all, 0.1 what made it one of the best hundredth once it was among
@@ -150,16 +159,19 @@ def get_importances(
         Shares with intervals, or the reason for a refusal.
 
     Source: Watanabe, Bansal, Hutter, "PED-ANOVA", IJCAI 2023, arXiv:2304.10255; conditional
-        parameters: arXiv:2601.20800; intervals: Efron, Tibshirani, "An Introduction to the
+        parameters: arXiv:2601.20800; order of pruned trials: ``optuna.samplers.TPESampler``;
+        intervals: Efron, Tibshirani, "An Introduction to the
         Bootstrap", 1993, chapter 13; with fewer draws than trials: Bickel, Götze, van Zwet,
         "Resampling fewer than n observations", Statistica Sinica 7, 1997.
     """
-    best_first = ranked(record, metric=metric)
-    # The evaluator takes low values for good ones.
-    losses = [-value if metric.maximise else value for value, _ in best_first]
-    trials = [_to_frozen(loss, t) for loss, (_, t) in zip(losses, best_first, strict=True)]
+    complete = ranked(record, metric=metric)
+    pruned = _pruned(record) if metric == VALIDATION_MSE else []
+    places = _places([(0, value) for value, _ in complete] + [(1, *key) for key, _ in pruned])
+    best_first = [trial for _, trial in complete] + [trial for _, trial in pruned]
+    trials = [_to_frozen(place, t) for place, t in zip(places, best_first, strict=True)]
     target = _target(region)
-    inside, top = _best(trials, losses, region), _best(trials, losses, target)
+    inside, top = _best(trials, places, region), _best(trials, places, target)
+    which = "complete and pruned trials" if pruned else "complete trials"
     names = [name for name in parameter_names(record) if _varies(name, inside)]
     refusal = _refusal(
         metric,
@@ -168,6 +180,7 @@ def get_importances(
         n_top=len(top),
         names=names,
         region=region,
+        which=which,
     )
     n_drawn = min(len(trials), math.ceil(_MAX_DRAWN / math.sqrt(region)))
     if n_resamples is None:
@@ -211,17 +224,20 @@ def get_importances(
         parameters=parameters,
         constant=tuple(name for name in parameter_names(record) if name not in names),
         n_trials=len(trials),
+        n_pruned=len(pruned),
         n_region=len(inside),
         n_top=len(top),
         n_resamples=n_resamples,
         sampler=sampler,
         adaptive=sampler in ADAPTIVE_SAMPLERS,
         evaluator="PED-ANOVA",
-        region=_region_name(region),
+        region=_region_name(region, which),
         region_quantile=region,
         target_quantile=target,
         refusal=refusal,
-        caution=_caution(len(inside), len(top), region=region) if refusal is None else None,
+        caution=None
+        if refusal
+        else _caution(len(inside), len(top), len(complete), region=region, which=which),
     )
 
 
@@ -236,12 +252,31 @@ def rank_ranges(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return best, worst
 
 
+def _pruned(record: StudyRecord) -> list[tuple[tuple[int, float], TrialRecord]]:
+    """Return the pruned trials with an error, best first, each behind what it is ranked by."""
+    found = []
+    for trial in record.trials:
+        if trial.state == TrialState.PRUNED and trial.intermediate_values:
+            epoch, error = max(trial.intermediate_values.items())
+            key = (-epoch, error if math.isfinite(error) else math.inf)
+            found.append((key, trial))
+    return sorted(found, key=lambda item: item[0])
+
+
+def _places(keys: Sequence[tuple[float, ...]]) -> list[int]:
+    """Return the place of each of sorted keys, from 0; equal keys share one."""
+    places = [0] * len(keys)
+    for i in range(1, len(keys)):
+        places[i] = places[i - 1] + (keys[i] != keys[i - 1])
+    return places
+
+
 def _best(
-    trials: Sequence[FrozenTrial], losses: Sequence[float], quantile: float
+    trials: Sequence[FrozenTrial], places: Sequence[int], quantile: float
 ) -> list[FrozenTrial]:
-    """Return the best part of the trials, with all that equal its last."""
-    cutoff = losses[math.ceil(quantile * len(losses)) - 1] if losses else math.nan
-    return [trial for loss, trial in zip(losses, trials, strict=True) if loss <= cutoff]
+    """Return the best part of the trials, with all that share the place of its last."""
+    last = places[math.ceil(quantile * len(places)) - 1] if places else -1
+    return [trial for place, trial in zip(places, trials, strict=True) if place <= last]
 
 
 def _target(region: float) -> float:
@@ -249,9 +284,9 @@ def _target(region: float) -> float:
     return round(TOP_SHARE * region, 9)
 
 
-def _region_name(region: float) -> str:
-    which = "all" if region == WHOLE_SPACE else f"the best {region:.0%} of the"
-    return f"{which} complete trials, as the sampler placed them"
+def _region_name(region: float, which: str) -> str:
+    part = "all" if region == WHOLE_SPACE else f"the best {region:.0%} of the"
+    return f"{part} {which}, as the sampler placed them"
 
 
 def _refusal(
@@ -262,34 +297,42 @@ def _refusal(
     n_top: int,
     names: Sequence[str],
     region: float,
+    which: str,
 ) -> str | None:
     if n_trials < MIN_TRIALS:
         what = "value" if metric.name is None else metric.label
         return (
-            f"Importances need at least {MIN_TRIALS} complete trials with a finite {what}; "
+            f"Importances need at least {MIN_TRIALS} {which} with a finite {what}; "
             f"this study has {n_trials}."
         )
     if n_region < MIN_TRIALS:
         return (
-            f"The best {region:.0%} of {n_trials} complete trials are {n_region}, fewer than the "
+            f"The best {region:.0%} of {n_trials} {which} are {n_region}, fewer than the "
             f"{MIN_TRIALS} that importances need."
         )
     if not names:
-        which = "complete trials" if region == WHOLE_SPACE else f"best {region:.0%} of the trials"
-        return f"No parameter varies among the {which}, so none can be more important."
+        among = which if region == WHOLE_SPACE else f"best {region:.0%} of the trials"
+        return f"No parameter varies among the {among}, so none can be more important."
     if n_top == n_region:
         return "The best tenth cannot be told from the rest: too many trials share one value."
     return None
 
 
-def _caution(n_region: int, n_top: int, *, region: float) -> str | None:
+def _caution(
+    n_region: int, n_top: int, n_complete: int, *, region: float, which: str
+) -> str | None:
     reasons = []
     if n_region < RELIABLE_TRIALS:
         needed = math.ceil(RELIABLE_TRIALS / region)
-        which = "complete trials" if region == WHOLE_SPACE else "best trials"
+        inside = which if region == WHOLE_SPACE else "best trials"
         reasons.append(
-            f"The best tenth of {n_region} {which} is fewer than 5, too few for steady "
-            f"shares; from {needed} complete trials on they settle."
+            f"The best tenth of {n_region} {inside} is fewer than 5, too few for steady "
+            f"shares; from {needed} {which} on they settle."
+        )
+    if n_complete < n_top:
+        reasons.append(
+            f"Only {n_complete} trials are complete, so the best {n_top} hold pruned ones, which "
+            "might have ended otherwise."
         )
     expected = math.ceil(TOP_SHARE * n_region)
     if n_top >= 2 * expected:
@@ -341,12 +384,12 @@ def _varies(name: str, trials: Sequence[FrozenTrial]) -> bool:
     return len({trial.params[name] for trial in trials if name in trial.params}) > 1
 
 
-def _to_frozen(loss: float, trial: TrialRecord) -> FrozenTrial:
+def _to_frozen(place: int, trial: TrialRecord) -> FrozenTrial:
     return FrozenTrial(
         number=trial.number,
         trial_id=trial.number,
         state=TrialState.COMPLETE,
-        value=loss,
+        value=place,
         datetime_start=trial.started,
         datetime_complete=trial.completed,
         params=dict(trial.params),

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from storage.records import StudyRecord
+from storage.records import StudyRecord, TrialRecord
 from study.analysis import Metric
 from study.analysis.agreement import AgreementInfo, branches, get_agreement
 from study.analysis.importance import BEST_TENTH, ImportanceInfo, get_importances
@@ -16,7 +16,7 @@ class Explained:
     """What mattered, by metric.
 
     Args:
-        importances: Among all complete trials.
+        importances: Among all trials.
         within_best: Importances within the best tenth, of the metrics that have any.
         agreements: Of methods, by branch, of the same metrics.
     """
@@ -34,8 +34,8 @@ def begin_explaining(
     Other processes take the pieces from the first on, this one from the last, so the smallest
     are in the middle: then all are done at the same time.
     """
-    # The curves are the largest part of a record, and play no part here.
-    bare = replace(record, trials=tuple(replace(t, intermediate_values={}) for t in record.trials))
+    # The curves are the largest part of a record; only the end of one plays a part here.
+    bare = replace(record, trials=tuple(map(_without_curve, record.trials)))
     begin = partial if processes is None else processes.begin
     half = (len(metrics) + 1) // 2
 
@@ -72,3 +72,10 @@ def begin_explaining(
         )
 
     return finish
+
+
+def _without_curve(trial: TrialRecord) -> TrialRecord:
+    """Return a trial with its last intermediate value alone."""
+    last = max(trial.intermediate_values, default=None)
+    kept = {} if last is None else {last: trial.intermediate_values[last]}
+    return replace(trial, intermediate_values=kept)

@@ -352,9 +352,11 @@ def _cautions(record: StudyRecord, found: Findings, *, confirmed: bool) -> Itera
             "evenly."
         )
     if importances and 0 < n_complete < RELIABLE_TRIALS:
+        n_pruned = importances[0].n_pruned
+        pruned = f", importances on {format_count(n_pruned)} pruned ones as well"
         yield (
-            f"Conclusions rest on {n_complete} complete trial{'s' * (n_complete != 1)}; "
-            f"{RELIABLE_TRIALS} or more make importances steady."
+            f"Conclusions rest on {n_complete} complete trial{'s' * (n_complete != 1)}"
+            f"{pruned if n_pruned else ''}; {RELIABLE_TRIALS} or more make importances steady."
         )
     n_failed = summary.by_state.get(TrialState.FAIL, 0) - summary.n_begun_again
     n_trials = format_count(summary.n_trials)

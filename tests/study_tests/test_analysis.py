@@ -175,22 +175,30 @@ def test_importance_finds_what_matters(record: StudyRecord) -> None:
     assert info.refusal is None
     assert info.caution is None
     assert info.parameters[0].name == "learning_rate"
-    assert shares["weight_decay"] <= 0.06
+    assert shares["weight_decay"] <= 0.07
     assert sum(shares.values()) == pytest.approx(1.0)
     assert [p.share for p in info.parameters] == sorted(shares.values(), reverse=True)
-    assert (info.n_trials, info.n_top) == (102, 11)
+    assert (info.n_trials, info.n_pruned, info.n_top) == (114, 12, 12)
     assert (info.sampler, info.adaptive, info.evaluator) == ("tpe", True, "PED-ANOVA")
     assert info.constant == ("epoch",)
 
 
 def test_importance_equals_optunas_own(record: StudyRecord) -> None:
-    """The shares are those of Optuna's evaluator on an ordinary study of the same trials."""
+    """The shares are those of Optuna's evaluator on an ordinary study of the same trials.
+
+    Pruned trials count as worse than complete ones, and as worse the sooner they were pruned.
+    """
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     rebuilt = optuna.create_study()
     rebuilt.add_trials(
-        create_trial(value=t.value, params=dict(t.params), distributions=dict(t.distributions))
-        for t in record.complete
+        create_trial(
+            value=100.0 - len(t.intermediate_values) if t.value is None else t.value,
+            params=dict(t.params),
+            distributions=dict(t.distributions),
+        )
+        for t in record.trials
+        if t.finished
     )
     optuna.logging.set_verbosity(verbosity)
     expected = get_param_importances(rebuilt, evaluator=PedAnovaImportanceEvaluator())
@@ -244,7 +252,69 @@ def test_importance_of_few_trials_comes_with_a_caution() -> None:
     """Below fifty complete trials fewer than five make up the best tenth, and the Info says so."""
     info = get_importances(planted(40), n_resamples=5)
     assert info.parameters
-    assert "The best tenth of 34 complete trials is fewer than 5" in str(info.caution)
+    assert "The best tenth of 38 complete and pruned trials is fewer than 5" in str(info.caution)
+
+
+def halved(n_trials: int, n_complete: int) -> StudyRecord:
+    """Return a study whose best trials are complete, and the others pruned the sooner the worse.
+
+    The error depends on the learning rate alone.
+    """
+    rates = 10 ** np.random.default_rng(0).uniform(-4, -1, size=n_trials)
+    best_first = sorted(range(n_trials), key=lambda i: abs(np.log10(rates[i]) + 2))
+    trials = []
+    for place, i in enumerate(best_first):
+        params = {**CNN, "learning_rate": float(rates[i]), "weight_decay": 1e-5 * (1 + i % 7)}
+        error = 0.1 + 0.01 * place
+        if place < n_complete:
+            trials.append(trial(i, value=error, params=params, curve=(error,) * 20))
+        else:
+            curve = (error,) * (9 if place < n_trials // 2 else 3)
+            trials.append(trial(i, state=TrialState.PRUNED, params=params, curve=curve))
+    return study(*sorted(trials, key=lambda t: t.number))
+
+
+def test_importance_counts_pruned_trials() -> None:
+    """A study of which pruning left a few is explained as if all trials were complete."""
+    info = get_importances(halved(60, 6), n_resamples=5)
+    whole = get_importances(halved(60, 60), n_resamples=5)
+    assert (info.n_trials, info.n_pruned, info.n_top) == (60, 54, 6)
+    assert info.region.startswith("all complete and pruned trials")
+    assert info.caution is None
+    assert info.parameters == whole.parameters
+    assert info.parameters[0].name == "learning_rate"
+
+
+def test_importance_says_when_pruned_trials_are_among_the_best() -> None:
+    """With fewer complete trials than the best tenth holds, those that came furthest follow."""
+    info = get_importances(halved(60, 4), n_resamples=5)
+    assert info.n_top == 6
+    assert "Only 4 trials are complete, so the best 6 hold pruned ones" in str(info.caution)
+    whole = get_importances(halved(60, 60), n_resamples=5)
+    assert info.parameters == whole.parameters
+
+
+def test_importance_leaves_out_pruned_trials_that_say_nothing() -> None:
+    """A trial that was pruned before its first report has no place; a NaN error has the last."""
+    record = halved(60, 6)
+    silent = trial(60, state=TrialState.PRUNED, params={**CNN, "learning_rate": 0.1})
+    assert get_importances(study(*record.trials, silent), n_resamples=5).n_trials == 60
+    broken = replace(
+        silent, params={**silent.params, "weight_decay": 1e-5}, intermediate_values={0: math.nan}
+    )
+    info = get_importances(study(*record.trials, broken), n_resamples=5)
+    assert (info.n_trials, info.n_pruned) == (61, 55)
+
+
+def test_importance_for_other_metrics_needs_complete_trials() -> None:
+    """What was pruned by its error says nothing of its accuracy."""
+    classifying = planted_multitask()
+    n_complete = sum(VALIDATION_ACCURACY.of(t) is not None for t in classifying.complete)
+    accuracies = get_importances(classifying, metric=VALIDATION_ACCURACY, n_resamples=5)
+    errors = get_importances(classifying, n_resamples=5)
+    assert (accuracies.n_trials, accuracies.n_pruned) == (n_complete, 0)
+    assert errors.n_trials == n_complete + errors.n_pruned
+    assert errors.n_pruned > 0
 
 
 def test_importance_says_when_ties_widen_the_best_tenth() -> None:

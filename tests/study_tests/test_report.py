@@ -379,7 +379,7 @@ def test_importance_compares_methods_by_branch(page: Page) -> None:
     assert text.count("PED-ANOVA, fANOVA and permutation put learning rate first.") == 2
     assert text.count("No interaction of the most important parameters") == 2
     assert "parameterpermutation95 % intervalplacesPED-ANOVA" in text
-    assert "Within the best tenth: region, the best 10% of the complete trials" in text
+    assert "Within the best tenth: region, the best 10% of the complete and pruned trials" in text
 
 
 def test_importance_says_why_a_forest_is_not_asked(record: StudyRecord) -> None:
@@ -387,7 +387,7 @@ def test_importance_says_why_a_forest_is_not_asked(record: StudyRecord) -> None:
     text = Page(render_report(replace(record, trials=record.trials[:40]))).text("importance")
     assert re.search(r"Other methods: CNN\s+Too few trials: \d+ of at least 30\.", text)
     assert "PED-ANOVA stands alone." in text
-    assert "Within the best tenth there are no shares. The best 10% of 34 complete trials" in text
+    assert "Within the best tenth there are no shares. The best 10% of 38 complete and" in text
     assert "R2 =" not in text
 
 
