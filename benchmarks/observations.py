@@ -92,14 +92,19 @@ def all_effects(members: pd.DataFrame, kind: str) -> list[Effect]:
     """Return the effects of all parameters that vary among trials of one family.
 
     A short training is the beginning of the long one, so its error is no second observation of
-    the other parameters' effects.
+    the other parameters' effects; nor is what was answered from another training because a
+    parameter has no effect there, as dropout in a classifier of one layer.
     """
+    long = members["epoch"] == members["epoch"].max()
+    if "reused_from" in members:
+        kept = ~long | members["reused_from"].isna()
+        members, long = members[kept], long[kept]
     varying = [
         p.name
         for p in get_space(kind, "notebook").parameters
         if p.name in members and members[p.name].nunique() > 1
     ]
-    longest = members[members["epoch"] == members["epoch"].max()]
+    longest = members[long]
     return [
         effect
         for name in varying

@@ -149,10 +149,15 @@ def front(name: str, cost: str) -> list[str]:
 
 
 def observed(family: str) -> list[str]:
-    """Return the table of what each parameter of the grid does within a family."""
+    """Return the table of what each parameter of the grid of autoencoders does within a family."""
     trials = read(RESULTS / "grid-autoencoder.parquet")
     members = trials[trials["auto_encoder"] == family]
     return effect_table(all_effects(members, "autoencoder"))
+
+
+def observed_multitask() -> list[str]:
+    """Return the table of what each parameter of the multitask grid does."""
+    return effect_table(all_effects(read(RESULTS / "grid-multitask.parquet"), "multitask"))
 
 
 def _mean(own: pd.DataFrame, column: str) -> str:

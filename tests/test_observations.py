@@ -72,6 +72,17 @@ def test_short_trainings_are_no_second_observation() -> None:
     assert found["batch_size"] == 240 // 3
 
 
+def test_what_is_answered_from_another_training_does_not_count() -> None:
+    """A classifier of one layer has no dropout, so its three points are one observation."""
+    frame = grid("multitask", batch_size={32: 1.5})
+    reused = (frame["classification_layer_num"] == 1) & (frame["dropout"] > 0)
+    frame["reused_from"] = np.where(reused | (frame["epoch"] < 200), 0.0, np.nan)
+    found = {e.parameter: e.n for e in all_effects(frame, "multitask") if e.before != "0.001"}
+    assert found["batch_size"] == 756 // 2
+    assert found["epoch"] == 756
+    assert found["dropout"] == 972 // 3 * 2 // 3
+
+
 def test_table_and_families(tmp_path: Any) -> None:
     """Failed trials are not read; shares are percentages; the best are counted by family."""
     frame = grid("autoencoder", auto_encoder={"linear": 10.0})
