@@ -17,7 +17,8 @@ import pandas as pd
 
 from benchmarks.kept import RESULTS, markdown, percent, read
 from search_spaces import get_space
-from study.analysis.confirmation import relative_difference
+from storage.attrs import VALIDATION_ACCURACY
+from study.analysis.confirmation import Estimate, estimate, relative_difference
 
 TOP = 50
 """Best configurations of which the notebook counted the families."""
@@ -36,6 +37,8 @@ class Effect:
         change: Ratio of the geometric means of the errors minus 1.
         low: Lower end of its 95 % t interval, None with too few pairs.
         high: Upper end of it.
+        accuracy: Mean difference of the validation accuracies with its 95 % t interval, None
+            where trials do not classify.
     """
 
     parameter: str
@@ -46,6 +49,7 @@ class Effect:
     change: float
     low: float | None
     high: float | None
+    accuracy: Estimate | None
 
 
 def effects(trials: pd.DataFrame, kind: str, parameter: str) -> list[Effect]:
@@ -61,18 +65,18 @@ def effects(trials: pd.DataFrame, kind: str, parameter: str) -> list[Effect]:
         for p in get_space(kind, "notebook").parameters
         if p.name != parameter and p.name in trials
     ]
-    errors: dict[Any, dict[tuple[Any, ...], float]] = {}
+    rows: dict[Any, dict[tuple[Any, ...], dict[Any, Any]]] = {}
     for row in trials[trials[parameter].notna()].to_dict("records"):
         twin = tuple(None if pd.isna(row[name]) else row[name] for name in others)
-        errors.setdefault(row[parameter], {})[twin] = row["value"]
+        rows.setdefault(row[parameter], {})[twin] = row
     found = []
-    for before, after in pairwise(sorted(errors)):
-        pairs = [
-            (errors[before][t], errors[after][t]) for t in errors[before] if t in errors[after]
-        ]
-        if not pairs:
+    for before, after in pairwise(sorted(rows)):
+        twins = [(rows[before][t], rows[after][t]) for t in rows[before] if t in rows[after]]
+        if not twins:
             continue
+        pairs = [(b["value"], a["value"]) for b, a in twins]
         change, low, high = relative_difference(pairs)
+        classified = VALIDATION_ACCURACY in trials
         found.append(
             Effect(
                 parameter=parameter,
@@ -83,6 +87,11 @@ def effects(trials: pd.DataFrame, kind: str, parameter: str) -> list[Effect]:
                 change=change,
                 low=low,
                 high=high,
+                accuracy=estimate(
+                    [a[VALIDATION_ACCURACY] - b[VALIDATION_ACCURACY] for b, a in twins]
+                )
+                if classified
+                else None,
             )
         )
     return found
@@ -113,7 +122,8 @@ def all_effects(members: pd.DataFrame, kind: str) -> list[Effect]:
 
 
 def effect_table(found: Sequence[Effect]) -> list[str]:
-    """Return the lines of a table of effects."""
+    """Return the lines of a table of effects, on the accuracy as well where trials classify."""
+    classified = any(e.accuracy is not None for e in found)
     rows = [
         [
             e.parameter,
@@ -122,10 +132,12 @@ def effect_table(found: Sequence[Effect]) -> list[str]:
             percent(e.change),
             "–" if e.low is None or e.high is None else f"{percent(e.low)} to {percent(e.high)}",
             str(e.lower),
+            *([_points(e.accuracy)] if classified else []),
         ]
         for e in found
     ]
-    return markdown(["parameter", "change", "n", "error", "95 % interval", "lower in"], rows)
+    head = ["parameter", "change", "n", "error", "95 % interval", "lower in"]
+    return markdown([*head, *(["accuracy"] if classified else [])], rows)
 
 
 def families_among_the_best(trials: pd.DataFrame, n: int = TOP) -> dict[str, int]:
@@ -133,6 +145,14 @@ def families_among_the_best(trials: pd.DataFrame, n: int = TOP) -> dict[str, int
     best = trials.nsmallest(n, "value", keep="first")
     counted = best["auto_encoder"].value_counts()
     return {str(name): int(count) for name, count in counted.items()}
+
+
+def _points(found: Estimate | None) -> str:
+    """Write a difference of accuracies with its interval, with their signs."""
+    if found is None or found.low is None or found.high is None:
+        return "–"
+    text = f"{found.mean:+.3f} ({found.low:+.3f} to {found.high:+.3f})"
+    return text.replace("-", "\N{MINUS SIGN}")
 
 
 def _text(value: object) -> str:
