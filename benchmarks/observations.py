@@ -6,6 +6,7 @@ correlation is needed. ``python -m benchmarks.observations`` prints the tables.
 """
 
 import argparse
+import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,12 +14,14 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from scipy import stats
 
 from benchmarks.kept import RESULTS, markdown, percent, read
 from search_spaces import get_space
 from storage.attrs import VALIDATION_ACCURACY
-from study.analysis.confirmation import Estimate, estimate, relative_difference
+from study.analysis.confirmation import relative_difference
 
 TOP = 50
 """Best configurations of which the notebook counted the families."""
@@ -37,8 +40,8 @@ class Effect:
         change: Ratio of the geometric means of the errors minus 1.
         low: Lower end of its 95 % t interval, None with too few pairs.
         high: Upper end of it.
-        accuracy: Mean difference of the validation accuracies with its 95 % t interval, None
-            where trials do not classify.
+        accuracy: Mean difference of the validation accuracies between the ends of its 95 % t
+            interval, as low, mean, high; None where trials do not classify.
     """
 
     parameter: str
@@ -49,7 +52,7 @@ class Effect:
     change: float
     low: float | None
     high: float | None
-    accuracy: Estimate | None
+    accuracy: tuple[float, float, float] | None
 
 
 def effects(trials: pd.DataFrame, kind: str, parameter: str) -> list[Effect]:
@@ -87,7 +90,7 @@ def effects(trials: pd.DataFrame, kind: str, parameter: str) -> list[Effect]:
                 change=change,
                 low=low,
                 high=high,
-                accuracy=estimate(
+                accuracy=_difference(
                     [a[VALIDATION_ACCURACY] - b[VALIDATION_ACCURACY] for b, a in twins]
                 )
                 if classified
@@ -147,12 +150,19 @@ def families_among_the_best(trials: pd.DataFrame, n: int = TOP) -> dict[str, int
     return {str(name): int(count) for name, count in counted.items()}
 
 
-def _points(found: Estimate | None) -> str:
+def _difference(values: Sequence[float]) -> tuple[float, float, float]:
+    """Return the mean of differences between the ends of its 95 % t interval."""
+    mean, error = float(np.mean(values)), float(stats.sem(values))
+    reach = float(stats.t.ppf(0.975, len(values) - 1)) * error
+    return mean - reach, mean, mean + reach
+
+
+def _points(found: tuple[float, float, float] | None) -> str:
     """Write a difference of accuracies with its interval, with their signs."""
-    if found is None or found.low is None or found.high is None:
+    if found is None or not math.isfinite(found[0]):
         return "–"
-    text = f"{found.mean:+.3f} ({found.low:+.3f} to {found.high:+.3f})"
-    return text.replace("-", "\N{MINUS SIGN}")
+    low, mean, high = found
+    return f"{mean:+.3f} ({low:+.3f} to {high:+.3f})".replace("-", "\N{MINUS SIGN}")
 
 
 def _text(value: object) -> str:
