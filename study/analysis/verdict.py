@@ -27,6 +27,7 @@ from optuna.distributions import (
 from optuna.trial import TrialState
 from scipy import stats
 
+from search_spaces import Scalar, SearchSpace
 from storage import attrs
 from storage.records import StudyRecord, TrialRecord
 from study.analysis import (
@@ -37,6 +38,7 @@ from study.analysis import (
     ranked,
     ranked_by_constraint,
     settings_of,
+    space_of,
 )
 from study.formats import format_label, format_percent, format_value
 
@@ -53,6 +55,7 @@ MAX_DUPLICATES = 0.2
 MIN_BUSY = 0.6
 MAX_IMBALANCE = 0.1
 ZOMBIE_FACTOR, ZOMBIE_MIN_S = 10.0, 600.0
+LOWER, UPPER = "the lower end", "the upper end"
 
 
 class Level(enum.IntEnum):
@@ -199,12 +202,14 @@ def _boundary(record: StudyRecord) -> Check | None:
     best = _best(record)
     if best is None:
         return None
+    space = space_of(record)
     edges = [
         f"{format_label(name)} {format_value(value)} ({edge} of its range)"
         for name, value in best.params.items()
         if isinstance(value, int | float)
         and not isinstance(value, bool)
         and (edge := _edge(value, best.distributions[name])) is not None
+        and (space is None or _goes_on(space, best.given, name, upwards=edge == UPPER))
     ]
     in_notebook = settings_of(record).get("space") == "notebook"
     return _check(
@@ -214,6 +219,21 @@ def _boundary(record: StudyRecord) -> Check | None:
         f"The best trial has {', '.join(edges)}: better ones may lie beyond.",
         _new_study(record, "--space extended") if in_notebook else None,
     )
+
+
+def _goes_on(space: SearchSpace, params: dict[str, Scalar], name: str, *, upwards: bool) -> bool:
+    """Say whether there is another training beyond a value: dropout 0 is no end of a choice."""
+    value = params[name]
+    assert isinstance(value, int | float)
+    if isinstance(value, int):
+        beyond: Scalar = value + 1 if upwards else value - 1
+    else:
+        beyond = value * (1.1 if upwards else 0.9) or -0.1
+    try:
+        config = space.to_config({**params, name: beyond})
+    except ValueError:  # no configuration has such a value
+        return False
+    return config.effective() != space.to_config(params).effective()
 
 
 def _edge(value: float, distribution: BaseDistribution) -> str | None:
@@ -238,8 +258,8 @@ def _edge(value: float, distribution: BaseDistribution) -> str | None:
         case _:
             return None
     if value <= low + reach:
-        return "the lower end"
-    return "the upper end" if value >= high - reach else None
+        return LOWER
+    return UPPER if value >= high - reach else None
 
 
 def _failures(record: StudyRecord) -> Check:

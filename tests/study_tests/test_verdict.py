@@ -11,6 +11,7 @@ import pytest
 from optuna.distributions import FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
+from search_spaces import get_space
 from storage.records import Scalar, StudyRecord, TrialRecord
 from study.analysis.noise import get_noise
 from study.analysis.verdict import Check, Level, get_verdict
@@ -160,6 +161,38 @@ def test_boundary(name: str, value: float, words: str) -> None:
     check = found(record_of(exchanged(trials, moved)), "boundary of the space")
     assert check.level is Level.WARN
     assert words in check.sentence
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"dropout": 0.0, "classification_layer_num": 2}, []),
+        ({"dropout": 0.5, "classification_layer_num": 2}, ["dropout"]),
+        ({"dropout": 0.5, "classification_layer_num": 1}, []),
+        ({"dropout": 0.3, "classification_layer_num": 3}, []),
+        ({"classification_lambda": 0.1}, ["classification lambda"]),
+        ({"learning_rate": 1e-2, "batch_size": 16}, ["learning rate"]),
+    ],
+)
+def test_boundary_beyond_which_nothing_lies(changes: dict[str, Scalar], named: list[str]) -> None:
+    """An end is none where no configuration lies beyond it, or where it has no effect."""
+    point = {
+        **next(get_space("multitask", "notebook").grid({})),
+        "learning_rate": 1e-3,
+        "weight_decay": 1e-4,
+        "classification_lambda": 0.5,
+        "dropout": 0.3,
+        "classification_layer_num": 2,
+    }
+    settings = {**SETTINGS, "kind": "multitask", "space": "notebook"}
+    distributions = {p.name: p.distribution for p in get_space("multitask", "notebook").parameters}
+    best = replace(
+        make_trial(0, value=0.1), params={**point, **changes}, distributions=distributions
+    )
+    check = found(record_of([best], settings), "boundary of the space")
+    for name in ("dropout", "classification layer num", "classification lambda", "learning rate"):
+        assert (f"{name} " in check.sentence) == (name in named)
+    assert check.level is (Level.WARN if named else Level.PASS)
 
 
 def test_failures_with_their_place() -> None:
