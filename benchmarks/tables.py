@@ -199,6 +199,9 @@ TABLES: Mapping[str, tuple[Callable[[], list[str]], ...]] = {
         partial(
             against_the_grid, ["autoencoder-extended-on-twitter"], "grid-autoencoder-on-twitter"
         ),
+        partial(confirmed, "grid-multitask-confirmation"),
+        partial(against_the_grid, ["grid-multitask-confirmation"]),
+        observed_multitask,
         partial(compared, "auxiliary-task"),
         partial(compared, "leakage"),
     ),

@@ -21,7 +21,7 @@ def test_tables_are_those_of_the_kept_trials(name: str) -> None:
         assert len(lines) > 2
         assert text.count("\n".join(lines)) == 1, f"run `python -m benchmarks.tables`: {name}"
     for head in {lines[0] for lines in tables}:
-        assert text.count(head) == sum(lines[0] == head for lines in tables)
+        assert text.count(f"{head}\n") == sum(lines[0] == head for lines in tables)
 
 
 def test_replayed_searches_are_those_of_the_kept_curves() -> None:
