@@ -36,13 +36,27 @@ _NO_TARGET = -1.0
 """An error that no training reaches."""
 
 
+def shares_of(grid: Grid) -> dict[str, float]:
+    """Return the importances of the whole grid."""
+    budget = Budget(grid, _NO_TARGET)
+    n_points = len(grid.curves)
+    return _shares(_record(run_search(grid, budget, "random", "none", seed=0, n_trials=n_points)))
+
+
 def distances(
-    grid: Grid, sampler: str, pruner: str, n_trials: int, *, seeds: Iterable[int]
+    grid: Grid,
+    expected: Mapping[str, float],
+    sampler: str,
+    pruner: str,
+    n_trials: int,
+    *,
+    seeds: Iterable[int],
 ) -> dict[str, list[float]]:
     """Return, for each seed, the epochs, the complete trials, and the distances to the grid.
 
     Args:
         grid: Whose curves are looked up.
+        expected: Shares of the whole grid.
         sampler: Of the search.
         pruner: Of the search.
         n_trials: Of the search.
@@ -52,10 +66,6 @@ def distances(
         ``epochs``, ``complete``, ``alone`` (complete trials alone; without those of searches with
         too few of them) and ``with pruned``.
     """
-    whole = run_search(
-        grid, Budget(grid, _NO_TARGET), "random", "none", seed=0, n_trials=len(grid.curves)
-    )
-    expected = _shares(_record(whole))
     found: dict[str, list[float]] = {
         name: [] for name in ("epochs", "complete", "alone", "with pruned")
     }
@@ -116,7 +126,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=30)
     given = parser.parse_args()
     grid = read_grid(RESULTS / "grid-autoencoder.parquet", "autoencoder")
-    rows = [row(search, distances(grid, *search, seeds=range(given.seeds))) for search in SEARCHES]
+    expected = shares_of(grid)
+    seeds = range(given.seeds)
+    rows = [row(search, distances(grid, expected, *search, seeds=seeds)) for search in SEARCHES]
     sys.stdout.write(
         f"{len(grid.curves)} trainings of {MAX_EPOCHS} epochs.\n\n" + "\n".join(table(rows)) + "\n"
     )

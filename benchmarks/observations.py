@@ -6,22 +6,20 @@ correlation is needed. ``python -m benchmarks.observations`` prints the tables.
 """
 
 import argparse
-import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from scipy import stats
 
 from benchmarks.kept import RESULTS, markdown, percent, read
 from search_spaces import get_space
 from storage.attrs import VALIDATION_ACCURACY
-from study.analysis.confirmation import relative_difference
+from study.analysis.confirmation import mean_interval, relative_difference
 
 TOP = 50
 """Best configurations of which the notebook counted the families."""
@@ -41,7 +39,7 @@ class Effect:
         low: Lower end of its 95 % t interval, None with too few pairs.
         high: Upper end of it.
         accuracy: Mean difference of the validation accuracies between the ends of its 95 % t
-            interval, as low, mean, high; None where trials do not classify.
+            interval, as low, mean, high; None where trials do not classify or are too few.
     """
 
     parameter: str
@@ -72,6 +70,7 @@ def effects(trials: pd.DataFrame, kind: str, parameter: str) -> list[Effect]:
     for row in trials[trials[parameter].notna()].to_dict("records"):
         twin = tuple(None if pd.isna(row[name]) else row[name] for name in others)
         rows.setdefault(row[parameter], {})[twin] = row
+    classified = VALIDATION_ACCURACY in trials
     found = []
     for before, after in pairwise(sorted(rows)):
         twins = [(rows[before][t], rows[after][t]) for t in rows[before] if t in rows[after]]
@@ -79,7 +78,6 @@ def effects(trials: pd.DataFrame, kind: str, parameter: str) -> list[Effect]:
             continue
         pairs = [(b["value"], a["value"]) for b, a in twins]
         change, low, high = relative_difference(pairs)
-        classified = VALIDATION_ACCURACY in trials
         found.append(
             Effect(
                 parameter=parameter,
@@ -150,16 +148,15 @@ def families_among_the_best(trials: pd.DataFrame, n: int = TOP) -> dict[str, int
     return {str(name): int(count) for name, count in counted.items()}
 
 
-def _difference(values: Sequence[float]) -> tuple[float, float, float]:
-    """Return the mean of differences between the ends of its 95 % t interval."""
-    mean, error = float(np.mean(values)), float(stats.sem(values))
-    reach = float(stats.t.ppf(0.975, len(values) - 1)) * error
-    return mean - reach, mean, mean + reach
+def _difference(values: Sequence[float]) -> tuple[float, float, float] | None:
+    """Return the mean of differences between the ends of its interval, None with too few."""
+    interval = mean_interval(values)
+    return None if interval is None else (interval[0], fmean(values), interval[1])
 
 
 def _points(found: tuple[float, float, float] | None) -> str:
     """Write a difference of accuracies with its interval, with their signs."""
-    if found is None or not math.isfinite(found[0]):
+    if found is None:
         return "–"
     low, mean, high = found
     return f"{mean:+.3f} ({low:+.3f} to {high:+.3f})".replace("-", "\N{MINUS SIGN}")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
@@ -162,6 +162,33 @@ def grid_trainings(space: SearchSpace, fixed: Mapping[str, Scalar]) -> list[str]
     it is trained once, and the others are answered from its curve.
     """
     return [space.to_config(point).identity() for point in space.grid(fixed)]
+
+
+class Finished(Protocol):
+    """A finished trial, in whatever form."""
+
+    @property
+    def user_attrs(self) -> Mapping[str, Any]:
+        """By the names in ``storage.attrs``."""
+
+
+AnyFinished = TypeVar("AnyFinished", bound=Finished)
+
+
+def to_train(
+    trainings: Sequence[str], finished: Sequence[AnyFinished], *, remaining: int
+) -> tuple[int, list[AnyFinished]]:
+    """Return how many trials are yet to be trained, and which of the finished ones were.
+
+    Args:
+        trainings: Of a grid's points; empty for other studies, where all count.
+        finished: Trials.
+        remaining: Trials that are wanted beside them.
+    """
+    if not trainings:
+        return remaining, list(finished)
+    left = trainings_left(trainings, [trial.user_attrs for trial in finished])
+    return left, [trial for trial in finished if attrs.REUSED_FROM not in trial.user_attrs]
 
 
 def trainings_left(trainings: Sequence[str], finished: Iterable[Mapping[str, Any]]) -> int:

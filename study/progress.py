@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from emoji_ae.curve import EpochMetrics
 from storage import attrs
 from storage.outages import outage
-from study.budget import count, trainings_left
+from study.budget import count, to_train
 
 _POLL_S = 1.0
 _PLAIN_LINE_S = 15.0
@@ -114,11 +114,9 @@ def describe(
             if t.state == TrialState.RUNNING and t.datetime_start is not None
         ]
         finished = [t for t in trials if t.state in (TrialState.COMPLETE, TrialState.PRUNED)]
-        if trainings:
-            remaining = trainings_left(trainings, [t.user_attrs for t in finished])
-            finished = [t for t in finished if attrs.REUSED_FROM not in t.user_attrs]
-        durations_s = [t.duration.total_seconds() for t in finished if t.duration is not None]
-        parts.append(eta(durations_s, begun_s, remaining=remaining, n_workers=n_workers))
+        left, trained = to_train(trainings, finished, remaining=remaining)
+        durations_s = [t.duration.total_seconds() for t in trained if t.duration is not None]
+        parts.append(eta(durations_s, begun_s, remaining=left, n_workers=n_workers))
     return " · ".join(parts)
 
 

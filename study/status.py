@@ -15,7 +15,7 @@ from storage import attrs
 from storage.outages import outage
 from storage.records import StudyRecord, TrialRecord
 from study.analysis import VALIDATION_ACCURACY, sampler_of, space_of
-from study.budget import grid_trainings, trainings_left
+from study.budget import grid_trainings, to_train
 from study.formats import format_accuracy
 from study.progress import eta
 
@@ -91,15 +91,13 @@ def status_lines(
     )
     if running and finished < target:
         done = [trial for trial in record.trials if trial.finished]
-        remaining = target - finished
-        if sampler_of(record) == "grid" and (space := space_of(record)) is not None:
-            trainings = grid_trainings(space, settings.get("fixed", {}))
-            remaining = trainings_left(trainings, [trial.user_attrs for trial in done])
-            done = [trial for trial in done if attrs.REUSED_FROM not in trial.user_attrs]
+        space = space_of(record) if sampler_of(record) == "grid" else None
+        trainings = [] if space is None else grid_trainings(space, settings.get("fixed", {}))
+        left, trained = to_train(trainings, done, remaining=target - finished)
         counts += "; " + eta(
-            [trial.duration_s for trial in done if trial.duration_s is not None],
+            [trial.duration_s for trial in trained if trial.duration_s is not None],
             [_age_s(trial, now) for trial in running],
-            remaining=remaining,
+            remaining=left,
             n_workers=len(running),
         )
     yield counts

@@ -2,21 +2,23 @@
 
 import pytest
 
-from benchmarks.explaining import distances, row, table
+from benchmarks.explaining import distances, row, shares_of, table
 from tests.test_replay import GRID, POINTS
+
+EXPECTED = shares_of(GRID)
 
 
 def test_the_grid_itself_has_no_distance() -> None:
     """All points, in whatever order, explain what the grid explains."""
-    found = distances(GRID, "random", "none", len(POINTS), seeds=[3])
+    found = distances(GRID, EXPECTED, "random", "none", len(POINTS), seeds=[3])
     assert found["complete"] == [len(POINTS)]
     assert found["alone"] == found["with pruned"] == pytest.approx([0.0], abs=1e-9)
 
 
 def test_pruned_trials_explain() -> None:
     """Where too few trials are complete, pruned ones have an answer, for fewer epochs."""
-    whole = distances(GRID, "random", "none", 30, seeds=range(2))
-    halved = distances(GRID, "random", "halving", 30, seeds=range(2))
+    whole = distances(GRID, EXPECTED, "random", "none", 30, seeds=range(2))
+    halved = distances(GRID, EXPECTED, "random", "halving", 30, seeds=range(2))
     assert sum(halved["epochs"]) < sum(whole["epochs"]) / 3
     assert max(halved["complete"]) < 10
     assert halved["alone"] == []

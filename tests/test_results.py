@@ -40,7 +40,7 @@ def test_explained_searches_are_those_of_the_kept_curves() -> None:
     """The line of the search that is replayed within seconds stands in the document."""
     grid = read_grid(RESULTS / "grid-autoencoder.parquet", "autoencoder")
     search = explaining.SEARCHES[0]
-    found = explaining.distances(grid, *search, seeds=range(30))
+    found = explaining.distances(grid, explaining.shares_of(grid), *search, seeds=range(30))
     head, rule, line = explaining.table([explaining.row(search, found)])
     text = (DOCS / "results.md").read_text()
     assert text.count(f"{head}\n{rule}\n{line}\n") == 1, "run `python -m benchmarks.explaining`"

@@ -326,7 +326,7 @@ def estimate(values: Sequence[float]) -> Estimate | None:
     """
     if not values:
         return None
-    low, high = _t_interval(values) or (None, None)
+    low, high = mean_interval(values) or (None, None)
     return Estimate(
         mean=fmean(values), low=None if low is None else max(0.0, low), high=high, n=len(values)
     )
@@ -346,13 +346,13 @@ def relative_difference(
     """
     before, after = np.log(np.asarray(pairs)).T
     differences = list(map(float, after - before))
-    mean, interval = math.expm1(fmean(differences)), _t_interval(differences)
+    mean, interval = math.expm1(fmean(differences)), mean_interval(differences)
     if interval is None:
         return mean, None, None
     return mean, math.expm1(interval[0]), math.expm1(interval[1])
 
 
-def _t_interval(values: Sequence[float]) -> tuple[float, float] | None:
+def mean_interval(values: Sequence[float]) -> tuple[float, float] | None:
     """Return the 95 % interval of a mean, None with too few values."""
     if len(values) < MIN_SEEDS:
         return None

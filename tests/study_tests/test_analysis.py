@@ -176,6 +176,8 @@ def test_importance_finds_what_matters(record: StudyRecord) -> None:
     assert info.caution is None
     assert info.parameters[0].name == "learning_rate"
     assert shares["weight_decay"] <= 0.07
+    alone = get_importances(replace(record, trials=record.complete))
+    assert next(p.share for p in alone.parameters if p.name == "weight_decay") <= 0.06
     assert sum(shares.values()) == pytest.approx(1.0)
     assert [p.share for p in info.parameters] == sorted(shares.values(), reverse=True)
     assert (info.n_trials, info.n_pruned, info.n_top) == (114, 12, 12)
