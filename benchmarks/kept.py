@@ -32,3 +32,14 @@ def mean_cell(found: Estimate | None, digits: int) -> str:
 def percent(share: float) -> str:
     """Write by how much something changes, in whole percents with their sign."""
     return f"{100 * share:+.0f} %".replace("-", "\N{MINUS SIGN}")
+
+
+def points(found: tuple[float, float, float]) -> str:
+    """Write a difference of accuracies between the ends of its interval, with their signs."""
+    low, mean, high = found
+    return f"{mean:+.3f} ({low:+.3f} to {high:+.3f})".replace("-", "\N{MINUS SIGN}")
+
+
+def share(part: float) -> str:
+    """Write a share in whole percents."""
+    return f"{100 * part:.0f} %"

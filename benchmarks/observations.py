@@ -16,7 +16,7 @@ from typing import Any
 
 import pandas as pd
 
-from benchmarks.kept import RESULTS, markdown, percent, read
+from benchmarks.kept import RESULTS, markdown, percent, points, read
 from search_spaces import get_space
 from storage.attrs import VALIDATION_ACCURACY
 from study.analysis.confirmation import mean_interval, relative_difference
@@ -133,7 +133,7 @@ def effect_table(found: Sequence[Effect]) -> list[str]:
             percent(e.change),
             "–" if e.low is None or e.high is None else f"{percent(e.low)} to {percent(e.high)}",
             str(e.lower),
-            *([_points(e.accuracy)] if classified else []),
+            *(["–" if e.accuracy is None else points(e.accuracy)] if classified else []),
         ]
         for e in found
     ]
@@ -152,14 +152,6 @@ def _difference(values: Sequence[float]) -> tuple[float, float, float] | None:
     """Return the mean of differences between the ends of its interval, None with too few."""
     interval = mean_interval(values)
     return None if interval is None else (interval[0], fmean(values), interval[1])
-
-
-def _points(found: tuple[float, float, float] | None) -> str:
-    """Write a difference of accuracies with its interval, with their signs."""
-    if found is None:
-        return "–"
-    low, mean, high = found
-    return f"{mean:+.3f} ({low:+.3f} to {high:+.3f})".replace("-", "\N{MINUS SIGN}")
 
 
 def _text(value: object) -> str:

@@ -21,14 +21,52 @@ from benchmarks.observations import (
 from emoji_ae.config import AutoencoderConfig
 from study.analysis import LATENT_METRICS
 from study.analysis.confirmation import estimate, relative_difference
+from study.analysis.experiment import sign_tests
 from study.analysis.front import non_dominated
+
+
+def by_arm(name: str) -> dict[str, pd.DataFrame]:
+    """Return the trials of each arm of an experiment or a confirmation, by their pairs.
+
+    Args:
+        name: Of its file, without the ending.
+    """
+    found = read(RESULTS / f"{name}.parquet").groupby("arm", sort=False)
+    return {str(arm): own.set_index("pair") for arm, own in found}
+
+
+def winner(name: str) -> tuple[str, pd.DataFrame]:
+    """Return the arm with the lowest mean validation MSE, and its trials."""
+    return min(by_arm(name).items(), key=lambda item: float(item[1]["value"].mean()))
+
+
+def error_pairs(
+    first: pd.DataFrame, second: pd.DataFrame, column: str
+) -> list[tuple[float, float]]:
+    """Return the errors of two arms in the pairs that both finished.
+
+    All confirmations of equal data and seeds train on the same splits from the same seeds, so
+    arms of different ones are pairs as well.
+
+    Args:
+        first: Trials of an arm, by their pairs.
+        second: Those of another one.
+        column: Which error.
+
+    Raises:
+        ValueError: If the arms have other seeds.
+    """
+    both = first[[column, "seed"]].merge(second[[column, "seed"]], on="pair", suffixes=("", "_2"))
+    if not (both["seed"] == both["seed_2"]).all():
+        raise ValueError("Arms with other seeds are no pairs.")
+    return list(zip(both[column], both[f"{column}_2"], strict=True))
 
 
 def latent_space() -> list[str]:
     """Return the table of the experiment on latents: means with 95 % t intervals."""
     names = [str(metric.name) for metric in LATENT_METRICS]
     rows = []
-    for arm, own in _arms("latent-space").items():
+    for arm, own in by_arm("latent-space").items():
         found = [estimate(own[name].tolist()) for name in ["value", *names]]
         cells = [mean_cell(e, 5 if i == 0 else 3) for i, e in enumerate(found)]
         rows.append([arm, str(len(own)), *cells])
@@ -42,7 +80,7 @@ def confirmed(name: str) -> list[str]:
     Args:
         name: Of its file, without the ending.
     """
-    arms = _arms(name)
+    arms = by_arm(name)
     classified = any("test_accuracy" in own for own in arms.values())
     rows = []
     for arm, own in arms.items():
@@ -61,24 +99,29 @@ def confirmed(name: str) -> list[str]:
 def compared(name: str) -> list[str]:
     """Return the table of a paired experiment: every arm beside the first one.
 
+    The p-values are those of the experiment's report: of a two-sided sign test, adjusted for all
+    arms.
+
     Args:
         name: Of its file, without the ending.
     """
-    arms = _arms(name)
-    baseline = next(iter(arms.values()))["value"]
+    arms = by_arm(name)
+    first = next(iter(arms))
+    pairs = {arm: error_pairs(arms[first], own, "value") for arm, own in arms.items()}
+    del pairs[first]
+    p_values = dict(zip(pairs, sign_tests(list(pairs.values())), strict=True))
     rows = []
-    for i, (arm, own) in enumerate(arms.items()):
-        pairs = [(baseline[pair], value) for pair, value in own["value"].items()]
-        change, low, high = relative_difference(pairs)
-        against = ["–"] * 3
-        if i and low is not None and high is not None:
-            lower = sum(after < before for before, after in pairs)
-            against = [percent(change), f"{percent(low)} to {percent(high)}", str(lower)]
+    for arm, own in arms.items():
+        against = ["–"] * 4
+        if arm != first:
+            lower = sum(after < before for before, after in pairs[arm])
+            change, low, high = relative_difference(pairs[arm])
+            interval = "–" if low is None or high is None else f"{percent(low)} to {percent(high)}"
+            against = [percent(change), interval, str(lower), f"{p_values[arm]:.3f}"]
         accuracy = _mean(own.dropna(subset="validation_accuracy"), "validation_accuracy")
         rows.append([arm, str(len(own)), _mean(own, "value"), *against, accuracy])
-    first = next(iter(arms))
     head = ["arm", "n", "validation MSE", f"against {first}", "95 % interval", "lower in"]
-    return markdown([*head, "accuracy"], rows)
+    return markdown([*head, "adjusted p", "accuracy"], rows)
 
 
 def families() -> list[str]:
@@ -98,23 +141,18 @@ def against_the_grid(
 ) -> list[str]:
     """Return the table of test errors of searches' winners as shares of the grid's winner's.
 
-    All confirmations of equal data and seeds train on the same splits from the same seeds, so
-    their errors are compared pair by pair: ratio of the geometric means with its 95 % t interval
-    on logarithms. A winner is what has the lowest mean validation MSE.
+    They are compared pair by pair: ratio of the geometric means with its 95 % t interval on
+    logarithms. A winner is what has the lowest mean validation MSE.
 
     Args:
         names: Of the files of confirmations.
         grid: Of the one to compare with.
     """
-    _, reference = _winner(grid)
-    reference = reference[["test_mse", "seed"]].add_suffix("_grid")
+    _, reference = winner(grid)
     rows = []
     for name in names:
-        arm, own = _winner(name)
-        both = own.join(reference, how="inner")
-        if not (both["seed"] == both["seed_grid"]).all():
-            raise ValueError(f"{name} and {grid} have other seeds.")
-        pairs = list(zip(both["test_mse_grid"], both["test_mse"], strict=True))
+        arm, own = winner(name)
+        pairs = error_pairs(reference, own, "test_mse")
         ratio, low, high = (None if x is None else 1 + x for x in relative_difference(pairs))
         wins = sum(after < before for before, after in pairs)
         interval = "–" if low is None or high is None else f"{low:.3f} to {high:.3f}"
@@ -168,15 +206,6 @@ def _mean(own: pd.DataFrame, column: str) -> str:
     return mean_cell(found, 3 if "accuracy" in column else 5)
 
 
-def _arms(name: str) -> dict[str, pd.DataFrame]:
-    found = read(RESULTS / f"{name}.parquet").groupby("arm", sort=False)
-    return {str(arm): own.set_index("pair") for arm, own in found}
-
-
-def _winner(name: str) -> tuple[str, pd.DataFrame]:
-    return min(_arms(name).items(), key=lambda item: float(item[1]["value"].mean()))
-
-
 TABLES: Mapping[str, tuple[Callable[[], list[str]], ...]] = {
     "latent.md": (latent_space,),
     "results.md": (
@@ -201,6 +230,7 @@ TABLES: Mapping[str, tuple[Callable[[], list[str]], ...]] = {
         ),
         partial(confirmed, "grid-multitask-confirmation"),
         partial(against_the_grid, ["grid-multitask-confirmation"]),
+        partial(confirmed, "grid-multitask-accurate"),
         observed_multitask,
         partial(compared, "auxiliary-task"),
         partial(compared, "leakage"),

@@ -16,6 +16,7 @@ from emoji_ae.curve import EpochMetrics
 from storage import attrs
 from storage.outages import outage
 from study.budget import count, to_train
+from study.formats import format_duration
 
 _POLL_S = 1.0
 _PLAIN_LINE_S = 15.0
@@ -135,13 +136,7 @@ def eta(
         return "ETA …"
     mean_s = statistics.fmean(durations_s)
     done_s = sum(min(seconds, mean_s) for seconds in begun_s)
-    return f"ETA {_clock(max(remaining * mean_s - done_s, 0.0) / n_workers)}"
-
-
-def _clock(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+    return f"ETA {format_duration(max(remaining * mean_s - done_s, 0.0) / n_workers)}"
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import pytest
 from benchmarks import explaining
 from benchmarks.kept import RESULTS
 from benchmarks.replay import CHEAP, MAX_EPOCHS, confirmed_best, read_grid, replay, table
+from benchmarks.sentences import FIGURES
 from benchmarks.tables import TABLES
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -53,3 +54,11 @@ def test_every_kept_file_is_used() -> None:
     assert files
     for file in files:
         assert f'"{file.name}"' in code or f'"{file.stem}"' in code
+
+
+@pytest.mark.parametrize("name", list(FIGURES))
+def test_numbers_in_sentences_are_those_of_the_kept_trials(name: str) -> None:
+    """Every number that the sentences of a document take from trials is theirs."""
+    text = (DOCS.parent / name).read_text()
+    missing = [found for figure in FIGURES[name] if (found := figure()) not in text]
+    assert missing == [], "run `python -m benchmarks.sentences`"

@@ -164,6 +164,22 @@ def trials_of_arm(record: StudyRecord, arm: str) -> dict[int, TrialRecord]:
     }
 
 
+def sign_tests(samples: Sequence[Sequence[tuple[float, float]]]) -> list[float]:
+    """Return the p-value of a two-sided sign test of each sample of pairs, adjusted for all.
+
+    Args:
+        samples: Pairs of each sample; those without a difference are left out.
+
+    Source: ``scipy.stats.binomtest``; Benjamini and Hochberg, JRSS B 57, 1995, by
+        ``scipy.stats.false_discovery_control``.
+    """
+    p_values = []
+    for pairs in samples:
+        above, below = sum(a > b for b, a in pairs), sum(a < b for b, a in pairs)
+        p_values.append(stats.binomtest(above, above + below).pvalue if above + below else 1.0)
+    return list(map(float, stats.false_discovery_control(p_values))) if p_values else []
+
+
 def _values(
     record: StudyRecord, arm: str, metric: Metric, n_pairs: int
 ) -> tuple[float | None, ...]:
@@ -186,21 +202,12 @@ def _compare_all(
         for arm in others
     }
     tested = [arm for arm in others if len(pairs[arm]) >= MIN_PAIRS]
-    p_values = dict(zip(tested, _sign_tests([pairs[arm] for arm in tested]), strict=True))
+    p_values = dict(zip(tested, sign_tests([pairs[arm] for arm in tested]), strict=True))
     return [
         _compare(baseline, arm, pairs[arm], metric, p_values.get(arm), seed=seed)
         for arm in others
         if pairs[arm]
     ]
-
-
-def _sign_tests(samples: Sequence[Sequence[tuple[float, float]]]) -> list[float]:
-    """Return the adjusted p-value of each sample of pairs."""
-    p_values = []
-    for pairs in samples:
-        above, below = sum(a > b for b, a in pairs), sum(a < b for b, a in pairs)
-        p_values.append(stats.binomtest(above, above + below).pvalue if above + below else 1.0)
-    return list(map(float, stats.false_discovery_control(p_values))) if p_values else []
 
 
 def _compare(

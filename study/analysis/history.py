@@ -11,7 +11,7 @@ from datetime import datetime
 
 from optuna.trial import TrialState
 
-from storage.attrs import EPOCHS_RUN, REPLICATE, REUSED_FROM, TRAINING_SECONDS, WORKER
+from storage.attrs import EPOCHS_RUN, REUSED_FROM, TRAINING_SECONDS, WORKER
 from storage.records import StudyRecord, TrialRecord
 from study.analysis import begun_again, breaks_constraint, family_of, ranked, ranked_by_constraint
 from study.analysis.thinning import MAX_MARKS, thin
@@ -124,8 +124,7 @@ class SummaryInfo:
         epochs_asked: Summed over complete and pruned trials that have an ``epoch`` parameter.
         epochs_saved: Epochs that pruned trials were asked for and did not run.
         n_workers: Distinct processes that ran trials; 0 if none was stored.
-        n_duplicates: Finished trials that repeat an earlier one's parameters, wanted replicates
-            not counted.
+        n_reused: Finished trials that were answered from the training of another one.
         last_completed: When the last trial ended.
     """
 
@@ -140,7 +139,7 @@ class SummaryInfo:
     epochs_asked: int
     epochs_saved: int
     n_workers: int
-    n_duplicates: int
+    n_reused: int
     last_completed: datetime | None
 
 
@@ -219,7 +218,7 @@ def get_learning_curves(
 
 
 def get_summary(record: StudyRecord) -> SummaryInfo:
-    """Count trials, time, epochs, workers and duplicates.
+    """Count trials, time, epochs and workers.
 
     Args:
         record: The study.
@@ -229,7 +228,6 @@ def get_summary(record: StudyRecord) -> SummaryInfo:
     """
     finished = [trial for trial in record.trials if trial.finished]
     best = [trial for _, trial in ranked_by_constraint(record)[:1] if trial.feasible]
-    keys = Counter((_parameters_key(t), t.user_attrs.get(REPLICATE)) for t in finished)
     workers = {t.user_attrs[WORKER] for t in record.trials if t.user_attrs.get(WORKER)}
     return SummaryInfo(
         n_trials=len(record.trials),
@@ -248,7 +246,7 @@ def get_summary(record: StudyRecord) -> SummaryInfo:
         epochs_asked=sum(_epochs_asked(trial) or 0 for trial in finished),
         epochs_saved=sum(map(_epochs_saved, finished)),
         n_workers=len(workers),
-        n_duplicates=sum(count - 1 for count in keys.values()),
+        n_reused=sum(REUSED_FROM in trial.user_attrs for trial in finished),
         last_completed=max((t.completed for t in record.trials if t.completed), default=None),
     )
 
@@ -301,10 +299,6 @@ def _epochs_saved(trial: TrialRecord) -> int:
     if trial.state != TrialState.PRUNED or asked is None:
         return 0
     return max(0, asked - epochs_run(trial))
-
-
-def _parameters_key(trial: TrialRecord) -> tuple[tuple[str, object], ...]:
-    return tuple(sorted(trial.params.items()))
 
 
 def _is_finite(value: float | None) -> bool:

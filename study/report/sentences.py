@@ -12,7 +12,12 @@ from optuna.trial import TrialState
 from storage.records import StudyRecord, TrialRecord
 from study.analysis import BALANCED_ACCURACY, VALIDATION_ACCURACY, is_search, settings_of
 from study.analysis.ablation import describe_ablation
-from study.analysis.confirmation import ConfirmationInfo, Estimate, describe_confirmation
+from study.analysis.confirmation import (
+    CHOSEN,
+    ConfirmationInfo,
+    Estimate,
+    describe_confirmation,
+)
 from study.analysis.experiment import describe_comparisons
 from study.analysis.front import FrontInfo
 from study.analysis.history import SummaryInfo
@@ -247,7 +252,7 @@ def _confirmed(info: ConfirmationInfo) -> str | None:
         return None
     text = (
         f"Trained again with {info.n_seeds} fresh seeds and splits, {best.name} has the lowest "
-        f"mean validation MSE: {_estimate(best.validation)}"
+        f"mean validation MSE{_of_chosen(info)}: {_estimate(best.validation)}"
     )
     if best.difference is not None:
         text += f", {format_change(best.difference)} against the default"
@@ -257,6 +262,14 @@ def _confirmed(info: ConfirmationInfo) -> str | None:
     if n_tied > 0:
         text += f". It cannot be told from {n_tied} other configuration{'s' * (n_tied != 1)}"
     return f"{text}."
+
+
+def _of_chosen(info: ConfirmationInfo) -> str:
+    """Name what was compared where somebody chose it, not the search."""
+    if all(c.role != CHOSEN for c in info.confirmed):
+        return ""
+    *first, last = (c.name for c in info.confirmed)
+    return f" of {', '.join(first)} and {last}" if first else ""
 
 
 def _estimate(found: Estimate) -> str:

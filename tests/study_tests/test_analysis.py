@@ -144,7 +144,7 @@ def test_summary_counts_states_time_epochs_and_duplicates() -> None:
             started=START + 60 * minute,
             completed=START + 61 * minute,
         ),
-        trial(3, value=0.31, params=CNN, attrs={"replicate": 1}),
+        trial(3, value=0.3, params=CNN, attrs={"reused_from": 2}),
         trial(4, state=TrialState.FAIL, params=CNN, curve=(0.9,)),
         trial(5, state=TrialState.RUNNING, params=CNN),
     )
@@ -158,7 +158,7 @@ def test_summary_counts_states_time_epochs_and_duplicates() -> None:
     assert info.epochs_asked == 40
     assert info.epochs_saved == 6
     assert info.n_workers == 2
-    assert info.n_duplicates == 1
+    assert info.n_reused == 1
     assert info.last_completed == START + 61 * minute
 
 

@@ -1,13 +1,15 @@
 """What the report says of confirmations and ablations."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from storage import attrs
 from storage.records import StudyRecord
 from study.analysis.ablation import describe_ablation, get_ablation
-from study.analysis.confirmation import describe_confirmation, get_confirmation
+from study.analysis.confirmation import CHOSEN, TOP, describe_confirmation, get_confirmation
 from study.formats import format_change, format_mse
 from study.report import render_report
 from tests.study_tests import test_ablation, test_confirmation
@@ -87,6 +89,28 @@ def test_the_verdict_is_the_confirmed_one(page: Page, confirmation: StudyRecord)
     assert "emoji-study train --study planted --trial best" in text
     only = plain(Page(render_report(planted(40), followups=[confirmation])).text("verdict"))
     assert "emoji-study ablate --study planted says which" in only
+
+
+def test_what_somebody_chose_is_named(confirmation: StudyRecord) -> None:
+    """Of a confirmation beside that of the best, the verdict says what it compared."""
+    experiment = json.loads(json.dumps(confirmation.user_attrs[attrs.EXPERIMENT]))
+    for arm in experiment["arms"]:
+        arm["role"] = CHOSEN if arm["role"] == TOP else arm["role"]
+    chosen = replace(
+        confirmation,
+        name="chosen",
+        user_attrs={**confirmation.user_attrs, attrs.EXPERIMENT: experiment},
+    )
+    info = get_confirmation(chosen)
+    assert info is not None
+    *others, last = (plain(c.name) for c in info.confirmed)
+    text = plain(
+        Page(render_report(planted(12), followups=[confirmation, chosen])).text("verdict")
+    )
+    assert text.count("has the lowest mean validation MSE:") == 1
+    assert (
+        text.count(f"has the lowest mean validation MSE of {', '.join(others)} and {last}:") == 1
+    )
 
 
 def test_ablation_is_told(page: Page, ablation: StudyRecord) -> None:

@@ -72,7 +72,7 @@ def test_eta_of_a_grid_counts_trainings() -> None:
         user_attrs={"target_trials": 480, "settings": settings},
         trials=(*done, running),
     )
-    assert "ETA 3:58:00" in shown(record, width=200)  # 238 of 240 trainings
+    assert "ETA 3 h 58 min" in shown(record, width=200)  # 238 of 240 trainings
 
 
 def test_target() -> None:
@@ -119,7 +119,7 @@ def test_eta() -> None:
         user_attrs={"target_trials": 5},
         trials=(done, *running),
     )
-    assert "2 running, 0 waiting; ETA 2:10" in shown(record)  # (4 * 70 - 20) s / 2
+    assert "2 running, 0 waiting; ETA 2 min 10 s" in shown(record)  # (4 * 70 - 20) s / 2
     ended = replace(record, user_attrs={"target_trials": 1})
     assert "ETA" not in shown(ended)
 
