@@ -245,8 +245,13 @@ def importances(name: str, n: int) -> str:
     return f"{', '.join(parts)}; all others at most {others:.2f}; n = {info.n_trials}"
 
 
+def _mean(name: str, arm: str, column: str = "test_mse") -> float:
+    return float(by_arm(name)[arm][column].mean())
+
+
 GRID = "grid-autoencoder-confirmation"
 EQUAL = "equal-latents-confirmation"
+MULTITASK = "grid-multitask-confirmation"
 
 FIGURES: Mapping[str, tuple[Callable[[], str], ...]] = {
     "docs/results.md": (
@@ -265,11 +270,12 @@ FIGURES: Mapping[str, tuple[Callable[[], str], ...]] = {
         partial(change, "equal-latents-small", "trial 14", "trial 96", of=EQUAL),
         partial(change, "equal-latents-small", "trial 14", "trial 9", of=GRID, column="test_mse"),
         partial(change, "grid-autoencoder-on-twitter", "trial 9", "default"),
-        partial(change, "grid-multitask-confirmation", "trial 167", "default"),
-        partial(promised, "grid-multitask-confirmation", "grid-multitask"),
+        partial(change, MULTITASK, "trial 167", "default"),
+        partial(promised, MULTITASK, "grid-multitask"),
         most_accurate,
         partial(accuracy_change, "auxiliary-task", "sequential", "joint, lambda 0.1"),
         partial(accuracy_change, "leakage", "random split", "group split"),
+        partial(error, "leakage", "group split", VALIDATION_ACCURACY, 3),
         leaking,
         all_right,
         partial(error, GRID, "default", "test_mse"),
@@ -287,6 +293,19 @@ FIGURES: Mapping[str, tuple[Callable[[], str], ...]] = {
         partial(change, "auxiliary-task", "joint, lambda 0.1", "lambda 0"),
         partial(change, "auxiliary-task", "branched, lambda 0.1", "lambda 0"),
         partial(change, "auxiliary-task", "sequential", "lambda 0"),
+    ),
+    "README.md": (
+        lambda: (
+            f"has {_mean(GRID, 'default'):.4f}; the best of its whole grid has "
+            f"{_mean(GRID, 'trial 9'):.4f}"
+        ),
+        lambda: f"finds {_mean(EQUAL, 'trial 96'):.5f} at the notebook's latent size",
+        lambda: f"and {_mean('autoencoder-extended-confirmation', 'trial 96'):.5f} with latents",
+        lambda: f"has {share(_mean('leakage', 'group split', VALIDATION_ACCURACY))} of the valid",
+        lambda: (
+            f"has {share(_mean(MULTITASK, 'trial 167', 'test_accuracy'))} of the test images "
+            f"and an error of {_mean(MULTITASK, 'trial 167'):.4f}"
+        ),
     ),
 }
 """What stands in each document, in the order of its sentences."""

@@ -26,6 +26,7 @@ from study.analysis import min_accuracy_of
 from study.budget import count
 from study.dashboard.refresher import refreshing
 from study.errors import StudyError
+from study.formats import format_accuracy
 from study.jobs import WorkerJob
 from study.retention import check_keep
 from study.samplers import ADAPTIVE_SAMPLERS, check_names, default_pruner
@@ -568,8 +569,8 @@ def train_request(request: TrainRequest, *, say: Say) -> "FinalMetrics":
     classification = ""
     if metrics.test_accuracy is not None:
         classification = (
-            f", test accuracy {metrics.test_accuracy:.1%}, balanced "
-            f"{metrics.test_balanced_accuracy:.1%}"
+            f", test accuracy {format_accuracy(metrics.test_accuracy)}, balanced "
+            f"{format_accuracy(metrics.test_balanced_accuracy)}"
         )
     say(
         f"{training.label}: validation MSE {metrics.validation_mse:.5f} (epoch "

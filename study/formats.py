@@ -107,7 +107,11 @@ def format_percent(share: float) -> str:
 
 def format_change(share: float | None) -> str:
     """Write a relative difference in per cent with its sign and one decimal."""
-    return MISSING if share is None else f"{share:+.1%}".replace("-", "\N{MINUS SIGN}")
+    return (
+        MISSING
+        if share is None
+        else f"{100 * share:+.1f}\N{NO-BREAK SPACE}%".replace("-", "\N{MINUS SIGN}")
+    )
 
 
 def format_sampler(name: str) -> str:

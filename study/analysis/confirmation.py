@@ -19,7 +19,7 @@ from study.analysis import VALIDATION_ACCURACY, min_accuracy_of
 from study.analysis.expected_best import overtuning
 from study.analysis.experiment import trials_of_arm
 from study.analysis.history import training_seconds
-from study.formats import format_change
+from study.formats import format_change, format_percent
 
 MIN_SEEDS = 3
 """Trainings below which nothing is said of their scatter."""
@@ -489,8 +489,8 @@ def _against_default(best: Confirmed) -> str:
     text += f"; it was lower with {best.n_wins} of {best.n_pairs} seeds"
     if best.beats_low is not None and best.beats_high is not None:
         text += (
-            f", so it beats the default with a probability of {best.beats_low:.0%} to "
-            f"{best.beats_high:.0%}"
+            f", so it beats the default with a probability of {format_percent(best.beats_low)} to "
+            f"{format_percent(best.beats_high)}"
         )
     return text + "."
 
@@ -520,7 +520,8 @@ def _estimate(found: Estimate) -> str:
 
 def _share(difference: float) -> str:
     """Write how one error compares with another: 12.3 % below, 4 % above."""
-    return f"{abs(difference):.1%} {'below' if difference < 0 else 'above'}"
+    side = "below" if difference < 0 else "above"
+    return f"{format_change(abs(difference)).removeprefix('+')} {side}"
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -15,6 +15,7 @@ from study.analysis import (
     VALIDATION_MSE,
     Metric,
 )
+from study.formats import format_percent
 
 MIN_PAIRS = 6
 """Fewer pairs cannot bring a sign test below 0.05, whatever comes out: 2 * 0.5**5 is 0.06."""
@@ -269,13 +270,14 @@ def _verdict(c: Comparison, metric: Metric) -> str:
         return f"{c.arm}: the {c.metric} equals that of {c.baseline} in all {c.n_pairs} pairs."
     size = f"{abs(c.difference):.4g}"
     if c.baseline_mean and metric is VALIDATION_MSE:
-        size += f" ({abs(c.difference / c.baseline_mean):.0%})"
+        size += f" ({format_percent(abs(c.difference / c.baseline_mean))})"
     above = c.difference > 0
     agreeing = c.n_above if above else c.n_below
     detail = (
-        f"95 % interval {c.low:+.4g} to {c.high:+.4g}, {'higher' if above else 'lower'} in "
-        f"{agreeing} of {c.n_pairs} pairs, adjusted p = {c.p_value:.2g}"
-    ).replace("-", "\N{MINUS SIGN}")
+        f"95 % interval {_signed(c.low)} to {_signed(c.high)}, "
+        f"{'higher' if above else 'lower'} in {agreeing} of {c.n_pairs} pairs, "
+        f"adjusted p = {c.p_value:.2g}"
+    )
     if c.differs:
         better = above == metric.maximise
         return (
@@ -284,8 +286,12 @@ def _verdict(c: Comparison, metric: Metric) -> str:
         )
     return (
         f"{c.arm}: no evidence of a difference in {c.metric} from {c.baseline} (mean difference "
-        f"{c.difference:+.4g}; {detail})."
-    ).replace("+-", "-")
+        f"{_signed(c.difference)}; {detail})."
+    )
+
+
+def _signed(difference: float) -> str:
+    return f"{difference:+.4g}".replace("-", "\N{MINUS SIGN}")
 
 
 def describe_experiment(info: ExperimentInfo) -> Iterator[str]:

@@ -23,6 +23,7 @@ from study.analysis.correlation import (
     percentile_interval,
     resampled_correlations,
 )
+from study.formats import format_percent
 from study.pruners import StalledPruner
 
 MIN_TRIALS = 10
@@ -239,7 +240,7 @@ class _Trials(InMemoryStorage):
 
 PRUNER_SETTINGS = (
     PrunerSetting(
-        name="median, from 10% of the epochs on, of what stands still",
+        name="median, from 10\N{NO-BREAK SPACE}% of the epochs on, of what stands still",
         # A report of the replay stands for as many epochs as `run` waits for an improvement.
         make=lambda epochs: StalledPruner(
             MedianPruner(n_startup_trials=5, n_warmup_steps=epochs // 10, n_min_trials=3),
@@ -249,7 +250,7 @@ PRUNER_SETTINGS = (
     ),
     *(
         PrunerSetting(
-            name=f"median, from {share:.0%} of the epochs on",
+            name=f"median, from {format_percent(share)} of the epochs on",
             make=lambda epochs, share=share: MedianPruner(  # type: ignore[misc]
                 n_startup_trials=5, n_warmup_steps=int(share * epochs), n_min_trials=3
             ),

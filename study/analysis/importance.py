@@ -15,6 +15,7 @@ from scipy import stats
 from storage.records import StudyRecord, TrialRecord
 from study.analysis import VALIDATION_MSE, Metric, parameter_names, ranked, sampler_of
 from study.analysis.correlation import default_resamples
+from study.formats import format_percent
 from study.samplers import ADAPTIVE_SAMPLERS
 
 MIN_TRIALS = 10
@@ -285,7 +286,7 @@ def _target(region: float) -> float:
 
 
 def _region_name(region: float, which: str) -> str:
-    part = "all" if region == WHOLE_SPACE else f"the best {region:.0%} of the"
+    part = "all" if region == WHOLE_SPACE else f"the best {format_percent(region)} of the"
     return f"{part} {which}, as the sampler placed them"
 
 
@@ -307,11 +308,11 @@ def _refusal(
         )
     if n_region < MIN_TRIALS:
         return (
-            f"The best {region:.0%} of {n_trials} {which} are {n_region}, fewer than the "
-            f"{MIN_TRIALS} that importances need."
+            f"The best {format_percent(region)} of {n_trials} {which} are {n_region}, fewer than "
+            f"the {MIN_TRIALS} that importances need."
         )
     if not names:
-        among = which if region == WHOLE_SPACE else f"best {region:.0%} of the trials"
+        among = which if region == WHOLE_SPACE else f"best {format_percent(region)} of the trials"
         return f"No parameter varies among the {among}, so none can be more important."
     if n_top == n_region:
         return "The best tenth cannot be told from the rest: too many trials share one value."

@@ -40,7 +40,7 @@ from study.analysis import (
     settings_of,
     space_of,
 )
-from study.formats import format_label, format_percent, format_value
+from study.formats import format_count, format_label, format_percent, format_value
 
 MIN_NEAR, MIN_COMPLETE = 5, 20
 MAX_FAILED, MAX_FAILED_BADLY = 0.05, 0.25
@@ -173,7 +173,7 @@ def _enough_trials(record: StudyRecord) -> Check:
     return _check(
         "number of trials",
         n < MIN_COMPLETE,
-        f"{n} complete trials.",
+        f"{format_count(n)} complete trials.",
         f"Only {n} complete trials: fewer than {MIN_COMPLETE} say little.",
         _run(record, f"--trials {max(1, MIN_COMPLETE - n)}"),
         Level.FAIL if n < MIN_COMPLETE // 4 else Level.WARN,
@@ -189,9 +189,9 @@ def _near_the_best(record: StudyRecord) -> Check | None:
     return _check(
         "trials near the best",
         near < MIN_NEAR,
-        f"{near} trials lie within {format_percent(NEAR)} of the best.",
-        f"Only {near} of {len(values)} trials lie within {format_percent(NEAR)} of the best: it "
-        "may be luck, and the region around it is hardly known.",
+        f"{format_count(near)} trials lie within {format_percent(NEAR)} of the best.",
+        f"Only {near} of {format_count(len(values))} trials lie within {format_percent(NEAR)} of "
+        "the best: it may be luck, and the region around it is hardly known.",
         _new_study(record, "--space extended")
         if by_design
         else _run(record, f"--trials {len(values)}"),
@@ -274,8 +274,8 @@ def _failures(record: StudyRecord) -> Check:
     return _check(
         "failed trials",
         share > MAX_FAILED,
-        f"{len(failed)} of {len(ended)} trials failed.",
-        f"{len(failed)} of {len(ended)} trials failed, {diverged} of them diverged{where}.",
+        f"{_of(len(failed), len(ended))} trials failed.",
+        f"{_of(len(failed), len(ended))} trials failed, {diverged} of them diverged{where}.",
         f"emoji-study status --study {shlex.quote(record.name)}",
         Level.FAIL if share > MAX_FAILED_BADLY else Level.WARN,
     )
@@ -311,8 +311,8 @@ def _stuck(record: StudyRecord) -> Check | None:
     return _check(
         "collapsed trainings",
         n > MAX_FAILED * len(curves),
-        f"{n} of {len(curves)} trainings learned nothing.",
-        f"{n} of {len(curves)} trainings never got below their first error: they collapsed to a "
+        f"{_of(n, len(curves))} trainings learned nothing.",
+        f"{_of(n, len(curves))} trainings never got below their first error: they collapsed to a "
         "constant image.",
         None,
     )
@@ -464,6 +464,10 @@ def _pruner(record: StudyRecord) -> Check | None:
     )
 
 
+def _of(n: int, total: int) -> str:
+    return f"{format_count(n)} of {format_count(total)}"
+
+
 def _duplicates(record: StudyRecord) -> Check | None:
     finished = [trial for trial in record.trials if trial.finished]
     if not finished:
@@ -474,8 +478,8 @@ def _duplicates(record: StudyRecord) -> Check | None:
     return _check(
         "repeated trainings",
         share > MAX_DUPLICATES and not by_design,
-        f"{reused} of {len(finished)} trials were answered from an earlier one.",
-        f"{reused} of {len(finished)} trials asked for a training that was done: the space is "
+        f"{_of(reused, len(finished))} trials were answered from an earlier one.",
+        f"{_of(reused, len(finished))} trials asked for a training that was done: the space is "
         "nearly searched through.",
         _new_study(record, "--space extended"),
     )

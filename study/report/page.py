@@ -16,6 +16,7 @@ from markupsafe import Markup, escape
 from study.figures import plotly_js
 from study.formats import (
     format_accuracy,
+    format_change,
     format_coefficient,
     format_count,
     format_duration,
@@ -96,6 +97,7 @@ def _environment() -> jinja2.Environment:
         "count": format_count,
         "duration": format_duration,
         "percent": format_percent,
+        "change": format_change,
         "capitalise": _capitalise,
         "state": format_state,
         "label": format_label,

@@ -27,6 +27,7 @@ from study.analysis.ablation import (
 )
 from study.analysis.confirmation import MIN_SEEDS, Estimate
 from study.experiments import Arm, Experiment
+from study.formats import format_change
 from tests.study_tests.synthetic import SETTINGS, planted, study, trial
 
 Values = Sequence[float | None]
@@ -160,8 +161,10 @@ def complete(name: str) -> list[float]:
 def change(found: Ablated) -> str:
     """Write a difference as people read it."""
     low, high = found.low or 0.0, found.high or 0.0
-    text = f"{found.difference or 0.0:+.1%}, 95 % interval {low:+.1%} to {high:+.1%}"
-    return text.replace("-", "\N{MINUS SIGN}")
+    return (
+        f"{format_change(found.difference or 0.0)}, 95 % interval {format_change(low)} to "
+        f"{format_change(high)}"
+    )
 
 
 def test_other_studies_are_no_ablations() -> None:
@@ -411,8 +414,8 @@ def test_too_few_seeds(n_seeds: int) -> None:
         assert (found.low, found.high, found.better, found.worse) == (None, None, False, False)
     lines = list(describe_ablation(info))
     assert lines[0] == (
-        "From the default to the winner the validation MSE changes by \N{MINUS SIGN}30.0%, over "
-        f"{n_seeds} seeds and splits."
+        "From the default to the winner the validation MSE changes by "
+        f"\N{MINUS SIGN}30.0\N{NO-BREAK SPACE}%, over {n_seeds} seeds and splits."
     )
     assert lines[-1] == (
         "With fewer than 3 seeds no difference can be told from chance; take more --seeds."
@@ -439,8 +442,8 @@ def test_sentences() -> None:
         "an effect, about 0.1 would look better by chance; more --seeds, or more trials of the "
         "search, can tell.",
     ]
-    assert "+10.1%" in lines[1]
-    assert "\N{MINUS SIGN}36.4%" in lines[1]
+    assert "+10.1\N{NO-BREAK SPACE}%" in lines[1]
+    assert "\N{MINUS SIGN}36.4\N{NO-BREAK SPACE}%" in lines[1]
 
 
 def test_no_step_and_no_neighbour_matters() -> None:

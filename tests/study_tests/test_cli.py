@@ -27,6 +27,7 @@ from storage.rdb import open_storage
 from storage.records import load_study_record
 from study.analysis import LATENT_METRICS, latent_metrics_of
 from study.cli import app, main
+from study.formats import format_accuracy
 from study.report import read_report_data
 from study.settings import StudySettings
 from study.workers import open_study
@@ -554,7 +555,10 @@ def test_multitask_from_run_to_train(cli: Cli, tmp_path: Path, tiny_data: Path) 
     assert metrics["validation_mse"] == record.best.value
     assert sum(map(sum, metrics["test_confusion"])) == 8
     accuracy, balanced = metrics["test_accuracy"], metrics["test_balanced_accuracy"]
-    assert f"test accuracy {accuracy:.1%}, balanced {balanced:.1%};" in trained.stdout
+    assert (
+        f"test accuracy {format_accuracy(accuracy)}, balanced {format_accuracy(balanced)};"
+        in trained.stdout
+    )
 
     assert cli("status", *shared)[0] == cli("report", *shared, "--out", "report.html")[0] == 0
     assert cli("export", *shared, "--out", "trials.csv")[0] == 0
@@ -577,7 +581,7 @@ def test_train_kind(tmp_path: Path, tiny_data: Path) -> None:
     assert metrics["config"]["classification_lambda"] == 0.5
     assert metrics["config"]["dropout"] == 0.1
     assert ended.stdout.startswith("multitask-CNN-")
-    assert f"test accuracy {correct / 8:.1%}, balanced " in ended.stdout
+    assert f"test accuracy {format_accuracy(correct / 8)}, balanced " in ended.stdout
 
 
 def test_no_trial_is_good_enough(cli: Cli, tmp_path: Path, tiny_data: Path) -> None:

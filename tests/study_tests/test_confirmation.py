@@ -31,6 +31,7 @@ from study.analysis.confirmation import (
     same_order,
 )
 from study.experiments import Arm, Experiment
+from study.formats import format_change
 from tests.study_tests.synthetic import SETTINGS, START, planted, study, trial
 
 Values = Sequence[float | None]
@@ -624,7 +625,7 @@ def test_sentences() -> None:
     lines = list(describe_confirmation(info))
 
     def shares(*numbers: float | None) -> list[str]:
-        return [f"{x or 0:+.1%}".replace("-", "\N{MINUS SIGN}") for x in numbers]
+        return [format_change(x or 0) for x in numbers]
 
     low, high = t_interval(BETTER)
     difference = c.difference
@@ -636,13 +637,13 @@ def test_sentences() -> None:
     assert lines[1] == "All others are worse beyond what chance explains."
     ends = shares(c.difference_low, c.difference_high)
     assert lines[2] == (
-        f"Its error is {-difference:.1%} below that of the default (95 % interval {ends[0]} to "
-        f"{ends[1]}); it was lower with 5 of 5 seeds, so it beats the default with a probability "
-        "of 57% to 100%."
+        f"Its error is {-100 * difference:.1f}\N{NO-BREAK SPACE}% below that of the default "
+        f"(95 % interval {ends[0]} to {ends[1]}); it was lower with 5 of 5 seeds, so it beats the "
+        "default with a probability of 57\N{NO-BREAK SPACE}% to 100\N{NO-BREAK SPACE}%."
     )
     assert lines[3] == (
-        "The configurations that the search liked best have errors 9.5% above what it had "
-        "measured (median); for the one from the middle it is +0.0%."
+        "The configurations that the search liked best have errors 9.5\N{NO-BREAK SPACE}% above "
+        "what it had measured (median); for the one from the middle it is +0.0\N{NO-BREAK SPACE}%."
     )
     test_low, test_high = t_interval([0.3, 0.31, 0.32, 0.3, 0.31])
     assert lines[4:] == [
@@ -672,7 +673,7 @@ def test_the_default_is_best_in_words() -> None:
     assert "default has the lowest mean" in text
     assert "It is the default itself: the search found nothing better." in text
     assert "that of the default" not in text
-    assert "have errors 120.0% above what it had measured (median)." in text
+    assert "have errors 120.0\N{NO-BREAK SPACE}% above what it had measured (median)." in text
 
 
 def test_a_default_that_always_failed_in_words() -> None:

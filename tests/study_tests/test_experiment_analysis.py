@@ -281,7 +281,7 @@ def test_share_of_the_baseline() -> None:
     """An error's difference is also said as a share of the baseline's error."""
     base = [0.2, 0.21, 0.19, 0.2, 0.22, 0.18]
     c = compared(base, [error * 1.25 for error in base])
-    assert "higher than with base by 0.05 (25%), which is worse" in c.verdict
+    assert "higher than with base by 0.05 (25\N{NO-BREAK SPACE}%), which is worse" in c.verdict
 
 
 def test_a_single_large_difference_is_no_evidence() -> None:

@@ -303,7 +303,7 @@ def test_a_late_bloomer_is_ended_by_hasty_pruners() -> None:
     )
     info = replay_pruners(record(crossing()), [*PRUNER_SETTINGS, patient, NEVER])
     found = {r.name: r for r in info.replays}
-    hasty = found["median, from 10% of the epochs on"]
+    hasty = found["median, from 10\N{NO-BREAK SPACE}% of the epochs on"]
     assert hasty.share_best_pruned > 0.5
     runner_up = sorted(c[-1] for c in parallel())[1]
     expected = hasty.share_best_pruned * (runner_up - 0.5)

@@ -84,7 +84,7 @@ def test_the_verdict_is_the_confirmed_one(page: Page, confirmation: StudyRecord)
         f"{format_mse(best.validation.mean)} (95 % interval" in text
     )
     assert f"on the test images its MSE is {format_mse(best.test.mean)} (95 % interval" in text
-    assert f"{format_change(best.difference)} against the default" in text
+    assert f"{plain(format_change(best.difference))} against the default" in text
     assert "Not confirmed yet" not in text
     assert "emoji-study train --study planted --trial best" in text
     only = plain(Page(render_report(planted(40), followups=[confirmation])).text("verdict"))

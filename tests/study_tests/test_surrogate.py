@@ -373,7 +373,10 @@ def test_importance_within_a_region_equals_optunas_own(record: StudyRecord) -> N
     assert {p.name: p.share for p in info.parameters} == pytest.approx(expected)
     assert (info.region_quantile, info.target_quantile) == (0.1, pytest.approx(0.01))
     assert (info.n_trials, info.n_region, info.n_top) == (300, 30, 3)
-    assert info.region == "the best 10% of the complete trials, as the sampler placed them"
+    assert (
+        info.region
+        == "the best 10\N{NO-BREAK SPACE}% of the complete trials, as the sampler placed them"
+    )
     assert "from 500 complete trials on they settle" in str(info.caution)
     whole = get_importances(record, n_resamples=5)
     assert (whole.region_quantile, whole.target_quantile, whole.n_region) == (1.0, 0.1, 300)
@@ -384,7 +387,8 @@ def test_a_region_of_too_few_trials_is_refused() -> None:
     """A tenth of few trials holds no tenth of its own."""
     info = get_importances(sampled(90, additive), region=BEST_TENTH)
     assert info.refusal == (
-        "The best 10% of 90 complete trials are 9, fewer than the 10 that importances need."
+        "The best 10\N{NO-BREAK SPACE}% of 90 complete trials are 9, fewer than the 10 that "
+        "importances need."
     )
 
 
