@@ -1,7 +1,7 @@
-"""Numbers that stand in the sentences of ``docs/results.md``, made anew from the kept trials.
+"""Numbers that stand in the sentences of documents, made anew from the kept trials.
 
-``python -m benchmarks.sentences`` prints each of them with what it is; the tables are those of
-``benchmarks.tables``. ``tests/test_results.py`` compares both with what stands in the document.
+``python -m benchmarks.sentences`` prints them in the order of the sentences; the tables are those
+of ``benchmarks.tables``. ``tests/test_results.py`` compares both with what stands there.
 """
 
 import sys
@@ -195,7 +195,7 @@ def record(name: str, space: str) -> StudyRecord:
     study = optuna.create_study(study_name=name)
     for row in pd.read_parquet(RESULTS / f"{name}.parquet").to_dict("records"):
         state = TrialState[row["state"]]
-        if not state.is_finished() or state == TrialState.FAIL:
+        if state not in (TrialState.COMPLETE, TrialState.PRUNED):
             continue
         given: dict[str, Any] = {
             p.name: p.distribution
