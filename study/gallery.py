@@ -15,7 +15,7 @@ from emoji_ae.images import picture_png
 from storage import attrs
 from storage.artifacts import read_artifact, read_study_artifact
 from storage.records import StudyRecord, TrialRecord
-from study.analysis import ranked
+from study.analysis import ranked, training_of
 from study.formats import format_mse
 from study.report.pictures import DrawnImages, LatentGallery, Picture, Pictures
 
@@ -64,9 +64,9 @@ def best_pictures(
     from_middle = [order[i] for i in sorted(range(len(order)), key=lambda i: abs(i - middle))]
     found = {"best": (best, pictures)}
     for role, candidates in (("worst", reversed(order)), ("median", from_middle)):
-        taken = {_drawn_by(trial) for trial, _ in found.values()}
+        taken = {training_of(trial) for trial, _ in found.values()}
         for trial in candidates:
-            if _drawn_by(trial) in taken:
+            if training_of(trial) in taken:
                 continue
             drawn = read(trial)
             if [picture.text for picture in _samples(drawn)] == texts:
@@ -74,7 +74,7 @@ def best_pictures(
                 break
     return Pictures(
         caption=_describe(best),
-        drawn_by=_drawn_by(best),
+        drawn_by=training_of(best),
         ranked=tuple(picture for picture in pictures if picture.role != attrs.SAMPLE),
         full_difference=FULL_DIFFERENCE,
         texts=tuple(texts),
@@ -147,7 +147,7 @@ def _drawn_images(role: str, trial: TrialRecord, pictures: Iterable[Picture]) ->
     samples = _samples(pictures)
     return DrawnImages(
         caption=f"{role}: {_describe(trial)}",
-        drawn_by=_drawn_by(trial),
+        drawn_by=training_of(trial),
         reconstructions=tuple(picture.reconstruction for picture in samples),
         errors=tuple(picture.mse for picture in samples),
     )
@@ -161,15 +161,10 @@ def _samples(pictures: Iterable[Picture]) -> list[Picture]:
 def _describe(trial: TrialRecord) -> str:
     """Say which trial this is, how good, and who drew its pictures if another one did."""
     text = f"trial {trial.number}, validation MSE {format_mse(trial.value)}"
-    drawn_by = _drawn_by(trial)
+    drawn_by = training_of(trial)
     if drawn_by == trial.number:
         return text
     return f"{text}, drawn by trial {drawn_by}, whose training it shares"
-
-
-def _drawn_by(trial: TrialRecord) -> int:
-    """Return the number of the trial whose model drew a trial's pictures."""
-    return int(trial.user_attrs.get(attrs.REUSED_FROM, trial.number))
 
 
 def _cut_column(strip: Image.Image, i: int, *, text: str, role: str, mse: float) -> Picture:

@@ -14,7 +14,7 @@ from rich.table import Table
 from storage import attrs
 from storage.outages import outage
 from storage.records import StudyRecord, TrialRecord
-from study.analysis import VALIDATION_ACCURACY, sampler_of, space_of
+from study.analysis import VALIDATION_ACCURACY, each_training_once, sampler_of, space_of
 from study.budget import grid_trainings, to_train
 from study.formats import format_accuracy
 from study.progress import eta
@@ -105,7 +105,7 @@ def status_lines(
         yield _worker_table(record, running, silent_s or {}, now)
     best = sorted(record.complete, key=lambda t: (not t.feasible, t.value is None, t.value))
     if best:
-        yield _best_table(best[:_N_BEST])
+        yield _best_table(each_training_once(best)[:_N_BEST])
     failures = [trial for trial in record.trials if trial.state == TrialState.FAIL]
     for trial in failures[-_N_FAILURES:]:
         reason = trial.user_attrs.get(attrs.FAILURE, "its worker died")

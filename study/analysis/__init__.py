@@ -7,7 +7,7 @@ not know plotly, torch or any of the modules beside it.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -121,6 +121,19 @@ def begun_again(record: StudyRecord) -> set[int]:
     """Return the numbers of failed trials whose work another trial took up again."""
     retried = {trial.user_attrs.get(attrs.RETRY_OF) for trial in record.trials}
     return {t.number for t in record.trials if t.state == TrialState.FAIL and t.number in retried}
+
+
+def training_of(trial: TrialRecord) -> int:
+    """Return the number of the trial that was trained for a trial's result, mostly its own."""
+    return int(trial.user_attrs.get(attrs.REUSED_FROM, trial.number))
+
+
+def each_training_once(trials: Iterable[TrialRecord]) -> list[TrialRecord]:
+    """Return the first trial of each training, in their order."""
+    found: dict[int, TrialRecord] = {}
+    for trial in trials:
+        found.setdefault(training_of(trial), trial)
+    return list(found.values())
 
 
 def breaks_constraint(trial: TrialRecord) -> bool:

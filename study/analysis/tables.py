@@ -21,6 +21,7 @@ from study.analysis import (
     VALIDATION_MSE,
     Metric,
     breaks_constraint,
+    each_training_once,
     family_of,
     parameter_names,
     ranked,
@@ -264,12 +265,18 @@ class FailuresInfo:
 
 
 def get_best_trials(record: StudyRecord, *, k: int = 10) -> BestTrialsInfo:
-    """Return the ``k`` complete trials with the lowest validation MSE, feasible ones first."""
+    """Return the ``k`` complete trials with the lowest validation MSE, feasible ones first.
+
+    Each training is there once: a grid has points that differ in nothing that has an effect.
+    """
+    ranking = ranked_by_constraint(record)
+    values = {trial.number: value for value, trial in ranking}
+    trials = each_training_once(trial for _, trial in ranking)
     best = [
         BestTrial(
             rank=rank,
             number=trial.number,
-            value=value,
+            value=values[trial.number],
             accuracy=VALIDATION_ACCURACY.of(trial),
             balanced_accuracy=BALANCED_ACCURACY.of(trial),
             infeasible=breaks_constraint(trial),
@@ -279,7 +286,7 @@ def get_best_trials(record: StudyRecord, *, k: int = 10) -> BestTrialsInfo:
             training_seconds=training_seconds(trial),
             parameter_count=trial.user_attrs.get(PARAMETER_COUNT),
         )
-        for rank, (value, trial) in enumerate(ranked_by_constraint(record)[:k], start=1)
+        for rank, trial in enumerate(trials[:k], start=1)
     ]
     used = {name for trial in best for name in trial.params}
     return BestTrialsInfo(

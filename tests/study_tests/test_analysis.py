@@ -438,6 +438,19 @@ def test_best_trials_are_complete_and_in_order(record: StudyRecord) -> None:
     assert "bottleneck_dim" not in info.parameters
 
 
+def test_best_trials_are_of_different_trainings() -> None:
+    """Points that were answered from another one's training stand behind it, not beside it."""
+    record = study(
+        trial(0, value=0.3, attrs={"reused_from": 2}),
+        trial(1, value=0.1),
+        trial(2, value=0.3),
+        trial(3, value=0.1, attrs={"reused_from": 1}),
+        trial(4, value=0.5),
+    )
+    info = get_best_trials(record, k=2)
+    assert [(row.rank, row.number, row.value) for row in info.trials] == [(1, 1, 0.1), (2, 0, 0.3)]
+
+
 def test_families_equal_pandas(record: StudyRecord) -> None:
     """Count, best, median and mean of a family are those of its complete trials."""
     frame = to_frame(record)

@@ -14,6 +14,7 @@ import pytest
 from optuna.distributions import CategoricalDistribution
 from optuna.trial import TrialState
 
+from storage.attrs import REUSED_FROM
 from storage.records import StudyRecord
 from study.analysis import VALIDATION_ACCURACY, VALIDATION_MSE
 from study.analysis.correlation import get_correlations
@@ -284,6 +285,16 @@ def test_best_configuration_shows_its_parameters(page: Page, record: StudyRecord
     for name, value in record.best.params.items():
         assert name.replace("_", " ") in text
         assert format_value(value) in text
+
+
+def test_best_trials_say_what_they_leave_out(page: Page) -> None:
+    """Where trials were answered from another one's training, the table says so."""
+    twins = Page(
+        render_report(study(trial(0, value=0.1), trial(1, value=0.1, attrs={REUSED_FROM: 0})))
+    )
+    assert "Each training once" in twins.text("best-trials")
+    assert "1answered from another one’s" in plain(twins.text("key-numbers"))
+    assert "Each training once" not in page.text("best-trials")
 
 
 def test_tables_hold_the_numbers_behind_the_charts(page: Page, record: StudyRecord) -> None:

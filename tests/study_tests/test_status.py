@@ -236,6 +236,13 @@ def test_accuracy_of_the_best_trials() -> None:
     ]
 
 
+def test_the_best_are_different_trainings() -> None:
+    """A training that answered other points as well is shown once."""
+    twin = trial(4, value=0.5, attrs={**GOOD.user_attrs, "reused_from": 3})
+    rows = [line.split() for line in shown(multitask(POOR, GOOD, twin)).splitlines()]
+    assert [row[0] for row in rows if row[1].startswith("0.")] == ["3", "1"]
+
+
 def test_columns_are_there_only_where_they_tell_something() -> None:
     """Without an accuracy there is no such column, without a broken constraint no mark."""
     assert "accuracy" not in shown(planted(40))
