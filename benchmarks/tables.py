@@ -124,6 +124,31 @@ def compared(name: str) -> list[str]:
     return markdown([*head, "adjusted p", "accuracy"], rows)
 
 
+def ablated(name: str) -> list[str]:
+    """Return the table of an ablation: each step of the path beside the one before, then what was
+    varied around the winner beside the winner.
+
+    Args:
+        name: Of its file, without the ending.
+    """
+    arms = by_arm(name)
+    path = [arm for arm in arms if arm == "default" or arm.startswith("then ")]
+    before = dict(zip(path[1:], path, strict=False))
+    before |= {arm: path[-1] for arm in arms if arm not in path}
+    rows = []
+    for arm, own in arms.items():
+        against = ["–"] * 3
+        if arm in before:
+            pairs = error_pairs(arms[before[arm]], own, "value")
+            change, low, high = relative_difference(pairs)
+            interval = "–" if low is None or high is None else f"{percent(low)} to {percent(high)}"
+            against = [percent(change), interval, str(sum(b < a for a, b in pairs))]
+        step = arm if arm in path else f"winner with {arm}"
+        rows.append([step, str(len(own)), f"{own['value'].mean():.5f}", *against])
+    head = ["step", "n", "validation MSE", "against the one before", "95 % interval", "lower in"]
+    return markdown(head, rows)
+
+
 def families() -> list[str]:
     """Return the table of the grid's families: their best trials, and their share of the best."""
     trials = read(RESULTS / "grid-autoencoder.parquet")
@@ -220,6 +245,7 @@ TABLES: Mapping[str, tuple[Callable[[], list[str]], ...]] = {
         partial(
             against_the_grid, ["autoencoder-extended-confirmation", "equal-latents-confirmation"]
         ),
+        partial(ablated, "equal-latents-path"),
         partial(front, "equal-latents", "parameter_count"),
         partial(front, "equal-latents", "training_seconds"),
         partial(confirmed, "equal-latents-small"),
