@@ -128,6 +128,17 @@ def promised(name: str, search: str, n: int = 5) -> str:
     )
 
 
+def alike(name: str) -> str:
+    """Return how many trials of a search share what its sampler came to prefer."""
+    trials = pd.read_parquet(RESULTS / f"{name}.parquet")
+    trials = trials[trials["state"] != TrialState.FAIL.name]
+    return (
+        f"of {len(trials)} trials {int(trials['variational'].sum())} have variational latents, "
+        f"{int((trials['activation'] == 'silu').sum())} SiLU, "
+        f"{int((trials['normalization'] == 'group').sum())} group normalisation"
+    )
+
+
 def near(name: str) -> str:
     """Return the smallest and the fastest complete trial whose error is near the lowest one."""
     trials = read(RESULTS / f"{name}.parquet").set_index("number")
@@ -265,6 +276,7 @@ FIGURES: Mapping[str, tuple[Callable[[], str], ...]] = {
         partial(importances, "autoencoder-extended", 4),
         partial(pruned, "equal-latents"),
         partial(importances, "equal-latents", 5),
+        partial(alike, "equal-latents"),
         partial(near, "equal-latents"),
         partial(change, "equal-latents-small", "trial 25", "trial 96", of=EQUAL),
         partial(change, "equal-latents-small", "trial 14", "trial 96", of=EQUAL),
