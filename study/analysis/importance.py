@@ -2,21 +2,26 @@
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import optuna
+from optuna.distributions import CategoricalDistribution
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 from scipy import stats
 
-from storage.records import StudyRecord, TrialRecord
+from storage.records import Scalar, StudyRecord, TrialRecord
 from study.analysis import VALIDATION_MSE, Metric, parameter_names, ranked, sampler_of
 from study.analysis.correlation import default_resamples
 from study.formats import format_percent
 from study.samplers import ADAPTIVE_SAMPLERS
+
+MIN_OTHERS = 0.1
+"""Share of the trials that must differ from the most frequent choice, lest it be hardly varied."""
 
 MIN_TRIALS = 10
 """Trials below which no importance is reported."""
@@ -66,6 +71,23 @@ class ParameterImportance:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HardlyVaried:
+    """A choice that nearly all trials of the region made alike, so its share says little.
+
+    Args:
+        name: The parameter.
+        value: What they chose.
+        n_alike: Trials that chose it.
+        n_trials: Trials of the region that have the parameter.
+    """
+
+    name: str
+    value: Scalar
+    n_alike: int
+    n_trials: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ImportanceInfo:
     """Parameter importances, with all that is needed to judge them.
 
@@ -73,6 +95,7 @@ class ImportanceInfo:
         metric: What made a trial one of the best.
         parameters: Most important first; empty after a refusal.
         constant: Parameters left out because they do not vary.
+        hardly_varied: Those of ``parameters`` in which too few trials differ to compare them.
         n_trials: Trials that count: complete ones with a finite value of the metric, and pruned
             ones.
         n_pruned: How many of these were pruned.
@@ -92,6 +115,7 @@ class ImportanceInfo:
     metric: Metric
     parameters: tuple[ParameterImportance, ...]
     constant: tuple[str, ...]
+    hardly_varied: tuple[HardlyVaried, ...]
     n_trials: int
     n_pruned: int
     n_region: int
@@ -224,6 +248,7 @@ def get_importances(
         metric=metric,
         parameters=parameters,
         constant=tuple(name for name in parameter_names(record) if name not in names),
+        hardly_varied=tuple(_hardly_varied(names, inside)) if refusal is None else (),
         n_trials=len(trials),
         n_pruned=len(pruned),
         n_region=len(inside),
@@ -383,6 +408,17 @@ def _resampled_shares(
 
 def _varies(name: str, trials: Sequence[FrozenTrial]) -> bool:
     return len({trial.params[name] for trial in trials if name in trial.params}) > 1
+
+
+def _hardly_varied(names: Sequence[str], trials: Sequence[FrozenTrial]) -> Iterator[HardlyVaried]:
+    """Yield the categorical parameters in which fewer than ``MIN_OTHERS`` of the trials differ."""
+    for name in names:
+        having = [trial for trial in trials if name in trial.params]
+        if not isinstance(having[0].distributions[name], CategoricalDistribution):
+            continue
+        ((value, n_alike),) = Counter(t.params[name] for t in having).most_common(1)
+        if len(having) - n_alike < MIN_OTHERS * len(having):
+            yield HardlyVaried(name=name, value=value, n_alike=n_alike, n_trials=len(having))
 
 
 def _to_frozen(place: int, trial: TrialRecord) -> FrozenTrial:

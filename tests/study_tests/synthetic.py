@@ -106,6 +106,25 @@ def study(
     )
 
 
+def with_choice(n_others: int, n_trials: int = 40) -> StudyRecord:
+    """Return trials of which some have no batch normalisation; the batch sizes are even."""
+    rng = np.random.default_rng(0)
+    return study(
+        *(
+            trial(
+                i,
+                value=float(value),
+                params={
+                    "auto_encoder": "CNN",
+                    "batch_size": [16, 32][i % 2],
+                    "batch_normalization": i >= n_others,
+                },
+            )
+            for i, value in enumerate(rng.permutation(np.linspace(0.1, 0.5, n_trials)))
+        )
+    )
+
+
 def planted(n_trials: int = 120, *, seed: int = 0) -> StudyRecord:
     """Return a study in which learning rate and family matter and weight decay does not.
 

@@ -27,7 +27,7 @@ from study.analysis import (
 from study.analysis.correlation import get_correlations
 from study.analysis.front import get_front, non_dominated
 from study.analysis.history import get_history, get_learning_curves, get_summary
-from study.analysis.importance import get_importances
+from study.analysis.importance import HardlyVaried, get_importances
 from study.analysis.tables import (
     get_best_trials,
     get_class_results,
@@ -47,6 +47,7 @@ from tests.study_tests.synthetic import (
     planted_multitask,
     study,
     trial,
+    with_choice,
 )
 
 CNN = {"auto_encoder": "CNN", "epoch": 10, "learning_rate": 0.01}
@@ -224,6 +225,15 @@ def test_importance_names_parameters_that_no_best_trial_used(record: StudyRecord
     info = get_importances(record, n_resamples=5)
     unused = {p.name: p.share for p in info.parameters if not p.used_by_top}
     assert unused == {"bottleneck_dim": 0.0}
+
+
+def test_importance_names_what_hardly_varied() -> None:
+    """Of a choice that more than nine in ten trials made, a share says next to nothing."""
+    (found,) = get_importances(with_choice(3), n_resamples=2).hardly_varied
+    assert found == HardlyVaried(name="batch_normalization", value=True, n_alike=37, n_trials=40)
+    assert get_importances(with_choice(4), n_resamples=2).hardly_varied == ()
+    assert get_importances(with_choice(20), n_resamples=2).hardly_varied == ()
+    assert get_importances(with_choice(0), n_resamples=2).constant != ()
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,7 @@ from tests.study_tests.synthetic import (
     planted_multitask,
     study,
     trial,
+    with_choice,
 )
 
 SECTIONS = [
@@ -393,6 +394,16 @@ def test_importance_compares_methods_by_branch(page: Page) -> None:
     assert (
         "Within the best tenth: region, the best 10\N{NO-BREAK SPACE}% of the complete and" in text
     )
+
+
+def test_importance_says_what_hardly_varied(page: Page) -> None:
+    """The caption names the choice that nearly all trials made, and what measures its worth."""
+    text = plain(Page(render_report(with_choice(3))).text("importance"))
+    assert (
+        "Hardly varied, so their shares say next to nothing of them: batch normalization (on in "
+        "37 of 40 trials); emoji-study ablate measures" in text
+    )
+    assert "Hardly varied" not in page.text("importance")
 
 
 def test_importance_says_why_a_forest_is_not_asked(record: StudyRecord) -> None:
