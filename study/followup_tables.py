@@ -38,17 +38,18 @@ def confirmation_table(info: ConfirmationInfo) -> Table:
 
 def ablation_tables(info: AblationInfo) -> Iterator[Table]:
     """Yield the path, and the sweeps around its end."""
-    path = _table("", "path", "mean", "change", "95 % interval", "surrogate")
+    numbers = ["mean", "change", "95 % interval", *(["surrogate"] if info.guided else [])]
+    path = _table("", "path", *numbers)
     for found in info.path:
-        path.add_row(*_ablated(found))
+        path.add_row(*_ablated(found, guided=info.guided))
     yield path
     if info.sweeps:
-        sweep = _table("", "instead of", "mean", "change", "95 % interval", "surrogate")
+        sweep = _table("", "instead of", *numbers)
         for parameter in info.sweeps:
             label = f"{parameter.parameter} {format_value(parameter.value)}"
-            sweep.add_row("", escape(label), *[""] * 4)
+            sweep.add_row("", escape(label))
             for found in parameter.others:
-                sweep.add_row(*_ablated(found, indent="  "))
+                sweep.add_row(*_ablated(found, guided=info.guided, indent="  "))
         yield sweep
 
 
@@ -61,7 +62,7 @@ def _table(first: str, second: str, *numbers: str) -> Table:
     return table
 
 
-def _ablated(found: Ablated, *, indent: str = "") -> list[str]:
+def _ablated(found: Ablated, *, guided: bool, indent: str = "") -> list[str]:
     mark = "+" if found.better else "\N{MINUS SIGN}" if found.worse else ""
     return [
         mark,
@@ -69,7 +70,7 @@ def _ablated(found: Ablated, *, indent: str = "") -> list[str]:
         _mean(found.validation),
         format_change(found.difference),
         _shares(found.low, found.high),
-        format_change(found.expected_difference),
+        *([format_change(found.expected_difference)] if guided else []),
     ]
 
 

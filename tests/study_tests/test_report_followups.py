@@ -10,6 +10,7 @@ from storage import attrs
 from storage.records import StudyRecord
 from study.analysis.ablation import describe_ablation, get_ablation
 from study.analysis.confirmation import CHOSEN, TOP, describe_confirmation, get_confirmation
+from study.followup_tables import ablation_tables
 from study.formats import format_change, format_mse
 from study.report import render_report
 from tests.study_tests import test_ablation, test_confirmation
@@ -89,6 +90,18 @@ def test_the_verdict_is_the_confirmed_one(page: Page, confirmation: StudyRecord)
     assert "emoji-study train --study planted --trial best" in text
     only = plain(Page(render_report(planted(40), followups=[confirmation])).text("verdict"))
     assert "emoji-study ablate --study planted says which" in only
+
+
+def test_no_column_without_a_surrogate(page: Page) -> None:
+    """What no surrogate was asked for has no column, as in the terminal."""
+    unguided = test_ablation.record()
+    assert "surrogate" in page.text("ablation")
+    text = Page(render_report(planted(12), followups=[unguided])).text("ablation")
+    assert "instead of" in text
+    assert "surrogate" not in text
+    info = get_ablation(unguided)
+    assert info is not None
+    assert {len(table.columns) for table in ablation_tables(info)} == {5}
 
 
 def test_what_somebody_chose_is_named(confirmation: StudyRecord) -> None:
