@@ -125,8 +125,9 @@ def compared(name: str) -> list[str]:
 
 
 def ablated(name: str) -> list[str]:
-    """Return the table of an ablation: each step of the path beside the one before, then what was
-    varied around the winner beside the winner.
+    """Return the table of an ablation: each step of the path beside the one before.
+
+    Behind it stands what was varied around the winner, beside the winner.
 
     Args:
         name: Of its file, without the ending.

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 import benchmarks.tables
-from benchmarks.tables import against_the_grid, compared, confirmed, families
+from benchmarks.tables import ablated, against_the_grid, compared, confirmed, families
 
 
 def write(
@@ -100,4 +100,21 @@ def test_families_of_the_grid(results: Path) -> None:
     assert families()[2:] == [
         "| CNN | 51 | 0.00100 | 0.02600 | 0.05100 | 48 |",
         "| linear | 51 | 0.04650 | 0.07150 | 0.09650 | 2 |",
+    ]
+
+
+def test_steps_of_an_ablation(results: Path) -> None:
+    """Each step stands beside the one before it, a neighbour beside the winner at their end."""
+    arms = {
+        "default": [1.0, 2.0, 4.0],
+        "then width 9": [0.5, 1.0, 2.0],
+        "then depth 2": [1.0, 2.0, 4.0],
+        "width 7": [4.0, 8.0, 16.0],
+    }
+    write(results, "path", arms)
+    assert ablated("path")[2:] == [
+        "| default | 3 | 2.33333 | – | – | – |",
+        "| then width 9 | 3 | 1.16667 | −50 % | −50 % to −50 % | 3 |",
+        "| then depth 2 | 3 | 2.33333 | +100 % | +100 % to +100 % | 0 |",
+        "| winner with width 7 | 3 | 9.33333 | +300 % | +300 % to +300 % | 0 |",
     ]
