@@ -14,11 +14,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 import numpy as np
-import optuna
 
-from benchmarks.kept import RESULTS, markdown, mean_cell
+from benchmarks.kept import RESULTS, markdown, mean_cell, to_study_record
 from benchmarks.replay import MAX_EPOCHS, Budget, Grid, read_grid, run_search
-from storage.records import StudyRecord, to_record
+from storage.records import StudyRecord
 from study.analysis.confirmation import estimate
 from study.analysis.importance import get_importances
 
@@ -40,7 +39,9 @@ def shares_of(grid: Grid) -> dict[str, float]:
     """Return the importances of the whole grid."""
     budget = Budget(grid, _NO_TARGET)
     n_points = len(grid.curves)
-    return _shares(_record(run_search(grid, budget, "random", "none", seed=0, n_trials=n_points)))
+    return _shares(
+        to_study_record(run_search(grid, budget, "random", "none", seed=0, n_trials=n_points))
+    )
 
 
 def distances(
@@ -71,7 +72,9 @@ def distances(
     }
     for seed in seeds:
         budget = Budget(grid, _NO_TARGET)
-        record = _record(run_search(grid, budget, sampler, pruner, seed=seed, n_trials=n_trials))
+        record = to_study_record(
+            run_search(grid, budget, sampler, pruner, seed=seed, n_trials=n_trials)
+        )
         found["epochs"].append(budget.epochs)
         found["complete"].append(len(record.complete))
         found["with pruned"].append(_distance(expected, _shares(record)))
@@ -100,16 +103,6 @@ def table(rows: Iterable[list[str]]) -> list[str]:
     """Return the lines of the table."""
     head = ["sampler, pruner", "trials", "epochs", "complete", "n"]
     return markdown([*head, "distance, complete trials alone", "distance, with pruned ones"], rows)
-
-
-def _record(study: optuna.Study) -> StudyRecord:
-    trials = study.get_trials(deepcopy=False)
-    return StudyRecord(
-        name=study.study_name,
-        directions=("minimize",),
-        user_attrs={},
-        trials=tuple(map(to_record, trials)),
-    )
 
 
 def _shares(record: StudyRecord) -> dict[str, float]:

@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import optuna
 import pandas as pd
 
+from storage.records import StudyRecord, to_record
 from study.analysis.confirmation import Estimate
 
 RESULTS = Path(__file__).parent.parent / "docs" / "results"
@@ -14,6 +16,16 @@ def read(path: Path) -> pd.DataFrame:
     """Read the complete trials of a study, as ``emoji-study export`` writes them."""
     frame = pd.read_parquet(path)
     return frame[frame["state"] == "COMPLETE"]
+
+
+def to_study_record(study: optuna.Study) -> StudyRecord:
+    """Return a study in memory, whose objective is an error, as the analysis sees it."""
+    return StudyRecord(
+        name=study.study_name,
+        directions=("minimize",),
+        user_attrs={},
+        trials=tuple(map(to_record, study.get_trials(deepcopy=False))),
+    )
 
 
 def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
@@ -27,6 +39,13 @@ def mean_cell(found: Estimate | None, digits: int) -> str:
     if found is None or found.low is None or found.high is None:
         return "\N{EN DASH}"
     return f"{found.mean:.{digits}f} ({found.low:.{digits}f} to {found.high:.{digits}f})"
+
+
+def interval_cell(low: float | None, high: float | None) -> str:
+    """Write the ends of the interval of a change; a dash without them."""
+    if low is None or high is None:
+        return "\N{EN DASH}"
+    return f"{percent(low)} to {percent(high)}"
 
 
 def percent(share: float) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 
 import pandas as pd
 
-from benchmarks.kept import RESULTS, markdown, percent, points, read
+from benchmarks.kept import RESULTS, interval_cell, markdown, percent, points, read
 from search_spaces import get_space
 from storage.attrs import VALIDATION_ACCURACY
 from study.analysis.confirmation import mean_interval, relative_difference
@@ -88,7 +88,7 @@ def effects(trials: pd.DataFrame, kind: str, parameter: str) -> list[Effect]:
                 change=change,
                 low=low,
                 high=high,
-                accuracy=_difference(
+                accuracy=difference(
                     [a[VALIDATION_ACCURACY] - b[VALIDATION_ACCURACY] for b, a in twins]
                 )
                 if classified
@@ -131,7 +131,7 @@ def effect_table(found: Sequence[Effect]) -> list[str]:
             f"{e.before} → {e.after}",
             str(e.n),
             percent(e.change),
-            "–" if e.low is None or e.high is None else f"{percent(e.low)} to {percent(e.high)}",
+            interval_cell(e.low, e.high),
             str(e.lower),
             *(["–" if e.accuracy is None else points(e.accuracy)] if classified else []),
         ]
@@ -148,7 +148,7 @@ def families_among_the_best(trials: pd.DataFrame, n: int = TOP) -> dict[str, int
     return {str(name): int(count) for name, count in counted.items()}
 
 
-def _difference(values: Sequence[float]) -> tuple[float, float, float] | None:
+def difference(values: Sequence[float]) -> tuple[float, float, float] | None:
     """Return the mean of differences between the ends of its interval, None with too few."""
     interval = mean_interval(values)
     return None if interval is None else (interval[0], fmean(values), interval[1])

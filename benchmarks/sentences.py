@@ -7,7 +7,7 @@ of ``benchmarks.tables``. ``tests/test_results.py`` compares both with what stan
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from statistics import fmean, median
+from statistics import median
 from typing import Any
 
 import optuna
@@ -15,14 +15,23 @@ import pandas as pd
 from optuna.trial import TrialState, create_trial
 from scipy import stats
 
-from benchmarks.kept import RESULTS, mean_cell, percent, points, read, share
-from benchmarks.observations import TOP, effects, families_among_the_best
+from benchmarks.kept import (
+    RESULTS,
+    interval_cell,
+    mean_cell,
+    percent,
+    points,
+    read,
+    share,
+    to_study_record,
+)
+from benchmarks.observations import TOP, difference, effects, families_among_the_best
 from benchmarks.tables import by_arm, error_pairs
 from search_spaces import get_space
 from storage.attrs import VALIDATION_ACCURACY
-from storage.records import StudyRecord, to_record
+from storage.records import StudyRecord
 from study.analysis import NEAR
-from study.analysis.confirmation import estimate, mean_interval, relative_difference
+from study.analysis.confirmation import estimate, relative_difference
 from study.analysis.experiment import sign_tests
 from study.analysis.fidelity import get_fidelity
 from study.analysis.importance import get_importances
@@ -41,8 +50,7 @@ def saved(name: str) -> str:
 
 def pruned(name: str) -> str:
     """Return how much of a search was pruned, and what that left to train."""
-    trials = pd.read_parquet(RESULTS / f"{name}.parquet")
-    finished = trials[trials["state"] != TrialState.FAIL.name]
+    finished = _finished(name)
     n_pruned = int((finished["state"] == TrialState.PRUNED.name).sum())
     return (
         f"{n_pruned} of {len(finished)} trials were pruned, and {finished['epochs_run'].sum():,} "
@@ -64,12 +72,7 @@ def change(
     """
     pairs = error_pairs(by_arm(of or name)[baseline], by_arm(name)[arm], column)
     lower = sum(after < before for before, after in pairs)
-    found, *ends = relative_difference(pairs)
-    low, high = (end for end in ends if end is not None)
-    return (
-        f"{percent(found)} ({percent(low)} to {percent(high)}, n = {len(pairs)}, lower with "
-        f"{lower})"
-    )
+    return _changed(*relative_difference(pairs), n=len(pairs), lower=lower)
 
 
 def error(name: str, arm: str, column: str = "value", digits: int = 5) -> str:
@@ -92,22 +95,18 @@ def effect(parameter: str, after: str, family: str = "CNN") -> str:
         (trials["auto_encoder"] == family) & (trials["epoch"] == trials["epoch"].max())
     ]
     (found,) = (e for e in effects(members, "autoencoder", parameter) if e.after == after)
-    low, high = (end for end in (found.low, found.high) if end is not None)
-    return (
-        f"{percent(found.change)} ({percent(low)} to {percent(high)}, n = {found.n}, lower with "
-        f"{found.lower})"
-    )
+    return _changed(found.change, found.low, found.high, n=found.n, lower=found.lower)
 
 
 def accuracy_change(name: str, arm: str, baseline: str) -> str:
     """Return how the validation accuracy differs, with its 95 % t interval, pair by pair."""
     pairs = error_pairs(by_arm(name)[baseline], by_arm(name)[arm], VALIDATION_ACCURACY)
     differences = [after - before for before, after in pairs]
-    interval = mean_interval(differences)
-    assert interval is not None  # of eight or ten pairs
-    higher, (p_value,) = sum(difference > 0 for difference in differences), sign_tests([pairs])
-    found = points((interval[0], fmean(differences), interval[1]))
-    return f"{found[:-1]}, n = {len(pairs)}, higher with {higher}, sign test p = {p_value:.2f})"
+    found = difference(differences)
+    assert found is not None  # of eight or thirty pairs
+    higher, (p_value,) = sum(change > 0 for change in differences), sign_tests([pairs])
+    detail = f"n = {len(pairs)}, higher with {higher}, sign test p = {p_value:.2f}"
+    return f"{points(found)[:-1]}, {detail})"
 
 
 def promised(name: str, search: str, n: int = 5) -> str:
@@ -130,8 +129,7 @@ def promised(name: str, search: str, n: int = 5) -> str:
 
 def alike(name: str) -> str:
     """Return how many trials of a search share what its sampler came to prefer."""
-    trials = pd.read_parquet(RESULTS / f"{name}.parquet")
-    trials = trials[trials["state"] != TrialState.FAIL.name]
+    trials = _finished(name)
     return (
         f"of {len(trials)} trials {int(trials['variational'].sum())} have variational latents, "
         f"{int((trials['activation'] == 'silu').sum())} SiLU, "
@@ -204,10 +202,8 @@ def record(name: str, space: str) -> StudyRecord:
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(study_name=name)
-    for row in pd.read_parquet(RESULTS / f"{name}.parquet").to_dict("records"):
+    for row in _finished(name).to_dict("records"):
         state = TrialState[row["state"]]
-        if state not in (TrialState.COMPLETE, TrialState.PRUNED):
-            continue
         given: dict[str, Any] = {
             p.name: p.distribution
             for p in get_space("autoencoder", space).parameters
@@ -225,12 +221,7 @@ def record(name: str, space: str) -> StudyRecord:
                 intermediate_values=dict(enumerate(map(float, row["curve"]))),
             )
         )
-    return StudyRecord(
-        name=name,
-        directions=("minimize",),
-        user_attrs={},
-        trials=tuple(map(to_record, study.get_trials(deepcopy=False))),
-    )
+    return to_study_record(study)
 
 
 def fidelity(name: str, epochs: Sequence[int]) -> str:
@@ -254,6 +245,17 @@ def importances(name: str, n: int) -> str:
     ]
     others = max(p.share for p in info.parameters[n:])
     return f"{', '.join(parts)}; all others at most {others:.2f}; n = {info.n_trials}"
+
+
+def _finished(name: str) -> pd.DataFrame:
+    """Return the complete and the pruned trials of a file."""
+    trials = pd.read_parquet(RESULTS / f"{name}.parquet")
+    return trials[trials["state"].isin([TrialState.COMPLETE.name, TrialState.PRUNED.name])]
+
+
+def _changed(change: float, low: float | None, high: float | None, *, n: int, lower: int) -> str:
+    """Write by how much an error changes, behind it what that rests on."""
+    return f"{percent(change)} ({interval_cell(low, high)}, n = {n}, lower with {lower})"
 
 
 def _mean(name: str, arm: str, column: str = "test_mse") -> float:

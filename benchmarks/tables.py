@@ -11,7 +11,7 @@ from functools import partial
 
 import pandas as pd
 
-from benchmarks.kept import RESULTS, markdown, mean_cell, percent, read
+from benchmarks.kept import RESULTS, interval_cell, markdown, mean_cell, percent, read
 from benchmarks.observations import (
     TOP,
     all_effects,
@@ -114,10 +114,7 @@ def compared(name: str) -> list[str]:
     for arm, own in arms.items():
         against = ["–"] * 4
         if arm != first:
-            lower = sum(after < before for before, after in pairs[arm])
-            change, low, high = relative_difference(pairs[arm])
-            interval = "–" if low is None or high is None else f"{percent(low)} to {percent(high)}"
-            against = [percent(change), interval, str(lower), f"{p_values[arm]:.3f}"]
+            against = [*_change_cells(pairs[arm]), f"{p_values[arm]:.3f}"]
         accuracy = _mean(own.dropna(subset="validation_accuracy"), "validation_accuracy")
         rows.append([arm, str(len(own)), _mean(own, "value"), *against, accuracy])
     head = ["arm", "n", "validation MSE", f"against {first}", "95 % interval", "lower in"]
@@ -140,10 +137,7 @@ def ablated(name: str) -> list[str]:
     for arm, own in arms.items():
         against = ["–"] * 3
         if arm in before:
-            pairs = error_pairs(arms[before[arm]], own, "value")
-            change, low, high = relative_difference(pairs)
-            interval = "–" if low is None or high is None else f"{percent(low)} to {percent(high)}"
-            against = [percent(change), interval, str(sum(b < a for a, b in pairs))]
+            against = _change_cells(error_pairs(arms[before[arm]], own, "value"))
         step = arm if arm in path else f"winner with {arm}"
         rows.append([step, str(len(own)), f"{own['value'].mean():.5f}", *against])
     head = ["step", "n", "validation MSE", "against the one before", "95 % interval", "lower in"]
@@ -222,6 +216,13 @@ def observed(family: str) -> list[str]:
 def observed_multitask() -> list[str]:
     """Return the table of what each parameter of the multitask grid does."""
     return effect_table(all_effects(read(RESULTS / "grid-multitask.parquet"), "multitask"))
+
+
+def _change_cells(pairs: Sequence[tuple[float, float]]) -> list[str]:
+    """Write by how much errors change, with its interval, and in how many pairs they fall."""
+    change, low, high = relative_difference(pairs)
+    lower = sum(after < before for before, after in pairs)
+    return [percent(change), interval_cell(low, high), str(lower)]
 
 
 def _mean(own: pd.DataFrame, column: str) -> str:

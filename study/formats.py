@@ -68,9 +68,12 @@ def format_data(data: object, vendors: Sequence[object]) -> str:
         own += f" of {extra.pop(0)}"
     if not extra:
         return own
-    *first, last = extra
-    named = f"{', '.join(first)} and {last}" if first else last
-    return f"{own}, with extra training images of {named}"
+    return f"{own}, with extra training images of {format_list(extra)}"
+
+
+def format_list(names: Sequence[str]) -> str:
+    """Write at least one name: a, b and c."""
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def format_configuration(params: Mapping[str, object]) -> str:

@@ -24,6 +24,7 @@ from study.analysis.surrogate import (
     get_interactions,
     get_surrogate,
 )
+from study.formats import format_list
 
 PED_ANOVA, FANOVA, PERMUTATION = "PED-ANOVA", "fANOVA", "permutation"
 
@@ -205,16 +206,12 @@ def _first_places(rankings: Mapping[str, Mapping[str, float]]) -> str:
         by_parameter.setdefault(max(ranking, key=lambda name: ranking[name]), []).append(method)
     if len(by_parameter) == 1:
         ((name, methods),) = by_parameter.items()
-        return f"{_listed(methods)} put {name} first."
+        return f"{format_list(methods)} put {name} first."
     places = [
-        f"{_listed(methods)} {'puts' if len(methods) == 1 else 'put'} {name} first"
+        f"{format_list(methods)} {'puts' if len(methods) == 1 else 'put'} {name} first"
         for name, methods in by_parameter.items()
     ]
     return f"{', '.join(places)}."
-
-
-def _listed(words: Sequence[str]) -> str:
-    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
 def _how_well(taus: Sequence[float]) -> str:

@@ -19,7 +19,7 @@ from study.analysis import VALIDATION_ACCURACY, min_accuracy_of
 from study.analysis.expected_best import overtuning
 from study.analysis.experiment import trials_of_arm
 from study.analysis.history import training_seconds
-from study.formats import format_change, format_percent
+from study.formats import format_change, format_list, format_percent
 
 MIN_SEEDS = 3
 """Trainings below which nothing is said of their scatter."""
@@ -289,14 +289,15 @@ def describe_confirmation(
         yield f"{info.n_seeds} seeds are too few to tell it from the others."
     elif others:
         yield (
-            f"It cannot be told from {_listed(others)}. The cheapest of them is {info.cheapest}."
+            f"It cannot be told from {format_list(others)}. The cheapest of them is "
+            f"{info.cheapest}."
         )
     elif any(not c.tied and c.validation and c.name not in info.excluded for c in info.confirmed):
         yield "All others are worse beyond what chance explains."
     if info.excluded:
         yield (
-            f"Not counted, whatever the error: {_listed(info.excluded)}; a training failed, or "
-            "the accuracy is lower than was asked for."
+            f"Not counted, whatever the error: {format_list(info.excluded)}; a training failed, "
+            "or the accuracy is lower than was asked for."
         )
     if best.role == DEFAULT:
         yield "It is the default itself: the search found nothing better."
@@ -522,7 +523,3 @@ def _share(difference: float) -> str:
     """Write how one error compares with another: 12.3 % below, 4 % above."""
     side = "below" if difference < 0 else "above"
     return f"{format_change(abs(difference)).removeprefix('+')} {side}"
-
-
-def _listed(names: Sequence[str]) -> str:
-    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))

@@ -22,7 +22,7 @@ from study.analysis.comparison import (
 )
 from study.analysis.tables import get_families
 from study.figures import plot_best_distribution, plot_comparison
-from study.formats import format_count, format_mse, format_percent, format_sampler
+from study.formats import format_count, format_list, format_mse, format_percent, format_sampler
 from study.report.embedded import ReportData, bounded, pack
 from study.report.page import render_page
 from study.report.sentences import STATES, Step, Verdict, describe_lacking
@@ -65,7 +65,7 @@ def render_studies(data: ReportData) -> str:
     records = data.studies
     info = get_comparison(records)
     best = [side.summary.best for side in info.studies]
-    title = _joined(info.names)
+    title = format_list(info.names)
     return render_page(
         "comparison.html.jinja",
         title=f"{title} – comparison of studies",
@@ -104,7 +104,7 @@ def get_comparison_verdict(
         n_left_out: Trials of the studies that the records do not hold.
         thinned: Whether they lack intermediate values.
     """
-    studies = _joined([f"“{side.name}” ({_described(side)})" for side in info.studies])
+    studies = format_list([f"“{side.name}” ({_described(side)})" for side in info.studies])
     return Verdict(
         opening=f"What the studies {studies} found, and what they find for an equal budget.",
         found=tuple(_found(info)),
@@ -220,7 +220,7 @@ def _describe_others(info: ComparisonInfo, pair: PairComparison) -> str:
         for other in found.pairs
         if (other.first, other.second) == (pair.first, pair.second) and other is not pair
     ]
-    units = _joined(list(dict.fromkeys(unit for unit, _ in same)))
+    units = format_list(list(dict.fromkeys(unit for unit, _ in same)))
     verdicts = Counter(other.verdict for _, other in same)
     counts = ", ".join(f"in {n} {verdict}" for verdict, n in sorted(verdicts.items()))
     return (
@@ -244,7 +244,3 @@ def _draw(info: ComparisonInfo) -> dict[str, str]:
 def _command(name: str, *studies: str) -> str:
     options = "".join(f" --study {shlex.quote(study)}" for study in studies)
     return f"emoji-study {name}{options}"
-
-
-def _joined(names: Sequence[str]) -> str:
-    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))

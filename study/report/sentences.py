@@ -31,6 +31,7 @@ from study.formats import (
     format_count,
     format_data,
     format_label,
+    format_list,
     format_mse,
     format_percent,
     format_sampler,
@@ -266,10 +267,9 @@ def _confirmed(info: ConfirmationInfo) -> str | None:
 
 def _of_chosen(info: ConfirmationInfo) -> str:
     """Name what was compared where somebody chose it, not the search."""
-    if all(c.role != CHOSEN for c in info.confirmed):
+    if len(info.confirmed) == 1 or all(c.role != CHOSEN for c in info.confirmed):
         return ""
-    *first, last = (c.name for c in info.confirmed)
-    return f" of {', '.join(first)} and {last}" if first else ""
+    return f" of {format_list([c.name for c in info.confirmed])}"
 
 
 def _estimate(found: Estimate) -> str:

@@ -115,7 +115,7 @@ def test_learning_curves_count_epochs_from_one() -> None:
     assert info.n_total == 1
 
 
-def test_summary_counts_states_time_epochs_and_duplicates() -> None:
+def test_summary_counts_states_time_epochs_and_reused_trainings() -> None:
     """Pauses are no wall time, replicates no duplicates, and only pruning saves epochs."""
     minute = timedelta(minutes=1)
     record = study(
