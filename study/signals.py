@@ -4,6 +4,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from queue import SimpleQueue
 
 
 @contextmanager
@@ -11,15 +12,30 @@ def stop_signals() -> Iterator[threading.Event]:
     """Turn SIGINT and SIGTERM into an event within the block.
 
     Only the main thread of a process gets signals; elsewhere the event stays unset.
+
+    A handler interrupts the main thread anywhere, also where that holds the event's lock: within
+    ``stop.wait``, or in the handler of another signal. So a thread of its own sets the event.
+
+    Source: Python's documentation of ``queue.SimpleQueue.put``, which a handler may call.
     """
     stop = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
+    heard: SimpleQueue[bool] = SimpleQueue()
+
+    def listen() -> None:
+        while heard.get():
+            stop.set()
+
+    listener = threading.Thread(target=listen, name="signals", daemon=True)
+    listener.start()
     numbers = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(number, lambda *_: stop.set()) for number in numbers]
+    before = [signal.signal(number, lambda *_: heard.put(True)) for number in numbers]
     try:
         yield stop
     finally:
         for number, handler in zip(numbers, before, strict=True):
             signal.signal(number, handler)
+        heard.put(False)
+        listener.join()

@@ -526,6 +526,33 @@ def test_stop_signals(number: signal.Signals) -> None:
     assert signal.getsignal(number) is before
 
 
+SHOWER = """
+import signal, threading
+from study.signals import stop_signals
+
+with stop_signals() as stop:
+    main = threading.main_thread().ident
+
+    def send():
+        for _ in range(20_000):
+            signal.pthread_kill(main, signal.SIGTERM)
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    while sender.is_alive():
+        stop.wait(0)
+    print(stop.wait(60))
+"""
+
+
+def test_signals_that_come_at_the_wrong_moment() -> None:
+    """Whatever a signal interrupts, waiting for one or the handler of another, nothing hangs."""
+    done = subprocess.run(
+        [sys.executable, "-c", SHOWER], capture_output=True, text=True, timeout=120
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "True\n", "")
+
+
 def test_stop_signals_in_a_thread() -> None:
     """A thread can run a worker as well, only without signals."""
     seen: list[bool] = []
