@@ -8,7 +8,7 @@ import optuna
 
 from benchmarks.measure import peak_kb, resident_kb
 from storage.rdb import open_storage
-from study.budget import request_all
+from study.budget import request
 from study.jobs import WorkerJob
 from study.runner import run_worker
 
@@ -23,9 +23,9 @@ if __name__ == "__main__":
         threads=1,
     )
     study = optuna.load_study(study_name=job.study, storage=open_storage(job.url, write=True))
-    request_all(study, 20)
+    request(study, 20, in_all=True)
     run_worker(job, threading.Event())
     after_20 = resident_kb()
-    request_all(study, 300)
+    request(study, 300, in_all=True)
     run_worker(job, threading.Event())
     sys.stdout.write(f"{peak_kb()} {after_20} {resident_kb()}\n")

@@ -13,9 +13,8 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 from sqlalchemy.orm import Session
 
+from storage import operations
 from storage.errors import StorageAccessError
-
-_METRIC_NAMES = "study:metric_names"
 
 
 def insert_study(
@@ -46,26 +45,9 @@ def insert_study(
     with _create_scoped_session(backend.scoped_session) as session:
         if session.query(models.StudyModel).filter_by(study_name=name).count():
             raise StorageAccessError(f"There is a study named {name!r} already.")
-        study = models.StudyModel(study_name=name)
-        session.add(study)
-        session.flush()
-        session.add(
-            models.StudyDirectionModel(
-                study_id=study.study_id, direction=StudyDirection.MINIMIZE, objective=0
-            )
-        )
-        session.add(
-            models.StudySystemAttributeModel(
-                study_id=study.study_id, key=_METRIC_NAMES, value_json=json.dumps([metric])
-            )
-        )
-        session.add_all(
-            models.StudyUserAttributeModel(
-                study_id=study.study_id, key=key, value_json=json.dumps(value)
-            )
-            for key, value in user_attrs.items()
-        )
-        _insert_trials(session, int(study.study_id), trials)
+        study_id = operations.insert_study(session, name, [StudyDirection.MINIMIZE.name])
+        operations.insert_study_attrs(session, study_id, [metric], user_attrs)
+        _insert_trials(session, study_id, trials)
 
 
 def _insert_trials(session: Session, study_id: int, trials: Sequence[FrozenTrial]) -> None:

@@ -6,6 +6,7 @@ Arguments and results are plain values, so that a server can do the same for a c
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -15,13 +16,18 @@ from optuna.distributions import json_to_distribution
 from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
 from optuna.storages._rdb.storage import _create_scoped_session
+from optuna.study import StudyDirection
 from optuna.trial import TrialState, create_trial
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from storage import attrs
 
 FIXED_PARAMS = "fixed_params"
 """Optuna's own system attribute: values that a trial's parameters will have."""
+
+METRIC_NAMES = "study:metric_names"
+"""Optuna's own system attribute: names of a study's objectives."""
 
 DONE = "done"
 """The target is reached."""
@@ -34,6 +40,89 @@ IDENTITY = (attrs.DESIGN_INDEX, attrs.REPLICATE)
 """What makes a trial that of a design's point."""
 KEPT = (*IDENTITY, attrs.ERRORS, attrs.DEATHS)
 """What a retry takes over from the attempt before."""
+
+
+def create_study(
+    backend: RDBStorage,
+    name: str,
+    directions: Sequence[str],
+    metrics: Sequence[str],
+    user_attrs: Mapping[str, Any],
+    waiting: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]] = (),
+) -> bool:
+    """Create a study with all that it is to keep, or complete one that has nothing but a name.
+
+    Such a one is left where another program was killed while it created the study.
+
+    Args:
+        backend: The database.
+        name: Of the study.
+        directions: Of its objectives, ``MINIMIZE`` or ``MAXIMIZE``.
+        metrics: Names of its objectives.
+        user_attrs: Of the study.
+        waiting: Parameters and user attributes of the trials that it begins with.
+
+    Returns:
+        False if there is a study of that name, which stays as it is.
+    """
+    try:
+        with _transaction(backend) as session:
+            study_id = _empty_study(session, name, directions)
+            if study_id is None:
+                return False
+            insert_study_attrs(session, study_id, metrics, user_attrs)
+            for params, own in waiting:
+                _insert(session, backend, study_id, TrialState.WAITING, own, params)
+    except IntegrityError:  # somebody else did so at this moment
+        return False
+    return True
+
+
+def _empty_study(session: Session, name: str, directions: Sequence[str]) -> int | None:
+    """Return the key of a study without attributes and trials, which may be a new one.
+
+    None if there is a study of that name with more than these objectives.
+    """
+    found = session.query(models.StudyModel).filter_by(study_name=name).with_for_update()
+    study = found.one_or_none()
+    if study is None:
+        return insert_study(session, name, directions)
+    study_id = int(study.study_id)
+    rows = session.query(models.StudyDirectionModel).filter_by(study_id=study_id)
+    stored = [row.direction.name for row in rows.order_by(models.StudyDirectionModel.objective)]
+    filled = any(
+        session.query(model).filter_by(study_id=study_id).first() is not None
+        for model in (models.StudyUserAttributeModel, models.TrialModel)
+    )
+    return None if filled or stored != list(directions) else study_id
+
+
+def insert_study(session: Session, name: str, directions: Sequence[str]) -> int:
+    """Add a study that has nothing but its objectives; return its key."""
+    study = models.StudyModel(study_name=name)
+    session.add(study)
+    session.flush()
+    study_id = int(study.study_id)
+    session.add_all(
+        models.StudyDirectionModel(
+            study_id=study_id, direction=StudyDirection[direction], objective=objective
+        )
+        for objective, direction in enumerate(directions)
+    )
+    return study_id
+
+
+def insert_study_attrs(
+    session: Session, study_id: int, metrics: Sequence[str], user_attrs: Mapping[str, Any]
+) -> None:
+    """Store the names of a study's objectives and its user attributes, which has none yet."""
+    system = models.StudySystemAttributeModel
+    if session.query(system).filter_by(study_id=study_id, key=METRIC_NAMES).first() is None:
+        session.add(system(study_id=study_id, key=METRIC_NAMES, value_json=json.dumps(metrics)))
+    session.add_all(
+        models.StudyUserAttributeModel(study_id=study_id, key=key, value_json=json.dumps(value))
+        for key, value in user_attrs.items()
+    )
 
 
 def claim(backend: RDBStorage, study_id: int, worker: str) -> int | str:
@@ -51,11 +140,7 @@ def claim(backend: RDBStorage, study_id: int, worker: str) -> int | str:
         running = _running_of(session, study_id, worker)
         if running is not None:
             return running
-        rows = session.query(models.TrialModel.state, sqlalchemy.func.count())
-        rows = rows.filter_by(study_id=study_id).group_by(models.TrialModel.state)
-        counts = {state: int(n) for state, n in rows}
-        finished = counts.get(TrialState.COMPLETE, 0) + counts.get(TrialState.PRUNED, 0)
-        n_running = counts.get(TrialState.RUNNING, 0)
+        finished, n_running = _counts(session, study_id)
         target = int(_study_attr(session, study_id, attrs.TARGET) or 0)
         if finished >= target:
             return DONE
@@ -136,25 +221,124 @@ def fail(
         return True
 
 
-def start_design(
-    backend: RDBStorage, study_id: int, replicate: int, start: int, end: int | None
-) -> None:
-    """Let new trials get the points of a replicate's design.
+def request(
+    backend: RDBStorage, study_id: int, n_trials: int, in_all: bool, replicate: int
+) -> int:
+    """Ask for more finished trials; return how many the study is to have.
+
+    A request is open until it is acknowledged. As long as one is, asking again for as many
+    trials or fewer asks for nothing more, and asking for more extends it. A request for another
+    replicate is another one, once the trials of the open one are finished.
+
+    Args:
+        backend: The database.
+        study_id: Of the study.
+        n_trials: Finished trials to add.
+        in_all: Whether ``n_trials`` counts those of earlier requests too, so that the same
+            request never asks for more.
+        replicate: That the trials are of.
+    """
+    with _transaction(backend) as session:
+        _hold(session, study_id)
+        finished, _ = _counts(session, study_id)
+        target = int(_study_attr(session, study_id, attrs.TARGET) or 0)
+        asked = int(_study_attr(session, study_id, attrs.REQUEST) or 0)
+        last = _study_attr(session, study_id, attrs.LAST_REQUEST)
+        if last is None or last["target"] != target:  # of an earlier version
+            last = {"replicate": replicate, "open": finished < target}
+        is_open = finished < target or (last["open"] and last["replicate"] == replicate)
+        if in_all:
+            new = max(target, n_trials)
+        elif is_open:
+            new = target + max(0, n_trials - asked)
+        else:
+            new = finished + n_trials
+        asked = max(n_trials, asked) if is_open else n_trials
+        last = {"replicate": replicate, "open": True, "target": new}
+        _set_study_attr(session, study_id, attrs.REQUEST, asked)
+        _set_study_attr(session, study_id, attrs.TARGET, new)
+        _set_study_attr(session, study_id, attrs.LAST_REQUEST, last)
+        return new
+
+
+def acknowledge(backend: RDBStorage, study_id: int, target: int) -> None:
+    """End a request: whoever made it knows that the study has its trials.
+
+    Args:
+        backend: The database.
+        study_id: Of the study.
+        target: As ``request`` returned it; a request for more, made since, stays open.
+    """
+    with _transaction(backend) as session:
+        _hold(session, study_id)
+        last = _study_attr(session, study_id, attrs.LAST_REQUEST)
+        if last is not None and last["target"] <= target:
+            _set_study_attr(session, study_id, attrs.LAST_REQUEST, last | {"open": False})
+
+
+def extend_experiment(
+    backend: RDBStorage, study_id: int, experiment: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Store an experiment, or more pairs of the stored one; return what is stored then.
+
+    Of two that are asked for at once the one with more pairs remains. One with other arms than
+    the stored one changes nothing.
+    """
+    with _transaction(backend) as session:
+        _hold(session, study_id)
+        new = json.loads(json.dumps(experiment))
+        stored = _study_attr(session, study_id, attrs.EXPERIMENT)
+        if stored is not None:
+            if stored["arms"] != new["arms"]:
+                return dict(stored)
+            sides = {
+                method: max(own, stored["sides"].get(method, []), key=len)
+                for method, own in new["sides"].items()
+            }
+            new = stored | {"sides": sides}
+        _set_study_attr(session, study_id, attrs.EXPERIMENT, new)
+        return dict(new)
+
+
+def start_design(backend: RDBStorage, study_id: int, replicate: int, end: int | None) -> None:
+    """Let new trials go on with the points of a replicate's design where its earlier ones ended.
+
+    Points of a design that ends, which only failed and did not diverge, are queued again.
 
     Args:
         backend: The database.
         study_id: Of the study.
         replicate: Of the new trials.
-        start: Number of the first point, unless workers are at that replicate already.
         end: Number behind the last point; None if there is none.
     """
     with _transaction(backend) as session:
         _hold(session, study_id)
+        drawn = [t for t in _drawn(session, study_id) if t.replicate == replicate]
+        start = max((trial.index for trial in drawn), default=-1) + 1
         design = _study_attr(session, study_id, attrs.DESIGN)
         if design is not None and design["replicate"] == replicate:
             start = design["next"]
+            end = None if None in (end, design["end"]) else max(end, design["end"])
+        for trial in failed_points(drawn) if end is not None else []:
+            own = {attrs.DESIGN_INDEX: trial.index, attrs.RETRY_OF: trial.number}
+            if replicate:
+                own[attrs.REPLICATE] = replicate
+            _insert(session, backend, study_id, TrialState.WAITING, own)
         value = {"next": start, "end": end, "replicate": replicate}
         _set_study_attr(session, study_id, attrs.DESIGN, value)
+
+
+def has_points(backend: RDBStorage, study_id: int) -> bool:
+    """Say whether the design of a study has points left to train, or to try again.
+
+    Those that run or wait are not left. A design without an end always has.
+    """
+    with _transaction(backend) as session:
+        design = _study_attr(session, study_id, attrs.DESIGN)
+        if design is None or design["end"] is None or design["next"] < design["end"]:
+            return True
+        drawn = _drawn(session, study_id)
+        return bool(failed_points([t for t in drawn if t.replicate == design["replicate"]]))
 
 
 def write(
@@ -254,7 +438,8 @@ def set_study_system_attrs(
 OPERATIONS = {
     function.__name__: function
     for function in (
-        *(claim, fail, start_design, write, beat, silences),
+        *(create_study, request, acknowledge, extend_experiment, start_design, has_points),
+        *(claim, fail, write, beat, silences),
         set_study_system_attrs,
     )
 }
@@ -278,6 +463,80 @@ def _hold(session: Session, study_id: int) -> None:
     A server locks the row of the study; SQLite the whole file, as it does for every writer.
     """
     session.query(models.StudyModel).filter_by(study_id=study_id).with_for_update().one()
+
+
+def _counts(session: Session, study_id: int) -> tuple[int, int]:
+    """Return how many trials of a study are finished, and how many are running."""
+    rows = session.query(models.TrialModel.state, sqlalchemy.func.count())
+    rows = rows.filter_by(study_id=study_id).group_by(models.TrialModel.state)
+    counts = {state: int(n) for state, n in rows}
+    finished = counts.get(TrialState.COMPLETE, 0) + counts.get(TrialState.PRUNED, 0)
+    return finished, counts.get(TrialState.RUNNING, 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrawnTrial:
+    """A trial of a point of a design.
+
+    Args:
+        number: Of the trial.
+        state: Of the trial.
+        index: Of the point.
+        replicate: Of the design.
+        diverged: Whether its training did, as it would again.
+    """
+
+    number: int
+    state: TrialState
+    index: int
+    replicate: int
+    diverged: bool
+
+
+def _drawn(session: Session, study_id: int) -> list[DrawnTrial]:
+    """Return the trials of points of a study's designs, by their numbers."""
+    own = models.TrialUserAttributeModel
+    rows = (
+        session.query(models.TrialModel.number, models.TrialModel.state, own.key, own.value_json)
+        .join(own, own.trial_id == models.TrialModel.trial_id)
+        .filter(
+            models.TrialModel.study_id == study_id,
+            own.key.in_((*IDENTITY, attrs.FAILURE)),
+        )
+        .order_by(models.TrialModel.number)
+    )
+    values: dict[tuple[int, TrialState], dict[str, Any]] = {}
+    for number, state, key, value in rows:
+        values.setdefault((number, state), {})[key] = json.loads(value)
+    return [
+        DrawnTrial(
+            number=number,
+            state=state,
+            index=found[attrs.DESIGN_INDEX],
+            replicate=found.get(attrs.REPLICATE, 0),
+            diverged=str(found.get(attrs.FAILURE, "")).startswith(attrs.DIVERGED),
+        )
+        for (number, state), found in values.items()
+        if attrs.DESIGN_INDEX in found
+    ]
+
+
+def failed_points(trials: Sequence[DrawnTrial]) -> list[DrawnTrial]:
+    """Return the last failed trial of each design point that only failed.
+
+    A training that diverged would diverge again.
+
+    Args:
+        trials: Those of one design and replicate, by their numbers.
+    """
+    by_index: dict[int, list[DrawnTrial]] = {}
+    for trial in trials:
+        by_index.setdefault(trial.index, []).append(trial)
+    return [
+        attempts[-1]
+        for _, attempts in sorted(by_index.items())
+        if all(t.state == TrialState.FAIL and not t.diverged for t in attempts)
+    ]
 
 
 def _running_of(session: Session, study_id: int, worker: str) -> int | None:

@@ -1,6 +1,6 @@
 """How many finished trials a study is to have, and what its new trials start with."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -10,12 +10,13 @@ from optuna.trial import FrozenTrial, TrialState
 from search_spaces import Scalar, SearchSpace
 from search_spaces.designs import design_points
 from storage import attrs, operations
-from storage.operations import IDENTITY
 from storage.outages import outage
 from storage.served import perform
 from study.experiments import PAIRED, Experiment
 from study.samplers import ADAPTIVE_SAMPLERS
 from study.settings import StudySettings
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,31 +57,27 @@ def finished_trials(study: optuna.Study) -> int | None:
         return None
 
 
-def request(study: optuna.Study, n_trials: int) -> int:
+def request(
+    study: optuna.Study, n_trials: int, *, in_all: bool = False, replicate: int = 0
+) -> int:
     """Ask for ``n_trials`` more finished trials; return the study's new target.
 
-    A request that was interrupted is finished first: asking again for as many or fewer asks for
-    nothing more.
+    A request that was not acknowledged is open: asking again for as many or fewer asks for
+    nothing more. With ``in_all`` the trials of earlier requests count as well.
     """
-    finished = count(study.get_trials(deepcopy=False)).finished
-    target = int(study.user_attrs.get(attrs.TARGET, 0))
-    if finished < target:
-        asked = int(study.user_attrs[attrs.REQUEST])
-        target += max(0, n_trials - asked)
-        n_trials = max(n_trials, asked)
-    else:
-        target = finished + n_trials
-    # In this order: a target without its request would count as interrupted too early.
-    study.set_user_attr(attrs.REQUEST, n_trials)
-    study.set_user_attr(attrs.TARGET, target)
-    return target
+    return _perform(
+        study, operations.request, n_trials=n_trials, in_all=in_all, replicate=replicate
+    )
 
 
-def request_all(study: optuna.Study, n_trials: int) -> int:
-    """Ask for ``n_trials`` finished trials in all, those of earlier runs included; return it."""
-    study.set_user_attr(attrs.REQUEST, n_trials)
-    study.set_user_attr(attrs.TARGET, n_trials)
-    return n_trials
+def acknowledge(study: optuna.Study, target: int) -> None:
+    """End a request whose trials are finished, as the last thing that its command does.
+
+    Args:
+        study: Opened for writing.
+        target: As ``request`` returned it.
+    """
+    _perform(study, operations.acknowledge, target=target)
 
 
 def start_design(study: optuna.Study, settings: StudySettings, *, replicate: int = 0) -> None:
@@ -95,47 +92,28 @@ def start_design(study: optuna.Study, settings: StudySettings, *, replicate: int
         replicate: Another number than 0 trains with other seeds what the study may have trained
             already; its design starts at the first point.
     """
-    drawn = [
-        trial
-        for trial in study.get_trials(deepcopy=False)
-        if attrs.DESIGN_INDEX in trial.user_attrs
-        and trial.user_attrs.get(attrs.REPLICATE, 0) == replicate
-    ]
-    start = max((trial.user_attrs[attrs.DESIGN_INDEX] for trial in drawn), default=-1) + 1
     end = n_points(study, settings)
-    if end is not None:
-        for trial in failed_points(drawn):
-            kept = {name: trial.user_attrs[name] for name in IDENTITY if name in trial.user_attrs}
-            study.enqueue_trial({}, user_attrs=kept | {attrs.RETRY_OF: trial.number})
-    perform(
-        study._storage,
-        operations.start_design,
-        study_id=study._study_id,
-        replicate=replicate,
-        start=start,
-        end=end,
-    )
+    _perform(study, operations.start_design, replicate=replicate, end=end)
 
 
-def failed_points(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-    """Return the last failed trial of each design point that only failed.
+def extend_experiment(study: optuna.Study, experiment: Experiment) -> Experiment:
+    """Store an experiment, or more pairs of the stored one; return what is stored then.
 
-    A training that diverged would diverge again.
-
-    Args:
-        trials: Those of one design and replicate.
+    Of two that are asked for at once, the one with more pairs remains. Where the study has other
+    arms already, those stay.
     """
-    by_index: dict[int, list[FrozenTrial]] = {}
-    for trial in trials:
-        by_index.setdefault(trial.user_attrs[attrs.DESIGN_INDEX], []).append(trial)
-    return [
-        attempts[-1]
-        for _, attempts in sorted(by_index.items())
-        if all(t.state == TrialState.FAIL for t in attempts)
-        and not any(
-            str(t.user_attrs.get(attrs.FAILURE, "")).startswith(attrs.DIVERGED) for t in attempts
-        )
-    ]
+    stored = _perform(study, operations.extend_experiment, experiment=experiment.to_dict())
+    return Experiment.from_attrs({attrs.EXPERIMENT: stored}, study=study.study_name)
+
+
+def exhausted(study: optuna.Study) -> bool:
+    """Say whether the design of a study has no point left, also none that may be tried again."""
+    return not _perform(study, operations.has_points)
+
+
+def _perform(study: optuna.Study, operation: Callable[..., Result], **arguments: Any) -> Result:
+    """Do one of ``storage.operations`` for a study."""
+    return perform(study._storage, operation, study_id=study._study_id, **arguments)
 
 
 def find_experiment(study: optuna.Study, settings: StudySettings) -> Experiment | None:

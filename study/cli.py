@@ -159,6 +159,15 @@ def run(
             "whole grid. An interrupted run is completed first.",
         ),
     ] = None,
+    total: Annotated[
+        int | None,
+        typer.Option(
+            "--total",
+            min=1,
+            help="Finished trials in all, in place of --trials: however often this is repeated, "
+            "the study ends with that many.",
+        ),
+    ] = None,
     workers: Workers = 1,
     sampler: Annotated[
         str | None, typer.Option("--sampler", help="grid, random, qmc, tpe (default) or gp.")
@@ -245,9 +254,13 @@ def run(
 ) -> None:
     """Create or continue a study and run trials of it.
 
-    Ctrl-C keeps everything; the same command continues. A study that exists keeps its settings,
-    so they need not be repeated.
+    Ctrl-C keeps everything; the same command continues. It asks for more trials only when the
+    ones before are finished and it has said so; in a loop that restarts it, --total is safest.
+    A study that exists keeps its settings, so they need not be repeated.
     """
+    if trials is not None and total is not None:
+        raise typer.BadParameter("--trials adds and --total counts all; give one of them.")
+
     from study.commands import RunRequest, run_request
 
     request = RunRequest(
@@ -258,6 +271,7 @@ def run(
         url=storage,
         study=study,
         n_trials=trials,
+        n_total=total,
         n_workers=workers,
         min_accuracy=min_accuracy,
         pareto=pareto,
@@ -874,7 +888,7 @@ def demo(
 ) -> None:
     """Run a small study end to end: database, best model, report.
 
-    Takes about two minutes on two cores. Run again, it continues or adds trials.
+    Takes about two minutes on two cores. Run again, it continues, and adds no trials.
     """
     from study.demo import run_demo
 
@@ -932,7 +946,7 @@ def _exit_unless_done(outcome: "RunOutcome") -> None:
     if outcome.interrupted:
         _say("Interrupted; everything is kept. The same command continues.")
         raise typer.Exit(130)
-    if outcome.progress.finished < outcome.target:
+    if not outcome.done:
         raise typer.Exit(1)
 
 

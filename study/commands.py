@@ -33,7 +33,7 @@ from study.samplers import ADAPTIVE_SAMPLERS, check_names, default_pruner
 from study.seeds import trial_seed
 from study.settings import IMPORTED, StudySettings, code_version, has_extra_images
 from study.signals import stop_signals
-from study.warm_start import enqueue_best
+from study.warm_start import best_points
 
 if TYPE_CHECKING:
     from study.cluster import Cluster
@@ -89,6 +89,7 @@ class RunRequest(WorkRequest):
     kind: str
     space: str | None = None
     n_trials: int | None = None
+    n_total: int | None = None
     replicate: int = 0
     sampler: str | None = None
     pruner: str | None = None
@@ -99,6 +100,11 @@ class RunRequest(WorkRequest):
     warm_start: str | None = None
     pictures: str | None = None
     latents: bool = False
+
+    @property
+    def n_first(self) -> int:
+        """Trials that a new study begins with."""
+        return self.n_total or self.n_trials or DEFAULT_TRIALS
 
 
 def run_request(request: RunRequest, *, say: Say) -> "RunOutcome":
@@ -131,25 +137,39 @@ def run_request(request: RunRequest, *, say: Say) -> "RunOutcome":
         data_fingerprint=data.fingerprint,
         sides=split.sides,
     )
-    study = open_study(open_storage(request.url, create=True, write=True), name, settings)
-    if attrs.CLASS_COUNTS not in study.user_attrs:
-        study.set_user_attr(attrs.CLASS_COUNTS, class_counts(data))
+    waiting = []
+    if source is not None:
+        waiting = best_points(
+            source, settings.search_space, settings.fixed, n_trials=request.n_first
+        )
+    study = open_study(
+        open_storage(request.url, create=True, write=True),
+        name,
+        settings,
+        user_attrs={attrs.CLASS_COUNTS: class_counts(data)},
+        waiting=waiting,
+    )
     if request.max_retries is not None:
         study.set_user_attr(attrs.MAX_RETRIES, request.max_retries)
     if request.pictures is not None:
         study.set_user_attr(attrs.KEPT_PICTURES, request.pictures)
     if request.latents:
         study.set_user_attr(attrs.MEASURES_LATENTS, True)
-    n_trials = request.n_trials or _default_trials(study, settings, request.replicate)
+    if source is not None and stored is None:
+        say(f"The first {len(waiting)} trials repeat the best points of study {source.name}.")
     budget.start_design(study, settings, replicate=request.replicate)
-    if source is not None and not study.get_trials(deepcopy=False):
-        n_points = enqueue_best(
-            study, source, settings.search_space, settings.fixed, n_trials=n_trials
-        )
-        say(f"The first {n_points} trials repeat the best points of study {source.name}.")
-    target = budget.request(study, n_trials)
+    target = budget.request(
+        study,
+        request.n_total or request.n_trials or _default_trials(study, settings, request.replicate),
+        in_all=request.n_total is not None,
+        replicate=request.replicate,
+    )
+    if count(study.get_trials(deepcopy=False)).finished >= target:
+        say(f"Nothing left to do: the {target} trials that were asked for are finished.")
     outcome = work(study, settings, data, request, target=target, say=say)
     say(describe_outcome(load_study_record(study._storage, name), outcome))
+    if outcome.done:
+        budget.acknowledge(study, target)
     return outcome
 
 
@@ -343,8 +363,10 @@ def oversubscription(cores: int, threads: int, *, busy: float) -> Iterator[str]:
 def describe_outcome(record: StudyRecord, outcome: "RunOutcome") -> str:
     """Say in a sentence or two how a run ended."""
     progress = outcome.progress
+    # Another command may have asked for more meanwhile.
+    target = max(outcome.target, int(record.user_attrs.get(attrs.TARGET, 0)))
     text = (
-        f"{progress.finished} of {outcome.target} trials finished: {progress.complete} complete, "
+        f"{progress.finished} of {target} trials finished: {progress.complete} complete, "
         f"{progress.pruned} pruned, {progress.failed} failed."
     )
     if record.best is not None:
@@ -353,8 +375,8 @@ def describe_outcome(record: StudyRecord, outcome: "RunOutcome") -> str:
         text += f" There is no best trial: {_none_feasible(record)}"
     if progress.finished < outcome.target and not outcome.interrupted:
         settings = StudySettings.from_attrs(record.user_attrs, study=record.name)
-        exhausted = settings.sampler == "grid" and not progress.failed
-        reason = "the grid has no more points" if exhausted else "the rest failed, see `status`"
+        ended = outcome.exhausted and settings.sampler == "grid"
+        reason = "the grid has no more points" if ended else "the rest failed, see `status`"
         text += f" No more to do: {reason}."
     return text
 
@@ -424,9 +446,8 @@ def _settings(request: RunRequest, name: str, stored: StudySettings | None) -> S
     if sampler in DESIGNS:
         next(design_points(sampler, space, fixed, seed=0), None)  # raises if there is no grid
     if request.pruner is None and not pareto:
-        n_trials = request.n_trials or DEFAULT_TRIALS
         pruner = default_pruner(
-            space_name, sampler, n_trials=n_trials, max_epochs=settings.max_epochs
+            space_name, sampler, n_trials=request.n_first, max_epochs=settings.max_epochs
         )
         settings = replace(settings, pruner=pruner)
     return settings
@@ -492,7 +513,7 @@ def _default_trials(study: optuna.Study, settings: StudySettings, replicate: int
         for trial in study.get_trials(deepcopy=False)
         if trial.user_attrs.get(attrs.REPLICATE, 0) == replicate
     ]
-    return max(1, n_points - count(drawn).finished)
+    return max(0, n_points - count(drawn).finished)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

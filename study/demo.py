@@ -32,7 +32,7 @@ def run_demo(out: Path, *, n_workers: int, device: str, say: Callable[[str], Non
             kind="autoencoder",
             url=url,
             study=STUDY,
-            n_trials=TRIALS,
+            n_total=TRIALS,
             n_workers=n_workers,
             assignments={"epoch": str(EPOCHS)},
             device=device,

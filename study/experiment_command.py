@@ -12,8 +12,8 @@ from search_spaces import Scalar, get_space
 from storage import attrs
 from storage.rdb import open_storage
 from storage.records import StudyRecord, load_study_record
+from study import budget
 from study.analysis.experiment import describe_experiment, get_experiment
-from study.budget import request_all, start_design
 from study.commands import (
     DEFAULT_DATA_SEED,
     Say,
@@ -135,15 +135,28 @@ def run_experiment(
         How the run ended, and the study afterwards.
     """
     resolve_device(request.device)  # raises here rather than in every worker
-    study = open_study(open_storage(request.url, create=True, write=True), name, settings)
-    study.set_user_attr(attrs.EXPERIMENT, experiment.to_dict())
-    study.set_user_attr(attrs.CLASS_COUNTS, class_counts(data))
+    study = open_study(
+        open_storage(request.url, create=True, write=True),
+        name,
+        settings,
+        user_attrs={
+            attrs.EXPERIMENT: experiment.to_dict(),
+            attrs.CLASS_COUNTS: class_counts(data),
+        },
+    )
+    stored = budget.extend_experiment(study, experiment)
+    if stored.arms != experiment.arms:
+        raise StudyError(
+            f"Study {name!r} was begun with other arms at this moment, by another command; the "
+            "same command again goes on with those."
+        )
+    experiment = stored
     pairs, arms = (
         ("seeds and splits", "configurations") if experiment.follows else ("pairs", "arms")
     )
     say(f"{experiment.question} {experiment.n_pairs} {pairs} of {len(experiment.arms)} {arms}.")
-    start_design(study, settings)
-    target = request_all(study, len(experiment))
+    budget.start_design(study, settings)
+    target = budget.request(study, len(experiment), in_all=True)
     outcome = work(study, settings, data, request, target=target, say=say)
     return outcome, load_study_record(study._storage, name)
 

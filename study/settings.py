@@ -128,6 +128,8 @@ class StudySettings:
     def of_study(cls, storage: BaseStorage, study: str) -> Self | None:
         """Read the settings of a stored study; None if the storage has no such study.
 
+        One that has nothing but a name counts as none: its creation was cut short.
+
         Raises:
             StudyError: As ``from_dict``.
         """
@@ -135,7 +137,10 @@ class StudySettings:
             study_id = storage.get_study_id_from_name(study)
         except KeyError:
             return None
-        return cls.from_attrs(storage.get_study_user_attrs(study_id), study=study)
+        user_attrs = storage.get_study_user_attrs(study_id)
+        if not user_attrs and not storage.get_n_trials(study_id):
+            return None
+        return cls.from_attrs(user_attrs, study=study)
 
     def require_this_version(self, *, study: str) -> None:
         """Raise a StudyError unless this process has the study's version of the code."""

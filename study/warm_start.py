@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-import optuna
-
 from search_spaces import Scalar, SearchSpace
 from storage import attrs
 from storage.records import StudyRecord
@@ -15,28 +13,26 @@ MAX_SHARE = 30
 searches a third longer; with this, a tenth (measured as in ``test_warm_start.py``)."""
 
 
-def enqueue_best(
-    study: optuna.Study,
+def best_points(
     source: StudyRecord,
     space: SearchSpace,
     fixed: Mapping[str, Scalar],
     *,
     n_trials: int,
-) -> int:
-    """Enqueue the best points of an older study as the first trials of a new one.
+) -> list[tuple[dict[str, Scalar], dict[str, Any]]]:
+    """Return the best points of an older study, as the first trials of a new one.
 
     The sampler learns from them as from its own. Points are taken and not values, for those may
     have been measured on other data, on another split, or with another seed.
 
     Args:
-        study: Without trials so far.
         source: The older study.
         space: Of the new study.
         fixed: Its fixed parameters, which win.
         n_trials: Of the new study; one of thirty, and at least one, is an older point.
 
     Returns:
-        How many points were enqueued.
+        Parameters and user attributes of each trial.
     """
     points: dict[tuple[tuple[str, Scalar], ...], int] = {}
     for _, trial in ranked_by_constraint(source):
@@ -45,10 +41,10 @@ def enqueue_best(
         params = fitting(trial.params, space, fixed)
         if params:
             points.setdefault(tuple(params.items()), trial.number)
-    for point, number in points.items():
-        origin: dict[str, Any] = {attrs.WARM_START: f"{source.name}, trial {number}"}
-        study.enqueue_trial(dict(point), user_attrs=origin)
-    return len(points)
+    return [
+        (dict(point), {attrs.WARM_START: f"{source.name}, trial {number}"})
+        for point, number in points.items()
+    ]
 
 
 def fitting(

@@ -1,20 +1,20 @@
 """The coordinator: creates or continues a study, and runs it with several worker processes."""
 
 import threading
-import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import optuna
-from optuna.exceptions import DuplicatedStudyError, ExperimentalWarning
 from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 
-from storage import attrs, queue
+from storage import attrs, operations, queue
 from storage.rdb import open_storage
-from study.budget import Progress, count, finished_trials, grid_trainings
+from storage.served import perform
+from study.budget import Progress, count, exhausted, finished_trials, grid_trainings
 from study.cluster import Cluster
 from study.jobs import WorkerJob
 from study.progress import progress_line
@@ -30,38 +30,54 @@ class RunOutcome:
     Args:
         progress: The study's counts afterwards.
         target: Finished trials that were asked for so far.
-        interrupted: Whether a signal ended it.
+        interrupted: Whether a signal ended it before that.
+        exhausted: Whether the design has no points left, not even failed ones to try again.
     """
 
     progress: Progress
     target: int
     interrupted: bool
+    exhausted: bool = False
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing is left to do."""
+        return self.exhausted or self.progress.finished >= self.target
 
 
-def open_study(storage: BaseStorage, name: str, settings: StudySettings) -> optuna.Study:
+def open_study(
+    storage: BaseStorage,
+    name: str,
+    settings: StudySettings,
+    *,
+    user_attrs: Mapping[str, Any] | None = None,
+    waiting: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]] = (),
+) -> optuna.Study:
     """Create a study, or open it if it exists with the same settings.
 
     Args:
         storage: Opened for writing.
         name: Of the study.
         settings: What its trials are.
+        user_attrs: What else a new study keeps from the beginning.
+        waiting: Parameters and user attributes of the trials that a new study begins with.
 
     Raises:
         StudyError: If it exists with other settings.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    try:
-        directions = [StudyDirection.MINIMIZE]
-        if settings.pareto:
-            directions.append(StudyDirection.MAXIMIZE)
-        study = optuna.create_study(storage=storage, study_name=name, directions=directions)
-        study.set_user_attr(attrs.SETTINGS, settings.to_dict())
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ExperimentalWarning)
-            names = [attrs.VALIDATION_MSE, attrs.VALIDATION_ACCURACY]
-            study.set_metric_names(names[: len(directions)])
-    except DuplicatedStudyError:
-        study = optuna.load_study(study_name=name, storage=storage)
+    directions = [StudyDirection.MINIMIZE, StudyDirection.MAXIMIZE][: 1 + settings.pareto]
+    created = perform(
+        storage,
+        operations.create_study,
+        name=name,
+        directions=[direction.name for direction in directions],
+        metrics=[attrs.VALIDATION_MSE, attrs.VALIDATION_ACCURACY][: len(directions)],
+        user_attrs={attrs.SETTINGS: settings.to_dict(), **(user_attrs or {})},
+        waiting=list(waiting),
+    )
+    study = optuna.load_study(study_name=name, storage=storage)
+    if not created:
         stored = StudySettings.from_attrs(study.user_attrs, study=name)
         stored.require_equal(settings, study=name)
     return study
@@ -107,10 +123,13 @@ def run_study(
                     _work_here(job, stop, watched, n_workers=n_useful, say=say)
                 else:
                     cluster.work(job, stop, n_workers=n_useful)
+    progress = count(study.get_trials(deepcopy=False))
+    done = progress.finished >= target
     return RunOutcome(
-        progress=count(study.get_trials(deepcopy=False)),
+        progress=progress,
         target=target,
-        interrupted=stop.is_set(),
+        interrupted=stop.is_set() and not done,
+        exhausted=not done and progress.running + progress.waiting == 0 and exhausted(study),
     )
 
 

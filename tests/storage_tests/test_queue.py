@@ -92,14 +92,13 @@ def heartbeats(url: str) -> list[tuple[int, str]]:
         return connection.execute("SELECT trial_id, heartbeat FROM trial_heartbeats").fetchall()
 
 
-def design(study: optuna.Study, *, start: int = 0, end: int | None = None, **own: int) -> None:
+def design(study: optuna.Study, *, end: int | None = None, **own: int) -> None:
     """Let new trials get the points of a design."""
     perform(
         study._storage,
         operations.start_design,
         study_id=study._study_id,
         replicate=own.get("replicate", 0),
-        start=start,
         end=end,
     )
 
@@ -133,26 +132,26 @@ def of_each(study: optuna.Study, name: str) -> list[Any]:
 
 def test_new_trial(study: optuna.Study, url: str) -> None:
     """A new trial is running, has the design's next point, its worker, and a first heartbeat."""
-    design(study, start=5)
+    design(study)
     claimed = claim(study)
     assert (claimed.number, claimed.state) == (0, RUNNING)
     assert claimed.datetime_start is not None
-    assert claimed.user_attrs == {attrs.DESIGN_INDEX: 5, attrs.WORKER: queue.worker_id()}
+    assert claimed.user_attrs == {attrs.DESIGN_INDEX: 0, attrs.WORKER: queue.worker_id()}
     assert re.fullmatch(
         rf"{re.escape(socket.gethostname())}/[0-9a-f]{{4}}:{os.getpid()}", queue.worker_id()
     )
     assert (claimed.params, claimed.system_attrs) == ({}, {})
     assert [trial_id for trial_id, _ in heartbeats(url)] == [claimed._trial_id]
     study.tell(claimed.number, 0.5)
-    assert claim(study).user_attrs[attrs.DESIGN_INDEX] == 6
+    assert claim(study).user_attrs[attrs.DESIGN_INDEX] == 1
     assert states(study) == [COMPLETE, RUNNING]
 
 
 def test_replicate(study: optuna.Study) -> None:
-    """Trials of a replicate say of which; it starts where it is told, not where another ended."""
-    design(study, start=0)
+    """Trials of a replicate say of which; it starts at the first point, whatever ran before."""
+    design(study)
     study.tell(claim(study).number, 0.5)
-    design(study, start=0, replicate=2)
+    design(study, replicate=2)
     study.tell(claim(study).number, 0.5)
     claim(study)
     assert of_each(study, attrs.DESIGN_INDEX) == [0, 0, 1]
@@ -164,7 +163,7 @@ def test_started_design_goes_on(study: optuna.Study) -> None:
     design(study, end=2)
     for worker in ("a:1", "b:1"):
         assert isinstance(claim_as(study, worker), int)
-    design(study, start=0, end=3)
+    design(study, end=3)
     claim_as(study, "c:1")
     assert of_each(study, attrs.DESIGN_INDEX) == [0, 1, 2]
     assert claim_as(study, "d:1") == Empty.BUSY.value
@@ -222,7 +221,7 @@ def test_without_a_design(study: optuna.Study) -> None:
 
 def test_waiting_trials_come_first(study: optuna.Study) -> None:
     """Waiting trials are claimed in their order, with what they hold; then new ones."""
-    design(study, start=7)
+    design(study)
     for index in range(3):
         study.enqueue_trial({"x": index / 10}, user_attrs={"mark": index})
     for index in range(3):
@@ -232,7 +231,7 @@ def test_waiting_trials_come_first(study: optuna.Study) -> None:
         assert trial.suggest_float("x", 0, 1) == index / 10
         assert trial.datetime_start is not None
         study.tell(trial, 0.5)
-    assert claim(study).user_attrs[attrs.DESIGN_INDEX] == 7
+    assert claim(study).user_attrs[attrs.DESIGN_INDEX] == 0
 
 
 def test_lost_answer(study: optuna.Study) -> None:
@@ -464,14 +463,16 @@ def test_trial_of_a_living_worker_is_left_alone(study: optuna.Study, url: str) -
 )
 def test_other_hosts_are_judged_by_heartbeats(study: optuna.Study, url: str, worker: str) -> None:
     """A worker whose process cannot be looked for is dead when its heartbeats stop."""
-    design(study, start=3)
+    design(
+        study,
+    )
     claim_as(study, worker)
     assert queue.reap(study) == 0
     assert states(study) == [RUNNING]
     execute(url, "UPDATE trial_heartbeats SET heartbeat = '2001-01-01 00:00:00'")
     assert queue.reap(study) == 1
     assert states(study) == [FAIL, WAITING]
-    assert of_each(study, attrs.DESIGN_INDEX) == [3, 3]
+    assert of_each(study, attrs.DESIGN_INDEX) == [0, 0]
 
 
 def test_hanging_worker(study: optuna.Study, url: str) -> None:

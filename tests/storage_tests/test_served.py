@@ -57,9 +57,7 @@ def study(client: ServedStorage) -> optuna.Study:
     """A study that a client created and wants ten trials of."""
     study = optuna.create_study(storage=client, study_name="study")
     study.set_user_attr(attrs.TARGET, 10)
-    perform(
-        client, operations.start_design, study_id=study._study_id, replicate=0, start=0, end=None
-    )
+    perform(client, operations.start_design, study_id=study._study_id, replicate=0, end=None)
     return study
 
 

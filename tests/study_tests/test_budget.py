@@ -17,14 +17,14 @@ from storage import attrs, queue
 from storage.queue import Cause, Empty
 from storage.rdb import open_storage
 from study.budget import (
+    acknowledge,
     count,
     design_point,
-    failed_points,
+    exhausted,
     finished_trials,
     grid_trainings,
     n_points,
     request,
-    request_all,
     start_design,
     trainings_left,
 )
@@ -112,15 +112,58 @@ def test_count_in_an_outage(
 
 
 def test_new_request_adds(study: optuna.Study, settings: StudySettings) -> None:
-    """Every request after a finished one adds its trials, and workers get as many."""
+    """Every request after an acknowledged one adds its trials, and workers get as many."""
     start_design(study, settings)
     assert request(study, 3) == 3
     end(study, COMPLETE, PRUNED, COMPLETE)
     assert queue.claim(study) is Empty.DONE
+    acknowledge(study, 3)
     assert request(study, 2) == 5
     end(study, COMPLETE, COMPLETE)
     assert queue.claim(study) is Empty.DONE
+    acknowledge(study, 5)
     assert request(study, 3) == 8
+
+
+def test_request_ends_when_acknowledged(study: optuna.Study, settings: StudySettings) -> None:
+    """A request whose command was killed behind the last trial is answered, not made again."""
+    start_design(study, settings)
+    assert request(study, 3) == 3
+    end(study, COMPLETE, COMPLETE, COMPLETE)
+    assert [request(study, n) for n in (3, 3, 1)] == [3, 3, 3]
+    assert request(study, 4) == 4  # as it extends one that is interrupted
+    acknowledge(study, 3)  # by a command that knows only of three
+    assert request(study, 4) == 4
+    end(study, COMPLETE)
+    acknowledge(study, 4)
+    assert request(study, 4) == 8
+
+
+def test_request_of_an_earlier_version(study: optuna.Study, settings: StudySettings) -> None:
+    """Without a word of who was told, a request is open until its trials are finished."""
+    start_design(study, settings)
+    study.set_user_attr(attrs.TARGET, 2)
+    study.set_user_attr(attrs.REQUEST, 2)
+    end(study, COMPLETE)
+    assert request(study, 2) == 2
+    end(study, COMPLETE)
+    study.set_user_attr(attrs.TARGET, 5)  # an older program asked for three more
+    study.set_user_attr(attrs.REQUEST, 3)
+    end(study, COMPLETE, COMPLETE, COMPLETE)
+    assert request(study, 3) == 8
+
+
+def test_request_for_another_replicate(study: optuna.Study, grid: StudySettings) -> None:
+    """A replicate is another request, also where the first one was never acknowledged."""
+    start_design(study, grid)
+    assert request(study, 2) == 2
+    end(study, COMPLETE, COMPLETE)
+    start_design(study, grid, replicate=1)
+    assert [request(study, 2, replicate=1) for _ in range(2)] == [4, 4]
+    end(study, COMPLETE, COMPLETE)
+    assert request(study, 2, replicate=1) == 4
+    acknowledge(study, 4)
+    assert request(study, 2, replicate=1) == 6
 
 
 @pytest.mark.parametrize(
@@ -153,6 +196,7 @@ def test_second_request_interrupted(study: optuna.Study, settings: StudySettings
     start_design(study, settings)
     request(study, 5)
     end(study, *[COMPLETE] * 5)
+    acknowledge(study, 5)
     assert request(study, 3) == 8
     assert request(study, 3) == 8
     assert request(study, 2) == 8
@@ -169,17 +213,19 @@ def test_failed_trials_do_not_count(study: optuna.Study, settings: StudySettings
     assert queue.claim(study) is Empty.DONE
 
 
-def test_request_all(study: optuna.Study, settings: StudySettings) -> None:
+def test_request_in_all(study: optuna.Study, settings: StudySettings) -> None:
     """A request for so many in all counts those of earlier runs, however often it is made."""
     start_design(study, settings)
     for _ in range(2):
-        assert request_all(study, 4) == 4
+        assert request(study, 4, in_all=True) == 4
         assert study.user_attrs[attrs.TARGET] == study.user_attrs[attrs.REQUEST] == 4
     end(study, COMPLETE, COMPLETE, PRUNED, FAIL)
-    assert request_all(study, 4) == 4
+    assert request(study, 4, in_all=True) == 4
     end(study, COMPLETE)
     assert queue.claim(study) is Empty.DONE
-    assert request_all(study, 6) == 6
+    acknowledge(study, 4)
+    assert request(study, 3, in_all=True) == 4
+    assert request(study, 6, in_all=True) == 6
     end(study, COMPLETE, COMPLETE)
     assert queue.claim(study) is Empty.DONE
 
@@ -205,7 +251,7 @@ def test_endless_design(study: optuna.Study, settings: StudySettings, sampler: s
     assert n_points(study, design) is None
     for states in ((COMPLETE, PRUNED, COMPLETE), (FAIL, COMPLETE), (COMPLETE, COMPLETE)):
         start_design(study, design)
-        request_all(study, 9)
+        request(study, 9, in_all=True)
         end(study, *states)
     assert user_attrs(study, attrs.DESIGN_INDEX) == list(range(7))
     assert user_attrs(study, attrs.RETRY_OF) == [None] * 7
@@ -278,6 +324,7 @@ def test_given_up_points_make_room(study: optuna.Study, grid: StudySettings) -> 
     request(study, 2)
     end(study, *[FAIL] * N_GRID)
     assert queue.claim(study) is Empty.EXHAUSTED
+    assert not exhausted(study)  # they may be tried again
     assert user_attrs(study, attrs.DESIGN_INDEX) == list(range(N_GRID))
 
 
@@ -286,25 +333,28 @@ def test_solved_points_are_not_retried(study: optuna.Study, grid: StudySettings)
     start_design(study, grid)
     request(study, 1)
     end(study, FAIL)
-    assert [trial.number for trial in failed_points(study.get_trials())] == [0]
+    for _ in range(2):
+        start_design(study, grid)
+        assert len(study.get_trials()) == 2
+    running = claim(study)
     start_design(study, grid)
-    assert failed_points(study.get_trials()) == []
+    study.tell(running.number, state=PRUNED)
     start_design(study, grid)
     assert len(study.get_trials()) == 2
-    running = claim(study)
-    assert failed_points(study.get_trials()) == []
-    study.tell(running.number, state=PRUNED)
-    assert failed_points(study.get_trials()) == []
 
 
 def test_diverged_points_are_not_retried(study: optuna.Study, grid: StudySettings) -> None:
     """A training that diverged would do so again, so the next point takes its place."""
     start_design(study, grid)
-    request(study, 1)
+    request(study, N_GRID)
     end(study, FAIL, failure=DIVERGED)
     start_design(study, grid)
     end(study, COMPLETE)
     assert user_attrs(study, attrs.DESIGN_INDEX) == [0, 1]
+    assert not exhausted(study)
+    end(study, *[COMPLETE] * (N_GRID - 2))
+    assert queue.claim(study) is Empty.EXHAUSTED
+    assert exhausted(study)
 
 
 def test_last_failures(study: optuna.Study, grid: StudySettings) -> None:
@@ -314,7 +364,6 @@ def test_last_failures(study: optuna.Study, grid: StudySettings) -> None:
     for _ in range(2):
         end(study, FAIL, FAIL)
         start_design(study, grid)
-    assert [trial.number for trial in failed_points(study.get_trials()[:4])] == [2, 3]
     assert user_attrs(study, attrs.RETRY_OF) == [None, None, 0, 1, 2, 3]
 
 
@@ -384,7 +433,7 @@ def test_experiment(study: optuna.Study, paired: StudySettings) -> None:
     """The arms are claimed pair by pair, each once, with what belongs to their pair."""
     assert n_points(study, paired) == len(PAIRS) == 6
     start_design(study, paired)
-    assert request_all(study, 99) == 99
+    assert request(study, 99, in_all=True) == 99
     end(study, *[COMPLETE] * 6)
     assert queue.claim(study) is Empty.EXHAUSTED
     assert user_attrs(study, attrs.DESIGN_INDEX) == list(range(6))
@@ -400,7 +449,7 @@ def test_more_pairs(study: optuna.Study, paired: StudySettings) -> None:
     """Pairs that are added to an experiment follow those that it has."""
     study.set_user_attr(attrs.EXPERIMENT, cut(PAIRS, 1).to_dict())
     start_design(study, paired)
-    request_all(study, 6)
+    request(study, 6, in_all=True)
     end(study, COMPLETE, COMPLETE)
     assert queue.claim(study) is Empty.EXHAUSTED
     study.set_user_attr(attrs.EXPERIMENT, PAIRS.to_dict())
@@ -419,7 +468,7 @@ def cut(experiment: Experiment, n_pairs: int) -> Experiment:
 def test_failed_arms_are_retried(study: optuna.Study, paired: StudySettings) -> None:
     """An arm that failed is queued again in its pair, by every run; one that diverged is not."""
     start_design(study, paired)
-    request_all(study, 6)
+    request(study, 6, in_all=True)
     end(study, COMPLETE, COMPLETE, COMPLETE)
     end(study, FAIL, failure="OSError: disk full")
     end(study, FAIL, failure=DIVERGED)
@@ -436,7 +485,7 @@ def test_failed_arms_are_retried(study: optuna.Study, paired: StudySettings) -> 
 def test_retried_arms_stay_in_their_pair(study: optuna.Study, paired: StudySettings) -> None:
     """Whether its worker died or was interrupted, a trial keeps its pair, arm and split."""
     start_design(study, paired)
-    request_all(study, 6)
+    request(study, 6, in_all=True)
     end(study, COMPLETE, COMPLETE, COMPLETE)
     for cause in (Cause.DEATH, Cause.INTERRUPTION, Cause.ERROR):
         trial = claim(study)

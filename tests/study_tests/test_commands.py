@@ -341,11 +341,16 @@ def test_trial_without_parameters() -> None:
         find_trial(waiting, "best")
 
 
-def outcome(*, target: int, interrupted: bool = False, **counts: int) -> RunOutcome:
+def outcome(
+    *, target: int, interrupted: bool = False, exhausted: bool = False, **counts: int
+) -> RunOutcome:
     """Return an outcome with these counts."""
     states = dict.fromkeys(("complete", "pruned", "failed", "running", "waiting"), 0)
     return RunOutcome(
-        progress=Progress(**{**states, **counts}), target=target, interrupted=interrupted
+        progress=Progress(**{**states, **counts}),
+        target=target,
+        interrupted=interrupted,
+        exhausted=exhausted,
     )
 
 
@@ -362,9 +367,9 @@ def test_describe_outcome() -> None:
         describe_outcome(record("tpe"), outcome(target=3, complete=2, pruned=1))
         == "3 of 3 trials finished: 2 complete, 1 pruned, 0 failed." + best
     )
-    assert describe_outcome(record("grid"), outcome(target=3, complete=2)).endswith(
-        "No more to do: the grid has no more points."
-    )
+    assert describe_outcome(
+        record("grid"), outcome(target=3, complete=2, exhausted=True)
+    ).endswith("No more to do: the grid has no more points.")
     assert describe_outcome(record("tpe"), outcome(target=3, complete=2, failed=1)).endswith(
         "No more to do: the rest failed, see `status`."
     )

@@ -156,14 +156,27 @@ def test_later_settings(settings: StudySettings) -> None:
 
 
 def test_foreign_study(settings: StudySettings, url: str) -> None:
-    """A study that plain Optuna created is left alone."""
+    """A study that plain Optuna created and used is left alone."""
     storage = open_storage(url, create=True, write=True)
     plain = optuna.create_study(storage=storage, study_name="s")
+    plain.enqueue_trial({})
     with pytest.raises(StudyError, match="'s' was not created by this version"):
         StudySettings.of_study(storage, "s")
     with pytest.raises(StudyError, match="'s' was not created by this version"):
         open_study(storage, "s", settings)
     assert attrs.SETTINGS not in plain.user_attrs
+
+
+def test_creation_that_was_cut_short(settings: StudySettings, url: str) -> None:
+    """A study that has nothing but a name and its objective is completed, any other is not."""
+    storage = open_storage(url, create=True, write=True)
+    for name, direction in (("s", "minimize"), ("t", "maximize")):
+        optuna.create_study(storage=storage, study_name=name, direction=direction)
+        assert StudySettings.of_study(storage, name) is None
+    assert open_study(storage, "s", settings).metric_names == [attrs.VALIDATION_MSE]
+    assert StudySettings.of_study(storage, "s") == settings
+    with pytest.raises(StudyError, match="'t' was not created by this version"):
+        open_study(storage, "t", settings)
 
 
 @pytest.mark.parametrize(

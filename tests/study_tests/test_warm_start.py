@@ -12,7 +12,7 @@ from search_spaces import Scalar, get_space
 from storage.records import StudyRecord
 from study.samplers import make_sampler
 from study.seeds import sampler_seed
-from study.warm_start import enqueue_best, fitting
+from study.warm_start import best_points, fitting
 from tests.study_tests.synthetic import study as record_of
 from tests.study_tests.synthetic import trial
 
@@ -28,12 +28,6 @@ POINT: dict[str, Scalar] = {
 }
 
 
-def queued(study: optuna.Study) -> list[dict[str, object]]:
-    """Return the parameters of the waiting trials."""
-    waiting = study.get_trials(states=(TrialState.WAITING,))
-    return [dict(t.system_attrs["fixed_params"]) for t in waiting]
-
-
 @pytest.mark.parametrize(("n_trials", "n_points"), [(1, 1), (59, 1), (60, 2), (150, 5)])
 def test_one_of_thirty_trials(n_trials: int, n_points: int) -> None:
     """One of thirty trials, and at least one, is an older point: the best, best first."""
@@ -41,13 +35,12 @@ def test_one_of_thirty_trials(n_trials: int, n_points: int) -> None:
         trial(i, value=value, params=POINT | {"learning_rate": rate})
         for i, (value, rate) in enumerate([(0.5, 1e-4), (0.1, 1e-3), (0.3, 1e-2), (0.2, 1e-1)])
     ]
-    study = optuna.create_study()
-    found = enqueue_best(study, record_of(*trials), NOTEBOOK, {}, n_trials=n_trials)
-    assert found == min(n_points, len(trials))
-    rates = [point["learning_rate"] for point in queued(study)]
-    assert rates == [1e-3, 1e-1, 1e-2, 1e-4][:found]
-    origins = [t.user_attrs["warm_start"] for t in study.trials]
-    assert origins == [f"study, trial {i}" for i in (1, 3, 2, 0)][:found]
+    found = best_points(record_of(*trials), NOTEBOOK, {}, n_trials=n_trials)
+    best = [(1, 1e-3), (3, 1e-1), (2, 1e-2), (0, 1e-4)][:n_points]
+    assert found == [
+        (POINT | {"learning_rate": rate}, {"warm_start": f"study, trial {number}"})
+        for number, rate in best
+    ]
 
 
 def test_equal_points_count_once() -> None:
@@ -58,9 +51,8 @@ def test_equal_points_count_once() -> None:
         trial(2, value=0.3, params=POINT | {"batch_size": 32}),
         trial(3, state=TrialState.PRUNED, params=POINT | {"batch_size": 64}),
     )
-    study = optuna.create_study()
-    assert enqueue_best(study, record_of(*trials), NOTEBOOK, {}, n_trials=100) == 2
-    assert [point["batch_size"] for point in queued(study)] == [16, 32]
+    found = best_points(record_of(*trials), NOTEBOOK, {}, n_trials=100)
+    assert [point["batch_size"] for point, _ in found] == [16, 32]
 
 
 def test_other_space() -> None:
@@ -85,9 +77,7 @@ def test_conditions() -> None:
 def test_nothing_fits() -> None:
     """A study of other parameters gives no points."""
     other = record_of(trial(0, value=0.1, params={"dropout": 0.5}))
-    study = optuna.create_study()
-    assert enqueue_best(study, other, NOTEBOOK, {}, n_trials=100) == 0
-    assert not study.trials
+    assert best_points(other, NOTEBOOK, {}, n_trials=100) == []
 
 
 def error(params: Mapping[str, Scalar]) -> float:
@@ -127,7 +117,8 @@ def trials_until(source: StudyRecord | None, seed: int, level: float, *, n_trial
     """Return how many trials of a search it takes to get below an error, at most ``n_trials``."""
     study = optuna.create_study()
     if source is not None:
-        enqueue_best(study, source, EXTENDED, {}, n_trials=n_trials)
+        for params, _ in best_points(source, EXTENDED, {}, n_trials=n_trials):
+            study.enqueue_trial(params)
     for i in range(n_trials):
         study.sampler = make_sampler("tpe", seed=sampler_seed(seed, i), params={})
         live = study.ask()
