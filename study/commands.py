@@ -374,9 +374,9 @@ def describe_outcome(record: StudyRecord, outcome: "RunOutcome") -> str:
     elif record.complete:
         text += f" There is no best trial: {_none_feasible(record)}"
     if progress.finished < outcome.target and not outcome.interrupted:
-        settings = StudySettings.from_attrs(record.user_attrs, study=record.name)
-        ended = outcome.exhausted and settings.sampler == "grid"
-        reason = "the grid has no more points" if ended else "the rest failed, see `status`"
+        reason = (
+            "the grid has no more points" if outcome.exhausted else "the rest failed, see `status`"
+        )
         text += f" No more to do: {reason}."
     return text
 

@@ -31,7 +31,7 @@ class RunOutcome:
         progress: The study's counts afterwards.
         target: Finished trials that were asked for so far.
         interrupted: Whether a signal ended it before that.
-        exhausted: Whether the design has no points left, not even failed ones to try again.
+        exhausted: Whether a grid has no points left, not even failed ones to try again.
     """
 
     progress: Progress
@@ -109,11 +109,11 @@ def run_study(
     """
     with stop_signals() as stop:
         queue.reap(study, artifacts=job.artifacts)
+        settings = StudySettings.from_attrs(study.user_attrs, study=job.study)
+        grid = settings.sampler == "grid"
         remaining = target - count(study.get_trials(deepcopy=False)).finished
         if remaining > 0 and not stop.is_set():
             watched = optuna.load_study(study_name=job.study, storage=open_storage(job.url))
-            settings = StudySettings.from_attrs(study.user_attrs, study=job.study)
-            grid = settings.sampler == "grid"
             trainings = grid_trainings(settings.search_space, settings.fixed) if grid else []
             with progress_line(
                 watched, target=target, n_workers=n_workers, trainings=trainings
@@ -125,11 +125,12 @@ def run_study(
                     cluster.work(job, stop, n_workers=n_useful)
     progress = count(study.get_trials(deepcopy=False))
     done = progress.finished >= target
+    idle = progress.running + progress.waiting == 0
     return RunOutcome(
         progress=progress,
         target=target,
         interrupted=stop.is_set() and not done,
-        exhausted=not done and progress.running + progress.waiting == 0 and exhausted(study),
+        exhausted=grid and idle and not done and exhausted(study),
     )
 
 

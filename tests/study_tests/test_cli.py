@@ -715,6 +715,29 @@ def test_interrupted_and_continued(
     assert {trial.state.name for trial in record.trials} == {"COMPLETE", "FAIL"}
 
 
+def test_stopped_behind_the_last_trial(tmp_path: Path, tiny_data: Path, wait_until: Wait) -> None:
+    """A run that is stopped when its trials are done has them; again, it asks for no more."""
+    command = [COMMAND, *LONG_RUN, "--epochs", "2", "--storage", "sqlite:///study.db"]
+    command += ["--data", tiny_data]
+
+    def all_done() -> bool:
+        return (tmp_path / "study.db").exists() and states(tmp_path).count("COMPLETE") == 3
+
+    for how in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT):
+        with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL) as running:
+            wait_until(lambda: all_done() or running.poll() is not None)
+            running.send_signal(how)
+            assert running.wait() in (-how, 130)
+    for total in (3, 6):
+        ended = process(tmp_path, *command[1:])
+        assert (ended.returncode, states(tmp_path)) == (0, ["COMPLETE"] * total), ended.stderr
+        nothing = "Nothing left to do: the 3 trials that were asked for are finished."
+        assert (nothing in ended.stdout.splitlines()) == (total == 3)
+    ended = process(tmp_path, *command[1:], "--total", "6")
+    assert ended.returncode == 2
+    assert "--trials adds and --total counts all" in ended.stderr
+
+
 @pytest.mark.parametrize("how", ["ctrl-c", pytest.param("term", marks=pytest.mark.slow)])
 def test_interrupted_at_once(tmp_path: Path, tiny_data: Path, wait_until: Wait, how: str) -> None:
     """A signal while the workers are still starting ends the run as well, and loses nothing."""

@@ -1,5 +1,6 @@
 """Workers that are killed again and again: nothing is lost, and nothing is done twice."""
 
+import itertools
 import os
 import random
 import signal
@@ -103,3 +104,32 @@ def test_kill_storm(
         with closing(sqlite3.connect(tmp_path / "study.db")) as connection:
             assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
             assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
+
+
+def test_restart_loop(database: str, tmp_path: Path, settings: StudySettings) -> None:
+    """Restarted until it ends well, a run gives what it was asked for, whenever it is stopped.
+
+    One attempt is stopped in its first second, the next one in its second, and so on: while it
+    starts, trains, has trained all, or writes what the dashboard shows.
+    """
+    command = [
+        *(Path(sys.executable).with_name("emoji-study"), "run", "autoencoder"),
+        *("--storage", database, "--data", str(settings.data), "--study", "s"),
+        *("--artifacts", str(tmp_path / "artifacts"), "--trials", "20", "--workers", "2"),
+        *("--sampler", "random", "--epochs", "40", "--set", "auto_encoder=CNN", "--threads", "1"),
+    ]
+    signals = itertools.cycle([signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+    for second in itertools.count(1):
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL) as attempt:
+            try:
+                code = attempt.wait(timeout=second)
+            except subprocess.TimeoutExpired:
+                attempt.send_signal(next(signals))
+                code = attempt.wait()
+        if code == 0:
+            break
+    with opened(database) as storage:
+        trials = trials_of(storage)
+    finished = [t for t in trials if t.state in (TrialState.COMPLETE, TrialState.PRUNED)]
+    assert sorted(t.user_attrs[attrs.DESIGN_INDEX] for t in finished) == list(range(20))
+    assert {t.state for t in trials} <= {TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL}
