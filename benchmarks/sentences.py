@@ -4,10 +4,12 @@
 of ``benchmarks.tables``. ``tests/test_results.py`` compares both with what stands there.
 """
 
+import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from statistics import median
+from itertools import pairwise
+from statistics import fmean, median
 from typing import Any
 
 import optuna
@@ -26,7 +28,8 @@ from benchmarks.kept import (
     to_study_record,
 )
 from benchmarks.observations import TOP, difference, effects, families_among_the_best
-from benchmarks.tables import by_arm, error_pairs
+from benchmarks.tables import by_arm, error_pairs, path_of
+from emoji_ae.splits import Split
 from search_spaces import get_space
 from storage.attrs import VALIDATION_ACCURACY
 from storage.records import StudyRecord
@@ -88,25 +91,56 @@ def error(name: str, arm: str, column: str = "value", digits: int = 5) -> str:
     return f"{mean_cell(estimate(values), digits)[:-1]}, n = {len(values)})"
 
 
-def effect(parameter: str, after: str, family: str = "CNN") -> str:
-    """Return what a value of a parameter of the grid does in place of the next smaller one."""
+def effect(
+    parameter: str, after: str, family: str = "CNN", **where: tuple[bool | float, ...]
+) -> str:
+    """Return what a value of a parameter of the grid does in place of the next smaller one.
+
+    Args:
+        parameter: Its name.
+        after: The value.
+        family: Whose trials.
+        **where: Values of other parameters, to which the twins are limited.
+    """
     trials = read(RESULTS / "grid-autoencoder.parquet")
     members = trials[
         (trials["auto_encoder"] == family) & (trials["epoch"] == trials["epoch"].max())
     ]
+    for name, values in where.items():
+        members = members[members[name].isin(values)]
     (found,) = (e for e in effects(members, "autoencoder", parameter) if e.after == after)
     return _changed(found.change, found.low, found.high, n=found.n, lower=found.lower)
 
 
-def accuracy_change(name: str, arm: str, baseline: str) -> str:
-    """Return how the validation accuracy differs, with its 95 % t interval, pair by pair."""
-    pairs = error_pairs(by_arm(name)[baseline], by_arm(name)[arm], VALIDATION_ACCURACY)
-    differences = [after - before for before, after in pairs]
-    found = difference(differences)
-    assert found is not None  # of eight or thirty pairs
-    higher, (p_value,) = sum(change > 0 for change in differences), sign_tests([pairs])
-    detail = f"n = {len(pairs)}, higher with {higher}, sign test p = {p_value:.2f}"
-    return f"{points(found)[:-1]}, {detail})"
+def gain(
+    name: str,
+    arm: str,
+    baseline: str,
+    column: str = VALIDATION_ACCURACY,
+    *,
+    image: float | None = None,
+) -> str:
+    """Return how an accuracy or a number of latents differs, pair by pair, and its t interval.
+
+    Args:
+        name: Of the file that holds it, without the ending.
+        arm: Name of the configuration.
+        baseline: Name of the one to compare with.
+        column: Which number.
+        image: The share of one image, if pairs that differ by less are to count as equal: arms
+            with validation sets of different sizes differ without one more image being right.
+    """
+    pairs = error_pairs(by_arm(name)[baseline], by_arm(name)[arm], column)
+    found = difference([after - before for before, after in pairs])
+    assert found is not None  # of five or more pairs
+    told = [(b, a) for b, a in pairs if image is None or abs(a - b) >= image]
+    higher, (p_value,) = sum(after > before for before, after in told), sign_tests([told])
+    if image is None:
+        counted = f"higher with {higher}, sign test p = {p_value:.2f}"
+    else:
+        counted = f"higher with {higher} of the {len(told)} that differ by an image"
+        counted += f", sign test p = {p_value:.3f}"
+    return f"{points(found)[:-1]}, n = {len(pairs)}, {counted})"
 
 
 def promised(name: str, search: str, n: int = 5) -> str:
@@ -125,6 +159,38 @@ def promised(name: str, search: str, n: int = 5) -> str:
         f"{percent(median(excess))} (median of {n}, {percent(min(excess))} to "
         f"{percent(max(excess))})"
     )
+
+
+def unchosen(
+    name: str, search: str, kind: str = "autoencoder", column: str = "value"
+) -> tuple[float, float]:
+    """Return what a grid had measured of the default, which nothing has chosen, and its mean.
+
+    Args:
+        name: Of the confirmation's file.
+        search: Of the grid's file.
+        kind: Kind of study.
+        column: Error or accuracy.
+    """
+    own = by_arm(name)["default"]
+    trials = read(RESULTS / f"{search}.parquet")
+    for parameter in get_space(kind, "notebook").parameters:
+        if parameter.name in own:
+            trials = trials[trials[parameter.name] == own[parameter.name].iloc[0]]
+    (measured,) = trials[column]
+    return float(measured), float(own[column].mean())
+
+
+def risen(name: str, search: str, kind: str = "autoencoder") -> str:
+    """Return by how much the default's error exceeds what a grid had measured of it."""
+    measured, mean = unchosen(name, search, kind)
+    return f"{percent(mean / measured - 1)}, from {measured:.5f}"
+
+
+def fallen(name: str, search: str) -> str:
+    """Return how the default's accuracy differs from what a grid had measured of it."""
+    measured, mean = unchosen(name, search, "multitask", VALIDATION_ACCURACY)
+    return f"falls from {measured:.3f} to {mean:.3f}"
 
 
 def alike(name: str) -> str:
@@ -166,6 +232,93 @@ def most_accurate(name: str = "grid-multitask", n_images: int = 34) -> str:
     )
 
 
+def sizes(arm: str) -> str:
+    """Return how many images the splits of an arm of the leakage experiment have."""
+    splits = map(Split.from_sides, by_arm("leakage")[arm]["sides"])
+    (found,) = {(len(s.train), len(s.validation), len(s.test)) for s in splits}
+    return "{} training, {} validation and {} test images".format(*found)
+
+
+def left_of_the_cost() -> str:
+    """Return what branches leave of what training both tasks jointly costs."""
+    none, joint, branched = (
+        _mean("auxiliary-task", arm, "value")
+        for arm in ("lambda 0", "joint, lambda 0.1", "branched, lambda 0.1")
+    )
+    return f"leave {share((branched - none) / (joint - none))} of what joint training costs"
+
+
+def untouched() -> str:
+    """Return in how many pairs a classifier on frozen latents leaves the error as it is."""
+    arms = by_arm("auxiliary-task")
+    pairs = error_pairs(arms["lambda 0"], arms["sequential"], "value")
+    return f"bit for bit in {sum(b == a for b, a in pairs)} of {len(pairs)} pairs"
+
+
+def hints(column: str) -> str:
+    """Return the arms whose latents differ from the improved model's, each interval by itself.
+
+    Args:
+        column: The number of the latents.
+    """
+    arms = by_arm("latent-space")
+    improved = arms.pop("improved")
+    parts = []
+    for arm, own in arms.items():
+        found = difference([a - b for b, a in error_pairs(improved, own, column)])
+        assert found is not None  # of eight pairs
+        if found[0] > 0 or found[2] < 0:
+            parts.append(f"{arm}: {points(found)}")
+    return "; ".join(parts)
+
+
+def lone_arm(n_pairs: int = 8, n_arms: int = 9) -> str:
+    """Return the adjusted p-value of an arm that differs in all pairs where no other does."""
+    higher, half = [(0.0, 1.0)], [(0.0, 1.0), (1.0, 0.0)]
+    samples = [higher * n_pairs, *[half * (n_pairs // 2)] * (n_arms - 1)]
+    p_value = min(sign_tests(samples))
+    return f"higher in {n_pairs} of {n_pairs} pairs would have an adjusted p of {p_value:.2f}"
+
+
+def farther() -> str:
+    """Return how the extended winner's error, as a share of the grid's, differs on Twitter's."""
+    at_home, there = (
+        [
+            math.log(after / before)
+            for before, after in error_pairs(
+                by_arm(grid)["trial 9"], by_arm(search)["trial 96"], "test_mse"
+            )
+        ]
+        for grid, search in (
+            (GRID, EXTENDED),
+            ("grid-autoencoder-on-twitter", "autoencoder-extended-on-twitter"),
+        )
+    )
+    interval = stats.ttest_ind(there, at_home, equal_var=False).confidence_interval(0.95)
+    change, low, high = map(math.expm1, (fmean(there) - fmean(at_home), *interval))
+    n = f"n = {len(there)} and {len(at_home)}"
+    return f"{percent(change)} ({interval_cell(low, high)}, {n}, Welch's t interval on logarithms)"
+
+
+def steps_told(name: str = "equal-latents-path") -> str:
+    """Return the p-values of the steps of an ablation: paired t-tests on logarithms.
+
+    They are adjusted for all steps, after Holm; those that become 1 are left out.
+    """
+    arms = by_arm(name)
+    found = {}
+    for before, after in pairwise(path_of(arms)):
+        pairs = error_pairs(arms[before], arms[after], "value")
+        ratios = [math.log(b / a) for b, a in pairs]
+        found[after.removeprefix("then ")] = float(stats.ttest_1samp(ratios, 0).pvalue)
+    adjusted, highest = [], 0.0
+    for i, (step, p_value) in enumerate(sorted(found.items(), key=lambda item: item[1])):
+        highest = max(highest, min(1.0, (len(found) - i) * p_value))
+        if highest < 1:
+            adjusted.append(f"{step} {highest:.3f}")
+    return f"{', '.join(adjusted)}, the other {len(found) - len(adjusted)} 1"
+
+
 def leaking() -> str:
     """Return what the accuracies of the leakage experiment range over."""
     arms = by_arm("leakage")
@@ -181,8 +334,15 @@ def leaking() -> str:
 
 def among_the_best() -> str:
     """Return how many of the grid's best trials are convolutional."""
-    best = families_among_the_best(read(RESULTS / "grid-autoencoder.parquet"))
-    return f"{best['CNN']} of the best {TOP}"
+    trials = read(RESULTS / "grid-autoencoder.parquet")
+    best = trials.nsmallest(TOP, "value", keep="first")
+    trainings = best["reused_from"].fillna(best["number"]).nunique()
+    of_all = families_among_the_best(trials)["CNN"]
+    of_own = families_among_the_best(trials[trials["reused_from"].isna()])["CNN"]
+    return (
+        f"{of_all} of the best {TOP} configurations, which are {trainings} trainings, and "
+        f"{of_own} of the best {TOP} trainings"
+    )
 
 
 def all_right(n_images: int = 35) -> str:
@@ -194,7 +354,7 @@ def all_right(n_images: int = 35) -> str:
 
 
 def record(name: str, space: str) -> StudyRecord:
-    """Return the trials of a file of autoencoders as the analysis sees them.
+    """Return the trials of a file of autoencoders as the analysis sees them, each training once.
 
     Args:
         name: Of the file, without the ending; exported with ``--curves``.
@@ -202,7 +362,10 @@ def record(name: str, space: str) -> StudyRecord:
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(study_name=name)
-    for row in _finished(name).to_dict("records"):
+    trials = _finished(name)
+    if "reused_from" in trials:
+        trials = trials[trials["reused_from"].isna()]
+    for row in trials.to_dict("records"):
         state = TrialState[row["state"]]
         given: dict[str, Any] = {
             p.name: p.distribution
@@ -262,34 +425,61 @@ def _mean(name: str, arm: str, column: str = "test_mse") -> float:
     return float(by_arm(name)[arm][column].mean())
 
 
+def _rise(text: str) -> str:
+    """Return the change that a text begins with, without its sign."""
+    return text[1:].partition("%")[0] + "%"
+
+
 GRID = "grid-autoencoder-confirmation"
+EXTENDED = "autoencoder-extended-confirmation"
 EQUAL = "equal-latents-confirmation"
 MULTITASK = "grid-multitask-confirmation"
 
 FIGURES: Mapping[str, tuple[Callable[[], str], ...]] = {
     "docs/results.md": (
+        partial(sizes, "group split"),
         partial(saved, "grid-autoencoder"),
         partial(saved, "grid-multitask"),
         partial(change, GRID, "trial 9", "default"),
+        partial(change, GRID, "trial 9", "trial 11"),
         partial(promised, GRID, "grid-autoencoder"),
-        partial(fidelity, "grid-autoencoder", [1, 7, 23]),
+        partial(risen, GRID, "grid-autoencoder"),
+        partial(effect, "batch_size", "32", learning_rate=(0.0001,)),
+        partial(effect, "batch_size", "32", learning_rate=(0.01,)),
+        partial(effect, "learning_rate", "0.1", "linear", weight_decay=(0.01,)),
+        partial(effect, "learning_rate", "0.1", "linear", weight_decay=(1e-5, 1e-4, 1e-3)),
+        partial(fidelity, "grid-autoencoder", [1, 7, 21]),
         partial(pruned, "autoencoder-extended"),
         partial(near, "autoencoder-extended"),
         partial(importances, "autoencoder-extended", 4),
         partial(pruned, "equal-latents"),
+        partial(change, EQUAL, "trial 96", "trial 100"),
+        partial(change, EQUAL, "trial 96", "trial 61"),
         partial(importances, "equal-latents", 5),
         partial(alike, "equal-latents"),
+        steps_told,
         partial(near, "equal-latents"),
         partial(change, "equal-latents-small", "trial 25", "trial 96", of=EQUAL),
         partial(change, "equal-latents-small", "trial 14", "trial 96", of=EQUAL),
         partial(change, "equal-latents-small", "trial 14", "trial 9", of=GRID, column="test_mse"),
         partial(change, "grid-autoencoder-on-twitter", "trial 9", "default"),
         partial(change, GRID, "trial 9", "default"),
+        farther,
         partial(change, MULTITASK, "trial 167", "default"),
+        partial(change, MULTITASK, "trial 167", "trial 168"),
+        partial(change, MULTITASK, "trial 167", "trial 227"),
+        partial(gain, MULTITASK, "trial 167", "default", "test_accuracy"),
         partial(promised, MULTITASK, "grid-multitask"),
+        partial(risen, MULTITASK, "grid-multitask", "multitask"),
         most_accurate,
-        partial(accuracy_change, "auxiliary-task", "sequential", "joint, lambda 0.1"),
-        partial(accuracy_change, "leakage", "random split", "group split"),
+        partial(fallen, MULTITASK, "grid-multitask"),
+        untouched,
+        partial(gain, "auxiliary-task", "sequential", "joint, lambda 0.1"),
+        left_of_the_cost,
+        partial(change, "auxiliary-task", "branched, lambda 0.1", "lambda 0"),
+        partial(gain, "leakage", "random split", "group split", image=1 / 36),
+        partial(sizes, "group split"),
+        partial(sizes, "random split"),
         partial(error, "leakage", "group split", VALIDATION_ACCURACY, 3),
         leaking,
         all_right,
@@ -298,29 +488,49 @@ FIGURES: Mapping[str, tuple[Callable[[], str], ...]] = {
         among_the_best,
         partial(error, GRID, "trial 9", "test_mse"),
         partial(error, "grid-autoencoder-linear", "trial 97", "test_mse"),
-        partial(effect, "batch_size", "32"),
-        partial(effect, "batch_size", "64"),
+        partial(effect, "batch_size", "32", learning_rate=(0.0001,)),
+        partial(effect, "batch_size", "32", learning_rate=(0.01,)),
+        partial(effect, "batch_size", "64", learning_rate=(0.0001,)),
+        partial(effect, "batch_size", "64", learning_rate=(0.01,)),
         partial(effect, "learning_rate", "0.001"),
-        partial(effect, "learning_rate", "0.01"),
+        partial(
+            effect,
+            "learning_rate",
+            "0.01",
+            batch_normalization=(False,),
+            weight_decay=(1e-5, 1e-4),
+        ),
+        partial(effect, "learning_rate", "0.01", batch_normalization=(True,)),
         partial(effect, "learning_rate", "0.1"),
         partial(effect, "weight_decay", "0.0001"),
         partial(effect, "weight_decay", "0.0001", "linear"),
+        partial(effect, "weight_decay", "0.01", "linear", learning_rate=(0.1,)),
         partial(effect, "batch_normalization", "True"),
         partial(change, "auxiliary-task", "joint, lambda 0.1", "lambda 0"),
         partial(change, "auxiliary-task", "branched, lambda 0.1", "lambda 0"),
-        partial(change, "auxiliary-task", "sequential", "lambda 0"),
+    ),
+    "docs/latent.md": (
+        partial(change, "latent-space", "extra images", "improved"),
+        partial(gain, "latent-space", "improved", "notebook", "latent_attribute_auc"),
+        partial(gain, "latent-space", "improved", "notebook", "latent_analogy_rank"),
+        lone_arm,
+        partial(hints, "latent_attribute_auc"),
+        partial(hints, "latent_analogy_rank"),
     ),
     "README.md": (
         lambda: (
-            f"has {_mean(GRID, 'default'):.4f}; the best of its whole grid has "
+            f"has a test MSE of {_mean(GRID, 'default'):.4f}, the best of its whole grid "
             f"{_mean(GRID, 'trial 9'):.4f}"
         ),
-        lambda: f"finds {_mean(EQUAL, 'trial 96'):.5f} at the notebook's latent size",
-        lambda: f"and {_mean('autoencoder-extended-confirmation', 'trial 96'):.5f} with latents",
-        lambda: f"has {share(_mean('leakage', 'group split', VALIDATION_ACCURACY))} of the valid",
+        lambda: f"finds {_mean(EXTENDED, 'trial 96'):.5f} with latents",
+        lambda: f"{_mean(EQUAL, 'trial 96'):.5f} at the notebook's latent size",
+        lambda: f"rise by {_rise(promised(GRID, 'grid-autoencoder'))}",
+        lambda: f"rises by {_rise(risen(GRID, 'grid-autoencoder'))}",
+        lambda: f"the best of the multitask grid has {_mean(MULTITASK, 'trial 167'):.4f}",
         lambda: (
-            f"has {share(_mean(MULTITASK, 'trial 167', 'test_accuracy'))} of the test images "
-            f"and an error of {_mean(MULTITASK, 'trial 167'):.4f}"
+            f"classifies {100 * _mean(MULTITASK, 'default', 'test_accuracy'):.1f} % of the test "
+            "images here, and the best of the multitask grid "
+            f"{100 * _mean(MULTITASK, 'trial 167', 'test_accuracy'):.1f} %"
         ),
     ),
 }

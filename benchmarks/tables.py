@@ -5,7 +5,7 @@ what stands in the documents.
 """
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -121,6 +121,11 @@ def compared(name: str) -> list[str]:
     return markdown([*head, "adjusted p", "accuracy"], rows)
 
 
+def path_of(arms: Iterable[str]) -> list[str]:
+    """Return the arms of an ablation that lead from the default to the winner, in their order."""
+    return [arm for arm in arms if arm == "default" or arm.startswith("then ")]
+
+
 def ablated(name: str) -> list[str]:
     """Return the table of an ablation: each step of the path beside the one before.
 
@@ -130,7 +135,7 @@ def ablated(name: str) -> list[str]:
         name: Of its file, without the ending.
     """
     arms = by_arm(name)
-    path = [arm for arm in arms if arm == "default" or arm.startswith("then ")]
+    path = path_of(arms)
     before = dict(zip(path[1:], path, strict=False))
     before |= {arm: path[-1] for arm in arms if arm not in path}
     rows = []
@@ -213,6 +218,33 @@ def observed(family: str) -> list[str]:
     return effect_table(all_effects(members, "autoencoder"))
 
 
+def larger_steps(before: float = 0.001, after: float = 0.01) -> list[str]:
+    """Return the table of what one step of the learning rate does, twin by twin, of CNNs.
+
+    The effect changes its sign with the other parameters, so no mean stands for it.
+
+    Args:
+        before: The smaller learning rate.
+        after: The larger one.
+    """
+    trials = read(RESULTS / "grid-autoencoder.parquet")
+    members = trials[
+        (trials["auto_encoder"] == "CNN") & (trials["epoch"] == trials["epoch"].max())
+    ]
+    others = ["batch_normalization", "weight_decay", "batch_size"]
+    lower, higher = (
+        members[members["learning_rate"] == rate].set_index(others)["value"]
+        for rate in (before, after)
+    )
+    changes = (higher / lower - 1).unstack()
+    rows = [
+        [str(normalized), f"{decay:g}", *map(percent, own)]
+        for (normalized, decay), own in zip(changes.index, changes.to_numpy(), strict=True)
+    ]
+    sizes = [f"{others[-1]} {size}" for size in changes.columns]
+    return markdown([*others[:-1], *sizes], rows)
+
+
 def observed_multitask() -> list[str]:
     """Return the table of what each parameter of the multitask grid does."""
     return effect_table(all_effects(read(RESULTS / "grid-multitask.parquet"), "multitask"))
@@ -240,6 +272,7 @@ TABLES: Mapping[str, tuple[Callable[[], list[str]], ...]] = {
         partial(confirmed, "grid-autoencoder-confirmation"),
         partial(confirmed, "grid-autoencoder-linear"),
         partial(observed, "CNN"),
+        larger_steps,
         partial(observed, "linear"),
         partial(confirmed, "autoencoder-extended-confirmation"),
         partial(front, "autoencoder-extended", "latent"),

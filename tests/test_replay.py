@@ -44,11 +44,11 @@ POINTS = list(GRID.curves)
 def test_searches_reach_what_is_there() -> None:
     """Every search finds an error that a tenth of the grid reaches, with less than the grid."""
     target = float(np.quantile([curve[-1] for curve in GRID.curves.values()], 0.1))
-    found = replay(GRID, target, n_seeds=3)
+    found = replay(GRID, target, seeds=range(3))
     assert set(found) == set(SEARCHES)
     for name, epochs in found.items():
         assert all(e is not None and e < MAX_EPOCHS * len(POINTS) for e in epochs), name
-    assert found == replay(GRID, target, n_seeds=3)
+    assert found == replay(GRID, target, seeds=range(3))
 
 
 def test_what_is_not_there_is_never_reached() -> None:

@@ -2,12 +2,21 @@
 
 from collections import Counter
 from pathlib import Path
+from statistics import median
 
 import pytest
 
 from benchmarks import explaining
 from benchmarks.kept import RESULTS
-from benchmarks.replay import CHEAP, MAX_EPOCHS, confirmed_best, read_grid, replay, table
+from benchmarks.replay import (
+    CHEAP,
+    MAX_EPOCHS,
+    SEEDS,
+    confirmed_best,
+    read_grid,
+    replay,
+    table,
+)
 from benchmarks.sentences import FIGURES
 from benchmarks.tables import TABLES
 
@@ -33,7 +42,15 @@ def test_replayed_searches_are_those_of_the_kept_curves() -> None:
     text = (DOCS / "results.md").read_text()
     assert f"at most {target:.5f}, the lowest *confirmed* one" in text
     assert f"The grid takes {len(grid.curves) * MAX_EPOCHS:,} epochs" in text
-    head, rule, *lines = table(grid, replay(grid, target, n_seeds=30, names=CHEAP))
+    assert f"{grid.reaching(target)} it." in text
+    found = replay(grid, target, seeds=SEEDS, names=CHEAP)
+    assert f"with the {len(SEEDS)} seeds from {SEEDS.start} to {SEEDS[-1]}" in text
+    random = median(epochs for epochs in found["random"] if epochs is not None)
+    assert f"in random order {random:,.0f} to that error" in text
+    assert (
+        f"random points take {round(random, -2):,.0f}." in (DOCS.parent / "README.md").read_text()
+    )
+    head, rule, *lines = table(grid, found)
     for line in (f"{head}\n{rule}", *lines):
         assert text.count(f"{line}\n") == 1, "run `python -m benchmarks.replay`"
 

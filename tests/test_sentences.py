@@ -1,13 +1,26 @@
 """Numbers in sentences: what is near the winner, what a search promised, what pairs differ by."""
 
+import math
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from scipy import stats
 
 import benchmarks.sentences
 import benchmarks.tables
-from benchmarks.sentences import accuracy_change, change, near, promised, pruned, record, saved
+from benchmarks.sentences import (
+    change,
+    gain,
+    hints,
+    near,
+    promised,
+    pruned,
+    record,
+    risen,
+    saved,
+    steps_told,
+)
 from tests.test_tables import write
 
 
@@ -57,8 +70,53 @@ def test_pairs_of_seeds(results: Path) -> None:
     write(results, "two", {"b": [0.5, 1.0, 2.0], "c": [1.0, 1.0, 1.0]}, validation_accuracy=0.5)
     text = change("two", "b", "a", of="one")
     assert text == "−50 % (−50 % to −50 %, n = 3, lower with 3)"
-    text = accuracy_change("two", "b", "c")
+    text = gain("two", "b", "c")
     assert text == "+0.000 (+0.000 to +0.000, n = 3, higher with 0, sign test p = 1.00)"
+
+
+def test_less_than_an_image_is_no_difference(results: Path) -> None:
+    """Accuracies of sets of different sizes are hardly ever equal, so such a pair says nothing."""
+    before, after = {"a": [0.50, 0.50, 0.50, 0.50]}, {"b": [0.49, 0.53, 0.54, 0.55]}
+    write(results, "one", before | after)
+    assert "higher with 3, sign test p = 0.62" in gain("one", "b", "a", "value")
+    text = gain("one", "b", "a", "value", image=0.035)
+    assert "n = 4, higher with 2 of the 2 that differ by an image, sign test p = 0.500" in text
+
+
+def test_the_default_was_not_chosen(results: Path) -> None:
+    """What the grid measured of its configuration is found by its parameters."""
+    search(results, {"value": 0.2, "batch_size": 16}, {"value": 0.3, "batch_size": 32})
+    write(results, "again", {"default": [0.36, 0.42], "trial 0": [0.2]}, batch_size=32)
+    assert risen("again", "search") == "+30 %, from 0.30000"
+
+
+def test_hints_leave_nothing_out(results: Path) -> None:
+    """Each arm whose interval leaves out 0 is named, whatever its sign."""
+    base = [1.0, 2.0, 3.0]
+    arms = {
+        "improved": base,
+        "up": [1.1, 2.1, 3.1],
+        "down": [0.9, 1.9, 2.9],
+        "both": [1.1, 1.9, 3],
+    }
+    write(results, "latent-space", arms)
+    assert hints("value") == "up: +0.100 (+0.100 to +0.100); down: −0.100 (−0.100 to −0.100)"
+
+
+def test_steps_are_adjusted_for_all_steps(results: Path) -> None:
+    """Holm's adjustment by hand: four times the smallest p-value, and three times the next one."""
+    arms = {
+        "default": [8.0, 8.2, 7.9],
+        "then a": [4.0, 4.5, 3.5],
+        "then b": [3.3, 4.1, 2.5],
+        "then c": [3.4, 4.0, 2.5],
+        "then d": [3.3, 4.1, 2.5],
+    }
+    write(results, "path", arms)
+    before, a, b, *_ = ([math.log(value) for value in values] for values in arms.values())
+    first, second = stats.ttest_rel(before, a).pvalue, stats.ttest_rel(a, b).pvalue
+    assert first < second < 0.5
+    assert steps_told("path") == f"a {4 * first:.3f}, b {3 * second:.3f}, the other 2 1"
 
 
 def test_what_was_trained(results: Path) -> None:
