@@ -464,10 +464,11 @@ def confirm(
 ) -> None:
     """Train a study's best trials again, with fresh seeds and splits, and say which stay good.
 
-    The best of many was also lucky. Beside the best trials, the notebook's best configuration
-    and one from the middle of the search are trained on the same seeds and splits. When all of
-    it is done, and not before, each trained model is measured once on the test split. Ctrl-C
-    keeps everything; the same command continues, with more --seeds it goes on.
+    The lowest of many errors is that of one seed and of one set of validation images. Beside the
+    best trials, the notebook's best configuration and one from the middle of the search are
+    trained on the same seeds and splits. When all of it is done, and not before, each trained
+    model is measured once on the test split. Ctrl-C keeps everything; the same command
+    continues, with more --seeds it goes on.
     """
     from study.followup_command import ConfirmRequest, confirm_request
 

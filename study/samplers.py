@@ -37,9 +37,10 @@ def default_pruner(space: str, sampler: str, *, n_trials: int, max_epochs: int) 
     """Return the pruner's name for a new study.
 
     A grid is there to be complete, so nothing of it is pruned. In the notebook's space, with
-    trainings as long as the notebook's, successive halving needs the fewest epochs
-    (``docs/results.md``). Elsewhere the first epochs tell less, since there are schedules or few
-    epochs in all: Hyperband, where there are enough trials for its brackets, else the median.
+    trainings as long as the notebook's, TPE has the lowest median of epochs with successive
+    halving (replays, ``docs/results.md``). Elsewhere the first epochs tell less, since there are
+    schedules or few epochs in all: Hyperband, where there are enough trials for its brackets,
+    else the median.
 
     Args:
         space: Name of the search space.

@@ -137,10 +137,10 @@ class ConfirmationInfo:
         tied: Names of those that cannot be told from it, itself among them.
         excluded: Names of those that are neither, whatever their mean: they failed with some
             seed, or keep a demanded accuracy not even in the mean.
-        cheapest: Name of the one of these with the shortest training.
+        cheapest: Name of the tied one with the shortest training, by the clock.
         shrinkage: Median shrinkage of those that were chosen for their score.
-        middle_shrinkage: That of the one from the middle, which was not; what other splits
-            alone do.
+        middle_shrinkage: That of the one from the middle, which was not. Its error is higher,
+            so other splits may do less to it than to good ones.
         incumbents: Best trials so far, as far as they were confirmed and tested.
         tested: Whether test errors are there.
         caution: Why to doubt it, or None.
@@ -289,8 +289,8 @@ def describe_confirmation(
         yield f"{info.n_seeds} seeds are too few to tell it from the others."
     elif others:
         yield (
-            f"It cannot be told from {format_list(others)}. The cheapest of them is "
-            f"{info.cheapest}."
+            f"It cannot be told from {format_list(others)}. By the clock, {info.cheapest} trained "
+            "in the shortest time."
         )
     elif any(not c.tied and c.validation and c.name not in info.excluded for c in info.confirmed):
         yield "All others are worse beyond what chance explains."
@@ -300,7 +300,7 @@ def describe_confirmation(
             "or the accuracy is lower than was asked for."
         )
     if best.role == DEFAULT:
-        yield "It is the default itself: the search found nothing better."
+        yield _default_is_best(info)
     elif best.difference is not None:
         yield _against_default(best)
     if info.other_data is not None and at_home is not None:
@@ -481,6 +481,13 @@ def _incumbents(confirmed: Sequence[Confirmed]) -> tuple[Incumbent, ...]:
     )
 
 
+def _default_is_best(info: ConfirmationInfo) -> str:
+    text = "It is the default itself: "
+    if any(c.role == TOP for c in info.confirmed):
+        return text + "the search found nothing better."
+    return text + "none of the other configurations here is better."
+
+
 def _against_default(best: Confirmed) -> str:
     assert best.difference is not None
     text = f"Its error is {_share(best.difference)} that of the default"
@@ -504,7 +511,7 @@ def _shrinkage(info: ConfirmationInfo) -> str:
     )
     if info.middle_shrinkage is not None:
         text += f"; for the one from the middle it is {format_change(info.middle_shrinkage)}"
-    return text + "."
+    return text + ". Other validation images may do that as well as luck."
 
 
 def _caution(n_seeds: int) -> str | None:

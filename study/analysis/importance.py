@@ -353,7 +353,7 @@ def _caution(
         inside = which if region == WHOLE_SPACE else "best trials"
         reasons.append(
             f"The best tenth of {n_region} {inside} is fewer than 5, too few for steady "
-            f"shares; from {needed} {which} on they settle."
+            f"shares; take at least {needed} {which}."
         )
     if n_complete < n_top:
         reasons.append(

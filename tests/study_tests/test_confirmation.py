@@ -17,6 +17,7 @@ from scipy import stats
 from storage import attrs
 from storage.records import StudyRecord, TrialRecord
 from study.analysis.confirmation import (
+    CHOSEN,
     DEFAULT,
     MIDDLE,
     MIN_SEEDS,
@@ -644,6 +645,7 @@ def test_sentences() -> None:
     assert lines[3] == (
         "The configurations that the search liked best have errors 9.5\N{NO-BREAK SPACE}% above "
         "what it had measured (median); for the one from the middle it is +0.0\N{NO-BREAK SPACE}%."
+        " Other validation images may do that as well as luck."
     )
     test_low, test_high = t_interval([0.3, 0.31, 0.32, 0.3, 0.31])
     assert lines[4:] == [
@@ -654,7 +656,7 @@ def test_sentences() -> None:
 
 
 def test_tied_in_words() -> None:
-    """Those that may be as good are named, and the cheapest of them."""
+    """Those that may be as good are named, and the fastest of them, which need not be cheaper."""
     values: dict[str, Values] = {
         "default": [v * 3 for v in BASE],
         "a": BASE,
@@ -663,7 +665,7 @@ def test_tied_in_words() -> None:
     }
     text = said(values, seconds={"a": 50.0, "b": 40.0, "c": 60.0})
     assert "a has the lowest mean" in text
-    assert "It cannot be told from b and c. The cheapest of them is b." in text
+    assert "It cannot be told from b and c. By the clock, b trained in the shortest time." in text
     assert "All others" not in text
 
 
@@ -674,6 +676,15 @@ def test_the_default_is_best_in_words() -> None:
     assert "It is the default itself: the search found nothing better." in text
     assert "that of the default" not in text
     assert "have errors 120.0\N{NO-BREAK SPACE}% above what it had measured (median)." in text
+
+
+def test_the_default_is_better_than_what_somebody_chose() -> None:
+    """That says nothing of what the search found."""
+    info = confirmed({"default": BETTER, "a": BASE})
+    arms = [replace(c, role=CHOSEN) if c.name == "a" else c for c in info.confirmed]
+    text = " ".join(describe_confirmation(replace(info, confirmed=tuple(arms))))
+    assert "It is the default itself: none of the other configurations here is better." in text
+    assert "the search found" not in text
 
 
 def test_a_default_that_always_failed_in_words() -> None:

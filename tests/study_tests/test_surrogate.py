@@ -377,7 +377,7 @@ def test_importance_within_a_region_equals_optunas_own(record: StudyRecord) -> N
         info.region
         == "the best 10\N{NO-BREAK SPACE}% of the complete trials, as the sampler placed them"
     )
-    assert "from 500 complete trials on they settle" in str(info.caution)
+    assert "take at least 500 complete trials" in str(info.caution)
     whole = get_importances(record, n_resamples=5)
     assert (whole.region_quantile, whole.target_quantile, whole.n_region) == (1.0, 0.1, 300)
     assert whole.region.startswith("all complete trials")
