@@ -522,14 +522,14 @@ FIGURES: Mapping[str, tuple[Callable[[], str], ...]] = {
             f"has a test MSE of {_mean(GRID, 'default'):.4f}, the best of its whole grid "
             f"{_mean(GRID, 'trial 9'):.4f}"
         ),
-        lambda: f"finds {_mean(EXTENDED, 'trial 96'):.5f} with latents",
+        lambda: f"find {_mean(EXTENDED, 'trial 96'):.5f} with latents",
         lambda: f"{_mean(EQUAL, 'trial 96'):.5f} at the notebook's latent size",
         lambda: f"rise by {_rise(promised(GRID, 'grid-autoencoder'))}",
         lambda: f"rises by {_rise(risen(GRID, 'grid-autoencoder'))}",
         lambda: f"the best of the multitask grid has {_mean(MULTITASK, 'trial 167'):.4f}",
         lambda: (
             f"classifies {100 * _mean(MULTITASK, 'default', 'test_accuracy'):.1f} % of the test "
-            "images here, and the best of the multitask grid "
+            "images, the best of the multitask grid "
             f"{100 * _mean(MULTITASK, 'trial 167', 'test_accuracy'):.1f} %"
         ),
     ),

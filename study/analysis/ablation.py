@@ -252,7 +252,7 @@ def _steps(path: Sequence[Ablated]) -> str:
     if not sure:
         return "No single step makes a difference beyond what chance explains."
     texts = [f"{step.name.removeprefix('then ')} ({_change(step)})" for step in sure]
-    return f"Steps that make a difference beyond chance: {'; '.join(texts)}."
+    return f"Steps that make a difference, by an interval for each alone: {'; '.join(texts)}."
 
 
 def _change(found: Ablated) -> str:

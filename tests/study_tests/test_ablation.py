@@ -436,8 +436,8 @@ def test_sentences() -> None:
     assert lines == [
         f"From the default to the winner the validation MSE changes by {change(info.total)}, over "
         "5 seeds and splits.",
-        f"Steps that make a difference beyond chance: auto_encoder linear ({change(last)}); "
-        f"learning_rate 0.001 ({change(first)}).",
+        f"Steps that make a difference, by an interval for each alone: auto_encoder linear "
+        f"({change(last)}); learning_rate 0.001 ({change(first)}).",
         "Better than the winner, each by itself: learning_rate 0.01. If none of the 4 changes had "
         "an effect, about 0.1 would look better by chance; more --seeds, or more trials of the "
         "search, can tell.",
