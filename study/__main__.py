@@ -1,18 +1,21 @@
-"""The command ``emoji-study`` as a process of its own, which ``python -m study`` is too."""
+"""The command ``emoji-study`` as a process of its own, which ``python -m study`` is too.
+
+Started in the second way, Python looks for every module in the current folder first, which is the
+user's own; from here on it does not, unless the package itself lies there.
+"""
 
 import os
 import sys
-from typing import NoReturn
-
-from study.cli import main
 
 
-def command() -> NoReturn:
+def command() -> None:
     """Run the command line, and end the process at once.
 
     Python takes a second or two to tear down what was imported. Who is killed in that time has
     done its work and counts as failed, so a loop that restarts it would ask for more trials.
     """
+    from study.cli import main
+
     try:
         main()
         code = 0
@@ -29,4 +32,7 @@ def command() -> NoReturn:
 
 
 if __name__ == "__main__":
+    home = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    if not sys.flags.safe_path and os.path.realpath(sys.path[0]) != os.path.realpath(home):
+        del sys.path[0]
     command()

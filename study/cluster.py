@@ -6,11 +6,15 @@ worker does, and what happens to its trials when it dies, is as on one machine.
 Source: https://joblib.readthedocs.io/en/stable/auto_examples/parallel/distributed_backend_simple.html
 """
 
+import logging
 import sys
 import threading
 import time
 import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from functools import partial
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import joblib
@@ -34,8 +38,8 @@ class Cluster:
     """A connection to a Dask cluster, which it closes at the end of a ``with`` block.
 
     Args:
-        scheduler: Address such as ``tcp://host:8786``; None for a cluster of this machine.
-        n_workers: Of the cluster of this machine.
+        scheduler: Address such as ``tls://host:8786``; None for a cluster in this process.
+        n_workers: Of the cluster in this process.
 
     Raises:
         StudyError: If Dask is not installed, or the scheduler does not answer.
@@ -43,31 +47,29 @@ class Cluster:
 
     def __init__(self, scheduler: str | None, *, n_workers: int) -> None:
         try:
-            from distributed import Client, LocalCluster
+            from distributed import Client
         except ImportError:
             raise StudyError(
                 "--backend dask needs Dask, which is not installed: "
                 "pip install 'emoji-study[dask]'"
             ) from None
-        self._own: Any = None
-        if scheduler is None:
-            self._own = LocalCluster(
-                n_workers=n_workers, threads_per_worker=1, dashboard_address=None
-            )
-        try:
-            self._client = Client(
-                self._own or scheduler, timeout=CONNECT_TIMEOUT_S, set_as_default=False
-            )
-        except (OSError, ValueError) as error:
-            raise StudyError(f"Dask scheduler {scheduler} cannot be reached: {error}") from None
+        with ExitStack() as opened:
+            there: Any = scheduler or opened.enter_context(_in_this_process(n_workers))
+            try:
+                self._client = opened.enter_context(
+                    Client(there, timeout=CONNECT_TIMEOUT_S, set_as_default=False)
+                )
+            except (OSError, ValueError) as error:
+                raise StudyError(
+                    f"Dask scheduler {scheduler} cannot be reached: {error}"
+                ) from None
+            self._opened = opened.pop_all()
 
     def __enter__(self) -> "Cluster":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._client.close()
-        if self._own is not None:
-            self._own.close()
+        self._opened.close()
 
     def work(
         self,
@@ -111,6 +113,41 @@ class Cluster:
         finally:
             ended.set()
             messenger.join()
+
+
+@contextmanager
+def _in_this_process(n_workers: int) -> Iterator[Any]:
+    """Start a cluster in this process, whose tasks are threads; end it with the block.
+
+    Whoever reaches a port of Dask's runs code as its owner, and so does whoever can rename its
+    scratch folder, from which it imports. So it opens no port, not even that of the HTTP server
+    which it starts without a dashboard as well, and its folder is private.
+    """
+    import dask
+    from distributed import Scheduler, SpecCluster, Worker
+
+    class Unserved:
+        def start_http_server(self, *_: object, **__: object) -> None:
+            """Listen nowhere."""
+
+    class UnservedScheduler(Unserved, Scheduler):  # type: ignore[misc]  # it has no types
+        pass
+
+    class UnservedWorker(Unserved, Worker):  # type: ignore[misc]
+        pass
+
+    inside = {"protocol": "inproc://", "dashboard": False}
+    threads = {"nthreads": n_workers, "memory_limit": None}
+    with (
+        TemporaryDirectory(prefix="emoji-study-") as folder,
+        dask.config.set({"temporary-directory": folder}),
+        SpecCluster(
+            scheduler={"cls": UnservedScheduler, "options": inside},
+            workers={0: {"cls": UnservedWorker, "options": inside | threads}},
+            silence_logs=logging.WARNING,
+        ) as cluster,
+    ):
+        yield cluster
 
 
 def _supervise_there(job: WorkerJob, shared: "distributed.Event") -> None:

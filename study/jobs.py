@@ -1,6 +1,7 @@
-"""What a coordinator tells its workers; light enough to be imported without torch."""
+"""What a coordinator tells its workers, and how it starts them; light, without torch."""
 
 import json
+import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
@@ -38,3 +39,11 @@ class WorkerJob:
         values["artifacts"] = Path(values["artifacts"])
         values["data"] = Path(values["data"]) if values["data"] else None
         return cls(**values)
+
+
+def own_process(module: str) -> list[str]:
+    """Return the command that runs a module of this package as a process of its own.
+
+    The current folder is the user's: no module is taken from it (``-P``), whatever its name.
+    """
+    return [sys.executable, "-P", "-m", module]

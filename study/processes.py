@@ -28,6 +28,8 @@ class OtherProcesses:
     """
 
     def __init__(self, n_processes: int) -> None:
+        # They take no module from the current folder, which is the user's.
+        os.environ["PYTHONSAFEPATH"] = "1"
         # The user's Ctrl-C goes to all processes; this one ends the others.
         ignore = (signal.SIGINT, signal.SIG_IGN)
         self._processes = ProcessPoolExecutor(

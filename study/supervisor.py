@@ -7,15 +7,14 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Protocol
 
 from study.attempt import EXIT_OUTAGE
 from study.errors import StudyError
-from study.jobs import WorkerJob
+from study.jobs import WorkerJob, own_process
 
 ALLOCATOR = {
     "MALLOC_MMAP_THRESHOLD_": str(2**30),
@@ -74,12 +73,13 @@ def supervise(
     deaths, outages, finished = 0, 0, count_finished()
     away_since = 0.0
     while not stop.is_set():
-        code, message = _attempt(job, stop)
-        if code == 0 or stop.is_set():
+        code, answer = _attempt(job, stop)
+        message = None if answer is None else answer["error"]
+        if stop.is_set() or (answer is not None and message is None):
             return
         before, finished = finished, count_finished()
         progress = None not in (before, finished) and finished != before
-        if code == EXIT_OUTAGE:
+        if code == EXIT_OUTAGE and message is not None:
             outages = 1 if progress else outages + 1
             away_since = time.monotonic() if outages == 1 else away_since
             if time.monotonic() - away_since > PATIENCE_S:
@@ -90,15 +90,22 @@ def supervise(
             raise StudyError(message)
         else:
             deaths = 1 if progress else deaths + 1
-            reason = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
+            reason, question = _death(code)
             if deaths > MAX_DEATHS:
                 raise StudyError(
-                    f"A worker died {deaths} times in a row, the last time {reason}: "
-                    "is memory short?"
+                    f"A worker died {deaths} times in a row, the last time {reason}: {question}"
                 )
             wait_s = _wait_s(deaths)
             say(f"A worker died {reason}; next attempt in {wait_s:.0f} s.")
         stop.wait(wait_s)
+
+
+def _death(code: int) -> tuple[str, str]:
+    """Say how an attempt ended that gave no answer, and ask for the likeliest cause."""
+    if code == 0:
+        return "without an answer", "does PYTHONPATH lead to another program's modules?"
+    reason = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
+    return reason, "is memory short?"
 
 
 def _wait_s(n: int) -> float:
@@ -106,14 +113,15 @@ def _wait_s(n: int) -> float:
     return min(2.0 ** min(n - 1, 10), _LONGEST_WAIT_S)
 
 
-def _attempt(job: WorkerJob, stop: Stop) -> tuple[int, str | None]:
-    """Run one process to its end; return its exit code, and what it says of an error."""
+def _attempt(job: WorkerJob, stop: Stop) -> tuple[int, Mapping[str, str | None] | None]:
+    """Run one process to its end; return its exit code, and its answer if it gave one."""
     threads = dict.fromkeys(_THREAD_VARIABLES, str(job.threads))
     process = subprocess.Popen(
-        [sys.executable, "-m", "study.attempt"],
+        own_process("study.attempt"),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
+        errors="replace",
         env=ALLOCATOR | os.environ | threads,
     )
     assert process.stdin is not None
@@ -128,5 +136,15 @@ def _attempt(job: WorkerJob, stop: Stop) -> tuple[int, str | None]:
                     process.wait(_LONGEST_EPOCH_S)
                 except subprocess.TimeoutExpired:
                     process.kill()
-        answer = process.stdout.read()
-    return process.returncode, json.loads(answer)["error"] if answer else None
+        written = process.stdout.read()
+    return process.returncode, _answer(written)
+
+
+def _answer(written: str) -> Mapping[str, str | None] | None:
+    """Read the last line that an attempt wrote; None if that is no answer of ours."""
+    try:
+        answer = json.loads(written.rpartition("\n")[2])
+    except ValueError:
+        return None
+    ours = isinstance(answer, dict) and isinstance(answer.get("error", 0), str | None)
+    return answer if ours else None

@@ -1,7 +1,6 @@
 """Keeps what the dashboard shows of a study up to date while it runs."""
 
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,7 +11,7 @@ import optuna
 from storage.outages import outage
 from storage.rdb import open_storage
 from study.budget import finished_trials
-from study.jobs import WorkerJob
+from study.jobs import WorkerJob, own_process
 
 EVERY_TRIALS = 5
 """Finished trials after which notes and charts are refreshed, at least."""
@@ -73,7 +72,7 @@ def _refresh_there(job: WorkerJob, done: threading.Event) -> None:
     What goes wrong there goes wrong again at the end, where it is told.
     """
     process = subprocess.Popen(
-        [sys.executable, "-m", "study.dashboard.refresh"],
+        own_process("study.dashboard.refresh"),
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
