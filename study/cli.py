@@ -430,6 +430,7 @@ def experiment(
     "emoji-study confirm --study autoencoder-extended --top 1 --other-data twitter.parquet"
 )
 def confirm(
+    ctx: typer.Context,
     storage: Storage = DEFAULT_STORAGE,
     study: StudyName = None,
     top: Annotated[
@@ -470,6 +471,9 @@ def confirm(
     model is measured once on the test split. Ctrl-C keeps everything; the same command
     continues, with more --seeds it goes on.
     """
+    if trials:
+        _refuse(ctx, "--top", why="chooses trials; --trial names them. Give one of both.")
+
     from study.followup_command import ConfirmRequest, confirm_request
 
     _, record = _record(storage, study)
@@ -584,6 +588,7 @@ def list_studies(storage: Storage = DEFAULT_STORAGE) -> None:
 
 @app.command(epilog="Example: emoji-study status --study autoencoder-notebook --watch")
 def status(
+    ctx: typer.Context,
     storage: Storage = DEFAULT_STORAGE,
     study: StudyName = None,
     watch: Annotated[
@@ -594,6 +599,9 @@ def status(
     ] = 2.0,
 ) -> None:
     """Show a study's progress, its workers, failures and best trials."""
+    if not watch:
+        _refuse(ctx, "--every", why="belongs to --watch.")
+
     from storage.queue import silences
     from storage.records import load_study_record
     from study.status import status_lines
@@ -634,6 +642,7 @@ def export(
     "emoji-study train --kind multitask --set classification_lambda=0.5 --epochs 100"
 )
 def train(
+    ctx: typer.Context,
     storage: Storage = DEFAULT_STORAGE,
     study: Annotated[
         str | None, typer.Option("--study", help="Train a trial of this study.")
@@ -664,6 +673,11 @@ def train(
     study's best model of the kind. Writes the checkpoint, the learning curve, reconstructions
     of test images and the metrics.
     """
+    if study is None:
+        _refuse(ctx, "--trial", "--storage", why="belongs to --study: name the study.")
+    else:
+        _refuse(ctx, "--kind", why="is for trainings without --study, which has its own kind.")
+
     from study.commands import TrainRequest, train_request
 
     train_request(
@@ -691,6 +705,7 @@ def train(
     "compose --gallery --checkpoint best/checkpoint.pt --out gallery.png"
 )
 def compose(
+    ctx: typer.Context,
     expressions: Annotated[
         list[str] | None,
         typer.Argument(
@@ -743,6 +758,16 @@ def compose(
     what each way of adding up makes of the same faces. A trial's model is trained once and kept
     in runs/models.
     """
+    if not gallery:
+        _refuse(ctx, "--average", why="belongs to --gallery.")
+    if gallery or len(expressions or ()) < 2:
+        own = "--gallery has none" if gallery else "give several expressions"
+        _refuse(ctx, "--way", "--steps", "--through-mean", why=f"belongs to a path: {own}.")
+    if study is None:
+        _refuse(ctx, "--trial", "--storage", why="belongs to --study: name the study.")
+    if checkpoint is not None:
+        _refuse(ctx, "--device", why="is where --study trains; --checkpoint is trained already.")
+
     from study.compose_command import ComposeRequest, compose_request
 
     request = ComposeRequest(
@@ -768,6 +793,7 @@ def compose(
     "emoji-study report --study original --study autoencoder-extended"
 )
 def report(
+    ctx: typer.Context,
     storage: Storage = DEFAULT_STORAGE,
     study: Annotated[
         list[str] | None,
@@ -795,6 +821,12 @@ def report(
 
     Several studies, from the storage or from older reports, give a comparison.
     """
+    if page and not study:
+        _refuse(ctx, "--storage", why="belongs to --study: --from needs no database.")
+    if page or len(study or ()) > 1:
+        which = "--from brings its own" if page else "several --study are compared without any"
+        _refuse(ctx, "--artifacts", why=f"holds pictures: {which}.")
+
     from study.report_command import ReportRequest, report_request
 
     request = ReportRequest(
@@ -813,6 +845,7 @@ def report(
     "emoji-study dashboard --storage sqlite:///runs/demo/study.db --port 9000"
 )
 def dashboard(
+    ctx: typer.Context,
     storage: Storage = DEFAULT_STORAGE,
     port: Annotated[
         int, typer.Option("--port", min=0, max=65535, help="Port to serve at; 0 for a free one.")
@@ -842,13 +875,17 @@ def dashboard(
     Every trial has its pictures, curves and a note there, every study the report of the moment.
     To watch a study that runs elsewhere: ssh -L 8080:localhost:8080 HOST, and this command there.
     """
+    if refresh:
+        serving = ("--port", "--open", "--allow-edit")
+        _refuse(ctx, *serving, why="is for serving pages; --refresh serves none.")
+    else:
+        _refuse(ctx, "--study", why="belongs to --refresh; pages show all studies.")
+
     from study.dashboard_command import DashboardRequest, dashboard_request, refresh_request
 
     if refresh:
         refresh_request(storage, study, artifacts, say=_say)
         return
-    if study is not None:
-        raise typer.BadParameter("--study belongs to --refresh; pages show all studies.")
     request = DashboardRequest(
         url=storage,
         artifacts=artifacts,
@@ -963,14 +1000,39 @@ def _record(url: str, study: str | None) -> "tuple[BaseStorage, StudyRecord]":
 def _assignments(texts: list[str] | None, epochs: int | None) -> Mapping[str, str]:
     """Read ``PARAM=VALUE`` texts; ``--epochs`` is one of them."""
     assignments: dict[str, str] = {}
-    if epochs is not None:
-        assignments["epoch"] = str(epochs)
     for text in texts or []:
         name, separator, value = text.partition("=")
+        name = name.strip()
         if not separator:
             raise typer.BadParameter(f"{text!r} is not of the form PARAM=VALUE.")
-        assignments[name.strip()] = value.strip()
+        if name in assignments:
+            raise typer.BadParameter(f"--set {name} comes twice; give one value.")
+        assignments[name] = value.strip()
+    if epochs is not None:
+        if "epoch" in assignments:
+            raise typer.BadParameter("--epochs is --set epoch=E; give one of both.")
+        assignments["epoch"] = str(epochs)
     return assignments
+
+
+def _refuse(ctx: typer.Context, *options: str, why: str) -> None:
+    """Refuse options that would have no effect beside the others that were given.
+
+    What is not on the command line, as a storage in the environment, was not meant for it.
+
+    Args:
+        ctx: Of the command.
+        options: Such as ``--trial``.
+        why: Follows the option in the error; names another one.
+
+    Raises:
+        typer.BadParameter: If one of them is on the command line.
+    """
+    for parameter in ctx.command.params:
+        source = ctx.get_parameter_source(str(parameter.name))
+        for option in parameter.opts:
+            if option in options and source is not None and source.name == "COMMANDLINE":
+                raise typer.BadParameter(f"{option} {why}")
 
 
 def _names(text: str | None) -> tuple[str, ...] | None:

@@ -33,7 +33,7 @@ from study.samplers import ADAPTIVE_SAMPLERS, check_names, default_pruner
 from study.seeds import trial_seed
 from study.settings import IMPORTED, StudySettings, code_version, has_extra_images
 from study.signals import stop_signals
-from study.warm_start import best_points
+from study.warm_start import began_with, best_points
 
 if TYPE_CHECKING:
     from study.cluster import Cluster
@@ -120,7 +120,7 @@ def run_request(request: RunRequest, *, say: Say) -> "RunOutcome":
     name = request.study or f"{request.kind}-{request.space or 'notebook'}"
     stored = stored_settings(request.url, name)
     settings = _settings(request, name, stored)
-    source = _warm_start_source(request, settings)
+    source = _warm_start_source(request, settings, name if stored is not None else None)
 
     from emoji_ae.seeding import resolve_device
     from study.data import class_counts, load_data, study_data
@@ -173,8 +173,16 @@ def run_request(request: RunRequest, *, say: Say) -> "RunOutcome":
     return outcome
 
 
-def _warm_start_source(request: RunRequest, settings: StudySettings) -> StudyRecord | None:
-    """Read the older study that a new one is to begin with."""
+def _warm_start_source(
+    request: RunRequest, settings: StudySettings, existing: str | None
+) -> StudyRecord | None:
+    """Read the older study that a new one is to begin with.
+
+    Args:
+        request: What was asked.
+        settings: Of the new study.
+        existing: Its name, if there is one already: then the same command goes on with it.
+    """
     if request.warm_start is None:
         return None
     if settings.sampler not in ADAPTIVE_SAMPLERS:
@@ -182,7 +190,20 @@ def _warm_start_source(request: RunRequest, settings: StudySettings) -> StudyRec
             f"--warm-start needs a sampler that learns ({', '.join(ADAPTIVE_SAMPLERS)}), not "
             f"{settings.sampler}."
         )
-    return load_study_record(open_storage(request.url), request.warm_start)
+    storage = open_storage(request.url)
+    source = load_study_record(storage, request.warm_start)
+    record = None if existing is None else load_study_record(storage, existing)
+    if record is not None and record.trials and not began_with(record, source.name):
+        raise StudyError(
+            f"--warm-start begins a new study, but {record.name!r} has trials; take another "
+            "--study name, or leave --warm-start out."
+        )
+    if not best_points(source, settings.search_space, settings.fixed, n_trials=1):
+        raise StudyError(
+            f"--warm-start has no effect: no complete trial of study {source.name!r} has a "
+            "parameter that this study searches."
+        )
+    return source
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

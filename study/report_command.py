@@ -57,6 +57,11 @@ def report_request(request: ReportRequest) -> Path:
             found += [ReportData(studies=(record,)) for record in records]
     data = found[0] if len(found) == 1 else _together(found)
     if request.correlated == "independent":
+        if len(data.studies) > 1:
+            raise StudyError(
+                "--independent belongs to the report of one study, but there are "
+                f"{len(data.studies)}; a comparison has no correlations."
+            )
         data = replace(data, correlated="independent")
     path = request.out or default_path(data)
     with other_processes(max(len(record.trials) for record in data.studies)) as processes:

@@ -47,6 +47,14 @@ def best_points(
     ]
 
 
+def began_with(study: StudyRecord, source: str) -> bool:
+    """Say whether a study began with points of another one, by its name."""
+    return any(
+        str(trial.user_attrs.get(attrs.WARM_START)).startswith(f"{source}, trial ")
+        for trial in study.trials
+    )
+
+
 def fitting(
     params: Mapping[str, Any], space: SearchSpace, fixed: Mapping[str, Scalar]
 ) -> dict[str, Scalar]:

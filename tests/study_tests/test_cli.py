@@ -149,6 +149,56 @@ def test_usage_errors(cli: Cli, tmp_path: Path, args: list[str], message: str) -
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("line", "options"),
+    [
+        ("run autoencoder --epochs 1 --set epoch=2", "--epochs --set"),
+        ("experiment leakage --set epoch=2 --epochs 2", "--epochs --set"),
+        ("train --set width=8 --set width=16", "--set width"),
+        ("confirm --trial 3 --top 5", "--top --trial"),
+        ("status --every 1", "--every --watch"),
+        ("train --trial best", "--trial --study"),
+        ("train --trial 0 --epochs 1", "--trial --study"),
+        ("train --storage sqlite:///study.db", "--storage --study"),
+        ("train --study s --kind autoencoder", "--kind --study"),
+        ("compose a --study s --average b", "--average --gallery"),
+        ("compose a --study s --way slerp", "--way several"),
+        ("compose a --study s --steps 9", "--steps several"),
+        ("compose a --study s --through-mean", "--through-mean several"),
+        ("compose --gallery --study s --way lerp", "--way --gallery"),
+        ("compose --gallery --study s --steps 3", "--steps --gallery"),
+        ("compose --gallery --study s --through-mean", "--through-mean --gallery"),
+        ("compose a --checkpoint c.pt --trial best", "--trial --study"),
+        ("compose a --checkpoint c.pt --storage sqlite:///study.db", "--storage --study"),
+        ("compose a --checkpoint c.pt --device cpu", "--device --checkpoint"),
+        ("report --from r.html --storage sqlite:///study.db", "--storage --from"),
+        ("report --from r.html --artifacts a", "--artifacts --from"),
+        ("report --from r.html --study s --artifacts a", "--artifacts --from"),
+        ("report --study s --study t --artifacts a", "--artifacts --study"),
+        ("dashboard --refresh --port 8080", "--port --refresh"),
+        ("dashboard --refresh --open", "--open --refresh"),
+        ("dashboard --refresh --allow-edit", "--allow-edit --refresh"),
+        ("dashboard --study s", "--study --refresh"),
+    ],
+)
+def test_options_without_effect(cli: Cli, tmp_path: Path, line: str, options: str) -> None:
+    """What would do nothing beside the other options is refused in a line that names both."""
+    code, out, err = cli(*line.split())
+    assert (code, out) == (2, "")
+    said = err.splitlines()[-1]
+    assert said.startswith("Error: Invalid value: --")
+    assert [option for option in options.split() if option not in said] == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_environment_is_no_option(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A storage that is named for all commands does not stand in the way of one without it."""
+    monkeypatch.setenv("EMOJI_STUDY_STORAGE", "sqlite:///study.db")
+    for line in ("train --set size=1", "report --from no.html"):
+        code, _, err = cli(*line.split())
+        assert (code, err.count("\n"), "--storage" in err) == (1, 1, False)
+
+
 @pytest.fixture
 def folder(tmp_path: Path, settings: StudySettings) -> Path:
     """A folder with a study of one trial in ``study.db``, and with files that are no use."""
@@ -241,6 +291,12 @@ OTHER = "--storage sqlite:///other.db"
         (f"{RUN} --storage sqlite:///file/x.db", "file/x.db cannot be opened: "),
         (f"{RUN} {STUDY} --study s", "Study 's' has fixed {"),
         (f"run autoencoder {STUDY} --study s --sampler qmc", "has sampler 'tpe', but got 'qmc'"),
+        (f"run autoencoder {STUDY} --study s --warm-start s", "but 's' has trials; take another"),
+        (
+            f"{RUN} {STUDY} --warm-start s --set auto_encoder=CNN --set batch_size=8 --set "
+            "learning_rate=0.1 --set weight_decay=0.1 --set batch_normalization=true",
+            "--warm-start has no effect: no complete trial of study 's' has a parameter that this",
+        ),
         ("worker --study s", "Storage file runs/study.db does not exist; `emoji-study run` crea"),
         (f"worker {STUDY} --study x", "There is no study named 'x' in this storage; it holds: s."),
         (f"worker {STUDY} --study s --device gpu", "`device` must be auto, cpu or cuda, but got"),

@@ -1,5 +1,6 @@
 """Workers on a Dask cluster of real processes."""
 
+import os
 import re
 import signal
 import socket
@@ -7,7 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from storage import attrs
 from storage.records import StudyRecord, load_study_record
 from study.settings import StudySettings
 from tests.servers import opened
+from tests.study_tests.studies import ask
 
 Wait = Callable[[Callable[[], bool]], None]
 
@@ -114,6 +116,46 @@ def test_interrupted_cluster(
     finished = [trial for trial in record.trials if trial.finished]
     assert len(finished) == 2
     assert all(int(trial.user_attrs[attrs.RESUMED_EPOCHS]) > 0 for trial in finished)
+
+
+def listening(pid: int) -> set[str]:
+    """Return the TCP addresses at which a process listens, or one that it started."""
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    found = {
+        address
+        for task in tasks
+        for child in task.read_text().split()
+        for address in listening(int(child))
+    }
+    sockets = set()
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # it was closed meanwhile
+            sockets.add(os.readlink(descriptor))
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == "0A" and f"socket:[{fields[9]}]" in sockets:
+                found.add(fields[1])
+    return found
+
+
+def test_cluster_of_this_machine(
+    tmp_path: Path, settings: StudySettings, wait_until: Wait
+) -> None:
+    """Without a scheduler workers are tasks of this process, which nobody else can reach."""
+    arguments = run_command(
+        tmp_path, settings, "--trials", "2", "--workers", "2", "--epochs", "99"
+    )
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as coordinator:
+        try:
+            query = "SELECT COUNT(DISTINCT trial_id) FROM trial_intermediate_values"
+            wait_until(lambda: ask(tmp_path, query) == [(2,)])
+            assert listening(coordinator.pid) == set()
+        finally:
+            coordinator.send_signal(signal.SIGINT)
+        assert coordinator.wait() == 130
+    states = [trial.state for trial in read(tmp_path).trials]
+    assert states.count(TrialState.FAIL) == states.count(TrialState.WAITING) == 2
 
 
 def test_no_scheduler(tmp_path: Path, settings: StudySettings) -> None:

@@ -104,6 +104,8 @@ def test_wrong_requests_are_one_line(url: str, tmp_path: Path) -> None:
         report(url, out=out)
     with pytest.raises(UnknownStudyError, match="no study named 'three'"):
         report(url, studies=["one", "three"], out=out)
+    with pytest.raises(StudyError, match="--independent belongs to the report of one study, but "):
+        report(url, studies=["one", "two/b"], out=out, independent=True)
     with pytest.raises(FileNotFoundError):
         report(url, pages=[tmp_path / "none.html"], out=out)
     assert [path.name for path in tmp_path.iterdir()] == ["old.html"]

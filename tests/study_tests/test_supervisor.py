@@ -162,11 +162,14 @@ def test_stopped_before_it_began(tmp_path: Path, settings: StudySettings) -> Non
 
 
 @pytest.mark.parametrize(
-    ("death", "reason"),
+    ("death", "reason", "question"),
     [
-        ("os.kill(os.getpid(), signal.SIGKILL)", "by SIGKILL"),
-        ("os.abort()", "by SIGABRT"),
-        ("os._exit(3)", "with exit code 3"),
+        ("os.kill(os.getpid(), signal.SIGKILL)", "by SIGKILL", "is memory short?"),
+        ("os.abort()", "by SIGABRT", "is memory short?"),
+        ("os._exit(3)", "with exit code 3", "is memory short?"),
+        ("os._exit(75)", "with exit code 75", "is memory short?"),
+        ("os._exit(0)", "without an answer", "does PYTHONPATH lead to another program's"),
+        ("print('[]', flush=True); os._exit(0)", "without an answer", "does PYTHONPATH lead to"),
     ],
 )
 def test_keeps_dying(
@@ -175,13 +178,14 @@ def test_keeps_dying(
     monkeypatch: pytest.MonkeyPatch,
     death: str,
     reason: str,
+    question: str,
 ) -> None:
     """Attempts that die one after the other get ever longer pauses, and end after five more."""
     kill_each(monkeypatch, tmp_path, death)
     said: list[str] = []
     stop = Stop()
     message = (
-        rf"^A worker died {MAX_DEATHS + 1} times in a row, the last time {reason}: is mem.*\?$"
+        rf"^A worker died {MAX_DEATHS + 1} times in a row, the last time {reason}: {question}.*$"
     )
     with pytest.raises(StudyError, match=message):
         supervise(job_of(tmp_path, settings), stop, count_finished=lambda: 7, say=said.append)
@@ -312,8 +316,9 @@ def test_environment(
     monkeypatch.delenv(other, raising=False)
     out = tmp_path / "environment"
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", name, other)
-    show = f"open({str(out)!r}, 'w').write(' '.join(os.environ[n] for n in {names})); os._exit(0)"
+    show = f"open({str(out)!r}, 'w').write(' '.join(os.environ[n] for n in {names})); os._exit(3)"
     kill_each(monkeypatch, tmp_path, show)
     job = replace(job_of(tmp_path, settings), threads=3)
-    supervise(job, threading.Event(), count_finished=lambda: 0, say=str)
+    with pytest.raises(StudyError, match="with exit code 3"):
+        supervise(job, Stop(), count_finished=lambda: 0, say=str)
     assert out.read_text().split() == ["3", "3", "3", "12345", ALLOCATOR[other]]

@@ -12,7 +12,11 @@ from search_spaces import Scalar, get_space
 from storage.records import StudyRecord
 from study.samplers import make_sampler
 from study.seeds import sampler_seed
+<<<<<<< HEAD
 from study.warm_start import best_points, fitting
+=======
+from study.warm_start import began_with, enqueue_best, fitting
+>>>>>>> 2965a2f (An option that would have no effect beside the others is refused, in a line that names both)
 from tests.study_tests.synthetic import study as record_of
 from tests.study_tests.synthetic import trial
 
@@ -72,6 +76,15 @@ def test_conditions() -> None:
     """A parameter of another branch than the fixed one is left out."""
     assert "batch_normalization" not in fitting(POINT, NOTEBOOK, {"auto_encoder": "linear"})
     assert "batch_normalization" in fitting(POINT, NOTEBOOK, {"auto_encoder": "CNN"})
+
+
+def test_a_study_that_began_so() -> None:
+    """A study knows of which other one it had its first points, though not of namesakes."""
+    own = {"warm_start": "old, trial 3"}
+    began = record_of(trial(0, value=0.1, params=POINT, attrs=own), trial(1, value=0.2))
+    assert began_with(began, "old")
+    assert not began_with(began, "ol")
+    assert not began_with(record_of(trial(0, value=0.1)), "old")
 
 
 def test_nothing_fits() -> None:

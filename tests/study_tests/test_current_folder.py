@@ -1,0 +1,99 @@
+"""The folder in which a command runs is the user's: what lies there is no module of ours."""
+
+import re
+import subprocess
+import sys
+import threading
+import urllib.request
+from http.cookiejar import CookieJar
+from pathlib import Path
+
+import pytest
+from optuna.trial import TrialState
+
+from storage.annotations import noted_trials
+from storage.rdb import open_storage
+from study.analysis.agreement import get_agreement
+from study.budget import request, start_design
+from study.dashboard.refresher import _refresh_there
+from study.processes import OtherProcesses
+from study.settings import StudySettings
+from study.workers import open_study
+from tests.study_tests.studies import claim_point, job_of
+from tests.study_tests.synthetic import planted
+
+COMMAND = Path(sys.executable).with_name("emoji-study")
+MODULES = ("random.py", "storage.py", "json.py", "torch.py", "study/__init__.py")
+"""Named like modules of Python, of other packages and of this program."""
+
+
+@pytest.fixture
+def imports(tmp_path: Path) -> Path:
+    """The file in which modules of a user's project note that they were imported.
+
+    The project lies beside it, in ``project``.
+    """
+    noted = tmp_path / "imports"
+    for name in MODULES:
+        path = tmp_path / "project" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(
+            f"import sys\nopen({str(noted)!r}, 'a').write(f'{name} by {{sys.orig_argv}}\\n')\n"
+        )
+    return noted
+
+
+def run(folder: Path, *command: str | Path) -> str:
+    """Run a command in a folder; return what it says."""
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
+    return done.stdout
+
+
+def test_no_process_imports_what_lies_there(
+    imports: Path, settings: StudySettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Workers, Dask's tasks, refreshes, the dashboard and analyses use their own modules."""
+    project = imports.parent / "project"
+    job = job_of(project, settings)
+    study = open_study(open_storage(job.url, create=True, write=True), "study", settings)
+    start_design(study, settings)
+    request(study, 1)
+    where = ("--study", "study", "--storage", job.url)
+
+    run(project, COMMAND, "worker", *where, "--threads", "1")
+    options = ("--trials", "1", "--threads", "1", "--backend", "dask")
+    run(project, COMMAND, "run", "autoencoder", *where, *options)
+    assert [trial.state for trial in study.get_trials()] == [TrialState.COMPLETE] * 2
+
+    command = (COMMAND, "dashboard", "--storage", job.url, "--port", "0")
+    with subprocess.Popen(command, cwd=project, stdout=subprocess.PIPE, text=True) as dashboard:
+        assert dashboard.stdout is not None
+        found = re.search(r"http://\S+", dashboard.stdout.readline())
+        assert found is not None
+        browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(CookieJar()))
+        browser.open(found.group()).close()
+        dashboard.terminate()
+
+    monkeypatch.chdir(project)
+    study.tell(claim_point(study, {}), state=TrialState.FAIL)
+    assert len(noted_trials(study)) == 2
+    _refresh_there(job, threading.Event())
+    assert len(noted_trials(study)) == 3
+
+    processes = OtherProcesses(1)
+    assert processes.begin(get_agreement, planted(60), family="CNN")().family == "CNN"
+    processes.close()
+
+    assert not imports.exists(), imports.read_text()
+
+
+def test_python_m_study(imports: Path, settings: StudySettings) -> None:
+    """The program started as a module takes the others from where it lies itself."""
+    project = imports.parent / "project"
+    (project / "study" / "__init__.py").unlink()
+    (project / "study").rmdir()
+    job = job_of(project, settings)
+    open_study(open_storage(job.url, create=True, write=True), "study", settings)
+    assert "study" in run(project, sys.executable, "-m", "study", "list", "--storage", job.url)
+    assert not imports.exists(), imports.read_text()
