@@ -89,7 +89,9 @@ Backend = Annotated[
 ]
 Scheduler = Annotated[
     str | None,
-    typer.Option("--scheduler", help="Dask cluster, tcp://HOST:8786; one here if not given."),
+    typer.Option(
+        "--scheduler", help="Dask cluster, tls:// or tcp://HOST:8786; this process if not given."
+    ),
 ]
 Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Seed of the study: 0.")]
 DataSeed = Annotated[int | None, typer.Option("--data-seed", min=0, help="Seed of the split: 42.")]

@@ -53,6 +53,8 @@ class Cluster:
                 "--backend dask needs Dask, which is not installed: "
                 "pip install 'emoji-study[dask]'"
             ) from None
+        if scheduler is not None:
+            _check_encryption(scheduler)
         with ExitStack() as opened:
             there: Any = scheduler or opened.enter_context(_in_this_process(n_workers))
             try:
@@ -113,6 +115,29 @@ class Cluster:
         finally:
             ended.set()
             messenger.join()
+
+
+def _check_encryption(scheduler: str) -> None:
+    """Raise a StudyError unless Dask's configuration has what the address of a scheduler needs.
+
+    Dask itself would raise a TypeError or RuntimeError and hang at the end.
+    """
+    import dask
+    from distributed import Security
+
+    security = Security()
+    loaded = dask.config.get("distributed.client.security-loader", None)
+    encrypted = scheduler.startswith("tls://")
+    if encrypted and not loaded and not (security.tls_ca_file and security.tls_client_cert):
+        raise StudyError(
+            f"Dask scheduler {scheduler} needs certificates: name them in Dask's configuration, "
+            "as distributed.comm.tls.ca-file and distributed.comm.tls.client."
+        )
+    if security.require_encryption and not encrypted:
+        raise StudyError(
+            f"Dask scheduler {scheduler} is not encrypted, but Dask's configuration requires that: "
+            "give tls://HOST:PORT."
+        )
 
 
 @contextmanager

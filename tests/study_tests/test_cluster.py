@@ -118,6 +118,29 @@ def test_interrupted_cluster(
     assert all(int(trial.user_attrs[attrs.RESUMED_EPOCHS]) > 0 for trial in finished)
 
 
+@pytest.mark.parametrize(
+    ("address", "required", "message"),
+    [
+        ("tls://127.0.0.1:1", "", "needs certificates: name them in Dask's configuration"),
+        ("tcp://127.0.0.1:1", "true", "is not encrypted, but Dask's configuration requires that"),
+    ],
+)
+def test_no_certificates(
+    tmp_path: Path,
+    settings: StudySettings,
+    monkeypatch: pytest.MonkeyPatch,
+    address: str,
+    required: str,
+    message: str,
+) -> None:
+    """A scheduler that cannot be spoken to as Dask is configured is refused in one line."""
+    monkeypatch.setenv("DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION", required or "false")
+    arguments = run_command(tmp_path, settings, "--scheduler", address, "--trials", "1")
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+    assert f"Error: Dask scheduler {address} {message}" in done.stderr
+
+
 def listening(pid: int) -> set[str]:
     """Return the TCP addresses at which a process listens, or one that it started."""
     tasks = Path(f"/proc/{pid}/task").glob("*/children")
