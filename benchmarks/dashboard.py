@@ -61,7 +61,7 @@ def looks_s(folder: Path) -> tuple[list[float], list[float]]:
     """Return the seconds of first looks, each at a new server, and of later ones."""
     first, later = [], []
     for _ in range(N_LOOKS):
-        command = [sys.executable, "-m", "study", "dashboard", "--port", "0"]
+        command = [sys.executable, "-P", "-m", "study", "dashboard", "--port", "0"]
         command += ["--storage", f"sqlite:///{folder / 'study.db'}"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None

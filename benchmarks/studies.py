@@ -22,7 +22,7 @@ STUDY = "bench"
 def run(folder: Path, *options: str, trials: int, workers: int = 1) -> StudyRecord:
     """Run a study of CNNs with ``emoji-study run`` and read it."""
     url = f"sqlite:///{folder / 'study.db'}"
-    command = [sys.executable, "-m", "study", "run", "autoencoder", "--storage", url]
+    command = [sys.executable, "-P", "-m", "study", "run", "autoencoder", "--storage", url]
     command += ["--study", STUDY, "--trials", str(trials), "--workers", str(workers)]
     command += ["--threads", "1", "--pruner", "none"]
     command += ["--set", "auto_encoder=CNN", *options]
@@ -122,7 +122,8 @@ def help_time() -> Figure:
     seconds = []
     for _ in range(7):
         started = time.perf_counter()
-        subprocess.run([sys.executable, "-m", "study", "--help"], check=True, capture_output=True)
+        command = [sys.executable, "-P", "-m", "study", "--help"]
+        subprocess.run(command, check=True, capture_output=True)
         seconds.append(time.perf_counter() - started)
     return Figure(
         name="emoji-study --help, seconds",

@@ -135,8 +135,8 @@ def _check_encryption(scheduler: str) -> None:
         )
     if security.require_encryption and not encrypted:
         raise StudyError(
-            f"Dask scheduler {scheduler} is not encrypted, but Dask's configuration requires that: "
-            "give tls://HOST:PORT."
+            f"Dask scheduler {scheduler} is not encrypted, but Dask's configuration requires "
+            "that: give tls://HOST:PORT."
         )
 
 

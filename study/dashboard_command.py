@@ -135,7 +135,7 @@ def clean_request(request: CleanRequest, *, say: Say) -> None:
     say(
         f"Pictures of {cleaned.n_trials} trials of study {record.name} removed, "
         f"{cleaned.n_bytes / 1e6:.1f} MB; curves stay. "
-        "`emoji-study train --trial N` draws new ones."
+        f"`emoji-study train --study {record.name} --trial N` draws new ones."
     )
 
 
