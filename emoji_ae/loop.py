@@ -17,7 +17,7 @@ from emoji_ae.augment import augment
 from emoji_ae.config import AutoencoderConfig, Schedule
 from emoji_ae.curve import EpochMetrics
 from emoji_ae.errors import DivergedError
-from emoji_ae.models import Autoencoder, build_model, count_parameters, memory_format
+from emoji_ae.models import Autoencoder, build_model, count_parameters
 from emoji_ae.resume import ResumeFile, TrainState
 
 Metrics = TypeVar("Metrics", bound=EpochMetrics)
@@ -97,12 +97,11 @@ def fit(
     Raises:
         DivergedError: If a metric becomes NaN or infinite; it holds the result so far.
     """
-    layout = memory_format(config)
+    model = build_model(config).to(device)
     train = to_float(train_images, device)
     n_images = len(train) if images_per_epoch is None else min(images_per_epoch, len(train))
     batches = batch_bounds(n_images, config.batch_size)
-    images = torch.empty_like(train[:n_images], memory_format=layout)  # of an epoch
-    model = build_model(config).to(device).to(memory_format=layout)
+    images = torch.empty_like(train[:n_images], memory_format=model.layout)  # of an epoch
     optimizer = build_optimizer(config, task.parameters(model))
     scheduler = build_scheduler(
         optimizer, config.schedule, config.learning_rate, config.epoch * len(batches)

@@ -40,21 +40,38 @@ class Autoencoder(nn.Module):
     Args:
         encoder: Maps ``(batch, 3, 64, 64)`` float32 in [0, 1] to latents.
         decoder: Maps latents to ``(batch, 3, 64, 64)`` float32 in [0, 1].
+
+    Attributes:
+        channels_last: Whether that is the layout of the model, see ``layout``.
     """
+
+    channels_last = False
 
     def __init__(self, *, encoder: nn.Module, decoder: nn.Module) -> None:
         super().__init__()
         self.encoder = encoder
         self.decoder = decoder
 
+    @property
+    def layout(self) -> torch.memory_format:
+        """That of the weights in memory, and of whatever encoder and decoder are given.
+
+        Kernels are chosen by it, and what two of them compute may differ in the last bits.
+        """
+        return torch.channels_last if self.channels_last else torch.contiguous_format
+
+    def arrange(self, batch: Tensor) -> Tensor:
+        """Return images or latents in the model's layout: as they are, or a copy."""
+        return batch.contiguous(memory_format=self.layout)
+
     def encode(self, images: Tensor) -> Tensor:
         """Return the latents of ``images``, ``(batch, ...)`` by architecture."""
-        latents: Tensor = self.encoder(images)
+        latents: Tensor = self.encoder(self.arrange(images))
         return latents
 
     def decode(self, latents: Tensor) -> Tensor:
         """Return the images of ``latents``, ``(batch, 3, 64, 64)`` in [0, 1]."""
-        images: Tensor = self.decoder(latents)
+        images: Tensor = self.decoder(self.arrange(latents))
         return images
 
     def divergence(self) -> Tensor | None:
@@ -148,7 +165,7 @@ class MultitaskAutoencoder(Autoencoder):
 
     def forward_tasks(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return reconstructions ``(batch, 3, 64, 64)`` and logits ``(batch, classes)``."""
-        shared = images
+        shared = self.arrange(images)
         for layer in islice(self.encoder, self._n_shared):
             shared = layer(shared)
         latents = shared
@@ -272,10 +289,18 @@ def build_multitask_autoencoder(config: MultitaskConfig) -> MultitaskAutoencoder
 
 
 def build_model(config: AutoencoderConfig) -> Autoencoder:
-    """Build the model that ``config`` describes, with fresh weights from torch's RNG."""
-    if isinstance(config, MultitaskConfig):
-        return build_multitask_autoencoder(config)
-    return build_autoencoder(config)
+    """Build the model that ``config`` describes, with fresh weights from torch's RNG.
+
+    It is in its layout; weights that are loaded into it are copied into that, so a trained model
+    and the same model loaded run the same kernels on every processor.
+    """
+    model = (
+        build_multitask_autoencoder(config)
+        if isinstance(config, MultitaskConfig)
+        else build_autoencoder(config)
+    )
+    model.channels_last = memory_format(config) == torch.channels_last
+    return model.to(memory_format=model.layout)
 
 
 def build_autoencoder(config: AutoencoderConfig) -> Autoencoder:
@@ -297,7 +322,7 @@ def build_autoencoder(config: AutoencoderConfig) -> Autoencoder:
 
 
 def memory_format(config: AutoencoderConfig) -> torch.memory_format:
-    """Return the layout of images and weights in which a model trains fastest on a CPU.
+    """Return the layout in which a model trains fastest on a CPU; ``build_model`` applies it.
 
     Channels last saves convolutions 8 % of an epoch, and 14 % with batch normalisation; group
     normalisation loses 5 %. Measured on one core of an AMD EPYC with torch 2.14.

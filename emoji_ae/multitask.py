@@ -214,11 +214,10 @@ class Multitask:
     def evaluate(self, model: Autoencoder, train_means: Tensor) -> dict[str, float]:
         """Return the metrics of an epoch."""
         model.eval()
+        images = model.arrange(self.validation)
         with torch.no_grad():
-            reconstructions, logits = cast(MultitaskAutoencoder, model).forward_tasks(
-                self.validation
-            )
-            errors = image_errors(reconstructions, self.validation)
+            reconstructions, logits = cast(MultitaskAutoencoder, model).forward_tasks(images)
+            errors = image_errors(reconstructions, images)
             values = self.validation_values(errors.mean(), logits)
         train_mse, train_cross_entropy, train_total, train_accuracy = train_means.tolist()
         return {

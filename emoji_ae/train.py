@@ -109,12 +109,16 @@ def reconstruction_errors(model: Autoencoder, images: Tensor) -> Tensor:
         ``(n,)`` float32.
     """
     model.eval()
+    images = model.arrange(images)  # sums of errors depend on it as well
     with torch.no_grad():
         return image_errors(model(images), images)
 
 
 def image_errors(reconstructions: Tensor, images: Tensor) -> Tensor:
-    """Return the mean squared error of each image, ``(n,)``, of two ``(n, 3, 64, 64)``."""
+    """Return the mean squared error of each image, ``(n,)``, of two ``(n, 3, 64, 64)``.
+
+    The last bits depend on their layouts, so ``images`` should be in that of the model.
+    """
     return (reconstructions - images).square().mean(dim=(1, 2, 3))
 
 

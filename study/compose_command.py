@@ -185,13 +185,13 @@ def _trained(request: ComposeRequest, say: Say) -> tuple[Checkpoint, EmojiDatase
     if training.sides is not None:
         split = Split.from_sides(training.sides)
     seen = study_data(dataset, split)
+    own_threads(training.threads or joblib.cpu_count())  # for a kept model's latents as well
     kept = Path("runs/models") / f"{training.label.replace('/', '_')}-{training.seed}.pt"
     if kept.exists():
         checkpoint = load_checkpoint(kept)
         same = (training.config, training.seed, seen.fingerprint)
         if (checkpoint.config, checkpoint.seed, checkpoint.data_fingerprint) == same:
             return checkpoint, dataset
-    own_threads(training.threads or joblib.cpu_count())
     with epoch_bar(training.config.epoch, title=training.label) as on_epoch:
         result = train_model(
             training.config,

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 
+import joblib
 from optuna.storages import BaseStorage
 from rich.table import Table
 
@@ -45,6 +46,7 @@ from study.followup_tables import ablation_tables, confirmation_table
 from study.followups import ablation_arms, confirmation_arms
 from study.formats import format_duration
 from study.gallery import caption_gallery
+from study.runner import own_threads
 from study.settings import IMPORTED, StudySettings, code_version, has_extra_images
 from study.train import measure_test
 from study.workers import RunOutcome
@@ -357,6 +359,7 @@ def _test(
             lost += 1
             continue
         classifies = attrs.CONFUSION in trial.user_attrs
+        own_threads(trial.user_attrs.get(attrs.THREADS) or joblib.cpu_count())  # as `train`
         found = measure_test(
             checkpoint.model.to(device),
             followup.dataset,

@@ -41,7 +41,8 @@ def reconstructions_png(model: Autoencoder, images: Tensor, texts: Sequence[str]
         texts: What each image shows.
     """
     reconstructions = reconstruct(model, images)
-    errors = image_errors(reconstructions, to_float(images, reconstructions.device)).numpy()
+    originals = model.arrange(to_float(images, reconstructions.device))
+    errors = image_errors(reconstructions, originals).numpy()
     samples = [(row, attrs.SAMPLE) for row in pick(len(images), N_SAMPLES)]
     chosen = samples + rank(errors, N_RANKED)
     rows = [row for row, _ in chosen]

@@ -1,0 +1,52 @@
+"""What is equal bit for bit is so on every processor: torch's kernels are chosen by it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SETTINGS = [
+    ("ATEN_CPU_CAPABILITY", "default"),
+    ("ATEN_CPU_CAPABILITY", "avx2"),
+    ("ONEDNN_MAX_CPU_ISA", "SSE41"),
+    ("ONEDNN_MAX_CPU_ISA", "AVX2"),
+]
+"""Older processors, for those who have a newer one; elsewhere without effect."""
+
+CLAIMS = [
+    "tests/emoji_ae_tests",
+    *(f"tests/study_tests/test_{name}.py" for name in ("train", "objectives", "reuse", "compose")),
+    *(f"tests/study_tests/test_{name}.py" for name in ("runner", "pictures", "latents")),
+    *("tests/study_tests/test_followup_command.py", "tests/study_tests/test_experiments.py"),
+]
+"""Tests of whatever trains, resumes, loads and evaluates."""
+
+
+def test_trained_resumed_and_loaded_models_are_equal(tmp_path: Path) -> None:
+    """Under each kind of kernels, models and what is made of them are equal to the last bit."""
+    running = []
+    for name, value in SETTINGS:
+        (tmp_path / value).mkdir()
+        command = [sys.executable, "-m", "tests.emoji_ae_tests.kernels", tmp_path / value]
+        running.append(
+            subprocess.Popen(
+                command, env=os.environ | {name: value}, stderr=subprocess.PIPE, text=True
+            )
+        )
+    ended = [(process.communicate()[1], process.returncode) for process in running]
+    assert ended == [("", 0)] * len(SETTINGS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "value"), SETTINGS)
+def test_all_tests_of_equality_hold(name: str, value: str) -> None:
+    """Under each kind of kernels, the tests of all that trains, resumes and evaluates pass."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *CLAIMS],
+        env=os.environ | {name: value},
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == 0, ended.stdout[-3000:]
