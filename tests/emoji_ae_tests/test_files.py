@@ -1,13 +1,18 @@
 """Files that are whole or not there at all."""
 
+import errno
 import os
+import stat
+import subprocess
+import sys
+import threading
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emoji_ae.files import atomic_path, write_bytes
+from emoji_ae.files import atomic_path, atomic_paths, require_writable, write_bytes
 
 
 def test_block_that_succeeds(tmp_path: Path) -> None:
@@ -100,3 +105,144 @@ def test_relative_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     write_bytes(Path("file.bin"), b"content")
     assert os.listdir(tmp_path) == ["file.bin"]
+
+
+@pytest.mark.parametrize("old", [b"old", None])
+def test_links_are_followed(tmp_path: Path, old: bytes | None) -> None:
+    """What links lead to is replaced or created, with the folder above it; the links stay."""
+    target, link = tmp_path / "there" / "target", tmp_path / "first"
+    link.symlink_to("second")
+    (tmp_path / "second").symlink_to(target)
+    if old is not None:
+        write_bytes(target, old)
+
+    write_bytes(link, b"new")
+
+    assert target.read_bytes() == link.read_bytes() == b"new"
+    assert (os.readlink(link), os.readlink(tmp_path / "second")) == ("second", str(target))
+    assert sorted(os.listdir(tmp_path)) == ["first", "second", "there"]
+    assert os.listdir(target.parent) == ["target"]
+
+
+def test_links_without_end(tmp_path: Path) -> None:
+    """A link that leads to itself is an error that names it, and stays."""
+    (tmp_path / "link").symlink_to("link")
+    with pytest.raises(OSError, match="link") as caught:
+        write_bytes(tmp_path / "link", b"content")
+    assert caught.value.errno == errno.ELOOP
+    assert os.listdir(tmp_path) == ["link"]
+
+
+def test_permissions_stay(tmp_path: Path) -> None:
+    """A file that is replaced keeps who may read it; a new one has what the system gives."""
+    path, usual = tmp_path / "file", tmp_path / "usual"
+    usual.touch()
+    for mode in (usual.stat().st_mode, stat.S_IFREG | 0o600):
+        write_bytes(path, b"content")
+        assert path.stat().st_mode == mode
+        path.chmod(0o600)
+
+
+def test_pipe(tmp_path: Path) -> None:
+    """A pipe gets the content and stays a pipe."""
+    path, got = tmp_path / "pipe", []
+    os.mkfifo(path)
+    reader = threading.Thread(target=lambda: got.append(path.read_bytes()))
+    reader.start()
+    write_bytes(path, b"content" * 100_000)
+    reader.join()
+    assert got == [b"content" * 100_000]
+    assert stat.S_ISFIFO(path.stat().st_mode)
+    assert os.listdir(tmp_path) == ["pipe"]
+
+
+def test_device() -> None:
+    """A device gets the content and stays a device."""
+    main, terminal = os.openpty()
+    path = Path(os.ttyname(terminal))
+    write_bytes(path, b"content")
+    assert os.read(main, 100) == b"content"
+    assert stat.S_ISCHR(path.stat().st_mode)
+    os.close(main)
+    os.close(terminal)
+
+
+def test_full_device(tmp_path: Path) -> None:
+    """A device that takes nothing is an error that names it, and stays a device."""
+    path = tmp_path / "full"
+    try:  # one of our own, so that nobody's is ever in danger
+        os.mknod(path, stat.S_IFCHR | 0o666, os.makedev(1, 7))
+        path.open("wb").close()
+    except PermissionError:
+        path = Path("/dev/full")  # not to be replaced by who may make no device
+    with pytest.raises(OSError, match="full") as caught:
+        write_bytes(path, b"content")
+    assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(path))
+    assert stat.S_ISCHR(path.stat().st_mode)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs Linux's /proc")
+def test_open_files_of_the_shell(tmp_path: Path) -> None:
+    """``/dev/stdout`` and ``/dev/fd`` are written where they stand, be it a pipe or a file."""
+    program = "import sys, pathlib, emoji_ae.files as f; f.write_bytes(pathlib.Path(sys.argv[1]), "
+    command = f"{sys.executable} -c '{program}sys.argv[2].encode())'"
+    script = f"""
+    echo before > file
+    ({command} /dev/stdout 'one ' && echo after) >> file
+    {command} /dev/fd/3 'two ' 3>> file
+    {command} /dev/stdout 'three' | cat >> file
+    {command} >(cat > other) 'four'; wait $!
+    """
+    subprocess.run(["bash", "-c", script], cwd=tmp_path, check=True)
+    assert (tmp_path / "file").read_text() == "before\none after\ntwo three"
+    assert (tmp_path / "other").read_text() == "four"
+    assert sorted(os.listdir(tmp_path)) == ["file", "other"]
+
+
+def test_writers_do_not_share_a_temporary_name(tmp_path: Path) -> None:
+    """Two that write one file at once, on whatever machine, each write a whole one."""
+    path = tmp_path / "file"
+    with atomic_path(path) as one, atomic_path(path) as other:
+        assert one != other
+        one.write_text("one")
+        other.write_text("other")
+    assert path.read_text() == "one"
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_files_that_belong_together(tmp_path: Path) -> None:
+    """All are old until all are written; where the last one is, all are of one writing."""
+    paths = [tmp_path / name for name in ("first", "second", "last")]
+    for content in ("old", "new"):
+        with atomic_paths(paths) as partials:
+            for partial in partials:
+                partial.write_text(content)
+            assert {path.read_text() for path in paths if path.exists()} <= {"old"}
+        assert [path.read_text() for path in paths] == [content] * 3
+
+    def fail(*, late: bool) -> None:
+        with atomic_paths(paths) as partials:
+            partials[0].write_text("newest")
+            if not late:
+                raise ValueError("stop")
+            # The second is missing, so its place cannot be taken after that of the first.
+
+    with pytest.raises(ValueError, match="stop"):
+        fail(late=False)
+    assert [path.read_text() for path in paths] == ["new"] * 3
+    with pytest.raises(FileNotFoundError, match="second"):
+        fail(late=True)
+    assert [path.read_text() for path in paths[:2]] == ["newest", "new"]
+    assert sorted(os.listdir(tmp_path)) == ["first", "second"]
+
+
+def test_trying_changes_nothing(tmp_path: Path) -> None:
+    """What can be written is left as it is, what cannot is an error that names it."""
+    write_bytes(tmp_path / "file", b"old")
+    require_writable(tmp_path / "file")
+    require_writable(tmp_path / "new" / "file")
+    assert (tmp_path / "file").read_bytes() == b"old"
+    assert os.listdir(tmp_path / "new") == []
+    for path in (tmp_path / "new", tmp_path / "file" / "below", Path("/proc/file")):
+        with pytest.raises(OSError, match=path.name):
+            require_writable(path)
