@@ -673,7 +673,8 @@ def train(
 
     Without --study, the parameters are those of --set; all others are those of the notebook
     study's best model of the kind. Writes the checkpoint, the learning curve, reconstructions
-    of test images and the metrics.
+    of test images and the metrics. Interrupted, it keeps the best epoch so far, not evaluated;
+    the same command trains anew.
     """
     if study is None:
         _refuse(ctx, "--trial", "--storage", why="belongs to --study: name the study.")
@@ -682,7 +683,7 @@ def train(
 
     from study.commands import TrainRequest, train_request
 
-    train_request(
+    metrics = train_request(
         TrainRequest(
             url=storage,
             study=study,
@@ -698,6 +699,8 @@ def train(
         ),
         say=_say,
     )
+    if metrics is None or metrics.interrupted:
+        raise typer.Exit(130)
 
 
 @app.command(

@@ -567,16 +567,72 @@ class Training:
     stored_mse: float | None
 
 
-def train_request(request: TrainRequest, *, say: Say) -> "FinalMetrics":
+def train_request(request: TrainRequest, *, say: Say) -> "FinalMetrics | None":
     """Train a stored trial, or given parameters, and say what came out.
+
+    SIGINT and SIGTERM end the training with the epoch that is under way, see ``train_final``.
+
+    Returns:
+        What was measured; None if the training was interrupted before there was anything to keep.
 
     Raises:
         StudyError: If the trial does not exist, or the data are not the study's.
     """
     training = stored_training(request) if request.study else _given_training(request)
-    settings = training.settings
+    label = training.label
+    out = request.out or Path("runs/train") / label
+    with stop_signals() as stop:
+        metrics = _train(request, training, out, stop_requested=stop.is_set)
+    if metrics is None:
+        say(f"{label}: interrupted before the first epoch had ended; nothing was written.")
+        return None
+    if metrics.test_mse is None:
+        say(
+            f"{label}: interrupted after epoch {metrics.epochs} of {training.config.epoch}. The "
+            f"best so far, validation MSE {metrics.validation_mse:.5f} (epoch "
+            f"{metrics.best_epoch}), is in {out}, without a look at the test images; the same "
+            "command trains anew."
+        )
+        return metrics
+    classification = ""
+    if metrics.test_accuracy is not None:
+        classification = (
+            f", test accuracy {format_accuracy(metrics.test_accuracy)}, balanced "
+            f"{format_accuracy(metrics.test_balanced_accuracy)}"
+        )
+    say(
+        f"{label}: validation MSE {metrics.validation_mse:.5f} (epoch "
+        f"{metrics.best_epoch} of {metrics.epochs}), test MSE {metrics.test_mse:.5f}"
+        f"{classification}; {metrics.parameter_count:,} parameters, "
+        f"{metrics.training_seconds:.0f} s. Written to {out}"
+    )
+    if metrics.test_confusion is not None:
+        from emoji_ae.labels import CLASSES
 
-    from emoji_ae.labels import CLASSES
+        correct = (
+            f"{name} {row[i]} of {sum(row)}"
+            for i, (name, row) in enumerate(zip(CLASSES, metrics.test_confusion, strict=True))
+        )
+        say(f"Test images classified correctly: {', '.join(correct)}.")
+    if training.stored_mse is not None:
+        same = metrics.validation_mse == training.stored_mse
+        relation = "exactly" if same else f"not exactly, it had {training.stored_mse:.5f}:"
+        reason = "" if same else " another number of threads, another processor or version."
+        say(f"This repeats the trial's validation MSE {relation}{reason}".rstrip() + "." * same)
+    return metrics
+
+
+def _train(
+    request: TrainRequest, training: Training, out: Path, *, stop_requested: Callable[[], bool]
+) -> "FinalMetrics | None":
+    """Load the data and train; see ``train_final``.
+
+    Args:
+        request: Holds data, vendors, device and threads.
+        training: What to train.
+        out: The folder to write.
+        stop_requested: Asked before the training, and after every epoch.
+    """
     from emoji_ae.seeding import resolve_device
     from emoji_ae.splits import Split
     from study.data import load_split
@@ -585,6 +641,7 @@ def train_request(request: TrainRequest, *, say: Say) -> "FinalMetrics":
     from study.train import train_final
 
     own_threads(request.threads or training.threads or joblib.cpu_count())
+    settings = training.settings
     data_path = request.data or (settings.data_path if settings else None)
     name = str(request.study)
     dataset, split = load_split(
@@ -597,41 +654,18 @@ def train_request(request: TrainRequest, *, say: Say) -> "FinalMetrics":
     )
     if training.sides is not None:  # a trial of an experiment, with a split of its own
         split = Split.from_sides(training.sides)
-    out = request.out or Path("runs/train") / training.label
+    if stop_requested():
+        return None
     with epoch_bar(training.config.epoch, title=training.label) as on_epoch:
-        metrics = train_final(
+        return train_final(
             training.config,
             seed=training.seed,
             dataset=dataset,
             split=split,
             device=resolve_device(request.device),
             out=out,
-            on_epoch=on_epoch,
+            on_epoch=lambda metrics: on_epoch(metrics) or stop_requested(),
         )
-    classification = ""
-    if metrics.test_accuracy is not None:
-        classification = (
-            f", test accuracy {format_accuracy(metrics.test_accuracy)}, balanced "
-            f"{format_accuracy(metrics.test_balanced_accuracy)}"
-        )
-    say(
-        f"{training.label}: validation MSE {metrics.validation_mse:.5f} (epoch "
-        f"{metrics.best_epoch} of {metrics.epochs}), test MSE {metrics.test_mse:.5f}"
-        f"{classification}; {metrics.parameter_count:,} parameters, "
-        f"{metrics.training_seconds:.0f} s. Written to {out}"
-    )
-    if metrics.test_confusion is not None:
-        correct = (
-            f"{name} {row[i]} of {sum(row)}"
-            for i, (name, row) in enumerate(zip(CLASSES, metrics.test_confusion, strict=True))
-        )
-        say(f"Test images classified correctly: {', '.join(correct)}.")
-    if training.stored_mse is not None:
-        same = metrics.validation_mse == training.stored_mse
-        relation = "exactly" if same else f"not exactly, it had {training.stored_mse:.5f}:"
-        reason = "" if same else " another number of threads, another processor or version."
-        say(f"This repeats the trial's validation MSE {relation}{reason}".rstrip() + "." * same)
-    return metrics
 
 
 def stored_training(request: TrainRequest) -> Training:

@@ -1,6 +1,7 @@
 """The whole way once, small: a study, its best model for good, its report."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from study.commands import (
@@ -41,7 +42,7 @@ def run_demo(out: Path, *, n_workers: int, device: str, say: Callable[[str], Non
     )
     if outcome.interrupted:
         return outcome
-    train_request(
+    metrics = train_request(
         TrainRequest(
             url=url,
             study=STUDY,
@@ -56,6 +57,8 @@ def run_demo(out: Path, *, n_workers: int, device: str, say: Callable[[str], Non
         ),
         say=say,
     )
+    if metrics is None or metrics.interrupted:
+        return replace(outcome, interrupted=True)
     path = report_request(
         ReportRequest(
             url=url,

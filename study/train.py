@@ -13,7 +13,7 @@ from emoji_ae.classification import balanced_accuracy
 from emoji_ae.config import AutoencoderConfig
 from emoji_ae.curve import EpochMetrics
 from emoji_ae.dataset import EmojiDataset, labelled_images
-from emoji_ae.files import write_bytes
+from emoji_ae.files import atomic_paths, require_writable
 from emoji_ae.loop import to_float
 from emoji_ae.models import Autoencoder, count_parameters
 from emoji_ae.multitask import MultitaskResult, classify
@@ -21,7 +21,6 @@ from emoji_ae.splits import Split
 from emoji_ae.train import reconstruction_errors
 from emoji_ae.training import train_model
 from study.data import study_data
-from study.errors import StudyError
 from study.learning_curve import learning_curve_png
 from study.pictures import reconstructions_png
 
@@ -29,6 +28,8 @@ CHECKPOINT_FILE = "checkpoint.pt"
 CURVE_FILE = "learning_curve.png"
 RECONSTRUCTIONS_FILE = "reconstructions.png"
 METRICS_FILE = "metrics.json"
+FILES = (CHECKPOINT_FILE, CURVE_FILE, RECONSTRUCTIONS_FILE, METRICS_FILE)
+"""Of a trained model; the last one is there only while all are of one training."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +37,8 @@ class FinalMetrics:
     """What a chosen model reaches; errors are means over images of the per-image MSE.
 
     Args:
+        interrupted: Whether the training was ended from outside. Such a model is not judged: it
+            has nothing on the test images.
         validation_mse: Of the kept weights, those of the epoch with the lowest validation MSE.
         test_mse: Of the same weights, on images that no choice has seen.
         best_epoch: Counted from 1.
@@ -48,8 +51,9 @@ class FinalMetrics:
         test_confusion: Test images by class (rows) and predicted class (columns).
     """
 
+    interrupted: bool
     validation_mse: float
-    test_mse: float
+    test_mse: float | None = None
     best_epoch: int
     epochs: int
     parameter_count: int
@@ -100,8 +104,12 @@ def train_final(
     device: torch.device,
     out: Path,
     on_epoch: Callable[[EpochMetrics], bool],
-) -> FinalMetrics:
+) -> FinalMetrics | None:
     """Train a configuration and write checkpoint, pictures and metrics to a folder.
+
+    What an earlier training has left in the folder is valid until all of the new files are
+    written, and then replaced by them. A training that is interrupted is kept as well, with the
+    best of its epochs and pictures of validation images; the test split is not looked at.
 
     Args:
         config: What to train.
@@ -110,19 +118,27 @@ def train_final(
         split: Which of them train, choose the kept epoch, and judge at the end.
         device: Where to train.
         out: The folder, which is created.
-        on_epoch: Called after every epoch; True stops the training.
+        on_epoch: Called after every epoch; True interrupts the training, unless that was the
+            last.
 
     Returns:
-        The metrics, which are written to ``metrics.json`` as well.
+        The metrics, which are written to ``metrics.json`` as well. None if the training was
+        interrupted by the end of its first epoch: then nothing is written.
 
     Raises:
-        StudyError: If ``on_epoch`` stopped the training before its first epoch ended.
         OSError: If the folder cannot be written.
         DivergedError: If an error becomes NaN or infinite.
     """
     seen = study_data(dataset, split)
-    # Fails now rather than after the training; old metrics would not fit what follows.
-    write_bytes(out / METRICS_FILE, b"{}\n")
+    for name in FILES:  # fails now rather than after the training
+        require_writable(out / name)
+    interrupted = False
+
+    def hook(metrics: EpochMetrics) -> bool:
+        nonlocal interrupted
+        interrupted = on_epoch(metrics) and metrics.epoch + 1 < config.epoch
+        return interrupted
+
     result = train_model(
         config,
         seen.train_for(config),
@@ -130,18 +146,24 @@ def train_final(
         seed=seed,
         device=device,
         images_per_epoch=seen.n_own,
-        on_epoch=on_epoch,
+        on_epoch=hook,
     )
-    if result.best is None:
-        raise StudyError("The training was stopped before its first epoch ended.")
+    if result.best is None or (interrupted and len(result.curve) == 1):
+        return None
     classifies = isinstance(result, MultitaskResult) and result.confusion is not None
+    test = (
+        {}
+        if interrupted
+        else measure_test(result.model, dataset, split, device, classifies=classifies)
+    )
     metrics = FinalMetrics(
+        interrupted=interrupted,
         validation_mse=result.best.validation_mse,
         best_epoch=result.best.epoch + 1,
         epochs=len(result.curve),
         parameter_count=count_parameters(result.model),
         training_seconds=round(result.curve[-1].seconds, 3),
-        **measure_test(result.model, dataset, split, device, classifies=classifies),
+        **test,
     )
     checkpoint = Checkpoint(
         model=result.model,
@@ -150,12 +172,14 @@ def train_final(
         data_fingerprint=seen.fingerprint,
         curve=result.curve,
     )
-    save_checkpoint(checkpoint, out / CHECKPOINT_FILE)
+    shown = list(split.validation if interrupted else split.test)
     pictures = reconstructions_png(
-        result.model, dataset.images[list(split.test)], [dataset.texts[i] for i in split.test]
+        result.model, dataset.images[shown], [dataset.texts[i] for i in shown]
     )
-    write_bytes(out / RECONSTRUCTIONS_FILE, pictures)
-    write_bytes(out / CURVE_FILE, learning_curve_png(result.curve))
     content = {"config": config.to_dict(), "seed": seed, **asdict(metrics)}
-    write_bytes(out / METRICS_FILE, json.dumps(content, indent=2).encode() + b"\n")
+    with atomic_paths([out / name for name in FILES]) as (weights, curve, strip, figures):
+        save_checkpoint(checkpoint, weights)
+        curve.write_bytes(learning_curve_png(result.curve))
+        strip.write_bytes(pictures)
+        figures.write_bytes(json.dumps(content, indent=2).encode() + b"\n")
     return metrics

@@ -20,6 +20,7 @@ import pytest
 import typer
 from PIL import Image
 
+from emoji_ae.checkpoint import load_checkpoint
 from emoji_ae.dataset import load_dataset
 from emoji_ae.splits import Split, leaking_groups
 from search_spaces import SearchSpaceError
@@ -809,13 +810,51 @@ def test_interrupted_at_once(tmp_path: Path, tiny_data: Path, wait_until: Wait, 
     assert states(tmp_path) == []
 
 
-def test_interrupted_training(tmp_path: Path, tiny_data: Path, wait_until: Wait) -> None:
-    """Ctrl-C ends a single training with the code that shells expect, and no traceback."""
-    args = ["train", "--data", tiny_data, "--epochs", "1000000", "--out", "best"]
-    written = tmp_path / "best" / "metrics.json"
-    code, _, err = interrupt(tmp_path, args, when=written.exists, how="ctrl-c", wait=wait_until)
-    assert code == 130
-    assert "Traceback" not in err
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_interrupted_training(tmp_path: Path, tiny_data: Path, number: signal.Signals) -> None:
+    """A signal ends a training, which says what it kept; a kill leaves what was there."""
+    out = tmp_path / "best"
+    out.mkdir()
+    (out / "metrics.json").write_text("earlier")
+    main, terminal = os.openpty()
+    command = [COMMAND, "train", "--data", tiny_data, "--epochs", "1000000", "--out", "best"]
+    running = subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        env=os.environ | {"COLUMNS": "200", "TERM": "xterm"},
+        stdout=subprocess.PIPE,
+        stderr=terminal,
+        text=True,
+    )
+    os.close(terminal)
+    shown, sent = b"", False
+    while True:
+        try:
+            shown += os.read(main, 1000)
+        except OSError:  # the terminal's other end is closed: it has ended
+            break
+        if not sent and re.search(rb"[2-9]/1000000", shown):
+            running.send_signal(number)
+            sent = True
+    os.close(main)
+    said = running.communicate()[0]
+    assert b"Traceback" not in shown
+
+    if number == signal.SIGKILL:
+        assert running.returncode == -number
+        assert [path.name for path in out.iterdir()] == ["metrics.json"]
+        assert (out / "metrics.json").read_text() == "earlier"
+        return
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert running.returncode == 130
+    assert said == (
+        f"{said.split(':')[0]}: interrupted after epoch {metrics['epochs']} of 1000000. The best "
+        f"so far, validation MSE {metrics['validation_mse']:.5f} (epoch {metrics['best_epoch']}), "
+        "is in best, without a look at the test images; the same command trains anew.\n"
+    )
+    assert (metrics["interrupted"], metrics["test_mse"]) == (True, None)
+    assert len(load_checkpoint(out / "checkpoint.pt").curve) == metrics["epochs"] >= 2
+    assert len(list(out.iterdir())) == 4
 
 
 @pytest.mark.slow

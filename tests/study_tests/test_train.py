@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -40,6 +41,11 @@ from tests.study_tests.studies import claim_point
 CPU = torch.device("cpu")
 CONFIG = AutoencoderConfig(epoch=3, batch_size=16)
 FILES = {"checkpoint.pt", "learning_curve.png", "metrics.json", "reconstructions.png"}
+MULTITASK = MultitaskConfig(
+    epoch=3, batch_size=8, learning_rate=0.01, width=8, latent_channels=16, patience=20
+)
+STRATEGIES: list[Strategy] = ["joint", "sequential", "branched"]
+TEST_FIGURES = ("test_mse", "test_accuracy", "test_balanced_accuracy", "test_confusion")
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +66,8 @@ def train(
     config: AutoencoderConfig = CONFIG,
     seed: int = 1,
     split: Split | None = None,
-) -> FinalMetrics:
+    on_epoch: Callable[[EpochMetrics], bool] = go_on,
+) -> FinalMetrics | None:
     """Train on the CPU, with the default split if none is given."""
     return train_final(
         config,
@@ -69,8 +76,13 @@ def train(
         split=split or split_dataset(dataset, seed=42),
         device=CPU,
         out=out,
-        on_epoch=go_on,
+        on_epoch=on_epoch,
     )
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Return all that is in a folder."""
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 def test_files(tmp_path: Path, dataset: EmojiDataset) -> None:
@@ -189,42 +201,83 @@ def test_other_data(tmp_path: Path, url: str, settings: StudySettings, other_dat
     assert not (tmp_path / "out").exists()
 
 
-def test_folder_below_a_file(tmp_path: Path, dataset: EmojiDataset) -> None:
-    """A folder that cannot be written is found out before the training."""
+@pytest.mark.parametrize("out", ["file/out", "out"])
+def test_what_cannot_be_written(tmp_path: Path, dataset: EmojiDataset, out: str) -> None:
+    """A folder or a file that cannot be written is found out before the training."""
     (tmp_path / "file").touch()
+    (tmp_path / "out" / "checkpoint.pt").mkdir(parents=True)
     epochs: list[EpochMetrics] = []
 
     def on_epoch(metrics: EpochMetrics) -> bool:
         epochs.append(metrics)
         return False
 
-    with pytest.raises(OSError, match="file"):
-        train_final(
-            CONFIG,
-            seed=0,
-            dataset=dataset,
-            split=split_dataset(dataset, seed=42),
-            device=CPU,
-            out=tmp_path / "file" / "out",
-            on_epoch=on_epoch,
-        )
+    with pytest.raises(OSError, match=out):
+        train(dataset, tmp_path / out, on_epoch=on_epoch)
     assert epochs == []
 
 
 def test_diverged(tmp_path: Path, dataset: EmojiDataset) -> None:
-    """A training that diverges leaves no checkpoint, and no metrics of an earlier one."""
+    """A training that diverges leaves nothing, and an earlier model as it was."""
+    for expected in (set(), FILES):
+        before = contents(tmp_path)
+        assert set(before) == expected
+        with pytest.raises(DivergedError, match="Training diverged in epoch"):
+            train(dataset, tmp_path, config=replace(CONFIG, learning_rate=1e30))
+        assert contents(tmp_path) == before
+        train(dataset, tmp_path, config=replace(CONFIG, epoch=1))
+
+
+def test_earlier_model_is_whole_until_the_end(tmp_path: Path, dataset: EmojiDataset) -> None:
+    """While another training runs, the folder holds the earlier model as it was, then the new."""
     train(dataset, tmp_path, config=replace(CONFIG, epoch=1))
-    (tmp_path / "checkpoint.pt").unlink()
-    with pytest.raises(DivergedError, match="Training diverged in epoch"):
-        train(dataset, tmp_path, config=replace(CONFIG, learning_rate=1e30))
-    assert json.loads((tmp_path / "metrics.json").read_text()) == {}
-    assert not (tmp_path / "checkpoint.pt").exists()
+    before = contents(tmp_path)
+
+    def on_epoch(_: EpochMetrics) -> bool:
+        assert contents(tmp_path) == before
+        return False
+
+    train(dataset, tmp_path, seed=2, on_epoch=on_epoch)
+    after = contents(tmp_path)
+    assert set(after) == FILES
+    assert all(after[name] != before[name] for name in FILES)
 
 
-MULTITASK = MultitaskConfig(
-    epoch=3, batch_size=8, learning_rate=0.01, width=8, latent_channels=16, patience=20
-)
-STRATEGIES: list[Strategy] = ["joint", "sequential", "branched"]
+@pytest.mark.parametrize("kind", ["autoencoder", *STRATEGIES])
+def test_interrupted(tmp_path: Path, dataset: EmojiDataset, kind: str) -> None:
+    """The best epoch so far is kept, and nothing is measured on or drawn of test images."""
+    config = CONFIG if kind == "autoencoder" else replace(MULTITASK, strategy=kind)
+    split = split_dataset(dataset, seed=42)
+    metrics = train(dataset, tmp_path, config=config, on_epoch=lambda m: m.epoch == 1)
+    whole = train(dataset, tmp_path / "whole", config=replace(config, epoch=2))
+
+    assert metrics is not None
+    assert whole is not None
+    assert (metrics.interrupted, metrics.epochs, whole.interrupted) == (True, 2, False)
+    assert (metrics.validation_mse, metrics.best_epoch) == (whole.validation_mse, whole.best_epoch)
+    assert {getattr(metrics, name) for name in TEST_FIGURES} == {None}
+    stored = json.loads((tmp_path / "metrics.json").read_text())
+    assert (stored["interrupted"], stored["epochs"], stored["config"]["epoch"]) == (True, 2, 3)
+    checkpoint = load_checkpoint(tmp_path / "checkpoint.pt")
+    assert len(checkpoint.curve) == 2
+    images = to_float(dataset.images[list(split.validation)], CPU)
+    error = reconstruction_errors(checkpoint.model, images).mean().item()
+    assert error == metrics.validation_mse
+    pictures = cut_strip((tmp_path / "reconstructions.png").read_bytes())
+    assert {p.text for p in pictures} <= {dataset.texts[i] for i in split.validation}
+
+
+def test_interrupted_at_its_borders(tmp_path: Path, dataset: EmojiDataset) -> None:
+    """By the end of the first epoch nothing is kept; after the last, nothing is interrupted."""
+    train(dataset, tmp_path, config=replace(CONFIG, epoch=1))
+    before = contents(tmp_path)
+    assert train(dataset, tmp_path, seed=2, on_epoch=lambda _: True) is None
+    assert contents(tmp_path) == before
+
+    metrics = train(dataset, tmp_path, seed=2, on_epoch=lambda m: m.epoch == 2)
+    assert metrics is not None
+    assert (metrics.interrupted, metrics.epochs) == (False, 3)
+    assert metrics.test_mse is not None
 
 
 def confusion_of(model: object, dataset: EmojiDataset, rows: tuple[int, ...]) -> np.ndarray:
