@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 
-import joblib
 from optuna.storages import BaseStorage
 from rich.table import Table
 
@@ -359,7 +358,7 @@ def _test(
             lost += 1
             continue
         classifies = attrs.CONFUSION in trial.user_attrs
-        own_threads(trial.user_attrs.get(attrs.THREADS) or joblib.cpu_count())  # as `train`
+        own_threads(trial.user_attrs.get(attrs.THREADS, 1))  # as `train` does
         found = measure_test(
             checkpoint.model.to(device),
             followup.dataset,
