@@ -65,17 +65,19 @@ def looks_s(folder: Path) -> tuple[list[float], list[float]]:
         command += ["--storage", f"sqlite:///{folder / 'study.db'}"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None
-            address = process.stdout.readline().split(" at ")[1].split("/dashboard")[0]
-            first.append(_look_s(f"{address}/api/studies/1"))
+            printed = process.stdout.readline().split(" at ")[1].split(" ")[0]
+            address, _, token = printed.partition("/dashboard?token=")
+            first.append(_look_s(f"{address}/api/studies/1", token))
             time.sleep(STALE_S)
-            later.append(_look_s(f"{address}/api/studies/1?after={N_TRIALS}"))
+            later.append(_look_s(f"{address}/api/studies/1?after={N_TRIALS}", token))
             process.terminate()
     return first, later
 
 
-def _look_s(address: str) -> float:
+def _look_s(address: str, token: str) -> float:
+    asked = urllib.request.Request(address, headers={"Authorization": f"Bearer {token}"})
     started = time.perf_counter()
-    with urllib.request.urlopen(address) as answer:
+    with urllib.request.urlopen(asked) as answer:
         json.loads(answer.read())
     return time.perf_counter() - started
 
@@ -100,5 +102,5 @@ def _figure(name: str, values: list[float], *, bar: float, stretch: float) -> Fi
         stretch=stretch,
         at_most=True,
         ratios=values,
-        conditions="multitask study, curves of 200 epochs, SQLite, Gunicorn",
+        conditions="multitask study, curves of 200 epochs, SQLite",
     )

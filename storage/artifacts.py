@@ -1,14 +1,20 @@
 """Files of trials (pictures, curves) in Optuna's artifact store, where its dashboard looks."""
 
+import errno
 import functools
 import io
 import json
 import mimetypes
+import os
+import re
+import shutil
+import stat
 import uuid
 from collections.abc import Mapping
 from dataclasses import asdict
 from importlib import resources
 from pathlib import Path
+from typing import BinaryIO
 
 import optuna
 from optuna.artifacts import ArtifactMeta, FileSystemArtifactStore, get_all_artifact_meta
@@ -30,7 +36,60 @@ def artifact_folder(url: str, override: Path | None = None) -> Path:
     return (path.parent if path is not None else Path("runs")) / "artifacts"
 
 
-def open_artifacts(folder: Path) -> FileSystemArtifactStore:
+_NAME = re.compile(r"[\w-][\w.-]{0,199}", re.ASCII)
+"""What an artifact id may be."""
+
+_NO_FILE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENXIO)
+"""What opening says where there is no regular file but nothing, a folder, a link or a socket."""
+
+
+class ArtifactFolder(FileSystemArtifactStore):
+    """The regular files of one folder, and nothing outside of it.
+
+    Ids come from a database, and others may write into both. So an id is a name and never a path,
+    and a symbolic link is as good as no file.
+    """
+
+    def _get_filepath(self, artifact_id: str) -> Path:
+        """Return where a file lies; raise an ArtifactNotFound if no file can have that name."""
+        if not (isinstance(artifact_id, str) and _NAME.fullmatch(artifact_id)):
+            raise ArtifactNotFound(f"{artifact_id!r} is not the name of a file.")
+        return Path(self._base_path) / artifact_id
+
+    def open_reader(self, artifact_id: str) -> BinaryIO:
+        """Open a file; raise an ArtifactNotFound if there is none."""
+        path = self._get_filepath(artifact_id)
+        try:
+            opened = open(path, "rb", opener=_open_no_link)  # noqa: SIM115  # for the caller
+        except OSError as error:
+            if error.errno not in _NO_FILE:
+                raise
+            raise ArtifactNotFound(f"{artifact_id!r} is lost.") from error
+        if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
+            opened.close()
+            raise ArtifactNotFound(f"{artifact_id!r} is no regular file.")
+        return opened
+
+    def write(self, artifact_id: str, content_body: BinaryIO) -> None:
+        """Write a file."""
+        with open(self._get_filepath(artifact_id), "wb", opener=_open_no_link) as opened:
+            shutil.copyfileobj(content_body, opened)
+
+    def size(self, artifact_id: str) -> int | None:
+        """Return the bytes of a file, None if there is none."""
+        try:
+            found = self._get_filepath(artifact_id).lstat()
+        except (ArtifactNotFound, FileNotFoundError):
+            return None
+        return found.st_size if stat.S_ISREG(found.st_mode) else None
+
+
+def _open_no_link(path: str, flags: int) -> int:
+    """Open a file, but not what a link leads to; and wait for no one where it is a pipe."""
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
+
+
+def open_artifacts(folder: Path) -> ArtifactFolder:
     """Open the artifact store in ``folder``, which is created where it does not exist.
 
     Raises:
@@ -42,7 +101,7 @@ def open_artifacts(folder: Path) -> FileSystemArtifactStore:
         raise StorageAccessError(
             f"Artifact folder {folder} cannot be created: {error.strerror}."
         ) from None
-    return FileSystemArtifactStore(folder)
+    return ArtifactFolder(folder)
 
 
 def unfinished_path(folder: Path, study: optuna.Study, training: str) -> Path:
@@ -100,7 +159,7 @@ def stand_ins(store: FileSystemArtifactStore) -> dict[str, str]:
     return _write_files(store, contents)
 
 
-def clear_pictures(store: FileSystemArtifactStore, storage: BaseStorage, trial_id: int) -> int:
+def clear_pictures(store: ArtifactFolder, storage: BaseStorage, trial_id: int) -> int:
     """Replace the pictures of a trial by one that says that they are gone.
 
     Returns:
@@ -109,11 +168,12 @@ def clear_pictures(store: FileSystemArtifactStore, storage: BaseStorage, trial_i
     empty, freed = no_picture(), 0
     frozen = storage.get_trial(trial_id)
     for meta in get_all_artifact_meta(frozen, storage=storage):
-        path = Path(store._base_path) / meta.artifact_id
-        if meta.mimetype != "image/png" or not path.exists():
+        size = store.size(meta.artifact_id)
+        if meta.mimetype != "image/png" or size is None:
             continue
-        saved = path.stat().st_size - len(empty)
+        saved = size - len(empty)
         if saved > 0:
+            path = store._get_filepath(meta.artifact_id)
             beside = path.with_suffix(".new")
             beside.write_bytes(empty)
             beside.replace(path)  # whoever looks at it meanwhile sees one or the other
@@ -136,6 +196,20 @@ def read_artifact(
         if meta.filename == name:
             return _content(store, meta.artifact_id)
     return None
+
+
+def artifact_ids(storage: BaseStorage, study_id: int) -> list[str]:
+    """Return the ids of all files of a study and of its trials, whatever else their entries say.
+
+    Raises:
+        KeyError: If there is no such study.
+    """
+    trials = storage.get_all_trials(study_id, deepcopy=False)
+    owners = [storage.get_study_system_attrs(study_id), *(trial.system_attrs for trial in trials)]
+    # The dashboard once kept those of trials with the study, as `dashboard:artifacts:TRIAL:ID`.
+    places = (ARTIFACTS_ATTR_PREFIX, f"dashboard:{ARTIFACTS_ATTR_PREFIX}")
+    keys = (key for owner in owners for key in owner if key.startswith(places))
+    return [key.rpartition(":")[2] for key in keys]
 
 
 def save_study_artifact(

@@ -26,6 +26,7 @@ from study.analysis import min_accuracy_of
 from study.budget import count
 from study.dashboard.refresher import refreshing
 from study.errors import StudyError
+from study.file_names import file_name
 from study.formats import format_accuracy
 from study.jobs import WorkerJob
 from study.retention import check_keep

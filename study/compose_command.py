@@ -24,6 +24,7 @@ from study.composition import compose, describe, draw, draw_path, frames_of, gif
 from study.composition_gallery import draw_gallery, drawable
 from study.data import load_data, study_data
 from study.errors import StudyError
+from study.file_names import file_name
 from study.progress import epoch_bar
 from study.runner import own_threads
 
@@ -186,7 +187,7 @@ def _trained(request: ComposeRequest, say: Say) -> tuple[Checkpoint, EmojiDatase
         split = Split.from_sides(training.sides)
     seen = study_data(dataset, split)
     own_threads(training.threads or joblib.cpu_count())  # for a kept model's latents as well
-    kept = Path("runs/models") / f"{training.label.replace('/', '_')}-{training.seed}.pt"
+    kept = Path("runs/models") / f"{file_name(training.label)}-{training.seed}.pt"
     if kept.exists():
         checkpoint = load_checkpoint(kept)
         same = (training.config, training.seed, seen.fingerprint)

@@ -1,24 +1,24 @@
 """What ``emoji-study dashboard`` and ``emoji-study clean`` do."""
 
+import secrets
+import tempfile
 import threading
 import webbrowser
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from wsgiref.types import WSGIApplication
 
 import optuna
-from optuna.artifacts import FileSystemArtifactStore
 from optuna.storages import BaseStorage
 
-from storage.artifacts import artifact_folder
+from storage.artifacts import ArtifactFolder, artifact_folder
 from storage.outages import outage
-from storage.rdb import close_storage, open_storage
+from storage.rdb import open_storage
 from storage.records import load_study_record, only_study, study_names
-from storage.urls import redact, server_address
+from storage.urls import redact
 from study.dashboard.app import make_app
 from study.dashboard.refresh import refresh
-from study.dashboard.server import listen, serve
+from study.dashboard.server import HOST, listen, serve
 from study.errors import StudyError
 from study.processes import other_processes
 from study.report import render_data
@@ -57,36 +57,44 @@ def dashboard_request(request: DashboardRequest, *, say: Say) -> None:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage = open_storage(request.url, write=request.allow_edit)
     n_studies = len(study_names(storage))
-    close_storage(storage)  # what answers may be another process, which must not share it
     folder = _existing(request.url, request.artifacts)
-    opened = listen(request.port)
-    address = f"http://localhost:{opened.getsockname()[1]}/dashboard"
+    token = secrets.token_urlsafe(32)
 
-    def make() -> WSGIApplication:
-        storage = open_storage(request.url, write=request.allow_edit)
-        reader = threading.Thread(target=_read_ahead, args=(storage,), name="reader", daemon=True)
-        reader.start()
+    def render_report(study_id: int) -> str:
+        return _report(storage, study_id, request)
 
-        def render_report(study_id: int) -> str:
-            return _report(storage, study_id, request)
+    app = make_app(
+        storage,
+        ArtifactFolder(folder),
+        token=token,
+        render_report=render_report,
+        allow_edit=request.allow_edit,
+    )
+    with tempfile.TemporaryDirectory(prefix="emoji-study-") as own, listen(request.port) as opened:
+        address = f"http://{HOST}:{opened.getsockname()[1]}/dashboard?token={token}"
+        threading.Thread(target=_read_ahead, args=(storage,), name="reader", daemon=True).start()
 
-        return make_app(
-            storage,
-            FileSystemArtifactStore(folder),
-            render_report=render_report,
-            allow_edit=request.allow_edit,
-        )
+        def ready() -> None:
+            mode = "pages may change studies" if request.allow_edit else "read only"
+            say(
+                f"{n_studies} stud{'y' if n_studies == 1 else 'ies'} of {redact(request.url)} at "
+                f"{address} ({mode}); Ctrl-C ends it."
+            )
+            if request.open_browser:
+                _show(address, Path(own) / "dashboard.html")
 
-    def ready() -> None:
-        mode = "pages may change studies" if request.allow_edit else "read only"
-        say(
-            f"{n_studies} stud{'y' if n_studies == 1 else 'ies'} of {redact(request.url)} at "
-            f"{address} ({mode}); Ctrl-C ends it."
-        )
-        if request.open_browser:
-            webbrowser.open(address)
+        serve(app, opened, ready=ready)
 
-    serve(make, opened, fork=server_address(request.url) is None, ready=ready)
+
+def _show(address: str, file: Path) -> None:
+    """Open an address in the browser by way of a file that only this user can read.
+
+    Everybody on the machine can read the command line of a process, so of a browser that is
+    started with the address. Source: Jupyter's ``ServerApp.use_redirect_file``.
+    """
+    file.touch(mode=0o600)
+    file.write_text(f'<!doctype html><meta http-equiv="refresh" content="0; url={address}">\n')
+    webbrowser.open(file.as_uri())
 
 
 def refresh_request(url: str, study: str | None, artifacts: Path | None, *, say: Say) -> None:
@@ -131,7 +139,7 @@ def clean_request(request: CleanRequest, *, say: Say) -> None:
     storage = open_storage(request.url)
     record = load_study_record(storage, request.study or only_study(storage))
     folder = _existing(request.url, request.artifacts)
-    cleaned = clean(storage, record, FileSystemArtifactStore(folder), keep=keep)
+    cleaned = clean(storage, record, ArtifactFolder(folder), keep=keep)
     say(
         f"Pictures of {cleaned.n_trials} trials of study {record.name} removed, "
         f"{cleaned.n_bytes / 1e6:.1f} MB; curves stay. "

@@ -12,6 +12,7 @@ from storage.rdb import open_storage
 from storage.records import StudyRecord, followups, load_study_record, only_study
 from study.analysis.correlation import Trials
 from study.errors import StudyError
+from study.file_names import file_name
 from study.gallery import best_pictures, latent_gallery
 from study.processes import other_processes
 from study.report import ReportData, read_report_data, render_data
@@ -92,7 +93,7 @@ def study_data(
 def default_path(data: ReportData) -> Path:
     """Return where a page is written if nobody says."""
     name = "-and-".join(record.name for record in data.studies)
-    return Path("runs") / f"{name.replace('/', '_')}.html"
+    return Path("runs") / f"{file_name(name)}.html"
 
 
 def _together(found: Sequence[ReportData]) -> ReportData:

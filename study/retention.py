@@ -8,11 +8,10 @@ since they answer trials whose training was done before.
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from optuna.artifacts import FileSystemArtifactStore
 from optuna.storages import BaseStorage
 
 from storage import attrs
-from storage.artifacts import clear_pictures
+from storage.artifacts import ArtifactFolder, clear_pictures
 from storage.records import StudyRecord
 from study.analysis import ranked_by_constraint
 from study.errors import StudyError
@@ -69,7 +68,7 @@ def spared(record: StudyRecord, keep: Keep) -> set[int]:
 
 
 def clean(
-    storage: BaseStorage, record: StudyRecord, store: FileSystemArtifactStore, *, keep: Keep
+    storage: BaseStorage, record: StudyRecord, store: ArtifactFolder, *, keep: Keep
 ) -> Cleaned:
     """Remove the pictures of ended trials, but for those that stay.
 

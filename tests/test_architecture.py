@@ -88,7 +88,6 @@ ONLY_IN: dict[str, set[str]] = {
     "typer": {"study.cli"},
     "optuna_dashboard": {"storage.annotations", "study.dashboard.app"},
     "bottle": {"study.dashboard.app"},
-    "gunicorn": {"study.dashboard.server"},
     "sklearn": {"emoji_ae.splits", "study.analysis.surrogate"},
     "sqlalchemy": {
         *("storage.importing", "storage.operations", "storage.outages", "storage.rdb"),

@@ -4,31 +4,46 @@ On its own, that application has no read-only mode, lets any page of any site se
 serves uploaded files so that they may run as its own pages, and fails at a file that is missing.
 """
 
+import hmac
+import html
+import json
+import re
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Any, BinaryIO
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlencode
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-from bottle import HTTPResponse, request
-from optuna.artifacts import FileSystemArtifactStore
+from bottle import HTTPResponse, request, response
 from optuna.artifacts.exceptions import ArtifactNotFound
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from optuna_dashboard import wsgi
 
-from storage.artifacts import no_picture
+from storage.artifacts import ArtifactFolder, artifact_ids, no_picture
+from storage.outages import first_line, outage
 
 READING = ("GET", "HEAD", "OPTIONS")
 """Methods that change nothing."""
 
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_HOST = re.compile(r"(?:localhost|127\.0\.0\.1|\[::1\])(?::(\d{1,5}))?", re.ASCII | re.IGNORECASE)
 """Names under which a browser on this machine may ask. A site whose name an attacker points at
 this machine (DNS rebinding) has another one.
 """
+
+_PATH = re.compile(r"(/(?!\.\.?(/|$))[\w.~-]+)*/?", re.ASCII)
+"""All paths that there are, as browsers send them: nothing in them needs to be encoded, so there
+is one way to write each.
+"""
+
+_NUMBER = re.compile(r"-?\d+", re.ASCII)
+
+MAX_KEY = 2**31 - 1
+"""The largest key of a study or trial that all databases can be asked for."""
 
 PAGE_POLICY = "; ".join(
     [
@@ -39,17 +54,27 @@ PAGE_POLICY = "; ".join(
 )
 """Of a report, which holds all it needs."""
 
-ARTIFACT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
-"""Of a trial's file: whatever it is, nothing in it runs, and it loads nothing."""
+SANDBOX = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
+"""Of every answer that brings no policy of its own, so of a trial's file, under whatever path it
+was asked for: whatever it is, nothing in it runs, and it loads nothing.
+"""
 
 RenderReport = Callable[[int], str]
 """Turns the study with a key of the database into a page; raises a KeyError if there is none."""
 
+NO_TOKEN = (
+    "This needs the token: open the whole address that `emoji-study dashboard` printed when it "
+    "started."
+)
+
+_Refusal = tuple[HTTPStatus, str]
+
 
 def make_app(
     storage: BaseStorage,
-    artifacts: FileSystemArtifactStore,
+    artifacts: ArtifactFolder,
     *,
+    token: str,
     render_report: RenderReport,
     allow_edit: bool = False,
 ) -> WSGIApplication:
@@ -58,50 +83,91 @@ def make_app(
     Args:
         storage: For this application alone: what it calls the best trial keeps the constraints.
         artifacts: Files of trials.
+        token: What a request must know to be answered.
         render_report: Makes a report.
         allow_edit: Whether requests may change anything.
     """
     _judge_by_constraints(storage)
-    app: WSGIApplication = wsgi(storage, artifact_store=_Artifacts(artifacts))
-    return _Guard(_Reports(app, render_report), allow_edit=allow_edit)
+    store = _Artifacts(artifacts)
+    app = wsgi(storage, artifact_store=store)
+    app.catchall = False  # what fails is said by the guard, in one line
+    app.install(_without_net)
+    app.delete("/api/studies/<study_id:int>", callback=_deletion(storage, store))
+    return _Guard(_Reports(app, render_report), token=token, allow_edit=allow_edit)
 
 
 class _Guard:
     """Refuses what must not be asked, and tells browsers what must not be done with answers."""
 
-    def __init__(self, app: WSGIApplication, *, allow_edit: bool) -> None:
+    def __init__(self, app: WSGIApplication, *, token: str, allow_edit: bool) -> None:
         self._app = app
+        self._token = token
         self._allow_edit = allow_edit
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        artifact = environ["PATH_INFO"].startswith("/artifacts/")
-        refusal = self._refusal(environ)
+        def start(status: str, headers: list[tuple[str, str]], *args: Any) -> Any:
+            return start_response(status, _guarded(headers), *args)
+
+        host = _HOST.fullmatch(environ.get("HTTP_HOST", ""))
+        refusal = _misdirected(environ, host)
+        if refusal is None:
+            cookie = f"emoji-study-{host[1] or 80}" if host else ""  # ports share their cookies
+            query = parse_qsl(environ.get("QUERY_STRING", ""), keep_blank_values=True)
+            if environ["REQUEST_METHOD"] == "GET" and self._is_token(dict(query).get("token", "")):
+                rest = [(name, text) for name, text in query if name != "token"]
+                return _welcome(environ["PATH_INFO"], rest, f"{cookie}={self._token}", start)
+            refusal = self._refusal(environ, cookie)
         if refusal is not None:
-            return _answer(start_response, HTTPStatus.FORBIDDEN, "text/plain", refusal.encode())
+            status, reason = refusal
+            return _answer(start, status, "text/plain", reason.encode())
         # The application fails without this header, which only browsers always send.
         environ.setdefault("HTTP_ACCEPT_ENCODING", "")
+        try:
+            return self._app(environ, start)
+        except Exception as error:
+            return _failed(error, environ, start)
 
-        def start(status: str, headers: list[tuple[str, str]], *args: Any) -> Any:
-            return start_response(status, _guarded(headers, artifact=artifact), *args)
-
-        return self._app(environ, start)
-
-    def _refusal(self, environ: Mapping[str, Any]) -> str | None:
-        """Say why a request is not answered, None if it is."""
-        host = environ.get("HTTP_HOST", "")
-        if urlsplit(f"//{host}").hostname not in LOOPBACK:
-            return f"Ask for this page as localhost, not as {host!r}."
+    def _refusal(self, environ: Mapping[str, Any], cookie: str) -> _Refusal | None:
+        """Say why this asker gets no answer, None if it does."""
+        scheme, _, given = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
+        if scheme.lower() not in ("token", "bearer"):
+            pairs = (
+                pair.strip().partition("=") for pair in environ.get("HTTP_COOKIE", "").split(";")
+            )
+            given = next((text for name, _, text in pairs if name == cookie), "")
+        if not self._is_token(given.strip()):
+            return HTTPStatus.FORBIDDEN, NO_TOKEN
         if environ["REQUEST_METHOD"] in READING:
             return None
         if not self._allow_edit:
-            return "This dashboard only reads; start it with --allow-edit to change studies."
-        origin = environ.get("HTTP_ORIGIN")
-        if origin is not None and urlsplit(origin).netloc != host:
-            return f"A page of {origin} may not change anything here."
+            reason = "This dashboard only reads; start it with --allow-edit to change studies."
+            return HTTPStatus.FORBIDDEN, reason
+        origin = environ.get("HTTP_ORIGIN", "")
+        site = environ.get("HTTP_SEC_FETCH_SITE", "same-origin")
+        if origin != f"http://{environ['HTTP_HOST']}" or site != "same-origin":
+            asker = f"A page of {origin!r}" if origin else "What does not name its origin"
+            return HTTPStatus.FORBIDDEN, f"{asker} may not change anything here."
         return None
 
+    def _is_token(self, text: str) -> bool:
+        return hmac.compare_digest(text.encode(errors="replace"), self._token.encode())
 
-def _guarded(headers: list[tuple[str, str]], *, artifact: bool) -> list[tuple[str, str]]:
+
+def _misdirected(environ: Mapping[str, Any], host: re.Match[str] | None) -> _Refusal | None:
+    """Say why a request asks for nothing that there can be, None if it may."""
+    if host is None:
+        asked = environ.get("HTTP_HOST", "")
+        return HTTPStatus.FORBIDDEN, f"Ask for this page as localhost, not as {asked!r}."
+    path = environ["PATH_INFO"]
+    if not _PATH.fullmatch(path):
+        return HTTPStatus.BAD_REQUEST, "There is no page with such an address."
+    numbers = filter(_NUMBER.fullmatch, path.split("/"))
+    if any(len(number) > len(str(MAX_KEY)) or int(number) > MAX_KEY for number in numbers):
+        return HTTPStatus.NOT_FOUND, "There is no study or trial with such a number."
+    return None
+
+
+def _guarded(headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
     """Add what browsers must keep to."""
     kept = [(name, text) for name, text in headers if name != "Access-Control-Allow-Origin"]
     kept += [
@@ -110,7 +176,95 @@ def _guarded(headers: list[tuple[str, str]], *, artifact: bool) -> list[tuple[st
         ("Cross-Origin-Resource-Policy", "same-origin"),
         ("Referrer-Policy", "no-referrer"),
     ]
-    return [*kept, ("Content-Security-Policy", ARTIFACT_POLICY)] if artifact else kept
+    if not any(name == "Content-Security-Policy" for name, _ in headers):
+        kept.append(("Content-Security-Policy", SANDBOX))
+    return kept
+
+
+def _welcome(
+    path: str, query: list[tuple[str, str]], cookie: str, start_response: StartResponse
+) -> Iterable[bytes]:
+    """Give a browser the token as a cookie, and send it to the address without.
+
+    A page does, for browsers keep such a cookie from a redirection that another site began, as
+    the one does from which they are opened.
+    """
+    address = html.escape((path or "/") + (f"?{urlencode(query)}" if query else ""))
+    page = f'<!doctype html><meta http-equiv="refresh" content="0; url={address}">\n'
+    headers = [
+        ("Set-Cookie", f"{cookie}; Path=/; HttpOnly; SameSite=Strict"),
+        ("Cache-Control", "no-store"),
+        ("Content-Security-Policy", "default-src 'none'"),
+    ]
+    return _answer(start_response, HTTPStatus.OK, "text/html", page.encode(), *headers)
+
+
+def _failed(
+    error: Exception, environ: WSGIEnvironment, start_response: StartResponse
+) -> Iterable[bytes]:
+    """Answer a request at which the application failed, and say so in one line."""
+    status, reason = _reason(error, bool(environ.get("CONTENT_LENGTH") or environ["QUERY_STRING"]))
+    method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
+    if status != HTTPStatus.NOT_FOUND:
+        line = f"{method} {path} failed: {type(error).__name__}: {first_line(error)}"
+        environ["wsgi.errors"].write(f"Error: {line}\n")
+    if path.startswith("/api/"):  # its pages show what they find there
+        content = json.dumps({"reason": reason}).encode()
+        return _answer(start_response, status, "application/json", content)
+    return _answer(start_response, status, "text/plain", reason.encode())
+
+
+def _reason(error: Exception, with_values: bool) -> _Refusal:
+    """Say whose fault it is that the application failed.
+
+    Args:
+        error: At which it failed.
+        with_values: Whether the request brought values, which may be wrong.
+    """
+    away = outage(error)
+    if away is not None:
+        return HTTPStatus.SERVICE_UNAVAILABLE, f"The database cannot be used for now: {away}"
+    if isinstance(error, KeyError):
+        return HTTPStatus.NOT_FOUND, "There is no such study or trial."
+    if isinstance(error, UpdateFinishedTrialError):
+        return HTTPStatus.CONFLICT, "The trial has ended, so that it cannot be changed."
+    wrong = ValueError | TypeError | AttributeError | ArithmeticError | LookupError
+    if with_values and isinstance(error, wrong):
+        return HTTPStatus.BAD_REQUEST, "The request holds a value that cannot be used."
+    return HTTPStatus.INTERNAL_SERVER_ERROR, "This failed; the dashboard's terminal says why."
+
+
+def _without_net(view: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a view of data fail; optuna-dashboard would print a traceback and always answer 500."""
+    inner = getattr(view, "__wrapped__", None)
+    if inner is None:
+        return view
+
+    def answer(*args: Any, **kwargs: Any) -> Any:
+        response.content_type = "application/json"
+        return inner(*args, **kwargs)
+
+    return answer
+
+
+def _deletion(storage: BaseStorage, store: ArtifactFolder) -> Callable[[int], Mapping[str, Any]]:
+    """Make what deletes a study, first of all where one transaction does.
+
+    optuna-dashboard begins with the files. Where one of them cannot be removed, others are gone
+    and the study is still there.
+    """
+
+    def delete(study_id: int) -> Mapping[str, Any]:
+        with_files = (request.json or {}).get("remove_associated_artifacts", True)
+        files = artifact_ids(storage, study_id) if with_files else []
+        storage.delete_study(study_id)
+        for artifact_id in files:
+            with suppress(OSError):
+                store.remove(artifact_id)
+        response.status = 204
+        return {}
+
+    return delete
 
 
 class _Reports:
@@ -148,12 +302,12 @@ def _answer(
     return [body]
 
 
-class _Artifacts(FileSystemArtifactStore):
+class _Artifacts(ArtifactFolder):
     """Files of trials, of which some may be lost: their writer was killed, or somebody removed
     them. A page then shows a picture that says so, and a study can be deleted all the same.
     """
 
-    def __init__(self, store: FileSystemArtifactStore) -> None:
+    def __init__(self, store: ArtifactFolder) -> None:
         super().__init__(store._base_path)
 
     def open_reader(self, artifact_id: str) -> BinaryIO:

@@ -1,21 +1,36 @@
 """Serving the dashboard on this machine, until SIGINT or SIGTERM."""
 
 import socket
+import sys
 import threading
 from collections.abc import Callable
-from importlib.util import find_spec
+from contextlib import suppress
 from socketserver import ThreadingMixIn
 from typing import Any
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
-from wsgiref.types import WSGIApplication
+from wsgiref.simple_server import ServerHandler, WSGIRequestHandler, WSGIServer
+from wsgiref.types import WSGIApplication, WSGIEnvironment
 
+from storage.outages import first_line
 from study.errors import StudyError
 from study.signals import stop_signals
 
 HOST = "127.0.0.1"
-"""Nobody is asked for a password, so other machines are not served."""
+"""Other machines are not served. As a number, for to whom ``localhost`` leads is not the same
+everywhere: another user may listen at the same port of ``::1``.
+"""
 
-N_THREADS = 4
+MAX_UNHEARD = 128
+"""Connections of which the whole head of a request has not come yet; one more ends the oldest.
+
+Each has a thread, and one that is heard is not counted any more. So there is no place that those
+who say nothing could keep from others.
+"""
+
+PATIENCE_S = 30
+"""Seconds without a byte of the head of a request, after which a connection is given up."""
+
+ANSWER_S = 600
+"""Seconds in which an answer must have been taken, be it a report through a slow tunnel."""
 
 
 def listen(port: int) -> socket.socket:
@@ -37,65 +52,15 @@ def listen(port: int) -> socket.socket:
     return opened
 
 
-def serve(
-    make_app: Callable[[], WSGIApplication],
-    opened: socket.socket,
-    *,
-    fork: bool,
-    ready: Callable[[], None],
-) -> None:
-    """Answer requests until SIGINT or SIGTERM.
+def serve(app: WSGIApplication, opened: socket.socket, *, ready: Callable[[], None]) -> None:
+    """Answer requests, each in a thread of its own, until SIGINT or SIGTERM.
 
     Args:
-        make_app: Builds what answers, in the process that does.
+        app: What answers. Paths come to it as they were asked for, with nothing decoded.
         opened: As ``listen`` returned it.
-        fork: Whether that may be another process: then Gunicorn serves, where it is installed.
         ready: Called when requests are answered.
     """
-    if fork and find_spec("gunicorn") is not None:
-        _serve_by_gunicorn(make_app, opened, ready)
-    else:
-        _serve_here(make_app(), opened, ready)
-
-
-def _serve_by_gunicorn(
-    make_app: Callable[[], WSGIApplication], opened: socket.socket, ready: Callable[[], None]
-) -> None:
-    """Serve by one process with several threads.
-
-    Source: https://docs.gunicorn.org/en/stable/custom.html
-    """
-    from gunicorn.app.base import BaseApplication
-
-    class Application(BaseApplication):  # type: ignore[misc]  # it has no types
-        def load_config(self) -> None:
-            self.cfg.set("bind", f"fd://{opened.fileno()}")
-            self.cfg.set("threads", N_THREADS)
-            self.cfg.set("loglevel", "warning")
-            self.cfg.set("when_ready", lambda _server: ready())
-
-        def load(self) -> WSGIApplication:
-            return make_app()
-
-    Application().run()
-
-
-class _ThreadingServer(ThreadingMixIn, WSGIServer):
-    daemon_threads = True
-
-
-class _QuietHandler(WSGIRequestHandler):
-    def log_message(self, *_: Any) -> None:
-        """Say nothing of each request."""
-
-
-def _serve_here(app: WSGIApplication, opened: socket.socket, ready: Callable[[], None]) -> None:
-    """Serve by a thread per request."""
-    server = _ThreadingServer(opened.getsockname(), _QuietHandler, bind_and_activate=False)
-    server.socket.close()
-    server.socket = opened
-    server.server_name, server.server_port = opened.getsockname()
-    server.setup_environ()
+    server = _Server(opened)
     server.set_app(app)
     with stop_signals() as stop, server:
         thread = threading.Thread(target=server.serve_forever, name="server")
@@ -104,3 +69,90 @@ def _serve_here(app: WSGIApplication, opened: socket.socket, ready: Callable[[],
         stop.wait()
         server.shutdown()
         thread.join()
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    """A thread per connection, and no more than some that wait for a request."""
+
+    daemon_threads = True
+
+    def __init__(self, opened: socket.socket) -> None:
+        super().__init__(opened.getsockname(), _Handler, bind_and_activate=False)
+        self.socket.close()
+        self.socket = opened
+        self.server_name, self.server_port = opened.getsockname()
+        self.setup_environ()
+        self._unheard: dict[Any, None] = {}  # in the order in which they came
+        self._lock = threading.Lock()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Begin to listen to a connection."""
+        with self._lock:
+            self._unheard[request] = None
+            if len(self._unheard) > MAX_UNHEARD:
+                oldest = next(iter(self._unheard))
+                del self._unheard[oldest]
+                with suppress(OSError):  # it has just gone by itself
+                    oldest.shutdown(socket.SHUT_RDWR)
+        super().process_request(request, client_address)
+
+    def heard(self, request: Any) -> None:
+        """Note that the head of a request has come."""
+        with self._lock:
+            self._unheard.pop(request, None)
+
+    def shutdown_request(self, request: Any) -> None:
+        """End a connection."""
+        self.heard(request)
+        super().shutdown_request(request)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say in one line what failed, but nothing of connections that were cut."""
+        _say(sys.exception())
+
+
+class _Handler(WSGIRequestHandler):
+    timeout = PATIENCE_S
+    error_message_format = "%(message)s.\n"
+    error_content_type = "text/plain; charset=utf-8"
+
+    def handle(self) -> None:
+        """Answer one request.
+
+        Source: ``wsgiref.simple_server.WSGIRequestHandler.handle``, which names its classes.
+        """
+        self.raw_requestline = self.rfile.readline(65537)
+        if len(self.raw_requestline) > 65536:
+            self.requestline = self.request_version = self.command = ""
+            self.send_error(414)
+            return
+        if not self.parse_request():
+            return
+        self.server.heard(self.request)  # type: ignore[attr-defined]  # it is ours
+        self.connection.settimeout(ANSWER_S)
+        files: tuple[Any, Any, Any] = (self.rfile, self.wfile, self.get_stderr())
+        answering = _Answering(*files, self.get_environ())
+        answering.request_handler = self  # type: ignore[attr-defined]
+        answering.run(self.server.get_app())  # type: ignore[attr-defined]
+
+    def get_environ(self) -> WSGIEnvironment:
+        """Describe the request, with the path as it came: nobody else is to read another one."""
+        environ = super().get_environ()
+        environ["PATH_INFO"] = self.requestline.split()[1].partition("?")[0]
+        return environ
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing of each request."""
+
+
+class _Answering(ServerHandler):
+    os_environ: dict[str, str] = {}  # noqa: RUF012  # else HTTP_HOST of the shell is a header
+
+    def log_exception(self, exc_info: Any) -> None:
+        """Say in one line what failed."""
+        _say(exc_info[1])
+
+
+def _say(error: BaseException | None) -> None:
+    if error is not None and not isinstance(error, ConnectionError | TimeoutError):
+        sys.stderr.write(f"Error: {type(error).__name__}: {first_line(error)}\n")

@@ -3,6 +3,7 @@
 import json
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -89,13 +90,18 @@ class Served:
 
     Args:
         process: That serves it.
-        port: Of this machine.
+        address: Of the server, without a path.
+        token: That it wants to be told.
         said: What it said at its start.
     """
 
-    def __init__(self, process: "subprocess.Popen[str]", port: int, said: str) -> None:
+    def __init__(
+        self, process: "subprocess.Popen[str]", address: str, token: str, said: str
+    ) -> None:
         self.process = process
-        self.address = f"http://localhost:{port}"
+        self.address = address
+        self.port = int(address.rpartition(":")[2])
+        self.token = token
         self.said = said
 
     def get(self, path: str, **headers: str) -> tuple[int, dict[str, str], bytes]:
@@ -111,7 +117,8 @@ class Served:
     def ask(
         self, method: str, path: str, body: bytes | None = None, **headers: str
     ) -> tuple[int, dict[str, str], bytes]:
-        """Send a request; names of headers are written with underscores."""
+        """Send a request with the token; names of headers are written with underscores."""
+        headers = {"Authorization": f"token {self.token}", **headers}
         named = {name.replace("_", "-"): text for name, text in headers.items()}
         asked = urllib.request.Request(
             f"{self.address}{path}", data=body, headers=named, method=method
@@ -122,6 +129,12 @@ class Served:
         except urllib.error.HTTPError as error:
             with error:
                 return error.code, dict(error.headers), error.read()
+
+    def raw(self, sent: bytes) -> bytes:
+        """Send bytes; return all that is answered."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=60) as asked:
+            asked.sendall(sent)
+            return b"".join(iter(lambda: asked.recv(65536), b""))
 
 
 @contextmanager
@@ -137,10 +150,10 @@ def serving(url: str, *options: str) -> Iterator[Served]:
     ) as process:
         assert process.stdout is not None
         said = process.stdout.readline()
-        found = re.search(r"http://localhost:(\d+)/dashboard", said)
+        found = re.search(r"(http://127\.0\.0\.1:\d+)/dashboard\?token=([\w-]{43}) ", said)
         try:
             assert found, said + process.communicate(timeout=60)[1]
-            yield Served(process, int(found[1]), said)
+            yield Served(process, found[1], found[2], said)
         finally:
             process.send_signal(signal.SIGINT)
             try:

@@ -78,9 +78,10 @@ def artifact_paths(folder: Path, number: int) -> list[str]:
 
 
 def test_what_it_says(served: Served) -> None:
-    """One line: how many studies, where, and that they can only be read."""
+    """One line: how many studies, where, with what token, and that they can only be read."""
     assert served.said.startswith("1 study of sqlite:///")
-    assert served.said.rstrip().endswith("/dashboard (read only); Ctrl-C ends it.")
+    end = f"/dashboard?token={served.token} (read only); Ctrl-C ends it."
+    assert served.said.rstrip().endswith(end)
 
 
 def test_studies_trials_notes_and_charts(served: Served) -> None:
@@ -160,9 +161,9 @@ def test_other_names_of_this_machine(served: Served, host: str) -> None:
 
 def test_pages_need_no_header(served: Served) -> None:
     """What the application fails at without a header of browsers is answered all the same."""
-    with socket.create_connection(("127.0.0.1", int(served.address.rpartition(":")[2]))) as asked:
-        asked.sendall(b"GET /favicon.ico HTTP/1.0\r\nHost: localhost\r\n\r\n")
-        assert asked.recv(100).split(b"\r\n")[0].endswith(b"200 OK")
+    token = f"Authorization: Bearer {served.token}\r\n".encode()
+    got = served.raw(b"GET /favicon.ico HTTP/1.0\r\nHost: localhost\r\n" + token + b"\r\n")
+    assert got.split(b"\r\n")[0].endswith(b"200 OK")
     assert served.get("/dashboard/studies/1")[0] == 200
 
 
@@ -219,13 +220,22 @@ def test_editing(tmp_path: Path, settings: StudySettings) -> None:
         break
     with serving(url_of(tmp_path), "--allow-edit") as served:
         assert "pages may change studies" in served.said
-        sent = {"Content_Type": "application/json"}
-        theirs = served.ask(
-            "PUT", "/api/studies/1/note", note, Origin="http://evil.example", **sent
-        )
-        assert theirs[0] == 403
+        sent = {"Content_Type": "application/json", "Origin": served.address}
+        for other in (
+            {"Origin": "http://evil.example"},
+            {"Origin": f"http://127.0.0.1:{served.port + 1}"},
+            {"Origin": "null"},
+            {"Origin": ""},
+            {"Sec_Fetch_Site": "same-site"},
+            {"Authorization": "token wrong"},
+        ):
+            theirs = served.ask("PUT", "/api/studies/1/note", note, **{**sent, **other})
+            assert theirs[0] == 403
+        del sent["Origin"]
+        assert served.ask("PUT", "/api/studies/1/note", note, **sent)[0] == 403
         assert served.json("/api/studies/1")["note"]["version"] == 1
-        own = served.ask("PUT", "/api/studies/1/note", note, Origin=served.address, **sent)
+        sent["Origin"] = served.address
+        own = served.ask("PUT", "/api/studies/1/note", note, Sec_Fetch_Site="same-origin", **sent)
         assert own[0] == 204
         assert served.json("/api/studies/1")["note"]["body"] == "mine"
         # Deleting a study removes its files, also where one of them is lost.
@@ -244,7 +254,8 @@ def test_refreshing(tmp_path: Path, settings: StudySettings) -> None:
     assert first.stdout == "Notes and charts of study faces are up to date.\n"
     with serving(url_of(tmp_path), "--allow-edit") as served:
         edited = json.dumps({"version": 2, "body": "mine"}).encode()
-        served.ask("PUT", "/api/studies/1/note", edited, Content_Type="application/json")
+        sent = {"Content_Type": "application/json", "Origin": served.address}
+        assert served.ask("PUT", "/api/studies/1/note", edited, **sent)[0] == 204
         add_trials(study, tmp_path, settings, 1)
         again = subprocess.run(command, capture_output=True, text=True, check=True)
         assert "Its own note stays" in again.stdout
@@ -258,17 +269,16 @@ def test_the_end(folder: Path, number: signal.Signals) -> None:
     """Ctrl-C ends it at once, without a traceback, and the port is free again."""
     with serving(url_of(folder)) as served:
         assert served.get("/api/studies")[0] == 200
-        port = int(served.address.rpartition(":")[2])
         os.killpg(served.process.pid, number)
         _, errors = served.process.communicate(timeout=60)
         assert (served.process.returncode, errors) == (0, "")
     with socket.socket() as again:
         again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        again.bind(("127.0.0.1", port))
+        again.bind(("127.0.0.1", served.port))
 
 
 def test_through_a_served_storage(folder: Path) -> None:
-    """The studies behind ``serve-storage`` are shown as well, by Python's own server."""
+    """The studies behind ``serve-storage`` are shown as well."""
     storage = open_storage(url_of(folder))
     port = free_port()
     server = make_server(storage, host="127.0.0.1", port=port, n_threads=4)

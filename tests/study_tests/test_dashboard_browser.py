@@ -66,8 +66,10 @@ class Tab:
         )
 
     def open(self, path: str) -> Page:
-        """Go to a page of the dashboard."""
-        self.page.goto(f"{self._served.address}{path}")
+        """Go to a page of the dashboard, as to the address that it printed."""
+        token = f"{'&' if '?' in path else '?'}token={self._served.token}"
+        self.page.goto(f"{self._served.address}{path}{token}")
+        self.page.wait_for_url(f"{self._served.address}{path}**")
         return self.page
 
 
