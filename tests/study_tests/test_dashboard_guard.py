@@ -1,0 +1,391 @@
+"""Who gets what of a dashboard: no odd request, no uploaded file, no other user, no slow peer."""
+
+import json
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from itertools import product
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.artifacts import upload_artifact
+from playwright.sync_api import Browser, expect
+
+from storage.artifacts import open_artifacts
+from storage.rdb import close_storage, open_storage
+from tests.study_tests.browser import browser, needs_browser
+from tests.study_tests.dashboards import Served, serving, url_of
+
+__all__ = ["browser"]
+
+SCRIPT = "document.documentElement.setAttribute('data-ran', ''); fetch('/ran')"
+UPLOADED = {
+    "page.html": f'<!doctype html><body onload="{SCRIPT}"><script>{SCRIPT}</script>loaded',
+    "picture.svg": f'<svg xmlns="http://www.w3.org/2000/svg" onload="{SCRIPT}">'
+    f"<script>{SCRIPT}</script><text>loaded</text></svg>",
+    "data.xml": '<x><script xmlns="http://www.w3.org/1999/xhtml">'
+    f"{SCRIPT}</script><y>loaded</y></x>",
+}
+"""Files of a trial that run a script where a browser lets them."""
+
+INSERTED = [
+    *("%FF", "%80", "%C0%AF", "%E2%80", "\xff", "/", "//", "/.", "/./", "/..", "/%2e%2e/", "%2F"),
+    *("\\", "%5C", "%00", "%09", "%0D%0A", "%20", "+", "%25", ";", ";x=1", ":", "@", "*", "%7F"),
+    *("%C2%A0", "%EF%BB%BF", "%E2%80%AE", "%ED%A0%80", "~", "-", "0", "."),
+]
+
+
+def spellings(artifact_id: str) -> list[str]:
+    """Return ways to write the path of a trial's file, some of which lead elsewhere."""
+    parts = ["", "artifacts", "1", "1", artifact_id]
+    plain = "/".join(parts)
+    found = [plain, f"/{plain}", f"{plain}/", f"{plain}?x", f"/dashboard/..{plain}"]
+    found += [plain.replace("a", "%61"), plain.upper(), f"/x/%2e%2e{plain}", f"//x{plain}"]
+    for inserted, place in product(INSERTED, (1, 2, 4)):
+        found.append("/".join([*parts[:place], inserted + parts[place], *parts[place + 1 :]]))
+        found.append("/".join([*parts[:place], parts[place] + inserted, *parts[place + 1 :]]))
+    assert len(set(found)) >= 200
+    return list(dict.fromkeys(found))
+
+
+def make_study(folder: Path, name: str = "secret-name") -> dict[str, str]:
+    """Create a study of one trial with dangerous files; return their ids by name."""
+    storage = optuna.storages.RDBStorage(url_of(folder))  # without a write-ahead log
+    study = optuna.create_study(storage=storage, study_name=name)
+    study.enqueue_trial({"x": 0.5})
+    trial = study.ask({"x": optuna.distributions.FloatDistribution(0, 1)})
+    store = open_artifacts(folder / "artifacts")
+    ids = {}
+    for file, content in UPLOADED.items():
+        (folder / file).write_text(content)
+        ids[file] = upload_artifact(
+            artifact_store=store, file_path=str(folder / file), study_or_trial=trial
+        )
+    study.tell(trial, 1.0)
+    storage.remove_session()
+    storage.engine.dispose()
+    return ids
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for a study with dangerous files."""
+    return tmp_path_factory.mktemp("guarded")
+
+
+@pytest.fixture(scope="module")
+def ids(folder: Path) -> dict[str, str]:
+    """The study with dangerous files in that folder; their ids by name."""
+    return make_study(folder)
+
+
+@pytest.fixture(scope="module")
+def served(folder: Path, ids: dict[str, str]) -> Iterator[Served]:
+    """Its dashboard, in which nothing of these tests leaves a traceback."""
+    with serving(url_of(folder)) as dashboard:
+        yield dashboard
+        assert "Traceback" not in errors_of(dashboard)
+
+
+@pytest.fixture(scope="module")
+def changed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with such a study, which may be changed."""
+    made = tmp_path_factory.mktemp("changed")
+    make_study(made)
+    return made
+
+
+@pytest.fixture(scope="module")
+def editable(changed: Path) -> Iterator[Served]:
+    """Its dashboard, in which nothing of these tests leaves a traceback."""
+    with serving(url_of(changed), "--allow-edit") as dashboard:
+        yield dashboard
+        assert "Traceback" not in errors_of(dashboard)
+
+
+def ask(served: Served, target: str, *headers: str, method: str = "GET") -> tuple[int, str]:
+    """Send a request as it is written; return the status and the whole answer."""
+    lines = [f"{method} {target} HTTP/1.1", *headers]
+    if not any(header.startswith("Host:") for header in headers):
+        lines.append("Host: localhost")
+    lines.append(f"Authorization: token {served.token}")
+    got = served.raw("\r\n".join([*lines, "", ""]).encode("latin-1")).decode("latin-1")
+    return int(got.split(" ")[1]), got
+
+
+def errors_of(served: Served) -> str:
+    """End a dashboard; return what it wrote to the error stream."""
+    os.killpg(served.process.pid, signal.SIGINT)
+    said = served.process.communicate(timeout=60)[1]
+    assert served.process.returncode == 0
+    return said
+
+
+def test_uploaded_files_under_any_spelling(served: Served, ids: dict[str, str]) -> None:
+    """Whatever is answered with their content is in the sandbox; all else is refused."""
+    for name, artifact_id in ids.items():
+        n_given = 0
+        for path in spellings(artifact_id):
+            status, got = ask(served, path)
+            head, _, content = got.partition("\r\n\r\n")
+            assert status == 200 or 400 <= status < 500, (path, got)
+            assert "; sandbox" in head, (path, got)
+            n_given += content == UPLOADED[name]
+            assert (status == 200) == (content == UPLOADED[name]), (path, got)
+        assert n_given >= 3
+
+
+def look(browser: Browser, served: Served, paths: list[str]) -> list[str]:
+    """Open paths in a browser that has the token; return what ran."""
+    page = browser.new_context().new_page()
+    ran: list[str] = []
+    page.on("request", lambda asked: asked.url.endswith("/ran") and ran.append(page.url))
+    page.goto(f"{served.address}/dashboard?token={served.token}")
+    page.wait_for_url(f"{served.address}/dashboard")
+    n_loaded = 0
+    for path in paths:
+        page.goto(served.address + path)
+        n_loaded += "loaded" in page.content()
+        if page.evaluate("document.documentElement.hasAttribute('data-ran')"):
+            ran.append(path)
+    assert n_loaded >= 3
+    page.context.close()
+    return ran
+
+
+@needs_browser
+def test_no_uploaded_script_runs(browser: Browser, served: Served, ids: dict[str, str]) -> None:
+    """In a browser nothing runs, under the paths that are given and under odd ones."""
+    paths = [
+        path
+        for artifact_id in ids.values()
+        for path in (*spellings(artifact_id)[:5], f"/%FFartifacts/1/1/{artifact_id}")
+    ]
+    assert look(browser, served, paths) == []
+
+
+@needs_browser
+@pytest.mark.slow
+def test_no_uploaded_script_runs_under_any_spelling(
+    browser: Browser, served: Served, ids: dict[str, str]
+) -> None:
+    """In a browser nothing runs, under any of 200 spellings of each path."""
+    paths = [path for artifact_id in ids.values() for path in spellings(artifact_id)]
+    assert look(browser, served, paths) == []
+
+
+HUGE = "9" * 30
+TARGETS = [
+    *(f"/report/{HUGE}", "/report/-1", "/report/\u00b2", "/report/2147483647", "/report/1/../1"),
+    *(f"/api/studies/{HUGE}", f"/api/studies/-{HUGE}", "/api/studies/2147483648"),
+    *(f"/api/studies/{HUGE}/param_importances", f"/api/studies/{HUGE}/plot/contour"),
+    *("/api/studies/77/param_importances", "/api/studies/77/plot/slice", "/api/studies/77"),
+    *("/api/studies/1/plot/x", f"/csv/{HUGE}", "/csv/77", f"/artifacts/1/{HUGE}/ab"),
+    *(f"/artifacts/{HUGE}/ab", "/artifacts/1/77/ab", "/artifacts/77/1/ab", "/artifacts/77/ab"),
+    *("/api/studies/1?after=x", "/api/studies/1?after=-1", "/api/studies/1?after=%FF"),
+    *(f"/api/studies/1?after={'9' * 5000}", "/csv/1?trial_ids=x", f"/csv/1?trial_ids={HUGE}"),
+    *("http://localhost/api/studies", "*", "x", "/api/studies/%31", "/static/../index.html"),
+    *("/static/%2e%2e/_app.py", "/static/x", "/static/bundle.js/x", f"/{'x' * 70000}"),
+]
+
+
+def test_odd_requests(served: Served) -> None:
+    """Each is answered with 4xx."""
+    for target in TARGETS:
+        status, got = ask(served, target)
+        assert 400 <= status < 500, (target, got)
+        assert "Traceback" not in got
+    for host in ("[::1", "[::1]x", "localhost:x", "localhost:", "a@localhost", "[", "]", "\xff"):
+        assert 400 <= ask(served, "/api/studies", f"Host: {host}")[0] < 500, host
+    for method in ("BREW", "get", "CONNECT", "TRACE"):
+        assert 400 <= ask(served, "/api/studies", method=method)[0] < 500, method
+    for garbage in (b"\x16\x03\x01\r\n\r\n", b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n"):
+        assert b"secret-name" not in served.raw(garbage)
+
+
+def test_odd_changes(editable: Served) -> None:
+    """Changes that cannot be are answered with 4xx as well, and change nothing."""
+    tell = {"state": "Complete", "values": [1]}
+    odd: list[tuple[str, str, object]] = [
+        *(("PUT", "/api/studies/1/note", body) for body in ([], 1, "x", None, {"version": 1})),
+        ("PUT", "/api/studies/1/note", {"version": "x", "body": 3}),
+        ("PUT", "/api/studies/77/note", {"version": 1, "body": "x"}),
+        *(("POST", f"/api/trials/{key}/tell", tell) for key in (1, 77, HUGE)),
+        ("POST", "/api/trials/1/tell", [1]),
+        *(("POST", "/api/artifacts/1", {"file": text}) for text in ("x", "data:x", 3)),
+        ("POST", "/api/studies", {"study_name": "x", "directions": 3}),
+        *(("DELETE", f"/api/studies/{key}", {}) for key in (77, HUGE)),
+    ]
+    sent = {"Content_Type": "application/json", "Origin": editable.address}
+    before = editable.json("/api/studies/1")
+    for method, path, body in odd:
+        status, _, got = editable.ask(method, path, json.dumps(body).encode(), **sent)
+        assert 400 <= status < 500, (method, path, body, got)
+    assert editable.ask("PUT", "/api/studies/1/note", b"{", **sent)[0] == 400
+    assert editable.json("/api/studies/1") == before
+
+
+def test_deleting_a_study_with_entries_that_lead_elsewhere(
+    changed: Path, editable: Served
+) -> None:
+    """A study goes whole, with its own files; what its entries and links lead to stays."""
+    artifacts = changed / "artifacts"
+    (artifacts / "models").mkdir()
+    kept = set(artifacts.iterdir())
+    ids = make_study(changed, "other")
+    outside = changed / "outside.txt"
+    outside.write_text("mine")
+    linked = artifacts / ids["data.xml"]
+    linked.unlink()
+    linked.symlink_to(outside)
+    storage = open_storage(url_of(changed), write=True)
+    for bad in ("../outside.txt", str(outside), "a/../../outside.txt", "models", "", ".", "a\0b"):
+        entry = {"artifact_id": bad, "filename": "a", "mimetype": "text/plain", "encoding": None}
+        storage.set_study_system_attr(2, f"artifacts:{bad}", json.dumps(entry))
+    close_storage(storage)
+    assert editable.get(f"/artifacts/2/2/{linked.name}")[::2] == (404, b"This file is lost.")
+    sent = {"Content_Type": "application/json", "Origin": editable.address}
+    assert editable.ask("DELETE", "/api/studies/2", b"{}", **sent)[0] == 204
+    assert [s["study_id"] for s in editable.json("/api/studies")["study_summaries"]] == [1]
+    assert outside.read_text() == "mine"
+    assert set(artifacts.iterdir()) == kept
+
+
+OTHER_USER = """
+import encodings.idna, http.client, os, sys
+user, port, pid = map(int, sys.argv[1:])
+if os.getuid() != user:  # only root can become another user
+    os.setgroups([])
+    os.setgid(user)
+    os.setuid(user)
+for name in ("cmdline", "environ", "mem"):
+    try:
+        with open(f"/proc/{pid}/{name}", "rb") as opened:
+            print(opened.read(100000))
+    except OSError:
+        pass
+for method in ("GET", "HEAD", "OPTIONS", "POST", "PUT", "DELETE"):
+    for path in ("/", "/dashboard", "/api/studies", "/api/studies/1", "/csv/1", "/report/1",
+                 "/static/bundle.js", "/artifacts/1/1/ab", "/dashboard?token=", "/?token=x"):
+        for more in ({}, {"Cookie": f"emoji-study-{port}="}, {"Authorization": "token "},
+                     {"Origin": f"http://127.0.0.1:{port}", "Sec-Fetch-Site": "same-origin"}):
+            asked = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+            asked.request(method, path, headers=more)
+            answer = asked.getresponse()
+            assert answer.status == 403 and not answer.getheader("Set-Cookie"), (method, path)
+            print(answer.read().decode())
+print(os.getuid(), "is done")
+"""
+
+
+def test_another_user_without_the_token(changed: Path, editable: Served) -> None:
+    """Reads nothing and changes nothing, also of a dashboard that may change studies."""
+    with closing(sqlite3.connect(changed / "study.db")) as connection:
+        before = list(connection.iterdump())
+    other = 65534 if os.geteuid() == 0 else os.geteuid()
+    numbers = (other, editable.port, editable.process.pid)
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", OTHER_USER, *map(str, numbers)],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith(f"{other} is done\n")
+    assert "secret-name" not in done.stdout
+    assert editable.token not in done.stdout
+    assert "open the whole address that `emoji-study dashboard` printed" in done.stdout
+    with closing(sqlite3.connect(changed / "study.db")) as connection:
+        assert list(connection.iterdump()) == before
+
+
+def test_tokens_are_each_for_one_dashboard(served: Served, editable: Served) -> None:
+    """Neither the token of another dashboard nor the cookie of another port opens one."""
+    assert served.get("/api/studies", Authorization=f"token {editable.token}")[0] == 403
+    cookies = {
+        f"emoji-study-{editable.port}={served.token}": 403,
+        f"emoji-study-{served.port}={editable.token}": 403,
+        f"a=b=c; emoji-study-{served.port}={served.token}; d": 200,
+    }
+    for cookie, status in cookies.items():
+        assert served.get("/api/studies", Authorization="", Cookie=cookie)[0] == status
+
+
+@needs_browser
+def test_a_browser_is_opened_without_telling_others(
+    browser: Browser,
+    folder: Path,
+    ids: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    wait_until: Callable[[Callable[[], bool]], None],
+) -> None:
+    """--open passes a file that only its user can read; it leads to the page, which has a cookie
+    that no script can read, and an address without the token.
+    """
+    program, told = tmp_path / "program", tmp_path / "told"
+    program.write_text(f'#!/bin/sh\necho "$@" > {told}.new; mv {told}.new {told}\n')
+    program.chmod(0o700)
+    monkeypatch.setenv("BROWSER", f"{program} %s")
+    with serving(url_of(folder), "--open") as served:
+        wait_until(told.exists)
+        arguments = told.read_text().strip()
+        file = Path(arguments.removeprefix("file://"))
+        assert served.token not in arguments
+        assert file.stat().st_mode & 0o777 == 0o600
+        assert file.parent.stat().st_mode & 0o777 == 0o700
+        page = browser.new_context().new_page()
+        refused = page.goto(f"{served.address}/dashboard")
+        assert refused is not None
+        assert refused.status == 403
+        page.goto(arguments)
+        page.wait_for_url(f"{served.address}/dashboard")
+        expect(page.get_by_text("secret-name").first).to_be_visible(timeout=60_000)
+        (cookie,) = page.context.cookies()
+        assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
+        assert page.evaluate("document.cookie") == ""
+        page.context.close()
+        assert errors_of(served) == ""
+    assert not file.parent.exists()
+
+
+def test_slow_peers(served: Served) -> None:
+    """Pages are answered beside any number of connections that say nothing or half of it."""
+    token = f"Authorization: token {served.token}\r\n"
+    halves = ["", "GET /api", "GET / HTTP/1.1\r\nHost: localhost\r\n"]
+    halves.append(f"POST / HTTP/1.1\r\nHost: localhost\r\n{token}Content-Length: 9\r\n\r\n1")
+    peers = []
+    for half in halves * 64:
+        peers.append(socket.create_connection(("127.0.0.1", served.port)))
+        peers[-1].sendall(half.encode())
+    assert served.get("/dashboard")[0] == 200
+    assert served.json("/api/studies")["study_summaries"]
+    for peer in peers:
+        peer.close()
+
+
+def test_open_reports_hold_nobody_up(folder: Path, served: Served) -> None:
+    """While reports wait, as for a locked database, whatever needs none is answered."""
+    assert served.get("/report/1")[0] == 200
+    lock = sqlite3.connect(folder / "study.db", isolation_level=None)
+    with closing(lock):
+        lock.execute("BEGIN EXCLUSIVE")
+        got: list[int] = []
+        tabs = [
+            threading.Thread(target=lambda: got.append(served.get("/report/1")[0]))
+            for _ in range(8)
+        ]
+        for tab in tabs:
+            tab.start()
+        assert served.get("/static/bundle.js")[0] == 200
+        assert got == []
+        lock.execute("COMMIT")
+    for tab in tabs:
+        tab.join()
+    assert got == [200] * 8
