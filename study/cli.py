@@ -878,6 +878,7 @@ def dashboard(
     """Show the studies of a storage live in the browser: optuna-dashboard, on this machine only.
 
     Every trial has its pictures, curves and a note there, every study the report of the moment.
+    Open the whole address that it prints: the token in it keeps other users of the machine out.
     To watch a study that runs elsewhere: ssh -L 8080:localhost:8080 HOST, and this command there.
     """
     if refresh:

@@ -1,16 +1,23 @@
 """Files of trials: where they lie, their order, and what is left when they are lost."""
 
+import io
+import json
+import os
+from dataclasses import asdict
 from pathlib import Path
 
 import optuna
 import pytest
-from optuna.artifacts import FileSystemArtifactStore, get_all_artifact_meta
+from optuna.artifacts import ArtifactMeta, get_all_artifact_meta
+from optuna.artifacts.exceptions import ArtifactNotFound
 from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 
 from storage import attrs, queue
 from storage.artifacts import (
+    ArtifactFolder,
     artifact_folder,
+    artifact_ids,
     clear_pictures,
     no_picture,
     open_artifacts,
@@ -23,10 +30,11 @@ from storage.artifacts import (
 from storage.errors import StorageAccessError
 from storage.rdb import open_storage
 from storage.records import TrialRecord, to_record
+from storage.writing import write_trial
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> FileSystemArtifactStore:
+def store(tmp_path: Path) -> ArtifactFolder:
     """A store in a folder that did not exist."""
     return open_artifacts(tmp_path / "new" / "artifacts")
 
@@ -53,7 +61,7 @@ def names(storage: BaseStorage, trial: TrialRecord) -> list[str]:
     return [meta.filename for meta in get_all_artifact_meta(frozen, storage=storage)]
 
 
-def test_file_of_a_study(study: optuna.Study, store: FileSystemArtifactStore) -> None:
+def test_file_of_a_study(study: optuna.Study, store: ArtifactFolder) -> None:
     """It comes back, a newer one takes its place, and a lost one is none."""
     storage, study_id, name = study._storage, study._study_id, study.study_name
     assert read_study_artifact(store, storage, name, "a.png") is None
@@ -67,7 +75,7 @@ def test_file_of_a_study(study: optuna.Study, store: FileSystemArtifactStore) ->
     assert read_study_artifact(store, storage, name, "a.png") is None
 
 
-def test_round_trip(study: optuna.Study, store: FileSystemArtifactStore) -> None:
+def test_round_trip(study: optuna.Study, store: ArtifactFolder) -> None:
     """Every trial's files come back as they were, and only its own."""
     first, second = running_trial(study), running_trial(study)
     save_artifacts(store, first, {"a.png": b"\x89PNG\x00", "empty": b""})
@@ -80,7 +88,7 @@ def test_round_trip(study: optuna.Study, store: FileSystemArtifactStore) -> None
 
 
 def test_read_after_the_end(
-    study: optuna.Study, store: FileSystemArtifactStore, tmp_path: Path, url: str
+    study: optuna.Study, store: ArtifactFolder, tmp_path: Path, url: str
 ) -> None:
     """Another process finds the files of a finished trial by the database alone."""
     trial = running_trial(study)
@@ -91,7 +99,7 @@ def test_read_after_the_end(
     assert read_artifact(again, reader, record(study, 0).trial_id, "curve.csv") == b"epoch\n0\n"
 
 
-def test_order(study: optuna.Study, store: FileSystemArtifactStore) -> None:
+def test_order(study: optuna.Study, store: ArtifactFolder) -> None:
     """The files of a trial are listed in the order in which they were given."""
     expected = ["z.png", "a.csv", "m.txt", "b.png"]
     for _ in range(5):  # the files' keys are random
@@ -100,13 +108,39 @@ def test_order(study: optuna.Study, store: FileSystemArtifactStore) -> None:
         assert names(study._storage, record(study, number)) == expected
 
 
-def test_lost_file(study: optuna.Study, store: FileSystemArtifactStore, tmp_path: Path) -> None:
+def test_lost_file(study: optuna.Study, store: ArtifactFolder, tmp_path: Path) -> None:
     """An entry whose file is gone is the same as no entry."""
     save_artifacts(store, running_trial(study), {"a.png": b"content"})
     (file,) = (tmp_path / "new" / "artifacts").iterdir()
     file.unlink()
     assert names(study._storage, record(study, 0)) == ["a.png"]
     assert read_artifact(store, study._storage, record(study, 0).trial_id, "a.png") is None
+
+
+@pytest.mark.parametrize(
+    "artifact_id",
+    ["../mine", "{outside}", "x/../../mine", "folder", "link", "pipe", "", ".", "a\0b", "x" * 300],
+)
+def test_ids_that_lead_elsewhere(
+    study: optuna.Study, store: ArtifactFolder, tmp_path: Path, artifact_id: str
+) -> None:
+    """What is no regular file of the folder is the same as a lost one, for all that use it."""
+    outside = tmp_path / "new" / "mine"
+    outside.write_bytes(b"mine" * 1000)
+    folder = outside.with_name("artifacts")
+    (folder / "folder").mkdir()
+    (folder / "link").symlink_to(outside)
+    os.mkfifo(folder / "pipe")
+    artifact_id = artifact_id.format(outside=outside)
+    trial = running_trial(study)
+    entry = ArtifactMeta(artifact_id, "a.png", "image/png", None)
+    write_trial(trial, system_attrs={f"artifacts:{artifact_id}": json.dumps(asdict(entry))})
+    assert read_artifact(store, study._storage, trial._trial_id, "a.png") is None
+    assert clear_pictures(store, study._storage, trial._trial_id) == 0
+    assert artifact_ids(study._storage, study._study_id) == [artifact_id]
+    with pytest.raises((ArtifactNotFound, OSError)):
+        store.write(artifact_id, io.BytesIO(b"theirs"))
+    assert outside.read_bytes() == b"mine" * 1000
 
 
 @pytest.mark.parametrize(
@@ -146,7 +180,7 @@ def test_folder_below_a_file(tmp_path: Path) -> None:
             open_artifacts(folder)
 
 
-def test_stand_ins(study: optuna.Study, store: FileSystemArtifactStore, tmp_path: Path) -> None:
+def test_stand_ins(study: optuna.Study, store: ArtifactFolder, tmp_path: Path) -> None:
     """A trial that ends without files gets the same ones as all others, in their order."""
     whole, dead = running_trial(study), running_trial(study)
     save_artifacts(store, whole, dict.fromkeys(attrs.FILES, b"content"))
@@ -175,7 +209,7 @@ def test_stand_ins_are_no_condition(study: optuna.Study, tmp_path: Path) -> None
     )
 
 
-def test_clear_pictures(study: optuna.Study, store: FileSystemArtifactStore) -> None:
+def test_clear_pictures(study: optuna.Study, store: ArtifactFolder) -> None:
     """Pictures are replaced by a small one, once; curves stay, and so do all entries."""
     trial = running_trial(study)
     files = {"a.png": b"x" * 50_000, "b.png": b"y" * 10_000, "c.csv": b"z" * 5_000}
@@ -190,7 +224,7 @@ def test_clear_pictures(study: optuna.Study, store: FileSystemArtifactStore) -> 
     assert read == [no_picture(), no_picture(), files["c.csv"]]
 
 
-def test_lost_pictures_are_cleared(study: optuna.Study, store: FileSystemArtifactStore) -> None:
+def test_lost_pictures_are_cleared(study: optuna.Study, store: ArtifactFolder) -> None:
     """A file that somebody removed is not made anew."""
     trial = running_trial(study)
     save_artifacts(store, trial, {"a.png": b"x" * 5_000})

@@ -1,0 +1,68 @@
+"""Names of studies as names of files: they lead nowhere, fit, and stay apart."""
+
+import os
+import subprocess
+import sys
+import unicodedata
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from study.file_names import file_name
+from study.settings import StudySettings
+from tests.study_tests.dashboards import add_trials, begin_study, url_of
+
+ODD = [
+    *("", ".", "..", "/", "../../evil x", "/etc/passwd", "a/b", "a\\b", ".hidden", "a\0b", "a\nb"),
+    *("\x1b[31mred", "\ud800", "x" * 300, "\U0001f600" * 100, "a/b" * 200),
+]
+
+
+@pytest.mark.parametrize(
+    "name", ["faces", "autoencoder-notebook", "exp 1: 50 %", "é", "a.b", "😀"]
+)
+def test_names_that_can_be_files_stay(name: str) -> None:
+    """What was written under such a name before is found again."""
+    assert file_name(name) == name
+
+
+@given(st.one_of(st.text(), st.sampled_from(ODD)))
+def test_any_name_is_one_part_of_a_path(name: str) -> None:
+    """It can be written, hides nothing, and leaves room for what is put around it."""
+    made = file_name(name)
+    assert Path(made).name == made
+    assert not made.startswith(".")
+    assert not any(unicodedata.category(character) in ("Cc", "Cs") for character in made)
+    assert len(os.fsencode(made)) <= 150
+
+
+def test_names_that_look_alike_stay_apart() -> None:
+    """Two studies never share a file."""
+    alike = [*ODD, "a_b", "a_b_c", "_", "study", "x" * 299, "x" * 140, "hidden"]
+    assert len({file_name(name) for name in alike}) == len(alike)
+
+
+def test_commands_write_where_they_say(tmp_path: Path, settings: StudySettings) -> None:
+    """`train` and `report` of a study that is named like a path stay in their folders."""
+    home = tmp_path / "deep" / "home"
+    home.mkdir(parents=True)
+    name = "../../../evil x"
+    add_trials(begin_study(tmp_path, settings, name), tmp_path, settings, 1)
+    chosen = ["--storage", url_of(tmp_path), "--study", name]
+    before = set(tmp_path.iterdir())
+    for command in (["train", *chosen, "--trial", "1"], ["report", *chosen]):
+        done = subprocess.run(
+            [sys.executable, "-m", "study", *command],
+            cwd=home,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+    assert set(tmp_path.iterdir()) == before
+    assert list(home.parent.iterdir()) == [home]
+    (folder,) = (home / "runs" / "train").iterdir()
+    assert (folder / "checkpoint.pt").is_file()
+    assert [file.suffix for file in (home / "runs").iterdir() if file.is_file()] == [".html"]
