@@ -7,7 +7,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -39,7 +39,7 @@ CLASS_COUNTS = {
     "validation": {"animal": 12, "human face": 60, "other": 18, "person": 30},
 }
 
-START = datetime(2025, 1, 1)
+START = datetime(2025, 1, 1, tzinfo=UTC)
 
 
 def made_up(kind: str, n_trials: int, *, seed: int = 0) -> StudyRecord:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from optuna.distributions import distribution_to_json
@@ -51,7 +51,7 @@ def insert_study(
 
 
 def _insert_trials(session: Session, study_id: int, trials: Sequence[FrozenTrial]) -> None:
-    now = datetime.now()
+    now = datetime.now(UTC)
     rows: list[Any] = [
         models.TrialModel(
             study_id=study_id,

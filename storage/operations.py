@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy
@@ -36,10 +36,24 @@ BUSY = "busy"
 EXHAUSTED = "exhausted"
 """The design has no more points."""
 
+HEARTBEAT_ZONE = "emoji_study:heartbeat_zone"
+"""System attribute: how far the zone of a trial's last heartbeat is ahead of UTC, in seconds.
+
+Only on servers, whose sessions have zones; SQLite's clock is UTC.
+"""
+
 IDENTITY = (attrs.DESIGN_INDEX, attrs.REPLICATE)
 """What makes a trial that of a design's point."""
 KEPT = (*IDENTITY, attrs.ERRORS, attrs.DEATHS)
 """What a retry takes over from the attempt before."""
+
+_CLOCKS = {
+    "sqlite": "SELECT CURRENT_TIMESTAMP AS utc, CURRENT_TIMESTAMP AS own",
+    "postgresql": "SELECT now() AT TIME ZONE 'UTC' AS utc, LOCALTIMESTAMP AS own",
+    "mysql": "SELECT UTC_TIMESTAMP() AS utc, LOCALTIMESTAMP() AS own",
+}
+
+_QUARTER_S = 15 * 60
 
 
 def create_study(
@@ -154,7 +168,7 @@ def claim(backend: RDBStorage, study_id: int, worker: str) -> int | str:
         )
         if trial is not None:
             trial.state = TrialState.RUNNING
-            trial.datetime_start = datetime.now()
+            trial.datetime_start = datetime.now(UTC)
             _set_trial_attr(session, backend, int(trial.trial_id), attrs.WORKER, worker)
         else:
             design = _study_attr(session, study_id, attrs.DESIGN)
@@ -166,7 +180,7 @@ def claim(backend: RDBStorage, study_id: int, worker: str) -> int | str:
             trial = _insert(session, backend, study_id, TrialState.RUNNING, user_attrs)
             _set_study_attr(session, study_id, attrs.DESIGN, design | {"next": design["next"] + 1})
         trial_id = int(trial.trial_id)
-        session.add(models.TrialHeartbeatModel(trial_id=trial_id))
+        _beat(session, backend, trial_id)
         return trial_id
 
 
@@ -204,7 +218,7 @@ def fail(
         if artifacts and not _has_artifacts(session, trial_id):
             _set_system_attrs(session, backend, trial_id, artifacts)
         trial.state = TrialState.FAIL
-        trial.datetime_complete = datetime.now()
+        trial.datetime_complete = datetime.now(UTC)
         failed = backend._build_frozen_trial_from_trial_model(trial)
         kept = {name: failed.user_attrs[name] for name in KEPT if name in failed.user_attrs}
         if counter is not None:
@@ -386,26 +400,64 @@ def write(
 
 def beat(backend: RDBStorage, trial_id: int) -> None:
     """Record that a running trial is alive."""
-    backend.record_heartbeat(trial_id)
+    with _transaction(backend) as session:
+        _beat(session, backend, trial_id)
 
 
 def silences(backend: RDBStorage, study_id: int) -> list[tuple[int, float]]:
     """Return each running trial that has a heartbeat, and the seconds since then.
 
-    By the clock of the database, for those of the workers may differ.
+    By the clock of the database, for those of the workers may differ, and whatever zones it was
+    read in.
     """
+    beats, zones = models.TrialHeartbeatModel, models.TrialSystemAttributeModel
+    unmarked = 0.0 if backend.engine.name == "sqlite" else None
     with _transaction(backend) as session:
-        now = session.execute(sqlalchemy.select(sqlalchemy.func.now())).scalar_one()
+        now, _ = _clock(session, backend)
         rows = (
-            session.query(
-                models.TrialHeartbeatModel.trial_id, models.TrialHeartbeatModel.heartbeat
+            session.query(beats.trial_id, beats.heartbeat, zones.value_json)
+            .join(models.TrialModel, models.TrialModel.trial_id == beats.trial_id)
+            .outerjoin(zones, (zones.trial_id == beats.trial_id) & (zones.key == HEARTBEAT_ZONE))
+            .filter(
+                models.TrialModel.study_id == study_id,
+                models.TrialModel.state == TrialState.RUNNING,
             )
-            .join(models.TrialModel)
-            .filter_by(study_id=study_id, state=TrialState.RUNNING)
         )
         return [
-            (trial_id, (now.replace(tzinfo=None) - heartbeat).total_seconds())
-            for trial_id, heartbeat in rows
+            (
+                trial_id,
+                since((now - beat).total_seconds(), unmarked if zone is None else float(zone)),
+            )
+            for trial_id, beat, zone in rows
+        ]
+
+
+def since(seconds: float, zone: float | None) -> float:
+    """Return how long ago something was that was noted in a zone's time.
+
+    Args:
+        seconds: Time now, in UTC, minus what was noted.
+        zone: What the zone is ahead of UTC, in seconds; None where nobody knows, as for
+            heartbeats of other programs. Zones differ from UTC by quarters of an hour, from
+            12 hours behind to 14 ahead; of those the one is taken that makes it the shortest
+            time, for nobody is to be thought dead who may be alive.
+    """
+    if zone is None:
+        zone = min(max(seconds % _QUARTER_S - seconds, -12 * 3600), 14 * 3600)
+    return seconds + zone
+
+
+def times(backend: RDBStorage, study_id: int) -> list[tuple[int, str | None, str | None]]:
+    """Return the database's key, start and end of each trial, in UTC and ISO 8601.
+
+    Optuna gives them in local time without a zone, of which an hour of every autumn is two.
+    """
+    table = models.TrialModel.__table__.c
+    with _transaction(backend) as session:
+        rows = session.query(table.trial_id, table.datetime_start, table.datetime_complete)
+        return [
+            (trial_id, _in_utc(start), _in_utc(end))
+            for trial_id, start, end in rows.filter(table.study_id == study_id)
         ]
 
 
@@ -439,7 +491,7 @@ OPERATIONS = {
     function.__name__: function
     for function in (
         *(create_study, request, acknowledge, extend_experiment, start_design, has_points),
-        *(claim, fail, write, beat, silences),
+        *(claim, fail, write, beat, silences, times),
         set_study_system_attrs,
     )
 }
@@ -537,6 +589,35 @@ def failed_points(trials: Sequence[DrawnTrial]) -> list[DrawnTrial]:
         for _, attempts in sorted(by_index.items())
         if all(t.state == TrialState.FAIL and not t.diverged for t in attempts)
     ]
+
+
+def _clock(session: Session, backend: RDBStorage) -> tuple[datetime, datetime]:
+    """Return the time of the database in UTC and in the zone of its session.
+
+    Both without a zone, as databases write times.
+    """
+    query = sqlalchemy.text(_CLOCKS[backend.engine.name])
+    moment = sqlalchemy.DateTime()
+    utc, own = session.execute(query.columns(utc=moment, own=moment)).one()
+    return utc, own
+
+
+def _beat(session: Session, backend: RDBStorage, trial_id: int) -> None:
+    """Note the time where Optuna does and, as it does, in the session's zone; and that zone."""
+    utc, own = _clock(session, backend)
+    model = models.TrialHeartbeatModel
+    row = session.query(model).filter_by(trial_id=trial_id).one_or_none()
+    if row is None:
+        row = model(trial_id=trial_id)
+        session.add(row)
+    row.heartbeat = own
+    if backend.engine.name != "sqlite":
+        zone = round((own - utc).total_seconds())
+        _set_system_attrs(session, backend, trial_id, {HEARTBEAT_ZONE: zone})
+
+
+def _in_utc(stored: datetime | None) -> str | None:
+    return None if stored is None else stored.replace(tzinfo=UTC).isoformat()
 
 
 def _running_of(session: Session, study_id: int, worker: str) -> int | None:

@@ -12,7 +12,7 @@ import os
 import secrets
 import socket
 import time
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import optuna
@@ -24,6 +24,7 @@ from storage import attrs, operations
 from storage.artifacts import open_artifacts, stand_ins
 from storage.errors import StorageAccessError
 from storage.rdb import GRACE_PERIOD_S, HEARTBEAT_INTERVAL_S
+from storage.records import load_times
 from storage.served import perform
 
 DEFAULT_RETRIES = 2
@@ -130,11 +131,13 @@ def reap(study: optuna.Study, *, artifacts: Path | None = None) -> int:
     if not running:
         return 0
     silent_s = silences(study._storage, study._study_id)
+    if any(trial._trial_id not in silent_s for trial in running):
+        silent_s = _ages_s(study) | silent_s
     dead = [
         trial._trial_id
         for trial in running
         if _died_here(str(trial.user_attrs.get(attrs.WORKER, "")))
-        or silent_s.get(trial._trial_id, _age_s(trial)) > GRACE_PERIOD_S
+        or silent_s.get(trial._trial_id, 0.0) > GRACE_PERIOD_S
     ]
     return sum(fail(study, trial_id, None, Cause.DEATH, artifacts=artifacts) for trial_id in dead)
 
@@ -171,9 +174,11 @@ def _died_here(worker: str) -> bool:
     return False
 
 
-def _age_s(trial: FrozenTrial) -> float:
-    started = trial.datetime_start
-    return 0.0 if started is None else (datetime.now() - started).total_seconds()
+def _ages_s(study: optuna.Study) -> dict[int, float]:
+    """Return the seconds since the start of each trial that has one, by the database's key."""
+    now = datetime.now(UTC)
+    times = load_times(study._storage, study._study_id)
+    return {key: (now - start).total_seconds() for key, (start, _) in times.items() if start}
 
 
 class Heartbeat:

@@ -6,7 +6,7 @@ JSON here is what browsers read, too: it has no NaN, no infinity, and no integer
 
 import math
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from optuna.distributions import BaseDistribution, distribution_to_json, json_to_distribution
@@ -126,4 +126,8 @@ def _time_to_json(time: datetime | None) -> str | None:
 
 
 def _time_from_json(text: str | None) -> datetime | None:
-    return None if text is None else datetime.fromisoformat(text)
+    """Read a time; one without a zone, as earlier versions wrote them, is taken as UTC."""
+    if text is None:
+        return None
+    time = datetime.fromisoformat(text)
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)

@@ -2,18 +2,22 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from optuna.distributions import BaseDistribution
-from optuna.storages import BaseStorage
+from optuna.storages import BaseStorage, RDBStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from storage import attrs
+from storage import attrs, operations
 from storage.errors import UnknownStudyError
+from storage.served import ServedStorage, perform
 
 Scalar = str | int | float | bool | None
+
+Times = tuple[datetime | None, datetime | None]
+"""When a trial started and when it ended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,8 +33,8 @@ class TrialRecord:
         distributions: Range of each of these parameters.
         intermediate_values: Validation MSE by epoch, counted from 0.
         user_attrs: Everything else, by the names in ``storage.attrs``.
-        started: Local time, or None before the start.
-        completed: Local time, or None before the end.
+        started: In UTC, or None before the start.
+        completed: In UTC, or None before the end.
     """
 
     number: int
@@ -103,9 +107,16 @@ class StudyRecord:
         return min(valued, key=lambda item: item[:2])[2] if valued else None
 
 
-def to_record(trial: FrozenTrial) -> TrialRecord:
-    """Turn one of Optuna's trials into a record."""
+def to_record(trial: FrozenTrial, times: Times | None = None) -> TrialRecord:
+    """Turn one of Optuna's trials into a record.
+
+    Args:
+        trial: With times of the local zone, as Optuna gives them.
+        times: Those of ``load_times``, which are exact.
+    """
     complete = trial.state == TrialState.COMPLETE
+    local = (trial.datetime_start, trial.datetime_complete)
+    started, completed = times or tuple(time and time.astimezone(UTC) for time in local)
     return TrialRecord(
         number=trial.number,
         trial_id=trial._trial_id,
@@ -116,9 +127,37 @@ def to_record(trial: FrozenTrial) -> TrialRecord:
         distributions=dict(trial.distributions),
         intermediate_values=dict(sorted(trial.intermediate_values.items())),
         user_attrs=dict(trial.user_attrs),
-        started=trial.datetime_start,
-        completed=trial.datetime_complete,
+        # What was stored after the trial was read is not of this state.
+        started=None if trial.state == TrialState.WAITING else started,
+        completed=completed if trial.state.is_finished() else None,
     )
+
+
+def load_times(storage: BaseStorage, study_id: int) -> dict[int, Times]:
+    """Return start and end of each trial, by the database's key; nothing where none is stored.
+
+    Args:
+        storage: A database, or a client of a server of one.
+        study_id: Of the study.
+    """
+    backend = getattr(storage, "_backend", storage)
+    if not isinstance(backend, RDBStorage | ServedStorage):
+        return {}  # one that this process has in memory
+    stored = perform(storage, operations.times, study_id=study_id)
+    return {
+        trial_id: (
+            None if start is None else datetime.fromisoformat(start),
+            None if end is None else datetime.fromisoformat(end),
+        )
+        for trial_id, start, end in stored
+    }
+
+
+def load_trials(storage: BaseStorage, study_id: int) -> tuple[TrialRecord, ...]:
+    """Read all trials of a study once."""
+    trials = storage.get_all_trials(study_id, deepcopy=False)
+    times = load_times(storage, study_id)
+    return tuple(to_record(trial, times.get(trial._trial_id)) for trial in trials)
 
 
 def study_names(storage: BaseStorage) -> list[str]:
@@ -168,5 +207,5 @@ def load_study_record(storage: BaseStorage, name: str) -> StudyRecord:
         name=name,
         directions=tuple(names[d] for d in storage.get_study_directions(study_id)),
         user_attrs=dict(storage.get_study_user_attrs(study_id)),
-        trials=tuple(to_record(t) for t in storage.get_all_trials(study_id, deepcopy=False)),
+        trials=load_trials(storage, study_id),
     )

@@ -41,7 +41,7 @@ def perform(storage: BaseStorage, operation: Callable[..., Result], /, **argumen
     Raises:
         optuna.exceptions.UpdateFinishedTrialError: As the operation.
         optuna.exceptions.StorageInternalError: If the database fails.
-        StorageAccessError: If the storage is neither.
+        StorageAccessError: If the storage is neither, or the server is too old for that.
     """
     if isinstance(storage, ServedStorage):
         result: Result = storage.call(operation.__name__, arguments)
@@ -80,7 +80,7 @@ class ServedStorage(GrpcStorageProxy):
             ) from None
 
     def call(self, operation: str, arguments: dict[str, Any]) -> Any:
-        """Do one of ``storage.operations`` at the server."""
+        """Do one of ``storage.operations`` at the server; raises as ``perform``."""
         import grpc
 
         method = self._channel.unary_unary(
@@ -97,6 +97,11 @@ class ServedStorage(GrpcStorageProxy):
                 raise KeyError(error.details()) from error
             if error.code() == grpc.StatusCode.INTERNAL:
                 raise StorageInternalError(error.details()) from None
+            if error.code() == grpc.StatusCode.UNIMPLEMENTED:
+                raise StorageAccessError(
+                    f"The storage's server is another version, which lacks {operation!r}; "
+                    "start `emoji-study serve-storage` again with this one."
+                ) from None
             raise
 
 

@@ -11,6 +11,7 @@ from search_spaces import Scalar, SearchSpace
 from search_spaces.designs import design_points
 from storage import attrs, operations
 from storage.outages import outage
+from storage.records import TrialRecord
 from storage.served import perform
 from study.experiments import PAIRED, Experiment
 from study.samplers import ADAPTIVE_SAMPLERS
@@ -35,7 +36,7 @@ class Progress:
         return self.complete + self.pruned
 
 
-def count(trials: Sequence[FrozenTrial]) -> Progress:
+def count(trials: Sequence[FrozenTrial | TrialRecord]) -> Progress:
     """Count trials by state."""
     states = [trial.state for trial in trials]
     return Progress(

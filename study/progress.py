@@ -5,16 +5,16 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 
 import optuna
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from emoji_ae.curve import EpochMetrics
-from storage import attrs
 from storage.outages import outage
+from storage.records import TrialRecord, load_trials
 from study.budget import count, to_train
 from study.formats import format_duration
 
@@ -57,7 +57,7 @@ def progress_line(
 
         def show() -> None:
             try:
-                trials = study.get_trials(deepcopy=False)
+                trials = load_trials(study._storage, study._study_id)
             except Exception as error:
                 if outage(error) is None:
                     raise
@@ -85,7 +85,7 @@ def progress_line(
 
 
 def describe(
-    trials: list[FrozenTrial], *, target: int, n_workers: int, trainings: Sequence[str] = ()
+    trials: Sequence[TrialRecord], *, target: int, n_workers: int, trainings: Sequence[str] = ()
 ) -> str:
     """Say in a few words how far a study is.
 
@@ -98,25 +98,23 @@ def describe(
     progress = count(trials)
     parts = [f"{progress.pruned} pruned", f"{progress.failed} failed"]
     values = [
-        trial.values[0]
+        trial.value
         for trial in trials
-        if trial.state == TrialState.COMPLETE
-        and trial.values
-        and attrs.INFEASIBLE not in trial.user_attrs
+        if trial.state == TrialState.COMPLETE and trial.value is not None and trial.feasible
     ]
     if values:
         parts.append(f"best {min(values):.5f}")
     remaining = target - progress.finished
     if remaining > 0:
-        now = datetime.now()
+        now = datetime.now(UTC)
         begun_s = [
-            (now - t.datetime_start).total_seconds()
+            (now - t.started).total_seconds()
             for t in trials
-            if t.state == TrialState.RUNNING and t.datetime_start is not None
+            if t.state == TrialState.RUNNING and t.started is not None
         ]
-        finished = [t for t in trials if t.state in (TrialState.COMPLETE, TrialState.PRUNED)]
+        finished = [t for t in trials if t.finished]
         left, trained = to_train(trainings, finished, remaining=remaining)
-        durations_s = [t.duration.total_seconds() for t in trained if t.duration is not None]
+        durations_s = [t.duration_s for t in trained if t.duration_s is not None]
         parts.append(eta(durations_s, begun_s, remaining=left, n_workers=n_workers))
     return " · ".join(parts)
 

@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 from optuna.trial import TrialState
 from rich.console import Console, Group
@@ -70,9 +70,9 @@ def status_lines(
     Args:
         record: The study.
         silent_s: Seconds since the last sign of life of running trials, by the database's key.
-        now: Local time.
+        now: The time, with its zone.
     """
-    now = now or datetime.now()
+    now = now or datetime.now(UTC)
     settings = record.user_attrs.get(attrs.SETTINGS, {})
     yield escape(
         f"Study {record.name}: {settings.get('kind', '—')}, {settings.get('space', '—')} space, "

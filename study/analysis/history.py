@@ -7,7 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from optuna.trial import TrialState
 
@@ -15,6 +15,9 @@ from storage.attrs import EPOCHS_RUN, REUSED_FROM, TRAINING_SECONDS, WORKER
 from storage.records import StudyRecord, TrialRecord
 from study.analysis import begun_again, breaks_constraint, family_of, ranked, ranked_by_constraint
 from study.analysis.thinning import MAX_MARKS, thin
+
+EARLIEST = datetime.min.replace(tzinfo=UTC)
+"""Before every time of a trial."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +128,7 @@ class SummaryInfo:
         epochs_saved: Epochs that pruned trials were asked for and did not run.
         n_workers: Distinct processes that ran trials; 0 if none was stored.
         n_reused: Finished trials that were answered from the training of another one.
-        last_completed: When the last trial ended.
+        last_completed: When the last trial ended, in UTC.
     """
 
     n_trials: int

@@ -3,12 +3,11 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from optuna.trial import TrialState
 
 from storage.records import Scalar, StudyRecord, TrialRecord
-from study.analysis.history import covered_spans, epochs_run, training_seconds
+from study.analysis.history import EARLIEST, covered_spans, epochs_run, training_seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +95,7 @@ def get_incumbents(record: StudyRecord) -> IncumbentsInfo:
     """
     ended = sorted(
         (t for t in record.trials if t.finished or t.state == TrialState.FAIL),
-        key=lambda t: (t.completed is None, t.completed or datetime.min, t.number),
+        key=lambda t: (t.completed is None, t.completed or EARLIEST, t.number),
     )
     found: list[Incumbent] = []
     best: TrialRecord | None = None

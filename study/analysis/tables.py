@@ -495,7 +495,7 @@ def to_frame(record: StudyRecord) -> pd.DataFrame:
         attributes by theirs (``attr_`` before a name that is taken), ``test_mse`` and
         ``test_accuracy`` where a confirmation has measured them, ``started``, ``completed`` and
         ``duration_s``. Booleans and integers are nullable, other numbers
-        float64, times datetime64, everything else strings; what a trial lacks is missing.
+        float64, times datetime64 in UTC, everything else strings; what a trial lacks is missing.
     """
     trials = record.trials
     columns: dict[str, pd.Series[Any]] = {
@@ -511,8 +511,8 @@ def to_frame(record: StudyRecord) -> pd.DataFrame:
         values = [found.get(name) for found in attributes]
         if all(value is None or isinstance(value, str | int | float) for value in values):
             columns[f"attr_{name}" if name in (*columns, *times) else name] = _typed(values)
-    columns["started"] = _column([trial.started for trial in trials], "datetime64[us]")
-    columns["completed"] = _column([trial.completed for trial in trials], "datetime64[us]")
+    columns["started"] = _column([trial.started for trial in trials], "datetime64[us, UTC]")
+    columns["completed"] = _column([trial.completed for trial in trials], "datetime64[us, UTC]")
     columns["duration_s"] = _column([trial.duration_s for trial in trials], "float64")
     return pd.DataFrame(columns)
 

@@ -9,7 +9,7 @@ from optuna.trial import TrialState
 from storage.attrs import WORKER
 from storage.records import StudyRecord, TrialRecord
 from study.analysis import breaks_constraint, family_of
-from study.analysis.history import covered_spans
+from study.analysis.history import EARLIEST, covered_spans
 from study.analysis.thinning import thin
 
 MAX_SPANS, MAX_WORKERS = 1500, 40
@@ -117,7 +117,7 @@ def get_timeline(record: StudyRecord) -> TimelineInfo:
     Source: ``optuna.visualization.plot_timeline``.
     """
     times = [time for t in record.trials for time in (t.started, t.completed) if time is not None]
-    last = max(times, default=datetime.min)
+    last = max(times, default=EARLIEST)
     timed = sorted(
         (
             (trial.started, trial.completed or last, trial.number, trial)

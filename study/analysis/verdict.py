@@ -106,7 +106,7 @@ def get_verdict(
 
     Args:
         record: The study.
-        now: Local time, for trials that still run.
+        now: The time, with its zone, for trials that still run.
         relative_noise: Scatter between replicates, as ``noise.NoiseInfo.relative_sd``.
         predictable: Whether a model of the parameters tells the error of unseen trials; None
             if that was not tried.

@@ -5,7 +5,6 @@ Must not draw, write sentences or know a template.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from storage.records import StudyRecord
 from study.analysis import (
@@ -37,6 +36,7 @@ from study.analysis.fidelity import (
 )
 from study.analysis.front import FrontInfo, get_front
 from study.analysis.history import (
+    EARLIEST,
     HistoryInfo,
     LearningCurvesInfo,
     SummaryInfo,
@@ -213,8 +213,7 @@ def get_findings(
         agreements=explained.agreements,
         verdict=get_verdict(
             record,
-            now=summary.last_completed
-            or datetime.min,  # not the clock: equal studies, equal pages
+            now=summary.last_completed or EARLIEST,  # not the clock: equal studies, equal pages
             relative_noise=get_noise(record).relative_sd,
             predictable=_predictable(summary, explained.agreements.get(VALIDATION_MSE, ())),
         ),

@@ -22,7 +22,7 @@ const table = (async () => {
   const seconds = ({ started, completed }) => {
     if (!started || !completed) return null;
     const whole = (text) => Date.parse(`${text.slice(0, 19).replace(" ", "T")}Z`) / 1000;
-    const fraction = (text) => Number(`0${text.slice(19)}`);
+    const fraction = (text) => Number(`0${/^\.\d+/.exec(text.slice(19)) ?? ""}`);
     return whole(completed) - whole(started) + (fraction(completed) - fraction(started));
   };
   const trials = study.trials.map((trial) => {

@@ -1,7 +1,7 @@
 """Read-only records: what of a trial is taken over, and which trial is the best."""
 
 from dataclasses import FrozenInstanceError
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import optuna
 import pytest
@@ -90,7 +90,7 @@ def test_duration(study: optuna.Study, storage: BaseStorage) -> None:
     assert complete.duration_s == (complete.completed - complete.started).total_seconds()
     assert running.started is not None
     assert running.duration_s is None
-    start = datetime(2025, 1, 1)
+    start = datetime(2025, 1, 1, tzinfo=UTC)
     timed = TrialRecord(
         number=0,
         trial_id=1,

@@ -1,7 +1,7 @@
 """Studies whose answers are known, built in code from a seed."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -64,7 +64,7 @@ CLASS_COUNTS = {
 MARKUP = "<b>loss</b> became NaN </script><script>alert('x')</script> & more"
 """A failure message that would break a page that does not escape it."""
 
-START = datetime(2025, 1, 1, 12, 0, 0)
+START = datetime(2025, 1, 1, 12, 0, 0, tzinfo=UTC)
 
 
 def trial(

@@ -508,7 +508,7 @@ def test_frame_has_one_row_per_trial_and_clean_types(record: StudyRecord) -> Non
     assert types["batch_size"] == types["bottleneck_dim"] == types["seed"] == "Int64"
     assert types["learning_rate"] == types["value"] == types["duration_s"] == "float64"
     assert types["batch_normalization"] == "boolean"
-    assert types["started"] == "datetime64[us]"
+    assert types["started"] == "datetime64[us, UTC]"
     assert types["state"] == types["failure"] == "string"
     linear = frame["auto_encoder"] == "linear"
     assert frame.loc[linear, "batch_normalization"].isna().all()

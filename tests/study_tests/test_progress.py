@@ -2,26 +2,27 @@
 
 import sqlite3
 from contextlib import closing
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import optuna
 import pytest
 from optuna.exceptions import StorageInternalError
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna.trial import TrialState, create_trial
 
 from emoji_ae.curve import EpochMetrics
 from storage import attrs
 from storage.rdb import open_storage
+from storage.records import TrialRecord, to_record
 from study.progress import describe, epoch_bar, eta, progress_line
 
 
-def trial(state: TrialState, *, seconds: float = 0.0, value: float | None = None) -> FrozenTrial:
+def trial(
+    state: TrialState, *, seconds: float = 0.0, value: float | None = None, **own: int
+) -> TrialRecord:
     """Return a trial that took, or has been running for, some seconds."""
-    made = create_trial(state=state, value=value)
-    now = datetime.now()
-    made.datetime_start = now - timedelta(seconds=seconds)
-    made.datetime_complete = now if state.is_finished() else None
-    return made
+    now = datetime.now(UTC)
+    made = create_trial(state=state, value=value, user_attrs=own)
+    return to_record(made, (now - timedelta(seconds=seconds), now))
 
 
 def test_nothing_yet() -> None:
@@ -46,8 +47,8 @@ def test_counts_and_best() -> None:
 def test_best_of_two_objectives() -> None:
     """With two objectives, the best value is that of the first."""
     trials = [
-        create_trial(state=TrialState.COMPLETE, values=[0.25, 0.1]),
-        create_trial(state=TrialState.COMPLETE, values=[0.5, 0.9]),
+        to_record(create_trial(state=TrialState.COMPLETE, values=values))
+        for values in ([0.25, 0.1], [0.5, 0.9])
     ]
     assert describe(trials, target=2, n_workers=1) == "0 pruned · 0 failed · best 0.25000"
 
@@ -55,11 +56,13 @@ def test_best_of_two_objectives() -> None:
 def test_best_of_a_constraint() -> None:
     """With a constraint, the best value is that of a trial that keeps it; none without one."""
     low, high = (
-        create_trial(
-            state=TrialState.COMPLETE,
-            value=value,
-            user_attrs=own,
-            system_attrs={"constraints": [lack]},
+        to_record(
+            create_trial(
+                state=TrialState.COMPLETE,
+                value=value,
+                user_attrs=own,
+                system_attrs={"constraints": [lack]},
+            )
         )
         for value, own, lack in ((0.25, {attrs.INFEASIBLE: True}, 0.1), (0.5, {}, -0.1))
     )
@@ -95,11 +98,12 @@ def test_eta_counts_what_has_begun() -> None:
 
 def test_eta_of_a_grid_counts_trainings() -> None:
     """Points that are answered from another's training take no time, before and after now."""
-    trials = [trial(TrialState.COMPLETE, seconds=s, value=0.5) for s in (60, 0, 0, 80)]
-    for index, made in enumerate(trials):
-        made.user_attrs = {attrs.DESIGN_INDEX: index}
-        if index in (1, 2):
-            made.user_attrs[attrs.REUSED_FROM] = 0
+    trials = [
+        trial(TrialState.COMPLETE, seconds=s, value=0.5, **{attrs.DESIGN_INDEX: index}, **own)
+        for index, (s, own) in enumerate(
+            [(60, {}), (0, {attrs.REUSED_FROM: 0}), (0, {attrs.REUSED_FROM: 0}), (80, {})]
+        )
+    ]
     trainings = ["a", "a", "a", "b", "c", "c", "b", "d"]
     text = describe(trials, target=8, n_workers=1, trainings=trainings)
     assert text.endswith("ETA 2 min 20 s")  # of c and d

@@ -3,7 +3,7 @@
 import io
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from optuna.trial import TrialState
@@ -23,7 +23,7 @@ from tests.study_tests.synthetic import (
     trial,
 )
 
-NOW = datetime(2026, 5, 1, 12, 0, 0)
+NOW = datetime(2026, 5, 1, 12, 0, 0, tzinfo=UTC)
 
 
 def shown(
