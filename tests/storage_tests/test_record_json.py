@@ -3,6 +3,7 @@
 import json
 import math
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -12,7 +13,15 @@ from hypothesis import strategies as st
 from storage.errors import StorageError
 from storage.record_json import record_from_json, record_to_json
 from storage.records import StudyRecord
-from tests.study_tests.synthetic import MARKUP, SETTINGS, planted, planted_multitask, study, trial
+from tests.study_tests.synthetic import (
+    MARKUP,
+    SETTINGS,
+    START,
+    planted,
+    planted_multitask,
+    study,
+    trial,
+)
 
 
 def through_json(record: StudyRecord) -> StudyRecord:
@@ -57,6 +66,15 @@ def test_any_attributes_and_curves_come_back(attrs: dict[str, Any], curve: list[
     record = study(trial(0, curve=tuple(curve), attrs=attrs), settings=SETTINGS)
     (found,) = through_json(record).trials
     assert repr(found) == repr(record.trials[0])
+
+
+def test_times_of_earlier_versions_are_taken_as_utc() -> None:
+    """They had no zone; durations and orders stay what they were."""
+    values = record_to_json(study(trial(0, started=START, completed=START + timedelta(seconds=1))))
+    assert values["trials"][0]["started"] == "2025-01-01 12:00:00+00:00"
+    values["trials"][0] |= {"started": "2025-01-01 12:00:00", "completed": "2025-01-01 12:00:02.5"}
+    (read,) = record_from_json(values).trials
+    assert (read.started, read.duration_s) == (START, 2.5)
 
 
 def test_distributions_are_written_once() -> None:

@@ -240,6 +240,12 @@ def test_damage_is_no_outage(study: optuna.Study, url: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_server_of_another_version(client: ServedStorage) -> None:
+    """What the server does not know is said in one line, with what to do."""
+    with pytest.raises(StorageAccessError, match=r"lacks 'dance'; start `emoji-study serve-st"):
+        client.call("dance", {})
+
+
 def test_repeated_step_is_no_outage(study: optuna.Study) -> None:
     """An operation that can never succeed says so."""
     trial = claim(study)

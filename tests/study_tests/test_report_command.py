@@ -1,10 +1,17 @@
 """``emoji-study report``: studies of a real storage, several at once, and older pages again."""
 
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import optuna
+import pandas as pd
 import pytest
+from optuna.trial import create_trial
 
 from storage.errors import UnknownStudyError
 from study.commands import ImportRequest, import_request
@@ -12,6 +19,7 @@ from study.errors import StudyError
 from study.export import write_table
 from study.report import read_report_data
 from study.report_command import ReportRequest, report_request
+from tests.servers import opened
 from tests.study_tests.synthetic import planted
 
 
@@ -118,3 +126,73 @@ def test_a_failed_write_keeps_the_folder_clean(url: str, tmp_path: Path) -> None
     with pytest.raises(OSError, match=re.escape(out.name)):
         report(url, studies=["one"], out=out)
     assert list(tmp_path.iterdir()) == [out]
+
+
+CHANGES = (datetime(2026, 3, 29, 1, tzinfo=UTC), datetime(2026, 10, 25, 1, tzinfo=UTC))
+"""When Berlin's clocks go on an hour, and back an hour."""
+
+ZONES = [
+    *("UTC", "Europe/Berlin", "America/New_York"),
+    *("Asia/Kathmandu", "Australia/Lord_Howe", "Pacific/Kiritimati"),
+]
+
+SHOW = """
+import sys
+from study.cli import app
+
+url, out = sys.argv[1:]
+for command in ("status", "report", "export"):
+    options = {"status": [], "report": ["--out", out + ".html"], "export": ["--out", out + ".csv"]}
+    app([command, "--storage", url, *options[command]], standalone_mode=False)
+"""
+
+
+def store_across_changes(url: str) -> None:
+    """Store a search of which each half has a change of the clocks in its middle."""
+    record = planted(24)
+    half = timedelta(minutes=len(record.trials) // 8)
+    with opened(url, create=True, write=True) as storage:
+        study = optuna.create_study(storage=storage, study_name=record.name)
+        for name, value in record.user_attrs.items():
+            study.set_user_attr(name, value)
+        for trial in record.trials:
+            made = create_trial(
+                state=trial.state,
+                value=trial.value,
+                params=dict(trial.params),
+                distributions=dict(trial.distributions),
+                user_attrs=dict(trial.user_attrs),
+                intermediate_values=dict(trial.intermediate_values),
+            )
+            assert trial.started is not None
+            assert trial.completed is not None
+            first = record.trials[12 * (trial.number // 12)].started
+            assert first is not None
+            shift = CHANGES[trial.number // 12] - first - half - timedelta(seconds=30)
+            made.datetime_start = trial.started + shift
+            made.datetime_complete = trial.completed + shift
+            study.add_trial(made)
+
+
+@pytest.mark.parametrize(
+    "zones", [ZONES[:2], pytest.param(ZONES, marks=pytest.mark.slow)], ids=["two", "six"]
+)
+def test_zones_change_nothing(tmp_path: Path, zones: list[str]) -> None:
+    """A page, a table and a status are the same bytes in every zone, whatever its clocks do."""
+    url = f"sqlite:///{tmp_path / 'study.db'}"
+    store_across_changes(url)
+    seen = set()
+    for zone in zones:
+        out = tmp_path / "out"
+        status = subprocess.check_output(
+            [sys.executable, "-c", SHOW, url, str(out)], env=os.environ | {"TZ": zone}
+        )
+        seen.add((status, *(out.with_suffix(s).read_bytes() for s in (".html", ".csv"))))
+    assert len(seen) == 1
+    table = pd.read_csv(tmp_path / "out.csv")
+    assert table["duration_s"].tolist() == [60.0] * 24
+    assert table["started"][0] == "2026-03-29 00:56:30+00:00"
+    page = (tmp_path / "out.html").read_text()
+    assert "trials up to 2026-10-25 01:02 UTC" in page
+    remade = report(url, pages=[tmp_path / "out.html"], out=tmp_path / "again.html")
+    assert remade.read_text() == page
