@@ -8,6 +8,7 @@ the transaction that fails it: so nothing is lost in between.
 
 import enum
 import functools
+import hashlib
 import os
 import secrets
 import socket
@@ -53,11 +54,49 @@ class Cause(enum.Enum):
 
 @functools.cache
 def worker_id() -> str:
-    """Return ``host/token:pid`` of this process; its token is random.
+    """Return ``host/place-start:pid`` of this process, by which others know whether it lives.
 
-    Process numbers come again, in a restarted container even always the same ones.
+    The place is where its process number means this process, see ``_place``; the start tells it
+    from another process that had the number before. ``host/token:pid`` with a random token, as in
+    earlier versions, stands where neither is known: then heartbeats alone decide.
     """
-    return f"{socket.gethostname()}/{secrets.token_hex(2)}:{os.getpid()}"
+    place, process = _place(), _process(os.getpid())
+    token = secrets.token_hex(2) if None in (place, process) else f"{place}-{process}"
+    return f"{socket.gethostname()}/{token}:{os.getpid()}"
+
+
+@functools.cache
+def _place() -> str | None:
+    """Return a digest of where process numbers are those that this process sees; None if unknown.
+
+    That is one boot of one machine, and in it one namespace of processes: containers have their
+    own, however they are named. Start times are counted from what a namespace of times says.
+
+    Source: proc(5), pid_namespaces(7), time_namespaces(7).
+    """
+    try:
+        if os.readlink("/proc/self") != str(os.getpid()):
+            return None  # these are the numbers of another namespace
+        spaces = [os.readlink("/proc/self/ns/pid")]
+        if os.path.lexists("/proc/self/ns/time"):  # since Linux 5.6
+            spaces.append(os.readlink("/proc/self/ns/time"))
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return None
+    return hashlib.sha256("/".join([boot, *spaces]).encode()).hexdigest()[:8]
+
+
+def _process(pid: int) -> str | None:
+    """Return when a process of this place started; None if it cannot be seen.
+
+    Empty for a zombie, which has ended and only waits to be asked for its exit code.
+    """
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+    except OSError:
+        return None
+    state, *fields = text.rpartition(")")[2].split()
+    return "" if state in "ZX" else f"{int(fields[18]):x}"
 
 
 def claim(study: optuna.Study) -> FrozenTrial | Empty:
@@ -119,9 +158,9 @@ def fail(
 def reap(study: optuna.Study, *, artifacts: Path | None = None) -> int:
     """Fail the trials of dead workers and queue them again; return how many there were.
 
-    A worker of this host is known to be dead as soon as its process is gone, one of another host
-    when its heartbeats have been missing for the grace period. A trial that never had one, which
-    another program started, is given the same time.
+    A worker of this place is known to be dead as soon as its process is gone, one of another host
+    or container when its heartbeats have been missing for the grace period. A trial that never
+    had one, which another program started, is given the same time.
 
     Args:
         study: Opened for writing.
@@ -136,7 +175,7 @@ def reap(study: optuna.Study, *, artifacts: Path | None = None) -> int:
     dead = [
         trial._trial_id
         for trial in running
-        if _died_here(str(trial.user_attrs.get(attrs.WORKER, "")))
+        if _has_ended(str(trial.user_attrs.get(attrs.WORKER, "")))
         or silent_s.get(trial._trial_id, 0.0) > GRACE_PERIOD_S
     ]
     return sum(fail(study, trial_id, None, Cause.DEATH, artifacts=artifacts) for trial_id in dead)
@@ -158,20 +197,28 @@ def silences(storage: BaseStorage, study_id: int) -> dict[int, float]:
     return dict(perform(storage, operations.silences, study_id=study_id))
 
 
-def _died_here(worker: str) -> bool:
-    """Say whether ``worker`` is a process of this host that is gone."""
-    place, _, pid = worker.rpartition(":")
-    if place.partition("/")[0] != socket.gethostname() or not pid.isdigit():
+def shown_worker(worker: str) -> str:
+    """Return the name of a worker as people want to see it: ``host:pid``."""
+    host, slash, rest = worker.partition("/")
+    return f"{host}:{rest.rpartition(':')[2]}" if slash else worker
+
+
+def _has_ended(worker: str) -> bool:
+    """Say whether ``worker`` is known to have ended: a process of this place that is not there.
+
+    What cannot be seen from here, such as the process of another container, may live.
+    """
+    name, _, pid = worker.rpartition(":")
+    place, _, start = name.rpartition("-")
+    if _place() is None or place != f"{socket.gethostname()}/{_place()}" or not pid.isdecimal():
         return False
-    if int(pid) == os.getpid():
-        return worker != worker_id()
     try:
         os.kill(int(pid), 0)
     except ProcessLookupError:
         return True
-    except PermissionError:
+    except (PermissionError, OverflowError):
         pass  # it exists, as another user's
-    return False
+    return _process(int(pid)) not in (start, None)
 
 
 def _ages_s(study: optuna.Study) -> dict[int, float]:

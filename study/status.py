@@ -13,6 +13,7 @@ from rich.table import Table
 
 from storage import attrs
 from storage.outages import outage
+from storage.queue import shown_worker
 from storage.records import StudyRecord, TrialRecord
 from study.analysis import VALIDATION_ACCURACY, each_training_once, sampler_of, space_of
 from study.budget import grid_trainings, to_train
@@ -129,7 +130,7 @@ def _worker_table(
         silence = silent_s.get(trial.trial_id)
         table.add_row(
             str(trial.number),
-            escape(str(worker or "—")),
+            escape(shown_worker(str(worker or "—"))),
             str(n_done[worker]),
             "—" if last is None else f"{last + 1} of {trial.params.get('epoch', '—')}",
             "—" if last is None else _rate(trial, last + 1, now),

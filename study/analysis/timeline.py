@@ -190,5 +190,5 @@ def _worker(
 
 
 def _host(worker: str) -> str:
-    """Return the host of ``host/token:pid``, or what stands before a process's number alone."""
+    """Return the host of ``host/...:pid``, or what stands before a process's number alone."""
     return worker.partition("/")[0].rpartition(":")[0] or worker.partition("/")[0]

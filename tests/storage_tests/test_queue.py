@@ -2,12 +2,14 @@
 
 import os
 import re
+import shutil
 import socket
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import Any
 
 import optuna
@@ -52,10 +54,10 @@ def study(url: str) -> optuna.Study:
 
 
 @contextmanager
-def process(script: str, url: str) -> Iterator[subprocess.Popen[str]]:
-    """Run a script, and kill it at the end if it still runs."""
+def process(script: str, url: str, *prefix: str) -> Iterator[subprocess.Popen[str]]:
+    """Run a script, maybe by another program, and kill it at the end if it still runs."""
     with subprocess.Popen(
-        [sys.executable, "-c", script, url],
+        [*prefix, sys.executable, "-c", script, url],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -73,10 +75,15 @@ def first_line(running: subprocess.Popen[str]) -> str:
 
 
 def dead_worker() -> str:
-    """Return the name of a worker of this host whose process has ended."""
+    """Return the name of a worker of this place whose process has ended."""
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    return f"{socket.gethostname()}:{ended.pid}"
+    return worker_of_this_place(ended.pid)
+
+
+def worker_of_this_place(pid: int, *, start: str = "0") -> str:
+    """Return the name of a worker whose process numbers are those of this process."""
+    return f"{queue.worker_id().rpartition('-')[0]}-{start}:{pid}"
 
 
 def execute(url: str, statement: str, *values: object) -> None:
@@ -138,7 +145,8 @@ def test_new_trial(study: optuna.Study, url: str) -> None:
     assert claimed.datetime_start is not None
     assert claimed.user_attrs == {attrs.DESIGN_INDEX: 0, attrs.WORKER: queue.worker_id()}
     assert re.fullmatch(
-        rf"{re.escape(socket.gethostname())}/[0-9a-f]{{4}}:{os.getpid()}", queue.worker_id()
+        rf"{re.escape(socket.gethostname())}/[0-9a-f]{{8}}-[0-9a-f]+:{os.getpid()}",
+        queue.worker_id(),
     )
     assert (claimed.params, claimed.system_attrs) == ({}, {})
     assert [trial_id for trial_id, _ in heartbeats(url)] == [claimed._trial_id]
@@ -345,7 +353,7 @@ def test_number_of_a_process_comes_again(study: optuna.Study) -> None:
     """
     study.enqueue_trial({"x": 0.25})
     dead = claim(study)
-    earlier = f"{socket.gethostname()}/none:{os.getpid()}"
+    earlier = worker_of_this_place(os.getpid())
     optuna.Trial(study, dead._trial_id).set_user_attr(attrs.WORKER, earlier)
     assert queue.reap(study) == 1
     again = claim(study)
@@ -459,7 +467,14 @@ def test_trial_of_a_living_worker_is_left_alone(study: optuna.Study, url: str) -
 
 @pytest.mark.parametrize(
     "worker",
-    [ELSEWHERE, f"{socket.gethostname()}:1", f"{socket.gethostname()}:x", "no-port"],
+    [
+        ELSEWHERE,
+        f"{socket.gethostname()}:1",
+        f"{socket.gethostname()}:x",
+        "no-port",
+        f"{socket.gethostname()}/ab12:{os.getpid()}",  # as earlier versions named workers
+        f"{socket.gethostname()}/0123abcd-1:{os.getpid()}",  # of another container
+    ],
 )
 def test_other_hosts_are_judged_by_heartbeats(study: optuna.Study, url: str, worker: str) -> None:
     """A worker whose process cannot be looked for is dead when its heartbeats stop."""
@@ -473,6 +488,52 @@ def test_other_hosts_are_judged_by_heartbeats(study: optuna.Study, url: str, wor
     assert queue.reap(study) == 1
     assert states(study) == [FAIL, WAITING]
     assert of_each(study, attrs.DESIGN_INDEX) == [0, 0]
+
+
+def test_zombie(study: optuna.Study) -> None:
+    """A process that has ended is dead, also where nobody has asked for its exit code yet."""
+    design(study)
+    claim(study)
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
+        state, *fields = Path(f"/proc/{ended.pid}/stat").read_text().rpartition(")")[2].split()
+        assert state == "Z"
+        worker = worker_of_this_place(ended.pid, start=f"{int(fields[18]):x}")
+        optuna.Trial(study, study.get_trials()[0]._trial_id).set_user_attr(attrs.WORKER, worker)
+        assert queue.reap(study) == 1
+
+
+IN_A_CONTAINER = """
+import os, subprocess, sys, optuna
+from storage import queue
+from storage.rdb import open_storage
+study = optuna.load_study(study_name="study", storage=open_storage(sys.argv[1], write=True))
+first = queue.claim(study)
+child = subprocess.Popen(
+    [sys.executable, "-c", CLAIM_ONE, sys.argv[1]], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+)
+child.stdout.readline()
+child.kill()
+child.wait()
+print(os.getpid(), queue.reap(study), flush=True)
+sys.stdin.readline()
+""".replace("CLAIM_ONE", repr(CLAIM_ONE))
+"""A process that holds a trial, lets another die at one, and says how many it takes for dead."""
+
+
+def test_two_places_with_one_host_name(study: optuna.Study, url: str) -> None:
+    """Workers with equal process numbers leave each other alone, and take over from their own."""
+    apart = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    if shutil.which("unshare") is None or subprocess.run([*apart, "true"], check=False).returncode:
+        pytest.skip("needs the right to make namespaces")
+    design(study)
+    with process(IN_A_CONTAINER, url, *apart) as one, process(IN_A_CONTAINER, url, *apart) as two:
+        assert first_line(one) == first_line(two) == "1 1"
+        assert queue.reap(study) == 0
+    held = {t.user_attrs[attrs.WORKER] for t in study.get_trials(states=(RUNNING,))}
+    assert len(held) == 2
+    assert set(map(queue.shown_worker, held)) == {f"{socket.gethostname()}:1"}
+    assert states(study).count(FAIL) == 2
 
 
 def test_hanging_worker(study: optuna.Study, url: str) -> None:

@@ -5,7 +5,6 @@ import json
 import math
 import os
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -434,7 +433,7 @@ def dead_worker() -> str:
     """Return the name of a worker of this host whose process has ended."""
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    return f"{socket.gethostname()}:{ended.pid}"
+    return f"{queue.worker_id().rpartition('-')[0]}-0:{ended.pid}"
 
 
 def work_through(study: optuna.Study, stop: threading.Event) -> list[int]:

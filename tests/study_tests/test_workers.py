@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -225,7 +224,9 @@ def test_unfinished_trials_of_dead_runs(tmp_path: Path, settings: StudySettings)
     request(study, 2)
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
-    claim(study).set_user_attr(attrs.WORKER, f"{socket.gethostname()}:{dead.pid}")
+    claim(study).set_user_attr(
+        attrs.WORKER, f"{queue.worker_id().rpartition('-')[0]}-0:{dead.pid}"
+    )
     outcome, trials = run(tmp_path, short, n_trials=2, n_workers=1)
     assert outcome.progress.complete == outcome.target == 2
     assert [t.user_attrs[attrs.DESIGN_INDEX] for t in trials] == [0, 0, 1]
