@@ -17,6 +17,10 @@ class StorageUnreachableError(StorageAccessError):
     """A database does not answer for now, or is locked by another process."""
 
 
+class StorageLostError(StorageAccessError):
+    """The file of a database was removed, replaced or emptied while it was in use."""
+
+
 class UnknownStudyError(StorageError, KeyError):
     """A study or a trial does not exist in the storage."""
 

@@ -513,8 +513,13 @@ def _hold(session: Session, study_id: int) -> None:
     """Keep other workers from claiming until the transaction ends.
 
     A server locks the row of the study; SQLite the whole file, as it does for every writer.
+
+    Raises:
+        KeyError: If the study was deleted.
     """
-    session.query(models.StudyModel).filter_by(study_id=study_id).with_for_update().one()
+    study = session.query(models.StudyModel).filter_by(study_id=study_id).with_for_update()
+    if study.one_or_none() is None:
+        raise KeyError(models.NOT_FOUND_MSG)
 
 
 def _counts(session: Session, study_id: int) -> tuple[int, int]:

@@ -3,10 +3,11 @@
 import sqlite3
 
 from optuna.exceptions import StorageInternalError
+from optuna.storages._rdb.models import NOT_FOUND_MSG
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from storage.errors import StorageUnreachableError
+from storage.errors import StorageError, StorageUnreachableError
 
 
 def outage(error: BaseException) -> str | None:
@@ -27,6 +28,33 @@ def outage(error: BaseException) -> str | None:
     return _server_outage(error)
 
 
+def failure(error: BaseException) -> str | None:
+    """Say in one line why a database or a study in it cannot be used; None for other errors.
+
+    Beside outages that is what needs a person: a file that is damaged or gone, or a study that
+    was deleted.
+    """
+    if isinstance(error, StorageError):
+        return str(error)
+    away = outage(error)
+    if away is not None:
+        return f"The storage is away: {away}"
+    if _is_missing(error):
+        return "The study is not there any more: it was deleted while it was in use."
+    if isinstance(error, StorageInternalError | SQLAlchemyError):
+        cause = error.__cause__ or error
+        return failure(cause) or f"The storage failed: {first_line(cause)}"
+    details = _rpc_details(error)
+    return None if details is None else f"The storage failed: {details}"
+
+
+def _is_missing(error: BaseException) -> bool:
+    """Say whether a database lacks what a key stands for; clients of a server know no more."""
+    if not isinstance(error, KeyError):
+        return False
+    return NOT_FOUND_MSG in str(error) or _rpc_code(error.__cause__) == "NOT_FOUND"
+
+
 def _database_outage(error: SQLAlchemyError) -> str | None:
     if isinstance(error, PoolTimeoutError):
         return first_line(error)
@@ -43,15 +71,28 @@ def _server_outage(error: BaseException) -> str | None:
 
     Optuna's own methods answer any error of the database with the code for unknown ones.
     """
-    code = getattr(error, "code", None)
-    name = getattr(code(), "name", None) if callable(code) else None
-    details = getattr(error, "details", None)
-    text = str(details()) if callable(details) else ""
+    name, details = _rpc_code(error), _rpc_details(error)
     # A server that is stopped cancels what it is answering.
     away = name in ("UNAVAILABLE", "CANCELLED") or (
-        name == "UNKNOWN" and "raised during the commit" in text
+        name == "UNKNOWN" and "raised during the commit" in str(details)
     )
-    return (text.strip().splitlines() or [str(name)])[0] if away else None
+    return (details or name) if away else None
+
+
+def _rpc_code(error: BaseException | None) -> str | None:
+    """Return the name of a gRPC error's code, without importing gRPC; None for other errors."""
+    code = getattr(error, "code", None)
+    name = getattr(code(), "name", None) if callable(code) else None
+    return None if name is None else str(name)
+
+
+def _rpc_details(error: BaseException) -> str | None:
+    """Return the first line of what a gRPC error says; None for other errors."""
+    if _rpc_code(error) is None:
+        return None
+    details = getattr(error, "details", None)
+    text = str(details()) if callable(details) else ""
+    return text.strip().partition("\n")[0]
 
 
 def first_line(error: BaseException) -> str:

@@ -7,6 +7,7 @@ Optuna owns the schema. Its own defaults are made for one process; what is chang
   worker: without that, two workers can both claim one waiting trial.
 - Server databases get a small pool, for there may be hundreds of workers, and a check of each
   connection before its use, for idle ones are cut.
+- A file that is removed, replaced or emptied while it is open ends whoever has it open.
 - Running trials send heartbeats; one that falls silent is failed and queued again (``queue``).
 """
 
@@ -30,7 +31,7 @@ from optuna.storages import (
 from optuna.storages._rdb import models
 from sqlalchemy.exc import SQLAlchemyError
 
-from storage.errors import StorageAccessError, StorageUnreachableError
+from storage.errors import StorageAccessError, StorageLostError, StorageUnreachableError
 from storage.outages import first_line, outage
 from storage.served import ServedStorage
 from storage.urls import parse_url, redact, server_address, sqlite_path
@@ -84,8 +85,10 @@ def open_storage(url: str, *, create: bool = False, write: bool = False) -> Base
         ) from None
     except (SQLAlchemyError, OptunaError, RuntimeError) as error:
         raise _refusal(f"Storage {redact(url)}", error) from None
-    if path is not None and write:
-        _serialize_writers(storage)
+    if path is not None:
+        _watch_file(storage, path)
+        if write:
+            _serialize_writers(storage)
     return get_storage(storage)
 
 
@@ -202,6 +205,49 @@ def _archive_uri(path: Path) -> str:
 def _query(uri: str, statement: str) -> list[tuple[str, ...]]:
     with closing(sqlite3.connect(uri, uri=True, timeout=_SQLITE_TIMEOUT_S)) as connection:
         return connection.execute(statement).fetchall()
+
+
+def _watch_file(storage: RDBStorage, path: Path) -> None:
+    """Let nothing begin that would read or write a file that is not the one at ``path`` any more.
+
+    SQLite goes on with a file that was removed or replaced, and what it writes is lost; where it
+    connects anew, it creates an empty one.
+    """
+    opened = path.stat()
+    size = opened.st_size
+
+    def check(*_: Any) -> None:
+        nonlocal size
+        try:
+            now = path.stat()
+        except FileNotFoundError:
+            raise StorageLostError(
+                f"Storage file {path} was removed or moved away while it was in use: put it back, "
+                "or what it held is lost."
+            ) from None
+        if (now.st_dev, now.st_ino) != (opened.st_dev, opened.st_ino):
+            raise StorageLostError(
+                f"Storage file {path} was replaced by another one while it was in use: what was "
+                "stored in the old one meanwhile is not in the new one."
+            )
+        if now.st_size < size and not _is_whole(path):
+            raise StorageLostError(
+                f"Storage file {path} was cut short while it was in use: what it held is lost, in "
+                "part or as a whole."
+            )
+        size = now.st_size
+
+    sqlalchemy.event.listen(storage.engine, "do_connect", check)
+    sqlalchemy.event.listen(storage.engine, "begin", check)
+
+
+def _is_whole(path: Path) -> bool:
+    """Say whether a file that has become smaller holds a whole database, as after a VACUUM."""
+    try:
+        check = _query(f"{path.resolve().as_uri()}?mode=ro", "PRAGMA quick_check(1)")
+    except sqlite3.Error as error:
+        return outage(error) is not None
+    return path.stat().st_size > 0 and check == [("ok",)]
 
 
 def _serialize_writers(storage: RDBStorage) -> None:

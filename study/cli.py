@@ -115,22 +115,16 @@ def main() -> None:
 
 def user_message(error: Exception) -> str | None:
     """Return one line for an error that a user can do something about, None for a bug."""
-    from optuna.exceptions import StorageInternalError
-
     from emoji_ae.errors import EmojiAEError
     from search_spaces.errors import SearchSpaceError
-    from storage.errors import StorageError
-    from storage.outages import outage
+    from storage.outages import failure
     from study.errors import StudyError
 
-    if isinstance(error, StudyError | EmojiAEError | StorageError | SearchSpaceError):
+    if isinstance(error, StudyError | EmojiAEError | SearchSpaceError):
         return str(error)
-    away = outage(error)
-    if away is not None:
-        return f"The storage is away: {away}"
-    if isinstance(error, StorageInternalError):
-        cause = str(error.__cause__ or error).splitlines()[0]
-        return f"The storage failed: {cause}"
+    reason = failure(error)
+    if reason is not None:
+        return reason
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename or 'File'}: {error.strerror}."
     return None

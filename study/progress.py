@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from emoji_ae.curve import EpochMetrics
-from storage.outages import outage
+from storage.outages import failure
 from storage.records import TrialRecord, load_trials
 from study.budget import count, to_train
 from study.formats import format_duration
@@ -59,7 +59,7 @@ def progress_line(
             try:
                 trials = load_trials(study._storage, study._study_id)
             except Exception as error:
-                if outage(error) is None:
+                if failure(error) is None:
                     raise
                 return  # the workers' supervisors tell of it
             status = describe(trials, target=target, n_workers=n_workers, trainings=trainings)

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 
 import optuna
 
-from storage.outages import outage
+from storage.outages import failure, outage
 from storage.rdb import open_storage
 from study.budget import finished_trials
 from study.jobs import WorkerJob, own_process
@@ -94,9 +94,11 @@ def _refresh_here(study: optuna.Study, job: WorkerJob, say: Callable[[str], None
     try:
         refresh(study._storage, job.study, url=job.url, artifacts=job.artifacts)
     except Exception as error:
+        if failure(error) is None:
+            raise
         away = outage(error)
         if away is None:
-            raise
+            return  # whoever asks next is told; it must not hide why the block ended
         say(
             f"Warning: notes and charts of the dashboard are not up to date ({away}); "
             "`emoji-study dashboard --refresh` brings them up to date."

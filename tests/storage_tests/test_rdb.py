@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -15,8 +16,8 @@ import sqlalchemy
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage
 
-from storage.errors import StorageAccessError, StorageUnreachableError
-from storage.rdb import open_storage
+from storage.errors import StorageAccessError, StorageLostError, StorageUnreachableError
+from storage.rdb import close_storage, open_storage
 from tests.servers import free_port
 
 not_as_root = pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
@@ -190,7 +191,7 @@ def test_database_in_the_making(tmp_path: Path, url: str) -> None:
 
 CREATE = """
 import sys
-from storage.rdb import open_storage
+from storage.rdb import close_storage, open_storage
 sys.stdin.readline()  # all at the same time
 open_storage(sys.argv[1], create=True, write=True).get_all_studies()
 """
@@ -351,3 +352,59 @@ def test_opening_again_keeps_the_log(tmp_path: Path, url: str) -> None:
         check=True,
     )
     assert found.stdout == "('\"value\"',)\n"
+
+
+def remove(file: Path) -> None:
+    """Remove a database with its write-ahead log."""
+    for path in file.parent.glob(f"{file.name}*"):
+        path.unlink()
+
+
+def replace_by_a_copy(file: Path) -> None:
+    """Put a copy of a database in its place, as a backup that is restored."""
+    copy = file.with_suffix(".copy")
+    shutil.copy(file, copy)
+    copy.replace(file)
+
+
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [
+        (remove, "removed or moved away"),
+        (lambda file: file.rename(file.with_suffix(".moved")), "removed or moved away"),
+        (replace_by_a_copy, "replaced by another one"),
+        (lambda file: os.truncate(file, 0), "cut short"),
+        (lambda file: os.truncate(file, 20_000), "cut short"),
+    ],
+)
+@pytest.mark.parametrize("write", [True, False])
+def test_file_that_goes_while_it_is_open(
+    tmp_path: Path, url: str, harm: Callable[[Path], None], said: str, write: bool
+) -> None:
+    """Nothing more is read from it or written to it, and no empty file takes its place."""
+    close_storage(open_storage(url, create=True))
+    storage = open_storage(url, write=write)
+    assert storage.get_all_studies() == []
+    harm(tmp_path / "study.db")
+    before = sorted(path.name for path in tmp_path.iterdir())
+    for _ in range(2):
+        with pytest.raises(StorageLostError, match=said):
+            storage.get_all_studies()
+        close_storage(storage)
+    assert set(before) >= {path.name for path in tmp_path.iterdir()}
+
+
+def test_file_that_is_made_smaller(tmp_path: Path, url: str) -> None:
+    """A file that shrinks and stays whole, as others may tidy it up, is used on."""
+    storage = open_storage(url, create=True, write=True)
+    optuna.create_study(storage=storage, study_name="study").set_user_attr("long", "x" * 100_000)
+    optuna.load_study(study_name="study", storage=storage).set_user_attr("long", "")
+    with closing(sqlite3.connect(tmp_path / "study.db")) as other:
+        other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        size = (tmp_path / "study.db").stat().st_size
+        storage.get_all_studies()
+        storage.remove_session()
+        other.execute("VACUUM")
+        other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    assert (tmp_path / "study.db").stat().st_size < size
+    assert [study.study_name for study in storage.get_all_studies()] == ["study"]

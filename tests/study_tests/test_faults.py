@@ -10,12 +10,14 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
 from optuna.trial import TrialState
 
 from storage.records import StudyRecord, load_study_record
 from study.settings import StudySettings
 from tests.servers import new_database, opened, postgres_server
+from tests.study_tests.studies import ask
 
 Wait = Callable[[Callable[[], bool]], None]
 
@@ -141,6 +143,47 @@ def test_corrupt_database(tmp_path: Path, settings: StudySettings) -> None:
             assert code == 1
             assert "study.db" in one_line(errors)
         assert file.read_bytes() == damaged
+
+
+def remove(file: Path) -> None:
+    """Remove a database with its write-ahead log."""
+    for path in file.parent.glob(f"{file.name}*"):
+        path.unlink()
+
+
+def delete_study(file: Path) -> None:
+    """Delete the study named ``study``."""
+    with opened(f"sqlite:///{file}") as storage:
+        optuna.delete_study(study_name="study", storage=storage)
+
+
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [
+        (remove, "study.db was removed or moved away"),
+        (delete_study, "study is not there any more"),
+    ],
+)
+def test_gone_while_running(
+    tmp_path: Path,
+    settings: StudySettings,
+    wait_until: Wait,
+    harm: Callable[[Path], None],
+    said: str,
+) -> None:
+    """A run whose database or study goes away ends with the one line that says so."""
+    url = f"sqlite:///{tmp_path / 'study.db'}"
+    options = ("--trials", "3", "--workers", "2", "--epochs", "1000000")
+    with subprocess.Popen(
+        run_command(url, settings, tmp_path, *options), stderr=subprocess.PIPE, text=True
+    ) as process:
+        query = "SELECT count(DISTINCT trial_id) FROM trial_intermediate_values"
+        wait_until(lambda: ask(tmp_path, query) == [(2,)])
+        harm(tmp_path / "study.db")
+        _, errors = process.communicate()
+    assert process.returncode == 1
+    assert said in one_line(errors)
+    assert "kept" not in errors
 
 
 @pytest.mark.slow
