@@ -1,9 +1,10 @@
 """A search space as data: named parameters, each with one range and, maybe, a condition."""
 
 import math
+import reprlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeGuard
 
 from optuna import Trial
 from optuna.distributions import (
@@ -39,16 +40,28 @@ class Parameter:
         return all(params.get(name) in values for name, values in self.when.items())
 
     def allows(self, value: Scalar) -> bool:
-        """Say whether a value lies in the range."""
+        """Say whether a value lies in the range; true and false are no numbers."""
         match self.distribution:
             case CategoricalDistribution(choices=choices):
-                return value in choices
-            case IntDistribution(low=low, high=high) if isinstance(value, int):
-                return low <= value <= high
-            case FloatDistribution(low=low, high=high) if isinstance(value, int | float):
+                return any(_equal(value, choice) for choice in choices)
+            case IntDistribution(low=low, high=high) if _is_number(value):
+                return low <= value <= high and value == int(value)
+            case FloatDistribution(low=low, high=high) if _is_number(value):
                 return low <= value <= high
             case _:
                 return False
+
+    def describe_range(self) -> str:
+        """Return the range as a text that follows "must be"."""
+        match self.distribution:
+            case CategoricalDistribution(choices=choices):
+                return f"one of {', '.join(str(choice) for choice in choices)}"
+            case IntDistribution(low=low, high=high):
+                return f"a whole number from {low} to {high}"
+            case FloatDistribution(low=low, high=high):
+                return f"a number from {low:g} to {high:g}"
+            case _:
+                raise TypeError(f"no description of {self.distribution!r}")
 
     def at(self, u: float) -> Any:
         """Return the value at quantile ``u`` of the uniform, or log-uniform, distribution.
@@ -133,6 +146,31 @@ class SearchSpace:
                 distribution = CategoricalDistribution([fixed[parameter.name]])
             params[parameter.name] = _suggest(trial, parameter.name, distribution)
         return params
+
+    def require(self, values: Mapping[str, Any], fixed: Mapping[str, Scalar]) -> None:
+        """Raise a SearchSpaceError unless a trial can have these values.
+
+        Args:
+            values: By name of the parameter; of whatever type, as others may have stored them.
+            fixed: As ``parse_fixed`` returns it.
+        """
+        by_name = {parameter.name: parameter for parameter in self.parameters}
+        for name, value in values.items():
+            shown = reprlib.repr(value)  # cuts what is long
+            if name not in by_name:
+                raise SearchSpaceError(
+                    f"The {self.name} space has no parameter {reprlib.repr(name)}; "
+                    f"it has: {', '.join(by_name)}."
+                )
+            if name in fixed:
+                if not _equal(value, fixed[name]):
+                    raise SearchSpaceError(
+                        f"`{name}` is fixed to {fixed[name]} in this study, but got {shown}."
+                    )
+            elif not by_name[name].allows(value):
+                raise SearchSpaceError(
+                    f"`{name}` must be {by_name[name].describe_range()}, but got {shown}."
+                )
 
     def grid(self, fixed: Mapping[str, Scalar]) -> Iterator[dict[str, Scalar]]:
         """Yield every point of the space once, in a fixed order.
@@ -258,10 +296,20 @@ class SearchSpace:
             raise SearchSpaceError(str(error)) from None
 
 
+def _is_number(value: object) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _equal(value: object, choice: object) -> bool:
+    """Say whether two values are the same, where true is not 1."""
+    return value == choice and isinstance(value, bool) == isinstance(choice, bool)
+
+
 def _suggest(trial: Trial, name: str, distribution: BaseDistribution) -> Any:
     match distribution:
         case CategoricalDistribution(choices=choices):
-            return trial.suggest_categorical(name, choices)
+            # An enqueued 16.0 is 16.
+            return choices[choices.index(trial.suggest_categorical(name, choices))]
         case IntDistribution(low=low, high=high, log=log, step=step):
             return trial.suggest_int(name, low, high, log=log, step=step)
         case FloatDistribution(low=low, high=high, log=log, step=step):

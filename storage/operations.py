@@ -362,7 +362,8 @@ def write(
     user_attrs: Mapping[str, Any] | None = None,
     intermediate_values: Sequence[tuple[int, float]] = (),
     system_attrs: Mapping[str, Any] | None = None,
-) -> None:
+    untried_in: int | None = None,
+) -> bool:
     """Store what is new of a running trial.
 
     Args:
@@ -372,11 +373,20 @@ def write(
         user_attrs: By name, new or replaced.
         intermediate_values: Step and value.
         system_attrs: By name, new or replaced.
+        untried_in: The trial's study if nothing is to be stored where another trial of it, of
+            the same replicate, has all of ``params``; None to store them in any case.
+
+    Returns:
+        False if nothing was stored for that reason.
 
     Raises:
         optuna.exceptions.UpdateFinishedTrialError: If the trial has ended.
     """
     with _transaction(backend) as session:
+        if untried_in is not None:
+            _hold(session, untried_in)
+            if _is_tried(session, untried_in, trial_id, params):
+                return False
         trial: Any = models.TrialModel.find_or_raise_by_id(trial_id, session)
         backend.check_trial_is_updatable(trial_id, trial.state)
         for name, internal, distribution in params:
@@ -396,6 +406,7 @@ def write(
                     intermediate_value_type=stored[1],
                 )
             )
+        return True
 
 
 def beat(backend: RDBStorage, trial_id: int) -> None:
@@ -639,6 +650,34 @@ def _running_of(session: Session, study_id: int, worker: str) -> int | None:
         .first()
     )
     return None if row is None else int(row[0])
+
+
+def _is_tried(
+    session: Session, study_id: int, trial_id: int, params: Sequence[tuple[str, float, str]]
+) -> bool:
+    """Say whether another trial of a study, of the same replicate, has these parameters."""
+    model = models.TrialParamModel
+    equal = [
+        (model.param_name == name) & (model.param_value == value) for name, value, _ in params
+    ]
+    others = (
+        session.query(model.trial_id)
+        .join(models.TrialModel)
+        .filter(models.TrialModel.study_id == study_id, model.trial_id != trial_id)
+        .filter(sqlalchemy.or_(*equal))
+        .group_by(model.trial_id)
+        .having(sqlalchemy.func.count() == len(params))
+    )
+    replicate = _replicate(session, trial_id)
+    return any(_replicate(session, int(other)) == replicate for (other,) in others.all())
+
+
+def _replicate(session: Session, trial_id: int) -> int:
+    row = session.query(models.TrialUserAttributeModel).filter_by(
+        trial_id=trial_id, key=attrs.REPLICATE
+    )
+    found = row.one_or_none()
+    return 0 if found is None else int(json.loads(str(found.value_json)))
 
 
 def _insert(

@@ -52,14 +52,20 @@ def write_trial(
     _remember(trial, user_attrs, values)
 
 
+class TriedError(Exception):
+    """Another trial of the study has the same parameters, so these were not stored."""
+
+
 @contextmanager
-def suggesting(trial: optuna.Trial) -> Iterator[None]:
+def suggesting(trial: optuna.Trial, *, untried: bool = False) -> Iterator[None]:
     """Store the parameters that are suggested in the block together, at its end.
 
     Args:
         trial: A live trial.
+        untried: Whether to store them only if no other trial of its study has all of them.
 
     Raises:
+        TriedError: If another one has.
         optuna.exceptions.UpdateFinishedTrialError: As ``write_trial``.
     """
     storage = trial.storage
@@ -69,8 +75,14 @@ def suggesting(trial: optuna.Trial) -> Iterator[None]:
         yield
     finally:
         trial.storage = storage
-        if suggested.params:
-            perform(storage, operations.write, trial_id=trial._trial_id, params=suggested.params)
+        if suggested.params and not perform(
+            storage,
+            operations.write,
+            trial_id=trial._trial_id,
+            params=suggested.params,
+            untried_in=trial.study._study_id if untried else None,
+        ):
+            raise TriedError
 
 
 class _Suggested:

@@ -22,7 +22,7 @@ from emoji_ae.models import Autoencoder, count_parameters
 from emoji_ae.multitask import MultitaskResult, best_metrics
 from emoji_ae.resume import ResumeFile
 from emoji_ae.training import train_model
-from search_spaces import SearchSpace
+from search_spaces import Scalar, SearchSpace, SearchSpaceError
 from storage import attrs
 from storage.artifacts import (
     model_path,
@@ -32,12 +32,15 @@ from storage.artifacts import (
     save_artifacts,
     unfinished_path,
 )
+from storage.operations import FIXED_PARAMS
+from storage.outages import first_line
 from storage.writing import Reports, suggesting, write_trial
 from study.data import StudyData
 from study.environment import describe_environment
 from study.learning_curve import learning_curve_png
 from study.pictures import reconstructions_png
-from study.seeds import pair_seed, trial_seed
+from study.samplers import ADAPTIVE_SAMPLERS, suggest_untried
+from study.seeds import pair_seed, sampler_seed, trial_seed
 from study.settings import StudySettings, code_version
 
 PRUNER_CHECKS = 50
@@ -107,10 +110,10 @@ class TrainingObjective:
         Raises:
             optuna.TrialPruned: If the pruner stopped it.
             TrialInterrupted: If ``stop_requested`` did.
+            SearchSpaceError: If it was enqueued with values that the study's space does not have.
             DivergedError: If an error became NaN or infinite.
         """
-        with suggesting(trial):
-            params = self.space.suggest(trial, self.settings.fixed)
+        trial, params = self._suggest(trial)
         config = self.space.to_config(params)
         replicate = int(trial.user_attrs.get(attrs.REPLICATE, 0))
         pair = trial.user_attrs.get(attrs.PAIR)
@@ -137,6 +140,28 @@ class TrainingObjective:
             return self._values(trial)
         self._train(trial, config, store, seed=seed, stop_requested=stop_requested)
         return self._values(trial)
+
+    def _suggest(self, trial: optuna.Trial) -> tuple[optuna.Trial, dict[str, Scalar]]:
+        """Choose and store the parameters of a trial; return it, from here on, and them.
+
+        Raises:
+            SearchSpaceError: If it was enqueued with values that the study's space does not have.
+        """
+        space, fixed = self.space, self.settings.fixed
+        frozen = trial._cached_frozen_trial
+        enqueued = {**frozen.params, **frozen.system_attrs.get(FIXED_PARAMS, {})}
+        if not enqueued and self.settings.sampler in ADAPTIVE_SAMPLERS:
+            seed = sampler_seed(self.settings.seed, trial.number)
+            return suggest_untried(trial, space, fixed, seed=seed)
+        space.require(enqueued, fixed)
+        try:
+            with suggesting(trial):
+                params = space.suggest(trial, fixed)
+        except ValueError as error:
+            if not enqueued:
+                raise
+            raise SearchSpaceError(first_line(error)) from None
+        return trial, params
 
     def _values(self, trial: optuna.Trial) -> Values:
         """Return what was stored at the end of a training as the objective's values."""

@@ -16,6 +16,7 @@ from emoji_ae.dataset import load_dataset
 from emoji_ae.errors import DivergedError
 from emoji_ae.seeding import resolve_device
 from emoji_ae.splits import Split
+from search_spaces import SearchSpaceError
 from storage import attrs, queue
 from storage.outages import outage
 from storage.rdb import open_storage
@@ -42,7 +43,8 @@ MAX_DIVERGED = 10
 def run_worker(job: WorkerJob, stop: threading.Event) -> None:
     """Run trials of a study until it has as many as it wants, or ``stop`` is set.
 
-    A diverged training fails its trial and the worker goes on. Any other error ends the worker,
+    A diverged training fails its trial and the worker goes on, as one that was enqueued with
+    values outside of the study's space. Any other error ends the worker,
     for it would fail the next trial as well. The error of a database leaves the trial as it is:
     the next attempt of this worker, or another worker, finds it and goes on with its training.
 
@@ -130,6 +132,7 @@ class Ended(enum.Enum):
 
     TOLD = "complete, pruned, or interrupted"
     DIVERGED = "its training diverged"
+    REFUSED = "it was enqueued with what the study's space does not have"
     TAKEN = "it was judged dead, and another worker has it now"
 
 
@@ -142,7 +145,7 @@ def run_trial(
     """Run one claimed trial and store how it ended.
 
     Raises:
-        StudyError: If it failed for another reason than divergence.
+        StudyError: If it failed for another reason than divergence or what it was enqueued with.
         optuna.exceptions.StorageInternalError: If the database fails; the trial stays running.
     """
     heartbeat = queue.Heartbeat(trial)
@@ -163,6 +166,9 @@ def run_trial(
         return Ended.TAKEN
     except TrialInterrupted as error:
         fail(str(error), queue.Cause.INTERRUPTION)
+    except SearchSpaceError as error:
+        fail(str(error), queue.Cause.CONFIGURATION)
+        return Ended.REFUSED
     except DivergedError as error:
         reason = f"{attrs.DIVERGED}: {error}"
         fail(reason, queue.Cause.CONFIGURATION)

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Mapping
+from contextlib import suppress
 
 import optuna
 from optuna.exceptions import ExperimentalWarning
@@ -14,11 +15,12 @@ from optuna.pruners import (
 )
 from optuna.samplers import BaseSampler
 
-from search_spaces import Scalar
+from search_spaces import Scalar, SearchSpace
 from search_spaces.designs import DESIGNS
+from storage.writing import TriedError, suggesting
 from study.errors import StudyError
 from study.pruners import StalledPruner
-from study.untried import UntriedSampler
+from study.untried import UntriedSampler, untried_points
 
 ADAPTIVE_SAMPLERS = ("tpe", "gp")
 """Samplers whose choices follow earlier results, so that their trials are no random sample."""
@@ -90,6 +92,55 @@ def make_sampler(name: str, *, seed: int, params: Mapping[str, Scalar]) -> BaseS
             )
         )
     return UntriedSampler(adaptive, seed=seed)
+
+
+def suggest_untried(
+    trial: optuna.Trial, space: SearchSpace, fixed: Mapping[str, Scalar], *, seed: int
+) -> tuple[optuna.Trial, dict[str, Scalar]]:
+    """Let the sampler choose a point, and store it, which no other trial has while there are such.
+
+    Samplers alone do not see to that: they draw their first trials independently, and two workers
+    that choose at one moment do not know of each other. So the transaction that stores a point
+    looks whether another trial has it, and if so, the next untried one is taken.
+
+    Args:
+        trial: A live trial, whose study has its sampler.
+        space: Where the points lie.
+        fixed: Parameters with one value.
+        seed: Of the points that are taken instead.
+
+    Returns:
+        The trial, from here on, and its active parameters.
+    """
+    chosen: dict[str, Scalar] = {}
+    with suppress(TriedError), suggesting(trial, untried=True):
+        chosen = space.suggest(trial, fixed)
+        return trial, chosen
+    frozen = trial._cached_frozen_trial
+    for point in untried_points(trial.study, frozen, space, fixed, seed=seed):
+        with suppress(TriedError):
+            return _told(trial, space, fixed, point, untried=True), point
+    return _told(trial, space, fixed, chosen, untried=False), chosen
+
+
+def _told(
+    trial: optuna.Trial,
+    space: SearchSpace,
+    fixed: Mapping[str, Scalar],
+    point: Mapping[str, Scalar],
+    *,
+    untried: bool,
+) -> optuna.Trial:
+    """Store a given point as that of a trial; return the trial anew, which knows of no other."""
+    study = trial.study
+    own, study.sampler = study.sampler, make_sampler("random", seed=0, params=point)
+    try:
+        again = optuna.Trial(study, trial._trial_id)
+        with suggesting(again, untried=untried):
+            space.suggest(again, fixed)
+    finally:
+        study.sampler = own
+    return again
 
 
 def make_pruner(name: str, *, max_epochs: int) -> BasePruner:

@@ -1,11 +1,17 @@
-"""A sampler that Optuna lacks."""
+"""Points that no other trial of a study has: a sampler that Optuna lacks, and what it misses."""
 
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
+import numpy as np
 from optuna import Study
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.trial import FrozenTrial, TrialState
+
+from search_spaces import Scalar, SearchSpace, SearchSpaceError
+from storage import attrs
 
 N_DRAWS = 100
 """Random points that are drawn, at most, for one that was not tried."""
@@ -67,6 +73,37 @@ class UntriedSampler(BaseSampler):
         """Seed both samplers anew."""
         self._wrapped.reseed_rng()
         self._random.reseed_rng()
+
+
+def untried_points(
+    study: Study, trial: FrozenTrial, space: SearchSpace, fixed: Mapping[str, Scalar], *, seed: int
+) -> Iterator[dict[str, Scalar]]:
+    """Yield points of a space that no other trial of the study's replicate has, as far as known.
+
+    At first random ones; where these were nearly all tried, the others of a finite space.
+
+    Args:
+        study: Of the trial.
+        trial: That is to have the point.
+        space: Where the points lie.
+        fixed: Parameters with one value.
+        seed: Of the random points.
+    """
+    replicate = trial.user_attrs.get(attrs.REPLICATE, 0)
+    tried = {
+        frozenset(other.params.items())
+        for other in study.get_trials(deepcopy=False)
+        if other.number != trial.number and other.user_attrs.get(attrs.REPLICATE, 0) == replicate
+    }
+    rng = np.random.default_rng(seed)
+    for _ in range(N_DRAWS):
+        point = space.at(rng.random(len(space.parameters)).tolist(), fixed)
+        if frozenset(point.items()) not in tried:
+            yield point
+    with suppress(SearchSpaceError):  # it is continuous
+        for point in space.grid(fixed):
+            if frozenset(point.items()) not in tried:
+                yield point
 
 
 def _tried(study: Study, trial: FrozenTrial) -> list[dict[str, Any]]:

@@ -35,12 +35,12 @@ from study.data import StudyData, study_data
 from study.errors import StudyError
 from study.objectives import TrainingObjective
 from study.pictures import N_RANKED, N_SAMPLES, pick
-from study.runner import MAX_DIVERGED, Ended, claims, run_trial
+from study.runner import MAX_DIVERGED, Ended, claims, run_trial, run_worker
 from study.seeds import trial_seed
 from study.settings import StudySettings
 from study.signals import stop_signals
 from study.workers import open_study
-from tests.study_tests.studies import claim, claim_point
+from tests.study_tests.studies import claim, claim_point, job_of
 
 ALWAYS_PRUNES = ThresholdPruner(upper=0.0)
 """Every error is above it."""
@@ -494,6 +494,44 @@ def test_claims_wait_for_others(
     worker.join()
     assert numbers == [1, 2, 3]
     assert waiting.get_trials()[0].state == TrialState.FAIL
+
+
+BAD_VALUES: list[dict[str, Any]] = [
+    {"learning_rate": "fast"},
+    {"learning_rate": math.nan},
+    {"learning_rate": 5.0},
+    {"learning_rate": True},
+    {"batch_normalization": 1},
+    {"epoch": 7},
+    {"learningrate": 1e-3},
+    {"auto_encoder": "CNN\0"},
+    {"weight_decay": None, "x" * 10_000: ["y" * 10_000]},
+]
+"""What somebody may have enqueued, and the space of the settings does not have."""
+
+
+@pytest.mark.parametrize("sampler", ["random", "tpe"])
+def test_trials_that_cannot_be_sampled(
+    url: str, settings: StudySettings, tmp_path: Path, sampler: str
+) -> None:
+    """Each fails alone and for good, in one line; good ones are done, and the budget is kept."""
+    short = replace(settings, sampler=sampler, fixed={**settings.fixed, "epoch": 1})
+    study = open_study(open_storage(url, create=True, write=True), "study", short)
+    for values in BAD_VALUES:
+        study.enqueue_trial(values)
+    study.enqueue_trial({"learning_rate": 1e-3, "batch_size": 16.0, "bottleneck_dim": 32})
+    start_design(study, short)
+    request(study, 2)
+    run_worker(job_of(tmp_path, short), threading.Event())
+    *bad, good, new = study.get_trials()
+    assert [trial.state for trial in bad] == [TrialState.FAIL] * len(BAD_VALUES)
+    reasons = [trial.user_attrs[attrs.FAILURE] for trial in bad]
+    assert all("\n" not in reason and len(reason) < 300 for reason in reasons)
+    assert reasons[2] == "`learning_rate` must be one of 0.0001, 0.001, 0.01, 0.1, but got 5.0."
+    assert reasons[5] == "`epoch` is fixed to 1 in this study, but got 7."
+    assert reasons[6].startswith("The notebook space has no parameter 'learningrate'; it has: ")
+    assert (good.state, new.state) == (TrialState.COMPLETE, TrialState.COMPLETE)
+    assert (good.params["learning_rate"], good.params["batch_size"]) == (1e-3, 16)
 
 
 def test_diverging_for_ever(

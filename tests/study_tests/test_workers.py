@@ -198,6 +198,15 @@ def test_one_worker_fails(tmp_path: Path, settings: StudySettings) -> None:
     assert states == [TrialState.FAIL, TrialState.WAITING]
 
 
+def test_small_space(tmp_path: Path, settings: StudySettings) -> None:
+    """Two workers of a sampler that learns train each of eight points once."""
+    fixed = {**settings.fixed, "epoch": 1, "weight_decay": 1e-5}
+    tpe = replace(settings, sampler="tpe", fixed=fixed)
+    outcome, trials = run(tmp_path, tpe, n_trials=8, n_workers=2)
+    assert outcome.progress.complete == 8
+    assert len({tuple(trial.params.items()) for trial in trials}) == len(trials) == 8
+
+
 def test_nothing_left_to_do(tmp_path: Path, settings: StudySettings) -> None:
     """A study that has what was asked for starts no worker, which could not even work here."""
     short = replace(settings, fixed={**settings.fixed, "epoch": 1})
