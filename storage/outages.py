@@ -9,6 +9,11 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from storage.errors import StorageError, StorageUnreachableError
 
+_STARTING = (
+    *("starting up", "shutting down"),  # PostgreSQL
+    *("Connection refused", "No such file or directory"),  # nobody listens, or no socket yet
+)
+
 
 def outage(error: BaseException) -> str | None:
     """Say in one line why a database cannot be used for now; None for any other error.
@@ -26,6 +31,17 @@ def outage(error: BaseException) -> str | None:
     if isinstance(error, SQLAlchemyError):
         return _database_outage(error)
     return _server_outage(error)
+
+
+def is_starting(reason: str) -> bool:
+    """Say whether an outage is what one sees of a server that is starting, or not started yet.
+
+    A name that is unknown, or a wrong password, is not; a wrong port looks the same.
+
+    Args:
+        reason: As ``outage`` gives it.
+    """
+    return any(sign in reason for sign in _STARTING)
 
 
 def failure(error: BaseException) -> str | None:

@@ -17,6 +17,7 @@ import random
 import sqlite3
 import time
 import warnings
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -32,12 +33,15 @@ from optuna.storages._rdb import models
 from sqlalchemy.exc import SQLAlchemyError
 
 from storage.errors import StorageAccessError, StorageLostError, StorageUnreachableError
-from storage.outages import first_line, outage
+from storage.outages import first_line, is_starting, outage
 from storage.served import ServedStorage
 from storage.urls import parse_url, redact, server_address, sqlite_path
 
 HEARTBEAT_INTERVAL_S = 60
 GRACE_PERIOD_S = 300
+
+STARTING_S = 120.0
+"""How long a command waits for a server to start; what runs already waits longer for it."""
 
 _SQLITE_TIMEOUT_S = 60
 _MAX_CREATIONS = 10
@@ -90,6 +94,37 @@ def open_storage(url: str, *, create: bool = False, write: bool = False) -> Base
         if write:
             _serialize_writers(storage)
     return get_storage(storage)
+
+
+def await_server(url: str, *, say: Callable[[str], None]) -> None:
+    """Wait for the server of a database that is only starting, as after a reboot of all machines.
+
+    Whatever else may be wrong, and a server that does not start, is for ``open_storage`` to tell.
+
+    Args:
+        url: As ``open_storage`` takes it; others than those of servers are not waited for.
+        say: Called with one line, if there is something to wait for.
+    """
+    if server_address(url) is not None or sqlite_path(url) is not None:
+        return
+    began = time.monotonic()
+    for n in itertools.count():
+        try:
+            _server_tables(url)
+        except (SQLAlchemyError, ImportError) as error:
+            reason = outage(error)
+        else:
+            return
+        if reason is None or not is_starting(reason):
+            return
+        if not n:
+            say(
+                f"The storage is away ({reason}); waiting up to {STARTING_S:.0f} s for it. "
+                "Ctrl-C ends that."
+            )
+        if time.monotonic() - began > STARTING_S:
+            return
+        time.sleep(1.0)
 
 
 def close_storage(storage: BaseStorage) -> None:

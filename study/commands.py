@@ -1,7 +1,7 @@
 """What the commands do, without the command line: requests in, results out."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast, get_args
 
 import joblib
 import optuna
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from emoji_ae.config import AutoencoderConfig, SplitMethod
 from search_spaces import Scalar, get_space, parse_params
@@ -17,7 +17,7 @@ from search_spaces.designs import DESIGNS, design_points
 from storage import attrs
 from storage.artifacts import artifact_folder
 from storage.errors import UnknownStudyError
-from storage.rdb import open_storage
+from storage.rdb import await_server, open_storage
 from storage.records import StudyRecord, TrialRecord, load_study_record
 from storage.served import make_server
 from storage.urls import redact, server_address, sqlite_path
@@ -116,6 +116,7 @@ def run_request(request: RunRequest, *, say: Say) -> "RunOutcome":
         SearchSpaceError, DataError, StorageError: If a part of the request cannot be used.
     """
     check_backend(request)
+    await_server(request.url, say=say)
     if request.pictures is not None:
         check_keep(request.pictures)
     name = request.study or f"{request.kind}-{request.space or 'notebook'}"
@@ -254,6 +255,7 @@ def worker_request(request: WorkRequest, *, say: Say) -> "RunOutcome":
         StorageError: If the storage cannot be used, or has no such study.
     """
     name = str(request.study)
+    await_server(request.url, say=say)
     storage = open_storage(request.url, write=True)
     settings = StudySettings.from_attrs(load_study_record(storage, name).user_attrs, study=name)
     settings.require_this_version(study=name)
@@ -293,6 +295,8 @@ def work(
         threads = request.threads or max(1, cores // n_workers)
         for warning in oversubscription(cores, threads * n_workers, busy=os.getloadavg()[0]):
             say(f"Warning: {warning}")
+    for warning in other_threads(study.get_trials(deepcopy=False), threads):
+        say(f"Warning: {warning}")
     name = study.study_name
     say(
         f"Study {name} in {redact(request.url)}: {settings.kind}, {settings.space} space, "
@@ -379,6 +383,28 @@ def oversubscription(cores: int, threads: int, *, busy: float) -> Iterator[str]:
         yield (
             f"other programs kept about {busy:.1f} of {cores} cores busy in the last minute; "
             f"{threads} more threads may be slowed down many times."
+        )
+
+
+def other_threads(trials: Iterable[FrozenTrial], threads: int) -> Iterator[str]:
+    """Say whether trials were trained with another number of threads, which changes results.
+
+    Args:
+        trials: Of a study that is continued.
+        threads: Of each worker from now on.
+    """
+    before = {
+        int(trial.user_attrs[attrs.THREADS])
+        for trial in trials
+        if trial.state in (TrialState.COMPLETE, TrialState.PRUNED)
+        and attrs.THREADS in trial.user_attrs
+    }
+    if before - {threads}:
+        numbers = " or ".join(map(str, sorted(before)))
+        yield (
+            f"finished trials of this study were trained with {numbers} threads, and now there "
+            f"are {threads} for each worker: one training gives other results with another "
+            "number; --threads decides it."
         )
 
 

@@ -10,7 +10,7 @@ from emoji_ae.seeding import resolve_device
 from emoji_ae.splits import Split, split_dataset
 from search_spaces import Scalar, get_space
 from storage import attrs
-from storage.rdb import open_storage
+from storage.rdb import await_server, open_storage
 from storage.records import StudyRecord, load_study_record
 from study import budget
 from study.analysis.experiment import describe_experiment, get_experiment
@@ -53,6 +53,7 @@ def experiment_request(request: ExperimentRequest, *, say: Say) -> RunOutcome:
         SearchSpaceError, DataError, StorageError: If a part of it cannot be used.
     """
     name = request.study or request.name
+    await_server(request.url, say=say)
     stored = stored_settings(request.url, name)
     data_path = request.data or (stored.data_path if stored else None)
     vendors = chosen_vendors(request.vendors, stored, data_path, study=name)

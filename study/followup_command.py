@@ -18,7 +18,7 @@ from emoji_ae.splits import Split, redraw_validation
 from search_spaces import Scalar
 from storage import attrs
 from storage.artifacts import artifact_folder, model_path, open_artifacts, save_study_artifact
-from storage.rdb import open_storage
+from storage.rdb import await_server, open_storage
 from storage.records import StudyRecord, load_study_record
 from study.analysis.ablation import describe_ablation, get_ablation
 from study.analysis.confirmation import (
@@ -120,6 +120,7 @@ def confirm_request(request: ConfirmRequest, *, say: Say, show: Show) -> RunOutc
         StudyError: If the request does not fit the search, or the study that it continues.
         SearchSpaceError, DataError, StorageError: If a part of it cannot be used.
     """
+    await_server(request.url, say=say)
     record, searched = _search(request)
     space = searched.search_space
     other = request.other_data
@@ -167,6 +168,7 @@ def ablate_request(request: AblateRequest, *, say: Say, show: Show) -> RunOutcom
         StudyError: If the request does not fit the search, or the study that it continues.
         SearchSpaceError, DataError, StorageError: If a part of it cannot be used.
     """
+    await_server(request.url, say=say)
     record, searched = _search(request)
 
     def choose() -> tuple[Arm, ...]:

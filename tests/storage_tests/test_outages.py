@@ -13,7 +13,7 @@ from optuna.exceptions import DuplicatedStudyError, StorageInternalError
 from sqlalchemy import exc
 
 from storage.errors import StorageAccessError, StorageUnreachableError
-from storage.outages import first_line, outage
+from storage.outages import first_line, is_starting, outage
 from storage.rdb import open_storage
 from storage.served import ServedStorage, make_server
 from tests.servers import free_port
@@ -86,6 +86,18 @@ def test_no_server(driver: str) -> None:
     assert "127.0.0.1" in said
     assert "s3cret" not in said
     assert "\n" not in said
+
+
+@pytest.mark.parametrize(
+    ("host", "starting"), [("127.0.0.1:{port}", True), ("no-such-host.invalid", False)]
+)
+@pytest.mark.parametrize("driver", ["postgresql+psycopg", "mysql+pymysql"])
+def test_server_that_may_be_starting(driver: str, host: str, starting: bool) -> None:
+    """Where nobody listens a server may start; a host that has no address will not get one."""
+    where = host.format(port=free_port())
+    said = outage(error_of(lambda: connect(f"{driver}://user:s3cret@{where}/database")))
+    assert said is not None
+    assert is_starting(said) == starting
 
 
 def test_no_connection_is_free(tmp_path: Path) -> None:

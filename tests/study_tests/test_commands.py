@@ -1,6 +1,8 @@
 """What the commands do, without the command line; one worker, two epochs, tiny data."""
 
 import re
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -434,3 +436,18 @@ def test_too_many_threads(url: str, tiny_data: Path) -> None:
     outcome, said = run(url, data=tiny_data, n_trials=1, n_workers=cores + 1, assignments=CNN)
     assert outcome.progress.finished == 1
     assert said[0].startswith(f"Warning: {cores + 1} threads of all workers on {cores} cores ")
+
+
+def test_other_threads(url: str, tiny_data: Path) -> None:
+    """A study that goes on with another number of threads says that results depend on it."""
+    asked: dict[str, Any] = {"data": tiny_data, "n_trials": 1, "assignments": CNN, "study": "s"}
+    for _ in range(2):
+        assert "threads, and now" not in " ".join(run(url, **asked, threads=1)[1])
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
+        connection.execute(
+            "UPDATE trial_user_attributes SET value_json = '2' WHERE key = 'threads'"
+        )
+        connection.commit()
+    (warning,) = [line for line in run(url, **asked, threads=1)[1] if "threads, and now" in line]
+    assert warning.startswith("Warning: ")
+    assert "were trained with 2 threads, and now there are 1 for each worker" in warning

@@ -270,6 +270,27 @@ def test_empty_server_database(server: Any) -> None:
     assert "`emoji-study run` creates it" in one_line(errors)
 
 
+def test_server_that_is_not_started_yet(
+    server: Any, tmp_path: Path, settings: StudySettings
+) -> None:
+    """A run that comes before its server says what it waits for, and goes on when it is there."""
+    url = new_database(server, "later")
+    server.stop()
+    with subprocess.Popen(
+        run_command(url, settings, tmp_path, "--trials", "1", "--epochs", "1"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        said = next((line for line in process.stdout if line.startswith("The storage is")), "")
+        server.start()
+        rest = process.stdout.read()
+    assert "waiting up to 120 s for it" in said
+    assert process.returncode == 0, rest
+    assert "1 of 1 trials finished" in rest
+
+
 @pytest.mark.slow
 def test_restarted_server(
     server: Any, tmp_path: Path, settings: StudySettings, wait_until: Wait
