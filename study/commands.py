@@ -607,7 +607,7 @@ def train_request(request: TrainRequest, *, say: Say) -> "FinalMetrics | None":
     """
     training = stored_training(request) if request.study else _given_training(request)
     label = training.label
-    out = request.out or Path("runs/train") / label
+    out = request.out or Path("runs/train") / file_name(label)
     with stop_signals() as stop:
         metrics = _train(request, training, out, stop_requested=stop.is_set)
     if metrics is None:

@@ -12,11 +12,7 @@ from search_spaces import Scalar, get_space
 from storage.records import StudyRecord
 from study.samplers import make_sampler
 from study.seeds import sampler_seed
-<<<<<<< HEAD
-from study.warm_start import best_points, fitting
-=======
-from study.warm_start import began_with, enqueue_best, fitting
->>>>>>> 2965a2f (An option that would have no effect beside the others is refused, in a line that names both)
+from study.warm_start import began_with, best_points, fitting
 from tests.study_tests.synthetic import study as record_of
 from tests.study_tests.synthetic import trial
 
