@@ -1041,7 +1041,8 @@ def _names(text: str | None) -> tuple[str, ...] | None:
 
 
 def _say(text: str) -> None:
-    typer.echo(text)
+    """Print a line: a warning on standard error, all else on standard output."""
+    typer.echo(text, err=text.startswith("Warning: "))
 
 
 def _show(renderable: Any) -> None:

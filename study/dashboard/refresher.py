@@ -8,9 +8,9 @@ from contextlib import contextmanager, suppress
 
 import optuna
 
-from storage.outages import failure, outage
 from storage.rdb import open_storage
 from study.budget import finished_trials
+from study.housekeeping import housekeeping
 from study.jobs import WorkerJob, own_process
 
 EVERY_TRIALS = 5
@@ -33,7 +33,7 @@ def refreshing(
     Args:
         study: Opened for writing.
         job: Of its workers.
-        say: Called with a line if the database is away at the end.
+        say: Called with a line if the last refresh fails.
     """
     done = threading.Event()
     watched = optuna.load_study(study_name=job.study, storage=open_storage(job.url))
@@ -91,15 +91,9 @@ def _refresh_there(job: WorkerJob, done: threading.Event) -> None:
 def _refresh_here(study: optuna.Study, job: WorkerJob, say: Callable[[str], None]) -> None:
     from study.dashboard.refresh import refresh  # slow to import
 
-    try:
+    with housekeeping(
+        "notes and charts of the dashboard are not up to date",
+        say,
+        remedy="`emoji-study dashboard --refresh` brings them up to date",
+    ):
         refresh(study._storage, job.study, url=job.url, artifacts=job.artifacts)
-    except Exception as error:
-        if failure(error) is None:
-            raise
-        away = outage(error)
-        if away is None:
-            return  # whoever asks next is told; it must not hide why the block ended
-        say(
-            f"Warning: notes and charts of the dashboard are not up to date ({away}); "
-            "`emoji-study dashboard --refresh` brings them up to date."
-        )

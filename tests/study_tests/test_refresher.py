@@ -8,6 +8,7 @@ from typing import Any
 import optuna
 import pytest
 
+from storage import attrs
 from storage.annotations import noted_trials
 from storage.rdb import close_storage, open_storage
 from storage.records import load_study_record
@@ -75,6 +76,19 @@ def test_a_database_that_is_away(tmp_path: Path, settings: StudySettings) -> Non
     (line,) = said
     assert line.startswith("Warning: notes and charts of the dashboard are not up to date (")
     assert "`emoji-study dashboard --refresh`" in line
+
+
+def test_an_error_of_a_refresh_ends_no_run(tmp_path: Path, settings: StudySettings) -> None:
+    """What is wrong with the notes of a study whose trials are done is said in one line."""
+    study = begin_study(tmp_path, settings)
+    job = replace(job_of(tmp_path, settings), study="faces")
+    study.set_user_attr(attrs.KEPT_PICTURES, "half")
+    said: list[str] = []
+    with refreshing(study, job, say=said.append):
+        pass
+    (line,) = said
+    assert line.startswith("Warning: notes and charts of the dashboard are not up to date (Study")
+    assert "`pictures` must be one of all, best, none, but got 'half'" in line
 
 
 def test_refreshes_of_two_coordinators(tmp_path: Path, settings: StudySettings) -> None:

@@ -1,0 +1,22 @@
+"""What a run can do without: an error there is told, and ends nothing."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from storage.outages import first_line, outage
+
+
+@contextmanager
+def housekeeping(what: str, say: Callable[[str], None], *, remedy: str = "") -> Iterator[None]:
+    """Say in one line what went wrong in a block, which ends there.
+
+    Args:
+        what: Went wrong, as a sentence without its end.
+        say: Called with the line.
+        remedy: What to do about it, likewise.
+    """
+    try:
+        yield
+    except Exception as error:
+        reason = outage(error) or f"{type(error).__name__}: {first_line(error)}"
+        say(f"Warning: {what} ({reason}){remedy and f'; {remedy}'}.")
