@@ -90,3 +90,24 @@ def load_checkpoint(path: Path) -> Checkpoint:
     return Checkpoint(
         model=model, config=config, seed=seed, data_fingerprint=fingerprint, curve=curve
     )
+
+
+def load_training(
+    path: Path, *, config: AutoencoderConfig, seed: int, data_fingerprint: str
+) -> Checkpoint:
+    """Read the checkpoint of a certain training, and refuse that of any other.
+
+    Args:
+        path: Of the file.
+        config: What was trained.
+        seed: Of the training.
+        data_fingerprint: Of its data and split.
+
+    Raises:
+        CheckpointError: As ``load_checkpoint``, and if it is of another training.
+    """
+    checkpoint = load_checkpoint(path)
+    found = (checkpoint.config, checkpoint.seed, checkpoint.data_fingerprint)
+    if found != (config, seed, data_fingerprint):
+        raise CheckpointError(f"Checkpoint {path} is of another training.")
+    return checkpoint

@@ -2,7 +2,6 @@
 
 import errno
 import functools
-import io
 import json
 import mimetypes
 import os
@@ -10,7 +9,8 @@ import re
 import shutil
 import stat
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from importlib import resources
 from pathlib import Path
@@ -20,12 +20,20 @@ import optuna
 from optuna.artifacts import ArtifactMeta, FileSystemArtifactStore, get_all_artifact_meta
 from optuna.artifacts._upload import ARTIFACTS_ATTR_PREFIX, DEFAULT_MIME_TYPE
 from optuna.artifacts.exceptions import ArtifactNotFound
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage
 
-from storage import attrs
-from storage.errors import StorageAccessError
+from storage import attrs, operations
+from storage.errors import ArtifactFolderError, StorageError
+from storage.served import perform
 from storage.urls import sqlite_path
 from storage.writing import write_trial
+
+_PROBE = bytes(2**16)
+"""More than the files of a trial."""
+
+_STUDY_FILE = "study-"
+"""Beginning of the artifact ids of a study's own files."""
 
 
 def artifact_folder(url: str, override: Path | None = None) -> Path:
@@ -93,15 +101,102 @@ def open_artifacts(folder: Path) -> ArtifactFolder:
     """Open the artifact store in ``folder``, which is created where it does not exist.
 
     Raises:
-        StorageAccessError: If the folder cannot be created.
+        ArtifactFolderError: If the folder cannot be created.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise StorageAccessError(
+        raise ArtifactFolderError(
             f"Artifact folder {folder} cannot be created: {error.strerror}."
         ) from None
     return ArtifactFolder(folder)
+
+
+@contextmanager
+def held_folder(folder: Path) -> Iterator[Callable[[], None]]:
+    """Open the folder of an artifact store, and yield a function that tries it.
+
+    The function really writes, so whoever calls it before a training does not train in vain. It
+    raises an ArtifactFolderError if the folder takes no files, or is another one than at first.
+
+    Args:
+        folder: Is created where it does not exist.
+
+    Raises:
+        ArtifactFolderError: If the folder cannot be created, or takes no files.
+    """
+    open_artifacts(folder)
+    with storing(folder):
+        descriptor = os.open(folder, os.O_RDONLY)  # as long as it is open, no other gets its inode
+    held = os.fstat(descriptor)
+
+    def check() -> None:
+        try:
+            same = os.path.samestat(held, folder.stat())
+        except OSError:
+            same = False
+        if not same:
+            raise ArtifactFolderError(
+                f"Artifact folder {folder} was removed or replaced: put back the one that was "
+                "there; the same command then continues."
+            )
+        with storing(folder):
+            probe = folder / f".{uuid.uuid4().hex}.tmp"
+            try:
+                probe.write_bytes(_PROBE)
+            finally:
+                probe.unlink(missing_ok=True)
+
+    try:
+        check()
+        yield check
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def storing(folder: Path, wrong: type[Exception] = OSError) -> Iterator[None]:
+    """Turn the errors of a block that writes below a folder into one that says what to do.
+
+    Args:
+        folder: Of the artifact store.
+        wrong: What the block may raise for what it cannot write, beside OSError.
+
+    Raises:
+        ArtifactFolderError: In their place.
+    """
+    try:
+        yield
+    except StorageError:
+        raise
+    except (OSError, wrong) as error:
+        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        raise ArtifactFolderError(
+            f"Artifact folder {folder} takes no files ({reason}): mend that, or name another with "
+            "--artifacts; the same command then continues."
+        ) from error
+
+
+def study_uid(storage: BaseStorage, study_id: int) -> str:
+    """Return what names a study's files, in a folder that many databases may share.
+
+    A study of an earlier version, or of another program, is given it now.
+
+    Args:
+        storage: Opened for writing.
+        study_id: The database's key of the study, which counts within the database alone.
+    """
+    stored = storage.get_study_user_attrs(study_id).get(attrs.UID)
+    return str(
+        stored
+        or perform(
+            storage,
+            operations.keep_study_attr,
+            study_id=study_id,
+            name=attrs.UID,
+            value=uuid.uuid4().hex,
+        )
+    )
 
 
 def unfinished_path(folder: Path, study: optuna.Study, training: str) -> Path:
@@ -109,14 +204,52 @@ def unfinished_path(folder: Path, study: optuna.Study, training: str) -> Path:
 
     Args:
         folder: Of the artifact store.
-        study: That the training belongs to.
+        study: That the training belongs to, opened for writing.
         training: Names it within the study, the same for every attempt at it.
     """
-    return folder / "unfinished" / f"{study._study_id}-{training}.pt"
+    uid = study_uid(study._storage, study._study_id)
+    return folder / "unfinished" / f"{uid}-{training}.pt"
 
 
-def model_path(folder: Path, study_id: int, number: int) -> Path:
+def adopt_unfinished(folder: Path, study: optuna.Study, training: str) -> None:
+    """Give the state that an earlier version kept of a training the name that it has today.
+
+    Studies of several databases shared the names of then. One state under such a name is as good
+    as the other, though, as long as ``training`` says what is trained on which data with which
+    seed: equal trainings have equal states.
+
+    Args:
+        folder: Of the artifact store.
+        study: That the training belongs to, opened for writing.
+        training: As ``unfinished_path``.
+    """
+    path = unfinished_path(folder, study, training)
+    if not path.exists():
+        with suppress(OSError):
+            path.with_name(f"{study._study_id}-{training}.pt").rename(path)
+
+
+def unfinished_states(folder: Path, uid: str) -> dict[str, Path]:
+    """Return the kept states of a study's unfinished trainings, by what names the training."""
+    paths = (folder / "unfinished").glob(f"{uid}-*.pt")
+    return {path.stem.removeprefix(f"{uid}-"): path for path in paths}
+
+
+def model_path(folder: Path, uid: str, number: int) -> Path:
     """Return where the trained model of a trial is kept until it has been tested.
+
+    Args:
+        folder: Of the artifact store.
+        uid: Of the study that the trial belongs to, see ``study_uid``.
+        number: Of the trial.
+    """
+    return folder / "models" / f"{uid}-{number}.pt"
+
+
+def earlier_model_path(folder: Path, study_id: int, number: int) -> Path:
+    """Return where an earlier version kept a trial's model, or that of another database's trial.
+
+    Whoever reads it must compare what it is of, and leave it there for the others.
 
     Args:
         folder: Of the artifact store.
@@ -126,9 +259,7 @@ def model_path(folder: Path, study_id: int, number: int) -> Path:
     return folder / "models" / f"{study_id}-{number}.pt"
 
 
-def save_artifacts(
-    store: FileSystemArtifactStore, trial: optuna.Trial, files: Mapping[str, bytes]
-) -> None:
+def save_artifacts(store: ArtifactFolder, trial: optuna.Trial, files: Mapping[str, bytes]) -> None:
     """Attach files to a running trial, in their order.
 
     The dashboard's gallery shows the same position of every trial, so all trials must attach
@@ -138,13 +269,22 @@ def save_artifacts(
         store: Where the contents go.
         trial: A running trial.
         files: Contents by file name.
+
+    Raises:
+        ArtifactFolderError: If a file cannot be written; then none is left.
+        optuna.exceptions.UpdateFinishedTrialError: If the trial has ended; likewise.
     """
     # Optuna stores the entry first, and a worker that dies in between leaves an entry
     # without a file, at which the dashboard fails.
-    write_trial(trial, system_attrs=_write_files(store, files))
+    entries = _write_files(store, files)
+    try:
+        write_trial(trial, system_attrs=entries)
+    except UpdateFinishedTrialError:
+        _remove_files(store, entries)  # another worker has the trial now
+        raise
 
 
-def stand_ins(store: FileSystemArtifactStore) -> dict[str, str]:
+def stand_ins(store: ArtifactFolder) -> dict[str, str]:
     """Write files that stand in for those of a trial that ended without any.
 
     The dashboard offers no gallery at all where the first trial has no files.
@@ -173,10 +313,7 @@ def clear_pictures(store: ArtifactFolder, storage: BaseStorage, trial_id: int) -
             continue
         saved = size - len(empty)
         if saved > 0:
-            path = store._get_filepath(meta.artifact_id)
-            beside = path.with_suffix(".new")
-            beside.write_bytes(empty)
-            beside.replace(path)  # whoever looks at it meanwhile sees one or the other
+            _write_whole(store._get_filepath(meta.artifact_id), empty)
             freed += saved
     return freed
 
@@ -188,7 +325,7 @@ def no_picture() -> bytes:
 
 
 def read_artifact(
-    store: FileSystemArtifactStore, storage: BaseStorage, trial_id: int, name: str
+    store: ArtifactFolder, storage: BaseStorage, trial_id: int, name: str
 ) -> bytes | None:
     """Return a trial's file; None if the trial has none of that name, or it was lost."""
     frozen = storage.get_trial(trial_id)
@@ -213,35 +350,66 @@ def artifact_ids(storage: BaseStorage, study_id: int) -> list[str]:
 
 
 def save_study_artifact(
-    store: FileSystemArtifactStore, storage: BaseStorage, study_id: int, name: str, content: bytes
+    store: ArtifactFolder, storage: BaseStorage, study_id: int, name: str, content: bytes
 ) -> None:
-    """Attach a file to a study, in place of an older one of the same name."""
-    key, entry = _write_file(store, f"study-{study_id}-{name}", name, content)
-    storage.set_study_system_attr(study_id, key, entry)
+    """Attach a file to a study, in place of an older one of the same name.
+
+    The file of an earlier version stays, as it may have become another database's study's.
+
+    Raises:
+        ArtifactFolderError: If the file cannot be written.
+    """
+    own = f"{_STUDY_FILE}{name}-"
+    with storing(Path(store._base_path)):
+        key, entry = _write_file(store, f"{own}{uuid.uuid4().hex}", name, content)
+    removed = perform(
+        storage,
+        operations.set_study_system_attrs,
+        study_id=study_id,
+        values={key: entry},
+        prefixes=[ARTIFACTS_ATTR_PREFIX + own, f"{ARTIFACTS_ATTR_PREFIX}study-{study_id}-{name}"],
+    )
+    _remove_files(store, [key for key in removed if key.startswith(ARTIFACTS_ATTR_PREFIX + own)])
 
 
 def read_study_artifact(
-    store: FileSystemArtifactStore, storage: BaseStorage, study: str, name: str
+    store: ArtifactFolder, storage: BaseStorage, study: str, name: str
 ) -> bytes | None:
     """Return a study's file; None if it has none of that name, or it was lost."""
-    study_id = storage.get_study_id_from_name(study)
-    artifact_id = f"study-{study_id}-{name}"
-    if ARTIFACTS_ATTR_PREFIX + artifact_id not in storage.get_study_system_attrs(study_id):
-        return None
-    return _content(store, artifact_id)
+    for meta in get_all_artifact_meta(optuna.load_study(study_name=study, storage=storage)):
+        if meta.filename == name and meta.artifact_id.startswith(_STUDY_FILE):
+            return _content(store, meta.artifact_id)
+    return None
 
 
-def _write_files(store: FileSystemArtifactStore, files: Mapping[str, bytes]) -> dict[str, str]:
-    """Write files; return the entries by which a trial knows them."""
-    # Databases list entries by their keys, so the keys are in the files' order.
-    return dict(
-        _write_file(store, f"{position:02}-{uuid.uuid4()}", name, content)
-        for position, (name, content) in enumerate(files.items())
-    )
+def _write_files(store: ArtifactFolder, files: Mapping[str, bytes]) -> dict[str, str]:
+    """Write files, all or none; return the entries by which a trial knows them.
+
+    Raises:
+        ArtifactFolderError: If one of them cannot be written.
+    """
+    entries: dict[str, str] = {}
+    try:
+        with storing(Path(store._base_path)):
+            for position, (name, content) in enumerate(files.items()):
+                # Databases list entries by their keys, so the keys are in the files' order.
+                key, entry = _write_file(store, f"{position:02}-{uuid.uuid4()}", name, content)
+                entries[key] = entry
+    except ArtifactFolderError:
+        _remove_files(store, entries)
+        raise
+    return entries
+
+
+def _remove_files(store: ArtifactFolder, keys: Iterable[str]) -> None:
+    """Remove files that nobody knows, or knows any more, by the keys of their entries."""
+    for key in keys:
+        with suppress(ArtifactNotFound, OSError):
+            store.remove(key.removeprefix(ARTIFACTS_ATTR_PREFIX))
 
 
 def _write_file(
-    store: FileSystemArtifactStore, artifact_id: str, name: str, content: bytes
+    store: ArtifactFolder, artifact_id: str, name: str, content: bytes
 ) -> tuple[str, str]:
     """Write a file; return key and value of the attribute by which its owner knows it."""
     mimetype, encoding = mimetypes.guess_type(name)
@@ -251,12 +419,26 @@ def _write_file(
         mimetype=mimetype or DEFAULT_MIME_TYPE,
         encoding=encoding,
     )
-    store.write(artifact_id, io.BytesIO(content))
+    _write_whole(Path(store._base_path) / artifact_id, content)
     return ARTIFACTS_ATTR_PREFIX + artifact_id, json.dumps(asdict(meta))
 
 
-def _content(store: FileSystemArtifactStore, artifact_id: str) -> bytes | None:
-    """Return a file, None if it was lost or its writer was killed before it was whole."""
+def _write_whole(path: Path, content: bytes) -> None:
+    """Write a file, whole or not at all; whoever looks at it meanwhile sees the old one.
+
+    Raises:
+        OSError: If it cannot be written; then nothing is left of it.
+    """
+    beside = path.with_name(f".{uuid.uuid4().hex}.tmp")  # its own, on whatever host and disk
+    try:
+        beside.write_bytes(content)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _content(store: ArtifactFolder, artifact_id: str) -> bytes | None:
+    """Return a file, None if it was lost."""
     try:
         with store.open_reader(artifact_id) as reader:
             return reader.read()

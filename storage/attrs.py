@@ -1,6 +1,8 @@
 """Names of everything that studies and trials carry beside Optuna's own columns."""
 
 # On a study.
+UID = "emoji_study:uid"
+"""Names the study's files: random, for databases count their studies each from 1."""
 SETTINGS = "settings"
 """What every worker must share: kind, space, sampler, pruner, seeds, data and its split (JSON)."""
 TARGET = "target_trials"

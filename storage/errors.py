@@ -13,6 +13,10 @@ class StorageAccessError(StorageError, OSError):
     """A database cannot be opened, is not Optuna's, or cannot be written."""
 
 
+class ArtifactFolderError(StorageAccessError):
+    """The folder of trials' files cannot be written, or is another one than before."""
+
+
 class StorageUnreachableError(StorageAccessError):
     """A database does not answer for now, or is locked by another process."""
 

@@ -474,7 +474,7 @@ def times(backend: RDBStorage, study_id: int) -> list[tuple[int, str | None, str
 
 def set_study_system_attrs(
     backend: RDBStorage, study_id: int, values: Mapping[str, Any], prefixes: Sequence[str]
-) -> None:
+) -> list[str]:
     """Store system attributes of a study, and remove others.
 
     Args:
@@ -482,20 +482,47 @@ def set_study_system_attrs(
         study_id: Of the study.
         values: By name, new or replaced.
         prefixes: What has such a name, and no value here, is removed.
+
+    Returns:
+        The names of what was removed.
     """
     with _transaction(backend) as session:
         _hold(session, study_id)
         model = models.StudySystemAttributeModel
         rows = {str(row.key): row for row in session.query(model).filter_by(study_id=study_id)}
         beginnings = tuple(prefixes)
-        for name, row in rows.items():
-            if name.startswith(beginnings) and name not in values:
-                session.delete(row)
+        removed = [name for name in rows if name.startswith(beginnings) and name not in values]
+        for name in removed:
+            session.delete(rows[name])
         for name, value in values.items():
             if name not in rows:
                 rows[name] = model(study_id=study_id, key=name)
                 session.add(rows[name])
             rows[name].value_json = json.dumps(value)
+        return removed
+
+
+def keep_study_attr(backend: RDBStorage, study_id: int, name: str, value: Any) -> Any:
+    """Store a user attribute of a study unless it has one; return the stored one."""
+    with _transaction(backend) as session:
+        _hold(session, study_id)
+        stored = _study_attr(session, study_id, name)
+        if stored is None:
+            _set_study_attr(session, study_id, name, stored := value)
+        return stored
+
+
+def merge_study_attr(
+    backend: RDBStorage, study_id: int, name: str, entries: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Add entries to a user attribute of a study, where it has none; return all of them."""
+    with _transaction(backend) as session:
+        _hold(session, study_id)
+        stored = _study_attr(session, study_id, name) or {}
+        merged = stored | {key: entries[key] for key in entries if key not in stored}
+        if merged != stored:
+            _set_study_attr(session, study_id, name, merged)
+        return merged
 
 
 OPERATIONS = {
@@ -503,7 +530,7 @@ OPERATIONS = {
     for function in (
         *(create_study, request, acknowledge, extend_experiment, start_design, has_points),
         *(claim, fail, write, beat, silences, times),
-        set_study_system_attrs,
+        *(set_study_system_attrs, keep_study_attr, merge_study_attr),
     )
 }
 """By name, as a client asks for them."""

@@ -1,6 +1,8 @@
 """What ``emoji-study compose`` does: a model, sums of emoji, a picture."""
 
+import hashlib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
@@ -8,7 +10,7 @@ from typing import get_args
 import joblib
 from PIL import Image
 
-from emoji_ae.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from emoji_ae.checkpoint import Checkpoint, load_checkpoint, load_training, save_checkpoint
 from emoji_ae.dataset import EmojiDataset, load_dataset
 from emoji_ae.errors import CheckpointError
 from emoji_ae.expression import parse
@@ -25,6 +27,7 @@ from study.composition_gallery import draw_gallery, drawable
 from study.data import load_data, study_data
 from study.errors import StudyError
 from study.file_names import file_name
+from study.housekeeping import housekeeping
 from study.progress import epoch_bar
 from study.runner import own_threads
 
@@ -186,12 +189,22 @@ def _trained(request: ComposeRequest, say: Say) -> tuple[Checkpoint, EmojiDatase
     if training.sides is not None:
         split = Split.from_sides(training.sides)
     seen = study_data(dataset, split)
-    own_threads(training.threads or joblib.cpu_count())  # for a kept model's latents as well
-    kept = Path("runs/models") / f"{file_name(training.label)}-{training.seed}.pt"
-    if kept.exists():
-        checkpoint = load_checkpoint(kept)
-        same = (training.config, training.seed, seen.fingerprint)
-        if (checkpoint.config, checkpoint.seed, checkpoint.data_fingerprint) == same:
+    threads = training.threads or joblib.cpu_count()
+    own_threads(threads)  # for a kept model's latents as well
+    device = resolve_device(request.device)
+    # Studies of several databases may share a name, and keep their models in one folder.
+    exactly = f"{training.config}/{seen.fingerprint}/{device}/{threads}"
+    digest = hashlib.sha256(exactly.encode()).hexdigest()[:16]
+    label = f"{file_name(training.label)}-{training.seed}"
+    kept = Path("runs/models") / f"{label}-{digest}.pt"
+    for path in (kept, kept.with_name(f"{label}.pt")):  # the latter of an earlier version
+        with suppress(CheckpointError):
+            checkpoint = load_training(
+                path,
+                config=training.config,
+                seed=training.seed,
+                data_fingerprint=seen.fingerprint,
+            )
             return checkpoint, dataset
     with epoch_bar(training.config.epoch, title=training.label) as on_epoch:
         result = train_model(
@@ -199,7 +212,7 @@ def _trained(request: ComposeRequest, say: Say) -> tuple[Checkpoint, EmojiDatase
             seen.train_for(training.config),
             seen.validation,
             seed=training.seed,
-            device=resolve_device(request.device),
+            device=device,
             images_per_epoch=seen.n_own,
             on_epoch=on_epoch,
         )
@@ -210,6 +223,7 @@ def _trained(request: ComposeRequest, say: Say) -> tuple[Checkpoint, EmojiDatase
         data_fingerprint=seen.fingerprint,
         curve=result.curve,
     )
-    save_checkpoint(checkpoint, kept)
-    say(f"The trained model is kept in {kept}.")
+    with housekeeping("the trained model is not kept for the next time", say):
+        save_checkpoint(checkpoint, kept)
+        say(f"The trained model is kept in {kept}.")
     return checkpoint, dataset

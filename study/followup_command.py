@@ -1,25 +1,36 @@
 """What ``emoji-study confirm`` and ``ablate`` do: experiments that follow a search."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 
 from optuna.storages import BaseStorage
+from optuna.trial import TrialState
 from rich.table import Table
 
-from emoji_ae.checkpoint import load_checkpoint
+from emoji_ae.checkpoint import load_training
 from emoji_ae.dataset import EmojiDataset
 from emoji_ae.errors import CheckpointError
 from emoji_ae.latent import encode
+from emoji_ae.models import Autoencoder
 from emoji_ae.recipes import gallery
 from emoji_ae.seeding import resolve_device
 from emoji_ae.splits import Split, redraw_validation
 from search_spaces import Scalar
-from storage import attrs
-from storage.artifacts import artifact_folder, model_path, open_artifacts, save_study_artifact
+from storage import attrs, operations
+from storage.artifacts import (
+    artifact_folder,
+    earlier_model_path,
+    model_path,
+    open_artifacts,
+    save_study_artifact,
+    study_uid,
+)
 from storage.rdb import await_server, open_storage
-from storage.records import StudyRecord, load_study_record
+from storage.records import StudyRecord, TrialRecord, load_study_record
+from storage.served import perform
 from study.analysis.ablation import describe_ablation, get_ablation
 from study.analysis.confirmation import (
     ConfirmationInfo,
@@ -45,6 +56,7 @@ from study.followup_tables import ablation_tables, confirmation_table
 from study.followups import ablation_arms, confirmation_arms
 from study.formats import format_duration
 from study.gallery import caption_gallery
+from study.housekeeping import housekeeping
 from study.runner import own_threads
 from study.settings import IMPORTED, StudySettings, code_version, has_extra_images
 from study.train import measure_test
@@ -338,55 +350,103 @@ def _winner(request: AblateRequest, record: StudyRecord) -> dict[str, Scalar]:
     return find_trial(record, which).given
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _KeptModels:
+    """The trained models of a follow-up, which are kept until they have been tested.
+
+    Args:
+        folder: Of the artifact store.
+        uid: Of the follow-up.
+        study_id: The database's key of it.
+        settings: Of it.
+    """
+
+    folder: Path
+    uid: str
+    study_id: int
+    settings: StudySettings
+
+    def load(self, trial: TrialRecord) -> Autoencoder | None:
+        """Return a trial's model; None if it is lost, or another trial's lies in its place."""
+        for path in (
+            model_path(self.folder, self.uid, trial.number),
+            earlier_model_path(self.folder, self.study_id, trial.number),
+        ):
+            with suppress(CheckpointError):
+                return load_training(
+                    path,
+                    config=self.settings.search_space.to_config(trial.given),
+                    seed=trial.user_attrs[attrs.SEED],
+                    data_fingerprint=trial.user_attrs[attrs.DATA_FINGERPRINT],
+                ).model
+        return None
+
+    def remove(self, trial: TrialRecord) -> None:
+        """Remove a trial's model, if there is one."""
+        model_path(self.folder, self.uid, trial.number).unlink(missing_ok=True)
+
+
 def _test(
     followup: _Followup, record: StudyRecord, request: FollowupRequest, *, say: Say
 ) -> StudyRecord:
     """Measure the kept models of a confirmation on the test split, each once.
 
     This comes after the last choice: the split that all pairs share was seen by none of them.
+    Another command may do the same, and has removed a model only when its result was stored.
     """
     storage = open_storage(request.url, write=True)
     study_id = storage.get_study_id_from_name(followup.name)
-    results: dict[str, dict[str, float]] = dict(record.user_attrs.get(attrs.TEST_RESULTS) or {})
     device = resolve_device(request.device)
-    folder = artifact_folder(request.url, request.artifacts)
-    lost = 0
+    models = _KeptModels(
+        folder=artifact_folder(request.url, request.artifacts),
+        uid=study_uid(storage, study_id),
+        study_id=study_id,
+        settings=followup.settings,
+    )
+    tested: Mapping[str, object] = record.user_attrs.get(attrs.TEST_RESULTS) or {}
+    found: dict[str, dict[str, float]] = {}
     for trial in record.complete:
-        if str(trial.number) in results:
-            continue
-        try:
-            checkpoint = load_checkpoint(model_path(folder, study_id, trial.number))
-        except CheckpointError:
-            lost += 1
+        model = None if str(trial.number) in tested else models.load(trial)
+        if model is None:
             continue
         classifies = attrs.CONFUSION in trial.user_attrs
         own_threads(trial.user_attrs.get(attrs.THREADS, 1))  # as `train` does
-        found = measure_test(
-            checkpoint.model.to(device),
+        measured = measure_test(
+            model.to(device),
             followup.dataset,
             followup.split,
             device,
             classifies=classifies,
         )
-        results[str(trial.number)] = {
-            "mse": found["test_mse"],
-            **({"accuracy": found["test_accuracy"]} if classifies else {}),
+        found[str(trial.number)] = {
+            "mse": measured["test_mse"],
+            **({"accuracy": measured["test_accuracy"]} if classifies else {}),
         }
-    storage.set_study_user_attr(study_id, attrs.TEST_RESULTS, results)
-    tested = load_study_record(storage, followup.name)
-    _draw_sums(followup, tested, storage, folder)
-    for trial in record.trials:
-        model_path(folder, study_id, trial.number).unlink(missing_ok=True)
+    results = perform(
+        storage,
+        operations.merge_study_attr,
+        study_id=study_id,
+        name=attrs.TEST_RESULTS,
+        entries=found,
+    )
+    after = load_study_record(storage, followup.name)
+    with housekeeping("the gallery of sums of emoji is not drawn", say):
+        _draw_sums(followup, after, storage, models)
+    with housekeeping("models that were tested may be left", say):
+        for trial in record.trials:
+            if str(trial.number) in results or trial.state is TrialState.FAIL:
+                models.remove(trial)
+    lost = sum(str(trial.number) not in results for trial in record.complete)
     if lost:
         say(
-            f"Warning: the trained models of {lost} trials are not in {folder}; workers on other "
-            "machines must share it (--artifacts) for the test."
+            f"Warning: the trained models of {lost} trials are not in {models.folder}; workers on "
+            "other machines must share it (--artifacts) for the test."
         )
-    return tested
+    return after
 
 
 def _draw_sums(
-    followup: _Followup, record: StudyRecord, storage: BaseStorage, folder: Path
+    followup: _Followup, record: StudyRecord, storage: BaseStorage, models: _KeptModels
 ) -> None:
     """Keep a gallery of sums of emoji by a model of the best confirmed configuration.
 
@@ -395,12 +455,10 @@ def _draw_sums(
     info = get_confirmation(record)
     if info is None or info.best is None:
         return
-    study_id = storage.get_study_id_from_name(record.name)
     dataset = followup.dataset
     for pair, trial in sorted(trials_of_arm(record, info.best).items()):
-        try:
-            model = load_checkpoint(model_path(folder, study_id, trial.number)).model
-        except CheckpointError:
+        model = models.load(trial)
+        if model is None:
             continue  # it was tested before, or is lost
         own = slice(dataset.n_own)
         space = encode(model, dataset.images[own], dataset.texts[own])
@@ -408,6 +466,6 @@ def _draw_sums(
         if items:
             caption = f"{info.best}, seed and split {pair + 1} of {record.name}"
             png = caption_gallery(draw_gallery(space, items), caption)
-            store = open_artifacts(folder)
-            save_study_artifact(store, storage, study_id, attrs.GALLERY_FILE, png)
+            store = open_artifacts(models.folder)
+            save_study_artifact(store, storage, models.study_id, attrs.GALLERY_FILE, png)
         return

@@ -6,14 +6,13 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-from optuna.artifacts import FileSystemArtifactStore
 from optuna.storages import BaseStorage
 from PIL import Image, ImageOps, PngImagePlugin
 
 from emoji_ae.config import IMAGE_SIZE, STRIP_PADDING
 from emoji_ae.images import picture_png
 from storage import attrs
-from storage.artifacts import read_artifact, read_study_artifact
+from storage.artifacts import ArtifactFolder, read_artifact, read_study_artifact
 from storage.records import StudyRecord, TrialRecord
 from study.analysis import ranked, training_of
 from study.formats import format_mse
@@ -34,7 +33,7 @@ Source: Harrower, Brewer, "ColorBrewer.org", The Cartographic Journal 40, 2003.
 
 
 def best_pictures(
-    record: StudyRecord, storage: BaseStorage, artifacts: FileSystemArtifactStore
+    record: StudyRecord, storage: BaseStorage, artifacts: ArtifactFolder
 ) -> Pictures | None:
     """Return pictures by the best, the median and the worst trial, None if the best has none.
 
@@ -89,7 +88,7 @@ def best_pictures(
 
 
 def latent_gallery(
-    studies: Iterable[str], storage: BaseStorage, artifacts: FileSystemArtifactStore
+    studies: Iterable[str], storage: BaseStorage, artifacts: ArtifactFolder
 ) -> LatentGallery | None:
     """Return the sums of emoji that the first of some studies keeps, None if none does."""
     for study in studies:

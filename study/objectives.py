@@ -2,34 +2,38 @@
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import optuna
 import torch
-from optuna.artifacts import FileSystemArtifactStore
 from optuna.pruners import NopPruner
 from optuna.trial import FrozenTrial, TrialState
 
 from emoji_ae.checkpoint import Checkpoint, save_checkpoint
 from emoji_ae.config import AutoencoderConfig
 from emoji_ae.curve import EpochMetrics, MultitaskMetrics, curve_from_csv, curve_to_csv
-from emoji_ae.errors import DivergedError
+from emoji_ae.errors import CheckpointError, DivergedError
 from emoji_ae.latent_quality import measure_latents
 from emoji_ae.loop import TrainResult, suspended_result
 from emoji_ae.models import Autoencoder, count_parameters
 from emoji_ae.multitask import MultitaskResult, best_metrics
-from emoji_ae.resume import ResumeFile
+from emoji_ae.resume import ResumeFile, TrainState
 from emoji_ae.training import train_model
 from search_spaces import Scalar, SearchSpace, SearchSpaceError
 from storage import attrs
 from storage.artifacts import (
+    ArtifactFolder,
+    adopt_unfinished,
     model_path,
     no_picture,
     open_artifacts,
     read_artifact,
     save_artifacts,
+    storing,
+    study_uid,
     unfinished_path,
 )
 from storage.operations import FIXED_PARAMS
@@ -40,7 +44,7 @@ from study.environment import describe_environment
 from study.learning_curve import learning_curve_png
 from study.pictures import reconstructions_png
 from study.samplers import ADAPTIVE_SAMPLERS, suggest_untried
-from study.seeds import pair_seed, sampler_seed, trial_seed
+from study.seeds import pair_seed, sampler_seed, training_name, trial_seed
 from study.settings import StudySettings, code_version
 
 PRUNER_CHECKS = 50
@@ -57,6 +61,38 @@ Values = float | tuple[float, float]
 
 class TrialInterrupted(Exception):
     """A trial was stopped from outside and says nothing about its configuration."""
+
+
+class _StateFile(ResumeFile):
+    """The state of an unfinished training among a study's files.
+
+    Args:
+        path: As ``ResumeFile``, as all others but these two.
+        folder: Of the study's files.
+        check_folder: Called before each save, which would create a folder that was removed.
+    """
+
+    def __init__(
+        self, path: Path, *, folder: Path, check_folder: Callable[[], None], **others: Any
+    ) -> None:
+        super().__init__(path, **others)
+        self._folder = folder
+        self._check_folder = check_folder
+
+    def save(self, state: TrainState) -> None:
+        """Save the state in any case.
+
+        Raises:
+            ArtifactFolderError: If the file cannot be written.
+        """
+        self._check_folder()
+        with storing(self._folder, RuntimeError):  # torch turns some write errors into it
+            super().save(state)
+
+    def remove(self) -> None:
+        """Remove the file, for a training that has ended, if that is possible."""
+        with suppress(OSError):
+            super().remove()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -80,6 +116,8 @@ class TrainingObjective:
         draw: Whether trials keep pictures; without, each has one that says that there is none.
         measure: Whether trained models have their latents measured, see
             ``emoji_ae.latent_quality``; what is answered from a stored curve has no model.
+        check_folder: Called before something is stored; raises an ArtifactFolderError if the
+            folder takes no files, see ``held_folder``.
     """
 
     settings: StudySettings
@@ -90,6 +128,7 @@ class TrainingObjective:
     keep_models: bool = False
     draw: bool = True
     measure: bool = False
+    check_folder: Callable[[], None] = lambda: None
 
     @property
     def space(self) -> SearchSpace:
@@ -112,6 +151,7 @@ class TrainingObjective:
             TrialInterrupted: If ``stop_requested`` did.
             SearchSpaceError: If it was enqueued with values that the study's space does not have.
             DivergedError: If an error became NaN or infinite.
+            ArtifactFolderError: If the trial's files cannot be stored.
         """
         trial, params = self._suggest(trial)
         config = self.space.to_config(params)
@@ -174,15 +214,18 @@ class TrainingObjective:
         self,
         trial: optuna.Trial,
         config: AutoencoderConfig,
-        store: FileSystemArtifactStore,
+        store: ArtifactFolder,
         *,
         seed: int,
         stop_requested: Callable[[], bool],
     ) -> None:
         """Train, and store what came out."""
-        training = f"{config.identity()}/{self.data.fingerprint}".encode()
-        resume = ResumeFile(
-            unfinished_path(self.artifacts, trial.study, f"{seed}-{_digest(training)}"),
+        training = training_name(config, seed, self.data.fingerprint)
+        adopt_unfinished(self.artifacts, trial.study, training)
+        resume = _StateFile(
+            unfinished_path(self.artifacts, trial.study, training),
+            folder=self.artifacts,
+            check_folder=self.check_folder,
             identity=config.identity(),
             seed=seed,
             max_epochs=config.epoch,
@@ -245,9 +288,9 @@ class TrainingObjective:
                 data_fingerprint=self.data.fingerprint,
                 curve=result.curve,
             )
-            save_checkpoint(
-                checkpoint, model_path(self.artifacts, trial.study._study_id, trial.number)
-            )
+            uid = study_uid(trial.study._storage, trial.study._study_id)
+            with storing(self.artifacts, CheckpointError):
+                save_checkpoint(checkpoint, model_path(self.artifacts, uid, trial.number))
         resume.remove()
         if pruned:
             raise optuna.TrialPruned(f"pruned after epoch {len(result.curve)}")
@@ -255,7 +298,7 @@ class TrainingObjective:
     def _store(
         self,
         trial: optuna.Trial,
-        store: FileSystemArtifactStore,
+        store: ArtifactFolder,
         result: TrainResult[Any],
     ) -> None:
         """Store the figures, the pictures and the curve of a training, whatever its end."""
@@ -357,7 +400,7 @@ class TrainingObjective:
         self,
         trial: optuna.Trial,
         config: AutoencoderConfig,
-        store: FileSystemArtifactStore,
+        store: ArtifactFolder,
         source: FrozenTrial,
     ) -> bool:
         """Answer a trial from the stored curve of another; say whether that was possible.
@@ -403,7 +446,7 @@ class TrainingObjective:
 
     def _save(
         self,
-        store: FileSystemArtifactStore,
+        store: ArtifactFolder,
         trial: optuna.Trial,
         curve: Sequence[EpochMetrics],
         *,
@@ -416,6 +459,7 @@ class TrainingObjective:
             attrs.LEARNING_CURVE_FILE: learning_curve_png(curve) if self.draw else no_picture(),
             attrs.CURVES_FILE: curves,
         }
+        self.check_folder()
         save_artifacts(store, trial, files)
 
 

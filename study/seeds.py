@@ -1,4 +1,4 @@
-"""Seeds, derived from the study's; whatever worker asks, it gets the same one."""
+"""Seeds, derived from the study's, and names; whatever worker asks, it gets the same one."""
 
 import hashlib
 
@@ -26,6 +26,18 @@ def pair_seed(study_seed: int, pair: int) -> int:
     Whatever they train, they start from equal weights and see equal batches.
     """
     return _digest(study_seed, "pair", pair) >> 1
+
+
+def training_name(config: AutoencoderConfig, seed: int, data_fingerprint: str) -> str:
+    """Return what names a training, the same for every attempt at it.
+
+    Args:
+        config: What is trained; trainings that are one up to their length share the name.
+        seed: Of the training.
+        data_fingerprint: Of data and split.
+    """
+    training = f"{config.identity()}/{data_fingerprint}".encode()
+    return f"{seed}-{hashlib.sha256(training).hexdigest()[:16]}"
 
 
 def sampler_seed(study_seed: int, trial_number: int) -> int:

@@ -1,6 +1,7 @@
 """The coordinator: creates or continues a study, and runs it with several worker processes."""
 
 import threading
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -73,7 +74,11 @@ def open_study(
         name=name,
         directions=[direction.name for direction in directions],
         metrics=[attrs.VALIDATION_MSE, attrs.VALIDATION_ACCURACY][: len(directions)],
-        user_attrs={attrs.SETTINGS: settings.to_dict(), **(user_attrs or {})},
+        user_attrs={
+            attrs.UID: uuid.uuid4().hex,
+            attrs.SETTINGS: settings.to_dict(),
+            **(user_attrs or {}),
+        },
         waiting=list(waiting),
     )
     study = optuna.load_study(study_name=name, storage=storage)

@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 import optuna
-from optuna.artifacts import FileSystemArtifactStore
 from optuna.storages import BaseStorage
 
 from storage.annotations import (
@@ -16,6 +15,7 @@ from storage.annotations import (
     write_study_note,
     write_trial_notes,
 )
+from storage.artifacts import ArtifactFolder
 from storage.rdb import open_storage
 from storage.records import load_study_record
 from study.dashboard.graphs import draw_graphs
@@ -50,7 +50,7 @@ def refresh(storage: BaseStorage, name: str, *, url: str, artifacts: Path) -> bo
     ours = write_study_note(study, study_note(record, study_id=study._study_id, url=url))
     write_graphs(study, draw_graphs(record))
     if kept_pictures(record) == "best":
-        clean(storage, record, FileSystemArtifactStore(artifacts), keep="best")
+        clean(storage, record, ArtifactFolder(artifacts), keep="best")
     return ours
 
 

@@ -13,7 +13,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from emoji_ae.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from emoji_ae.checkpoint import Checkpoint, load_checkpoint, load_training, save_checkpoint
 from emoji_ae.config import AutoencoderConfig, MultitaskConfig
 from emoji_ae.curve import EpochMetrics
 from emoji_ae.dataset import LabelledImages
@@ -414,3 +414,22 @@ def test_paths_that_name_no_file(checkpoint: Checkpoint) -> None:
     """A path without a name cannot be written, one that is too long not read."""
     assert_unwritable(checkpoint, Path("."))
     assert_unreadable(Path("a" * 300), "cannot be read: File name too long")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"seed": 3}, {"data_fingerprint": "0123"}, {"config": replace(CONFIG, epoch=3)}],
+    ids=["seed", "data", "config"],
+)
+def test_the_model_of_another_training_is_refused(
+    checkpoint: Checkpoint, path: Path, change: dict[str, Any]
+) -> None:
+    """Whoever wants a certain training's model does not get another seed's, data's or length's."""
+    asked: dict[str, Any] = {
+        "config": checkpoint.config,
+        "seed": checkpoint.seed,
+        "data_fingerprint": checkpoint.data_fingerprint,
+    }
+    assert load_training(path, **asked).curve == checkpoint.curve
+    with pytest.raises(CheckpointError, match=r"^Checkpoint .* is of another training\.$"):
+        load_training(path, **(asked | change))

@@ -3,6 +3,8 @@
 import io
 import json
 import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 
@@ -16,21 +18,26 @@ from optuna.trial import TrialState
 from storage import attrs, queue
 from storage.artifacts import (
     ArtifactFolder,
+    adopt_unfinished,
     artifact_folder,
     artifact_ids,
     clear_pictures,
+    held_folder,
     no_picture,
     open_artifacts,
     read_artifact,
     read_study_artifact,
     save_artifacts,
     save_study_artifact,
+    study_uid,
     unfinished_path,
+    unfinished_states,
 )
-from storage.errors import StorageAccessError
+from storage.errors import ArtifactFolderError, StorageAccessError
 from storage.rdb import open_storage
 from storage.records import TrialRecord, to_record
 from storage.writing import write_trial
+from tests.servers import opened
 
 
 @pytest.fixture
@@ -59,6 +66,14 @@ def names(storage: BaseStorage, trial: TrialRecord) -> list[str]:
     """Return the names of a trial's files, as the dashboard lists them."""
     frozen = storage.get_trial(trial.trial_id)
     return [meta.filename for meta in get_all_artifact_meta(frozen, storage=storage)]
+
+
+def entry(artifact_id: str) -> tuple[str, str]:
+    """Return the attribute by which a file named ``a.png`` is known, its key and its value."""
+    meta = ArtifactMeta(
+        artifact_id=artifact_id, filename="a.png", mimetype="image/png", encoding=None
+    )
+    return f"artifacts:{artifact_id}", json.dumps(asdict(meta))
 
 
 def test_file_of_a_study(study: optuna.Study, store: ArtifactFolder) -> None:
@@ -170,6 +185,87 @@ def test_unfinished_path(study: optuna.Study, url: str) -> None:
     assert unfinished_path(folder, again, "1-a") == paths[0]
 
 
+def test_all_get_the_same_uid(database: str) -> None:
+    """Of several processes that ask at once for what names a study's files, none gets its own."""
+    barrier = threading.Barrier(4)
+    with opened(database, create=True, write=True) as storage:
+        study = optuna.create_study(storage=storage)
+
+        def ask(_: int) -> str:
+            with opened(database, write=True) as own:
+                barrier.wait()
+                return study_uid(own, study._study_id)
+
+        with ThreadPoolExecutor(4) as pool:
+            uids = set(pool.map(ask, range(4)))
+        assert uids == {study.user_attrs[attrs.UID]} == {study_uid(storage, study._study_id)}
+
+
+def test_two_databases_in_one_folder(store: ArtifactFolder, tmp_path: Path) -> None:
+    """Studies with one number in two databases have files of their own under every name."""
+    first, second = (
+        optuna.create_study(
+            storage=open_storage(f"sqlite:///{tmp_path / name}", create=True, write=True),
+            study_name="study",
+        )
+        for name in ("a.db", "b.db")
+    )
+    assert first._study_id == second._study_id
+    folder = Path(store._base_path)
+    assert unfinished_path(folder, first, "1-a") != unfinished_path(folder, second, "1-a")
+    for study, content in ((first, b"first"), (second, b"second")):
+        save_study_artifact(store, study._storage, study._study_id, "a.png", content)
+        unfinished_path(folder, study, "1-a").parent.mkdir(exist_ok=True)
+        unfinished_path(folder, study, "1-a").write_bytes(content)
+    for study, content in ((first, b"first"), (second, b"second")):
+        assert read_study_artifact(store, study._storage, "study", "a.png") == content
+        (state,) = unfinished_states(folder, study.user_attrs[attrs.UID]).values()
+        assert state.read_bytes() == content
+
+
+def test_files_of_an_earlier_version(study: optuna.Study, store: ArtifactFolder) -> None:
+    """Under their names of then they are found; a state is moved, the file of a study stays."""
+    storage, study_id, folder = study._storage, study._study_id, Path(store._base_path)
+    earlier = f"study-{study_id}-a.png"
+    storage.set_study_system_attr(study_id, *entry(earlier))
+    (folder / earlier).write_bytes(b"earlier")
+    assert read_study_artifact(store, storage, study.study_name, "a.png") == b"earlier"
+    save_study_artifact(store, storage, study_id, "a.png", b"new")
+    assert read_study_artifact(store, storage, study.study_name, "a.png") == b"new"
+    assert len(get_all_artifact_meta(study)) == 1
+    assert (folder / earlier).read_bytes() == b"earlier"  # perhaps another database's by now
+
+    state = folder / "unfinished" / f"{study_id}-1-a.pt"
+    state.parent.mkdir()
+    state.write_bytes(b"state")
+    for _ in range(2):
+        adopt_unfinished(folder, study, "1-a")
+        assert unfinished_path(folder, study, "1-a").read_bytes() == b"state"
+    assert not state.exists()
+
+
+def test_a_held_folder(tmp_path: Path) -> None:
+    """One that was removed, replaced by another or by a file is named, and not made anew."""
+    folder, elsewhere = tmp_path / "artifacts", tmp_path / "elsewhere"
+    with held_folder(folder) as check:
+        check()
+        folder.rename(elsewhere)
+        with pytest.raises(ArtifactFolderError, match=f"^Artifact folder {folder} was removed"):
+            check()
+        assert not folder.exists()
+        folder.touch()
+        with pytest.raises(ArtifactFolderError, match="removed or replaced"):
+            check()
+        folder.unlink()
+        folder.mkdir()
+        with pytest.raises(ArtifactFolderError, match="removed or replaced"):
+            check()
+        folder.rmdir()
+        elsewhere.rename(folder)
+        check()
+    assert list(folder.iterdir()) == []
+
+
 def test_folder_below_a_file(tmp_path: Path) -> None:
     """A folder that cannot be created is refused in one line."""
     (tmp_path / "file").touch()
@@ -234,3 +330,40 @@ def test_lost_pictures_are_cleared(study: optuna.Study, store: ArtifactFolder) -
     store.remove(entry.artifact_id)
     assert clear_pictures(store, study._storage, trial._trial_id) == 0
     assert read_artifact(store, study._storage, trial._trial_id, "a.png") is None
+
+
+def test_pictures_are_cleared_by_several_at_once(
+    study: optuna.Study, store: ArtifactFolder
+) -> None:
+    """Runs that end together clean the same pictures, and none trips over another's files."""
+    trials = [running_trial(study) for _ in range(60)]
+    for trial in trials:
+        save_artifacts(store, trial, {"a.png": b"x" * 50_000})
+    barrier = threading.Barrier(8)
+
+    def clear(_: int) -> None:
+        barrier.wait()
+        for trial in trials:
+            clear_pictures(store, study._storage, trial._trial_id)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(clear, range(8)))
+    files = list(Path(store._base_path).iterdir())
+    assert [file.read_bytes() for file in files] == [no_picture()] * 60
+
+
+@pytest.mark.parametrize("link", [False, True])
+def test_files_outside_are_none(
+    study: optuna.Study, store: ArtifactFolder, tmp_path: Path, link: bool
+) -> None:
+    """An entry, or a link, that leads out of the folder gives nothing, and changes nothing."""
+    outside = tmp_path / "outside.png"
+    outside.write_bytes(b"x" * 5_000)
+    name = "link.png" if link else "../../outside.png"
+    if link:
+        (Path(store._base_path) / name).symlink_to(outside)
+    trial = running_trial(study)
+    study._storage.set_trial_system_attr(trial._trial_id, *entry(name))
+    assert read_artifact(store, study._storage, trial._trial_id, "a.png") is None
+    assert clear_pictures(store, study._storage, trial._trial_id) == 0
+    assert outside.read_bytes() == b"x" * 5_000

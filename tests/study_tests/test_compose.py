@@ -229,6 +229,26 @@ def test_a_trial_is_trained_once(
     assert kept.stat().st_mtime_ns == before
 
 
+def test_a_kept_model_that_is_another_is_trained_again(
+    compose: Compose, tmp_path: Path, settings: StudySettings, tiny_data: Path
+) -> None:
+    """A damaged one, or one of an earlier version that is of another study, is not taken."""
+    add_trials(begin_study(tmp_path, settings), tmp_path, settings, 1)
+    text = load_dataset(tiny_data).texts[0]
+    asked = (f"'{text}'", "--study", "faces", "--storage", url_of(tmp_path), "--out", "sum.png")
+    assert compose(*asked)[0] == 0
+    picture = (tmp_path / "sum.png").read_bytes()
+    (kept,) = (tmp_path / "runs" / "models").iterdir()
+    earlier = kept.with_name(f"{kept.stem.rpartition('-')[0]}.pt")
+    kept.rename(earlier)
+    assert "kept" not in compose(*asked)[1]  # it is the trial's, whatever its name
+    checkpoint_of(earlier, tiny_data)
+    kept.write_bytes(b"damaged")
+    code, out, err = compose(*asked)
+    assert (code, err, "kept" in out) == (0, "", True)
+    assert (tmp_path / "sum.png").read_bytes() == picture
+
+
 class Malicious:
     """A pickle that would run a command."""
 

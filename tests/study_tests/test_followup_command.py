@@ -7,6 +7,8 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +38,15 @@ from study.experiments import default_config
 from study.followup_command import (
     AblateRequest,
     ConfirmRequest,
+    _Followup,
+    _followup,
+    _run,
+    _search,
+    _test,
     ablate_request,
     confirm_request,
 )
+from study.followups import confirmation_arms
 from study.seeds import pair_seed
 from study.workers import RunOutcome
 from tests.study_tests.studies import ask
@@ -49,6 +57,22 @@ SEARCH = "search"
 CONFIRMATION = f"{SEARCH}-confirmation"
 N_SEEDS = 2
 SMALL = {"epoch": "2", "width": "8", "latent_channels": "16", "depth": "3", "auto_encoder": "CNN"}
+
+
+def confirm_of(folder: Path, **changes: Any) -> ConfirmRequest:
+    """Return a request to confirm the search in ``folder``."""
+    values: dict[str, Any] = {
+        "url": url_of(folder),
+        "study": SEARCH,
+        "name": None,
+        "top": 2,
+        "n_seeds": N_SEEDS,
+        "assignments": {},
+        "n_workers": 1,
+        "threads": 1,
+        **changes,
+    }
+    return ConfirmRequest(**values)
 
 
 def url_of(folder: Path) -> str:
@@ -65,18 +89,7 @@ def confirm(folder: Path, **changes: Any) -> tuple[RunOutcome, list[str], list[T
     """Confirm the search in ``folder``; return what was said and shown, too."""
     said: list[str] = []
     shown: list[Table] = []
-    values: dict[str, Any] = {
-        "url": url_of(folder),
-        "study": SEARCH,
-        "name": None,
-        "top": 2,
-        "n_seeds": N_SEEDS,
-        "assignments": {},
-        "n_workers": 1,
-        "threads": 1,
-        **changes,
-    }
-    outcome = confirm_request(ConfirmRequest(**values), say=said.append, show=shown.append)
+    outcome = confirm_request(confirm_of(folder, **changes), say=said.append, show=shown.append)
     return outcome, said, shown
 
 
@@ -332,6 +345,87 @@ def test_lost_models_are_named(copy: Path) -> None:
     _, said, _ = confirm(copy)
     assert read(copy, CONFIRMATION).user_attrs[attrs.TEST_RESULTS] == kept
     assert any(line.startswith("Warning: the trained models of 5 trials") for line in said)
+
+
+@pytest.fixture(scope="module")
+def trained(
+    confirmed: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, ConfirmRequest]:
+    """A folder with a confirmation whose three models are trained, and not tested yet."""
+    folder = tmp_path_factory.mktemp("trained") / "folder"
+    shutil.copytree(confirmed, folder)
+    request = confirm_of(folder, name="trained", top=1, n_seeds=1)
+    _run(*follow(request), say=lambda _: None)
+    with closing(sqlite3.connect(folder / "study.db")) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return folder, request
+
+
+def follow(request: ConfirmRequest) -> tuple[_Followup, ConfirmRequest, StudyRecord]:
+    """Set up or continue a confirmation."""
+    record, searched = _search(request)
+    arms = partial(
+        confirmation_arms,
+        record,
+        searched.search_space,
+        searched.fixed,
+        top=request.top,
+        numbers=(),
+        seed=searched.seed,
+    )
+    kind = attrs.CONFIRMATION
+    followup = _followup(request, record, searched, kind, arms, say=lambda _: None)
+    return followup, request, record
+
+
+@pytest.fixture
+def untested(trained: tuple[Path, ConfirmRequest], tmp_path: Path) -> tuple[Path, ConfirmRequest]:
+    """A copy of that folder, to go on with."""
+    folder, request = trained
+    shutil.copytree(folder, tmp_path / "untested")
+    return tmp_path / "untested", replace(request, url=url_of(tmp_path / "untested"))
+
+
+def test_of_two_confirmations_none_loses_results(untested: tuple[Path, ConfirmRequest]) -> None:
+    """One that read the study before the other had tested and removed the models keeps all."""
+    folder, request = untested
+    followup, _, _ = follow(request)
+    before = read(folder, "trained")
+    said: list[str] = []
+    first = _test(followup, before, request, say=said.append)
+    second = _test(followup, before, request, say=said.append)
+    assert len(first.user_attrs[attrs.TEST_RESULTS]) == 3
+    assert second.user_attrs == first.user_attrs
+    assert said == []
+    assert list((folder / "artifacts" / "models").iterdir()) == []
+
+
+def test_models_of_an_earlier_version_and_of_others(
+    untested: tuple[Path, ConfirmRequest], tmp_path: Path
+) -> None:
+    """Under their old names models are tested if they are the trial's, and another's never is."""
+    folder, request = untested
+    followup, _, _ = follow(request)
+    before, models = read(folder, "trained"), folder / "artifacts" / "models"
+    shutil.copytree(models, tmp_path / "kept")
+    expected = _test(followup, before, request, say=print).user_attrs[attrs.TEST_RESULTS]
+    storage = open_storage(request.url, write=True)
+    study_id = storage.get_study_id_from_name("trained")
+    storage.set_study_user_attr(study_id, attrs.TEST_RESULTS, {})
+    with closing(sqlite3.connect(folder / "study.db")) as connection, connection:
+        connection.execute("DELETE FROM study_user_attributes WHERE key = ?", (attrs.UID,))
+    kept = sorted((tmp_path / "kept").iterdir(), key=lambda path: int(path.stem.split("-")[1]))
+    wrong = (kept[1], *kept[1:])  # in place of the first lies that of another database's trial
+    for trial, path in zip(before.complete, wrong, strict=True):
+        shutil.copy(path, models / f"{study_id}-{trial.number}.pt")
+
+    said: list[str] = []
+    found = _test(followup, before, request, say=said.append).user_attrs[attrs.TEST_RESULTS]
+    lost = str(before.complete[0].number)
+    assert found == {number: result for number, result in expected.items() if number != lost}
+    (line,) = said
+    assert line.startswith("Warning: the trained models of 1 trials are not in ")
+    assert len(list(models.iterdir())) == 3  # whoever else's they may be
 
 
 def test_what_cannot_be_confirmed(copy: Path) -> None:
