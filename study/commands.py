@@ -15,7 +15,7 @@ from emoji_ae.config import AutoencoderConfig, SplitMethod
 from search_spaces import Scalar, get_space, parse_params
 from search_spaces.designs import DESIGNS, design_points
 from storage import attrs
-from storage.artifacts import artifact_folder
+from storage.artifacts import artifact_folder, held_folder
 from storage.errors import UnknownStudyError
 from storage.rdb import await_server, open_storage
 from storage.records import StudyRecord, TrialRecord, load_study_record
@@ -28,8 +28,9 @@ from study.dashboard.refresher import refreshing
 from study.errors import StudyError
 from study.file_names import file_name
 from study.formats import format_accuracy
+from study.housekeeping import housekeeping
 from study.jobs import WorkerJob
-from study.retention import check_keep
+from study.retention import check_keep, clean_states
 from study.samplers import ADAPTIVE_SAMPLERS, check_names, default_pruner
 from study.seeds import trial_seed
 from study.settings import IMPORTED, StudySettings, code_version, has_extra_images
@@ -311,8 +312,15 @@ def work(
         device=request.device,
         threads=threads,
     )
-    with open_cluster(request) as cluster, refreshing(study, job, say=say):
-        return run_study(study, job, target=target, n_workers=n_workers, cluster=cluster)
+    # A worker would say it too, but not before it has started.
+    with held_folder(job.artifacts) as check_folder:
+        with open_cluster(request) as cluster, refreshing(study, job, say=say):
+            outcome = run_study(study, job, target=target, n_workers=n_workers, cluster=cluster)
+        if outcome.interrupted:
+            check_folder()  # or not everything was kept
+    with housekeeping("states of finished trainings may be left", say):
+        clean_states(study._storage, name, settings.search_space, job.artifacts)
+    return outcome
 
 
 def _images(data: "StudyData") -> str:

@@ -1,4 +1,4 @@
-"""Which trials keep their pictures, and the removal of the others'.
+"""Which trials keep their pictures, the removal of the others', and that of old states.
 
 A picture is not removed but replaced by a small one that says so: the dashboard offers the files
 of the first trial for all of them, and an entry without a file would break its pages. Curves stay,
@@ -6,15 +6,23 @@ since they answer trials whose training was done before.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, get_args
 
 from optuna.storages import BaseStorage
 
+from search_spaces import SearchSpace
 from storage import attrs
-from storage.artifacts import ArtifactFolder, clear_pictures
-from storage.records import StudyRecord
+from storage.artifacts import (
+    ArtifactFolder,
+    clear_pictures,
+    study_uid,
+    unfinished_states,
+)
+from storage.records import StudyRecord, TrialRecord, load_study_record
 from study.analysis import ranked_by_constraint
 from study.errors import StudyError
+from study.seeds import training_name
 
 Keep = Literal["all", "best", "none"]
 """Whose pictures are kept."""
@@ -85,3 +93,45 @@ def clean(
         if trial.state.is_finished() and trial.number not in stay
     ]
     return Cleaned(n_trials=sum(n > 0 for n in freed), n_bytes=sum(freed))
+
+
+def clean_states(storage: BaseStorage, name: str, space: SearchSpace, folder: Path) -> None:
+    """Remove the states of a study's unfinished trainings that have finished meanwhile.
+
+    A worker that was taken for dead, and wakes when another one has trained its trial, leaves one.
+
+    Args:
+        storage: Opened for writing.
+        name: Of the study.
+        space: Of its trials.
+        folder: Of its files.
+    """
+    states = unfinished_states(folder, study_uid(storage, storage.get_study_id_from_name(name)))
+    if states:
+        done = _ended_trainings(load_study_record(storage, name), space)
+        for training in done & states.keys():
+            states[training].unlink(missing_ok=True)
+
+
+def _ended_trainings(record: StudyRecord, space: SearchSpace) -> set[str]:
+    """Return the names of the trainings that ended, and that no trial will go on with."""
+    ended: set[str] = set()
+    wanted: set[str] = set()
+    for trial in record.trials:
+        if trial.finished or str(trial.user_attrs.get(attrs.FAILURE)).startswith(attrs.DIVERGED):
+            ended |= _training(trial, space)
+        elif not trial.state.is_finished():
+            attempt: TrialRecord | None = trial
+            while attempt is not None:  # the latest one may not have come to train at all
+                wanted |= _training(attempt, space)
+                before = attempt.user_attrs.get(attrs.RETRY_OF)
+                attempt = None if before is None else record.trials[before]
+    return ended - wanted
+
+
+def _training(trial: TrialRecord, space: SearchSpace) -> set[str]:
+    """Return the name of a trial's training, if the trial has begun one."""
+    seed, data = (trial.user_attrs.get(name) for name in (attrs.SEED, attrs.DATA_FINGERPRINT))
+    if seed is None or data is None:
+        return set()
+    return {training_name(space.to_config(trial.given), seed, data)}

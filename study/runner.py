@@ -3,7 +3,7 @@
 import enum
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +18,8 @@ from emoji_ae.seeding import resolve_device
 from emoji_ae.splits import Split
 from search_spaces import SearchSpaceError
 from storage import attrs, queue
+from storage.artifacts import held_folder
+from storage.errors import ArtifactFolderError
 from storage.outages import outage
 from storage.rdb import open_storage
 from storage.writing import write_trial
@@ -43,14 +45,22 @@ MAX_DIVERGED = 10
 def run_worker(job: WorkerJob, stop: threading.Event) -> None:
     """Run trials of a study until it has as many as it wants, or ``stop`` is set.
 
+    Raises:
+        ArtifactFolderError: If the folder of the trials' files takes none, or not any more.
+        StudyError: If the study cannot be worked on here, or a trial failed unexpectedly.
+        optuna.exceptions.StorageInternalError: If the database fails.
+    """
+    with held_folder(job.artifacts) as check_folder:
+        _run_trials(job, stop, check_folder)
+
+
+def _run_trials(job: WorkerJob, stop: threading.Event, check_folder: Callable[[], None]) -> None:
+    """Run trials, as ``run_worker``; what is stored is stored where ``check_folder`` looks.
+
     A diverged training fails its trial and the worker goes on, as one that was enqueued with
     values outside of the study's space. Any other error ends the worker,
     for it would fail the next trial as well. The error of a database leaves the trial as it is:
     the next attempt of this worker, or another worker, finds it and goes on with its training.
-
-    Raises:
-        StudyError: If the study cannot be worked on here, or a trial failed unexpectedly.
-        optuna.exceptions.StorageInternalError: If the database fails.
     """
     own_threads(job.threads)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -66,6 +76,7 @@ def run_worker(job: WorkerJob, stop: threading.Event) -> None:
         device=resolve_device(job.device),
         draw=study.user_attrs.get(attrs.KEPT_PICTURES) != "none",
         measure=attrs.EXPERIMENT in study.user_attrs or attrs.MEASURES_LATENTS in study.user_attrs,
+        check_folder=check_folder,
     )
     experiment = find_experiment(study, settings)
     if experiment is not None:
@@ -79,7 +90,7 @@ def run_worker(job: WorkerJob, stop: threading.Event) -> None:
     import torch._dynamo  # noqa: F401  an optimizer imports it at its first step: two seconds
 
     diverged = 0
-    for claimed in claims(study, stop, job.artifacts):
+    for claimed in claims(study, stop, job.artifacts, check_folder=check_folder):
         params, user_attrs = design_point(study, settings, claimed)
         study.sampler = make_sampler(
             settings.sampler, seed=sampler_seed(settings.seed, claimed.number), params=params
@@ -101,7 +112,11 @@ def run_worker(job: WorkerJob, stop: threading.Event) -> None:
 
 
 def claims(
-    study: optuna.Study, stop: threading.Event, artifacts: Path | None = None
+    study: optuna.Study,
+    stop: threading.Event,
+    artifacts: Path | None = None,
+    *,
+    check_folder: Callable[[], None] = lambda: None,
 ) -> Iterator[FrozenTrial]:
     """Claim trial after trial of a study until there is nothing left to do.
 
@@ -112,9 +127,14 @@ def claims(
         study: Opened for writing.
         stop: Ends the claims.
         artifacts: Folder of the artifact store, see ``queue.fail``.
+        check_folder: Called before a claim, but for those of a worker that only waits; raises
+            an error if that folder takes no files.
     """
     last_reap = float("-inf")
+    claimed: FrozenTrial | queue.Empty | None = None
     while not stop.is_set():
+        if claimed is not queue.Empty.BUSY:
+            check_folder()
         if time.monotonic() - last_reap > REAP_INTERVAL_S:
             queue.reap(study, artifacts=artifacts)
             last_reap = time.monotonic()
@@ -146,6 +166,7 @@ def run_trial(
 
     Raises:
         StudyError: If it failed for another reason than divergence or what it was enqueued with.
+        ArtifactFolderError: If its files could not be stored; it is queued again.
         optuna.exceptions.StorageInternalError: If the database fails; the trial stays running.
     """
     heartbeat = queue.Heartbeat(trial)
@@ -164,6 +185,10 @@ def run_trial(
         study.tell(trial, state=TrialState.PRUNED, skip_if_finished=True)
     except UpdateFinishedTrialError:
         return Ended.TAKEN
+    except ArtifactFolderError as error:
+        # No fault of the trial; what stands in for its files could not be written either.
+        queue.fail(study, trial._trial_id, str(error), queue.Cause.INTERRUPTION)
+        raise
     except TrialInterrupted as error:
         fail(str(error), queue.Cause.INTERRUPTION)
     except SearchSpaceError as error:

@@ -7,17 +7,24 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import optuna
 import pytest
+from optuna.artifacts import get_all_artifact_meta
 from optuna.trial import TrialState
 
+from storage import attrs
+from storage.artifacts import held_folder, open_artifacts, save_artifacts
+from storage.errors import ArtifactFolderError, StorageError
 from storage.records import StudyRecord, load_study_record
+from study.runner import claims, run_trial
 from study.settings import StudySettings
 from tests.servers import new_database, opened, postgres_server
-from tests.study_tests.studies import ask
+from tests.study_tests.dashboards import begin_study, objective_of
+from tests.study_tests.studies import ask, claim
 
 Wait = Callable[[Callable[[], bool]], None]
 
@@ -126,6 +133,108 @@ def test_read_only_database(tmp_path: Path, settings: StudySettings) -> None:
         assert code == 0, errors
         assert "1 of 1 trials finished" in output
         remount(disk, "rw")
+
+
+def test_folder_that_takes_no_files(tmp_path: Path, settings: StudySettings) -> None:
+    """A file in the place of the artifact folder is named before anything is trained."""
+    (tmp_path / "artifacts").touch()
+    url = f"sqlite:///{tmp_path / 'study.db'}"
+    code, _, errors = outcome(run_command(url, settings, tmp_path, "--trials", "1"))
+    assert code == 1
+    assert one_line(errors).startswith(
+        f"Error: Artifact folder {tmp_path / 'artifacts'} cannot be"
+    )
+    assert read(url).trials == ()
+
+
+class Leaving(threading.Event):
+    """A worker's stop event, which is never set; when it is first asked, a folder is moved.
+
+    Args:
+        folder: That is moved.
+        there: Where to.
+    """
+
+    def __init__(self, folder: Path, there: Path) -> None:
+        super().__init__()
+        self._folder = folder
+        self._there = there
+
+    def is_set(self) -> bool:
+        """Move the folder, and say no."""
+        if self._folder.exists():
+            self._folder.rename(self._there)
+        return False
+
+
+def test_folder_that_goes_away(tmp_path: Path, settings: StudySettings) -> None:
+    """A training whose folder goes away is queued again as if never begun, and says why."""
+    folder, there = tmp_path / "artifacts", tmp_path / "there"
+    study = begin_study(tmp_path, settings)
+    with held_folder(folder) as check_folder:
+        objective = replace(objective_of(tmp_path, settings), check_folder=check_folder)
+        trial = claim(study)
+        with pytest.raises(ArtifactFolderError, match="was removed or replaced: put back the one"):
+            run_trial(study, trial, objective, Leaving(folder, there))
+        assert not folder.exists()
+        with pytest.raises(ArtifactFolderError):
+            next(claims(study, threading.Event(), folder, check_folder=check_folder))
+        there.rename(folder)
+        run_trial(study, claim(study), objective, threading.Event())
+    failed, again = study.get_trials()[-2:]
+    assert (failed.state, again.state) == (TrialState.FAIL, TrialState.COMPLETE)
+    assert str(folder) in failed.user_attrs[attrs.FAILURE]
+    assert again.user_attrs[attrs.RETRY_OF] == failed.number
+    for counter in (attrs.ERRORS, attrs.DEATHS):
+        assert again.user_attrs.get(counter) == failed.user_attrs.get(counter)
+
+
+def test_full_artifact_folder(tmp_path: Path, settings: StudySettings) -> None:
+    """Of files for which there is no room none is left, and the trial has no entry of any."""
+    disk = tmp_path / "disk"
+    study = begin_study(tmp_path, settings)
+    with mounted(disk, "size=64k"):
+        store = open_artifacts(disk)
+        trial = claim(study)
+        files = {"a.png": bytes(30_000), "b.png": bytes(30_000), "c.csv": bytes(30_000)}
+        with pytest.raises(ArtifactFolderError, match=r"takes no files \(No space left"):
+            save_artifacts(store, trial, files)
+        assert list(disk.iterdir()) == []
+        assert get_all_artifact_meta(trial) == []
+        with held_folder(disk) as check_folder:
+            (disk / "a.png").write_bytes(bytes(30_000))
+            with pytest.raises(ArtifactFolderError, match="takes no files"):
+                check_folder()
+
+
+@pytest.mark.slow
+def test_folder_that_is_moved_during_a_run(
+    tmp_path: Path, settings: StudySettings, wait_until: Wait
+) -> None:
+    """The run ends with one line that names it; put back, the same command completes the study."""
+    url, folder = f"sqlite:///{tmp_path / 'study.db'}", tmp_path / "artifacts"
+    options = ("--trials", "8", "--workers", "2", "--epochs", "40")
+    arguments = run_command(url, settings, tmp_path, *options)
+
+    def has_begun() -> bool:
+        try:
+            return any(trial.finished for trial in read(url).trials)
+        except StorageError:
+            return False
+
+    with subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True) as process:
+        wait_until(has_begun)
+        folder.rename(tmp_path / "there")
+        _, errors = process.communicate()
+    assert process.returncode == 1
+    assert one_line(errors).startswith(f"Error: Artifact folder {folder} was removed")
+    assert not folder.exists()
+    (tmp_path / "there").rename(folder)
+    code, _, errors = outcome(arguments)
+    assert code == 0, errors
+    trials = read(url).trials
+    assert sum(trial.finished for trial in trials) == 8
+    assert not any(name in t.user_attrs for t in trials for name in (attrs.ERRORS, attrs.DEATHS))
 
 
 def test_corrupt_database(tmp_path: Path, settings: StudySettings) -> None:

@@ -9,14 +9,15 @@ from optuna.artifacts import get_all_artifact_meta
 from optuna.trial import TrialState
 
 from storage import attrs
-from storage.artifacts import no_picture, open_artifacts, read_artifact
+from storage.artifacts import no_picture, open_artifacts, read_artifact, unfinished_path
 from storage.rdb import open_storage
 from storage.records import load_study_record
 from study.dashboard.refresh import refresh
 from study.errors import StudyError
 from study.gallery import best_pictures
-from study.retention import Cleaned, check_keep, clean, kept_pictures, spared
+from study.retention import Cleaned, check_keep, clean, clean_states, kept_pictures, spared
 from study.runner import run_trial
+from study.seeds import training_name
 from study.settings import StudySettings
 from tests.study_tests.dashboards import begin_study, make_study, objective_of, url_of
 from tests.study_tests.studies import claim
@@ -101,6 +102,33 @@ def test_a_study_that_keeps_the_best_is_cleaned_by_each_refresh(
     refresh(made._storage, "faces", url=url_of(tmp_path), artifacts=tmp_path / "artifacts")
     again = clean(made._storage, record, open_artifacts(tmp_path / "artifacts"), keep="best")
     assert again == Cleaned(n_trials=0, n_bytes=0)
+
+
+def test_states_of_finished_trainings_are_removed(tmp_path: Path, settings: StudySettings) -> None:
+    """What a frozen worker left of them goes; what a trial will go on with stays."""
+    made = begin_study(tmp_path, settings)
+    objective = objective_of(tmp_path, settings)
+    stop, folder = threading.Event(), tmp_path / "artifacts"
+    run_trial(made, claim(made), objective, stop)
+    stop.set()
+    run_trial(made, claim(made), objective, stop)
+    (kept,) = (folder / "unfinished").iterdir()
+    finished, interrupted = made.get_trials()[1:3]
+    own = finished.user_attrs
+    config = settings.search_space.to_config(finished.params)
+    training = training_name(config, own[attrs.SEED], own[attrs.DATA_FINGERPRINT])
+    left = unfinished_path(folder, made, training)
+    left.write_bytes(b"left by a worker that woke up")
+    another = left.with_name(f"other-{training}.pt")
+    another.write_bytes(b"another study's")
+    clean_states(made._storage, "faces", settings.search_space, folder)
+    assert set((folder / "unfinished").iterdir()) == {kept, another}
+    assert (finished.state, interrupted.state) == (TrialState.COMPLETE, TrialState.FAIL)
+    again = claim(made)
+    assert again.user_attrs[attrs.RETRY_OF] == interrupted.number
+    clean_states(made._storage, "faces", settings.search_space, folder)
+    run_trial(made, again, objective, threading.Event())
+    assert made.get_trials()[again.number].user_attrs[attrs.RESUMED_EPOCHS] == 1
 
 
 def test_a_study_without_pictures(tmp_path: Path, settings: StudySettings) -> None:

@@ -29,6 +29,7 @@ from emoji_ae.dataset import load_dataset
 from emoji_ae.splits import split_dataset
 from storage import attrs, queue
 from storage.artifacts import open_artifacts, read_artifact
+from storage.errors import ArtifactFolderError
 from storage.rdb import open_storage
 from study.budget import count, request, start_design
 from study.data import StudyData, study_data
@@ -295,27 +296,33 @@ def test_files_are_in_one_order(
         assert tuple(meta.filename for meta in metas) == attrs.FILES
 
 
-def test_unexpected_error(run: Run, store: Path, tmp_path: Path, url: str) -> None:
-    """An error that the next trial would meet as well fails the trial and is passed on.
-
-    The trial waits to be tried again, for the cause may be mended by then.
-    """
+def test_folder_that_takes_no_files(run: Run, tmp_path: Path, url: str) -> None:
+    """An error of the machine is passed on; the trial waits as if it had not been begun."""
     (tmp_path / "artifacts").touch()
-    message = "^Trial 0 failed: StorageAccessError: Artifact folder .* cannot be created"
-    with pytest.raises(StudyError, match=message):
+    with pytest.raises(ArtifactFolderError, match=r"^Artifact folder .* cannot be created"):
         run()
     study = optuna.load_study(study_name="study", storage=open_storage(url))
     trial, again = study.get_trials()
     assert (trial.state, again.state) == (TrialState.FAIL, TrialState.WAITING)
-    assert trial.user_attrs[attrs.FAILURE].startswith("StorageAccessError: ")
+    assert trial.user_attrs[attrs.FAILURE].startswith("Artifact folder ")
+    assert attrs.ERRORS not in again.user_attrs
+    assert again.user_attrs[attrs.RETRY_OF] == 0
+
+
+def test_unexpected_error(run: Run, url: str) -> None:
+    """An error that the next trial would meet as well fails the trial and is passed on.
+
+    The trial waits to be tried again, for the cause may be mended by then.
+    """
+    message = r"^Trial 0 failed: ConfigError: `batch_size` must be .* but got 1\."
+    with pytest.raises(StudyError, match=message):
+        run(batch_size=1)
+    study = optuna.load_study(study_name="study", storage=open_storage(url))
+    trial, again = study.get_trials()
+    assert (trial.state, again.state) == (TrialState.FAIL, TrialState.WAITING)
+    assert trial.user_attrs[attrs.FAILURE].startswith("ConfigError: ")
     assert "\n" not in trial.user_attrs[attrs.FAILURE]
     assert (again.user_attrs[attrs.ERRORS], again.user_attrs[attrs.RETRY_OF]) == (1, 0)
-
-
-def test_impossible_parameters(run: Run) -> None:
-    """A stored point that no model can be built from fails its trial with the rule."""
-    with pytest.raises(StudyError, match=r"ConfigError: `batch_size` must be .* but got 1\."):
-        run(batch_size=1)
 
 
 def test_judged_dead(url: str, settings: StudySettings, data: StudyData, store: Path) -> None:
