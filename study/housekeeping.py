@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from storage.outages import first_line, outage
+from storage.outages import failure, first_line, outage
 
 
 @contextmanager
@@ -18,5 +18,5 @@ def housekeeping(what: str, say: Callable[[str], None], *, remedy: str = "") -> 
     try:
         yield
     except Exception as error:
-        reason = outage(error) or f"{type(error).__name__}: {first_line(error)}"
+        reason = outage(error) or failure(error) or f"{type(error).__name__}: {first_line(error)}"
         say(f"Warning: {what} ({reason}){remedy and f'; {remedy}'}.")
