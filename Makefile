@@ -8,7 +8,7 @@ PIP_FLAGS ?=
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: demo test test-slow check format bench clean help
+.PHONY: demo test test-slow check format same bench clean help
 
 demo: $(VENV)/.base ## run a small study end to end: runs/demo/{study.db,report.html,best/} (2 minutes)
 	$(BIN)/emoji-study demo
@@ -28,6 +28,9 @@ check: $(VENV)/.dev ## check format, style and types
 format: $(VENV)/.dev ## format the code and mend what can be mended
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+same: $(VENV)/.test ## compare trainings, pages and tables with those of commit REF, bit for bit
+	$(BIN)/python -m benchmarks.same $(REF)
 
 bench: $(VENV)/.test ## measure speed as ratios within one run: benchmarks/results.json
 	$(BIN)/python -m benchmarks
