@@ -183,20 +183,22 @@ def test_full_device(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs Linux's /proc")
 def test_open_files_of_the_shell(tmp_path: Path) -> None:
-    """``/dev/stdout`` and ``/dev/fd`` are written where they stand, be it a pipe or a file."""
+    """Links like ``/dev/stdout`` are written where they stand, be it a pipe or a file."""
+    (tmp_path / "stdout").symlink_to("/proc/self/fd/1")  # the machine's own is in no danger
     program = "import sys, pathlib, emoji_ae.files as f; f.write_bytes(pathlib.Path(sys.argv[1]), "
     command = f"{sys.executable} -c '{program}sys.argv[2].encode())'"
     script = f"""
     echo before > file
-    ({command} /dev/stdout 'one ' && echo after) >> file
+    ({command} stdout 'one ' && echo after) >> file
     {command} /dev/fd/3 'two ' 3>> file
-    {command} /dev/stdout 'three' | cat >> file
+    {command} stdout 'three' | cat >> file
     {command} >(cat > other) 'four'; wait $!
     """
     subprocess.run(["bash", "-c", script], cwd=tmp_path, check=True)
     assert (tmp_path / "file").read_text() == "before\none after\ntwo three"
     assert (tmp_path / "other").read_text() == "four"
-    assert sorted(os.listdir(tmp_path)) == ["file", "other"]
+    assert sorted(os.listdir(tmp_path)) == ["file", "other", "stdout"]
+    assert (tmp_path / "stdout").is_symlink()
 
 
 def test_writers_do_not_share_a_temporary_name(tmp_path: Path) -> None:
