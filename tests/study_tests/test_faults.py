@@ -438,3 +438,35 @@ def test_restarted_server(
     assert len({tuple(sorted(trial.params.items())) for trial in finished}) <= 12
     assert sorted(t.user_attrs["design_index"] for t in finished) == list(range(12))
     assert all(len(t.intermediate_values) == 60 for t in finished if t.user_attrs["epochs_run"])
+
+
+@pytest.mark.slow
+def test_workers_of_different_zones(
+    server: Any, tmp_path: Path, settings: StudySettings, wait_until: Wait
+) -> None:
+    """Two workers whose sessions are in different zones finish a study; no trial is lost."""
+    url = new_database(server, "zones")
+    arguments = run_command(
+        url, settings, tmp_path, "--trials", "20", "--workers", "1", "--epochs", "60"
+    )
+    joined = command(
+        "worker", "--storage", url, "--study", "study", "--artifacts", str(tmp_path / "artifacts")
+    )
+    with subprocess.Popen(arguments, env=os.environ | {"PGTZ": "UTC"}) as first:
+        count = [
+            *(server.bin_path / "psql", server.get_uri(database="zones"), "-tAc"),
+            "SELECT count(*) FROM trials WHERE state = 'RUNNING';",
+        ]
+
+        def has_begun() -> bool:
+            done = subprocess.run(count, capture_output=True, text=True, check=False)
+            return done.stdout.strip() == "1"
+
+        wait_until(has_begun)
+        second = subprocess.run(
+            [*joined, "--threads", "1"], env=os.environ | {"PGTZ": "Europe/Berlin"}, check=False
+        )
+    assert (first.returncode, second.returncode) == (0, 0)
+    trials = read(url).trials
+    assert [trial.state for trial in trials] == [TrialState.COMPLETE] * 20
+    assert len({trial.user_attrs["worker"] for trial in trials}) == 2
