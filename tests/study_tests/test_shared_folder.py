@@ -19,12 +19,7 @@ from optuna.trial import TrialState
 from emoji_ae.checkpoint import load_checkpoint
 from emoji_ae.dataset import load_dataset
 from storage import attrs
-from storage.artifacts import (
-    model_path,
-    open_artifacts,
-    read_study_artifact,
-    study_uid,
-)
+from storage.artifacts import model_path, study_uid
 from storage.errors import StorageError
 from storage.rdb import open_storage
 from storage.records import StudyRecord, load_study_record
@@ -189,8 +184,6 @@ class Commands:
         tests = confirmed.user_attrs[attrs.TEST_RESULTS]
         metrics = json.loads((folder / f"final-{seed}" / "metrics.json").read_text())
         model = load_checkpoint(folder / f"final-{seed}" / "checkpoint.pt").model
-        store = open_artifacts(folder / "artifacts")
-        storage = open_storage(url_of(folder, seed))
         return {
             "search": sorted(_values(search)),
             "confirmed": sorted(_values(confirmed)),
@@ -198,7 +191,6 @@ class Commands:
                 (t.user_attrs[attrs.ARM], t.user_attrs[attrs.PAIR]): tests[str(t.number)]
                 for t in confirmed.complete
             },
-            "gallery": read_study_artifact(store, storage, "q-confirmation", attrs.GALLERY_FILE),
             "sum": (folder / f"{seed}.png").read_bytes(),
             "metrics": {k: v for k, v in metrics.items() if k != "training_seconds"},
             "weights": {n: w.numpy().tobytes() for n, w in model.state_dict().items()},
@@ -227,6 +219,5 @@ def test_all_commands_in_one_folder(tmp_path: Path, tiny_data: Path, wait_until:
         assert found == own.results(seed)
         assert len(found["search"]) == 5
         assert len(found["tests"]) == 6
-        assert found["gallery"] is not None
     assert list((together / "artifacts" / "models").iterdir()) == []
     assert list((together / "artifacts" / "unfinished").iterdir()) == []
