@@ -10,7 +10,7 @@ import shutil
 import stat
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from importlib import resources
 from pathlib import Path
@@ -112,46 +112,66 @@ def open_artifacts(folder: Path) -> ArtifactFolder:
     return ArtifactFolder(folder)
 
 
+Identity = tuple[int, int]
+"""By which this machine knows a folder, whatever its name: device and inode."""
+
+
 @contextmanager
-def held_folder(folder: Path) -> Iterator[Callable[[], None]]:
+def held_folder(folder: Path, identity: Identity | None = None) -> Iterator[Callable[[], None]]:
     """Open the folder of an artifact store, and yield a function that tries it.
 
     The function really writes, so whoever calls it before a training does not train in vain. It
     raises an ArtifactFolderError if the folder takes no files, or is another one than at first.
 
     Args:
-        folder: Is created where it does not exist.
+        folder: Of the artifact store.
+        identity: Of the folder that another process of this machine holds; None to create it
+            where it does not exist.
 
     Raises:
-        ArtifactFolderError: If the folder cannot be created, or takes no files.
+        ArtifactFolderError: If the folder cannot be created, takes no files, or is another one.
     """
-    open_artifacts(folder)
-    with storing(folder):
-        descriptor = os.open(folder, os.O_RDONLY)  # as long as it is open, no other gets its inode
-    held = os.fstat(descriptor)
+    with ExitStack() as stack:
+        if identity is None:
+            open_artifacts(folder)
+            with storing(folder):
+                descriptor = os.open(folder, os.O_RDONLY)  # so no other gets its inode
+            stack.callback(os.close, descriptor)
+        held = identity or folder_identity(folder)
 
-    def check() -> None:
-        try:
-            same = os.path.samestat(held, folder.stat())
-        except OSError:
-            same = False
-        if not same:
-            raise ArtifactFolderError(
-                f"Artifact folder {folder} was removed or replaced: put back the one that was "
-                "there; the same command then continues."
-            )
-        with storing(folder):
-            probe = folder / f".{uuid.uuid4().hex}.tmp"
-            try:
-                probe.write_bytes(_PROBE)
-            finally:
-                probe.unlink(missing_ok=True)
+        def check() -> None:
+            _try_folder(folder, held)
 
-    try:
         check()
         yield check
-    finally:
-        os.close(descriptor)
+
+
+def folder_identity(folder: Path) -> Identity | None:
+    """Return the identity of a folder, None if it cannot be seen."""
+    try:
+        found = folder.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _try_folder(folder: Path, held: Identity | None) -> None:
+    """Write below a folder that is known.
+
+    Raises:
+        ArtifactFolderError: If it takes no files, or is another one.
+    """
+    if held is None or folder_identity(folder) != held:
+        raise ArtifactFolderError(
+            f"Artifact folder {folder} was removed or replaced: put back the one that was "
+            "there; the same command then continues."
+        )
+    with storing(folder):
+        probe = folder / f".{uuid.uuid4().hex}.tmp"
+        try:
+            probe.write_bytes(_PROBE)
+        finally:
+            probe.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from emoji_ae.config import AutoencoderConfig, SplitMethod
 from search_spaces import Scalar, get_space, parse_params
 from search_spaces.designs import DESIGNS, design_points
 from storage import attrs
-from storage.artifacts import artifact_folder, held_folder
+from storage.artifacts import artifact_folder, folder_identity, held_folder
 from storage.errors import UnknownStudyError
 from storage.rdb import await_server, open_storage
 from storage.records import StudyRecord, TrialRecord, load_study_record
@@ -314,6 +314,8 @@ def work(
     )
     # A worker would say it too, but not before it has started.
     with held_folder(job.artifacts) as check_folder:
+        if request.backend == "local":
+            job = replace(job, folder=folder_identity(job.artifacts))
         with open_cluster(request) as cluster, refreshing(study, job, say=say):
             outcome = run_study(study, job, target=target, n_workers=n_workers, cluster=cluster)
         if outcome.interrupted:

@@ -15,6 +15,8 @@ class WorkerJob:
         url: The storage.
         study: Name of the study.
         artifacts: Folder of the artifact store.
+        folder: Identity of that folder, which the coordinator holds on this machine; None for
+            workers of other machines, each of which creates it where it does not exist.
         data: The data set file; None for the embedded images.
         device: ``auto``, ``cpu`` or ``cuda``.
         threads: CPU threads that belong to this worker, at least 1.
@@ -26,6 +28,7 @@ class WorkerJob:
     data: Path | None
     device: str
     threads: int
+    folder: tuple[int, int] | None = None
 
     def to_json(self) -> str:
         """Return all of it as one line, the password of the storage included."""
@@ -38,6 +41,7 @@ class WorkerJob:
         values = json.loads(text)
         values["artifacts"] = Path(values["artifacts"])
         values["data"] = Path(values["data"]) if values["data"] else None
+        values["folder"] = tuple(values["folder"]) if values["folder"] else None
         return cls(**values)
 
 

@@ -50,7 +50,7 @@ def run_worker(job: WorkerJob, stop: threading.Event) -> None:
         StudyError: If the study cannot be worked on here, or a trial failed unexpectedly.
         optuna.exceptions.StorageInternalError: If the database fails.
     """
-    with held_folder(job.artifacts) as check_folder:
+    with held_folder(job.artifacts, job.folder) as check_folder:
         _run_trials(job, stop, check_folder)
 
 

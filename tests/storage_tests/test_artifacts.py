@@ -22,6 +22,7 @@ from storage.artifacts import (
     artifact_folder,
     artifact_ids,
     clear_pictures,
+    folder_identity,
     held_folder,
     no_picture,
     open_artifacts,
@@ -249,7 +250,12 @@ def test_a_held_folder(tmp_path: Path) -> None:
     folder, elsewhere = tmp_path / "artifacts", tmp_path / "elsewhere"
     with held_folder(folder) as check:
         check()
+        identity = folder_identity(folder)
+        with held_folder(folder, identity) as check_of_another:
+            check_of_another()
         folder.rename(elsewhere)
+        with pytest.raises(ArtifactFolderError), held_folder(folder, identity):
+            pass
         with pytest.raises(ArtifactFolderError, match=f"^Artifact folder {folder} was removed"):
             check()
         assert not folder.exists()
