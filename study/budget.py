@@ -10,7 +10,7 @@ from optuna.trial import FrozenTrial, TrialState
 from search_spaces import Scalar, SearchSpace
 from search_spaces.designs import design_points
 from storage import attrs, operations
-from storage.outages import failure
+from storage.outages import outage
 from storage.records import TrialRecord
 from storage.served import perform
 from study.experiments import PAIRED, Experiment
@@ -49,11 +49,11 @@ def count(trials: Sequence[FrozenTrial | TrialRecord]) -> Progress:
 
 
 def finished_trials(study: optuna.Study) -> int | None:
-    """Return how many trials count so far; None where the database cannot tell."""
+    """Return how many trials count so far; None in an outage of the database."""
     try:
         return count(study.get_trials(deepcopy=False)).finished
     except Exception as error:
-        if failure(error) is None:
+        if outage(error) is None:
             raise
         return None
 

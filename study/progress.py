@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from emoji_ae.curve import EpochMetrics
-from storage.outages import failure
+from storage.outages import failure, outage
 from storage.records import TrialRecord, load_trials
 from study.budget import count, to_train
 from study.formats import format_duration
@@ -59,7 +59,7 @@ def progress_line(
             try:
                 trials = load_trials(study._storage, study._study_id)
             except Exception as error:
-                if failure(error) is None:
+                if outage(error) is None:
                     raise
                 return  # the workers' supervisors tell of it
             status = describe(trials, target=target, n_workers=n_workers, trainings=trainings)
@@ -70,8 +70,12 @@ def progress_line(
                 sys.stderr.write(f"{study.study_name}: {finished}/{target} {status}\n")
 
         def watch() -> None:
-            while not done.wait(interval):
-                show()
+            try:
+                while not done.wait(interval):
+                    show()
+            except Exception as error:
+                if failure(error) is None:
+                    raise  # else the last look raises it again, in the thread that can tell it
             study._storage.remove_session()  # this thread's connection
 
         watcher = threading.Thread(target=watch, name="progress", daemon=True)

@@ -50,7 +50,19 @@ def refreshing(
 
 
 def _watch(watched: optuna.Study, job: WorkerJob, done: threading.Event) -> None:
-    """Start a refresh whenever enough trials have ended and the last one is long ago."""
+    """Start a refresh whenever enough trials have ended and the last one is long ago.
+
+    Where the database needs a person, there are no more; whoever works with it tells of that.
+    """
+    try:
+        _refresh_now_and_then(watched, job, done)
+    except Exception as error:
+        if failure(error) is None:
+            raise
+    watched._storage.remove_session()  # this thread's connection
+
+
+def _refresh_now_and_then(watched: optuna.Study, job: WorkerJob, done: threading.Event) -> None:
     refreshed = finished_trials(watched) or 0
     not_before = 0.0
     while not done.wait(_POLL_S):
@@ -63,7 +75,6 @@ def _watch(watched: optuna.Study, job: WorkerJob, done: threading.Event) -> None
         _refresh_there(job, done)
         refreshed = finished
         not_before = time.monotonic() + (time.monotonic() - began) / LONGEST_SHARE
-    watched._storage.remove_session()  # this thread's connection
 
 
 def _refresh_there(job: WorkerJob, done: threading.Event) -> None:

@@ -58,8 +58,8 @@ def begin_study(folder: Path, settings: StudySettings, name: str = "faces") -> o
     request(study, 100)
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    host = queue.worker_id().partition("/")[0]
-    claim(study).set_user_attr(attrs.WORKER, f"{host}:{ended.pid}")
+    place = queue.worker_id().rpartition("-")[0]
+    claim(study).set_user_attr(attrs.WORKER, f"{place}-0:{ended.pid}")
     assert queue.reap(study, artifacts=folder / "artifacts") == 1
     return study
 
