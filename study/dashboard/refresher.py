@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 
 import optuna
 
+from storage.outages import failure
 from storage.rdb import open_storage
 from study.budget import finished_trials
 from study.housekeeping import housekeeping
