@@ -475,6 +475,7 @@ def test_trial_of_a_living_worker_is_left_alone(study: optuna.Study, url: str) -
         f"{socket.gethostname()}/ab12:{os.getpid()}",  # as earlier versions named workers
         f"{socket.gethostname()}/0123abcd-1:{os.getpid()}",  # of another container
     ],
+    ids=["host", "no token", "no number", "no host", "earlier", "container"],
 )
 def test_other_hosts_are_judged_by_heartbeats(study: optuna.Study, url: str, worker: str) -> None:
     """A worker whose process cannot be looked for is dead when its heartbeats stop."""
