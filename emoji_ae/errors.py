@@ -1,10 +1,5 @@
 """The errors of this package, all under one base class; each message is one line for a person."""
 
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from emoji_ae.loop import TrainResult
-
 
 class EmojiAEError(Exception):
     """Base class of every error that this package raises on purpose."""
@@ -16,19 +11,6 @@ class ConfigError(EmojiAEError, ValueError):
 
 class DataError(EmojiAEError, ValueError):
     """A data set cannot be built, read, labelled or split; the message names file and row."""
-
-
-class DivergedError(EmojiAEError, ArithmeticError):
-    """A training error became NaN or infinite.
-
-    Args:
-        message: Says when, and which.
-        result: The training up to there: its curve, and the model of its best epoch.
-    """
-
-    def __init__(self, message: str, result: "TrainResult[Any]") -> None:
-        super().__init__(message)
-        self.result = result
 
 
 class ExpressionError(EmojiAEError, ValueError):

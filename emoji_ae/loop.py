@@ -8,7 +8,7 @@ import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from emoji_ae.augment import augment
 from emoji_ae.config import AutoencoderConfig, Schedule
 from emoji_ae.curve import EpochMetrics
-from emoji_ae.errors import DivergedError
+from emoji_ae.errors import EmojiAEError
 from emoji_ae.models import Autoencoder, build_model, count_parameters
 from emoji_ae.resume import ResumeFile, TrainState
 
@@ -37,6 +37,19 @@ class TrainResult(Generic[Metrics]):
     model: Autoencoder
     curve: tuple[Metrics, ...]
     best: Metrics | None
+
+
+class DivergedError(EmojiAEError, ArithmeticError):
+    """A training error became NaN or infinite.
+
+    Args:
+        message: Says when, and which.
+        result: The training up to there: its curve, and the model of its best epoch.
+    """
+
+    def __init__(self, message: str, result: "TrainResult[Any]") -> None:
+        super().__init__(message)
+        self.result = result
 
 
 class Task(Protocol[MetricsCo]):

@@ -14,8 +14,8 @@ from emoji_ae.classification import balanced_accuracy, class_weights, confusion_
 from emoji_ae.config import MultitaskConfig
 from emoji_ae.curve import EpochMetrics, MultitaskMetrics
 from emoji_ae.dataset import LabelledImages
-from emoji_ae.errors import DivergedError
 from emoji_ae.loop import (
+    DivergedError,
     Task,
     TrainResult,
     batch_bounds,

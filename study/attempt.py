@@ -32,7 +32,7 @@ def main() -> int:
         threading.Thread(target=_stop_without_supervisor, name="supervisor", daemon=True).start()
         # Slow to import, and signals are to be heard meanwhile.
         from storage.outages import outage
-        from study.cli import user_message
+        from study.errors import user_message
         from study.runner import run_worker
 
         try:

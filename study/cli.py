@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from study.errors import user_message
+
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
 
@@ -111,23 +113,6 @@ def main() -> None:
             raise
         sys.stderr.write(f"Error: {message}\n")
         sys.exit(1)
-
-
-def user_message(error: Exception) -> str | None:
-    """Return one line for an error that a user can do something about, None for a bug."""
-    from emoji_ae.errors import EmojiAEError
-    from search_spaces.errors import SearchSpaceError
-    from storage.outages import failure
-    from study.errors import StudyError
-
-    if isinstance(error, StudyError | EmojiAEError | SearchSpaceError):
-        return str(error)
-    reason = failure(error)
-    if reason is not None:
-        return reason
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename or 'File'}: {error.strerror}."
-    return None
 
 
 @app.command(

@@ -1,5 +1,21 @@
-"""The error of this package; each message is one line for a person."""
+"""The error of this package, and every error in words; each message is one line for a person."""
 
 
 class StudyError(Exception):
     """Something that a user asked of a study cannot be done."""
+
+
+def user_message(error: Exception) -> str | None:
+    """Return one line for an error that a user can do something about, None for a bug."""
+    from emoji_ae.errors import EmojiAEError
+    from search_spaces.errors import SearchSpaceError
+    from storage.outages import failure
+
+    if isinstance(error, StudyError | EmojiAEError | SearchSpaceError):
+        return str(error)
+    reason = failure(error)
+    if reason is not None:
+        return reason
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename or 'File'}: {error.strerror}."
+    return None

@@ -15,9 +15,9 @@ from optuna.trial import FrozenTrial, TrialState
 from emoji_ae.checkpoint import Checkpoint, save_checkpoint
 from emoji_ae.config import AutoencoderConfig
 from emoji_ae.curve import EpochMetrics, MultitaskMetrics, curve_from_csv, curve_to_csv
-from emoji_ae.errors import CheckpointError, DivergedError
+from emoji_ae.errors import CheckpointError
 from emoji_ae.latent_quality import measure_latents
-from emoji_ae.loop import TrainResult, suspended_result
+from emoji_ae.loop import DivergedError, TrainResult, suspended_result
 from emoji_ae.models import Autoencoder, count_parameters
 from emoji_ae.multitask import MultitaskResult, best_metrics
 from emoji_ae.resume import ResumeFile, TrainState

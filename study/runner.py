@@ -13,7 +13,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
 from emoji_ae.dataset import load_dataset
-from emoji_ae.errors import DivergedError
+from emoji_ae.loop import DivergedError
 from emoji_ae.seeding import resolve_device
 from emoji_ae.splits import Split
 from search_spaces import SearchSpaceError

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from emoji_ae.config import AutoencoderConfig, Schedule
 from emoji_ae.curve import EpochMetrics, MultitaskMetrics
-from emoji_ae.errors import DivergedError
 from emoji_ae.loop import (
+    DivergedError,
     TrainResult,
     batch_bounds,
     build_optimizer,

@@ -14,8 +14,8 @@ from emoji_ae.augment import augment
 from emoji_ae.config import AutoencoderConfig, MultitaskConfig, Normalization, Schedule, Strategy
 from emoji_ae.curve import EpochMetrics, MultitaskMetrics
 from emoji_ae.dataset import LabelledImages
-from emoji_ae.errors import DataError, DivergedError
-from emoji_ae.loop import TrainResult, suspended_result, to_float
+from emoji_ae.errors import DataError
+from emoji_ae.loop import DivergedError, TrainResult, suspended_result, to_float
 from emoji_ae.models import MultitaskAutoencoder, build_model
 from emoji_ae.multitask import (
     Multitask,

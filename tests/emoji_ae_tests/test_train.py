@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from emoji_ae.augment import augment
 from emoji_ae.config import AutoencoderConfig, Schedule
 from emoji_ae.curve import EpochMetrics
-from emoji_ae.errors import DataError, DivergedError, EmojiAEError
-from emoji_ae.loop import TrainResult, batch_bounds, fit, to_float
+from emoji_ae.errors import DataError, EmojiAEError
+from emoji_ae.loop import DivergedError, TrainResult, batch_bounds, fit, to_float
 from emoji_ae.models import Autoencoder
 from emoji_ae.seeding import seeded
 from emoji_ae.train import Reconstruction, reconstruction_errors, train_autoencoder

@@ -20,9 +20,8 @@ from emoji_ae.classification import count_classes
 from emoji_ae.config import AutoencoderConfig, MultitaskConfig, Strategy
 from emoji_ae.curve import EpochMetrics
 from emoji_ae.dataset import EmojiDataset, load_dataset
-from emoji_ae.errors import DivergedError
 from emoji_ae.labels import CLASSES
-from emoji_ae.loop import to_float
+from emoji_ae.loop import DivergedError, to_float
 from emoji_ae.models import MultitaskAutoencoder
 from emoji_ae.splits import Split, split_dataset
 from emoji_ae.train import reconstruction_errors
