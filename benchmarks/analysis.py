@@ -20,9 +20,9 @@ from benchmarks.measure import Figure, median
 from search_spaces import get_space
 from storage import attrs
 from storage.records import StudyRecord, TrialRecord
-from study.processes import other_processes
 from study.report import ReportData, render_data, render_report
 from study.report.findings import get_findings
+from study.report.processes import other_processes
 
 N_TRIALS, N_FEWER = 10_000, 1_000
 

@@ -8,9 +8,9 @@ import optuna
 
 from benchmarks.measure import peak_kb, resident_kb
 from storage.rdb import open_storage
-from study.budget import request
-from study.jobs import WorkerJob
-from study.runner import run_worker
+from study.running.budget import request
+from study.running.job import WorkerJob
+from study.running.worker import run_worker
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1])

@@ -14,7 +14,7 @@ from benchmarks.measure import Figure, median, paired_ratios
 from benchmarks.training import default_data
 from storage.rdb import open_storage
 from storage.records import StudyRecord, load_study_record
-from study.supervisor import ALLOCATOR
+from study.running.supervisor import ALLOCATOR
 
 STUDY = "bench"
 

@@ -25,8 +25,8 @@ from emoji_ae.multitask import Multitask, fit_classifier, train_multitask
 from emoji_ae.seeding import seeded
 from emoji_ae.splits import split_dataset
 from emoji_ae.train import reconstruction_errors, train_autoencoder
-from study.data import StudyData, study_data
-from study.supervisor import ALLOCATOR
+from study.emoji.data import StudyData, study_data
+from study.running.supervisor import ALLOCATOR
 
 SEED = 0
 CPU = torch.device("cpu")

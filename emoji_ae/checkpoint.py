@@ -9,8 +9,8 @@ from emoji_ae.config import AutoencoderConfig, config_from_dict
 from emoji_ae.curve import EpochMetrics, metrics_from_dict
 from emoji_ae.errors import CheckpointError
 from emoji_ae.files import atomic_path
-from emoji_ae.loading import load_content
 from emoji_ae.models import Autoencoder, build_model
+from emoji_ae.safe_load import load_content
 
 _FORMAT = "emoji-study autoencoder 1"
 

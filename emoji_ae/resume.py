@@ -11,7 +11,7 @@ from torch import Tensor
 
 from emoji_ae.curve import EpochMetrics, metrics_from_dict
 from emoji_ae.files import atomic_path
-from emoji_ae.loading import load_content
+from emoji_ae.safe_load import load_content
 
 MAX_OVERHEAD = 0.005
 """Share of a training's time that saving its state may take."""

@@ -103,7 +103,7 @@ def claim(study: optuna.Study) -> FrozenTrial | Empty:
     """Take the next trial for this process, or tell why there is none.
 
     Args:
-        study: Opened for writing, with a target and a design (see ``study.budget``).
+        study: Opened for writing, with a target and a design (see ``study.running.budget``).
     """
     storage = study._storage
     claimed = perform(storage, operations.claim, study_id=study._study_id, worker=worker_id())

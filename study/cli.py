@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from optuna.storages import BaseStorage
 
     from storage.records import StudyRecord
-    from study.workers import RunOutcome
+    from study.running.coordinator import RunOutcome
 
 DEFAULT_STORAGE = "sqlite:///runs/study.db"
 
@@ -242,7 +242,7 @@ def run(
     if trials is not None and total is not None:
         raise typer.BadParameter("--trials adds and --total counts all; give one of them.")
 
-    from study.commands import RunRequest, run_request
+    from study.commands.run import RunRequest, run_request
 
     request = RunRequest(
         kind=kind,
@@ -295,7 +295,7 @@ def worker(
     The study brings its settings along; data and version must be the same here. Any number of
     machines may join at any time, and leave: what they began goes on elsewhere.
     """
-    from study.commands import WorkRequest, worker_request
+    from study.commands.run import WorkRequest, worker_request
 
     request = WorkRequest(
         url=storage,
@@ -331,7 +331,7 @@ def serve_storage(
 
     Nothing is encrypted and no password is asked: only for a network that you trust.
     """
-    from study.commands import serve_request
+    from study.commands.run import serve_request
 
     serve_request(storage, host=host, port=port, n_threads=threads, say=_say)
 
@@ -381,7 +381,7 @@ def experiment(
     What --set does not fix is the notebook's best multitask configuration. Ctrl-C keeps
     everything; the same command continues, with more --pairs it goes on.
     """
-    from study.experiment_command import ExperimentRequest, experiment_request
+    from study.commands.experiment import ExperimentRequest, experiment_request
 
     outcome = experiment_request(
         ExperimentRequest(
@@ -455,7 +455,7 @@ def confirm(
     if trials:
         _refuse(ctx, "--top", why="chooses trials; --trial names them. Give one of both.")
 
-    from study.followup_command import ConfirmRequest, confirm_request
+    from study.commands.confirm import ConfirmRequest, confirm_request
 
     _, record = _record(storage, study)
     request = ConfirmRequest(
@@ -515,7 +515,7 @@ def ablate(
     varied alone. All of it on the same fresh seeds and splits. Ctrl-C keeps everything; the same
     command continues, with more --seeds it goes on.
     """
-    from study.followup_command import AblateRequest, ablate_request
+    from study.commands.confirm import AblateRequest, ablate_request
 
     _, record = _record(storage, study)
     request = AblateRequest(
@@ -551,7 +551,7 @@ def import_csv(
     ] = None,
 ) -> None:
     """Turn results in a CSV file into a study, for status, report, export and --warm-start."""
-    from study.commands import ImportRequest, import_request
+    from study.commands.run import ImportRequest, import_request
 
     import_request(ImportRequest(url=storage, study=study, path=file), say=_say)
 
@@ -561,7 +561,7 @@ def list_studies(storage: Storage = DEFAULT_STORAGE) -> None:
     """List the studies of a storage."""
     from storage.rdb import open_storage
     from storage.records import load_study_record, study_names
-    from study.status import study_table
+    from study.terminal.status import study_table
 
     opened = open_storage(storage)
     _show(study_table([load_study_record(opened, name) for name in study_names(opened)]))
@@ -585,8 +585,8 @@ def status(
 
     from storage.queue import silences
     from storage.records import load_study_record
-    from study.status import status_lines
-    from study.status import watch as watch_study
+    from study.terminal.status import status_lines
+    from study.terminal.status import watch as watch_study
 
     opened, record = _record(storage, study)
     study_id = opened.get_study_id_from_name(record.name)
@@ -612,7 +612,7 @@ def export(
     ] = False,
 ) -> None:
     """Write all trials of a study as a table, one row each."""
-    from study.export import write_table
+    from study.exchange.write_table import write_table
 
     _, record = _record(storage, study)
     _say(f"{write_table(record, out, curves=curves)} trials written to {out}")
@@ -660,7 +660,7 @@ def train(
     else:
         _refuse(ctx, "--kind", why="is for trainings without --study, which has its own kind.")
 
-    from study.commands import TrainRequest, train_request
+    from study.commands.run import TrainRequest, train_request
 
     metrics = train_request(
         TrainRequest(
@@ -752,7 +752,7 @@ def compose(
     if checkpoint is not None:
         _refuse(ctx, "--device", why="is where --study trains; --checkpoint is trained already.")
 
-    from study.compose_command import ComposeRequest, compose_request
+    from study.emoji.compose import ComposeRequest, compose_request
 
     request = ComposeRequest(
         expressions=tuple(expressions or ()),
@@ -811,7 +811,7 @@ def report(
         which = "--from brings its own" if page else "several --study are compared without any"
         _refuse(ctx, "--artifacts", why=f"holds pictures: {which}.")
 
-    from study.report_command import ReportRequest, report_request
+    from study.commands.report import ReportRequest, report_request
 
     request = ReportRequest(
         url=storage,
@@ -866,7 +866,7 @@ def dashboard(
     else:
         _refuse(ctx, "--study", why="belongs to --refresh; pages show all studies.")
 
-    from study.dashboard_command import DashboardRequest, dashboard_request, refresh_request
+    from study.commands.dashboard import DashboardRequest, dashboard_request, refresh_request
 
     if refresh:
         refresh_request(storage, study, artifacts, say=_say)
@@ -897,7 +897,7 @@ def clean(
 
     In the dashboard a small picture stands in for each. Curves stay, and `train` draws anew.
     """
-    from study.dashboard_command import CleanRequest, clean_request
+    from study.commands.dashboard import CleanRequest, clean_request
 
     request = CleanRequest(url=storage, study=study, artifacts=artifacts, keep=pictures)
     clean_request(request, say=_say)
@@ -913,7 +913,7 @@ def demo(
 
     Takes about two minutes on two cores. Run again, it continues, and adds no trials.
     """
-    from study.demo import run_demo
+    from study.commands.demo import run_demo
 
     if run_demo(out, n_workers=workers, device=device, say=_say).interrupted:
         _say("Interrupted; everything is kept. The same command continues.")
@@ -959,7 +959,7 @@ def data_describe(
 
     Words, classes, sides of the split, what leaks across it, and near-duplicates.
     """
-    from study.data_command import DescribeRequest, describe_data
+    from study.emoji.describe import DescribeRequest, describe_data
 
     request = DescribeRequest(data=data, split=split, data_seed=data_seed, out=out)
     _say(f"Description written to {describe_data(request)}")

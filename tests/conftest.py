@@ -57,7 +57,7 @@ def settings(tiny_data: Path) -> StudySettings:
     # These need torch, which the storage tests do without.
     from emoji_ae.dataset import load_dataset
     from emoji_ae.splits import split_dataset
-    from study.data import study_data
+    from study.emoji.data import study_data
 
     dataset = load_dataset(tiny_data)
     split = split_dataset(dataset, method="group", seed=42)

@@ -38,50 +38,98 @@ FORBIDDEN = {
     "storage": {"torch", "torchvision", "emoji_ae", "search_spaces", "study"},
     "study.analysis": {"torch", "plotly", "jinja2", "emoji_ae", "sqlalchemy", "study.figures"},
     "study.analysis.experiment": {
-        *("optuna", "joblib", "storage.rdb", "storage.artifacts", "study.experiments"),
-        *("study.experiment_command", "study.commands", "study.report"),
+        *("optuna", "joblib", "storage.rdb", "storage.artifacts", "study.experiment"),
+        *("study.commands.experiment", "study.commands.run", "study.report"),
     },
-    "study.analysis.confirmation": {"optuna.study", "study.experiments", "study.followups"},
-    "study.analysis.ablation": {"optuna", "study.experiments", "study.followups"},
+    "study.analysis.confirmation": {"optuna.study", "study.experiment", "study.followups.arms"},
+    "study.analysis.ablation": {"optuna", "study.experiment", "study.followups.arms"},
     "study.figures": {"torch", "jinja2", "sqlalchemy", "study.report"},
-    "study.report": {"torch", "sqlalchemy", "study.commands", "study.workers", "study.runner"},
+    "study.report": {
+        "torch",
+        "sqlalchemy",
+        "study.commands.run",
+        "study.running.coordinator",
+        "study.running.worker",
+    },
     "study.dashboard": {
-        *("torch", "sqlalchemy", "typer", "study.commands", "study.workers", "study.runner"),
-        *("study.report", "study.dashboard_command"),
+        *(
+            "torch",
+            "sqlalchemy",
+            "typer",
+            "study.commands.run",
+            "study.running.coordinator",
+            "study.running.worker",
+        ),
+        *("study.report", "study.commands.dashboard"),
     },
     "study.dashboard.notes": {"optuna.study", "storage.annotations", "study.figures"},
     "study.dashboard.graphs": {"optuna", "storage.annotations"},
-    "study.dashboard.refresher": {"plotly", "study.analysis", "study.figures", "study.report"},
-    "study.retention": {"torch", "sqlalchemy", "study.commands", "study.report"},
-    "study.dashboard_command": {"typer", "study.cli", "study.commands"},
-    "study.settings": {"torch", "study.data", "study.experiments"},
-    "study.followups": {
-        *("torch", "sqlalchemy", "emoji_ae.dataset", "emoji_ae.splits", "study.data"),
-        *("study.commands", "study.workers", "study.report", "storage.rdb"),
+    "study.running.refresher": {"plotly", "study.analysis", "study.figures", "study.report"},
+    "study.dashboard.retention": {"torch", "sqlalchemy", "study.commands.run", "study.report"},
+    "study.commands.dashboard": {"typer", "study.cli", "study.commands.run"},
+    "study.settings": {"torch", "study.emoji.data", "study.experiment"},
+    "study.followups.arms": {
+        *("torch", "sqlalchemy", "emoji_ae.dataset", "emoji_ae.splits", "study.emoji.data"),
+        *("study.commands.run", "study.running.coordinator", "study.report", "storage.rdb"),
     },
-    "study.followup_command": {"typer", "study.cli", "study.report"},
-    "study.followup_tables": {"torch", "sqlalchemy", "study.commands"},
-    "study.experiments": {
-        *("torch", "optuna", "emoji_ae.dataset", "emoji_ae.splits", "study.data", "study.budget"),
-        *("study.workers", "study.commands", "study.analysis"),
+    "study.commands.confirm": {"typer", "study.cli", "study.report"},
+    "study.terminal.followups": {"torch", "sqlalchemy", "study.commands.run"},
+    "study.experiment": {
+        *(
+            "torch",
+            "optuna",
+            "emoji_ae.dataset",
+            "emoji_ae.splits",
+            "study.emoji.data",
+            "study.running.budget",
+        ),
+        *("study.running.coordinator", "study.commands.run", "study.analysis"),
     },
-    "study.budget": {"torch", "emoji_ae", "study.data", "study.workers", "study.commands"},
-    "study.objectives": {"study.runner", "study.workers", "study.commands", "study.experiments"},
-    "study.runner": {"study.workers", "study.commands", "study.analysis", "study.experiments"},
-    "study.workers": {
-        *("study.commands", "study.experiment_command", "study.analysis", "study.report"),
+    "study.running.budget": {
+        "torch",
+        "emoji_ae",
+        "study.emoji.data",
+        "study.running.coordinator",
+        "study.commands.run",
     },
-    "study.supervisor": {"torch", "optuna", "sqlalchemy", "study.runner", "study.workers"},
-    "study.attempt": {"torch", "optuna", "sqlalchemy", "study.supervisor", "study.workers"},
+    "study.running.objective": {
+        "study.running.worker",
+        "study.running.coordinator",
+        "study.commands.run",
+        "study.experiment",
+    },
+    "study.running.worker": {
+        "study.running.coordinator",
+        "study.commands.run",
+        "study.analysis",
+        "study.experiment",
+    },
+    "study.running.coordinator": {
+        *("study.commands.run", "study.commands.experiment", "study.analysis", "study.report"),
+    },
+    "study.running.supervisor": {
+        "torch",
+        "optuna",
+        "sqlalchemy",
+        "study.running.worker",
+        "study.running.coordinator",
+    },
+    "study.running.attempt": {
+        "torch",
+        "optuna",
+        "sqlalchemy",
+        "study.running.supervisor",
+        "study.running.coordinator",
+    },
     "study.signals": {"torch", "optuna", "sqlalchemy"},
-    "study.commands": {"typer", "study.cli", "study.experiment_command", "study.experiments"},
-    "study.experiment_command": {"typer", "study.cli"},
+    "study.commands.run": {"typer", "study.cli", "study.commands.experiment", "study.experiment"},
+    "study.commands.experiment": {"typer", "study.cli"},
 }
 """What a package or module, and everything below it, must never import."""
 
 ONLY_IN: dict[str, set[str]] = {
     "plotly": {
-        *("study.figures.comparisons", "study.figures.dataset", "study.figures.parameters"),
+        *("study.figures.comparisons", "study.emoji.figures", "study.figures.parameters"),
         *("study.figures.search", "study.figures.studies", "study.figures.style"),
     },
     "jinja2": {"study.report.page"},
@@ -93,8 +141,13 @@ ONLY_IN: dict[str, set[str]] = {
         *("storage.importing", "storage.operations", "storage.outages", "storage.rdb"),
         "storage.urls",
     },
-    "joblib": {"study.cluster", "study.commands", "study.compose_command", "study.processes"},
-    "distributed": {"study.cluster"},
+    "joblib": {
+        "study.running.cluster",
+        "study.commands.run",
+        "study.emoji.compose",
+        "study.report.processes",
+    },
+    "distributed": {"study.running.cluster"},
     "grpc": {"storage.served"},
     "torchvision": set(),  # two seconds to import; the reference of tests and benchmarks only
 }
@@ -147,7 +200,7 @@ def test_the_test_split_is_read_in_one_module() -> None:
         and node.attr == "test"
         and ast.unparse(node.value).endswith("split")
     }
-    assert readers == {"emoji_ae.splits", "study.train"}
+    assert readers == {"emoji_ae.splits", "study.commands.train"}
 
 
 @pytest.mark.parametrize("library", ONLY_IN)
@@ -217,8 +270,8 @@ def test_help_needs_nothing_slow() -> None:
 def test_what_is_light_needs_no_torch() -> None:
     """What is only decided, counted or compared loads neither torch nor scikit-learn."""
     script = (
-        "import sys, study.experiments, study.analysis.experiment, study.settings, study.budget, "
-        "study.jobs, study.seeds, storage.records; "
+        "import sys, study.experiment, study.analysis.experiment, study.settings, "
+        "study.running.budget, study.running.job, study.seeds, storage.records; "
         "print([m for m in ('torch', 'sklearn', 'plotly', 'pyarrow') if m in sys.modules])"
     )
 
@@ -232,7 +285,7 @@ def test_import_changes_nothing() -> None:
     script = (
         "import torch; state, threads = torch.get_rng_state(), torch.get_num_threads()\n"
         "import emoji_ae.multitask, emoji_ae.training, search_spaces, storage.rdb\n"
-        "import study.commands, study.experiment_command, study.runner\n"
+        "import study.commands.run, study.commands.experiment, study.running.worker\n"
         "print(bool((state == torch.get_rng_state()).all()), threads == torch.get_num_threads())"
     )
 

@@ -32,7 +32,7 @@ from study.formats import (
     format_sampler,
     format_value,
 )
-from study.samplers import ADAPTIVE_SAMPLERS
+from study.sampling.names import ADAPTIVE_SAMPLERS
 from study.settings import IMPORTED
 
 Unit = Literal["trials", "epochs", "seconds"]

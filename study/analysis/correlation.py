@@ -24,7 +24,7 @@ from study.analysis import (
     ranked,
     sampler_of,
 )
-from study.samplers import ADAPTIVE_SAMPLERS, SAMPLERS
+from study.sampling.names import ADAPTIVE_SAMPLERS, SAMPLERS
 
 MIN_TRIALS = 3
 """Trials below which a correlation coefficient says nothing at all."""

@@ -19,7 +19,7 @@ from study.analysis.correlation import (
     independent_trials,
 )
 from study.analysis.history import training_seconds
-from study.samplers import ADAPTIVE_SAMPLERS
+from study.sampling.names import ADAPTIVE_SAMPLERS
 
 MIN_TRIALS = 5
 """Complete trials below which nothing is said."""

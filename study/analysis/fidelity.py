@@ -24,7 +24,7 @@ from study.analysis.correlation import (
     resampled_correlations,
 )
 from study.formats import format_percent
-from study.pruners import StalledPruner
+from study.sampling.stalled import StalledPruner
 
 MIN_TRIALS = 10
 """Complete trials with a curve below which nothing is said."""

@@ -18,7 +18,7 @@ from storage.records import Scalar, StudyRecord, TrialRecord
 from study.analysis import VALIDATION_MSE, Metric, parameter_names, ranked, sampler_of
 from study.analysis.correlation import default_resamples
 from study.formats import format_percent
-from study.samplers import ADAPTIVE_SAMPLERS
+from study.sampling.names import ADAPTIVE_SAMPLERS
 
 MIN_OTHERS = 0.1
 """Share of the trials that must differ from the most frequent choice, lest it be hardly varied."""

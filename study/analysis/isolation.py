@@ -21,7 +21,7 @@ from study.analysis import (
 )
 from study.analysis.expected_best import MIN_TRIALS, expected_minimum
 from study.analysis.thinning import thin
-from study.samplers import ADAPTIVE_SAMPLERS
+from study.sampling.names import ADAPTIVE_SAMPLERS
 
 MAX_VALUES = 12
 """Distinct values that are looked at one by one; more numbers are put into bins."""

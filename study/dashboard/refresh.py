@@ -20,8 +20,8 @@ from storage.rdb import open_storage
 from storage.records import load_study_record
 from study.dashboard.graphs import draw_graphs
 from study.dashboard.notes import noteworthy, study_note, trial_note
-from study.jobs import WorkerJob
-from study.retention import clean, kept_pictures
+from study.dashboard.retention import clean, kept_pictures
+from study.running.job import WorkerJob
 
 NICENESS = 19
 """The least claim to a core: a refresh must not slow the workers."""

@@ -4,6 +4,7 @@ The only package that knows plotly. It must not know records, templates or files
 says is decided in ``study.analysis``, where it stands in ``study.report``.
 """
 
+from study.emoji.figures import plot_classes, plot_neighbours, plot_words
 from study.figures.comparisons import (
     plot_ablation,
     plot_confirmation,
@@ -13,7 +14,6 @@ from study.figures.comparisons import (
     shown_costs,
     shown_front,
 )
-from study.figures.dataset import plot_classes, plot_neighbours, plot_words
 from study.figures.parameters import (
     SIGNIFICANT,
     plot_correlations,

@@ -3,10 +3,10 @@
 Data goes in, a template turns it into a page, the page is written at once.
 """
 
-from study.processes import OtherProcesses
 from study.report.comparison_report import render_comparison, render_studies
 from study.report.embedded import ReportData, read_report_data
 from study.report.pictures import Picture, Pictures
+from study.report.processes import OtherProcesses
 from study.report.study_report import render_report, render_study
 
 __all__ = [

@@ -8,7 +8,7 @@ from storage.records import StudyRecord, TrialRecord
 from study.analysis import Metric
 from study.analysis.agreement import AgreementInfo, branches, get_agreement
 from study.analysis.importance import BEST_TENTH, ImportanceInfo, get_importances
-from study.processes import OtherProcesses
+from study.report.processes import OtherProcesses
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -66,8 +66,8 @@ from study.analysis.tables import (
 )
 from study.analysis.timeline import TimelineInfo, get_timeline
 from study.analysis.verdict import VerdictInfo, get_verdict
-from study.processes import OtherProcesses
 from study.report.explained import begin_explaining
+from study.report.processes import OtherProcesses
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,7 +32,7 @@ from study.formats import (
 MAX_ROWS = 500
 """Longest table of a page."""
 
-_TEMPLATES = Path(__file__).parent.parent / "templates"
+_TEMPLATES = Path(__file__).parent / "templates"
 
 _NUMBER_WITH_EXPONENT = re.compile(r"\d[\d.]*e-\d+")
 

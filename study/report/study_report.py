@@ -28,12 +28,12 @@ from study.analysis.history import epochs_run, training_seconds
 from study.analysis.surrogate import MIN_INTERACTION
 from study.analysis.tables import MAX_GROUPS
 from study.figures import shown_costs, shown_front
-from study.processes import OtherProcesses
 from study.report.charts import chart_key, draw_charts, experiment_key
 from study.report.embedded import ReportData, bounded, pack
 from study.report.findings import Findings, get_findings
 from study.report.page import render_page, safe_in_script
 from study.report.pictures import Pictures
+from study.report.processes import OtherProcesses
 from study.report.sentences import describe_evaluators, get_verdict_text
 from study.report.trials import get_columns, get_constants
 

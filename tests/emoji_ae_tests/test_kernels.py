@@ -19,7 +19,7 @@ CLAIMS = [
     "tests/emoji_ae_tests",
     *(f"tests/study_tests/test_{name}.py" for name in ("train", "objectives", "reuse", "compose")),
     *(f"tests/study_tests/test_{name}.py" for name in ("runner", "pictures", "latents")),
-    *("tests/study_tests/test_followup_command.py", "tests/study_tests/test_experiments.py"),
+    *("tests/study_tests/commands/test_confirm.py", "tests/study_tests/test_experiment.py"),
 ]
 """Tests of whatever trains, resumes, loads and evaluates."""
 

@@ -22,13 +22,13 @@ from emoji_ae.dataset import load_dataset
 from emoji_ae.splits import split_dataset
 from storage import attrs, queue
 from storage.rdb import open_storage
-from study.budget import request, start_design
 from study.dashboard.refresh import refresh
-from study.data import study_data
-from study.objectives import TrainingObjective
-from study.runner import run_trial
+from study.emoji.data import study_data
+from study.running.budget import request, start_design
+from study.running.coordinator import open_study
+from study.running.objective import TrainingObjective
+from study.running.worker import run_trial
 from study.settings import StudySettings
-from study.workers import open_study
 from tests.study_tests.studies import claim
 
 

@@ -10,7 +10,7 @@ import optuna
 from optuna.trial import FrozenTrial
 
 from storage import attrs, queue
-from study.jobs import WorkerJob
+from study.running.job import WorkerJob
 from study.settings import StudySettings
 
 

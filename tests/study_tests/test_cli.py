@@ -30,8 +30,8 @@ from study.analysis import LATENT_METRICS, latent_metrics_of
 from study.cli import app, main
 from study.formats import format_accuracy
 from study.report import read_report_data
+from study.running.coordinator import open_study
 from study.settings import StudySettings
-from study.workers import open_study
 from tests.study_tests.studies import ask, claim_point
 
 COMMAND = Path(sys.executable).with_name("emoji-study")

@@ -14,11 +14,11 @@ from optuna.trial import TrialState
 from storage.annotations import noted_trials
 from storage.rdb import open_storage
 from study.analysis.agreement import get_agreement
-from study.budget import request, start_design
-from study.dashboard.refresher import _refresh_there
-from study.processes import OtherProcesses
+from study.report.processes import OtherProcesses
+from study.running.budget import request, start_design
+from study.running.coordinator import open_study
+from study.running.refresher import _refresh_there
 from study.settings import StudySettings
-from study.workers import open_study
 from tests.study_tests.studies import claim_point, job_of
 from tests.study_tests.synthetic import planted
 

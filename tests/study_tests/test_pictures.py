@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from emoji_ae.config import AutoencoderConfig
 from emoji_ae.curve import MultitaskMetrics, curve_to_csv
 from emoji_ae.dataset import EmojiDataset, load_dataset
+from emoji_ae.drawing.learning_curve import learning_curve_png
 from emoji_ae.loop import to_float
 from emoji_ae.models import Autoencoder, build_model
 from emoji_ae.train import reconstruction_errors
@@ -28,8 +29,7 @@ from storage import attrs
 from storage.artifacts import open_artifacts, save_artifacts
 from storage.rdb import open_storage
 from storage.records import load_study_record
-from study.gallery import ERROR_COLOUR, best_pictures, cut_strip, error_map
-from study.learning_curve import learning_curve_png
+from study.emoji.pictures import ERROR_COLOUR, best_pictures, cut_strip, error_map
 from study.pictures import N_COLOURS, pick, rank, reconstructions_png
 from study.report import Pictures
 from tests.study_tests.studies import claim_point

@@ -10,8 +10,8 @@ import pytest
 from storage import attrs
 from storage.rdb import open_storage
 from study.errors import StudyError
+from study.running.coordinator import open_study
 from study.settings import StudySettings, code_version
-from study.workers import open_study
 
 
 def test_round_trip(settings: StudySettings) -> None:

@@ -1,0 +1,175 @@
+"""What ``emoji-study dashboard`` and ``emoji-study clean`` do."""
+
+import secrets
+import tempfile
+import threading
+import webbrowser
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import optuna
+from optuna.storages import BaseStorage
+
+from storage.artifacts import ArtifactFolder, artifact_folder
+from storage.outages import outage
+from storage.rdb import open_storage
+from storage.records import load_study_record, only_study, study_names
+from storage.urls import redact
+from study.commands.report import study_data
+from study.dashboard.app import make_app
+from study.dashboard.refresh import refresh
+from study.dashboard.retention import check_keep, clean
+from study.dashboard.server import HOST, listen, serve
+from study.errors import StudyError
+from study.report import render_data
+from study.report.processes import other_processes
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DashboardRequest:
+    """What a user asked for.
+
+    Args:
+        url: The storage.
+        artifacts: Folder of the artifact store; None for the one beside the storage.
+        port: Of this machine to serve at; 0 for a free one.
+        allow_edit: Whether pages may change studies.
+        open_browser: Whether a browser is to show it.
+    """
+
+    url: str
+    artifacts: Path | None
+    port: int
+    allow_edit: bool
+    open_browser: bool
+
+
+def dashboard_request(request: DashboardRequest, *, say: Say) -> None:
+    """Serve the studies of a storage until SIGINT or SIGTERM.
+
+    Raises:
+        StorageError: If the storage cannot be read.
+        StudyError: If the port or the folder cannot be used.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    storage = open_storage(request.url, write=request.allow_edit)
+    n_studies = len(study_names(storage))
+    folder = _existing(request.url, request.artifacts)
+    token = secrets.token_urlsafe(32)
+
+    def render_report(study_id: int) -> str:
+        return _report(storage, study_id, request)
+
+    app = make_app(
+        storage,
+        ArtifactFolder(folder),
+        token=token,
+        render_report=render_report,
+        allow_edit=request.allow_edit,
+    )
+    with tempfile.TemporaryDirectory(prefix="emoji-study-") as own, listen(request.port) as opened:
+        address = f"http://{HOST}:{opened.getsockname()[1]}/dashboard?token={token}"
+        threading.Thread(target=_read_ahead, args=(storage,), name="reader", daemon=True).start()
+
+        def ready() -> None:
+            mode = "pages may change studies" if request.allow_edit else "read only"
+            say(
+                f"{n_studies} stud{'y' if n_studies == 1 else 'ies'} of {redact(request.url)} at "
+                f"{address} ({mode}); Ctrl-C ends it."
+            )
+            if request.open_browser:
+                _show(address, Path(own) / "dashboard.html")
+
+        serve(app, opened, ready=ready)
+
+
+def _show(address: str, file: Path) -> None:
+    """Open an address in the browser by way of a file that only this user can read.
+
+    Everybody on the machine can read the command line of a process, so of a browser that is
+    started with the address. Source: Jupyter's ``ServerApp.use_redirect_file``.
+    """
+    file.touch(mode=0o600)
+    file.write_text(f'<!doctype html><meta http-equiv="refresh" content="0; url={address}">\n')
+    webbrowser.open(file.as_uri())
+
+
+def refresh_request(url: str, study: str | None, artifacts: Path | None, *, say: Say) -> None:
+    """Write notes and charts of a study, or of all studies, anew.
+
+    Raises:
+        StorageError: If the storage cannot be written, or has no such study.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    storage = open_storage(url, write=True)
+    for name in [study] if study is not None else study_names(storage):
+        ours = refresh(storage, name, url=url, artifacts=artifact_folder(url, artifacts))
+        kept = "" if ours else " Its own note stays, which somebody else wrote."
+        say(f"Notes and charts of study {name} are up to date.{kept}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CleanRequest:
+    """What ``emoji-study clean`` was asked.
+
+    Args:
+        url: The storage.
+        study: Name of the study; None for the only one.
+        artifacts: Folder of the artifact store; None for the one beside the storage.
+        keep: Whose pictures stay: ``best`` or ``none``.
+    """
+
+    url: str
+    study: str | None
+    artifacts: Path | None
+    keep: str
+
+
+def clean_request(request: CleanRequest, *, say: Say) -> None:
+    """Remove the pictures of a study's trials, but for those that stay.
+
+    Raises:
+        StudyError: If the choice or the folder does not exist.
+        StorageError: If the study cannot be read.
+    """
+    keep = check_keep(request.keep)
+    storage = open_storage(request.url)
+    record = load_study_record(storage, request.study or only_study(storage))
+    folder = _existing(request.url, request.artifacts)
+    cleaned = clean(storage, record, ArtifactFolder(folder), keep=keep)
+    say(
+        f"Pictures of {cleaned.n_trials} trials of study {record.name} removed, "
+        f"{cleaned.n_bytes / 1e6:.1f} MB; curves stay. "
+        f"`emoji-study train --study {record.name} --trial N` draws new ones."
+    )
+
+
+def _existing(url: str, artifacts: Path | None) -> Path:
+    """Return the folder of the artifacts, which must exist if somebody named it."""
+    if artifacts is not None and not artifacts.is_dir():
+        raise StudyError(f"`artifacts` must be a folder, but got {str(artifacts)!r}.")
+    return artifact_folder(url, artifacts)
+
+
+def _read_ahead(storage: BaseStorage) -> None:
+    """Read all studies, latest first, so that the first page of a large one need not wait."""
+    try:
+        for name in reversed(study_names(storage)):
+            study_id = storage.get_study_id_from_name(name)
+            storage.get_all_trials(study_id, deepcopy=False)
+    except Exception as error:
+        if outage(error) is None and not isinstance(error, KeyError):  # it was deleted meanwhile
+            raise
+    finally:
+        storage.remove_session()
+
+
+def _report(storage: BaseStorage, study_id: int, request: DashboardRequest) -> str:
+    """Make the report of the study with a key of the database."""
+    record = load_study_record(storage, storage.get_study_name_from_id(study_id))
+    data = study_data(storage, record, url=request.url, artifacts=request.artifacts)
+    with other_processes(len(record.trials)) as processes:
+        return render_data(data, processes=processes)

@@ -1,0 +1,68 @@
+"""The whole way once, small: a study, its best model for good, its report."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from study.commands.report import ReportRequest, report_request
+from study.commands.run import RunRequest, TrainRequest, run_request, train_request
+from study.running.coordinator import RunOutcome
+
+STUDY = "demo"
+TRIALS = 24
+EPOCHS = 30
+
+
+def run_demo(out: Path, *, n_workers: int, device: str, say: Callable[[str], None]) -> RunOutcome:
+    """Run the demo study, train its best trial for good, and write the report.
+
+    Args:
+        out: Folder for ``study.db``, ``artifacts``, ``best`` and ``report.html``.
+        n_workers: Worker processes.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        say: Called with every line for the user.
+    """
+    url = f"sqlite:///{out / 'study.db'}"
+    outcome = run_request(
+        RunRequest(
+            kind="autoencoder",
+            url=url,
+            study=STUDY,
+            n_total=TRIALS,
+            n_workers=n_workers,
+            assignments={"epoch": str(EPOCHS)},
+            device=device,
+        ),
+        say=say,
+    )
+    if outcome.interrupted:
+        return outcome
+    metrics = train_request(
+        TrainRequest(
+            url=url,
+            study=STUDY,
+            kind="autoencoder",
+            trial="best",
+            assignments={},
+            data=None,
+            seed=None,
+            device=device,
+            threads=None,
+            out=out / "best",
+        ),
+        say=say,
+    )
+    if metrics is None or metrics.interrupted:
+        return replace(outcome, interrupted=True)
+    path = report_request(
+        ReportRequest(
+            url=url,
+            studies=[STUDY],
+            pages=[],
+            artifacts=None,
+            out=out / "report.html",
+            correlated="all",
+        )
+    )
+    say(f"Report: {path} (open it in a browser). Next: emoji-study dashboard --storage {url}")
+    return outcome

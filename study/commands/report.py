@@ -1,0 +1,112 @@
+"""What ``emoji-study report`` does: one study, several side by side, or an older page again."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from optuna.storages import BaseStorage
+
+from emoji_ae.files import write_bytes
+from storage.artifacts import artifact_folder, open_artifacts
+from storage.rdb import open_storage
+from storage.records import StudyRecord, followups, load_study_record, only_study
+from study.analysis.correlation import Trials
+from study.emoji.pictures import best_pictures, latent_gallery
+from study.errors import StudyError
+from study.file_names import file_name
+from study.report import ReportData, read_report_data, render_data
+from study.report.processes import other_processes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportRequest:
+    """What a user asked for.
+
+    Args:
+        url: Storage.
+        studies: Names of studies in it; none for its only one, where no page is given.
+        pages: Reports whose studies are taken from their embedded data.
+        artifacts: Folder of the artifacts; None for the one beside the storage.
+        out: HTML file; None for ``runs/`` and the names of the studies.
+        correlated: Which trials the correlations are of.
+    """
+
+    url: str
+    studies: Sequence[str]
+    pages: Sequence[Path]
+    artifacts: Path | None
+    out: Path | None
+    correlated: Trials
+
+
+def report_request(request: ReportRequest) -> Path:
+    """Write the page that was asked for; return its path.
+
+    Raises:
+        StudyError: If a page holds no study, or two studies have one name.
+        StorageError: If a study cannot be read.
+        OSError: If a file cannot be read or written.
+    """
+    found = [read_report_data(page) for page in request.pages]
+    if request.studies or not request.pages:
+        storage = open_storage(request.url)
+        names = request.studies or [only_study(storage)]
+        records = [load_study_record(storage, name) for name in names]
+        if len(records) == 1 and not found:
+            found = [study_data(storage, records[0], url=request.url, artifacts=request.artifacts)]
+        else:
+            found += [ReportData(studies=(record,)) for record in records]
+    data = found[0] if len(found) == 1 else _together(found)
+    if request.correlated == "independent":
+        if len(data.studies) > 1:
+            raise StudyError(
+                "--independent belongs to the report of one study, but there are "
+                f"{len(data.studies)}; a comparison has no correlations."
+            )
+        data = replace(data, correlated="independent")
+    path = request.out or default_path(data)
+    with other_processes(max(len(record.trials) for record in data.studies)) as processes:
+        page = render_data(data, processes=processes)
+    write_bytes(path, page.encode())
+    return path
+
+
+def study_data(
+    storage: BaseStorage, record: StudyRecord, *, url: str, artifacts: Path | None
+) -> ReportData:
+    """Return a study with its pictures and with what confirmed it or took it apart."""
+    folder = artifact_folder(url, artifacts)
+    names = [name for name, search in followups(storage).items() if search == record.name]
+    pictures = gallery = None
+    if folder.is_dir():
+        store = open_artifacts(folder)
+        pictures = best_pictures(record, storage, store)
+        gallery = latent_gallery([record.name, *names], storage, store)
+    return ReportData(
+        studies=(record,),
+        followups=tuple(load_study_record(storage, name) for name in names),
+        pictures=pictures,
+        gallery=gallery,
+    )
+
+
+def default_path(data: ReportData) -> Path:
+    """Return where a page is written if nobody says."""
+    name = "-and-".join(record.name for record in data.studies)
+    return Path("runs") / f"{file_name(name)}.html"
+
+
+def _together(found: Sequence[ReportData]) -> ReportData:
+    """Return the studies of several data, which must have different names."""
+    studies = tuple(record for data in found for record in data.studies)
+    names = [record.name for record in studies]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise StudyError(
+            f"A comparison needs studies with different names, but {', '.join(twice)} comes twice."
+        )
+    return ReportData(
+        studies=studies,
+        n_left_out=sum(data.n_left_out for data in found),
+        thinned=any(data.thinned for data in found),
+    )

@@ -1,0 +1,1 @@
+"""The emoji autoencoders as a study: their data, pictures and pages."""

@@ -1,0 +1,229 @@
+"""What ``emoji-study compose`` does: a model, sums of emoji, a picture."""
+
+import hashlib
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+import joblib
+from PIL import Image
+
+from emoji_ae.checkpoint import Checkpoint, load_checkpoint, load_training, save_checkpoint
+from emoji_ae.dataset import EmojiDataset, load_dataset
+from emoji_ae.drawing.composition import compose, describe, draw, draw_path, frames_of, gif
+from emoji_ae.drawing.gallery import draw_gallery, drawable
+from emoji_ae.errors import CheckpointError
+from emoji_ae.expression import parse
+from emoji_ae.files import write_bytes
+from emoji_ae.images import picture_png
+from emoji_ae.latent import LatentSpace, Way, encode, path, through
+from emoji_ae.recipes import gallery
+from emoji_ae.seeding import resolve_device
+from emoji_ae.splits import Split
+from emoji_ae.training import train_model
+from study.commands.run import TrainRequest, stored_training
+from study.emoji.data import load_data, study_data
+from study.errors import StudyError
+from study.file_names import file_name
+from study.running.housekeeping import housekeeping
+from study.running.worker import own_threads
+from study.terminal.progress import epoch_bar
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComposeRequest:
+    """What a user asked for.
+
+    Args:
+        expressions: Sums of emoji: one to be drawn with its parts, or the stops of a path; none
+            for the gallery.
+        gallery: Whether to draw the gallery.
+        average: Text of the average face of the gallery's notebook recipes.
+        way: How a path leads from stop to stop: ``slerp`` or ``lerp``.
+        steps: Pictures from one stop to the next, both counted.
+        through_mean: Whether it passes the mean of all images between two stops.
+        url: The storage.
+        study: Whose trial is the model; None for a checkpoint.
+        trial: Number of the trial, or ``best``.
+        checkpoint: A trained model; None for a trial.
+        data: The data set file; None for the study's, or the embedded images.
+        device: Where to train a trial: ``auto``, ``cpu`` or ``cuda``.
+        out: The picture, a PNG; of a path also a GIF.
+    """
+
+    expressions: tuple[str, ...]
+    gallery: bool
+    average: str
+    way: str
+    steps: int
+    through_mean: bool
+    url: str
+    study: str | None
+    trial: str
+    checkpoint: Path | None
+    data: Path | None
+    device: str
+    out: Path
+
+
+def compose_request(request: ComposeRequest, *, say: Say) -> None:
+    """Add emoji up, say what came out, and draw it.
+
+    Raises:
+        ExpressionError: If the expression cannot be read, or names what the data lack.
+        CheckpointError: If the checkpoint cannot be read, or is of other data.
+        StudyError: If neither or both of study and checkpoint, or of expressions and gallery,
+            are given; or if the data have the emoji of nothing in the gallery.
+    """
+    if bool(request.expressions) == request.gallery:
+        raise StudyError("Give either expressions or --gallery: what is added up.")
+    combinations = [parse(expression) for expression in request.expressions]
+    way = _checked(request)
+    if (request.study is None) == (request.checkpoint is None):
+        raise StudyError("Give either --study or --checkpoint: the model that adds up.")
+    if request.checkpoint is not None:
+        checkpoint = load_checkpoint(request.checkpoint)
+        dataset = load_dataset(request.data)
+        _require_same_data(checkpoint, dataset, request.checkpoint)
+    else:
+        checkpoint, dataset = _trained(request, say)
+    space = encode(
+        checkpoint.model, dataset.images[: dataset.n_own], dataset.texts[: dataset.n_own]
+    )
+    if request.gallery:
+        content = picture_png(_gallery(space, request.average, say))
+    elif len(combinations) == 1:
+        made = compose(space, combinations[0])
+        for line in describe(space, made):
+            say(line)
+        content = picture_png(draw(space, made))
+    else:
+        stops = [space.compose(combination) for combination in combinations]
+        if request.through_mean:
+            stops = through(stops, space.latents.mean(dim=0))
+        latents = path(stops, request.steps, way)
+        say(f"A path of {len(latents)} pictures through {len(stops)} stops, {way}.")
+        moving = request.out.suffix.lower() == ".gif"
+        content = (
+            gif(frames_of(space, latents)) if moving else picture_png(draw_path(space, latents))
+        )
+    write_bytes(request.out, content)
+    say(f"Picture written to {request.out}")
+
+
+def _gallery(space: LatentSpace, average: str, say: Say) -> Image.Image:
+    """Draw what the data have of the gallery; say what is left out.
+
+    Raises:
+        ExpressionError: If the data lack the average face.
+        StudyError: If they lack an emoji of every item.
+    """
+    space.row(average)
+    items = gallery(average, halves=space.has_halves)
+    there, left_out = drawable(space, items)
+    if not there:
+        raise StudyError(
+            f"The data set must have the emoji of an item of the gallery, but lacks some of each "
+            f"of the {len(items)}."
+        )
+    if left_out:
+        names = ", ".join(item.name for item in left_out)
+        say(f"Left out, as the data set lacks emoji for them: {names}.")
+    if not space.has_halves:
+        say("Recipes by halves are left out, as the model's latents have no halves.")
+    return draw_gallery(space, there)
+
+
+def _checked(request: ComposeRequest) -> Way:
+    """Return the way of a path, if the request fits together.
+
+    Raises:
+        StudyError: If it does not.
+    """
+    suffix = request.out.suffix.lower()
+    allowed = (".png", ".gif") if len(request.expressions) > 1 else (".png",)
+    if suffix not in allowed:
+        raise StudyError(
+            f"`out` must end in {' or '.join(allowed)}, but got {str(request.out)!r}."
+        )
+    for way in get_args(Way):
+        if request.way == way:
+            return way  # type: ignore[no-any-return]
+    raise StudyError(f"`way` must be slerp or lerp, but got {request.way!r}.")
+
+
+def _require_same_data(checkpoint: Checkpoint, dataset: EmojiDataset, path: Path) -> None:
+    """Raise a CheckpointError unless a model was trained on these images."""
+    trained_on = checkpoint.data_fingerprint.partition("-")[0]
+    if trained_on != dataset.fingerprint:
+        raise CheckpointError(
+            f"Checkpoint {path} was trained on other images ({trained_on}) than these "
+            f"({dataset.fingerprint}): give its data set with --data."
+        )
+
+
+def _trained(request: ComposeRequest, say: Say) -> tuple[Checkpoint, EmojiDataset]:
+    """Return a trial's model: trained again with its seed, or as that was kept."""
+    training = stored_training(
+        TrainRequest(
+            url=request.url,
+            study=request.study,
+            kind="",
+            trial=request.trial,
+            assignments={},
+            data=request.data,
+            seed=None,
+            device=request.device,
+            threads=None,
+            out=None,
+        )
+    )
+    settings = training.settings
+    assert settings is not None  # the trial is of a study
+    path = request.data or settings.data_path
+    dataset, split = load_data(settings, path, settings, study=str(request.study))
+    if training.sides is not None:
+        split = Split.from_sides(training.sides)
+    seen = study_data(dataset, split)
+    threads = training.threads or joblib.cpu_count()
+    own_threads(threads)  # for a kept model's latents as well
+    device = resolve_device(request.device)
+    # Studies of several databases may share a name, and keep their models in one folder.
+    exactly = f"{training.config}/{seen.fingerprint}/{device}/{threads}"
+    digest = hashlib.sha256(exactly.encode()).hexdigest()[:16]
+    label = f"{file_name(training.label)}-{training.seed}"
+    kept = Path("runs/models") / f"{label}-{digest}.pt"
+    for path in (kept, kept.with_name(f"{label}.pt")):  # the latter of an earlier version
+        with suppress(CheckpointError):
+            checkpoint = load_training(
+                path,
+                config=training.config,
+                seed=training.seed,
+                data_fingerprint=seen.fingerprint,
+            )
+            return checkpoint, dataset
+    with epoch_bar(training.config.epoch, title=training.label) as on_epoch:
+        result = train_model(
+            training.config,
+            seen.train_for(training.config),
+            seen.validation,
+            seed=training.seed,
+            device=device,
+            images_per_epoch=seen.n_own,
+            on_epoch=on_epoch,
+        )
+    checkpoint = Checkpoint(
+        model=result.model.cpu(),
+        config=training.config,
+        seed=training.seed,
+        data_fingerprint=seen.fingerprint,
+        curve=result.curve,
+    )
+    with housekeeping("the trained model is not kept for the next time", say):
+        save_checkpoint(checkpoint, kept)
+        say(f"The trained model is kept in {kept}.")
+    return checkpoint, dataset

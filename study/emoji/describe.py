@@ -1,0 +1,87 @@
+"""What ``emoji-study data describe`` does: load, split, describe, write.
+
+Knows nothing of the command line, of studies or of what the page says.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+from emoji_ae.config import SplitMethod
+from emoji_ae.dataset import EmojiDataset, load_dataset, read_rows
+from emoji_ae.describe import describe_dataset
+from emoji_ae.errors import DataError
+from emoji_ae.splits import Split, split_dataset
+from study.emoji.data import fingerprint
+from study.emoji.page import write_data_report
+from study.errors import StudyError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DescribeRequest:
+    """What to describe.
+
+    Args:
+        data: The data set file; None for the embedded images.
+        split: ``group`` or ``random``.
+        data_seed: Seed of the split, from 0 to 2**32 - 1.
+        out: The HTML file.
+    """
+
+    data: Path | None
+    split: str
+    data_seed: int
+    out: Path
+
+
+def describe_data(request: DescribeRequest) -> Path:
+    """Describe a data set as one HTML file; return its path.
+
+    Raises:
+        StudyError: If the split is unknown, or ``out`` is a folder or the data set itself.
+        ConfigError: If the seed breaks its rule.
+        DataError: If the data set cannot be read or split.
+        OSError: If the file cannot be written.
+    """
+    method = next((known for known in get_args(SplitMethod) if known == request.split), None)
+    if method is None:
+        choices = ", ".join(get_args(SplitMethod))
+        raise StudyError(f"`split` must be one of {choices}, but got {request.split!r}.")
+    _check_out(request)
+    dataset = load_dataset(request.data)
+    splits = draw_splits(dataset, method=method, seed=request.data_seed)
+    description = describe_dataset(
+        read_rows(request.data),
+        dataset,
+        splits,
+        seed=request.data_seed,
+        fingerprint=fingerprint(dataset, splits[method]),
+    )
+    write_data_report(description, out=request.out)
+    return request.out
+
+
+def draw_splits(
+    dataset: EmojiDataset, *, method: SplitMethod, seed: int
+) -> dict[SplitMethod, Split]:
+    """Split a data set in one way, and for comparison in the others that it allows.
+
+    Raises:
+        ConfigError: If the seed breaks its rule.
+        DataError: If there are too few images or groups for ``method``.
+    """
+    splits = {method: split_dataset(dataset, method=method, seed=seed)}
+    others: list[SplitMethod] = [known for known in get_args(SplitMethod) if known != method]
+    for other in others:
+        try:
+            splits[other] = split_dataset(dataset, method=other, seed=seed)
+        except DataError:  # Too few groups of variants.
+            continue
+    return splits
+
+
+def _check_out(request: DescribeRequest) -> None:
+    if request.out.is_dir():
+        raise StudyError(f"`out` must be a file, but got the folder {str(request.out)!r}.")
+    if request.data is not None and request.data.resolve() == request.out.resolve():
+        raise StudyError(f"`out` must not be the data set itself, but got {str(request.out)!r}.")

@@ -1,0 +1,1 @@
+"""Results that come from, and go to, other programs."""

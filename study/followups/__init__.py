@@ -1,0 +1,1 @@
+"""Experiments that follow a search."""

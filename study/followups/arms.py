@@ -1,0 +1,280 @@
+"""What is run after a search: its best configurations confirmed, and taken apart.
+
+Chooses the arms of experiments from what a study found; see ``study.experiment`` for what arms
+are. Pure functions of records.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from optuna.distributions import CategoricalDistribution, IntDistribution
+
+from search_spaces import Scalar, SearchSpace
+from search_spaces.base import Parameter
+from storage.records import StudyRecord, TrialRecord
+from study.analysis import breaks_constraint, ranked_by_constraint
+from study.analysis.ablation import PATH, SWEEP
+from study.analysis.confirmation import CHOSEN, DEFAULT, MIDDLE, TOP
+from study.analysis.surrogate import get_surrogate, predict
+from study.errors import StudyError
+from study.experiment import Arm, default_config
+
+SWEEP_STEPS = (-0.25, -0.1, 0.1, 0.25)
+"""Distances of a sweep's values from the winner's, as parts of a numeric parameter's range."""
+
+MAX_FEW = 5
+"""A range of so many whole numbers is swept as a whole."""
+
+Predict = Callable[[Sequence[Mapping[str, Scalar]]], Sequence[float]]
+"""Predicts the validation MSE of configurations, given by their parameters."""
+
+
+def confirmation_arms(
+    record: StudyRecord,
+    space: SearchSpace,
+    fixed: Mapping[str, Scalar],
+    *,
+    top: int,
+    numbers: Sequence[int] = (),
+    seed: int,
+) -> tuple[Arm, ...]:
+    """Choose what a confirmation trains again: the best, the default and one from the middle.
+
+    Configurations that train alike count once. Where the default is among the best, it keeps
+    its trial. The one from the middle shows what lies between: it was not chosen for its score,
+    so its score needs no correction for that.
+
+    Args:
+        record: The search.
+        space: Of the search.
+        fixed: What all trials of the search share; the default takes it over.
+        top: How many of the best, at least 1.
+        numbers: Of the trials to train again beside the default, in place of all others.
+        seed: Of the choice from the middle third.
+
+    Returns:
+        The default first.
+
+    Raises:
+        StudyError: If no trial is complete and keeps the constraint, or one of ``numbers`` is
+            not complete.
+    """
+    found: dict[str, tuple[float, TrialRecord, dict[str, Scalar]]] = {}
+    for value, trial in ranked_by_constraint(record):
+        if not breaks_constraint(trial):
+            params = trial.given
+            found.setdefault(_identity(space, params), (value, trial, params))
+    if not found:
+        raise StudyError(
+            f"Study {record.name!r} has no complete trial that keeps its constraint, so there is "
+            "nothing to confirm."
+        )
+    default = space.point(default_config(space.kind), fixed)
+    default_identity = _identity(space, default)
+    known = found.get(default_identity)
+    arms = [
+        Arm(
+            name=DEFAULT,
+            params=default,
+            role=DEFAULT,
+            trial=known[1].number if known else None,
+            expected=known[0] if known else None,
+        )
+    ]
+    if numbers:
+        return (*arms, *(_named(record, number) for number in dict.fromkeys(numbers)))
+    others = [item for identity, item in found.items() if identity != default_identity]
+    n_top = min(top - (default_identity in list(found)[:top]), len(others))
+    arms += [_repeated(item, role=TOP, name="trial") for item in others[:n_top]]
+    third = len(others) // 3
+    middle = others[max(third, n_top) : len(others) - third]
+    if middle:
+        drawn = middle[int(np.random.default_rng(seed).integers(len(middle)))]
+        arms.append(_repeated(drawn, role=MIDDLE, name="middle, trial"))
+    return tuple(arms)
+
+
+def ablation_arms(
+    record: StudyRecord,
+    space: SearchSpace,
+    fixed: Mapping[str, Scalar],
+    winner: Mapping[str, Scalar],
+    *,
+    only: Sequence[str] = (),
+) -> tuple[Arm, ...]:
+    """Choose what an ablation trains: the path from the default to a winner, and its neighbours.
+
+    The surrogate decides in which order parameters change on the path, always the one next that
+    it expects most of; where it cannot predict the study, the order is that of the space.
+
+    Args:
+        record: The search.
+        space: Of the search.
+        fixed: What all trials of the search share.
+        winner: Parameters of the chosen configuration.
+        only: Parameters to sweep; empty for all that the search varied.
+
+    Raises:
+        StudyError: If a name in ``only`` is no parameter of the winner that could be swept.
+
+    Source: Fawcett, Hoos, "Analysing differences between algorithm configurations through
+        ablation", Journal of Heuristics 22, 2016; with a surrogate's guess of the best path:
+        Biedenkapp, Lindauer, Eggensperger, Hutter, Fawcett, Hoos, "Efficient Parameter
+        Importance Analysis via Ablation with Surrogates", AAAI 2017.
+    """
+    usable = get_surrogate(record).refusal is None
+
+    def expect(points: Sequence[Mapping[str, Scalar]]) -> Sequence[float]:
+        return list(map(float, predict(record, points)))
+
+    default = space.point(default_config(space.kind), fixed)
+    path = ablation_path(space, default, winner, expect if usable else None)
+    around = sweep_points(space, winner, fixed, only=only)
+    points = [*path, *around]
+    guesses = expect([params for _, params in points]) if usable else [None] * len(points)
+    return tuple(
+        Arm(name=name, params=params, role=PATH if i < len(path) else SWEEP, expected=guess)
+        for i, ((name, params), guess) in enumerate(zip(points, guesses, strict=True))
+    )
+
+
+def ablation_path(
+    space: SearchSpace,
+    start: Mapping[str, Scalar],
+    end: Mapping[str, Scalar],
+    expect: Predict | None,
+) -> list[tuple[str, dict[str, Scalar]]]:
+    """Return the way from one configuration to another, one parameter at a time.
+
+    A parameter that only exists with another's new value comes along with it.
+
+    Args:
+        space: Of both.
+        start: Parameters of the first configuration.
+        end: Parameters of the last one.
+        expect: Predicts errors, by which the next step is chosen; None for the space's order.
+
+    Returns:
+        Name and parameters of each step, from the start to the end.
+    """
+    steps = [(DEFAULT, dict(start))]
+    current = dict(start)
+    while current != end:
+        differing = [name for name in current if name in end and current[name] != end[name]]
+        candidates = [_changed(space, current, name, end[name], end) for name in differing]
+        best = 0
+        if expect is not None:
+            best = int(np.argmin(expect(candidates)))
+        name = differing[best]
+        current = candidates[best]
+        steps.append((f"then {name} {_text(end[name])}", current))
+    return steps
+
+
+def sweep_points(
+    space: SearchSpace,
+    winner: Mapping[str, Scalar],
+    fixed: Mapping[str, Scalar],
+    *,
+    only: Sequence[str] = (),
+) -> list[tuple[str, dict[str, Scalar]]]:
+    """Return configurations that differ from a winner in one parameter.
+
+    Of a choice, all other values; of a number, some values up to a quarter of its range away, on
+    the scale of the search.
+
+    Args:
+        space: Of the search.
+        winner: Parameters of the winner.
+        fixed: Parameters that were not searched.
+        only: Parameters to sweep; empty for all that the space varies.
+
+    Returns:
+        Name and parameters of each.
+
+    Raises:
+        StudyError: If a name in ``only`` cannot be swept.
+    """
+    swept = {
+        parameter.name: values
+        for parameter in space.parameters
+        if parameter.name in winner and parameter.name not in fixed
+        for values in [_neighbours(parameter, winner[parameter.name])]
+        if values
+    }
+    for name in only:
+        if name not in swept:
+            raise StudyError(
+                f"`{name}` cannot be swept: it is no searched parameter of the winner; there are: "
+                f"{', '.join(swept)}."
+            )
+    return [
+        (f"{name} {_text(value)}", _changed(space, winner, name, value, fixed))
+        for name, values in swept.items()
+        if not only or name in only
+        for value in values
+    ]
+
+
+def _changed(
+    space: SearchSpace,
+    params: Mapping[str, Scalar],
+    name: str,
+    value: Scalar,
+    others: Mapping[str, Scalar],
+) -> dict[str, Scalar]:
+    """Return parameters with another value for one of them.
+
+    What becomes active with it takes its value from ``others``, else the default.
+    """
+    return space.point(default_config(space.kind), {**others, **params, name: value})
+
+
+def _neighbours(parameter: Parameter, value: Scalar) -> list[Scalar]:
+    """Return the other values of a choice, or some numbers on both sides of one."""
+    distribution = parameter.distribution
+    few = isinstance(distribution, IntDistribution) and len(parameter.values()) <= MAX_FEW
+    if few or isinstance(distribution, CategoricalDistribution):
+        return [other for other in parameter.values() if other != value]
+    position = parameter.quantile(float(value))
+    units = (min(max(position + step, 0.0), 1.0) for step in SWEEP_STEPS)
+    # Near an end of the range some may read alike, and are as good as equal.
+    found = {_text(other): other for other in map(parameter.at, units)}
+    return [other for text, other in found.items() if text != _text(value)]
+
+
+def _repeated(
+    item: tuple[float, TrialRecord, Mapping[str, Scalar]], *, role: str, name: str
+) -> Arm:
+    value, trial, params = item
+    return Arm(
+        name=f"{name} {trial.number}",
+        params=dict(params),
+        role=role,
+        trial=trial.number,
+        expected=value,
+    )
+
+
+def _named(record: StudyRecord, number: int) -> Arm:
+    """Return the arm that repeats a complete trial."""
+    for value, trial in ranked_by_constraint(record):
+        if trial.number == number:
+            return _repeated((value, trial, trial.given), role=CHOSEN, name="trial")
+    raise StudyError(
+        f"`trial` must be the number of a complete trial of study {record.name!r}, but got "
+        f"{number}."
+    )
+
+
+def _identity(space: SearchSpace, params: Mapping[str, Scalar]) -> str:
+    """Return what configurations share that train alike, their length included."""
+    config: Any = space.to_config(params)
+    return f"{config.identity()}-{config.epoch}"
+
+
+def _text(value: Scalar) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,63 @@
+"""One attempt of a worker, as a process of its own: ``python -m study.running.attempt``.
+
+The job is read from standard input, so that no password shows in the list of processes. The last
+line of standard output is the answer, as JSON: ``error`` is what the supervisor must know of an
+error, null if there was none; the exit code tells the rest. A process that ends without an answer
+has died. When standard input closes, the supervisor is gone, and the worker ends as after SIGTERM.
+"""
+
+import json
+import os
+import signal
+import sys
+import threading
+from contextlib import suppress
+
+from study.running.job import WorkerJob
+from study.signals import stop_signals
+
+EXIT_ERROR = 1
+"""Another attempt would meet the error again."""
+EXIT_OUTAGE = 75
+"""The database is away or locked: EX_TEMPFAIL of sysexits.h."""
+STDOUT = 1
+"""Written to as it is: no buffer that fails at the end when nobody reads it any more."""
+
+
+def main() -> int:
+    """Run one worker; return the exit code."""
+    sys.stdout = sys.stderr  # whatever is printed is for people
+    with stop_signals() as stop:
+        job = WorkerJob.from_json(sys.stdin.readline())
+        threading.Thread(target=_stop_without_supervisor, name="supervisor", daemon=True).start()
+        # Slow to import, and signals are to be heard meanwhile.
+        from storage.outages import outage
+        from study.errors import user_message
+        from study.running.worker import run_worker
+
+        try:
+            run_worker(job, stop)
+        except Exception as error:
+            away = outage(error)
+            message = user_message(error) if away is None else away
+            if message is None:
+                raise
+            _answer(message)
+            return EXIT_ERROR if away is None else EXIT_OUTAGE
+        _answer(None)
+    return 0
+
+
+def _answer(error: str | None) -> None:
+    line = f"\n{json.dumps({'error': error})}"  # on a line of its own, whatever else is there
+    with suppress(BrokenPipeError):  # the supervisor is gone
+        os.write(STDOUT, line.encode())
+
+
+def _stop_without_supervisor() -> None:
+    sys.stdin.read()  # until it closes
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,212 @@
+"""Workers on a Dask cluster, through joblib's Dask backend.
+
+Every worker is a task that supervises a process on the machine where Dask puts it. So what a
+worker does, and what happens to its trials when it dies, is as on one machine.
+
+Source: https://joblib.readthedocs.io/en/stable/auto_examples/parallel/distributed_backend_simple.html
+"""
+
+import logging
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import joblib
+import optuna
+
+from storage.rdb import open_storage
+from study.errors import StudyError
+from study.running.budget import finished_trials
+from study.running.job import WorkerJob
+from study.running.supervisor import supervise
+
+if TYPE_CHECKING:
+    import distributed
+
+CONNECT_TIMEOUT_S = 10.0
+_ASK_INTERVAL_S = 2.0
+"""How often a task asks the scheduler whether to stop; there may be a thousand tasks."""
+
+
+class Cluster:
+    """A connection to a Dask cluster, which it closes at the end of a ``with`` block.
+
+    Args:
+        scheduler: Address such as ``tls://host:8786``; None for a cluster in this process.
+        n_workers: Of the cluster in this process.
+
+    Raises:
+        StudyError: If Dask is not installed, or the scheduler does not answer.
+    """
+
+    def __init__(self, scheduler: str | None, *, n_workers: int) -> None:
+        try:
+            from distributed import Client
+        except ImportError:
+            raise StudyError(
+                "--backend dask needs Dask, which is not installed: "
+                "pip install 'emoji-study[dask]'"
+            ) from None
+        if scheduler is not None:
+            _check_encryption(scheduler)
+        with ExitStack() as opened:
+            there: Any = scheduler or opened.enter_context(_in_this_process(n_workers))
+            try:
+                self._client = opened.enter_context(
+                    Client(there, timeout=CONNECT_TIMEOUT_S, set_as_default=False)
+                )
+            except (OSError, ValueError) as error:
+                raise StudyError(
+                    f"Dask scheduler {scheduler} cannot be reached: {error}"
+                ) from None
+            self._opened = opened.pop_all()
+
+    def __enter__(self) -> "Cluster":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._opened.close()
+
+    def work(
+        self,
+        job: WorkerJob,
+        stop: threading.Event,
+        *,
+        n_workers: int,
+    ) -> None:
+        """Supervise workers on the cluster until none of them finds anything to do.
+
+        Args:
+            job: What each worker is told; its paths are those of the cluster's machines.
+            stop: Ends all workers.
+            n_workers: Tasks; Dask runs as many at a time as its workers have threads.
+
+        Raises:
+            StudyError: If the machines of the cluster lack this package, or a worker failed.
+        """
+        from distributed import Event
+
+        shared = Event(f"emoji-study-{uuid.uuid4()}", client=self._client)
+        ended = threading.Event()
+
+        def pass_on() -> None:
+            while not ended.wait(0.2):
+                if stop.is_set():
+                    shared.set()
+                    return
+
+        messenger = threading.Thread(target=pass_on, name="messenger", daemon=True)
+        messenger.start()
+        try:
+            with joblib.parallel_config(backend="dask", client=self._client):
+                joblib.Parallel(batch_size=1)(
+                    joblib.delayed(_supervise_there)(job, shared) for _ in range(n_workers)
+                )
+        except ModuleNotFoundError as error:
+            raise StudyError(
+                f"The machines of the Dask cluster lack {error.name!r}: install emoji-study there."
+            ) from None
+        finally:
+            ended.set()
+            messenger.join()
+
+
+def _check_encryption(scheduler: str) -> None:
+    """Raise a StudyError unless Dask's configuration has what the address of a scheduler needs.
+
+    Dask itself would raise a TypeError or RuntimeError and hang at the end.
+    """
+    import dask
+    from distributed import Security
+
+    security = Security()
+    loaded = dask.config.get("distributed.client.security-loader", None)
+    encrypted = scheduler.startswith("tls://")
+    if encrypted and not loaded and not (security.tls_ca_file and security.tls_client_cert):
+        raise StudyError(
+            f"Dask scheduler {scheduler} needs certificates: name them in Dask's configuration, "
+            "as distributed.comm.tls.ca-file and distributed.comm.tls.client."
+        )
+    if security.require_encryption and not encrypted:
+        raise StudyError(
+            f"Dask scheduler {scheduler} is not encrypted, but Dask's configuration requires "
+            "that: give tls://HOST:PORT."
+        )
+
+
+@contextmanager
+def _in_this_process(n_workers: int) -> Iterator[Any]:
+    """Start a cluster in this process, whose tasks are threads; end it with the block.
+
+    Whoever reaches a port of Dask's runs code as its owner, and so does whoever can rename its
+    scratch folder, from which it imports. So it opens no port, not even that of the HTTP server
+    which it starts without a dashboard as well, and its folder is private.
+    """
+    import dask
+    from distributed import Scheduler, SpecCluster, Worker
+
+    class Unserved:
+        def start_http_server(self, *_: object, **__: object) -> None:
+            """Listen nowhere."""
+
+    class UnservedScheduler(Unserved, Scheduler):  # type: ignore[misc]  # it has no types
+        pass
+
+    class UnservedWorker(Unserved, Worker):  # type: ignore[misc]
+        pass
+
+    inside = {"protocol": "inproc://", "dashboard": False}
+    threads = {"nthreads": n_workers, "memory_limit": None}
+    with (
+        TemporaryDirectory(prefix="emoji-study-") as folder,
+        dask.config.set({"temporary-directory": folder}),
+        SpecCluster(
+            scheduler={"cls": UnservedScheduler, "options": inside},
+            workers={0: {"cls": UnservedWorker, "options": inside | threads}},
+            silence_logs=logging.WARNING,
+        ) as cluster,
+    ):
+        yield cluster
+
+
+def _supervise_there(job: WorkerJob, shared: "distributed.Event") -> None:
+    """Supervise one worker on a machine of the cluster; its messages go to the log there."""
+    watched = optuna.load_study(study_name=job.study, storage=open_storage(job.url))
+
+    def say(line: str) -> None:
+        sys.stderr.write(f"{line}\n")
+
+    supervise(job, SharedStop(shared), count_finished=partial(finished_trials, watched), say=say)
+
+
+class SharedStop:
+    """Whether all tasks are to end, asked of the scheduler now and then.
+
+    Args:
+        event: Of the cluster.
+    """
+
+    def __init__(self, event: "distributed.Event") -> None:
+        self._event = event
+        self._set = False
+        self._asked = float("-inf")
+
+    def is_set(self) -> bool:
+        """Say whether it is time."""
+        if not self._set and time.monotonic() - self._asked >= _ASK_INTERVAL_S:
+            self._set = bool(self._event.is_set())
+            self._asked = time.monotonic()
+        return self._set
+
+    def wait(self, timeout: float) -> bool:
+        """Wait until it is, at most about ``timeout`` seconds; say whether it is."""
+        end = time.monotonic() + timeout
+        while not self.is_set() and time.monotonic() < end:
+            time.sleep(min(0.2, timeout))
+        return self._set

@@ -1,0 +1,159 @@
+"""The coordinator: creates or continues a study, and runs it with several worker processes."""
+
+import threading
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import optuna
+from optuna.storages import BaseStorage
+from optuna.study import StudyDirection
+
+from storage import attrs, operations, queue
+from storage.rdb import open_storage
+from storage.served import perform
+from study.running.budget import Progress, count, exhausted, finished_trials, grid_trainings
+from study.running.cluster import Cluster
+from study.running.job import WorkerJob
+from study.running.supervisor import supervise
+from study.settings import StudySettings
+from study.signals import stop_signals
+from study.terminal.progress import progress_line
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOutcome:
+    """How a run ended.
+
+    Args:
+        progress: The study's counts afterwards.
+        target: Finished trials that were asked for so far.
+        interrupted: Whether a signal ended it before that.
+        exhausted: Whether a grid has no points left, not even failed ones to try again.
+    """
+
+    progress: Progress
+    target: int
+    interrupted: bool
+    exhausted: bool = False
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing is left to do."""
+        return self.exhausted or self.progress.finished >= self.target
+
+
+def open_study(
+    storage: BaseStorage,
+    name: str,
+    settings: StudySettings,
+    *,
+    user_attrs: Mapping[str, Any] | None = None,
+    waiting: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]] = (),
+) -> optuna.Study:
+    """Create a study, or open it if it exists with the same settings.
+
+    Args:
+        storage: Opened for writing.
+        name: Of the study.
+        settings: What its trials are.
+        user_attrs: What else a new study keeps from the beginning.
+        waiting: Parameters and user attributes of the trials that a new study begins with.
+
+    Raises:
+        StudyError: If it exists with other settings.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    directions = [StudyDirection.MINIMIZE, StudyDirection.MAXIMIZE][: 1 + settings.pareto]
+    created = perform(
+        storage,
+        operations.create_study,
+        name=name,
+        directions=[direction.name for direction in directions],
+        metrics=[attrs.VALIDATION_MSE, attrs.VALIDATION_ACCURACY][: len(directions)],
+        user_attrs={
+            attrs.UID: uuid.uuid4().hex,
+            attrs.SETTINGS: settings.to_dict(),
+            **(user_attrs or {}),
+        },
+        waiting=list(waiting),
+    )
+    study = optuna.load_study(study_name=name, storage=storage)
+    if not created:
+        stored = StudySettings.from_attrs(study.user_attrs, study=name)
+        stored.require_equal(settings, study=name)
+    return study
+
+
+def run_study(
+    study: optuna.Study,
+    job: WorkerJob,
+    *,
+    target: int,
+    n_workers: int,
+    cluster: Cluster | None = None,
+) -> RunOutcome:
+    """Run a study until it has as many finished trials as are wanted.
+
+    Each worker is a process of its own with its own share of the threads. SIGINT and SIGTERM
+    let the workers give back their trials; the same call then continues.
+
+    Args:
+        study: As ``open_study`` returns it.
+        job: What each worker is told.
+        target: Finished trials (complete or pruned) of the study in all, as
+            ``budget.request`` gives it.
+        n_workers: Processes, at least 1.
+        cluster: Where they run; None for this machine.
+
+    Raises:
+        StudyError: If a worker failed for another reason than a diverged training.
+    """
+    with stop_signals() as stop:
+        queue.reap(study, artifacts=job.artifacts)
+        settings = StudySettings.from_attrs(study.user_attrs, study=job.study)
+        grid = settings.sampler == "grid"
+        remaining = target - count(study.get_trials(deepcopy=False)).finished
+        if remaining > 0 and not stop.is_set():
+            watched = optuna.load_study(study_name=job.study, storage=open_storage(job.url))
+            trainings = grid_trainings(settings.search_space, settings.fixed) if grid else []
+            with progress_line(
+                watched, target=target, n_workers=n_workers, trainings=trainings
+            ) as say:
+                n_useful = min(n_workers, remaining)
+                if cluster is None:
+                    _work_here(job, stop, watched, n_workers=n_useful, say=say)
+                else:
+                    cluster.work(job, stop, n_workers=n_useful)
+    progress = count(study.get_trials(deepcopy=False))
+    done = progress.finished >= target
+    idle = progress.running + progress.waiting == 0
+    return RunOutcome(
+        progress=progress,
+        target=target,
+        interrupted=stop.is_set() and not done,
+        exhausted=grid and idle and not done and exhausted(study),
+    )
+
+
+def _work_here(
+    job: WorkerJob,
+    stop: threading.Event,
+    watched: optuna.Study,
+    *,
+    n_workers: int,
+    say: Callable[[str], None],
+) -> None:
+    """Supervise workers of this machine until none of them finds anything to do."""
+    with ThreadPoolExecutor(n_workers, thread_name_prefix="supervisor") as pool:
+        futures = [
+            pool.submit(
+                supervise, job, stop, count_finished=partial(finished_trials, watched), say=say
+            )
+            for _ in range(n_workers)
+        ]
+    for future in futures:
+        future.result()

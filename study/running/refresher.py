@@ -1,0 +1,111 @@
+"""Keeps what the dashboard shows of a study up to date while it runs."""
+
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+import optuna
+
+from storage.outages import failure
+from storage.rdb import open_storage
+from study.running.budget import finished_trials
+from study.running.housekeeping import housekeeping
+from study.running.job import WorkerJob, own_process
+
+EVERY_TRIALS = 5
+"""Finished trials after which notes and charts are refreshed, at least."""
+
+LONGEST_SHARE = 0.1
+"""Part of the time that refreshes may take; they also have the least claim to a core."""
+
+_POLL_S = 5.0
+
+
+@contextmanager
+def refreshing(
+    study: optuna.Study, job: WorkerJob, *, say: Callable[[str], None]
+) -> Iterator[None]:
+    """Refresh notes and charts of a study while the block runs, and at its end.
+
+    Meanwhile another process does so, every few trials; at the end this one does.
+
+    Args:
+        study: Opened for writing.
+        job: Of its workers.
+        say: Called with a line if the last refresh fails.
+    """
+    done = threading.Event()
+    watched = optuna.load_study(study_name=job.study, storage=open_storage(job.url))
+    watcher = threading.Thread(
+        target=_watch, args=(watched, job, done), name="refresher", daemon=True
+    )
+    watcher.start()
+    try:
+        yield
+    finally:
+        done.set()
+        watcher.join()
+        _refresh_here(study, job, say)
+
+
+def _watch(watched: optuna.Study, job: WorkerJob, done: threading.Event) -> None:
+    """Start a refresh whenever enough trials have ended and the last one is long ago.
+
+    Where the database needs a person, there are no more; whoever works with it tells of that.
+    """
+    try:
+        _refresh_now_and_then(watched, job, done)
+    except Exception as error:
+        if failure(error) is None:
+            raise
+    watched._storage.remove_session()  # this thread's connection
+
+
+def _refresh_now_and_then(watched: optuna.Study, job: WorkerJob, done: threading.Event) -> None:
+    refreshed = finished_trials(watched) or 0
+    not_before = 0.0
+    while not done.wait(_POLL_S):
+        finished = finished_trials(watched)
+        if finished is None or finished < refreshed + EVERY_TRIALS:
+            continue
+        if time.monotonic() < not_before:
+            continue
+        began = time.monotonic()
+        _refresh_there(job, done)
+        refreshed = finished
+        not_before = time.monotonic() + (time.monotonic() - began) / LONGEST_SHARE
+
+
+def _refresh_there(job: WorkerJob, done: threading.Event) -> None:
+    """Refresh in another process, until it ends or is not wanted any more.
+
+    What goes wrong there goes wrong again at the end, where it is told.
+    """
+    process = subprocess.Popen(
+        own_process("study.dashboard.refresh"),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    with process:
+        assert process.stdin is not None
+        with suppress(BrokenPipeError):  # it died at once
+            process.stdin.write(f"{job.to_json()}\n")
+            process.stdin.close()
+        while process.poll() is None:
+            if done.wait(0.2):
+                process.kill()
+
+
+def _refresh_here(study: optuna.Study, job: WorkerJob, say: Callable[[str], None]) -> None:
+    from study.dashboard.refresh import refresh  # slow to import
+
+    with housekeeping(
+        "notes and charts of the dashboard are not up to date",
+        say,
+        remedy="`emoji-study dashboard --refresh` brings them up to date",
+    ):
+        refresh(study._storage, job.study, url=job.url, artifacts=job.artifacts)

@@ -1,0 +1,217 @@
+"""One worker: claims trials of a study and runs them until none is left."""
+
+import enum
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import optuna
+import torch
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.trial import FrozenTrial, TrialState
+
+from emoji_ae.dataset import load_dataset
+from emoji_ae.loop import DivergedError
+from emoji_ae.seeding import resolve_device
+from emoji_ae.splits import Split
+from search_spaces import SearchSpaceError
+from storage import attrs, queue
+from storage.artifacts import held_folder
+from storage.errors import ArtifactFolderError
+from storage.outages import outage
+from storage.rdb import open_storage
+from storage.writing import write_trial
+from study.emoji.data import stored_split, study_data
+from study.errors import StudyError
+from study.running.budget import design_point, find_experiment
+from study.running.job import WorkerJob
+from study.running.objective import TrainingObjective, TrialInterrupted
+from study.sampling.names import make_pruner, make_sampler
+from study.seeds import sampler_seed
+from study.settings import StudySettings
+
+REAP_INTERVAL_S = 10.0
+"""How long a worker may go on before it looks for trials of dead ones again."""
+
+IDLE_S = 0.5
+"""How long a worker waits that may have to take over what others run now."""
+
+MAX_DIVERGED = 10
+"""Trainings that may diverge one after the other before a worker gives up."""
+
+
+def run_worker(job: WorkerJob, stop: threading.Event) -> None:
+    """Run trials of a study until it has as many as it wants, or ``stop`` is set.
+
+    Raises:
+        ArtifactFolderError: If the folder of the trials' files takes none, or not any more.
+        StudyError: If the study cannot be worked on here, or a trial failed unexpectedly.
+        optuna.exceptions.StorageInternalError: If the database fails.
+    """
+    with held_folder(job.artifacts, job.folder) as check_folder:
+        _run_trials(job, stop, check_folder)
+
+
+def _run_trials(job: WorkerJob, stop: threading.Event, check_folder: Callable[[], None]) -> None:
+    """Run trials, as ``run_worker``; what is stored is stored where ``check_folder`` looks.
+
+    A diverged training fails its trial and the worker goes on, as one that was enqueued with
+    values outside of the study's space. Any other error ends the worker,
+    for it would fail the next trial as well. The error of a database leaves the trial as it is:
+    the next attempt of this worker, or another worker, finds it and goes on with its training.
+    """
+    own_threads(job.threads)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    storage = open_storage(job.url, write=True)
+    study = optuna.load_study(study_name=job.study, storage=storage)
+    settings = StudySettings.from_attrs(study.user_attrs, study=job.study)
+    settings.require_this_version(study=job.study)
+    dataset = load_dataset(job.data, settings.vendors)
+    objective = TrainingObjective(
+        settings=settings,
+        data=study_data(dataset, stored_split(settings, dataset, study=job.study)),
+        artifacts=job.artifacts,
+        device=resolve_device(job.device),
+        draw=study.user_attrs.get(attrs.KEPT_PICTURES) != "none",
+        measure=attrs.EXPERIMENT in study.user_attrs or attrs.MEASURES_LATENTS in study.user_attrs,
+        check_folder=check_folder,
+    )
+    experiment = find_experiment(study, settings)
+    if experiment is not None:
+        objective = replace(
+            objective,
+            own_space=settings.search_space.holding(arm.params for arm in experiment.arms),
+            keep_models=experiment.keep_models,
+        )
+    study.pruner = make_pruner(settings.pruner, max_epochs=settings.max_epochs)
+
+    import torch._dynamo  # noqa: F401  an optimizer imports it at its first step: two seconds
+
+    diverged = 0
+    for claimed in claims(study, stop, job.artifacts, check_folder=check_folder):
+        params, user_attrs = design_point(study, settings, claimed)
+        study.sampler = make_sampler(
+            settings.sampler, seed=sampler_seed(settings.seed, claimed.number), params=params
+        )
+        own = objective
+        if attrs.SIDES in user_attrs:  # a trial of an experiment, with a split of its own
+            split = Split.from_sides(user_attrs[attrs.SIDES])
+            own = replace(objective, data=study_data(dataset, split))
+        trial = optuna.Trial(study, claimed._trial_id)
+        if user_attrs:
+            write_trial(trial, user_attrs=user_attrs)
+        ended = run_trial(study, trial, own, stop)
+        diverged = diverged + 1 if ended is Ended.DIVERGED else 0
+        if diverged == MAX_DIVERGED:
+            raise StudyError(
+                f"{diverged} trainings in a row diverged: `emoji-study status --study "
+                f"{job.study}` tells why. Another run goes on with other trials."
+            )
+
+
+def claims(
+    study: optuna.Study,
+    stop: threading.Event,
+    artifacts: Path | None = None,
+    *,
+    check_folder: Callable[[], None] = lambda: None,
+) -> Iterator[FrozenTrial]:
+    """Claim trial after trial of a study until there is nothing left to do.
+
+    In between, the trials of dead workers are queued again, now and then; also while others
+    run the last trials, which they may not finish.
+
+    Args:
+        study: Opened for writing.
+        stop: Ends the claims.
+        artifacts: Folder of the artifact store, see ``queue.fail``.
+        check_folder: Called before a claim, but for those of a worker that only waits; raises
+            an error if that folder takes no files.
+    """
+    last_reap = float("-inf")
+    claimed: FrozenTrial | queue.Empty | None = None
+    while not stop.is_set():
+        if claimed is not queue.Empty.BUSY:
+            check_folder()
+        if time.monotonic() - last_reap > REAP_INTERVAL_S:
+            queue.reap(study, artifacts=artifacts)
+            last_reap = time.monotonic()
+        claimed = queue.claim(study)
+        if claimed is queue.Empty.BUSY:
+            stop.wait(IDLE_S)
+        elif isinstance(claimed, queue.Empty):
+            return
+        else:
+            yield claimed
+
+
+class Ended(enum.Enum):
+    """How a trial ended."""
+
+    TOLD = "complete, pruned, or interrupted"
+    DIVERGED = "its training diverged"
+    REFUSED = "it was enqueued with what the study's space does not have"
+    TAKEN = "it was judged dead, and another worker has it now"
+
+
+def run_trial(
+    study: optuna.Study,
+    trial: optuna.Trial,
+    objective: TrainingObjective,
+    stop: threading.Event,
+) -> Ended:
+    """Run one claimed trial and store how it ended.
+
+    Raises:
+        StudyError: If it failed for another reason than divergence or what it was enqueued with.
+        ArtifactFolderError: If its files could not be stored; it is queued again.
+        optuna.exceptions.StorageInternalError: If the database fails; the trial stays running.
+    """
+    heartbeat = queue.Heartbeat(trial)
+
+    def stop_requested() -> bool:
+        heartbeat.beat()
+        return stop.is_set()
+
+    def fail(reason: str, cause: queue.Cause) -> None:
+        queue.fail(study, trial._trial_id, reason, cause, artifacts=objective.artifacts)
+
+    try:
+        values = objective(trial, stop_requested)
+        study.tell(trial, values, skip_if_finished=True)
+    except optuna.TrialPruned:
+        study.tell(trial, state=TrialState.PRUNED, skip_if_finished=True)
+    except UpdateFinishedTrialError:
+        return Ended.TAKEN
+    except ArtifactFolderError as error:
+        # No fault of the trial; what stands in for its files could not be written either.
+        queue.fail(study, trial._trial_id, str(error), queue.Cause.INTERRUPTION)
+        raise
+    except TrialInterrupted as error:
+        fail(str(error), queue.Cause.INTERRUPTION)
+    except SearchSpaceError as error:
+        fail(str(error), queue.Cause.CONFIGURATION)
+        return Ended.REFUSED
+    except DivergedError as error:
+        reason = f"{attrs.DIVERGED}: {error}"
+        fail(reason, queue.Cause.CONFIGURATION)
+        return Ended.DIVERGED
+    except Exception as error:
+        if outage(error) is not None:
+            raise
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        fail(reason, queue.Cause.ERROR)
+        raise StudyError(f"Trial {trial.number} failed: {reason}") from error
+    return Ended.TOLD
+
+
+def own_threads(threads: int) -> None:
+    """Give this process its share of the cores, before torch starts any work.
+
+    Two processes that both use all cores are many times slower than one.
+    """
+    torch.set_num_threads(threads)
+    if torch.get_num_interop_threads() != 1:  # may be set only once in a process
+        torch.set_num_interop_threads(1)

@@ -1,0 +1,94 @@
+"""The gallery as a picture, of a model whose latents are its images."""
+
+import pytest
+import torch
+from PIL import Image, ImageChops
+from torch import nn
+
+from emoji_ae.dataset import load_dataset
+from emoji_ae.drawing.composition import to_picture
+from emoji_ae.drawing.gallery import draw_gallery, drawable
+from emoji_ae.errors import ExpressionError
+from emoji_ae.latent import LatentSpace, encode
+from emoji_ae.models import Autoencoder
+from emoji_ae.recipes import Item, gallery
+
+
+@pytest.fixture(scope="module")
+def space() -> LatentSpace:
+    """The embedded images under an autoencoder that changes nothing but what no pixel can be."""
+    dataset = load_dataset(None)
+    model = Autoencoder(encoder=nn.Identity(), decoder=nn.Hardtanh(0, 1))
+    return encode(model, dataset.images, dataset.texts)
+
+
+def cell(picture: Image.Image, row: int, column: int) -> Image.Image:
+    """Return an image of the first section's left block."""
+    left, top = 14 + column * 94, 14 + 34 + 20 + row * 114 + 20
+    return picture.crop((left, top, left + 88, top + 88))
+
+
+def enlarged(image: torch.Tensor) -> Image.Image:
+    """Return an image as the gallery shows it."""
+    return to_picture(image).resize((88, 88), Image.Resampling.BICUBIC)
+
+
+def same(one: Image.Image, other: Image.Image) -> bool:
+    """Say whether two pictures are equal."""
+    return ImageChops.difference(one, other).getbbox() is None
+
+
+def test_cells_show_faces_and_sums(space: LatentSpace) -> None:
+    """Both faces come first, then each recipe's image; where there is none, nothing."""
+    items = [
+        Item(
+            section="one",
+            name="n",
+            eyes="nerd face",
+            mouth="Sleepy face",
+            recipes={"notebook": "sleepy face", "halves": "upper(nerd face) + lower(sleepy face)"},
+        ),
+        Item(
+            section="two",
+            name="m",
+            eyes="cat face",
+            mouth="dog face",
+            recipes={"mended": "cow face"},
+        ),
+    ]
+    picture = draw_gallery(space, items)
+    eyes, mouth = (space.images[space.row(text)] for text in ("nerd face", "sleepy face"))
+    assert same(cell(picture, 0, 0), enlarged(eyes))
+    assert same(cell(picture, 0, 1), enlarged(mouth))
+    assert same(cell(picture, 0, 2), enlarged(mouth))
+    assert same(cell(picture, 0, 3), enlarged(torch.cat([eyes[:, :32], mouth[:, 32:]], dim=1)))
+    assert same(cell(picture, 0, 4), Image.new("RGB", (88, 88), "white"))
+
+
+def test_a_section_stands_in_two_blocks(space: LatentSpace) -> None:
+    """Items run down the left block, then the right one; the picture fits a page's width."""
+    picture = draw_gallery(space, gallery())
+    assert picture.width == 1172
+    assert picture.height == 3 * 14 + 3 * (34 + 20) + (1 + 8 + 4) * 114 + 4 * 20
+    names = [item for item in gallery() if item.section == "Featured mouths with sunglasses"]
+    ninth = space.images[space.row(names[8].mouth)]
+    left, top = 14 + 558 + 28 + 94, 14 + 34 + 20 + 114 + 34 + 20 + 20
+    assert same(picture.crop((left, top, left + 88, top + 88)), enlarged(ninth))
+
+
+def test_what_can_be_drawn(space: LatentSpace) -> None:
+    """The embedded images have all of it; without an emoji or an attribute, items are left out."""
+    items = gallery()
+    assert drawable(space, items) == (items, ())
+    rows = [i for i, text in enumerate(space.texts) if text not in ("weary face", "hushed face")]
+    fewer = LatentSpace(
+        model=space.model,
+        images=space.images[rows],
+        texts=tuple(space.texts[i] for i in rows),
+        latents=space.latents[rows],
+    )
+    there, left_out = drawable(fewer, items)
+    assert [item.name for item in left_out] == ["weary face", "dizzy face"]
+    assert len(there) == len(items) - 2
+    with pytest.raises(ExpressionError, match="There is no emoji 'weary face'"):
+        draw_gallery(fewer, items)

@@ -1,0 +1,468 @@
+"""What ablations say: which step and which neighbour makes a difference, and which does not."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
+from optuna.trial import TrialState
+from scipy import stats
+
+from search_spaces import Scalar
+from storage import attrs
+from storage.records import StudyRecord, TrialRecord
+from study.analysis.ablation import (
+    PATH,
+    SWEEP,
+    Ablated,
+    AblationInfo,
+    describe_ablation,
+    get_ablation,
+)
+from study.analysis.confirmation import MIN_SEEDS, Estimate
+from study.experiment import Arm, Experiment
+from study.formats import format_change
+from tests.study_tests.synthetic import SETTINGS, planted, study, trial
+
+Values = Sequence[float | None]
+
+BASE = [0.10, 0.12, 0.11, 0.13, 0.09]
+"""Errors of a default over five seeds."""
+
+NOISE = [1.01, 0.985, 1.02, 0.99, 1.0]
+"""Factors between two trainings that differ by chance alone."""
+
+DEFAULT: dict[str, Scalar] = {"auto_encoder": "CNN", "learning_rate": 0.01, "width": 16}
+FIRST: dict[str, Scalar] = {**DEFAULT, "learning_rate": 0.001}
+WINNER: dict[str, Scalar] = {
+    "auto_encoder": "linear",
+    "learning_rate": 0.001,
+    "bottleneck_dim": 32,
+}
+
+PATH_OF_THREE: dict[str, Mapping[str, Scalar]] = {
+    "default": DEFAULT,
+    "then learning_rate 0.001": FIRST,
+    "then auto_encoder linear": WINNER,
+}
+NEIGHBOURS: dict[str, Mapping[str, Scalar]] = {
+    "auto_encoder CNN": {"auto_encoder": "CNN", "learning_rate": 0.001, "width": 48},
+    "learning_rate 0.01": {**WINNER, "learning_rate": 0.01},
+    "learning_rate 0.1": {**WINNER, "learning_rate": 0.1},
+    "bottleneck_dim 64": {**WINNER, "bottleneck_dim": 64},
+}
+
+
+def scaled(factor: float, *, noisy: bool = True) -> list[float]:
+    """Return errors of five seeds that are a multiple of the default's, but for noise."""
+    return [
+        value * factor * (noise if noisy else 1.0)
+        for value, noise in zip(BASE, NOISE, strict=True)
+    ]
+
+
+VALUES: dict[str, Values] = {
+    "default": BASE,
+    "then learning_rate 0.001": scaled(1.0),
+    "then auto_encoder linear": scaled(0.7, noisy=False),
+    "auto_encoder CNN": scaled(1.0),
+    "learning_rate 0.01": scaled(0.6),
+    "learning_rate 0.1": scaled(0.9),
+    "bottleneck_dim 64": scaled(0.7),
+}
+
+
+def record(
+    values: Mapping[str, Values] = VALUES,
+    *,
+    expected: Mapping[str, float] | None = None,
+    path: Mapping[str, Mapping[str, Scalar]] = PATH_OF_THREE,
+    sweeps: Mapping[str, Mapping[str, Scalar]] = NEIGHBOURS,
+    more: Sequence[TrialRecord] = (),
+    **changes: Any,
+) -> StudyRecord:
+    """Return an ablation.
+
+    Args:
+        values: The validation MSE of each arm, seed by seed; infinite for a training that
+            diverged, None for one that is missing.
+        expected: What the surrogate predicts, by arm.
+        path: Parameters of the arms from the default to the winner.
+        sweeps: Parameters of the arms around it.
+        more: Trials beside these.
+        changes: Of the experiment.
+    """
+    trials: list[TrialRecord] = []
+    for arm, errors in values.items():
+        for pair, error in enumerate(errors):
+            if error is None:
+                continue
+            own: dict[str, Any] = {attrs.ARM: arm, attrs.PAIR: pair}
+            state = TrialState.COMPLETE
+            if error == math.inf:
+                own[attrs.FAILURE] = f"{attrs.DIVERGED}: validation MSE is NaN in epoch 3"
+                state, error = TrialState.FAIL, None
+            trials.append(trial(len(trials), state=state, value=error, attrs=own))
+    arms = [
+        Arm(name=name, params=params, role=role, expected=(expected or {}).get(name))
+        for role, chosen in ((PATH, path), (SWEEP, sweeps))
+        for name, params in chosen.items()
+    ]
+    experiment = Experiment(
+        name=attrs.ABLATION,
+        question="What is each parameter worth?",
+        arms=tuple(arms),
+        sides={"group": ("tvx",) * len(next(iter(values.values())))},
+        follows="search",
+    )
+    stored = json.loads(json.dumps(replace(experiment, **changes).to_dict()))
+    made = study(*trials, *more, name="search-ablation", settings=SETTINGS)
+    return replace(made, user_attrs={**made.user_attrs, attrs.EXPERIMENT: stored})
+
+
+def ablated(values: Mapping[str, Values] = VALUES, **changes: Any) -> AblationInfo:
+    """Return what an ablation says."""
+    info = get_ablation(record(values, **changes))
+    assert info is not None
+    return info
+
+
+def said(values: Mapping[str, Values] = VALUES, **changes: Any) -> str:
+    """Return what is said of an ablation."""
+    return " ".join(describe_ablation(ablated(values, **changes)))
+
+
+def neighbours(info: AblationInfo) -> dict[str, Ablated]:
+    """Return all that lies around the winner, by name."""
+    return {other.name: other for sweep in info.sweeps for other in sweep.others}
+
+
+def assert_compared(found: Ablated, before: Sequence[float], after: Sequence[float]) -> None:
+    """Check difference and interval by the formulas."""
+    logs = np.log(after) - np.log(before)
+    half = float(stats.t.ppf(0.975, len(logs) - 1) * stats.sem(logs))
+    assert found.n_pairs == len(logs)
+    assert found.difference == pytest.approx(math.exp(logs.mean()) - 1)
+    assert found.low == pytest.approx(math.exp(logs.mean() - half) - 1)
+    assert found.high == pytest.approx(math.exp(logs.mean() + half) - 1)
+
+
+def complete(name: str) -> list[float]:
+    """Return the errors of an arm that has all of them."""
+    return [value for value in VALUES[name] if value is not None]
+
+
+def change(found: Ablated) -> str:
+    """Write a difference as people read it."""
+    low, high = found.low or 0.0, found.high or 0.0
+    return (
+        f"{format_change(found.difference or 0.0)}, 95 % interval {format_change(low)} to "
+        f"{format_change(high)}"
+    )
+
+
+def test_other_studies_are_no_ablations() -> None:
+    """A search has no arms, and a confirmation no path."""
+    assert get_ablation(planted(20)) is None
+    assert get_ablation(study()) is None
+    assert get_ablation(replace(study(), user_attrs={attrs.EXPERIMENT: None})) is None
+    assert get_ablation(record(name="auxiliary-task")) is None
+    assert get_ablation(record(name=attrs.CONFIRMATION)) is None
+
+
+def test_path() -> None:
+    """Each step is compared with the one before, seed by seed; the first with nothing."""
+    info = ablated()
+    assert (info.study, info.follows) == ("search-ablation", "search")
+    assert (info.n_seeds, info.n_missing) == (5, 0)
+    start, first, last = info.path
+    assert [step.name for step in info.path] == list(PATH_OF_THREE)
+    assert (start.difference, start.low, start.high, start.n_pairs) == (None, None, None, 0)
+    assert (start.better, start.worse) == (False, False)
+    assert start.changes == {}
+    assert_compared(first, BASE, complete(first.name))
+    assert_compared(last, complete(first.name), complete(last.name))
+    assert (first.better, first.worse) == (False, False)
+    assert (last.better, last.worse) == (True, False)
+    for step in info.path:
+        values = complete(step.name)
+        assert step.validation is not None
+        assert (step.validation.mean, step.validation.n) == (pytest.approx(np.mean(values)), 5)
+
+
+def test_total() -> None:
+    """The winner is also compared with the default itself."""
+    total = ablated().total
+    assert total.name == "then auto_encoder linear"
+    assert (total.difference, total.low, total.high) == pytest.approx((-0.3, -0.3, -0.3))
+    assert total.better
+    assert total.changes == {k: v for k, v in WINNER.items() if DEFAULT.get(k) != v}
+
+
+def test_sweeps() -> None:
+    """What lies around the winner is grouped by parameter and compared with the winner."""
+    info = ablated()
+    assert [(s.parameter, s.value) for s in info.sweeps] == [
+        ("auto_encoder", "linear"),
+        ("learning_rate", 0.001),
+        ("bottleneck_dim", 32),
+    ]
+    assert [len(s.others) for s in info.sweeps] == [1, 2, 1]
+    assert list(neighbours(info)) == list(NEIGHBOURS)
+    winner = complete("then auto_encoder linear")
+    for name, found in neighbours(info).items():
+        assert_compared(found, winner, complete(name))
+    assert {name: (n.better, n.worse) for name, n in neighbours(info).items()} == {
+        "auto_encoder CNN": (False, True),
+        "learning_rate 0.01": (True, False),
+        "learning_rate 0.1": (False, True),
+        "bottleneck_dim 64": (False, False),
+    }
+
+
+def test_sweeps_in_another_order() -> None:
+    """What vanishes with a value is not taken for what was swept, whatever the order."""
+    path = {**PATH_OF_THREE, "then auto_encoder linear": dict(reversed(WINNER.items()))}
+    info = ablated(path=path)
+    assert [s.parameter for s in info.sweeps] == [s.parameter for s in ablated().sweeps]
+
+
+def test_changes() -> None:
+    """They are the new values, with those of parameters that came along, not what vanished."""
+    info = ablated()
+    assert [step.changes for step in info.path] == [
+        {},
+        {"learning_rate": 0.001},
+        {"auto_encoder": "linear", "bottleneck_dim": 32},
+    ]
+    assert {name: found.changes for name, found in neighbours(info).items()} == {
+        "auto_encoder CNN": {"auto_encoder": "CNN", "width": 48},
+        "learning_rate 0.01": {"learning_rate": 0.01},
+        "learning_rate 0.1": {"learning_rate": 0.1},
+        "bottleneck_dim 64": {"bottleneck_dim": 64},
+    }
+
+
+def test_what_the_surrogate_expects() -> None:
+    """Its differences are those of its own predictions, beside the real ones."""
+    expected = dict(zip(VALUES, [0.2, 0.1, 0.08, 0.16, 0.04, 0.08, 0.12], strict=True))
+    info = ablated(expected=expected)
+    assert info.guided
+    assert [step.expected for step in info.path] == [0.2, 0.1, 0.08]
+    assert [step.expected_difference for step in info.path] == [
+        None,
+        pytest.approx(-0.5),
+        pytest.approx(-0.2),
+    ]
+    assert info.total.expected_difference == pytest.approx(-0.6)
+    assert [found.expected_difference for found in neighbours(info).values()] == pytest.approx(
+        [1.0, -0.5, 0.0, 0.5]
+    )
+    without = ablated()
+    assert [a.difference for a in info.path] == [a.difference for a in without.path]
+
+
+def test_unguided() -> None:
+    """Without predictions there are no guesses, and the order of the path is explained."""
+    info = ablated()
+    assert not info.guided
+    for found in (*info.path, info.total, *neighbours(info).values()):
+        assert (found.expected, found.expected_difference) == (None, None)
+    sentence = "the path takes parameters in the order of the space."
+    assert sentence in said()
+    assert sentence not in said(expected=dict.fromkeys(VALUES, 0.1))
+    assert sentence in said(expected={"default": 0.1})
+
+
+def test_path_of_one() -> None:
+    """A winner that is the default has no path and no total, but neighbours."""
+    sweeps = {"learning_rate 0.001": FIRST}
+    values = {"default": BASE, "learning_rate 0.001": scaled(0.9)}
+    info = ablated(values, path={"default": DEFAULT}, sweeps=sweeps)
+    assert len(info.path) == 1
+    assert (info.total.difference, info.total.n_pairs, info.total.changes) == (None, 0, {})
+    assert [(s.parameter, s.value) for s in info.sweeps] == [("learning_rate", 0.01)]
+    assert_compared(neighbours(info)["learning_rate 0.001"], BASE, scaled(0.9))
+    lines = list(describe_ablation(info))
+    assert lines == [
+        "The winner is the default: there is no path between them.",
+        "Better than the winner, each by itself: learning_rate 0.001. If none of the 1 changes "
+        "had an effect, about 0.0 would look better by chance; more --seeds, or more trials of "
+        "the search, can tell.",
+    ]
+
+
+def test_without_sweeps() -> None:
+    """An ablation may be a path only; nothing is said of neighbours then."""
+    values = {name: VALUES[name] for name in PATH_OF_THREE}
+    info = ablated(values, sweeps={})
+    assert info.sweeps == ()
+    assert not any("around the winner" in line for line in describe_ablation(info))
+
+
+# Flags
+
+
+@given(
+    values=st.lists(
+        st.tuples(st.floats(0.01, 1), st.floats(0.01, 1)), min_size=MIN_SEEDS, max_size=8
+    )
+)
+@examples(max_examples=50)
+def test_flags(values: list[tuple[float, float]]) -> None:
+    """Better is an interval below zero, worse one above, never both, and turned round by turning.
+
+    The t-test of the logarithms decides likewise, as long as there is scatter.
+    """
+    before, after = map(list, zip(*values, strict=True))
+    path = {"default": DEFAULT, "then learning_rate 0.001": FIRST}
+    there, back = (
+        ablated(dict(zip(path, columns, strict=True)), path=path, sweeps={}).path[1]
+        for columns in ((before, after), (after, before))
+    )
+    assert there.low is not None
+    assert there.high is not None
+    assert there.better == (there.high < 0)
+    assert there.worse == (there.low > 0)
+    assert not (there.better and there.worse)
+    assert (there.better, there.worse) == (back.worse, back.better)
+    logs = np.log(after) - np.log(before)
+    if np.ptp(logs) > 1e-6:
+        p = stats.ttest_1samp(logs, 0.0).pvalue
+        if abs(p - 0.05) > 1e-6:
+            assert (there.better or there.worse) == (p < 0.05)
+
+
+def test_equal_trainings() -> None:
+    """A parameter without any effect changes nothing, for sure."""
+    path = {"default": DEFAULT, "then learning_rate 0.001": FIRST}
+    step = ablated(dict.fromkeys(path, BASE), path=path, sweeps={}).path[1]
+    assert (step.difference, step.low, step.high) == (0.0, 0.0, 0.0)
+    assert (step.better, step.worse) == (False, False)
+
+
+# What is not there yet
+
+
+def test_missing_trainings() -> None:
+    """A pair counts where both finished; what has not begun is missing, what diverged is said."""
+    values: dict[str, Values] = {
+        **VALUES,
+        "then learning_rate 0.001": [0.05, None, 0.055, math.inf, 0.045],
+        "auto_encoder CNN": [None, None, None, 0.091, 0.063],
+        "bottleneck_dim 64": [None] * 5,
+    }
+    info = ablated(values)
+    assert info.n_missing == 1 + 3 + 5
+    assert [found.n_failed for found in info.path] == [0, 1, 0]
+    _, first, last = info.path
+    assert (first.n_pairs, first.difference) == (3, pytest.approx(-0.5))
+    assert (last.n_pairs, last.difference) == (3, pytest.approx(0.4))
+    assert info.total.n_pairs == 5
+    few = neighbours(info)["auto_encoder CNN"]
+    assert (few.n_pairs, few.difference) == (2, pytest.approx(0.0))
+    assert (few.low, few.high, few.better, few.worse) == (None, None, False, False)
+    assert few.validation == Estimate(mean=pytest.approx(0.077), low=None, high=None, n=2)
+    none = neighbours(info)["bottleneck_dim 64"]
+    assert (none.validation, none.difference, none.n_pairs) == (None, None, 0)
+    assert list(describe_ablation(info))[:2] == [
+        "9 trainings are missing; comparisons leave them out.",
+        "With some seed the training diverged: then learning_rate 0.001.",
+    ]
+    assert "missing" not in said()
+
+
+@pytest.mark.parametrize(
+    "state", [TrialState.PRUNED, TrialState.RUNNING, TrialState.WAITING, TrialState.FAIL]
+)
+def test_only_complete_trials_count(state: TrialState) -> None:
+    """What an attempt reached that did not end well is no value."""
+    attempts = [
+        trial(
+            100 + pair,
+            state=state,
+            attrs={attrs.ARM: "default", attrs.PAIR: pair, attrs.VALIDATION_MSE: 9.0},
+        )
+        for pair in range(5)
+    ]
+    assert ablated(more=attempts) == ablated()
+
+
+def test_nothing_finished() -> None:
+    """An ablation that has only begun says what is missing."""
+    info = ablated({name: [None] * 5 for name in VALUES})
+    assert info.n_missing == 35
+    assert {step.validation for step in info.path} == {None}
+    assert (info.total.difference, info.total.n_pairs) == (None, 0)
+    lines = list(describe_ablation(info))
+    assert lines[0] == "35 trainings are missing; comparisons leave them out."
+    assert not any("From the default" in line for line in lines)
+
+
+@pytest.mark.parametrize("n_seeds", range(1, MIN_SEEDS))
+def test_too_few_seeds(n_seeds: int) -> None:
+    """Differences are there, but none of them is told from chance."""
+    info = ablated({name: values[:n_seeds] for name, values in VALUES.items()})
+    assert info.total.difference == pytest.approx(-0.3)
+    for found in (*info.path, info.total, *neighbours(info).values()):
+        assert (found.low, found.high, found.better, found.worse) == (None, None, False, False)
+    lines = list(describe_ablation(info))
+    assert lines[0] == (
+        "From the default to the winner the validation MSE changes by "
+        f"\N{MINUS SIGN}30.0\N{NO-BREAK SPACE}%, over {n_seeds} seeds and splits."
+    )
+    assert lines[-1] == (
+        "With fewer than 3 seeds no difference can be told from chance; take more --seeds."
+    )
+    assert not any("chance explains" in line or "Better" in line for line in lines)
+
+
+# In words
+
+
+def test_sentences() -> None:
+    """They hold the total, the steps that matter, the largest first, and better neighbours."""
+    values = {**VALUES, "then learning_rate 0.001": scaled(1.1), "default": BASE}
+    info = ablated(values, expected=dict.fromkeys(VALUES, 0.1))
+    _, first, last = info.path
+    assert first.worse
+    lines = list(describe_ablation(info))
+    assert lines == [
+        f"From the default to the winner the validation MSE changes by {change(info.total)}, over "
+        "5 seeds and splits.",
+        f"Steps that make a difference, by an interval for each alone: auto_encoder linear "
+        f"({change(last)}); learning_rate 0.001 ({change(first)}).",
+        "Better than the winner, each by itself: learning_rate 0.01. If none of the 4 changes had "
+        "an effect, about 0.1 would look better by chance; more --seeds, or more trials of the "
+        "search, can tell.",
+    ]
+    assert "+10.1\N{NO-BREAK SPACE}%" in lines[1]
+    assert "\N{MINUS SIGN}36.4\N{NO-BREAK SPACE}%" in lines[1]
+
+
+def test_no_step_and_no_neighbour_matters() -> None:
+    """What chance explains is not told as a difference."""
+    rng = np.random.default_rng(3)
+    values = {name: (np.exp(rng.normal(scale=0.1, size=5)) / 10).tolist() for name in VALUES}
+    info = ablated(values, expected=dict.fromkeys(VALUES, 0.1))
+    assert not any(found.better or found.worse for found in info.path)
+    assert not any(found.better for found in neighbours(info).values())
+    assert list(describe_ablation(info))[1:] == [
+        "No single step makes a difference beyond what chance explains.",
+        "No single change around the winner is better beyond what chance explains.",
+    ]
+
+
+def test_what_diverges_is_not_better() -> None:
+    """A neighbour whose other seeds are better by far is not called better if one diverged."""
+    values = {**VALUES, "learning_rate 0.01": [0.01, 0.0105, 0.0099, 0.0101, math.inf]}
+    found = neighbours(ablated(values))["learning_rate 0.01"]
+    assert found.high is not None
+    assert found.high < 0
+    assert (found.n_failed, found.better) == (1, False)

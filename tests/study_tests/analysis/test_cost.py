@@ -1,0 +1,176 @@
+"""What a low error costs: fronts by hand, what has no cost, and what a page says of it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from optuna.trial import TrialState
+
+from emoji_ae.config import AutoencoderConfig
+from storage import attrs
+from storage.records import StudyRecord, TrialRecord
+from study.analysis import NEAR
+from study.analysis.cost import CostInfo, get_costs
+from study.analysis.thinning import MAX_MARKS
+from study.figures import plot_costs, shown_costs
+from study.report import render_report
+from tests.study_tests.report.test_report import Page
+from tests.study_tests.synthetic import SETTINGS, study, trial
+
+
+def costly(
+    number: int,
+    value: float,
+    *,
+    weights: int | None = None,
+    seconds: float | None = None,
+    params: Mapping[str, Any] | None = None,
+    **more: Any,
+) -> TrialRecord:
+    """Return a complete trial with costs."""
+    found = {attrs.PARAMETER_COUNT: weights, attrs.TRAINING_SECONDS: seconds, **more}
+    known = {name: value for name, value in found.items() if value is not None}
+    return trial(number, value=value, params=params or {"auto_encoder": "CNN"}, attrs=known)
+
+
+def of(record: StudyRecord, name: str) -> CostInfo:
+    """Return what was found of one cost."""
+    return next(info for info in get_costs(record) if info.name == name)
+
+
+def test_fronts_by_hand() -> None:
+    """The front is what nothing beats in both; the cheapest of the good ones lies on it."""
+    record = study(
+        costly(0, 0.010, weights=900, seconds=30),
+        costly(1, 0.0109, weights=100, seconds=60),
+        costly(2, 0.0105, weights=1000, seconds=90),
+        costly(3, 0.05, weights=50, seconds=5),
+        costly(4, 0.06, weights=60, seconds=5),
+        settings=SETTINGS,
+    )
+    weights, seconds = get_costs(record)
+    assert [p.number for p in weights.front] == [3, 1, 0]
+    assert (weights.best.number, weights.cheapest_near.number) == (0, 1)
+    assert [p.number for p in seconds.front] == [3, 0]
+    assert seconds.cheapest_near == seconds.best == seconds.front[-1]
+    assert [p.number for p in weights.points] == [0, 1, 2, 3, 4]
+    assert weights.spread == 20
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 9), st.integers(1, 9)),
+        min_size=2,
+        max_size=30,
+    ).filter(lambda found: len({cost for _, cost in found}) > 1)
+)
+def test_laws_of_the_front(found: list[tuple[int, int]]) -> None:
+    """Whatever the trials, every one is matched by the front, and the choice lies on it."""
+    info = of(
+        study(*(costly(i, mse / 100, weights=cost) for i, (mse, cost) in enumerate(found))),
+        attrs.PARAMETER_COUNT,
+    )
+    assert all(any(f.mse <= p.mse and f.cost <= p.cost for f in info.front) for p in info.points)
+    assert [p.cost for p in info.front] == sorted({p.cost for p in info.front})
+    assert [p.mse for p in info.front] == sorted({p.mse for p in info.front}, reverse=True)
+    assert info.best.mse == min(p.mse for p in info.points)
+    near = [p.cost for p in info.points if p.mse <= (1 + NEAR) * info.best.mse]
+    assert info.cheapest_near.cost == min(near)
+
+
+def test_what_has_no_cost_is_left_out() -> None:
+    """Answered trials took no time; what breaks the constraint or is pruned is no candidate."""
+    pruned = replace(costly(4, 0.001, weights=1, seconds=1), state=TrialState.PRUNED)
+    record = study(
+        costly(0, 0.01, weights=10, seconds=30),
+        costly(1, 0.02, weights=10, seconds=20),
+        costly(2, 0.002, weights=10, seconds=0.0, **{attrs.REUSED_FROM: 0}),
+        costly(3, 0.001, weights=10, seconds=1, **{attrs.INFEASIBLE: True}),
+        pruned,
+        settings=SETTINGS,
+    )
+    (seconds,) = get_costs(record)  # all weigh the same, so there is nothing to choose
+    assert seconds.name == "training_seconds"
+    assert [p.number for p in seconds.points] == [0, 1]
+    assert get_costs(study()) == ()
+
+
+def test_latent_sizes_follow_from_the_configuration() -> None:
+    """They need the space; what a trial does not say has its default."""
+    trials = (
+        costly(0, 0.02, params={"auto_encoder": "linear", "bottleneck_dim": 16}),
+        costly(1, 0.01, params={"auto_encoder": "CNN"}),
+    )
+    (latents,) = get_costs(study(*trials, settings=SETTINGS))
+    assert [(p.family, p.cost) for p in latents.points] == [
+        ("linear", 16),
+        ("CNN", AutoencoderConfig().latent_size),
+    ]
+    assert AutoencoderConfig().latent_size == 2048
+    assert get_costs(study(*trials)) == ()
+
+
+def test_chart() -> None:
+    """Each cost has its place, a front as a step line and its trials, with one legend for all."""
+    record = study(
+        costly(0, 0.010, weights=900, seconds=30),
+        costly(1, 0.0109, weights=100, seconds=60),
+        costly(2, 0.04, weights=90, params={"auto_encoder": "linear"}),
+        settings=SETTINGS,
+    )
+    infos = get_costs(record)
+    figure = plot_costs(infos)
+    assert len(infos) == 3
+    fronts = [trace for trace in figure.data if trace.name == "front"]
+    assert [list(trace.x) for trace in fronts] == [[p.cost for p in i.front] for i in infos]
+    assert all(trace.line.shape == "hv" for trace in fronts)
+    assert [trace.name for trace in figure.data if trace.showlegend] == ["front", "CNN", "linear"]
+    marks = [trace for trace in figure.data if trace.name != "front"]
+    assert all(trace.meta == {"trials": True} for trace in marks)
+    brush = figure.layout.meta["brush"]
+    assert [brush[axis] for axis in ("x", "x2", "x3")] == [info.name for info in infos]
+    assert {brush[axis] for axis in ("y", "y2", "y3")} == {"value"}
+    assert sorted(n for trace in marks[:2] for n in trace.customdata) == [0, 1, 2]
+
+
+def test_many_trials_are_thinned() -> None:
+    """A chart has so many marks at most, all of the front among them, and the page says so."""
+    n = MAX_MARKS // 2 + 100
+    record = study(
+        *(costly(i, 0.01 + 0.0001 * (i * 37 % n), weights=n - i) for i in range(n)),
+        settings=SETTINGS,
+    )
+    info = of(record, attrs.PARAMETER_COUNT)
+    shown = shown_costs(info)
+    assert len(shown) == MAX_MARKS // 2
+    assert {p.number for p in info.front} <= {p.number for p in shown}
+    assert "all on the front, and an even selection" in Page(render_report(record)).text("cost")
+
+
+def test_page() -> None:
+    """The section names the best and the cheapest of the good trials with their costs."""
+    record = study(
+        costly(0, 0.010, weights=12_345, seconds=90),
+        costly(1, 0.0109, weights=1_234, seconds=60),
+        settings=SETTINGS,
+    )
+    html = render_report(record)
+    text = Page(html).text("cost")
+    for words in ("12,345", "1,234", "1 min 30 s", "1 min 0 s", "at most 10"):
+        assert words in text
+    data = html.split('id="chart-cost-data">')[1].split("</script>")[0]
+    assert json.loads(data)["data"]
+
+
+@pytest.mark.parametrize(
+    "record", [study(settings=SETTINGS), study(costly(0, 0.01, weights=5), settings=SETTINGS)]
+)
+def test_page_without_costs(record: StudyRecord) -> None:
+    """With nothing to compare the section says so."""
+    assert "No two complete trials with a different cost yet" in Page(render_report(record)).text(
+        "cost"
+    )

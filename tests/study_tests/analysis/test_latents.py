@@ -1,0 +1,154 @@
+"""What is said of latents: means of the arms, in the report and on the command line."""
+
+import io
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy import stats
+
+from storage import attrs
+from storage.records import StudyRecord
+from study.analysis import LATENT_METRICS, VALIDATION_MSE, latent_metrics_of
+from study.analysis.experiment import describe_experiment, get_experiment
+from study.analysis.latents import get_latents
+from study.emoji.pictures import caption_gallery
+from study.report import ReportData, read_report_data, render_data
+from study.report.findings import get_findings
+from study.report.pictures import LatentGallery
+from study.report.trials import get_columns
+from tests.study_tests.analysis.test_experiment import record
+from tests.study_tests.report.test_report import Page, plain
+from tests.study_tests.synthetic import planted
+
+AUC = next(m for m in LATENT_METRICS if m.name == attrs.LATENT_ATTRIBUTE_AUC)
+ERRORS = {"improved": [0.01 + 0.001 * i for i in range(8)], "notebook": [0.02] * 8}
+AREAS = {
+    "improved": [0.60, 0.62, 0.61, 0.63, 0.60, 0.64, 0.59, 0.61],
+    "notebook": [0.50, 0.51, 0.52, 0.50, 0.53, 0.49, 0.51, 0.50],
+}
+
+
+def measured() -> StudyRecord:
+    """Return an experiment whose trials have measured how well attributes are told."""
+    found = record(ERRORS)
+    return replace(
+        found,
+        trials=tuple(
+            replace(t, user_attrs={**t.user_attrs, **_area(t.user_attrs)}) for t in found.trials
+        ),
+    )
+
+
+def _area(user_attrs: dict[str, object]) -> dict[str, float]:
+    area = AREAS[str(user_attrs[attrs.ARM])][int(str(user_attrs[attrs.PAIR]))]
+    return {attrs.LATENT_ATTRIBUTE_AUC: area}
+
+
+def test_means_of_the_arms() -> None:
+    """Each arm has the mean of its trials with the t interval, of what was measured alone."""
+    info = get_latents(measured())
+    assert info is not None
+    assert info.metrics == (VALIDATION_MSE, AUC)
+    assert [arm.arm for arm in info.arms] == list(AREAS)
+    for arm in info.arms:
+        areas = AREAS[arm.arm]
+        found = arm.values[AUC]
+        assert found is not None
+        assert (found.n, found.mean) == (8, pytest.approx(np.mean(areas)))
+        low, high = stats.t.interval(0.95, 7, np.mean(areas), stats.sem(areas))
+        assert (found.low, found.high) == (pytest.approx(low), pytest.approx(high))
+
+
+def test_nothing_is_said_of_what_was_not_measured() -> None:
+    """Searches, and experiments of before there were such numbers, have none."""
+    assert get_latents(planted(12)) is None
+    assert get_latents(record(ERRORS)) is None
+    assert latent_metrics_of(record(ERRORS)) == ()
+
+
+def test_experiment_compares_latents() -> None:
+    """Each number for the latents is summed up in one sentence, the error is told arm by arm."""
+    info = get_experiment(measured())
+    assert info is not None
+    assert info.labels == (VALIDATION_MSE.label, AUC.label)
+    (comparison,) = info.of_metric(AUC.label)
+    assert comparison.differs
+    *said, summed = describe_experiment(info)
+    assert said == [c.verdict for c in info.of_metric(VALIDATION_MSE.label)]
+    assert summed == (
+        f"{AUC.label}, against improved: lower with notebook "
+        f"({comparison.difference:+.3f}).".replace("-", "\N{MINUS SIGN}")
+    )
+    equal = replace(info, comparisons=tuple(replace(c, differs=False) for c in info.comparisons))
+    *_, summed = describe_experiment(equal)
+    assert summed == (f"{AUC.label}, against improved: no evidence of a difference with any arm.")
+
+
+def test_search_explains_latents() -> None:
+    """Where a search measured its latents, they have importances and correlations."""
+    search = planted(40)
+    rng = np.random.default_rng(0)
+    noisy = replace(
+        search,
+        trials=tuple(
+            replace(t, user_attrs={**t.user_attrs, attrs.LATENT_ATTRIBUTE_AUC: rng.uniform()})
+            for t in search.trials
+        ),
+    )
+    found = get_findings(noisy)
+    assert [i.metric for i in found.importances] == [VALIDATION_MSE, AUC]
+    assert [c.metric for c in found.correlations] == [VALIDATION_MSE, AUC]
+    assert [i.metric for i in get_findings(search).importances] == [VALIDATION_MSE]
+    page = Page(render_data(ReportData(studies=(noisy,))))
+    for section in ("importance", "correlations", "isolation"):
+        assert plain(page.text(section)).count(AUC.label) > 1
+        assert "Validation MSE" in plain(page.text(section))
+    assert f"correlations-{attrs.LATENT_ATTRIBUTE_AUC}" in page.charts
+    assert AUC.label in {column.label for column in get_columns(noisy)}
+    assert AUC.label not in {column.label for column in get_columns(search)}
+
+
+def gallery_of(caption: str) -> LatentGallery:
+    """Return a small picture as a gallery."""
+    return LatentGallery(
+        caption=caption, png=caption_gallery(Image.new("RGB", (8, 6), "red"), caption)
+    )
+
+
+def test_section_of_the_report(tmp_path: Path) -> None:
+    """It has every mean and the gallery, and is made again from the page alone."""
+    caption = "trial 7 of <b>"
+    data = ReportData(studies=(planted(12),), followups=(measured(),), gallery=gallery_of(caption))
+    source = render_data(data)
+    page = Page(source)
+    text = plain(page.text("latent-space"))
+    for areas in AREAS.values():
+        assert f"{np.mean(areas):.3f}" in text
+    assert "Trial 7 of <b>" in text
+    section = source[source.index('id="latent-space"') :]
+    assert re.search(r'<img class="gallery" src="data:image/png;base64,', section)
+    path = tmp_path / "page.html"
+    path.write_text(source)
+    assert read_report_data(path) == data
+    assert render_data(read_report_data(path)) == source
+
+
+def test_section_without_numbers() -> None:
+    """It says which commands give them, and an experiment that nothing measured says so."""
+    text = plain(Page(render_data(ReportData(studies=(planted(12),)))).text("latent-space"))
+    assert "emoji-study confirm --study" in text
+    assert "emoji-study compose --gallery --study" in text
+    text = plain(Page(render_data(ReportData(studies=(record(ERRORS),)))).text("latent-space"))
+    assert "No trial has measured its latents yet." in text
+
+
+def test_caption_is_in_the_file() -> None:
+    """Whose gallery a file is stands in the file."""
+    found = gallery_of("Größe")
+    with Image.open(io.BytesIO(found.png)) as image:
+        assert image.size == (8, 6)
+        assert image.info["caption"] == "Größe"

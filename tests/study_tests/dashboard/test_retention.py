@@ -1,0 +1,149 @@
+"""Which trials keep their pictures, and that nothing else is lost."""
+
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from optuna.artifacts import get_all_artifact_meta
+from optuna.trial import TrialState
+
+from storage import attrs
+from storage.artifacts import no_picture, open_artifacts, read_artifact, unfinished_path
+from storage.rdb import open_storage
+from storage.records import load_study_record
+from study.dashboard.refresh import refresh
+from study.dashboard.retention import (
+    Cleaned,
+    check_keep,
+    clean,
+    clean_states,
+    kept_pictures,
+    spared,
+)
+from study.emoji.pictures import best_pictures
+from study.errors import StudyError
+from study.running.worker import run_trial
+from study.seeds import training_name
+from study.settings import StudySettings
+from tests.study_tests.dashboards import begin_study, make_study, objective_of, url_of
+from tests.study_tests.studies import claim
+from tests.study_tests.synthetic import planted, study, trial
+
+
+def test_spared() -> None:
+    """The ten best stay, and what the report shows beside them: the median and the worst."""
+    record = planted(120)
+    order = sorted((t.value, t.number) for t in record.complete if t.value is not None)
+    numbers = [number for _, number in order]
+    expected = {*numbers[:10], numbers[(len(numbers) - 1) // 2], numbers[-1]}
+    assert spared(record, "best") == expected
+    assert len(expected) == 12
+    assert spared(record, "all") == set(range(120))
+    assert spared(record, "none") == set()
+
+
+def test_spared_of_few() -> None:
+    """Of fewer trials all complete ones stay; one that keeps the constraint comes first."""
+    bad = {"infeasible": True}
+    few = study(trial(0, state=TrialState.FAIL), trial(1, value=0.2), trial(2, value=0.1))
+    assert spared(few, "best") == {1, 2}
+    assert spared(study(), "best") == set()
+    many = study(*(trial(i, value=0.1 + i, attrs=bad if i < 5 else {}) for i in range(30)))
+    assert spared(many, "best") >= set(range(5, 15))
+
+
+@pytest.mark.parametrize("wrong", ["", "some", "ALL"])
+def test_wrong_choice(wrong: str) -> None:
+    """A choice that does not exist is named, with those that do."""
+    with pytest.raises(StudyError, match=rf"^`pictures` must be one of all, .*got {wrong!r}\.$"):
+        check_keep(wrong)
+
+
+def pictures(folder: Path, study_id: int, number: int) -> list[bytes | None]:
+    """Return both pictures of a trial."""
+    storage = open_storage(url_of(folder))
+    trial_id = storage.get_all_trials(study_id)[number]._trial_id
+    store = open_artifacts(folder / "artifacts")
+    names = (attrs.RECONSTRUCTIONS_FILE, attrs.LEARNING_CURVE_FILE)
+    return [read_artifact(store, storage, trial_id, name) for name in names]
+
+
+def test_clean(tmp_path: Path, settings: StudySettings) -> None:
+    """Pictures of the others become a small one; entries, curves and the report's stay."""
+    made = make_study(tmp_path, settings, n_trials=16)
+    record = load_study_record(made._storage, made.study_name)
+    store = open_artifacts(tmp_path / "artifacts")
+    before = best_pictures(record, made._storage, store)
+    stay = spared(record, "best")
+    gone = [t.number for t in record.trials if t.state.is_finished() and t.number not in stay]
+    sizes = {path: path.stat().st_size for path in (tmp_path / "artifacts").iterdir()}
+    cleaned = clean(made._storage, record, store, keep="best")
+    assert cleaned.n_trials == len(gone) - 1  # the dead one never had any
+    freed = sum(sizes.values()) - sum(path.stat().st_size for path in sizes)
+    assert cleaned.n_bytes == freed > 10_000
+    assert set(sizes) == set((tmp_path / "artifacts").iterdir())
+    for number in gone:
+        assert pictures(tmp_path, made._study_id, number) == [no_picture()] * 2
+    for number in stay:
+        assert no_picture() not in pictures(tmp_path, made._study_id, number)
+    assert best_pictures(record, made._storage, store) == before
+    for frozen in made.get_trials():
+        if frozen.state.is_finished():
+            metas = get_all_artifact_meta(frozen, storage=made._storage)
+            assert tuple(meta.filename for meta in metas) == attrs.FILES
+            curves = read_artifact(store, made._storage, frozen._trial_id, attrs.CURVES_FILE)
+            assert curves is not None
+    assert clean(made._storage, record, store, keep="best").n_trials == 0
+    assert clean(made._storage, record, store, keep="none").n_trials == len(stay)
+
+
+def test_a_study_that_keeps_the_best_is_cleaned_by_each_refresh(
+    tmp_path: Path, settings: StudySettings
+) -> None:
+    """While such a study runs, its pictures never take more than those of a dozen trials."""
+    made = make_study(tmp_path, settings, n_trials=16)
+    made.set_user_attr(attrs.KEPT_PICTURES, "best")
+    record = load_study_record(made._storage, made.study_name)
+    assert kept_pictures(record) == "best"
+    refresh(made._storage, "faces", url=url_of(tmp_path), artifacts=tmp_path / "artifacts")
+    again = clean(made._storage, record, open_artifacts(tmp_path / "artifacts"), keep="best")
+    assert again == Cleaned(n_trials=0, n_bytes=0)
+
+
+def test_states_of_finished_trainings_are_removed(tmp_path: Path, settings: StudySettings) -> None:
+    """What a frozen worker left of them goes; what a trial will go on with stays."""
+    made = begin_study(tmp_path, settings)
+    objective = objective_of(tmp_path, settings)
+    stop, folder = threading.Event(), tmp_path / "artifacts"
+    run_trial(made, claim(made), objective, stop)
+    stop.set()
+    run_trial(made, claim(made), objective, stop)
+    (kept,) = (folder / "unfinished").iterdir()
+    finished, interrupted = made.get_trials()[1:3]
+    own = finished.user_attrs
+    config = settings.search_space.to_config(finished.params)
+    training = training_name(config, own[attrs.SEED], own[attrs.DATA_FINGERPRINT])
+    left = unfinished_path(folder, made, training)
+    left.write_bytes(b"left by a worker that woke up")
+    another = left.with_name(f"other-{training}.pt")
+    another.write_bytes(b"another study's")
+    clean_states(made._storage, "faces", settings.search_space, folder)
+    assert set((folder / "unfinished").iterdir()) == {kept, another}
+    assert (finished.state, interrupted.state) == (TrialState.COMPLETE, TrialState.FAIL)
+    again = claim(made)
+    assert again.user_attrs[attrs.RETRY_OF] == interrupted.number
+    clean_states(made._storage, "faces", settings.search_space, folder)
+    run_trial(made, again, objective, threading.Event())
+    assert made.get_trials()[again.number].user_attrs[attrs.RESUMED_EPOCHS] == 1
+
+
+def test_a_study_without_pictures(tmp_path: Path, settings: StudySettings) -> None:
+    """Its trials draw none, and have the same entries as all others."""
+    made = begin_study(tmp_path, settings)
+    objective = replace(objective_of(tmp_path, settings), draw=False)
+    run_trial(made, claim(made), objective, threading.Event())
+    (ended,) = made.get_trials(states=(TrialState.COMPLETE,))
+    metas = get_all_artifact_meta(ended, storage=made._storage)
+    assert tuple(meta.filename for meta in metas) == attrs.FILES
+    assert pictures(tmp_path, made._study_id, ended.number) == [no_picture()] * 2

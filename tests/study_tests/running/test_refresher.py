@@ -1,0 +1,104 @@
+"""What the dashboard shows of a study is brought up to date while it runs, and at its end."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+
+from storage import attrs
+from storage.annotations import noted_trials
+from storage.rdb import close_storage, open_storage
+from storage.records import load_study_record
+from storage.served import make_server
+from study.running.refresher import EVERY_TRIALS, refreshing
+from study.settings import StudySettings
+from tests.servers import free_port
+from tests.study_tests.dashboards import add_trials, begin_study, url_of
+from tests.study_tests.studies import job_of
+
+Wait = Callable[[Callable[[], bool]], None]
+
+
+def system_attrs(study: optuna.Study) -> dict[str, Any]:
+    """Return what is stored with a study now."""
+    return study._storage.get_study_system_attrs(study._study_id)
+
+
+def test_notes_come_while_a_study_runs(
+    tmp_path: Path, settings: StudySettings, wait_until: Wait
+) -> None:
+    """After some trials another process writes notes and charts; the end writes the rest."""
+    study = begin_study(tmp_path, settings)
+    job = replace(job_of(tmp_path, settings), study="faces")
+    said: list[str] = []
+
+    def ended() -> set[int]:
+        record = load_study_record(study._storage, "faces")
+        return {t.trial_id for t in record.trials if t.state.is_finished()}
+
+    with refreshing(study, job, say=said.append):
+        add_trials(study, tmp_path, settings, EVERY_TRIALS + 2)
+        first = ended()
+        wait_until(lambda: set(noted_trials(study)) == first)
+        wait_until(lambda: "dashboard:plot_data:families:0" in system_attrs(study))
+        add_trials(study, tmp_path, settings, 1)
+        assert set(noted_trials(study)) == first
+    assert set(noted_trials(study)) == ended() > first
+    assert said == []
+
+
+def test_a_failed_run_is_noted(tmp_path: Path, settings: StudySettings) -> None:
+    """What ended before an error stopped a run has its notes, and the error goes on."""
+    study = begin_study(tmp_path, settings)
+    job = replace(job_of(tmp_path, settings), study="faces")
+    with pytest.raises(RuntimeError, match="broken"), refreshing(study, job, say=print):
+        raise RuntimeError("broken")
+    assert len(noted_trials(study)) == 1
+
+
+def test_a_database_that_is_away(tmp_path: Path, settings: StudySettings) -> None:
+    """A run whose database went away at the very end says what is missing, and is no failure."""
+    begin_study(tmp_path, settings)
+    port = free_port()
+    served = open_storage(url_of(tmp_path), write=True)
+    server = make_server(served, host="127.0.0.1", port=port, n_threads=4)
+    server.start()
+    job = replace(job_of(tmp_path, settings), study="faces", url=f"grpc://127.0.0.1:{port}")
+    client = open_storage(job.url)
+    study = optuna.load_study(study_name="faces", storage=client)
+    said: list[str] = []
+    with refreshing(study, job, say=said.append):
+        server.stop(grace=None).wait()
+    close_storage(client)
+    (line,) = said
+    assert line.startswith("Warning: notes and charts of the dashboard are not up to date (")
+    assert "`emoji-study dashboard --refresh`" in line
+
+
+def test_an_error_of_a_refresh_ends_no_run(tmp_path: Path, settings: StudySettings) -> None:
+    """What is wrong with the notes of a study whose trials are done is said in one line."""
+    study = begin_study(tmp_path, settings)
+    job = replace(job_of(tmp_path, settings), study="faces")
+    study.set_user_attr(attrs.KEPT_PICTURES, "half")
+    said: list[str] = []
+    with refreshing(study, job, say=said.append):
+        pass
+    (line,) = said
+    assert line.startswith("Warning: notes and charts of the dashboard are not up to date (Study")
+    assert "`pictures` must be one of all, best, none, but got 'half'" in line
+
+
+def test_refreshes_of_two_coordinators(tmp_path: Path, settings: StudySettings) -> None:
+    """Two runs of one study on two machines may both refresh it: the notes are the same."""
+    study = begin_study(tmp_path, settings)
+    job = replace(job_of(tmp_path, settings), study="faces")
+    with refreshing(study, job, say=print), refreshing(study, job, say=print):
+        add_trials(study, tmp_path, settings, 2)
+    before = system_attrs(study)
+    with refreshing(study, job, say=print):
+        pass
+    again = open_storage(job.url).get_study_system_attrs(study._study_id)
+    assert again == before

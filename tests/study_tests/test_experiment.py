@@ -1,0 +1,629 @@
+"""Paired experiments: which arms there are, and real ones run, killed, continued, extended."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+import torch
+from optuna.trial import FrozenTrial, TrialState
+
+from emoji_ae.config import AutoencoderConfig, MultitaskConfig
+from emoji_ae.dataset import EmojiDataset, load_dataset
+from emoji_ae.splits import Split, leaking_groups, split_dataset
+from emoji_ae.training import train_model
+from search_spaces import get_space
+from storage import attrs
+from storage.rdb import open_storage
+from study.commands.experiment import ExperimentRequest, experiment_request
+from study.commands.run import RunRequest, run_request
+from study.emoji.data import fingerprint, study_data
+from study.errors import StudyError
+from study.experiment import (
+    IMPROVED,
+    NOTEBOOK_LAMBDAS,
+    Arm,
+    Design,
+    Experiment,
+    auxiliary_task,
+    get_design,
+    latent_space,
+    leakage,
+    shared_params,
+)
+from study.running.coordinator import RunOutcome, open_study
+from study.seeds import pair_seed
+from study.settings import StudySettings
+from tests.study_tests.studies import ask
+
+Wait = Callable[[Callable[[], bool]], None]
+
+SPACE = get_space("multitask", "extended")
+NAME = "auxiliary-task"
+LAMBDA = 0.5
+ARMS = ["lambda 0", "joint, lambda 0.5", "sequential", "branched, lambda 0.5"]
+EPOCHS = 10
+SMALL = {"epoch": str(EPOCHS), "width": "8", "latent_channels": "16", "learning_rate": "0.01"}
+N_PAIRS = 2
+
+
+def experiment(folder: Path, **changes: Any) -> tuple[RunOutcome, list[str]]:
+    """Run an experiment in ``folder`` with two workers; return what was said, too."""
+    said: list[str] = []
+    values: dict[str, Any] = {
+        "name": NAME,
+        "lambdas": (LAMBDA,),
+        "n_pairs": N_PAIRS,
+        "url": url_of(folder),
+        "assignments": SMALL,
+        "n_workers": 2,
+        "threads": 1,
+        **changes,
+    }
+    outcome = experiment_request(ExperimentRequest(**values), say=said.append)
+    return outcome, [line for line in said if not line.startswith("Warning: ")]
+
+
+def url_of(folder: Path) -> str:
+    """Return the URL of the database in ``folder``."""
+    return f"sqlite:///{folder / 'study.db'}"
+
+
+def trials_of(folder: Path, name: str = NAME) -> list[FrozenTrial]:
+    """Return all trials of an experiment."""
+    storage = open_storage(url_of(folder))
+    return optuna.load_study(study_name=name, storage=storage).get_trials()
+
+
+def cells(trials: list[FrozenTrial]) -> dict[tuple[int, str], FrozenTrial]:
+    """Return the complete trials by pair and arm."""
+    return {
+        (trial.user_attrs[attrs.PAIR], trial.user_attrs[attrs.ARM]): trial
+        for trial in trials
+        if trial.state == TrialState.COMPLETE
+    }
+
+
+def results(trials: list[FrozenTrial]) -> dict[tuple[int, str], tuple[Any, ...]]:
+    """Return what each arm gave in each pair, bit for bit."""
+    return {
+        cell: (
+            trial.values,
+            trial.intermediate_values,
+            *(trial.user_attrs[name] for name in (attrs.SEED, attrs.SIDES, attrs.CONFUSION)),
+        )
+        for cell, trial in cells(trials).items()
+    }
+
+
+@pytest.fixture(scope="module")
+def dataset(tiny_data: Path) -> EmojiDataset:
+    """The tiny data set."""
+    return load_dataset(tiny_data)
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory, tiny_data: Path) -> Path:
+    """A folder with an experiment of two pairs that has been run; only to be read."""
+    folder = tmp_path_factory.mktemp("experiment")
+    outcome, _ = experiment(folder, data=tiny_data)
+    assert outcome.progress.complete == outcome.target == N_PAIRS * len(ARMS)
+    with closing(sqlite3.connect(folder / "study.db")) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return folder
+
+
+@pytest.fixture
+def copy(ran: Path, tmp_path: Path) -> Path:
+    """A copy of that folder, to go on with."""
+    shutil.copytree(ran, tmp_path / "copy")
+    return tmp_path / "copy"
+
+
+def test_auxiliary_task() -> None:
+    """The autoencoder alone is compared with every lambda and both other strategies."""
+    design = auxiliary_task((0.1, 0.5))
+    assert [arm.name for arm in design.arms] == [
+        "lambda 0",
+        "joint, lambda 0.1",
+        "joint, lambda 0.5",
+        "sequential",
+        "branched, lambda 0.1",
+    ]
+    shared = shared_params(design)
+    configs = [SPACE.to_config({**shared, **arm.params}) for arm in design.arms]
+    assert all(isinstance(config, MultitaskConfig) for config in configs)
+    found = [
+        (c.strategy, c.classification_lambda) for c in configs if isinstance(c, MultitaskConfig)
+    ]
+    assert found[:3] == [("joint", 0.0), ("joint", 0.1), ("joint", 0.5)]
+    assert found[3][0] == "sequential"
+    assert found[4] == ("branched", 0.1)
+    assert len({config.identity() for config in configs}) == 5
+    assert {arm.split for arm in design.arms} == {"group"}
+    assert get_design(NAME, lambdas=None, has_extra=False) == auxiliary_task(NOTEBOOK_LAMBDAS)
+    assert get_design(NAME, lambdas=(0.1, 0.5), has_extra=False) == design
+
+
+def test_leakage() -> None:
+    """The same training is judged on an honest split and on one that leaks."""
+    honest, leaking = leakage().arms
+    assert (honest.split, leaking.split) == ("group", "random")
+    assert honest.params == leaking.params
+    assert get_design("leakage", lambdas=None, has_extra=False) == leakage()
+
+
+@pytest.mark.parametrize(
+    ("name", "lambdas", "message"),
+    [
+        ("leak", None, "^`experiment` must be one of .*latent-space, but got 'leak'.$"),
+        ("latent-space", (0.1,), "^--lambda belongs to the experiment auxiliary-task.$"),
+        ("leakage", (0.1,), "^--lambda belongs to the experiment auxiliary-task.$"),
+        (NAME, (0.0,), "^`lambda` must be a positive number, but got 0.0.$"),
+        (NAME, (0.1, -1.0), "^`lambda` must be a positive number, but got -1.0.$"),
+        (NAME, (float("nan"),), "^`lambda` must be a positive number, but got nan.$"),
+        (NAME, (float("inf"),), "^`lambda` must be a positive number, but got inf.$"),
+    ],
+)
+def test_no_such_design(name: str, lambdas: tuple[float, ...] | None, message: str) -> None:
+    """Unknown experiments, and lambdas that say nothing, are refused."""
+    with pytest.raises(StudyError, match=message):
+        get_design(name, lambdas=lambdas, has_extra=False)
+
+
+@pytest.mark.parametrize("lambdas", [(0.1, 0.1), (0.12345671, 0.12345672)])
+def test_arms_have_names_of_their_own(lambdas: tuple[float, ...]) -> None:
+    """Lambdas that would be shown alike are refused, for values are told apart by their arm."""
+    with pytest.raises(StudyError, match="`lambda`"):
+        get_design(NAME, lambdas=lambdas, has_extra=False)
+
+
+def test_latent_space() -> None:
+    """The improved model comes first, every arm differs from it, and from it alone."""
+    for has_extra in (False, True):
+        design = get_design("latent-space", lambdas=None, has_extra=has_extra)
+        assert design == latent_space(has_extra=has_extra)
+        space = get_space("autoencoder", "extended", has_extra=has_extra)
+        shared = shared_params(design)
+        configs = {arm.name: space.to_config({**shared, **arm.params}) for arm in design.arms}
+        assert list(configs)[:2] == ["improved", "notebook"]
+        own_images = replace(AutoencoderConfig(), extra_images=not has_extra)
+        assert configs["notebook"] == own_images
+        assert len({config.identity() for config in configs.values()}) == len(configs)
+        assert ("extra images" in configs) == has_extra
+        changed = {"improved": {}, "notebook": dict.fromkeys(IMPROVED)}
+        for name, config in configs.items():
+            effective, improved = config.effective(), configs["improved"].effective()
+            found = {n for n in effective | improved if effective.get(n) != improved.get(n)}
+            assert found == set(changed[name]) if name in changed else 1 <= len(found) <= 2
+        sizes = {name: config.latent_size for name, config in configs.items()}
+        assert sizes.pop("512 latents") == 512
+        assert sizes.pop("4,096 latents") == 4096
+        assert set(sizes.values()) == {2048}
+
+
+DESIGNS = [
+    auxiliary_task(NOTEBOOK_LAMBDAS),
+    leakage(),
+    latent_space(has_extra=True),
+    latent_space(has_extra=False),
+]
+
+
+@pytest.mark.parametrize("design", DESIGNS)
+def test_arms_leave_nothing_to_chance(design: Design) -> None:
+    """What is shared and what is an arm's own are all parameters, and nothing is both."""
+    shared = shared_params(design)
+    space = get_space(design.kind, "extended")
+    config = MultitaskConfig() if design.kind == "multitask" else AutoencoderConfig()
+    notebook = space.to_values(config)
+    assert shared == {name: notebook[name] for name in shared}
+    for arm in design.arms:
+        assert not set(shared) & set(arm.params)
+        params: dict[str, Any] = {}
+        for parameter in space.parameters:
+            if parameter.is_active(params):
+                assert parameter.name in {**shared, **arm.params}, (arm.name, parameter.name)
+                params[parameter.name] = {**shared, **arm.params}[parameter.name]
+        assert set(arm.params) <= set(params)
+
+
+TWO_SPLITS = Experiment(
+    name="e",
+    question="Which?",
+    arms=(
+        Arm(name="a", params={"strategy": "sequential"}),
+        Arm(name="b", params={"strategy": "joint"}, split="random"),
+        Arm(name="c", params={}),
+    ),
+    sides={"group": ("tvx", "xtv"), "random": ("vxt", "ttv")},
+)
+
+
+def test_points() -> None:
+    """Trials come pair by pair, arm by arm, each with the split of its pair and its way."""
+    assert (TWO_SPLITS.n_pairs, len(TWO_SPLITS)) == (2, 6)
+    points = [TWO_SPLITS.point(index) for index in range(len(TWO_SPLITS))]
+    assert [params for params, _ in points] == [
+        {"strategy": "sequential"},
+        {"strategy": "joint"},
+        {},
+    ] * 2
+    assert [own for _, own in points] == [
+        {attrs.PAIR: pair, attrs.ARM: arm, attrs.SIDES: sides}
+        for pair, arm, sides in (
+            (0, "a", "tvx"),
+            (0, "b", "vxt"),
+            (0, "c", "tvx"),
+            (1, "a", "xtv"),
+            (1, "b", "ttv"),
+            (1, "c", "xtv"),
+        )
+    ]
+    with pytest.raises(IndexError, match="out of range"):
+        TWO_SPLITS.point(6)
+
+
+def test_round_trip() -> None:
+    """An experiment comes back from a study's attributes as it was, through JSON."""
+    stored = {attrs.EXPERIMENT: json.loads(json.dumps(TWO_SPLITS.to_dict()))}
+    assert Experiment.from_attrs(stored, study="s") == TWO_SPLITS
+    for values in ({}, {attrs.EXPERIMENT: None}, {attrs.EXPERIMENT: "e"}):
+        with pytest.raises(StudyError, match=r"^Study 's' is no experiment\.$"):
+            Experiment.from_attrs(values, study="s")
+
+
+def test_every_arm_is_run_in_every_pair(ran: Path, dataset: EmojiDataset) -> None:
+    """All arms of a pair share seed, split and data; two pairs share none of them."""
+    trials = trials_of(ran)
+    assert [(t.user_attrs[attrs.PAIR], t.user_attrs[attrs.ARM]) for t in trials] == [
+        (pair, arm) for pair in range(N_PAIRS) for arm in ARMS
+    ]
+    assert [t.user_attrs[attrs.DESIGN_INDEX] for t in trials] == list(range(len(trials)))
+    for pair in range(N_PAIRS):
+        split = split_dataset(dataset, method="group", seed=42 + pair)
+        of_pair = [t.user_attrs for t in trials if t.user_attrs[attrs.PAIR] == pair]
+        assert {own[attrs.SEED] for own in of_pair} == {pair_seed(0, pair)}
+        assert {own[attrs.SIDES] for own in of_pair} == {split.sides}
+        assert {own[attrs.DATA_FINGERPRINT] for own in of_pair} == {fingerprint(dataset, split)}
+    for name in (attrs.SEED, attrs.SIDES, attrs.DATA_FINGERPRINT):
+        assert len({trial.user_attrs[name] for trial in trials}) == N_PAIRS
+    assert all(attrs.REUSED_FROM not in trial.user_attrs for trial in trials)
+
+
+def test_arms_differ_in_what_is_compared(ran: Path) -> None:
+    """Parameters of two arms differ in strategy and lambda, never in what is shared."""
+    by_cell = cells(trials_of(ran))
+    shared: dict[str, Any] = {
+        **shared_params(auxiliary_task((LAMBDA,))),
+        **{"epoch": EPOCHS, "width": 8, "latent_channels": 16, "learning_rate": 0.01},
+    }
+    own = {
+        "lambda 0": {"strategy": "joint", "auxiliary_task": False},
+        "joint, lambda 0.5": {
+            "strategy": "joint",
+            "auxiliary_task": True,
+            "classification_lambda": LAMBDA,
+        },
+        "sequential": {"strategy": "sequential"},
+        "branched, lambda 0.5": {
+            "strategy": "branched",
+            "branch_point": 2,
+            "auxiliary_task": True,
+            "classification_lambda": LAMBDA,
+        },
+    }
+    for (_, arm), trial in by_cell.items():
+        assert own[arm].items() <= trial.params.items() <= {**shared, **own[arm]}.items()
+        assert trial.params.keys() >= {"epoch", "learning_rate", "width", "class_weights"}
+
+
+def test_without_influence_the_error_is_the_same(ran: Path) -> None:
+    """A classifier that comes last leaves the autoencoder's course alone, bit for bit."""
+    by_cell = cells(trials_of(ran))
+    values = set()
+    for pair in range(N_PAIRS):
+        alone, joint, sequential, branched = (by_cell[pair, arm] for arm in ARMS)
+        assert sequential.value == alone.value
+        assert sequential.intermediate_values == alone.intermediate_values
+        assert len(alone.intermediate_values) == EPOCHS
+        values |= {alone.value, joint.value, branched.value}
+    assert len(values) == 3 * N_PAIRS
+
+
+@pytest.mark.parametrize("arm", ARMS)
+def test_a_trial_is_the_training_of_its_pair(ran: Path, dataset: EmojiDataset, arm: str) -> None:
+    """Trained apart, with the seed and on the split of its pair, an arm gives the same."""
+    for pair in range(N_PAIRS):
+        trial = cells(trials_of(ran))[pair, arm]
+        data = study_data(dataset, split_dataset(dataset, seed=42 + pair))
+        result = train_model(
+            SPACE.to_config(trial.params),
+            data.train,
+            data.validation,
+            seed=pair_seed(0, pair),
+            device=torch.device("cpu"),
+        )
+        assert result.best is not None
+        assert trial.value == result.best.validation_mse
+        assert list(trial.intermediate_values.values()) == [
+            metrics.validation_mse for metrics in result.curve
+        ]
+
+
+def test_what_is_done_is_not_done_again(copy: Path) -> None:
+    """The same request, or one for fewer pairs, trains nothing and says the same."""
+    before = trials_of(copy)
+    for n_pairs in (N_PAIRS, 1):
+        outcome, said = experiment(copy, n_pairs=n_pairs, assignments={})
+        assert outcome.progress.finished == outcome.target == len(before)
+        assert trials_of(copy) == before
+        assert said[
+            0
+        ] == f"Does classifying as well make reconstructions worse? {N_PAIRS} pairs " + (
+            f"of {len(ARMS)} arms."
+        )
+        assert f"Study {NAME} in " in said[1]
+        assert said[2].startswith("joint, lambda 0.5: 2 pairs are too few to tell a difference")
+        assert all("2 pairs are too few" in line for line in said[2:])
+
+
+def test_more_pairs(copy: Path, dataset: EmojiDataset) -> None:
+    """More pairs are added to those that are there, which are left as they are."""
+    before = trials_of(copy)
+    outcome, said = experiment(copy, n_pairs=3)
+    trials = trials_of(copy)
+    assert outcome.progress.complete == outcome.target == len(trials) == 3 * len(ARMS)
+    assert trials[: len(before)] == before
+    added = [trial.user_attrs for trial in trials[len(before) :]]
+    assert {own[attrs.PAIR] for own in added} == {2}
+    assert {own[attrs.SIDES] for own in added} == {split_dataset(dataset, seed=44).sides}
+    assert {own[attrs.SEED] for own in added} == {pair_seed(0, 2)}
+    assert [own[attrs.ARM] for own in added] == ARMS
+    assert said[0].endswith(f"3 pairs of {len(ARMS)} arms.")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"lambdas": (0.7,)}, "is the experiment auxiliary-task with the arms lambda 0; joint, "),
+        ({"lambdas": (0.5, 0.7)}, "take another --study name to compare others"),
+        ({"lambdas": None}, "take another --study name to compare others"),
+        (
+            {"name": "leakage", "lambdas": None, "study": NAME, "assignments": {}},
+            "^Study 'auxiliary-task' is the experiment auxiliary-task with the arms lambda 0; ",
+        ),
+        ({"assignments": {"epoch": "3"}}, "'auxiliary-task' has fixed {.*, but got {"),
+        ({"seed": 1}, "'auxiliary-task' has seed 0, but got 1"),
+        ({"data_seed": 1}, "'auxiliary-task' has data_seed 42, but got 1"),
+        ({"assignments": {"strategy": "joint"}}, "^`strategy` is what the arms of this experim"),
+        ({"assignments": {"classification_lambda": "1"}}, "^`classification_lambda` is what the"),
+        ({"assignments": {"auxiliary_task": "true"}}, "^`auxiliary_task` is what the arms"),
+        ({"assignments": {"branch_point": "1"}}, "^`branch_point` is what the arms"),
+    ],
+)
+def test_another_experiment_is_refused(
+    copy: Path, changes: Mapping[str, Any], message: str
+) -> None:
+    """A study stays the experiment that it is; a request for another one changes nothing."""
+    study = optuna.load_study(study_name=NAME, storage=open_storage(url_of(copy)))
+    before = study.user_attrs, study.get_trials()
+    with pytest.raises(StudyError, match=message) as seen:
+        experiment(copy, **changes)
+    assert "\n" not in str(seen.value)
+    study = optuna.load_study(study_name=NAME, storage=open_storage(url_of(copy)))
+    assert (study.user_attrs, study.get_trials()) == before
+
+
+@pytest.mark.parametrize("changes", [{}, {"sampler": "tpe"}, {"space": "notebook"}])
+def test_an_experiment_is_no_search(copy: Path, changes: Mapping[str, Any]) -> None:
+    """Trials of a search cannot be added to an experiment."""
+    before = trials_of(copy)
+    request = RunRequest(
+        kind="multitask", url=url_of(copy), study=NAME, n_trials=1, assignments={}, **changes
+    )
+    with pytest.raises(StudyError, match=r"^[^\n]*paired[^\n]*$|has space 'extended'"):
+        run_request(request, say=str)
+    assert trials_of(copy) == before
+
+
+def test_other_data(copy: Path, other_data: Path) -> None:
+    """An experiment goes on with the data that it was made with, and no other."""
+    with pytest.raises(StudyError, match="'auxiliary-task' was made with other data"):
+        experiment(copy, n_pairs=3, data=other_data)
+    assert len(trials_of(copy)) == N_PAIRS * len(ARMS)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"assignments": {"strategy": "joint"}},
+        {"assignments": {"width": "x"}},
+        {"name": "leak"},
+        {"lambdas": (-1.0,)},
+        {"device": "gpu"},
+        {"data": Path("no.parquet")},
+    ],
+)
+def test_refused_before_anything_is_created(tmp_path: Path, changes: Mapping[str, Any]) -> None:
+    """A request that makes no sense leaves no database."""
+    with pytest.raises(Exception, match=r"^[^\n]*must be|^[^\n]*is what the arms"):
+        experiment(tmp_path, **changes)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_study_is_no_experiment(tmp_path: Path, multitask: StudySettings) -> None:
+    """A search cannot be continued as an experiment."""
+    open_study(open_storage(url_of(tmp_path), create=True, write=True), "s", multitask)
+    with pytest.raises(StudyError, match=r"^Study 's' has \w+ "):
+        experiment(tmp_path, study="s", data=Path(str(multitask.data)))
+    assert trials_of(tmp_path, "s") == []
+
+
+DONE = "SELECT 1 FROM trials WHERE state = 'COMPLETE'"
+TRAINED = (
+    "SELECT 1 FROM trials JOIN trial_intermediate_values USING (trial_id) WHERE state = 'RUNNING'"
+)
+
+
+def exists(pid: int) -> bool:
+    """Say whether there is such a process, be it one that has ended."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_killed_and_continued(
+    ran: Path, tmp_path: Path, tiny_data: Path, wait_until: Wait
+) -> None:
+    """After a kill in the middle, the same request gives what it gives at one go."""
+    command = [
+        Path(sys.executable).with_name("emoji-study"),
+        *("experiment", NAME, "--lambda", str(LAMBDA), "--pairs", str(N_PAIRS)),
+        *("--workers", "2", "--threads", "1", "--storage", url_of(tmp_path), "--data", tiny_data),
+        *(argument for name, value in SMALL.items() for argument in ("--set", f"{name}={value}")),
+    ]
+
+    with (tmp_path / "err").open("w") as err:
+        running = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=err, start_new_session=True
+        )
+
+        def stopped_in_the_middle() -> bool:
+            """Stop all processes; let them go on if no trial is in the middle of a training."""
+            if not ask(tmp_path, DONE):
+                return False
+            os.killpg(running.pid, signal.SIGSTOP)
+            if ask(tmp_path, TRAINED):
+                return True
+            os.killpg(running.pid, signal.SIGCONT)
+            return False
+
+        try:
+            wait_until(lambda: running.poll() is not None or stopped_in_the_middle())
+            assert running.poll() is None, "it ended before it could be killed"
+        finally:
+            os.killpg(running.pid, signal.SIGKILL)
+            running.wait()
+    killed = trials_of(tmp_path)
+    assert TrialState.RUNNING in {trial.state for trial in killed}
+    pids = [int(trial.user_attrs[attrs.WORKER].rpartition(":")[2]) for trial in killed]
+    wait_until(lambda: not any(exists(pid) for pid in pids))  # until its heir has seen it end
+
+    outcome, said = experiment(tmp_path, data=tiny_data)
+
+    assert outcome.progress.complete == outcome.target == N_PAIRS * len(ARMS)
+    assert not any("missing" in line for line in said)
+    trials = trials_of(tmp_path)
+    for before, after in zip(killed, trials, strict=False):
+        if before.state == TrialState.COMPLETE:
+            assert after == before
+    assert {trial.state for trial in trials} <= {TrialState.COMPLETE, TrialState.FAIL}
+    finished = [trial for trial in trials if trial.state == TrialState.COMPLETE]
+    assert len(finished) == N_PAIRS * len(ARMS)
+    assert results(finished) == results(trials_of(ran))
+
+
+def test_leaking_arm(tmp_path: Path, tiny_data: Path, dataset: EmojiDataset) -> None:
+    """In every pair, one arm is judged on variants of its training images, the other is not."""
+    outcome, said = experiment(
+        tmp_path,
+        name="leakage",
+        lambdas=None,
+        data=tiny_data,
+        assignments={**SMALL, "epoch": "2"},
+    )
+    assert outcome.progress.complete == outcome.target == 2 * N_PAIRS
+    by_cell = cells(trials_of(tmp_path, "leakage"))
+    assert set(by_cell) == {
+        (pair, arm) for pair in range(N_PAIRS) for arm in ("group split", "random split")
+    }
+    for pair in range(N_PAIRS):
+        honest, leaking = (by_cell[pair, arm] for arm in ("group split", "random split"))
+        splits = [Split.from_sides(t.user_attrs[attrs.SIDES]) for t in (honest, leaking)]
+        assert splits == [
+            split_dataset(dataset, method="group", seed=42 + pair),
+            split_dataset(dataset, method="random", seed=42 + pair),
+        ]
+        assert leaking_groups(dataset, splits[0]) == 0 < leaking_groups(dataset, splits[1])
+        assert honest.params == leaking.params
+        assert honest.user_attrs[attrs.SEED] == leaking.user_attrs[attrs.SEED]
+        assert honest.value != leaking.value
+    # Question, study, a comparison in each metric, and a line for each of the latents.
+    latents = [line for line in said if ", against group split: " in line]
+    assert len(said) == 2 + 3 + len(latents)
+    assert latents
+    assert all("2 pairs are too few to tell" in line for line in said[2:])
+
+
+def test_diverged_arm(tmp_path: Path, tiny_data: Path) -> None:
+    """An arm that diverges is missing, is not tried again, and the others go on."""
+    changes: dict[str, Any] = {
+        "lambdas": (LAMBDA, 1e39),
+        "data": tiny_data,
+        "assignments": {**SMALL, "epoch": "2"},
+    }
+    for _ in range(2):
+        outcome, said = experiment(tmp_path, **changes)
+        trials = trials_of(tmp_path)
+        assert (outcome.progress.complete, outcome.progress.failed) == (8, 2)
+        assert (outcome.target, outcome.interrupted) == (10, False)
+        assert [trial.number for trial in trials if trial.state == TrialState.FAIL] == [2, 7]
+        assert trials[2].user_attrs[attrs.ARM] == "joint, lambda 1e+39"
+        assert "2 of 10 trainings are missing; their pairs are left out." in said
+        assert not any(line.startswith("joint, lambda 1e+39") for line in said)
+
+
+@pytest.mark.parametrize(
+    ("assignments", "free"),
+    [
+        ({"classification_layer_num": "2"}, {"classification_width", "dropout"}),
+        ({"auto_encoder": "linear"}, {"bottleneck_dim"}),
+    ],
+)
+def test_arms_leave_nothing_to_chance_with_other_models(
+    tmp_path: Path, tiny_data: Path, assignments: Mapping[str, str], free: set[str]
+) -> None:
+    """Parameters of a model that --set asks for are shared, at the notebook's values."""
+    experiment(
+        tmp_path,
+        name="leakage",
+        lambdas=None,
+        data=tiny_data,
+        assignments={**SMALL, "epoch": "1", **assignments},
+    )
+    notebook = MultitaskConfig().to_dict()
+    for trial in trials_of(tmp_path, "leakage"):
+        assert {name: trial.params[name] for name in free} == {n: notebook[n] for n in free}
+
+
+def test_a_trial_of_an_experiment_is_repeated(ran: Path, tmp_path: Path) -> None:
+    """``train`` repeats a trial of a later pair with that pair's seed and split."""
+    trial = cells(trials_of(ran))[1, "sequential"]
+    ended = subprocess.run(
+        [
+            Path(sys.executable).with_name("emoji-study"),
+            *("train", "--storage", url_of(ran), "--study", NAME),
+            *("--trial", str(trial.number), "--out", tmp_path / "out"),
+        ],
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == 0, ended.stderr
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert metrics["seed"] == trial.user_attrs[attrs.SEED]
+    assert metrics["validation_mse"] == trial.value
+    assert re.search(r"repeats the trial's validation MSE exactly\.", ended.stdout)
