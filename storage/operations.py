@@ -139,18 +139,30 @@ def insert_study_attrs(
     )
 
 
-def claim(backend: RDBStorage, study_id: int, worker: str) -> int | str:
+def claim(backend: RDBStorage, study_id: int, worker: str, uid: str | None = None) -> int | str:
     """Take the next trial of a study for a worker.
 
     A waiting trial if there is one, which is a retry or was enqueued by hand; else a new one, as
     long as finished and running trials together are fewer than the target. What a worker has
     claimed before and knows nothing of, because the answer was lost, it gets again.
 
+    Args:
+        backend: The database.
+        study_id: Of the study.
+        worker: Name of the worker.
+        uid: What is unique to the study that the worker knows; a key of the database may be
+            given again when a study was deleted.
+
     Returns:
         The database's key of the trial, or why there is none: ``DONE``, ``BUSY``, ``EXHAUSTED``.
+
+    Raises:
+        KeyError: If the study was deleted, also where its key is another one's now.
     """
     with _transaction(backend) as session:
         _hold(session, study_id)
+        if uid is not None and _study_attr(session, study_id, attrs.UID) != uid:
+            raise KeyError(models.NOT_FOUND_MSG)
         running = _running_of(session, study_id, worker)
         if running is not None:
             return running

@@ -99,14 +99,17 @@ def _process(pid: int) -> str | None:
     return "" if state in "ZX" else f"{int(fields[18]):x}"
 
 
-def claim(study: optuna.Study) -> FrozenTrial | Empty:
+def claim(study: optuna.Study, uid: str | None = None) -> FrozenTrial | Empty:
     """Take the next trial for this process, or tell why there is none.
 
     Args:
         study: Opened for writing, with a target and a design (see ``study.running.budget``).
+        uid: See ``operations.claim``.
     """
     storage = study._storage
-    claimed = perform(storage, operations.claim, study_id=study._study_id, worker=worker_id())
+    claimed = perform(
+        storage, operations.claim, study_id=study._study_id, worker=worker_id(), uid=uid
+    )
     if isinstance(claimed, str):
         return Empty(claimed)
     # Read like this, for Optuna's caches must learn of a trial that they did not create.

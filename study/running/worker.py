@@ -18,7 +18,7 @@ from emoji_ae.seeding import resolve_device
 from emoji_ae.splits import Split
 from search_spaces import SearchSpaceError
 from storage import attrs, queue
-from storage.artifacts import held_folder
+from storage.artifacts import held_folder, study_uid
 from storage.errors import ArtifactFolderError
 from storage.outages import outage
 from storage.rdb import open_storage
@@ -131,6 +131,7 @@ def claims(
             an error if that folder takes no files.
     """
     last_reap = float("-inf")
+    uid = study_uid(study._storage, study._study_id)
     claimed: FrozenTrial | queue.Empty | None = None
     while not stop.is_set():
         if claimed is not queue.Empty.BUSY:
@@ -138,7 +139,7 @@ def claims(
         if time.monotonic() - last_reap > REAP_INTERVAL_S:
             queue.reap(study, artifacts=artifacts)
             last_reap = time.monotonic()
-        claimed = queue.claim(study)
+        claimed = queue.claim(study, uid)
         if claimed is queue.Empty.BUSY:
             stop.wait(IDLE_S)
         elif isinstance(claimed, queue.Empty):

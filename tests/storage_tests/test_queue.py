@@ -19,6 +19,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import IntegrityError
 
 from storage import attrs, operations, queue
+from storage.artifacts import study_uid
 from storage.errors import StorageAccessError
 from storage.queue import Cause, Empty
 from storage.rdb import open_storage
@@ -628,3 +629,18 @@ def test_there_must_be_a_database() -> None:
     study = optuna.create_study()
     with pytest.raises(StorageAccessError, match=r"^Workers need a database, which a InMem.*\.$"):
         queue.claim(study)
+
+
+def test_key_that_was_given_again(study: optuna.Study) -> None:
+    """A worker of a study that was deleted gets no trial of another one with its key."""
+    storage, name = study._storage, study.study_name
+    uid = study_uid(storage, study._study_id)
+    design(study)
+    assert isinstance(queue.claim(study, uid), FrozenTrial)
+    optuna.delete_study(study_name=name, storage=storage)
+    again = optuna.create_study(study_name=name, storage=storage)
+    assert again._study_id == study._study_id
+    design(again)
+    with pytest.raises(KeyError, match="does not exist"):
+        queue.claim(study, uid)
+    assert again.get_trials() == []
