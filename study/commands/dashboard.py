@@ -1,12 +1,17 @@
 """What ``emoji-study dashboard`` and ``emoji-study clean`` do."""
 
+import multiprocessing
+import os
 import secrets
+import sys
 import tempfile
 import threading
 import webbrowser
 from collections.abc import Callable
 from dataclasses import dataclass
+from multiprocessing import util
 from pathlib import Path
+from typing import NoReturn
 
 import optuna
 from optuna.storages import BaseStorage
@@ -83,7 +88,22 @@ def dashboard_request(request: DashboardRequest, *, say: Say) -> None:
             if request.open_browser:
                 _show(address, Path(own) / "dashboard.html")
 
-        serve(app, opened, ready=ready)
+        whole = serve(app, opened, ready=ready)
+    if not whole:
+        _end_at_once()
+
+
+def _end_at_once() -> NoReturn:
+    """End the process in the middle of an answer, such as a report that takes a minute.
+
+    Python's own end waits for other processes that work for a report, or takes its memory away
+    from the thread that makes it, which then aborts. The other processes end with this one.
+    """
+    for process in multiprocessing.active_children():  # one that just begins would complain
+        process.kill()
+    util._run_finalizers(0)  # type: ignore[attr-defined]  # as at any end, but waits for nothing
+    sys.stdout.flush()
+    os._exit(0)
 
 
 def _show(address: str, file: Path) -> None:

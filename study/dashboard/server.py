@@ -29,6 +29,11 @@ who say nothing could keep from others.
 PATIENCE_S = 30
 """Seconds without a byte of the head of a request, after which a connection is given up."""
 
+SIGNAL_S = 0.5
+"""Seconds after which the main thread looks for signals. One that came while another thread was
+starting a process did not wake it.
+"""
+
 ANSWER_S = 600
 """Seconds in which an answer must have been taken, be it a report through a slow tunnel."""
 
@@ -52,13 +57,16 @@ def listen(port: int) -> socket.socket:
     return opened
 
 
-def serve(app: WSGIApplication, opened: socket.socket, *, ready: Callable[[], None]) -> None:
+def serve(app: WSGIApplication, opened: socket.socket, *, ready: Callable[[], None]) -> bool:
     """Answer requests, each in a thread of its own, until SIGINT or SIGTERM.
 
     Args:
         app: What answers. Paths come to it as they were asked for, with nothing decoded.
         opened: As ``listen`` returned it.
         ready: Called when requests are answered.
+
+    Returns:
+        Whether all that were heard are answered. Threads are still at work on others.
     """
     server = _Server(opened)
     server.set_app(app)
@@ -66,9 +74,11 @@ def serve(app: WSGIApplication, opened: socket.socket, *, ready: Callable[[], No
         thread = threading.Thread(target=server.serve_forever, name="server")
         thread.start()
         ready()
-        stop.wait()
+        while not stop.wait(SIGNAL_S):
+            pass
         server.shutdown()
         thread.join()
+        return not server.at_work
 
 
 class _Server(ThreadingMixIn, WSGIServer):
@@ -83,6 +93,7 @@ class _Server(ThreadingMixIn, WSGIServer):
         self.server_name, self.server_port = opened.getsockname()
         self.setup_environ()
         self._unheard: dict[Any, None] = {}  # in the order in which they came
+        self.at_work: set[Any] = set()
         self._lock = threading.Lock()
 
     def process_request(self, request: Any, client_address: Any) -> None:
@@ -100,10 +111,13 @@ class _Server(ThreadingMixIn, WSGIServer):
         """Note that the head of a request has come."""
         with self._lock:
             self._unheard.pop(request, None)
+            self.at_work.add(request)
 
     def shutdown_request(self, request: Any) -> None:
         """End a connection."""
-        self.heard(request)
+        with self._lock:
+            self._unheard.pop(request, None)
+            self.at_work.discard(request)
         super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:

@@ -2,10 +2,11 @@
 
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from typing import ParamSpec, TypeVar
 
 import joblib
@@ -30,10 +31,8 @@ class OtherProcesses:
     def __init__(self, n_processes: int) -> None:
         # They take no module from the current folder, which is the user's.
         os.environ["PYTHONSAFEPATH"] = "1"
-        # The user's Ctrl-C goes to all processes; this one ends the others.
-        ignore = (signal.SIGINT, signal.SIG_IGN)
         self._processes = ProcessPoolExecutor(
-            n_processes, get_context("spawn"), initializer=signal.signal, initargs=ignore
+            n_processes, get_context("spawn"), initializer=_end_with_parent
         )
         # One thread for each, as the pool itself takes pieces that it cannot begin yet.
         self._threads = ThreadPoolExecutor(n_processes)
@@ -74,6 +73,19 @@ class OtherProcesses:
         """End the processes; what none has begun is not done."""
         self._threads.shutdown(cancel_futures=True)
         self._processes.shutdown()
+
+
+def _end_with_parent() -> None:
+    """Let this process end when its parent does, however that ends, and not before."""
+
+    def wait() -> None:
+        parent = parent_process()
+        if parent is not None:
+            parent.join()
+        os._exit(1)
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the user's Ctrl-C goes to all processes
+    threading.Thread(target=wait, name="parent", daemon=True).start()
 
 
 @contextmanager

@@ -60,8 +60,11 @@ def test_one_study(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     """Without ``out`` the page stands in ``runs`` under the study's name."""
     monkeypatch.chdir(tmp_path)
     assert report(url, studies=["one"]) == Path("runs/one.html")
-    assert report(url, studies=["two/b"]) == Path("runs/two_b.html")
-    assert sorted(path.name for path in Path("runs").iterdir()) == ["one.html", "two_b.html"]
+    assert report(url, studies=["two/b"]) == Path("runs/two_b-18a92cf3.html")
+    assert sorted(path.name for path in Path("runs").iterdir()) == [
+        "one.html",
+        "two_b-18a92cf3.html",
+    ]
     assert "The study “one” holds 40 trials" in Path("runs/one.html").read_text()
 
 

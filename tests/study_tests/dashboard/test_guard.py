@@ -13,6 +13,7 @@ from contextlib import closing
 from itertools import product
 from pathlib import Path
 
+import joblib
 import optuna
 import pytest
 from optuna.artifacts import upload_artifact
@@ -20,6 +21,7 @@ from playwright.sync_api import Browser, expect
 
 from storage.artifacts import open_artifacts
 from storage.rdb import close_storage, open_storage
+from study.processes import MIN_TRIALS
 from tests.study_tests.browser import browser, needs_browser
 from tests.study_tests.dashboards import Served, serving, url_of
 
@@ -389,3 +391,34 @@ def test_open_reports_hold_nobody_up(folder: Path, served: Served) -> None:
     for tab in tabs:
         tab.join()
     assert got == [200] * 8
+
+
+def n_children(pid: int) -> int:
+    """Return how many processes a process has started."""
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    return sum(len(file.read_text().split()) for file in tasks if file.exists())
+
+
+@pytest.mark.skipif(joblib.cpu_count() < 2, reason="one core has no other processes")
+def test_the_end_in_the_middle_of_a_report(
+    tmp_path: Path, wait_until: Callable[[Callable[[], bool]], None]
+) -> None:
+    """Ctrl-C ends it without an error and with all processes, also while these share a report."""
+    study = optuna.create_study(storage=optuna.storages.RDBStorage(url_of(tmp_path)))
+    kept = optuna.distributions.FloatDistribution(0, 1)
+    study.add_trials(
+        optuna.trial.create_trial(
+            value=i % 7, params={"x": i / MIN_TRIALS}, distributions={"x": kept}
+        )
+        for i in range(MIN_TRIALS)
+    )
+    with serving(url_of(tmp_path)) as served, socket.socket() as asked:
+        asked.connect(("127.0.0.1", served.port))
+        token = f"Authorization: token {served.token}"
+        asked.sendall(f"GET /report/1 HTTP/1.1\r\nHost: localhost\r\n{token}\r\n\r\n".encode())
+        wait_until(lambda: n_children(served.process.pid) >= 2)  # one watches over semaphores
+        os.kill(served.process.pid, signal.SIGINT)
+        said = served.process.communicate(timeout=60)[1]  # all others have let go of it
+    assert served.process.returncode == 0, said
+    assert "Traceback" not in said
+    assert "terminate called" not in said
