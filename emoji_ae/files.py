@@ -100,7 +100,7 @@ def _status(path: Path) -> os.stat_result | None:
     """Return what a path leads to; None if there is nothing."""
     try:
         return path.stat()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):  # making its folder tells which it is
         return None
 
 
