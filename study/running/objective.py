@@ -174,6 +174,7 @@ class TrainingObjective:
                 attrs.THREADS: torch.get_num_threads(),
             },
         )
+        self.check_folder()  # before it would be created anew
         store = open_artifacts(self.artifacts)
         source = None if self.keep_models else self._find_source(trial, config, seed=seed)
         if source is not None and self._reuse(trial, config, store, source):
