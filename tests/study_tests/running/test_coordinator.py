@@ -18,7 +18,7 @@ from search_spaces.designs import DESIGNS
 from storage import attrs, queue
 from storage.rdb import open_storage
 from study.errors import StudyError
-from study.running.budget import request, start_design
+from study.running.budget import acknowledge, request, start_design
 from study.running.coordinator import RunOutcome, open_study, run_study
 from study.running.worker import MAX_DIVERGED
 from study.settings import StudySettings
@@ -41,6 +41,8 @@ def run(
     start_design(study, settings)
     target = request(study, n_trials)
     outcome = run_study(study, replace(job, **changes), target=target, n_workers=n_workers)
+    if outcome.done:
+        acknowledge(study, target)
     return outcome, study.get_trials()
 
 
