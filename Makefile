@@ -8,7 +8,7 @@ PIP_FLAGS ?=
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: demo test test-slow check format same bench clean help
+.PHONY: demo test test-slow check format same map bench clean help
 
 demo: $(VENV)/.base ## run a small study end to end: runs/demo/{study.db,report.html,best/} (2 minutes)
 	$(BIN)/emoji-study demo
@@ -20,9 +20,10 @@ test: $(VENV)/.test ## run the tests (12 minutes)
 test-slow: $(VENV)/.test ## run the tests that train for minutes
 	$(BIN)/python -m pytest -m slow
 
-check: $(VENV)/.dev ## check format, style and types
+check: $(VENV)/.dev ## check format, style, the directions of imports, and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/lint-imports
 	$(BIN)/mypy
 
 format: $(VENV)/.dev ## format the code and mend what can be mended
@@ -31,6 +32,9 @@ format: $(VENV)/.dev ## format the code and mend what can be mended
 
 same: $(VENV)/.test ## compare trainings, pages and tables with those of commit REF, bit for bit
 	$(BIN)/python -m benchmarks.same $(REF)
+
+map: $(VENV)/.dev ## count what the shape of the code is judged by
+	$(BIN)/python -m benchmarks.house
 
 bench: $(VENV)/.test ## measure speed as ratios within one run: benchmarks/results.json
 	$(BIN)/python -m benchmarks
