@@ -17,9 +17,10 @@ SETTINGS = [
 
 CLAIMS = [
     "tests/emoji_ae_tests",
-    *(f"tests/study_tests/test_{name}.py" for name in ("train", "objectives", "reuse", "compose")),
-    *(f"tests/study_tests/test_{name}.py" for name in ("runner", "pictures", "latents")),
-    *("tests/study_tests/commands/test_confirm.py", "tests/study_tests/test_experiment.py"),
+    *(f"tests/study_tests/commands/test_{name}.py" for name in ("train", "confirm")),
+    *(f"tests/study_tests/running/test_{name}.py" for name in ("objective", "reuse", "worker")),
+    *("tests/study_tests/emoji/test_compose.py", "tests/study_tests/test_pictures.py"),
+    *("tests/study_tests/analysis/test_latents.py", "tests/study_tests/test_experiment.py"),
 ]
 """Tests of whatever trains, resumes, loads and evaluates."""
 
