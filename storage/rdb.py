@@ -21,6 +21,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 import sqlalchemy
 from optuna.exceptions import ExperimentalWarning, OptunaError
@@ -93,6 +94,7 @@ def open_storage(url: str, *, create: bool = False, write: bool = False) -> Base
         _watch_file(storage, path)
         if write:
             _serialize_writers(storage)
+    _engines.add(storage.engine)
     return get_storage(storage)
 
 
@@ -125,6 +127,20 @@ def await_server(url: str, *, say: Callable[[str], None]) -> None:
         if time.monotonic() - began > STARTING_S:
             return
         time.sleep(1.0)
+
+
+_engines: WeakSet[sqlalchemy.Engine] = WeakSet()
+"""What holds the connections of this process to databases."""
+
+
+def close_all() -> None:
+    """Close all connections of this process to databases, as its end would.
+
+    The last connection to an SQLite file folds the write-ahead log into it; without that, a file
+    that is copied alone, or read where nothing can be written, lacks what is in the log.
+    """
+    for engine in list(_engines):
+        engine.dispose()
 
 
 def close_storage(storage: BaseStorage) -> None:

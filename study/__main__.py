@@ -21,6 +21,10 @@ def command() -> None:
         code = 0
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    if "storage.rdb" in sys.modules:  # else it would take a second to import
+        from storage.rdb import close_all
+
+        close_all()
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
