@@ -18,5 +18,7 @@ def housekeeping(what: str, say: Callable[[str], None], *, remedy: str = "") -> 
     try:
         yield
     except Exception as error:
-        reason = outage(error) or failure(error) or f"{type(error).__name__}: {first_line(error)}"
+        if outage(error) is None and failure(error) is not None:
+            return  # a database that is lost is told by whoever needs it
+        reason = outage(error) or f"{type(error).__name__}: {first_line(error)}"
         say(f"Warning: {what} ({reason}){remedy and f'; {remedy}'}.")
