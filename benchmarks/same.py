@@ -268,7 +268,8 @@ def compare(found: Comparison, there: Tree, here: Tree, over: Tree) -> None:
     theirs, ours = (trials(tree.folder / "study.db") for tree in (there, here))
     for what in sorted(theirs.keys() | ours.keys()):
         found.compare(what, theirs.get(what), ours.get(what))
-    found.compare("train", *(figures(tree.folder / "best") for tree in (there, here)))
+    theirs, ours = (figures(tree.folder / "best") for tree in (there, here))
+    found.compare("train", theirs, {name: ours.get(name) for name in theirs})
 
     finish(there, data)
     n_before = kill_in_the_middle(over, data)

@@ -17,6 +17,9 @@ T = TypeVar("T")
 MIN_TRIALS = 300
 """Trials from which on a process saves more than its start costs, about two seconds."""
 
+SAFE_PATH = "PYTHONSAFEPATH"
+"""Environment variable of Python: do not look for modules in the current folder."""
+
 MAX_PROCESSES = 3
 """More would wait for the slowest piece of work."""
 
@@ -29,8 +32,9 @@ class OtherProcesses:
     """
 
     def __init__(self, n_processes: int) -> None:
-        # They take no module from the current folder, which is the user's.
-        os.environ["PYTHONSAFEPATH"] = "1"
+        # They take no module from the current folder, which is the user's; some start later.
+        self._before = os.environ.get(SAFE_PATH)
+        os.environ[SAFE_PATH] = "1"
         self._processes = ProcessPoolExecutor(
             n_processes, get_context("spawn"), initializer=_end_with_parent
         )
@@ -73,6 +77,10 @@ class OtherProcesses:
         """End the processes; what none has begun is not done."""
         self._threads.shutdown(cancel_futures=True)
         self._processes.shutdown()
+        if self._before is None:
+            os.environ.pop(SAFE_PATH, None)
+        else:
+            os.environ[SAFE_PATH] = self._before
 
 
 def _end_with_parent() -> None:

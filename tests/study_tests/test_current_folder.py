@@ -62,7 +62,7 @@ def test_no_process_imports_what_lies_there(
     where = ("--study", "study", "--storage", job.url)
 
     run(project, COMMAND, "worker", *where, "--threads", "1")
-    options = ("--trials", "1", "--threads", "1", "--backend", "dask")
+    options = ("--total", "2", "--threads", "1", "--backend", "dask")
     run(project, COMMAND, "run", "autoencoder", *where, *options)
     assert [trial.state for trial in study.get_trials()] == [TrialState.COMPLETE] * 2
 
