@@ -18,10 +18,10 @@ import optuna
 import pytest
 from optuna.artifacts import upload_artifact
 from playwright.sync_api import Browser, expect
-from study.processes import MIN_TRIALS
 
 from storage.artifacts import open_artifacts
 from storage.rdb import close_storage, open_storage
+from study.report.processes import MIN_TRIALS
 from tests.study_tests.browser import browser, needs_browser
 from tests.study_tests.dashboards import Served, serving, url_of
 
