@@ -45,7 +45,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
         partial.replace(target)
     except OSError as error:
         if str(error.filename) == str(partial):  # a name that says nothing to anybody
-            error.filename, error.filename2 = str(path), None
+            error.filename = str(path)
+            del error.filename2
         raise
     finally:
         partial.unlink(missing_ok=True)
