@@ -4,6 +4,9 @@
 class EmojiAEError(Exception):
     """Base class of every error that this package raises on purpose."""
 
+    for_users = True
+    """The message says what a person can do."""
+
 
 class ConfigError(EmojiAEError, ValueError):
     """A configuration breaks one of its rules."""

@@ -74,7 +74,7 @@ class ResumeFile:
         self._max_overhead = max_overhead
         self._last_save = time.perf_counter()
         self._save_s: float | None = None
-        state = _read(path)
+        state = read_state(path)
         fits = (
             state is not None
             and (state.identity, state.seed) == (identity, seed)
@@ -100,10 +100,8 @@ class ResumeFile:
             OSError: If the file cannot be written.
         """
         started = time.perf_counter()
-        content = {name: getattr(state, name) for name in TrainState.__slots__}
-        content |= {"format": _FORMAT, "curve": [asdict(metrics) for metrics in state.curve]}
         with atomic_path(self._path) as partial:
-            torch.save(content, partial)
+            write_state(state, partial)
         self.state = state
         self._last_save = time.perf_counter()
         self._save_s = self._last_save - started
@@ -113,7 +111,18 @@ class ResumeFile:
         self._path.unlink(missing_ok=True)
 
 
-def _read(path: Path) -> TrainState | None:
+def write_state(state: TrainState, path: Path) -> None:
+    """Write a state to a file.
+
+    Raises:
+        OSError, RuntimeError: If it cannot be written; torch turns some errors into the latter.
+    """
+    content = {name: getattr(state, name) for name in TrainState.__slots__}
+    content |= {"format": _FORMAT, "curve": [asdict(metrics) for metrics in state.curve]}
+    torch.save(content, path)
+
+
+def read_state(path: Path) -> TrainState | None:
     """Read a state; None if the file is missing or damaged, which only costs time."""
     if not path.is_file():
         return None

@@ -1,12 +1,13 @@
 """What may vary in a study: every ``suggest_*`` call, and the way from there to configurations.
 
-Knows ``emoji_ae.config`` and Optuna's distributions; knows nothing of torch, storage or studies.
+Knows Optuna's distributions, and ``emoji_ae.config`` for the spaces of its models; knows nothing
+of torch, storage or studies.
 """
 
 from collections.abc import Mapping
 
 from search_spaces import autoencoder, multitask
-from search_spaces.base import Scalar, SearchSpace
+from search_spaces.base import Config, Parameter, Scalar, SearchSpace
 from search_spaces.errors import SearchSpaceError
 
 SPACES: dict[str, dict[str, SearchSpace]] = {
@@ -38,18 +39,19 @@ def get_space(kind: str, name: str, *, has_extra: bool = True) -> SearchSpace:
     return space if has_extra else space.without(autoencoder.EXTRA_IMAGES)
 
 
-def parse_params(kind: str, assignments: Mapping[str, str]) -> dict[str, Scalar]:
+def parse_params(
+    spaces: Mapping[str, SearchSpace], assignments: Mapping[str, str]
+) -> dict[str, Scalar]:
     """Read values that a user wrote for parameters of any space of a kind.
 
     Args:
-        kind: Kind of study.
+        spaces: Of the kind.
         assignments: Text of the value by name of the parameter.
 
     Raises:
-        SearchSpaceError: If the kind, a name or a value is unknown.
+        SearchSpaceError: If a name or a value is unknown.
     """
-    get_space(kind, "notebook")
-    owners = {p.name: space for space in SPACES[kind].values() for p in space.parameters}
+    owners = {p.name: space for space in spaces.values() for p in space.parameters}
     params: dict[str, Scalar] = {}
     for name, text in assignments.items():
         if name not in owners:
@@ -63,6 +65,8 @@ def parse_params(kind: str, assignments: Mapping[str, str]) -> dict[str, Scalar]
 __all__ = [
     "KINDS",
     "SPACES",
+    "Config",
+    "Parameter",
     "Scalar",
     "SearchSpace",
     "SearchSpaceError",

@@ -72,7 +72,6 @@ def pop_flag(values: dict[str, Any], name: str) -> bool:
 
 
 NOTEBOOK = SearchSpace(
-    kind="autoencoder",
     name="notebook",
     parameters=(
         # First and falling: in the grid's order, the short trainings come when the long ones,
@@ -96,12 +95,10 @@ NOTEBOOK = SearchSpace(
         ),
     ),
     to_config=to_config,
-    to_values=to_values,
 )
 """The grid of the notebook study: 192 convolutional and 288 fully connected points."""
 
 EXTENDED = SearchSpace(
-    kind="autoencoder",
     name="extended",
     parameters=(
         Parameter(name="auto_encoder", distribution=CategoricalDistribution(["CNN", "linear"])),
@@ -141,6 +138,5 @@ EXTENDED = SearchSpace(
         Parameter(name=EXTRA_IMAGES, distribution=CategoricalDistribution([True, False])),
     ),
     to_config=to_config,
-    to_values=to_values,
 )
 """What the notebook did not try: wider ranges, continuous where it makes sense, new choices."""

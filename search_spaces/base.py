@@ -1,10 +1,12 @@
 """A search space as data: named parameters, each with one range and, maybe, a condition."""
 
+import hashlib
+import json
 import math
 import reprlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeGuard
+from typing import Any, Protocol, TypeGuard
 
 from optuna import Trial
 from optuna.distributions import (
@@ -14,11 +16,41 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from emoji_ae.config import AutoencoderConfig
-from emoji_ae.errors import ConfigError
 from search_spaces.errors import SearchSpaceError
 
 Scalar = str | int | float | bool
+
+
+class Config(Protocol):
+    """What one training is made by: a point of a space, turned into what a model understands."""
+
+    def identity(self) -> str:
+        """Return a digest of all that decides the course of a training, step by step.
+
+        Two configurations share it when one training is the other's beginning.
+        """
+
+    def effective(self) -> dict[str, Any]:
+        """Return what has an effect, JSON-ready; equal for configurations that train alike."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all of it, JSON-ready."""
+
+
+class Params(dict[str, Any]):
+    """Parameters by name as the configuration itself, for kinds that need no class of their own."""
+
+    def identity(self) -> str:
+        """Return a digest of all parameters."""
+        return hashlib.sha256(json.dumps(self, sort_keys=True).encode()).hexdigest()
+
+    def effective(self) -> dict[str, Any]:
+        """Return all parameters."""
+        return dict(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all parameters."""
+        return dict(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,19 +142,15 @@ class SearchSpace:
     """All that may vary in a study of one kind.
 
     Args:
-        kind: Kind of study, such as ``autoencoder``.
         name: Such as ``notebook``.
         parameters: In the order of their suggestion; a condition looks back only.
-        to_config: Turns the active parameters into a configuration. It is also the only way to
-            rebuild a stored trial.
-        to_values: Turns a configuration into values of parameters of any space of the kind.
+        to_config: Turns the active parameters into a configuration, or raises a ValueError that
+            says what is wrong with one. It is also the only way to rebuild a stored trial.
     """
 
-    kind: str
     name: str
     parameters: tuple[Parameter, ...]
-    to_config: Callable[[Mapping[str, Scalar]], AutoencoderConfig]
-    to_values: Callable[[AutoencoderConfig], Mapping[str, Scalar]]
+    to_config: Callable[[Mapping[str, Scalar]], Config] = Params
 
     def suggest(self, trial: Trial, fixed: Mapping[str, Scalar]) -> dict[str, Scalar]:
         """Let the sampler choose every active parameter that is not fixed.
@@ -201,10 +229,6 @@ class SearchSpace:
         for value in values:
             yield from self._grid_from(i + 1, {**params, parameter.name: value}, fixed)
 
-    def choices(self, name: str) -> list[Any]:
-        """Return all values of a finite parameter, in order."""
-        return next(p for p in self.parameters if p.name == name).values()
-
     def at(self, unit: Sequence[float], fixed: Mapping[str, Scalar]) -> dict[str, Scalar]:
         """Map a point of the unit cube into the space.
 
@@ -226,14 +250,14 @@ class SearchSpace:
                 params[parameter.name] = parameter.at(u)
         return params
 
-    def point(
-        self, config: AutoencoderConfig, fixed: Mapping[str, Scalar] | None = None
-    ) -> dict[str, Scalar]:
-        """Return the active parameters of a configuration, with fixed values where given.
+    def point(self, values: Mapping[str, Scalar]) -> dict[str, Scalar]:
+        """Return the active ones of some parameters.
 
         What the space has no parameter for is lost; values may lie outside of its ranges.
+
+        Args:
+            values: At least those that become active.
         """
-        values = {**self.to_values(config), **(fixed or {})}
         params: dict[str, Scalar] = {}
         for parameter in self.parameters:
             if parameter.is_active(params):
@@ -292,7 +316,7 @@ class SearchSpace:
         params = {other: values[0] for other, values in parameter.when.items()} | {name: value}
         try:
             self.to_config(params)
-        except ConfigError as error:
+        except ValueError as error:
             raise SearchSpaceError(str(error)) from None
 
 

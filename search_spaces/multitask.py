@@ -32,7 +32,6 @@ def to_values(config: AutoencoderConfig) -> dict[str, Scalar]:
 
 
 NOTEBOOK = SearchSpace(
-    kind="multitask",
     name="notebook",
     parameters=(
         # As in the autoencoder's space, long trainings come before those that begin them.
@@ -50,7 +49,6 @@ NOTEBOOK = SearchSpace(
         Parameter(name="weight_decay", distribution=CategoricalDistribution([1e-5, 1e-4, 1e-3])),
     ),
     to_config=to_config,
-    to_values=to_values,
 )
 """The grid of the notebook study: 1,944 points.
 
@@ -61,7 +59,6 @@ these are the beginnings of the other half, so 756 trainings answer them all.
 _HIDDEN = {"classification_layer_num": (2, 3)}
 
 EXTENDED = SearchSpace(
-    kind="multitask",
     name="extended",
     parameters=(
         *AUTOENCODER_EXTENDED.parameters,
@@ -95,6 +92,5 @@ EXTENDED = SearchSpace(
         Parameter(name="patience", distribution=CategoricalDistribution([0, 20, 40])),
     ),
     to_config=to_config,
-    to_values=to_values,
 )
 """What the notebook did not try, and what it proposed: other strategies, early stopping."""

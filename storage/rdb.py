@@ -98,6 +98,23 @@ def open_storage(url: str, *, create: bool = False, write: bool = False) -> Base
     return get_storage(storage)
 
 
+def find_storage(url: str) -> BaseStorage | None:
+    """Open a storage for writing, as ``open_storage``; None where it is yet to be created."""
+    path = sqlite_path(url)
+    if path is not None:
+        if not path.exists():
+            return None
+        _check_sqlite_file(path, create=True, write=True)
+        query = "SELECT name FROM sqlite_master WHERE type = 'table'"
+        tables = {name for (name,) in _query(f"{path.resolve().as_uri()}?mode=ro", query)}
+        return open_storage(url, write=True) if tables >= _TABLES else None
+    try:
+        there = server_address(url) is not None or _server_tables(url) >= _TABLES
+    except (SQLAlchemyError, ImportError):
+        there = True  # opening it tells what is wrong
+    return open_storage(url, write=True) if there else None
+
+
 def await_server(url: str, *, say: Callable[[str], None]) -> None:
     """Wait for the server of a database that is only starting, as after a reboot of all machines.
 

@@ -6,12 +6,14 @@ class StudyError(Exception):
 
 
 def user_message(error: Exception) -> str | None:
-    """Return one line for an error that a user can do something about, None for a bug."""
-    from emoji_ae.errors import EmojiAEError
+    """Return one line for an error that a user can do something about, None for a bug.
+
+    An error of a kind of model is one where its class has a true ``for_users``.
+    """
     from search_spaces.errors import SearchSpaceError
     from storage.outages import failure
 
-    if isinstance(error, StudyError | EmojiAEError | SearchSpaceError):
+    if isinstance(error, StudyError | SearchSpaceError) or getattr(error, "for_users", False):
         return str(error)
     reason = failure(error)
     if reason is not None:

@@ -2,10 +2,10 @@
 
 import hashlib
 
-from emoji_ae.config import AutoencoderConfig
+from search_spaces.base import Config
 
 
-def trial_seed(study_seed: int, config: AutoencoderConfig, replicate: int) -> int:
+def trial_seed(study_seed: int, config: Config, replicate: int) -> int:
     """Return the seed of a training, from 0 to 2**63 - 1.
 
     It depends on what is trained and not on a trial's number, so the result of a configuration
@@ -28,7 +28,7 @@ def pair_seed(study_seed: int, pair: int) -> int:
     return _digest(study_seed, "pair", pair) >> 1
 
 
-def training_name(config: AutoencoderConfig, seed: int, data_fingerprint: str) -> str:
+def training_name(config: Config, seed: int, data_fingerprint: str) -> str:
     """Return what names a training, the same for every attempt at it.
 
     Args:

@@ -1,30 +1,24 @@
 """What all workers of a study share, stored with it; knows no torch."""
 
 import importlib.metadata
-from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, asdict, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Self
 
 from optuna.storages import BaseStorage
 
-from emoji_ae.config import SplitMethod
-from search_spaces import Scalar, SearchSpace, get_space
+from search_spaces import Scalar, SearchSpace
 from storage import attrs
 from study.errors import StudyError
+from study.kinds import Kind, Source
 
 IMPORTED = "imported"
 """Stands for the sampler in the settings of a study whose results come from a file."""
 
 
-def has_extra_images(data: Path | None, vendors: Sequence[str]) -> bool:
-    """Whether a data set has images that are only trained on.
-
-    Args:
-        data: Its file; None for installed images.
-        vendors: Whose installed images it has, as in ``StudySettings``.
-    """
-    return len(vendors) > (1 if data is None else 0)
+TRAINING = 1
+"""Raised when this package's part in trainings, its seeds or its samplers give other results."""
 
 
 def code_version() -> str:
@@ -37,24 +31,24 @@ class StudySettings:
     """Everything but the budget that decides what the trials of a study are.
 
     Args:
-        kind: Kind of study, such as ``autoencoder``.
+        kind: Name of the kind of model.
         space: Name of the search space.
         fixed: Parameters with one value for all trials.
         sampler: Name of the sampler or design.
         pruner: Name of the pruner.
         seed: Of the study, from 0; the sampler's and every trial's seed derive from it.
-        data: Path of the data set file; None for the embedded images.
+        data: Path of the data; None for what the kind brings along.
         data_fingerprint: Digest of the data set's content and of its split.
-        split: How the data set is split, ``group`` or ``random``.
+        split: How the data set is split, one of the kind's ways.
         data_seed: Of the split, which is drawn once.
-        min_accuracy: Constraint of a multitask study: a trial whose kept weights classify a
-            smaller share of the validation images is infeasible. None for no constraint.
-        pareto: Whether validation accuracy is a second objective.
-        sides: The split itself, one letter per image; see ``emoji_ae.splits.Split.sides``.
+        min_accuracy: Constraint on the kind's second metric: a trial that is worse is
+            infeasible. None for no constraint.
+        pareto: Whether the second metric is a second objective.
+        sides: The split itself; see ``kinds.Data.sides``.
         code_version: Version of this package that created the study.
-        vendors: Whose installed images are used: without a data set file, the first one's are the
-            study's own; all others give extra training images. Empty for Google's alone, or for
-            the file alone.
+        training: See ``training_number``.
+        options: Values of the kind's own options; stored beside the other settings, under their
+            own names.
     """
 
     kind: str
@@ -65,31 +59,30 @@ class StudySettings:
     seed: int
     data: str | None
     data_fingerprint: str
-    split: SplitMethod
+    split: str
     data_seed: int
     min_accuracy: float | None
     pareto: bool
     sides: str
     code_version: str
-    vendors: tuple[str, ...] = ()
+    training: int = 0
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def search_space(self) -> SearchSpace:
-        """The space itself."""
-        has_extra = has_extra_images(self.data_path, self.vendors)
-        return get_space(self.kind, self.space, has_extra=has_extra)
-
-    @property
-    def max_epochs(self) -> int:
-        """The longest training that a trial may run, in epochs."""
-        fixed = self.fixed.get("epoch")
-        choices = [fixed] if fixed is not None else self.search_space.choices("epoch")
-        return max(int(choice) for choice in choices)
+    def source(self) -> Source:
+        """The data that the settings name."""
+        return Source(
+            path=self.data_path, split=self.split, seed=self.data_seed, options=self.options
+        )
 
     @property
     def data_path(self) -> Path | None:
-        """Path of the data set file; None for the embedded images."""
+        """Path of the data; None for what the kind brings along."""
         return None if self.data is None else Path(self.data)
+
+    def space_in(self, kind: Kind) -> SearchSpace:
+        """Return the space itself."""
+        return kind.space(self.space, self.source)
 
     def to_dict(self) -> dict[str, Any]:
         """Return all fields, JSON-ready; those with a default only where they differ from it.
@@ -97,23 +90,31 @@ class StudySettings:
         So a setting that is new in a version says nothing about the studies that do without it.
         """
         values = asdict(self)
-        return {f.name: values[f.name] for f in fields(self) if values[f.name] != f.default}
+        options = values.pop("options")
+        kept = {f.name: values[f.name] for f in fields(self) if f.name in values}
+        defaults = {f.name: f.default for f in fields(self)}
+        return {name: x for name, x in kept.items() if x != defaults[name]} | options
 
     @classmethod
     def from_dict(cls, values: Any, *, study: str) -> Self:
         """Read what ``to_dict`` gave, also as JSON gives it back.
 
         Raises:
-            StudyError: If the study was not created by this program, or by a later version.
+            StudyError: If the study was not created by this program.
         """
-        needed = {field.name for field in fields(cls) if field.default is MISSING}
-        names = {field.name for field in fields(cls)}
-        if not isinstance(values, Mapping) or not needed <= set(values) <= names:
+        names = {f.name for f in fields(cls)} - {"options"}
+        needed = names - {"training"}
+        if not isinstance(values, Mapping) or not needed <= set(values):
             raise StudyError(
-                f"Study {study!r} was not created by this version of emoji-study: its settings "
-                "are missing or have other fields."
+                f"Study {study!r} was not created by emoji-study: its settings are missing or "
+                "have other fields."
             )
-        return cls(**{**values, "vendors": tuple(values.get("vendors", ()))})
+        options = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in values.items()
+            if name not in names
+        }
+        return cls(**{n: values[n] for n in names & set(values)}, options=options)
 
     @classmethod
     def from_attrs(cls, user_attrs: Mapping[str, Any], *, study: str) -> Self:
@@ -142,23 +143,38 @@ class StudySettings:
             return None
         return cls.from_attrs(user_attrs, study=study)
 
-    def require_this_version(self, *, study: str) -> None:
-        """Raise a StudyError unless this process has the study's version of the code."""
-        if self.code_version != code_version():
-            raise StudyError(
-                f"Study {study!r} was made with emoji-study {self.code_version}, but this is "
-                f"{code_version()}; install that version or start another study."
-            )
+    def require_training(self, training: int, *, study: str) -> None:
+        """Raise a StudyError unless this version trains as that which made the study."""
+        self.require_equal(
+            replace(self, training=training, code_version=code_version()), study=study
+        )
 
     def require_equal(self, other: "StudySettings", *, study: str) -> None:
         """Raise a StudyError that names the first setting in which ``other`` differs.
 
-        The path of the data may differ, its content may not.
+        The path of the data may differ, its content may not; the version of the package may, as
+        long as its trainings give the same results.
         """
-        for field in fields(self):
-            mine, theirs = getattr(self, field.name), getattr(other, field.name)
-            if field.name != "data" and mine != theirs:
+        for own in fields(self):
+            mine, theirs = getattr(self, own.name), getattr(other, own.name)
+            if own.name in ("data", "code_version") or mine == theirs:
+                continue
+            if own.name == "training":
                 raise StudyError(
-                    f"Study {study!r} has {field.name} {mine!r}, but got {theirs!r}; "
-                    "take another --study name to start afresh."
+                    f"Study {study!r} was made with emoji-study {self.code_version}, whose "
+                    f"trainings give other results than those of {other.code_version}; install "
+                    "that version or start another study."
                 )
+            names = [own.name]
+            if own.name == "options":
+                names = sorted(n for n in {**mine, **theirs} if mine.get(n) != theirs.get(n))
+                mine, theirs = mine.get(names[0], ()), theirs.get(names[0], ())
+            raise StudyError(
+                f"Study {study!r} has {names[0]} {mine!r}, but got {theirs!r}; "
+                "take another --study name to start afresh."
+            )
+
+
+def training_number(kind: Kind) -> int:
+    """Return a number that is another one when trainings of a kind give other results."""
+    return 1000 * (TRAINING - 1) + kind.training - 1

@@ -1,21 +1,20 @@
 """What a study found: pure functions from a ``StudyRecord`` to small frozen ``...Info`` objects.
 
 Nothing here draws, trains, reads or writes, so every number of the report can be tested without
-a browser, a database or a model. The objective is an error: lower is better; what else a trial
-was measured by is a ``Metric``. This module holds what all analyses read from a record; it must
+a browser, a database or a model. What trials are compared by are the ``Metric``s of the study's
+kind, of which the first is the objective. This module holds what all analyses read from a record; it must
 not know plotly, torch or any of the modules beside it.
 """
 
-import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from optuna.trial import TrialState
 
-from search_spaces import SearchSpace, SearchSpaceError, get_space
 from storage import attrs
 from storage.records import StudyRecord, TrialRecord
+from study.kind_info import KindInfo, stored_kind
+from study.metrics import Metric
 
 ALL_TRIALS = "all"
 """The family of every trial of a study whose space has only one."""
@@ -23,56 +22,16 @@ ALL_TRIALS = "all"
 NEAR = 0.1
 """An error that exceeds another one by this share counts as about as good: so much is chance."""
 
-ARCHITECTURE = "auto_encoder"
-"""The parameter that families are named after, the condition that others depend on."""
+
+def kind_of(record: StudyRecord) -> KindInfo:
+    """Return what is known of the study's kind: its metrics, space, and names of parameters."""
+    return stored_kind(record.user_attrs, record.directions)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Metric:
-    """A number that trials are compared by.
-
-    Args:
-        name: The user attribute that holds it, or None for the (first) objective.
-        label: Its name for people.
-        maximise: Whether higher is better.
-    """
-
-    name: str | None
-    label: str
-    maximise: bool
-
-    def of(self, trial: TrialRecord) -> float | None:
-        """Return a trial's value of the metric as stored, or None without a finite one."""
-        value = trial.value if self.name is None else trial.user_attrs.get(self.name)
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            return None
-        return float(value) if math.isfinite(value) else None
-
-
-VALIDATION_MSE = Metric(name=None, label="validation MSE", maximise=False)
-VALIDATION_ACCURACY = Metric(
-    name=attrs.VALIDATION_ACCURACY, label="validation accuracy", maximise=True
-)
-BALANCED_ACCURACY = Metric(
-    name=attrs.VALIDATION_BALANCED_ACCURACY, label="balanced accuracy", maximise=True
-)
-LATENT_METRICS = (
-    Metric(
-        name=attrs.LATENT_ATTRIBUTE_AUC, label="AUC of attributes in the latents", maximise=True
-    ),
-    Metric(name=attrs.LATENT_ANALOGY_RANK, label="reciprocal rank of analogies", maximise=True),
-    Metric(name=attrs.LATENT_PATH_SMOOTHNESS, label="smoothness of paths", maximise=True),
-    Metric(
-        name=attrs.LATENT_PROBE_ACCURACY, label="linear probe accuracy of latents", maximise=True
-    ),
-    Metric(name=attrs.LATENT_VARIANCE_USED, label="share of latent variance used", maximise=True),
-)
-"""Numbers for the latent space, from 0 to 1; see ``emoji_ae.latent_quality``."""
-
-
-def latent_metrics_of(record: StudyRecord) -> tuple[Metric, ...]:
-    """Return the latent metrics that any complete trial of a study has."""
-    return tuple(m for m in LATENT_METRICS if any(m.of(t) is not None for t in record.complete))
+def metrics_of(record: StudyRecord) -> tuple[Metric, ...]:
+    """Return the metrics that any complete trial of a study has, the objective first."""
+    objective, *others = kind_of(record).metrics
+    return (objective, *(m for m in others if any(m.of(t) is not None for t in record.complete)))
 
 
 def settings_of(record: StudyRecord) -> Mapping[str, Any]:
@@ -87,20 +46,6 @@ def sampler_of(record: StudyRecord) -> str | None:
     return None if sampler is None else str(sampler)
 
 
-def space_of(record: StudyRecord) -> SearchSpace | None:
-    """Return the space of the study's trials, or None if it is none of this package's."""
-    settings = settings_of(record)
-    try:
-        return get_space(str(settings.get("kind")), str(settings.get("space")))
-    except SearchSpaceError:
-        return None
-
-
-def is_multitask(record: StudyRecord) -> bool:
-    """Whether the study's trials also classify."""
-    return settings_of(record).get("kind") == "multitask"
-
-
 def is_search(record: StudyRecord) -> bool:
     """Whether a sampler or a design chose the trials, rather than an experiment its arms."""
     return attrs.EXPERIMENT not in record.user_attrs
@@ -112,9 +57,21 @@ def min_accuracy_of(record: StudyRecord) -> float | None:
     return float(needed) if isinstance(needed, int | float) else None
 
 
-def family_of(trial: TrialRecord, *, parameter: str = ARCHITECTURE) -> str:
-    """Return a trial's value of the parameter that tells families apart, as text."""
-    return str(trial.params.get(parameter, ALL_TRIALS))
+def family_of(trial: TrialRecord, parameter: str | None) -> str:
+    """Return a trial's value of the parameter that tells families apart, as text.
+
+    Args:
+        trial: The trial.
+        parameter: See ``KindInfo.family``.
+    """
+    return ALL_TRIALS if parameter is None else str(trial.params.get(parameter, ALL_TRIALS))
+
+
+def none_feasible(record: StudyRecord) -> str:
+    """Say that every complete trial breaks the study's constraint."""
+    second = kind_of(record).second
+    label = "second metric" if second is None else second.label
+    return f"no trial reaches the {label} of {min_accuracy_of(record)} that is demanded."
 
 
 def begun_again(record: StudyRecord) -> set[int]:
@@ -142,17 +99,19 @@ def breaks_constraint(trial: TrialRecord) -> bool:
 
 
 def ranked(
-    record: StudyRecord, *, metric: Metric = VALIDATION_MSE
+    record: StudyRecord, *, metric: Metric | None = None
 ) -> list[tuple[float, TrialRecord]]:
     """Return the complete trials with a finite value of a metric, feasible or not, best first.
 
     Args:
         record: The study.
-        metric: What they are compared by; equal trials keep the order of their numbers.
+        metric: What they are compared by, None for the objective; equal trials keep the order of
+            their numbers.
 
     Returns:
         Each trial behind its value, which is the stored one also where higher is better.
     """
+    metric = metric or kind_of(record).objective
     sign = -1.0 if metric.maximise else 1.0
     found = sorted(
         (sign * value, trial.number, i, trial)
@@ -163,7 +122,7 @@ def ranked(
 
 
 def ranked_by_constraint(record: StudyRecord) -> list[tuple[float, TrialRecord]]:
-    """Return the complete trials by validation MSE, those that break the constraint last.
+    """Return the complete trials by the objective, those that break the constraint last.
 
     So the first one is the study's best trial if any trial keeps the constraint.
 

@@ -3,23 +3,25 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 from emoji_ae.classification import count_classes
 from emoji_ae.config import AutoencoderConfig, SplitMethod
 from emoji_ae.dataset import EmojiDataset, LabelledImages, labelled_images, load_dataset
 from emoji_ae.labels import CLASSES
 from emoji_ae.latent_quality import LatentSample
-from emoji_ae.splits import Split, split_dataset
-from study.errors import StudyError
-from study.settings import StudySettings
+from emoji_ae.splits import Split, redraw_validation, split_dataset
+from storage import attrs
+from study.kinds import Data, OtherDataError, Source
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class StudyData:
-    """What an objective may see.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class StudyData(Data):
+    """The images of a study; all but ``dataset`` and ``split`` without those of the test split.
 
     Args:
+        dataset: All images.
+        split: Which of them train, choose, and test.
         train: Images ``(n, 3, 64, 64)`` uint8 and labels ``(n,)``: the own ones come first, and
             behind them the extra ones.
         n_own: The number of own training images, and of the images that an epoch draws, so that
@@ -30,12 +32,47 @@ class StudyData:
         fingerprint: Digest of the whole data set and of its split.
     """
 
+    dataset: EmojiDataset
+    split: Split
     train: LabelledImages
     n_own: int
     validation: LabelledImages
     validation_texts: tuple[str, ...]
     latent_sample: LatentSample
-    fingerprint: str
+    fingerprint: str = ""
+
+    @property
+    def sides(self) -> str:
+        """One letter per image, see ``Split.sides``."""
+        return self.split.sides
+
+    def with_sides(self, sides: str) -> "StudyData":
+        """Return the same images split in another way."""
+        return study_data(self.dataset, Split.from_sides(sides))
+
+    def redraw(self, split: str, seed: int) -> str:
+        """Return sides with another validation split and the same test split."""
+        method: SplitMethod = split  # type: ignore[assignment]  # checked where it came from
+        return redraw_validation(self.dataset, self.split, method=method, seed=seed).sides
+
+    def draw(self, split: str, seed: int) -> str:
+        """Return sides that are drawn anew."""
+        method: SplitMethod = split  # type: ignore[assignment]
+        return split_dataset(self.dataset, method=method, seed=seed).sides
+
+    def describe(self) -> str:
+        """Say how many images train and how many judge."""
+        n_train, n_validation = len(self.train.images), len(self.validation.images)
+        if not self.n_extra:
+            return f"{n_train} training and {n_validation} validation images"
+        return (
+            f"{n_train} training images, {self.n_extra} of them extra ones, and {n_validation} "
+            "validation images"
+        )
+
+    def facts(self) -> dict[str, Any]:
+        """Return the number of own images of each class, in training and validation."""
+        return {attrs.CLASS_COUNTS: class_counts(self)}
 
     @property
     def n_extra(self) -> int:
@@ -54,10 +91,29 @@ class StudyData:
         return self.train if config.extra_images else self.own_train
 
 
+def load_study_data(source: Source, sides: str | None) -> StudyData:
+    """Load the images of a study, with its split, or with one that is drawn now.
+
+    Raises:
+        DataError: If the data set cannot be read or split, or a vendor is unknown.
+        OtherDataError: If the split is one of other images.
+    """
+    dataset = load_dataset(source.path, source.options.get("vendors", ()))
+    if sides is None:
+        method: SplitMethod = source.split  # type: ignore[assignment]  # checked before
+        return study_data(dataset, split_dataset(dataset, method=method, seed=source.seed))
+    split = Split.from_sides(sides)
+    if len(sides) != len(dataset):
+        raise OtherDataError(fingerprint(dataset, split))
+    return study_data(dataset, split)
+
+
 def study_data(dataset: EmojiDataset, split: Split) -> StudyData:
     """Keep the training and validation images of ``dataset``."""
     own_train = [row for row in split.train if row < dataset.n_own]
     return StudyData(
+        dataset=dataset,
+        split=split,
         train=labelled_images(dataset, split.train),
         n_own=len(own_train),
         validation=labelled_images(dataset, split.validation),
@@ -93,75 +149,6 @@ def fingerprint(dataset: EmojiDataset, split: Split) -> str:
 
 def _short(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:8]
-
-
-def stored_split(settings: StudySettings, dataset: EmojiDataset, *, study: str) -> Split:
-    """Return the split that was drawn when a study was created.
-
-    It is stored because another version of scikit-learn may draw another one, and because a
-    worker without scikit-learn starts faster and holds 70 MB less.
-
-    Raises:
-        StudyError: If ``dataset`` is not the one of the study.
-    """
-    split = Split.from_sides(settings.sides)
-    stored, found = settings.data_fingerprint, fingerprint(dataset, split)
-    if len(settings.sides) != len(dataset) or stored != found:
-        raise StudyError(
-            f"Study {study!r} was made with other data (fingerprint {stored}, here {found}); "
-            "give its file with --data."
-        )
-    return split
-
-
-def load_split(
-    path: Path | None,
-    stored: StudySettings | None,
-    *,
-    study: str,
-    method: SplitMethod,
-    seed: int,
-    vendors: Sequence[str] = (),
-) -> tuple[EmojiDataset, Split]:
-    """Load a data set with the split of a stored study, or draw one where there is none yet.
-
-    Args:
-        path: The data set file; None for the embedded images.
-        stored: Settings of the study, None for a new one.
-        study: Its name.
-        method: Of a new split, ``group`` or ``random``.
-        seed: Of a new split.
-        vendors: As ``load_dataset``.
-
-    Raises:
-        DataError: If the data set cannot be read or split, or a vendor is unknown.
-        StudyError: As ``stored_split``.
-    """
-    dataset = load_dataset(path, vendors)
-    if stored is not None:
-        return dataset, stored_split(stored, dataset, study=study)
-    return dataset, split_dataset(dataset, method=method, seed=seed)
-
-
-def load_data(
-    settings: StudySettings, path: Path | None, stored: StudySettings | None, *, study: str
-) -> tuple[EmojiDataset, Split]:
-    """Load the data set that settings describe, with its split; see ``load_split``.
-
-    Args:
-        settings: Of the study.
-        path: The data set file; None for the embedded images.
-        stored: The same as they are stored, None for a new study.
-        study: Its name.
-    """
-    return load_split(
-        path,
-        stored,
-        study=study,
-        method=settings.split,
-        seed=settings.data_seed,
-        vendors=settings.vendors,
-    )
 
 
 def class_counts(data: StudyData) -> dict[str, dict[str, int]]:

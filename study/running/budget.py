@@ -81,7 +81,9 @@ def acknowledge(study: optuna.Study, target: int) -> None:
     _perform(study, operations.acknowledge, target=target)
 
 
-def start_design(study: optuna.Study, settings: StudySettings, *, replicate: int = 0) -> None:
+def start_design(
+    study: optuna.Study, settings: StudySettings, space: SearchSpace, *, replicate: int = 0
+) -> None:
     """Let new trials go on with the points of a replicate's design where its earlier ones ended.
 
     Points of a grid or an experiment that have only failed, and not diverged, are queued again:
@@ -90,10 +92,11 @@ def start_design(study: optuna.Study, settings: StudySettings, *, replicate: int
     Args:
         study: Opened for writing.
         settings: Of the study.
+        space: That its trials have parameters of.
         replicate: Another number than 0 trains with other seeds what the study may have trained
             already; its design starts at the first point.
     """
-    end = n_points(study, settings)
+    end = n_points(study, settings, space)
     _perform(study, operations.start_design, replicate=replicate, end=end)
 
 
@@ -124,20 +127,20 @@ def find_experiment(study: optuna.Study, settings: StudySettings) -> Experiment 
     return Experiment.from_attrs(study.user_attrs, study=study.study_name)
 
 
-def n_points(study: optuna.Study, settings: StudySettings) -> int | None:
+def n_points(study: optuna.Study, settings: StudySettings, space: SearchSpace) -> int | None:
     """Return how many points the design of a study has, None where there is no end."""
     experiment = find_experiment(study, settings)
     if experiment is not None:
         return len(experiment)
     if settings.sampler == "grid":
-        return sum(1 for _ in settings.search_space.grid(settings.fixed))
+        return sum(1 for _ in space.grid(settings.fixed))
     return None
 
 
 def grid_trainings(space: SearchSpace, fixed: Mapping[str, Scalar]) -> list[str]:
     """Return for each point of a grid the training that answers it.
 
-    Points share one where they differ in the number of epochs alone, or in what has no effect;
+    Points share one where they differ in their length alone, or in what has no effect;
     it is trained once, and the others are answered from its curve.
     """
     return [space.to_config(point).identity() for point in space.grid(fixed)]
@@ -186,7 +189,7 @@ def trainings_left(trainings: Sequence[str], finished: Iterable[Mapping[str, Any
 
 
 def design_point(
-    study: optuna.Study, settings: StudySettings, trial: FrozenTrial
+    study: optuna.Study, settings: StudySettings, space: SearchSpace, trial: FrozenTrial
 ) -> tuple[dict[str, Scalar], dict[str, Any]]:
     """Return the parameters and user attributes that a study's design has for a trial.
 
@@ -200,6 +203,6 @@ def design_point(
     if experiment is not None:
         return experiment.point(index)
     points = design_points(
-        settings.sampler, settings.search_space, settings.fixed, seed=settings.seed, start=index
+        settings.sampler, space, settings.fixed, seed=settings.seed, start=index
     )
     return next(points), {}

@@ -10,12 +10,12 @@ from typing import Any
 
 import optuna
 from optuna.storages import BaseStorage
-from optuna.study import StudyDirection
 
 from storage import attrs, operations, queue
 from storage.rdb import open_storage
 from storage.served import perform
-from study.running.budget import Progress, count, exhausted, finished_trials, grid_trainings
+from study.kind_info import KindInfo
+from study.running.budget import Progress, count, exhausted, finished_trials
 from study.running.cluster import Cluster
 from study.running.job import WorkerJob
 from study.running.supervisor import supervise
@@ -50,6 +50,7 @@ def open_study(
     storage: BaseStorage,
     name: str,
     settings: StudySettings,
+    kind: KindInfo,
     *,
     user_attrs: Mapping[str, Any] | None = None,
     waiting: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]] = (),
@@ -60,6 +61,7 @@ def open_study(
         storage: Opened for writing.
         name: Of the study.
         settings: What its trials are.
+        kind: What readers need to know of its kind.
         user_attrs: What else a new study keeps from the beginning.
         waiting: Parameters and user attributes of the trials that a new study begins with.
 
@@ -67,16 +69,17 @@ def open_study(
         StudyError: If it exists with other settings.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    directions = [StudyDirection.MINIMIZE, StudyDirection.MAXIMIZE][: 1 + settings.pareto]
+    objectives = [kind.objective, *([kind.second] if settings.pareto and kind.second else [])]
     created = perform(
         storage,
         operations.create_study,
         name=name,
-        directions=[direction.name for direction in directions],
-        metrics=[attrs.VALIDATION_MSE, attrs.VALIDATION_ACCURACY][: len(directions)],
+        directions=[metric.direction.upper() for metric in objectives],
+        metrics=[metric.name for metric in objectives],
         user_attrs={
             attrs.UID: uuid.uuid4().hex,
             attrs.SETTINGS: settings.to_dict(),
+            attrs.KIND: kind.to_dict(),
             **(user_attrs or {}),
         },
         waiting=list(waiting),
@@ -94,6 +97,7 @@ def run_study(
     *,
     target: int,
     n_workers: int,
+    trainings: Sequence[str] = (),
     cluster: Cluster | None = None,
 ) -> RunOutcome:
     """Run a study until it has as many finished trials as are wanted.
@@ -107,6 +111,7 @@ def run_study(
         target: Finished trials (complete or pruned) of the study in all, as
             ``budget.request`` gives it.
         n_workers: Processes, at least 1.
+        trainings: Of a grid's points, see ``budget.grid_trainings``; none for other studies.
         cluster: Where they run; None for this machine.
 
     Raises:
@@ -114,12 +119,9 @@ def run_study(
     """
     with stop_signals() as stop:
         queue.reap(study, artifacts=job.artifacts)
-        settings = StudySettings.from_attrs(study.user_attrs, study=job.study)
-        grid = settings.sampler == "grid"
         remaining = target - count(study.get_trials(deepcopy=False)).finished
         if remaining > 0 and not stop.is_set():
             watched = optuna.load_study(study_name=job.study, storage=open_storage(job.url))
-            trainings = grid_trainings(settings.search_space, settings.fixed) if grid else []
             with progress_line(
                 watched, target=target, n_workers=n_workers, trainings=trainings
             ) as say:
@@ -135,7 +137,7 @@ def run_study(
         progress=progress,
         target=target,
         interrupted=stop.is_set() and not done,
-        exhausted=grid and idle and not done and exhausted(study),
+        exhausted=bool(trainings) and idle and not done and exhausted(study),
     )
 
 

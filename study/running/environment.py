@@ -1,14 +1,19 @@
 """What a trial runs on, in words that are stored with it."""
 
+import importlib.metadata
 import os
 import platform
-
-import optuna
-import torch
+from collections.abc import Sequence
 
 
-def describe_environment() -> str:
-    """Return versions of Python, torch and Optuna, the system, and the number of cores."""
-    versions = f"torch {torch.__version__}, optuna {optuna.__version__}"
+def describe_environment(distributions: Sequence[str] = ()) -> str:
+    """Return versions of Python and Optuna, the system, and the number of cores.
+
+    Args:
+        distributions: Of which the versions are told as well.
+    """
+    versions = ", ".join(
+        f"{name} {importlib.metadata.version(name)}" for name in (*distributions, "optuna")
+    )
     system = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
     return f"Python {platform.python_version()}, {versions}, {system}"

@@ -15,10 +15,12 @@ class WorkerJob:
         url: The storage.
         study: Name of the study.
         artifacts: Folder of the artifact store.
+        kind: Where the code of the study's kind lies here; None for where it lay when the study
+            was made.
         folder: Identity of that folder, which the coordinator holds on this machine; None for
             workers of other machines, each of which creates it where it does not exist.
-        data: The data set file; None for the embedded images.
-        device: ``auto``, ``cpu`` or ``cuda``.
+        data: Path of the data; None for what the kind brings along.
+        device: As the user named it, such as ``auto``.
         threads: CPU threads that belong to this worker, at least 1.
     """
 
@@ -28,6 +30,7 @@ class WorkerJob:
     data: Path | None
     device: str
     threads: int
+    kind: str | None = None
     folder: tuple[int, int] | None = None
 
     def to_json(self) -> str:

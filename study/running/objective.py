@@ -1,37 +1,21 @@
-"""The objective of a study: one trial is one training, judged on the validation split."""
+"""The objective of a study: one trial is one training, judged on the validation data."""
 
-import hashlib
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import optuna
-import torch
-from optuna.pruners import NopPruner
-from optuna.trial import FrozenTrial, TrialState
 
-from emoji_ae.checkpoint import Checkpoint, save_checkpoint
-from emoji_ae.config import AutoencoderConfig
-from emoji_ae.curve import EpochMetrics, MultitaskMetrics, curve_from_csv, curve_to_csv
-from emoji_ae.drawing.learning_curve import learning_curve_png
-from emoji_ae.errors import CheckpointError
-from emoji_ae.latent_quality import measure_latents
-from emoji_ae.loop import DivergedError, TrainResult, suspended_result
-from emoji_ae.models import Autoencoder, count_parameters
-from emoji_ae.multitask import MultitaskResult, best_metrics
-from emoji_ae.resume import ResumeFile, TrainState
-from emoji_ae.training import train_model
 from search_spaces import Scalar, SearchSpace, SearchSpaceError
+from search_spaces.base import Config
 from storage import attrs
 from storage.artifacts import (
-    ArtifactFolder,
     adopt_unfinished,
     model_path,
     no_picture,
     open_artifacts,
-    read_artifact,
     save_artifacts,
     storing,
     study_uid,
@@ -39,16 +23,17 @@ from storage.artifacts import (
 )
 from storage.operations import FIXED_PARAMS
 from storage.outages import first_line
-from storage.writing import Reports, suggesting, write_trial
-from study.emoji.data import StudyData
-from study.pictures import reconstructions_png
+from storage.writing import suggesting, write_trial
+from study.errors import StudyError
+from study.kinds import Data, DivergedError, File, Interrupted, Kind, Trainer, Training
+from study.metrics import Metric
+from study.running.curves import curves_digest, write_curves
 from study.running.environment import describe_environment
+from study.running.reuse import Reused, find_source, recall
+from study.running.trial_run import TrialRun
 from study.sampling.names import ADAPTIVE_SAMPLERS, suggest_untried
 from study.seeds import pair_seed, sampler_seed, training_name, trial_seed
 from study.settings import StudySettings, code_version
-
-PRUNER_CHECKS = 50
-"""How often the pruner is asked in the longest training of a study, at even distances."""
 
 CONSTRAINTS = "constraints"
 """System attribute of a trial: by how much it breaks each constraint. Optuna 5 stores each by its
@@ -56,101 +41,68 @@ name instead and reads both; its dashboard 0.21 reads only this.
 """
 
 Values = float | tuple[float, float]
-"""What a trial is told: validation MSE, with two objectives validation accuracy too."""
-
-
-class TrialInterrupted(Exception):
-    """A trial was stopped from outside and says nothing about its configuration."""
-
-
-class _StateFile(ResumeFile):
-    """The state of an unfinished training among a study's files.
-
-    Args:
-        path: As ``ResumeFile``, as all others but these two.
-        folder: Of the study's files.
-        check_folder: Called before each save, which would create a folder that was removed.
-    """
-
-    def __init__(
-        self, path: Path, *, folder: Path, check_folder: Callable[[], None], **others: Any
-    ) -> None:
-        super().__init__(path, **others)
-        self._folder = folder
-        self._check_folder = check_folder
-
-    def save(self, state: TrainState) -> None:
-        """Save the state in any case.
-
-        Raises:
-            ArtifactFolderError: If the file cannot be written.
-        """
-        self._check_folder()
-        with storing(self._folder, RuntimeError):  # torch turns some write errors into it
-            super().save(state)
-
-    def remove(self) -> None:
-        """Remove the file, for a training that has ended, if that is possible."""
-        with suppress(OSError):
-            super().remove()
+"""What a trial is told: the objective, with two objectives the second one too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TrainingObjective:
-    """Trains what a trial's parameters say and returns its lowest validation MSE.
+    """Trains what a trial's parameters say and returns its best value of the objective.
 
-    Reports the validation MSE of every epoch (step 0 is the first), and stops where the pruner
-    says so; a study of two objectives has neither, for Optuna prunes by one alone. Curves and
-    pictures are stored whatever the end. A training that a finished trial of the study has
-    already done, as a whole or as its beginning, is answered from that trial's curve. One that
-    was interrupted goes on where it stopped.
+    Reports every step (0 is the first), and stops where the pruner says so; a study of two
+    objectives has neither, for Optuna prunes by one alone. Curves and files are stored whatever
+    the end. A training that a finished trial of the study has already done, as a whole or as its
+    beginning, is answered from that trial's curve, where the trainer can. One that was
+    interrupted goes on where it stopped.
 
     Args:
         settings: Of the study.
-        data: Training and validation images.
+        kind: Of its model.
+        trainer: Of the kind.
+        data: Training and validation data.
         artifacts: Folder of curves, pictures and the states of unfinished trainings.
-        device: Where to train.
-        own_space: What parameters are suggested from; None for the space of the settings.
+        device: Where to train, as the trainer resolved it.
+        threads: CPU threads of this process.
+        space: What parameters are suggested from.
+        kind_digest: Of the file of the kind's code; None for a kind of this package.
         keep_models: Whether the trained models themselves are kept, see ``model_path``; then
             nothing is answered from a stored curve, which has none.
         draw: Whether trials keep pictures; without, each has one that says that there is none.
-        measure: Whether trained models have their latents measured, see
-            ``emoji_ae.latent_quality``; what is answered from a stored curve has no model.
+        measure: Whether trained models have their other metrics measured, those that are not
+            always there; what is answered from a stored curve has no model.
         check_folder: Called before something is stored; raises an ArtifactFolderError if the
             folder takes no files, see ``held_folder``.
     """
 
     settings: StudySettings
-    data: StudyData
+    kind: Kind
+    trainer: Trainer
+    data: Data
     artifacts: Path
-    device: torch.device
-    own_space: SearchSpace | None = None
+    device: str
+    threads: int
+    space: SearchSpace
+    kind_digest: str | None = None
     keep_models: bool = False
     draw: bool = True
     measure: bool = False
     check_folder: Callable[[], None] = lambda: None
-
-    @property
-    def space(self) -> SearchSpace:
-        """What parameters are suggested from."""
-        return self.own_space or self.settings.search_space
 
     def __call__(self, trial: optuna.Trial, stop_requested: Callable[[], bool]) -> Values:
         """Run one trial.
 
         Args:
             trial: A live trial.
-            stop_requested: Asked after every epoch; True suspends the training.
+            stop_requested: Asked after every step; True suspends the training.
 
         Returns:
-            The lowest mean reconstruction error on the validation split; for a study of two
-            objectives, the accuracy of the same weights behind it.
+            The objective's value of what the training keeps; for a study of two objectives, the
+            second one behind it.
 
         Raises:
             optuna.TrialPruned: If the pruner stopped it.
-            TrialInterrupted: If ``stop_requested`` did.
+            Interrupted: If ``stop_requested`` did.
             SearchSpaceError: If it was enqueued with values that the study's space does not have.
-            DivergedError: If an error became NaN or infinite.
+            DivergedError: If a number became NaN or infinite.
             ArtifactFolderError: If the trial's files cannot be stored.
         """
         trial, params = self._suggest(trial)
@@ -169,18 +121,18 @@ class TrainingObjective:
                 attrs.REPLICATE: replicate,
                 attrs.DATA_FINGERPRINT: self.data.fingerprint,
                 attrs.CODE_VERSION: code_version(),
-                attrs.ENVIRONMENT: describe_environment(),
-                attrs.DEVICE: str(self.device),
-                attrs.THREADS: torch.get_num_threads(),
+                attrs.ENVIRONMENT: describe_environment(self.kind.environment),
+                attrs.DEVICE: self.device,
+                attrs.THREADS: self.threads,
+                **({} if self.kind_digest is None else {attrs.KIND_DIGEST: self.kind_digest}),
             },
         )
         self.check_folder()  # before it would be created anew
-        store = open_artifacts(self.artifacts)
-        source = None if self.keep_models else self._find_source(trial, config, seed=seed)
-        if source is not None and self._reuse(trial, config, store, source):
-            return self._values(trial)
-        self._train(trial, config, store, seed=seed, stop_requested=stop_requested)
-        return self._values(trial)
+        n_steps = self.kind.n_steps(params)
+        reused = None if self.keep_models else self._recall(trial, config, n_steps, seed=seed)
+        if reused is not None:
+            return self._store(trial, reused.training, reused=reused)
+        return self._train(trial, config, n_steps, seed=seed, stop_requested=stop_requested)
 
     def _suggest(self, trial: optuna.Trial) -> tuple[optuna.Trial, dict[str, Scalar]]:
         """Choose and store the parameters of a trial; return it, from here on, and them.
@@ -204,266 +156,168 @@ class TrainingObjective:
             raise SearchSpaceError(first_line(error)) from None
         return trial, params
 
-    def _values(self, trial: optuna.Trial) -> Values:
-        """Return what was stored at the end of a training as the objective's values."""
-        mse = float(trial.user_attrs[attrs.VALIDATION_MSE])
-        if not self.settings.pareto:
-            return mse
-        return mse, float(trial.user_attrs[attrs.VALIDATION_ACCURACY])
+    def _recall(
+        self, trial: optuna.Trial, config: Config, n_steps: int | None, *, seed: int
+    ) -> Reused | None:
+        """Return the training of a finished trial that answers this one, if there is any."""
+        source = find_source(
+            trial.study,
+            self.space,
+            config,
+            n_steps=n_steps,
+            seed=seed,
+            data_fingerprint=self.data.fingerprint,
+            kind_digest=self.kind_digest,
+        )
+        if source is None:
+            return None
+        return recall(
+            source, self.trainer, config, self.kind, trial.study._storage, self.artifacts
+        )
 
     def _train(
         self,
         trial: optuna.Trial,
-        config: AutoencoderConfig,
-        store: ArtifactFolder,
+        config: Config,
+        n_steps: int | None,
         *,
         seed: int,
         stop_requested: Callable[[], bool],
-    ) -> None:
-        """Train, and store what came out."""
-        training = training_name(config, seed, self.data.fingerprint)
-        adopt_unfinished(self.artifacts, trial.study, training)
-        resume = _StateFile(
-            unfinished_path(self.artifacts, trial.study, training),
-            folder=self.artifacts,
-            check_folder=self.check_folder,
-            identity=config.identity(),
+    ) -> Values:
+        """Train, store what came out, and return the objective's values."""
+        name = training_name(config, seed, self.data.fingerprint)
+        adopt_unfinished(self.artifacts, trial.study, name)
+        run = TrialRun(
+            trial,
             seed=seed,
-            max_epochs=config.epoch,
+            device=self.device,
+            objective=None if self.settings.pareto else self.kind.objective.name,
+            n_steps=n_steps,
+            max_steps=self.kind.max_steps(self.space, self.settings.fixed),
+            state=unfinished_path(self.artifacts, trial.study, name),
+            check_folder=self.check_folder,
+            stop_requested=stop_requested,
+            step_name=self.kind.fidelity or "step",
         )
-        reports = Reports(trial)
-        prunes = not self.settings.pareto and not isinstance(trial.study.pruner, NopPruner)
-        prune_interval = max(1, self.settings.max_epochs // PRUNER_CHECKS)
-        pruned = False
-
-        def report(metrics: EpochMetrics) -> None:
-            if not self.settings.pareto:
-                reports.add(metrics.validation_mse, step=metrics.epoch)
-
-        def on_epoch(metrics: EpochMetrics) -> bool:
-            nonlocal pruned
-            report(metrics)
-            n_epochs = metrics.epoch + 1
-            if n_epochs == config.epoch:
-                return False
-            if stop_requested():
-                raise TrialInterrupted(f"interrupted after epoch {n_epochs}")
-            if prunes and n_epochs % prune_interval == 0:
-                pruned = trial.should_prune()
-            return pruned
-
-        if resume.state is not None:
-            resumed = resume.state.curve
-            write_trial(trial, user_attrs={attrs.RESUMED_EPOCHS: len(resumed)})
-            for metrics in resumed:
-                report(metrics)
+        ended = False
         try:
-            result = train_model(
-                config,
-                self.data.train_for(config),
-                self.data.validation,
-                seed=seed,
-                device=self.device,
-                images_per_epoch=self.data.n_own,
-                on_epoch=on_epoch,
-                resume=resume,
-            )
-        except TrialInterrupted:
-            if resume.state is not None:  # kept before the interruption was passed on
-                self._store(trial, store, suspended_result(config, resume.state))
+            training = self.trainer.train(config, self.data, run)
+            self._require_training(training)
+            ended = True
+        except Interrupted as error:
+            if error.training is not None:
+                self._store(trial, error.training)
             raise
         except DivergedError as error:
-            self._store(trial, store, error.result)
-            resume.remove()
+            ended = True
+            if error.training is not None:
+                self._store(trial, error.training)
             raise
         finally:
-            reports.flush()
-        self._store(trial, store, result)
-        if self.measure and not pruned:
-            self._store_latents(trial, result.model)
+            run.close(ended=False)
+        values = self._store(trial, training)
+        if self.measure and not run.pruned:
+            write_trial(trial, user_attrs=dict(training.measure()))
         if self.keep_models:
-            checkpoint = Checkpoint(
-                model=result.model,
-                config=config,
-                seed=seed,
-                data_fingerprint=self.data.fingerprint,
-                curve=result.curve,
-            )
             uid = study_uid(trial.study._storage, trial.study._study_id)
-            with storing(self.artifacts, CheckpointError):
-                save_checkpoint(checkpoint, model_path(self.artifacts, uid, trial.number))
-        resume.remove()
-        if pruned:
-            raise optuna.TrialPruned(f"pruned after epoch {len(result.curve)}")
+            path = model_path(self.artifacts, uid, trial.number)
+            with storing(self.artifacts, ValueError):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                training.save(path)
+        run.close(ended=ended)
+        if run.pruned:
+            raise optuna.TrialPruned(
+                f"pruned after {self.kind.fidelity or 'step'} {len(training.steps)}"
+            )
+        return values
+
+    def _require_training(self, training: Training) -> None:
+        """Raise a StudyError if the trainer returned something else than a whole training."""
+        if not isinstance(training, Training):
+            raise StudyError(
+                f"`train` of the kind {self.kind.name!r} must return a study.kinds.Training, but "
+                f"returned {type(training).__name__}."
+            )
+        if training.best is None:
+            raise DivergedError("The training ended without anything to keep.", training)
+        for metric in self.kind.metrics:
+            value = training.best.get(metric.name)
+            if value is None and metric.always and metric in (self.kind.objective, self._second):
+                raise StudyError(
+                    f"`best` of a training must have the metric {metric.name!r}, but has "
+                    f"{', '.join(training.best) or 'nothing'}."
+                )
+            if value is not None and not math.isfinite(value):
+                raise DivergedError(f"{metric.label} is {value}.", training)
+
+    @property
+    def _second(self) -> Metric | None:
+        """The second metric, where the study needs it."""
+        needed = self.settings.pareto or self.settings.min_accuracy is not None
+        return self.kind.second if needed else None
 
     def _store(
-        self,
-        trial: optuna.Trial,
-        store: ArtifactFolder,
-        result: TrainResult[Any],
-    ) -> None:
-        """Store the figures, the pictures and the curve of a training, whatever its end."""
-        values: dict[str, Any] = {
-            attrs.EPOCHS_RUN: len(result.curve),
-            attrs.PARAMETER_COUNT: count_parameters(result.model),
+        self, trial: optuna.Trial, training: Training, *, reused: Reused | None = None
+    ) -> Values:
+        """Store what a training came to, whatever its end; return the objective's values."""
+        rows = training.rows()
+        curves = write_curves(rows)
+        numbers: dict[str, Any] = {
+            attrs.EPOCHS_RUN: 0 if reused else len(training.steps),
+            **training.facts,
+            attrs.TRAINING_SECONDS: round(training.seconds, 3),
         }
-        curve: tuple[EpochMetrics, ...] = result.curve
-        if isinstance(result, MultitaskResult):
-            curve += result.classifier_curve
-            if result.confusion is not None:
-                values[attrs.CONFUSION] = result.confusion.tolist()
-            if result.early_stopped:
-                values[attrs.EARLY_STOPPED] = True
-        values[attrs.TRAINING_SECONDS] = round(curve[-1].seconds, 3)
-        curves = curve_to_csv(curve)
-        values[attrs.CURVES_DIGEST] = _digest(curves)
-        self._write_figures(trial, values, last=result.curve[-1], best=result.best)
-        pictures = no_picture()
-        if self.draw:
-            pictures = reconstructions_png(
-                result.model, self.data.validation.images, self.data.validation_texts
-            )
-        self._save(store, trial, result.curve, pictures=pictures, curves=curves)
-
-    def _store_latents(self, trial: optuna.Trial, model: Autoencoder) -> None:
-        """Store the numbers for a model's latents, those that there are."""
-        quality = measure_latents(model.cpu(), self.data.latent_sample)
-        figures = {
-            attrs.LATENT_ATTRIBUTE_AUC: quality.attribute_auc,
-            attrs.LATENT_ANALOGY_RANK: quality.analogy_rank,
-            attrs.LATENT_PATH_SMOOTHNESS: quality.path_smoothness,
-            attrs.LATENT_PROBE_ACCURACY: quality.probe_accuracy,
-            attrs.LATENT_VARIANCE_USED: quality.variance_used,
-        }
-        write_trial(trial, user_attrs={name: x for name, x in figures.items() if x is not None})
-
-    def _write_figures(
-        self,
-        trial: optuna.Trial,
-        values: Mapping[str, Any],
-        *,
-        last: EpochMetrics,
-        best: EpochMetrics | None,
-        intermediate_values: Mapping[int, float] | None = None,
-    ) -> None:
-        """Store a trial's figures: some by name, and those of its last and its best epoch."""
-        system_attrs: dict[str, Any] = {}
-        figures = {
-            **values,
-            attrs.LAST_VALIDATION_MSE: last.validation_mse,
-            attrs.LAST_TRAIN_MSE: last.train_mse,
-        }
-        if best is not None:
-            figures[attrs.VALIDATION_MSE] = best.validation_mse
-            figures[attrs.BEST_EPOCH] = best.epoch + 1
-        if isinstance(best, MultitaskMetrics):
-            figures[attrs.VALIDATION_CROSS_ENTROPY] = best.validation_cross_entropy
-            figures[attrs.VALIDATION_ACCURACY] = best.validation_accuracy
-            figures[attrs.VALIDATION_BALANCED_ACCURACY] = best.validation_balanced_accuracy
-            if self.settings.min_accuracy is not None:
-                # Accuracies are numbers of single precision: 7 of 10 is a little less than 0.7.
-                lack = round(self.settings.min_accuracy - best.validation_accuracy, 6)
-                system_attrs[CONSTRAINTS] = [lack]
-                if lack > 0:
-                    figures[attrs.INFEASIBLE] = True
+        if reused is None:
+            numbers[attrs.CURVES_DIGEST] = curves_digest(curves)
+        else:
+            numbers[attrs.REUSED_FROM] = reused.number
+        best = dict(training.best or {})
+        numbers |= best
+        if training.best_step is not None:
+            numbers[attrs.BEST_EPOCH] = training.best_step + 1
+        lacks = self._lack(best)
+        system_attrs = {} if lacks is None else {CONSTRAINTS: [lacks]}
+        if lacks is not None and lacks > 0:
+            numbers[attrs.INFEASIBLE] = True
+        objective = self.kind.objective.name
+        reports = {}
+        if reused is not None and not self.settings.pareto:
+            reports = {i: step[objective] for i, step in enumerate(training.steps)}
         write_trial(
-            trial,
-            user_attrs=figures,
-            intermediate_values=intermediate_values,
-            system_attrs=system_attrs,
+            trial, user_attrs=numbers, intermediate_values=reports, system_attrs=system_attrs
         )
-
-    def _find_source(
-        self, trial: optuna.Trial, config: AutoencoderConfig, *, seed: int
-    ) -> FrozenTrial | None:
-        """Return a finished trial that did the same training, or that begins with it."""
-        finished = trial.study.get_trials(
-            deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED)
-        )
-        to_config = self.space.to_config
-        return next(
-            (
-                other
-                for other in finished
-                if other.user_attrs.get(attrs.SEED) == seed
-                and other.user_attrs.get(attrs.DATA_FINGERPRINT) == self.data.fingerprint
-                and attrs.REUSED_FROM not in other.user_attrs
-                and (
-                    other.user_attrs[attrs.EPOCHS_RUN] >= config.epoch
-                    or attrs.EARLY_STOPPED in other.user_attrs
-                )
-                and to_config(other.params).identity() == config.identity()
-            ),
-            None,
-        )
-
-    def _reuse(
-        self,
-        trial: optuna.Trial,
-        config: AutoencoderConfig,
-        store: ArtifactFolder,
-        source: FrozenTrial,
-    ) -> bool:
-        """Answer a trial from the stored curve of another; say whether that was possible.
-
-        Pictures are those of the other trial, which may have trained on.
-        """
-        storage = trial.study._storage
-        pictures = read_artifact(store, storage, source._trial_id, attrs.RECONSTRUCTIONS_FILE)
-        curves = read_artifact(store, storage, source._trial_id, attrs.CURVES_FILE)
-        if pictures is None or curves is None:
-            return False
-        if _digest(curves) != source.user_attrs[attrs.CURVES_DIGEST]:
-            return False  # the file was damaged
-        n_source = source.user_attrs[attrs.EPOCHS_RUN]
-        rows = curve_from_csv(curves)
-        curve, after = rows[: min(config.epoch, n_source)], rows[n_source:]
-        # Only equal lengths share what follows: see `MultitaskConfig.identity`.
-        classifier_curve = [m for m in after if isinstance(m, MultitaskMetrics)]
-        best = best_metrics(curve, classifier_curve)
-        copied = {attrs.PARAMETER_COUNT}
-        if source.user_attrs.get(attrs.BEST_EPOCH) == best.epoch + 1:
-            copied.add(attrs.CONFUSION)
-        if len(curve) == n_source < config.epoch:
-            copied.add(attrs.EARLY_STOPPED)
-        values: dict[str, Any] = {
-            attrs.REUSED_FROM: source.number,
-            attrs.EPOCHS_RUN: 0,
-            attrs.TRAINING_SECONDS: 0.0,
-            **{name: source.user_attrs[name] for name in copied if name in source.user_attrs},
-        }
-        self._write_figures(
-            trial,
-            values,
-            last=curve[-1],
-            best=best,
-            intermediate_values=None
-            if self.settings.pareto
-            else {metrics.epoch: metrics.validation_mse for metrics in curve},
-        )
-        curves = curve_to_csv((*curve, *classifier_curve))
-        self._save(store, trial, curve, pictures=pictures, curves=curves)
-        return True
-
-    def _save(
-        self,
-        store: ArtifactFolder,
-        trial: optuna.Trial,
-        curve: Sequence[EpochMetrics],
-        *,
-        pictures: bytes,
-        curves: bytes,
-    ) -> None:
-        """Attach a trial's files; in that of its curves, epochs are counted from 0."""
-        files = {
-            attrs.RECONSTRUCTIONS_FILE: pictures,
-            attrs.LEARNING_CURVE_FILE: learning_curve_png(curve) if self.draw else no_picture(),
-            attrs.CURVES_FILE: curves,
-        }
         self.check_folder()
-        save_artifacts(store, trial, files)
+        files = {file.name: self._content(file, training, reused) for file in self.kind.files}
+        save_artifacts(open_artifacts(self.artifacts), trial, files | {attrs.CURVES_FILE: curves})
+        return self._values(best)
 
+    def _content(self, file: File, training: Training, reused: Reused | None) -> bytes:
+        """Return the content of a trial's file; of an answered one maybe the other trial's."""
+        if file.picture and not self.draw:
+            return no_picture()
+        if reused is None:
+            return training.file(file.name)
+        try:
+            return training.file(file.name)
+        except LookupError:
+            return reused.files[file.name]
 
-def _digest(content: bytes) -> str:
-    """Return a short digest, by which a damaged file is known."""
-    return hashlib.sha256(content).hexdigest()[:16]
+    def _lack(self, best: Mapping[str, float]) -> float | None:
+        """Return by how much a training breaks the study's constraint, None if it has none.
+
+        Negative if it keeps it by so much.
+        """
+        needed, second = self.settings.min_accuracy, self.kind.second
+        if needed is None or second is None or second.name not in best:
+            return None
+        # Accuracies are numbers of single precision: 7 of 10 is a little less than 0.7.
+        lack = needed - best[second.name]
+        return round(lack if second.maximise else -lack, 6)
+
+    def _values(self, best: Mapping[str, float]) -> Values:
+        """Return the objective's values of what a training keeps; NaN where it keeps nothing."""
+        value = float(best.get(self.kind.objective.name, math.nan))
+        second = self.kind.second
+        if not self.settings.pareto or second is None:
+            return value
+        return value, float(best.get(second.name, math.nan))

@@ -8,14 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import optuna
-import torch
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
-from emoji_ae.dataset import load_dataset
-from emoji_ae.loop import DivergedError
-from emoji_ae.seeding import resolve_device
-from emoji_ae.splits import Split
 from search_spaces import SearchSpaceError
 from storage import attrs, queue
 from storage.artifacts import held_folder, study_uid
@@ -23,14 +18,18 @@ from storage.errors import ArtifactFolderError
 from storage.outages import outage
 from storage.rdb import open_storage
 from storage.writing import write_trial
-from study.emoji.data import stored_split, study_data
 from study.errors import StudyError
+from study.kind_info import stored_kind
+from study.kind_sources import find_stored, make_trainer
+from study.kinds import DivergedError, Interrupted
 from study.running.budget import design_point, find_experiment
+from study.running.data import load_data
 from study.running.job import WorkerJob
-from study.running.objective import TrainingObjective, TrialInterrupted
+from study.running.objective import TrainingObjective
+from study.running.threads import own_threads
 from study.sampling.names import make_pruner, make_sampler
 from study.seeds import sampler_seed
-from study.settings import StudySettings
+from study.settings import StudySettings, training_number
 
 REAP_INTERVAL_S = 10.0
 """How long a worker may go on before it looks for trials of dead ones again."""
@@ -66,39 +65,44 @@ def _run_trials(job: WorkerJob, stop: threading.Event, check_folder: Callable[[]
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage = open_storage(job.url, write=True)
     study = optuna.load_study(study_name=job.study, storage=storage)
-    settings = StudySettings.from_attrs(study.user_attrs, study=job.study)
-    settings.require_this_version(study=job.study)
-    dataset = load_dataset(job.data, settings.vendors)
+    user_attrs = study.user_attrs
+    settings = StudySettings.from_attrs(user_attrs, study=job.study)
+    info = stored_kind(user_attrs, [direction.name.lower() for direction in study.directions])
+    found = find_stored(info, study=job.study, where=job.kind)
+    kind, trainer = found.kind, make_trainer(found.kind)
+    settings.require_training(training_number(kind), study=job.study)
+    space = settings.space_in(kind)
+    here = replace(settings, data=None if job.data is None else str(job.data))
+    experiment = find_experiment(study, settings)
     objective = TrainingObjective(
         settings=settings,
-        data=study_data(dataset, stored_split(settings, dataset, study=job.study)),
+        kind=kind,
+        trainer=trainer,
+        data=load_data(trainer, here, study=job.study, stored=True),
         artifacts=job.artifacts,
-        device=resolve_device(job.device),
-        draw=study.user_attrs.get(attrs.KEPT_PICTURES) != "none",
-        measure=attrs.EXPERIMENT in study.user_attrs or attrs.MEASURES_LATENTS in study.user_attrs,
+        device=trainer.resolve_device(job.device),
+        threads=job.threads,
+        space=space if experiment is None else space.holding(a.params for a in experiment.arms),
+        kind_digest=None if found.source is None else found.source.digest,
+        keep_models=experiment is not None and experiment.keep_models,
+        draw=user_attrs.get(attrs.KEPT_PICTURES) != "none",
+        measure=experiment is not None or attrs.MEASURES_LATENTS in user_attrs,
         check_folder=check_folder,
     )
-    experiment = find_experiment(study, settings)
-    if experiment is not None:
-        objective = replace(
-            objective,
-            own_space=settings.search_space.holding(arm.params for arm in experiment.arms),
-            keep_models=experiment.keep_models,
-        )
-    study.pruner = make_pruner(settings.pruner, max_epochs=settings.max_epochs)
-
-    import torch._dynamo  # noqa: F401  an optimizer imports it at its first step: two seconds
+    max_steps = kind.max_steps(space, settings.fixed)
+    study.pruner = make_pruner(settings.pruner, max_steps=max_steps)
+    trainer.prepare()
+    own_threads(job.threads)  # of what has been imported meanwhile
 
     diverged = 0
     for claimed in claims(study, stop, job.artifacts, check_folder=check_folder):
-        params, user_attrs = design_point(study, settings, claimed)
+        params, user_attrs = design_point(study, settings, space, claimed)
         study.sampler = make_sampler(
             settings.sampler, seed=sampler_seed(settings.seed, claimed.number), params=params
         )
         own = objective
         if attrs.SIDES in user_attrs:  # a trial of an experiment, with a split of its own
-            split = Split.from_sides(user_attrs[attrs.SIDES])
-            own = replace(objective, data=study_data(dataset, split))
+            own = replace(objective, data=objective.data.with_sides(user_attrs[attrs.SIDES]))
         trial = optuna.Trial(study, claimed._trial_id)
         if user_attrs:
             write_trial(trial, user_attrs=user_attrs)
@@ -190,7 +194,7 @@ def run_trial(
         # No fault of the trial; what stands in for its files could not be written either.
         queue.fail(study, trial._trial_id, str(error), queue.Cause.INTERRUPTION)
         raise
-    except TrialInterrupted as error:
+    except Interrupted as error:
         fail(str(error), queue.Cause.INTERRUPTION)
     except SearchSpaceError as error:
         fail(str(error), queue.Cause.CONFIGURATION)
@@ -206,13 +210,3 @@ def run_trial(
         fail(reason, queue.Cause.ERROR)
         raise StudyError(f"Trial {trial.number} failed: {reason}") from error
     return Ended.TOLD
-
-
-def own_threads(threads: int) -> None:
-    """Give this process its share of the cores, before torch starts any work.
-
-    Two processes that both use all cores are many times slower than one.
-    """
-    torch.set_num_threads(threads)
-    if torch.get_num_interop_threads() != 1:  # may be set only once in a process
-        torch.set_num_interop_threads(1)

@@ -35,7 +35,7 @@ HYPERBAND_MIN_TRIALS = 100
 """Smaller studies cannot fill Hyperband's brackets."""
 
 
-def default_pruner(space: str, sampler: str, *, n_trials: int, max_epochs: int) -> str:
+def default_pruner(space: str, sampler: str, *, n_trials: int, max_steps: int | None) -> str:
     """Return the pruner's name for a new study.
 
     A grid is there to be complete, so nothing of it is pruned. In the notebook's space, with
@@ -48,11 +48,13 @@ def default_pruner(space: str, sampler: str, *, n_trials: int, max_epochs: int) 
         space: Name of the search space.
         sampler: One of ``SAMPLERS``.
         n_trials: That the study begins with.
-        max_epochs: The longest training of the study.
+        max_steps: Of the longest training of the study; None if that is not known.
     """
     if sampler == "grid":
         return "none"
-    if space == "notebook" and max_epochs >= HALVING_MIN_EPOCHS:
+    if max_steps is None:
+        return "median"
+    if space == "notebook" and max_steps >= HALVING_MIN_EPOCHS:
         return "halving"
     return "hyperband" if n_trials >= HYPERBAND_MIN_TRIALS else "median"
 
@@ -143,25 +145,28 @@ def _told(
     return again
 
 
-def make_pruner(name: str, *, max_epochs: int) -> BasePruner:
-    """Build a pruner; steps are epochs, counted from 0.
+def make_pruner(name: str, *, max_steps: int | None) -> BasePruner:
+    """Build a pruner.
 
     Args:
         name: One of ``PRUNERS``.
-        max_epochs: The longest training of the study.
+        max_steps: Of the longest training of the study; None if that is not known.
     """
-    first_rung = max(1, max_epochs // 27)
+    known, max_steps = max_steps is not None, max_steps or 1
+    first_rung = max(1, max_steps // 27)
     match name:
         case "median":
             median = MedianPruner(
-                n_startup_trials=5, n_warmup_steps=max_epochs // 10, n_min_trials=3
+                n_startup_trials=5, n_warmup_steps=max_steps // 10, n_min_trials=3
             )
-            return StalledPruner(median, patience=max(1, max_epochs // 20))
+            return StalledPruner(median, patience=max(1, max_steps // 20))
         case "halving":
             return SuccessiveHalvingPruner(min_resource=first_rung, reduction_factor=3)
         case "hyperband":
             return HyperbandPruner(
-                min_resource=first_rung, max_resource=max_epochs, reduction_factor=3
+                min_resource=first_rung,
+                max_resource=max_steps if known else "auto",
+                reduction_factor=3,
             )
         case _:
             return NopPruner()

@@ -12,10 +12,11 @@ from optuna.trial import TrialState
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from emoji_ae.curve import EpochMetrics
 from storage.outages import failure, outage
 from storage.records import TrialRecord, load_trials
 from study.formats import format_duration
+from study.kinds import Step
+from study.metrics import Metric
 from study.running.budget import count, to_train
 
 _POLL_S = 1.0
@@ -142,8 +143,10 @@ def eta(
 
 
 @contextmanager
-def epoch_bar(n_epochs: int, *, title: str) -> Iterator[Callable[[EpochMetrics], bool]]:
-    """Show the progress of one training on standard error; yields its epoch hook."""
+def step_bar(
+    n_steps: int | None, metric: Metric, *, title: str
+) -> Iterator[Callable[[Step], None]]:
+    """Show the progress of one training on standard error; yields what is told of each step."""
     console = Console(stderr=True)
     with Progress(
         TextColumn("{task.description}"),
@@ -154,10 +157,11 @@ def epoch_bar(n_epochs: int, *, title: str) -> Iterator[Callable[[EpochMetrics],
         console=console,
         disable=not console.is_terminal,
     ) as bar:
-        task = bar.add_task(title, total=n_epochs, status="")
+        task = bar.add_task(title, total=n_steps, status="")
 
-        def on_epoch(metrics: EpochMetrics) -> bool:
-            bar.update(task, advance=1, status=f"validation MSE {metrics.validation_mse:.5f}")
-            return False
+        def show(numbers: Step) -> None:
+            value = numbers.get(metric.name)
+            status = "" if value is None else f"{metric.label} {value:.5f}"
+            bar.update(task, advance=1, status=status)
 
-        yield on_epoch
+        yield show

@@ -1,0 +1,45 @@
+"""What ``emoji-study import-csv`` does: results in a file become a study."""
+
+from pathlib import Path
+
+from optuna.trial import TrialState
+
+from storage import attrs
+from storage.importing import insert_study
+from storage.rdb import open_storage
+from study.exchange.read_csv import read_results
+from study.running.place import Say
+
+
+def import_csv(path: Path, *, url: str, study: str | None, say: Say) -> None:
+    """Store the results of a CSV file as a study.
+
+    Args:
+        path: The file.
+        url: The storage.
+        study: Name of the study; None for that of the file.
+        say: Takes what is to be told.
+
+    Raises:
+        StudyError: If the file holds no results, or a wrong row.
+        StorageError: If there is such a study, or the storage cannot be used.
+    """
+    found = read_results(path)
+    name = study or path.stem
+    insert_study(
+        open_storage(url, create=True, write=True),
+        name,
+        found.trials,
+        user_attrs={
+            attrs.SETTINGS: found.settings.to_dict(),
+            attrs.KIND: found.kind.to_dict(),
+            attrs.TARGET: sum(t.state is not TrialState.FAIL for t in found.trials),
+            attrs.IMPORTED: {"file": path.name, "rows": len(found.trials)},
+        },
+        metric=found.kind.objective.name,
+    )
+    splits = {str(trial.user_attrs.get(attrs.MEASURED_ON, "validation")) for trial in found.trials}
+    say(
+        f"{len(found.trials)} trials of kind {found.settings.kind} imported as study {name}; "
+        f"their metrics were measured on the {' and the '.join(sorted(splits))} split."
+    )

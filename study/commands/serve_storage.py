@@ -1,0 +1,28 @@
+"""What ``emoji-study serve-storage`` does: one database for hundreds of workers."""
+
+import optuna
+
+from storage.rdb import open_storage
+from storage.served import make_server
+from storage.urls import redact, server_address
+from study.errors import StudyError
+from study.running.place import Say
+from study.signals import stop_signals
+
+
+def serve(url: str, *, host: str, port: int, n_threads: int, say: Say) -> None:
+    """Serve a storage until SIGINT or SIGTERM; answers that are under way are finished.
+
+    Raises:
+        StorageError: If it cannot be served, or is itself a server.
+    """
+    if server_address(url) is not None:
+        raise StudyError(f"`storage` must be a database to be served, but got {redact(url)!r}.")
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    storage = open_storage(url, create=True, write=True)
+    with stop_signals() as stop:
+        server = make_server(storage, host=host, port=port, n_threads=n_threads)
+        server.start()
+        say(f"Serving {redact(url)} as grpc://{host}:{port}; Ctrl-C ends it.")
+        stop.wait()
+        server.stop(grace=5).wait()

@@ -1,0 +1,49 @@
+"""What ``emoji-study worker`` does: it joins a study that was created elsewhere."""
+
+from dataclasses import replace
+
+import optuna
+
+from storage import attrs
+from storage.rdb import await_server
+from study.kind_info import KindInfo
+from study.kind_sources import find_stored, make_trainer
+from study.running.coordinator import RunOutcome
+from study.running.data import load_data
+from study.running.launch import Ready, launch
+from study.running.opening import Database
+from study.running.place import Place, Say
+from study.settings import training_number
+
+
+def work(study: str, place: Place, *, accept_change: bool = False, say: Say) -> RunOutcome:
+    """Join a study, until it has the trials that it wants.
+
+    Args:
+        study: Name of the study.
+        place: Where this machine's workers run.
+        accept_change: Whether the study goes on with changed code of its kind.
+        say: Takes what is to be told.
+
+    Raises:
+        StudyError: If this machine has other data, or other code.
+        StorageError: If the storage cannot be used, or has no such study.
+    """
+    await_server(place.url, say=say)
+    storage, stored = Database(place.url).require(study)
+    found = find_stored(stored.kind, study=study, where=place.kind, accept_change=accept_change)
+    stored.settings.require_training(training_number(found.kind), study=study)
+    space = stored.settings.space_in(found.kind)
+    trainer = make_trainer(found.kind)
+    trainer.resolve_device(place.device)  # raises here rather than in every worker
+    settings = stored.settings
+    if place.data is not None:
+        settings = replace(settings, data=str(place.data))
+    data = load_data(trainer, settings, study=study, stored=True)
+    opened = optuna.load_study(study_name=study, storage=storage)
+    if accept_change and found.source is not None:
+        info = KindInfo.of_kind(found.kind, space, found.source)
+        opened.set_user_attr(attrs.KIND, info.to_dict())
+    ready = Ready(study=opened, settings=settings, kind=found.kind, space=space, data=data)
+    target = int(stored.user_attrs.get(attrs.TARGET, 0))
+    return launch(ready, place, target=target, say=say)

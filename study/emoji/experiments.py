@@ -1,0 +1,139 @@
+"""The experiments on the emoji autoencoders: which arms are compared, and what they share."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from emoji_ae.config import AutoencoderConfig, MultitaskConfig
+from search_spaces import SPACES, Scalar, autoencoder, multitask
+from study.errors import StudyError
+from study.experiment import Arm, Design
+from study.kinds import Source
+
+SPACE = "extended"
+"""Whose parameters the arms have."""
+
+NOTEBOOK_LAMBDAS = (0.1, 0.5, 0.7)
+BRANCH_POINT = 2
+"""Encoder layers that the branches of an experiment share, of four."""
+
+IMPROVED: Mapping[str, Scalar] = {
+    "activation": "silu",
+    "schedule": "one_cycle",
+    "width": 32,
+    "normalization": "batch",
+}
+"""What makes reconstructions better than the notebook's, at its learning rate and latent size."""
+
+
+def auxiliary_task(source: Source, options: Mapping[str, Any]) -> Design:
+    """Ask what classifying does to reconstructing.
+
+    Args:
+        source: The data.
+        options: ``lambdas``, weights of the cross-entropy that are compared with 0, may be given;
+            the first one is that of the branches too.
+
+    Raises:
+        StudyError: If a lambda is not positive, or comes twice.
+    """
+    lambdas = options.get("lambdas", NOTEBOOK_LAMBDAS)
+    for value in lambdas:
+        if not 0 < value < math.inf:
+            raise StudyError(f"`lambda` must be a positive number, but got {value}.")
+    if len({f"{value:g}" for value in lambdas}) < len(lambdas):
+        raise StudyError(f"`lambda` must be given once each, but got {list(lambdas)}.")
+    joint: dict[str, Scalar] = {"strategy": "joint", "auxiliary_task": True}
+    branched = {**joint, "strategy": "branched", "branch_point": BRANCH_POINT}
+    return _multitask(
+        "Does classifying as well make reconstructions worse?",
+        arms=(
+            Arm(name="lambda 0", params={"strategy": "joint", "auxiliary_task": False}),
+            *(
+                Arm(name=f"joint, lambda {x:g}", params={**joint, "classification_lambda": x})
+                for x in lambdas
+            ),
+            Arm(name="sequential", params={"strategy": "sequential"}),
+            Arm(
+                name=f"branched, lambda {lambdas[0]:g}",
+                params={**branched, "classification_lambda": lambdas[0]},
+            ),
+        ),
+    )
+
+
+def leakage(source: Source, options: Mapping[str, Any]) -> Design:
+    """Ask how much better models look that are judged on variants of training images."""
+    params: dict[str, Scalar] = {
+        "strategy": "joint",
+        "auxiliary_task": True,
+        "classification_lambda": NOTEBOOK_LAMBDAS[0],
+    }
+    return _multitask(
+        "How much better does a model look when variants of one emoji are on both sides of the "
+        "split?",
+        arms=(
+            Arm(name="group split", params=params),
+            Arm(name="random split", params=params, split="random"),
+        ),
+    )
+
+
+def latent_space(source: Source, options: Mapping[str, Any]) -> Design:
+    """Ask what makes latents better, for reconstruction and for arithmetic.
+
+    An improved autoencoder is compared with the notebook's best convolutional one, and with ones
+    that differ in one point each. Latents have 2,048 numbers where nothing else is said.
+
+    Args:
+        source: The data. Of extra images, if there are any, one arm's epochs are drawn as well;
+            they are as long as those of the others.
+        options: None.
+    """
+    has_extra = len(source.options.get("vendors", ())) > (1 if source.path is None else 0)
+    own: dict[str, Scalar] = {"extra_images": False} if has_extra else {}
+    plain = AutoencoderConfig().to_dict()
+    base: dict[str, Scalar] = {name: plain[name] for name in IMPROVED}
+    base |= {"depth": plain["depth"], "latent_channels": plain["latent_channels"]}
+    base |= {"edge_weight": 0.0, "color_weight": 0.0, "variational": False, **own}
+    better = {**base, **IMPROVED}
+    changes: dict[str, dict[str, Scalar]] = {
+        "deeper": {"depth": 5, "latent_channels": 512},
+        "512 latents": {"latent_channels": 32},
+        "4,096 latents": {"latent_channels": 256},
+        "variational, weight 0.0001": {"variational": True, "kl_weight": 1e-4},
+        "variational, weight 0.01": {"variational": True, "kl_weight": 1e-2},
+        "edges, weight 0.5": {"edge_weight": 0.5},
+        "colours, weight 0.5": {"color_weight": 0.5},
+    }
+    if has_extra:
+        changes["extra images"] = {"extra_images": True}
+    return _design(
+        "What makes a latent space better, for reconstruction and for arithmetic?",
+        "autoencoder",
+        autoencoder.to_values(AutoencoderConfig()),
+        arms=(
+            Arm(name="improved", params=better),
+            Arm(name="notebook", params=base),
+            *(Arm(name=name, params=better | change) for name, change in changes.items()),
+        ),
+    )
+
+
+def _multitask(question: str, arms: tuple[Arm, ...]) -> Design:
+    return _design(question, "multitask", multitask.to_values(MultitaskConfig()), arms)
+
+
+def _design(
+    question: str, kind: str, default: Mapping[str, Scalar], arms: tuple[Arm, ...]
+) -> Design:
+    """Let arms share the notebook's best configuration in all that they do not differ in."""
+    own = {name for arm in arms for name in arm.params}
+    names = [parameter.name for parameter in SPACES[kind][SPACE].parameters]
+    return Design(
+        question=question,
+        space=SPACE,
+        arms=tuple(replace(arm, split=arm.split or "group") for arm in arms),
+        shared={name: default[name] for name in names if name not in own},
+    )

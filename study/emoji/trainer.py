@@ -1,0 +1,284 @@
+"""Trains the emoji autoencoders for a study: ``emoji_ae`` behind the protocol of a kind."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from emoji_ae.checkpoint import Checkpoint, load_checkpoint, load_training, save_checkpoint
+from emoji_ae.classification import balanced_accuracy
+from emoji_ae.config import AutoencoderConfig
+from emoji_ae.curve import EpochMetrics, MultitaskMetrics, metrics_from_dict
+from emoji_ae.dataset import labelled_images
+from emoji_ae.drawing.learning_curve import learning_curve_png
+from emoji_ae.latent_quality import measure_latents
+from emoji_ae.loop import DivergedError, TrainResult, suspended_result, to_float
+from emoji_ae.models import count_parameters
+from emoji_ae.multitask import best_metrics, classify
+from emoji_ae.resume import ResumeFile, TrainState, read_state, write_state
+from emoji_ae.seeding import resolve_device
+from emoji_ae.train import reconstruction_errors
+from emoji_ae.training import train_model
+from storage import attrs
+from study import kinds
+from study.emoji.data import StudyData, load_study_data
+from study.kinds import Run, Source, Step, Trainer, Training
+from study.pictures import reconstructions_png
+
+
+class EmojiTrainer(Trainer):
+    """Trains an autoencoder, or one that classifies as well."""
+
+    def load(self, source: Source, sides: str | None) -> StudyData:
+        """Load the images."""
+        return load_study_data(source, sides)
+
+    def train(self, config: AutoencoderConfig, data: StudyData, run: Run) -> "EmojiTraining":
+        """Train one configuration."""
+        resume = _RunState(run, config)
+        if resume.state is not None:
+            run.resumed([_row(metrics) for metrics in resume.state.curve])
+        try:
+            result = train_model(
+                config,
+                data.train_for(config),
+                data.validation,
+                seed=run.seed,
+                device=_device(run.device),
+                images_per_epoch=data.n_own,
+                on_epoch=lambda metrics: run.step(_row(metrics)),
+                resume=resume,
+            )
+        except DivergedError as error:
+            training = EmojiTraining(error.result, config, data, run.seed)
+            raise kinds.DivergedError(str(error), training) from None
+        except kinds.Interrupted as error:
+            if resume.state is not None:  # kept before the interruption was passed on
+                result = suspended_result(config, resume.state)
+                error.training = EmojiTraining(result, config, data, run.seed)
+            raise
+        return EmojiTraining(result, config, data, run.seed)
+
+    def test(self, model: Path, data: StudyData, *, device: str) -> dict[str, Any]:
+        """Measure a model on the test split.
+
+        Returns:
+            ``mse``, the mean over the images of the error of each; of a model that classifies
+            also ``accuracy``, ``balanced_accuracy`` and ``confusion``, the images by
+            class (rows) and predicted class (columns).
+        """
+        checkpoint = load_checkpoint(model)
+        where = _device(device)
+        trained = checkpoint.model.to(where)
+        test = labelled_images(data.dataset, data.split.test)
+        images = to_float(test.images, where)
+        measured: dict[str, Any] = {"mse": reconstruction_errors(trained, images).mean().item()}
+        if "classification_lambda" in checkpoint.config.to_dict():
+            confusion = classify(trained, images, test.labels.to(where))
+            measured |= {
+                "accuracy": (confusion.diagonal().sum() / confusion.sum()).item(),
+                "balanced_accuracy": balanced_accuracy(confusion).item(),
+                "confusion": confusion.tolist(),
+            }
+        return measured
+
+    def resolve_device(self, name: str) -> str:
+        """Return the GPU where there is one, unless another device was asked for."""
+        return str(resolve_device(name))
+
+    def prepare(self) -> None:
+        """Import what an optimizer imports at its first step, which takes two seconds."""
+        import torch._dynamo  # noqa: F401
+
+    def recall(
+        self,
+        config: AutoencoderConfig,
+        rows: Sequence[Step],
+        n_steps: int,
+        facts: Mapping[str, Any],
+    ) -> Training | None:
+        """Rebuild a training, or the beginning of one, from its stored curve."""
+        metrics = [
+            metrics_from_dict({**row, "epoch": epoch})
+            for epoch, row in enumerate(map(_floats, rows))
+        ]
+        return RecalledTraining(config, metrics[:n_steps], metrics[n_steps:], facts)
+
+    def require_model(
+        self, model: Path, config: AutoencoderConfig, data: StudyData, *, seed: int
+    ) -> None:
+        """Raise a CheckpointError unless a checkpoint is of this training."""
+        load_training(model, config=config, seed=seed, data_fingerprint=data.fingerprint)
+
+
+class EmojiTraining(Training):
+    """What a training of an emoji autoencoder came to.
+
+    Args:
+        result: Its model and curve.
+        config: What was trained.
+        data: On which images.
+        seed: Of the training.
+    """
+
+    def __init__(
+        self, result: TrainResult[Any], config: AutoencoderConfig, data: StudyData, seed: int
+    ) -> None:
+        self._data = data
+        self._curve = (*result.curve, *getattr(result, "classifier_curve", ()))
+        confusion = getattr(result, "confusion", None)
+        self.checkpoint = Checkpoint(
+            model=result.model,
+            config=config,
+            seed=seed,
+            data_fingerprint=data.fingerprint,
+            curve=result.curve,
+        )
+        self._run = result.curve
+        self.steps = [_row(metrics) for metrics in result.curve]
+        self.seconds = self._curve[-1].seconds
+        self.best = None if result.best is None else _numbers(result.best)
+        self.best_step = None if result.best is None else result.best.epoch
+        self.facts = {
+            attrs.PARAMETER_COUNT: count_parameters(result.model),
+            **({} if confusion is None else {attrs.CONFUSION: confusion.tolist()}),
+            **({attrs.EARLY_STOPPED: True} if getattr(result, "early_stopped", False) else {}),
+            **_last(result.curve),
+        }
+
+    def rows(self) -> list[Step]:
+        """Return the curve, and behind it that of a classifier that was trained after it."""
+        return [_row(metrics) for metrics in self._curve]
+
+    def save(self, path: Path) -> None:
+        """Write a checkpoint."""
+        self.checkpoint.model.cpu()
+        save_checkpoint(self.checkpoint, path)
+
+    def file(self, name: str, *, tested: bool = False) -> bytes:
+        """Draw the learning curve, or originals over reconstructions."""
+        if name == attrs.LEARNING_CURVE_FILE:
+            return learning_curve_png(self._run)
+        dataset, split = self._data.dataset, self._data.split
+        rows = list(split.test if tested else split.validation)
+        texts = [dataset.texts[row] for row in rows]
+        return reconstructions_png(self.checkpoint.model, dataset.images[rows], texts)
+
+    def measure(self) -> dict[str, float]:
+        """Return the numbers for the model's latents, those that there are."""
+        quality = measure_latents(self.checkpoint.model.cpu(), self._data.latent_sample)
+        figures = {
+            attrs.LATENT_ATTRIBUTE_AUC: quality.attribute_auc,
+            attrs.LATENT_ANALOGY_RANK: quality.analogy_rank,
+            attrs.LATENT_PATH_SMOOTHNESS: quality.path_smoothness,
+            attrs.LATENT_PROBE_ACCURACY: quality.probe_accuracy,
+            attrs.LATENT_VARIANCE_USED: quality.variance_used,
+        }
+        return {name: value for name, value in figures.items() if value is not None}
+
+
+class RecalledTraining(Training):
+    """A training, or the beginning of one, as its stored curve tells it.
+
+    Args:
+        config: Of the trial that asks.
+        curve: Of the stored training.
+        after: Epochs of a classifier that was trained after it; only equal lengths share them,
+            see ``identity`` of a configuration.
+        facts: User attributes of the stored trial.
+    """
+
+    def __init__(
+        self,
+        config: AutoencoderConfig,
+        curve: Sequence[EpochMetrics],
+        after: Sequence[EpochMetrics],
+        facts: Mapping[str, Any],
+    ) -> None:
+        classifier_curve = [m for m in after if isinstance(m, MultitaskMetrics)]
+        self._run = curve[: config.epoch]
+        self._curve = (*self._run, *classifier_curve)
+        best = best_metrics(self._run, classifier_curve)
+        copied = {attrs.PARAMETER_COUNT}
+        if facts.get(attrs.BEST_EPOCH) == best.epoch + 1:
+            copied.add(attrs.CONFUSION)
+        if len(curve) < config.epoch:
+            copied.add(attrs.EARLY_STOPPED)
+        self.steps = [_row(metrics) for metrics in self._run]
+        self.best, self.best_step = _numbers(best), best.epoch
+        kept = {name: facts[name] for name in sorted(copied) if name in facts}
+        self.facts = kept | _last(self._run)
+
+    def rows(self) -> list[Step]:
+        """Return the curve."""
+        return [_row(metrics) for metrics in self._curve]
+
+    def save(self, path: Path) -> None:
+        """Raise a LookupError: there is no model."""
+        raise LookupError("no model")
+
+    def file(self, name: str, *, tested: bool = False) -> bytes:
+        """Draw the learning curve."""
+        if name == attrs.LEARNING_CURVE_FILE:
+            return learning_curve_png(self._run)
+        raise LookupError(name)
+
+
+class _RunState(ResumeFile):
+    """Keeps the state of a training where the run wants it."""
+
+    def __init__(self, run: Run, config: AutoencoderConfig) -> None:
+        state = run.load(read_state)
+        fits = (
+            state is not None
+            and (state.identity, state.seed) == (config.identity(), run.seed)
+            and len(state.curve) < config.epoch
+        )
+        self.state = state if fits else None
+        self._run = run
+
+    def offer(self, make_state: Callable[[], TrainState], *, n_bytes: int) -> None:
+        """Save the state, unless that would take too much of the time."""
+        self._run.offer(lambda path: write_state(make_state(), path), n_bytes=n_bytes)
+
+    def save(self, state: TrainState) -> None:
+        """Save the state in any case."""
+        self._run.save(lambda path: write_state(state, path))
+        self.state = state
+
+
+def _device(name: str) -> Any:
+    import torch
+
+    return torch.device(name)
+
+
+def _row(metrics: EpochMetrics) -> dict[str, float]:
+    return asdict(metrics)
+
+
+def _floats(row: Step) -> dict[str, float]:
+    """Return numbers in single precision, as they were computed."""
+    return {name: float(np.float32(value)) for name, value in row.items()}
+
+
+def _numbers(best: EpochMetrics) -> dict[str, float]:
+    """Return what the kept weights reach on the validation split."""
+    numbers = {attrs.VALIDATION_MSE: best.validation_mse}
+    if isinstance(best, MultitaskMetrics):
+        numbers |= {
+            attrs.VALIDATION_CROSS_ENTROPY: best.validation_cross_entropy,
+            attrs.VALIDATION_ACCURACY: best.validation_accuracy,
+            attrs.VALIDATION_BALANCED_ACCURACY: best.validation_balanced_accuracy,
+        }
+    return numbers
+
+
+def _last(curve: Sequence[EpochMetrics]) -> dict[str, float]:
+    last = curve[-1]
+    return {
+        attrs.LAST_VALIDATION_MSE: last.validation_mse,
+        attrs.LAST_TRAIN_MSE: last.train_mse,
+    }

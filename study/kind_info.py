@@ -1,0 +1,210 @@
+"""What readers need to know of a study's kind, stored with the study, so that they import none.
+
+Studies of earlier versions, which stored nothing of it, are of this package's own kinds; those
+are found by their entry points. Of a study that was made by other means only its directions are
+known.
+"""
+
+import importlib.metadata
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
+from typing import Any, Self
+
+from optuna.distributions import distribution_to_json, json_to_distribution
+
+from search_spaces import Parameter, Scalar, SearchSpace
+from storage import attrs
+from study.kinds import File, Kind
+from study.metrics import Metric
+
+GROUP = "emoji_study.kinds"
+"""Entry points of this group are kinds that can be named like those of this package."""
+
+DISTRIBUTION = "emoji-study"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KindSource:
+    """Where the code of a kind was found, when a study was made with it.
+
+    Args:
+        reference: What names it: ``/path/to/file.py:NAME``, ``package.module:NAME``, or the name
+            of an entry point.
+        digest: Of its file, SHA-256 in hexadecimal digits.
+        text: The file itself; empty if it is too long to be stored.
+    """
+
+    reference: str
+    digest: str
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KindInfo:
+    """What is known of a study's kind without its code.
+
+    Args:
+        name: Of the kind; empty for a study that was made by other means.
+        metrics: The first is the objective.
+        space: What was searched, without the way to configurations; None if that is not known.
+        fidelity: See ``Kind``, as the next four.
+        family: See there.
+        default: See there.
+        files: See there.
+        costs: See there.
+        model_file: See there.
+        source: Where its code was found; None for the kinds of this package.
+    """
+
+    name: str
+    metrics: tuple[Metric, ...]
+    space: SearchSpace | None = None
+    fidelity: str | None = None
+    family: str | None = None
+    default: Mapping[str, Scalar] | None = None
+    files: tuple[File, ...] = ()
+    costs: tuple[Metric, ...] = ()
+    model_file: str = ""
+    source: KindSource | None = None
+
+    @property
+    def objective(self) -> Metric:
+        """What was searched for."""
+        return self.metrics[0]
+
+    @property
+    def second(self) -> Metric | None:
+        """The second objective of a study that has two, and what a constraint is on."""
+        return next((metric for metric in self.metrics[1:] if metric.always), None)
+
+    @property
+    def step(self) -> str:
+        """What a step of a training is called: ``epoch``, or ``step``."""
+        return self.fidelity or "step"
+
+    @classmethod
+    def of_kind(cls, kind: Kind, space: SearchSpace, source: KindSource | None = None) -> Self:
+        """Return what is known of a kind whose code is here.
+
+        Args:
+            kind: The kind.
+            space: What a study searches.
+            source: Where the kind was found.
+        """
+        return cls(
+            name=kind.name,
+            metrics=kind.metrics,
+            space=space,
+            fidelity=kind.fidelity,
+            family=kind.family,
+            default=kind.default,
+            files=kind.files,
+            costs=kind.costs,
+            model_file=kind.model_file,
+            source=source,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all of it, JSON-ready."""
+        values = {name: getattr(self, name) for name in ("name", "fidelity", "family")}
+        return values | {
+            "metrics": [asdict(metric) for metric in self.metrics],
+            "space": None if self.space is None else _space_to_dict(self.space),
+            "default": None if self.default is None else dict(self.default),
+            "files": [asdict(file) for file in self.files],
+            "costs": [asdict(cost) for cost in self.costs],
+            "model_file": self.model_file,
+            "source": None if self.source is None else asdict(self.source),
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Read what ``to_dict`` gave.
+
+        Raises:
+            ValueError, TypeError, KeyError: If it is something else.
+        """
+        space, source = values["space"], values["source"]
+        return cls(
+            name=str(values["name"]),
+            metrics=tuple(Metric(**metric) for metric in values["metrics"]),
+            space=None if space is None else _space_from_dict(space),
+            fidelity=values["fidelity"],
+            family=values["family"],
+            default=values["default"],
+            files=tuple(File(**file) for file in values["files"]),
+            costs=tuple(Metric(**cost) for cost in values["costs"]),
+            model_file=values["model_file"],
+            source=None if source is None else KindSource(**source),
+        )
+
+
+def stored_kind(user_attrs: Mapping[str, Any], directions: Sequence[str]) -> KindInfo:
+    """Return what is known of a stored study's kind.
+
+    Args:
+        user_attrs: Of the study.
+        directions: ``minimize`` or ``maximize`` for each of its objectives.
+    """
+    settings = user_attrs.get(attrs.SETTINGS)
+    settings = settings if isinstance(settings, Mapping) else {}
+    own = own_kind(str(settings.get("kind")))
+    stored = user_attrs.get(attrs.KIND)
+    if isinstance(stored, Mapping) and stored.get("source") is not None:
+        own = None  # the name is another's
+    elif own is not None:
+        # The space itself, which knows the way from parameters to configurations.
+        return KindInfo.of_kind(own, own.spaces.get(str(settings.get("space"))))
+    if isinstance(stored, Mapping):
+        return KindInfo.from_dict(stored)
+    return KindInfo(name="", metrics=tuple(map(_unknown, range(len(directions)), directions)))
+
+
+@cache
+def own_kind(name: str) -> Kind | None:
+    """Return one of this package's own kinds by its name, None if there is none."""
+    for distribution in importlib.metadata.distributions(name=DISTRIBUTION):
+        for entry in distribution.entry_points.select(group=GROUP, name=name):
+            kind = entry.load()
+            assert isinstance(kind, Kind)
+            return kind
+    return None
+
+
+def _unknown(i: int, direction: str) -> Metric:
+    """Describe an objective of which nothing but its direction is known."""
+    return Metric(
+        name="value" if i == 0 else f"value_{i}",
+        label="objective value" if i == 0 else f"objective value {i}",
+        direction="maximize" if direction == "maximize" else "minimize",
+        objective=i == 0,
+    )
+
+
+def _space_to_dict(space: SearchSpace) -> dict[str, Any]:
+    return {
+        "name": space.name,
+        "parameters": [
+            {
+                "name": parameter.name,
+                "distribution": distribution_to_json(parameter.distribution),
+                "when": {name: list(values) for name, values in parameter.when.items()},
+            }
+            for parameter in space.parameters
+        ],
+    }
+
+
+def _space_from_dict(values: Mapping[str, Any]) -> SearchSpace:
+    return SearchSpace(
+        name=str(values["name"]),
+        parameters=tuple(
+            Parameter(
+                name=str(parameter["name"]),
+                distribution=json_to_distribution(parameter["distribution"]),
+                when={name: tuple(choices) for name, choices in parameter["when"].items()},
+            )
+            for parameter in values["parameters"]
+        ),
+    )

@@ -1,0 +1,318 @@
+"""Finds kinds by what a user typed, and loads a stored study's kind if its code is unchanged."""
+
+import hashlib
+import importlib
+import importlib.machinery
+import importlib.metadata
+import os
+import re
+import sys
+import types
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from search_spaces import SearchSpace
+from study.errors import StudyError
+from study.kind_info import GROUP, KindInfo, KindSource, own_kind
+from study.kinds import Kind, Trainer
+from study.metrics import Metric
+
+MAX_STORED_BYTES = 256 * 1024
+"""A longer source is not stored with the study; its digest is."""
+
+OWN_MODULES = ("study", "storage", "search_spaces", "emoji_ae")
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundKind:
+    """A kind, and where its code is; None for a kind of this package."""
+
+    kind: Kind
+    source: KindSource | None
+
+
+def find_kind(reference: str) -> FoundKind:
+    """Find the kind that a user named.
+
+    Args:
+        reference: The name of an installed kind, ``path/to/file.py:NAME``, or
+            ``package.module:NAME``.
+
+    Raises:
+        StudyError: If there is none, or if it breaks the protocol.
+    """
+    own = own_kind(reference)
+    if own is not None:
+        return FoundKind(kind=own, source=None)
+    return _load(reference, _read_source(reference))
+
+
+def find_stored(
+    info: KindInfo, *, study: str, where: str | None = None, accept_change: bool = False
+) -> FoundKind:
+    """Load the kind of a stored study, if its code is what the study was made with.
+
+    Nothing is imported before that is known.
+
+    Args:
+        info: What the study says of its kind.
+        study: Name of the study.
+        where: Where the code lies here; None for where it lay when the study was made.
+        accept_change: Whether other code is taken as well.
+
+    Raises:
+        StudyError: If the code is missing or another one.
+    """
+    if info.source is None:
+        own = own_kind(info.name)
+        if own is None:
+            raise StudyError(
+                f"Study {study!r} was not made by emoji-study, or its kind {info.name!r} is "
+                "unknown here; it can be read, but not continued."
+            )
+        return FoundKind(kind=own, source=None)
+    reference = where or info.source.reference
+    source = _read_source(reference)
+    _require_same_digest(info.source, source, study=study, accept_change=accept_change)
+    found = _load(reference, source)
+    require_same_code(info, found, study=study, accept_change=accept_change)
+    return found
+
+
+def require_same_code(
+    info: KindInfo, found: FoundKind, *, study: str, accept_change: bool = False
+) -> None:
+    """Raise a StudyError unless a kind is that of a study, and its code what it was.
+
+    Args:
+        info: What the study says of its kind.
+        found: The kind.
+        study: Name of the study.
+        accept_change: Whether other code of the same kind is taken as well.
+    """
+    if found.kind.name != info.name or (found.source is None) != (info.source is None):
+        raise StudyError(
+            f"Study {study!r} is of the kind {info.name!r}, not of {found.kind.name!r}; take "
+            "another --study name to start afresh."
+        )
+    if found.source is not None and info.source is not None:
+        _require_same_digest(info.source, found.source, study=study, accept_change=accept_change)
+
+
+def _require_same_digest(
+    stored: KindSource, here: KindSource, *, study: str, accept_change: bool
+) -> None:
+    if stored.digest != here.digest and not accept_change:
+        raise StudyError(
+            f"{here.reference} has changed since study {study!r} was made: "
+            f"{_first_difference(stored, here)}. With --accept-change, `run` and `worker` go on "
+            "with the new code and mark the trials that are trained by it."
+        )
+
+
+def make_trainer(kind: Kind) -> Trainer:
+    """Return the trainer of a kind.
+
+    Raises:
+        StudyError: If what the kind gives is none.
+    """
+    trainer = kind.trainer()
+    if not isinstance(trainer, Trainer):
+        raise StudyError(
+            f"`trainer` of the kind {kind.name!r} must return a study.kinds.Trainer, but "
+            f"returned {_called(trainer)}."
+        )
+    return trainer
+
+
+def installed_kinds() -> list[str]:
+    """Return the names of all kinds that need no path."""
+    return sorted({entry.name for entry in importlib.metadata.entry_points(group=GROUP)})
+
+
+def _read_source(reference: str) -> KindSource:
+    """Read, and do not run, the file that a reference names."""
+    place, colon, name = reference.rpartition(":")
+    if not colon:
+        entry = _entry_point(reference)
+        path = _module_path(entry.module, reference)
+    elif _is_path(place):
+        path = Path(place).absolute()
+        reference = f"{path}:{name}"
+    else:
+        path = _module_path(place, reference)
+    try:
+        content = path.read_bytes()
+        text = content.decode()
+    except OSError as error:
+        raise StudyError(f"{path}: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise StudyError(f"{path} is no Python file: it is not UTF-8.") from None
+    return KindSource(
+        reference=reference,
+        digest=hashlib.sha256(content).hexdigest(),
+        text=text if len(content) <= MAX_STORED_BYTES else "",
+    )
+
+
+def _load(reference: str, source: KindSource) -> FoundKind:
+    """Run the code of a kind, and check what it gives."""
+    place, colon, name = source.reference.rpartition(":")
+    try:
+        if colon and _is_path(place):
+            module = _run_file(Path(place), source)
+        else:
+            entry = None if colon else _entry_point(reference)
+            module = importlib.import_module(place if entry is None else entry.module)
+            name = name if entry is None else entry.attr
+    except StudyError:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        raise StudyError(
+            f"{place or reference} cannot be imported{_line(error, place)}: "
+            f"{type(error).__name__}: {reason}"
+        ) from error
+    kind = getattr(module, name, None)
+    if not isinstance(kind, Kind):
+        there = [key for key, value in vars(module).items() if isinstance(value, Kind)]
+        known = f"it has: {', '.join(there)}" if there else "it has none"
+        found = "there is none of that name" if kind is None else f"it is {_called(kind)}"
+        raise StudyError(
+            f"`{name}` of {place or reference} must be a study.kinds.Kind, but {found}; {known}."
+        )
+    for complaint in _complaints(kind):
+        raise StudyError(f"The kind {reference} breaks the protocol: {complaint}")
+    return FoundKind(kind=kind, source=source)
+
+
+def _run_file(path: Path, source: KindSource) -> types.ModuleType:
+    """Run a file as a module; what it imports from its own folder is found behind all else."""
+    folder = path.parent
+    for own in OWN_MODULES:
+        for rival in (folder / f"{own}.py", folder / own / "__init__.py"):
+            ours = Path(sys.modules["study"].__file__ or "").parent.parent / own
+            if rival.exists() and rival.parent not in (ours, ours.parent):
+                raise StudyError(
+                    f"{rival} bears the name of {ours}, a part of emoji-study: rename it, for "
+                    "Python can import only one of the two."
+                )
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))
+    name = path.stem
+    if not name.isidentifier() or name in sys.stdlib_module_names or name in sys.modules:
+        name = f"kind_{source.digest[:16]}"
+    if name in sys.modules:
+        return sys.modules[name]
+    content = path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != source.digest:
+        raise StudyError(f"{path} is being changed at this moment; try again.")
+    module = types.ModuleType(name)
+    module.__file__ = str(path)
+    sys.modules[name] = module
+    try:
+        exec(compile(content, str(path), "exec"), vars(module))
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _entry_point(name: str) -> importlib.metadata.EntryPoint:
+    for entry in importlib.metadata.entry_points(group=GROUP, name=name):
+        return entry
+    raise StudyError(
+        f"`kind` must be one of {', '.join(installed_kinds())}, or name your own as "
+        f"path/to/file.py:NAME or package.module:NAME, but got {name!r}."
+    )
+
+
+def _module_path(module: str, reference: str) -> Path:
+    """Return the file of a module, found as an import would, but not imported."""
+    found, where = None, None
+    for part in module.split("."):
+        try:
+            found = importlib.machinery.PathFinder.find_spec(
+                part if found is None else f"{found.name}.{part}", where
+            )
+        except (ImportError, ValueError):
+            found = None
+        if found is None:
+            break
+        where = found.submodule_search_locations
+    if found is None or found.origin is None or not os.path.exists(found.origin):
+        raise StudyError(f"There is no module {module!r}, which `{reference}` names.")
+    return Path(found.origin)
+
+
+def _is_path(place: str) -> bool:
+    return place.endswith(".py") or os.sep in place or "/" in place
+
+
+def _first_difference(stored: KindSource, here: KindSource) -> str:
+    """Say in which line two sources first differ."""
+    if not stored.text or not here.text:
+        return f"its digest is {here.digest[:12]} and was {stored.digest[:12]}"
+    before, now = stored.text.splitlines(), here.text.splitlines()
+    for i in range(max(len(before), len(now))):
+        old, new = (lines[i].strip() if i < len(lines) else None for lines in (before, now))
+        if old != new:
+            shown = ("missing" if line is None else f"`{line[:80]}`" for line in (old, new))
+            return "line {} was {} and is {}".format(i + 1, *shown)
+    return "only blanks or line ends differ"
+
+
+def _line(error: BaseException, place: str) -> str:
+    """Say in which line of the user's file an error arose, where that is known."""
+    if isinstance(error, SyntaxError) and error.filename == place:
+        return f" (line {error.lineno})"
+    line = None
+    trace = error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == place:
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return "" if line is None else f" (line {line})"
+
+
+def _called(value: Any) -> str:
+    """Say what something is, in place of what it should be."""
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    return f"a {type(value).__name__}"
+
+
+def _complaints(kind: Kind) -> Iterator[str]:
+    """Yield in what a kind breaks the protocol."""
+    if not isinstance(kind.name, str) or not _NAME.fullmatch(kind.name):
+        yield f"`name` must be letters, digits, - and _, but is {kind.name!r}."
+    if own_kind(str(kind.name)) is not None:
+        yield f"`name` must not be that of a kind of this package, {kind.name!r}."
+    spaces = list(kind.spaces.items())
+    if not spaces or not all(isinstance(space, SearchSpace) for _, space in spaces):
+        yield "`spaces` must be search spaces by name, at least one."
+    for name, space in spaces:
+        if name != space.name:
+            yield f"`spaces` must have each space under its own name, but {space.name!r} is under "
+            f"{name!r}."
+    for metric in kind.metrics:
+        if not isinstance(metric, Metric):
+            yield f"`metrics` must be of study.metrics.Metric, but one is {_called(metric)}."
+        if metric.direction not in ("minimize", "maximize"):
+            yield f"`direction` of a metric must be minimize or maximize, not {metric.direction!r}."
+    names = {parameter.name for _, space in spaces for parameter in space.parameters}
+    for member in ("fidelity", "family"):
+        value = getattr(kind, member)
+        if value is not None and value not in names:
+            yield f"`{member}` must be the name of a parameter, but is {value!r}."
+    if not callable(kind.trainer):
+        yield f"`trainer` must be a function that returns a Trainer, but is {_called(kind.trainer)}."
+    if kind.default is not None:
+        for _, space in spaces:
+            for parameter in space.parameters:
+                if parameter.name not in kind.default:
+                    yield f"`default` has no value of `{parameter.name}`."

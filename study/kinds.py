@@ -1,0 +1,442 @@
+"""What a kind of model is: what varies, what is measured, who trains it; imports no model.
+
+A kind is one object, ``Kind``, and three classes behind it: a ``Trainer`` loads ``Data`` and turns
+a configuration into a ``Training``. Four members of a kind are required, and few methods; whatever
+has a default may be left out. ``docs/your-own-model.md`` explains it by an example.
+"""
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from search_spaces.base import Config, Scalar, SearchSpace
+from search_spaces.errors import SearchSpaceError
+from study.errors import StudyError
+from study.experiment import Design
+from study.metrics import Metric
+
+Result = TypeVar("Result")
+Step = Mapping[str, float]
+"""What one step of a training measured, by name; a step is an epoch, say, and counted from 0."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Which data a study uses, as its user named them.
+
+    Args:
+        path: A file or folder; None for what the kind brings along.
+        split: In which of the kind's ways training, validation and test part.
+        seed: Of the split.
+        options: Values of the kind's own options.
+    """
+
+    path: Path | None = None
+    split: str = ""
+    seed: int = 42
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Data(ABC):
+    """Training, validation and test data, parted.
+
+    Only ``Trainer.test``, and files of a training that was tested, may look at the test part.
+    """
+
+    @property
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """A digest of the data and of how they are parted, see ``digest``."""
+
+    @property
+    def sides(self) -> str:
+        """How they are parted, as a text that is stored; empty if there is one way only."""
+        return ""
+
+    def with_sides(self, sides: str) -> "Data":
+        """Return the same data parted in another way, as ``sides`` gave it."""
+        if sides != self.sides:
+            raise StudyError("These data are parted in one way only.")
+        return self
+
+    def redraw(self, split: str, seed: int) -> str:
+        """Return sides with another validation part and the same test part, drawn by ``seed``."""
+        return self.sides
+
+    def draw(self, split: str, seed: int) -> str:
+        """Return sides that are drawn anew, the test part too; experiments need it."""
+        return self.redraw(split, seed)
+
+    def describe(self) -> str:
+        """Say in a few words how much there is: ``1,200 training and 300 validation images``."""
+        return "its data"
+
+    def facts(self) -> Mapping[str, Any]:
+        """Return user attributes, JSON-ready, that a new study on these data gets."""
+        return {}
+
+
+class Training(ABC):
+    """What a training came to, whatever its end.
+
+    Attributes:
+        steps: Every step that was done, in order, those of earlier attempts too.
+        best: The measured numbers of what is kept: each metric of the kind that is always there,
+            by name. None if there is nothing to keep.
+        best_step: The step they are of, from 0.
+        seconds: What the training took, in seconds, earlier attempts included.
+        facts: Other user attributes of the trial, JSON-ready.
+    """
+
+    steps: Sequence[Step] = ()
+    best: Mapping[str, float] | None = None
+    best_step: int | None = None
+    seconds: float = 0.0
+    facts: Mapping[str, Any] = {}
+
+    @abstractmethod
+    def save(self, path: Path) -> None:
+        """Write the trained model to a file."""
+
+    def rows(self) -> Sequence[Mapping[str, float]]:
+        """Return the table of the training's curves, one row each step."""
+        return self.steps
+
+    def file(self, name: str, *, tested: bool = False) -> bytes:
+        """Return the content of one of the kind's files.
+
+        Args:
+            name: Of the file.
+            tested: Whether the test part is to be shown in place of the validation part.
+        """
+        raise NotImplementedError(name)
+
+    def measure(self) -> Mapping[str, float]:
+        """Return the metrics that are measured on request, those that there are."""
+        return {}
+
+
+@dataclass(slots=True, kw_only=True)
+class Finished(Training):
+    """A training as plain values, enough for most kinds.
+
+    Args:
+        steps: See ``Training``, as the next four.
+        best: See there.
+        best_step: See there.
+        seconds: See there.
+        facts: See there.
+        write: Writes the trained model to a file.
+        files: Content of the kind's files, by name.
+        extra: What ``measure`` returns.
+    """
+
+    steps: Sequence[Step] = ()
+    best: Mapping[str, float] | None = None
+    best_step: int | None = None
+    seconds: float = 0.0
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    write: Callable[[Path], object]
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    extra: Mapping[str, float] = field(default_factory=dict)
+
+    def save(self, path: Path) -> None:
+        """Write the trained model to a file."""
+        self.write(path)
+
+    def file(self, name: str, *, tested: bool = False) -> bytes:
+        """Return the content of a file, which is the same for all parts of the data."""
+        return self.files[name]
+
+    def measure(self) -> Mapping[str, float]:
+        """Return the metrics that are measured on request."""
+        return self.extra
+
+
+class OtherDataError(ValueError):
+    """Stored sides are those of other data; raised by ``Trainer.load``.
+
+    Args:
+        fingerprint: Of the data that are there.
+    """
+
+    def __init__(self, fingerprint: str) -> None:
+        super().__init__(f"other data, fingerprint {fingerprint}")
+        self.fingerprint = fingerprint
+
+
+class DivergedError(ArithmeticError):
+    """A training cannot go on, for a number became NaN or infinite; raised by ``Trainer.train``.
+
+    The trial fails with this reason and is not tried again; the study goes on.
+
+    Args:
+        message: One line for a person: when, and which.
+        training: The training up to there, if there is something of it.
+    """
+
+    def __init__(self, message: str, training: Training | None = None) -> None:
+        super().__init__(message)
+        self.training = training
+
+
+class Interrupted(Exception):
+    """A training is to stop here, for it goes on another time; raised by ``Run.step``.
+
+    Attributes:
+        training: What there is of the training so far, if the trainer sets it on the way out.
+    """
+
+    training: Training | None = None
+
+
+class Run:
+    """One run of a training, as it looks from inside ``Trainer.train``.
+
+    This class runs a training by itself, without study, which is enough to try a trainer; the
+    objective of a study, and ``emoji-study train``, have their own.
+
+    Args:
+        seed: From 0 to 2**63 - 1; with configuration and data, all that may decide the result.
+        device: As ``Trainer.resolve_device`` returned it.
+    """
+
+    def __init__(self, *, seed: int, device: str = "cpu") -> None:
+        self.seed = seed
+        self.device = device
+
+    def offer(self, save: Callable[[Path], object], *, n_bytes: int = 1_000_000) -> None:
+        """Save what the training needs to go on, unless that would take too much of its time.
+
+        Args:
+            save: As of ``step``, which calls this.
+            n_bytes: About what it writes; tells its time until one was measured.
+        """
+
+    def save(self, save: Callable[[Path], object]) -> None:
+        """Save it in any case, as before an interruption."""
+
+    def load(self, read: Callable[[Path], Result]) -> Result | None:
+        """Return what an interrupted attempt at this training had saved, None if nothing.
+
+        Args:
+            read: Reads the file that ``save`` of ``step`` wrote. If it fails, the training begins
+                anew.
+        """
+        return None
+
+    def resumed(self, steps: Sequence[Step]) -> None:
+        """Tell that these steps were done by earlier attempts; called before the first new one."""
+
+    def step(self, numbers: Step, *, save: Callable[[Path], object] | None = None) -> bool:
+        """Tell that a step is done; return whether the training should end with it.
+
+        A trial is ended here by its pruner. Where a signal ends the study, the training is saved,
+        and this method raises ``Interrupted``; let it pass.
+
+        Args:
+            numbers: What the step measured, by name; the objective among them, by the name of
+                its metric.
+            save: Writes all that the training needs to go on to a file, which is called now and
+                then. Without it, an interrupted training begins anew.
+        """
+        return False
+
+
+class Trainer(ABC):
+    """Loads data and trains; imported by what trains, never by what reads."""
+
+    @abstractmethod
+    def load(self, source: Source, sides: str | None) -> Data:
+        """Load the data.
+
+        Args:
+            source: Which.
+            sides: How they are parted, as it was stored; None to part them anew.
+        """
+
+    @abstractmethod
+    def train(self, config: Any, data: Any, run: Run) -> Training:
+        """Train one configuration; a function of configuration, data and ``run.seed``.
+
+        Args:
+            config: What the space's ``to_config`` made of a trial's parameters.
+            data: As ``load`` returned it, maybe parted in another way.
+            run: To be told of every step, see ``Run.step``.
+
+        Raises:
+            DivergedError: If it cannot go on.
+        """
+
+    @abstractmethod
+    def test(self, model: Path, data: Any, *, device: str) -> Mapping[str, Any]:
+        """Measure a saved model on the test part: each metric, by its ``test_name``.
+
+        Args:
+            model: As ``Training.save`` wrote it.
+            data: As ``load`` returned it.
+            device: Where to compute.
+        """
+
+    def resolve_device(self, name: str) -> str:
+        """Return the device to train on.
+
+        Args:
+            name: ``auto``, or what the user asked for.
+
+        Raises:
+            StudyError: If there is no such device here.
+        """
+        if name not in ("auto", "cpu"):
+            raise StudyError(f"`device` must be auto or cpu for this kind, but got {name!r}.")
+        return "cpu"
+
+    def prepare(self) -> None:
+        """Import what is slow and only needed for training; called once by each worker."""
+
+    def recall(
+        self, config: Any, rows: Sequence[Step], n_steps: int, facts: Mapping[str, Any]
+    ) -> Training | None:
+        """Rebuild a training from its stored rows, for a trial that would repeat it.
+
+        Args:
+            config: Of the new trial, which has the identity of the old one, and may be shorter.
+            rows: As ``Training.rows`` gave them, in single precision; their first number is the
+                step.
+            n_steps: Steps of the stored training; rows behind them belong to its end.
+            facts: User attributes of its trial.
+
+        Returns:
+            A training without model, whose ``file`` raises a LookupError for what needs one;
+            None to train again.
+        """
+        return None
+
+    def require_model(self, model: Path, config: Any, data: Any, *, seed: int) -> None:
+        """Raise a ValueError if a saved model is missing, or of another training than this."""
+        if not model.is_file():
+            raise ValueError(f"There is no model in {model}.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class File:
+    """A file that every trial attaches.
+
+    Args:
+        name: Such as ``confusion.png``.
+        label: What it shows, for people.
+        picture: Whether it is a picture, which studies may do without (``--pictures none``).
+    """
+
+    name: str
+    label: str = ""
+    picture: bool = False
+
+
+def _as_it_is(space: SearchSpace, source: Source) -> SearchSpace:
+    return space
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """One kind of model.
+
+    Args:
+        name: Letters, digits, ``-`` and ``_``; studies are named after it.
+        spaces: Search spaces by name; the first is the default.
+        metrics: The first is the objective. A second one that every trial has may become a second
+            objective (``--pareto``) or a constraint (``--min-accuracy``).
+        trainer: Makes the trainer; imports torch, or whatever it needs.
+        default: Values of parameters: the configuration that is to be beaten.
+        fidelity: The parameter that counts steps, if there is one: ``epoch``.
+        family: The parameter that branches of the space are named after.
+        files: What every trial attaches.
+        costs: What a model costs, beside its time: facts of its trainings, or attributes of its
+            configuration.
+        splits: The ways to part the data; the first is the default.
+        options: Names of the command line's options that are for this kind: ``vendors``,
+            ``latents``, ``lambdas``.
+        check: Called with a source before anything is loaded; returns it in its one way to be
+            written, or raises a StudyError.
+        narrow: Adapts a space to the data.
+        experiments: Designs of experiments by name, each a function of the space's source and
+            options.
+        columns: Names of its metrics in other programs' tables, and what a number there is
+            multiplied with.
+        model_file: Name of a trained model's file.
+        environment: Distributions whose versions are stored with each trial.
+        training: Raised when trainings give other results than before.
+    """
+
+    name: str
+    spaces: Mapping[str, SearchSpace]
+    metrics: tuple[Metric, ...]
+    trainer: Callable[[], Trainer]
+    default: Mapping[str, Scalar] | None = None
+    fidelity: str | None = None
+    family: str | None = None
+    files: tuple[File, ...] = ()
+    costs: tuple[Metric, ...] = ()
+    splits: tuple[str, ...] = ("random",)
+    options: tuple[str, ...] = ()
+    check: Callable[[Source], Source] = lambda source: source
+    narrow: Callable[[SearchSpace, Source], SearchSpace] = _as_it_is
+    experiments: Mapping[str, Callable[[Source, Mapping[str, Any]], Design]] = field(
+        default_factory=dict
+    )
+    columns: Mapping[str, tuple[str, float]] = field(default_factory=dict)
+    model_file: str = "model"
+    environment: tuple[str, ...] = ()
+    training: int = 1
+
+    def __post_init__(self) -> None:
+        first, *others = self.metrics
+        metrics = (replace(first, objective=True), *others)
+        object.__setattr__(self, "metrics", metrics)
+
+    @property
+    def objective(self) -> Metric:
+        """What is searched for."""
+        return self.metrics[0]
+
+    @property
+    def second(self) -> Metric | None:
+        """What may be a second objective or a constraint."""
+        return next((metric for metric in self.metrics[1:] if metric.always), None)
+
+    def space(self, name: str, source: Source) -> SearchSpace:
+        """Return a space for certain data.
+
+        Raises:
+            SearchSpaceError: If there is none of that name.
+        """
+        if name not in self.spaces:
+            raise SearchSpaceError(
+                f"`space` must be one of {', '.join(self.spaces)}, but got {name!r}."
+            )
+        return self.narrow(self.spaces[name], source)
+
+    def n_steps(self, params: Mapping[str, Any]) -> int | None:
+        """Return how many steps a configuration trains, None if its parameters do not say."""
+        steps = None if self.fidelity is None else params.get(self.fidelity)
+        return steps if isinstance(steps, int) else None
+
+    def max_steps(self, space: SearchSpace, fixed: Mapping[str, Scalar]) -> int | None:
+        """Return the steps of the longest training of a study, None if its space does not say."""
+        own = next((p for p in space.parameters if p.name == self.fidelity), None)
+        if own is None:
+            return None
+        values = [fixed[own.name]] if own.name in fixed else own.values()
+        return max(int(value) for value in values)
+
+
+def digest(*parts: bytes | str) -> str:
+    """Return a short digest of some contents, such as a data set's, for ``Data.fingerprint``."""
+    found = hashlib.sha256()
+    for part in parts:
+        found.update(part.encode() if isinstance(part, str) else part)
+        found.update(b"\0")
+    return found.hexdigest()[:16]

@@ -1,0 +1,180 @@
+"""What a study is: decided from what a user gave, what is stored, and the defaults."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from search_spaces import Scalar
+from search_spaces.designs import DESIGNS, design_points
+from study.errors import StudyError
+from study.kinds import Kind
+from study.sampling.names import check_names, default_pruner
+from study.settings import StudySettings, code_version, training_number
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """What a user said of a study; None stands for what is stored, or the default.
+
+    Args:
+        space: Name of the search space.
+        assignments: Values of fixed parameters, as texts.
+        sampler: Name of the sampler or design.
+        pruner: Name of the pruner.
+        seed: Of the study.
+        data: Path of the data.
+        split: How the data are parted.
+        data_seed: Of the split.
+        min_accuracy: Constraint on the second metric.
+        pareto: Whether the second metric is an objective.
+        options: Values of the kind's own options.
+    """
+
+    space: str | None = None
+    assignments: Mapping[str, str] = field(default_factory=dict)
+    sampler: str | None = None
+    pruner: str | None = None
+    seed: int | None = None
+    data: Path | None = None
+    split: str | None = None
+    data_seed: int | None = None
+    min_accuracy: float | None = None
+    pareto: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+def default_settings(kind: Kind) -> StudySettings:
+    """Return the settings of a study of which nothing is said; without data, yet."""
+    return StudySettings(
+        kind=kind.name,
+        space=next(iter(kind.spaces)),
+        fixed={},
+        sampler="tpe",
+        pruner="none",
+        seed=0,
+        data=None,
+        data_fingerprint="",
+        split=kind.splits[0],
+        data_seed=42,
+        min_accuracy=None,
+        pareto=False,
+        sides="",
+        code_version=code_version(),
+        training=training_number(kind),
+    )
+
+
+def decide(
+    given: Given,
+    stored: StudySettings | None,
+    kind: Kind,
+    *,
+    study: str,
+    defaults: StudySettings | None = None,
+) -> StudySettings:
+    """Return the settings of a study: what was given, else what is stored, else the defaults.
+
+    Data and split are still the stored ones.
+
+    Args:
+        given: By the user.
+        stored: With the study, None for a new one.
+        kind: Of the study.
+        study: Its name.
+        defaults: Of a new study; None for those of its kind.
+
+    Raises:
+        StudyError: If a choice is unknown, or does not fit the others or the stored study.
+        SearchSpaceError: If a parameter, its value or the space is unknown.
+    """
+    base = stored or defaults or default_settings(kind)
+    names = ("space", "sampler", "pruner", "seed", "split", "data_seed", "min_accuracy")
+    said = {name: getattr(given, name) for name in names if getattr(given, name) is not None}
+    settings = replace(
+        base,
+        **said,
+        kind=kind.name,
+        pareto=given.pareto or base.pareto,
+        data=base.data if given.data is None else str(given.data),
+        options={**base.options, **_own_options(given, kind)},
+        code_version=code_version(),
+        training=training_number(kind),
+    )
+    if settings.split not in kind.splits:
+        raise StudyError(
+            f"`split` must be one of {', '.join(kind.splits)}, but got {settings.split!r}."
+        )
+    settings = replace(settings, options=kind.check(settings.source).options)
+    space = settings.space_in(kind)
+    if given.assignments:
+        settings = replace(settings, fixed=space.parse_fixed(given.assignments))
+    if stored is not None:
+        stored.require_equal(settings, study=study)
+    return settings
+
+
+def decide_search(
+    given: Given, stored: StudySettings | None, kind: Kind, *, study: str, n_trials: int
+) -> StudySettings:
+    """Return the settings of a search, see ``decide``.
+
+    Args:
+        given: By the user.
+        stored: With the study, None for a new one.
+        kind: Of the study.
+        study: Its name.
+        n_trials: That a new study begins with; they decide its pruner, if nobody else does.
+    """
+    settings = decide(given, stored, kind, study=study)
+    _check_objectives(given, settings, kind)
+    check_names(settings.sampler, settings.pruner)
+    if stored is not None:
+        return settings
+    space, fixed = settings.space_in(kind), settings.fixed
+    if settings.sampler in DESIGNS:
+        next(design_points(settings.sampler, space, fixed, seed=0), None)  # raises if no grid
+    if given.pruner is None and not settings.pareto:
+        pruner = default_pruner(
+            settings.space,
+            settings.sampler,
+            n_trials=n_trials,
+            max_steps=kind.max_steps(space, fixed),
+        )
+        settings = replace(settings, pruner=pruner)
+    return settings
+
+
+def _own_options(given: Given, kind: Kind) -> dict[str, Any]:
+    """Return the options that were given for a kind.
+
+    Raises:
+        StudyError: If it has none of that name.
+    """
+    said = {name: value for name, value in given.options.items() if value is not None}
+    for name in said:
+        if name not in kind.options:
+            raise StudyError(f"--{name} is no option of the kind {kind.name}.")
+    return said
+
+
+def _check_objectives(given: Given, settings: StudySettings, kind: Kind) -> None:
+    """Raise a StudyError if a study cannot have these objectives or this constraint."""
+    pareto, min_accuracy = settings.pareto, settings.min_accuracy
+    if (pareto or min_accuracy is not None) and kind.second is None:
+        option = "--pareto" if pareto else "--min-accuracy"
+        raise StudyError(
+            f"{option} needs a kind with a second metric; {kind.name} has only "
+            f"{kind.objective.label}."
+        )
+    if pareto and min_accuracy is not None:
+        assert kind.second is not None  # checked above
+        raise StudyError(
+            f"--pareto already optimises {kind.second.label}: leave out --min-accuracy, or "
+            "--pareto."
+        )
+    if pareto and given.pruner not in (None, "none"):
+        raise StudyError(
+            "With --pareto nothing is pruned, for Optuna prunes by one objective alone: "
+            "leave out --pruner."
+        )

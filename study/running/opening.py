@@ -1,0 +1,117 @@
+"""A study as it is stored, opened once by a command that continues or creates it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from optuna.storages import BaseStorage
+
+from storage import attrs
+from storage.errors import UnknownStudyError
+from storage.rdb import find_storage, open_storage
+from storage.records import study_names
+from study.errors import StudyError
+from study.experiment import Experiment
+from study.kind_info import KindInfo, stored_kind
+from study.settings import IMPORTED, StudySettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredStudy:
+    """What a database says of a study.
+
+    Args:
+        name: Of the study.
+        settings: What its trials are.
+        kind: What it says of its kind.
+        user_attrs: All of it.
+    """
+
+    name: str
+    settings: StudySettings
+    kind: KindInfo
+    user_attrs: Mapping[str, Any]
+
+    @property
+    def experiment(self) -> Experiment | None:
+        """The experiment that it is, None if it is none."""
+        if attrs.EXPERIMENT not in self.user_attrs:
+            return None
+        return Experiment.from_attrs(self.user_attrs, study=self.name)
+
+
+class Database:
+    """A storage that is created only when something is to be stored in it.
+
+    Args:
+        url: Of the storage.
+
+    Raises:
+        StorageError: If there is one that cannot be used.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._storage = find_storage(url)
+
+    def create(self) -> BaseStorage:
+        """Return the storage, opened for writing; it is created if it does not exist."""
+        if self._storage is None:
+            self._storage = open_storage(self._url, create=True, write=True)
+        return self._storage
+
+    def existing(self) -> BaseStorage:
+        """Return the storage, which must exist.
+
+        Raises:
+            StorageAccessError: If it does not.
+        """
+        return self._storage or open_storage(self._url)
+
+    def require(self, name: str) -> tuple[BaseStorage, StoredStudy]:
+        """Return the storage and a study that must be in it.
+
+        Raises:
+            UnknownStudyError: If it is not.
+            StudyError: If it is not one of this package.
+        """
+        storage = self.existing()
+        stored = self.find(name)
+        if stored is None:
+            known = ", ".join(study_names(storage)) or "none"
+            raise UnknownStudyError(
+                f"There is no study named {name!r} in this storage; it holds: {known}."
+            )
+        return storage, stored
+
+    def find(self, name: str) -> StoredStudy | None:
+        """Read a study, None if there is none of that name that has more than its name.
+
+        Raises:
+            StudyError: If it is not one of this package.
+        """
+        storage = self._storage
+        if storage is None:
+            return None
+        settings = StudySettings.of_study(storage, name)
+        if settings is None:
+            return None
+        study_id = storage.get_study_id_from_name(name)
+        user_attrs = storage.get_study_user_attrs(study_id)
+        directions = [d.name.lower() for d in storage.get_study_directions(study_id)]
+        kind = stored_kind(user_attrs, directions)
+        return StoredStudy(name=name, settings=settings, kind=kind, user_attrs=user_attrs)
+
+    def find_to_continue(self, name: str) -> StoredStudy | None:
+        """Read a study that can be continued, see ``find``.
+
+        Raises:
+            StudyError: If it cannot.
+        """
+        stored = self.find(name)
+        if stored is not None and stored.settings.sampler == IMPORTED:
+            raise StudyError(
+                f"Study {name!r} was imported and cannot be continued; `run --study NEW "
+                f"--warm-start {name}` begins another one with its best points."
+            )
+        return stored
