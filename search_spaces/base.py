@@ -38,7 +38,7 @@ class Config(Protocol):
 
 
 class Params(dict[str, Any]):
-    """Parameters by name as the configuration itself, for kinds that need no class of their own."""
+    """Parameters by name, which are the configuration of a kind that has no class for it."""
 
     def identity(self) -> str:
         """Return a digest of all parameters."""

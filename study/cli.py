@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from storage.records import StudyRecord
     from study.running.coordinator import RunOutcome
+    from study.running.place import Place
 
 DEFAULT_STORAGE = "sqlite:///runs/study.db"
 
@@ -75,6 +76,23 @@ Epochs = Annotated[
     int | None, typer.Option("--epochs", min=1, help="Epochs per training; --set epoch=E.")
 ]
 
+KindHere = Annotated[
+    str | None,
+    typer.Option(
+        "--kind",
+        metavar="FILE.py:NAME",
+        help="Where the code of the study's own kind lies here; else where it lay when the study "
+        "was made.",
+    ),
+]
+AcceptChange = Annotated[
+    bool,
+    typer.Option(
+        "--accept-change",
+        help="Go on though the code of the study's own kind has changed; trials from then on are "
+        "marked.",
+    ),
+]
 Workers = Annotated[
     int, typer.Option("--workers", min=1, help="Worker processes; they share the cores.")
 ]
@@ -121,7 +139,13 @@ def main() -> None:
     "emoji-study run autoencoder --vendors google,twitter,apple --study more-images"
 )
 def run(
-    kind: Annotated[str, typer.Argument(help="Kind of study: autoencoder or multitask.")],
+    kind: Annotated[
+        str,
+        typer.Argument(
+            help="Kind of model: autoencoder, multitask, or your own as path/to/file.py:NAME or "
+            "package.module:NAME."
+        ),
+    ],
     space: Annotated[
         str | None, typer.Option("--space", help="Search space: notebook (default) or extended.")
     ] = None,
@@ -232,6 +256,7 @@ def run(
     artifacts: Artifacts = None,
     backend: Backend = "local",
     scheduler: Scheduler = None,
+    accept_change: AcceptChange = False,
 ) -> None:
     """Create or continue a study and run trials of it.
 
@@ -242,38 +267,33 @@ def run(
     if trials is not None and total is not None:
         raise typer.BadParameter("--trials adds and --total counts all; give one of them.")
 
-    from study.commands.run import RunRequest, run_request
+    from study.commands.run import Amount, Kept
+    from study.commands.run import run as run_study
+    from study.running.deciding import Given
 
-    request = RunRequest(
-        kind=kind,
-        space=space,
-        data=data,
-        vendors=_names(vendors),
-        url=storage,
+    outcome = run_study(
+        kind,
+        _place(storage, workers, threads, device, artifacts, backend, scheduler),
+        Given(
+            space=space,
+            assignments=_assignments(assignments, epochs),
+            sampler=sampler,
+            pruner=pruner,
+            seed=seed,
+            data=data,
+            split=split,
+            data_seed=data_seed,
+            min_accuracy=min_accuracy,
+            pareto=pareto,
+            options={"vendors": _names(vendors)},
+        ),
+        Amount(n_trials=trials, n_total=total, replicate=replicate, max_retries=max_retries),
+        kept=Kept(pictures=pictures, extra=latents),
         study=study,
-        n_trials=trials,
-        n_total=total,
-        n_workers=workers,
-        min_accuracy=min_accuracy,
-        pareto=pareto,
-        replicate=replicate,
-        max_retries=max_retries,
         warm_start=warm_start,
-        pictures=pictures,
-        latents=latents,
-        backend=backend,
-        scheduler=scheduler,
-        sampler=sampler,
-        pruner=pruner,
-        assignments=_assignments(assignments, epochs),
-        seed=seed,
-        split=split,
-        data_seed=data_seed,
-        threads=threads,
-        device=device,
-        artifacts=artifacts,
+        accept_change=accept_change,
+        say=_say,
     )
-    outcome = run_request(request, say=_say)
     _exit_unless_done(outcome)
 
 
@@ -289,25 +309,18 @@ def worker(
     threads: Threads = None,
     device: Device = "auto",
     artifacts: Artifacts = None,
+    kind: KindHere = None,
+    accept_change: AcceptChange = False,
 ) -> None:
     """Join a study from this machine, until it has the trials that were asked for.
 
     The study brings its settings along; data and version must be the same here. Any number of
     machines may join at any time, and leave: what they began goes on elsewhere.
     """
-    from study.commands.run import WorkRequest, worker_request
+    from study.commands.worker import work
 
-    request = WorkRequest(
-        url=storage,
-        study=study,
-        data=data,
-        assignments={},
-        n_workers=workers,
-        threads=threads,
-        device=device,
-        artifacts=artifacts,
-    )
-    _exit_unless_done(worker_request(request, say=_say))
+    place = _place(storage, workers, threads, device, artifacts, data=data, kind=kind)
+    _exit_unless_done(work(study, place, accept_change=accept_change, say=_say))
 
 
 @app.command(
@@ -331,9 +344,9 @@ def serve_storage(
 
     Nothing is encrypted and no password is asked: only for a network that you trust.
     """
-    from study.commands.run import serve_request
+    from study.commands.serve_storage import serve
 
-    serve_request(storage, host=host, port=port, n_threads=threads, say=_say)
+    serve(storage, host=host, port=port, n_threads=threads, say=_say)
 
 
 @app.command(
@@ -374,6 +387,7 @@ def experiment(
     threads: Threads = None,
     device: Device = "auto",
     artifacts: Artifacts = None,
+    kind: KindHere = None,
 ) -> None:
     """Run a paired experiment, and say what came out and how sure it is.
 
@@ -381,25 +395,22 @@ def experiment(
     What --set does not fix is the notebook's best multitask configuration. Ctrl-C keeps
     everything; the same command continues, with more --pairs it goes on.
     """
-    from study.commands.experiment import ExperimentRequest, experiment_request
+    from study.commands.experiment import experiment as run_experiment
+    from study.running.deciding import Given
 
-    outcome = experiment_request(
-        ExperimentRequest(
-            name=name,
-            lambdas=tuple(lambdas) if lambdas else None,
-            n_pairs=pairs,
-            data=data,
-            vendors=_names(vendors),
-            url=storage,
-            study=study,
-            n_workers=workers,
+    outcome = run_experiment(
+        name,
+        _place(storage, workers, threads, device, artifacts, kind=kind),
+        Given(
             assignments=_assignments(assignments, epochs),
             seed=seed,
+            data=data,
             data_seed=data_seed,
-            threads=threads,
-            device=device,
-            artifacts=artifacts,
+            options={"vendors": _names(vendors)},
         ),
+        options={"lambdas": tuple(lambdas)} if lambdas else {},
+        study=study,
+        n_pairs=pairs,
         say=_say,
     )
     _exit_unless_done(outcome)
@@ -443,6 +454,7 @@ def confirm(
     artifacts: Artifacts = None,
     backend: Backend = "local",
     scheduler: Scheduler = None,
+    kind: KindHere = None,
 ) -> None:
     """Train a study's best trials again, with fresh seeds and splits, and say which stay good.
 
@@ -455,28 +467,22 @@ def confirm(
     if trials:
         _refuse(ctx, "--top", why="chooses trials; --trial names them. Give one of both.")
 
-    from study.commands.confirm import ConfirmRequest, confirm_request
+    from study.commands.confirm import confirm as confirm_best
 
     _, record = _record(storage, study)
-    request = ConfirmRequest(
-        url=storage,
-        study=record.name,
-        name=name,
+    outcome = confirm_best(
+        record.name,
+        _place(storage, workers, threads, device, artifacts, backend, scheduler, data, kind),
         top=top,
         trials=tuple(trials or ()),
-        n_seeds=seeds,
-        data=data,
         other_data=other_data,
-        assignments={},
+        name=name,
         seed=seed,
-        n_workers=workers,
-        threads=threads,
-        device=device,
-        artifacts=artifacts,
-        backend=backend,
-        scheduler=scheduler,
+        n_seeds=seeds,
+        say=_say,
+        show=_show,
     )
-    _exit_unless_done(confirm_request(request, say=_say, show=_show))
+    _exit_unless_done(outcome)
 
 
 @app.command(
@@ -507,6 +513,7 @@ def ablate(
     artifacts: Artifacts = None,
     backend: Backend = "local",
     scheduler: Scheduler = None,
+    kind: KindHere = None,
 ) -> None:
     """Measure what each parameter of a study's winner is worth, with real trainings.
 
@@ -515,27 +522,21 @@ def ablate(
     varied alone. All of it on the same fresh seeds and splits. Ctrl-C keeps everything; the same
     command continues, with more --seeds it goes on.
     """
-    from study.commands.confirm import AblateRequest, ablate_request
+    from study.commands.ablate import ablate as take_apart
 
     _, record = _record(storage, study)
-    request = AblateRequest(
-        url=storage,
-        study=record.name,
-        name=name,
+    outcome = take_apart(
+        record.name,
+        _place(storage, workers, threads, device, artifacts, backend, scheduler, data, kind),
         trial=trial,
         only=tuple(params or ()),
-        n_seeds=seeds,
-        data=data,
-        assignments={},
+        name=name,
         seed=seed,
-        n_workers=workers,
-        threads=threads,
-        device=device,
-        artifacts=artifacts,
-        backend=backend,
-        scheduler=scheduler,
+        n_seeds=seeds,
+        say=_say,
+        show=_show,
     )
-    _exit_unless_done(ablate_request(request, say=_say, show=_show))
+    _exit_unless_done(outcome)
 
 
 @app.command(
@@ -551,9 +552,9 @@ def import_csv(
     ] = None,
 ) -> None:
     """Turn results in a CSV file into a study, for status, report, export and --warm-start."""
-    from study.commands.run import ImportRequest, import_request
+    from study.commands.import_csv import import_csv as import_file
 
-    import_request(ImportRequest(url=storage, study=study, path=file), say=_say)
+    import_file(file, url=storage, study=study, say=_say)
 
 
 @app.command("list", epilog="Example: emoji-study list --storage sqlite:///runs/demo/study.db")
@@ -629,8 +630,13 @@ def train(
         str | None, typer.Option("--study", help="Train a trial of this study.")
     ] = None,
     kind: Annotated[
-        str, typer.Option("--kind", help="Without --study: autoencoder or multitask.")
-    ] = "autoencoder",
+        str | None,
+        typer.Option(
+            "--kind",
+            help="Without --study: autoencoder (default), multitask, or your own as "
+            "FILE.py:NAME; with it, where the code of the study's kind lies here.",
+        ),
+    ] = None,
     trial: Annotated[str, typer.Option("--trial", help="Number of the trial, or best.")] = "best",
     assignments: Assignments = None,
     epochs: Epochs = None,
@@ -657,12 +663,11 @@ def train(
     """
     if study is None:
         _refuse(ctx, "--trial", "--storage", why="belongs to --study: name the study.")
-    else:
-        _refuse(ctx, "--kind", why="is for trainings without --study, which has its own kind.")
 
-    from study.commands.run import TrainRequest, train_request
+    from study.commands.train import TrainRequest
+    from study.commands.train import train as train_model
 
-    metrics = train_request(
+    final = train_model(
         TrainRequest(
             url=storage,
             study=study,
@@ -670,7 +675,7 @@ def train(
             trial=trial,
             assignments=_assignments(assignments, epochs),
             data=data,
-            vendors=_names(vendors),
+            options={"vendors": _names(vendors)},
             seed=seed,
             device=device,
             threads=threads,
@@ -678,7 +683,7 @@ def train(
         ),
         say=_say,
     )
-    if metrics is None or metrics.interrupted:
+    if final is None or final.interrupted:
         raise typer.Exit(130)
 
 
@@ -963,6 +968,33 @@ def data_describe(
 
     request = DescribeRequest(data=data, split=split, data_seed=data_seed, out=out)
     _say(f"Description written to {describe_data(request)}")
+
+
+def _place(
+    url: str,
+    workers: int,
+    threads: int | None,
+    device: str,
+    artifacts: Path | None,
+    backend: str = "local",
+    scheduler: str | None = None,
+    data: Path | None = None,
+    kind: str | None = None,
+) -> "Place":
+    """Return where the trainings of a command run."""
+    from study.running.place import Place
+
+    return Place(
+        url=url,
+        data=data,
+        n_workers=workers,
+        threads=threads,
+        device=device,
+        artifacts=artifacts,
+        backend=backend,
+        scheduler=scheduler,
+        kind=kind,
+    )
 
 
 def _exit_unless_done(outcome: "RunOutcome") -> None:

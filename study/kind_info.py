@@ -84,12 +84,14 @@ class KindInfo:
         return self.fidelity or "step"
 
     @classmethod
-    def of_kind(cls, kind: Kind, space: SearchSpace, source: KindSource | None = None) -> Self:
+    def of_kind(
+        cls, kind: Kind, space: SearchSpace | None, source: KindSource | None = None
+    ) -> Self:
         """Return what is known of a kind whose code is here.
 
         Args:
             kind: The kind.
-            space: What a study searches.
+            space: What a study searches, None if that is not known.
             source: Where the kind was found.
         """
         return cls(

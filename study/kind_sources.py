@@ -303,14 +303,14 @@ def _complaints(kind: Kind) -> Iterator[str]:
         if not isinstance(metric, Metric):
             yield f"`metrics` must be of study.metrics.Metric, but one is {_called(metric)}."
         if metric.direction not in ("minimize", "maximize"):
-            yield f"`direction` of a metric must be minimize or maximize, not {metric.direction!r}."
+            yield f"`direction` of a metric must be minimize or maximize: {metric.direction!r}."
     names = {parameter.name for _, space in spaces for parameter in space.parameters}
     for member in ("fidelity", "family"):
         value = getattr(kind, member)
         if value is not None and value not in names:
             yield f"`{member}` must be the name of a parameter, but is {value!r}."
     if not callable(kind.trainer):
-        yield f"`trainer` must be a function that returns a Trainer, but is {_called(kind.trainer)}."
+        yield f"`trainer` must be a function that returns one, but is {_called(kind.trainer)}."
     if kind.default is not None:
         for _, space in spaces:
             for parameter in space.parameters:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from search_spaces.base import Config, Scalar, SearchSpace
+from search_spaces.base import Scalar, SearchSpace
 from search_spaces.errors import SearchSpaceError
 from study.errors import StudyError
 from study.experiment import Design
@@ -178,6 +178,8 @@ class DivergedError(ArithmeticError):
         training: The training up to there, if there is something of it.
     """
 
+    for_users = True
+
     def __init__(self, message: str, training: Training | None = None) -> None:
         super().__init__(message)
         self.training = training
@@ -294,7 +296,7 @@ class Trainer(ABC):
             raise StudyError(f"`device` must be auto or cpu for this kind, but got {name!r}.")
         return "cpu"
 
-    def prepare(self) -> None:
+    def prepare(self) -> None:  # noqa: B027  most kinds have nothing to prepare
         """Import what is slow and only needed for training; called once by each worker."""
 
     def recall(
@@ -315,10 +317,24 @@ class Trainer(ABC):
         """
         return None
 
-    def require_model(self, model: Path, config: Any, data: Any, *, seed: int) -> None:
+    def require_model(self, model: Path, config: Any, *, seed: int, data_fingerprint: str) -> None:
         """Raise a ValueError if a saved model is missing, or of another training than this."""
         if not model.is_file():
             raise ValueError(f"There is no model in {model}.")
+
+    def describe_test(self, measured: Mapping[str, Any]) -> Sequence[str]:
+        """Return lines for people about what ``test`` measured beside the metrics."""
+        return ()
+
+    def exhibit(self, model: Path, data: Any, *, caption: str) -> Mapping[str, bytes]:
+        """Return files, by name, that show what the best model of a confirmed study can do.
+
+        Args:
+            model: As ``Training.save`` wrote it.
+            data: All of them may be shown, for the model has been tested.
+            caption: Says which model it is.
+        """
+        return {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -340,6 +356,10 @@ def _as_it_is(space: SearchSpace, source: Source) -> SearchSpace:
     return space
 
 
+def _at(source: Source, path: Path) -> Source:
+    return replace(source, path=path)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
     """One kind of model.
@@ -357,13 +377,13 @@ class Kind:
         costs: What a model costs, beside its time: facts of its trainings, or attributes of its
             configuration.
         splits: The ways to part the data; the first is the default.
-        options: Names of the command line's options that are for this kind: ``vendors``,
-            ``latents``, ``lambdas``.
+        options: Names of the command line's options that say which data these are: ``vendors``.
         check: Called with a source before anything is loaded; returns it in its one way to be
             written, or raises a StudyError.
         narrow: Adapts a space to the data.
-        experiments: Designs of experiments by name, each a function of the space's source and
-            options.
+        transfer: Returns the source of other data, at a path, for a study on a source.
+        experiments: Designs of experiments by name, each a function of the source of the data
+            and of the experiment's own options.
         columns: Names of its metrics in other programs' tables, and what a number there is
             multiplied with.
         model_file: Name of a trained model's file.
@@ -384,6 +404,7 @@ class Kind:
     options: tuple[str, ...] = ()
     check: Callable[[Source], Source] = lambda source: source
     narrow: Callable[[SearchSpace, Source], SearchSpace] = _as_it_is
+    transfer: Callable[[Source, Path], Source] = _at
     experiments: Mapping[str, Callable[[Source, Mapping[str, Any]], Design]] = field(
         default_factory=dict
     )

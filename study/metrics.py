@@ -1,4 +1,4 @@
-"""A number that trials are compared by: its name, how it is told to people, which way is better."""
+"""A number that trials are compared by: its name, its label for people, which way is better."""
 
 import math
 from dataclasses import dataclass

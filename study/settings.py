@@ -90,7 +90,7 @@ class StudySettings:
         So a setting that is new in a version says nothing about the studies that do without it.
         """
         values = asdict(self)
-        options = values.pop("options")
+        options: dict[str, Any] = values.pop("options")
         kept = {f.name: values[f.name] for f in fields(self) if f.name in values}
         defaults = {f.name: f.default for f in fields(self)}
         return {name: x for name, x in kept.items() if x != defaults[name]} | options

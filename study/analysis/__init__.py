@@ -2,8 +2,8 @@
 
 Nothing here draws, trains, reads or writes, so every number of the report can be tested without
 a browser, a database or a model. What trials are compared by are the ``Metric``s of the study's
-kind, of which the first is the objective. This module holds what all analyses read from a record; it must
-not know plotly, torch or any of the modules beside it.
+kind, of which the first is the objective. This module holds what all analyses read from a record;
+it must not know plotly, torch or any of the modules beside it.
 """
 
 from collections.abc import Iterable, Mapping

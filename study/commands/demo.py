@@ -5,8 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from study.commands.report import ReportRequest, report_request
-from study.commands.run import RunRequest, TrainRequest, run_request, train_request
+from study.commands.run import Amount, run
+from study.commands.train import TrainRequest, train
 from study.running.coordinator import RunOutcome
+from study.running.deciding import Given
+from study.running.place import Place
 
 STUDY = "demo"
 TRIALS = 24
@@ -23,36 +26,23 @@ def run_demo(out: Path, *, n_workers: int, device: str, say: Callable[[str], Non
         say: Called with every line for the user.
     """
     url = f"sqlite:///{out / 'study.db'}"
-    outcome = run_request(
-        RunRequest(
-            kind="autoencoder",
-            url=url,
-            study=STUDY,
-            n_total=TRIALS,
-            n_workers=n_workers,
-            assignments={"epoch": str(EPOCHS)},
-            device=device,
-        ),
+    outcome = run(
+        "autoencoder",
+        Place(url=url, n_workers=n_workers, device=device),
+        Given(assignments={"epoch": str(EPOCHS)}),
+        Amount(n_total=TRIALS),
+        study=STUDY,
         say=say,
     )
     if outcome.interrupted:
         return outcome
-    metrics = train_request(
+    final = train(
         TrainRequest(
-            url=url,
-            study=STUDY,
-            kind="autoencoder",
-            trial="best",
-            assignments={},
-            data=None,
-            seed=None,
-            device=device,
-            threads=None,
-            out=out / "best",
+            url=url, study=STUDY, assignments={}, options={}, device=device, out=out / "best"
         ),
         say=say,
     )
-    if metrics is None or metrics.interrupted:
+    if final is None or final.interrupted:
         return replace(outcome, interrupted=True)
     path = report_request(
         ReportRequest(

@@ -66,10 +66,10 @@ class Kept:
 def run(
     kind: str,
     place: Place,
-    given: Given = Given(),
-    amount: Amount = Amount(),
-    kept: Kept = Kept(),
+    given: Given,
+    amount: Amount,
     *,
+    kept: Kept | None = None,
     study: str | None = None,
     warm_start: str | None = None,
     accept_change: bool = False,
@@ -84,7 +84,7 @@ def run(
         place: Where it runs.
         given: What is searched.
         amount: How much.
-        kept: What is kept beside the results.
+        kept: What is kept beside the results; None for what is stored.
         study: Name of the study; None for that of kind and space.
         warm_start: Name of an older study whose best points a new one begins with.
         accept_change: Whether the study goes on with changed code of its kind.
@@ -95,6 +95,7 @@ def run(
         SearchSpaceError, DataError, StorageError: If a part of the request cannot be used.
     """
     place.check()
+    kept = kept or Kept()
     found = find_kind(kind)
     own, place = found.kind, replace(place, kind=None if found.source is None else kind)
     name = study or f"{own.name}-{given.space or next(iter(own.spaces))}"

@@ -1,185 +1,292 @@
-"""The final training of a chosen configuration, and its one look at the test split."""
+"""What ``emoji-study train`` does: one configuration for good, and one look at the test data."""
 
 import json
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
+import joblib
 
-from emoji_ae.checkpoint import Checkpoint, save_checkpoint
-from emoji_ae.classification import balanced_accuracy
-from emoji_ae.config import AutoencoderConfig
-from emoji_ae.curve import EpochMetrics
-from emoji_ae.dataset import EmojiDataset, labelled_images
-from emoji_ae.drawing.learning_curve import learning_curve_png
-from emoji_ae.files import atomic_paths, require_writable
-from emoji_ae.loop import to_float
-from emoji_ae.models import Autoencoder, count_parameters
-from emoji_ae.multitask import MultitaskResult, classify
-from emoji_ae.splits import Split
-from emoji_ae.train import reconstruction_errors
-from emoji_ae.training import train_model
-from study.emoji.data import study_data
-from study.pictures import reconstructions_png
+from storage.files import atomic_paths, require_writable
+from storage.rdb import open_storage
+from study.errors import StudyError
+from study.file_names import file_name
+from study.formats import format_accuracy
+from study.kind_sources import find_kind, make_trainer
+from study.kinds import Data, Run, Step, Trainer
+from study.metrics import Metric
+from study.running.choosing import Chosen, given_training, stored_training
+from study.running.data import load_data
+from study.running.deciding import Given, decide
+from study.running.place import Say
+from study.running.threads import own_threads
+from study.signals import stop_signals
+from study.terminal.progress import step_bar
 
-CHECKPOINT_FILE = "checkpoint.pt"
-CURVE_FILE = "learning_curve.png"
-RECONSTRUCTIONS_FILE = "reconstructions.png"
 METRICS_FILE = "metrics.json"
-FILES = (CHECKPOINT_FILE, CURVE_FILE, RECONSTRUCTIONS_FILE, METRICS_FILE)
-"""Of a trained model; the last one is there only while all are of one training."""
+"""Of a trained model; it is there only while all of its files are of one training."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FinalMetrics:
-    """What a chosen model reaches; errors are means over images of the per-image MSE.
+class TrainRequest:
+    """What ``emoji-study train`` was asked; None stands for the trial's value or the default.
+
+    Args:
+        url: The storage.
+        study: Whose trial is trained; None for given parameters.
+        kind: What names the kind of given parameters, or where that of the study lies here.
+        trial: Number of the trial, or ``best``.
+        assignments: Given parameters, as texts.
+        data: Path of the data.
+        options: Values of the kind's own options.
+        seed: Of the training.
+        device: ``auto``, or one that the trainer knows.
+        threads: CPU threads.
+        out: Folder to write.
+    """
+
+    url: str
+    study: str | None = None
+    kind: str | None = None
+    trial: str = "best"
+    assignments: Mapping[str, str]
+    data: Path | None = None
+    options: Mapping[str, Any]
+    seed: int | None = None
+    device: str = "auto"
+    threads: int | None = None
+    out: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Final:
+    """What a chosen model reaches.
 
     Args:
         interrupted: Whether the training was ended from outside. Such a model is not judged: it
-            has nothing on the test images.
-        validation_mse: Of the kept weights, those of the epoch with the lowest validation MSE.
-        test_mse: Of the same weights, on images that no choice has seen.
-        best_epoch: Counted from 1.
-        epochs: Epochs run.
-        parameter_count: Trained scalars of the model.
-        training_seconds: Wall time of the training.
-        test_accuracy: Share of the test images that are classified correctly; None, as the
-            following, for a model that does not classify.
-        test_balanced_accuracy: Mean over the classes of that share.
-        test_confusion: Test images by class (rows) and predicted class (columns).
+            has nothing on the test data.
+        best: Numbers of what was kept, on the validation data.
+        best_step: The step they are of, counted from 1; None if the training does not say.
+        n_steps: Steps that were done.
+        seconds: Wall time of the training.
+        facts: What else is known of the training.
+        test: Numbers of the same model on data that no choice has seen.
     """
 
     interrupted: bool
-    validation_mse: float
-    test_mse: float | None = None
-    best_epoch: int
-    epochs: int
-    parameter_count: int
-    training_seconds: float
-    test_accuracy: float | None = None
-    test_balanced_accuracy: float | None = None
-    test_confusion: tuple[tuple[int, ...], ...] | None = None
+    best: Mapping[str, float]
+    best_step: int | None
+    n_steps: int
+    seconds: float
+    facts: Mapping[str, Any]
+    test: Mapping[str, Any]
 
 
-def measure_test(
-    model: Autoencoder,
-    dataset: EmojiDataset,
-    split: Split,
-    device: torch.device,
-    *,
-    classifies: bool,
-) -> dict[str, Any]:
-    """Return what a chosen model reaches on the test split, by the names of ``FinalMetrics``.
+def train(request: TrainRequest, *, say: Say) -> Final | None:
+    """Train a stored trial, or given parameters, and say what came out.
 
-    Args:
-        model: On ``device``, in evaluation mode.
-        dataset: All images.
-        split: Whose test images judge the model.
-        device: Where to compute.
-        classifies: Whether its classifier was trained.
+    SIGINT and SIGTERM end the training with the step that is under way, see ``train_final``.
+
+    Returns:
+        What was measured; None if the training was interrupted before there was anything to keep.
+
+    Raises:
+        StudyError: If the trial does not exist, or the data are not the study's.
     """
-    test = labelled_images(dataset, split.test)
-    images = to_float(test.images, device)
-    measured: dict[str, Any] = {
-        "test_mse": reconstruction_errors(model, images).mean().item(),
-    }
-    if classifies:
-        confusion = classify(model, images, test.labels.to(device))
-        measured |= {
-            "test_accuracy": (confusion.diagonal().sum() / confusion.sum()).item(),
-            "test_balanced_accuracy": balanced_accuracy(confusion).item(),
-            "test_confusion": tuple(map(tuple, confusion.tolist())),
-        }
-    return measured
+    if request.study:
+        if request.assignments:
+            raise StudyError("A stored trial has its parameters: give --study or --set, not both.")
+        storage = open_storage(request.url)
+        chosen = stored_training(
+            storage, request.study, request.trial, seed=request.seed, kind=request.kind
+        )
+    else:
+        kind = find_kind(request.kind or "autoencoder").kind
+        chosen = given_training(kind, request.assignments, seed=request.seed or 0)
+    out = request.out or Path("runs/train") / file_name(chosen.label)
+    with stop_signals() as stop:
+        final = _train(request, chosen, out, stop_requested=stop.is_set, say=say)
+    if final is None:
+        step = chosen.kind.fidelity or "step"
+        say(f"{chosen.label}: interrupted before the first {step} had ended; nothing was written.")
+    return final
+
+
+def _train(
+    request: TrainRequest,
+    chosen: Chosen,
+    out: Path,
+    *,
+    stop_requested: Callable[[], bool],
+    say: Say,
+) -> Final | None:
+    """Load the data, train, and say what came out; see ``train_final``."""
+    own_threads(request.threads or chosen.threads or joblib.cpu_count())
+    kind, name = chosen.kind, str(request.study)
+    given = Given(data=request.data, options=request.options)
+    settings = decide(given, chosen.settings, kind, study=name)
+    trainer = make_trainer(kind)
+    device = trainer.resolve_device(request.device)
+    data = load_data(trainer, settings, study=name, stored=chosen.settings is not None)
+    if chosen.sides is not None:  # a trial of an experiment, with a split of its own
+        data = data.with_sides(chosen.sides)
+    own_threads(request.threads or chosen.threads or joblib.cpu_count())
+    if stop_requested():
+        return None
+    with step_bar(chosen.n_steps, kind.objective, title=chosen.label) as show:
+        final = train_final(
+            chosen, trainer, data, device=device, out=out, show=show, stop_requested=stop_requested
+        )
+    if final is not None:
+        for line in _describe(final, chosen, trainer, out):
+            say(line)
+    return final
+
+
+class _FinalRun(Run):
+    """The run of a final training, which nobody prunes."""
+
+    def __init__(
+        self,
+        chosen: Chosen,
+        *,
+        device: str,
+        show: Callable[[Step], None],
+        stop_requested: Callable[[], bool],
+    ) -> None:
+        super().__init__(seed=chosen.seed, device=device)
+        self.interrupted = False
+        self.n_done = 0
+        self._n_steps = chosen.n_steps
+        self._show = show
+        self._stop_requested = stop_requested
+
+    def step(self, numbers: Step, *, save: Callable[[Path], object] | None = None) -> bool:
+        """Show a step; end the training if that is asked for, unless it was the last."""
+        self._show(numbers)
+        self.n_done += 1
+        self.interrupted = self._stop_requested() and self.n_done != self._n_steps
+        return self.interrupted
 
 
 def train_final(
-    config: AutoencoderConfig,
+    chosen: Chosen,
+    trainer: Trainer,
+    data: Data,
     *,
-    seed: int,
-    dataset: EmojiDataset,
-    split: Split,
-    device: torch.device,
+    device: str,
     out: Path,
-    on_epoch: Callable[[EpochMetrics], bool],
-) -> FinalMetrics | None:
-    """Train a configuration and write checkpoint, pictures and metrics to a folder.
+    show: Callable[[Step], None] = lambda numbers: None,
+    stop_requested: Callable[[], bool] = lambda: False,
+) -> Final | None:
+    """Train a configuration and write model, pictures and metrics to a folder.
 
     What an earlier training has left in the folder is valid until all of the new files are
     written, and then replaced by them. A training that is interrupted is kept as well, with the
-    best of its epochs and pictures of validation images; the test split is not looked at.
+    best of its steps and pictures of validation data; the test data are not looked at.
 
     Args:
-        config: What to train.
-        seed: Of the training; a trial's seed repeats that trial.
-        dataset: All images.
-        split: Which of them train, choose the kept epoch, and judge at the end.
+        chosen: What to train.
+        trainer: Of its kind.
+        data: Which train, choose the kept step, and judge at the end.
         device: Where to train.
         out: The folder, which is created.
-        on_epoch: Called after every epoch; True interrupts the training, unless that was the
+        show: Called with every step.
+        stop_requested: Asked after every step; True interrupts the training, unless that was the
             last.
 
     Returns:
         The metrics, which are written to ``metrics.json`` as well. None if the training was
-        interrupted by the end of its first epoch: then nothing is written.
+        interrupted by the end of its first step: then nothing is written.
 
     Raises:
         OSError: If the folder cannot be written.
-        DivergedError: If an error becomes NaN or infinite.
+        DivergedError: If a number becomes NaN or infinite.
     """
-    seen = study_data(dataset, split)
-    for name in FILES:  # fails now rather than after the training
+    kind = chosen.kind
+    names = [kind.model_file, *(file.name for file in kind.files), METRICS_FILE]
+    for name in names:  # fails now rather than after the training
         require_writable(out / name)
-    interrupted = False
-
-    def hook(metrics: EpochMetrics) -> bool:
-        nonlocal interrupted
-        interrupted = on_epoch(metrics) and metrics.epoch + 1 < config.epoch
-        return interrupted
-
-    result = train_model(
-        config,
-        seen.train_for(config),
-        seen.validation,
-        seed=seed,
-        device=device,
-        images_per_epoch=seen.n_own,
-        on_epoch=hook,
-    )
-    if result.best is None or (interrupted and len(result.curve) == 1):
+    run = _FinalRun(chosen, device=device, show=show, stop_requested=stop_requested)
+    training = trainer.train(chosen.config, data, run)
+    if not training.best or (run.interrupted and len(training.steps) == 1):
         return None
-    classifies = isinstance(result, MultitaskResult) and result.confusion is not None
-    test = (
-        {}
-        if interrupted
-        else measure_test(result.model, dataset, split, device, classifies=classifies)
-    )
-    metrics = FinalMetrics(
-        interrupted=interrupted,
-        validation_mse=result.best.validation_mse,
-        best_epoch=result.best.epoch + 1,
-        epochs=len(result.curve),
-        parameter_count=count_parameters(result.model),
-        training_seconds=round(result.curve[-1].seconds, 3),
-        **test,
-    )
-    checkpoint = Checkpoint(
-        model=result.model,
-        config=config,
-        seed=seed,
-        data_fingerprint=seen.fingerprint,
-        curve=result.curve,
-    )
-    shown = list(split.validation if interrupted else split.test)
-    pictures = reconstructions_png(
-        result.model, dataset.images[shown], [dataset.texts[i] for i in shown]
-    )
-    content = {"config": config.to_dict(), "seed": seed, **asdict(metrics)}
-    with atomic_paths([out / name for name in FILES]) as (weights, curve, strip, figures):
-        save_checkpoint(checkpoint, weights)
-        curve.write_bytes(learning_curve_png(result.curve))
-        strip.write_bytes(pictures)
-        figures.write_bytes(json.dumps(content, indent=2).encode() + b"\n")
-    return metrics
+    with atomic_paths([out / name for name in names]) as (model, *others, numbers):
+        training.save(model)
+        if not model.exists():
+            raise StudyError(
+                f"`save` of the kind {kind.name} must write the very file that it gets."
+            )
+        final = Final(
+            interrupted=run.interrupted,
+            best=training.best,
+            best_step=None if training.best_step is None else training.best_step + 1,
+            n_steps=len(training.steps),
+            seconds=round(training.seconds, 3),
+            facts=training.facts,
+            test={} if run.interrupted else trainer.test(model, data, device=device),
+        )
+        for file, path in zip(kind.files, others, strict=True):
+            path.write_bytes(training.file(file.name, tested=not run.interrupted))
+        content = _content(final, chosen)
+        numbers.write_bytes(json.dumps(content, indent=2).encode() + b"\n")
+    return final
+
+
+def _content(final: Final, chosen: Chosen) -> dict[str, Any]:
+    """Return what ``metrics.json`` holds; a step has the name that the kind gives it."""
+    step = chosen.kind.fidelity or "step"
+    costs = {cost.name for cost in chosen.kind.costs}
+    return {
+        "config": chosen.config.to_dict(),
+        "seed": chosen.seed,
+        "interrupted": final.interrupted,
+        **final.best,
+        **{f"test_{name}": value for name, value in final.test.items()},
+        f"best_{step}": final.best_step,
+        f"{step}s": final.n_steps,
+        **{name: value for name, value in final.facts.items() if name in costs},
+        "training_seconds": final.seconds,
+    }
+
+
+def _describe(final: Final, chosen: Chosen, trainer: Trainer, out: Path) -> list[str]:
+    """Say what came out of a training."""
+    kind, label, step = chosen.kind, chosen.label, chosen.kind.fidelity or "step"
+    value = final.best[kind.objective.name]
+    reached = f"{kind.objective.label} {value:.5f}"
+    at = "" if final.best_step is None else f" ({step} {final.best_step})"
+    if final.interrupted:
+        planned = "" if chosen.n_steps is None else f" of {chosen.n_steps}"
+        return [
+            f"{label}: interrupted after {step} {final.n_steps}{planned}. The best so far, "
+            f"{reached}{at}, is in {out}, without a look at the test data; the same command "
+            "trains anew."
+        ]
+    at = "" if final.best_step is None else f" ({step} {final.best_step} of {final.n_steps})"
+    tested = [
+        f"{metric.test_label} {_shown(final.test[metric.test_name], metric)}"
+        for metric in kind.metrics
+        if metric.test_name in final.test
+    ]
+    costs = [
+        f"{final.facts[cost.name]:,} {cost.label}"
+        for cost in kind.costs
+        if cost.name in final.facts
+    ]
+    lines = [
+        f"{label}: {', '.join([reached + at, *tested])}; "
+        f"{', '.join([*costs, f'{final.seconds:.0f} s'])}. Written to {out}",
+        *trainer.describe_test(final.test),
+    ]
+    if chosen.value is not None:
+        same = value == chosen.value
+        relation = "exactly." if same else f"not exactly, it had {chosen.value:.5f}:"
+        reason = "" if same else " another number of threads, another processor or version."
+        lines.append(f"This repeats the trial's {kind.objective.label} {relation}{reason}")
+    return lines
+
+
+def _shown(value: float, metric: Metric) -> str:
+    return format_accuracy(value) if metric.is_share else f"{value:.5f}"

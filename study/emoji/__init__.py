@@ -4,6 +4,8 @@ Two kinds of model, found like everybody's by entry points, and what is only the
 experiments, sums of emoji, and the description of a data set.
 """
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from emoji_ae.config import AutoencoderConfig, MultitaskConfig
@@ -75,7 +77,13 @@ def check_source(source: Source) -> Source:
     check_vendors(vendors)
     default = not vendors or (source.path is None and vendors == (DEFAULT_VENDOR,))
     options = {} if default else {"vendors": vendors}
-    return Source(path=source.path, split=source.split, seed=source.seed, options=options)
+    return replace(source, options=options)
+
+
+def transfer(source: Source, path: Path) -> Source:
+    """Take a file in the place of images without extra ones; beside it, all vendors' are extra."""
+    options = source.options if has_extra_images(source) else {}
+    return replace(source, path=path, options=options)
 
 
 def narrow(space: SearchSpace, source: Source) -> SearchSpace:
@@ -96,8 +104,10 @@ _COMMON: dict[str, Any] = {
     "files": FILES,
     "costs": COSTS,
     "splits": ("group", "random"),
+    "options": ("vendors",),
     "check": check_source,
     "narrow": narrow,
+    "transfer": transfer,
     "model_file": "checkpoint.pt",
     "environment": ("torch",),
 }
@@ -107,7 +117,6 @@ AUTOENCODER = Kind(
     spaces=SPACES["autoencoder"],
     metrics=(RECONSTRUCTION_ERROR, *LATENT_METRICS),
     default=autoencoder.to_values(AutoencoderConfig()),
-    options=("vendors", "latents"),
     experiments={"latent-space": experiments.latent_space},
     columns={"error_rate": (attrs.VALIDATION_MSE, 1.0)},
     **_COMMON,
@@ -119,7 +128,6 @@ MULTITASK = Kind(
     spaces=SPACES["multitask"],
     metrics=(RECONSTRUCTION_ERROR, *ACCURACIES, *LATENT_METRICS),
     default=multitask.to_values(MultitaskConfig()),
-    options=("vendors", "latents", "lambdas"),
     experiments={
         "auxiliary-task": experiments.auxiliary_task,
         "leakage": experiments.leakage,

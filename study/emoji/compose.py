@@ -3,14 +3,15 @@
 import hashlib
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import get_args
 
 import joblib
 from PIL import Image
 
-from emoji_ae.checkpoint import Checkpoint, load_checkpoint, load_training, save_checkpoint
+from emoji_ae.checkpoint import Checkpoint, load_checkpoint, load_training
+from emoji_ae.config import AutoencoderConfig
 from emoji_ae.dataset import EmojiDataset, load_dataset
 from emoji_ae.drawing.composition import compose, describe, draw, draw_path, frames_of, gif
 from emoji_ae.drawing.gallery import draw_gallery, drawable
@@ -20,16 +21,17 @@ from emoji_ae.files import write_bytes
 from emoji_ae.images import picture_png
 from emoji_ae.latent import LatentSpace, Way, encode, path, through
 from emoji_ae.recipes import gallery
-from emoji_ae.seeding import resolve_device
-from emoji_ae.splits import Split
-from emoji_ae.training import train_model
-from study.commands.run import TrainRequest, stored_training
-from study.emoji.data import load_data, study_data
+from storage.rdb import open_storage
+from study.emoji.data import StudyData
+from study.emoji.trainer import EmojiTrainer
 from study.errors import StudyError
 from study.file_names import file_name
+from study.kinds import Run, Step
+from study.running.choosing import stored_training
+from study.running.data import load_data
 from study.running.housekeeping import housekeeping
-from study.running.worker import own_threads
-from study.terminal.progress import epoch_bar
+from study.running.threads import own_threads
+from study.terminal.progress import step_bar
 
 Say = Callable[[str], None]
 
@@ -168,62 +170,50 @@ def _require_same_data(checkpoint: Checkpoint, dataset: EmojiDataset, path: Path
 
 def _trained(request: ComposeRequest, say: Say) -> tuple[Checkpoint, EmojiDataset]:
     """Return a trial's model: trained again with its seed, or as that was kept."""
-    training = stored_training(
-        TrainRequest(
-            url=request.url,
-            study=request.study,
-            kind="",
-            trial=request.trial,
-            assignments={},
-            data=request.data,
-            seed=None,
-            device=request.device,
-            threads=None,
-            out=None,
-        )
-    )
-    settings = training.settings
+    study = str(request.study)
+    chosen = stored_training(open_storage(request.url), study, request.trial)
+    settings, config = chosen.settings, chosen.config
     assert settings is not None  # the trial is of a study
-    path = request.data or settings.data_path
-    dataset, split = load_data(settings, path, settings, study=str(request.study))
-    if training.sides is not None:
-        split = Split.from_sides(training.sides)
-    seen = study_data(dataset, split)
-    threads = training.threads or joblib.cpu_count()
+    if not isinstance(config, AutoencoderConfig):
+        raise StudyError(f"Study {study!r} is of the kind {settings.kind}, which has no emoji.")
+    trainer = EmojiTrainer()
+    if request.data is not None:
+        settings = replace(settings, data=str(request.data))
+    data = load_data(trainer, settings, study=study, stored=True)
+    if chosen.sides is not None:
+        data = data.with_sides(chosen.sides)
+    assert isinstance(data, StudyData)  # as the trainer loads them
+    threads = chosen.threads or joblib.cpu_count()
     own_threads(threads)  # for a kept model's latents as well
-    device = resolve_device(request.device)
+    device = trainer.resolve_device(request.device)
     # Studies of several databases may share a name, and keep their models in one folder.
-    exactly = f"{training.config}/{seen.fingerprint}/{device}/{threads}"
+    exactly = f"{config}/{data.fingerprint}/{device}/{threads}"
     digest = hashlib.sha256(exactly.encode()).hexdigest()[:16]
-    label = f"{file_name(training.label)}-{training.seed}"
+    label = f"{file_name(chosen.label)}-{chosen.seed}"
     kept = Path("runs/models") / f"{label}-{digest}.pt"
-    for path in (kept, kept.with_name(f"{label}.pt")):  # the latter of an earlier version
+    for file in (kept, kept.with_name(f"{label}.pt")):  # the latter of an earlier version
         with suppress(CheckpointError):
             checkpoint = load_training(
-                path,
-                config=training.config,
-                seed=training.seed,
-                data_fingerprint=seen.fingerprint,
+                file, config=config, seed=chosen.seed, data_fingerprint=data.fingerprint
             )
-            return checkpoint, dataset
-    with epoch_bar(training.config.epoch, title=training.label) as on_epoch:
-        result = train_model(
-            training.config,
-            seen.train_for(training.config),
-            seen.validation,
-            seed=training.seed,
-            device=device,
-            images_per_epoch=seen.n_own,
-            on_epoch=on_epoch,
-        )
-    checkpoint = Checkpoint(
-        model=result.model.cpu(),
-        config=training.config,
-        seed=training.seed,
-        data_fingerprint=seen.fingerprint,
-        curve=result.curve,
-    )
+            return checkpoint, data.dataset
+    with step_bar(config.epoch, chosen.kind.objective, title=chosen.label) as show:
+        training = trainer.train(config, data, _ShownRun(show, seed=chosen.seed, device=device))
+    checkpoint = training.checkpoint
     with housekeeping("the trained model is not kept for the next time", say):
-        save_checkpoint(checkpoint, kept)
+        training.save(kept)
         say(f"The trained model is kept in {kept}.")
-    return checkpoint, dataset
+    return replace(checkpoint, model=checkpoint.model.cpu()), data.dataset
+
+
+class _ShownRun(Run):
+    """A run that shows its steps."""
+
+    def __init__(self, show: Callable[[Step], None], *, seed: int, device: str) -> None:
+        super().__init__(seed=seed, device=device)
+        self._show = show
+
+    def step(self, numbers: Step, *, save: Callable[[Path], object] | None = None) -> bool:
+        """Show a step."""
+        self._show(numbers)
+        return False

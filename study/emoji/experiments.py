@@ -65,6 +65,7 @@ def auxiliary_task(source: Source, options: Mapping[str, Any]) -> Design:
 
 def leakage(source: Source, options: Mapping[str, Any]) -> Design:
     """Ask how much better models look that are judged on variants of training images."""
+    _refuse(options)
     params: dict[str, Scalar] = {
         "strategy": "joint",
         "auxiliary_task": True,
@@ -91,6 +92,7 @@ def latent_space(source: Source, options: Mapping[str, Any]) -> Design:
             they are as long as those of the others.
         options: None.
     """
+    _refuse(options)
     has_extra = len(source.options.get("vendors", ())) > (1 if source.path is None else 0)
     own: dict[str, Scalar] = {"extra_images": False} if has_extra else {}
     plain = AutoencoderConfig().to_dict()
@@ -119,6 +121,12 @@ def latent_space(source: Source, options: Mapping[str, Any]) -> Design:
             *(Arm(name=name, params=better | change) for name, change in changes.items()),
         ),
     )
+
+
+def _refuse(options: Mapping[str, Any]) -> None:
+    """Raise a StudyError for an option of another experiment."""
+    if options:
+        raise StudyError("--lambda belongs to the experiment auxiliary-task.")
 
 
 def _multitask(question: str, arms: tuple[Arm, ...]) -> Design:

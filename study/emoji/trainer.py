@@ -12,11 +12,15 @@ from emoji_ae.classification import balanced_accuracy
 from emoji_ae.config import AutoencoderConfig
 from emoji_ae.curve import EpochMetrics, MultitaskMetrics, metrics_from_dict
 from emoji_ae.dataset import labelled_images
+from emoji_ae.drawing.gallery import draw_gallery, drawable
 from emoji_ae.drawing.learning_curve import learning_curve_png
+from emoji_ae.labels import CLASSES
+from emoji_ae.latent import encode
 from emoji_ae.latent_quality import measure_latents
 from emoji_ae.loop import DivergedError, TrainResult, suspended_result, to_float
 from emoji_ae.models import count_parameters
 from emoji_ae.multitask import best_metrics, classify
+from emoji_ae.recipes import gallery
 from emoji_ae.resume import ResumeFile, TrainState, read_state, write_state
 from emoji_ae.seeding import resolve_device
 from emoji_ae.train import reconstruction_errors
@@ -24,6 +28,7 @@ from emoji_ae.training import train_model
 from storage import attrs
 from study import kinds
 from study.emoji.data import StudyData, load_study_data
+from study.emoji.pictures import caption_gallery
 from study.kinds import Run, Source, Step, Trainer, Training
 from study.pictures import reconstructions_png
 
@@ -107,10 +112,29 @@ class EmojiTrainer(Trainer):
         return RecalledTraining(config, metrics[:n_steps], metrics[n_steps:], facts)
 
     def require_model(
-        self, model: Path, config: AutoencoderConfig, data: StudyData, *, seed: int
+        self, model: Path, config: AutoencoderConfig, *, seed: int, data_fingerprint: str
     ) -> None:
         """Raise a CheckpointError unless a checkpoint is of this training."""
-        load_training(model, config=config, seed=seed, data_fingerprint=data.fingerprint)
+        load_training(model, config=config, seed=seed, data_fingerprint=data_fingerprint)
+
+    def describe_test(self, measured: Mapping[str, Any]) -> list[str]:
+        """Say how many images of each class were classified correctly."""
+        if "confusion" not in measured:
+            return []
+        rows = zip(CLASSES, measured["confusion"], strict=True)
+        correct = (f"{name} {row[i]} of {sum(row)}" for i, (name, row) in enumerate(rows))
+        return [f"Test images classified correctly: {', '.join(correct)}."]
+
+    def exhibit(self, model: Path, data: StudyData, *, caption: str) -> dict[str, bytes]:
+        """Draw a gallery of sums of emoji; of all images, those of the test split too."""
+        own = slice(data.dataset.n_own)
+        space = encode(
+            load_checkpoint(model).model, data.dataset.images[own], data.dataset.texts[own]
+        )
+        items, _ = drawable(space, gallery(halves=space.has_halves))
+        if not items:
+            return {}
+        return {attrs.GALLERY_FILE: caption_gallery(draw_gallery(space, items), caption)}
 
 
 class EmojiTraining(Training):

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from search_spaces import Scalar
 from search_spaces.designs import DESIGNS, design_points
 from study.errors import StudyError
 from study.kinds import Kind

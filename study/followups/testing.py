@@ -1,0 +1,135 @@
+"""The one look at the test data: the kept models of a confirmation, measured each once."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from optuna.storages import BaseStorage
+from optuna.trial import TrialState
+
+from storage import attrs, operations
+from storage.artifacts import (
+    artifact_folder,
+    earlier_model_path,
+    model_path,
+    open_artifacts,
+    save_study_artifact,
+    study_uid,
+)
+from storage.records import StudyRecord, TrialRecord, load_study_record
+from storage.served import perform
+from study.analysis.confirmation import get_confirmation
+from study.analysis.experiment import trials_of_arm
+from study.followups.setup import Followup
+from study.running.housekeeping import housekeeping
+from study.running.place import Place, Say
+from study.running.threads import own_threads
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _KeptModels:
+    """The trained models of a follow-up, which are kept until they have been tested.
+
+    Args:
+        folder: Of the artifact store.
+        uid: Of the follow-up.
+        study_id: The database's key of it.
+        followup: The follow-up.
+    """
+
+    folder: Path
+    uid: str
+    study_id: int
+    followup: Followup
+
+    def find(self, trial: TrialRecord) -> Path | None:
+        """Return where a trial's model is; None if it is lost, or another one lies there."""
+        kind = self.followup.search.found.kind
+        config = self.followup.settings.space_in(kind).to_config(trial.given)
+        for path in (
+            model_path(self.folder, self.uid, trial.number),
+            earlier_model_path(self.folder, self.study_id, trial.number),
+        ):
+            with suppress(ValueError):
+                self.followup.trainer.require_model(
+                    path,
+                    config,
+                    seed=trial.user_attrs[attrs.SEED],
+                    data_fingerprint=trial.user_attrs[attrs.DATA_FINGERPRINT],
+                )
+                return path
+        return None
+
+    def remove(self, trial: TrialRecord) -> None:
+        """Remove a trial's model, if there is one."""
+        model_path(self.folder, self.uid, trial.number).unlink(missing_ok=True)
+
+
+def test_models(
+    followup: Followup, storage: BaseStorage, record: StudyRecord, place: Place, *, say: Say
+) -> StudyRecord:
+    """Measure the kept models of a confirmation on the test data, each once.
+
+    This comes after the last choice: the test data that all pairs share were seen by none of
+    them. Another command may do the same, and has removed a model only when its result was
+    stored.
+    """
+    study_id = storage.get_study_id_from_name(followup.name)
+    trainer = followup.trainer
+    device = trainer.resolve_device(place.device)
+    models = _KeptModels(
+        folder=artifact_folder(place.url, place.artifacts),
+        uid=study_uid(storage, study_id),
+        study_id=study_id,
+        followup=followup,
+    )
+    tested: Mapping[str, object] = record.user_attrs.get(attrs.TEST_RESULTS) or {}
+    names = [m.test_name for m in followup.search.found.kind.metrics[:2] if m.always]
+    found: dict[str, dict[str, Any]] = {}
+    for trial in record.complete:
+        model = None if str(trial.number) in tested else models.find(trial)
+        if model is None:
+            continue
+        own_threads(trial.user_attrs.get(attrs.THREADS, 1))  # as `train` does
+        measured = trainer.test(model, followup.data, device=device)
+        found[str(trial.number)] = {name: measured[name] for name in names if name in measured}
+    results = perform(
+        storage,
+        operations.merge_study_attr,
+        study_id=study_id,
+        name=attrs.TEST_RESULTS,
+        entries=found,
+    )
+    after = load_study_record(storage, followup.name)
+    with housekeeping("the pictures of the best model are not drawn", say):
+        _exhibit(after, storage, models)
+    with housekeeping("models that were tested may be left", say):
+        for trial in record.trials:
+            if str(trial.number) in results or trial.state is TrialState.FAIL:
+                models.remove(trial)
+    lost = sum(str(trial.number) not in results for trial in record.complete)
+    if lost:
+        say(
+            f"Warning: the trained models of {lost} trials are not in {models.folder}; workers on "
+            "other machines must share it (--artifacts) for the test."
+        )
+    return after
+
+
+def _exhibit(record: StudyRecord, storage: BaseStorage, models: _KeptModels) -> None:
+    """Keep the files by which a kind shows its best confirmed configuration's model."""
+    info = get_confirmation(record)
+    if info is None or info.best is None:
+        return
+    for pair, trial in sorted(trials_of_arm(record, info.best).items()):
+        model = models.find(trial)
+        if model is None:
+            continue  # it was tested before, or is lost
+        caption = f"{info.best}, seed and split {pair + 1} of {record.name}"
+        trainer, data = models.followup.trainer, models.followup.data
+        store = open_artifacts(models.folder)
+        for name, content in trainer.exhibit(model, data, caption=caption).items():
+            save_study_artifact(store, storage, models.study_id, name, content)
+        return

@@ -1,0 +1,149 @@
+"""One training, chosen by what a user typed: a stored trial's, or one of given parameters."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from optuna.storages import BaseStorage
+
+from search_spaces import Config, Scalar, parse_params
+from storage import attrs
+from storage.errors import UnknownStudyError
+from storage.records import StudyRecord, TrialRecord, load_study_record
+from study.analysis import kind_of, none_feasible
+from study.errors import StudyError
+from study.kind_sources import FoundKind, find_stored
+from study.kinds import Kind
+from study.seeds import trial_seed
+from study.settings import StudySettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """A training, fully decided but for its data.
+
+    Args:
+        label: What it is called, also as a file.
+        kind: Of its model.
+        config: What is trained.
+        n_steps: For how long; None if its parameters do not say.
+        seed: Of the training.
+        threads: CPU threads that the trial had; None for a training of no trial.
+        settings: Of the trial's study, likewise.
+        sides: The trial's own split, if it has one.
+        value: What the trial reached, if this repeats it.
+    """
+
+    label: str
+    kind: Kind
+    config: Config
+    n_steps: int | None
+    seed: int
+    threads: int | None = None
+    settings: StudySettings | None = None
+    sides: str | None = None
+    value: float | None = None
+
+
+def stored_training(
+    storage: BaseStorage,
+    study: str,
+    which: str,
+    *,
+    seed: int | None = None,
+    kind: str | None = None,
+) -> Chosen:
+    """Return the training of a stored trial.
+
+    Args:
+        storage: Where it is.
+        study: Name of its study.
+        which: Its number, or ``best``.
+        seed: Another seed than its own; None repeats it.
+        kind: Where the code of its kind lies here; None for where it lay when the study was made.
+
+    Raises:
+        StudyError: If the code of its kind is missing or another one.
+        UnknownStudyError: If there is no such study or trial.
+    """
+    record = load_study_record(storage, study)
+    settings = StudySettings.from_attrs(record.user_attrs, study=study)
+    found: FoundKind = find_stored(kind_of(record), study=study, where=kind)
+    trial = find_trial(record, which)
+    config = settings.space_in(found.kind).to_config(trial.given)
+    own = trial.user_attrs.get(attrs.SEED)
+    if own is None:  # it never began to train
+        own = trial_seed(settings.seed, config, trial.user_attrs.get(attrs.REPLICATE, 0))
+    return Chosen(
+        label=f"{study}-trial-{trial.number}",
+        kind=found.kind,
+        config=config,
+        n_steps=found.kind.n_steps(trial.given),
+        seed=own if seed is None else seed,
+        threads=trial.user_attrs.get(attrs.THREADS),
+        settings=settings,
+        sides=trial.user_attrs.get(attrs.SIDES),
+        value=trial.value if seed is None else None,
+    )
+
+
+def given_training(kind: Kind, assignments: Mapping[str, str], *, seed: int) -> Chosen:
+    """Return the training of parameters that a user wrote; the others are the kind's default.
+
+    Args:
+        kind: What is trained.
+        assignments: Values of parameters of any space of the kind, as texts.
+        seed: From which the training's own follows.
+
+    Raises:
+        SearchSpaceError: If a parameter or a value is unknown.
+        StudyError: If a value is missing, for the kind has no default.
+    """
+    given = parse_params(kind.spaces, assignments)
+    space = next(iter(kind.spaces.values()))
+    values: dict[str, Scalar] = {**(kind.default or {}), **given}
+    try:
+        params = {**space.point(values), **given}
+    except KeyError as error:
+        raise StudyError(
+            f"The kind {kind.name} has no default: give `{error.args[0]}` with --set too."
+        ) from None
+    config = space.to_config(params)
+    family = [str(params[kind.family])] if kind.family in params else []
+    return Chosen(
+        label="-".join([kind.name, *family, config.identity()[:8]]),
+        kind=kind,
+        config=config,
+        n_steps=kind.n_steps(params),
+        seed=trial_seed(seed, config, 0),
+    )
+
+
+def find_trial(record: StudyRecord, which: str) -> TrialRecord:
+    """Return the trial with a number, or the best one.
+
+    Args:
+        record: The study.
+        which: A number, or ``best``.
+
+    Raises:
+        UnknownStudyError: If there is no such trial, or it never got its parameters.
+    """
+    if which == "best":
+        if record.best is None and record.complete:
+            raise UnknownStudyError(
+                f"Study {record.name!r} has no best trial: {none_feasible(record)}"
+            )
+        if record.best is None:
+            raise UnknownStudyError(f"Study {record.name!r} has no complete trial yet.")
+        return record.best
+    if not (which.isascii() and which.isdigit()) or int(which) >= len(record.trials):
+        raise UnknownStudyError(
+            f"Study {record.name!r} has no trial {which!r}; it has {len(record.trials)}, counted "
+            "from 0."
+        )
+    trial = record.trials[int(which)]
+    if not trial.params:
+        raise UnknownStudyError(
+            f"Trial {which} of study {record.name!r} has not started: it has no parameters."
+        )
+    return trial
