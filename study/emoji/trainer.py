@@ -12,7 +12,7 @@ from emoji_ae.classification import balanced_accuracy
 from emoji_ae.config import AutoencoderConfig
 from emoji_ae.curve import EpochMetrics, MultitaskMetrics, metrics_from_dict
 from emoji_ae.dataset import labelled_images
-from emoji_ae.drawing.gallery import draw_gallery, drawable
+from emoji_ae.drawing.gallery import caption_gallery, draw_gallery, drawable
 from emoji_ae.drawing.learning_curve import learning_curve_png
 from emoji_ae.labels import CLASSES
 from emoji_ae.latent import encode
@@ -28,7 +28,6 @@ from emoji_ae.training import train_model
 from storage import attrs
 from study import kinds
 from study.emoji.data import StudyData, load_study_data
-from study.emoji.pictures import caption_gallery
 from study.kinds import Run, Source, Step, Trainer, Training
 from study.pictures import reconstructions_png
 

@@ -3,6 +3,7 @@
 import importlib.metadata
 import os
 import platform
+import sys
 from collections.abc import Sequence
 
 
@@ -12,8 +13,12 @@ def describe_environment(distributions: Sequence[str] = ()) -> str:
     Args:
         distributions: Of which the versions are told as well.
     """
-    versions = ", ".join(
-        f"{name} {importlib.metadata.version(name)}" for name in (*distributions, "optuna")
-    )
+    versions = ", ".join(f"{name} {_version(name)}" for name in (*distributions, "optuna"))
     system = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
     return f"Python {platform.python_version()}, {versions}, {system}"
+
+
+def _version(distribution: str) -> str:
+    """Return what a module says of itself, where it has been imported: it may tell its build."""
+    module = sys.modules.get(distribution)
+    return str(getattr(module, "__version__", importlib.metadata.version(distribution)))
