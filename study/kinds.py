@@ -12,6 +12,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
+
 from search_spaces.base import Scalar, SearchSpace
 from search_spaces.errors import SearchSpaceError
 from study.errors import StudyError
@@ -77,6 +79,81 @@ class Data(ABC):
     def facts(self) -> Mapping[str, Any]:
         """Return user attributes, JSON-ready, that a new study on these data gets."""
         return {}
+
+
+class Rows(Data):
+    """Arrays with one row for each example, parted at random: 60 % train, 20 % choose, 20 % test.
+
+    Args:
+        *arrays: Each of shape ``(n, ...)``.
+        sides: One letter for each row, as they were stored: ``t`` training, ``v`` validation,
+            ``e`` test; None to draw them.
+        seed: Of the draw.
+        by: ``(n,)`` classes, of which each is parted by itself; None for one of all.
+        noun: What a row is called: ``images``.
+    """
+
+    def __init__(
+        self,
+        *arrays: np.ndarray,
+        sides: str | None,
+        seed: int = 0,
+        by: np.ndarray | None = None,
+        noun: str = "rows",
+    ) -> None:
+        self._arrays, self._noun = arrays, noun
+        self._by = np.zeros(len(arrays[0]), dtype=int) if by is None else by
+        self._content = digest(*(np.ascontiguousarray(array).tobytes() for array in arrays))
+        if sides is None:
+            sides = self._drawn("t" * len(self._by), "t", "e", 0.2, seed)
+            sides = self._drawn(sides, "t", "v", 0.25, seed)
+        if len(sides) != len(self._by):
+            raise OtherDataError(f"{self._content}-{digest(sides)[:8]}")
+        self._sides = sides
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest of the arrays, and one of their sides."""
+        return f"{self._content}-{digest(self._sides)[:8]}"
+
+    @property
+    def sides(self) -> str:
+        """One letter for each row."""
+        return self._sides
+
+    def with_sides(self, sides: str) -> "Rows":
+        """Return the same arrays parted in another way."""
+        return Rows(*self._arrays, sides=sides, by=self._by, noun=self._noun)
+
+    def redraw(self, split: str, seed: int) -> str:
+        """Draw the validation rows anew; the test rows stay."""
+        return self._drawn(self._sides.replace("v", "t"), "t", "v", 0.25, seed)
+
+    def draw(self, split: str, seed: int) -> str:
+        """Draw all sides anew."""
+        return Rows(*self._arrays, sides=None, seed=seed, by=self._by).sides
+
+    def describe(self) -> str:
+        """Say how many rows train and how many choose."""
+        n = {side: self._sides.count(side) for side in "tv"}
+        return f"{n['t']:,} training and {n['v']:,} validation {self._noun}"
+
+    def part(self, side: str) -> tuple[np.ndarray, ...]:
+        """Return the rows of one side of each array.
+
+        Args:
+            side: ``t``, ``v``, or, in ``Trainer.test`` alone, ``e``.
+        """
+        chosen = np.array(list(self._sides)) == side
+        return tuple(array[chosen] for array in self._arrays)
+
+    def _drawn(self, sides: str, old: str, new: str, share: float, seed: int) -> str:
+        """Turn a share of the rows on one side, class by class, into rows of another."""
+        letters, generator = np.array(list(sides)), np.random.default_rng(seed)
+        for value in np.unique(self._by):
+            rows = np.flatnonzero((self._by == value) & (letters == old))
+            letters[generator.permutation(rows)[: round(share * len(rows))]] = new
+        return "".join(letters)
 
 
 class Training(ABC):
