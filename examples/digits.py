@@ -37,9 +37,9 @@ SPACE = SearchSpace(
             name="channels", distribution=IntDistribution(4, 32, log=True), when=CONVOLUTIONAL
         ),
         Parameter(name="dropout", distribution=FloatDistribution(0.0, 0.6)),
-        Parameter(name="batch_size", distribution=IntDistribution(8, 64, log=True)),
+        Parameter(name="batch_size", distribution=IntDistribution(16, 128, log=True)),
         Parameter(name="learning_rate", distribution=FloatDistribution(1e-4, 1e-1, log=True)),
-        Parameter(name="passes", distribution=CategoricalDistribution([80])),
+        Parameter(name="passes", distribution=CategoricalDistribution([60])),
     ),
 )
 
@@ -50,7 +50,7 @@ DEFAULT = {
     "dropout": 0.0,
     "batch_size": 32,
     "learning_rate": 1e-3,
-    "passes": 80,
+    "passes": 60,
 }
 
 
