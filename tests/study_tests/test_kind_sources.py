@@ -1,0 +1,188 @@
+"""Kinds of one's own: found by path or module, checked, imported only if they are unchanged."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from study.emoji import AUTOENCODER
+from study.errors import StudyError
+from study.kind_info import KindInfo, KindSource
+from study.kind_sources import find_kind, find_stored, make_trainer, require_same_code
+from tests.study_tests.toy import TOY
+
+
+@pytest.fixture(autouse=True)
+def modules() -> Iterator[None]:
+    """Forget what was imported, and where from."""
+    path, loaded = list(sys.path), set(sys.modules)
+    yield
+    sys.path[:] = path
+    for name in set(sys.modules) - loaded:
+        del sys.modules[name]
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "toy_kind.py"
+    path.write_text(TOY)
+    return path
+
+
+def test_a_kind_of_this_package_has_a_name_and_no_source() -> None:
+    found = find_kind("autoencoder")
+    assert (found.kind, found.source) == (AUTOENCODER, None)
+
+
+def test_a_file_is_a_kind_with_a_source(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(file.parent)
+    found = find_kind("toy_kind.py:TOY")
+    assert found.kind.name == "toy"
+    assert found.source is not None
+    assert found.source.reference == f"{file}:TOY"
+    assert found.source.text == TOY
+    assert type(make_trainer(found.kind)).__name__ == "ToyTrainer"
+
+
+def test_a_file_imports_what_lies_beside_it(file: Path) -> None:
+    (file.parent / "beside.py").write_text("SIZE = 3\n")
+    file.write_text(TOY + "\nfrom beside import SIZE\nassert SIZE == 3\n")
+    assert find_kind(f"{file}:TOY").kind.name == "toy"
+    assert sys.path[-1] == str(file.parent)
+
+
+def test_a_module_is_a_kind_too(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = file.parent / "some_package"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    file.rename(package / "kinds.py")
+    monkeypatch.syspath_prepend(str(file.parent))
+    found = find_kind("some_package.kinds:TOY")
+    assert found.kind.name == "toy"
+    assert found.source is not None
+    assert found.source.reference == "some_package.kinds:TOY"
+
+
+@pytest.mark.parametrize(
+    ("reference", "text", "message"),
+    [
+        ("my_model", TOY, r"must be one of autoencoder, multitask, or name your own as path/to"),
+        ("{folder}/none.py:TOY", TOY, r"none\.py: No such file"),
+        ("no.such.module:TOY", TOY, r"There is no module 'no\.such\.module'"),
+        (
+            "{file}:TOYS",
+            TOY,
+            r"`TOYS` of .*toy_kind\.py must be a .*none of that name; it has: TOY",
+        ),
+        ("{file}:SPACE", TOY, r"`SPACE` of .* but it is a SearchSpace; it has: TOY"),
+        ("{file}:TOY", "TOY = 1 / 0\n", r"toy_kind\.py cannot be imported \(line 1\): ZeroDiv"),
+        ("{file}:TOY", "def TOY(:\n", r"toy_kind\.py cannot be imported \(line 1\): SyntaxError"),
+        ("{file}:TOY", "import no_such\n", r"\(line 1\): ModuleNotFoundError: No module named"),
+    ],
+)
+def test_what_is_no_kind_is_one_line(file: Path, reference: str, text: str, message: str) -> None:
+    file.write_text(text)
+    with pytest.raises(StudyError, match=message):
+        find_kind(reference.format(file=file, folder=file.parent))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('name="toy"', 'name="my toy"', r"`name` must be letters"),
+        ('name="toy"', 'name="multitask"', r"`name` must not be that of a kind of this package"),
+        ('{"line": SPACE}', "{}", r"`spaces` must be search spaces by name, at least one"),
+        ('{"line": SPACE}', '{"curve": SPACE}', r"`spaces` must have each space under its own"),
+        ('fidelity="rounds"', 'fidelity="epoch"', r"`fidelity` must be the name of a parameter"),
+        ("trainer=ToyTrainer", "trainer=3", r"`trainer` must be a function that returns one"),
+        ('"rounds": 5}', "}", r"`default` has no value of `rounds`"),
+        ('direction="maximize"', 'direction="up"', r"`direction` of a metric must be"),
+    ],
+)
+def test_a_broken_protocol_is_one_line(file: Path, old: str, new: str, message: str) -> None:
+    assert old in TOY
+    file.write_text(TOY.replace(old, new))
+    with pytest.raises(StudyError, match=f"breaks the protocol: {message}"):
+        find_kind(f"{file}:TOY")
+
+
+def test_a_trainer_is_a_trainer(file: Path) -> None:
+    file.write_text(TOY.replace("trainer=ToyTrainer", "trainer=dict"))
+    kind = find_kind(f"{file}:TOY").kind
+    with pytest.raises(StudyError, match=r"`trainer` of the kind 'toy' must return a .* a dict"):
+        make_trainer(kind)
+
+
+@pytest.mark.parametrize("name", ["storage.py", "study/__init__.py"])
+def test_a_module_of_our_name_beside_the_file_is_named(file: Path, name: str) -> None:
+    rival = file.parent / name
+    rival.parent.mkdir(exist_ok=True)
+    rival.write_text("")
+    with pytest.raises(StudyError, match=rf"{rival} bears the name of .*a part of emoji-study"):
+        find_kind(f"{file}:TOY")
+
+
+def stored(file: Path) -> KindInfo:
+    """Return what a study made by the file says of its kind."""
+    found = find_kind(f"{file}:TOY")
+    assert found.source is not None
+    info = KindInfo.of_kind(found.kind, found.kind.spaces["line"], found.source)
+    sys.modules.pop("toy_kind")
+    return KindInfo.from_dict(info.to_dict())
+
+
+def test_changed_code_is_refused_by_its_line_and_not_run(file: Path) -> None:
+    info = stored(file)
+    trace = file.parent / "trace"
+    changed = TOY.replace("0.5, ", "0.6, ").replace(
+        "SPACE = Search", f"Path({str(trace)!r}).touch()\nSPACE = Search"
+    )
+    file.write_text(changed)
+    with pytest.raises(StudyError, match=r"has changed since study 's' was made: line \d+ was `"):
+        find_stored(info, study="s")
+    assert not trace.exists()
+    accepted = find_stored(info, study="s", accept_change=True)
+    assert accepted.kind.default is not None
+    assert accepted.kind.default["rate"] == 0.6
+    assert trace.exists()
+
+
+def test_code_may_lie_elsewhere(file: Path) -> None:
+    info = stored(file)
+    moved = file.rename(file.with_name("moved.py"))
+    with pytest.raises(StudyError, match=r"toy_kind\.py: No such file"):
+        find_stored(info, study="s")
+    assert find_stored(info, study="s", where=f"{moved}:TOY").kind.name == "toy"
+
+
+def test_another_kind_is_not_that_of_the_study(file: Path) -> None:
+    info = stored(file)
+    with pytest.raises(StudyError, match=r"'s' is of the kind 'toy', not of 'autoencoder'"):
+        require_same_code(info, find_kind("autoencoder"), study="s")
+
+
+def test_long_sources_are_compared_by_their_digest(file: Path) -> None:
+    file.write_text(TOY + "#" * 300_000)
+    info = stored(file)
+    assert info.source is not None
+    assert info.source.text == ""
+    file.write_text(TOY)
+    with pytest.raises(StudyError, match=r"its digest is \w{12} and was \w{12}"):
+        find_stored(info, study="s")
+
+
+def test_a_study_of_others_cannot_be_continued() -> None:
+    info = KindInfo(name="", metrics=AUTOENCODER.metrics)
+    with pytest.raises(StudyError, match=r"was not made by emoji-study, or its kind"):
+        find_stored(info, study="s")
+
+
+def test_what_is_stored_comes_back(file: Path) -> None:
+    info = stored(file)
+    source = info.source
+    assert isinstance(source, KindSource)
+    assert KindInfo.from_dict(info.to_dict()) == info
+    assert info.space is not None
+    assert [parameter.name for parameter in info.space.parameters] == ["rate", "start", "rounds"]
+    assert (info.objective.label, info.second and info.second.label) == ("distance", "size")
