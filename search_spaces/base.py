@@ -76,8 +76,8 @@ class Parameter:
         match self.distribution:
             case CategoricalDistribution(choices=choices):
                 return any(_equal(value, choice) for choice in choices)
-            case IntDistribution(low=low, high=high) if _is_number(value):
-                return low <= value <= high and value == int(value)
+            case IntDistribution(low=low, high=high, step=step) if _is_number(value):
+                return low <= value <= high and (value - low) % step == 0
             case FloatDistribution(low=low, high=high) if _is_number(value):
                 return low <= value <= high
             case _:
@@ -277,7 +277,7 @@ class SearchSpace:
         return replace(
             self,
             parameters=tuple(
-                replace(p, distribution=_holding(p.distribution, found.get(p.name, ())))
+                replace(p, distribution=_holding(p, found.get(p.name, ())))
                 for p in self.parameters
             ),
         )
@@ -342,12 +342,13 @@ def _suggest(trial: Trial, name: str, distribution: BaseDistribution) -> Any:
             raise TypeError(f"no suggestion for {distribution!r}")
 
 
-def _holding(distribution: BaseDistribution, values: Sequence[Any]) -> BaseDistribution:
-    """Return a distribution that holds ``values``: itself, or all values that occur."""
+def _holding(parameter: Parameter, values: Sequence[Any]) -> BaseDistribution:
+    """Return a distribution that holds ``values``: the parameter's, or all that occur."""
+    distribution = parameter.distribution
     if isinstance(distribution, CategoricalDistribution):
         new = sorted(set(values) - set(distribution.choices), key=str)
         return CategoricalDistribution([*distribution.choices, *new]) if new else distribution
-    if all(distribution._contains(distribution.to_internal_repr(value)) for value in values):
+    if all(map(parameter.allows, values)):
         return distribution
     return CategoricalDistribution(sorted(set(values)))
 
