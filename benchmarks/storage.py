@@ -16,6 +16,7 @@ from optuna.trial import TrialState, create_trial
 from benchmarks.measure import Figure, median, paired_ratios
 from benchmarks.studies import STUDY, run
 from storage import attrs, queue
+from storage.internals import live_trial
 from storage.rdb import open_storage
 from storage.writing import suggesting, write_trial
 
@@ -90,7 +91,7 @@ def work_without_training(url: str) -> None:
     while (claimed := queue.claim(study)) is not queue.Empty.DONE:
         if isinstance(claimed, queue.Empty):
             continue
-        trial = optuna.Trial(study, claimed._trial_id)
+        trial = live_trial(study, claimed)
         with suggesting(trial):
             for i in range(N_PARAMS):
                 trial.suggest_float(f"parameter {i}", 0, 1)

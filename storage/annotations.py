@@ -12,19 +12,17 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import optuna
-from optuna_dashboard._custom_plot_data import (
-    SYSTEM_ATTR_PLOT_DATA,
-    is_valid_graph_object_id,
-    split_plot_data,
-)
-from optuna_dashboard._note import (
-    get_note_from_system_attrs,
-    note_str_key_prefix,
-    note_ver_key,
-    split_body,
-)
 
 from storage import operations
+from storage.internals import (
+    graph_pieces,
+    graph_prefix,
+    key_of,
+    note_keys,
+    note_pieces,
+    storage_of,
+    study_note,
+)
 from storage.served import perform
 
 NOTE_DIGEST = "emoji_study:note_digest"
@@ -36,8 +34,8 @@ MAX_WRITTEN = 500
 
 def noted_trials(study: optuna.Study) -> dict[int, bool]:
     """Return the database's keys of the trials that have a note, and whether it was edited."""
-    stored = study._storage.get_study_system_attrs(study._study_id)
-    prefix, suffix = note_ver_key(0).split("0")
+    stored = storage_of(study).get_study_system_attrs(key_of(study))
+    prefix, suffix = note_keys(0)[0].split("0")
     noted = {}
     for name, version in stored.items():
         key = name.removeprefix(prefix).removesuffix(suffix)
@@ -60,9 +58,9 @@ def write_trial_notes(
     for start in range(0, len(waiting), MAX_WRITTEN):
         values: dict[str, Any] = {}
         for trial_id, text in waiting[start : start + MAX_WRITTEN]:
-            values |= {note_ver_key(trial_id): 1, **split_body(text, trial_id)}
+            values |= {note_keys(trial_id)[0]: 1, **note_pieces(text, trial_id)}
         _write(study, values)
-    gone = [key(trial_id) for trial_id in without for key in (note_ver_key, note_str_key_prefix)]
+    gone = [key for trial_id in without for key in note_keys(trial_id)]
     for start in range(0, len(gone), MAX_WRITTEN):
         _write(study, {}, prefixes=gone[start : start + MAX_WRITTEN])
 
@@ -77,14 +75,15 @@ def write_study_note(study: optuna.Study, text: str) -> bool:
     Returns:
         Whether the study has this note now.
     """
-    stored = study._storage.get_study_system_attrs(study._study_id)
-    found = get_note_from_system_attrs(stored, None)
-    if found["body"] == text:
+    stored = storage_of(study).get_study_system_attrs(key_of(study))
+    version, found = study_note(stored)
+    if found == text:
         return True
-    if found["body"] and _digest(found["body"]) != stored.get(NOTE_DIGEST):
+    if found and _digest(found) != stored.get(NOTE_DIGEST):
         return False
-    version = {note_ver_key(None): found["version"] + 1, NOTE_DIGEST: _digest(text)}
-    _write(study, {**version, **split_body(text, None)}, prefixes=[note_str_key_prefix(None)])
+    version_key, prefix = note_keys(None)
+    values = {version_key: version + 1, NOTE_DIGEST: _digest(text), **note_pieces(text, None)}
+    _write(study, values, prefixes=[prefix])
     return True
 
 
@@ -96,19 +95,17 @@ def write_graphs(study: optuna.Study, graphs: Mapping[str, str | None]) -> None:
         graphs: Plotly's JSON by id, of letters, digits and ``-_.``; None for no chart.
     """
     values: dict[str, Any] = {}
-    prefixes = {graph_id: f"{SYSTEM_ATTR_PLOT_DATA}{graph_id}:" for graph_id in graphs}
     for graph_id, figure in graphs.items():
-        assert is_valid_graph_object_id(graph_id), graph_id
-        values |= split_plot_data(figure or "", prefixes[graph_id])
-    _write(study, values, prefixes=list(prefixes.values()))
+        values |= graph_pieces(figure or "", graph_id)
+    _write(study, values, prefixes=[graph_prefix(graph_id) for graph_id in graphs])
 
 
 def _write(study: optuna.Study, values: Mapping[str, Any], prefixes: Sequence[str] = ()) -> None:
     """Store system attributes in one transaction, and remove others with the prefixes."""
     perform(
-        study._storage,
+        storage_of(study),
         operations.set_study_system_attrs,
-        study_id=study._study_id,
+        study_id=key_of(study),
         values=dict(values),
         prefixes=list(prefixes),
     )

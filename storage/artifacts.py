@@ -17,14 +17,14 @@ from pathlib import Path
 from typing import BinaryIO
 
 import optuna
-from optuna.artifacts import ArtifactMeta, FileSystemArtifactStore, get_all_artifact_meta
-from optuna.artifacts._upload import ARTIFACTS_ATTR_PREFIX, DEFAULT_MIME_TYPE
+from optuna.artifacts import ArtifactMeta, get_all_artifact_meta
 from optuna.artifacts.exceptions import ArtifactNotFound
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage
 
 from storage import attrs, operations
 from storage.errors import ArtifactFolderError, StorageError
+from storage.internals import ARTIFACTS_ATTR_PREFIX, DEFAULT_MIME_TYPE, key_of, storage_of
 from storage.served import perform
 from storage.urls import sqlite_path
 from storage.writing import write_trial
@@ -51,22 +51,28 @@ _NO_FILE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENXIO)
 """What opening says where there is no regular file but nothing, a folder, a link or a socket."""
 
 
-class ArtifactFolder(FileSystemArtifactStore):
-    """The regular files of one folder, and nothing outside of it.
+class ArtifactFolder:
+    """The regular files of one folder, and nothing outside of it: an artifact store for Optuna.
 
     Ids come from a database, and others may write into both. So an id is a name and never a path,
     and a symbolic link is as good as no file.
+
+    Args:
+        folder: Where the files lie.
     """
 
-    def _get_filepath(self, artifact_id: str) -> Path:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path(self, artifact_id: str) -> Path:
         """Return where a file lies; raise an ArtifactNotFound if no file can have that name."""
         if not (isinstance(artifact_id, str) and _NAME.fullmatch(artifact_id)):
             raise ArtifactNotFound(f"{artifact_id!r} is not the name of a file.")
-        return Path(self._base_path) / artifact_id
+        return self.folder / artifact_id
 
     def open_reader(self, artifact_id: str) -> BinaryIO:
         """Open a file; raise an ArtifactNotFound if there is none."""
-        path = self._get_filepath(artifact_id)
+        path = self.path(artifact_id)
         try:
             opened = open(path, "rb", opener=_open_no_link)  # noqa: SIM115  # for the caller
         except OSError as error:
@@ -80,13 +86,20 @@ class ArtifactFolder(FileSystemArtifactStore):
 
     def write(self, artifact_id: str, content_body: BinaryIO) -> None:
         """Write a file."""
-        with open(self._get_filepath(artifact_id), "wb", opener=_open_no_link) as opened:
+        with open(self.path(artifact_id), "wb", opener=_open_no_link) as opened:
             shutil.copyfileobj(content_body, opened)
+
+    def remove(self, artifact_id: str) -> None:
+        """Remove a file; raise an ArtifactNotFound if there is none."""
+        try:
+            self.path(artifact_id).unlink()
+        except FileNotFoundError:
+            raise ArtifactNotFound(f"{artifact_id!r} is lost.") from None
 
     def size(self, artifact_id: str) -> int | None:
         """Return the bytes of a file, None if there is none."""
         try:
-            found = self._get_filepath(artifact_id).lstat()
+            found = self.path(artifact_id).lstat()
         except (ArtifactNotFound, FileNotFoundError):
             return None
         return found.st_size if stat.S_ISREG(found.st_mode) else None
@@ -227,7 +240,7 @@ def unfinished_path(folder: Path, study: optuna.Study, training: str) -> Path:
         study: That the training belongs to, opened for writing.
         training: Names it within the study, the same for every attempt at it.
     """
-    uid = study_uid(study._storage, study._study_id)
+    uid = study_uid(storage_of(study), key_of(study))
     return folder / "unfinished" / f"{uid}-{training}.pt"
 
 
@@ -246,7 +259,7 @@ def adopt_unfinished(folder: Path, study: optuna.Study, training: str) -> None:
     path = unfinished_path(folder, study, training)
     if not path.exists():
         with suppress(OSError):
-            path.with_name(f"{study._study_id}-{training}.pt").rename(path)
+            path.with_name(f"{key_of(study)}-{training}.pt").rename(path)
 
 
 def unfinished_states(folder: Path, uid: str) -> dict[str, Path]:
@@ -333,7 +346,7 @@ def clear_pictures(store: ArtifactFolder, storage: BaseStorage, trial_id: int) -
             continue
         saved = size - len(empty)
         if saved > 0:
-            _write_whole(store._get_filepath(meta.artifact_id), empty)
+            _write_whole(store.path(meta.artifact_id), empty)
             freed += saved
     return freed
 
@@ -380,7 +393,7 @@ def save_study_artifact(
         ArtifactFolderError: If the file cannot be written.
     """
     own = f"{_STUDY_FILE}{name}-"
-    with storing(Path(store._base_path)):
+    with storing(store.folder):
         key, entry = _write_file(store, f"{own}{uuid.uuid4().hex}", name, content)
     removed = perform(
         storage,
@@ -410,7 +423,7 @@ def _write_files(store: ArtifactFolder, files: Mapping[str, bytes]) -> dict[str,
     """
     entries: dict[str, str] = {}
     try:
-        with storing(Path(store._base_path)):
+        with storing(store.folder):
             for position, (name, content) in enumerate(files.items()):
                 # Databases list entries by their keys, so the keys are in the files' order.
                 key, entry = _write_file(store, f"{position:02}-{uuid.uuid4()}", name, content)
@@ -439,7 +452,7 @@ def _write_file(
         mimetype=mimetype or DEFAULT_MIME_TYPE,
         encoding=encoding,
     )
-    _write_whole(Path(store._base_path) / artifact_id, content)
+    _write_whole(store.folder / artifact_id, content)
     return ARTIFACTS_ATTR_PREFIX + artifact_id, json.dumps(asdict(meta))
 
 

@@ -4,24 +4,29 @@ Arguments and results are plain values, so that a server can do the same for a c
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy
-from optuna.artifacts._upload import ARTIFACTS_ATTR_PREFIX
 from optuna.distributions import json_to_distribution
 from optuna.storages import RDBStorage
-from optuna.storages._rdb import models
-from optuna.storages._rdb.storage import _create_scoped_session
 from optuna.study import StudyDirection
 from optuna.trial import TrialState, create_trial
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from storage import attrs
+from storage.internals import (
+    ARTIFACTS_ATTR_PREFIX,
+    insert_trial,
+    models,
+    set_trial_attr,
+    set_trial_param,
+    to_frozen,
+    transaction,
+)
 
 FIXED_PARAMS = "fixed_params"
 """Optuna's own system attribute: values that a trial's parameters will have."""
@@ -80,7 +85,7 @@ def create_study(
         False if there is a study of that name, which stays as it is.
     """
     try:
-        with _transaction(backend) as session:
+        with transaction(backend) as session:
             study_id = _empty_study(session, name, directions)
             if study_id is None:
                 return False
@@ -159,7 +164,7 @@ def claim(backend: RDBStorage, study_id: int, worker: str, uid: str | None = Non
     Raises:
         KeyError: If the study was deleted, also where its key is another one's now.
     """
-    with _transaction(backend) as session:
+    with transaction(backend) as session:
         _hold(session, study_id)
         if uid is not None and _study_attr(session, study_id, attrs.UID) != uid:
             raise KeyError(models.NOT_FOUND_MSG)
@@ -220,7 +225,7 @@ def fail(
     Returns:
         False if the trial was not running any more, for somebody else has ended it.
     """
-    with _transaction(backend) as session:
+    with transaction(backend) as session:
         _hold(session, study_id)
         trial = session.get(models.TrialModel, trial_id)
         if trial is None or trial.state != TrialState.RUNNING:
@@ -231,7 +236,7 @@ def fail(
             _set_system_attrs(session, backend, trial_id, artifacts)
         trial.state = TrialState.FAIL
         trial.datetime_complete = datetime.now(UTC)
-        failed = backend._build_frozen_trial_from_trial_model(trial)
+        failed = to_frozen(backend, trial)
         kept = {name: failed.user_attrs[name] for name in KEPT if name in failed.user_attrs}
         if counter is not None:
             kept[counter] = kept.get(counter, 0) + 1
@@ -264,7 +269,7 @@ def request(
             request never asks for more.
         replicate: That the trials are of.
     """
-    with _transaction(backend) as session:
+    with transaction(backend) as session:
         _hold(session, study_id)
         finished, _ = _counts(session, study_id)
         target = int(_study_attr(session, study_id, attrs.TARGET) or 0)
@@ -295,7 +300,7 @@ def acknowledge(backend: RDBStorage, study_id: int, target: int) -> None:
         study_id: Of the study.
         target: As ``request`` returned it; a request for more, made since, stays open.
     """
-    with _transaction(backend) as session:
+    with transaction(backend) as session:
         _hold(session, study_id)
         last = _study_attr(session, study_id, attrs.LAST_REQUEST)
         if last is not None and last["target"] <= target:
@@ -310,7 +315,7 @@ def extend_experiment(
     Of two that are asked for at once the one with more pairs remains. One with other arms than
     the stored one changes nothing.
     """
-    with _transaction(backend) as session:
+    with transaction(backend) as session:
         _hold(session, study_id)
         new = json.loads(json.dumps(experiment))
         stored = _study_attr(session, study_id, attrs.EXPERIMENT)
@@ -337,7 +342,7 @@ def start_design(backend: RDBStorage, study_id: int, replicate: int, end: int | 
         replicate: Of the new trials.
         end: Number behind the last point; None if there is none.
     """
-    with _transaction(backend) as session:
+    with transaction(backend) as session:
         _hold(session, study_id)
         drawn = [t for t in _drawn(session, study_id) if t.replicate == replicate]
         start = max((trial.index for trial in drawn), default=-1) + 1
@@ -359,7 +364,7 @@ def has_points(backend: RDBStorage, study_id: int) -> bool:
 
     Those that run or wait are not left. A design without an end always has.
     """
-    with _transaction(backend) as session:
+    with transaction(backend) as session:
         design = _study_attr(session, study_id, attrs.DESIGN)
         if design is None or design["end"] is None or design["next"] < design["end"]:
             return True
@@ -394,7 +399,7 @@ def write(
     Raises:
         optuna.exceptions.UpdateFinishedTrialError: If the trial has ended.
     """
-    with _transaction(backend) as session:
+    with transaction(backend) as session:
         if untried_in is not None:
             _hold(session, untried_in)
             if _is_tried(session, untried_in, trial_id, params):
@@ -402,8 +407,8 @@ def write(
         trial: Any = models.TrialModel.find_or_raise_by_id(trial_id, session)
         backend.check_trial_is_updatable(trial_id, trial.state)
         for name, internal, distribution in params:
-            backend._set_trial_param_without_commit(
-                session, trial_id, name, internal, json_to_distribution(distribution)
+            set_trial_param(
+                session, backend, trial_id, name, internal, json_to_distribution(distribution)
             )
         for name, value in (user_attrs or {}).items():
             _set_trial_attr(session, backend, trial_id, name, value)
@@ -423,7 +428,7 @@ def write(
 
 def beat(backend: RDBStorage, trial_id: int) -> None:
     """Record that a running trial is alive."""
-    with _transaction(backend) as session:
+    with transaction(backend) as session:
         _beat(session, backend, trial_id)
 
 
@@ -435,7 +440,7 @@ def silences(backend: RDBStorage, study_id: int) -> list[tuple[int, float]]:
     """
     beats, zones = models.TrialHeartbeatModel, models.TrialSystemAttributeModel
     unmarked = 0.0 if backend.engine.name == "sqlite" else None
-    with _transaction(backend) as session:
+    with transaction(backend) as session:
         now, _ = _clock(session, backend)
         rows = (
             session.query(beats.trial_id, beats.heartbeat, zones.value_json)
@@ -476,7 +481,7 @@ def times(backend: RDBStorage, study_id: int) -> list[tuple[int, str | None, str
     Optuna gives them in local time without a zone, of which an hour of every autumn is two.
     """
     table = models.TrialModel.__table__.c
-    with _transaction(backend) as session:
+    with transaction(backend) as session:
         rows = session.query(table.trial_id, table.datetime_start, table.datetime_complete)
         return [
             (trial_id, _in_utc(start), _in_utc(end))
@@ -498,7 +503,7 @@ def set_study_system_attrs(
     Returns:
         The names of what was removed.
     """
-    with _transaction(backend) as session:
+    with transaction(backend) as session:
         _hold(session, study_id)
         model = models.StudySystemAttributeModel
         rows = {str(row.key): row for row in session.query(model).filter_by(study_id=study_id)}
@@ -516,7 +521,7 @@ def set_study_system_attrs(
 
 def keep_study_attr(backend: RDBStorage, study_id: int, name: str, value: Any) -> Any:
     """Store a user attribute of a study unless it has one; return the stored one."""
-    with _transaction(backend) as session:
+    with transaction(backend) as session:
         _hold(session, study_id)
         stored = _study_attr(session, study_id, name)
         if stored is None:
@@ -528,7 +533,7 @@ def merge_study_attr(
     backend: RDBStorage, study_id: int, name: str, entries: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Add entries to a user attribute of a study, where it has none; return all of them."""
-    with _transaction(backend) as session:
+    with transaction(backend) as session:
         _hold(session, study_id)
         stored = _study_attr(session, study_id, name) or {}
         merged = stored | {key: entries[key] for key in entries if key not in stored}
@@ -546,17 +551,6 @@ OPERATIONS = {
     )
 }
 """By name, as a client asks for them."""
-
-
-@contextmanager
-def _transaction(backend: RDBStorage) -> Iterator[Session]:
-    """Open a transaction, which is committed at the end of the block.
-
-    Raises:
-        optuna.exceptions.StorageInternalError: If the database fails.
-    """
-    with _create_scoped_session(backend.scoped_session) as session:
-        yield session
 
 
 def _hold(session: Session, study_id: int) -> None:
@@ -733,7 +727,7 @@ def _insert(
         user_attrs=dict(user_attrs),
         system_attrs={FIXED_PARAMS: dict(params)} if params else {},
     )
-    return backend._get_prepared_new_trial(study_id, template, session)
+    return insert_trial(session, backend, study_id, template)
 
 
 def _study_attr(session: Session, study_id: int, name: str) -> Any:
@@ -762,14 +756,10 @@ def _set_system_attrs(
     session: Session, backend: RDBStorage, trial_id: int, values: Mapping[str, Any]
 ) -> None:
     for name, value in values.items():
-        backend._set_trial_attr_without_commit(
-            session, models.TrialSystemAttributeModel, trial_id, name, value
-        )
+        set_trial_attr(session, backend, models.TrialSystemAttributeModel, trial_id, name, value)
 
 
 def _set_trial_attr(
     session: Session, backend: RDBStorage, trial_id: int, name: str, value: Any
 ) -> None:
-    backend._set_trial_attr_without_commit(
-        session, models.TrialUserAttributeModel, trial_id, name, value
-    )
+    set_trial_attr(session, backend, models.TrialUserAttributeModel, trial_id, name, value)

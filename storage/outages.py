@@ -3,11 +3,11 @@
 import sqlite3
 
 from optuna.exceptions import StorageInternalError
-from optuna.storages._rdb.models import NOT_FOUND_MSG
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from storage.errors import StorageError, StorageUnreachableError
+from storage.internals import models
 
 _STARTING = (
     *("starting up", "shutting down"),  # PostgreSQL
@@ -68,7 +68,7 @@ def _is_missing(error: BaseException) -> bool:
     """Say whether a database lacks what a key stands for; clients of a server know no more."""
     if not isinstance(error, KeyError):
         return False
-    return NOT_FOUND_MSG in str(error) or _rpc_code(error.__cause__) == "NOT_FOUND"
+    return models.NOT_FOUND_MSG in str(error) or _rpc_code(error.__cause__) == "NOT_FOUND"
 
 
 def _database_outage(error: SQLAlchemyError) -> str | None:

@@ -24,6 +24,7 @@ from optuna.trial import FrozenTrial, TrialState
 from storage import attrs, operations
 from storage.artifacts import open_artifacts, stand_ins
 from storage.errors import StorageAccessError
+from storage.internals import key_of, storage_of, trial_key
 from storage.rdb import GRACE_PERIOD_S, HEARTBEAT_INTERVAL_S
 from storage.records import load_times
 from storage.served import perform
@@ -106,15 +107,15 @@ def claim(study: optuna.Study, uid: str | None = None) -> FrozenTrial | Empty:
         study: Opened for writing, with a target and a design (see ``study.running.budget``).
         uid: See ``operations.claim``.
     """
-    storage = study._storage
+    storage = storage_of(study)
     claimed = perform(
-        storage, operations.claim, study_id=study._study_id, worker=worker_id(), uid=uid
+        storage, operations.claim, study_id=key_of(study), worker=worker_id(), uid=uid
     )
     if isinstance(claimed, str):
         return Empty(claimed)
     # Read like this, for Optuna's caches must learn of a trial that they did not create.
-    running = storage.get_all_trials(study._study_id, deepcopy=False, states=(TrialState.RUNNING,))
-    return next(trial for trial in running if trial._trial_id == claimed)
+    running = storage.get_all_trials(key_of(study), deepcopy=False, states=(TrialState.RUNNING,))
+    return next(trial for trial in running if trial_key(trial) == claimed)
 
 
 def fail(
@@ -146,9 +147,9 @@ def fail(
     }[cause]
     return bool(
         perform(
-            study._storage,
+            storage_of(study),
             operations.fail,
-            study_id=study._study_id,
+            study_id=key_of(study),
             trial_id=trial_id,
             reason=reason,
             counter=counter,
@@ -172,21 +173,21 @@ def reap(study: optuna.Study, *, artifacts: Path | None = None) -> int:
     running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
     if not running:
         return 0
-    silent_s = silences(study._storage, study._study_id)
-    if any(trial._trial_id not in silent_s for trial in running):
+    silent_s = silences(storage_of(study), key_of(study))
+    if any(trial_key(trial) not in silent_s for trial in running):
         silent_s = _ages_s(study) | silent_s
     dead = [
-        trial._trial_id
+        trial_key(trial)
         for trial in running
         if _has_ended(str(trial.user_attrs.get(attrs.WORKER, "")))
-        or silent_s.get(trial._trial_id, 0.0) > GRACE_PERIOD_S
+        or silent_s.get(trial_key(trial), 0.0) > GRACE_PERIOD_S
     ]
     return sum(fail(study, trial_id, None, Cause.DEATH, artifacts=artifacts) for trial_id in dead)
 
 
 def _stand_ins(study: optuna.Study, trial_id: int, artifacts: Path) -> dict[str, str] | None:
     """Write files for a trial that has none, unless the disk is what made it fail."""
-    storage = study._storage
+    storage = storage_of(study)
     if get_all_artifact_meta(storage.get_trial(trial_id), storage=storage):
         return None
     try:
@@ -227,7 +228,7 @@ def _has_ended(worker: str) -> bool:
 def _ages_s(study: optuna.Study) -> dict[int, float]:
     """Return the seconds since the start of each trial that has one, by the database's key."""
     now = datetime.now(UTC)
-    times = load_times(study._storage, study._study_id)
+    times = load_times(storage_of(study), key_of(study))
     return {key: (now - start).total_seconds() for key, (start, _) in times.items() if start}
 
 
@@ -246,5 +247,5 @@ class Heartbeat:
         """Record a heartbeat if the last one is old enough."""
         now = time.monotonic()
         if now - self._last >= HEARTBEAT_INTERVAL_S:
-            perform(self._trial.storage, operations.beat, trial_id=self._trial._trial_id)
+            perform(self._trial.storage, operations.beat, trial_id=trial_key(self._trial))
             self._last = now

@@ -30,10 +30,10 @@ from optuna.storages import (
     RDBStorage,
     get_storage,
 )
-from optuna.storages._rdb import models
 from sqlalchemy.exc import SQLAlchemyError
 
 from storage.errors import StorageAccessError, StorageLostError, StorageUnreachableError
+from storage.internals import database_of, models
 from storage.outages import first_line, is_starting, outage
 from storage.served import ServedStorage
 from storage.urls import parse_url, redact, server_address, sqlite_path
@@ -162,10 +162,10 @@ def close_all() -> None:
 
 def close_storage(storage: BaseStorage) -> None:
     """Close all connections of a storage, which opens new ones if it is used again."""
-    backend = getattr(storage, "_backend", storage)
-    if isinstance(backend, RDBStorage):
-        backend.remove_session()
-        backend.engine.dispose()
+    database = database_of(storage)
+    if database is not None:
+        database.remove_session()
+        database.engine.dispose()
     elif isinstance(storage, ServedStorage):
         storage.close()
 

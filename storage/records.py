@@ -6,12 +6,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from optuna.distributions import BaseDistribution
-from optuna.storages import BaseStorage, RDBStorage
+from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from storage import attrs, operations
 from storage.errors import UnknownStudyError
+from storage.internals import database_of, trial_key
 from storage.served import ServedStorage, perform
 
 Scalar = str | int | float | bool | None
@@ -119,7 +120,7 @@ def to_record(trial: FrozenTrial, times: Times | None = None) -> TrialRecord:
     started, completed = times or tuple(time and time.astimezone(UTC) for time in local)
     return TrialRecord(
         number=trial.number,
-        trial_id=trial._trial_id,
+        trial_id=trial_key(trial),
         state=trial.state,
         # A pruned trial's value is only its last report, not comparable with a full training.
         value=trial.values[0] if complete and trial.values else None,
@@ -140,8 +141,7 @@ def load_times(storage: BaseStorage, study_id: int) -> dict[int, Times]:
         storage: A database, or a client of a server of one.
         study_id: Of the study.
     """
-    backend = getattr(storage, "_backend", storage)
-    if not isinstance(backend, RDBStorage | ServedStorage):
+    if database_of(storage) is None and not isinstance(storage, ServedStorage):
         return {}  # one that this process has in memory
     stored = perform(storage, operations.times, study_id=study_id)
     return {
@@ -157,7 +157,7 @@ def load_trials(storage: BaseStorage, study_id: int) -> tuple[TrialRecord, ...]:
     """Read all trials of a study once."""
     trials = storage.get_all_trials(study_id, deepcopy=False)
     times = load_times(storage, study_id)
-    return tuple(to_record(trial, times.get(trial._trial_id)) for trial in trials)
+    return tuple(to_record(trial, times.get(trial_key(trial))) for trial in trials)
 
 
 def study_names(storage: BaseStorage) -> list[str]:

@@ -14,9 +14,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from optuna.exceptions import ExperimentalWarning, StorageInternalError, UpdateFinishedTrialError
-from optuna.storages import BaseStorage, GrpcStorageProxy, RDBStorage
+from optuna.storages import BaseStorage, GrpcStorageProxy
 
 from storage.errors import StorageAccessError, StorageUnreachableError
+from storage.internals import add_proxy, channel_of, database_of
 from storage.operations import OPERATIONS
 from storage.outages import first_line, outage
 
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT_S = 10.0
 
 _SERVICE = "emoji_study.Operations"
+
+_MAX_MESSAGE = 2**28
+"""Bytes that a client may send at once, which are an imported study of 100,000 trials."""
 
 Result = TypeVar("Result")
 
@@ -46,12 +50,12 @@ def perform(storage: BaseStorage, operation: Callable[..., Result], /, **argumen
     if isinstance(storage, ServedStorage):
         result: Result = storage.call(operation.__name__, arguments)
         return result
-    backend = getattr(storage, "_backend", storage)
-    if not isinstance(backend, RDBStorage):
+    database = database_of(storage)
+    if database is None:
         raise StorageAccessError(
-            f"Workers need a database, which a {type(backend).__name__} is not."
+            f"Workers need a database, which a {type(storage).__name__} is not."
         )
-    return operation(backend, **arguments)
+    return operation(database, **arguments)
 
 
 class ServedStorage(GrpcStorageProxy):
@@ -83,7 +87,7 @@ class ServedStorage(GrpcStorageProxy):
         """Do one of ``storage.operations`` at the server; raises as ``perform``."""
         import grpc
 
-        method = self._channel.unary_unary(
+        method = channel_of(self).unary_unary(
             f"/{_SERVICE}/{operation}",
             request_serializer=_encode,
             response_deserializer=json.loads,
@@ -121,13 +125,18 @@ def make_server(storage: BaseStorage, *, host: str, port: int, n_threads: int) -
     """
     try:
         import grpc
-        from optuna.storages._grpc.server import make_server as make_proxy_server
+
+        server = grpc.server(
+            ThreadPoolExecutor(n_threads),
+            options=[("grpc.max_receive_message_length", _MAX_MESSAGE)],
+        )
+        add_proxy(server, storage)
     except ImportError:
         raise StorageAccessError(
             "Serving a storage needs gRPC, which is not installed: pip install 'emoji-study[grpc]'"
         ) from None
     try:
-        server = make_proxy_server(storage, host, port, ThreadPoolExecutor(n_threads))
+        server.add_insecure_port(f"{host}:{port}")
     except RuntimeError as error:
         raise StorageAccessError(f"Cannot listen on {host}:{port}: {error}") from None
     handlers = {

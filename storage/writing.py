@@ -15,6 +15,7 @@ from optuna.distributions import BaseDistribution, distribution_to_json
 from optuna.storages import BaseStorage
 
 from storage import operations
+from storage.internals import key_of, own_copy, trial_key
 from storage.served import perform
 
 FLUSH_INTERVAL_S = 1.0
@@ -44,7 +45,7 @@ def write_trial(
     perform(
         trial.storage,
         operations.write,
-        trial_id=trial._trial_id,
+        trial_id=trial_key(trial),
         user_attrs=dict(user_attrs),
         intermediate_values=list(values.items()),
         system_attrs=dict(system_attrs or {}),
@@ -78,9 +79,9 @@ def suggesting(trial: optuna.Trial, *, untried: bool = False) -> Iterator[None]:
         if suggested.params and not perform(
             storage,
             operations.write,
-            trial_id=trial._trial_id,
+            trial_id=trial_key(trial),
             params=suggested.params,
-            untried_in=trial.study._study_id if untried else None,
+            untried_in=key_of(trial.study) if untried else None,
         ):
             raise TriedError
 
@@ -89,11 +90,11 @@ class _Suggested:
     """A storage that notes suggested parameters instead of writing them."""
 
     def __init__(self, storage: BaseStorage) -> None:
-        self._storage = storage
+        self._behind = storage
         self.params: list[tuple[str, float, str]] = []
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._storage, name)
+        return getattr(self._behind, name)
 
     def set_trial_param(
         self, _trial_id: int, name: str, internal: float, distribution: BaseDistribution
@@ -106,8 +107,8 @@ def _remember(
     trial: optuna.Trial, user_attrs: Mapping[str, Any], values: Mapping[int, float]
 ) -> None:
     """Note values in the trial's own copy of itself, from which it prunes."""
-    trial._cached_frozen_trial.user_attrs.update(user_attrs)
-    trial._cached_frozen_trial.intermediate_values.update(values)
+    own_copy(trial).user_attrs.update(user_attrs)
+    own_copy(trial).intermediate_values.update(values)
 
 
 class Reports:

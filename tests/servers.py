@@ -9,7 +9,7 @@ from typing import Any
 
 from optuna.storages import BaseStorage
 
-from storage.rdb import open_storage
+from storage.rdb import close_storage, open_storage
 
 
 @contextmanager
@@ -36,9 +36,7 @@ def opened(url: str, **options: bool) -> Iterator[BaseStorage]:
     try:
         yield storage
     finally:
-        storage.remove_session()
-        backend: Any = storage
-        backend._backend.engine.dispose()
+        close_storage(storage)
 
 
 def new_database(server: Any, name: str) -> str:

@@ -134,12 +134,12 @@ ONLY_IN: dict[str, set[str]] = {
     },
     "jinja2": {"study.report.page"},
     "typer": {"study.cli"},
-    "optuna_dashboard": {"storage.annotations", "study.dashboard.app"},
+    "optuna_dashboard": {"storage.internals", "study.dashboard.app"},
     "bottle": {"study.dashboard.app"},
     "sklearn": {"emoji_ae.splits", "study.analysis.surrogate"},
     "sqlalchemy": {
-        *("storage.importing", "storage.operations", "storage.outages", "storage.rdb"),
-        "storage.urls",
+        *("storage.importing", "storage.internals", "storage.operations", "storage.outages"),
+        *("storage.rdb", "storage.urls"),
     },
     "joblib": {
         "study.running.cluster",

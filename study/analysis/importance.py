@@ -10,6 +10,7 @@ import numpy as np
 import optuna
 from optuna.distributions import CategoricalDistribution
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
+from optuna.storages import InMemoryStorage
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 from scipy import stats
@@ -135,13 +136,14 @@ class TrialSample(Study):
     """A study whose complete trials can be exchanged, so that resampling copies none of them."""
 
     def __init__(self) -> None:
+        storage = InMemoryStorage()
         verbosity = optuna.logging.get_verbosity()
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         try:
-            study = optuna.create_study()
+            study = optuna.create_study(storage=storage)
         finally:
             optuna.logging.set_verbosity(verbosity)
-        super().__init__(study_name=study.study_name, storage=study._storage)
+        super().__init__(study_name=study.study_name, storage=storage)
         self.sample: Sequence[FrozenTrial] = ()
 
     def get_trials(self, *args: object, **kwargs: object) -> list[FrozenTrial]:

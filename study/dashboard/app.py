@@ -308,7 +308,7 @@ class _Artifacts(ArtifactFolder):
     """
 
     def __init__(self, store: ArtifactFolder) -> None:
-        super().__init__(store._base_path)
+        super().__init__(store.folder)
 
     def open_reader(self, artifact_id: str) -> BinaryIO:
         """Open a file."""

@@ -16,6 +16,7 @@ from storage.annotations import (
     write_trial_notes,
 )
 from storage.artifacts import ArtifactFolder
+from storage.internals import key_of
 from storage.rdb import open_storage
 from storage.records import load_study_record
 from study.dashboard.graphs import draw_graphs
@@ -47,7 +48,7 @@ def refresh(storage: BaseStorage, name: str, *, url: str, artifacts: Path) -> bo
     unwanted = {trial_id for trial_id, edited in noted.items() if not edited}
     unwanted.difference_update(trial.trial_id for trial in wanted)
     write_trial_notes(study, notes, without=unwanted)
-    ours = write_study_note(study, study_note(record, study_id=study._study_id, url=url))
+    ours = write_study_note(study, study_note(record, study_id=key_of(study), url=url))
     write_graphs(study, draw_graphs(record))
     if kept_pictures(record) == "best":
         clean(storage, record, ArtifactFolder(artifacts), keep="best")

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from storage import attrs
+from storage.internals import storage_of
 from storage.records import StudyRecord, load_study_record
 from study.errors import StudyError
 from study.experiment import Experiment
@@ -63,7 +64,7 @@ def run_experiment(
     target = budget.request(study, len(stored), in_all=True)
     ready = Ready(study=study, settings=settings, kind=found.kind, space=space, data=data)
     outcome = launch(ready, place, target=target, say=say)
-    return outcome, load_study_record(study._storage, name)
+    return outcome, load_study_record(storage_of(study), name)
 
 
 def pair_sides(kept: Sequence[str], n_pairs: int, draw: Callable[[int], str]) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from optuna.trial import FrozenTrial, TrialState
 from search_spaces import Scalar, SearchSpace
 from search_spaces.designs import design_points
 from storage import attrs, operations
+from storage.internals import key_of, storage_of
 from storage.outages import outage
 from storage.records import TrialRecord
 from storage.served import perform
@@ -117,7 +118,7 @@ def exhausted(study: optuna.Study) -> bool:
 
 def _perform(study: optuna.Study, operation: Callable[..., Result], **arguments: Any) -> Result:
     """Do one of ``storage.operations`` for a study."""
-    return perform(study._storage, operation, study_id=study._study_id, **arguments)
+    return perform(storage_of(study), operation, study_id=key_of(study), **arguments)
 
 
 def find_experiment(study: optuna.Study, settings: StudySettings) -> Experiment | None:

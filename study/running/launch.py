@@ -8,6 +8,7 @@ import optuna
 from search_spaces import SearchSpace
 from storage import attrs
 from storage.artifacts import artifact_folder, folder_identity, held_folder
+from storage.internals import storage_of
 from storage.records import StudyRecord, load_study_record
 from storage.urls import redact
 from study.analysis import kind_of, none_feasible
@@ -85,8 +86,8 @@ def launch(ready: Ready, place: Place, *, target: int, say: Say) -> RunOutcome:
         if outcome.interrupted:
             check_folder()  # or not everything was kept
     with housekeeping("states of finished trainings may be left", say):
-        clean_states(study._storage, name, ready.space, job.artifacts)
-    say(describe_outcome(load_study_record(study._storage, name), outcome))
+        clean_states(storage_of(study), name, ready.space, job.artifacts)
+    say(describe_outcome(load_study_record(storage_of(study), name), outcome))
     return outcome
 
 

@@ -21,6 +21,7 @@ from storage.artifacts import (
     study_uid,
     unfinished_path,
 )
+from storage.internals import key_of, own_copy, storage_of
 from storage.operations import FIXED_PARAMS
 from storage.outages import first_line
 from storage.writing import suggesting, write_trial
@@ -141,7 +142,7 @@ class TrainingObjective:
             SearchSpaceError: If it was enqueued with values that the study's space does not have.
         """
         space, fixed = self.space, self.settings.fixed
-        frozen = trial._cached_frozen_trial
+        frozen = own_copy(trial)
         enqueued = {**frozen.params, **frozen.system_attrs.get(FIXED_PARAMS, {})}
         if not enqueued and self.settings.sampler in ADAPTIVE_SAMPLERS:
             seed = sampler_seed(self.settings.seed, trial.number)
@@ -172,7 +173,7 @@ class TrainingObjective:
         if source is None:
             return None
         return recall(
-            source, self.trainer, config, self.kind, trial.study._storage, self.artifacts
+            source, self.trainer, config, self.kind, storage_of(trial.study), self.artifacts
         )
 
     def _train(
@@ -219,7 +220,7 @@ class TrainingObjective:
         if self.measure and not run.pruned:
             write_trial(trial, user_attrs=dict(training.measure()))
         if self.keep_models:
-            uid = study_uid(trial.study._storage, trial.study._study_id)
+            uid = study_uid(storage_of(trial.study), key_of(trial.study))
             path = model_path(self.artifacts, uid, trial.number)
             with storing(self.artifacts, ValueError):
                 path.parent.mkdir(parents=True, exist_ok=True)

@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 
 import optuna
 
+from storage.internals import storage_of
 from storage.outages import failure
 from storage.rdb import open_storage
 from study.running.budget import finished_trials
@@ -60,7 +61,7 @@ def _watch(watched: optuna.Study, job: WorkerJob, done: threading.Event) -> None
     except Exception as error:
         if failure(error) is None:
             raise
-    watched._storage.remove_session()  # this thread's connection
+    storage_of(watched).remove_session()  # this thread's connection
 
 
 def _refresh_now_and_then(watched: optuna.Study, job: WorkerJob, done: threading.Event) -> None:
@@ -108,4 +109,4 @@ def _refresh_here(study: optuna.Study, job: WorkerJob, say: Callable[[str], None
         say,
         remedy="`emoji-study dashboard --refresh` brings them up to date",
     ):
-        refresh(study._storage, job.study, url=job.url, artifacts=job.artifacts)
+        refresh(storage_of(study), job.study, url=job.url, artifacts=job.artifacts)

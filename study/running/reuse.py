@@ -12,6 +12,7 @@ from search_spaces import SearchSpace
 from search_spaces.base import Config
 from storage import attrs
 from storage.artifacts import open_artifacts, read_artifact
+from storage.internals import trial_key
 from study.kinds import Kind, Trainer, Training
 from study.running.curves import curves_digest, read_curves
 
@@ -94,7 +95,7 @@ def recall(
     store = open_artifacts(artifacts)
 
     def read(name: str) -> bytes | None:
-        return read_artifact(store, storage, source._trial_id, name)
+        return read_artifact(store, storage, trial_key(source), name)
 
     curves = read(attrs.CURVES_FILE)
     if curves is None or curves_digest(curves) != source.user_attrs[attrs.CURVES_DIGEST]:

@@ -15,6 +15,7 @@ from search_spaces import SearchSpaceError
 from storage import attrs, queue
 from storage.artifacts import held_folder, study_uid
 from storage.errors import ArtifactFolderError
+from storage.internals import key_of, live_trial, storage_of, trial_key
 from storage.outages import outage
 from storage.rdb import open_storage
 from storage.writing import write_trial
@@ -103,7 +104,7 @@ def _run_trials(job: WorkerJob, stop: threading.Event, check_folder: Callable[[]
         own = objective
         if attrs.SIDES in user_attrs:  # a trial of an experiment, with a split of its own
             own = replace(objective, data=objective.data.with_sides(user_attrs[attrs.SIDES]))
-        trial = optuna.Trial(study, claimed._trial_id)
+        trial = live_trial(study, claimed)
         if user_attrs:
             write_trial(trial, user_attrs=user_attrs)
         ended = run_trial(study, trial, own, stop)
@@ -135,7 +136,7 @@ def claims(
             an error if that folder takes no files.
     """
     last_reap = float("-inf")
-    uid = study_uid(study._storage, study._study_id)
+    uid = study_uid(storage_of(study), key_of(study))
     claimed: FrozenTrial | queue.Empty | None = None
     while not stop.is_set():
         if claimed is not queue.Empty.BUSY:
@@ -181,7 +182,7 @@ def run_trial(
         return stop.is_set()
 
     def fail(reason: str, cause: queue.Cause) -> None:
-        queue.fail(study, trial._trial_id, reason, cause, artifacts=objective.artifacts)
+        queue.fail(study, trial_key(trial), reason, cause, artifacts=objective.artifacts)
 
     try:
         values = objective(trial, stop_requested)
@@ -192,7 +193,7 @@ def run_trial(
         return Ended.TAKEN
     except ArtifactFolderError as error:
         # No fault of the trial; what stands in for its files could not be written either.
-        queue.fail(study, trial._trial_id, str(error), queue.Cause.INTERRUPTION)
+        queue.fail(study, trial_key(trial), str(error), queue.Cause.INTERRUPTION)
         raise
     except Interrupted as error:
         fail(str(error), queue.Cause.INTERRUPTION)

@@ -17,6 +17,7 @@ from optuna.samplers import BaseSampler
 
 from search_spaces import Scalar, SearchSpace
 from search_spaces.designs import DESIGNS
+from storage.internals import live_trial, own_copy
 from storage.writing import TriedError, suggesting
 from study.errors import StudyError
 from study.sampling.stalled import StalledPruner
@@ -118,7 +119,7 @@ def suggest_untried(
     with suppress(TriedError), suggesting(trial, untried=True):
         chosen = space.suggest(trial, fixed)
         return trial, chosen
-    frozen = trial._cached_frozen_trial
+    frozen = own_copy(trial)
     for point in untried_points(trial.study, frozen, space, fixed, seed=seed):
         with suppress(TriedError):
             return _told(trial, space, fixed, point, untried=True), point
@@ -137,7 +138,7 @@ def _told(
     study = trial.study
     own, study.sampler = study.sampler, make_sampler("random", seed=0, params=point)
     try:
-        again = optuna.Trial(study, trial._trial_id)
+        again = live_trial(study, trial)
         with suggesting(again, untried=untried):
             space.suggest(again, fixed)
     finally:

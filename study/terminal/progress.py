@@ -12,6 +12,7 @@ from optuna.trial import TrialState
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from storage.internals import key_of, storage_of
 from storage.outages import failure, outage
 from storage.records import TrialRecord, load_trials
 from study.formats import format_duration
@@ -58,7 +59,7 @@ def progress_line(
 
         def show() -> None:
             try:
-                trials = load_trials(study._storage, study._study_id)
+                trials = load_trials(storage_of(study), key_of(study))
             except Exception as error:
                 if outage(error) is None:
                     raise
@@ -77,7 +78,7 @@ def progress_line(
             except Exception as error:
                 if failure(error) is None:
                     raise  # else the last look raises it again, in the thread that can tell it
-            study._storage.remove_session()  # this thread's connection
+            storage_of(study).remove_session()  # this thread's connection
 
         watcher = threading.Thread(target=watch, name="progress", daemon=True)
         watcher.start()

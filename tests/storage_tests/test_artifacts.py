@@ -212,7 +212,7 @@ def test_two_databases_in_one_folder(store: ArtifactFolder, tmp_path: Path) -> N
         for name in ("a.db", "b.db")
     )
     assert first._study_id == second._study_id
-    folder = Path(store._base_path)
+    folder = store.folder
     assert unfinished_path(folder, first, "1-a") != unfinished_path(folder, second, "1-a")
     for study, content in ((first, b"first"), (second, b"second")):
         save_study_artifact(store, study._storage, study._study_id, "a.png", content)
@@ -226,7 +226,7 @@ def test_two_databases_in_one_folder(store: ArtifactFolder, tmp_path: Path) -> N
 
 def test_files_of_an_earlier_version(study: optuna.Study, store: ArtifactFolder) -> None:
     """Under their names of then they are found; a state is moved, the file of a study stays."""
-    storage, study_id, folder = study._storage, study._study_id, Path(store._base_path)
+    storage, study_id, folder = study._storage, study._study_id, store.folder
     earlier = f"study-{study_id}-a.png"
     storage.set_study_system_attr(study_id, *entry(earlier))
     (folder / earlier).write_bytes(b"earlier")
@@ -354,7 +354,7 @@ def test_pictures_are_cleared_by_several_at_once(
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(clear, range(8)))
-    files = list(Path(store._base_path).iterdir())
+    files = list(store.folder.iterdir())
     assert [file.read_bytes() for file in files] == [no_picture()] * 60
 
 
@@ -367,7 +367,7 @@ def test_files_outside_are_none(
     outside.write_bytes(b"x" * 5_000)
     name = "link.png" if link else "../../outside.png"
     if link:
-        (Path(store._base_path) / name).symlink_to(outside)
+        (store.folder / name).symlink_to(outside)
     trial = running_trial(study)
     study._storage.set_trial_system_attr(trial._trial_id, *entry(name))
     assert read_artifact(store, study._storage, trial._trial_id, "a.png") is None

@@ -13,7 +13,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from optuna.artifacts import FileSystemArtifactStore
 from optuna.trial import TrialState
 from PIL import Image, PngImagePlugin
 from torch import Tensor, nn
@@ -26,7 +25,7 @@ from emoji_ae.loop import to_float
 from emoji_ae.models import Autoencoder, build_model
 from emoji_ae.train import reconstruction_errors
 from storage import attrs
-from storage.artifacts import open_artifacts, save_artifacts
+from storage.artifacts import ArtifactFolder, open_artifacts, save_artifacts
 from storage.rdb import open_storage
 from storage.records import load_study_record
 from study.emoji.pictures import ERROR_COLOUR, best_pictures, cut_strip, error_map
@@ -243,7 +242,7 @@ def test_strip_without_columns() -> None:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> FileSystemArtifactStore:
+def store(tmp_path: Path) -> ArtifactFolder:
     """An empty artifact store."""
     return open_artifacts(tmp_path / "artifacts")
 
@@ -270,7 +269,7 @@ def strips(dataset: EmojiDataset) -> list[bytes]:
 def finish(
     study: optuna.Study,
     value: float,
-    store: FileSystemArtifactStore,
+    store: ArtifactFolder,
     png: bytes | None,
     user_attrs: Mapping[str, Any] | None = None,
 ) -> None:
@@ -281,7 +280,7 @@ def finish(
     study.tell(trial, value)
 
 
-def show(study: optuna.Study, store: FileSystemArtifactStore) -> Pictures | None:
+def show(study: optuna.Study, store: ArtifactFolder) -> Pictures | None:
     """Return the pictures for the report of a study as it is stored."""
     storage = study._storage
     return best_pictures(load_study_record(storage, study.study_name), storage, store)
@@ -294,7 +293,7 @@ def captions(pictures: Pictures | None) -> list[str]:
 
 
 def test_best_median_and_worst(
-    stored: optuna.Study, store: FileSystemArtifactStore, strips: list[bytes]
+    stored: optuna.Study, store: ArtifactFolder, strips: list[bytes]
 ) -> None:
     """The ranked pictures are the best trial's, and all three draw the fixed images."""
     for value, png in zip((0.3, 0.1, 0.5, 0.2, 0.4), strips, strict=True):
@@ -322,9 +321,7 @@ def test_best_median_and_worst(
         assert trial.errors == tuple(picture.mse for picture in drawn)
 
 
-def test_few_trials(
-    stored: optuna.Study, store: FileSystemArtifactStore, strips: list[bytes]
-) -> None:
+def test_few_trials(stored: optuna.Study, store: ArtifactFolder, strips: list[bytes]) -> None:
     """No trial is shown twice; without a best trial or its pictures there is nothing."""
     assert show(stored, store) is None
     finish(stored, 0.9, store, None)
@@ -341,7 +338,7 @@ def test_few_trials(
 
 
 def test_nearest_pictures_stand_in(
-    stored: optuna.Study, store: FileSystemArtifactStore, strips: list[bytes]
+    stored: optuna.Study, store: ArtifactFolder, strips: list[bytes]
 ) -> None:
     """Where the median or the worst has no pictures, the nearest trial that has is shown."""
     with_pictures = {0: 0, 3: 1, 5: 2}
@@ -355,7 +352,7 @@ def test_nearest_pictures_stand_in(
 
 
 def test_only_comparable_trials_are_shown(
-    stored: optuna.Study, store: FileSystemArtifactStore, strips: list[bytes]
+    stored: optuna.Study, store: ArtifactFolder, strips: list[bytes]
 ) -> None:
     """Trials that break the constraint or have another split are none of the three."""
     finish(stored, 0.2, store, strips[0], {attrs.SIDES: "ttv"})
@@ -372,7 +369,7 @@ def test_only_comparable_trials_are_shown(
 def test_pictures_of_other_images_are_left_out(
     dataset: EmojiDataset,
     stored: optuna.Study,
-    store: FileSystemArtifactStore,
+    store: ArtifactFolder,
     strips: list[bytes],
 ) -> None:
     """A trial that drew other fixed images, or fewer, does not stand beside the best."""
@@ -389,7 +386,7 @@ def test_pictures_of_other_images_are_left_out(
 
 
 def test_reused_pictures_name_their_trial(
-    stored: optuna.Study, store: FileSystemArtifactStore, strips: list[bytes]
+    stored: optuna.Study, store: ArtifactFolder, strips: list[bytes]
 ) -> None:
     """A trial that was answered by another one says who drew its pictures."""
     finish(stored, 0.2, store, strips[0])
@@ -403,7 +400,7 @@ def test_reused_pictures_name_their_trial(
 
 
 def test_no_pictures_are_shown_twice(
-    stored: optuna.Study, store: FileSystemArtifactStore, strips: list[bytes]
+    stored: optuna.Study, store: ArtifactFolder, strips: list[bytes]
 ) -> None:
     """Trials that were answered by a shown one are none of the three."""
     finish(stored, 0.1, store, strips[0])

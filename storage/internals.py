@@ -1,0 +1,169 @@
+"""Private names of Optuna and optuna-dashboard: all that is used of them, under names of our own.
+
+Any version of either may change them, so nothing else names them; ruff's SLF001 holds that, and
+``tests/storage_tests/test_internals.py`` says which name is gone. gRPC and optuna-dashboard are
+imported where they are asked for.
+"""
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from typing import Any
+
+import optuna
+from optuna.artifacts._upload import ARTIFACTS_ATTR_PREFIX as ARTIFACTS_ATTR_PREFIX
+from optuna.artifacts._upload import DEFAULT_MIME_TYPE as DEFAULT_MIME_TYPE
+from optuna.distributions import BaseDistribution
+from optuna.storages import BaseStorage, GrpcStorageProxy, RDBStorage
+from optuna.storages._rdb import models as models
+from optuna.storages._rdb.storage import _create_scoped_session
+from optuna.trial import FrozenTrial
+from sqlalchemy.orm import Session
+
+# Studies and trials.
+
+
+def storage_of(study: optuna.Study) -> BaseStorage:
+    """Return the storage that a study lies in."""
+    return study._storage
+
+
+def key_of(study: optuna.Study) -> int:
+    """Return the storage's key of a study."""
+    return study._study_id
+
+
+def trial_key(trial: optuna.Trial | FrozenTrial) -> int:
+    """Return the storage's key of a trial."""
+    return trial._trial_id
+
+
+def live_trial(study: optuna.Study, trial: optuna.Trial | FrozenTrial) -> optuna.Trial:
+    """Return a running trial of a study as one that suggests and reports, read anew."""
+    return optuna.Trial(study, trial._trial_id)
+
+
+def own_copy(trial: optuna.Trial) -> FrozenTrial:
+    """Return what a trial remembers of itself, from which it prunes; changes are its own."""
+    return trial._cached_frozen_trial
+
+
+# The database.
+
+
+def database_of(storage: BaseStorage) -> RDBStorage | None:
+    """Return the database behind Optuna's cache, or without one; None if there is none."""
+    backend = getattr(storage, "_backend", storage)
+    return backend if isinstance(backend, RDBStorage) else None
+
+
+def transaction(database: RDBStorage) -> AbstractContextManager[Session]:
+    """Open a transaction, committed at the end of the block; nothing of it stays if that fails.
+
+    Raises:
+        optuna.exceptions.StorageInternalError: If the database fails.
+        sqlalchemy.exc.IntegrityError: If another one has stored the like.
+    """
+    return _create_scoped_session(database.scoped_session)
+
+
+def insert_trial(
+    session: Session, database: RDBStorage, study_id: int, template: FrozenTrial
+) -> models.TrialModel:
+    """Add a trial to a study, under its next number."""
+    return database._get_prepared_new_trial(study_id, template, session)
+
+
+def to_frozen(database: RDBStorage, trial: models.TrialModel) -> FrozenTrial:
+    """Read all of a trial."""
+    return database._build_frozen_trial_from_trial_model(trial)
+
+
+def set_trial_param(
+    session: Session,
+    database: RDBStorage,
+    trial_id: int,
+    name: str,
+    internal: float,
+    distribution: BaseDistribution,
+) -> None:
+    """Store a parameter of a running trial, by Optuna's internal representation of the value."""
+    database._set_trial_param_without_commit(session, trial_id, name, internal, distribution)
+
+
+def set_trial_attr(
+    session: Session,
+    database: RDBStorage,
+    model: type[models.TrialUserAttributeModel | models.TrialSystemAttributeModel],
+    trial_id: int,
+    name: str,
+    value: Any,
+) -> None:
+    """Store an attribute of a running trial, new or replaced, of the kind that ``model`` says."""
+    database._set_trial_attr_without_commit(session, model, trial_id, name, value)
+
+
+# The gRPC proxy.
+
+
+def channel_of(client: GrpcStorageProxy) -> Any:
+    """Return a client's ``grpc.Channel``."""
+    return client._channel
+
+
+def add_proxy(server: Any, storage: BaseStorage) -> None:
+    """Let a ``grpc.Server`` answer all that Optuna's clients ask of a storage.
+
+    Raises:
+        ImportError: If gRPC is not installed.
+    """
+    from optuna.storages._grpc.auto_generated import api_pb2_grpc
+    from optuna.storages._grpc.servicer import OptunaStorageProxyService
+
+    add: Any = api_pb2_grpc.add_StorageServiceServicer_to_server  # generated, without types
+    add(OptunaStorageProxyService(storage), server)
+
+
+# optuna-dashboard, which keeps texts in pieces among the system attributes of a study.
+
+
+def note_keys(trial_id: int | None) -> tuple[str, str]:
+    """Return the name of a note's version and how its pieces' begin; None for the study's."""
+    from optuna_dashboard import _note
+
+    return _note.note_ver_key(trial_id), _note.note_str_key_prefix(trial_id)
+
+
+def note_pieces(text: str, trial_id: int | None) -> dict[str, str]:
+    """Cut a note, in Markdown, of a trial or of the study."""
+    from optuna_dashboard import _note
+
+    pieces: dict[str, str] = _note.split_body(text, trial_id)
+    return pieces
+
+
+def study_note(system_attrs: Mapping[str, Any]) -> tuple[int, str]:
+    """Return version and text of a study's note, 0 and empty if there is none."""
+    from optuna_dashboard import _note
+
+    note = _note.get_note_from_system_attrs(system_attrs, None)
+    return note["version"], note["body"]
+
+
+def graph_prefix(graph_id: str) -> str:
+    """Return how the names of a chart's pieces begin.
+
+    Args:
+        graph_id: Of letters, digits and ``-_.``.
+    """
+    from optuna_dashboard import _custom_plot_data as plots
+
+    assert plots.is_valid_graph_object_id(graph_id), graph_id
+    return f"{plots.SYSTEM_ATTR_PLOT_DATA}{graph_id}:"
+
+
+def graph_pieces(figure: str, graph_id: str) -> dict[str, str]:
+    """Cut a chart, which is Plotly's JSON."""
+    from optuna_dashboard import _custom_plot_data as plots
+
+    pieces: dict[str, str] = plots.split_plot_data(figure, graph_prefix(graph_id))
+    return pieces
