@@ -101,7 +101,8 @@ def _end_at_once() -> NoReturn:
     """
     for process in multiprocessing.active_children():  # one that just begins would complain
         process.kill()
-    util._run_finalizers(0)  # type: ignore[attr-defined]  # as at any end, but waits for nothing
+    # As at any end, but it waits for nothing.
+    util._run_finalizers(0)  # type: ignore[attr-defined]  # noqa: SLF001  # Python's own
     sys.stdout.flush()
     os._exit(0)
 
