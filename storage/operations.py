@@ -89,12 +89,94 @@ def create_study(
             study_id = _empty_study(session, name, directions)
             if study_id is None:
                 return False
-            insert_study_attrs(session, study_id, metrics, user_attrs)
+            _insert_study_attrs(session, study_id, metrics, user_attrs)
             for params, own in waiting:
                 _insert(session, backend, study_id, TrialState.WAITING, own, params)
     except IntegrityError:  # somebody else did so at this moment
         return False
     return True
+
+
+def import_study(
+    backend: RDBStorage,
+    name: str,
+    directions: Sequence[str],
+    metrics: Sequence[str],
+    user_attrs: Mapping[str, Any],
+    distributions: Mapping[str, str],
+    trials: Sequence[Mapping[str, Any]],
+) -> bool:
+    """Create a study, as ``create_study``, with trials that were run elsewhere.
+
+    Optuna's ``add_trials`` needs a transaction, and some dozens of queries, for each trial.
+
+    Args:
+        backend: The database.
+        name: Of the study.
+        directions: Of its objectives.
+        metrics: Names of its objectives.
+        user_attrs: Of the study.
+        distributions: Range of each parameter, as JSON.
+        trials: Numbered by their order, with ``state``, ``params`` (Optuna's internal
+            representation by name), ``user_attrs`` and ``values`` each. They start and end now.
+
+    Returns:
+        False if there is a study of that name, which stays as it is.
+    """
+    try:
+        with transaction(backend) as session:
+            study_id = _empty_study(session, name, directions)
+            if study_id is None:
+                return False
+            _insert_study_attrs(session, study_id, metrics, user_attrs)
+            _insert_ended(session, study_id, distributions, trials)
+    except IntegrityError:  # somebody else did so at this moment
+        return False
+    return True
+
+
+def _insert_ended(
+    session: Session,
+    study_id: int,
+    distributions: Mapping[str, str],
+    trials: Sequence[Mapping[str, Any]],
+) -> None:
+    now = datetime.now(UTC)
+    rows: list[Any] = [
+        models.TrialModel(
+            study_id=study_id,
+            number=number,
+            state=TrialState[trial["state"]],
+            datetime_start=now,
+            datetime_complete=now,
+        )
+        for number, trial in enumerate(trials)
+    ]
+    session.add_all(rows)
+    session.flush()
+    for trial_id, trial in zip([row.trial_id for row in rows], trials, strict=True):
+        session.add_all(
+            models.TrialParamModel(
+                trial_id=trial_id,
+                param_name=key,
+                param_value=internal,
+                distribution_json=distributions[key],
+            )
+            for key, internal in trial["params"].items()
+        )
+        session.add_all(
+            models.TrialUserAttributeModel(
+                trial_id=trial_id, key=key, value_json=json.dumps(value)
+            )
+            for key, value in trial["user_attrs"].items()
+        )
+        for objective, number in enumerate(trial["values"]):
+            value, kind = models.TrialValueModel.value_to_stored_repr(number)
+            session.add(
+                models.TrialValueModel(
+                    trial_id=trial_id, objective=objective, value=value, value_type=kind
+                )
+            )
 
 
 def _empty_study(session: Session, name: str, directions: Sequence[str]) -> int | None:
@@ -105,7 +187,7 @@ def _empty_study(session: Session, name: str, directions: Sequence[str]) -> int 
     found = session.query(models.StudyModel).filter_by(study_name=name).with_for_update()
     study = found.one_or_none()
     if study is None:
-        return insert_study(session, name, directions)
+        return _insert_study(session, name, directions)
     study_id = int(study.study_id)
     rows = session.query(models.StudyDirectionModel).filter_by(study_id=study_id)
     stored = [row.direction.name for row in rows.order_by(models.StudyDirectionModel.objective)]
@@ -116,7 +198,7 @@ def _empty_study(session: Session, name: str, directions: Sequence[str]) -> int 
     return None if filled or stored != list(directions) else study_id
 
 
-def insert_study(session: Session, name: str, directions: Sequence[str]) -> int:
+def _insert_study(session: Session, name: str, directions: Sequence[str]) -> int:
     """Add a study that has nothing but its objectives; return its key."""
     study = models.StudyModel(study_name=name)
     session.add(study)
@@ -131,7 +213,7 @@ def insert_study(session: Session, name: str, directions: Sequence[str]) -> int:
     return study_id
 
 
-def insert_study_attrs(
+def _insert_study_attrs(
     session: Session, study_id: int, metrics: Sequence[str], user_attrs: Mapping[str, Any]
 ) -> None:
     """Store the names of a study's objectives and its user attributes, which has none yet."""
@@ -545,7 +627,8 @@ def merge_study_attr(
 OPERATIONS = {
     function.__name__: function
     for function in (
-        *(create_study, request, acknowledge, extend_experiment, start_design, has_points),
+        *(create_study, import_study, request, acknowledge),
+        *(extend_experiment, start_design, has_points),
         *(claim, fail, write, beat, silences, times),
         *(set_study_system_attrs, keep_study_attr, merge_study_attr),
     )

@@ -138,8 +138,8 @@ ONLY_IN: dict[str, set[str]] = {
     "bottle": {"study.dashboard.app"},
     "sklearn": {"emoji_ae.splits", "study.analysis.surrogate"},
     "sqlalchemy": {
-        *("storage.importing", "storage.internals", "storage.operations", "storage.outages"),
-        *("storage.rdb", "storage.urls"),
+        *("storage.internals", "storage.operations", "storage.outages", "storage.rdb"),
+        "storage.urls",
     },
     "joblib": {
         "study.running.cluster",
