@@ -3,9 +3,11 @@
 import os
 import signal
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pyarrow as pa
@@ -15,7 +17,7 @@ import pytest
 from emoji_ae.emojicloud import SCHEMA, build_table
 from emoji_ae.labels import is_face
 from study.settings import StudySettings, code_version
-from tests.servers import new_database, postgres_server
+from tests.servers import new_database, postgres_server, served
 
 # Trainings here are tiny: several threads only get in each other's way, and slow them down many
 # times while other processes need the cores. Read by torch when it is imported.
@@ -91,14 +93,37 @@ def url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'study.db'}"
 
 
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A PostgreSQL server for all tests that leave it as it is."""
+    with postgres_server(tmp_path_factory.mktemp("postgres")) as server:
+        yield server
+
+
+def new_url(kind: str, request: pytest.FixtureRequest) -> str:
+    """Return the URL of a new database, ``sqlite`` or ``postgresql``."""
+    if kind == "sqlite":
+        return str(request.getfixturevalue("url"))
+    return new_database(request.getfixturevalue("postgres"), f"studies_{uuid.uuid4().hex}")
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+def database(request: pytest.FixtureRequest) -> str:
     """The URL of a new database on a file, then on a server."""
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'study.db'}"
+    return new_url(request.param, request)
+
+
+@pytest.fixture(params=["sqlite", "postgresql", "grpc"])
+def place(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The URL of a new database on a file, on a server, and on a file behind gRPC.
+
+    All that workers do must come out the same in each of them.
+    """
+    if request.param != "grpc":
+        yield new_url(request.param, request)
         return
-    with postgres_server(tmp_path / "server") as server:
-        yield new_database(server, "studies")
+    with served(new_url("sqlite", request)) as address:
+        yield address
 
 
 @pytest.fixture

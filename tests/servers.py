@@ -1,4 +1,4 @@
-"""Real servers for tests: PostgreSQL without any set-up."""
+"""Real servers for tests: PostgreSQL without any set-up, and databases behind gRPC."""
 
 import socket
 import warnings
@@ -10,6 +10,9 @@ from typing import Any
 from optuna.storages import BaseStorage
 
 from storage.rdb import close_storage, open_storage
+from storage.served import make_server
+
+HOST = "127.0.0.1"
 
 
 @contextmanager
@@ -39,6 +42,19 @@ def opened(url: str, **options: bool) -> Iterator[BaseStorage]:
         close_storage(storage)
 
 
+@contextmanager
+def served(url: str) -> Iterator[str]:
+    """Serve a database, which is created where it does not exist; yield the URL for clients."""
+    port = free_port()
+    with opened(url, create=True, write=True) as storage:
+        server = make_server(storage, host=HOST, port=port, n_threads=4)
+        server.start()
+        try:
+            yield f"grpc://{HOST}:{port}"
+        finally:
+            server.stop(grace=None).wait()
+
+
 def new_database(server: Any, name: str) -> str:
     """Create a database on a server; return its storage URL."""
     server.psql(f"CREATE DATABASE {name};")
@@ -48,5 +64,5 @@ def new_database(server: Any, name: str) -> str:
 def free_port() -> int:
     """Return a port of this machine on which nobody listens."""
     with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
+        listener.bind((HOST, 0))
         return int(listener.getsockname()[1])

@@ -4,7 +4,6 @@ import json
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import optuna
 import plotly.graph_objects as go
@@ -21,18 +20,16 @@ from storage.annotations import (
     write_study_note,
     write_trial_notes,
 )
-from storage.rdb import close_storage, open_storage
-from storage.served import make_server
-from tests.servers import free_port, opened
+from tests.servers import opened
 
 LONG = "Ein längerer Text mit Umlauten. " * 300
 """It fills several of the dashboard's pieces."""
 
 
 @pytest.fixture
-def study(database: str) -> Iterator[optuna.Study]:
-    """A new study on a file, then on a server."""
-    with opened(database, create=True, write=True) as storage:
+def study(place: str) -> Iterator[optuna.Study]:
+    """A new study."""
+    with opened(place, create=True, write=True) as storage:
         yield optuna.create_study(storage=storage, study_name="study")
 
 
@@ -112,21 +109,21 @@ def test_graphs_are_replaced(study: optuna.Study) -> None:
     assert get_note(study) == LONG
 
 
-def test_readers_get_whole_charts(study: optuna.Study, database: str) -> None:
+def test_readers_get_whole_charts(study: optuna.Study, place: str) -> None:
     """While two writers replace a chart, every look finds one of theirs, never a mixture."""
     lengths = (2000, 4000)
     write_graphs(study, {"chart": chart(lengths[0])})
     stop = threading.Event()
 
     def write(n_points: int) -> None:
-        with opened(database, write=True) as storage:
+        with opened(place, write=True) as storage:
             own = optuna.load_study(study_name="study", storage=storage)
             for _ in range(15):
                 write_graphs(own, {"chart": chart(n_points)})
 
     def read() -> set[int]:
         seen = set()
-        with opened(database) as storage:
+        with opened(place) as storage:
             while not stop.is_set():
                 seen.add(len(json.loads(graphs(storage, study)["chart"])["data"][0]["y"]))
         return seen
@@ -137,22 +134,3 @@ def test_readers_get_whole_charts(study: optuna.Study, database: str) -> None:
             writer.result()
         stop.set()
         assert reader.result() <= set(lengths)
-
-
-def test_clients_of_a_served_storage_annotate_it(tmp_path: Path) -> None:
-    """Through ``serve-storage`` notes and charts are written whole as well."""
-    url = f"sqlite:///{tmp_path / 'study.db'}"
-    port = free_port()
-    served = open_storage(url, create=True, write=True)
-    server = make_server(served, host="127.0.0.1", port=port, n_threads=2)
-    server.start()
-    client = open_storage(f"grpc://127.0.0.1:{port}")
-    study = optuna.create_study(storage=client, study_name="study")
-    write_study_note(study, LONG)
-    write_graphs(study, {"chart": chart(2000)})
-    here = optuna.load_study(study_name="study", storage=served)
-    assert get_note(here) == LONG
-    assert graphs(served, here) == {"chart": chart(2000)}
-    close_storage(client)
-    server.stop(grace=None).wait()
-    close_storage(served)

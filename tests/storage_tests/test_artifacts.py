@@ -186,14 +186,14 @@ def test_unfinished_path(study: optuna.Study, url: str) -> None:
     assert unfinished_path(folder, again, "1-a") == paths[0]
 
 
-def test_all_get_the_same_uid(database: str) -> None:
+def test_all_get_the_same_uid(place: str) -> None:
     """Of several processes that ask at once for what names a study's files, none gets its own."""
     barrier = threading.Barrier(4)
-    with opened(database, create=True, write=True) as storage:
+    with opened(place, create=True, write=True) as storage:
         study = optuna.create_study(storage=storage)
 
         def ask(_: int) -> str:
-            with opened(database, write=True) as own:
+            with opened(place, write=True) as own:
                 barrier.wait()
                 return study_uid(own, study._study_id)
 

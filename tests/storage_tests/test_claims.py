@@ -63,13 +63,13 @@ def test_enqueued_trials(tmp_path: Path) -> None:
     assert sorted(claimed_numbers(url)) == list(range(N_TRIALS))
 
 
-def test_new_trials(database: str) -> None:
+def test_new_trials(place: str) -> None:
     """Of a design's points each is given out once, and no more of them than are wanted."""
-    with opened(database, create=True, write=True) as storage:
+    with opened(place, create=True, write=True) as storage:
         study = optuna.create_study(study_name="study", storage=storage)
         study.set_user_attr(attrs.TARGET, 150)
         study.set_user_attr(attrs.DESIGN, {"next": 0, "end": None, "replicate": 0})
-        assert sorted(claimed_numbers(database)) == list(range(150))
+        assert sorted(claimed_numbers(place)) == list(range(150))
         trials = study.get_trials()
     assert [trial.state for trial in trials] == [TrialState.COMPLETE] * 150
     assert sorted(trial.user_attrs[attrs.DESIGN_INDEX] for trial in trials) == list(range(150))

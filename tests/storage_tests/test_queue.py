@@ -24,6 +24,8 @@ from storage.errors import StorageAccessError
 from storage.queue import Cause, Empty
 from storage.rdb import open_storage
 from storage.served import perform
+from storage.writing import write_trial
+from tests.servers import opened
 
 COMPLETE, PRUNED, FAIL = TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL
 RUNNING, WAITING = TrialState.RUNNING, TrialState.WAITING
@@ -45,13 +47,17 @@ sys.stdin.readline()
 """A process that holds one running trial until it is told to end, or killed."""
 
 
+on_a_file = pytest.mark.parametrize("place", ["sqlite"], indirect=True)
+"""Marks tests that look into the file, or need the same of every place."""
+
+
 @pytest.fixture
-def study(url: str) -> optuna.Study:
+def study(place: str) -> Iterator[optuna.Study]:
     """A new study, opened for writing, that wants a hundred trials and has no design."""
-    storage = open_storage(url, create=True, write=True)
-    study = optuna.create_study(storage=storage, study_name="study")
-    study.set_user_attr(attrs.TARGET, 100)
-    return study
+    with opened(place, create=True, write=True) as storage:
+        study = optuna.create_study(storage=storage, study_name="study")
+        study.set_user_attr(attrs.TARGET, 100)
+        yield study
 
 
 @contextmanager
@@ -138,6 +144,7 @@ def of_each(study: optuna.Study, name: str) -> list[Any]:
     return [trial.user_attrs.get(name) for trial in study.get_trials(deepcopy=False)]
 
 
+@on_a_file
 def test_new_trial(study: optuna.Study, url: str) -> None:
     """A new trial is running, has the design's next point, its worker, and a first heartbeat."""
     design(study)
@@ -265,21 +272,23 @@ def test_lost_answer_of_another_study(study: optuna.Study) -> None:
     assert queue.claim(other) is Empty.DONE
 
 
-def test_claimed_trial_is_known(study: optuna.Study, url: str) -> None:
+def test_claimed_trial_is_known(study: optuna.Study, place: str) -> None:
     """Both who claimed and who only reads see a trial at once that the database made."""
     design(study)
-    reader = optuna.load_study(study_name="study", storage=open_storage(url))
-    assert reader.get_trials() == study.get_trials() == []
-    claimed = claim(study)
-    assert study.get_trials() == reader.get_trials() == [claimed]
-    study.tell(claimed.number, 0.5)
-    assert reader.get_trials()[0].values == [0.5]
+    with opened(place) as storage:
+        reader = optuna.load_study(study_name="study", storage=storage)
+        assert reader.get_trials() == study.get_trials() == []
+        claimed = claim(study)
+        assert study.get_trials() == reader.get_trials() == [claimed]
+        study.tell(claimed.number, 0.5)
+        assert reader.get_trials()[0].values == [0.5]
 
 
 REFUSE = "CREATE TRIGGER refuse BEFORE INSERT ON {} BEGIN SELECT RAISE(ABORT, 'refused'); END"
 """Makes the last step of a transaction fail."""
 
 
+@on_a_file
 def test_claim_as_a_whole(study: optuna.Study, url: str) -> None:
     """A claim that breaks off leaves no trial, and loses no point of the design."""
     design(study)
@@ -291,6 +300,7 @@ def test_claim_as_a_whole(study: optuna.Study, url: str) -> None:
     assert claim(study).user_attrs[attrs.DESIGN_INDEX] == 0
 
 
+@on_a_file
 def test_fail_as_a_whole(study: optuna.Study, url: str) -> None:
     """A trial that cannot be queued again is not failed either, so that nothing is lost."""
     design(study)
@@ -427,6 +437,7 @@ def killed(study: optuna.Study, url: str) -> FrozenTrial:
     return study.get_trials()[0]
 
 
+@on_a_file
 def test_trial_of_a_killed_worker_is_queued_again(study: optuna.Study, url: str) -> None:
     """It fails without a reason, and a waiting copy has the parameters and the point."""
     dead = killed(study, url)
@@ -441,6 +452,7 @@ def test_trial_of_a_killed_worker_is_queued_again(study: optuna.Study, url: str)
     assert queue.reap(study) == 0
 
 
+@on_a_file
 def test_copy_of_a_killed_trial_is_no_longer_the_dead_workers(
     study: optuna.Study, url: str
 ) -> None:
@@ -454,6 +466,7 @@ def test_copy_of_a_killed_trial_is_no_longer_the_dead_workers(
     assert states(study) == [FAIL, RUNNING]
 
 
+@on_a_file
 def test_trial_of_a_living_worker_is_left_alone(study: optuna.Study, url: str) -> None:
     """A process that exists keeps its trial, however long ago that began."""
     study.enqueue_trial({})
@@ -478,6 +491,7 @@ def test_trial_of_a_living_worker_is_left_alone(study: optuna.Study, url: str) -
     ],
     ids=["host", "no token", "no number", "no host", "earlier", "container"],
 )
+@on_a_file
 def test_other_hosts_are_judged_by_heartbeats(study: optuna.Study, url: str, worker: str) -> None:
     """A worker whose process cannot be looked for is dead when its heartbeats stop."""
     design(
@@ -492,6 +506,7 @@ def test_other_hosts_are_judged_by_heartbeats(study: optuna.Study, url: str, wor
     assert of_each(study, attrs.DESIGN_INDEX) == [0, 0]
 
 
+@on_a_file
 def test_zombie(study: optuna.Study) -> None:
     """A process that has ended is dead, also where nobody has asked for its exit code yet."""
     design(study)
@@ -523,6 +538,7 @@ sys.stdin.readline()
 """A process that holds a trial, lets another die at one, and says how many it takes for dead."""
 
 
+@on_a_file
 def test_two_places_with_one_host_name(study: optuna.Study, url: str) -> None:
     """Workers with equal process numbers leave each other alone, and take over from their own."""
     apart = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
@@ -538,6 +554,7 @@ def test_two_places_with_one_host_name(study: optuna.Study, url: str) -> None:
     assert states(study).count(FAIL) == 2
 
 
+@on_a_file
 def test_hanging_worker(study: optuna.Study, url: str) -> None:
     """A process of this host that exists but is silent for the grace period is dead, too."""
     design(study)
@@ -546,6 +563,7 @@ def test_hanging_worker(study: optuna.Study, url: str) -> None:
     assert queue.reap(study) == 1
 
 
+@on_a_file
 def test_trials_of_other_programs(study: optuna.Study, url: str) -> None:
     """A trial without any heartbeat is given the same time, from its start."""
     study._storage.create_new_trial(study._study_id)
@@ -576,9 +594,10 @@ def test_reaped_trial_cannot_be_finished(study: optuna.Study) -> None:
     trial.set_user_attr(attrs.WORKER, dead_worker())
     assert queue.reap(study) == 1
     with pytest.raises(UpdateFinishedTrialError, match="already finished"):
-        trial.set_user_attr("name", "value")
+        write_trial(trial, user_attrs={"name": "value"})
 
 
+@on_a_file
 def test_silences(study: optuna.Study, url: str) -> None:
     """Seconds since the last heartbeat are counted for running trials, by the database's clock."""
     design(study)
@@ -597,6 +616,7 @@ def test_silences(study: optuna.Study, url: str) -> None:
     assert silent_s[new] >= 0
 
 
+@on_a_file
 def test_heartbeats(study: optuna.Study, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The claim was the first one; the next is recorded when it is time, and not before."""
     design(study)
@@ -612,6 +632,7 @@ def test_heartbeats(study: optuna.Study, url: str, monkeypatch: pytest.MonkeyPat
     assert heartbeats(url) > [long_ago]
 
 
+@on_a_file
 def test_heartbeat_of_an_enqueued_trial(study: optuna.Study, url: str) -> None:
     """A retry has heartbeats of its own, so that its worker is not judged by the one before."""
     design(study)
@@ -631,6 +652,7 @@ def test_there_must_be_a_database() -> None:
         queue.claim(study)
 
 
+@on_a_file
 def test_key_that_was_given_again(study: optuna.Study) -> None:
     """A worker of a study that was deleted gets no trial of another one with its key."""
     storage, name = study._storage, study.study_name
