@@ -37,13 +37,13 @@ def insert_study(
     ranges = {key: found for trial in trials for key, found in trial.distributions.items()}
     inserted = perform(
         storage,
-        operations.import_study,
+        operations.create_study,
         name=name,
         directions=[StudyDirection.MINIMIZE.name],
         metrics=[metric],
         user_attrs=dict(user_attrs),
         distributions={key: distribution_to_json(found) for key, found in ranges.items()},
-        trials=[
+        ended=[
             {
                 "state": trial.state.name,
                 "params": {

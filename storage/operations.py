@@ -1,6 +1,22 @@
 """What workers do to a study database in one transaction each, on Optuna's own tables.
 
-Arguments and results are plain values, so that a server can do the same for a client.
+What all of ``OPERATIONS`` keep to, on SQLite, on a server and behind gRPC:
+
+- Arguments, behind the database, and results are what JSON holds, so that a server can do the
+  same for a client (``storage.served.perform``). A tuple may come out as a list.
+- An operation is done as a whole or not at all, whatever ends its process. The answer may be lost
+  all the same, so what counts or creates can be asked for again: ``claim`` gives the same trial,
+  ``fail`` and ``create_study`` say False, ``request`` asks for no more.
+- What changes a study, or decides by all of its trials, holds the study until its end (``_hold``).
+  So of several at one moment each sees what the ones before it did. What only reads, and what
+  only touches one trial (``write``, ``beat``), waits for nobody.
+- A study that runs gets trials from ``claim``, ``fail`` and ``start_design`` alone, and what it
+  keeps about its budget and its design is changed here alone. A running trial is written to by
+  the worker that claimed it, and failed by anybody; one that has ended is changed by nobody.
+- Any number of threads and processes may call them. A thread has a session, and while it is in
+  an operation a connection, of its own.
+- A study or trial that is not there is a KeyError, a trial that has ended an
+  ``optuna.exceptions.UpdateFinishedTrialError``, a database that fails a ``StorageInternalError``.
 """
 
 import json
@@ -68,6 +84,8 @@ def create_study(
     metrics: Sequence[str],
     user_attrs: Mapping[str, Any],
     waiting: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]] = (),
+    ended: Sequence[Mapping[str, Any]] = (),
+    distributions: Mapping[str, str] | None = None,
 ) -> bool:
     """Create a study with all that it is to keep, or complete one that has nothing but a name.
 
@@ -80,6 +98,10 @@ def create_study(
         metrics: Names of its objectives.
         user_attrs: Of the study.
         waiting: Parameters and user attributes of the trials that it begins with.
+        ended: Instead of those, trials that were run elsewhere: ``state``, ``params`` (Optuna's
+            internal representation by name), ``user_attrs`` and ``values`` of each. They start
+            and end now.
+        distributions: Ranges of all parameters of ``ended``, as JSON.
 
     Returns:
         False if there is a study of that name, which stays as it is.
@@ -92,44 +114,7 @@ def create_study(
             _insert_study_attrs(session, study_id, metrics, user_attrs)
             for params, own in waiting:
                 _insert(session, backend, study_id, TrialState.WAITING, own, params)
-    except IntegrityError:  # somebody else did so at this moment
-        return False
-    return True
-
-
-def import_study(
-    backend: RDBStorage,
-    name: str,
-    directions: Sequence[str],
-    metrics: Sequence[str],
-    user_attrs: Mapping[str, Any],
-    distributions: Mapping[str, str],
-    trials: Sequence[Mapping[str, Any]],
-) -> bool:
-    """Create a study, as ``create_study``, with trials that were run elsewhere.
-
-    Optuna's ``add_trials`` needs a transaction, and some dozens of queries, for each trial.
-
-    Args:
-        backend: The database.
-        name: Of the study.
-        directions: Of its objectives.
-        metrics: Names of its objectives.
-        user_attrs: Of the study.
-        distributions: Range of each parameter, as JSON.
-        trials: Numbered by their order, with ``state``, ``params`` (Optuna's internal
-            representation by name), ``user_attrs`` and ``values`` each. They start and end now.
-
-    Returns:
-        False if there is a study of that name, which stays as it is.
-    """
-    try:
-        with transaction(backend) as session:
-            study_id = _empty_study(session, name, directions)
-            if study_id is None:
-                return False
-            _insert_study_attrs(session, study_id, metrics, user_attrs)
-            _insert_ended(session, study_id, distributions, trials)
+            _insert_ended(session, study_id, ended, distributions or {})
     except IntegrityError:  # somebody else did so at this moment
         return False
     return True
@@ -138,9 +123,10 @@ def import_study(
 def _insert_ended(
     session: Session,
     study_id: int,
-    distributions: Mapping[str, str],
     trials: Sequence[Mapping[str, Any]],
+    distributions: Mapping[str, str],
 ) -> None:
+    """Add trials to a study without; Optuna's ``add_trials`` needs a transaction for each."""
     now = datetime.now(UTC)
     rows: list[Any] = [
         models.TrialModel(
@@ -486,8 +472,7 @@ def write(
             _hold(session, untried_in)
             if _is_tried(session, untried_in, trial_id, params):
                 return False
-        trial: Any = models.TrialModel.find_or_raise_by_id(trial_id, session)
-        backend.check_trial_is_updatable(trial_id, trial.state)
+        _require_unfinished(session, backend, trial_id)
         for name, internal, distribution in params:
             set_trial_param(
                 session, backend, trial_id, name, internal, json_to_distribution(distribution)
@@ -509,8 +494,13 @@ def write(
 
 
 def beat(backend: RDBStorage, trial_id: int) -> None:
-    """Record that a running trial is alive."""
+    """Record that a running trial is alive.
+
+    Raises:
+        optuna.exceptions.UpdateFinishedTrialError: If the trial has ended.
+    """
     with transaction(backend) as session:
+        _require_unfinished(session, backend, trial_id)
         _beat(session, backend, trial_id)
 
 
@@ -627,8 +617,7 @@ def merge_study_attr(
 OPERATIONS = {
     function.__name__: function
     for function in (
-        *(create_study, import_study, request, acknowledge),
-        *(extend_experiment, start_design, has_points),
+        *(create_study, request, acknowledge, extend_experiment, start_design, has_points),
         *(claim, fail, write, beat, silences, times),
         *(set_study_system_attrs, keep_study_attr, merge_study_attr),
     )
@@ -647,6 +636,12 @@ def _hold(session: Session, study_id: int) -> None:
     study = session.query(models.StudyModel).filter_by(study_id=study_id).with_for_update()
     if study.one_or_none() is None:
         raise KeyError(models.NOT_FOUND_MSG)
+
+
+def _require_unfinished(session: Session, backend: RDBStorage, trial_id: int) -> None:
+    """Raise the error of a trial that has ended, or is not there."""
+    trial: Any = models.TrialModel.find_or_raise_by_id(trial_id, session)
+    backend.check_trial_is_updatable(trial_id, trial.state)
 
 
 def _counts(session: Session, study_id: int) -> tuple[int, int]:
