@@ -132,11 +132,13 @@ def test_heartbeats(study: optuna.Study) -> None:
 
 
 def test_ended_trials(study: optuna.Study) -> None:
-    """Writing to a trial that has ended is an error, and stores nothing."""
+    """Writing to a trial that has ended, or a heartbeat of it, is an error and stores nothing."""
     trial = claim(study)
     study.tell(trial, 0.5)
     with pytest.raises(UpdateFinishedTrialError, match="already finished"):
         write_trial(trial, user_attrs={"late": 1})
+    with pytest.raises(UpdateFinishedTrialError, match="already finished"):
+        perform(storage_of(study), operations.beat, trial_id=trial_key(trial))
     assert "late" not in study.get_trials()[0].user_attrs
 
 
