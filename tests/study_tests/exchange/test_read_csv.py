@@ -14,6 +14,7 @@ from optuna.trial import TrialState
 
 from storage import attrs
 from storage.errors import StorageAccessError
+from storage.rdb import close_all
 from storage.records import StudyRecord, load_study_record
 from study.analysis.correlation import get_correlations
 from study.analysis.tables import get_best_trials, get_families, to_frame
@@ -95,6 +96,22 @@ def test_autoencoder(tmp_path: Path, imported: Import) -> None:
     }
     assert record.trials[1].params["bottleneck_dim"] == 32
     assert "batch_normalization" not in record.trials[1].params
+
+
+def test_any_database(tmp_path: Path, place: str) -> None:
+    """A file becomes a study wherever the database is, once under each name."""
+    rows = autoencoder_rows()
+    path = write_csv(tmp_path / "results.csv", AUTOENCODER, rows)
+    said: list[str] = []
+    request = ImportRequest(url=place, study="old", path=path)
+    import_request(request, say=said.append)
+    assert said[0].startswith(f"{len(rows)} trials of kind autoencoder imported as study old; ")
+    with opened(place) as storage:
+        values = [trial.value for trial in load_study_record(storage, "old").complete]
+    assert values == [row[-1] for row in rows]
+    with pytest.raises(StorageAccessError, match=r"^There is a study named 'old' already\.$"):
+        import_request(request, say=said.append)
+    close_all()
 
 
 def test_multitask(tmp_path: Path, imported: Import) -> None:
