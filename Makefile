@@ -8,7 +8,7 @@ PIP_FLAGS ?=
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: demo test test-slow check format same map bench clean help
+.PHONY: demo test fast test-slow check format same map bench clean help
 
 demo: $(VENV)/.base ## run a small study end to end: runs/demo/{study.db,report.html,best/} (2 minutes)
 	$(BIN)/emoji-study demo
@@ -16,6 +16,9 @@ demo: $(VENV)/.base ## run a small study end to end: runs/demo/{study.db,report.
 # Two processes on two cores, so each of them owns one thread.
 test: $(VENV)/.test ## run the tests (12 minutes)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+
+fast: $(VENV)/.test ## run the tests that need no browser, server, training or page (2 minutes)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not whole"
 
 test-slow: $(VENV)/.test ## run the tests that train for minutes
 	$(BIN)/python -m pytest -m slow

@@ -33,6 +33,26 @@ hypothesis.settings.load_profile("repeatable")
 TIME_LIMIT_S = 300.0
 """Of every wait; far more than anything takes, for the machine may be busy."""
 
+WHOLE = frozenset(
+    {
+        *("Browser", "serving", "make_server", "postgres_server"),
+        *("fit", "fit_classifier", "train_autoencoder", "train_multitask", "train_model"),
+        *("TrainingObjective", "run_trial", "run_worker", "run_study", "supervise", "refreshing"),
+        *("run_request", "experiment_request", "train_final", "main"),
+        *("render_report", "render_data"),
+    }
+)
+"""What a module of tests imports that drives a browser, asks a server, trains or draws pages."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of modules that import one of ``WHOLE``, and those on a database server."""
+    for item in items:
+        if not WHOLE.isdisjoint(vars(item.getparent(pytest.Module).obj)) or (
+            "database" in item.fixturenames
+        ):
+            item.add_marker(pytest.mark.whole)
+
 
 @pytest.fixture(scope="session")
 def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:

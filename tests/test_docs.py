@@ -43,6 +43,7 @@ def test_readme_opens_with_the_two_commands() -> None:
     ]
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("line", commands())
 def test_commands_have_these_options(line: str) -> None:
     """Every command of the documents exists, with every option that it shows."""

@@ -56,6 +56,7 @@ def test_replayed_searches_are_those_of_the_kept_curves() -> None:
         assert text.count(f"{line}\n") == 1, "run `python -m benchmarks.replay`"
 
 
+@pytest.mark.whole
 def test_explained_searches_are_those_of_the_kept_curves() -> None:
     """The line of the search that is replayed within seconds stands in the document."""
     grid = read_grid(RESULTS / "grid-autoencoder.parquet", "autoencoder")
@@ -75,6 +76,7 @@ def test_every_kept_file_is_used() -> None:
         assert f'"{file.name}"' in code or f'"{file.stem}"' in code
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("name", list(FIGURES))
 def test_numbers_in_sentences_are_those_of_the_kept_trials(name: str) -> None:
     """Each of them stands in the document as often as it is listed: no place may go astray."""

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.whole
+
 SETTINGS = [
     ("ATEN_CPU_CAPABILITY", "default"),
     ("ATEN_CPU_CAPABILITY", "avx2"),

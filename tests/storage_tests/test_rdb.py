@@ -197,6 +197,7 @@ open_storage(sys.argv[1], create=True, write=True).get_all_studies()
 """
 
 
+@pytest.mark.whole
 def test_created_by_several_processes(url: str) -> None:
     """Processes that create a database at the same time all get it, and it is whole."""
     processes = [

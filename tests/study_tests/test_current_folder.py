@@ -22,6 +22,8 @@ from study.settings import StudySettings
 from tests.study_tests.studies import claim_point, job_of
 from tests.study_tests.synthetic import planted
 
+pytestmark = pytest.mark.whole
+
 COMMAND = Path(sys.executable).with_name("emoji-study")
 MODULES = ("random.py", "storage.py", "json.py", "torch.py", "study/__init__.py")
 """Named like modules of Python, of other packages and of this program."""

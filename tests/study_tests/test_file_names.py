@@ -14,6 +14,8 @@ from study.file_names import file_name
 from study.settings import StudySettings
 from tests.study_tests.dashboards import add_trials, begin_study, url_of
 
+pytestmark = pytest.mark.whole
+
 ODD = [
     *("", ".", "..", "/", "../../evil x", "/etc/passwd", "a/b", "a\\b", ".hidden", "a\0b", "a\nb"),
     *("\x1b[31mred", "\ud800", "x" * 300, "\U0001f600" * 100, "a/b" * 200),

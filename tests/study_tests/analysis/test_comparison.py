@@ -267,6 +267,7 @@ def test_long_searches_are_computed_like_drawn_ones(monkeypatch: pytest.MonkeyPa
     assert not curve_of(average, "epochs", "a").drawn
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("unit", ["trials", "epochs"])
 def test_equal_studies_are_seldom_told_apart(unit: str) -> None:
     """Of simulated pairs from one distribution few are told apart, whatever the budget."""

@@ -421,6 +421,7 @@ def test_intervals_cover_the_true_difference(n_pairs: int, low: float, differenc
     assert low <= share <= 0.99
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("n_arms", [1, 4])
 @pytest.mark.parametrize("n_pairs", [6, 10])
 def test_noise_is_called_noise(n_pairs: int, n_arms: int) -> None:

@@ -194,6 +194,7 @@ def test_fanova_takes_logarithmic_parameters_as_searched() -> None:
     )
 
 
+@pytest.mark.whole
 def test_dead_parameters_are_called_dead() -> None:
     """PED-ANOVA gives a dead one 0.06 at most on average, permutation nothing for sure."""
     shares, held = [], []
@@ -248,6 +249,7 @@ def test_a_single_outlier_is_no_error() -> None:
     assert sum(p.share for p in get_fanova(record).parameters) == pytest.approx(1.0)
 
 
+@pytest.mark.whole
 def test_a_maximised_metric_gives_what_its_negative_gives(record: StudyRecord) -> None:
     """Only the sign of the metric differs, so all numbers are equal."""
     low, high = get_surrogate(record, metric=LOSS), get_surrogate(record, metric=GAIN)

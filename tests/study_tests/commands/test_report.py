@@ -22,6 +22,8 @@ from study.report import read_report_data
 from tests.servers import opened
 from tests.study_tests.synthetic import planted
 
+pytestmark = pytest.mark.whole
+
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> str:

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import pytest
 from optuna.trial import TrialState
 
 from benchmarks.analysis import made_up
@@ -18,6 +19,7 @@ def drawn(graphs: dict[str, str | None]) -> dict[str, Any]:
     return {name: json.loads(figure) for name, figure in graphs.items() if figure is not None}
 
 
+@pytest.mark.whole
 def test_charts_of_a_search() -> None:
     """Three charts of an autoencoder study, each with a title and a fixed name."""
     found = drawn(draw_graphs(planted()))
@@ -26,6 +28,7 @@ def test_charts_of_a_search() -> None:
     assert set(draw_graphs(planted())) == {*SEARCH, "trade-off"}
 
 
+@pytest.mark.whole
 def test_charts_of_a_multitask_search() -> None:
     """What classifies has a trade-off front as well."""
     assert set(drawn(draw_graphs(planted_multitask()))) == {*SEARCH, "trade-off"}
@@ -40,6 +43,7 @@ def test_charts_of_next_to_nothing() -> None:
     assert set(drawn(draw_graphs(study(one)))) == {"learning-curves"}
 
 
+@pytest.mark.whole
 def test_charts_stay_small() -> None:
     """The page reads them at every look, so a thousand long trials make no large ones."""
     graphs = draw_graphs(made_up("multitask", 1000))

@@ -23,6 +23,8 @@ from study.running.job import WorkerJob
 from study.settings import StudySettings
 from tests.study_tests.studies import ask, half_a_database, job_of
 
+pytestmark = pytest.mark.whole
+
 Wait = Callable[[Callable[[], bool]], None]
 
 LONG = 10**6

@@ -20,6 +20,8 @@ from study.settings import StudySettings
 from tests.servers import opened
 from tests.study_tests.studies import ask
 
+pytestmark = pytest.mark.whole
+
 Wait = Callable[[Callable[[], bool]], None]
 
 

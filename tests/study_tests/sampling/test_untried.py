@@ -144,6 +144,7 @@ def suggest_new(study: optuna.Study, space: SearchSpace, **user_attrs: int) -> o
     return trial
 
 
+@pytest.mark.whole
 @given(
     sizes=st.tuples(st.integers(1, 3), st.integers(1, 3)),
     ends=st.lists(st.sampled_from(TrialState), min_size=10, max_size=10),
