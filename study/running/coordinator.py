@@ -12,7 +12,6 @@ import optuna
 from optuna.storages import BaseStorage
 
 from storage import attrs, operations, queue
-from storage.rdb import open_storage
 from storage.served import perform
 from study.kind_info import KindInfo
 from study.running.budget import Progress, count, exhausted, finished_trials
@@ -93,6 +92,7 @@ def open_study(
 
 def run_study(
     study: optuna.Study,
+    watched: optuna.Study,
     job: WorkerJob,
     *,
     target: int,
@@ -107,6 +107,7 @@ def run_study(
 
     Args:
         study: As ``open_study`` returns it.
+        watched: The same, opened for reading, which needs no lock.
         job: What each worker is told.
         target: Finished trials (complete or pruned) of the study in all, as
             ``budget.request`` gives it.
@@ -121,7 +122,6 @@ def run_study(
         queue.reap(study, artifacts=job.artifacts)
         remaining = target - count(study.get_trials(deepcopy=False)).finished
         if remaining > 0 and not stop.is_set():
-            watched = optuna.load_study(study_name=job.study, storage=open_storage(job.url))
             with progress_line(
                 watched, target=target, n_workers=n_workers, trainings=trainings
             ) as say:

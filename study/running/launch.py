@@ -9,6 +9,7 @@ from search_spaces import SearchSpace
 from storage import attrs
 from storage.artifacts import artifact_folder, folder_identity, held_folder
 from storage.internals import storage_of
+from storage.rdb import open_storage
 from storage.records import StudyRecord, load_study_record
 from storage.urls import redact
 from study.analysis import kind_of, none_feasible
@@ -74,9 +75,11 @@ def launch(ready: Ready, place: Place, *, target: int, say: Say) -> RunOutcome:
     with held_folder(job.artifacts) as check_folder:
         if place.backend == "local":
             job = replace(job, folder=folder_identity(job.artifacts))
-        with place.open_cluster() as cluster, refreshing(study, job, say=say):
+        watched = optuna.load_study(study_name=name, storage=open_storage(place.url))
+        with place.open_cluster() as cluster, refreshing(study, watched, job, say=say):
             outcome = run_study(
                 study,
+                watched,
                 job,
                 target=target,
                 n_workers=place.n_workers,

@@ -10,7 +10,6 @@ import optuna
 
 from storage.internals import storage_of
 from storage.outages import failure
-from storage.rdb import open_storage
 from study.running.budget import finished_trials
 from study.running.housekeeping import housekeeping
 from study.running.job import WorkerJob, own_process
@@ -26,7 +25,7 @@ _POLL_S = 5.0
 
 @contextmanager
 def refreshing(
-    study: optuna.Study, job: WorkerJob, *, say: Callable[[str], None]
+    study: optuna.Study, watched: optuna.Study, job: WorkerJob, *, say: Callable[[str], None]
 ) -> Iterator[None]:
     """Refresh notes and charts of a study while the block runs, and at its end.
 
@@ -34,11 +33,11 @@ def refreshing(
 
     Args:
         study: Opened for writing.
+        watched: The same, opened for reading.
         job: Of its workers.
         say: Called with a line if the last refresh fails.
     """
     done = threading.Event()
-    watched = optuna.load_study(study_name=job.study, storage=open_storage(job.url))
     watcher = threading.Thread(
         target=_watch, args=(watched, job, done), name="refresher", daemon=True
     )
