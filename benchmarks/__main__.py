@@ -14,7 +14,7 @@ from typing import Any
 import joblib
 
 from benchmarks.measure import Figure
-from emoji_ae.files import write_bytes
+from storage.files import write_bytes
 
 RESULTS = Path(__file__).parent / "results.json"
 

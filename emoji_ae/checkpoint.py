@@ -8,7 +8,7 @@ import torch
 from emoji_ae.config import AutoencoderConfig, config_from_dict
 from emoji_ae.curve import EpochMetrics, metrics_from_dict
 from emoji_ae.errors import CheckpointError
-from emoji_ae.files import atomic_path
+from emoji_ae.files import whole_file
 from emoji_ae.models import Autoencoder, build_model
 from emoji_ae.safe_load import load_content
 
@@ -49,7 +49,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
         "weights": checkpoint.model.state_dict(),
     }
     try:
-        with atomic_path(path) as partial:
+        with whole_file(path) as partial:
             torch.save(content, partial)
     except (OSError, RuntimeError, ValueError) as error:
         # torch turns some write errors into RuntimeError; a path like "." is a ValueError.

@@ -13,7 +13,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from emoji_ae.errors import DataError
-from emoji_ae.files import atomic_path
 
 VENDORS: Mapping[str, str] = {
     "apple": "Appl",
@@ -128,26 +127,19 @@ def build_table(vendor: str = DEFAULT_VENDOR) -> pa.Table:
 
 
 def build_parquet(vendor: str, out: Path) -> int:
-    """Write the table of one vendor as a data set file, whole or not at all.
+    """Write the table of one vendor as a data set file.
 
     Args:
         vendor: One of ``VENDORS``.
-        out: The file to write or replace; missing folders above it are created.
+        out: The file to write or replace.
 
     Returns:
         The number of rows.
 
     Raises:
-        DataError: If the vendor is unknown, its images are not installed or ``out`` cannot be
-            written.
+        DataError: If the vendor is unknown or its images are not installed.
+        OSError: If the file cannot be written.
     """
     table = build_table(vendor)
-    try:
-        with atomic_path(out) as partial:
-            pq.write_table(table, partial)
-    except (OSError, ValueError) as error:  # The latter for a path without a name, like ".".
-        reason = getattr(error, "strerror", None) or error
-        raise DataError(
-            f"`{out}` must be a file that can be written, but got: {reason}."
-        ) from error
+    pq.write_table(table, out)
     return int(table.num_rows)

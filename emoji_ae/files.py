@@ -1,132 +1,26 @@
-"""Files that are whole or not there at all, written to where their paths lead."""
+"""Files that are whole or not there at all."""
 
-import errno
 import os
 import secrets
-import shutil
-import stat
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 
 @contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a temporary path whose content is put at ``path`` when the block succeeds.
+def whole_file(path: Path) -> Iterator[Path]:
+    """Yield a temporary path whose content takes the place of ``path`` when the block succeeds.
 
-    A reader finds the old file or the whole new one, with the permissions that the old one had.
-    The folder of ``path`` is created. A symbolic link stays, and what it leads to is replaced or
-    created. What is no file, such as a pipe, a device or ``/dev/stdout``, stays too: the content
-    is written into it, at once and after the block.
+    The folder of ``path`` is created, and where it is a link, what that leads to is replaced.
 
     Raises:
         OSError: If the folder or the file cannot be written, or ``path`` is a folder.
     """
-    found = _status(path)
-    mode = None if found is None else found.st_mode
-    if mode is not None and stat.S_ISDIR(mode):
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    descriptor = _descriptor(path)
-    if descriptor is not None or (mode is not None and not stat.S_ISREG(mode)):
-        with TemporaryDirectory() as folder:
-            content = Path(folder) / "content"
-            yield content
-            _pour(content, path, descriptor)
-        return
-    target = Path(os.path.realpath(path)) if path.is_symlink() else path
+    target = Path(os.path.realpath(path))
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{target.name}.{secrets.token_hex(8)}.tmp")
     try:
         yield partial
-        if mode is not None:
-            with suppress(OSError):  # not every file system has permissions
-                partial.chmod(stat.S_IMODE(mode))
         partial.replace(target)
-    except OSError as error:
-        if str(error.filename) == str(partial):  # a name that says nothing to anybody
-            error.filename = str(path)
-            del error.filename2
-        raise
     finally:
         partial.unlink(missing_ok=True)
-
-
-@contextmanager
-def atomic_paths(paths: Sequence[Path]) -> Iterator[list[Path]]:
-    """Yield temporary paths that take the places of files which belong together.
-
-    The last of the files vouches for the others: it is removed before the first of them changes,
-    and comes back when all are there. Where it is, all are of one writing, whatever was killed.
-
-    Raises:
-        OSError: As ``atomic_path``.
-    """
-    with ExitStack() as stack:
-        # The one that is entered first takes its place last.
-        partials = [stack.enter_context(atomic_path(path)) for path in reversed(paths)]
-        yield partials[::-1]
-        if paths[-1].is_file():
-            Path(os.path.realpath(paths[-1])).unlink()
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write ``content`` to ``path``, whole or not at all; see ``atomic_path``.
-
-    Raises:
-        OSError: If the folder or the file cannot be written.
-    """
-    with atomic_path(path) as partial:
-        partial.write_bytes(content)
-
-
-def require_writable(path: Path) -> None:
-    """Try whether ``path`` can be written, before the work whose result it is to hold.
-
-    Its folder is created; a file that is there stays as it is.
-
-    Raises:
-        OSError: If the folder or the file cannot be written, or ``path`` is a folder.
-    """
-
-    class _TriedError(Exception):
-        """Ends the block, so that nothing takes the place of the file."""
-
-    with suppress(_TriedError), atomic_path(path) as partial:
-        partial.touch()
-        raise _TriedError
-
-
-def _status(path: Path) -> os.stat_result | None:
-    """Return what a path leads to; None if there is nothing."""
-    try:
-        return path.stat()
-    except (FileNotFoundError, NotADirectoryError):  # making its folder tells which it is
-        return None
-
-
-def _descriptor(path: Path) -> int | None:
-    """Return the open file of this process that a path like ``/dev/stdout`` means, if any.
-
-    Also where that is a regular file: the shell has opened it, to be written to its end.
-    """
-    own = os.path.realpath("/proc/self/fd")
-    while path.is_symlink() and path.exists():  # a link without end leads to nothing
-        if os.path.realpath(path.parent) == own:
-            return int(path.name)
-        path = path.parent / path.readlink()
-    return None
-
-
-def _pour(content: Path, path: Path, descriptor: int | None) -> None:
-    """Write a file's content into what is no file, or into an open one.
-
-    Raises:
-        OSError: If that takes no more; it names ``path``.
-    """
-    try:
-        sink = os.open(path, os.O_WRONLY) if descriptor is None else os.dup(descriptor)
-        with content.open("rb") as source, open(sink, "wb") as out:
-            shutil.copyfileobj(source, out)
-    except OSError as error:
-        raise OSError(error.errno, os.strerror(error.errno or 0), str(path)) from None

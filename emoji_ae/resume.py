@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from emoji_ae.curve import EpochMetrics, metrics_from_dict
-from emoji_ae.files import atomic_path
+from emoji_ae.files import whole_file
 from emoji_ae.safe_load import load_content
 
 MAX_OVERHEAD = 0.005
@@ -100,7 +100,7 @@ class ResumeFile:
             OSError: If the file cannot be written.
         """
         started = time.perf_counter()
-        with atomic_path(self._path) as partial:
+        with whole_file(self._path) as partial:
             write_state(state, partial)
         self.state = state
         self._last_save = time.perf_counter()

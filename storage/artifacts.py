@@ -24,6 +24,7 @@ from optuna.storages import BaseStorage
 
 from storage import attrs, operations
 from storage.errors import ArtifactFolderError, StorageError
+from storage.files import replacing
 from storage.internals import ARTIFACTS_ATTR_PREFIX, DEFAULT_MIME_TYPE, key_of, storage_of
 from storage.served import perform
 from storage.urls import sqlite_path
@@ -346,7 +347,8 @@ def clear_pictures(store: ArtifactFolder, storage: BaseStorage, trial_id: int) -
             continue
         saved = size - len(empty)
         if saved > 0:
-            _write_whole(store.path(meta.artifact_id), empty)
+            with replacing(store.path(meta.artifact_id)) as partial:
+                partial.write_bytes(empty)
             freed += saved
     return freed
 
@@ -452,22 +454,9 @@ def _write_file(
         mimetype=mimetype or DEFAULT_MIME_TYPE,
         encoding=encoding,
     )
-    _write_whole(store.folder / artifact_id, content)
+    with replacing(store.folder / artifact_id) as partial:
+        partial.write_bytes(content)
     return ARTIFACTS_ATTR_PREFIX + artifact_id, json.dumps(asdict(meta))
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    """Write a file, whole or not at all; whoever looks at it meanwhile sees the old one.
-
-    Raises:
-        OSError: If it cannot be written; then nothing is left of it.
-    """
-    beside = path.with_name(f".{uuid.uuid4().hex}.tmp")  # its own, on whatever host and disk
-    try:
-        beside.write_bytes(content)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def _content(store: ArtifactFolder, artifact_id: str) -> bytes | None:

@@ -36,16 +36,33 @@ def atomic_path(path: Path) -> Iterator[Path]:
         return
     target = Path(os.path.realpath(path)) if path.is_symlink() else path
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".{target.name}.{secrets.token_hex(8)}.tmp")
-    try:
+    with replacing(target, name=path) as partial:
         yield partial
         if mode is not None:
             with suppress(OSError):  # not every file system has permissions
                 partial.chmod(stat.S_IMODE(mode))
-        partial.replace(target)
+
+
+@contextmanager
+def replacing(path: Path, *, name: Path | None = None) -> Iterator[Path]:
+    """Yield a temporary path beside ``path`` that takes its place when the block succeeds.
+
+    A link is replaced itself, and no folder is created: in short, nothing outside is touched.
+
+    Args:
+        path: What is replaced; whoever looks at it meanwhile sees the old file.
+        name: What errors call it, where that is another path.
+
+    Raises:
+        OSError: If it cannot be written; then nothing is left of it.
+    """
+    partial = path.with_name(f".{secrets.token_hex(16)}.tmp")  # its own, on whatever host
+    try:
+        yield partial
+        partial.replace(path)
     except OSError as error:
         if str(error.filename) == str(partial):  # a name that says nothing to anybody
-            error.filename = str(path)
+            error.filename = str(name or path)
             del error.filename2
         raise
     finally:

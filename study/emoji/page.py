@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from emoji_ae.describe import ClassInfo, DatasetInfo, LeakageInfo, SplitInfo
-from emoji_ae.files import write_bytes
+from storage.files import write_bytes
 from study.figures import plot_classes, plot_neighbours, plot_words
 from study.formats import format_count, format_percent
 from study.report.page import render_page

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from emoji_ae.files import atomic_path
+from storage.files import atomic_path
 from storage.records import StudyRecord
 from study.analysis.tables import to_frame
 from study.errors import StudyError

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emoji_ae.files import atomic_path, atomic_paths, require_writable, write_bytes
+from storage.files import atomic_path, atomic_paths, require_writable, write_bytes
 
 
 def test_block_that_succeeds(tmp_path: Path) -> None:
@@ -185,7 +185,7 @@ def test_full_device(tmp_path: Path) -> None:
 def test_open_files_of_the_shell(tmp_path: Path) -> None:
     """Links like ``/dev/stdout`` are written where they stand, be it a pipe or a file."""
     (tmp_path / "stdout").symlink_to("/proc/self/fd/1")  # the machine's own is in no danger
-    program = "import sys, pathlib, emoji_ae.files as f; f.write_bytes(pathlib.Path(sys.argv[1]), "
+    program = "import sys, pathlib, storage.files as f; f.write_bytes(pathlib.Path(sys.argv[1]), "
     command = f"{sys.executable} -c '{program}sys.argv[2].encode())'"
     script = f"""
     echo before > file
