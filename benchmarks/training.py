@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import cast
 
 import joblib
 import torch
@@ -17,14 +16,15 @@ from torch import nn
 from benchmarks.measure import Figure, median, paired_ratios, require_close
 from benchmarks.plain_loop import train_plainly
 from emoji_ae.augment import augment
-from emoji_ae.config import AutoencoderConfig, MultitaskConfig
+from emoji_ae.config import AutoencoderConfig, multitask_config
 from emoji_ae.dataset import load_dataset
-from emoji_ae.loop import batch_bounds, to_float
-from emoji_ae.models import MultitaskAutoencoder, build_model, memory_format
-from emoji_ae.multitask import Multitask, fit_classifier, train_multitask
+from emoji_ae.evaluation import reconstruction_errors, to_float
+from emoji_ae.loop import batch_bounds
+from emoji_ae.models import build_model, memory_format
 from emoji_ae.seeding import seeded
 from emoji_ae.splits import split_dataset
-from emoji_ae.train import reconstruction_errors, train_autoencoder
+from emoji_ae.tasks import Labels
+from emoji_ae.training import train_classifier, train_model
 from study.emoji.data import StudyData, study_data
 from study.running.supervisor import ALLOCATOR
 
@@ -68,7 +68,7 @@ def _over_mathematics(config: AutoencoderConfig, data: StudyData) -> list[float]
     """Return the ratios of one process, after a check that both sides compute the same."""
     torch.set_num_threads(1)
     staged = stage(config, data)
-    ours = train_autoencoder(config, data.train.images, data.validation.images, seed=SEED)
+    ours = train_model(config, data.train, data.validation, seed=SEED)
     _, bare_mse = mathematics(config, staged, data)
     require_close(
         ours.curve[-1].validation_mse, bare_mse, tolerance=1e-4, what="trainer and mathematics"
@@ -158,25 +158,20 @@ def joint_over_classifier(data: StudyData) -> Figure:
 def _joint_over_classifier(data: StudyData) -> list[float]:
     """Return the ratios of one process: 8 joint epochs over 400 of the classifier, a side."""
     torch.set_num_threads(1)
-    config = MultitaskConfig(epoch=8)
-    images = to_float(data.train.images, CPU)
-    task = Multitask(
-        config=config,
-        class_weights=None,
-        train_labels=data.train.labels,
-        validation=to_float(data.validation.images, CPU),
-        validation_labels=data.validation.labels,
-    )
-    trained = train_multitask(config, data.train, data.validation, seed=SEED)
-    frozen = cast(MultitaskAutoencoder, trained.model)
+    config = multitask_config(epoch=8)
+    train, validation = (to_float(side.images, CPU) for side in (data.train, data.validation))
+    labels = Labels(train=data.train.labels, validation=data.validation.labels, weights=None)
+    trained = train_model(config, data.train, data.validation, seed=SEED)
     alone = replace(config, epoch=400)
 
     def joint() -> float:
-        result = train_multitask(config, data.train, data.validation, seed=SEED)
+        result = train_model(config, data.train, data.validation, seed=SEED)
         return result.curve[-1].seconds / len(result.curve)
 
     def classifier() -> float:
-        curve = fit_classifier(alone, task, frozen, images, after=trained.curve, seed=SEED)
+        curve = train_classifier(
+            alone, trained, train, validation, labels, seed=SEED
+        ).classifier_curve
         return (curve[-1].seconds - trained.curve[-1].seconds) / len(curve)
 
     return paired_ratios(joint, classifier)
@@ -185,7 +180,7 @@ def _joint_over_classifier(data: StudyData) -> list[float]:
 def trainer_epoch_s(config: AutoencoderConfig, data: StudyData) -> float:
     """Train; return wall seconds per epoch, start and end of the training included."""
     started = time.perf_counter()
-    train_autoencoder(config, data.train.images, data.validation.images, seed=SEED)
+    train_model(config, data.train, data.validation, seed=SEED)
     return (time.perf_counter() - started) / config.epoch
 
 
@@ -258,7 +253,7 @@ def gate(
     plain, ours = [], []
     for seed in range(3):
         plain.append(train_plainly(longer, train, validation, seed=seed)[1])
-        result = train_autoencoder(longer, data.train.images, data.validation.images, seed=seed)
+        result = train_model(longer, data.train, data.validation, seed=seed)
         ours.append(result.curve[-1].validation_mse)
     require_close(
         sum(plain) / 3, sum(ours) / 3, tolerance=0.15, what=f"{config.auto_encoder}, plain loop"

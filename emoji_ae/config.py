@@ -8,8 +8,8 @@ import hashlib
 import json
 import math
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, Self, get_args
 
 from emoji_ae.errors import ConfigError
@@ -23,9 +23,6 @@ SplitMethod = Literal["group", "random"]
 
 IMAGE_SIZE = 64
 """Height and width of every image, in pixels."""
-
-STRIP_PADDING = 2
-"""White between the images of a strip of reconstructions, in pixels."""
 
 MAX_DEPTH = 5
 """Stride-2 layers that an image of 64 pixels allows while the latent keeps 2x2 positions."""
@@ -44,6 +41,60 @@ _NEUTRAL: Mapping[str, float | bool] = {
 """Fields that change nothing with these values, and are left out of ``effective()`` then."""
 
 _MAX = sys.float_info.max
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassificationConfig:
+    """How an autoencoder is trained to classify as well.
+
+    Args:
+        classification_lambda: Weight of the cross-entropy beside the reconstruction error, 0 or
+            more. With 0 the classifier is not trained at all. Not used by ``sequential``.
+        classification_layer_num: Layers of the classifier, 1 to 3.
+        classification_width: Units of its first hidden layer; a second one has an eighth.
+        dropout: Share of hidden units that a training step leaves out, from 0 and below 1.
+        strategy: ``joint`` trains all of it on one loss. ``sequential`` trains the autoencoder
+            alone, then freezes it and trains the classifier on its latents. ``branched`` is
+            joint, with an encoder that forks: one end for reconstruction, one for classification.
+        branch_point: Branched only: encoder layers before the fork, at least 1; the last layer
+            is never shared.
+        class_weights: Whether rare classes weigh more in the cross-entropy, in inverse proportion
+            to their number of training images.
+        patience: Training ends after so many epochs without a lower validation MSE; 0 for never.
+
+    Raises:
+        ConfigError: If a value breaks its rule.
+    """
+
+    classification_lambda: float = 0.1
+    classification_layer_num: int = 1
+    classification_width: int = 256
+    dropout: float = 0.3
+    strategy: Strategy = "joint"
+    branch_point: int = 1
+    class_weights: bool = False
+    patience: int = 0
+
+    def __post_init__(self) -> None:
+        _require_choice(self, "strategy", get_args(Strategy))
+        _require_whole(self, "classification_layer_num", 1, 3)
+        _require_whole(self, "classification_width", 8, 4096)
+        _require_whole(self, "branch_point", 1)
+        _require_whole(self, "patience", 0)
+        _require_flag(self, "class_weights")
+        _require_number(
+            self, "classification_lambda", "a number of at least 0", lambda x: 0 <= x <= _MAX
+        )
+        _require_number(self, "dropout", "at least 0 and below 1", lambda x: 0 <= x < 1)
+
+    def unused(self) -> set[str]:
+        """Return the names of the fields that have no effect beside the others."""
+        unused = set() if self.strategy == "branched" else {"branch_point"}
+        if self.strategy == "sequential":
+            unused.add("classification_lambda")
+        if self.classification_layer_num == 1:
+            unused |= {"classification_width", "dropout"}
+        return unused
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +124,7 @@ class AutoencoderConfig:
         edge_weight: Weight of the error of the images' gradients in the loss, 0 or more.
         color_weight: Weight of the error of the colours without their lightness, 0 or more.
         extra_images: Whether to train on the extra images too, where the data have any.
+        classification: How a classifier is trained beside it; None for none.
 
     Raises:
         ConfigError: If a value breaks its rule.
@@ -94,46 +146,23 @@ class AutoencoderConfig:
     edge_weight: float = 0.0
     color_weight: float = 0.0
     extra_images: bool = True
+    classification: ClassificationConfig | None = None
 
     def __post_init__(self) -> None:
-        self._require_choice("auto_encoder", get_args(Architecture))
-        self._require_choice("activation", get_args(Activation))
-        self._require_choice("schedule", get_args(Schedule))
-        self._require_choice("normalization", get_args(Normalization))
-        self._require_whole("epoch", 1)
-        self._require_whole("batch_size", 2)
-        self._require_whole("width", 1, 1024)
-        self._require_whole("depth", 1, MAX_DEPTH)
-        self._require_whole("latent_channels", 1, 4096)
-        self._require_whole("bottleneck_dim", 1, 4096)
-        self._require_number("learning_rate", "a positive number", lambda x: 0 < x <= _MAX)
+        _require_choice(self, "auto_encoder", get_args(Architecture))
+        _require_choice(self, "activation", get_args(Activation))
+        _require_choice(self, "schedule", get_args(Schedule))
+        _require_choice(self, "normalization", get_args(Normalization))
+        _require_whole(self, "epoch", 1)
+        _require_whole(self, "batch_size", 2)
+        _require_whole(self, "width", 1, 1024)
+        _require_whole(self, "depth", 1, MAX_DEPTH)
+        _require_whole(self, "latent_channels", 1, 4096)
+        _require_whole(self, "bottleneck_dim", 1, 4096)
+        _require_number(self, "learning_rate", "a positive number", lambda x: 0 < x <= _MAX)
         for name in ("weight_decay", "kl_weight", "edge_weight", "color_weight"):
-            self._require_number(name, "a number of at least 0", lambda x: 0 <= x <= _MAX)
-        self._require_flag("extra_images")
-
-    def _require_flag(self, name: str) -> None:
-        value = getattr(self, name)
-        if not isinstance(value, bool):
-            raise ConfigError(f"`{name}` must be true or false, but got {value!r}.")
-
-    def _require_choice(self, name: str, choices: Sequence[str]) -> None:
-        value = getattr(self, name)
-        if value not in choices:
-            raise ConfigError(f"`{name}` must be one of {', '.join(choices)}, but got {value!r}.")
-
-    def _require_whole(self, name: str, low: int, high: float = math.inf) -> None:
-        value = getattr(self, name)
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            rule = f"a whole number of at least {low}"
-            rule += "" if high == math.inf else f" and at most {high}"
-            raise ConfigError(f"`{name}` must be {rule}, but got {value!r}.")
-
-    def _require_number(self, name: str, rule: str, holds: Callable[[float], bool]) -> None:
-        value = getattr(self, name)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not holds(value):
-            raise ConfigError(f"`{name}` must be {rule}, but got {value!r}.")
-        # Equal numbers are to be written alike, whole ones and a negative zero too.
-        object.__setattr__(self, name, float(value) + 0.0)
+            _require_number(self, name, "a number of at least 0", lambda x: 0 <= x <= _MAX)
+        _require_flag(self, "extra_images")
 
     @property
     def latent_size(self) -> int:
@@ -143,12 +172,29 @@ class AutoencoderConfig:
         positions: int = (IMAGE_SIZE >> self.depth) ** 2
         return self.latent_channels * positions
 
+    @property
+    def shared_layers(self) -> int:
+        """Encoder layers before the fork; all of them where there is none."""
+        layers = self.depth if self.auto_encoder == "CNN" else LINEAR_DEPTH
+        if self.classification is None or self.classification.strategy != "branched":
+            return layers
+        return min(self.classification.branch_point, layers - 1)
+
+    @property
+    def patience(self) -> int:
+        """Epochs without a lower validation MSE after which a training ends; 0 for never."""
+        return 0 if self.classification is None else self.classification.patience
+
     def effective(self) -> dict[str, Any]:
-        """Return the fields that have an effect under the chosen architecture."""
-        unused = _LINEAR_ONLY if self.auto_encoder == "CNN" else _CNN_ONLY
+        """Return the fields, as ``to_dict``, that have an effect beside the others."""
+        unused = set(_LINEAR_ONLY if self.auto_encoder == "CNN" else _CNN_ONLY)
+        values = self.to_dict()
+        if self.classification is not None:
+            unused |= self.classification.unused()
+            values["branch_point"] = self.shared_layers
         return {
             name: value
-            for name, value in asdict(self).items()
+            for name, value in values.items()
             if name not in unused and not (name in _NEUTRAL and value == _NEUTRAL[name])
         }
 
@@ -156,114 +202,95 @@ class AutoencoderConfig:
         """Return a digest of all that decides the course of training, epoch by epoch.
 
         Two configurations share it when one training is the other's beginning: without a
-        schedule, ``epoch`` only says when to stop.
+        schedule, ``epoch`` only says when to stop. But the classifier of a sequential training
+        starts where the autoencoder ended, so there a shorter one is not the beginning of a
+        longer one.
         """
         parts = self.effective()
         if self.schedule == "constant":
             del parts["epoch"]
-        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+        digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+        return f"{digest}-{self.epoch}" if parts.get("strategy") == "sequential" else digest
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all fields, JSON-ready."""
-        return asdict(self)
+        """Return all fields, those of ``classification`` among them, JSON-ready."""
+        values = asdict(self)
+        classification = values.pop("classification")
+        return values | (classification or {})
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Build a configuration from a mapping of field names.
+        """Build the configuration of an autoencoder alone from a mapping of field names.
 
         Raises:
             ConfigError: If a name is unknown or a value breaks its rule.
         """
-        known = {field.name for field in fields(cls)}
-        unknown = sorted(set(values) - known)
-        if unknown:
-            raise ConfigError(
-                f"`{unknown[0]}` must be one of {', '.join(sorted(known))}, "
-                "but that is no field of the configuration."
-            )
+        _require_known(values, _OWN)
         return cls(**values)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MultitaskConfig(AutoencoderConfig):
-    """Everything that decides the training of an autoencoder that classifies as well.
+def multitask_config(**values: Any) -> AutoencoderConfig:
+    """Build the configuration of an autoencoder that classifies as well.
 
     Args:
-        classification_lambda: Weight of the cross-entropy beside the reconstruction error, 0 or
-            more. With 0 the classifier is not trained at all. Not used by ``sequential``.
-        classification_layer_num: Layers of the classifier, 1 to 3.
-        classification_width: Units of its first hidden layer; a second one has an eighth.
-        dropout: Share of hidden units that a training step leaves out, from 0 and below 1.
-        strategy: ``joint`` trains all of it on one loss. ``sequential`` trains the autoencoder
-            alone, then freezes it and trains the classifier on its latents. ``branched`` is
-            joint, with an encoder that forks: one end for reconstruction, one for classification.
-        branch_point: Branched only: encoder layers before the fork, at least 1; the last layer
-            is never shared.
-        class_weights: Whether rare classes weigh more in the cross-entropy, in inverse proportion
-            to their number of training images.
-        patience: Training ends after so many epochs without a lower validation MSE; 0 for never.
+        values: Fields of both, by name; where it is not given, ``learning_rate`` is 1e-3.
 
     Raises:
-        ConfigError: If a value breaks its rule.
+        ConfigError: If a name is unknown or a value breaks its rule.
     """
-
-    learning_rate: float = 1e-3
-    classification_lambda: float = 0.1
-    classification_layer_num: int = 1
-    classification_width: int = 256
-    dropout: float = 0.3
-    strategy: Strategy = "joint"
-    branch_point: int = 1
-    class_weights: bool = False
-    patience: int = 0
-
-    def __post_init__(self) -> None:
-        AutoencoderConfig.__post_init__(self)  # a bare super() fails in a class with slots
-        self._require_choice("strategy", get_args(Strategy))
-        self._require_whole("classification_layer_num", 1, 3)
-        self._require_whole("classification_width", 8, 4096)
-        self._require_whole("branch_point", 1)
-        self._require_whole("patience", 0)
-        self._require_flag("class_weights")
-        self._require_number(
-            "classification_lambda", "a number of at least 0", lambda x: 0 <= x <= _MAX
-        )
-        self._require_number("dropout", "at least 0 and below 1", lambda x: 0 <= x < 1)
-
-    @property
-    def shared_layers(self) -> int:
-        """Encoder layers before the fork; all of them where there is none."""
-        layers = self.depth if self.auto_encoder == "CNN" else LINEAR_DEPTH
-        return min(self.branch_point, layers - 1) if self.strategy == "branched" else layers
-
-    def effective(self) -> dict[str, Any]:
-        """Return the fields that have an effect under the chosen architecture and strategy."""
-        parts = AutoencoderConfig.effective(self)
-        if self.classification_layer_num == 1:
-            del parts["classification_width"], parts["dropout"]
-        if self.strategy == "sequential":
-            del parts["classification_lambda"]
-        if self.strategy == "branched":
-            parts["branch_point"] = self.shared_layers
-        else:
-            del parts["branch_point"]
-        return parts
-
-    def identity(self) -> str:
-        """Return a digest of all that decides the course of training, epoch by epoch.
-
-        The classifier of a sequential training starts where the autoencoder ended, so a shorter
-        one is not the beginning of a longer one.
-        """
-        identity = AutoencoderConfig.identity(self)
-        return f"{identity}-{self.epoch}" if self.strategy == "sequential" else identity
+    _require_known(values, _OWN | _CLASSIFICATION)
+    own = {name: value for name, value in values.items() if name in _OWN}
+    others = {name: value for name, value in values.items() if name in _CLASSIFICATION}
+    alone = AutoencoderConfig(**{"learning_rate": 1e-3, **own})
+    return replace(alone, classification=ClassificationConfig(**others))
 
 
 def config_from_dict(values: Mapping[str, Any]) -> AutoencoderConfig:
     """Build the configuration that ``to_dict`` was called on, multitask or not.
 
     Raises:
-        ConfigError: As ``AutoencoderConfig.from_dict``.
+        ConfigError: If a name is unknown or a value breaks its rule.
     """
     multitask = "classification_lambda" in values
-    return (MultitaskConfig if multitask else AutoencoderConfig).from_dict(values)
+    return multitask_config(**values) if multitask else AutoencoderConfig.from_dict(values)
+
+
+_OWN = {field.name for field in fields(AutoencoderConfig)} - {"classification"}
+_CLASSIFICATION = {field.name for field in fields(ClassificationConfig)}
+
+
+def _require_known(values: Mapping[str, Any], known: Set[str]) -> None:
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise ConfigError(
+            f"`{unknown[0]}` must be one of {', '.join(sorted(known))}, "
+            "but that is no field of the configuration."
+        )
+
+
+def _require_flag(config: object, name: str) -> None:
+    value = getattr(config, name)
+    if not isinstance(value, bool):
+        raise ConfigError(f"`{name}` must be true or false, but got {value!r}.")
+
+
+def _require_choice(config: object, name: str, choices: Sequence[str]) -> None:
+    value = getattr(config, name)
+    if value not in choices:
+        raise ConfigError(f"`{name}` must be one of {', '.join(choices)}, but got {value!r}.")
+
+
+def _require_whole(config: object, name: str, low: int, high: float = math.inf) -> None:
+    value = getattr(config, name)
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        rule = f"a whole number of at least {low}"
+        rule += "" if high == math.inf else f" and at most {high}"
+        raise ConfigError(f"`{name}` must be {rule}, but got {value!r}.")
+
+
+def _require_number(config: object, name: str, rule: str, holds: Callable[[float], bool]) -> None:
+    value = getattr(config, name)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not holds(value):
+        raise ConfigError(f"`{name}` must be {rule}, but got {value!r}.")
+    # Equal numbers are to be written alike, whole ones and a negative zero too.
+    object.__setattr__(config, name, float(value) + 0.0)

@@ -3,7 +3,7 @@
 import csv
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -61,6 +61,26 @@ def metrics_from_dict(values: Mapping[str, Any]) -> EpochMetrics:
     """
     multitask = "validation_accuracy" in values
     return MultitaskMetrics(**values) if multitask else EpochMetrics(**values)
+
+
+def best_metrics(
+    curve: Sequence[EpochMetrics], classifier_curve: Sequence[MultitaskMetrics]
+) -> EpochMetrics:
+    """Return the metrics of the kept weights of a training.
+
+    Args:
+        curve: The autoencoder's epochs, or those of both; at least one.
+        classifier_curve: The epochs of a classifier that was trained after it, if any.
+
+    Returns:
+        Those of the epoch with the lowest reconstruction error; after a sequential training with
+        the classification of the classifier's epoch with the lowest cross-entropy.
+    """
+    best = min(curve, key=lambda metrics: metrics.validation_mse)
+    if not classifier_curve:
+        return best
+    chosen = min(classifier_curve, key=lambda metrics: metrics.validation_cross_entropy)
+    return replace(chosen, epoch=best.epoch, seconds=best.seconds)
 
 
 def curve_to_csv(curve: Sequence[EpochMetrics]) -> bytes:

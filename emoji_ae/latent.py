@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from emoji_ae.errors import ExpressionError
+from emoji_ae.evaluation import to_float
 from emoji_ae.expression import Atom, Combination, Part
 from emoji_ae.labels import class_index, has_words, plain_text
-from emoji_ae.loop import to_float
 from emoji_ae.models import Autoencoder
 
 Way = Literal["slerp", "lerp"]

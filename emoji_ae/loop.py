@@ -1,4 +1,4 @@
-"""The loop that all trainings share: epochs of augmented batches, and the weights of the best.
+"""The one loop of all trainings: epochs of batches, and the weights of the best.
 
 What is minimised and measured is up to a ``Task``. Knows nothing of search: a hook after every
 epoch is its only way out.
@@ -6,132 +6,122 @@ epoch is its only way out.
 
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from operator import attrgetter
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
-from emoji_ae.augment import augment
 from emoji_ae.config import AutoencoderConfig, Schedule
-from emoji_ae.curve import EpochMetrics
-from emoji_ae.errors import EmojiAEError
-from emoji_ae.models import Autoencoder, build_model, count_parameters
+from emoji_ae.curve import EpochMetrics, metrics_from_dict
+from emoji_ae.models import count_parameters
 from emoji_ae.resume import ResumeFile, TrainState
 
-Metrics = TypeVar("Metrics", bound=EpochMetrics)
-MetricsCo = TypeVar("MetricsCo", bound=EpochMetrics, covariant=True)
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainResult(Generic[Metrics]):
-    """A finished, stopped or diverged training.
-
-    Args:
-        model: In evaluation mode, with the weights of the epoch with the lowest validation error.
-        curve: Every epoch that was run, in order.
-        best: The epoch whose weights were kept; None if not even the first was finite.
-    """
-
-    model: Autoencoder
-    curve: tuple[Metrics, ...]
-    best: Metrics | None
-
-
-class DivergedError(EmojiAEError, ArithmeticError):
-    """A training error became NaN or infinite.
-
-    Args:
-        message: Says when, and which.
-        result: The training up to there: its curve, and the model of its best epoch.
-    """
-
-    def __init__(self, message: str, result: "TrainResult[Any]") -> None:
-        super().__init__(message)
-        self.result = result
-
-
-class Task(Protocol[MetricsCo]):
+class Task(Protocol):
     """What a training minimises, and what it measures."""
 
     @property
-    def metrics(self) -> type[MetricsCo]:
-        """The class of an epoch's metrics."""
+    def judged_by(self) -> str:
+        """The metric whose lowest value decides which weights are kept."""
 
-    def parameters(self, model: Autoencoder) -> Iterable[nn.Parameter]:
+    @property
+    def model(self) -> nn.Module:
+        """What learns, and has its weights kept."""
+
+    def parameters(self) -> Iterable[nn.Parameter]:
         """Return what is trained."""
 
-    def step(self, model: Autoencoder, images: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Return a batch's loss, and its metrics as one tensor without gradient.
+    def step(self, inputs: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Return a batch's loss, and what is observed of it, without gradient.
 
         Args:
-            model: In training mode.
-            images: ``(batch, 3, 64, 64)`` float32 in [0, 1], augmented.
-            rows: ``(batch,)`` int64: which of the training images they are.
+            inputs: ``(batch, ...)``; the model is in training mode.
+            rows: ``(batch,)`` int64: which of the training images they stand for.
         """
 
-    def evaluate(self, model: Autoencoder, train_means: Tensor) -> dict[str, float]:
+    def evaluate(self, observed: Sequence[Tensor], rows: Tensor) -> dict[str, float]:
         """Return the metrics of an epoch by name, all but its number and its time.
 
         Args:
-            model: As it is after the epoch.
-            train_means: Means over the training images of the metrics that ``step`` gave.
+            observed: What the steps gave, in order.
+            rows: The training images of the epoch, in order.
         """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Course:
+    """How a training went.
+
+    Args:
+        curve: Every epoch that was run, in order.
+        best: The epoch whose weights were kept; None if not even the first was finite.
+        stopped: Whether the hook ended it.
+        diverged: Whether a metric of its last epoch is NaN or infinite.
+    """
+
+    curve: tuple[EpochMetrics, ...]
+    best: EpochMetrics | None
+    stopped: bool
+    diverged: bool
 
 
 def fit(
     config: AutoencoderConfig,
-    task: Task[Metrics],
-    train_images: Tensor,
+    task: Task,
+    draw: Callable[[Tensor], Tensor],
     *,
+    n_images: int,
+    n_drawn: int,
     generator: torch.Generator,
-    device: torch.device,
-    seed: int,
-    images_per_epoch: int | None = None,
-    patience: int = 0,
-    on_epoch: Callable[[Metrics], bool] | None = None,
+    on_epoch: Callable[[EpochMetrics], bool] | None = None,
     resume: ResumeFile | None = None,
-) -> TrainResult[Metrics]:
-    """Train the model of a configuration with Adam, to be called within ``seeded``.
+) -> Course:
+    """Train the model of a task with Adam, to be called within ``seeded``.
+
+    The model is left in evaluation mode, with the weights of its best epoch.
 
     Args:
-        config: What to train, and how.
+        config: Epochs, batch size, optimizer and patience.
         task: What to minimise.
-        train_images: ``(n, 3, 64, 64)`` uint8, at least 2; augmented afresh in every epoch.
-        generator: Of order and augmentation.
-        device: Where to train.
-        seed: Of the training; stored with its state.
-        images_per_epoch: How many of the training images an epoch draws; all if not given.
-        patience: End after so many epochs without a lower validation MSE; 0 for never.
-        on_epoch: See ``train_autoencoder``.
-        resume: See ``train_autoencoder``.
-
-    Raises:
-        DivergedError: If a metric becomes NaN or infinite; it holds the result so far.
+        draw: Returns the inputs of an epoch, for the rows of its images, ``(n_drawn,)`` int64.
+        n_images: Of training, at least 2.
+        n_drawn: How many of them an epoch draws.
+        generator: Of the order, fresh from the training's seed.
+        on_epoch: See ``train_model``.
+        resume: See ``train_model``.
     """
-    model = build_model(config).to(device)
-    train = to_float(train_images, device)
-    n_images = len(train) if images_per_epoch is None else min(images_per_epoch, len(train))
-    batches = batch_bounds(n_images, config.batch_size)
-    images = torch.empty_like(train[:n_images], memory_format=model.layout)  # of an epoch
-    optimizer = build_optimizer(config, task.parameters(model))
+    model = task.model
+    batches = batch_bounds(n_drawn, config.batch_size)
+    optimizer = build_optimizer(config, task.parameters())
     scheduler = build_scheduler(
         optimizer, config.schedule, config.learning_rate, config.epoch * len(batches)
     )
     state_bytes = 4 * 4 * count_parameters(model)  # weights, the best ones, Adam's two means
-    curve: list[Metrics] = []
+    curve: list[EpochMetrics] = []
     best_weights = {name: value.clone() for name, value in model.state_dict().items()}
     if resume is not None and resume.state is not None:
-        _restore(resume.state, model, optimizer, scheduler, generator)
-        curve += resume.state.curve  # type: ignore[arg-type]  # of the same task
-        best_weights = {n: w.to(device) for n, w in resume.state.best_weights.items()}
-    best = min(curve, key=lambda metrics: metrics.validation_mse, default=None)
+        kept = resume.state
+        model.load_state_dict(kept.weights)
+        optimizer.load_state_dict(kept.optimizer)
+        if scheduler is not None and kept.scheduler is not None:
+            scheduler.load_state_dict(kept.scheduler)
+        generator.set_state(kept.generator)
+        torch.set_rng_state(kept.random)
+        curve += kept.curve
+        for name, value in kept.best_weights.items():
+            best_weights[name].copy_(value)
+    judge = attrgetter(task.judged_by)
+    best = min(curve, key=judge, default=None)
+    seconds = curve[-1].seconds if curve else 0.0
+    stopped = diverged = False
 
     def state() -> TrainState:
         return TrainState(
             identity=config.identity(),
-            seed=seed,
+            seed=generator.initial_seed(),
             curve=tuple(curve),
             weights=model.state_dict(),
             best_weights=best_weights,
@@ -141,68 +131,47 @@ def fit(
             random=torch.get_rng_state(),
         )
 
-    def result() -> TrainResult[Metrics]:
-        model.load_state_dict(best_weights)
-        model.eval()
-        return TrainResult(model=model, curve=tuple(curve), best=best)
-
-    seconds = curve[-1].seconds if curve else 0.0
     for epoch in range(len(curve), config.epoch):
-        if patience and best is not None and epoch - 1 - best.epoch >= patience:
+        if config.patience and best is not None and epoch - 1 - best.epoch >= config.patience:
             break
         started = time.perf_counter()
-        order = torch.randperm(len(train), generator=generator)[:n_images]
-        augment(train, generator, order=order, out=images)
-        rows = order.to(device)
-        sums: Tensor | float = 0.0
+        order = torch.randperm(n_images, generator=generator)[:n_drawn]
+        inputs = draw(order)
+        rows = order.to(inputs.device)
+        observed = []
         model.train()
         for start, stop in batches:
-            loss, metrics_of_batch = task.step(model, images[start:stop], rows[start:stop])
+            loss, seen = task.step(inputs[start:stop], rows[start:stop])
             model.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             if scheduler is not None:
                 scheduler.step()
-            sums = sums + metrics_of_batch * (stop - start)
-        assert isinstance(sums, Tensor)  # there is at least one batch
-        values = task.evaluate(model, sums / n_images)
+            observed.append(seen)
+        values = task.evaluate(observed, rows)
         seconds += time.perf_counter() - started
-        metrics = task.metrics(epoch=epoch, seconds=seconds, **values)
+        metrics = metrics_from_dict({"epoch": epoch, "seconds": seconds, **values})
         curve.append(metrics)
-        if not all(math.isfinite(value) for value in values.values()):
-            raise DivergedError(
-                f"Training diverged in epoch {epoch + 1}: train MSE {metrics.train_mse}, "
-                f"validation MSE {metrics.validation_mse}.",
-                result(),
-            )
-        if best is None or metrics.validation_mse < best.validation_mse:
+        diverged = not all(map(math.isfinite, values.values()))
+        if diverged:
+            break
+        if best is None or judge(metrics) < judge(best):
             best = metrics
             for name, value in model.state_dict().items():
                 best_weights[name].copy_(value)
         try:
-            if on_epoch is not None and on_epoch(metrics):
-                break
+            stopped = on_epoch is not None and on_epoch(metrics)
         except BaseException:
             if resume is not None:
                 resume.save(state())
             raise
+        if stopped:
+            break
         if resume is not None and epoch + 1 < config.epoch:
             resume.offer(state, n_bytes=state_bytes)
-    return result()
-
-
-def suspended_result(config: AutoencoderConfig, state: TrainState) -> TrainResult[EpochMetrics]:
-    """Return what a training has reached whose state was kept."""
-    model = build_model(config)
-    model.load_state_dict(state.best_weights)
+    model.load_state_dict(best_weights)
     model.eval()
-    best = min(state.curve, key=lambda metrics: metrics.validation_mse)
-    return TrainResult(model=model, curve=state.curve, best=best)
-
-
-def to_float(images: Tensor, device: torch.device) -> Tensor:
-    """Turn uint8 images into float32 in [0, 1] on ``device``."""
-    return images.to(device).float().div_(255)
+    return Course(curve=tuple(curve), best=best, stopped=stopped, diverged=diverged)
 
 
 def batch_bounds(n: int, batch_size: int) -> list[tuple[int, int]]:
@@ -243,19 +212,3 @@ def build_scheduler(
             )
         case "cosine":
             return torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=n_steps)
-
-
-def _restore(
-    state: TrainState,
-    model: Autoencoder,
-    optimizer: torch.optim.Optimizer,
-    scheduler: torch.optim.lr_scheduler.LRScheduler | None,
-    generator: torch.Generator,
-) -> None:
-    """Bring back the state of a training."""
-    model.load_state_dict(state.weights)
-    optimizer.load_state_dict(state.optimizer)
-    if scheduler is not None and state.scheduler is not None:
-        scheduler.load_state_dict(state.scheduler)
-    generator.set_state(state.generator)
-    torch.set_rng_state(state.random)

@@ -14,7 +14,7 @@ from emoji_ae.config import (
     IMAGE_SIZE,
     Activation,
     AutoencoderConfig,
-    MultitaskConfig,
+    ClassificationConfig,
     Normalization,
 )
 from emoji_ae.labels import CLASSES
@@ -175,23 +175,23 @@ class MultitaskAutoencoder(Autoencoder):
         return self.decode(latents), logits
 
 
-def build_linear_autoencoder(
-    *, bottleneck_dim: int, activation: Activation = "relu", variational: bool = False
-) -> Autoencoder:
-    """Build the fully connected autoencoder, 12288-1024-256-64-bottleneck and back.
+def build_autoencoder(config: AutoencoderConfig) -> Autoencoder:
+    """Build the autoencoder of ``config``, without a classifier."""
+    build = _build_linear if config.auto_encoder == "linear" else _build_convolutional
+    return build(config, _ACTIVATIONS[config.activation])
 
-    Args:
-        bottleneck_dim: Size of the latent vector; latents are ``(batch, bottleneck_dim)``.
-        activation: Non-linearity after every layer but the bottleneck and the output.
-        variational: Whether the bottleneck is a ``VariationalLayer``.
+
+def _build_linear(config: AutoencoderConfig, act: Callable[[], nn.Module]) -> Autoencoder:
+    """Build the fully connected one, 12288-1024-256-64-bottleneck and back.
+
+    There is an activation after every layer but the bottleneck and the output.
     """
-    act = _ACTIVATIONS[activation]
-    sizes = (*LINEAR_SIZES, bottleneck_dim)
+    sizes = (*LINEAR_SIZES, config.bottleneck_dim)
     encoder: list[nn.Module] = [nn.Flatten()]
     for n_in, n_out in pairwise(sizes):
         encoder += [nn.Linear(n_in, n_out), act()]
     *hidden, bottleneck, _ = encoder
-    if variational:
+    if config.kl_weight:
         bottleneck = VariationalLayer(cast(nn.Linear, bottleneck))
     decoder: list[nn.Module] = []
     for n_in, n_out in pairwise(reversed(sizes)):
@@ -204,80 +204,56 @@ def build_linear_autoencoder(
     )
 
 
-def build_conv_autoencoder(
-    *,
-    width: int = 16,
-    depth: int = 4,
-    latent_channels: int = 128,
-    normalization: Normalization = "none",
-    activation: Activation = "relu",
-    variational: bool = False,
-) -> Autoencoder:
-    """Build the convolutional autoencoder: ``depth`` layers of kernel 3 and stride 2, mirrored.
+def _build_convolutional(config: AutoencoderConfig, act: Callable[[], nn.Module]) -> Autoencoder:
+    """Build the convolutional one: ``depth`` layers of kernel 3 and stride 2, mirrored.
 
-    The defaults give 3-16-32-64-128 channels and latents of ``(batch, 128, 4, 4)``.
-
-    Args:
-        width: Channels after the first layer; each further layer doubles them.
-        depth: Number of layers; each halves height and width.
-        latent_channels: Channels after the last encoder layer.
-        normalization: Between every convolution and its activation, but for the output.
-        activation: Non-linearity after every layer but the output.
-        variational: Whether the last encoder layer is a ``VariationalLayer``, without
-            normalization and activation.
+    The defaults give 3-16-32-64-128 channels and latents of ``(batch, 128, 4, 4)``. Each layer
+    halves height and width. There are normalization and activation after every layer but the
+    output and a variational last layer of the encoder.
     """
-    act = _ACTIVATIONS[activation]
-    channels = (CHANNELS, *(width * 2**i for i in range(depth - 1)), latent_channels)
+    depth = config.depth
+    hidden_widths = (config.width * 2**i for i in range(depth - 1))
+    channels = (CHANNELS, *hidden_widths, config.latent_channels)
     encoder: list[nn.Module] = []
     for i, (n_in, n_out) in enumerate(pairwise(channels), start=1):
         convolution = nn.Conv2d(n_in, n_out, kernel_size=3, stride=2, padding=1)
-        if variational and i == depth:
+        if config.kl_weight and i == depth:
             encoder.append(VariationalLayer(convolution))
         else:
-            encoder += [convolution, *_normalize(normalization, n_out), act()]
+            encoder += [convolution, *_normalize(config.normalization, n_out), act()]
     *hidden, last = pairwise(reversed(channels))
     decoder: list[nn.Module] = []
     for n_in, n_out in hidden:
-        decoder += [_upsample(n_in, n_out), *_normalize(normalization, n_out), act()]
+        decoder += [_upsample(n_in, n_out), *_normalize(config.normalization, n_out), act()]
     return Autoencoder(
         encoder=nn.Sequential(*encoder),
         decoder=nn.Sequential(*decoder, _upsample(*last), nn.Sigmoid()),
     )
 
 
-def build_classifier(*, n_latents: int, n_layers: int, width: int, dropout: float) -> nn.Module:
-    """Build a classifier of latents: one layer, or up to two hidden ones before it.
-
-    Args:
-        n_latents: Numbers in the latent of one image.
-        n_layers: 1 to 3.
-        width: Units of the first hidden layer; the second has an eighth of them.
-        dropout: After every hidden layer's ReLU.
-    """
-    sizes = (n_latents, width, width // 8)[:n_layers]
+def build_classifier(n_latents: int, config: ClassificationConfig) -> nn.Module:
+    """Build a classifier of latents: one layer, or up to two hidden ones before it."""
+    hidden = (config.classification_width, config.classification_width // 8)
+    sizes = (n_latents, *hidden)[: config.classification_layer_num]
     layers: list[nn.Module] = [nn.Flatten()]
     for n_in, n_out in pairwise(sizes):
-        layers += [nn.Linear(n_in, n_out), nn.ReLU(inplace=True), nn.Dropout(dropout)]
+        layers += [nn.Linear(n_in, n_out), nn.ReLU(inplace=True), nn.Dropout(config.dropout)]
     return nn.Sequential(*layers, nn.Linear(sizes[-1], len(CLASSES)))
 
 
-def build_multitask_autoencoder(config: MultitaskConfig) -> MultitaskAutoencoder:
-    """Build an autoencoder with a classifier.
+def add_classifier(
+    autoencoder: Autoencoder, config: AutoencoderConfig, classification: ClassificationConfig
+) -> MultitaskAutoencoder:
+    """Return an autoencoder with a classifier, made of the layers of one without.
 
-    The weights of the autoencoder are drawn first, so they are those of the autoencoder alone;
+    The weights of the autoencoder were drawn first, so they are those of the autoencoder alone;
     and a branch starts as a copy of the layers beside it, so those of all strategies are equal.
     """
-    autoencoder = build_autoencoder(config)
     encoder = cast(nn.Sequential, autoencoder.encoder)
-    classifier = build_classifier(
-        n_latents=config.latent_size,
-        n_layers=config.classification_layer_num,
-        width=config.classification_width,
-        dropout=config.dropout,
-    )
+    classifier = build_classifier(config.latent_size, classification)
     layers = nn.Conv2d | nn.Linear | VariationalLayer
     starts = [i for i, layer in enumerate(encoder) if isinstance(layer, layers)]
-    forks = config.strategy == "branched"
+    forks = classification.strategy == "branched"
     n_shared = starts[config.shared_layers] if forks else len(encoder)
     return MultitaskAutoencoder(
         encoder=encoder,
@@ -294,31 +270,11 @@ def build_model(config: AutoencoderConfig) -> Autoencoder:
     It is in its layout; weights that are loaded into it are copied into that, so a trained model
     and the same model loaded run the same kernels on every processor.
     """
-    model = (
-        build_multitask_autoencoder(config)
-        if isinstance(config, MultitaskConfig)
-        else build_autoencoder(config)
-    )
+    model = build_autoencoder(config)
+    if config.classification is not None:
+        model = add_classifier(model, config, config.classification)
     model.channels_last = memory_format(config) == torch.channels_last
     return model.to(memory_format=model.layout)
-
-
-def build_autoencoder(config: AutoencoderConfig) -> Autoencoder:
-    """Build the autoencoder of ``config``, without a classifier."""
-    if config.auto_encoder == "linear":
-        return build_linear_autoencoder(
-            bottleneck_dim=config.bottleneck_dim,
-            activation=config.activation,
-            variational=config.kl_weight > 0,
-        )
-    return build_conv_autoencoder(
-        width=config.width,
-        depth=config.depth,
-        latent_channels=config.latent_channels,
-        normalization=config.normalization,
-        activation=config.activation,
-        variational=config.kl_weight > 0,
-    )
 
 
 def memory_format(config: AutoencoderConfig) -> torch.memory_format:

@@ -1,16 +1,59 @@
-"""One entrance to the trainings of all kinds of configuration."""
+"""Training of what a configuration describes, from images to the weights of the best epoch."""
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import torch
+from torch import Tensor
 
-from emoji_ae.config import AutoencoderConfig, MultitaskConfig
-from emoji_ae.curve import EpochMetrics
+from emoji_ae.augment import augment
+from emoji_ae.classification import class_weights
+from emoji_ae.config import AutoencoderConfig
+from emoji_ae.curve import EpochMetrics, MultitaskMetrics, best_metrics
 from emoji_ae.dataset import LabelledImages
-from emoji_ae.loop import TrainResult
-from emoji_ae.multitask import train_multitask
-from emoji_ae.resume import ResumeFile
-from emoji_ae.train import train_autoencoder
+from emoji_ae.errors import DataError, EmojiAEError
+from emoji_ae.evaluation import classify, to_float
+from emoji_ae.loop import Task, fit
+from emoji_ae.models import Autoencoder, MultitaskAutoencoder, build_model
+from emoji_ae.resume import ResumeFile, TrainState
+from emoji_ae.seeding import seeded
+from emoji_ae.tasks import FrozenLatents, Labels, Multitask, Reconstruction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainResult:
+    """A finished, stopped or diverged training.
+
+    Args:
+        model: In evaluation mode, with the weights of the epoch with the lowest validation error.
+        curve: Every epoch that was run, in order; ``MultitaskMetrics`` where it classifies.
+        best: The metrics of the kept weights; None if not even the first epoch was finite.
+        classifier_curve: Sequential only: the classifier's epochs, after those of the
+            autoencoder, which do not classify; empty if the latter was stopped.
+        confusion: ``(classes, classes)`` int64 of the validation images by the kept weights, a
+            row for each class, a column for each predicted one; None if they do not classify.
+        early_stopped: Whether the error had stopped falling.
+    """
+
+    model: Autoencoder
+    curve: tuple[EpochMetrics, ...]
+    best: EpochMetrics | None
+    classifier_curve: tuple[MultitaskMetrics, ...] = ()
+    confusion: Tensor | None = None
+    early_stopped: bool = False
+
+
+class DivergedError(EmojiAEError, ArithmeticError):
+    """A training error became NaN or infinite.
+
+    Args:
+        message: Says when, and which.
+        result: The training up to there: its curve, and the model of its best epoch.
+    """
+
+    def __init__(self, message: str, result: TrainResult) -> None:
+        super().__init__(message)
+        self.result = result
 
 
 def train_model(
@@ -19,35 +62,184 @@ def train_model(
     validation: LabelledImages,
     *,
     seed: int,
-    device: torch.device,
+    device: torch.device | None = None,
     images_per_epoch: int | None = None,
     on_epoch: Callable[[EpochMetrics], bool] | None = None,
     resume: ResumeFile | None = None,
-) -> TrainResult[EpochMetrics]:
-    """Train what a configuration describes; see ``train_autoencoder`` and ``train_multitask``.
+) -> TrainResult:
+    """Train an autoencoder with Adam, and a classifier of its latents if that is configured.
+
+    The loss is ``reconstruction_loss``, with a classifier plus ``classification_lambda`` times
+    the cross-entropy. The kept weights are those of the epoch with the lowest validation
+    reconstruction error; of a sequential training's classifier, those of the lowest validation
+    cross-entropy.
+
+    The result is a function of the arguments, and on one machine the same bit for bit whenever
+    torch runs with the same number of threads, however often the training was resumed. With
+    equal seeds, all strategies start from equal weights and see equal batches, and the
+    autoencoder's course is that of one alone where the classifier has no influence: with lambda
+    0, and in the first part of a sequential training. Only the noise of variational latents is
+    another one.
+
+    Args:
+        config: What to train, and how.
+        train: At least 2 images; augmented afresh in every epoch.
+        validation: At least 1 image; never augmented.
+        seed: Decides initial weights, order of images, augmentation and dropout.
+        device: Where to train; the CPU unless given.
+        images_per_epoch: How many of the training images an epoch draws; all if not given.
+        on_epoch: Called after every epoch that was not resumed. Training stops early when it
+            returns True, and is suspended when it raises. Not called while a frozen
+            autoencoder's classifier is trained, which takes a fraction of a second.
+        resume: Where the state is kept now and then, and before an error of ``on_epoch`` is
+            passed on. A state that it holds already is gone on from.
 
     Raises:
         DataError: If there are too few images.
         DivergedError: If a metric becomes NaN or infinite; it holds the result so far.
     """
-    if isinstance(config, MultitaskConfig):
-        return train_multitask(
+    n_images = len(train.images)
+    if n_images < 2 or len(validation.images) < 1:
+        raise DataError(
+            "Training needs at least 2 training and 1 validation images, but got "
+            f"{n_images} and {len(validation.images)}."
+        )
+    n_drawn = n_images if images_per_epoch is None else min(images_per_epoch, n_images)
+    device = device or torch.device("cpu")
+    classification = config.classification
+    images = to_float(train.images, device)
+    labels = train.labels.to(device)
+    weighed = classification is not None and classification.class_weights
+    truth = Labels(
+        train=labels,
+        validation=validation.labels.to(device),
+        weights=class_weights(labels) if weighed else None,
+    )
+    with seeded(seed, device) as generator:
+        model = build_model(config).to(device)
+        judged = model.arrange(to_float(validation.images, device))
+        drawn = torch.empty_like(images[:n_drawn], memory_format=model.layout)
+        course = fit(
             config,
-            train,
-            validation,
-            seed=seed,
-            device=device,
-            images_per_epoch=images_per_epoch,
+            _first_task(config, model, judged, truth),
+            lambda order: augment(images, generator, order=order, out=drawn),
+            n_images=n_images,
+            n_drawn=n_drawn,
+            generator=generator,
             on_epoch=on_epoch,
             resume=resume,
         )
-    return train_autoencoder(
-        config,
-        train.images,
-        validation.images,
-        seed=seed,
-        device=device,
-        images_per_epoch=images_per_epoch,
-        on_epoch=on_epoch,
-        resume=resume,
+    result = TrainResult(model=model, curve=course.curve, best=course.best)
+    if course.diverged:
+        last = course.curve[-1]
+        raise DivergedError(
+            f"Training diverged in epoch {last.epoch + 1}: train MSE {last.train_mse}, "
+            f"validation MSE {last.validation_mse}.",
+            result,
+        )
+    sequential = classification is not None and classification.strategy == "sequential"
+    if sequential and not course.stopped:
+        result = train_classifier(config, result, images, judged, truth, seed=seed)
+    confusion = None
+    if isinstance(result.best, MultitaskMetrics):
+        confusion = classify(model, judged, truth.validation).cpu()
+    return replace(
+        result,
+        confusion=confusion,
+        early_stopped=not course.stopped and len(course.curve) < config.epoch,
     )
+
+
+def _first_task(
+    config: AutoencoderConfig, model: Autoencoder, validation: Tensor, labels: Labels
+) -> Task:
+    """Return what a model is trained on, before the turn of a classifier alone."""
+    classification = config.classification
+    if classification is None or classification.strategy == "sequential":
+        return Reconstruction(config=config, model=model, validation=validation)
+    assert isinstance(model, MultitaskAutoencoder)  # built with the same configuration
+    return Multitask(
+        config=config,
+        weight=classification.classification_lambda,
+        model=model,
+        validation=validation,
+        labels=labels,
+    )
+
+
+def train_classifier(
+    config: AutoencoderConfig,
+    frozen: TrainResult,
+    train: Tensor,
+    validation: Tensor,
+    labels: Labels,
+    *,
+    seed: int,
+) -> TrainResult:
+    """Train the classifier of a trained autoencoder that is frozen, on latents computed once.
+
+    The training images are not augmented. The classifier's weights are those of the epoch with
+    the lowest validation cross-entropy.
+
+    Args:
+        config: Epochs, batch size, optimizer and patience are those of the autoencoder.
+        frozen: Its model's encoder and decoder, running statistics included, stay as they are;
+            the classifier's epochs go on counting from its.
+        train: ``(n, 3, 64, 64)`` float32 in [0, 1].
+        validation: ``(m, 3, 64, 64)``, likewise.
+        labels: Of both.
+        seed: Of order and dropout.
+
+    Returns:
+        The same with the classifier's epochs. Their reconstruction errors are those of the
+        autoencoder's best epoch, and their loss is the cross-entropy.
+
+    Raises:
+        DivergedError: If the cross-entropy becomes NaN or infinite; it holds ``frozen``.
+    """
+    model, kept, after = frozen.model, frozen.best, frozen.curve[-1]
+    assert isinstance(model, MultitaskAutoencoder)
+    assert kept is not None
+    latents = frozen_latents(model, train)
+    task = FrozenLatents(
+        model=model.classifier,
+        validation=frozen_latents(model, validation),
+        labels=labels,
+        kept=kept,
+    )
+    with seeded(seed, train.device) as generator:
+        course = fit(
+            config,
+            task,
+            lambda order: latents.index_select(0, order.to(latents.device)),
+            n_images=len(latents),
+            n_drawn=len(latents),
+            generator=generator,
+        )
+    curve = tuple(
+        replace(m, epoch=after.epoch + 1 + m.epoch, seconds=after.seconds + m.seconds)
+        for m in course.curve
+        if isinstance(m, MultitaskMetrics)
+    )
+    if course.diverged:
+        raise DivergedError(
+            f"Training of the classifier diverged in epoch {len(curve)}: cross-entropy "
+            f"{curve[-1].train_cross_entropy}.",
+            frozen,
+        )
+    return replace(frozen, best=best_metrics(frozen.curve, curve), classifier_curve=curve)
+
+
+def frozen_latents(model: Autoencoder, images: Tensor) -> Tensor:
+    """Return what a model's encoder makes of images in evaluation mode, ``(n, latents)``."""
+    model.eval()
+    with torch.no_grad():
+        return model.encode(images).flatten(1)
+
+
+def suspended_result(config: AutoencoderConfig, state: TrainState) -> TrainResult:
+    """Return what a training has reached whose state was kept."""
+    model = build_model(config)
+    model.load_state_dict(state.best_weights)
+    model.eval()
+    return TrainResult(model=model, curve=state.curve, best=best_metrics(state.curve, ()))

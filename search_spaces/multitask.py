@@ -4,14 +4,14 @@ from collections.abc import Mapping
 
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from emoji_ae.config import AutoencoderConfig, MultitaskConfig
+from emoji_ae.config import AutoencoderConfig, multitask_config
 from search_spaces.autoencoder import EXTENDED as AUTOENCODER_EXTENDED
 from search_spaces.autoencoder import field_values, pop_flag
 from search_spaces.autoencoder import to_values as autoencoder_values
 from search_spaces.base import Parameter, Scalar, SearchSpace
 
 
-def to_config(params: Mapping[str, Scalar]) -> MultitaskConfig:
+def to_config(params: Mapping[str, Scalar]) -> AutoencoderConfig:
     """Turn a trial's parameters into its configuration.
 
     ``auxiliary_task`` false stands for ``classification_lambda`` 0.
@@ -22,7 +22,7 @@ def to_config(params: Mapping[str, Scalar]) -> MultitaskConfig:
     values = field_values(params)
     if "auxiliary_task" in values and not pop_flag(values, "auxiliary_task"):
         values["classification_lambda"] = 0.0
-    return MultitaskConfig.from_dict(values)
+    return multitask_config(**values)
 
 
 def to_values(config: AutoencoderConfig) -> dict[str, Scalar]:

@@ -28,12 +28,14 @@ FORBIDDEN = {
     "emoji_ae.expression": {"torch", "numpy", "PIL"},
     "emoji_ae.recipes": {"torch", "numpy", "PIL", "emoji_ae.latent"},
     "emoji_ae.classification": {"emoji_ae.models", "emoji_ae.loop"},
+    "emoji_ae.drawing.strips": {"torch"},
+    "emoji_ae.drawing.captions": {"torch"},
     "emoji_ae.loop": {
-        *("optuna", "emoji_ae.train", "emoji_ae.multitask", "emoji_ae.training"),
+        *("emoji_ae.tasks", "emoji_ae.training", "emoji_ae.evaluation", "emoji_ae.augment"),
         *("emoji_ae.classification", "emoji_ae.labels", "emoji_ae.splits"),
     },
-    "emoji_ae.train": {"emoji_ae.multitask", "emoji_ae.training", "emoji_ae.labels"},
-    "emoji_ae.multitask": {"optuna", "emoji_ae.training", "emoji_ae.splits"},
+    "emoji_ae.tasks": {"emoji_ae.loop", "emoji_ae.training", "emoji_ae.splits"},
+    "emoji_ae.training": {"emoji_ae.splits", "emoji_ae.checkpoint"},
     "search_spaces": {"torch", "torchvision", "sqlalchemy", "storage", "study"},
     "storage": {"torch", "torchvision", "emoji_ae", "search_spaces", "study"},
     "study.analysis": {"torch", "plotly", "jinja2", "emoji_ae", "sqlalchemy", "study.figures"},
@@ -284,7 +286,7 @@ def test_import_changes_nothing() -> None:
     """Importing the packages touches neither the random state nor the number of threads."""
     script = (
         "import torch; state, threads = torch.get_rng_state(), torch.get_num_threads()\n"
-        "import emoji_ae.multitask, emoji_ae.training, search_spaces, storage.rdb\n"
+        "import emoji_ae.training, search_spaces, storage.rdb\n"
         "import study.commands.run, study.commands.experiment, study.running.worker\n"
         "print(bool((state == torch.get_rng_state()).all()), threads == torch.get_num_threads())"
     )

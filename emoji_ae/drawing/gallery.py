@@ -1,11 +1,10 @@
 """The gallery of sums of emoji as one picture: what each recipe makes of the same two faces."""
 
-import io
 from collections.abc import Sequence
 from itertools import groupby
 
 import torch
-from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
+from PIL import Image, ImageDraw, ImageFont
 
 from emoji_ae.drawing.composition import to_picture
 from emoji_ae.errors import ExpressionError
@@ -124,17 +123,3 @@ def _enlarged(picture: Image.Image) -> Image.Image:
 
 def _per_block(n: int) -> int:
     return -(-n // _BLOCKS)
-
-
-CAPTION_ENTRY = "caption"
-"""Text entry of a gallery's PNG."""
-
-
-def caption_gallery(drawn: Image.Image, caption: str) -> bytes:
-    """Return a drawn gallery as a PNG file of 256 colours that says whose it is."""
-    metadata = PngImagePlugin.PngInfo()
-    metadata.add_itxt(CAPTION_ENTRY, caption)
-    buffer = io.BytesIO()
-    few = drawn.quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
-    few.save(buffer, "PNG", pnginfo=metadata, optimize=True)
-    return buffer.getvalue()

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from emoji_ae.config import AutoencoderConfig, MultitaskConfig
+from emoji_ae.config import AutoencoderConfig, multitask_config
 from search_spaces import SPACES, SearchSpace, autoencoder, multitask
 from storage import attrs
 from study.emoji import experiments
@@ -127,7 +127,7 @@ MULTITASK = Kind(
     name="multitask",
     spaces=SPACES["multitask"],
     metrics=(RECONSTRUCTION_ERROR, *ACCURACIES, *LATENT_METRICS),
-    default=multitask.to_values(MultitaskConfig()),
+    default=multitask.to_values(multitask_config()),
     experiments={
         "auxiliary-task": experiments.auxiliary_task,
         "leakage": experiments.leakage,

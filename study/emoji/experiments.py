@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from emoji_ae.config import AutoencoderConfig, MultitaskConfig
+from emoji_ae.config import AutoencoderConfig, multitask_config
 from search_spaces import SPACES, Scalar, autoencoder, multitask
 from study.errors import StudyError
 from study.experiment import Arm, Design
@@ -130,7 +130,7 @@ def _refuse(options: Mapping[str, Any]) -> None:
 
 
 def _multitask(question: str, arms: tuple[Arm, ...]) -> Design:
-    return _design(question, "multitask", multitask.to_values(MultitaskConfig()), arms)
+    return _design(question, "multitask", multitask.to_values(multitask_config()), arms)
 
 
 def _design(

@@ -1,35 +1,17 @@
 """Pictures for the report, taken from the artifacts of a study's best, median and worst trial."""
 
-import io
-import json
 from collections.abc import Iterable
-from typing import Any
 
-import numpy as np
 from optuna.storages import BaseStorage
-from PIL import Image, ImageOps, PngImagePlugin
 
-from emoji_ae.config import IMAGE_SIZE, STRIP_PADDING
-from emoji_ae.images import picture_png
+from emoji_ae.drawing.captions import caption_of
+from emoji_ae.drawing.strips import FULL_DIFFERENCE, cut_strip
 from storage import attrs
 from storage.artifacts import ArtifactFolder, read_artifact, read_study_artifact
 from storage.records import StudyRecord, TrialRecord
 from study.analysis import ranked, training_of
 from study.formats import format_mse
 from study.report.pictures import DrawnImages, LatentGallery, Picture, Pictures
-
-FULL_DIFFERENCE = 0.5
-"""Mean absolute difference of a pixel from which on an error map has its full colour."""
-
-CAPTION_ENTRY = "caption"
-"""Text entry of a gallery's PNG."""
-
-ERROR_COLOUR = (8, 48, 107)
-"""Full colour of an error map, the darkest of ColorBrewer's blues.
-
-Shades of one hue can be read with every common colour vision.
-Source: Harrower, Brewer, "ColorBrewer.org", The Cartographic Journal 40, 2003.
-"""
 
 
 def best_pictures(
@@ -47,7 +29,7 @@ def best_pictures(
 
     def read(trial: TrialRecord) -> tuple[Picture, ...]:
         png = read_artifact(artifacts, storage, trial.trial_id, attrs.RECONSTRUCTIONS_FILE)
-        return () if png is None else cut_strip(png)
+        return () if png is None else tuple(Picture(**c._asdict()) for c in cut_strip(png))
 
     pictures = read(best)
     if not pictures:
@@ -94,51 +76,8 @@ def latent_gallery(
     for study in studies:
         png = read_study_artifact(artifacts, storage, study, attrs.GALLERY_FILE)
         if png is not None:
-            with Image.open(io.BytesIO(png)) as image:
-                return LatentGallery(caption=str(image.info.get(CAPTION_ENTRY, study)), png=png)
+            return LatentGallery(caption=caption_of(png) or study, png=png)
     return None
-
-
-def caption_gallery(drawn: Image.Image, caption: str) -> bytes:
-    """Return a drawn gallery as a PNG file of 256 colours that says whose it is."""
-    metadata = PngImagePlugin.PngInfo()
-    metadata.add_itxt(CAPTION_ENTRY, caption)
-    buffer = io.BytesIO()
-    few = drawn.quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
-    few.save(buffer, "PNG", pnginfo=metadata, optimize=True)
-    return buffer.getvalue()
-
-
-def cut_strip(png: bytes) -> tuple[Picture, ...]:
-    """Take apart a trial's picture, as ``pictures.reconstructions_png`` drew it.
-
-    Error maps are of the drawn images, whose colours are rounded; errors are those of the model's
-    exact output, as stored.
-
-    Returns:
-        In the picture's order; nothing of a PNG that does not say what its columns show.
-    """
-    with Image.open(io.BytesIO(png)) as image:
-        columns: list[dict[str, Any]] = json.loads(image.info.get(attrs.PICTURES_ENTRY, "[]"))
-        strip = image.convert("RGB")
-    return tuple(_cut_column(strip, i, **column) for i, column in enumerate(columns))
-
-
-def error_map(original: Image.Image, reconstruction: Image.Image) -> Image.Image:
-    """Draw by how much each pixel differs: the absolute difference, averaged over the channels.
-
-    Args:
-        original: An RGB image.
-        reconstruction: Another of the same size.
-
-    Returns:
-        An RGB image: white for no difference, ``ERROR_COLOUR`` for ``FULL_DIFFERENCE`` or more,
-        and in proportion between them, so that all maps compare.
-    """
-    difference = np.asarray(original, dtype=float) - np.asarray(reconstruction, dtype=float)
-    share = np.abs(difference).mean(axis=2) / (255 * FULL_DIFFERENCE)
-    levels = np.rint(255 * np.minimum(share, 1)).astype(np.uint8)
-    return ImageOps.colorize(Image.fromarray(levels), "white", ERROR_COLOUR)
 
 
 def _drawn_images(role: str, trial: TrialRecord, pictures: Iterable[Picture]) -> DrawnImages:
@@ -164,20 +103,3 @@ def _describe(trial: TrialRecord) -> str:
     if drawn_by == trial.number:
         return text
     return f"{text}, drawn by trial {drawn_by}, whose training it shares"
-
-
-def _cut_column(strip: Image.Image, i: int, *, text: str, role: str, mse: float) -> Picture:
-    stride = IMAGE_SIZE + STRIP_PADDING
-    left = STRIP_PADDING + i * stride
-    original, reconstruction = (
-        strip.crop((left, top, left + IMAGE_SIZE, top + IMAGE_SIZE))
-        for top in (STRIP_PADDING, STRIP_PADDING + stride)
-    )
-    return Picture(
-        text=text,
-        role=role,
-        original=picture_png(original),
-        reconstruction=picture_png(reconstruction),
-        error_map=picture_png(error_map(original, reconstruction)),
-        mse=mse,
-    )

@@ -10,26 +10,25 @@ import numpy as np
 from emoji_ae.checkpoint import Checkpoint, load_checkpoint, load_training, save_checkpoint
 from emoji_ae.classification import balanced_accuracy
 from emoji_ae.config import AutoencoderConfig
-from emoji_ae.curve import EpochMetrics, MultitaskMetrics, metrics_from_dict
+from emoji_ae.curve import EpochMetrics, MultitaskMetrics, best_metrics, metrics_from_dict
 from emoji_ae.dataset import labelled_images
-from emoji_ae.drawing.gallery import caption_gallery, draw_gallery, drawable
+from emoji_ae.drawing.captions import captioned_png
+from emoji_ae.drawing.gallery import draw_gallery, drawable
 from emoji_ae.drawing.learning_curve import learning_curve_png
+from emoji_ae.drawing.reconstructions import reconstructions_png
+from emoji_ae.evaluation import classify, reconstruction_errors, to_float
 from emoji_ae.labels import CLASSES
 from emoji_ae.latent import encode
 from emoji_ae.latent_quality import measure_latents
-from emoji_ae.loop import DivergedError, TrainResult, suspended_result, to_float
 from emoji_ae.models import count_parameters
-from emoji_ae.multitask import best_metrics, classify
 from emoji_ae.recipes import gallery
 from emoji_ae.resume import ResumeFile, TrainState, read_state, write_state
 from emoji_ae.seeding import resolve_device
-from emoji_ae.train import reconstruction_errors
-from emoji_ae.training import train_model
+from emoji_ae.training import DivergedError, TrainResult, suspended_result, train_model
 from storage import attrs
 from study import kinds
 from study.emoji.data import StudyData, load_study_data
 from study.kinds import Run, Source, Step, Trainer, Training
-from study.pictures import reconstructions_png
 
 
 class EmojiTrainer(Trainer):
@@ -79,7 +78,7 @@ class EmojiTrainer(Trainer):
         test = labelled_images(data.dataset, data.split.test)
         images = to_float(test.images, where)
         measured: dict[str, Any] = {"mse": reconstruction_errors(trained, images).mean().item()}
-        if "classification_lambda" in checkpoint.config.to_dict():
+        if checkpoint.config.classification is not None:
             confusion = classify(trained, images, test.labels.to(where))
             measured |= {
                 "accuracy": (confusion.diagonal().sum() / confusion.sum()).item(),
@@ -133,7 +132,7 @@ class EmojiTrainer(Trainer):
         items, _ = drawable(space, gallery(halves=space.has_halves))
         if not items:
             return {}
-        return {attrs.GALLERY_FILE: caption_gallery(draw_gallery(space, items), caption)}
+        return {attrs.GALLERY_FILE: captioned_png(draw_gallery(space, items), caption)}
 
 
 class EmojiTraining(Training):
@@ -147,11 +146,11 @@ class EmojiTraining(Training):
     """
 
     def __init__(
-        self, result: TrainResult[Any], config: AutoencoderConfig, data: StudyData, seed: int
+        self, result: TrainResult, config: AutoencoderConfig, data: StudyData, seed: int
     ) -> None:
         self._data = data
-        self._curve = (*result.curve, *getattr(result, "classifier_curve", ()))
-        confusion = getattr(result, "confusion", None)
+        self._curve = (*result.curve, *result.classifier_curve)
+        confusion = result.confusion
         self.checkpoint = Checkpoint(
             model=result.model,
             config=config,
@@ -167,7 +166,7 @@ class EmojiTraining(Training):
         self.facts = {
             attrs.PARAMETER_COUNT: count_parameters(result.model),
             **({} if confusion is None else {attrs.CONFUSION: confusion.tolist()}),
-            **({attrs.EARLY_STOPPED: True} if getattr(result, "early_stopped", False) else {}),
+            **({attrs.EARLY_STOPPED: True} if result.early_stopped else {}),
             **_last(result.curve),
         }
 

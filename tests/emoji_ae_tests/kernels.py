@@ -5,23 +5,21 @@ Kernels are chosen when a process first needs them, so each choice of them needs
 
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from emoji_ae.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from emoji_ae.config import AutoencoderConfig, MultitaskConfig
+from emoji_ae.config import AutoencoderConfig, multitask_config
 from emoji_ae.curve import EpochMetrics
 from emoji_ae.dataset import LabelledImages
+from emoji_ae.evaluation import reconstruct, reconstruction_errors
 from emoji_ae.latent import encode
-from emoji_ae.loop import TrainResult, suspended_result
 from emoji_ae.models import Autoencoder
-from emoji_ae.pictures import reconstruct
 from emoji_ae.resume import ResumeFile
-from emoji_ae.train import reconstruction_errors
-from emoji_ae.training import train_model
+from emoji_ae.training import TrainResult, suspended_result, train_model
+from tests.emoji_ae_tests.reference import with_fields
 
 CPU = torch.device("cpu")
 SMALL = AutoencoderConfig(
@@ -29,8 +27,8 @@ SMALL = AutoencoderConfig(
 )
 CONFIGS = (
     SMALL,
-    replace(SMALL, normalization="group", kl_weight=0.01),
-    MultitaskConfig(width=4, depth=3, latent_channels=8, epoch=2, batch_size=5, patience=9),
+    with_fields(SMALL, normalization="group", kl_weight=0.01),
+    multitask_config(width=4, depth=3, latent_channels=8, epoch=2, batch_size=5, patience=9),
 )
 
 
@@ -44,7 +42,7 @@ def train(
     path: Path | None = None,
     *,
     stop: bool = False,
-) -> TrainResult[EpochMetrics]:
+) -> TrainResult:
     """Train, be interrupted after an epoch if asked, and go on from a file that there is."""
 
     def on_epoch(_: EpochMetrics) -> bool:
@@ -111,7 +109,7 @@ def main(folder: Path) -> None:
 
         kept = state_of(config, state).state
         assert kept is not None
-        shorter = train(replace(config, epoch=1), data)
+        shorter = train(with_fields(config, epoch=1), data)
         require_equal(suspended_result(config, kept).model, shorter.model, images)
 
         checkpoint = Checkpoint(

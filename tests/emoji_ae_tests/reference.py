@@ -1,12 +1,16 @@
 """What several tests of training need: small pictures, and parts of training written out."""
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from emoji_ae.config import AutoencoderConfig, Schedule
+from emoji_ae.config import AutoencoderConfig, Schedule, config_from_dict
+from emoji_ae.dataset import EmojiDataset, LabelledImages
 from emoji_ae.models import Autoencoder, build_model
+from emoji_ae.splits import Split
+from emoji_ae.training import TrainResult, train_model
 
 
 def pictures(n: int, seed: int) -> Tensor:
@@ -19,11 +23,36 @@ def pictures(n: int, seed: int) -> Tensor:
     return torch.where(disc.unsqueeze(1), colours, 255).to(torch.uint8)
 
 
+def with_fields(config: AutoencoderConfig, **fields: Any) -> AutoencoderConfig:
+    """Return a configuration with other values of some fields, the classifier's among them."""
+    return config_from_dict(config.to_dict() | fields)
+
+
+def train_autoencoder(
+    config: AutoencoderConfig, train: Tensor, validation: Tensor, **kwargs: Any
+) -> TrainResult:
+    """Train an autoencoder alone, for which classes do not matter."""
+    sides = [
+        LabelledImages(images=images, labels=torch.zeros(len(images), dtype=torch.int64))
+        for images in (train, validation)
+    ]
+    return train_model(config, *sides, **kwargs)
+
+
 def initial_model(config: AutoencoderConfig, seed: int) -> Autoencoder:
     """Return the model that a training starts from."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return build_model(config)
+
+
+def leaking_groups(dataset: EmojiDataset, split: Split) -> int:
+    """Count the groups with images in the training set and in validation or test too."""
+    train, judged = (
+        {group for row in rows for group in dataset.groups_of(row)}
+        for rows in (split.train, split.validation + split.test)
+    )
+    return len(train & judged)
 
 
 def learning_rate_and_momentum(

@@ -21,7 +21,7 @@ CLAIMS = [
     "tests/emoji_ae_tests",
     *(f"tests/study_tests/commands/test_{name}.py" for name in ("train", "confirm")),
     *(f"tests/study_tests/running/test_{name}.py" for name in ("objective", "reuse", "worker")),
-    *("tests/study_tests/emoji/test_compose.py", "tests/study_tests/test_pictures.py"),
+    *(f"tests/study_tests/emoji/test_{name}.py" for name in ("compose", "pictures")),
     *("tests/study_tests/analysis/test_latents.py", "tests/study_tests/test_experiment.py"),
 ]
 """Tests of whatever trains, resumes, loads and evaluates."""

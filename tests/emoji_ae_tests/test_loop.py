@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -10,20 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from emoji_ae.config import AutoencoderConfig, Schedule
-from emoji_ae.curve import EpochMetrics, MultitaskMetrics
-from emoji_ae.loop import (
-    DivergedError,
-    TrainResult,
-    batch_bounds,
-    build_optimizer,
-    build_scheduler,
-    fit,
-    suspended_result,
-    to_float,
-)
-from emoji_ae.models import Autoencoder
+from emoji_ae.config import AutoencoderConfig, Schedule, multitask_config
+from emoji_ae.curve import EpochMetrics
+from emoji_ae.evaluation import to_float
+from emoji_ae.loop import Course, batch_bounds, build_optimizer, build_scheduler, fit
 from emoji_ae.resume import ResumeFile
+from emoji_ae.seeding import seeded
+from emoji_ae.training import suspended_result
 from tests.emoji_ae_tests.reference import initial_model, learning_rate_and_momentum, pictures
 
 TINY = AutoencoderConfig(
@@ -40,36 +34,40 @@ class Planned:
         entropies: Cross-entropy after each epoch, where it is another.
     """
 
-    metrics = MultitaskMetrics
+    judged_by = "validation_mse"
 
     def __init__(
         self, validation: Sequence[float], entropies: Sequence[float] | None = None
     ) -> None:
+        self.model = initial_model(TINY, 0)
         self._validation = validation
         self._entropies = entropies or [1 - value for value in validation]
         self.weights: list[dict[str, Tensor]] = []
         self.rows: list[list[int]] = []
+        self.observed: list[list[float]] = []
 
-    def parameters(self, model: Autoencoder) -> Iterable[nn.Parameter]:
+    def parameters(self) -> Iterable[nn.Parameter]:
         """Return those of the decoder."""
-        return model.decoder.parameters()
+        return self.model.decoder.parameters()
 
-    def step(self, model: Autoencoder, images: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the MSE, and the mean of the rows and the number of images as metrics."""
-        assert model.training
-        assert len(images) == len(rows)
+    def step(self, inputs: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the MSE, and the number of the step."""
+        assert self.model.training
+        assert len(inputs) == len(rows)
         self.rows.append(rows.tolist())
-        loss = nn.functional.mse_loss(model(images), images)
-        return loss, torch.tensor([rows.float().mean().item(), float(len(rows))])
+        loss = nn.functional.mse_loss(self.model(inputs), inputs)
+        return loss, torch.tensor(float(len(self.rows)))
 
-    def evaluate(self, model: Autoencoder, train_means: Tensor) -> dict[str, float]:
+    def evaluate(self, observed: Sequence[Tensor], rows: Tensor) -> dict[str, float]:
         """Return what was planned for the epoch."""
         epoch = len(self.weights)
-        self.weights.append({name: value.clone() for name, value in model.state_dict().items()})
-        mean_row, mean_size = train_means.tolist()
+        state = self.model.state_dict()
+        self.weights.append({name: value.clone() for name, value in state.items()})
+        self.observed.append([value.item() for value in observed])
+        assert sorted(rows.tolist()) == [0, 1, 2, 3, 4]
         return {
-            "train_mse": mean_row,
-            "train_total": mean_size,
+            "train_mse": 0.0,
+            "train_total": 0.0,
             "validation_mse": self._validation[epoch],
             "validation_cross_entropy": self._entropies[epoch],
             "validation_total": self._entropies[epoch],
@@ -80,19 +78,19 @@ class Planned:
         }
 
 
-def run(task: Planned, *, patience: int = 0, epoch: int = 6) -> TrainResult[MultitaskMetrics]:
+def run(task: Planned, *, patience: int = 0, epoch: int = 6, **kwargs: Any) -> Course:
     """Train on the module's images."""
-    config = AutoencoderConfig(**(TINY.to_dict() | {"epoch": epoch}))
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
+    config = multitask_config(**TINY.to_dict() | {"epoch": epoch, "patience": patience})
+    images = to_float(IMAGES, torch.device("cpu"))
+    with seeded(0, torch.device("cpu")) as generator:
         return fit(
             config,
             task,
-            IMAGES,
-            generator=torch.Generator().manual_seed(0),
-            device=torch.device("cpu"),
-            seed=0,
-            patience=patience,
+            lambda order: images[order],
+            n_images=len(images),
+            n_drawn=len(images),
+            generator=generator,
+            **kwargs,
         )
 
 
@@ -117,7 +115,7 @@ def test_patience_and_best(values: list[float], patience: int, n: int, best: int
     result = run(task, patience=patience)
     assert [metrics.validation_mse for metrics in result.curve] == values[:n]
     assert result.best == result.curve[best]
-    for name, value in result.model.state_dict().items():
+    for name, value in task.model.state_dict().items():
         assert torch.equal(value, task.weights[best][name])
 
 
@@ -137,9 +135,9 @@ def test_patience_looks_back(values: list[float], patience: int) -> None:
 def test_task_decides_what_is_trained() -> None:
     """Only the task's parameters move, and each step gets the rows of its images."""
     task = Planned([1, 0])
-    result = run(task, epoch=2)
+    run(task, epoch=2)
     start = initial_model(TINY, 0).state_dict()
-    for name, value in result.model.state_dict().items():
+    for name, value in task.model.state_dict().items():
         assert torch.equal(value, start[name]) == name.startswith("encoder."), name
     assert [len(rows) for rows in task.rows] == [2, 3, 2, 3]  # none is left alone
     for epoch in (task.rows[:2], task.rows[2:]):
@@ -147,11 +145,20 @@ def test_task_decides_what_is_trained() -> None:
     assert task.rows[:2] != task.rows[2:]
 
 
-def test_metrics_of_steps_are_means_over_images() -> None:
-    """Every metric of a step counts as often as the step has images."""
-    for metrics in run(Planned([1, 0]), epoch=2).curve:
-        assert metrics.train_mse == pytest.approx(2.0)
-        assert metrics.train_total == pytest.approx((2 * 2 + 3 * 3) / 5)
+def test_task_gets_what_it_observed() -> None:
+    """What the steps of an epoch gave comes back at its end, in order."""
+    task = Planned([1, 0])
+    run(task, epoch=2)
+    assert task.observed == [[1.0, 2.0], [3.0, 4.0]]
+
+
+@pytest.mark.parametrize(("judged_by", "best"), [("validation_mse", 1), ("train_mse", 0)])
+def test_task_decides_what_is_best(judged_by: str, best: int) -> None:
+    """The metric that it names decides whose weights are kept."""
+    task = Planned([3, 1, 2])
+    task.judged_by = judged_by
+    course = run(task, epoch=3)
+    assert course.best == course.curve[best]
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
@@ -161,13 +168,12 @@ def test_any_metric_that_is_not_finite_ends(value: float, wrong: str) -> None:
     mse, entropy = [2.0, 1.0, 3.0, 0.5, 0.0, 0.0], [1.0] * 6
     (mse if wrong == "mse" else entropy)[3] = value
     task = Planned(mse, entropy)
-    with pytest.raises(DivergedError, match=r"^Training diverged in epoch 4: train") as caught:
-        run(task)
-    result = caught.value.result
+    result = run(task)
+    assert result.diverged
     assert [metrics.epoch for metrics in result.curve] == [0, 1, 2, 3]
     assert result.best == result.curve[1]
-    assert not result.model.training
-    for name, weight in result.model.state_dict().items():
+    assert not task.model.training
+    for name, weight in task.model.state_dict().items():
         assert torch.equal(weight, task.weights[1][name])
 
 
@@ -181,22 +187,10 @@ def test_suspended_result(tmp_path: Path) -> None:
             raise KeyError
         return False
 
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        generator = torch.Generator().manual_seed(0)
-        with pytest.raises(KeyError):
-            fit(
-                TINY,
-                task,
-                IMAGES,
-                generator=generator,
-                device=torch.device("cpu"),
-                seed=0,
-                on_epoch=interrupt,
-                resume=file,
-            )
-        assert file.state is not None
-        result = suspended_result(TINY, file.state)
+    with pytest.raises(KeyError):
+        run(task, on_epoch=interrupt, resume=file)
+    assert file.state is not None
+    result = suspended_result(TINY, file.state)
     assert [metrics.validation_mse for metrics in result.curve] == [3, 1, 2, 4]
     assert result.best == result.curve[1]
     assert not result.model.training

@@ -10,12 +10,12 @@ from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 
 from emoji_ae.augment import LUMA_WEIGHTS
-from emoji_ae.config import AutoencoderConfig, MultitaskConfig, Strategy
+from emoji_ae.config import AutoencoderConfig, Strategy, multitask_config
 from emoji_ae.dataset import LabelledImages
 from emoji_ae.losses import color_error, edge_error, reconstruction_loss
 from emoji_ae.models import VariationalLayer, build_model, normal_divergence
-from emoji_ae.train import train_autoencoder
 from emoji_ae.training import train_model
+from tests.emoji_ae_tests.reference import train_autoencoder
 
 SMALL = AutoencoderConfig(width=4, latent_channels=6, epoch=3, batch_size=4)
 CPU = torch.device("cpu")
@@ -149,7 +149,7 @@ def test_a_large_weight_of_the_divergence_empties_latents() -> None:
 def test_terms_in_multitask_training(strategy: Strategy) -> None:
     """Where the classifier has no influence, the course is the autoencoder's, terms and all."""
     terms = {"edge_weight": 0.5, "color_weight": 0.5}
-    config = MultitaskConfig.from_dict({**SMALL.to_dict(), **terms, "strategy": strategy})
+    config = multitask_config(**{**SMALL.to_dict(), **terms, "strategy": strategy})
     labels = torch.tensor([0, 1, 2, 3, 0, 1, 2, 3])
     train = LabelledImages(images=levels(8), labels=labels)
     validation = LabelledImages(images=levels(4, seed=1), labels=labels[:4])

@@ -14,22 +14,20 @@ from emoji_ae.config import (
     Activation,
     Architecture,
     AutoencoderConfig,
-    MultitaskConfig,
+    ClassificationConfig,
     Normalization,
     Strategy,
+    multitask_config,
 )
 from emoji_ae.models import (
     Autoencoder,
     MultitaskAutoencoder,
     build_autoencoder,
     build_classifier,
-    build_conv_autoencoder,
-    build_linear_autoencoder,
     build_model,
-    build_multitask_autoencoder,
     count_parameters,
 )
-from tests.emoji_ae_tests.reference import initial_model
+from tests.emoji_ae_tests.reference import initial_model, with_fields
 
 ACTIVATIONS: dict[Activation, type[nn.Module]] = {
     "relu": nn.ReLU,
@@ -37,6 +35,16 @@ ACTIVATIONS: dict[Activation, type[nn.Module]] = {
     "silu": nn.SiLU,
     "gelu": nn.GELU,
 }
+
+
+def linear(**fields: Any) -> Autoencoder:
+    """Return a fully connected autoencoder."""
+    return build_autoencoder(AutoencoderConfig(auto_encoder="linear", **fields))
+
+
+def convolutional(**fields: Any) -> Autoencoder:
+    """Return a convolutional autoencoder."""
+    return build_autoencoder(AutoencoderConfig(**fields))
 
 
 def random_images(n: int, seed: int = 0) -> Tensor:
@@ -114,7 +122,7 @@ def assert_same_model(model: Autoencoder, encoder: nn.Module, decoder: nn.Module
 @pytest.mark.parametrize("bottleneck_dim", [16, 64])
 def test_linear_is_the_notebooks(bottleneck_dim: int) -> None:
     """The fully connected autoencoder computes the same as the original, layer by layer."""
-    model = build_linear_autoencoder(bottleneck_dim=bottleneck_dim)
+    model = linear(bottleneck_dim=bottleneck_dim)
     assert_same_model(model, *notebook_linear(bottleneck_dim))
     assert model.encode(random_images(3)).shape == (3, bottleneck_dim)
 
@@ -122,7 +130,7 @@ def test_linear_is_the_notebooks(bottleneck_dim: int) -> None:
 @pytest.mark.parametrize("batch_norm", [False, True])
 def test_conv_is_the_notebooks(batch_norm: bool) -> None:
     """The convolutional autoencoder computes the same as the original, layer by layer."""
-    model = build_conv_autoencoder(normalization="batch" if batch_norm else "none")
+    model = convolutional(normalization="batch" if batch_norm else "none")
     assert_same_model(model, *notebook_conv(batch_norm))
     assert model.encode(random_images(3)).shape == (3, 128, 4, 4)
 
@@ -133,7 +141,7 @@ def test_conv_is_the_notebooks(batch_norm: bool) -> None:
 def test_linear_parameter_count(bottleneck_dim: int, total: int) -> None:
     """Weights and biases of the eight layers, counted by hand."""
     with torch.device("meta"):
-        model = build_linear_autoencoder(bottleneck_dim=bottleneck_dim)
+        model = linear(bottleneck_dim=bottleneck_dim)
     # Both ways between the same sizes: the weights twice, the biases of either end once.
     weights = 12288 * 1024 + 1024 * 256 + 256 * 64 + 64 * bottleneck_dim
     biases = (1024 + 256 + 64 + bottleneck_dim) + (64 + 256 + 1024 + 12288)
@@ -151,7 +159,7 @@ def test_conv_parameter_count(normalization: Normalization, n_norm: int) -> None
     biases = (16 + 32 + 64 + 128) + (64 + 32 + 16 + 3)
     expected = 2 * weights + biases + n_norm
     assert expected == 194_755 + n_norm
-    assert count_parameters(build_conv_autoencoder(normalization=normalization)) == expected
+    assert count_parameters(convolutional(normalization=normalization)) == expected
 
 
 @given(
@@ -208,7 +216,7 @@ def test_conv_variants(
 def test_linear_variants(activation: Activation) -> None:
     """The activation stands between layers, neither after the bottleneck nor the output."""
     with torch.device("meta"):
-        model = build_linear_autoencoder(bottleneck_dim=5, activation=activation)
+        model = linear(bottleneck_dim=5, activation=activation)
         output = model(torch.empty(2, 3, 64, 64))
     act = ACTIVATIONS[activation]
     assert [type(layer) for layer in model.encoder.children()] == [
@@ -235,9 +243,9 @@ def test_config_decides_the_model(architecture: Architecture) -> None:
     with torch.device("meta"):
         built = build_model(config)
         expected = (
-            build_linear_autoencoder(bottleneck_dim=5, activation="silu")
+            linear(bottleneck_dim=5, activation="silu")
             if architecture == "linear"
-            else build_conv_autoencoder(
+            else convolutional(
                 width=4,
                 depth=3,
                 latent_channels=6,
@@ -253,7 +261,7 @@ def test_weights_come_from_the_global_generator() -> None:
 
     def weights(seed: int) -> Tensor:
         torch.manual_seed(seed)
-        return nn.utils.parameters_to_vector(build_conv_autoencoder(width=2).parameters())
+        return nn.utils.parameters_to_vector(convolutional(width=2).parameters())
 
     with torch.random.fork_rng():
         assert torch.equal(weights(1), weights(1))
@@ -263,7 +271,7 @@ def test_weights_come_from_the_global_generator() -> None:
 @pytest.mark.parametrize("channels", [1, 6, 8, 12, 16, 20])
 def test_group_normalization_divides(channels: int) -> None:
     """At most eight groups, and always a number that divides the channels."""
-    model = build_conv_autoencoder(width=channels, depth=2, normalization="group")
+    model = convolutional(width=channels, depth=2, normalization="group")
     (first, *_) = [layer for layer in model.encoder.children() if isinstance(layer, nn.GroupNorm)]
     assert first.num_channels == channels
     assert first.num_groups == {1: 1, 6: 2, 8: 8, 12: 4, 16: 8, 20: 4}[channels]
@@ -271,7 +279,7 @@ def test_group_normalization_divides(channels: int) -> None:
 
 def test_evaluation_mode_reaches_batch_normalization() -> None:
     """In evaluation mode images do not influence each other, in training mode they do."""
-    model = build_conv_autoencoder(width=4, depth=3, latent_channels=8, normalization="batch")
+    model = convolutional(width=4, depth=3, latent_channels=8, normalization="batch")
     images = random_images(4)
     norms = [layer for layer in model.modules() if isinstance(layer, nn.BatchNorm2d)]
     assert model.train() is model
@@ -289,7 +297,7 @@ def test_evaluation_mode_reaches_batch_normalization() -> None:
     assert all(norm.training for norm in norms)
 
 
-MULTITASK = MultitaskConfig(
+MULTITASK = multitask_config(
     width=4,
     depth=3,
     latent_channels=6,
@@ -297,11 +305,11 @@ MULTITASK = MultitaskConfig(
     classification_width=16,
     dropout=0.5,
 )
-BRANCHED = replace(MULTITASK, strategy="branched", branch_point=1)
-LINEAR = MultitaskConfig(auto_encoder="linear", bottleneck_dim=7)
+BRANCHED = with_fields(MULTITASK, strategy="branched", branch_point=1)
+LINEAR = multitask_config(auto_encoder="linear", bottleneck_dim=7)
 
 
-def initial_multitask(config: MultitaskConfig, seed: int = 0) -> MultitaskAutoencoder:
+def initial_multitask(config: AutoencoderConfig, seed: int = 0) -> MultitaskAutoencoder:
     """Return the model that a training starts from."""
     model = initial_model(config, seed)
     assert isinstance(model, MultitaskAutoencoder)
@@ -326,7 +334,7 @@ def test_classifier_is_the_notebooks(
     n_layers: int, expected: list[tuple[int, int]], total: int
 ) -> None:
     """Latents of 2048 numbers go through the original's layers, ReLU and dropout after hidden."""
-    model = initial_multitask(MultitaskConfig(classification_layer_num=n_layers))
+    model = initial_multitask(multitask_config(classification_layer_num=n_layers))
     assert sizes(model.classifier) == expected
     assert count_parameters(model.classifier) == total
     hidden = [nn.Linear, nn.ReLU, nn.Dropout] * (n_layers - 1)
@@ -343,13 +351,13 @@ def test_classifier_is_the_notebooks(
     ("config", "n_latents"),
     [
         (MULTITASK, 6 * 8 * 8),
-        (replace(MULTITASK, depth=5), 6 * 2 * 2),
-        (replace(MULTITASK, depth=1, latent_channels=2), 2 * 32 * 32),
-        (replace(LINEAR, classification_layer_num=2, classification_width=16), 7),
-        (replace(BRANCHED, depth=4), 6 * 4 * 4),
+        (with_fields(MULTITASK, depth=5), 6 * 2 * 2),
+        (with_fields(MULTITASK, depth=1, latent_channels=2), 2 * 32 * 32),
+        (with_fields(LINEAR, classification_layer_num=2, classification_width=16), 7),
+        (with_fields(BRANCHED, depth=4), 6 * 4 * 4),
     ],
 )
-def test_classifier_fits_the_latents(config: MultitaskConfig, n_latents: int) -> None:
+def test_classifier_fits_the_latents(config: AutoencoderConfig, n_latents: int) -> None:
     """The classifier takes the latents of one image, whatever the encoder, in its own width."""
     model = initial_multitask(config)
     assert sizes(model.classifier) == [(n_latents, 16), (16, 4)]
@@ -367,9 +375,10 @@ def test_classifier_fits_the_latents(config: MultitaskConfig, n_latents: int) ->
 @settings(max_examples=40)
 def test_classifier_variants(n_latents: int, n_layers: int, width: int, dropout: float) -> None:
     """Hidden layers have the width asked for and an eighth of it, and dropout after each."""
-    classifier = build_classifier(
-        n_latents=n_latents, n_layers=n_layers, width=width, dropout=dropout
+    config = ClassificationConfig(
+        classification_layer_num=n_layers, classification_width=width, dropout=dropout
     )
+    classifier = build_classifier(n_latents, config)
     widths = [n_latents, *[width, width // 8][: n_layers - 1], 4]
     assert sizes(classifier) == list(pairwise(widths))
     dropouts = [layer.p for layer in classifier.modules() if isinstance(layer, nn.Dropout)]
@@ -393,18 +402,18 @@ def test_dropout_acts_in_training_only() -> None:
     ("config", "n_shared"),
     [
         (BRANCHED, 2),
-        (replace(BRANCHED, branch_point=2), 4),
-        (replace(BRANCHED, branch_point=9), 4),
-        (replace(BRANCHED, normalization="batch"), 3),
-        (replace(BRANCHED, normalization="group", branch_point=2), 6),
-        (replace(BRANCHED, depth=1, latent_channels=2), 0),
-        (replace(LINEAR, strategy="branched", branch_point=1), 3),
-        (replace(LINEAR, strategy="branched", branch_point=3), 7),
-        (replace(LINEAR, strategy="branched", branch_point=4), 7),
+        (with_fields(BRANCHED, branch_point=2), 4),
+        (with_fields(BRANCHED, branch_point=9), 4),
+        (with_fields(BRANCHED, normalization="batch"), 3),
+        (with_fields(BRANCHED, normalization="group", branch_point=2), 6),
+        (with_fields(BRANCHED, depth=1, latent_channels=2), 0),
+        (with_fields(LINEAR, strategy="branched", branch_point=1), 3),
+        (with_fields(LINEAR, strategy="branched", branch_point=3), 7),
+        (with_fields(LINEAR, strategy="branched", branch_point=4), 7),
     ],
     ids=lambda value: "" if isinstance(value, int) else f"{value.normalization}",
 )
-def test_branch(config: MultitaskConfig, n_shared: int) -> None:
+def test_branch(config: AutoencoderConfig, n_shared: int) -> None:
     """The branch begins with the layer after the fork, as a copy of what it stands beside."""
     model = initial_multitask(config)
     own = model.encoder[n_shared:]
@@ -435,16 +444,18 @@ def test_branch(config: MultitaskConfig, n_shared: int) -> None:
     "config",
     [
         MULTITASK,
-        replace(MULTITASK, strategy="sequential", activation="gelu"),
-        replace(MULTITASK, normalization="batch"),
-        replace(BRANCHED, normalization="batch"),
-        replace(BRANCHED, normalization="group", activation="leaky_relu"),
+        with_fields(MULTITASK, strategy="sequential", activation="gelu"),
+        with_fields(MULTITASK, normalization="batch"),
+        with_fields(BRANCHED, normalization="batch"),
+        with_fields(BRANCHED, normalization="group", activation="leaky_relu"),
         LINEAR,
-        replace(LINEAR, strategy="branched", branch_point=2),
+        with_fields(LINEAR, strategy="branched", branch_point=2),
     ],
-    ids=lambda config: f"{config.auto_encoder}-{config.strategy}-{config.normalization}",
+    ids=lambda config: "-".join(
+        str(config.to_dict()[name]) for name in ("auto_encoder", "strategy", "normalization")
+    ),
 )
-def test_tasks_together_are_the_tasks_alone(config: MultitaskConfig, training: bool) -> None:
+def test_tasks_together_are_the_tasks_alone(config: AutoencoderConfig, training: bool) -> None:
     """The reconstructions beside the logits are ``forward``'s to the last bit, in both modes."""
     images = random_images(4)
     before = images.clone()
@@ -476,8 +487,10 @@ def reached(model: MultitaskAutoencoder, loss: Tensor) -> set[str]:
 @pytest.mark.parametrize("strategy", get_args(Strategy))
 def test_gradients(strategy: Strategy, branch_point: int, normalization: Normalization) -> None:
     """Each task reaches the layers on its way and no others."""
-    config = replace(MULTITASK, strategy=strategy, branch_point=branch_point, activation="silu")
-    model = initial_multitask(replace(config, normalization=normalization)).train()
+    config = with_fields(
+        MULTITASK, strategy=strategy, branch_point=branch_point, activation="silu"
+    )
+    model = initial_multitask(with_fields(config, normalization=normalization)).train()
     images, labels = random_images(4), torch.tensor([0, 1, 2, 3])
     reconstructions, logits = model.forward_tasks(images)
     mse = nn.functional.mse_loss(reconstructions, images)
@@ -499,19 +512,21 @@ def test_gradients(strategy: Strategy, branch_point: int, normalization: Normali
     "config",
     [
         MULTITASK,
-        replace(MULTITASK, normalization="batch", classification_layer_num=3),
+        with_fields(MULTITASK, normalization="batch", classification_layer_num=3),
         LINEAR,
-        MultitaskConfig(),
+        multitask_config(),
     ],
     ids=["small", "batch", "linear", "default"],
 )
-def test_all_strategies_start_from_the_autoencoders_weights(config: MultitaskConfig) -> None:
+def test_all_strategies_start_from_the_autoencoders_weights(config: AutoencoderConfig) -> None:
     """With one seed the encoder and decoder are the plain autoencoder's, the classifiers equal."""
     with torch.random.fork_rng():
         torch.manual_seed(7)
         plain = build_autoencoder(config)
     assert type(plain) is Autoencoder
-    models = [initial_multitask(replace(config, strategy=name), 7) for name in get_args(Strategy)]
+    models = [
+        initial_multitask(with_fields(config, strategy=name), 7) for name in get_args(Strategy)
+    ]
     for model in models:
         state = model.state_dict()
         for name, value in plain.state_dict().items():
@@ -524,15 +539,13 @@ def test_all_strategies_start_from_the_autoencoders_weights(config: MultitaskCon
 
 def test_model_of_either_kind() -> None:
     """The class of a configuration decides the class of the model."""
-    plain = AutoencoderConfig(
-        **{name: getattr(MULTITASK, name) for name in AutoencoderConfig().to_dict()}
-    )
+    plain = replace(MULTITASK, classification=None)
     assert type(build_model(plain)) is Autoencoder
     assert type(build_autoencoder(MULTITASK)) is Autoencoder
-    for model in (build_model(MULTITASK), build_multitask_autoencoder(MULTITASK)):
-        assert type(model) is MultitaskAutoencoder
-        assert str(model.encoder) == str(build_model(plain).encoder)
-        assert str(model.decoder) == str(build_model(plain).decoder)
+    model = build_model(MULTITASK)
+    assert type(model) is MultitaskAutoencoder
+    assert str(model.encoder) == str(build_model(plain).encoder)
+    assert str(model.decoder) == str(build_model(plain).decoder)
 
 
 @given(data=st.data())
@@ -554,10 +567,10 @@ def test_one_identity_is_one_model(data: st.DataObject) -> None:
         "class_weights": [False, True],
     }
     drawn = {name: data.draw(st.sampled_from(values)) for name, values in choices.items()}
-    config = MultitaskConfig(latent_channels=2, **drawn)
+    config = multitask_config(latent_channels=2, **drawn)
     other = config
     for name, values in choices.items():
-        changed = replace(other, **{name: data.draw(st.sampled_from(values))})
+        changed = with_fields(other, **{name: data.draw(st.sampled_from(values))})
         other = changed if changed.identity() == config.identity() else other
     with torch.device("meta"):
         one, another = build_model(config).state_dict(), build_model(other).state_dict()

@@ -11,25 +11,29 @@ import torch
 from torch import Tensor, nn
 
 from emoji_ae.augment import augment
-from emoji_ae.config import AutoencoderConfig, MultitaskConfig, Normalization, Schedule, Strategy
-from emoji_ae.curve import EpochMetrics, MultitaskMetrics
+from emoji_ae.config import AutoencoderConfig, Normalization, Schedule, Strategy, multitask_config
+from emoji_ae.curve import EpochMetrics, MultitaskMetrics, best_metrics
 from emoji_ae.dataset import LabelledImages
 from emoji_ae.errors import DataError
-from emoji_ae.loop import DivergedError, TrainResult, suspended_result, to_float
+from emoji_ae.evaluation import classify, to_float
 from emoji_ae.models import MultitaskAutoencoder, build_model
-from emoji_ae.multitask import (
-    Multitask,
-    MultitaskResult,
-    best_metrics,
-    classify,
-    fit_classifier,
-    frozen_latents,
-    train_multitask,
-)
 from emoji_ae.resume import ResumeFile, TrainState
-from emoji_ae.train import train_autoencoder
-from emoji_ae.training import train_model
-from tests.emoji_ae_tests.reference import initial_model, learning_rate_and_momentum, pictures
+from emoji_ae.tasks import Labels, Multitask
+from emoji_ae.training import (
+    DivergedError,
+    TrainResult,
+    frozen_latents,
+    suspended_result,
+    train_classifier,
+    train_model,
+)
+from tests.emoji_ae_tests.reference import (
+    initial_model,
+    learning_rate_and_momentum,
+    pictures,
+    train_autoencoder,
+    with_fields,
+)
 
 CPU = torch.device("cpu")
 TRAIN = LabelledImages(
@@ -41,7 +45,7 @@ VALIDATION = LabelledImages(
 BATCHES = {4: [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]], 16: [list(range(10))]}
 """By batch size: the images of each batch."""
 
-SMALL = MultitaskConfig(
+SMALL = multitask_config(
     width=4,
     depth=3,
     latent_channels=8,
@@ -53,13 +57,13 @@ SMALL = MultitaskConfig(
     classification_width=16,
     dropout=0.3,
 )
-BATCH_NORM = replace(SMALL, normalization="batch")
-BRANCHED = replace(SMALL, strategy="branched", branch_point=1)
-SEQUENTIAL = replace(SMALL, strategy="sequential")
-LINEAR = replace(
+BATCH_NORM = with_fields(SMALL, normalization="batch")
+BRANCHED = with_fields(SMALL, strategy="branched", branch_point=1)
+SEQUENTIAL = with_fields(SMALL, strategy="sequential")
+LINEAR = with_fields(
     SMALL, auto_encoder="linear", bottleneck_dim=8, epoch=2, batch_size=16, learning_rate=1e-3
 )
-RESTLESS = replace(SMALL, epoch=40, learning_rate=0.05)
+RESTLESS = with_fields(SMALL, epoch=40, learning_rate=0.05)
 """Its error rises and falls again."""
 
 
@@ -102,15 +106,14 @@ def weights_by_epoch(config: AutoencoderConfig, *, seed: int = 0) -> list[dict[s
     return recorder.weights
 
 
-def train(config: MultitaskConfig, *, seed: int = 0, **kwargs: Any) -> MultitaskResult:
+def train(config: AutoencoderConfig, *, seed: int = 0, **kwargs: Any) -> TrainResult:
     """Train on the module's pictures."""
-    return train_multitask(config, TRAIN, VALIDATION, seed=seed, **kwargs)
+    return train_model(config, TRAIN, VALIDATION, seed=seed, **kwargs)
 
 
-def plain(config: MultitaskConfig) -> AutoencoderConfig:
+def plain(config: AutoencoderConfig) -> AutoencoderConfig:
     """Return the configuration of the autoencoder alone."""
-    names = AutoencoderConfig().to_dict()
-    return AutoencoderConfig(**{name: getattr(config, name) for name in names})
+    return replace(config, classification=None)
 
 
 def timeless(curve: Sequence[EpochMetrics]) -> list[EpochMetrics]:
@@ -143,7 +146,7 @@ def same_state(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
-def assert_same_result(found: MultitaskResult, expected: MultitaskResult) -> None:
+def assert_same_result(found: TrainResult, expected: TrainResult) -> None:
     """Compare all of two results but their times, bit for bit."""
     assert timeless(found.curve) == timeless(expected.curve)
     assert timeless(found.classifier_curve) == timeless(expected.classifier_curve)
@@ -164,9 +167,9 @@ def balanced_weights(labels: Tensor) -> list[float]:
     return [len(labels) / (n_present * count) if count else 0.0 for count in counts]
 
 
-def class_weights_of(config: MultitaskConfig) -> list[float]:
+def class_weights_of(config: AutoencoderConfig) -> list[float]:
     """Return the weights of the classes in the loss."""
-    return balanced_weights(TRAIN.labels) if config.class_weights else [1.0] * 4
+    return balanced_weights(TRAIN.labels) if config.to_dict()["class_weights"] else [1.0] * 4
 
 
 def cross_entropy_of(logits: Tensor, labels: Tensor, weights: list[float]) -> Tensor:
@@ -178,7 +181,7 @@ def cross_entropy_of(logits: Tensor, labels: Tensor, weights: list[float]) -> Te
     return total / total_weight
 
 
-def validation_by_hand(model: MultitaskAutoencoder, config: MultitaskConfig) -> dict[str, float]:
+def validation_by_hand(model: MultitaskAutoencoder, config: AutoencoderConfig) -> dict[str, float]:
     """Return the validation metrics of a model, image by image, in evaluation mode."""
     model.eval()
     squares, rows = [], []
@@ -199,7 +202,7 @@ def validation_by_hand(model: MultitaskAutoencoder, config: MultitaskConfig) -> 
     return {
         "validation_mse": mse,
         "validation_cross_entropy": entropy,
-        "validation_total": mse + config.classification_lambda * entropy,
+        "validation_total": mse + config.to_dict()["classification_lambda"] * entropy,
         "validation_accuracy": sum(right) / len(right),
         "validation_balanced_accuracy": sum(recalls) / len(recalls),
     }
@@ -236,7 +239,7 @@ class WrittenOutAdam:
 
 
 def reference_curve(
-    config: MultitaskConfig, n_shared: int | None, seed: int
+    config: AutoencoderConfig, n_shared: int | None, seed: int
 ) -> list[dict[str, float]]:
     """Train both tasks as the documentation says, with losses, means and Adam written out.
 
@@ -270,7 +273,7 @@ def reference_curve(
                 squares = (model.decoder(latents) - originals) ** 2
                 mse = torch.stack([square.sum() / (3 * 64 * 64) for square in squares]).mean()
                 entropy = cross_entropy_of(logits, truth, weights)
-                loss = mse + config.classification_lambda * entropy
+                loss = mse + config.to_dict()["classification_lambda"] * entropy
                 adam.step(loss)
                 sums["mse"] += len(batch) * mse.item()
                 sums["cross_entropy"] += len(batch) * entropy.item()
@@ -293,25 +296,27 @@ def assert_close(found: MultitaskMetrics, expected: dict[str, float], rel: float
     ("config", "n_shared"),
     [
         (SMALL, None),
-        (replace(SMALL, classification_layer_num=3, class_weights=True), None),
+        (with_fields(SMALL, classification_layer_num=3, class_weights=True), None),
         (
-            replace(SMALL, classification_layer_num=1, classification_lambda=3, weight_decay=0.1),
+            with_fields(
+                SMALL, classification_layer_num=1, classification_lambda=3, weight_decay=0.1
+            ),
             None,
         ),
-        (replace(BATCH_NORM, schedule="one_cycle", learning_rate=0.01), None),
-        (replace(SMALL, normalization="group", schedule="cosine"), None),
+        (with_fields(BATCH_NORM, schedule="one_cycle", learning_rate=0.01), None),
+        (with_fields(SMALL, normalization="group", schedule="cosine"), None),
         (BRANCHED, 2),
-        (replace(BRANCHED, branch_point=2, class_weights=True, learning_rate=0.01), 4),
-        (replace(BRANCHED, normalization="batch"), 3),
+        (with_fields(BRANCHED, branch_point=2, class_weights=True, learning_rate=0.01), 4),
+        (with_fields(BRANCHED, normalization="batch"), 3),
         (LINEAR, None),
-        (replace(LINEAR, strategy="branched", branch_point=3), 7),
+        (with_fields(LINEAR, strategy="branched", branch_point=3), 7),
     ],
     ids=[
         *("joint", "class_weights", "decay", "one_cycle", "cosine"),
         *("branched", "branched_late", "branched_batch", "linear", "linear_branched"),
     ],
 )
-def test_training_is_the_references(config: MultitaskConfig, n_shared: int | None) -> None:
+def test_training_is_the_references(config: AutoencoderConfig, n_shared: int | None) -> None:
     """Every metric of every epoch is that of a plain loop with both losses written out."""
     expected = reference_curve(config, n_shared, seed=3)
     found = train(config, seed=3).curve
@@ -329,14 +334,14 @@ def test_training_is_the_references(config: MultitaskConfig, n_shared: int | Non
 @pytest.mark.parametrize(
     "config",
     [
-        replace(BATCH_NORM, class_weights=True),
-        replace(BRANCHED, normalization="batch", classification_lambda=2),
-        replace(SMALL, classification_lambda=0),
-        replace(SMALL, dropout=0.9, classification_layer_num=3),
+        with_fields(BATCH_NORM, class_weights=True),
+        with_fields(BRANCHED, normalization="batch", classification_lambda=2),
+        with_fields(SMALL, classification_lambda=0),
+        with_fields(SMALL, dropout=0.9, classification_layer_num=3),
     ],
     ids=["weights", "branched", "without", "dropout"],
 )
-def test_validation_metrics_are_those_of_the_epochs_model(config: MultitaskConfig) -> None:
+def test_validation_metrics_are_those_of_the_epochs_model(config: AutoencoderConfig) -> None:
     """MSE, cross-entropy, total and accuracies are the model's after the epoch, in evaluation."""
     curve = train(config, seed=2).curve
     for state, metrics in zip(weights_by_epoch(config, seed=2), curve, strict=True):
@@ -361,7 +366,7 @@ def test_without_influence_the_autoencoder_is_the_plain_one(
     strategy: dict[str, Any], normalization: Normalization, schedule: Schedule
 ) -> None:
     """With lambda 0, or before the classifier's turn, all weights are equal bit for bit."""
-    config = replace(
+    config = with_fields(
         SMALL, normalization=normalization, schedule=schedule, weight_decay=0.01, **strategy
     )
     assert_autoencoder_is_the_plain_one(config)
@@ -372,10 +377,10 @@ def test_without_influence_the_linear_autoencoder_is_the_plain_one(
     strategy: dict[str, Any],
 ) -> None:
     """So it is for the fully connected one."""
-    assert_autoencoder_is_the_plain_one(replace(LINEAR, **strategy))
+    assert_autoencoder_is_the_plain_one(with_fields(LINEAR, **strategy))
 
 
-def assert_autoencoder_is_the_plain_one(config: MultitaskConfig) -> None:
+def assert_autoencoder_is_the_plain_one(config: AutoencoderConfig) -> None:
     """Compare with ``train_autoencoder``: encoder and decoder after every epoch, and the curve."""
     alone = train_autoencoder(plain(config), TRAIN.images, VALIDATION.images, seed=5)
     both = train(config, seed=5)
@@ -396,39 +401,45 @@ def assert_autoencoder_is_the_plain_one(config: MultitaskConfig) -> None:
 
 
 @pytest.mark.parametrize("config", [SMALL, BRANCHED])
-def test_without_weight_the_classifier_is_left_alone(config: MultitaskConfig) -> None:
+def test_without_weight_the_classifier_is_left_alone(config: AutoencoderConfig) -> None:
     """With lambda 0 neither optimizer nor gradient knows of it; with any other lambda both do."""
     for weight in (0.0, 0.5):
         model = initial_model(config, seed=0).train()
-        task = task_of(replace(config, classification_lambda=weight))
+        task = Multitask(
+            config=config,
+            weight=weight,
+            model=cast(MultitaskAutoencoder, model),
+            validation=to_float(VALIDATION.images, CPU),
+            labels=labels_of(config),
+        )
         images = to_float(TRAIN.images, CPU)
-        loss, metrics = task.step(model, images, torch.arange(len(images)))
+        loss, sums = task.step(images, torch.arange(len(images)))
         loss.backward()
-        trained = {id(parameter) for parameter in task.parameters(model)}
+        trained = {id(parameter) for parameter in task.parameters()}
         for name, parameter in model.named_parameters():
             known = weight > 0 or name.startswith(("encoder.", "decoder."))
             assert (parameter.grad is not None) == known, name
             assert (id(parameter) in trained) == known, name
-        mse, entropy, total, _ = metrics.tolist()
-        assert total == loss.item() == pytest.approx(mse + weight * entropy)
-        assert not metrics.requires_grad
+        mse, entropy, total, _ = (sums / len(images)).tolist()
+        assert total == pytest.approx(loss.item()) == pytest.approx(mse + weight * entropy)
+        assert not sums.requires_grad
 
 
 def test_with_influence_the_autoencoder_is_another() -> None:
     """Even a small lambda changes the encoder's course; a branch only that of shared layers."""
     alone = weights_by_epoch(plain(SMALL))[0]
-    for config in (replace(SMALL, classification_lambda=0.01), BRANCHED):
+    for config in (with_fields(SMALL, classification_lambda=0.01), BRANCHED):
         found = weights_by_epoch(config)[0]
         assert not torch.equal(found["encoder.0.weight"], alone["encoder.0.weight"])
 
 
 def test_all_strategies_see_the_same_batches() -> None:
     """With weights that stay the first errors of all strategies are equal."""
-    config = replace(BATCH_NORM, learning_rate=1e-30, epoch=2)
+    config = with_fields(BATCH_NORM, learning_rate=1e-30, epoch=2)
     alone = train_autoencoder(plain(config), TRAIN.images, VALIDATION.images, seed=4).curve
     strategies: list[Strategy] = ["joint", "branched", "sequential"]
     joint, branched, sequential = (
-        train(replace(config, strategy=strategy), seed=4) for strategy in strategies
+        train(with_fields(config, strategy=strategy), seed=4) for strategy in strategies
     )
     assert timeless(joint.curve) == timeless(branched.curve)
     for result in (joint, branched, sequential):
@@ -436,7 +447,7 @@ def test_all_strategies_see_the_same_batches() -> None:
 
 
 @pytest.mark.parametrize("config", [BATCH_NORM, BRANCHED, SEQUENTIAL])
-def test_seed_decides_bit_for_bit(config: MultitaskConfig) -> None:
+def test_seed_decides_bit_for_bit(config: AutoencoderConfig) -> None:
     """The same arguments give the same result whatever the global state, another seed another."""
     with torch.random.fork_rng():
         torch.manual_seed(1)
@@ -450,14 +461,14 @@ def test_seed_decides_bit_for_bit(config: MultitaskConfig) -> None:
 
 
 @pytest.mark.parametrize("config", [SMALL, SEQUENTIAL])
-def test_global_generator_is_untouched(config: MultitaskConfig) -> None:
+def test_global_generator_is_untouched(config: AutoencoderConfig) -> None:
     """Training neither moves the global random state nor changes what was given to it."""
     given = [TRAIN.images, TRAIN.labels, VALIDATION.images, VALIDATION.labels]
     before = [tensor.clone() for tensor in given]
     state = torch.get_rng_state()
     train(config)
     with pytest.raises(DivergedError, match="diverged"):
-        train(replace(config, learning_rate=1e30))
+        train(with_fields(config, learning_rate=1e30))
     assert torch.equal(torch.get_rng_state(), state)
     assert all(map(torch.equal, given, before))
 
@@ -469,7 +480,7 @@ def test_global_generator_is_untouched(config: MultitaskConfig) -> None:
 )
 def test_best_weights_are_kept(changes: dict[str, Any]) -> None:
     """All of the model, the classifier too, is that of the epoch with the lowest MSE."""
-    config = replace(RESTLESS, **changes)
+    config = with_fields(RESTLESS, **changes)
     lowest = [math.inf]
 
     def stop_when_worse(metrics: EpochMetrics) -> bool:
@@ -480,13 +491,13 @@ def test_best_weights_are_kept(changes: dict[str, Any]) -> None:
     assert result.best == min(result.curve, key=lambda metrics: metrics.validation_mse)
     assert len(result.curve) < config.epoch, "the test needs a best that is not the last"
     assert result.best == result.curve[-2]
-    kept = weights_by_epoch(replace(config, epoch=len(result.curve) - 1))[-1]
+    kept = weights_by_epoch(with_fields(config, epoch=len(result.curve) - 1))[-1]
     assert same_state(result.model.state_dict(), kept)
     assert not any(module.training for module in result.model.modules())
 
 
 @pytest.mark.parametrize("config", [BATCH_NORM, BRANCHED, SEQUENTIAL])
-def test_confusion_is_that_of_the_kept_weights(config: MultitaskConfig) -> None:
+def test_confusion_is_that_of_the_kept_weights(config: AutoencoderConfig) -> None:
     """It counts each validation image once, and agrees with the model and its accuracies."""
     result = train(config, seed=1)
     model = cast(MultitaskAutoencoder, result.model)
@@ -508,7 +519,7 @@ def test_confusion_is_that_of_the_kept_weights(config: MultitaskConfig) -> None:
 
 def test_classify_uses_evaluation_mode() -> None:
     """Classification is by the running statistics and without dropout, and changes nothing."""
-    config = replace(BATCH_NORM, dropout=0.9)
+    config = with_fields(BATCH_NORM, dropout=0.9)
     model = cast(MultitaskAutoencoder, train(config).model.train())
     before = {name: value.clone() for name, value in model.state_dict().items()}
     images = to_float(VALIDATION.images, CPU)
@@ -536,14 +547,14 @@ def stop_by_hand(values: Sequence[float], patience: int) -> int:
 @pytest.mark.parametrize("strategy", ["joint", "branched", "sequential"])
 def test_early_stopping(strategy: Strategy) -> None:
     """Training ends so many epochs after its best one, and is otherwise the whole training."""
-    config = replace(RESTLESS, strategy=strategy)
+    config = with_fields(RESTLESS, strategy=strategy)
     whole = train(config)
     assert len(whole.curve) == config.epoch
     assert not whole.early_stopped
     weights = weights_by_epoch(config)
     lengths = []
     for patience in (1, 2, 3):
-        result = train(replace(config, patience=patience))
+        result = train(with_fields(config, patience=patience))
         n = stop_by_hand([metrics.validation_mse for metrics in whole.curve], patience)
         lengths.append(n)
         assert timeless(result.curve) == timeless(whole.curve)[:n]
@@ -559,7 +570,7 @@ def test_early_stopping(strategy: Strategy) -> None:
 
 def test_an_equal_error_is_no_lower_one() -> None:
     """Weights that do not move are best in the first epoch, and patience ends after it."""
-    result = train(replace(SMALL, learning_rate=1e-30, epoch=9, patience=4))
+    result = train(with_fields(SMALL, learning_rate=1e-30, epoch=9, patience=4))
     assert len(result.curve) == 5
     assert result.best == result.curve[0]
     assert result.early_stopped
@@ -568,7 +579,7 @@ def test_an_equal_error_is_no_lower_one() -> None:
 def test_patience_that_is_never_lost() -> None:
     """As many epochs as patience, or none worse, are all run."""
     for patience in (0, 4, 100):
-        result = train(replace(SMALL, learning_rate=1e-30, epoch=4, patience=patience))
+        result = train(with_fields(SMALL, learning_rate=1e-30, epoch=4, patience=patience))
         assert len(result.curve) == 4
         assert not result.early_stopped
 
@@ -576,7 +587,7 @@ def test_patience_that_is_never_lost() -> None:
 def test_sequential_training() -> None:
     """The autoencoder's epochs do not classify, the classifier's go on counting after them."""
     seen: list[EpochMetrics] = []
-    config = replace(RESTLESS, strategy="sequential", epoch=8)
+    config = with_fields(RESTLESS, strategy="sequential", epoch=8)
     result = train(config, on_epoch=collector(seen))
     assert tuple(seen) == result.curve
     assert {type(metrics) for metrics in result.curve} == {EpochMetrics}
@@ -602,20 +613,13 @@ def test_sequential_training() -> None:
 
 
 def test_sequential_training_fits_the_classifier_last() -> None:
-    """Its classifier is what ``fit_classifier`` makes of the best autoencoder, by one seed."""
-    config = replace(RESTLESS, strategy="sequential", epoch=5, class_weights=True)
+    """Its classifier is what ``train_classifier`` makes of the best autoencoder, by one seed."""
+    config = with_fields(RESTLESS, strategy="sequential", epoch=5, class_weights=True)
     result = train(config, seed=6)
     kept = min(result.curve, key=lambda metrics: metrics.validation_mse)
     model = cast(MultitaskAutoencoder, initial_model(config, seed=6))
     model.load_state_dict(weights_by_epoch(config, seed=6)[kept.epoch])
-    curve = fit_classifier(
-        config,
-        task_of(config),
-        model,
-        to_float(TRAIN.images, CPU),
-        after=result.curve,
-        seed=6,
-    )
+    curve = fit_classifier_of(config, model, after=result.curve, seed=6)
     for found, expected in zip(result.classifier_curve, curve, strict=True):
         values = asdict(expected)
         del values["epoch"], values["seconds"]
@@ -624,14 +628,14 @@ def test_sequential_training_fits_the_classifier_last() -> None:
 
 def test_joint_training_has_no_classifier_curve() -> None:
     """Where both are trained at once there is one curve, and its best is an epoch of it."""
-    for config in (SMALL, BRANCHED, replace(SMALL, classification_lambda=0)):
+    for config in (SMALL, BRANCHED, with_fields(SMALL, classification_lambda=0)):
         result = train(config)
         assert result.classifier_curve == ()
         assert result.best in result.curve
 
 
 @pytest.mark.parametrize("config", [SMALL, BRANCHED, SEQUENTIAL])
-def test_hook_stops(config: MultitaskConfig) -> None:
+def test_hook_stops(config: AutoencoderConfig) -> None:
     """A training that is stopped is the beginning of the whole one; no classifier follows it."""
     result = train(config, on_epoch=lambda metrics: metrics.epoch == 1)
     whole = train(config)
@@ -639,7 +643,7 @@ def test_hook_stops(config: MultitaskConfig) -> None:
     assert result.classifier_curve == ()
     assert not result.early_stopped
     assert result.best == min(result.curve, key=lambda metrics: metrics.validation_mse)
-    assert (result.confusion is None) == (config.strategy == "sequential")
+    assert (result.confusion is None) == (config.to_dict()["strategy"] == "sequential")
 
 
 # The classifier of a frozen autoencoder.
@@ -649,21 +653,21 @@ AFTER = [
     EpochMetrics(epoch=1, train_mse=0.25, validation_mse=0.125, seconds=2.0),
     EpochMetrics(epoch=2, train_mse=0.0625, validation_mse=0.25, seconds=3.0),
 ]
-FROZEN = replace(SEQUENTIAL, normalization="batch", epoch=12, learning_rate=0.05)
+FROZEN = with_fields(SEQUENTIAL, normalization="batch", epoch=12, learning_rate=0.05)
 
 
-def task_of(config: MultitaskConfig) -> Multitask:
-    """Return the task of a configuration on the module's pictures."""
-    return Multitask(
-        config=config,
-        class_weights=torch.tensor(class_weights_of(config)) if config.class_weights else None,
-        train_labels=TRAIN.labels,
-        validation=to_float(VALIDATION.images, CPU),
-        validation_labels=VALIDATION.labels,
+def labels_of(config: AutoencoderConfig) -> Labels:
+    """Return the labels of the module's pictures."""
+    weights = class_weights_of(config)
+    weighed = config.to_dict()["class_weights"]
+    return Labels(
+        train=TRAIN.labels,
+        validation=VALIDATION.labels,
+        weights=torch.tensor(weights) if weighed else None,
     )
 
 
-def used_model(config: MultitaskConfig) -> MultitaskAutoencoder:
+def used_model(config: AutoencoderConfig) -> MultitaskAutoencoder:
     """Return a model in training mode, with running statistics of some images."""
     model = initial_model(config, seed=1).train()
     model(to_float(TRAIN.images, CPU))
@@ -671,15 +675,23 @@ def used_model(config: MultitaskConfig) -> MultitaskAutoencoder:
 
 
 def fit_classifier_of(
-    config: MultitaskConfig, model: MultitaskAutoencoder, *, seed: int = 0
+    config: AutoencoderConfig,
+    model: MultitaskAutoencoder,
+    *,
+    after: Sequence[EpochMetrics] = AFTER,
+    seed: int = 0,
 ) -> tuple[MultitaskMetrics, ...]:
     """Train a model's classifier on the module's pictures."""
-    images = to_float(TRAIN.images, CPU)
-    return fit_classifier(config, task_of(config), model, images, after=AFTER, seed=seed)
+    best = min(after, key=lambda metrics: metrics.validation_mse)
+    frozen = TrainResult(model=model, curve=tuple(after), best=best)
+    train, validation = (to_float(side.images, CPU) for side in (TRAIN, VALIDATION))
+    return train_classifier(
+        config, frozen, train, validation, labels_of(config), seed=seed
+    ).classifier_curve
 
 
 def reference_classifier_curve(
-    config: MultitaskConfig, model: MultitaskAutoencoder, seed: int
+    config: AutoencoderConfig, model: MultitaskAutoencoder, seed: int
 ) -> list[dict[str, float]]:
     """Train a classifier on images that are not augmented, with loss and Adam written out."""
     model.eval()
@@ -716,14 +728,14 @@ def reference_classifier_curve(
 @pytest.mark.parametrize(
     "config",
     [
-        replace(FROZEN, epoch=4),
-        replace(FROZEN, epoch=4, class_weights=True, schedule="one_cycle"),
-        replace(FROZEN, epoch=4, classification_layer_num=3, dropout=0.5, weight_decay=0.1),
-        replace(FROZEN, epoch=3, classification_layer_num=1, schedule="cosine"),
+        with_fields(FROZEN, epoch=4),
+        with_fields(FROZEN, epoch=4, class_weights=True, schedule="one_cycle"),
+        with_fields(FROZEN, epoch=4, classification_layer_num=3, dropout=0.5, weight_decay=0.1),
+        with_fields(FROZEN, epoch=3, classification_layer_num=1, schedule="cosine"),
     ],
     ids=["plain", "class_weights", "dropout", "one_layer"],
 )
-def test_classifier_training_is_the_references(config: MultitaskConfig) -> None:
+def test_classifier_training_is_the_references(config: AutoencoderConfig) -> None:
     """Every metric of every epoch is that of a plain loop over the frozen latents."""
     expected = reference_classifier_curve(config, used_model(config), seed=3)
     found = fit_classifier_of(config, used_model(config), seed=3)
@@ -736,7 +748,7 @@ def test_classifier_training_is_the_references(config: MultitaskConfig) -> None:
 @pytest.mark.parametrize("normalization", ["none", "batch", "group"])
 def test_frozen_weights_stay(normalization: Normalization) -> None:
     """Neither a weight nor a running statistic but the classifier's changes, and these do."""
-    config = replace(FROZEN, normalization=normalization, weight_decay=0.1)
+    config = with_fields(FROZEN, normalization=normalization, weight_decay=0.1)
     model = used_model(config)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     fit_classifier_of(config, model)
@@ -755,10 +767,10 @@ def test_classifier_of_the_lowest_cross_entropy_is_kept() -> None:
     best = min(curve, key=lambda metrics: metrics.validation_cross_entropy)
     assert best != curve[-1], "the test needs a best that is not the last"
     logits = model.classifier(frozen_latents(model, to_float(VALIDATION.images, CPU)))
-    found = task_of(FROZEN).cross_entropy(logits, VALIDATION.labels).item()
+    found = labels_of(FROZEN).cross_entropy(logits, VALIDATION.labels).item()
     assert found == best.validation_cross_entropy
     again = used_model(FROZEN)
-    fit_classifier_of(replace(FROZEN, epoch=best.epoch - 2), again)
+    fit_classifier_of(with_fields(FROZEN, epoch=best.epoch - 2), again)
     assert same_state(model.state_dict(), again.state_dict())
 
 
@@ -783,7 +795,7 @@ def test_classifier_stops_early() -> None:
     whole = fit_classifier_of(FROZEN, used_model(FROZEN))
     lengths = []
     for patience in (1, 2, 3):
-        found = fit_classifier_of(replace(FROZEN, patience=patience), used_model(FROZEN))
+        found = fit_classifier_of(with_fields(FROZEN, patience=patience), used_model(FROZEN))
         n = stop_by_hand([metrics.validation_cross_entropy for metrics in whole], patience)
         assert timeless(found) == timeless(whole)[:n]
         lengths.append(n)
@@ -804,7 +816,7 @@ def test_frozen_latents() -> None:
 
 def test_diverging_classifier() -> None:
     """An absurd learning rate raises, with the autoencoder's epochs and its best."""
-    config = replace(FROZEN, learning_rate=1e30)
+    config = with_fields(FROZEN, learning_rate=1e30)
     model = used_model(config)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     with pytest.raises(
@@ -822,7 +834,7 @@ def test_diverging_classifier() -> None:
 
 def test_diverged_classifier_has_its_best_weights() -> None:
     """The model of the result can be used: its classifier is that of the best epoch, or new."""
-    config = replace(FROZEN, learning_rate=1e30)
+    config = with_fields(FROZEN, learning_rate=1e30)
     model = used_model(config)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     with pytest.raises(DivergedError, match="epoch 1:") as caught:
@@ -859,18 +871,18 @@ def test_best_metrics() -> None:
 # Trainings that are interrupted and go on.
 
 RESUMED = {
-    "joint": replace(SMALL, classification_layer_num=3, dropout=0.5),
-    "branched": replace(BRANCHED, normalization="batch", schedule="one_cycle"),
-    "sequential": replace(SEQUENTIAL, normalization="batch", class_weights=True),
-    "patience": replace(RESTLESS, patience=2),
-    "sequential-patience": replace(RESTLESS, strategy="sequential", patience=1),
-    "without": replace(BRANCHED, classification_lambda=0, schedule="cosine"),
+    "joint": with_fields(SMALL, classification_layer_num=3, dropout=0.5),
+    "branched": with_fields(BRANCHED, normalization="batch", schedule="one_cycle"),
+    "sequential": with_fields(SEQUENTIAL, normalization="batch", class_weights=True),
+    "patience": with_fields(RESTLESS, patience=2),
+    "sequential-patience": with_fields(RESTLESS, strategy="sequential", patience=1),
+    "without": with_fields(BRANCHED, classification_lambda=0, schedule="cosine"),
 }
 
 
 def train_resumed(
-    config: MultitaskConfig, path: Path, stop_after: int | None
-) -> tuple[MultitaskResult | None, list[int]]:
+    config: AutoencoderConfig, path: Path, stop_after: int | None
+) -> tuple[TrainResult | None, list[int]]:
     """Go on with a training, be interrupted after an epoch if asked; return its epochs too."""
     seen = []
 
@@ -918,7 +930,7 @@ def test_a_training_is_interrupted_again_and_again(name: str, tmp_path: Path) ->
 def test_a_state_keeps_its_metrics(tmp_path: Path) -> None:
     """What was reached is read from the state: both kinds of metrics, and the best weights."""
     for config, kind in ((SMALL, MultitaskMetrics), (SEQUENTIAL, EpochMetrics)):
-        path = tmp_path / config.strategy
+        path = tmp_path / config.to_dict()["strategy"]
         train_resumed(config, path, 2)
         file = ResumeFile(path, identity=config.identity(), seed=0, max_epochs=config.epoch)
         assert file.state is not None
@@ -934,11 +946,11 @@ def test_a_state_keeps_its_metrics(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("config", [SMALL, BRANCHED, SEQUENTIAL])
-def test_divergence_in_the_first_epoch(config: MultitaskConfig) -> None:
+def test_divergence_in_the_first_epoch(config: AutoencoderConfig) -> None:
     """An absurd learning rate raises, with the curve so far and the initial weights."""
     with pytest.raises(DivergedError, match=r"^Training diverged in epoch 1: train") as caught:
-        train(replace(config, learning_rate=1e30), seed=8)
-    result: TrainResult[EpochMetrics] = caught.value.result
+        train(with_fields(config, learning_rate=1e30), seed=8)
+    result: TrainResult = caught.value.result
     assert [metrics.epoch for metrics in result.curve] == [0]
     assert result.best is None
     assert same_state(result.model.state_dict(), initial_model(config, 8).state_dict())
@@ -947,7 +959,7 @@ def test_divergence_in_the_first_epoch(config: MultitaskConfig) -> None:
 
 def test_divergence_keeps_the_best() -> None:
     """A rate that grows until numbers overflow raises, with the best of the finite epochs."""
-    config = replace(SMALL, epoch=10, batch_size=16, schedule="one_cycle", learning_rate=1e7)
+    config = with_fields(SMALL, epoch=10, batch_size=16, schedule="one_cycle", learning_rate=1e7)
     seen: list[EpochMetrics] = []
     with pytest.raises(DivergedError, match=r"^Training diverged in epoch \d+: .*") as caught:
         train(config, on_epoch=collector(seen))
@@ -969,17 +981,17 @@ def test_too_few_images(n_train: int, n_validation: int) -> None:
 
     message = rf"^Training needs at least 2 .*, but got {n_train} and {n_validation}\.$"
     with pytest.raises(DataError, match=message):
-        train_multitask(SMALL, first(TRAIN, n_train), first(VALIDATION, n_validation), seed=0)
+        train_model(SMALL, first(TRAIN, n_train), first(VALIDATION, n_validation), seed=0)
 
 
 @pytest.mark.parametrize("config", [SMALL, BRANCHED, SEQUENTIAL])
-def test_smallest_training(config: MultitaskConfig) -> None:
+def test_smallest_training(config: AutoencoderConfig) -> None:
     """Two training images and one validation image are enough, with or without a hidden layer."""
     two = LabelledImages(images=TRAIN.images[:2], labels=TRAIN.labels[:2])
     one = LabelledImages(images=VALIDATION.images[:1], labels=VALIDATION.labels[:1])
     for changes in ({"classification_layer_num": 1}, {"class_weights": True}):
-        small = replace(config, epoch=1, normalization="batch", **changes)  # type: ignore[arg-type]
-        result = train_multitask(small, two, one, seed=0)
+        small = with_fields(config, epoch=1, normalization="batch", **changes)  # type: ignore[arg-type]
+        result = train_model(small, two, one, seed=0)
         assert len(result.curve) == 1
         assert isinstance(result.best, MultitaskMetrics)
         assert all(math.isfinite(value) for value in asdict(result.best).values())

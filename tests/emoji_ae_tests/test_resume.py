@@ -8,9 +8,9 @@ from torch import Tensor
 
 from emoji_ae.config import AutoencoderConfig
 from emoji_ae.curve import EpochMetrics
-from emoji_ae.loop import TrainResult
 from emoji_ae.resume import ResumeFile, TrainState
-from emoji_ae.train import train_autoencoder
+from emoji_ae.training import TrainResult
+from tests.emoji_ae_tests.reference import train_autoencoder
 
 SEED = 3
 CONFIGS = [

@@ -1,7 +1,7 @@
 """Training: against a slow reference, its curve, its best weights, its randomness, its ends."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,11 +15,18 @@ from emoji_ae.augment import augment
 from emoji_ae.config import AutoencoderConfig, Schedule
 from emoji_ae.curve import EpochMetrics
 from emoji_ae.errors import DataError, EmojiAEError
-from emoji_ae.loop import DivergedError, TrainResult, batch_bounds, fit, to_float
-from emoji_ae.models import Autoencoder
+from emoji_ae.evaluation import reconstruction_errors, to_float
+from emoji_ae.loop import batch_bounds, fit
+from emoji_ae.models import build_model
 from emoji_ae.seeding import seeded
-from emoji_ae.train import Reconstruction, reconstruction_errors, train_autoencoder
-from tests.emoji_ae_tests.reference import initial_model, learning_rate_and_momentum, pictures
+from emoji_ae.tasks import Reconstruction
+from emoji_ae.training import DivergedError, TrainResult
+from tests.emoji_ae_tests.reference import (
+    initial_model,
+    learning_rate_and_momentum,
+    pictures,
+    train_autoencoder,
+)
 
 SMALL = AutoencoderConfig(
     width=4, depth=3, latent_channels=8, epoch=4, batch_size=4, learning_rate=0.003
@@ -353,27 +360,23 @@ def test_drawn_images_are_different_ones(n: int, epochs: int) -> None:
     seen: list[list[int]] = []
 
     class Watched(Reconstruction):
-        def step(self, model: Autoencoder, images: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
-            seen[-1] += rows.tolist()
-            return super().step(model, images, rows)
-
-        def evaluate(self, model: Autoencoder, train_means: Tensor) -> dict[str, float]:
-            seen.append([])
-            return super().evaluate(model, train_means)
+        def evaluate(self, observed: Sequence[Tensor], rows: Tensor) -> dict[str, float]:
+            seen.append(rows.tolist())
+            return Reconstruction.evaluate(self, observed, rows)
 
     config = replace(SMALL, epoch=epochs)
-    seen.append([])
+    train, validation = (to_float(side, torch.device("cpu")) for side in (TRAIN, VALIDATION))
     with seeded(0, torch.device("cpu")) as generator:
         fit(
             config,
-            Watched(config, to_float(VALIDATION, torch.device("cpu"))),
-            TRAIN,
+            Watched(config=config, model=build_model(config), validation=validation),
+            lambda order: train[order],
+            n_images=len(train),
+            n_drawn=min(n, len(train)),
             generator=generator,
-            device=torch.device("cpu"),
-            seed=0,
-            images_per_epoch=n,
         )
-    for rows in seen[:-1]:
+    assert len(seen) == epochs
+    for rows in seen:
         assert len(rows) == len(set(rows)) == min(n, len(TRAIN))
 
 

@@ -6,16 +6,13 @@ from typing import Any
 import pytest
 import torch
 
-from emoji_ae.config import AutoencoderConfig, MultitaskConfig
+from emoji_ae.config import AutoencoderConfig, multitask_config
 from emoji_ae.curve import EpochMetrics, MultitaskMetrics
 from emoji_ae.dataset import LabelledImages
 from emoji_ae.errors import DataError
-from emoji_ae.loop import TrainResult
 from emoji_ae.models import Autoencoder, MultitaskAutoencoder
-from emoji_ae.multitask import MultitaskResult, train_multitask
 from emoji_ae.resume import ResumeFile
-from emoji_ae.train import train_autoencoder
-from emoji_ae.training import train_model
+from emoji_ae.training import TrainResult, train_model
 from tests.emoji_ae_tests.reference import pictures
 
 CPU = torch.device("cpu")
@@ -24,36 +21,25 @@ VALIDATION = LabelledImages(images=pictures(3, seed=1), labels=torch.tensor([0, 
 SMALL: dict[str, Any] = {"width": 3, "depth": 3, "latent_channels": 4, "batch_size": 3}
 CONFIGS = [
     AutoencoderConfig(**SMALL, epoch=3),
-    MultitaskConfig(**SMALL, epoch=3),
-    MultitaskConfig(**SMALL, epoch=3, strategy="sequential", classification_layer_num=2),
+    multitask_config(**SMALL, epoch=3),
+    multitask_config(**SMALL, epoch=3, strategy="sequential", classification_layer_num=2),
 ]
 
 
-def train_directly(config: AutoencoderConfig) -> TrainResult[EpochMetrics]:
-    """Train by the function of the configuration's kind."""
-    if isinstance(config, MultitaskConfig):
-        return train_multitask(config, TRAIN, VALIDATION, seed=4)
-    return train_autoencoder(config, TRAIN.images, VALIDATION.images, seed=4)
-
-
-def comparable(result: TrainResult[EpochMetrics]) -> list[tuple[int, float, float]]:
+def comparable(result: TrainResult) -> list[tuple[int, float, float]]:
     """Return a curve without its times."""
     return [(m.epoch, m.train_mse, m.validation_mse) for m in result.curve]
 
 
 @pytest.mark.parametrize("config", CONFIGS)
 def test_kind_of_configuration_decides(config: AutoencoderConfig) -> None:
-    """Each kind of configuration is trained by its own function, with the same result."""
-    result = train_model(config, TRAIN, VALIDATION, seed=4, device=CPU)
-    expected = train_directly(config)
-    assert type(result) is type(expected)
-    assert isinstance(result, MultitaskResult) == isinstance(config, MultitaskConfig)
-    kind = MultitaskAutoencoder if isinstance(config, MultitaskConfig) else Autoencoder
-    assert type(result.model) is kind
-    assert isinstance(result.best, MultitaskMetrics) == isinstance(config, MultitaskConfig)
-    assert comparable(result) == comparable(expected)
-    found, weights = result.model.state_dict(), expected.model.state_dict()
-    assert all(torch.equal(found[name], weights[name]) for name in weights)
+    """A configuration with a classifier gives a model and a result that classify, and no other."""
+    result = train_model(config, TRAIN, VALIDATION, seed=4)
+    classifies = config.classification is not None
+    assert type(result.model) is (MultitaskAutoencoder if classifies else Autoencoder)
+    assert isinstance(result.best, MultitaskMetrics) == classifies
+    assert (result.confusion is not None) == classifies
+    assert bool(result.classifier_curve) == (config.to_dict().get("strategy") == "sequential")
 
 
 @pytest.mark.parametrize("config", CONFIGS)
@@ -67,7 +53,7 @@ def test_hook_and_state_are_passed_on(config: AutoencoderConfig, tmp_path: Path)
             raise KeyError
         return True
 
-    def go_on() -> TrainResult[EpochMetrics]:
+    def go_on() -> TrainResult:
         resume = ResumeFile(
             tmp_path / "state.pt", identity=config.identity(), seed=4, max_epochs=3
         )
@@ -77,7 +63,7 @@ def test_hook_and_state_are_passed_on(config: AutoencoderConfig, tmp_path: Path)
 
     with pytest.raises(KeyError):
         go_on()
-    assert comparable(go_on()) == comparable(train_directly(config))[:2]
+    assert comparable(go_on()) == comparable(train_model(config, TRAIN, VALIDATION, seed=4))[:2]
     assert seen == [0, 1]
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from scipy import stats
 
-from emoji_ae.config import AutoencoderConfig, MultitaskConfig
+from emoji_ae.config import AutoencoderConfig, multitask_config
 from search_spaces import SPACES, get_space, multitask
 from search_spaces.autoencoder import EXTENDED, NOTEBOOK, to_config, to_values
 from search_spaces.base import Parameter, Scalar, SearchSpace
@@ -422,7 +422,7 @@ def test_point_is_the_way_back(space: SearchSpace, data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "best"), [("autoencoder", AutoencoderConfig()), ("multitask", MultitaskConfig())]
+    ("kind", "best"), [("autoencoder", AutoencoderConfig()), ("multitask", multitask_config())]
 )
 @pytest.mark.parametrize("name", ["notebook", "extended"])
 def test_the_notebooks_best_is_a_point_of_each_space(

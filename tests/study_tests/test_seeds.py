@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emoji_ae.config import AutoencoderConfig, MultitaskConfig
+from emoji_ae.config import AutoencoderConfig, multitask_config
 from study.seeds import pair_seed, sampler_seed, trial_seed
+from tests.emoji_ae_tests.reference import with_fields
 
 BASE = AutoencoderConfig(epoch=100)
 
@@ -54,7 +55,7 @@ def test_unused_parameters_do_not_matter() -> None:
 def test_seeds_stay_the_same() -> None:
     """Seeds are part of what a study means: another formula would change every result."""
     assert trial_seed(0, AutoencoderConfig(), 0) == TRIAL_SEED
-    assert trial_seed(0, MultitaskConfig(), 0) == MULTITASK_SEED
+    assert trial_seed(0, multitask_config(), 0) == MULTITASK_SEED
     assert pair_seed(0, 0) == PAIR_SEED
     assert sampler_seed(0, 0) == SAMPLER_SEED
 
@@ -76,39 +77,39 @@ def test_pairs_have_seeds_of_their_own() -> None:
 @pytest.mark.parametrize("strategy", ["joint", "branched"])
 def test_length_of_a_multitask_training_does_not_matter(strategy: str) -> None:
     """A joint or branched training of 100 epochs is the beginning of one of 200."""
-    config = MultitaskConfig(epoch=100, strategy=strategy)  # type: ignore[arg-type]
+    config = multitask_config(epoch=100, strategy=strategy)  # type: ignore[arg-type]
     assert trial_seed(0, config, 0) == trial_seed(0, replace(config, epoch=200), 0)
 
 
 def test_length_of_a_sequential_training_matters() -> None:
     """Its classifier starts where the autoencoder ended, so another length is another training."""
-    config = MultitaskConfig(epoch=100, strategy="sequential")
+    config = multitask_config(epoch=100, strategy="sequential")
     assert trial_seed(0, config, 0) != trial_seed(0, replace(config, epoch=200), 0)
 
 
 def test_what_a_classifier_is_matters() -> None:
     """All that has an effect on the classifier gives other seeds, dropout at one layer not."""
-    base = MultitaskConfig(classification_layer_num=2)
+    base = multitask_config(classification_layer_num=2)
     seeds = [
         trial_seed(0, config, 0)
         for config in (
             base,
-            replace(base, dropout=0.5),
-            replace(base, classification_layer_num=1),
-            replace(base, classification_layer_num=3),
-            replace(base, classification_width=64),
-            replace(base, classification_lambda=0.5),
-            replace(base, classification_lambda=0.0),
-            replace(base, strategy="sequential"),
-            replace(base, strategy="branched"),
-            replace(base, strategy="branched", branch_point=2),
-            replace(base, class_weights=True),
-            replace(base, patience=20),
+            with_fields(base, dropout=0.5),
+            with_fields(base, classification_layer_num=1),
+            with_fields(base, classification_layer_num=3),
+            with_fields(base, classification_width=64),
+            with_fields(base, classification_lambda=0.5),
+            with_fields(base, classification_lambda=0.0),
+            with_fields(base, strategy="sequential"),
+            with_fields(base, strategy="branched"),
+            with_fields(base, strategy="branched", branch_point=2),
+            with_fields(base, class_weights=True),
+            with_fields(base, patience=20),
         )
     ]
     assert len(set(seeds)) == len(seeds)
-    one = replace(base, classification_layer_num=1)
-    assert trial_seed(0, one, 0) == trial_seed(0, replace(one, dropout=0.5), 0)
+    one = with_fields(base, classification_layer_num=1)
+    assert trial_seed(0, one, 0) == trial_seed(0, with_fields(one, dropout=0.5), 0)
 
 
 def test_sampler_seeds_differ() -> None:

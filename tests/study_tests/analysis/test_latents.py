@@ -10,12 +10,12 @@ import pytest
 from PIL import Image
 from scipy import stats
 
+from emoji_ae.drawing.captions import captioned_png
 from storage import attrs
 from storage.records import StudyRecord
 from study.analysis import LATENT_METRICS, VALIDATION_MSE, latent_metrics_of
 from study.analysis.experiment import describe_experiment, get_experiment
 from study.analysis.latents import get_latents
-from study.emoji.pictures import caption_gallery
 from study.report import ReportData, read_report_data, render_data
 from study.report.findings import get_findings
 from study.report.pictures import LatentGallery
@@ -115,7 +115,7 @@ def test_search_explains_latents() -> None:
 def gallery_of(caption: str) -> LatentGallery:
     """Return a small picture as a gallery."""
     return LatentGallery(
-        caption=caption, png=caption_gallery(Image.new("RGB", (8, 6), "red"), caption)
+        caption=caption, png=captioned_png(Image.new("RGB", (8, 6), "red"), caption)
     )
 
 

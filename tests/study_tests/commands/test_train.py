@@ -17,30 +17,30 @@ from optuna.trial import FrozenTrial
 
 from emoji_ae.checkpoint import load_checkpoint
 from emoji_ae.classification import count_classes
-from emoji_ae.config import AutoencoderConfig, MultitaskConfig, Strategy
+from emoji_ae.config import AutoencoderConfig, Strategy, multitask_config
 from emoji_ae.curve import EpochMetrics
 from emoji_ae.dataset import EmojiDataset, load_dataset
+from emoji_ae.drawing.strips import N_RANKED, N_SAMPLES, cut_strip
+from emoji_ae.evaluation import reconstruction_errors, to_float
 from emoji_ae.labels import CLASSES
-from emoji_ae.loop import DivergedError, to_float
 from emoji_ae.models import MultitaskAutoencoder
 from emoji_ae.splits import Split, split_dataset
-from emoji_ae.train import reconstruction_errors
+from emoji_ae.training import DivergedError
 from storage import attrs
 from storage.rdb import open_storage
 from study.commands.train import FinalMetrics, train_final
 from study.emoji.data import stored_split, study_data
-from study.emoji.pictures import cut_strip
-from study.pictures import N_RANKED, N_SAMPLES
 from study.running.coordinator import open_study
 from study.running.objective import TrainingObjective
 from study.running.worker import run_trial
 from study.settings import StudySettings
+from tests.emoji_ae_tests.reference import with_fields
 from tests.study_tests.studies import claim_point
 
 CPU = torch.device("cpu")
 CONFIG = AutoencoderConfig(epoch=3, batch_size=16)
 FILES = {"checkpoint.pt", "learning_curve.png", "metrics.json", "reconstructions.png"}
-MULTITASK = MultitaskConfig(
+MULTITASK = multitask_config(
     epoch=3, batch_size=8, learning_rate=0.01, width=8, latent_channels=16, patience=20
 )
 STRATEGIES: list[Strategy] = ["joint", "sequential", "branched"]
@@ -245,7 +245,7 @@ def test_earlier_model_is_whole_until_the_end(tmp_path: Path, dataset: EmojiData
 @pytest.mark.parametrize("kind", ["autoencoder", *STRATEGIES])
 def test_interrupted(tmp_path: Path, dataset: EmojiDataset, kind: str) -> None:
     """The best epoch so far is kept, and nothing is measured on or drawn of test images."""
-    config = CONFIG if kind == "autoencoder" else replace(MULTITASK, strategy=kind)
+    config = CONFIG if kind == "autoencoder" else with_fields(MULTITASK, strategy=kind)
     split = split_dataset(dataset, seed=42)
     metrics = train(dataset, tmp_path, config=config, on_epoch=lambda m: m.epoch == 1)
     whole = train(dataset, tmp_path / "whole", config=replace(config, epoch=2))
@@ -294,7 +294,7 @@ def confusion_of(model: object, dataset: EmojiDataset, rows: tuple[int, ...]) ->
 def test_classification(tmp_path: Path, dataset: EmojiDataset, strategy: Strategy) -> None:
     """A multitask model is also judged by its classes, on the test images and on no others."""
     split = split_dataset(dataset, seed=42)
-    config = replace(MULTITASK, strategy=strategy)
+    config = with_fields(MULTITASK, strategy=strategy)
     metrics = train(dataset, tmp_path, config=config, split=split)
     assert {path.name for path in tmp_path.iterdir()} == FILES
     checkpoint = load_checkpoint(tmp_path / "checkpoint.pt")

@@ -16,7 +16,7 @@ from optuna.distributions import CategoricalDistribution, IntDistribution
 from optuna.trial import TrialState
 from scipy import stats
 
-from emoji_ae.config import AutoencoderConfig, MultitaskConfig
+from emoji_ae.config import AutoencoderConfig, multitask_config
 from search_spaces import SPACES, Scalar, SearchSpace
 from search_spaces.designs import design_points
 from storage import attrs
@@ -179,7 +179,7 @@ def test_fields_without_effect_make_no_other_configuration() -> None:
 
 def test_dropout_of_one_layer_makes_no_other_configuration() -> None:
     """Dropout acts between layers of the classifier, so with one of them it counts as equal."""
-    point: Point = {**GRID.point(MultitaskConfig()), "learning_rate": 0.01}
+    point: Point = {**GRID.point(multitask_config()), "learning_rate": 0.01}
     one = [{**point, "classification_layer_num": 1, "dropout": d} for d in (0.0, 0.3, 0.5)]
     two = [{**point, "classification_layer_num": 2, "dropout": d} for d in (0.0, 0.3, 0.5)]
     record = searched(GRID, [*one, *two], [0.3, 0.2, 0.1, 0.4, 0.5, 0.6])
@@ -229,7 +229,7 @@ def test_only_the_default_was_searched() -> None:
 @pytest.mark.parametrize("seed", range(10))
 def test_trials_that_break_the_constraint(seed: int) -> None:
     """They are never chosen, neither as the best nor from the middle nor for the default."""
-    points = [GRID.point(MultitaskConfig()), *distinct(GRID, 20)]
+    points = [GRID.point(multitask_config()), *distinct(GRID, 20)]
     infeasible = [0, 1, 2, 4, *range(7, 13)]
     record = searched(GRID, points, [0.1 + 0.01 * i for i in range(21)], infeasible=infeasible)
     arms = confirmation_arms(record, GRID, {}, top=3, seed=seed)
@@ -432,7 +432,7 @@ def test_path_of_one() -> None:
 
 def test_what_comes_along_has_the_values_of_the_end() -> None:
     """What a strategy makes active decides itself what else is: no task of its own, no weight."""
-    start = MULTITASK.point(MultitaskConfig(strategy="sequential"))
+    start = MULTITASK.point(multitask_config(strategy="sequential"))
     end: Point = {**start, "strategy": "joint", "auxiliary_task": False}
     (_, (name, step)) = ablation_path(MULTITASK, start, end, None)
     assert (name, step) == ("then strategy joint", end)
@@ -441,7 +441,7 @@ def test_what_comes_along_has_the_values_of_the_end() -> None:
 def test_path_with_a_weight_of_nothing() -> None:
     """A loss weight of 0 that was fixed is kept on the way, though it switches the task off."""
     fixed: Point = {"classification_lambda": 0.0}
-    start = MULTITASK.point(MultitaskConfig(), fixed)
+    start = MULTITASK.point(multitask_config(), fixed)
     end = drawn(MULTITASK, [0.6] * 26, strategy="joint", auxiliary_task=True, **fixed)
     assert start["classification_lambda"] == end["classification_lambda"] == 0.0
     path = ablation_path(MULTITASK, start, end, None)

@@ -16,6 +16,7 @@ from optuna.pruners import BasePruner, NopPruner, ThresholdPruner
 from optuna.trial import FrozenTrial, TrialState
 
 from emoji_ae.dataset import LabelledImages, load_dataset
+from emoji_ae.drawing.strips import N_SAMPLES, pick
 from emoji_ae.labels import CLASSES
 from emoji_ae.models import MultitaskAutoencoder
 from emoji_ae.splits import Split
@@ -27,7 +28,6 @@ from storage.records import load_study_record
 from study.emoji.data import StudyData, study_data
 from study.emoji.pictures import best_pictures
 from study.experiment import auxiliary_task, shared_params
-from study.pictures import N_SAMPLES, pick
 from study.report import Pictures
 from study.running.budget import request, start_design
 from study.running.coordinator import RunOutcome, open_study, run_study

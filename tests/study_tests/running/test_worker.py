@@ -26,6 +26,7 @@ from optuna.trial import TrialState
 from PIL import Image
 
 from emoji_ae.dataset import load_dataset
+from emoji_ae.drawing.strips import N_RANKED, N_SAMPLES, pick
 from emoji_ae.splits import split_dataset
 from storage import attrs, queue
 from storage.artifacts import open_artifacts, read_artifact
@@ -33,7 +34,6 @@ from storage.errors import ArtifactFolderError
 from storage.rdb import open_storage
 from study.emoji.data import StudyData, study_data
 from study.errors import StudyError
-from study.pictures import N_RANKED, N_SAMPLES, pick
 from study.running.budget import count, request, start_design
 from study.running.coordinator import open_study
 from study.running.objective import TrainingObjective

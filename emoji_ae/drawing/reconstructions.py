@@ -1,0 +1,23 @@
+"""A model's strip of reconstructions."""
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from emoji_ae.drawing.strips import strip_png
+from emoji_ae.evaluation import image_errors, reconstruct, to_float
+from emoji_ae.models import Autoencoder
+
+
+def reconstructions_png(model: Autoencoder, images: Tensor, texts: Sequence[str]) -> bytes:
+    """Draw those images that all models show, and those that this one draws best and worst.
+
+    Args:
+        model: Left in evaluation mode.
+        images: ``(n, 3, 64, 64)`` uint8, all of a split and at least one.
+        texts: What each image shows.
+    """
+    reconstructions = reconstruct(model, images)
+    originals = model.arrange(to_float(images, reconstructions.device))
+    errors = image_errors(reconstructions, originals)
+    return strip_png(images.cpu().numpy(), reconstructions.numpy(), errors.numpy(), texts)

@@ -1,0 +1,195 @@
+"""The strip that a training leaves: images over their reconstructions, and the way back from it.
+
+Needs no model, so whoever only reads strips does not wait for torch.
+"""
+
+import io
+import json
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps, PngImagePlugin
+
+from emoji_ae.config import IMAGE_SIZE
+from emoji_ae.images import picture_png
+
+PICTURES_ENTRY = "pictures"
+"""The PNG's text entry about its columns: a JSON list of objects with text, role and mse."""
+
+SAMPLE = "sample"
+"""Role of an image that all trainings on the same data show."""
+LOWEST = "lowest"
+"""Role of an image with one of the lowest reconstruction errors."""
+MEDIAN = "median"
+HIGHEST = "highest"
+
+STRIP_PADDING = 2
+"""White between the images, in pixels."""
+
+N_SAMPLES = 3
+"""Images that all strips show, evenly spaced over the validation split."""
+
+N_RANKED = 1
+"""Images with the lowest errors, as many around the median, and as many with the highest."""
+
+N_COLOURS = 256
+"""Of a picture, chosen for it. They differ from the exact ones by a per cent in the mean; as every
+trial of a study keeps its pictures and noise hardly compresses, they halve what a study takes, to
+at most 25 kB a trial.
+"""
+
+FULL_DIFFERENCE = 0.5
+"""Mean absolute difference of a pixel from which on an error map has its full colour."""
+
+ERROR_COLOUR = (8, 48, 107)
+"""Full colour of an error map, the darkest of ColorBrewer's blues.
+
+Shades of one hue can be read with every common colour vision.
+Source: Harrower, Brewer, "ColorBrewer.org", The Cartographic Journal 40, 2003.
+"""
+
+
+class Column(NamedTuple):
+    """One image of a strip; pictures are PNG files, errors those of the model's exact output."""
+
+    text: str
+    role: str
+    original: bytes
+    reconstruction: bytes
+    error_map: bytes
+    mse: float
+
+
+def strip_png(
+    images: npt.NDArray[np.uint8],
+    reconstructions: npt.NDArray[np.float32],
+    errors: npt.NDArray[np.float32],
+    texts: Sequence[str],
+) -> bytes:
+    """Draw some images over their reconstructions.
+
+    Some are the same for all models, the others are those with the lowest, the middle and the
+    highest error. What each column shows goes into the PNG's metadata, by the name
+    ``PICTURES_ENTRY``, errors as they were before colours were reduced.
+
+    Args:
+        images: ``(n, 3, 64, 64)``, all of a split and at least one.
+        reconstructions: ``(n, 3, 64, 64)`` in [0, 1].
+        errors: ``(n,)``, of the reconstructions.
+        texts: What each image shows.
+    """
+    samples = [(row, SAMPLE) for row in pick(len(images), N_SAMPLES)]
+    chosen = samples + rank(errors, N_RANKED)
+    rows = [row for row, _ in chosen]
+    drawn = Image.fromarray(lay_out(images[rows], reconstructions[rows]))
+    drawn = drawn.quantize(N_COLOURS, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    columns = [
+        {"text": texts[row], "role": role, "mse": float(errors[row])} for row, role in chosen
+    ]
+    metadata = PngImagePlugin.PngInfo()
+    metadata.add_text(PICTURES_ENTRY, json.dumps(columns))
+    buffer = io.BytesIO()
+    drawn.save(buffer, "PNG", pnginfo=metadata)
+    return buffer.getvalue()
+
+
+def lay_out(
+    images: npt.NDArray[np.uint8], reconstructions: npt.NDArray[np.float32]
+) -> npt.NDArray[np.uint8]:
+    """Lay out images in one row over their reconstructions in a second, white between them.
+
+    Args:
+        images: ``(n, 3, height, width)``.
+        reconstructions: As many in [0, 1]; drawn with the nearest of 256 levels.
+
+    Returns:
+        ``(height, width, 3)`` of the strip.
+    """
+    drawn = np.rint(reconstructions * np.float32(255)).astype(np.uint8)
+    rows = [np.concatenate([*_framed(row)], axis=2) for row in (images, drawn)]
+    strip = np.concatenate(rows, axis=1)
+    padding = ((0, 0), (0, STRIP_PADDING), (0, STRIP_PADDING))
+    return np.pad(strip, padding, constant_values=255).transpose(1, 2, 0).copy()
+
+
+def _framed(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Return images with white above and left of each."""
+    padding = ((0, 0), (0, 0), (STRIP_PADDING, 0), (STRIP_PADDING, 0))
+    return np.pad(images, padding, constant_values=255)
+
+
+def pick(n: int, count: int) -> list[int]:
+    """Return the middle rows of ``count`` equal parts of ``n`` rows; all rows of fewer."""
+    count = min(n, count)
+    return [(2 * i + 1) * n // (2 * count) for i in range(count)]
+
+
+def rank(errors: npt.NDArray[np.floating], count: int) -> list[tuple[int, str]]:
+    """Return the rows of the lowest, the middle and the highest errors, each with its role.
+
+    Args:
+        errors: ``(n,)``, at least one; equal ones are ordered by row.
+        count: Rows of each role; fewer of fewer than ``3 * count`` errors.
+
+    Returns:
+        From the lowest error to the highest, no row twice. Where the middle cannot be halved, it
+        reaches further down.
+    """
+    order = np.argsort(errors, kind="stable").tolist()
+    n_each = min(count, max(1, len(order) // 3))
+    starts = {LOWEST: 0, HIGHEST: len(order) - n_each, MEDIAN: (len(order) - n_each) // 2}
+    roles: dict[int, str] = {}
+    for role, start in starts.items():
+        for place in range(start, start + n_each):
+            roles.setdefault(place, role)
+    return [(order[place], role) for place, role in sorted(roles.items())]
+
+
+def cut_strip(png: bytes) -> tuple[Column, ...]:
+    """Take apart what ``strip_png`` drew.
+
+    Error maps are of the drawn images, whose colours are rounded.
+
+    Returns:
+        In the strip's order; nothing of a PNG that does not say what its columns show.
+    """
+    with Image.open(io.BytesIO(png)) as image:
+        columns: list[dict[str, Any]] = json.loads(image.info.get(PICTURES_ENTRY, "[]"))
+        strip = image.convert("RGB")
+    return tuple(_cut_column(strip, i, **column) for i, column in enumerate(columns))
+
+
+def _cut_column(strip: Image.Image, i: int, *, text: str, role: str, mse: float) -> Column:
+    stride = IMAGE_SIZE + STRIP_PADDING
+    left = STRIP_PADDING + i * stride
+    original, reconstruction = (
+        strip.crop((left, top, left + IMAGE_SIZE, top + IMAGE_SIZE))
+        for top in (STRIP_PADDING, STRIP_PADDING + stride)
+    )
+    return Column(
+        text=text,
+        role=role,
+        original=picture_png(original),
+        reconstruction=picture_png(reconstruction),
+        error_map=picture_png(error_map(original, reconstruction)),
+        mse=mse,
+    )
+
+
+def error_map(original: Image.Image, reconstruction: Image.Image) -> Image.Image:
+    """Draw by how much each pixel differs: the absolute difference, averaged over the channels.
+
+    Args:
+        original: An RGB image.
+        reconstruction: Another of the same size.
+
+    Returns:
+        An RGB image: white for no difference, ``ERROR_COLOUR`` for ``FULL_DIFFERENCE`` or more,
+        and in proportion between them, so that all maps compare.
+    """
+    difference = np.asarray(original, dtype=float) - np.asarray(reconstruction, dtype=float)
+    share = np.abs(difference).mean(axis=2) / (255 * FULL_DIFFERENCE)
+    levels = np.rint(255 * np.minimum(share, 1)).astype(np.uint8)
+    return ImageOps.colorize(Image.fromarray(levels), "white", ERROR_COLOUR)
