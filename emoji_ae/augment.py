@@ -71,8 +71,8 @@ def augment(
         part = slice(start, start + _CHUNK)
         # Several times faster than indexing with a tensor.
         chosen = images.index_select(0, order[part].to(images.device))
-        ink = _move(torch.sub(1, chosen, out=chosen), matrices[part])
-        out[part] = _color(ink, *factors[:, part])
+        ink = move(torch.sub(1, chosen, out=chosen), matrices[part])
+        out[part] = jitter(ink, *factors[:, part])
     return out
 
 
@@ -141,21 +141,18 @@ def affine_matrix(
     return torch.stack([torch.stack(row, dim=1) for row in rows], dim=1)
 
 
-def warp(images: Tensor, matrices: Tensor) -> Tensor:
-    """Apply one affine map per image, taking nearest pixels, on a white ground.
+def move(ink: Tensor, matrices: Tensor) -> Tensor:
+    """Apply one affine map per inverted image, taking nearest pixels.
+
+    What ``grid_sample`` reads outside, zero, is white.
 
     Args:
-        images: ``(n, channels, size, size)`` float32 in [0, 1].
+        ink: ``(n, channels, size, size)`` float32 in [0, 1]: 1 less the images.
         matrices: ``(n, 3, 3)`` as ``affine_matrix`` returns them.
 
     Returns:
-        As ``images``.
+        As ``ink``.
     """
-    return 1 - _move(1 - images, matrices)
-
-
-def _move(ink: Tensor, matrices: Tensor) -> Tensor:
-    """Apply affine maps to inverted images: what `grid_sample` reads outside, zero, is white."""
     theta = torch.linalg.inv(matrices)[:, :2].clone()  # from result to original
     theta[:, :, 2] *= 2 / ink.shape[-1]  # pixels to the [-1, 1] of `grid_sample`
     grid = sampling_grid(theta, ink.shape[-1])
@@ -187,27 +184,22 @@ def sample_jitter(n: int, *, generator: torch.Generator) -> Tensor:
     return factors.uniform_(1 - JITTER, 1 + JITTER, generator=generator)
 
 
-def jitter(images: Tensor, brightness: Tensor, contrast: Tensor, saturation: Tensor) -> Tensor:
-    """Change colours by one affine map per image.
+def jitter(ink: Tensor, brightness: Tensor, contrast: Tensor, saturation: Tensor) -> Tensor:
+    """Change colours by one affine map per image, and invert back in the same operation.
 
     Without clamping in between, the three steps of torchvision's ``ColorJitter`` give the same
     result in any order: saturation keeps every grey value, contrast keeps the mean grey value,
     and brightness scales all alike.
 
     Args:
-        images: ``(n, 3, height, width)`` float32 in [0, 1].
+        ink: ``(n, 3, height, width)`` float32 in [0, 1]: 1 less the images.
         brightness: ``(n,)`` factor on all values.
         contrast: ``(n,)`` factor on the distance from the image's mean grey value.
         saturation: ``(n,)`` factor on the distance from each pixel's grey value.
 
     Returns:
-        ``(n, 3, height, width)`` float32 in [0, 1].
+        The images, ``(n, 3, height, width)`` float32 in [0, 1].
     """
-    return _color(1 - images, brightness, contrast, saturation)
-
-
-def _color(ink: Tensor, brightness: Tensor, contrast: Tensor, saturation: Tensor) -> Tensor:
-    """Change the colours of inverted images, and invert them back in the same operation."""
     n = len(ink)
     grey = ink.new_tensor(LUMA_WEIGHTS)  # sums to 1, so that the colour map takes white to white
     keep = torch.eye(3, device=ink.device) * saturation.view(n, 1, 1)

@@ -116,12 +116,6 @@ def redraw_validation(
     return _split(dataset, rest, validation=validation, test=split.test)
 
 
-def leaking_groups(dataset: EmojiDataset, split: Split) -> int:
-    """Count the groups with images in the training set and in validation or test too."""
-    train = _groups(dataset, split.train)
-    return len(train & _groups(dataset, split.validation + split.test))
-
-
 def _groups(dataset: EmojiDataset, rows: Iterable[int]) -> set[int]:
     """Return the groups that rows are in, or are variants of."""
     return {group for row in rows for group in dataset.groups_of(row)}

@@ -22,7 +22,7 @@ from PIL import Image
 
 from emoji_ae.checkpoint import load_checkpoint
 from emoji_ae.dataset import load_dataset
-from emoji_ae.splits import Split, leaking_groups
+from emoji_ae.splits import Split
 from search_spaces import SearchSpaceError
 from storage.rdb import open_storage
 from storage.records import load_study_record
@@ -32,6 +32,7 @@ from study.formats import format_accuracy
 from study.report import read_report_data
 from study.running.coordinator import open_study
 from study.settings import StudySettings
+from tests.emoji_ae_tests.reference import leaking_groups
 from tests.study_tests.studies import ask, claim_point
 
 COMMAND = Path(sys.executable).with_name("emoji-study")

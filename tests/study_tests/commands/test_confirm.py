@@ -16,7 +16,7 @@ import pytest
 from rich.table import Table
 
 from emoji_ae.dataset import load_dataset
-from emoji_ae.splits import Split, leaking_groups, redraw_validation, split_dataset
+from emoji_ae.splits import Split, redraw_validation, split_dataset
 from search_spaces import get_space
 from storage import attrs
 from storage.rdb import open_storage
@@ -49,6 +49,7 @@ from study.experiment import default_config
 from study.followups.arms import confirmation_arms
 from study.running.coordinator import RunOutcome
 from study.seeds import pair_seed
+from tests.emoji_ae_tests.reference import leaking_groups
 from tests.study_tests.studies import ask
 
 Wait = Callable[[Callable[[], bool]], None]
