@@ -1,6 +1,5 @@
 """The state of an unfinished training on disk; it goes on from there as if never interrupted."""
 
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,11 +12,7 @@ from emoji_ae.curve import EpochMetrics, metrics_from_dict
 from emoji_ae.files import whole_file
 from emoji_ae.safe_load import load_content
 
-MAX_OVERHEAD = 0.005
-"""Share of a training's time that saving its state may take."""
-
 _FORMAT = "emoji-study training 1"
-_EXPECTED_BYTES_PER_S = 2e8  # until a save has been timed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +41,11 @@ class TrainState:
     generator: Tensor
     random: Tensor
 
+    def fits(self, identity: str, seed: int, max_epochs: int) -> bool:
+        """Say whether it is of a training, and before an epoch."""
+        mine = (self.identity, self.seed)
+        return mine == (identity, seed) and len(self.curve) < max_epochs
+
 
 class ResumeFile:
     """Where a training keeps its state while it runs.
@@ -55,60 +55,34 @@ class ResumeFile:
         identity: Of what is trained; a state of something else is not used.
         seed: Of the training, likewise.
         max_epochs: A state that is not before this epoch is not used.
-        max_overhead: Share of the time that saving may take.
 
     Attributes:
         state: What the file holds, None if nothing that fits.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        *,
-        identity: str,
-        seed: int,
-        max_epochs: int,
-        max_overhead: float = MAX_OVERHEAD,
-    ) -> None:
+    def __init__(self, path: Path, *, identity: str, seed: int, max_epochs: int) -> None:
         self._path = path
-        self._max_overhead = max_overhead
-        self._last_save = time.perf_counter()
-        self._save_s: float | None = None
         state = read_state(path)
-        fits = (
-            state is not None
-            and (state.identity, state.seed) == (identity, seed)
-            and len(state.curve) < max_epochs
-        )
+        fits = state is not None and state.fits(identity, seed, max_epochs)
         self.state: TrainState | None = state if fits else None
 
     def offer(self, make_state: Callable[[], TrainState], *, n_bytes: int) -> None:
-        """Save the state, unless that would take more than its share of the time.
+        """Do nothing: whoever knows how much time saving may take does it after an epoch.
 
         Args:
             make_state: Called if the state is saved.
-            n_bytes: About what a save writes; tells its time until one was measured.
+            n_bytes: About what a save writes.
         """
-        expected_s = self._save_s or n_bytes / _EXPECTED_BYTES_PER_S
-        if (time.perf_counter() - self._last_save) * self._max_overhead >= expected_s:
-            self.save(make_state())
 
     def save(self, state: TrainState) -> None:
-        """Save the state in any case.
+        """Save the state, as before an interruption.
 
         Raises:
             OSError: If the file cannot be written.
         """
-        started = time.perf_counter()
         with whole_file(self._path) as partial:
             write_state(state, partial)
         self.state = state
-        self._last_save = time.perf_counter()
-        self._save_s = self._last_save - started
-
-    def remove(self) -> None:
-        """Remove the file, for a training that has ended."""
-        self._path.unlink(missing_ok=True)
 
 
 def write_state(state: TrainState, path: Path) -> None:

@@ -938,8 +938,8 @@ def data_build(
     ] = "google",
 ) -> None:
     """Write the installed emoji images of one vendor as a data set file."""
-    from study.emoji.describe import build_parquet
     from storage.files import atomic_path
+    from study.emoji.describe import build_parquet
     from study.errors import StudyError
 
     try:

@@ -253,11 +253,7 @@ class _RunState(ResumeFile):
 
     def __init__(self, run: Run, config: AutoencoderConfig) -> None:
         state = run.load(read_state)
-        fits = (
-            state is not None
-            and (state.identity, state.seed) == (config.identity(), run.seed)
-            and len(state.curve) < config.epoch
-        )
+        fits = state is not None and state.fits(config.identity(), run.seed, config.epoch)
         self.state = state if fits else None
         self._run = run
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from emoji_ae.config import AutoencoderConfig
 from emoji_ae.curve import EpochMetrics
-from emoji_ae.resume import ResumeFile, TrainState
+from emoji_ae.resume import ResumeFile
 from emoji_ae.training import TrainResult
 from tests.emoji_ae_tests.reference import train_autoencoder
 
@@ -138,41 +138,3 @@ def test_a_truncated_state_counts_as_none(images: Tensor, tmp_path: Path) -> Non
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
     assert resume_file(path, CONFIGS[0]).state is None
-
-
-def test_saving_keeps_within_its_share_of_the_time(tmp_path: Path) -> None:
-    """A state is saved when its share of the time allows it, and not before."""
-    file = resume_file(tmp_path / "never.pt", CONFIGS[0], max_overhead=0.0)
-    asked = []
-
-    def state() -> TrainState:
-        asked.append(True)
-        return TrainState(
-            identity=CONFIGS[0].identity(),
-            seed=SEED,
-            curve=(),
-            weights={},
-            best_weights={},
-            optimizer={},
-            scheduler=None,
-            generator=torch.get_rng_state(),
-            random=torch.get_rng_state(),
-        )
-
-    file.offer(state, n_bytes=1)
-    assert asked == []
-    resume_file(tmp_path / "always.pt", CONFIGS[0], max_overhead=1e9).offer(state, n_bytes=1)
-    assert asked == [True]
-    assert [path.name for path in tmp_path.iterdir()] == ["always.pt"]
-
-
-def test_the_file_of_an_ended_training_is_removed(images: Tensor, tmp_path: Path) -> None:
-    """``remove`` leaves nothing, and does not mind a file that is gone."""
-    path = tmp_path / "state.pt"
-    with pytest.raises(Interrupted):
-        train(CONFIGS[0], images, path, stop_after=0)
-
-    for _ in range(2):
-        resume_file(path, CONFIGS[0]).remove()
-
-    assert list(tmp_path.iterdir()) == []
