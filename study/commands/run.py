@@ -7,6 +7,7 @@ from optuna.storages import BaseStorage
 
 from search_spaces import SearchSpace
 from storage import attrs
+from storage.counts import count
 from storage.rdb import await_server
 from storage.records import StudyRecord, load_study_record
 from study.dashboard.retention import check_keep
@@ -14,7 +15,6 @@ from study.errors import StudyError
 from study.kind_info import KindInfo
 from study.kind_sources import FoundKind, find_kind, make_trainer, require_same_code
 from study.running import budget
-from study.running.budget import count
 from study.running.coordinator import RunOutcome, open_study
 from study.running.data import load_data
 from study.running.deciding import Given, decide_search

@@ -1,62 +1,21 @@
 """How many finished trials a study is to have, and what its new trials start with."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import optuna
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
 from search_spaces import Scalar, SearchSpace
 from search_spaces.designs import design_points
 from storage import attrs, operations
 from storage.internals import key_of, storage_of
-from storage.outages import outage
-from storage.records import TrialRecord
 from storage.served import perform
 from study.experiment import PAIRED, Experiment
 from study.sampling.names import ADAPTIVE_SAMPLERS
 from study.settings import StudySettings
 
 Result = TypeVar("Result")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
-    """Counts of a study's trials by state."""
-
-    complete: int
-    pruned: int
-    failed: int
-    running: int
-    waiting: int
-
-    @property
-    def finished(self) -> int:
-        """Trials that count: complete or pruned."""
-        return self.complete + self.pruned
-
-
-def count(trials: Sequence[FrozenTrial | TrialRecord]) -> Progress:
-    """Count trials by state."""
-    states = [trial.state for trial in trials]
-    return Progress(
-        complete=states.count(TrialState.COMPLETE),
-        pruned=states.count(TrialState.PRUNED),
-        failed=states.count(TrialState.FAIL),
-        running=states.count(TrialState.RUNNING),
-        waiting=states.count(TrialState.WAITING),
-    )
-
-
-def finished_trials(study: optuna.Study) -> int | None:
-    """Return how many trials count so far; None in an outage of the database."""
-    try:
-        return count(study.get_trials(deepcopy=False)).finished
-    except Exception as error:
-        if outage(error) is None:
-            raise
-        return None
 
 
 def request(
@@ -136,57 +95,6 @@ def n_points(study: optuna.Study, settings: StudySettings, space: SearchSpace) -
     if settings.sampler == "grid":
         return sum(1 for _ in space.grid(settings.fixed))
     return None
-
-
-def grid_trainings(space: SearchSpace, fixed: Mapping[str, Scalar]) -> list[str]:
-    """Return for each point of a grid the training that answers it.
-
-    Points share one where they differ in their length alone, or in what has no effect;
-    it is trained once, and the others are answered from its curve.
-    """
-    return [space.to_config(point).identity() for point in space.grid(fixed)]
-
-
-class Finished(Protocol):
-    """A finished trial, in whatever form."""
-
-    @property
-    def user_attrs(self) -> Mapping[str, Any]:
-        """By the names in ``storage.attrs``."""
-
-
-AnyFinished = TypeVar("AnyFinished", bound=Finished)
-
-
-def to_train(
-    trainings: Sequence[str], finished: Sequence[AnyFinished], *, remaining: int
-) -> tuple[int, list[AnyFinished]]:
-    """Return how many trials are yet to be trained, and which of the finished ones were.
-
-    Args:
-        trainings: Of a grid's points; empty for other studies, where all count.
-        finished: Trials.
-        remaining: Trials that are wanted beside them.
-    """
-    if not trainings:
-        return remaining, list(finished)
-    left = trainings_left(trainings, [trial.user_attrs for trial in finished])
-    return left, [trial for trial in finished if attrs.REUSED_FROM not in trial.user_attrs]
-
-
-def trainings_left(trainings: Sequence[str], finished: Iterable[Mapping[str, Any]]) -> int:
-    """Return how many trainings a grid still needs, which may be far fewer than trials.
-
-    Args:
-        trainings: Of the grid's points, see ``grid_trainings``.
-        finished: User attributes of the finished trials.
-    """
-    by_replicate: dict[int, set[str]] = {0: set()}
-    for own in finished:
-        if attrs.DESIGN_INDEX in own:
-            done = by_replicate.setdefault(own.get(attrs.REPLICATE, 0), set())
-            done.add(trainings[own[attrs.DESIGN_INDEX]])
-    return len(set(trainings) - by_replicate[max(by_replicate)])
 
 
 def design_point(

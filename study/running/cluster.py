@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any
 import joblib
 import optuna
 
+from storage.counts import finished_trials
 from storage.rdb import open_storage
 from study.errors import StudyError
-from study.running.budget import finished_trials
 from study.running.job import WorkerJob
 from study.running.supervisor import supervise
 

@@ -12,9 +12,10 @@ import optuna
 from optuna.storages import BaseStorage
 
 from storage import attrs, operations, queue
+from storage.counts import Progress, count, finished_trials
 from storage.served import perform
 from study.kind_info import KindInfo
-from study.running.budget import Progress, count, exhausted, finished_trials
+from study.running.budget import exhausted
 from study.running.cluster import Cluster
 from study.running.job import WorkerJob
 from study.running.supervisor import supervise
@@ -112,7 +113,7 @@ def run_study(
         target: Finished trials (complete or pruned) of the study in all, as
             ``budget.request`` gives it.
         n_workers: Processes, at least 1.
-        trainings: Of a grid's points, see ``budget.grid_trainings``; none for other studies.
+        trainings: Of a grid's points, see ``remaining.grid_trainings``; none for other studies.
         cluster: Where they run; None for this machine.
 
     Raises:

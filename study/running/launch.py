@@ -13,9 +13,9 @@ from storage.rdb import open_storage
 from storage.records import StudyRecord, load_study_record
 from storage.urls import redact
 from study.analysis import kind_of, none_feasible
+from study.analysis.remaining import grid_trainings
 from study.dashboard.retention import clean_states
 from study.kinds import Data, Kind
-from study.running.budget import grid_trainings
 from study.running.coordinator import RunOutcome, run_study
 from study.running.housekeeping import housekeeping
 from study.running.job import WorkerJob

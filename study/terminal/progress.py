@@ -12,13 +12,14 @@ from optuna.trial import TrialState
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from storage.counts import count
 from storage.internals import key_of, storage_of
 from storage.outages import failure, outage
 from storage.records import TrialRecord, load_trials
+from study.analysis.remaining import to_train
 from study.formats import format_duration
 from study.kinds import Step
 from study.metrics import Metric
-from study.running.budget import count, to_train
 
 _POLL_S = 1.0
 _PLAIN_LINE_S = 15.0
@@ -99,7 +100,7 @@ def describe(
         trials: All trials of the study.
         target: Finished trials at which it is done.
         n_workers: Processes that share the remaining work.
-        trainings: Of a grid's points, see ``budget.grid_trainings``.
+        trainings: Of a grid's points, see ``remaining.grid_trainings``.
     """
     progress = count(trials)
     parts = [f"{progress.pruned} pruned", f"{progress.failed} failed"]

@@ -16,8 +16,8 @@ from storage.outages import outage
 from storage.queue import shown_worker
 from storage.records import StudyRecord, TrialRecord
 from study.analysis import VALIDATION_ACCURACY, each_training_once, sampler_of, space_of
+from study.analysis.remaining import grid_trainings, to_train
 from study.formats import format_accuracy
-from study.running.budget import grid_trainings, to_train
 from study.terminal.progress import eta
 
 _N_BEST = 5

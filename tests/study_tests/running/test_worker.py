@@ -30,11 +30,12 @@ from emoji_ae.drawing.strips import N_RANKED, N_SAMPLES, pick
 from emoji_ae.splits import split_dataset
 from storage import attrs, queue
 from storage.artifacts import open_artifacts, read_artifact
+from storage.counts import count
 from storage.errors import ArtifactFolderError
 from storage.rdb import open_storage
 from study.emoji.data import StudyData, study_data
 from study.errors import StudyError
-from study.running.budget import count, request, start_design
+from study.running.budget import request, start_design
 from study.running.coordinator import open_study
 from study.running.objective import TrainingObjective
 from study.running.worker import MAX_DIVERGED, Ended, claims, run_trial, run_worker

@@ -1,0 +1,58 @@
+"""How many trainings a study still needs, which of a grid may be far fewer than its points."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
+
+from search_spaces import Scalar, SearchSpace
+from storage import attrs
+
+
+def grid_trainings(space: SearchSpace, fixed: Mapping[str, Scalar]) -> list[str]:
+    """Return for each point of a grid the training that answers it.
+
+    Points share one where they differ in their length alone, or in what has no effect;
+    it is trained once, and the others are answered from its curve.
+    """
+    return [space.to_config(point).identity() for point in space.grid(fixed)]
+
+
+class Finished(Protocol):
+    """A finished trial, in whatever form."""
+
+    @property
+    def user_attrs(self) -> Mapping[str, Any]:
+        """By the names in ``storage.attrs``."""
+
+
+AnyFinished = TypeVar("AnyFinished", bound=Finished)
+
+
+def to_train(
+    trainings: Sequence[str], finished: Sequence[AnyFinished], *, remaining: int
+) -> tuple[int, list[AnyFinished]]:
+    """Return how many trials are yet to be trained, and which of the finished ones were.
+
+    Args:
+        trainings: Of a grid's points; empty for other studies, where all count.
+        finished: Trials.
+        remaining: Trials that are wanted beside them.
+    """
+    if not trainings:
+        return remaining, list(finished)
+    left = trainings_left(trainings, [trial.user_attrs for trial in finished])
+    return left, [trial for trial in finished if attrs.REUSED_FROM not in trial.user_attrs]
+
+
+def trainings_left(trainings: Sequence[str], finished: Iterable[Mapping[str, Any]]) -> int:
+    """Return how many trainings a grid still needs, which may be far fewer than trials.
+
+    Args:
+        trainings: Of the grid's points, see ``grid_trainings``.
+        finished: User attributes of the finished trials.
+    """
+    by_replicate: dict[int, set[str]] = {0: set()}
+    for own in finished:
+        if attrs.DESIGN_INDEX in own:
+            done = by_replicate.setdefault(own.get(attrs.REPLICATE, 0), set())
+            done.add(trainings[own[attrs.DESIGN_INDEX]])
+    return len(set(trainings) - by_replicate[max(by_replicate)])
