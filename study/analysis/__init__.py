@@ -9,6 +9,7 @@ it must not know plotly, torch or any of the modules beside it.
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from optuna.distributions import CategoricalDistribution
 from optuna.trial import TrialState
 
 from storage import attrs
@@ -20,7 +21,7 @@ ALL_TRIALS = "all"
 """The family of every trial of a study whose space has only one."""
 
 NEAR = 0.1
-"""An error that exceeds another one by this share counts as about as good: so much is chance."""
+"""A value that is worse than another one by this share counts as about as good: that is chance."""
 
 
 def kind_of(record: StudyRecord) -> KindInfo:
@@ -32,6 +33,49 @@ def metrics_of(record: StudyRecord) -> tuple[Metric, ...]:
     """Return the metrics that any complete trial of a study has, the objective first."""
     objective, *others = kind_of(record).metrics
     return (objective, *(m for m in others if any(m.of(t) is not None for t in record.complete)))
+
+
+def measured_on_request(record: StudyRecord) -> tuple[Metric, ...]:
+    """Return the metrics that any complete trial of a study has, but not every one must have."""
+    return tuple(metric for metric in metrics_of(record) if not metric.always)
+
+
+def third_of(record: StudyRecord) -> Metric | None:
+    """Return the metric behind the second one that every complete trial has, if there is one."""
+    others = [metric for metric in kind_of(record).metrics[1:] if metric.always]
+    return others[1] if len(others) > 1 else None
+
+
+def metric_named(record: StudyRecord, name: str) -> Metric | None:
+    """Return the metric of the study's kind that has a name, if there is one."""
+    return next((metric for metric in kind_of(record).metrics if metric.name == name), None)
+
+
+def short_label(metric: Metric) -> str:
+    """Return a metric's name for people without the split that it was measured on."""
+    return metric.label.removeprefix("validation ")
+
+
+def word_for(metric: Metric) -> str:
+    """Return what values of a metric are called where its name would be too long."""
+    return "value" if metric.maximise else "error"
+
+
+def is_own(record: StudyRecord) -> bool:
+    """Whether the study's kind is one of this package, whose data are images of emoji."""
+    kind = kind_of(record)
+    return bool(kind.name) and kind.source is None
+
+
+def data_of(record: StudyRecord) -> str:
+    """Return what the data of a study are called: images, where they are known to be some."""
+    return "images" if is_own(record) else "data"
+
+
+def reference_of(record: StudyRecord) -> str | None:
+    """Return what commands call the study's kind, None if it has none."""
+    kind = kind_of(record)
+    return (kind.source.reference if kind.source else kind.name) or None
 
 
 def settings_of(record: StudyRecord) -> Mapping[str, Any]:
@@ -65,6 +109,23 @@ def family_of(trial: TrialRecord, parameter: str | None) -> str:
         parameter: See ``KindInfo.family``.
     """
     return ALL_TRIALS if parameter is None else str(trial.params.get(parameter, ALL_TRIALS))
+
+
+def branch_of(record: StudyRecord) -> str | None:
+    """Return the choice beside the family that other parameters depend on, if there is one."""
+    kind = kind_of(record)
+    parameters = () if kind.space is None else kind.space.parameters
+    conditions = {name for parameter in parameters for name in parameter.when} - {kind.family}
+    return next(
+        (
+            p.name
+            for p in parameters
+            if p.name in conditions
+            and isinstance(p.distribution, CategoricalDistribution)
+            and all(isinstance(choice, str) for choice in p.distribution.choices)
+        ),
+        None,
+    )
 
 
 def none_feasible(record: StudyRecord) -> str:

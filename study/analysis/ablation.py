@@ -9,6 +9,7 @@ from typing import Any
 
 from storage import attrs
 from storage.records import Scalar, StudyRecord
+from study.analysis import kind_of, word_for
 from study.analysis.confirmation import (
     MIN_SEEDS,
     Estimate,
@@ -18,6 +19,7 @@ from study.analysis.confirmation import (
 )
 from study.analysis.experiment import trials_of_arm
 from study.formats import format_change
+from study.metrics import Metric
 
 PATH, SWEEP = "path", "sweep"
 """Roles of what is trained: on the way from the default to the winner, or around the winner."""
@@ -30,9 +32,9 @@ class Ablated:
     Args:
         name: For people.
         changes: What differs: the values here, those of parameters that came along included.
-        validation: Validation MSE over seeds and splits, None without a finished training.
-        expected: Validation MSE that the surrogate predicts, None if it could not.
-        difference: Geometric mean of the errors as a share of the other one's, minus 1, over
+        validation: The objective over seeds and splits, None without a finished training.
+        expected: The objective that the surrogate predicts, None if it could not.
+        difference: Geometric mean of the values as a share of the other one's, minus 1, over
             pairs of equal seed and split. None without a pair, or for the start of the path.
         low: Lower end of its 95 % interval, by t on logarithms.
         high: Upper end of it.
@@ -54,12 +56,12 @@ class Ablated:
 
     @property
     def better(self) -> bool:
-        """Whether the error is lower beyond what chance explains, and no training diverged."""
+        """Whether the value is lower beyond what chance explains, and no training diverged."""
         return self.high is not None and self.high < 0 and not self.n_failed
 
     @property
     def worse(self) -> bool:
-        """Whether the error is higher beyond what chance explains."""
+        """Whether the value is higher beyond what chance explains."""
         return self.low is not None and self.low > 0
 
 
@@ -91,6 +93,7 @@ class AblationInfo:
         total: The winner compared with the default.
         sweeps: By parameter, in the order of the space.
         guided: Whether a surrogate chose the path.
+        objective: What is compared.
     """
 
     study: str
@@ -101,6 +104,7 @@ class AblationInfo:
     total: Ablated
     sweeps: tuple[Sweep, ...]
     guided: bool
+    objective: Metric
 
 
 def get_ablation(record: StudyRecord) -> AblationInfo | None:
@@ -148,6 +152,7 @@ def get_ablation(record: StudyRecord) -> AblationInfo | None:
             for name, others in sweeps.items()
         ),
         guided=all(arm["expected"] is not None for arm in path),
+        objective=kind_of(record).objective,
     )
 
 
@@ -164,13 +169,13 @@ def describe_ablation(info: AblationInfo) -> Iterator[str]:
         yield "The winner is the default: there is no path between them."
     elif total.difference is not None:
         yield (
-            f"From the default to the winner the validation MSE changes by {_change(total)}, "
-            f"over {info.n_seeds} seeds and splits."
+            f"From the default to the winner the {info.objective.label} changes by "
+            f"{_change(total)}, over {info.n_seeds} seeds and splits."
         )
         if not info.guided:
             yield (
-                "The search's trials do not let a forest predict the error, so the path takes "
-                "parameters in the order of the space."
+                f"The search's trials do not let a forest predict the {word_for(info.objective)}, "
+                "so the path takes parameters in the order of the space."
             )
         if info.n_seeds >= MIN_SEEDS:
             yield _steps(info.path[1:])
@@ -194,7 +199,7 @@ def describe_ablation(info: AblationInfo) -> Iterator[str]:
 
 
 def _errors(record: StudyRecord, arm: str) -> dict[int, float]:
-    """Return the errors of an arm's complete trials by the number of their pair."""
+    """Return the values of an arm's complete trials by the number of their pair."""
     trials = trials_of_arm(record, arm)
     return {pair: trial.value for pair, trial in trials.items() if trial.value is not None}
 

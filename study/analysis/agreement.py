@@ -11,7 +11,7 @@ import numpy as np
 from scipy import stats
 
 from storage.records import StudyRecord
-from study.analysis import VALIDATION_MSE, Metric, family_of, ranked
+from study.analysis import family_of, kind_of, ranked
 from study.analysis.importance import ImportanceInfo, ParameterImportance, get_importances
 from study.analysis.surrogate import (
     FanovaInfo,
@@ -25,6 +25,7 @@ from study.analysis.surrogate import (
     get_surrogate,
 )
 from study.formats import format_list
+from study.metrics import Metric
 
 PED_ANOVA, FANOVA, PERMUTATION = "PED-ANOVA", "fANOVA", "permutation"
 
@@ -99,13 +100,14 @@ class AgreementInfo:
     sentence: str
 
 
-def branches(record: StudyRecord, *, metric: Metric = VALIDATION_MSE) -> list[str]:
+def branches(record: StudyRecord, *, metric: Metric | None = None) -> list[str]:
     """Return the families that have a complete trial with a finite value, sorted by name."""
-    return sorted({family_of(trial) for _, trial in ranked(record, metric=metric)})
+    parameter = kind_of(record).family
+    return sorted({family_of(trial, parameter) for _, trial in ranked(record, metric=metric)})
 
 
 def get_agreement(
-    record: StudyRecord, *, family: str, metric: Metric = VALIDATION_MSE, seed: int = 0
+    record: StudyRecord, *, family: str, metric: Metric | None = None, seed: int = 0
 ) -> AgreementInfo:
     """Compare PED-ANOVA, fANOVA and permutation importance in one branch.
 
@@ -117,11 +119,12 @@ def get_agreement(
     Args:
         record: The study; only its complete trials with a finite value count.
         family: The branch.
-        metric: What the parameters are important for.
+        metric: What the parameters are important for, None for the objective.
         seed: Of everything that is drawn.
 
     Source: Kendall's tau-b by ``scipy.stats.kendalltau``.
     """
+    metric = metric or kind_of(record).objective
     surrogate = get_surrogate(record, metric=metric, family=family, seed=seed)
     branch = get_branch(record, metric=metric, family=family, seed=seed)
     importances = get_importances(
@@ -130,7 +133,7 @@ def get_agreement(
     fanova = interactions = None
     if surrogate.refusal is None:
         fanova = get_fanova(record, metric=metric, family=family, seed=seed)
-        if metric == VALIDATION_MSE:  # the slowest part
+        if metric.objective:  # the slowest part
             interactions = get_interactions(record, surrogate, seed=seed)
     shares = {p.name: p for p in importances.parameters}
     effects = {p.name: p for p in fanova.parameters} if fanova is not None else {}

@@ -1,4 +1,4 @@
-"""Several studies side by side, and which of them finds the lower error for an equal budget.
+"""Several studies side by side, and which of them finds the better value for an equal budget.
 
 Must not know plotly.
 """
@@ -21,7 +21,16 @@ from storage.attrs import (
     WARM_START,
 )
 from storage.records import StudyRecord, TrialRecord
-from study.analysis import is_search, parameter_names, ranked, sampler_of, settings_of
+from study.analysis import (
+    data_of,
+    is_own,
+    is_search,
+    kind_of,
+    parameter_names,
+    ranked,
+    sampler_of,
+    settings_of,
+)
 from study.analysis.correlation import NON_ADAPTIVE_SAMPLERS
 from study.analysis.expected_best import MIN_TRIALS
 from study.analysis.history import SummaryInfo, epochs_run, get_summary, training_seconds
@@ -32,13 +41,14 @@ from study.formats import (
     format_sampler,
     format_value,
 )
+from study.metrics import Metric
 from study.sampling.names import ADAPTIVE_SAMPLERS
 from study.settings import IMPORTED
 
 Unit = Literal["trials", "epochs", "seconds"]
 
 UNITS: tuple[Unit, ...] = ("trials", "epochs", "seconds")
-"""What a budget is counted in: finished trials, epochs trained, seconds trained."""
+"""What a budget is counted in: finished trials, steps trained (``epochs``), seconds trained."""
 
 PARTS = ((0.1, 0.95), (1 / 3, 0.95), (1.0, 0.99))
 """At which parts of the common budget pairs are compared, and with which nominal level.
@@ -82,7 +92,8 @@ class StudySide:
 
     Args:
         name: The study's name.
-        kind: ``autoencoder`` or ``multitask``, None if not stored.
+        kind: Name of its kind, None if not stored.
+        objective: What its errors are.
         space: Name of its search space, None if not stored.
         sampler: None if not stored.
         pruner: None if not stored.
@@ -91,7 +102,7 @@ class StudySide:
         n_candidates: Complete trials with a finite error that keep the study's constraint.
         measured_on: Split of the errors: ``validation``, ``test``, ``test and validation`` or
             ``unknown``.
-        fingerprint: Digest of its images and their split, None if unknown.
+        fingerprint: Digest of its data and their split, None if unknown.
         quantiles: Errors of the candidates at ``QUANTILES``; empty without candidates.
         distribution: Error, and share of the candidates with at most that error, ascending;
             thinned to ``N_DISTRIBUTION``, the best ones all kept.
@@ -99,6 +110,7 @@ class StudySide:
 
     name: str
     kind: str | None
+    objective: Metric
     space: str | None
     sampler: str | None
     pruner: str | None
@@ -112,7 +124,7 @@ class StudySide:
 
     @property
     def judged_on(self) -> str | None:
-        """What the fingerprint says of the own images, without extra training images."""
+        """What the fingerprint says of the own data, without extra training images."""
         return None if self.fingerprint is None else "-".join(self.fingerprint.split("-")[:2])
 
     def count(self, state: TrialState) -> int:
@@ -197,6 +209,7 @@ class EqualBudget:
 
     Args:
         unit: What the budget is counted in.
+        words: The same for people.
         total: Largest common budget, None after a refusal.
         limiting: The study that spent no more than that, None after a refusal.
         curves: One per study; empty after a refusal.
@@ -205,6 +218,7 @@ class EqualBudget:
     """
 
     unit: Unit
+    words: str
     total: float | None
     limiting: str | None
     curves: tuple[BudgetCurve, ...]
@@ -233,8 +247,8 @@ class ComparisonInfo:
         studies: In the order in which they were given.
         budgets: In each unit; empty where fewer than two studies can be compared.
         parameters: Those whose ranges or fixed values differ.
-        settings: Those that differ; images and split are told by the fingerprints.
-        comparable: Whether errors were measured on the same images and in the same way, as far
+        settings: Those that differ; data and split are told by the fingerprints.
+        comparable: Whether errors were measured on the same data and in the same way, as far
             as is known.
         refusals: Which studies are left out of the equal budgets, and why.
         cautions: Why to doubt what is said.
@@ -259,7 +273,7 @@ class ComparisonInfo:
 
     @property
     def primary(self) -> EqualBudget | None:
-        """The fairest unit that there is: epochs, which no machine decides, before trials."""
+        """The fairest unit that there is: steps, which no machine decides, before trials."""
         usable = {found.unit: found for found in self.budgets if found.refusal is None}
         return usable.get("epochs") or usable.get("trials")
 
@@ -335,7 +349,7 @@ def get_comparison(
             )
             for unit in UNITS
         )
-    incomparable = _incomparable(sides)
+    incomparable = _incomparable(sides, _data(records))
     return ComparisonInfo(
         studies=sides,
         budgets=budgets,
@@ -349,11 +363,25 @@ def get_comparison(
     )
 
 
-def describe_budget(unit: Unit, amount: float) -> str:
-    """Write a budget with its unit."""
-    if unit == "seconds":
+def describe_budget(words: str, amount: float) -> str:
+    """Write a budget with what it is counted in, see ``EqualBudget``."""
+    if words == "seconds":
         return f"{format_duration(amount)} of training"
-    return f"{format_count(round(amount))} {unit if round(amount) != 1 else unit[:-1]}"
+    return f"{format_count(round(amount))} {words if round(amount) != 1 else words[:-1]}"
+
+
+def _words(records: Sequence[StudyRecord], unit: Unit) -> str:
+    """Return what people call a unit, steps of trainings as the studies do if they agree."""
+    steps = {kind_of(record).step for record in records}
+    if unit != "epochs":
+        return unit
+    return f"{steps.pop()}s" if len(steps) == 1 else "steps"
+
+
+def _data(records: Sequence[StudyRecord]) -> str:
+    """Return what the data of the studies are called."""
+    names = {data_of(record) for record in records}
+    return names.pop() if len(names) == 1 else "data"
 
 
 def _side(record: StudyRecord) -> StudySide:
@@ -362,6 +390,7 @@ def _side(record: StudyRecord) -> StudySide:
     return StudySide(
         name=record.name,
         kind=_text(settings.get("kind")),
+        objective=kind_of(record).objective,
         space=_text(settings.get("space")),
         sampler=sampler_of(record),
         pruner=_text(settings.get("pruner")),
@@ -492,7 +521,7 @@ def _costs(record: StudyRecord, unit: Unit) -> Callable[[TrialRecord], float]:
 
 
 def _epochs(trial: TrialRecord) -> float:
-    """Return the epochs that a trial trained, or would have, had its curve not been stored."""
+    """Return the steps that a trial trained, or would have, had its curve not been stored."""
     ran = epochs_run(trial) or len(trial.intermediate_values)
     asked = trial.params.get("epoch")
     if ran == 0 and trial.state == TrialState.COMPLETE and isinstance(asked, int):
@@ -503,6 +532,7 @@ def _epochs(trial: TrialRecord) -> float:
 def _equal_budget(
     records: Sequence[StudyRecord], unit: Unit, *, n_resamples: int, n_bootstrap: int, seed: int
 ) -> EqualBudget:
+    words = _words(records, unit)
     found = {record.name: _pool(record, unit, seed=seed) for record in records}
     pools = [pool for pool in found.values() if pool is not None]
     unknown = [name for name, pool in found.items() if pool is None]
@@ -510,16 +540,16 @@ def _equal_budget(
     dearest = max(pools, key=lambda pool: pool.full_cost, default=None)
     refusal = None
     if unknown or smallest is None or dearest is None:
-        refusal = f"There is no common budget in {unit}: {_unknown_costs(unknown, unit)}."
+        refusal = f"There is no common budget in {words}: {_unknown_costs(unknown, words)}."
     elif dearest.full_cost > smallest.total:
         refusal = (
-            f"There is no common budget in {unit}: all of “{smallest.study}” took "
-            f"{describe_budget(unit, smallest.total)}, less than a complete trial "
-            f"of “{dearest.study}” usually takes, {describe_budget(unit, dearest.full_cost)}."
+            f"There is no common budget in {words}: all of “{smallest.study}” took "
+            f"{describe_budget(words, smallest.total)}, less than a complete trial "
+            f"of “{dearest.study}” usually takes, {describe_budget(words, dearest.full_cost)}."
         )
     if refusal is not None or smallest is None or dearest is None:
         return EqualBudget(
-            unit=unit, total=None, limiting=None, curves=(), pairs=(), refusal=refusal
+            unit=unit, words=words, total=None, limiting=None, curves=(), pairs=(), refusal=refusal
         )
     total, least = smallest.total, dearest.full_cost
     grid = np.geomspace(least, total, N_POINTS) if total > least else np.asarray([total])
@@ -530,6 +560,7 @@ def _equal_budget(
     budgets = np.unique([*grid, *parts])
     return EqualBudget(
         unit=unit,
+        words=words,
         total=total,
         limiting=smallest.study,
         curves=tuple(_curve(pool, budgets, n_resamples=n_resamples) for pool in pools),
@@ -538,9 +569,9 @@ def _equal_budget(
     )
 
 
-def _unknown_costs(names: Sequence[str], unit: Unit) -> str:
+def _unknown_costs(names: Sequence[str], words: str) -> str:
     studies = " and ".join(f"“{name}”" for name in names)
-    what = "training time" if unit == "seconds" else "number of epochs"
+    what = "training time" if words == "seconds" else f"number of {words}"
     return f"{studies} {'do' if len(names) > 1 else 'does'} not store the {what} of every trial"
 
 
@@ -722,20 +753,25 @@ def _computed(pool: _Pool, samples: np.ndarray, budgets: np.ndarray) -> list[np.
     return survivals
 
 
-def _incomparable(sides: Sequence[StudySide]) -> tuple[str, ...]:
+def _incomparable(sides: Sequence[StudySide], data: str) -> tuple[str, ...]:
     """Say why the studies' errors may not compare."""
     reasons = []
+    if len({(side.objective.label, side.objective.direction) for side in sides}) > 1:
+        reasons.append(
+            "The studies search for different things: "
+            f"{_each(sides, lambda side: side.objective.label)}."
+        )
     known = {side.judged_on for side in sides if side.judged_on is not None}
     if len(known) > 1:
         reasons.append(
-            "Errors were measured on other images: the data fingerprints (images and their split) "
-            f"differ, {_each(sides, lambda side: side.fingerprint or 'unknown')}. A difference "
-            "may be one of the images, not of the searches."
+            f"Errors were measured on other {data}: the data fingerprints ({data} and their "
+            f"split) differ, {_each(sides, lambda side: side.fingerprint or 'unknown')}. A "
+            f"difference may be one of the {data}, not of the searches."
         )
     unknown = [side.name for side in sides if side.fingerprint is None]
     if unknown:
         reasons.append(
-            f"It is unknown on which images {_names(unknown)} measured "
+            f"It is unknown on which {data} {_names(unknown)} measured "
             f"{'their' if len(unknown) > 1 else 'its'} errors, so they may not compare with "
             "others."
         )
@@ -780,9 +816,11 @@ def _cautions(records: Sequence[StudyRecord], sides: Sequence[StudySide]) -> tup
         cautions += _cautions_of(record, n_infeasible=side.summary.n_infeasible)
     kinds = {side.kind for side in sides}
     if len(kinds) > 1:
+        why = ": a model that also classifies may pay for it with a higher error"
+        why = why if any(map(is_own, records)) else ""
         cautions.append(
-            f"The studies are of different kinds, {_each(sides, lambda s: s.kind or 'unknown')}: "
-            "a model that also classifies may pay for it with a higher error."
+            f"The studies are of different kinds, {_each(sides, lambda s: s.kind or 'unknown')}"
+            f"{why}."
         )
     return tuple(cautions)
 

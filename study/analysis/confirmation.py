@@ -15,11 +15,13 @@ from scipy import stats
 
 from storage import attrs
 from storage.records import StudyRecord, TrialRecord
-from study.analysis import VALIDATION_ACCURACY, min_accuracy_of
+from study.analysis import data_of, is_own, kind_of, min_accuracy_of, short_label, word_for
 from study.analysis.expected_best import overtuning
 from study.analysis.experiment import trials_of_arm
 from study.analysis.history import training_seconds
 from study.formats import format_change, format_list, format_percent
+from study.kind_info import KindInfo
+from study.metrics import Metric
 
 MIN_SEEDS = 3
 """Trainings below which nothing is said of their scatter."""
@@ -61,13 +63,13 @@ class Confirmed:
         name: For people.
         role: ``TOP``, ``CHOSEN``, ``DEFAULT`` or ``MIDDLE``.
         trial: Number of the trial of the search that it repeats, None if that has none.
-        search_value: Validation MSE of this trial.
+        search_value: Objective of this trial.
         n_failed: Seeds with which its training failed.
-        validation: Validation MSE over seeds and splits, None without a finished training.
-        accuracy: Validation accuracy, None where nothing classifies.
+        validation: The objective over seeds and splits, None without a finished training.
+        accuracy: The kind's second metric likewise, None where there is none.
         shrinkage: By which share the mean exceeds the search's value: 0.1 is 10 % worse than
             the search had promised. None without such a value.
-        difference: Geometric mean of the errors as a share of the default's, minus 1, over
+        difference: Geometric mean of the values as a share of the default's, minus 1, over
             pairs of equal seed and split: -0.2 is 20 % better. None for the default itself.
         difference_low: Lower end of its 95 % interval, by t on logarithms.
         difference_high: Upper end of it.
@@ -79,8 +81,8 @@ class Confirmed:
         tied: Whether it cannot be told from the best.
         seconds: Mean training time.
         parameter_count: Weights of the model, None if not stored.
-        test: Test MSE over the same trainings, None before the test.
-        test_accuracy: Test accuracy likewise.
+        test: The objective on the test split over the same trainings, None before the test.
+        test_accuracy: The second metric likewise.
     """
 
     name: str
@@ -107,12 +109,12 @@ class Confirmed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Incumbent:
-    """A best trial so far of the search, with what its configuration reaches on test images.
+    """A best trial so far of the search, with what its configuration reaches on the test split.
 
     Args:
         trial: Its number.
-        search_value: Validation MSE in the search.
-        test: Mean test MSE of its configuration.
+        search_value: Objective in the search.
+        test: Mean of its configuration on the test split.
         overtuning: By how much this exceeds the lowest of the incumbents up to it.
     """
 
@@ -129,14 +131,14 @@ class ConfirmationInfo:
     Args:
         study: Name of the study that the confirmation is.
         follows: Name of the search.
-        other_data: Data set file, where it trained on other images than the search.
+        other_data: Path of the data, where it trained on others than the search.
         n_seeds: Seeds and splits that are wanted.
         n_missing: Trainings that have not finished.
-        confirmed: Lowest mean error first; those without a finished training last.
-        best: Name of the one with the lowest mean error, None without a finished training.
+        confirmed: Lowest mean first; those without a finished training last.
+        best: Name of the one with the lowest mean, None without a finished training.
         tied: Names of those that cannot be told from it, itself among them.
         excluded: Names of those that are neither, whatever their mean: they failed with some
-            seed, or keep a demanded accuracy not even in the mean.
+            seed, or keep the constraint not even in the mean.
         cheapest: Name of the tied one with the shortest training, by the clock.
         shrinkage: Median shrinkage of those that were chosen for their score.
         middle_shrinkage: That of the one from the middle, which was not. Its error is higher,
@@ -144,6 +146,9 @@ class ConfirmationInfo:
         incumbents: Best trials so far, as far as they were confirmed and tested.
         tested: Whether test errors are there.
         caution: Why to doubt it, or None.
+        objective: What is compared.
+        data: What the data are called.
+        demanded: What the constraint is on, in words; empty where nothing can be.
     """
 
     study: str
@@ -161,6 +166,9 @@ class ConfirmationInfo:
     incumbents: tuple[Incumbent, ...]
     tested: bool
     caution: str | None
+    objective: Metric
+    data: str
+    demanded: str
 
     def get(self, name: str) -> Confirmed:
         """Return a configuration by its name."""
@@ -173,8 +181,8 @@ def get_confirmation(record: StudyRecord) -> ConfirmationInfo | None:
     The tied ones hold the truly best configuration in at least 95 of 100 confirmations: another
     one is left out only if a one-sided paired t-test finds its errors higher than those of the
     best, at 0.05 divided by the number of such tests. Logarithms of errors are compared, so a
-    difference counts as a share. A configuration that failed with some seed, or keeps a demanded
-    accuracy not even in the mean, is neither best nor tied.
+    difference counts as a share. A configuration that failed with some seed, or keeps the
+    constraint not even in the mean, is neither best nor tied.
 
     Args:
         record: The study that the confirmation is.
@@ -191,6 +199,7 @@ def get_confirmation(record: StudyRecord) -> ConfirmationInfo | None:
         return None
     if experiment["name"] not in (attrs.CONFIRMATION, attrs.TRANSFER):
         return None
+    kind = kind_of(record)
     elsewhere = experiment["name"] == attrs.TRANSFER
     arms = experiment["arms"]
     n_seeds = len(next(iter(experiment["sides"].values())))
@@ -205,7 +214,7 @@ def get_confirmation(record: StudyRecord) -> ConfirmationInfo | None:
     excluded = {
         name
         for name, values in errors.items()
-        if failed[name] or (values and not _accurate(trials[name].values(), needed))
+        if failed[name] or (values and not _keeps(trials[name].values(), kind.second, needed))
     }
     tied = _tied({name: v for name, v in errors.items() if v and name not in excluded})
     tests = record.user_attrs.get(attrs.TEST_RESULTS) or {}
@@ -216,6 +225,7 @@ def get_confirmation(record: StudyRecord) -> ConfirmationInfo | None:
             errors[arm["name"]],
             errors[default],
             tests,
+            kind,
             n_failed=len(failed[arm["name"]]),
             tied=arm["name"] in tied,
         )
@@ -240,6 +250,9 @@ def get_confirmation(record: StudyRecord) -> ConfirmationInfo | None:
         incumbents=incumbents,
         tested=any(c.test is not None for c in confirmed),
         caution=_caution(n_seeds),
+        objective=kind.objective,
+        data=data_of(record),
+        demanded=_demanded(record, kind.second),
     )
 
 
@@ -248,7 +261,7 @@ def same_order(first: ConfirmationInfo, second: ConfirmationInfo) -> tuple[int, 
 
     Args:
         first: A confirmation.
-        second: Another one of the same search, such as on other images.
+        second: Another one of the same search, such as on other data.
 
     Returns:
         These pairs, and all pairs of configurations that both have.
@@ -266,23 +279,24 @@ def describe_confirmation(
 
     Args:
         info: The confirmation.
-        at_home: For one on other images: that on the search's own, if there is one.
+        at_home: For one on other data: that on the search's own, if there is one.
     """
+    word = word_for(info.objective)
     if info.other_data is not None:
-        yield f"All trained on other images than the search's: {info.other_data}."
+        yield f"All trained on other {info.data} than the search's: {info.other_data}."
     if info.n_missing:
         yield f"{info.n_missing} trainings are missing; comparisons leave them out."
     if info.best is None:
         yield (
             f"No configuration of study {info.follows} can be judged: none has finished without "
-            "a failed training and with the accuracy that was asked for."
+            f"a failed training{_and_with(info)}."
         )
         return
     best = info.get(info.best)
     assert best.validation is not None  # it finished
     yield (
-        f"Over {info.n_seeds} fresh seeds and splits, {best.name} has the lowest mean validation "
-        f"MSE: {_estimate(best.validation)}."
+        f"Over {info.n_seeds} fresh seeds and splits, {best.name} has the lowest mean "
+        f"{info.objective.label}: {_estimate(best.validation)}."
     )
     others = [name for name in info.tied if name != info.best]
     if info.n_seeds < MIN_SEEDS:
@@ -296,41 +310,42 @@ def describe_confirmation(
         yield "All others are worse beyond what chance explains."
     if info.excluded:
         yield (
-            f"Not counted, whatever the error: {format_list(info.excluded)}; a training failed, "
-            "or the accuracy is lower than was asked for."
+            f"Not counted, whatever the {word}: {format_list(info.excluded)}; a training failed"
+            f"{_or_lower(info)}."
         )
     if best.role == DEFAULT:
         yield _default_is_best(info)
     elif best.difference is not None:
-        yield _against_default(best)
+        yield _against_default(best, word)
     if info.other_data is not None and at_home is not None:
         same, pairs = same_order(at_home, info)
         yield (
-            f"{same} of {pairs} pairs of configurations have mean errors in the order that they "
-            f"have on the search's own images, where {at_home.best} has the lowest."
+            f"{same} of {pairs} pairs of configurations have mean {word}s in the order that they "
+            f"have on the search's own {info.data}, where {at_home.best} has the lowest."
         )
     if info.shrinkage is not None:
         yield _shrinkage(info)
     if best.test is not None:
         yield (
-            f"On the test images, which nothing was chosen by, its MSE is {_estimate(best.test)}; "
-            "the interval is that of seeds and splits, not of other test images."
+            f"On the test {info.data}, which nothing was chosen by, its "
+            f"{short_label(info.objective)} is {_estimate(best.test)}; the interval is that of "
+            f"seeds and splits, not of other test {info.data}."
         )
     if info.caution is not None:
         yield info.caution
 
 
 def estimate(values: Sequence[float]) -> Estimate | None:
-    """Return the mean of errors or accuracies with its 95 % t interval, None without a value.
+    """Return the mean of values with its 95 % t interval, None without a value.
 
-    None of them is negative, so the interval is cut at 0.
+    The interval of values of which none is negative is cut at 0.
     """
     if not values:
         return None
     low, high = mean_interval(values) or (None, None)
-    return Estimate(
-        mean=fmean(values), low=None if low is None else max(0.0, low), high=high, n=len(values)
-    )
+    if low is not None and min(values) >= 0:
+        low = max(0.0, low)
+    return Estimate(mean=fmean(values), low=low, high=high, n=len(values))
 
 
 def relative_difference(
@@ -381,9 +396,33 @@ def failed_pairs(record: StudyRecord, arm: str, finished: Container[int]) -> set
     }
 
 
-def _accurate(trials: Iterable[TrialRecord], needed: float | None) -> bool:
-    accuracies = [a for a in map(VALIDATION_ACCURACY.of, trials) if a is not None]
-    return needed is None or (bool(accuracies) and fmean(accuracies) >= needed)
+def _keeps(trials: Iterable[TrialRecord], second: Metric | None, needed: float | None) -> bool:
+    """Whether trainings keep a constraint on the second metric in the mean."""
+    if needed is None:
+        return True
+    values = _values(second, trials)
+    return bool(values) and second is not None and not second.is_better(needed, fmean(values))
+
+
+def _values(metric: Metric | None, trials: Iterable[TrialRecord]) -> list[float]:
+    """Return the values of a metric that trials have."""
+    if metric is None:
+        return []
+    return [value for value in map(metric.of, trials) if value is not None]
+
+
+def _demanded(record: StudyRecord, second: Metric | None) -> str:
+    if second is None:
+        return "accuracy" if is_own(record) else ""
+    return short_label(second)
+
+
+def _and_with(info: ConfirmationInfo) -> str:
+    return f" and with the {info.demanded} that was asked for" if info.demanded else ""
+
+
+def _or_lower(info: ConfirmationInfo) -> str:
+    return f", or the {info.demanded} is lower than was asked for" if info.demanded else ""
 
 
 def _tied(errors: Mapping[str, Mapping[int, float]]) -> list[str]:
@@ -413,6 +452,7 @@ def _confirmed(
     errors: Mapping[int, float],
     default: Mapping[int, float],
     tests: Mapping[str, Mapping[str, float]],
+    kind: KindInfo,
     *,
     n_failed: int,
     tied: bool,
@@ -430,7 +470,7 @@ def _confirmed(
     seconds = [s for s in map(training_seconds, trials.values()) if s > 0]
     counts = [t.user_attrs.get(attrs.PARAMETER_COUNT) for t in trials.values()]
     tested = [tests[str(t.number)] for t in trials.values() if str(t.number) in tests]
-    accuracies = [a for a in map(VALIDATION_ACCURACY.of, trials.values()) if a is not None]
+    second = "" if kind.second is None else kind.second.test_name
     trial = arm["trial"]
     assert trial is None or isinstance(trial, int)
     return Confirmed(
@@ -440,7 +480,7 @@ def _confirmed(
         search_value=search_value,
         n_failed=n_failed,
         validation=validation,
-        accuracy=estimate(accuracies),
+        accuracy=estimate(_values(kind.second, trials.values())),
         shrinkage=None
         if validation is None or not search_value
         else validation.mean / search_value - 1,
@@ -454,8 +494,8 @@ def _confirmed(
         tied=tied,
         seconds=fmean(seconds) if seconds else None,
         parameter_count=next((int(count) for count in counts if count is not None), None),
-        test=estimate([found["mse"] for found in tested]),
-        test_accuracy=estimate([found["accuracy"] for found in tested if "accuracy" in found]),
+        test=estimate([found[kind.objective.test_name] for found in tested]),
+        test_accuracy=estimate([found[second] for found in tested if second in found]),
     )
 
 
@@ -488,9 +528,9 @@ def _default_is_best(info: ConfirmationInfo) -> str:
     return text + "none of the other configurations here is better."
 
 
-def _against_default(best: Confirmed) -> str:
+def _against_default(best: Confirmed, word: str) -> str:
     assert best.difference is not None
-    text = f"Its error is {_share(best.difference)} that of the default"
+    text = f"Its {word} is {_share(best.difference)} that of the default"
     if best.difference_low is not None and best.difference_high is not None:
         low, high = format_change(best.difference_low), format_change(best.difference_high)
         text += f" (95 % interval {low} to {high})"
@@ -506,12 +546,12 @@ def _against_default(best: Confirmed) -> str:
 def _shrinkage(info: ConfirmationInfo) -> str:
     assert info.shrinkage is not None
     text = (
-        f"The configurations that the search liked best have errors {_share(info.shrinkage)} what "
-        "it had measured (median)"
+        f"The configurations that the search liked best have {word_for(info.objective)}s "
+        f"{_share(info.shrinkage)} what it had measured (median)"
     )
     if info.middle_shrinkage is not None:
         text += f"; for the one from the middle it is {format_change(info.middle_shrinkage)}"
-    return text + ". Other validation images may do that as well as luck."
+    return f"{text}. Other validation {info.data} may do that as well as luck."
 
 
 def _caution(n_seeds: int) -> str | None:
@@ -527,6 +567,6 @@ def _estimate(found: Estimate) -> str:
 
 
 def _share(difference: float) -> str:
-    """Write how one error compares with another: 12.3 % below, 4 % above."""
+    """Write how one value compares with another: 12.3 % below, 4 % above."""
     side = "below" if difference < 0 else "above"
     return f"{format_change(abs(difference)).removeprefix('+')} {side}"

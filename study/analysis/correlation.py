@@ -15,15 +15,8 @@ from scipy import stats
 
 from storage.attrs import WARM_START
 from storage.records import Scalar, StudyRecord, TrialRecord
-from study.analysis import (
-    ARCHITECTURE,
-    VALIDATION_MSE,
-    Metric,
-    family_of,
-    parameter_names,
-    ranked,
-    sampler_of,
-)
+from study.analysis import family_of, kind_of, parameter_names, ranked, sampler_of
+from study.metrics import Metric
 from study.sampling.names import ADAPTIVE_SAMPLERS, SAMPLERS
 
 MIN_TRIALS = 3
@@ -153,7 +146,7 @@ class FamilyCorrelations:
     """The parameters of one family.
 
     Args:
-        family: Architecture.
+        family: Its name.
         n_trials: Its complete trials with a finite value of the metric.
         parameters: The numeric and boolean ones, in the order of the space.
         categorical: Those whose values have no order, likewise.
@@ -252,7 +245,7 @@ class _Places:
 def get_correlations(
     record: StudyRecord,
     *,
-    metric: Metric = VALIDATION_MSE,
+    metric: Metric | None = None,
     trials: Trials = "all",
     n_resamples: int | None = None,
     seed: int = 0,
@@ -267,8 +260,9 @@ def get_correlations(
 
     Args:
         record: The study; only its complete trials with a finite value count.
-        metric: Its values are taken as stored: a positive coefficient means that larger values
-            of the parameter go with a higher metric, be that better or worse.
+        metric: None for the objective. Its values are taken as stored: a positive coefficient
+            means that larger values of the parameter go with a higher metric, be that better or
+            worse.
         trials: Whether all of these trials count or only ``independent_trials``.
         n_resamples: Bootstrap resamples of the trials for the 95 % percentile intervals, ranked
             anew within each resample; None for 1000, down to 200 for more than 2,000 trials.
@@ -289,6 +283,8 @@ def get_correlations(
         False Discovery Rate", Journal of the Royal Statistical Society B 57, 1995, by
         ``scipy.stats.false_discovery_control``.
     """
+    kind = kind_of(record)
+    metric = metric or kind.objective
     valued = ranked(record, metric=metric)
     independent = {trial.number for trial in independent_trials(record)}
     used = [item for item in valued if trials == "all" or item[1].number in independent]
@@ -296,10 +292,10 @@ def get_correlations(
         n_resamples = default_resamples(len(used))
     names = parameter_names(record)
     ordered = [name for name in names if _is_ordered(name, [t for _, t in used])]
-    unordered = [n for n in names if n not in ordered and n != ARCHITECTURE and used]
+    unordered = [n for n in names if n not in ordered and n != kind.family and used]
     families = []
-    for family in sorted({family_of(trial) for _, trial in used}):
-        members = [item for item in used if family_of(item[1]) == family]
+    for family in sorted({family_of(trial, kind.family) for _, trial in used}):
+        members = [item for item in used if family_of(item[1], kind.family) == family]
         effects = [_compare_groups(name, members) for name in unordered]
         families.append(
             FamilyCorrelations(

@@ -1,17 +1,19 @@
-"""What a lower error costs: weights, numbers in the latent, training time.
+"""What a better value costs: what the kind counts of its models, and training time.
 
 Must not know how any of it is drawn.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
-from search_spaces import SearchSpace
-from storage.attrs import PARAMETER_COUNT, REUSED_FROM
+from storage.attrs import REUSED_FROM, TRAINING_SECONDS
 from storage.records import StudyRecord, TrialRecord
-from study.analysis import NEAR, breaks_constraint, family_of, ranked, space_of
+from study.analysis import NEAR, breaks_constraint, family_of, kind_of, ranked
 from study.analysis.front import non_dominated
 from study.analysis.history import training_seconds
+from study.kind_info import KindInfo
+from study.metrics import Metric
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,8 +22,8 @@ class CostPoint:
 
     Args:
         number: The trial's number.
-        family: Architecture.
-        mse: Validation MSE.
+        family: Of the trial.
+        mse: Value of the objective.
         cost: What it cost, more than 0.
         on_front: Whether no other trial is at least as good in both and better in one. Of several
             equal trials the earliest stands for all.
@@ -36,7 +38,7 @@ class CostPoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CostInfo:
-    """The errors of a study against one cost.
+    """The objective against one cost.
 
     Args:
         name: Its column in the table of trials, if that has one.
@@ -71,29 +73,25 @@ class CostInfo:
 
 
 def get_costs(record: StudyRecord) -> tuple[CostInfo, ...]:
-    """Set the error of each trial against what it cost, one cost after the other.
+    """Set the value of each trial against what it cost, one cost after the other.
 
     Args:
         record: The study; only complete trials that keep its constraint count.
 
     Returns:
-        The number of trained weights, the numbers in an image's latent and the training time,
-        each where trials differ in it. Trials that were answered by another one's curve took no
-        time and have none.
+        The costs of the kind and the training time, each where trials differ in it. Trials that
+        were answered by another one's curve took no time and have none.
     """
-    space = space_of(record)
-    measures: Mapping[tuple[str, str], Callable[[TrialRecord], float | None]] = {
-        (PARAMETER_COUNT, "weights"): lambda trial: trial.user_attrs.get(PARAMETER_COUNT),
-        ("latent_size", "numbers in the latent"): lambda trial: _latent_size(space, trial),
-        ("training_seconds", "training time, seconds"): lambda trial: (
-            None if REUSED_FROM in trial.user_attrs else training_seconds(trial)
-        ),
-    }
+    kind = kind_of(record)
+    measures: list[tuple[str, str, Callable[[TrialRecord], float | None]]] = [
+        (cost.name, cost.label, partial(_cost, kind, cost)) for cost in kind.costs
+    ]
+    measures.append((TRAINING_SECONDS, "training time, seconds", _own_seconds))
     trials = [(mse, trial) for mse, trial in ranked(record) if not breaks_constraint(trial)]
     infos = []
-    for (name, label), measure in measures.items():
+    for name, label, measure in measures:
         found = sorted(
-            (trial.number, mse, cost, family_of(trial))
+            (trial.number, mse, cost, family_of(trial, kind.family))
             for mse, trial in trials
             if (cost := measure(trial)) is not None and cost > 0
         )
@@ -108,5 +106,13 @@ def get_costs(record: StudyRecord) -> tuple[CostInfo, ...]:
     return tuple(infos)
 
 
-def _latent_size(space: SearchSpace | None, trial: TrialRecord) -> int | None:
-    return None if space is None else space.to_config(trial.given).latent_size
+def _cost(kind: KindInfo, cost: Metric, trial: TrialRecord) -> float | None:
+    """Return what a trial stored of a cost, or what its configuration says of it."""
+    found = trial.user_attrs.get(cost.name)
+    if found is None and kind.space is not None:
+        found = getattr(kind.space.to_config(trial.given), cost.name, None)
+    return found if isinstance(found, int | float) else None
+
+
+def _own_seconds(trial: TrialRecord) -> float | None:
+    return None if REUSED_FROM in trial.user_attrs else training_seconds(trial)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from storage.records import StudyRecord
-from study.analysis import VALIDATION_MSE, Metric, family_of, ranked
+from study.analysis import family_of, kind_of, ranked
+from study.metrics import Metric
 
 MAX_STEPS = 500
 """Steps of each family's function, at most."""
@@ -37,7 +38,7 @@ class FamilyDistribution:
     """The distribution of one family.
 
     Args:
-        family: Architecture.
+        family: Its name.
         n_trials: Its complete trials with a finite value of the metric.
         lower_quartile: A quarter of the trials have at most this value.
         median: Half of them do.
@@ -78,7 +79,7 @@ class DistributionInfo:
         return any(family.n_trials > MAX_STEPS for family in self.families)
 
 
-def get_distribution(record: StudyRecord, *, metric: Metric = VALIDATION_MSE) -> DistributionInfo:
+def get_distribution(record: StudyRecord, *, metric: Metric | None = None) -> DistributionInfo:
     """Compute each family's empirical distribution function of a metric, with a band.
 
     The band holds the whole distribution function from which the trials were drawn, with 95 %
@@ -87,7 +88,7 @@ def get_distribution(record: StudyRecord, *, metric: Metric = VALIDATION_MSE) ->
     Args:
         record: The study; complete trials with a finite value count, whether or not they keep
             its constraint.
-        metric: What is distributed, as stored.
+        metric: What is distributed, as stored; None for the objective.
 
     Returns:
         The functions. One of more than 500 values has steps at 500 evenly spaced shares of the
@@ -100,9 +101,11 @@ def get_distribution(record: StudyRecord, *, metric: Metric = VALIDATION_MSE) ->
         "The Tight Constant in the Dvoretzky-Kiefer-Wolfowitz Inequality", Annals of Probability
         18, 1990.
     """
+    kind = kind_of(record)
+    metric = metric or kind.objective
     measured: dict[str, list[float]] = {}
     for value, trial in ranked(record, metric=metric):
-        measured.setdefault(family_of(trial), []).append(value)
+        measured.setdefault(family_of(trial, kind.family), []).append(value)
     return DistributionInfo(
         metric=metric,
         families=tuple(_distribution(family, measured[family]) for family in sorted(measured)),

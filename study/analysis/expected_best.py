@@ -12,13 +12,14 @@ from optuna.trial import TrialState
 
 from storage.attrs import REUSED_FROM
 from storage.records import StudyRecord, TrialRecord
-from study.analysis import VALIDATION_MSE, Metric, ranked, sampler_of
+from study.analysis import kind_of, ranked, sampler_of
 from study.analysis.correlation import (
     NON_ADAPTIVE_SAMPLERS,
     default_resamples,
     independent_trials,
 )
 from study.analysis.history import training_seconds
+from study.metrics import Metric
 from study.sampling.names import ADAPTIVE_SAMPLERS
 
 MIN_TRIALS = 5
@@ -96,7 +97,7 @@ class ExpectedBestInfo:
 def get_expected_best(
     record: StudyRecord,
     *,
-    metric: Metric = VALIDATION_MSE,
+    metric: Metric | None = None,
     n_points: int = 60,
     n_resamples: int | None = None,
     seed: int = 0,
@@ -112,7 +113,7 @@ def get_expected_best(
     Args:
         record: The study; complete trials with a finite value count, whether or not they keep
             its constraint.
-        metric: What trials are compared by.
+        metric: What trials are compared by, None for the objective.
         n_points: Values of n to look at, at most, evenly spaced on a logarithmic scale.
         n_resamples: Bootstrap resamples of the trials for the 95 % percentile intervals; None
             for 1000, down to 200 for more than 2,000 trials.
@@ -125,6 +126,7 @@ def get_expected_best(
         arXiv:2004.13705; the question: Dodge, Gururangan, Card, Schwartz, Smith, "Show Your
         Work", EMNLP 2019, arXiv:1909.03004.
     """
+    metric = metric or kind_of(record).objective
     sampler = sampler_of(record)
     used = ranked(record, metric=metric)
     if sampler in NON_ADAPTIVE_SAMPLERS:
@@ -272,7 +274,7 @@ def _mean_seconds(trials: Sequence[TrialRecord]) -> float | None:
 def _refusal(metric: Metric, n_trials: int) -> str | None:
     if n_trials >= MIN_TRIALS:
         return None
-    what = "value" if metric.name is None else metric.label
+    what = "value" if metric.objective else metric.label
     return (
         f"The expected best needs at least {MIN_TRIALS} complete trials with a finite {what}; "
         f"this study has {n_trials}."

@@ -8,14 +8,9 @@ from scipy import stats
 
 from storage import attrs
 from storage.records import StudyRecord, TrialRecord
-from study.analysis import (
-    BALANCED_ACCURACY,
-    LATENT_METRICS,
-    VALIDATION_ACCURACY,
-    VALIDATION_MSE,
-    Metric,
-)
+from study.analysis import kind_of
 from study.formats import format_percent
+from study.metrics import Metric
 
 MIN_PAIRS = 6
 """Fewer pairs cannot bring a sign test below 0.05, whatever comes out: 2 * 0.5**5 is 0.06."""
@@ -23,10 +18,6 @@ MIN_PAIRS = 6
 SIGNIFICANT = 0.05
 
 N_RESAMPLES = 9999
-
-
-METRICS = (VALIDATION_MSE, VALIDATION_ACCURACY, BALANCED_ACCURACY, *LATENT_METRICS)
-"""What is compared, as far as it was measured."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +70,7 @@ class ExperimentInfo:
         n_missing: Trials that have not finished, or failed.
         comparisons: Metric by metric, arm by arm.
         values: By metric's label and arm: the value of each pair, None where it is missing.
+        on_request: Labels of the metrics that are measured on request.
     """
 
     name: str
@@ -88,6 +80,7 @@ class ExperimentInfo:
     n_missing: int
     comparisons: tuple[Comparison, ...]
     values: Mapping[str, Mapping[str, tuple[float | None, ...]]]
+    on_request: tuple[str, ...]
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -133,18 +126,19 @@ def get_experiment(record: StudyRecord, *, seed: int = 0) -> ExperimentInfo | No
     if not isinstance(experiment, Mapping):
         return None
     arms = tuple(str(arm["name"]) for arm in experiment["arms"])
-    # An autoencoder alone has a classifier that was never trained.
+    # What is not a part of the task was never trained.
     classifying = tuple(
         str(arm["name"]) for arm in experiment["arms"] if arm["params"].get("auxiliary_task", True)
     )
     n_pairs = len(next(iter(experiment["sides"].values())))
     values: dict[str, dict[str, tuple[float | None, ...]]] = {}
     comparisons: list[Comparison] = []
-    for metric in METRICS:
-        compared = classifying if metric in (VALIDATION_ACCURACY, BALANCED_ACCURACY) else arms
+    metrics = kind_of(record).metrics
+    for metric in metrics:
+        compared = classifying if metric.always and not metric.objective else arms
         values[metric.label] = {arm: _values(record, arm, metric, n_pairs) for arm in compared}
         comparisons += _compare_all(values[metric.label], metric, seed=seed)
-    errors = values[VALIDATION_MSE.label]
+    errors = values[metrics[0].label]
     return ExperimentInfo(
         name=str(experiment["name"]),
         question=str(experiment["question"]),
@@ -153,6 +147,7 @@ def get_experiment(record: StudyRecord, *, seed: int = 0) -> ExperimentInfo | No
         n_missing=sum(value is None for arm in arms for value in errors[arm]),
         comparisons=tuple(comparisons),
         values=values,
+        on_request=tuple(metric.label for metric in metrics if not metric.always),
     )
 
 
@@ -269,7 +264,7 @@ def _verdict(c: Comparison, metric: Metric) -> str:
     if c.n_above == c.n_below == 0:
         return f"{c.arm}: the {c.metric} equals that of {c.baseline} in all {c.n_pairs} pairs."
     size = f"{abs(c.difference):.4g}"
-    if c.baseline_mean and metric is VALIDATION_MSE:
+    if c.baseline_mean and metric.objective:
         size += f" ({format_percent(abs(c.difference / c.baseline_mean))})"
     above = c.difference > 0
     agreeing = c.n_above if above else c.n_below
@@ -305,11 +300,10 @@ def describe_experiment(info: ExperimentInfo) -> Iterator[str]:
 
 
 def describe_comparisons(info: ExperimentInfo) -> Iterator[str]:
-    """Say what each arm does to the error and to accuracies, and sum up each latent metric."""
-    of_latents = {metric.label for metric in LATENT_METRICS}
+    """Say what each arm does to each metric, and sum up those that are measured on request."""
     for label in info.labels:
         comparisons = info.of_metric(label)
-        if label in of_latents:
+        if label in info.on_request:
             yield _summed_up(comparisons)
         else:
             yield from (comparison.verdict for comparison in comparisons)

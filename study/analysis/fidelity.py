@@ -18,6 +18,7 @@ from optuna.trial import FrozenTrial, TrialState
 from scipy import stats
 
 from storage.records import StudyRecord, TrialRecord
+from study.analysis import kind_of
 from study.analysis.correlation import (
     default_resamples,
     percentile_interval,
@@ -35,17 +36,17 @@ MAX_BEST_PRUNED = 0.05
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FidelityPoint:
-    """How well the values at one epoch tell the final ones.
+    """How well the values at one step of the trainings tell the final ones.
 
     Args:
         epoch: Counted from 1.
         n_trials: Complete trials behind the coefficient.
-        spearman: Rank correlation between their best value up to this epoch and their final
+        spearman: Rank correlation between their best value up to this step and their final
             one, None where either does not vary.
         low: Lower end of its 95 % interval over resampled trials, None where more than 5 % of
             the resamples have no coefficient.
         high: Upper end of it.
-        n_pruned_before: Pruned trials that ended before this epoch.
+        n_pruned_before: Pruned trials that ended before this step.
         share_pruned_before: Share of them in the complete and pruned trials with a curve.
         pruned_worst: The coefficient with all pruned trials, had they ended behind every
             complete one, in the order of their last values: the pruner was right each time.
@@ -73,11 +74,11 @@ class FidelityInfo:
     survivors, and how they are ordered says little about how all trials would have been.
 
     Args:
-        points: By epoch; empty after a refusal.
+        points: By step; empty after a refusal.
         n_complete: Complete trials with a finite value and a curve.
         n_pruned: Pruned trials with a curve.
-        n_epochs: The last epoch that all of the complete trials reached.
-        longest: Epochs of the longest complete trial.
+        n_epochs: The last step that all of the complete trials reached.
+        longest: Steps of the longest complete trial.
         n_resamples: Bootstrap resamples behind the intervals.
         refusal: Why there are no points, or None.
         caution: Why to doubt them, or None.
@@ -107,8 +108,8 @@ class PrunerSetting:
     """A pruner to replay.
 
     Args:
-        name: For people.
-        make: Builds it, given the epochs of the longest training.
+        name: For people; has ``{steps}`` where the steps of a training are called by their name.
+        make: Builds it, given the steps of the longest training.
         option: What ``run --pruner`` calls it, None if it is none of them.
     """
 
@@ -124,7 +125,7 @@ class PrunerReplay:
     Args:
         name: Of its setting.
         option: Of its setting.
-        share_saved: Share of all epochs that it would have saved, mean over the orders.
+        share_saved: Share of all steps that it would have saved, mean over the orders.
         n_best_pruned: Orders in which no trial with the best final value survived.
         share_best_pruned: Share of these.
         low: Lower end of its 95 % Wilson interval, which speaks of other orders of the same
@@ -159,7 +160,7 @@ class PrunersInfo:
         n_complete: Complete trials with a finite value and a curve.
         n_replayed: How many of them were replayed: the best, and others at random.
         n_orders: Orders in which they were replayed, the first being that of their starts.
-        every: Epochs between the reports that a pruner gets, 1 for all of them.
+        every: Steps between the reports that a pruner gets, 1 for all of them.
         refusal: Why nothing was replayed, or None.
         caution: Why to doubt it, or None.
     """
@@ -178,7 +179,7 @@ class _Curve:
     """A complete training, as errors.
 
     Args:
-        steps: Epochs counted from 0, ascending.
+        steps: Counted from 0, ascending.
         values: After each of them, shape ``(len(steps),)``.
         final: The trial's value.
     """
@@ -240,8 +241,8 @@ class _Trials(InMemoryStorage):
 
 PRUNER_SETTINGS = (
     PrunerSetting(
-        name="median, from 10\N{NO-BREAK SPACE}% of the epochs on, of what stands still",
-        # A report of the replay stands for as many epochs as `run` waits for an improvement.
+        name="median, from 10\N{NO-BREAK SPACE}% of the {steps} on, of what stands still",
+        # A report of the replay stands for as many steps as `run` waits for an improvement.
         make=lambda epochs: StalledPruner(
             MedianPruner(n_startup_trials=5, n_warmup_steps=epochs // 10, n_min_trials=3),
             patience=1,
@@ -250,7 +251,7 @@ PRUNER_SETTINGS = (
     ),
     *(
         PrunerSetting(
-            name=f"median, from {format_percent(share)} of the epochs on",
+            name=f"median, from {format_percent(share)} of the {{steps}} on",
             make=lambda epochs, share=share: MedianPruner(  # type: ignore[misc]
                 n_startup_trials=5, n_warmup_steps=int(share * epochs), n_min_trials=3
             ),
@@ -259,7 +260,7 @@ PRUNER_SETTINGS = (
     ),
     *(
         PrunerSetting(
-            name=f"successive halving by 3, from a {part}th of the epochs on",
+            name=f"successive halving by 3, from a {part}th of the {{steps}} on",
             make=lambda epochs, part=part: SuccessiveHalvingPruner(  # type: ignore[misc]
                 min_resource=max(1, epochs // part), reduction_factor=3
             ),
@@ -269,7 +270,7 @@ PRUNER_SETTINGS = (
     ),
     *(
         PrunerSetting(
-            name=f"hyperband by 3, from a {part}th of the epochs on",
+            name=f"hyperband by 3, from a {part}th of the {{steps}} on",
             make=lambda epochs, part=part: HyperbandPruner(  # type: ignore[misc]
                 min_resource=max(1, epochs // part), max_resource=epochs, reduction_factor=3
             ),
@@ -285,12 +286,12 @@ PRUNER_SETTINGS = (
 def get_fidelity(
     record: StudyRecord, *, n_points: int = 20, n_resamples: int | None = None, seed: int = 0
 ) -> FidelityInfo:
-    """Correlate the best value up to an epoch with the final one, for several epochs.
+    """Correlate the best value up to a step with the final one, for several steps.
 
     Args:
         record: The study; complete trials with a finite value and a curve count, whether or not
             they keep its constraint. Values that are not numbers are the worst ones.
-        n_points: Epochs to look at, at most, evenly spaced on a logarithmic scale.
+        n_points: Steps to look at, at most, evenly spaced on a logarithmic scale.
         n_resamples: Bootstrap resamples of the trials for the 95 % percentile intervals; None
             for 1000, down to 200 for more than 2,000 trials.
         seed: Of the resampling.
@@ -338,7 +339,7 @@ def replay_pruners(
 
     Optuna's own pruners see the stored values as those of a study in memory, trial after trial,
     in the order of their starts and in random ones. A trial that a pruner ends has cost its
-    epochs up to there; all others keep their final value.
+    steps up to there; all others keep their final value.
 
     Args:
         record: The study; complete trials with a finite value and a curve count, whether or not
@@ -356,7 +357,7 @@ def replay_pruners(
         interval: Wilson, "Probable Inference, the Law of Succession, and Statistical
         Inference", JASA 22, 1927, by ``scipy.stats.binomtest``.
     """
-    sign = _sign(record)
+    sign, steps = _sign(record), f"{kind_of(record).step}s"
     complete = _complete(record)
     refusal = _refusal("A replay of pruners", len(complete))
     rng = np.random.default_rng(seed)
@@ -368,7 +369,7 @@ def replay_pruners(
         thinned = [curve.thinned(every) for curve in chosen]
         orders = [thinned, *(_shuffled(thinned, rng) for _ in range(n_orders - 1))]
         with _quiet_optuna():
-            replays = [_replay(setting, orders, longest) for setting in settings]
+            replays = [_replay(setting, orders, longest, steps=steps) for setting in settings]
     n_pruned = len(_pruned(record))
     return PrunersInfo(
         replays=tuple(replays),
@@ -444,7 +445,7 @@ def _points(
 
 
 def _best_so_far(curves: Sequence[_Curve], epochs: np.ndarray) -> np.ndarray:
-    """Return the lowest value up to each epoch, shape ``(len(epochs), len(curves))``.
+    """Return the lowest value up to each step, shape ``(len(epochs), len(curves))``.
 
     A curve that ended earlier keeps its lowest value.
     """
@@ -474,7 +475,7 @@ def _spearman(x: np.ndarray, y: np.ndarray) -> float | None:
 
 
 def _replay(
-    setting: PrunerSetting, orders: Sequence[Sequence[_Curve]], longest: int
+    setting: PrunerSetting, orders: Sequence[Sequence[_Curve]], longest: int, *, steps: str
 ) -> PrunerReplay:
     best = min(curve.final for curve in orders[0])
     worst = max(curve.final for curve in orders[0])
@@ -488,7 +489,7 @@ def _replay(
     interval = stats.binomtest(n_best_pruned, len(orders)).proportion_ci(method="wilson")
     mean_regret = float(np.mean(regrets))
     return PrunerReplay(
-        name=setting.name,
+        name=setting.name.format(steps=steps),
         option=setting.option,
         share_saved=float(np.mean(saved)),
         n_best_pruned=n_best_pruned,
@@ -501,7 +502,7 @@ def _replay(
 
 
 def _run(pruner: BasePruner, curves: Sequence[_Curve], *, name: str) -> tuple[int, list[float]]:
-    """Return the epochs that were trained under a pruner, and the final values it let through.
+    """Return the steps that were trained under a pruner, and the final values it let through.
 
     The name decides, by Optuna's rule, which bracket of Hyperband a trial belongs to.
     """

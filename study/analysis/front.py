@@ -1,16 +1,17 @@
-"""The trade-off between reconstruction error and accuracy; must not know how it is drawn."""
+"""The trade-off between the first two metrics of a kind; must not know how it is drawn."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from storage.records import StudyRecord
+from storage.records import Scalar, StudyRecord
 from study.analysis import (
-    BALANCED_ACCURACY,
-    VALIDATION_ACCURACY,
+    branch_of,
     breaks_constraint,
     family_of,
+    kind_of,
     min_accuracy_of,
     ranked,
+    third_of,
 )
 
 
@@ -20,11 +21,11 @@ class FrontPoint:
 
     Args:
         number: The trial's number.
-        family: Architecture.
-        strategy: How its two parts were trained, None if the trial has no such parameter.
-        mse: Validation MSE.
-        accuracy: Validation accuracy.
-        balanced_accuracy: Mean recall of the classes, None if not stored.
+        family: Of the trial.
+        branch: Its value of ``FrontInfo.branch``, None without one.
+        mse: Value of the objective.
+        accuracy: Value of the kind's second metric.
+        balanced_accuracy: Value of its third one, None if there is none or it was not stored.
         infeasible: Whether it breaks the study's constraint.
         on_front: Whether no other trial is at least as good in both metrics and better in one.
             Of several equal trials the earliest stands for all.
@@ -32,7 +33,7 @@ class FrontPoint:
 
     number: int
     family: str
-    strategy: str | None
+    branch: str | None
     mse: float
     accuracy: float
     balanced_accuracy: float | None
@@ -46,63 +47,79 @@ class FrontInfo:
 
     Args:
         points: In the order of the trials' numbers.
-        min_accuracy: Validation accuracy that the study demands, None for no constraint.
+        branch: A choice beside the family that other parameters depend on, None without one.
+        min_accuracy: Value of the second metric that the study demands, None for no constraint.
+        maximise: Whether higher is better, for the objective and for the second metric.
     """
 
     points: tuple[FrontPoint, ...]
+    branch: str | None
     min_accuracy: float | None
+    maximise: tuple[bool, bool]
 
     @property
     def front(self) -> tuple[FrontPoint, ...]:
-        """The points on the front, by rising error and so by rising accuracy."""
-        return tuple(sorted((p for p in self.points if p.on_front), key=lambda p: p.mse))
+        """The points on the front, the best objective and so the worst second metric first."""
+        sign = -1.0 if self.maximise[0] else 1.0
+        return tuple(sorted((p for p in self.points if p.on_front), key=lambda p: sign * p.mse))
 
     @property
     def lowest_error(self) -> FrontPoint | None:
-        """The point with the lowest validation MSE, or None without any point."""
+        """The point with the best objective, or None without any point."""
         return self.front[0] if self.points else None
 
     @property
     def most_accurate(self) -> FrontPoint | None:
-        """The point with the highest validation accuracy, or None without any point."""
+        """The point with the best second metric, or None without any point."""
         return self.front[-1] if self.points else None
 
 
 def get_front(record: StudyRecord) -> FrontInfo:
-    """Find the trials that no other trial beats in validation MSE and accuracy together.
+    """Find the trials that no other trial beats in the first two metrics together.
 
     Args:
         record: The study; only its complete trials with both metrics count, also those that
             break its constraint.
 
     Returns:
-        The trials as points, with those on the front marked.
+        The trials as points, with those on the front marked; none where the kind has no second
+        metric.
     """
+    kind, branch, third = kind_of(record), branch_of(record), third_of(record)
+    first, second = kind.objective, kind.second
     measured = sorted(
         (
-            (mse, accuracy, trial)
-            for mse, trial in ranked(record)
-            if (accuracy := VALIDATION_ACCURACY.of(trial)) is not None
+            (value, other, trial)
+            for value, trial in ranked(record)
+            if second is not None and (other := second.of(trial)) is not None
         ),
         key=lambda item: item[2].number,
     )
-    front = non_dominated((mse, accuracy) for mse, accuracy, _ in measured)
+    maximise = (first.maximise, second is None or second.maximise)
+    signs = [-1.0 if maximise[0] else 1.0, 1.0 if maximise[1] else -1.0]
+    front = non_dominated((signs[0] * value, signs[1] * other) for value, other, _ in measured)
     return FrontInfo(
         points=tuple(
             FrontPoint(
                 number=trial.number,
-                family=family_of(trial),
-                strategy=str(trial.params["strategy"]) if "strategy" in trial.params else None,
-                mse=mse,
-                accuracy=accuracy,
-                balanced_accuracy=BALANCED_ACCURACY.of(trial),
+                family=family_of(trial, kind.family),
+                branch=None if branch is None else _text(trial.params.get(branch)),
+                mse=value,
+                accuracy=other,
+                balanced_accuracy=None if third is None else third.of(trial),
                 infeasible=breaks_constraint(trial),
                 on_front=i in front,
             )
-            for i, (mse, accuracy, trial) in enumerate(measured)
+            for i, (value, other, trial) in enumerate(measured)
         ),
+        branch=branch,
         min_accuracy=min_accuracy_of(record),
+        maximise=maximise,
     )
+
+
+def _text(value: Scalar) -> str | None:
+    return None if value is None else str(value)
 
 
 def non_dominated(points: Iterable[tuple[float, float]]) -> set[int]:

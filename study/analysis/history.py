@@ -13,7 +13,14 @@ from optuna.trial import TrialState
 
 from storage.attrs import EPOCHS_RUN, REUSED_FROM, TRAINING_SECONDS, WORKER
 from storage.records import StudyRecord, TrialRecord
-from study.analysis import begun_again, breaks_constraint, family_of, ranked, ranked_by_constraint
+from study.analysis import (
+    begun_again,
+    breaks_constraint,
+    family_of,
+    kind_of,
+    ranked,
+    ranked_by_constraint,
+)
 from study.analysis.thinning import MAX_MARKS, thin
 
 EARLIEST = datetime.min.replace(tzinfo=UTC)
@@ -27,10 +34,10 @@ class HistoryPoint:
     Args:
         number: The trial's number.
         state: Optuna's state.
-        family: Architecture.
+        family: Of the trial.
         infeasible: Whether it is complete and breaks the study's constraint.
         value: Objective value, or the last finite intermediate value of a trial without one.
-        best: Lowest value of the feasible complete trials up to and including this one.
+        best: Best value of the feasible complete trials up to and including this one.
     """
 
     number: int
@@ -72,13 +79,13 @@ class LearningCurve:
     Args:
         number: The trial's number.
         state: Optuna's state.
-        family: Architecture.
+        family: Of the trial.
         infeasible: Whether it is complete and breaks the study's constraint.
         rank: Place among the feasible complete trials, from 1, or None for any other trial.
-        epochs: Counted from 1.
-        values: Validation MSE after each of these epochs; may hold NaN and infinity.
-        seconds: Training time up to the end of each of these epochs, by the trial's mean time
-            per epoch; None where no time was stored or nothing was trained.
+        epochs: Steps of the training, counted from 1.
+        values: The objective after each of these steps; may hold NaN and infinity.
+        seconds: Training time up to the end of each of these steps, by the trial's mean time
+            per step; None where no time was stored or nothing was trained.
     """
 
     number: int
@@ -123,9 +130,9 @@ class SummaryInfo:
         best: The best feasible complete trial with a finite value, if there is one.
         training_seconds: Summed over trials, so parallel workers add up.
         wall_seconds: Time during which at least one trial ran; pauses do not count.
-        epochs_run: Summed over all trials.
-        epochs_asked: Summed over complete and pruned trials that have an ``epoch`` parameter.
-        epochs_saved: Epochs that pruned trials were asked for and did not run.
+        epochs_run: Steps, summed over all trials.
+        epochs_asked: Summed over complete and pruned trials with the parameter that counts steps.
+        epochs_saved: Steps that pruned trials were asked for and did not run.
         n_workers: Distinct processes that ran trials; 0 if none was stored.
         n_reused: Finished trials that were answered from the training of another one.
         last_completed: When the last trial ended, in UTC.
@@ -160,18 +167,19 @@ def get_history(record: StudyRecord) -> HistoryInfo:
 
     Source: ``optuna.visualization.plot_optimization_history``.
     """
+    kind = kind_of(record)
     points = []
-    best = None
+    best: float | None = None
     for trial in record.trials:
         value = trial.value if _is_finite(trial.value) else _last_finite(trial)
         complete = trial.state == TrialState.COMPLETE
-        if complete and trial.feasible and _is_finite(trial.value):
-            best = value if best is None or value is None else min(best, value)
+        if complete and trial.feasible and (own := kind.objective.of(trial)) is not None:
+            best = own if best is None or kind.objective.is_better(own, best) else best
         points.append(
             HistoryPoint(
                 number=trial.number,
                 state=trial.state,
-                family=family_of(trial),
+                family=family_of(trial, kind.family),
                 infeasible=breaks_constraint(trial),
                 value=value,
                 best=best,
@@ -194,6 +202,7 @@ def get_learning_curves(
     Returns:
         The curves, and how many there were to choose from.
     """
+    parameter = kind_of(record).family
     feasible = [trial for _, trial in ranked(record) if trial.feasible]
     ranks = {trial.number: rank for rank, trial in enumerate(feasible, start=1)}
     reporting = [trial for trial in record.trials if trial.intermediate_values]
@@ -206,7 +215,7 @@ def get_learning_curves(
             LearningCurve(
                 number=trial.number,
                 state=trial.state,
-                family=family_of(trial),
+                family=family_of(trial, parameter),
                 infeasible=breaks_constraint(trial),
                 rank=ranks.get(trial.number),
                 epochs=tuple(step + 1 for step in trial.intermediate_values),
@@ -221,7 +230,7 @@ def get_learning_curves(
 
 
 def get_summary(record: StudyRecord) -> SummaryInfo:
-    """Count trials, time, epochs and workers.
+    """Count trials, time, steps and workers.
 
     Args:
         record: The study.
@@ -229,6 +238,7 @@ def get_summary(record: StudyRecord) -> SummaryInfo:
     Returns:
         The totals; zeros for a study without trials.
     """
+    fidelity = kind_of(record).fidelity
     finished = [trial for trial in record.trials if trial.finished]
     best = [trial for _, trial in ranked_by_constraint(record)[:1] if trial.feasible]
     workers = {t.user_attrs[WORKER] for t in record.trials if t.user_attrs.get(WORKER)}
@@ -246,8 +256,8 @@ def get_summary(record: StudyRecord) -> SummaryInfo:
             )
         ),
         epochs_run=sum(map(epochs_run, record.trials)),
-        epochs_asked=sum(_epochs_asked(trial) or 0 for trial in finished),
-        epochs_saved=sum(map(_epochs_saved, finished)),
+        epochs_asked=sum(_epochs_asked(trial, fidelity) or 0 for trial in finished),
+        epochs_saved=sum(_epochs_saved(trial, fidelity) for trial in finished),
         n_workers=len(workers),
         n_reused=sum(REUSED_FROM in trial.user_attrs for trial in finished),
         last_completed=max((t.completed for t in record.trials if t.completed), default=None),
@@ -255,7 +265,7 @@ def get_summary(record: StudyRecord) -> SummaryInfo:
 
 
 def epochs_run(trial: TrialRecord) -> int:
-    """Return the epochs that a trial trained, by its own count or by its reports."""
+    """Return the steps that a trial trained, by its own count or by its reports."""
     stored = trial.user_attrs.get(EPOCHS_RUN)
     return int(stored) if isinstance(stored, int | float) else len(trial.intermediate_values)
 
@@ -285,20 +295,20 @@ def covered_spans(spans: Iterable[tuple[datetime, datetime]]) -> list[tuple[date
 
 
 def _seconds_after_epochs(trial: TrialRecord) -> tuple[float, ...] | None:
-    """Return a trial's training time up to the end of each epoch that it reported."""
+    """Return a trial's training time up to the end of each step that it reported."""
     n_epochs, seconds = epochs_run(trial), training_seconds(trial)
     if REUSED_FROM in trial.user_attrs or n_epochs < 1 or not 0 < seconds < math.inf:
         return None
     return tuple((step + 1) * seconds / n_epochs for step in trial.intermediate_values)
 
 
-def _epochs_asked(trial: TrialRecord) -> int | None:
-    epoch = trial.params.get("epoch")
-    return epoch if isinstance(epoch, int) else None
+def _epochs_asked(trial: TrialRecord, fidelity: str | None) -> int | None:
+    asked = None if fidelity is None else trial.params.get(fidelity)
+    return asked if isinstance(asked, int) else None
 
 
-def _epochs_saved(trial: TrialRecord) -> int:
-    asked = _epochs_asked(trial)
+def _epochs_saved(trial: TrialRecord, fidelity: str | None) -> int:
+    asked = _epochs_asked(trial, fidelity)
     if trial.state != TrialState.PRUNED or asked is None:
         return 0
     return max(0, asked - epochs_run(trial))

@@ -16,9 +16,10 @@ from optuna.trial import FrozenTrial, TrialState
 from scipy import stats
 
 from storage.records import Scalar, StudyRecord, TrialRecord
-from study.analysis import VALIDATION_MSE, Metric, parameter_names, ranked, sampler_of
+from study.analysis import kind_of, parameter_names, ranked, sampler_of
 from study.analysis.correlation import default_resamples
 from study.formats import format_percent
+from study.metrics import Metric
 from study.sampling.names import ADAPTIVE_SAMPLERS
 
 MIN_OTHERS = 0.1
@@ -153,7 +154,7 @@ class TrialSample(Study):
 def get_importances(
     record: StudyRecord,
     *,
-    metric: Metric = VALIDATION_MSE,
+    metric: Metric | None = None,
     region: float = WHOLE_SPACE,
     n_resamples: int | None = None,
     seed: int = 0,
@@ -165,15 +166,16 @@ def get_importances(
     negative, so a parameter without effect keeps a few per cent: the interval tells how far
     the share depends on the trials at hand, and is no test against zero.
 
-    What matters is a trial's rank, not its value. So of the validation MSE, by which trials are
-    pruned, pruned ones count as well, behind all complete ones: first those that came further,
-    then those with the lower error, which is how Optuna's TPE ranks them. Without them, a study
+    What matters is a trial's rank, not its value. So of the objective, by which trials are pruned,
+    pruned ones count as well, behind all complete ones: first those that came further, then those
+    with the better value, which is how Optuna's TPE ranks them. Without them, a study
     of which the pruner left a handful would explain nothing, and any other would compare its
     best with the good only. A pruned trial says nothing of other metrics.
 
     Args:
         record: The study; its complete trials with a finite value count, and pruned ones.
-        metric: By which the best tenth is chosen: its highest values if it is maximised.
+        metric: By which the best tenth is chosen: its highest values if it is maximised. None for
+            the objective.
         region: The best part of the trials that is looked at: 1 asks what made a trial one of
             the best tenth of all, 0.1 what made it one of the best hundredth once it was among
             the best tenth.
@@ -191,8 +193,9 @@ def get_importances(
         Bootstrap", 1993, chapter 13; with fewer draws than trials: Bickel, Götze, van Zwet,
         "Resampling fewer than n observations", Statistica Sinica 7, 1997.
     """
+    metric = metric or kind_of(record).objective
     complete = ranked(record, metric=metric)
-    pruned = _pruned(record) if metric == VALIDATION_MSE else []
+    pruned = _pruned(record, metric) if metric.objective else []
     places = _places([(0, value) for value, _ in complete] + [(1, *key) for key, _ in pruned])
     best_first = [trial for _, trial in complete] + [trial for _, trial in pruned]
     trials = [_to_frozen(place, t) for place, t in zip(places, best_first, strict=True)]
@@ -280,13 +283,14 @@ def rank_ranges(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return best, worst
 
 
-def _pruned(record: StudyRecord) -> list[tuple[tuple[int, float], TrialRecord]]:
-    """Return the pruned trials with an error, best first, each behind what it is ranked by."""
+def _pruned(record: StudyRecord, metric: Metric) -> list[tuple[tuple[int, float], TrialRecord]]:
+    """Return the pruned trials with a value, best first, each behind what it is ranked by."""
+    sign = -1.0 if metric.maximise else 1.0
     found = []
     for trial in record.trials:
         if trial.state == TrialState.PRUNED and trial.intermediate_values:
-            epoch, error = max(trial.intermediate_values.items())
-            key = (-epoch, error if math.isfinite(error) else math.inf)
+            step, value = max(trial.intermediate_values.items())
+            key = (-step, sign * value if math.isfinite(value) else math.inf)
             found.append((key, trial))
     return sorted(found, key=lambda item: item[0])
 
@@ -328,7 +332,7 @@ def _refusal(
     which: str,
 ) -> str | None:
     if n_trials < MIN_TRIALS:
-        what = "value" if metric.name is None else metric.label
+        what = "value" if metric.objective else metric.label
         return (
             f"Importances need at least {MIN_TRIALS} {which} with a finite {what}; "
             f"this study has {n_trials}."

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from optuna.trial import TrialState
 
 from storage.records import Scalar, StudyRecord, TrialRecord
+from study.analysis import kind_of
 from study.analysis.history import EARLIEST, covered_spans, epochs_run, training_seconds
+from study.metrics import Metric
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,11 +33,11 @@ class Incumbent:
 
     Args:
         number: The trial's number.
-        value: Validation MSE.
-        change: Relative difference from the incumbent before, below 0; None for the first one
-            and behind an error of 0.
+        value: Of the objective.
+        change: Relative difference from the incumbent before, below 0 if lower is better; None
+            for the first one and behind a value of 0.
         n_finished: Complete and pruned trials up to then, this one included.
-        epochs_run: Epochs that the trials that had ended by then had trained.
+        epochs_run: Steps that the trials that had ended by then had trained.
         training_seconds: Their training time.
         wall_seconds: Time up to then during which at least one trial that had ended ran; None
             where the trial's end was not stored.
@@ -60,7 +62,7 @@ class IncumbentsInfo:
     Args:
         incumbents: In the order in which trials ended.
         n_finished: Complete and pruned trials of the study.
-        epochs_run: Epochs of all trials that ended.
+        epochs_run: Steps of all trials that ended.
     """
 
     incumbents: tuple[Incumbent, ...]
@@ -74,12 +76,12 @@ class IncumbentsInfo:
 
     @property
     def epochs_since(self) -> int:
-        """Epochs of the trials that ended after the last improvement."""
+        """Steps of the trials that ended after the last improvement."""
         return self.epochs_run - (self.incumbents[-1].epochs_run if self.incumbents else 0)
 
     @property
     def share_since(self) -> float | None:
-        """The same as a share of all epochs, None where none was trained."""
+        """The same as a share of all steps, None where none was trained."""
         return self.epochs_since / self.epochs_run if self.epochs_run else None
 
 
@@ -97,6 +99,7 @@ def get_incumbents(record: StudyRecord) -> IncumbentsInfo:
         (t for t in record.trials if t.finished or t.state == TrialState.FAIL),
         key=lambda t: (t.completed is None, t.completed or EARLIEST, t.number),
     )
+    objective = kind_of(record).objective
     found: list[Incumbent] = []
     best: TrialRecord | None = None
     n_finished = n_epochs = 0
@@ -105,7 +108,7 @@ def get_incumbents(record: StudyRecord) -> IncumbentsInfo:
         n_finished += trial.finished
         n_epochs += epochs_run(trial)
         seconds += training_seconds(trial)
-        if not _improves(trial, best) or trial.value is None:
+        if not _improves(trial, best, objective) or trial.value is None:
             continue
         before = best.value if best is not None else None
         found.append(
@@ -124,13 +127,13 @@ def get_incumbents(record: StudyRecord) -> IncumbentsInfo:
     return IncumbentsInfo(incumbents=tuple(found), n_finished=n_finished, epochs_run=n_epochs)
 
 
-def _improves(trial: TrialRecord, best: TrialRecord | None) -> bool:
+def _improves(trial: TrialRecord, best: TrialRecord | None, objective: Metric) -> bool:
     """Whether a trial is a better candidate for the best than the best so far."""
     if trial.state != TrialState.COMPLETE or not trial.feasible:
         return False
     if trial.value is None or not math.isfinite(trial.value):
         return False
-    return best is None or best.value is None or trial.value < best.value
+    return best is None or best.value is None or objective.is_better(trial.value, best.value)
 
 
 def _wall_seconds(ended: Sequence[TrialRecord]) -> float | None:

@@ -11,16 +11,10 @@ import numpy as np
 from optuna.distributions import FloatDistribution, IntDistribution
 
 from storage.records import Scalar, StudyRecord, TrialRecord
-from study.analysis import (
-    VALIDATION_MSE,
-    Metric,
-    family_of,
-    parameter_names,
-    ranked,
-    sampler_of,
-)
+from study.analysis import family_of, kind_of, parameter_names, ranked, sampler_of
 from study.analysis.expected_best import MIN_TRIALS, expected_minimum
 from study.analysis.thinning import thin
+from study.metrics import Metric
 from study.sampling.names import ADAPTIVE_SAMPLERS
 
 MAX_VALUES = 12
@@ -41,7 +35,7 @@ class IsolatedPoint:
 
     Args:
         number: The trial's number.
-        family: Architecture.
+        family: Of the trial.
         value: Its value of the parameter.
         place: Which of the parameter's values or bins that is, from 0.
         measured: Its value of the metric.
@@ -178,7 +172,7 @@ class _Column:
         )
 
 
-def get_isolation(record: StudyRecord, *, metric: Metric = VALIDATION_MSE) -> IsolationInfo:
+def get_isolation(record: StudyRecord, *, metric: Metric | None = None) -> IsolationInfo:
     """Find the best result for each value of each parameter, whatever the other parameters.
 
     Of two values that are equally good, the one with more trials is likely to have the better
@@ -188,7 +182,7 @@ def get_isolation(record: StudyRecord, *, metric: Metric = VALIDATION_MSE) -> Is
     Args:
         record: The study; only its feasible complete trials with a finite value count, and for
             a conditional parameter those that have it.
-        metric: What trials are compared by.
+        metric: What trials are compared by, None for the objective.
 
     Returns:
         The parameters that vary. A range of numbers with more than 12 distinct ones, or with
@@ -198,6 +192,8 @@ def get_isolation(record: StudyRecord, *, metric: Metric = VALIDATION_MSE) -> Is
         Playbook", 2023, https://github.com/google-research/tuning_playbook; expected best of
         equal numbers: ``study.analysis.expected_best``.
     """
+    kind = kind_of(record)
+    metric = metric or kind.objective
     used = [item for item in ranked(record, metric=metric) if item[1].feasible]
     sampler = sampler_of(record)
     parameters, left_out = [], []
@@ -206,7 +202,7 @@ def get_isolation(record: StudyRecord, *, metric: Metric = VALIDATION_MSE) -> Is
         if column.n_distinct > MAX_VALUES and column.numbers is None:
             left_out.append(name)
         elif column.n_distinct > 1:
-            parameters.append(_isolate(column, metric))
+            parameters.append(_isolate(column, metric, kind.family))
     return IsolationInfo(
         metric=metric,
         parameters=tuple(parameters),
@@ -218,7 +214,7 @@ def get_isolation(record: StudyRecord, *, metric: Metric = VALIDATION_MSE) -> Is
     )
 
 
-def _isolate(column: _Column, metric: Metric) -> IsolatedParameter:
+def _isolate(column: _Column, metric: Metric, family: str | None) -> IsolatedParameter:
     """Look at one parameter."""
     n_trials, numbers = len(column.trials), column.numbers
     distributions = [trial.distributions.get(column.name) for trial in column.trials]
@@ -248,7 +244,7 @@ def _isolate(column: _Column, metric: Metric) -> IsolatedParameter:
         points=tuple(
             IsolatedPoint(
                 number=column.trials[i].number,
-                family=family_of(column.trials[i]),
+                family=family_of(column.trials[i], family),
                 value=column.values[i],
                 place=int(places[i]),
                 measured=float(column.measured[i]),

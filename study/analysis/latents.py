@@ -1,4 +1,4 @@
-"""What an experiment says of its arms' latents: each number over seeds and splits.
+"""What an experiment says of what is measured on request: each number over seeds and splits.
 
 Must not know plotly.
 """
@@ -8,14 +8,15 @@ from dataclasses import dataclass
 
 from storage import attrs
 from storage.records import StudyRecord
-from study.analysis import VALIDATION_MSE, Metric, latent_metrics_of
+from study.analysis import kind_of, measured_on_request
 from study.analysis.confirmation import Estimate, estimate
 from study.analysis.experiment import trials_of_arm
+from study.metrics import Metric
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LatentsOfArm:
-    """The numbers for one arm's latents.
+    """The numbers for one arm.
 
     Args:
         arm: Its name.
@@ -29,11 +30,11 @@ class LatentsOfArm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LatentsInfo:
-    """The numbers for the latents of an experiment, or of what follows a search.
+    """The numbers for an experiment, or for what follows a search.
 
     Args:
         study: Name of the study that the experiment is.
-        metrics: The error, and what of the latents was measured.
+        metrics: The objective, and what was measured on request.
         arms: In the order of the experiment.
     """
 
@@ -43,7 +44,7 @@ class LatentsInfo:
 
 
 def get_latents(record: StudyRecord) -> LatentsInfo | None:
-    """Average the numbers for the latents over the trials of each arm.
+    """Average what is measured on request over the trials of each arm.
 
     Args:
         record: The study.
@@ -52,10 +53,10 @@ def get_latents(record: StudyRecord) -> LatentsInfo | None:
         None if the study is no experiment, or none of its trials measured any.
     """
     experiment = record.user_attrs.get(attrs.EXPERIMENT)
-    measured = latent_metrics_of(record)
+    measured = measured_on_request(record)
     if not isinstance(experiment, Mapping) or not measured:
         return None
-    metrics = (VALIDATION_MSE, *measured)
+    metrics = (kind_of(record).objective, *measured)
     return LatentsInfo(
         study=record.name,
         metrics=metrics,

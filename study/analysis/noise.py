@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from search_spaces import SearchSpace
 from storage.attrs import DATA_FINGERPRINT, REUSED_FROM, SEED
 from storage.records import StudyRecord, TrialRecord
-from study.analysis import ranked, space_of
+from study.analysis import kind_of, ranked
+from study.kind_info import KindInfo
 
 MIN_DEGREES = 3
 """Degrees of freedom below which the scatter is not estimated."""
@@ -18,12 +18,12 @@ MIN_DEGREES = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoiseInfo:
-    """Scatter of the validation MSE between trainings that differ in nothing but chance.
+    """Scatter of the objective between trainings that differ in nothing but chance.
 
     Args:
         n_groups: Configurations that were trained more than once.
         n_trials: Trainings of them.
-        relative_sd: Standard deviation of the logarithm of the error within a configuration,
+        relative_sd: Standard deviation of the logarithm of the value within a configuration,
             pooled; 0.1 means about 10 %. None with fewer than three degrees of freedom.
     """
 
@@ -40,14 +40,14 @@ def get_noise(record: StudyRecord) -> NoiseInfo:
     curve are no trainings and do not count.
 
     Args:
-        record: The study; only complete trials with a positive error count.
+        record: The study; only complete trials with a positive value count.
     """
-    space = space_of(record)
+    kind = kind_of(record)
     groups: dict[Hashable, dict[Hashable, float]] = defaultdict(dict)
     for value, trial in ranked(record):
         if value > 0 and REUSED_FROM not in trial.user_attrs:
             seed = trial.user_attrs.get(SEED, f"trial {trial.number}")
-            groups[_configuration(trial, space)][seed] = math.log(value)
+            groups[_configuration(trial, kind)][seed] = math.log(value)
     repeated = [list(values.values()) for values in groups.values() if len(values) > 1]
     degrees = sum(len(values) - 1 for values in repeated)
     squares = sum(float(np.var(values)) * len(values) for values in repeated)
@@ -58,9 +58,10 @@ def get_noise(record: StudyRecord) -> NoiseInfo:
     )
 
 
-def _configuration(trial: TrialRecord, space: SearchSpace | None) -> Hashable:
+def _configuration(trial: TrialRecord, kind: KindInfo) -> Hashable:
     """Return what trainings must share to be replicates, their length and data included."""
     data = trial.user_attrs.get(DATA_FINGERPRINT)
-    if space is None:
+    if kind.space is None:
         return (tuple(sorted(trial.params.items())), data)
-    return (space.to_config(trial.given).identity(), trial.params.get("epoch"), data)
+    length = None if kind.fidelity is None else trial.params.get(kind.fidelity)
+    return (kind.space.to_config(trial.given).identity(), length, data)

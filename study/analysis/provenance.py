@@ -11,7 +11,7 @@ from typing import Any
 
 from storage import attrs
 from storage.records import Scalar, StudyRecord, TrialRecord
-from study.analysis import is_search, settings_of
+from study.analysis import is_search, reference_of, settings_of
 from study.settings import IMPORTED
 
 
@@ -53,11 +53,11 @@ def get_provenance(record: StudyRecord) -> ProvenanceInfo:
 
 def _command(record: StudyRecord) -> str | None:
     settings = settings_of(record)
-    kind = settings.get("kind")
+    kind = reference_of(record)
     if kind is None or settings.get("sampler") == IMPORTED or not is_search(record):
         return None
     n_finished = sum(trial.finished for trial in record.trials)
-    words = ["emoji-study", "run", str(kind), "--study", f"{record.name}-again"]
+    words = ["emoji-study", "run", kind, "--study", f"{record.name}-again"]
     words += ["--trials", str(max(1, n_finished)), *_options(settings)]
     return shlex.join(words)
 

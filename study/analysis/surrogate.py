@@ -17,8 +17,9 @@ from optuna.trial import FrozenTrial, TrialState
 from scipy import stats
 
 from storage.records import Scalar, StudyRecord, TrialRecord
-from study.analysis import VALIDATION_MSE, Metric, family_of, parameter_names, ranked
+from study.analysis import family_of, kind_of, parameter_names, ranked
 from study.analysis.importance import TrialSample, rank_ranges
+from study.metrics import Metric
 
 if TYPE_CHECKING:
     from sklearn.ensemble import RandomForestRegressor
@@ -332,7 +333,7 @@ class Branch:
 def get_branch(
     record: StudyRecord,
     *,
-    metric: Metric = VALIDATION_MSE,
+    metric: Metric | None = None,
     family: str | None = None,
     complete_only: bool = False,
     seed: int = 0,
@@ -347,16 +348,19 @@ def get_branch(
 
     Args:
         record: The study; only its complete trials with a finite value count.
-        metric: Its negative is the loss if it is maximised. A positive loss that spans more than
-            a decade enters as its logarithm, lest a few bad trials make up all of its variance.
+        metric: None for the objective. Its negative is the loss if it is maximised. A positive
+            loss that spans more than a decade enters as its logarithm, lest a few bad trials make
+            up all of its variance.
         family: The branch, or None for all trials.
         complete_only: Whether to take only trials that have all varying parameters.
         seed: Of the draw.
     """
+    kind = kind_of(record)
+    metric = metric or kind.objective
     members = [
         (-value if metric.maximise else value, trial)
         for value, trial in ranked(record, metric=metric)
-        if family is None or family_of(trial) == family
+        if family is None or family_of(trial, kind.family) == family
     ]
     members.sort(key=lambda item: item[1].number)
     if complete_only:
@@ -389,7 +393,7 @@ def get_branch(
 def get_surrogate(
     record: StudyRecord,
     *,
-    metric: Metric = VALIDATION_MSE,
+    metric: Metric | None = None,
     family: str | None = None,
     seed: int = 0,
 ) -> SurrogateInfo:
@@ -410,7 +414,7 @@ def get_surrogate(
 
     Args:
         record: The study; only its complete trials with a finite value count.
-        metric: What is predicted; maximised or not makes no difference.
+        metric: What is predicted, None for the objective; maximised or not makes no difference.
         family: The branch, or None for all trials.
         seed: Of draw, folds, forests, permutations and halves.
 
@@ -427,6 +431,7 @@ def get_surrogate(
         Encoding of categories: Wright, König, "Splitting on categorical predictors in random
         forests", PeerJ 7, 2019.
     """
+    metric = metric or kind_of(record).objective
     branch = get_branch(record, metric=metric, family=family, seed=seed)
     refusal = _refusal(branch, metric)
     parameters: tuple[PermutationImportance, ...] = ()
@@ -465,7 +470,7 @@ def get_surrogate(
 def get_fanova(
     record: StudyRecord,
     *,
-    metric: Metric = VALIDATION_MSE,
+    metric: Metric | None = None,
     family: str | None = None,
     n_resamples: int = 12,
     seed: int = 0,
@@ -481,7 +486,7 @@ def get_fanova(
 
     Args:
         record: The study; only its complete trials with a finite value count.
-        metric: What is explained; maximised or not makes no difference.
+        metric: What is explained, None for the objective; maximised or not makes no difference.
         family: The branch, or None for all trials.
         n_resamples: Bootstrap resamples for the 95 % intervals, which are the share plus or minus
             1.96 standard errors: few resamples are enough for these, and each takes a tenth
@@ -492,6 +497,7 @@ def get_fanova(
         Importance", ICML 2014, in ``optuna.importance.FanovaImportanceEvaluator``; standard
         errors: Efron, Tibshirani, "An Introduction to the Bootstrap", 1993, chapters 6 and 13.
     """
+    metric = metric or kind_of(record).objective
     branch = get_branch(record, metric=metric, family=family, complete_only=True, seed=seed)
     refusal = _refusal(branch, metric, which="trials that have all varying parameters")
     parameters: tuple[FanovaShare, ...] = ()
@@ -617,7 +623,7 @@ def predict(
     record: StudyRecord,
     points: Sequence[Mapping[str, Scalar]],
     *,
-    metric: Metric = VALIDATION_MSE,
+    metric: Metric | None = None,
     seed: int = 0,
 ) -> np.ndarray:
     """Predict the metric of configurations that were not tried, by a forest of all branches.
@@ -625,13 +631,14 @@ def predict(
     Args:
         record: The study, with at least one complete trial.
         points: Parameters of each configuration.
-        metric: What is predicted.
+        metric: What is predicted, None for the objective.
         seed: Of draw and forest.
 
     Returns:
         Shape ``(len(points),)``. A forest never predicts more or less than it has seen: read the
         numbers with the R2 of ``get_surrogate``.
     """
+    metric = metric or kind_of(record).objective
     branch = get_branch(record, metric=metric, seed=seed)
     ranges = {name: d for trial in branch.trials for name, d in trial.distributions.items()}
     unknown = [

@@ -12,22 +12,30 @@ from typing import Any
 import pandas as pd
 from optuna.trial import TrialState
 
-from storage.attrs import CLASS_COUNTS, CONFUSION, FAILURE, PARAMETER_COUNT, TEST_RESULTS, WORKER
+from storage.attrs import (
+    CLASS_COUNTS,
+    CONFUSION,
+    FAILURE,
+    PARAMETER_COUNT,
+    TEST_RESULTS,
+    VALIDATION_ACCURACY,
+    VALIDATION_BALANCED_ACCURACY,
+    WORKER,
+)
 from storage.records import Scalar, StudyRecord, TrialRecord
 from study.analysis import (
-    ARCHITECTURE,
-    BALANCED_ACCURACY,
-    VALIDATION_ACCURACY,
-    VALIDATION_MSE,
-    Metric,
     breaks_constraint,
     each_training_once,
     family_of,
+    kind_of,
+    metric_named,
     parameter_names,
     ranked,
     ranked_by_constraint,
+    third_of,
 )
 from study.analysis.history import epochs_run, training_seconds
+from study.metrics import Metric
 
 MAX_GROUPS = 12
 """Values of a parameter above which a table of them is no summary any more."""
@@ -40,13 +48,13 @@ class BestTrial:
     Args:
         rank: Place, from 1.
         number: The trial's number.
-        value: Validation MSE.
-        accuracy: Validation accuracy, None if the trial did not classify.
-        balanced_accuracy: Mean recall of the classes, None as above.
+        value: Of the objective.
+        accuracy: Value of the kind's second metric, None if there is none.
+        balanced_accuracy: Value of its third one, None as above.
         infeasible: Whether it breaks the study's constraint.
-        family: Architecture.
+        family: Of the trial.
         params: Its parameters.
-        epochs_run: Epochs trained.
+        epochs_run: Steps trained.
         training_seconds: Seconds trained.
         parameter_count: Weights of the model, None if not stored.
     """
@@ -79,7 +87,7 @@ class BestTrialsInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Family:
-    """What the trials with one value of a parameter reached, such as one architecture.
+    """What the trials with one value of a parameter reached.
 
     Args:
         name: The value.
@@ -87,10 +95,10 @@ class Family:
         n_infeasible: How many of them break the study's constraint.
         n_pruned: Pruned trials.
         best_number: Number of the best trial, None without a feasible complete one.
-        best: Lowest validation MSE of the feasible complete trials.
-        median: Median validation MSE of the complete trials.
-        mean: Mean of the same.
-        best_accuracy: Highest validation accuracy of the complete trials, None if none has one.
+        best: Best value of the objective of the feasible complete trials.
+        median: Its median over the complete trials.
+        mean: Its mean over them.
+        best_accuracy: Best second metric of the complete trials, None if none has one.
         median_accuracy: Median of the same.
     """
 
@@ -111,11 +119,11 @@ class FamiliesInfo:
     """All families with a finished trial, best first.
 
     Args:
-        parameter: What tells the families apart.
+        parameter: What tells the families apart, None where nothing does.
         families: Those without a best trial come last.
     """
 
-    parameter: str
+    parameter: str | None
     families: tuple[Family, ...]
 
 
@@ -177,14 +185,14 @@ class TopFamiliesInfo:
     """Which families the best trials belong to.
 
     Args:
-        parameter: What tells the families apart.
+        parameter: What tells the families apart, None where nothing does.
         metric: What trials are ordered by.
         k: Trials that count as the best: as many as were asked for, or all if there are fewer.
         families: Those with most of the best trials first, of equal ones the one with the better
             best trial.
     """
 
-    parameter: str
+    parameter: str | None
     metric: Metric
     k: int
     families: tuple[TopFamily, ...]
@@ -265,10 +273,11 @@ class FailuresInfo:
 
 
 def get_best_trials(record: StudyRecord, *, k: int = 10) -> BestTrialsInfo:
-    """Return the ``k`` complete trials with the lowest validation MSE, feasible ones first.
+    """Return the ``k`` complete trials with the best objective, feasible ones first.
 
     Each training is there once: a grid has points that differ in nothing that has an effect.
     """
+    kind, third = kind_of(record), third_of(record)
     ranking = ranked_by_constraint(record)
     values = {trial.number: value for value, trial in ranking}
     trials = each_training_once(trial for _, trial in ranking)
@@ -277,10 +286,10 @@ def get_best_trials(record: StudyRecord, *, k: int = 10) -> BestTrialsInfo:
             rank=rank,
             number=trial.number,
             value=values[trial.number],
-            accuracy=VALIDATION_ACCURACY.of(trial),
-            balanced_accuracy=BALANCED_ACCURACY.of(trial),
+            accuracy=_value(kind.second, trial),
+            balanced_accuracy=_value(third, trial),
             infeasible=breaks_constraint(trial),
-            family=family_of(trial),
+            family=family_of(trial, kind.family),
             params=trial.params,
             epochs_run=epochs_run(trial),
             training_seconds=training_seconds(trial),
@@ -295,27 +304,32 @@ def get_best_trials(record: StudyRecord, *, k: int = 10) -> BestTrialsInfo:
     )
 
 
-def get_families(record: StudyRecord, *, parameter: str = ARCHITECTURE) -> FamiliesInfo:
-    """Return what each family reached in validation MSE and, where trials classify, accuracy.
+def get_families(record: StudyRecord, *, parameter: str | None = None) -> FamiliesInfo:
+    """Return what each family reached in the objective and in the second metric.
 
     Args:
         record: The study.
-        parameter: The categorical parameter by which trials are grouped.
+        parameter: The categorical parameter by which trials are grouped; None for that of the
+            kind.
 
     Returns:
         One family for each of its values that a finished trial has.
     """
+    kind = kind_of(record)
+    parameter = parameter or kind.family
 
     def name_of(trial: TrialRecord) -> str:
-        return family_of(trial, parameter=parameter)
+        return family_of(trial, parameter)
 
     best_first = ranked_by_constraint(record)
+    best_of = max if kind.second is None or kind.second.maximise else min
+    sign = -1.0 if kind.objective.maximise else 1.0
     families = []
     for name in sorted({name_of(trial) for trial in record.trials if trial.finished}):
         members = [(value, trial) for value, trial in best_first if name_of(trial) == name]
         values = [value for value, _ in members]
         feasible = [(value, trial) for value, trial in members if trial.feasible]
-        measured = [VALIDATION_ACCURACY.of(trial) for _, trial in members]
+        measured = [_value(kind.second, trial) for _, trial in members]
         accuracies = [accuracy for accuracy in measured if accuracy is not None]
         pruned = [t for t in record.trials if t.state == TrialState.PRUNED]
         families.append(
@@ -328,19 +342,17 @@ def get_families(record: StudyRecord, *, parameter: str = ARCHITECTURE) -> Famil
                 best=feasible[0][0] if feasible else None,
                 median=median(values) if values else None,
                 mean=fmean(values) if values else None,
-                best_accuracy=max(accuracies, default=None),
+                best_accuracy=best_of(accuracies, default=None),
                 median_accuracy=median(accuracies) if accuracies else None,
             )
         )
     return FamiliesInfo(
         parameter=parameter,
-        families=tuple(sorted(families, key=lambda f: (f.best is None, f.best or 0.0))),
+        families=tuple(sorted(families, key=lambda f: (f.best is None, sign * (f.best or 0.0)))),
     )
 
 
-def get_groups(
-    record: StudyRecord, parameter: str, *, metric: Metric = VALIDATION_MSE
-) -> GroupsInfo:
+def get_groups(record: StudyRecord, parameter: str, *, metric: Metric | None = None) -> GroupsInfo:
     """Summarise a metric by the values of a parameter.
 
     Args:
@@ -348,7 +360,7 @@ def get_groups(
             or not they keep its constraint.
         parameter: A parameter with few values. Where they are of several kinds they are one, as
             in ``to_frame``: text, or floats where all are numbers.
-        metric: What is averaged, as stored.
+        metric: What is averaged, as stored; None for the objective.
 
     Returns:
         One group for each value that occurs.
@@ -356,24 +368,27 @@ def get_groups(
     Source: ``DataFrame.groupby(parameter).agg(["mean", "median", "count"])`` of pandas, which
         leaves out rows without the parameter; the numbers are its own.
     """
+    metric = metric or kind_of(record).objective
     return _grouped(*_measured(record, metric), parameter, metric)
 
 
 def get_all_groups(
-    record: StudyRecord, *, metric: Metric = VALIDATION_MSE, max_groups: int = MAX_GROUPS
+    record: StudyRecord, *, metric: Metric | None = None, max_groups: int = MAX_GROUPS
 ) -> tuple[GroupsInfo, ...]:
     """Summarise a metric by every parameter that has several values, but few.
 
     Args:
         record: The study, as for ``get_groups``.
-        metric: What is averaged.
+        metric: What is averaged, None for the objective.
         max_groups: Values that a parameter may have.
 
     Returns:
         The family first, then the other parameters in the order of the space.
     """
+    kind = kind_of(record)
+    metric = metric or kind.objective
     values, trials = _measured(record, metric)
-    names = sorted(parameter_names(record), key=lambda name: name != ARCHITECTURE)
+    names = sorted(parameter_names(record), key=lambda name: name != kind.family)
     few = [
         name
         for name in names
@@ -386,8 +401,8 @@ def get_top_families(
     record: StudyRecord,
     *,
     k: int = 50,
-    parameter: str = ARCHITECTURE,
-    metric: Metric = VALIDATION_MSE,
+    parameter: str | None = None,
+    metric: Metric | None = None,
 ) -> TopFamiliesInfo:
     """Count the families among the best trials, and find the best trial of each.
 
@@ -397,14 +412,16 @@ def get_top_families(
         k: How many are the best. Of trials with equal values the one with the lower number is
             the better one: the order is that of pandas' stable ``sort_values`` on a table in the
             order of the numbers, ascending or, where the metric is maximised, descending.
-        parameter: What tells the families apart.
-        metric: What trials are ordered by.
+        parameter: What tells the families apart, None for the parameter of the kind.
+        metric: What trials are ordered by, None for the objective.
 
     Returns:
         Every family with such a trial, also those without one among the best.
     """
+    kind = kind_of(record)
+    parameter, metric = parameter or kind.family, metric or kind.objective
     best_first = ranked(record, metric=metric)
-    names = [family_of(trial, parameter=parameter) for _, trial in best_first]
+    names = [family_of(trial, parameter) for _, trial in best_first]
     in_all, in_top = Counter(names), Counter(names[:k])
     families = []
     for name in in_all:  # in the order of their best trials
@@ -447,6 +464,10 @@ def get_class_results(record: StudyRecord) -> ClassResultsInfo | None:
         return None
     best = record.best
     confusion = () if best is None else _confusion(best, n_classes=len(names))
+    accuracy, balanced = (
+        _value(metric_named(record, name), best) if best is not None and confusion else None
+        for name in (VALIDATION_ACCURACY, VALIDATION_BALANCED_ACCURACY)
+    )
     n_images = sum(validation.values())
     return ClassResultsInfo(
         classes=tuple(
@@ -462,8 +483,8 @@ def get_class_results(record: StudyRecord) -> ClassResultsInfo | None:
             for i, name in enumerate(names)
         ),
         number=best.number if best is not None and confusion else None,
-        accuracy=VALIDATION_ACCURACY.of(best) if best is not None and confusion else None,
-        balanced_accuracy=BALANCED_ACCURACY.of(best) if best is not None and confusion else None,
+        accuracy=accuracy,
+        balanced_accuracy=balanced,
         confusion=confusion,
     )
 
@@ -492,8 +513,8 @@ def to_frame(record: StudyRecord) -> pd.DataFrame:
 
     Returns:
         Columns ``number``, ``state``, ``value``, the parameters by their names, the scalar user
-        attributes by theirs (``attr_`` before a name that is taken), ``test_mse`` and
-        ``test_accuracy`` where a confirmation has measured them, ``started``, ``completed`` and
+        attributes by theirs (``attr_`` before a name that is taken), behind ``test_`` what a
+        confirmation has measured on the test split, ``started``, ``completed`` and
         ``duration_s``. Booleans and integers are nullable, other numbers
         float64, times datetime64 in UTC, everything else strings; what a trial lacks is missing.
     """
@@ -521,6 +542,10 @@ def _test_results(record: StudyRecord, trial: TrialRecord) -> dict[str, float]:
     """Return what a trial's model reached on the test images, empty before the test."""
     results = record.user_attrs.get(TEST_RESULTS) or {}
     return {f"test_{name}": v for name, v in results.get(str(trial.number), {}).items()}
+
+
+def _value(metric: Metric | None, trial: TrialRecord) -> float | None:
+    return None if metric is None else metric.of(trial)
 
 
 def _measured(record: StudyRecord, metric: Metric) -> tuple[list[float], list[TrialRecord]]:

@@ -8,7 +8,7 @@ from optuna.trial import TrialState
 
 from storage.attrs import WORKER
 from storage.records import StudyRecord, TrialRecord
-from study.analysis import breaks_constraint, family_of
+from study.analysis import breaks_constraint, family_of, kind_of
 from study.analysis.history import EARLIEST, covered_spans
 from study.analysis.thinning import thin
 
@@ -26,7 +26,7 @@ class TimelineSpan:
     Args:
         number: The trial's number.
         state: Optuna's state.
-        family: Architecture.
+        family: Of the trial.
         infeasible: Whether it is complete and breaks the study's constraint.
         worker: Which of the shown workers ran it, from 0.
         start: Seconds since the first start of the study.
@@ -134,6 +134,7 @@ def get_timeline(record: StudyRecord) -> TimelineInfo:
             workers=(), spans=(), n_workers=0, n_spans=0, seconds=0.0, utilisation=None
         )
     first = timed[0][0]
+    parameter = kind_of(record).family
     labels = {
         name: f"worker {i} ({_host(name)})"
         for i, name in enumerate(filter(None, by_worker), start=1)
@@ -149,7 +150,7 @@ def get_timeline(record: StudyRecord) -> TimelineInfo:
         TimelineSpan(
             number=trial.number,
             state=trial.state,
-            family=family_of(trial),
+            family=family_of(trial, parameter),
             infeasible=breaks_constraint(trial),
             worker=places[name],
             start=(start - first).total_seconds(),

@@ -31,21 +31,23 @@ from search_spaces import Scalar, SearchSpace
 from storage import attrs
 from storage.records import StudyRecord, TrialRecord
 from study.analysis import (
-    BALANCED_ACCURACY,
     NEAR,
-    VALIDATION_ACCURACY,
     begun_again,
+    is_own,
+    kind_of,
+    metric_named,
     ranked,
     ranked_by_constraint,
+    reference_of,
     settings_of,
-    space_of,
+    word_for,
 )
 from study.formats import format_count, format_label, format_percent, format_value
 
 MIN_NEAR, MIN_COMPLETE = 5, 20
 MAX_FAILED, MAX_FAILED_BADLY = 0.05, 0.25
 STUCK = 0.97
-"""A training whose lowest error is not below this share of its first one learned nothing."""
+"""A training whose lowest value is not below this share of its first one learned nothing."""
 LATE, STILL_FALLING = 0.05, 0.01
 """The last part of a training, and the relative gain in it that is more than nothing."""
 OVERFITTING = 1.1
@@ -120,12 +122,12 @@ def get_verdict(
         _boundary,
         _failures,
         _stuck,
-        _last_epoch,
+        _last_steps,
         _overfitting,
         _noisy_tail,
         _default,
         lambda record: _noise(record, relative_noise),
-        lambda _: _predictable(predictable),
+        lambda record: _predictable(record, predictable),
         _pruner,
         _duplicates,
         _idle_workers,
@@ -148,20 +150,26 @@ def _check(
 
 def _run(record: StudyRecord, options: str) -> str | None:
     """Return a command that goes on with a study, None if it cannot be continued."""
-    settings = settings_of(record)
+    kind = reference_of(record)
     imported = attrs.IMPORTED in record.user_attrs
-    if "kind" not in settings or imported or settings.get("sampler") == "paired":
+    if kind is None or imported or settings_of(record).get("sampler") == "paired":
         return None
-    return f"emoji-study run {settings['kind']} --study {shlex.quote(record.name)} {options}"
+    study = shlex.quote(record.name)
+    return f"emoji-study run {shlex.quote(kind)} --study {study} {options}"
 
 
 def _new_study(record: StudyRecord, options: str) -> str | None:
     """Return a command that begins another study where this one ends."""
-    kind = settings_of(record).get("kind")
+    kind = reference_of(record)
     if kind is None:
         return None
     new, old = shlex.quote(f"{record.name}-2"), shlex.quote(record.name)
-    return f"emoji-study run {kind} --study {new} --warm-start {old} {options}"
+    return f"emoji-study run {shlex.quote(kind)} --study {new} --warm-start {old} {options}"
+
+
+def _wider(record: StudyRecord, options: str = "") -> str | None:
+    """Return a command that searches the wider space of this package's kinds."""
+    return _new_study(record, f"--space extended{options}") if is_own(record) else None
 
 
 def _best(record: StudyRecord) -> TrialRecord | None:
@@ -184,7 +192,7 @@ def _near_the_best(record: StudyRecord) -> Check | None:
     values = [value for value, trial in ranked_by_constraint(record) if trial.feasible]
     if len(values) < MIN_COMPLETE:
         return None
-    near = sum(value <= values[0] * (1 + NEAR) for value in values)
+    near = sum(_is_near(value, values[0]) for value in values)
     by_design = settings_of(record).get("sampler") == "grid"  # it has no point in between
     return _check(
         "trials near the best",
@@ -192,17 +200,19 @@ def _near_the_best(record: StudyRecord) -> Check | None:
         f"{format_count(near)} trials lie within {format_percent(NEAR)} of the best.",
         f"Only {near} of {format_count(len(values))} trials lie within {format_percent(NEAR)} of "
         "the best: it may be luck, and the region around it is hardly known.",
-        _new_study(record, "--space extended")
-        if by_design
-        else _run(record, f"--trials {len(values)}"),
+        _wider(record) if by_design else _run(record, f"--trials {len(values)}"),
     )
+
+
+def _is_near(value: float, best: float) -> bool:
+    return value <= best * (1 + NEAR) if value >= best else best - value <= NEAR * abs(best)
 
 
 def _boundary(record: StudyRecord) -> Check | None:
     best = _best(record)
     if best is None:
         return None
-    space = space_of(record)
+    space = kind_of(record).space
     edges = [
         f"{format_label(name)} {format_value(value)} ({edge} of its range)"
         for name, value in best.params.items()
@@ -217,7 +227,7 @@ def _boundary(record: StudyRecord) -> Check | None:
         bool(edges),
         "The best trial lies inside of all ranges.",
         f"The best trial has {', '.join(edges)}: better ones may lie beyond.",
-        _new_study(record, "--space extended") if in_notebook else None,
+        _wider(record) if in_notebook else None,
     )
 
 
@@ -305,15 +315,15 @@ def _stuck(record: StudyRecord) -> Check | None:
         for trial in record.complete
     ]
     curves = [values for values in curves if len(values) >= 10]
-    if not curves:
+    if not curves or kind_of(record).objective.maximise:
         return None
     n = sum(min(values) > STUCK * values[0] for values in curves)
+    how = " to a constant image" if is_own(record) else ""
     return _check(
         "collapsed trainings",
         n > MAX_FAILED * len(curves),
         f"{_of(n, len(curves))} trainings learned nothing.",
-        f"{_of(n, len(curves))} trainings never got below their first error: they collapsed to a "
-        "constant image.",
+        f"{_of(n, len(curves))} trainings never got below their first error: they collapsed{how}.",
         None,
     )
 
@@ -324,26 +334,32 @@ def _tail(trial: TrialRecord, share: float) -> list[float]:
     return values[-max(2, round(share * len(values))) :]
 
 
-def _last_epoch(record: StudyRecord) -> Check | None:
-    best = _best(record)
-    if best is None or len(best.intermediate_values) < 10:
+def _last_steps(record: StudyRecord) -> Check | None:
+    kind, best = kind_of(record), _best(record)
+    if best is None or len(best.intermediate_values) < 10 or kind.objective.maximise:
         return None
     values = list(best.intermediate_values.values())
     before = min(values[: -max(1, round(LATE * len(values)))])
     gain = 1 - min(values) / before if before > 0 else 0.0
-    epoch = int(best.params.get("epoch") or len(values))
+    length = None if kind.fidelity is None else best.params.get(kind.fidelity)
+    n_steps = int(length or len(values))
     return _check(
         "length of the training",
         gain > STILL_FALLING,
         "The best training had stopped improving before its end.",
         f"The best training still improved, by {format_percent(gain)} in its last "
-        f"{format_percent(LATE)} of epochs: a longer one would be better.",
-        _new_study(record, f"--epochs {2 * epoch}"),
+        f"{format_percent(LATE)} of {kind.step}s: a longer one would be better.",
+        _new_study(record, _longer(kind.fidelity, 2 * n_steps)) if kind.fidelity else None,
     )
 
 
+def _longer(fidelity: str, n_steps: int) -> str:
+    """Return the option for trainings of so many steps."""
+    return f"--{fidelity}s {n_steps}" if fidelity == "epoch" else f"--set {fidelity}={n_steps}"
+
+
 def _overfitting(record: StudyRecord) -> Check | None:
-    best = _best(record)
+    best, step = _best(record), kind_of(record).step
     if best is None or best.value is None:
         return None
     last = best.user_attrs.get(attrs.LAST_VALIDATION_MSE)
@@ -356,57 +372,57 @@ def _overfitting(record: StudyRecord) -> Check | None:
         ratio > OVERFITTING and train < last,
         "The best training's error did not rise again towards its end.",
         f"The best training's validation error rose to {ratio:.2f} times its lowest while the "
-        "training error stayed below it: it overfits, and its best epoch was chosen.",
+        f"training error stayed below it: it overfits, and its best {step} was chosen.",
         None,
     )
 
 
 def _noisy_tail(record: StudyRecord) -> Check | None:
-    best = _best(record)
+    kind, best = kind_of(record), _best(record)
     if best is None or len(best.intermediate_values) < 20:
         return None
     tail = _tail(best, 0.2)
     steps = [after - before for before, after in itertools.pairwise(tail)]
-    scatter = statistics.pstdev(steps) / math.sqrt(2) / statistics.fmean(tail)
-    falls = best.params.get("schedule", "constant") != "constant"
-    other = "Larger batches" if falls else "A schedule (one_cycle, cosine)"
+    size = abs(statistics.fmean(tail))
+    if not math.isfinite(size) or size == 0:
+        return None
+    scatter = statistics.pstdev(steps) / math.sqrt(2) / size
+    constant = best.params.get("schedule", "constant") == "constant"
+    scheduled = kind.default is not None and "schedule" in kind.default
+    other = "A schedule (one_cycle, cosine)" if constant and scheduled else "Larger batches"
+    extreme = "highest" if kind.objective.maximise else "lowest"
     return _check(
-        "noise of the last epochs",
+        f"noise of the last {kind.step}s",
         scatter > NOISY,
-        f"The best training's last epochs scatter by {format_percent(scatter)}.",
-        f"The best training's last epochs scatter by {format_percent(scatter)}: its lowest one "
-        f"is partly luck. {other} or a smaller learning rate may calm them.",
+        f"The best training's last {kind.step}s scatter by {format_percent(scatter)}.",
+        f"The best training's last {kind.step}s scatter by {format_percent(scatter)}: its "
+        f"{extreme} one is partly luck. {other} or a smaller learning rate may calm them.",
         None,
     )
 
 
-_DEFAULTS = {
-    "auto_encoder": "CNN",
-    "batch_size": 16,
-    "learning_rate": 0.01,
-    "weight_decay": 1e-5,
-    "batch_normalization": False,
-}
-"""The notebook's best autoencoder, in its own space."""
-
-
 def _default(record: StudyRecord) -> Check | None:
-    if settings_of(record).get("kind") != "autoencoder":
+    kind, best, own = kind_of(record), _best(record), is_own(record)
+    in_notebook = settings_of(record).get("space") == "notebook"
+    if kind.default is None or (own and (kind.second is not None or not in_notebook)):
         return None
-    best = _best(record)
     defaults = [
         value
         for value, trial in ranked(record)
-        if all(trial.params.get(name) == value for name, value in _DEFAULTS.items())
+        if trial.params
+        and all(kind.default.get(n) == x for n, x in trial.params.items() if n != kind.fidelity)
     ]
     if best is None or best.value is None or not defaults:
         return None
+    name = "the notebook's best configuration" if own else "the default configuration"
+    better, word = kind.objective.is_better(best.value, defaults[0]), word_for(kind.objective)
+    difference = abs(1 - best.value / defaults[0]) if defaults[0] else 0.0
+    side = "above" if kind.objective.maximise else "below"
     return _check(
         "the default",
-        best.value >= min(defaults),
-        f"The best error is {format_percent(1 - best.value / min(defaults))} below that of the "
-        "notebook's best configuration.",
-        "No trial beats the notebook's best configuration.",
+        not better,
+        f"The best {word} is {format_percent(difference)} {side} that of {name}.",
+        f"No trial beats {name}.",
         _run(record, "--trials 20"),
     )
 
@@ -415,8 +431,9 @@ def _noise(record: StudyRecord, relative_noise: float | None) -> Check | None:
     values = [value for value, trial in ranked_by_constraint(record) if trial.feasible]
     if relative_noise is None or len(values) < 2 or values[0] <= 0:
         return None
-    within = values[0] * math.exp(1.96 * math.sqrt(2) * relative_noise)
-    ties = sum(value <= within for value in values) - 1
+    reach = math.exp(1.96 * math.sqrt(2) * relative_noise)
+    within = values[0] * reach
+    ties = sum(within / reach**2 <= value <= within for value in values) - 1
     return _check(
         "noise between replicates",
         ties > 0,
@@ -428,14 +445,15 @@ def _noise(record: StudyRecord, relative_noise: float | None) -> Check | None:
     )
 
 
-def _predictable(predictable: bool | None) -> Check | None:
+def _predictable(record: StudyRecord, predictable: bool | None) -> Check | None:
     if predictable is None:
         return None
+    word = word_for(kind_of(record).objective)
     return _check(
         "predictability",
         not predictable,
-        "The parameters predict the error of unseen trials.",
-        "The parameters do not predict the error of unseen trials: importances mean little.",
+        f"The parameters predict the {word} of unseen trials.",
+        f"The parameters do not predict the {word} of unseen trials: importances mean little.",
         None,
     )
 
@@ -444,22 +462,23 @@ def _pruner(record: StudyRecord) -> Check | None:
     pruned = [t for t in record.trials if t.state == TrialState.PRUNED and t.intermediate_values]
     if not pruned:
         return None
+    kind = kind_of(record)
+    best_of, sort = (max, "Values") if kind.objective.maximise else (min, "Errors")
     step = round(statistics.median(max(trial.intermediate_values) for trial in pruned))
     pairs = [
-        (min(v for s, v in trial.intermediate_values.items() if s <= step), value)
+        (best_of(v for s, v in trial.intermediate_values.items() if s <= step), value)
         for value, trial in ranked(record)
         if max(trial.intermediate_values, default=-1) > step
     ]
     if len(pairs) < 10 or len(set(pairs)) < 3:
         return None
+    early = f"{sort} after {step + 1} {kind.step}s, when most were pruned,"
     rho = float(stats.spearmanr(*zip(*pairs, strict=True)).statistic)
     return _check(
         "pruner",
         rho < MIN_AGREEMENT,
-        f"Errors after {step + 1} epochs, when most were pruned, agree with the final ones "
-        f"(rank correlation {rho:.2f}).",
-        f"Errors after {step + 1} epochs, when most were pruned, say little about the final ones "
-        f"(rank correlation {rho:.2f}): good trials may have been pruned.",
+        f"{early} agree with the final ones (rank correlation {rho:.2f}).",
+        f"{early} say little about the final ones (rank correlation {rho:.2f}): good trials may have been pruned.",
         _new_study(record, "--pruner none"),
     )
 
@@ -481,7 +500,7 @@ def _duplicates(record: StudyRecord) -> Check | None:
         f"{_of(reused, len(finished))} trials were answered from an earlier one.",
         f"{_of(reused, len(finished))} trials asked for a training that was done: the space is "
         "nearly searched through.",
-        _new_study(record, "--space extended"),
+        _wider(record),
     )
 
 
@@ -532,7 +551,7 @@ def _zombies(record: StudyRecord, now: datetime) -> Check | None:
 
 def _leakage(record: StudyRecord) -> Check | None:
     split = settings_of(record).get("split")
-    if split is None:
+    if split is None or not is_own(record):
         return None
     return _check(
         "leakage",
@@ -547,8 +566,10 @@ def _leakage(record: StudyRecord) -> Check | None:
 
 def _balance(record: StudyRecord) -> Check | None:
     best = _best(record)
-    accuracy = None if best is None else VALIDATION_ACCURACY.of(best)
-    balanced = None if best is None else BALANCED_ACCURACY.of(best)
+    accuracy, balanced = (
+        None if best is None or (metric := metric_named(record, name)) is None else metric.of(best)
+        for name in (attrs.VALIDATION_ACCURACY, attrs.VALIDATION_BALANCED_ACCURACY)
+    )
     if accuracy is None or balanced is None:
         return None
     return _check(
@@ -557,5 +578,5 @@ def _balance(record: StudyRecord) -> Check | None:
         "The best trial classifies all classes about equally well.",
         f"The best trial's accuracy is {format_percent(accuracy)}, but the mean over the classes "
         f"only {format_percent(balanced)}: it neglects the small ones.",
-        _new_study(record, "--space extended --set class_weights=true"),
+        _wider(record, " --set class_weights=true"),
     )

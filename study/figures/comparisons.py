@@ -55,7 +55,7 @@ def plot_front(info: FrontInfo) -> go.Figure:
     figure.add_trace(line.update(name="trade-off front"))
     named: set[str] = set()
     for (name, infeasible), points in _front_groups(shown_front(info)).items():
-        symbol = _STRATEGY_SYMBOLS.get(points[0].strategy or "", "circle")
+        symbol = _STRATEGY_SYMBOLS.get(points[0].branch or "", "circle")
         figure.add_scatter(
             name=name,
             legendgroup=name,
@@ -261,9 +261,9 @@ def _front_groups(points: Iterable[FrontPoint]) -> dict[tuple[str, bool], list[F
     """Group drawable points by legend entry and constraint, feasible ones of an entry first."""
     groups: dict[tuple[str, bool], list[FrontPoint]] = {}
     drawable = [point for point in points if positive(point.mse)]
-    for point in sorted(drawable, key=lambda p: (p.family, p.strategy or "", p.infeasible)):
+    for point in sorted(drawable, key=lambda p: (p.family, p.branch or "", p.infeasible)):
         family = () if point.family == ALL_TRIALS else (point.family,)
-        strategy = () if point.strategy is None else (point.strategy,)
-        name = escape(", ".join((*family, *strategy))) or "complete trials"
+        branch = () if point.branch is None else (point.branch,)
+        name = escape(", ".join((*family, *branch))) or "complete trials"
         groups.setdefault((name, point.infeasible), []).append(point)
     return groups

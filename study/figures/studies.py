@@ -59,7 +59,7 @@ def plot_comparison(info: ComparisonInfo, unit: Unit) -> go.Figure:
             legendgroup=name,
             x=rounded(point.budget for point in points),
             y=rounded(point.median for point in points),
-            customdata=[_hover(unit, point) for point in points],
+            customdata=[_hover(found.words, point) for point in points],
             mode="lines+markers",
             line={"color": color, "width": 2, "dash": dash},
             marker={"size": 4},
@@ -104,10 +104,10 @@ def _looks(info: ComparisonInfo) -> dict[str, tuple[str, str]]:
     return dict(zip(info.names, zip(cycle(STUDY_COLORS), cycle(_DASHES)), strict=False))
 
 
-def _hover(unit: Unit, point: BudgetPoint) -> list[str]:
+def _hover(words: str, point: BudgetPoint) -> list[str]:
     low = "–" if point.low is None else f"{point.low:.4g}"
     high = "finds none" if point.high is None else f"{point.high:.4g}"
-    return [describe_budget(unit, point.budget), f"{low} to {high}"]
+    return [describe_budget(words, point.budget), f"{low} to {high}"]
 
 
 def _add_band(figure: go.Figure, name: str, points: list[BudgetPoint], color: str) -> None:

@@ -135,7 +135,7 @@ def _found(info: ComparisonInfo) -> Iterator[str]:
     else:
         for pair in _at_all(primary):
             yield (
-                f"For {describe_budget(primary.unit, pair.budget)}, all that "
+                f"For {describe_budget(primary.words, pair.budget)}, all that "
                 f"“{primary.limiting}” spent, {_describe_pair(pair)}."
             )
     for side in info.studies:
