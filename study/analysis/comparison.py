@@ -8,6 +8,7 @@ import math
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -505,25 +506,28 @@ def _pool(record: StudyRecord, unit: Unit, *, seed: int) -> _Pool | None:
 
 def _costs(record: StudyRecord, unit: Unit) -> Callable[[TrialRecord], float]:
     """Return what tells the cost of a trial, 0 where it is unknown."""
+    fidelity = kind_of(record).fidelity
     if unit == "trials":
         return lambda trial: float(trial.finished)
     if unit == "epochs":
-        return _epochs
+        return partial(_steps, fidelity=fidelity)
     trained = [trial for trial in record.trials if REUSED_FROM not in trial.user_attrs]
-    epochs = sum(map(_epochs, trained))
-    per_epoch = sum(map(training_seconds, trained)) / epochs if epochs else 0.0
+    steps = sum(_steps(trial, fidelity=fidelity) for trial in trained)
+    per_step = sum(map(training_seconds, trained)) / steps if steps else 0.0
 
     def seconds(trial: TrialRecord) -> float:
         reused = REUSED_FROM in trial.user_attrs
-        return per_epoch * _epochs(trial) if reused else training_seconds(trial)
+        if reused:
+            return per_step * _steps(trial, fidelity=fidelity)
+        return training_seconds(trial)
 
     return seconds
 
 
-def _epochs(trial: TrialRecord) -> float:
+def _steps(trial: TrialRecord, *, fidelity: str | None) -> float:
     """Return the steps that a trial trained, or would have, had its curve not been stored."""
     ran = epochs_run(trial) or len(trial.intermediate_values)
-    asked = trial.params.get("epoch")
+    asked = None if fidelity is None else trial.params.get(fidelity)
     if ran == 0 and trial.state == TrialState.COMPLETE and isinstance(asked, int):
         ran = asked
     return float(ran)

@@ -478,7 +478,8 @@ def _pruner(record: StudyRecord) -> Check | None:
         "pruner",
         rho < MIN_AGREEMENT,
         f"{early} agree with the final ones (rank correlation {rho:.2f}).",
-        f"{early} say little about the final ones (rank correlation {rho:.2f}): good trials may have been pruned.",
+        f"{early} say little about the final ones (rank correlation {rho:.2f}): good trials "
+        "may have been pruned.",
         _new_study(record, "--pruner none"),
     )
 
