@@ -1,7 +1,7 @@
-"""Results that were kept in a CSV file, as a study: what the notebook left, and our own tables."""
+"""Results that were kept in a CSV file, as a study: other programs' tables, and our own."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,18 +9,21 @@ from typing import Any
 import pandas as pd
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from emoji_ae.errors import ConfigError
-from search_spaces import SPACES, Scalar, SearchSpace, SearchSpaceError, get_space
+from search_spaces import Scalar, SearchSpace, SearchSpaceError
 from storage import attrs
 from study.errors import StudyError
+from study.kind_info import KindInfo
+from study.kind_sources import FoundKind, find_kind, installed_kinds
+from study.kinds import Source
+from study.metrics import Metric
 from study.settings import IMPORTED, StudySettings, code_version
 
-_ERRORS = {"autoencoder": "error_rate", "multitask": "reconstruction_error_rate"}
-"""The notebook's name of the reconstruction error on its test split, by kind."""
-_ACCURACY = "classification_accuracy"
 _TABLE_COLUMNS = ("number", "state", "value")
 """How the tables of ``emoji-study export`` begin."""
 _TIMES = ("started", "completed", "duration_s")
+
+_Row = tuple[dict[str, Scalar], TrialState, float | None, dict[str, Any]]
+"""Parameters, state, value and user attributes of a trial."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,20 +32,21 @@ class ImportedStudy:
 
     Args:
         settings: Of the study, as far as the file tells.
+        kind: What is known of its kind.
         trials: One for each row, in their order.
     """
 
     settings: StudySettings
+    kind: KindInfo
     trials: tuple[FrozenTrial, ...]
 
 
 def read_results(path: Path) -> ImportedStudy:
-    """Read a CSV file of the notebook's layout, or one that ``emoji-study export`` wrote.
+    """Read a CSV file that ``emoji-study export`` wrote, or one of an installed kind's own layout.
 
-    The notebook's files have a row per run: parameters under the names of the notebook space,
-    empty where one does not apply, and ``error_rate`` (autoencoder) or
-    ``reconstruction_error_rate`` and ``classification_accuracy`` in per cent (multitask), both
-    measured on its test split. An unnamed first column counts the rows.
+    The latter have a row per run: parameters under the names of a space, empty where one does
+    not apply, and metrics under the names of ``Kind.columns``, measured on a test split. An
+    unnamed first column counts the rows.
 
     Raises:
         StudyError: If the file is none of these, or a row is wrong; the message names the row,
@@ -58,52 +62,79 @@ def read_results(path: Path) -> ImportedStudy:
     if frame.empty:
         raise StudyError(f"{path} has no rows.")
     rows = frame.to_dict("records")
+    kinds = [find_kind(name) for name in installed_kinds()]
     if tuple(frame.columns[: len(_TABLE_COLUMNS)]) == _TABLE_COLUMNS:
-        return _read_table(path, list(frame.columns), rows)
-    for kind, error_name in _ERRORS.items():
-        if error_name in frame.columns:
-            return _read_notebook(path, kind, list(frame.columns), rows)
+        return _read_table(path, kinds, list(frame.columns), rows)
+    objectives = {
+        column: found
+        for found in kinds
+        for column, (name, _) in found.kind.columns.items()
+        if name == found.kind.objective.name
+    }
+    for column, found in objectives.items():
+        if column in frame.columns:
+            return _read_runs(path, found, list(frame.columns), rows)
     raise StudyError(
         f"{path} is no table of results: it has neither the column "
-        f"{' nor '.join(_ERRORS.values())}, nor those of `emoji-study export`."
+        f"{' nor '.join(objectives)}, nor those of `emoji-study export`."
     )
 
 
-def _read_notebook(
-    path: Path, kind: str, columns: Sequence[str], rows: Sequence[Mapping[Any, str]]
+def _read_runs(
+    path: Path, found: FoundKind, columns: Sequence[str], rows: Sequence[Mapping[Any, str]]
 ) -> ImportedStudy:
-    """Read the notebook's own results."""
-    space = get_space(kind, "notebook")
-    metrics = [_ERRORS[kind], *([_ACCURACY] if kind == "multitask" else [])]
-    expected = {parameter.name for parameter in space.parameters} | set(metrics)
-    if set(columns) != expected:
-        wrong = ", ".join(sorted(expected.symmetric_difference(columns)))
-        raise StudyError(f"{path} has other columns than {kind} results, namely: {wrong}.")
+    """Read another program's table, whose metrics have names that the kind knows."""
+    kind = found.kind
+    named = {name: (column, factor) for column, (name, factor) in kind.columns.items()}
+    metrics = [(m, *named[m.name]) for m in kind.metrics if m.name in named]
+    expected = [
+        {parameter.name for parameter in space.parameters} | set(kind.columns)
+        for space in kind.spaces.values()
+    ]
+    which = expected.index(set(columns)) if set(columns) in expected else 0
+    if set(columns) != expected[which]:
+        wrong = ", ".join(sorted(expected[which].symmetric_difference(columns)))
+        raise StudyError(f"{path} has other columns than {kind.name} results, namely: {wrong}.")
+    space = list(kind.spaces.values())[which]
     params = [_params(space, row, f"{path}, row {i}") for i, row in enumerate(rows, 2)]
     trials = []
     for i, (row, point) in enumerate(zip(rows, params, strict=True), 2):
-        where = f"{path}, row {i}"
-        user_attrs: dict[str, Any] = {
-            attrs.EPOCHS_RUN: point["epoch"],
-            attrs.MEASURED_ON: "test",
+        values = {
+            metric.name: _metric(metric, row[column], column, factor, f"{path}, row {i}")
+            for metric, column, factor in metrics
         }
-        value = _number(row[_ERRORS[kind]], _ERRORS[kind], where)
-        if value < 0:
-            raise StudyError(f"{where}: `{_ERRORS[kind]}` must not be negative, but is {value}.")
-        if kind == "multitask":
-            accuracy = _number(row[_ACCURACY], _ACCURACY, where)
-            if not 0 <= accuracy <= 100:
-                raise StudyError(f"{where}: `{_ACCURACY}` must be 0 to 100, but is {accuracy}.")
-            user_attrs[attrs.VALIDATION_ACCURACY] = accuracy / 100
+        n_steps = kind.n_steps(point)
+        user_attrs: dict[str, Any] = {} if n_steps is None else {attrs.EPOCHS_RUN: n_steps}
+        value = values.pop(kind.objective.name)
+        user_attrs |= {attrs.MEASURED_ON: "test", **values}
         trials.append((point, TrialState.COMPLETE, value, user_attrs))
-    return ImportedStudy(settings=_settings(space), trials=_to_trials(space, trials))
+    return _imported(found, space, trials)
+
+
+def _metric(metric: Metric, text: str, column: str, factor: float, where: str) -> float:
+    """Read a metric's value, which the table has as another multiple."""
+    unit = 1 / factor  # 91.4 / 100 is nearer to 0.914 than 91.4 * 0.01
+    value = _number(text, column, where)
+    low, high = (None if end is None else end * unit for end in (metric.low, metric.high))
+    if high is None and low == 0 and value < 0:
+        raise StudyError(f"{where}: `{column}` must not be negative, but is {value}.")
+    if (low is not None and value < low) or (high is not None and value > high):
+        least, most = (
+            "-inf" if low is None else f"{low:g}",
+            "inf" if high is None else f"{high:g}",
+        )
+        raise StudyError(f"{where}: `{column}` must be {least} to {most}, but is {value}.")
+    return value / unit
 
 
 def _read_table(
-    path: Path, columns: Sequence[str], rows: Sequence[Mapping[Any, str]]
+    path: Path,
+    kinds: Sequence[FoundKind],
+    columns: Sequence[str],
+    rows: Sequence[Mapping[Any, str]],
 ) -> ImportedStudy:
     """Read a table of ``emoji-study export``."""
-    space = _space_of(path, columns)
+    found, space = _space_of(path, kinds, columns)
     names = {parameter.name for parameter in space.parameters}
     others = [c for c in columns if c not in (*names, *_TABLE_COLUMNS, *_TIMES)]
     trials = []
@@ -122,27 +153,41 @@ def _read_table(
             name.removeprefix("attr_"): _scalar(row[name]) for name in others if row[name] != ""
         }
         trials.append((params, state, value, user_attrs))
-    return ImportedStudy(settings=_settings(space), trials=_to_trials(space, trials))
+    return _imported(found, space, trials)
 
 
-def _space_of(path: Path, columns: Sequence[str]) -> SearchSpace:
-    """Return the smallest space that has all parameters of a table."""
-    known = {p.name for spaces in SPACES.values() for s in spaces.values() for p in s.parameters}
-    used = known.intersection(columns)
-    fitting = [
-        space
-        for spaces in SPACES.values()
-        for space in spaces.values()
-        if used <= {parameter.name for parameter in space.parameters}
+def _space_of(
+    path: Path, kinds: Sequence[FoundKind], columns: Sequence[str]
+) -> tuple[FoundKind, SearchSpace]:
+    """Return the smallest space that has all parameters of a table, and the kind that it is of."""
+    spaces = [
+        (found, space)
+        for found in kinds
+        for whole in found.kind.spaces.values()
+        for space in (found.kind.narrow(whole, Source()), whole)
     ]
-    if not used or not fitting:
-        raise StudyError(f"{path} has no parameters, or those of several spaces.")
-    return min(fitting, key=lambda space: len(space.parameters))
+    known = {parameter.name for _, space in spaces for parameter in space.parameters}
+    used = known.intersection(columns)
+    fitting = [(f, s) for f, s in spaces if used <= {parameter.name for parameter in s.parameters}]
+    if not used or not fitting or columns[len(_TABLE_COLUMNS)] not in used:
+        raise StudyError(
+            f"{path} has no parameters of an installed kind, or those of several spaces; a table "
+            "of another kind can be imported where that kind is installed."
+        )
+    return min(fitting, key=lambda item: len(item[1].parameters))
 
 
-def _settings(space: SearchSpace) -> StudySettings:
+def _imported(found: FoundKind, space: SearchSpace, trials: Sequence[_Row]) -> ImportedStudy:
+    return ImportedStudy(
+        settings=_settings(found.kind.name, space),
+        kind=KindInfo.of_kind(found.kind, space, found.source),
+        trials=_to_trials(space, trials),
+    )
+
+
+def _settings(kind: str, space: SearchSpace) -> StudySettings:
     return StudySettings(
-        kind=space.kind,
+        kind=kind,
         space=space.name,
         fixed={},
         sampler=IMPORTED,
@@ -180,7 +225,7 @@ def _params(space: SearchSpace, row: Mapping[Any, str], where: str) -> dict[str,
         raise StudyError(f"{where}: `{missing[0]}` is missing.")
     try:
         space.to_config(params)
-    except ConfigError as error:
+    except ValueError as error:
         raise StudyError(f"{where}: {error}") from None
     return params
 
@@ -193,10 +238,9 @@ def _plain(text: str) -> str:
 
 def _to_trials(
     space: SearchSpace,
-    rows: Iterable[tuple[dict[str, Scalar], TrialState, float | None, dict[str, Any]]],
+    rows: Sequence[_Row],
 ) -> tuple[FrozenTrial, ...]:
     """Return rows as trials whose ranges hold all values that occur."""
-    rows = list(rows)
     holding = space.holding(params for params, *_ in rows)
     distributions = {parameter.name: parameter.distribution for parameter in holding.parameters}
     return tuple(
