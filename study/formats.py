@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from optuna.trial import TrialState
@@ -23,6 +23,19 @@ def format_mse(value: float | None) -> str:
 def format_accuracy(value: float | None) -> str:
     """Write an accuracy in per cent with one decimal."""
     return MISSING if value is None else f"{100 * value:.1f}\N{NO-BREAK SPACE}%"
+
+
+class Unit(Protocol):
+    """What a number is of, as ``study.metrics.Metric``."""
+
+    @property
+    def is_share(self) -> bool:
+        """Whether it is told in per cent."""
+
+
+def format_measured(value: float | None, metric: Unit) -> str:
+    """Write a value of a metric: a share in per cent, others with four significant digits."""
+    return format_accuracy(value) if metric.is_share else format_mse(value)
 
 
 def format_coefficient(value: float | None) -> str:
@@ -76,12 +89,17 @@ def format_list(names: Sequence[str]) -> str:
     return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
-def format_configuration(params: Mapping[str, object]) -> str:
-    """Describe parameters in words: their values, and which autoencoder they are of."""
+def format_configuration(params: Mapping[str, object], family: str | None = None) -> str:
+    """Describe parameters in words.
+
+    Args:
+        params: Values by name.
+        family: The parameter whose value names what the others are of; None to list all alike.
+    """
     others = dict(params)
-    family = others.pop("auto_encoder", None)
+    value = None if family is None else others.pop(family, None)
     parts = [f"{format_label(name)} {format_value(value)}" for name, value in others.items()]
-    words = [] if family is None else [f"a {family} autoencoder"]
+    words = [] if family is None or value is None else [f"a {value} {family.replace('_', '')}"]
     return " ".join([*words, f"with {', '.join(parts)}"] if parts else words)
 
 

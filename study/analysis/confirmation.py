@@ -147,6 +147,7 @@ class ConfirmationInfo:
         tested: Whether test errors are there.
         caution: Why to doubt it, or None.
         objective: What is compared.
+        second: What its constraint may be on, and what comes with it; None if there is nothing.
         data: What the data are called.
         demanded: What the constraint is on, in words; empty where nothing can be.
     """
@@ -167,6 +168,7 @@ class ConfirmationInfo:
     tested: bool
     caution: str | None
     objective: Metric
+    second: Metric | None
     data: str
     demanded: str
 
@@ -208,7 +210,7 @@ def get_confirmation(record: StudyRecord) -> ConfirmationInfo | None:
         name: {pair: t.value for pair, t in found.items() if t.value is not None}
         for name, found in trials.items()
     }
-    default = next(arm["name"] for arm in arms if arm["role"] == DEFAULT)
+    default = next((errors[arm["name"]] for arm in arms if arm["role"] == DEFAULT), {})
     failed = {arm["name"]: failed_pairs(record, arm["name"], errors[arm["name"]]) for arm in arms}
     needed = min_accuracy_of(record)
     excluded = {
@@ -223,7 +225,7 @@ def get_confirmation(record: StudyRecord) -> ConfirmationInfo | None:
             arm,
             trials[arm["name"]],
             errors[arm["name"]],
-            errors[default],
+            default,
             tests,
             kind,
             n_failed=len(failed[arm["name"]]),
@@ -251,6 +253,7 @@ def get_confirmation(record: StudyRecord) -> ConfirmationInfo | None:
         tested=any(c.test is not None for c in confirmed),
         caution=_caution(n_seeds),
         objective=kind.objective,
+        second=kind.second,
         data=data_of(record),
         demanded=_demanded(record, kind.second),
     )

@@ -15,7 +15,7 @@ def write_table(record: StudyRecord, out: Path, *, curves: bool = False) -> int:
     Args:
         record: The study.
         out: The file.
-        curves: Whether a last column ``curve`` holds what each trial reported, epoch by epoch:
+        curves: Whether a last column ``curve`` holds what each trial reported, step by step:
             a list of numbers, in CSV as JSON.
 
     Raises:

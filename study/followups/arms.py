@@ -5,7 +5,6 @@ are. Pure functions of records.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from optuna.distributions import CategoricalDistribution, IntDistribution
@@ -18,7 +17,8 @@ from study.analysis.ablation import PATH, SWEEP
 from study.analysis.confirmation import CHOSEN, DEFAULT, MIDDLE, TOP
 from study.analysis.surrogate import get_surrogate, predict
 from study.errors import StudyError
-from study.experiment import Arm, default_config
+from study.experiment import Arm
+from study.kinds import Kind
 
 SWEEP_STEPS = (-0.25, -0.1, 0.1, 0.25)
 """Distances of a sweep's values from the winner's, as parts of a numeric parameter's range."""
@@ -27,12 +27,13 @@ MAX_FEW = 5
 """A range of so many whole numbers is swept as a whole."""
 
 Predict = Callable[[Sequence[Mapping[str, Scalar]]], Sequence[float]]
-"""Predicts the validation MSE of configurations, given by their parameters."""
+"""Predicts the objective of configurations, given by their parameters."""
 
 
 def confirmation_arms(
     record: StudyRecord,
     space: SearchSpace,
+    kind: Kind,
     fixed: Mapping[str, Scalar],
     *,
     top: int,
@@ -48,13 +49,14 @@ def confirmation_arms(
     Args:
         record: The search.
         space: Of the search.
+        kind: Of the search; its default is trained too, if it has one.
         fixed: What all trials of the search share; the default takes it over.
         top: How many of the best, at least 1.
         numbers: Of the trials to train again beside the default, in place of all others.
         seed: Of the choice from the middle third.
 
     Returns:
-        The default first.
+        The default first, if there is one.
 
     Raises:
         StudyError: If no trial is complete and keeps the constraint, or one of ``numbers`` is
@@ -64,24 +66,27 @@ def confirmation_arms(
     for value, trial in ranked_by_constraint(record):
         if not breaks_constraint(trial):
             params = trial.given
-            found.setdefault(_identity(space, params), (value, trial, params))
+            found.setdefault(_identity(space, kind, params), (value, trial, params))
     if not found:
         raise StudyError(
             f"Study {record.name!r} has no complete trial that keeps its constraint, so there is "
             "nothing to confirm."
         )
-    default = space.point(default_config(space.kind), fixed)
-    default_identity = _identity(space, default)
-    known = found.get(default_identity)
-    arms = [
-        Arm(
-            name=DEFAULT,
-            params=default,
-            role=DEFAULT,
-            trial=known[1].number if known else None,
-            expected=known[0] if known else None,
+    arms: list[Arm] = []
+    default_identity = ""
+    if kind.default is not None:
+        default = space.point({**kind.default, **fixed})
+        default_identity = _identity(space, kind, default)
+        known = found.get(default_identity)
+        arms.append(
+            Arm(
+                name=DEFAULT,
+                params=default,
+                role=DEFAULT,
+                trial=known[1].number if known else None,
+                expected=known[0] if known else None,
+            )
         )
-    ]
     if numbers:
         return (*arms, *(_named(record, number) for number in dict.fromkeys(numbers)))
     others = [item for identity, item in found.items() if identity != default_identity]
@@ -98,6 +103,7 @@ def confirmation_arms(
 def ablation_arms(
     record: StudyRecord,
     space: SearchSpace,
+    kind: Kind,
     fixed: Mapping[str, Scalar],
     winner: Mapping[str, Scalar],
     *,
@@ -111,26 +117,38 @@ def ablation_arms(
     Args:
         record: The search.
         space: Of the search.
+        kind: Of the search.
         fixed: What all trials of the search share.
         winner: Parameters of the chosen configuration.
         only: Parameters to sweep; empty for all that the search varied.
 
     Raises:
-        StudyError: If a name in ``only`` is no parameter of the winner that could be swept.
+        StudyError: If the kind has no default, or if a name in ``only`` is no parameter of the
+            winner that could be swept.
 
     Source: Fawcett, Hoos, "Analysing differences between algorithm configurations through
         ablation", Journal of Heuristics 22, 2016; with a surrogate's guess of the best path:
         Biedenkapp, Lindauer, Eggensperger, Hutter, Fawcett, Hoos, "Efficient Parameter
         Importance Analysis via Ablation with Surrogates", AAAI 2017.
     """
+    if kind.default is None:
+        raise StudyError(
+            f"The kind {kind.name!r} has no default configuration, so there is no path to the "
+            "winner."
+        )
     usable = get_surrogate(record).refusal is None
 
     def expect(points: Sequence[Mapping[str, Scalar]]) -> Sequence[float]:
         return list(map(float, predict(record, points)))
 
-    default = space.point(default_config(space.kind), fixed)
-    path = ablation_path(space, default, winner, expect if usable else None)
-    around = sweep_points(space, winner, fixed, only=only)
+    sign = -1.0 if kind.objective.maximise else 1.0
+
+    def expect_loss(points: Sequence[Mapping[str, Scalar]]) -> Sequence[float]:
+        return [sign * value for value in expect(points)]
+
+    start = space.point({**kind.default, **fixed})
+    path = ablation_path(space, kind.default, start, winner, expect_loss if usable else None)
+    around = sweep_points(space, kind.default, winner, fixed, only=only)
     points = [*path, *around]
     guesses = expect([params for _, params in points]) if usable else [None] * len(points)
     return tuple(
@@ -141,6 +159,7 @@ def ablation_arms(
 
 def ablation_path(
     space: SearchSpace,
+    default: Mapping[str, Scalar],
     start: Mapping[str, Scalar],
     end: Mapping[str, Scalar],
     expect: Predict | None,
@@ -151,9 +170,11 @@ def ablation_path(
 
     Args:
         space: Of both.
+        default: Values of all parameters, for those that neither has.
         start: Parameters of the first configuration.
         end: Parameters of the last one.
-        expect: Predicts errors, by which the next step is chosen; None for the space's order.
+        expect: Predicts what is to be low, by which the next step is chosen; None for the
+            order of the space.
 
     Returns:
         Name and parameters of each step, from the start to the end.
@@ -162,7 +183,9 @@ def ablation_path(
     current = dict(start)
     while current != end:
         differing = [name for name in current if name in end and current[name] != end[name]]
-        candidates = [_changed(space, current, name, end[name], end) for name in differing]
+        candidates = [
+            _changed(space, current, name, end[name], {**default, **end}) for name in differing
+        ]
         best = 0
         if expect is not None:
             best = int(np.argmin(expect(candidates)))
@@ -174,6 +197,7 @@ def ablation_path(
 
 def sweep_points(
     space: SearchSpace,
+    default: Mapping[str, Scalar],
     winner: Mapping[str, Scalar],
     fixed: Mapping[str, Scalar],
     *,
@@ -186,6 +210,7 @@ def sweep_points(
 
     Args:
         space: Of the search.
+        default: Values of all parameters, for those that the winner has not.
         winner: Parameters of the winner.
         fixed: Parameters that were not searched.
         only: Parameters to sweep; empty for all that the space varies.
@@ -210,7 +235,7 @@ def sweep_points(
                 f"{', '.join(swept)}."
             )
     return [
-        (f"{name} {_text(value)}", _changed(space, winner, name, value, fixed))
+        (f"{name} {_text(value)}", _changed(space, winner, name, value, {**default, **fixed}))
         for name, values in swept.items()
         if not only or name in only
         for value in values
@@ -226,9 +251,9 @@ def _changed(
 ) -> dict[str, Scalar]:
     """Return parameters with another value for one of them.
 
-    What becomes active with it takes its value from ``others``, else the default.
+    What becomes active with it takes its value from ``others``.
     """
-    return space.point(default_config(space.kind), {**others, **params, name: value})
+    return space.point({**others, **params, name: value})
 
 
 def _neighbours(parameter: Parameter, value: Scalar) -> list[Scalar]:
@@ -268,10 +293,9 @@ def _named(record: StudyRecord, number: int) -> Arm:
     )
 
 
-def _identity(space: SearchSpace, params: Mapping[str, Scalar]) -> str:
+def _identity(space: SearchSpace, kind: Kind, params: Mapping[str, Scalar]) -> str:
     """Return what configurations share that train alike, their length included."""
-    config: Any = space.to_config(params)
-    return f"{config.identity()}-{config.epoch}"
+    return f"{space.to_config(params).identity()}-{kind.n_steps(params)}"
 
 
 def _text(value: Scalar) -> str:

@@ -5,9 +5,11 @@ from collections.abc import Iterator
 from rich.markup import escape
 from rich.table import Table
 
+from study.analysis import short_label
 from study.analysis.ablation import Ablated, AblationInfo
 from study.analysis.confirmation import ConfirmationInfo, Confirmed, Estimate
-from study.formats import MISSING, format_accuracy, format_change, format_mse, format_value
+from study.formats import MISSING, format_change, format_measured, format_mse, format_value
+from study.metrics import Metric
 
 
 def confirmation_table(info: ConfirmationInfo) -> Table:
@@ -16,10 +18,12 @@ def confirmation_table(info: ConfirmationInfo) -> Table:
     Those tied with the best are marked; "default" is the difference from the default. What does
     not fit into 80 columns is in the report.
     """
-    classified = any(c.accuracy is not None for c in info.confirmed)
+    has_second = any(c.accuracy is not None for c in info.confirmed)
+    second = info.second if has_second else None
+    label = "" if second is None else short_label(second)
     table = _table(
         *("", "configuration", "search", "mean", "default", "95 % interval", "wins", "test"),
-        *(("accuracy", "test acc.") if classified else ()),
+        *((label, f"test {_short(label)}") if second else ()),
     )
     for c in info.confirmed:
         table.add_row(
@@ -31,7 +35,7 @@ def confirmation_table(info: ConfirmationInfo) -> Table:
             _shares(c.difference_low, c.difference_high),
             _wins(c),
             _mean(c.test),
-            *([_accuracy(c.accuracy), _accuracy(c.test_accuracy)] if classified else []),
+            *([_second(c.accuracy, second), _second(c.test_accuracy, second)] if second else []),
         )
     return table
 
@@ -82,8 +86,13 @@ def _mean(found: Estimate | None) -> str:
     return MISSING if found is None else format_mse(found.mean)
 
 
-def _accuracy(found: Estimate | None) -> str:
-    return MISSING if found is None else format_accuracy(found.mean)
+def _short(label: str) -> str:
+    """Return a long name as it fits above a narrow column: acc. for accuracy."""
+    return label if len(label) <= 4 else f"{label[:3]}."
+
+
+def _second(found: Estimate | None, metric: Metric) -> str:
+    return MISSING if found is None else format_measured(found.mean, metric)
 
 
 def _shares(low: float | None, high: float | None) -> str:

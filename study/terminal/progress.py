@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import optuna
+from optuna.study import StudyDirection
 from optuna.trial import TrialState
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -42,6 +43,7 @@ def progress_line(
         trainings: See ``describe``.
     """
     console = Console(stderr=True)
+    maximise = study.directions[0] == StudyDirection.MAXIMIZE
     done = threading.Event()
     interval = _POLL_S if console.is_terminal else _PLAIN_LINE_S
     with Progress(
@@ -65,7 +67,13 @@ def progress_line(
                 if outage(error) is None:
                     raise
                 return  # the workers' supervisors tell of it
-            status = describe(trials, target=target, n_workers=n_workers, trainings=trainings)
+            status = describe(
+                trials,
+                target=target,
+                n_workers=n_workers,
+                trainings=trainings,
+                maximise=maximise,
+            )
             finished = count(trials).finished
             if console.is_terminal:
                 bar.update(task, completed=finished, status=status, refresh=True)
@@ -92,7 +100,12 @@ def progress_line(
 
 
 def describe(
-    trials: Sequence[TrialRecord], *, target: int, n_workers: int, trainings: Sequence[str] = ()
+    trials: Sequence[TrialRecord],
+    *,
+    target: int,
+    n_workers: int,
+    trainings: Sequence[str] = (),
+    maximise: bool = False,
 ) -> str:
     """Say in a few words how far a study is.
 
@@ -101,6 +114,7 @@ def describe(
         target: Finished trials at which it is done.
         n_workers: Processes that share the remaining work.
         trainings: Of a grid's points, see ``remaining.grid_trainings``.
+        maximise: Whether higher values are better.
     """
     progress = count(trials)
     parts = [f"{progress.pruned} pruned", f"{progress.failed} failed"]
@@ -110,7 +124,7 @@ def describe(
         if trial.state == TrialState.COMPLETE and trial.value is not None and trial.feasible
     ]
     if values:
-        parts.append(f"best {min(values):.5f}")
+        parts.append(f"best {(max if maximise else min)(values):.5f}")
     remaining = target - progress.finished
     if remaining > 0:
         now = datetime.now(UTC)

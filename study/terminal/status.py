@@ -15,9 +15,16 @@ from storage import attrs
 from storage.outages import outage
 from storage.queue import shown_worker
 from storage.records import StudyRecord, TrialRecord
-from study.analysis import VALIDATION_ACCURACY, each_training_once, sampler_of, space_of
+from study.analysis import (
+    each_training_once,
+    kind_of,
+    ranked_by_constraint,
+    sampler_of,
+    short_label,
+)
 from study.analysis.remaining import grid_trainings, to_train
-from study.formats import format_accuracy
+from study.formats import format_measured
+from study.metrics import Metric
 from study.terminal.progress import eta
 
 _N_BEST = 5
@@ -26,21 +33,24 @@ _SHORT_NAME = 24
 
 
 def study_table(records: Sequence[StudyRecord]) -> Table:
-    """Return one row per study, with a column for accuracy if a best trial classifies."""
+    """Return one row per study, with a column for the second metric if a best trial has one."""
     bests = [record.best for record in records]
-    accuracies = [None if best is None else VALIDATION_ACCURACY.of(best) for best in bests]
-    classified = any(accuracy is not None for accuracy in accuracies)
+    seconds = [kind_of(record).second for record in records]
+    shown = [_second(metric, best) for metric, best in zip(seconds, bests, strict=True)]
+    labels = {short_label(m) for m, text in zip(seconds, shown, strict=True) if m and text}
     table = Table(box=None, header_style="bold", padding=(0, 1, 0, 0))
-    # With the column for accuracy, 80 columns are too few: then the kind is folded, not the name.
+    # With the column for it, 80 columns are too few: then the kind is folded, not the name.
     short = all(len(record.name) <= _SHORT_NAME for record in records)
-    table.add_column("study", overflow="fold", no_wrap=classified and short)
+    table.add_column("study", overflow="fold", no_wrap=bool(labels) and short)
     for name in ("kind", "space"):
         table.add_column(name, overflow="fold")
     for name in ("done", "failed", "running", "waiting", "best"):
         table.add_column(name, justify="right", no_wrap=True)
-    if classified:
-        table.add_column("accuracy", justify="right", no_wrap=True)
-    for record, best, accuracy in zip(records, bests, accuracies, strict=True):
+    if labels:
+        name = labels.pop() if len(labels) == 1 else "second"
+        table.add_column(name, justify="right", no_wrap=True)
+        shown = [text or "—" for text in shown]
+    for record, best, second in zip(records, bests, shown, strict=True):
         settings = record.user_attrs.get(attrs.SETTINGS, {})
         failed, running, waiting = (
             str(_count(record, state))
@@ -55,7 +65,7 @@ def study_table(records: Sequence[StudyRecord]) -> Table:
             running,
             waiting,
             "—" if best is None else f"{best.value:.5f}",
-            *([_accuracy(accuracy)] if classified else []),
+            *([second] if second else []),
         )
     return table
 
@@ -92,7 +102,7 @@ def status_lines(
     )
     if running and finished < target:
         done = [trial for trial in record.trials if trial.finished]
-        space = space_of(record) if sampler_of(record) == "grid" else None
+        space = kind_of(record).space if sampler_of(record) == "grid" else None
         trainings = [] if space is None else grid_trainings(space, settings.get("fixed", {}))
         left, trained = to_train(trainings, done, remaining=target - finished)
         counts += "; " + eta(
@@ -104,9 +114,9 @@ def status_lines(
     yield counts
     if running:
         yield _worker_table(record, running, silent_s or {}, now)
-    best = sorted(record.complete, key=lambda t: (not t.feasible, t.value is None, t.value))
+    best = [trial for _, trial in ranked_by_constraint(record)]
     if best:
-        yield _best_table(each_training_once(best)[:_N_BEST])
+        yield _best_table(record, each_training_once(best)[:_N_BEST])
     failures = [trial for trial in record.trials if trial.state == TrialState.FAIL]
     for trial in failures[-_N_FAILURES:]:
         reason = trial.user_attrs.get(attrs.FAILURE, "its worker died")
@@ -122,7 +132,8 @@ def _worker_table(
     """Return one row for each worker that is at a trial."""
     n_done = Counter(t.user_attrs.get(attrs.WORKER) for t in record.trials if t.finished)
     table = Table("running", "worker", box=None, header_style="bold")
-    for name in ("done", "epoch", "epochs/s", "validation MSE", "heartbeat"):
+    kind = kind_of(record)
+    for name in ("done", kind.step, f"{kind.step}s/s", kind.objective.label, "heartbeat"):
         table.add_column(name, justify="right")
     for trial in running:
         worker = trial.user_attrs.get(attrs.WORKER)
@@ -132,7 +143,7 @@ def _worker_table(
             str(trial.number),
             escape(shown_worker(str(worker or "—"))),
             str(n_done[worker]),
-            "—" if last is None else f"{last + 1} of {trial.params.get('epoch', '—')}",
+            "—" if last is None else _reached(last + 1, trial, kind.fidelity),
             "—" if last is None else _rate(trial, last + 1, now),
             "—" if last is None else f"{trial.intermediate_values[last]:.5f}",
             "—" if silence is None else f"{silence:.0f} s ago",
@@ -140,9 +151,14 @@ def _worker_table(
     return table
 
 
-def _rate(trial: TrialRecord, n_epochs: int, now: datetime) -> str:
-    """Return the epochs per second of this attempt at a trial."""
-    own = n_epochs - int(trial.user_attrs.get(attrs.RESUMED_EPOCHS, 0))
+def _reached(n_steps: int, trial: TrialRecord, fidelity: str | None) -> str:
+    """Return how many steps a training has done, and of how many if that is known."""
+    return str(n_steps) if fidelity is None else f"{n_steps} of {trial.params.get(fidelity, '—')}"
+
+
+def _rate(trial: TrialRecord, n_steps: int, now: datetime) -> str:
+    """Return the steps per second of this attempt at a trial."""
+    own = n_steps - int(trial.user_attrs.get(attrs.RESUMED_EPOCHS, 0))
     age_s = _age_s(trial, now)
     return f"{own / age_s:.2f}" if age_s > 0 else "—"
 
@@ -181,22 +197,23 @@ def watch(
             time.sleep(interval_s)
 
 
-def _best_table(trials: Sequence[TrialRecord]) -> Table:
-    """Return one row per trial; accuracy and constraint only where they tell something."""
-    classified = any(VALIDATION_ACCURACY.of(trial) is not None for trial in trials)
+def _best_table(record: StudyRecord, trials: Sequence[TrialRecord]) -> Table:
+    """Return one row per trial; second metric and constraint only where they tell something."""
+    kind = kind_of(record)
+    second = kind.second if any(_second(kind.second, trial) for trial in trials) else None
     constrained = not all(trial.feasible for trial in trials)
-    table = Table("best", "validation MSE", box=None, header_style="bold")
-    if classified:
-        table.add_column("accuracy")
+    table = Table("best", kind.objective.label, box=None, header_style="bold")
+    if second is not None:
+        table.add_column(short_label(second))
     if constrained:
         table.add_column("constraint")
-    table.add_column("epoch")
+    table.add_column(kind.step)
     table.add_column("parameters")
     for trial in trials:
         table.add_row(
             str(trial.number),
             f"{trial.value:.5f}",
-            *([_accuracy(VALIDATION_ACCURACY.of(trial))] if classified else []),
+            *([_second(second, trial) or "—"] if second is not None else []),
             *(["kept" if trial.feasible else "broken"] if constrained else []),
             str(trial.user_attrs.get(attrs.BEST_EPOCH, "—")),
             _params(trial),
@@ -204,8 +221,10 @@ def _best_table(trials: Sequence[TrialRecord]) -> Table:
     return table
 
 
-def _accuracy(value: float | None) -> str:
-    return "—" if value is None else format_accuracy(value)
+def _second(metric: Metric | None, trial: TrialRecord | None) -> str:
+    """Return a trial's second metric, empty without one."""
+    value = None if metric is None or trial is None else metric.of(trial)
+    return "" if metric is None or value is None else format_measured(value, metric)
 
 
 def _params(trial: TrialRecord) -> str:
