@@ -14,6 +14,9 @@ from optuna.distributions import (
 from optuna.trial import TrialState
 
 from storage.records import Scalar, StudyRecord, TrialRecord
+from study.emoji import MULTITASK
+
+VALIDATION_MSE, VALIDATION_ACCURACY, BALANCED_ACCURACY, *LATENT_METRICS = MULTITASK.metrics
 
 DISTRIBUTIONS: dict[str, BaseDistribution] = {
     "auto_encoder": CategoricalDistribution(("CNN", "linear")),

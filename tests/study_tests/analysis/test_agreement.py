@@ -6,7 +6,6 @@ import pytest
 from scipy import stats
 
 from storage.records import StudyRecord
-from study.analysis import VALIDATION_ACCURACY
 from study.analysis.agreement import (
     FANOVA,
     PED_ANOVA,
@@ -15,7 +14,13 @@ from study.analysis.agreement import (
     branches,
     get_agreement,
 )
-from tests.study_tests.synthetic import planted, planted_multitask, study, trial
+from tests.study_tests.synthetic import (
+    VALIDATION_ACCURACY,
+    planted,
+    planted_multitask,
+    study,
+    trial,
+)
 
 
 @pytest.fixture(scope="module")

@@ -17,13 +17,7 @@ from optuna.trial import TrialState, create_trial
 from scipy import stats
 
 from storage.records import StudyRecord, TrialRecord
-from study.analysis import (
-    VALIDATION_ACCURACY,
-    VALIDATION_MSE,
-    min_accuracy_of,
-    ranked,
-    ranked_by_constraint,
-)
+from study.analysis import min_accuracy_of, ranked, ranked_by_constraint
 from study.analysis.correlation import get_correlations
 from study.analysis.front import get_front, non_dominated
 from study.analysis.history import get_history, get_learning_curves, get_summary
@@ -41,6 +35,8 @@ from tests.study_tests.synthetic import (
     MULTITASK_SETTINGS,
     SETTINGS,
     START,
+    VALIDATION_ACCURACY,
+    VALIDATION_MSE,
     classified,
     multitask,
     planted,

@@ -11,10 +11,15 @@ from optuna.trial import TrialState
 from scipy import stats
 
 from storage.records import StudyRecord
-from study.analysis import VALIDATION_ACCURACY
 from study.analysis.distribution import MAX_STEPS, band_of, get_distribution
 from study.figures import FAMILY_COLORS, plot_distribution
-from tests.study_tests.synthetic import planted, planted_multitask, study, trial
+from tests.study_tests.synthetic import (
+    VALIDATION_ACCURACY,
+    planted,
+    planted_multitask,
+    study,
+    trial,
+)
 
 
 @pytest.fixture(scope="module")

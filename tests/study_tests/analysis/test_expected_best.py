@@ -14,13 +14,12 @@ from hypothesis import strategies as st
 from optuna.trial import TrialState
 
 from storage.records import StudyRecord
-from study.analysis import VALIDATION_ACCURACY
 from study.analysis.expected_best import (
     expected_minimum,
     get_expected_best,
     overtuning,
 )
-from tests.study_tests.synthetic import study, trial
+from tests.study_tests.synthetic import VALIDATION_ACCURACY, study, trial
 
 N_SIMULATIONS = 250
 

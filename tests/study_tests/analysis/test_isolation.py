@@ -13,7 +13,6 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.trial import TrialState
 
 from storage.records import Scalar, StudyRecord, TrialRecord
-from study.analysis import VALIDATION_ACCURACY
 from study.analysis.isolation import (
     MAX_BINS,
     MAX_POINTS,
@@ -23,7 +22,13 @@ from study.analysis.isolation import (
 )
 from study.analysis.thinning import thin
 from study.figures import FAMILY_COLORS, plot_isolation
-from tests.study_tests.synthetic import planted, planted_multitask, study, trial
+from tests.study_tests.synthetic import (
+    VALIDATION_ACCURACY,
+    planted,
+    planted_multitask,
+    study,
+    trial,
+)
 
 EVIL = "</script><b>loss</b>"
 

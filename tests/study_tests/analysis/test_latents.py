@@ -13,7 +13,7 @@ from scipy import stats
 from emoji_ae.drawing.captions import captioned_png
 from storage import attrs
 from storage.records import StudyRecord
-from study.analysis import LATENT_METRICS, VALIDATION_MSE, latent_metrics_of
+from study.analysis import measured_on_request
 from study.analysis.experiment import describe_experiment, get_experiment
 from study.analysis.latents import get_latents
 from study.report import ReportData, read_report_data, render_data
@@ -22,7 +22,7 @@ from study.report.pictures import LatentGallery
 from study.report.trials import get_columns
 from tests.study_tests.analysis.test_experiment import record
 from tests.study_tests.report.test_report import Page, plain
-from tests.study_tests.synthetic import planted
+from tests.study_tests.synthetic import LATENT_METRICS, VALIDATION_MSE, planted
 
 AUC = next(m for m in LATENT_METRICS if m.name == attrs.LATENT_ATTRIBUTE_AUC)
 ERRORS = {"improved": [0.01 + 0.001 * i for i in range(8)], "notebook": [0.02] * 8}
@@ -67,7 +67,7 @@ def test_nothing_is_said_of_what_was_not_measured() -> None:
     """Searches, and experiments of before there were such numbers, have none."""
     assert get_latents(planted(12)) is None
     assert get_latents(record(ERRORS)) is None
-    assert latent_metrics_of(record(ERRORS)) == ()
+    assert measured_on_request(record(ERRORS)) == ()
 
 
 def test_experiment_compares_latents() -> None:

@@ -14,7 +14,6 @@ from optuna.trial import TrialState, create_trial
 from sklearn.ensemble import RandomForestRegressor
 
 from storage.records import StudyRecord, TrialRecord
-from study.analysis import VALIDATION_MSE, Metric
 from study.analysis.importance import BEST_TENTH, get_importances, rank_ranges
 from study.analysis.surrogate import (
     _HALF,
@@ -32,7 +31,8 @@ from study.analysis.surrogate import (
     get_interactions,
     get_surrogate,
 )
-from tests.study_tests.synthetic import planted, planted_multitask, study
+from study.metrics import Metric
+from tests.study_tests.synthetic import VALIDATION_MSE, planted, planted_multitask, study
 
 Function = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 

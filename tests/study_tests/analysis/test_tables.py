@@ -9,7 +9,6 @@ from optuna.distributions import CategoricalDistribution
 from optuna.trial import TrialState
 
 from storage.records import Scalar, StudyRecord
-from study.analysis import VALIDATION_ACCURACY, VALIDATION_MSE, Metric
 from study.analysis.tables import (
     Group,
     TopFamily,
@@ -18,7 +17,15 @@ from study.analysis.tables import (
     get_top_families,
     to_frame,
 )
-from tests.study_tests.synthetic import planted, planted_multitask, study, trial
+from study.metrics import Metric
+from tests.study_tests.synthetic import (
+    VALIDATION_ACCURACY,
+    VALIDATION_MSE,
+    planted,
+    planted_multitask,
+    study,
+    trial,
+)
 
 
 @pytest.fixture(scope="module")
