@@ -41,8 +41,8 @@ AT_LEAST, AT_MOST = 0.9, 0.995
 to that in 200 studies, less than two standard errors."""
 
 UNIT = FloatDistribution(0.0, 1.0)
-LOSS = Metric(name="loss", label="loss", maximise=False)
-GAIN = Metric(name="gain", label="gain", maximise=True)
+LOSS = Metric(name="loss", label="loss")
+GAIN = Metric(name="gain", label="gain", direction="maximize")
 
 
 def additive(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:

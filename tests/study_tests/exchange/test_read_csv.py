@@ -18,10 +18,13 @@ from storage.rdb import close_all
 from storage.records import StudyRecord, load_study_record
 from study.analysis.correlation import get_correlations
 from study.analysis.tables import get_best_trials, get_families, to_frame
-from study.commands.run import ImportRequest, RunRequest, import_request, run_request
+from study.commands.import_csv import import_csv
+from study.commands.run import Amount, run
 from study.errors import StudyError
 from study.exchange.read_csv import read_results
 from study.exchange.write_table import write_table
+from study.running.deciding import Given
+from study.running.place import Place
 from tests.servers import opened
 
 AUTOENCODER = (
@@ -69,7 +72,7 @@ def imported(url: str) -> Import:
     """Return a function that imports a file and reads the study."""
 
     def do(path: Path, name: str | None = None) -> StudyRecord:
-        import_request(ImportRequest(url=url, study=name, path=path), say=lambda _: None)
+        import_csv(path, url=url, study=name, say=lambda _: None)
         with opened(url) as storage:
             return load_study_record(storage, name or path.stem)
 
@@ -237,13 +240,12 @@ def test_name_is_taken(tmp_path: Path, imported: Import) -> None:
     with pytest.raises(StorageAccessError, match="There is a study named 'results' already"):
         imported(path)
     with pytest.raises(StudyError, match="was imported and cannot be continued"):
-        run_request(
-            RunRequest(
-                url=f"sqlite:///{tmp_path / 'study.db'}",
-                study="results",
-                kind="autoencoder",
-                assignments={},
-            ),
+        run(
+            "autoencoder",
+            Place(url=f"sqlite:///{tmp_path / 'study.db'}"),
+            Given(),
+            Amount(),
+            study="results",
             say=lambda _: None,
         )
     assert imported(path, "other").trials[0].params == before.trials[0].params

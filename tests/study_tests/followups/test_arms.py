@@ -16,17 +16,17 @@ from optuna.distributions import CategoricalDistribution, IntDistribution
 from optuna.trial import TrialState
 from scipy import stats
 
-from emoji_ae.config import AutoencoderConfig, multitask_config
+from emoji_ae.config import AutoencoderConfig
 from search_spaces import SPACES, Scalar, SearchSpace
 from search_spaces.designs import design_points
 from storage import attrs
 from storage.records import StudyRecord, TrialRecord
-from study.analysis import Metric
+from study import emoji
 from study.analysis.ablation import PATH, SWEEP
 from study.analysis.confirmation import CHOSEN, DEFAULT, MIDDLE, TOP
 from study.analysis.surrogate import get_branch, predict
 from study.errors import StudyError
-from study.experiment import Arm, default_config
+from study.experiment import Arm
 from study.followups.arms import (
     MAX_FEW,
     ablation_arms,
@@ -34,7 +34,8 @@ from study.followups.arms import (
     confirmation_arms,
     sweep_points,
 )
-from tests.study_tests.synthetic import planted, planted_multitask
+from study.kinds import Kind
+from tests.study_tests.synthetic import VALIDATION_ACCURACY, planted, planted_multitask
 
 Point = dict[str, Scalar]
 
@@ -43,7 +44,9 @@ GRID, MULTITASK = SPACES["multitask"]["notebook"], SPACES["multitask"]["extended
 ALL_SPACES = [NOTEBOOK, EXTENDED, GRID, MULTITASK]
 
 all_spaces = pytest.mark.parametrize(
-    "space", ALL_SPACES, ids=[f"{space.kind} {space.name}" for space in ALL_SPACES]
+    "space",
+    ALL_SPACES,
+    ids=[f"{kind} {space}" for kind in SPACES for space in SPACES[kind]],
 )
 units = st.lists(
     st.floats(0, 1, exclude_max=True)
@@ -51,6 +54,24 @@ units = st.lists(
     min_size=26,
     max_size=26,
 )
+
+
+def kind(space: SearchSpace) -> Kind:
+    """Return the kind whose configurations a space has."""
+    same = SPACES["autoencoder"]["notebook"].to_config is space.to_config
+    return emoji.AUTOENCODER if same else emoji.MULTITASK
+
+
+def default(space: SearchSpace) -> Mapping[str, Scalar]:
+    """Return the default values of all parameters of a space."""
+    found = kind(space).default
+    assert found is not None
+    return found
+
+
+def point_of(space: SearchSpace, **own: Scalar) -> Point:
+    """Return the default of a space with some other values."""
+    return space.point({**default(space), **own})
 
 
 def drawn(space: SearchSpace, unit: Sequence[float], **fixed: Scalar) -> Point:
@@ -120,13 +141,15 @@ def differing(before: Mapping[str, Scalar], after: Mapping[str, Scalar]) -> list
 
 def distinct(space: SearchSpace, n: int, *, seed: int = 0) -> list[Point]:
     """Return random points of a space that all train differently, none like the default."""
-    default = space.to_config(space.point(default_config(space.kind)))
-    seen = {(default.identity(), default.epoch)}
+
+    def identity(point: Mapping[str, Scalar]) -> tuple[str, Scalar]:
+        return space.to_config(point).identity(), point["epoch"]
+
+    seen = {identity(point_of(space))}
     found: list[Point] = []
     for point in design_points("random", space, {}, seed=seed):
-        config = space.to_config(point)
-        if (config.identity(), config.epoch) not in seen:
-            seen.add((config.identity(), config.epoch))
+        if identity(point) not in seen:
+            seen.add(identity(point))
             found.append(point)
         if len(found) == n:
             break
@@ -146,11 +169,13 @@ def test_the_default_the_best_and_one_from_the_middle() -> None:
     points = distinct(EXTENDED, 30)
     ranks = np.random.default_rng(0).permutation(30)
     values = [0.01 + 0.001 * float(rank) for rank in ranks]
-    arms = confirmation_arms(searched(EXTENDED, points, values), EXTENDED, {}, top=3, seed=0)
+    arms = confirmation_arms(
+        searched(EXTENDED, points, values), EXTENDED, kind(EXTENDED), {}, top=3, seed=0
+    )
     by_rank = np.argsort(ranks).tolist()
     assert [arm.role for arm in arms] == [DEFAULT, TOP, TOP, TOP, MIDDLE]
     assert [arm.name for arm in arms[:4]] == ["default", *(f"trial {i}" for i in by_rank[:3])]
-    assert arms[0].params == EXTENDED.point(AutoencoderConfig())
+    assert arms[0].params == point_of(EXTENDED)
     assert (arms[0].trial, arms[0].expected) == (None, None)
     for arm, rank in zip(arms[1:4], range(3), strict=True):
         assert (arm.trial, arm.expected) == (by_rank[rank], values[by_rank[rank]])
@@ -172,37 +197,39 @@ def test_fields_without_effect_make_no_other_configuration() -> None:
         {**linear, "bottleneck_dim": 64},
     ]
     record = searched(NOTEBOOK, points, [0.3, 0.1, 0.2, 0.4])
-    arms = confirmation_arms(record, NOTEBOOK, {}, top=4, seed=0)
+    arms = confirmation_arms(record, NOTEBOOK, kind(NOTEBOOK), {}, top=4, seed=0)
     assert of_role(arms, TOP) == [1, 3]
     assert [arm.expected for arm in arms] == [None, 0.1, 0.4]
 
 
 def test_dropout_of_one_layer_makes_no_other_configuration() -> None:
     """Dropout acts between layers of the classifier, so with one of them it counts as equal."""
-    point: Point = {**GRID.point(multitask_config()), "learning_rate": 0.01}
+    point: Point = {**point_of(GRID), "learning_rate": 0.01}
     one = [{**point, "classification_layer_num": 1, "dropout": d} for d in (0.0, 0.3, 0.5)]
     two = [{**point, "classification_layer_num": 2, "dropout": d} for d in (0.0, 0.3, 0.5)]
     record = searched(GRID, [*one, *two], [0.3, 0.2, 0.1, 0.4, 0.5, 0.6])
-    arms = confirmation_arms(record, GRID, {}, top=6, seed=0)
+    arms = confirmation_arms(record, GRID, kind(GRID), {}, top=6, seed=0)
     assert of_role(arms, TOP) == [2, 3, 4, 5]
 
 
 def test_length_makes_another_configuration() -> None:
     """What trains alike but longer is another candidate."""
-    point: Point = {**NOTEBOOK.point(AutoencoderConfig()), "batch_size": 32}
+    point: Point = {**point_of(NOTEBOOK), "batch_size": 32}
     record = searched(NOTEBOOK, [{**point, "epoch": 100}, {**point, "epoch": 200}], [0.2, 0.1])
-    assert of_role(confirmation_arms(record, NOTEBOOK, {}, top=2, seed=0), TOP) == [1, 0]
+    assert of_role(
+        confirmation_arms(record, NOTEBOOK, kind(NOTEBOOK), {}, top=2, seed=0), TOP
+    ) == [1, 0]
 
 
 @pytest.mark.parametrize(("rank", "n_others"), [(0, 2), (2, 2), (3, 3), (8, 3)])
 def test_default_that_was_searched(rank: int, n_others: int) -> None:
     """It keeps its best trial and score, and counts as one of the best if it is one."""
     points = distinct(EXTENDED, 9)
-    points.insert(rank, EXTENDED.point(AutoencoderConfig()))
+    points.insert(rank, point_of(EXTENDED))
     points.append(points[rank])  # once more, and worse
     values = [0.1 + 0.1 * i for i in range(len(points))]
     record = searched(EXTENDED, points, values)
-    arms = confirmation_arms(record, EXTENDED, {}, top=3, seed=0)
+    arms = confirmation_arms(record, EXTENDED, kind(EXTENDED), {}, top=3, seed=0)
     assert (arms[0].role, arms[0].trial, arms[0].expected) == (DEFAULT, rank, values[rank])
     assert of_role(arms, TOP) == [i for i in range(10) if i != rank][:n_others]
     assert of_role(arms, MIDDLE) != [rank]
@@ -214,25 +241,25 @@ def test_fewer_trials_than_asked_for(n_trials: int) -> None:
     """All are taken, and there is no middle left."""
     points = distinct(EXTENDED, n_trials)
     record = searched(EXTENDED, points, [0.1] * n_trials)
-    arms = confirmation_arms(record, EXTENDED, {}, top=5, seed=0)
+    arms = confirmation_arms(record, EXTENDED, kind(EXTENDED), {}, top=5, seed=0)
     assert [arm.trial for arm in arms] == [None, *range(n_trials)]
     assert of_role(arms, MIDDLE) == []
 
 
 def test_only_the_default_was_searched() -> None:
     """A search that knows nothing else has nothing to compare it with."""
-    record = searched(EXTENDED, [EXTENDED.point(AutoencoderConfig())], [0.25])
-    (arm,) = confirmation_arms(record, EXTENDED, {}, top=5, seed=0)
+    record = searched(EXTENDED, [point_of(EXTENDED)], [0.25])
+    (arm,) = confirmation_arms(record, EXTENDED, kind(EXTENDED), {}, top=5, seed=0)
     assert (arm.role, arm.trial, arm.expected) == (DEFAULT, 0, 0.25)
 
 
 @pytest.mark.parametrize("seed", range(10))
 def test_trials_that_break_the_constraint(seed: int) -> None:
     """They are never chosen, neither as the best nor from the middle nor for the default."""
-    points = [GRID.point(multitask_config()), *distinct(GRID, 20)]
+    points = [point_of(GRID), *distinct(GRID, 20)]
     infeasible = [0, 1, 2, 4, *range(7, 13)]
     record = searched(GRID, points, [0.1 + 0.01 * i for i in range(21)], infeasible=infeasible)
-    arms = confirmation_arms(record, GRID, {}, top=3, seed=seed)
+    arms = confirmation_arms(record, GRID, kind(GRID), {}, top=3, seed=seed)
     assert (arms[0].trial, arms[0].expected) == (None, None)
     assert of_role(arms, TOP) == [3, 5, 6]
     (middle,) = of_role(arms, MIDDLE)
@@ -243,7 +270,7 @@ def test_equal_configurations_of_which_one_breaks_the_constraint() -> None:
     """The worse score stands where the better one was bought by breaking it."""
     (point,) = distinct(GRID, 1)
     record = searched(GRID, [point, point], [0.1, 0.2], infeasible=[0])
-    (arm,) = confirmation_arms(record, GRID, {}, top=3, seed=0)[1:]
+    (arm,) = confirmation_arms(record, GRID, kind(GRID), {}, top=3, seed=0)[1:]
     assert (arm.trial, arm.expected) == (1, 0.2)
 
 
@@ -258,7 +285,7 @@ def test_nothing_to_confirm(infeasible: Sequence[int]) -> None:
         infeasible=infeasible,
     )
     with pytest.raises(StudyError, match="'search' has no complete trial that keeps"):
-        confirmation_arms(record, GRID, {}, top=3, seed=0)
+        confirmation_arms(record, GRID, kind(GRID), {}, top=3, seed=0)
 
 
 def test_trials_that_somebody_chose() -> None:
@@ -266,14 +293,18 @@ def test_trials_that_somebody_chose() -> None:
     points = distinct(EXTENDED, 9)
     values = [0.1 + i / 100 for i in range(9)]
     record = searched(EXTENDED, points, values)
-    arms = confirmation_arms(record, EXTENDED, {}, top=3, numbers=[7, 2, 7], seed=0)
+    arms = confirmation_arms(
+        record, EXTENDED, kind(EXTENDED), {}, top=3, numbers=[7, 2, 7], seed=0
+    )
     assert [arm.role for arm in arms] == [DEFAULT, CHOSEN, CHOSEN]
     assert [arm.name for arm in arms] == ["default", "trial 7", "trial 2"]
     assert [arm.expected for arm in arms[1:]] == [values[7], values[2]]
     assert [dict(arm.params) for arm in arms[1:]] == [points[7], points[2]]
     for number in (9, -1):
         with pytest.raises(StudyError, match="must be the number of a complete trial"):
-            confirmation_arms(record, EXTENDED, {}, top=3, numbers=[number], seed=0)
+            confirmation_arms(
+                record, EXTENDED, kind(EXTENDED), {}, top=3, numbers=[number], seed=0
+            )
 
 
 def test_unfinished_trials_are_not_confirmed() -> None:
@@ -282,7 +313,9 @@ def test_unfinished_trials_are_not_confirmed() -> None:
     record = searched(EXTENDED, points, [0.3, 0.2, 0.1])
     pruned = replace(record.trials[2], state=TrialState.PRUNED, value=None)
     record = replace(record, trials=(*record.trials[:2], pruned))
-    assert of_role(confirmation_arms(record, EXTENDED, {}, top=3, seed=0), TOP) == [1, 0]
+    assert of_role(
+        confirmation_arms(record, EXTENDED, kind(EXTENDED), {}, top=3, seed=0), TOP
+    ) == [1, 0]
 
 
 def test_the_default_takes_over_what_the_search_had_fixed() -> None:
@@ -290,11 +323,11 @@ def test_the_default_takes_over_what_the_search_had_fixed() -> None:
     fixed: Point = {"epoch": 20, "auto_encoder": "linear", "bottleneck_dim": 32}
     points = some_points(EXTENDED, 5, fixed)
     record = searched(EXTENDED, points, [0.1, 0.2, 0.3, 0.4, 0.5])
-    default = confirmation_arms(record, EXTENDED, fixed, top=2, seed=0)[0].params
-    assert {name: default[name] for name in fixed} == fixed
-    assert "width" not in default
-    free = {name: value for name, value in default.items() if name not in fixed}
-    assert free.items() <= EXTENDED.to_values(AutoencoderConfig()).items()
+    first = confirmation_arms(record, EXTENDED, kind(EXTENDED), fixed, top=2, seed=0)[0].params
+    assert {name: first[name] for name in fixed} == fixed
+    assert "width" not in first
+    free = {name: value for name, value in first.items() if name not in fixed}
+    assert free.items() <= default(EXTENDED).items()
 
 
 @given(n=st.integers(1, 40), top=st.integers(1, 10), seed=st.integers(0, 1000))
@@ -303,7 +336,7 @@ def test_the_middle_is_in_the_middle(n: int, top: int, seed: int) -> None:
     """It is of the middle third by rank, not among the best, and there if such a trial is."""
     points = distinct(EXTENDED, 40)[:n]
     record = searched(EXTENDED, points, [0.1 + 0.01 * i for i in range(n)])
-    arms = confirmation_arms(record, EXTENDED, {}, top=top, seed=seed)
+    arms = confirmation_arms(record, EXTENDED, kind(EXTENDED), {}, top=top, seed=seed)
     middle_third = {i for i in range(n) if n // 3 <= i < n - n // 3 and i >= top}
     assert len(of_role(arms, MIDDLE)) == min(1, len(middle_third))
     assert set(of_role(arms, MIDDLE)) <= middle_third
@@ -316,7 +349,9 @@ def test_the_middle_depends_on_the_seed_only() -> None:
     record = searched(EXTENDED, points, [0.1 + 0.01 * i for i in range(30)])
 
     def middle(seed: int, top: int) -> int | None:
-        return of_role(confirmation_arms(record, EXTENDED, {}, top=top, seed=seed), MIDDLE)[0]
+        return of_role(
+            confirmation_arms(record, EXTENDED, kind(EXTENDED), {}, top=top, seed=seed), MIDDLE
+        )[0]
 
     chosen = [middle(seed, 3) for seed in range(20)]
     assert chosen == [middle(seed, 3) for seed in range(20)]
@@ -335,8 +370,8 @@ def test_arms_are_points(
     fixed = {name: value for i, (name, value) in enumerate(point.items()) if i in names}
     points = some_points(space, 12, fixed, seed=seed)
     record = searched(space, points, [0.1 + 0.01 * i for i in range(12)])
-    arms = confirmation_arms(record, space, fixed, top=3, seed=seed)
-    arms += ablation_arms(record, space, fixed, arms[-1].params)
+    arms = confirmation_arms(record, space, kind(space), fixed, top=3, seed=seed)
+    arms += ablation_arms(record, space, kind(space), fixed, arms[-1].params)
     widened = space.holding(arm.params for arm in arms)
     assert all(is_point(widened, arm.params) for arm in arms)
     assert all(arm.params.get(n, value) == value for arm in arms for n, value in fixed.items())
@@ -354,7 +389,7 @@ def assert_path(
     space: SearchSpace, path: Sequence[tuple[str, Point]], start: Point, end: Point
 ) -> None:
     """Check all that must hold for any path."""
-    defaults = space.to_values(default_config(space.kind))
+    defaults = default(space)
     assert path[0] == (DEFAULT, start)
     assert path[-1][1] == end
     assert len({name for name, _ in path}) == len(path) <= 1 + len(space.parameters)
@@ -362,7 +397,7 @@ def assert_path(
         (changed,) = differing(before, after)
         assert name.startswith(f"then {changed} ")
         assert after[changed] == end[changed]
-        assert list(after) == list(space.point(space.to_config(after)))
+        assert list(after) == list(space.point({**default(space), **after}))
         assert is_point(space, after)
         for new in set(after) - set(before):
             assert after[new] == end.get(new, defaults[new])
@@ -375,7 +410,7 @@ def assert_path(
 def test_path(space: SearchSpace, expect: Any, first: list[float], last: list[float]) -> None:
     """Every step changes one parameter to the end's value, and is a point of the space."""
     start, end = drawn(space, first), drawn(space, last)
-    assert_path(space, ablation_path(space, start, end, expect), start, end)
+    assert_path(space, ablation_path(space, default(space), start, end, expect), start, end)
 
 
 @all_spaces
@@ -383,9 +418,9 @@ def test_path(space: SearchSpace, expect: Any, first: list[float], last: list[fl
 @examples(max_examples=40)
 def test_path_from_the_default(space: SearchSpace, last: list[float]) -> None:
     """The way that an ablation takes begins at the default."""
-    start, end = space.point(default_config(space.kind)), drawn(space, last)
+    start, end = point_of(space), drawn(space, last)
     widened = space.holding([start, end])
-    assert_path(widened, ablation_path(space, start, end, None), start, end)
+    assert_path(widened, ablation_path(space, default(space), start, end, None), start, end)
 
 
 @all_spaces
@@ -400,7 +435,10 @@ def test_guided_path(space: SearchSpace, first: list[float], last: list[float]) 
         return pseudo_random(points)
 
     end = drawn(space, last)
-    path = [params for _, params in ablation_path(space, drawn(space, first), end, expect)]
+    path = [
+        params
+        for _, params in ablation_path(space, default(space), drawn(space, first), end, expect)
+    ]
     assert len(looked_at) == len(path) - 1
     for before, after, candidates in zip(path, path[1:], looked_at, strict=False):
         assert [differing(before, c) for c in candidates] == [
@@ -416,7 +454,7 @@ def test_unguided_path_takes_the_order_of_the_space() -> None:
     start |= {"weight_decay": 1e-5, "batch_normalization": False}
     end: Point = {"epoch": 200, "auto_encoder": "linear", "batch_size": 64}
     end |= {"learning_rate": 1e-3, "weight_decay": 1e-5, "bottleneck_dim": 32}
-    assert [name for name, _ in ablation_path(NOTEBOOK, start, end, None)] == [
+    assert [name for name, _ in ablation_path(NOTEBOOK, default(NOTEBOOK), start, end, None)] == [
         "default",
         "then auto_encoder linear",
         "then batch_size 64",
@@ -427,24 +465,26 @@ def test_unguided_path_takes_the_order_of_the_space() -> None:
 def test_path_of_one() -> None:
     """From a configuration to itself there is no step."""
     point = drawn(MULTITASK, [0.5] * 26)
-    assert ablation_path(MULTITASK, point, point, pseudo_random) == [(DEFAULT, point)]
+    assert ablation_path(MULTITASK, default(MULTITASK), point, point, pseudo_random) == [
+        (DEFAULT, point)
+    ]
 
 
 def test_what_comes_along_has_the_values_of_the_end() -> None:
     """What a strategy makes active decides itself what else is: no task of its own, no weight."""
-    start = MULTITASK.point(multitask_config(strategy="sequential"))
+    start = point_of(MULTITASK, strategy="sequential")
     end: Point = {**start, "strategy": "joint", "auxiliary_task": False}
-    (_, (name, step)) = ablation_path(MULTITASK, start, end, None)
+    (_, (name, step)) = ablation_path(MULTITASK, default(MULTITASK), start, end, None)
     assert (name, step) == ("then strategy joint", end)
 
 
 def test_path_with_a_weight_of_nothing() -> None:
     """A loss weight of 0 that was fixed is kept on the way, though it switches the task off."""
     fixed: Point = {"classification_lambda": 0.0}
-    start = MULTITASK.point(multitask_config(), fixed)
+    start = point_of(MULTITASK, **fixed)
     end = drawn(MULTITASK, [0.6] * 26, strategy="joint", auxiliary_task=True, **fixed)
     assert start["classification_lambda"] == end["classification_lambda"] == 0.0
-    path = ablation_path(MULTITASK, start, end, None)
+    path = ablation_path(MULTITASK, default(MULTITASK), start, end, None)
     assert path[-1][1] == end
     assert all(step["classification_lambda"] == 0.0 for _, step in path)
 
@@ -460,7 +500,7 @@ def test_sweeps(space: SearchSpace, unit: list[float], names: set[int]) -> None:
     winner = drawn(space, unit)
     fixed = {name: value for i, (name, value) in enumerate(winner.items()) if i in names}
     ranges = {parameter.name: parameter for parameter in space.parameters}
-    points = sweep_points(space, winner, fixed)
+    points = sweep_points(space, default(space), winner, fixed)
     assert len({name for name, _ in points}) == len(points)
     assert len({repr(params) for _, params in points}) == len(points)
     swept: dict[str, int] = {}
@@ -470,7 +510,7 @@ def test_sweeps(space: SearchSpace, unit: list[float], names: set[int]) -> None:
         assert changed not in fixed
         assert ranges[changed].allows(params[changed])
         assert is_point(space, params)
-        assert list(params) == list(space.point(space.to_config(params)))
+        assert list(params) == list(space.point({**default(space), **params}))
         if isinstance(winner[changed], float):
             assert not math.isclose(float(params[changed]), float(winner[changed]))
         swept[changed] = swept.get(changed, 0) + 1
@@ -492,9 +532,9 @@ def test_sweeps(space: SearchSpace, unit: list[float], names: set[int]) -> None:
 
 def test_sweep_by_hand() -> None:
     """Choices are swept whole, short ranges too, numbers by parts of their range."""
-    winner = EXTENDED.point(AutoencoderConfig(learning_rate=10**-2.5, weight_decay=1e-5))
+    winner = point_of(EXTENDED, learning_rate=10**-2.5, weight_decay=1e-5)
     found: dict[str, list[Any]] = {}
-    for _, params in sweep_points(EXTENDED, winner, {"epoch": 200}):
+    for _, params in sweep_points(EXTENDED, default(EXTENDED), winner, {"epoch": 200}):
         (name,) = differing(winner, params)
         found.setdefault(name, []).append(params[name])
     assert found["auto_encoder"] == ["linear"]
@@ -529,17 +569,19 @@ def test_sweep_by_hand() -> None:
 )
 def test_sweep_at_an_end(name: str, value: Scalar, expected: list[float]) -> None:
     """Beyond an end of the range there is nothing, nor is the end itself tried anew or twice."""
-    winner: Point = {**EXTENDED.point(AutoencoderConfig()), name: value}
-    points = sweep_points(EXTENDED, winner, {}, only=[name])
+    winner: Point = {**point_of(EXTENDED), name: value}
+    points = sweep_points(EXTENDED, default(EXTENDED), winner, {}, only=[name])
     assert [params[name] for _, params in points] == pytest.approx(expected, rel=1e-3)
 
 
 def test_sweep_of_a_value_out_of_range() -> None:
     """From outside of the range, its nearest end and values inside are tried."""
-    winner: Point = {**EXTENDED.point(AutoencoderConfig()), "learning_rate": 1.0}
+    winner: Point = {**point_of(EXTENDED), "learning_rate": 1.0}
     values = [
         params["learning_rate"]
-        for _, params in sweep_points(EXTENDED, winner, {}, only=["learning_rate"])
+        for _, params in sweep_points(
+            EXTENDED, default(EXTENDED), winner, {}, only=["learning_rate"]
+        )
     ]
     assert values == pytest.approx([10**-1.75, 10**-1.3, 1e-1])
 
@@ -549,14 +591,18 @@ def test_sweep_brings_along_what_was_fixed() -> None:
     fixed: Point = {"width": 32, "bottleneck_dim": 48}
     winner = EXTENDED.at([0.9] + [0.5] * (len(EXTENDED.parameters) - 1), fixed)
     assert (winner["auto_encoder"], winner["bottleneck_dim"]) == ("linear", 48)
-    ((_, params),) = sweep_points(EXTENDED, winner, fixed, only=["auto_encoder"])
+    ((_, params),) = sweep_points(
+        EXTENDED, default(EXTENDED), winner, fixed, only=["auto_encoder"]
+    )
     assert (params["width"], params["depth"]) == (32, AutoencoderConfig().depth)
 
 
 def test_only_some_parameters_are_swept() -> None:
     """Those that are named, in the order of the space."""
-    winner = EXTENDED.point(AutoencoderConfig())
-    points = sweep_points(EXTENDED, winner, {}, only=["schedule", "auto_encoder"])
+    winner = point_of(EXTENDED)
+    points = sweep_points(
+        EXTENDED, default(EXTENDED), winner, {}, only=["schedule", "auto_encoder"]
+    )
     assert [name for name, _ in points] == [
         "auto_encoder linear",
         "schedule one_cycle",
@@ -567,9 +613,9 @@ def test_only_some_parameters_are_swept() -> None:
 @pytest.mark.parametrize("name", ["colour", "bottleneck_dim", "batch_size", "epoch"])
 def test_what_cannot_be_swept(name: str) -> None:
     """Unknown, inactive, fixed and single-valued parameters are refused, with a list of others."""
-    winner = EXTENDED.point(AutoencoderConfig())
+    winner = point_of(EXTENDED)
     with pytest.raises(StudyError, match=f"`{name}` cannot be swept.*there are: auto_encoder, "):
-        sweep_points(EXTENDED, winner, {"batch_size": 16}, only=["width", name])
+        sweep_points(EXTENDED, default(EXTENDED), winner, {"batch_size": 16}, only=["width", name])
 
 
 # Arms of an ablation
@@ -580,12 +626,12 @@ def test_ablation_of_a_predictable_study() -> None:
     record, fixed = planted(120), {"epoch": 20}
     assert record.best is not None
     winner: Point = {n: v for n, v in record.best.params.items() if v is not None}
-    arms = ablation_arms(record, NOTEBOOK, fixed, winner)
+    arms = ablation_arms(record, NOTEBOOK, kind(NOTEBOOK), fixed, winner)
     path = [arm for arm in arms if arm.role == PATH]
     sweeps = [arm for arm in arms if arm.role == SWEEP]
     assert [*path, *sweeps] == list(arms)
     assert len({arm.name for arm in arms}) == len(arms)
-    assert path[0].params == NOTEBOOK.point(AutoencoderConfig(), fixed)
+    assert path[0].params == point_of(NOTEBOOK, **fixed)
     assert path[-1].params == winner
     assert all(arm.trial is None for arm in arms)
     assert [arm.expected for arm in arms] == predict(record, [a.params for a in arms]).tolist()
@@ -597,9 +643,9 @@ def test_ablation_of_a_predictable_study() -> None:
 def test_ablation_of_an_unpredictable_study() -> None:
     """With too few trials nothing is guessed, and the path keeps the order of the space."""
     record = planted(20)
-    winner: Point = {**NOTEBOOK.point(AutoencoderConfig()), "batch_size": 64}
+    winner: Point = {**point_of(NOTEBOOK), "batch_size": 64}
     winner |= {"learning_rate": 0.1, "weight_decay": 1e-2, "batch_normalization": True}
-    arms = ablation_arms(record, NOTEBOOK, {}, winner, only=["batch_size"])
+    arms = ablation_arms(record, NOTEBOOK, kind(NOTEBOOK), {}, winner, only=["batch_size"])
     assert [arm.expected for arm in arms] == [None] * len(arms)
     assert [(arm.role, arm.name) for arm in arms] == [
         (PATH, "default"),
@@ -616,19 +662,19 @@ def test_ablation_of_an_unpredictable_study() -> None:
 def test_what_matters_most_comes_first(name: str) -> None:
     """The step with the largest gain that the trials promise is the first of the path."""
     points = some_points(EXTENDED, 80, {"auto_encoder": "CNN"})
-    default, best = EXTENDED.point(AutoencoderConfig()), points[0]
+    start, best = point_of(EXTENDED), points[0]
 
     def error(point: Point) -> float:
         if name == "activation":
-            return 0.02 + 0.06 * (point[name] == default[name])
-        low, high = (math.log10(float(p[name])) for p in (default, best))
+            return 0.02 + 0.06 * (point[name] == start[name])
+        low, high = (math.log10(float(p[name])) for p in (start, best))
         return 0.02 + 0.06 * abs(math.log10(float(point[name])) - high) / abs(high - low)
 
     noise = np.random.default_rng(1).uniform(0, 0.001, size=80)
     values = [error(point) + float(more) for point, more in zip(points, noise, strict=True)]
     record = searched(EXTENDED, points, values)
-    arms = ablation_arms(record, EXTENDED, {"auto_encoder": "CNN"}, best)
-    assert len(differing(default, best)) > 5
+    arms = ablation_arms(record, EXTENDED, kind(EXTENDED), {"auto_encoder": "CNN"}, best)
+    assert len(differing(start, best)) > 5
     assert arms[1].name.startswith(f"then {name} ")
     assert arms[0].expected is not None
     assert arms[1].expected is not None
@@ -637,8 +683,10 @@ def test_what_matters_most_comes_first(name: str) -> None:
 
 def test_ablation_whose_winner_is_the_default() -> None:
     """There is no path, but what lies around the default can be swept."""
-    winner = NOTEBOOK.point(AutoencoderConfig())
-    arms = ablation_arms(planted(20), NOTEBOOK, {}, winner, only=["batch_normalization"])
+    winner = point_of(NOTEBOOK)
+    arms = ablation_arms(
+        planted(20), NOTEBOOK, kind(NOTEBOOK), {}, winner, only=["batch_normalization"]
+    )
     assert [(arm.role, arm.name) for arm in arms] == [
         (PATH, "default"),
         (SWEEP, "batch_normalization true"),
@@ -647,9 +695,9 @@ def test_ablation_whose_winner_is_the_default() -> None:
 
 def test_ablation_refuses_what_it_cannot_sweep() -> None:
     """A parameter that the winner lacks is no reason to train anything."""
-    winner = NOTEBOOK.point(AutoencoderConfig())
+    winner = point_of(NOTEBOOK)
     with pytest.raises(StudyError, match="`bottleneck_dim` cannot be swept"):
-        ablation_arms(planted(20), NOTEBOOK, {}, winner, only=["bottleneck_dim"])
+        ablation_arms(planted(20), NOTEBOOK, kind(NOTEBOOK), {}, winner, only=["bottleneck_dim"])
 
 
 # Predictions of what was not tried
@@ -692,12 +740,11 @@ def test_predictions(change: Any, log: bool) -> None:
 def test_predictions_of_an_accuracy() -> None:
     """What is maximised comes out with its own sign."""
     record = planted_multitask(160)
-    metric = Metric(name=attrs.VALIDATION_ACCURACY, label="accuracy", maximise=True)
     point = next(t.params for t in record.complete if t.params["strategy"] == "joint")
     points: list[dict[str, Any]] = [
         {**point, "classification_lambda": value} for value in (1e-3, 0.1, 10.0)
     ]
-    predicted = predict(record, points, metric=metric)
+    predicted = predict(record, points, metric=VALIDATION_ACCURACY)
     assert predicted.tolist() == sorted(predicted)
     assert predicted.tolist() == pytest.approx([0.45, 0.675, 0.9], abs=0.12)
 
@@ -728,7 +775,7 @@ def test_predictions_of_what_the_study_does_not_know() -> None:
 
 def test_predictions_without_a_parameter_that_varies() -> None:
     """All that is known then is the mean."""
-    point = NOTEBOOK.point(AutoencoderConfig())
+    point = point_of(NOTEBOOK)
     record = searched(NOTEBOOK, [point, point], [0.2, 0.4])
     predicted = predict(record, [point, {**point, "batch_size": 64}])
     assert predicted.tolist() == pytest.approx([0.3, 0.3])

@@ -9,11 +9,11 @@ import pytest
 from optuna.exceptions import StorageInternalError
 from optuna.trial import TrialState, create_trial
 
-from emoji_ae.curve import EpochMetrics
 from storage import attrs
 from storage.rdb import open_storage
 from storage.records import TrialRecord, to_record
-from study.terminal.progress import describe, epoch_bar, eta, progress_line
+from study.terminal.progress import describe, eta, progress_line, step_bar
+from tests.study_tests.synthetic import VALIDATION_MSE
 
 
 def trial(
@@ -197,10 +197,9 @@ def test_progress_line_after_an_error(url: str, capsys: pytest.CaptureFixture[st
     assert capsys.readouterr().err.startswith("s: 0/3 ")
 
 
-def test_epoch_bar(capsys: pytest.CaptureFixture[str]) -> None:
-    """The hook of a training's bar never stops it, and a file sees nothing of it."""
-    with epoch_bar(2, title="t") as on_epoch:
-        for epoch in range(2):
-            metrics = EpochMetrics(epoch=epoch, train_mse=0.1, validation_mse=0.1, seconds=1.0)
-            assert on_epoch(metrics) is False
+def test_step_bar(capsys: pytest.CaptureFixture[str]) -> None:
+    """A file sees nothing of a training's bar."""
+    with step_bar(2, VALIDATION_MSE, title="t") as on_step:
+        for _ in range(2):
+            on_step({"validation_mse": 0.1})
     assert capsys.readouterr().out == ""
