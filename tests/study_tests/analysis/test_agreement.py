@@ -15,6 +15,7 @@ from study.analysis.agreement import (
     get_agreement,
 )
 from tests.study_tests.synthetic import (
+    SETTINGS,
     VALIDATION_ACCURACY,
     planted,
     planted_multitask,
@@ -105,7 +106,7 @@ def test_ped_anova_stands_alone_where_the_forest_refuses(record: StudyRecord) ->
 def test_a_branch_of_next_to_nothing_has_no_answer() -> None:
     """Two trials are too few for every method."""
     cnn = {"auto_encoder": "CNN", "learning_rate": 0.01}
-    record = study(*(trial(i, value=0.1 + i, params=cnn) for i in range(2)))
+    record = study(*(trial(i, value=0.1 + i, params=cnn) for i in range(2)), settings=SETTINGS)
     assert branches(record) == ["CNN"]
     info = get_agreement(record, family="CNN")
     assert info.sentence == "No method has an answer."

@@ -69,6 +69,7 @@ def test_history_takes_the_running_best_over_complete_trials_only() -> None:
             trial(3, state=TrialState.FAIL),
             trial(4, value=0.25, params=CNN),
             trial(5, value=math.inf, params=CNN, curve=(0.4, math.inf)),
+            settings=SETTINGS,
         )
     )
     assert [point.value for point in info.points] == [0.3, 0.1, 0.2, None, 0.25, 0.4]
@@ -144,6 +145,7 @@ def test_summary_counts_states_time_epochs_and_reused_trainings() -> None:
         trial(3, value=0.3, params=CNN, attrs={"reused_from": 2}),
         trial(4, state=TrialState.FAIL, params=CNN, curve=(0.9,)),
         trial(5, state=TrialState.RUNNING, params=CNN),
+        settings=SETTINGS,
     )
     info = get_summary(record)
     assert info.n_trials == 6
@@ -479,6 +481,7 @@ def test_family_without_a_complete_trial_comes_last_and_has_no_error() -> None:
             trial(0, state=TrialState.PRUNED, params=CNN, curve=(0.1,)),
             trial(1, value=0.2, params=LINEAR),
             trial(2, state=TrialState.FAIL),
+            settings=SETTINGS,
         )
     ).families
     assert [(f.name, f.n_complete, f.n_pruned, f.best) for f in families] == [
@@ -681,14 +684,14 @@ def test_front_holds_what_no_trial_beats(few: StudyRecord) -> None:
         (3, 0.4, 0.95),
     ]
     assert [point.number for point in info.points if point.infeasible] == [0, 2, 6]
-    assert [point.strategy for point in info.points] == [
+    assert [point.branch for point in info.points] == [
         "sequential",
         "joint",
         "joint",
         "joint",
         "sequential",
     ]
-    assert info.min_accuracy == 0.7
+    assert (info.branch, info.min_accuracy) == ("strategy", 0.7)
     assert info.lowest_error == info.front[0]
     assert info.most_accurate == info.front[-1]
     assert info.front[1].balanced_accuracy == pytest.approx((0.5 + 0.9 + 4 / 6 + 0.8) / 4)

@@ -33,7 +33,7 @@ from study.analysis.confirmation import (
 )
 from study.experiment import Arm, Experiment
 from study.formats import format_change
-from tests.study_tests.synthetic import SETTINGS, START, planted, study, trial
+from tests.study_tests.synthetic import MULTITASK_SETTINGS, SETTINGS, START, planted, study, trial
 
 Values = Sequence[float | None]
 
@@ -114,7 +114,8 @@ def record(
         keep_models=True,
     )
     stored = json.loads(json.dumps(replace(experiment, **changes).to_dict()))
-    settings = {**SETTINGS, "min_accuracy": min_accuracy}
+    kind = MULTITASK_SETTINGS if accuracies or min_accuracy else SETTINGS
+    settings = {**kind, "min_accuracy": min_accuracy}
     made = study(*trials, *more, name="search-confirmation", settings=settings)
     more_attrs = {attrs.TEST_RESULTS: results} if results else {}
     return replace(made, user_attrs={**made.user_attrs, attrs.EXPERIMENT: stored, **more_attrs})

@@ -26,7 +26,7 @@ from study.analysis.correlation import (
     percentile_interval,
     resampled_correlations,
 )
-from tests.study_tests.synthetic import START, study, trial
+from tests.study_tests.synthetic import SETTINGS, START, study, trial
 
 N_SIMULATIONS = 250
 
@@ -54,7 +54,7 @@ def record(
                 distributions={name: distribution(columns[name]) for name in params},
             )
         )
-    return study(*trials, settings={"sampler": sampler})
+    return study(*trials, settings={**SETTINGS, "sampler": sampler})
 
 
 def distribution(column: Sequence[Scalar]) -> FloatDistribution | CategoricalDistribution:
@@ -450,7 +450,7 @@ def timed(
                 completed=started + timedelta(minutes=1),
             )
         )
-    return study(*trials, settings={"sampler": sampler})
+    return study(*trials, settings={**SETTINGS, "sampler": sampler})
 
 
 def numbers(trials: Sequence[TrialRecord]) -> list[int]:

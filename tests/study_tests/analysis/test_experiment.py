@@ -22,7 +22,7 @@ from study.analysis.experiment import (
     describe_experiment,
     get_experiment,
 )
-from tests.study_tests.synthetic import planted, study, trial
+from tests.study_tests.synthetic import MULTITASK_SETTINGS, planted, study, trial
 
 MSE, ACCURACY, BALANCED = "validation MSE", "validation accuracy", "balanced accuracy"
 N_SIMULATIONS = 200
@@ -69,7 +69,8 @@ def record(
         ],
         "sides": {"group": ["tvx"] * n_pairs},
     }
-    return replace(study(*trials, *more), user_attrs={attrs.EXPERIMENT: experiment})
+    stored = {attrs.SETTINGS: MULTITASK_SETTINGS, attrs.EXPERIMENT: experiment}
+    return replace(study(*trials, *more), user_attrs=stored)
 
 
 def analysed(values: Mapping[str, Values], **changes: Any) -> ExperimentInfo:

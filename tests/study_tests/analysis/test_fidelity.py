@@ -28,7 +28,7 @@ from study.analysis.fidelity import (
     suggest_pruner,
 )
 from study.sampling.names import PRUNERS, make_pruner
-from tests.study_tests.synthetic import START, study, trial
+from tests.study_tests.synthetic import SETTINGS, START, study, trial
 
 N_SIMULATIONS = 250
 
@@ -72,7 +72,7 @@ def record(
         trial(len(curves) + i, state=TrialState.PRUNED, curve=tuple(map(float, curve)))
         for i, curve in enumerate(pruned)
     ]
-    return replace(study(*trials), directions=directions)
+    return replace(study(*trials, settings=SETTINGS), directions=directions)
 
 
 def parallel(n: int = 30, *, epochs: int = 40, seed: int = 0) -> list[np.ndarray]:
@@ -288,7 +288,9 @@ def test_the_best_of_curves_that_never_cross_survives() -> None:
     curves have none.
     """
     info = replay_pruners(record(parallel()), n_orders=5)
-    assert [r.name for r in info.replays] == [s.name for s in PRUNER_SETTINGS]
+    assert [r.name for r in info.replays] == [
+        s.name.format(steps="epochs") for s in PRUNER_SETTINGS
+    ]
     assert info.replays[0].share_saved == 0
     for replay in info.replays[1:]:
         assert replay.share_saved > 0.1
@@ -479,7 +481,7 @@ def test_replayed_options_are_the_pruners_of_a_run() -> None:
     offered = {setting.option: setting.make(54) for setting in PRUNER_SETTINGS if setting.option}
     assert set(offered) == {name for name in PRUNERS if name != "none"}
     for name, pruner in offered.items():
-        own, real = vars(pruner), vars(make_pruner(name, max_epochs=54))
+        own, real = vars(pruner), vars(make_pruner(name, max_steps=54))
         if name == "median":
             own, real = vars(own["_wrapped"]), vars(real["_wrapped"])
         assert own == real

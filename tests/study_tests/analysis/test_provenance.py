@@ -10,6 +10,7 @@ import pytest
 from search_spaces import parse_params
 from storage import attrs
 from study.analysis.provenance import get_provenance
+from study.emoji import AUTOENCODER
 from tests.study_tests.synthetic import MULTITASK_SETTINGS, SETTINGS, planted, study, trial
 
 
@@ -43,7 +44,7 @@ def test_the_command_gives_the_settings() -> None:
         "--split": ["group"],
         "--data-seed": ["42"],
     }
-    assert parse_params("autoencoder", dict(text.split("=") for text in sets)) == fixed
+    assert parse_params(AUTOENCODER.spaces, dict(text.split("=") for text in sets)) == fixed
 
 
 def test_constraint_and_objectives_are_options() -> None:

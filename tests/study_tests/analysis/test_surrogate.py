@@ -32,7 +32,7 @@ from study.analysis.surrogate import (
     get_surrogate,
 )
 from study.metrics import Metric
-from tests.study_tests.synthetic import VALIDATION_MSE, planted, planted_multitask, study
+from tests.study_tests.synthetic import SETTINGS, VALIDATION_MSE, planted, planted_multitask, study
 
 Function = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
@@ -122,7 +122,8 @@ def rebuilt(
                 user_attrs={"loss": float(loss), "gain": -float(loss)},
             )
             for number, (given, loss) in enumerate(zip(params, losses, strict=True))
-        )
+        ),
+        settings=SETTINGS,
     )
 
 

@@ -19,6 +19,7 @@ from study.analysis.tables import (
 )
 from study.metrics import Metric
 from tests.study_tests.synthetic import (
+    MULTITASK_SETTINGS,
     VALIDATION_ACCURACY,
     VALIDATION_MSE,
     planted,
@@ -37,7 +38,7 @@ def classifying() -> StudyRecord:
 def frame_of(record: StudyRecord, metric: Metric) -> tuple[pd.DataFrame, str]:
     """Return the complete trials as a table, and the column of a metric."""
     frame = to_frame(record)
-    return frame[frame["state"] == "COMPLETE"], metric.name or "value"
+    return frame[frame["state"] == "COMPLETE"], "value" if metric.objective else metric.name
 
 
 def with_values(values: Sequence[Scalar], errors: Sequence[float]) -> StudyRecord:
@@ -186,7 +187,8 @@ def test_of_equal_trials_the_earlier_ones_are_the_best() -> None:
                 attrs={"validation_accuracy": 0.5},
             )
             for i in range(5)
-        )
+        ),
+        settings=MULTITASK_SETTINGS,
     )
     for metric in (VALIDATION_MSE, VALIDATION_ACCURACY):
         two, four = (get_top_families(record, k=k, metric=metric).families for k in (2, 4))

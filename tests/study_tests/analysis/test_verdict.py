@@ -295,8 +295,9 @@ def test_default() -> None:
     trials = healthy()
     poor = make_trial(40, value=0.05, params=default)
     good = make_trial(40, value=0.001, params=default)
-    assert found(record_of([*trials, poor]), "the default").level is Level.PASS
-    assert found(record_of([*trials, good]), "the default").level is Level.WARN
+    settings = {**SETTINGS, "space": "notebook"}
+    assert found(record_of([*trials, poor], settings), "the default").level is Level.PASS
+    assert found(record_of([*trials, good], settings), "the default").level is Level.WARN
 
 
 def test_noise_between_replicates() -> None:

@@ -101,7 +101,9 @@ def test_workers() -> None:
     done = trial(0, value=0.5, attrs={"worker": "host:[42]"})
     rows = [
         line.split()
-        for line in shown(study(done, fast, fresh), silent_s={fast.trial_id: 7.4}).splitlines()
+        for line in shown(
+            study(done, fast, fresh, settings=SETTINGS), silent_s={fast.trial_id: 7.4}
+        ).splitlines()
     ]
     assert [*["3", "host:[42]", "1", "3", "of", "20", "0.50", "0.25000", "7", "s", "ago"]] in rows
     assert ["4", "—", "0", "—", "—", "—", "—"] in rows
