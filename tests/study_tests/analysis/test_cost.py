@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 from emoji_ae.config import AutoencoderConfig
 from storage import attrs
 from storage.records import StudyRecord, TrialRecord
-from study.analysis import NEAR
+from study.analysis import NEAR, kind_of
 from study.analysis.cost import CostInfo, get_costs
 from study.analysis.thinning import MAX_MARKS
 from study.figures import plot_costs, shown_costs
@@ -71,7 +71,10 @@ def test_fronts_by_hand() -> None:
 def test_laws_of_the_front(found: list[tuple[int, int]]) -> None:
     """Whatever the trials, every one is matched by the front, and the choice lies on it."""
     info = of(
-        study(*(costly(i, mse / 100, weights=cost) for i, (mse, cost) in enumerate(found))),
+        study(
+            *(costly(i, mse / 100, weights=cost) for i, (mse, cost) in enumerate(found)),
+            settings=SETTINGS,
+        ),
         attrs.PARAMETER_COUNT,
     )
     assert all(any(f.mse <= p.mse and f.cost <= p.cost for f in info.front) for p in info.points)
@@ -123,7 +126,7 @@ def test_chart() -> None:
         settings=SETTINGS,
     )
     infos = get_costs(record)
-    figure = plot_costs(infos)
+    figure = plot_costs(infos, kind_of(record))
     assert len(infos) == 3
     fronts = [trace for trace in figure.data if trace.name == "front"]
     assert [list(trace.x) for trace in fronts] == [[p.cost for p in i.front] for i in infos]

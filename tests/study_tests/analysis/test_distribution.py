@@ -11,15 +11,19 @@ from optuna.trial import TrialState
 from scipy import stats
 
 from storage.records import StudyRecord
+from study.analysis import kind_of
 from study.analysis.distribution import MAX_STEPS, band_of, get_distribution
 from study.figures import FAMILY_COLORS, plot_distribution
 from tests.study_tests.synthetic import (
+    SETTINGS,
     VALIDATION_ACCURACY,
     planted,
     planted_multitask,
     study,
     trial,
 )
+
+COLORS = dict(zip(("CNN", "linear"), FAMILY_COLORS, strict=False))
 
 
 @pytest.fixture(scope="module")
@@ -114,13 +118,13 @@ def test_functions_rise_to_one(values: list[float]) -> None:
 def test_chart_draws_steps_with_colours_and_dashes(record: StudyRecord) -> None:
     """Each family has a line of its colour and of a dash of its own in its band."""
     info = get_distribution(record)
-    figure = plot_distribution(info)
+    figure = plot_distribution(info, kind_of(record))
     lines = [trace for trace in figure.data if trace.meta]
     assert [trace.meta for trace in lines] == [{"edf": "CNN"}, {"edf": "linear"}]
     assert [trace.line.dash for trace in lines] == ["solid", "dash"]
     for i, (family, line) in enumerate(zip(info.families, lines, strict=True)):
         low, high = figure.data[3 * i : 3 * i + 2]
-        assert line.line.color == FAMILY_COLORS[family.family]
+        assert line.line.color == COLORS[family.family]
         assert {trace.line.shape for trace in (low, high, line)} == {"hv"}
         assert list(line.x) == pytest.approx([step.value for step in family.steps], rel=1e-4)
         assert list(line.y) == pytest.approx([step.share for step in family.steps], rel=1e-4)
@@ -132,8 +136,9 @@ def test_chart_draws_steps_with_colours_and_dashes(record: StudyRecord) -> None:
 
 def test_chart_of_an_accuracy_has_a_linear_axis() -> None:
     """An accuracy is named on its axis."""
-    info = get_distribution(planted_multitask(), metric=VALIDATION_ACCURACY)
-    axis = plot_distribution(info).layout.xaxis
+    record = planted_multitask()
+    info = get_distribution(record, metric=VALIDATION_ACCURACY)
+    axis = plot_distribution(info, kind_of(record)).layout.xaxis
     assert (axis.type, axis.title.text) == (None, "validation accuracy")
 
 
@@ -141,7 +146,8 @@ def test_markup_in_a_family_is_escaped_for_people_only() -> None:
     """The legend shows it as text; the mark by which the page finds the line is the name."""
     evil = "<b>CNN</b>"
     params = {"auto_encoder": evil}
-    figure = plot_distribution(get_distribution(study(trial(0, value=0.1, params=params))))
+    record = study(trial(0, value=0.1, params=params), settings=SETTINGS)
+    figure = plot_distribution(get_distribution(record), kind_of(record))
     line = figure.data[-1]
     assert line.name == "&lt;b&gt;CNN&lt;/b&gt; (1 trials)"
     assert line.meta == {"edf": evil}

@@ -13,6 +13,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.trial import TrialState
 
 from storage.records import Scalar, StudyRecord, TrialRecord
+from study.analysis import kind_of
 from study.analysis.isolation import (
     MAX_BINS,
     MAX_POINTS,
@@ -29,6 +30,8 @@ from tests.study_tests.synthetic import (
     study,
     trial,
 )
+
+COLORS = dict(zip(("CNN", "linear"), FAMILY_COLORS, strict=False))
 
 EVIL = "</script><b>loss</b>"
 
@@ -193,9 +196,10 @@ def test_only_feasible_complete_trials_with_a_finite_value_count() -> None:
 @pytest.mark.parametrize("trials", [(), (trial(0, value=0.1, params={"batch_size": 16}),)])
 def test_one_trial_or_none_has_no_parameters(trials: tuple[TrialRecord, ...]) -> None:
     """Nothing varies, and the empty figure is still one."""
-    info = get_isolation(study(*trials))
+    record = study(*trials)
+    info = get_isolation(record)
     assert (info.parameters, info.thinned) == ((), False)
-    json.loads(plot_isolation(info).to_json())
+    json.loads(plot_isolation(info, kind_of(record)).to_json())
 
 
 @pytest.mark.parametrize(
@@ -298,7 +302,7 @@ def test_thinning_does_not_follow_a_period() -> None:
 def test_chart_has_one_row_per_parameter_with_its_own_axis(record: StudyRecord) -> None:
     """Errors are on one logarithmic scale, numbers on theirs, and columns are named."""
     info = get_isolation(record)
-    figure = plot_isolation(info)
+    figure = plot_isolation(info, kind_of(record))
     layout = figure.layout
     rows = ["" if i == 0 else str(i + 1) for i in range(len(info.parameters))]
     assert layout.xaxis3.type == "log"
@@ -319,7 +323,7 @@ def test_chart_shows_trials_by_family_and_both_marks(record: StudyRecord) -> Non
     """Trials can be brushed, a family has its colour, and no legend entry is repeated."""
     info = get_isolation(record)
     (rate,) = [p for p in info.parameters if p.name == "learning_rate"]
-    figure = plot_isolation(info)
+    figure = plot_isolation(info, kind_of(record))
     own = [trace for trace in figure.data if trace.xaxis == "x3"]
     assert [trace.name for trace in own] == [
         *("CNN", "linear", "best", "expected best of equally many trials"),
@@ -327,7 +331,7 @@ def test_chart_shows_trials_by_family_and_both_marks(record: StudyRecord) -> Non
     numbers = []
     for trace in own[:2]:
         assert trace.meta == {"trials": True}
-        assert trace.marker.color == FAMILY_COLORS[trace.name]
+        assert trace.marker.color == COLORS[trace.name]
         for x, y, (number, _) in zip(trace.x, trace.y, trace.customdata, strict=True):
             assert x == pytest.approx(record.trials[number].params["learning_rate"], rel=1e-4)
             assert y == pytest.approx(record.trials[number].value, rel=1e-4)
@@ -347,7 +351,7 @@ def test_trials_of_a_choice_are_spread_around_it(record: StudyRecord) -> None:
     info = get_isolation(record)
     places = {point.number: point.place for point in info.parameters[1].points}
     spread = set()
-    for trace in plot_isolation(info).data:
+    for trace in plot_isolation(info, kind_of(record)).data:
         if trace.xaxis == "x2" and trace.meta:
             for x, (number, _) in zip(trace.x, trace.customdata, strict=True):
                 assert abs(x - places[number]) <= 0.301
@@ -357,8 +361,9 @@ def test_trials_of_a_choice_are_spread_around_it(record: StudyRecord) -> None:
 
 def test_an_accuracy_has_a_linear_axis_and_its_own_column() -> None:
     """The axis of an accuracy is named and brushed by its attribute."""
-    info = get_isolation(planted_multitask(), metric=VALIDATION_ACCURACY)
-    layout = plot_isolation(info).layout
+    record = planted_multitask()
+    info = get_isolation(record, metric=VALIDATION_ACCURACY)
+    layout = plot_isolation(info, kind_of(record)).layout
     assert layout.yaxis.type is None
     assert layout.yaxis.title.text == "validation<br>accuracy"
     assert layout.meta["brush"]["y2"] == "validation_accuracy"
@@ -368,7 +373,7 @@ def test_markup_and_numbers_that_cannot_be_drawn() -> None:
     """Names and values cannot bring a tag into the chart, and an error of 0 has no place."""
     values: list[Scalar] = [EVIL, "x", EVIL]
     record = with_param(values, [0.0, 0.1, 0.2], CategoricalDistribution((EVIL, "x")), name=EVIL)
-    figure = json.loads(plot_isolation(get_isolation(record)).to_json())
+    figure = json.loads(plot_isolation(get_isolation(record), kind_of(record)).to_json())
     traces = figure["data"]
     assert "&lt;b&gt;loss" in traces[0]["hovertemplate"]
     del figure["layout"]["meta"]  # names of columns, which no one sees

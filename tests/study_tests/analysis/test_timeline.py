@@ -11,10 +11,13 @@ from hypothesis import strategies as st
 from optuna.trial import TrialState
 
 from storage.records import StudyRecord, TrialRecord
+from study.analysis import kind_of
 from study.analysis.history import covered_spans, get_summary
 from study.analysis.timeline import MAX_SPANS, MAX_WORKERS, get_timeline
 from study.figures import FAMILY_COLORS, plot_timeline
-from tests.study_tests.synthetic import START, planted, study, trial
+from tests.study_tests.synthetic import SETTINGS, START, planted, study, trial
+
+COLORS = dict(zip(("CNN", "linear"), FAMILY_COLORS, strict=False))
 
 
 def ran(
@@ -47,6 +50,7 @@ def small() -> StudyRecord:
         ran(3, 15, None, worker="a/cd34:8", state=TrialState.RUNNING),
         ran(4, 30, 31, worker=None, state=TrialState.FAIL),
         trial(5, state=TrialState.WAITING),
+        settings=SETTINGS,
     )
 
 
@@ -125,17 +129,17 @@ def test_many_trials_and_workers_are_bounded_and_numbers_count_all() -> None:
 
 def test_chart_draws_a_line_per_trial_in_the_row_of_its_worker(small: StudyRecord) -> None:
     """Lines are separated by gaps, carry their trial's number, and look like their state."""
-    figure = plot_timeline(get_timeline(small))
+    figure = plot_timeline(get_timeline(small), kind_of(small))
     found = {trace.name: trace for trace in figure.data}
     assert list(found) == ["CNN complete", "CNN running", "CNN pruned", "failed"]
     complete = found["CNN complete"]
     assert complete.x == (0, 10, None, 5, 15, None)
     assert complete.y == ("worker 1<br>a",) * 2 + (None,) + ("worker 2<br>b",) * 2 + (None,)
     assert complete.customdata == (1, 1, None, 0, 0, None)
-    assert complete.line.color == FAMILY_COLORS["CNN"]
+    assert complete.line.color == COLORS["CNN"]
     assert {trace.meta["trials"] for trace in figure.data} == {True}
     assert found["CNN pruned"].line.dash == "dot"
-    assert found["failed"].line.color not in FAMILY_COLORS.values()
+    assert found["failed"].line.color not in FAMILY_COLORS
     assert list(figure.layout.yaxis.categoryarray) == [
         *("worker 1<br>a", "worker 2<br>b", "unknown worker"),
     ]
@@ -147,7 +151,8 @@ def test_chart_draws_a_line_per_trial_in_the_row_of_its_worker(small: StudyRecor
 )
 def test_the_unit_follows_the_length(seconds: float, unit: str, end: float) -> None:
     """Short studies are shown in seconds, long ones in minutes or hours."""
-    figure = plot_timeline(get_timeline(study(ran(0, 0, seconds))))
+    record = study(ran(0, 0, seconds))
+    figure = plot_timeline(get_timeline(record), kind_of(record))
     assert figure.layout.xaxis.title.text == f"time since the first start ({unit})"
     assert figure.data[0].x[1] == end
 
@@ -157,10 +162,10 @@ def test_names_of_hosts_are_text_and_short() -> None:
     record = study(ran(0, 0, 1, worker="<b>x:1"), ran(1, 1, 2, worker=f"{'long.' * 20}/ab12:1"))
     info = get_timeline(record)
     assert info.workers[0].label == "worker 1 (<b>x)"
-    rows = plot_timeline(info).layout.yaxis.categoryarray
+    rows = plot_timeline(info, kind_of(record)).layout.yaxis.categoryarray
     assert rows[0] == "worker 1<br>&lt;b&gt;x"
     assert len(rows[1]) < 40
-    json.loads(plot_timeline(info).to_json())
+    json.loads(plot_timeline(info, kind_of(record)).to_json())
 
 
 @given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 50), st.integers(0, 2)), min_size=1))
