@@ -13,7 +13,7 @@ from study.analysis.history import get_history, get_summary
 from study.analysis.incumbents import ChangedParameter, get_incumbents
 from study.report import render_report
 from tests.study_tests.report.test_report import Page, plain
-from tests.study_tests.synthetic import SETTINGS, START, planted, study, trial
+from tests.study_tests.synthetic import START, planted, study, trial
 
 MINUTE = timedelta(minutes=1)
 
@@ -60,7 +60,7 @@ def overtaken() -> StudyRecord:
             started=START + 12 * MINUTE,
             completed=START + 13 * MINUTE,
         ),
-        settings=SETTINGS,
+        settings={"kind": "autoencoder"},
     )
 
 
