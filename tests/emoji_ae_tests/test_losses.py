@@ -15,7 +15,7 @@ from emoji_ae.dataset import LabelledImages
 from emoji_ae.losses import color_error, edge_error, reconstruction_loss
 from emoji_ae.models import VariationalLayer, build_model, normal_divergence
 from emoji_ae.training import train_model
-from tests.emoji_ae_tests.reference import train_autoencoder
+from tests.emoji_ae_tests.reference import train_autoencoder, with_fields
 
 SMALL = AutoencoderConfig(width=4, latent_channels=6, epoch=3, batch_size=4)
 CPU = torch.device("cpu")
@@ -161,7 +161,7 @@ def test_terms_in_multitask_training(strategy: Strategy) -> None:
     variational = replace(config, kl_weight=0.01)
     drawn = train_model(variational, train, validation, seed=0, device=CPU)
     assert len(drawn.curve) == config.epoch
-    without = replace(config, classification_lambda=0.0)
+    without = with_fields(config, classification_lambda=0.0)
     if strategy != "branched":
         curve = train_model(without, train, validation, seed=0, device=CPU).curve
         assert [m.train_mse for m in curve] == [m.train_mse for m in alone.curve]
