@@ -145,6 +145,14 @@ def format_label(name: str) -> str:
     return name.replace("_", " ")
 
 
+def plural(name: str) -> str:
+    """Write the plural of a name as words; what ends in s is one already: passes."""
+    label = format_label(name)
+    if label.endswith("s"):
+        return label
+    return f"{label[:-1]}ies" if label.endswith("y") else f"{label}s"
+
+
 def format_state(state: "TrialState") -> str:
     """Write the state of a trial as an adjective."""
     return "failed" if state.name == "FAIL" else state.name.lower()

@@ -41,6 +41,7 @@ from study.formats import (
     format_duration,
     format_sampler,
     format_value,
+    plural,
 )
 from study.metrics import Metric
 from study.sampling.names import ADAPTIVE_SAMPLERS
@@ -376,7 +377,7 @@ def _words(records: Sequence[StudyRecord], unit: Unit) -> str:
     steps = {kind_of(record).step for record in records}
     if unit != "epochs":
         return unit
-    return f"{steps.pop()}s" if len(steps) == 1 else "steps"
+    return plural(steps.pop()) if len(steps) == 1 else "steps"
 
 
 def _data(records: Sequence[StudyRecord]) -> str:

@@ -24,7 +24,7 @@ from study.analysis.correlation import (
     percentile_interval,
     resampled_correlations,
 )
-from study.formats import format_percent
+from study.formats import format_percent, plural
 from study.sampling.stalled import StalledPruner
 
 MIN_TRIALS = 10
@@ -357,7 +357,7 @@ def replay_pruners(
         interval: Wilson, "Probable Inference, the Law of Succession, and Statistical
         Inference", JASA 22, 1927, by ``scipy.stats.binomtest``.
     """
-    sign, steps = _sign(record), f"{kind_of(record).step}s"
+    sign, steps = _sign(record), plural(kind_of(record).step)
     complete = _complete(record)
     refusal = _refusal("A replay of pruners", len(complete))
     rng = np.random.default_rng(seed)

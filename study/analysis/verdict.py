@@ -42,7 +42,7 @@ from study.analysis import (
     settings_of,
     word_for,
 )
-from study.formats import format_count, format_label, format_percent, format_value
+from study.formats import format_count, format_label, format_percent, format_value, plural
 
 MIN_NEAR, MIN_COMPLETE = 5, 20
 MAX_FAILED, MAX_FAILED_BADLY = 0.05, 0.25
@@ -348,7 +348,7 @@ def _last_steps(record: StudyRecord) -> Check | None:
         gain > STILL_FALLING,
         "The best training had stopped improving before its end.",
         f"The best training still improved, by {format_percent(gain)} in its last "
-        f"{format_percent(LATE)} of {kind.step}s: a longer one would be better.",
+        f"{format_percent(LATE)} of {plural(kind.step)}: a longer one would be better.",
         _new_study(record, _longer(kind.fidelity, 2 * n_steps)) if kind.fidelity else None,
     )
 
@@ -392,10 +392,10 @@ def _noisy_tail(record: StudyRecord) -> Check | None:
     other = "A schedule (one_cycle, cosine)" if constant and scheduled else "Larger batches"
     extreme = "highest" if kind.objective.maximise else "lowest"
     return _check(
-        f"noise of the last {kind.step}s",
+        f"noise of the last {plural(kind.step)}",
         scatter > NOISY,
-        f"The best training's last {kind.step}s scatter by {format_percent(scatter)}.",
-        f"The best training's last {kind.step}s scatter by {format_percent(scatter)}: its "
+        f"The best training's last {plural(kind.step)} scatter by {format_percent(scatter)}.",
+        f"The best training's last {plural(kind.step)} scatter by {format_percent(scatter)}: its "
         f"{extreme} one is partly luck. {other} or a smaller learning rate may calm them.",
         None,
     )
@@ -472,7 +472,7 @@ def _pruner(record: StudyRecord) -> Check | None:
     ]
     if len(pairs) < 10 or len(set(pairs)) < 3:
         return None
-    early = f"{sort} after {step + 1} {kind.step}s, when most were pruned,"
+    early = f"{sort} after {step + 1} {plural(kind.step)}, when most were pruned,"
     rho = float(stats.spearmanr(*zip(*pairs, strict=True)).statistic)
     return _check(
         "pruner",

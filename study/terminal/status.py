@@ -23,7 +23,7 @@ from study.analysis import (
     short_label,
 )
 from study.analysis.remaining import grid_trainings, to_train
-from study.formats import format_measured
+from study.formats import format_measured, plural
 from study.metrics import Metric
 from study.terminal.progress import eta
 
@@ -133,7 +133,7 @@ def _worker_table(
     n_done = Counter(t.user_attrs.get(attrs.WORKER) for t in record.trials if t.finished)
     table = Table("running", "worker", box=None, header_style="bold")
     kind = kind_of(record)
-    for name in ("done", kind.step, f"{kind.step}s/s", kind.objective.label, "heartbeat"):
+    for name in ("done", kind.step, f"{plural(kind.step)}/s", kind.objective.label, "heartbeat"):
         table.add_column(name, justify="right")
     for trial in running:
         worker = trial.user_attrs.get(attrs.WORKER)

@@ -106,14 +106,13 @@ def test_any_database(tmp_path: Path, place: str) -> None:
     rows = autoencoder_rows()
     path = write_csv(tmp_path / "results.csv", AUTOENCODER, rows)
     said: list[str] = []
-    request = ImportRequest(url=place, study="old", path=path)
-    import_request(request, say=said.append)
+    import_csv(path, url=place, study="old", say=said.append)
     assert said[0].startswith(f"{len(rows)} trials of kind autoencoder imported as study old; ")
     with opened(place) as storage:
         values = [trial.value for trial in load_study_record(storage, "old").complete]
     assert values == [row[-1] for row in rows]
     with pytest.raises(StorageAccessError, match=r"^There is a study named 'old' already\.$"):
-        import_request(request, say=said.append)
+        import_csv(path, url=place, study="old", say=said.append)
     close_all()
 
 
