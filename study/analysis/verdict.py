@@ -343,19 +343,15 @@ def _last_steps(record: StudyRecord) -> Check | None:
     gain = 1 - min(values) / before if before > 0 else 0.0
     length = None if kind.fidelity is None else best.params.get(kind.fidelity)
     n_steps = int(length or len(values))
+    option = f"--{kind.step}s " if is_own(record) else f"--set {kind.fidelity}="
     return _check(
         "length of the training",
         gain > STILL_FALLING,
         "The best training had stopped improving before its end.",
         f"The best training still improved, by {format_percent(gain)} in its last "
         f"{format_percent(LATE)} of {plural(kind.step)}: a longer one would be better.",
-        _new_study(record, _longer(kind.fidelity, 2 * n_steps)) if kind.fidelity else None,
+        _new_study(record, f"{option}{2 * n_steps}") if kind.fidelity else None,
     )
-
-
-def _longer(fidelity: str, n_steps: int) -> str:
-    """Return the option for trainings of so many steps."""
-    return f"--{fidelity}s {n_steps}" if fidelity == "epoch" else f"--set {fidelity}={n_steps}"
 
 
 def _overfitting(record: StudyRecord) -> Check | None:

@@ -221,6 +221,10 @@ def test_accuracy_out_of_range(tmp_path: Path, imported: Import) -> None:
             "row 2: `state` is 'DONE', which is no state of a trial",
         ),
         ("number,state,value,colour\n0,COMPLETE,1,red\n", "has no parameters"),
+        (
+            "number,state,value,units,learning_rate\n0,COMPLETE,1,3,0.1\n",
+            "of another kind can be imported where that kind is installed",
+        ),
     ],
 )
 def test_wrong_file(tmp_path: Path, text: str, message: str) -> None:

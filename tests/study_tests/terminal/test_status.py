@@ -9,8 +9,11 @@ import pytest
 from optuna.trial import TrialState
 from rich.console import Console
 
+from storage import attrs
 from storage.errors import StorageAccessError, StorageUnreachableError
 from storage.records import StudyRecord
+from study.kind_info import KindInfo
+from study.metrics import Metric
 from study.terminal.status import status_lines, study_table, watch
 from tests.study_tests.synthetic import (
     MARKUP,
@@ -275,3 +278,27 @@ def test_two_objectives() -> None:
     record = multitask(POOR, GOOD, running, settings=settings)
     assert listed(record)[0][-3:] == ["0.50000", "80.0", "%"]
     assert "1 running" in shown(record)
+
+
+def test_words_of_another_kind() -> None:
+    """Columns are called what the study says of its kind."""
+    metrics = (
+        Metric(name="score", label="score", direction="maximize", objective=True),
+        Metric(name="validation_share", label="validation share", low=0, high=1),
+    )
+    info = KindInfo(name="own", metrics=metrics, fidelity="passes")
+    running = trial(2, state=TrialState.RUNNING, curve=(0.5, 0.75), started=NOW)
+    ended = [trial(i, value=0.25 + i, attrs={"validation_share": 0.5}) for i in (0, 1)]
+    record = StudyRecord(
+        name="s",
+        directions=("maximize",),
+        user_attrs={attrs.KIND: info.to_dict(), attrs.SETTINGS: {"kind": "own"}},
+        trials=(*ended, replace(running, params={"passes": 20})),
+    )
+    lines = shown(record).splitlines()
+    words = [" ".join(line.split()) for line in lines]
+    assert "running worker done passes passes/s score heartbeat" in words
+    assert any("2 of 20" in line for line in words)
+    assert "best score share passes parameters" in words
+    assert next(line for line in words if line.startswith("1 1.25000")) == "1 1.25000 50.0 % —"
+    assert listed(record)[0][-2:] == ["50.0", "%"]

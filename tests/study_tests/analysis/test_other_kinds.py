@@ -1,0 +1,256 @@
+"""Analyses of kinds that are not this package's: they know what the study says, and no emoji."""
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import TrialState
+
+from search_spaces import Parameter, SearchSpace
+from storage import attrs
+from storage.records import StudyRecord, TrialRecord
+from study.analysis import branch_of, kind_of, metrics_of, ranked
+from study.analysis.agreement import branches, get_agreement
+from study.analysis.comparison import get_comparison
+from study.analysis.confirmation import DEFAULT, TOP, describe_confirmation, get_confirmation
+from study.analysis.correlation import get_correlations
+from study.analysis.cost import get_costs
+from study.analysis.distribution import get_distribution
+from study.analysis.expected_best import get_expected_best
+from study.analysis.fidelity import get_fidelity, replay_pruners
+from study.analysis.front import get_front
+from study.analysis.history import get_history, get_learning_curves, get_summary
+from study.analysis.importance import get_importances
+from study.analysis.incumbents import get_incumbents
+from study.analysis.isolation import get_isolation
+from study.analysis.latents import get_latents
+from study.analysis.noise import get_noise
+from study.analysis.provenance import get_provenance
+from study.analysis.tables import (
+    get_all_groups,
+    get_best_trials,
+    get_class_results,
+    get_families,
+    get_top_families,
+)
+from study.analysis.timeline import get_timeline
+from study.analysis.verdict import get_verdict
+from study.kind_info import KindInfo, KindSource
+from study.metrics import Metric
+from tests.study_tests.synthetic import START
+
+LOSS = Metric(
+    name="validation_cross_entropy", label="validation cross-entropy", low=0, objective=True
+)
+SCORE = Metric(name="score", label="score", direction="maximize", objective=True)
+ACCURACY = Metric(
+    name="validation_accuracy", label="validation accuracy", direction="maximize", low=0, high=1
+)
+SPACE = SearchSpace(
+    name="small",
+    parameters=(
+        Parameter(name="units", distribution=IntDistribution(16, 256, log=True)),
+        Parameter(name="rate", distribution=FloatDistribution(1e-4, 1e-1, log=True)),
+        Parameter(name="bias", distribution=CategoricalDistribution([True, False])),
+        Parameter(name="passes", distribution=IntDistribution(12, 12)),
+    ),
+)
+DEFAULTS = {"units": 32, "rate": 1e-3, "bias": True, "passes": 12}
+FOREIGN = re.compile(
+    r"emoji(?!-study)|autoencoder|auto_encoder|MSE|mse|reconstruct|latent|architecture|epoch|image"
+    r"|multitask|notebook|--space extended",
+    re.IGNORECASE,
+)
+
+
+def kind(*metrics: Metric, fidelity: str | None = None) -> KindInfo:
+    """Return what is stored of a kind."""
+    return KindInfo(
+        name="digits",
+        metrics=metrics,
+        space=SPACE,
+        fidelity=fidelity,
+        default=DEFAULTS,
+        costs=(Metric(name="weights", label="weights"),),
+        source=KindSource(reference="/home/me/digits.py:DIGITS", digest="0"),
+    )
+
+
+def record(info: KindInfo, n_trials: int = 60, *, name: str = "digits") -> StudyRecord:
+    """Return a random search in which the rate decides, and more units are better."""
+    rng = np.random.default_rng(0)
+    sign = -1.0 if info.objective.maximise else 1.0
+    trials = []
+    for i in range(n_trials):
+        unit = rng.uniform(size=len(SPACE.parameters))
+        params = SPACE.at(list(unit), {})
+        distance = abs(math.log10(float(params["rate"])) + 2)
+        loss = 0.2 + 0.2 * distance - 0.001 * math.log(float(params["units"]))
+        value = sign * (loss + float(rng.uniform(0, 0.01)))
+        steps = [value + sign * 0.5 * math.exp(-step / 2) for step in range(12)]
+        pruned = i % 8 == 7
+        own = {attrs.WORKER: "host:1", attrs.SEED: i, "weights": 10 * int(params["units"])}
+        own |= {attrs.EPOCHS_RUN: 4 if pruned else 12, attrs.TRAINING_SECONDS: 5.0 + i % 3}
+        trials.append(
+            TrialRecord(
+                number=i,
+                trial_id=i,
+                state=TrialState.PRUNED if pruned else TrialState.COMPLETE,
+                value=None if pruned else value,
+                params=params,
+                distributions={p.name: p.distribution for p in SPACE.parameters},
+                intermediate_values=dict(enumerate(steps[:4] if pruned else steps)),
+                user_attrs=own if pruned else own | {ACCURACY.name: 1 - 0.5 * loss},
+                started=START,
+                completed=START,
+            )
+        )
+    return StudyRecord(
+        name=name,
+        directions=(info.objective.direction,),
+        user_attrs={attrs.SETTINGS: settings(), attrs.KIND: info.to_dict()},
+        trials=tuple(trials),
+    )
+
+
+def settings() -> Mapping[str, Any]:
+    """Return what is stored of how trials were chosen."""
+    return {"kind": "digits", "space": "small", "sampler": "random", "split": "random", "seed": 0}
+
+
+def texts(found: Any) -> Iterator[str]:
+    """Yield all texts in what an analysis found, names of fields and of attributes left out."""
+    if isinstance(found, str):
+        yield found
+    elif isinstance(found, KindInfo | TrialRecord):
+        return
+    elif is_dataclass(found) and not isinstance(found, type):
+        for field in fields(found):
+            if field.name not in ("unit", "evaluator"):
+                yield from texts(getattr(found, field.name))
+    elif isinstance(found, Mapping):
+        for key, value in found.items():
+            yield from texts(key)
+            yield from texts(value)
+    elif isinstance(found, list | tuple):
+        for item in found:
+            yield from texts(item)
+
+
+def analysed(study: StudyRecord) -> Iterator[Any]:
+    """Run all analyses of a search."""
+    yield from (get_history(study), get_learning_curves(study), get_summary(study))
+    yield from (get_incumbents(study), get_timeline(study), get_provenance(study))
+    yield from (get_families(study), get_top_families(study), get_all_groups(study))
+    yield from (get_best_trials(study), get_distribution(study), get_isolation(study))
+    yield from (get_costs(study), get_front(study), get_noise(study), get_expected_best(study))
+    yield from (get_fidelity(study), replay_pruners(study, n_orders=2))
+    yield from (get_importances(study, n_resamples=5), get_correlations(study, n_resamples=20))
+    yield from (get_agreement(study, family=family) for family in branches(study))
+    yield get_verdict(study, now=START, relative_noise=0.01, predictable=False)
+    other = StudyRecord(
+        name="other",
+        directions=study.directions,
+        user_attrs=study.user_attrs,
+        trials=study.trials[:40],
+    )
+    yield get_comparison([study, other], n_bootstrap=5, n_resamples=20)
+
+
+@pytest.mark.parametrize("fidelity", [None, "passes"])
+@pytest.mark.parametrize("metrics", [(LOSS, ACCURACY), (LOSS,), (SCORE, ACCURACY)])
+def test_no_word_is_of_another_kind(metrics: tuple[Metric, ...], fidelity: str | None) -> None:
+    """Names, sentences and commands are of the study's kind, or of any."""
+    study = record(kind(*metrics, fidelity=fidelity))
+    said = [text for found in analysed(study) for text in texts(found)]
+    assert [text for text in said if FOREIGN.search(text)] == []
+    assert fidelity is None or any("passes" in text for text in said)
+
+
+def test_the_best_is_the_highest_where_that_is_better() -> None:
+    """Ranking, history, incumbents and tables agree on the best trial."""
+    study = record(kind(SCORE, ACCURACY))
+    best = max(study.complete, key=lambda trial: trial.value or 0.0)
+    assert study.best == best
+    assert ranked(study)[0][1] == best
+    assert get_best_trials(study).trials[0].number == best.number
+    assert get_history(study).points[-1].best == best.value
+    assert get_summary(study).best == best
+    values = [i.value for i in get_incumbents(study).incumbents]
+    assert values == sorted(values)
+    assert values[-1] == best.value
+    front = get_front(study).front
+    assert front[0].mse == best.value
+    assert [p.accuracy for p in front] == sorted(p.accuracy for p in front)
+
+
+def test_what_a_study_says_of_its_kind() -> None:
+    """Costs, steps and families are those that it stored."""
+    study = record(kind(LOSS, ACCURACY, fidelity="passes"))
+    assert metrics_of(study) == (LOSS, ACCURACY)
+    assert kind_of(study).source is not None
+    assert [info.name for info in get_costs(study)] == ["weights", attrs.TRAINING_SECONDS]
+    assert branch_of(study) is None
+    assert branches(study) == ["all"]
+    assert get_class_results(study) is None
+    assert get_latents(study) is None
+    assert get_summary(study).epochs_asked == 12 * 60
+    assert get_summary(record(kind(LOSS))).epochs_asked == 0
+    command = get_provenance(study).command
+    assert command is not None
+    assert command.startswith("emoji-study run /home/me/digits.py:DIGITS --study digits-again ")
+
+
+def test_a_confirmation_without_a_default() -> None:
+    """Configurations are compared with each other, in the words of the kind."""
+    for roles in ([DEFAULT, TOP], [TOP, TOP]):
+        trials = [
+            TrialRecord(
+                number=2 * pair + j,
+                trial_id=2 * pair + j,
+                state=TrialState.COMPLETE,
+                value=0.1 + 0.1 * j + 0.01 * pair,
+                params={},
+                distributions={},
+                intermediate_values={},
+                user_attrs={attrs.ARM: arm, attrs.PAIR: pair, ACCURACY.name: 0.5},
+            )
+            for pair in range(4)
+            for j, arm in enumerate(("a", "b"))
+        ]
+        experiment = {
+            "name": attrs.CONFIRMATION,
+            "follows": "digits",
+            "arms": [
+                {"name": name, "role": role, "trial": j, "expected": 0.05, "params": {}}
+                for j, (name, role) in enumerate(zip(("a", "b"), roles, strict=True))
+            ],
+            "sides": {"random": ["t"] * 4},
+        }
+        tests = {str(t.number): {"cross_entropy": 0.3, "accuracy": 0.25} for t in trials}
+        info = get_confirmation(
+            StudyRecord(
+                name="digits-confirmation",
+                directions=("minimize",),
+                user_attrs={
+                    attrs.SETTINGS: settings(),
+                    attrs.KIND: kind(LOSS, ACCURACY).to_dict(),
+                    attrs.EXPERIMENT: experiment,
+                    attrs.TEST_RESULTS: tests,
+                },
+                trials=tuple(trials),
+            )
+        )
+        assert info is not None
+        said = " ".join(describe_confirmation(info))
+        assert "lowest mean validation cross-entropy: 0.11500" in said
+        assert (
+            "On the test data, which nothing was chosen by, its cross-entropy is 0.30000" in said
+        )
+        assert not FOREIGN.search(said)
+        assert info.get("a").test_accuracy is not None
