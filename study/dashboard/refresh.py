@@ -1,7 +1,9 @@
 """Writes what the dashboard shows of a study; as a process of its own, ``python -m
-study.dashboard.refresh``, which reads a job from standard input, so that no password shows.
+study.dashboard.refresh``, which reads what to refresh from standard input, so that no password
+shows.
 """
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -22,7 +24,6 @@ from storage.records import load_study_record
 from study.dashboard.graphs import draw_graphs
 from study.dashboard.notes import noteworthy, study_note, trial_note
 from study.dashboard.retention import clean, kept_pictures
-from study.running.job import WorkerJob
 
 NICENESS = 19
 """The least claim to a core: a refresh must not slow the workers."""
@@ -56,13 +57,13 @@ def refresh(storage: BaseStorage, name: str, *, url: str, artifacts: Path) -> bo
 
 
 def main() -> None:
-    """Refresh the study of a job."""
+    """Refresh the study that one line of JSON names: url, study and artifacts."""
     if hasattr(os, "nice"):
         os.nice(NICENESS)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    job = WorkerJob.from_json(sys.stdin.readline())
-    storage = open_storage(job.url, write=True)
-    refresh(storage, job.study, url=job.url, artifacts=job.artifacts)
+    asked = json.loads(sys.stdin.readline())
+    storage = open_storage(asked["url"], write=True)
+    refresh(storage, asked["study"], url=asked["url"], artifacts=Path(asked["artifacts"]))
 
 
 if __name__ == "__main__":

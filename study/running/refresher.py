@@ -1,5 +1,6 @@
 """Keeps what the dashboard shows of a study up to date while it runs."""
 
+import json
 import subprocess
 import threading
 import time
@@ -93,7 +94,8 @@ def _refresh_there(job: WorkerJob, done: threading.Event) -> None:
     with process:
         assert process.stdin is not None
         with suppress(BrokenPipeError):  # it died at once
-            process.stdin.write(f"{job.to_json()}\n")
+            asked = {"url": job.url, "study": job.study, "artifacts": str(job.artifacts)}
+            process.stdin.write(f"{json.dumps(asked)}\n")
             process.stdin.close()
         while process.poll() is None:
             if done.wait(0.2):
