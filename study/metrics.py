@@ -54,6 +54,26 @@ class Metric:
         return (self.low, self.high) == (0, 1) and not self.unit
 
     @property
+    def best(self) -> str:
+        """What the best value is among others."""
+        return "highest" if self.maximise else "lowest"
+
+    @property
+    def worst(self) -> str:
+        """What the worst value is among others."""
+        return "lowest" if self.maximise else "highest"
+
+    @property
+    def better(self) -> str:
+        """What a better value is."""
+        return "higher" if self.maximise else "lower"
+
+    @property
+    def worse(self) -> str:
+        """What a worse value is."""
+        return "lower" if self.maximise else "higher"
+
+    @property
     def test_name(self) -> str:
         """The name of what the test split gives for it."""
         return self.name.removeprefix("validation_")

@@ -16,10 +16,3 @@ def captioned_png(drawn: Image.Image, caption: str) -> bytes:
     few = drawn.quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     few.save(buffer, "PNG", pnginfo=metadata, optimize=True)
     return buffer.getvalue()
-
-
-def caption_of(png: bytes) -> str | None:
-    """Return the caption that a PNG file holds, None if it holds none."""
-    with Image.open(io.BytesIO(png)) as image:
-        caption = image.info.get(CAPTION_ENTRY)
-    return None if caption is None else str(caption)

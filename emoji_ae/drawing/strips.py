@@ -1,19 +1,15 @@
-"""The strip that a training leaves: images over their reconstructions, and the way back from it.
+"""The strip that a training leaves: images over their reconstructions.
 
-Needs no model, so whoever only reads strips does not wait for torch.
+Needs no model.
 """
 
 import io
 import json
 from collections.abc import Sequence
-from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, PngImagePlugin
-
-from emoji_ae.config import IMAGE_SIZE
-from emoji_ae.images import picture_png
+from PIL import Image, PngImagePlugin
 
 PICTURES_ENTRY = "pictures"
 """The PNG's text entry about its columns: a JSON list of objects with text, role and mse."""
@@ -39,27 +35,6 @@ N_COLOURS = 256
 trial of a study keeps its pictures and noise hardly compresses, they halve what a study takes, to
 at most 25 kB a trial.
 """
-
-FULL_DIFFERENCE = 0.5
-"""Mean absolute difference of a pixel from which on an error map has its full colour."""
-
-ERROR_COLOUR = (8, 48, 107)
-"""Full colour of an error map, the darkest of ColorBrewer's blues.
-
-Shades of one hue can be read with every common colour vision.
-Source: Harrower, Brewer, "ColorBrewer.org", The Cartographic Journal 40, 2003.
-"""
-
-
-class Column(NamedTuple):
-    """One image of a strip; pictures are PNG files, errors those of the model's exact output."""
-
-    text: str
-    role: str
-    original: bytes
-    reconstruction: bytes
-    error_map: bytes
-    mse: float
 
 
 def strip_png(
@@ -145,51 +120,3 @@ def rank(errors: npt.NDArray[np.floating], count: int) -> list[tuple[int, str]]:
         for place in range(start, start + n_each):
             roles.setdefault(place, role)
     return [(order[place], role) for place, role in sorted(roles.items())]
-
-
-def cut_strip(png: bytes) -> tuple[Column, ...]:
-    """Take apart what ``strip_png`` drew.
-
-    Error maps are of the drawn images, whose colours are rounded.
-
-    Returns:
-        In the strip's order; nothing of a PNG that does not say what its columns show.
-    """
-    with Image.open(io.BytesIO(png)) as image:
-        columns: list[dict[str, Any]] = json.loads(image.info.get(PICTURES_ENTRY, "[]"))
-        strip = image.convert("RGB")
-    return tuple(_cut_column(strip, i, **column) for i, column in enumerate(columns))
-
-
-def _cut_column(strip: Image.Image, i: int, *, text: str, role: str, mse: float) -> Column:
-    stride = IMAGE_SIZE + STRIP_PADDING
-    left = STRIP_PADDING + i * stride
-    original, reconstruction = (
-        strip.crop((left, top, left + IMAGE_SIZE, top + IMAGE_SIZE))
-        for top in (STRIP_PADDING, STRIP_PADDING + stride)
-    )
-    return Column(
-        text=text,
-        role=role,
-        original=picture_png(original),
-        reconstruction=picture_png(reconstruction),
-        error_map=picture_png(error_map(original, reconstruction)),
-        mse=mse,
-    )
-
-
-def error_map(original: Image.Image, reconstruction: Image.Image) -> Image.Image:
-    """Draw by how much each pixel differs: the absolute difference, averaged over the channels.
-
-    Args:
-        original: An RGB image.
-        reconstruction: Another of the same size.
-
-    Returns:
-        An RGB image: white for no difference, ``ERROR_COLOUR`` for ``FULL_DIFFERENCE`` or more,
-        and in proportion between them, so that all maps compare.
-    """
-    difference = np.asarray(original, dtype=float) - np.asarray(reconstruction, dtype=float)
-    share = np.abs(difference).mean(axis=2) / (255 * FULL_DIFFERENCE)
-    levels = np.rint(255 * np.minimum(share, 1)).astype(np.uint8)
-    return ImageOps.colorize(Image.fromarray(levels), "white", ERROR_COLOUR)

@@ -11,11 +11,12 @@ from storage.files import write_bytes
 from storage.rdb import open_storage
 from storage.records import StudyRecord, followups, load_study_record, only_study
 from study.analysis.correlation import Trials
-from study.emoji.pictures import best_pictures, latent_gallery
 from study.errors import StudyError
 from study.file_names import file_name
 from study.report import ReportData, read_report_data, render_data
+from study.report.pictures import TrialFiles
 from study.report.processes import other_processes
+from study.report.stored import best_pictures, latent_gallery, trial_files
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,14 +79,17 @@ def study_data(
     folder = artifact_folder(url, artifacts)
     names = [name for name, search in followups(storage).items() if search == record.name]
     pictures = gallery = None
+    files: tuple[TrialFiles, ...] = ()
     if folder.is_dir():
         store = open_artifacts(folder)
         pictures = best_pictures(record, storage, store)
+        files = trial_files(record, storage, store)
         gallery = latent_gallery([record.name, *names], storage, store)
     return ReportData(
         studies=(record,),
         followups=tuple(load_study_record(storage, name) for name in names),
         pictures=pictures,
+        files=files,
         gallery=gallery,
     )
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from emoji_ae.describe import ClassInfo, DatasetInfo, LeakageInfo, SplitInfo
 from storage.files import write_bytes
-from study.figures import plot_classes, plot_neighbours, plot_words
+from study.emoji.figures import plot_classes, plot_neighbours, plot_words
 from study.formats import format_count, format_percent
 from study.report.page import render_page
 

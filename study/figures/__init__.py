@@ -4,7 +4,6 @@ The only package that knows plotly. It must not know records, templates or files
 says is decided in ``study.analysis``, where it stands in ``study.report``.
 """
 
-from study.emoji.figures import plot_classes, plot_neighbours, plot_words
 from study.figures.comparisons import (
     plot_ablation,
     plot_confirmation,
@@ -39,7 +38,6 @@ __all__ = [
     "entitled",
     "plot_ablation",
     "plot_best_distribution",
-    "plot_classes",
     "plot_comparison",
     "plot_confirmation",
     "plot_correlations",
@@ -54,9 +52,7 @@ __all__ = [
     "plot_importances",
     "plot_isolation",
     "plot_learning_curves",
-    "plot_neighbours",
     "plot_timeline",
-    "plot_words",
     "plotly_js",
     "shown_costs",
     "shown_front",

@@ -22,7 +22,14 @@ from study.analysis import ranked_by_constraint
 from study.analysis.correlation import Trials
 from study.analysis.thinning import thin
 from study.errors import StudyError
-from study.report.pictures import DrawnImages, LatentGallery, Picture, Pictures
+from study.report.pictures import (
+    DrawnImages,
+    LatentGallery,
+    Picture,
+    Pictures,
+    TrialFile,
+    TrialFiles,
+)
 
 MAX_TRIALS = 10_000
 """Trials of one study that a page holds."""
@@ -50,7 +57,8 @@ class ReportData:
         studies: One for the report of a study, several for a comparison.
         followups: Confirmations and ablations of the one study.
         pictures: Images of its best trial, if there are any.
-        gallery: Sums of emoji by its best confirmed model, if there is one.
+        files: Other pictures that its trials attach.
+        gallery: What its best confirmed model draws, if there is such a picture.
         correlated: Which trials the correlations are of.
         n_left_out: Trials that the studies had when the page was written and that it does not
             hold.
@@ -60,6 +68,7 @@ class ReportData:
     studies: tuple[StudyRecord, ...]
     followups: tuple[StudyRecord, ...] = ()
     pictures: Pictures | None = None
+    files: tuple[TrialFiles, ...] = ()
     gallery: LatentGallery | None = None
     correlated: Trials = "all"
     n_left_out: int = 0
@@ -95,6 +104,7 @@ def pack(data: ReportData) -> str:
         "studies": [record_to_json(record) for record in data.studies],
         "followups": [record_to_json(record) for record in data.followups],
         "pictures": None if data.pictures is None else _texts_of(asdict(data.pictures)),
+        "files": [_texts_of(asdict(file)) for file in data.files],
         "gallery": None if data.gallery is None else _texts_of(asdict(data.gallery)),
         "correlated": data.correlated,
         "n_left_out": data.n_left_out,
@@ -129,7 +139,8 @@ def read_report_data(path: Path) -> ReportData:
             studies=tuple(map(record_from_json, values["studies"])),
             followups=tuple(map(record_from_json, values["followups"])),
             pictures=_pictures(values["pictures"]),
-            gallery=_gallery(values.get("gallery")),  # older pages have none
+            files=tuple(map(_trial_files, values.get("files", ()))),  # older pages have none
+            gallery=_gallery(values.get("gallery")),  # likewise
             correlated="independent" if values["correlated"] == "independent" else "all",
             n_left_out=int(values["n_left_out"]),
             thinned=bool(values["thinned"]),
@@ -172,6 +183,14 @@ def _pictures(values: Any) -> Pictures | None:
             "originals": tuple(map(_file, values["originals"])),
             "trials": tuple(DrawnImages(**item) for item in trials),
         }
+    )
+
+
+def _trial_files(values: Any) -> TrialFiles:
+    """Read a trials' picture as ``_texts_of`` wrote it."""
+    trials = (item | {"content": _file(item["content"])} for item in values["trials"])
+    return TrialFiles(
+        label=str(values["label"]), trials=tuple(TrialFile(**item) for item in trials)
     )
 
 

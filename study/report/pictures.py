@@ -42,6 +42,32 @@ class DrawnImages:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TrialFile:
+    """A picture that a trial attached.
+
+    Args:
+        caption: Which trial this is, and its value.
+        content: The file.
+    """
+
+    caption: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialFiles:
+    """The same picture of several trials.
+
+    Args:
+        label: What it shows.
+        trials: The best, the median and the worst one, of those there are.
+    """
+
+    label: str
+    trials: tuple[TrialFile, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LatentGallery:
     """Sums of emoji, by the notebook's recipes and by others.
 

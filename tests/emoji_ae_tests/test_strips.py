@@ -19,17 +19,15 @@ from emoji_ae.dataset import EmojiDataset, load_dataset
 from emoji_ae.drawing.learning_curve import learning_curve_png
 from emoji_ae.drawing.reconstructions import reconstructions_png
 from emoji_ae.drawing.strips import (
-    ERROR_COLOUR,
     N_COLOURS,
     PICTURES_ENTRY,
-    cut_strip,
-    error_map,
     lay_out,
     pick,
     rank,
 )
 from emoji_ae.evaluation import reconstruction_errors, to_float
 from emoji_ae.models import Autoencoder, build_model
+from study.report.strips import ERROR_COLOUR, cut_strip, error_map
 
 TEXTS = ["nerd face", 'face "quoted"', "gesicht mit ü <b>"]
 

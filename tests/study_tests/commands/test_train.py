@@ -20,7 +20,7 @@ from emoji_ae.classification import count_classes
 from emoji_ae.config import AutoencoderConfig, Strategy, multitask_config
 from emoji_ae.curve import EpochMetrics
 from emoji_ae.dataset import EmojiDataset, load_dataset
-from emoji_ae.drawing.strips import N_RANKED, N_SAMPLES, cut_strip
+from emoji_ae.drawing.strips import N_RANKED, N_SAMPLES
 from emoji_ae.evaluation import reconstruction_errors, to_float
 from emoji_ae.labels import CLASSES
 from emoji_ae.models import MultitaskAutoencoder
@@ -30,6 +30,7 @@ from storage import attrs
 from storage.rdb import open_storage
 from study.commands.train import FinalMetrics, train_final
 from study.emoji.data import stored_split, study_data
+from study.report.strips import cut_strip
 from study.running.coordinator import open_study
 from study.running.objective import TrainingObjective
 from study.running.worker import run_trial

@@ -21,8 +21,8 @@ from study.dashboard.retention import (
     kept_pictures,
     spared,
 )
-from study.emoji.pictures import best_pictures
 from study.errors import StudyError
+from study.report.stored import best_pictures
 from study.running.worker import run_trial
 from study.seeds import training_name
 from study.settings import StudySettings

@@ -21,6 +21,7 @@ from emoji_ae.images import encode_png
 from emoji_ae.splits import split_dataset
 from study.cli import main
 from study.emoji.describe import DescribeRequest, describe_data, draw_splits
+from study.emoji.figures import plot_classes, plot_neighbours, plot_words
 from study.emoji.page import (
     get_data_cautions,
     get_data_sentences,
@@ -28,7 +29,7 @@ from study.emoji.page import (
     write_data_report,
 )
 from study.errors import StudyError
-from study.figures import plot_classes, plot_neighbours, plot_words, plotly_js
+from study.figures import plotly_js
 from study.formats import format_mse
 
 SECTIONS = ["words", "subset", "classes", "split", "near-duplicates", "reproduce"]

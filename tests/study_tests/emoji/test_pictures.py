@@ -12,17 +12,19 @@ from optuna.trial import TrialState
 
 from emoji_ae.config import AutoencoderConfig
 from emoji_ae.dataset import EmojiDataset, load_dataset
+from emoji_ae.drawing import captions as captions_module
 from emoji_ae.drawing import strips as strips_module
 from emoji_ae.drawing.reconstructions import reconstructions_png
-from emoji_ae.drawing.strips import cut_strip
 from emoji_ae.models import build_model
 from storage import attrs
 from storage.artifacts import open_artifacts, save_artifacts
 from storage.rdb import open_storage
 from storage.records import load_study_record
-from study.emoji.pictures import best_pictures
-from study.report import Picture, Pictures
+from study.report import Pictures
+from study.report.stored import CAPTION_ENTRY, best_pictures
+from study.report.strips import PADDING, cut_strip
 from tests.study_tests.studies import claim_point
+from tests.study_tests.synthetic import SETTINGS
 
 TEXTS = ["nerd face", 'face "quoted"', "gesicht mit ü <b>"]
 
@@ -42,9 +44,10 @@ def store(tmp_path: Path) -> FileSystemArtifactStore:
 @pytest.fixture
 def stored(url: str) -> optuna.Study:
     """An empty study in a file."""
-    return optuna.create_study(
-        storage=open_storage(url, create=True, write=True), study_name="study"
-    )
+    storage = open_storage(url, create=True, write=True)
+    study = optuna.create_study(storage=storage, study_name="study")
+    study.set_user_attr(attrs.SETTINGS, SETTINGS)
+    return study
 
 
 @pytest.fixture(scope="module")
@@ -72,15 +75,12 @@ def finish(
     study.tell(trial, value)
 
 
-def pictures_of(png: bytes) -> tuple[Picture, ...]:
-    """Return what a strip shows."""
-    return tuple(Picture(**column._asdict()) for column in cut_strip(png))
-
-
 def test_names_are_those_of_the_strip() -> None:
     """What is stored is read by the names that it was drawn with."""
     for name in ("PICTURES_ENTRY", "SAMPLE", "LOWEST", "MEDIAN", "HIGHEST"):
         assert getattr(attrs, name) == getattr(strips_module, name)
+    assert PADDING == strips_module.STRIP_PADDING
+    assert CAPTION_ENTRY == captions_module.CAPTION_ENTRY
 
 
 def show(study: optuna.Study, store: FileSystemArtifactStore) -> Pictures | None:
@@ -103,7 +103,7 @@ def test_best_median_and_worst(
         finish(stored, value, store, png)
     pictures = show(stored, store)
     assert pictures is not None
-    best = pictures_of(strips[1])
+    best = cut_strip(strips[1])
     samples = [picture for picture in best if picture.role == attrs.SAMPLE]
     assert pictures.caption == "trial 1, validation MSE 0.1000"
     assert pictures.drawn_by == 1
@@ -118,7 +118,7 @@ def test_best_median_and_worst(
         "worst: trial 2, validation MSE 0.5000",
     ]
     for trial, number in zip(pictures.trials, (1, 0, 2), strict=True):
-        drawn = pictures_of(strips[number])[: len(samples)]
+        drawn = cut_strip(strips[number])[: len(samples)]
         assert trial.drawn_by == number
         assert trial.reconstructions == tuple(picture.reconstruction for picture in drawn)
         assert trial.errors == tuple(picture.mse for picture in drawn)
@@ -201,7 +201,7 @@ def test_reused_pictures_name_their_trial(
     expected = "trial 1, validation MSE 0.1000, drawn by trial 0, whose training it shares"
     assert (pictures.caption, pictures.drawn_by) == (expected, 0)
     assert captions(pictures)[0] == f"best: {expected}"
-    assert pictures.ranked == pictures_of(strips[0])[-3:]
+    assert pictures.ranked == cut_strip(strips[0])[-3:]
 
 
 def test_no_pictures_are_shown_twice(

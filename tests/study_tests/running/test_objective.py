@@ -26,9 +26,9 @@ from storage.artifacts import open_artifacts, read_artifact
 from storage.rdb import open_storage
 from storage.records import load_study_record
 from study.emoji.data import StudyData, study_data
-from study.emoji.pictures import best_pictures
 from study.experiment import auxiliary_task, shared_params
 from study.report import Pictures
+from study.report.stored import best_pictures
 from study.running.budget import request, start_design
 from study.running.coordinator import RunOutcome, open_study, run_study
 from study.running.objective import TrainingObjective
