@@ -51,6 +51,22 @@ def get_provenance(record: StudyRecord) -> ProvenanceInfo:
     )
 
 
+def describe_code(record: StudyRecord) -> str | None:
+    """Say from which trial on another version of the kind's code trained, None if none did."""
+    digests = [
+        (trial.number, digest)
+        for trial in record.trials
+        if trial.finished and (digest := trial.user_attrs.get(attrs.KIND_DIGEST)) is not None
+    ]
+    other = next((number for number, digest in digests if digest != digests[0][1]), None)
+    if other is None:
+        return None
+    return (
+        f"From trial {other} on, another version of the kind's code trained; whether its results "
+        "compare with those before is open."
+    )
+
+
 def _command(record: StudyRecord) -> str | None:
     settings = settings_of(record)
     kind = reference_of(record)
