@@ -84,6 +84,12 @@ def format_data(data: object, vendors: Sequence[object]) -> str:
     return f"{own}, with extra training images of {format_list(extra)}"
 
 
+def with_article(noun: str) -> str:
+    """Write a noun with its article, as it is spoken: a value, an error, an MSE."""
+    spelled = noun.split()[0].isupper()
+    return f"{'an' if noun[0] in ('AEFHILMNORSX' if spelled else 'aeiouAEIOU') else 'a'} {noun}"
+
+
 def format_list(names: Sequence[str]) -> str:
     """Write at least one name: a, b and c."""
     return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))

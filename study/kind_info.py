@@ -11,7 +11,11 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from typing import Any, Self
 
-from optuna.distributions import distribution_to_json, json_to_distribution
+from optuna.distributions import (
+    CategoricalDistribution,
+    distribution_to_json,
+    json_to_distribution,
+)
 
 from search_spaces import Parameter, Scalar, SearchSpace
 from storage import attrs
@@ -82,6 +86,15 @@ class KindInfo:
     def step(self) -> str:
         """What a step of a training is called: ``epoch``, or ``step``."""
         return self.fidelity or "step"
+
+    def choices(self, name: str | None) -> tuple[str, ...]:
+        """Return the values of a parameter without an order, as texts; none of any other."""
+        parameters = () if self.space is None else self.space.parameters
+        found = (p.distribution for p in parameters if p.name == name)
+        match next(found, None):
+            case CategoricalDistribution(choices=choices):
+                return tuple(map(str, choices))
+        return ()
 
     @classmethod
     def of_kind(

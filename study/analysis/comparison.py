@@ -274,6 +274,12 @@ class ComparisonInfo:
         return tuple(side.name for side in self.studies)
 
     @property
+    def objective(self) -> Metric:
+        """What all studies search for; a value without a name where that differs."""
+        first, *others = dict.fromkeys(side.objective for side in self.studies)
+        return Metric(name="value", label="objective value") if others else first
+
+    @property
     def primary(self) -> EqualBudget | None:
         """The fairest unit that there is: steps, which no machine decides, before trials."""
         usable = {found.unit: found for found in self.budgets if found.refusal is None}

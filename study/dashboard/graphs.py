@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from storage.records import StudyRecord
-from study.analysis import is_multitask, is_search
+from study.analysis import is_own, is_search, kind_of, short_label
 from study.analysis.distribution import get_distribution
 from study.analysis.front import get_front
 from study.analysis.history import get_learning_curves
@@ -39,7 +39,6 @@ _TITLES = {
     "importance": "What mattered for reaching the best tenth (95 % interval)",
     "learning-curves": f"Learning curves of the best {BEST_CURVES} trials",
     "families": "Families: lowest, middle half with median, highest",
-    "trade-off": "Trade-off of reconstruction and classification",
 }
 
 
@@ -58,13 +57,21 @@ def draw_graphs(record: StudyRecord) -> dict[str, str | None]:
         "families": _families,
         "trade-off": _trade_off,
     }
+    titles = {**_TITLES, "trade-off": _trade_off_title(record)}
     figures = {graph_id: draw(record) for graph_id, draw in drawing.items()}
     return {
         graph_id: None
         if figure is None
-        else str(entitled(figure, _TITLES[graph_id], height=HEIGHT).to_json())
+        else str(entitled(figure, titles[graph_id], height=HEIGHT).to_json())
         for graph_id, figure in figures.items()
     }
+
+
+def _trade_off_title(record: StudyRecord) -> str:
+    kind = kind_of(record)
+    if is_own(record) or kind.second is None:
+        return "Trade-off of reconstruction and classification"
+    return f"Trade-off of {short_label(kind.objective)} and {short_label(kind.second)}"
 
 
 def _importance(record: StudyRecord) -> Any:
@@ -80,17 +87,15 @@ def _importance(record: StudyRecord) -> Any:
 def _learning_curves(record: StudyRecord) -> Any:
     info = get_learning_curves(record, max_curves=BEST_CURVES, n_best=BEST_CURVES)
     best = info.curves[: info.n_best]
-    return plot_learning_curves(replace(info, curves=best)) if best else None
+    return plot_learning_curves(replace(info, curves=best), kind_of(record)) if best else None
 
 
 def _families(record: StudyRecord) -> Any:
     info = get_distribution(record)
-    return plot_families(info) if info.n_trials > 1 else None
+    return plot_families(info, kind_of(record)) if info.n_trials > 1 else None
 
 
 def _trade_off(record: StudyRecord) -> Any:
-    if not is_multitask(record):
-        return None
     info = get_front(record)
     few = thin(info.points, FRONT_MARKS, keep=lambda point: point.on_front)
-    return plot_front(replace(info, points=few)) if few else None
+    return plot_front(replace(info, points=few), kind_of(record)) if few else None

@@ -13,27 +13,34 @@ from storage import attrs
 from storage.records import StudyRecord, TrialRecord
 from storage.urls import redact
 from study.analysis import (
-    is_multitask,
+    data_of,
+    is_own,
     is_search,
+    kind_of,
     min_accuracy_of,
     ranked_by_constraint,
     settings_of,
+    short_label,
+    word_for,
 )
+from study.analysis.provenance import describe_code
 from study.formats import (
-    format_accuracy,
     format_configuration,
     format_count,
     format_data,
     format_duration,
-    format_mse,
+    format_measured,
     format_sampler,
     format_state,
+    plural,
 )
+from study.kind_info import KindInfo
+from study.metrics import Metric
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~&$^:@]|(?<=www)\.)", re.IGNORECASE)
 _GLOSSARY = {
     attrs.VALIDATION_MSE: "lowest error on the validation images, the objective",
-    attrs.BEST_EPOCH: "epoch that reached it, counted from 1; its weights are the trial's",
+    attrs.BEST_EPOCH: "{step} that reached it, counted from 1; its weights are the trial's",
     attrs.VALIDATION_ACCURACY: "share of the validation images that these weights classify "
     "correctly",
     attrs.VALIDATION_BALANCED_ACCURACY: "mean over the classes of that share",
@@ -43,17 +50,33 @@ _GLOSSARY = {
     attrs.LATENT_PROBE_ACCURACY: "share of the validation images whose class a linear model of "
     "the latents tells",
     attrs.LATENT_VARIANCE_USED: "directions that the latents fill, of those that they could",
-    attrs.INFEASIBLE: "the trial breaks the study's constraint on accuracy",
-    attrs.LAST_VALIDATION_MSE: "error after the last epoch",
-    attrs.EPOCHS_RUN: "epochs that were trained; 0 for a trial answered from another one's curve",
-    attrs.TRAINING_SECONDS: "time in these epochs",
+    attrs.INFEASIBLE: "the trial breaks the study's constraint on {second}",
+    attrs.LAST_VALIDATION_MSE: "error after the last {step}",
+    attrs.EPOCHS_RUN: "{steps} that were trained; 0 for a trial answered from another one's curve",
+    attrs.TRAINING_SECONDS: "time in these {steps}",
     attrs.PARAMETER_COUNT: "numbers that the model learns",
     attrs.SEED: "of weights, batches and augmentation",
     attrs.REUSED_FROM: "number of the trial whose curve answered this one",
     attrs.RETRY_OF: "number of the failed trial that this one repeats",
     attrs.FAILURE: "why a trial failed; without it, its worker died",
 }
+"""Meanings of names on disk."""
 
+_MEASURED = {name for name in _GLOSSARY if name.startswith(("validation_", "latent_", "last_"))}
+"""Those that not every kind has."""
+
+_OBJECTIVES = {
+    attrs.VALIDATION_MSE: "the mean reconstruction error (MSE, pixels in 0 to 1) of the "
+    "validation images"
+}
+"""Objectives that have a longer description than their label."""
+
+_FILES = {
+    attrs.RECONSTRUCTIONS_FILE: "originals over reconstructions: three images that all trials "
+    "show, then the trial's lowest, median and highest error",
+    attrs.LEARNING_CURVE_FILE: "",
+}
+"""Files that have another description than their label."""
 
 MAX_NOTED = 1000
 """Ended trials up to which all of them have notes.
@@ -84,23 +107,23 @@ def study_note(record: StudyRecord, *, study_id: int, url: str) -> str:
         study_id: The database's key, under which the server offers its report.
         url: Of the storage; a password is masked.
     """
-    place = _place(record, url)
+    place, kind = _place(record, url), kind_of(record)
+    code = describe_code(record)
     lines = [
         f"## {escape(record.name)}",
         _what(record),
         *_judged(record),
+        *([code] if code else []),
         f"[Report of this study](/report/{study_id}), as `emoji-study dashboard` offers it; as a "
         "file to keep and to send:",
         code_block(f"emoji-study report {place}"),
         "### What you see",
         "- **History**: a dot per trial; the line is the best so far. Charts below it are "
         "refreshed every few trials.\n"
-        "- **Intermediate values**: validation error of each epoch, counted from 0. Pruned trials "
-        "end early.\n"
-        "- **Artifacts** of every trial: `reconstructions.png` (originals over reconstructions: "
-        "three images that all trials show, then the trial's lowest, median and highest error), "
-        "`learning_curve.png`, `curves.csv` (all numbers of all epochs). Grey ones say that a "
-        "trial ended before its first epoch, or that its pictures were cleaned away.\n"
+        f"- **Intermediate values**: {_reported(kind)} of each {kind.step}, counted from 0. "
+        "Pruned trials end early.\n"
+        f"- **Artifacts** of every trial: {', '.join(_files(kind))}. Grey ones say that a trial "
+        f"ended before its first {kind.step}, or that its pictures were cleaned away.\n"
         "- **Failed** trials whose worker died or was stopped are tried again under a new number.",
         "### User attributes",
         "\n".join(f"- `{name}`: {text}" for name, text in _glossary(record)),
@@ -118,14 +141,15 @@ def trial_note(record: StudyRecord, trial: TrialRecord, *, url: str) -> str:
         trial: One of its trials that has ended.
         url: Of the storage; a password is masked.
     """
-    lines = [f"**{format_state(trial.state).capitalize()}**: {_result(trial)}"]
+    kind = kind_of(record)
+    lines = [f"**{format_state(trial.state).capitalize()}**: {_result(kind, trial)}"]
     if trial.params:
-        words = format_configuration(trial.params)
+        words = format_configuration(trial.params, kind.family if is_own(record) else None)
         lines.append(f"{escape(words[:1].upper() + words[1:])}.")
     lines.append("\n".join(f"- {fact}" for fact in _facts(record, trial)))
     if trial.given and attrs.MEASURED_ON not in trial.user_attrs:
         lines += [
-            "Train it again for good, and measure it once on the test images:",
+            f"Train it again for good, and measure it once on the test {data_of(record)}:",
             code_block(f"emoji-study train {_place(record, url)} --trial {trial.number}"),
         ]
     return "\n\n".join(lines) + "\n"
@@ -161,27 +185,55 @@ def _what(record: StudyRecord) -> str:
 
 def _judged(record: StudyRecord) -> Iterator[str]:
     """Say what the objective is, and what the dashboard does not know of it."""
+    kind = kind_of(record)
+    objective, second = kind.objective, kind.second
     yield (
-        "Lower is better: the objective is the mean reconstruction error (MSE, pixels in 0 to 1) "
-        "of the validation images, at the epoch where it is lowest. The test images play no part."
+        f"{objective.better.capitalize()} is better: the objective is "
+        f"{_OBJECTIVES.get(objective.name, objective.label)}, at the {kind.step} where it is "
+        f"{objective.best}. The test {data_of(record)} play no part."
     )
     needed = min_accuracy_of(record)
-    if needed is not None:
+    if needed is not None and second is not None:
         yield (
-            f"A trial is a candidate for the best only if it classifies at least "
-            f"{format_accuracy(needed)} of the validation images correctly. Others carry the "
-            f"attribute `{attrs.INFEASIBLE}`, and say so in their notes."
+            f"A trial is a candidate for the best only if it {_reaches(second, needed)}. Others "
+            f"carry the attribute `{attrs.INFEASIBLE}`, and say so in their notes."
         )
-    if is_multitask(record) and len(record.directions) > 1:
-        yield "The second objective, validation accuracy of the same weights, is to be high."
+    if second is not None and len(record.directions) > 1:
+        high = "high" if second.maximise else "low"
+        yield f"The second objective, {second.label} of the same weights, is to be {high}."
+
+
+def _reaches(second: Metric, needed: float) -> str:
+    """Say what a trial does that keeps the constraint."""
+    value = format_measured(needed, second)
+    if second.name == attrs.VALIDATION_ACCURACY:
+        return f"classifies at least {value} of the validation images correctly"
+    return f"reaches a {second.label} of {value} or {second.better}"
+
+
+def _reported(kind: KindInfo) -> str:
+    """Name what is reported of every step."""
+    return kind.objective.label.replace(short_label(kind.objective), word_for(kind.objective))
+
+
+def _files(kind: KindInfo) -> Iterator[str]:
+    """Yield the files of a trial with what they show."""
+    for file in kind.files:
+        text = _FILES.get(file.name, escape(file.label))
+        yield f"`{file.name}`" + (f" ({text})" if text else "")
+    yield f"`{attrs.CURVES_FILE}` (all numbers of all {plural(kind.step)})"
 
 
 def _glossary(record: StudyRecord) -> Iterator[tuple[str, str]]:
     """Yield the attributes that the trials of a study carry, with their meanings."""
+    kind = kind_of(record)
     present = {name for trial in record.trials for name in trial.user_attrs}
-    for name, text in _GLOSSARY.items():
-        if name in present or not record.trials:
-            yield name, text
+    second = "its second metric" if kind.second is None else short_label(kind.second)
+    own = {metric.name: escape(metric.label) for metric in kind.metrics}
+    for name in dict.fromkeys((*_GLOSSARY, *own)):
+        if name in present or (not record.trials and (name in own or name not in _MEASURED)):
+            text = _GLOSSARY.get(name, own.get(name, ""))
+            yield name, text.format(step=kind.step, steps=plural(kind.step), second=second)
 
 
 def _commands(place: str) -> Iterator[str]:
@@ -196,18 +248,19 @@ def _place(record: StudyRecord, url: str) -> str:
     return shlex.join(["--storage", redact(url), "--study", record.name])
 
 
-def _result(trial: TrialRecord) -> str:
+def _result(kind: KindInfo, trial: TrialRecord) -> str:
     """Say what a trial reached."""
     found: Mapping[str, object] = trial.user_attrs
-    mse = found.get(attrs.VALIDATION_MSE, trial.value)
-    if not isinstance(mse, int | float):
-        return "no epoch was finished." if trial.state == TrialState.FAIL else "no value."
-    text = f"validation MSE {format_mse(float(mse))}"
+    objective, second = kind.objective, kind.second
+    value = found.get(objective.name, trial.value)
+    if not isinstance(value, int | float):
+        return f"no {kind.step} was finished." if trial.state == TrialState.FAIL else "no value."
+    text = f"{escape(objective.label)} {format_measured(float(value), objective)}"
     if attrs.BEST_EPOCH in found:
-        text += f" in epoch {found[attrs.BEST_EPOCH]}"
-    accuracy = found.get(attrs.VALIDATION_ACCURACY)
-    if isinstance(accuracy, int | float):
-        text += f", validation accuracy {format_accuracy(float(accuracy))}"
+        text += f" in {kind.step} {found[attrs.BEST_EPOCH]}"
+    other = None if second is None else second.of(trial)
+    if second is not None and other is not None:
+        text += f", {escape(second.label)} {format_measured(other, second)}"
     return f"{text}."
 
 
@@ -216,9 +269,12 @@ def _facts(record: StudyRecord, trial: TrialRecord) -> Iterator[str]:
     found = trial.user_attrs
     yield f"Why it ended: {_end(record, trial)}"
     if not trial.feasible:
-        needed = min_accuracy_of(record)
-        than = "" if needed is None else f" of {format_accuracy(needed)}"
-        yield f"**Infeasible**: it misses the validation accuracy{than} that the study demands."
+        needed, second = min_accuracy_of(record), kind_of(record).second
+        label = "value" if second is None else escape(second.label)
+        than = ""
+        if needed is not None and second is not None:
+            than = f" of {format_measured(needed, second)}"
+        yield f"**Infeasible**: it misses the {label}{than} that the study demands."
     if attrs.ARM in found:
         yield f"Arm {escape(str(found[attrs.ARM]))}, pair {found.get(attrs.PAIR)}."
     size = []
@@ -252,11 +308,13 @@ def _end(record: StudyRecord, trial: TrialRecord) -> str:
         )
     if attrs.MEASURED_ON in found:
         return f"its result was imported, as measured on the {found[attrs.MEASURED_ON]} split."
-    n_epochs = len(trial.intermediate_values) or found.get(attrs.EPOCHS_RUN)
-    asked = trial.params.get("epoch")
+    kind = kind_of(record)
+    n_steps = len(trial.intermediate_values) or found.get(attrs.EPOCHS_RUN)
+    asked = None if kind.fidelity is None else trial.params.get(kind.fidelity)
+    of = "" if asked is None else f" of {asked}"
     if trial.state == TrialState.PRUNED:
         pruner = escape(str(settings_of(record).get("pruner", "")))
-        return f"the {pruner} pruner stopped it after {n_epochs} of {asked} epochs."
+        return f"the {pruner} pruner stopped it after {n_steps}{of} {plural(kind.step)}."
     if found.get(attrs.EARLY_STOPPED):
-        return f"its validation error had stopped falling after {n_epochs} epochs."
-    return "all of its epochs were trained."
+        return f"its {_reported(kind)} had stopped falling after {n_steps} {plural(kind.step)}."
+    return f"all of its {plural(kind.step)} were trained."

@@ -6,7 +6,7 @@ from html import escape
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from study.analysis import ALL_TRIALS, VALIDATION_ACCURACY
+from study.analysis import ALL_TRIALS, short_label
 from study.analysis.ablation import AblationInfo
 from study.analysis.confirmation import ConfirmationInfo
 from study.analysis.cost import CostInfo, CostPoint
@@ -19,17 +19,20 @@ from study.figures.style import (
     NEUTRAL,
     VERMILLION,
     add_estimates,
+    drawable,
     family_color,
-    log_mse_axis,
     log_range,
     new_figure,
     parameter_label,
-    positive,
     rounded,
+    value_axis,
 )
-from study.formats import format_accuracy
+from study.formats import format_measured
+from study.kind_info import KindInfo
+from study.metrics import Metric
 
-_STRATEGY_SYMBOLS = {"joint": "circle", "sequential": "square", "branched": "diamond"}
+_BRANCH_SYMBOLS = ("circle", "square", "diamond")
+"""Of the values of the choice that branches of a space hang on, in their order."""
 
 _COST_ROW, _COST_GAP = 250, 80
 """Height of the chart of one cost, and the space between two, in pixels."""
@@ -43,19 +46,22 @@ def shown_front(info: FrontInfo) -> tuple[FrontPoint, ...]:
     return thin(info.points, MAX_MARKS, keep=lambda point: point.on_front)
 
 
-def plot_front(info: FrontInfo) -> go.Figure:
-    """Draw accuracy over validation MSE, and the front as a step line with rings on its trials.
+def plot_front(info: FrontInfo, kind: KindInfo) -> go.Figure:
+    """Draw the second metric over the objective, and the front as a step line with rings.
 
-    Colours stand for families, shapes for strategies; a hollow mark breaks the constraint. Of
+    Colours stand for families, shapes for branches; a hollow mark breaks the constraint. Of
     many trials it shows a selection, ``shown_front``.
     """
     figure = new_figure(height=460)
-    front = [point for point in info.front if positive(point.mse)]
+    first, second = kind.objective, kind.second
+    assert second is not None  # points have both
+    branches = dict(zip(kind.choices(info.branch), _BRANCH_SYMBOLS, strict=False))
+    front = [point for point in info.front if drawable(first, point.mse)]
     line = _front_line((point.mse for point in front), (point.accuracy for point in front))
     figure.add_trace(line.update(name="trade-off front"))
     named: set[str] = set()
-    for (name, infeasible), points in _front_groups(shown_front(info)).items():
-        symbol = _STRATEGY_SYMBOLS.get(points[0].branch or "", "circle")
+    for (name, infeasible), points in _front_groups(first, shown_front(info)).items():
+        symbol = branches.get(points[0].branch or "", "circle")
         figure.add_scatter(
             name=name,
             legendgroup=name,
@@ -66,26 +72,30 @@ def plot_front(info: FrontInfo) -> go.Figure:
             customdata=[point.number for point in points],
             mode="markers",
             marker={
-                "color": family_color(points[0].family),
+                "color": family_color(kind, points[0].family),
                 "size": 8,
                 "opacity": 0.85,
                 "symbol": f"{symbol}-open" if infeasible else symbol,
                 "line": {"width": 1.5 if infeasible else 0},
             },
-            hovertemplate="trial %{customdata}<br>validation MSE %{x:.4g}"
-            "<br>validation accuracy %{y:.1%}" + infeasible * "<br>breaks the constraint",
+            hovertemplate=f"trial %{{customdata}}<br>{escape(first.label)} %{{x:.4g}}"
+            f"<br>{escape(second.label)} %{{y:{_tick(second)}}}"
+            + infeasible
+            * "<br>breaks the constraint",
         )
         named.add(name)
     if info.min_accuracy is not None:
         figure.add_hline(
             y=info.min_accuracy,
-            name=f"{format_accuracy(info.min_accuracy)} needed",
+            name=f"{format_measured(info.min_accuracy, second)} needed",
             showlegend=True,
             line={"color": NEUTRAL, "width": 1.5, "dash": "dash"},
         )
-    figure.update_layout(meta={"brush": {"x": "value", "y": VALIDATION_ACCURACY.name}})
-    figure.update_xaxes(**log_mse_axis(point.mse for point in info.points))
-    figure.update_yaxes(title_text="validation accuracy", tickformat=".0%")
+    figure.update_layout(meta={"brush": {"x": "value", "y": second.name}})
+    figure.update_xaxes(**value_axis(first, (point.mse for point in info.points)))
+    figure.update_yaxes(title_text=escape(second.label))
+    if second.is_share:
+        figure.update_yaxes(tickformat=".0%")
     return figure
 
 
@@ -94,11 +104,12 @@ def shown_costs(info: CostInfo) -> tuple[CostPoint, ...]:
     return thin(info.points, MAX_MARKS // 2, keep=lambda point: point.on_front)
 
 
-def plot_costs(infos: Sequence[CostInfo]) -> go.Figure:
-    """Draw the error over each cost, one above the other, and the front as a step line.
+def plot_costs(infos: Sequence[CostInfo], kind: KindInfo) -> go.Figure:
+    """Draw the objective over each cost, one above the other, and the front as a step line.
 
     Args:
         infos: At least one; of many trials each shows a selection, ``shown_costs``.
+        kind: Of the study.
     """
     inner = len(infos) * _COST_ROW + (len(infos) - 1) * _COST_GAP
     figure = make_subplots(
@@ -113,7 +124,7 @@ def plot_costs(infos: Sequence[CostInfo]) -> go.Figure:
     for row, info in enumerate(infos, start=1):
         axis = "" if row == 1 else str(row)
         brush |= {f"x{axis}": info.name, f"y{axis}": "value"}
-        for trace in _cost_traces(info):
+        for trace in _cost_traces(info, kind):
             showlegend = trace.name not in named
             named.add(trace.name)
             figure.add_trace(trace.update(showlegend=showlegend), row=row, col=1)
@@ -126,8 +137,15 @@ def plot_costs(infos: Sequence[CostInfo]) -> go.Figure:
             dtick="D2" if info.spread <= _NARROW else 1,
         )
     figure.update_layout(meta={"brush": brush})
-    figure.update_yaxes(**log_mse_axis(p.mse for info in infos for p in info.points))
+    figure.update_yaxes(
+        **value_axis(kind.objective, (p.mse for info in infos for p in info.points))
+    )
     return figure
+
+
+def _tick(metric: Metric) -> str:
+    """Return how plotly writes a value of a metric."""
+    return ".1%" if metric.is_share else ".4g"
 
 
 def _front_line(x: Iterable[float], y: Iterable[float]) -> go.Scatter:
@@ -142,11 +160,12 @@ def _front_line(x: Iterable[float], y: Iterable[float]) -> go.Scatter:
     )
 
 
-def _cost_traces(info: CostInfo) -> Iterator[go.Scatter]:
-    front = [point for point in info.front if positive(point.mse)]
+def _cost_traces(info: CostInfo, kind: KindInfo) -> Iterator[go.Scatter]:
+    objective = kind.objective
+    front = [point for point in info.front if drawable(objective, point.mse)]
     line = _front_line((point.cost for point in front), (point.mse for point in front))
     yield line.update(name="front", legendgroup="front")
-    points = [point for point in shown_costs(info) if positive(point.mse)]
+    points = [point for point in shown_costs(info) if drawable(objective, point.mse)]
     for family in sorted({point.family for point in points}):
         own = [point for point in points if point.family == family]
         name = "complete trials" if family == ALL_TRIALS else escape(family)
@@ -158,8 +177,8 @@ def _cost_traces(info: CostInfo) -> Iterator[go.Scatter]:
             y=rounded(point.mse for point in own),
             customdata=[point.number for point in own],
             mode="markers",
-            marker={"color": family_color(family), "size": 6, "opacity": 0.6},
-            hovertemplate="trial %{customdata}<br>validation MSE %{y:.4g}"
+            marker={"color": family_color(kind, family), "size": 6, "opacity": 0.6},
+            hovertemplate=f"trial %{{customdata}}<br>{escape(objective.label)} %{{y:.4g}}"
             f"<br>{escape(info.label)} %{{x:,.4~r}}",
         )
 
@@ -207,7 +226,7 @@ def plot_experiment(info: ExperimentInfo, label: str) -> go.Figure:
     return figure
 
 
-def plot_confirmation(info: ConfirmationInfo) -> go.Figure:
+def plot_confirmation(info: ConfirmationInfo, kind: KindInfo) -> go.Figure:
     """Draw what each configuration reached on fresh seeds, on test images, and in the search."""
     names = [escape(c.name) + (" =" if c.tied else "") for c in info.confirmed]
     figure = new_figure(height=150 + 44 * len(names))
@@ -229,13 +248,16 @@ def plot_confirmation(info: ConfirmationInfo) -> go.Figure:
     means = [c.search_value for c in info.confirmed]
     means += [e.mean for _, e in (*validation, *test) if e is not None]
     figure.update_layout(scattermode="group", scattergap=0.5)
-    figure.update_xaxes(title_text="MSE (mean, 95 % interval)", **log_range(means))
+    figure.update_xaxes(
+        title_text=f"{escape(short_label(kind.objective))} (mean, 95 % interval)",
+        **log_range(means),
+    )
     figure.update_yaxes(autorange="reversed", showgrid=False, categoryarray=names)
     return figure
 
 
-def plot_ablation(info: AblationInfo) -> go.Figure:
-    """Draw the validation MSE along the path, as measured and as the surrogate expects it."""
+def plot_ablation(info: AblationInfo, kind: KindInfo) -> go.Figure:
+    """Draw the objective along the path, as measured and as the surrogate expects it."""
     names = [parameter_label(found.name) for found in info.path]
     figure = new_figure(height=150 + 40 * len(names))
     if info.guided:
@@ -252,16 +274,20 @@ def plot_ablation(info: AblationInfo) -> go.Figure:
     add_estimates(figure, measured, name="measured", color=BLUE, mode="lines+markers")
     means = [found.expected for found in info.path]
     means += [found.validation.mean for found in info.path if found.validation is not None]
-    figure.update_xaxes(title_text="validation MSE (mean, 95 % interval)", **log_range(means))
+    figure.update_xaxes(
+        title_text=f"{escape(kind.objective.label)} (mean, 95 % interval)", **log_range(means)
+    )
     figure.update_yaxes(autorange="reversed", showgrid=False, categoryarray=names)
     return figure
 
 
-def _front_groups(points: Iterable[FrontPoint]) -> dict[tuple[str, bool], list[FrontPoint]]:
+def _front_groups(
+    metric: Metric, points: Iterable[FrontPoint]
+) -> dict[tuple[str, bool], list[FrontPoint]]:
     """Group drawable points by legend entry and constraint, feasible ones of an entry first."""
     groups: dict[tuple[str, bool], list[FrontPoint]] = {}
-    drawable = [point for point in points if positive(point.mse)]
-    for point in sorted(drawable, key=lambda p: (p.family, p.branch or "", p.infeasible)):
+    drawn = [point for point in points if drawable(metric, point.mse)]
+    for point in sorted(drawn, key=lambda p: (p.family, p.branch or "", p.infeasible)):
         family = () if point.family == ALL_TRIALS else (point.family,)
         branch = () if point.branch is None else (point.branch,)
         name = escape(", ".join((*family, *branch))) or "complete trials"

@@ -21,14 +21,16 @@ from study.figures.style import (
     BLUE,
     GREEN,
     NEUTRAL,
+    drawable,
     family_color,
-    log_mse_axis,
     new_figure,
     parameter_label,
-    positive,
     rounded,
+    value_axis,
 )
 from study.formats import format_value
+from study.kind_info import KindInfo
+from study.metrics import Metric
 
 SIGNIFICANT = 0.05
 """Bars of correlations with a larger adjusted p-value are drawn pale."""
@@ -70,13 +72,13 @@ def plot_importances(info: ImportanceInfo) -> go.Figure:
         hovertemplate="%{y}<br>share %{x:.2f}<br>95 % interval: %{customdata[0]}<extra></extra>",
         showlegend=False,
     )
-    of_metric = "" if info.metric.name is None else f"<br>for {escape(info.metric.label)}"
+    of_metric = "" if info.metric.objective else f"<br>for {escape(info.metric.label)}"
     figure.update_xaxes(title_text=f"share of the importance{of_metric}", range=[0, 1.02])
     figure.update_yaxes(autorange="reversed", ticks="", showgrid=False)
     return figure
 
 
-def plot_correlations(info: CorrelationsInfo) -> go.Figure:
+def plot_correlations(info: CorrelationsInfo, kind: KindInfo) -> go.Figure:
     """Draw Spearman's rank correlation of each parameter as bars, one colour per family.
 
     Whiskers are 95 % intervals; what the adjusted p-value leaves to chance is pale.
@@ -95,7 +97,7 @@ def plot_correlations(info: CorrelationsInfo) -> go.Figure:
         sure = [p for p in rows if p.spearman_low is not None]
         ends = [_whisker_end(p) for p in rows]
         reach = max(reach, *map(abs, ends), 0.0)
-        color = family_color(family.family)
+        color = family_color(kind, family.family)
         position = {
             "orientation": "h",
             "y": [parameter_label(p.name) for p in rows],
@@ -168,7 +170,7 @@ def plot_correlations(info: CorrelationsInfo) -> go.Figure:
     return figure
 
 
-def plot_isolation(info: IsolationInfo) -> go.Figure:
+def plot_isolation(info: IsolationInfo, kind: KindInfo) -> go.Figure:
     """Draw the metric over each parameter, one above the other, with the best of each value.
 
     Trials are pale in the colour of their family, the best ones green, and what is expected of
@@ -183,33 +185,32 @@ def plot_isolation(info: IsolationInfo) -> go.Figure:
         vertical_spacing=_GAP / inner if n_rows > 1 else 0,
         figure=new_figure(height=inner + 140),
     )
-    label = escape(info.metric.label)
     named: set[str] = set()
     brush: dict[str, str] = {}
     for row, parameter in enumerate(info.parameters, start=1):
         axis = "" if row == 1 else str(row)
-        brush[f"y{axis}"] = info.metric.name or "value"
+        brush[f"y{axis}"] = "value" if info.metric.objective else info.metric.name
         if parameter.scale != "category":
             brush[f"x{axis}"] = parameter.name
-        for trace in _isolated_traces(parameter, label=label, logs=not info.metric.maximise):
+        for trace in _isolated_traces(parameter, info.metric, kind):
             showlegend = trace.name not in named
             named.add(trace.name)
             figure.add_trace(trace.update(showlegend=showlegend), row=row, col=1)
         figure.update_xaxes(row=row, col=1, **_isolated_axis(parameter))
     figure.update_layout(meta={"brush": brush})
     shown = [point.measured for p in info.parameters for point in p.points]
-    if info.metric.maximise:
-        figure.update_yaxes(title_text="<br>".join(wrap(label, width=12)))
-    else:
-        figure.update_yaxes(**log_mse_axis(shown))
-        figure.update_yaxes(title_text="validation<br>MSE (log)")
+    figure.update_yaxes(**value_axis(info.metric, shown))
+    title = "<br>".join(map(escape, wrap(info.metric.label, width=12)))
+    figure.update_yaxes(title_text=title if info.metric.maximise else f"{title} (log)")
     return figure
 
 
-def _isolated_traces(parameter: IsolatedParameter, *, label: str, logs: bool) -> list[go.Scatter]:
+def _isolated_traces(
+    parameter: IsolatedParameter, metric: Metric, kind: KindInfo
+) -> list[go.Scatter]:
     """Return the trials, the best of each value, and the best of equally many trials."""
-    name = parameter_label(parameter.name)
-    points = [point for point in parameter.points if not logs or positive(point.measured)]
+    name, label = parameter_label(parameter.name), escape(metric.label)
+    points = [point for point in parameter.points if drawable(metric, point.measured)]
     traces = []
     for family in sorted({point.family for point in points}):
         own = [point for point in points if point.family == family]
@@ -222,13 +223,13 @@ def _isolated_traces(parameter: IsolatedParameter, *, label: str, logs: bool) ->
                 y=rounded(point.measured for point in own),
                 customdata=[[point.number, escape(format_value(point.value))] for point in own],
                 mode="markers",
-                marker={"color": family_color(family), "size": 5, "opacity": 0.35},
+                marker={"color": family_color(kind, family), "size": 5, "opacity": 0.35},
                 hovertemplate=f"trial %{{customdata[0]}}<br>{name} %{{customdata[1]}}"
                 f"<br>{label} %{{y:.4g}}",
             )
         )
     places = list(range(len(parameter.values)))
-    drawn = [i for i in places if not logs or positive(parameter.values[i].best)]
+    drawn = [i for i in places if drawable(metric, parameter.values[i].best)]
     joined = "markers" if parameter.scale == "category" else "lines+markers"
     traces.append(
         go.Scatter(
@@ -245,7 +246,7 @@ def _isolated_traces(parameter: IsolatedParameter, *, label: str, logs: bool) ->
         )
     )
     expected = [parameter.values[i].expected for i in places]
-    equal = [i for i in places if expected[i] is not None and (not logs or positive(expected[i]))]
+    equal = [i for i in places if drawable(metric, expected[i])]
     if equal:
         traces.append(
             go.Scatter(

@@ -8,6 +8,7 @@ from typing import Literal, TypeVar
 import plotly.graph_objects as go
 from optuna.trial import TrialState
 
+from study.analysis import short_label, word_for
 from study.analysis.distribution import DistributionInfo
 from study.analysis.expected_best import ExpectedBestInfo
 from study.analysis.fidelity import FidelityInfo
@@ -21,31 +22,33 @@ from study.figures.style import (
     SYMBOLS,
     VERMILLION,
     add_band,
+    drawable,
     family_color,
-    log_mse_axis,
     new_figure,
-    positive,
     rounded,
+    value_axis,
 )
 from study.formats import format_duration
+from study.kind_info import KindInfo
 
 _DASHES = {TrialState.PRUNED: "dot", TrialState.FAIL: "dash"}
 _FAMILY_DASHES = ("solid", "dash", "dot", "dashdot")
 _LONGEST_HOST = 24
 
-Progress = Literal["epoch", "second"]
+Progress = Literal["step", "second"]
 """What a training's progress is counted in."""
 
 _Item = TypeVar("_Item", HistoryPoint, LearningCurve, TimelineSpan)
 
 
-def plot_history(info: HistoryInfo) -> go.Figure:
+def plot_history(info: HistoryInfo, kind: KindInfo) -> go.Figure:
     """Draw the value of each trial over its number, and the best value so far as a step line.
 
     Of many trials it shows a selection, ``info.shown``.
     """
     figure = new_figure(height=420)
-    steps = [point for point in (*info.incumbents, *info.points[-1:]) if positive(point.best)]
+    metric, label = kind.objective, escape(kind.objective.label)
+    steps = [p for p in (*info.incumbents, *info.points[-1:]) if drawable(metric, p.best)]
     figure.add_scatter(
         meta={"incumbents": True},
         name="best so far",
@@ -53,11 +56,11 @@ def plot_history(info: HistoryInfo) -> go.Figure:
         y=rounded(point.best for point in steps),
         mode="lines",
         line={"color": GREEN, "width": 2, "shape": "hv"},
-        hovertemplate="best up to trial %{x}<br>validation MSE %{y:.4g}<extra></extra>",
+        hovertemplate=f"best up to trial %{{x}}<br>{label} %{{y:.4g}}<extra></extra>",
     )
-    for name, points in _grouped(point for point in info.shown if positive(point.value)):
+    for name, points in _grouped(point for point in info.shown if drawable(metric, point.value)):
         state = points[0].state
-        color = _color(points[0])
+        color = _color(kind, points[0])
         complete = state == TrialState.COMPLETE
         solid = complete and not points[0].infeasible
         numbers = [point.number for point in points]
@@ -78,34 +81,37 @@ def plot_history(info: HistoryInfo) -> go.Figure:
                 "line": {"color": color, "width": 0 if solid else 1.5},
             },
             hovertemplate="trial %{x}<br>"
-            + ("validation MSE" if complete else "last reported MSE")
+            + (label if complete else f"last reported {escape(short_label(metric))}")
             + " %{y:.4g}",
         )
     figure.update_layout(meta={"brush": {"x": "number", "y": "value"}})
     figure.update_xaxes(title_text="trial", rangemode="nonnegative")
-    figure.update_yaxes(**log_mse_axis(point.value for point in info.points))
+    figure.update_yaxes(**value_axis(metric, (point.value for point in info.points)))
     return figure
 
 
-def plot_learning_curves(info: LearningCurvesInfo, by: Progress = "epoch") -> go.Figure:
-    """Draw validation MSE over epochs or over training time.
+def plot_learning_curves(
+    info: LearningCurvesInfo, kind: KindInfo, by: Progress = "step"
+) -> go.Figure:
+    """Draw the objective over steps or over training time.
 
     The best trials stand out, stopped ones end in an x.
 
     Args:
         info: The curves.
+        kind: Of the study.
         by: What the axis counts; over ``"second"`` curves without a time are left out.
     """
     figure = new_figure(height=460)
-    drawn = [curve for curve in info.curves if by == "epoch" or curve.seconds is not None]
+    drawn = [curve for curve in info.curves if by == "step" or curve.seconds is not None]
     best = [curve for curve in drawn if curve.rank is not None and curve.rank <= info.n_best]
     others = [curve for curve in drawn if curve not in best]
     strong = dict(_grouped(best))
     for name, curves in _grouped(others):
         pale = curves[0].state == TrialState.COMPLETE
-        _add_curves(figure, name, curves, by=by, pale=pale, showlegend=name not in strong)
+        _add_curves(figure, kind, name, curves, by=by, pale=pale, showlegend=name not in strong)
     for name, curves in strong.items():
-        _add_curves(figure, name, curves, by=by, pale=False, showlegend=True)
+        _add_curves(figure, kind, name, curves, by=by, pale=False, showlegend=True)
     for curve in best[:1]:
         figure.add_scatter(
             name=f"best (trial {curve.number})",
@@ -115,15 +121,15 @@ def plot_learning_curves(info: LearningCurvesInfo, by: Progress = "epoch") -> go
             customdata=[curve.number] * len(curve.values),
             mode="lines",
             line={"color": GREEN, "width": 3},
-            hovertemplate=_curve_hover(by),
+            hovertemplate=_curve_hover(kind, by),
         )
-    title = "epoch" if by == "epoch" else "training time (s)"
+    title = escape(kind.step) if by == "step" else "training time (s)"
     figure.update_xaxes(title_text=title, rangemode="tozero")
-    figure.update_yaxes(**log_mse_axis(v for curve in drawn for v in curve.values))
+    figure.update_yaxes(**value_axis(kind.objective, (v for curve in drawn for v in curve.values)))
     return figure
 
 
-def plot_timeline(info: TimelineInfo) -> go.Figure:
+def plot_timeline(info: TimelineInfo, kind: KindInfo) -> go.Figure:
     """Draw the time of each trial as a line in the row of its worker.
 
     Complete trials have the colour of their family, failed ones are purple; dots stand for
@@ -143,7 +149,7 @@ def plot_timeline(info: TimelineInfo) -> go.Figure:
             customdata=[n for s in spans for n in (s.number, s.number, None)],
             mode="lines",
             line={
-                "color": _color(spans[0]),
+                "color": _color(kind, spans[0]),
                 "width": 10 if solid else 5,
                 "dash": "dot" if state == TrialState.PRUNED else "solid",
             },
@@ -156,13 +162,13 @@ def plot_timeline(info: TimelineInfo) -> go.Figure:
     return figure
 
 
-def plot_distribution(info: DistributionInfo) -> go.Figure:
+def plot_distribution(info: DistributionInfo, kind: KindInfo) -> go.Figure:
     """Draw the share of each family's trials with at most a value, with its 95 % band."""
     figure = new_figure(height=420)
     label = escape(info.metric.label)
     for family, dash in zip(info.families, cycle(_FAMILY_DASHES), strict=False):
         values = rounded(step.value for step in family.steps)
-        color = family_color(family.family)
+        color = family_color(kind, family.family)
         name = f"{escape(family.family)} ({family.n_trials:,} trials)"
         add_band(
             figure,
@@ -183,18 +189,15 @@ def plot_distribution(info: DistributionInfo) -> go.Figure:
             line={"color": color, "width": 2, "dash": dash, "shape": "hv"},
             hovertemplate=f"%{{y:.1%}} have at most<br>{label} %{{x:.4g}}",
         )
-    if info.metric.maximise:
-        figure.update_xaxes(title_text=label)
-    else:
-        steps = [step for family in info.families for step in family.steps]
-        figure.update_xaxes(**log_mse_axis(step.value for step in steps))
+    steps = [step for family in info.families for step in family.steps]
+    figure.update_xaxes(**value_axis(info.metric, (step.value for step in steps)))
     figure.update_yaxes(
         title_text="share of trials<br>with at most this value", range=[0, 1.02], tickformat=".0%"
     )
     return figure
 
 
-def plot_families(info: DistributionInfo) -> go.Figure:
+def plot_families(info: DistributionInfo, kind: KindInfo) -> go.Figure:
     """Draw the range, the middle half and the median of each family's trials as a box."""
     figure = new_figure(height=140 + 60 * len(info.families))
     for family in info.families:
@@ -208,11 +211,11 @@ def plot_families(info: DistributionInfo) -> go.Figure:
             median=rounded([family.median]),
             q3=rounded([family.upper_quartile]),
             upperfence=rounded([highest]),
-            marker={"color": family_color(family.family)},
+            marker={"color": family_color(kind, family.family)},
             showlegend=False,
         )
     ends = [f.steps[i].value for f in info.families for i in (0, -1)]
-    figure.update_xaxes(**log_mse_axis(ends))
+    figure.update_xaxes(**value_axis(info.metric, ends))
     figure.update_yaxes(autorange="reversed", showgrid=False)
     return figure
 
@@ -255,17 +258,13 @@ def plot_expected_best(info: ExpectedBestInfo) -> go.Figure:
     figure.update_xaxes(
         type="log", title_text="trials (log)", dtick=1 if numbers[-1] > 300 else "D2"
     )
-    if info.metric.maximise:
-        figure.update_yaxes(title_text=label)
-    else:
-        figure.update_yaxes(
-            **log_mse_axis(v for p in info.points for v in (p.value, p.low, p.high))
-        )
+    values = [v for p in info.points for v in (p.value, p.low, p.high)]
+    figure.update_yaxes(**value_axis(info.metric, values))
     return figure
 
 
-def plot_fidelity(info: FidelityInfo) -> go.Figure:
-    """Draw the rank correlation with the final error over epochs, with its interval as a band.
+def plot_fidelity(info: FidelityInfo, kind: KindInfo) -> go.Figure:
+    """Draw the rank correlation with the final value over steps, with its interval as a band.
 
     Where trials were pruned, dotted lines show it had all of them ended worst, and best.
     """
@@ -279,6 +278,7 @@ def plot_fidelity(info: FidelityInfo) -> go.Figure:
         color=BLUE,
     )
     epochs = [point.epoch for point in info.points]
+    step = escape(kind.step)
     figure.add_scatter(
         name="complete trials",
         x=epochs,
@@ -290,7 +290,7 @@ def plot_fidelity(info: FidelityInfo) -> go.Figure:
         mode="lines+markers",
         line={"color": BLUE, "width": 2},
         marker={"size": 6},
-        hovertemplate="epoch %{x}<br>Spearman %{y:.2f}<br>95 % interval: %{customdata[0]}"
+        hovertemplate=f"{step} %{{x}}<br>Spearman %{{y:.2f}}<br>95 % interval: %{{customdata[0]}}"
         "<br>pruned before: %{customdata[1]}",
     )
     if info.n_pruned:
@@ -305,14 +305,14 @@ def plot_fidelity(info: FidelityInfo) -> go.Figure:
                 y=rounded(values),
                 mode="lines",
                 line={"color": color, "width": 1.5, "dash": "dot"},
-                hovertemplate=f"epoch %{{x}}<br>if {name}: %{{y:.2f}}",
+                hovertemplate=f"{step} %{{x}}<br>if {name}: %{{y:.2f}}",
             )
     figure.update_xaxes(
-        type="log", title_text="epoch (log)", dtick=1 if epochs[-1] > 300 else "D2"
+        type="log", title_text=f"{step} (log)", dtick=1 if epochs[-1] > 300 else "D2"
     )
     drawn = [y for trace in figure.data for y in trace.y or () if y is not None]
     figure.update_yaxes(
-        title_text="Spearman correlation<br>with the final error",
+        title_text=f"Spearman correlation<br>with the final {word_for(kind.objective)}",
         range=[-1.05 if min(drawn, default=0) < 0 else 0, 1.05],
         zeroline=True,
     )
@@ -321,6 +321,7 @@ def plot_fidelity(info: FidelityInfo) -> go.Figure:
 
 def _add_curves(
     figure: go.Figure,
+    kind: KindInfo,
     name: str,
     curves: Sequence[LearningCurve],
     *,
@@ -330,7 +331,7 @@ def _add_curves(
 ) -> None:
     """Add the curves of one group as a single line with gaps, and the ends of stopped ones."""
     state = curves[0].state
-    color = _color(curves[0])
+    color = _color(kind, curves[0])
     x: list[float | None] = []
     y: list[float | None] = []
     numbers: list[int | None] = []
@@ -349,7 +350,7 @@ def _add_curves(
         mode="lines",
         opacity=0.4 if pale else 0.9,
         line={"color": color, "width": 1 if pale else 1.5, "dash": _DASHES.get(state)},
-        hovertemplate=_curve_hover(by),
+        hovertemplate=_curve_hover(kind, by),
     )
     if state in _DASHES:
         figure.add_scatter(
@@ -357,7 +358,7 @@ def _add_curves(
             showlegend=False,
             meta={"trials": True},
             x=[_progress(curve, by)[-1] for curve in curves],
-            y=rounded(_last_drawable(curve.values) for curve in curves),
+            y=rounded(_last_drawable(kind, curve.values) for curve in curves),
             customdata=[curve.number for curve in curves],
             mode="markers",
             marker={"color": color, "size": 6, "symbol": "x", "opacity": 0.8},
@@ -381,17 +382,17 @@ def _group_name(item: HistoryPoint | LearningCurve | TimelineSpan) -> str:
     return f"{escape(item.family)} {item.state.name.lower()}"
 
 
-def _color(item: HistoryPoint | LearningCurve | TimelineSpan) -> str:
-    return PURPLE if item.state == TrialState.FAIL else family_color(item.family)
+def _color(kind: KindInfo, item: HistoryPoint | LearningCurve | TimelineSpan) -> str:
+    return PURPLE if item.state == TrialState.FAIL else family_color(kind, item.family)
 
 
 def _progress(curve: LearningCurve, by: Progress) -> list[float | None]:
-    return rounded(curve.epochs if by == "epoch" else curve.seconds or ())
+    return rounded(curve.epochs if by == "step" else curve.seconds or ())
 
 
-def _curve_hover(by: Progress) -> str:
-    x = "epoch %{x}" if by == "epoch" else "%{x:.4g} s"
-    return f"trial %{{customdata}}<br>{x}<br>validation MSE %{{y:.4g}}"
+def _curve_hover(kind: KindInfo, by: Progress) -> str:
+    x = f"{escape(kind.step)} %{{x}}" if by == "step" else "%{x:.4g} s"
+    return f"trial %{{customdata}}<br>{x}<br>{escape(kind.objective.label)} %{{y:.4g}}"
 
 
 def _time_unit(longest: float) -> tuple[float, str]:
@@ -412,5 +413,5 @@ def _row_label(worker: str) -> str:
     return f"{escape(name)}<br>{escape(host)}"
 
 
-def _last_drawable(values: Sequence[float]) -> float | None:
-    return next((value for value in reversed(values) if positive(value)), None)
+def _last_drawable(kind: KindInfo, values: Sequence[float]) -> float | None:
+    return next((v for v in reversed(values) if drawable(kind.objective, v)), None)

@@ -3,36 +3,34 @@
 Colours and dashes stand for studies, in their order; must not know how budgets were spent.
 """
 
+from dataclasses import replace
 from html import escape
 from itertools import cycle
 
 import plotly.graph_objects as go
 
+from study.analysis import short_label
 from study.analysis.comparison import BudgetPoint, ComparisonInfo, Unit, describe_budget
 from study.figures.style import (
     BLUE,
     GREEN,
+    ORANGE,
     PURPLE,
     SKY_BLUE,
     VERMILLION,
     add_band,
-    log_mse_axis,
+    drawable,
     new_figure,
-    positive,
     rounded,
+    value_axis,
 )
+from study.metrics import Metric
 
-STUDY_COLORS = (BLUE, VERMILLION, GREEN, PURPLE, SKY_BLUE, "#E69F00")
+STUDY_COLORS = (BLUE, VERMILLION, GREEN, PURPLE, SKY_BLUE, ORANGE)
 """One colour per study, in their order; with more studies they come again."""
 
 _DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot", "5px,2px")
 """As many as are prime to the colours, so that both come again together only after 42 studies."""
-
-_UNIT_TITLES = {
-    "trials": "budget in trials (log)",
-    "epochs": "budget in epochs (log)",
-    "seconds": "budget in seconds of training (log)",
-}
 
 
 def plot_comparison(info: ComparisonInfo, unit: Unit) -> go.Figure:
@@ -43,44 +41,50 @@ def plot_comparison(info: ComparisonInfo, unit: Unit) -> go.Figure:
         unit: Of the budget; one in which the studies have a common budget.
     """
     figure = new_figure(height=440)
+    metric = info.objective  # of either split
+    label = escape(short_label(metric))
     found = info.of_unit(unit)
+    words = unit if found is None else found.words
     curves = {curve.study: curve for curve in found.curves} if found is not None else {}
     drawn: list[float | None] = []
     budgets: list[float] = []
     for name, (color, dash) in _looks(info).items():
         if name not in curves:
             continue
-        points = [point for point in curves[name].points if positive(point.median)]
+        points = [point for point in curves[name].points if drawable(metric, point.median)]
         budgets += [point.budget for point in points]
         drawn += [value for p in points for value in (p.median, p.low, p.high)]
-        _add_band(figure, name, points, color)
+        _add_band(figure, metric, name, points, color)
         figure.add_scatter(
             name=escape(name),
             legendgroup=name,
             x=rounded(point.budget for point in points),
             y=rounded(point.median for point in points),
-            customdata=[_hover(found.words, point) for point in points],
+            customdata=[_hover(words, point) for point in points],
             mode="lines+markers",
             line={"color": color, "width": 2, "dash": dash},
             marker={"size": 4},
-            hovertemplate=f"{escape(name)}<br>%{{customdata[0]}}<br>median best MSE %{{y:.4g}}"
+            hovertemplate=f"{escape(name)}<br>%{{customdata[0]}}<br>median best {label} %{{y:.4g}}"
             "<br>90 % band: %{customdata[1]}<extra></extra>",
         )
+    budget = "seconds of training" if unit == "seconds" else words
+    title = f"budget in {escape(budget)} (log)"
     wide = not budgets or max(budgets) / min(budgets) > 300
-    figure.update_xaxes(type="log", title_text=_UNIT_TITLES[unit], dtick=1 if wide else "D2")
-    figure.update_yaxes(**log_mse_axis(drawn))
-    figure.update_yaxes(title_text="best MSE (log)")  # of either split
+    figure.update_xaxes(type="log", title_text=title, dtick=1 if wide else "D2")
+    figure.update_yaxes(**value_axis(replace(metric, label=f"best {short_label(metric)}"), drawn))
     return figure
 
 
 def plot_best_distribution(info: ComparisonInfo) -> go.Figure:
     """Draw the share of complete trials with at most each error, one step line per study."""
     figure = new_figure(height=420)
+    metric = info.objective  # of either split
+    label = escape(short_label(metric))
     errors: list[float] = []
     looks = _looks(info)
     for side in info.studies:
         color, dash = looks[side.name]
-        points = [(error, share) for error, share in side.distribution if positive(error)]
+        points = [(error, share) for error, share in side.distribution if drawable(metric, error)]
         errors += [error for error, _ in points]
         figure.add_scatter(
             name=escape(side.name),
@@ -89,10 +93,9 @@ def plot_best_distribution(info: ComparisonInfo) -> go.Figure:
             mode="lines",
             line={"color": color, "width": 2, "dash": dash, "shape": "hv"},
             hovertemplate=f"{escape(side.name)}<br>%{{y:.1%}} of the complete trials"
-            "<br>MSE at most %{x:.4g}<extra></extra>",
+            f"<br>{label} at most %{{x:.4g}}<extra></extra>",
         )
-    figure.update_xaxes(**log_mse_axis(errors))
-    figure.update_xaxes(title_text="MSE (log)")  # of either split
+    figure.update_xaxes(**value_axis(replace(metric, label=short_label(metric)), errors))
     figure.update_yaxes(
         title_text="share of complete trials", tickformat=".0%", rangemode="tozero"
     )
@@ -110,9 +113,13 @@ def _hover(words: str, point: BudgetPoint) -> list[str]:
     return [describe_budget(words, point.budget), f"{low} to {high}"]
 
 
-def _add_band(figure: go.Figure, name: str, points: list[BudgetPoint], color: str) -> None:
+def _add_band(
+    figure: go.Figure, metric: Metric, name: str, points: list[BudgetPoint], color: str
+) -> None:
     """Fill the 90 % band where both of its ends are there."""
-    sure = [point for point in points if positive(point.low) and positive(point.high)]
+    sure = [
+        point for point in points if drawable(metric, point.low) and drawable(metric, point.high)
+    ]
     add_band(
         figure,
         x=rounded(point.budget for point in sure),

@@ -15,15 +15,19 @@ from plotly.colors import hex_to_rgb
 from plotly.offline import get_plotlyjs
 
 from study.analysis.confirmation import Estimate
+from study.kind_info import KindInfo
+from study.metrics import Metric
 
 # The colours of Okabe and Ito, distinguishable with every common colour vision.
 # Source: Okabe, Ito, "Color Universal Design", 2008, https://jfly.uni-koeln.de/color/.
 BLUE, SKY_BLUE, VERMILLION = "#0072B2", "#56B4E9", "#D55E00"
-GREEN, PURPLE = "#009E73", "#CC79A7"
+GREEN, PURPLE, ORANGE = "#009E73", "#CC79A7", "#E69F00"
 NEUTRAL = "#808080"
 
-FAMILY_COLORS = {"CNN": BLUE, "linear": VERMILLION}
-"""One colour per architecture, the same in every chart; any other family is sky blue."""
+FAMILY_COLORS = (BLUE, VERMILLION, ORANGE)
+"""One colour per family, the same in every chart, in the order of the space; any other family is
+sky blue.
+"""
 
 STATE_ORDER = (
     TrialState.COMPLETE,
@@ -96,13 +100,20 @@ def entitled(figure: go.Figure, title: str, *, height: int) -> go.Figure:
     )
 
 
-def log_mse_axis(values: Iterable[float | None]) -> dict[str, Any]:
-    """Return a logarithmic axis with ticks at 1, 2 and 5, or at powers of ten for wide ranges."""
-    drawable = [value for value in values if value is not None and positive(value)]
-    wide = not drawable or max(drawable) / min(drawable) > 300
+def value_axis(metric: Metric, values: Iterable[float | None]) -> dict[str, Any]:
+    """Return the axis of a metric.
+
+    It is logarithmic for what is to be low, with ticks at 1, 2 and 5, or at powers of ten for
+    wide ranges.
+    """
+    label = escape(metric.label)
+    if metric.maximise:
+        return {"title": {"text": label}}
+    drawn = [value for value in values if value is not None and positive(value)]
+    wide = not drawn or max(drawn) / min(drawn) > 300
     return {
         "type": "log",
-        "title": {"text": "validation MSE (log)"},
+        "title": {"text": f"{label} (log)"},
         "tickformat": ".3~g",
         "dtick": 1 if wide else "D2",
     }
@@ -188,9 +199,9 @@ def add_estimates(
     )
 
 
-def family_color(family: str) -> str:
-    """Return the colour of an architecture."""
-    return FAMILY_COLORS.get(family, SKY_BLUE)
+def family_color(kind: KindInfo, family: str) -> str:
+    """Return the colour of a family."""
+    return dict(zip(kind.choices(kind.family), FAMILY_COLORS, strict=False)).get(family, SKY_BLUE)
 
 
 def parameter_label(name: str) -> str:
@@ -201,6 +212,11 @@ def parameter_label(name: str) -> str:
 def positive(value: float | None) -> bool:
     """Whether a value has a place on a logarithmic axis."""
     return value is not None and math.isfinite(value) and value > 0
+
+
+def drawable(metric: Metric, value: float | None) -> bool:
+    """Whether a value has a place on the axis of its metric."""
+    return value is not None and (metric.maximise or positive(value))
 
 
 def rounded(values: Iterable[float | None]) -> list[float | None]:

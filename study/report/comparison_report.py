@@ -7,10 +7,18 @@ give the same bytes.
 
 import shlex
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from storage.records import StudyRecord
-from study.analysis import is_search
+from study.analysis import (
+    data_of,
+    is_own,
+    is_search,
+    kind_of,
+    reference_of,
+    short_label,
+    word_for,
+)
 from study.analysis.comparison import (
     QUANTILES,
     ComparisonInfo,
@@ -22,20 +30,18 @@ from study.analysis.comparison import (
 )
 from study.analysis.tables import get_families
 from study.figures import plot_best_distribution, plot_comparison
-from study.formats import format_count, format_list, format_mse, format_percent, format_sampler
+from study.formats import (
+    format_count,
+    format_list,
+    format_measured,
+    format_percent,
+    format_sampler,
+    plural,
+    with_article,
+)
 from study.report.embedded import ReportData, bounded, pack
 from study.report.page import render_page
 from study.report.sentences import STATES, Step, Verdict, describe_lacking
-
-_CONTENTS = (
-    ("verdict", "Verdict"),
-    ("studies", "Side by side"),
-    ("equal-budget", "Equal budget"),
-    ("distribution", "Distribution of errors"),
-    ("differences", "What differs"),
-    ("families", "Families"),
-    ("reproduce", "Reproduce"),
-)
 
 
 def render_comparison(records: Sequence[StudyRecord]) -> str:
@@ -69,11 +75,15 @@ def render_studies(data: ReportData) -> str:
     return render_page(
         "comparison.html.jinja",
         title=f"{title} – comparison of studies",
-        contents=_CONTENTS,
+        contents=_contents(records, info),
         figures=_draw(info),
         report_data=pack(bounded(data)),
         name=title,
         info=info,
+        objective=info.objective,
+        own=all(map(is_own, records)),
+        images=_common(map(data_of, records), "data"),
+        steps=_common((plural(kind_of(record).step) for record in records), "steps"),
         verdict=get_comparison_verdict(
             records, info, n_left_out=data.n_left_out, thinned=data.thinned
         ),
@@ -96,7 +106,7 @@ def get_comparison_verdict(
     n_left_out: int = 0,
     thinned: bool = False,
 ) -> Verdict:
-    """Say which study found the lower error at equal budget, how sure that is, and what to do.
+    """Say which study found the better value at equal budget, how sure that is, and what to do.
 
     Args:
         records: The studies.
@@ -111,6 +121,26 @@ def get_comparison_verdict(
         sure=(*describe_lacking(records, n_left_out, thinned), *_sure(info)),
         next=tuple(_next(records, info)),
     )
+
+
+def _contents(records: Sequence[StudyRecord], info: ComparisonInfo) -> list[tuple[str, str]]:
+    """Return id and heading of the sections of a page."""
+    families = [("families", "Families")] if any(kind_of(r).family for r in records) else []
+    return [
+        ("verdict", "Verdict"),
+        ("studies", "Side by side"),
+        ("equal-budget", "Equal budget"),
+        ("distribution", f"Distribution of {word_for(info.objective)}s"),
+        ("differences", "What differs"),
+        *families,
+        ("reproduce", "Reproduce"),
+    ]
+
+
+def _common(words: Iterable[str], otherwise: str) -> str:
+    """Return the word that all studies share, or another one."""
+    first, *others = dict.fromkeys(words)
+    return otherwise if others else first
 
 
 def format_probability(value: float) -> str:
@@ -136,7 +166,7 @@ def _found(info: ComparisonInfo) -> Iterator[str]:
         for pair in _at_all(primary):
             yield (
                 f"For {describe_budget(primary.words, pair.budget)}, all that "
-                f"“{primary.limiting}” spent, {_describe_pair(pair)}."
+                f"“{primary.limiting}” spent, {_describe_pair(info, pair)}."
             )
     for side in info.studies:
         best = side.summary.best
@@ -144,8 +174,10 @@ def _found(info: ComparisonInfo) -> Iterator[str]:
             yield f"“{side.name}” has no complete trial that can be the best."
         else:
             split = "an unknown" if side.measured_on == "unknown" else f"the {side.measured_on}"
+            metric = side.objective
             yield (
-                f"The lowest error of “{side.name}” is an MSE of {format_mse(best.value)} on "
+                f"The {metric.best} {word_for(metric)} of “{side.name}” is "
+                f"{with_article(short_label(metric))} of {format_measured(best.value, metric)} on "
                 f"{split} split, of trial {best.number}."
             )
 
@@ -155,8 +187,8 @@ def _sure(info: ComparisonInfo) -> Iterator[str]:
     if primary is not None:
         if not info.comparable and any(pair.better for pair in primary.pairs):
             yield (
-                "Whether the errors compare at all is open, for the reasons below; so a study "
-                "that is better here need not be the better search."
+                f"Whether the {word_for(info.objective)}s compare at all is open, for the "
+                "reasons below; so a study that is better here need not be the better search."
             )
         for pair in _at_all(primary):
             yield _describe_others(info, pair)
@@ -173,7 +205,8 @@ def _next(records: Sequence[StudyRecord], info: ComparisonInfo) -> Iterator[Step
     pairs = () if primary is None else _at_all(primary)
     better = {pair.better for pair in pairs}
     sides = dict(zip(info.names, info.studies, strict=True))
-    searches = [record.name for record in records if is_search(record)]
+    kinds = {record.name: reference_of(record) for record in records if is_search(record)}
+    searches = list(kinds)
     for name in sorted(searches, key=lambda name: name not in better):
         if sides[name].summary.best is not None:
             yield Step(
@@ -184,9 +217,10 @@ def _next(records: Sequence[StudyRecord], info: ComparisonInfo) -> Iterator[Step
     if not pairs or any(pair.better is None for pair in pairs):
         for name in searches:
             side = sides[name]
-            if not side.imported and side.kind is not None:
+            if not side.imported and kinds[name] is not None:
+                place = f"{kinds[name]} --study {shlex.quote(name)}"
                 yield Step(
-                    command=f"emoji-study run {side.kind} --study {shlex.quote(name)} --trials N",
+                    command=f"emoji-study run {place} --trials N",
                     why="adds N trials, which make the comparison surer",
                 )
 
@@ -197,15 +231,16 @@ def _at_all(found: EqualBudget) -> tuple[PairComparison, ...]:
     return tuple(pair for pair in found.pairs if pair.budget == largest)
 
 
-def _describe_pair(pair: PairComparison) -> str:
-    """Say how likely the study that finds the lower error more often does so."""
+def _describe_pair(info: ComparisonInfo, pair: PairComparison) -> str:
+    """Say how likely the study that finds the better value more often does so."""
+    better = f"{info.objective.better} {word_for(info.objective)}"
     first, second = pair.first, pair.second
     probability, low, high = pair.probability, pair.low, pair.high
     if probability < 0.5:
         first, second = second, first
         probability, low, high = 1 - probability, 1 - high, 1 - low
     return (
-        f"a search with trials of “{first}” finds a lower error than one with trials of "
+        f"a search with trials of “{first}” finds a {better} than one with trials of "
         f"“{second}” with a probability of {format_probability(probability)} "
         f"({format_percent(pair.level)} interval {format_probability(low)} to "
         f"{format_probability(high)}): {pair.verdict}"
@@ -215,7 +250,7 @@ def _describe_pair(pair: PairComparison) -> str:
 def _describe_others(info: ComparisonInfo, pair: PairComparison) -> str:
     """Say what the other budgets and units have to say about the same studies."""
     same = [
-        (found.unit, other)
+        (found.words, other)
         for found in info.budgets
         for other in found.pairs
         if (other.first, other.second) == (pair.first, pair.second) and other is not pair

@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from storage.records import StudyRecord, TrialRecord
-from study.analysis import Metric
 from study.analysis.agreement import AgreementInfo, branches, get_agreement
 from study.analysis.importance import BEST_TENTH, ImportanceInfo, get_importances
+from study.metrics import Metric
 from study.report.processes import OtherProcesses
 
 

@@ -7,16 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from storage.records import StudyRecord
-from study.analysis import (
-    VALIDATION_ACCURACY,
-    VALIDATION_MSE,
-    Metric,
-    family_of,
-    is_multitask,
-    is_search,
-    latent_metrics_of,
-    varies,
-)
+from study.analysis import branch_of, family_of, is_search, kind_of, measured_on_request, varies
 from study.analysis.ablation import AblationInfo, get_ablation
 from study.analysis.agreement import AgreementInfo
 from study.analysis.confirmation import (
@@ -66,6 +57,7 @@ from study.analysis.tables import (
 )
 from study.analysis.timeline import TimelineInfo, get_timeline
 from study.analysis.verdict import VerdictInfo, get_verdict
+from study.metrics import Metric
 from study.report.explained import begin_explaining
 from study.report.processes import OtherProcesses
 
@@ -77,9 +69,9 @@ class Findings:
     Args:
         summary: Totals.
         verdict: Checks.
-        importances: By metric: the error, accuracy where trials classify, and numbers for the
-            latents where trials measured them. None of an experiment, whose arms are no sample
-            of a space; likewise the next four.
+        importances: By metric: the objective, the second one where there is one, and what trials
+            measured on request. None of an experiment, whose arms are no sample of a space;
+            likewise the next four.
         within_best: Importances within the best tenth, of the metrics that have any.
         agreements: Of methods, of the same metrics.
         correlations: By metric.
@@ -91,17 +83,17 @@ class Findings:
         incumbents: The trials that were the best so far.
         curves: Learning curves.
         timeline: When which worker ran which trial.
-        distribution: Of the errors, by family.
+        distribution: Of the objective, by family.
         best_trials: The best ones.
-        families: By architecture.
-        strategies: By strategy, None where trials do not differ in it.
-        front: Of the trade-off, None where trials do not classify.
-        costs: Errors against weights, numbers in the latent and training time.
-        class_results: None where trials do not classify, and where the study does not store the
-            classes.
+        families: By family.
+        branch: A choice beside the family that other parameters depend on, None without one.
+        branches: Families by this choice, None where trials do not differ in it.
+        front: Of the trade-off, None where there is no second metric.
+        costs: The objective against what models cost.
+        class_results: None where trials do not classify, or the study does not store the classes.
         top_families: Families among the best trials, by metric.
         groups: Metrics by the values of each parameter that has few, by metric.
-        latents: Numbers for the latents, of the experiment or of what follows the search.
+        latents: What was measured on request, of the experiment or of what follows the search.
         experiment: What was compared, None for a search or what follows one.
         confirmations: Of the search, or the one that the study is; on other images too.
         ablations: Likewise.
@@ -126,7 +118,8 @@ class Findings:
     distribution: DistributionInfo
     best_trials: BestTrialsInfo
     families: FamiliesInfo
-    strategies: FamiliesInfo | None
+    branch: str | None
+    branches: FamiliesInfo | None
     front: FrontInfo | None
     costs: tuple[CostInfo, ...]
     class_results: ClassResultsInfo | None
@@ -160,12 +153,9 @@ def get_findings(
         correlated: Which trials the correlations are of.
         processes: Others that take a part of the work, or None.
     """
-    multitask = is_multitask(record)
-    measured: tuple[Metric, ...] = (
-        VALIDATION_MSE,
-        *((VALIDATION_ACCURACY,) if multitask else ()),
-        *latent_metrics_of(record),
-    )
+    kind, branch = kind_of(record), branch_of(record)
+    pair = (kind.objective,) if kind.second is None else (kind.objective, kind.second)
+    measured = (*pair, *measured_on_request(record))
     search = is_search(record)
     confirmations = tuple(filter(None, map(get_confirmation, (record, *followups))))
     ablations = tuple(filter(None, map(get_ablation, (record, *followups))))
@@ -193,12 +183,13 @@ def get_findings(
         distribution=get_distribution(record),
         best_trials=get_best_trials(record),
         families=get_families(record),
-        strategies=get_families(record, parameter="strategy")
-        if varies(record, "strategy")
+        branch=branch,
+        branches=get_families(record, parameter=branch)
+        if branch is not None and varies(record, branch)
         else None,
-        front=get_front(record) if multitask else None,
+        front=get_front(record) if kind.second is not None else None,
         costs=get_costs(record) if search else (),
-        class_results=get_class_results(record) if multitask else None,
+        class_results=get_class_results(record) if kind.second is not None else None,
         top_families=tuple(get_top_families(record, metric=metric) for metric in measured),
         groups=groups,
         latents=tuple(filter(None, map(get_latents, (record, *followups)))),
@@ -215,15 +206,19 @@ def get_findings(
             record,
             now=summary.last_completed or EARLIEST,  # not the clock: equal studies, equal pages
             relative_noise=get_noise(record).relative_sd,
-            predictable=_predictable(summary, explained.agreements.get(VALIDATION_MSE, ())),
+            predictable=_predictable(
+                summary, kind.family, explained.agreements.get(kind.objective, ())
+            ),
         ),
     )
 
 
-def _predictable(summary: SummaryInfo, agreements: Sequence[AgreementInfo]) -> bool | None:
-    """Say whether the error could be predicted in the branch of the best trial, if tried."""
+def _predictable(
+    summary: SummaryInfo, parameter: str | None, agreements: Sequence[AgreementInfo]
+) -> bool | None:
+    """Say whether the objective could be predicted in the branch of the best trial, if tried."""
     if summary.best is None:
         return None
-    family = family_of(summary.best)
+    family = family_of(summary.best, parameter)
     found = next((a.surrogate for a in agreements if a.family == family), None)
     return None if found is None or found.r2 is None else found.refusal is None

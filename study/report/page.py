@@ -13,6 +13,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup, escape
 
+from study.analysis import short_label, word_for
 from study.figures import plotly_js
 from study.formats import (
     format_accuracy,
@@ -21,12 +22,15 @@ from study.formats import (
     format_count,
     format_duration,
     format_label,
+    format_measured,
     format_mse,
     format_p_value,
     format_percent,
     format_sampler,
     format_state,
     format_value,
+    plural,
+    with_article,
 )
 
 MAX_ROWS = 500
@@ -90,6 +94,11 @@ def _environment() -> jinja2.Environment:
     )
     environment.filters |= {
         "mse": format_mse,
+        "measure": format_measured,
+        "short": short_label,
+        "word": word_for,
+        "plural": plural,
+        "article": with_article,
         "accuracy": format_accuracy,
         "coefficient": format_coefficient,
         "p_value": format_p_value,

@@ -10,7 +10,15 @@ from dataclasses import dataclass
 from optuna.trial import TrialState
 
 from storage.records import StudyRecord, TrialRecord
-from study.analysis import BALANCED_ACCURACY, VALIDATION_ACCURACY, is_search, settings_of
+from study.analysis import (
+    data_of,
+    is_own,
+    is_search,
+    kind_of,
+    settings_of,
+    short_label,
+    word_for,
+)
 from study.analysis.ablation import describe_ablation
 from study.analysis.confirmation import (
     CHOSEN,
@@ -22,21 +30,24 @@ from study.analysis.experiment import describe_comparisons
 from study.analysis.front import FrontInfo
 from study.analysis.history import SummaryInfo
 from study.analysis.importance import RELIABLE_TRIALS
+from study.analysis.provenance import describe_code
 from study.analysis.surrogate import MAX_TRIALS
 from study.analysis.verdict import Level
 from study.formats import (
-    format_accuracy,
     format_change,
     format_configuration,
     format_count,
     format_data,
     format_label,
     format_list,
-    format_mse,
+    format_measured,
     format_percent,
     format_sampler,
     format_state,
+    plural,
 )
+from study.kind_info import KindInfo
+from study.metrics import Metric
 from study.report.findings import Findings
 from study.settings import IMPORTED
 
@@ -162,7 +173,7 @@ def _opening(record: StudyRecord, summary: SummaryInfo) -> str:
 
 def _found(record: StudyRecord, found: Findings) -> Iterator[str]:
     """Say what was found."""
-    summary, front = found.summary, found.front
+    summary, front, kind = found.summary, found.front, kind_of(record)
     if found.experiment is not None:
         yield from describe_comparisons(found.experiment)
         return
@@ -176,18 +187,19 @@ def _found(record: StudyRecord, found: Findings) -> Iterator[str]:
         yield "Nothing yet."
         return
     if front is not None and len(record.directions) > 1:
-        yield _objectives(front)
+        yield _objectives(kind, front)
     if summary.best is None:
         why = "No trial that keeps the constraint" if summary.n_infeasible else "No trial"
         yield f"{why} is complete, so there is no best configuration yet."
     else:
         among = " of the trials that keep the constraint" if summary.n_infeasible else ""
         yield (
-            f"The lowest validation MSE{among} is {format_mse(summary.best.value)}, reached by "
-            f"trial {summary.best.number}{_configuration(summary.best)}."
+            f"The {kind.objective.best} {kind.objective.label}{among} is "
+            f"{format_measured(summary.best.value, kind.objective)}, reached by trial "
+            f"{summary.best.number}{_configuration(record, summary.best)}."
         )
     if front is not None:
-        yield from _classification(summary, front)
+        yield from _other_metrics(kind, summary, front)
     for importance in found.importances:
         if not importance.parameters or importance.caution is not None:
             continue
@@ -202,7 +214,7 @@ def _found(record: StudyRecord, found: Findings) -> Iterator[str]:
     if summary.epochs_saved:
         yield (
             f"Pruning saved {format_count(summary.epochs_saved)} of "
-            f"{format_count(summary.epochs_asked)} epochs "
+            f"{format_count(summary.epochs_asked)} {plural(kind.step)} "
             f"({format_percent(summary.epochs_saved / summary.epochs_asked)})."
         )
 
@@ -228,7 +240,7 @@ def _sure(record: StudyRecord, found: Findings) -> Iterator[str]:
     """Say how sure the findings are: confirmation first, then what to keep in mind."""
     search = is_search(record)
     infos = [info for info in found.confirmations if search and info.other_data is None]
-    confirmed = [sentence for info in infos if (sentence := _confirmed(info))]
+    confirmed = [sentence for info in infos if (sentence := _confirmed(info, data_of(record)))]
     yield from confirmed
     yield from _cautions(record, found, confirmed=bool(confirmed))
     checks = found.verdict.checks
@@ -244,21 +256,23 @@ def _sure(record: StudyRecord, found: Findings) -> Iterator[str]:
         yield f"None of {len(checks)} checks needs attention."
 
 
-def _confirmed(info: ConfirmationInfo) -> str | None:
+def _confirmed(info: ConfirmationInfo, data: str) -> str | None:
     """Say what the best configuration reached when it was trained again, if it was."""
     if info.best is None:
         return None
-    best = info.get(info.best)
+    best, objective = info.get(info.best), info.objective
     if best.validation is None:
         return None
     text = (
-        f"Trained again with {info.n_seeds} fresh seeds and splits, {best.name} has the lowest "
-        f"mean validation MSE{_of_chosen(info)}: {_estimate(best.validation)}"
+        f"Trained again with {info.n_seeds} fresh seeds and splits, {best.name} has the "
+        f"{objective.best} mean {objective.label}{_of_chosen(info)}: "
+        f"{_estimate(best.validation, objective)}"
     )
     if best.difference is not None:
         text += f", {format_change(best.difference)} against the default"
     if best.test is not None:
-        text += f"; on the test images its MSE is {_estimate(best.test)}"
+        label = short_label(objective)
+        text += f"; on the test {data} its {label} is {_estimate(best.test, objective)}"
     n_tied = len(info.tied) - 1
     if n_tied > 0:
         text += f". It cannot be told from {n_tied} other configuration{'s' * (n_tied != 1)}"
@@ -272,13 +286,12 @@ def _of_chosen(info: ConfirmationInfo) -> str:
     return f" of {format_list([c.name for c in info.confirmed])}"
 
 
-def _estimate(found: Estimate) -> str:
+def _estimate(found: Estimate, metric: Metric) -> str:
+    mean = format_measured(found.mean, metric)
     if found.low is None or found.high is None:
-        return format_mse(found.mean)
-    return (
-        f"{format_mse(found.mean)} (95\N{NO-BREAK SPACE}% interval {format_mse(found.low)} to "
-        f"{format_mse(found.high)})"
-    )
+        return mean
+    low, high = format_measured(found.low, metric), format_measured(found.high, metric)
+    return f"{mean} (95\N{NO-BREAK SPACE}% interval {low} to {high})"
 
 
 def _next_steps(record: StudyRecord, found: Findings) -> Iterator[Step]:
@@ -298,7 +311,7 @@ def _next_steps(record: StudyRecord, found: Findings) -> Iterator[Step]:
     if found.at_home is None:
         yield Step(
             why="trains the best configurations again with fresh seeds and splits and measures "
-            "them once on the test images",
+            f"them once on the test {data_of(record)}",
             command=f"emoji-study confirm --study {name}",
         )
     elif not found.ablations:
@@ -313,9 +326,10 @@ def _next_steps(record: StudyRecord, found: Findings) -> Iterator[Step]:
         )
 
 
-def _objectives(front: FrontInfo) -> str:
+def _objectives(kind: KindInfo, front: FrontInfo) -> str:
     """Say that two objectives were optimised, and where that led."""
-    text = "Two objectives were optimised together, validation MSE and validation accuracy"
+    labels = [metric.label for metric in (kind.objective, kind.second) if metric is not None]
+    text = f"Two objectives were optimised together, {' and '.join(labels)}"
     if not front.points:
         return f"{text}."
     n = len(front.front)
@@ -326,37 +340,45 @@ def _objectives(front: FrontInfo) -> str:
     )
 
 
-def _classification(summary: SummaryInfo, front: FrontInfo) -> list[str]:
-    """Say how well the best trial classifies, and how many trials break the constraint."""
-    sentences = []
-    accuracy = None if summary.best is None else VALIDATION_ACCURACY.of(summary.best)
-    if summary.best is not None and accuracy is not None:
-        balanced = BALANCED_ACCURACY.of(summary.best)
-        rest = "" if balanced is None else f", its balanced accuracy {format_accuracy(balanced)}"
-        sentences.append(f"Its validation accuracy is {format_accuracy(accuracy)}{rest}.")
-    if front.min_accuracy is not None:
+def _other_metrics(kind: KindInfo, summary: SummaryInfo, front: FrontInfo) -> Iterator[str]:
+    """Say what else the best trial reached, and how many trials break the constraint."""
+    measured = {
+        metric.label: format_measured(value, metric)
+        for metric in kind.metrics[1:]
+        if metric.always
+        and summary.best is not None
+        and (value := metric.of(summary.best)) is not None
+    }
+    if measured:
+        (label, text), *others = measured.items()
+        yield ", its ".join([f"Its {label} is {text}", *map(" ".join, others)]) + "."
+    if front.min_accuracy is not None and kind.second is not None:
         n_complete = summary.by_state.get(TrialState.COMPLETE, 0)
         breaking = "breaks" if summary.n_infeasible == 1 else "break"
-        sentences.append(
-            f"The study demands a validation accuracy of at least "
-            f"{format_accuracy(front.min_accuracy)}; {format_count(summary.n_infeasible)} of "
-            f"{format_count(n_complete)} complete trials {breaking} this constraint and cannot "
-            "be the best."
+        bound = "least" if kind.second.maximise else "most"
+        yield (
+            f"The study demands a {kind.second.label} of at {bound} "
+            f"{format_measured(front.min_accuracy, kind.second)}; "
+            f"{format_count(summary.n_infeasible)} of {format_count(n_complete)} complete trials "
+            f"{breaking} this constraint and cannot be the best."
         )
-    return sentences
 
 
 def _cautions(record: StudyRecord, found: Findings, *, confirmed: bool) -> Iterator[str]:
     """Say what a reader must keep in mind."""
     settings, summary, importances = settings_of(record), found.summary, found.importances
+    objective, data = kind_of(record).objective, data_of(record)
+    code = describe_code(record)
+    if code is not None:
+        yield code
     n_complete = summary.by_state.get(TrialState.COMPLETE, 0)
     n_feasible = n_complete - summary.n_infeasible
     search = is_search(record)
     if search and summary.best is not None and n_feasible > 1 and not confirmed:
         yield (
-            f"Not confirmed yet: the best value is the lowest of {format_count(n_feasible)}, "
-            "measured on the validation images that chose it; expect a somewhat higher error on "
-            "new images."
+            f"Not confirmed yet: the best value is the {objective.best} of "
+            f"{format_count(n_feasible)}, measured on the validation {data} that chose it; expect "
+            f"a somewhat {objective.worse} {word_for(objective)} on new {data}."
         )
     if importances and importances[0].adaptive:
         yield (
@@ -383,18 +405,19 @@ def _cautions(record: StudyRecord, found: Findings, *, confirmed: bool) -> Itera
         )
     if settings.get("sampler") == IMPORTED:
         yield (
-            "The results were imported from a file. Where its errors were measured on a test "
-            "split, that split chose the best trial and is no test any more; curves, seeds and "
-            "the split itself are unknown."
+            f"The results were imported from a file. Where its {word_for(objective)}s were "
+            "measured on a test split, that split chose the best trial and is no test any more; "
+            "curves, seeds and the split itself are unknown."
         )
-    elif settings.get("split") == "random":
+    elif settings.get("split") == "random" and is_own(record):
         yield (
             "The random split puts variants of one emoji on both sides, so errors look lower "
             "than they would on new emoji."
         )
 
 
-def _configuration(trial: TrialRecord) -> str:
+def _configuration(record: StudyRecord, trial: TrialRecord) -> str:
     """Describe a trial's parameters as the end of a sentence."""
-    words = format_configuration(trial.params)
-    return f", {words}" if "auto_encoder" in trial.params else f" {words}".rstrip()
+    family = kind_of(record).family if is_own(record) else None
+    words = format_configuration(trial.params, family)
+    return f", {words}" if family in trial.params else f" {words}".rstrip()

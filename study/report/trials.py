@@ -2,23 +2,17 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from optuna.distributions import FloatDistribution, IntDistribution
 
 from storage import attrs
 from storage.records import Scalar, StudyRecord
-from study.analysis import (
-    BALANCED_ACCURACY,
-    VALIDATION_ACCURACY,
-    is_multitask,
-    latent_metrics_of,
-    min_accuracy_of,
-    parameter_names,
-)
-from study.formats import format_label
+from study.analysis import kind_of, metrics_of, min_accuracy_of, parameter_names
+from study.formats import format_label, plural
+from study.metrics import Metric
 
-Format = Literal["number", "mse", "accuracy", "count", "duration", "value", "text"]
+Format = Literal["number", "measured", "share", "count", "duration", "value", "text"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +38,9 @@ class Column:
 
 def get_columns(record: StudyRecord) -> list[Column]:
     """Return the columns for a study: results, then the parameters that vary, then costs."""
+    kind = kind_of(record)
+    always = [metric for metric in kind.metrics[1:] if metric.always]
+    on_request = [metric for metric in metrics_of(record) if not metric.always]
     return [
         Column(key="number", source="trial", label="trial", format="number"),
         Column(
@@ -53,21 +50,42 @@ def get_columns(record: StudyRecord) -> list[Column]:
             format="text",
             choices=tuple(dict.fromkeys(trial.state.name for trial in record.trials)),
         ),
-        Column(key="value", source="trial", label="validation MSE", format="mse"),
-        *_classification(record),
-        *(
-            Column(key=str(metric.name), source="user_attrs", label=metric.label, format="number")
-            for metric in latent_metrics_of(record)
-        ),
+        *map(_metric, (kind.objective, *always)),
+        *_constraint(record),
+        *map(_metric, on_request),
         *(
             _parameter(record, name)
             for name in parameter_names(record)
             if len(_values(record, name)) > 1
         ),
-        Column(key="epochs_run", source="trial", label="epochs run", format="count"),
+        Column(
+            key="epochs_run",
+            source="trial",
+            label=f"{plural(kind.step)} run",
+            format="count",
+        ),
         Column(key="training_seconds", source="trial", label="training time", format="duration"),
-        Column(key=attrs.PARAMETER_COUNT, source="user_attrs", label="weights", format="count"),
+        *(
+            Column(key=cost.name, source="user_attrs", label=cost.label, format="count")
+            for cost in get_costs_told(record)
+        ),
     ]
+
+
+def get_costs_told(record: StudyRecord) -> tuple[Metric, ...]:
+    """Return the costs of models that tables have columns for: weights, and what trials store."""
+    stored = {attrs.PARAMETER_COUNT, *(name for t in record.trials for name in t.user_attrs)}
+    return tuple(cost for cost in kind_of(record).costs if cost.name in stored)
+
+
+def get_reading(record: StudyRecord) -> dict[str, Any]:
+    """Return what the page's scripts must know of a study to read its trials.
+
+    Returns:
+        JSON-ready: the parameter that names families, and whether the objective is to be high.
+    """
+    kind = kind_of(record)
+    return {"family": kind.family, "maximise": kind.objective.maximise}
 
 
 def get_constants(record: StudyRecord) -> dict[str, Scalar]:
@@ -76,13 +94,17 @@ def get_constants(record: StudyRecord) -> dict[str, Scalar]:
     return {name: values[0] for name in names if len(values := _values(record, name)) == 1}
 
 
-def _classification(record: StudyRecord) -> Iterator[Column]:
-    if not is_multitask(record):
-        return
-    for metric in (VALIDATION_ACCURACY, BALANCED_ACCURACY):
-        yield Column(
-            key=str(metric.name), source="user_attrs", label=metric.label, format="accuracy"
-        )
+def _metric(metric: Metric) -> Column:
+    how: Format = "share" if metric.is_share else "measured"
+    return Column(
+        key="value" if metric.objective else metric.name,
+        source="trial" if metric.objective else "user_attrs",
+        label=metric.label,
+        format=how if metric.always else "number",
+    )
+
+
+def _constraint(record: StudyRecord) -> Iterator[Column]:
     if min_accuracy_of(record) is not None:
         yield Column(
             key=attrs.INFEASIBLE,

@@ -77,24 +77,29 @@
 
   const numberAt = (trace, i) => [trace.customdata[i]].flat()[0];
 
-  const stepsOf = (trials) => {
+  // What is to be low has a logarithmic axis.
+  const drawable = (value, maximise) => typeof value === "number" && (maximise || value > 0);
+
+  const stepsOf = ({ trials, maximise }) => {
     const steps = { x: [], y: [] };
-    let best = Infinity;
-    for (const trial of trials) {
-      if (trial.candidate && trial.value > 0) best = Math.min(best, trial.value);
-      if (best < Infinity) {
-        steps.x.push(trial.number);
+    let best = null;
+    for (const { number, candidate, value } of trials) {
+      if (candidate && drawable(value, maximise)) {
+        best = best === null ? value : maximise ? Math.max(best, value) : Math.min(best, value);
+      }
+      if (best !== null) {
+        steps.x.push(number);
         steps.y.push(best);
       }
     }
     return steps;
   };
 
-  const sharesOf = (trials, family) => {
+  const sharesOf = ({ trials, maximise }, family) => {
     const values = trials
       .filter((trial) => trial.complete && (family === "all" || trial.family === family))
       .map((trial) => trial.value)
-      .filter((value) => value > 0)
+      .filter((value) => drawable(value, maximise))
       .sort((a, b) => a - b);
     return { x: values, y: values.map((_, i) => (i + 1) / values.length) };
   };
@@ -109,9 +114,9 @@
         const passes = (value, j) => left.numbers.has(numberAt(trace, j)) ? value : null;
         shown = { x: whole.x, y: left.all ? whole.y : whole.y.map(passes) };
       } else if (meta?.incumbents) {
-        shown = left.all ? whole : stepsOf(left.trials);
+        shown = left.all ? whole : stepsOf(left);
       } else if (meta?.edf) {
-        shown = left.all ? whole : sharesOf(left.trials, meta.edf);
+        shown = left.all ? whole : sharesOf(left, meta.edf);
       } else {
         others.push(i);
         return;

@@ -1,8 +1,8 @@
 "use strict";
 // Reads the page's data, fills the table of all trials, filters and sorts it, and offers it as files.
 const table = (async () => {
-  const columnsElement = document.getElementById("trial-columns");
-  if (!columnsElement || !("DecompressionStream" in window)) return;
+  const readingElement = document.getElementById("trial-reading");
+  if (!readingElement || !("DecompressionStream" in window)) return;
   const $ = (id) => document.getElementById(id);
   const PAGE = 50;
 
@@ -17,7 +17,8 @@ const table = (async () => {
     Object.fromEntries(Object.entries(values).map(([name, value]) => [name, plain(value)]));
 
   const [study] = (await unpack()).studies;
-  const columns = JSON.parse(columnsElement.textContent);
+  // Which columns there are, which parameter names families, whether the objective is to be high.
+  const { columns, family, maximise } = JSON.parse(readingElement.textContent);
   // Whole seconds and fractions apart: browsers cut times to milliseconds.
   const seconds = ({ started, completed }) => {
     if (!started || !completed) return null;
@@ -38,7 +39,7 @@ const table = (async () => {
       value: plain(trial.value),
       complete,
       candidate: complete && !user_attrs.infeasible,
-      family: String(params.auto_encoder ?? "all"),
+      family: String(params[family] ?? "all"),
       epochs_run: user_attrs.epochs_run ?? trial.steps.length,
       training_seconds: user_attrs.training_seconds ?? seconds(trial),
     };
@@ -56,12 +57,12 @@ const table = (async () => {
   const formats = {
     number: String,
     count: (value) => value.toLocaleString("en-US"),
-    mse: (value) => {
+    measured: (value) => {
       if (value === 0 || (Math.abs(value) >= 1e-4 && Math.abs(value) < 1e4)) return value.toPrecision(4);
       const [mantissa, exponent] = exponential(value, 3);
       return `${mantissa}e${exponent < 0 ? "-" : "+"}${String(Math.abs(exponent)).padStart(2, "0")}`;
     },
-    accuracy: (value) => `${(100 * value).toFixed(1)}\u00a0%`,
+    share: (value) => `${(100 * value).toFixed(1)}\u00a0%`,
     duration: (value) => {
       if (value < 59.95) return `${value.toFixed(1)} s`;
       const minutes = Math.floor(Math.round(value) / 60);
@@ -206,6 +207,7 @@ const table = (async () => {
     left = trials.filter(passes);
     const detail = {
       all: filters.size === 0,
+      maximise,
       trials: left,
       numbers: new Set(left.map((trial) => trial.number)),
     };
