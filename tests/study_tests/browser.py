@@ -55,7 +55,7 @@ class Visit:
         self.page.on("pageerror", lambda error: self.messages.append(str(error)))
         self.page.goto(report.as_uri())
         expect(self.page.locator("html")).to_have_attribute("data-charts", "drawn", timeout=60_000)
-        if self.page.locator("#trial-columns").count():
+        if self.page.locator("#trial-reading").count():
             expect(self.page.locator("html")).to_have_attribute("data-trials", "ready")
 
     def _record(self, route: Route) -> None:

@@ -9,7 +9,7 @@ from optuna.trial import TrialState
 from benchmarks.analysis import made_up
 from study.dashboard.graphs import BEST_CURVES, FIRST_PARAMETERS, draw_graphs
 from study.figures import FAMILY_COLORS
-from tests.study_tests.synthetic import planted, planted_multitask, study, trial
+from tests.study_tests.synthetic import SETTINGS, planted, planted_multitask, study, trial
 
 SEARCH = {"importance", "learning-curves", "families"}
 
@@ -63,11 +63,14 @@ def test_families_are_boxes_of_their_trials() -> None:
         *(
             trial(i, value=value, params={"auto_encoder": family})
             for i, (family, value) in enumerate(trials)
-        )
+        ),
+        settings=SETTINGS,
     )
     boxes = {box["name"].split()[0]: box for box in drawn(draw_graphs(record))["families"]["data"]}
     assert set(boxes) == set(values)
     ends = ("lowerfence", "q1", "median", "q3", "upperfence")
     assert [boxes["CNN"][end] for end in ends] == [[0.01], [0.02], [0.03], [0.04], [0.05]]
     assert [boxes["linear"][end] for end in ends] == [[0.1], [0.15], [0.2], [0.25], [0.3]]
-    assert {f: b["marker"]["color"] for f, b in boxes.items()} == FAMILY_COLORS
+    assert {f: b["marker"]["color"] for f, b in boxes.items()} == dict(
+        zip(("CNN", "linear"), FAMILY_COLORS, strict=False)
+    )

@@ -9,8 +9,8 @@ import plotly.graph_objects as go
 import pytest
 from optuna.trial import TrialState
 
-from storage.records import StudyRecord
-from study.analysis import VALIDATION_ACCURACY
+from storage.records import StudyRecord, TrialRecord
+from study.analysis import kind_of
 from study.analysis.correlation import CorrelationsInfo, get_correlations
 from study.analysis.expected_best import get_expected_best
 from study.analysis.fidelity import get_fidelity
@@ -29,14 +29,19 @@ from study.figures import (
     plotly_js,
     shown_front,
 )
+from tests.study_tests import synthetic
 from tests.study_tests.synthetic import (
+    SETTINGS,
+    VALIDATION_ACCURACY,
     classified,
     multitask,
     planted,
     planted_multitask,
-    study,
     trial,
 )
+
+KIND, CLASSIFYING = kind_of(planted(0)), kind_of(planted_multitask(0))
+COLORS = dict(zip(("CNN", "linear"), FAMILY_COLORS, strict=False))
 
 CNN = {"auto_encoder": "CNN", "epoch": 10, "learning_rate": 0.01}
 
@@ -47,6 +52,11 @@ def record() -> StudyRecord:
     return planted()
 
 
+def study(*trials: TrialRecord) -> StudyRecord:
+    """Return a search of autoencoders."""
+    return synthetic.study(*trials, settings=SETTINGS)
+
+
 def traces(figure: go.Figure) -> dict[str, go.Scatter]:
     """Return the named traces of a figure; of equal names the last."""
     return {trace.name: trace for trace in figure.data if trace.name}
@@ -54,7 +64,7 @@ def traces(figure: go.Figure) -> dict[str, go.Scatter]:
 
 def pairs_of_bars(info: CorrelationsInfo) -> list[tuple[go.Bar, go.Bar]]:
     """Return the bars of each family and the invisible ones that carry its numbers."""
-    data = plot_correlations(info).data
+    data = plot_correlations(info, KIND).data
     pairs = list(zip(data[::2], data[1::2], strict=True))
     assert all(bars.y == numbers.y for bars, numbers in pairs)
     assert all(bars.offsetgroup == numbers.offsetgroup for bars, numbers in pairs)
@@ -67,7 +77,7 @@ def test_history_draws_every_trial_once(record: StudyRecord) -> None:
     The line has a step where a trial becomes the best, and ends at the last trial.
     """
     info = get_history(record)
-    figure = plot_history(info)
+    figure = plot_history(info, KIND)
     found = traces(figure)
     best = found.pop("best so far")
     assert sum(len(trace.x) for trace in found.values()) == 120
@@ -97,7 +107,7 @@ def test_history_of_many_trials_keeps_every_best_one() -> None:
     values = 1 + np.random.default_rng(0).random(5000)
     values[3000:3500] = 1 - np.arange(500) / 1000
     info = get_history(study(*(trial(i, value=float(v)) for i, v in enumerate(values))))
-    figure = plot_history(info)
+    figure = plot_history(info, KIND)
     drawn = {number for mark in figure.data[1:] for number in mark.x}
     assert len(drawn) == len(info.shown) == 2000
     best = np.minimum.accumulate(values)
@@ -111,7 +121,10 @@ def test_history_of_many_trials_keeps_every_best_one() -> None:
 def test_curves_over_time_have_the_trials_mean_time_per_epoch(record: StudyRecord) -> None:
     """Every point of a curve carries its trial; the same errors stand over other positions."""
     info = get_learning_curves(record)
-    epochs, seconds = plot_learning_curves(info), plot_learning_curves(info, by="second")
+    epochs, seconds = (
+        plot_learning_curves(info, KIND),
+        plot_learning_curves(info, KIND, by="second"),
+    )
     assert seconds.layout.xaxis.title.text == "training time (s)"
     assert len(epochs.data) == len(seconds.data)
     for by_epoch, by_second in zip(epochs.data, seconds.data, strict=True):
@@ -138,7 +151,7 @@ def test_curves_without_a_time_are_left_out_over_time() -> None:
     )
     info = get_learning_curves(record)
     assert [curve.seconds for curve in info.curves] == [None, (4, 8), None]
-    figure = plot_learning_curves(info, by="second")
+    figure = plot_learning_curves(info, KIND, by="second")
     assert {number for trace in figure.data for number in trace.customdata} == {1, None}
 
 
@@ -146,9 +159,9 @@ def test_curves_without_a_time_are_left_out_over_time() -> None:
 def test_error_axes_are_logarithmic_and_named(record: StudyRecord, plot: str) -> None:
     """Errors have a log axis that says so."""
     if plot == "history":
-        figure = plot_history(get_history(record))
+        figure = plot_history(get_history(record), KIND)
     else:
-        figure = plot_learning_curves(get_learning_curves(record))
+        figure = plot_learning_curves(get_learning_curves(record), KIND)
     assert figure.layout.yaxis.type == "log"
     assert figure.layout.yaxis.title.text == "validation MSE (log)"
     assert figure.layout.xaxis.title.text in ("trial", "epoch")
@@ -156,10 +169,10 @@ def test_error_axes_are_logarithmic_and_named(record: StudyRecord, plot: str) ->
 
 def test_a_family_has_one_colour_in_all_charts(record: StudyRecord) -> None:
     """The colour of an architecture is the same wherever it appears."""
-    history = traces(plot_history(get_history(record)))
-    curves = traces(plot_learning_curves(get_learning_curves(record)))
-    correlations = traces(plot_correlations(get_correlations(record)))
-    for family, color in FAMILY_COLORS.items():
+    history = traces(plot_history(get_history(record), KIND))
+    curves = traces(plot_learning_curves(get_learning_curves(record), KIND))
+    correlations = traces(plot_correlations(get_correlations(record), KIND))
+    for family, color in COLORS.items():
         assert history[f"{family} complete"].marker.color == color
         assert curves[f"{family} complete"].line.color == color
         (bars,) = [bar for name, bar in correlations.items() if name.startswith(family)]
@@ -175,7 +188,8 @@ def test_stopped_curves_are_dashed_and_end_in_an_x() -> None:
                 trial(1, state=TrialState.PRUNED, params=CNN, curve=(0.5, 0.45)),
                 trial(2, state=TrialState.FAIL, params=CNN, curve=(0.6, 0.7, math.nan)),
             )
-        )
+        ),
+        KIND,
     )
     found = traces(figure)
     assert found["CNN complete"].line.dash is None
@@ -191,7 +205,7 @@ def test_stopped_curves_are_dashed_and_end_in_an_x() -> None:
 
 def test_a_group_has_one_legend_entry(record: StudyRecord) -> None:
     """Strong and pale curves of a group share their entry."""
-    figure = plot_learning_curves(get_learning_curves(record))
+    figure = plot_learning_curves(get_learning_curves(record), KIND)
     names = [t.name for t in figure.data if t.showlegend is not False]
     assert len(names) == len(set(names))
 
@@ -226,7 +240,7 @@ def test_expected_best_of_an_accuracy_has_a_linear_axis(classifying: StudyRecord
 def test_fidelity_draws_coefficients_band_and_bounds(record: StudyRecord) -> None:
     """Where trials were pruned, two dotted lines bound the coefficient, whatever their end."""
     info = get_fidelity(record)
-    figure = plot_fidelity(info)
+    figure = plot_fidelity(info, KIND)
     found = traces(figure)
     epochs = [point.epoch for point in info.points]
     assert list(found["complete trials"].x) == epochs
@@ -241,16 +255,16 @@ def test_fidelity_draws_coefficients_band_and_bounds(record: StudyRecord) -> Non
         assert bound.line.dash == "dot"
     assert figure.layout.xaxis.type == "log"
     complete = replace(record, trials=record.complete)
-    assert len(plot_fidelity(get_fidelity(complete)).data) == 3
+    assert len(plot_fidelity(get_fidelity(complete), KIND).data) == 3
 
 
 def test_fidelity_leaves_room_for_negative_coefficients_only_where_there_are_any() -> None:
     """Beginnings that mislead go down to -1, and an epoch without a coefficient is a gap."""
     falling = [trial(i, value=i / 20, curve=(1 - i / 20, i / 20)) for i in range(20)]
-    figure = plot_fidelity(get_fidelity(study(*falling)))
+    figure = plot_fidelity(get_fidelity(study(*falling)), KIND)
     assert list(figure.layout.yaxis.range) == [-1.05, 1.05]
     equal = [trial(i, value=i / 20, curve=(1.0, i / 20)) for i in range(20)]
-    figure = plot_fidelity(get_fidelity(study(*equal)))
+    figure = plot_fidelity(get_fidelity(study(*equal)), KIND)
     assert list(figure.layout.yaxis.range) == [0, 1.05]
     assert list(traces(figure)["complete trials"].y) == [None, 1.0]
     assert list(traces(figure)["95 % interval"].x) == [2]
@@ -325,7 +339,7 @@ def test_a_coefficient_without_an_interval_has_no_whisker(record: StudyRecord) -
     assert numbers.x[-1] == bars.x[-1]
     assert bars.customdata[-1][-1] == "too few trials"
     labels = [p.name.replace("_", " ") for p in (bare, *others)]
-    assert list(plot_correlations(info).layout.yaxis.categoryarray) == labels
+    assert list(plot_correlations(info, KIND).layout.yaxis.categoryarray) == labels
 
 
 def test_values_that_cannot_be_drawn_become_gaps() -> None:
@@ -335,8 +349,8 @@ def test_values_that_cannot_be_drawn_become_gaps() -> None:
         trial(1, value=0.0, params=CNN, curve=(0.1, 0.0)),
     )
     for figure in (
-        plot_history(get_history(record)),
-        plot_learning_curves(get_learning_curves(record)),
+        plot_history(get_history(record), KIND),
+        plot_learning_curves(get_learning_curves(record), KIND),
     ):
         text = figure.to_json()
         assert "NaN" not in text
@@ -347,13 +361,13 @@ def test_values_that_cannot_be_drawn_become_gaps() -> None:
 def test_markup_in_names_is_escaped() -> None:
     """A family name cannot bring a link or a tag into a chart."""
     params = {"auto_encoder": "<a href='x'>CNN</a>"}
-    (name,) = set(traces(plot_history(get_history(study(trial(0, value=0.1, params=params)))))) - {
-        "best so far"
-    }
+    (name,) = set(
+        traces(plot_history(get_history(study(trial(0, value=0.1, params=params))), KIND))
+    ) - {"best so far"}
     assert "<" not in name
     attrs = classified((1, 2, 3, 4))
     record = multitask(trial(0, value=0.1, params={**params, "strategy": "<b>"}, attrs=attrs))
-    assert plot_front(get_front(record)).data[1].name == (
+    assert plot_front(get_front(record), CLASSIFYING).data[1].name == (
         "&lt;a href=&#x27;x&#x27;&gt;CNN&lt;/a&gt;, &lt;b&gt;"
     )
 
@@ -367,7 +381,7 @@ def classifying() -> StudyRecord:
 def test_front_draws_every_trial_once(classifying: StudyRecord) -> None:
     """Markers add up to all trials with both metrics, the steps are the front."""
     info = get_front(classifying)
-    figure = plot_front(info)
+    figure = plot_front(info, CLASSIFYING)
     line, *marks = figure.data
     assert (line.name, line.line.shape) == ("trade-off front", "hv")
     assert list(line.x) == pytest.approx([point.mse for point in info.front], rel=1e-4)
@@ -397,7 +411,9 @@ def test_front_of_many_trials_is_kept_whole() -> None:
         )
     )
     info = get_front(record)
-    drawn = {number for mark in plot_front(info).data[1:] for number in mark.customdata}
+    drawn = {
+        number for mark in plot_front(info, CLASSIFYING).data[1:] for number in mark.customdata
+    }
     assert len(drawn) == len(shown_front(info)) == 2000
     assert {point.number for point in info.front} <= drawn
 
@@ -408,13 +424,13 @@ def test_front_tells_families_strategies_and_the_constraint_apart(
     """Colour is family, shape is strategy, hollow is infeasible; no legend entry is repeated."""
     info = get_front(classifying)
     points = {point.number: point for point in info.points}
-    figure = plot_front(info)
+    figure = plot_front(info, CLASSIFYING)
     for mark in figure.data[1:]:
         (family,) = {points[number].family for number in mark.customdata}
-        (strategy,) = {points[number].strategy for number in mark.customdata}
+        (strategy,) = {points[number].branch for number in mark.customdata}
         (infeasible,) = {points[number].infeasible for number in mark.customdata}
         assert mark.name == f"{family}, {strategy}"
-        assert mark.marker.color == FAMILY_COLORS[family]
+        assert mark.marker.color == COLORS[family]
         assert mark.marker.symbol.endswith("-open") == infeasible
         assert ("breaks the constraint" in mark.hovertemplate) == infeasible
     symbols = {m.name.split(", ")[1]: m.marker.symbol.split("-")[0] for m in figure.data[1:]}
@@ -425,18 +441,18 @@ def test_front_tells_families_strategies_and_the_constraint_apart(
 
 def test_front_shows_the_accuracy_needed_as_a_dashed_line(classifying: StudyRecord) -> None:
     """The line is there only if the study demands an accuracy."""
-    (line,) = plot_front(get_front(classifying)).layout.shapes
+    (line,) = plot_front(get_front(classifying), CLASSIFYING).layout.shapes
     assert (line.y0, line.y1, line.line.dash) == (0.7, 0.7, "dash")
     assert line.name == "70.0\N{NO-BREAK SPACE}% needed"
     free = planted_multitask(20, min_accuracy=None)
-    assert plot_front(get_front(free)).layout.shapes == ()
+    assert plot_front(get_front(free), CLASSIFYING).layout.shapes == ()
 
 
 def test_front_of_one_family_names_its_trials_plainly() -> None:
     """Trials without family and strategy share one entry, and an error of 0 is left out."""
     attrs = classified((4, 20, 6, 10))
     record = multitask(trial(0, value=0.1, attrs=attrs), trial(1, value=0.0, attrs=attrs))
-    front, marks = plot_front(get_front(record)).data
+    front, marks = plot_front(get_front(record), CLASSIFYING).data
     assert marks.name == "complete trials"
     assert list(marks.customdata) == [0]
     assert list(front.x) == []
@@ -449,10 +465,10 @@ def test_charts_name_their_metric(classifying: StudyRecord) -> None:
     assert plot_importances(importances).layout.xaxis.title.text == (
         "share of the importance<br>for validation accuracy"
     )
-    assert plot_correlations(correlations).layout.xaxis.title.text == (
+    assert plot_correlations(correlations, KIND).layout.xaxis.title.text == (
         "Spearman correlation<br>with validation<br>accuracy"
     )
-    assert plot_correlations(get_correlations(classifying)).layout.xaxis.title.text == (
+    assert plot_correlations(get_correlations(classifying), KIND).layout.xaxis.title.text == (
         "Spearman correlation<br>with validation MSE"
     )
 
@@ -460,7 +476,7 @@ def test_charts_name_their_metric(classifying: StudyRecord) -> None:
 def test_long_bars_leave_room_for_their_number(classifying: StudyRecord) -> None:
     """An axis with long bars or whiskers is wider, with fewer ticks."""
     info = get_correlations(classifying, metric=VALIDATION_ACCURACY)
-    wide = plot_correlations(info).layout.xaxis
+    wide = plot_correlations(info, KIND).layout.xaxis
     families = [
         replace(
             family,
@@ -473,15 +489,15 @@ def test_long_bars_leave_room_for_their_number(classifying: StudyRecord) -> None
             info.families, [{"spearman_high": 0.69}, {"spearman_high": 0.6}], strict=True
         )
     ]
-    narrow = plot_correlations(replace(info, families=tuple(families))).layout.xaxis
+    narrow = plot_correlations(replace(info, families=tuple(families)), KIND).layout.xaxis
     assert (wide.range, wide.tickvals) == ((-1.75, 1.75), (-1, 0, 1))
     assert (narrow.range, narrow.tickvals) == ((-1.35, 1.35), (-1, -0.5, 0, 0.5, 1))
 
 
 def test_history_draws_infeasible_trials_hollow(classifying: StudyRecord) -> None:
     """What breaks the constraint keeps its family's colour and loses its filling."""
-    found = traces(plot_history(get_history(classifying)))
-    for family, color in FAMILY_COLORS.items():
+    found = traces(plot_history(get_history(classifying), KIND))
+    for family, color in COLORS.items():
         assert found[f"{family} complete"].marker.symbol == "circle"
         assert found[f"{family} infeasible"].marker.symbol == "circle-open"
         assert found[f"{family} infeasible"].marker.color == color

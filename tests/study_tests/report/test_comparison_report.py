@@ -16,7 +16,7 @@ from study.analysis.comparison import (
     get_comparison,
 )
 from study.analysis.tables import get_families
-from study.commands.run import ImportRequest, import_request
+from study.commands.import_csv import import_csv
 from study.formats import format_mse, format_percent, format_value
 from study.report.comparison_report import (
     format_probability,
@@ -26,7 +26,7 @@ from study.report.comparison_report import (
 from tests.servers import opened
 from tests.study_tests.exchange.test_read_csv import AUTOENCODER, autoencoder_rows, write_csv
 from tests.study_tests.report.test_report import Page, plain
-from tests.study_tests.synthetic import planted, planted_multitask, study
+from tests.study_tests.synthetic import SETTINGS, planted, planted_multitask, study
 
 SECTIONS = [
     "verdict",
@@ -68,7 +68,7 @@ def page(source: str) -> Page:
 def imported(tmp_path: Path, url: str) -> StudyRecord:
     """Results of an old notebook."""
     path = write_csv(tmp_path / "old.csv", AUTOENCODER, autoencoder_rows())
-    import_request(ImportRequest(url=url, study=None, path=path), say=lambda _: None)
+    import_csv(path, url=url, study=None, say=lambda _: None)
     with opened(url) as storage:
         return load_study_record(storage, "old")
 
@@ -207,7 +207,7 @@ def test_the_same_studies_give_the_same_page(source: str, records: Sequence[Stud
 
 def test_empty_studies_have_a_page() -> None:
     """Every section says in a line what is missing."""
-    page = Page(render_comparison([study(name="a"), study(name="b")]))
+    page = Page(render_comparison([study(name=name, settings=SETTINGS) for name in "ab"]))
     assert page.ids("section") == SECTIONS
     assert page.charts == []
     assert "“a” has no complete trial that can be the best." in page.text("verdict")

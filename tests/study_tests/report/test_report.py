@@ -11,12 +11,12 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from optuna.distributions import CategoricalDistribution
+from optuna.distributions import CategoricalDistribution, IntDistribution
 from optuna.trial import TrialState
 
-from storage.attrs import REUSED_FROM
+from search_spaces import Parameter, SearchSpace
+from storage.attrs import KIND, REUSED_FROM
 from storage.records import StudyRecord
-from study.analysis import VALIDATION_ACCURACY, VALIDATION_MSE
 from study.analysis.correlation import get_correlations
 from study.analysis.distribution import get_distribution
 from study.analysis.expected_best import get_expected_best
@@ -32,6 +32,9 @@ from study.formats import (
     format_percent,
     format_value,
 )
+from study.kind_info import KindInfo, KindSource
+from study.kinds import File
+from study.metrics import Metric
 from study.report import render_report
 from study.report.pictures import DrawnImages, Picture, Pictures
 from tests.study_tests.synthetic import (
@@ -39,6 +42,8 @@ from tests.study_tests.synthetic import (
     MULTITASK_SETTINGS,
     SETTINGS,
     START,
+    VALIDATION_ACCURACY,
+    VALIDATION_MSE,
     classified,
     multitask,
     planted,
@@ -90,7 +95,7 @@ CHARTS = [
 ]
 MULTITASK_SECTIONS = [
     *SECTIONS[:16],
-    "strategies",
+    "branches",
     "trade-off",
     "cost",
     "classes",
@@ -549,7 +554,8 @@ def test_multitask_tables_have_both_orders(multitask_page: Page, classifying: St
 
 def test_tables_of_one_configuration_are_empty() -> None:
     """Nothing varies, so there is no parameter to group by."""
-    record = study(*(trial(i, value=0.1 + i, params=CNN) for i in range(3)))
+    trials = (trial(i, value=0.1 + i, params=CNN) for i in range(3))
+    record = study(*trials, settings=SETTINGS)
     text = Page(render_report(record)).text("tables")
     assert "CNN3300.10001" in text  # among the best, complete, best trial, its error, its place
     assert "No parameter of the complete trials has 2 to 12 values." in text
@@ -575,7 +581,11 @@ def test_an_experiment_is_no_search() -> None:
         for pair, values in enumerate(rng.random((12, 2)).tolist())
         for i, (arm, value) in enumerate(zip("ab", values, strict=True))
     ]
-    page = Page(render_report(replace(study(*trials), user_attrs={"experiment": experiment})))
+    page = Page(
+        render_report(
+            replace(study(*trials), user_attrs={"settings": SETTINGS, "experiment": experiment})
+        )
+    )
     of_searches = ("confirmation", "ablation", "cost")
     first, *searched = [name for name in SECTIONS if name not in of_searches]
     assert page.ids("section") == [first, "experiment", *searched]
@@ -622,7 +632,7 @@ def test_charts_are_valid_json_and_the_library_is_there_once(page: Page, source:
         for attrs, text in page.scripts
         if attrs.get("type") == "application/json"
     }
-    assert figures.pop("trial-columns")
+    assert figures.pop("trial-reading")
     assert set(figures) == {f"chart-{key}-data" for key in CHARTS}
     assert all(figure["data"] for figure in figures.values())
     assert source.count("* plotly.js v") == 1
@@ -651,6 +661,40 @@ def test_markup_is_shown_and_never_run(page: Page, source: str) -> None:
     assert MARKUP in page.text("failures")
     assert MARKUP not in source
     assert "alert('x')" not in "".join(text for _, text in page.scripts)
+
+
+def kind_of_markup(evil: str, n_metrics: int) -> KindInfo:
+    """Return a user's kind of whose texts each may hold anything."""
+    metrics = (
+        Metric(name="validation_mse", label=f"{evil} 0", low=0, objective=True),
+        *(
+            Metric(name=name, label=f"{evil} {name}", direction="maximize", low=0, high=1)
+            for name in ("validation_accuracy", "validation_balanced_accuracy")
+        ),
+    )
+    branches = CategoricalDistribution((f"{evil}0", f"{evil}1"))
+    depending = Parameter(
+        name="depending", distribution=IntDistribution(0, 1), when={"strategy": (f"{evil}0",)}
+    )
+    return KindInfo(
+        name=evil,
+        metrics=metrics[:n_metrics],
+        space=SearchSpace(
+            name=evil,
+            parameters=(
+                Parameter(name="auto_encoder", distribution=CategoricalDistribution([evil])),
+                *(
+                    (Parameter(name="strategy", distribution=branches), depending)
+                    if n_metrics > 1
+                    else ()
+                ),
+            ),
+        ),
+        fidelity="epoch",
+        family="auto_encoder",
+        files=(File(name="reconstructions.png", label=evil, picture=True),),
+        source=KindSource(reference=evil, digest=evil),
+    )
 
 
 def test_markup_in_every_text_of_a_study_is_shown_as_text() -> None:
@@ -682,8 +726,12 @@ def test_markup_in_every_text_of_a_study_is_shown_as_text() -> None:
         trials=(DrawnImages(caption=evil, drawn_by=0, reconstructions=(b"b",), errors=(0.1,)),),
         n_trials=12,
     )
-    page = Page(render_report(study(*trials, name=evil, settings=settings), pictures=pictures))
-    assert page.ids("section") == SECTIONS
+    record = study(*trials, name=evil, settings=settings)
+    record = replace(
+        record, user_attrs={**record.user_attrs, KIND: kind_of_markup(evil, 1).to_dict()}
+    )
+    page = Page(render_report(record, pictures=pictures))
+    assert page.ids("section") == [name for name in SECTIONS if name != "latent-space"]
     assert page.charts == CHARTS
     assert [tag for tag, _ in page.tags].count("img") == 5
     assert all("onerror" not in attrs for _, attrs in page.tags)
@@ -741,10 +789,14 @@ def test_every_unusual_study_has_a_report(
 ) -> None:
     """Whatever is missing, all sections stand and say why they are empty."""
     page = Page(render_report(study(*trials, settings=settings)))
-    assert page.ids("section") == SECTIONS
+    of_kinds = ("pictures", "families", "latent-space")
+    sections = [s for s in SECTIONS if settings or s not in of_kinds]
+    if settings is None:
+        sentence = sentence.replace("validation MSE", "objective value")
+    assert page.ids("section") == sections
     assert page.charts == charts
     assert sentence in page.text("header", "verdict")
-    assert all(page.text(section).strip() for section in SECTIONS)
+    assert all(page.text(section).strip() for section in sections)
     for key in set(CHARTS) - set(charts) - {"learning-curves-seconds"}:
         assert "emoji-study run" in page.text(key)
 
@@ -850,10 +902,10 @@ def test_infeasible_trials_are_marked_in_words() -> None:
 
 def test_strategies_are_compared_where_they_vary(multitask_page: Page) -> None:
     """A study with one strategy says so instead."""
-    text = multitask_page.text("strategies")
+    text = multitask_page.text("branches")
     assert all(name in text for name in ("joint", "sequential", "branched", "median accuracy"))
     one = multitask(trial(0, value=0.1, params={"strategy": "joint"}))
-    assert "do not differ in their strategy" in Page(render_report(one)).text("strategies")
+    assert "do not differ in their strategy" in Page(render_report(one)).text("branches")
 
 
 def test_study_with_two_objectives_says_what_it_lacks() -> None:
@@ -879,7 +931,7 @@ def test_study_with_two_objectives_says_what_it_lacks() -> None:
     [
         ((), [], "trade-off", "No complete trial has both"),
         ((), [], "classes", "there is no best trial yet"),
-        ((trial(0, state=TrialState.WAITING),), [], "strategies", "do not differ"),
+        ((trial(0, state=TrialState.WAITING),), [], "branches", "do not differ"),
         ((trial(0, state=TrialState.PRUNED, params=CNN),), [], "history", "emoji-study run"),
         ((trial(0, value=0.2),), ["history"], "classes", "trial 0, the best, did not store"),
         (
@@ -908,11 +960,11 @@ def test_every_unusual_multitask_study_has_a_report(
     assert sentence in page.text(section)
 
 
-def test_study_without_class_counts_says_so() -> None:
-    """Studies that did not store them have one line in place of the tables."""
+def test_study_without_class_counts_has_no_tables_of_classes() -> None:
+    """Studies that did not store them have no such section."""
     record = multitask(trial(0, value=0.2, attrs=classified((1, 2, 3, 4))), class_counts=None)
     page = Page(render_report(record))
-    assert "does not store how many images each class has" in page.text("classes")
+    assert page.ids("section") == [s for s in MULTITASK_SECTIONS if s != "classes"]
 
 
 def test_markup_in_every_text_of_a_multitask_study_is_shown_as_text() -> None:
@@ -942,17 +994,20 @@ def test_markup_in_every_text_of_a_multitask_study_is_shown_as_text() -> None:
     record = multitask(
         *(replace(t, distributions={**t.distributions, "strategy": strategies}) for t in trials),
         name=evil,
-        settings={**MULTITASK_SETTINGS, "space": evil, evil: evil},
+        settings={**MULTITASK_SETTINGS, "kind": evil, "space": evil, evil: evil},
         class_counts={
             split: dict(zip(names, (4, 20, 6, 10), strict=True))
             for split in ("train", "validation")
         },
     )
+    record = replace(
+        record, user_attrs={**record.user_attrs, KIND: kind_of_markup(evil, 3).to_dict()}
+    )
     page = Page(render_report(record))
-    assert page.ids("section") == MULTITASK_SECTIONS
+    assert page.ids("section") == [name for name in MULTITASK_SECTIONS if name != "latent-space"]
     assert page.charts == MULTITASK_CHARTS
     assert page.text("classes").count(evil) >= 9
-    assert evil in page.text("strategies")
+    assert evil in page.text("branches")
     assert "img" not in [tag for tag, _ in page.tags]
     for attrs, text in page.scripts:
         if attrs.get("type") == "application/json":
