@@ -327,7 +327,7 @@ def stand_ins(store: ArtifactFolder) -> dict[str, str]:
         Their entries, which belong into the trial's system attributes.
     """
     contents = {
-        name: no_picture() if name.endswith(".png") else b"no epoch was finished\n"
+        name: no_picture() if name.endswith(".png") else b"no step was finished\n"
         for name in attrs.FILES
     }
     return _write_files(store, contents)

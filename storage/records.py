@@ -32,7 +32,7 @@ class TrialRecord:
         value: First objective value; only a complete trial has one.
         params: Value of each parameter that was active.
         distributions: Range of each of these parameters.
-        intermediate_values: Validation MSE by epoch, counted from 0.
+        intermediate_values: The objective by step, counted from 0.
         user_attrs: Everything else, by the names in ``storage.attrs``.
         started: In UTC, or None before the start.
         completed: In UTC, or None before the end.

@@ -73,7 +73,8 @@ Assignments = Annotated[
     typer.Option("--set", metavar="PARAM=VALUE", help="Fix a parameter; may be repeated."),
 ]
 Epochs = Annotated[
-    int | None, typer.Option("--epochs", min=1, help="Epochs per training; --set epoch=E.")
+    int | None,
+    typer.Option("--epochs", min=1, help="Epochs, or other steps, per training; --set epoch=E."),
 ]
 
 KindHere = Annotated[
@@ -142,7 +143,7 @@ def run(
     kind: Annotated[
         str,
         typer.Argument(
-            help="Kind of model: autoencoder, multitask, or your own as path/to/file.py:NAME or "
+            help="Kind of model: autoencoder, multitask; your own as path/to/file.py:NAME or "
             "package.module:NAME."
         ),
     ],
@@ -276,7 +277,8 @@ def run(
         _place(storage, workers, threads, device, artifacts, backend, scheduler),
         Given(
             space=space,
-            assignments=_assignments(assignments, epochs),
+            assignments=_assignments(assignments),
+            n_steps=epochs,
             sampler=sampler,
             pruner=pruner,
             seed=seed,
@@ -402,7 +404,8 @@ def experiment(
         name,
         _place(storage, workers, threads, device, artifacts, kind=kind),
         Given(
-            assignments=_assignments(assignments, epochs),
+            assignments=_assignments(assignments),
+            n_steps=epochs,
             seed=seed,
             data=data,
             data_seed=data_seed,
@@ -633,7 +636,7 @@ def train(
         str | None,
         typer.Option(
             "--kind",
-            help="Without --study: autoencoder (default), multitask, or your own as "
+            help="Without --study: autoencoder (default), multitask; your own as "
             "FILE.py:NAME; with it, where the code of the study's kind lies here.",
         ),
     ] = None,
@@ -673,7 +676,8 @@ def train(
             study=study,
             kind=kind,
             trial=trial,
-            assignments=_assignments(assignments, epochs),
+            assignments=_assignments(assignments),
+            n_steps=epochs,
             data=data,
             options={"vendors": _names(vendors)},
             seed=seed,
@@ -1023,8 +1027,8 @@ def _record(url: str, study: str | None) -> "tuple[BaseStorage, StudyRecord]":
     return opened, load_study_record(opened, study or only_study(opened))
 
 
-def _assignments(texts: list[str] | None, epochs: int | None) -> Mapping[str, str]:
-    """Read ``PARAM=VALUE`` texts; ``--epochs`` is one of them."""
+def _assignments(texts: list[str] | None) -> Mapping[str, str]:
+    """Read ``PARAM=VALUE`` texts."""
     assignments: dict[str, str] = {}
     for text in texts or []:
         name, separator, value = text.partition("=")
@@ -1034,10 +1038,6 @@ def _assignments(texts: list[str] | None, epochs: int | None) -> Mapping[str, st
         if name in assignments:
             raise typer.BadParameter(f"--set {name} comes twice; give one value.")
         assignments[name] = value.strip()
-    if epochs is not None:
-        if "epoch" in assignments:
-            raise typer.BadParameter("--epochs is --set epoch=E; give one of both.")
-        assignments["epoch"] = str(epochs)
     return assignments
 
 

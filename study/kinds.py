@@ -522,6 +522,20 @@ class Kind:
         steps = None if self.fidelity is None else params.get(self.fidelity)
         return steps if isinstance(steps, int) else None
 
+    def with_steps(self, assignments: Mapping[str, str], n_steps: int | None) -> dict[str, str]:
+        """Return assignments of parameters with the number of steps of a training among them.
+
+        Raises:
+            StudyError: If this kind does not count steps, or they are assigned already.
+        """
+        if n_steps is None:
+            return dict(assignments)
+        if self.fidelity is None:
+            raise StudyError(f"--epochs: the kind {self.name} has no parameter that counts steps.")
+        if self.fidelity in assignments:
+            raise StudyError(f"--epochs is --set {self.fidelity}=E; give one of both.")
+        return {**assignments, self.fidelity: str(n_steps)}
+
     def max_steps(self, space: SearchSpace, fixed: Mapping[str, Scalar]) -> int | None:
         """Return the steps of the longest training of a study, None if its space does not say."""
         own = next((p for p in space.parameters if p.name == self.fidelity), None)

@@ -39,7 +39,7 @@ class FidelityPoint:
     """How well the values at one step of the trainings tell the final ones.
 
     Args:
-        epoch: Counted from 1.
+        step: Counted from 1.
         n_trials: Complete trials behind the coefficient.
         spearman: Rank correlation between their best value up to this step and their final
             one, None where either does not vary.
@@ -55,7 +55,7 @@ class FidelityPoint:
             the complete ones, no other outcome of them has a lower coefficient.
     """
 
-    epoch: int
+    step: int
     n_trials: int
     spearman: float | None
     low: float | None
@@ -430,7 +430,7 @@ def _points(
         both = np.concatenate([early[i], early_pruned[i]])
         points.append(
             FidelityPoint(
-                epoch=epoch,
+                step=epoch,
                 n_trials=len(complete),
                 spearman=_spearman(early[i], final),
                 low=interval and interval[0],

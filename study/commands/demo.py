@@ -29,7 +29,7 @@ def run_demo(out: Path, *, n_workers: int, device: str, say: Callable[[str], Non
     outcome = run(
         "autoencoder",
         Place(url=url, n_workers=n_workers, device=device),
-        Given(assignments={"epoch": str(EPOCHS)}),
+        Given(n_steps=EPOCHS),
         Amount(n_total=TRIALS),
         study=STUDY,
         say=say,

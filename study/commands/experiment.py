@@ -64,7 +64,7 @@ def experiment(
         before = stored.experiment
     stored_settings = None if stored is None else stored.settings
     settings = decide(
-        replace(given, assignments={}),
+        replace(given, assignments={}, n_steps=None),
         stored_settings,
         kind,
         study=study,
@@ -77,7 +77,8 @@ def experiment(
             f"Study {study!r} is the experiment {before.name} with the arms {arms}; take another "
             "--study name to compare others."
         )
-    fixed = _fixed(given.assignments, design, kind, stored_settings)
+    assignments = kind.with_steps(given.assignments, given.n_steps)
+    fixed = _fixed(assignments, design, kind, stored_settings)
     settings = replace(settings, space=design.space, fixed=fixed)
     trainer = make_trainer(kind)
     trainer.resolve_device(place.device)  # raises here rather than in every worker

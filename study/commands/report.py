@@ -7,12 +7,12 @@ from pathlib import Path
 from optuna.storages import BaseStorage
 
 from storage.artifacts import artifact_folder, open_artifacts
+from storage.file_names import file_name
 from storage.files import write_bytes
 from storage.rdb import open_storage
 from storage.records import StudyRecord, followups, load_study_record, only_study
 from study.analysis.correlation import Trials
 from study.errors import StudyError
-from study.file_names import file_name
 from study.report import ReportData, read_report_data, render_data
 from study.report.pictures import TrialFiles
 from study.report.processes import other_processes

@@ -8,10 +8,10 @@ from typing import Any
 
 import joblib
 
+from storage.file_names import file_name
 from storage.files import atomic_paths, require_writable
 from storage.rdb import open_storage
 from study.errors import StudyError
-from study.file_names import file_name
 from study.formats import format_accuracy
 from study.kind_sources import find_kind, make_trainer
 from study.kinds import Data, Run, Step, Trainer
@@ -23,6 +23,9 @@ from study.running.place import Say
 from study.running.threads import own_threads
 from study.signals import stop_signals
 from study.terminal.progress import step_bar
+
+DEFAULT_KIND = "autoencoder"
+"""What is trained where nobody says which kind."""
 
 METRICS_FILE = "metrics.json"
 """Of a trained model; it is there only while all of its files are of one training."""
@@ -38,6 +41,7 @@ class TrainRequest:
         kind: What names the kind of given parameters, or where that of the study lies here.
         trial: Number of the trial, or ``best``.
         assignments: Given parameters, as texts.
+        n_steps: Of the training, the value of the kind's fidelity.
         data: Path of the data.
         options: Values of the kind's own options.
         seed: Of the training.
@@ -51,6 +55,7 @@ class TrainRequest:
     kind: str | None = None
     trial: str = "best"
     assignments: Mapping[str, str]
+    n_steps: int | None = None
     data: Path | None = None
     options: Mapping[str, Any]
     seed: int | None = None
@@ -95,15 +100,16 @@ def train(request: TrainRequest, *, say: Say) -> Final | None:
         StudyError: If the trial does not exist, or the data are not the study's.
     """
     if request.study:
-        if request.assignments:
+        if request.assignments or request.n_steps is not None:
             raise StudyError("A stored trial has its parameters: give --study or --set, not both.")
         storage = open_storage(request.url)
         chosen = stored_training(
             storage, request.study, request.trial, seed=request.seed, kind=request.kind
         )
     else:
-        kind = find_kind(request.kind or "autoencoder").kind
-        chosen = given_training(kind, request.assignments, seed=request.seed or 0)
+        kind = find_kind(request.kind or DEFAULT_KIND).kind
+        assignments = kind.with_steps(request.assignments, request.n_steps)
+        chosen = given_training(kind, assignments, seed=request.seed or 0)
     out = request.out or Path("runs/train") / file_name(chosen.label)
     with stop_signals() as stop:
         final = _train(request, chosen, out, stop_requested=stop.is_set, say=say)

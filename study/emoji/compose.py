@@ -20,12 +20,12 @@ from emoji_ae.expression import parse
 from emoji_ae.images import picture_png
 from emoji_ae.latent import LatentSpace, Way, encode, path, through
 from emoji_ae.recipes import gallery
+from storage.file_names import file_name
 from storage.files import write_bytes
 from storage.rdb import open_storage
 from study.emoji.data import StudyData
 from study.emoji.trainer import EmojiTrainer
 from study.errors import StudyError
-from study.file_names import file_name
 from study.kinds import Run, Step
 from study.running.choosing import stored_training
 from study.running.data import load_data

@@ -272,12 +272,12 @@ def plot_fidelity(info: FidelityInfo, kind: KindInfo) -> go.Figure:
     sure = [point for point in info.points if point.low is not None]
     add_band(
         figure,
-        x=[point.epoch for point in sure],
+        x=[point.step for point in sure],
         low=[point.low for point in sure],
         high=[point.high for point in sure],
         color=BLUE,
     )
-    epochs = [point.epoch for point in info.points]
+    epochs = [point.step for point in info.points]
     step = escape(kind.step)
     figure.add_scatter(
         name="complete trials",

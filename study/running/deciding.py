@@ -19,6 +19,7 @@ class Given:
     Args:
         space: Name of the search space.
         assignments: Values of fixed parameters, as texts.
+        n_steps: Of every training, the value of the kind's fidelity.
         sampler: Name of the sampler or design.
         pruner: Name of the pruner.
         seed: Of the study.
@@ -32,6 +33,7 @@ class Given:
 
     space: str | None = None
     assignments: Mapping[str, str] = field(default_factory=dict)
+    n_steps: int | None = None
     sampler: str | None = None
     pruner: str | None = None
     seed: int | None = None
@@ -106,8 +108,9 @@ def decide(
         )
     settings = replace(settings, options=kind.check(settings.source).options)
     space = settings.space_in(kind)
-    if given.assignments:
-        settings = replace(settings, fixed=space.parse_fixed(given.assignments))
+    assignments = kind.with_steps(given.assignments, given.n_steps)
+    if assignments:
+        settings = replace(settings, fixed=space.parse_fixed(assignments))
     if stored is not None:
         stored.require_equal(settings, study=study)
     return settings

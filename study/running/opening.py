@@ -52,13 +52,13 @@ class Database:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._storage = find_storage(url)
+        self._opened = find_storage(url)
 
     def create(self) -> BaseStorage:
         """Return the storage, opened for writing; it is created if it does not exist."""
-        if self._storage is None:
-            self._storage = open_storage(self._url, create=True, write=True)
-        return self._storage
+        if self._opened is None:
+            self._opened = open_storage(self._url, create=True, write=True)
+        return self._opened
 
     def existing(self) -> BaseStorage:
         """Return the storage, which must exist.
@@ -66,7 +66,7 @@ class Database:
         Raises:
             StorageAccessError: If it does not.
         """
-        return self._storage or open_storage(self._url)
+        return self._opened or open_storage(self._url)
 
     def require(self, name: str) -> tuple[BaseStorage, StoredStudy]:
         """Return the storage and a study that must be in it.
@@ -90,7 +90,7 @@ class Database:
         Raises:
             StudyError: If it is not one of this package.
         """
-        storage = self._storage
+        storage = self._opened
         if storage is None:
             return None
         settings = StudySettings.of_study(storage, name)

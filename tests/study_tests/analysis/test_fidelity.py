@@ -91,7 +91,7 @@ def crossing(n: int = 30, *, epochs: int = 40) -> list[np.ndarray]:
 
 def at(info: FidelityInfo, epoch: int) -> FidelityPoint:
     """Return the point of an epoch."""
-    (point,) = [p for p in info.points if p.epoch == epoch]
+    (point,) = [p for p in info.points if p.step == epoch]
     return point
 
 
@@ -131,7 +131,7 @@ def test_coefficients_are_those_of_pandas() -> None:
     best = pd.DataFrame(curves.T).cummin()
     final = pd.Series([t.value for t in one.trials])
     for point in info.points:
-        expected = best.loc[point.epoch - 1].corr(final, method="spearman")
+        expected = best.loc[point.step - 1].corr(final, method="spearman")
         assert point.spearman == pytest.approx(expected)
         assert point.low is not None
         assert point.high is not None
@@ -143,7 +143,7 @@ def test_epochs_are_spaced_by_factors_and_end_where_all_trials_are() -> None:
     curves = [list(c) for c in parallel(epochs=100)]
     curves[3] = curves[3][:80]
     info = get_fidelity(record(curves))
-    epochs = [p.epoch for p in info.points]
+    epochs = [p.step for p in info.points]
     assert (epochs[0], epochs[-1]) == (1, 80)
     assert epochs == sorted(set(epochs))
     assert 14 <= len(epochs) <= 20
@@ -170,7 +170,7 @@ def test_pruned_trials_enter_the_counts_alone() -> None:
     alone, together = get_fidelity(record(curves)), get_fidelity(record(curves, pruned=pruned))
     for before, after in zip(alone.points, together.points, strict=True):
         assert (before.spearman, before.low) == (after.spearman, after.low)
-    found = {p.epoch: (p.n_pruned_before, p.share_pruned_before) for p in together.points}
+    found = {p.step: (p.n_pruned_before, p.share_pruned_before) for p in together.points}
     assert found == {
         1: (0, 0.0),
         2: (0, 0.0),
@@ -196,7 +196,7 @@ def test_pruned_trials_bound_the_correlation_from_both_sides() -> None:
     one = record(curves, pruned=pruned)
     final = [float(min(curve)) for curve in curves]
     for point in get_fidelity(one).points:
-        t = point.epoch
+        t = point.step
         early = [min(curve[:t]) for curve in (*curves, *pruned)]
         worst = stats.spearmanr(early, [*final, 12.5, 12.0, 15.0]).statistic
         places = stats.rankdata([min(curve[:t]) for curve in pruned])

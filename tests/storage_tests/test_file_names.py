@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from study.file_names import file_name
+from storage.file_names import file_name
 from study.settings import StudySettings
 from tests.study_tests.dashboards import add_trials, begin_study, url_of
 
