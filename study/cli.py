@@ -143,7 +143,7 @@ def run(
     kind: Annotated[
         str,
         typer.Argument(
-            help="Kind of model: autoencoder, multitask; your own as path/to/file.py:NAME or "
+            help="Kind of model: autoencoder, multitask; your own: path/to/file.py:NAME, "
             "package.module:NAME."
         ),
     ],
