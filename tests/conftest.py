@@ -16,6 +16,7 @@ import pytest
 
 from emoji_ae.emojicloud import SCHEMA, build_table
 from emoji_ae.labels import is_face
+from study.kinds import Source
 from study.settings import StudySettings, code_version
 from tests.servers import new_database, postgres_server, served
 
@@ -76,13 +77,9 @@ def other_data(tiny_data: Path) -> Path:
 @pytest.fixture(scope="session")
 def settings(tiny_data: Path) -> StudySettings:
     """Settings of a study on the tiny data: a random design of CNNs, two epochs each."""
-    # These need torch, which the storage tests do without.
-    from emoji_ae.dataset import load_dataset
-    from emoji_ae.splits import split_dataset
-    from study.emoji.data import study_data
+    from study.emoji.data import load_study_data  # needs torch, unlike the storage tests
 
-    dataset = load_dataset(tiny_data)
-    split = split_dataset(dataset, method="group", seed=42)
+    data = load_study_data(Source(path=tiny_data, split="group", seed=42), None)
     return StudySettings(
         kind="autoencoder",
         space="notebook",
@@ -91,12 +88,12 @@ def settings(tiny_data: Path) -> StudySettings:
         pruner="none",
         seed=0,
         data=str(tiny_data),
-        data_fingerprint=study_data(dataset, split).fingerprint,
+        data_fingerprint=data.fingerprint,
         split="group",
         data_seed=42,
         min_accuracy=None,
         pareto=False,
-        sides=split.sides,
+        sides=data.sides,
         code_version=code_version(),
     )
 

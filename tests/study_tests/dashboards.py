@@ -15,38 +15,20 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-import torch
 from optuna.pruners import NopPruner, ThresholdPruner
 
-from emoji_ae.dataset import load_dataset
-from emoji_ae.splits import split_dataset
 from storage import attrs, queue
 from storage.rdb import open_storage
 from study.dashboard.refresh import refresh
-from study.emoji.data import study_data
-from study.running.budget import request, start_design
-from study.running.coordinator import open_study
-from study.running.objective import TrainingObjective
+from study.running.budget import request
 from study.running.worker import run_trial
 from study.settings import StudySettings
-from tests.study_tests.studies import claim
+from tests.study_tests.studies import claim, objective_of, open_study, start_design
 
 
 def url_of(folder: Path) -> str:
     """Return the URL of the database in a folder."""
     return f"sqlite:///{folder / 'study.db'}"
-
-
-def objective_of(folder: Path, settings: StudySettings) -> TrainingObjective:
-    """Return what trains the trials of a study in a folder."""
-    assert settings.data is not None
-    dataset = load_dataset(Path(settings.data))
-    return TrainingObjective(
-        settings=settings,
-        data=study_data(dataset, split_dataset(dataset, method="group", seed=42)),
-        artifacts=folder / "artifacts",
-        device=torch.device("cpu"),
-    )
 
 
 def begin_study(folder: Path, settings: StudySettings, name: str = "faces") -> optuna.Study:
@@ -66,7 +48,7 @@ def begin_study(folder: Path, settings: StudySettings, name: str = "faces") -> o
 
 def add_trials(study: optuna.Study, folder: Path, settings: StudySettings, n_trials: int) -> None:
     """Train trials: the second is pruned after an epoch, the fourth is told to stop then."""
-    objective = objective_of(folder, settings)
+    objective = objective_of(settings, folder / "artifacts")
     for i in range(n_trials):
         stop = threading.Event()
         if i == 3:

@@ -1,4 +1,4 @@
-"""Studies in a folder: what their workers are told, and what their database holds meanwhile."""
+"""Studies of this package's kinds: how they begin, what workers are told, what is stored."""
 
 import sqlite3
 from collections.abc import Mapping
@@ -7,11 +7,61 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial
 
+from search_spaces import SearchSpace
 from storage import attrs, queue
+from study.kind_info import KindInfo, own_kind
+from study.kind_sources import make_trainer
+from study.kinds import Data, Kind
+from study.running import budget, coordinator
 from study.running.job import WorkerJob
+from study.running.objective import TrainingObjective
 from study.settings import StudySettings
+
+
+def kind_of(settings: StudySettings) -> Kind:
+    """Return the kind of a study, which is one of this package."""
+    kind = own_kind(settings.kind)
+    assert kind is not None
+    return kind
+
+
+def space_of(settings: StudySettings) -> SearchSpace:
+    """Return the space of a study."""
+    return settings.space_in(kind_of(settings))
+
+
+def open_study(
+    storage: BaseStorage, name: str, settings: StudySettings, **more: Any
+) -> optuna.Study:
+    """Create a study with these settings, or open it."""
+    kind = KindInfo.of_kind(kind_of(settings), space_of(settings))
+    return coordinator.open_study(storage, name, settings, kind, **more)
+
+
+def start_design(study: optuna.Study, settings: StudySettings, *, replicate: int = 0) -> None:
+    """Let new trials of a study go on with its design."""
+    budget.start_design(study, settings, space_of(settings), replicate=replicate)
+
+
+def objective_of(
+    settings: StudySettings, artifacts: Path, *, data: Data | None = None
+) -> TrainingObjective:
+    """Return the objective of a study, on its own data unless others are given."""
+    kind = kind_of(settings)
+    trainer = make_trainer(kind)
+    return TrainingObjective(
+        settings=settings,
+        kind=kind,
+        trainer=trainer,
+        data=data or trainer.load(settings.source, settings.sides),
+        artifacts=artifacts,
+        device="cpu",
+        threads=1,
+        space=space_of(settings),
+    )
 
 
 def job_of(folder: Path, settings: StudySettings) -> WorkerJob:

@@ -10,8 +10,8 @@ import pytest
 from storage import attrs
 from storage.rdb import open_storage
 from study.errors import StudyError
-from study.running.coordinator import open_study
-from study.settings import StudySettings, code_version
+from study.settings import StudySettings
+from tests.study_tests.studies import kind_of, open_study, space_of
 
 
 def test_round_trip(settings: StudySettings) -> None:
@@ -143,7 +143,7 @@ def test_settings_without_vendors(settings: StudySettings) -> None:
 
 def test_round_trip_of_vendors(settings: StudySettings, url: str) -> None:
     """Vendors come back from a study in their order."""
-    decided = replace(settings, vendors=("twitter", "apple"))
+    decided = replace(settings, options={"vendors": ("twitter", "apple")})
     study = open_study(open_storage(url, create=True, write=True), "s", decided)
     assert StudySettings.of_study(open_storage(url), "s") == decided
     assert study.user_attrs[attrs.SETTINGS]["vendors"] == ["twitter", "apple"]
@@ -193,4 +193,5 @@ def test_max_epochs(
     settings: StudySettings, space: str, fixed: dict[str, int], epochs: int
 ) -> None:
     """The longest training is the fixed one, or the longest of the space."""
-    assert replace(settings, space=space, fixed=fixed).max_epochs == epochs
+    decided = replace(settings, space=space, fixed=fixed)
+    assert kind_of(decided).max_steps(space_of(decided), fixed) == epochs

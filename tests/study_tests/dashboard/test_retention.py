@@ -26,8 +26,8 @@ from study.report.stored import best_pictures
 from study.running.worker import run_trial
 from study.seeds import training_name
 from study.settings import StudySettings
-from tests.study_tests.dashboards import begin_study, make_study, objective_of, url_of
-from tests.study_tests.studies import claim
+from tests.study_tests.dashboards import begin_study, make_study, url_of
+from tests.study_tests.studies import claim, objective_of
 from tests.study_tests.synthetic import planted, study, trial
 
 
@@ -114,7 +114,7 @@ def test_a_study_that_keeps_the_best_is_cleaned_by_each_refresh(
 def test_states_of_finished_trainings_are_removed(tmp_path: Path, settings: StudySettings) -> None:
     """What a frozen worker left of them goes; what a trial will go on with stays."""
     made = begin_study(tmp_path, settings)
-    objective = objective_of(tmp_path, settings)
+    objective = objective_of(settings, tmp_path / "artifacts")
     stop, folder = threading.Event(), tmp_path / "artifacts"
     run_trial(made, claim(made), objective, stop)
     stop.set()
@@ -141,7 +141,7 @@ def test_states_of_finished_trainings_are_removed(tmp_path: Path, settings: Stud
 def test_a_study_without_pictures(tmp_path: Path, settings: StudySettings) -> None:
     """Its trials draw none, and have the same entries as all others."""
     made = begin_study(tmp_path, settings)
-    objective = replace(objective_of(tmp_path, settings), draw=False)
+    objective = replace(objective_of(settings, tmp_path / "artifacts"), draw=False)
     run_trial(made, claim(made), objective, threading.Event())
     (ended,) = made.get_trials(states=(TrialState.COMPLETE,))
     metas = get_all_artifact_meta(ended, storage=made._storage)

@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,10 +17,12 @@ from emoji_ae.labels import CLASSES
 from emoji_ae.splits import Split, split_dataset
 from emoji_ae.training import train_model
 from storage.rdb import open_storage
-from study.emoji.data import class_counts, fingerprint, load_split, stored_split, study_data
+from study.emoji.data import StudyData, class_counts, fingerprint, load_study_data, study_data
+from study.emoji.trainer import EmojiTrainer
 from study.errors import StudyError
-from study.running.coordinator import open_study
+from study.running.data import load_data
 from study.settings import StudySettings
+from tests.study_tests.studies import open_study
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +68,13 @@ def test_fingerprint(dataset: EmojiDataset, other_data: Path) -> None:
     assert again.fingerprint == found[4]
 
 
+def load(settings: StudySettings, **changes: Any) -> StudyData:
+    """Load the data of a stored study, some of whose settings are others."""
+    found = load_data(EmojiTrainer(), replace(settings, **changes), study="s", stored=True)
+    assert isinstance(found, StudyData)
+    return found
+
+
 @given(method=st.sampled_from(["group", "random"]), seed=st.integers(0, 2**32 - 1))
 @examples(max_examples=20)
 def test_stored_split_is_the_one_drawn(
@@ -73,8 +83,8 @@ def test_stored_split_is_the_one_drawn(
     """Whatever was drawn when the study was created comes back, and makes the same data."""
     split = split_dataset(dataset, method=method, seed=seed)
     stored = drawn(settings, dataset, split)
-    assert stored_split(stored, dataset, study="s") == split
-    again = study_data(dataset, stored_split(stored, dataset, study="s"))
+    again = load(stored)
+    assert again.split == split
     assert again.fingerprint == stored.data_fingerprint
 
 
@@ -85,7 +95,7 @@ def test_stored_split_comes_back_from_a_database(
     open_study(open_storage(url, create=True, write=True), "s", replace(settings, data="gone"))
     stored = StudySettings.of_study(open_storage(url), "s")
     assert stored is not None
-    assert stored_split(stored, dataset, study="s") == split_dataset(dataset, seed=42)
+    assert load(stored, data=settings.data).split == split_dataset(dataset, seed=42)
 
 
 def test_stored_split_is_not_drawn_again(dataset: EmojiDataset, settings: StudySettings) -> None:
@@ -93,10 +103,10 @@ def test_stored_split_is_not_drawn_again(dataset: EmojiDataset, settings: StudyS
     split = split_dataset(dataset, method="random", seed=7)
     stored = replace(drawn(settings, dataset, split), split="group", data_seed=42)
     assert split != split_dataset(dataset, method="group", seed=42)
-    assert stored_split(stored, dataset, study="s") == split
+    assert load(stored).split == split
 
 
-def test_other_data(dataset: EmojiDataset, settings: StudySettings, other_data: Path) -> None:
+def test_other_data(settings: StudySettings, other_data: Path) -> None:
     """Other data are refused with both fingerprints, and with what to do."""
     other = load_dataset(other_data)
     found = fingerprint(other, Split.from_sides(settings.sides))
@@ -106,23 +116,24 @@ def test_other_data(dataset: EmojiDataset, settings: StudySettings, other_data: 
         f"{found}); give its file with --data."
     )
     with pytest.raises(StudyError, match=rf"^{re.escape(message)}$"):
-        stored_split(settings, other, study="s")
-    assert stored_split(settings, dataset, study="s")
+        load(settings, data=str(other_data))
+    assert load(settings).fingerprint == settings.data_fingerprint
 
 
-def test_fingerprints_count_as_a_whole(dataset: EmojiDataset, settings: StudySettings) -> None:
-    """Data whose fingerprint is but the beginning of the study's are other data."""
-    for text in (dataset.fingerprint[:-1], "", settings.data_fingerprint):
-        with pytest.raises(StudyError, match=rf"other data .*, here {text}-[0-9a-f]{{8}}\)"):
-            stored_split(settings, replace(dataset, fingerprint=text), study="s")
+def test_fingerprints_count_as_a_whole(settings: StudySettings) -> None:
+    """Data are other ones also where one fingerprint is but the beginning of the other."""
+    whole = settings.data_fingerprint
+    for text in (whole[:-1], whole.partition("-")[0], "", whole + "0"):
+        with pytest.raises(StudyError, match=rf"other data \(fingerprint {text}, here {whole}\)"):
+            load(settings, data_fingerprint=text)
 
 
-def test_damaged_sides(dataset: EmojiDataset, settings: StudySettings) -> None:
+def test_damaged_sides(settings: StudySettings) -> None:
     """Stored letters that are not those of the fingerprint, or too few or many, are refused."""
     swapped = settings.sides.translate(str.maketrans("vx", "xv"))
     for sides in (swapped, settings.sides[:-1], settings.sides + "t", ""):
         with pytest.raises(StudyError, match="'s' was made with other data"):
-            stored_split(replace(settings, sides=sides), dataset, study="s")
+            load(settings, sides=sides)
 
 
 @pytest.fixture(scope="module")
@@ -176,23 +187,27 @@ def test_fingerprint_of_extra_images(dataset: EmojiDataset, more: EmojiDataset) 
     assert fingerprint(more, unused).startswith(f"{own}-")
 
 
-def test_load_split_with_vendors(
-    tiny_data: Path, dataset: EmojiDataset, more: EmojiDataset, settings: StudySettings
-) -> None:
+def test_load_with_vendors(more: EmojiDataset, settings: StudySettings) -> None:
     """A stored split comes back with its extra images, and other ones are other data."""
     names = ("google", "twitter")
     split = split_dataset(more, seed=3)
-    stored = replace(drawn(settings, more, split), vendors=names)
-
-    def load(vendors: tuple[str, ...]) -> tuple[EmojiDataset, Split]:
-        return load_split(tiny_data, stored, study="s", method="group", seed=0, vendors=vendors)
-
-    images, again = load(names)
-    assert again == split
-    assert images.extra_fingerprint == more.extra_fingerprint
+    stored = drawn(settings, more, split)
+    again = load(stored, options={"vendors": names})
+    assert again.split == split
+    assert again.dataset.extra_fingerprint == more.extra_fingerprint
     for vendors in ((), ("google",), ("twitter", "google")):
         with pytest.raises(StudyError, match="'s' was made with other data"):
-            load(vendors)
+            load(stored, options={"vendors": vendors})
+
+
+def test_other_splits_of_the_same_data(settings: StudySettings) -> None:
+    """A new validation split leaves the test split alone, a new split does not."""
+    data = load_study_data(settings.source, None)
+    assert data.sides == settings.sides
+    redrawn, new = (data.with_sides(draw("random", 7)) for draw in (data.redraw, data.draw))
+    assert redrawn.split.test == data.split.test != new.split.test
+    assert len({one.fingerprint for one in (data, redrawn, new)}) == 3
+    assert redrawn.dataset is new.dataset is data.dataset
 
 
 def test_class_counts(dataset: EmojiDataset) -> None:

@@ -17,11 +17,10 @@ from optuna.trial import TrialState
 from storage import attrs
 from storage.rdb import open_storage
 from study.running.attempt import EXIT_ERROR, EXIT_OUTAGE
-from study.running.budget import request, start_design
-from study.running.coordinator import open_study
+from study.running.budget import request
 from study.running.job import WorkerJob
 from study.settings import StudySettings
-from tests.study_tests.studies import ask, half_a_database, job_of
+from tests.study_tests.studies import ask, half_a_database, job_of, open_study, start_design
 
 pytestmark = pytest.mark.whole
 

@@ -11,7 +11,7 @@ import pytest
 from optuna.exceptions import StorageInternalError
 from optuna.trial import FrozenTrial, TrialState
 
-from search_spaces import SearchSpaceError, get_space
+from search_spaces import SPACES, SearchSpaceError
 from search_spaces.designs import design_points
 from storage import attrs, queue
 from storage.counts import count, finished_trials
@@ -25,9 +25,9 @@ from study.running.budget import (
     exhausted,
     n_points,
     request,
-    start_design,
 )
 from study.settings import StudySettings
+from tests.study_tests.studies import space_of, start_design
 
 COMPLETE, PRUNED, FAIL = TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL
 
@@ -73,9 +73,17 @@ def user_attrs(study: optuna.Study, name: str) -> list[Any]:
     return [trial.user_attrs.get(name) for trial in study.get_trials()]
 
 
+def drawn_for(
+    study: optuna.Study, settings: StudySettings
+) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """Return the parameters and attributes that the design has for each trial."""
+    space = space_of(settings)
+    return [design_point(study, settings, space, trial) for trial in study.get_trials()]
+
+
 def points(study: optuna.Study, settings: StudySettings) -> list[dict[str, Any]]:
     """Return the parameters that the design has for each trial."""
-    return [design_point(study, settings, trial)[0] for trial in study.get_trials()]
+    return [params for params, _ in drawn_for(study, settings)]
 
 
 def test_count(study: optuna.Study, settings: StudySettings) -> None:
@@ -232,7 +240,7 @@ def test_request_in_all(study: optuna.Study, settings: StudySettings) -> None:
 def test_adaptive(study: optuna.Study, settings: StudySettings, sampler: str) -> None:
     """For an adaptive sampler, trials go on without end and without parameters."""
     adaptive = replace(settings, sampler=sampler)
-    assert n_points(study, adaptive) is None
+    assert n_points(study, adaptive, space_of(adaptive)) is None
     start_design(study, adaptive)
     request(study, 4)
     end(study, COMPLETE, FAIL, COMPLETE)
@@ -246,14 +254,14 @@ def test_adaptive(study: optuna.Study, settings: StudySettings, sampler: str) ->
 def test_endless_design(study: optuna.Study, settings: StudySettings, sampler: str) -> None:
     """A design goes on where it was, in whatever pieces it is asked for, and repeats nothing."""
     design = replace(settings, sampler=sampler)
-    assert n_points(study, design) is None
+    assert n_points(study, design, space_of(design)) is None
     for states in ((COMPLETE, PRUNED, COMPLETE), (FAIL, COMPLETE), (COMPLETE, COMPLETE)):
         start_design(study, design)
         request(study, 9, in_all=True)
         end(study, *states)
     assert user_attrs(study, attrs.DESIGN_INDEX) == list(range(7))
     assert user_attrs(study, attrs.RETRY_OF) == [None] * 7
-    drawn = design_points(sampler, design.search_space, design.fixed, seed=0, start=0)
+    drawn = design_points(sampler, space_of(design), design.fixed, seed=0, start=0)
     assert points(study, design) == list(islice(drawn, 7))
     assert all(params["epoch"] == 2 for params in points(study, design))
     assert points(study, replace(design, seed=1)) != points(study, design)
@@ -266,14 +274,14 @@ def test_enqueued_by_hand(study: optuna.Study, settings: StudySettings) -> None:
     study.enqueue_trial({"learning_rate": 0.01})
     end(study, COMPLETE, COMPLETE)
     assert user_attrs(study, attrs.DESIGN_INDEX) == [None, 0]
-    first, second = (design_point(study, settings, trial) for trial in study.get_trials())
+    first, second = drawn_for(study, settings)
     assert first == ({}, {})
     assert second[0]["epoch"] == 2
 
 
 def test_grid_ends(study: optuna.Study, grid: StudySettings) -> None:
     """A grid gives each of its points once, and no more than it has."""
-    assert n_points(study, grid) == N_GRID
+    assert n_points(study, grid, space_of(grid)) == N_GRID
     start_design(study, grid)
     request(study, 5)
     end(study, *[COMPLETE] * 5)
@@ -284,7 +292,7 @@ def test_grid_ends(study: optuna.Study, grid: StudySettings) -> None:
         assert queue.claim(study) is Empty.EXHAUSTED
         start_design(study, grid)
     assert user_attrs(study, attrs.DESIGN_INDEX) == list(range(N_GRID))
-    assert points(study, grid) == list(grid.search_space.grid(GRID))
+    assert points(study, grid) == list(space_of(grid).grid(GRID))
     assert len({tuple(sorted(params.items())) for params in points(study, grid)}) == N_GRID
 
 
@@ -413,7 +421,7 @@ PAIRS = Experiment(
     name="e",
     question="Which?",
     arms=(
-        Arm(name="a", params={"learning_rate": 1e-3}),
+        Arm(name="a", params={"learning_rate": 1e-3}, split="group"),
         Arm(name="b", params={"learning_rate": 1e-2}, split="random"),
     ),
     sides={"group": ("tvx", "vtx", "xtv"), "random": ("ttx", "xxv", "vvt")},
@@ -429,13 +437,13 @@ def paired(study: optuna.Study, settings: StudySettings) -> StudySettings:
 
 def test_experiment(study: optuna.Study, paired: StudySettings) -> None:
     """The arms are claimed pair by pair, each once, with what belongs to their pair."""
-    assert n_points(study, paired) == len(PAIRS) == 6
+    assert n_points(study, paired, space_of(paired)) == len(PAIRS) == 6
     start_design(study, paired)
     assert request(study, 99, in_all=True) == 99
     end(study, *[COMPLETE] * 6)
     assert queue.claim(study) is Empty.EXHAUSTED
     assert user_attrs(study, attrs.DESIGN_INDEX) == list(range(6))
-    own = [design_point(study, paired, trial) for trial in study.get_trials()]
+    own = drawn_for(study, paired)
     assert [params for params, _ in own] == [{"learning_rate": rate} for rate in (1e-3, 1e-2)] * 3
     assert [values[attrs.PAIR] for _, values in own] == [0, 0, 1, 1, 2, 2]
     assert [values[attrs.ARM] for _, values in own] == ["a", "b"] * 3
@@ -475,7 +483,9 @@ def test_failed_arms_are_retried(study: optuna.Study, paired: StudySettings) -> 
         start_design(study, paired)
         again, before = study.get_trials()[-1], study.get_trials()[3]
         assert again.user_attrs == {attrs.DESIGN_INDEX: 3, attrs.RETRY_OF: retry_of}
-        assert design_point(study, paired, again) == design_point(study, paired, before)
+        assert design_point(study, paired, space_of(paired), again) == design_point(
+            study, paired, space_of(paired), before
+        )
         end(study, FAIL)
     assert queue.claim(study) is Empty.EXHAUSTED
 
@@ -487,7 +497,7 @@ def test_retried_arms_stay_in_their_pair(study: optuna.Study, paired: StudySetti
     end(study, COMPLETE, COMPLETE, COMPLETE)
     for cause in (Cause.DEATH, Cause.INTERRUPTION, Cause.ERROR):
         trial = claim(study)
-        params, own = design_point(study, paired, trial)
+        params, own = design_point(study, paired, space_of(paired), trial)
         assert params == {"learning_rate": 1e-2}
         assert own == {attrs.PAIR: 1, attrs.ARM: "b", attrs.SIDES: "xxv"}
         queue.fail(study, trial._trial_id, None, cause)
@@ -501,7 +511,7 @@ def test_trainings_of_the_notebooks_grids(
     kind: str, n_configurations: int, n_trainings: int
 ) -> None:
     """Half the epochs are the beginning of a training, and one layer has no dropout."""
-    trainings = grid_trainings(get_space(kind, "notebook"), {})
+    trainings = grid_trainings(SPACES[kind]["notebook"], {})
     assert (len(trainings), len(set(trainings))) == (n_configurations, n_trainings)
 
 

@@ -18,11 +18,11 @@ from search_spaces.designs import DESIGNS
 from storage import attrs, queue
 from storage.rdb import open_storage
 from study.errors import StudyError
-from study.running.budget import acknowledge, request, start_design
-from study.running.coordinator import RunOutcome, open_study, run_study
+from study.running.budget import acknowledge, request
+from study.running.coordinator import RunOutcome, run_study
 from study.running.worker import MAX_DIVERGED
 from study.settings import StudySettings
-from tests.study_tests.studies import claim, job_of
+from tests.study_tests.studies import claim, job_of, open_study, space_of, start_design
 
 Wait = Callable[[Callable[[], bool]], None]
 
@@ -105,7 +105,7 @@ def test_grid(tmp_path: Path, settings: StudySettings) -> None:
     outcome, trials = run(tmp_path, grid, n_trials=12, n_workers=2)
     assert outcome.progress.finished == len({point(trial) for trial in trials}) == 24
     assert {point(trial) for trial in trials} < {
-        tuple(sorted(params.items())) for params in grid.search_space.grid(fixed)
+        tuple(sorted(params.items())) for params in space_of(grid).grid(fixed)
     }
 
 

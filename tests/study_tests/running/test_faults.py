@@ -23,8 +23,8 @@ from storage.records import StudyRecord, load_study_record
 from study.running.worker import claims, run_trial
 from study.settings import StudySettings
 from tests.servers import new_database, opened, postgres_server
-from tests.study_tests.dashboards import begin_study, objective_of
-from tests.study_tests.studies import ask, claim
+from tests.study_tests.dashboards import begin_study
+from tests.study_tests.studies import ask, claim, objective_of
 
 Wait = Callable[[Callable[[], bool]], None]
 
@@ -172,7 +172,7 @@ def test_folder_that_goes_away(tmp_path: Path, settings: StudySettings) -> None:
     folder, there = tmp_path / "artifacts", tmp_path / "there"
     study = begin_study(tmp_path, settings)
     with held_folder(folder) as check_folder:
-        objective = replace(objective_of(tmp_path, settings), check_folder=check_folder)
+        objective = replace(objective_of(settings, folder), check_folder=check_folder)
         trial = claim(study)
         with pytest.raises(ArtifactFolderError, match="was removed or replaced: put back the one"):
             run_trial(study, trial, objective, Leaving(folder, there))

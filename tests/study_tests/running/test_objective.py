@@ -26,16 +26,23 @@ from storage.artifacts import open_artifacts, read_artifact
 from storage.rdb import open_storage
 from storage.records import load_study_record
 from study.emoji.data import StudyData, study_data
-from study.experiment import auxiliary_task, shared_params
+from study.emoji.experiments import auxiliary_task
+from study.emoji.pictures import best_pictures
+from study.kinds import Source
 from study.report import Pictures
-from study.report.stored import best_pictures
-from study.running.budget import request, start_design
-from study.running.coordinator import RunOutcome, open_study, run_study
-from study.running.objective import TrainingObjective
+from study.running.budget import request
+from study.running.coordinator import RunOutcome, run_study
 from study.running.worker import run_trial
 from study.seeds import pair_seed, trial_seed
 from study.settings import StudySettings
-from tests.study_tests.studies import claim_point, job_of
+from tests.study_tests.studies import (
+    claim_point,
+    job_of,
+    objective_of,
+    open_study,
+    space_of,
+    start_design,
+)
 
 CPU = torch.device("cpu")
 N_VALIDATION = 8
@@ -44,7 +51,7 @@ STILL = 1e-12
 """A learning rate that changes no weight, so that the first epoch is the best, and all equal."""
 
 FREE: dict[str, Any] = {
-    **shared_params(auxiliary_task((0.5,))),
+    **auxiliary_task(Source(), {"lambdas": (0.5,)}).shared,
     "epoch": 4,
     "width": 8,
     "latent_channels": 16,
@@ -140,9 +147,7 @@ def run(tmp_path: Path, url: str, free: StudySettings, data: StudyData) -> Run:
         study.pruner = pruner or NopPruner()
         study.sampler = optuna.samplers.RandomSampler(seed=0)
         trial = claim_point(study, params, user_attrs)
-        objective = TrainingObjective(
-            settings=settings, data=data, artifacts=tmp_path / "artifacts", device=CPU
-        )
+        objective = objective_of(settings, tmp_path / "artifacts", data=data)
         run_trial(study, trial, objective, threading.Event())
         return study.get_trials()[trial.number]
 
@@ -277,7 +282,7 @@ def test_confusion_is_that_of_the_same_training(
 ) -> None:
     """Trained apart with the trial's seed, the model has the trial's confusion matrix."""
     trial = run(params)
-    config = free.search_space.to_config(trial.params)
+    config = space_of(free).to_config(trial.params)
     seed = trial_seed(free.seed, config, 0)
     assert trial.user_attrs[attrs.SEED] == seed
     result = train_model(config, data.train, data.validation, seed=seed, device=CPU)
@@ -428,7 +433,7 @@ def test_an_accuracy_that_is_just_reached_is_enough(
 ) -> None:
     """Seven of ten images are 70 %, though single precision has no such number; six are not."""
     settings = fixing(free, learning_rate=STILL, epoch=1)
-    config = settings.search_space.to_config({**settings.fixed, **JOINT})
+    config = space_of(settings).to_config({**settings.fixed, **JOINT})
     seed = trial_seed(settings.seed, config, 0)
     ten = LabelledImages(images=data.train.images[:10], labels=data.train.labels[:10])
     model = train_model(config, data.train, ten, seed=seed, device=CPU).model

@@ -9,7 +9,6 @@ from typing import Any
 import optuna
 import pandas as pd
 import pytest
-import torch
 from optuna.artifacts import get_all_artifact_meta
 from optuna.distributions import CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState
@@ -17,20 +16,21 @@ from optuna.trial import FrozenTrial, TrialState
 from emoji_ae.dataset import EmojiDataset, load_dataset
 from emoji_ae.splits import Split, split_dataset
 from search_spaces import SPACES, multitask
-from search_spaces.autoencoder import to_config, to_values
+from search_spaces.autoencoder import to_config
 from search_spaces.base import Parameter, SearchSpace
 from storage import attrs
 from storage.artifacts import open_artifacts, read_artifact
 from storage.rdb import open_storage
+from study.emoji import AUTOENCODER
 from study.emoji.data import study_data
-from study.running.coordinator import open_study
-from study.running.objective import TrainingObjective, TrialInterrupted
-from study.settings import StudySettings, code_version
-from tests.study_tests.studies import claim_point
+from study.kinds import Interrupted
+from study.running.deciding import default_settings
+from study.running.objective import TrainingObjective
+from study.settings import StudySettings
+from tests.study_tests.studies import claim_point, objective_of, open_study
 
 LONG, MIDDLE, SHORT = 4, 3, 2
 SMALL = SearchSpace(
-    kind="autoencoder",
     name="small",
     parameters=(
         Parameter(name="epoch", distribution=CategoricalDistribution([LONG, SHORT])),
@@ -38,7 +38,6 @@ SMALL = SearchSpace(
         Parameter(name="schedule", distribution=CategoricalDistribution(["constant", "cosine"])),
     ),
     to_config=lambda params: to_config({"width": 4, "latent_channels": 8, **params}),
-    to_values=to_values,
 )
 POINT = {"epoch": LONG, "learning_rate": 1e-3, "schedule": "constant"}
 
@@ -69,25 +68,14 @@ def objective(
     """The objective of a study of the small space."""
     data = study_data(dataset, split)
     monkeypatch.setitem(SPACES["autoencoder"], "small", SMALL)
-    settings = StudySettings(
-        kind="autoencoder",
+    settings = replace(
+        default_settings(AUTOENCODER),
         space="small",
-        fixed={},
         sampler="grid",
-        pruner="none",
-        seed=0,
-        data=None,
         data_fingerprint=data.fingerprint,
-        split="group",
-        data_seed=42,
-        min_accuracy=None,
-        pareto=False,
         sides=split.sides,
-        code_version=code_version(),
     )
-    return TrainingObjective(
-        settings=settings, data=data, artifacts=tmp_path / "artifacts", device=torch.device("cpu")
-    )
+    return objective_of(settings, tmp_path / "artifacts", data=data)
 
 
 def run(
@@ -224,7 +212,7 @@ def test_an_interrupted_trial_goes_on_where_it_stopped(
         epochs.append(True)
         return False
 
-    with pytest.raises(TrialInterrupted, match="after epoch 2"):
+    with pytest.raises(Interrupted, match="after epoch 2"):
         run(study, objective, {}, stop_requested=stop_after_two)
     unfinished = list((objective.artifacts / "unfinished").iterdir())
     study.tell(study.trials[-1].number, state=TrialState.FAIL)
@@ -257,7 +245,6 @@ CHOICES: dict[str, list[Any]] = {
     "patience": [0, 1],
 }
 SMALL_MULTITASK = SearchSpace(
-    kind="multitask",
     name="small",
     parameters=tuple(
         Parameter(name=name, distribution=CategoricalDistribution(choices))
@@ -266,7 +253,6 @@ SMALL_MULTITASK = SearchSpace(
     to_config=lambda params: multitask.to_config(
         {"width": 4, "latent_channels": 8, "batch_size": 8, "classification_width": 16, **params}
     ),
-    to_values=multitask.to_values,
 )
 JOINT: dict[str, Any] = {name: choices[0] for name, choices in CHOICES.items()}
 SEQUENTIAL = {**JOINT, "strategy": "sequential"}
@@ -275,7 +261,7 @@ STANDING = {**JOINT, "learning_rate": STILL}
 STOPPED = {**STANDING, "patience": 1}
 """Stops after its second epoch, because that was no better than the first."""
 DROPPING = {**JOINT, "dropout": 0.5, "classification_layer_num": 2}
-AUTOENCODER = {**JOINT, "classification_lambda": 0.0}
+UNCLASSIFIED = {**JOINT, "classification_lambda": 0.0}
 
 OF_THE_RUN = {
     attrs.WORKER,
@@ -294,12 +280,8 @@ class Bench:
     def __init__(self, folder: Path, settings: StudySettings, dataset: EmojiDataset) -> None:
         self._folder = folder
         self._storage = open_storage(f"sqlite:///{folder / 'study.db'}", create=True, write=True)
-        self.objective = TrainingObjective(
-            settings=settings,
-            data=study_data(dataset, Split.from_sides(settings.sides)),
-            artifacts=folder / "artifacts",
-            device=torch.device("cpu"),
-        )
+        data = study_data(dataset, Split.from_sides(settings.sides))
+        self.objective = objective_of(settings, folder / "artifacts", data=data)
 
     def study(self, name: str) -> optuna.Study:
         """Return a study, which is created where it does not exist."""
@@ -328,7 +310,7 @@ class Bench:
             study.tell(trial, objective(trial, stop_requested))
         except optuna.TrialPruned:
             study.tell(trial, state=TrialState.PRUNED)
-        except TrialInterrupted:
+        except Interrupted:
             study.tell(trial, state=TrialState.FAIL)
         return study.trials[trial.number]
 
@@ -403,7 +385,7 @@ only_constraint = pytest.mark.parametrize("bench", ["constraint"], indirect=True
         pytest.param(STOPPED, {"epoch": MIDDLE}, id="stopped, shorter"),
         pytest.param({**STOPPED, "epoch": MIDDLE}, {"epoch": LONG}, id="stopped, longer"),
         pytest.param(STOPPED, {"epoch": SHORT}, id="stopped where the other ends"),
-        pytest.param(AUTOENCODER, {"epoch": SHORT}, id="autoencoder alone"),
+        pytest.param(UNCLASSIFIED, {"epoch": SHORT}, id="autoencoder alone"),
     ],
 )
 def test_an_answer_is_what_the_training_would_have_given(
@@ -440,8 +422,8 @@ def test_an_answer_is_what_the_training_would_have_given(
         pytest.param(JOINT, {"classification_layer_num": 2}, id="another classifier"),
         pytest.param(JOINT, {"patience": 1}, id="another patience"),
         pytest.param(JOINT, {"classification_lambda": 0.0}, id="another lambda"),
-        pytest.param(AUTOENCODER, {"classification_layer_num": 2}, id="another one not trained"),
-        pytest.param(AUTOENCODER, {"strategy": "branched"}, id="another branch not trained"),
+        pytest.param(UNCLASSIFIED, {"classification_layer_num": 2}, id="another one not trained"),
+        pytest.param(UNCLASSIFIED, {"strategy": "branched"}, id="another branch not trained"),
     ],
 )
 def test_what_is_another_multitask_training_is_trained(
@@ -596,7 +578,7 @@ class Stop:
         pytest.param(DROPPING, id="dropout"),
         pytest.param({**SEQUENTIAL, **DROPPING, "strategy": "sequential"}, id="dropout at last"),
         pytest.param({**STANDING, "patience": 1, "strategy": "sequential"}, id="stopped"),
-        pytest.param(AUTOENCODER, id="autoencoder alone"),
+        pytest.param(UNCLASSIFIED, id="autoencoder alone"),
     ],
 )
 def test_an_interrupted_multitask_training_gives_what_a_whole_one_gives(

@@ -23,12 +23,10 @@ from storage.artifacts import model_path, study_uid
 from storage.errors import StorageError
 from storage.rdb import open_storage
 from storage.records import StudyRecord, load_study_record
-from study.running.budget import request, start_design
-from study.running.coordinator import open_study
+from study.running.budget import request
 from study.running.worker import run_trial
 from study.settings import StudySettings
-from tests.study_tests.dashboards import objective_of
-from tests.study_tests.studies import claim
+from tests.study_tests.studies import claim, objective_of, open_study, start_design
 
 Wait = Callable[[Callable[[], bool]], None]
 
@@ -58,7 +56,7 @@ def train(study: optuna.Study, folder: Path, settings: StudySettings, *, interru
     stop = threading.Event()
     if interrupt:
         stop.set()
-    objective = replace(objective_of(folder, settings), keep_models=True)
+    objective = replace(objective_of(settings, folder / "artifacts"), keep_models=True)
     run_trial(study, claim(study), objective, stop)
 
 

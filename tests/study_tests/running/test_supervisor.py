@@ -22,12 +22,11 @@ from storage import attrs
 from storage.counts import finished_trials
 from storage.rdb import open_storage
 from study.errors import StudyError
-from study.running.budget import request, start_design
-from study.running.coordinator import open_study
+from study.running.budget import request
 from study.running.job import WorkerJob
 from study.running.supervisor import ALLOCATOR, MAX_DEATHS, _wait_s, supervise
 from study.settings import StudySettings
-from tests.study_tests.studies import half_a_database, job_of
+from tests.study_tests.studies import half_a_database, job_of, open_study, start_design
 
 Wait = Callable[[Callable[[], bool]], None]
 

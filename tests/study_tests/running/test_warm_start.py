@@ -8,15 +8,14 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from search_spaces import Scalar, get_space
+from search_spaces import Scalar
+from search_spaces.autoencoder import EXTENDED, NOTEBOOK
 from storage.records import StudyRecord
 from study.running.warm_start import began_with, best_points, fitting
 from study.sampling.names import make_sampler
 from study.seeds import sampler_seed
 from tests.study_tests.synthetic import study as record_of
 from tests.study_tests.synthetic import trial
-
-NOTEBOOK, EXTENDED = get_space("autoencoder", "notebook"), get_space("autoencoder", "extended")
 
 POINT: dict[str, Scalar] = {
     "epoch": 200,

@@ -35,14 +35,20 @@ from storage.errors import ArtifactFolderError
 from storage.rdb import open_storage
 from study.emoji.data import StudyData, study_data
 from study.errors import StudyError
-from study.running.budget import request, start_design
-from study.running.coordinator import open_study
-from study.running.objective import TrainingObjective
+from study.running.budget import request
 from study.running.worker import MAX_DIVERGED, Ended, claims, run_trial, run_worker
 from study.seeds import trial_seed
 from study.settings import StudySettings
 from study.signals import stop_signals
-from tests.study_tests.studies import claim, claim_point, job_of
+from tests.study_tests.studies import (
+    claim,
+    claim_point,
+    job_of,
+    objective_of,
+    open_study,
+    space_of,
+    start_design,
+)
 
 ALWAYS_PRUNES = ThresholdPruner(upper=0.0)
 """Every error is above it."""
@@ -110,9 +116,7 @@ def run(url: str, settings: StudySettings, data: StudyData, store: Path) -> Run:
             trial = claim(study)
         else:
             trial = claim_point(study, {}, ticket)
-        objective = TrainingObjective(
-            settings=decided, data=data, artifacts=store, device=torch.device("cpu")
-        )
+        objective = objective_of(decided, store, data=data)
         run_trial(study, trial, objective, stop or threading.Event())
         return study
 
@@ -166,7 +170,7 @@ def test_complete(run: Run, settings: StudySettings, store: Path, data: StudyDat
     assert trial.value == min(trial.intermediate_values.values())
     assert set(trial.user_attrs) == AT_START | AT_END | OF_THE_BEST
     stored = trial.user_attrs
-    config = settings.search_space.to_config(trial.params)
+    config = space_of(settings).to_config(trial.params)
     assert stored[attrs.SEED] == trial_seed(settings.seed, config, 0)
     assert stored[attrs.WORKER] == queue.worker_id()
     assert stored[attrs.THREADS] == torch.get_num_threads()
@@ -239,7 +243,7 @@ def test_interrupted_replicate(run: Run, settings: StudySettings) -> None:
     """A deliberate repetition has a seed of its own, and stays one when it is interrupted."""
     study = run(epoch=3, stop=set_event(), ticket={attrs.REPLICATE: 2})
     trial, again = study.get_trials()
-    config = settings.search_space.to_config(trial.params)
+    config = space_of(settings).to_config(trial.params)
     assert trial.user_attrs[attrs.REPLICATE] == 2
     assert trial.user_attrs[attrs.SEED] == trial_seed(settings.seed, config, 2)
     assert again.user_attrs == {attrs.REPLICATE: 2, attrs.RETRY_OF: 0}
@@ -251,9 +255,7 @@ def test_interrupted_trial_runs_the_same_again(
     """The repetition has the same parameters, seed and beginning of the curve."""
     study = run(epoch=3, stop=set_event())
     decided = replace(settings, fixed={**settings.fixed, "epoch": 3})
-    objective = TrainingObjective(
-        settings=decided, data=data, artifacts=store, device=torch.device("cpu")
-    )
+    objective = objective_of(decided, store, data=data)
     assert run_trial(study, claim(study), objective, threading.Event()) is Ended.TOLD
     first, second = study.get_trials()
     assert second.state == TrialState.COMPLETE
@@ -282,9 +284,7 @@ def test_files_are_in_one_order(
 ) -> None:
     """Every trial has its picture first, whatever its end, for the dashboard's gallery."""
     study = open_study(open_storage(url, create=True, write=True), "study", settings)
-    objective = TrainingObjective(
-        settings=settings, data=data, artifacts=store, device=torch.device("cpu")
-    )
+    objective = objective_of(settings, store, data=data)
     study.sampler = optuna.samplers.RandomSampler(seed=0)
     start_design(study, settings)
     request(study, 12)
@@ -332,9 +332,7 @@ def test_judged_dead(url: str, settings: StudySettings, data: StudyData, store: 
     study.sampler = optuna.samplers.RandomSampler(seed=0)
     claimed = claim_point(study, {})
     trial_id = claimed._trial_id
-    objective = TrainingObjective(
-        settings=settings, data=data, artifacts=store, device=torch.device("cpu")
-    )
+    objective = objective_of(settings, store, data=data)
 
     class Taken(threading.Event):
         """Another worker fails the trial while this one trains."""
@@ -416,9 +414,7 @@ def test_outage(
     monkeypatch.setattr("storage.rdb._SQLITE_TIMEOUT_S", 0)
     study = optuna.load_study(study_name="study", storage=open_storage(url, write=True))
     study.sampler = optuna.samplers.RandomSampler(seed=0)
-    objective = TrainingObjective(
-        settings=settings, data=data, artifacts=store, device=torch.device("cpu")
-    )
+    objective = objective_of(settings, store, data=data)
     trial = claim_point(study, {})
     with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
         with pytest.raises(StorageInternalError, match="commit") as caught:

@@ -88,11 +88,11 @@ def test_enqueued_point(name: str) -> None:
         ("none", NopPruner),
     ],
 )
-@pytest.mark.parametrize("max_epochs", [1, 2, 200])
-def test_pruners(name: str, kind: type[optuna.pruners.BasePruner], max_epochs: int) -> None:
+@pytest.mark.parametrize("max_epochs", [1, 2, 200, None])
+def test_pruners(name: str, kind: type[optuna.pruners.BasePruner], max_epochs: int | None) -> None:
     """Every name builds its pruner, without a warning, for trainings of any length."""
     assert name in PRUNERS
-    assert type(make_pruner(name, max_epochs=max_epochs)) is kind
+    assert type(make_pruner(name, max_steps=max_epochs)) is kind
 
 
 def test_experiments_choose_nothing() -> None:
@@ -131,13 +131,15 @@ def test_unknown_names() -> None:
         ("extended", "random", 1, 200, "median"),
         ("extended", "tpe", HYPERBAND_MIN_TRIALS, 200, "hyperband"),
         ("extended", "qmc", 500, 20, "hyperband"),
+        ("notebook", "tpe", HYPERBAND_MIN_TRIALS, None, "median"),
+        ("notebook", "grid", 1, None, "none"),
     ],
 )
 def test_default_pruner(
-    space: str, sampler: str, n_trials: int, max_epochs: int, pruner: str
+    space: str, sampler: str, n_trials: int, max_epochs: int | None, pruner: str
 ) -> None:
     """A grid is completed; long trainings of the notebook's space are halved, others less so."""
-    assert default_pruner(space, sampler, n_trials=n_trials, max_epochs=max_epochs) == pruner
+    assert default_pruner(space, sampler, n_trials=n_trials, max_steps=max_epochs) == pruner
 
 
 def falling(level: float) -> Curve:
@@ -161,7 +163,7 @@ def run(study: optuna.Study, curve: Curve, *, max_epochs: int) -> int:
 @pytest.fixture
 def judged() -> optuna.Study:
     """A study under the median pruner with eight complete trials of falling curves."""
-    study = optuna.create_study(pruner=make_pruner("median", max_epochs=MAX_EPOCHS))
+    study = optuna.create_study(pruner=make_pruner("median", max_steps=MAX_EPOCHS))
     for i in range(8):
         assert run(study, falling(0.1 + i / 1000), max_epochs=MAX_EPOCHS) == MAX_EPOCHS
     return study
@@ -190,7 +192,7 @@ def test_median_is_patient(judged: optuna.Study) -> None:
 
 def test_median_waits_for_company() -> None:
     """The first trials of a study are not judged at all."""
-    study = optuna.create_study(pruner=make_pruner("median", max_epochs=MAX_EPOCHS))
+    study = optuna.create_study(pruner=make_pruner("median", max_steps=MAX_EPOCHS))
     for _ in range(4):
         run(study, falling(0.1), max_epochs=MAX_EPOCHS)
     assert run(study, lambda _: 0.9, max_epochs=MAX_EPOCHS) == MAX_EPOCHS
@@ -200,7 +202,7 @@ def test_median_waits_for_company() -> None:
 def test_hyperband(max_epochs: int) -> None:
     """Bad trials are stopped early; none is told to stop after its last epoch."""
     study = optuna.create_study(
-        study_name="hyperband", pruner=make_pruner("hyperband", max_epochs=max_epochs)
+        study_name="hyperband", pruner=make_pruner("hyperband", max_steps=max_epochs)
     )
     ends = []
     for i in range(60):
@@ -227,6 +229,6 @@ def test_hyperband(max_epochs: int) -> None:
 
 def test_none_never_prunes() -> None:
     """Without a pruner every trial runs to its end."""
-    study = optuna.create_study(pruner=make_pruner("none", max_epochs=MAX_EPOCHS))
+    study = optuna.create_study(pruner=make_pruner("none", max_steps=MAX_EPOCHS))
     for level in (0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 9.0):
         assert run(study, falling(level), max_epochs=MAX_EPOCHS) == MAX_EPOCHS

@@ -15,7 +15,6 @@ from optuna.distributions import CategoricalDistribution, IntDistribution
 from optuna.samplers import TPESampler
 from optuna.trial import TrialState
 
-from emoji_ae.config import AutoencoderConfig
 from search_spaces import SearchSpace
 from search_spaces.base import Parameter
 from storage import attrs
@@ -115,7 +114,6 @@ def small_space(n_choices: int, n_numbers: int) -> SearchSpace:
     """Return a space of few points, in which some parameters depend on another."""
     branched = {"branch": ("b",)}
     return SearchSpace(
-        kind="toy",
         name="small",
         parameters=(
             Parameter(name="branch", distribution=CategoricalDistribution(["a", "b"])),
@@ -127,8 +125,6 @@ def small_space(n_choices: int, n_numbers: int) -> SearchSpace:
             ),
             Parameter(name="number", distribution=IntDistribution(1, n_numbers), when=branched),
         ),
-        to_config=lambda _: AutoencoderConfig(),
-        to_values=lambda _: {},
     )
 
 
