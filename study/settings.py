@@ -143,11 +143,17 @@ class StudySettings:
             return None
         return cls.from_attrs(user_attrs, study=study)
 
-    def require_training(self, training: int, *, study: str) -> None:
+    def require_training(self, kind: Kind, *, study: str) -> None:
         """Raise a StudyError unless this version trains as that which made the study."""
-        self.require_equal(
-            replace(self, training=training, code_version=code_version()), study=study
-        )
+        for name in self.options:
+            if name not in kind.options:
+                raise StudyError(
+                    f"Study {study!r} was made with emoji-study {self.code_version} and has a "
+                    f"setting that is unknown here, {name!r}; install that version or start "
+                    "another study."
+                )
+        here = replace(self, training=training_number(kind), code_version=code_version())
+        self.require_equal(here, study=study)
 
     def require_equal(self, other: "StudySettings", *, study: str) -> None:
         """Raise a StudyError that names the first setting in which ``other`` differs.

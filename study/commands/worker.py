@@ -13,7 +13,6 @@ from study.running.data import load_data
 from study.running.launch import Ready, launch
 from study.running.opening import Database
 from study.running.place import Place, Say
-from study.settings import training_number
 
 
 def work(study: str, place: Place, *, accept_change: bool = False, say: Say) -> RunOutcome:
@@ -32,7 +31,7 @@ def work(study: str, place: Place, *, accept_change: bool = False, say: Say) -> 
     await_server(place.url, say=say)
     storage, stored = Database(place.url).require(study)
     found = find_stored(stored.kind, study=study, where=place.kind, accept_change=accept_change)
-    stored.settings.require_training(training_number(found.kind), study=study)
+    stored.settings.require_training(found.kind, study=study)
     space = stored.settings.space_in(found.kind)
     trainer = make_trainer(found.kind)
     trainer.resolve_device(place.device)  # raises here rather than in every worker

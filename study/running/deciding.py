@@ -112,6 +112,7 @@ def decide(
     if assignments:
         settings = replace(settings, fixed=space.parse_fixed(assignments))
     if stored is not None:
+        stored.require_training(kind, study=study)
         stored.require_equal(settings, study=study)
     return settings
 

@@ -30,7 +30,7 @@ from study.running.objective import TrainingObjective
 from study.running.threads import own_threads
 from study.sampling.names import make_pruner, make_sampler
 from study.seeds import sampler_seed
-from study.settings import StudySettings, training_number
+from study.settings import StudySettings
 
 REAP_INTERVAL_S = 10.0
 """How long a worker may go on before it looks for trials of dead ones again."""
@@ -71,7 +71,7 @@ def _run_trials(job: WorkerJob, stop: threading.Event, check_folder: Callable[[]
     info = stored_kind(user_attrs, [direction.name.lower() for direction in study.directions])
     found = find_stored(info, study=job.study, where=job.kind)
     kind, trainer = found.kind, make_trainer(found.kind)
-    settings.require_training(training_number(kind), study=job.study)
+    settings.require_training(kind, study=job.study)
     space = settings.space_in(kind)
     here = replace(settings, data=None if job.data is None else str(job.data))
     experiment = find_experiment(study, settings)
