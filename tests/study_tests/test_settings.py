@@ -10,7 +10,7 @@ import pytest
 from storage import attrs
 from storage.rdb import open_storage
 from study.errors import StudyError
-from study.settings import StudySettings
+from study.settings import StudySettings, code_version, training_number
 from tests.study_tests.studies import kind_of, open_study, space_of
 
 
@@ -81,8 +81,6 @@ def test_open_again(settings: StudySettings, url: str) -> None:
         ("min_accuracy", 0.5),
         ("pareto", True),
         ("sides", "ttttttvvxx"),
-        ("code_version", "0.0.1"),
-        ("vendors", ("twitter",)),
     ],
 )
 def test_require_equal(settings: StudySettings, field: str, value: Any) -> None:
@@ -94,33 +92,57 @@ def test_require_equal(settings: StudySettings, field: str, value: Any) -> None:
     assert repr(value) in str(seen.value)
 
 
-def test_require_this_version(settings: StudySettings) -> None:
-    """A study of another version is refused with both, and with what to do."""
-    settings.require_this_version(study="s")
-    later = replace(settings, code_version="9.9")
-    message = rf"^Study 's' was made with emoji-study 9\.9, but this is {code_version()}; install "
+def test_require_equal_options(settings: StudySettings) -> None:
+    """A kind's own options are settings like others, under their own names."""
+    other = replace(settings, options={"vendors": ("twitter",)})
+    message = r"^Study 's' has vendors \(\), but got \('twitter',\); take another --study"
     with pytest.raises(StudyError, match=message):
-        later.require_this_version(study="s")
+        settings.require_equal(other, study="s")
+
+
+def test_require_training(settings: StudySettings) -> None:
+    """A study is refused where trainings give other results, whichever version made it."""
+    kind = kind_of(settings)
+    earlier = replace(settings, code_version="0.0.1")
+    earlier.require_training(kind, study="s")
+    message = (
+        r"^Study 's' was made with emoji-study 0\.0\.1, whose trainings give other results than "
+        rf"those of {code_version()}; install that version or start another study\.$"
+    )
+    for other in (replace(kind, training=kind.training + 1), replace(kind, training=0)):
+        with pytest.raises(StudyError, match=message):
+            earlier.require_training(other, study="s")
+
+
+def test_training_numbers(settings: StudySettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The number is another one where either part in a training gives other results."""
+    kind = kind_of(settings)
+    numbers = [training_number(replace(kind, training=n)) for n in (1, 2, 3)]
+    monkeypatch.setattr("study.settings.TRAINING", 2)
+    numbers += [training_number(replace(kind, training=n)) for n in (1, 2, 3)]
+    assert numbers[0] == 0
+    assert len(set(numbers)) == 6
 
 
 def test_data_may_move(settings: StudySettings) -> None:
-    """Only the content of the data must be the same, not its path."""
+    """Only the content of the data must be the same, not its path, nor the package's version."""
     settings.require_equal(replace(settings, data="elsewhere.parquet"), study="s")
+    settings.require_equal(replace(settings, code_version="0.0.1"), study="s")
     settings.require_equal(replace(settings, fixed=dict(settings.fixed)), study="s")
 
 
 @pytest.mark.parametrize("values", [None, {}, {"kind": "autoencoder"}, "text", ["kind"]])
 def test_foreign_settings(values: Any) -> None:
     """What is not a complete set of settings is refused."""
-    with pytest.raises(StudyError, match=r"^Study 's' was not created by this version of emoji"):
+    with pytest.raises(StudyError, match=r"^Study 's' was not created by emoji-study"):
         StudySettings.from_dict(values, study="s")
-    with pytest.raises(StudyError, match=r"^Study 's' was not created by this version of emoji"):
+    with pytest.raises(StudyError, match=r"^Study 's' was not created by emoji-study"):
         StudySettings.from_attrs({attrs.SETTINGS: values}, study="s")
 
 
 def test_study_without_settings(settings: StudySettings) -> None:
     """Settings are looked for under their name, not among the attributes themselves."""
-    with pytest.raises(StudyError, match=r"^Study 's' was not created by this version of emoji"):
+    with pytest.raises(StudyError, match=r"^Study 's' was not created by emoji-study"):
         StudySettings.from_attrs(settings.to_dict(), study="s")
 
 
@@ -138,7 +160,6 @@ def test_settings_without_vendors(settings: StudySettings) -> None:
     stored = settings.to_dict()
     assert "vendors" not in stored
     assert StudySettings.from_dict(stored, study="s") == settings
-    assert StudySettings.from_dict({**stored, "vendors": []}, study="s") == settings
 
 
 def test_round_trip_of_vendors(settings: StudySettings, url: str) -> None:
@@ -150,9 +171,13 @@ def test_round_trip_of_vendors(settings: StudySettings, url: str) -> None:
 
 
 def test_later_settings(settings: StudySettings) -> None:
-    """A field that this version does not know is refused, not ignored."""
-    with pytest.raises(StudyError, match="missing or have other fields"):
-        StudySettings.from_dict({**settings.to_dict(), "later": 1}, study="s")
+    """A setting that this version does not know can be read, but not be trained by."""
+    stored = {**settings.to_dict(), "code_version": "9.9", "later": 1}
+    later = StudySettings.from_dict(stored, study="s")
+    assert later.to_dict() == stored
+    message = r"^Study 's' was made with emoji-study 9\.9 and has a .* here, 'later'; install that"
+    with pytest.raises(StudyError, match=message):
+        later.require_training(kind_of(settings), study="s")
 
 
 def test_foreign_study(settings: StudySettings, url: str) -> None:
@@ -160,9 +185,9 @@ def test_foreign_study(settings: StudySettings, url: str) -> None:
     storage = open_storage(url, create=True, write=True)
     plain = optuna.create_study(storage=storage, study_name="s")
     plain.enqueue_trial({})
-    with pytest.raises(StudyError, match="'s' was not created by this version"):
+    with pytest.raises(StudyError, match="'s' was not created by emoji-study"):
         StudySettings.of_study(storage, "s")
-    with pytest.raises(StudyError, match="'s' was not created by this version"):
+    with pytest.raises(StudyError, match="'s' was not created by emoji-study"):
         open_study(storage, "s", settings)
     assert attrs.SETTINGS not in plain.user_attrs
 
@@ -175,7 +200,7 @@ def test_creation_that_was_cut_short(settings: StudySettings, url: str) -> None:
         assert StudySettings.of_study(storage, name) is None
     assert open_study(storage, "s", settings).metric_names == [attrs.VALIDATION_MSE]
     assert StudySettings.of_study(storage, "s") == settings
-    with pytest.raises(StudyError, match="'t' was not created by this version"):
+    with pytest.raises(StudyError, match="'t' was not created by emoji-study"):
         open_study(storage, "t", settings)
 
 
