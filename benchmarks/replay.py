@@ -185,7 +185,7 @@ def run_search(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(
         study_name=f"replay {seed}",  # by which Hyperband deals its brackets
-        pruner=make_pruner(pruner, max_epochs=MAX_EPOCHS),
+        pruner=make_pruner(pruner, max_steps=MAX_EPOCHS),
     )
     order = iter(_shuffled(grid, seed))
     for number in range(n_trials if sampler == "tpe" else min(n_trials, len(grid.curves))):

@@ -19,10 +19,10 @@ from benchmarks.observations import (
     families_among_the_best,
 )
 from emoji_ae.config import AutoencoderConfig
-from study.analysis import LATENT_METRICS
 from study.analysis.confirmation import estimate, relative_difference
 from study.analysis.experiment import sign_tests
 from study.analysis.front import non_dominated
+from study.emoji import LATENT_METRICS
 
 
 def by_arm(name: str) -> dict[str, pd.DataFrame]:
@@ -64,7 +64,7 @@ def error_pairs(
 
 def latent_space() -> list[str]:
     """Return the table of the experiment on latents: means with 95 % t intervals."""
-    names = [str(metric.name) for metric in LATENT_METRICS]
+    names = [metric.name for metric in LATENT_METRICS]
     rows = []
     for arm, own in by_arm("latent-space").items():
         found = [estimate(own[name].tolist()) for name in ["value", *names]]
