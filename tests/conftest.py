@@ -38,8 +38,8 @@ WHOLE = frozenset(
     {
         *("Browser", "serving", "make_server", "postgres_server"),
         *("fit", "fit_classifier", "train_autoencoder", "train_multitask", "train_model"),
-        *("TrainingObjective", "run_trial", "run_worker", "run_study", "supervise", "refreshing"),
-        *("run_request", "experiment_request", "train_final", "main"),
+        *("objective_of", "run_trial", "run_worker", "run_study", "supervise", "refreshing"),
+        *("Place", "train_final", "main"),
         *("render_report", "render_data"),
     }
 )
