@@ -18,10 +18,7 @@ MODULES = {
 }
 
 FORBIDDEN = {
-    "emoji_ae": {
-        *("optuna", "sqlalchemy", "plotly", "jinja2", "typer", "search_spaces", "storage"),
-        "study",
-    },
+    "emoji_ae": {"optuna", "sqlalchemy", "plotly", "jinja2", "typer"},
     "emoji_ae.config": {"torch", "numpy"},
     "emoji_ae.curve": {"torch"},
     "emoji_ae.labels": {"torch", "numpy"},
@@ -36,98 +33,32 @@ FORBIDDEN = {
     },
     "emoji_ae.tasks": {"emoji_ae.loop", "emoji_ae.training", "emoji_ae.splits"},
     "emoji_ae.training": {"emoji_ae.splits", "emoji_ae.checkpoint"},
-    "search_spaces": {"torch", "torchvision", "sqlalchemy", "storage", "study"},
-    "storage": {"torch", "torchvision", "emoji_ae", "search_spaces", "study"},
-    "study.analysis": {"torch", "plotly", "jinja2", "emoji_ae", "sqlalchemy", "study.figures"},
-    "study.analysis.experiment": {
-        *("optuna", "joblib", "storage.rdb", "storage.artifacts", "study.experiment"),
-        *("study.commands.experiment", "study.commands.run", "study.report"),
-    },
-    "study.analysis.confirmation": {"optuna.study", "study.experiment", "study.followups.arms"},
-    "study.analysis.ablation": {"optuna", "study.experiment", "study.followups.arms"},
-    "study.figures": {"torch", "jinja2", "sqlalchemy", "study.report"},
-    "study.report": {
-        "torch",
-        "sqlalchemy",
-        "study.commands.run",
-        "study.running.coordinator",
-        "study.running.worker",
-    },
-    "study.dashboard": {
-        *(
-            "torch",
-            "sqlalchemy",
-            "typer",
-            "study.commands.run",
-            "study.running.coordinator",
-            "study.running.worker",
-        ),
-        *("study.report", "study.commands.dashboard"),
-    },
+    "search_spaces": {"torch", "sqlalchemy"},
+    "storage": {"torch"},
+    "study.analysis.experiment": {"optuna", "joblib", "storage.rdb", "storage.artifacts"},
+    "study.analysis.confirmation": {"optuna.study", "study.experiment"},
+    "study.analysis.ablation": {"optuna", "study.experiment"},
     "study.dashboard.notes": {"optuna.study", "storage.annotations", "study.figures"},
     "study.dashboard.graphs": {"optuna", "storage.annotations"},
-    "study.running.refresher": {"plotly", "study.analysis", "study.figures", "study.report"},
-    "study.dashboard.retention": {"torch", "sqlalchemy", "study.commands.run", "study.report"},
-    "study.commands.dashboard": {"typer", "study.cli", "study.commands.run"},
-    "study.settings": {"torch", "study.emoji.data", "study.experiment"},
-    "study.followups.arms": {
-        *("torch", "sqlalchemy", "emoji_ae.dataset", "emoji_ae.splits", "study.emoji.data"),
-        *("study.commands.run", "study.running.coordinator", "study.report", "storage.rdb"),
-    },
-    "study.commands.confirm": {"typer", "study.cli", "study.report"},
-    "study.terminal.followups": {"torch", "sqlalchemy", "study.commands.run"},
-    "study.experiment": {
-        *(
-            "torch",
-            "optuna",
-            "emoji_ae.dataset",
-            "emoji_ae.splits",
-            "study.emoji.data",
-            "study.running.budget",
-        ),
-        *("study.running.coordinator", "study.commands.run", "study.analysis"),
-    },
-    "study.running.budget": {
-        "torch",
-        "emoji_ae",
-        "study.emoji.data",
-        "study.running.coordinator",
-        "study.commands.run",
-    },
-    "study.running.objective": {
-        "study.running.worker",
-        "study.running.coordinator",
-        "study.commands.run",
-        "study.experiment",
-    },
-    "study.running.worker": {
-        "study.running.coordinator",
-        "study.commands.run",
-        "study.analysis",
-        "study.experiment",
-    },
-    "study.running.coordinator": {
-        *("study.commands.run", "study.commands.experiment", "study.analysis", "study.report"),
-    },
+    "study.experiment": {"optuna"},
+    "study.followups.arms": {"storage.rdb", "study.running.coordinator", "study.report"},
+    "study.kinds": {"optuna", "storage"},
+    "study.running.objective": {"study.running.worker", "study.running.coordinator"},
+    "study.running.refresher": {"study.analysis", "study.figures", "study.report"},
     "study.running.supervisor": {
-        "torch",
-        "optuna",
-        "sqlalchemy",
-        "study.running.worker",
-        "study.running.coordinator",
+        *("optuna", "study.running.worker", "study.running.coordinator"),
     },
     "study.running.attempt": {
-        "torch",
-        "optuna",
-        "sqlalchemy",
-        "study.running.supervisor",
-        "study.running.coordinator",
+        *("optuna", "study.running.supervisor", "study.running.coordinator"),
     },
-    "study.signals": {"torch", "optuna", "sqlalchemy"},
-    "study.commands.run": {"typer", "study.cli", "study.commands.experiment", "study.experiment"},
-    "study.commands.experiment": {"typer", "study.cli"},
+    "study.running.worker": {"study.analysis", "study.running.coordinator"},
+    "study.signals": {"optuna"},
 }
-"""What a package or module, and everything below it, must never import."""
+"""What a package or module, and everything below it, must not import.
+
+Which package, and which room of ``study``, may import which is held by import-linter, and which
+modules may import a library at all below.
+"""
 
 ONLY_IN: dict[str, set[str]] = {
     "plotly": {
@@ -144,10 +75,8 @@ ONLY_IN: dict[str, set[str]] = {
         "storage.urls",
     },
     "joblib": {
-        "study.running.cluster",
-        "study.commands.run",
-        "study.emoji.compose",
-        "study.report.processes",
+        *("study.commands.train", "study.emoji.compose", "study.report.processes"),
+        *("study.running.cluster", "study.running.place"),
     },
     "distributed": {"study.running.cluster"},
     "grpc": {"storage.served"},
@@ -192,17 +121,29 @@ def test_packages_import_in_one_direction(owner: str) -> None:
     assert wrong == set()
 
 
-def test_the_test_split_is_read_in_one_module() -> None:
-    """Nothing but the final evaluation reads the test images of a split."""
-    readers = {
-        module
-        for module, path in MODULES.items()
-        for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.Attribute)
-        and node.attr == "test"
-        and ast.unparse(node.value).endswith("split")
-    }
-    assert readers == {"emoji_ae.splits", "study.commands.train"}
+def test_who_asks_for_the_test_data() -> None:
+    """Only a kind's ``test`` reads the test split, only the last commands of a search call it."""
+    readers, callers = (
+        {
+            module
+            for module, path in MODULES.items()
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.Attribute)
+            and node.attr == "test"
+            and ast.unparse(node.value).endswith(owner)
+        }
+        for owner in ("split", "trainer")
+    )
+    assert readers == {"emoji_ae.splits", "study.emoji.trainer"}
+    assert callers == {"study.commands.train", "study.followups.testing"}
+
+
+def test_only_one_room_of_study_needs_torch() -> None:
+    """What a study does is independent of what trains."""
+    users = {m for m in MODULES for name in imports(m) if is_below(name, "torch")}
+    outside = {m for m in users if not m.startswith(("emoji_ae.", "study.emoji."))}
+
+    assert outside == set()
 
 
 @pytest.mark.parametrize("library", ONLY_IN)
@@ -272,7 +213,7 @@ def test_help_needs_nothing_slow() -> None:
 def test_what_is_light_needs_no_torch() -> None:
     """What is only decided, counted or compared loads neither torch nor scikit-learn."""
     script = (
-        "import sys, study.experiment, study.analysis.experiment, study.settings, "
+        "import sys, study.emoji, study.kind_sources, study.settings, study.analysis.experiment, "
         "study.running.budget, study.running.job, study.seeds, storage.records; "
         "print([m for m in ('torch', 'sklearn', 'plotly', 'pyarrow') if m in sys.modules])"
     )
@@ -287,7 +228,7 @@ def test_import_changes_nothing() -> None:
     script = (
         "import torch; state, threads = torch.get_rng_state(), torch.get_num_threads()\n"
         "import emoji_ae.training, search_spaces, storage.rdb\n"
-        "import study.commands.run, study.commands.experiment, study.running.worker\n"
+        "import study.commands.run, study.emoji.trainer, study.running.worker\n"
         "print(bool((state == torch.get_rng_state()).all()), threads == torch.get_num_threads())"
     )
 
