@@ -186,9 +186,19 @@ def test_other_data(tmp_path: Path, settings: StudySettings) -> None:
 
 
 def test_other_version(tmp_path: Path, settings: StudySettings) -> None:
-    """Workers of another version refuse to work."""
-    with pytest.raises(StudyError, match=r"made with emoji-study 0\.0\.1, but this is"):
-        run(tmp_path, replace(settings, code_version="0.0.1"), n_trials=1, n_workers=1)
+    """Workers go on with a study of another version, and their trials say which they are."""
+    earlier = replace(settings, code_version="0.0.1")
+    _, (trial,) = run(tmp_path, earlier, n_trials=1, n_workers=1)
+    assert trial.state == TrialState.COMPLETE
+    assert trial.user_attrs[attrs.CODE_VERSION] == settings.code_version
+
+
+def test_other_trainings(tmp_path: Path, settings: StudySettings) -> None:
+    """Workers whose trainings would give other results refuse to work."""
+    earlier = replace(settings, code_version="0.0.1", training=7)
+    with pytest.raises(StudyError, match=r"made with emoji-study 0\.0\.1, whose trainings give"):
+        run(tmp_path, earlier, n_trials=1, n_workers=1)
+    assert trials_of(tmp_path) == []
 
 
 def test_one_worker_fails(tmp_path: Path, settings: StudySettings) -> None:

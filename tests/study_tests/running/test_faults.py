@@ -336,7 +336,7 @@ def test_study_of_another_kind(tmp_path: Path, settings: StudySettings) -> None:
     other = command("run", "multitask", "--storage", url, "--study", "study", "--trials", "1")
     code, _, errors = outcome([*other, "--data", str(settings.data)])
     assert code == 1
-    assert "Study 'study' has kind 'autoencoder', but got 'multitask'" in one_line(errors)
+    assert "Study 'study' is of the kind 'autoencoder', not of 'multitask'" in one_line(errors)
     assert read(url) == before
 
 
