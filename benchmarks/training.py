@@ -17,15 +17,14 @@ from benchmarks.measure import Figure, median, paired_ratios, require_close
 from benchmarks.plain_loop import train_plainly
 from emoji_ae.augment import augment
 from emoji_ae.config import AutoencoderConfig, multitask_config
-from emoji_ae.dataset import load_dataset
 from emoji_ae.evaluation import reconstruction_errors, to_float
 from emoji_ae.loop import batch_bounds
 from emoji_ae.models import build_model, memory_format
 from emoji_ae.seeding import seeded
-from emoji_ae.splits import split_dataset
 from emoji_ae.tasks import Labels
 from emoji_ae.training import train_classifier, train_model
-from study.emoji.data import StudyData, study_data
+from study.emoji.data import StudyData, load_study_data
+from study.kinds import Source
 from study.running.supervisor import ALLOCATOR
 
 SEED = 0
@@ -273,8 +272,7 @@ def encode(images: torch.Tensor, pixels: int) -> list[bytes]:
 
 def default_data() -> StudyData:
     """Return the embedded images with the default split."""
-    dataset = load_dataset(None)
-    return study_data(dataset, split_dataset(dataset))
+    return load_study_data(Source(split="group"), None)
 
 
 def figures() -> Iterator[Figure]:
