@@ -24,7 +24,7 @@ from scipy import stats
 
 from benchmarks.kept import RESULTS, markdown, read
 from search_spaces import Scalar, SearchSpace, get_space
-from study.running.objective import PRUNER_CHECKS
+from study.running.trial_run import PRUNER_CHECKS
 from study.sampling.names import make_pruner, make_sampler
 from study.seeds import sampler_seed
 
