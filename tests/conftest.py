@@ -37,7 +37,7 @@ TIME_LIMIT_S = 300.0
 WHOLE = frozenset(
     {
         *("Browser", "serving", "make_server", "postgres_server"),
-        *("fit", "fit_classifier", "train_autoencoder", "train_multitask", "train_model"),
+        *("fit", "train_classifier", "train_model"),
         *("objective_of", "run_trial", "run_worker", "run_study", "supervise", "refreshing"),
         *("Place", "train_final", "main"),
         *("render_report", "render_data"),
