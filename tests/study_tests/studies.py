@@ -12,6 +12,7 @@ from optuna.trial import FrozenTrial
 
 from search_spaces import SearchSpace
 from storage import attrs, queue
+from storage.rdb import open_storage
 from study.kind_info import KindInfo, own_kind
 from study.kind_sources import make_trainer
 from study.kinds import Data, Kind
@@ -75,6 +76,11 @@ def job_of(folder: Path, settings: StudySettings) -> WorkerJob:
         device="cpu",
         threads=1,
     )
+
+
+def watched(job: WorkerJob) -> optuna.Study:
+    """Return the study of a job, opened for reading."""
+    return optuna.load_study(study_name=job.study, storage=open_storage(job.url))
 
 
 def ask(folder: Path, query: str) -> list[tuple[object, ...]]:

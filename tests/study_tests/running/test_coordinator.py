@@ -22,7 +22,7 @@ from study.running.budget import acknowledge, request
 from study.running.coordinator import RunOutcome, run_study
 from study.running.worker import MAX_DIVERGED
 from study.settings import StudySettings
-from tests.study_tests.studies import claim, job_of, open_study, space_of, start_design
+from tests.study_tests.studies import claim, job_of, open_study, space_of, start_design, watched
 
 Wait = Callable[[Callable[[], bool]], None]
 
@@ -40,7 +40,8 @@ def run(
     study = open_study(open_storage(job.url, create=True, write=True), "study", settings)
     start_design(study, settings)
     target = request(study, n_trials)
-    outcome = run_study(study, replace(job, **changes), target=target, n_workers=n_workers)
+    changed = replace(job, **changes)
+    outcome = run_study(study, watched(job), changed, target=target, n_workers=n_workers)
     if outcome.done:
         acknowledge(study, target)
     return outcome, study.get_trials()
@@ -225,7 +226,7 @@ def test_nothing_left_to_do(tmp_path: Path, settings: StudySettings) -> None:
     run(tmp_path, short, n_trials=1, n_workers=1)
     job = replace(job_of(tmp_path, short), data=tmp_path / "no.parquet")
     study = open_study(open_storage(job.url, write=True), "study", short)
-    outcome = run_study(study, job, target=1, n_workers=2)
+    outcome = run_study(study, watched(job), job, target=1, n_workers=2)
     assert (outcome.progress.finished, outcome.target, outcome.interrupted) == (1, 1, False)
 
 

@@ -42,6 +42,7 @@ from tests.study_tests.studies import (
     open_study,
     space_of,
     start_design,
+    watched,
 )
 
 CPU = torch.device("cpu")
@@ -124,7 +125,7 @@ def run_workers(
         study.enqueue_trial(dict(params))
     start_design(study, settings)
     target = request(study, n_trials)
-    return study, run_study(study, job, target=target, n_workers=n_workers)
+    return study, run_study(study, watched(job), job, target=target, n_workers=n_workers)
 
 
 Run = Callable[..., FrozenTrial]

@@ -17,7 +17,7 @@ from study.running.refresher import EVERY_TRIALS, refreshing
 from study.settings import StudySettings
 from tests.servers import free_port
 from tests.study_tests.dashboards import add_trials, begin_study, url_of
-from tests.study_tests.studies import job_of
+from tests.study_tests.studies import job_of, watched
 
 Wait = Callable[[Callable[[], bool]], None]
 
@@ -39,7 +39,7 @@ def test_notes_come_while_a_study_runs(
         record = load_study_record(study._storage, "faces")
         return {t.trial_id for t in record.trials if t.state.is_finished()}
 
-    with refreshing(study, job, say=said.append):
+    with refreshing(study, watched(job), job, say=said.append):
         add_trials(study, tmp_path, settings, EVERY_TRIALS + 2)
         first = ended()
         wait_until(lambda: set(noted_trials(study)) == first)
@@ -54,7 +54,10 @@ def test_a_failed_run_is_noted(tmp_path: Path, settings: StudySettings) -> None:
     """What ended before an error stopped a run has its notes, and the error goes on."""
     study = begin_study(tmp_path, settings)
     job = replace(job_of(tmp_path, settings), study="faces")
-    with pytest.raises(RuntimeError, match="broken"), refreshing(study, job, say=print):
+    with (
+        pytest.raises(RuntimeError, match="broken"),
+        refreshing(study, watched(job), job, say=print),
+    ):
         raise RuntimeError("broken")
     assert len(noted_trials(study)) == 1
 
@@ -70,7 +73,7 @@ def test_a_database_that_is_away(tmp_path: Path, settings: StudySettings) -> Non
     client = open_storage(job.url)
     study = optuna.load_study(study_name="faces", storage=client)
     said: list[str] = []
-    with refreshing(study, job, say=said.append):
+    with refreshing(study, watched(job), job, say=said.append):
         server.stop(grace=None).wait()
     close_storage(client)
     (line,) = said
@@ -84,7 +87,7 @@ def test_an_error_of_a_refresh_ends_no_run(tmp_path: Path, settings: StudySettin
     job = replace(job_of(tmp_path, settings), study="faces")
     study.set_user_attr(attrs.KEPT_PICTURES, "half")
     said: list[str] = []
-    with refreshing(study, job, say=said.append):
+    with refreshing(study, watched(job), job, say=said.append):
         pass
     (line,) = said
     assert line.startswith("Warning: notes and charts of the dashboard are not up to date (Study")
@@ -95,10 +98,13 @@ def test_refreshes_of_two_coordinators(tmp_path: Path, settings: StudySettings) 
     """Two runs of one study on two machines may both refresh it: the notes are the same."""
     study = begin_study(tmp_path, settings)
     job = replace(job_of(tmp_path, settings), study="faces")
-    with refreshing(study, job, say=print), refreshing(study, job, say=print):
+    with (
+        refreshing(study, watched(job), job, say=print),
+        refreshing(study, watched(job), job, say=print),
+    ):
         add_trials(study, tmp_path, settings, 2)
     before = system_attrs(study)
-    with refreshing(study, job, say=print):
+    with refreshing(study, watched(job), job, say=print):
         pass
     again = open_storage(job.url).get_study_system_attrs(study._study_id)
     assert again == before
