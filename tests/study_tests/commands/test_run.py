@@ -2,6 +2,7 @@
 
 import re
 import sqlite3
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -19,20 +20,18 @@ from storage.counts import Progress
 from storage.errors import UnknownStudyError
 from storage.rdb import open_storage
 from storage.records import StudyRecord, load_study_record
-from study.commands.run import (
-    RunRequest,
-    WorkRequest,
-    chosen_vendors,
-    describe_outcome,
-    find_trial,
-    oversubscription,
-    run_request,
-    worker_request,
-)
+from study.commands.worker import work
+from study.emoji import AUTOENCODER
 from study.errors import StudyError
-from study.running.budget import request, start_design
-from study.running.coordinator import RunOutcome, open_study
+from study.kinds import Source
+from study.running.budget import request
+from study.running.choosing import find_trial
+from study.running.coordinator import RunOutcome
+from study.running.launch import describe_outcome
+from study.running.place import Place, oversubscription
 from study.settings import StudySettings
+from tests.study_tests.asking import run_study
+from tests.study_tests.studies import open_study, start_design
 from tests.study_tests.synthetic import SETTINGS, planted, study, trial
 
 CNN = {"auto_encoder": "CNN", "epoch": "1", "batch_size": "16"}
@@ -41,8 +40,7 @@ CNN = {"auto_encoder": "CNN", "epoch": "1", "batch_size": "16"}
 def run(url: str, **changes: Any) -> tuple[RunOutcome, list[str]]:
     """Run a study; return what was said, too, but for what other programs do."""
     said: list[str] = []
-    values = {"kind": "autoencoder", "url": url, "threads": 1, "assignments": {}, **changes}
-    outcome = run_request(RunRequest(**values), say=said.append)
+    outcome = run_study(url, say=said.append, **changes)
     return outcome, [line for line in said if not line.startswith("Warning: other programs ")]
 
 
@@ -109,14 +107,19 @@ def test_one_other_vendor(url: str, tmp_path: Path) -> None:
     assert a.user_attrs[attrs.DATA_FINGERPRINT] == b.user_attrs[attrs.DATA_FINGERPRINT]
 
 
+def chosen(vendors: tuple[str, ...], path: Path | None = None) -> Mapping[str, Any]:
+    """Return the options that name vendors in their one way."""
+    return AUTOENCODER.check(Source(path=path, options={"vendors": vendors})).options
+
+
 def test_vendors_of_a_file_are_all_extra(tiny_data: Path) -> None:
     """With a file, naming the default vendor is no default."""
-    assert chosen_vendors(("google",), None, tiny_data, study="s") == ("google",)
-    assert chosen_vendors(("google",), None, None, study="s") == ()
-    assert chosen_vendors(("google", "meta"), None, None, study="s") == ("google", "meta")
-    assert chosen_vendors(None, None, None, study="s") == ()
+    assert chosen(("google",), tiny_data) == {"vendors": ("google",)}
+    assert chosen(("google",)) == {}
+    assert chosen(("google", "meta")) == {"vendors": ("google", "meta")}
+    assert AUTOENCODER.check(Source()).options == {}
     with pytest.raises(DataError, match="`vendors` must be different ones of apple, google, "):
-        chosen_vendors(("nokia",), None, None, study="s")
+        chosen(("nokia",))
 
 
 def test_grid_is_completed(url: str, tiny_data: Path) -> None:
@@ -158,8 +161,8 @@ def test_max_retries(url: str, tiny_data: Path) -> None:
 def join(url: str, **changes: Any) -> tuple[RunOutcome, list[str]]:
     """Join the study named ``s`` as another machine would; return what was said, too."""
     said: list[str] = []
-    values = {"url": url, "study": "s", "assignments": {}, "threads": 1, **changes}
-    outcome = worker_request(WorkRequest(**values), say=said.append)
+    name = changes.pop("study", "s")
+    outcome = work(name, Place(url=url, threads=1, **changes), say=said.append)
     return outcome, [line for line in said if not line.startswith("Warning: other programs ")]
 
 

@@ -1,0 +1,39 @@
+"""Commands without the command line: what a test asks is sorted into the parts of a request."""
+
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any
+
+from study.commands.run import Amount, Kept, run
+from study.running.coordinator import RunOutcome
+from study.running.deciding import Given
+from study.running.place import Place
+
+
+def run_study(
+    url: str, kind: str = "autoencoder", *, say: Callable[[str], None] = str, **asked: Any
+) -> RunOutcome:
+    """Run a study with one thread for each worker, unless more are asked for."""
+    place = place_at(url, asked)
+    given = given_in(asked)
+    amount, kept = Amount(**_taken(Amount, asked)), Kept(**_taken(Kept, asked))
+    return run(kind, place, given, amount, kept=kept, say=say, **asked)
+
+
+def place_at(url: str, asked: dict[str, Any]) -> Place:
+    """Take where a command runs out of what is asked."""
+    names = {field.name for field in fields(Place)} - {"kind", "data"}
+    own = {name: asked.pop(name) for name in names & set(asked)}
+    return Place(url=url, **{"threads": 1, **own})
+
+
+def given_in(asked: dict[str, Any]) -> Given:
+    """Take what a user said of a study out of what is asked."""
+    vendors = asked.pop("vendors", None)
+    return Given(**_taken(Given, asked), options={"vendors": vendors})
+
+
+def _taken(part: type, asked: dict[str, Any]) -> dict[str, Any]:
+    """Take the fields of a part of a request out of what is asked."""
+    names = [field.name for field in fields(part)]
+    return {name: asked.pop(name) for name in names if name in asked}
