@@ -18,25 +18,25 @@ from optuna.trial import FrozenTrial
 from emoji_ae.checkpoint import load_checkpoint
 from emoji_ae.classification import count_classes
 from emoji_ae.config import AutoencoderConfig, Strategy, multitask_config
-from emoji_ae.curve import EpochMetrics
 from emoji_ae.dataset import EmojiDataset, load_dataset
 from emoji_ae.drawing.strips import N_RANKED, N_SAMPLES
 from emoji_ae.evaluation import reconstruction_errors, to_float
 from emoji_ae.labels import CLASSES
 from emoji_ae.models import MultitaskAutoencoder
 from emoji_ae.splits import Split, split_dataset
-from emoji_ae.training import DivergedError
 from storage import attrs
 from storage.rdb import open_storage
-from study.commands.train import FinalMetrics, train_final
-from study.emoji.data import stored_split, study_data
+from study import emoji
+from study.commands.train import Final, train_final
+from study.emoji.data import study_data
+from study.emoji.trainer import EmojiTrainer
+from study.kinds import DivergedError, Step
 from study.report.strips import cut_strip
-from study.running.coordinator import open_study
-from study.running.objective import TrainingObjective
+from study.running.choosing import Chosen
 from study.running.worker import run_trial
 from study.settings import StudySettings
 from tests.emoji_ae_tests.reference import with_fields
-from tests.study_tests.studies import claim_point
+from tests.study_tests.studies import claim_point, objective_of, open_study, space_of
 
 CPU = torch.device("cpu")
 CONFIG = AutoencoderConfig(epoch=3, batch_size=16)
@@ -45,18 +45,12 @@ MULTITASK = multitask_config(
     epoch=3, batch_size=8, learning_rate=0.01, width=8, latent_channels=16, patience=20
 )
 STRATEGIES: list[Strategy] = ["joint", "sequential", "branched"]
-TEST_FIGURES = ("test_mse", "test_accuracy", "test_balanced_accuracy", "test_confusion")
 
 
 @pytest.fixture(scope="module")
 def dataset(tiny_data: Path) -> EmojiDataset:
     """The tiny data set."""
     return load_dataset(tiny_data)
-
-
-def go_on(_: EpochMetrics) -> bool:
-    """Never stop."""
-    return False
 
 
 def train(
@@ -66,17 +60,35 @@ def train(
     config: AutoencoderConfig = CONFIG,
     seed: int = 1,
     split: Split | None = None,
-    on_epoch: Callable[[EpochMetrics], bool] = go_on,
-) -> FinalMetrics | None:
-    """Train on the CPU, with the default split if none is given."""
+    on_epoch: Callable[[int], object] = str,
+    until: int | None = None,
+) -> Final | None:
+    """Train on the CPU, with the default split if none is given.
+
+    Args:
+        dataset: All images.
+        out: The folder to write.
+        config: What to train.
+        seed: Of the training.
+        split: Of the images.
+        on_epoch: Called with the number of every epoch, from 0.
+        until: The epoch with which the training is interrupted.
+    """
+    kind = emoji.MULTITASK if config.classification else emoji.AUTOENCODER
+    epochs: list[int] = []
+
+    def show(numbers: Step) -> None:
+        epochs.append(len(epochs))
+        on_epoch(epochs[-1])
+
     return train_final(
-        config,
-        seed=seed,
-        dataset=dataset,
-        split=split or split_dataset(dataset, seed=42),
-        device=CPU,
+        Chosen(label="model", kind=kind, config=config, n_steps=config.epoch, seed=seed),
+        EmojiTrainer(),
+        study_data(dataset, split or split_dataset(dataset, seed=42)),
+        device="cpu",
         out=out,
-        on_epoch=on_epoch,
+        show=show,
+        stop_requested=lambda: epochs[-1] == until,
     )
 
 
@@ -94,24 +106,26 @@ def test_files(tmp_path: Path, dataset: EmojiDataset) -> None:
     stored = json.loads((out / "metrics.json").read_text())
     assert stored["config"] == CONFIG.to_dict()
     assert stored["seed"] == 1
-    assert stored["validation_mse"] == metrics.validation_mse
-    assert stored["test_mse"] == metrics.test_mse
-    assert stored["epochs"] == metrics.epochs == 3
+    assert stored["validation_mse"] == metrics.best["validation_mse"]
+    assert stored["test_mse"] == metrics.test["mse"]
+    assert stored["epochs"] == metrics.n_steps == 3
 
     checkpoint = load_checkpoint(out / "checkpoint.pt")
     assert (checkpoint.config, checkpoint.seed) == (CONFIG, 1)
     assert checkpoint.data_fingerprint == study_data(dataset, split).fingerprint
-    best = checkpoint.curve[metrics.best_epoch - 1]
-    assert best.validation_mse == metrics.validation_mse
-    assert metrics.validation_mse == min(m.validation_mse for m in checkpoint.curve)
+    best = checkpoint.curve[metrics.best_step - 1]
+    assert best.validation_mse == metrics.best["validation_mse"]
+    assert best.validation_mse == min(m.validation_mse for m in checkpoint.curve)
     for rows, expected in (
-        (split.validation, metrics.validation_mse),
-        (split.test, metrics.test_mse),
+        (split.validation, metrics.best["validation_mse"]),
+        (split.test, metrics.test["mse"]),
     ):
         images = to_float(dataset.images[list(rows)], CPU)
         error = reconstruction_errors(checkpoint.model, images).mean().item()
         assert error == pytest.approx(expected, rel=1e-5)
-    assert metrics.parameter_count == sum(p.numel() for p in checkpoint.model.parameters())
+    assert metrics.facts["parameter_count"] == sum(
+        p.numel() for p in checkpoint.model.parameters()
+    )
 
     pictures = cut_strip((out / "reconstructions.png").read_bytes())
     assert {picture.text for picture in pictures} <= {dataset.texts[i] for i in split.test}
@@ -120,26 +134,20 @@ def test_files(tmp_path: Path, dataset: EmojiDataset) -> None:
 
 def train_twice(
     folder: Path, url: str, settings: StudySettings, dataset: EmojiDataset
-) -> tuple[FrozenTrial, FinalMetrics]:
+) -> tuple[FrozenTrial, Final]:
     """Run a trial, and train its configuration with its seed again to ``folder / "out"``."""
     study = open_study(open_storage(url, create=True, write=True), "study", settings)
     study.sampler = optuna.samplers.RandomSampler(seed=0)
     trial = claim_point(study, {})
-    split = stored_split(settings, dataset, study="study")
-    objective = TrainingObjective(
-        settings=settings,
-        data=study_data(dataset, split),
-        artifacts=folder / "artifacts",
-        device=CPU,
-    )
+    objective = objective_of(settings, folder / "artifacts")
     run_trial(study, trial, objective, threading.Event())
     (ended,) = study.get_trials()
     metrics = train(
         dataset,
         folder / "out",
-        config=settings.search_space.to_config(ended.params),
+        config=space_of(settings).to_config(ended.params),
         seed=ended.user_attrs[attrs.SEED],
-        split=split,
+        split=Split.from_sides(settings.sides),
     )
     return ended, metrics
 
@@ -149,8 +157,8 @@ def test_repeats_a_trial(
 ) -> None:
     """With a trial's configuration and seed, its validation error comes out exactly."""
     trial, metrics = train_twice(tmp_path, url, settings, dataset)
-    assert metrics.validation_mse == trial.value
-    assert metrics.parameter_count == trial.user_attrs[attrs.PARAMETER_COUNT]
+    assert metrics.best["validation_mse"] == trial.value
+    assert metrics.facts["parameter_count"] == trial.user_attrs[attrs.PARAMETER_COUNT]
 
 
 def test_seed_decides(tmp_path: Path, dataset: EmojiDataset) -> None:
@@ -158,8 +166,11 @@ def test_seed_decides(tmp_path: Path, dataset: EmojiDataset) -> None:
     first, again, other = (
         train(dataset, tmp_path / str(i), seed=seed) for i, seed in enumerate((1, 1, 2))
     )
-    assert (first.validation_mse, first.test_mse) == (again.validation_mse, again.test_mse)
-    assert first.test_mse != other.test_mse
+    assert (first.best["validation_mse"], first.test["mse"]) == (
+        again.best["validation_mse"],
+        again.test["mse"],
+    )
+    assert first.test["mse"] != other.test["mse"]
 
 
 def test_split_decides(tmp_path: Path, dataset: EmojiDataset) -> None:
@@ -169,9 +180,9 @@ def test_split_decides(tmp_path: Path, dataset: EmojiDataset) -> None:
     one_epoch = replace(CONFIG, epoch=1)
     first = train(dataset, tmp_path / "first", config=one_epoch, split=split)
     other = train(dataset, tmp_path / "other", config=one_epoch, split=swapped)
-    assert first.validation_mse == pytest.approx(other.test_mse, rel=1e-5)
-    assert first.test_mse == pytest.approx(other.validation_mse, rel=1e-5)
-    assert first.test_mse != pytest.approx(first.validation_mse, rel=1e-3)
+    assert first.best["validation_mse"] == pytest.approx(other.test["mse"], rel=1e-5)
+    assert first.test["mse"] == pytest.approx(other.best["validation_mse"], rel=1e-5)
+    assert first.test["mse"] != pytest.approx(first.best["validation_mse"], rel=1e-3)
 
 
 def test_other_data(tmp_path: Path, url: str, settings: StudySettings, other_data: Path) -> None:
@@ -179,7 +190,7 @@ def test_other_data(tmp_path: Path, url: str, settings: StudySettings, other_dat
     study = open_study(open_storage(url, create=True, write=True), "study", settings)
     study.sampler = optuna.samplers.RandomSampler(seed=0)
     trial = claim_point(study, {})
-    settings.search_space.suggest(trial, settings.fixed)
+    space_of(settings).suggest(trial, settings.fixed)
     study.tell(trial, 0.5)
     ended = subprocess.run(
         [
@@ -206,14 +217,9 @@ def test_what_cannot_be_written(tmp_path: Path, dataset: EmojiDataset, out: str)
     """A folder or a file that cannot be written is found out before the training."""
     (tmp_path / "file").touch()
     (tmp_path / "out" / "checkpoint.pt").mkdir(parents=True)
-    epochs: list[EpochMetrics] = []
-
-    def on_epoch(metrics: EpochMetrics) -> bool:
-        epochs.append(metrics)
-        return False
-
+    epochs: list[int] = []
     with pytest.raises(OSError, match=out):
-        train(dataset, tmp_path / out, on_epoch=on_epoch)
+        train(dataset, tmp_path / out, on_epoch=epochs.append)
     assert epochs == []
 
 
@@ -233,9 +239,8 @@ def test_earlier_model_is_whole_until_the_end(tmp_path: Path, dataset: EmojiData
     train(dataset, tmp_path, config=replace(CONFIG, epoch=1))
     before = contents(tmp_path)
 
-    def on_epoch(_: EpochMetrics) -> bool:
+    def on_epoch(_: int) -> None:
         assert contents(tmp_path) == before
-        return False
 
     train(dataset, tmp_path, seed=2, on_epoch=on_epoch)
     after = contents(tmp_path)
@@ -248,21 +253,24 @@ def test_interrupted(tmp_path: Path, dataset: EmojiDataset, kind: str) -> None:
     """The best epoch so far is kept, and nothing is measured on or drawn of test images."""
     config = CONFIG if kind == "autoencoder" else with_fields(MULTITASK, strategy=kind)
     split = split_dataset(dataset, seed=42)
-    metrics = train(dataset, tmp_path, config=config, on_epoch=lambda m: m.epoch == 1)
+    metrics = train(dataset, tmp_path, config=config, until=1)
     whole = train(dataset, tmp_path / "whole", config=replace(config, epoch=2))
 
     assert metrics is not None
     assert whole is not None
-    assert (metrics.interrupted, metrics.epochs, whole.interrupted) == (True, 2, False)
-    assert (metrics.validation_mse, metrics.best_epoch) == (whole.validation_mse, whole.best_epoch)
-    assert {getattr(metrics, name) for name in TEST_FIGURES} == {None}
+    assert (metrics.interrupted, metrics.n_steps, whole.interrupted) == (True, 2, False)
+    assert (metrics.best["validation_mse"], metrics.best_step) == (
+        whole.best["validation_mse"],
+        whole.best_step,
+    )
+    assert metrics.test == {}
     stored = json.loads((tmp_path / "metrics.json").read_text())
     assert (stored["interrupted"], stored["epochs"], stored["config"]["epoch"]) == (True, 2, 3)
     checkpoint = load_checkpoint(tmp_path / "checkpoint.pt")
     assert len(checkpoint.curve) == 2
     images = to_float(dataset.images[list(split.validation)], CPU)
     error = reconstruction_errors(checkpoint.model, images).mean().item()
-    assert error == metrics.validation_mse
+    assert error == metrics.best["validation_mse"]
     pictures = cut_strip((tmp_path / "reconstructions.png").read_bytes())
     assert {p.text for p in pictures} <= {dataset.texts[i] for i in split.validation}
 
@@ -271,13 +279,13 @@ def test_interrupted_at_its_borders(tmp_path: Path, dataset: EmojiDataset) -> No
     """By the end of the first epoch nothing is kept; after the last, nothing is interrupted."""
     train(dataset, tmp_path, config=replace(CONFIG, epoch=1))
     before = contents(tmp_path)
-    assert train(dataset, tmp_path, seed=2, on_epoch=lambda _: True) is None
+    assert train(dataset, tmp_path, seed=2, until=0) is None
     assert contents(tmp_path) == before
 
-    metrics = train(dataset, tmp_path, seed=2, on_epoch=lambda m: m.epoch == 2)
+    metrics = train(dataset, tmp_path, seed=2, until=2)
     assert metrics is not None
-    assert (metrics.interrupted, metrics.epochs) == (False, 3)
-    assert metrics.test_mse is not None
+    assert (metrics.interrupted, metrics.n_steps) == (False, 3)
+    assert "mse" in metrics.test
 
 
 def confusion_of(model: object, dataset: EmojiDataset, rows: tuple[int, ...]) -> np.ndarray:
@@ -306,27 +314,26 @@ def test_classification(tmp_path: Path, dataset: EmojiDataset, strategy: Strateg
     assert expected.sum(axis=1).tolist() == counts.tolist()
     recalls = expected.diagonal()[counts > 0] / counts[counts > 0]
 
-    assert metrics.test_confusion is not None
-    assert np.array(metrics.test_confusion).tolist() == expected.tolist()
-    assert metrics.test_accuracy == expected.trace() / len(split.test)
-    assert metrics.test_balanced_accuracy == pytest.approx(recalls.mean(), rel=1e-6)
+    assert np.array(metrics.test["confusion"]).tolist() == expected.tolist()
+    assert metrics.test["accuracy"] == expected.trace() / len(split.test)
+    assert metrics.test["balanced_accuracy"] == pytest.approx(recalls.mean(), rel=1e-6)
     stored = json.loads((tmp_path / "metrics.json").read_text())
     assert stored["test_confusion"] == expected.tolist()
-    assert stored["test_accuracy"] == metrics.test_accuracy
-    assert stored["test_balanced_accuracy"] == metrics.test_balanced_accuracy
+    assert stored["test_accuracy"] == metrics.test["accuracy"]
+    assert stored["test_balanced_accuracy"] == metrics.test["balanced_accuracy"]
     assert stored["config"] == config.to_dict()
     images = to_float(dataset.images[list(split.test)], CPU)
     error = reconstruction_errors(checkpoint.model, images).mean().item()
-    assert metrics.test_mse == pytest.approx(error, rel=1e-5)
+    assert metrics.test["mse"] == pytest.approx(error, rel=1e-5)
 
 
 def test_autoencoders_do_not_classify(tmp_path: Path, dataset: EmojiDataset) -> None:
     """An autoencoder alone has no accuracy, which is not the same as one of 0."""
     metrics = train(dataset, tmp_path, config=replace(CONFIG, epoch=1))
     stored = json.loads((tmp_path / "metrics.json").read_text())
+    assert list(metrics.test) == ["mse"]
     for name in ("test_accuracy", "test_balanced_accuracy", "test_confusion"):
-        assert getattr(metrics, name) is None
-        assert stored[name] is None
+        assert stored.get(name) is None
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
@@ -341,10 +348,10 @@ def test_repeats_a_multitask_trial(
     }
     settings = replace(multitask, space="extended", fixed=fixed)
     trial, metrics = train_twice(tmp_path, url, settings, dataset)
-    assert metrics.validation_mse == trial.value
-    assert metrics.parameter_count == trial.user_attrs[attrs.PARAMETER_COUNT]
-    assert metrics.best_epoch == trial.user_attrs[attrs.BEST_EPOCH]
+    assert metrics.best["validation_mse"] == trial.value
+    assert metrics.facts["parameter_count"] == trial.user_attrs[attrs.PARAMETER_COUNT]
+    assert metrics.best_step == trial.user_attrs[attrs.BEST_EPOCH]
     model = load_checkpoint(tmp_path / "out" / "checkpoint.pt").model
-    split = stored_split(settings, dataset, study="study")
+    split = Split.from_sides(settings.sides)
     confusion = confusion_of(model, dataset, split.validation)
     assert confusion.tolist() == trial.user_attrs[attrs.CONFUSION]
