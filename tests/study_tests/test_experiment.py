@@ -23,34 +23,33 @@ from emoji_ae.config import AutoencoderConfig, multitask_config
 from emoji_ae.dataset import EmojiDataset, load_dataset
 from emoji_ae.splits import Split, split_dataset
 from emoji_ae.training import train_model
-from search_spaces import get_space
 from storage import attrs
 from storage.rdb import open_storage
-from study.commands.experiment import ExperimentRequest, experiment_request
-from study.commands.run import RunRequest, run_request
+from study.commands.experiment import experiment as run_experiment
+from study.emoji import AUTOENCODER, MULTITASK
 from study.emoji.data import fingerprint, study_data
-from study.errors import StudyError
-from study.experiment import (
+from study.emoji.experiments import (
     IMPROVED,
     NOTEBOOK_LAMBDAS,
-    Arm,
-    Design,
-    Experiment,
     auxiliary_task,
-    get_design,
     latent_space,
     leakage,
-    shared_params,
 )
-from study.running.coordinator import RunOutcome, open_study
+from study.errors import StudyError
+from study.experiment import Arm, Design, Experiment
+from study.kinds import Kind, Source
+from study.running.coordinator import RunOutcome
 from study.seeds import pair_seed
 from study.settings import StudySettings
 from tests.emoji_ae_tests.reference import leaking_groups
-from tests.study_tests.studies import ask
+from tests.study_tests.asking import given_in, place_at, run_study
+from tests.study_tests.studies import ask, open_study
 
 Wait = Callable[[Callable[[], bool]], None]
 
-SPACE = get_space("multitask", "extended")
+OWN = Source()
+EXTRA = Source(options={"vendors": ("google", "twitter")})
+SPACE = MULTITASK.spaces["extended"]
 NAME = "auxiliary-task"
 LAMBDA = 0.5
 ARMS = ["lambda 0", "joint, lambda 0.5", "sequential", "branched, lambda 0.5"]
@@ -62,17 +61,22 @@ N_PAIRS = 2
 def experiment(folder: Path, **changes: Any) -> tuple[RunOutcome, list[str]]:
     """Run an experiment in ``folder`` with two workers; return what was said, too."""
     said: list[str] = []
-    values: dict[str, Any] = {
+    asked: dict[str, Any] = {
         "name": NAME,
-        "lambdas": (LAMBDA,),
         "n_pairs": N_PAIRS,
-        "url": url_of(folder),
         "assignments": SMALL,
         "n_workers": 2,
-        "threads": 1,
         **changes,
     }
-    outcome = experiment_request(ExperimentRequest(**values), say=said.append)
+    lambdas = asked.pop("lambdas", (LAMBDA,))
+    place, given = place_at(url_of(folder), asked), given_in(asked)
+    outcome = run_experiment(
+        place=place,
+        given=given,
+        options={"lambdas": lambdas} if lambdas else {},
+        say=said.append,
+        **asked,
+    )
     return outcome, [line for line in said if not line.startswith("Warning: ")]
 
 
@@ -134,7 +138,7 @@ def copy(ran: Path, tmp_path: Path) -> Path:
 
 def test_auxiliary_task() -> None:
     """The autoencoder alone is compared with every lambda and both other strategies."""
-    design = auxiliary_task((0.1, 0.5))
+    design = auxiliary_task(OWN, {"lambdas": (0.1, 0.5)})
     assert [arm.name for arm in design.arms] == [
         "lambda 0",
         "joint, lambda 0.1",
@@ -142,30 +146,30 @@ def test_auxiliary_task() -> None:
         "sequential",
         "branched, lambda 0.1",
     ]
-    shared = shared_params(design)
-    configs = [SPACE.to_config({**shared, **arm.params}) for arm in design.arms]
+    configs = [SPACE.to_config({**design.shared, **arm.params}) for arm in design.arms]
     found = [(c.to_dict()["strategy"], c.to_dict()["classification_lambda"]) for c in configs]
     assert found[:3] == [("joint", 0.0), ("joint", 0.1), ("joint", 0.5)]
     assert found[3][0] == "sequential"
     assert found[4] == ("branched", 0.1)
     assert len({config.identity() for config in configs}) == 5
     assert {arm.split for arm in design.arms} == {"group"}
-    assert get_design(NAME, lambdas=None, has_extra=False) == auxiliary_task(NOTEBOOK_LAMBDAS)
-    assert get_design(NAME, lambdas=(0.1, 0.5), has_extra=False) == design
+    default = auxiliary_task(OWN, {"lambdas": NOTEBOOK_LAMBDAS})
+    assert MULTITASK.experiments[NAME](OWN, {}) == default != design
 
 
 def test_leakage() -> None:
     """The same training is judged on an honest split and on one that leaks."""
-    honest, leaking = leakage().arms
+    honest, leaking = MULTITASK.experiments["leakage"](OWN, {}).arms
     assert (honest.split, leaking.split) == ("group", "random")
     assert honest.params == leaking.params
-    assert get_design("leakage", lambdas=None, has_extra=False) == leakage()
+
+
+EXPERIMENTS = {**AUTOENCODER.experiments, **MULTITASK.experiments}
 
 
 @pytest.mark.parametrize(
     ("name", "lambdas", "message"),
     [
-        ("leak", None, "^`experiment` must be one of .*latent-space, but got 'leak'.$"),
         ("latent-space", (0.1,), "^--lambda belongs to the experiment auxiliary-task.$"),
         ("leakage", (0.1,), "^--lambda belongs to the experiment auxiliary-task.$"),
         (NAME, (0.0,), "^`lambda` must be a positive number, but got 0.0.$"),
@@ -174,27 +178,27 @@ def test_leakage() -> None:
         (NAME, (float("inf"),), "^`lambda` must be a positive number, but got inf.$"),
     ],
 )
-def test_no_such_design(name: str, lambdas: tuple[float, ...] | None, message: str) -> None:
-    """Unknown experiments, and lambdas that say nothing, are refused."""
+def test_no_such_design(name: str, lambdas: tuple[float, ...], message: str) -> None:
+    """Lambdas that say nothing, or to an experiment that has none, are refused."""
     with pytest.raises(StudyError, match=message):
-        get_design(name, lambdas=lambdas, has_extra=False)
+        EXPERIMENTS[name](OWN, {"lambdas": lambdas})
 
 
 @pytest.mark.parametrize("lambdas", [(0.1, 0.1), (0.12345671, 0.12345672)])
 def test_arms_have_names_of_their_own(lambdas: tuple[float, ...]) -> None:
     """Lambdas that would be shown alike are refused, for values are told apart by their arm."""
     with pytest.raises(StudyError, match="`lambda`"):
-        get_design(NAME, lambdas=lambdas, has_extra=False)
+        auxiliary_task(OWN, {"lambdas": lambdas})
 
 
 def test_latent_space() -> None:
     """The improved model comes first, every arm differs from it, and from it alone."""
-    for has_extra in (False, True):
-        design = get_design("latent-space", lambdas=None, has_extra=has_extra)
-        assert design == latent_space(has_extra=has_extra)
-        space = get_space("autoencoder", "extended", has_extra=has_extra)
-        shared = shared_params(design)
-        configs = {arm.name: space.to_config({**shared, **arm.params}) for arm in design.arms}
+    for source, has_extra in ((OWN, False), (EXTRA, True)):
+        design = AUTOENCODER.experiments["latent-space"](source, {})
+        space = AUTOENCODER.space("extended", source)
+        configs = {
+            arm.name: space.to_config({**design.shared, **arm.params}) for arm in design.arms
+        }
         assert list(configs)[:2] == ["improved", "notebook"]
         own_images = replace(AutoencoderConfig(), extra_images=not has_extra)
         assert configs["notebook"] == own_images
@@ -212,20 +216,18 @@ def test_latent_space() -> None:
 
 
 DESIGNS = [
-    auxiliary_task(NOTEBOOK_LAMBDAS),
-    leakage(),
-    latent_space(has_extra=True),
-    latent_space(has_extra=False),
+    (MULTITASK, auxiliary_task(OWN, {})),
+    (MULTITASK, leakage(OWN, {})),
+    (AUTOENCODER, latent_space(EXTRA, {})),
+    (AUTOENCODER, latent_space(OWN, {})),
 ]
 
 
-@pytest.mark.parametrize("design", DESIGNS)
-def test_arms_leave_nothing_to_chance(design: Design) -> None:
+@pytest.mark.parametrize(("kind", "design"), DESIGNS)
+def test_arms_leave_nothing_to_chance(kind: Kind, design: Design) -> None:
     """What is shared and what is an arm's own are all parameters, and nothing is both."""
-    shared = shared_params(design)
-    space = get_space(design.kind, "extended")
-    config = multitask_config() if design.kind == "multitask" else AutoencoderConfig()
-    notebook = space.to_values(config)
+    shared, space, notebook = design.shared, kind.spaces["extended"], kind.default
+    assert notebook is not None
     assert shared == {name: notebook[name] for name in shared}
     for arm in design.arms:
         assert not set(shared) & set(arm.params)
@@ -304,7 +306,7 @@ def test_arms_differ_in_what_is_compared(ran: Path) -> None:
     """Parameters of two arms differ in strategy and lambda, never in what is shared."""
     by_cell = cells(trials_of(ran))
     shared: dict[str, Any] = {
-        **shared_params(auxiliary_task((LAMBDA,))),
+        **auxiliary_task(OWN, {"lambdas": (LAMBDA,)}).shared,
         **{"epoch": EPOCHS, "width": 8, "latent_channels": 16, "learning_rate": 0.01},
     }
     own = {
@@ -428,11 +430,8 @@ def test_another_experiment_is_refused(
 def test_an_experiment_is_no_search(copy: Path, changes: Mapping[str, Any]) -> None:
     """Trials of a search cannot be added to an experiment."""
     before = trials_of(copy)
-    request = RunRequest(
-        kind="multitask", url=url_of(copy), study=NAME, n_trials=1, assignments={}, **changes
-    )
     with pytest.raises(StudyError, match=r"^[^\n]*paired[^\n]*$|has space 'extended'"):
-        run_request(request, say=str)
+        run_study(url_of(copy), "multitask", study=NAME, n_trials=1, **changes)
     assert trials_of(copy) == before
 
 
