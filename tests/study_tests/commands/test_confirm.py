@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,39 +16,27 @@ from rich.table import Table
 
 from emoji_ae.dataset import load_dataset
 from emoji_ae.splits import Split, redraw_validation, split_dataset
-from search_spaces import get_space
 from storage import attrs
 from storage.rdb import open_storage
 from storage.records import StudyRecord, followups, load_study_record
-from study.analysis import LATENT_METRICS, latent_metrics_of
+from study.analysis import metrics_of
 from study.analysis.ablation import get_ablation
 from study.analysis.confirmation import get_confirmation, same_order
 from study.cli import _record
-from study.commands.confirm import (
-    AblateRequest,
-    ConfirmRequest,
-    _Followup,
-    _followup,
-    _run,
-    _search,
-    _test,
-    ablate_request,
-    confirm_request,
-)
-from study.commands.run import (
-    ImportRequest,
-    RunRequest,
-    TrainRequest,
-    import_request,
-    run_request,
-    train_request,
-)
+from study.commands.ablate import ablate as take_apart
+from study.commands.confirm import confirm as confirm_best
+from study.commands.import_csv import import_csv
+from study.commands.train import TrainRequest, train
+from study.emoji import AUTOENCODER, LATENT_METRICS
 from study.errors import StudyError
-from study.experiment import default_config
 from study.followups.arms import confirmation_arms
+from study.followups.setup import Followup, find_search, run_followup, set_up
+from study.followups.testing import test_models as measure_models
 from study.running.coordinator import RunOutcome
+from study.running.place import Place
 from study.seeds import pair_seed
 from tests.emoji_ae_tests.reference import leaking_groups
+from tests.study_tests.asking import run_study
 from tests.study_tests.studies import ask
 
 Wait = Callable[[Callable[[], bool]], None]
@@ -60,25 +47,14 @@ N_SEEDS = 2
 SMALL = {"epoch": "2", "width": "8", "latent_channels": "16", "depth": "3", "auto_encoder": "CNN"}
 
 
-def confirm_of(folder: Path, **changes: Any) -> ConfirmRequest:
-    """Return a request to confirm the search in ``folder``."""
-    values: dict[str, Any] = {
-        "url": url_of(folder),
-        "study": SEARCH,
-        "name": None,
-        "top": 2,
-        "n_seeds": N_SEEDS,
-        "assignments": {},
-        "n_workers": 1,
-        "threads": 1,
-        **changes,
-    }
-    return ConfirmRequest(**values)
-
-
 def url_of(folder: Path) -> str:
     """Return the URL of the database in ``folder``."""
     return f"sqlite:///{folder / 'study.db'}"
+
+
+def place_of(folder: Path, data: Path | None = None) -> Place:
+    """Return where trainings of the studies in ``folder`` run."""
+    return Place(url=url_of(folder), data=data, threads=1)
 
 
 def read(folder: Path, name: str) -> StudyRecord:
@@ -90,7 +66,9 @@ def confirm(folder: Path, **changes: Any) -> tuple[RunOutcome, list[str], list[T
     """Confirm the search in ``folder``; return what was said and shown, too."""
     said: list[str] = []
     shown: list[Table] = []
-    outcome = confirm_request(confirm_of(folder, **changes), say=said.append, show=shown.append)
+    asked = {"study": SEARCH, "top": 2, "n_seeds": N_SEEDS, **changes}
+    place = place_of(folder, asked.pop("data", None))
+    outcome = confirm_best(place=place, say=said.append, show=shown.append, **asked)
     return outcome, said, shown
 
 
@@ -98,19 +76,9 @@ def ablate(folder: Path, **changes: Any) -> tuple[RunOutcome, list[str], list[Ta
     """Take the search in ``folder`` apart; return what was said and shown, too."""
     said: list[str] = []
     shown: list[Table] = []
-    values: dict[str, Any] = {
-        "url": url_of(folder),
-        "study": SEARCH,
-        "name": None,
-        "trial": None,
-        "only": ("learning_rate",),
-        "n_seeds": 1,
-        "assignments": {},
-        "n_workers": 1,
-        "threads": 1,
-        **changes,
-    }
-    outcome = ablate_request(AblateRequest(**values), say=said.append, show=shown.append)
+    asked: dict[str, Any] = {"only": ("learning_rate",), "n_seeds": 1, **changes}
+    place = place_of(folder)
+    outcome = take_apart(SEARCH, place, say=said.append, show=shown.append, **asked)
     return outcome, said, shown
 
 
@@ -118,19 +86,16 @@ def ablate(folder: Path, **changes: Any) -> tuple[RunOutcome, list[str], list[Ta
 def confirmed(tmp_path_factory: pytest.TempPathFactory, tiny_data: Path) -> Path:
     """A folder with a search of eight trials that was confirmed; only to be read."""
     folder = tmp_path_factory.mktemp("followups")
-    request = RunRequest(
-        kind="autoencoder",
+    outcome = run_study(
+        url_of(folder),
         space="extended",
-        url=url_of(folder),
         study=SEARCH,
         data=tiny_data,
         n_trials=8,
         sampler="random",
         assignments=SMALL,
-        n_workers=1,
-        threads=1,
     )
-    assert run_request(request, say=lambda _: None).progress.complete == 8
+    assert outcome.progress.complete == 8
     outcome, _, _ = confirm(folder)
     assert outcome.progress.complete == outcome.target == 4 * N_SEEDS
     with closing(sqlite3.connect(folder / "study.db")) as connection:
@@ -160,10 +125,11 @@ def test_the_best_the_default_and_a_middle_one_are_confirmed(confirmed: Path) ->
     assert [first["trial"], second["trial"]] == [trial.number for trial in ranking[:2]]
     assert [first["expected"], second["expected"]] == [trial.value for trial in ranking[:2]]
     assert middle["trial"] in {trial.number for trial in ranking[2:6]}
-    space = get_space("autoencoder", "extended")
-    assert space.to_config(default["params"]).to_dict() == default_config(
-        "autoencoder"
-    ).to_dict() | {"epoch": 2, "width": 8, "latent_channels": 16, "depth": 3}
+    space = AUTOENCODER.spaces["extended"]
+    assert AUTOENCODER.default is not None
+    notebook = space.to_config(space.point(AUTOENCODER.default)).to_dict()
+    small = {"epoch": 2, "width": 8, "latent_channels": 16, "depth": 3}
+    assert space.to_config(default["params"]).to_dict() == notebook | small
     for arm in (first, second, middle):
         assert arm["params"] == search.trials[arm["trial"]].params
     for trial in record.complete:
@@ -196,7 +162,7 @@ def test_latents_of_every_training_are_measured(confirmed: Path) -> None:
             *(attrs.LATENT_PATH_SMOOTHNESS, attrs.LATENT_PROBE_ACCURACY),
             attrs.LATENT_VARIANCE_USED,
         }
-    assert latent_metrics_of(read(confirmed, SEARCH)) == ()
+    assert all(metric.always for metric in metrics_of(read(confirmed, SEARCH)))
 
 
 def test_each_model_is_tested_once_and_then_removed(confirmed: Path, tmp_path: Path) -> None:
@@ -206,23 +172,22 @@ def test_each_model_is_tested_once_and_then_removed(confirmed: Path, tmp_path: P
     assert set(results) == {str(trial.number) for trial in record.complete}
     assert list((confirmed / "artifacts" / "models").iterdir()) == []
     for trial in record.complete[:2]:
-        metrics = train_request(
+        final = train(
             TrainRequest(
                 url=url_of(confirmed),
                 study=CONFIRMATION,
-                kind="autoencoder",
                 trial=str(trial.number),
                 assignments={},
-                data=None,
-                seed=None,
+                options={},
                 device="cpu",
                 threads=1,
                 out=tmp_path / str(trial.number),
             ),
             say=lambda _: None,
         )
-        assert metrics.validation_mse == trial.value
-        assert results[str(trial.number)] == {"mse": metrics.test_mse}
+        assert final is not None
+        assert final.best["validation_mse"] == trial.value
+        assert results[str(trial.number)] == {"mse": final.test["mse"]}
 
 
 def test_what_is_said(copy: Path) -> None:
@@ -349,71 +314,73 @@ def test_lost_models_are_named(copy: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def trained(
-    confirmed: Path, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, ConfirmRequest]:
+def trained(confirmed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a confirmation whose three models are trained, and not tested yet."""
     folder = tmp_path_factory.mktemp("trained") / "folder"
     shutil.copytree(confirmed, folder)
-    request = confirm_of(folder, name="trained", top=1, n_seeds=1)
-    _run(*follow(request), say=lambda _: None)
+    run_followup(follow(folder), place_of(folder), say=lambda _: None)
     with closing(sqlite3.connect(folder / "study.db")) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    return folder, request
+    return folder
 
 
-def follow(request: ConfirmRequest) -> tuple[_Followup, ConfirmRequest, StudyRecord]:
-    """Set up or continue a confirmation."""
-    record, searched = _search(request)
-    arms = partial(
+def follow(folder: Path) -> Followup:
+    """Set up or continue a confirmation of the best trial, with one seed."""
+    place = place_of(folder)
+    search = find_search(SEARCH, place)
+    kind, settings = search.found.kind, search.settings
+    choose = partial(
         confirmation_arms,
-        record,
-        searched.search_space,
-        searched.fixed,
-        top=request.top,
-        numbers=(),
-        seed=searched.seed,
+        search.record,
+        settings.space_in(kind),
+        kind,
+        settings.fixed,
+        top=1,
+        seed=settings.seed,
     )
-    kind = attrs.CONFIRMATION
-    followup = _followup(request, record, searched, kind, arms, say=lambda _: None)
-    return followup, request, record
+    return set_up(
+        search, attrs.CONFIRMATION, choose, place, name="trained", seed=None, n_seeds=1, say=str
+    )
+
+
+def tested(
+    followup: Followup, folder: Path, before: StudyRecord, said: list[str]
+) -> dict[str, Any]:
+    """Test the models of a confirmation that was read before; return all that it then holds."""
+    place, storage = place_of(folder), open_storage(url_of(folder), write=True)
+    after = measure_models(followup, storage, before, place, say=said.append)
+    return dict(after.user_attrs)
 
 
 @pytest.fixture
-def untested(trained: tuple[Path, ConfirmRequest], tmp_path: Path) -> tuple[Path, ConfirmRequest]:
+def untested(trained: Path, tmp_path: Path) -> Path:
     """A copy of that folder, to go on with."""
-    folder, request = trained
-    shutil.copytree(folder, tmp_path / "untested")
-    return tmp_path / "untested", replace(request, url=url_of(tmp_path / "untested"))
+    shutil.copytree(trained, tmp_path / "untested")
+    return tmp_path / "untested"
 
 
-def test_of_two_confirmations_none_loses_results(untested: tuple[Path, ConfirmRequest]) -> None:
+def test_of_two_confirmations_none_loses_results(untested: Path) -> None:
     """One that read the study before the other had tested and removed the models keeps all."""
-    folder, request = untested
-    followup, _, _ = follow(request)
-    before = read(folder, "trained")
+    followup, before = follow(untested), read(untested, "trained")
     said: list[str] = []
-    first = _test(followup, before, request, say=said.append)
-    second = _test(followup, before, request, say=said.append)
-    assert len(first.user_attrs[attrs.TEST_RESULTS]) == 3
-    assert second.user_attrs == first.user_attrs
+    first = tested(followup, untested, before, said)
+    second = tested(followup, untested, before, said)
+    assert len(first[attrs.TEST_RESULTS]) == 3
+    assert second == first
     assert said == []
-    assert list((folder / "artifacts" / "models").iterdir()) == []
+    assert list((untested / "artifacts" / "models").iterdir()) == []
 
 
-def test_models_of_an_earlier_version_and_of_others(
-    untested: tuple[Path, ConfirmRequest], tmp_path: Path
-) -> None:
+def test_models_of_an_earlier_version_and_of_others(untested: Path, tmp_path: Path) -> None:
     """Under their old names models are tested if they are the trial's, and another's never is."""
-    folder, request = untested
-    followup, _, _ = follow(request)
-    before, models = read(folder, "trained"), folder / "artifacts" / "models"
+    followup = follow(untested)
+    before, models = read(untested, "trained"), untested / "artifacts" / "models"
     shutil.copytree(models, tmp_path / "kept")
-    expected = _test(followup, before, request, say=print).user_attrs[attrs.TEST_RESULTS]
-    storage = open_storage(request.url, write=True)
+    expected = tested(followup, untested, before, [])[attrs.TEST_RESULTS]
+    storage = open_storage(url_of(untested), write=True)
     study_id = storage.get_study_id_from_name("trained")
     storage.set_study_user_attr(study_id, attrs.TEST_RESULTS, {})
-    with closing(sqlite3.connect(folder / "study.db")) as connection, connection:
+    with closing(sqlite3.connect(untested / "study.db")) as connection, connection:
         connection.execute("DELETE FROM study_user_attributes WHERE key = ?", (attrs.UID,))
     kept = sorted((tmp_path / "kept").iterdir(), key=lambda path: int(path.stem.split("-")[1]))
     wrong = (kept[1], *kept[1:])  # in place of the first lies that of another database's trial
@@ -421,7 +388,7 @@ def test_models_of_an_earlier_version_and_of_others(
         shutil.copy(path, models / f"{study_id}-{trial.number}.pt")
 
     said: list[str] = []
-    found = _test(followup, before, request, say=said.append).user_attrs[attrs.TEST_RESULTS]
+    found = tested(followup, untested, before, said)[attrs.TEST_RESULTS]
     lost = str(before.complete[0].number)
     assert found == {number: result for number, result in expected.items() if number != lost}
     (line,) = said
@@ -487,20 +454,15 @@ def test_multitask_searches_are_confirmed_with_their_accuracy(
         "classification_layer_num": "1",
         "patience": "0",
     }
-    run_request(
-        RunRequest(
-            kind="multitask",
-            space="extended",
-            url=url_of(tmp_path),
-            study=SEARCH,
-            data=tiny_data,
-            n_trials=4,
-            sampler="random",
-            assignments=small,
-            n_workers=1,
-            threads=1,
-        ),
-        say=lambda _: None,
+    run_study(
+        url_of(tmp_path),
+        "multitask",
+        space="extended",
+        study=SEARCH,
+        data=tiny_data,
+        n_trials=4,
+        sampler="random",
+        assignments=small,
     )
     confirm(tmp_path, top=1, n_seeds=1)
     record = read(tmp_path, CONFIRMATION)
@@ -532,8 +494,7 @@ def test_imported_results_are_confirmed_on_images_of_today(
     ]
     path = tmp_path / "results.csv"
     path.write_text("\n".join(rows) + "\n")
-    request = ImportRequest(url=url_of(tmp_path), study=SEARCH, path=path)
-    import_request(request, say=lambda _: None)
+    import_csv(path, url=url_of(tmp_path), study=SEARCH, say=str)
     outcome, said, _ = confirm(tmp_path, top=2, n_seeds=1, data=tiny_data)
     record = read(tmp_path, CONFIRMATION)
     info = get_confirmation(record)

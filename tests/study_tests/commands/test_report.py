@@ -14,8 +14,8 @@ import pytest
 from optuna.trial import create_trial
 
 from storage.errors import UnknownStudyError
+from study.commands.import_csv import import_csv
 from study.commands.report import ReportRequest, report_request
-from study.commands.run import ImportRequest, import_request
 from study.errors import StudyError
 from study.exchange.write_table import write_table
 from study.report import read_report_data
@@ -32,8 +32,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> str:
     url = f"sqlite:///{folder / 'study.db'}"
     for name, seed in (("one", 0), ("two/b", 1)):
         write_table(planted(40, seed=seed), folder / "trials.csv")
-        request = ImportRequest(url=url, study=name, path=folder / "trials.csv")
-        import_request(request, say=lambda _: None)
+        import_csv(folder / "trials.csv", url=url, study=name, say=str)
     return url
 
 
