@@ -23,17 +23,17 @@ from PIL import Image
 from emoji_ae.checkpoint import load_checkpoint
 from emoji_ae.dataset import load_dataset
 from emoji_ae.splits import Split
-from search_spaces import SearchSpaceError
 from storage.rdb import open_storage
 from storage.records import load_study_record
-from study.analysis import LATENT_METRICS, latent_metrics_of
+from study.analysis import metrics_of
 from study.cli import app, main
+from study.emoji import LATENT_METRICS
+from study.errors import StudyError
 from study.formats import format_accuracy
 from study.report import read_report_data
-from study.running.coordinator import open_study
 from study.settings import StudySettings
 from tests.emoji_ae_tests.reference import leaking_groups
-from tests.study_tests.studies import ask, claim_point
+from tests.study_tests.studies import ask, claim_point, open_study, space_of
 
 COMMAND = Path(sys.executable).with_name("emoji-study")
 COMMANDS = [
@@ -207,7 +207,7 @@ def folder(tmp_path: Path, settings: StudySettings) -> Path:
     tpe = replace(settings, sampler="tpe")
     study = open_study(open_storage(f"sqlite:///{tmp_path / 'study.db'}", create=True), "s", tpe)
     trial = claim_point(study, {})
-    tpe.search_space.suggest(trial, tpe.fixed)
+    space_of(tpe).suggest(trial, tpe.fixed)
     trial.report(0.5, step=0)
     study.tell(trial, 0.5)
     (tmp_path / "file").touch()
@@ -411,7 +411,7 @@ def test_debug_shows_the_error_itself(
     """With --debug, wherever it stands, an error keeps its traceback."""
     for argv in (["--debug", "run", "x"], ["run", "x", "--debug"]):
         monkeypatch.setattr(sys, "argv", ["emoji-study", *argv])
-        with pytest.raises(SearchSpaceError, match="`kind` must be one of"):
+        with pytest.raises(StudyError, match="`kind` must be one of"):
             main()
     assert capsys.readouterr().err == ""
 
@@ -564,7 +564,7 @@ def test_latents_of_a_search(cli: Cli, tmp_path: Path) -> None:
     code, _, err = cli(*run, "--trials", "2", "--latents", "--threads", "1")
     assert (code, "Traceback" in err) == (0, False)
     record = load_study_record(open_storage(url), "faces")
-    assert latent_metrics_of(record) == LATENT_METRICS
+    assert metrics_of(record)[1:] == LATENT_METRICS
     assert all(m.of(t) is not None for t in record.complete for m in LATENT_METRICS)
     code, _, err = cli("confirm", *shared, "--top", "1", "--seeds", "1", "--threads", "1")
     assert (code, "Traceback" in err) == (0, False)

@@ -15,11 +15,10 @@ from storage.annotations import noted_trials
 from storage.rdb import open_storage
 from study.analysis.agreement import get_agreement
 from study.report.processes import OtherProcesses
-from study.running.budget import request, start_design
-from study.running.coordinator import open_study
+from study.running.budget import request
 from study.running.refresher import _refresh_there
 from study.settings import StudySettings
-from tests.study_tests.studies import claim_point, job_of
+from tests.study_tests.studies import claim_point, job_of, open_study, start_design
 from tests.study_tests.synthetic import planted
 
 pytestmark = pytest.mark.whole
