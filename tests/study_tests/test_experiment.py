@@ -243,9 +243,9 @@ TWO_SPLITS = Experiment(
     name="e",
     question="Which?",
     arms=(
-        Arm(name="a", params={"strategy": "sequential"}),
+        Arm(name="a", params={"strategy": "sequential"}, split="group"),
         Arm(name="b", params={"strategy": "joint"}, split="random"),
-        Arm(name="c", params={}),
+        Arm(name="c", params={}, split="group"),
     ),
     sides={"group": ("tvx", "xtv"), "random": ("vxt", "ttv")},
 )
