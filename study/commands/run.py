@@ -8,6 +8,7 @@ from optuna.storages import BaseStorage
 from search_spaces import SearchSpace
 from storage import attrs
 from storage.counts import count
+from storage.internals import storage_of
 from storage.rdb import await_server
 from storage.records import StudyRecord, load_study_record
 from study.dashboard.retention import check_keep
@@ -18,7 +19,7 @@ from study.running import budget
 from study.running.coordinator import RunOutcome, open_study
 from study.running.data import load_data
 from study.running.deciding import Given, decide_search
-from study.running.launch import Ready, launch
+from study.running.launch import Ready, describe_outcome, launch
 from study.running.opening import Database, StoredStudy
 from study.running.place import Place, Say
 from study.running.warm_start import began_with, best_points
@@ -175,6 +176,7 @@ def _run(ready: Ready, place: Place, amount: Amount, *, say: Say) -> RunOutcome:
     if count(study.get_trials(deepcopy=False)).finished >= target:
         say(f"Nothing left to do: the {target} trials that were asked for are finished.")
     outcome = launch(ready, place, target=target, say=say)
+    say(describe_outcome(load_study_record(storage_of(study), study.study_name), outcome))
     if outcome.done:
         budget.acknowledge(study, target)
     return outcome

@@ -6,11 +6,12 @@ import optuna
 
 from storage import attrs
 from storage.rdb import await_server
+from storage.records import load_study_record
 from study.kind_info import KindInfo
 from study.kind_sources import find_stored, make_trainer
 from study.running.coordinator import RunOutcome
 from study.running.data import load_data
-from study.running.launch import Ready, launch
+from study.running.launch import Ready, describe_outcome, launch
 from study.running.opening import Database
 from study.running.place import Place, Say
 
@@ -45,4 +46,6 @@ def work(study: str, place: Place, *, accept_change: bool = False, say: Say) -> 
         opened.set_user_attr(attrs.KIND, info.to_dict())
     ready = Ready(study=opened, settings=settings, kind=found.kind, space=space, data=data)
     target = int(stored.user_attrs.get(attrs.TARGET, 0))
-    return launch(ready, place, target=target, say=say)
+    outcome = launch(ready, place, target=target, say=say)
+    say(describe_outcome(load_study_record(storage, study), outcome))
+    return outcome

@@ -1,4 +1,4 @@
-"""Runs trials of a study that is ready, with its workers, and says how that ended."""
+"""Runs trials of a study that is ready, with its workers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,7 +10,7 @@ from storage import attrs
 from storage.artifacts import artifact_folder, folder_identity, held_folder
 from storage.internals import storage_of
 from storage.rdb import open_storage
-from storage.records import StudyRecord, load_study_record
+from storage.records import StudyRecord
 from storage.urls import redact
 from study.analysis import kind_of, none_feasible
 from study.analysis.remaining import grid_trainings
@@ -44,7 +44,7 @@ class Ready:
 
 
 def launch(ready: Ready, place: Place, *, target: int, say: Say) -> RunOutcome:
-    """Run trials of a study, until it has ``target`` finished ones, and say how that ended.
+    """Run trials of a study, until it has ``target`` finished ones.
 
     Raises:
         StudyError: If a worker failed for another reason than a diverged training.
@@ -90,7 +90,6 @@ def launch(ready: Ready, place: Place, *, target: int, say: Say) -> RunOutcome:
             check_folder()  # or not everything was kept
     with housekeeping("states of finished trainings may be left", say):
         clean_states(storage_of(study), name, ready.space, job.artifacts)
-    say(describe_outcome(load_study_record(storage_of(study), name), outcome))
     return outcome
 
 
