@@ -241,15 +241,20 @@ def train_final(
 
 
 def _content(final: Final, chosen: Chosen) -> dict[str, Any]:
-    """Return what ``metrics.json`` holds; a step has the name that the kind gives it."""
+    """Return what ``metrics.json`` holds; a step has the name that the kind gives it.
+
+    What every model could be tested for and was not, as it was interrupted, is None.
+    """
     step = chosen.kind.fidelity or "step"
+    names = (metric.test_name for metric in chosen.kind.metrics if metric.always)
+    tested: dict[str, Any] = {**dict.fromkeys(names), **final.test}
     costs = {cost.name for cost in chosen.kind.costs}
     return {
         "config": chosen.config.to_dict(),
         "seed": chosen.seed,
         "interrupted": final.interrupted,
         **final.best,
-        **{f"test_{name}": value for name, value in final.test.items()},
+        **{f"test_{name}": value for name, value in tested.items()},
         f"best_{step}": final.best_step,
         f"{step}s": final.n_steps,
         **{name: value for name, value in final.facts.items() if name in costs},
