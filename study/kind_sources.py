@@ -65,7 +65,7 @@ def find_stored(
         accept_change: Whether other code is taken as well.
 
     Raises:
-        StudyError: If the code is missing or another one.
+        StudyError: If the code is missing or another one, or named for a kind that needs none.
     """
     if info.source is None:
         own = own_kind(info.name)
@@ -73,6 +73,11 @@ def find_stored(
             raise StudyError(
                 f"Study {study!r} was not made by emoji-study, or its kind {info.name!r} is "
                 "unknown here; it can be read, but not continued."
+            )
+        if where is not None:
+            raise StudyError(
+                f"--kind names the code of a kind of one's own, but study {study!r} is of "
+                f"emoji-study's kind {info.name!r}; leave it out."
             )
         return FoundKind(kind=own, source=None)
     reference = where or info.source.reference

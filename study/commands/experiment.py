@@ -55,6 +55,7 @@ def experiment(
     place.check()
     found = _find(name, place.kind)
     kind, study = found.kind, study or name
+    place = replace(place, kind=None if found.source is None else place.kind)
     await_server(place.url, say=say)
     database = Database(place.url)
     stored = database.find_to_continue(study)
