@@ -162,7 +162,6 @@ def test_usage_errors(cli: Cli, tmp_path: Path, args: list[str], message: str) -
         ("train --trial best", "--trial --study"),
         ("train --trial 0 --epochs 1", "--trial --study"),
         ("train --storage sqlite:///study.db", "--storage --study"),
-        ("train --study s --kind autoencoder", "--kind --study"),
         ("compose a --study s --average b", "--average --gallery"),
         ("compose a --study s --way slerp", "--way several"),
         ("compose a --study s --steps 9", "--steps several"),
@@ -243,20 +242,26 @@ OTHER = "--storage sqlite:///other.db"
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("run vae", "`kind` must be one of autoencoder, multitask, but got 'vae'"),
-        (f"run multitask {STUDY} --study s", "Study 's' has kind 'autoencoder', but got 'multita"),
-        (f"{RUN} --pareto", "--pareto needs a kind of study that classifies: multitask."),
-        (f"{RUN} --min-accuracy 0.5", "--min-accuracy needs a kind of study that classifies: mu"),
+        (
+            "run vae",
+            "`kind` must be one of autoencoder, multitask, or name your own as path/to/file.",
+        ),
+        (f"run multitask {STUDY} --study s", "Study 's' is of the kind 'autoencoder', not of "),
+        (
+            f"{RUN} --pareto",
+            "--pareto needs a kind with a second metric; autoencoder has only valid",
+        ),
+        (f"{RUN} --min-accuracy 0.5", "--min-accuracy needs a kind with a second metric; autoen"),
         (
             "run multitask --pareto --min-accuracy 0.5",
-            "--pareto already optimises accuracy: leave out --min-accuracy, or --pareto.",
+            "--pareto already optimises validation accuracy: leave out --min-accuracy, or --pa",
         ),
         ("run multitask --pareto --pruner median", "With --pareto nothing is pruned, "),
         ("run multitask --pareto --pruner hyperband", "With --pareto nothing is pruned, "),
         ("run multitask --set bottleneck_dim=8", "The notebook space has no parameter 'bottlen"),
         (
             "experiment leak",
-            "`experiment` must be one of auxiliary-task, leakage, latent-space, but got 'leak'",
+            "`experiment` must be one of latent-space, auxiliary-task, leakage, but got 'leak'",
         ),
         ("experiment leakage --lambda 0.1", "--lambda belongs to the experiment auxiliary-task."),
         ("experiment auxiliary-task --lambda 0", "`lambda` must be a positive number, but got 0"),
@@ -265,7 +270,7 @@ OTHER = "--storage sqlite:///other.db"
         ("experiment leakage --set size=1", "The extended space has no parameter 'size'"),
         ("experiment leakage --data no.parquet", "`no.parquet` must be a parquet file, but got"),
         (f"experiment leakage {OTHER}", "other.db is a database of another program"),
-        (f"experiment leakage {STUDY} --study s", "Study 's' has kind 'autoencoder', but got "),
+        (f"experiment leakage {STUDY} --study s", "Study 's' is of the kind 'autoencoder', not "),
         (f"{RUN} --space large", "`space` must be one of notebook, extended, but got 'large'"),
         (f"{RUN} --sampler cmaes", "`sampler` must be one of grid, random, qmc, tpe, gp, but"),
         (
@@ -320,11 +325,15 @@ OTHER = "--storage sqlite:///other.db"
         (f"train {STUDY} --study s --trial 99", "Study 's' has no trial '99'; it has 1, counted"),
         (f"train {STUDY} --study s --trial last", "Study 's' has no trial 'last'"),
         (f"train {STUDY} --study s --epochs 3", "give --study or --set, not both"),
+        (f"train {STUDY} --study s --kind autoencoder", "of emoji-study's kind 'autoencoder'; le"),
         ("train --set width=x", "`width` must be a whole number, but got 'x'"),
         ("train --set size=1", "There is no parameter 'size'; there are: activation,"),
         ("train --set dropout=0.5", "There is no parameter 'dropout'; there are: activation,"),
         ("train --kind multitask --set dropout=1", "`dropout` must be at least 0 and below 1, b"),
-        ("train --kind vae", "`kind` must be one of autoencoder, multitask, but got 'vae'"),
+        (
+            "train --kind vae",
+            "`kind` must be one of autoencoder, multitask, or name your own as pat",
+        ),
         (
             f"{RUN} --vendors nokia",
             "`vendors` must be different ones of apple, google, meta, windows, twitter, "
@@ -337,7 +346,7 @@ OTHER = "--storage sqlite:///other.db"
         ("experiment leakage --vendors nokia", "but got 'nokia'."),
         (f"run autoencoder {STUDY} --study s --vendors apple", "Study 's' has vendors (), but g"),
         (f"train {STUDY} --study s --vendors apple", "Study 's' has vendors (), but got ('apple"),
-        (f"experiment leakage {STUDY} --study s --vendors apple", "Study 's' has vendors (), but"),
+        (f"experiment leakage {STUDY} --study s --vendors apple", "Study 's' is of the kind 'aut"),
         ("data build --out file/d.parquet", "`file/d.parquet` must be a file that can be written"),
         ("data build --out d.parquet --vendor nokia", "`vendor` must be one of apple, google"),
     ],
@@ -614,8 +623,8 @@ def test_multitask_from_run_to_train(cli: Cli, tmp_path: Path, tiny_data: Path) 
     assert sum(map(sum, metrics["test_confusion"])) == 8
     accuracy, balanced = metrics["test_accuracy"], metrics["test_balanced_accuracy"]
     assert (
-        f"test accuracy {format_accuracy(accuracy)}, balanced {format_accuracy(balanced)};"
-        in trained.stdout
+        f"test accuracy {format_accuracy(accuracy)}, "
+        f"test balanced accuracy {format_accuracy(balanced)};" in trained.stdout
     )
 
     assert cli("status", *shared)[0] == cli("report", *shared, "--out", "report.html")[0] == 0
@@ -639,7 +648,7 @@ def test_train_kind(tmp_path: Path, tiny_data: Path) -> None:
     assert metrics["config"]["classification_lambda"] == 0.5
     assert metrics["config"]["dropout"] == 0.1
     assert ended.stdout.startswith("multitask-CNN-")
-    assert f"test accuracy {format_accuracy(correct / 8)}, balanced " in ended.stdout
+    assert f"test accuracy {format_accuracy(correct / 8)}, test balanced accuracy " in ended.stdout
 
 
 def test_no_trial_is_good_enough(cli: Cli, tmp_path: Path, tiny_data: Path) -> None:
@@ -851,7 +860,7 @@ def test_interrupted_training(tmp_path: Path, tiny_data: Path, number: signal.Si
     assert said == (
         f"{said.split(':')[0]}: interrupted after epoch {metrics['epochs']} of 1000000. The best "
         f"so far, validation MSE {metrics['validation_mse']:.5f} (epoch {metrics['best_epoch']}), "
-        "is in best, without a look at the test images; the same command trains anew.\n"
+        "is in best, without a look at the test data; the same command trains anew.\n"
     )
     assert (metrics["interrupted"], metrics["test_mse"]) == (True, None)
     assert len(load_checkpoint(out / "checkpoint.pt").curve) == metrics["epochs"] >= 2
