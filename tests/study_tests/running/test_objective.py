@@ -14,6 +14,7 @@ import pytest
 import torch
 from optuna.pruners import BasePruner, NopPruner, ThresholdPruner
 from optuna.trial import FrozenTrial, TrialState
+from study.emoji.pictures import best_pictures
 
 from emoji_ae.dataset import LabelledImages, load_dataset
 from emoji_ae.drawing.strips import N_SAMPLES, pick
