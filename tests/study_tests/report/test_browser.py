@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, expect
 from study.emoji.describe import DescribeRequest, describe_data
 from study.report import render_comparison, render_report
 from tests.study_tests.browser import Visit, browser, needs_browser
-from tests.study_tests.synthetic import planted, planted_multitask, study
+from tests.study_tests.synthetic import SETTINGS, planted, planted_multitask, study
 
 __all__ = ["browser"]
 
@@ -103,7 +103,7 @@ def test_charts_follow_the_colour_scheme(browser: Browser, report: Path) -> None
 def test_report_of_an_empty_study_opens(browser: Browser, tmp_path: Path) -> None:
     """A study without trials has a quiet page without charts."""
     out = tmp_path / "empty.html"
-    out.write_text(render_report(study()))
+    out.write_text(render_report(study(settings=SETTINGS)))
     visit = Visit(browser, out, width=390, scheme="light")
     assert visit.page.locator("section").count() == 25
     assert visit.page.locator(".chart").count() == 0
