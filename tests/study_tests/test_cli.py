@@ -154,8 +154,6 @@ def test_usage_errors(cli: Cli, tmp_path: Path, args: list[str], message: str) -
 @pytest.mark.parametrize(
     ("line", "options"),
     [
-        ("run autoencoder --epochs 1 --set epoch=2", "--epochs --set"),
-        ("experiment leakage --set epoch=2 --epochs 2", "--epochs --set"),
         ("train --set width=8 --set width=16", "--set width"),
         ("confirm --trial 3 --top 5", "--top --trial"),
         ("status --every 1", "--every --watch"),
@@ -271,6 +269,9 @@ OTHER = "--storage sqlite:///other.db"
         ("experiment leakage --data no.parquet", "`no.parquet` must be a parquet file, but got"),
         (f"experiment leakage {OTHER}", "other.db is a database of another program"),
         (f"experiment leakage {STUDY} --study s", "Study 's' is of the kind 'autoencoder', not "),
+        (f"{RUN} --set epoch=2", "--epochs is --set epoch=E; give one of both."),
+        ("experiment leakage --set epoch=2 --epochs 2", "--epochs is --set epoch=E; give one of"),
+        ("train --set epoch=2 --epochs 2", "--epochs is --set epoch=E; give one of both."),
         (f"{RUN} --space large", "`space` must be one of notebook, extended, but got 'large'"),
         (f"{RUN} --sampler cmaes", "`sampler` must be one of grid, random, qmc, tpe, gp, but"),
         (
