@@ -39,7 +39,7 @@ SPACE = SearchSpace(
         Parameter(name="dropout", distribution=FloatDistribution(0.0, 0.6)),
         Parameter(name="batch_size", distribution=IntDistribution(16, 128, log=True)),
         Parameter(name="learning_rate", distribution=FloatDistribution(1e-4, 1e-1, log=True)),
-        Parameter(name="passes", distribution=CategoricalDistribution([60])),
+        Parameter(name="epoch", distribution=CategoricalDistribution([60])),
     ),
 )
 
@@ -50,7 +50,7 @@ DEFAULT = {
     "dropout": 0.0,
     "batch_size": 32,
     "learning_rate": 1e-3,
-    "passes": 60,
+    "epoch": 60,
 }
 
 
@@ -105,7 +105,7 @@ class DigitsTrainer(Trainer):
             torch.save(state, path)
 
         started = time.perf_counter() - seconds
-        while len(steps) < config["passes"]:
+        while len(steps) < config["epoch"]:
             model.train()
             for rows in torch.randperm(len(images)).split(config["batch_size"]):
                 loss = nn.functional.cross_entropy(model(images[rows]), labels[rows])
@@ -116,7 +116,7 @@ class DigitsTrainer(Trainer):
             seconds = time.perf_counter() - started
             steps.append(metrics)
             if not np.isfinite(metrics[LOSS]):
-                raise DivergedError(f"Cross-entropy {metrics[LOSS]} in pass {len(steps)}.")
+                raise DivergedError(f"Cross-entropy {metrics[LOSS]} in epoch {len(steps)}.")
             if metrics[LOSS] == min(step[LOSS] for step in steps):
                 best = {name: weights.clone() for name, weights in model.state_dict().items()}
             if run.step(metrics, save=save):
@@ -160,7 +160,7 @@ DIGITS = Kind(
     ),
     trainer=DigitsTrainer,
     default=DEFAULT,
-    fidelity="passes",
+    fidelity="epoch",
     family="model",
     files=(File(name="mistakes.png", label="Images read worst", picture=True),),
     costs=(Metric(name="weights", label="weights"),),

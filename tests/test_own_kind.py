@@ -143,7 +143,7 @@ def test_digits_go_on_in_the_middle_of_a_training(
 ) -> None:
     """A worker that is killed is started again, and its training goes on from its saved state."""
     arguments = [sys.executable, "-P", "-m", "study", "run", f"{DIGITS}:DIGITS", "--trials", "1"]
-    arguments += ["--set", "passes=150", "--set", "model=dense", "--threads", "1"]
+    arguments += ["--set", "epoch=150", "--set", "model=dense", "--threads", "1"]
     with subprocess.Popen(arguments, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as running:
         unfinished = tmp_path / "runs" / "artifacts" / "unfinished"
         wait_until(lambda: unfinished.is_dir() and any(unfinished.glob("*.pt")))
@@ -162,7 +162,7 @@ def test_digits_go_on_in_the_middle_of_a_training(
 @pytest.mark.slow
 def test_digits_go_through_all_commands(tmp_path: Path) -> None:
     """The example is searched with two workers and pruning, and all that follows works."""
-    few = ("--set", "passes=12")
+    few = ("--set", "epoch=12")
     done(tmp_path, "run", f"{DIGITS}:DIGITS", "--trials", "16", "--workers", "2", *few)
     record = stored(tmp_path, "digits-small")
     assert sum(trial.finished for trial in record.trials) == 16
