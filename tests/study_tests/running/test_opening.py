@@ -1,0 +1,64 @@
+"""What a command that continues or creates a study finds in a database, and leaves in it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy
+
+from search_spaces import SearchSpaceError
+from storage.errors import UnknownStudyError
+from storage.rdb import close_all
+from storage.urls import sqlite_path
+from study.commands.run import Amount, run
+from study.errors import StudyError
+from study.running.deciding import Given
+from study.running.opening import Database
+from study.running.place import Place
+
+
+@pytest.fixture(autouse=True)
+def closed() -> Iterator[None]:
+    """Close the databases of a test at its end."""
+    yield
+    close_all()
+
+
+def tables(url: str) -> list[str]:
+    """Return the tables of a database; none where there is no file."""
+    path = sqlite_path(url)
+    if path is not None and not path.exists():
+        return []
+    engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
+    return sqlalchemy.inspect(engine).get_table_names()
+
+
+@pytest.mark.parametrize(
+    ("given", "error"),
+    [
+        (Given(sampler="foo"), StudyError),
+        (Given(space="foo"), SearchSpaceError),
+        (Given(assignments={"foo": "1"}), SearchSpaceError),
+        (Given(split="foo"), StudyError),
+        (Given(data=Path("no such file")), ValueError),
+    ],
+    ids=["sampler", "space", "parameter", "split", "data"],
+)
+def test_a_refused_run_has_created_nothing(
+    given: Given, error: type[Exception], database: str
+) -> None:
+    """Whatever a run is refused for, the database is as it was."""
+    with pytest.raises(error):
+        run("autoencoder", Place(url=database), given, Amount(n_trials=1), say=print)
+    assert tables(database) == []
+
+
+def test_a_database_is_created_when_something_is_stored(database: str) -> None:
+    """Looking for a study creates no table, and a study that is not there is named."""
+    opened = Database(database)
+    assert opened.find("study") is None
+    assert tables(database) == []
+    opened.create()
+    assert "studies" in tables(database)
+    with pytest.raises(UnknownStudyError, match="no study named 'study' in this storage"):
+        opened.require("study")
