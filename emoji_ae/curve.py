@@ -1,12 +1,8 @@
 """What the epochs of a training give, and the table that they are stored as."""
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
-
-import numpy as np
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,34 +77,3 @@ def best_metrics(
         return best
     chosen = min(classifier_curve, key=lambda metrics: metrics.validation_cross_entropy)
     return replace(chosen, epoch=best.epoch, seconds=best.seconds)
-
-
-def curve_to_csv(curve: Sequence[EpochMetrics]) -> bytes:
-    """Write one line per epoch, at least one, under the names of the metrics.
-
-    An epoch that does not classify has empty cells beside one that does. Nine digits hold a
-    number of single precision exactly.
-    """
-    names = list(dict.fromkeys(field.name for metrics in curve for field in fields(metrics)))
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(names)
-    for metrics in curve:
-        values = (getattr(metrics, name, None) for name in names)
-        writer.writerow("" if value is None else f"{value:.9g}" for value in values)
-    return buffer.getvalue().encode()
-
-
-def curve_from_csv(content: bytes) -> tuple[EpochMetrics, ...]:
-    """Read what ``curve_to_csv`` wrote; every number in single precision, as it was computed.
-
-    Raises:
-        ValueError, TypeError: If the content is something else.
-    """
-    curve = []
-    for epoch, row in enumerate(csv.DictReader(io.StringIO(content.decode()))):
-        values: dict[str, Any] = {
-            name: float(np.float32(text)) for name, text in row.items() if text
-        }
-        curve.append(metrics_from_dict(values | {"epoch": epoch}))
-    return tuple(curve)

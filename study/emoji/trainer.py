@@ -103,10 +103,7 @@ class EmojiTrainer(Trainer):
         facts: Mapping[str, Any],
     ) -> Training | None:
         """Rebuild a training, or the beginning of one, from its stored curve."""
-        metrics = [
-            metrics_from_dict({**row, "epoch": epoch})
-            for epoch, row in enumerate(map(_floats, rows))
-        ]
+        metrics = metrics_of(rows)
         return RecalledTraining(config, metrics[:n_steps], metrics[n_steps:], facts)
 
     def require_model(
@@ -277,9 +274,14 @@ def _row(metrics: EpochMetrics) -> dict[str, float]:
     return asdict(metrics)
 
 
-def _floats(row: Step) -> dict[str, float]:
-    """Return numbers in single precision, as they were computed."""
-    return {name: float(np.float32(value)) for name, value in row.items()}
+def metrics_of(rows: Sequence[Step]) -> list[EpochMetrics]:
+    """Return the metrics of stored rows; numbers in single precision, as they were computed.
+
+    Raises:
+        TypeError: If a name is missing or unknown.
+    """
+    single = ({name: float(np.float32(value)) for name, value in row.items()} for row in rows)
+    return [metrics_from_dict({**row, "epoch": epoch}) for epoch, row in enumerate(single)]
 
 
 def _numbers(best: EpochMetrics) -> dict[str, float]:

@@ -10,13 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emoji_ae.curve import (
-    EpochMetrics,
-    MultitaskMetrics,
-    curve_from_csv,
-    curve_to_csv,
-    metrics_from_dict,
-)
+from emoji_ae.curve import EpochMetrics, MultitaskMetrics, metrics_from_dict
+from study.emoji.trainer import metrics_of
+from study.running.curves import read_curves, write_curves
 
 NAMES = ["epoch", "train_mse", "validation_mse", "seconds"]
 CLASSIFICATION = [
@@ -31,6 +27,16 @@ CLASSIFICATION = [
 NUMBERS = st.floats(width=32) | st.floats(0, 1, width=32)
 """Any of single precision, NaN and infinities among them, and often those that errors have."""
 TIMES = st.floats(0, 1e7)
+
+
+def curve_to_csv(curve: list[EpochMetrics] | tuple[EpochMetrics, ...]) -> bytes:
+    """Write a curve as a trial stores it."""
+    return write_curves([asdict(metrics) for metrics in curve])
+
+
+def curve_from_csv(content: bytes) -> tuple[EpochMetrics, ...]:
+    """Read what a trial stored, as the emoji's trainer does."""
+    return tuple(metrics_of(read_curves(content)))
 
 
 @st.composite
