@@ -282,7 +282,8 @@ def compare(found: Comparison, there: Tree, here: Tree, over: Tree) -> None:
     for what in sorted(theirs.keys() | ours.keys()):
         found.compare(what, theirs.get(what), ours.get(what))
     theirs, ours = (figures(tree.folder / "best") for tree in (there, here))
-    found.compare("train", theirs, {name: ours.get(name) for name in theirs})
+    known = {name: value for name, value in theirs.items() if value is not None}
+    found.compare("train", known, {name: ours.get(name) for name in known})
 
     _, n_before = at_once(partial(finish, there, data), partial(kill_in_the_middle, over, data))
     finish(Tree(code=here.code, folder=over.folder), data)
