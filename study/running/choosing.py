@@ -108,7 +108,8 @@ def given_training(kind: Kind, assignments: Mapping[str, str], *, seed: int) -> 
             f"The kind {kind.name} has no default: give `{error.args[0]}` with --set too."
         ) from None
     config = space.to_config(params)
-    family = [str(params[kind.family])] if kind.family in params else []
+    all_values = values | params
+    family = [str(all_values[kind.family])] if kind.family in all_values else []
     return Chosen(
         label="-".join([kind.name, *family, config.identity()[:8]]),
         kind=kind,
