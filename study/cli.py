@@ -194,7 +194,8 @@ def run(
         str | None,
         typer.Option(
             "--split",
-            help="group (default) keeps variants of an emoji on one side; random leaks.",
+            help="How data are parted. Emoji: group (default) keeps variants of one on one side; "
+            "random leaks.",
         ),
     ] = None,
     data_seed: DataSeed = None,
@@ -204,14 +205,16 @@ def run(
             "--min-accuracy",
             min=0,
             max=1,
-            help="Multitask: a trial with a lower validation accuracy is infeasible.",
+            help="A trial whose second metric (of multitask: validation accuracy) is worse is "
+            "infeasible.",
         ),
     ] = None,
     pareto: Annotated[
         bool,
         typer.Option(
             "--pareto",
-            help="Multitask: make accuracy a second objective; such studies cannot prune.",
+            help="Make the second metric (of multitask: accuracy) an objective too; such studies "
+            "cannot prune.",
         ),
     ] = False,
     replicate: Annotated[
@@ -462,7 +465,7 @@ def confirm(
     """Train a study's best trials again, with fresh seeds and splits, and say which stay good.
 
     The lowest of many errors is that of one seed and of one set of validation images. Beside the
-    best trials, the notebook's best configuration and one from the middle of the search are
+    best trials, the kind's default configuration and one from the middle of the search are
     trained on the same seeds and splits. When all of it is done, and not before, each trained
     model is measured once on the test split. Ctrl-C keeps everything; the same command
     continues, with more --seeds it goes on.
@@ -520,7 +523,7 @@ def ablate(
 ) -> None:
     """Measure what each parameter of a study's winner is worth, with real trainings.
 
-    From the notebook's best configuration to the winner one parameter changes at a time, in the
+    From the kind's default configuration to the winner one parameter changes at a time, in the
     order that a forest grown on the study expects most of; then each parameter of the winner is
     varied alone. All of it on the same fresh seeds and splits. Ctrl-C keeps everything; the same
     command continues, with more --seeds it goes on.
@@ -659,10 +662,9 @@ def train(
 ) -> None:
     """Train one model for good, and evaluate it on the test split once.
 
-    Without --study, the parameters are those of --set; all others are those of the notebook
-    study's best model of the kind. Writes the checkpoint, the learning curve, reconstructions
-    of test images and the metrics. Interrupted, it keeps the best epoch so far, not evaluated;
-    the same command trains anew.
+    Without --study, the parameters are those of --set; all others are the kind's default. Writes
+    the model, the kind's pictures, of test data, and the metrics. Interrupted, it keeps the best
+    epoch so far, not evaluated; the same command trains anew.
     """
     if study is None:
         _refuse(ctx, "--trial", "--storage", why="belongs to --study: name the study.")

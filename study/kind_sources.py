@@ -142,6 +142,8 @@ def installed_kinds() -> list[str]:
 def _read_source(reference: str) -> KindSource:
     """Read, and do not run, the file that a reference names."""
     place, colon, name = reference.rpartition(":")
+    if not colon and _is_path(reference):
+        raise StudyError(f"Name the kind in {reference} as well: {reference}:NAME.")
     if not colon:
         entry = _entry_point(reference)
         path = _module_path(entry.module, reference)

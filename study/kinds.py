@@ -163,7 +163,7 @@ class Training(ABC):
         steps: Every step that was done, in order, those of earlier attempts too.
         best: The measured numbers of what is kept: each metric of the kind that is always there,
             by name. None if there is nothing to keep.
-        best_step: The step they are of, from 0.
+        best_step: The step they are of, counted from 0; None for a training without steps.
         seconds: What the training took, in seconds, earlier attempts included.
         facts: Other user attributes of the trial, JSON-ready.
     """
@@ -477,7 +477,7 @@ class Kind:
     family: str | None = None
     files: tuple[File, ...] = ()
     costs: tuple[Metric, ...] = ()
-    splits: tuple[str, ...] = ("random",)
+    splits: tuple[str, ...] = ("drawn",)
     options: tuple[str, ...] = ()
     check: Callable[[Source], Source] = lambda source: source
     narrow: Callable[[SearchSpace, Source], SearchSpace] = _as_it_is
@@ -516,6 +516,19 @@ class Kind:
                 f"`space` must be one of {', '.join(self.spaces)}, but got {name!r}."
             )
         return self.narrow(self.spaces[name], source)
+
+    def require_tested(self, measured: Mapping[str, Any]) -> None:
+        """Raise a StudyError unless ``Trainer.test`` has measured what is always measured.
+
+        Args:
+            measured: What it returned.
+        """
+        for metric in self.metrics:
+            if metric.always and metric.test_name not in measured:
+                raise StudyError(
+                    f"`test` of the kind {self.name!r} must return the metric "
+                    f"{metric.test_name!r}, but returned {', '.join(measured) or 'nothing'}."
+                )
 
     def n_steps(self, params: Mapping[str, Any]) -> int | None:
         """Return how many steps a configuration trains, None if its parameters do not say."""

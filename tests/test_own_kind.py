@@ -1,6 +1,7 @@
 """A kind of one's own through all commands, as a user would: files, processes, one SQLite file."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -157,6 +158,31 @@ def test_digits_go_on_in_the_middle_of_a_training(
     assert (first.state, second.state) == (TrialState.FAIL, TrialState.COMPLETE)
     assert 0 < second.user_attrs[attrs.RESUMED_EPOCHS] < 150
     assert second.user_attrs[attrs.EPOCHS_RUN] == len(second.intermediate_values) == 150
+
+
+@pytest.mark.parametrize("steps", [False, True], ids=["whole", "by steps"])
+def test_the_page_is_true(steps: bool, tmp_path: Path) -> None:
+    """The kinds that ``docs/your-own-model.md`` shows can be searched as they stand there."""
+    page = (DIGITS.parent.parent / "docs" / "your-own-model.md").read_text()
+    code, stepwise = re.findall(r"^```python\n(.*?)^```", page, flags=re.DOTALL | re.MULTILINE)
+    if steps:
+        imports = (
+            "import copy\nimport numpy as np\nfrom sklearn.linear_model import SGDRegressor\n"
+        )
+        code = imports + code.replace("TREES = Kind(", f"{stepwise}\n\nTREES = Kind(")
+        for old, new in (
+            ("trainer=TreesTrainer", 'trainer=SlopesTrainer, fidelity="epoch"'),
+            ("default={", 'default={"epoch": 40,'),
+            ("parameters=(", 'parameters=(Parameter(name="epoch", distribution=CHOICE),'),
+            ("SPACE =", "CHOICE = CategoricalDistribution([40])\n\nSPACE ="),
+        ):
+            assert old in code
+            code = code.replace(old, new, 1)
+    (tmp_path / "trees.py").write_text(code)
+    said = done(tmp_path, "run", "trees.py:TREES", "--trials", "2", "--threads", "1")
+    assert "2 of 2 trials finished: 2 complete" in said
+    lengths = {len(trial.intermediate_values) for trial in stored(tmp_path, "trees-trees").trials}
+    assert lengths == {40 if steps else 0}
 
 
 @pytest.mark.slow

@@ -45,7 +45,7 @@ def ablate(
         SearchSpaceError, DataError, StorageError: If a part of it cannot be used.
     """
     await_server(place.url, say=say)
-    search = find_search(study, place)
+    search = find_search(study, place, say=say)
     kind, settings = search.found.kind, search.settings
 
     def choose() -> tuple[Arm, ...]:

@@ -64,7 +64,7 @@ def confirm(
     await_server(place.url, say=say)
     if other_data is not None and place.data is not None:
         raise StudyError("--other-data stands in the place of --data; give one of them.")
-    search = find_search(study, place)
+    search = find_search(study, place, say=say)
     kind, record, searched = search.found.kind, search.record, search.settings
 
     def choose() -> tuple[Arm, ...]:

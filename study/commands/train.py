@@ -224,6 +224,9 @@ def train_final(
             raise StudyError(
                 f"`save` of the kind {kind.name} must write the very file that it gets."
             )
+        test = {} if run.interrupted else trainer.test(model, data, device=device)
+        if test:
+            kind.require_tested(test)
         final = Final(
             interrupted=run.interrupted,
             best=training.best,
@@ -231,7 +234,7 @@ def train_final(
             n_steps=len(training.steps),
             seconds=round(training.seconds, 3),
             facts=training.facts,
-            test={} if run.interrupted else trainer.test(model, data, device=device),
+            test=test,
         )
         for file, path in zip(kind.files, others, strict=True):
             path.write_bytes(training.file(file.name, tested=not run.interrupted))
@@ -291,7 +294,12 @@ def _describe(final: Final, chosen: Chosen, trainer: Trainer, out: Path) -> list
         f"{', '.join([*costs, f'{final.seconds:.0f} s'])}. Written to {out}",
         *trainer.describe_test(final.test),
     ]
-    if chosen.value is not None:
+    if chosen.other_code:
+        lines.append(
+            "The trial was trained by another version of the kind's code, so this does not "
+            "repeat it."
+        )
+    elif chosen.value is not None:
         same = value == chosen.value
         relation = "exactly." if same else f"not exactly, it had {chosen.value:.5f}:"
         reason = "" if same else " another number of threads, another processor or version."

@@ -70,8 +70,13 @@ class Followup:
     experiment: Experiment
 
 
-def find_search(study: str, place: Place) -> Search:
+def find_search(study: str, place: Place, *, say: Say) -> Search:
     """Read the search that is to be examined.
+
+    Args:
+        study: Its name.
+        place: Where it is.
+        say: Takes a warning about trials of other code.
 
     Raises:
         StudyError: If the study is none, or its kind's code is missing or changed.
@@ -86,6 +91,13 @@ def find_search(study: str, place: Place) -> Search:
         )
     record = load_study_record(storage, study)
     found = find_stored(kind_of(record), study=study, where=place.kind)
+    digest = None if found.source is None else found.source.digest
+    n_other = sum(trial.user_attrs.get(attrs.KIND_DIGEST) != digest for trial in record.complete)
+    if n_other and stored.settings.sampler != IMPORTED:
+        say(
+            f"Warning: {n_other} of {len(record.complete)} complete trials were trained by "
+            "another version of the kind's code; what they reached says little of this one."
+        )
     return Search(database=database, record=record, settings=stored.settings, found=found)
 
 

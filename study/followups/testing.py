@@ -86,7 +86,8 @@ def test_models(
         followup=followup,
     )
     tested: Mapping[str, object] = record.user_attrs.get(attrs.TEST_RESULTS) or {}
-    names = [m.test_name for m in followup.search.found.kind.metrics[:2] if m.always]
+    kind = followup.search.found.kind
+    names = [m.test_name for m in kind.metrics[:2] if m.always]
     found: dict[str, dict[str, Any]] = {}
     for trial in record.complete:
         model = None if str(trial.number) in tested else models.find(trial)
@@ -94,6 +95,7 @@ def test_models(
             continue
         own_threads(trial.user_attrs.get(attrs.THREADS, 1))  # as `train` does
         measured = trainer.test(model, followup.data, device=device)
+        kind.require_tested(measured)
         found[str(trial.number)] = {name: measured[name] for name in names if name in measured}
     results = perform(
         storage,

@@ -31,6 +31,7 @@ class Chosen:
         settings: Of the trial's study, likewise.
         sides: The trial's own split, if it has one.
         value: What the trial reached, if this repeats it.
+        other_code: Whether the trial was trained by other code than the study has now.
     """
 
     label: str
@@ -42,6 +43,7 @@ class Chosen:
     settings: StudySettings | None = None
     sides: str | None = None
     value: float | None = None
+    other_code: bool = False
 
 
 def stored_training(
@@ -69,6 +71,7 @@ def stored_training(
     settings = StudySettings.from_attrs(record.user_attrs, study=study)
     found: FoundKind = find_stored(kind_of(record), study=study, where=kind)
     trial = find_trial(record, which)
+    digest = None if found.source is None else found.source.digest
     config = settings.space_in(found.kind).to_config(trial.given)
     own = trial.user_attrs.get(attrs.SEED)
     if own is None:  # it never began to train
@@ -83,6 +86,7 @@ def stored_training(
         settings=settings,
         sides=trial.user_attrs.get(attrs.SIDES),
         value=trial.value if seed is None else None,
+        other_code=trial.user_attrs.get(attrs.KIND_DIGEST) != digest,
     )
 
 

@@ -27,7 +27,6 @@ from storage.outages import first_line
 from storage.writing import suggesting, write_trial
 from study.errors import StudyError
 from study.kinds import Data, DivergedError, File, Interrupted, Kind, Trainer, Training
-from study.metrics import Metric
 from study.running.curves import curves_digest, write_curves
 from study.running.environment import describe_environment
 from study.running.reuse import Reused, find_source, recall
@@ -203,7 +202,7 @@ class TrainingObjective:
         ended = False
         try:
             training = self.trainer.train(config, self.data, run)
-            self._require_training(training)
+            self._require_training(training, pruned=run.pruned)
             ended = True
         except Interrupted as error:
             if error.training is not None:
@@ -232,30 +231,36 @@ class TrainingObjective:
             )
         return values
 
-    def _require_training(self, training: Training) -> None:
-        """Raise a StudyError if the trainer returned something else than a whole training."""
+    def _require_training(self, training: Training, *, pruned: bool) -> None:
+        """Raise an error if the trainer returned something else than a whole training.
+
+        Raises:
+            StudyError: If the kind must be mended.
+            DivergedError: If there is nothing to keep, or a metric is not finite.
+        """
         if not isinstance(training, Training):
             raise StudyError(
-                f"`train` of the kind {self.kind.name!r} must return a study.kinds.Training, but "
-                f"returned {type(training).__name__}."
+                f"`train` of the kind {self.kind.name!r} must return a study.kinds.Finished, or "
+                f"another Training, but returned a {type(training).__name__}."
             )
         if training.best is None:
             raise DivergedError("The training ended without anything to keep.", training)
+        step, n_steps = training.best_step, len(training.steps)
+        if step is not None and not 0 <= step < n_steps:
+            raise StudyError(
+                f"`best_step` counts from 0 and must be below {n_steps}, the number of steps, but "
+                f"is {step}."
+            )
         for metric in self.kind.metrics:
             value = training.best.get(metric.name)
-            if value is None and metric.always and metric in (self.kind.objective, self._second):
+            # A pruned training may not have come to measure all of them.
+            if value is None and metric.always and (metric.objective or not pruned):
                 raise StudyError(
                     f"`best` of a training must have the metric {metric.name!r}, but has "
                     f"{', '.join(training.best) or 'nothing'}."
                 )
             if value is not None and not math.isfinite(value):
                 raise DivergedError(f"{metric.label} is {value}.", training)
-
-    @property
-    def _second(self) -> Metric | None:
-        """The second metric, where the study needs it."""
-        needed = self.settings.pareto or self.settings.min_accuracy is not None
-        return self.kind.second if needed else None
 
     def _store(
         self, trial: optuna.Trial, training: Training, *, reused: Reused | None = None
