@@ -159,6 +159,11 @@ def plural(name: str) -> str:
     return f"{label[:-1]}ies" if label.endswith("y") else f"{label}s"
 
 
+def counted(n: int, name: str) -> str:
+    """Write a number of things: 1 worker, 2 workers."""
+    return f"{n:,} {name if n == 1 else plural(name)}"
+
+
 def format_state(state: "TrialState") -> str:
     """Write the state of a trial as an adjective."""
     return "failed" if state.name == "FAIL" else state.name.lower()

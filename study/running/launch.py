@@ -15,6 +15,7 @@ from storage.urls import redact
 from study.analysis import kind_of, none_feasible
 from study.analysis.remaining import grid_trainings
 from study.dashboard.retention import clean_states
+from study.formats import counted
 from study.kinds import Data, Kind
 from study.running.coordinator import RunOutcome, run_study
 from study.running.housekeeping import housekeeping
@@ -57,7 +58,7 @@ def launch(ready: Ready, place: Place, *, target: int, say: Say) -> RunOutcome:
     say(
         f"Study {name} in {redact(place.url)}: {settings.kind}, {settings.space} space, "
         f"{settings.sampler} sampler, {settings.pruner} pruner; {ready.data.describe()}; "
-        f"{place.n_workers} workers with {threads} threads each."
+        f"{counted(place.n_workers, 'worker')} with {counted(threads, 'thread')} each."
     )
     job = WorkerJob(
         url=place.url,
