@@ -199,22 +199,20 @@ class TrainingObjective:
             stop_requested=stop_requested,
             step_name=self.kind.fidelity or "step",
         )
-        ended = False
         try:
             training = self.trainer.train(config, self.data, run)
             self._require_training(training, pruned=run.pruned)
-            ended = True
         except Interrupted as error:
             if error.training is not None:
                 self._store(trial, error.training)
             raise
         except DivergedError as error:
-            ended = True
             if error.training is not None:
                 self._store(trial, error.training)
+            run.remove_state()
             raise
         finally:
-            run.close(ended=False)
+            run.flush()
         values = self._store(trial, training)
         if self.measure and not run.pruned:
             write_trial(trial, user_attrs=dict(training.measure()))
@@ -224,7 +222,7 @@ class TrainingObjective:
             with storing(self.artifacts, ValueError):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 training.save(path)
-        run.close(ended=ended)
+        run.remove_state()
         if run.pruned:
             raise optuna.TrialPruned(
                 f"pruned after {self.kind.fidelity or 'step'} {len(training.steps)}"

@@ -132,12 +132,14 @@ class TrialRun(Run):
         self._last_save = time.perf_counter()
         self._save_s = self._last_save - started
 
-    def close(self, *, ended: bool) -> None:
-        """Store the last reports; remove the state of a training that has ended."""
+    def flush(self) -> None:
+        """Store the last reports."""
         self._reports.flush()
-        if ended:
-            with suppress(OSError):
-                self._state.unlink(missing_ok=True)
+
+    def remove_state(self) -> None:
+        """Remove the state of a training that has ended, if that is possible."""
+        with suppress(OSError):
+            self._state.unlink(missing_ok=True)
 
     def _report(self, numbers: Step) -> None:
         if self._objective is not None:
