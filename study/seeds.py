@@ -28,15 +28,19 @@ def pair_seed(study_seed: int, pair: int) -> int:
     return _digest(study_seed, "pair", pair) >> 1
 
 
-def training_name(config: Config, seed: int, data_fingerprint: str) -> str:
+def training_name(
+    config: Config, seed: int, data_fingerprint: str, kind_digest: str | None
+) -> str:
     """Return what names a training, the same for every attempt at it.
 
     Args:
         config: What is trained; trainings that are one up to their length share the name.
         seed: Of the training.
         data_fingerprint: Of data and split.
+        kind_digest: Of the code that trains; None for the kinds of this package.
     """
-    training = f"{config.identity()}/{data_fingerprint}".encode()
+    code = "" if kind_digest is None else f"/{kind_digest}"
+    training = f"{config.identity()}/{data_fingerprint}{code}".encode()
     return f"{seed}-{hashlib.sha256(training).hexdigest()[:16]}"
 
 

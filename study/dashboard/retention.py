@@ -134,4 +134,5 @@ def _training(trial: TrialRecord, space: SearchSpace) -> set[str]:
     seed, data = (trial.user_attrs.get(name) for name in (attrs.SEED, attrs.DATA_FINGERPRINT))
     if seed is None or data is None:
         return set()
-    return {training_name(space.to_config(trial.given), seed, data)}
+    digest = trial.user_attrs.get(attrs.KIND_DIGEST)
+    return {training_name(space.to_config(trial.given), seed, data, digest)}

@@ -185,7 +185,7 @@ class TrainingObjective:
         stop_requested: Callable[[], bool],
     ) -> Values:
         """Train, store what came out, and return the objective's values."""
-        name = training_name(config, seed, self.data.fingerprint)
+        name = training_name(config, seed, self.data.fingerprint, self.kind_digest)
         adopt_unfinished(self.artifacts, trial.study, name)
         run = TrialRun(
             trial,
