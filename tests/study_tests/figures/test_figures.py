@@ -242,7 +242,7 @@ def test_fidelity_draws_coefficients_band_and_bounds(record: StudyRecord) -> Non
     info = get_fidelity(record)
     figure = plot_fidelity(info, KIND)
     found = traces(figure)
-    epochs = [point.epoch for point in info.points]
+    epochs = [point.step for point in info.points]
     assert list(found["complete trials"].x) == epochs
     values = [point.spearman for point in info.points]
     assert list(found["complete trials"].y) == pytest.approx(values, rel=1e-4)
