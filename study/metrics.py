@@ -49,6 +49,11 @@ class Metric:
         return self.direction == "maximize"
 
     @property
+    def sign(self) -> float:
+        """What turns a value into a loss, which is to be low, and back."""
+        return -1.0 if self.maximise else 1.0
+
+    @property
     def is_share(self) -> bool:
         """Whether it goes from 0 to 1, and is told in per cent."""
         return (self.low, self.high) == (0, 1) and not self.unit

@@ -6,6 +6,7 @@ kind, of which the first is the objective. This module holds what all analyses r
 it must not know plotly, torch or any of the modules beside it.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -101,6 +102,18 @@ def min_accuracy_of(record: StudyRecord) -> float | None:
     return float(needed) if isinstance(needed, int | float) else None
 
 
+def relative_change(value: float, other: float) -> float | None:
+    """Return by which share of another value a value is above it, None where that is 0."""
+    return (value / other - 1) * math.copysign(1.0, other) if other else None
+
+
+def is_near(value: float, best: float) -> bool:
+    """Whether a value that is no better than the best one is about as good."""
+    return (
+        value <= best * (1 + NEAR) if value >= best > 0 else abs(value - best) <= NEAR * abs(best)
+    )
+
+
 def family_of(trial: TrialRecord, parameter: str | None) -> str:
     """Return a trial's value of the parameter that tells families apart, as text.
 
@@ -173,7 +186,7 @@ def ranked(
         Each trial behind its value, which is the stored one also where higher is better.
     """
     metric = metric or kind_of(record).objective
-    sign = -1.0 if metric.maximise else 1.0
+    sign = metric.sign
     found = sorted(
         (sign * value, trial.number, i, trial)
         for i, trial in enumerate(record.complete)

@@ -5,16 +5,19 @@ Must not know plotly.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from storage import attrs
 from storage.records import Scalar, StudyRecord
-from study.analysis import kind_of, word_for
+from study.analysis import kind_of, relative_change, word_for
 from study.analysis.confirmation import (
     MIN_SEEDS,
     Estimate,
+    compared_by_ratios,
     estimate,
     failed_pairs,
+    mean_difference,
     relative_difference,
 )
 from study.analysis.experiment import trials_of_arm
@@ -34,13 +37,15 @@ class Ablated:
         changes: What differs: the values here, those of parameters that came along included.
         validation: The objective over seeds and splits, None without a finished training.
         expected: The objective that the surrogate predicts, None if it could not.
-        difference: Geometric mean of the values as a share of the other one's, minus 1, over
-            pairs of equal seed and split. None without a pair, or for the start of the path.
-        low: Lower end of its 95 % interval, by t on logarithms.
+        difference: By which share the values exceed the other one's over pairs of equal seed
+            and split, see ``relative_difference`` and ``mean_difference``. None without a
+            pair, or for the start of the path.
+        low: Lower end of its 95 % interval.
         high: Upper end of it.
         expected_difference: The difference that the surrogate predicts.
         n_pairs: Pairs in which both finished.
         n_failed: Seeds with which its training diverged.
+        objective: What is compared.
     """
 
     name: str
@@ -53,16 +58,19 @@ class Ablated:
     expected_difference: float | None
     n_pairs: int
     n_failed: int
+    objective: Metric
 
     @property
     def better(self) -> bool:
-        """Whether the value is lower beyond what chance explains, and no training diverged."""
-        return self.high is not None and self.high < 0 and not self.n_failed
+        """Whether the value is better beyond what chance explains, and no training diverged."""
+        least = self.low if self.objective.maximise else self.high
+        return least is not None and self.objective.is_better(least, 0.0) and not self.n_failed
 
     @property
     def worse(self) -> bool:
-        """Whether the value is higher beyond what chance explains."""
-        return self.low is not None and self.low > 0
+        """Whether the value is worse beyond what chance explains."""
+        least = self.high if self.objective.maximise else self.low
+        return least is not None and self.objective.is_better(0.0, least)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,10 +138,13 @@ def get_ablation(record: StudyRecord) -> AblationInfo | None:
     failed = {name: len(failed_pairs(record, name, found)) for name, found in errors.items()}
     path = [arm for arm in arms if arm["role"] == PATH]
     start, winner = path[0], path[-1]
+    objective = kind_of(record).objective
+    ratios = compared_by_ratios(objective, errors.values())
+    compare = partial(_compare, errors=errors, failed=failed, objective=objective, ratios=ratios)
     sweeps: dict[str, list[Ablated]] = {}
     for arm in arms:
         if arm["role"] == SWEEP:
-            found = _compare(arm, winner, errors, failed)
+            found = compare(arm, winner)
             # The swept one comes first; what only exists with its new value comes along.
             sweeps.setdefault(_first_difference(arm, winner), []).append(found)
     n_seeds = len(next(iter(experiment["sides"].values())))
@@ -143,16 +154,16 @@ def get_ablation(record: StudyRecord) -> AblationInfo | None:
         n_seeds=n_seeds,
         n_missing=sum(n_seeds - len(errors[name]) - failed[name] for name in errors),
         path=(
-            _compare(start, None, errors, failed),
-            *(_compare(arm, path[i], errors, failed) for i, arm in enumerate(path[1:])),
+            compare(start, None),
+            *(compare(arm, path[i]) for i, arm in enumerate(path[1:])),
         ),
-        total=_compare(winner, None if winner is start else start, errors, failed),
+        total=compare(winner, None if winner is start else start),
         sweeps=tuple(
             Sweep(parameter=name, value=winner["params"][name], others=tuple(others))
             for name, others in sweeps.items()
         ),
         guided=all(arm["expected"] is not None for arm in path),
-        objective=kind_of(record).objective,
+        objective=objective,
     )
 
 
@@ -207,8 +218,11 @@ def _errors(record: StudyRecord, arm: str) -> dict[int, float]:
 def _compare(
     arm: Mapping[str, Any],
     other: Mapping[str, Any] | None,
+    *,
     errors: Mapping[str, Mapping[int, float]],
     failed: Mapping[str, int],
+    objective: Metric,
+    ratios: bool,
 ) -> Ablated:
     mine = errors[arm["name"]]
     expected = arm["expected"]
@@ -221,9 +235,9 @@ def _compare(
         before = other["params"]
         changes = {n: v for n, v in arm["params"].items() if n not in before or before[n] != v}
         if pairs:
-            difference, low, high = relative_difference(pairs)
-        if expected is not None and other["expected"]:
-            expected_difference = expected / other["expected"] - 1
+            difference, low, high = (relative_difference if ratios else mean_difference)(pairs)
+        if expected is not None and other["expected"] is not None:
+            expected_difference = relative_change(expected, other["expected"])
     return Ablated(
         name=str(arm["name"]),
         changes=changes,
@@ -235,6 +249,7 @@ def _compare(
         expected_difference=expected_difference,
         n_pairs=len(pairs),
         n_failed=failed[arm["name"]],
+        objective=objective,
     )
 
 

@@ -31,6 +31,7 @@ from study.analysis import (
     ranked,
     sampler_of,
     settings_of,
+    word_for,
 )
 from study.analysis.correlation import NON_ADAPTIVE_SAMPLERS
 from study.analysis.expected_best import MIN_TRIALS
@@ -61,7 +62,7 @@ hangs on a few trials; intervals of 99 % did so there in 5 to 7.
 """
 
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
-"""Shares at which the errors of a study are listed."""
+"""Shares at which the values of a study are listed, from the best to the worst."""
 
 WIDE = 0.5
 """Width of an interval around one half from which on it says nothing."""
@@ -105,8 +106,9 @@ class StudySide:
         measured_on: Split of the errors: ``validation``, ``test``, ``test and validation`` or
             ``unknown``.
         fingerprint: Digest of its data and their split, None if unknown.
-        quantiles: Errors of the candidates at ``QUANTILES``; empty without candidates.
-        distribution: Error, and share of the candidates with at most that error, ascending;
+        quantiles: Values of the candidates at ``QUANTILES``, from the best to the worst; empty
+            without candidates.
+        distribution: Value, and share of the candidates with at most that value, ascending;
             thinned to ``N_DISTRIBUTION``, the best ones all kept.
     """
 
@@ -140,10 +142,12 @@ class BudgetPoint:
 
     Args:
         budget: In the unit of the comparison.
-        median: Median over searches of the best error, None where half of them find none.
-        low: 5th percentile, None where more than 95 % of the searches find none.
-        high: 95th percentile, None where more than 5 % of the searches find none.
-        expected: Mean best error of the searches that find one, None where more than 1 % find
+        median: Median over searches of the best value, None where half of them find none.
+        low: Lower end of the middle 90 % of the searches. A search that finds none is the worst,
+            so the worse end is None where more than 5 % find none, the better one where more
+            than 95 % do.
+        high: Upper end of it.
+        expected: Mean best value of the searches that find one, None where more than 1 % find
             none.
         share_found: Share of the searches with a complete trial that can be the best.
     """
@@ -184,7 +188,7 @@ class PairComparison:
         first: A study.
         second: Another one.
         budget: In the unit of the comparison.
-        probability: That a search with trials of the first finds the lower error, ties counted
+        probability: That a search with trials of the first finds the better value, ties counted
             half; two searches that find nothing are a tie.
         low: Lower end of its interval over resampled trials.
         high: Upper end of it.
@@ -277,7 +281,9 @@ class ComparisonInfo:
     def objective(self) -> Metric:
         """What all studies search for; a value without a name where that differs."""
         first, *others = dict.fromkeys(side.objective for side in self.studies)
-        return Metric(name="value", label="objective value") if others else first
+        if not others:
+            return first
+        return Metric(name="value", label="objective value", direction=first.direction)
 
     @property
     def primary(self) -> EqualBudget | None:
@@ -300,7 +306,7 @@ def get_comparison(
     """Set studies side by side and compare what they find for an equal budget.
 
     A search of budget B with trials of a study draws them at random, with replacement, as long as
-    they fit into B, and finds the lowest error among those drawn. Complete trials with a finite
+    they fit into B, and finds the best value among those drawn. Complete trials with a finite
     error that keep the constraint can be the best; pruned, failed and infeasible ones only spend
     what they ran, and a trial that was answered from a stored curve spends what training it
     would have taken. In trials, each finished one costs 1 and failed ones, which are tried again,
@@ -349,6 +355,12 @@ def get_comparison(
     compared = [
         record for record, side in zip(records, sides, strict=True) if _refusal(side) is None
     ]
+    if len({side.objective.direction for side in sides}) > 1:
+        compared = []
+        refusals = (
+            *refusals,
+            "Low values are better in one study, high ones in another: nothing is compared.",
+        )
     budgets: tuple[EqualBudget, ...] = ()
     if len(compared) > 1:
         budgets = tuple(
@@ -394,11 +406,13 @@ def _data(records: Sequence[StudyRecord]) -> str:
 
 def _side(record: StudyRecord) -> StudySide:
     settings = settings_of(record)
-    errors = np.asarray([value for value, trial in ranked(record) if trial.feasible])
+    objective = kind_of(record).objective
+    errors = _errors(_candidates(record), objective)
+    quantiles = objective.sign * np.quantile(errors, QUANTILES) if len(errors) else ()
     return StudySide(
         name=record.name,
         kind=_text(settings.get("kind")),
-        objective=kind_of(record).objective,
+        objective=objective,
         space=_text(settings.get("space")),
         sampler=sampler_of(record),
         pruner=_text(settings.get("pruner")),
@@ -407,8 +421,8 @@ def _side(record: StudyRecord) -> StudySide:
         n_candidates=len(errors),
         measured_on=_measured_on(record),
         fingerprint=_fingerprint(record),
-        quantiles=tuple(map(float, np.quantile(errors, QUANTILES))) if len(errors) else (),
-        distribution=_distribution(errors),
+        quantiles=tuple(map(float, quantiles)),
+        distribution=_distribution(errors, objective),
     )
 
 
@@ -416,14 +430,27 @@ def _text(value: object) -> str | None:
     return None if value is None else str(value)
 
 
-def _distribution(errors: np.ndarray) -> tuple[tuple[float, float], ...]:
-    """Return ascending errors with the share of all that is no larger, dense at the low end."""
+def _candidates(record: StudyRecord) -> list[tuple[float, TrialRecord]]:
+    """Return the trials that can be the best, best first, each behind its value."""
+    return [(value, trial) for value, trial in ranked(record) if trial.feasible]
+
+
+def _errors(candidates: Sequence[tuple[float, TrialRecord]], objective: Metric) -> np.ndarray:
+    """Return values of trials as what is to be low, ascending."""
+    return objective.sign * np.asarray([value for value, _ in candidates])
+
+
+def _distribution(errors: np.ndarray, objective: Metric) -> tuple[tuple[float, float], ...]:
+    """Return ascending values with the share of all that is no larger, dense at the best end."""
     n = len(errors)
     if not n:
         return ()
     ranks = np.arange(1, n + 1)
     if n > N_DISTRIBUTION:
         ranks = np.unique(np.geomspace(1, n, N_DISTRIBUTION).round().astype(int))
+    if objective.maximise:
+        shares = (n - np.searchsorted(errors, errors, side="left")) / n
+        return tuple((float(-errors[i - 1]), float(shares[i - 1])) for i in ranks[::-1])
     shares = np.searchsorted(errors, errors, side="right") / n
     return tuple((float(errors[i - 1]), float(shares[i - 1])) for i in ranks)
 
@@ -449,8 +476,8 @@ def _refusal(side: StudySide) -> str | None:
         return None
     return (
         f"“{side.name}” is left out of the comparison at equal budget: it needs at least "
-        f"{MIN_TRIALS} complete trials with a finite error that keep its constraint, and has "
-        f"{side.n_candidates}."
+        f"{MIN_TRIALS} complete trials with a finite {word_for(side.objective)} that keep its "
+        f"constraint, and has {side.n_candidates}."
     )
 
 
@@ -460,13 +487,16 @@ class _Pool:
 
     Args:
         study: Name of their study.
-        errors: Of those that can be the best, ascending, shape ``(k,)``.
+        errors: Of those that can be the best, ascending, shape ``(k,)``; of values that are to be
+            high, their negatives.
+        objective: What they are.
         costs: Of these and then of all others, shape ``(n,)``, all positive.
         seed: Of what is drawn from it.
     """
 
     study: str
     errors: np.ndarray
+    objective: Metric
     costs: np.ndarray
     seed: tuple[int, ...]
 
@@ -491,7 +521,7 @@ class _Pool:
 def _pool(record: StudyRecord, unit: Unit, *, seed: int) -> _Pool | None:
     """Return the trials of a study with their costs, None where finished ones lack theirs."""
     cost_of = _costs(record, unit)
-    candidates = [(value, trial) for value, trial in ranked(record) if trial.feasible]
+    candidates, objective = _candidates(record), kind_of(record).objective
     numbers = {trial.number for _, trial in candidates}
     others = [
         trial
@@ -505,7 +535,8 @@ def _pool(record: StudyRecord, unit: Unit, *, seed: int) -> _Pool | None:
         return None
     return _Pool(
         study=record.name,
-        errors=np.asarray([value for value, _ in candidates]),
+        errors=_errors(candidates, objective),
+        objective=objective,
         costs=costs.astype(float),
         seed=(seed, UNITS.index(unit), zlib.crc32(record.name.encode())),
     )
@@ -594,36 +625,39 @@ def _curve(pool: _Pool, budgets: np.ndarray, *, n_resamples: int) -> BudgetCurve
         mean_cost=pool.mean_cost,
         drawn=pool.is_drawn(budgets[-1]),
         points=tuple(
-            _point(pool.errors, float(budget), survival[0])
+            _point(pool, float(budget), survival[0])
             for budget, survival in zip(budgets, survivals, strict=True)
         ),
     )
 
 
-def _point(errors: np.ndarray, budget: float, survival: np.ndarray) -> BudgetPoint:
+def _point(pool: _Pool, budget: float, survival: np.ndarray) -> BudgetPoint:
     """Summarise the distribution of the best rank.
 
     Args:
-        errors: Ascending.
+        pool: Of the trials.
         budget: Of the searches.
         survival: Probability that the best rank, from 0, is at least j, shape ``(m + 1,)``; the
             last one is that of finding nothing.
     """
-    reached = 1 - survival[1:]
+    reached, sign = 1 - survival[1:], pool.objective.sign
 
     def quantile(share: float) -> float | None:
         rank = int(np.searchsorted(reached, share - _ROUNDING))
-        return float(errors[rank]) if rank < len(reached) else None
+        return sign * float(pool.errors[rank]) if rank < len(reached) else None
 
     missed = float(survival[-1])
     expected = None
     if missed <= 0.01:
-        expected = float((survival[:-1] - survival[1:]) @ errors[: len(reached)]) / (1 - missed)
+        mean = float((survival[:-1] - survival[1:]) @ pool.errors[: len(reached)])
+        expected = sign * mean / (1 - missed)
+    ends = quantile(0.05), quantile(0.95)
+    low, high = ends[::-1] if pool.objective.maximise else ends
     return BudgetPoint(
         budget=budget,
         median=quantile(0.5),
-        low=quantile(0.05),
-        high=quantile(0.95),
+        low=low,
+        high=high,
         expected=expected,
         share_found=1 - missed,
     )
@@ -766,6 +800,7 @@ def _computed(pool: _Pool, samples: np.ndarray, budgets: np.ndarray) -> list[np.
 
 def _incomparable(sides: Sequence[StudySide], data: str) -> tuple[str, ...]:
     """Say why the studies' errors may not compare."""
+    word = word_for(sides[0].objective)
     reasons = []
     if len({(side.objective.label, side.objective.direction) for side in sides}) > 1:
         reasons.append(
@@ -775,22 +810,22 @@ def _incomparable(sides: Sequence[StudySide], data: str) -> tuple[str, ...]:
     known = {side.judged_on for side in sides if side.judged_on is not None}
     if len(known) > 1:
         reasons.append(
-            f"Errors were measured on other {data}: the data fingerprints ({data} and their "
-            f"split) differ, {_each(sides, lambda side: side.fingerprint or 'unknown')}. A "
-            f"difference may be one of the {data}, not of the searches."
+            f"{word.capitalize()}s were measured on other {data}: the data fingerprints ({data} "
+            f"and their split) differ, {_each(sides, lambda s: s.fingerprint or 'unknown')}. "
+            f"A difference may be one of the {data}, not of the searches."
         )
     unknown = [side.name for side in sides if side.fingerprint is None]
     if unknown:
         reasons.append(
             f"It is unknown on which {data} {_names(unknown)} measured "
-            f"{'their' if len(unknown) > 1 else 'its'} errors, so they may not compare with "
+            f"{'their' if len(unknown) > 1 else 'its'} {word}s, so they may not compare with "
             "others."
         )
     if len({side.measured_on for side in sides}) > 1 or sides[0].measured_on != "validation":
         reasons.append(
-            f"The split of the errors is {_each(sides, lambda side: side.measured_on)}. Errors "
-            "of different splits may not compare, and a test split that chose the best trial is "
-            "no test any more."
+            f"The split of the {word}s is {_each(sides, lambda side: side.measured_on)}. "
+            f"{word.capitalize()}s of different splits may not compare, and a test split that "
+            "chose the best trial is no test any more."
         )
     return tuple(reasons)
 

@@ -15,7 +15,15 @@ from scipy import stats
 
 from storage import attrs
 from storage.records import StudyRecord, TrialRecord
-from study.analysis import data_of, is_own, kind_of, min_accuracy_of, short_label, word_for
+from study.analysis import (
+    data_of,
+    is_own,
+    kind_of,
+    min_accuracy_of,
+    relative_change,
+    short_label,
+    word_for,
+)
 from study.analysis.expected_best import overtuning
 from study.analysis.experiment import trials_of_arm
 from study.analysis.history import training_seconds
@@ -67,14 +75,15 @@ class Confirmed:
         n_failed: Seeds with which its training failed.
         validation: The objective over seeds and splits, None without a finished training.
         accuracy: The kind's second metric likewise, None where there is none.
-        shrinkage: By which share the mean exceeds the search's value: 0.1 is 10 % worse than
-            the search had promised. None without such a value.
-        difference: Geometric mean of the values as a share of the default's, minus 1, over
-            pairs of equal seed and split: -0.2 is 20 % better. None for the default itself.
-        difference_low: Lower end of its 95 % interval, by t on logarithms.
+        shrinkage: By which share the mean is worse than the search's value: 0.1 is 10 % worse
+            than the search had promised. None without such a value.
+        difference: By which share the values exceed the default's over pairs of equal seed and
+            split, see ``relative_difference`` and ``mean_difference``: of an error, -0.2 is 20 %
+            better. None for the default itself.
+        difference_low: Lower end of its 95 % interval.
         difference_high: Upper end of it.
         n_pairs: Pairs in which both finished.
-        n_wins: Pairs in which it had the lower error.
+        n_wins: Pairs in which it was better.
         beats_low: Lower end of the 95 % Wilson interval of the probability that it beats the
             default with a fresh seed and split, None without a pair.
         beats_high: Upper end of it.
@@ -115,7 +124,7 @@ class Incumbent:
         trial: Its number.
         search_value: Objective in the search.
         test: Mean of its configuration on the test split.
-        overtuning: By how much this exceeds the lowest of the incumbents up to it.
+        overtuning: By how much this is worse than the best of the incumbents up to it.
     """
 
     trial: int
@@ -134,19 +143,20 @@ class ConfirmationInfo:
         other_data: Path of the data, where it trained on others than the search.
         n_seeds: Seeds and splits that are wanted.
         n_missing: Trainings that have not finished.
-        confirmed: Lowest mean first; those without a finished training last.
-        best: Name of the one with the lowest mean, None without a finished training.
+        confirmed: Best mean first; those without a finished training last.
+        best: Name of the one with the best mean, None without a finished training.
         tied: Names of those that cannot be told from it, itself among them.
         excluded: Names of those that are neither, whatever their mean: they failed with some
             seed, or keep the constraint not even in the mean.
         cheapest: Name of the tied one with the shortest training, by the clock.
         shrinkage: Median shrinkage of those that were chosen for their score.
-        middle_shrinkage: That of the one from the middle, which was not. Its error is higher,
-            so other splits may do less to it than to good ones.
+        middle_shrinkage: That of the one from the middle, which was not. It is worse, so other
+            splits may do less to it than to good ones.
         incumbents: Best trials so far, as far as they were confirmed and tested.
         tested: Whether test errors are there.
         caution: Why to doubt it, or None.
         objective: What is compared.
+        ratios: Whether it is compared by ratios rather than by differences.
         second: What its constraint may be on, and what comes with it; None if there is nothing.
         data: What the data are called.
         demanded: What the constraint is on, in words; empty where nothing can be.
@@ -168,6 +178,7 @@ class ConfirmationInfo:
     tested: bool
     caution: str | None
     objective: Metric
+    ratios: bool
     second: Metric | None
     data: str
     demanded: str
@@ -181,10 +192,11 @@ def get_confirmation(record: StudyRecord) -> ConfirmationInfo | None:
     """Compare the configurations of a confirmation.
 
     The tied ones hold the truly best configuration in at least 95 of 100 confirmations: another
-    one is left out only if a one-sided paired t-test finds its errors higher than those of the
+    one is left out only if a one-sided paired t-test finds its values worse than those of the
     best, at 0.05 divided by the number of such tests. Logarithms of errors are compared, so a
-    difference counts as a share. A configuration that failed with some seed, or keeps the
-    constraint not even in the mean, is neither best nor tied.
+    difference counts as a share; what is to be high, or not always above 0, is compared as it is.
+    A configuration that failed with some seed, or keeps the constraint not even in the mean, is
+    neither best nor tied.
 
     Args:
         record: The study that the confirmation is.
@@ -218,7 +230,12 @@ def get_confirmation(record: StudyRecord) -> ConfirmationInfo | None:
         for name, values in errors.items()
         if failed[name] or (values and not _keeps(trials[name].values(), kind.second, needed))
     }
-    tied = _tied({name: v for name, v in errors.items() if v and name not in excluded})
+    ratios = compared_by_ratios(kind.objective, errors.values())
+    tied = _tied(
+        {name: v for name, v in errors.items() if v and name not in excluded},
+        kind.objective,
+        ratios=ratios,
+    )
     tests = record.user_attrs.get(attrs.TEST_RESULTS) or {}
     confirmed = [
         _confirmed(
@@ -228,14 +245,16 @@ def get_confirmation(record: StudyRecord) -> ConfirmationInfo | None:
             default,
             tests,
             kind,
+            ratios=ratios,
             n_failed=len(failed[arm["name"]]),
             tied=arm["name"] in tied,
         )
         for arm in arms
     ]
-    confirmed.sort(key=lambda c: math.inf if c.validation is None else c.validation.mean)
+    sign = kind.objective.sign
+    confirmed.sort(key=lambda c: sign * c.validation.mean if c.validation else math.inf)
     shrunk = [c.shrinkage for c in confirmed if c.role == TOP and c.shrinkage is not None]
-    incumbents = _incumbents(confirmed)
+    incumbents = _incumbents(confirmed, kind.objective)
     return ConfirmationInfo(
         study=record.name,
         follows=str(experiment["follows"]),
@@ -253,6 +272,7 @@ def get_confirmation(record: StudyRecord) -> ConfirmationInfo | None:
         tested=any(c.test is not None for c in confirmed),
         caution=_caution(n_seeds),
         objective=kind.objective,
+        ratios=ratios,
         second=kind.second,
         data=data_of(record),
         demanded=_demanded(record, kind.second),
@@ -260,7 +280,7 @@ def get_confirmation(record: StudyRecord) -> ConfirmationInfo | None:
 
 
 def same_order(first: ConfirmationInfo, second: ConfirmationInfo) -> tuple[int, int]:
-    """Count the pairs of configurations whose mean errors are in the same order in both.
+    """Count the pairs of configurations whose means are in the same order in both.
 
     Args:
         first: A confirmation.
@@ -271,7 +291,7 @@ def same_order(first: ConfirmationInfo, second: ConfirmationInfo) -> tuple[int, 
     """
     theirs = [c.name for c in second.confirmed if c.validation is not None]
     shared = [c.name for c in first.confirmed if c.validation is not None and c.name in theirs]
-    pairs = list(combinations(shared, 2))  # lowest mean error first in both
+    pairs = list(combinations(shared, 2))  # best mean first in both
     return sum(theirs.index(a) < theirs.index(b) for a, b in pairs), len(pairs)
 
 
@@ -298,8 +318,8 @@ def describe_confirmation(
     best = info.get(info.best)
     assert best.validation is not None  # it finished
     yield (
-        f"Over {info.n_seeds} fresh seeds and splits, {best.name} has the lowest mean "
-        f"{info.objective.label}: {_estimate(best.validation)}."
+        f"Over {info.n_seeds} fresh seeds and splits, {best.name} has the "
+        f"{info.objective.best} mean {info.objective.label}: {_estimate(best.validation)}."
     )
     others = [name for name in info.tied if name != info.best]
     if info.n_seeds < MIN_SEEDS:
@@ -314,17 +334,18 @@ def describe_confirmation(
     if info.excluded:
         yield (
             f"Not counted, whatever the {word}: {format_list(info.excluded)}; a training failed"
-            f"{_or_lower(info)}."
+            f"{_or_worse(info)}."
         )
     if best.role == DEFAULT:
         yield _default_is_best(info)
     elif best.difference is not None:
-        yield _against_default(best, word)
+        yield _against_default(best, info.objective)
     if info.other_data is not None and at_home is not None:
         same, pairs = same_order(at_home, info)
         yield (
             f"{same} of {pairs} pairs of configurations have mean {word}s in the order that they "
-            f"have on the search's own {info.data}, where {at_home.best} has the lowest."
+            f"have on the search's own {info.data}, where {at_home.best} has the "
+            f"{info.objective.best}."
         )
     if info.shrinkage is not None:
         yield _shrinkage(info)
@@ -351,6 +372,16 @@ def estimate(values: Sequence[float]) -> Estimate | None:
     return Estimate(mean=fmean(values), low=low, high=high, n=len(values))
 
 
+def compared_by_ratios(objective: Metric, found: Iterable[Mapping[int, float]]) -> bool:
+    """Say whether ratios of values make sense, or their differences do.
+
+    Args:
+        objective: Of errors a ratio says more; what is to be high often has an upper end.
+        found: Values of each arm by the number of their pair.
+    """
+    return not objective.maximise and all(value > 0 for own in found for value in own.values())
+
+
 def relative_difference(
     pairs: Sequence[tuple[float, float]],
 ) -> tuple[float, float | None, float | None]:
@@ -369,6 +400,29 @@ def relative_difference(
     if interval is None:
         return mean, None, None
     return mean, math.expm1(interval[0]), math.expm1(interval[1])
+
+
+def mean_difference(
+    pairs: Sequence[tuple[float, float]],
+) -> tuple[float | None, float | None, float | None]:
+    """Return the same by plain differences, for values that may be of any size and sign.
+
+    Args:
+        pairs: At least one pair.
+
+    Returns:
+        Mean difference as a share of the size of the first ones' mean, and both ends of its
+        interval, None with too few pairs; all three are None where that mean is 0.
+    """
+    before, after = np.asarray(pairs).T
+    size = abs(float(before.mean()))
+    if size == 0:
+        return None, None, None
+    differences = list(map(float, after - before))
+    mean, interval = fmean(differences) / size, mean_interval(differences)
+    if interval is None:
+        return mean, None, None
+    return mean, interval[0] / size, interval[1] / size
 
 
 def mean_interval(values: Sequence[float]) -> tuple[float, float] | None:
@@ -424,26 +478,32 @@ def _and_with(info: ConfirmationInfo) -> str:
     return f" and with the {info.demanded} that was asked for" if info.demanded else ""
 
 
-def _or_lower(info: ConfirmationInfo) -> str:
-    return f", or the {info.demanded} is lower than was asked for" if info.demanded else ""
+def _or_worse(info: ConfirmationInfo) -> str:
+    worse = "lower" if info.second is None else info.second.worse
+    return f", or the {info.demanded} is {worse} than was asked for" if info.demanded else ""
 
 
-def _tied(errors: Mapping[str, Mapping[int, float]]) -> list[str]:
-    """Return the arm with the lowest mean error, and behind it those that may be as good."""
-    if not errors:
+def _tied(
+    values: Mapping[str, Mapping[int, float]], objective: Metric, *, ratios: bool
+) -> list[str]:
+    """Return the arm with the best mean, and behind it those that may be as good."""
+    if not values:
         return []
-    names = sorted(errors, key=lambda name: fmean(errors[name].values()))
-    best, *others = names
+    sign = objective.sign
+    best, *others = sorted(values, key=lambda name: sign * fmean(values[name].values()))
     bound = SIGNIFICANT / max(1, len(others))
-    return [best, *(name for name in others if _p_worse(errors[name], errors[best]) >= bound)]
+    p_values = {name: _p_worse(values[name], values[best], sign, ratios) for name in others}
+    return [best, *(name for name in others if p_values[name] >= bound)]
 
 
-def _p_worse(errors: Mapping[int, float], best: Mapping[int, float]) -> float:
+def _p_worse(
+    values: Mapping[int, float], best: Mapping[int, float], sign: float, ratios: bool
+) -> float:
     """Return the p-value against an arm being at least as good as another, 1 with few pairs."""
-    pairs = [(errors[pair], best[pair]) for pair in errors if pair in best]
+    pairs = [(values[pair], best[pair]) for pair in values if pair in best]
     if len(pairs) < MIN_SEEDS:
         return 1.0
-    mine, theirs = np.log(np.asarray(pairs)).T
+    mine, theirs = (np.log(np.asarray(pairs)) if ratios else sign * np.asarray(pairs)).T
     if np.ptp(mine - theirs) <= ROUNDING:  # no scatter to compare with
         return 0.0 if fmean(mine - theirs) > ROUNDING else 1.0
     return float(stats.ttest_rel(mine, theirs, alternative="greater").pvalue)
@@ -457,17 +517,23 @@ def _confirmed(
     tests: Mapping[str, Mapping[str, float]],
     kind: KindInfo,
     *,
+    ratios: bool,
     n_failed: int,
     tied: bool,
 ) -> Confirmed:
     validation = estimate(list(errors.values()))
+    shrinkage = None
     search_value = arm["expected"]
     assert search_value is None or isinstance(search_value, float)
+    if validation is not None and search_value is not None:
+        change = relative_change(validation.mean, search_value)
+        shrinkage = None if change is None else kind.objective.sign * change
     pairs = [(default[pair], errors[pair]) for pair in errors if pair in default]
     difference = difference_low = difference_high = beats_low = beats_high = None
-    n_wins = sum(mine < base for base, mine in pairs)
+    n_wins = sum(kind.objective.is_better(mine, base) for base, mine in pairs)
     if pairs and arm["role"] != DEFAULT:
-        difference, difference_low, difference_high = relative_difference(pairs)
+        compare = relative_difference if ratios else mean_difference
+        difference, difference_low, difference_high = compare(pairs)
         share = stats.binomtest(n_wins, len(pairs)).proportion_ci(0.95, method="wilson")
         beats_low, beats_high = float(share.low), float(share.high)
     seconds = [s for s in map(training_seconds, trials.values()) if s > 0]
@@ -484,9 +550,7 @@ def _confirmed(
         n_failed=n_failed,
         validation=validation,
         accuracy=estimate(_values(kind.second, trials.values())),
-        shrinkage=None
-        if validation is None or not search_value
-        else validation.mean / search_value - 1,
+        shrinkage=shrinkage,
         difference=difference,
         difference_low=difference_low,
         difference_high=difference_high,
@@ -509,15 +573,16 @@ def _cheapest(confirmed: Sequence[Confirmed]) -> str | None:
     return None if cheapest is None else cheapest.name
 
 
-def _incumbents(confirmed: Sequence[Confirmed]) -> tuple[Incumbent, ...]:
+def _incumbents(confirmed: Sequence[Confirmed], objective: Metric) -> tuple[Incumbent, ...]:
     """Return the confirmed and tested trials that were better than all of these before them."""
     found: list[tuple[int, float, float]] = []
     for c in sorted(confirmed, key=lambda c: -1 if c.trial is None else c.trial):
         if c.trial is None or c.search_value is None or c.test is None:
             continue
-        if not found or c.search_value < found[-1][1]:
+        if not found or objective.is_better(c.search_value, found[-1][1]):
             found.append((c.trial, c.search_value, c.test.mean))
-    costs = overtuning([(value, test) for _, value, test in found])
+    sign = objective.sign
+    costs = overtuning([(sign * value, sign * test) for _, value, test in found])
     return tuple(
         Incumbent(trial=trial, search_value=value, test=test, overtuning=cost)
         for (trial, value, test), cost in zip(found, costs, strict=True)
@@ -531,13 +596,13 @@ def _default_is_best(info: ConfirmationInfo) -> str:
     return text + "none of the other configurations here is better."
 
 
-def _against_default(best: Confirmed, word: str) -> str:
+def _against_default(best: Confirmed, objective: Metric) -> str:
     assert best.difference is not None
-    text = f"Its {word} is {_share(best.difference)} that of the default"
+    text = f"Its {word_for(objective)} is {_share(best.difference)} that of the default"
     if best.difference_low is not None and best.difference_high is not None:
         low, high = format_change(best.difference_low), format_change(best.difference_high)
         text += f" (95 % interval {low} to {high})"
-    text += f"; it was lower with {best.n_wins} of {best.n_pairs} seeds"
+    text += f"; it was {objective.better} with {best.n_wins} of {best.n_pairs} seeds"
     if best.beats_low is not None and best.beats_high is not None:
         text += (
             f", so it beats the default with a probability of {format_percent(best.beats_low)} to "
@@ -548,12 +613,15 @@ def _against_default(best: Confirmed, word: str) -> str:
 
 def _shrinkage(info: ConfirmationInfo) -> str:
     assert info.shrinkage is not None
+    sign = info.objective.sign
     text = (
         f"The configurations that the search liked best have {word_for(info.objective)}s "
-        f"{_share(info.shrinkage)} what it had measured (median)"
+        f"{_share(sign * info.shrinkage)} what it had measured (median)"
     )
     if info.middle_shrinkage is not None:
-        text += f"; for the one from the middle it is {format_change(info.middle_shrinkage)}"
+        text += (
+            f"; for the one from the middle it is {format_change(sign * info.middle_shrinkage)}"
+        )
     return f"{text}. Other validation {info.data} may do that as well as luck."
 
 

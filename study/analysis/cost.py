@@ -9,7 +9,7 @@ from functools import partial
 
 from storage.attrs import REUSED_FROM, TRAINING_SECONDS
 from storage.records import StudyRecord, TrialRecord
-from study.analysis import NEAR, breaks_constraint, family_of, kind_of, ranked
+from study.analysis import breaks_constraint, family_of, is_near, kind_of, ranked
 from study.analysis.front import non_dominated
 from study.analysis.history import training_seconds
 from study.kind_info import KindInfo
@@ -52,7 +52,7 @@ class CostInfo:
 
     @property
     def front(self) -> tuple[CostPoint, ...]:
-        """The points on the front, by rising cost and so by falling error."""
+        """The points on the front, by rising cost and so from worse to better."""
         return tuple(sorted((p for p in self.points if p.on_front), key=lambda p: p.cost))
 
     @property
@@ -63,13 +63,13 @@ class CostInfo:
 
     @property
     def best(self) -> CostPoint:
-        """The point with the lowest error."""
+        """The point with the best objective."""
         return self.front[-1]
 
     @property
     def cheapest_near(self) -> CostPoint:
-        """The cheapest point whose error exceeds the lowest one by at most ``NEAR``."""
-        return next(p for p in self.front if p.mse <= (1 + NEAR) * self.best.mse)
+        """The cheapest point that is at most by ``NEAR`` worse than the best."""
+        return next(p for p in self.front if is_near(p.mse, self.best.mse))
 
 
 def get_costs(record: StudyRecord) -> tuple[CostInfo, ...]:
@@ -97,7 +97,7 @@ def get_costs(record: StudyRecord) -> tuple[CostInfo, ...]:
         )
         if len({cost for _, _, cost, _ in found}) < 2:
             continue
-        front = non_dominated((mse, -cost) for _, mse, cost, _ in found)
+        front = non_dominated((kind.objective.sign * mse, -cost) for _, mse, cost, _ in found)
         points = tuple(
             CostPoint(number=number, family=family, mse=mse, cost=cost, on_front=i in front)
             for i, (number, mse, cost, family) in enumerate(found)

@@ -134,7 +134,7 @@ def get_expected_best(
         used = [item for item in used if item[1].number in independent]
     if n_resamples is None:
         n_resamples = default_resamples(len(used))
-    sign = -1.0 if metric.maximise else 1.0
+    sign = metric.sign
     errors = np.asarray([sign * value for value, _ in used])
     n_pruned = sum(trial.state == TrialState.PRUNED for trial in record.trials)
     seconds = _mean_seconds([trial for _, trial in used])

@@ -84,6 +84,7 @@ class LearningCurve:
         rank: Place among the feasible complete trials, from 1, or None for any other trial.
         epochs: Steps of the training, counted from 1.
         values: The objective after each of these steps; may hold NaN and infinity.
+        best: The best finite one, None if there is none.
         seconds: Training time up to the end of each of these steps, by the trial's mean time
             per step; None where no time was stored or nothing was trained.
     """
@@ -95,12 +96,8 @@ class LearningCurve:
     rank: int | None
     epochs: tuple[int, ...]
     values: tuple[float, ...]
+    best: float | None
     seconds: tuple[float, ...] | None
-
-    @property
-    def lowest(self) -> float | None:
-        """The lowest finite value, or None if there is none."""
-        return min(filter(math.isfinite, self.values), default=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,7 +199,8 @@ def get_learning_curves(
     Returns:
         The curves, and how many there were to choose from.
     """
-    parameter = kind_of(record).family
+    kind = kind_of(record)
+    best_of = max if kind.objective.maximise else min
     feasible = [trial for _, trial in ranked(record) if trial.feasible]
     ranks = {trial.number: rank for rank, trial in enumerate(feasible, start=1)}
     reporting = [trial for trial in record.trials if trial.intermediate_values]
@@ -215,11 +213,14 @@ def get_learning_curves(
             LearningCurve(
                 number=trial.number,
                 state=trial.state,
-                family=family_of(trial, parameter),
+                family=family_of(trial, kind.family),
                 infeasible=breaks_constraint(trial),
                 rank=ranks.get(trial.number),
                 epochs=tuple(step + 1 for step in trial.intermediate_values),
                 values=tuple(trial.intermediate_values.values()),
+                best=best_of(
+                    filter(math.isfinite, trial.intermediate_values.values()), default=None
+                ),
                 seconds=_seconds_after_epochs(trial),
             )
             for trial in (*best, *thin(others, max_curves - len(best)))

@@ -285,7 +285,7 @@ def rank_ranges(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _pruned(record: StudyRecord, metric: Metric) -> list[tuple[tuple[int, float], TrialRecord]]:
     """Return the pruned trials with a value, best first, each behind what it is ranked by."""
-    sign = -1.0 if metric.maximise else 1.0
+    sign = metric.sign
     found = []
     for trial in record.trials:
         if trial.state == TrialState.PRUNED and trial.intermediate_values:

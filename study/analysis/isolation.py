@@ -265,7 +265,7 @@ def _summarise(
         inside = column.numbers[group]
         value, low, high = (float(f(inside)) for f in (np.median, np.min, np.max))
     if n_equal is not None and len(group) >= MIN_TRIALS:
-        sign = -1.0 if metric.maximise else 1.0
+        sign = metric.sign
         expected = sign * expected_minimum(sign * measured, n_equal)
     return IsolatedValue(
         value=value,

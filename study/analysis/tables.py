@@ -323,7 +323,7 @@ def get_families(record: StudyRecord, *, parameter: str | None = None) -> Famili
 
     best_first = ranked_by_constraint(record)
     best_of = max if kind.second is None or kind.second.maximise else min
-    sign = -1.0 if kind.objective.maximise else 1.0
+    sign = kind.objective.sign
     families = []
     for name in sorted({name_of(trial) for trial in record.trials if trial.finished}):
         members = [(value, trial) for value, trial in best_first if name_of(trial) == name]

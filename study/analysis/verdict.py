@@ -33,6 +33,7 @@ from storage.records import StudyRecord, TrialRecord
 from study.analysis import (
     NEAR,
     begun_again,
+    is_near,
     is_own,
     kind_of,
     metric_named,
@@ -192,7 +193,7 @@ def _near_the_best(record: StudyRecord) -> Check | None:
     values = [value for value, trial in ranked_by_constraint(record) if trial.feasible]
     if len(values) < MIN_COMPLETE:
         return None
-    near = sum(_is_near(value, values[0]) for value in values)
+    near = sum(is_near(value, values[0]) for value in values)
     by_design = settings_of(record).get("sampler") == "grid"  # it has no point in between
     return _check(
         "trials near the best",
@@ -202,10 +203,6 @@ def _near_the_best(record: StudyRecord) -> Check | None:
         "the best: it may be luck, and the region around it is hardly known.",
         _wider(record) if by_design else _run(record, f"--trials {len(values)}"),
     )
-
-
-def _is_near(value: float, best: float) -> bool:
-    return value <= best * (1 + NEAR) if value >= best else best - value <= NEAR * abs(best)
 
 
 def _boundary(record: StudyRecord) -> Check | None:
@@ -356,7 +353,7 @@ def _last_steps(record: StudyRecord) -> Check | None:
 
 def _overfitting(record: StudyRecord) -> Check | None:
     best, step = _best(record), kind_of(record).step
-    if best is None or best.value is None:
+    if best is None or best.value is None or kind_of(record).objective.maximise:
         return None
     last = best.user_attrs.get(attrs.LAST_VALIDATION_MSE)
     train = best.user_attrs.get(attrs.LAST_TRAIN_MSE)

@@ -21,7 +21,7 @@ from study.figures.style import (
     add_estimates,
     drawable,
     family_color,
-    log_range,
+    mean_axis,
     new_figure,
     parameter_label,
     rounded,
@@ -243,14 +243,21 @@ def plot_confirmation(info: ConfirmationInfo, kind: KindInfo) -> go.Figure:
         )
     validation = [(name, c.validation) for name, c in zip(names, info.confirmed, strict=True)]
     test = [(name, c.test) for name, c in zip(names, info.confirmed, strict=True)]
-    add_estimates(figure, validation, name="validation, fresh seeds", color=BLUE)
-    add_estimates(figure, test, name="test, the same trainings", color=VERMILLION, symbol="square")
+    add_estimates(figure, validation, kind.objective, name="validation, fresh seeds", color=BLUE)
+    add_estimates(
+        figure,
+        test,
+        kind.objective,
+        name="test, the same trainings",
+        color=VERMILLION,
+        symbol="square",
+    )
     means = [c.search_value for c in info.confirmed]
     means += [e.mean for _, e in (*validation, *test) if e is not None]
     figure.update_layout(scattermode="group", scattergap=0.5)
     figure.update_xaxes(
         title_text=f"{escape(short_label(kind.objective))} (mean, 95 % interval)",
-        **log_range(means),
+        **mean_axis(kind.objective, means),
     )
     figure.update_yaxes(autorange="reversed", showgrid=False, categoryarray=names)
     return figure
@@ -271,11 +278,14 @@ def plot_ablation(info: AblationInfo, kind: KindInfo) -> go.Figure:
             hovertemplate="%{y}<br>expected %{x:.4g}",
         )
     measured = [(name, found.validation) for name, found in zip(names, info.path, strict=True)]
-    add_estimates(figure, measured, name="measured", color=BLUE, mode="lines+markers")
+    add_estimates(
+        figure, measured, kind.objective, name="measured", color=BLUE, mode="lines+markers"
+    )
     means = [found.expected for found in info.path]
     means += [found.validation.mean for found in info.path if found.validation is not None]
     figure.update_xaxes(
-        title_text=f"{escape(kind.objective.label)} (mean, 95 % interval)", **log_range(means)
+        title_text=f"{escape(kind.objective.label)} (mean, 95 % interval)",
+        **mean_axis(kind.objective, means),
     )
     figure.update_yaxes(autorange="reversed", showgrid=False, categoryarray=names)
     return figure

@@ -60,7 +60,7 @@ def plot_comparison(info: ComparisonInfo, unit: Unit) -> go.Figure:
             legendgroup=name,
             x=rounded(point.budget for point in points),
             y=rounded(point.median for point in points),
-            customdata=[_hover(words, point) for point in points],
+            customdata=[_hover(words, point, metric) for point in points],
             mode="lines+markers",
             line={"color": color, "width": 2, "dash": dash},
             marker={"size": 4},
@@ -107,9 +107,12 @@ def _looks(info: ComparisonInfo) -> dict[str, tuple[str, str]]:
     return dict(zip(info.names, zip(cycle(STUDY_COLORS), cycle(_DASHES)), strict=False))
 
 
-def _hover(words: str, point: BudgetPoint) -> list[str]:
-    low = "–" if point.low is None else f"{point.low:.4g}"
-    high = "finds none" if point.high is None else f"{point.high:.4g}"
+def _hover(words: str, point: BudgetPoint, metric: Metric) -> list[str]:
+    missing = ("finds none", "–") if metric.maximise else ("–", "finds none")
+    low, high = (
+        text if end is None else f"{end:.4g}"
+        for end, text in zip((point.low, point.high), missing, strict=True)
+    )
     return [describe_budget(words, point.budget), f"{low} to {high}"]
 
 

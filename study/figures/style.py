@@ -119,8 +119,14 @@ def value_axis(metric: Metric, values: Iterable[float | None]) -> dict[str, Any]
     }
 
 
-def log_range(values: Iterable[float | None]) -> dict[str, Any]:
-    """Return a logarithmic axis around positive values, which long intervals may leave."""
+def mean_axis(metric: Metric, values: Iterable[float | None]) -> dict[str, Any]:
+    """Return the axis of means of a metric.
+
+    It is logarithmic for what is to be low, around positive values, which long intervals may
+    leave.
+    """
+    if metric.maximise:
+        return {}
     positive = [value for value in values if value is not None and value > 0]
     if not positive:
         return {"type": "log"}
@@ -165,6 +171,7 @@ def add_band(
 def add_estimates(
     figure: go.Figure,
     estimates: Sequence[tuple[str, Estimate | None]],
+    metric: Metric,
     *,
     name: str,
     color: str,
@@ -172,7 +179,7 @@ def add_estimates(
     mode: str = "markers",
 ) -> None:
     """Draw means with their intervals, one row each; the ends that 0 or infinity hides are cut."""
-    present = [(row, found) for row, found in estimates if found is not None and found.mean > 0]
+    present = [(row, e) for row, e in estimates if e is not None and drawable(metric, e.mean)]
     if not present:
         return
     figure.add_scatter(
@@ -186,10 +193,15 @@ def add_estimates(
         error_x={
             "type": "data",
             "symmetric": False,
-            "array": rounded((e.high or e.mean) - e.mean for _, e in present),
+            "array": rounded((e.mean if e.high is None else e.high) - e.mean for _, e in present),
             # A logarithmic axis has no 0, where an interval may end.
             "arrayminus": rounded(
-                e.mean - max(e.mean if e.low is None else e.low, e.mean / 100) for _, e in present
+                e.mean
+                - max(
+                    e.mean if e.low is None else e.low,
+                    -math.inf if metric.maximise else e.mean / 100,
+                )
+                for _, e in present
             ),
             "color": color,
             "thickness": 2,

@@ -141,10 +141,8 @@ def ablation_arms(
     def expect(points: Sequence[Mapping[str, Scalar]]) -> Sequence[float]:
         return list(map(float, predict(record, points)))
 
-    sign = -1.0 if kind.objective.maximise else 1.0
-
     def expect_loss(points: Sequence[Mapping[str, Scalar]]) -> Sequence[float]:
-        return [sign * value for value in expect(points)]
+        return [kind.objective.sign * value for value in expect(points)]
 
     start = space.point({**kind.default, **fixed})
     path = ablation_path(space, kind.default, start, winner, expect_loss if usable else None)

@@ -2,6 +2,7 @@
 
 import optuna
 from optuna.pruners import BasePruner
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
 
@@ -14,7 +15,7 @@ class StalledPruner(BasePruner):
 
     Args:
         wrapped: Asked about trials that have stopped improving.
-        patience: Steps without a new lowest value, at least 1.
+        patience: Steps without a new best value, at least 1.
     """
 
     def __init__(self, wrapped: BasePruner, *, patience: int) -> None:
@@ -22,8 +23,9 @@ class StalledPruner(BasePruner):
         self._patience = patience
 
     def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
-        """Say whether to prune; the study minimises."""
-        values = [value for _, value in sorted(trial.intermediate_values.items())]
+        """Say whether to prune."""
+        sign = -1.0 if study.direction == StudyDirection.MAXIMIZE else 1.0
+        values = [sign * value for _, value in sorted(trial.intermediate_values.items())]
         before, recent = values[: -self._patience], values[-self._patience :]
         if not before or min(recent) < min(before):
             return False

@@ -108,7 +108,7 @@ def test_learning_curves_count_epochs_from_one() -> None:
     assert curve.epochs == (1, 2, 3)
     assert curve.values[0] == 0.4
     assert math.isnan(curve.values[1])
-    assert curve.lowest == 0.2
+    assert curve.best == 0.2
     assert info.n_total == 1
 
 
