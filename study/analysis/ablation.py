@@ -241,7 +241,7 @@ def _compare(
     return Ablated(
         name=str(arm["name"]),
         changes=changes,
-        validation=estimate(list(mine.values())),
+        validation=estimate(list(mine.values()), objective),
         expected=expected,
         difference=difference,
         low=low,

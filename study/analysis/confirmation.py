@@ -359,16 +359,19 @@ def describe_confirmation(
         yield info.caution
 
 
-def estimate(values: Sequence[float]) -> Estimate | None:
+def estimate(values: Sequence[float], metric: Metric | None = None) -> Estimate | None:
     """Return the mean of values with its 95 % t interval, None without a value.
 
-    The interval of values of which none is negative is cut at 0.
+    The interval of values of which none is negative is cut at 0, that of a metric that is to be
+    high at the highest value that there can be.
     """
     if not values:
         return None
     low, high = mean_interval(values) or (None, None)
     if low is not None and min(values) >= 0:
         low = max(0.0, low)
+    if high is not None and metric is not None and metric.maximise and metric.high is not None:
+        high = min(metric.high, high)
     return Estimate(mean=fmean(values), low=low, high=high, n=len(values))
 
 
@@ -521,7 +524,7 @@ def _confirmed(
     n_failed: int,
     tied: bool,
 ) -> Confirmed:
-    validation = estimate(list(errors.values()))
+    validation = estimate(list(errors.values()), kind.objective)
     shrinkage = None
     search_value = arm["expected"]
     assert search_value is None or isinstance(search_value, float)
@@ -561,7 +564,7 @@ def _confirmed(
         tied=tied,
         seconds=fmean(seconds) if seconds else None,
         parameter_count=next((int(count) for count in counts if count is not None), None),
-        test=estimate([found[kind.objective.test_name] for found in tested]),
+        test=estimate([found[kind.objective.test_name] for found in tested], kind.objective),
         test_accuracy=estimate([found[second] for found in tested if second in found]),
     )
 

@@ -172,6 +172,16 @@ def test_laws_of_a_mirrored_confirmation(found: list[list[float]]) -> None:
     list(describe_confirmation(high))
 
 
+def test_estimates_end_at_the_highest_value() -> None:
+    """No share is above 1, so neither is the end of its interval."""
+    low, high = confirmations({"default": [0.5] * 4, "a": [0.01, 0.02, 0.01, 0.4]})
+    mine, theirs = high.get("a").validation, low.get("a").validation
+    assert mine is not None
+    assert theirs is not None
+    assert (mine.high, theirs.low) == (1.0, 0.0)
+    assert mine.low == pytest.approx(mirror(theirs.high))
+
+
 def test_differences_of_nothing() -> None:
     """There is no share of 0, and nothing is said of it."""
     (high,) = confirmations({"default": [1.0] * 4, "a": [0.5, 0.25, 0.5, 0.5]})[1:]
