@@ -390,7 +390,7 @@ def record(name: str, space: str) -> StudyRecord:
 def fidelity(name: str, epochs: Sequence[int]) -> str:
     """Return how well the order of a grid's trials after some epochs tells the final one."""
     info = get_fidelity(record(name, "notebook"))
-    found = {point.epoch: point for point in info.points}
+    found = {point.step: point for point in info.points}
     parts = [
         f"after {epoch} {found[epoch].spearman:.2f}, {found[epoch].low:.2f} to "
         f"{found[epoch].high:.2f}"
