@@ -14,7 +14,6 @@ import pytest
 import torch
 from optuna.pruners import BasePruner, NopPruner, ThresholdPruner
 from optuna.trial import FrozenTrial, TrialState
-from study.emoji.pictures import best_pictures
 
 from emoji_ae.dataset import LabelledImages, load_dataset
 from emoji_ae.drawing.strips import N_SAMPLES, pick
@@ -30,6 +29,7 @@ from study.emoji.data import StudyData, study_data
 from study.emoji.experiments import auxiliary_task
 from study.kinds import Source
 from study.report import Pictures
+from study.report.stored import best_pictures
 from study.running.budget import request
 from study.running.coordinator import RunOutcome, run_study
 from study.running.worker import run_trial
