@@ -122,7 +122,7 @@ def test_states_of_finished_trainings_are_removed(tmp_path: Path, settings: Stud
     (kept,) = (folder / "unfinished").iterdir()
     finished, interrupted = made.get_trials()[1:3]
     own = finished.user_attrs
-    config = settings.search_space.to_config(finished.params)
+    config = objective.space.to_config(finished.params)
     training = training_name(config, own[attrs.SEED], own[attrs.DATA_FINGERPRINT], None)
     left = unfinished_path(folder, made, training)
     left.write_bytes(b"left by a worker that woke up")
