@@ -59,7 +59,7 @@ RESTATED: frozenset[str] = frozenset(
         "+18 % (+6 % to +30 %, n = 32, lower with 7)",
         "+22 % (−2 % to +52 %, n = 24, lower with 11)",
         "50 of the best 50",
-        "after 1 0.34, 0.25 to 0.43; after 7 0.60, 0.53 to 0.65; after 23 0.82, 0.78 to 0.86; n = 480",
+        "after 1 0.34, 0.25 to 0.43; after 7 0.60, 0.53 to 0.65; after 23 0.82, 0.78 to 0.86; n = 480",  # noqa: E501
         "and 0.00050 with latents",
         "finds 0.00098 at the notebook's latent size",
         "has 0.0086; the best of its whole grid has 0.0056",
