@@ -18,7 +18,7 @@ from study.errors import StudyError
 from study.experiment import Arm
 from study.followups.arms import confirmation_arms
 from study.followups.setup import find_search, judged, run_followup, set_up
-from study.followups.testing import test_models
+from study.followups.testing import measure_models
 from study.running.coordinator import RunOutcome
 from study.running.opening import Database
 from study.running.place import Place, Say
@@ -97,7 +97,7 @@ def confirm(
     assert info is not None  # it was stored as one
     if info.n_missing == 0:
         storage = search.database.existing()
-        info = get_confirmation(test_models(followup, storage, after, place, say=say))
+        info = get_confirmation(measure_models(followup, storage, after, place, say=say))
         assert info is not None
     show(confirmation_table(info))
     at_home = None if other_data is None else own_confirmation(search.database, record)

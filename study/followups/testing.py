@@ -67,7 +67,7 @@ class _KeptModels:
         model_path(self.folder, self.uid, trial.number).unlink(missing_ok=True)
 
 
-def test_models(
+def measure_models(
     followup: Followup, storage: BaseStorage, record: StudyRecord, place: Place, *, say: Say
 ) -> StudyRecord:
     """Measure the kept models of a confirmation on the test data, each once.

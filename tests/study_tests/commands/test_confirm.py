@@ -31,7 +31,7 @@ from study.emoji import AUTOENCODER, LATENT_METRICS
 from study.errors import StudyError
 from study.followups.arms import confirmation_arms
 from study.followups.setup import Followup, find_search, run_followup, set_up
-from study.followups.testing import test_models as measure_models
+from study.followups.testing import measure_models
 from study.running.coordinator import RunOutcome
 from study.running.place import Place
 from study.seeds import pair_seed
@@ -327,7 +327,7 @@ def trained(confirmed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def follow(folder: Path) -> Followup:
     """Set up or continue a confirmation of the best trial, with one seed."""
     place = place_of(folder)
-    search = find_search(SEARCH, place)
+    search = find_search(SEARCH, place, say=print)
     kind, settings = search.found.kind, search.settings
     choose = partial(
         confirmation_arms,
@@ -343,7 +343,7 @@ def follow(folder: Path) -> Followup:
     )
 
 
-def tested(
+def measured_by(
     followup: Followup, folder: Path, before: StudyRecord, said: list[str]
 ) -> dict[str, Any]:
     """Test the models of a confirmation that was read before; return all that it then holds."""
@@ -363,8 +363,8 @@ def test_of_two_confirmations_none_loses_results(untested: Path) -> None:
     """One that read the study before the other had tested and removed the models keeps all."""
     followup, before = follow(untested), read(untested, "trained")
     said: list[str] = []
-    first = tested(followup, untested, before, said)
-    second = tested(followup, untested, before, said)
+    first = measured_by(followup, untested, before, said)
+    second = measured_by(followup, untested, before, said)
     assert len(first[attrs.TEST_RESULTS]) == 3
     assert second == first
     assert said == []
@@ -376,7 +376,7 @@ def test_models_of_an_earlier_version_and_of_others(untested: Path, tmp_path: Pa
     followup = follow(untested)
     before, models = read(untested, "trained"), untested / "artifacts" / "models"
     shutil.copytree(models, tmp_path / "kept")
-    expected = tested(followup, untested, before, [])[attrs.TEST_RESULTS]
+    expected = measured_by(followup, untested, before, [])[attrs.TEST_RESULTS]
     storage = open_storage(url_of(untested), write=True)
     study_id = storage.get_study_id_from_name("trained")
     storage.set_study_user_attr(study_id, attrs.TEST_RESULTS, {})
@@ -388,7 +388,7 @@ def test_models_of_an_earlier_version_and_of_others(untested: Path, tmp_path: Pa
         shutil.copy(path, models / f"{study_id}-{trial.number}.pt")
 
     said: list[str] = []
-    found = tested(followup, untested, before, said)[attrs.TEST_RESULTS]
+    found = measured_by(followup, untested, before, said)[attrs.TEST_RESULTS]
     lost = str(before.complete[0].number)
     assert found == {number: result for number, result in expected.items() if number != lost}
     (line,) = said

@@ -51,7 +51,7 @@ def test_run_and_continue(url: str, tmp_path: Path, tiny_data: Path, other_data:
     )
     assert outcome.progress.finished == outcome.target == 1
     assert said[0].startswith(f"Study s in {url}: autoencoder, notebook space, qmc sampler, ")
-    assert "median pruner; 24 training and 8 validation images; 1 workers with 1 thr" in said[0]
+    assert "median pruner; 24 training and 8 validation images; 1 worker with 1 thr" in said[0]
     assert said[1].startswith("1 of 1 trials finished: 1 complete, 0 pruned, 0 failed. Best val")
     outcome, _ = run(url, study="s", n_trials=2)
     assert outcome.progress.finished == outcome.target == 3
