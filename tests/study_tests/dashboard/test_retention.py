@@ -128,7 +128,7 @@ def test_states_of_finished_trainings_are_removed(tmp_path: Path, settings: Stud
     left.write_bytes(b"left by a worker that woke up")
     another = left.with_name(f"other-{training}.pt")
     another.write_bytes(b"another study's")
-    clean_states(made._storage, "faces", settings.search_space, folder)
+    clean_states(made._storage, "faces", objective.space, folder)
     assert set((folder / "unfinished").iterdir()) == {kept, another}
     assert (finished.state, interrupted.state) == (TrialState.COMPLETE, TrialState.FAIL)
     again = claim(made)
