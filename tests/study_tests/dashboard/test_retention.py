@@ -133,7 +133,7 @@ def test_states_of_finished_trainings_are_removed(tmp_path: Path, settings: Stud
     assert (finished.state, interrupted.state) == (TrialState.COMPLETE, TrialState.FAIL)
     again = claim(made)
     assert again.user_attrs[attrs.RETRY_OF] == interrupted.number
-    clean_states(made._storage, "faces", settings.search_space, folder)
+    clean_states(made._storage, "faces", objective.space, folder)
     run_trial(made, again, objective, threading.Event())
     assert made.get_trials()[again.number].user_attrs[attrs.RESUMED_EPOCHS] == 1
 
