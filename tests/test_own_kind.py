@@ -144,7 +144,8 @@ def test_digits_go_on_in_the_middle_of_a_training(
 ) -> None:
     """A worker that is killed is started again, and its training goes on from its saved state."""
     arguments = [sys.executable, "-P", "-m", "study", "run", f"{DIGITS}:DIGITS", "--trials", "1"]
-    arguments += ["--set", "epoch=150", "--set", "model=dense", "--threads", "1"]
+    arguments += ["--set", "epoch=300", "--set", "model=dense", "--threads", "1"]
+    arguments += ["--set", "batch_size=16"]  # long enough to be saved on any machine
     with subprocess.Popen(arguments, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as running:
         unfinished = tmp_path / "runs" / "artifacts" / "unfinished"
         wait_until(lambda: unfinished.is_dir() and any(unfinished.glob("*.pt")))
@@ -156,8 +157,8 @@ def test_digits_go_on_in_the_middle_of_a_training(
     assert "1 of 1 trials finished" in said
     first, second = stored(tmp_path, "digits-small").trials
     assert (first.state, second.state) == (TrialState.FAIL, TrialState.COMPLETE)
-    assert 0 < second.user_attrs[attrs.RESUMED_EPOCHS] < 150
-    assert second.user_attrs[attrs.EPOCHS_RUN] == len(second.intermediate_values) == 150
+    assert 0 < second.user_attrs[attrs.RESUMED_EPOCHS] < 300
+    assert second.user_attrs[attrs.EPOCHS_RUN] == len(second.intermediate_values) == 300
 
 
 @pytest.mark.parametrize("steps", [False, True], ids=["whole", "by steps"])
