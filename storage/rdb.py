@@ -104,9 +104,7 @@ def find_storage(url: str) -> BaseStorage | None:
     if path is not None:
         if not path.exists():
             return None
-        _check_sqlite_file(path, create=True, write=True)
-        query = "SELECT name FROM sqlite_master WHERE type = 'table'"
-        tables = {name for (name,) in _query(f"{path.resolve().as_uri()}?mode=ro", query)}
+        tables = _check_sqlite_file(path, create=True, write=True)
         return open_storage(url, write=True) if tables >= _TABLES else None
     try:
         there = server_address(url) is not None or _server_tables(url) >= _TABLES
@@ -217,8 +215,8 @@ def _engine_kwargs(*, sqlite: bool) -> dict[str, Any]:
     return {"pool_size": 1, "max_overflow": 2, "pool_pre_ping": True, "pool_recycle": 1800}
 
 
-def _check_sqlite_file(path: Path, *, create: bool, write: bool) -> None:
-    """Raise unless ``path`` is, or may become, a database of Optuna's.
+def _check_sqlite_file(path: Path, *, create: bool, write: bool) -> set[str]:
+    """Raise unless ``path`` is, or may become, a database of Optuna's; return its tables.
 
     The file is only ever opened by SQLite: closing it otherwise would drop the locks that other
     connections of this process hold on it.
@@ -233,7 +231,7 @@ def _check_sqlite_file(path: Path, *, create: bool, write: bool) -> None:
                 )
             path.parent.mkdir(parents=True, exist_ok=True)
             _query(f"{path.resolve().as_uri()}?mode=rwc", "PRAGMA journal_mode=WAL")  # for good
-            return
+            return set()
         if path.is_dir():
             raise StorageAccessError(f"Storage file {path} is a folder.")
         if write and not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
@@ -255,6 +253,7 @@ def _check_sqlite_file(path: Path, *, create: bool, write: bool) -> None:
             f"Storage file {path} is not complete yet: another process is creating it, or was "
             "killed while it did; `emoji-study run` completes it."
         )
+    return tables
 
 
 def _archive_url(path: Path) -> str:

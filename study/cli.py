@@ -944,18 +944,9 @@ def data_build(
     ] = "google",
 ) -> None:
     """Write the installed emoji images of one vendor as a data set file."""
-    from storage.files import atomic_path
-    from study.emoji.describe import build_parquet
-    from study.errors import StudyError
+    from study.emoji.describe import build_data
 
-    try:
-        with atomic_path(out) as partial:
-            n_images = build_parquet(vendor, partial)
-    except OSError as error:
-        raise StudyError(
-            f"`{out}` must be a file that can be written, but got: {error.strerror or error}."
-        ) from error
-    _say(f"{n_images} images written to {out}")
+    _say(f"{build_data(vendor, out)} images written to {out}")
 
 
 @data_app.command(

@@ -19,7 +19,7 @@ from optuna.distributions import (
 
 from search_spaces import Parameter, Scalar, SearchSpace
 from storage import attrs
-from study.kinds import File, Kind
+from study.kinds import Described, File, Kind
 from study.metrics import Metric
 
 GROUP = "emoji_study.kinds"
@@ -45,7 +45,7 @@ class KindSource:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class KindInfo:
+class KindInfo(Described):
     """What is known of a study's kind without its code.
 
     Args:
@@ -71,21 +71,6 @@ class KindInfo:
     costs: tuple[Metric, ...] = ()
     model_file: str = ""
     source: KindSource | None = None
-
-    @property
-    def objective(self) -> Metric:
-        """What was searched for."""
-        return self.metrics[0]
-
-    @property
-    def second(self) -> Metric | None:
-        """The second objective of a study that has two, and what a constraint is on."""
-        return next((metric for metric in self.metrics[1:] if metric.always), None)
-
-    @property
-    def step(self) -> str:
-        """What a step of a training is called: ``epoch``, or ``step``."""
-        return self.fidelity or "step"
 
     def choices(self, name: str | None) -> tuple[str, ...]:
         """Return the values of a parameter without an order, as texts; none of any other."""

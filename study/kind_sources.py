@@ -34,6 +34,15 @@ class FoundKind:
     kind: Kind
     source: KindSource | None
 
+    @property
+    def digest(self) -> str | None:
+        """Of the file of its code."""
+        return None if self.source is None else self.source.digest
+
+    def info(self, space: SearchSpace) -> KindInfo:
+        """Return what a study of it that searches a space keeps of it."""
+        return KindInfo.of_kind(self.kind, space, self.source)
+
 
 def find_kind(reference: str) -> FoundKind:
     """Find the kind that a user named.

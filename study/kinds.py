@@ -281,11 +281,19 @@ class Run:
     Args:
         seed: From 0 to 2**63 - 1; with configuration and data, all that may decide the result.
         device: As ``Trainer.resolve_device`` returned it.
+        show: Called with every step.
     """
 
-    def __init__(self, *, seed: int, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        *,
+        seed: int,
+        device: str = "cpu",
+        show: Callable[[Step], None] = lambda numbers: None,
+    ) -> None:
         self.seed = seed
         self.device = device
+        self._show = show
 
     def offer(self, save: Callable[[Path], object], *, n_bytes: int = 1_000_000) -> None:
         """Save what the training needs to go on, unless that would take too much of its time.
@@ -322,6 +330,7 @@ class Run:
             save: Writes all that the training needs to go on to a file, which is called now and
                 then. Without it, an interrupted training begins anew.
         """
+        self._show(numbers)
         return False
 
 
@@ -437,8 +446,31 @@ def _at(source: Source, path: Path) -> Source:
     return replace(source, path=path)
 
 
+class Described:
+    """What follows from the metrics and the fidelity of a kind, with its code or without."""
+
+    __slots__ = ()
+    metrics: tuple[Metric, ...]
+    fidelity: str | None
+
+    @property
+    def objective(self) -> Metric:
+        """What is searched for."""
+        return self.metrics[0]
+
+    @property
+    def second(self) -> Metric | None:
+        """What may be a second objective or a constraint."""
+        return next((metric for metric in self.metrics[1:] if metric.always), None)
+
+    @property
+    def step(self) -> str:
+        """What a step of a training is called: ``epoch``, or ``step``."""
+        return self.fidelity or "step"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kind:
+class Kind(Described):
     """One kind of model.
 
     Args:
@@ -494,16 +526,6 @@ class Kind:
         first, *others = self.metrics
         metrics = (replace(first, objective=True), *others)
         object.__setattr__(self, "metrics", metrics)
-
-    @property
-    def objective(self) -> Metric:
-        """What is searched for."""
-        return self.metrics[0]
-
-    @property
-    def second(self) -> Metric | None:
-        """What may be a second objective or a constraint."""
-        return next((metric for metric in self.metrics[1:] if metric.always), None)
 
     def space(self, name: str, source: Source) -> SearchSpace:
         """Return a space for certain data.

@@ -86,7 +86,12 @@ class Metric:
     @property
     def test_label(self) -> str:
         """The same for people."""
-        return f"test {self.label.removeprefix('validation ')}"
+        return f"test {self.short_label}"
+
+    @property
+    def short_label(self) -> str:
+        """Its name for people without the split that it was measured on."""
+        return self.label.removeprefix("validation ")
 
     def of(self, trial: Measured) -> float | None:
         """Return a trial's value of the metric as stored, or None without a finite one."""

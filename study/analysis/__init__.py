@@ -52,11 +52,6 @@ def metric_named(record: StudyRecord, name: str) -> Metric | None:
     return next((metric for metric in kind_of(record).metrics if metric.name == name), None)
 
 
-def short_label(metric: Metric) -> str:
-    """Return a metric's name for people without the split that it was measured on."""
-    return metric.label.removeprefix("validation ")
-
-
 def word_for(metric: Metric) -> str:
     """Return what values of a metric are called where its name would be too long."""
     return "value" if metric.maximise else "error"

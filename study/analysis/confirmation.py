@@ -21,7 +21,6 @@ from study.analysis import (
     kind_of,
     min_accuracy_of,
     relative_change,
-    short_label,
     word_for,
 )
 from study.analysis.expected_best import overtuning
@@ -352,7 +351,7 @@ def describe_confirmation(
     if best.test is not None:
         yield (
             f"On the test {info.data}, which nothing was chosen by, its "
-            f"{short_label(info.objective)} is {_estimate(best.test)}; the interval is that of "
+            f"{info.objective.short_label} is {_estimate(best.test)}; the interval is that of "
             f"seeds and splits, not of other test {info.data}."
         )
     if info.caution is not None:
@@ -474,7 +473,7 @@ def _values(metric: Metric | None, trials: Iterable[TrialRecord]) -> list[float]
 def _demanded(record: StudyRecord, second: Metric | None) -> str:
     if second is None:
         return "accuracy" if is_own(record) else ""
-    return short_label(second)
+    return second.short_label
 
 
 def _and_with(info: ConfirmationInfo) -> str:

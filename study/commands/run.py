@@ -13,7 +13,6 @@ from storage.rdb import await_server
 from storage.records import StudyRecord, load_study_record
 from study.dashboard.retention import check_keep
 from study.errors import StudyError
-from study.kind_info import KindInfo
 from study.kind_sources import FoundKind, find_kind, make_trainer, require_same_code
 from study.running import budget
 from study.running.coordinator import RunOutcome, open_study
@@ -131,7 +130,7 @@ def run(
         database.create(),
         name,
         settings,
-        KindInfo.of_kind(own, space, found.source),
+        found.info(space),
         user_attrs=data.facts(),
         waiting=waiting,
     )
@@ -159,8 +158,7 @@ def _keep(
     if kept.extra:
         study.set_user_attr(attrs.MEASURES_LATENTS, True)
     if accepted and found.source is not None:
-        info = KindInfo.of_kind(found.kind, space, found.source)
-        study.set_user_attr(attrs.KIND, info.to_dict())
+        study.set_user_attr(attrs.KIND, found.info(space).to_dict())
 
 
 def _run(ready: Ready, place: Place, amount: Amount, *, say: Say) -> RunOutcome:

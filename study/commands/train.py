@@ -114,7 +114,7 @@ def train(request: TrainRequest, *, say: Say) -> Final | None:
     with stop_signals() as stop:
         final = _train(request, chosen, out, stop_requested=stop.is_set, say=say)
     if final is None:
-        step = chosen.kind.fidelity or "step"
+        step = chosen.kind.step
         say(f"{chosen.label}: interrupted before the first {step} had ended; nothing was written.")
     return final
 
@@ -161,16 +161,15 @@ class _FinalRun(Run):
         show: Callable[[Step], None],
         stop_requested: Callable[[], bool],
     ) -> None:
-        super().__init__(seed=chosen.seed, device=device)
+        super().__init__(seed=chosen.seed, device=device, show=show)
         self.interrupted = False
         self.n_done = 0
         self._n_steps = chosen.n_steps
-        self._show = show
         self._stop_requested = stop_requested
 
     def step(self, numbers: Step, *, save: Callable[[Path], object] | None = None) -> bool:
         """Show a step; end the training if that is asked for, unless it was the last."""
-        self._show(numbers)
+        super().step(numbers)
         self.n_done += 1
         self.interrupted = self._stop_requested() and self.n_done != self._n_steps
         return self.interrupted
@@ -248,7 +247,7 @@ def _content(final: Final, chosen: Chosen) -> dict[str, Any]:
 
     What every model could be tested for and was not, as it was interrupted, is None.
     """
-    step = chosen.kind.fidelity or "step"
+    step = chosen.kind.step
     names = (metric.test_name for metric in chosen.kind.metrics if metric.always)
     tested: dict[str, Any] = {**dict.fromkeys(names), **final.test}
     costs = {cost.name for cost in chosen.kind.costs}
@@ -267,7 +266,7 @@ def _content(final: Final, chosen: Chosen) -> dict[str, Any]:
 
 def _describe(final: Final, chosen: Chosen, trainer: Trainer, out: Path) -> list[str]:
     """Say what came out of a training."""
-    kind, label, step = chosen.kind, chosen.label, chosen.kind.fidelity or "step"
+    kind, label, step = chosen.kind, chosen.label, chosen.kind.step
     value = final.best[kind.objective.name]
     reached = f"{kind.objective.label} {value:.5f}"
     at = "" if final.best_step is None else f" ({step} {final.best_step})"

@@ -7,7 +7,6 @@ import optuna
 from storage import attrs
 from storage.rdb import await_server
 from storage.records import load_study_record
-from study.kind_info import KindInfo
 from study.kind_sources import find_stored, make_trainer
 from study.running.coordinator import RunOutcome
 from study.running.data import load_data
@@ -42,8 +41,7 @@ def work(study: str, place: Place, *, accept_change: bool = False, say: Say) -> 
     data = load_data(trainer, settings, study=study, stored=True)
     opened = optuna.load_study(study_name=study, storage=storage)
     if accept_change and found.source is not None:
-        info = KindInfo.of_kind(found.kind, space, found.source)
-        opened.set_user_attr(attrs.KIND, info.to_dict())
+        opened.set_user_attr(attrs.KIND, found.info(space).to_dict())
     ready = Ready(study=opened, settings=settings, kind=found.kind, space=space, data=data)
     target = int(stored.user_attrs.get(attrs.TARGET, 0))
     outcome = launch(ready, place, target=target, say=say)

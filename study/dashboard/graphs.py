@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from storage.records import StudyRecord
-from study.analysis import is_own, is_search, kind_of, short_label
+from study.analysis import is_own, is_search, kind_of
 from study.analysis.distribution import get_distribution
 from study.analysis.front import get_front
 from study.analysis.history import get_learning_curves
@@ -71,7 +71,7 @@ def _trade_off_title(record: StudyRecord) -> str:
     kind = kind_of(record)
     if is_own(record) or kind.second is None:
         return "Trade-off of reconstruction and classification"
-    return f"Trade-off of {short_label(kind.objective)} and {short_label(kind.second)}"
+    return f"Trade-off of {kind.objective.short_label} and {kind.second.short_label}"
 
 
 def _importance(record: StudyRecord) -> Any:

@@ -20,7 +20,6 @@ from study.analysis import (
     min_accuracy_of,
     ranked_by_constraint,
     settings_of,
-    short_label,
     word_for,
 )
 from study.analysis.provenance import describe_code
@@ -213,7 +212,7 @@ def _reaches(second: Metric, needed: float) -> str:
 
 def _reported(kind: KindInfo) -> str:
     """Name what is reported of every step."""
-    return kind.objective.label.replace(short_label(kind.objective), word_for(kind.objective))
+    return kind.objective.label.replace(kind.objective.short_label, word_for(kind.objective))
 
 
 def _files(kind: KindInfo) -> Iterator[str]:
@@ -228,7 +227,7 @@ def _glossary(record: StudyRecord) -> Iterator[tuple[str, str]]:
     """Yield the attributes that the trials of a study carry, with their meanings."""
     kind = kind_of(record)
     present = {name for trial in record.trials for name in trial.user_attrs}
-    second = "its second metric" if kind.second is None else short_label(kind.second)
+    second = "its second metric" if kind.second is None else kind.second.short_label
     own = {metric.name: escape(metric.label) for metric in kind.metrics}
     for name in dict.fromkeys((*_GLOSSARY, *own)):
         if name in present or (not record.trials and (name in own or name not in _MEASURED)):

@@ -12,6 +12,7 @@ from emoji_ae.config import AutoencoderConfig, multitask_config
 from search_spaces import SPACES, SearchSpace, autoencoder, multitask
 from storage import attrs
 from study.emoji import experiments
+from study.emoji.experiments import has_extra_images
 from study.kinds import File, Kind, Source, Trainer
 from study.metrics import Metric
 
@@ -55,12 +56,6 @@ COSTS = (
     Metric(name=attrs.PARAMETER_COUNT, label="weights"),
     Metric(name="latent_size", label="numbers in the latent"),
 )
-
-
-def has_extra_images(source: Source) -> bool:
-    """Whether a data set has images that are only trained on."""
-    vendors = source.options.get("vendors", ())
-    return len(vendors) > (1 if source.path is None else 0)
 
 
 def check_source(source: Source) -> Source:

@@ -26,7 +26,7 @@ from storage.rdb import open_storage
 from study.emoji.data import StudyData
 from study.emoji.trainer import EmojiTrainer
 from study.errors import StudyError
-from study.kinds import Run, Step
+from study.kinds import Run
 from study.running.choosing import stored_training
 from study.running.data import load_data
 from study.running.housekeeping import housekeeping
@@ -198,22 +198,9 @@ def _trained(request: ComposeRequest, say: Say) -> tuple[Checkpoint, EmojiDatase
             )
             return checkpoint, data.dataset
     with step_bar(config.epoch, chosen.kind.objective, title=chosen.label) as show:
-        training = trainer.train(config, data, _ShownRun(show, seed=chosen.seed, device=device))
+        training = trainer.train(config, data, Run(seed=chosen.seed, device=device, show=show))
     checkpoint = training.checkpoint
     with housekeeping("the trained model is not kept for the next time", say):
         training.save(kept)
         say(f"The trained model is kept in {kept}.")
     return replace(checkpoint, model=checkpoint.model.cpu()), data.dataset
-
-
-class _ShownRun(Run):
-    """A run that shows its steps."""
-
-    def __init__(self, show: Callable[[Step], None], *, seed: int, device: str) -> None:
-        super().__init__(seed=seed, device=device)
-        self._show = show
-
-    def step(self, numbers: Step, *, save: Callable[[Path], object] | None = None) -> bool:
-        """Show a step."""
-        self._show(numbers)
-        return False

@@ -1,4 +1,4 @@
-"""What ``emoji-study data describe`` does: load, split, describe, write.
+"""What ``emoji-study data`` does: build a data set, or load, split, describe one and write that.
 
 Knows nothing of the command line, of studies or of what the page says.
 """
@@ -10,9 +10,10 @@ from typing import get_args
 from emoji_ae.config import SplitMethod
 from emoji_ae.dataset import EmojiDataset, load_dataset, read_rows
 from emoji_ae.describe import describe_dataset
-from emoji_ae.emojicloud import build_parquet as build_parquet
+from emoji_ae.emojicloud import build_parquet
 from emoji_ae.errors import DataError
 from emoji_ae.splits import Split, split_dataset
+from storage.files import atomic_path
 from study.emoji.data import fingerprint
 from study.emoji.page import write_data_report
 from study.errors import StudyError
@@ -33,6 +34,22 @@ class DescribeRequest:
     split: str
     data_seed: int
     out: Path
+
+
+def build_data(vendor: str, out: Path) -> int:
+    """Write the installed images of a vendor as a data set file; return how many there are.
+
+    Raises:
+        DataError: If the vendor is unknown.
+        StudyError: If the file cannot be written.
+    """
+    try:
+        with atomic_path(out) as partial:
+            return build_parquet(vendor, partial)
+    except OSError as error:
+        raise StudyError(
+            f"`{out}` must be a file that can be written, but got: {error.strerror or error}."
+        ) from error
 
 
 def describe_data(request: DescribeRequest) -> Path:

@@ -27,6 +27,12 @@ IMPROVED: Mapping[str, Scalar] = {
 """What makes reconstructions better than the notebook's, at its learning rate and latent size."""
 
 
+def has_extra_images(source: Source) -> bool:
+    """Whether a data set has images that are only trained on."""
+    vendors = source.options.get("vendors", ())
+    return len(vendors) > (1 if source.path is None else 0)
+
+
 def auxiliary_task(source: Source, options: Mapping[str, Any]) -> Design:
     """Ask what classifying does to reconstructing.
 
@@ -93,7 +99,7 @@ def latent_space(source: Source, options: Mapping[str, Any]) -> Design:
         options: None.
     """
     _refuse(options)
-    has_extra = len(source.options.get("vendors", ())) > (1 if source.path is None else 0)
+    has_extra = has_extra_images(source)
     own: dict[str, Scalar] = {"extra_images": False} if has_extra else {}
     plain = AutoencoderConfig().to_dict()
     base: dict[str, Scalar] = {name: plain[name] for name in IMPROVED}

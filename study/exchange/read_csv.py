@@ -180,7 +180,7 @@ def _space_of(
 def _imported(found: FoundKind, space: SearchSpace, trials: Sequence[_Row]) -> ImportedStudy:
     return ImportedStudy(
         settings=_settings(found.kind.name, space),
-        kind=KindInfo.of_kind(found.kind, space, found.source),
+        kind=found.info(space),
         trials=_to_trials(space, trials),
     )
 

@@ -6,7 +6,7 @@ from html import escape
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from study.analysis import ALL_TRIALS, short_label
+from study.analysis import ALL_TRIALS
 from study.analysis.ablation import AblationInfo
 from study.analysis.confirmation import ConfirmationInfo
 from study.analysis.cost import CostInfo, CostPoint
@@ -256,7 +256,7 @@ def plot_confirmation(info: ConfirmationInfo, kind: KindInfo) -> go.Figure:
     means += [e.mean for _, e in (*validation, *test) if e is not None]
     figure.update_layout(scattermode="group", scattergap=0.5)
     figure.update_xaxes(
-        title_text=f"{escape(short_label(kind.objective))} (mean, 95 % interval)",
+        title_text=f"{escape(kind.objective.short_label)} (mean, 95 % interval)",
         **mean_axis(kind.objective, means),
     )
     figure.update_yaxes(autorange="reversed", showgrid=False, categoryarray=names)

@@ -8,7 +8,7 @@ from typing import Literal, TypeVar
 import plotly.graph_objects as go
 from optuna.trial import TrialState
 
-from study.analysis import short_label, word_for
+from study.analysis import word_for
 from study.analysis.distribution import DistributionInfo
 from study.analysis.expected_best import ExpectedBestInfo
 from study.analysis.fidelity import FidelityInfo
@@ -81,7 +81,7 @@ def plot_history(info: HistoryInfo, kind: KindInfo) -> go.Figure:
                 "line": {"color": color, "width": 0 if solid else 1.5},
             },
             hovertemplate="trial %{x}<br>"
-            + (label if complete else f"last reported {escape(short_label(metric))}")
+            + (label if complete else f"last reported {escape(metric.short_label)}")
             + " %{y:.4g}",
         )
     figure.update_layout(meta={"brush": {"x": "number", "y": "value"}})

@@ -9,7 +9,6 @@ from itertools import cycle
 
 import plotly.graph_objects as go
 
-from study.analysis import short_label
 from study.analysis.comparison import BudgetPoint, ComparisonInfo, Unit, describe_budget
 from study.figures.style import (
     BLUE,
@@ -42,7 +41,7 @@ def plot_comparison(info: ComparisonInfo, unit: Unit) -> go.Figure:
     """
     figure = new_figure(height=440)
     metric = info.objective  # of either split
-    label = escape(short_label(metric))
+    label = escape(metric.short_label)
     found = info.of_unit(unit)
     words = unit if found is None else found.words
     curves = {curve.study: curve for curve in found.curves} if found is not None else {}
@@ -71,7 +70,7 @@ def plot_comparison(info: ComparisonInfo, unit: Unit) -> go.Figure:
     title = f"budget in {escape(budget)} (log)"
     wide = not budgets or max(budgets) / min(budgets) > 300
     figure.update_xaxes(type="log", title_text=title, dtick=1 if wide else "D2")
-    figure.update_yaxes(**value_axis(replace(metric, label=f"best {short_label(metric)}"), drawn))
+    figure.update_yaxes(**value_axis(replace(metric, label=f"best {metric.short_label}"), drawn))
     return figure
 
 
@@ -79,7 +78,7 @@ def plot_best_distribution(info: ComparisonInfo) -> go.Figure:
     """Draw the share of complete trials with at most each error, one step line per study."""
     figure = new_figure(height=420)
     metric = info.objective  # of either split
-    label = escape(short_label(metric))
+    label = escape(metric.short_label)
     errors: list[float] = []
     looks = _looks(info)
     for side in info.studies:
@@ -95,7 +94,7 @@ def plot_best_distribution(info: ComparisonInfo) -> go.Figure:
             hovertemplate=f"{escape(side.name)}<br>%{{y:.1%}} of the complete trials"
             f"<br>{label} at most %{{x:.4g}}<extra></extra>",
         )
-    figure.update_xaxes(**value_axis(replace(metric, label=short_label(metric)), errors))
+    figure.update_xaxes(**value_axis(replace(metric, label=metric.short_label), errors))
     figure.update_yaxes(
         title_text="share of complete trials", tickformat=".0%", rangemode="tozero"
     )

@@ -7,7 +7,6 @@ from storage.internals import storage_of
 from storage.records import StudyRecord, load_study_record
 from study.errors import StudyError
 from study.experiment import Experiment
-from study.kind_info import KindInfo
 from study.kind_sources import FoundKind
 from study.kinds import Data
 from study.running import budget
@@ -49,7 +48,7 @@ def run_experiment(
         database.create(),
         name,
         settings,
-        KindInfo.of_kind(found.kind, space, found.source),
+        found.info(space),
         user_attrs={attrs.EXPERIMENT: experiment.to_dict(), **data.facts()},
     )
     stored = budget.extend_experiment(study, experiment)

@@ -91,8 +91,9 @@ def find_search(study: str, place: Place, *, say: Say) -> Search:
         )
     record = load_study_record(storage, study)
     found = find_stored(kind_of(record), study=study, where=place.kind)
-    digest = None if found.source is None else found.source.digest
-    n_other = sum(trial.user_attrs.get(attrs.KIND_DIGEST) != digest for trial in record.complete)
+    n_other = sum(
+        trial.user_attrs.get(attrs.KIND_DIGEST) != found.digest for trial in record.complete
+    )
     if n_other and stored.settings.sampler != IMPORTED:
         say(
             f"Warning: {n_other} of {len(record.complete)} complete trials were trained by "

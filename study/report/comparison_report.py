@@ -16,7 +16,6 @@ from study.analysis import (
     is_search,
     kind_of,
     reference_of,
-    short_label,
     word_for,
 )
 from study.analysis.comparison import (
@@ -177,7 +176,7 @@ def _found(info: ComparisonInfo) -> Iterator[str]:
             metric = side.objective
             yield (
                 f"The {metric.best} {word_for(metric)} of “{side.name}” is "
-                f"{with_article(short_label(metric))} of {format_measured(best.value, metric)} on "
+                f"{with_article(metric.short_label)} of {format_measured(best.value, metric)} on "
                 f"{split} split, of trial {best.number}."
             )
 

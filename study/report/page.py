@@ -7,13 +7,14 @@ import base64
 import re
 import shlex
 from collections.abc import Iterable, Mapping
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 import jinja2
 from markupsafe import Markup, escape
 
-from study.analysis import short_label, word_for
+from study.analysis import word_for
 from study.figures import plotly_js
 from study.formats import (
     format_accuracy,
@@ -95,7 +96,7 @@ def _environment() -> jinja2.Environment:
     environment.filters |= {
         "mse": format_mse,
         "measure": format_measured,
-        "short": short_label,
+        "short": attrgetter("short_label"),
         "word": word_for,
         "plural": plural,
         "article": with_article,

@@ -16,7 +16,6 @@ from study.analysis import (
     is_search,
     kind_of,
     settings_of,
-    short_label,
     word_for,
 )
 from study.analysis.ablation import describe_ablation
@@ -271,7 +270,7 @@ def _confirmed(info: ConfirmationInfo, data: str) -> str | None:
     if best.difference is not None:
         text += f", {format_change(best.difference)} against the default"
     if best.test is not None:
-        label = short_label(objective)
+        label = objective.short_label
         text += f"; on the test {data} its {label} is {_estimate(best.test, objective)}"
     n_tied = len(info.tied) - 1
     if n_tied > 0:

@@ -71,7 +71,6 @@ def stored_training(
     settings = StudySettings.from_attrs(record.user_attrs, study=study)
     found: FoundKind = find_stored(kind_of(record), study=study, where=kind)
     trial = find_trial(record, which)
-    digest = None if found.source is None else found.source.digest
     config = settings.space_in(found.kind).to_config(trial.given)
     own = trial.user_attrs.get(attrs.SEED)
     if own is None:  # it never began to train
@@ -86,7 +85,7 @@ def stored_training(
         settings=settings,
         sides=trial.user_attrs.get(attrs.SIDES),
         value=trial.value if seed is None else None,
-        other_code=trial.user_attrs.get(attrs.KIND_DIGEST) != digest,
+        other_code=trial.user_attrs.get(attrs.KIND_DIGEST) != found.digest,
     )
 
 

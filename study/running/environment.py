@@ -20,5 +20,5 @@ def describe_environment(distributions: Sequence[str] = ()) -> str:
 
 def _version(distribution: str) -> str:
     """Return what a module says of itself, where it has been imported: it may tell its build."""
-    module = sys.modules.get(distribution)
-    return str(getattr(module, "__version__", importlib.metadata.version(distribution)))
+    told = getattr(sys.modules.get(distribution), "__version__", None)
+    return str(told or importlib.metadata.version(distribution))

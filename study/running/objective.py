@@ -197,7 +197,7 @@ class TrainingObjective:
             state=unfinished_path(self.artifacts, trial.study, name),
             check_folder=self.check_folder,
             stop_requested=stop_requested,
-            step_name=self.kind.fidelity or "step",
+            step_name=self.kind.step,
         )
         try:
             training = self.trainer.train(config, self.data, run)
@@ -224,9 +224,7 @@ class TrainingObjective:
                 training.save(path)
         run.remove_state()
         if run.pruned:
-            raise optuna.TrialPruned(
-                f"pruned after {self.kind.fidelity or 'step'} {len(training.steps)}"
-            )
+            raise optuna.TrialPruned(f"pruned after {self.kind.step} {len(training.steps)}")
         return values
 
     def _require_training(self, training: Training, *, pruned: bool) -> None:

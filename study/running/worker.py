@@ -84,7 +84,7 @@ def _run_trials(job: WorkerJob, stop: threading.Event, check_folder: Callable[[]
         device=trainer.resolve_device(job.device),
         threads=job.threads,
         space=space if experiment is None else space.holding(a.params for a in experiment.arms),
-        kind_digest=None if found.source is None else found.source.digest,
+        kind_digest=found.digest,
         keep_models=experiment is not None and experiment.keep_models,
         draw=user_attrs.get(attrs.KEPT_PICTURES) != "none",
         measure=experiment is not None or attrs.MEASURES_LATENTS in user_attrs,

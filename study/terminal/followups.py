@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from rich.markup import escape
 from rich.table import Table
 
-from study.analysis import short_label
 from study.analysis.ablation import Ablated, AblationInfo
 from study.analysis.confirmation import ConfirmationInfo, Confirmed, Estimate
 from study.formats import MISSING, format_change, format_measured, format_mse, format_value
@@ -20,7 +19,7 @@ def confirmation_table(info: ConfirmationInfo) -> Table:
     """
     has_second = any(c.accuracy is not None for c in info.confirmed)
     second = info.second if has_second else None
-    label = "" if second is None else short_label(second)
+    label = "" if second is None else second.short_label
     table = _table(
         *("", "configuration", "search", "mean", "default", "95 % interval", "wins", "test"),
         *((label, f"test {_short(label)}") if second else ()),

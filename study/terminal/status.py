@@ -20,7 +20,6 @@ from study.analysis import (
     kind_of,
     ranked_by_constraint,
     sampler_of,
-    short_label,
 )
 from study.analysis.remaining import grid_trainings, to_train
 from study.formats import format_measured, plural
@@ -37,7 +36,7 @@ def study_table(records: Sequence[StudyRecord]) -> Table:
     bests = [record.best for record in records]
     seconds = [kind_of(record).second for record in records]
     shown = [_second(metric, best) for metric, best in zip(seconds, bests, strict=True)]
-    labels = {short_label(m) for m, text in zip(seconds, shown, strict=True) if m and text}
+    labels = {m.short_label for m, text in zip(seconds, shown, strict=True) if m and text}
     table = Table(box=None, header_style="bold", padding=(0, 1, 0, 0))
     # With the column for it, 80 columns are too few: then the kind is folded, not the name.
     short = all(len(record.name) <= _SHORT_NAME for record in records)
@@ -204,7 +203,7 @@ def _best_table(record: StudyRecord, trials: Sequence[TrialRecord]) -> Table:
     constrained = not all(trial.feasible for trial in trials)
     table = Table("best", kind.objective.label, box=None, header_style="bold")
     if second is not None:
-        table.add_column(short_label(second))
+        table.add_column(second.short_label)
     if constrained:
         table.add_column("constraint")
     table.add_column(kind.step)
