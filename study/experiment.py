@@ -1,8 +1,7 @@
 """Paired experiments: arms that are trained from equal weights on equal splits, many times.
 
-An experiment is a study like any other, whose points are its arms, pair by pair; ``Pair`` number
-``i`` has a seed and a split of its own. Which arms there are is decided here, what came out in
-``study.analysis.experiment``.
+An experiment is a study like any other, whose points are its arms, pair by pair; each pair has a
+seed and a split of its own.
 """
 
 from collections.abc import Mapping
@@ -22,9 +21,8 @@ class Arm:
     """One of the things that an experiment compares.
 
     Args:
-        name: Shown to people.
         params: What is its own; all other parameters are shared.
-        split: How its data are split, one of the kind's ways; empty for that of the study.
+        split: One of the kind's ways to part its data; empty for that of the study.
         role: What it is there for, where an analysis must tell: see ``study.followups.arms``.
         trial: Number of the trial of another study that it repeats, if it does.
         expected: Value that this trial had, or that a surrogate predicts.
@@ -43,10 +41,8 @@ class Experiment:
     """What is compared, and how often.
 
     Args:
-        name: Such as ``auxiliary-task``.
-        question: In words.
         arms: The first one is the baseline of every comparison.
-        sides: The split of each pair, by the way of splitting; see ``Split.sides``.
+        sides: The split of each pair, by the way of splitting; see ``kinds.Data.sides``.
         follows: Name of the study whose outcome is examined; empty for one that stands alone.
         keep_models: Whether trained models are kept until they have been tested.
     """
@@ -60,7 +56,6 @@ class Experiment:
 
     @property
     def n_pairs(self) -> int:
-        """Number of pairs."""
         return len(next(iter(self.sides.values())))
 
     def __len__(self) -> int:
@@ -71,14 +66,8 @@ class Experiment:
         """Return parameters and user attributes of trial ``index``; they go pair by pair."""
         pair, j = divmod(index, len(self.arms))
         arm = self.arms[j]
-        return (
-            dict(arm.params),
-            {
-                attrs.PAIR: pair,
-                attrs.ARM: arm.name,
-                attrs.SIDES: self.sides[arm.split][pair],
-            },
-        )
+        sides = self.sides[arm.split][pair]
+        return dict(arm.params), {attrs.PAIR: pair, attrs.ARM: arm.name, attrs.SIDES: sides}
 
     def to_dict(self) -> dict[str, Any]:
         """Return all fields, JSON-ready."""
@@ -109,11 +98,10 @@ class Design:
     """What an experiment asks, and of which arms.
 
     Args:
-        question: In words.
         space: Name of the space whose parameters the arms have.
         arms: The first one is the baseline of every comparison.
-        shared: What all arms share unless told otherwise: everything that they do not differ in,
-            also what only becomes active with other values, so that nothing is left to chance.
+        shared: What all arms share unless told otherwise: all that they do not differ in, also
+            what only becomes active with other values, so that nothing is left to chance.
     """
 
     question: str

@@ -8,7 +8,6 @@ if TYPE_CHECKING:
     from optuna.trial import TrialState
 
 MISSING = "–"
-"""Stands where there is no value."""
 
 
 def format_mse(value: float | None) -> str:
@@ -69,12 +68,7 @@ def format_value(value: object) -> str:
 
 
 def format_data(data: object, vendors: Sequence[object]) -> str:
-    """Name the data of a study: whose images are its own, and who gave extra ones.
-
-    Args:
-        data: Path of the data set file; None for the embedded images.
-        vendors: As ``StudySettings``.
-    """
+    """Name the data of a study, a path or None for the embedded images, and its vendors."""
     own = "the embedded images" if data is None else str(data)
     extra = list(map(str, vendors))
     if data is None and extra:
@@ -96,12 +90,7 @@ def format_list(names: Sequence[str]) -> str:
 
 
 def format_configuration(params: Mapping[str, object], family: str | None = None) -> str:
-    """Describe parameters in words.
-
-    Args:
-        params: Values by name.
-        family: The parameter whose value names what the others are of; None to list all alike.
-    """
+    """Describe parameters in words; the value of ``family`` names what the others are of."""
     others = dict(params)
     value = None if family is None else others.pop(family, None)
     parts = [f"{format_label(name)} {format_value(value)}" for name, value in others.items()]
@@ -134,11 +123,9 @@ def format_percent(share: float) -> str:
 
 def format_change(share: float | None) -> str:
     """Write a relative difference in per cent with its sign and one decimal."""
-    return (
-        MISSING
-        if share is None
-        else f"{100 * share:+.1f}\N{NO-BREAK SPACE}%".replace("-", "\N{MINUS SIGN}")
-    )
+    if share is None:
+        return MISSING
+    return f"{100 * share:+.1f}\N{NO-BREAK SPACE}%".replace("-", "\N{MINUS SIGN}")
 
 
 def format_sampler(name: str) -> str:

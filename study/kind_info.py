@@ -1,13 +1,12 @@
 """What readers need to know of a study's kind, stored with the study, so that they import none.
 
-Studies of earlier versions, which stored nothing of it, are of this package's own kinds; those
-are found by their entry points. Of a study that was made by other means only its directions are
-known.
+Studies of earlier versions, which stored nothing of it, are of this package's own kinds; of one
+that was made by other means only its directions are known.
 """
 
 import importlib.metadata
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import cache
 from typing import Any, Self
 
@@ -17,15 +16,13 @@ from optuna.distributions import (
     json_to_distribution,
 )
 
-from search_spaces import Parameter, Scalar, SearchSpace
+from search_spaces import Parameter, SearchSpace
 from storage import attrs
 from study.kinds import Described, File, Kind
 from study.metrics import Metric
 
 GROUP = "emoji_study.kinds"
 """Entry points of this group are kinds that can be named like those of this package."""
-
-DISTRIBUTION = "emoji-study"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,27 +46,12 @@ class KindInfo(Described):
     """What is known of a study's kind without its code.
 
     Args:
-        name: Of the kind; empty for a study that was made by other means.
-        metrics: The first is the objective.
+        name: Empty for a study that was made by other means.
         space: What was searched, without the way to configurations; None if that is not known.
-        fidelity: See ``Kind``, as the next four.
-        family: See there.
-        default: See there.
-        files: See there.
-        costs: See there.
-        model_file: See there.
         source: Where its code was found; None for the kinds of this package.
     """
 
-    name: str
-    metrics: tuple[Metric, ...]
     space: SearchSpace | None = None
-    fidelity: str | None = None
-    family: str | None = None
-    default: Mapping[str, Scalar] | None = None
-    files: tuple[File, ...] = ()
-    costs: tuple[Metric, ...] = ()
-    model_file: str = ""
     source: KindSource | None = None
 
     def choices(self, name: str | None) -> tuple[str, ...]:
@@ -85,25 +67,9 @@ class KindInfo(Described):
     def of_kind(
         cls, kind: Kind, space: SearchSpace | None, source: KindSource | None = None
     ) -> Self:
-        """Return what is known of a kind whose code is here.
-
-        Args:
-            kind: The kind.
-            space: What a study searches, None if that is not known.
-            source: Where the kind was found.
-        """
-        return cls(
-            name=kind.name,
-            metrics=kind.metrics,
-            space=space,
-            fidelity=kind.fidelity,
-            family=kind.family,
-            default=kind.default,
-            files=kind.files,
-            costs=kind.costs,
-            model_file=kind.model_file,
-            source=source,
-        )
+        """Return what is known of a kind whose code is here, and which space a study searches."""
+        known = {field.name: getattr(kind, field.name) for field in fields(Described)}
+        return cls(space=space, source=source, **known)
 
     def to_dict(self) -> dict[str, Any]:
         """Return all of it, JSON-ready."""
@@ -130,23 +96,15 @@ class KindInfo(Described):
             name=str(values["name"]),
             metrics=tuple(Metric(**metric) for metric in values["metrics"]),
             space=None if space is None else _space_from_dict(space),
-            fidelity=values["fidelity"],
-            family=values["family"],
-            default=values["default"],
             files=tuple(File(**file) for file in values["files"]),
             costs=tuple(Metric(**cost) for cost in values["costs"]),
-            model_file=values["model_file"],
             source=None if source is None else KindSource(**source),
+            **{name: values[name] for name in ("fidelity", "family", "default", "model_file")},
         )
 
 
 def stored_kind(user_attrs: Mapping[str, Any], directions: Sequence[str]) -> KindInfo:
-    """Return what is known of a stored study's kind.
-
-    Args:
-        user_attrs: Of the study.
-        directions: ``minimize`` or ``maximize`` for each of its objectives.
-    """
+    """Return what is known of a stored study's kind, at least its objectives' directions."""
     settings = user_attrs.get(attrs.SETTINGS)
     settings = settings if isinstance(settings, Mapping) else {}
     own = own_kind(str(settings.get("kind")))
@@ -163,8 +121,8 @@ def stored_kind(user_attrs: Mapping[str, Any], directions: Sequence[str]) -> Kin
 
 @cache
 def own_kind(name: str) -> Kind | None:
-    """Return one of this package's own kinds by its name, None if there is none."""
-    for distribution in importlib.metadata.distributions(name=DISTRIBUTION):
+    """Return this package's own kind of a name, None if there is none."""
+    for distribution in importlib.metadata.distributions(name="emoji-study"):
         for entry in distribution.entry_points.select(group=GROUP, name=name):
             kind = entry.load()
             assert isinstance(kind, Kind)
@@ -175,8 +133,8 @@ def own_kind(name: str) -> Kind | None:
 def _unknown(i: int, direction: str) -> Metric:
     """Describe an objective of which nothing but its direction is known."""
     return Metric(
-        name="value" if i == 0 else f"value_{i}",
-        label="objective value" if i == 0 else f"objective value {i}",
+        name=f"value_{i}" if i else "value",
+        label=f"objective value {i}" if i else "objective value",
         direction="maximize" if direction == "maximize" else "minimize",
         objective=i == 0,
     )

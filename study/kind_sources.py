@@ -7,9 +7,11 @@ import importlib.metadata
 import os
 import re
 import sys
+import traceback
 import types
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import accumulate, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +38,6 @@ class FoundKind:
 
     @property
     def digest(self) -> str | None:
-        """Of the file of its code."""
         return None if self.source is None else self.source.digest
 
     def info(self, space: SearchSpace) -> KindInfo:
@@ -45,11 +46,7 @@ class FoundKind:
 
 
 def find_kind(reference: str) -> FoundKind:
-    """Find the kind that a user named.
-
-    Args:
-        reference: The name of an installed kind, ``path/to/file.py:NAME``, or
-            ``package.module:NAME``.
+    """Find a kind: an installed one's name, ``path/to/file.py:NAME`` or ``package.module:NAME``.
 
     Raises:
         StudyError: If there is none, or if it breaks the protocol.
@@ -63,13 +60,9 @@ def find_kind(reference: str) -> FoundKind:
 def find_stored(
     info: KindInfo, *, study: str, where: str | None = None, accept_change: bool = False
 ) -> FoundKind:
-    """Load the kind of a stored study, if its code is what the study was made with.
-
-    Nothing is imported before that is known.
+    """Load the kind of a stored study, and import it only if its code is what it was.
 
     Args:
-        info: What the study says of its kind.
-        study: Name of the study.
         where: Where the code lies here; None for where it lay when the study was made.
         accept_change: Whether other code is taken as well.
 
@@ -100,14 +93,7 @@ def find_stored(
 def require_same_code(
     info: KindInfo, found: FoundKind, *, study: str, accept_change: bool = False
 ) -> None:
-    """Raise a StudyError unless a kind is that of a study, and its code what it was.
-
-    Args:
-        info: What the study says of its kind.
-        found: The kind.
-        study: Name of the study.
-        accept_change: Whether other code of the same kind is taken as well.
-    """
+    """Raise a StudyError unless a kind is that of a study, and its code what it was."""
     if found.kind.name != info.name or (found.source is None) != (info.source is None):
         raise StudyError(
             f"Study {study!r} is of the kind {info.name!r}, not of {found.kind.name!r}; take "
@@ -129,11 +115,7 @@ def _require_same_digest(
 
 
 def make_trainer(kind: Kind) -> Trainer:
-    """Return the trainer of a kind.
-
-    Raises:
-        StudyError: If what the kind gives is none.
-    """
+    """Return the trainer of a kind; raise a StudyError if what it gives is none."""
     trainer = kind.trainer()
     if not isinstance(trainer, Trainer):
         raise StudyError(
@@ -250,11 +232,9 @@ def _entry_point(name: str) -> importlib.metadata.EntryPoint:
 def _module_path(module: str, reference: str) -> Path:
     """Return the file of a module, found as an import would, but not imported."""
     found, where = None, None
-    for part in module.split("."):
+    for name in accumulate(module.split("."), "{}.{}".format):
         try:
-            found = importlib.machinery.PathFinder.find_spec(
-                part if found is None else f"{found.name}.{part}", where
-            )
+            found = importlib.machinery.PathFinder.find_spec(name, where)
         except (ImportError, ValueError):
             found = None
         if found is None:
@@ -273,12 +253,11 @@ def _first_difference(stored: KindSource, here: KindSource) -> str:
     """Say in which line two sources first differ."""
     if not stored.text or not here.text:
         return f"its digest is {here.digest[:12]} and was {stored.digest[:12]}"
-    before, now = stored.text.splitlines(), here.text.splitlines()
-    for i in range(max(len(before), len(now))):
-        old, new = (lines[i].strip() if i < len(lines) else None for lines in (before, now))
-        if old != new:
-            shown = ("missing" if line is None else f"`{line[:80]}`" for line in (old, new))
-            return "line {} was {} and is {}".format(i + 1, *shown)
+    before, now = (map(str.strip, source.text.splitlines()) for source in (stored, here))
+    for i, lines in enumerate(zip_longest(before, now), 1):
+        if lines[0] != lines[1]:
+            old, new = ("missing" if line is None else f"`{line[:80]}`" for line in lines)
+            return f"line {i} was {old} and is {new}"
     return "only blanks or line ends differ"
 
 
@@ -286,20 +265,16 @@ def _line(error: BaseException, place: str) -> str:
     """Say in which line of the user's file an error arose, where that is known."""
     if isinstance(error, SyntaxError) and error.filename == place:
         return f" (line {error.lineno})"
-    line = None
-    trace = error.__traceback__
-    while trace is not None:
-        if trace.tb_frame.f_code.co_filename == place:
-            line = trace.tb_lineno
-        trace = trace.tb_next
-    return "" if line is None else f" (line {line})"
+    trace = traceback.walk_tb(error.__traceback__)
+    lines = [line for frame, line in trace if frame.f_code.co_filename == place]
+    return f" (line {lines[-1]})" if lines else ""
 
 
 def _called(value: Any) -> str:
     """Say what something is, in place of what it should be."""
-    if isinstance(value, type):
-        return f"the class {value.__name__}"
-    return f"a {type(value).__name__}"
+    return (
+        f"the class {value.__name__}" if isinstance(value, type) else f"a {type(value).__name__}"
+    )
 
 
 def _complaints(kind: Kind) -> Iterator[str]:
@@ -320,15 +295,13 @@ def _complaints(kind: Kind) -> Iterator[str]:
             yield f"`metrics` must be of study.metrics.Metric, but one is {_called(metric)}."
         if metric.direction not in ("minimize", "maximize"):
             yield f"`direction` of a metric must be minimize or maximize: {metric.direction!r}."
-    names = {parameter.name for _, space in spaces for parameter in space.parameters}
+    names = [parameter.name for _, space in spaces for parameter in space.parameters]
     for member in ("fidelity", "family"):
         value = getattr(kind, member)
         if value is not None and value not in names:
             yield f"`{member}` must be the name of a parameter, but is {value!r}."
     if not callable(kind.trainer):
         yield f"`trainer` must be a function that returns one, but is {_called(kind.trainer)}."
-    if kind.default is not None:
-        for _, space in spaces:
-            for parameter in space.parameters:
-                if parameter.name not in kind.default:
-                    yield f"`default` has no value of `{parameter.name}`."
+    for name in names:
+        if kind.default is not None and name not in kind.default:
+            yield f"`default` has no value of `{name}`."

@@ -1,8 +1,7 @@
 """What a kind of model is: what varies, what is measured, who trains it; imports no model.
 
 A kind is one object, ``Kind``, and three classes behind it: a ``Trainer`` loads ``Data`` and turns
-a configuration into a ``Training``. Four members of a kind are required, and few methods; whatever
-has a default may be left out. ``docs/your-own-model.md`` explains it by an example.
+a configuration into a ``Training``. ``docs/your-own-model.md`` explains it by an example.
 """
 
 import hashlib
@@ -22,7 +21,7 @@ from study.metrics import Metric
 
 Result = TypeVar("Result")
 Step = Mapping[str, float]
-"""What one step of a training measured, by name; a step is an epoch, say, and counted from 0."""
+"""What one step of a training measured, by name; a step is an epoch, say, counted from 0."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,8 +30,7 @@ class Source:
 
     Args:
         path: A file or folder; None for what the kind brings along.
-        split: In which of the kind's ways training, validation and test part.
-        seed: Of the split.
+        split: Which of the kind's ways parts training, validation and test.
         options: Values of the kind's own options.
     """
 
@@ -43,10 +41,7 @@ class Source:
 
 
 class Data(ABC):
-    """Training, validation and test data, parted.
-
-    Only ``Trainer.test``, and files of a training that was tested, may look at the test part.
-    """
+    """Training, validation and test data; only what tests may look at the test part."""
 
     @property
     @abstractmethod
@@ -73,7 +68,7 @@ class Data(ABC):
         return self.redraw(split, seed)
 
     def describe(self) -> str:
-        """Say in a few words how much there is: ``1,200 training and 300 validation images``."""
+        """Say how much there is: ``1,200 training and 300 validation images``."""
         return "its data"
 
     def facts(self) -> Mapping[str, Any]:
@@ -113,37 +108,27 @@ class Rows(Data):
 
     @property
     def fingerprint(self) -> str:
-        """A digest of the arrays, and one of their sides."""
         return f"{self._content}-{digest(self._sides)[:8]}"
 
     @property
     def sides(self) -> str:
-        """One letter for each row."""
         return self._sides
 
     def with_sides(self, sides: str) -> "Rows":
-        """Return the same arrays parted in another way."""
         return Rows(*self._arrays, sides=sides, by=self._by, noun=self._noun)
 
     def redraw(self, split: str, seed: int) -> str:
-        """Draw the validation rows anew; the test rows stay."""
         return self._drawn(self._sides.replace("v", "t"), "t", "v", 0.25, seed)
 
     def draw(self, split: str, seed: int) -> str:
-        """Draw all sides anew."""
         return Rows(*self._arrays, sides=None, seed=seed, by=self._by).sides
 
     def describe(self) -> str:
-        """Say how many rows train and how many choose."""
         n = {side: self._sides.count(side) for side in "tv"}
         return f"{n['t']:,} training and {n['v']:,} validation {self._noun}"
 
     def part(self, side: str) -> tuple[np.ndarray, ...]:
-        """Return the rows of one side of each array.
-
-        Args:
-            side: ``t``, ``v``, or, in ``Trainer.test`` alone, ``e``.
-        """
+        """Return the rows of a side of each array: ``t``, ``v``, in ``Trainer.test`` ``e``."""
         chosen = np.array(list(self._sides)) == side
         return tuple(array[chosen] for array in self._arrays)
 
@@ -161,10 +146,9 @@ class Training(ABC):
 
     Attributes:
         steps: Every step that was done, in order, those of earlier attempts too.
-        best: The measured numbers of what is kept: each metric of the kind that is always there,
-            by name. None if there is nothing to keep.
+        best: What is kept measured: each metric that is always there, by name; None for nothing.
         best_step: The step they are of, counted from 0; None for a training without steps.
-        seconds: What the training took, in seconds, earlier attempts included.
+        seconds: What the training took, earlier attempts included.
         facts: Other user attributes of the trial, JSON-ready.
     """
 
@@ -183,12 +167,7 @@ class Training(ABC):
         return self.steps
 
     def file(self, name: str, *, tested: bool = False) -> bytes:
-        """Return the content of one of the kind's files.
-
-        Args:
-            name: Of the file.
-            tested: Whether the test part is to be shown in place of the validation part.
-        """
+        """Return one of the kind's files; ``tested`` shows the test part, else validation."""
         raise NotImplementedError(name)
 
     def measure(self) -> Mapping[str, float]:
@@ -198,16 +177,11 @@ class Training(ABC):
 
 @dataclass(slots=True, kw_only=True)
 class Finished(Training):
-    """A training as plain values, enough for most kinds.
+    """A training as plain values, enough for most kinds; the first five are ``Training``'s.
 
     Args:
-        steps: See ``Training``, as the next four.
-        best: See there.
-        best_step: See there.
-        seconds: See there.
-        facts: See there.
         write: Writes the trained model to a file.
-        files: Content of the kind's files, by name.
+        files: Content of the kind's files, by name, the same for all parts of the data.
         extra: What ``measure`` returns.
     """
 
@@ -221,24 +195,17 @@ class Finished(Training):
     extra: Mapping[str, float] = field(default_factory=dict)
 
     def save(self, path: Path) -> None:
-        """Write the trained model to a file."""
         self.write(path)
 
     def file(self, name: str, *, tested: bool = False) -> bytes:
-        """Return the content of a file, which is the same for all parts of the data."""
         return self.files[name]
 
     def measure(self) -> Mapping[str, float]:
-        """Return the metrics that are measured on request."""
         return self.extra
 
 
 class OtherDataError(ValueError):
-    """Stored sides are those of other data; raised by ``Trainer.load``.
-
-    Args:
-        fingerprint: Of the data that are there.
-    """
+    """Stored sides are not those of the data that are there; raised by ``Trainer.load``."""
 
     def __init__(self, fingerprint: str) -> None:
         super().__init__(f"other data, fingerprint {fingerprint}")
@@ -252,7 +219,7 @@ class DivergedError(ArithmeticError):
 
     Args:
         message: One line for a person: when, and which.
-        training: The training up to there, if there is something of it.
+        training: The training up to there, if there is some.
     """
 
     for_users = True
@@ -263,20 +230,16 @@ class DivergedError(ArithmeticError):
 
 
 class Interrupted(Exception):
-    """A training is to stop here, for it goes on another time; raised by ``Run.step``.
-
-    Attributes:
-        training: What there is of the training so far, if the trainer sets it on the way out.
-    """
+    """A training is to stop here, for it goes on another time; raised by ``Run.step``."""
 
     training: Training | None = None
+    """What there is of it so far, if the trainer sets it on the way out."""
 
 
 class Run:
     """One run of a training, as it looks from inside ``Trainer.train``.
 
-    This class runs a training by itself, without study, which is enough to try a trainer; the
-    objective of a study, and ``emoji-study train``, have their own.
+    This class itself, without any study, is enough to try a trainer.
 
     Args:
         seed: From 0 to 2**63 - 1; with configuration and data, all that may decide the result.
@@ -300,35 +263,32 @@ class Run:
 
         Args:
             save: As of ``step``, which calls this.
-            n_bytes: About what it writes; tells its time until one was measured.
+            n_bytes: About what it writes, which tells its time until one was measured.
         """
 
     def save(self, save: Callable[[Path], object]) -> None:
         """Save it in any case, as before an interruption."""
 
     def load(self, read: Callable[[Path], Result]) -> Result | None:
-        """Return what an interrupted attempt at this training had saved, None if nothing.
+        """Return what ``read`` makes of an interrupted attempt's file, None without one.
 
-        Args:
-            read: Reads the file that ``save`` of ``step`` wrote. If it fails, the training begins
-                anew.
+        If it fails, the training begins anew.
         """
         return None
 
     def resumed(self, steps: Sequence[Step]) -> None:
-        """Tell that these steps were done by earlier attempts; called before the first new one."""
+        """Tell of the steps that earlier attempts did, before the first new one."""
 
     def step(self, numbers: Step, *, save: Callable[[Path], object] | None = None) -> bool:
         """Tell that a step is done; return whether the training should end with it.
 
-        A trial is ended here by its pruner. Where a signal ends the study, the training is saved,
-        and this method raises ``Interrupted``; let it pass.
+        Its pruner ends a trial here. Where a signal ends the study, the training is saved, and
+        ``Interrupted`` raised; let it pass.
 
         Args:
-            numbers: What the step measured, by name; the objective among them, by the name of
-                its metric.
-            save: Writes all that the training needs to go on to a file, which is called now and
-                then. Without it, an interrupted training begins anew.
+            numbers: What the step measured, by name, the objective among them.
+            save: Writes all that the training needs to go on; called now and then. Without it, an
+                interrupted training begins anew.
         """
         self._show(numbers)
         return False
@@ -339,12 +299,7 @@ class Trainer(ABC):
 
     @abstractmethod
     def load(self, source: Source, sides: str | None) -> Data:
-        """Load the data.
-
-        Args:
-            source: Which.
-            sides: How they are parted, as it was stored; None to part them anew.
-        """
+        """Load the data, parted as ``sides`` stored it; None parts them anew."""
 
     @abstractmethod
     def train(self, config: Any, data: Any, run: Run) -> Training:
@@ -353,7 +308,7 @@ class Trainer(ABC):
         Args:
             config: What the space's ``to_config`` made of a trial's parameters.
             data: As ``load`` returned it, maybe parted in another way.
-            run: To be told of every step, see ``Run.step``.
+            run: To be told of every step.
 
         Raises:
             DivergedError: If it cannot go on.
@@ -361,19 +316,10 @@ class Trainer(ABC):
 
     @abstractmethod
     def test(self, model: Path, data: Any, *, device: str) -> Mapping[str, Any]:
-        """Measure a saved model on the test part: each metric, by its ``test_name``.
-
-        Args:
-            model: As ``Training.save`` wrote it.
-            data: As ``load`` returned it.
-            device: Where to compute.
-        """
+        """Measure a model that was saved on the test part: each metric, by its ``test_name``."""
 
     def resolve_device(self, name: str) -> str:
-        """Return the device to train on.
-
-        Args:
-            name: ``auto``, or what the user asked for.
+        """Return the device to train on; ``name`` is ``auto``, or what the user asked for.
 
         Raises:
             StudyError: If there is no such device here.
@@ -392,8 +338,7 @@ class Trainer(ABC):
 
         Args:
             config: Of the new trial, which has the identity of the old one, and may be shorter.
-            rows: As ``Training.rows`` gave them, in single precision; their first number is the
-                step.
+            rows: Of ``Training.rows``, in single precision; their first number is the step.
             n_steps: Steps of the stored training; rows behind them belong to its end.
             facts: User attributes of its trial.
 
@@ -413,12 +358,9 @@ class Trainer(ABC):
         return ()
 
     def exhibit(self, model: Path, data: Any, *, caption: str) -> Mapping[str, bytes]:
-        """Return files, by name, that show what the best model of a confirmed study can do.
+        """Return files, by name, that show what the best model of a confirmation can do.
 
-        Args:
-            model: As ``Training.save`` wrote it.
-            data: All of them may be shown, for the model has been tested.
-            caption: Says which model it is.
+        All data may be shown, for the model has been tested; ``caption`` says which it is.
         """
         return {}
 
@@ -430,7 +372,7 @@ class File:
     Args:
         name: Such as ``confusion.png``.
         label: What it shows, for people.
-        picture: Whether it is a picture, which studies may do without (``--pictures none``).
+        picture: Whether studies may do without it (``--pictures none``).
     """
 
     name: str
@@ -438,20 +380,18 @@ class File:
     picture: bool = False
 
 
-def _as_it_is(space: SearchSpace, source: Source) -> SearchSpace:
-    return space
-
-
-def _at(source: Source, path: Path) -> Source:
-    return replace(source, path=path)
-
-
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Described:
-    """What follows from the metrics and the fidelity of a kind, with its code or without."""
+    """What is known of a kind with its code or without; ``Kind`` documents it."""
 
-    __slots__ = ()
+    name: str
     metrics: tuple[Metric, ...]
-    fidelity: str | None
+    fidelity: str | None = None
+    family: str | None = None
+    default: Mapping[str, Scalar] | None = None
+    files: tuple[File, ...] = ()
+    costs: tuple[Metric, ...] = ()
+    model_file: str = "model"
 
     @property
     def objective(self) -> Metric:
@@ -483,49 +423,38 @@ class Kind(Described):
         fidelity: The parameter that counts steps, if there is one: ``epoch``.
         family: The parameter that branches of the space are named after.
         files: What every trial attaches.
-        costs: What a model costs, beside its time: facts of its trainings, or attributes of its
+        costs: What a model costs beside its time: facts of its trainings, or attributes of its
             configuration.
+        model_file: Name of a trained model's file.
         splits: The ways to part the data; the first is the default.
         options: Names of the command line's options that say which data these are: ``vendors``.
-        check: Called with a source before anything is loaded; returns it in its one way to be
-            written, or raises a StudyError.
+        check: Returns a source in its one way to be written, or raises a StudyError; called
+            before anything is loaded.
         narrow: Adapts a space to the data.
         transfer: Returns the source of other data, at a path, for a study on a source.
-        experiments: Designs of experiments by name, each a function of the source of the data
-            and of the experiment's own options.
-        columns: Names of its metrics in other programs' tables, and what a number there is
-            multiplied with.
-        model_file: Name of a trained model's file.
+        experiments: Designs by name, functions of the source and of the experiment's options.
+        columns: Names of metrics in other programs' tables, and factors of the numbers there.
         environment: Distributions whose versions are stored with each trial.
         training: Raised when trainings give other results than before.
     """
 
-    name: str
     spaces: Mapping[str, SearchSpace]
-    metrics: tuple[Metric, ...]
     trainer: Callable[[], Trainer]
-    default: Mapping[str, Scalar] | None = None
-    fidelity: str | None = None
-    family: str | None = None
-    files: tuple[File, ...] = ()
-    costs: tuple[Metric, ...] = ()
     splits: tuple[str, ...] = ("drawn",)
     options: tuple[str, ...] = ()
     check: Callable[[Source], Source] = lambda source: source
-    narrow: Callable[[SearchSpace, Source], SearchSpace] = _as_it_is
-    transfer: Callable[[Source, Path], Source] = _at
+    narrow: Callable[[SearchSpace, Source], SearchSpace] = lambda space, source: space
+    transfer: Callable[[Source, Path], Source] = lambda source, path: replace(source, path=path)
     experiments: Mapping[str, Callable[[Source, Mapping[str, Any]], Design]] = field(
         default_factory=dict
     )
     columns: Mapping[str, tuple[str, float]] = field(default_factory=dict)
-    model_file: str = "model"
     environment: tuple[str, ...] = ()
     training: int = 1
 
     def __post_init__(self) -> None:
         first, *others = self.metrics
-        metrics = (replace(first, objective=True), *others)
-        object.__setattr__(self, "metrics", metrics)
+        object.__setattr__(self, "metrics", (replace(first, objective=True), *others))
 
     def space(self, name: str, source: Source) -> SearchSpace:
         """Return a space for certain data.
@@ -540,11 +469,7 @@ class Kind(Described):
         return self.narrow(self.spaces[name], source)
 
     def require_tested(self, measured: Mapping[str, Any]) -> None:
-        """Raise a StudyError unless ``Trainer.test`` has measured what is always measured.
-
-        Args:
-            measured: What it returned.
-        """
+        """Raise a StudyError unless ``Trainer.test`` returned what is always measured."""
         for metric in self.metrics:
             if metric.always and metric.test_name not in measured:
                 raise StudyError(
@@ -558,7 +483,7 @@ class Kind(Described):
         return steps if isinstance(steps, int) else None
 
     def with_steps(self, assignments: Mapping[str, str], n_steps: int | None) -> dict[str, str]:
-        """Return assignments of parameters with the number of steps of a training among them.
+        """Return assignments of parameters with a training's number of steps among them.
 
         Raises:
             StudyError: If this kind does not count steps, or they are assigned already.

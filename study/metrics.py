@@ -26,10 +26,8 @@ class Metric:
     Args:
         name: The user attribute that holds it, and its name in exported tables.
         label: Its name for people, as it stands in a sentence: ``validation accuracy``.
-        direction: Which way is better.
         unit: Behind the number, such as ``s``; empty for a plain number.
-        low: The lowest value that there can be, if there is one.
-        high: The highest one.
+        low, high: The lowest and highest value that there can be, if there is one.
         always: Whether every complete trial has it; others are measured on request.
         objective: Whether it is the study's (first) objective, which is a trial's value as well.
     """
@@ -60,22 +58,18 @@ class Metric:
 
     @property
     def best(self) -> str:
-        """What the best value is among others."""
         return "highest" if self.maximise else "lowest"
 
     @property
     def worst(self) -> str:
-        """What the worst value is among others."""
         return "lowest" if self.maximise else "highest"
 
     @property
     def better(self) -> str:
-        """What a better value is."""
         return "higher" if self.maximise else "lower"
 
     @property
     def worse(self) -> str:
-        """What a worse value is."""
         return "lower" if self.maximise else "higher"
 
     @property
@@ -85,7 +79,6 @@ class Metric:
 
     @property
     def test_label(self) -> str:
-        """The same for people."""
         return f"test {self.short_label}"
 
     @property
@@ -101,5 +94,4 @@ class Metric:
         return float(value) if math.isfinite(value) else None
 
     def is_better(self, value: float, other: float) -> bool:
-        """Say whether a value is better than another one."""
         return value > other if self.maximise else value < other

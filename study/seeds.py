@@ -10,12 +10,7 @@ def trial_seed(study_seed: int, config: Config, replicate: int) -> int:
 
     It depends on what is trained and not on a trial's number, so the result of a configuration
     is the same in whatever order trials run; configurations that are one training up to its
-    length share it.
-
-    Args:
-        study_seed: The study's seed.
-        config: What is trained.
-        replicate: 0, or the number of a deliberate repetition.
+    length share it. ``replicate`` is 0, or the number of a deliberate repetition.
     """
     return _digest(study_seed, config.identity(), replicate) >> 1
 
@@ -31,13 +26,9 @@ def pair_seed(study_seed: int, pair: int) -> int:
 def training_name(
     config: Config, seed: int, data_fingerprint: str, kind_digest: str | None
 ) -> str:
-    """Return what names a training, the same for every attempt at it.
+    """Return what names a training, the same for every attempt at it, however long.
 
-    Args:
-        config: What is trained; trainings that are one up to their length share the name.
-        seed: Of the training.
-        data_fingerprint: Of data and split.
-        kind_digest: Of the code that trains; None for the kinds of this package.
+    ``kind_digest`` is of the code that trains; None for the kinds of this package.
     """
     code = "" if kind_digest is None else f"/{kind_digest}"
     training = f"{config.identity()}/{data_fingerprint}{code}".encode()

@@ -16,13 +16,11 @@ from study.kinds import Kind, Source
 IMPORTED = "imported"
 """Stands for the sampler in the settings of a study whose results come from a file."""
 
-
 TRAINING = 1
 """Raised when this package's part in trainings, its seeds or its samplers give other results."""
 
 
 def code_version() -> str:
-    """Return the version of this package."""
     return importlib.metadata.version("emoji-study")
 
 
@@ -31,24 +29,19 @@ class StudySettings:
     """Everything but the budget that decides what the trials of a study are.
 
     Args:
-        kind: Name of the kind of model.
-        space: Name of the search space.
         fixed: Parameters with one value for all trials.
         sampler: Name of the sampler or design.
-        pruner: Name of the pruner.
-        seed: Of the study, from 0; the sampler's and every trial's seed derive from it.
+        seed: From 0; the sampler's and every trial's seed derive from it.
         data: Path of the data; None for what the kind brings along.
-        data_fingerprint: Digest of the data set's content and of its split.
-        split: How the data set is split, one of the kind's ways.
+        data_fingerprint: Digest of the data's content and split.
+        split: One of the kind's ways to part the data.
         data_seed: Of the split, which is drawn once.
-        min_accuracy: Constraint on the kind's second metric: a trial that is worse is
-            infeasible. None for no constraint.
+        min_accuracy: A trial whose second metric is worse is infeasible; None for no constraint.
         pareto: Whether the second metric is a second objective.
         sides: The split itself; see ``kinds.Data.sides``.
         code_version: Version of this package that created the study.
         training: See ``training_number``.
-        options: Values of the kind's own options; stored beside the other settings, under their
-            own names.
+        options: Values of the kind's own options, stored under their own names.
     """
 
     kind: str
@@ -71,14 +64,8 @@ class StudySettings:
     @property
     def source(self) -> Source:
         """The data that the settings name."""
-        return Source(
-            path=self.data_path, split=self.split, seed=self.data_seed, options=self.options
-        )
-
-    @property
-    def data_path(self) -> Path | None:
-        """Path of the data; None for what the kind brings along."""
-        return None if self.data is None else Path(self.data)
+        path = None if self.data is None else Path(self.data)
+        return Source(path=path, split=self.split, seed=self.data_seed, options=self.options)
 
     def space_in(self, kind: Kind) -> SearchSpace:
         """Return the space itself."""
@@ -91,9 +78,8 @@ class StudySettings:
         """
         values = asdict(self)
         options: dict[str, Any] = values.pop("options")
-        kept = {f.name: values[f.name] for f in fields(self) if f.name in values}
         defaults = {f.name: f.default for f in fields(self)}
-        return {name: x for name, x in kept.items() if x != defaults[name]} | options
+        return {name: x for name, x in values.items() if x != defaults[name]} | options
 
     @classmethod
     def from_dict(cls, values: Any, *, study: str) -> Self:
@@ -103,8 +89,7 @@ class StudySettings:
             StudyError: If the study was not created by this program.
         """
         names = {f.name for f in fields(cls)} - {"options"}
-        needed = names - {"training"}
-        if not isinstance(values, Mapping) or not needed <= set(values):
+        if not isinstance(values, Mapping) or not names - {"training"} <= set(values):
             raise StudyError(
                 f"Study {study!r} was not created by emoji-study: its settings are missing or "
                 "have other fields."
@@ -118,11 +103,7 @@ class StudySettings:
 
     @classmethod
     def from_attrs(cls, user_attrs: Mapping[str, Any], *, study: str) -> Self:
-        """Read the settings among the user attributes of a study.
-
-        Raises:
-            StudyError: As ``from_dict``.
-        """
+        """Read the settings among the user attributes of a study, as ``from_dict``."""
         return cls.from_dict(user_attrs.get(attrs.SETTINGS), study=study)
 
     @classmethod
@@ -130,9 +111,6 @@ class StudySettings:
         """Read the settings of a stored study; None if the storage has no such study.
 
         One that has nothing but a name counts as none: its creation was cut short.
-
-        Raises:
-            StudyError: As ``from_dict``.
         """
         try:
             study_id = storage.get_study_id_from_name(study)
@@ -158,8 +136,8 @@ class StudySettings:
     def require_equal(self, other: "StudySettings", *, study: str) -> None:
         """Raise a StudyError that names the first setting in which ``other`` differs.
 
-        The path of the data may differ, its content may not; the version of the package may, as
-        long as its trainings give the same results.
+        The path of the data may differ, and the version of the package where its trainings give
+        the same results.
         """
         for own in fields(self):
             mine, theirs = getattr(self, own.name), getattr(other, own.name)
@@ -184,3 +162,24 @@ class StudySettings:
 def training_number(kind: Kind) -> int:
     """Return a number that is another one when trainings of a kind give other results."""
     return 1000 * (TRAINING - 1) + kind.training - 1
+
+
+def default_settings(kind: Kind) -> StudySettings:
+    """Return the settings of a study of which nothing is said; without data, yet."""
+    return StudySettings(
+        kind=kind.name,
+        space=next(iter(kind.spaces)),
+        fixed={},
+        sampler="tpe",
+        pruner="none",
+        seed=0,
+        data=None,
+        data_fingerprint="",
+        split=kind.splits[0],
+        data_seed=42,
+        min_accuracy=None,
+        pareto=False,
+        sides="",
+        code_version=code_version(),
+        training=training_number(kind),
+    )

@@ -9,9 +9,7 @@ from queue import SimpleQueue
 
 @contextmanager
 def stop_signals() -> Iterator[threading.Event]:
-    """Turn SIGINT and SIGTERM into an event within the block.
-
-    Only the main thread of a process gets signals; elsewhere the event stays unset.
+    """Turn SIGINT and SIGTERM into an event within the block, in the main thread alone.
 
     A handler interrupts the main thread anywhere, also where that holds the event's lock: within
     ``stop.wait``, or in the handler of another signal. So a thread of its own sets the event.

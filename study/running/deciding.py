@@ -9,7 +9,7 @@ from search_spaces.designs import DESIGNS, design_points
 from study.errors import StudyError
 from study.kinds import Kind
 from study.sampling.names import check_names, default_pruner
-from study.settings import StudySettings, code_version, training_number
+from study.settings import StudySettings, code_version, default_settings, training_number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,27 +43,6 @@ class Given:
     min_accuracy: float | None = None
     pareto: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
-
-
-def default_settings(kind: Kind) -> StudySettings:
-    """Return the settings of a study of which nothing is said; without data, yet."""
-    return StudySettings(
-        kind=kind.name,
-        space=next(iter(kind.spaces)),
-        fixed={},
-        sampler="tpe",
-        pruner="none",
-        seed=0,
-        data=None,
-        data_fingerprint="",
-        split=kind.splits[0],
-        data_seed=42,
-        min_accuracy=None,
-        pareto=False,
-        sides="",
-        code_version=code_version(),
-        training=training_number(kind),
-    )
 
 
 def decide(

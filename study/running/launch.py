@@ -64,7 +64,7 @@ def launch(ready: Ready, place: Place, *, target: int, say: Say) -> RunOutcome:
         url=place.url,
         study=name,
         artifacts=artifact_folder(place.url, place.artifacts),
-        data=settings.data_path,
+        data=settings.source.path,
         device=place.device,
         threads=threads,
         kind=place.kind,

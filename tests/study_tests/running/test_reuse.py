@@ -24,9 +24,8 @@ from storage.rdb import open_storage
 from study.emoji import AUTOENCODER
 from study.emoji.data import study_data
 from study.kinds import Interrupted
-from study.running.deciding import default_settings
 from study.running.objective import TrainingObjective
-from study.settings import StudySettings
+from study.settings import StudySettings, default_settings
 from tests.study_tests.studies import claim_point, objective_of, open_study
 
 LONG, MIDDLE, SHORT = 4, 3, 2
