@@ -20,9 +20,8 @@ from study.kind_sources import (
 )
 from study.kinds import Kind
 from study.running.coordinator import RunOutcome
-from study.running.data import load_data
 from study.running.deciding import Given, decide
-from study.running.opening import Database
+from study.running.opening import Database, load_data
 from study.running.place import Place, Say
 from study.settings import StudySettings, default_settings
 

@@ -16,10 +16,9 @@ from study.errors import StudyError
 from study.kind_sources import FoundKind, find_kind, make_trainer, require_same_code
 from study.running import budget
 from study.running.coordinator import RunOutcome, open_study
-from study.running.data import load_data
 from study.running.deciding import Given, decide_search
 from study.running.launch import Ready, describe_outcome, launch
-from study.running.opening import Database, StoredStudy
+from study.running.opening import Database, StoredStudy, load_data
 from study.running.place import Place, Say
 from study.running.warm_start import began_with, best_points
 from study.sampling.names import ADAPTIVE_SAMPLERS

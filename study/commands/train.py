@@ -17,10 +17,10 @@ from study.kind_sources import find_kind, make_trainer
 from study.kinds import Data, Run, Step, Trainer
 from study.metrics import Metric
 from study.running.choosing import Chosen, given_training, stored_training
-from study.running.data import load_data
 from study.running.deciding import Given, decide
+from study.running.job import own_threads
+from study.running.opening import load_data
 from study.running.place import Say
-from study.running.threads import own_threads
 from study.signals import stop_signals
 from study.terminal.progress import step_bar
 

@@ -9,9 +9,8 @@ from storage.rdb import await_server
 from storage.records import load_study_record
 from study.kind_sources import find_stored, make_trainer
 from study.running.coordinator import RunOutcome
-from study.running.data import load_data
 from study.running.launch import Ready, describe_outcome, launch
-from study.running.opening import Database
+from study.running.opening import Database, load_data
 from study.running.place import Place, Say
 
 

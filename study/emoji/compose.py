@@ -28,9 +28,9 @@ from study.emoji.trainer import EmojiTrainer
 from study.errors import StudyError
 from study.kinds import Run
 from study.running.choosing import stored_training
-from study.running.data import load_data
 from study.running.housekeeping import housekeeping
-from study.running.threads import own_threads
+from study.running.job import own_threads
+from study.running.opening import load_data
 from study.terminal.progress import step_bar
 
 Say = Callable[[str], None]

@@ -16,9 +16,8 @@ from study.formats import format_duration
 from study.kind_sources import FoundKind, find_stored, make_trainer
 from study.kinds import Data, Trainer
 from study.running.coordinator import RunOutcome
-from study.running.data import load_data
 from study.running.deciding import Given, decide
-from study.running.opening import Database, StoredStudy
+from study.running.opening import Database, StoredStudy, load_data
 from study.running.place import Place, Say
 from study.settings import IMPORTED, StudySettings
 

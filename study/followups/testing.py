@@ -24,8 +24,8 @@ from study.analysis.confirmation import get_confirmation
 from study.analysis.experiment import trials_of_arm
 from study.followups.setup import Followup
 from study.running.housekeeping import housekeeping
+from study.running.job import own_threads
 from study.running.place import Place, Say
-from study.running.threads import own_threads
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

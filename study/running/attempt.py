@@ -27,6 +27,7 @@ STDOUT = 1
 def main() -> int:
     """Run one worker; return the exit code."""
     sys.stdout = sys.stderr  # whatever is printed is for people
+    code, message = 0, None
     with stop_signals() as stop:
         job = WorkerJob.from_json(sys.stdin.readline())
         threading.Thread(target=_stop_without_supervisor, name="supervisor", daemon=True).start()
@@ -42,16 +43,11 @@ def main() -> int:
             message = user_message(error) if away is None else away
             if message is None:
                 raise
-            _answer(message)
-            return EXIT_ERROR if away is None else EXIT_OUTAGE
-        _answer(None)
-    return 0
-
-
-def _answer(error: str | None) -> None:
-    line = f"\n{json.dumps({'error': error})}"  # on a line of its own, whatever else is there
-    with suppress(BrokenPipeError):  # the supervisor is gone
-        os.write(STDOUT, line.encode())
+            code = EXIT_ERROR if away is None else EXIT_OUTAGE
+        answer = f"\n{json.dumps({'error': message})}"  # on a line of its own, whatever is there
+        with suppress(BrokenPipeError):  # the supervisor is gone
+            os.write(STDOUT, answer.encode())
+    return code
 
 
 def _stop_without_supervisor() -> None:

@@ -32,12 +32,7 @@ def request(
 
 
 def acknowledge(study: optuna.Study, target: int) -> None:
-    """End a request whose trials are finished, as the last thing that its command does.
-
-    Args:
-        study: Opened for writing.
-        target: As ``request`` returned it.
-    """
+    """End the request of a ``target``, whose trials are finished, as a command's last act."""
     _perform(study, operations.acknowledge, target=target)
 
 
@@ -47,14 +42,8 @@ def start_design(
     """Let new trials go on with the points of a replicate's design where its earlier ones ended.
 
     Points of a grid or an experiment that have only failed, and not diverged, are queued again:
-    whoever starts another run may have mended the cause.
-
-    Args:
-        study: Opened for writing.
-        settings: Of the study.
-        space: That its trials have parameters of.
-        replicate: Another number than 0 trains with other seeds what the study may have trained
-            already; its design starts at the first point.
+    whoever starts another run may have mended the cause. Another replicate than 0 trains with
+    other seeds what the study may have trained already; its design starts at the first point.
     """
     end = n_points(study, settings, space)
     _perform(study, operations.start_design, replicate=replicate, end=end)
@@ -73,11 +62,6 @@ def extend_experiment(study: optuna.Study, experiment: Experiment) -> Experiment
 def exhausted(study: optuna.Study) -> bool:
     """Say whether the design of a study has no point left, also none that may be tried again."""
     return not _perform(study, operations.has_points)
-
-
-def _perform(study: optuna.Study, operation: Callable[..., Result], **arguments: Any) -> Result:
-    """Do one of ``storage.operations`` for a study."""
-    return perform(storage_of(study), operation, study_id=key_of(study), **arguments)
 
 
 def find_experiment(study: optuna.Study, settings: StudySettings) -> Experiment | None:
@@ -111,7 +95,10 @@ def design_point(
     experiment = find_experiment(study, settings)
     if experiment is not None:
         return experiment.point(index)
-    points = design_points(
-        settings.sampler, space, settings.fixed, seed=settings.seed, start=index
-    )
-    return next(points), {}
+    fixed, seed = settings.fixed, settings.seed
+    return next(design_points(settings.sampler, space, fixed, seed=seed, start=index)), {}
+
+
+def _perform(study: optuna.Study, operation: Callable[..., Result], **arguments: Any) -> Result:
+    """Do one of ``storage.operations`` for a study."""
+    return perform(storage_of(study), operation, study_id=key_of(study), **arguments)

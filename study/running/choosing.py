@@ -11,7 +11,7 @@ from storage.errors import UnknownStudyError
 from storage.records import StudyRecord, TrialRecord, load_study_record
 from study.analysis import kind_of, none_feasible
 from study.errors import StudyError
-from study.kind_sources import FoundKind, find_stored
+from study.kind_sources import find_stored
 from study.kinds import Kind
 from study.seeds import trial_seed
 from study.settings import StudySettings
@@ -23,10 +23,7 @@ class Chosen:
 
     Args:
         label: What it is called, also as a file.
-        kind: Of its model.
-        config: What is trained.
         n_steps: For how long; None if its parameters do not say.
-        seed: Of the training.
         threads: CPU threads that the trial had; None for a training of no trial.
         settings: Of the trial's study, likewise.
         sides: The trial's own split, if it has one.
@@ -57,8 +54,6 @@ def stored_training(
     """Return the training of a stored trial.
 
     Args:
-        storage: Where it is.
-        study: Name of its study.
         which: Its number, or ``best``.
         seed: Another seed than its own; None repeats it.
         kind: Where the code of its kind lies here; None for where it lay when the study was made.
@@ -69,7 +64,7 @@ def stored_training(
     """
     record = load_study_record(storage, study)
     settings = StudySettings.from_attrs(record.user_attrs, study=study)
-    found: FoundKind = find_stored(kind_of(record), study=study, where=kind)
+    found = find_stored(kind_of(record), study=study, where=kind)
     trial = find_trial(record, which)
     config = settings.space_in(found.kind).to_config(trial.given)
     own = trial.user_attrs.get(attrs.SEED)
@@ -93,7 +88,6 @@ def given_training(kind: Kind, assignments: Mapping[str, str], *, seed: int) -> 
     """Return the training of parameters that a user wrote; the others are the kind's default.
 
     Args:
-        kind: What is trained.
         assignments: Values of parameters of any space of the kind, as texts.
         seed: From which the training's own follows.
 
@@ -123,23 +117,16 @@ def given_training(kind: Kind, assignments: Mapping[str, str], *, seed: int) -> 
 
 
 def find_trial(record: StudyRecord, which: str) -> TrialRecord:
-    """Return the trial with a number, or the best one.
-
-    Args:
-        record: The study.
-        which: A number, or ``best``.
+    """Return the trial with a number, or the one that is called ``best``.
 
     Raises:
         UnknownStudyError: If there is no such trial, or it never got its parameters.
     """
     if which == "best":
-        if record.best is None and record.complete:
-            raise UnknownStudyError(
-                f"Study {record.name!r} has no best trial: {none_feasible(record)}"
-            )
-        if record.best is None:
-            raise UnknownStudyError(f"Study {record.name!r} has no complete trial yet.")
-        return record.best
+        if record.best is not None:
+            return record.best
+        none = f"best trial: {none_feasible(record)}" if record.complete else "complete trial yet."
+        raise UnknownStudyError(f"Study {record.name!r} has no {none}")
     if not (which.isascii() and which.isdigit()) or int(which) >= len(record.trials):
         raise UnknownStudyError(
             f"Study {record.name!r} has no trial {which!r}; it has {len(record.trials)}, counted "

@@ -38,8 +38,8 @@ class Cluster:
     """A connection to a Dask cluster, which it closes at the end of a ``with`` block.
 
     Args:
-        scheduler: Address such as ``tls://host:8786``; None for a cluster in this process.
-        n_workers: Of the cluster in this process.
+        scheduler: Address such as ``tls://host:8786``; None for a cluster in this process of
+            ``n_workers`` threads.
 
     Raises:
         StudyError: If Dask is not installed, or the scheduler does not answer.
@@ -73,18 +73,11 @@ class Cluster:
     def __exit__(self, *_: object) -> None:
         self._opened.close()
 
-    def work(
-        self,
-        job: WorkerJob,
-        stop: threading.Event,
-        *,
-        n_workers: int,
-    ) -> None:
+    def work(self, job: WorkerJob, stop: threading.Event, *, n_workers: int) -> None:
         """Supervise workers on the cluster until none of them finds anything to do.
 
         Args:
             job: What each worker is told; its paths are those of the cluster's machines.
-            stop: Ends all workers.
             n_workers: Tasks; Dask runs as many at a time as its workers have threads.
 
         Raises:
@@ -186,11 +179,7 @@ def _supervise_there(job: WorkerJob, shared: "distributed.Event") -> None:
 
 
 class SharedStop:
-    """Whether all tasks are to end, asked of the scheduler now and then.
-
-    Args:
-        event: Of the cluster.
-    """
+    """Whether all tasks are to end, asked of the scheduler now and then."""
 
     def __init__(self, event: "distributed.Event") -> None:
         self._event = event

@@ -1,8 +1,7 @@
 """The coordinator: creates or continues a study, and runs it with several worker processes."""
 
-import threading
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -55,18 +54,12 @@ def open_study(
     user_attrs: Mapping[str, Any] | None = None,
     waiting: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]] = (),
 ) -> optuna.Study:
-    """Create a study, or open it if it exists with the same settings.
+    """Create a study, or open it; raise a StudyError if it exists with other settings.
 
     Args:
         storage: Opened for writing.
-        name: Of the study.
-        settings: What its trials are.
-        kind: What readers need to know of its kind.
         user_attrs: What else a new study keeps from the beginning.
         waiting: Parameters and user attributes of the trials that a new study begins with.
-
-    Raises:
-        StudyError: If it exists with other settings.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     objectives = [kind.objective, *([kind.second] if settings.pareto and kind.second else [])]
@@ -109,10 +102,7 @@ def run_study(
     Args:
         study: As ``open_study`` returns it.
         watched: The same, opened for reading, which needs no lock.
-        job: What each worker is told.
-        target: Finished trials (complete or pruned) of the study in all, as
-            ``budget.request`` gives it.
-        n_workers: Processes, at least 1.
+        target: Finished trials of the study in all, as ``budget.request`` gives it.
         trainings: Of a grid's points, see ``remaining.grid_trainings``; none for other studies.
         cluster: Where they run; None for this machine.
 
@@ -128,7 +118,12 @@ def run_study(
             ) as say:
                 n_useful = min(n_workers, remaining)
                 if cluster is None:
-                    _work_here(job, stop, watched, n_workers=n_useful, say=say)
+                    with ThreadPoolExecutor(n_useful, thread_name_prefix="supervisor") as pool:
+                        watch = partial(finished_trials, watched)
+                        work = partial(supervise, job, stop, count_finished=watch, say=say)
+                        futures = [pool.submit(work) for _ in range(n_useful)]
+                    for future in futures:
+                        future.result()
                 else:
                     cluster.work(job, stop, n_workers=n_useful)
     progress = count(study.get_trials(deepcopy=False))
@@ -140,23 +135,3 @@ def run_study(
         interrupted=stop.is_set() and not done,
         exhausted=bool(trainings) and idle and not done and exhausted(study),
     )
-
-
-def _work_here(
-    job: WorkerJob,
-    stop: threading.Event,
-    watched: optuna.Study,
-    *,
-    n_workers: int,
-    say: Callable[[str], None],
-) -> None:
-    """Supervise workers of this machine until none of them finds anything to do."""
-    with ThreadPoolExecutor(n_workers, thread_name_prefix="supervisor") as pool:
-        futures = [
-            pool.submit(
-                supervise, job, stop, count_finished=partial(finished_trials, watched), say=say
-            )
-            for _ in range(n_workers)
-        ]
-    for future in futures:
-        future.result()

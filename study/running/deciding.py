@@ -58,10 +58,7 @@ def decide(
     Data and split are still the stored ones.
 
     Args:
-        given: By the user.
         stored: With the study, None for a new one.
-        kind: Of the study.
-        study: Its name.
         defaults: Of a new study; None for those of its kind.
 
     Raises:
@@ -71,13 +68,17 @@ def decide(
     base = stored or defaults or default_settings(kind)
     names = ("space", "sampler", "pruner", "seed", "split", "data_seed", "min_accuracy")
     said = {name: getattr(given, name) for name in names if getattr(given, name) is not None}
+    own = {name: value for name, value in given.options.items() if value is not None}
+    for name in own:
+        if name not in kind.options:
+            raise StudyError(f"--{name} is no option of the kind {kind.name}.")
     settings = replace(
         base,
         **said,
         kind=kind.name,
         pareto=given.pareto or base.pareto,
         data=base.data if given.data is None else str(given.data),
-        options={**base.options, **_own_options(given, kind)},
+        options={**base.options, **own},
         code_version=code_version(),
         training=training_number(kind),
     )
@@ -101,12 +102,7 @@ def decide_search(
 ) -> StudySettings:
     """Return the settings of a search, see ``decide``.
 
-    Args:
-        given: By the user.
-        stored: With the study, None for a new one.
-        kind: Of the study.
-        study: Its name.
-        n_trials: That a new study begins with; they decide its pruner, if nobody else does.
+    The trials that a new study begins with decide its pruner, if nobody else does.
     """
     settings = decide(given, stored, kind, study=study)
     _check_objectives(given, settings, kind)
@@ -117,27 +113,12 @@ def decide_search(
     if settings.sampler in DESIGNS:
         next(design_points(settings.sampler, space, fixed, seed=0), None)  # raises if no grid
     if given.pruner is None and not settings.pareto:
+        max_steps = kind.max_steps(space, fixed)
         pruner = default_pruner(
-            settings.space,
-            settings.sampler,
-            n_trials=n_trials,
-            max_steps=kind.max_steps(space, fixed),
+            settings.space, settings.sampler, n_trials=n_trials, max_steps=max_steps
         )
         settings = replace(settings, pruner=pruner)
     return settings
-
-
-def _own_options(given: Given, kind: Kind) -> dict[str, Any]:
-    """Return the options that were given for a kind.
-
-    Raises:
-        StudyError: If it has none of that name.
-    """
-    said = {name: value for name, value in given.options.items() if value is not None}
-    for name in said:
-        if name not in kind.options:
-            raise StudyError(f"--{name} is no option of the kind {kind.name}.")
-    return said
 
 
 def _check_objectives(given: Given, settings: StudySettings, kind: Kind) -> None:

@@ -8,13 +8,7 @@ from storage.outages import failure, first_line, outage
 
 @contextmanager
 def housekeeping(what: str, say: Callable[[str], None], *, remedy: str = "") -> Iterator[None]:
-    """Say in one line what went wrong in a block, which ends there.
-
-    Args:
-        what: Went wrong, as a sentence without its end.
-        say: Called with the line.
-        remedy: What to do about it, likewise.
-    """
+    """Say in one line what went wrong in a block, which ends there, and what to do about it."""
     try:
         yield
     except Exception as error:

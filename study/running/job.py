@@ -1,10 +1,16 @@
-"""What a coordinator tells its workers, and how it starts them; light, without torch."""
+"""What a coordinator tells its workers, and what their processes get; light, without torch."""
 
 import json
+import os
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
+
+THREAD_VARIABLES = (
+    *("OMP_NUM_THREADS", "MKL_NUM_THREADS"),
+    *("OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -12,16 +18,14 @@ class WorkerJob:
     """All that a worker must be told.
 
     Args:
-        url: The storage.
-        study: Name of the study.
         artifacts: Folder of the artifact store.
-        kind: Where the code of the study's kind lies here; None for where it lay when the study
-            was made.
-        folder: Identity of that folder, which the coordinator holds on this machine; None for
-            workers of other machines, each of which creates it where it does not exist.
         data: Path of the data; None for what the kind brings along.
         device: As the user named it, such as ``auto``.
         threads: CPU threads that belong to this worker, at least 1.
+        kind: Where the code of the study's kind lies here; None for where it lay when the study
+            was made.
+        folder: Identity of ``artifacts``, which the coordinator holds on this machine; None for
+            workers of other machines, each of which creates it where it does not exist.
     """
 
     url: str
@@ -54,3 +58,18 @@ def own_process(module: str) -> list[str]:
     The current folder is the user's: no module is taken from it (``-P``), whatever its name.
     """
     return [sys.executable, "-P", "-m", module]
+
+
+def own_threads(threads: int) -> None:
+    """Give this process its share of the cores, before any work starts.
+
+    Two processes that both use all cores are many times slower than one. Libraries read the
+    variables when they are imported; torch, where it has been, is told.
+    """
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return
+    torch.set_num_threads(threads)
+    if torch.get_num_interop_threads() != 1:  # may be set only once in a process
+        torch.set_num_interop_threads(1)

@@ -1,6 +1,5 @@
 """Runs trials of a study that is ready, with its workers."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import optuna
@@ -32,9 +31,7 @@ class Ready:
     Args:
         study: Opened for writing.
         settings: Of the study, with the path of the data here.
-        kind: Of its model.
         space: That its trials have parameters of.
-        data: Its data.
     """
 
     study: optuna.Study
@@ -45,11 +42,7 @@ class Ready:
 
 
 def launch(ready: Ready, place: Place, *, target: int, say: Say) -> RunOutcome:
-    """Run trials of a study, until it has ``target`` finished ones.
-
-    Raises:
-        StudyError: If a worker failed for another reason than a diverged training.
-    """
+    """Run trials of a study, until it has ``target`` finished ones; raises as ``run_study``."""
     study, settings = ready.study, ready.settings
     threads = place.share(say=say)
     for warning in other_threads(study.get_trials(deepcopy=False), threads):
@@ -69,9 +62,8 @@ def launch(ready: Ready, place: Place, *, target: int, say: Say) -> RunOutcome:
         threads=threads,
         kind=place.kind,
     )
-    trainings: Sequence[str] = ()
-    if settings.sampler == "grid":
-        trainings = grid_trainings(ready.space, settings.fixed)
+    grid = settings.sampler == "grid"
+    trainings = grid_trainings(ready.space, settings.fixed) if grid else ()
     # A worker would say it too, but not before it has started.
     with held_folder(job.artifacts) as check_folder:
         if place.backend == "local":

@@ -1,7 +1,11 @@
 """The objective of a study: one trial is one training, judged on the validation data."""
 
+import importlib.metadata
 import math
-from collections.abc import Callable, Mapping
+import os
+import platform
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,9 +31,7 @@ from storage.outages import first_line
 from storage.writing import suggesting, write_trial
 from study.errors import StudyError
 from study.kinds import Data, DivergedError, File, Interrupted, Kind, Trainer, Training
-from study.running.curves import curves_digest, write_curves
-from study.running.environment import describe_environment
-from study.running.reuse import Reused, find_source, recall
+from study.running.reuse import Reused, curves_digest, find_source, recall, write_curves
 from study.running.trial_run import TrialRun
 from study.sampling.names import ADAPTIVE_SAMPLERS, suggest_untried
 from study.seeds import pair_seed, sampler_seed, training_name, trial_seed
@@ -55,14 +57,8 @@ class TrainingObjective:
     interrupted goes on where it stopped.
 
     Args:
-        settings: Of the study.
-        kind: Of its model.
-        trainer: Of the kind.
-        data: Training and validation data.
         artifacts: Folder of curves, pictures and the states of unfinished trainings.
         device: Where to train, as the trainer resolved it.
-        threads: CPU threads of this process.
-        space: What parameters are suggested from.
         kind_digest: Of the file of the kind's code; None for a kind of this package.
         keep_models: Whether the trained models themselves are kept, see ``model_path``; then
             nothing is answered from a stored curve, which has none.
@@ -88,19 +84,11 @@ class TrainingObjective:
     check_folder: Callable[[], None] = lambda: None
 
     def __call__(self, trial: optuna.Trial, stop_requested: Callable[[], bool]) -> Values:
-        """Run one trial.
-
-        Args:
-            trial: A live trial.
-            stop_requested: Asked after every step; True suspends the training.
-
-        Returns:
-            The objective's value of what the training keeps; for a study of two objectives, the
-            second one behind it.
+        """Run one live trial; return the objective's value, or both, of what the training keeps.
 
         Raises:
             optuna.TrialPruned: If the pruner stopped it.
-            Interrupted: If ``stop_requested`` did.
+            Interrupted: If ``stop_requested``, asked after every step, did.
             SearchSpaceError: If it was enqueued with values that the study's space does not have.
             DivergedError: If a number became NaN or infinite.
             ArtifactFolderError: If the trial's files cannot be stored.
@@ -114,32 +102,31 @@ class TrainingObjective:
             if pair is None
             else pair_seed(self.settings.seed, pair)
         )
-        write_trial(
-            trial,
-            user_attrs={
-                attrs.SEED: seed,
-                attrs.REPLICATE: replicate,
-                attrs.DATA_FINGERPRINT: self.data.fingerprint,
-                attrs.CODE_VERSION: code_version(),
-                attrs.ENVIRONMENT: describe_environment(self.kind.environment),
-                attrs.DEVICE: self.device,
-                attrs.THREADS: self.threads,
-                **({} if self.kind_digest is None else {attrs.KIND_DIGEST: self.kind_digest}),
-            },
-        )
+        user_attrs = {
+            attrs.SEED: seed,
+            attrs.REPLICATE: replicate,
+            attrs.DATA_FINGERPRINT: self.data.fingerprint,
+            attrs.CODE_VERSION: code_version(),
+            attrs.ENVIRONMENT: _environment(self.kind.environment),
+            attrs.DEVICE: self.device,
+            attrs.THREADS: self.threads,
+            **({} if self.kind_digest is None else {attrs.KIND_DIGEST: self.kind_digest}),
+        }
+        write_trial(trial, user_attrs=user_attrs)
         self.check_folder()  # before it would be created anew
         n_steps = self.kind.n_steps(params)
-        reused = None if self.keep_models else self._recall(trial, config, n_steps, seed=seed)
-        if reused is not None:
-            return self._store(trial, reused.training, reused=reused)
+        source = None
+        if not self.keep_models:
+            source = find_source(trial.study, self.space, config, n_steps, user_attrs)
+        if source is not None:
+            storage = storage_of(trial.study)
+            reused = recall(source, self.trainer, config, self.kind, storage, self.artifacts)
+            if reused is not None:
+                return self._store(trial, reused.training, reused=reused)
         return self._train(trial, config, n_steps, seed=seed, stop_requested=stop_requested)
 
     def _suggest(self, trial: optuna.Trial) -> tuple[optuna.Trial, dict[str, Scalar]]:
-        """Choose and store the parameters of a trial; return it, from here on, and them.
-
-        Raises:
-            SearchSpaceError: If it was enqueued with values that the study's space does not have.
-        """
+        """Choose and store the parameters of a trial; return it, from here on, and them."""
         space, fixed = self.space, self.settings.fixed
         frozen = own_copy(trial)
         enqueued = {**frozen.params, **frozen.system_attrs.get(FIXED_PARAMS, {})}
@@ -155,25 +142,6 @@ class TrainingObjective:
                 raise
             raise SearchSpaceError(first_line(error)) from None
         return trial, params
-
-    def _recall(
-        self, trial: optuna.Trial, config: Config, n_steps: int | None, *, seed: int
-    ) -> Reused | None:
-        """Return the training of a finished trial that answers this one, if there is any."""
-        source = find_source(
-            trial.study,
-            self.space,
-            config,
-            n_steps=n_steps,
-            seed=seed,
-            data_fingerprint=self.data.fingerprint,
-            kind_digest=self.kind_digest,
-        )
-        if source is None:
-            return None
-        return recall(
-            source, self.trainer, config, self.kind, storage_of(trial.study), self.artifacts
-        )
 
     def _train(
         self,
@@ -202,14 +170,11 @@ class TrainingObjective:
         try:
             training = self.trainer.train(config, self.data, run)
             self._require_training(training, pruned=run.pruned)
-        except Interrupted as error:
+        except (Interrupted, DivergedError) as error:
             if error.training is not None:
                 self._store(trial, error.training)
-            raise
-        except DivergedError as error:
-            if error.training is not None:
-                self._store(trial, error.training)
-            run.remove_state()
+            if isinstance(error, DivergedError):
+                run.remove_state()
             raise
         finally:
             run.flush()
@@ -228,12 +193,7 @@ class TrainingObjective:
         return values
 
     def _require_training(self, training: Training, *, pruned: bool) -> None:
-        """Raise an error if the trainer returned something else than a whole training.
-
-        Raises:
-            StudyError: If the kind must be mended.
-            DivergedError: If there is nothing to keep, or a metric is not finite.
-        """
+        """Raise a StudyError if the kind must be mended, a DivergedError of no finite result."""
         if not isinstance(training, Training):
             raise StudyError(
                 f"`train` of the kind {self.kind.name!r} must return a study.kinds.Finished, or "
@@ -262,18 +222,21 @@ class TrainingObjective:
         self, trial: optuna.Trial, training: Training, *, reused: Reused | None = None
     ) -> Values:
         """Store what a training came to, whatever its end; return the objective's values."""
-        rows = training.rows()
-        curves = write_curves(rows)
+        curves = write_curves(training.rows())
         numbers: dict[str, Any] = {
             attrs.EPOCHS_RUN: 0 if reused else len(training.steps),
             **training.facts,
             attrs.TRAINING_SECONDS: round(training.seconds, 3),
         }
+        objective, second = self.kind.objective.name, self.kind.second
+        reports = {}
         if reused is None:
             numbers[attrs.CURVES_DIGEST] = curves_digest(curves)
         else:
             numbers[attrs.REUSED_FROM] = reused.number
-        best = dict(training.best or {})
+            if not self.settings.pareto:
+                reports = {i: step[objective] for i, step in enumerate(training.steps)}
+        best = training.best or {}
         numbers |= best
         if training.best_step is not None:
             numbers[attrs.BEST_EPOCH] = training.best_step + 1
@@ -281,34 +244,30 @@ class TrainingObjective:
         system_attrs = {} if lacks is None else {CONSTRAINTS: [lacks]}
         if lacks is not None and lacks > 0:
             numbers[attrs.INFEASIBLE] = True
-        objective = self.kind.objective.name
-        reports = {}
-        if reused is not None and not self.settings.pareto:
-            reports = {i: step[objective] for i, step in enumerate(training.steps)}
         write_trial(
             trial, user_attrs=numbers, intermediate_values=reports, system_attrs=system_attrs
         )
         self.check_folder()
         files = {file.name: self._content(file, training, reused) for file in self.kind.files}
         save_artifacts(open_artifacts(self.artifacts), trial, files | {attrs.CURVES_FILE: curves})
-        return self._values(best)
+        value = float(best.get(objective, math.nan))  # NaN where it keeps nothing
+        if not self.settings.pareto or second is None:
+            return value
+        return value, float(best.get(second.name, math.nan))
 
     def _content(self, file: File, training: Training, reused: Reused | None) -> bytes:
         """Return the content of a trial's file; of an answered one maybe the other trial's."""
         if file.picture and not self.draw:
             return no_picture()
-        if reused is None:
-            return training.file(file.name)
         try:
             return training.file(file.name)
         except LookupError:
+            if reused is None:
+                raise
             return reused.files[file.name]
 
     def _lack(self, best: Mapping[str, float]) -> float | None:
-        """Return by how much a training breaks the study's constraint, None if it has none.
-
-        Negative if it keeps it by so much.
-        """
+        """Return by how much a training breaks the constraint, if any; negative if it keeps it."""
         needed, second = self.settings.min_accuracy, self.kind.second
         if needed is None or second is None or second.name not in best:
             return None
@@ -316,10 +275,14 @@ class TrainingObjective:
         lack = needed - best[second.name]
         return round(lack if second.maximise else -lack, 6)
 
-    def _values(self, best: Mapping[str, float]) -> Values:
-        """Return the objective's values of what a training keeps; NaN where it keeps nothing."""
-        value = float(best.get(self.kind.objective.name, math.nan))
-        second = self.kind.second
-        if not self.settings.pareto or second is None:
-            return value
-        return value, float(best.get(second.name, math.nan))
+
+def _environment(distributions: Sequence[str]) -> str:
+    """Return versions of Python, some distributions and Optuna, the system, and its cores."""
+
+    def version(name: str) -> str:
+        told = getattr(sys.modules.get(name), "__version__", None)  # it may tell its build
+        return str(told or importlib.metadata.version(name))
+
+    versions = ", ".join(f"{name} {version(name)}" for name in (*distributions, "optuna"))
+    system = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+    return f"Python {platform.python_version()}, {versions}, {system}"

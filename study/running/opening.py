@@ -1,4 +1,4 @@
-"""A study as it is stored, opened once by a command that continues or creates it."""
+"""A study as it is stored, opened once by a command that continues or creates it; its data."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,19 +13,13 @@ from storage.records import study_names
 from study.errors import StudyError
 from study.experiment import Experiment
 from study.kind_info import KindInfo, stored_kind
+from study.kinds import Data, OtherDataError, Trainer
 from study.settings import IMPORTED, StudySettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredStudy:
-    """What a database says of a study.
-
-    Args:
-        name: Of the study.
-        settings: What its trials are.
-        kind: What it says of its kind.
-        user_attrs: All of it.
-    """
+    """What a database says of a study."""
 
     name: str
     settings: StudySettings
@@ -43,9 +37,6 @@ class StoredStudy:
 class Database:
     """A storage that is created only when something is to be stored in it.
 
-    Args:
-        url: Of the storage.
-
     Raises:
         StorageError: If there is one that cannot be used.
     """
@@ -61,11 +52,7 @@ class Database:
         return self._opened
 
     def existing(self) -> BaseStorage:
-        """Return the storage, which must exist.
-
-        Raises:
-            StorageAccessError: If it does not.
-        """
+        """Return the storage; raise a StorageAccessError if it does not exist."""
         return self._opened or open_storage(self._url)
 
     def require(self, name: str) -> tuple[BaseStorage, StoredStudy]:
@@ -91,10 +78,8 @@ class Database:
             StudyError: If it is not one of this package.
         """
         storage = self._opened
-        if storage is None:
-            return None
-        settings = StudySettings.of_study(storage, name)
-        if settings is None:
+        settings = None if storage is None else StudySettings.of_study(storage, name)
+        if storage is None or settings is None:
             return None
         study_id = storage.get_study_id_from_name(name)
         user_attrs = storage.get_study_user_attrs(study_id)
@@ -103,11 +88,7 @@ class Database:
         return StoredStudy(name=name, settings=settings, kind=kind, user_attrs=user_attrs)
 
     def find_to_continue(self, name: str) -> StoredStudy | None:
-        """Read a study that can be continued, see ``find``.
-
-        Raises:
-            StudyError: If it cannot.
-        """
+        """Read a study, see ``find``; raise a StudyError if it cannot be continued."""
         stored = self.find(name)
         if stored is not None and stored.settings.sampler == IMPORTED:
             raise StudyError(
@@ -115,3 +96,30 @@ class Database:
                 f"--warm-start {name}` begins another one with its best points."
             )
         return stored
+
+
+def load_data(trainer: Trainer, settings: StudySettings, *, study: str, stored: bool) -> Data:
+    """Load the data that settings describe.
+
+    Args:
+        settings: Of the study; the path may have been replaced.
+        stored: Whether the settings hold fingerprint and sides of data that a study was made
+            with; else the data are parted now.
+
+    Raises:
+        StudyError: If the data are not those of the study.
+    """
+    if not stored:
+        return trainer.load(settings.source, None)
+    try:
+        # The sides are stored because another version of a library may draw others.
+        data = trainer.load(settings.source, settings.sides)
+        found = data.fingerprint
+    except OtherDataError as error:
+        found = error.fingerprint
+    if found != settings.data_fingerprint:
+        raise StudyError(
+            f"Study {study!r} was made with other data (fingerprint {settings.data_fingerprint}, "
+            f"here {found}); give its file with --data."
+        )
+    return data

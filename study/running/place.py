@@ -64,15 +64,10 @@ class Place:
         return threads
 
     def open_cluster(self) -> "AbstractContextManager[Cluster | None]":
-        """Return the cluster that is asked for, as a context; of nothing for this machine.
-
-        Raises:
-            StudyError: If the cluster does not answer.
-        """
+        """Return the cluster that is asked for, as a context; of nothing for this machine."""
         if self.backend == "local":
             return nullcontext()
-
-        from study.running.cluster import Cluster
+        from study.running.cluster import Cluster  # slow to import
 
         return Cluster(self.scheduler, n_workers=self.n_workers)
 
@@ -80,10 +75,7 @@ class Place:
 def oversubscription(cores: int, threads: int, *, busy: float) -> Iterator[str]:
     """Say whether more threads than cores would be at work, which slows all of them many times.
 
-    Args:
-        cores: Of this machine.
-        threads: All threads of all workers.
-        busy: Cores that other programs keep busy: the load average of the last minute.
+    ``threads`` are all of all workers, ``busy`` the load average of the last minute.
     """
     if threads > cores:
         yield (
@@ -98,12 +90,7 @@ def oversubscription(cores: int, threads: int, *, busy: float) -> Iterator[str]:
 
 
 def other_threads(trials: Iterable[FrozenTrial], threads: int) -> Iterator[str]:
-    """Say whether trials were trained with another number of threads, which changes results.
-
-    Args:
-        trials: Of a study that is continued.
-        threads: Of each worker from now on.
-    """
+    """Say whether trials of a study had other threads than each worker, which changes results."""
     before = {
         int(trial.user_attrs[attrs.THREADS])
         for trial in trials

@@ -17,10 +17,8 @@ from study.running.job import WorkerJob, own_process
 
 EVERY_TRIALS = 5
 """Finished trials after which notes and charts are refreshed, at least."""
-
 LONGEST_SHARE = 0.1
 """Part of the time that refreshes may take; they also have the least claim to a core."""
-
 _POLL_S = 5.0
 
 
@@ -30,13 +28,8 @@ def refreshing(
 ) -> Iterator[None]:
     """Refresh notes and charts of a study while the block runs, and at its end.
 
-    Meanwhile another process does so, every few trials; at the end this one does.
-
-    Args:
-        study: Opened for writing.
-        watched: The same, opened for reading.
-        job: Of its workers.
-        say: Called with a line if the last refresh fails.
+    Meanwhile another process does so, every few trials; at the end this one does, and calls
+    ``say`` with a line if that fails. ``watched`` is the same study, opened for reading.
     """
     done = threading.Event()
     watcher = threading.Thread(
@@ -48,7 +41,14 @@ def refreshing(
     finally:
         done.set()
         watcher.join()
-        _refresh_here(study, job, say)
+        with housekeeping(
+            "notes and charts of the dashboard are not up to date",
+            say,
+            remedy="`emoji-study dashboard --refresh` brings them up to date",
+        ):
+            from study.dashboard.refresh import refresh  # slow to import
+
+            refresh(storage_of(study), job.study, url=job.url, artifacts=job.artifacts)
 
 
 def _watch(watched: optuna.Study, job: WorkerJob, done: threading.Event) -> None:
@@ -57,26 +57,21 @@ def _watch(watched: optuna.Study, job: WorkerJob, done: threading.Event) -> None
     Where the database needs a person, there are no more; whoever works with it tells of that.
     """
     try:
-        _refresh_now_and_then(watched, job, done)
+        refreshed, not_before = finished_trials(watched) or 0, 0.0
+        while not done.wait(_POLL_S):
+            finished = finished_trials(watched)
+            if finished is None or finished < refreshed + EVERY_TRIALS:
+                continue
+            began = time.monotonic()
+            if began < not_before:
+                continue
+            _refresh_there(job, done)
+            refreshed = finished
+            not_before = time.monotonic() + (time.monotonic() - began) / LONGEST_SHARE
     except Exception as error:
         if failure(error) is None:
             raise
     storage_of(watched).remove_session()  # this thread's connection
-
-
-def _refresh_now_and_then(watched: optuna.Study, job: WorkerJob, done: threading.Event) -> None:
-    refreshed = finished_trials(watched) or 0
-    not_before = 0.0
-    while not done.wait(_POLL_S):
-        finished = finished_trials(watched)
-        if finished is None or finished < refreshed + EVERY_TRIALS:
-            continue
-        if time.monotonic() < not_before:
-            continue
-        began = time.monotonic()
-        _refresh_there(job, done)
-        refreshed = finished
-        not_before = time.monotonic() + (time.monotonic() - began) / LONGEST_SHARE
 
 
 def _refresh_there(job: WorkerJob, done: threading.Event) -> None:
@@ -100,14 +95,3 @@ def _refresh_there(job: WorkerJob, done: threading.Event) -> None:
         while process.poll() is None:
             if done.wait(0.2):
                 process.kill()
-
-
-def _refresh_here(study: optuna.Study, job: WorkerJob, say: Callable[[str], None]) -> None:
-    from study.dashboard.refresh import refresh  # slow to import
-
-    with housekeeping(
-        "notes and charts of the dashboard are not up to date",
-        say,
-        remedy="`emoji-study dashboard --refresh` brings them up to date",
-    ):
-        refresh(storage_of(study), job.study, url=job.url, artifacts=job.artifacts)

@@ -1,8 +1,12 @@
-"""No training is done twice: trials that are answered from the stored curve of another one."""
+"""No training is done twice: stored curves, and trials that are answered from another one's."""
 
-from collections.abc import Mapping
+import csv
+import hashlib
+import io
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import optuna
 from optuna.storages import BaseStorage
@@ -13,8 +17,7 @@ from search_spaces.base import Config
 from storage import attrs
 from storage.artifacts import open_artifacts, read_artifact
 from storage.internals import trial_key
-from study.kinds import Kind, Trainer, Training
-from study.running.curves import curves_digest, read_curves
+from study.kinds import Kind, Step, Trainer, Training
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,34 +35,47 @@ class Reused:
     files: Mapping[str, bytes]
 
 
+def write_curves(rows: Sequence[Step]) -> bytes:
+    """Write the table of a training's curves as CSV; cells of numbers that a row lacks are empty.
+
+    Nine digits hold a number of single precision exactly.
+    """
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(names)
+    for row in rows:
+        writer.writerow(f"{row[name]:.9g}" if name in row else "" for name in names)
+    return buffer.getvalue().encode()
+
+
+def read_curves(content: bytes) -> list[dict[str, float]]:
+    """Read what ``write_curves`` gave; raise a ValueError for anything else."""
+    reader = csv.DictReader(io.StringIO(content.decode()))
+    return [{name: float(text) for name, text in row.items() if text} for row in reader]
+
+
+def curves_digest(content: bytes) -> str:
+    """Return a short digest, by which a damaged file is known."""
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
 def find_source(
     study: optuna.Study,
     space: SearchSpace,
     config: Config,
-    *,
     n_steps: int | None,
-    seed: int,
-    data_fingerprint: str,
-    kind_digest: str | None,
+    user_attrs: Mapping[str, Any],
 ) -> FrozenTrial | None:
     """Return a finished trial that did the same training, or that begins with it.
 
     Args:
-        study: Where to look.
-        space: Of its trials.
-        config: What is to be trained.
-        n_steps: For how long; None if that is not known.
-        seed: Of the training.
-        data_fingerprint: Of its data.
-        kind_digest: Of the code that would train it.
+        n_steps: For how long ``config`` is to be trained; None if that is not known.
+        user_attrs: Of the trial that would train it: its seed, and digests of data and code.
     """
     finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
-    same = {
-        attrs.SEED: seed,
-        attrs.DATA_FINGERPRINT: data_fingerprint,
-        attrs.KIND_DIGEST: kind_digest,
-        attrs.REUSED_FROM: None,
-    }
+    names = (attrs.SEED, attrs.DATA_FINGERPRINT, attrs.KIND_DIGEST)
+    same = {name: user_attrs.get(name) for name in names} | {attrs.REUSED_FROM: None}
     for other in finished:
         own = other.user_attrs
         if any(own.get(name) != value for name, value in same.items()):
@@ -86,27 +102,21 @@ def recall(
 
     Args:
         source: The trial that did the training.
-        trainer: Of the kind.
         config: What is to be trained, maybe for a shorter time.
-        kind: Of the study.
-        storage: Of the study.
         artifacts: Folder of the study's files.
     """
     store = open_artifacts(artifacts)
-
-    def read(name: str) -> bytes | None:
-        return read_artifact(store, storage, trial_key(source), name)
-
-    curves = read(attrs.CURVES_FILE)
-    if curves is None or curves_digest(curves) != source.user_attrs[attrs.CURVES_DIGEST]:
-        return None  # lost or damaged
-    files = {file.name: read(file.name) for file in kind.files}
-    whole = {name: content for name, content in files.items() if content is not None}
-    if len(whole) < len(files):
-        return None
+    names = (attrs.CURVES_FILE, *(file.name for file in kind.files))
+    read = {name: read_artifact(store, storage, trial_key(source), name) for name in names}
+    files = {name: content for name, content in read.items() if content is not None}
+    if len(files) < len(read):
+        return None  # lost
+    curves = files.pop(attrs.CURVES_FILE)
+    if curves_digest(curves) != source.user_attrs[attrs.CURVES_DIGEST]:
+        return None  # damaged
     training = trainer.recall(
         config, read_curves(curves), source.user_attrs[attrs.EPOCHS_RUN], source.user_attrs
     )
     if training is None:
         return None
-    return Reused(number=source.number, training=training, files=whole)
+    return Reused(number=source.number, training=training, files=files)

@@ -1,7 +1,4 @@
-"""The supervisor of one worker: whatever ends an attempt, the work goes on.
-
-Light: it must import neither torch nor what trains, for it only waits.
-"""
+"""The supervisor of one worker, which only waits: whatever ends an attempt, the work goes on."""
 
 import json
 import os
@@ -14,28 +11,21 @@ from typing import Protocol
 
 from study.errors import StudyError
 from study.running.attempt import EXIT_OUTAGE
-from study.running.job import WorkerJob, own_process
+from study.running.job import THREAD_VARIABLES, WorkerJob, own_process
 
-ALLOCATOR = {
-    "MALLOC_MMAP_THRESHOLD_": str(2**30),
-    "MALLOC_TRIM_THRESHOLD_": str(2**33),
-}
+ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": str(2**30), "MALLOC_TRIM_THRESHOLD_": str(2**33)}
 """Lets glibc keep large blocks, as gradients of a linear model are, for the next step.
 
 Handing them back makes the kernel clear 100 MB of pages in each step. Source: mallopt(3).
 """
-
 MAX_DEATHS = 5
 """Attempts that may die one after the other while the study gets nowhere."""
-
 PATIENCE_S = 24 * 3600.0
 """How long a database may stay away."""
-
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-_POLL_S = 0.2
-_LONGEST_WAIT_S = 30.0
 _LONGEST_EPOCH_S = 120.0
 """How long a worker that was told to stop may take: it hears of it after an epoch."""
+_POLL_S = 0.2
+_LONGEST_WAIT_S = 30.0
 
 
 class Stop(Protocol):
@@ -61,7 +51,6 @@ def supervise(
     when the database is back, after 1, 2, 4 ... 30 seconds.
 
     Args:
-        job: What the worker is told.
         stop: Ends the worker, which gives its trial back.
         count_finished: Returns the study's finished trials, None if that cannot be told now; as
             long as their number grows, deaths are forgiven.
@@ -115,7 +104,7 @@ def _wait_s(n: int) -> float:
 
 def _attempt(job: WorkerJob, stop: Stop) -> tuple[int, Mapping[str, str | None] | None]:
     """Run one process to its end; return its exit code, and its answer if it gave one."""
-    threads = dict.fromkeys(_THREAD_VARIABLES, str(job.threads))
+    threads = dict.fromkeys(THREAD_VARIABLES, str(job.threads))
     process = subprocess.Popen(
         own_process("study.running.attempt"),
         stdin=subprocess.PIPE,

@@ -28,12 +28,9 @@ Result = TypeVar("Result")
 
 
 class TrialRun(Run):
-    """The run of a trial's training.
+    """The run of a live trial's training.
 
     Args:
-        trial: A live trial.
-        seed: Of the training.
-        device: Where to train.
         objective: Name of the number that is reported, None if nothing is: Optuna prunes by one
             objective alone.
         n_steps: How many steps the training has, None if that is not known.
@@ -42,7 +39,6 @@ class TrialRun(Run):
         check_folder: Called before something is saved; raises an ArtifactFolderError if the
             folder of the study's files takes none.
         stop_requested: Asked after every step; True interrupts the training.
-        step_name: What a step is called.
 
     Attributes:
         pruned: Whether the pruner ended the training.
@@ -94,11 +90,7 @@ class TrialRun(Run):
             self._report(step)
 
     def step(self, numbers: Step, *, save: Callable[[Path], object] | None = None) -> bool:
-        """Report a step; return whether the training should end with it.
-
-        Raises:
-            Interrupted: If the study is stopped.
-        """
+        """Report a step; return whether the training ends with it, or raise ``Interrupted``."""
         self._report(numbers)
         if self._n_done == self._n_steps:
             return False
@@ -119,11 +111,7 @@ class TrialRun(Run):
             self.save(save)
 
     def save(self, save: Callable[[Path], object]) -> None:
-        """Save the state in any case.
-
-        Raises:
-            ArtifactFolderError: If the file cannot be written.
-        """
+        """Save the state in any case, or raise an ArtifactFolderError."""
         started = time.perf_counter()
         self._check_folder()  # a folder that was removed would be created anew
         # torch turns some write errors into a RuntimeError

@@ -27,8 +27,7 @@ def best_points(
 
     Args:
         source: The older study.
-        space: Of the new study.
-        fixed: Its fixed parameters, which win.
+        fixed: The new study's fixed parameters, which win.
         n_trials: Of the new study; one of thirty, and at least one, is an older point.
 
     Returns:

@@ -24,26 +24,28 @@ from study.kind_info import stored_kind
 from study.kind_sources import find_stored, make_trainer
 from study.kinds import DivergedError, Interrupted
 from study.running.budget import design_point, find_experiment
-from study.running.data import load_data
-from study.running.job import WorkerJob
+from study.running.job import WorkerJob, own_threads
 from study.running.objective import TrainingObjective
-from study.running.threads import own_threads
+from study.running.opening import load_data
 from study.sampling.names import make_pruner, make_sampler
 from study.seeds import sampler_seed
 from study.settings import StudySettings
 
 REAP_INTERVAL_S = 10.0
 """How long a worker may go on before it looks for trials of dead ones again."""
-
 IDLE_S = 0.5
 """How long a worker waits that may have to take over what others run now."""
-
 MAX_DIVERGED = 10
 """Trainings that may diverge one after the other before a worker gives up."""
 
 
 def run_worker(job: WorkerJob, stop: threading.Event) -> None:
     """Run trials of a study until it has as many as it wants, or ``stop`` is set.
+
+    A diverged training fails its trial and the worker goes on, as one that was enqueued with
+    values outside of the study's space. Any other error ends the worker, for it would fail the
+    next trial as well. The error of a database leaves the trial as it is: the next attempt of
+    this worker, or another worker, finds it and goes on with its training.
 
     Raises:
         ArtifactFolderError: If the folder of the trials' files takes none, or not any more.
@@ -55,13 +57,6 @@ def run_worker(job: WorkerJob, stop: threading.Event) -> None:
 
 
 def _run_trials(job: WorkerJob, stop: threading.Event, check_folder: Callable[[], None]) -> None:
-    """Run trials, as ``run_worker``; what is stored is stored where ``check_folder`` looks.
-
-    A diverged training fails its trial and the worker goes on, as one that was enqueued with
-    values outside of the study's space. Any other error ends the worker,
-    for it would fail the next trial as well. The error of a database leaves the trial as it is:
-    the next attempt of this worker, or another worker, finds it and goes on with its training.
-    """
     own_threads(job.threads)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage = open_storage(job.url, write=True)
@@ -129,8 +124,6 @@ def claims(
     run the last trials, which they may not finish.
 
     Args:
-        study: Opened for writing.
-        stop: Ends the claims.
         artifacts: Folder of the artifact store, see ``queue.fail``.
         check_folder: Called before a claim, but for those of a worker that only waits; raises
             an error if that folder takes no files.
@@ -201,8 +194,7 @@ def run_trial(
         fail(str(error), queue.Cause.CONFIGURATION)
         return Ended.REFUSED
     except DivergedError as error:
-        reason = f"{attrs.DIVERGED}: {error}"
-        fail(reason, queue.Cause.CONFIGURATION)
+        fail(f"{attrs.DIVERGED}: {error}", queue.Cause.CONFIGURATION)
         return Ended.DIVERGED
     except Exception as error:
         if outage(error) is not None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from emoji_ae.curve import EpochMetrics, MultitaskMetrics, metrics_from_dict
 from study.emoji.trainer import metrics_of
-from study.running.curves import read_curves, write_curves
+from study.running.reuse import read_curves, write_curves
 
 NAMES = ["epoch", "train_mse", "validation_mse", "seconds"]
 CLASSIFICATION = [

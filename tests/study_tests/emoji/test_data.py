@@ -20,7 +20,7 @@ from storage.rdb import open_storage
 from study.emoji.data import StudyData, class_counts, fingerprint, load_study_data, study_data
 from study.emoji.trainer import EmojiTrainer
 from study.errors import StudyError
-from study.running.data import load_data
+from study.running.opening import load_data
 from study.settings import StudySettings
 from tests.study_tests.studies import open_study
 
