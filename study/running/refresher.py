@@ -41,13 +41,11 @@ def refreshing(
     finally:
         done.set()
         watcher.join()
-        with housekeeping(
-            "notes and charts of the dashboard are not up to date",
-            say,
-            remedy="`emoji-study dashboard --refresh` brings them up to date",
-        ):
-            from study.dashboard.refresh import refresh  # slow to import
+        from study.dashboard.refresh import refresh  # slow to import
 
+        stale = "notes and charts of the dashboard are not up to date"
+        remedy = "`emoji-study dashboard --refresh` brings them up to date"
+        with housekeeping(stale, say, remedy=remedy):
             refresh(storage_of(study), job.study, url=job.url, artifacts=job.artifacts)
 
 
