@@ -1,12 +1,7 @@
-"""The emoji autoencoders: the only room of ``study`` that knows ``emoji_ae``; light to import.
-
-Two kinds of model, found like everybody's by entry points, and what is only theirs: their data,
-experiments, sums of emoji, and the description of a data set.
-"""
+"""The kinds of the emoji autoencoders: the only room that knows ``emoji_ae``; light to import."""
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from emoji_ae.config import AutoencoderConfig, multitask_config
 from search_spaces import SPACES, SearchSpace, autoencoder, multitask
@@ -16,45 +11,25 @@ from study.emoji.experiments import has_extra_images
 from study.kinds import File, Kind, Source, Trainer
 from study.metrics import Metric
 
-LATENT_METRICS = tuple(
-    Metric(name=name, label=label, direction="maximize", low=0, high=1, always=False)
-    for name, label in (
-        (attrs.LATENT_ATTRIBUTE_AUC, "AUC of attributes in the latents"),
-        (attrs.LATENT_ANALOGY_RANK, "reciprocal rank of analogies"),
-        (attrs.LATENT_PATH_SMOOTHNESS, "smoothness of paths"),
-        (attrs.LATENT_PROBE_ACCURACY, "linear probe accuracy of latents"),
-        (attrs.LATENT_VARIANCE_USED, "share of latent variance used"),
-    )
+
+def _share(name: str, label: str, *, always: bool = True) -> Metric:
+    return Metric(name=name, label=label, direction="maximize", low=0, high=1, always=always)
+
+
+LATENT_METRICS = (
+    _share(attrs.LATENT_ATTRIBUTE_AUC, "AUC of attributes in the latents", always=False),
+    _share(attrs.LATENT_ANALOGY_RANK, "reciprocal rank of analogies", always=False),
+    _share(attrs.LATENT_PATH_SMOOTHNESS, "smoothness of paths", always=False),
+    _share(attrs.LATENT_PROBE_ACCURACY, "linear probe accuracy of latents", always=False),
+    _share(attrs.LATENT_VARIANCE_USED, "share of latent variance used", always=False),
 )
-"""Numbers for the latent space; see ``emoji_ae.latent_quality``."""
+"""Those of ``emoji_ae.latent_quality``."""
 
 RECONSTRUCTION_ERROR = Metric(name=attrs.VALIDATION_MSE, label="validation MSE", low=0)
 
 ACCURACIES = (
-    Metric(
-        name=attrs.VALIDATION_ACCURACY,
-        label="validation accuracy",
-        direction="maximize",
-        low=0,
-        high=1,
-    ),
-    Metric(
-        name=attrs.VALIDATION_BALANCED_ACCURACY,
-        label="balanced accuracy",
-        direction="maximize",
-        low=0,
-        high=1,
-    ),
-)
-
-FILES = (
-    File(name=attrs.RECONSTRUCTIONS_FILE, label="Originals over reconstructions", picture=True),
-    File(name=attrs.LEARNING_CURVE_FILE, label="Learning curve", picture=True),
-)
-
-COSTS = (
-    Metric(name=attrs.PARAMETER_COUNT, label="weights"),
-    Metric(name="latent_size", label="numbers in the latent"),
+    _share(attrs.VALIDATION_ACCURACY, "validation accuracy"),
+    _share(attrs.VALIDATION_BALANCED_ACCURACY, "balanced accuracy"),
 )
 
 
@@ -71,8 +46,7 @@ def check_source(source: Source) -> Source:
         return source
     check_vendors(vendors)
     default = not vendors or (source.path is None and vendors == (DEFAULT_VENDOR,))
-    options = {} if default else {"vendors": vendors}
-    return replace(source, options=options)
+    return replace(source, options={} if default else {"vendors": vendors})
 
 
 def transfer(source: Source, path: Path) -> Source:
@@ -92,33 +66,38 @@ def _trainer() -> Trainer:
     return EmojiTrainer()
 
 
-_COMMON: dict[str, Any] = {
-    "trainer": _trainer,
-    "fidelity": "epoch",
-    "family": "auto_encoder",
-    "files": FILES,
-    "costs": COSTS,
-    "splits": ("group", "random"),
-    "options": ("vendors",),
-    "check": check_source,
-    "narrow": narrow,
-    "transfer": transfer,
-    "model_file": "checkpoint.pt",
-    "environment": ("torch",),
-}
-
 AUTOENCODER = Kind(
     name="autoencoder",
     spaces=SPACES["autoencoder"],
     metrics=(RECONSTRUCTION_ERROR, *LATENT_METRICS),
+    trainer=_trainer,
     default=autoencoder.to_values(AutoencoderConfig()),
+    fidelity="epoch",
+    family="auto_encoder",
+    files=(
+        File(
+            name=attrs.RECONSTRUCTIONS_FILE, label="Originals over reconstructions", picture=True
+        ),
+        File(name=attrs.LEARNING_CURVE_FILE, label="Learning curve", picture=True),
+    ),
+    costs=(
+        Metric(name=attrs.PARAMETER_COUNT, label="weights"),
+        Metric(name="latent_size", label="numbers in the latent"),
+    ),
+    splits=("group", "random"),
+    options=("vendors",),
+    check=check_source,
+    narrow=narrow,
+    transfer=transfer,
     experiments={"latent-space": experiments.latent_space},
     columns={"error_rate": (attrs.VALIDATION_MSE, 1.0)},
-    **_COMMON,
+    model_file="checkpoint.pt",
+    environment=("torch",),
 )
 """The fully connected and the convolutional autoencoder."""
 
-MULTITASK = Kind(
+MULTITASK = replace(
+    AUTOENCODER,
     name="multitask",
     spaces=SPACES["multitask"],
     metrics=(RECONSTRUCTION_ERROR, *ACCURACIES, *LATENT_METRICS),
@@ -131,6 +110,5 @@ MULTITASK = Kind(
         "reconstruction_error_rate": (attrs.VALIDATION_MSE, 1.0),
         "classification_accuracy": (attrs.VALIDATION_ACCURACY, 0.01),
     },
-    **_COMMON,
 )
 """An autoencoder that classifies as well."""

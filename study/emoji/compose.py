@@ -43,15 +43,12 @@ class ComposeRequest:
     Args:
         expressions: Sums of emoji: one to be drawn with its parts, or the stops of a path; none
             for the gallery.
-        gallery: Whether to draw the gallery.
         average: Text of the average face of the gallery's notebook recipes.
         way: How a path leads from stop to stop: ``slerp`` or ``lerp``.
         steps: Pictures from one stop to the next, both counted.
-        through_mean: Whether it passes the mean of all images between two stops.
-        url: The storage.
-        study: Whose trial is the model; None for a checkpoint.
-        trial: Number of the trial, or ``best``.
-        checkpoint: A trained model; None for a trial.
+        through_mean: Whether a path passes the mean of all images between two stops.
+        study, trial: Whose model it is: number of the trial, or ``best``.
+        checkpoint: A trained model in the place of a study's.
         data: The data set file; None for the study's, or the embedded images.
         device: Where to train a trial: ``auto``, ``cpu`` or ``cuda``.
         out: The picture, a PNG; of a path also a GIF.
@@ -78,8 +75,8 @@ def compose_request(request: ComposeRequest, *, say: Say) -> None:
     Raises:
         ExpressionError: If the expression cannot be read, or names what the data lack.
         CheckpointError: If the checkpoint cannot be read, or is of other data.
-        StudyError: If neither or both of study and checkpoint, or of expressions and gallery,
-            are given; or if the data have the emoji of nothing in the gallery.
+        StudyError: If the request does not fit together, or the data lack emoji of every item of
+            the gallery.
     """
     if bool(request.expressions) == request.gallery:
         raise StudyError("Give either expressions or --gallery: what is added up.")
@@ -90,12 +87,16 @@ def compose_request(request: ComposeRequest, *, say: Say) -> None:
     if request.checkpoint is not None:
         checkpoint = load_checkpoint(request.checkpoint)
         dataset = load_dataset(request.data)
-        _require_same_data(checkpoint, dataset, request.checkpoint)
+        trained_on = checkpoint.data_fingerprint.partition("-")[0]
+        if trained_on != dataset.fingerprint:
+            raise CheckpointError(
+                f"Checkpoint {request.checkpoint} was trained on other images ({trained_on}) than "
+                f"these ({dataset.fingerprint}): give its data set with --data."
+            )
     else:
         checkpoint, dataset = _trained(request, say)
-    space = encode(
-        checkpoint.model, dataset.images[: dataset.n_own], dataset.texts[: dataset.n_own]
-    )
+    own = slice(dataset.n_own)
+    space = encode(checkpoint.model, dataset.images[own], dataset.texts[own])
     if request.gallery:
         content = picture_png(_gallery(space, request.average, say))
     elif len(combinations) == 1:
@@ -118,12 +119,7 @@ def compose_request(request: ComposeRequest, *, say: Say) -> None:
 
 
 def _gallery(space: LatentSpace, average: str, say: Say) -> Image.Image:
-    """Draw what the data have of the gallery; say what is left out.
-
-    Raises:
-        ExpressionError: If the data lack the average face.
-        StudyError: If they lack an emoji of every item.
-    """
+    """Draw what the data have of the gallery; say what is left out."""
     space.row(average)
     items = gallery(average, halves=space.has_halves)
     there, left_out = drawable(space, items)
@@ -141,31 +137,17 @@ def _gallery(space: LatentSpace, average: str, say: Say) -> Image.Image:
 
 
 def _checked(request: ComposeRequest) -> Way:
-    """Return the way of a path, if the request fits together.
-
-    Raises:
-        StudyError: If it does not.
-    """
+    """Return the way of a path, if the request fits together."""
     suffix = request.out.suffix.lower()
     allowed = (".png", ".gif") if len(request.expressions) > 1 else (".png",)
     if suffix not in allowed:
         raise StudyError(
             f"`out` must end in {' or '.join(allowed)}, but got {str(request.out)!r}."
         )
-    for way in get_args(Way):
-        if request.way == way:
-            return way  # type: ignore[no-any-return]
-    raise StudyError(f"`way` must be slerp or lerp, but got {request.way!r}.")
-
-
-def _require_same_data(checkpoint: Checkpoint, dataset: EmojiDataset, path: Path) -> None:
-    """Raise a CheckpointError unless a model was trained on these images."""
-    trained_on = checkpoint.data_fingerprint.partition("-")[0]
-    if trained_on != dataset.fingerprint:
-        raise CheckpointError(
-            f"Checkpoint {path} was trained on other images ({trained_on}) than these "
-            f"({dataset.fingerprint}): give its data set with --data."
-        )
+    if request.way not in get_args(Way):
+        raise StudyError(f"`way` must be slerp or lerp, but got {request.way!r}.")
+    way: Way = request.way  # type: ignore[assignment]  # as was asked
+    return way
 
 
 def _trained(request: ComposeRequest, say: Say) -> tuple[Checkpoint, EmojiDataset]:

@@ -1,8 +1,8 @@
 """The data set as a study uses it: training and validation images; the test split apart."""
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from emoji_ae.classification import count_classes
@@ -15,31 +15,56 @@ from storage import attrs
 from study.kinds import Data, OtherDataError, Source
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class StudyData(Data):
-    """The images of a study; all but ``dataset`` and ``split`` without those of the test split.
-
-    Args:
-        dataset: All images.
-        split: Which of them train, choose, and test.
-        train: Images ``(n, 3, 64, 64)`` uint8 and labels ``(n,)``: the own ones come first, and
-            behind them the extra ones.
-        n_own: The number of own training images, and of the images that an epoch draws, so that
-            it costs the same with extra images as without.
-        validation: Images ``(m, 3, 64, 64)`` uint8 and labels ``(m,)``.
-        validation_texts: What each validation image shows.
-        latent_sample: By which latents are measured: the own training and validation images.
-        fingerprint: Digest of the whole data set and of its split.
-    """
+    """The images of a study; all but ``dataset`` and ``split`` without those of the test split."""
 
     dataset: EmojiDataset
     split: Split
-    train: LabelledImages
-    n_own: int
-    validation: LabelledImages
-    validation_texts: tuple[str, ...]
-    latent_sample: LatentSample
-    fingerprint: str = ""
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A digest of the whole data set and of its split."""
+        return fingerprint(self.dataset, self.split)
+
+    @cached_property
+    def train(self) -> LabelledImages:
+        """The own training images, and behind them the extra ones."""
+        return labelled_images(self.dataset, self.split.train)
+
+    @cached_property
+    def validation(self) -> LabelledImages:
+        """The validation images."""
+        return labelled_images(self.dataset, self.split.validation)
+
+    @cached_property
+    def n_own(self) -> int:
+        """The number of own training images, and of those that any epoch draws."""
+        return sum(row < self.dataset.n_own for row in self.split.train)
+
+    @property
+    def n_extra(self) -> int:
+        """The number of extra training images."""
+        return len(self.split.train) - self.n_own
+
+    @property
+    def own_train(self) -> LabelledImages:
+        """The training images without the extra ones."""
+        return LabelledImages(
+            images=self.train.images[: self.n_own], labels=self.train.labels[: self.n_own]
+        )
+
+    @cached_property
+    def latent_sample(self) -> LatentSample:
+        """By which latents are measured: the own training and validation images."""
+        rows = [*self.split.train[: self.n_own], *self.split.validation]
+        return LatentSample(
+            images=self.dataset.images[rows],
+            texts=tuple(self.dataset.texts[row] for row in rows),
+            labels=self.dataset.labels[rows],
+            groups=tuple(self.dataset.groups[row] for row in rows),
+            n_train=self.n_own,
+        )
 
     @property
     def sides(self) -> str:
@@ -47,21 +72,17 @@ class StudyData(Data):
         return self.split.sides
 
     def with_sides(self, sides: str) -> "StudyData":
-        """Return the same images split in another way."""
-        return study_data(self.dataset, Split.from_sides(sides))
+        return StudyData(self.dataset, Split.from_sides(sides))
 
     def redraw(self, split: str, seed: int) -> str:
-        """Return sides with another validation split and the same test split."""
         method: SplitMethod = split  # type: ignore[assignment]  # checked where it came from
         return redraw_validation(self.dataset, self.split, method=method, seed=seed).sides
 
     def draw(self, split: str, seed: int) -> str:
-        """Return sides that are drawn anew."""
         method: SplitMethod = split  # type: ignore[assignment]
         return split_dataset(self.dataset, method=method, seed=seed).sides
 
     def describe(self) -> str:
-        """Say how many images train and how many judge."""
         n_train, n_validation = len(self.train.images), len(self.validation.images)
         if not self.n_extra:
             return f"{n_train} training and {n_validation} validation images"
@@ -71,20 +92,12 @@ class StudyData(Data):
         )
 
     def facts(self) -> dict[str, Any]:
-        """Return the number of own images of each class, in training and validation."""
-        return {attrs.CLASS_COUNTS: class_counts(self)}
-
-    @property
-    def n_extra(self) -> int:
-        """The number of extra training images."""
-        return len(self.train.images) - self.n_own
-
-    @property
-    def own_train(self) -> LabelledImages:
-        """The training images without the extra ones."""
-        return LabelledImages(
-            images=self.train.images[: self.n_own], labels=self.train.labels[: self.n_own]
-        )
+        """Return the number of own images of each class, by name, in training and validation."""
+        counts = {
+            side: dict(zip(CLASSES, count_classes(images.labels).tolist(), strict=True))
+            for side, images in (("train", self.own_train), ("validation", self.validation))
+        }
+        return {attrs.CLASS_COUNTS: counts}
 
     def train_for(self, config: AutoencoderConfig) -> LabelledImages:
         """Return the images that a configuration is trained on."""
@@ -101,46 +114,17 @@ def load_study_data(source: Source, sides: str | None) -> StudyData:
     dataset = load_dataset(source.path, source.options.get("vendors", ()))
     if sides is None:
         method: SplitMethod = source.split  # type: ignore[assignment]  # checked before
-        return study_data(dataset, split_dataset(dataset, method=method, seed=source.seed))
-    split = Split.from_sides(sides)
+        return StudyData(dataset, split_dataset(dataset, method=method, seed=source.seed))
+    data = StudyData(dataset, Split.from_sides(sides))
     if len(sides) != len(dataset):
-        raise OtherDataError(fingerprint(dataset, split))
-    return study_data(dataset, split)
-
-
-def study_data(dataset: EmojiDataset, split: Split) -> StudyData:
-    """Keep the training and validation images of ``dataset``."""
-    own_train = [row for row in split.train if row < dataset.n_own]
-    return StudyData(
-        dataset=dataset,
-        split=split,
-        train=labelled_images(dataset, split.train),
-        n_own=len(own_train),
-        validation=labelled_images(dataset, split.validation),
-        validation_texts=tuple(dataset.texts[i] for i in split.validation),
-        latent_sample=_latent_sample(dataset, own_train, split.validation),
-        fingerprint=fingerprint(dataset, split),
-    )
-
-
-def _latent_sample(
-    dataset: EmojiDataset, train: Sequence[int], validation: Sequence[int]
-) -> LatentSample:
-    rows = [*train, *validation]
-    return LatentSample(
-        images=dataset.images[rows],
-        texts=tuple(dataset.texts[row] for row in rows),
-        labels=dataset.labels[rows],
-        groups=tuple(dataset.groups[row] for row in rows),
-        n_train=len(train),
-    )
+        raise OtherDataError(data.fingerprint)
+    return data
 
 
 def fingerprint(dataset: EmojiDataset, split: Split) -> str:
-    """Return a digest of a data set, and one of its split behind it.
+    """Return a digest of the own images, one of their split, and one of the extra ones, if any.
 
-    Both are of the own images, so they tell which images judge. A third one behind them is of the
-    extra images and their split, if there are any.
+    So the first two tell which images judge.
     """
     own, extra = split.sides[: dataset.n_own], split.sides[dataset.n_own :]
     found = f"{dataset.fingerprint}-{_short(own)}"
@@ -149,11 +133,3 @@ def fingerprint(dataset: EmojiDataset, split: Split) -> str:
 
 def _short(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:8]
-
-
-def class_counts(data: StudyData) -> dict[str, dict[str, int]]:
-    """Return the number of own images of each class, by name, in training and validation."""
-    return {
-        side: dict(zip(CLASSES, count_classes(images.labels).tolist(), strict=True))
-        for side, images in (("train", data.own_train), ("validation", data.validation))
-    }

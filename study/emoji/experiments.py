@@ -12,12 +12,9 @@ from study.experiment import Arm, Design
 from study.kinds import Source
 
 SPACE = "extended"
-"""Whose parameters the arms have."""
-
 NOTEBOOK_LAMBDAS = (0.1, 0.5, 0.7)
 BRANCH_POINT = 2
 """Encoder layers that the branches of an experiment share, of four."""
-
 IMPROVED: Mapping[str, Scalar] = {
     "activation": "silu",
     "schedule": "one_cycle",
@@ -36,10 +33,8 @@ def has_extra_images(source: Source) -> bool:
 def auxiliary_task(source: Source, options: Mapping[str, Any]) -> Design:
     """Ask what classifying does to reconstructing.
 
-    Args:
-        source: The data.
-        options: ``lambdas``, weights of the cross-entropy that are compared with 0, may be given;
-            the first one is that of the branches too.
+    The option ``lambdas`` are the weights of the cross-entropy that are compared with 0; the
+    first one is that of the branches too.
 
     Raises:
         StudyError: If a lambda is not positive, or comes twice.
@@ -92,11 +87,6 @@ def latent_space(source: Source, options: Mapping[str, Any]) -> Design:
 
     An improved autoencoder is compared with the notebook's best convolutional one, and with ones
     that differ in one point each. Latents have 2,048 numbers where nothing else is said.
-
-    Args:
-        source: The data. Of extra images, if there are any, one arm's epochs are drawn as well;
-            they are as long as those of the others.
-        options: None.
     """
     _refuse(options)
     has_extra = has_extra_images(source)

@@ -8,7 +8,6 @@ import plotly.graph_objects as go
 from study.figures.style import BLUE, GREEN, NEUTRAL, SKY_BLUE, VERMILLION, new_figure, rounded
 
 if TYPE_CHECKING:
-    # Only for its types: it loads torch, which charts of studies do without.
     from emoji_ae.describe import NeighboursInfo, SplitInfo, WordsInfo
 
 _SIDE_COLORS = {"training": BLUE, "validation": VERMILLION, "test": GREEN}
@@ -40,12 +39,7 @@ def plot_words(info: "WordsInfo") -> go.Figure:
 
 
 def plot_classes(info: "SplitInfo", classes: tuple[str, ...]) -> go.Figure:
-    """Draw the share of each class on each side of the split as bars.
-
-    Args:
-        info: The split.
-        classes: Names of the classes, in the order of the sides' counts.
-    """
+    """Draw the share of each class, in the order of the counts, on each side as bars."""
     figure = new_figure(height=150 + 70 * len(classes))
     for side in info.sides:
         figure.add_bar(

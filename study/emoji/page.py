@@ -1,16 +1,10 @@
-"""The description of a data set on one page: its verdict, its charts and its pictures.
-
-Must not look at the data itself (``emoji_ae.describe``) nor draw (``study.figures``), and never
-asks for the time or the machine, so that the same data always give the same bytes.
-"""
+"""The description of a data set on one page: the same data always give the same bytes."""
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 from emoji_ae.describe import ClassInfo, DatasetInfo, LeakageInfo, SplitInfo
-from storage.files import write_bytes
 from study.emoji.figures import plot_classes, plot_neighbours, plot_words
-from study.formats import format_count, format_percent
+from study.formats import counted, format_count, format_list, format_percent
 from study.report.page import render_page
 
 FEW_IMAGES = 10
@@ -27,14 +21,7 @@ _CONTENTS = (
 
 
 def render_data_report(description: DatasetInfo) -> str:
-    """Turn the description of a data set into a page.
-
-    Args:
-        description: The data set and its split.
-
-    Returns:
-        A complete HTML document that needs no network; the same for the same description.
-    """
+    """Turn the description of a data set into a complete HTML document, free of the network."""
     names = tuple(found.name for found in description.classes)
     figures = {
         "words": plot_words(description.words),
@@ -53,25 +40,12 @@ def render_data_report(description: DatasetInfo) -> str:
     )
 
 
-def write_data_report(description: DatasetInfo, *, out: Path) -> None:
-    """Write the page; a reader finds either the old file or the whole new one.
-
-    Args:
-        description: The data set and its split.
-        out: The file; its folder is created.
-
-    Raises:
-        OSError: If the file cannot be written.
-    """
-    write_bytes(out, render_data_report(description).encode())
-
-
 def get_data_sentences(description: DatasetInfo) -> list[str]:
     """Say in plain words what the data set holds, and what its split leaks."""
     words, subset = description.words, description.subset
     return [
-        f"{description.source} holds {_count(words.n_images, 'image')} with "
-        f"{_count(words.n_texts, 'different text')}; {format_count(subset.n_images)} of the "
+        f"{description.source} holds {counted(words.n_images, 'image')} with "
+        f"{counted(words.n_texts, 'different text')}; {format_count(subset.n_images)} of the "
         f"images ({format_percent(subset.n_images / words.n_images)}) "
         f"{'shows' if subset.n_images == 1 else 'show'} a face and "
         f"{'is' if subset.n_images == 1 else 'are'} used.",
@@ -103,7 +77,7 @@ def get_data_cautions(description: DatasetInfo) -> list[str]:
     n_ruled = sum(not found.listed for found in description.texts)
     if n_ruled:
         cautions.append(
-            f"{format_count(n_ruled)} of {_count(len(description.texts), 'text')} got "
+            f"{format_count(n_ruled)} of {counted(len(description.texts), 'text')} got "
             f"{'its' if n_ruled == 1 else 'their'} class by rule, as the original study did not "
             "list them: see Classes."
         )
@@ -130,18 +104,15 @@ def _classes_sentence(classes: Iterable[ClassInfo]) -> str:
 def _split_sentence(split: SplitInfo, leakage: LeakageInfo) -> str:
     """Say how large the sides are, and whether variants are on several."""
     sizes = [f"{format_count(side.n_images)} {side.name}" for side in split.sides]
-    sides = (
-        f"The {split.method} split with seed {split.seed} gives {', '.join(sizes[:-1])} and "
-        f"{sizes[-1]} images"
-    )
+    sides = f"The {split.method} split with seed {split.seed} gives {format_list(sizes)} images"
     if not leakage.n_shared_groups:
         return (
-            f"{sides}; none of the {_count(split.n_groups, 'group')} of variants is on more than "
+            f"{sides}; none of the {counted(split.n_groups, 'group')} of variants is on more than "
             "one side."
         )
     return (
         f"{sides}; {format_count(leakage.n_shared_groups)} of the "
-        f"{_count(split.n_groups, 'group')} of variants "
+        f"{counted(split.n_groups, 'group')} of variants "
         f"{'is' if leakage.n_shared_groups == 1 else 'are'} on more than one side, and "
         f"{format_count(leakage.n_leaking)} of {format_count(leakage.n_judged)} validation and "
         f"test images {'has' if leakage.n_leaking == 1 else 'have'} a variant in the training set."
@@ -162,8 +133,3 @@ def _near_sentence(leakage: Sequence[LeakageInfo], threshold: float) -> str:
             f"{format_count(other.n_near)} of {format_count(other.n_judged)} would"
         )
     return f"{text}."
-
-
-def _count(n: int, noun: str) -> str:
-    """Write a number and what it counts, in the plural unless it is one."""
-    return f"{format_count(n)} {noun}{'s' * (n != 1)}"

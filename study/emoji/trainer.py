@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from emoji_ae.checkpoint import Checkpoint, load_checkpoint, load_training, save_checkpoint
 from emoji_ae.classification import balanced_accuracy
@@ -35,23 +36,21 @@ class EmojiTrainer(Trainer):
     """Trains an autoencoder, or one that classifies as well."""
 
     def load(self, source: Source, sides: str | None) -> StudyData:
-        """Load the images."""
         return load_study_data(source, sides)
 
     def train(self, config: AutoencoderConfig, data: StudyData, run: Run) -> "EmojiTraining":
-        """Train one configuration."""
         resume = _RunState(run, config)
         if resume.state is not None:
-            run.resumed([_row(metrics) for metrics in resume.state.curve])
+            run.resumed([asdict(metrics) for metrics in resume.state.curve])
         try:
             result = train_model(
                 config,
                 data.train_for(config),
                 data.validation,
                 seed=run.seed,
-                device=_device(run.device),
+                device=torch.device(run.device),
                 images_per_epoch=data.n_own,
-                on_epoch=lambda metrics: run.step(_row(metrics)),
+                on_epoch=lambda metrics: run.step(asdict(metrics)),
                 resume=resume,
             )
         except DivergedError as error:
@@ -68,12 +67,12 @@ class EmojiTrainer(Trainer):
         """Measure a model on the test split.
 
         Returns:
-            ``mse``, the mean over the images of the error of each; of a model that classifies
-            also ``accuracy``, ``balanced_accuracy`` and ``confusion``, the images by
-            class (rows) and predicted class (columns).
+            ``mse``, the mean of the images' errors; of a model that classifies also ``accuracy``,
+            ``balanced_accuracy`` and ``confusion``, the images by class (rows) and predicted
+            class (columns).
         """
         checkpoint = load_checkpoint(model)
-        where = _device(device)
+        where = torch.device(device)
         trained = checkpoint.model.to(where)
         test = labelled_images(data.dataset, data.split.test)
         images = to_float(test.images, where)
@@ -101,10 +100,24 @@ class EmojiTrainer(Trainer):
         rows: Sequence[Step],
         n_steps: int,
         facts: Mapping[str, Any],
-    ) -> Training | None:
-        """Rebuild a training, or the beginning of one, from its stored curve."""
+    ) -> "CurveTraining":
+        """Rebuild a training, or the beginning of one, from its stored curve.
+
+        A classifier that was trained after it is shared by equal lengths alone, see ``identity``
+        of a configuration.
+        """
         metrics = metrics_of(rows)
-        return RecalledTraining(config, metrics[:n_steps], metrics[n_steps:], facts)
+        curve = metrics[:n_steps]
+        run = curve[: config.epoch]
+        after = [epoch for epoch in metrics[n_steps:] if isinstance(epoch, MultitaskMetrics)]
+        best = best_metrics(run, after)
+        copied = {attrs.PARAMETER_COUNT}
+        if facts.get(attrs.BEST_EPOCH) == best.epoch + 1:
+            copied.add(attrs.CONFUSION)
+        if len(curve) < config.epoch:
+            copied.add(attrs.EARLY_STOPPED)
+        kept = {name: facts[name] for name in sorted(copied) if name in facts}
+        return CurveTraining(run, after, best, kept)
 
     def require_model(
         self, model: Path, config: AutoencoderConfig, *, seed: int, data_fingerprint: str
@@ -132,22 +145,60 @@ class EmojiTrainer(Trainer):
         return {attrs.GALLERY_FILE: captioned_png(draw_gallery(space, items), caption)}
 
 
-class EmojiTraining(Training):
-    """What a training of an emoji autoencoder came to.
+class CurveTraining(Training):
+    """What the curve of a training tells, without a model.
 
     Args:
-        result: Its model and curve.
-        config: What was trained.
-        data: On which images.
-        seed: Of the training.
+        run: At least one epoch.
+        after: Those of a classifier that was trained after it.
+        best: What the kept weights reach; None without any.
+        facts: Beside the last errors.
     """
+
+    def __init__(
+        self,
+        run: Sequence[EpochMetrics],
+        after: Sequence[EpochMetrics],
+        best: EpochMetrics | None,
+        facts: Mapping[str, Any],
+    ) -> None:
+        self._run, self._curve = run, [asdict(metrics) for metrics in (*run, *after)]
+        self.steps = self._curve[: len(run)]
+        if best is not None:
+            self.best, self.best_step = _numbers(best), best.epoch
+        self.facts = {
+            **facts,
+            attrs.LAST_VALIDATION_MSE: run[-1].validation_mse,
+            attrs.LAST_TRAIN_MSE: run[-1].train_mse,
+        }
+
+    def rows(self) -> Sequence[Step]:
+        """Return the curve, and behind it that of a classifier that was trained after it."""
+        return self._curve
+
+    def save(self, path: Path) -> None:
+        raise LookupError("no model")
+
+    def file(self, name: str, *, tested: bool = False) -> bytes:
+        if name == attrs.LEARNING_CURVE_FILE:
+            return learning_curve_png(self._run)
+        raise LookupError(name)
+
+
+class EmojiTraining(CurveTraining):
+    """What a training of an emoji autoencoder came to."""
 
     def __init__(
         self, result: TrainResult, config: AutoencoderConfig, data: StudyData, seed: int
     ) -> None:
+        facts: dict[str, Any] = {attrs.PARAMETER_COUNT: count_parameters(result.model)}
+        if result.confusion is not None:
+            facts[attrs.CONFUSION] = result.confusion.tolist()
+        if result.early_stopped:
+            facts[attrs.EARLY_STOPPED] = True
+        super().__init__(result.curve, result.classifier_curve, result.best, facts)
+        self.seconds = (*result.curve, *result.classifier_curve)[-1].seconds
         self._data = data
-        self._curve = (*result.curve, *result.classifier_curve)
-        confusion = result.confusion
         self.checkpoint = Checkpoint(
             model=result.model,
             config=config,
@@ -155,31 +206,15 @@ class EmojiTraining(Training):
             data_fingerprint=data.fingerprint,
             curve=result.curve,
         )
-        self._run = result.curve
-        self.steps = [_row(metrics) for metrics in result.curve]
-        self.seconds = self._curve[-1].seconds
-        self.best = None if result.best is None else _numbers(result.best)
-        self.best_step = None if result.best is None else result.best.epoch
-        self.facts = {
-            attrs.PARAMETER_COUNT: count_parameters(result.model),
-            **({} if confusion is None else {attrs.CONFUSION: confusion.tolist()}),
-            **({attrs.EARLY_STOPPED: True} if result.early_stopped else {}),
-            **_last(result.curve),
-        }
-
-    def rows(self) -> list[Step]:
-        """Return the curve, and behind it that of a classifier that was trained after it."""
-        return [_row(metrics) for metrics in self._curve]
 
     def save(self, path: Path) -> None:
-        """Write a checkpoint."""
         self.checkpoint.model.cpu()
         save_checkpoint(self.checkpoint, path)
 
     def file(self, name: str, *, tested: bool = False) -> bytes:
         """Draw the learning curve, or originals over reconstructions."""
         if name == attrs.LEARNING_CURVE_FILE:
-            return learning_curve_png(self._run)
+            return super().file(name)
         dataset, split = self._data.dataset, self._data.split
         rows = list(split.test if tested else split.validation)
         texts = [dataset.texts[row] for row in rows]
@@ -188,61 +223,8 @@ class EmojiTraining(Training):
     def measure(self) -> dict[str, float]:
         """Return the numbers for the model's latents, those that there are."""
         quality = measure_latents(self.checkpoint.model.cpu(), self._data.latent_sample)
-        figures = {
-            attrs.LATENT_ATTRIBUTE_AUC: quality.attribute_auc,
-            attrs.LATENT_ANALOGY_RANK: quality.analogy_rank,
-            attrs.LATENT_PATH_SMOOTHNESS: quality.path_smoothness,
-            attrs.LATENT_PROBE_ACCURACY: quality.probe_accuracy,
-            attrs.LATENT_VARIANCE_USED: quality.variance_used,
-        }
-        return {name: value for name, value in figures.items() if value is not None}
-
-
-class RecalledTraining(Training):
-    """A training, or the beginning of one, as its stored curve tells it.
-
-    Args:
-        config: Of the trial that asks.
-        curve: Of the stored training.
-        after: Epochs of a classifier that was trained after it; only equal lengths share them,
-            see ``identity`` of a configuration.
-        facts: User attributes of the stored trial.
-    """
-
-    def __init__(
-        self,
-        config: AutoencoderConfig,
-        curve: Sequence[EpochMetrics],
-        after: Sequence[EpochMetrics],
-        facts: Mapping[str, Any],
-    ) -> None:
-        classifier_curve = [m for m in after if isinstance(m, MultitaskMetrics)]
-        self._run = curve[: config.epoch]
-        self._curve = (*self._run, *classifier_curve)
-        best = best_metrics(self._run, classifier_curve)
-        copied = {attrs.PARAMETER_COUNT}
-        if facts.get(attrs.BEST_EPOCH) == best.epoch + 1:
-            copied.add(attrs.CONFUSION)
-        if len(curve) < config.epoch:
-            copied.add(attrs.EARLY_STOPPED)
-        self.steps = [_row(metrics) for metrics in self._run]
-        self.best, self.best_step = _numbers(best), best.epoch
-        kept = {name: facts[name] for name in sorted(copied) if name in facts}
-        self.facts = kept | _last(self._run)
-
-    def rows(self) -> list[Step]:
-        """Return the curve."""
-        return [_row(metrics) for metrics in self._curve]
-
-    def save(self, path: Path) -> None:
-        """Raise a LookupError: there is no model."""
-        raise LookupError("no model")
-
-    def file(self, name: str, *, tested: bool = False) -> bytes:
-        """Draw the learning curve."""
-        if name == attrs.LEARNING_CURVE_FILE:
-            return learning_curve_png(self._run)
-        raise LookupError(name)
+        numbers = {f"latent_{name}": value for name, value in asdict(quality).items()}
+        return {name: value for name, value in numbers.items() if value is not None}
 
 
 class _RunState(ResumeFile):
@@ -262,16 +244,6 @@ class _RunState(ResumeFile):
         """Save the state in any case."""
         self._run.save(lambda path: write_state(state, path))
         self.state = state
-
-
-def _device(name: str) -> Any:
-    import torch
-
-    return torch.device(name)
-
-
-def _row(metrics: EpochMetrics) -> dict[str, float]:
-    return asdict(metrics)
 
 
 def metrics_of(rows: Sequence[Step]) -> list[EpochMetrics]:
@@ -294,11 +266,3 @@ def _numbers(best: EpochMetrics) -> dict[str, float]:
             attrs.VALIDATION_BALANCED_ACCURACY: best.validation_balanced_accuracy,
         }
     return numbers
-
-
-def _last(curve: Sequence[EpochMetrics]) -> dict[str, float]:
-    last = curve[-1]
-    return {
-        attrs.LAST_VALIDATION_MSE: last.validation_mse,
-        attrs.LAST_TRAIN_MSE: last.train_mse,
-    }

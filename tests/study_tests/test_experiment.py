@@ -27,7 +27,7 @@ from storage import attrs
 from storage.rdb import open_storage
 from study.commands.experiment import experiment as run_experiment
 from study.emoji import AUTOENCODER, MULTITASK
-from study.emoji.data import fingerprint, study_data
+from study.emoji.data import StudyData, fingerprint
 from study.emoji.experiments import (
     IMPROVED,
     NOTEBOOK_LAMBDAS,
@@ -347,7 +347,7 @@ def test_a_trial_is_the_training_of_its_pair(ran: Path, dataset: EmojiDataset, a
     """Trained apart, with the seed and on the split of its pair, an arm gives the same."""
     for pair in range(N_PAIRS):
         trial = cells(trials_of(ran))[pair, arm]
-        data = study_data(dataset, split_dataset(dataset, seed=42 + pair))
+        data = StudyData(dataset, split_dataset(dataset, seed=42 + pair))
         result = train_model(
             SPACE.to_config(trial.params),
             data.train,

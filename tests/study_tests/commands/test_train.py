@@ -28,7 +28,7 @@ from storage import attrs
 from storage.rdb import open_storage
 from study import emoji
 from study.commands.train import Final, train_final
-from study.emoji.data import study_data
+from study.emoji.data import StudyData
 from study.emoji.trainer import EmojiTrainer
 from study.kinds import DivergedError, Step
 from study.report.strips import cut_strip
@@ -84,7 +84,7 @@ def train(
     return train_final(
         Chosen(label="model", kind=kind, config=config, n_steps=config.epoch, seed=seed),
         EmojiTrainer(),
-        study_data(dataset, split or split_dataset(dataset, seed=42)),
+        StudyData(dataset, split or split_dataset(dataset, seed=42)),
         device="cpu",
         out=out,
         show=show,
@@ -112,7 +112,7 @@ def test_files(tmp_path: Path, dataset: EmojiDataset) -> None:
 
     checkpoint = load_checkpoint(out / "checkpoint.pt")
     assert (checkpoint.config, checkpoint.seed) == (CONFIG, 1)
-    assert checkpoint.data_fingerprint == study_data(dataset, split).fingerprint
+    assert checkpoint.data_fingerprint == StudyData(dataset, split).fingerprint
     best = checkpoint.curve[metrics.best_step - 1]
     assert best.validation_mse == metrics.best["validation_mse"]
     assert best.validation_mse == min(m.validation_mse for m in checkpoint.curve)

@@ -16,8 +16,9 @@ from emoji_ae.dataset import EmojiDataset, LabelledImages, load_dataset
 from emoji_ae.labels import CLASSES
 from emoji_ae.splits import Split, split_dataset
 from emoji_ae.training import train_model
+from storage import attrs
 from storage.rdb import open_storage
-from study.emoji.data import StudyData, class_counts, fingerprint, load_study_data, study_data
+from study.emoji.data import StudyData, fingerprint, load_study_data
 from study.emoji.trainer import EmojiTrainer
 from study.errors import StudyError
 from study.running.opening import load_data
@@ -34,20 +35,19 @@ def dataset(tiny_data: Path) -> EmojiDataset:
 def drawn(settings: StudySettings, dataset: EmojiDataset, split: Split) -> StudySettings:
     """Return the settings of a study of these data and this split."""
     return replace(
-        settings, data_fingerprint=study_data(dataset, split).fingerprint, sides=split.sides
+        settings, data_fingerprint=StudyData(dataset, split).fingerprint, sides=split.sides
     )
 
 
 def test_study_data(dataset: EmojiDataset) -> None:
     """A study sees the images of training and validation, in order, and none of the test."""
     split = split_dataset(dataset, seed=3)
-    data = study_data(dataset, split)
+    data = StudyData(dataset, split)
     for side, rows in ((data.train, split.train), (data.validation, split.validation)):
         assert len(side.images) == len(side.labels) == len(rows)
         for image, label, row in zip(side.images, side.labels, rows, strict=True):
             assert torch.equal(image, dataset.images[row])
             assert label == dataset.labels[row]
-    assert data.validation_texts == tuple(dataset.texts[row] for row in split.validation)
 
 
 def test_fingerprint(dataset: EmojiDataset, other_data: Path) -> None:
@@ -56,7 +56,7 @@ def test_fingerprint(dataset: EmojiDataset, other_data: Path) -> None:
     other = load_dataset(other_data)
     swapped = replace(split, validation=split.test, test=split.validation)
     found = [
-        study_data(images, sides).fingerprint
+        StudyData(images, sides).fingerprint
         for images in (dataset, other)
         for sides in (split, swapped, split_dataset(dataset, seed=4))
     ]
@@ -64,7 +64,7 @@ def test_fingerprint(dataset: EmojiDataset, other_data: Path) -> None:
     assert [text.partition("-")[0] for text in found] == (
         [dataset.fingerprint] * 3 + [other.fingerprint] * 3
     )
-    again = study_data(load_dataset(other_data), Split.from_sides(swapped.sides))
+    again = StudyData(load_dataset(other_data), Split.from_sides(swapped.sides))
     assert again.fingerprint == found[4]
 
 
@@ -144,9 +144,9 @@ def more(tiny_data: Path) -> EmojiDataset:
 
 def test_extra_images_train(dataset: EmojiDataset, more: EmojiDataset) -> None:
     """They stand behind the own training images, and a configuration may do without them."""
-    own = study_data(dataset, split_dataset(dataset, seed=3))
+    own = StudyData(dataset, split_dataset(dataset, seed=3))
     split = split_dataset(more, seed=3)
-    data = study_data(more, split)
+    data = StudyData(more, split)
     n = len(own.train.images)
     assert (own.n_own, own.n_extra) == (n, 0)
     assert data.n_own == n
@@ -157,8 +157,9 @@ def test_extra_images_train(dataset: EmojiDataset, more: EmojiDataset) -> None:
         assert torch.equal(train.images, own.train.images)
         assert torch.equal(train.labels, own.train.labels)
     assert torch.equal(data.validation.images, own.validation.images)
-    assert data.validation_texts == own.validation_texts
-    assert class_counts(data) == class_counts(own)
+    texts = [[one.dataset.texts[row] for row in one.split.validation] for one in (data, own)]
+    assert texts[0] == texts[1]
+    assert data.facts()[attrs.CLASS_COUNTS] == own.facts()[attrs.CLASS_COUNTS]
 
 
 def test_training_without_extra_images(dataset: EmojiDataset, more: EmojiDataset) -> None:
@@ -166,7 +167,7 @@ def test_training_without_extra_images(dataset: EmojiDataset, more: EmojiDataset
     config = AutoencoderConfig(epoch=2, width=8, latent_channels=16, batch_size=8)
     curves = []
     for images, extra in ((dataset, True), (dataset, False), (more, False), (more, True)):
-        data = study_data(images, split_dataset(images, seed=3))
+        data = StudyData(images, split_dataset(images, seed=3))
         own = replace(config, extra_images=extra)
         result = train_model(
             own, data.train_for(own), data.validation, seed=1, device=torch.device("cpu")
@@ -213,13 +214,13 @@ def test_other_splits_of_the_same_data(settings: StudySettings) -> None:
 def test_class_counts(dataset: EmojiDataset) -> None:
     """The images of each class are counted by name, on both sides, also where there are none."""
     split = split_dataset(dataset, seed=3)
-    counts = class_counts(study_data(dataset, split))
+    counts = StudyData(dataset, split).facts()[attrs.CLASS_COUNTS]
     assert list(counts) == ["train", "validation"]
     for side, rows in (("train", split.train), ("validation", split.validation)):
         labels = [int(dataset.labels[row]) for row in rows]
         assert counts[side] == {name: labels.count(i) for i, name in enumerate(CLASSES)}
     one_class = replace(dataset, labels=torch.zeros_like(dataset.labels))
-    assert class_counts(study_data(one_class, split))["validation"] == {
+    assert StudyData(one_class, split).facts()[attrs.CLASS_COUNTS]["validation"] == {
         "animal": len(split.validation),
         "human face": 0,
         "other": 0,

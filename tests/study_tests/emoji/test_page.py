@@ -19,6 +19,7 @@ from emoji_ae.describe import DatasetInfo, LeakageInfo, TextInfo, WordInfo, desc
 from emoji_ae.errors import DataError
 from emoji_ae.images import encode_png
 from emoji_ae.splits import split_dataset
+from storage.files import write_bytes
 from study.cli import main
 from study.emoji.describe import DescribeRequest, describe_data, draw_splits
 from study.emoji.figures import plot_classes, plot_neighbours, plot_words
@@ -26,7 +27,6 @@ from study.emoji.page import (
     get_data_cautions,
     get_data_sentences,
     render_data_report,
-    write_data_report,
 )
 from study.errors import StudyError
 from study.figures import plotly_js
@@ -248,7 +248,7 @@ def test_reproduction(page: Page) -> None:
 def test_equal_data_give_equal_bytes(source: str, info: DatasetInfo, tmp_path: Path) -> None:
     """The page has nothing of the time or the machine in it."""
     out = tmp_path / "folder" / "data.html"
-    write_data_report(info, out=out)
+    write_bytes(out, render_data_report(info).encode())
     assert out.read_text() == source
 
 

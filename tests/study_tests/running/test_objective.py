@@ -15,7 +15,7 @@ import torch
 from optuna.pruners import BasePruner, NopPruner, ThresholdPruner
 from optuna.trial import FrozenTrial, TrialState
 
-from emoji_ae.dataset import LabelledImages, load_dataset
+from emoji_ae.dataset import EmojiDataset, LabelledImages, load_dataset
 from emoji_ae.drawing.strips import N_SAMPLES, pick
 from emoji_ae.labels import CLASSES
 from emoji_ae.models import MultitaskAutoencoder
@@ -25,7 +25,7 @@ from storage import attrs, queue
 from storage.artifacts import open_artifacts, read_artifact
 from storage.rdb import open_storage
 from storage.records import load_study_record
-from study.emoji.data import StudyData, study_data
+from study.emoji.data import StudyData
 from study.emoji.experiments import auxiliary_task
 from study.kinds import Source
 from study.report import Pictures
@@ -107,7 +107,7 @@ def free(multitask: StudySettings) -> StudySettings:
 @pytest.fixture(scope="module")
 def data(tiny_data: Path, multitask: StudySettings) -> StudyData:
     """The tiny data set as a study sees it."""
-    return study_data(load_dataset(tiny_data), Split.from_sides(multitask.sides))
+    return StudyData(load_dataset(tiny_data), Split.from_sides(multitask.sides))
 
 
 def run_workers(
@@ -441,18 +441,24 @@ def test_an_accuracy_that_is_just_reached_is_enough(
     assert isinstance(model, MultitaskAutoencoder)
     with torch.no_grad():
         predicted = model.forward_tasks(ten.images.float() / 255)[1].argmax(dim=1)
+    n_train = len(data.train.images)
+    split = Split(
+        train=tuple(range(n_train)), validation=tuple(range(n_train, n_train + 10)), test=()
+    )
     for n, feasible in ((n_correct - 1, False), (n_correct, True)):
         labels = predicted.clone()
         labels[n:] = (labels[n:] + 1) % len(CLASSES)
+        dataset = EmojiDataset(
+            images=torch.cat((data.train.images, ten.images)),
+            texts=("",) * (n_train + 10),
+            labels=torch.cat((data.train.labels, labels)),
+            groups=tuple(range(n_train + 10)),
+            fingerprint=f"{n} of 10",
+        )
         trial = run(
             JOINT,
             settings=replace(settings, min_accuracy=n_correct / 10),
-            data=replace(
-                data,
-                validation=replace(ten, labels=labels),
-                validation_texts=("",) * 10,
-                fingerprint=f"{n} of 10",
-            ),
+            data=StudyData(dataset, split),
         )
         assert np.trace(trial.user_attrs[attrs.CONFUSION]) == n
         assert (attrs.INFEASIBLE not in trial.user_attrs) == feasible
@@ -550,7 +556,7 @@ def test_pictures_of_trials(run: Run, tmp_path: Path, url: str, data: StudyData)
     together = pictures(0, 1, 2)
     assert sorted(trial.drawn_by for trial in together.trials) == [first.number, other.number]
     samples = pick(N_VALIDATION, N_SAMPLES)
-    assert together.texts == tuple(data.validation_texts[i] for i in samples)
+    assert together.texts == tuple(data.dataset.texts[data.split.validation[i]] for i in samples)
 
     source, reused = pictures(first.number), pictures(answered.number)
     lowest, median, highest = (picture.mse for picture in source.ranked)

@@ -22,7 +22,7 @@ from storage import attrs
 from storage.artifacts import open_artifacts, read_artifact
 from storage.rdb import open_storage
 from study.emoji import AUTOENCODER
-from study.emoji.data import study_data
+from study.emoji.data import StudyData
 from study.kinds import Interrupted
 from study.running.objective import TrainingObjective
 from study.settings import StudySettings, default_settings
@@ -65,7 +65,7 @@ def objective(
     tmp_path: Path, dataset: EmojiDataset, split: Split, monkeypatch: pytest.MonkeyPatch
 ) -> TrainingObjective:
     """The objective of a study of the small space."""
-    data = study_data(dataset, split)
+    data = StudyData(dataset, split)
     monkeypatch.setitem(SPACES["autoencoder"], "small", SMALL)
     settings = replace(
         default_settings(AUTOENCODER),
@@ -279,7 +279,7 @@ class Bench:
     def __init__(self, folder: Path, settings: StudySettings, dataset: EmojiDataset) -> None:
         self._folder = folder
         self._storage = open_storage(f"sqlite:///{folder / 'study.db'}", create=True, write=True)
-        data = study_data(dataset, Split.from_sides(settings.sides))
+        data = StudyData(dataset, Split.from_sides(settings.sides))
         self.objective = objective_of(settings, folder / "artifacts", data=data)
 
     def study(self, name: str) -> optuna.Study:
@@ -461,7 +461,7 @@ def test_trials_of_a_pair_answer_each_other_only_where_they_are_equal(bench: Ben
     first = bench.run(JOINT, **{attrs.PAIR: 0})
     swapped = bench.objective.settings.sides.translate(str.maketrans("vx", "xv"))
     dataset = load_dataset(Path(str(bench.objective.settings.data)))
-    elsewhere = replace(bench.objective, data=study_data(dataset, Split.from_sides(swapped)))
+    elsewhere = replace(bench.objective, data=StudyData(dataset, Split.from_sides(swapped)))
     others = [
         bench.run(SEQUENTIAL, **{attrs.PAIR: 0}),
         bench.run(BRANCHED, **{attrs.PAIR: 0}),
@@ -604,7 +604,7 @@ def test_unfinished_trainings_of_a_pair_are_kept_apart(bench: Bench) -> None:
     """Arms of a pair share a seed; each goes on from its own state, on its own split."""
     swapped = bench.objective.settings.sides.translate(str.maketrans("vx", "xv"))
     dataset = load_dataset(Path(str(bench.objective.settings.data)))
-    elsewhere = replace(bench.objective, data=study_data(dataset, Split.from_sides(swapped)))
+    elsewhere = replace(bench.objective, data=StudyData(dataset, Split.from_sides(swapped)))
     arms: list[tuple[dict[str, Any], TrainingObjective]] = [
         (JOINT, bench.objective),
         (SEQUENTIAL, bench.objective),

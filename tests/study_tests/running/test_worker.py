@@ -33,7 +33,7 @@ from storage.artifacts import open_artifacts, read_artifact
 from storage.counts import count
 from storage.errors import ArtifactFolderError
 from storage.rdb import open_storage
-from study.emoji.data import StudyData, study_data
+from study.emoji.data import StudyData
 from study.errors import StudyError
 from study.running.budget import request
 from study.running.worker import MAX_DIVERGED, Ended, claims, run_trial, run_worker
@@ -82,7 +82,7 @@ DIVERGING = 1e30
 def data(tiny_data: Path) -> StudyData:
     """The tiny data set as a study sees it."""
     dataset = load_dataset(tiny_data)
-    return study_data(dataset, split_dataset(dataset, method="group", seed=42))
+    return StudyData(dataset, split_dataset(dataset, method="group", seed=42))
 
 
 @pytest.fixture
@@ -156,7 +156,8 @@ def check_files(study: optuna.Study, store: Path, data: StudyData, *, n_epochs: 
         assert curve["validation_mse"][step] == pytest.approx(value, rel=1e-6)
     with Image.open(io.BytesIO(found[attrs.RECONSTRUCTIONS_FILE])) as image:
         columns = json.loads(image.info[attrs.PICTURES_ENTRY])
-    samples = [data.validation_texts[i] for i in pick(len(data.validation.images), N_SAMPLES)]
+    rows = data.split.validation
+    samples = [data.dataset.texts[rows[i]] for i in pick(len(rows), N_SAMPLES)]
     assert [column["text"] for column in columns][:N_SAMPLES] == samples
     assert len(columns) == N_SAMPLES + 3 * N_RANKED
 
