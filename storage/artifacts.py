@@ -30,11 +30,14 @@ from storage.served import perform
 from storage.urls import sqlite_path
 from storage.writing import write_trial
 
-_PROBE = bytes(2**16)
-"""More than the files of a trial."""
+_PROBE = bytes(2**16)  # more than the files of a trial
+_STUDY_FILE = "study-"  # how the artifact ids of a study's own files begin
+_NAME = re.compile(r"[\w-][\w.-]{0,199}", re.ASCII)  # what an artifact id may be
+_NO_FILE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENXIO)
+"""What opening says where there is no regular file but nothing, a folder, a link or a socket."""
 
-_STUDY_FILE = "study-"
-"""Beginning of the artifact ids of a study's own files."""
+Identity = tuple[int, int]
+"""By which this machine knows a folder, whatever its name: device and inode."""
 
 
 def artifact_folder(url: str, override: Path | None = None) -> Path:
@@ -45,21 +48,11 @@ def artifact_folder(url: str, override: Path | None = None) -> Path:
     return (path.parent if path is not None else Path("runs")) / "artifacts"
 
 
-_NAME = re.compile(r"[\w-][\w.-]{0,199}", re.ASCII)
-"""What an artifact id may be."""
-
-_NO_FILE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENXIO)
-"""What opening says where there is no regular file but nothing, a folder, a link or a socket."""
-
-
 class ArtifactFolder:
     """The regular files of one folder, and nothing outside of it: an artifact store for Optuna.
 
     Ids come from a database, and others may write into both. So an id is a name and never a path,
     and a symbolic link is as good as no file.
-
-    Args:
-        folder: Where the files lie.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -126,24 +119,19 @@ def open_artifacts(folder: Path) -> ArtifactFolder:
     return ArtifactFolder(folder)
 
 
-Identity = tuple[int, int]
-"""By which this machine knows a folder, whatever its name: device and inode."""
-
-
 @contextmanager
 def held_folder(folder: Path, identity: Identity | None = None) -> Iterator[Callable[[], None]]:
     """Open the folder of an artifact store, and yield a function that tries it.
 
-    The function really writes, so whoever calls it before a training does not train in vain. It
-    raises an ArtifactFolderError if the folder takes no files, or is another one than at first.
+    The function really writes, so whoever calls it before a training does not train in vain.
 
     Args:
-        folder: Of the artifact store.
         identity: Of the folder that another process of this machine holds; None to create it
             where it does not exist.
 
     Raises:
-        ArtifactFolderError: If the folder cannot be created, takes no files, or is another one.
+        ArtifactFolderError: If the folder cannot be created; also by the function, if it takes
+            no files or is another one than at first.
     """
     with ExitStack() as stack:
         if identity is None:
@@ -154,7 +142,17 @@ def held_folder(folder: Path, identity: Identity | None = None) -> Iterator[Call
         held = identity or folder_identity(folder)
 
         def check() -> None:
-            _try_folder(folder, held)
+            if held is None or folder_identity(folder) != held:
+                raise ArtifactFolderError(
+                    f"Artifact folder {folder} was removed or replaced: put back the one that was "
+                    "there; the same command then continues."
+                )
+            with storing(folder):
+                probe = folder / f".{uuid.uuid4().hex}.tmp"
+                try:
+                    probe.write_bytes(_PROBE)
+                finally:
+                    probe.unlink(missing_ok=True)
 
         check()
         yield check
@@ -169,35 +167,12 @@ def folder_identity(folder: Path) -> Identity | None:
     return found.st_dev, found.st_ino
 
 
-def _try_folder(folder: Path, held: Identity | None) -> None:
-    """Write below a folder that is known.
-
-    Raises:
-        ArtifactFolderError: If it takes no files, or is another one.
-    """
-    if held is None or folder_identity(folder) != held:
-        raise ArtifactFolderError(
-            f"Artifact folder {folder} was removed or replaced: put back the one that was "
-            "there; the same command then continues."
-        )
-    with storing(folder):
-        probe = folder / f".{uuid.uuid4().hex}.tmp"
-        try:
-            probe.write_bytes(_PROBE)
-        finally:
-            probe.unlink(missing_ok=True)
-
-
 @contextmanager
 def storing(folder: Path, wrong: type[Exception] = OSError) -> Iterator[None]:
-    """Turn the errors of a block that writes below a folder into one that says what to do.
+    """Turn errors of a block that writes below a folder into an ArtifactFolderError.
 
     Args:
-        folder: Of the artifact store.
         wrong: What the block may raise for what it cannot write, beside OSError.
-
-    Raises:
-        ArtifactFolderError: In their place.
     """
     try:
         yield
@@ -218,27 +193,19 @@ def study_uid(storage: BaseStorage, study_id: int) -> str:
 
     Args:
         storage: Opened for writing.
-        study_id: The database's key of the study, which counts within the database alone.
     """
     stored = storage.get_study_user_attrs(study_id).get(attrs.UID)
-    return str(
-        stored
-        or perform(
-            storage,
-            operations.keep_study_attr,
-            study_id=study_id,
-            name=attrs.UID,
-            value=uuid.uuid4().hex,
-        )
-    )
+    if not stored:
+        own = {"study_id": study_id, "name": attrs.UID, "value": uuid.uuid4().hex}
+        stored = perform(storage, operations.keep_study_attr, **own)
+    return str(stored)
 
 
 def unfinished_path(folder: Path, study: optuna.Study, training: str) -> Path:
     """Return where the state of an unfinished training is kept, beside the artifacts.
 
     Args:
-        folder: Of the artifact store.
-        study: That the training belongs to, opened for writing.
+        study: Opened for writing.
         training: Names it within the study, the same for every attempt at it.
     """
     uid = study_uid(storage_of(study), key_of(study))
@@ -251,11 +218,6 @@ def adopt_unfinished(folder: Path, study: optuna.Study, training: str) -> None:
     Studies of several databases shared the names of then. One state under such a name is as good
     as the other, though, as long as ``training`` says what is trained on which data with which
     seed: equal trainings have equal states.
-
-    Args:
-        folder: Of the artifact store.
-        study: That the training belongs to, opened for writing.
-        training: As ``unfinished_path``.
     """
     path = unfinished_path(folder, study, training)
     if not path.exists():
@@ -269,28 +231,16 @@ def unfinished_states(folder: Path, uid: str) -> dict[str, Path]:
     return {path.stem.removeprefix(f"{uid}-"): path for path in paths}
 
 
-def model_path(folder: Path, uid: str, number: int) -> Path:
+def model_path(folder: Path, study: str | int, number: int) -> Path:
     """Return where the trained model of a trial is kept until it has been tested.
 
     Args:
-        folder: Of the artifact store.
-        uid: Of the study that the trial belongs to, see ``study_uid``.
+        study: What ``study_uid`` says of it; its key for where an earlier version kept that, or
+            the model of another database's trial. Whoever reads such a one must compare what it
+            is of, and leave it there for the others.
         number: Of the trial.
     """
-    return folder / "models" / f"{uid}-{number}.pt"
-
-
-def earlier_model_path(folder: Path, study_id: int, number: int) -> Path:
-    """Return where an earlier version kept a trial's model, or that of another database's trial.
-
-    Whoever reads it must compare what it is of, and leave it there for the others.
-
-    Args:
-        folder: Of the artifact store.
-        study_id: The database's key of the study that the trial belongs to.
-        number: Of the trial.
-    """
-    return folder / "models" / f"{study_id}-{number}.pt"
+    return folder / "models" / f"{study}-{number}.pt"
 
 
 def save_artifacts(store: ArtifactFolder, trial: optuna.Trial, files: Mapping[str, bytes]) -> None:
@@ -298,11 +248,6 @@ def save_artifacts(store: ArtifactFolder, trial: optuna.Trial, files: Mapping[st
 
     The dashboard's gallery shows the same position of every trial, so all trials must attach
     the same names in the same order.
-
-    Args:
-        store: Where the contents go.
-        trial: A running trial.
-        files: Contents by file name.
 
     Raises:
         ArtifactFolderError: If a file cannot be written; then none is left.
@@ -319,12 +264,9 @@ def save_artifacts(store: ArtifactFolder, trial: optuna.Trial, files: Mapping[st
 
 
 def stand_ins(store: ArtifactFolder) -> dict[str, str]:
-    """Write files that stand in for those of a trial that ended without any.
+    """Write files for a trial that ended without any; return entries for its system attributes.
 
     The dashboard offers no gallery at all where the first trial has no files.
-
-    Returns:
-        Their entries, which belong into the trial's system attributes.
     """
     contents = {
         name: no_picture() if name.endswith(".png") else b"no step was finished\n"
@@ -334,19 +276,11 @@ def stand_ins(store: ArtifactFolder) -> dict[str, str]:
 
 
 def clear_pictures(store: ArtifactFolder, storage: BaseStorage, trial_id: int) -> int:
-    """Replace the pictures of a trial by one that says that they are gone.
-
-    Returns:
-        By how many bytes the files became smaller.
-    """
+    """Replace a trial's pictures by one that says that they are gone; return the bytes freed."""
     empty, freed = no_picture(), 0
-    frozen = storage.get_trial(trial_id)
-    for meta in get_all_artifact_meta(frozen, storage=storage):
-        size = store.size(meta.artifact_id)
-        if meta.mimetype != "image/png" or size is None:
-            continue
-        saved = size - len(empty)
-        if saved > 0:
+    for meta in get_all_artifact_meta(storage.get_trial(trial_id), storage=storage):
+        saved = (store.size(meta.artifact_id) or 0) - len(empty)
+        if meta.mimetype == "image/png" and saved > 0:
             with replacing(store.path(meta.artifact_id)) as partial:
                 partial.write_bytes(empty)
             freed += saved
@@ -363,19 +297,14 @@ def read_artifact(
     store: ArtifactFolder, storage: BaseStorage, trial_id: int, name: str
 ) -> bytes | None:
     """Return a trial's file; None if the trial has none of that name, or it was lost."""
-    frozen = storage.get_trial(trial_id)
-    for meta in get_all_artifact_meta(frozen, storage=storage):
+    for meta in get_all_artifact_meta(storage.get_trial(trial_id), storage=storage):
         if meta.filename == name:
             return _content(store, meta.artifact_id)
     return None
 
 
 def artifact_ids(storage: BaseStorage, study_id: int) -> list[str]:
-    """Return the ids of all files of a study and of its trials, whatever else their entries say.
-
-    Raises:
-        KeyError: If there is no such study.
-    """
+    """Return the ids of all files of a study and its trials; a KeyError if it is not there."""
     trials = storage.get_all_trials(study_id, deepcopy=False)
     owners = [storage.get_study_system_attrs(study_id), *(trial.system_attrs for trial in trials)]
     # The dashboard once kept those of trials with the study, as `dashboard:artifacts:TRIAL:ID`.
@@ -418,11 +347,7 @@ def read_study_artifact(
 
 
 def _write_files(store: ArtifactFolder, files: Mapping[str, bytes]) -> dict[str, str]:
-    """Write files, all or none; return the entries by which a trial knows them.
-
-    Raises:
-        ArtifactFolderError: If one of them cannot be written.
-    """
+    """Write files, all or none; return the entries by which a trial knows them."""
     entries: dict[str, str] = {}
     try:
         with storing(store.folder):
@@ -448,12 +373,7 @@ def _write_file(
 ) -> tuple[str, str]:
     """Write a file; return key and value of the attribute by which its owner knows it."""
     mimetype, encoding = mimetypes.guess_type(name)
-    meta = ArtifactMeta(
-        artifact_id=artifact_id,
-        filename=name,
-        mimetype=mimetype or DEFAULT_MIME_TYPE,
-        encoding=encoding,
-    )
+    meta = ArtifactMeta(artifact_id, name, mimetype or DEFAULT_MIME_TYPE, encoding)
     with replacing(store.folder / artifact_id) as partial:
         partial.write_bytes(content)
     return ARTIFACTS_ATTR_PREFIX + artifact_id, json.dumps(asdict(meta))

@@ -5,14 +5,14 @@ Any version of either may change them, so nothing else names them; ruff's SLF001
 imported where they are asked for.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
 import optuna
 from optuna.artifacts._upload import ARTIFACTS_ATTR_PREFIX as ARTIFACTS_ATTR_PREFIX
 from optuna.artifacts._upload import DEFAULT_MIME_TYPE as DEFAULT_MIME_TYPE
-from optuna.distributions import BaseDistribution
+from optuna.distributions import json_to_distribution
 from optuna.storages import BaseStorage, GrpcStorageProxy, RDBStorage
 from optuna.storages._rdb import models as models
 from optuna.storages._rdb.storage import _create_scoped_session
@@ -78,28 +78,30 @@ def to_frozen(database: RDBStorage, trial: models.TrialModel) -> FrozenTrial:
     return database._build_frozen_trial_from_trial_model(trial)
 
 
-def set_trial_param(
+def set_trial_params(
+    session: Session, database: RDBStorage, trial_id: int, params: Iterable[tuple[str, float, str]]
+) -> None:
+    """Store parameters of a running trial: name, internal representation, range as JSON."""
+    for name, internal, distribution in params:
+        database._set_trial_param_without_commit(
+            session, trial_id, name, internal, json_to_distribution(distribution)
+        )
+
+
+def set_trial_attrs(
     session: Session,
     database: RDBStorage,
     trial_id: int,
-    name: str,
-    internal: float,
-    distribution: BaseDistribution,
+    user_attrs: Mapping[str, Any] | None = None,
+    system_attrs: Mapping[str, Any] | None = None,
 ) -> None:
-    """Store a parameter of a running trial, by Optuna's internal representation of the value."""
-    database._set_trial_param_without_commit(session, trial_id, name, internal, distribution)
-
-
-def set_trial_attr(
-    session: Session,
-    database: RDBStorage,
-    model: type[models.TrialUserAttributeModel | models.TrialSystemAttributeModel],
-    trial_id: int,
-    name: str,
-    value: Any,
-) -> None:
-    """Store an attribute of a running trial, new or replaced, of the kind that ``model`` says."""
-    database._set_trial_attr_without_commit(session, model, trial_id, name, value)
+    """Store attributes of a running trial, new or replaced."""
+    for name, value in (user_attrs or {}).items():
+        model = models.TrialUserAttributeModel
+        database._set_trial_attr_without_commit(session, model, trial_id, name, value)
+    for name, value in (system_attrs or {}).items():
+        model = models.TrialSystemAttributeModel
+        database._set_trial_attr_without_commit(session, model, trial_id, name, value)
 
 
 # The gRPC proxy.

@@ -19,14 +19,15 @@ What all of ``OPERATIONS`` keep to, on SQLite, on a server and behind gRPC:
   ``optuna.exceptions.UpdateFinishedTrialError``, a database that fails a ``StorageInternalError``.
 """
 
+import enum
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy
-from optuna.distributions import json_to_distribution
 from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
 from optuna.trial import TrialState, create_trial
@@ -38,24 +39,15 @@ from storage.internals import (
     ARTIFACTS_ATTR_PREFIX,
     insert_trial,
     models,
-    set_trial_attr,
-    set_trial_param,
+    set_trial_attrs,
+    set_trial_params,
     to_frozen,
     transaction,
 )
 
-FIXED_PARAMS = "fixed_params"
-"""Optuna's own system attribute: values that a trial's parameters will have."""
-
+# Optuna's own system attributes.
+FIXED_PARAMS = "fixed_params"  # of a trial: values that its parameters will have
 METRIC_NAMES = "study:metric_names"
-"""Optuna's own system attribute: names of a study's objectives."""
-
-DONE = "done"
-"""The target is reached."""
-BUSY = "busy"
-"""The trials that are running may reach it."""
-EXHAUSTED = "exhausted"
-"""The design has no more points."""
 
 HEARTBEAT_ZONE = "emoji_study:heartbeat_zone"
 """System attribute: how far the zone of a trial's last heartbeat is ahead of UTC, in seconds.
@@ -63,10 +55,8 @@ HEARTBEAT_ZONE = "emoji_study:heartbeat_zone"
 Only on servers, whose sessions have zones; SQLite's clock is UTC.
 """
 
-IDENTITY = (attrs.DESIGN_INDEX, attrs.REPLICATE)
-"""What makes a trial that of a design's point."""
-KEPT = (*IDENTITY, attrs.ERRORS, attrs.DEATHS)
-"""What a retry takes over from the attempt before."""
+IDENTITY = (attrs.DESIGN_INDEX, attrs.REPLICATE)  # what makes a trial that of a design's point
+KEPT = (*IDENTITY, attrs.ERRORS, attrs.DEATHS)  # what a retry takes over
 
 _CLOCKS = {
     "sqlite": "SELECT CURRENT_TIMESTAMP AS utc, CURRENT_TIMESTAMP AS own",
@@ -75,6 +65,14 @@ _CLOCKS = {
 }
 
 _QUARTER_S = 15 * 60
+
+
+class Empty(enum.StrEnum):
+    """Why there is nothing to claim."""
+
+    DONE = "done"  # the target is reached
+    BUSY = "busy"  # the trials that are running may reach it
+    EXHAUSTED = "exhausted"  # the design has no more points
 
 
 def create_study(
@@ -92,11 +90,8 @@ def create_study(
     Such a one is left where another program was killed while it created the study.
 
     Args:
-        backend: The database.
-        name: Of the study.
         directions: Of its objectives, ``MINIMIZE`` or ``MAXIMIZE``.
         metrics: Names of its objectives.
-        user_attrs: Of the study.
         waiting: Parameters and user attributes of the trials that it begins with.
         ended: Instead of those, trials that were run elsewhere: ``state``, ``params`` (Optuna's
             internal representation by name), ``user_attrs`` and ``values`` of each. They start
@@ -111,13 +106,51 @@ def create_study(
             study_id = _empty_study(session, name, directions)
             if study_id is None:
                 return False
-            _insert_study_attrs(session, study_id, metrics, user_attrs)
+            system = models.StudySystemAttributeModel
+            named = session.query(system).filter_by(study_id=study_id, key=METRIC_NAMES)
+            if named.first() is None:
+                value = json.dumps(metrics)
+                session.add(system(study_id=study_id, key=METRIC_NAMES, value_json=value))
+            session.add_all(
+                models.StudyUserAttributeModel(
+                    study_id=study_id, key=key, value_json=json.dumps(value)
+                )
+                for key, value in user_attrs.items()
+            )
             for params, own in waiting:
-                _insert(session, backend, study_id, TrialState.WAITING, own, params)
+                _Study(session, backend, study_id).insert(TrialState.WAITING, own, params)
             _insert_ended(session, study_id, ended, distributions or {})
     except IntegrityError:  # somebody else did so at this moment
         return False
     return True
+
+
+def _empty_study(session: Session, name: str, directions: Sequence[str]) -> int | None:
+    """Return the key of a study that has nothing but its objectives, which may be a new one.
+
+    None if there is a study of that name with more, or with other objectives.
+    """
+    found = session.query(models.StudyModel).filter_by(study_name=name).with_for_update()
+    study = found.one_or_none()
+    if study is None:
+        study = models.StudyModel(study_name=name)
+        session.add(study)
+        session.flush()
+        session.add_all(
+            models.StudyDirectionModel(
+                study_id=study.study_id, direction=StudyDirection[direction], objective=objective
+            )
+            for objective, direction in enumerate(directions)
+        )
+        return int(study.study_id)
+    study_id = int(study.study_id)
+    rows = session.query(models.StudyDirectionModel).filter_by(study_id=study_id)
+    stored = [row.direction.name for row in rows.order_by(models.StudyDirectionModel.objective)]
+    filled = any(
+        session.query(model).filter_by(study_id=study_id).first() is not None
+        for model in (models.StudyUserAttributeModel, models.TrialModel)
+    )
+    return None if filled or stored != list(directions) else study_id
 
 
 def _insert_ended(
@@ -165,53 +198,6 @@ def _insert_ended(
             )
 
 
-def _empty_study(session: Session, name: str, directions: Sequence[str]) -> int | None:
-    """Return the key of a study without attributes and trials, which may be a new one.
-
-    None if there is a study of that name with more than these objectives.
-    """
-    found = session.query(models.StudyModel).filter_by(study_name=name).with_for_update()
-    study = found.one_or_none()
-    if study is None:
-        return _insert_study(session, name, directions)
-    study_id = int(study.study_id)
-    rows = session.query(models.StudyDirectionModel).filter_by(study_id=study_id)
-    stored = [row.direction.name for row in rows.order_by(models.StudyDirectionModel.objective)]
-    filled = any(
-        session.query(model).filter_by(study_id=study_id).first() is not None
-        for model in (models.StudyUserAttributeModel, models.TrialModel)
-    )
-    return None if filled or stored != list(directions) else study_id
-
-
-def _insert_study(session: Session, name: str, directions: Sequence[str]) -> int:
-    """Add a study that has nothing but its objectives; return its key."""
-    study = models.StudyModel(study_name=name)
-    session.add(study)
-    session.flush()
-    study_id = int(study.study_id)
-    session.add_all(
-        models.StudyDirectionModel(
-            study_id=study_id, direction=StudyDirection[direction], objective=objective
-        )
-        for objective, direction in enumerate(directions)
-    )
-    return study_id
-
-
-def _insert_study_attrs(
-    session: Session, study_id: int, metrics: Sequence[str], user_attrs: Mapping[str, Any]
-) -> None:
-    """Store the names of a study's objectives and its user attributes, which has none yet."""
-    system = models.StudySystemAttributeModel
-    if session.query(system).filter_by(study_id=study_id, key=METRIC_NAMES).first() is None:
-        session.add(system(study_id=study_id, key=METRIC_NAMES, value_json=json.dumps(metrics)))
-    session.add_all(
-        models.StudyUserAttributeModel(study_id=study_id, key=key, value_json=json.dumps(value))
-        for key, value in user_attrs.items()
-    )
-
-
 def claim(backend: RDBStorage, study_id: int, worker: str, uid: str | None = None) -> int | str:
     """Take the next trial of a study for a worker.
 
@@ -220,52 +206,47 @@ def claim(backend: RDBStorage, study_id: int, worker: str, uid: str | None = Non
     claimed before and knows nothing of, because the answer was lost, it gets again.
 
     Args:
-        backend: The database.
-        study_id: Of the study.
-        worker: Name of the worker.
         uid: What is unique to the study that the worker knows; a key of the database may be
             given again when a study was deleted.
 
     Returns:
-        The database's key of the trial, or why there is none: ``DONE``, ``BUSY``, ``EXHAUSTED``.
+        The database's key of the trial, or why there is none, as ``Empty``.
 
     Raises:
         KeyError: If the study was deleted, also where its key is another one's now.
     """
-    with transaction(backend) as session:
-        _hold(session, study_id)
-        if uid is not None and _study_attr(session, study_id, attrs.UID) != uid:
+    with _held(backend, study_id) as study:
+        if uid is not None and study.attr(attrs.UID) != uid:
             raise KeyError(models.NOT_FOUND_MSG)
-        running = _running_of(session, study_id, worker)
+        running = study.running_of(worker)
         if running is not None:
             return running
-        finished, n_running = _counts(session, study_id)
-        target = int(_study_attr(session, study_id, attrs.TARGET) or 0)
+        finished, n_running = study.counts()
+        target = int(study.attr(attrs.TARGET) or 0)
         if finished >= target:
-            return DONE
+            return Empty.DONE
         if finished + n_running >= target:
-            return BUSY
-        trial = (
-            session.query(models.TrialModel)
-            .filter_by(study_id=study_id, state=TrialState.WAITING)
-            .order_by(models.TrialModel.number)
-            .first()
+            return Empty.BUSY
+        waiting = study.session.query(models.TrialModel).filter_by(
+            study_id=study_id, state=TrialState.WAITING
         )
+        trial = waiting.order_by(models.TrialModel.number).first()
         if trial is not None:
             trial.state = TrialState.RUNNING
             trial.datetime_start = datetime.now(UTC)
-            _set_trial_attr(session, backend, int(trial.trial_id), attrs.WORKER, worker)
+            own = {attrs.WORKER: worker}
+            set_trial_attrs(study.session, backend, int(trial.trial_id), own)
         else:
-            design = _study_attr(session, study_id, attrs.DESIGN)
+            design = study.attr(attrs.DESIGN)
             if design is None or design["next"] == design["end"]:
-                return BUSY if n_running else EXHAUSTED
+                return Empty.BUSY if n_running else Empty.EXHAUSTED
             user_attrs = {attrs.DESIGN_INDEX: design["next"], attrs.WORKER: worker}
             if design["replicate"]:
                 user_attrs[attrs.REPLICATE] = design["replicate"]
-            trial = _insert(session, backend, study_id, TrialState.RUNNING, user_attrs)
-            _set_study_attr(session, study_id, attrs.DESIGN, design | {"next": design["next"] + 1})
+            trial = study.insert(TrialState.RUNNING, user_attrs)
+            study.set_attr(attrs.DESIGN, design | {"next": design["next"] + 1})
         trial_id = int(trial.trial_id)
-        _beat(session, backend, trial_id)
+        _beat(study.session, backend, trial_id)
         return trial_id
 
 
@@ -281,9 +262,6 @@ def fail(
     """Fail a running trial and queue it again, unless that has happened too often already.
 
     Args:
-        backend: The database.
-        study_id: Of the study.
-        trial_id: Of the trial.
         reason: Stored with it; None if nobody knows.
         counter: User attribute that counts such failures over all attempts at a trial; None
             for one that does not count, and is always tried again.
@@ -293,15 +271,16 @@ def fail(
     Returns:
         False if the trial was not running any more, for somebody else has ended it.
     """
-    with transaction(backend) as session:
-        _hold(session, study_id)
-        trial = session.get(models.TrialModel, trial_id)
+    with _held(backend, study_id) as study:
+        trial = study.session.get(models.TrialModel, trial_id)
         if trial is None or trial.state != TrialState.RUNNING:
             return False
         if reason is not None:
-            _set_trial_attr(session, backend, trial_id, attrs.FAILURE, reason)
-        if artifacts and not _has_artifacts(session, trial_id):
-            _set_system_attrs(session, backend, trial_id, artifacts)
+            set_trial_attrs(study.session, backend, trial_id, {attrs.FAILURE: reason})
+        key = models.TrialSystemAttributeModel.key
+        entries = study.session.query(key).filter_by(trial_id=trial_id)
+        if artifacts and entries.filter(key.startswith(ARTIFACTS_ATTR_PREFIX)).first() is None:
+            set_trial_attrs(study.session, backend, trial_id, system_attrs=artifacts)
         trial.state = TrialState.FAIL
         trial.datetime_complete = datetime.now(UTC)
         failed = to_frozen(backend, trial)
@@ -309,14 +288,8 @@ def fail(
         if counter is not None:
             kept[counter] = kept.get(counter, 0) + 1
         if counter is None or kept[counter] <= most:
-            _insert(
-                session,
-                backend,
-                study_id,
-                TrialState.WAITING,
-                kept | {attrs.RETRY_OF: failed.number},
-                {**failed.system_attrs.get(FIXED_PARAMS, {}), **failed.params},
-            )
+            params = {**failed.system_attrs.get(FIXED_PARAMS, {}), **failed.params}
+            study.insert(TrialState.WAITING, kept | {attrs.RETRY_OF: failed.number}, params)
         return True
 
 
@@ -330,19 +303,16 @@ def request(
     replicate is another one, once the trials of the open one are finished.
 
     Args:
-        backend: The database.
-        study_id: Of the study.
         n_trials: Finished trials to add.
         in_all: Whether ``n_trials`` counts those of earlier requests too, so that the same
             request never asks for more.
         replicate: That the trials are of.
     """
-    with transaction(backend) as session:
-        _hold(session, study_id)
-        finished, _ = _counts(session, study_id)
-        target = int(_study_attr(session, study_id, attrs.TARGET) or 0)
-        asked = int(_study_attr(session, study_id, attrs.REQUEST) or 0)
-        last = _study_attr(session, study_id, attrs.LAST_REQUEST)
+    with _held(backend, study_id) as study:
+        finished, _ = study.counts()
+        target = int(study.attr(attrs.TARGET) or 0)
+        asked = int(study.attr(attrs.REQUEST) or 0)
+        last = study.attr(attrs.LAST_REQUEST)
         if last is None or last["target"] != target:  # of an earlier version
             last = {"replicate": replicate, "open": finished < target}
         is_open = finished < target or (last["open"] and last["replicate"] == replicate)
@@ -352,11 +322,10 @@ def request(
             new = target + max(0, n_trials - asked)
         else:
             new = finished + n_trials
-        asked = max(n_trials, asked) if is_open else n_trials
+        study.set_attr(attrs.REQUEST, max(n_trials, asked) if is_open else n_trials)
+        study.set_attr(attrs.TARGET, new)
         last = {"replicate": replicate, "open": True, "target": new}
-        _set_study_attr(session, study_id, attrs.REQUEST, asked)
-        _set_study_attr(session, study_id, attrs.TARGET, new)
-        _set_study_attr(session, study_id, attrs.LAST_REQUEST, last)
+        study.set_attr(attrs.LAST_REQUEST, last)
         return new
 
 
@@ -364,15 +333,12 @@ def acknowledge(backend: RDBStorage, study_id: int, target: int) -> None:
     """End a request: whoever made it knows that the study has its trials.
 
     Args:
-        backend: The database.
-        study_id: Of the study.
         target: As ``request`` returned it; a request for more, made since, stays open.
     """
-    with transaction(backend) as session:
-        _hold(session, study_id)
-        last = _study_attr(session, study_id, attrs.LAST_REQUEST)
+    with _held(backend, study_id) as study:
+        last = study.attr(attrs.LAST_REQUEST)
         if last is not None and last["target"] <= target:
-            _set_study_attr(session, study_id, attrs.LAST_REQUEST, last | {"open": False})
+            study.set_attr(attrs.LAST_REQUEST, last | {"open": False})
 
 
 def extend_experiment(
@@ -383,10 +349,9 @@ def extend_experiment(
     Of two that are asked for at once the one with more pairs remains. One with other arms than
     the stored one changes nothing.
     """
-    with transaction(backend) as session:
-        _hold(session, study_id)
+    with _held(backend, study_id) as study:
         new = json.loads(json.dumps(experiment))
-        stored = _study_attr(session, study_id, attrs.EXPERIMENT)
+        stored = study.attr(attrs.EXPERIMENT)
         if stored is not None:
             if stored["arms"] != new["arms"]:
                 return dict(stored)
@@ -395,7 +360,7 @@ def extend_experiment(
                 for method, own in new["sides"].items()
             }
             new = stored | {"sides": sides}
-        _set_study_attr(session, study_id, attrs.EXPERIMENT, new)
+        study.set_attr(attrs.EXPERIMENT, new)
         return dict(new)
 
 
@@ -405,26 +370,21 @@ def start_design(backend: RDBStorage, study_id: int, replicate: int, end: int | 
     Points of a design that ends, which only failed and did not diverge, are queued again.
 
     Args:
-        backend: The database.
-        study_id: Of the study.
-        replicate: Of the new trials.
         end: Number behind the last point; None if there is none.
     """
-    with transaction(backend) as session:
-        _hold(session, study_id)
-        drawn = [t for t in _drawn(session, study_id) if t.replicate == replicate]
-        start = max((trial.index for trial in drawn), default=-1) + 1
-        design = _study_attr(session, study_id, attrs.DESIGN)
+    with _held(backend, study_id) as study:
+        drawn = study.drawn(replicate)
+        start = max(drawn, default=-1) + 1
+        design = study.attr(attrs.DESIGN)
         if design is not None and design["replicate"] == replicate:
             start = design["next"]
             end = None if None in (end, design["end"]) else max(end, design["end"])
-        for trial in failed_points(drawn) if end is not None else []:
-            own = {attrs.DESIGN_INDEX: trial.index, attrs.RETRY_OF: trial.number}
+        for index, number in _failed_points(drawn).items() if end is not None else []:
+            own = {attrs.DESIGN_INDEX: index, attrs.RETRY_OF: number}
             if replicate:
                 own[attrs.REPLICATE] = replicate
-            _insert(session, backend, study_id, TrialState.WAITING, own)
-        value = {"next": start, "end": end, "replicate": replicate}
-        _set_study_attr(session, study_id, attrs.DESIGN, value)
+            study.insert(TrialState.WAITING, own)
+        study.set_attr(attrs.DESIGN, {"next": start, "end": end, "replicate": replicate})
 
 
 def has_points(backend: RDBStorage, study_id: int) -> bool:
@@ -433,11 +393,11 @@ def has_points(backend: RDBStorage, study_id: int) -> bool:
     Those that run or wait are not left. A design without an end always has.
     """
     with transaction(backend) as session:
-        design = _study_attr(session, study_id, attrs.DESIGN)
+        study = _Study(session, backend, study_id)
+        design = study.attr(attrs.DESIGN)
         if design is None or design["end"] is None or design["next"] < design["end"]:
             return True
-        drawn = _drawn(session, study_id)
-        return bool(failed_points([t for t in drawn if t.replicate == design["replicate"]]))
+        return bool(_failed_points(study.drawn(design["replicate"])))
 
 
 def write(
@@ -449,23 +409,16 @@ def write(
     system_attrs: Mapping[str, Any] | None = None,
     untried_in: int | None = None,
 ) -> bool:
-    """Store what is new of a running trial.
+    """Store what is new of a running trial; attributes may also be replaced.
 
     Args:
-        backend: The database.
-        trial_id: Of the trial.
         params: Name, Optuna's internal representation of the value, and distribution as JSON.
-        user_attrs: By name, new or replaced.
         intermediate_values: Step and value.
-        system_attrs: By name, new or replaced.
         untried_in: The trial's study if nothing is to be stored where another trial of it, of
             the same replicate, has all of ``params``; None to store them in any case.
 
     Returns:
         False if nothing was stored for that reason.
-
-    Raises:
-        optuna.exceptions.UpdateFinishedTrialError: If the trial has ended.
     """
     with transaction(backend) as session:
         if untried_in is not None:
@@ -473,32 +426,19 @@ def write(
             if _is_tried(session, untried_in, trial_id, params):
                 return False
         _require_unfinished(session, backend, trial_id)
-        for name, internal, distribution in params:
-            set_trial_param(
-                session, backend, trial_id, name, internal, json_to_distribution(distribution)
-            )
-        for name, value in (user_attrs or {}).items():
-            _set_trial_attr(session, backend, trial_id, name, value)
-        _set_system_attrs(session, backend, trial_id, system_attrs or {})
-        for step, value in intermediate_values:
-            stored = models.TrialIntermediateValueModel.intermediate_value_to_stored_repr(value)
-            session.add(
-                models.TrialIntermediateValueModel(
-                    trial_id=trial_id,
-                    step=step,
-                    intermediate_value=stored[0],
-                    intermediate_value_type=stored[1],
-                )
-            )
+        set_trial_params(session, backend, trial_id, params)
+        set_trial_attrs(session, backend, trial_id, user_attrs, system_attrs)
+        model = models.TrialIntermediateValueModel
+        for step, reported in intermediate_values:
+            value, kind = model.intermediate_value_to_stored_repr(reported)
+            row = model(trial_id=trial_id, step=step, intermediate_value=value)
+            row.intermediate_value_type = kind
+            session.add(row)
         return True
 
 
 def beat(backend: RDBStorage, trial_id: int) -> None:
-    """Record that a running trial is alive.
-
-    Raises:
-        optuna.exceptions.UpdateFinishedTrialError: If the trial has ended.
-    """
+    """Record that a running trial is alive."""
     with transaction(backend) as session:
         _require_unfinished(session, backend, trial_id)
         _beat(session, backend, trial_id)
@@ -510,25 +450,20 @@ def silences(backend: RDBStorage, study_id: int) -> list[tuple[int, float]]:
     By the clock of the database, for those of the workers may differ, and whatever zones it was
     read in.
     """
-    beats, zones = models.TrialHeartbeatModel, models.TrialSystemAttributeModel
+    trials, beats = models.TrialModel, models.TrialHeartbeatModel
+    zones = models.TrialSystemAttributeModel
     unmarked = 0.0 if backend.engine.name == "sqlite" else None
     with transaction(backend) as session:
         now, _ = _clock(session, backend)
         rows = (
             session.query(beats.trial_id, beats.heartbeat, zones.value_json)
-            .join(models.TrialModel, models.TrialModel.trial_id == beats.trial_id)
+            .join(trials, trials.trial_id == beats.trial_id)
             .outerjoin(zones, (zones.trial_id == beats.trial_id) & (zones.key == HEARTBEAT_ZONE))
-            .filter(
-                models.TrialModel.study_id == study_id,
-                models.TrialModel.state == TrialState.RUNNING,
-            )
+            .filter(trials.study_id == study_id, trials.state == TrialState.RUNNING)
         )
         return [
-            (
-                trial_id,
-                since((now - beat).total_seconds(), unmarked if zone is None else float(zone)),
-            )
-            for trial_id, beat, zone in rows
+            (key, since((now - beat).total_seconds(), unmarked if zone is None else float(zone)))
+            for key, beat, zone in rows
         ]
 
 
@@ -561,23 +496,21 @@ def times(backend: RDBStorage, study_id: int) -> list[tuple[int, str | None, str
         ]
 
 
+def _in_utc(stored: datetime | None) -> str | None:
+    return None if stored is None else stored.replace(tzinfo=UTC).isoformat()
+
+
 def set_study_system_attrs(
     backend: RDBStorage, study_id: int, values: Mapping[str, Any], prefixes: Sequence[str]
 ) -> list[str]:
-    """Store system attributes of a study, and remove others.
+    """Store system attributes of a study, and remove others; return the names of what went.
 
     Args:
-        backend: The database.
-        study_id: Of the study.
         values: By name, new or replaced.
         prefixes: What has such a name, and no value here, is removed.
-
-    Returns:
-        The names of what was removed.
     """
-    with transaction(backend) as session:
-        _hold(session, study_id)
-        model = models.StudySystemAttributeModel
+    with _held(backend, study_id) as study:
+        session, model = study.session, models.StudySystemAttributeModel
         rows = {str(row.key): row for row in session.query(model).filter_by(study_id=study_id)}
         beginnings = tuple(prefixes)
         removed = [name for name in rows if name.startswith(beginnings) and name not in values]
@@ -593,11 +526,10 @@ def set_study_system_attrs(
 
 def keep_study_attr(backend: RDBStorage, study_id: int, name: str, value: Any) -> Any:
     """Store a user attribute of a study unless it has one; return the stored one."""
-    with transaction(backend) as session:
-        _hold(session, study_id)
-        stored = _study_attr(session, study_id, name)
+    with _held(backend, study_id) as study:
+        stored = study.attr(name)
         if stored is None:
-            _set_study_attr(session, study_id, name, stored := value)
+            study.set_attr(name, stored := value)
         return stored
 
 
@@ -605,12 +537,11 @@ def merge_study_attr(
     backend: RDBStorage, study_id: int, name: str, entries: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Add entries to a user attribute of a study, where it has none; return all of them."""
-    with transaction(backend) as session:
-        _hold(session, study_id)
-        stored = _study_attr(session, study_id, name) or {}
+    with _held(backend, study_id) as study:
+        stored = study.attr(name) or {}
         merged = stored | {key: entries[key] for key in entries if key not in stored}
         if merged != stored:
-            _set_study_attr(session, study_id, name, merged)
+            study.set_attr(name, merged)
         return merged
 
 
@@ -623,6 +554,103 @@ OPERATIONS = {
     )
 }
 """By name, as a client asks for them."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Study:
+    """A study in a transaction."""
+
+    session: Session
+    backend: RDBStorage
+    key: int
+
+    def attr(self, name: str) -> Any:
+        """Return a user attribute, None without it."""
+        row = self._attr_row(name)
+        return None if row is None else json.loads(row.value_json)
+
+    def set_attr(self, name: str, value: Any) -> None:
+        """Store a user attribute."""
+        row = self._attr_row(name)
+        if row is None:
+            row = models.StudyUserAttributeModel(study_id=self.key, key=name)
+            self.session.add(row)
+        row.value_json = json.dumps(value)
+
+    def _attr_row(self, name: str) -> Any:
+        rows = self.session.query(models.StudyUserAttributeModel)
+        return rows.filter_by(study_id=self.key, key=name).one_or_none()
+
+    def insert(
+        self,
+        state: TrialState,
+        user_attrs: Mapping[str, Any],
+        params: Mapping[str, Any] | None = None,
+    ) -> models.TrialModel:
+        """Add a trial that will have the values ``params``."""
+        fixed = {FIXED_PARAMS: dict(params)} if params else {}
+        trial = create_trial(state=state, user_attrs=dict(user_attrs), system_attrs=fixed)
+        return insert_trial(self.session, self.backend, self.key, trial)
+
+    def counts(self) -> tuple[int, int]:
+        """Return how many trials are finished, and how many are running."""
+        rows = self.session.query(models.TrialModel.state, sqlalchemy.func.count())
+        rows = rows.filter_by(study_id=self.key).group_by(models.TrialModel.state)
+        counts = {state: int(n) for state, n in rows}
+        finished = counts.get(TrialState.COMPLETE, 0) + counts.get(TrialState.PRUNED, 0)
+        return finished, counts.get(TrialState.RUNNING, 0)
+
+    def running_of(self, worker: str) -> int | None:
+        """Return a running trial that a worker has claimed."""
+        trials, own = models.TrialModel, models.TrialUserAttributeModel
+        rows = (
+            self.session.query(trials.trial_id)
+            .join(own)
+            .filter(trials.study_id == self.key, trials.state == TrialState.RUNNING)
+            .filter(own.key == attrs.WORKER, own.value_json == json.dumps(worker))
+        )
+        row = rows.first()
+        return None if row is None else int(row[0])
+
+    def drawn(self, replicate: int) -> dict[int, list[tuple[int, bool]]]:
+        """Return the trials of each drawn point of a design: number, whether to try it again.
+
+        Only a failed one is, unless its training diverged, as it would again.
+        """
+        trials, own = models.TrialModel, models.TrialUserAttributeModel
+        rows = (
+            self.session.query(trials.number, trials.state, own.key, own.value_json)
+            .join(own, own.trial_id == trials.trial_id)
+            .filter(trials.study_id == self.key, own.key.in_((*IDENTITY, attrs.FAILURE)))
+            .order_by(trials.number)
+        )
+        values: dict[tuple[int, TrialState], dict[str, Any]] = {}
+        for number, state, key, value in rows:
+            values.setdefault((number, state), {})[key] = json.loads(value)
+        points: dict[int, list[tuple[int, bool]]] = {}
+        for (number, state), found in values.items():
+            if attrs.DESIGN_INDEX in found and found.get(attrs.REPLICATE, 0) == replicate:
+                diverged = str(found.get(attrs.FAILURE, "")).startswith(attrs.DIVERGED)
+                again = state == TrialState.FAIL and not diverged
+                points.setdefault(found[attrs.DESIGN_INDEX], []).append((number, again))
+        return points
+
+
+def _failed_points(drawn: Mapping[int, Sequence[tuple[int, bool]]]) -> dict[int, int]:
+    """Return each point of ``_Study.drawn`` that only failed, with its last trial's number."""
+    return {
+        index: attempts[-1][0]
+        for index, attempts in sorted(drawn.items())
+        if all(again for _, again in attempts)
+    }
+
+
+@contextmanager
+def _held(backend: RDBStorage, study_id: int) -> Iterator[_Study]:
+    """Open a transaction that holds a study until its end, see ``_hold``."""
+    with transaction(backend) as session:
+        _hold(session, study_id)
+        yield _Study(session, backend, study_id)
 
 
 def _hold(session: Session, study_id: int) -> None:
@@ -644,85 +672,8 @@ def _require_unfinished(session: Session, backend: RDBStorage, trial_id: int) ->
     backend.check_trial_is_updatable(trial_id, trial.state)
 
 
-def _counts(session: Session, study_id: int) -> tuple[int, int]:
-    """Return how many trials of a study are finished, and how many are running."""
-    rows = session.query(models.TrialModel.state, sqlalchemy.func.count())
-    rows = rows.filter_by(study_id=study_id).group_by(models.TrialModel.state)
-    counts = {state: int(n) for state, n in rows}
-    finished = counts.get(TrialState.COMPLETE, 0) + counts.get(TrialState.PRUNED, 0)
-    return finished, counts.get(TrialState.RUNNING, 0)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DrawnTrial:
-    """A trial of a point of a design.
-
-    Args:
-        number: Of the trial.
-        state: Of the trial.
-        index: Of the point.
-        replicate: Of the design.
-        diverged: Whether its training did, as it would again.
-    """
-
-    number: int
-    state: TrialState
-    index: int
-    replicate: int
-    diverged: bool
-
-
-def _drawn(session: Session, study_id: int) -> list[DrawnTrial]:
-    """Return the trials of points of a study's designs, by their numbers."""
-    own = models.TrialUserAttributeModel
-    rows = (
-        session.query(models.TrialModel.number, models.TrialModel.state, own.key, own.value_json)
-        .join(own, own.trial_id == models.TrialModel.trial_id)
-        .filter(
-            models.TrialModel.study_id == study_id,
-            own.key.in_((*IDENTITY, attrs.FAILURE)),
-        )
-        .order_by(models.TrialModel.number)
-    )
-    values: dict[tuple[int, TrialState], dict[str, Any]] = {}
-    for number, state, key, value in rows:
-        values.setdefault((number, state), {})[key] = json.loads(value)
-    return [
-        DrawnTrial(
-            number=number,
-            state=state,
-            index=found[attrs.DESIGN_INDEX],
-            replicate=found.get(attrs.REPLICATE, 0),
-            diverged=str(found.get(attrs.FAILURE, "")).startswith(attrs.DIVERGED),
-        )
-        for (number, state), found in values.items()
-        if attrs.DESIGN_INDEX in found
-    ]
-
-
-def failed_points(trials: Sequence[DrawnTrial]) -> list[DrawnTrial]:
-    """Return the last failed trial of each design point that only failed.
-
-    A training that diverged would diverge again.
-
-    Args:
-        trials: Those of one design and replicate, by their numbers.
-    """
-    by_index: dict[int, list[DrawnTrial]] = {}
-    for trial in trials:
-        by_index.setdefault(trial.index, []).append(trial)
-    return [
-        attempts[-1]
-        for _, attempts in sorted(by_index.items())
-        if all(t.state == TrialState.FAIL and not t.diverged for t in attempts)
-    ]
-
-
 def _clock(session: Session, backend: RDBStorage) -> tuple[datetime, datetime]:
-    """Return the time of the database in UTC and in the zone of its session.
-
-    Both without a zone, as databases write times.
-    """
+    """Return the time of the database in UTC and in the zone of its session, both without one."""
     query = sqlalchemy.text(_CLOCKS[backend.engine.name])
     moment = sqlalchemy.DateTime()
     utc, own = session.execute(query.columns(utc=moment, own=moment)).one()
@@ -739,28 +690,8 @@ def _beat(session: Session, backend: RDBStorage, trial_id: int) -> None:
         session.add(row)
     row.heartbeat = own
     if backend.engine.name != "sqlite":
-        zone = round((own - utc).total_seconds())
-        _set_system_attrs(session, backend, trial_id, {HEARTBEAT_ZONE: zone})
-
-
-def _in_utc(stored: datetime | None) -> str | None:
-    return None if stored is None else stored.replace(tzinfo=UTC).isoformat()
-
-
-def _running_of(session: Session, study_id: int, worker: str) -> int | None:
-    """Return a running trial that a worker has claimed."""
-    row = (
-        session.query(models.TrialModel.trial_id)
-        .join(models.TrialUserAttributeModel)
-        .filter(
-            models.TrialModel.study_id == study_id,
-            models.TrialModel.state == TrialState.RUNNING,
-            models.TrialUserAttributeModel.key == attrs.WORKER,
-            models.TrialUserAttributeModel.value_json == json.dumps(worker),
-        )
-        .first()
-    )
-    return None if row is None else int(row[0])
+        zone = {HEARTBEAT_ZONE: round((own - utc).total_seconds())}
+        set_trial_attrs(session, backend, trial_id, system_attrs=zone)
 
 
 def _is_tried(
@@ -784,60 +715,6 @@ def _is_tried(
 
 
 def _replicate(session: Session, trial_id: int) -> int:
-    row = session.query(models.TrialUserAttributeModel).filter_by(
-        trial_id=trial_id, key=attrs.REPLICATE
-    )
-    found = row.one_or_none()
+    rows = session.query(models.TrialUserAttributeModel)
+    found = rows.filter_by(trial_id=trial_id, key=attrs.REPLICATE).one_or_none()
     return 0 if found is None else int(json.loads(str(found.value_json)))
-
-
-def _insert(
-    session: Session,
-    backend: RDBStorage,
-    study_id: int,
-    state: TrialState,
-    user_attrs: Mapping[str, Any],
-    params: Mapping[str, Any] | None = None,
-) -> models.TrialModel:
-    """Add a trial that will have the values ``params``."""
-    template = create_trial(
-        state=state,
-        user_attrs=dict(user_attrs),
-        system_attrs={FIXED_PARAMS: dict(params)} if params else {},
-    )
-    return insert_trial(session, backend, study_id, template)
-
-
-def _study_attr(session: Session, study_id: int, name: str) -> Any:
-    row = session.query(models.StudyUserAttributeModel).filter_by(study_id=study_id, key=name)
-    found = row.one_or_none()
-    return None if found is None else json.loads(str(found.value_json))
-
-
-def _set_study_attr(session: Session, study_id: int, name: str, value: Any) -> None:
-    row = session.query(models.StudyUserAttributeModel).filter_by(study_id=study_id, key=name)
-    found = row.one_or_none()
-    if found is None:
-        found = models.StudyUserAttributeModel(study_id=study_id, key=name)
-        session.add(found)
-    found.value_json = json.dumps(value)
-
-
-def _has_artifacts(session: Session, trial_id: int) -> bool:
-    """Say whether a trial has entries of files."""
-    model = models.TrialSystemAttributeModel
-    rows = session.query(model.key).filter_by(trial_id=trial_id)
-    return rows.filter(model.key.startswith(ARTIFACTS_ATTR_PREFIX)).first() is not None
-
-
-def _set_system_attrs(
-    session: Session, backend: RDBStorage, trial_id: int, values: Mapping[str, Any]
-) -> None:
-    for name, value in values.items():
-        set_trial_attr(session, backend, models.TrialSystemAttributeModel, trial_id, name, value)
-
-
-def _set_trial_attr(
-    session: Session, backend: RDBStorage, trial_id: int, name: str, value: Any
-) -> None:
-    set_trial_attr(session, backend, models.TrialUserAttributeModel, trial_id, name, value)

@@ -25,23 +25,13 @@ from storage import attrs, operations
 from storage.artifacts import open_artifacts, stand_ins
 from storage.errors import StorageAccessError
 from storage.internals import key_of, storage_of, trial_key
+from storage.operations import Empty as Empty
 from storage.rdb import GRACE_PERIOD_S, HEARTBEAT_INTERVAL_S
 from storage.records import load_times
 from storage.served import perform
 
-DEFAULT_RETRIES = 2
-"""How often a trial is tried again that failed by an error, unless the study says otherwise."""
-
-MAX_DEATHS = 10
-"""How often a trial is tried again whose worker died, which may have many causes."""
-
-
-class Empty(enum.Enum):
-    """Why there is nothing to claim."""
-
-    DONE = operations.DONE
-    BUSY = operations.BUSY
-    EXHAUSTED = operations.EXHAUSTED
+DEFAULT_RETRIES = 2  # how often a trial is tried again that failed by an error
+MAX_DEATHS = 10  # how often one is whose worker died, which may have many causes
 
 
 class Cause(enum.Enum):
@@ -107,14 +97,12 @@ def claim(study: optuna.Study, uid: str | None = None) -> FrozenTrial | Empty:
         study: Opened for writing, with a target and a design (see ``study.running.budget``).
         uid: See ``operations.claim``.
     """
-    storage = storage_of(study)
-    claimed = perform(
-        storage, operations.claim, study_id=key_of(study), worker=worker_id(), uid=uid
-    )
+    storage, study_id = storage_of(study), key_of(study)
+    claimed = perform(storage, operations.claim, study_id=study_id, worker=worker_id(), uid=uid)
     if isinstance(claimed, str):
         return Empty(claimed)
     # Read like this, for Optuna's caches must learn of a trial that they did not create.
-    running = storage.get_all_trials(key_of(study), deepcopy=False, states=(TrialState.RUNNING,))
+    running = storage.get_all_trials(study_id, deepcopy=False, states=(TrialState.RUNNING,))
     return next(trial for trial in running if trial_key(trial) == claimed)
 
 
@@ -129,10 +117,7 @@ def fail(
     """Fail a running trial and queue it again where its cause allows that.
 
     Args:
-        study: Of the trial.
-        trial_id: The database's key.
         reason: Stored with the trial; None if nobody knows.
-        cause: Of the failure.
         artifacts: Folder of the artifact store, for files that stand in for those of a trial
             that has none; None for no such files.
 
@@ -145,17 +130,15 @@ def fail(
         Cause.DEATH: (attrs.DEATHS, MAX_DEATHS),
         Cause.INTERRUPTION: (None, 0),
     }[cause]
-    return bool(
-        perform(
-            storage_of(study),
-            operations.fail,
-            study_id=key_of(study),
-            trial_id=trial_id,
-            reason=reason,
-            counter=counter,
-            most=most,
-            artifacts=None if artifacts is None else _stand_ins(study, trial_id, artifacts),
-        )
+    return perform(
+        storage_of(study),
+        operations.fail,
+        study_id=key_of(study),
+        trial_id=trial_id,
+        reason=reason,
+        counter=counter,
+        most=most,
+        artifacts=None if artifacts is None else _stand_ins(study, trial_id, artifacts),
     )
 
 
@@ -165,10 +148,6 @@ def reap(study: optuna.Study, *, artifacts: Path | None = None) -> int:
     A worker of this place is known to be dead as soon as its process is gone, one of another host
     or container when its heartbeats have been missing for the grace period. A trial that never
     had one, which another program started, is given the same time.
-
-    Args:
-        study: Opened for writing.
-        artifacts: As ``fail``.
     """
     running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
     if not running:

@@ -12,7 +12,6 @@ from optuna.trial import TrialState
 from storage import attrs, operations
 from storage.artifacts import (
     artifact_folder,
-    earlier_model_path,
     model_path,
     open_artifacts,
     save_study_artifact,
@@ -50,7 +49,7 @@ class _KeptModels:
         config = self.followup.settings.space_in(kind).to_config(trial.given)
         for path in (
             model_path(self.folder, self.uid, trial.number),
-            earlier_model_path(self.folder, self.study_id, trial.number),
+            model_path(self.folder, self.study_id, trial.number),
         ):
             with suppress(ValueError):
                 self.followup.trainer.require_model(

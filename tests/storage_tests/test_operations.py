@@ -113,7 +113,7 @@ def test_the_end_of_a_budget(study: optuna.Study) -> None:
     study.set_user_attr(attrs.TARGET, 1)
     mine = claim(study)
     arguments = {"study_id": key_of(study), "worker": "elsewhere:1"}
-    assert perform(storage_of(study), operations.claim, **arguments) == operations.BUSY
+    assert perform(storage_of(study), operations.claim, **arguments) == operations.Empty.BUSY
     study.tell(mine, 0.5)
     assert queue.claim(study) is queue.Empty.DONE
 

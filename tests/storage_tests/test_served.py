@@ -97,7 +97,7 @@ def test_with_and_without_cache(url: str, served: BaseStorage) -> None:
     study.set_user_attr(attrs.TARGET, 1)
     arguments: dict[str, Any] = {"study_id": study._study_id, "worker": "host:1"}
     for storage in (served, plain):
-        assert perform(storage, operations.claim, **arguments) == operations.EXHAUSTED
+        assert perform(storage, operations.claim, **arguments) == operations.Empty.EXHAUSTED
     plain.remove_session()
     plain.engine.dispose()
 
