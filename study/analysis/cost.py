@@ -1,7 +1,4 @@
-"""What a better value costs: what the kind counts of its models, and training time.
-
-Must not know how any of it is drawn.
-"""
+"""What a better value costs: what the kind counts of its models, and training time."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,10 +18,8 @@ class CostPoint:
     """One complete trial that keeps the constraint.
 
     Args:
-        number: The trial's number.
-        family: Of the trial.
         mse: Value of the objective.
-        cost: What it cost, more than 0.
+        cost: More than 0.
         on_front: Whether no other trial is at least as good in both and better in one. Of several
             equal trials the earliest stands for all.
     """
@@ -41,8 +36,7 @@ class CostInfo:
     """The objective against one cost.
 
     Args:
-        name: Its column in the table of trials, if that has one.
-        label: Its name for people.
+        name: The cost's column in the table of trials, if that has one.
         points: In the order of the trials' numbers; those without the cost are left out.
     """
 
@@ -73,10 +67,7 @@ class CostInfo:
 
 
 def get_costs(record: StudyRecord) -> tuple[CostInfo, ...]:
-    """Set the value of each trial against what it cost, one cost after the other.
-
-    Args:
-        record: The study; only complete trials that keep its constraint count.
+    """Set the value of each trial that keeps the constraint against what it cost.
 
     Returns:
         The costs of the kind and the training time, each where trials differ in it. Trials that

@@ -1,4 +1,4 @@
-"""How the results of complete trials are distributed, by family; must not draw."""
+"""How the results of complete trials are distributed, by family."""
 
 import math
 from dataclasses import dataclass
@@ -13,7 +13,6 @@ MAX_STEPS = 500
 """Steps of each family's function, at most."""
 
 CONFIDENCE = 0.95
-"""Of the bands."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,10 +20,8 @@ class DistributionStep:
     """One step of an empirical distribution function.
 
     Args:
-        value: Value of the metric.
         share: Share of the trials with at most this value, above 0 and up to 1.
-        low: Lower end of the band there.
-        high: Upper end of it.
+        low, high: Ends of the band there.
     """
 
     value: float
@@ -38,11 +35,7 @@ class FamilyDistribution:
     """The distribution of one family.
 
     Args:
-        family: Its name.
         n_trials: Its complete trials with a finite value of the metric.
-        lower_quartile: A quarter of the trials have at most this value.
-        median: Half of them do.
-        upper_quartile: Three quarters do.
         band: Half the height of the band, as a share of the trials.
         steps: By rising value, the last one with a share of 1.
     """
@@ -58,12 +51,7 @@ class FamilyDistribution:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DistributionInfo:
-    """The distributions of all families.
-
-    Args:
-        metric: What is distributed.
-        families: Sorted by name; one named ``"all"`` where the space has only one.
-    """
+    """The distributions of all families, by name; of one named ``"all"`` where there is one."""
 
     metric: Metric
     families: tuple[FamilyDistribution, ...]
@@ -86,8 +74,7 @@ def get_distribution(record: StudyRecord, *, metric: Metric | None = None) -> Di
     probability, if they do not depend on each other; those of an adaptive sampler do.
 
     Args:
-        record: The study; complete trials with a finite value count, whether or not they keep
-            its constraint.
+        record: The study; complete trials with a finite value count, feasible or not.
         metric: What is distributed, as stored; None for the objective.
 
     Returns:
@@ -113,13 +100,7 @@ def get_distribution(record: StudyRecord, *, metric: Metric | None = None) -> Di
 
 
 def band_of(n_trials: int) -> float:
-    """Return half the height of the 95 % band around the distribution function of so many trials.
-
-    Args:
-        n_trials: At least 1.
-
-    Source: as in ``get_distribution``.
-    """
+    """Return half the height of the 95 % band around a distribution function."""
     return math.sqrt(math.log(2 / (1 - CONFIDENCE)) / (2 * n_trials))
 
 

@@ -1,9 +1,9 @@
-"""The trade-off between the first two metrics of a kind; must not know how it is drawn."""
+"""The trade-off between the first two metrics of a kind."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from storage.records import Scalar, StudyRecord
+from storage.records import StudyRecord
 from study.analysis import (
     branch_of,
     breaks_constraint,
@@ -20,12 +20,10 @@ class FrontPoint:
     """One complete trial with both metrics.
 
     Args:
-        number: The trial's number.
-        family: Of the trial.
-        branch: Its value of ``FrontInfo.branch``, None without one.
+        branch: Its value of ``FrontInfo.branch``.
         mse: Value of the objective.
         accuracy: Value of the kind's second metric.
-        balanced_accuracy: Value of its third one, None if there is none or it was not stored.
+        balanced_accuracy: Value of its third one, if it was stored.
         infeasible: Whether it breaks the study's constraint.
         on_front: Whether no other trial is at least as good in both metrics and better in one.
             Of several equal trials the earliest stands for all.
@@ -47,8 +45,8 @@ class FrontInfo:
 
     Args:
         points: In the order of the trials' numbers.
-        branch: A choice beside the family that other parameters depend on, None without one.
-        min_accuracy: Value of the second metric that the study demands, None for no constraint.
+        branch: A choice beside the family that other parameters depend on.
+        min_accuracy: Value of the second metric that the study demands, if it does.
         maximise: Whether higher is better, for the objective and for the second metric.
     """
 
@@ -65,25 +63,20 @@ class FrontInfo:
 
     @property
     def lowest_error(self) -> FrontPoint | None:
-        """The point with the best objective, or None without any point."""
+        """The point with the best objective."""
         return self.front[0] if self.points else None
 
     @property
     def most_accurate(self) -> FrontPoint | None:
-        """The point with the best second metric, or None without any point."""
+        """The point with the best second metric."""
         return self.front[-1] if self.points else None
 
 
 def get_front(record: StudyRecord) -> FrontInfo:
     """Find the trials that no other trial beats in the first two metrics together.
 
-    Args:
-        record: The study; only its complete trials with both metrics count, also those that
-            break its constraint.
-
-    Returns:
-        The trials as points, with those on the front marked; none where the kind has no second
-        metric.
+    Complete trials with both metrics count, also those that break the constraint; there are no
+    points where the kind has no second metric.
     """
     kind, branch, third = kind_of(record), branch_of(record), third_of(record)
     first, second = kind.objective, kind.second
@@ -103,7 +96,7 @@ def get_front(record: StudyRecord) -> FrontInfo:
             FrontPoint(
                 number=trial.number,
                 family=family_of(trial, kind.family),
-                branch=None if branch is None else _text(trial.params.get(branch)),
+                branch=None if (own := trial.params.get(branch or "")) is None else str(own),
                 mse=value,
                 accuracy=other,
                 balanced_accuracy=None if third is None else third.of(trial),
@@ -118,21 +111,11 @@ def get_front(record: StudyRecord) -> FrontInfo:
     )
 
 
-def _text(value: Scalar) -> str | None:
-    return None if value is None else str(value)
-
-
 def non_dominated(points: Iterable[tuple[float, float]]) -> set[int]:
     """Return the positions of the points that no other dominates, the first of equal ones.
 
     A point dominates another if its first number is not higher, its second not lower, and one
-    of them differs.
-
-    Args:
-        points: Pairs of a number to minimise and one to maximise, all finite.
-
-    Returns:
-        Positions in ``points``.
+    of them differs: pairs of a finite number to minimise and one to maximise.
 
     Source: the sweep of Kung, Luccio, Preparata, "On finding the maxima of a set of vectors",
         Journal of the ACM 22, 1975, for two dimensions.

@@ -1,7 +1,4 @@
-"""How a search went: values over trials, learning curves, and the totals of a study.
-
-Must not know how any of it is drawn.
-"""
+"""How a search went: values over trials, learning curves, and the totals of a study."""
 
 import math
 from collections import Counter
@@ -32,9 +29,6 @@ class HistoryPoint:
     """One trial of the optimisation history.
 
     Args:
-        number: The trial's number.
-        state: Optuna's state.
-        family: Of the trial.
         infeasible: Whether it is complete and breaks the study's constraint.
         value: Objective value, or the last finite intermediate value of a trial without one.
         best: Best value of the feasible complete trials up to and including this one.
@@ -77,14 +71,11 @@ class LearningCurve:
     """Intermediate values of one trial.
 
     Args:
-        number: The trial's number.
-        state: Optuna's state.
-        family: Of the trial.
         infeasible: Whether it is complete and breaks the study's constraint.
         rank: Place among the feasible complete trials, from 1, or None for any other trial.
         epochs: Steps of the training, counted from 1.
         values: The objective after each of these steps; may hold NaN and infinity.
-        best: The best finite one, None if there is none.
+        best: The best finite one.
         seconds: Training time up to the end of each of these steps, by the trial's mean time
             per step; None where no time was stored or nothing was trained.
     """
@@ -120,19 +111,16 @@ class SummaryInfo:
     """The totals of a study.
 
     Args:
-        n_trials: All trials, whatever their state.
         by_state: Number of trials in each state that occurs.
-        n_infeasible: Complete trials that break the study's constraint.
         n_begun_again: Failed trials whose work another trial took up again.
-        best: The best feasible complete trial with a finite value, if there is one.
+        best: The best feasible complete trial with a finite value.
         training_seconds: Summed over trials, so parallel workers add up.
         wall_seconds: Time during which at least one trial ran; pauses do not count.
-        epochs_run: Steps, summed over all trials.
-        epochs_asked: Summed over complete and pruned trials with the parameter that counts steps.
+        epochs_asked: Summed over finished trials with the parameter that counts steps.
         epochs_saved: Steps that pruned trials were asked for and did not run.
         n_workers: Distinct processes that ran trials; 0 if none was stored.
         n_reused: Finished trials that were answered from the training of another one.
-        last_completed: When the last trial ended, in UTC.
+        last_completed: In UTC.
     """
 
     n_trials: int
@@ -156,19 +144,12 @@ def get_history(record: StudyRecord) -> HistoryInfo:
     A pruned trial shows its last report, which never counts as the best: it comes from a shorter
     training. Nor does the value of a trial that breaks the constraint.
 
-    Args:
-        record: The study.
-
-    Returns:
-        One point per trial.
-
     Source: ``optuna.visualization.plot_optimization_history``.
     """
     kind = kind_of(record)
     points = []
     best: float | None = None
     for trial in record.trials:
-        value = trial.value if _is_finite(trial.value) else _last_finite(trial)
         complete = trial.state == TrialState.COMPLETE
         if complete and trial.feasible and (own := kind.objective.of(trial)) is not None:
             best = own if best is None or kind.objective.is_better(own, best) else best
@@ -178,7 +159,7 @@ def get_history(record: StudyRecord) -> HistoryInfo:
                 state=trial.state,
                 family=family_of(trial, kind.family),
                 infeasible=breaks_constraint(trial),
-                value=value,
+                value=_last_finite(trial),
                 best=best,
             )
         )
@@ -191,13 +172,9 @@ def get_learning_curves(
     """Choose learning curves that show the best trials and a fair sample of the others.
 
     Args:
-        record: The study.
         max_curves: How many curves to keep, at least ``n_best``.
         n_best: How many of them are taken from the top; the rest is an even thinning, by
             number, of all other trials.
-
-    Returns:
-        The curves, and how many there were to choose from.
     """
     kind = kind_of(record)
     best_of = max if kind.objective.maximise else min
@@ -231,16 +208,10 @@ def get_learning_curves(
 
 
 def get_summary(record: StudyRecord) -> SummaryInfo:
-    """Count trials, time, steps and workers.
-
-    Args:
-        record: The study.
-
-    Returns:
-        The totals; zeros for a study without trials.
-    """
+    """Count trials, time, steps and workers; all are zeros for a study without trials."""
     fidelity = kind_of(record).fidelity
     finished = [trial for trial in record.trials if trial.finished]
+    asked = [(t, n) for t in finished if isinstance(n := t.params.get(fidelity or ""), int)]
     best = [trial for _, trial in ranked_by_constraint(record)[:1] if trial.feasible]
     workers = {t.user_attrs[WORKER] for t in record.trials if t.user_attrs.get(WORKER)}
     return SummaryInfo(
@@ -250,15 +221,12 @@ def get_summary(record: StudyRecord) -> SummaryInfo:
         n_begun_again=len(begun_again(record)),
         best=best[0] if best else None,
         training_seconds=sum(map(training_seconds, record.trials)),
-        wall_seconds=sum(
-            (end - start).total_seconds()
-            for start, end in covered_spans(
-                (t.started, t.completed) for t in record.trials if t.started and t.completed
-            )
-        ),
+        wall_seconds=wall_seconds(record.trials),
         epochs_run=sum(map(epochs_run, record.trials)),
-        epochs_asked=sum(_epochs_asked(trial, fidelity) or 0 for trial in finished),
-        epochs_saved=sum(_epochs_saved(trial, fidelity) for trial in finished),
+        epochs_asked=sum(n for _, n in asked),
+        epochs_saved=sum(
+            max(0, n - epochs_run(t)) for t, n in asked if t.state == TrialState.PRUNED
+        ),
         n_workers=len(workers),
         n_reused=sum(REUSED_FROM in trial.user_attrs for trial in finished),
         last_completed=max((t.completed for t in record.trials if t.completed), default=None),
@@ -278,13 +246,9 @@ def training_seconds(trial: TrialRecord) -> float:
 
 
 def covered_spans(spans: Iterable[tuple[datetime, datetime]]) -> list[tuple[datetime, datetime]]:
-    """Return the union of spans of time.
+    """Return the union of spans of time, in order and with time between each and the next.
 
-    Args:
-        spans: Start and end of each; those that do not end after their start count for nothing.
-
-    Returns:
-        Spans in order, with time between each and the next.
+    Those that do not end after their start count for nothing.
     """
     union: list[tuple[datetime, datetime]] = []
     for start, end in sorted(spans):
@@ -295,6 +259,12 @@ def covered_spans(spans: Iterable[tuple[datetime, datetime]]) -> list[tuple[date
     return union
 
 
+def wall_seconds(trials: Iterable[TrialRecord]) -> float:
+    """Return how long at least one of these trials ran, of those whose times are known."""
+    spans = covered_spans((t.started, t.completed) for t in trials if t.started and t.completed)
+    return sum((end - start).total_seconds() for start, end in spans)
+
+
 def _seconds_after_epochs(trial: TrialRecord) -> tuple[float, ...] | None:
     """Return a trial's training time up to the end of each step that it reported."""
     n_epochs, seconds = epochs_run(trial), training_seconds(trial)
@@ -303,22 +273,7 @@ def _seconds_after_epochs(trial: TrialRecord) -> tuple[float, ...] | None:
     return tuple((step + 1) * seconds / n_epochs for step in trial.intermediate_values)
 
 
-def _epochs_asked(trial: TrialRecord, fidelity: str | None) -> int | None:
-    asked = None if fidelity is None else trial.params.get(fidelity)
-    return asked if isinstance(asked, int) else None
-
-
-def _epochs_saved(trial: TrialRecord, fidelity: str | None) -> int:
-    asked = _epochs_asked(trial, fidelity)
-    if trial.state != TrialState.PRUNED or asked is None:
-        return 0
-    return max(0, asked - epochs_run(trial))
-
-
-def _is_finite(value: float | None) -> bool:
-    return value is not None and math.isfinite(value)
-
-
 def _last_finite(trial: TrialRecord) -> float | None:
-    reports = reversed(list(trial.intermediate_values.values()))
-    return next((value for value in reports if math.isfinite(value)), None)
+    """Return the value of a trial, or its last report that is a number."""
+    values = (trial.value, *list(trial.intermediate_values.values())[::-1])
+    return next((value for value in values if value is not None and math.isfinite(value)), None)

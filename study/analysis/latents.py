@@ -1,7 +1,4 @@
-"""What an experiment says of what is measured on request: each number over seeds and splits.
-
-Must not know plotly.
-"""
+"""What an experiment says of what is measured on request: each number over seeds and splits."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +16,6 @@ class LatentsOfArm:
     """The numbers for one arm.
 
     Args:
-        arm: Its name.
         values: By metric: the mean over seeds and splits with its 95 % t interval; None without
             a value.
     """
@@ -35,7 +31,6 @@ class LatentsInfo:
     Args:
         study: Name of the study that the experiment is.
         metrics: The objective, and what was measured on request.
-        arms: In the order of the experiment.
     """
 
     study: str
@@ -45,9 +40,6 @@ class LatentsInfo:
 
 def get_latents(record: StudyRecord) -> LatentsInfo | None:
     """Average what is measured on request over the trials of each arm.
-
-    Args:
-        record: The study.
 
     Returns:
         None if the study is no experiment, or none of its trials measured any.

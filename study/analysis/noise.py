@@ -1,4 +1,4 @@
-"""How far trainings of one configuration scatter; must not know any other analysis."""
+"""How far trainings of one configuration scatter."""
 
 import math
 from collections import defaultdict
@@ -37,10 +37,7 @@ def get_noise(record: StudyRecord) -> NoiseInfo:
 
     Wanted replicates have other seeds. In imported results the same training stands under
     several names, such as dropouts of a classifier without hidden layer. Answers from a stored
-    curve are no trainings and do not count.
-
-    Args:
-        record: The study; only complete trials with a positive value count.
+    curve are no trainings and do not count, nor do values that are not positive.
     """
     kind = kind_of(record)
     groups: dict[Hashable, dict[Hashable, float]] = defaultdict(dict)

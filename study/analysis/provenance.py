@@ -1,7 +1,4 @@
-"""How a study came about: the command that made it, and what its trials ran on.
-
-Must not ask the machine that reads it.
-"""
+"""How a study came about: the command that made it, and what its trials ran on."""
 
 import shlex
 from collections import Counter
@@ -10,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from storage import attrs
-from storage.records import Scalar, StudyRecord, TrialRecord
+from storage.records import StudyRecord, TrialRecord
 from study.analysis import is_search, reference_of, settings_of
 from study.settings import IMPORTED
 
@@ -34,14 +31,7 @@ class ProvenanceInfo:
 
 
 def get_provenance(record: StudyRecord) -> ProvenanceInfo:
-    """Collect how a study came about.
-
-    Args:
-        record: The study.
-
-    Returns:
-        What was stored of it; trials that stored nothing are not counted.
-    """
+    """Collect how a study came about; trials that stored nothing of it are not counted."""
     hosts = {str(worker).partition("/")[0] for worker in _stored(record, attrs.WORKER)}
     return ProvenanceInfo(
         command=_command(record),
@@ -80,24 +70,18 @@ def _command(record: StudyRecord) -> str | None:
 
 def _options(settings: Mapping[str, Any]) -> Iterator[str]:
     """Yield the options that give these settings."""
-    names = {"space": "--space", "sampler": "--sampler", "pruner": "--pruner", "seed": "--seed"}
-    names |= {"data": "--data", "split": "--split", "data_seed": "--data-seed"}
-    names |= {"min_accuracy": "--min-accuracy"}
-    for name, option in names.items():
+    names = ("space", "sampler", "pruner", "seed", "data", "split", "data_seed", "min_accuracy")
+    for name in names:
         if settings.get(name) is not None:
-            yield from (option, str(settings[name]))
+            yield from (f"--{name.replace('_', '-')}", str(settings[name]))
     if settings.get("vendors"):
         yield from ("--vendors", ",".join(map(str, settings["vendors"])))
     if settings.get("pareto"):
         yield "--pareto"
     fixed = settings.get("fixed")
     for name, value in fixed.items() if isinstance(fixed, Mapping) else ():
-        yield from ("--set", f"{name}={_written(value)}")
-
-
-def _written(value: Scalar) -> str:
-    """Write a value as ``--set`` takes it."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
+        text = str(value).lower() if isinstance(value, bool) else str(value)
+        yield from ("--set", f"{name}={text}")
 
 
 def _device(trial: TrialRecord) -> str | None:

@@ -33,9 +33,8 @@ def to_train(
     """Return how many trials are yet to be trained, and which of the finished ones were.
 
     Args:
-        trainings: Of a grid's points; empty for other studies, where all count.
-        finished: Trials.
-        remaining: Trials that are wanted beside them.
+        trainings: Of a grid's points, by ``grid_trainings``; empty for other studies.
+        remaining: Trials that are wanted beside the finished ones.
     """
     if not trainings:
         return remaining, list(finished)
@@ -44,12 +43,7 @@ def to_train(
 
 
 def trainings_left(trainings: Sequence[str], finished: Iterable[Mapping[str, Any]]) -> int:
-    """Return how many trainings a grid still needs, which may be far fewer than trials.
-
-    Args:
-        trainings: Of the grid's points, see ``grid_trainings``.
-        finished: User attributes of the finished trials.
-    """
+    """Return how many trainings a grid still needs, given its finished trials' attributes."""
     by_replicate: dict[int, set[str]] = {0: set()}
     for own in finished:
         if attrs.DESIGN_INDEX in own:

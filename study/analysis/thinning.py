@@ -1,4 +1,4 @@
-"""Fewer marks where there are more than a chart can show; must not know what they stand for."""
+"""Fewer marks where there are more than a chart can show."""
 
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -21,13 +21,9 @@ def thin(
     parameter, or be of the same worker.
 
     Args:
-        items: In the order in which the selection is even.
+        items: In the order in which the selection is even, and which is kept.
         limit: How many to return at most, at least 0.
         keep: Which ones are returned whatever the limit; None for no such ones.
-
-    Returns:
-        All items where there are no more than ``limit``, else those to keep and an even selection
-        of the others, in their order.
     """
     if len(items) <= limit:
         return tuple(items)

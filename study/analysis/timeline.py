@@ -1,8 +1,9 @@
-"""When which worker ran which trial, and how busy workers were; must not know how to draw it."""
+"""When which worker ran which trial, and how busy workers were."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 
 from optuna.trial import TrialState
 
@@ -16,7 +17,6 @@ MAX_SPANS, MAX_WORKERS = 1500, 40
 """Trials and workers that a timeline shows."""
 
 UNKNOWN_WORKER = "unknown worker"
-"""Stands for the worker of trials that store none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,13 +24,10 @@ class TimelineSpan:
     """One trial's time.
 
     Args:
-        number: The trial's number.
-        state: Optuna's state.
-        family: Of the trial.
         infeasible: Whether it is complete and breaks the study's constraint.
         worker: Which of the shown workers ran it, from 0.
-        start: Seconds since the first start of the study.
-        end: Likewise; of a running trial the last time that the study knows.
+        start, end: Seconds since the first start of the study; the end of a running trial is the
+            last time that the study knows.
     """
 
     number: int
@@ -49,8 +46,7 @@ class TimelineWorker:
     Args:
         label: ``worker 1 (HOST)``, counted in the order of first starts, or ``unknown worker``.
         n_trials: Trials that it started.
-        start: Its first start, seconds since the first start of the study.
-        end: Its last end, likewise.
+        start, end: Its first start and last end, seconds since the first start of the study.
         busy_seconds: Time in between during which it ran a trial.
         longest_gap: Longest time in between during which it ran none, in seconds; 0 without any.
     """
@@ -107,12 +103,10 @@ def get_timeline(record: StudyRecord) -> TimelineInfo:
     A worker is a process: one that was started again is another worker. Trials of processes that
     stored no name are those of one unknown worker.
 
-    Args:
-        record: The study; trials without a start, or that ended without a time, are left out.
-
     Returns:
         The first 40 workers and, of the trials of these, 1,500 in an even selection; numbers of a
-        worker are those of all of its trials.
+        worker are those of all of its trials. Trials without a start, or that ended without a
+        time, are left out.
 
     Source: ``optuna.visualization.plot_timeline``.
     """
@@ -129,20 +123,14 @@ def get_timeline(record: StudyRecord) -> TimelineInfo:
     by_worker: dict[str, list[tuple[datetime, datetime, int, TrialRecord]]] = {}
     for item in timed:
         by_worker.setdefault(str(item[3].user_attrs.get(WORKER) or ""), []).append(item)
-    if not timed:
-        return TimelineInfo(
-            workers=(), spans=(), n_workers=0, n_spans=0, seconds=0.0, utilisation=None
-        )
-    first = timed[0][0]
+    first = timed[0][0] if timed else EARLIEST
     parameter = kind_of(record).family
     labels = {
         name: f"worker {i} ({_host(name)})"
         for i, name in enumerate(filter(None, by_worker), start=1)
     }
     workers = [
-        _worker(
-            labels.get(name, UNKNOWN_WORKER), [(start, end) for start, end, _, _ in items], first
-        )
+        _worker(labels.get(name, UNKNOWN_WORKER), [item[:2] for item in items], first)
         for name, items in by_worker.items()
     ]
     places = {name: i for i, name in enumerate(by_worker) if i < MAX_WORKERS}
@@ -167,7 +155,7 @@ def get_timeline(record: StudyRecord) -> TimelineInfo:
         spans=tuple(shown),
         n_workers=len(workers),
         n_spans=len(timed),
-        seconds=max(worker.end for worker in workers),
+        seconds=max((worker.end for worker in workers), default=0.0),
         utilisation=sum(w.busy_seconds for w in workers) / present if present else None,
     )
 
@@ -177,7 +165,7 @@ def _worker(
 ) -> TimelineWorker:
     """Measure a worker by the starts and ends of its trials, which come in order."""
     busy = covered_spans(times)
-    gaps = [(busy[i + 1][0] - busy[i][1]).total_seconds() for i in range(len(busy) - 1)]
+    gaps = [(after[0] - before[1]).total_seconds() for before, after in pairwise(busy)]
     start = times[0][0]
     end = max(start, *(end for _, end in times))
     return TimelineWorker(
