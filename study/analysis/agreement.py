@@ -1,7 +1,4 @@
-"""Whether different methods call the same parameters important, branch by branch.
-
-Must not know plotly.
-"""
+"""Whether different methods call the same parameters important, branch by branch."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,9 +12,7 @@ from study.analysis import family_of, kind_of, ranked
 from study.analysis.importance import ImportanceInfo, ParameterImportance, get_importances
 from study.analysis.surrogate import (
     FanovaInfo,
-    FanovaShare,
     InteractionsInfo,
-    PermutationImportance,
     SurrogateInfo,
     get_branch,
     get_fanova,
@@ -44,8 +39,6 @@ class RankAgreement:
     """How far two methods rank the parameters alike.
 
     Args:
-        first: A method.
-        second: Another one.
         tau: Kendall's tau-b of their importances, None where there is none.
         n_parameters: Parameters that both rank.
     """
@@ -58,19 +51,12 @@ class RankAgreement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParameterAgreement:
-    """What the methods say of one parameter, each None where it says nothing.
-
-    Args:
-        name: The parameter.
-        ped_anova: Share in reaching the best tenth of the branch.
-        fanova: Share in the main effects.
-        permutation: Loss of prediction without it.
-    """
+    """What the methods say of one parameter, each None where it says nothing."""
 
     name: str
     ped_anova: ParameterImportance | None
-    fanova: FanovaShare | None
-    permutation: PermutationImportance | None
+    fanova: ParameterImportance | None
+    permutation: ParameterImportance | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,8 +64,6 @@ class AgreementInfo:
     """All methods for one branch.
 
     Args:
-        metric: What the parameters are important for.
-        family: The branch.
         surrogate: Forest and permutation importance.
         importances: PED-ANOVA of the trials that the forest was grown on.
         fanova: None where the forest refuses.
@@ -89,7 +73,6 @@ class AgreementInfo:
         sentence: What that comes to, in words.
     """
 
-    metric: Metric
     family: str
     surrogate: SurrogateInfo
     importances: ImportanceInfo
@@ -116,12 +99,6 @@ def get_agreement(
     on a parameter that only tells bad trials from very bad ones. PED-ANOVA needs no forest; the
     others are not asked where the forest predicts too little.
 
-    Args:
-        record: The study; only its complete trials with a finite value count.
-        family: The branch.
-        metric: What the parameters are important for, None for the objective.
-        seed: Of everything that is drawn.
-
     Source: Kendall's tau-b by ``scipy.stats.kendalltau``.
     """
     metric = metric or kind_of(record).objective
@@ -135,18 +112,19 @@ def get_agreement(
         fanova = get_fanova(record, metric=metric, family=family, seed=seed)
         if metric.objective:  # the slowest part
             interactions = get_interactions(record, surrogate, seed=seed)
-    shares = {p.name: p for p in importances.parameters}
-    effects = {p.name: p for p in fanova.parameters} if fanova is not None else {}
-    losses = {p.name: p for p in surrogate.parameters}
-    values = {
-        PED_ANOVA: {name: p.share for name, p in shares.items()},
-        FANOVA: {name: p.share for name, p in effects.items()},
-        PERMUTATION: {name: p.importance for name, p in losses.items()},
+    by_method = {
+        PED_ANOVA: importances.parameters,
+        FANOVA: fanova.parameters if fanova is not None else (),
+        PERMUTATION: surrogate.parameters,
     }
-    rankings = {method: ranking for method, ranking in values.items() if ranking}
+    found = {method: {p.name: p for p in said} for method, said in by_method.items()}
+    rankings = {
+        method: {name: p.share for name, p in said.items()}
+        for method, said in found.items()
+        if said
+    }
     pairs = tuple(_agree(a, b, rankings) for a, b in combinations(rankings, 2))
     return AgreementInfo(
-        metric=metric,
         family=family,
         surrogate=surrogate,
         importances=importances,
@@ -155,11 +133,11 @@ def get_agreement(
         parameters=tuple(
             ParameterAgreement(
                 name=name,
-                ped_anova=shares.get(name),
-                fanova=effects.get(name),
-                permutation=losses.get(name),
+                ped_anova=found[PED_ANOVA].get(name),
+                fanova=found[FANOVA].get(name),
+                permutation=found[PERMUTATION].get(name),
             )
-            for name in dict.fromkeys((*losses, *shares))
+            for name in {**found[PERMUTATION], **found[PED_ANOVA]}
         ),
         pairs=pairs,
         sentence=_sentence(rankings, pairs, surrogate, fanova),

@@ -1,14 +1,16 @@
-"""Which parameters decided whether a trial came out among the best; must not know plotly."""
+"""Which parameters decided whether a trial came out among the best."""
 
 import math
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import optuna
-from optuna.distributions import CategoricalDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.storages import InMemoryStorage
 from optuna.study import Study
@@ -35,7 +37,6 @@ TOP_SHARE = 0.1
 """The importance is that of reaching this best part of the region."""
 
 WHOLE_SPACE = 1.0
-"""The region of all trials."""
 
 BEST_TENTH = 0.1
 """The region of the best tenth: what tells the very best from the good."""
@@ -51,16 +52,14 @@ _MAX_DRAWN = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParameterImportance:
-    """The importance of one parameter.
+    """The importance of one parameter, by whichever method.
 
     Args:
-        name: The parameter.
-        share: Part of the total importance; the shares of all parameters sum to 1.
-        low: Lower end of the 95 % interval over resampled trials.
-        high: Upper end of it.
-        best_rank: Best place among the parameters in 95 % of the resamples, from 1.
-        worst_rank: Worst one.
-        used_by_top: Whether any of the best trials had the parameter.
+        share: Of what, the method says.
+        low, high: Its 95 % interval.
+        best_rank, worst_rank: Places among the parameters, from 1, that the interval's
+            uncertainty allows.
+        used_by_top: Whether any of the best trials had the parameter, where that counts.
     """
 
     name: str
@@ -69,7 +68,12 @@ class ParameterImportance:
     high: float
     best_rank: int
     worst_rank: int
-    used_by_top: bool
+    used_by_top: bool = True
+
+    @property
+    def matters(self) -> bool:
+        """Whether the importance can be told from zero, of a method that allows that."""
+        return self.low > 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,9 +81,7 @@ class HardlyVaried:
     """A choice that nearly all trials of the region made alike, so its share says little.
 
     Args:
-        name: The parameter.
-        value: What they chose.
-        n_alike: Trials that chose it.
+        n_alike: Trials that chose the value.
         n_trials: Trials of the region that have the parameter.
     """
 
@@ -95,21 +97,17 @@ class ImportanceInfo:
 
     Args:
         metric: What made a trial one of the best.
-        parameters: Most important first; empty after a refusal.
+        parameters: Most important first, by shares that sum to 1; empty after a refusal.
         constant: Parameters left out because they do not vary.
         hardly_varied: Those of ``parameters`` in which too few trials differ to compare them.
         n_trials: Trials that count: complete ones with a finite value of the metric, and pruned
             ones.
-        n_pruned: How many of these were pruned.
         n_region: How many of them lie in the region.
         n_top: How many of these count as the best.
         n_resamples: Bootstrap resamples behind the intervals.
         sampler: The study's sampler, None if unknown.
         adaptive: Whether that sampler chose trials by earlier results.
-        evaluator: Name of the method.
         region: The part of the space that the importance speaks of.
-        region_quantile: The best part of the trials that lies in it, 1 for all.
-        target_quantile: The best part of the trials that the importance is that of reaching.
         refusal: Why there is no importance, or None.
         caution: Why to doubt it, or None.
     """
@@ -125,10 +123,8 @@ class ImportanceInfo:
     n_resamples: int
     sampler: str | None
     adaptive: bool
-    evaluator: str
+    evaluator: ClassVar[str] = "PED-ANOVA"
     region: str
-    region_quantile: float
-    target_quantile: float
     refusal: str | None
     caution: str | None
 
@@ -138,12 +134,8 @@ class TrialSample(Study):
 
     def __init__(self) -> None:
         storage = InMemoryStorage()
-        verbosity = optuna.logging.get_verbosity()
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
-        try:
+        with quiet_optuna():
             study = optuna.create_study(storage=storage)
-        finally:
-            optuna.logging.set_verbosity(verbosity)
         super().__init__(study_name=study.study_name, storage=storage)
         self.sample: Sequence[FrozenTrial] = ()
 
@@ -173,9 +165,8 @@ def get_importances(
     best with the good only. A pruned trial says nothing of other metrics.
 
     Args:
-        record: The study; its complete trials with a finite value count, and pruned ones.
-        metric: By which the best tenth is chosen: its highest values if it is maximised. None for
-            the objective.
+        record: Its complete trials with a finite value count, and pruned ones.
+        metric: By which the best tenth is chosen, None for the objective.
         region: The best part of the trials that is looked at: 1 asks what made a trial one of
             the best tenth of all, 0.1 what made it one of the best hundredth once it was among
             the best tenth.
@@ -183,9 +174,6 @@ def get_importances(
             200, down to 25 for 1,000 trials and more. Of more trials a resample draws 1,000 (3,163
             for the best tenth), and its scatter is scaled to that of all.
         seed: Of the resampling.
-
-    Returns:
-        Shares with intervals, or the reason for a refusal.
 
     Source: Watanabe, Bansal, Hutter, "PED-ANOVA", IJCAI 2023, arXiv:2304.10255; conditional
         parameters: arXiv:2601.20800; order of pruned trials: ``optuna.samplers.TPESampler``;
@@ -198,9 +186,11 @@ def get_importances(
     pruned = _pruned(record, metric) if metric.objective else []
     places = _places([(0, value) for value, _ in complete] + [(1, *key) for key, _ in pruned])
     best_first = [trial for _, trial in complete] + [trial for _, trial in pruned]
-    trials = [_to_frozen(place, t) for place, t in zip(places, best_first, strict=True)]
-    target = _target(region)
-    inside, top = _best(trials, places, region), _best(trials, places, target)
+    trials = [
+        frozen_trial(t.number, place, t.params, t.distributions)
+        for place, t in zip(places, best_first, strict=True)
+    ]
+    inside, top = _best(trials, places, region), _best(trials, places, _target(region))
     which = "complete and pruned trials" if pruned else "complete trials"
     names = [name for name in parameter_names(record) if _varies(name, inside)]
     refusal = _refusal(
@@ -219,36 +209,25 @@ def get_importances(
         )
     parameters: tuple[ParameterImportance, ...] = ()
     if refusal is None:
-        study = TrialSample()
+        study, rng = TrialSample(), np.random.default_rng(seed)
         shares = _shares(study, trials, names, region=region)
-        resampled = _resampled_shares(
-            study,
-            trials,
-            names,
-            region=region,
-            n_drawn=n_drawn,
-            n_resamples=n_resamples,
-            seed=seed,
+        resamples = (
+            [trials[i] for i in rng.integers(0, len(trials), size=n_drawn)]
+            for _ in range(n_resamples)
+        )
+        resampled = np.asarray(
+            [_shares(study, drawn, names, region=region) for drawn in resamples]
         )
         if n_drawn < len(trials):
-            centre = np.asarray([shares[name] for name in names])
             scatter = resampled - resampled.mean(axis=0)
-            resampled = np.clip(centre + scatter * math.sqrt(n_drawn / len(trials)), 0, 1)
+            resampled = np.clip(shares + scatter * math.sqrt(n_drawn / len(trials)), 0, 1)
         low, high = np.quantile(resampled, [0.025, 0.975], axis=0)
-        best, worst = rank_ranges(resampled)
         parameters = tuple(
-            ParameterImportance(
-                name=name,
-                share=shares[name],
-                low=float(low[i]),
-                high=float(high[i]),
-                best_rank=int(best[i]),
-                worst_rank=int(worst[i]),
-                used_by_top=any(name in trial.params for trial in top),
-            )
-            for i, name in sorted(enumerate(names), key=lambda item: -shares[item[1]])
+            replace(found, used_by_top=any(found.name in trial.params for trial in top))
+            for found in by_importance(names, shares, low, high, resampled)
         )
     sampler = sampler_of(record)
+    part = "all" if region == WHOLE_SPACE else f"the best {format_percent(region)} of the"
     return ImportanceInfo(
         metric=metric,
         parameters=parameters,
@@ -261,10 +240,7 @@ def get_importances(
         n_resamples=n_resamples,
         sampler=sampler,
         adaptive=sampler in ADAPTIVE_SAMPLERS,
-        evaluator="PED-ANOVA",
-        region=_region_name(region, which),
-        region_quantile=region,
-        target_quantile=target,
+        region=f"{part} {which}, as the sampler placed them",
         refusal=refusal,
         caution=None
         if refusal
@@ -283,14 +259,69 @@ def rank_ranges(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return best, worst
 
 
+def by_importance(
+    names: Sequence[str],
+    shares: np.ndarray,
+    low: np.ndarray,
+    high: np.ndarray,
+    samples: np.ndarray,
+) -> tuple[ParameterImportance, ...]:
+    """Return parameters by falling share, with their ranks in samples of the shares."""
+    best, worst = rank_ranges(samples)
+    return tuple(
+        ParameterImportance(
+            name=names[i],
+            share=float(shares[i]),
+            low=float(low[i]),
+            high=float(high[i]),
+            best_rank=int(best[i]),
+            worst_rank=int(worst[i]),
+        )
+        for i in np.argsort(-shares, kind="stable")
+    )
+
+
+def frozen_trial(
+    number: int,
+    value: float | None,
+    params: Mapping[str, Scalar],
+    distributions: Mapping[str, BaseDistribution],
+    state: TrialState = TrialState.COMPLETE,
+) -> FrozenTrial:
+    """Return a trial for Optuna's evaluators and pruners; nothing of it is checked."""
+    return FrozenTrial(
+        number=number,
+        trial_id=number,
+        state=state,
+        value=value,
+        datetime_start=None,
+        datetime_complete=None,
+        params=dict(params),
+        distributions=dict(distributions),
+        user_attrs={},
+        system_attrs={},
+        intermediate_values={},
+    )
+
+
+@contextmanager
+def quiet_optuna() -> Iterator[None]:
+    """Keep Optuna from writing a line per study and trial."""
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        yield
+    finally:
+        optuna.logging.set_verbosity(verbosity)
+
+
 def _pruned(record: StudyRecord, metric: Metric) -> list[tuple[tuple[int, float], TrialRecord]]:
     """Return the pruned trials with a value, best first, each behind what it is ranked by."""
-    sign = metric.sign
     found = []
     for trial in record.trials:
         if trial.state == TrialState.PRUNED and trial.intermediate_values:
             step, value = max(trial.intermediate_values.items())
-            key = (-step, sign * value if math.isfinite(value) else math.inf)
+            key = (-step, metric.sign * value if math.isfinite(value) else math.inf)
             found.append((key, trial))
     return sorted(found, key=lambda item: item[0])
 
@@ -314,11 +345,6 @@ def _best(
 def _target(region: float) -> float:
     """Return the best tenth of a region; 0.1 * 0.1 is above 0.01, which would add a trial."""
     return round(TOP_SHARE * region, 9)
-
-
-def _region_name(region: float, which: str) -> str:
-    part = "all" if region == WHOLE_SPACE else f"the best {format_percent(region)} of the"
-    return f"{part} {which}, as the sampler placed them"
 
 
 def _refusal(
@@ -377,7 +403,7 @@ def _caution(
 
 def _shares(
     study: TrialSample, trials: Sequence[FrozenTrial], names: Sequence[str], *, region: float
-) -> dict[str, float]:
+) -> np.ndarray:
     """Return the share of each parameter, 0 for one that none of these trials has."""
     study.sample = trials
     evaluator = PedAnovaImportanceEvaluator(
@@ -389,27 +415,7 @@ def _shares(
         warnings.filterwarnings("ignore", message="Some regimes for parameter")
         warnings.filterwarnings("ignore", message="Target and region quantiles select")
         found = get_param_importances(study, evaluator=evaluator, params=present)
-    return {name: float(found.get(name, 0.0)) for name in names}
-
-
-def _resampled_shares(
-    study: TrialSample,
-    trials: Sequence[FrozenTrial],
-    names: Sequence[str],
-    *,
-    region: float,
-    n_drawn: int,
-    n_resamples: int,
-    seed: int,
-) -> np.ndarray:
-    """Return the shares in each resample, shape ``(n_resamples, len(names))``."""
-    rng = np.random.default_rng(seed)
-    rows = []
-    for _ in range(n_resamples):
-        drawn = [trials[i] for i in rng.integers(0, len(trials), size=n_drawn)]
-        shares = _shares(study, drawn, names, region=region)
-        rows.append([shares[name] for name in names])
-    return np.asarray(rows)
+    return np.asarray([found.get(name, 0.0) for name in names])
 
 
 def _varies(name: str, trials: Sequence[FrozenTrial]) -> bool:
@@ -425,19 +431,3 @@ def _hardly_varied(names: Sequence[str], trials: Sequence[FrozenTrial]) -> Itera
         ((value, n_alike),) = Counter(t.params[name] for t in having).most_common(1)
         if len(having) - n_alike < MIN_OTHERS * len(having):
             yield HardlyVaried(name=name, value=value, n_alike=n_alike, n_trials=len(having))
-
-
-def _to_frozen(place: int, trial: TrialRecord) -> FrozenTrial:
-    return FrozenTrial(
-        number=trial.number,
-        trial_id=trial.number,
-        state=TrialState.COMPLETE,
-        value=place,
-        datetime_start=trial.started,
-        datetime_complete=trial.completed,
-        params=dict(trial.params),
-        distributions=dict(trial.distributions),
-        user_attrs={},
-        system_attrs={},
-        intermediate_values={},
-    )

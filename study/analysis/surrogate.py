@@ -1,14 +1,14 @@
 """What a random forest can tell about parameters, and whether it can tell anything.
 
 A forest learns to predict the metric of one branch (one family) from the parameters. How well it
-predicts trials that it has not seen decides whether it is asked any further. Must not know
-plotly.
+predicts trials that it has not seen decides whether it is asked any further.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import combinations
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
@@ -18,7 +18,12 @@ from scipy import stats
 
 from storage.records import Scalar, StudyRecord, TrialRecord
 from study.analysis import family_of, kind_of, parameter_names, ranked
-from study.analysis.importance import TrialSample, rank_ranges
+from study.analysis.importance import (
+    ParameterImportance,
+    TrialSample,
+    by_importance,
+    frozen_trial,
+)
 from study.metrics import Metric
 
 if TYPE_CHECKING:
@@ -33,9 +38,7 @@ MAX_TRIALS = 400
 MIN_R2 = 0.2
 """Share of the metric's variance that the forest must predict to be asked any further."""
 
-N_TREES = 20
-
-N_FOLDS = 5
+N_TREES, N_FOLDS = 20, 5
 
 N_REPEATS = 2
 """Times that the trials are split into folds anew."""
@@ -46,10 +49,8 @@ N_PERMUTATIONS = 5
 N_SPLITS = 8
 """Times that the trials are split into two halves for the intervals."""
 
-HALF_TREES = 5
-"""Trees for each fold of a half: the scatter of so few only widens the intervals."""
-
-HALF_PERMUTATIONS = 3
+HALF_TREES, HALF_PERMUTATIONS = 5, 3
+"""For each fold of a half: the scatter of so few only widens the intervals."""
 
 _MIN_ERROR = 1e-4
 """Unexplained share of the variance below which halves are not told apart."""
@@ -60,10 +61,11 @@ _MAX_GROWTH = 2.0
 FANOVA_DEPTH = 5
 """Depth of the trees of fANOVA, whose time grows with the square of their leaves."""
 
-FANOVA_TREES = 16
+FANOVA_TREES, FANOVA_RESAMPLE_TREES = 16, 5
+"""Trees for all trials and for each resample, where scatter only widens the intervals."""
 
-FANOVA_RESAMPLE_TREES = 5
-"""Trees for each resample: the scatter of so few only widens the intervals."""
+FANOVA_RESAMPLES = 12
+"""Few are enough for standard errors, and each takes a tenth of a second."""
 
 N_INTERACTING = 4
 """Parameters whose pairs are looked at, the most important ones."""
@@ -88,50 +90,19 @@ _N_RANK_DRAWS = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PermutationImportance:
-    """How much worse the forest predicts without knowing one parameter.
-
-    Args:
-        name: The parameter.
-        importance: Increase of the squared error on held-out trials when the parameter's values
-            are permuted, in units of the metric's variance; may be negative.
-        low: Lower end of the 95 % interval.
-        high: Upper end of it.
-        best_rank: Best place among the parameters that the interval's uncertainty allows, from 1.
-        worst_rank: Worst one.
-    """
-
-    name: str
-    importance: float
-    low: float
-    high: float
-    best_rank: int
-    worst_rank: int
-
-    @property
-    def matters(self) -> bool:
-        """Whether the importance can be told from zero."""
-        return self.low > 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class SurrogateInfo:
     """A forest of one branch, how well it predicts, and what it relies on.
 
     Args:
-        metric: What it predicts.
         family: The branch, or None for all trials.
         log: Whether the forest predicts the decimal logarithm of the metric.
         n_trials: Complete trials of the branch with a finite value.
         n_used: How many of them were drawn for the forest.
-        n_folds: Folds of the cross-validation.
-        n_repeats: Its repetitions.
-        n_splits: Splits of the trials into two halves behind the intervals.
         r2: Share of the variance that is predicted on held-out trials, None without a forest.
-        r2_low: Lower end of its 95 % interval.
-        r2_high: Upper end of it, at most 1.
-        parameters: Most important first; empty after a refusal.
-        constant: Parameters of the branch left out because they do not vary.
+        r2_low, r2_high: Its 95 % interval, up to 1.
+        parameters: Most important first, by the increase of the squared error on held-out trials
+            when a parameter's values are permuted, in units of the metric's variance; may be
+            negative. Empty after a refusal.
         refusal: Why the forest is not to be asked, or None.
     """
 
@@ -140,36 +111,14 @@ class SurrogateInfo:
     log: bool
     n_trials: int
     n_used: int
-    n_folds: int
-    n_repeats: int
-    n_splits: int
+    n_folds: ClassVar[int] = N_FOLDS
+    n_repeats: ClassVar[int] = N_REPEATS
+    n_splits: ClassVar[int] = N_SPLITS
     r2: float | None
     r2_low: float | None
     r2_high: float | None
-    parameters: tuple[PermutationImportance, ...]
-    constant: tuple[str, ...]
+    parameters: tuple[ParameterImportance, ...]
     refusal: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FanovaShare:
-    """The share of one parameter in the main effects.
-
-    Args:
-        name: The parameter.
-        share: Part of the variance that all parameters explain alone; the shares sum to 1.
-        low: Lower end of the 95 % interval over resampled trials.
-        high: Upper end of it.
-        best_rank: Best place among the parameters in 95 % of the resamples, from 1.
-        worst_rank: Worst one.
-    """
-
-    name: str
-    share: float
-    low: float
-    high: float
-    best_rank: int
-    worst_rank: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,42 +126,23 @@ class FanovaInfo:
     """fANOVA of one branch.
 
     Args:
-        metric: What the forest predicts.
-        family: The branch, or None for all trials.
-        log: Whether it predicts the decimal logarithm of the metric.
-        n_trials: Trials of the branch that have all of its varying parameters.
-        n_used: How many of them were drawn.
-        n_trees: Trees of the forest.
-        n_resamples: Bootstrap resamples behind the intervals.
-        main_effects: Part of the forest's variance that single parameters explain; the rest is
-            interactions and noise. None after a refusal.
-        parameters: Most important first; empty after a refusal.
+        parameters: Most important first, by the part of the variance that all parameters explain
+            alone; these shares sum to 1. Empty after a refusal.
         refusal: Why there are no shares, or None.
     """
 
-    metric: Metric
-    family: str | None
-    log: bool
-    n_trials: int
-    n_used: int
-    n_trees: int
-    n_resamples: int
-    main_effects: float | None
-    parameters: tuple[FanovaShare, ...]
+    parameters: tuple[ParameterImportance, ...]
     refusal: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interaction:
-    """How far the effect of one parameter depends on another.
+    """How far the effect of one parameter depends on another, the less important one.
 
     Args:
-        first: The more important parameter.
-        second: The other one.
         share: Variance of the joint partial dependence that is not the sum of the single ones,
             in units of the metric's variance.
-        low: Lower end of the 95 % interval over refits, never below 0.
-        high: Upper end of it.
+        low, high: Its 95 % interval over refits, never below 0.
         real: Whether the share exceeds the null level and a hundredth.
     """
 
@@ -229,36 +159,23 @@ class InteractionsInfo:
     """Pairwise interactions of the most important parameters of a branch.
 
     Args:
-        metric: What the forest predicts.
-        family: The branch, or None for all trials.
         pairs: Strongest first; empty after a refusal.
         null_level: Largest share of any pair in forests of data without interactions, which the
             largest share of such data exceeds in one of 20 studies. None after a refusal.
-        n_used: Trials of the forests.
-        n_refits: Forests behind the intervals.
-        n_null_refits: Forests behind the null level.
         refusal: Why there are none, or None.
     """
 
-    metric: Metric
-    family: str | None
     pairs: tuple[Interaction, ...]
     null_level: float | None
-    n_used: int
-    n_refits: int
-    n_null_refits: int
     refusal: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Column:
-    """One parameter as numbers.
+    """One parameter as numbers: a value per trial, NaN where a trial lacks it.
 
-    Args:
-        name: The parameter.
-        values: One per trial, NaN where a trial lacks it.
-        low: Lower end of the range; half a step below the lowest value where there are steps.
-        high: Upper end likewise.
+    The range reaches half a step below the lowest and above the highest value where there are
+    steps.
     """
 
     name: str
@@ -283,46 +200,22 @@ class _Column:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Effort:
-    """How thoroughly trials are cross-validated.
-
-    Args:
-        n_repeats: Times that they are split into folds.
-        n_trees: Trees of each forest.
-        n_permutations: Permutations of each parameter in each held-out fold.
-    """
-
-    n_repeats: int
-    n_trees: int
-    n_permutations: int
-
-
-_WHOLE = _Effort(n_repeats=N_REPEATS, n_trees=N_TREES, n_permutations=N_PERMUTATIONS)
-
-_HALF = _Effort(n_repeats=N_REPEATS, n_trees=HALF_TREES, n_permutations=HALF_PERMUTATIONS)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Branch:
     """The trials of one branch as a regression problem.
 
     Args:
-        family: The branch, or None for all trials.
         trials: Those drawn, in the order of their numbers.
         n_trials: How many there are to draw from.
         y: Loss of each drawn trial, shape ``(n,)``: low is good.
         log: Whether it is the decimal logarithm.
-        columns: Varying parameters.
-        constant: Names of the others.
+        columns: Parameters that vary.
     """
 
-    family: str | None
     trials: tuple[TrialRecord, ...]
     n_trials: int
     y: np.ndarray
     log: bool
     columns: tuple[_Column, ...]
-    constant: tuple[str, ...]
 
     @property
     def x(self) -> np.ndarray:
@@ -347,18 +240,17 @@ def get_branch(
     a single split tells apart.
 
     Args:
-        record: The study; only its complete trials with a finite value count.
+        record: Its complete trials with a finite value count.
         metric: None for the objective. Its negative is the loss if it is maximised. A positive
             loss that spans more than a decade enters as its logarithm, lest a few bad trials make
             up all of its variance.
         family: The branch, or None for all trials.
         complete_only: Whether to take only trials that have all varying parameters.
-        seed: Of the draw.
     """
     kind = kind_of(record)
     metric = metric or kind.objective
     members = [
-        (-value if metric.maximise else value, trial)
+        (metric.sign * value, trial)
         for value, trial in ranked(record, metric=metric)
         if family is None or family_of(trial, kind.family) == family
     ]
@@ -374,19 +266,13 @@ def get_branch(
     trials = [trial for _, trial in members]
     losses = np.asarray([loss for loss, _ in members])
     log = bool(len(losses) and losses.min() > 0 and losses.max() > 10 * losses.min())
-    columns = [
-        _encode(name, trials)
-        for name in parameter_names(record)
-        if any(name in trial.params for trial in trials)
-    ]
+    columns = [_encode(name, trials) for name in parameter_names(record)]
     return Branch(
-        family=family,
         trials=tuple(trials),
         n_trials=n_trials,
         y=np.log10(losses) if log else losses,
         log=log,
         columns=tuple(column for column in columns if column.varies),
-        constant=tuple(column.name for column in columns if not column.varies),
     )
 
 
@@ -413,13 +299,10 @@ def get_surrogate(
     forest may read the one off the other, and they share their importance.
 
     Args:
-        record: The study; only its complete trials with a finite value count.
-        metric: What is predicted, None for the objective; maximised or not makes no difference.
+        record: Its complete trials with a finite value count.
+        metric: None for the objective; maximised or not makes no difference.
         family: The branch, or None for all trials.
         seed: Of draw, folds, forests, permutations and halves.
-
-    Returns:
-        R2 on held-out trials and importances with intervals, or the reason for a refusal.
 
     Source: Breiman, "Random Forests", Machine Learning 45, 2001, for forest and permutation, here
         on the held-out folds of a repeated cross-validation. Variance by what disjoint halves
@@ -434,13 +317,14 @@ def get_surrogate(
     metric = metric or kind_of(record).objective
     branch = get_branch(record, metric=metric, family=family, seed=seed)
     refusal = _refusal(branch, metric)
-    parameters: tuple[PermutationImportance, ...] = ()
+    parameters: tuple[ParameterImportance, ...] = ()
     r2 = r2_low = r2_high = None
     if refusal is None:
         rng = np.random.default_rng(seed)
-        estimates = _cross_validate(branch, np.arange(len(branch.y)), _WHOLE, rng)
+        everything = np.arange(len(branch.y))
+        estimates = _cross_validate(branch, everything, rng, N_TREES, N_PERMUTATIONS)
         halves = [
-            [_cross_validate(branch, half, _HALF, rng) for half in split]
+            [_cross_validate(branch, half, rng, HALF_TREES, HALF_PERMUTATIONS) for half in split]
             for split in _splits(len(branch.y), rng)
         ]
         deviations = _deviations(estimates, np.asarray(halves))
@@ -448,21 +332,22 @@ def get_surrogate(
         r2, r2_low, r2_high = 1 - error, 1 - error * factor, 1 - error / factor
         refusal = _too_weak(metric, r2, r2_low, r2_high)
         if refusal is None:
-            parameters = _permutation_importances(branch, estimates[1:], deviations[:, 1:], rng)
+            means, scatter = estimates[1:], deviations[:, 1:]
+            low, high = _ends(means, _half_width(scatter))
+            # Draws with the covariance of the deviations.
+            weights = rng.standard_normal((_N_RANK_DRAWS, N_SPLITS)) / np.sqrt(N_SPLITS)
+            names = [column.name for column in branch.columns]
+            parameters = by_importance(names, means, low, high, means + weights @ scatter)
     return SurrogateInfo(
         metric=metric,
         family=family,
         log=branch.log,
         n_trials=branch.n_trials,
         n_used=len(branch.trials),
-        n_folds=N_FOLDS,
-        n_repeats=N_REPEATS,
-        n_splits=N_SPLITS,
         r2=r2,
         r2_low=r2_low,
         r2_high=r2_high,
         parameters=parameters,
-        constant=branch.constant,
         refusal=refusal,
     )
 
@@ -472,7 +357,6 @@ def get_fanova(
     *,
     metric: Metric | None = None,
     family: str | None = None,
-    n_resamples: int = 12,
     seed: int = 0,
 ) -> FanovaInfo:
     """Compute the share of each parameter in the variance over the whole space of one branch.
@@ -485,12 +369,9 @@ def get_fanova(
     in 95 to 99, but not the share of the function itself: the forest favours strong parameters.
 
     Args:
-        record: The study; only its complete trials with a finite value count.
-        metric: What is explained, None for the objective; maximised or not makes no difference.
+        record: Its complete trials with a finite value count.
+        metric: None for the objective; maximised or not makes no difference.
         family: The branch, or None for all trials.
-        n_resamples: Bootstrap resamples for the 95 % intervals, which are the share plus or minus
-            1.96 standard errors: few resamples are enough for these, and each takes a tenth
-            of a second.
         seed: Of draw, forests and resampling.
 
     Source: Hutter, Hoos, Leyton-Brown, "An Efficient Approach for Assessing Hyperparameter
@@ -500,54 +381,22 @@ def get_fanova(
     metric = metric or kind_of(record).objective
     branch = get_branch(record, metric=metric, family=family, complete_only=True, seed=seed)
     refusal = _refusal(branch, metric, which="trials that have all varying parameters")
-    parameters: tuple[FanovaShare, ...] = ()
-    main_effects = None
-    if refusal is None:
-        rng = np.random.default_rng(seed)
-        study, trials = TrialSample(), _to_frozen(branch)
-        names = [column.name for column in branch.columns]
-        fractions = _fanova_fractions(study, trials, names, n_trees=FANOVA_TREES, seed=seed)
-        resampled = np.asarray(
-            [
-                _normalised(
-                    _fanova_fractions(
-                        study,
-                        [trials[i] for i in rng.integers(0, len(trials), size=len(trials))],
-                        names,
-                        n_trees=FANOVA_RESAMPLE_TREES,
-                        seed=int(rng.integers(2**31)),
-                    )
-                )
-                for _ in range(n_resamples)
-            ]
+    if refusal is not None:
+        return FanovaInfo(parameters=(), refusal=refusal)
+    rng = np.random.default_rng(seed)
+    study, trials = TrialSample(), _to_frozen(branch)
+    names = [column.name for column in branch.columns]
+    shares = _fanova_shares(study, trials, names, n_trees=FANOVA_TREES, seed=seed)
+    resampled = []
+    for _ in range(FANOVA_RESAMPLES):
+        drawn = [trials[i] for i in rng.integers(0, len(trials), size=len(trials))]
+        own_seed = int(rng.integers(2**31))
+        resampled.append(
+            _fanova_shares(study, drawn, names, n_trees=FANOVA_RESAMPLE_TREES, seed=own_seed)
         )
-        main_effects = float(fractions.sum())
-        shares = _normalised(fractions)
-        low, high = _normal_interval(shares, resampled)
-        best, worst = rank_ranges(resampled)
-        parameters = tuple(
-            FanovaShare(
-                name=names[i],
-                share=float(shares[i]),
-                low=float(low[i]),
-                high=float(min(1.0, high[i])),
-                best_rank=int(best[i]),
-                worst_rank=int(worst[i]),
-            )
-            for i in np.argsort(-shares, kind="stable")
-        )
-    return FanovaInfo(
-        metric=metric,
-        family=family,
-        log=branch.log,
-        n_trials=branch.n_trials,
-        n_used=len(branch.trials),
-        n_trees=FANOVA_TREES,
-        n_resamples=n_resamples,
-        main_effects=main_effects,
-        parameters=parameters,
-        refusal=refusal,
-    )
+    low, high = _normal_interval(shares, np.asarray(resampled))
+    parameters = by_importance(names, shares, low, np.minimum(1.0, high), np.asarray(resampled))
+    return FanovaInfo(parameters=parameters, refusal=None)
 
 
 def get_interactions(
@@ -560,7 +409,6 @@ def get_interactions(
     done with data of which the additive part is kept and the rest shuffled.
 
     Args:
-        record: The study.
         surrogate: What ``get_surrogate`` said of the branch.
         seed: Of forests and resampling.
 
@@ -582,40 +430,32 @@ def get_interactions(
     refusal = surrogate.refusal
     if refusal is None and not points:
         refusal = f"No two parameters vary together in at least {N_POINTS} trials."
-    pairs: tuple[Interaction, ...] = ()
-    null_level = None
-    if refusal is None:
-        x, y = branch.x, branch.y
-        shares = _interaction_shares(x, y, points, rng)
-        draws = [rng.integers(0, len(y), size=len(y)) for _ in range(N_REFITS)]
-        refits = np.asarray(
-            [_interaction_shares(x, y, points, rng, drawn=drawn) for drawn in draws]
-        )
-        null_level = max(
-            float(_interaction_shares(x, shuffled, points, rng).max())
-            for shuffled in _without_interactions(x, y, rng)
-        )
-        low, high = _normal_interval(shares, refits)
-        pairs = tuple(
+    if refusal is not None:
+        return InteractionsInfo(pairs=(), null_level=None, refusal=refusal)
+    x, y = branch.x, branch.y
+    shares = _interaction_shares(x, y, points, rng)
+    draws = [rng.integers(0, len(y), size=len(y)) for _ in range(N_REFITS)]
+    refits = np.asarray([_interaction_shares(x, y, points, rng, drawn=drawn) for drawn in draws])
+    null_level = max(
+        float(_interaction_shares(x, shuffled, points, rng).max())
+        for shuffled in _without_interactions(x, y, rng)
+    )
+    low, high = _normal_interval(shares, refits)
+    pairs = [(names[first], names[second]) for first, second in points]
+    return InteractionsInfo(
+        pairs=tuple(
             Interaction(
-                first=names[list(points)[i][0]],
-                second=names[list(points)[i][1]],
+                first=pairs[i][0],
+                second=pairs[i][1],
                 share=float(shares[i]),
                 low=float(low[i]),
                 high=float(high[i]),
                 real=bool(shares[i] > max(null_level, MIN_INTERACTION)),
             )
             for i in np.argsort(-shares, kind="stable")
-        )
-    return InteractionsInfo(
-        metric=surrogate.metric,
-        family=surrogate.family,
-        pairs=pairs,
+        ),
         null_level=null_level,
-        n_used=len(branch.trials),
-        n_refits=N_REFITS,
-        n_null_refits=N_NULL_REFITS,
-        refusal=refusal,
+        refusal=None,
     )
 
 
@@ -628,15 +468,13 @@ def predict(
 ) -> np.ndarray:
     """Predict the metric of configurations that were not tried, by a forest of all branches.
 
+    A forest never predicts more or less than it has seen: read the numbers with the R2 of
+    ``get_surrogate``.
+
     Args:
-        record: The study, with at least one complete trial.
+        record: With at least one complete trial.
         points: Parameters of each configuration.
         metric: What is predicted, None for the objective.
-        seed: Of draw and forest.
-
-    Returns:
-        Shape ``(len(points),)``. A forest never predicts more or less than it has seen: read the
-        numbers with the R2 of ``get_surrogate``.
     """
     metric = metric or kind_of(record).objective
     branch = get_branch(record, metric=metric, seed=seed)
@@ -662,26 +500,20 @@ def predict(
         x, n = np.column_stack(columns), len(branch.trials)
         predicted = _forest(np.random.default_rng(seed)).fit(x[:n], branch.y).predict(x[n:])
     losses = 10**predicted if branch.log else predicted
-    return np.asarray(-losses if metric.maximise else losses)
+    return np.asarray(metric.sign * losses)
 
 
 def _encode(name: str, trials: Sequence[TrialRecord]) -> _Column:
     having = [trial for trial in trials if name in trial.params]
     distributions = [trial.distributions.get(name) for trial in having]
-    if having and all(isinstance(d, FloatDistribution | IntDistribution) for d in distributions):
-        return _encode_number(name, trials, distributions)
-    found = {trial.params[name] for trial in having}
-    numeric = all(isinstance(value, int | float) for value in found)
-    order = sorted(found, key=lambda value: (float(value or 0) if numeric else 0.0, str(value)))
-    codes = {value: float(code) for code, value in enumerate(order)}
-    values = [codes[t.params[name]] if name in t.params else np.nan for t in trials]
-    return _Column(name=name, values=np.asarray(values), low=-0.5, high=len(codes) - 0.5)
-
-
-def _encode_number(
-    name: str, trials: Sequence[TrialRecord], distributions: Sequence[BaseDistribution | None]
-) -> _Column:
     numeric = [d for d in distributions if isinstance(d, FloatDistribution | IntDistribution)]
+    if not having or len(numeric) < len(having):
+        found = {trial.params[name] for trial in having}
+        numbers = all(isinstance(value, int | float) for value in found)
+        order = sorted(found, key=lambda v: (float(v or 0) if numbers else 0.0, str(v)))
+        codes = {value: float(code) for code, value in enumerate(order)}
+        coded = [codes[t.params[name]] if name in t.params else np.nan for t in trials]
+        return _Column(name=name, values=np.asarray(coded), low=-0.5, high=len(codes) - 0.5)
     values = np.asarray([float(t.params.get(name, np.nan) or 0.0) for t in trials])
     half = 0.5 * max(d.step or 0.0 for d in numeric)
     low = min(*(d.low for d in numeric), np.nanmin(values)) - half
@@ -718,22 +550,17 @@ def _forest(rng: np.random.Generator, n_trees: int = N_TREES) -> "RandomForestRe
 
 
 def _cross_validate(
-    branch: Branch, members: np.ndarray, effort: _Effort, rng: np.random.Generator
+    branch: Branch,
+    members: np.ndarray,
+    rng: np.random.Generator,
+    n_trees: int,
+    n_permutations: int,
 ) -> np.ndarray:
     """Return the error on held-out trials and how far each parameter's permutation raises it.
 
     A permutation shifts the values along a random circle of the held-out trials, so that no
-    trial keeps its own.
-
-    Args:
-        branch: The branch.
-        members: Places of the trials that take part.
-        effort: Repetitions, trees and permutations.
-        rng: Of folds, forests and permutations.
-
-    Returns:
-        Shape ``(1 + n_parameters,)``, in units of the members' variance; an error of 1 and no
-        increases where they do not differ.
+    trial keeps its own. The result has shape ``(1 + n_parameters,)``, in units of the members'
+    variance; it is an error of 1 and no increases where they do not differ.
     """
     x, y = branch.x[members].astype(np.float32), branch.y[members]
     present = np.column_stack([column.present[members] for column in branch.columns])
@@ -742,20 +569,20 @@ def _cross_validate(
     if variance == 0:
         return np.asarray([1.0] + [0.0] * n_parameters)
     found = []
-    for _ in range(effort.n_repeats):
+    for _ in range(N_REPEATS):
         shuffled = rng.permutation(len(y))
         for held_out in np.array_split(shuffled, N_FOLDS):
             learned = np.setdiff1d(shuffled, held_out)
             # The trials as they are, then each parameter permuted.
-            tables = np.tile(x[held_out], (1 + n_parameters * effort.n_permutations, 1, 1))
+            tables = np.tile(x[held_out], (1 + n_parameters * n_permutations, 1, 1))
             for i in range(n_parameters):
                 circle = rng.permutation(np.flatnonzero(present[held_out, i]))
                 n, values = len(circle), np.tile(x[held_out[circle], i], 2)
-                for k in range(effort.n_permutations if n > 1 else 0):
+                for k in range(n_permutations if n > 1 else 0):
                     shift = 1 + k % (n - 1)
-                    table = tables[1 + i * effort.n_permutations + k]
+                    table = tables[1 + i * n_permutations + k]
                     table[circle, i] = values[n - shift : 2 * n - shift]
-            predicted = _bagged(x[learned], y[learned], tables, effort.n_trees, rng)
+            predicted = _bagged(x[learned], y[learned], tables, n_trees, rng)
             errors = ((predicted - y[held_out]) ** 2).mean(axis=1) / variance
             permuted = errors[1:].reshape(n_parameters, -1).mean(axis=1)
             found.append([errors[0], *(permuted - errors[0])])
@@ -765,14 +592,9 @@ def _cross_validate(
 def _bagged(
     x: np.ndarray, y: np.ndarray, tables: np.ndarray, n_trees: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """Return what a random forest predicts, like ``_forest`` in half of the time for few trees.
+    """Return what a random forest predicts, like sklearn's in half of the time for few trees.
 
-    Args:
-        x: Parameters in single precision, shape ``(n, n_parameters)``.
-        y: Losses, shape ``(n,)``.
-        tables: Tables of parameters to predict, shape ``(n_tables, n_rows, n_parameters)``.
-        n_trees: Trees of the forest.
-        rng: Of resampling and trees.
+    ``x`` and ``tables``, of shape ``(n_tables, n_rows, n_parameters)``, are in single precision.
     """
     from sklearn import config_context
     from sklearn.tree import DecisionTreeRegressor
@@ -790,7 +612,7 @@ def _bagged(
 
 
 def _splits(n_trials: int, rng: np.random.Generator) -> list[list[np.ndarray]]:
-    """Return the places of the trials in random splits into two halves."""
+    """Return the places of the trials in random splits into halves."""
     return [np.array_split(rng.permutation(n_trials), 2) for _ in range(N_SPLITS)]
 
 
@@ -807,9 +629,6 @@ def _deviations(estimates: np.ndarray, halves: np.ndarray) -> np.ndarray:
     Args:
         estimates: Error and importances from all trials, shape ``(1 + n_parameters,)``.
         halves: Those from halves, shape ``(n_splits, 2, 1 + n_parameters)``.
-
-    Returns:
-        Shape ``(n_splits, 1 + n_parameters)``, the first for the natural logarithm of the error.
     """
     logs = np.log(np.maximum(halves[..., :1], _MIN_ERROR))
     differences = np.diff(np.concatenate([logs, halves[..., 1:]], axis=-1), axis=1)[:, 0] / 2
@@ -844,26 +663,6 @@ def _ends(importances: np.ndarray, half_widths: np.ndarray) -> tuple[np.ndarray,
     return importances + half_widths * (skew - root), importances + half_widths * (skew + root)
 
 
-def _permutation_importances(
-    branch: Branch, means: np.ndarray, deviations: np.ndarray, rng: np.random.Generator
-) -> tuple[PermutationImportance, ...]:
-    low, high = _ends(means, _half_width(deviations))
-    # Draws with the covariance of the deviations.
-    weights = rng.standard_normal((_N_RANK_DRAWS, len(deviations))) / np.sqrt(len(deviations))
-    best, worst = rank_ranges(means + weights @ deviations)
-    return tuple(
-        PermutationImportance(
-            name=branch.columns[i].name,
-            importance=float(means[i]),
-            low=float(low[i]),
-            high=float(high[i]),
-            best_rank=int(best[i]),
-            worst_rank=int(worst[i]),
-        )
-        for i in np.argsort(-means, kind="stable")
-    )
-
-
 def _normal_interval(
     estimates: np.ndarray, resampled: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -872,12 +671,7 @@ def _normal_interval(
     return np.maximum(0.0, estimates - half), estimates + half
 
 
-def _normalised(fractions: np.ndarray) -> np.ndarray:
-    total = fractions.sum()
-    return fractions / total if total > 0 else np.full(len(fractions), 1 / len(fractions))
-
-
-def _fanova_fractions(
+def _fanova_shares(
     study: TrialSample,
     trials: Sequence[FrozenTrial],
     names: Sequence[str],
@@ -885,16 +679,17 @@ def _fanova_fractions(
     n_trees: int,
     seed: int,
 ) -> np.ndarray:
-    """Return the part of the variance that each parameter explains alone."""
-    if len({trial.value for trial in trials}) == 1:
-        return np.zeros(len(names))
+    """Return each parameter's part of what all explain alone, equal ones where that is nothing."""
     study.sample = trials
     evaluator = FanovaImportanceEvaluator(n_trees=n_trees, max_depth=FANOVA_DEPTH, seed=seed)
-    try:
-        found = evaluator.evaluate(study, params=list(names))
-    except RuntimeError:  # no tree has drawn the one trial that differs
-        return np.zeros(len(names))
-    return np.asarray([found[name] for name in names])
+    fractions = np.zeros(len(names))
+    if len({trial.value for trial in trials}) > 1:
+        # No tree may have drawn the one trial that differs.
+        with suppress(RuntimeError):
+            found = evaluator.evaluate(study, params=list(names))
+            fractions = np.asarray([found[name] for name in names])
+    total = fractions.sum()
+    return fractions / total if total > 0 else np.full(len(names), 1 / len(names))
 
 
 def _to_frozen(branch: Branch) -> list[FrozenTrial]:
@@ -903,18 +698,11 @@ def _to_frozen(branch: Branch) -> list[FrozenTrial]:
         column.name: FloatDistribution(column.low, column.high) for column in branch.columns
     }
     return [
-        FrozenTrial(
-            number=trial.number,
-            trial_id=trial.number,
-            state=TrialState.COMPLETE,
-            value=float(branch.y[i]),
-            datetime_start=trial.started,
-            datetime_complete=trial.completed,
-            params={column.name: float(column.values[i]) for column in branch.columns},
-            distributions=distributions,
-            user_attrs={},
-            system_attrs={},
-            intermediate_values={},
+        frozen_trial(
+            trial.number,
+            float(branch.y[i]),
+            {column.name: float(column.values[i]) for column in branch.columns},
+            distributions,
         )
         for i, trial in enumerate(branch.trials)
     ]

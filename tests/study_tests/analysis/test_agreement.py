@@ -14,6 +14,7 @@ from study.analysis.agreement import (
     branches,
     get_agreement,
 )
+from study.analysis.surrogate import get_branch
 from tests.study_tests.synthetic import (
     SETTINGS,
     VALIDATION_ACCURACY,
@@ -62,7 +63,7 @@ def test_tau_is_that_of_scipy(cnn: AgreementInfo) -> None:
     ]
     assert {pair.n_parameters for pair in cnn.pairs} == {4}
     shares = [p.fanova.share for p in cnn.parameters if p.fanova is not None]
-    losses = [p.permutation.importance for p in cnn.parameters if p.permutation is not None]
+    losses = [p.permutation.share for p in cnn.parameters if p.permutation is not None]
     assert cnn.pairs[2].tau == pytest.approx(stats.kendalltau(shares, losses).statistic)
     taus = [pair.tau for pair in cnn.pairs if pair.tau is not None]
     assert f"(Kendall's tau {min(taus):.2f} to {max(taus):.2f})" in cnn.sentence
@@ -121,9 +122,10 @@ def test_fanova_that_refuses_is_named() -> None:
     family = branches(record, metric=VALIDATION_ACCURACY)[0]
     info = get_agreement(record, metric=VALIDATION_ACCURACY, family=family)
     assert info.fanova is not None
+    whole = get_branch(record, metric=VALIDATION_ACCURACY, family=family, complete_only=True)
     assert [(pair.first, pair.second) for pair in info.pairs] == [(PED_ANOVA, PERMUTATION)]
     assert info.sentence.startswith("PED-ANOVA and permutation put classification_lambda first. ")
     assert (
         f"fANOVA says nothing: too few trials that have all varying parameters: "
-        f"{info.fanova.n_trials} of at least 30." in info.sentence
+        f"{whole.n_trials} of at least 30." in info.sentence
     )
