@@ -11,6 +11,7 @@ import re
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, BinaryIO
 from urllib.parse import parse_qsl, urlencode
@@ -27,41 +28,28 @@ from optuna_dashboard import wsgi
 from storage.artifacts import ArtifactFolder, artifact_ids, no_picture
 from storage.outages import first_line, outage
 
-READING = ("GET", "HEAD", "OPTIONS")
-"""Methods that change nothing."""
-
 _HOST = re.compile(r"(?:localhost|127\.0\.0\.1|\[::1\])(?::(\d{1,5}))?", re.ASCII | re.IGNORECASE)
 """Names under which a browser on this machine may ask. A site whose name an attacker points at
 this machine (DNS rebinding) has another one.
 """
-
 _PATH = re.compile(r"(/(?!\.\.?(/|$))[\w.~-]+)*/?", re.ASCII)
 """All paths that there are, as browsers send them: nothing in them needs to be encoded, so there
 is one way to write each.
 """
-
 _NUMBER = re.compile(r"-?\d+", re.ASCII)
-
 MAX_KEY = 2**31 - 1
 """The largest key of a study or trial that all databases can be asked for."""
-
-PAGE_POLICY = "; ".join(
-    [
-        *("default-src 'none'", "script-src 'unsafe-inline'", "style-src 'unsafe-inline'"),
-        *("img-src data: blob:", "base-uri 'none'", "form-action 'none'"),
-        "frame-ancestors 'self'",
-    ]
+PAGE_POLICY = (
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
+    "img-src data: blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
 )
 """Of a report, which holds all it needs."""
-
 SANDBOX = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
 """Of every answer that brings no policy of its own, so of a trial's file, under whatever path it
 was asked for: whatever it is, nothing in it runs, and it loads nothing.
 """
-
 RenderReport = Callable[[int], str]
 """Turns the study with a key of the database into a page; raises a KeyError if there is none."""
-
 NO_TOKEN = (
     "This needs the token: open the whole address that `emoji-study dashboard` printed when it "
     "started."
@@ -84,25 +72,37 @@ def make_app(
         storage: For this application alone: what it calls the best trial keeps the constraints.
         artifacts: Files of trials.
         token: What a request must know to be answered.
-        render_report: Makes a report.
         allow_edit: Whether requests may change anything.
     """
     _judge_by_constraints(storage)
-    store = _Artifacts(artifacts)
+    store = _Artifacts(artifacts.folder)
     app = wsgi(storage, artifact_store=store)
     app.catchall = False  # what fails is said by the guard, in one line
     app.install(_without_net)
-    app.delete("/api/studies/<study_id:int>", callback=_deletion(storage, store))
+
+    def delete(study_id: int) -> Mapping[str, Any]:
+        # The study goes first, in one transaction. optuna-dashboard begins with the files: where
+        # one of them cannot be removed, others are gone and the study is still there.
+        with_files = (request.json or {}).get("remove_associated_artifacts", True)
+        files = artifact_ids(storage, study_id) if with_files else []
+        storage.delete_study(study_id)
+        for artifact_id in files:
+            with suppress(OSError):
+                store.remove(artifact_id)
+        response.status = 204
+        return {}
+
+    app.delete("/api/studies/<study_id:int>", callback=delete)
     return _Guard(_Reports(app, render_report), token=token, allow_edit=allow_edit)
 
 
+@dataclass(frozen=True, slots=True)
 class _Guard:
     """Refuses what must not be asked, and tells browsers what must not be done with answers."""
 
-    def __init__(self, app: WSGIApplication, *, token: str, allow_edit: bool) -> None:
-        self._app = app
-        self._token = token
-        self._allow_edit = allow_edit
+    app: WSGIApplication
+    token: str
+    allow_edit: bool
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         def start(status: str, headers: list[tuple[str, str]], *args: Any) -> Any:
@@ -115,15 +115,14 @@ class _Guard:
             query = parse_qsl(environ.get("QUERY_STRING", ""), keep_blank_values=True)
             if environ["REQUEST_METHOD"] == "GET" and self._is_token(dict(query).get("token", "")):
                 rest = [(name, text) for name, text in query if name != "token"]
-                return _welcome(environ["PATH_INFO"], rest, f"{cookie}={self._token}", start)
+                return _welcome(environ["PATH_INFO"], rest, f"{cookie}={self.token}", start)
             refusal = self._refusal(environ, cookie)
         if refusal is not None:
-            status, reason = refusal
-            return _answer(start, status, "text/plain", reason.encode())
+            return _answer(start, refusal[0], "text/plain", refusal[1].encode())
         # The application fails without this header, which only browsers always send.
         environ.setdefault("HTTP_ACCEPT_ENCODING", "")
         try:
-            return self._app(environ, start)
+            return self.app(environ, start)
         except Exception as error:
             return _failed(error, environ, start)
 
@@ -137,9 +136,9 @@ class _Guard:
             given = next((text for name, _, text in pairs if name == cookie), "")
         if not self._is_token(given.strip()):
             return HTTPStatus.FORBIDDEN, NO_TOKEN
-        if environ["REQUEST_METHOD"] in READING:
+        if environ["REQUEST_METHOD"] in ("GET", "HEAD", "OPTIONS"):  # they change nothing
             return None
-        if not self._allow_edit:
+        if not self.allow_edit:
             reason = "This dashboard only reads; start it with --allow-edit to change studies."
             return HTTPStatus.FORBIDDEN, reason
         origin = environ.get("HTTP_ORIGIN", "")
@@ -150,7 +149,7 @@ class _Guard:
         return None
 
     def _is_token(self, text: str) -> bool:
-        return hmac.compare_digest(text.encode(errors="replace"), self._token.encode())
+        return hmac.compare_digest(text.encode(errors="replace"), self.token.encode())
 
 
 def _misdirected(environ: Mapping[str, Any], host: re.Match[str] | None) -> _Refusal | None:
@@ -215,12 +214,7 @@ def _failed(
 
 
 def _reason(error: Exception, with_values: bool) -> _Refusal:
-    """Say whose fault it is that the application failed.
-
-    Args:
-        error: At which it failed.
-        with_values: Whether the request brought values, which may be wrong.
-    """
+    """Say whose fault it is that the application failed; a request's values may be wrong."""
     away = outage(error)
     if away is not None:
         return HTTPStatus.SERVICE_UNAVAILABLE, f"The database cannot be used for now: {away}"
@@ -247,41 +241,21 @@ def _without_net(view: Callable[..., Any]) -> Callable[..., Any]:
     return answer
 
 
-def _deletion(storage: BaseStorage, store: ArtifactFolder) -> Callable[[int], Mapping[str, Any]]:
-    """Make what deletes a study, first of all where one transaction does.
-
-    optuna-dashboard begins with the files. Where one of them cannot be removed, others are gone
-    and the study is still there.
-    """
-
-    def delete(study_id: int) -> Mapping[str, Any]:
-        with_files = (request.json or {}).get("remove_associated_artifacts", True)
-        files = artifact_ids(storage, study_id) if with_files else []
-        storage.delete_study(study_id)
-        for artifact_id in files:
-            with suppress(OSError):
-                store.remove(artifact_id)
-        response.status = 204
-        return {}
-
-    return delete
-
-
+@dataclass(frozen=True, slots=True)
 class _Reports:
     """Answers ``/report/STUDY_ID`` with the report as of now, one at a time."""
 
-    def __init__(self, app: WSGIApplication, render_report: RenderReport) -> None:
-        self._app = app
-        self._render = render_report
-        self._lock = threading.Lock()
+    app: WSGIApplication
+    render: RenderReport
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         place, _, study_id = environ["PATH_INFO"].rstrip("/").rpartition("/")
         if place != "/report" or not (study_id.isascii() and study_id.isdigit()):
-            return self._app(environ, start_response)
+            return self.app(environ, start_response)
         try:
-            with self._lock:
-                page = self._render(int(study_id))
+            with self.lock:
+                page = self.render(int(study_id))
         except KeyError:
             message = f"There is no study with the key {study_id}.".encode()
             return _answer(start_response, HTTPStatus.NOT_FOUND, "text/plain", message)
@@ -296,7 +270,6 @@ def _answer(
     body: bytes,
     *headers: tuple[str, str],
 ) -> Iterable[bytes]:
-    """Answer a request."""
     own = [("Content-Type", f"{mimetype}; charset=utf-8"), ("Content-Length", str(len(body)))]
     start_response(f"{status.value} {status.phrase}", [*own, *headers])
     return [body]
@@ -307,11 +280,7 @@ class _Artifacts(ArtifactFolder):
     them. A page then shows a picture that says so, and a study can be deleted all the same.
     """
 
-    def __init__(self, store: ArtifactFolder) -> None:
-        super().__init__(store.folder)
-
     def open_reader(self, artifact_id: str) -> BinaryIO:
-        """Open a file."""
         try:
             return super().open_reader(artifact_id)
         except ArtifactNotFound:
@@ -320,7 +289,6 @@ class _Artifacts(ArtifactFolder):
             raise HTTPResponse("This file is lost.", 404) from None
 
     def remove(self, artifact_id: str) -> None:
-        """Remove a file, if it is still there."""
         with suppress(ArtifactNotFound):
             super().remove(artifact_id)
 

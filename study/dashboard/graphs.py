@@ -1,10 +1,9 @@
 """The charts that a study's page of the dashboard shows beside its own, each some tens of kB.
 
 The page gets all of them anew at every look, so they hold few points, and are the report's charts
-otherwise. Must not write them anywhere.
+otherwise.
 """
 
-from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -25,53 +24,36 @@ from study.figures import (
 
 HEIGHT = 430
 """Of the place that a page has for a chart, in pixels."""
-
 BEST_CURVES = 10
 """Learning curves that a chart shows."""
-
 FIRST_PARAMETERS = 10
 """Parameters that a chart shows, the most important ones."""
-
 FRONT_MARKS = 300
 """Trials that the trade-off shows at most, besides those on the front."""
 
-_TITLES = {
-    "importance": "What mattered for reaching the best tenth (95 % interval)",
-    "learning-curves": f"Learning curves of the best {BEST_CURVES} trials",
-    "families": "Families: lowest, middle half with median, highest",
-}
-
 
 def draw_graphs(record: StudyRecord) -> dict[str, str | None]:
-    """Draw the charts of a study.
-
-    Args:
-        record: The study.
-
-    Returns:
-        Plotly's JSON by id; None for a chart that has nothing to show (yet).
-    """
-    drawing: Mapping[str, Callable[[StudyRecord], Any]] = {
-        "importance": _importance,
-        "learning-curves": _learning_curves,
-        "families": _families,
-        "trade-off": _trade_off,
-    }
-    titles = {**_TITLES, "trade-off": _trade_off_title(record)}
-    figures = {graph_id: draw(record) for graph_id, draw in drawing.items()}
-    return {
-        graph_id: None
-        if figure is None
-        else str(entitled(figure, titles[graph_id], height=HEIGHT).to_json())
-        for graph_id, figure in figures.items()
-    }
-
-
-def _trade_off_title(record: StudyRecord) -> str:
+    """Draw the charts of a study: Plotly's JSON by id, None where there is nothing to show yet."""
     kind = kind_of(record)
-    if is_own(record) or kind.second is None:
-        return "Trade-off of reconstruction and classification"
-    return f"Trade-off of {kind.objective.short_label} and {kind.second.short_label}"
+    sides = "reconstruction and classification"
+    if kind.second is not None and not is_own(record):
+        sides = f"{kind.objective.short_label} and {kind.second.short_label}"
+    drawn = {
+        "importance": (
+            "What mattered for reaching the best tenth (95 % interval)",
+            _importance(record),
+        ),
+        "learning-curves": (
+            f"Learning curves of the best {BEST_CURVES} trials",
+            _learning_curves(record),
+        ),
+        "families": ("Families: lowest, middle half with median, highest", _families(record)),
+        "trade-off": (f"Trade-off of {sides}", _trade_off(record)),
+    }
+    return {
+        graph_id: None if figure is None else str(entitled(figure, title, height=HEIGHT).to_json())
+        for graph_id, (title, figure) in drawn.items()
+    }
 
 
 def _importance(record: StudyRecord) -> Any:

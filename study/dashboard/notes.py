@@ -1,11 +1,11 @@
 """The notes that optuna-dashboard shows beside a study and each of its trials, as Markdown.
 
-Must not write them anywhere. Names and messages come from anywhere, so all of them are escaped.
+Names and messages come from anywhere, so all of them are escaped.
 """
 
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from optuna.trial import TrialState
 
@@ -34,7 +34,6 @@ from study.formats import (
     plural,
 )
 from study.kind_info import KindInfo
-from study.metrics import Metric
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~&$^:@]|(?<=www)\.)", re.IGNORECASE)
 _GLOSSARY = {
@@ -60,30 +59,25 @@ _GLOSSARY = {
     attrs.FAILURE: "why a trial failed; without it, its worker died",
 }
 """Meanings of names on disk."""
-
 _MEASURED = {name for name in _GLOSSARY if name.startswith(("validation_", "latent_", "last_"))}
 """Those that not every kind has."""
-
 _OBJECTIVES = {
     attrs.VALIDATION_MSE: "the mean reconstruction error (MSE, pixels in 0 to 1) of the "
     "validation images"
 }
 """Objectives that have a longer description than their label."""
-
 _FILES = {
     attrs.RECONSTRUCTIONS_FILE: "originals over reconstructions: three images that all trials "
     "show, then the trial's lowest, median and highest error",
     attrs.LEARNING_CURVE_FILE: "",
 }
 """Files that have another description than their label."""
-
 MAX_NOTED = 1000
 """Ended trials up to which all of them have notes.
 
 For every trial that it sends, the dashboard looks through the notes of all, so ten times as many
 notes take it a hundred times as long.
 """
-
 BEST_NOTED, LATEST_NOTED = 100, 400
 """Trials of a larger study that have notes."""
 
@@ -101,10 +95,7 @@ def noteworthy(record: StudyRecord) -> list[TrialRecord]:
 def study_note(record: StudyRecord, *, study_id: int, url: str) -> str:
     """Say what a study is, how its trials are judged, and what the dashboard's pages mean.
 
-    Args:
-        record: The study.
-        study_id: The database's key, under which the server offers its report.
-        url: Of the storage; a password is masked.
+    Its report is offered under ``study_id``, the database's key; a password in ``url`` is masked.
     """
     place, kind = _place(record, url), kind_of(record)
     code = describe_code(record)
@@ -128,18 +119,17 @@ def study_note(record: StudyRecord, *, study_id: int, url: str) -> str:
         "\n".join(f"- `{name}`: {text}" for name, text in _glossary(record)),
     ]
     if is_search(record):
-        lines += ["### Go on", code_block(*_commands(place))]
+        commands = code_block(
+            f"emoji-study status {place} --watch",
+            f"emoji-study confirm {place}",
+            f"emoji-study train {place} --trial best",
+        )
+        lines += ["### Go on", commands]
     return "\n\n".join(lines) + "\n"
 
 
 def trial_note(record: StudyRecord, trial: TrialRecord, *, url: str) -> str:
-    """Say what an ended trial was, what it reached, why it ended, and how to train it again.
-
-    Args:
-        record: The study.
-        trial: One of its trials that has ended.
-        url: Of the storage; a password is masked.
-    """
+    """Say what an ended trial was, what it reached, why it ended, and how to train it again."""
     kind = kind_of(record)
     lines = [f"**{format_state(trial.state).capitalize()}**: {_result(kind, trial)}"]
     if trial.params:
@@ -165,7 +155,6 @@ def code_block(*lines: str) -> str:
 
 
 def _what(record: StudyRecord) -> str:
-    """Say what is searched, and on which data."""
     settings = settings_of(record)
     if not settings:
         return "A study that was not made by emoji-study."
@@ -193,21 +182,17 @@ def _judged(record: StudyRecord) -> Iterator[str]:
     )
     needed = min_accuracy_of(record)
     if needed is not None and second is not None:
+        value = format_measured(needed, second)
+        reaches = f"reaches a {second.label} of {value} or {second.better}"
+        if second.name == attrs.VALIDATION_ACCURACY:
+            reaches = f"classifies at least {value} of the validation images correctly"
         yield (
-            f"A trial is a candidate for the best only if it {_reaches(second, needed)}. Others "
-            f"carry the attribute `{attrs.INFEASIBLE}`, and say so in their notes."
+            f"A trial is a candidate for the best only if it {reaches}. Others carry the "
+            f"attribute `{attrs.INFEASIBLE}`, and say so in their notes."
         )
     if second is not None and len(record.directions) > 1:
         high = "high" if second.maximise else "low"
         yield f"The second objective, {second.label} of the same weights, is to be {high}."
-
-
-def _reaches(second: Metric, needed: float) -> str:
-    """Say what a trial does that keeps the constraint."""
-    value = format_measured(needed, second)
-    if second.name == attrs.VALIDATION_ACCURACY:
-        return f"classifies at least {value} of the validation images correctly"
-    return f"reaches a {second.label} of {value} or {second.better}"
 
 
 def _reported(kind: KindInfo) -> str:
@@ -216,7 +201,6 @@ def _reported(kind: KindInfo) -> str:
 
 
 def _files(kind: KindInfo) -> Iterator[str]:
-    """Yield the files of a trial with what they show."""
     for file in kind.files:
         text = _FILES.get(file.name, escape(file.label))
         yield f"`{file.name}`" + (f" ({text})" if text else "")
@@ -235,22 +219,13 @@ def _glossary(record: StudyRecord) -> Iterator[tuple[str, str]]:
             yield name, text.format(step=kind.step, steps=plural(kind.step), second=second)
 
 
-def _commands(place: str) -> Iterator[str]:
-    """Yield what to type next."""
-    yield f"emoji-study status {place} --watch"
-    yield f"emoji-study confirm {place}"
-    yield f"emoji-study train {place} --trial best"
-
-
 def _place(record: StudyRecord, url: str) -> str:
     """Return the options that name a study."""
     return shlex.join(["--storage", redact(url), "--study", record.name])
 
 
 def _result(kind: KindInfo, trial: TrialRecord) -> str:
-    """Say what a trial reached."""
-    found: Mapping[str, object] = trial.user_attrs
-    objective, second = kind.objective, kind.second
+    found, objective, second = trial.user_attrs, kind.objective, kind.second
     value = found.get(objective.name, trial.value)
     if not isinstance(value, int | float):
         return f"no {kind.step} was finished." if trial.state == TrialState.FAIL else "no value."
@@ -270,10 +245,9 @@ def _facts(record: StudyRecord, trial: TrialRecord) -> Iterator[str]:
     if not trial.feasible:
         needed, second = min_accuracy_of(record), kind_of(record).second
         label = "value" if second is None else escape(second.label)
-        than = ""
         if needed is not None and second is not None:
-            than = f" of {format_measured(needed, second)}"
-        yield f"**Infeasible**: it misses the {label}{than} that the study demands."
+            label += f" of {format_measured(needed, second)}"
+        yield f"**Infeasible**: it misses the {label} that the study demands."
     if attrs.ARM in found:
         yield f"Arm {escape(str(found[attrs.ARM]))}, pair {found.get(attrs.PAIR)}."
     size = []
@@ -290,16 +264,12 @@ def _facts(record: StudyRecord, trial: TrialRecord) -> Iterator[str]:
 
 
 def _end(record: StudyRecord, trial: TrialRecord) -> str:
-    """Say why a trial ended."""
     found = trial.user_attrs
     if trial.state == TrialState.FAIL:
-        again = [
-            t.number for t in record.trials if t.user_attrs.get(attrs.RETRY_OF) == trial.number
-        ]
-        later = (
-            f" It was queued again as trial {again[0]}." if again else " It was not tried again."
-        )
-        return f"{escape(str(found.get(attrs.FAILURE, 'its worker died')))}.{later}"
+        retries = {t.user_attrs.get(attrs.RETRY_OF): t.number for t in reversed(record.trials)}
+        again = retries.get(trial.number)
+        later = "not tried again" if again is None else f"queued again as trial {again}"
+        return f"{escape(str(found.get(attrs.FAILURE, 'its worker died')))}. It was {later}."
     if attrs.REUSED_FROM in found:
         return (
             f"trial {found[attrs.REUSED_FROM]} had done the same training, so its curve is the "

@@ -1,6 +1,5 @@
-"""Writes what the dashboard shows of a study; as a process of its own, ``python -m
-study.dashboard.refresh``, which reads what to refresh from standard input, so that no password
-shows.
+"""Writes what the dashboard shows of a study; as a process, ``python -m study.dashboard.refresh``,
+it reads what to refresh from standard input, so that no password shows.
 """
 
 import json
@@ -11,12 +10,7 @@ from pathlib import Path
 import optuna
 from optuna.storages import BaseStorage
 
-from storage.annotations import (
-    noted_trials,
-    write_graphs,
-    write_study_note,
-    write_trial_notes,
-)
+from storage.annotations import noted_trials, write_graphs, write_study_note, write_trial_notes
 from storage.artifacts import ArtifactFolder
 from storage.internals import key_of
 from storage.rdb import open_storage
@@ -34,9 +28,7 @@ def refresh(storage: BaseStorage, name: str, *, url: str, artifacts: Path) -> bo
 
     Args:
         storage: Opened for writing.
-        name: Of the study.
         url: Of the storage, for the commands in notes; a password is masked.
-        artifacts: Folder of the artifact store.
 
     Returns:
         Whether the study's note is ours; False if somebody wrote or edited it, which stays.

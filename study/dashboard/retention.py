@@ -7,18 +7,13 @@ since they answer trials whose training was done before.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 from optuna.storages import BaseStorage
 
 from search_spaces import SearchSpace
 from storage import attrs
-from storage.artifacts import (
-    ArtifactFolder,
-    clear_pictures,
-    study_uid,
-    unfinished_states,
-)
+from storage.artifacts import ArtifactFolder, clear_pictures, study_uid, unfinished_states
 from storage.records import StudyRecord, TrialRecord, load_study_record
 from study.analysis import ranked_by_constraint
 from study.errors import StudyError
@@ -33,27 +28,18 @@ N_BEST = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cleaned:
-    """What a removal did.
-
-    Args:
-        n_trials: Trials whose pictures were removed.
-        n_bytes: By how much the files became smaller.
-    """
+    """Of how many trials the pictures were removed, and by how much the files became smaller."""
 
     n_trials: int
     n_bytes: int
 
 
 def check_keep(keep: str) -> Keep:
-    """Return a choice if it is one.
-
-    Raises:
-        StudyError: If it is not.
-    """
-    for choice in get_args(Keep):
-        if keep == choice:
-            return choice  # type: ignore[no-any-return]
-    raise StudyError(f"`pictures` must be one of {', '.join(get_args(Keep))}, but got {keep!r}.")
+    """Return a choice if it is one, else raise a StudyError."""
+    choices = get_args(Keep)
+    if keep not in choices:
+        raise StudyError(f"`pictures` must be one of {', '.join(choices)}, but got {keep!r}.")
+    return cast(Keep, keep)
 
 
 def kept_pictures(record: StudyRecord) -> Keep:
@@ -78,14 +64,7 @@ def spared(record: StudyRecord, keep: Keep) -> set[int]:
 def clean(
     storage: BaseStorage, record: StudyRecord, store: ArtifactFolder, *, keep: Keep
 ) -> Cleaned:
-    """Remove the pictures of ended trials, but for those that stay.
-
-    Args:
-        storage: Of the study.
-        record: The study.
-        store: Its files.
-        keep: Whose pictures stay.
-    """
+    """Remove the pictures of ended trials, but for those that stay."""
     stay = spared(record, keep)
     freed = [
         clear_pictures(store, storage, trial.trial_id)
@@ -99,12 +78,6 @@ def clean_states(storage: BaseStorage, name: str, space: SearchSpace, folder: Pa
     """Remove the states of a study's unfinished trainings that have finished meanwhile.
 
     A worker that was taken for dead, and wakes when another one has trained its trial, leaves one.
-
-    Args:
-        storage: Opened for writing.
-        name: Of the study.
-        space: Of its trials.
-        folder: Of its files.
     """
     states = unfinished_states(folder, study_uid(storage, storage.get_study_id_from_name(name)))
     if states:

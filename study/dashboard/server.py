@@ -18,32 +18,24 @@ HOST = "127.0.0.1"
 """Other machines are not served. As a number, for to whom ``localhost`` leads is not the same
 everywhere: another user may listen at the same port of ``::1``.
 """
-
 MAX_UNHEARD = 128
 """Connections of which the whole head of a request has not come yet; one more ends the oldest.
 
 Each has a thread, and one that is heard is not counted any more. So there is no place that those
 who say nothing could keep from others.
 """
-
 PATIENCE_S = 30
 """Seconds without a byte of the head of a request, after which a connection is given up."""
-
 SIGNAL_S = 0.5
 """Seconds after which the main thread looks for signals. One that came while another thread was
 starting a process did not wake it.
 """
-
 ANSWER_S = 600
 """Seconds in which an answer must have been taken, be it a report through a slow tunnel."""
 
 
 def listen(port: int) -> socket.socket:
-    """Open a port of this machine; 0 takes a free one.
-
-    Raises:
-        StudyError: If it cannot be had.
-    """
+    """Open a port of this machine, 0 for a free one, or raise a StudyError."""
     opened = socket.socket()
     opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -62,7 +54,6 @@ def serve(app: WSGIApplication, opened: socket.socket, *, ready: Callable[[], No
 
     Args:
         app: What answers. Paths come to it as they were asked for, with nothing decoded.
-        opened: As ``listen`` returned it.
         ready: Called when requests are answered.
 
     Returns:
@@ -97,7 +88,6 @@ class _Server(ThreadingMixIn, WSGIServer):
         self._lock = threading.Lock()
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Begin to listen to a connection."""
         with self._lock:
             self._unheard[request] = None
             if len(self._unheard) > MAX_UNHEARD:
@@ -114,7 +104,6 @@ class _Server(ThreadingMixIn, WSGIServer):
             self.at_work.add(request)
 
     def shutdown_request(self, request: Any) -> None:
-        """End a connection."""
         with self._lock:
             self._unheard.pop(request, None)
             self.at_work.discard(request)
@@ -156,14 +145,13 @@ class _Handler(WSGIRequestHandler):
         return environ
 
     def log_message(self, *_: Any) -> None:
-        """Say nothing of each request."""
+        pass  # requests are not told
 
 
 class _Answering(ServerHandler):
     os_environ: dict[str, str] = {}  # noqa: RUF012  # else HTTP_HOST of the shell is a header
 
     def log_exception(self, exc_info: Any) -> None:
-        """Say in one line what failed."""
         _say(exc_info[1])
 
 

@@ -5,15 +5,15 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 import optuna
+from optuna import pruners
 from optuna.exceptions import ExperimentalWarning
-from optuna.pruners import (
-    BasePruner,
-    HyperbandPruner,
-    MedianPruner,
-    NopPruner,
-    SuccessiveHalvingPruner,
+from optuna.samplers import (
+    BaseSampler,
+    GPSampler,
+    PartialFixedSampler,
+    RandomSampler,
+    TPESampler,
 )
-from optuna.samplers import BaseSampler
 
 from search_spaces import Scalar, SearchSpace
 from search_spaces.designs import DESIGNS
@@ -28,10 +28,8 @@ ADAPTIVE_SAMPLERS = ("tpe", "gp")
 
 SAMPLERS = (*DESIGNS, *ADAPTIVE_SAMPLERS)
 PRUNERS = ("median", "halving", "hyperband", "none")
-
 HALVING_MIN_EPOCHS = 100
 """The notebook's shorter trainings; the first rung of shorter ones would be an epoch or two."""
-
 HYPERBAND_MIN_TRIALS = 100
 """Smaller studies cannot fill Hyperband's brackets."""
 
@@ -46,8 +44,6 @@ def default_pruner(space: str, sampler: str, *, n_trials: int, max_steps: int | 
     else the median.
 
     Args:
-        space: Name of the search space.
-        sampler: One of ``SAMPLERS``.
         n_trials: That the study begins with.
         max_steps: Of the longest training of the study; None if that is not known.
     """
@@ -78,23 +74,15 @@ def make_sampler(name: str, *, seed: int, params: Mapping[str, Scalar]) -> BaseS
         seed: As ``seeds.sampler_seed`` gives it.
         params: The trial's point, if a design decides it; then nothing is left to choose.
     """
-    if name not in ADAPTIVE_SAMPLERS:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ExperimentalWarning)
-            return optuna.samplers.PartialFixedSampler(
-                dict(params), optuna.samplers.RandomSampler(seed=seed)
-            )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
-        # Grouped: the spaces are conditional, and each branch is to be modelled jointly.
-        adaptive = (
-            optuna.samplers.GPSampler(seed=seed)
-            if name == "gp"
-            else optuna.samplers.TPESampler(
-                multivariate=True, group=True, constant_liar=True, seed=seed
-            )
-        )
-    return UntriedSampler(adaptive, seed=seed)
+        if name == "gp":
+            return UntriedSampler(GPSampler(seed=seed), seed=seed)
+        if name == "tpe":
+            # Grouped: the spaces are conditional, and each branch is to be modelled jointly.
+            tpe = TPESampler(multivariate=True, group=True, constant_liar=True, seed=seed)
+            return UntriedSampler(tpe, seed=seed)
+        return PartialFixedSampler(dict(params), RandomSampler(seed=seed))
 
 
 def suggest_untried(
@@ -108,66 +96,53 @@ def suggest_untried(
 
     Args:
         trial: A live trial, whose study has its sampler.
-        space: Where the points lie.
-        fixed: Parameters with one value.
         seed: Of the points that are taken instead.
 
     Returns:
         The trial, from here on, and its active parameters.
     """
+    study = trial.study
     chosen: dict[str, Scalar] = {}
     with suppress(TriedError), suggesting(trial, untried=True):
         chosen = space.suggest(trial, fixed)
         return trial, chosen
-    frozen = own_copy(trial)
-    for point in untried_points(trial.study, frozen, space, fixed, seed=seed):
+
+    def told(point: Mapping[str, Scalar], *, untried: bool) -> optuna.Trial:
+        """Store a given point; return the trial anew, which knows of no other."""
+        own, study.sampler = study.sampler, make_sampler("random", seed=0, params=point)
+        try:
+            again = live_trial(study, trial)
+            with suggesting(again, untried=untried):
+                space.suggest(again, fixed)
+        finally:
+            study.sampler = own
+        return again
+
+    for point in untried_points(study, own_copy(trial), space, fixed, seed=seed):
         with suppress(TriedError):
-            return _told(trial, space, fixed, point, untried=True), point
-    return _told(trial, space, fixed, chosen, untried=False), chosen
+            return told(point, untried=True), point
+    return told(chosen, untried=False), chosen
 
 
-def _told(
-    trial: optuna.Trial,
-    space: SearchSpace,
-    fixed: Mapping[str, Scalar],
-    point: Mapping[str, Scalar],
-    *,
-    untried: bool,
-) -> optuna.Trial:
-    """Store a given point as that of a trial; return the trial anew, which knows of no other."""
-    study = trial.study
-    own, study.sampler = study.sampler, make_sampler("random", seed=0, params=point)
-    try:
-        again = live_trial(study, trial)
-        with suggesting(again, untried=untried):
-            space.suggest(again, fixed)
-    finally:
-        study.sampler = own
-    return again
+def make_pruner(name: str, *, max_steps: int | None) -> pruners.BasePruner:
+    """Build a pruner, one of ``PRUNERS``.
 
-
-def make_pruner(name: str, *, max_steps: int | None) -> BasePruner:
-    """Build a pruner.
-
-    Args:
-        name: One of ``PRUNERS``.
-        max_steps: Of the longest training of the study; None if that is not known.
+    The longest training of the study has ``max_steps``; None if that is not known.
     """
-    known, max_steps = max_steps is not None, max_steps or 1
-    first_rung = max(1, max_steps // 27)
+    n = max_steps or 1
+    first_rung = max(1, n // 27)
     match name:
         case "median":
-            median = MedianPruner(
-                n_startup_trials=5, n_warmup_steps=max_steps // 10, n_min_trials=3
+            median = pruners.MedianPruner(
+                n_startup_trials=5, n_warmup_steps=n // 10, n_min_trials=3
             )
-            return StalledPruner(median, patience=max(1, max_steps // 20))
+            return StalledPruner(median, patience=max(1, n // 20))
         case "halving":
-            return SuccessiveHalvingPruner(min_resource=first_rung, reduction_factor=3)
+            return pruners.SuccessiveHalvingPruner(min_resource=first_rung, reduction_factor=3)
         case "hyperband":
-            return HyperbandPruner(
-                min_resource=first_rung,
-                max_resource=max_steps if known else "auto",
-                reduction_factor=3,
+            longest = "auto" if max_steps is None else n
+            return pruners.HyperbandPruner(
+                min_resource=first_rung, max_resource=longest, reduction_factor=3
             )
         case _:
-            return NopPruner()
+            return pruners.NopPruner()

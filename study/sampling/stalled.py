@@ -11,11 +11,7 @@ class StalledPruner(BasePruner):
 
     A trial that still improves steadily is left alone. Optuna's ``PatientPruner`` does the
     same, except that it never prunes a trial whose values stand still, as those of a collapsed
-    training do.
-
-    Args:
-        wrapped: Asked about trials that have stopped improving.
-        patience: Steps without a new best value, at least 1.
+    training do. ``patience`` are the steps without a new best value, at least 1.
     """
 
     def __init__(self, wrapped: BasePruner, *, patience: int) -> None:

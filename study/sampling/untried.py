@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -22,10 +23,6 @@ class UntriedSampler(BaseSampler):
 
     In a space of few points an adaptive sampler settles on one of them. If that was pruned,
     nothing new is learnt from then on: equal points train alike.
-
-    Args:
-        wrapped: The adaptive sampler.
-        seed: Of the random points.
     """
 
     def __init__(self, wrapped: BaseSampler, *, seed: int) -> None:
@@ -81,13 +78,6 @@ def untried_points(
     """Yield points of a space that no other trial of the study's replicate has, as far as known.
 
     At first random ones; where these were nearly all tried, the others of a finite space.
-
-    Args:
-        study: Of the trial.
-        trial: That is to have the point.
-        space: Where the points lie.
-        fixed: Parameters with one value.
-        seed: Of the random points.
     """
     replicate = trial.user_attrs.get(attrs.REPLICATE, 0)
     tried = {
@@ -95,13 +85,10 @@ def untried_points(
         for other in study.get_trials(deepcopy=False)
         if other.number != trial.number and other.user_attrs.get(attrs.REPLICATE, 0) == replicate
     }
-    rng = np.random.default_rng(seed)
-    for _ in range(N_DRAWS):
-        point = space.at(rng.random(len(space.parameters)).tolist(), fixed)
-        if frozenset(point.items()) not in tried:
-            yield point
+    rng, n = np.random.default_rng(seed), len(space.parameters)
+    drawn = (space.at(rng.random(n).tolist(), fixed) for _ in range(N_DRAWS))
     with suppress(SearchSpaceError):  # it is continuous
-        for point in space.grid(fixed):
+        for point in chain(drawn, space.grid(fixed)):
             if frozenset(point.items()) not in tried:
                 yield point
 

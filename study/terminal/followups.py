@@ -6,7 +6,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from study.analysis.ablation import Ablated, AblationInfo
-from study.analysis.confirmation import ConfirmationInfo, Confirmed, Estimate
+from study.analysis.confirmation import ConfirmationInfo, Estimate
 from study.formats import MISSING, format_change, format_measured, format_mse, format_value
 from study.metrics import Metric
 
@@ -19,10 +19,13 @@ def confirmation_table(info: ConfirmationInfo) -> Table:
     """
     has_second = any(c.accuracy is not None for c in info.confirmed)
     second = info.second if has_second else None
-    label = "" if second is None else second.short_label
+    labels = []
+    if second is not None:
+        label = second.short_label
+        # As it fits above a narrow column: acc. for accuracy.
+        labels = [label, f"test {label if len(label) <= 4 else f'{label[:3]}.'}"]
     table = _table(
-        *("", "configuration", "search", "mean", "default", "95 % interval", "wins", "test"),
-        *((label, f"test {_short(label)}") if second else ()),
+        *("configuration", "search", "mean", "default", "95 % interval", "wins", "test"), *labels
     )
     for c in info.confirmed:
         table.add_row(
@@ -32,7 +35,7 @@ def confirmation_table(info: ConfirmationInfo) -> Table:
             _mean(c.validation),
             format_change(c.difference),
             _shares(c.difference_low, c.difference_high),
-            _wins(c),
+            MISSING if c.difference is None else f"{c.n_wins} of {c.n_pairs}",
             _mean(c.test),
             *([_second(c.accuracy, second), _second(c.test_accuracy, second)] if second else []),
         )
@@ -42,12 +45,12 @@ def confirmation_table(info: ConfirmationInfo) -> Table:
 def ablation_tables(info: AblationInfo) -> Iterator[Table]:
     """Yield the path, and the sweeps around its end."""
     numbers = ["mean", "change", "95 % interval", *(["surrogate"] if info.guided else [])]
-    path = _table("", "path", *numbers)
+    path = _table("path", *numbers)
     for found in info.path:
         path.add_row(*_ablated(found, guided=info.guided))
     yield path
     if info.sweeps:
-        sweep = _table("", "instead of", *numbers)
+        sweep = _table("instead of", *numbers)
         for parameter in info.sweeps:
             label = f"{parameter.parameter} {format_value(parameter.value)}"
             sweep.add_row("", escape(label))
@@ -56,10 +59,9 @@ def ablation_tables(info: AblationInfo) -> Iterator[Table]:
         yield sweep
 
 
-def _table(first: str, second: str, *numbers: str) -> Table:
-    table = Table(box=None, header_style="bold", padding=(0, 1, 0, 0))
-    table.add_column(first)
-    table.add_column(second, no_wrap=True)
+def _table(what: str, *numbers: str) -> Table:
+    table = Table("", box=None, header_style="bold", padding=(0, 1, 0, 0))
+    table.add_column(what, no_wrap=True)
     for name in numbers:
         table.add_column(name, justify="right", no_wrap=True)
     return table
@@ -85,18 +87,9 @@ def _mean(found: Estimate | None) -> str:
     return MISSING if found is None else format_mse(found.mean)
 
 
-def _short(label: str) -> str:
-    """Return a long name as it fits above a narrow column: acc. for accuracy."""
-    return label if len(label) <= 4 else f"{label[:3]}."
-
-
 def _second(found: Estimate | None, metric: Metric) -> str:
     return MISSING if found is None else format_measured(found.mean, metric)
 
 
 def _shares(low: float | None, high: float | None) -> str:
     return MISSING if low is None else f"{format_change(low)} to {format_change(high)}"
-
-
-def _wins(c: Confirmed) -> str:
-    return MISSING if c.difference is None else f"{c.n_wins} of {c.n_pairs}"

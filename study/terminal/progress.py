@@ -11,7 +11,14 @@ import optuna
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
 from storage.counts import count
 from storage.internals import key_of, storage_of
@@ -38,24 +45,13 @@ def progress_line(
 
     Args:
         study: Opened for reading; used by a thread of its own within the block.
-        target: Finished trials at which the study is done.
-        n_workers: Processes that share the remaining work.
-        trainings: See ``describe``.
+        target: See ``describe``, as the next two.
     """
-    console = Console(stderr=True)
     maximise = study.directions[0] == StudyDirection.MAXIMIZE
     done = threading.Event()
-    interval = _POLL_S if console.is_terminal else _PLAIN_LINE_S
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[status]}"),
-        console=console,
-        disable=not console.is_terminal,
-        auto_refresh=False,
-    ) as bar:
+    with _bar(auto_refresh=False) as bar:
         task = bar.add_task(study.study_name, total=target, status="")
+        live = bar.console.is_terminal
 
         def say(line: str) -> None:
             bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
@@ -68,21 +64,17 @@ def progress_line(
                     raise
                 return  # the workers' supervisors tell of it
             status = describe(
-                trials,
-                target=target,
-                n_workers=n_workers,
-                trainings=trainings,
-                maximise=maximise,
+                trials, target=target, n_workers=n_workers, trainings=trainings, maximise=maximise
             )
             finished = count(trials).finished
-            if console.is_terminal:
+            if live:
                 bar.update(task, completed=finished, status=status, refresh=True)
             else:
                 sys.stderr.write(f"{study.study_name}: {finished}/{target} {status}\n")
 
         def watch() -> None:
             try:
-                while not done.wait(interval):
+                while not done.wait(_POLL_S if live else _PLAIN_LINE_S):
                     show()
             except Exception as error:
                 if failure(error) is None:
@@ -97,6 +89,22 @@ def progress_line(
             done.set()
             watcher.join()
             show()
+
+
+@contextmanager
+def step_bar(
+    n_steps: int | None, metric: Metric, *, title: str
+) -> Iterator[Callable[[Step], None]]:
+    """Show the progress of one training on standard error; yields what is told of each step."""
+    with _bar(TimeRemainingColumn()) as bar:
+        task = bar.add_task(title, total=n_steps, status="")
+
+        def show(numbers: Step) -> None:
+            value = numbers.get(metric.name)
+            status = "" if value is None else f"{metric.label} {value:.5f}"
+            bar.update(task, advance=1, status=status)
+
+        yield show
 
 
 def describe(
@@ -127,57 +135,46 @@ def describe(
         parts.append(f"best {(max if maximise else min)(values):.5f}")
     remaining = target - progress.finished
     if remaining > 0:
-        now = datetime.now(UTC)
-        begun_s = [
-            (now - t.started).total_seconds()
-            for t in trials
-            if t.state == TrialState.RUNNING and t.started is not None
-        ]
-        finished = [t for t in trials if t.finished]
-        left, trained = to_train(trainings, finished, remaining=remaining)
-        durations_s = [t.duration_s for t in trained if t.duration_s is not None]
-        parts.append(eta(durations_s, begun_s, remaining=left, n_workers=n_workers))
+        parts.append(eta(trials, trainings, remaining=remaining, n_workers=n_workers))
     return " · ".join(parts)
 
 
 def eta(
-    durations_s: Sequence[float], begun_s: Sequence[float], *, remaining: int, n_workers: int
+    trials: Sequence[TrialRecord],
+    trainings: Sequence[str],
+    *,
+    remaining: int,
+    n_workers: int,
+    now: datetime | None = None,
 ) -> str:
-    """Say how long a study will still take, from the mean duration of what has finished.
+    """Say how long ``remaining`` trials, the running ones included, will take.
 
-    Args:
-        durations_s: Of the finished trials that were trained, in seconds.
-        begun_s: What each running trial has taken so far.
-        remaining: Trials that are to be trained, the running ones included.
-        n_workers: That share the work, at least 1.
+    Each takes the mean duration of those that were trained; see ``describe``.
     """
+    left, trained = to_train(trainings, [t for t in trials if t.finished], remaining=remaining)
+    durations_s = [t.duration_s for t in trained if t.duration_s is not None]
     if not durations_s:
         return "ETA …"
-    mean_s = statistics.fmean(durations_s)
-    done_s = sum(min(seconds, mean_s) for seconds in begun_s)
-    return f"ETA {format_duration(max(remaining * mean_s - done_s, 0.0) / n_workers)}"
+    now, mean_s = now or datetime.now(UTC), statistics.fmean(durations_s)
+    running = (trial for trial in trials if trial.state == TrialState.RUNNING)
+    done_s = sum(min(age_s(trial, now), mean_s) for trial in running)
+    return f"ETA {format_duration(max(left * mean_s - done_s, 0.0) / n_workers)}"
 
 
-@contextmanager
-def step_bar(
-    n_steps: int | None, metric: Metric, *, title: str
-) -> Iterator[Callable[[Step], None]]:
-    """Show the progress of one training on standard error; yields what is told of each step."""
+def age_s(trial: TrialRecord, now: datetime) -> float:
+    """Return the seconds since a trial was started."""
+    return 0.0 if trial.started is None else (now - trial.started).total_seconds()
+
+
+def _bar(*more: ProgressColumn, auto_refresh: bool = True) -> Progress:
     console = Console(stderr=True)
-    with Progress(
+    return Progress(
         TextColumn("{task.description}"),
         BarColumn(bar_width=24),
         MofNCompleteColumn(),
         TextColumn("{task.fields[status]}"),
-        TimeRemainingColumn(),
+        *more,
         console=console,
         disable=not console.is_terminal,
-    ) as bar:
-        task = bar.add_task(title, total=n_steps, status="")
-
-        def show(numbers: Step) -> None:
-            value = numbers.get(metric.name)
-            status = "" if value is None else f"{metric.label} {value:.5f}"
-            bar.update(task, advance=1, status=status)
-
-        yield show
+        auto_refresh=auto_refresh,
+    )

@@ -12,19 +12,15 @@ from rich.markup import escape
 from rich.table import Table
 
 from storage import attrs
+from storage.counts import count
 from storage.outages import outage
 from storage.queue import shown_worker
 from storage.records import StudyRecord, TrialRecord
-from study.analysis import (
-    each_training_once,
-    kind_of,
-    ranked_by_constraint,
-    sampler_of,
-)
-from study.analysis.remaining import grid_trainings, to_train
+from study.analysis import each_training_once, kind_of, ranked_by_constraint, sampler_of
+from study.analysis.remaining import grid_trainings
 from study.formats import format_measured, plural
 from study.metrics import Metric
-from study.terminal.progress import eta
+from study.terminal.progress import age_s, eta
 
 _N_BEST = 5
 _N_FAILURES = 5
@@ -43,28 +39,17 @@ def study_table(records: Sequence[StudyRecord]) -> Table:
     table.add_column("study", overflow="fold", no_wrap=bool(labels) and short)
     for name in ("kind", "space"):
         table.add_column(name, overflow="fold")
-    for name in ("done", "failed", "running", "waiting", "best"):
+    second = [labels.pop() if len(labels) == 1 else "second"] if labels else []
+    for name in ("done", "failed", "running", "waiting", "best", *second):
         table.add_column(name, justify="right", no_wrap=True)
-    if labels:
-        name = labels.pop() if len(labels) == 1 else "second"
-        table.add_column(name, justify="right", no_wrap=True)
-        shown = [text or "—" for text in shown]
-    for record, best, second in zip(records, bests, shown, strict=True):
-        settings = record.user_attrs.get(attrs.SETTINGS, {})
-        failed, running, waiting = (
-            str(_count(record, state))
-            for state in (TrialState.FAIL, TrialState.RUNNING, TrialState.WAITING)
-        )
+    for record, best, text in zip(records, bests, shown, strict=True):
+        settings, n = record.user_attrs.get(attrs.SETTINGS, {}), count(record.trials)
         table.add_row(
             escape(record.name),
-            escape(str(settings.get("kind", "—"))),
-            escape(str(settings.get("space", "—"))),
-            str(sum(trial.finished for trial in record.trials)),
-            failed,
-            running,
-            waiting,
+            *(escape(str(settings.get(name, "—"))) for name in ("kind", "space")),
+            *(str(number) for number in (n.finished, n.failed, n.running, n.waiting)),
             "—" if best is None else f"{best.value:.5f}",
-            *([second] if second else []),
+            *([text or "—"] if second else []),
         )
     return table
 
@@ -78,7 +63,6 @@ def status_lines(
     """Yield what is to be known of a study: counts, workers, failed and best trials.
 
     Args:
-        record: The study.
         silent_s: Seconds since the last sign of life of running trials, by the database's key.
         now: The time, with its zone.
     """
@@ -91,24 +75,19 @@ def status_lines(
     if attrs.IMPORTED in record.user_attrs:
         origin = record.user_attrs[attrs.IMPORTED]
         yield escape(f"Imported from {origin['file']}; not to be continued.")
-    finished = sum(trial.finished for trial in record.trials)
-    target = record.user_attrs.get(attrs.TARGET, finished)
+    n = count(record.trials)
+    target = record.user_attrs.get(attrs.TARGET, n.finished)
     running = [trial for trial in record.trials if trial.state == TrialState.RUNNING]
     counts = (
-        f"{finished} of {target} trials finished: {_count(record, TrialState.COMPLETE)} complete, "
-        f"{_count(record, TrialState.PRUNED)} pruned; {_count(record, TrialState.FAIL)} failed, "
-        f"{len(running)} running, {_count(record, TrialState.WAITING)} waiting"
+        f"{n.finished} of {target} trials finished: {n.complete} complete, {n.pruned} pruned; "
+        f"{n.failed} failed, {n.running} running, {n.waiting} waiting"
     )
-    if running and finished < target:
-        done = [trial for trial in record.trials if trial.finished]
+    if running and n.finished < target:
         space = kind_of(record).space if sampler_of(record) == "grid" else None
         trainings = [] if space is None else grid_trainings(space, settings.get("fixed", {}))
-        left, trained = to_train(trainings, done, remaining=target - finished)
+        remaining = target - n.finished
         counts += "; " + eta(
-            [trial.duration_s for trial in trained if trial.duration_s is not None],
-            [_age_s(trial, now) for trial in running],
-            remaining=left,
-            n_workers=len(running),
+            record.trials, trainings, remaining=remaining, n_workers=n.running, now=now
         )
     yield counts
     if running:
@@ -120,50 +99,6 @@ def status_lines(
     for trial in failures[-_N_FAILURES:]:
         reason = trial.user_attrs.get(attrs.FAILURE, "its worker died")
         yield escape(f"Trial {trial.number} failed: {reason}")
-
-
-def _worker_table(
-    record: StudyRecord,
-    running: Sequence[TrialRecord],
-    silent_s: Mapping[int, float],
-    now: datetime,
-) -> Table:
-    """Return one row for each worker that is at a trial."""
-    n_done = Counter(t.user_attrs.get(attrs.WORKER) for t in record.trials if t.finished)
-    table = Table("running", "worker", box=None, header_style="bold")
-    kind = kind_of(record)
-    for name in ("done", kind.step, f"{plural(kind.step)}/s", kind.objective.label, "heartbeat"):
-        table.add_column(name, justify="right")
-    for trial in running:
-        worker = trial.user_attrs.get(attrs.WORKER)
-        last = max(trial.intermediate_values, default=None)
-        silence = silent_s.get(trial.trial_id)
-        table.add_row(
-            str(trial.number),
-            escape(shown_worker(str(worker or "—"))),
-            str(n_done[worker]),
-            "—" if last is None else _reached(last + 1, trial, kind.fidelity),
-            "—" if last is None else _rate(trial, last + 1, now),
-            "—" if last is None else f"{trial.intermediate_values[last]:.5f}",
-            "—" if silence is None else f"{silence:.0f} s ago",
-        )
-    return table
-
-
-def _reached(n_steps: int, trial: TrialRecord, fidelity: str | None) -> str:
-    """Return how many steps a training has done, and of how many if that is known."""
-    return str(n_steps) if fidelity is None else f"{n_steps} of {trial.params.get(fidelity, '—')}"
-
-
-def _rate(trial: TrialRecord, n_steps: int, now: datetime) -> str:
-    """Return the steps per second of this attempt at a trial."""
-    own = n_steps - int(trial.user_attrs.get(attrs.RESUMED_EPOCHS, 0))
-    age_s = _age_s(trial, now)
-    return f"{own / age_s:.2f}" if age_s > 0 else "—"
-
-
-def _age_s(trial: TrialRecord, now: datetime) -> float:
-    return 0.0 if trial.started is None else (now - trial.started).total_seconds()
 
 
 def watch(
@@ -190,10 +125,46 @@ def watch(
                 live.update(f"The storage is away: {escape(reason)}", refresh=True)
             else:
                 live.update(Group(*status_lines(record, silent_s)), refresh=True)
-                finished = sum(trial.finished for trial in record.trials)
+                finished = count(record.trials).finished
                 if finished >= int(record.user_attrs.get(attrs.TARGET, finished)):
                     return
             time.sleep(interval_s)
+
+
+def _worker_table(
+    record: StudyRecord,
+    running: Sequence[TrialRecord],
+    silent_s: Mapping[int, float],
+    now: datetime,
+) -> Table:
+    """Return one row for each worker that is at a trial."""
+    n_done = Counter(t.user_attrs.get(attrs.WORKER) for t in record.trials if t.finished)
+    table = Table("running", "worker", box=None, header_style="bold")
+    kind = kind_of(record)
+    for name in ("done", kind.step, f"{plural(kind.step)}/s", kind.objective.label, "heartbeat"):
+        table.add_column(name, justify="right")
+    for trial in running:
+        worker = trial.user_attrs.get(attrs.WORKER)
+        silence = silent_s.get(trial.trial_id)
+        reached, rate, value = "—", "—", "—"
+        if trial.intermediate_values:
+            last = max(trial.intermediate_values)
+            of = "" if kind.fidelity is None else f" of {trial.params.get(kind.fidelity, '—')}"
+            reached, value = f"{last + 1}{of}", f"{trial.intermediate_values[last]:.5f}"
+            # Of this attempt at the trial alone.
+            n_steps = last + 1 - int(trial.user_attrs.get(attrs.RESUMED_EPOCHS, 0))
+            seconds = age_s(trial, now)
+            rate = f"{n_steps / seconds:.2f}" if seconds > 0 else "—"
+        table.add_row(
+            str(trial.number),
+            escape(shown_worker(str(worker or "—"))),
+            str(n_done[worker]),
+            reached,
+            rate,
+            value,
+            "—" if silence is None else f"{silence:.0f} s ago",
+        )
+    return table
 
 
 def _best_table(record: StudyRecord, trials: Sequence[TrialRecord]) -> Table:
@@ -202,20 +173,25 @@ def _best_table(record: StudyRecord, trials: Sequence[TrialRecord]) -> Table:
     second = kind.second if any(_second(kind.second, trial) for trial in trials) else None
     constrained = not all(trial.feasible for trial in trials)
     table = Table("best", kind.objective.label, box=None, header_style="bold")
-    if second is not None:
-        table.add_column(second.short_label)
-    if constrained:
-        table.add_column("constraint")
-    table.add_column(kind.step)
-    table.add_column("parameters")
+    for name in (
+        *([second.short_label] if second else []),
+        *(["constraint"] if constrained else []),
+        kind.step,
+        "parameters",
+    ):
+        table.add_column(name)
     for trial in trials:
+        params = (
+            f"{name}={value:.3g}" if isinstance(value, float) else f"{name}={value}"
+            for name, value in trial.params.items()
+        )
         table.add_row(
             str(trial.number),
             f"{trial.value:.5f}",
-            *([_second(second, trial) or "—"] if second is not None else []),
+            *([_second(second, trial) or "—"] if second else []),
             *(["kept" if trial.feasible else "broken"] if constrained else []),
             str(trial.user_attrs.get(attrs.BEST_EPOCH, "—")),
-            _params(trial),
+            escape(", ".join(params)),
         )
     return table
 
@@ -224,14 +200,3 @@ def _second(metric: Metric | None, trial: TrialRecord | None) -> str:
     """Return a trial's second metric, empty without one."""
     value = None if metric is None or trial is None else metric.of(trial)
     return "" if metric is None or value is None else format_measured(value, metric)
-
-
-def _params(trial: TrialRecord) -> str:
-    def shown(value: object) -> str:
-        return f"{value:.3g}" if isinstance(value, float) else str(value)
-
-    return escape(", ".join(f"{name}={shown(value)}" for name, value in trial.params.items()))
-
-
-def _count(record: StudyRecord, state: TrialState) -> int:
-    return sum(trial.state == state for trial in record.trials)

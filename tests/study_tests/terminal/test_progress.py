@@ -17,11 +17,16 @@ from tests.study_tests.synthetic import VALIDATION_MSE
 
 
 def trial(
-    state: TrialState, *, seconds: float = 0.0, value: float | None = None, **own: int
+    state: TrialState,
+    *,
+    seconds: float = 0.0,
+    value: float | None = None,
+    now: datetime | None = None,
+    **own: int,
 ) -> TrialRecord:
     """Return a trial that took, or has been running for, some seconds."""
-    now = datetime.now(UTC)
     made = create_trial(state=state, value=value, user_attrs=own)
+    now = now or datetime.now(UTC)
     return to_record(made, (now - timedelta(seconds=seconds), now))
 
 
@@ -133,7 +138,12 @@ def test_eta(
 
     A trial that has taken longer than the mean is about to end, and saves no other's time.
     """
-    assert eta(durations_s, begun_s, remaining=remaining, n_workers=n_workers) == said
+    now = datetime(2026, 5, 1, tzinfo=UTC)
+    trials = [
+        *(trial(TrialState.COMPLETE, seconds=s, value=0.5, now=now) for s in durations_s),
+        *(trial(TrialState.RUNNING, seconds=s, now=now) for s in begun_s),
+    ]
+    assert eta(trials, [], remaining=remaining, n_workers=n_workers, now=now) == said
 
 
 def test_progress_line(url: str, capsys: pytest.CaptureFixture[str]) -> None:
