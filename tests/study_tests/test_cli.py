@@ -100,7 +100,7 @@ def test_help(cli: Cli, command: str, flag: str) -> None:
     code, out, err = cli(*command.split(), flag)
     assert (code, err) == (0, "")
     assert f"Usage: emoji-study {command}" in out
-    assert re.search(rf"Examples?: emoji-study\s+{command}", out)
+    assert re.search(rf"Examples?:\s+emoji-study\s+{command}", out)
 
 
 def test_main_help(cli: Cli) -> None:
