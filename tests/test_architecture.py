@@ -18,7 +18,7 @@ MODULES = {
 }
 
 FORBIDDEN = {
-    "emoji_ae": {"optuna", "sqlalchemy", "plotly", "jinja2", "typer"},
+    "emoji_ae": {"optuna", "sqlalchemy", "plotly", "jinja2", "click"},
     "emoji_ae.config": {"torch", "numpy"},
     "emoji_ae.curve": {"torch"},
     "emoji_ae.labels": {"torch", "numpy"},
@@ -66,7 +66,7 @@ ONLY_IN: dict[str, set[str]] = {
         *("study.figures.search", "study.figures.studies", "study.figures.style"),
     },
     "jinja2": {"study.report.page"},
-    "typer": {"study.cli"},
+    "click": {"study.cli", "study.options"},
     "optuna_dashboard": {"storage.internals", "study.dashboard.app"},
     "bottle": {"study.dashboard.app"},
     "sklearn": {"emoji_ae.splits", "study.analysis.surrogate"},

@@ -8,9 +8,9 @@ from study.commands.confirm import Show, own_confirmation
 from study.experiment import Arm
 from study.followups.arms import ablation_arms
 from study.followups.setup import Search, find_search, judged, run_followup, set_up
+from study.requests import Place, Say
 from study.running.choosing import find_trial
 from study.running.coordinator import RunOutcome
-from study.running.place import Place, Say
 from study.terminal.followups import ablation_tables
 
 

@@ -19,9 +19,9 @@ from study.experiment import Arm
 from study.followups.arms import confirmation_arms
 from study.followups.setup import find_search, judged, run_followup, set_up
 from study.followups.testing import measure_models
+from study.requests import Place, Say
 from study.running.coordinator import RunOutcome
 from study.running.opening import Database
-from study.running.place import Place, Say
 from study.terminal.followups import confirmation_table
 
 Show = Callable[[Table], None]

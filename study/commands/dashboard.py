@@ -7,8 +7,6 @@ import sys
 import tempfile
 import threading
 import webbrowser
-from collections.abc import Callable
-from dataclasses import dataclass
 from multiprocessing import util
 from pathlib import Path
 from typing import NoReturn
@@ -29,27 +27,7 @@ from study.dashboard.server import HOST, listen, serve
 from study.errors import StudyError
 from study.report import render_data
 from study.report.processes import other_processes
-
-Say = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DashboardRequest:
-    """What a user asked for.
-
-    Args:
-        url: The storage.
-        artifacts: Folder of the artifact store; None for the one beside the storage.
-        port: Of this machine to serve at; 0 for a free one.
-        allow_edit: Whether pages may change studies.
-        open_browser: Whether a browser is to show it.
-    """
-
-    url: str
-    artifacts: Path | None
-    port: int
-    allow_edit: bool
-    open_browser: bool
+from study.requests import CleanRequest, DashboardRequest, Say
 
 
 def dashboard_request(request: DashboardRequest, *, say: Say) -> None:
@@ -118,35 +96,19 @@ def _show(address: str, file: Path) -> None:
     webbrowser.open(file.as_uri())
 
 
-def refresh_request(url: str, study: str | None, artifacts: Path | None, *, say: Say) -> None:
+def refresh_request(request: DashboardRequest, *, say: Say) -> None:
     """Write notes and charts of a study, or of all studies, anew.
 
     Raises:
         StorageError: If the storage cannot be written, or has no such study.
     """
+    url, study = request.url, request.study
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage = open_storage(url, write=True)
     for name in [study] if study is not None else study_names(storage):
-        ours = refresh(storage, name, url=url, artifacts=artifact_folder(url, artifacts))
+        ours = refresh(storage, name, url=url, artifacts=artifact_folder(url, request.artifacts))
         kept = "" if ours else " Its own note stays, which somebody else wrote."
         say(f"Notes and charts of study {name} are up to date.{kept}")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CleanRequest:
-    """What ``emoji-study clean`` was asked.
-
-    Args:
-        url: The storage.
-        study: Name of the study; None for the only one.
-        artifacts: Folder of the artifact store; None for the one beside the storage.
-        keep: Whose pictures stay: ``best`` or ``none``.
-    """
-
-    url: str
-    study: str | None
-    artifacts: Path | None
-    keep: str
 
 
 def clean_request(request: CleanRequest, *, say: Say) -> None:
@@ -156,7 +118,7 @@ def clean_request(request: CleanRequest, *, say: Say) -> None:
         StudyError: If the choice or the folder does not exist.
         StorageError: If the study cannot be read.
     """
-    keep = check_keep(request.keep)
+    keep = check_keep(request.pictures)
     storage = open_storage(request.url)
     record = load_study_record(storage, request.study or only_study(storage))
     folder = _existing(request.url, request.artifacts)

@@ -1,22 +1,20 @@
 """The whole way once, small: a study, its best model for good, its report."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from study.commands.report import ReportRequest, report_request
-from study.commands.run import Amount, run
-from study.commands.train import TrainRequest, train
+from study.commands.report import report_request
+from study.commands.run import run
+from study.commands.train import train
+from study.requests import Amount, Given, Place, ReportRequest, Say, TrainRequest
 from study.running.coordinator import RunOutcome
-from study.running.deciding import Given
-from study.running.place import Place
 
 STUDY = "demo"
 TRIALS = 24
 EPOCHS = 30
 
 
-def run_demo(out: Path, *, n_workers: int, device: str, say: Callable[[str], None]) -> RunOutcome:
+def run_demo(out: Path, *, n_workers: int, device: str, say: Say) -> RunOutcome:
     """Run the demo study, train its best trial for good, and write the report.
 
     Args:
@@ -36,23 +34,11 @@ def run_demo(out: Path, *, n_workers: int, device: str, say: Callable[[str], Non
     )
     if outcome.interrupted:
         return outcome
-    final = train(
-        TrainRequest(
-            url=url, study=STUDY, assignments={}, options={}, device=device, out=out / "best"
-        ),
-        say=say,
-    )
+    request = TrainRequest(url=url, study=STUDY, device=device, out=out / "best")
+    final = train(request, say=say)
     if final is None or final.interrupted:
         return replace(outcome, interrupted=True)
-    path = report_request(
-        ReportRequest(
-            url=url,
-            studies=[STUDY],
-            pages=[],
-            artifacts=None,
-            out=out / "report.html",
-            correlated="all",
-        )
-    )
+    page = ReportRequest(url=url, studies=(STUDY,), out=out / "report.html")
+    path = report_request(page)
     say(f"Report: {path} (open it in a browser). Next: emoji-study dashboard --storage {url}")
     return outcome

@@ -19,10 +19,10 @@ from study.kind_sources import (
     require_same_code,
 )
 from study.kinds import Kind
+from study.requests import Given, Place, Say
 from study.running.coordinator import RunOutcome
-from study.running.deciding import Given, decide
+from study.running.deciding import decide
 from study.running.opening import Database, load_data
-from study.running.place import Place, Say
 from study.settings import StudySettings, default_settings
 
 

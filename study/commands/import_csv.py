@@ -8,7 +8,7 @@ from storage import attrs
 from storage.importing import insert_study
 from storage.rdb import open_storage
 from study.exchange.read_csv import read_results
-from study.running.place import Say
+from study.requests import Say
 
 
 def import_csv(path: Path, *, url: str, study: str | None, say: Say) -> None:

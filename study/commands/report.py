@@ -1,7 +1,7 @@
 """What ``emoji-study report`` does: one study, several side by side, or an older page again."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from optuna.storages import BaseStorage
@@ -11,33 +11,12 @@ from storage.file_names import file_name
 from storage.files import write_bytes
 from storage.rdb import open_storage
 from storage.records import StudyRecord, followups, load_study_record, only_study
-from study.analysis.correlation import Trials
 from study.errors import StudyError
 from study.report import ReportData, read_report_data, render_data
 from study.report.pictures import TrialFiles
 from study.report.processes import other_processes
 from study.report.stored import best_pictures, latent_gallery, trial_files
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReportRequest:
-    """What a user asked for.
-
-    Args:
-        url: Storage.
-        studies: Names of studies in it; none for its only one, where no page is given.
-        pages: Reports whose studies are taken from their embedded data.
-        artifacts: Folder of the artifacts; None for the one beside the storage.
-        out: HTML file; None for ``runs/`` and the names of the studies.
-        correlated: Which trials the correlations are of.
-    """
-
-    url: str
-    studies: Sequence[str]
-    pages: Sequence[Path]
-    artifacts: Path | None
-    out: Path | None
-    correlated: Trials
+from study.requests import ReportRequest
 
 
 def report_request(request: ReportRequest) -> Path:
@@ -58,7 +37,7 @@ def report_request(request: ReportRequest) -> Path:
         else:
             found += [ReportData(studies=(record,)) for record in records]
     data = found[0] if len(found) == 1 else _together(found)
-    if request.correlated == "independent":
+    if request.independent:
         if len(data.studies) > 1:
             raise StudyError(
                 "--independent belongs to the report of one study, but there are "

@@ -1,6 +1,6 @@
 """What ``emoji-study run`` does: a study is created or continued, and trials of it are run."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import optuna
 from optuna.storages import BaseStorage
@@ -14,52 +14,15 @@ from storage.records import StudyRecord, load_study_record
 from study.dashboard.retention import check_keep
 from study.errors import StudyError
 from study.kind_sources import FoundKind, find_kind, make_trainer, require_same_code
+from study.requests import DEFAULT_TRIALS, Amount, Given, Kept, Place, Say
 from study.running import budget
 from study.running.coordinator import RunOutcome, open_study
-from study.running.deciding import Given, decide_search
+from study.running.deciding import decide_search
 from study.running.launch import Ready, describe_outcome, launch
 from study.running.opening import Database, StoredStudy, load_data
-from study.running.place import Place, Say
 from study.running.warm_start import began_with, best_points
 from study.sampling.names import ADAPTIVE_SAMPLERS
 from study.settings import StudySettings
-
-DEFAULT_TRIALS = 40
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Amount:
-    """How much is run.
-
-    Args:
-        n_trials: Finished trials to add; None for the default.
-        n_total: Finished trials in all, in their place.
-        replicate: Another number than 0 trains with other seeds.
-        max_retries: Attempts after the first at a trial with an error; None for what is stored.
-    """
-
-    n_trials: int | None = None
-    n_total: int | None = None
-    replicate: int = 0
-    max_retries: int | None = None
-
-    @property
-    def n_first(self) -> int:
-        """Trials that a new study begins with."""
-        return self.n_total or self.n_trials or DEFAULT_TRIALS
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
-    """What a study keeps and measures beside its results, from now on.
-
-    Args:
-        pictures: Whose pictures: ``all``, ``best`` or ``none``; None for what is stored.
-        extra: Whether the metrics are measured that are measured on request only.
-    """
-
-    pictures: str | None = None
-    extra: bool = False
 
 
 def run(

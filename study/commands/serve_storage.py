@@ -6,7 +6,7 @@ from storage.rdb import open_storage
 from storage.served import make_server
 from storage.urls import redact, server_address
 from study.errors import StudyError
-from study.running.place import Say
+from study.requests import Say
 from study.signals import stop_signals
 
 

@@ -16,11 +16,11 @@ from study.formats import format_accuracy
 from study.kind_sources import find_kind, make_trainer
 from study.kinds import Data, Run, Step, Trainer
 from study.metrics import Metric
+from study.requests import Given, Say, TrainRequest
 from study.running.choosing import Chosen, given_training, stored_training
-from study.running.deciding import Given, decide
+from study.running.deciding import decide
 from study.running.job import own_threads
 from study.running.opening import load_data
-from study.running.place import Say
 from study.signals import stop_signals
 from study.terminal.progress import step_bar
 
@@ -29,39 +29,6 @@ DEFAULT_KIND = "autoencoder"
 
 METRICS_FILE = "metrics.json"
 """Of a trained model; it is there only while all of its files are of one training."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainRequest:
-    """What ``emoji-study train`` was asked; None stands for the trial's value or the default.
-
-    Args:
-        url: The storage.
-        study: Whose trial is trained; None for given parameters.
-        kind: What names the kind of given parameters, or where that of the study lies here.
-        trial: Number of the trial, or ``best``.
-        assignments: Given parameters, as texts.
-        n_steps: Of the training, the value of the kind's fidelity.
-        data: Path of the data.
-        options: Values of the kind's own options.
-        seed: Of the training.
-        device: ``auto``, or one that the trainer knows.
-        threads: CPU threads.
-        out: Folder to write.
-    """
-
-    url: str
-    study: str | None = None
-    kind: str | None = None
-    trial: str = "best"
-    assignments: Mapping[str, str]
-    n_steps: int | None = None
-    data: Path | None = None
-    options: Mapping[str, Any]
-    seed: int | None = None
-    device: str = "auto"
-    threads: int | None = None
-    out: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,10 +8,10 @@ from storage import attrs
 from storage.rdb import await_server
 from storage.records import load_study_record
 from study.kind_sources import find_stored, make_trainer
+from study.requests import Place, Say
 from study.running.coordinator import RunOutcome
 from study.running.launch import Ready, describe_outcome, launch
 from study.running.opening import Database, load_data
-from study.running.place import Place, Say
 
 
 def work(study: str, place: Place, *, accept_change: bool = False, say: Say) -> RunOutcome:

@@ -1,9 +1,8 @@
 """What ``emoji-study compose`` does: a model, sums of emoji, a picture."""
 
 import hashlib
-from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -27,46 +26,12 @@ from study.emoji.data import StudyData
 from study.emoji.trainer import EmojiTrainer
 from study.errors import StudyError
 from study.kinds import Run
+from study.requests import ComposeRequest, Say
 from study.running.choosing import stored_training
 from study.running.housekeeping import housekeeping
 from study.running.job import own_threads
 from study.running.opening import load_data
 from study.terminal.progress import step_bar
-
-Say = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ComposeRequest:
-    """What a user asked for.
-
-    Args:
-        expressions: Sums of emoji: one to be drawn with its parts, or the stops of a path; none
-            for the gallery.
-        average: Text of the average face of the gallery's notebook recipes.
-        way: How a path leads from stop to stop: ``slerp`` or ``lerp``.
-        steps: Pictures from one stop to the next, both counted.
-        through_mean: Whether a path passes the mean of all images between two stops.
-        study, trial: Whose model it is: number of the trial, or ``best``.
-        checkpoint: A trained model in the place of a study's.
-        data: The data set file; None for the study's, or the embedded images.
-        device: Where to train a trial: ``auto``, ``cpu`` or ``cuda``.
-        out: The picture, a PNG; of a path also a GIF.
-    """
-
-    expressions: tuple[str, ...]
-    gallery: bool
-    average: str
-    way: str
-    steps: int
-    through_mean: bool
-    url: str
-    study: str | None
-    trial: str
-    checkpoint: Path | None
-    data: Path | None
-    device: str
-    out: Path
 
 
 def compose_request(request: ComposeRequest, *, say: Say) -> None:
@@ -81,7 +46,8 @@ def compose_request(request: ComposeRequest, *, say: Say) -> None:
     if bool(request.expressions) == request.gallery:
         raise StudyError("Give either expressions or --gallery: what is added up.")
     combinations = [parse(expression) for expression in request.expressions]
-    way = _checked(request)
+    out = request.out or Path("runs/gallery.png" if request.gallery else "runs/composition.png")
+    way = _checked(request, out)
     if (request.study is None) == (request.checkpoint is None):
         raise StudyError("Give either --study or --checkpoint: the model that adds up.")
     if request.checkpoint is not None:
@@ -110,12 +76,12 @@ def compose_request(request: ComposeRequest, *, say: Say) -> None:
             stops = through(stops, space.latents.mean(dim=0))
         latents = path(stops, request.steps, way)
         say(f"A path of {len(latents)} pictures through {len(stops)} stops, {way}.")
-        moving = request.out.suffix.lower() == ".gif"
+        moving = out.suffix.lower() == ".gif"
         content = (
             gif(frames_of(space, latents)) if moving else picture_png(draw_path(space, latents))
         )
-    write_bytes(request.out, content)
-    say(f"Picture written to {request.out}")
+    write_bytes(out, content)
+    say(f"Picture written to {out}")
 
 
 def _gallery(space: LatentSpace, average: str, say: Say) -> Image.Image:
@@ -136,14 +102,12 @@ def _gallery(space: LatentSpace, average: str, say: Say) -> Image.Image:
     return draw_gallery(space, there)
 
 
-def _checked(request: ComposeRequest) -> Way:
+def _checked(request: ComposeRequest, out: Path) -> Way:
     """Return the way of a path, if the request fits together."""
-    suffix = request.out.suffix.lower()
+    suffix = out.suffix.lower()
     allowed = (".png", ".gif") if len(request.expressions) > 1 else (".png",)
     if suffix not in allowed:
-        raise StudyError(
-            f"`out` must end in {' or '.join(allowed)}, but got {str(request.out)!r}."
-        )
+        raise StudyError(f"`out` must end in {' or '.join(allowed)}, but got {str(out)!r}.")
     if request.way not in get_args(Way):
         raise StudyError(f"`way` must be slerp or lerp, but got {request.way!r}.")
     way: Way = request.way  # type: ignore[assignment]  # as was asked

@@ -1,7 +1,6 @@
 """What ``emoji-study data`` does: build a data set file, or describe one as a page."""
 
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
@@ -15,16 +14,7 @@ from storage.files import atomic_path, write_bytes
 from study.emoji.data import fingerprint
 from study.emoji.page import render_data_report
 from study.errors import StudyError
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DescribeRequest:
-    """What to describe: a data set file, or None for the embedded images, and its split."""
-
-    data: Path | None
-    split: str
-    data_seed: int
-    out: Path
+from study.requests import DescribeRequest
 
 
 def build_data(vendor: str, out: Path) -> int:

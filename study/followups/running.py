@@ -9,11 +9,11 @@ from study.errors import StudyError
 from study.experiment import Experiment
 from study.kind_sources import FoundKind
 from study.kinds import Data
+from study.requests import Place, Say
 from study.running import budget
 from study.running.coordinator import RunOutcome, open_study
 from study.running.launch import Ready, launch
 from study.running.opening import Database
-from study.running.place import Place, Say
 from study.settings import StudySettings
 
 

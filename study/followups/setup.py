@@ -15,10 +15,10 @@ from study.followups.running import pair_sides, run_experiment
 from study.formats import format_duration
 from study.kind_sources import FoundKind, find_stored, make_trainer
 from study.kinds import Data, Trainer
+from study.requests import Given, Place, Say
 from study.running.coordinator import RunOutcome
-from study.running.deciding import Given, decide
+from study.running.deciding import decide
 from study.running.opening import Database, StoredStudy, load_data
-from study.running.place import Place, Say
 from study.settings import IMPORTED, StudySettings
 
 FRESH = 1

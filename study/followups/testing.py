@@ -22,9 +22,9 @@ from storage.served import perform
 from study.analysis.confirmation import get_confirmation
 from study.analysis.experiment import trials_of_arm
 from study.followups.setup import Followup
+from study.requests import Place, Say
 from study.running.housekeeping import housekeeping
 from study.running.job import own_threads
-from study.running.place import Place, Say
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

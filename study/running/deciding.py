@@ -1,48 +1,13 @@
 """What a study is: decided from what a user gave, what is stored, and the defaults."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any
+from dataclasses import replace
 
 from search_spaces.designs import DESIGNS, design_points
 from study.errors import StudyError
 from study.kinds import Kind
+from study.requests import Given
 from study.sampling.names import check_names, default_pruner
 from study.settings import StudySettings, code_version, default_settings, training_number
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Given:
-    """What a user said of a study; None stands for what is stored, or the default.
-
-    Args:
-        space: Name of the search space.
-        assignments: Values of fixed parameters, as texts.
-        n_steps: Of every training, the value of the kind's fidelity.
-        sampler: Name of the sampler or design.
-        pruner: Name of the pruner.
-        seed: Of the study.
-        data: Path of the data.
-        split: How the data are parted.
-        data_seed: Of the split.
-        min_accuracy: Constraint on the second metric.
-        pareto: Whether the second metric is an objective.
-        options: Values of the kind's own options.
-    """
-
-    space: str | None = None
-    assignments: Mapping[str, str] = field(default_factory=dict)
-    n_steps: int | None = None
-    sampler: str | None = None
-    pruner: str | None = None
-    seed: int | None = None
-    data: Path | None = None
-    split: str | None = None
-    data_seed: int | None = None
-    min_accuracy: float | None = None
-    pareto: bool = False
-    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 def decide(

@@ -16,10 +16,11 @@ from study.analysis.remaining import grid_trainings
 from study.dashboard.retention import clean_states
 from study.formats import counted
 from study.kinds import Data, Kind
+from study.requests import Place, Say
 from study.running.coordinator import RunOutcome, run_study
 from study.running.housekeeping import housekeeping
 from study.running.job import WorkerJob
-from study.running.place import Place, Say, other_threads
+from study.running.place import open_cluster, other_threads, threads_each
 from study.running.refresher import refreshing
 from study.settings import StudySettings
 
@@ -44,7 +45,7 @@ class Ready:
 def launch(ready: Ready, place: Place, *, target: int, say: Say) -> RunOutcome:
     """Run trials of a study, until it has ``target`` finished ones; raises as ``run_study``."""
     study, settings = ready.study, ready.settings
-    threads = place.share(say=say)
+    threads = threads_each(place, say=say)
     for warning in other_threads(study.get_trials(deepcopy=False), threads):
         say(f"Warning: {warning}")
     name = study.study_name
@@ -69,7 +70,7 @@ def launch(ready: Ready, place: Place, *, target: int, say: Say) -> RunOutcome:
         if place.backend == "local":
             job = replace(job, folder=folder_identity(job.artifacts))
         watched = optuna.load_study(study_name=name, storage=open_storage(place.url))
-        with place.open_cluster() as cluster, refreshing(study, watched, job, say=say):
+        with open_cluster(place) as cluster, refreshing(study, watched, job, say=say):
             outcome = run_study(
                 study,
                 watched,

@@ -11,9 +11,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import typer
-
 from study.cli import app
+
+EARLIER = {
+    **{"lambda": "lambdas", "from": "page", "open": "open_browser", "param": "params"},
+    **{"set": "assignments", "confirm trial": "trials"},
+}
+"""What 0.1.0 called the value of an option, where that was not the option's name."""
 
 
 def lines_of(root: Path) -> list[str]:
@@ -29,16 +33,16 @@ def lines_of(root: Path) -> list[str]:
 
 def meaning(line: str) -> dict[str, Any]:
     """Return the command of a line, and the value of each argument that the line gives."""
-    command: Any = typer.main.get_command(app)
+    command: Any = app
     words, path = shlex.split(line)[1:], []
     while hasattr(command, "commands"):
         path.append(words.pop(0))
         command = command.commands[path[-1]]
     context = command.make_context(path[-1], words)
     given = {
-        parameter.name: context.params[parameter.name]
-        for parameter in command.params
-        if context.get_parameter_source(parameter.name).name == "COMMANDLINE"
+        EARLIER.get(f"{path[-1]} {name}", EARLIER.get(name, name)): value
+        for name, value in context.params.items()
+        if context.get_parameter_source(name).name == "COMMANDLINE"
     }
     return {"command": " ".join(path), **json.loads(json.dumps(given, default=str))}
 

@@ -4,10 +4,9 @@ from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
 
-from study.commands.run import Amount, Kept, run
+from study.commands.run import run
+from study.requests import Amount, Given, Kept, Place
 from study.running.coordinator import RunOutcome
-from study.running.deciding import Given
-from study.running.place import Place
 
 
 def run_study(

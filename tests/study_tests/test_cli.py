@@ -17,7 +17,6 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import typer
 from PIL import Image
 
 from emoji_ae.checkpoint import load_checkpoint
@@ -90,7 +89,7 @@ def commands(group: object, prefix: str = "") -> list[str]:
 
 def test_all_commands_are_known_here() -> None:
     """The list that the tests below go through is complete."""
-    assert sorted(commands(typer.main.get_command(app))) == sorted(COMMANDS)
+    assert sorted(commands(app)) == sorted(COMMANDS)
 
 
 @pytest.mark.parametrize("flag", ["--help", "-h"])

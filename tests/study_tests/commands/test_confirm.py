@@ -26,14 +26,14 @@ from study.cli import _record
 from study.commands.ablate import ablate as take_apart
 from study.commands.confirm import confirm as confirm_best
 from study.commands.import_csv import import_csv
-from study.commands.train import TrainRequest, train
+from study.commands.train import train
 from study.emoji import AUTOENCODER, LATENT_METRICS
 from study.errors import StudyError
 from study.followups.arms import confirmation_arms
 from study.followups.setup import Followup, find_search, run_followup, set_up
 from study.followups.testing import measure_models
+from study.requests import OneStudy, Place, TrainRequest
 from study.running.coordinator import RunOutcome
-from study.running.place import Place
 from study.seeds import pair_seed
 from tests.emoji_ae_tests.reference import leaking_groups
 from tests.study_tests.asking import run_study
@@ -177,8 +177,6 @@ def test_each_model_is_tested_once_and_then_removed(confirmed: Path, tmp_path: P
                 url=url_of(confirmed),
                 study=CONFIRMATION,
                 trial=str(trial.number),
-                assignments={},
-                options={},
                 device="cpu",
                 threads=1,
                 out=tmp_path / str(trial.number),
@@ -210,7 +208,7 @@ def test_what_is_said(copy: Path) -> None:
 
 def test_follow_ups_do_not_make_a_search_ambiguous(confirmed: Path) -> None:
     """The only search of a storage needs no name, whatever follows it."""
-    _, record = _record(url_of(confirmed), None)
+    _, record = _record(OneStudy(url=url_of(confirmed)))
     assert record.name == SEARCH
 
 

@@ -15,10 +15,11 @@ from optuna.trial import create_trial
 
 from storage.errors import UnknownStudyError
 from study.commands.import_csv import import_csv
-from study.commands.report import ReportRequest, report_request
+from study.commands.report import report_request
 from study.errors import StudyError
 from study.exchange.write_table import write_table
 from study.report import read_report_data
+from study.requests import ReportRequest
 from tests.servers import opened
 from tests.study_tests.synthetic import planted
 
@@ -47,12 +48,7 @@ def report(
     """Write a report; return its path."""
     return report_request(
         ReportRequest(
-            url=url,
-            studies=studies,
-            pages=pages,
-            artifacts=None,
-            out=out,
-            correlated="independent" if independent else "all",
+            url=url, studies=tuple(studies), pages=tuple(pages), out=out, independent=independent
         )
     )
 

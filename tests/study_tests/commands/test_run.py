@@ -24,11 +24,12 @@ from study.commands.worker import work
 from study.emoji import AUTOENCODER
 from study.errors import StudyError
 from study.kinds import Source
+from study.requests import Place
 from study.running.budget import request
 from study.running.choosing import find_trial
 from study.running.coordinator import RunOutcome
 from study.running.launch import describe_outcome
-from study.running.place import Place, oversubscription
+from study.running.place import oversubscription
 from study.settings import StudySettings
 from tests.study_tests.asking import run_study
 from tests.study_tests.studies import open_study, start_design

@@ -21,7 +21,7 @@ from emoji_ae.images import encode_png
 from emoji_ae.splits import split_dataset
 from storage.files import write_bytes
 from study.cli import main
-from study.emoji.describe import DescribeRequest, describe_data, draw_splits
+from study.emoji.describe import describe_data, draw_splits
 from study.emoji.figures import plot_classes, plot_neighbours, plot_words
 from study.emoji.page import (
     get_data_cautions,
@@ -31,6 +31,7 @@ from study.emoji.page import (
 from study.errors import StudyError
 from study.figures import plotly_js
 from study.formats import format_mse
+from study.requests import DescribeRequest
 
 SECTIONS = ["words", "subset", "classes", "split", "near-duplicates", "reproduce"]
 CHARTS = ["words", "classes", "neighbours"]

@@ -19,12 +19,11 @@ from storage.records import StudyRecord, load_study_record
 from study.analysis.correlation import get_correlations
 from study.analysis.tables import get_best_trials, get_families, to_frame
 from study.commands.import_csv import import_csv
-from study.commands.run import Amount, run
+from study.commands.run import run
 from study.errors import StudyError
 from study.exchange.read_csv import read_results
 from study.exchange.write_table import write_table
-from study.running.deciding import Given
-from study.running.place import Place
+from study.requests import Amount, Given, Place
 from tests.servers import opened
 
 AUTOENCODER = (

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
-from study.emoji.describe import DescribeRequest, describe_data
+from study.emoji.describe import describe_data
 from study.report import render_comparison, render_report
+from study.requests import DescribeRequest
 from tests.study_tests.browser import Visit, browser, needs_browser
 from tests.study_tests.synthetic import SETTINGS, planted, planted_multitask, study
 

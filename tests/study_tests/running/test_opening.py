@@ -10,11 +10,10 @@ from search_spaces import SearchSpaceError
 from storage.errors import UnknownStudyError
 from storage.rdb import close_all
 from storage.urls import sqlite_path
-from study.commands.run import Amount, run
+from study.commands.run import run
 from study.errors import StudyError
-from study.running.deciding import Given
+from study.requests import Amount, Given, Place
 from study.running.opening import Database
-from study.running.place import Place
 
 
 @pytest.fixture(autouse=True)
