@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial, create_trial
 from benchmarks.analysis import made_up
 from benchmarks.measure import Figure, median
 from storage.artifacts import open_artifacts, stand_ins
-from storage.rdb import close_storage, open_storage
+from storage.rdb import close_all, open_storage
 from storage.records import TrialRecord
 from study.dashboard.refresh import refresh
 
@@ -53,7 +53,7 @@ def refresh_s(folder: Path) -> float:
     started = time.perf_counter()
     refresh(storage, record.name, url=url, artifacts=folder / "artifacts")
     seconds = time.perf_counter() - started
-    close_storage(storage)
+    close_all()
     return seconds
 
 

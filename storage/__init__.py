@@ -1,4 +1,1 @@
-"""Persistent storage of studies: databases, artifacts, attribute names, read-only records.
-
-Knows Optuna and SQLAlchemy; knows nothing of models, training or analysis.
-"""
+"""Persistent storage of studies: databases, artifacts, attribute names, read-only records."""

@@ -1,123 +1,78 @@
 """Names of everything that studies and trials carry beside Optuna's own columns."""
 
-# On a study.
-UID = "emoji_study:uid"
-"""Names the study's files: random, for databases count their studies each from 1."""
-SETTINGS = "settings"
-"""What every worker must share: kind, space, sampler, pruner, seeds, data and its split (JSON)."""
-KIND = "emoji_study:kind"
-"""What readers need to know of the study's kind of model: metrics, space and more (JSON)."""
-TARGET = "target_trials"
-"""Finished trials that were asked for so far, over all runs."""
-REQUEST = "requested_trials"
-"""Finished trials that the latest request asked for, a part of the target."""
-LAST_REQUEST = "emoji_study:last_request"
-"""Of the latest request: the target that it made, its replicate, whether it is open (JSON)."""
-DESIGN = "design"
-"""Which point the next new trial gets: its number, that behind the last, the replicate (JSON)."""
-MAX_RETRIES = "max_retries"
-"""How often a trial is tried again that failed by an error."""
-EXPERIMENT = "experiment"
-"""What an experiment compares (a JSON object); only on a study that is one."""
-CONFIRMATION = "confirmation"
-"""Name of the experiments that train the best configurations of a search again."""
-TRANSFER = "transfer"
-"""Name of the experiments that do so on other images than the search's."""
-ABLATION = "ablation"
-"""Name of the experiments that take the best configuration of a search apart."""
-TEST_RESULTS = "test_results"
-"""Errors of confirmed models on the test split, by number of the trial (JSON)."""
-IMPORTED = "imported"
-"""Where an imported study comes from: name of the file and number of its rows (JSON)."""
-KEPT_PICTURES = "kept_pictures"
-"""Whose pictures a study keeps: all (without it), best or none."""
-MEASURES_LATENTS = "measures_latents"
-"""True where the complete trials of a search measure their latents; experiments always do."""
-CLASS_COUNTS = "class_counts"
-"""Number of images of each class in the training and in the validation split, by name."""
+# On a study; some are JSON.
+UID = "emoji_study:uid"  # names its files: random, for databases count studies each from 1
+SETTINGS = "settings"  # what all workers share: kind, space, sampler, pruner, seeds, data, split
+KIND = "emoji_study:kind"  # what readers need to know of its kind of model: metrics, space, ...
+TARGET = "target_trials"  # finished trials that were asked for so far, over all runs
+REQUEST = "requested_trials"  # those that the latest request asked for, a part of the target
+LAST_REQUEST = "emoji_study:last_request"  # the target that it made, its replicate, if it is open
+DESIGN = "design"  # of the next new trial: its point, the one behind the last, the replicate
+MAX_RETRIES = "max_retries"  # how often a trial is tried again that failed by an error
+EXPERIMENT = "experiment"  # what an experiment compares; only on a study that is one
+CONFIRMATION = "confirmation"  # name of the experiments that train a search's best again
+TRANSFER = "transfer"  # name of the experiments that do so on other images than the search's
+ABLATION = "ablation"  # name of the experiments that take the best configuration of a search apart
+TEST_RESULTS = "test_results"  # errors of confirmed models on the test split, by trial's number
+IMPORTED = "imported"  # where an imported study comes from: name of the file, number of its rows
+KEPT_PICTURES = "kept_pictures"  # whose pictures a study keeps: all (without it), best or none
+MEASURES_LATENTS = "measures_latents"  # True where a search does; experiments always do
+CLASS_COUNTS = "class_counts"  # training and validation images of each class, by name
 
 # On a trial, written when it starts.
 SEED = "seed"
 REPLICATE = "replicate"
-WORKER = "worker"
-"""The process that runs the trial, as ``queue.worker_id`` names it."""
+WORKER = "worker"  # the process that runs the trial, as ``queue.worker_id`` names it
 DEVICE = "device"
 THREADS = "threads"
 CODE_VERSION = "code_version"
-KIND_DIGEST = "emoji_study:kind_digest"
-"""Digest of the file of a user's kind that trained the trial."""
-ENVIRONMENT = "environment"
-"""Versions of what a trial ran with, the system and its cores, for people to read."""
+KIND_DIGEST = "emoji_study:kind_digest"  # of the file of a user's kind that trained the trial
+ENVIRONMENT = "environment"  # versions of what it ran with, system and cores, for people to read
 DATA_FINGERPRINT = "data_fingerprint"
-RETRY_OF = "retry_of"
-"""Number of the failed trial that this one repeats."""
-MEASURED_ON = "measured_on"
-"""Split of an imported trial's metrics, ``test`` or ``validation``."""
-WARM_START = "warm_start"
-"""Study and number of the trial whose parameters this one was told to begin with."""
-PAIR = "pair"
-"""Number of the pair of an experiment that the trial belongs to: its seed and its split."""
-ARM = "arm"
-"""Name of what the trial stands for in an experiment."""
-SIDES = "sides"
-"""Split of an experiment's trial; the study's own without it."""
-ERRORS = "errors"
-"""How many attempts at the trial failed by an error before; 0 without it."""
-DEATHS = "deaths"
-"""How many workers died at the trial before; 0 without it."""
-DESIGN_INDEX = "design_index"
-"""Position of the trial's point in a design that is drawn in advance (grid, random, qmc)."""
+RETRY_OF = "retry_of"  # number of the failed trial that this one repeats
+MEASURED_ON = "measured_on"  # split of an imported trial's metrics, ``test`` or ``validation``
+WARM_START = "warm_start"  # study and number of the trial whose parameters it was told to take
+PAIR = "pair"  # number of its pair of an experiment: its seed and its split
+ARM = "arm"  # name of what the trial stands for in an experiment
+SIDES = "sides"  # split of an experiment's trial; the study's own without it
+ERRORS = "errors"  # how many attempts at the trial failed by an error before; 0 without it
+DEATHS = "deaths"  # how many workers died at the trial before; 0 without it
+DESIGN_INDEX = "design_index"  # of its point in a design drawn in advance (grid, random, qmc)
 
 # On a trial, written when it ends, whatever its state.
-VALIDATION_MSE = "validation_mse"
-"""Lowest reconstruction error on the validation split, the error of the kept weights."""
-BEST_EPOCH = "best_epoch"
-"""Epoch of the lowest validation error, counted from 1."""
+VALIDATION_MSE = "validation_mse"  # the lowest reconstruction error, that of the kept weights
+BEST_EPOCH = "best_epoch"  # epoch of the lowest validation error, counted from 1
 VALIDATION_CROSS_ENTROPY = "validation_cross_entropy"
-VALIDATION_ACCURACY = "validation_accuracy"
-"""Share of the validation images that the kept weights classify correctly (multitask)."""
-VALIDATION_BALANCED_ACCURACY = "validation_balanced_accuracy"
-"""Mean over the classes of that share (multitask)."""
+VALIDATION_ACCURACY = "validation_accuracy"  # share that the kept weights classify correctly
+VALIDATION_BALANCED_ACCURACY = "validation_balanced_accuracy"  # mean of that over the classes
+# Of the next five see ``emoji_ae.latent_quality``; only where latents were measured.
 LATENT_ATTRIBUTE_AUC = "latent_attribute_auc"
-"""Of this and the next four see ``emoji_ae.latent_quality``; only where latents were measured."""
 LATENT_ANALOGY_RANK = "latent_analogy_rank"
 LATENT_PATH_SMOOTHNESS = "latent_path_smoothness"
 LATENT_PROBE_ACCURACY = "latent_probe_accuracy"
 LATENT_VARIANCE_USED = "latent_variance_used"
-CONFUSION = "confusion"
-"""Validation images by class (rows) and predicted class (columns), in ``CLASSES``' order."""
-INFEASIBLE = "infeasible"
-"""True where the trial breaks the study's constraint on accuracy; not there otherwise."""
-EARLY_STOPPED = "early_stopped"
-"""True where the training ended because its validation error had stopped falling."""
+CONFUSION = "confusion"  # validation images by class (rows), predicted class; ``CLASSES``' order
+INFEASIBLE = "infeasible"  # True where it breaks the constraint on accuracy, else not there
+EARLY_STOPPED = "early_stopped"  # True where it ended as its validation error had stopped falling
 LAST_VALIDATION_MSE = "last_validation_mse"
 LAST_TRAIN_MSE = "last_train_mse"
 EPOCHS_RUN = "epochs_run"
-RESUMED_EPOCHS = "resumed_epochs"
-"""Epochs that earlier attempts had trained, where this one went on; not there otherwise."""
+RESUMED_EPOCHS = "resumed_epochs"  # that earlier attempts had trained; only where this went on
 TRAINING_SECONDS = "training_seconds"
 PARAMETER_COUNT = "parameter_count"
-CURVES_DIGEST = "curves_digest"
-"""Of the file of a trained trial's curve, which answers other trials if it is undamaged."""
-REUSED_FROM = "reused_from"
-"""Number of the trial whose stored curve answered this one; nothing was trained."""
-FAILURE = "failure"
-"""Why a failed trial failed, one line; without it, its worker died."""
-DIVERGED = "diverged"
-"""Beginning of the reason of a training whose error became NaN or infinite."""
+CURVES_DIGEST = "curves_digest"  # of its curve's file, which answers others if it is undamaged
+REUSED_FROM = "reused_from"  # number of the trial whose curve answered it; nothing was trained
+FAILURE = "failure"  # why a failed trial failed, one line; without it, its worker died
+DIVERGED = "diverged"  # beginning of the reason of a training whose error became NaN or infinite
 
 # File names of a trial's artifacts, in the order of their upload.
 RECONSTRUCTIONS_FILE = "reconstructions.png"
 LEARNING_CURVE_FILE = "learning_curve.png"
 CURVES_FILE = "curves.csv"
 FILES = (RECONSTRUCTIONS_FILE, LEARNING_CURVE_FILE, CURVES_FILE)
-GALLERY_FILE = "latent_gallery.png"
-"""File of a confirmation: sums of emoji by its best model."""
-PICTURES_ENTRY = "pictures"
-"""The PNG's text entry about its columns: a JSON list of objects with text, role and mse."""
-SAMPLE = "sample"
-"""Role of an image that all trials of a study show."""
-LOWEST = "lowest"
-"""Role of an image with one of a trial's lowest reconstruction errors."""
+GALLERY_FILE = "latent_gallery.png"  # of a confirmation: sums of emoji by its best model
+PICTURES_ENTRY = "pictures"  # the PNG's text about its columns: JSON objects of text, role, mse
+SAMPLE = "sample"  # role of an image that all trials of a study show
+LOWEST = "lowest"  # role of an image with one of a trial's lowest reconstruction errors
 MEDIAN = "median"
 HIGHEST = "highest"

@@ -23,8 +23,10 @@ def atomic_path(path: Path) -> Iterator[Path]:
     Raises:
         OSError: If the folder or the file cannot be written, or ``path`` is a folder.
     """
-    found = _status(path)
-    mode = None if found is None else found.st_mode
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):  # making its folder tells which it is
+        mode = None
     if mode is not None and stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     descriptor = _descriptor(path)
@@ -47,14 +49,11 @@ def atomic_path(path: Path) -> Iterator[Path]:
 def replacing(path: Path, *, name: Path | None = None) -> Iterator[Path]:
     """Yield a temporary path beside ``path`` that takes its place when the block succeeds.
 
+    Whoever looks at it meanwhile sees the old file, and if it cannot be written nothing is left.
     A link is replaced itself, and no folder is created: in short, nothing outside is touched.
 
     Args:
-        path: What is replaced; whoever looks at it meanwhile sees the old file.
-        name: What errors call it, where that is another path.
-
-    Raises:
-        OSError: If it cannot be written; then nothing is left of it.
+        name: What errors call the file, where that is another path.
     """
     partial = path.with_name(f".{secrets.token_hex(16)}.tmp")  # its own, on whatever host
     try:
@@ -75,9 +74,6 @@ def atomic_paths(paths: Sequence[Path]) -> Iterator[list[Path]]:
 
     The last of the files vouches for the others: it is removed before the first of them changes,
     and comes back when all are there. Where it is, all are of one writing, whatever was killed.
-
-    Raises:
-        OSError: As ``atomic_path``.
     """
     with ExitStack() as stack:
         # The one that is entered first takes its place last.
@@ -88,23 +84,13 @@ def atomic_paths(paths: Sequence[Path]) -> Iterator[list[Path]]:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write ``content`` to ``path``, whole or not at all; see ``atomic_path``.
-
-    Raises:
-        OSError: If the folder or the file cannot be written.
-    """
+    """Write ``content`` to ``path``, whole or not at all; see ``atomic_path``."""
     with atomic_path(path) as partial:
         partial.write_bytes(content)
 
 
 def require_writable(path: Path) -> None:
-    """Try whether ``path`` can be written, before the work whose result it is to hold.
-
-    Its folder is created; a file that is there stays as it is.
-
-    Raises:
-        OSError: If the folder or the file cannot be written, or ``path`` is a folder.
-    """
+    """Try ``atomic_path`` before the work whose result it is to hold; a file stays as it is."""
 
     class _TriedError(Exception):
         """Ends the block, so that nothing takes the place of the file."""
@@ -112,14 +98,6 @@ def require_writable(path: Path) -> None:
     with suppress(_TriedError), atomic_path(path) as partial:
         partial.touch()
         raise _TriedError
-
-
-def _status(path: Path) -> os.stat_result | None:
-    """Return what a path leads to; None if there is nothing."""
-    try:
-        return path.stat()
-    except (FileNotFoundError, NotADirectoryError):  # making its folder tells which it is
-        return None
 
 
 def _descriptor(path: Path) -> int | None:
@@ -136,11 +114,7 @@ def _descriptor(path: Path) -> int | None:
 
 
 def _pour(content: Path, path: Path, descriptor: int | None) -> None:
-    """Write a file's content into what is no file, or into an open one.
-
-    Raises:
-        OSError: If that takes no more; it names ``path``.
-    """
+    """Write a file's content into what is no file, or into an open one; errors name ``path``."""
     try:
         sink = os.open(path, os.O_WRONLY) if descriptor is None else os.dup(descriptor)
         with content.open("rb") as source, open(sink, "wb") as out:

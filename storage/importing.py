@@ -24,11 +24,8 @@ def insert_study(
     """Store a study of one objective, which is minimised, with all its trials or not at all.
 
     Args:
-        storage: A database, opened for writing, or a client of a server of one.
-        name: Of the study.
         trials: Numbered by their order; values, parameters, user attributes and states are kept.
             A parameter has the same range in all of them.
-        user_attrs: Of the study.
         metric: Name of the objective.
 
     Raises:

@@ -59,9 +59,8 @@ def database_of(storage: BaseStorage) -> RDBStorage | None:
 def transaction(database: RDBStorage) -> AbstractContextManager[Session]:
     """Open a transaction, committed at the end of the block; nothing of it stays if that fails.
 
-    Raises:
-        optuna.exceptions.StorageInternalError: If the database fails.
-        sqlalchemy.exc.IntegrityError: If another one has stored the like.
+    A database that fails is a StorageInternalError; what another one has stored, an
+    ``sqlalchemy.exc.IntegrityError``.
     """
     return _create_scoped_session(database.scoped_session)
 
@@ -113,11 +112,7 @@ def channel_of(client: GrpcStorageProxy) -> Any:
 
 
 def add_proxy(server: Any, storage: BaseStorage) -> None:
-    """Let a ``grpc.Server`` answer all that Optuna's clients ask of a storage.
-
-    Raises:
-        ImportError: If gRPC is not installed.
-    """
+    """Let a ``grpc.Server`` answer all that Optuna's clients ask of a storage."""
     from optuna.storages._grpc.auto_generated import api_pb2_grpc
     from optuna.storages._grpc.servicer import OptunaStorageProxyService
 
@@ -128,19 +123,15 @@ def add_proxy(server: Any, storage: BaseStorage) -> None:
 # optuna-dashboard, which keeps texts in pieces among the system attributes of a study.
 
 
-def note_keys(trial_id: int | None) -> tuple[str, str]:
-    """Return the name of a note's version and how its pieces' begin; None for the study's."""
+def cut_note(trial_id: int | None, text: str = "") -> tuple[str, str, dict[str, str]]:
+    """Return the name of a note's version, how its pieces' begin, and these of a text.
+
+    It is the study's without a trial.
+    """
     from optuna_dashboard import _note
 
-    return _note.note_ver_key(trial_id), _note.note_str_key_prefix(trial_id)
-
-
-def note_pieces(text: str, trial_id: int | None) -> dict[str, str]:
-    """Cut a note, in Markdown, of a trial or of the study."""
-    from optuna_dashboard import _note
-
-    pieces: dict[str, str] = _note.split_body(text, trial_id)
-    return pieces
+    prefix = _note.note_str_key_prefix(trial_id)
+    return _note.note_ver_key(trial_id), prefix, _note.split_body(text, trial_id)
 
 
 def study_note(system_attrs: Mapping[str, Any]) -> tuple[int, str]:
@@ -151,21 +142,13 @@ def study_note(system_attrs: Mapping[str, Any]) -> tuple[int, str]:
     return note["version"], note["body"]
 
 
-def graph_prefix(graph_id: str) -> str:
-    """Return how the names of a chart's pieces begin.
+def cut_graph(graph_id: str, figure: str) -> tuple[str, dict[str, str]]:
+    """Return how the names of a chart's pieces begin, and these of Plotly's JSON.
 
-    Args:
-        graph_id: Of letters, digits and ``-_.``.
+    An id is of letters, digits and ``-_.``.
     """
     from optuna_dashboard import _custom_plot_data as plots
 
     assert plots.is_valid_graph_object_id(graph_id), graph_id
-    return f"{plots.SYSTEM_ATTR_PLOT_DATA}{graph_id}:"
-
-
-def graph_pieces(figure: str, graph_id: str) -> dict[str, str]:
-    """Cut a chart, which is Plotly's JSON."""
-    from optuna_dashboard import _custom_plot_data as plots
-
-    pieces: dict[str, str] = plots.split_plot_data(figure, graph_prefix(graph_id))
-    return pieces
+    prefix = f"{plots.SYSTEM_ATTR_PLOT_DATA}{graph_id}:"
+    return prefix, plots.split_plot_data(figure, prefix)

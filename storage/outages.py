@@ -28,18 +28,26 @@ def outage(error: BaseException) -> str | None:
     if isinstance(error, sqlite3.Error):
         reason = first_line(error)
         return reason if "locked" in reason or "busy" in reason else None
-    if isinstance(error, SQLAlchemyError):
-        return _database_outage(error)
-    return _server_outage(error)
+    if isinstance(error, PoolTimeoutError):
+        return first_line(error)
+    if isinstance(error, DBAPIError):
+        if isinstance(error.orig, sqlite3.Error):
+            return outage(error.orig)
+        away = isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated
+        return first_line(error.orig or error) if away else None
+    code, details = _of_a_server(error)
+    # A server (``storage.served``) that is stopped cancels what it is answering, and Optuna's own
+    # methods answer any error of the database with the code for unknown ones.
+    away = code in ("UNAVAILABLE", "CANCELLED") or (
+        code == "UNKNOWN" and "raised during the commit" in details
+    )
+    return (details or code) if away else None
 
 
 def is_starting(reason: str) -> bool:
     """Say whether an outage is what one sees of a server that is starting, or not started yet.
 
     A name that is unknown, or a wrong password, is not; a wrong port looks the same.
-
-    Args:
-        reason: As ``outage`` gives it.
     """
     return any(sign in reason for sign in _STARTING)
 
@@ -55,60 +63,25 @@ def failure(error: BaseException) -> str | None:
     away = outage(error)
     if away is not None:
         return f"The storage is away: {away}"
-    if _is_missing(error):
+    if isinstance(error, KeyError) and (
+        models.NOT_FOUND_MSG in str(error) or _of_a_server(error.__cause__)[0] == "NOT_FOUND"
+    ):
         return "The study is not there any more: it was deleted while it was in use."
     if isinstance(error, StorageInternalError | SQLAlchemyError):
         cause = error.__cause__ or error
         return failure(cause) or f"The storage failed: {first_line(cause)}"
-    details = _rpc_details(error)
-    return None if details is None else f"The storage failed: {details}"
+    code, details = _of_a_server(error)
+    return None if code is None else f"The storage failed: {details}"
 
 
-def _is_missing(error: BaseException) -> bool:
-    """Say whether a database lacks what a key stands for; clients of a server know no more."""
-    if not isinstance(error, KeyError):
-        return False
-    return models.NOT_FOUND_MSG in str(error) or _rpc_code(error.__cause__) == "NOT_FOUND"
-
-
-def _database_outage(error: SQLAlchemyError) -> str | None:
-    if isinstance(error, PoolTimeoutError):
-        return first_line(error)
-    if not isinstance(error, DBAPIError):
-        return None
-    if isinstance(error.orig, sqlite3.Error):
-        return outage(error.orig)
-    away = isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated
-    return first_line(error.orig or error) if away else None
-
-
-def _server_outage(error: BaseException) -> str | None:
-    """Say why a server of a database (``storage.served``) does not answer.
-
-    Optuna's own methods answer any error of the database with the code for unknown ones.
-    """
-    name, details = _rpc_code(error), _rpc_details(error)
-    # A server that is stopped cancels what it is answering.
-    away = name in ("UNAVAILABLE", "CANCELLED") or (
-        name == "UNKNOWN" and "raised during the commit" in str(details)
-    )
-    return (details or name) if away else None
-
-
-def _rpc_code(error: BaseException | None) -> str | None:
-    """Return the name of a gRPC error's code, without importing gRPC; None for other errors."""
-    code = getattr(error, "code", None)
+def _of_a_server(error: BaseException | None) -> tuple[str | None, str]:
+    """Return name of the code and first line of a gRPC error, not importing gRPC; else None."""
+    code, details = getattr(error, "code", None), getattr(error, "details", None)
     name = getattr(code(), "name", None) if callable(code) else None
-    return None if name is None else str(name)
-
-
-def _rpc_details(error: BaseException) -> str | None:
-    """Return the first line of what a gRPC error says; None for other errors."""
-    if _rpc_code(error) is None:
-        return None
-    details = getattr(error, "details", None)
+    if name is None:
+        return None, ""
     text = str(details()) if callable(details) else ""
-    return text.strip().partition("\n")[0]
+    return str(name), text.strip().partition("\n")[0]
 
 
 def first_line(error: BaseException) -> str:

@@ -25,15 +25,11 @@ from weakref import WeakSet
 
 import sqlalchemy
 from optuna.exceptions import ExperimentalWarning, OptunaError
-from optuna.storages import (
-    BaseStorage,
-    RDBStorage,
-    get_storage,
-)
+from optuna.storages import BaseStorage, RDBStorage, get_storage
 from sqlalchemy.exc import SQLAlchemyError
 
 from storage.errors import StorageAccessError, StorageLostError, StorageUnreachableError
-from storage.internals import database_of, models
+from storage.internals import models
 from storage.outages import first_line, is_starting, outage
 from storage.served import ServedStorage
 from storage.urls import parse_url, redact, server_address, sqlite_path
@@ -41,26 +37,27 @@ from storage.urls import parse_url, redact, server_address, sqlite_path
 HEARTBEAT_INTERVAL_S = 60
 GRACE_PERIOD_S = 300
 
-STARTING_S = 120.0
-"""How long a command waits for a server to start; what runs already waits longer for it."""
-
+STARTING_S = 120.0  # how long a command waits for a server; what runs already waits longer
 _SQLITE_TIMEOUT_S = 60
 _MAX_CREATIONS = 10
 _TABLES = {*models.BaseModel.metadata.tables, "alembic_version"}
+_UNCHANGING = "immutable=1"
+"""How a file is opened in a folder where nobody can write.
+
+A write-ahead log needs two more files, so SQLite must be told that nothing will change.
+Source: https://www.sqlite.org/wal.html (section 5, read-only databases).
+"""
 _DRIVERS = {"postgresql": "'emoji-study[postgres]'", "mysql": "pymysql"}
 
 
 def open_storage(url: str, *, create: bool = False, write: bool = False) -> BaseStorage:
-    """Open the storage behind ``url``.
+    """Open the storage behind ``url``, with Optuna's cache of finished trials.
 
     Args:
         url: ``sqlite:///PATH``, ``postgresql+DRIVER://...``, ``mysql+DRIVER://...``, or
             ``grpc://HOST:PORT`` for a server of one of them.
         create: Create the database, and its folder, where it does not exist yet.
         write: Open it for a process that changes trials. Readers need no lock.
-
-    Returns:
-        An Optuna storage, with Optuna's cache of finished trials.
 
     Raises:
         StorageUrlError: If the URL is malformed or not supported.
@@ -70,12 +67,18 @@ def open_storage(url: str, *, create: bool = False, write: bool = False) -> Base
     """
     address = server_address(url)
     if address is not None:
-        return _open_served(*address)
+        try:
+            return ServedStorage(*address)
+        except ImportError:
+            raise StorageAccessError(
+                f"Storage grpc://{address[0]}:{address[1]} needs gRPC, which is not installed: "
+                "pip install 'emoji-study[grpc]'"
+            ) from None
     path = sqlite_path(url)
     if path is not None:
         _check_sqlite_file(path, create=create, write=write)
         if not (create or write) and not os.access(path.parent, os.W_OK):
-            url = _archive_url(path)
+            url = f"sqlite:///{path.resolve().as_uri()}?{_UNCHANGING}&uri=true"
     try:
         if path is None and not (create or _server_tables(url) >= _TABLES):
             raise StorageAccessError(
@@ -117,10 +120,7 @@ def await_server(url: str, *, say: Callable[[str], None]) -> None:
     """Wait for the server of a database that is only starting, as after a reboot of all machines.
 
     Whatever else may be wrong, and a server that does not start, is for ``open_storage`` to tell.
-
-    Args:
-        url: As ``open_storage`` takes it; others than those of servers are not waited for.
-        say: Called with one line, if there is something to wait for.
+    If there is something to wait for, ``say`` is called with one line.
     """
     if server_address(url) is not None or sqlite_path(url) is not None:
         return
@@ -128,10 +128,9 @@ def await_server(url: str, *, say: Callable[[str], None]) -> None:
     for n in itertools.count():
         try:
             _server_tables(url)
+            return
         except (SQLAlchemyError, ImportError) as error:
             reason = outage(error)
-        else:
-            return
         if reason is None or not is_starting(reason):
             return
         if not n:
@@ -144,8 +143,7 @@ def await_server(url: str, *, say: Callable[[str], None]) -> None:
         time.sleep(1.0)
 
 
-_engines: WeakSet[sqlalchemy.Engine] = WeakSet()
-"""What holds the connections of this process to databases."""
+_engines: WeakSet[sqlalchemy.Engine] = WeakSet()  # they hold this process's connections
 
 
 def close_all() -> None:
@@ -158,29 +156,23 @@ def close_all() -> None:
         engine.dispose()
 
 
-def close_storage(storage: BaseStorage) -> None:
-    """Close all connections of a storage, which opens new ones if it is used again."""
-    database = database_of(storage)
-    if database is not None:
-        database.remove_session()
-        database.engine.dispose()
-    elif isinstance(storage, ServedStorage):
-        storage.close()
-
-
 def _connect(url: str, *, sqlite: bool, create: bool) -> RDBStorage:
     """Open a database, and create its tables if asked.
 
     Creating them takes several transactions. Where two processes do it at the same time, one
     fails at what the other has done already, and succeeds a moment later.
     """
+    engine_kwargs: dict[str, Any] = {"connect_args": {"timeout": _SQLITE_TIMEOUT_S}}
+    if not sqlite:
+        engine_kwargs = {"pool_size": 1, "max_overflow": 2}
+        engine_kwargs |= {"pool_pre_ping": True, "pool_recycle": 1800}
     for n in itertools.count(1):
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ExperimentalWarning)
                 return RDBStorage(
                     url,
-                    engine_kwargs=_engine_kwargs(sqlite=sqlite),
+                    engine_kwargs=engine_kwargs,
                     heartbeat_interval=HEARTBEAT_INTERVAL_S,
                     grace_period=GRACE_PERIOD_S,
                     skip_table_creation=not create,
@@ -192,27 +184,10 @@ def _connect(url: str, *, sqlite: bool, create: bool) -> RDBStorage:
     raise AssertionError("unreachable")
 
 
-def _open_served(host: str, port: int) -> ServedStorage:
-    """Connect to a server of a database."""
-    try:
-        return ServedStorage(host=host, port=port)
-    except ImportError:
-        raise StorageAccessError(
-            f"Storage grpc://{host}:{port} needs gRPC, which is not installed: "
-            "pip install 'emoji-study[grpc]'"
-        ) from None
-
-
 def _server_tables(url: str) -> set[str]:
     """Return the names of the tables of a server's database."""
     engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
     return set(sqlalchemy.inspect(engine).get_table_names())
-
-
-def _engine_kwargs(*, sqlite: bool) -> dict[str, Any]:
-    if sqlite:
-        return {"connect_args": {"timeout": _SQLITE_TIMEOUT_S}}
-    return {"pool_size": 1, "max_overflow": 2, "pool_pre_ping": True, "pool_recycle": 1800}
 
 
 def _check_sqlite_file(path: Path, *, create: bool, write: bool) -> set[str]:
@@ -230,19 +205,18 @@ def _check_sqlite_file(path: Path, *, create: bool, write: bool) -> set[str]:
                     f"Storage file {path} does not exist; `emoji-study run` creates it."
                 )
             path.parent.mkdir(parents=True, exist_ok=True)
-            _query(f"{path.resolve().as_uri()}?mode=rwc", "PRAGMA journal_mode=WAL")  # for good
+            _query(path, "mode=rwc", "PRAGMA journal_mode=WAL")  # for good
             return set()
         if path.is_dir():
             raise StorageAccessError(f"Storage file {path} is a folder.")
         if write and not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
             raise StorageAccessError(f"Storage file {path} cannot be written: no permission.")
         query = "SELECT name FROM sqlite_master WHERE type = 'table'"
-        changes = os.access(path.parent, os.W_OK)
-        uri = f"{path.resolve().as_uri()}?mode=ro" if changes else _archive_uri(path)
-        tables = {name for (name,) in _query(uri, query)}
+        mode = "mode=ro" if os.access(path.parent, os.W_OK) else _UNCHANGING
+        tables = {name for (name,) in _query(path, mode, query)}
+    except StorageAccessError:
+        raise
     except (OSError, sqlite3.Error) as error:
-        if isinstance(error, StorageAccessError):
-            raise
         raise _refusal(f"Storage file {path}", error) from None
     if (tables - _TABLES and not tables >= _TABLES) or not (tables or create):
         raise StorageAccessError(
@@ -256,20 +230,8 @@ def _check_sqlite_file(path: Path, *, create: bool, write: bool) -> set[str]:
     return tables
 
 
-def _archive_url(path: Path) -> str:
-    """Return the URL of a file in a folder where nobody can write.
-
-    A write-ahead log needs two more files, so SQLite must be told that nothing will change.
-    Source: https://www.sqlite.org/wal.html (section 5, read-only databases).
-    """
-    return f"sqlite:///{_archive_uri(path)}&uri=true"
-
-
-def _archive_uri(path: Path) -> str:
-    return f"{path.resolve().as_uri()}?immutable=1"
-
-
-def _query(uri: str, statement: str) -> list[tuple[str, ...]]:
+def _query(path: Path, mode: str, statement: str) -> list[tuple[str, ...]]:
+    uri = f"{path.resolve().as_uri()}?{mode}"
     with closing(sqlite3.connect(uri, uri=True, timeout=_SQLITE_TIMEOUT_S)) as connection:
         return connection.execute(statement).fetchall()
 
@@ -311,7 +273,7 @@ def _watch_file(storage: RDBStorage, path: Path) -> None:
 def _is_whole(path: Path) -> bool:
     """Say whether a file that has become smaller holds a whole database, as after a VACUUM."""
     try:
-        check = _query(f"{path.resolve().as_uri()}?mode=ro", "PRAGMA quick_check(1)")
+        check = _query(path, "mode=ro", "PRAGMA quick_check(1)")
     except sqlite3.Error as error:
         return outage(error) is not None
     return path.stat().st_size > 0 and check == [("ok",)]
@@ -337,15 +299,13 @@ def _serialize_writers(storage: RDBStorage) -> None:
 
 
 def _refusal(storage: str, error: Exception) -> StorageAccessError:
-    """Return what to raise where a storage cannot be opened, by whether it may be later."""
+    """Return what to raise where a storage cannot be opened, by whether it may be later.
+
+    The cause of the error is told in one line, without SQL or links.
+    """
     kind = StorageAccessError if outage(error) is None else StorageUnreachableError
-    return kind(f"{storage} cannot be opened: {_reason(error)}")
-
-
-def _reason(error: BaseException) -> str:
-    """Return the cause of a database error in one line, without SQL or links."""
     cause: Any = error if getattr(error, "orig", None) else error.__cause__ or error
     cause = getattr(cause, "orig", None) or cause
-    if isinstance(cause, OSError) and cause.strerror:
-        return f"{cause.strerror}."
-    return first_line(cause)
+    system = isinstance(cause, OSError) and cause.strerror
+    reason = f"{system}." if system else first_line(cause)
+    return kind(f"{storage} cannot be opened: {reason}")

@@ -15,15 +15,13 @@ from optuna.trial import TrialState
 from storage.errors import StorageError
 from storage.records import Scalar, StudyRecord, TrialRecord
 
-_EXACT = 2**53
-"""Largest integer up to which a double, a browser's only number, tells all apart."""
-
+_EXACT = 2**53  # up to which a double, a browser's only number, tells all integers apart
 _NUMBER = "$number"
 
 
 def record_to_json(record: StudyRecord) -> dict[str, Any]:
     """Return a study as nested lists, dicts, texts and numbers that any JSON writer takes."""
-    texts: dict[str, int] = {}
+    texts: dict[str, int] = {}  # distributions, which trials share, with their positions
     trials = [_trial_to_json(trial, texts) for trial in record.trials]
     return {
         "name": record.name,
@@ -35,11 +33,7 @@ def record_to_json(record: StudyRecord) -> dict[str, Any]:
 
 
 def record_from_json(values: Any) -> StudyRecord:
-    """Read what ``record_to_json`` gave.
-
-    Raises:
-        StorageError: If it is something else.
-    """
+    """Read what ``record_to_json`` gave; a StorageError if it is something else."""
     try:
         distributions = [json_to_distribution(text) for text in values["distributions"]]
         return StudyRecord(
@@ -53,7 +47,6 @@ def record_from_json(values: Any) -> StudyRecord:
 
 
 def _trial_to_json(trial: TrialRecord, texts: dict[str, int]) -> dict[str, Any]:
-    """Return a trial; the texts of distributions, which trials share, are collected aside."""
     reports = trial.intermediate_values
     return {
         "number": trial.number,
@@ -68,8 +61,8 @@ def _trial_to_json(trial: TrialRecord, texts: dict[str, int]) -> dict[str, Any]:
         "steps": list(reports),
         "reports": [_encode(value) for value in reports.values()],
         "user_attrs": _encode(trial.user_attrs),
-        "started": _time_to_json(trial.started),
-        "completed": _time_to_json(trial.completed),
+        "started": trial.started and trial.started.isoformat(sep=" "),
+        "completed": trial.completed and trial.completed.isoformat(sep=" "),
     }
 
 
@@ -99,9 +92,8 @@ def _encode(value: Any) -> Any:
         return {str(key): _encode(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_encode(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return {_NUMBER: str(value)}
-    if isinstance(value, int) and abs(value) > _EXACT:
+    beyond = isinstance(value, float) and not math.isfinite(value)
+    if beyond or (isinstance(value, int) and abs(value) > _EXACT):
         return {_NUMBER: str(value)}
     return value
 
@@ -119,10 +111,6 @@ def _decode(value: Any) -> Any:
 
 def _decoded_mapping(values: Any) -> Mapping[str, Any]:
     return {str(key): _decode(item) for key, item in values.items()}
-
-
-def _time_to_json(time: datetime | None) -> str | None:
-    return None if time is None else time.isoformat(sep=" ")
 
 
 def _time_from_json(text: str | None) -> datetime | None:

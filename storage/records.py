@@ -7,7 +7,6 @@ from typing import Any
 
 from optuna.distributions import BaseDistribution
 from optuna.storages import BaseStorage
-from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from storage import attrs, operations
@@ -17,8 +16,7 @@ from storage.served import ServedStorage, perform
 
 Scalar = str | int | float | bool | None
 
-Times = tuple[datetime | None, datetime | None]
-"""When a trial started and when it ended."""
+Times = tuple[datetime | None, datetime | None]  # when a trial started and when it ended
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,14 +26,12 @@ class TrialRecord:
     Args:
         number: Position in the study, from 0.
         trial_id: The database's key, which the artifact store and the dashboard use.
-        state: Optuna's state.
         value: First objective value; only a complete trial has one.
         params: Value of each parameter that was active.
         distributions: Range of each of these parameters.
         intermediate_values: The objective by step, counted from 0.
         user_attrs: Everything else, by the names in ``storage.attrs``.
-        started: In UTC, or None before the start.
-        completed: In UTC, or None before the end.
+        started, completed: In UTC, None before that.
     """
 
     number: int
@@ -77,10 +73,8 @@ class StudyRecord:
     """One study with all its trials, in the order of their numbers.
 
     Args:
-        name: The study's name.
         directions: ``"minimize"`` or ``"maximize"`` for each objective.
         user_attrs: By the names in ``storage.attrs``.
-        trials: Every trial, whatever its state.
     """
 
     name: str
@@ -109,12 +103,7 @@ class StudyRecord:
 
 
 def to_record(trial: FrozenTrial, times: Times | None = None) -> TrialRecord:
-    """Turn one of Optuna's trials into a record.
-
-    Args:
-        trial: With times of the local zone, as Optuna gives them.
-        times: Those of ``load_times``, which are exact.
-    """
+    """Turn one of Optuna's trials into a record, with exact ``times`` for its local ones."""
     complete = trial.state == TrialState.COMPLETE
     local = (trial.datetime_start, trial.datetime_complete)
     started, completed = times or tuple(time and time.astimezone(UTC) for time in local)
@@ -135,12 +124,7 @@ def to_record(trial: FrozenTrial, times: Times | None = None) -> TrialRecord:
 
 
 def load_times(storage: BaseStorage, study_id: int) -> dict[int, Times]:
-    """Return start and end of each trial, by the database's key; nothing where none is stored.
-
-    Args:
-        storage: A database, or a client of a server of one.
-        study_id: Of the study.
-    """
+    """Return start and end of each trial, by the database's key; nothing where none is stored."""
     if database_of(storage) is None and not isinstance(storage, ServedStorage):
         return {}  # one that this process has in memory
     stored = perform(storage, operations.times, study_id=study_id)
@@ -175,13 +159,8 @@ def followups(storage: BaseStorage) -> dict[str, str]:
 
 
 def only_study(storage: BaseStorage) -> str:
-    """Return the name of the only study of a storage, follow-ups aside.
-
-    Raises:
-        UnknownStudyError: If there are others or none.
-    """
-    names = study_names(storage)
-    followed = followups(storage)
+    """Return the name of a storage's only study, follow-ups aside; else an UnknownStudyError."""
+    names, followed = study_names(storage), followups(storage)
     searches = [name for name in names if name not in followed]
     if len(searches) != 1:
         known = ", ".join(names) or "none"
@@ -190,11 +169,7 @@ def only_study(storage: BaseStorage) -> str:
 
 
 def load_study_record(storage: BaseStorage, name: str) -> StudyRecord:
-    """Read a whole study once.
-
-    Raises:
-        UnknownStudyError: If the storage holds no such study.
-    """
+    """Read a whole study once; an UnknownStudyError if the storage holds none of that name."""
     try:
         study_id = storage.get_study_id_from_name(name)
     except KeyError:
@@ -202,10 +177,9 @@ def load_study_record(storage: BaseStorage, name: str) -> StudyRecord:
         raise UnknownStudyError(
             f"There is no study named {name!r} in this storage; it holds: {known}."
         ) from None
-    names = {StudyDirection.MINIMIZE: "minimize", StudyDirection.MAXIMIZE: "maximize"}
     return StudyRecord(
         name=name,
-        directions=tuple(names[d] for d in storage.get_study_directions(study_id)),
+        directions=tuple(d.name.lower() for d in storage.get_study_directions(study_id)),
         user_attrs=dict(storage.get_study_user_attrs(study_id)),
         trials=load_trials(storage, study_id),
     )

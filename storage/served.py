@@ -7,6 +7,7 @@ the same server, with JSON for messages.
 Source: https://optuna.readthedocs.io/en/stable/reference/generated/optuna.storages.GrpcStorageProxy.html
 """
 
+import functools
 import json
 import warnings
 from collections.abc import Callable
@@ -27,24 +28,26 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT_S = 10.0
 
 _SERVICE = "emoji_study.Operations"
+_MAX_MESSAGE = 2**28  # bytes at once from a client: an imported study of 100,000 trials
 
-_MAX_MESSAGE = 2**28
-"""Bytes that a client may send at once, which are an imported study of 100,000 trials."""
+_ERRORS: dict[str, type[Exception]] = {
+    "FAILED_PRECONDITION": UpdateFinishedTrialError,
+    "NOT_FOUND": KeyError,
+    "INTERNAL": StorageInternalError,
+}
+"""What a server's answer stands for, by the name of its code."""
 
 Result = TypeVar("Result")
 
 
 def perform(storage: BaseStorage, operation: Callable[..., Result], /, **arguments: Any) -> Result:
-    """Do one of ``storage.operations`` on the database behind a storage.
+    """Do one of ``storage.operations`` on the database behind a storage, and raise as it does.
 
     Args:
         storage: A database, with or without Optuna's cache, or a client of a server.
-        operation: What to do.
         arguments: Of the operation, but for its first one, the database.
 
     Raises:
-        optuna.exceptions.UpdateFinishedTrialError: As the operation.
-        optuna.exceptions.StorageInternalError: If the database fails.
         StorageAccessError: If the storage is neither, or the server is too old for that.
     """
     if isinstance(storage, ServedStorage):
@@ -61,16 +64,12 @@ def perform(storage: BaseStorage, operation: Callable[..., Result], /, **argumen
 class ServedStorage(GrpcStorageProxy):
     """A client of ``make_server``; everything that Optuna's proxy is, and ``call``.
 
-    Args:
-        host: Of the server.
-        port: Of the server.
-
     Raises:
         StorageUnreachableError: If nobody answers within ten seconds.
         ImportError: If gRPC is not installed.
     """
 
-    def __init__(self, *, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
             super().__init__(host=host, port=port)
@@ -88,20 +87,15 @@ class ServedStorage(GrpcStorageProxy):
         import grpc
 
         method = channel_of(self).unary_unary(
-            f"/{_SERVICE}/{operation}",
-            request_serializer=_encode,
-            response_deserializer=json.loads,
+            f"/{_SERVICE}/{operation}", _encode, response_deserializer=json.loads
         )
         try:
             return method(arguments)["result"]  # gRPC takes a bare null for an error
         except grpc.RpcError as error:
-            if error.code() == grpc.StatusCode.FAILED_PRECONDITION:
-                raise UpdateFinishedTrialError(error.details()) from error
-            if error.code() == grpc.StatusCode.NOT_FOUND:
-                raise KeyError(error.details()) from error
-            if error.code() == grpc.StatusCode.INTERNAL:
-                raise StorageInternalError(error.details()) from None
-            if error.code() == grpc.StatusCode.UNIMPLEMENTED:
+            code = error.code().name
+            if code in _ERRORS:
+                raise _ERRORS[code](error.details()) from error
+            if code == "UNIMPLEMENTED":
                 raise StorageAccessError(
                     f"The storage's server is another version, which lacks {operation!r}; "
                     "start `emoji-study serve-storage` again with this one."
@@ -116,8 +110,6 @@ def make_server(storage: BaseStorage, *, host: str, port: int, n_threads: int) -
 
     Args:
         storage: A database, opened for writing, with Optuna's cache.
-        host: Address to listen on.
-        port: Port to listen on.
         n_threads: Requests that are answered at the same time.
 
     Raises:
@@ -126,10 +118,8 @@ def make_server(storage: BaseStorage, *, host: str, port: int, n_threads: int) -
     try:
         import grpc
 
-        server = grpc.server(
-            ThreadPoolExecutor(n_threads),
-            options=[("grpc.max_receive_message_length", _MAX_MESSAGE)],
-        )
+        options = [("grpc.max_receive_message_length", _MAX_MESSAGE)]
+        server = grpc.server(ThreadPoolExecutor(n_threads), options=options)
         add_proxy(server, storage)
     except ImportError:
         raise StorageAccessError(
@@ -141,35 +131,35 @@ def make_server(storage: BaseStorage, *, host: str, port: int, n_threads: int) -
         raise StorageAccessError(f"Cannot listen on {host}:{port}: {error}") from None
     handlers = {
         name: grpc.unary_unary_rpc_method_handler(
-            _answer(storage, name), request_deserializer=json.loads, response_serializer=_encode
+            functools.partial(_answer, storage, operation), json.loads, _encode
         )
-        for name in OPERATIONS
+        for name, operation in OPERATIONS.items()
     }
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(_SERVICE, handlers),))
     return server
 
 
 def _answer(
-    storage: BaseStorage, name: str
-) -> "Callable[[dict[str, Any], grpc.ServicerContext], Any]":
-    """Return what does one operation for clients."""
-    import grpc
+    storage: BaseStorage,
+    operation: Callable[..., Any],
+    arguments: dict[str, Any],
+    context: "grpc.ServicerContext",
+) -> Any:
+    """Do one operation for a client."""
+    from grpc import StatusCode
 
-    def answer(arguments: dict[str, Any], context: grpc.ServicerContext) -> Any:
-        try:
-            return {"result": perform(storage, OPERATIONS[name], **arguments)}
-        except UpdateFinishedTrialError as error:
-            context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
-        except KeyError as error:
-            context.abort(grpc.StatusCode.NOT_FOUND, str(error))
-        except Exception as error:
-            away = outage(error)
-            if away is not None:
-                context.abort(grpc.StatusCode.UNAVAILABLE, away)
-            cause = error.__cause__ or error
-            context.abort(grpc.StatusCode.INTERNAL, f"{type(cause).__name__}: {first_line(cause)}")
-
-    return answer
+    try:
+        return {"result": perform(storage, operation, **arguments)}
+    except UpdateFinishedTrialError as error:
+        context.abort(StatusCode.FAILED_PRECONDITION, str(error))
+    except KeyError as error:
+        context.abort(StatusCode.NOT_FOUND, str(error))
+    except Exception as error:
+        away = outage(error)
+        if away is not None:
+            context.abort(StatusCode.UNAVAILABLE, away)
+        cause = error.__cause__ or error
+        context.abort(StatusCode.INTERNAL, f"{type(cause).__name__}: {first_line(cause)}")
 
 
 def _encode(message: Any) -> bytes:

@@ -9,22 +9,16 @@ from sqlalchemy.exc import ArgumentError
 from storage.errors import StorageUrlError
 
 BACKENDS = ("sqlite", "postgresql", "mysql")
-
 SERVER_SCHEME = "grpc"
 DEFAULT_SERVER_PORT = 13000
 
 _SECRET = re.compile("pass|pwd|secret|token|key", re.IGNORECASE)
 _HARMLESS = re.compile(r"[\w./ -]*")
-
 EXAMPLE = "sqlite:///runs/study.db or postgresql+psycopg://user@host/database"
 
 
 def parse_url(url: str) -> URL:
-    """Read a storage URL.
-
-    Raises:
-        StorageUrlError: If it is malformed, or its database is not supported.
-    """
+    """Read a storage URL; a StorageUrlError if it is malformed or its database not supported."""
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
@@ -51,21 +45,13 @@ def parse_url(url: str) -> URL:
 
 
 def sqlite_path(url: str) -> Path | None:
-    """Return the file of an SQLite URL, None for other databases.
-
-    Raises:
-        StorageUrlError: As ``parse_url``.
-    """
+    """Return the file of an SQLite URL, None for other databases; raises as ``parse_url``."""
     parsed = parse_url(url)
     return Path(str(parsed.database)) if parsed.get_backend_name() == "sqlite" else None
 
 
 def server_address(url: str) -> tuple[str, int] | None:
-    """Return host and port of a database's server (``storage.served``), None for other URLs.
-
-    Raises:
-        StorageUrlError: As ``parse_url``.
-    """
+    """Return host and port of a database's server (``storage.served``), None for other URLs."""
     parsed = parse_url(url)
     if parsed.drivername != SERVER_SCHEME:
         return None

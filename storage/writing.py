@@ -18,8 +18,7 @@ from storage import operations
 from storage.internals import key_of, own_copy, trial_key
 from storage.served import perform
 
-FLUSH_INTERVAL_S = 1.0
-"""How long a reported value may wait until others can see it."""
+FLUSH_INTERVAL_S = 1.0  # how long a reported value may wait until others can see it
 
 
 def write_trial(
@@ -32,25 +31,24 @@ def write_trial(
     """Store attributes and intermediate values of a running trial in one transaction.
 
     Args:
-        trial: A live trial.
-        user_attrs: Values by name, new or replaced.
-        intermediate_values: Values by step, all of them new.
-        system_attrs: What Optuna or its dashboard keeps by name.
+        user_attrs, system_attrs: Ours, and Optuna's or its dashboard's; new or replaced.
+        intermediate_values: By step, all of them new.
 
     Raises:
         optuna.exceptions.UpdateFinishedTrialError: If the trial has ended, for example because
             its worker was thought dead.
     """
-    user_attrs, values = user_attrs or {}, intermediate_values or {}
+    user_attrs, intermediate_values = user_attrs or {}, intermediate_values or {}
     perform(
         trial.storage,
         operations.write,
         trial_id=trial_key(trial),
         user_attrs=dict(user_attrs),
-        intermediate_values=list(values.items()),
+        intermediate_values=list(intermediate_values.items()),
         system_attrs=dict(system_attrs or {}),
     )
-    _remember(trial, user_attrs, values)
+    own_copy(trial).user_attrs.update(user_attrs)
+    own_copy(trial).intermediate_values.update(intermediate_values)
 
 
 class TriedError(Exception):
@@ -62,12 +60,8 @@ def suggesting(trial: optuna.Trial, *, untried: bool = False) -> Iterator[None]:
     """Store the parameters that are suggested in the block together, at its end.
 
     Args:
-        trial: A live trial.
-        untried: Whether to store them only if no other trial of its study has all of them.
-
-    Raises:
-        TriedError: If another one has.
-        optuna.exceptions.UpdateFinishedTrialError: As ``write_trial``.
+        untried: Whether to store them only if no other trial of its study has all of them; if
+            one has, this raises a ``TriedError``.
     """
     storage = trial.storage
     suggested = _Suggested(storage)
@@ -103,20 +97,8 @@ class _Suggested:
         self.params.append((name, internal, distribution_to_json(distribution)))
 
 
-def _remember(
-    trial: optuna.Trial, user_attrs: Mapping[str, Any], values: Mapping[int, float]
-) -> None:
-    """Note values in the trial's own copy of itself, from which it prunes."""
-    own_copy(trial).user_attrs.update(user_attrs)
-    own_copy(trial).intermediate_values.update(values)
-
-
 class Reports:
-    """Intermediate values of one trial, stored together about once a second.
-
-    Args:
-        trial: A live trial, whose steps are all new.
-    """
+    """Intermediate values of one live trial, stored together about once a second."""
 
     def __init__(self, trial: optuna.Trial) -> None:
         self._trial = trial
@@ -126,7 +108,7 @@ class Reports:
     def add(self, value: float, *, step: int) -> None:
         """Report a value: the trial's pruner sees it at once, the storage now or soon."""
         self._waiting[step] = value
-        _remember(self._trial, {}, {step: value})
+        own_copy(self._trial).intermediate_values[step] = value
         if time.monotonic() - self._last_flush >= FLUSH_INTERVAL_S:
             self.flush()
 

@@ -9,8 +9,9 @@ from typing import Any
 
 from optuna.storages import BaseStorage
 
-from storage.rdb import close_storage, open_storage
-from storage.served import make_server
+from storage.internals import database_of
+from storage.rdb import open_storage
+from storage.served import ServedStorage, make_server
 
 HOST = "127.0.0.1"
 
@@ -30,6 +31,16 @@ def postgres_server(folder: Path) -> Iterator[Any]:
         yield server
     finally:
         server.cleanup()
+
+
+def close_storage(storage: BaseStorage) -> None:
+    """Close all connections of a storage, which opens new ones if it is used again."""
+    database = database_of(storage)
+    if database is not None:
+        database.remove_session()
+        database.engine.dispose()
+    elif isinstance(storage, ServedStorage):
+        storage.close()
 
 
 @contextmanager

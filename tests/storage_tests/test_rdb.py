@@ -17,8 +17,8 @@ from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage
 
 from storage.errors import StorageAccessError, StorageLostError, StorageUnreachableError
-from storage.rdb import close_storage, open_storage
-from tests.servers import free_port
+from storage.rdb import open_storage
+from tests.servers import close_storage, free_port
 
 not_as_root = pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 
@@ -191,7 +191,7 @@ def test_database_in_the_making(tmp_path: Path, url: str) -> None:
 
 CREATE = """
 import sys
-from storage.rdb import close_storage, open_storage
+from storage.rdb import open_storage
 sys.stdin.readline()  # all at the same time
 open_storage(sys.argv[1], create=True, write=True).get_all_studies()
 """

@@ -19,10 +19,10 @@ from optuna.trial import TrialState
 
 from storage import attrs
 from storage.artifacts import no_picture
-from storage.rdb import close_storage, open_storage
+from storage.rdb import open_storage
 from storage.served import make_server
 from study.settings import StudySettings
-from tests.servers import free_port
+from tests.servers import close_storage, free_port
 from tests.study_tests.dashboards import (
     Served,
     add_trials,

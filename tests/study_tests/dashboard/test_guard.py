@@ -20,8 +20,9 @@ from optuna.artifacts import upload_artifact
 from playwright.sync_api import Browser, expect
 
 from storage.artifacts import open_artifacts
-from storage.rdb import close_storage, open_storage
+from storage.rdb import open_storage
 from study.report.processes import MIN_TRIALS
+from tests.servers import close_storage
 from tests.study_tests.browser import browser, needs_browser
 from tests.study_tests.dashboards import Served, serving, url_of
 

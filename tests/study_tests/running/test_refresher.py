@@ -10,12 +10,12 @@ import pytest
 
 from storage import attrs
 from storage.annotations import noted_trials
-from storage.rdb import close_storage, open_storage
+from storage.rdb import open_storage
 from storage.records import load_study_record
 from storage.served import make_server
 from study.running.refresher import EVERY_TRIALS, refreshing
 from study.settings import StudySettings
-from tests.servers import free_port
+from tests.servers import close_storage, free_port
 from tests.study_tests.dashboards import add_trials, begin_study, url_of
 from tests.study_tests.studies import job_of, watched
 
