@@ -68,8 +68,9 @@ def failure(error: BaseException) -> str | None:
     ):
         return "The study is not there any more: it was deleted while it was in use."
     if isinstance(error, StorageInternalError | SQLAlchemyError):
-        cause = error.__cause__ or error
-        return failure(cause) or f"The storage failed: {first_line(cause)}"
+        cause = error.__cause__
+        said = None if cause is None else failure(cause)
+        return said or f"The storage failed: {first_line(cause or error)}"
     code, details = _of_a_server(error)
     return None if code is None else f"The storage failed: {details}"
 

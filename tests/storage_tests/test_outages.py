@@ -13,7 +13,7 @@ from optuna.exceptions import DuplicatedStudyError, StorageInternalError
 from sqlalchemy import exc
 
 from storage.errors import StorageAccessError, StorageUnreachableError
-from storage.outages import first_line, is_starting, outage
+from storage.outages import failure, first_line, is_starting, outage
 from storage.rdb import open_storage
 from storage.served import ServedStorage, make_server
 from tests.servers import free_port
@@ -132,6 +132,11 @@ def test_no_connection_is_free(tmp_path: Path) -> None:
 def test_errors_that_stay(error: Exception) -> None:
     """Whatever is no outage is not waited for."""
     assert outage(error) is None
+
+
+def test_failure_without_a_cause() -> None:
+    """A database that failed is said to have, also where nobody knows more than that."""
+    assert failure(StorageInternalError("one\ntwo")) == "The storage failed: one"
 
 
 def test_own_error() -> None:
