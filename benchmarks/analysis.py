@@ -17,7 +17,7 @@ from optuna.trial import TrialState
 from playwright.sync_api import sync_playwright
 
 from benchmarks.measure import Figure, median
-from search_spaces import get_space
+from search_spaces import SPACES
 from storage import attrs
 from storage.records import StudyRecord, TrialRecord
 from study.report import ReportData, render_data, render_report
@@ -55,7 +55,7 @@ def made_up(kind: str, n_trials: int, *, seed: int = 0) -> StudyRecord:
         seed: Of everything that is drawn.
     """
     rng = np.random.default_rng(seed)
-    space = get_space(kind, "extended", has_extra=False)
+    space = SPACES[kind]["extended"].without("extra_images")
     distributions = {p.name: p.distribution for p in space.parameters}
     units = rng.random((n_trials, len(space.parameters)))
     decay = np.exp(-np.arange(N_EPOCHS) / (10 + 40 * rng.random((n_trials, 1))))

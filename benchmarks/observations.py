@@ -17,7 +17,7 @@ from typing import Any
 import pandas as pd
 
 from benchmarks.kept import RESULTS, interval_cell, markdown, percent, points, read
-from search_spaces import get_space
+from search_spaces import SPACES
 from storage.attrs import VALIDATION_ACCURACY
 from study.analysis.confirmation import mean_interval, relative_difference
 
@@ -63,7 +63,7 @@ def effects(trials: pd.DataFrame, kind: str, parameter: str) -> list[Effect]:
     """
     others = [
         p.name
-        for p in get_space(kind, "notebook").parameters
+        for p in SPACES[kind]["notebook"].parameters
         if p.name != parameter and p.name in trials
     ]
     rows: dict[Any, dict[tuple[Any, ...], dict[Any, Any]]] = {}
@@ -111,7 +111,7 @@ def all_effects(members: pd.DataFrame, kind: str) -> list[Effect]:
         members, long = members[kept], long[kept]
     varying = [
         p.name
-        for p in get_space(kind, "notebook").parameters
+        for p in SPACES[kind]["notebook"].parameters
         if p.name in members and members[p.name].nunique() > 1
     ]
     longest = members[long]

@@ -23,7 +23,7 @@ import pandas as pd
 from scipy import stats
 
 from benchmarks.kept import RESULTS, markdown, read
-from search_spaces import Scalar, SearchSpace, get_space
+from search_spaces import SPACES, Scalar, SearchSpace
 from study.running.trial_run import PRUNER_CHECKS
 from study.sampling.names import make_pruner, make_sampler
 from study.seeds import sampler_seed
@@ -111,7 +111,7 @@ def read_grid(path: Path, kind: str) -> Grid:
         path: Parquet file.
         kind: Kind of study.
     """
-    space = get_space(kind, "notebook")
+    space = SPACES[kind]["notebook"]
     trials = read(path)
     whole = trials[trials["epoch"] == MAX_EPOCHS]
     curves = {}

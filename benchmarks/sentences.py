@@ -30,7 +30,7 @@ from benchmarks.kept import (
 from benchmarks.observations import TOP, difference, effects, families_among_the_best
 from benchmarks.tables import by_arm, error_pairs, path_of
 from emoji_ae.splits import Split
-from search_spaces import get_space
+from search_spaces import SPACES
 from storage.attrs import VALIDATION_ACCURACY
 from storage.records import StudyRecord
 from study.analysis import NEAR
@@ -174,7 +174,7 @@ def unchosen(
     """
     own = by_arm(name)["default"]
     trials = read(RESULTS / f"{search}.parquet")
-    for parameter in get_space(kind, "notebook").parameters:
+    for parameter in SPACES[kind]["notebook"].parameters:
         if parameter.name in own:
             trials = trials[trials[parameter.name] == own[parameter.name].iloc[0]]
     (measured,) = trials[column]
@@ -369,7 +369,7 @@ def record(name: str, space: str) -> StudyRecord:
         state = TrialState[row["state"]]
         given: dict[str, Any] = {
             p.name: p.distribution
-            for p in get_space("autoencoder", space).parameters
+            for p in SPACES["autoencoder"][space].parameters
             if not pd.isna(row.get(p.name))
         }
         study.add_trial(

@@ -49,18 +49,14 @@ def augment(
 ) -> Tensor:
     """Return randomly transformed copies of ``images``.
 
-    Random numbers are drawn on the CPU, so a training sees the same ones on every device. They
-    are drawn for all images first; these are then transformed a few at a time, which stay in the
-    processor's cache.
+    Random numbers are drawn on the CPU, so a training sees the same ones on every device; and for
+    all images first.
 
     Args:
         images: ``(n, 3, height, width)`` float32 in [0, 1].
-        generator: Source of all randomness, on the CPU.
+        generator: On the CPU.
         order: ``(m,)`` int64: copies are made of ``images[order]``; as they lie if not given.
         out: ``(m, 3, height, width)``, where to write; a new tensor if not given.
-
-    Returns:
-        ``(m, 3, height, width)`` float32 in [0, 1]: ``out``, if it was given.
     """
     order = torch.arange(len(images)) if order is None else order
     n = len(order)
@@ -77,12 +73,7 @@ def augment(
 
 
 def sample_affine(n: int, *, size: int, generator: torch.Generator) -> Tensor:
-    """Draw one composed affine map per image.
-
-    Returns:
-        ``(n, 3, 3)`` float32: maps a pixel's place in the original, in pixels from the image's
-        centre (x right, y down), to its place in the result.
-    """
+    """Draw one composed affine map per image, ``(n, 3, 3)`` as ``affine_matrix``."""
 
     def uniform(low: float, high: float) -> Tensor:
         return torch.empty(n).uniform_(low, high, generator=generator)
@@ -102,12 +93,9 @@ def sample_affine(n: int, *, size: int, generator: torch.Generator) -> Tensor:
     flips = torch.diag_embed(torch.stack([flip(), flip(), torch.ones(n)], dim=1))  # (n, 3, 3)
     zero, one = torch.zeros(n), torch.ones(n)
     # torchvision's `rotate` turns counter-clockwise, its `affine` clockwise.
+    degrees = -uniform(-ROTATION_DEGREES, ROTATION_DEGREES)
     turn = affine_matrix(
-        degrees=-uniform(-ROTATION_DEGREES, ROTATION_DEGREES),
-        shift_x=zero,
-        shift_y=zero,
-        scale=one,
-        shear_degrees=zero,
+        degrees=degrees, shift_x=zero, shift_y=zero, scale=one, shear_degrees=zero
     )
     return turn @ flips @ affine
 
@@ -119,13 +107,13 @@ def affine_matrix(
 
     Args:
         degrees: ``(n,)`` clockwise rotation.
-        shift_x: ``(n,)`` shift to the right, pixels.
-        shift_y: ``(n,)`` shift down, pixels.
+        shift_x, shift_y: ``(n,)`` to the right and down, pixels.
         scale: ``(n,)`` magnification.
-        shear_degrees: ``(n,)`` shear along x.
+        shear_degrees: ``(n,)`` along x.
 
     Returns:
-        ``(n, 3, 3)`` float32, from a place in the original to its place in the result.
+        ``(n, 3, 3)`` float32: maps a pixel's place in the original, in pixels from the image's
+        centre (x right, y down), to its place in the result.
 
     Source: ``torchvision.transforms.functional.affine``.
     """
@@ -149,9 +137,6 @@ def move(ink: Tensor, matrices: Tensor) -> Tensor:
     Args:
         ink: ``(n, channels, size, size)`` float32 in [0, 1]: 1 less the images.
         matrices: ``(n, 3, 3)`` as ``affine_matrix`` returns them.
-
-    Returns:
-        As ``ink``.
     """
     theta = torch.linalg.inv(matrices)[:, :2].clone()  # from result to original
     theta[:, :, 2] *= 2 / ink.shape[-1]  # pixels to the [-1, 1] of `grid_sample`
@@ -166,11 +151,7 @@ def sampling_grid(theta: Tensor, size: int) -> Tensor:
     faster to add up than a matrix product for every pixel.
 
     Args:
-        theta: ``(n, 2, 3)`` in coordinates from -1 to 1.
-        size: Height and width of the images.
-
-    Returns:
-        ``(n, size, size, 2)``.
+        theta: ``(n, 2, 3)`` in coordinates from -1 to 1; gives ``(n, size, size, 2)``.
     """
     centres = (2 * torch.arange(size, device=theta.device) + 1) / size - 1
     along_x = theta[:, :, 0:1] * centres  # (n, 2, size)
@@ -180,8 +161,7 @@ def sampling_grid(theta: Tensor, size: int) -> Tensor:
 
 def sample_jitter(n: int, *, generator: torch.Generator) -> Tensor:
     """Draw brightness, contrast and saturation factors, ``(3, n)`` in [1 - 0.2, 1 + 0.2]."""
-    factors = torch.empty(3, n)
-    return factors.uniform_(1 - JITTER, 1 + JITTER, generator=generator)
+    return torch.empty(3, n).uniform_(1 - JITTER, 1 + JITTER, generator=generator)
 
 
 def jitter(ink: Tensor, brightness: Tensor, contrast: Tensor, saturation: Tensor) -> Tensor:
@@ -196,9 +176,6 @@ def jitter(ink: Tensor, brightness: Tensor, contrast: Tensor, saturation: Tensor
         brightness: ``(n,)`` factor on all values.
         contrast: ``(n,)`` factor on the distance from the image's mean grey value.
         saturation: ``(n,)`` factor on the distance from each pixel's grey value.
-
-    Returns:
-        The images, ``(n, 3, height, width)`` float32 in [0, 1].
     """
     n = len(ink)
     grey = ink.new_tensor(LUMA_WEIGHTS)  # sums to 1, so that the colour map takes white to white

@@ -8,9 +8,8 @@ import torch
 from emoji_ae.config import AutoencoderConfig, config_from_dict
 from emoji_ae.curve import EpochMetrics, metrics_from_dict
 from emoji_ae.errors import CheckpointError
-from emoji_ae.files import whole_file
+from emoji_ae.files import load_content, whole_file
 from emoji_ae.models import Autoencoder, build_model
-from emoji_ae.safe_load import load_content
 
 _FORMAT = "emoji-study autoencoder 1"
 
@@ -21,10 +20,7 @@ class Checkpoint:
 
     Args:
         model: On the CPU, in evaluation mode.
-        config: What was trained.
-        seed: The training's seed.
-        data_fingerprint: Digest of the data set, as ``EmojiDataset`` gives it.
-        curve: The metrics of every epoch.
+        data_fingerprint: Digest of the data set and of its split.
     """
 
     model: Autoencoder
@@ -86,9 +82,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
     except Exception as error:  # crafted content raises anything
         reason = " ".join(str(error).split())
         raise CheckpointError(f"Checkpoint {path} does not fit its model: {reason}") from None
-    model.eval()
     return Checkpoint(
-        model=model, config=config, seed=seed, data_fingerprint=fingerprint, curve=curve
+        model=model.eval(), config=config, seed=seed, data_fingerprint=fingerprint, curve=curve
     )
 
 
@@ -96,12 +91,6 @@ def load_training(
     path: Path, *, config: AutoencoderConfig, seed: int, data_fingerprint: str
 ) -> Checkpoint:
     """Read the checkpoint of a certain training, and refuse that of any other.
-
-    Args:
-        path: Of the file.
-        config: What was trained.
-        seed: Of the training.
-        data_fingerprint: Of its data and split.
 
     Raises:
         CheckpointError: As ``load_checkpoint``, and if it is of another training.

@@ -12,14 +12,9 @@ def count_classes(labels: Tensor) -> Tensor:
 
 
 def class_weights(labels: Tensor) -> Tensor:
-    """Return weights in inverse proportion to the size of the classes.
+    """Return weights in inverse proportion to the size of the classes, ``(classes,)`` float32.
 
-    Args:
-        labels: ``(n,)`` int64, those of the training images.
-
-    Returns:
-        ``(classes,)`` float32: ``n / (classes with images * images of the class)``, and 0 for a
-        class without images.
+    Of a class they are ``n / (classes with images * images of the class)``, without images 0.
 
     Source: the ``balanced`` class weights of scikit-learn,
         https://scikit-learn.org/stable/modules/generated/sklearn.utils.class_weight.compute_class_weight.html
@@ -31,15 +26,7 @@ def class_weights(labels: Tensor) -> Tensor:
 
 
 def confusion_matrix(predicted: Tensor, labels: Tensor) -> Tensor:
-    """Count images by class and by predicted class.
-
-    Args:
-        predicted: ``(n,)`` int64.
-        labels: ``(n,)`` int64.
-
-    Returns:
-        ``(classes, classes)`` int64; a row for each class, a column for each predicted class.
-    """
+    """Count images by class, in rows, and by predicted class, in columns: int64."""
     n = len(CLASSES)
     return torch.bincount(labels * n + predicted, minlength=n * n).view(n, n)
 

@@ -1,4 +1,4 @@
-"""The configuration of one training, validated; knows nothing of search, storage or tensors.
+"""The configuration of one training, validated.
 
 Source: the fields' defaults are the architecture and the best configuration of the notebook
 study that this package replaces (see ARCHITECTURE.md).
@@ -48,18 +48,16 @@ class ClassificationConfig:
     """How an autoencoder is trained to classify as well.
 
     Args:
-        classification_lambda: Weight of the cross-entropy beside the reconstruction error, 0 or
-            more. With 0 the classifier is not trained at all. Not used by ``sequential``.
-        classification_layer_num: Layers of the classifier, 1 to 3.
+        classification_lambda: Weight of the cross-entropy beside the reconstruction error. With
+            0 the classifier is not trained at all. Not used by ``sequential``.
+        classification_layer_num: Layers of the classifier.
         classification_width: Units of its first hidden layer; a second one has an eighth.
-        dropout: Share of hidden units that a training step leaves out, from 0 and below 1.
+        dropout: Share of hidden units that a training step leaves out.
         strategy: ``joint`` trains all of it on one loss. ``sequential`` trains the autoencoder
             alone, then freezes it and trains the classifier on its latents. ``branched`` is
             joint, with an encoder that forks: one end for reconstruction, one for classification.
-        branch_point: Branched only: encoder layers before the fork, at least 1; the last layer
-            is never shared.
-        class_weights: Whether rare classes weigh more in the cross-entropy, in inverse proportion
-            to their number of training images.
+        branch_point: Branched only: encoder layers before the fork; the last is never shared.
+        class_weights: Whether rare classes weigh more, see ``emoji_ae.classification``.
         patience: Training ends after so many epochs without a lower validation MSE; 0 for never.
 
     Raises:
@@ -88,7 +86,7 @@ class ClassificationConfig:
         _require_number(self, "dropout", "at least 0 and below 1", lambda x: 0 <= x < 1)
 
     def unused(self) -> set[str]:
-        """Return the names of the fields that have no effect beside the others."""
+        """Return the fields that have no effect beside the others."""
         unused = set() if self.strategy == "branched" else {"branch_point"}
         if self.strategy == "sequential":
             unused.add("classification_lambda")
@@ -106,23 +104,20 @@ class AutoencoderConfig:
 
     Args:
         auto_encoder: ``"CNN"`` (convolutional) or ``"linear"`` (fully connected).
-        epoch: Passes over the training images, at least 1.
-        batch_size: Images per optimizer step, at least 2.
-        learning_rate: Adam's step size, positive; the peak where ``schedule`` is not constant.
-        weight_decay: Adam's L2 penalty, 0 or more.
-        activation: Non-linearity between layers.
-        schedule: Learning rate over the training: constant, one-cycle or cosine to zero.
+        epoch: Passes over the training images.
+        batch_size: Images per optimizer step.
+        learning_rate: Adam's step size; the peak where ``schedule`` is not constant.
+        weight_decay: Adam's L2 penalty.
         width: CNN only: channels after the first layer; each further layer doubles them.
-        depth: CNN only: number of stride-2 layers, 1 to 5.
-        latent_channels: CNN only: channels of the latent; its positions are
-            ``(64 / 2**depth)`` squared.
+        depth: CNN only: number of stride-2 layers.
+        latent_channels: CNN only; the latent's positions are ``(64 / 2**depth)`` squared.
         normalization: CNN only: between convolution and activation.
         bottleneck_dim: Linear only: size of the latent vector.
         kl_weight: 0 for a plain autoencoder. Above, the latent is a normal distribution of which
             training draws, and the loss holds this weight times its divergence from the standard
             normal one, see ``emoji_ae.losses``.
-        edge_weight: Weight of the error of the images' gradients in the loss, 0 or more.
-        color_weight: Weight of the error of the colours without their lightness, 0 or more.
+        edge_weight, color_weight: In the loss, of the error of the images' gradients, and of the
+            colours without their lightness.
         extra_images: Whether to train on the extra images too, where the data have any.
         classification: How a classifier is trained beside it; None for none.
 
@@ -220,20 +215,15 @@ class AutoencoderConfig:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Build the configuration of an autoencoder alone from a mapping of field names.
-
-        Raises:
-            ConfigError: If a name is unknown or a value breaks its rule.
-        """
+        """Build the configuration of an autoencoder alone; raise as ``multitask_config``."""
         _require_known(values, _OWN)
         return cls(**values)
 
 
 def multitask_config(**values: Any) -> AutoencoderConfig:
-    """Build the configuration of an autoencoder that classifies as well.
+    """Build the configuration of an autoencoder that classifies as well, of fields of both.
 
-    Args:
-        values: Fields of both, by name; where it is not given, ``learning_rate`` is 1e-3.
+    Where it is not given, ``learning_rate`` is 1e-3.
 
     Raises:
         ConfigError: If a name is unknown or a value breaks its rule.
@@ -246,13 +236,10 @@ def multitask_config(**values: Any) -> AutoencoderConfig:
 
 
 def config_from_dict(values: Mapping[str, Any]) -> AutoencoderConfig:
-    """Build the configuration that ``to_dict`` was called on, multitask or not.
-
-    Raises:
-        ConfigError: If a name is unknown or a value breaks its rule.
-    """
-    multitask = "classification_lambda" in values
-    return multitask_config(**values) if multitask else AutoencoderConfig.from_dict(values)
+    """Build the configuration that ``to_dict`` was called on; raise as ``multitask_config``."""
+    if "classification_lambda" in values:
+        return multitask_config(**values)
+    return AutoencoderConfig.from_dict(values)
 
 
 _OWN = {field.name for field in fields(AutoencoderConfig)} - {"classification"}

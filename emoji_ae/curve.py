@@ -7,10 +7,9 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EpochMetrics:
-    """What one epoch gave.
+    """What one epoch, counted from 0, gave.
 
     Args:
-        epoch: Counted from 0.
         train_mse: Mean reconstruction error of the augmented training images, each measured
             when its batch was due, in training mode.
         validation_mse: Mean reconstruction error of the validation images after the epoch, in
@@ -32,10 +31,6 @@ class MultitaskMetrics(EpochMetrics):
     Args:
         train_cross_entropy: Mean cross-entropy, in nats; with class weights, where they are used.
         train_total: The loss: MSE plus lambda times cross-entropy.
-        train_accuracy: Share of correctly classified images.
-        validation_cross_entropy: As in training.
-        validation_total: As in training.
-        validation_accuracy: As in training.
         validation_balanced_accuracy: Mean over the classes of the share of their images that
             were classified correctly.
     """
@@ -64,13 +59,11 @@ def best_metrics(
 ) -> EpochMetrics:
     """Return the metrics of the kept weights of a training.
 
-    Args:
-        curve: The autoencoder's epochs, or those of both; at least one.
-        classifier_curve: The epochs of a classifier that was trained after it, if any.
+    Those of the epoch with the lowest reconstruction error; after a sequential training with
+    the classification of the classifier's epoch with the lowest cross-entropy.
 
-    Returns:
-        Those of the epoch with the lowest reconstruction error; after a sequential training with
-        the classification of the classifier's epoch with the lowest cross-entropy.
+    Args:
+        classifier_curve: The epochs of a classifier that was trained after it, if any.
     """
     best = min(curve, key=lambda metrics: metrics.validation_mse)
     if not classifier_curve:

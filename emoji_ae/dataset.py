@@ -1,7 +1,4 @@
-"""The face emoji of a data set file: decoded, labelled and grouped, as one value in memory.
-
-Knows nothing of splits, batches or models.
-"""
+"""The face emoji of a data set file: decoded, labelled and grouped, as one value in memory."""
 
 import hashlib
 import json
@@ -10,7 +7,7 @@ import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -32,7 +29,6 @@ class EmojiDataset:
 
     Args:
         images: ``(n, 3, 64, 64)`` uint8.
-        texts: What each image shows, as in the file.
         labels: ``(n,)`` int64, index into ``emoji_ae.labels.CLASSES``.
         groups: Of each own image, one number for all variants of one emoji, from 0 in order of
             appearance.
@@ -53,7 +49,7 @@ class EmojiDataset:
 
     @property
     def n_own(self) -> int:
-        """The number of own images."""
+        """Number of own images."""
         return len(self.groups)
 
     def groups_of(self, row: int) -> tuple[int, ...]:
@@ -66,11 +62,7 @@ class EmojiDataset:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LabelledImages:
-    """Images and their classes.
-
-    Args:
-        images: ``(n, 3, 64, 64)`` uint8.
-        labels: ``(n,)`` int64, index into ``emoji_ae.labels.CLASSES``.
+    """Images and their classes, as in ``EmojiDataset``.
 
     Raises:
         DataError: If their numbers differ.
@@ -93,9 +85,7 @@ class FileRows:
 
     Args:
         path: The file; None for the embedded images.
-        texts: What each image shows, as in the file.
         read: Returns ``bytes`` and, where it is known, ``path`` of a row's image.
-        vendor: Whose the embedded images are.
     """
 
     path: Path | None
@@ -155,11 +145,7 @@ def load_dataset(path: Path | None, vendors: Sequence[str] = ()) -> EmojiDataset
 
 
 def read_rows(path: Path | None, vendor: str = DEFAULT_VENDOR) -> FileRows:
-    """Read the texts of a data set file, and how to get at its images.
-
-    Args:
-        path: As ``load_dataset``.
-        vendor: Whose embedded images to take if there is no path.
+    """Read the texts of a data set file, as ``load_dataset``, and how to get at its images.
 
     Raises:
         DataError: If the file cannot be read or lacks a column or a text.
@@ -176,8 +162,8 @@ def read_rows(path: Path | None, vendor: str = DEFAULT_VENDOR) -> FileRows:
     table = _read_table(path)
     return FileRows(
         path=path,
-        texts=tuple(_read_texts(table["text"], str(path))),
-        read=_file_reader(table["image"], str(path)),
+        texts=tuple(_read_texts(table["text"], path)),
+        read=_file_reader(table["image"], path),
     )
 
 
@@ -188,8 +174,7 @@ def group_variants(texts: Sequence[str], paths: Sequence[str | None]) -> tuple[i
     with the same code point; and so does whatever is a variant of a variant.
 
     Args:
-        texts: One per row.
-        paths: One per row, None where there is no file name.
+        paths: Of the files, None where there is no name.
 
     Returns:
         One number per row, from 0 in order of appearance.
@@ -203,8 +188,7 @@ def group_variants(texts: Sequence[str], paths: Sequence[str | None]) -> tuple[i
 
     keys = [re.sub(r"^(man|woman|person) (getting )?", "", plain_text(text)) for text in texts]
     for key, path in zip(keys, paths, strict=True):
-        code_point = _base_code_point(path or "")
-        if code_point is not None:
+        if (code_point := _base_code_point(path or "")) is not None:
             parents[root(key)] = root(code_point)
     roots = [root(key) for key in keys]
     numbers = {key: number for number, key in enumerate(dict.fromkeys(roots))}
@@ -224,7 +208,6 @@ def _base_code_point(path: str) -> int | None:
 
 
 def _read_table(path: Path) -> pa.Table:
-    """Read the columns ``image`` and ``text`` of a parquet file."""
     if not path.is_file():
         found = "a folder" if path.is_dir() else "no such file"
         raise DataError(f"`{path}` must be a parquet file, but got {found}.")
@@ -241,16 +224,8 @@ def _read_table(path: Path) -> pa.Table:
         raise DataError(f"`{path}` must be a readable parquet file, but got: {reason}.") from error
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Faces:
-    """The rows with a face, decoded and labelled.
-
-    Args:
-        images: ``(n, 3, 64, 64)`` uint8.
-        texts: What each image shows.
-        labels: Index into ``emoji_ae.labels.CLASSES``.
-        paths: File names, None where there is none.
-    """
+class _Faces(NamedTuple):
+    """The rows with a face: images ``(n, 3, 64, 64)`` uint8, and names of their files."""
 
     images: npt.NDArray[np.uint8]
     texts: tuple[str, ...]
@@ -276,12 +251,7 @@ def _faces(all_rows: FileRows) -> _Faces:
             pixels.append(decode_image(_content(file)))
         except DataError as error:
             raise DataError(f"{source}, row {row} (from 0), {text!r}: {error}") from error
-    return _Faces(
-        images=np.stack(pixels),
-        texts=texts,
-        labels=labels,
-        paths=[file.get("path") for file in files],
-    )
+    return _Faces(np.stack(pixels), texts, labels, [file.get("path") for file in files])
 
 
 def _with_extra(own: _Faces, extra: Sequence[_Faces]) -> EmojiDataset:
@@ -300,6 +270,7 @@ def _with_extra(own: _Faces, extra: Sequence[_Faces]) -> EmojiDataset:
     for group, wider in zip(groups, joint[:n_own], strict=True):
         members.setdefault(wider, set()).add(group)
     extra_groups = tuple(tuple(sorted(members.get(wider, ()))) for wider in joint[n_own:])
+    extra_digest = _digest([texts[n_own:], labels[n_own:], extra_groups], images[n_own:])
     return EmojiDataset(
         images=torch.from_numpy(images),
         texts=texts,
@@ -307,29 +278,25 @@ def _with_extra(own: _Faces, extra: Sequence[_Faces]) -> EmojiDataset:
         groups=groups,
         fingerprint=_digest([own.texts, own.labels, groups], own.images),
         extra_groups=extra_groups,
-        extra_fingerprint=_digest([texts[n_own:], labels[n_own:], extra_groups], images[n_own:])
-        if extra
-        else "",
+        extra_fingerprint=extra_digest if extra else "",
     )
 
 
 def _digest(values: list[Any], images: npt.NDArray[np.uint8]) -> str:
-    """Return a digest of values that can be JSON and of images."""
     digest = hashlib.sha256(json.dumps(values).encode())
     digest.update(images.tobytes())
     return digest.hexdigest()[:16]
 
 
 def _content(file: Mapping[str, Any]) -> bytes:
-    """Return the bytes of an image; whether they are an image turns out when it is decoded."""
+    """Return the bytes of an image; whether they are one turns out when it is decoded."""
     content: bytes | None = file["bytes"]
     if content is None:
         raise DataError("`image` must have bytes, but got null.")
     return content
 
 
-def _read_texts(column: pa.ChunkedArray, source: str) -> list[str]:
-    """Return the texts of a column, none of them missing."""
+def _read_texts(column: pa.ChunkedArray, source: Path) -> list[str]:
     try:
         texts: list[str] = column.cast(pa.string()).to_pylist()
     except (pa.ArrowException, UnicodeDecodeError) as error:
@@ -341,7 +308,6 @@ def _read_texts(column: pa.ChunkedArray, source: str) -> list[str]:
 
 
 def _read_labels(texts: Sequence[str], source: str) -> list[int]:
-    """Return the class of each text, none of them missing."""
     labels = {text: class_index(text) for text in texts}
     unknown = ", ".join(repr(text) for text, label in labels.items() if label is None)
     if unknown:
@@ -352,8 +318,7 @@ def _read_labels(texts: Sequence[str], source: str) -> list[int]:
     return [label for text in texts if (label := labels[text]) is not None]
 
 
-def _file_reader(column: pa.ChunkedArray, source: str) -> Callable[[int], Mapping[str, Any]]:
-    """Return a function that returns ``bytes`` and perhaps ``path`` of one image of a column."""
+def _file_reader(column: pa.ChunkedArray, source: Path) -> Callable[[int], Mapping[str, Any]]:
     if not pa.types.is_struct(column.type):
         return lambda row: {"bytes": column[row].as_py()}
     names = [field.name for field in column.type]

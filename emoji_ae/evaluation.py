@@ -13,14 +13,9 @@ def to_float(images: Tensor, device: torch.device) -> Tensor:
 
 
 def reconstruct(model: Autoencoder, images: Tensor) -> Tensor:
-    """Return the reconstructions of ``images``, in evaluation mode and one forward pass.
+    """Return the reconstructions of uint8 images, in [0, 1] on the CPU, in one forward pass.
 
-    Args:
-        model: Left in evaluation mode.
-        images: ``(n, 3, 64, 64)`` uint8.
-
-    Returns:
-        ``(n, 3, 64, 64)`` float32 in [0, 1] on the CPU.
+    The model is left in evaluation mode.
     """
     device = next(model.parameters()).device
     model.eval()
@@ -30,15 +25,7 @@ def reconstruct(model: Autoencoder, images: Tensor) -> Tensor:
 
 
 def reconstruction_errors(model: Autoencoder, images: Tensor) -> Tensor:
-    """Return each image's mean squared error, in evaluation mode.
-
-    Args:
-        model: Left in evaluation mode.
-        images: ``(n, 3, 64, 64)`` float32 in [0, 1] on the model's device.
-
-    Returns:
-        ``(n,)`` float32.
-    """
+    """Return ``image_errors`` of a model, left in evaluation mode; images are on its device."""
     model.eval()
     images = model.arrange(images)  # sums of errors depend on it as well
     with torch.no_grad():
@@ -54,16 +41,7 @@ def image_errors(reconstructions: Tensor, images: Tensor) -> Tensor:
 
 
 def classify(model: Autoencoder, images: Tensor, labels: Tensor) -> Tensor:
-    """Return the confusion matrix of a multitask model, in evaluation mode.
-
-    Args:
-        model: Left in evaluation mode.
-        images: ``(n, 3, 64, 64)`` float32 in [0, 1] on the model's device.
-        labels: ``(n,)`` int64, likewise.
-
-    Returns:
-        ``(classes, classes)`` int64; a row for each class, a column for each predicted class.
-    """
+    """Return the ``confusion_matrix`` of a multitask model, which is left in evaluation mode."""
     assert isinstance(model, MultitaskAutoencoder)
     model.eval()
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""One image file to pixels and back; knows nothing of data sets, texts or tensors."""
+"""One image file to pixels and back."""
 
 import io
 import warnings
@@ -15,9 +15,6 @@ def decode_image(data: bytes) -> npt.NDArray[np.uint8]:
     """Decode an image file of any format, mode and size, composited on white.
 
     An image that is not square gets white borders, so that nothing is distorted.
-
-    Args:
-        data: The content of the file.
 
     Returns:
         ``(3, 64, 64)`` uint8, red, green and blue.
@@ -42,14 +39,7 @@ def decode_image(data: bytes) -> npt.NDArray[np.uint8]:
 
 
 def encode_png(image: npt.NDArray[np.uint8]) -> bytes:
-    """Encode pixels as a PNG file.
-
-    Args:
-        image: ``(3, height, width)`` uint8, red, green and blue.
-
-    Returns:
-        The content of the file.
-    """
+    """Encode pixels, ``(3, height, width)`` uint8 in red, green and blue, as a PNG file."""
     return picture_png(Image.fromarray(np.ascontiguousarray(image.transpose(1, 2, 0))))
 
 

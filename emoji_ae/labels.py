@@ -1,4 +1,4 @@
-"""From the text of an emoji to the subset and the class; knows nothing of images or files.
+"""From the text of an emoji to the subset and the class.
 
 Source: the texts of each class are those of the notebook study that this package replaces,
 in ``classes.json``; the rules are for texts that it did not have.
@@ -65,17 +65,7 @@ def is_listed(text: str) -> bool:
 
 
 def class_index(text: str) -> int | None:
-    """Return the class of an emoji, from the lists of the original study or else by rule.
-
-    Args:
-        text: The emoji's text, whatever its case and hyphens.
-
-    Returns:
-        An index into ``CLASSES``, or None if no rule applies.
-    """
+    """Return the index in ``CLASSES`` that the original study lists, or else by rule, or None."""
     plain = plain_text(text)
-    if plain in _LISTED:
-        return _LISTED[plain]
-    return next(
-        (CLASSES.index(name) for name, pattern in _RULES if re.search(pattern, plain)), None
-    )
+    by_rule = (CLASSES.index(name) for name, pattern in _RULES if re.search(pattern, plain))
+    return _LISTED[plain] if plain in _LISTED else next(by_rule, None)

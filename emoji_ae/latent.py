@@ -1,7 +1,4 @@
-"""Arithmetic with latents: sums of emoji, attributes that images share, and ways between two.
-
-Needs a trained model and the images that it is asked about; knows nothing of files or search.
-"""
+"""Arithmetic with latents: sums of emoji, attributes that images share, and ways between two."""
 
 import difflib
 import itertools
@@ -34,7 +31,6 @@ class LatentSpace:
     Args:
         model: In evaluation mode, on the CPU.
         images: ``(n, 3, 64, 64)`` uint8.
-        texts: What each image shows.
         latents: ``(n, ...)`` float32, by architecture.
     """
 
@@ -57,9 +53,9 @@ class LatentSpace:
         Source: attribute vectors of White, "Sampling Generative Networks", 2016,
             arXiv:1609.04468, section 4.
         """
-        if atom.kind == "emoji":
-            return self._part(self.latents[self.row(atom.text)], atom.part)
-        return self._part(self._attribute(atom.text), atom.part)
+        emoji = atom.kind == "emoji"
+        latent = self.latents[self.row(atom.text)] if emoji else self._attribute(atom.text)
+        return self._part(latent, atom.part)
 
     @property
     def has_halves(self) -> bool:
@@ -82,7 +78,6 @@ class LatentSpace:
         return plain.index(wanted)
 
     def _part(self, latent: Tensor, part: Part) -> Tensor:
-        """Return a latent, or a half of it with 0 elsewhere."""
         if part == "whole":
             return latent
         if not self.has_halves:
@@ -130,25 +125,14 @@ class LatentSpace:
             return self.model.decode(latents)
 
     def nearest(self, latent: Tensor, n: int) -> list[tuple[int, float]]:
-        """Return the images whose latents are nearest, with their Euclidean distances.
-
-        Args:
-            latent: Of the shape of one latent.
-            n: How many, nearest first.
-        """
+        """Return the ``n`` images whose latents are nearest, with their Euclidean distances."""
         distances = (self.latents - latent).flatten(1).norm(dim=1)
         found = distances.topk(min(n, len(distances)), largest=False)
         return list(zip(found.indices.tolist(), found.values.tolist(), strict=True))
 
 
 def encode(model: Autoencoder, images: Tensor, texts: Sequence[str]) -> LatentSpace:
-    """Encode images with a model, which is left in evaluation mode.
-
-    Args:
-        model: On the CPU.
-        images: ``(n, 3, 64, 64)`` uint8.
-        texts: What each image shows.
-    """
+    """Encode uint8 images with a model on the CPU, which is left in evaluation mode."""
     model.eval()
     with torch.no_grad():
         latents = model.encode(to_float(images, torch.device("cpu")))
@@ -161,13 +145,10 @@ def path(stops: Sequence[Tensor], n: int, way: Way) -> Tensor:
     Args:
         stops: At least two latents of one shape.
         n: Latents from one stop to the next, both counted; at least 2.
-        way: Along great circles about 0, or straight.
-
-    Returns:
-        ``((len(stops) - 1) * (n - 1) + 1, ...)``, the stops among them.
     """
     shares = torch.linspace(0, 1, n)
-    parts = [_between(a, b, shares, way) for a, b in itertools.pairwise(stops)]
+    between = slerp if way == "slerp" else lerp
+    parts = [between(a, b, shares) for a, b in itertools.pairwise(stops)]
     return torch.cat([part[: n - 1] for part in parts] + [stops[-1][None]])
 
 
@@ -184,12 +165,8 @@ def slerp(a: Tensor, b: Tensor, shares: Tensor) -> Tensor:
     opposite ones, and a vector of length 0.
 
     Args:
-        a: Of any shape.
-        b: Of the same shape.
-        shares: ``(n,)``, 0 for ``a`` and 1 for ``b``.
-
-    Returns:
-        ``(n, ...)``.
+        a, b: Of one shape.
+        shares: ``(n,)``, 0 for ``a`` and 1 for ``b``; so many tensors are returned.
 
     Source: Shoemake, "Animating rotation with quaternion curves", SIGGRAPH 1985; for latents:
         White, 2016, arXiv:1609.04468.
@@ -212,10 +189,6 @@ def lerp(a: Tensor, b: Tensor, shares: Tensor) -> Tensor:
     """Interpolate straight between two tensors; arguments and result as in ``slerp``."""
     share = shares.view(-1, *[1] * a.dim())
     return (1 - share) * a + share * b
-
-
-def _between(a: Tensor, b: Tensor, shares: Tensor, way: Way) -> Tensor:
-    return slerp(a, b, shares) if way == "slerp" else lerp(a, b, shares)
 
 
 def _nearest_texts(wanted: str, known: Sequence[str]) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from statistics import fmean
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -36,19 +37,17 @@ PROBE_PENALTY = 1.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LatentQuality:
-    """What a latent space is good for; a number is None where there is nothing to measure it by.
+    """What a latent space is good for, each from 0 to 1; None with nothing to measure it by.
 
     Args:
         attribute_auc: Mean over attributes of the area under the ROC curve by which the
-            attribute's vector tells who carries it, from 0 to 1; chance gives 0.5.
+            attribute's vector tells who carries it; chance gives 0.5.
         analogy_rank: Mean over analogies of 1 / rank of the right emoji among those nearest to
-            the sum, from 0 to 1 (mean reciprocal rank).
+            the sum (mean reciprocal rank).
         path_smoothness: Mean over straight paths of mean step / longest step of the decoded
-            pictures, from 0 to 1; 1 where pictures change evenly.
-        probe_accuracy: Share of the held-out images whose class a linear model of the latents
-            tells, from 0 to 1.
-        variance_used: Directions that the latents' variance fills, as a share of those that it
-            could, from 0 to 1.
+            pictures; 1 where pictures change evenly.
+        probe_accuracy: Share of the held-out images whose class a linear model tells.
+        variance_used: Directions that variance fills, as a share of those that it could.
     """
 
     attribute_auc: float | None
@@ -58,8 +57,7 @@ class LatentQuality:
     variance_used: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Analogy:
+class Analogy(NamedTuple):
     """``without`` is to ``with_`` as ``base`` is to ``target``, each an emoji's text."""
 
     without: str
@@ -73,11 +71,9 @@ class LatentSample:
     """Images by which a latent space is measured.
 
     Args:
-        images: ``(n, 3, 64, 64)`` uint8: training images, and others behind them.
-        texts: What each image shows.
+        images: ``(n, 3, 64, 64)`` uint8: ``n_train`` training images, and others behind them.
         labels: ``(n,)`` int64, index into ``CLASSES``.
         groups: One number for all variants of an emoji.
-        n_train: Training images.
     """
 
     images: Tensor
@@ -88,12 +84,7 @@ class LatentSample:
 
 
 def measure_latents(model: Autoencoder, sample: LatentSample) -> LatentQuality:
-    """Measure the latent space of a model, which is left in evaluation mode.
-
-    Args:
-        model: On the CPU.
-        sample: What it is measured by.
-    """
+    """Measure the latent space of a model on the CPU, which is left in evaluation mode."""
     space = encode(model, sample.images, sample.texts)
     latents = space.latents.flatten(1)
     return LatentQuality(
@@ -106,7 +97,7 @@ def measure_latents(model: Autoencoder, sample: LatentSample) -> LatentQuality:
 
 
 def read_analogies() -> tuple[Analogy, ...]:
-    """Return the analogies that are asked, which lie beside this module."""
+    """Return the analogies that are asked."""
     rows = json.loads(files("emoji_ae").joinpath("analogies.json").read_text())
     return tuple(Analogy(*row) for row in rows)
 
@@ -122,10 +113,7 @@ def attribute_auc(
     enough to know a grin. The variants of an emoji count as one, their mean.
 
     Args:
-        latents: ``(n, d)``.
-        texts: What each image shows.
-        labels: ``(n,)`` int64.
-        groups: One number for all variants of an emoji.
+        latents: ``(n, d)``; all else as in ``LatentSample``.
 
     Source: attribute vectors as classifiers: White, "Sampling Generative Networks", 2016,
         arXiv:1609.04468, section 4.2; leaving out pairs, which is not biased with few emoji as
@@ -148,12 +136,10 @@ def attribute_auc(
 def area_of_pairs(having: Tensor, lacking: Tensor) -> float:
     """Return the share of pairs that a vector made without them puts in the right order.
 
-    Args:
-        having: ``(p, d)``, at least 2, with the attribute.
-        lacking: ``(q, d)``, at least 2, without it.
+    Pairs that it does not order count half.
 
-    Returns:
-        From 0 to 1; pairs that it does not order count half.
+    Args:
+        having, lacking: ``(p, d)`` and ``(q, d)``, at least 2 with and without the attribute.
     """
     has = (having.sum(dim=0) - having) / (len(having) - 1)  # (p, d), the means of all others
     lacks = (lacking.sum(dim=0) - lacking) / (len(lacking) - 1)
@@ -176,12 +162,10 @@ def analogy_rank(
     """Return the mean reciprocal rank of the right emoji, as in ``LatentQuality``.
 
     ``with_ - without + base`` should be nearest to ``target``, the three that were added up left
-    out. Analogies of which an image is missing are not asked.
+    out. Of equal texts the first counts; analogies of which an image is missing are not asked.
 
     Args:
         latents: ``(n, d)``.
-        texts: What each image shows; of equal ones the first counts.
-        analogies: What is asked.
 
     Source: analogies by vector offsets: Mikolov, Yih, Zweig, "Linguistic Regularities in
         Continuous Space Word Representations", NAACL 2013.
@@ -191,10 +175,9 @@ def analogy_rank(
         rows.setdefault(" ".join(text.lower().replace("-", " ").split()), row)
     shares = []
     for analogy in analogies:
-        asked = (analogy.without, analogy.with_, analogy.base, analogy.target)
-        if not all(text in rows for text in asked):
+        if not all(text in rows for text in analogy):
             continue
-        *given, target = (rows[text] for text in asked)
+        *given, target = (rows[text] for text in analogy)
         without, with_, base = latents[given]
         distances = (latents - (with_ - without + base)).norm(dim=1)
         distances[given] = torch.inf
@@ -203,7 +186,7 @@ def analogy_rank(
 
 
 def path_smoothness(space: LatentSpace) -> float | None:
-    """Return how evenly decoded pictures change on straight paths, as in ``LatentQuality``.
+    """Return how evenly pictures change on straight paths, as in ``LatentQuality``.
 
     Source: pictures along latent paths as a measure of a latent space: Karras, Laine, Aila, "A
         Style-Based Generator Architecture", CVPR 2019, arXiv:1812.04948, section 4.1.
@@ -230,8 +213,6 @@ def probe_accuracy(latents: Tensor, labels: Tensor, *, n_train: int) -> float | 
 
     Args:
         latents: ``(n, d)``, those of the training images first.
-        labels: ``(n,)`` int64.
-        n_train: Training images.
 
     Source: probes: Alain, Bengio, "Understanding intermediate layers using linear classifier
         probes", 2016, arXiv:1610.01644; ridge regression in its dual form, which is small where
@@ -258,9 +239,6 @@ def variance_used(latents: Tensor) -> float | None:
 
     The participation ratio of the variances along the principal directions, (sum)^2 / sum of
     squares, is the number of directions that would hold the variance if they shared it evenly.
-
-    Args:
-        latents: ``(n, d)``.
 
     Source: Gao, Ganguli, "On simplicity and complexity in the brave new world of large-scale
         neuroscience", 2015, arXiv:1503.08779.

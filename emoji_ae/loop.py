@@ -1,7 +1,6 @@
 """The one loop of all trainings: epochs of batches, and the weights of the best.
 
-What is minimised and measured is up to a ``Task``. Knows nothing of search: a hook after every
-epoch is its only way out.
+What is minimised and measured is up to a ``Task``; a hook after every epoch is the only way out.
 """
 
 import math
@@ -43,12 +42,7 @@ class Task(Protocol):
         """
 
     def evaluate(self, observed: Sequence[Tensor], rows: Tensor) -> dict[str, float]:
-        """Return the metrics of an epoch by name, all but its number and its time.
-
-        Args:
-            observed: What the steps gave, in order.
-            rows: The training images of the epoch, in order.
-        """
+        """Return an epoch's metrics, but number and time, of what its steps observed in order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +50,6 @@ class Course:
     """How a training went.
 
     Args:
-        curve: Every epoch that was run, in order.
         best: The epoch whose weights were kept; None if not even the first was finite.
         stopped: Whether the hook ended it.
         diverged: Whether a metric of its last epoch is NaN or infinite.
@@ -84,14 +77,10 @@ def fit(
     The model is left in evaluation mode, with the weights of its best epoch.
 
     Args:
-        config: Epochs, batch size, optimizer and patience.
-        task: What to minimise.
         draw: Returns the inputs of an epoch, for the rows of its images, ``(n_drawn,)`` int64.
-        n_images: Of training, at least 2.
-        n_drawn: How many of them an epoch draws.
+        n_images, n_drawn: Training images, at least 2, and how many of them an epoch draws.
         generator: Of the order, fresh from the training's seed.
-        on_epoch: See ``train_model``.
-        resume: See ``train_model``.
+        on_epoch, resume: See ``train_model``.
     """
     model = task.model
     batches = batch_bounds(n_drawn, config.batch_size)

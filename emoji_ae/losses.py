@@ -20,11 +20,9 @@ def reconstruction_loss(
     """Return the loss of a batch: its squared error and the weighted terms that are switched on.
 
     Args:
-        config: Holds the weights; a term with weight 0 is not computed.
         model: In training mode, directly after the forward pass that gave ``reconstructions``.
-        reconstructions: ``(batch, 3, 64, 64)`` in [0, 1].
-        images: What they stand for, likewise.
-        mse: Their mean squared error.
+        reconstructions, images: ``(batch, 3, 64, 64)`` in [0, 1].
+        mse: Of the two.
     """
     loss = mse
     if config.edge_weight:
@@ -41,8 +39,7 @@ def reconstruction_loss(
 def edge_error(reconstructions: Tensor, images: Tensor) -> Tensor:
     """Return the mean squared error of the differences between neighbouring pixels.
 
-    Blurred edges cost much here and little in the squared error of the pixels. Both directions
-    count alike; arguments as in ``reconstruction_loss``.
+    Blurred edges cost much here and little in the squared error of the pixels.
 
     Source: the gradient difference loss, with squares, of Mathieu, Couprie, LeCun, "Deep
         multi-scale video prediction beyond mean square error", ICLR 2016, arXiv:1511.05440.
@@ -55,8 +52,7 @@ def color_error(reconstructions: Tensor, images: Tensor) -> Tensor:
     """Return the mean squared error of the colours without their lightness.
 
     The lightness (luma) of each pixel is subtracted from its three channels, so grey where there
-    should be pink costs as much as pink where there should be grey; arguments as in
-    ``reconstruction_loss``.
+    should be pink costs as much as pink where there should be grey.
 
     Source: colour difference signals of ITU-R BT.601, unscaled.
     """

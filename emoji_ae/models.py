@@ -1,4 +1,4 @@
-"""The autoencoders as torch modules; knows their configuration, nothing of data or training."""
+"""The autoencoders as torch modules."""
 
 import math
 from collections.abc import Callable
@@ -38,11 +38,7 @@ class Autoencoder(nn.Module):
     """An encoder and a decoder: images to latents and back.
 
     Args:
-        encoder: Maps ``(batch, 3, 64, 64)`` float32 in [0, 1] to latents.
-        decoder: Maps latents to ``(batch, 3, 64, 64)`` float32 in [0, 1].
-
-    Attributes:
-        channels_last: Whether that is the layout of the model, see ``layout``.
+        encoder: Maps ``(batch, 3, 64, 64)`` float32 in [0, 1] to latents, the decoder these back.
     """
 
     channels_last = False
@@ -75,12 +71,12 @@ class Autoencoder(nn.Module):
         return images
 
     def divergence(self) -> Tensor | None:
-        """Return that of the latest training batch's latents; None unless variational."""
+        """Return ``normal_divergence`` of the latest training batch; None unless variational."""
         layers = self.encoder.children()
         return next((x.divergence for x in layers if isinstance(x, VariationalLayer)), None)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return the reconstructions of ``images``, ``(batch, 3, 64, 64)`` in [0, 1]."""
+        """Return the reconstructions of ``images``."""
         return self.decode(self.encode(images))
 
 
@@ -94,9 +90,6 @@ class VariationalLayer(nn.Module):
         layer: What turns the encoder's features into the mean; one more like it, with weights
             drawn after it, gives the logarithm of the variance.
 
-    Attributes:
-        divergence: Of the latest batch in training mode, see ``normal_divergence``.
-
     Source: Kingma, Welling, "Auto-Encoding Variational Bayes", ICLR 2014, arXiv:1312.6114.
     """
 
@@ -108,7 +101,7 @@ class VariationalLayer(nn.Module):
         self.divergence: Tensor | None = None
 
     def forward(self, features: Tensor) -> Tensor:
-        """Return latents of features, of the shape that ``layer`` gives."""
+        """Return latents, of the shape that ``layer`` gives."""
         mean: Tensor = self.mean(features)
         if not self.training:
             self.divergence = None
@@ -122,12 +115,7 @@ class VariationalLayer(nn.Module):
 def normal_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
     """Return the Kullback-Leibler divergence of latents from the standard normal distribution.
 
-    Args:
-        mean: ``(batch, ...)``.
-        log_variance: Likewise.
-
-    Returns:
-        The sum over a latent's numbers, averaged over the batch, in nats.
+    It is the sum over a latent's numbers, averaged over the batch, in nats.
 
     Source: Kingma, Welling, arXiv:1312.6114, appendix B.
     """
@@ -139,8 +127,6 @@ class MultitaskAutoencoder(Autoencoder):
     """An autoencoder with a classifier of its latents.
 
     Args:
-        encoder: As in ``Autoencoder``; a sequence of layers.
-        decoder: As in ``Autoencoder``.
         classifier: Maps latents to ``(batch, classes)`` logits.
         n_shared: Modules of the encoder before it forks.
         branch: What leads from there to the latents of the classifier; None without a fork,
@@ -182,10 +168,7 @@ def build_autoencoder(config: AutoencoderConfig) -> Autoencoder:
 
 
 def _build_linear(config: AutoencoderConfig, act: Callable[[], nn.Module]) -> Autoencoder:
-    """Build the fully connected one, 12288-1024-256-64-bottleneck and back.
-
-    There is an activation after every layer but the bottleneck and the output.
-    """
+    """Build the fully connected one, with activations but after bottleneck and output."""
     sizes = (*LINEAR_SIZES, config.bottleneck_dim)
     encoder: list[nn.Module] = [nn.Flatten()]
     for n_in, n_out in pairwise(sizes):
@@ -207,9 +190,8 @@ def _build_linear(config: AutoencoderConfig, act: Callable[[], nn.Module]) -> Au
 def _build_convolutional(config: AutoencoderConfig, act: Callable[[], nn.Module]) -> Autoencoder:
     """Build the convolutional one: ``depth`` layers of kernel 3 and stride 2, mirrored.
 
-    The defaults give 3-16-32-64-128 channels and latents of ``(batch, 128, 4, 4)``. Each layer
-    halves height and width. There are normalization and activation after every layer but the
-    output and a variational last layer of the encoder.
+    The defaults give 3-16-32-64-128 channels and latents of ``(batch, 128, 4, 4)``.
+    Normalization and activation follow every layer but the output and a variational last one.
     """
     depth = config.depth
     hidden_widths = (config.width * 2**i for i in range(depth - 1))
@@ -289,7 +271,7 @@ def memory_format(config: AutoencoderConfig) -> torch.memory_format:
 
 
 def count_parameters(model: nn.Module) -> int:
-    """Return the number of trained scalars of ``model``."""
+    """Return the number of trained scalars."""
     return sum(parameter.numel() for parameter in model.parameters())
 
 

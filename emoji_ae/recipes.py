@@ -1,6 +1,4 @@
-"""A gallery of sums of emoji, as data: the notebook's recipes and others beside them.
-
-All is written in the language of ``emoji_ae.expression``; knows nothing of images or latents.
+"""A gallery of sums of emoji, in the language of ``emoji_ae.expression``: the notebook's and more.
 
 Source: ingredients and the recipes "notebook" are those of the notebook study that this package
 replaces (see ARCHITECTURE.md), which adds features taken relative to an average face.
@@ -101,8 +99,7 @@ class Item:
     Args:
         section: Title of the part of the gallery.
         name: What it shall show.
-        eyes: Text of the emoji whose eyes it shall have.
-        mouth: Text of the emoji whose mouth it shall have.
+        eyes, mouth: Texts of the emoji whose eyes and whose mouth it shall have.
         recipes: Expressions by method; without those that make no sense for it.
     """
 

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from emoji_ae.curve import EpochMetrics, metrics_from_dict
-from emoji_ae.files import whole_file
-from emoji_ae.safe_load import load_content
+from emoji_ae.files import load_content, whole_file
 
 _FORMAT = "emoji-study training 1"
 
@@ -21,12 +20,8 @@ class TrainState:
 
     Args:
         identity: Of what is trained, as ``AutoencoderConfig.identity`` gives it.
-        seed: Of the training.
-        curve: The epochs so far.
-        weights: Of the model now.
-        best_weights: Of the epoch with the lowest validation error.
-        optimizer: The optimizer's state.
-        scheduler: The schedule's state; None for a constant learning rate.
+        weights, best_weights: Of the model now, and of the epoch with the lowest validation error.
+        scheduler: None for a constant learning rate.
         generator: State of the generator of order and augmentation.
         random: State of torch's global generator on the CPU.
     """
@@ -43,22 +38,11 @@ class TrainState:
 
     def fits(self, identity: str, seed: int, max_epochs: int) -> bool:
         """Say whether it is of a training, and before an epoch."""
-        mine = (self.identity, self.seed)
-        return mine == (identity, seed) and len(self.curve) < max_epochs
+        return (self.identity, self.seed) == (identity, seed) and len(self.curve) < max_epochs
 
 
 class ResumeFile:
-    """Where a training keeps its state while it runs.
-
-    Args:
-        path: The file; it need not exist.
-        identity: Of what is trained; a state of something else is not used.
-        seed: Of the training, likewise.
-        max_epochs: A state that is not before this epoch is not used.
-
-    Attributes:
-        state: What the file holds, None if nothing that fits.
-    """
+    """Where a training keeps its state while it runs; None unless the file has one that fits."""
 
     def __init__(self, path: Path, *, identity: str, seed: int, max_epochs: int) -> None:
         self._path = path
@@ -67,30 +51,17 @@ class ResumeFile:
         self.state: TrainState | None = state if fits else None
 
     def offer(self, make_state: Callable[[], TrainState], *, n_bytes: int) -> None:
-        """Do nothing: whoever knows how much time saving may take does it after an epoch.
-
-        Args:
-            make_state: Called if the state is saved.
-            n_bytes: About what a save writes.
-        """
+        """Do nothing: whoever knows how much time saving may take does it after an epoch."""
 
     def save(self, state: TrainState) -> None:
-        """Save the state, as before an interruption.
-
-        Raises:
-            OSError: If the file cannot be written.
-        """
+        """Save the state, as before an interruption; raise an OSError if that fails."""
         with whole_file(self._path) as partial:
             write_state(state, partial)
         self.state = state
 
 
 def write_state(state: TrainState, path: Path) -> None:
-    """Write a state to a file.
-
-    Raises:
-        OSError, RuntimeError: If it cannot be written; torch turns some errors into the latter.
-    """
+    """Write a state to a file; raise an OSError, or torch's RuntimeError, if that fails."""
     content = {name: getattr(state, name) for name in TrainState.__slots__}
     content |= {"format": _FORMAT, "curve": [asdict(metrics) for metrics in state.curve]}
     torch.save(content, path)

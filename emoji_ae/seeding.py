@@ -18,7 +18,7 @@ def seeded(seed: int, device: torch.device) -> Iterator[torch.Generator]:
 
     Args:
         seed: From 0 to 2**63 - 1.
-        device: Device whose generator is seeded beside the CPU's.
+        device: Whose generator is seeded beside the CPU's.
     """
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):

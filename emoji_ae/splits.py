@@ -1,7 +1,4 @@
-"""Which images train a model, which choose between models, and which judge the choice.
-
-Knows nothing of images, training or metrics; the seed is the only source of chance.
-"""
+"""Which images train a model, which choose between models, and which judge the choice."""
 
 import warnings
 from collections.abc import Iterable, Sequence
@@ -15,18 +12,18 @@ from emoji_ae.dataset import EmojiDataset
 from emoji_ae.errors import ConfigError, DataError
 
 _FOLDS = 5
+_Rows = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Split:
-    """Four sets of rows that together are all rows, none of them twice.
+    """Four sets of sorted row numbers that together are all rows, none of them twice.
 
     Args:
-        train: Sorted row numbers of about 60 % of the own images, and of the extra images that
-            are no variant of a validation or test image.
-        validation: Sorted row numbers of about 20 % of the own images.
-        test: Sorted row numbers of about 20 % of the own images.
-        unused: Sorted row numbers of the other extra images.
+        train: About 60 % of the own images, and the extra ones that are no variant of a
+            validation or test image.
+        validation, test: About 20 % of the own images each.
+        unused: The other extra images.
     """
 
     train: tuple[int, ...]
@@ -63,7 +60,7 @@ def split_dataset(
         dataset: At least five own images of one class and, for ``"group"``, five groups.
         method: ``"group"`` keeps the variants of one emoji on one side. ``"random"`` is the
             original study's way and leaks: a variant of a training image may be judged on.
-        seed: From 0 to 2**32 - 1; the same seed gives the same split.
+        seed: From 0 to 2**32 - 1.
 
     Returns:
         Two folds of five as validation and test, and the rest as training set. The two are
@@ -80,29 +77,17 @@ def split_dataset(
     _require("images in its largest class", int(np.bincount(labels).max()), _FOLDS)
     if method == "group":
         _require("groups of variants", len(set(dataset.groups)), _FOLDS)
-    validation, test, *rest = _folds(
-        dataset, range(dataset.n_own), n_folds=_FOLDS, method=method, seed=seed
-    )
-    return _split(dataset, rest, validation=validation, test=test)
+    validation, test, *rest = _folds(dataset, range(dataset.n_own), _FOLDS, method, seed)
+    return _split(dataset, rest, validation, test)
 
 
 def redraw_validation(
     dataset: EmojiDataset, split: Split, *, method: SplitMethod = "group", seed: int
 ) -> Split:
-    """Split again what is not for testing, in the same proportions.
+    """Split again what is not for testing in ``split``, as ``split_dataset`` and its errors.
 
     So that a choice can be repeated with other training and validation images, and the images
     that will judge it stay unseen.
-
-    Args:
-        dataset: All images.
-        split: Whose test set stays.
-        method: As ``split_dataset``.
-        seed: From 0 to 2**32 - 1; the same seed gives the same split.
-
-    Raises:
-        ConfigError: If the method or the seed breaks its rule.
-        DataError: If there are too few images or groups.
     """
     _check(method, seed)
     rows = sorted(row for row in split.train + split.validation if row < dataset.n_own)
@@ -112,24 +97,13 @@ def redraw_validation(
     if method == "group":
         groups = {dataset.groups[row] for row in rows}
         _require("groups of variants besides the test set", len(groups), n_folds)
-    validation, *rest = _folds(dataset, rows, n_folds=n_folds, method=method, seed=seed)
-    return _split(dataset, rest, validation=validation, test=split.test)
+    validation, *rest = _folds(dataset, rows, n_folds, method, seed)
+    return _split(dataset, rest, validation, split.test)
 
 
-def _groups(dataset: EmojiDataset, rows: Iterable[int]) -> set[int]:
-    """Return the groups that rows are in, or are variants of."""
-    return {group for row in rows for group in dataset.groups_of(row)}
-
-
-def _split(
-    dataset: EmojiDataset,
-    folds: Iterable[Sequence[int]],
-    *,
-    validation: tuple[int, ...],
-    test: tuple[int, ...],
-) -> Split:
+def _split(dataset: EmojiDataset, folds: Iterable[_Rows], validation: _Rows, test: _Rows) -> Split:
     """Return a split whose training set has some folds, and the extra rows that leak nothing."""
-    judged = _groups(dataset, validation + test)
+    judged = {group for row in validation + test for group in dataset.groups_of(row)}
     extra = range(dataset.n_own, len(dataset))
     unused = tuple(row for row in extra if judged.intersection(dataset.groups_of(row)))
     train = [row for fold in folds for row in fold] + sorted(set(extra) - set(unused))
@@ -137,13 +111,8 @@ def _split(
 
 
 def _folds(
-    dataset: EmojiDataset,
-    rows: Sequence[int],
-    *,
-    n_folds: int,
-    method: SplitMethod,
-    seed: int,
-) -> list[tuple[int, ...]]:
+    dataset: EmojiDataset, rows: Sequence[int], n_folds: int, method: SplitMethod, seed: int
+) -> list[_Rows]:
     """Divide rows into folds, each class by itself; those nearest to their fair share come first.
 
     Few groups can leave a fold without images, which then comes last.

@@ -20,8 +20,7 @@ class Reconstruction:
     """Minimises the error of the reconstructions.
 
     Args:
-        config: Holds the weights of the loss's terms, see ``reconstruction_loss``.
-        model: The autoencoder; a classifier that it has is left alone.
+        model: A classifier that it has is left alone.
         validation: ``(m, 3, 64, 64)`` float32 in [0, 1], in the layout of the model.
     """
 
@@ -55,8 +54,7 @@ class Labels:
     """The classes of the images, and what it costs to miss them.
 
     Args:
-        train: ``(n,)`` int64.
-        validation: ``(m,)`` int64.
+        train, validation: ``(n,)`` and ``(m,)`` int64.
         weights: ``(classes,)`` float32, or None for equal weights.
     """
 
@@ -71,14 +69,7 @@ class Labels:
     def validation_values(
         self, logits: Tensor, *, mse: Tensor, total: Tensor, weight: float
     ) -> dict[str, float]:
-        """Return the validation metrics by name.
-
-        Args:
-            logits: ``(m, classes)``.
-            mse: The reconstruction error.
-            total: The loss but for the cross-entropy.
-            weight: Of the cross-entropy in the loss.
-        """
+        """Return the metrics by name; the loss is ``total`` plus the weighted cross-entropy."""
         cross_entropy = self.cross_entropy(logits, self.validation)
         confusion = confusion_matrix(logits.argmax(dim=1), self.validation)
         values = torch.stack(
@@ -99,11 +90,8 @@ class Multitask:
     """Minimises reconstruction error and cross-entropy at once.
 
     Args:
-        config: Holds the weights of the loss's terms.
         weight: That of the cross-entropy; with 0 nothing but the autoencoder is trained.
-        model: All that is trained.
-        validation: ``(m, 3, 64, 64)`` float32 in [0, 1], in the layout of the model.
-        labels: Of training and validation images.
+        validation: As in ``Reconstruction``.
     """
 
     judged_by = "validation_mse"
@@ -151,7 +139,6 @@ class FrozenLatents:
     Args:
         model: The classifier.
         validation: ``(m, latents)`` float32.
-        labels: Of training and validation images.
         kept: The autoencoder's best epoch, whose reconstruction errors these epochs have too.
     """
 

@@ -25,13 +25,13 @@ class TrainResult:
     """A finished, stopped or diverged training.
 
     Args:
-        model: In evaluation mode, with the weights of the epoch with the lowest validation error.
-        curve: Every epoch that was run, in order; ``MultitaskMetrics`` where it classifies.
+        model: In evaluation mode, with the kept weights.
+        curve: Every epoch that was run; ``MultitaskMetrics`` where it classifies.
         best: The metrics of the kept weights; None if not even the first epoch was finite.
         classifier_curve: Sequential only: the classifier's epochs, after those of the
             autoencoder, which do not classify; empty if the latter was stopped.
-        confusion: ``(classes, classes)`` int64 of the validation images by the kept weights, a
-            row for each class, a column for each predicted one; None if they do not classify.
+        confusion: Of the validation images by the kept weights, as ``confusion_matrix`` gives it;
+            None if they do not classify.
         early_stopped: Whether the error had stopped falling.
     """
 
@@ -44,12 +44,7 @@ class TrainResult:
 
 
 class DivergedError(EmojiAEError, ArithmeticError):
-    """A training error became NaN or infinite.
-
-    Args:
-        message: Says when, and which.
-        result: The training up to there: its curve, and the model of its best epoch.
-    """
+    """A training error became NaN or infinite; it holds the training up to there."""
 
     def __init__(self, message: str, result: TrainResult) -> None:
         super().__init__(message)
@@ -69,10 +64,8 @@ def train_model(
 ) -> TrainResult:
     """Train an autoencoder with Adam, and a classifier of its latents if that is configured.
 
-    The loss is ``reconstruction_loss``, with a classifier plus ``classification_lambda`` times
-    the cross-entropy. The kept weights are those of the epoch with the lowest validation
-    reconstruction error; of a sequential training's classifier, those of the lowest validation
-    cross-entropy.
+    The kept weights are those of the epoch with the lowest validation reconstruction error; of a
+    sequential training's classifier, those of the lowest validation cross-entropy.
 
     The result is a function of the arguments, and on one machine the same bit for bit whenever
     torch runs with the same number of threads, however often the training was resumed. With
@@ -82,12 +75,11 @@ def train_model(
     another one.
 
     Args:
-        config: What to train, and how.
         train: At least 2 images; augmented afresh in every epoch.
         validation: At least 1 image; never augmented.
         seed: Decides initial weights, order of images, augmentation and dropout.
         device: Where to train; the CPU unless given.
-        images_per_epoch: How many of the training images an epoch draws; all if not given.
+        images_per_epoch: How many of the training images an epoch draws; None for all.
         on_epoch: Called after every epoch that was not resumed. Training stops early when it
             returns True, and is suspended when it raises. Not called while a frozen
             autoencoder's classifier is trained, which takes a fraction of a second.
@@ -96,7 +88,7 @@ def train_model(
 
     Raises:
         DataError: If there are too few images.
-        DivergedError: If a metric becomes NaN or infinite; it holds the result so far.
+        DivergedError: If a metric becomes NaN or infinite.
     """
     n_images = len(train.images)
     if n_images < 2 or len(validation.images) < 1:
@@ -107,6 +99,7 @@ def train_model(
     n_drawn = n_images if images_per_epoch is None else min(images_per_epoch, n_images)
     device = device or torch.device("cpu")
     classification = config.classification
+    sequential = classification is not None and classification.strategy == "sequential"
     images = to_float(train.images, device)
     labels = train.labels.to(device)
     weighed = classification is not None and classification.class_weights
@@ -119,9 +112,19 @@ def train_model(
         model = build_model(config).to(device)
         judged = model.arrange(to_float(validation.images, device))
         drawn = torch.empty_like(images[:n_drawn], memory_format=model.layout)
+        task: Task = Reconstruction(config=config, model=model, validation=judged)
+        if classification is not None and not sequential:
+            assert isinstance(model, MultitaskAutoencoder)  # built with the same configuration
+            task = Multitask(
+                config=config,
+                weight=classification.classification_lambda,
+                model=model,
+                validation=judged,
+                labels=truth,
+            )
         course = fit(
             config,
-            _first_task(config, model, judged, truth),
+            task,
             lambda order: augment(images, generator, order=order, out=drawn),
             n_images=n_images,
             n_drawn=n_drawn,
@@ -137,7 +140,6 @@ def train_model(
             f"validation MSE {last.validation_mse}.",
             result,
         )
-    sequential = classification is not None and classification.strategy == "sequential"
     if sequential and not course.stopped:
         result = train_classifier(config, result, images, judged, truth, seed=seed)
     confusion = None
@@ -147,23 +149,6 @@ def train_model(
         result,
         confusion=confusion,
         early_stopped=not course.stopped and len(course.curve) < config.epoch,
-    )
-
-
-def _first_task(
-    config: AutoencoderConfig, model: Autoencoder, validation: Tensor, labels: Labels
-) -> Task:
-    """Return what a model is trained on, before the turn of a classifier alone."""
-    classification = config.classification
-    if classification is None or classification.strategy == "sequential":
-        return Reconstruction(config=config, model=model, validation=validation)
-    assert isinstance(model, MultitaskAutoencoder)  # built with the same configuration
-    return Multitask(
-        config=config,
-        weight=classification.classification_lambda,
-        model=model,
-        validation=validation,
-        labels=labels,
     )
 
 
@@ -178,21 +163,14 @@ def train_classifier(
 ) -> TrainResult:
     """Train the classifier of a trained autoencoder that is frozen, on latents computed once.
 
-    The training images are not augmented. The classifier's weights are those of the epoch with
-    the lowest validation cross-entropy.
+    The training images are not augmented.
 
     Args:
         config: Epochs, batch size, optimizer and patience are those of the autoencoder.
         frozen: Its model's encoder and decoder, running statistics included, stay as they are;
             the classifier's epochs go on counting from its.
-        train: ``(n, 3, 64, 64)`` float32 in [0, 1].
-        validation: ``(m, 3, 64, 64)``, likewise.
-        labels: Of both.
+        train, validation: ``(n, 3, 64, 64)`` and ``(m, 3, 64, 64)`` float32 in [0, 1].
         seed: Of order and dropout.
-
-    Returns:
-        The same with the classifier's epochs. Their reconstruction errors are those of the
-        autoencoder's best epoch, and their loss is the cross-entropy.
 
     Raises:
         DivergedError: If the cross-entropy becomes NaN or infinite; it holds ``frozen``.

@@ -20,11 +20,7 @@ _LINEAR = {"auto_encoder": ("linear",)}
 
 
 def to_config(params: Mapping[str, Scalar]) -> AutoencoderConfig:
-    """Turn a trial's parameters into its configuration.
-
-    Raises:
-        ConfigError: If a value breaks its rule.
-    """
+    """Turn a trial's parameters into its configuration, or raise a ConfigError."""
     return AutoencoderConfig.from_dict(field_values(params))
 
 
@@ -33,9 +29,6 @@ def field_values(params: Mapping[str, Scalar]) -> dict[str, Any]:
 
     ``batch_normalization``, the notebook's name, stands for ``normalization`` none or batch, and
     ``variational`` false for ``kl_weight`` 0.
-
-    Raises:
-        ConfigError: If it is not true or false.
     """
     values: dict[str, Any] = dict(params)
     if "batch_normalization" in values:
@@ -76,23 +69,13 @@ NOTEBOOK = SearchSpace(
     parameters=(
         # First and falling: in the grid's order, the short trainings come when the long ones,
         # which they begin, are done.
-        Parameter(name="epoch", distribution=CategoricalDistribution([200, 100])),
-        Parameter(name="auto_encoder", distribution=CategoricalDistribution(["CNN", "linear"])),
-        Parameter(name="batch_size", distribution=CategoricalDistribution([16, 32, 64])),
-        Parameter(
-            name="learning_rate", distribution=CategoricalDistribution([1e-4, 1e-3, 1e-2, 1e-1])
-        ),
-        Parameter(
-            name="weight_decay", distribution=CategoricalDistribution([1e-5, 1e-4, 1e-3, 1e-2])
-        ),
-        Parameter(
-            name="batch_normalization",
-            distribution=CategoricalDistribution([False, True]),
-            when=_CNN,
-        ),
-        Parameter(
-            name="bottleneck_dim", distribution=CategoricalDistribution([16, 32, 64]), when=_LINEAR
-        ),
+        Parameter("epoch", CategoricalDistribution([200, 100])),
+        Parameter("auto_encoder", CategoricalDistribution(["CNN", "linear"])),
+        Parameter("batch_size", CategoricalDistribution([16, 32, 64])),
+        Parameter("learning_rate", CategoricalDistribution([1e-4, 1e-3, 1e-2, 1e-1])),
+        Parameter("weight_decay", CategoricalDistribution([1e-5, 1e-4, 1e-3, 1e-2])),
+        Parameter("batch_normalization", CategoricalDistribution([False, True]), when=_CNN),
+        Parameter("bottleneck_dim", CategoricalDistribution([16, 32, 64]), when=_LINEAR),
     ),
     to_config=to_config,
 )
@@ -101,41 +84,25 @@ NOTEBOOK = SearchSpace(
 EXTENDED = SearchSpace(
     name="extended",
     parameters=(
-        Parameter(name="auto_encoder", distribution=CategoricalDistribution(["CNN", "linear"])),
-        Parameter(name="epoch", distribution=CategoricalDistribution([200])),
-        Parameter(name="batch_size", distribution=IntDistribution(8, 64, log=True)),
-        Parameter(name="learning_rate", distribution=FloatDistribution(1e-4, 1e-1, log=True)),
-        Parameter(name="weight_decay", distribution=FloatDistribution(1e-8, 1e-2, log=True)),
+        Parameter("auto_encoder", CategoricalDistribution(["CNN", "linear"])),
+        Parameter("epoch", CategoricalDistribution([200])),
+        Parameter("batch_size", IntDistribution(8, 64, log=True)),
+        Parameter("learning_rate", FloatDistribution(1e-4, 1e-1, log=True)),
+        Parameter("weight_decay", FloatDistribution(1e-8, 1e-2, log=True)),
+        Parameter("activation", CategoricalDistribution(["relu", "leaky_relu", "silu", "gelu"])),
+        Parameter("schedule", CategoricalDistribution(["constant", "one_cycle", "cosine"])),
+        Parameter("width", IntDistribution(8, 64, log=True), when=_CNN),
+        Parameter("depth", IntDistribution(2, 5), when=_CNN),
+        Parameter("latent_channels", IntDistribution(16, 256, log=True), when=_CNN),
+        Parameter("normalization", CategoricalDistribution(["none", "batch", "group"]), when=_CNN),
+        Parameter("bottleneck_dim", IntDistribution(16, 256, log=True), when=_LINEAR),
+        Parameter("edge_weight", FloatDistribution(0.0, 1.0)),
+        Parameter("color_weight", FloatDistribution(0.0, 1.0)),
+        Parameter("variational", CategoricalDistribution([False, True])),
         Parameter(
-            name="activation",
-            distribution=CategoricalDistribution(["relu", "leaky_relu", "silu", "gelu"]),
+            "kl_weight", FloatDistribution(1e-5, 1e-1, log=True), when={"variational": (True,)}
         ),
-        Parameter(
-            name="schedule",
-            distribution=CategoricalDistribution(["constant", "one_cycle", "cosine"]),
-        ),
-        Parameter(name="width", distribution=IntDistribution(8, 64, log=True), when=_CNN),
-        Parameter(name="depth", distribution=IntDistribution(2, 5), when=_CNN),
-        Parameter(
-            name="latent_channels", distribution=IntDistribution(16, 256, log=True), when=_CNN
-        ),
-        Parameter(
-            name="normalization",
-            distribution=CategoricalDistribution(["none", "batch", "group"]),
-            when=_CNN,
-        ),
-        Parameter(
-            name="bottleneck_dim", distribution=IntDistribution(16, 256, log=True), when=_LINEAR
-        ),
-        Parameter(name="edge_weight", distribution=FloatDistribution(0.0, 1.0)),
-        Parameter(name="color_weight", distribution=FloatDistribution(0.0, 1.0)),
-        Parameter(name="variational", distribution=CategoricalDistribution([False, True])),
-        Parameter(
-            name="kl_weight",
-            distribution=FloatDistribution(1e-5, 1e-1, log=True),
-            when={"variational": (True,)},
-        ),
-        Parameter(name=EXTRA_IMAGES, distribution=CategoricalDistribution([True, False])),
+        Parameter(EXTRA_IMAGES, CategoricalDistribution([True, False])),
     ),
     to_config=to_config,
 )

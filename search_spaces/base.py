@@ -48,17 +48,15 @@ class Params(dict[str, Any]):
         """Return all parameters."""
         return dict(self)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return all parameters."""
-        return dict(self)
+    to_dict = effective
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Parameter:
     """One searched parameter.
 
     Args:
-        name: The same in every trial; never shared between branches with other ranges.
+        name: Never shared between branches with other ranges.
         distribution: Its range, the same in every trial.
         when: Earlier parameters, each with the values that this one needs to exist.
     """
@@ -96,12 +94,24 @@ class Parameter:
                 raise TypeError(f"no description of {self.distribution!r}")
 
     def at(self, u: float) -> Any:
-        """Return the value at quantile ``u`` of the uniform, or log-uniform, distribution.
-
-        Args:
-            u: From 0 to 1.
-        """
-        return _at(self.distribution, u)
+        """Return the value at quantile ``u``, in [0, 1], of the (log-)uniform distribution."""
+        match self.distribution:
+            case CategoricalDistribution(choices=choices):
+                return choices[min(int(u * len(choices)), len(choices) - 1)]
+            case IntDistribution(low=low, high=high, log=True):
+                # Rounding half a step beyond both ends gives the ends their full share.
+                bottom, top = math.log(low - 0.5), math.log(high + 0.5)
+                return min(max(round(math.exp(bottom + u * (top - bottom))), low), high)
+            case IntDistribution(low=low, high=high, step=step):
+                n = (high - low) // step + 1
+                return low + step * min(int(u * n), n - 1)
+            case FloatDistribution(low=low, high=high, log=True):
+                value = math.exp(math.log(low) + u * (math.log(high) - math.log(low)))
+                return min(max(value, low), high)
+            case FloatDistribution(low=low, high=high):
+                return low + u * (high - low)
+            case _:
+                raise TypeError(f"no quantiles of {self.distribution!r}")
 
     def quantile(self, value: float) -> float:
         """Return the ``u`` at which ``at`` has a number, the nearest end if it is out of range.
@@ -123,11 +133,7 @@ class Parameter:
         return (value - low) / (high - low) if high > low else 0.0
 
     def values(self) -> list[Any]:
-        """Return all values of a finite range, in order.
-
-        Raises:
-            TypeError: If it is continuous.
-        """
+        """Return all values of a finite range, in order; raise a TypeError if it is continuous."""
         match self.distribution:
             case CategoricalDistribution(choices=choices):
                 return list(choices)
@@ -142,7 +148,6 @@ class SearchSpace:
     """All that may vary in a study of one kind.
 
     Args:
-        name: Such as ``notebook``.
         parameters: In the order of their suggestion; a condition looks back only.
         to_config: Turns the active parameters into a configuration, or raises a ValueError that
             says what is wrong with one. It is also the only way to rebuild a stored trial.
@@ -152,36 +157,40 @@ class SearchSpace:
     parameters: tuple[Parameter, ...]
     to_config: Callable[[Mapping[str, Scalar]], Config] = Params
 
+    def _active(self, choose: Callable[[Parameter], Scalar]) -> dict[str, Scalar]:
+        """Return the active parameters, each with the value that is chosen for it."""
+        params: dict[str, Scalar] = {}
+        for parameter in self.parameters:
+            if parameter.is_active(params):
+                params[parameter.name] = choose(parameter)
+        return params
+
     def suggest(self, trial: Trial, fixed: Mapping[str, Scalar]) -> dict[str, Scalar]:
         """Let the sampler choose every active parameter that is not fixed.
 
         A fixed parameter is suggested from a range of one value, so that it is stored with the
         trial like any other, and samplers and importance leave it alone.
-
-        Args:
-            trial: A running trial.
-            fixed: As ``parse_fixed`` returns it.
-
-        Returns:
-            The active parameters and their values.
         """
-        params: dict[str, Scalar] = {}
-        for parameter in self.parameters:
-            if not parameter.is_active(params):
-                continue
-            distribution = parameter.distribution
-            if parameter.name in fixed:
-                distribution = CategoricalDistribution([fixed[parameter.name]])
-            params[parameter.name] = _suggest(trial, parameter.name, distribution)
-        return params
+
+        def choose(parameter: Parameter) -> Any:
+            name, distribution = parameter.name, parameter.distribution
+            if name in fixed:
+                distribution = CategoricalDistribution([fixed[name]])
+            match distribution:
+                case CategoricalDistribution(choices=choices):
+                    # An enqueued 16.0 is 16.
+                    return choices[choices.index(trial.suggest_categorical(name, choices))]
+                case IntDistribution(low=low, high=high, log=log, step=step):
+                    return trial.suggest_int(name, low, high, log=log, step=step)
+                case FloatDistribution(low=low, high=high, log=log, step=step):
+                    return trial.suggest_float(name, low, high, log=log, step=step)
+                case _:
+                    raise TypeError(f"no suggestion for {distribution!r}")
+
+        return self._active(choose)
 
     def require(self, values: Mapping[str, Any], fixed: Mapping[str, Scalar]) -> None:
-        """Raise a SearchSpaceError unless a trial can have these values.
-
-        Args:
-            values: By name of the parameter; of whatever type, as others may have stored them.
-            fixed: As ``parse_fixed`` returns it.
-        """
+        """Raise a SearchSpaceError unless a trial can have these values, of whatever type."""
         by_name = {parameter.name: parameter for parameter in self.parameters}
         for name, value in values.items():
             shown = reprlib.repr(value)  # cuts what is long
@@ -213,21 +222,10 @@ class SearchSpace:
                     f"The {self.name} space has no grid: `{parameter.name}` is continuous. "
                     "Use another sampler, or fix it with --set."
                 )
-        yield from self._grid_from(0, {}, fixed)
-
-    def _grid_from(
-        self, i: int, params: dict[str, Scalar], fixed: Mapping[str, Scalar]
-    ) -> Iterator[dict[str, Scalar]]:
-        if i == len(self.parameters):
-            yield dict(params)
-            return
-        parameter = self.parameters[i]
-        if not parameter.is_active(params):
-            yield from self._grid_from(i + 1, params, fixed)
-            return
-        values = [fixed[parameter.name]] if parameter.name in fixed else parameter.values()
-        for value in values:
-            yield from self._grid_from(i + 1, {**params, parameter.name: value}, fixed)
+        points: Iterable[dict[str, Scalar]] = [{}]
+        for parameter in self.parameters:
+            points = _extended(points, parameter, fixed)
+        yield from points
 
     def at(self, unit: Sequence[float], fixed: Mapping[str, Scalar]) -> dict[str, Scalar]:
         """Map a point of the unit cube into the space.
@@ -235,34 +233,17 @@ class SearchSpace:
         Args:
             unit: One number in [0, 1) per parameter, in their order; those of parameters that
                 are fixed or not active go unused.
-            fixed: As ``parse_fixed`` returns it.
-
-        Returns:
-            The active parameters and their values.
         """
-        params: dict[str, Scalar] = {}
-        for parameter, u in zip(self.parameters, unit, strict=True):
-            if not parameter.is_active(params):
-                continue
-            if parameter.name in fixed:
-                params[parameter.name] = fixed[parameter.name]
-            else:
-                params[parameter.name] = parameter.at(u)
-        return params
+        names = (parameter.name for parameter in self.parameters)
+        places = dict(zip(names, unit, strict=True))
+        return self._active(lambda p: fixed[p.name] if p.name in fixed else p.at(places[p.name]))
 
     def point(self, values: Mapping[str, Scalar]) -> dict[str, Scalar]:
         """Return the active ones of some parameters.
 
         What the space has no parameter for is lost; values may lie outside of its ranges.
-
-        Args:
-            values: At least those that become active.
         """
-        params: dict[str, Scalar] = {}
-        for parameter in self.parameters:
-            if parameter.is_active(params):
-                params[parameter.name] = values[parameter.name]
-        return params
+        return self._active(lambda parameter: values[parameter.name])
 
     def holding(self, points: Iterable[Mapping[str, Scalar]]) -> "SearchSpace":
         """Return this space with ranges that hold all values of some points.
@@ -274,13 +255,10 @@ class SearchSpace:
         for point in points:
             for name, value in point.items():
                 found.setdefault(name, []).append(value)
-        return replace(
-            self,
-            parameters=tuple(
-                replace(p, distribution=_holding(p, found.get(p.name, ())))
-                for p in self.parameters
-            ),
+        wider = (
+            replace(p, distribution=_holding(p, found.get(p.name, ()))) for p in self.parameters
         )
+        return replace(self, parameters=tuple(wider))
 
     def without(self, name: str) -> "SearchSpace":
         """Return this space without a parameter, if it has it; itself if it does not."""
@@ -291,9 +269,6 @@ class SearchSpace:
         """Read values that a user wrote for parameters of this space.
 
         A value may lie outside the parameter's range, as long as a model can be trained with it.
-
-        Args:
-            assignments: Text of the value by name of the parameter.
 
         Raises:
             SearchSpaceError: If a name or a value is unknown.
@@ -320,6 +295,19 @@ class SearchSpace:
             raise SearchSpaceError(str(error)) from None
 
 
+def _extended(
+    points: Iterable[dict[str, Scalar]], parameter: Parameter, fixed: Mapping[str, Scalar]
+) -> Iterator[dict[str, Scalar]]:
+    """Yield points with each value of one more parameter, where it is active."""
+    name = parameter.name
+    for point in points:
+        if not parameter.is_active(point):
+            yield point
+            continue
+        for value in [fixed[name]] if name in fixed else parameter.values():
+            yield {**point, name: value}
+
+
 def _is_number(value: object) -> TypeGuard[int | float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
@@ -327,19 +315,6 @@ def _is_number(value: object) -> TypeGuard[int | float]:
 def _equal(value: object, choice: object) -> bool:
     """Say whether two values are the same, where true is not 1."""
     return value == choice and isinstance(value, bool) == isinstance(choice, bool)
-
-
-def _suggest(trial: Trial, name: str, distribution: BaseDistribution) -> Any:
-    match distribution:
-        case CategoricalDistribution(choices=choices):
-            # An enqueued 16.0 is 16.
-            return choices[choices.index(trial.suggest_categorical(name, choices))]
-        case IntDistribution(low=low, high=high, log=log, step=step):
-            return trial.suggest_int(name, low, high, log=log, step=step)
-        case FloatDistribution(low=low, high=high, log=log, step=step):
-            return trial.suggest_float(name, low, high, log=log, step=step)
-        case _:
-            raise TypeError(f"no suggestion for {distribution!r}")
 
 
 def _holding(parameter: Parameter, values: Sequence[Any]) -> BaseDistribution:
@@ -351,27 +326,6 @@ def _holding(parameter: Parameter, values: Sequence[Any]) -> BaseDistribution:
     if all(map(parameter.allows, values)):
         return distribution
     return CategoricalDistribution(sorted(set(values)))
-
-
-def _at(distribution: BaseDistribution, u: float) -> Any:
-    """Return the value at quantile ``u`` of the uniform (or log-uniform) distribution."""
-    match distribution:
-        case CategoricalDistribution(choices=choices):
-            return choices[min(int(u * len(choices)), len(choices) - 1)]
-        case IntDistribution(low=low, high=high, log=True):
-            # Rounding half a step beyond both ends gives the ends their full share.
-            bottom, top = math.log(low - 0.5), math.log(high + 0.5)
-            return min(max(round(math.exp(bottom + u * (top - bottom))), low), high)
-        case IntDistribution(low=low, high=high, step=step):
-            n = (high - low) // step + 1
-            return low + step * min(int(u * n), n - 1)
-        case FloatDistribution(low=low, high=high, log=True):
-            value = math.exp(math.log(low) + u * (math.log(high) - math.log(low)))
-            return min(max(value, low), high)
-        case FloatDistribution(low=low, high=high):
-            return low + u * (high - low)
-        case _:
-            raise TypeError(f"no quantiles of {distribution!r}")
 
 
 def _parse(parameter: Parameter, text: str) -> Scalar:

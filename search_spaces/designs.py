@@ -24,8 +24,6 @@ def design_points(
         name: ``grid``, every point once, in order; ``random``, independent and uniform (in the
             logarithm where the range is logarithmic); ``qmc``, a scrambled Sobol sequence, which
             covers the space more evenly than random points.
-        space: Where the points lie.
-        fixed: Parameters with one value.
         seed: Of random and qmc, from 0.
         start: Number of the first point, from 0.
 

@@ -12,12 +12,9 @@ from search_spaces.base import Parameter, Scalar, SearchSpace
 
 
 def to_config(params: Mapping[str, Scalar]) -> AutoencoderConfig:
-    """Turn a trial's parameters into its configuration.
+    """Turn a trial's parameters into its configuration, or raise a ConfigError.
 
     ``auxiliary_task`` false stands for ``classification_lambda`` 0.
-
-    Raises:
-        ConfigError: If a value breaks its rule.
     """
     values = field_values(params)
     if "auxiliary_task" in values and not pop_flag(values, "auxiliary_task"):
@@ -35,18 +32,14 @@ NOTEBOOK = SearchSpace(
     name="notebook",
     parameters=(
         # As in the autoencoder's space, long trainings come before those that begin them.
-        Parameter(name="epoch", distribution=CategoricalDistribution([200, 100])),
-        Parameter(name="batch_size", distribution=CategoricalDistribution([16, 32])),
-        Parameter(name="learning_rate", distribution=CategoricalDistribution([1e-4, 1e-3, 1e-2])),
-        Parameter(name="dropout", distribution=CategoricalDistribution([0.0, 0.3, 0.5])),
-        Parameter(
-            name="classification_lambda", distribution=CategoricalDistribution([0.1, 0.5, 0.7])
-        ),
-        Parameter(
-            name="classification_layer_num", distribution=CategoricalDistribution([1, 2, 3])
-        ),
-        Parameter(name="batch_normalization", distribution=CategoricalDistribution([False, True])),
-        Parameter(name="weight_decay", distribution=CategoricalDistribution([1e-5, 1e-4, 1e-3])),
+        Parameter("epoch", CategoricalDistribution([200, 100])),
+        Parameter("batch_size", CategoricalDistribution([16, 32])),
+        Parameter("learning_rate", CategoricalDistribution([1e-4, 1e-3, 1e-2])),
+        Parameter("dropout", CategoricalDistribution([0.0, 0.3, 0.5])),
+        Parameter("classification_lambda", CategoricalDistribution([0.1, 0.5, 0.7])),
+        Parameter("classification_layer_num", CategoricalDistribution([1, 2, 3])),
+        Parameter("batch_normalization", CategoricalDistribution([False, True])),
+        Parameter("weight_decay", CategoricalDistribution([1e-5, 1e-4, 1e-3])),
     ),
     to_config=to_config,
 )
@@ -62,34 +55,23 @@ EXTENDED = SearchSpace(
     name="extended",
     parameters=(
         *AUTOENCODER_EXTENDED.parameters,
+        Parameter("strategy", CategoricalDistribution(["joint", "sequential", "branched"])),
+        Parameter("branch_point", IntDistribution(1, 3), when={"strategy": ("branched",)}),
         Parameter(
-            name="strategy",
-            distribution=CategoricalDistribution(["joint", "sequential", "branched"]),
-        ),
-        Parameter(
-            name="branch_point",
-            distribution=IntDistribution(1, 3),
-            when={"strategy": ("branched",)},
-        ),
-        Parameter(
-            name="auxiliary_task",
-            distribution=CategoricalDistribution([True, False]),
+            "auxiliary_task",
+            CategoricalDistribution([True, False]),
             when={"strategy": ("joint", "branched")},
         ),
         Parameter(
-            name="classification_lambda",
-            distribution=FloatDistribution(1e-3, 10.0, log=True),
+            "classification_lambda",
+            FloatDistribution(1e-3, 10.0, log=True),
             when={"auxiliary_task": (True,)},
         ),
-        Parameter(name="classification_layer_num", distribution=IntDistribution(1, 3)),
-        Parameter(
-            name="classification_width",
-            distribution=IntDistribution(32, 512, log=True),
-            when=_HIDDEN,
-        ),
-        Parameter(name="dropout", distribution=FloatDistribution(0.0, 0.7), when=_HIDDEN),
-        Parameter(name="class_weights", distribution=CategoricalDistribution([False, True])),
-        Parameter(name="patience", distribution=CategoricalDistribution([0, 20, 40])),
+        Parameter("classification_layer_num", IntDistribution(1, 3)),
+        Parameter("classification_width", IntDistribution(32, 512, log=True), when=_HIDDEN),
+        Parameter("dropout", FloatDistribution(0.0, 0.7), when=_HIDDEN),
+        Parameter("class_weights", CategoricalDistribution([False, True])),
+        Parameter("patience", CategoricalDistribution([0, 20, 40])),
     ),
     to_config=to_config,
 )

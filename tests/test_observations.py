@@ -14,14 +14,14 @@ from benchmarks.observations import (
     effects,
     families_among_the_best,
 )
-from search_spaces import get_space
+from search_spaces import SPACES
 
 
 def grid(kind: str, **factors: dict[Any, float]) -> pd.DataFrame:
     """Return a whole grid whose errors are products of factors of the values, and some noise."""
     rng = np.random.default_rng(0)
     rows = []
-    for point in get_space(kind, "notebook").grid({}):
+    for point in SPACES[kind]["notebook"].grid({}):
         error = math.exp(rng.normal(0, 0.05))
         for name, of_value in factors.items():
             error *= of_value.get(point.get(name), 1.0)

@@ -19,10 +19,10 @@ from benchmarks.replay import (
     replay,
     table,
 )
-from search_spaces import get_space
+from search_spaces import SPACES
 from search_spaces.base import SearchSpace
 
-SPACE: SearchSpace = get_space("autoencoder", "notebook")
+SPACE: SearchSpace = SPACES["autoencoder"]["notebook"]
 
 
 def planted() -> Grid:

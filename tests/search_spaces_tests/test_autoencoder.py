@@ -15,7 +15,7 @@ from optuna.distributions import (
 
 from emoji_ae.config import Activation, AutoencoderConfig, Normalization, Schedule
 from emoji_ae.errors import ConfigError
-from search_spaces import SPACES, get_space, parse_params
+from search_spaces import SPACES, parse_params
 from search_spaces.autoencoder import EXTENDED, NOTEBOOK, to_config, to_values
 from search_spaces.base import Scalar, SearchSpace
 from search_spaces.errors import SearchSpaceError
@@ -268,26 +268,18 @@ def test_suggestion_gives_a_wanted_point_back(space: SearchSpace) -> None:
 
 def test_extra_images() -> None:
     """Whether to use extra images is asked only where there are some."""
-    without = get_space("autoencoder", "extended", has_extra=False)
+    without = EXTENDED.without("extra_images")
     names = {parameter.name for parameter in EXTENDED.parameters}
     assert names - {parameter.name for parameter in without.parameters} == {"extra_images"}
-    assert get_space("autoencoder", "extended", has_extra=True) is EXTENDED
-    assert get_space("autoencoder", "notebook", has_extra=False) is NOTEBOOK
+    assert NOTEBOOK.without("extra_images") is NOTEBOOK
     assert to_config({"extra_images": False}) == AutoencoderConfig(extra_images=False)
 
 
 def test_spaces_by_name() -> None:
-    """Spaces are found by kind and name, and know their name."""
-    for kind, spaces in SPACES.items():
+    """Spaces know their name."""
+    for spaces in SPACES.values():
         for name, space in spaces.items():
-            assert get_space(kind, name) is space
             assert space.name == name
-    with pytest.raises(SearchSpaceError, match=r"^`kind` must be one of autoencoder.*'x'\.$"):
-        get_space("x", "notebook")
-    with pytest.raises(
-        SearchSpaceError, match=r"^`space` must be one of notebook, extended, but got 'x'\.$"
-    ):
-        get_space("autoencoder", "x")
 
 
 def test_conditions_look_back() -> None:

@@ -19,7 +19,7 @@ from optuna.distributions import (
 
 from emoji_ae.config import Strategy, multitask_config
 from emoji_ae.errors import ConfigError
-from search_spaces import SPACES, autoencoder, get_space, parse_params
+from search_spaces import SPACES, autoencoder, parse_params
 from search_spaces.base import Scalar
 from search_spaces.designs import design_points
 from search_spaces.errors import SearchSpaceError
@@ -311,8 +311,8 @@ def test_fixed_values_that_break_a_rule(name: str, text: str, rule: str) -> None
 
 def test_spaces_by_name() -> None:
     """Both spaces are found by kind and name, and do not lend the other kind their names."""
-    assert get_space("multitask", "notebook") is NOTEBOOK
-    assert get_space("multitask", "extended") is EXTENDED
+    assert SPACES["multitask"]["notebook"] is NOTEBOOK
+    assert SPACES["multitask"]["extended"] is EXTENDED
     assert [space.name for space in (NOTEBOOK, EXTENDED)] == ["notebook", "extended"]
     with pytest.raises(SearchSpaceError, match="There is no parameter 'dropout'"):
         parse_params(SPACES["autoencoder"], {"dropout": "0.5"})

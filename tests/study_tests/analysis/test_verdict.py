@@ -11,7 +11,7 @@ import pytest
 from optuna.distributions import FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
-from search_spaces import get_space
+from search_spaces import SPACES
 from storage.records import Scalar, StudyRecord, TrialRecord
 from study.analysis.noise import get_noise
 from study.analysis.verdict import Check, Level, get_verdict
@@ -177,7 +177,7 @@ def test_boundary(name: str, value: float, words: str) -> None:
 def test_boundary_beyond_which_nothing_lies(changes: dict[str, Scalar], named: list[str]) -> None:
     """An end is none where no configuration lies beyond it, or where it has no effect."""
     point = {
-        **next(get_space("multitask", "notebook").grid({})),
+        **next(SPACES["multitask"]["notebook"].grid({})),
         "learning_rate": 1e-3,
         "weight_decay": 1e-4,
         "classification_lambda": 0.5,
@@ -185,7 +185,7 @@ def test_boundary_beyond_which_nothing_lies(changes: dict[str, Scalar], named: l
         "classification_layer_num": 2,
     }
     settings = {**SETTINGS, "kind": "multitask", "space": "notebook"}
-    distributions = {p.name: p.distribution for p in get_space("multitask", "notebook").parameters}
+    distributions = {p.name: p.distribution for p in SPACES["multitask"]["notebook"].parameters}
     best = replace(
         make_trial(0, value=0.1), params={**point, **changes}, distributions=distributions
     )
