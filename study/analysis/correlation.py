@@ -1,13 +1,10 @@
-"""How each parameter goes with a metric, by family: correlations, groups, partial correlations.
-
-Must not know plotly.
-"""
+"""How each parameter goes with a metric, by family: correlations, groups, partial correlations."""
 
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from optuna.distributions import FloatDistribution, IntDistribution
@@ -52,7 +49,29 @@ _CHUNK = 250_000
 """Numbers per array of the bootstrap, 2 MB."""
 
 Trials = Literal["all", "independent"]
-Interval = tuple[float, float]
+_Ranking = Callable[[np.ndarray], np.ndarray]
+_Tested = TypeVar("_Tested", "Coefficient", "CategoricalEffect")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coefficient:
+    """A coefficient of correlation.
+
+    There is none where the parameter or the metric does not vary or fewer than three trials have
+    the parameter.
+
+    Args:
+        low, high: Its 95 % interval over resampled trials; None, too, with fewer than ten trials,
+            or where more than 5 % of the resamples have no coefficient.
+        p: Its two-sided p-value, unadjusted.
+        p_adjusted: The same, adjusted for all of the table's.
+    """
+
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    p: float | None = None
+    p_adjusted: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,22 +79,10 @@ class ParameterCorrelation:
     """Correlation of one ordered parameter with the metric within a family.
 
     Args:
-        name: The parameter.
-        log: Whether its decimal logarithm was used.
+        log: Whether the parameter's decimal logarithm was used.
         n_trials: Complete trials of the family that have the parameter.
-        pearson: Coefficient of the linear correlation, or None where the parameter or the
-            metric does not vary or fewer than three trials have it.
-        pearson_low: Lower end of its 95 % interval over resampled trials; None without a
-            coefficient, with fewer than ten trials, or where more than 5 % of the resamples
-            have no coefficient.
-        pearson_high: Upper end of it.
-        pearson_p: Two-sided p-value of it, unadjusted.
-        pearson_p_adjusted: The same, adjusted for all of the table's.
-        spearman: Coefficient of the rank correlation, or None as above.
-        spearman_low: Lower end of its interval, as above.
-        spearman_high: Upper end of it.
-        spearman_p: Two-sided p-value of it, unadjusted.
-        spearman_p_adjusted: The same, adjusted for all of the table's.
+        pearson: Of the linear correlation.
+        spearman: Of the rank correlation.
         partial: Rank correlation with the controls held fixed; None without a Spearman
             coefficient, with no more than ``n_controls + 3`` trials, or where the controls
             determine the parameter or the metric.
@@ -86,28 +93,18 @@ class ParameterCorrelation:
     name: str
     log: bool
     n_trials: int
-    pearson: float | None
-    pearson_low: float | None
-    pearson_high: float | None
-    pearson_p: float | None
-    pearson_p_adjusted: float | None
-    spearman: float | None
-    spearman_low: float | None
-    spearman_high: float | None
-    spearman_p: float | None
-    spearman_p_adjusted: float | None
+    pearson: Coefficient
+    spearman: Coefficient
     partial: float | None
     n_controls: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CategoryGroup:
-    """The trials with one value of a parameter without order.
+    """The complete trials of a family with one value of a parameter without order.
 
     Args:
-        value: The value.
-        n_trials: Complete trials of the family that have it.
-        median: Median of the metric over them.
+        median: Of the metric.
         tested: Whether it has the five trials that the test asks for.
     """
 
@@ -122,12 +119,11 @@ class CategoricalEffect:
     """Whether the metric differs between the values of a parameter without order.
 
     Args:
-        name: The parameter.
         n_trials: Trials of the groups that were tested.
         groups: Every value that occurs, by its text.
         h: Kruskal-Wallis H, corrected for ties; None without two groups to test or where the
             metric does not vary.
-        p: P-value of it by chi-squared, unadjusted.
+        p: Its p-value by chi-squared, unadjusted.
         p_adjusted: The same, adjusted for all of the table's.
         eta_squared: Effect size from 0 to 1, None as above.
     """
@@ -143,13 +139,12 @@ class CategoricalEffect:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FamilyCorrelations:
-    """The parameters of one family.
+    """The parameters of one family, in the order of the space.
 
     Args:
-        family: Its name.
         n_trials: Its complete trials with a finite value of the metric.
-        parameters: The numeric and boolean ones, in the order of the space.
-        categorical: Those whose values have no order, likewise.
+        parameters: The numeric and boolean ones.
+        categorical: Those whose values have no order.
     """
 
     family: str
@@ -163,7 +158,6 @@ class CorrelationsInfo:
     """Correlations of all families.
 
     Args:
-        metric: What the parameters are correlated with.
         families: Sorted by name.
         not_numeric: Parameters whose values have no order, hence no correlation.
         trials: Which trials were used, ``"all"`` or ``"independent"`` ones only.
@@ -192,7 +186,6 @@ class _Column:
     """One ordered parameter of a family.
 
     Args:
-        name: The parameter.
         log: Whether ``values`` are logarithms.
         having: Which of the family's trials have it, bool, shape ``(n,)``.
         values: Of these trials, in their order.
@@ -202,44 +195,6 @@ class _Column:
     log: bool
     having: np.ndarray
     values: np.ndarray
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Places:
-    """Where the values of a row stand among each other.
-
-    Args:
-        order: Indices that sort the row.
-        starts: Where a run of equal values begins in it.
-        runs: The run of each value.
-    """
-
-    order: np.ndarray
-    starts: np.ndarray
-    runs: np.ndarray
-
-    @classmethod
-    def of(cls, row: np.ndarray) -> "_Places":
-        """Sort a row."""
-        _, runs, lengths = np.unique(row, return_inverse=True, return_counts=True)
-        return cls(
-            order=np.argsort(row, kind="stable"),
-            starts=np.cumsum(lengths) - lengths,
-            runs=runs,
-        )
-
-    def centred_ranks(self, counts: np.ndarray) -> np.ndarray:
-        """Return the mid-ranks minus their mean in resamples, given how often they hold each.
-
-        Args:
-            counts: Shape ``(n, n_resamples)``.
-        """
-        totals = counts[self.order]
-        if len(self.starts) < len(self.order):
-            totals = np.add.reduceat(totals, self.starts, axis=0)
-        ranks: np.ndarray = np.cumsum(totals, axis=0) - 0.5 * totals - 0.5 * len(counts)
-        own: np.ndarray = ranks[self.runs]
-        return own
 
 
 def get_correlations(
@@ -259,7 +214,7 @@ def get_correlations(
     few trials the intervals are somewhat short, and where all ranks agree they have no length.
 
     Args:
-        record: The study; only its complete trials with a finite value count.
+        record: Its complete trials with a finite value count.
         metric: None for the objective. Its values are taken as stored: a positive coefficient
             means that larger values of the parameter go with a higher metric, be that better or
             worse.
@@ -328,11 +283,7 @@ def independent_trials(record: StudyRecord) -> tuple[TrialRecord, ...]:
     Where times are missing, the first ten trials count. Trials that began with the best point
     of another study do not, nor do any where the sampler is unknown.
 
-    Args:
-        record: The study.
-
-    Returns:
-        Trials of any state, in the order of their numbers.
+    They may be in any state.
 
     Source: ``_sample_relative`` of ``TPESampler`` and ``sample_relative`` of ``GPSampler`` in
         Optuna 5.0, with their default ``n_startup_trials`` of 10.
@@ -368,40 +319,41 @@ def _correlate(
     n_resamples: int,
     seed: int,
 ) -> tuple[ParameterCorrelation, ...]:
-    """Correlate the ordered parameters of a family's trials."""
+    """Correlate the ordered parameters of a family's trials; those of the same trials at once."""
     measured = np.asarray([value for value, _ in members])
     columns = _columns(names, [trial for _, trial in members])
-    intervals = _intervals(columns, measured, n_resamples=n_resamples, seed=seed)
-    partials = _partials(columns, measured)
-    found = []
+    same_trials: dict[bytes, list[_Column]] = {}
     for column in columns:
-        x, y = column.values, measured[column.having]
-        pearson = pearson_p = spearman = spearman_p = None
-        if _can_correlate(x, y):
-            pearson, pearson_p = _pearson(x, y)
-            spearman, spearman_p = _spearman(x, y, seed=seed)
-        linear, rank = intervals.get(column.name, (None, None))
-        partial, n_controls = partials[column.name]
-        found.append(
-            ParameterCorrelation(
+        same_trials.setdefault(column.having.tobytes(), []).append(column)
+    found = {}
+    for group in same_trials.values():
+        y = measured[group[0].having]
+        varying = []
+        if len(y) >= MIN_TRIALS and np.ptp(y) > 0:
+            varying = [column for column in group if np.ptp(column.values) > 0]
+        places = {column.name: i for i, column in enumerate(varying)}
+        linear = rank = None
+        if len(y) >= MIN_INTERVAL_TRIALS and varying:
+            linear, rank = resampled_correlations(
+                np.stack([c.values for c in varying]), y, n_resamples=n_resamples, seed=seed
+            )
+        partials = _partials(group, columns, measured)
+        for column in group:
+            pearson = spearman = Coefficient()
+            if (place := places.get(column.name)) is not None:
+                pearson = _with_interval(_pearson(column.values, y), linear, place)
+                spearman = _with_interval(_spearman(column.values, y, seed=seed), rank, place)
+            partial, n_controls = partials[column.name]
+            found[column.name] = ParameterCorrelation(
                 name=column.name,
                 log=column.log,
-                n_trials=len(x),
+                n_trials=len(y),
                 pearson=pearson,
-                pearson_low=linear and linear[0],
-                pearson_high=linear and linear[1],
-                pearson_p=pearson_p,
-                pearson_p_adjusted=None,
                 spearman=spearman,
-                spearman_low=rank and rank[0],
-                spearman_high=rank and rank[1],
-                spearman_p=spearman_p,
-                spearman_p_adjusted=None,
                 partial=partial,
                 n_controls=n_controls,
             )
-        )
-    return tuple(found)
+    return tuple(found[column.name] for column in columns)
 
 
 def _columns(names: Sequence[str], trials: Sequence[TrialRecord]) -> list[_Column]:
@@ -424,59 +376,57 @@ def _columns(names: Sequence[str], trials: Sequence[TrialRecord]) -> list[_Colum
     return columns
 
 
-def _can_correlate(x: np.ndarray, y: np.ndarray) -> bool:
-    return len(x) >= MIN_TRIALS and np.ptp(x) > 0 and np.ptp(y) > 0
-
-
-def _pearson(x: np.ndarray, y: np.ndarray) -> tuple[float | None, float | None]:
-    """Return the coefficient and its p-value."""
+def _pearson(x: np.ndarray, y: np.ndarray) -> Coefficient:
     with warnings.catch_warnings():
         # Values that agree in all but their last digits are still ranked correctly.
         warnings.simplefilter("ignore", stats.NearConstantInputWarning)
         found = stats.pearsonr(x, y)
-    return _finite(found.statistic), _finite(found.pvalue)
+    return Coefficient(value=_finite(found.statistic), p=_finite(found.pvalue))
 
 
-def _spearman(x: np.ndarray, y: np.ndarray, *, seed: int) -> tuple[float | None, float | None]:
-    """Return the coefficient and its p-value, the latter of few trials by permutation."""
+def _spearman(x: np.ndarray, y: np.ndarray, *, seed: int) -> Coefficient:
+    """Return the coefficient; the p-value of few trials is that of a permutation test."""
     found = stats.spearmanr(x, y)
-    if len(x) >= MIN_INTERVAL_TRIALS:
-        return _finite(found.statistic), _finite(found.pvalue)
-    ranks = stats.rankdata(x), stats.rankdata(y)
-    test = stats.permutation_test(
-        (ranks[0],),
-        lambda permuted, axis: (permuted * ranks[1]).sum(axis=axis),
-        permutation_type="pairings",
-        vectorized=True,
-        rng=seed,
-    )
-    return _finite(found.statistic), _finite(test.pvalue)
+    p = found.pvalue
+    if len(x) < MIN_INTERVAL_TRIALS:
+        ranks = stats.rankdata(x), stats.rankdata(y)
+        p = stats.permutation_test(
+            (ranks[0],),
+            lambda permuted, axis: (permuted * ranks[1]).sum(axis=axis),
+            permutation_type="pairings",
+            vectorized=True,
+            rng=seed,
+        ).pvalue
+    return Coefficient(value=_finite(found.statistic), p=_finite(p))
+
+
+def _with_interval(found: Coefficient, resampled: np.ndarray | None, place: int) -> Coefficient:
+    if resampled is None:
+        return found
+    low, high = percentile_interval(resampled[place])
+    return replace(found, low=low, high=high)
 
 
 def _partials(
-    columns: Sequence[_Column], measured: np.ndarray
+    group: Sequence[_Column], columns: Sequence[_Column], measured: np.ndarray
 ) -> Mapping[str, tuple[float | None, int]]:
-    """Return the partial rank correlation of each parameter, and the number of its controls."""
+    """Return the partial correlation and the number of controls of parameters of equal trials."""
+    having = group[0].having
+    rows, names = [measured[having]], []
+    for column in columns:
+        values = column.values[having[column.having]]
+        if not (having & ~column.having).any() and np.ptp(values) > 0:
+            names.append(column.name)
+            rows.append(values)
+    varies = np.ptp(measured[having]) > 0
+    matrix = np.atleast_2d(np.corrcoef([stats.rankdata(row) for row in rows])) if varies else None
     found = {}
-    for members in _of_same_trials(columns):
-        having = members[0].having
-        rows = [measured[having]]
-        names = []
-        for column in columns:
-            if (having & ~column.having).any():
-                continue
-            values = column.values[having[column.having]]
-            if np.ptp(values) > 0:
-                names.append(column.name)
-                rows.append(values)
-        varies = np.ptp(measured[having]) > 0
-        matrix = np.atleast_2d(np.corrcoef([stats.rankdata(r) for r in rows])) if varies else None
-        for column in members:
-            n_controls = len(set(names) - {column.name})
-            partial = None
-            if matrix is not None and column.name in names and having.sum() > n_controls + 3:
-                partial = _partial(matrix, 1 + names.index(column.name))
-            found[column.name] = partial, n_controls
+    for column in group:
+        n_controls = len(set(names) - {column.name})
+        partial = None
+        if matrix is not None and column.name in names and having.sum() > n_controls + 3:
+            partial = _partial(matrix, 1 + names.index(column.name))
+        found[column.name] = partial, n_controls
     return found
 
 
@@ -497,35 +447,6 @@ def _partial(matrix: np.ndarray, i: int) -> float | None:
     return float(np.clip(left[0, 1] / math.sqrt(left[0, 0] * left[1, 1]), -1, 1))
 
 
-def _of_same_trials(columns: Sequence[_Column]) -> list[list[_Column]]:
-    """Group parameters by the trials that have them."""
-    groups: dict[bytes, list[_Column]] = {}
-    for column in columns:
-        groups.setdefault(column.having.tobytes(), []).append(column)
-    return list(groups.values())
-
-
-def _intervals(
-    columns: Sequence[_Column], measured: np.ndarray, *, n_resamples: int, seed: int
-) -> Mapping[str, tuple[Interval | None, Interval | None]]:
-    """Return the intervals of Pearson's and Spearman's coefficient of each parameter.
-
-    Parameters of the same trials share their resamples.
-    """
-    found = {}
-    for members in _of_same_trials(columns):
-        y = measured[members[0].having]
-        varying = [column for column in members if _can_correlate(column.values, y)]
-        if len(y) < MIN_INTERVAL_TRIALS or not varying:
-            continue
-        linear, rank = resampled_correlations(
-            np.stack([c.values for c in varying]), y, n_resamples=n_resamples, seed=seed
-        )
-        for i, column in enumerate(varying):
-            found[column.name] = percentile_interval(linear[i]), percentile_interval(rank[i])
-    return found
-
-
 def resampled_correlations(
     values: np.ndarray, measured: np.ndarray, *, n_resamples: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -538,8 +459,6 @@ def resampled_correlations(
     Args:
         values: Of the parameters, shape ``(p, n)``.
         measured: The metric, shape ``(n,)``.
-        n_resamples: How many.
-        seed: Of the resampling.
 
     Returns:
         Pearson's and Spearman's coefficients, each of shape ``(p, n_resamples)``; NaN where a
@@ -549,15 +468,13 @@ def resampled_correlations(
     rng = np.random.default_rng(seed)
     both = np.vstack([values, measured])
     both = (both - both.mean(axis=1, keepdims=True)) / both.std(axis=1, keepdims=True)
-    places = [_Places.of(row) for row in both]
-    chunk = max(1, _CHUNK // n)
+    rankings = [_ranking(row) for row in both]
     linear, rank = [], []
-    for start in range(0, n_resamples, chunk):
-        size = min(chunk, n_resamples - start)
+    for size in portions(n_resamples, n):
         drawn = rng.integers(0, n, size=(n, size)) * size + np.arange(size)
         counts = np.bincount(drawn.ravel(), minlength=n * size).reshape(n, size).astype(float)
         linear.append(_resampled_pearson(both, counts))
-        rank.append(_resampled_spearman(places, counts))
+        rank.append(_resampled_spearman(rankings, counts))
     return np.hstack(linear), np.hstack(rank)
 
 
@@ -573,18 +490,44 @@ def _resampled_pearson(rows: np.ndarray, counts: np.ndarray) -> np.ndarray:
     return linear.clip(-1, 1)
 
 
-def _resampled_spearman(places: Sequence[_Places], counts: np.ndarray) -> np.ndarray:
+def _resampled_spearman(rankings: Sequence[_Ranking], counts: np.ndarray) -> np.ndarray:
     """Correlate the ranks of every row with those of the last, shape ``(p, n_resamples)``."""
-    metric = places[-1].centred_ranks(counts)
+    metric = rankings[-1](counts)
     weighted = counts * metric
     square = (weighted * metric).sum(axis=0)
     rows = []
-    for place in places[:-1]:
-        ranks = place.centred_ranks(counts)
+    for ranking in rankings[:-1]:
+        ranks = ranking(counts)
         squares = square * np.einsum("ij,ij,ij->j", counts, ranks, ranks)
         squares[squares == 0] = np.nan
         rows.append(np.einsum("ij,ij->j", weighted, ranks) / np.sqrt(squares))
     return np.asarray(rows).clip(-1, 1)
+
+
+def _ranking(row: np.ndarray) -> _Ranking:
+    """Return a function of how often resamples hold each value, shape ``(n, n_resamples)``.
+
+    It gives the values' mid-ranks in each resample, minus their mean.
+    """
+    order = np.argsort(row, kind="stable")
+    _, runs, lengths = np.unique(row, return_inverse=True, return_counts=True)
+    starts = np.cumsum(lengths) - lengths  # of the runs of equal values
+
+    def centred_ranks(counts: np.ndarray) -> np.ndarray:
+        totals = counts[order]
+        if len(starts) < len(order):
+            totals = np.add.reduceat(totals, starts, axis=0)
+        ranks = np.cumsum(totals, axis=0) - 0.5 * totals - 0.5 * len(counts)
+        return np.asarray(ranks[runs])
+
+    return centred_ranks
+
+
+def portions(n_resamples: int, n_trials: int) -> Iterator[int]:
+    """Yield sizes of portions of resamples that fit into little memory."""
+    most = max(1, _CHUNK // n_trials)
+    for start in range(0, n_resamples, most):
+        yield min(most, n_resamples - start)
 
 
 def default_resamples(
@@ -597,23 +540,16 @@ def default_resamples(
     """Return the number of bootstrap resamples for so many trials, fewer for very many.
 
     Args:
-        n_trials: In each resample.
         total: Trials in all resamples together.
-        fewest: Resamples in any case.
-        most: Resamples where there are few trials.
     """
     return max(fewest, min(most, total // max(1, n_trials)))
 
 
-def percentile_interval(resampled: np.ndarray) -> Interval | None:
-    """Return the 95 % percentile interval, None where too few resamples have a number.
-
-    Args:
-        resampled: One number per resample, NaN where it has none.
-    """
+def percentile_interval(resampled: np.ndarray) -> tuple[float, float] | tuple[None, None]:
+    """Return the 95 % percentile interval, Nones where too many resamples have NaN."""
     defined = resampled[np.isfinite(resampled)]
     if len(defined) < _MIN_DEFINED * len(resampled):
-        return None
+        return None, None
     low, high = np.quantile(defined, [0.025, 0.975])
     return float(low), float(high)
 
@@ -623,15 +559,13 @@ def _compare_groups(name: str, members: Sequence[tuple[float, TrialRecord]]) -> 
 
     With k groups of n trials in all, eta squared is (H - k + 1) / (n - k), not below 0.
     """
-    values: dict[tuple[str, str], list[float]] = {}
-    kinds: dict[tuple[str, str], Scalar] = {}
+    groups: dict[tuple[str, str], tuple[Scalar, list[float]]] = {}
     for measured, trial in members:
         if name in trial.params:
             value = trial.params[name]
             key = (str(value), type(value).__name__)
-            kinds[key] = value
-            values.setdefault(key, []).append(measured)
-    tested = [group for group in values.values() if len(group) >= MIN_GROUP]
+            groups.setdefault(key, (value, []))[1].append(measured)
+    tested = [group for _, group in groups.values() if len(group) >= MIN_GROUP]
     n = sum(map(len, tested))
     h = p = eta_squared = None
     if len(tested) > 1 and np.ptp(np.concatenate(tested)) > 0:
@@ -644,12 +578,12 @@ def _compare_groups(name: str, members: Sequence[tuple[float, TrialRecord]]) -> 
         n_trials=n,
         groups=tuple(
             CategoryGroup(
-                value=kinds[key],
+                value=value,
                 n_trials=len(group),
                 median=float(np.median(group)),
                 tested=len(group) >= MIN_GROUP,
             )
-            for key, group in sorted(values.items())
+            for _, (value, group) in sorted(groups.items(), key=lambda item: item[0])
         ),
         h=h,
         p=p,
@@ -663,26 +597,27 @@ def _with_adjusted_p_values(
 ) -> tuple[FamilyCorrelations, ...]:
     """Fill in the adjusted p-values, each test's over all families."""
     parameters = [p for family in families for p in family.parameters]
-    pearson = iter(_adjusted([p.pearson_p for p in parameters]))
-    spearman = iter(_adjusted([p.spearman_p for p in parameters]))
-    kruskal = iter(_adjusted([e.p for family in families for e in family.categorical]))
+    pearson = _adjusted([p.pearson for p in parameters])
+    spearman = _adjusted([p.spearman for p in parameters])
+    kruskal = _adjusted([e for family in families for e in family.categorical])
     return tuple(
         replace(
             family,
             parameters=tuple(
-                replace(p, pearson_p_adjusted=next(pearson), spearman_p_adjusted=next(spearman))
+                replace(p, pearson=next(pearson), spearman=next(spearman))
                 for p in family.parameters
             ),
-            categorical=tuple(replace(e, p_adjusted=next(kruskal)) for e in family.categorical),
+            categorical=tuple(next(kruskal) for _ in family.categorical),
         )
         for family in families
     )
 
 
-def _adjusted(p_values: Sequence[float | None]) -> list[float | None]:
-    known = [p for p in p_values if p is not None]
+def _adjusted(found: Sequence[_Tested]) -> Iterator[_Tested]:
+    known = [each.p for each in found if each.p is not None]
     adjusted = iter(stats.false_discovery_control(known) if known else [])
-    return [None if p is None else float(next(adjusted)) for p in p_values]
+    for each in found:
+        yield each if each.p is None else replace(each, p_adjusted=float(next(adjusted)))
 
 
 def _is_ordered(name: str, trials: Sequence[TrialRecord]) -> bool:

@@ -1,11 +1,10 @@
-"""How good the best of so many trials is expected to be, and what choosing by validation costs.
+"""How good the best of so many trials is expected to be, and what choosing by validation costs."""
 
-Must not know plotly.
-"""
-
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
+from typing import ClassVar
 
 import numpy as np
 from optuna.trial import TrialState
@@ -17,6 +16,7 @@ from study.analysis.correlation import (
     NON_ADAPTIVE_SAMPLERS,
     default_resamples,
     independent_trials,
+    portions,
 )
 from study.analysis.history import training_seconds
 from study.metrics import Metric
@@ -31,19 +31,14 @@ TOLERANCE = 0.05
 RELIABLE_PART = 5
 """Up to this part of the trials, a fifth, the intervals hold the truth often enough."""
 
-_CHUNK = 250_000
-"""Numbers per array of the bootstrap, 2 MB."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExpectedBest:
     """The best of so many trials.
 
     Args:
-        n: Trials.
         value: Expected best value of the metric.
-        low: Lower end of its 95 % interval over resampled trials.
-        high: Upper end of it.
+        low, high: Its 95 % interval over resampled trials.
         seconds: Training time of so many trials, None where no time was stored.
     """
 
@@ -59,13 +54,11 @@ class ExpectedBestInfo:
     """How the best value grows with the number of trials.
 
     Args:
-        metric: What trials are compared by.
         points: From one trial to all of them; empty after a refusal.
         n_trials: Trials that were used: complete, with a finite value, and of a study with a
             fixed design those that its design chose.
         n_pruned: Pruned trials, which have no value and are left out.
         best: The best value seen, None after a refusal.
-        tolerance: Share of the size of the best value that counts as close to it.
         n_reliable: The n, a fifth of the trials, up to which the intervals are about as sure as
             they say.
         n_close: The smallest number of trials whose expected best is as close to the best seen;
@@ -83,7 +76,7 @@ class ExpectedBestInfo:
     n_trials: int
     n_pruned: int
     best: float | None
-    tolerance: float
+    tolerance: ClassVar[float] = TOLERANCE
     n_reliable: int
     n_close: int | None
     seconds_per_trial: float | None
@@ -99,7 +92,6 @@ def get_expected_best(
     *,
     metric: Metric | None = None,
     n_points: int = 60,
-    n_resamples: int | None = None,
     seed: int = 0,
 ) -> ExpectedBestInfo:
     """Estimate the expected best of n trials, for n up to the number of trials.
@@ -111,16 +103,10 @@ def get_expected_best(
     of the trials, in 87 to 91 at a fifth, and in 80 at a half.
 
     Args:
-        record: The study; complete trials with a finite value count, whether or not they keep
-            its constraint.
+        record: Its complete trials with a finite value count, feasible or not.
         metric: What trials are compared by, None for the objective.
         n_points: Values of n to look at, at most, evenly spaced on a logarithmic scale.
-        n_resamples: Bootstrap resamples of the trials for the 95 % percentile intervals; None
-            for 1000, down to 200 for more than 2,000 trials.
         seed: Of the resampling.
-
-    Returns:
-        The estimates, or the reason for a refusal.
 
     Source: Tang, Lee, Xin, Liu, Yu, Lin, "Showing Your Work Doesn't Always Work", ACL 2020,
         arXiv:2004.13705; the question: Dodge, Gururangan, Card, Schwartz, Smith, "Show Your
@@ -132,8 +118,7 @@ def get_expected_best(
     if sampler in NON_ADAPTIVE_SAMPLERS:
         independent = {trial.number for trial in independent_trials(record)}
         used = [item for item in used if item[1].number in independent]
-    if n_resamples is None:
-        n_resamples = default_resamples(len(used))
+    n_resamples = default_resamples(len(used))
     sign = metric.sign
     errors = np.asarray([sign * value for value, _ in used])
     n_pruned = sum(trial.state == TrialState.PRUNED for trial in record.trials)
@@ -142,16 +127,16 @@ def get_expected_best(
     refusal = _refusal(metric, len(used))
     if refusal is None:
         numbers = np.unique(np.geomspace(1, len(used), n_points).round().astype(int))
-        low, high = _band(errors, numbers, n_resamples=n_resamples, seed=seed)
+        ends = sign * _band(errors, numbers, n_resamples=n_resamples, seed=seed)
         points = tuple(
             ExpectedBest(
                 n=int(n),
                 value=sign * expected_minimum(errors, int(n)),
-                low=float(min(sign * low[i], sign * high[i])),
-                high=float(max(sign * low[i], sign * high[i])),
+                low=float(low),
+                high=float(high),
                 seconds=None if seconds is None else int(n) * seconds,
             )
-            for i, n in enumerate(numbers)
+            for n, low, high in zip(numbers, ends.min(axis=0), ends.max(axis=0), strict=True)
         )
     return ExpectedBestInfo(
         metric=metric,
@@ -159,7 +144,6 @@ def get_expected_best(
         n_trials=len(used),
         n_pruned=n_pruned,
         best=used[0][0] if refusal is None else None,
-        tolerance=TOLERANCE,
         n_reliable=len(used) // RELIABLE_PART,
         n_close=_n_close(errors) if refusal is None else None,
         seconds_per_trial=seconds,
@@ -174,12 +158,8 @@ def get_expected_best(
 def expected_minimum(values: np.ndarray, n: int) -> float:
     """Return the mean over all sets of n values of the lowest of each.
 
-    Args:
-        values: Shape ``(N,)``.
-        n: From 1 to N.
-
     Raises:
-        ValueError: If n is something else.
+        ValueError: If n is not from 1 to the number of values.
     """
     if not 1 <= n <= len(values):
         raise ValueError(f"`n` must be from 1 to {len(values)}, but got {n}.")
@@ -190,11 +170,7 @@ def overtuning(incumbents: Sequence[tuple[float, float]]) -> tuple[float, ...]:
     """Return by how much each incumbent's test error exceeds the lowest of those up to it.
 
     Args:
-        incumbents: Validation and test error of each incumbent of a search, in their order; an
-            incumbent stands as often as a reader wants to see it.
-
-    Returns:
-        As many numbers, 0 where choosing by validation has cost nothing so far.
+        incumbents: Validation and test error of each incumbent of a search, in their order.
 
     Raises:
         ValueError: If a validation error is above the one before, so that the later one never
@@ -230,22 +206,17 @@ def _weights(n_values: int, n: int) -> np.ndarray:
     return weights
 
 
-def _band(
-    errors: np.ndarray, numbers: np.ndarray, *, n_resamples: int, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return both ends of the interval of each expected minimum."""
+def _band(errors: np.ndarray, numbers: np.ndarray, *, n_resamples: int, seed: int) -> np.ndarray:
+    """Return the ends of the interval of each expected minimum, shape ``(2, len(numbers))``."""
     rng = np.random.default_rng(seed)
     ascending = np.sort(errors)
     n = len(errors)
     weights = np.stack([_weights(n, int(k)) for k in numbers])
-    chunk = max(1, _CHUNK // n)
     found = []
-    for start in range(0, n_resamples, chunk):
-        size = min(chunk, n_resamples - start)
+    for size in portions(n_resamples, n):
         drawn = np.sort(rng.integers(0, n, size=(size, n)), axis=1)
         found.append(ascending[drawn] @ weights.T)
-    low, high = np.quantile(np.concatenate(found), [0.025, 0.975], axis=0)
-    return low, high
+    return np.asarray(np.quantile(np.concatenate(found), [0.025, 0.975], axis=0))
 
 
 def _n_close(errors: np.ndarray) -> int:
@@ -254,14 +225,8 @@ def _n_close(errors: np.ndarray) -> int:
     Expected minima fall with n, so halving finds it.
     """
     bound = errors.min() + TOLERANCE * abs(errors.min())
-    low, high = 1, len(errors)
-    while low < high:
-        middle = (low + high) // 2
-        if expected_minimum(errors, middle) <= bound:
-            high = middle
-        else:
-            low = middle + 1
-    return low
+    numbers = range(1, len(errors))
+    return 1 + bisect_left(numbers, True, key=lambda n: expected_minimum(errors, n) <= bound)
 
 
 def _mean_seconds(trials: Sequence[TrialRecord]) -> float | None:

@@ -1,13 +1,9 @@
-"""What short trainings say about long ones, and what pruners would have done with them.
-
-Must not know plotly.
-"""
+"""What short trainings say about long ones, and what pruners would have done with them."""
 
 import copy
 import math
-from collections.abc import Callable, Container, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +20,8 @@ from study.analysis.correlation import (
     percentile_interval,
     resampled_correlations,
 )
+from study.analysis.history import EARLIEST
+from study.analysis.importance import frozen_trial, quiet_optuna
 from study.formats import format_percent, plural
 from study.sampling.stalled import StalledPruner
 
@@ -43,9 +41,8 @@ class FidelityPoint:
         n_trials: Complete trials behind the coefficient.
         spearman: Rank correlation between their best value up to this step and their final
             one, None where either does not vary.
-        low: Lower end of its 95 % interval over resampled trials, None where more than 5 % of
-            the resamples have no coefficient.
-        high: Upper end of it.
+        low, high: Its 95 % interval over resampled trials, None where more than 5 % of the
+            resamples have no coefficient.
         n_pruned_before: Pruned trials that ended before this step.
         share_pruned_before: Share of them in the complete and pruned trials with a curve.
         pruned_worst: The coefficient with all pruned trials, had they ended behind every
@@ -79,7 +76,6 @@ class FidelityInfo:
         n_pruned: Pruned trials with a curve.
         n_epochs: The last step that all of the complete trials reached.
         longest: Steps of the longest complete trial.
-        n_resamples: Bootstrap resamples behind the intervals.
         refusal: Why there are no points, or None.
         caution: Why to doubt them, or None.
     """
@@ -123,14 +119,10 @@ class PrunerReplay:
     """What one pruner would have done.
 
     Args:
-        name: Of its setting.
-        option: Of its setting.
         share_saved: Share of all steps that it would have saved, mean over the orders.
         n_best_pruned: Orders in which no trial with the best final value survived.
-        share_best_pruned: Share of these.
-        low: Lower end of its 95 % Wilson interval, which speaks of other orders of the same
-            trials, not of other trials.
-        high: Upper end of it.
+        low, high: 95 % Wilson interval of the share of these, which speaks of other orders of the
+            same trials, not of other trials.
         mean_regret: Final value of the best survivor minus the best one, as errors, mean over
             the orders; where nothing survives, that of the worst trial.
         mean_relative_regret: The same as a share of the size of the best value; None if that
@@ -160,7 +152,7 @@ class PrunersInfo:
         n_complete: Complete trials with a finite value and a curve.
         n_replayed: How many of them were replayed: the best, and others at random.
         n_orders: Orders in which they were replayed, the first being that of their starts.
-        every: Steps between the reports that a pruner gets, 1 for all of them.
+        every: Steps between the reports that a pruner gets.
         refusal: Why nothing was replayed, or None.
         caution: Why to doubt it, or None.
     """
@@ -176,13 +168,7 @@ class PrunersInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Curve:
-    """A complete training, as errors.
-
-    Args:
-        steps: Counted from 0, ascending.
-        values: After each of them, shape ``(len(steps),)``.
-        final: The trial's value.
-    """
+    """A training, as errors: its values after steps that are counted from 0, and its final one."""
 
     steps: Sequence[int]
     values: np.ndarray
@@ -190,12 +176,9 @@ class _Curve:
 
     def thinned(self, every: int) -> "_Curve":
         """Keep each ``every``-th report and the last one."""
-        kept = [i for i in range(len(self.steps)) if (self.steps[i] + 1) % every == 0]
-        if kept[-1:] != [len(self.steps) - 1]:
-            kept.append(len(self.steps) - 1)
-        return _Curve(
-            steps=[self.steps[i] for i in kept], values=self.values[kept], final=self.final
-        )
+        last = len(self.steps) - 1
+        kept = [i for i, step in enumerate(self.steps) if (step + 1) % every == 0 or i == last]
+        return replace(self, steps=[self.steps[i] for i in kept], values=self.values[kept])
 
 
 class _Trials(InMemoryStorage):
@@ -204,25 +187,6 @@ class _Trials(InMemoryStorage):
     def __init__(self) -> None:
         super().__init__()
         self.trials: list[FrozenTrial] = []
-
-    def start(self) -> None:
-        """Add a running trial."""
-        number = len(self.trials)
-        self.trials.append(
-            FrozenTrial(
-                number=number,
-                trial_id=number,
-                state=TrialState.RUNNING,
-                value=None,
-                datetime_start=None,
-                datetime_complete=None,
-                params={},
-                distributions={},
-                user_attrs={},
-                system_attrs={},
-                intermediate_values={},
-            )
-        )
 
     def get_all_trials(
         self,
@@ -283,21 +247,14 @@ PRUNER_SETTINGS = (
 ``samplers.make_pruner`` builds for ``run --pruner``."""
 
 
-def get_fidelity(
-    record: StudyRecord, *, n_points: int = 20, n_resamples: int | None = None, seed: int = 0
-) -> FidelityInfo:
+def get_fidelity(record: StudyRecord, *, n_points: int = 20, seed: int = 0) -> FidelityInfo:
     """Correlate the best value up to a step with the final one, for several steps.
 
     Args:
-        record: The study; complete trials with a finite value and a curve count, whether or not
-            they keep its constraint. Values that are not numbers are the worst ones.
+        record: Its complete trials with a finite value and a curve count, feasible or not. Values
+            that are not numbers are the worst ones.
         n_points: Steps to look at, at most, evenly spaced on a logarithmic scale.
-        n_resamples: Bootstrap resamples of the trials for the 95 % percentile intervals; None
-            for 1000, down to 200 for more than 2,000 trials.
         seed: Of the resampling.
-
-    Returns:
-        The coefficients, or the reason for a refusal.
 
     Source: rank correlation between budgets: Falkner, Klein, Hutter, "BOHB: Robust and Efficient
         Hyperparameter Optimization at Scale", ICML 2018, arXiv:1807.01774; intervals: Efron,
@@ -306,8 +263,7 @@ def get_fidelity(
     sign = _sign(record)
     complete = [_curve(trial, sign) for trial in _complete(record)]
     pruned = [_curve(trial, sign) for trial in _pruned(record)]
-    if n_resamples is None:
-        n_resamples = default_resamples(len(complete))
+    n_resamples = default_resamples(len(complete))
     n_epochs = min((len(curve.values) for curve in complete), default=0)
     refusal = _refusal("The fidelity of short trainings", len(complete))
     points: tuple[FidelityPoint, ...] = ()
@@ -322,7 +278,7 @@ def get_fidelity(
         longest=max((len(curve.values) for curve in complete), default=0),
         n_resamples=n_resamples,
         refusal=refusal,
-        caution=_caution(len(complete), len(pruned)) if refusal is None else None,
+        caution=None if refusal else _caution(len(complete), len(pruned)),
     )
 
 
@@ -342,16 +298,10 @@ def replay_pruners(
     steps up to there; all others keep their final value.
 
     Args:
-        record: The study; complete trials with a finite value and a curve count, whether or not
-            they keep its constraint.
-        settings: The pruners.
-        n_orders: How many orders.
+        record: Its complete trials with a finite value and a curve count, feasible or not.
         max_trials: Of more trials, the best and a random choice are replayed.
         max_reports: Of longer curves, pruners see each second, third, ... value and the last.
         seed: Of the choice and of the orders.
-
-    Returns:
-        What each pruner would have done, or the reason for a refusal.
 
     Source: ``MedianPruner``, ``SuccessiveHalvingPruner`` and ``HyperbandPruner`` of Optuna;
         interval: Wilson, "Probable Inference, the Law of Succession, and Statistical
@@ -367,10 +317,10 @@ def replay_pruners(
     replays: list[PrunerReplay] = []
     if refusal is None:
         thinned = [curve.thinned(every) for curve in chosen]
-        orders = [thinned, *(_shuffled(thinned, rng) for _ in range(n_orders - 1))]
-        with _quiet_optuna():
+        shuffled = (rng.permutation(len(thinned)) for _ in range(n_orders - 1))
+        orders = [thinned, *([thinned[i] for i in order] for order in shuffled)]
+        with quiet_optuna():
             replays = [_replay(setting, orders, longest, steps=steps) for setting in settings]
-    n_pruned = len(_pruned(record))
     return PrunersInfo(
         replays=tuple(replays),
         n_complete=len(complete),
@@ -378,22 +328,18 @@ def replay_pruners(
         n_orders=n_orders,
         every=every,
         refusal=refusal,
-        caution=_caution(len(complete), n_pruned) if refusal is None else None,
+        caution=None if refusal else _caution(len(complete), len(_pruned(record))),
     )
 
 
 def suggest_pruner(
     info: PrunersInfo, *, max_best_pruned: float = MAX_BEST_PRUNED, offered: bool = False
 ) -> PrunerReplay | None:
-    """Return the pruner that saves most of those that hardly ever end the best trial.
+    """Return the pruner that saves most of those that hardly ever end the best trial, if any.
 
     Args:
-        info: The replays.
         max_best_pruned: Share of the orders in which it may end the best trial.
         offered: Whether it must be one that ``run --pruner`` offers.
-
-    Returns:
-        None if no pruner is as harmless as that, or none saves anything.
     """
     harmless = [
         replay
@@ -418,7 +364,7 @@ def _points(
     early_pruned = _best_so_far(pruned, epochs)
     last = _worst_if_missing([curve.values[-1] for curve in pruned])
     varying = [i for i, row in enumerate(early) if row.min() < row.max() and np.ptp(final) > 0]
-    intervals: dict[int, tuple[float, float] | None] = {}
+    intervals = {}
     if varying:
         ranks = stats.rankdata(early[varying], axis=1)
         _, resampled = resampled_correlations(ranks, final, n_resamples=n_resamples, seed=seed)
@@ -426,15 +372,15 @@ def _points(
     points = []
     for i, epoch in enumerate(map(int, epochs)):
         n_before = sum(len(curve.values) < epoch for curve in pruned)
-        interval = intervals.get(i)
+        low, high = intervals.get(i, (None, None))
         both = np.concatenate([early[i], early_pruned[i]])
         points.append(
             FidelityPoint(
                 step=epoch,
                 n_trials=len(complete),
                 spearman=_spearman(early[i], final),
-                low=interval and interval[0],
-                high=interval and interval[1],
+                low=low,
+                high=high,
                 n_pruned_before=n_before,
                 share_pruned_before=n_before / (len(complete) + len(pruned)),
                 pruned_worst=_spearman(both, _one_after_the_other(final, last)),
@@ -445,10 +391,7 @@ def _points(
 
 
 def _best_so_far(curves: Sequence[_Curve], epochs: np.ndarray) -> np.ndarray:
-    """Return the lowest value up to each step, shape ``(len(epochs), len(curves))``.
-
-    A curve that ended earlier keeps its lowest value.
-    """
+    """Return the lowest value up to each step or the end, shape ``(n_epochs, n_curves)``."""
     columns = []
     for curve in curves:
         lowest = np.minimum.accumulate(_worst_if_missing(curve.values))
@@ -516,7 +459,7 @@ def _run(pruner: BasePruner, curves: Sequence[_Curve], *, name: str) -> tuple[in
     n_run = 0
     survivors = []
     for curve in curves:
-        storage.start()
+        storage.trials.append(frozen_trial(len(storage.trials), None, {}, {}, TrialState.RUNNING))
         last = curve.steps[-1]
         for step, value in zip(curve.steps, curve.values.tolist(), strict=True):
             storage.trials[-1].intermediate_values[step] = value
@@ -531,17 +474,6 @@ def _run(pruner: BasePruner, curves: Sequence[_Curve], *, name: str) -> tuple[in
     return n_run, survivors
 
 
-@contextmanager
-def _quiet_optuna() -> Iterator[None]:
-    """Keep Optuna from writing a line per trial."""
-    verbosity = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    try:
-        yield
-    finally:
-        optuna.logging.set_verbosity(verbosity)
-
-
 def _choose(
     trials: Sequence[TrialRecord], n: int, rng: np.random.Generator, sign: float
 ) -> list[TrialRecord]:
@@ -554,15 +486,12 @@ def _choose(
     return [trials[i] for i in sorted(kept)]
 
 
-def _shuffled(curves: Sequence[_Curve], rng: np.random.Generator) -> list[_Curve]:
-    return [curves[i] for i in rng.permutation(len(curves))]
-
-
 def _complete(record: StudyRecord) -> list[TrialRecord]:
-    """Return the complete trials with a finite value and a curve, in the order of starts."""
+    """Return the complete trials with a value and a curve, by start; those without one first."""
+    by_start = sorted(record.complete, key=lambda t: (t.started or EARLIEST, t.number))
     return [
         trial
-        for trial in sorted(record.complete, key=_start)
+        for trial in by_start
         if trial.value is not None and math.isfinite(trial.value) and trial.intermediate_values
     ]
 
@@ -587,24 +516,17 @@ def _sign(record: StudyRecord) -> float:
     return -1.0 if record.directions[0] == "maximize" else 1.0
 
 
-def _start(trial: TrialRecord) -> tuple[float, int]:
-    """Order by start, trials without one by their number and first."""
-    return (trial.started.timestamp() if trial.started else -math.inf, trial.number)
-
-
 def _refusal(what: str, n_complete: int) -> str | None:
-    if n_complete >= MIN_TRIALS:
-        return None
-    return (
+    text = (
         f"{what} needs at least {MIN_TRIALS} complete trials with a finite value and a learning "
         f"curve; this study has {n_complete}."
     )
+    return text if n_complete < MIN_TRIALS else None
 
 
 def _caution(n_complete: int, n_pruned: int) -> str | None:
-    if not n_pruned:
-        return None
-    return (
+    text = (
         f"{n_pruned} of {n_complete + n_pruned} trials were pruned and their ends are unknown, "
         "so this speaks of the trials that a pruner had let through."
     )
+    return text if n_pruned else None

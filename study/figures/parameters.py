@@ -85,16 +85,16 @@ def plot_correlations(info: CorrelationsInfo, kind: KindInfo) -> go.Figure:
     """
     names = list(
         dict.fromkeys(
-            p.name for f in info.families for p in f.parameters if p.spearman is not None
+            p.name for f in info.families for p in f.parameters if p.spearman.value is not None
         )
     )
     figure = new_figure(height=140 + 26 * max(1, len(info.families)) * len(names))
     reach = 0.0
     for family in info.families:
-        having = [p for p in family.parameters if p.spearman is not None]
+        having = [p for p in family.parameters if p.spearman.value is not None]
         # The arrays of whiskers end before the rows that have none.
-        rows = sorted(having, key=lambda p: p.spearman_low is None)
-        sure = [p for p in rows if p.spearman_low is not None]
+        rows = sorted(having, key=lambda p: p.spearman.low is None)
+        sure = [p for p in rows if p.spearman.low is not None]
         ends = [_whisker_end(p) for p in rows]
         reach = max(reach, *map(abs, ends), 0.0)
         color = family_color(kind, family.family)
@@ -107,12 +107,12 @@ def plot_correlations(info: CorrelationsInfo, kind: KindInfo) -> go.Figure:
         figure.add_bar(
             **position,
             name=f"{escape(family.family)} ({family.n_trials} trials)",
-            x=rounded(p.spearman for p in rows),
+            x=rounded(p.spearman.value for p in rows),
             marker={
                 "color": color,
                 "opacity": [
                     1.0
-                    if p.spearman_p_adjusted is not None and p.spearman_p_adjusted < SIGNIFICANT
+                    if p.spearman.p_adjusted is not None and p.spearman.p_adjusted < SIGNIFICANT
                     else 0.4
                     for p in rows
                 ],
@@ -120,21 +120,21 @@ def plot_correlations(info: CorrelationsInfo, kind: KindInfo) -> go.Figure:
             error_x={
                 "type": "data",
                 "symmetric": False,
-                "array": rounded(_length(p.spearman, p.spearman_high) for p in sure),
-                "arrayminus": rounded(_length(p.spearman_low, p.spearman) for p in sure),
+                "array": rounded(_length(p.spearman.value, p.spearman.high) for p in sure),
+                "arrayminus": rounded(_length(p.spearman.low, p.spearman.value) for p in sure),
                 "color": NEUTRAL,
                 "thickness": 1.5,
                 "width": 3,
             },
             customdata=[
                 [
-                    p.pearson,
-                    p.spearman_p_adjusted,
+                    p.pearson.value,
+                    p.spearman.p_adjusted,
                     p.n_trials,
                     "log10 of the value" if p.log else "value",
                     "too few trials"
-                    if p.spearman_low is None
-                    else f"{p.spearman_low:.2f} to {p.spearman_high:.2f}",
+                    if p.spearman.low is None
+                    else f"{p.spearman.low:.2f} to {p.spearman.high:.2f}",
                 ]
                 for p in rows
             ],
@@ -145,7 +145,7 @@ def plot_correlations(info: CorrelationsInfo, kind: KindInfo) -> go.Figure:
         figure.add_bar(
             **position,
             x=rounded(ends),
-            text=[f"{p.spearman:+.2f}".replace("-", "\N{MINUS SIGN}") for p in rows],
+            text=[f"{p.spearman.value:+.2f}".replace("-", "\N{MINUS SIGN}") for p in rows],
             textposition="outside",
             cliponaxis=False,
             marker={"color": "rgba(0,0,0,0)"},
@@ -318,8 +318,8 @@ def _shortened(text: str) -> str:
 
 def _whisker_end(parameter: ParameterCorrelation) -> float:
     """Return where a bar of correlation ends together with its whisker."""
-    value = parameter.spearman or 0.0
-    end = parameter.spearman_high if value >= 0 else parameter.spearman_low
+    value = parameter.spearman.value or 0.0
+    end = parameter.spearman.high if value >= 0 else parameter.spearman.low
     return value if end is None else max(value, end) if value >= 0 else min(value, end)
 
 

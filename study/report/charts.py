@@ -59,7 +59,7 @@ def draw_charts(found: Findings, kind: KindInfo) -> dict[str, str]:
         if importance.parameters:
             figures[chart_key("importance", importance.metric)] = plot_importances(importance)
     for correlations in found.correlations:
-        if any(p.spearman is not None for f in correlations.families for p in f.parameters):
+        if any(p.spearman.value is not None for f in correlations.families for p in f.parameters):
             key = chart_key("correlations", correlations.metric)
             figures[key] = plot_correlations(correlations, kind)
     for isolation in found.isolations:

@@ -18,7 +18,7 @@ from scipy import stats
 
 from storage.records import StudyRecord, TrialRecord
 from study.analysis import min_accuracy_of, ranked, ranked_by_constraint
-from study.analysis.correlation import get_correlations
+from study.analysis.correlation import Coefficient, get_correlations
 from study.analysis.front import get_front, non_dominated
 from study.analysis.history import get_history, get_learning_curves, get_summary
 from study.analysis.importance import HardlyVaried, get_importances
@@ -364,17 +364,17 @@ def test_correlations_equal_scipy_on_the_same_trials(record: StudyRecord) -> Non
         for parameter in family.parameters:
             values = members[parameter.name].astype(float)
             if parameter.name == "epoch":
-                assert parameter.pearson is parameter.spearman is parameter.pearson_p is None
+                assert parameter.pearson == parameter.spearman == Coefficient()
                 continue
             if parameter.name in ("learning_rate", "weight_decay"):
                 assert parameter.log
                 values = np.log10(values)
             pearson = stats.pearsonr(values, members["value"])
             spearman = stats.spearmanr(values, members["value"])
-            assert parameter.pearson == pytest.approx(pearson.statistic)
-            assert parameter.pearson_p == pytest.approx(pearson.pvalue)
-            assert parameter.spearman == pytest.approx(spearman.statistic)
-            assert parameter.spearman_p == pytest.approx(spearman.pvalue)
+            assert parameter.pearson.value == pytest.approx(pearson.statistic)
+            assert parameter.pearson.p == pytest.approx(pearson.pvalue)
+            assert parameter.spearman.value == pytest.approx(spearman.statistic)
+            assert parameter.spearman.p == pytest.approx(spearman.pvalue)
             assert parameter.n_trials == len(members)
     assert {p.name for p in info.families[0].parameters} >= {"batch_normalization"}
     assert "bottleneck_dim" not in {p.name for p in info.families[0].parameters}
@@ -398,11 +398,11 @@ def test_pearson_is_that_of_pandas_and_missing_where_nothing_varies() -> None:
         for p in family.parameters:
             column = members[p.name].astype(float)
             expected = (np.log10(column) if p.log else column).corr(members["value"])
-            if p.pearson is None:
+            if p.pearson.value is None:
                 assert math.isnan(expected)
                 missing.add((family.family, p.name))
             else:
-                assert p.pearson == pytest.approx(expected)
+                assert p.pearson.value == pytest.approx(expected)
     assert missing == {("CNN", "epoch"), ("CNN", "batch_size"), ("linear", "epoch")}
 
 
@@ -420,8 +420,8 @@ def test_correlations_take_the_logarithm_of_a_grids_learning_rates() -> None:
     (parameter,) = family.parameters
     assert family.family == "all"
     assert parameter.log
-    assert parameter.pearson == pytest.approx(-1.0)
-    assert parameter.spearman == pytest.approx(-1.0)
+    assert parameter.pearson.value == pytest.approx(-1.0)
+    assert parameter.spearman.value == pytest.approx(-1.0)
 
 
 def test_correlations_of_two_trials_are_missing() -> None:
@@ -432,7 +432,7 @@ def test_correlations_of_two_trials_are_missing() -> None:
             trial(1, value=0.2, params=CNN),
         )
     )
-    assert {p.spearman for p in info.families[0].parameters} == {None}
+    assert {p.spearman.value for p in info.families[0].parameters} == {None}
     assert not info.adaptive
 
 
@@ -670,8 +670,8 @@ def test_correlations_of_a_maximised_metric_keep_their_sign() -> None:
     (parameter,) = info.families[0].parameters
     assert info.metric == VALIDATION_ACCURACY
     assert (parameter.name, parameter.n_trials) == ("learning_rate", 4)
-    assert parameter.spearman == pytest.approx(1.0)
-    assert parameter.pearson == pytest.approx(1.0)
+    assert parameter.spearman.value == pytest.approx(1.0)
+    assert parameter.pearson.value == pytest.approx(1.0)
 
 
 def test_front_holds_what_no_trial_beats(few: StudyRecord) -> None:

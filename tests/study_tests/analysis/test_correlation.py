@@ -19,6 +19,7 @@ from scipy import stats
 from storage.records import Scalar, StudyRecord, TrialRecord
 from study.analysis.correlation import (
     CategoricalEffect,
+    Coefficient,
     CorrelationsInfo,
     ParameterCorrelation,
     get_correlations,
@@ -86,14 +87,14 @@ def test_a_monotone_parameter_has_a_perfect_rank_correlation() -> None:
     """Its coefficient and interval are 1, while the linear one falls short."""
     x = np.linspace(0, 10, 40)
     p = parameters(get_correlations(record(np.exp(x), x=list(x))))["x"]
-    assert p.spearman == pytest.approx(1)
-    assert (p.spearman_low, p.spearman_high) == pytest.approx((1, 1))
-    assert p.pearson == pytest.approx(np.corrcoef(x, np.exp(x))[0, 1])
-    assert p.pearson is not None
-    assert p.pearson_low is not None
-    assert p.pearson_high is not None
-    assert p.pearson_low < p.pearson < 0.9
-    assert p.pearson < p.pearson_high
+    assert p.spearman.value == pytest.approx(1)
+    assert (p.spearman.low, p.spearman.high) == pytest.approx((1, 1))
+    assert p.pearson.value == pytest.approx(np.corrcoef(x, np.exp(x))[0, 1])
+    assert p.pearson.value is not None
+    assert p.pearson.low is not None
+    assert p.pearson.high is not None
+    assert p.pearson.low < p.pearson.value < 0.9
+    assert p.pearson.value < p.pearson.high
 
 
 def test_an_interval_of_independent_columns_holds_zero_and_shrinks() -> None:
@@ -102,10 +103,10 @@ def test_an_interval_of_independent_columns_holds_zero_and_shrinks() -> None:
     for n in (100, 400):
         x, y = noise(n, seed=1, n_columns=2)
         p = parameters(get_correlations(record(y, x=list(x))))["x"]
-        assert p.spearman_low is not None
-        assert p.spearman_high is not None
-        assert p.spearman_low < 0 < p.spearman_high
-        lengths.append(p.spearman_high - p.spearman_low)
+        assert p.spearman.low is not None
+        assert p.spearman.high is not None
+        assert p.spearman.low < 0 < p.spearman.high
+        lengths.append(p.spearman.high - p.spearman.low)
     assert lengths[0] / lengths[1] == pytest.approx(2, rel=0.15)
 
 
@@ -143,10 +144,10 @@ def test_a_resample_without_variation_has_no_coefficient() -> None:
     undefined = np.isnan(linear).mean()
     assert undefined == pytest.approx((1 - 1 / 40) ** 40, abs=0.06)
     assert (np.isnan(linear) == np.isnan(rank)).all()
-    assert percentile_interval(rank[0]) is None
+    assert percentile_interval(rank[0]) == (None, None)
     p = parameters(get_correlations(record(noise(40)[0], x=list(x))))["x"]
-    assert p.spearman is not None
-    assert p.spearman_low is p.spearman_high is p.pearson_low is p.pearson_high is None
+    assert p.spearman.value is not None
+    assert p.spearman.low is p.spearman.high is p.pearson.low is p.pearson.high is None
 
 
 def test_an_interval_holds_the_middle_95_of_100_resamples() -> None:
@@ -155,7 +156,7 @@ def test_an_interval_holds_the_middle_95_of_100_resamples() -> None:
     assert percentile_interval(resampled) == (25, 975)
     some = np.append(resampled, [math.nan] * 50)
     assert percentile_interval(some) == (25, 975)
-    assert percentile_interval(np.append(some, [math.nan] * 10)) is None
+    assert percentile_interval(np.append(some, [math.nan] * 10)) == (None, None)
 
 
 @pytest.mark.parametrize("n", [9, 10])
@@ -163,15 +164,15 @@ def test_fewer_than_ten_trials_have_no_interval(n: int) -> None:
     """From ten trials on there is one."""
     x, y = noise(n, n_columns=2)
     p = parameters(get_correlations(record(y, x=list(x))))["x"]
-    assert (p.spearman_low is None) == (p.pearson_high is None) == (n < 10)
-    assert p.spearman is not None
+    assert (p.spearman.low is None) == (p.pearson.high is None) == (n < 10)
+    assert p.spearman.value is not None
 
 
 def test_three_trials_in_order_are_no_evidence() -> None:
     """The p-value of few trials counts permutations: two of six orders are as extreme."""
     p = parameters(get_correlations(record([1, 2, 3], x=[1.0, 2.0, 3.0])))["x"]
-    assert p.spearman == pytest.approx(1)
-    assert p.spearman_p == pytest.approx(1 / 3)
+    assert p.spearman.value == pytest.approx(1)
+    assert p.spearman.p == pytest.approx(1 / 3)
 
 
 def test_the_p_value_of_six_trials_is_exact() -> None:
@@ -181,7 +182,7 @@ def test_the_p_value_of_six_trials_is_exact() -> None:
     ranks = stats.rankdata(x)
     products = [ranks @ order for order in itertools.permutations(stats.rankdata(y))]
     own = ranks @ stats.rankdata(y)
-    assert p.spearman_p == pytest.approx(2 * np.mean(np.asarray(products) >= own - 1e-9))
+    assert p.spearman.p == pytest.approx(2 * np.mean(np.asarray(products) >= own - 1e-9))
 
 
 @given(
@@ -201,15 +202,17 @@ def test_monotone_maps_leave_all_of_spearman_alone(
     before = parameters(get_correlations(record(y, x=x), n_resamples=40))["x"]
     mapped = [value**power + shift for value in x]
     after = parameters(get_correlations(record(y, x=mapped), n_resamples=40))["x"]
-    for name in ("spearman", "spearman_low", "spearman_high", "spearman_p", "partial"):
-        assert getattr(after, name) == pytest.approx(getattr(before, name), abs=1e-9), name
+    for name in ("value", "low", "high", "p"):
+        expected = pytest.approx(getattr(before.spearman, name), abs=1e-9)
+        assert getattr(after.spearman, name) == expected, name
+    assert after.partial == pytest.approx(before.partial, abs=1e-9)
     turned = parameters(get_correlations(record(y, x=[-v for v in mapped]), n_resamples=40))["x"]
-    if before.spearman is None:
-        assert turned.spearman is None
+    if before.spearman.value is None:
+        assert turned.spearman.value is None
     else:
-        assert turned.spearman == pytest.approx(-before.spearman, abs=1e-9)
-    if before.spearman_low is not None and turned.spearman_high is not None:
-        assert turned.spearman_high == pytest.approx(-before.spearman_low, abs=1e-9)
+        assert turned.spearman.value == pytest.approx(-before.spearman.value, abs=1e-9)
+    if before.spearman.low is not None and turned.spearman.high is not None:
+        assert turned.spearman.high == pytest.approx(-before.spearman.low, abs=1e-9)
 
 
 @pytest.mark.slow
@@ -227,7 +230,8 @@ def test_intervals_hold_the_truth_as_often_as_they_say(kind: str) -> None:
         x, rest = noise(40, seed=seed, n_columns=2)
         y = rho * x + math.sqrt(1 - rho**2) * rest
         p = parameters(get_correlations(record(y, x=list(x)), seed=seed))["x"]
-        held += getattr(p, f"{kind}_low") <= truth <= getattr(p, f"{kind}_high")
+        found = getattr(p, kind)
+        held += found.low <= truth <= found.high
     assert 0.90 <= held / N_SIMULATIONS <= 0.98
 
 
@@ -239,7 +243,7 @@ def test_the_partial_correlation_of_a_confounded_parameter_vanishes() -> None:
             record(cause + 0.5 * y, cause=list(cause), x=list(cause + 0.5 * x)), n_resamples=2
         )
     )
-    assert found["x"].spearman == pytest.approx(0.78, abs=0.04)
+    assert found["x"].spearman.value == pytest.approx(0.78, abs=0.04)
     assert found["x"].partial == pytest.approx(0, abs=0.06)
     assert found["cause"].partial is not None
     assert found["cause"].partial > 0.6
@@ -272,7 +276,7 @@ def test_without_controls_the_partial_correlation_is_the_plain_one() -> None:
     x, y = noise(20, n_columns=2)
     p = parameters(get_correlations(record(y, x=list(x), epoch=[20] * 20)))["x"]
     assert p.n_controls == 0
-    assert p.partial == pytest.approx(p.spearman)
+    assert p.partial == pytest.approx(p.spearman.value)
 
 
 @pytest.mark.parametrize(("n", "defined"), [(5, False), (6, True)])
@@ -306,10 +310,10 @@ def test_a_conditional_parameter_is_judged_in_its_branch() -> None:
     assert (found["x"].n_trials, found["x"].n_controls) == (60, 0)
     assert (found["extra"].n_trials, found["extra"].n_controls) == (30, 1)
     own = stats.spearmanr(extra[1::2], y[1::2])
-    assert found["extra"].spearman == pytest.approx(own.statistic)
+    assert found["extra"].spearman.value == pytest.approx(own.statistic)
     alone = parameters(get_correlations(record(y[1::2], extra=list(extra[1::2]))))["extra"]
-    assert (found["extra"].spearman_low, found["extra"].spearman_high) == pytest.approx(
-        (alone.spearman_low, alone.spearman_high)
+    assert (found["extra"].spearman.low, found["extra"].spearman.high) == pytest.approx(
+        (alone.spearman.low, alone.spearman.high)
     )
 
 
@@ -326,7 +330,7 @@ def test_a_logarithmic_space_is_correlated_by_its_logarithm() -> None:
     )
     found = parameters(get_correlations(scaled))["x"]
     assert found.log
-    assert found.pearson == pytest.approx(np.corrcoef(exponents, y)[0, 1])
+    assert found.pearson.value == pytest.approx(np.corrcoef(exponents, y)[0, 1])
     assert not parameters(get_correlations(plain))["x"].log
 
 
@@ -379,7 +383,8 @@ def test_equal_values_are_no_evidence() -> None:
     """A metric that does not vary has neither coefficients nor tests."""
     info = get_correlations(record([1.0] * 20, x=list(noise(20)[0]), kind=["a", "b"] * 10))
     p = parameters(info)["x"]
-    assert p.spearman is p.pearson is p.partial is p.spearman_low is p.spearman_p_adjusted is None
+    assert p.spearman == p.pearson == Coefficient()
+    assert p.partial is None
     assert effects(info)["kind"].h is None
 
 
@@ -398,8 +403,8 @@ def test_p_values_are_adjusted_over_the_whole_table_by_their_kind() -> None:
     groups = [e for family in info.families for e in family.categorical]
     assert (len(rows), len(groups)) == (8, 6)
     for found, plain in (
-        ([p.spearman_p_adjusted for p in rows], [p.spearman_p for p in rows]),
-        ([p.pearson_p_adjusted for p in rows], [p.pearson_p for p in rows]),
+        ([p.spearman.p_adjusted for p in rows], [p.spearman.p for p in rows]),
+        ([p.pearson.p_adjusted for p in rows], [p.pearson.p for p in rows]),
         ([e.p_adjusted for e in groups], [e.p for e in groups]),
     ):
         assert found == pytest.approx(list(stats.false_discovery_control(plain)))
@@ -414,8 +419,8 @@ def test_adjusting_keeps_nothing_of_pure_noise() -> None:
         record(y, **{name: list(c) for name, c in zip(names, columns, strict=True)}), n_resamples=2
     )
     found = parameters(info).values()
-    assert any(p.spearman_p is not None and p.spearman_p < 0.05 for p in found)
-    assert all(p.spearman_p_adjusted is not None and p.spearman_p_adjusted > 0.05 for p in found)
+    assert any(p.spearman.p is not None and p.spearman.p < 0.05 for p in found)
+    assert all(p.spearman.p_adjusted is not None and p.spearman.p_adjusted > 0.05 for p in found)
 
 
 def test_equal_arguments_give_equal_results() -> None:
@@ -541,4 +546,4 @@ def test_integer_ranges_have_a_logarithm_too() -> None:
     )
     found = parameters(get_correlations(scaled))["width"]
     assert found.log
-    assert found.pearson == pytest.approx(1)
+    assert found.pearson.value == pytest.approx(1)

@@ -137,7 +137,7 @@ def test_intervals_hold_the_truth_as_often_as_they_say(n: int) -> None:
 @examples(max_examples=50, deadline=None)
 def test_the_number_of_trials_that_come_close_is_the_smallest(values: Sequence[float]) -> None:
     """Its expected best is within 5 % of the best seen, and one trial fewer is not."""
-    info = get_expected_best(record(values), n_points=3, n_resamples=2)
+    info = get_expected_best(record(values), n_points=3)
     assert info.n_close is not None
     bound = 1.05 * min(values)
     assert expected_minimum(np.asarray(values), info.n_close) <= bound * (1 + 1e-12)
@@ -258,7 +258,7 @@ def test_portions_of_the_bootstrap_add_up(monkeypatch: pytest.MonkeyPatch) -> No
     """Many small portions give the interval of a single one."""
     one = record(np.random.default_rng(4).random(50))
     whole = get_expected_best(one).points[0]
-    monkeypatch.setattr("study.analysis.expected_best._CHUNK", 350)
+    monkeypatch.setattr("study.analysis.correlation._CHUNK", 350)
     parts = get_expected_best(one).points[0]
     assert (parts.low, parts.high) == pytest.approx((whole.low, whole.high), rel=1e-12)
 

@@ -270,7 +270,7 @@ def test_mirrored_estimates() -> None:
         assert mine.lower_quartile == pytest.approx(1 - theirs.upper_quartile)
     spearman, pruned = (
         [
-            [p.spearman for p in get_fidelity(record, n_resamples=20).points],
+            [p.spearman for p in get_fidelity(record).points],
             [r.share_saved for r in replay_pruners(record, n_orders=2).replays],
         ]
         for record in (high, low)

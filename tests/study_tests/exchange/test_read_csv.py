@@ -138,7 +138,7 @@ def test_tables_are_those_of_pandas(tmp_path: Path, imported: Import) -> None:
     (cnn, _) = get_correlations(record).families
     members = frame[frame["auto_encoder"] == "CNN"]
     expected = members["batch_size"].corr(members["error_rate"])
-    found = {p.name: p.pearson for p in cnn.parameters}
+    found = {p.name: p.pearson.value for p in cnn.parameters}
     assert found["batch_size"] == pytest.approx(expected, rel=1e-12)
     assert found["weight_decay"] is None, "it does not vary"
 

@@ -11,7 +11,7 @@ from optuna.trial import TrialState
 
 from storage.records import StudyRecord, TrialRecord
 from study.analysis import kind_of
-from study.analysis.correlation import CorrelationsInfo, get_correlations
+from study.analysis.correlation import Coefficient, CorrelationsInfo, get_correlations
 from study.analysis.expected_best import get_expected_best
 from study.analysis.fidelity import get_fidelity
 from study.analysis.front import get_front
@@ -284,7 +284,7 @@ def test_correlations_leave_out_what_has_no_coefficient(record: StudyRecord) -> 
     """A constant parameter has no bar, and beyond every whisker stands the signed number."""
     info = get_correlations(record)
     for family, (bars, numbers) in zip(info.families, pairs_of_bars(info), strict=True):
-        values = {p.name.replace("_", " "): p.spearman for p in family.parameters}
+        values = {p.name.replace("_", " "): p.spearman.value for p in family.parameters}
         assert "epoch" not in bars.y
         assert list(bars.x) == pytest.approx([values[y] for y in bars.y], rel=1e-4)
         assert all(text[0] in "+\N{MINUS SIGN}" for text in numbers.text)
@@ -301,14 +301,14 @@ def test_correlations_have_whiskers_and_pale_chances(record: StudyRecord) -> Non
     for family, (bars, _) in zip(info.families, pairs_of_bars(info), strict=True):
         for i, label in enumerate(bars.y):
             (p,) = [p for p in family.parameters if p.name.replace("_", " ") == label]
-            assert p.spearman_low is not None
-            assert p.spearman_high is not None
-            assert p.spearman_p_adjusted is not None
-            assert bars.x[i] + bars.error_x.array[i] == pytest.approx(p.spearman_high, abs=1e-4)
+            assert p.spearman.low is not None
+            assert p.spearman.high is not None
+            assert p.spearman.p_adjusted is not None
+            assert bars.x[i] + bars.error_x.array[i] == pytest.approx(p.spearman.high, abs=1e-4)
             assert bars.x[i] - bars.error_x.arrayminus[i] == pytest.approx(
-                p.spearman_low, abs=1e-4
+                p.spearman.low, abs=1e-4
             )
-            assert bars.marker.opacity[i] == (1.0 if p.spearman_p_adjusted < 0.05 else 0.4)
+            assert bars.marker.opacity[i] == (1.0 if p.spearman.p_adjusted < 0.05 else 0.4)
     opacities = {o for bars, _ in pairs_of_bars(info) for o in bars.marker.opacity}
     assert opacities == {0.4, 1.0}
 
@@ -319,7 +319,8 @@ def test_what_only_the_unadjusted_p_value_calls_sure_is_pale(record: StudyRecord
     (parameter,) = [p for p in info.families[0].parameters if p.name == "learning_rate"]
     found = []
     for adjusted in (0.04, 0.06):
-        changed = replace(parameter, spearman_p=0.01, spearman_p_adjusted=adjusted)
+        coefficient = replace(parameter.spearman, p=0.01, p_adjusted=adjusted)
+        changed = replace(parameter, spearman=coefficient)
         family = replace(info.families[0], parameters=(changed,))
         ((bars, _),) = pairs_of_bars(replace(info, families=(family,)))
         found += bars.marker.opacity
@@ -329,8 +330,8 @@ def test_what_only_the_unadjusted_p_value_calls_sure_is_pale(record: StudyRecord
 def test_a_coefficient_without_an_interval_has_no_whisker(record: StudyRecord) -> None:
     """Rows without an interval come last, behind the end of the whiskers' arrays."""
     info = get_correlations(record)
-    first, *others = [p for p in info.families[0].parameters if p.spearman is not None]
-    bare = replace(first, spearman_low=None, spearman_high=None)
+    first, *others = [p for p in info.families[0].parameters if p.spearman.value is not None]
+    bare = replace(first, spearman=replace(first.spearman, low=None, high=None))
     family = replace(info.families[0], parameters=(bare, *others))
     info = replace(info, families=(family,))
     ((bars, numbers),) = pairs_of_bars(info)
@@ -473,6 +474,11 @@ def test_charts_name_their_metric(classifying: StudyRecord) -> None:
     )
 
 
+def shortened(found: Coefficient, high: float) -> Coefficient:
+    """Return half of a coefficient, with this end of its interval."""
+    return replace(found, value=found.value and found.value / 2, low=-0.1, high=high)
+
+
 def test_long_bars_leave_room_for_their_number(classifying: StudyRecord) -> None:
     """An axis with long bars or whiskers is wider, with fewer ticks."""
     info = get_correlations(classifying, metric=VALIDATION_ACCURACY)
@@ -481,13 +487,10 @@ def test_long_bars_leave_room_for_their_number(classifying: StudyRecord) -> None
         replace(
             family,
             parameters=tuple(
-                replace(p, spearman=p.spearman and p.spearman / 2, spearman_low=-0.1, **high)
-                for p in family.parameters
+                replace(p, spearman=shortened(p.spearman, high)) for p in family.parameters
             ),
         )
-        for family, high in zip(
-            info.families, [{"spearman_high": 0.69}, {"spearman_high": 0.6}], strict=True
-        )
+        for family, high in zip(info.families, [0.69, 0.6], strict=True)
     ]
     narrow = plot_correlations(replace(info, families=tuple(families)), KIND).layout.xaxis
     assert (wide.range, wide.tickvals) == ((-1.75, 1.75), (-1, 0, 1))

@@ -606,7 +606,9 @@ def test_correlations_of_independent_trials(page: Page, record: StudyRecord) -> 
     assert 0 < own.n_trials < len(record.complete)
     assert f"Only the {own.n_trials} complete trials that were drawn before results" in text
     assert "Adaptive search." not in text
-    coefficients = [p.spearman for f in own.families for p in f.parameters if p.spearman]
+    coefficients = [
+        p.spearman.value for f in own.families for p in f.parameters if p.spearman.value
+    ]
     assert coefficients
     assert all(format_coefficient(value) in text for value in coefficients)
 
