@@ -76,7 +76,7 @@ ONLY_IN: dict[str, set[str]] = {
     },
     "joblib": {
         *("study.commands.train", "study.emoji.compose", "study.report.processes"),
-        *("study.running.cluster", "study.running.place"),
+        *("study.running.cluster", "study.running.threads"),
     },
     "distributed": {"study.running.cluster"},
     "grpc": {"storage.served"},

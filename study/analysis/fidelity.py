@@ -23,7 +23,7 @@ from study.analysis.correlation import (
 from study.analysis.history import EARLIEST
 from study.analysis.importance import frozen_trial, quiet_optuna
 from study.formats import format_percent, plural
-from study.sampling.stalled import StalledPruner
+from study.sampling.names import StalledPruner
 
 MIN_TRIALS = 10
 """Complete trials with a curve below which nothing is said."""

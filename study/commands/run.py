@@ -16,9 +16,8 @@ from study.errors import StudyError
 from study.kind_sources import FoundKind, find_kind, make_trainer, require_same_code
 from study.requests import DEFAULT_TRIALS, Amount, Given, Kept, Place, Say
 from study.running import budget
-from study.running.coordinator import RunOutcome, open_study
+from study.running.coordinator import Ready, RunOutcome, describe_outcome, launch, open_study
 from study.running.deciding import decide_search
-from study.running.launch import Ready, describe_outcome, launch
 from study.running.opening import Database, StoredStudy, load_data
 from study.running.warm_start import began_with, best_points
 from study.sampling.names import ADAPTIVE_SAMPLERS

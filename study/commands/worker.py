@@ -9,8 +9,7 @@ from storage.rdb import await_server
 from storage.records import load_study_record
 from study.kind_sources import find_stored, make_trainer
 from study.requests import Place, Say
-from study.running.coordinator import RunOutcome
-from study.running.launch import Ready, describe_outcome, launch
+from study.running.coordinator import Ready, RunOutcome, describe_outcome, launch
 from study.running.opening import Database, load_data
 
 

@@ -68,11 +68,8 @@ def make_app(
 ) -> WSGIApplication:
     """Build the application, with the report of each study at ``/report/STUDY_ID``.
 
-    Args:
-        storage: For this application alone: what it calls the best trial keeps the constraints.
-        artifacts: Files of trials.
-        token: What a request must know to be answered.
-        allow_edit: Whether requests may change anything.
+    It has ``storage`` for itself, where the best trial becomes one that keeps the constraints. A
+    request is answered that knows ``token``, and changes something if ``allow_edit`` says so.
     """
     _judge_by_constraints(storage)
     store = _Artifacts(artifacts.folder)
@@ -201,9 +198,22 @@ def _welcome(
 def _failed(
     error: Exception, environ: WSGIEnvironment, start_response: StartResponse
 ) -> Iterable[bytes]:
-    """Answer a request at which the application failed, and say so in one line."""
-    status, reason = _reason(error, bool(environ.get("CONTENT_LENGTH") or environ["QUERY_STRING"]))
+    """Answer a request at which the application failed; say whose fault that is, in one line."""
     method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
+    wrong = ValueError | TypeError | AttributeError | ArithmeticError | LookupError
+    away = outage(error)
+    if away is not None:
+        status = HTTPStatus.SERVICE_UNAVAILABLE
+        reason = f"The database cannot be used for now: {away}"
+    elif isinstance(error, KeyError):
+        status, reason = HTTPStatus.NOT_FOUND, "There is no such study or trial."
+    elif isinstance(error, UpdateFinishedTrialError):
+        status, reason = HTTPStatus.CONFLICT, "The trial has ended, so that it cannot be changed."
+    elif (environ.get("CONTENT_LENGTH") or environ["QUERY_STRING"]) and isinstance(error, wrong):
+        status, reason = HTTPStatus.BAD_REQUEST, "The request holds a value that cannot be used."
+    else:
+        status = HTTPStatus.INTERNAL_SERVER_ERROR
+        reason = "This failed; the dashboard's terminal says why."
     if status != HTTPStatus.NOT_FOUND:
         line = f"{method} {path} failed: {type(error).__name__}: {first_line(error)}"
         environ["wsgi.errors"].write(f"Error: {line}\n")
@@ -211,21 +221,6 @@ def _failed(
         content = json.dumps({"reason": reason}).encode()
         return _answer(start_response, status, "application/json", content)
     return _answer(start_response, status, "text/plain", reason.encode())
-
-
-def _reason(error: Exception, with_values: bool) -> _Refusal:
-    """Say whose fault it is that the application failed; a request's values may be wrong."""
-    away = outage(error)
-    if away is not None:
-        return HTTPStatus.SERVICE_UNAVAILABLE, f"The database cannot be used for now: {away}"
-    if isinstance(error, KeyError):
-        return HTTPStatus.NOT_FOUND, "There is no such study or trial."
-    if isinstance(error, UpdateFinishedTrialError):
-        return HTTPStatus.CONFLICT, "The trial has ended, so that it cannot be changed."
-    wrong = ValueError | TypeError | AttributeError | ArithmeticError | LookupError
-    if with_values and isinstance(error, wrong):
-        return HTTPStatus.BAD_REQUEST, "The request holds a value that cannot be used."
-    return HTTPStatus.INTERNAL_SERVER_ERROR, "This failed; the dashboard's terminal says why."
 
 
 def _without_net(view: Callable[..., Any]) -> Callable[..., Any]:
@@ -250,14 +245,14 @@ class _Reports:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        place, _, study_id = environ["PATH_INFO"].rstrip("/").rpartition("/")
-        if place != "/report" or not (study_id.isascii() and study_id.isdigit()):
+        asked = re.fullmatch(r"/report/([0-9]+)/*", environ["PATH_INFO"])
+        if asked is None:
             return self.app(environ, start_response)
         try:
             with self.lock:
-                page = self.render(int(study_id))
+                page = self.render(int(asked[1]))
         except KeyError:
-            message = f"There is no study with the key {study_id}.".encode()
+            message = f"There is no study with the key {asked[1]}.".encode()
             return _answer(start_response, HTTPStatus.NOT_FOUND, "text/plain", message)
         policy = ("Content-Security-Policy", PAGE_POLICY)
         return _answer(start_response, HTTPStatus.OK, "text/html", page.encode(), policy)

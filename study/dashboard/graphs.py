@@ -1,7 +1,6 @@
 """The charts that a study's page of the dashboard shows beside its own, each some tens of kB.
 
-The page gets all of them anew at every look, so they hold few points, and are the report's charts
-otherwise.
+The page gets all of them anew at every look, so they are the report's charts with fewer points.
 """
 
 from dataclasses import replace

@@ -1,7 +1,4 @@
-"""The notes that optuna-dashboard shows beside a study and each of its trials, as Markdown.
-
-Names and messages come from anywhere, so all of them are escaped.
-"""
+"""The notes beside a study and each of its trials, as Markdown in which all texts are escaped."""
 
 import re
 import shlex
@@ -95,7 +92,7 @@ def noteworthy(record: StudyRecord) -> list[TrialRecord]:
 def study_note(record: StudyRecord, *, study_id: int, url: str) -> str:
     """Say what a study is, how its trials are judged, and what the dashboard's pages mean.
 
-    Its report is offered under ``study_id``, the database's key; a password in ``url`` is masked.
+    ``study_id`` is the database's key; a password in ``url`` is masked.
     """
     place, kind = _place(record, url), kind_of(record)
     code = describe_code(record)

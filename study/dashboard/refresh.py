@@ -26,12 +26,8 @@ NICENESS = 19
 def refresh(storage: BaseStorage, name: str, *, url: str, artifacts: Path) -> bool:
     """Write the notes and charts of a study, and remove pictures that it does not keep.
 
-    Args:
-        storage: Opened for writing.
-        url: Of the storage, for the commands in notes; a password is masked.
-
-    Returns:
-        Whether the study's note is ours; False if somebody wrote or edited it, which stays.
+    A password in ``url``, which stands in notes, is masked. Returns whether the study's note is
+    ours; False if somebody wrote or edited it, which stays.
     """
     record = load_study_record(storage, name)
     study = optuna.load_study(study_name=name, storage=storage)

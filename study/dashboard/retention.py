@@ -50,8 +50,7 @@ def kept_pictures(record: StudyRecord) -> Keep:
 def spared(record: StudyRecord, keep: Keep) -> set[int]:
     """Return the numbers of the trials whose pictures stay.
 
-    With ``"best"`` these are the ten best trials, and the median and the worst one, which the
-    report shows beside the best.
+    Of the best these are ten, and the median and the worst, which the report shows beside them.
     """
     if keep == "all":
         return {trial.number for trial in record.trials}
@@ -80,16 +79,11 @@ def clean_states(storage: BaseStorage, name: str, space: SearchSpace, folder: Pa
     A worker that was taken for dead, and wakes when another one has trained its trial, leaves one.
     """
     states = unfinished_states(folder, study_uid(storage, storage.get_study_id_from_name(name)))
-    if states:
-        done = _ended_trainings(load_study_record(storage, name), space)
-        for training in done & states.keys():
-            states[training].unlink(missing_ok=True)
-
-
-def _ended_trainings(record: StudyRecord, space: SearchSpace) -> set[str]:
-    """Return the names of the trainings that ended, and that no trial will go on with."""
+    if not states:
+        return
+    record = load_study_record(storage, name)
     ended: set[str] = set()
-    wanted: set[str] = set()
+    wanted: set[str] = set()  # a trial will go on with them
     for trial in record.trials:
         if trial.finished or str(trial.user_attrs.get(attrs.FAILURE)).startswith(attrs.DIVERGED):
             ended |= _training(trial, space)
@@ -99,7 +93,8 @@ def _ended_trainings(record: StudyRecord, space: SearchSpace) -> set[str]:
                 wanted |= _training(attempt, space)
                 before = attempt.user_attrs.get(attrs.RETRY_OF)
                 attempt = None if before is None else record.trials[before]
-    return ended - wanted
+    for training in (ended - wanted) & states.keys():
+        states[training].unlink(missing_ok=True)
 
 
 def _training(trial: TrialRecord, space: SearchSpace) -> set[str]:

@@ -52,12 +52,8 @@ def listen(port: int) -> socket.socket:
 def serve(app: WSGIApplication, opened: socket.socket, *, ready: Callable[[], None]) -> bool:
     """Answer requests, each in a thread of its own, until SIGINT or SIGTERM.
 
-    Args:
-        app: What answers. Paths come to it as they were asked for, with nothing decoded.
-        ready: Called when requests are answered.
-
-    Returns:
-        Whether all that were heard are answered. Threads are still at work on others.
+    Paths come to ``app`` as they were asked for, with nothing decoded. Returns whether all that
+    were heard are answered; else threads are still at work.
     """
     server = _Server(opened)
     server.set_app(app)

@@ -11,8 +11,7 @@ from study.kind_sources import FoundKind
 from study.kinds import Data
 from study.requests import Place, Say
 from study.running import budget
-from study.running.coordinator import RunOutcome, open_study
-from study.running.launch import Ready, launch
+from study.running.coordinator import Ready, RunOutcome, launch, open_study
 from study.running.opening import Database
 from study.settings import StudySettings
 

@@ -24,9 +24,7 @@ class Chosen:
     Args:
         label: What it is called, also as a file.
         n_steps: For how long; None if its parameters do not say.
-        threads: CPU threads that the trial had; None for a training of no trial.
-        settings: Of the trial's study, likewise.
-        sides: The trial's own split, if it has one.
+        threads, settings, sides: Of a trial and its study; None for a training of no trial.
         value: What the trial reached, if this repeats it.
         other_code: Whether the trial was trained by other code than the study has now.
     """
@@ -51,16 +49,14 @@ def stored_training(
     seed: int | None = None,
     kind: str | None = None,
 ) -> Chosen:
-    """Return the training of a stored trial.
+    """Return the training of the trial with a number, or of the ``best`` one, of a study.
 
     Args:
-        which: Its number, or ``best``.
-        seed: Another seed than its own; None repeats it.
+        seed: Another one than its own; None repeats it.
         kind: Where the code of its kind lies here; None for where it lay when the study was made.
 
     Raises:
-        StudyError: If the code of its kind is missing or another one.
-        UnknownStudyError: If there is no such study or trial.
+        StudyError: If that code is missing or another one.
     """
     record = load_study_record(storage, study)
     settings = StudySettings.from_attrs(record.user_attrs, study=study)
@@ -87,13 +83,10 @@ def stored_training(
 def given_training(kind: Kind, assignments: Mapping[str, str], *, seed: int) -> Chosen:
     """Return the training of parameters that a user wrote; the others are the kind's default.
 
-    Args:
-        assignments: Values of parameters of any space of the kind, as texts.
-        seed: From which the training's own follows.
+    They may be of any space of the kind. The training's seed follows from ``seed``.
 
     Raises:
-        SearchSpaceError: If a parameter or a value is unknown.
-        StudyError: If a value is missing, for the kind has no default.
+        SearchSpaceError, StudyError: If a parameter or a value is unknown, or missing.
     """
     given = parse_params(kind.spaces, assignments)
     space = next(iter(kind.spaces.values()))
@@ -117,11 +110,7 @@ def given_training(kind: Kind, assignments: Mapping[str, str], *, seed: int) -> 
 
 
 def find_trial(record: StudyRecord, which: str) -> TrialRecord:
-    """Return the trial with a number, or the one that is called ``best``.
-
-    Raises:
-        UnknownStudyError: If there is no such trial, or it never got its parameters.
-    """
+    """Return the trial of a number, or ``best``; an UnknownStudyError if it has not started."""
     if which == "best":
         if record.best is not None:
             return record.best

@@ -12,7 +12,8 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from functools import partial
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ import optuna
 from storage.counts import finished_trials
 from storage.rdb import open_storage
 from study.errors import StudyError
+from study.requests import Place
 from study.running.job import WorkerJob
 from study.running.supervisor import supervise
 
@@ -34,58 +36,24 @@ _ASK_INTERVAL_S = 2.0
 """How often a task asks the scheduler whether to stop; there may be a thousand tasks."""
 
 
+@dataclass(frozen=True, slots=True)
 class Cluster:
-    """A connection to a Dask cluster, which it closes at the end of a ``with`` block.
+    """A Dask cluster, by the client that is connected to it."""
 
-    Args:
-        scheduler: Address such as ``tls://host:8786``; None for a cluster in this process of
-            ``n_workers`` threads.
-
-    Raises:
-        StudyError: If Dask is not installed, or the scheduler does not answer.
-    """
-
-    def __init__(self, scheduler: str | None, *, n_workers: int) -> None:
-        try:
-            from distributed import Client
-        except ImportError:
-            raise StudyError(
-                "--backend dask needs Dask, which is not installed: "
-                "pip install 'emoji-study[dask]'"
-            ) from None
-        if scheduler is not None:
-            _check_encryption(scheduler)
-        with ExitStack() as opened:
-            there: Any = scheduler or opened.enter_context(_in_this_process(n_workers))
-            try:
-                self._client = opened.enter_context(
-                    Client(there, timeout=CONNECT_TIMEOUT_S, set_as_default=False)
-                )
-            except (OSError, ValueError) as error:
-                raise StudyError(
-                    f"Dask scheduler {scheduler} cannot be reached: {error}"
-                ) from None
-            self._opened = opened.pop_all()
-
-    def __enter__(self) -> "Cluster":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._opened.close()
+    client: Any
 
     def work(self, job: WorkerJob, stop: threading.Event, *, n_workers: int) -> None:
         """Supervise workers on the cluster until none of them finds anything to do.
 
-        Args:
-            job: What each worker is told; its paths are those of the cluster's machines.
-            n_workers: Tasks; Dask runs as many at a time as its workers have threads.
+        Paths of the job are those of the cluster's machines. Each worker is a task; Dask runs as
+        many at a time as its workers have threads.
 
         Raises:
             StudyError: If the machines of the cluster lack this package, or a worker failed.
         """
         from distributed import Event
 
-        shared = Event(f"emoji-study-{uuid.uuid4()}", client=self._client)
+        shared = Event(f"emoji-study-{uuid.uuid4()}", client=self.client)
         ended = threading.Event()
 
         def pass_on() -> None:
@@ -97,7 +65,7 @@ class Cluster:
         messenger = threading.Thread(target=pass_on, name="messenger", daemon=True)
         messenger.start()
         try:
-            with joblib.parallel_config(backend="dask", client=self._client):
+            with joblib.parallel_config(backend="dask", client=self.client):
                 joblib.Parallel(batch_size=1)(
                     joblib.delayed(_supervise_there)(job, shared) for _ in range(n_workers)
                 )
@@ -108,6 +76,34 @@ class Cluster:
         finally:
             ended.set()
             messenger.join()
+
+
+@contextmanager
+def open_cluster(place: Place) -> Iterator[Cluster | None]:
+    """Connect to the cluster that is asked for, or one in this process; None for this machine.
+
+    Raises:
+        StudyError: If Dask is not installed, or the scheduler does not answer.
+    """
+    if place.backend == "local":
+        yield None
+        return
+    try:
+        from distributed import Client
+    except ImportError:
+        raise StudyError(
+            "--backend dask needs Dask, which is not installed: pip install 'emoji-study[dask]'"
+        ) from None
+    scheduler = place.scheduler
+    if scheduler is not None:
+        _check_encryption(scheduler)
+    with nullcontext(scheduler) if scheduler else _in_this_process(place.n_workers) as there:
+        try:
+            client = Client(there, timeout=CONNECT_TIMEOUT_S, set_as_default=False)
+        except (OSError, ValueError) as error:
+            raise StudyError(f"Dask scheduler {scheduler} cannot be reached: {error}") from None
+        with client:
+            yield Cluster(client)
 
 
 def _check_encryption(scheduler: str) -> None:

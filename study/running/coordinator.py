@@ -3,35 +3,57 @@
 import uuid
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import optuna
 from optuna.storages import BaseStorage
 
+from search_spaces import SearchSpace
 from storage import attrs, operations, queue
+from storage.artifacts import artifact_folder, folder_identity, held_folder
 from storage.counts import Progress, count, finished_trials
+from storage.internals import storage_of
+from storage.rdb import open_storage
+from storage.records import StudyRecord
 from storage.served import perform
+from storage.urls import redact
+from study.analysis import kind_of, none_feasible
+from study.analysis.remaining import grid_trainings
+from study.dashboard.retention import clean_states
+from study.formats import counted
 from study.kind_info import KindInfo
+from study.kinds import Data, Kind
+from study.requests import Place, Say
 from study.running.budget import exhausted
-from study.running.cluster import Cluster
+from study.running.cluster import Cluster, open_cluster
+from study.running.housekeeping import housekeeping
 from study.running.job import WorkerJob
+from study.running.refresher import refreshing
 from study.running.supervisor import supervise
+from study.running.threads import other_threads, threads_each
 from study.settings import StudySettings
 from study.signals import stop_signals
 from study.terminal.progress import progress_line
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunOutcome:
-    """How a run ended.
+class Ready:
+    """A study that is ready to be run: opened for writing, with the path of the data here."""
 
-    Args:
-        progress: The study's counts afterwards.
-        target: Finished trials that were asked for so far.
-        interrupted: Whether a signal ended it before that.
-        exhausted: Whether a grid has no points left, not even failed ones to try again.
+    study: optuna.Study
+    settings: StudySettings
+    kind: Kind
+    space: SearchSpace
+    data: Data
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOutcome:
+    """How a run ended: the study's counts, and how many finished trials were asked for so far.
+
+    ``exhausted`` is a grid that has no points left, not even failed ones to try again.
     """
 
     progress: Progress
@@ -56,10 +78,8 @@ def open_study(
 ) -> optuna.Study:
     """Create a study, or open it; raise a StudyError if it exists with other settings.
 
-    Args:
-        storage: Opened for writing.
-        user_attrs: What else a new study keeps from the beginning.
-        waiting: Parameters and user attributes of the trials that a new study begins with.
+    A new one begins with further user attributes, and with waiting trials, of which each has
+    parameters and user attributes.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     objectives = [kind.objective, *([kind.second] if settings.pareto and kind.second else [])]
@@ -84,6 +104,51 @@ def open_study(
     return study
 
 
+def launch(ready: Ready, place: Place, *, target: int, say: Say) -> RunOutcome:
+    """Run trials of a study, until it has ``target`` finished ones; raises as ``run_study``."""
+    study, settings = ready.study, ready.settings
+    threads = threads_each(place, say=say)
+    for warning in other_threads(study.get_trials(deepcopy=False), threads):
+        say(f"Warning: {warning}")
+    name = study.study_name
+    say(
+        f"Study {name} in {redact(place.url)}: {settings.kind}, {settings.space} space, "
+        f"{settings.sampler} sampler, {settings.pruner} pruner; {ready.data.describe()}; "
+        f"{counted(place.n_workers, 'worker')} with {counted(threads, 'thread')} each."
+    )
+    job = WorkerJob(
+        url=place.url,
+        study=name,
+        artifacts=artifact_folder(place.url, place.artifacts),
+        data=settings.source.path,
+        device=place.device,
+        threads=threads,
+        kind=place.kind,
+    )
+    grid = settings.sampler == "grid"
+    trainings = grid_trainings(ready.space, settings.fixed) if grid else ()
+    # A worker would say it too, but not before it has started.
+    with held_folder(job.artifacts) as check_folder:
+        if place.backend == "local":
+            job = replace(job, folder=folder_identity(job.artifacts))
+        watched = optuna.load_study(study_name=name, storage=open_storage(place.url))
+        with open_cluster(place) as cluster, refreshing(study, watched, job, say=say):
+            outcome = run_study(
+                study,
+                watched,
+                job,
+                target=target,
+                n_workers=place.n_workers,
+                trainings=trainings,
+                cluster=cluster,
+            )
+        if outcome.interrupted:
+            check_folder()  # or not everything was kept
+    with housekeeping("states of finished trainings may be left", say):
+        clean_states(storage_of(study), name, ready.space, job.artifacts)
+    return outcome
+
+
 def run_study(
     study: optuna.Study,
     watched: optuna.Study,
@@ -94,15 +159,13 @@ def run_study(
     trainings: Sequence[str] = (),
     cluster: Cluster | None = None,
 ) -> RunOutcome:
-    """Run a study until it has as many finished trials as are wanted.
+    """Run a study until it has as many finished trials as ``budget.request`` gives as ``target``.
 
     Each worker is a process of its own with its own share of the threads. SIGINT and SIGTERM
     let the workers give back their trials; the same call then continues.
 
     Args:
-        study: As ``open_study`` returns it.
-        watched: The same, opened for reading, which needs no lock.
-        target: Finished trials of the study in all, as ``budget.request`` gives it.
+        watched: The study, opened for reading, which needs no lock.
         trainings: Of a grid's points, see ``remaining.grid_trainings``; none for other studies.
         cluster: Where they run; None for this machine.
 
@@ -135,3 +198,25 @@ def run_study(
         interrupted=stop.is_set() and not done,
         exhausted=bool(trainings) and idle and not done and exhausted(study),
     )
+
+
+def describe_outcome(record: StudyRecord, outcome: RunOutcome) -> str:
+    """Say in a sentence or two how a run ended."""
+    progress = outcome.progress
+    # Another command may have asked for more meanwhile.
+    target = max(outcome.target, int(record.user_attrs.get(attrs.TARGET, 0)))
+    text = (
+        f"{progress.finished} of {target} trials finished: {progress.complete} complete, "
+        f"{progress.pruned} pruned, {progress.failed} failed."
+    )
+    if record.best is not None:
+        label = kind_of(record).objective.label
+        text += f" Best {label} {record.best.value:.5f} (trial {record.best.number})."
+    elif record.complete:
+        text += f" There is no best trial: {none_feasible(record)}"
+    if progress.finished < outcome.target and not outcome.interrupted:
+        reason = (
+            "the grid has no more points" if outcome.exhausted else "the rest failed, see `status`"
+        )
+        text += f" No more to do: {reason}."
+    return text

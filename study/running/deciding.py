@@ -20,11 +20,8 @@ def decide(
 ) -> StudySettings:
     """Return the settings of a study: what was given, else what is stored, else the defaults.
 
-    Data and split are still the stored ones.
-
-    Args:
-        stored: With the study, None for a new one.
-        defaults: Of a new study; None for those of its kind.
+    Data and split are still the stored ones. The defaults of a new study are those of its kind,
+    unless others are given.
 
     Raises:
         StudyError: If a choice is unknown, or does not fit the others or the stored study.
@@ -65,10 +62,7 @@ def decide(
 def decide_search(
     given: Given, stored: StudySettings | None, kind: Kind, *, study: str, n_trials: int
 ) -> StudySettings:
-    """Return the settings of a search, see ``decide``.
-
-    The trials that a new study begins with decide its pruner, if nobody else does.
-    """
+    """Return the settings of a search, see ``decide``; its first trials decide its pruner."""
     settings = decide(given, stored, kind, study=study)
     _check_objectives(given, settings, kind)
     check_names(settings.sampler, settings.pruner)

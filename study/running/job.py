@@ -15,17 +15,10 @@ THREAD_VARIABLES = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerJob:
-    """All that a worker must be told.
+    """All that a worker must be told; ``kind`` and ``data`` as of a ``Place``.
 
-    Args:
-        artifacts: Folder of the artifact store.
-        data: Path of the data; None for what the kind brings along.
-        device: As the user named it, such as ``auto``.
-        threads: CPU threads that belong to this worker, at least 1.
-        kind: Where the code of the study's kind lies here; None for where it lay when the study
-            was made.
-        folder: Identity of ``artifacts``, which the coordinator holds on this machine; None for
-            workers of other machines, each of which creates it where it does not exist.
+    ``folder`` is the identity of ``artifacts``, which the coordinator holds on this machine; None
+    for workers of other machines, each of which creates it where it does not exist.
     """
 
     url: str
@@ -39,8 +32,7 @@ class WorkerJob:
 
     def to_json(self) -> str:
         """Return all of it as one line, the password of the storage included."""
-        paths = {"artifacts": str(self.artifacts), "data": str(self.data) if self.data else None}
-        return json.dumps(asdict(self) | paths)
+        return json.dumps(asdict(self), default=str)
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -63,8 +55,8 @@ def own_process(module: str) -> list[str]:
 def own_threads(threads: int) -> None:
     """Give this process its share of the cores, before any work starts.
 
-    Two processes that both use all cores are many times slower than one. Libraries read the
-    variables when they are imported; torch, where it has been, is told.
+    Two that use all cores are many times slower than one. Libraries read the variables when they
+    are imported; torch, where it has been, is told.
     """
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
     torch = sys.modules.get("torch")

@@ -5,7 +5,7 @@ import math
 import os
 import platform
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,17 +14,7 @@ import optuna
 
 from search_spaces import Scalar, SearchSpace, SearchSpaceError
 from search_spaces.base import Config
-from storage import attrs
-from storage.artifacts import (
-    adopt_unfinished,
-    model_path,
-    no_picture,
-    open_artifacts,
-    save_artifacts,
-    storing,
-    study_uid,
-    unfinished_path,
-)
+from storage import artifacts, attrs
 from storage.internals import key_of, own_copy, storage_of
 from storage.operations import FIXED_PARAMS
 from storage.outages import first_line
@@ -87,8 +77,7 @@ class TrainingObjective:
         """Run one live trial; return the objective's value, or both, of what the training keeps.
 
         Raises:
-            optuna.TrialPruned: If the pruner stopped it.
-            Interrupted: If ``stop_requested``, asked after every step, did.
+            optuna.TrialPruned, Interrupted: If the pruner, or ``stop_requested``, stopped it.
             SearchSpaceError: If it was enqueued with values that the study's space does not have.
             DivergedError: If a number became NaN or infinite.
             ArtifactFolderError: If the trial's files cannot be stored.
@@ -122,7 +111,7 @@ class TrainingObjective:
             storage = storage_of(trial.study)
             reused = recall(source, self.trainer, config, self.kind, storage, self.artifacts)
             if reused is not None:
-                return self._store(trial, reused.training, reused=reused)
+                return self._store(trial, reused.training, reused)
         return self._train(trial, config, n_steps, seed=seed, stop_requested=stop_requested)
 
     def _suggest(self, trial: optuna.Trial) -> tuple[optuna.Trial, dict[str, Scalar]]:
@@ -154,18 +143,10 @@ class TrainingObjective:
     ) -> Values:
         """Train, store what came out, and return the objective's values."""
         name = training_name(config, seed, self.data.fingerprint, self.kind_digest)
-        adopt_unfinished(self.artifacts, trial.study, name)
+        artifacts.adopt_unfinished(self.artifacts, trial.study, name)
+        state = artifacts.unfinished_path(self.artifacts, trial.study, name)
         run = TrialRun(
-            trial,
-            seed=seed,
-            device=self.device,
-            objective=None if self.settings.pareto else self.kind.objective.name,
-            n_steps=n_steps,
-            max_steps=self.kind.max_steps(self.space, self.settings.fixed),
-            state=unfinished_path(self.artifacts, trial.study, name),
-            check_folder=self.check_folder,
-            stop_requested=stop_requested,
-            step_name=self.kind.step,
+            trial, self, seed=seed, n_steps=n_steps, state=state, stop_requested=stop_requested
         )
         try:
             training = self.trainer.train(config, self.data, run)
@@ -182,9 +163,9 @@ class TrainingObjective:
         if self.measure and not run.pruned:
             write_trial(trial, user_attrs=dict(training.measure()))
         if self.keep_models:
-            uid = study_uid(storage_of(trial.study), key_of(trial.study))
-            path = model_path(self.artifacts, uid, trial.number)
-            with storing(self.artifacts, ValueError):
+            uid = artifacts.study_uid(storage_of(trial.study), key_of(trial.study))
+            path = artifacts.model_path(self.artifacts, uid, trial.number)
+            with artifacts.storing(self.artifacts, ValueError):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 training.save(path)
         run.remove_state()
@@ -219,7 +200,7 @@ class TrainingObjective:
                 raise DivergedError(f"{metric.label} is {value}.", training)
 
     def _store(
-        self, trial: optuna.Trial, training: Training, *, reused: Reused | None = None
+        self, trial: optuna.Trial, training: Training, reused: Reused | None = None
     ) -> Values:
         """Store what a training came to, whatever its end; return the objective's values."""
         curves = write_curves(training.rows())
@@ -240,16 +221,22 @@ class TrainingObjective:
         numbers |= best
         if training.best_step is not None:
             numbers[attrs.BEST_EPOCH] = training.best_step + 1
-        lacks = self._lack(best)
-        system_attrs = {} if lacks is None else {CONSTRAINTS: [lacks]}
-        if lacks is not None and lacks > 0:
-            numbers[attrs.INFEASIBLE] = True
+        system_attrs: dict[str, Any] = {}
+        needed = self.settings.min_accuracy
+        if needed is not None and second is not None and second.name in best:
+            # Accuracies are numbers of single precision: 7 of 10 is a little less than 0.7.
+            lack = round(-second.sign * (needed - best[second.name]), 6)
+            system_attrs = {CONSTRAINTS: [lack]}
+            if lack > 0:
+                numbers[attrs.INFEASIBLE] = True
         write_trial(
             trial, user_attrs=numbers, intermediate_values=reports, system_attrs=system_attrs
         )
         self.check_folder()
         files = {file.name: self._content(file, training, reused) for file in self.kind.files}
-        save_artifacts(open_artifacts(self.artifacts), trial, files | {attrs.CURVES_FILE: curves})
+        artifacts.save_artifacts(
+            artifacts.open_artifacts(self.artifacts), trial, files | {attrs.CURVES_FILE: curves}
+        )
         value = float(best.get(objective, math.nan))  # NaN where it keeps nothing
         if not self.settings.pareto or second is None:
             return value
@@ -258,22 +245,13 @@ class TrainingObjective:
     def _content(self, file: File, training: Training, reused: Reused | None) -> bytes:
         """Return the content of a trial's file; of an answered one maybe the other trial's."""
         if file.picture and not self.draw:
-            return no_picture()
+            return artifacts.no_picture()
         try:
             return training.file(file.name)
         except LookupError:
             if reused is None:
                 raise
             return reused.files[file.name]
-
-    def _lack(self, best: Mapping[str, float]) -> float | None:
-        """Return by how much a training breaks the constraint, if any; negative if it keeps it."""
-        needed, second = self.settings.min_accuracy, self.kind.second
-        if needed is None or second is None or second.name not in best:
-            return None
-        # Accuracies are numbers of single precision: 7 of 10 is a little less than 0.7.
-        lack = needed - best[second.name]
-        return round(lack if second.maximise else -lack, 6)
 
 
 def _environment(distributions: Sequence[str]) -> str:

@@ -35,11 +35,7 @@ class StoredStudy:
 
 
 class Database:
-    """A storage that is created only when something is to be stored in it.
-
-    Raises:
-        StorageError: If there is one that cannot be used.
-    """
+    """A storage, if it can be used, which is created only when something is to be stored in it."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -56,12 +52,7 @@ class Database:
         return self._opened or open_storage(self._url)
 
     def require(self, name: str) -> tuple[BaseStorage, StoredStudy]:
-        """Return the storage and a study that must be in it.
-
-        Raises:
-            UnknownStudyError: If it is not.
-            StudyError: If it is not one of this package.
-        """
+        """Return the storage and a study; an UnknownStudyError if ``find`` finds none."""
         storage = self.existing()
         stored = self.find(name)
         if stored is None:
@@ -72,11 +63,7 @@ class Database:
         return storage, stored
 
     def find(self, name: str) -> StoredStudy | None:
-        """Read a study, None if there is none of that name that has more than its name.
-
-        Raises:
-            StudyError: If it is not one of this package.
-        """
+        """Read a study of this package, None if there is none, or nothing but its name."""
         storage = self._opened
         settings = None if storage is None else StudySettings.of_study(storage, name)
         if storage is None or settings is None:
@@ -99,12 +86,7 @@ class Database:
 
 
 def load_data(trainer: Trainer, settings: StudySettings, *, study: str, stored: bool) -> Data:
-    """Load the data that settings describe.
-
-    Args:
-        settings: Of the study; the path may have been replaced.
-        stored: Whether the settings hold fingerprint and sides of data that a study was made
-            with; else the data are parted now.
+    """Load the data that settings describe; parted now, unless they are ``stored`` with a study.
 
     Raises:
         StudyError: If the data are not those of the study.

@@ -28,8 +28,8 @@ def refreshing(
 ) -> Iterator[None]:
     """Refresh notes and charts of a study while the block runs, and at its end.
 
-    Meanwhile another process does so, every few trials; at the end this one does, and calls
-    ``say`` with a line if that fails. ``watched`` is the same study, opened for reading.
+    Meanwhile another process does so, every few trials; at the end this one does. ``watched`` is
+    the same study, opened for reading.
     """
     done = threading.Event()
     watcher = threading.Thread(

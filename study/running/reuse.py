@@ -22,12 +22,9 @@ from study.kinds import Kind, Step, Trainer, Training
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reused:
-    """A training that another trial did.
+    """A training that the trial of a number did, as far as another one needs it.
 
-    Args:
-        number: Of that trial.
-        training: As far as this trial needs it.
-        files: The other trial's, by name; it may have trained on.
+    The files are the first trial's, by name; it may have trained on.
     """
 
     number: int
@@ -69,9 +66,7 @@ def find_source(
 ) -> FrozenTrial | None:
     """Return a finished trial that did the same training, or that begins with it.
 
-    Args:
-        n_steps: For how long ``config`` is to be trained; None if that is not known.
-        user_attrs: Of the trial that would train it: its seed, and digests of data and code.
+    It has the seed, and the digests of data and code, among these ``user_attrs``.
     """
     finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
     names = (attrs.SEED, attrs.DATA_FINGERPRINT, attrs.KIND_DIGEST)
@@ -98,13 +93,7 @@ def recall(
     storage: BaseStorage,
     artifacts: Path,
 ) -> Reused | None:
-    """Rebuild the training of a trial from its files; None if they are lost, or do not suffice.
-
-    Args:
-        source: The trial that did the training.
-        config: What is to be trained, maybe for a shorter time.
-        artifacts: Folder of the study's files.
-    """
+    """Rebuild a trial's training from its files; None if they are lost, or do not suffice."""
     store = open_artifacts(artifacts)
     names = (attrs.CURVES_FILE, *(file.name for file in kind.files))
     read = {name: read_artifact(store, storage, trial_key(source), name) for name in names}

@@ -48,13 +48,9 @@ def supervise(
     """Run a worker until the study has no more work for it, anew whenever it ends too early.
 
     A worker that loses its database leaves its training's state on disk and is started again
-    when the database is back, after 1, 2, 4 ... 30 seconds.
-
-    Args:
-        stop: Ends the worker, which gives its trial back.
-        count_finished: Returns the study's finished trials, None if that cannot be told now; as
-            long as their number grows, deaths are forgiven.
-        say: Called with a line about every attempt that ended too early.
+    when the database is back, after 1, 2, 4 ... 30 seconds. One that is stopped gives its trial
+    back. As long as the number of finished trials grows, deaths are forgiven; it is None where it
+    cannot be told now. ``say`` gets a line about every attempt that ended too early.
 
     Raises:
         StudyError: If the worker cannot work here, keeps dying, or its database stays away.
@@ -79,7 +75,11 @@ def supervise(
             raise StudyError(message)
         else:
             deaths = 1 if progress else deaths + 1
-            reason, question = _death(code)
+            reason = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
+            question = "is memory short?"
+            if code == 0:
+                reason = "without an answer"
+                question = "does PYTHONPATH lead to another program's modules?"
             if deaths > MAX_DEATHS:
                 raise StudyError(
                     f"A worker died {deaths} times in a row, the last time {reason}: {question}"
@@ -87,14 +87,6 @@ def supervise(
             wait_s = _wait_s(deaths)
             say(f"A worker died {reason}; next attempt in {wait_s:.0f} s.")
         stop.wait(wait_s)
-
-
-def _death(code: int) -> tuple[str, str]:
-    """Say how an attempt ended that gave no answer, and ask for the likeliest cause."""
-    if code == 0:
-        return "without an answer", "does PYTHONPATH lead to another program's modules?"
-    reason = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
-    return reason, "is memory short?"
 
 
 def _wait_s(n: int) -> float:
@@ -126,14 +118,8 @@ def _attempt(job: WorkerJob, stop: Stop) -> tuple[int, Mapping[str, str | None] 
                 except subprocess.TimeoutExpired:
                     process.kill()
         written = process.stdout.read()
-    return process.returncode, _answer(written)
-
-
-def _answer(written: str) -> Mapping[str, str | None] | None:
-    """Read the last line that an attempt wrote; None if that is no answer of ours."""
-    try:
+    with suppress(ValueError):  # the last line may be another's
         answer = json.loads(written.rpartition("\n")[2])
-    except ValueError:
-        return None
-    ours = isinstance(answer, dict) and isinstance(answer.get("error", 0), str | None)
-    return answer if ours else None
+        if isinstance(answer, dict) and isinstance(answer.get("error", 0), str | None):
+            return process.returncode, answer
+    return process.returncode, None

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import optuna
 from optuna.pruners import NopPruner
@@ -15,6 +15,9 @@ from storage.files import atomic_path
 from storage.writing import Reports, write_trial
 from study.errors import StudyError
 from study.kinds import Interrupted, Run, Step
+
+if TYPE_CHECKING:
+    from study.running.objective import TrainingObjective
 
 PRUNER_CHECKS = 50
 """How often the pruner is asked in the longest training of a study, at even distances."""
@@ -31,13 +34,8 @@ class TrialRun(Run):
     """The run of a live trial's training.
 
     Args:
-        objective: Name of the number that is reported, None if nothing is: Optuna prunes by one
-            objective alone.
-        n_steps: How many steps the training has, None if that is not known.
-        max_steps: Of the longest training of the study, likewise.
+        n_steps: Of this training; None if that is not known.
         state: The file of an unfinished training's state.
-        check_folder: Called before something is saved; raises an ArtifactFolderError if the
-            folder of the study's files takes none.
         stop_requested: Asked after every step; True interrupts the training.
 
     Attributes:
@@ -47,30 +45,30 @@ class TrialRun(Run):
     def __init__(
         self,
         trial: optuna.Trial,
+        objective: "TrainingObjective",
         *,
         seed: int,
-        device: str,
-        objective: str | None,
         n_steps: int | None,
-        max_steps: int | None,
         state: Path,
-        check_folder: Callable[[], None],
         stop_requested: Callable[[], bool],
-        step_name: str,
     ) -> None:
-        super().__init__(seed=seed, device=device)
+        super().__init__(seed=seed, device=objective.device)
+        kind, settings = objective.kind, objective.settings
         self.pruned = False
         self._trial = trial
-        self._objective = objective
+        # Optuna prunes by one objective alone, so of two nothing is reported.
+        self._objective = None if settings.pareto else kind.objective.name
         self._n_steps = n_steps
         self._reports = Reports(trial)
         self._n_done = 0
-        prunes = objective is not None and not isinstance(trial.study.pruner, NopPruner)
-        self._prune_interval = max(1, (max_steps or 0) // PRUNER_CHECKS) if prunes else 0
+        self._prune_interval = 0
+        if self._objective is not None and not isinstance(trial.study.pruner, NopPruner):
+            longest = kind.max_steps(objective.space, settings.fixed) or 0
+            self._prune_interval = max(1, longest // PRUNER_CHECKS)
         self._state = state
-        self._check_folder = check_folder
+        self._check_folder = objective.check_folder
         self._stop_requested = stop_requested
-        self._step_name = step_name
+        self._step_name = kind.step
         self._last_save = time.perf_counter()
         self._save_s: float | None = None
 

@@ -20,18 +20,11 @@ def best_points(
     *,
     n_trials: int,
 ) -> list[tuple[dict[str, Scalar], dict[str, Any]]]:
-    """Return the best points of an older study, as the first trials of a new one.
+    """Return the best points of an older study, as the first trials of a new one of ``n_trials``.
 
     The sampler learns from them as from its own. Points are taken and not values, for those may
-    have been measured on other data, on another split, or with another seed.
-
-    Args:
-        source: The older study.
-        fixed: The new study's fixed parameters, which win.
-        n_trials: Of the new study; one of thirty, and at least one, is an older point.
-
-    Returns:
-        Parameters and user attributes of each trial.
+    have been measured on other data, on another split, or with another seed. What is fixed in the
+    new study wins. Each point has parameters and user attributes.
     """
     points: dict[tuple[tuple[str, Scalar], ...], int] = {}
     for _, trial in ranked_by_constraint(source):

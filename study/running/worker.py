@@ -46,11 +46,6 @@ def run_worker(job: WorkerJob, stop: threading.Event) -> None:
     values outside of the study's space. Any other error ends the worker, for it would fail the
     next trial as well. The error of a database leaves the trial as it is: the next attempt of
     this worker, or another worker, finds it and goes on with its training.
-
-    Raises:
-        ArtifactFolderError: If the folder of the trials' files takes none, or not any more.
-        StudyError: If the study cannot be worked on here, or a trial failed unexpectedly.
-        optuna.exceptions.StorageInternalError: If the database fails.
     """
     with held_folder(job.artifacts, job.folder) as check_folder:
         _run_trials(job, stop, check_folder)
@@ -121,12 +116,8 @@ def claims(
     """Claim trial after trial of a study until there is nothing left to do.
 
     In between, the trials of dead workers are queued again, now and then; also while others
-    run the last trials, which they may not finish.
-
-    Args:
-        artifacts: Folder of the artifact store, see ``queue.fail``.
-        check_folder: Called before a claim, but for those of a worker that only waits; raises
-            an error if that folder takes no files.
+    run the last trials, which they may not finish. ``check_folder`` is called before a claim, but
+    for those of a worker that only waits; it raises an error if ``artifacts`` takes no files.
     """
     last_reap = float("-inf")
     uid = study_uid(storage_of(study), key_of(study))
@@ -166,7 +157,7 @@ def run_trial(
     Raises:
         StudyError: If it failed for another reason than divergence or what it was enqueued with.
         ArtifactFolderError: If its files could not be stored; it is queued again.
-        optuna.exceptions.StorageInternalError: If the database fails; the trial stays running.
+        StorageInternalError: If the database fails; the trial stays running.
     """
     heartbeat = queue.Heartbeat(trial)
 

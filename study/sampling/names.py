@@ -5,22 +5,16 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 import optuna
-from optuna import pruners
+from optuna import pruners, samplers
 from optuna.exceptions import ExperimentalWarning
-from optuna.samplers import (
-    BaseSampler,
-    GPSampler,
-    PartialFixedSampler,
-    RandomSampler,
-    TPESampler,
-)
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial
 
 from search_spaces import Scalar, SearchSpace
 from search_spaces.designs import DESIGNS
 from storage.internals import live_trial, own_copy
 from storage.writing import TriedError, suggesting
 from study.errors import StudyError
-from study.sampling.stalled import StalledPruner
 from study.sampling.untried import UntriedSampler, untried_points
 
 ADAPTIVE_SAMPLERS = ("tpe", "gp")
@@ -41,11 +35,7 @@ def default_pruner(space: str, sampler: str, *, n_trials: int, max_steps: int | 
     trainings as long as the notebook's, TPE has the lowest median of epochs with successive
     halving (replays, ``docs/results.md``). Elsewhere the first epochs tell less, since there are
     schedules or few epochs in all: Hyperband, where there are enough trials for its brackets,
-    else the median.
-
-    Args:
-        n_trials: That the study begins with.
-        max_steps: Of the longest training of the study; None if that is not known.
+    else the median. The longest training has ``max_steps``; None if that is not known.
     """
     if sampler == "grid":
         return "none"
@@ -64,25 +54,20 @@ def check_names(sampler: str, pruner: str) -> None:
         raise StudyError(f"`pruner` must be one of {', '.join(PRUNERS)}, but got {pruner!r}.")
 
 
-def make_sampler(name: str, *, seed: int, params: Mapping[str, Scalar]) -> BaseSampler:
-    """Build the sampler for one trial.
+def make_sampler(name: str, *, seed: int, params: Mapping[str, Scalar]) -> samplers.BaseSampler:
+    """Build the sampler for one trial, of the point ``params`` if a design or experiment has one.
 
     It is built afresh for each: what adaptive samplers know is in the storage, not in them.
-
-    Args:
-        name: One of ``SAMPLERS``, or that of an experiment.
-        seed: As ``seeds.sampler_seed`` gives it.
-        params: The trial's point, if a design decides it; then nothing is left to choose.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         if name == "gp":
-            return UntriedSampler(GPSampler(seed=seed), seed=seed)
+            return UntriedSampler(samplers.GPSampler(seed=seed), seed=seed)
         if name == "tpe":
             # Grouped: the spaces are conditional, and each branch is to be modelled jointly.
-            tpe = TPESampler(multivariate=True, group=True, constant_liar=True, seed=seed)
+            tpe = samplers.TPESampler(multivariate=True, group=True, constant_liar=True, seed=seed)
             return UntriedSampler(tpe, seed=seed)
-        return PartialFixedSampler(dict(params), RandomSampler(seed=seed))
+        return samplers.PartialFixedSampler(dict(params), samplers.RandomSampler(seed=seed))
 
 
 def suggest_untried(
@@ -92,14 +77,8 @@ def suggest_untried(
 
     Samplers alone do not see to that: they draw their first trials independently, and two workers
     that choose at one moment do not know of each other. So the transaction that stores a point
-    looks whether another trial has it, and if so, the next untried one is taken.
-
-    Args:
-        trial: A live trial, whose study has its sampler.
-        seed: Of the points that are taken instead.
-
-    Returns:
-        The trial, from here on, and its active parameters.
+    looks whether another trial has it, and if so, the next untried one is taken. Returns the
+    trial, from here on, and its active parameters.
     """
     study = trial.study
     chosen: dict[str, Scalar] = {}
@@ -125,10 +104,7 @@ def suggest_untried(
 
 
 def make_pruner(name: str, *, max_steps: int | None) -> pruners.BasePruner:
-    """Build a pruner, one of ``PRUNERS``.
-
-    The longest training of the study has ``max_steps``; None if that is not known.
-    """
+    """Build one of ``PRUNERS``; trainings have ``max_steps`` at most, None if nobody knows."""
     n = max_steps or 1
     first_rung = max(1, n // 27)
     match name:
@@ -146,3 +122,25 @@ def make_pruner(name: str, *, max_steps: int | None) -> pruners.BasePruner:
             )
         case _:
             return pruners.NopPruner()
+
+
+class StalledPruner(pruners.BasePruner):
+    """Prunes a trial that another pruner would prune, once it has stopped improving.
+
+    A trial that still improves steadily is left alone. Optuna's ``PatientPruner`` does the
+    same, except that it never prunes a trial whose values stand still, as those of a collapsed
+    training do. ``patience`` are the steps without a new best value, at least 1.
+    """
+
+    def __init__(self, wrapped: pruners.BasePruner, *, patience: int) -> None:
+        self._wrapped = wrapped
+        self._patience = patience
+
+    def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
+        """Say whether to prune."""
+        sign = -1.0 if study.direction == StudyDirection.MAXIMIZE else 1.0
+        values = [sign * value for _, value in sorted(trial.intermediate_values.items())]
+        before, recent = values[: -self._patience], values[-self._patience :]
+        if not before or min(recent) < min(before):
+            return False
+        return self._wrapped.prune(study, trial)

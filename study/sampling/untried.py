@@ -75,7 +75,7 @@ class UntriedSampler(BaseSampler):
 def untried_points(
     study: Study, trial: FrozenTrial, space: SearchSpace, fixed: Mapping[str, Scalar], *, seed: int
 ) -> Iterator[dict[str, Scalar]]:
-    """Yield points of a space that no other trial of the study's replicate has, as far as known.
+    """Yield points that no other trial of the study's replicate has, as far as known.
 
     At first random ones; where these were nearly all tried, the others of a finite space.
     """
@@ -94,10 +94,7 @@ def untried_points(
 
 
 def _tried(study: Study, trial: FrozenTrial) -> list[dict[str, Any]]:
-    """Return the points of all other trials, also of running ones that have all parameters.
-
-    What can only have one value is no part of a point.
-    """
+    """Return the other trials' points, of values that can differ, if they have all parameters."""
     others = [t for t in study.get_trials(deepcopy=False) if t.number != trial.number]
     ended = (TrialState.COMPLETE, TrialState.PRUNED)
     whole = {frozenset(t.params) for t in others if t.state in ended}

@@ -12,10 +12,9 @@ from study.metrics import Metric
 
 
 def confirmation_table(info: ConfirmationInfo) -> Table:
-    """Return one row per configuration, best first.
+    """Return one row per configuration, best first, and marks of those tied with the best.
 
-    Those tied with the best are marked; "default" is the difference from the default. What does
-    not fit into 80 columns is in the report.
+    "default" is the difference from it; what does not fit into 80 columns is in the report.
     """
     has_second = any(c.accuracy is not None for c in info.confirmed)
     second = info.second if has_second else None
@@ -37,7 +36,7 @@ def confirmation_table(info: ConfirmationInfo) -> Table:
             _shares(c.difference_low, c.difference_high),
             MISSING if c.difference is None else f"{c.n_wins} of {c.n_pairs}",
             _mean(c.test),
-            *([_second(c.accuracy, second), _second(c.test_accuracy, second)] if second else []),
+            *([_mean(c.accuracy, second), _mean(c.test_accuracy, second)] if second else []),
         )
     return table
 
@@ -83,12 +82,10 @@ def _failed(n_failed: int) -> str:
     return f" ({n_failed} failed)" if n_failed else ""
 
 
-def _mean(found: Estimate | None) -> str:
-    return MISSING if found is None else format_mse(found.mean)
-
-
-def _second(found: Estimate | None, metric: Metric) -> str:
-    return MISSING if found is None else format_measured(found.mean, metric)
+def _mean(found: Estimate | None, metric: Metric | None = None) -> str:
+    if found is None:
+        return MISSING
+    return format_mse(found.mean) if metric is None else format_measured(found.mean, metric)
 
 
 def _shares(low: float | None, high: float | None) -> str:

@@ -11,14 +11,7 @@ import optuna
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    TextColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from storage.counts import count
 from storage.internals import key_of, storage_of
@@ -41,11 +34,7 @@ def progress_line(
 
     A terminal gets one line that is updated in place, a file or a pipe a line now and then.
     Yields what prints another line meanwhile. An outage of the database stops the line only for
-    as long as it lasts.
-
-    Args:
-        study: Opened for reading; used by a thread of its own within the block.
-        target: See ``describe``, as the next two.
+    as long as it lasts. The study, opened for reading, is used by a thread of its own.
     """
     maximise = study.directions[0] == StudyDirection.MAXIMIZE
     done = threading.Event()
@@ -115,14 +104,9 @@ def describe(
     trainings: Sequence[str] = (),
     maximise: bool = False,
 ) -> str:
-    """Say in a few words how far a study is.
+    """Say in a few words how far a study is that is done at ``target`` finished trials.
 
-    Args:
-        trials: All trials of the study.
-        target: Finished trials at which it is done.
-        n_workers: Processes that share the remaining work.
-        trainings: Of a grid's points, see ``remaining.grid_trainings``.
-        maximise: Whether higher values are better.
+    ``n_workers`` share the work; ``trainings`` are of a grid's points, see ``grid_trainings``.
     """
     progress = count(trials)
     parts = [f"{progress.pruned} pruned", f"{progress.failed} failed"]
@@ -166,7 +150,7 @@ def age_s(trial: TrialRecord, now: datetime) -> float:
     return 0.0 if trial.started is None else (now - trial.started).total_seconds()
 
 
-def _bar(*more: ProgressColumn, auto_refresh: bool = True) -> Progress:
+def _bar(*more: TimeRemainingColumn, auto_refresh: bool = True) -> Progress:
     console = Console(stderr=True)
     return Progress(
         TextColumn("{task.description}"),

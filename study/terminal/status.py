@@ -62,9 +62,7 @@ def status_lines(
 ) -> Iterator[Table | str]:
     """Yield what is to be known of a study: counts, workers, failed and best trials.
 
-    Args:
-        silent_s: Seconds since the last sign of life of running trials, by the database's key.
-        now: The time, with its zone.
+    ``silent_s`` are the seconds since the last sign of life of running trials, by database key.
     """
     now = now or datetime.now(UTC)
     settings = record.user_attrs.get(attrs.SETTINGS, {})
@@ -109,10 +107,7 @@ def watch(
 ) -> None:
     """Show a study's status in place until it is done or Ctrl-C is pressed.
 
-    Args:
-        read: Returns the study and what ``status_lines`` takes beside it.
-        interval_s: Seconds between two looks at the storage.
-        console: Where to show it; standard output unless given.
+    Every ``interval_s`` seconds, ``read`` returns it and what ``status_lines`` takes beside it.
     """
     with Live(console=console or Console(), auto_refresh=False) as live:
         while True:

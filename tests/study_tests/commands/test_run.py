@@ -27,9 +27,8 @@ from study.kinds import Source
 from study.requests import Place
 from study.running.budget import request
 from study.running.choosing import find_trial
-from study.running.coordinator import RunOutcome
-from study.running.launch import describe_outcome
-from study.running.place import oversubscription
+from study.running.coordinator import RunOutcome, describe_outcome
+from study.running.threads import oversubscription
 from study.settings import StudySettings
 from tests.study_tests.asking import run_study
 from tests.study_tests.studies import open_study, start_design

@@ -17,12 +17,12 @@ from study.sampling.names import (
     HYPERBAND_MIN_TRIALS,
     PRUNERS,
     SAMPLERS,
+    StalledPruner,
     check_names,
     default_pruner,
     make_pruner,
     make_sampler,
 )
-from study.sampling.stalled import StalledPruner
 from study.sampling.untried import UntriedSampler
 
 MAX_EPOCHS = 40

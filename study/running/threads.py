@@ -1,18 +1,13 @@
-"""Where the trainings of a study run."""
+"""How many threads each worker of a study gets, and what is to be said of it."""
 
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING
 
 import joblib
 from optuna.trial import FrozenTrial, TrialState
 
 from storage import attrs
 from study.requests import Place, Say
-
-if TYPE_CHECKING:
-    from study.running.cluster import Cluster
 
 
 def threads_each(place: Place, *, say: Say) -> int:
@@ -24,15 +19,6 @@ def threads_each(place: Place, *, say: Say) -> int:
     for warning in oversubscription(cores, threads * place.n_workers, busy=os.getloadavg()[0]):
         say(f"Warning: {warning}")
     return threads
-
-
-def open_cluster(place: Place) -> "AbstractContextManager[Cluster | None]":
-    """Return the cluster that is asked for, as a context; of nothing for this machine."""
-    if place.backend == "local":
-        return nullcontext()
-    from study.running.cluster import Cluster  # slow to import
-
-    return Cluster(place.scheduler, n_workers=place.n_workers)
 
 
 def oversubscription(cores: int, threads: int, *, busy: float) -> Iterator[str]:
