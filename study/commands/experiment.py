@@ -10,7 +10,7 @@ from storage.rdb import await_server
 from study.analysis.experiment import describe_experiment, get_experiment
 from study.errors import StudyError
 from study.experiment import PAIRED, Design, Experiment
-from study.followups.running import pair_sides, run_experiment
+from study.followups.setup import Prepared, pair_sides, run_experiment
 from study.kind_sources import (
     FoundKind,
     find_kind,
@@ -95,17 +95,19 @@ def experiment(
         question=design.question,
         arms=design.arms,
         sides={
-            method: pair_sides(
-                before.sides[method] if before else (),
-                max(n_pairs, before.n_pairs if before else 0),
-                partial(draw, method),
-            )
+            method: pair_sides(before, method, n_pairs, partial(draw, method))
             for method in dict.fromkeys(arm.split for arm in design.arms)
         },
     )
-    outcome, record = run_experiment(
-        database, study, settings, found, data, wanted, place, say=say
+    prepared = Prepared(
+        database=database,
+        name=study,
+        settings=settings,
+        found=found,
+        data=data,
+        experiment=wanted,
     )
+    outcome, record = run_experiment(prepared, place, say=say)
     info = get_experiment(record)
     assert info is not None  # it was stored above
     for line in describe_experiment(info):

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from study.kind_info import KindInfo
 from study.kind_sources import FoundKind, find_kind, installed_kinds
 from study.kinds import Source
 from study.metrics import Metric
-from study.settings import IMPORTED, StudySettings, code_version
+from study.settings import IMPORTED, StudySettings, default_settings
 
 _TABLE_COLUMNS = ("number", "state", "value")
 """How the tables of ``emoji-study export`` begin."""
@@ -28,13 +28,7 @@ _Row = tuple[dict[str, Scalar], TrialState, float | None, dict[str, Any]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportedStudy:
-    """What a file holds.
-
-    Args:
-        settings: Of the study, as far as the file tells.
-        kind: What is known of its kind.
-        trials: One for each row, in their order.
-    """
+    """What a file holds: a study as far as it tells, and a trial for each row."""
 
     settings: StudySettings
     kind: KindInfo
@@ -57,8 +51,7 @@ def read_results(path: Path) -> ImportedStudy:
         frame = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
     except (ValueError, pd.errors.ParserError) as error:
         raise StudyError(f"{path} is no CSV file: {str(error).splitlines()[0]}") from None
-    unnamed = [name for name in frame.columns if name in ("", "Unnamed: 0")]
-    frame = frame.drop(columns=unnamed)
+    frame = frame.drop(columns=["", "Unnamed: 0"], errors="ignore")
     if frame.empty:
         raise StudyError(f"{path} has no rows.")
     rows = frame.to_dict("records")
@@ -87,17 +80,15 @@ def _read_runs(
     kind = found.kind
     named = {name: (column, factor) for column, (name, factor) in kind.columns.items()}
     metrics = [(m, *named[m.name]) for m in kind.metrics if m.name in named]
-    expected = [
-        {parameter.name for parameter in space.parameters} | set(kind.columns)
-        for space in kind.spaces.values()
-    ]
-    which = expected.index(set(columns)) if set(columns) in expected else 0
-    if set(columns) != expected[which]:
-        wrong = ", ".join(sorted(expected[which].symmetric_difference(columns)))
-        raise StudyError(f"{path} has other columns than {kind.name} results, namely: {wrong}.")
-    space = list(kind.spaces.values())[which]
+    spaces = list(kind.spaces.values())
+    wrong = [(_names(space) | set(kind.columns)).symmetric_difference(columns) for space in spaces]
+    which = wrong.index(set()) if set() in wrong else 0
+    if wrong[which]:
+        names = ", ".join(sorted(wrong[which]))
+        raise StudyError(f"{path} has other columns than {kind.name} results, namely: {names}.")
+    space = spaces[which]
     params = [_params(space, row, f"{path}, row {i}") for i, row in enumerate(rows, 2)]
-    trials = []
+    trials: list[_Row] = []
     for i, (row, point) in enumerate(zip(rows, params, strict=True), 2):
         values = {
             metric.name: _metric(metric, row[column], column, factor, f"{path}, row {i}")
@@ -115,15 +106,11 @@ def _metric(metric: Metric, text: str, column: str, factor: float, where: str) -
     """Read a metric's value, which the table has as another multiple."""
     unit = 1 / factor  # 91.4 / 100 is nearer to 0.914 than 91.4 * 0.01
     value = _number(text, column, where)
-    low, high = (None if end is None else end * unit for end in (metric.low, metric.high))
-    if high is None and low == 0 and value < 0:
-        raise StudyError(f"{where}: `{column}` must not be negative, but is {value}.")
-    if (low is not None and value < low) or (high is not None and value > high):
-        least, most = (
-            "-inf" if low is None else f"{low:g}",
-            "inf" if high is None else f"{high:g}",
-        )
-        raise StudyError(f"{where}: `{column}` must be {least} to {most}, but is {value}.")
+    low = -math.inf if metric.low is None else metric.low * unit
+    high = math.inf if metric.high is None else metric.high * unit
+    if not low <= value <= high:
+        rule = "not be negative" if (low, high) == (0, math.inf) else f"be {low:g} to {high:g}"
+        raise StudyError(f"{where}: `{column}` must {rule}, but is {value}.")
     return value / unit
 
 
@@ -135,9 +122,9 @@ def _read_table(
 ) -> ImportedStudy:
     """Read a table of ``emoji-study export``."""
     found, space = _space_of(path, kinds, columns)
-    names = {parameter.name for parameter in space.parameters}
+    names = _names(space)
     others = [c for c in columns if c not in (*names, *_TABLE_COLUMNS, *_TIMES)]
-    trials = []
+    trials: list[_Row] = []
     for i, row in enumerate(rows, 2):
         where = f"{path}, row {i}"
         state = next((s for s in TrialState if s.name == row["state"]), None)
@@ -166,9 +153,8 @@ def _space_of(
         for whole in found.kind.spaces.values()
         for space in (found.kind.narrow(whole, Source()), whole)
     ]
-    known = {parameter.name for _, space in spaces for parameter in space.parameters}
-    used = known.intersection(columns)
-    fitting = [(f, s) for f, s in spaces if used <= {parameter.name for parameter in s.parameters}]
+    used = set[str]().union(*(_names(space) for _, space in spaces)).intersection(columns)
+    fitting = [(found, space) for found, space in spaces if used <= _names(space)]
     if not used or not fitting or columns[len(_TABLE_COLUMNS)] not in used:
         raise StudyError(
             f"{path} has no parameters of an installed kind, or those of several spaces; a table "
@@ -177,38 +163,37 @@ def _space_of(
     return min(fitting, key=lambda item: len(item[1].parameters))
 
 
-def _imported(found: FoundKind, space: SearchSpace, trials: Sequence[_Row]) -> ImportedStudy:
-    return ImportedStudy(
-        settings=_settings(found.kind.name, space),
-        kind=found.info(space),
-        trials=_to_trials(space, trials),
-    )
+def _names(space: SearchSpace) -> set[str]:
+    return {parameter.name for parameter in space.parameters}
 
 
-def _settings(kind: str, space: SearchSpace) -> StudySettings:
-    return StudySettings(
-        kind=kind,
+def _imported(found: FoundKind, space: SearchSpace, rows: Sequence[_Row]) -> ImportedStudy:
+    """Make rows trials, whose ranges hold all values that occur."""
+    settings = replace(
+        default_settings(found.kind),
         space=space.name,
-        fixed={},
         sampler=IMPORTED,
-        pruner="none",
-        seed=0,
-        data=None,
         data_fingerprint=IMPORTED,
         split="random",
-        data_seed=42,
-        min_accuracy=None,
-        pareto=False,
-        sides="",
-        code_version=code_version(),
+        training=0,
     )
+    holding = space.holding(params for params, *_ in rows)
+    distributions = {parameter.name: parameter.distribution for parameter in holding.parameters}
+    trials = tuple(
+        create_trial(
+            state=state,
+            value=value,
+            params=params,
+            distributions={name: distributions[name] for name in params},
+            user_attrs=user_attrs,
+        )
+        for params, state, value, user_attrs in rows
+    )
+    return ImportedStudy(settings=settings, kind=found.info(space), trials=trials)
 
 
 def _params(space: SearchSpace, row: Mapping[Any, str], where: str) -> dict[str, Scalar]:
-    """Read the parameters of a row; those that are not active must be empty.
-
-    The space decides the type of each value, the configuration whether it can be used.
-    """
+    """Read the parameters of a row; those that are not active must be empty."""
     params: dict[str, Scalar] = {}
     for parameter in space.parameters:
         text = str(row.get(parameter.name, "")).strip()
@@ -234,25 +219,6 @@ def _plain(text: str) -> str:
     """Return a number as a whole one where pandas wrote it with a decimal point: 16.0."""
     whole, point, rest = text.partition(".")
     return whole if point and rest.strip("0") == "" and whole.lstrip("-").isdigit() else text
-
-
-def _to_trials(
-    space: SearchSpace,
-    rows: Sequence[_Row],
-) -> tuple[FrozenTrial, ...]:
-    """Return rows as trials whose ranges hold all values that occur."""
-    holding = space.holding(params for params, *_ in rows)
-    distributions = {parameter.name: parameter.distribution for parameter in holding.parameters}
-    return tuple(
-        create_trial(
-            state=state,
-            value=value,
-            params=params,
-            distributions={name: distributions[name] for name in params},
-            user_attrs=user_attrs,
-        )
-        for params, state, value, user_attrs in rows
-    )
 
 
 def _number(text: str, name: str, where: str) -> float:

@@ -13,8 +13,6 @@ def write_table(record: StudyRecord, out: Path, *, curves: bool = False) -> int:
     """Write one row per trial, as CSV or Parquet by the file's ending; return the rows.
 
     Args:
-        record: The study.
-        out: The file.
         curves: Whether a last column ``curve`` holds what each trial reported, step by step:
             a list of numbers, in CSV as JSON.
 

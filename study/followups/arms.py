@@ -1,10 +1,7 @@
-"""What is run after a search: its best configurations confirmed, and taken apart.
-
-Chooses the arms of experiments from what a study found; see ``study.experiment`` for what arms
-are. Pure functions of records.
-"""
+"""What is run after a search: its best configurations confirmed, and taken apart."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from optuna.distributions import CategoricalDistribution, IntDistribution
@@ -29,6 +26,8 @@ MAX_FEW = 5
 Predict = Callable[[Sequence[Mapping[str, Scalar]]], Sequence[float]]
 """Predicts the objective of configurations, given by their parameters."""
 
+_Ranked = tuple[float, TrialRecord]
+
 
 def confirmation_arms(
     record: StudyRecord,
@@ -47,26 +46,23 @@ def confirmation_arms(
     so its score needs no correction for that.
 
     Args:
-        record: The search.
-        space: Of the search.
-        kind: Of the search; its default is trained too, if it has one.
         fixed: What all trials of the search share; the default takes it over.
         top: How many of the best, at least 1.
         numbers: Of the trials to train again beside the default, in place of all others.
         seed: Of the choice from the middle third.
 
     Returns:
-        The default first, if there is one.
+        The default of the kind first, if there is one.
 
     Raises:
         StudyError: If no trial is complete and keeps the constraint, or one of ``numbers`` is
             not complete.
     """
-    found: dict[str, tuple[float, TrialRecord, dict[str, Scalar]]] = {}
-    for value, trial in ranked_by_constraint(record):
+    ranked = ranked_by_constraint(record)
+    found: dict[str, _Ranked] = {}
+    for value, trial in ranked:
         if not breaks_constraint(trial):
-            params = trial.given
-            found.setdefault(_identity(space, kind, params), (value, trial, params))
+            found.setdefault(_identity(space, kind, trial.given), (value, trial))
     if not found:
         raise StudyError(
             f"Study {record.name!r} has no complete trial that keeps its constraint, so there is "
@@ -77,18 +73,21 @@ def confirmation_arms(
     if kind.default is not None:
         default = space.point({**kind.default, **fixed})
         default_identity = _identity(space, kind, default)
-        known = found.get(default_identity)
-        arms.append(
-            Arm(
-                name=DEFAULT,
-                params=default,
-                role=DEFAULT,
-                trial=known[1].number if known else None,
-                expected=known[0] if known else None,
-            )
-        )
+        arm = Arm(name=DEFAULT, params=default, role=DEFAULT)
+        if default_identity in found:
+            value, trial = found[default_identity]
+            arm = replace(arm, trial=trial.number, expected=value)
+        arms.append(arm)
     if numbers:
-        return (*arms, *(_named(record, number) for number in dict.fromkeys(numbers)))
+        complete = {item[1].number: item for item in ranked}
+        for number in dict.fromkeys(numbers):
+            if number not in complete:
+                raise StudyError(
+                    f"`trial` must be the number of a complete trial of study {record.name!r}, "
+                    f"but got {number}."
+                )
+            arms.append(_repeated(complete[number], role=CHOSEN, name="trial"))
+        return tuple(arms)
     others = [item for identity, item in found.items() if identity != default_identity]
     n_top = min(top - (default_identity in list(found)[:top]), len(others))
     arms += [_repeated(item, role=TOP, name="trial") for item in others[:n_top]]
@@ -115,9 +114,6 @@ def ablation_arms(
     it expects most of; where it cannot predict the study, the order is that of the space.
 
     Args:
-        record: The search.
-        space: Of the search.
-        kind: Of the search.
         fixed: What all trials of the search share.
         winner: Parameters of the chosen configuration.
         only: Parameters to sweep; empty for all that the search varied.
@@ -138,17 +134,15 @@ def ablation_arms(
         )
     usable = get_surrogate(record).refusal is None
 
-    def expect(points: Sequence[Mapping[str, Scalar]]) -> Sequence[float]:
-        return list(map(float, predict(record, points)))
-
     def expect_loss(points: Sequence[Mapping[str, Scalar]]) -> Sequence[float]:
-        return [kind.objective.sign * value for value in expect(points)]
+        return [kind.objective.sign * float(value) for value in predict(record, points)]
 
     start = space.point({**kind.default, **fixed})
     path = ablation_path(space, kind.default, start, winner, expect_loss if usable else None)
-    around = sweep_points(space, kind.default, winner, fixed, only=only)
-    points = [*path, *around]
-    guesses = expect([params for _, params in points]) if usable else [None] * len(points)
+    points = [*path, *sweep_points(space, kind.default, winner, fixed, only=only)]
+    guesses: Sequence[float | None] = [None] * len(points)
+    if usable:
+        guesses = list(map(float, predict(record, [params for _, params in points])))
     return tuple(
         Arm(name=name, params=params, role=PATH if i < len(path) else SWEEP, expected=guess)
         for i, ((name, params), guess) in enumerate(zip(points, guesses, strict=True))
@@ -167,29 +161,21 @@ def ablation_path(
     A parameter that only exists with another's new value comes along with it.
 
     Args:
-        space: Of both.
         default: Values of all parameters, for those that neither has.
-        start: Parameters of the first configuration.
-        end: Parameters of the last one.
         expect: Predicts what is to be low, by which the next step is chosen; None for the
             order of the space.
 
     Returns:
-        Name and parameters of each step, from the start to the end.
+        Name and parameters of each step, both ends among them.
     """
     steps = [(DEFAULT, dict(start))]
     current = dict(start)
     while current != end:
-        differing = [name for name in current if name in end and current[name] != end[name]]
-        candidates = [
-            _changed(space, current, name, end[name], {**default, **end}) for name in differing
-        ]
-        best = 0
-        if expect is not None:
-            best = int(np.argmin(expect(candidates)))
-        name = differing[best]
+        names = [name for name in current if name in end and current[name] != end[name]]
+        candidates = [space.point({**default, **end, **current, n: end[n]}) for n in names]
+        best = 0 if expect is None else int(np.argmin(expect(candidates)))
         current = candidates[best]
-        steps.append((f"then {name} {_text(end[name])}", current))
+        steps.append((f"then {names[best]} {_text(end[names[best]])}", current))
     return steps
 
 
@@ -207,9 +193,7 @@ def sweep_points(
     the scale of the search.
 
     Args:
-        space: Of the search.
         default: Values of all parameters, for those that the winner has not.
-        winner: Parameters of the winner.
         fixed: Parameters that were not searched.
         only: Parameters to sweep; empty for all that the space varies.
 
@@ -233,25 +217,11 @@ def sweep_points(
                 f"{', '.join(swept)}."
             )
     return [
-        (f"{name} {_text(value)}", _changed(space, winner, name, value, {**default, **fixed}))
+        (f"{name} {_text(value)}", space.point({**default, **fixed, **winner, name: value}))
         for name, values in swept.items()
         if not only or name in only
         for value in values
     ]
-
-
-def _changed(
-    space: SearchSpace,
-    params: Mapping[str, Scalar],
-    name: str,
-    value: Scalar,
-    others: Mapping[str, Scalar],
-) -> dict[str, Scalar]:
-    """Return parameters with another value for one of them.
-
-    What becomes active with it takes its value from ``others``.
-    """
-    return space.point({**others, **params, name: value})
 
 
 def _neighbours(parameter: Parameter, value: Scalar) -> list[Scalar]:
@@ -267,28 +237,10 @@ def _neighbours(parameter: Parameter, value: Scalar) -> list[Scalar]:
     return [other for text, other in found.items() if text != _text(value)]
 
 
-def _repeated(
-    item: tuple[float, TrialRecord, Mapping[str, Scalar]], *, role: str, name: str
-) -> Arm:
-    value, trial, params = item
-    return Arm(
-        name=f"{name} {trial.number}",
-        params=dict(params),
-        role=role,
-        trial=trial.number,
-        expected=value,
-    )
-
-
-def _named(record: StudyRecord, number: int) -> Arm:
-    """Return the arm that repeats a complete trial."""
-    for value, trial in ranked_by_constraint(record):
-        if trial.number == number:
-            return _repeated((value, trial, trial.given), role=CHOSEN, name="trial")
-    raise StudyError(
-        f"`trial` must be the number of a complete trial of study {record.name!r}, but got "
-        f"{number}."
-    )
+def _repeated(item: _Ranked, *, role: str, name: str) -> Arm:
+    value, trial = item
+    name = f"{name} {trial.number}"
+    return Arm(name=name, params=trial.given, role=role, trial=trial.number, expected=value)
 
 
 def _identity(space: SearchSpace, kind: Kind, params: Mapping[str, Scalar]) -> str:

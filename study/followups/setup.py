@@ -1,4 +1,4 @@
-"""A follow-up of a search, set up or continued: its arms, settings, data and pairs."""
+"""Experiments, and those that follow a search: set up or continued, stored, run, and read."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -6,19 +6,20 @@ from pathlib import Path
 from statistics import fmean
 
 from storage import attrs
+from storage.internals import storage_of
 from storage.records import StudyRecord, load_study_record
 from study.analysis import kind_of
 from study.analysis.history import training_seconds
 from study.errors import StudyError
 from study.experiment import PAIRED, Arm, Experiment
-from study.followups.running import pair_sides, run_experiment
 from study.formats import format_duration
 from study.kind_sources import FoundKind, find_stored, make_trainer
 from study.kinds import Data, Trainer
 from study.requests import Given, Place, Say
-from study.running.coordinator import RunOutcome
+from study.running import budget
+from study.running.coordinator import Ready, RunOutcome, launch, open_study
 from study.running.deciding import decide
-from study.running.opening import Database, StoredStudy, load_data
+from study.running.opening import Database, load_data
 from study.settings import IMPORTED, StudySettings
 
 FRESH = 1
@@ -33,14 +34,7 @@ QUESTIONS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Search:
-    """A search that is to be examined.
-
-    Args:
-        database: Where it is.
-        record: All of it.
-        settings: What its trials are.
-        found: Its kind.
-    """
+    """A search that is to be examined, and all of its trials."""
 
     database: Database
     record: StudyRecord
@@ -49,33 +43,27 @@ class Search:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Followup:
-    """An experiment that follows a search, ready to be run.
+class Prepared:
+    """An experiment that can be run, as the study ``name``, with all pairs that are wanted."""
 
-    Args:
-        name: Of its study.
-        search: That it follows.
-        settings: Of its study.
-        trainer: Of its kind.
-        data: As the search's own split has them.
-        experiment: Its arms and pairs.
-    """
-
+    database: Database
     name: str
-    search: Search
     settings: StudySettings
-    trainer: Trainer
+    found: FoundKind
     data: Data
     experiment: Experiment
 
 
-def find_search(study: str, place: Place, *, say: Say) -> Search:
-    """Read the search that is to be examined.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Followup(Prepared):
+    """An experiment that follows a search; its data are parted as the search's own."""
 
-    Args:
-        study: Its name.
-        place: Where it is.
-        say: Takes a warning about trials of other code.
+    record: StudyRecord
+    trainer: Trainer
+
+
+def find_search(study: str, place: Place, *, say: Say) -> Search:
+    """Read the search that is to be examined; warn of trials of other code.
 
     Raises:
         StudyError: If the study is none, or its kind's code is missing or changed.
@@ -90,12 +78,11 @@ def find_search(study: str, place: Place, *, say: Say) -> Search:
         )
     record = load_study_record(storage, study)
     found = find_stored(kind_of(record), study=study, where=place.kind)
-    n_other = sum(
-        trial.user_attrs.get(attrs.KIND_DIGEST) != found.digest for trial in record.complete
-    )
+    digests = [trial.user_attrs.get(attrs.KIND_DIGEST) for trial in record.complete]
+    n_other = len(digests) - digests.count(found.digest)
     if n_other and stored.settings.sampler != IMPORTED:
         say(
-            f"Warning: {n_other} of {len(record.complete)} complete trials were trained by "
+            f"Warning: {n_other} of {len(digests)} complete trials were trained by "
             "another version of the kind's code; what they reached says little of this one."
         )
     return Search(database=database, record=record, settings=stored.settings, found=found)
@@ -116,20 +103,23 @@ def set_up(
     """Continue a stored follow-up with its own arms, or set up a new one.
 
     Args:
-        search: That it follows.
         what: It is: a name of ``QUESTIONS``.
         choose: Chooses the arms of a new one.
-        place: Where it runs.
         name: Of its study; None for the search's name with what it is.
         seed: Of its study; None for that of the search.
         n_seeds: Seeds and splits in all.
         other: Data of a transfer, whose split is drawn as the search's was.
-        say: Takes what is to be told.
     """
     kind, record, searched = search.found.kind, search.record, search.settings
     name = name or f"{record.name}-{what if other is None else f'on-{other.stem}'}"
     stored = search.database.find_to_continue(name)
-    before = _stored_experiment(stored, what, record.name)
+    before = None if stored is None else stored.experiment
+    if stored is not None and (
+        before is None or (before.name, before.follows) != (what, record.name)
+    ):
+        raise StudyError(
+            f"Study {name!r} is not the {what} of study {record.name!r}; take another --name."
+        )
     # An imported study knows neither the data nor the split that it was measured on.
     known = stored is not None or (searched.sampler != IMPORTED and other is None)
     method = kind.splits[0] if searched.sampler == IMPORTED else searched.split
@@ -148,9 +138,8 @@ def set_up(
     trainer = make_trainer(kind)
     trainer.resolve_device(place.device)  # raises here rather than in every worker
     data = load_data(trainer, settings, study=record.name, stored=known)
-    if other is not None and data.fingerprint.split("-")[0] in searched.data_fingerprint.split(
-        "-"
-    ):
+    images, _, _ = data.fingerprint.partition("-")
+    if other is not None and images in searched.data_fingerprint.split("-"):
         raise StudyError(
             f"{other} holds the very images of study {record.name!r}; leave --other-data out."
         )
@@ -166,11 +155,8 @@ def set_up(
                 "these, give another --name."
             )
         arms = before.arms
-    sides = pair_sides(
-        before.sides[method] if before else (),
-        max(n_seeds, before.n_pairs if before else 0),
-        lambda pair: data.redraw(method, settings.data_seed + FRESH + pair),
-    )
+    fresh = settings.data_seed + FRESH
+    sides = pair_sides(before, method, n_seeds, lambda pair: data.redraw(method, fresh + pair))
     experiment = Experiment(
         name=what,
         question=QUESTIONS[what].format(record.name),
@@ -180,53 +166,66 @@ def set_up(
         keep_models=what != attrs.ABLATION,
     )
     return Followup(
+        database=search.database,
         name=name,
-        search=search,
         settings=settings,
-        trainer=trainer,
+        found=search.found,
         data=data,
         experiment=experiment,
+        record=record,
+        trainer=trainer,
     )
+
+
+def pair_sides(
+    before: Experiment | None, method: str, n_pairs: int, draw: Callable[[int], str]
+) -> tuple[str, ...]:
+    """Return the split of each pair: those that are stored, and new ones up to ``n_pairs``."""
+    kept = before.sides[method] if before else ()
+    return (*kept, *(draw(pair) for pair in range(len(kept), n_pairs)))
 
 
 def run_followup(followup: Followup, place: Place, *, say: Say) -> tuple[RunOutcome, StudyRecord]:
     """Say how long it may take, and run it."""
-    search, experiment = followup.search, followup.experiment
-    seconds = [s for s in map(training_seconds, search.record.complete) if s > 0]
+    n = len(followup.experiment)
+    seconds = [s for s in map(training_seconds, followup.record.complete) if s > 0]
     if seconds:
-        whole = fmean(seconds) * len(experiment) / place.n_workers
         say(
-            f"{len(experiment)} trainings in all; at the mean time of the search's, "
-            f"about {format_duration(whole)}."
+            f"{n} trainings in all; at the mean time of the search's, "
+            f"about {format_duration(fmean(seconds) * n / place.n_workers)}."
         )
-    return run_experiment(
-        search.database,
-        followup.name,
-        followup.settings,
-        search.found,
-        followup.data,
-        experiment,
-        place,
-        say=say,
+    return run_experiment(followup, place, say=say)
+
+
+def run_experiment(
+    prepared: Prepared, place: Place, *, say: Say
+) -> tuple[RunOutcome, StudyRecord]:
+    """Store an experiment, or more pairs of it, and run what it lacks; read it afterwards."""
+    name, settings, found = prepared.name, prepared.settings, prepared.found
+    experiment, data = prepared.experiment, prepared.data
+    space = settings.space_in(found.kind)
+    study = open_study(
+        prepared.database.create(),
+        name,
+        settings,
+        found.info(space),
+        user_attrs={attrs.EXPERIMENT: experiment.to_dict(), **data.facts()},
     )
+    stored = budget.extend_experiment(study, experiment)
+    if stored.arms != experiment.arms:
+        raise StudyError(
+            f"Study {name!r} was begun with other arms at this moment, by another command; the "
+            "same command again goes on with those."
+        )
+    pairs, arms = ("seeds and splits", "configurations") if stored.follows else ("pairs", "arms")
+    say(f"{stored.question} {stored.n_pairs} {pairs} of {len(stored.arms)} {arms}.")
+    budget.start_design(study, settings, space)
+    target = budget.request(study, len(stored), in_all=True)
+    ready = Ready(study=study, settings=settings, kind=found.kind, space=space, data=data)
+    outcome = launch(ready, place, target=target, say=say)
+    return outcome, load_study_record(storage_of(study), name)
 
 
 def judged(outcome: RunOutcome, n_missing: int) -> RunOutcome:
     """Count trainings that diverged as done, for they would diverge again and are a result."""
     return outcome if n_missing else replace(outcome, target=outcome.progress.finished)
-
-
-def _stored_experiment(stored: StoredStudy | None, what: str, follows: str) -> Experiment | None:
-    """Return the experiment that a stored study is.
-
-    Raises:
-        StudyError: If it is not the follow-up of the search.
-    """
-    if stored is None:
-        return None
-    before = stored.experiment
-    if before is None or (before.name, before.follows) != (what, follows):
-        raise StudyError(
-            f"Study {stored.name!r} is not the {what} of study {follows!r}; take another --name."
-        )
-    return before

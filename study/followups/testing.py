@@ -29,14 +29,7 @@ from study.running.job import own_threads
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _KeptModels:
-    """The trained models of a follow-up, which are kept until they have been tested.
-
-    Args:
-        folder: Of the artifact store.
-        uid: Of the follow-up.
-        study_id: The database's key of it.
-        followup: The follow-up.
-    """
+    """The trained models of a follow-up, which are kept until they have been tested."""
 
     folder: Path
     uid: str
@@ -45,7 +38,7 @@ class _KeptModels:
 
     def find(self, trial: TrialRecord) -> Path | None:
         """Return where a trial's model is; None if it is lost, or another one lies there."""
-        kind = self.followup.search.found.kind
+        kind = self.followup.found.kind
         config = self.followup.settings.space_in(kind).to_config(trial.given)
         for path in (
             model_path(self.folder, self.uid, trial.number),
@@ -60,10 +53,6 @@ class _KeptModels:
                 )
                 return path
         return None
-
-    def remove(self, trial: TrialRecord) -> None:
-        """Remove a trial's model, if there is one."""
-        model_path(self.folder, self.uid, trial.number).unlink(missing_ok=True)
 
 
 def measure_models(
@@ -85,7 +74,7 @@ def measure_models(
         followup=followup,
     )
     tested: Mapping[str, object] = record.user_attrs.get(attrs.TEST_RESULTS) or {}
-    kind = followup.search.found.kind
+    kind = followup.found.kind
     names = [m.test_name for m in kind.metrics[:2] if m.always]
     found: dict[str, dict[str, Any]] = {}
     for trial in record.complete:
@@ -109,7 +98,7 @@ def measure_models(
     with housekeeping("models that were tested may be left", say):
         for trial in record.trials:
             if str(trial.number) in results or trial.state is TrialState.FAIL:
-                models.remove(trial)
+                model_path(models.folder, models.uid, trial.number).unlink(missing_ok=True)
     lost = sum(str(trial.number) not in results for trial in record.complete)
     if lost:
         say(
