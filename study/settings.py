@@ -30,12 +30,10 @@ class StudySettings:
 
     Args:
         fixed: Parameters with one value for all trials.
-        sampler: Name of the sampler or design.
         seed: From 0; the sampler's and every trial's seed derive from it.
         data: Path of the data; None for what the kind brings along.
         data_fingerprint: Digest of the data's content and split.
         split: One of the kind's ways to part the data.
-        data_seed: Of the split, which is drawn once.
         min_accuracy: A trial whose second metric is worse is infeasible; None for no constraint.
         pareto: Whether the second metric is a second objective.
         sides: The split itself; see ``kinds.Data.sides``.
@@ -68,26 +66,23 @@ class StudySettings:
         return Source(path=path, split=self.split, seed=self.data_seed, options=self.options)
 
     def space_in(self, kind: Kind) -> SearchSpace:
-        """Return the space itself."""
         return kind.space(self.space, self.source)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all fields, JSON-ready; those with a default only where they differ from it.
-
-        So a setting that is new in a version says nothing about the studies that do without it.
-        """
+        """Return all fields, JSON-ready; those with a default only where they differ from it."""
         values = asdict(self)
         options: dict[str, Any] = values.pop("options")
         defaults = {f.name: f.default for f in fields(self)}
         return {name: x for name, x in values.items() if x != defaults[name]} | options
 
     @classmethod
-    def from_dict(cls, values: Any, *, study: str) -> Self:
-        """Read what ``to_dict`` gave, also as JSON gives it back.
+    def from_attrs(cls, user_attrs: Mapping[str, Any], *, study: str) -> Self:
+        """Read the settings among the user attributes of a study.
 
         Raises:
             StudyError: If the study was not created by this program.
         """
+        values = user_attrs.get(attrs.SETTINGS)
         names = {f.name for f in fields(cls)} - {"options"}
         if not isinstance(values, Mapping) or not names - {"training"} <= set(values):
             raise StudyError(
@@ -100,11 +95,6 @@ class StudySettings:
             if name not in names
         }
         return cls(**{n: values[n] for n in names & set(values)}, options=options)
-
-    @classmethod
-    def from_attrs(cls, user_attrs: Mapping[str, Any], *, study: str) -> Self:
-        """Read the settings among the user attributes of a study, as ``from_dict``."""
-        return cls.from_dict(user_attrs.get(attrs.SETTINGS), study=study)
 
     @classmethod
     def of_study(cls, storage: BaseStorage, study: str) -> Self | None:

@@ -17,7 +17,7 @@ from tests.study_tests.studies import kind_of, open_study, space_of
 def test_round_trip(settings: StudySettings) -> None:
     """Settings survive JSON."""
     stored = json.loads(json.dumps(settings.to_dict()))
-    assert StudySettings.from_dict(stored, study="s") == settings
+    assert StudySettings.from_attrs({attrs.SETTINGS: stored}, study="s") == settings
 
 
 def test_round_trip_through_a_database(settings: StudySettings, url: str) -> None:
@@ -135,8 +135,6 @@ def test_data_may_move(settings: StudySettings) -> None:
 def test_foreign_settings(values: Any) -> None:
     """What is not a complete set of settings is refused."""
     with pytest.raises(StudyError, match=r"^Study 's' was not created by emoji-study"):
-        StudySettings.from_dict(values, study="s")
-    with pytest.raises(StudyError, match=r"^Study 's' was not created by emoji-study"):
         StudySettings.from_attrs({attrs.SETTINGS: values}, study="s")
 
 
@@ -152,14 +150,14 @@ def test_earlier_settings(settings: StudySettings) -> None:
         stored = settings.to_dict()
         del stored[name]
         with pytest.raises(StudyError, match="missing or have other fields"):
-            StudySettings.from_dict(stored, study="s")
+            StudySettings.from_attrs({attrs.SETTINGS: stored}, study="s")
 
 
 def test_settings_without_vendors(settings: StudySettings) -> None:
     """Settings of a version without vendors have none, and without any they are not stored."""
     stored = settings.to_dict()
     assert "vendors" not in stored
-    assert StudySettings.from_dict(stored, study="s") == settings
+    assert StudySettings.from_attrs({attrs.SETTINGS: stored}, study="s") == settings
 
 
 def test_round_trip_of_vendors(settings: StudySettings, url: str) -> None:
@@ -173,7 +171,7 @@ def test_round_trip_of_vendors(settings: StudySettings, url: str) -> None:
 def test_later_settings(settings: StudySettings) -> None:
     """A setting that this version does not know can be read, but not be trained by."""
     stored = {**settings.to_dict(), "code_version": "9.9", "later": 1}
-    later = StudySettings.from_dict(stored, study="s")
+    later = StudySettings.from_attrs({attrs.SETTINGS: stored}, study="s")
     assert later.to_dict() == stored
     message = r"^Study 's' was made with emoji-study 9\.9 and has a .* here, 'later'; install that"
     with pytest.raises(StudyError, match=message):
