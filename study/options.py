@@ -1,19 +1,20 @@
-"""Makes options of the parameters of a command, and of the fields of the requests among them."""
+"""Makes commands of requests: an option of each field, and the help of the docstring."""
 
 import inspect
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import is_dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from types import UnionType
-from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, TypeGuard, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import click
+from click.core import ParameterSource
 
-from study.requests import Option
+from study.requests import Option, Request
 
-T = TypeVar("T")
+R = TypeVar("R", bound=Request)
 Code = int | None
 """Of the process, None for 0."""
 
@@ -27,26 +28,30 @@ class Commands(click.Group):
 
     def add(
         self, *examples: str, name: str | None = None
-    ) -> Callable[[Callable[..., Code]], Callable[..., Code]]:
-        """Make a command of a function, whose docstring is the help.
+    ) -> Callable[[Callable[[R], Code]], Callable[[R], Code]]:
+        """Make a command of a function; options and help are those of the request that it takes.
 
         Args:
             examples: Lines that can be pasted.
             name: Of the command; None for that of the function.
         """
 
-        def add(call: Callable[..., Code]) -> Callable[..., Code]:
+        def add(call: Callable[[R], Code]) -> Callable[[R], Code]:
+            kind: type[R] = get_type_hints(call)["request"]
+
             def run(**values: object) -> Code:
                 try:
-                    return _make(call, values)
+                    request = _make(kind, values)
+                    _refuse(request.unused())
+                    return call(request)
                 except KeyboardInterrupt:
                     return 130
 
             title = "Examples:" if len(examples) > 1 else "Example:"
             made = click.Command(
-                name or call.__name__.replace("_", "-"),
-                params=list({param.name: param for param in _params(call)}.values()),
-                help=inspect.cleandoc(call.__doc__ or "").partition("\n\nArgs:")[0],
+                name or call.__name__.strip("_").replace("_", "-"),
+                params=list({param.name: param for param in _params(kind)}.values()),
+                help=inspect.cleandoc(kind.__doc__ or "").partition("\n\nArgs:")[0],
                 epilog="\n".join(["\b", title, *(f"  {example}" for example in examples)]),
                 callback=run,
             )
@@ -68,56 +73,57 @@ class _Range(click.FloatRange):
         return number
 
 
-def _inputs(call: Callable[..., object]) -> Iterator[tuple[str, Any, Option, Any]]:
-    """Yield name, type, option and default of all that a command or a request takes."""
-    hints = get_type_hints(call, include_extras=True)
-    for name, parameter in inspect.signature(call).parameters.items():
-        kind, option = hints[name], Option()
-        while get_origin(kind) in (Annotated, Union, UnionType):
-            kind, other = get_args(kind)
+def _fields(kind: type[Request]) -> Iterator[tuple[Field[Any], Any, Option]]:
+    """Yield the fields of a request with their types, which are requests as well or plain."""
+    hints = get_type_hints(kind, include_extras=True)
+    for field in fields(kind):
+        hint, option = hints[field.name], Option()
+        while get_origin(hint) in (Annotated, Union, UnionType):
+            hint, other = get_args(hint)
             option = other if isinstance(other, Option) else option
-        yield name, kind, option, parameter.default
+        yield field, hint, option
 
 
-def _dest(name: str, option: Option) -> str:
-    return (option.name or name).strip("-").replace("-", "_")
+def _is_request(hint: Any) -> TypeGuard[type[Request]]:
+    return isinstance(hint, type) and issubclass(hint, Request)
 
 
-def _params(
-    call: Callable[..., object], without: tuple[str, ...] = ()
-) -> Iterator[click.Parameter]:
-    """Yield options and arguments; the help of each is its entry in the docstring."""
-    owners = reversed(getattr(call, "__mro__", (call,)))
-    docs = "\n".join(inspect.cleandoc(owner.__doc__ or "") for owner in owners)
+def _dest(field: Field[Any], option: Option) -> str:
+    return (option.name or field.name).strip("-").replace("-", "_")
+
+
+def _params(kind: type[Request], without: tuple[str, ...] = ()) -> Iterator[click.Parameter]:
+    """Yield options and arguments; the help of each is its entry in a docstring."""
+    docs = "\n".join(inspect.cleandoc(owner.__doc__ or "") for owner in reversed(kind.__mro__))
     entries = re.findall(r"^    (\w+): (.*(?:\n     .*)*)", docs, re.MULTILINE)
     helps = {name: " ".join(text.split()) for name, text in entries}
-    for name, kind, option, default in _inputs(call):
-        if isinstance(kind, type) and is_dataclass(kind):
-            yield from _params(kind, option.without)
-        elif name not in without:
-            yield _param(_dest(name, option), kind, option, default, helps[name])
+    for field, hint, option in _fields(kind):
+        if _is_request(hint):
+            yield from _params(hint, option.without)
+        elif field.name not in without:
+            yield _param(_dest(field, option), hint, option, field, helps[field.name])
 
 
-def _param(dest: str, kind: Any, option: Option, default: Any, text: str) -> click.Parameter:
-    many = option.many or get_origin(kind) is tuple
-    kind = str if option.read else get_args(kind)[0] if many else kind
+def _param(dest: str, hint: Any, option: Option, field: Field[Any], text: str) -> click.Parameter:
+    many = option.many or get_origin(hint) is tuple
+    hint = str if option.read else get_args(hint)[0] if many else hint
     if option.low is not None:
-        limits: Any = click.IntRange if kind is int else _Range
-        kind = limits(option.low, option.high)
-    elif kind is Path:
-        kind = click.Path(path_type=Path)
+        limits: Any = click.IntRange if hint is int else _Range
+        hint = limits(option.low, option.high)
+    elif hint is Path:
+        hint = click.Path(path_type=Path)
     if option.positional:
         nargs = -1 if many else 1
-        return click.Argument([dest], type=kind, nargs=nargs, required=not many, help=text)
-    required = default is inspect.Parameter.empty
-    known: dict[str, Any] = {} if required or option.read or many else {"default": default}
+        return click.Argument([dest], type=hint, nargs=nargs, required=not many, help=text)
+    required = field.default is MISSING and field.default_factory is MISSING
+    known: dict[str, Any] = {} if required or option.read or many else {"default": field.default}
     return click.Option(
         [f"--{dest.replace('_', '-')}", dest],
-        type=kind,
-        is_flag=True if kind is bool else None,
+        type=hint,
+        is_flag=True if hint is bool else None,
         multiple=many,
         required=required,
-        show_default=kind is not bool,
+        show_default=hint is not bool,
         envvar=option.env,
         show_envvar=True,
         metavar=option.metavar,
@@ -126,16 +132,28 @@ def _param(dest: str, kind: Any, option: Option, default: Any, text: str) -> cli
     )
 
 
-def _make(call: Callable[..., T], values: Mapping[str, Any], without: tuple[str, ...] = ()) -> T:
-    """Call a command, or make a request, with the values of its options."""
+def _make(kind: type[R], values: Mapping[str, Any], without: tuple[str, ...] = ()) -> R:
+    """Make a request of the values of its options."""
     given: dict[str, object] = {}
-    for name, kind, option, _ in _inputs(call):
-        if isinstance(kind, type) and is_dataclass(kind):
-            given[name] = _make(kind, values, option.without)
-        elif name not in without:
-            value = values[_dest(name, option)]
+    for field, hint, option in _fields(kind):
+        if _is_request(hint):
+            given[field.name] = _make(hint, values, option.without)
+        elif field.name not in without:
+            value = values[_dest(field, option)]
             try:
-                given[name] = option.read(value) if option.read else value
+                given[field.name] = option.read(value) if option.read else value
             except ValueError as error:
                 raise click.BadParameter(str(error)) from error
-    return call(**given)
+    return kind(**given)
+
+
+def _refuse(unused: Iterable[tuple[str, str]]) -> None:
+    """Raise a BadParameter if one of the options is on the command line, with the reason.
+
+    What is not there, as a storage in the environment, was not meant for this command.
+    """
+    context = click.get_current_context()
+    for option, why in unused:
+        source = context.get_parameter_source(option.strip("-").replace("-", "_"))
+        if source is ParameterSource.COMMANDLINE:
+            raise click.BadParameter(f"{option} {why}")

@@ -1,9 +1,9 @@
-"""What can be asked: each option of the command line once, as a field whose help is its docstring.
+"""What can be asked: a class per command, whose docstring is the help, and a field per option.
 
-``study.cli`` makes the options, and reads them into these values.
+``study.options`` makes the options, and reads them into these values.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -62,7 +62,16 @@ Natural = Annotated[int, Option(low=0)]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stored:
+class Request:
+    """What is asked, or a part of it."""
+
+    def unused(self) -> Iterator[tuple[str, str]]:
+        """Yield options that would do nothing beside the others, each with the reason."""
+        yield from ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stored(Request):
     """Where studies are stored.
 
     Args:
@@ -98,7 +107,7 @@ class WithArtifacts(Stored):
 
 
 @dataclass(frozen=True, kw_only=True)
-class WithData:
+class WithData(Request):
     """What reads data.
 
     Args:
@@ -109,7 +118,7 @@ class WithData:
 
 
 @dataclass(frozen=True, kw_only=True)
-class WithDevice:
+class WithDevice(Request):
     """What trains, or loads a model.
 
     Args:
@@ -199,60 +208,236 @@ class Given(Configured):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Amount:
-    """How much is run.
+class RunRequest(Request):
+    """Create or continue a study and run trials of it.
+
+    Ctrl-C keeps everything; the same command continues. It asks for more trials only when the
+    ones before are finished and it has said so; in a loop that restarts it, --total is safest.
+    A study that exists keeps its settings, so they need not be repeated.
 
     Args:
+        kind: Kind of model: autoencoder, multitask; your own: path/to/file.py:NAME,
+            package.module:NAME.
+        study: Name of the study; KIND-SPACE if not given.
         n_trials: Finished trials to add, complete or pruned: 40 unless given, for a grid the
             whole grid. An interrupted run is completed first.
         n_total: Finished trials in all, in place of --trials: however often this is repeated, the
             study ends with that many.
         replicate: Train with other seeds than the study's other replicates; 0 is the first.
         max_retries: Attempts after the first at a trial with an error: 2.
+        pictures: Trials that keep pictures: all (default), best (ten, the median and the worst) or
+            none.
+        extra: Measure the latents of every trained model too, 0.1 s each; the report says what
+            mattered for them.
+        warm_start: Begin a new study with the best points of this one, one for thirty trials.
+        accept_change: Go on though the code of the study's own kind has changed; trials from then
+            on are marked.
     """
 
+    kind: Annotated[str, Option(positional=True)]
+    study: str | None = None
+    given: Given = Given()
     n_trials: Annotated[int | None, Option(name="--trials", low=1)] = None
     n_total: Annotated[int | None, Option(name="--total", low=1)] = None
+    place: Annotated[Place, Option(without=("data", "kind"))] = Place()
     replicate: Natural = 0
     max_retries: Natural | None = None
+    pictures: str | None = None
+    extra: Annotated[bool, Option(name="--latents")] = False
+    warm_start: Annotated[str | None, Option(metavar="STUDY")] = None
+    accept_change: bool = False
 
     @property
     def n_first(self) -> int:
         """Trials that a new study begins with."""
         return self.n_total or self.n_trials or DEFAULT_TRIALS
 
+    def unused(self) -> Iterator[tuple[str, str]]:
+        if self.n_total is not None:
+            yield "--trials", "adds and --total counts all; give one of them."
+
 
 @dataclass(frozen=True, kw_only=True)
-class Kept:
-    """What a study keeps and measures beside its results, from now on.
+class WorkRequest(Request):
+    """Join a study from this machine, until it has the trials that were asked for.
+
+    The study brings its settings along; data and version must be the same here. Any number of
+    machines may join at any time, and leave: what they began goes on elsewhere.
 
     Args:
-        pictures: Trials that keep pictures: all (default), best (ten, the median and the worst) or
-            none.
-        extra: Measure the latents of every trained model too, 0.1 s each; the report says what
-            mattered for them.
+        study: Name of the study.
+        accept_change: Go on though the code of the study's own kind has changed; trials from then
+            on are marked.
     """
 
-    pictures: str | None = None
-    extra: Annotated[bool, Option(name="--latents")] = False
+    study: str
+    place: Annotated[Place, Option(without=("backend", "scheduler"))] = Place()
+    accept_change: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
-class FollowupRequest(OneStudy):
-    """How a search is followed up; ``study`` is the search.
+class ServeRequest(Stored):
+    """Serve a storage to hundreds of workers, which share its few connections.
+
+    Nothing is encrypted and no password is asked: only for a network that you trust.
 
     Args:
+        host: Address to listen on; 0.0.0.0 for all networks.
+        port: Port to listen on.
+        threads: Requests answered at the same time.
+    """
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Option(low=1, high=65535)] = 13000
+    threads: Count = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExperimentRequest(Request):
+    """Run a paired experiment, and say what came out and how sure it is.
+
+    Each pair has a seed and a split of its own; all arms of a pair start from equal weights.
+    What --set does not fix is the notebook's best multitask configuration. Ctrl-C keeps
+    everything; the same command continues, with more --pairs it goes on.
+
+    Args:
+        name: auxiliary-task (does classifying hurt reconstructing?), leakage (what do variants of
+            one emoji on both sides of the split do?) or latent-space (what makes latents
+            better?).
+        n_pairs: Seeds and splits that all arms are run with.
+        lambdas: auxiliary-task: weight of the cross-entropy; may be repeated: 0.1, 0.5, 0.7.
+        study: Name of its study; NAME if not given.
+    """
+
+    name: Annotated[str, Option(positional=True)]
+    n_pairs: Annotated[int, Option(name="--pairs", low=1)] = 10
+    lambdas: Annotated[tuple[float, ...], Option(name="--lambda")] = ()
+    study: str | None = None
+    given: Annotated[
+        Given,
+        Option(without=("space", "sampler", "pruner", "split", "min_accuracy", "pareto")),
+    ] = Given()
+    place: Annotated[Place, Option(without=("data", "backend", "scheduler"))] = Place()
+
+
+@dataclass(frozen=True, kw_only=True)
+class FollowupRequest(Request):
+    """How a search is followed up.
+
+    Args:
+        study: Name of the study; may be left out where there is only one.
+        n_seeds: Fresh seeds and splits, in all.
         name: Name to store it as; the study's and what it is, if not given.
         seed: Seed of the study: 0.
     """
 
+    study: str | None = None
+    n_seeds: Annotated[int, Option(name="--seeds", low=1)] = 5
     name: str | None = None
+    place: Place = Place()
     seed: Natural | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
+class ConfirmRequest(FollowupRequest):
+    """Train a study's best trials again, with fresh seeds and splits, and say which stay good.
+
+    The lowest of many errors is that of one seed and of one set of validation images. Beside the
+    best trials, the kind's default configuration and one from the middle of the search are
+    trained on the same seeds and splits. When all of it is done, and not before, each trained
+    model is measured once on the test split. Ctrl-C keeps everything; the same command
+    continues, with more --seeds it goes on.
+
+    Args:
+        top: How many of the best trials are trained again.
+        trials: Number of a trial to train again in place of the best; may be repeated.
+        other_data: Data set file of other images than the search's, to train and test on: do the
+            same configurations win there? Stored as NAME-on-FILE.
+    """
+
+    top: Count = 5
+    trials: Annotated[tuple[int, ...], Option(name="--trial", low=0)] = ()
+    other_data: Path | None = None
+
+    def unused(self) -> Iterator[tuple[str, str]]:
+        if self.trials:
+            yield "--top", "chooses trials; --trial names them. Give one of both."
+
+
+@dataclass(frozen=True, kw_only=True)
+class AblateRequest(FollowupRequest):
+    """Measure what each parameter of a study's winner is worth, with real trainings.
+
+    From the kind's default configuration to the winner one parameter changes at a time, in the
+    order that a forest grown on the study expects most of; then each parameter of the winner is
+    varied alone. All of it on the same fresh seeds and splits. Ctrl-C keeps everything; the same
+    command continues, with more --seeds it goes on.
+
+    Args:
+        trial: Number of the winner, or best; if not given, the best confirmed one, else best.
+        params: Parameter to vary around the winner; may be repeated: all.
+    """
+
+    trial: str | None = None
+    params: Annotated[tuple[str, ...], Option(name="--param")] = ()
+    n_seeds: Annotated[int, Option(name="--seeds", low=1)] = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportRequest(Stored):
+    """Turn results in a CSV file into a study, for status, report, export and --warm-start.
+
+    Args:
+        file: CSV file: of the notebook's layout, or from export.
+        study: Name of the study; the file's if not given.
+    """
+
+    file: Annotated[Path, Option(positional=True)]
+    study: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListRequest(Stored):
+    """List the studies of a storage."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatusRequest(OneStudy):
+    """Show a study's progress, its workers, failures and best trials.
+
+    Args:
+        watch: Go on showing it until the study is done.
+        every: Seconds between two looks, with --watch.
+    """
+
+    watch: bool = False
+    every: Annotated[float, Option(low=0.1)] = 2.0
+
+    def unused(self) -> Iterator[tuple[str, str]]:
+        if not self.watch:
+            yield "--every", "belongs to --watch."
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportRequest(OneStudy):
+    """Write all trials of a study as a table, one row each.
+
+    Args:
+        out: File to write: .csv or .parquet.
+        curves: Add what trials reported, epoch by epoch.
+    """
+
+    out: Path
+    curves: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainRequest(WithDevice, Configured, Stored):
-    """What ``emoji-study train`` was asked; None stands for the trial's value or the default.
+    """Train one model for good, and evaluate it on the test split once.
+
+    Without --study, the parameters are those of --set; all others are the kind's default. Writes
+    the model, the kind's pictures, of test data, and the metrics. Interrupted, it keeps the best
+    epoch so far, not evaluated; the same command trains anew.
 
     Args:
         study: Train a trial of this study.
@@ -271,10 +456,20 @@ class TrainRequest(WithDevice, Configured, Stored):
     threads: Count | None = None
     out: Path | None = None
 
+    def unused(self) -> Iterator[tuple[str, str]]:
+        if self.study is None:
+            for option in ("--trial", "--storage"):
+                yield option, "belongs to --study: name the study."
+
 
 @dataclass(frozen=True, kw_only=True)
 class ComposeRequest(WithDevice, WithData, Stored):
-    """What ``emoji-study compose`` was asked.
+    """Add and subtract emoji in a model's latent space, and draw what comes out.
+
+    The picture shows the emoji over their reconstructions, the composite, and the real emoji
+    that are nearest to it; of several expressions the path from one to the next; of --gallery
+    what each way of adding up makes of the same faces. A trial's model is trained once and kept
+    in runs/models.
 
     Args:
         expressions: Emoji by their texts with + and -, NUMBER * ..., (...), mean(a, b),
@@ -304,10 +499,25 @@ class ComposeRequest(WithDevice, WithData, Stored):
     through_mean: bool = False
     out: Path | None = None
 
+    def unused(self) -> Iterator[tuple[str, str]]:
+        if not self.gallery:
+            yield "--average", "belongs to --gallery."
+        if self.gallery or len(self.expressions) < 2:
+            own = "--gallery has none" if self.gallery else "give several expressions"
+            for option in ("--way", "--steps", "--through-mean"):
+                yield option, f"belongs to a path: {own}."
+        if self.study is None:
+            for option in ("--trial", "--storage"):
+                yield option, "belongs to --study: name the study."
+        if self.checkpoint is not None:
+            yield "--device", "is where --study trains; --checkpoint is trained already."
+
 
 @dataclass(frozen=True, kw_only=True)
 class ReportRequest(WithArtifacts):
-    """What ``emoji-study report`` was asked; the only study where neither study nor page is given.
+    """Write the report of a study as one HTML file that needs no network.
+
+    Several studies, from the storage or from older reports, give a comparison.
 
     Args:
         studies: Name of a study; several are compared with each other.
@@ -321,10 +531,22 @@ class ReportRequest(WithArtifacts):
     out: Path | None = None
     independent: bool = False
 
+    def unused(self) -> Iterator[tuple[str, str]]:
+        if self.pages and not self.studies:
+            yield "--storage", "belongs to --study: --from needs no database."
+        if self.pages:
+            yield "--artifacts", "holds pictures: --from brings its own."
+        elif len(self.studies) > 1:
+            yield "--artifacts", "holds pictures: several --study are compared without any."
+
 
 @dataclass(frozen=True, kw_only=True)
 class DashboardRequest(WithArtifacts):
-    """What ``emoji-study dashboard`` was asked.
+    """Show the studies of a storage live in the browser: optuna-dashboard, on this machine only.
+
+    Every trial has its pictures, curves and a note there, every study the report of the moment.
+    Open the whole address that it prints: the token in it keeps other users of the machine out.
+    To watch a study that runs elsewhere: ssh -L 8080:localhost:8080 HOST, and this command there.
 
     Args:
         port: Port to serve at; 0 for a free one.
@@ -340,10 +562,19 @@ class DashboardRequest(WithArtifacts):
     refresh: bool = False
     study: str | None = None
 
+    def unused(self) -> Iterator[tuple[str, str]]:
+        if not self.refresh:
+            yield "--study", "belongs to --refresh; pages show all studies."
+            return
+        for option in ("--port", "--open", "--allow-edit"):
+            yield option, "is for serving pages; --refresh serves none."
+
 
 @dataclass(frozen=True, kw_only=True)
 class CleanRequest(OneStudy, WithArtifacts):
-    """What ``emoji-study clean`` was asked.
+    """Remove the pictures of most trials of a study, which take most of its space.
+
+    In the dashboard a small picture stands in for each. Curves stay, and `train` draws anew.
 
     Args:
         pictures: Whose to keep: best (ten, the median and the worst) or none.
@@ -353,8 +584,38 @@ class CleanRequest(OneStudy, WithArtifacts):
 
 
 @dataclass(frozen=True, kw_only=True)
+class DemoRequest(WithDevice):
+    """Run a small study end to end: database, best model, report.
+
+    Takes about two minutes on two cores. Run again, it continues, and adds no trials.
+
+    Args:
+        out: Folder to write.
+        workers: Worker processes.
+    """
+
+    out: Path = Path("runs/demo")
+    workers: Count = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildRequest(Request):
+    """Write the installed emoji images of one vendor as a data set file.
+
+    Args:
+        out: Parquet file to write.
+        vendor: apple, google, joypixels, meta, samsung, twitter or windows.
+    """
+
+    out: Path
+    vendor: str = "google"
+
+
+@dataclass(frozen=True, kw_only=True)
 class DescribeRequest(WithData):
-    """What ``emoji-study data describe`` was asked.
+    """Describe a data set and its split as one HTML file that needs no network.
+
+    Words, classes, sides of the split, what leaks across it, and near-duplicates.
 
     Args:
         split: group keeps variants of an emoji on one side; random leaks.

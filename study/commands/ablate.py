@@ -2,50 +2,26 @@
 
 from search_spaces import Scalar
 from storage import attrs
-from storage.rdb import await_server
 from study.analysis.ablation import describe_ablation, get_ablation
-from study.commands.confirm import Show, own_confirmation
+from study.commands.confirm import asked_search, own_confirmation
+from study.commands.show import Show
 from study.experiment import Arm
 from study.followups.arms import ablation_arms
-from study.followups.setup import Search, find_search, judged, run_followup, set_up
-from study.requests import Place, Say
+from study.followups.setup import Search, judged, run_followup, set_up
+from study.requests import AblateRequest, Say
 from study.running.choosing import find_trial
 from study.running.coordinator import RunOutcome
 from study.terminal.followups import ablation_tables
 
 
-def ablate(
-    study: str,
-    place: Place,
-    *,
-    trial: str | None = None,
-    only: tuple[str, ...] = (),
-    name: str | None = None,
-    seed: int | None = None,
-    n_seeds: int,
-    say: Say,
-    show: Show,
-) -> RunOutcome:
+def ablate(request: AblateRequest, *, say: Say, show: Show) -> RunOutcome:
     """Measure what each parameter of a search's winner is worth.
-
-    Args:
-        study: Name of the search.
-        place: Where it runs.
-        trial: Number of the winner, ``best``, or None for the best confirmed one, if there is a
-            confirmation, else the best.
-        only: Parameters to sweep; empty for all that were searched.
-        name: Of the study to store it as; None for the search's name with what it is.
-        seed: Of that study; None for that of the search.
-        n_seeds: Seeds and splits in all; a study that has more keeps them.
-        say: Takes what is to be told.
-        show: Takes tables.
 
     Raises:
         StudyError: If the request does not fit the search, or the study that it continues.
         SearchSpaceError, DataError, StorageError: If a part of it cannot be used.
     """
-    await_server(place.url, say=say)
-    search = find_search(study, place, say=say)
+    search = asked_search(request, say=say)
     kind, settings = search.found.kind, search.settings
 
     def choose() -> tuple[Arm, ...]:
@@ -54,14 +30,12 @@ def ablate(
             settings.space_in(kind),
             kind,
             settings.fixed,
-            _winner(trial, search),
-            only=only,
+            _winner(request.trial, search),
+            only=request.params,
         )
 
-    followup = set_up(
-        search, attrs.ABLATION, choose, place, name=name, seed=seed, n_seeds=n_seeds, say=say
-    )
-    outcome, after = run_followup(followup, place, say=say)
+    followup = set_up(search, attrs.ABLATION, choose, request, say=say)
+    outcome, after = run_followup(followup, request.place, say=say)
     info = get_ablation(after)
     assert info is not None  # it was stored as one
     for table in ablation_tables(info):

@@ -1,10 +1,6 @@
 """What ``emoji-study confirm`` does: the best of a search on fresh seeds and splits."""
 
-from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
-
-from rich.table import Table
 
 from storage import attrs
 from storage.rdb import await_server
@@ -14,57 +10,31 @@ from study.analysis.confirmation import (
     describe_confirmation,
     get_confirmation,
 )
+from study.commands.show import Show, stored_record
 from study.errors import StudyError
 from study.experiment import Arm
 from study.followups.arms import confirmation_arms
-from study.followups.setup import find_search, judged, run_followup, set_up
+from study.followups.setup import Search, find_search, judged, run_followup, set_up
 from study.followups.testing import measure_models
-from study.requests import Place, Say
+from study.requests import ConfirmRequest, FollowupRequest, Say
 from study.running.coordinator import RunOutcome
 from study.running.opening import Database
 from study.terminal.followups import confirmation_table
 
-Show = Callable[[Table], None]
 
-
-def confirm(
-    study: str,
-    place: Place,
-    *,
-    top: int,
-    trials: tuple[int, ...] = (),
-    other_data: Path | None = None,
-    name: str | None = None,
-    seed: int | None = None,
-    n_seeds: int,
-    say: Say,
-    show: Show,
-) -> RunOutcome:
+def confirm(request: ConfirmRequest, *, say: Say, show: Show) -> RunOutcome:
     """Train the best configurations of a search again, and say which of them stay good.
 
     With other images the errors of the search's trials say nothing, so none are compared with.
-
-    Args:
-        study: Name of the search.
-        place: Where it runs.
-        top: How many of the best are confirmed.
-        trials: Numbers of the trials that are confirmed in their place; none for the best.
-        other_data: Other data than the search's, to train and test on; None for those of the
-            search.
-        name: Of the study to store it as; None for the search's name with what it is.
-        seed: Of that study; None for that of the search.
-        n_seeds: Seeds and splits in all; a study that has more keeps them.
-        say: Takes what is to be told.
-        show: Takes tables.
 
     Raises:
         StudyError: If the request does not fit the search, or the study that it continues.
         SearchSpaceError, DataError, StorageError: If a part of it cannot be used.
     """
-    await_server(place.url, say=say)
+    place, other_data = request.place, request.other_data
     if other_data is not None and place.data is not None:
         raise StudyError("--other-data stands in the place of --data; give one of them.")
-    search = find_search(study, place, say=say)
+    search = asked_search(request, say=say)
     kind, record, searched = search.found.kind, search.record, search.settings
 
     def choose() -> tuple[Arm, ...]:
@@ -73,8 +43,8 @@ def confirm(
             searched.space_in(kind),
             kind,
             searched.fixed,
-            top=top,
-            numbers=trials,
+            top=request.top,
+            numbers=request.trials,
             seed=searched.seed,
         )
         if other_data is None:
@@ -85,10 +55,7 @@ def confirm(
         search,
         attrs.CONFIRMATION if other_data is None else attrs.TRANSFER,
         choose,
-        place,
-        name=name,
-        seed=seed,
-        n_seeds=n_seeds,
+        request,
         other=other_data,
         say=say,
     )
@@ -104,6 +71,13 @@ def confirm(
     for line in describe_confirmation(info, at_home):
         say(line)
     return judged(outcome, info.n_missing)
+
+
+def asked_search(request: FollowupRequest, *, say: Say) -> Search:
+    """Read the search that is to be followed up, see ``find_search``."""
+    _, record = stored_record(request.place.url, request.study)
+    await_server(request.place.url, say=say)
+    return find_search(record.name, request.place, say=say)
 
 
 def own_confirmation(database: Database, record: StudyRecord) -> ConfirmationInfo | None:

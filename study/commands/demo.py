@@ -1,12 +1,19 @@
 """The whole way once, small: a study, its best model for good, its report."""
 
 from dataclasses import replace
-from pathlib import Path
 
 from study.commands.report import report_request
 from study.commands.run import run
 from study.commands.train import train
-from study.requests import Amount, Given, Place, ReportRequest, Say, TrainRequest
+from study.requests import (
+    DemoRequest,
+    Given,
+    Place,
+    ReportRequest,
+    RunRequest,
+    Say,
+    TrainRequest,
+)
 from study.running.coordinator import RunOutcome
 
 STUDY = "demo"
@@ -14,31 +21,23 @@ TRIALS = 24
 EPOCHS = 30
 
 
-def run_demo(out: Path, *, n_workers: int, device: str, say: Say) -> RunOutcome:
-    """Run the demo study, train its best trial for good, and write the report.
-
-    Args:
-        out: Folder for ``study.db``, ``artifacts``, ``best`` and ``report.html``.
-        n_workers: Worker processes.
-        device: ``auto``, ``cpu`` or ``cuda``.
-        say: Called with every line for the user.
-    """
+def run_demo(request: DemoRequest, *, say: Say) -> RunOutcome:
+    """Run the demo study, train its best trial for good, and write the report."""
+    out, device = request.out, request.device
     url = f"sqlite:///{out / 'study.db'}"
-    outcome = run(
-        "autoencoder",
-        Place(url=url, n_workers=n_workers, device=device),
-        Given(n_steps=EPOCHS),
-        Amount(n_total=TRIALS),
+    search = RunRequest(
+        kind="autoencoder",
         study=STUDY,
-        say=say,
+        given=Given(n_steps=EPOCHS),
+        n_total=TRIALS,
+        place=Place(url=url, n_workers=request.workers, device=device),
     )
+    outcome = run(search, say=say)
     if outcome.interrupted:
         return outcome
-    request = TrainRequest(url=url, study=STUDY, device=device, out=out / "best")
-    final = train(request, say=say)
+    final = train(TrainRequest(url=url, study=STUDY, device=device, out=out / "best"), say=say)
     if final is None or final.interrupted:
         return replace(outcome, interrupted=True)
-    page = ReportRequest(url=url, studies=(STUDY,), out=out / "report.html")
-    path = report_request(page)
+    path = report_request(ReportRequest(url=url, studies=(STUDY,), out=out / "report.html"))
     say(f"Report: {path} (open it in a browser). Next: emoji-study dashboard --storage {url}")
     return outcome

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 from search_spaces import Scalar
 from storage.rdb import await_server
@@ -19,41 +18,26 @@ from study.kind_sources import (
     require_same_code,
 )
 from study.kinds import Kind
-from study.requests import Given, Place, Say
+from study.requests import ExperimentRequest, Say
 from study.running.coordinator import RunOutcome
 from study.running.deciding import decide
 from study.running.opening import Database, load_data
 from study.settings import StudySettings, default_settings
 
 
-def experiment(
-    name: str,
-    place: Place,
-    given: Given,
-    *,
-    options: Mapping[str, Any] | None = None,
-    study: str | None = None,
-    n_pairs: int,
-    say: Say,
-) -> RunOutcome:
+def experiment(request: ExperimentRequest, *, say: Say) -> RunOutcome:
     """Create or continue an experiment, run what it lacks, and say what came out.
 
-    Args:
-        name: Of the experiment, and of its study unless that has another name.
-        place: Where it runs; its kind is searched, or all installed ones.
-        given: What the user said.
-        options: Of the experiment itself.
-        study: Name of the study.
-        n_pairs: Pairs in all; a study that has more keeps them.
-        say: Takes what is to be told.
+    A study that has more pairs keeps them.
 
     Raises:
         StudyError: If the request does not fit the study.
         SearchSpaceError, DataError, StorageError: If a part of it cannot be used.
     """
+    name, place, given = request.name, request.place, request.given
     place.check()
     found = _find(name, place.kind)
-    kind, study = found.kind, study or name
+    kind, study = found.kind, request.study or name
     place = replace(place, kind=None if found.source is None else place.kind)
     await_server(place.url, say=say)
     database = Database(place.url)
@@ -70,7 +54,8 @@ def experiment(
         study=study,
         defaults=replace(default_settings(kind), sampler=PAIRED),
     )
-    design = kind.experiments[name](settings.source, options or {})
+    options = {"lambdas": request.lambdas} if request.lambdas else {}
+    design = kind.experiments[name](settings.source, options)
     if before is not None and (before.name, before.arms) != (name, design.arms):
         arms = "; ".join(arm.name for arm in before.arms)
         raise StudyError(
@@ -95,7 +80,7 @@ def experiment(
         question=design.question,
         arms=design.arms,
         sides={
-            method: pair_sides(before, method, n_pairs, partial(draw, method))
+            method: pair_sides(before, method, request.n_pairs, partial(draw, method))
             for method in dict.fromkeys(arm.split for arm in design.arms)
         },
     )

@@ -1,33 +1,26 @@
 """What ``emoji-study import-csv`` does: results in a file become a study."""
 
-from pathlib import Path
-
 from optuna.trial import TrialState
 
 from storage import attrs
 from storage.importing import insert_study
 from storage.rdb import open_storage
 from study.exchange.read_csv import read_results
-from study.requests import Say
+from study.requests import ImportRequest, Say
 
 
-def import_csv(path: Path, *, url: str, study: str | None, say: Say) -> None:
+def import_csv(request: ImportRequest, *, say: Say) -> None:
     """Store the results of a CSV file as a study.
-
-    Args:
-        path: The file.
-        url: The storage.
-        study: Name of the study; None for that of the file.
-        say: Takes what is to be told.
 
     Raises:
         StudyError: If the file holds no results, or a wrong row.
         StorageError: If there is such a study, or the storage cannot be used.
     """
+    path = request.file
     found = read_results(path)
-    name = study or path.stem
+    name = request.study or path.stem
     insert_study(
-        open_storage(url, create=True, write=True),
+        open_storage(request.url, create=True, write=True),
         name,
         found.trials,
         user_attrs={

@@ -14,7 +14,7 @@ from storage.records import StudyRecord, load_study_record
 from study.dashboard.retention import check_keep
 from study.errors import StudyError
 from study.kind_sources import FoundKind, find_kind, make_trainer, require_same_code
-from study.requests import DEFAULT_TRIALS, Amount, Given, Kept, Place, Say
+from study.requests import DEFAULT_TRIALS, Place, RunRequest, Say
 from study.running import budget
 from study.running.coordinator import Ready, RunOutcome, describe_outcome, launch, open_study
 from study.running.deciding import decide_search
@@ -24,69 +24,47 @@ from study.sampling.names import ADAPTIVE_SAMPLERS
 from study.settings import StudySettings
 
 
-def run(
-    kind: str,
-    place: Place,
-    given: Given,
-    amount: Amount,
-    *,
-    kept: Kept | None = None,
-    study: str | None = None,
-    warm_start: str | None = None,
-    accept_change: bool = False,
-    say: Say,
-) -> RunOutcome:
+def run(request: RunRequest, *, say: Say) -> RunOutcome:
     """Create or continue a study and run trials of it.
 
     What is refused has created nothing.
-
-    Args:
-        kind: What names the kind of model, see ``find_kind``.
-        place: Where it runs.
-        given: What is searched.
-        amount: How much.
-        kept: What is kept beside the results; None for what is stored.
-        study: Name of the study; None for that of kind and space.
-        warm_start: Name of an older study whose best points a new one begins with.
-        accept_change: Whether the study goes on with changed code of its kind.
-        say: Takes what is to be told.
 
     Raises:
         StudyError: If the request does not fit the study or the program.
         SearchSpaceError, DataError, StorageError: If a part of the request cannot be used.
     """
+    given, place = request.given, request.place
     place.check()
-    kept = kept or Kept()
-    found = find_kind(kind)
-    own, place = found.kind, replace(place, kind=None if found.source is None else kind)
-    name = study or f"{own.name}-{given.space or next(iter(own.spaces))}"
-    if kept.pictures is not None:
-        check_keep(kept.pictures)
-    if kept.extra and all(metric.always for metric in own.metrics):
+    found = find_kind(request.kind)
+    own, place = found.kind, replace(place, kind=None if found.source is None else request.kind)
+    name = request.study or f"{own.name}-{given.space or next(iter(own.spaces))}"
+    if request.pictures is not None:
+        check_keep(request.pictures)
+    if request.extra and all(metric.always for metric in own.metrics):
         raise StudyError(f"--latents is no option of the kind {own.name}.")
     await_server(place.url, say=say)
     database = Database(place.url)
     stored = database.find_to_continue(name)
     if stored is not None:
-        require_same_code(stored.kind, found, study=name, accept_change=accept_change)
+        require_same_code(stored.kind, found, study=name, accept_change=request.accept_change)
     settings = decide_search(
         given,
         None if stored is None else stored.settings,
         own,
         study=name,
-        n_trials=amount.n_first,
+        n_trials=request.n_first,
     )
     space = settings.space_in(own)
     source = None
-    if warm_start is not None:
-        source = _warm_start_source(database, warm_start, settings, space, stored)
+    if request.warm_start is not None:
+        source = _warm_start_source(database, request.warm_start, settings, space, stored)
     trainer = make_trainer(own)
     trainer.resolve_device(place.device)  # raises here rather than in every worker
     data = load_data(trainer, settings, study=name, stored=stored is not None)
     settings = replace(settings, data_fingerprint=data.fingerprint, sides=data.sides)
     waiting = []
     if source is not None:
-        waiting = best_points(source, space, settings.fixed, n_trials=amount.n_first)
+        waiting = best_points(source, space, settings.fixed, n_trials=request.n_first)
     opened = open_study(
         database.create(),
         name,
@@ -95,41 +73,40 @@ def run(
         user_attrs=data.facts(),
         waiting=waiting,
     )
-    _keep(opened, found, space, amount, kept, accepted=stored is not None and accept_change)
+    _keep(opened, found, space, request, accepted=stored is not None and request.accept_change)
     if source is not None and stored is None:
         say(f"The first {len(waiting)} trials repeat the best points of study {source.name}.")
     ready = Ready(study=opened, settings=settings, kind=own, space=space, data=data)
-    return _run(ready, place, amount, say=say)
+    return _run(ready, place, request, say=say)
 
 
 def _keep(
     study: optuna.Study,
     found: FoundKind,
     space: SearchSpace,
-    amount: Amount,
-    kept: Kept,
+    request: RunRequest,
     *,
     accepted: bool,
 ) -> None:
     """Store what applies from now on."""
-    if amount.max_retries is not None:
-        study.set_user_attr(attrs.MAX_RETRIES, amount.max_retries)
-    if kept.pictures is not None:
-        study.set_user_attr(attrs.KEPT_PICTURES, kept.pictures)
-    if kept.extra:
+    if request.max_retries is not None:
+        study.set_user_attr(attrs.MAX_RETRIES, request.max_retries)
+    if request.pictures is not None:
+        study.set_user_attr(attrs.KEPT_PICTURES, request.pictures)
+    if request.extra:
         study.set_user_attr(attrs.MEASURES_LATENTS, True)
     if accepted and found.source is not None:
         study.set_user_attr(attrs.KIND, found.info(space).to_dict())
 
 
-def _run(ready: Ready, place: Place, amount: Amount, *, say: Say) -> RunOutcome:
+def _run(ready: Ready, place: Place, request: RunRequest, *, say: Say) -> RunOutcome:
     """Ask for trials, and run them."""
-    study, settings, replicate = ready.study, ready.settings, amount.replicate
+    study, settings, replicate = ready.study, ready.settings, request.replicate
     budget.start_design(study, settings, ready.space, replicate=replicate)
     target = budget.request(
         study,
-        amount.n_total or amount.n_trials or _default_trials(ready, replicate),
-        in_all=amount.n_total is not None,
+        request.n_total or request.n_trials or _default_trials(ready, replicate),
+        in_all=request.n_total is not None,
         replicate=replicate,
     )
     if count(study.get_trials(deepcopy=False)).finished >= target:

@@ -8,24 +8,19 @@ from storage import attrs
 from storage.rdb import await_server
 from storage.records import load_study_record
 from study.kind_sources import find_stored, make_trainer
-from study.requests import Place, Say
+from study.requests import Say, WorkRequest
 from study.running.coordinator import Ready, RunOutcome, describe_outcome, launch
 from study.running.opening import Database, load_data
 
 
-def work(study: str, place: Place, *, accept_change: bool = False, say: Say) -> RunOutcome:
+def work(request: WorkRequest, *, say: Say) -> RunOutcome:
     """Join a study, until it has the trials that it wants.
-
-    Args:
-        study: Name of the study.
-        place: Where this machine's workers run.
-        accept_change: Whether the study goes on with changed code of its kind.
-        say: Takes what is to be told.
 
     Raises:
         StudyError: If this machine has other data, or other code.
         StorageError: If the storage cannot be used, or has no such study.
     """
+    study, place, accept_change = request.study, request.place, request.accept_change
     await_server(place.url, say=say)
     storage, stored = Database(place.url).require(study)
     found = find_stored(stored.kind, study=study, where=place.kind, accept_change=accept_change)

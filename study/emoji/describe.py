@@ -14,19 +14,20 @@ from storage.files import atomic_path, write_bytes
 from study.emoji.data import fingerprint
 from study.emoji.page import render_data_report
 from study.errors import StudyError
-from study.requests import DescribeRequest
+from study.requests import BuildRequest, DescribeRequest
 
 
-def build_data(vendor: str, out: Path) -> int:
+def build_data(request: BuildRequest) -> int:
     """Write the installed images of a vendor as a data set file; return how many there are.
 
     Raises:
         DataError: If the vendor is unknown.
         StudyError: If the file cannot be written.
     """
+    out = request.out
     try:
         with atomic_path(out) as partial:
-            return build_parquet(vendor, partial)
+            return build_parquet(request.vendor, partial)
     except OSError as error:
         raise StudyError(
             f"`{out}` must be a file that can be written, but got: {error.strerror or error}."

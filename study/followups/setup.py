@@ -15,7 +15,7 @@ from study.experiment import PAIRED, Arm, Experiment
 from study.formats import format_duration
 from study.kind_sources import FoundKind, find_stored, make_trainer
 from study.kinds import Data, Trainer
-from study.requests import Given, Place, Say
+from study.requests import FollowupRequest, Given, Place, Say
 from study.running import budget
 from study.running.coordinator import Ready, RunOutcome, launch, open_study
 from study.running.deciding import decide
@@ -92,11 +92,8 @@ def set_up(
     search: Search,
     what: str,
     choose: Callable[[], tuple[Arm, ...]],
-    place: Place,
+    request: FollowupRequest,
     *,
-    name: str | None,
-    seed: int | None,
-    n_seeds: int,
     other: Path | None = None,
     say: Say,
 ) -> Followup:
@@ -105,13 +102,12 @@ def set_up(
     Args:
         what: It is: a name of ``QUESTIONS``.
         choose: Chooses the arms of a new one.
-        name: Of its study; None for the search's name with what it is.
-        seed: Of its study; None for that of the search.
-        n_seeds: Seeds and splits in all.
+        request: Where it runs, how often, and what it is called.
         other: Data of a transfer, whose split is drawn as the search's was.
     """
     kind, record, searched = search.found.kind, search.record, search.settings
-    name = name or f"{record.name}-{what if other is None else f'on-{other.stem}'}"
+    place = request.place
+    name = request.name or f"{record.name}-{what if other is None else f'on-{other.stem}'}"
     stored = search.database.find_to_continue(name)
     before = None if stored is None else stored.experiment
     if stored is not None and (
@@ -129,7 +125,7 @@ def set_up(
     if other is not None:
         defaults = replace(defaults, options=kind.transfer(searched.source, other).options)
     settings = decide(
-        Given(seed=seed, data=other or place.data),
+        Given(seed=request.seed, data=other or place.data),
         None if stored is None else stored.settings,
         kind,
         study=name,
@@ -156,7 +152,9 @@ def set_up(
             )
         arms = before.arms
     fresh = settings.data_seed + FRESH
-    sides = pair_sides(before, method, n_seeds, lambda pair: data.redraw(method, fresh + pair))
+    sides = pair_sides(
+        before, method, request.n_seeds, lambda pair: data.redraw(method, fresh + pair)
+    )
     experiment = Experiment(
         name=what,
         question=QUESTIONS[what].format(record.name),

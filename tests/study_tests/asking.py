@@ -5,7 +5,7 @@ from dataclasses import fields
 from typing import Any
 
 from study.commands.run import run
-from study.requests import Amount, Given, Kept, Place
+from study.requests import Given, Place, RunRequest
 from study.running.coordinator import RunOutcome
 
 
@@ -15,8 +15,7 @@ def run_study(
     """Run a study with one thread for each worker, unless more are asked for."""
     place = place_at(url, asked)
     given = given_in(asked)
-    amount, kept = Amount(**_taken(Amount, asked)), Kept(**_taken(Kept, asked))
-    return run(kind, place, given, amount, kept=kept, say=say, **asked)
+    return run(RunRequest(kind=kind, place=place, given=given, **asked), say=say)
 
 
 def place_at(url: str, asked: dict[str, Any]) -> Place:
@@ -29,10 +28,5 @@ def place_at(url: str, asked: dict[str, Any]) -> Place:
 def given_in(asked: dict[str, Any]) -> Given:
     """Take what a user said of a study out of what is asked."""
     vendors = asked.pop("vendors", None)
-    return Given(**_taken(Given, asked), options={"vendors": vendors})
-
-
-def _taken(part: type, asked: dict[str, Any]) -> dict[str, Any]:
-    """Take the fields of a part of a request out of what is asked."""
-    names = [field.name for field in fields(part)]
-    return {name: asked.pop(name) for name in names if name in asked}
+    own = {field.name: asked.pop(field.name) for field in fields(Given) if field.name in asked}
+    return Given(**own, options={"vendors": vendors})

@@ -38,6 +38,7 @@ from study.emoji.experiments import (
 from study.errors import StudyError
 from study.experiment import Arm, Design, Experiment
 from study.kinds import Kind, Source
+from study.requests import ExperimentRequest
 from study.running.coordinator import RunOutcome
 from study.seeds import pair_seed
 from study.settings import StudySettings
@@ -70,13 +71,8 @@ def experiment(folder: Path, **changes: Any) -> tuple[RunOutcome, list[str]]:
     }
     lambdas = asked.pop("lambdas", (LAMBDA,))
     place, given = place_at(url_of(folder), asked), given_in(asked)
-    outcome = run_experiment(
-        place=place,
-        given=given,
-        options={"lambdas": lambdas} if lambdas else {},
-        say=said.append,
-        **asked,
-    )
+    request = ExperimentRequest(place=place, given=given, lambdas=lambdas, **asked)
+    outcome = run_experiment(request, say=said.append)
     return outcome, [line for line in said if not line.startswith("Warning: ")]
 
 

@@ -22,17 +22,24 @@ from storage.records import StudyRecord, followups, load_study_record
 from study.analysis import metrics_of
 from study.analysis.ablation import get_ablation
 from study.analysis.confirmation import get_confirmation, same_order
-from study.cli import _record
 from study.commands.ablate import ablate as take_apart
 from study.commands.confirm import confirm as confirm_best
 from study.commands.import_csv import import_csv
+from study.commands.show import stored_record
 from study.commands.train import train
 from study.emoji import AUTOENCODER, LATENT_METRICS
 from study.errors import StudyError
 from study.followups.arms import confirmation_arms
 from study.followups.setup import Followup, find_search, run_followup, set_up
 from study.followups.testing import measure_models
-from study.requests import OneStudy, Place, TrainRequest
+from study.requests import (
+    AblateRequest,
+    ConfirmRequest,
+    FollowupRequest,
+    ImportRequest,
+    Place,
+    TrainRequest,
+)
 from study.running.coordinator import RunOutcome
 from study.seeds import pair_seed
 from tests.emoji_ae_tests.reference import leaking_groups
@@ -68,7 +75,8 @@ def confirm(folder: Path, **changes: Any) -> tuple[RunOutcome, list[str], list[T
     shown: list[Table] = []
     asked = {"study": SEARCH, "top": 2, "n_seeds": N_SEEDS, **changes}
     place = place_of(folder, asked.pop("data", None))
-    outcome = confirm_best(place=place, say=said.append, show=shown.append, **asked)
+    request = ConfirmRequest(place=place, **asked)
+    outcome = confirm_best(request, say=said.append, show=shown.append)
     return outcome, said, shown
 
 
@@ -76,9 +84,9 @@ def ablate(folder: Path, **changes: Any) -> tuple[RunOutcome, list[str], list[Ta
     """Take the search in ``folder`` apart; return what was said and shown, too."""
     said: list[str] = []
     shown: list[Table] = []
-    asked: dict[str, Any] = {"only": ("learning_rate",), "n_seeds": 1, **changes}
-    place = place_of(folder)
-    outcome = take_apart(SEARCH, place, say=said.append, show=shown.append, **asked)
+    asked: dict[str, Any] = {"params": ("learning_rate",), "n_seeds": 1, **changes}
+    request = AblateRequest(study=SEARCH, place=place_of(folder), **asked)
+    outcome = take_apart(request, say=said.append, show=shown.append)
     return outcome, said, shown
 
 
@@ -208,7 +216,7 @@ def test_what_is_said(copy: Path) -> None:
 
 def test_follow_ups_do_not_make_a_search_ambiguous(confirmed: Path) -> None:
     """The only search of a storage needs no name, whatever follows it."""
-    _, record = _record(OneStudy(url=url_of(confirmed)))
+    _, record = stored_record(url_of(confirmed), None)
     assert record.name == SEARCH
 
 
@@ -336,9 +344,8 @@ def follow(folder: Path) -> Followup:
         top=1,
         seed=settings.seed,
     )
-    return set_up(
-        search, attrs.CONFIRMATION, choose, place, name="trained", seed=None, n_seeds=1, say=str
-    )
+    request = FollowupRequest(place=place, name="trained", n_seeds=1)
+    return set_up(search, attrs.CONFIRMATION, choose, request, say=str)
 
 
 def measured_by(
@@ -438,7 +445,7 @@ def test_ablation_of_a_trial_by_number(copy: Path) -> None:
     assert winner["params"] == read(copy, SEARCH).trials[3].params
     assert outcome.progress.complete == outcome.target
     with pytest.raises(StudyError, match="`epoch` cannot be swept"):
-        ablate(copy, only=("epoch",), name="fourth")
+        ablate(copy, params=("epoch",), name="fourth")
 
 
 def test_multitask_searches_are_confirmed_with_their_accuracy(
@@ -492,7 +499,7 @@ def test_imported_results_are_confirmed_on_images_of_today(
     ]
     path = tmp_path / "results.csv"
     path.write_text("\n".join(rows) + "\n")
-    import_csv(path, url=url_of(tmp_path), study=SEARCH, say=str)
+    import_csv(ImportRequest(file=path, url=url_of(tmp_path), study=SEARCH), say=str)
     outcome, said, _ = confirm(tmp_path, top=2, n_seeds=1, data=tiny_data)
     record = read(tmp_path, CONFIRMATION)
     info = get_confirmation(record)

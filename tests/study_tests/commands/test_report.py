@@ -19,7 +19,7 @@ from study.commands.report import report_request
 from study.errors import StudyError
 from study.exchange.write_table import write_table
 from study.report import read_report_data
-from study.requests import ReportRequest
+from study.requests import ImportRequest, ReportRequest
 from tests.servers import opened
 from tests.study_tests.synthetic import planted
 
@@ -33,7 +33,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> str:
     url = f"sqlite:///{folder / 'study.db'}"
     for name, seed in (("one", 0), ("two/b", 1)):
         write_table(planted(40, seed=seed), folder / "trials.csv")
-        import_csv(folder / "trials.csv", url=url, study=name, say=str)
+        import_csv(ImportRequest(file=folder / "trials.csv", url=url, study=name), say=str)
     return url
 
 

@@ -24,7 +24,7 @@ from study.commands.worker import work
 from study.emoji import AUTOENCODER
 from study.errors import StudyError
 from study.kinds import Source
-from study.requests import Place
+from study.requests import Place, WorkRequest
 from study.running.budget import request
 from study.running.choosing import find_trial
 from study.running.coordinator import RunOutcome, describe_outcome
@@ -162,7 +162,8 @@ def join(url: str, **changes: Any) -> tuple[RunOutcome, list[str]]:
     """Join the study named ``s`` as another machine would; return what was said, too."""
     said: list[str] = []
     name = changes.pop("study", "s")
-    outcome = work(name, Place(url=url, threads=1, **changes), say=said.append)
+    request = WorkRequest(study=name, place=Place(url=url, threads=1, **changes))
+    outcome = work(request, say=said.append)
     return outcome, [line for line in said if not line.startswith("Warning: other programs ")]
 
 

@@ -23,7 +23,7 @@ from study.commands.run import run
 from study.errors import StudyError
 from study.exchange.read_csv import read_results
 from study.exchange.write_table import write_table
-from study.requests import Amount, Given, Place
+from study.requests import ImportRequest, Place, RunRequest
 from tests.servers import opened
 
 AUTOENCODER = (
@@ -71,7 +71,7 @@ def imported(url: str) -> Import:
     """Return a function that imports a file and reads the study."""
 
     def do(path: Path, name: str | None = None) -> StudyRecord:
-        import_csv(path, url=url, study=name, say=lambda _: None)
+        import_csv(ImportRequest(file=path, url=url, study=name), say=lambda _: None)
         with opened(url) as storage:
             return load_study_record(storage, name or path.stem)
 
@@ -105,13 +105,14 @@ def test_any_database(tmp_path: Path, place: str) -> None:
     rows = autoencoder_rows()
     path = write_csv(tmp_path / "results.csv", AUTOENCODER, rows)
     said: list[str] = []
-    import_csv(path, url=place, study="old", say=said.append)
+    request = ImportRequest(file=path, url=place, study="old")
+    import_csv(request, say=said.append)
     assert said[0].startswith(f"{len(rows)} trials of kind autoencoder imported as study old; ")
     with opened(place) as storage:
         values = [trial.value for trial in load_study_record(storage, "old").complete]
     assert values == [row[-1] for row in rows]
     with pytest.raises(StorageAccessError, match=r"^There is a study named 'old' already\.$"):
-        import_csv(path, url=place, study="old", say=said.append)
+        import_csv(request, say=said.append)
     close_all()
 
 
@@ -241,15 +242,9 @@ def test_name_is_taken(tmp_path: Path, imported: Import) -> None:
     before = imported(path)
     with pytest.raises(StorageAccessError, match="There is a study named 'results' already"):
         imported(path)
+    place = Place(url=f"sqlite:///{tmp_path / 'study.db'}")
     with pytest.raises(StudyError, match="was imported and cannot be continued"):
-        run(
-            "autoencoder",
-            Place(url=f"sqlite:///{tmp_path / 'study.db'}"),
-            Given(),
-            Amount(),
-            study="results",
-            say=lambda _: None,
-        )
+        run(RunRequest(kind="autoencoder", place=place, study="results"), say=lambda _: None)
     assert imported(path, "other").trials[0].params == before.trials[0].params
 
 

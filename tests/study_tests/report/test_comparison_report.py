@@ -23,6 +23,7 @@ from study.report.comparison_report import (
     get_comparison_verdict,
     render_comparison,
 )
+from study.requests import ImportRequest
 from tests.servers import opened
 from tests.study_tests.exchange.test_read_csv import AUTOENCODER, autoencoder_rows, write_csv
 from tests.study_tests.report.test_report import Page, plain
@@ -68,7 +69,7 @@ def page(source: str) -> Page:
 def imported(tmp_path: Path, url: str) -> StudyRecord:
     """Results of an old notebook."""
     path = write_csv(tmp_path / "old.csv", AUTOENCODER, autoencoder_rows())
-    import_csv(path, url=url, study=None, say=lambda _: None)
+    import_csv(ImportRequest(file=path, url=url), say=lambda _: None)
     with opened(url) as storage:
         return load_study_record(storage, "old")
 

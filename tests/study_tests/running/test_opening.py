@@ -12,7 +12,7 @@ from storage.rdb import close_all
 from storage.urls import sqlite_path
 from study.commands.run import run
 from study.errors import StudyError
-from study.requests import Amount, Given, Place
+from study.requests import Given, Place, RunRequest
 from study.running.opening import Database
 
 
@@ -47,8 +47,10 @@ def test_a_refused_run_has_created_nothing(
     given: Given, error: type[Exception], database: str
 ) -> None:
     """Whatever a run is refused for, the database is as it was."""
+    place = Place(url=database)
+    request = RunRequest(kind="autoencoder", place=place, given=given, n_trials=1)
     with pytest.raises(error):
-        run("autoencoder", Place(url=database), given, Amount(n_trials=1), say=print)
+        run(request, say=print)
     assert tables(database) == []
 
 

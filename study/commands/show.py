@@ -1,0 +1,47 @@
+"""What ``emoji-study list``, ``status`` and ``export`` do: they only read."""
+
+from collections.abc import Callable
+
+from optuna.storages import BaseStorage
+from rich.console import RenderableType
+
+from storage.queue import silences
+from storage.rdb import open_storage
+from storage.records import StudyRecord, load_study_record, only_study, study_names
+from study.exchange.write_table import write_table
+from study.requests import ExportRequest, ListRequest, StatusRequest
+from study.terminal.status import status_lines, study_table, watch
+
+Show = Callable[[RenderableType], None]
+
+
+def stored_record(url: str, study: str | None) -> tuple[BaseStorage, StudyRecord]:
+    """Read a study; if no name is given the only one of the storage, follow-ups aside."""
+    storage = open_storage(url)
+    return storage, load_study_record(storage, study or only_study(storage))
+
+
+def list_studies(request: ListRequest, *, show: Show) -> None:
+    """Show all studies of a storage."""
+    storage = open_storage(request.url)
+    show(study_table([load_study_record(storage, name) for name in study_names(storage)]))
+
+
+def status(request: StatusRequest, *, show: Show) -> None:
+    """Show a study once, or again and again until it is done."""
+    storage, record = stored_record(request.url, request.study)
+    study_id = storage.get_study_id_from_name(record.name)
+    if request.watch:
+        watch(
+            lambda: (load_study_record(storage, record.name), silences(storage, study_id)),
+            interval_s=request.every,
+        )
+        return
+    for part in status_lines(record, silences(storage, study_id)):
+        show(part)
+
+
+def export(request: ExportRequest) -> int:
+    """Write the trials of a study as a table; return how many there are."""
+    _, record = stored_record(request.url, request.study)
+    return write_table(record, request.out, curves=request.curves)
