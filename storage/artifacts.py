@@ -105,11 +105,7 @@ def _open_no_link(path: str, flags: int) -> int:
 
 
 def open_artifacts(folder: Path) -> ArtifactFolder:
-    """Open the artifact store in ``folder``, which is created where it does not exist.
-
-    Raises:
-        ArtifactFolderError: If the folder cannot be created.
-    """
+    """Open the artifact store in ``folder``; create it, or raise an ArtifactFolderError."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -123,15 +119,12 @@ def open_artifacts(folder: Path) -> ArtifactFolder:
 def held_folder(folder: Path, identity: Identity | None = None) -> Iterator[Callable[[], None]]:
     """Open the folder of an artifact store, and yield a function that tries it.
 
-    The function really writes, so whoever calls it before a training does not train in vain.
+    The function really writes, so whoever calls it before a training does not train in vain. It
+    raises an ArtifactFolderError if the folder takes no files, or is another one than at first.
 
     Args:
         identity: Of the folder that another process of this machine holds; None to create it
             where it does not exist.
-
-    Raises:
-        ArtifactFolderError: If the folder cannot be created; also by the function, if it takes
-            no files or is another one than at first.
     """
     with ExitStack() as stack:
         if identity is None:
@@ -160,11 +153,10 @@ def held_folder(folder: Path, identity: Identity | None = None) -> Iterator[Call
 
 def folder_identity(folder: Path) -> Identity | None:
     """Return the identity of a folder, None if it cannot be seen."""
-    try:
+    with suppress(OSError):
         found = folder.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
+        return found.st_dev, found.st_ino
+    return None
 
 
 @contextmanager
@@ -190,9 +182,6 @@ def study_uid(storage: BaseStorage, study_id: int) -> str:
     """Return what names a study's files, in a folder that many databases may share.
 
     A study of an earlier version, or of another program, is given it now.
-
-    Args:
-        storage: Opened for writing.
     """
     stored = storage.get_study_user_attrs(study_id).get(attrs.UID)
     if not stored:
@@ -204,9 +193,7 @@ def study_uid(storage: BaseStorage, study_id: int) -> str:
 def unfinished_path(folder: Path, study: optuna.Study, training: str) -> Path:
     """Return where the state of an unfinished training is kept, beside the artifacts.
 
-    Args:
-        study: Opened for writing.
-        training: Names it within the study, the same for every attempt at it.
+    ``training`` names it within the study, the same for every attempt at it.
     """
     uid = study_uid(storage_of(study), key_of(study))
     return folder / "unfinished" / f"{uid}-{training}.pt"
@@ -236,9 +223,8 @@ def model_path(folder: Path, study: str | int, number: int) -> Path:
 
     Args:
         study: What ``study_uid`` says of it; its key for where an earlier version kept that, or
-            the model of another database's trial. Whoever reads such a one must compare what it
+            the model of another database's trial: whoever reads such a one must compare what it
             is of, and leave it there for the others.
-        number: Of the trial.
     """
     return folder / "models" / f"{study}-{number}.pt"
 
@@ -299,7 +285,7 @@ def read_artifact(
     """Return a trial's file; None if the trial has none of that name, or it was lost."""
     for meta in get_all_artifact_meta(storage.get_trial(trial_id), storage=storage):
         if meta.filename == name:
-            return _content(store, meta.artifact_id)
+            return _content(store, meta)
     return None
 
 
@@ -319,21 +305,20 @@ def save_study_artifact(
     """Attach a file to a study, in place of an older one of the same name.
 
     The file of an earlier version stays, as it may have become another database's study's.
-
-    Raises:
-        ArtifactFolderError: If the file cannot be written.
     """
-    own = f"{_STUDY_FILE}{name}-"
     with storing(store.folder):
-        key, entry = _write_file(store, f"{own}{uuid.uuid4().hex}", name, content)
+        artifact_id = f"{_STUDY_FILE}{name}-{uuid.uuid4().hex}"
+        key, entry = _write_file(store, artifact_id, name, content)
+    own = f"{ARTIFACTS_ATTR_PREFIX}{_STUDY_FILE}{name}-"
+    earlier = f"{ARTIFACTS_ATTR_PREFIX}{_STUDY_FILE}{study_id}-{name}"
     removed = perform(
         storage,
         operations.set_study_system_attrs,
         study_id=study_id,
         values={key: entry},
-        prefixes=[ARTIFACTS_ATTR_PREFIX + own, f"{ARTIFACTS_ATTR_PREFIX}study-{study_id}-{name}"],
+        prefixes=[own, earlier],
     )
-    _remove_files(store, [key for key in removed if key.startswith(ARTIFACTS_ATTR_PREFIX + own)])
+    _remove_files(store, [key for key in removed if key.startswith(own)])
 
 
 def read_study_artifact(
@@ -342,7 +327,7 @@ def read_study_artifact(
     """Return a study's file; None if it has none of that name, or it was lost."""
     for meta in get_all_artifact_meta(optuna.load_study(study_name=study, storage=storage)):
         if meta.filename == name and meta.artifact_id.startswith(_STUDY_FILE):
-            return _content(store, meta.artifact_id)
+            return _content(store, meta)
     return None
 
 
@@ -379,10 +364,8 @@ def _write_file(
     return ARTIFACTS_ATTR_PREFIX + artifact_id, json.dumps(asdict(meta))
 
 
-def _content(store: ArtifactFolder, artifact_id: str) -> bytes | None:
+def _content(store: ArtifactFolder, meta: ArtifactMeta) -> bytes | None:
     """Return a file, None if it was lost."""
-    try:
-        with store.open_reader(artifact_id) as reader:
-            return reader.read()
-    except ArtifactNotFound:
-        return None
+    with suppress(ArtifactNotFound), store.open_reader(meta.artifact_id) as reader:
+        return reader.read()
+    return None

@@ -5,8 +5,9 @@ Any version of either may change them, so nothing else names them; ruff's SLF001
 imported where they are asked for.
 """
 
-from collections.abc import Iterable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import optuna
@@ -56,51 +57,47 @@ def database_of(storage: BaseStorage) -> RDBStorage | None:
     return backend if isinstance(backend, RDBStorage) else None
 
 
-def transaction(database: RDBStorage) -> AbstractContextManager[Session]:
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """A transaction of a database, with what Optuna does to trials within one."""
+
+    session: Session
+    database: RDBStorage
+
+    def insert_trial(self, study_id: int, template: FrozenTrial) -> models.TrialModel:
+        """Add a trial to a study, under its next number."""
+        return self.database._get_prepared_new_trial(study_id, template, self.session)
+
+    def to_frozen(self, trial: models.TrialModel) -> FrozenTrial:
+        """Read all of a trial."""
+        return self.database._build_frozen_trial_from_trial_model(trial)
+
+    def set_params(self, trial_id: int, params: Iterable[tuple[str, float, str]]) -> None:
+        """Store parameters of a running trial: name, internal representation, range as JSON."""
+        set_param = self.database._set_trial_param_without_commit
+        for name, internal, text in params:
+            set_param(self.session, trial_id, name, internal, json_to_distribution(text))
+
+    def set_attrs(
+        self, trial_id: int, user: Mapping[str, Any], system: Mapping[str, Any] | None = None
+    ) -> None:
+        """Store user and system attributes of a running trial, new or replaced."""
+        set_attr = self.database._set_trial_attr_without_commit
+        for name, value in user.items():
+            set_attr(self.session, models.TrialUserAttributeModel, trial_id, name, value)
+        for name, value in (system or {}).items():
+            set_attr(self.session, models.TrialSystemAttributeModel, trial_id, name, value)
+
+
+@contextmanager
+def transaction(database: RDBStorage) -> Iterator[Transaction]:
     """Open a transaction, committed at the end of the block; nothing of it stays if that fails.
 
     A database that fails is a StorageInternalError; what another one has stored, an
     ``sqlalchemy.exc.IntegrityError``.
     """
-    return _create_scoped_session(database.scoped_session)
-
-
-def insert_trial(
-    session: Session, database: RDBStorage, study_id: int, template: FrozenTrial
-) -> models.TrialModel:
-    """Add a trial to a study, under its next number."""
-    return database._get_prepared_new_trial(study_id, template, session)
-
-
-def to_frozen(database: RDBStorage, trial: models.TrialModel) -> FrozenTrial:
-    """Read all of a trial."""
-    return database._build_frozen_trial_from_trial_model(trial)
-
-
-def set_trial_params(
-    session: Session, database: RDBStorage, trial_id: int, params: Iterable[tuple[str, float, str]]
-) -> None:
-    """Store parameters of a running trial: name, internal representation, range as JSON."""
-    for name, internal, distribution in params:
-        database._set_trial_param_without_commit(
-            session, trial_id, name, internal, json_to_distribution(distribution)
-        )
-
-
-def set_trial_attrs(
-    session: Session,
-    database: RDBStorage,
-    trial_id: int,
-    user_attrs: Mapping[str, Any] | None = None,
-    system_attrs: Mapping[str, Any] | None = None,
-) -> None:
-    """Store attributes of a running trial, new or replaced."""
-    for name, value in (user_attrs or {}).items():
-        model = models.TrialUserAttributeModel
-        database._set_trial_attr_without_commit(session, model, trial_id, name, value)
-    for name, value in (system_attrs or {}).items():
-        model = models.TrialSystemAttributeModel
-        database._set_trial_attr_without_commit(session, model, trial_id, name, value)
+    with _create_scoped_session(database.scoped_session) as session:
+        yield Transaction(session, database)
 
 
 # The gRPC proxy.

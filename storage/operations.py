@@ -35,15 +35,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from storage import attrs
-from storage.internals import (
-    ARTIFACTS_ATTR_PREFIX,
-    insert_trial,
-    models,
-    set_trial_attrs,
-    set_trial_params,
-    to_frozen,
-    transaction,
-)
+from storage.internals import ARTIFACTS_ATTR_PREFIX, Transaction, models, transaction
 
 # Optuna's own system attributes.
 FIXED_PARAMS = "fixed_params"  # of a trial: values that its parameters will have
@@ -89,20 +81,19 @@ def create_study(
 
     Such a one is left where another program was killed while it created the study.
 
+    If there is a study of that name, it stays as it is, and the answer is False.
+
     Args:
         directions: Of its objectives, ``MINIMIZE`` or ``MAXIMIZE``.
         metrics: Names of its objectives.
         waiting: Parameters and user attributes of the trials that it begins with.
-        ended: Instead of those, trials that were run elsewhere: ``state``, ``params`` (Optuna's
-            internal representation by name), ``user_attrs`` and ``values`` of each. They start
-            and end now.
+        ended: Instead of those, trials that were run elsewhere and start and end now: ``state``,
+            ``params`` (Optuna's internal representation by name), ``user_attrs``, ``values``.
         distributions: Ranges of all parameters of ``ended``, as JSON.
-
-    Returns:
-        False if there is a study of that name, which stays as it is.
     """
     try:
-        with transaction(backend) as session:
+        with transaction(backend) as opened:
+            session = opened.session
             study_id = _empty_study(session, name, directions)
             if study_id is None:
                 return False
@@ -117,8 +108,9 @@ def create_study(
                 )
                 for key, value in user_attrs.items()
             )
+            study = _Study(session, backend, study_id)
             for params, own in waiting:
-                _Study(session, backend, study_id).insert(TrialState.WAITING, own, params)
+                study.insert(TrialState.WAITING, own, params)
             _insert_ended(session, study_id, ended, distributions or {})
     except IntegrityError:  # somebody else did so at this moment
         return False
@@ -206,23 +198,20 @@ def claim(backend: RDBStorage, study_id: int, worker: str, uid: str | None = Non
     claimed before and knows nothing of, because the answer was lost, it gets again.
 
     Args:
-        uid: What is unique to the study that the worker knows; a key of the database may be
-            given again when a study was deleted.
+        uid: Of the study that the worker knows; a KeyError if it was deleted and its key given
+            to another one.
 
     Returns:
         The database's key of the trial, or why there is none, as ``Empty``.
-
-    Raises:
-        KeyError: If the study was deleted, also where its key is another one's now.
     """
     with _held(backend, study_id) as study:
-        if uid is not None and study.attr(attrs.UID) != uid:
+        if uid is not None and study.get(attrs.UID) != uid:
             raise KeyError(models.NOT_FOUND_MSG)
         running = study.running_of(worker)
         if running is not None:
             return running
         finished, n_running = study.counts()
-        target = int(study.attr(attrs.TARGET) or 0)
+        target = int(study.get(attrs.TARGET) or 0)
         if finished >= target:
             return Empty.DONE
         if finished + n_running >= target:
@@ -234,19 +223,18 @@ def claim(backend: RDBStorage, study_id: int, worker: str, uid: str | None = Non
         if trial is not None:
             trial.state = TrialState.RUNNING
             trial.datetime_start = datetime.now(UTC)
-            own = {attrs.WORKER: worker}
-            set_trial_attrs(study.session, backend, int(trial.trial_id), own)
+            study.set_attrs(int(trial.trial_id), {attrs.WORKER: worker})
         else:
-            design = study.attr(attrs.DESIGN)
+            design = study.get(attrs.DESIGN)
             if design is None or design["next"] == design["end"]:
                 return Empty.BUSY if n_running else Empty.EXHAUSTED
             user_attrs = {attrs.DESIGN_INDEX: design["next"], attrs.WORKER: worker}
             if design["replicate"]:
                 user_attrs[attrs.REPLICATE] = design["replicate"]
             trial = study.insert(TrialState.RUNNING, user_attrs)
-            study.set_attr(attrs.DESIGN, design | {"next": design["next"] + 1})
+            study.set(attrs.DESIGN, design | {"next": design["next"] + 1})
         trial_id = int(trial.trial_id)
-        _beat(study.session, backend, trial_id)
+        _beat(study, trial_id)
         return trial_id
 
 
@@ -261,29 +249,30 @@ def fail(
 ) -> bool:
     """Fail a running trial and queue it again, unless that has happened too often already.
 
+    If it was not running any more, for somebody else has ended it, the answer is False.
+
     Args:
         reason: Stored with it; None if nobody knows.
         counter: User attribute that counts such failures over all attempts at a trial; None
             for one that does not count, and is always tried again.
         most: Failures after which it is still tried again.
         artifacts: Entries of files, as system attributes, for a trial that has none.
-
-    Returns:
-        False if the trial was not running any more, for somebody else has ended it.
     """
     with _held(backend, study_id) as study:
         trial = study.session.get(models.TrialModel, trial_id)
         if trial is None or trial.state != TrialState.RUNNING:
             return False
         if reason is not None:
-            set_trial_attrs(study.session, backend, trial_id, {attrs.FAILURE: reason})
-        key = models.TrialSystemAttributeModel.key
-        entries = study.session.query(key).filter_by(trial_id=trial_id)
-        if artifacts and entries.filter(key.startswith(ARTIFACTS_ATTR_PREFIX)).first() is None:
-            set_trial_attrs(study.session, backend, trial_id, system_attrs=artifacts)
+            study.set_attrs(trial_id, {attrs.FAILURE: reason})
+        system = models.TrialSystemAttributeModel
+        entries = study.session.query(system).filter(
+            system.trial_id == trial_id, system.key.startswith(ARTIFACTS_ATTR_PREFIX)
+        )
+        if artifacts and entries.first() is None:
+            study.set_attrs(trial_id, {}, artifacts)
         trial.state = TrialState.FAIL
         trial.datetime_complete = datetime.now(UTC)
-        failed = to_frozen(backend, trial)
+        failed = study.to_frozen(trial)
         kept = {name: failed.user_attrs[name] for name in KEPT if name in failed.user_attrs}
         if counter is not None:
             kept[counter] = kept.get(counter, 0) + 1
@@ -300,19 +289,14 @@ def request(
 
     A request is open until it is acknowledged. As long as one is, asking again for as many
     trials or fewer asks for nothing more, and asking for more extends it. A request for another
-    replicate is another one, once the trials of the open one are finished.
-
-    Args:
-        n_trials: Finished trials to add.
-        in_all: Whether ``n_trials`` counts those of earlier requests too, so that the same
-            request never asks for more.
-        replicate: That the trials are of.
+    replicate is another one, once the trials of the open one are finished. One whose ``n_trials``
+    counts, ``in_all``, those of earlier requests too never asks for more when it is repeated.
     """
     with _held(backend, study_id) as study:
         finished, _ = study.counts()
-        target = int(study.attr(attrs.TARGET) or 0)
-        asked = int(study.attr(attrs.REQUEST) or 0)
-        last = study.attr(attrs.LAST_REQUEST)
+        target = int(study.get(attrs.TARGET) or 0)
+        asked = int(study.get(attrs.REQUEST) or 0)
+        last = study.get(attrs.LAST_REQUEST)
         if last is None or last["target"] != target:  # of an earlier version
             last = {"replicate": replicate, "open": finished < target}
         is_open = finished < target or (last["open"] and last["replicate"] == replicate)
@@ -322,23 +306,22 @@ def request(
             new = target + max(0, n_trials - asked)
         else:
             new = finished + n_trials
-        study.set_attr(attrs.REQUEST, max(n_trials, asked) if is_open else n_trials)
-        study.set_attr(attrs.TARGET, new)
+        study.set(attrs.REQUEST, max(n_trials, asked) if is_open else n_trials)
+        study.set(attrs.TARGET, new)
         last = {"replicate": replicate, "open": True, "target": new}
-        study.set_attr(attrs.LAST_REQUEST, last)
+        study.set(attrs.LAST_REQUEST, last)
         return new
 
 
 def acknowledge(backend: RDBStorage, study_id: int, target: int) -> None:
-    """End a request: whoever made it knows that the study has its trials.
+    """End the request that returned ``target``: whoever made it knows that its trials are there.
 
-    Args:
-        target: As ``request`` returned it; a request for more, made since, stays open.
+    A request for more, made since, stays open.
     """
     with _held(backend, study_id) as study:
-        last = study.attr(attrs.LAST_REQUEST)
+        last = study.get(attrs.LAST_REQUEST)
         if last is not None and last["target"] <= target:
-            study.set_attr(attrs.LAST_REQUEST, last | {"open": False})
+            study.set(attrs.LAST_REQUEST, last | {"open": False})
 
 
 def extend_experiment(
@@ -351,7 +334,7 @@ def extend_experiment(
     """
     with _held(backend, study_id) as study:
         new = json.loads(json.dumps(experiment))
-        stored = study.attr(attrs.EXPERIMENT)
+        stored = study.get(attrs.EXPERIMENT)
         if stored is not None:
             if stored["arms"] != new["arms"]:
                 return dict(stored)
@@ -360,22 +343,20 @@ def extend_experiment(
                 for method, own in new["sides"].items()
             }
             new = stored | {"sides": sides}
-        study.set_attr(attrs.EXPERIMENT, new)
+        study.set(attrs.EXPERIMENT, new)
         return dict(new)
 
 
 def start_design(backend: RDBStorage, study_id: int, replicate: int, end: int | None) -> None:
     """Let new trials go on with the points of a replicate's design where its earlier ones ended.
 
-    Points of a design that ends, which only failed and did not diverge, are queued again.
-
-    Args:
-        end: Number behind the last point; None if there is none.
+    Points of a design that ends, which only failed and did not diverge, are queued again. Its
+    ``end`` is the number behind the last point; None if there is none.
     """
     with _held(backend, study_id) as study:
         drawn = study.drawn(replicate)
         start = max(drawn, default=-1) + 1
-        design = study.attr(attrs.DESIGN)
+        design = study.get(attrs.DESIGN)
         if design is not None and design["replicate"] == replicate:
             start = design["next"]
             end = None if None in (end, design["end"]) else max(end, design["end"])
@@ -384,7 +365,7 @@ def start_design(backend: RDBStorage, study_id: int, replicate: int, end: int | 
             if replicate:
                 own[attrs.REPLICATE] = replicate
             study.insert(TrialState.WAITING, own)
-        study.set_attr(attrs.DESIGN, {"next": start, "end": end, "replicate": replicate})
+        study.set(attrs.DESIGN, {"next": start, "end": end, "replicate": replicate})
 
 
 def has_points(backend: RDBStorage, study_id: int) -> bool:
@@ -392,9 +373,9 @@ def has_points(backend: RDBStorage, study_id: int) -> bool:
 
     Those that run or wait are not left. A design without an end always has.
     """
-    with transaction(backend) as session:
-        study = _Study(session, backend, study_id)
-        design = study.attr(attrs.DESIGN)
+    with transaction(backend) as opened:
+        study = _Study(opened.session, backend, study_id)
+        design = study.get(attrs.DESIGN)
         if design is None or design["end"] is None or design["next"] < design["end"]:
             return True
         return bool(_failed_points(study.drawn(design["replicate"])))
@@ -414,34 +395,31 @@ def write(
     Args:
         params: Name, Optuna's internal representation of the value, and distribution as JSON.
         intermediate_values: Step and value.
-        untried_in: The trial's study if nothing is to be stored where another trial of it, of
-            the same replicate, has all of ``params``; None to store them in any case.
-
-    Returns:
-        False if nothing was stored for that reason.
+        untried_in: The trial's study if nothing is to be stored, and False returned, where
+            another trial of it, of the same replicate, has all of ``params``; else None.
     """
-    with transaction(backend) as session:
+    with transaction(backend) as opened:
         if untried_in is not None:
-            _hold(session, untried_in)
-            if _is_tried(session, untried_in, trial_id, params):
+            _hold(opened.session, untried_in)
+            if _is_tried(opened.session, untried_in, trial_id, params):
                 return False
-        _require_unfinished(session, backend, trial_id)
-        set_trial_params(session, backend, trial_id, params)
-        set_trial_attrs(session, backend, trial_id, user_attrs, system_attrs)
+        _require_unfinished(opened, trial_id)
+        opened.set_params(trial_id, params)
+        opened.set_attrs(trial_id, user_attrs or {}, system_attrs)
         model = models.TrialIntermediateValueModel
         for step, reported in intermediate_values:
             value, kind = model.intermediate_value_to_stored_repr(reported)
             row = model(trial_id=trial_id, step=step, intermediate_value=value)
             row.intermediate_value_type = kind
-            session.add(row)
+            opened.session.add(row)
         return True
 
 
 def beat(backend: RDBStorage, trial_id: int) -> None:
     """Record that a running trial is alive."""
-    with transaction(backend) as session:
-        _require_unfinished(session, backend, trial_id)
-        _beat(session, backend, trial_id)
+    with transaction(backend) as opened:
+        _require_unfinished(opened, trial_id)
+        _beat(opened, trial_id)
 
 
 def silences(backend: RDBStorage, study_id: int) -> list[tuple[int, float]]:
@@ -453,10 +431,10 @@ def silences(backend: RDBStorage, study_id: int) -> list[tuple[int, float]]:
     trials, beats = models.TrialModel, models.TrialHeartbeatModel
     zones = models.TrialSystemAttributeModel
     unmarked = 0.0 if backend.engine.name == "sqlite" else None
-    with transaction(backend) as session:
-        now, _ = _clock(session, backend)
+    with transaction(backend) as opened:
+        now, _ = _clock(opened)
         rows = (
-            session.query(beats.trial_id, beats.heartbeat, zones.value_json)
+            opened.session.query(beats.trial_id, beats.heartbeat, zones.value_json)
             .join(trials, trials.trial_id == beats.trial_id)
             .outerjoin(zones, (zones.trial_id == beats.trial_id) & (zones.key == HEARTBEAT_ZONE))
             .filter(trials.study_id == study_id, trials.state == TrialState.RUNNING)
@@ -488,8 +466,8 @@ def times(backend: RDBStorage, study_id: int) -> list[tuple[int, str | None, str
     Optuna gives them in local time without a zone, of which an hour of every autumn is two.
     """
     table = models.TrialModel.__table__.c
-    with transaction(backend) as session:
-        rows = session.query(table.trial_id, table.datetime_start, table.datetime_complete)
+    with transaction(backend) as opened:
+        rows = opened.session.query(table.trial_id, table.datetime_start, table.datetime_complete)
         return [
             (trial_id, _in_utc(start), _in_utc(end))
             for trial_id, start, end in rows.filter(table.study_id == study_id)
@@ -503,11 +481,10 @@ def _in_utc(stored: datetime | None) -> str | None:
 def set_study_system_attrs(
     backend: RDBStorage, study_id: int, values: Mapping[str, Any], prefixes: Sequence[str]
 ) -> list[str]:
-    """Store system attributes of a study, and remove others; return the names of what went.
+    """Store system attributes of a study, new or replaced, and remove others with the prefixes.
 
-    Args:
-        values: By name, new or replaced.
-        prefixes: What has such a name, and no value here, is removed.
+    Returns:
+        The names of what was removed.
     """
     with _held(backend, study_id) as study:
         session, model = study.session, models.StudySystemAttributeModel
@@ -527,9 +504,9 @@ def set_study_system_attrs(
 def keep_study_attr(backend: RDBStorage, study_id: int, name: str, value: Any) -> Any:
     """Store a user attribute of a study unless it has one; return the stored one."""
     with _held(backend, study_id) as study:
-        stored = study.attr(name)
+        stored = study.get(name)
         if stored is None:
-            study.set_attr(name, stored := value)
+            study.set(name, stored := value)
         return stored
 
 
@@ -538,10 +515,10 @@ def merge_study_attr(
 ) -> dict[str, Any]:
     """Add entries to a user attribute of a study, where it has none; return all of them."""
     with _held(backend, study_id) as study:
-        stored = study.attr(name) or {}
+        stored = study.get(name) or {}
         merged = stored | {key: entries[key] for key in entries if key not in stored}
         if merged != stored:
-            study.set_attr(name, merged)
+            study.set(name, merged)
         return merged
 
 
@@ -557,19 +534,17 @@ OPERATIONS = {
 
 
 @dataclass(frozen=True, slots=True)
-class _Study:
+class _Study(Transaction):
     """A study in a transaction."""
 
-    session: Session
-    backend: RDBStorage
     key: int
 
-    def attr(self, name: str) -> Any:
+    def get(self, name: str) -> Any:
         """Return a user attribute, None without it."""
         row = self._attr_row(name)
         return None if row is None else json.loads(row.value_json)
 
-    def set_attr(self, name: str, value: Any) -> None:
+    def set(self, name: str, value: Any) -> None:
         """Store a user attribute."""
         row = self._attr_row(name)
         if row is None:
@@ -582,15 +557,12 @@ class _Study:
         return rows.filter_by(study_id=self.key, key=name).one_or_none()
 
     def insert(
-        self,
-        state: TrialState,
-        user_attrs: Mapping[str, Any],
-        params: Mapping[str, Any] | None = None,
+        self, state: TrialState, own: Mapping[str, Any], params: Mapping[str, Any] | None = None
     ) -> models.TrialModel:
-        """Add a trial that will have the values ``params``."""
+        """Add a trial with user attributes that will have the values ``params``."""
         fixed = {FIXED_PARAMS: dict(params)} if params else {}
-        trial = create_trial(state=state, user_attrs=dict(user_attrs), system_attrs=fixed)
-        return insert_trial(self.session, self.backend, self.key, trial)
+        trial = create_trial(state=state, user_attrs=dict(own), system_attrs=fixed)
+        return self.insert_trial(self.key, trial)
 
     def counts(self) -> tuple[int, int]:
         """Return how many trials are finished, and how many are running."""
@@ -648,50 +620,47 @@ def _failed_points(drawn: Mapping[int, Sequence[tuple[int, bool]]]) -> dict[int,
 @contextmanager
 def _held(backend: RDBStorage, study_id: int) -> Iterator[_Study]:
     """Open a transaction that holds a study until its end, see ``_hold``."""
-    with transaction(backend) as session:
-        _hold(session, study_id)
-        yield _Study(session, backend, study_id)
+    with transaction(backend) as opened:
+        _hold(opened.session, study_id)
+        yield _Study(opened.session, backend, study_id)
 
 
 def _hold(session: Session, study_id: int) -> None:
     """Keep other workers from claiming until the transaction ends.
 
     A server locks the row of the study; SQLite the whole file, as it does for every writer.
-
-    Raises:
-        KeyError: If the study was deleted.
     """
     study = session.query(models.StudyModel).filter_by(study_id=study_id).with_for_update()
     if study.one_or_none() is None:
         raise KeyError(models.NOT_FOUND_MSG)
 
 
-def _require_unfinished(session: Session, backend: RDBStorage, trial_id: int) -> None:
+def _require_unfinished(opened: Transaction, trial_id: int) -> None:
     """Raise the error of a trial that has ended, or is not there."""
-    trial: Any = models.TrialModel.find_or_raise_by_id(trial_id, session)
-    backend.check_trial_is_updatable(trial_id, trial.state)
+    trial: Any = models.TrialModel.find_or_raise_by_id(trial_id, opened.session)
+    opened.database.check_trial_is_updatable(trial_id, trial.state)
 
 
-def _clock(session: Session, backend: RDBStorage) -> tuple[datetime, datetime]:
+def _clock(opened: Transaction) -> tuple[datetime, datetime]:
     """Return the time of the database in UTC and in the zone of its session, both without one."""
-    query = sqlalchemy.text(_CLOCKS[backend.engine.name])
+    query = sqlalchemy.text(_CLOCKS[opened.database.engine.name])
     moment = sqlalchemy.DateTime()
-    utc, own = session.execute(query.columns(utc=moment, own=moment)).one()
+    utc, own = opened.session.execute(query.columns(utc=moment, own=moment)).one()
     return utc, own
 
 
-def _beat(session: Session, backend: RDBStorage, trial_id: int) -> None:
+def _beat(opened: Transaction, trial_id: int) -> None:
     """Note the time where Optuna does and, as it does, in the session's zone; and that zone."""
-    utc, own = _clock(session, backend)
+    utc, own = _clock(opened)
     model = models.TrialHeartbeatModel
-    row = session.query(model).filter_by(trial_id=trial_id).one_or_none()
+    row = opened.session.query(model).filter_by(trial_id=trial_id).one_or_none()
     if row is None:
         row = model(trial_id=trial_id)
-        session.add(row)
+        opened.session.add(row)
     row.heartbeat = own
-    if backend.engine.name != "sqlite":
+    if opened.database.engine.name != "sqlite":
         zone = {HEARTBEAT_ZONE: round((own - utc).total_seconds())}
-        set_trial_attrs(session, backend, trial_id, system_attrs=zone)
+        opened.set_attrs(trial_id, {}, zone)
 
 
 def _is_tried(

@@ -47,9 +47,8 @@ class Cause(enum.Enum):
 def worker_id() -> str:
     """Return ``host/place-start:pid`` of this process, by which others know whether it lives.
 
-    The place is where its process number means this process, see ``_place``; the start tells it
-    from another process that had the number before. ``host/token:pid`` with a random token, as in
-    earlier versions, stands where neither is known: then heartbeats alone decide.
+    The place is where its number means this process, the start tells it from one that had the
+    number before. Where neither is known there is a random token: then heartbeats alone decide.
     """
     place, process = _place(), _process(os.getpid())
     token = secrets.token_hex(2) if None in (place, process) else f"{place}-{process}"
@@ -60,10 +59,8 @@ def worker_id() -> str:
 def _place() -> str | None:
     """Return a digest of where process numbers are those that this process sees; None if unknown.
 
-    That is one boot of one machine, and in it one namespace of processes: containers have their
-    own, however they are named. Start times are counted from what a namespace of times says.
-
-    Source: proc(5), pid_namespaces(7), time_namespaces(7).
+    That is a boot of a machine, and in it a namespace of processes, as each container has, and one
+    of times, from which starts count. Source: proc(5), pid_namespaces(7), time_namespaces(7).
     """
     try:
         if os.readlink("/proc/self") != str(os.getpid()):
@@ -91,11 +88,9 @@ def _process(pid: int) -> str | None:
 
 
 def claim(study: optuna.Study, uid: str | None = None) -> FrozenTrial | Empty:
-    """Take the next trial for this process, or tell why there is none.
+    """Take the next trial for this process, or tell why there is none; see ``operations.claim``.
 
-    Args:
-        study: Opened for writing, with a target and a design (see ``study.running.budget``).
-        uid: See ``operations.claim``.
+    The study needs a target and a design, see ``study.running.budget``.
     """
     storage, study_id = storage_of(study), key_of(study)
     claimed = perform(storage, operations.claim, study_id=study_id, worker=worker_id(), uid=uid)
@@ -114,15 +109,11 @@ def fail(
     *,
     artifacts: Path | None = None,
 ) -> bool:
-    """Fail a running trial and queue it again where its cause allows that.
+    """Fail a running trial as ``operations.fail``, and queue it again where its cause allows that.
 
     Args:
-        reason: Stored with the trial; None if nobody knows.
         artifacts: Folder of the artifact store, for files that stand in for those of a trial
             that has none; None for no such files.
-
-    Returns:
-        False if the trial was not running any more, for somebody else has ended it.
     """
     counter, most = {
         Cause.CONFIGURATION: (attrs.ERRORS, -1),
@@ -154,7 +145,9 @@ def reap(study: optuna.Study, *, artifacts: Path | None = None) -> int:
         return 0
     silent_s = silences(storage_of(study), key_of(study))
     if any(trial_key(trial) not in silent_s for trial in running):
-        silent_s = _ages_s(study) | silent_s
+        now, times = datetime.now(UTC), load_times(storage_of(study), key_of(study))
+        ages_s = {key: (now - start).total_seconds() for key, (start, _) in times.items() if start}
+        silent_s = ages_s | silent_s
     dead = [
         trial_key(trial)
         for trial in running
@@ -204,18 +197,10 @@ def _has_ended(worker: str) -> bool:
     return _process(int(pid)) not in (start, None)
 
 
-def _ages_s(study: optuna.Study) -> dict[int, float]:
-    """Return the seconds since the start of each trial that has one, by the database's key."""
-    now = datetime.now(UTC)
-    times = load_times(storage_of(study), key_of(study))
-    return {key: (now - start).total_seconds() for key, (start, _) in times.items() if start}
-
-
 class Heartbeat:
-    """Tells the storage now and then that a trial is alive.
+    """Tells from the training loop now and then that a trial is alive.
 
-    Sent from the training loop itself, so that a hanging training counts as dead, and an error
-    of the database reaches the code that can wait for it to recover.
+    So a training that hangs counts as dead, and an error of the database reaches who can wait.
     """
 
     def __init__(self, trial: optuna.Trial) -> None:

@@ -41,13 +41,12 @@ STARTING_S = 120.0  # how long a command waits for a server; what runs already w
 _SQLITE_TIMEOUT_S = 60
 _MAX_CREATIONS = 10
 _TABLES = {*models.BaseModel.metadata.tables, "alembic_version"}
+_DRIVERS = {"postgresql": "'emoji-study[postgres]'", "mysql": "pymysql"}
 _UNCHANGING = "immutable=1"
-"""How a file is opened in a folder where nobody can write.
+"""Of a file in a folder where nobody can write, for a write-ahead log needs two more files.
 
-A write-ahead log needs two more files, so SQLite must be told that nothing will change.
 Source: https://www.sqlite.org/wal.html (section 5, read-only databases).
 """
-_DRIVERS = {"postgresql": "'emoji-study[postgres]'", "mysql": "pymysql"}
 
 
 def open_storage(url: str, *, create: bool = False, write: bool = False) -> BaseStorage:
@@ -104,13 +103,11 @@ def open_storage(url: str, *, create: bool = False, write: bool = False) -> Base
 def find_storage(url: str) -> BaseStorage | None:
     """Open a storage for writing, as ``open_storage``; None where it is yet to be created."""
     path = sqlite_path(url)
-    if path is not None:
-        if not path.exists():
-            return None
-        tables = _check_sqlite_file(path, create=True, write=True)
-        return open_storage(url, write=True) if tables >= _TABLES else None
     try:
-        there = server_address(url) is not None or _server_tables(url) >= _TABLES
+        if path is None:
+            there = server_address(url) is not None or _server_tables(url) >= _TABLES
+        else:
+            there = path.exists() and _check_sqlite_file(path, create=True, write=True) >= _TABLES
     except (SQLAlchemyError, ImportError):
         there = True  # opening it tells what is wrong
     return open_storage(url, write=True) if there else None
@@ -185,7 +182,6 @@ def _connect(url: str, *, sqlite: bool, create: bool) -> RDBStorage:
 
 
 def _server_tables(url: str) -> set[str]:
-    """Return the names of the tables of a server's database."""
     engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
     return set(sqlalchemy.inspect(engine).get_table_names())
 
@@ -194,9 +190,7 @@ def _check_sqlite_file(path: Path, *, create: bool, write: bool) -> set[str]:
     """Raise unless ``path`` is, or may become, a database of Optuna's; return its tables.
 
     The file is only ever opened by SQLite: closing it otherwise would drop the locks that other
-    connections of this process hold on it.
-
-    Source: https://www.sqlite.org/howtocorrupt.html (section 2.2).
+    connections of this process hold on it (https://www.sqlite.org/howtocorrupt.html, section 2.2).
     """
     try:
         if not path.exists():
@@ -299,10 +293,7 @@ def _serialize_writers(storage: RDBStorage) -> None:
 
 
 def _refusal(storage: str, error: Exception) -> StorageAccessError:
-    """Return what to raise where a storage cannot be opened, by whether it may be later.
-
-    The cause of the error is told in one line, without SQL or links.
-    """
+    """Return what to raise where a storage cannot be opened, by whether it may be later."""
     kind = StorageAccessError if outage(error) is None else StorageUnreachableError
     cause: Any = error if getattr(error, "orig", None) else error.__cause__ or error
     cause = getattr(cause, "orig", None) or cause

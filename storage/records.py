@@ -1,10 +1,11 @@
-"""Read-only records of a study and its trials, the only input of the analysis."""
+"""Read-only records of a study and its trials, the only input of the analysis; their counts."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import optuna
 from optuna.distributions import BaseDistribution
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
@@ -12,6 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 from storage import attrs, operations
 from storage.errors import UnknownStudyError
 from storage.internals import database_of, trial_key
+from storage.outages import outage
 from storage.served import ServedStorage, perform
 
 Scalar = str | int | float | bool | None
@@ -183,3 +185,41 @@ def load_study_record(storage: BaseStorage, name: str) -> StudyRecord:
         user_attrs=dict(storage.get_study_user_attrs(study_id)),
         trials=load_trials(storage, study_id),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """Counts of a study's trials by state."""
+
+    complete: int
+    pruned: int
+    failed: int
+    running: int
+    waiting: int
+
+    @property
+    def finished(self) -> int:
+        """Trials that count: complete or pruned."""
+        return self.complete + self.pruned
+
+
+def count(trials: Sequence[FrozenTrial | TrialRecord]) -> Progress:
+    """Count trials by state."""
+    states = [trial.state for trial in trials]
+    return Progress(
+        complete=states.count(TrialState.COMPLETE),
+        pruned=states.count(TrialState.PRUNED),
+        failed=states.count(TrialState.FAIL),
+        running=states.count(TrialState.RUNNING),
+        waiting=states.count(TrialState.WAITING),
+    )
+
+
+def finished_trials(study: optuna.Study) -> int | None:
+    """Return how many trials count so far; None in an outage of the database."""
+    try:
+        return count(study.get_trials(deepcopy=False)).finished
+    except Exception as error:
+        if outage(error) is None:
+            raise
+        return None

@@ -7,10 +7,9 @@ from optuna.storages import BaseStorage
 
 from search_spaces import SearchSpace
 from storage import attrs
-from storage.counts import count
 from storage.internals import storage_of
 from storage.rdb import await_server
-from storage.records import StudyRecord, load_study_record
+from storage.records import StudyRecord, count, load_study_record
 from study.dashboard.retention import check_keep
 from study.errors import StudyError
 from study.kind_sources import FoundKind, find_kind, make_trainer, require_same_code

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 import joblib
 import optuna
 
-from storage.counts import finished_trials
 from storage.rdb import open_storage
+from storage.records import finished_trials
 from study.errors import StudyError
 from study.requests import Place
 from study.running.job import WorkerJob

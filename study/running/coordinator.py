@@ -13,10 +13,9 @@ from optuna.storages import BaseStorage
 from search_spaces import SearchSpace
 from storage import attrs, operations, queue
 from storage.artifacts import artifact_folder, folder_identity, held_folder
-from storage.counts import Progress, count, finished_trials
 from storage.internals import storage_of
 from storage.rdb import open_storage
-from storage.records import StudyRecord
+from storage.records import Progress, StudyRecord, count, finished_trials
 from storage.served import perform
 from storage.urls import redact
 from study.analysis import kind_of, none_feasible

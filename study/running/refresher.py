@@ -9,9 +9,9 @@ from contextlib import contextmanager, suppress
 
 import optuna
 
-from storage.counts import finished_trials
 from storage.internals import storage_of
 from storage.outages import failure
+from storage.records import finished_trials
 from study.running.housekeeping import housekeeping
 from study.running.job import WorkerJob, own_process
 

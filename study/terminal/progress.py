@@ -13,10 +13,9 @@ from optuna.trial import TrialState
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from storage.counts import count
 from storage.internals import key_of, storage_of
 from storage.outages import failure, outage
-from storage.records import TrialRecord, load_trials
+from storage.records import TrialRecord, count, load_trials
 from study.analysis.remaining import to_train
 from study.formats import format_duration
 from study.kinds import Step

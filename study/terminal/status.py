@@ -12,10 +12,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from storage import attrs
-from storage.counts import count
 from storage.outages import outage
 from storage.queue import shown_worker
-from storage.records import StudyRecord, TrialRecord
+from storage.records import StudyRecord, TrialRecord, count
 from study.analysis import each_training_once, kind_of, ranked_by_constraint, sampler_of
 from study.analysis.remaining import grid_trainings
 from study.formats import format_measured, plural

@@ -16,10 +16,9 @@ from emoji_ae.emojicloud import build_parquet
 from emoji_ae.errors import DataError
 from search_spaces import SearchSpaceError
 from storage import attrs
-from storage.counts import Progress
 from storage.errors import UnknownStudyError
 from storage.rdb import open_storage
-from storage.records import StudyRecord, load_study_record
+from storage.records import Progress, StudyRecord, load_study_record
 from study.commands.worker import work
 from study.emoji import AUTOENCODER
 from study.errors import StudyError

@@ -14,9 +14,9 @@ from optuna.trial import FrozenTrial, TrialState
 from search_spaces import SPACES, SearchSpaceError
 from search_spaces.designs import design_points
 from storage import attrs, queue
-from storage.counts import count, finished_trials
 from storage.queue import Cause, Empty
 from storage.rdb import open_storage
+from storage.records import count, finished_trials
 from study.analysis.remaining import grid_trainings, trainings_left
 from study.experiment import PAIRED, Arm, Experiment
 from study.running.budget import (

@@ -19,8 +19,8 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState
 
 from storage import attrs
-from storage.counts import finished_trials
 from storage.rdb import open_storage
+from storage.records import finished_trials
 from study.errors import StudyError
 from study.running.budget import request
 from study.running.job import WorkerJob

@@ -30,9 +30,9 @@ from emoji_ae.drawing.strips import N_RANKED, N_SAMPLES, pick
 from emoji_ae.splits import split_dataset
 from storage import attrs, queue
 from storage.artifacts import open_artifacts, read_artifact
-from storage.counts import count
 from storage.errors import ArtifactFolderError
 from storage.rdb import open_storage
+from storage.records import count
 from study.emoji.data import StudyData
 from study.errors import StudyError
 from study.running.budget import request
