@@ -132,13 +132,8 @@ def installed_kinds() -> list[str]:
 
 def _read_source(reference: str) -> KindSource:
     """Read, and do not run, the file that a reference names."""
-    place, colon, name = reference.rpartition(":")
-    if not colon and _is_path(reference):
-        raise StudyError(f"Name the kind in {reference} as well: {reference}:NAME.")
-    if not colon:
-        entry = _entry_point(reference)
-        path = _module_path(entry.module, reference)
-    elif _is_path(place):
+    place, name = _target(reference)
+    if _is_path(place):
         path = Path(place).absolute()
         reference = f"{path}:{name}"
     else:
@@ -159,30 +154,24 @@ def _read_source(reference: str) -> KindSource:
 
 def _load(reference: str, source: KindSource) -> FoundKind:
     """Run the code of a kind, and check what it gives."""
-    place, colon, name = source.reference.rpartition(":")
+    place, name = _target(source.reference)
+    shown = place if ":" in reference else reference
     try:
-        if colon and _is_path(place):
-            module = _run_file(Path(place), source)
-        else:
-            entry = None if colon else _entry_point(reference)
-            module = importlib.import_module(place if entry is None else entry.module)
-            name = name if entry is None else entry.attr
+        is_file = _is_path(place)
+        module = _run_file(Path(place), source) if is_file else importlib.import_module(place)
     except StudyError:
         raise
     except Exception as error:
         reason = " ".join(str(error).split())
         raise StudyError(
-            f"{place or reference} cannot be imported{_line(error, place)}: "
-            f"{type(error).__name__}: {reason}"
+            f"{shown} cannot be imported{_line(error, place)}: {type(error).__name__}: {reason}"
         ) from error
     kind = getattr(module, name, None)
     if not isinstance(kind, Kind):
         there = [key for key, value in vars(module).items() if isinstance(value, Kind)]
         known = f"it has: {', '.join(there)}" if there else "it has none"
         found = "there is none of that name" if kind is None else f"it is {_called(kind)}"
-        raise StudyError(
-            f"`{name}` of {place or reference} must be a study.kinds.Kind, but {found}; {known}."
-        )
+        raise StudyError(f"`{name}` of {shown} must be a study.kinds.Kind, but {found}; {known}.")
     for complaint in _complaints(kind):
         raise StudyError(f"The kind {reference} breaks the protocol: {complaint}")
     return FoundKind(kind=kind, source=source)
@@ -220,12 +209,18 @@ def _run_file(path: Path, source: KindSource) -> types.ModuleType:
     return module
 
 
-def _entry_point(name: str) -> importlib.metadata.EntryPoint:
-    for entry in importlib.metadata.entry_points(group=GROUP, name=name):
-        return entry
+def _target(reference: str) -> tuple[str, str]:
+    """Return the file or module that a reference names, and the kind's name in it."""
+    place, colon, name = reference.rpartition(":")
+    if colon:
+        return place, name
+    if _is_path(reference):
+        raise StudyError(f"Name the kind in {reference} as well: {reference}:NAME.")
+    for entry in importlib.metadata.entry_points(group=GROUP, name=reference):
+        return entry.module, entry.attr
     raise StudyError(
         f"`kind` must be one of {', '.join(installed_kinds())}, or name your own as "
-        f"path/to/file.py:NAME or package.module:NAME, but got {name!r}."
+        f"path/to/file.py:NAME or package.module:NAME, but got {reference!r}."
     )
 
 

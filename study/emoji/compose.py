@@ -40,14 +40,18 @@ def compose_request(request: ComposeRequest, *, say: Say) -> None:
     Raises:
         ExpressionError: If the expression cannot be read, or names what the data lack.
         CheckpointError: If the checkpoint cannot be read, or is of other data.
-        StudyError: If the request does not fit together, or the data lack emoji of every item of
-            the gallery.
+        StudyError: If the request does not fit together, or the data lack all of the gallery.
     """
     if bool(request.expressions) == request.gallery:
         raise StudyError("Give either expressions or --gallery: what is added up.")
     combinations = [parse(expression) for expression in request.expressions]
     out = request.out or Path("runs/gallery.png" if request.gallery else "runs/composition.png")
-    way = _checked(request, out)
+    allowed = (".png", ".gif") if len(combinations) > 1 else (".png",)
+    if out.suffix.lower() not in allowed:
+        raise StudyError(f"`out` must end in {' or '.join(allowed)}, but got {str(out)!r}.")
+    if request.way not in get_args(Way):
+        raise StudyError(f"`way` must be slerp or lerp, but got {request.way!r}.")
+    way: Way = request.way  # type: ignore[assignment]  # as was asked
     if (request.study is None) == (request.checkpoint is None):
         raise StudyError("Give either --study or --checkpoint: the model that adds up.")
     if request.checkpoint is not None:
@@ -76,10 +80,10 @@ def compose_request(request: ComposeRequest, *, say: Say) -> None:
             stops = through(stops, space.latents.mean(dim=0))
         latents = path(stops, request.steps, way)
         say(f"A path of {len(latents)} pictures through {len(stops)} stops, {way}.")
-        moving = out.suffix.lower() == ".gif"
-        content = (
-            gif(frames_of(space, latents)) if moving else picture_png(draw_path(space, latents))
-        )
+        if out.suffix.lower() == ".gif":
+            content = gif(frames_of(space, latents))
+        else:
+            content = picture_png(draw_path(space, latents))
     write_bytes(out, content)
     say(f"Picture written to {out}")
 
@@ -100,18 +104,6 @@ def _gallery(space: LatentSpace, average: str, say: Say) -> Image.Image:
     if not space.has_halves:
         say("Recipes by halves are left out, as the model's latents have no halves.")
     return draw_gallery(space, there)
-
-
-def _checked(request: ComposeRequest, out: Path) -> Way:
-    """Return the way of a path, if the request fits together."""
-    suffix = out.suffix.lower()
-    allowed = (".png", ".gif") if len(request.expressions) > 1 else (".png",)
-    if suffix not in allowed:
-        raise StudyError(f"`out` must end in {' or '.join(allowed)}, but got {str(out)!r}.")
-    if request.way not in get_args(Way):
-        raise StudyError(f"`way` must be slerp or lerp, but got {request.way!r}.")
-    way: Way = request.way  # type: ignore[assignment]  # as was asked
-    return way
 
 
 def _trained(request: ComposeRequest, say: Say) -> tuple[Checkpoint, EmojiDataset]:
@@ -145,8 +137,8 @@ def _trained(request: ComposeRequest, say: Say) -> tuple[Checkpoint, EmojiDatase
             return checkpoint, data.dataset
     with step_bar(config.epoch, chosen.kind.objective, title=chosen.label) as show:
         training = trainer.train(config, data, Run(seed=chosen.seed, device=device, show=show))
-    checkpoint = training.checkpoint
     with housekeeping("the trained model is not kept for the next time", say):
         training.save(kept)
         say(f"The trained model is kept in {kept}.")
-    return replace(checkpoint, model=checkpoint.model.cpu()), data.dataset
+    training.checkpoint.model.cpu()
+    return training.checkpoint, data.dataset

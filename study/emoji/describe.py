@@ -39,14 +39,14 @@ def describe_data(request: DescribeRequest) -> Path:
 
     Raises:
         StudyError: If the split is unknown, or ``out`` is a folder or the data set itself.
-        ConfigError: If the seed breaks its rule.
+        ConfigError: If the seed is not from 0 to 2**32 - 1.
         DataError: If the data set cannot be read or split.
         OSError: If the file cannot be written.
     """
-    method = next((known for known in get_args(SplitMethod) if known == request.split), None)
-    if method is None:
+    if request.split not in get_args(SplitMethod):
         choices = ", ".join(get_args(SplitMethod))
         raise StudyError(f"`split` must be one of {choices}, but got {request.split!r}.")
+    method: SplitMethod = request.split  # type: ignore[assignment]  # as was asked
     if request.out.is_dir():
         raise StudyError(f"`out` must be a file, but got the folder {str(request.out)!r}.")
     if request.data is not None and request.data.resolve() == request.out.resolve():
@@ -67,12 +67,7 @@ def describe_data(request: DescribeRequest) -> Path:
 def draw_splits(
     dataset: EmojiDataset, *, method: SplitMethod, seed: int
 ) -> dict[SplitMethod, Split]:
-    """Split a data set in one way, and for comparison in the others that it allows.
-
-    Raises:
-        ConfigError: If the seed breaks its rule.
-        DataError: If there are too few images or groups for ``method``.
-    """
+    """Split a data set in one way, and for comparison in the others that it allows."""
     splits = {method: split_dataset(dataset, method=method, seed=seed)}
     for other in get_args(SplitMethod):
         if other != method:

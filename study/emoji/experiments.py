@@ -47,7 +47,8 @@ def auxiliary_task(source: Source, options: Mapping[str, Any]) -> Design:
         raise StudyError(f"`lambda` must be given once each, but got {list(lambdas)}.")
     joint: dict[str, Scalar] = {"strategy": "joint", "auxiliary_task": True}
     branched = {**joint, "strategy": "branched", "branch_point": BRANCH_POINT}
-    return _multitask(
+    return _design(
+        "multitask",
         "Does classifying as well make reconstructions worse?",
         arms=(
             Arm(name="lambda 0", params={"strategy": "joint", "auxiliary_task": False}),
@@ -72,7 +73,8 @@ def leakage(source: Source, options: Mapping[str, Any]) -> Design:
         "auxiliary_task": True,
         "classification_lambda": NOTEBOOK_LAMBDAS[0],
     }
-    return _multitask(
+    return _design(
+        "multitask",
         "How much better does a model look when variants of one emoji are on both sides of the "
         "split?",
         arms=(
@@ -108,9 +110,8 @@ def latent_space(source: Source, options: Mapping[str, Any]) -> Design:
     if has_extra:
         changes["extra images"] = {"extra_images": True}
     return _design(
-        "What makes a latent space better, for reconstruction and for arithmetic?",
         "autoencoder",
-        autoencoder.to_values(AutoencoderConfig()),
+        "What makes a latent space better, for reconstruction and for arithmetic?",
         arms=(
             Arm(name="improved", params=better),
             Arm(name="notebook", params=base),
@@ -125,14 +126,12 @@ def _refuse(options: Mapping[str, Any]) -> None:
         raise StudyError("--lambda belongs to the experiment auxiliary-task.")
 
 
-def _multitask(question: str, arms: tuple[Arm, ...]) -> Design:
-    return _design(question, "multitask", multitask.to_values(multitask_config()), arms)
-
-
-def _design(
-    question: str, kind: str, default: Mapping[str, Scalar], arms: tuple[Arm, ...]
-) -> Design:
+def _design(kind: str, question: str, arms: tuple[Arm, ...]) -> Design:
     """Let arms share the notebook's best configuration in all that they do not differ in."""
+    if kind == "multitask":
+        default = multitask.to_values(multitask_config())
+    else:
+        default = autoencoder.to_values(AutoencoderConfig())
     own = {name for arm in arms for name in arm.params}
     names = [parameter.name for parameter in SPACES[kind][SPACE].parameters]
     return Design(

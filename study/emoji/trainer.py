@@ -31,6 +31,14 @@ from study import kinds
 from study.emoji.data import StudyData, load_study_data
 from study.kinds import Run, Source, Step, Trainer, Training
 
+BEST = (
+    attrs.VALIDATION_MSE,
+    attrs.VALIDATION_CROSS_ENTROPY,
+    attrs.VALIDATION_ACCURACY,
+    attrs.VALIDATION_BALANCED_ACCURACY,
+)
+"""What is told of the kept weights, of those that do not classify the first alone."""
+
 
 class EmojiTrainer(Trainer):
     """Trains an autoencoder, or one that classifies as well."""
@@ -101,11 +109,7 @@ class EmojiTrainer(Trainer):
         n_steps: int,
         facts: Mapping[str, Any],
     ) -> "CurveTraining":
-        """Rebuild a training, or the beginning of one, from its stored curve.
-
-        A classifier that was trained after it is shared by equal lengths alone, see ``identity``
-        of a configuration.
-        """
+        """Rebuild a training, or the beginning of one, from its stored curve."""
         metrics = metrics_of(rows)
         curve = metrics[:n_steps]
         run = curve[: config.epoch]
@@ -151,8 +155,7 @@ class CurveTraining(Training):
     Args:
         run: At least one epoch.
         after: Those of a classifier that was trained after it.
-        best: What the kept weights reach; None without any.
-        facts: Beside the last errors.
+        best: Of the kept weights; None without any.
     """
 
     def __init__(
@@ -165,7 +168,9 @@ class CurveTraining(Training):
         self._run, self._curve = run, [asdict(metrics) for metrics in (*run, *after)]
         self.steps = self._curve[: len(run)]
         if best is not None:
-            self.best, self.best_step = _numbers(best), best.epoch
+            numbers = asdict(best)
+            self.best = {name: numbers[name] for name in BEST if name in numbers}
+            self.best_step = best.epoch
         self.facts = {
             **facts,
             attrs.LAST_VALIDATION_MSE: run[-1].validation_mse,
@@ -254,15 +259,3 @@ def metrics_of(rows: Sequence[Step]) -> list[EpochMetrics]:
     """
     single = ({name: float(np.float32(value)) for name, value in row.items()} for row in rows)
     return [metrics_from_dict({**row, "epoch": epoch}) for epoch, row in enumerate(single)]
-
-
-def _numbers(best: EpochMetrics) -> dict[str, float]:
-    """Return what the kept weights reach on the validation split."""
-    numbers = {attrs.VALIDATION_MSE: best.validation_mse}
-    if isinstance(best, MultitaskMetrics):
-        numbers |= {
-            attrs.VALIDATION_CROSS_ENTROPY: best.validation_cross_entropy,
-            attrs.VALIDATION_ACCURACY: best.validation_accuracy,
-            attrs.VALIDATION_BALANCED_ACCURACY: best.validation_balanced_accuracy,
-        }
-    return numbers
