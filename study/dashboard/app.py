@@ -48,13 +48,15 @@ SANDBOX = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
 """Of every answer that brings no policy of its own, so of a trial's file, under whatever path it
 was asked for: whatever it is, nothing in it runs, and it loads nothing.
 """
+_GUARDS = [
+    ("X-Content-Type-Options", "nosniff"),
+    ("X-Frame-Options", "SAMEORIGIN"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+    ("Referrer-Policy", "no-referrer"),
+]
+"""Headers of every answer: what browsers must keep to."""
 RenderReport = Callable[[int], str]
 """Turns the study with a key of the database into a page; raises a KeyError if there is none."""
-NO_TOKEN = (
-    "This needs the token: open the whole address that `emoji-study dashboard` printed when it "
-    "started."
-)
-
 _Refusal = tuple[HTTPStatus, str]
 
 
@@ -103,7 +105,11 @@ class _Guard:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         def start(status: str, headers: list[tuple[str, str]], *args: Any) -> Any:
-            return start_response(status, _guarded(headers), *args)
+            kept = [pair for pair in headers if pair[0] != "Access-Control-Allow-Origin"]
+            kept += _GUARDS
+            if not any(name == "Content-Security-Policy" for name, _ in headers):
+                kept.append(("Content-Security-Policy", SANDBOX))
+            return start_response(status, kept, *args)
 
         host = _HOST.fullmatch(environ.get("HTTP_HOST", ""))
         refusal = _misdirected(environ, host)
@@ -132,7 +138,10 @@ class _Guard:
             )
             given = next((text for name, _, text in pairs if name == cookie), "")
         if not self._is_token(given.strip()):
-            return HTTPStatus.FORBIDDEN, NO_TOKEN
+            return HTTPStatus.FORBIDDEN, (
+                "This needs the token: open the whole address that `emoji-study dashboard` "
+                "printed when it started."
+            )
         if environ["REQUEST_METHOD"] in ("GET", "HEAD", "OPTIONS"):  # they change nothing
             return None
         if not self.allow_edit:
@@ -161,20 +170,6 @@ def _misdirected(environ: Mapping[str, Any], host: re.Match[str] | None) -> _Ref
     if any(len(number) > len(str(MAX_KEY)) or int(number) > MAX_KEY for number in numbers):
         return HTTPStatus.NOT_FOUND, "There is no study or trial with such a number."
     return None
-
-
-def _guarded(headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Add what browsers must keep to."""
-    kept = [(name, text) for name, text in headers if name != "Access-Control-Allow-Origin"]
-    kept += [
-        ("X-Content-Type-Options", "nosniff"),
-        ("X-Frame-Options", "SAMEORIGIN"),
-        ("Cross-Origin-Resource-Policy", "same-origin"),
-        ("Referrer-Policy", "no-referrer"),
-    ]
-    if not any(name == "Content-Security-Policy" for name, _ in headers):
-        kept.append(("Content-Security-Policy", SANDBOX))
-    return kept
 
 
 def _welcome(

@@ -38,29 +38,27 @@ def draw_graphs(record: StudyRecord) -> dict[str, str | None]:
     if kind.second is not None and not is_own(record):
         sides = f"{kind.objective.short_label} and {kind.second.short_label}"
     drawn = {
-        "importance": (
-            "What mattered for reaching the best tenth (95 % interval)",
-            _importance(record),
-        ),
-        "learning-curves": (
-            f"Learning curves of the best {BEST_CURVES} trials",
-            _learning_curves(record),
-        ),
-        "families": ("Families: lowest, middle half with median, highest", _families(record)),
-        "trade-off": (f"Trade-off of {sides}", _trade_off(record)),
+        "importance": _importance(record),
+        "learning-curves": _learning_curves(record),
+        "families": _families(record),
+        "trade-off": _trade_off(record),
+    }
+    titles = {
+        "importance": "What mattered for reaching the best tenth (95 % interval)",
+        "learning-curves": f"Learning curves of the best {BEST_CURVES} trials",
+        "families": "Families: lowest, middle half with median, highest",
+        "trade-off": f"Trade-off of {sides}",
     }
     return {
-        graph_id: None if figure is None else str(entitled(figure, title, height=HEIGHT).to_json())
-        for graph_id, (title, figure) in drawn.items()
+        name: None if chart is None else entitled(chart, titles[name], height=HEIGHT).to_json()
+        for name, chart in drawn.items()
     }
 
 
 def _importance(record: StudyRecord) -> Any:
     """Draw what mattered; the arms of an experiment are no sample of a space."""
-    if not is_search(record):
-        return None
-    info = get_importances(record)
-    if not info.parameters:
+    info = get_importances(record) if is_search(record) else None
+    if info is None or not info.parameters:
         return None
     return plot_importances(replace(info, parameters=info.parameters[:FIRST_PARAMETERS]))
 

@@ -58,11 +58,6 @@ _GLOSSARY = {
 """Meanings of names on disk."""
 _MEASURED = {name for name in _GLOSSARY if name.startswith(("validation_", "latent_", "last_"))}
 """Those that not every kind has."""
-_OBJECTIVES = {
-    attrs.VALIDATION_MSE: "the mean reconstruction error (MSE, pixels in 0 to 1) of the "
-    "validation images"
-}
-"""Objectives that have a longer description than their label."""
 _FILES = {
     attrs.RECONSTRUCTIONS_FILE: "originals over reconstructions: three images that all trials "
     "show, then the trial's lowest, median and highest error",
@@ -70,10 +65,8 @@ _FILES = {
 }
 """Files that have another description than their label."""
 MAX_NOTED = 1000
-"""Ended trials up to which all of them have notes.
-
-For every trial that it sends, the dashboard looks through the notes of all, so ten times as many
-notes take it a hundred times as long.
+"""Ended trials up to which all have notes. For every trial that it sends, the dashboard looks
+through the notes of all, so ten times as many notes take it a hundred times as long.
 """
 BEST_NOTED, LATEST_NOTED = 100, 400
 """Trials of a larger study that have notes."""
@@ -96,6 +89,9 @@ def study_note(record: StudyRecord, *, study_id: int, url: str) -> str:
     """
     place, kind = _place(record, url), kind_of(record)
     code = describe_code(record)
+    shown = [(file.name, _FILES.get(file.name, escape(file.label))) for file in kind.files]
+    shown.append((attrs.CURVES_FILE, f"all numbers of all {plural(kind.step)}"))
+    files = ", ".join(f"`{name}`" + (f" ({text})" if text else "") for name, text in shown)
     lines = [
         f"## {escape(record.name)}",
         _what(record),
@@ -109,7 +105,7 @@ def study_note(record: StudyRecord, *, study_id: int, url: str) -> str:
         "refreshed every few trials.\n"
         f"- **Intermediate values**: {_reported(kind)} of each {kind.step}, counted from 0. "
         "Pruned trials end early.\n"
-        f"- **Artifacts** of every trial: {', '.join(_files(kind))}. Grey ones say that a trial "
+        f"- **Artifacts** of every trial: {files}. Grey ones say that a trial "
         f"ended before its first {kind.step}, or that its pictures were cleaned away.\n"
         "- **Failed** trials whose worker died or was stopped are tried again under a new number.",
         "### User attributes",
@@ -171,11 +167,12 @@ def _what(record: StudyRecord) -> str:
 def _judged(record: StudyRecord) -> Iterator[str]:
     """Say what the objective is, and what the dashboard does not know of it."""
     kind = kind_of(record)
-    objective, second = kind.objective, kind.second
+    objective, second, label = kind.objective, kind.second, kind.objective.label
+    if objective.name == attrs.VALIDATION_MSE:
+        label = "the mean reconstruction error (MSE, pixels in 0 to 1) of the validation images"
     yield (
-        f"{objective.better.capitalize()} is better: the objective is "
-        f"{_OBJECTIVES.get(objective.name, objective.label)}, at the {kind.step} where it is "
-        f"{objective.best}. The test {data_of(record)} play no part."
+        f"{objective.better.capitalize()} is better: the objective is {label}, at the {kind.step} "
+        f"where it is {objective.best}. The test {data_of(record)} play no part."
     )
     needed = min_accuracy_of(record)
     if needed is not None and second is not None:
@@ -195,13 +192,6 @@ def _judged(record: StudyRecord) -> Iterator[str]:
 def _reported(kind: KindInfo) -> str:
     """Name what is reported of every step."""
     return kind.objective.label.replace(kind.objective.short_label, word_for(kind.objective))
-
-
-def _files(kind: KindInfo) -> Iterator[str]:
-    for file in kind.files:
-        text = _FILES.get(file.name, escape(file.label))
-        yield f"`{file.name}`" + (f" ({text})" if text else "")
-    yield f"`{attrs.CURVES_FILE}` (all numbers of all {plural(kind.step)})"
 
 
 def _glossary(record: StudyRecord) -> Iterator[tuple[str, str]]:

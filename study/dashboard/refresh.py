@@ -19,9 +19,6 @@ from study.dashboard.graphs import draw_graphs
 from study.dashboard.notes import noteworthy, study_note, trial_note
 from study.dashboard.retention import clean, kept_pictures
 
-NICENESS = 19
-"""The least claim to a core: a refresh must not slow the workers."""
-
 
 def refresh(storage: BaseStorage, name: str, *, url: str, artifacts: Path) -> bool:
     """Write the notes and charts of a study, and remove pictures that it does not keep.
@@ -47,7 +44,7 @@ def refresh(storage: BaseStorage, name: str, *, url: str, artifacts: Path) -> bo
 def main() -> None:
     """Refresh the study that one line of JSON names: url, study and artifacts."""
     if hasattr(os, "nice"):
-        os.nice(NICENESS)
+        os.nice(19)  # the least claim to a core: a refresh must not slow the workers
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     asked = json.loads(sys.stdin.readline())
     storage = open_storage(asked["url"], write=True)

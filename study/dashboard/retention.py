@@ -21,7 +21,6 @@ from study.seeds import training_name
 
 Keep = Literal["all", "best", "none"]
 """Whose pictures are kept."""
-
 N_BEST = 10
 """Trials that count as the best."""
 

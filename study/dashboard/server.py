@@ -20,9 +20,7 @@ everywhere: another user may listen at the same port of ``::1``.
 """
 MAX_UNHEARD = 128
 """Connections of which the whole head of a request has not come yet; one more ends the oldest.
-
-Each has a thread, and one that is heard is not counted any more. So there is no place that those
-who say nothing could keep from others.
+One that is heard is not counted any more, so those who say nothing keep no place from others.
 """
 PATIENCE_S = 30
 """Seconds without a byte of the head of a request, after which a connection is given up."""

@@ -20,8 +20,6 @@ EXIT_ERROR = 1
 """Another attempt would meet the error again."""
 EXIT_OUTAGE = 75
 """The database is away or locked: EX_TEMPFAIL of sysexits.h."""
-STDOUT = 1
-"""Written to as it is: no buffer that fails at the end when nobody reads it any more."""
 
 
 def main() -> int:
@@ -46,7 +44,7 @@ def main() -> int:
             code = EXIT_ERROR if away is None else EXIT_OUTAGE
         answer = f"\n{json.dumps({'error': message})}"  # on a line of its own, whatever is there
         with suppress(BrokenPipeError):  # the supervisor is gone
-            os.write(STDOUT, answer.encode())
+            os.write(1, answer.encode())  # no buffer that fails at the end when nobody reads it
     return code
 
 

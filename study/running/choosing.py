@@ -54,9 +54,7 @@ def stored_training(
     Args:
         seed: Another one than its own; None repeats it.
         kind: Where the code of its kind lies here; None for where it lay when the study was made.
-
-    Raises:
-        StudyError: If that code is missing or another one.
+            A StudyError says that it is missing or another one.
     """
     record = load_study_record(storage, study)
     settings = StudySettings.from_attrs(record.user_attrs, study=study)
@@ -83,10 +81,8 @@ def stored_training(
 def given_training(kind: Kind, assignments: Mapping[str, str], *, seed: int) -> Chosen:
     """Return the training of parameters that a user wrote; the others are the kind's default.
 
-    They may be of any space of the kind. The training's seed follows from ``seed``.
-
-    Raises:
-        SearchSpaceError, StudyError: If a parameter or a value is unknown, or missing.
+    They may be of any space of the kind. A SearchSpaceError or StudyError says that one or its
+    value is unknown, or missing.
     """
     given = parse_params(kind.spaces, assignments)
     space = next(iter(kind.spaces.values()))

@@ -1,7 +1,6 @@
-"""Workers on a Dask cluster, through joblib's Dask backend.
+"""Workers on a Dask cluster, each a task that supervises a process on the machine where it runs.
 
-Every worker is a task that supervises a process on the machine where Dask puts it. So what a
-worker does, and what happens to its trials when it dies, is as on one machine.
+So what a worker does, and what happens to its trials when it dies, is as on one machine.
 
 Source: https://joblib.readthedocs.io/en/stable/auto_examples/parallel/distributed_backend_simple.html
 """
@@ -45,8 +44,8 @@ class Cluster:
     def work(self, job: WorkerJob, stop: threading.Event, *, n_workers: int) -> None:
         """Supervise workers on the cluster until none of them finds anything to do.
 
-        Paths of the job are those of the cluster's machines. Each worker is a task; Dask runs as
-        many at a time as its workers have threads.
+        Paths of the job are those of the cluster's machines. Dask runs as many workers at a time
+        as it has threads.
 
         Raises:
             StudyError: If the machines of the cluster lack this package, or a worker failed.
@@ -82,8 +81,7 @@ class Cluster:
 def open_cluster(place: Place) -> Iterator[Cluster | None]:
     """Connect to the cluster that is asked for, or one in this process; None for this machine.
 
-    Raises:
-        StudyError: If Dask is not installed, or the scheduler does not answer.
+    A StudyError says that Dask is not installed, or that the scheduler does not answer.
     """
     if place.backend == "local":
         yield None
@@ -107,10 +105,7 @@ def open_cluster(place: Place) -> Iterator[Cluster | None]:
 
 
 def _check_encryption(scheduler: str) -> None:
-    """Raise a StudyError unless Dask's configuration has what the address of a scheduler needs.
-
-    Dask itself would raise a TypeError or RuntimeError and hang at the end.
-    """
+    """Raise a StudyError unless Dask is configured as an address needs; Dask itself would hang."""
     import dask
     from distributed import Security
 
@@ -174,18 +169,18 @@ def _supervise_there(job: WorkerJob, shared: "distributed.Event") -> None:
     supervise(job, SharedStop(shared), count_finished=partial(finished_trials, watched), say=say)
 
 
+@dataclass(slots=True)
 class SharedStop:
     """Whether all tasks are to end, asked of the scheduler now and then."""
 
-    def __init__(self, event: "distributed.Event") -> None:
-        self._event = event
-        self._set = False
-        self._asked = float("-inf")
+    event: "distributed.Event"
+    _set: bool = False
+    _asked: float = float("-inf")
 
     def is_set(self) -> bool:
         """Say whether it is time."""
         if not self._set and time.monotonic() - self._asked >= _ASK_INTERVAL_S:
-            self._set = bool(self._event.is_set())
+            self._set = bool(self.event.is_set())
             self._asked = time.monotonic()
         return self._set
 

@@ -77,8 +77,7 @@ def open_study(
 ) -> optuna.Study:
     """Create a study, or open it; raise a StudyError if it exists with other settings.
 
-    A new one begins with further user attributes, and with waiting trials, of which each has
-    parameters and user attributes.
+    A new one gets more ``user_attrs``, and ``waiting`` trials: parameters and user attributes.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     objectives = [kind.objective, *([kind.second] if settings.pareto and kind.second else [])]
@@ -161,15 +160,13 @@ def run_study(
     """Run a study until it has as many finished trials as ``budget.request`` gives as ``target``.
 
     Each worker is a process of its own with its own share of the threads. SIGINT and SIGTERM
-    let the workers give back their trials; the same call then continues.
+    let the workers give back their trials; the same call then continues. A StudyError says that a
+    worker failed for another reason than a diverged training.
 
     Args:
         watched: The study, opened for reading, which needs no lock.
         trainings: Of a grid's points, see ``remaining.grid_trainings``; none for other studies.
         cluster: Where they run; None for this machine.
-
-    Raises:
-        StudyError: If a worker failed for another reason than a diverged training.
     """
     with stop_signals() as stop:
         queue.reap(study, artifacts=job.artifacts)

@@ -83,14 +83,14 @@ def decide_search(
 def _check_objectives(given: Given, settings: StudySettings, kind: Kind) -> None:
     """Raise a StudyError if a study cannot have these objectives or this constraint."""
     pareto, min_accuracy = settings.pareto, settings.min_accuracy
-    if (pareto or min_accuracy is not None) and kind.second is None:
-        option = "--pareto" if pareto else "--min-accuracy"
-        raise StudyError(
-            f"{option} needs a kind with a second metric; {kind.name} has only "
-            f"{kind.objective.label}."
-        )
-    if pareto and min_accuracy is not None:
-        assert kind.second is not None  # checked above
+    if kind.second is None:
+        if pareto or min_accuracy is not None:
+            option = "--pareto" if pareto else "--min-accuracy"
+            raise StudyError(
+                f"{option} needs a kind with a second metric; {kind.name} has only "
+                f"{kind.objective.label}."
+            )
+    elif pareto and min_accuracy is not None:
         raise StudyError(
             f"--pareto already optimises {kind.second.label}: leave out --min-accuracy, or "
             "--pareto."

@@ -31,7 +31,6 @@ CONSTRAINTS = "constraints"
 """System attribute of a trial: by how much it breaks each constraint. Optuna 5 stores each by its
 name instead and reads both; its dashboard 0.21 reads only this.
 """
-
 Values = float | tuple[float, float]
 """What a trial is told: the objective, with two objectives the second one too."""
 
@@ -48,13 +47,11 @@ class TrainingObjective:
 
     Args:
         artifacts: Folder of curves, pictures and the states of unfinished trainings.
-        device: Where to train, as the trainer resolved it.
         kind_digest: Of the file of the kind's code; None for a kind of this package.
         keep_models: Whether the trained models themselves are kept, see ``model_path``; then
             nothing is answered from a stored curve, which has none.
         draw: Whether trials keep pictures; without, each has one that says that there is none.
-        measure: Whether trained models have their other metrics measured, those that are not
-            always there; what is answered from a stored curve has no model.
+        measure: Whether models, where there is one, are measured by what is not always measured.
         check_folder: Called before something is stored; raises an ArtifactFolderError if the
             folder takes no files, see ``held_folder``.
     """

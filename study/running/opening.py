@@ -88,8 +88,7 @@ class Database:
 def load_data(trainer: Trainer, settings: StudySettings, *, study: str, stored: bool) -> Data:
     """Load the data that settings describe; parted now, unless they are ``stored`` with a study.
 
-    Raises:
-        StudyError: If the data are not those of the study.
+    A StudyError says that they are not those of the study.
     """
     if not stored:
         return trainer.load(settings.source, None)

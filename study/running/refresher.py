@@ -50,9 +50,9 @@ def refreshing(
 
 
 def _watch(watched: optuna.Study, job: WorkerJob, done: threading.Event) -> None:
-    """Start a refresh whenever enough trials have ended and the last one is long ago.
+    """Refresh whenever enough trials have ended and the last time is long ago.
 
-    Where the database needs a person, there are no more; whoever works with it tells of that.
+    Where the database needs a person, that is all; whoever works with it tells of that.
     """
     try:
         refreshed, not_before = finished_trials(watched) or 0, 0.0

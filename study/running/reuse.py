@@ -100,7 +100,7 @@ def recall(
     files = {name: content for name, content in read.items() if content is not None}
     if len(files) < len(read):
         return None  # lost
-    curves = files.pop(attrs.CURVES_FILE)
+    curves = files[attrs.CURVES_FILE]
     if curves_digest(curves) != source.user_attrs[attrs.CURVES_DIGEST]:
         return None  # damaged
     training = trainer.recall(

@@ -50,7 +50,7 @@ def supervise(
     A worker that loses its database leaves its training's state on disk and is started again
     when the database is back, after 1, 2, 4 ... 30 seconds. One that is stopped gives its trial
     back. As long as the number of finished trials grows, deaths are forgiven; it is None where it
-    cannot be told now. ``say`` gets a line about every attempt that ended too early.
+    cannot be told now.
 
     Raises:
         StudyError: If the worker cannot work here, keeps dying, or its database stays away.

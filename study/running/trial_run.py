@@ -21,25 +21,18 @@ if TYPE_CHECKING:
 
 PRUNER_CHECKS = 50
 """How often the pruner is asked in the longest training of a study, at even distances."""
-
 MAX_OVERHEAD = 0.005
 """Share of a training's time that saving its state may take."""
-
 _EXPECTED_BYTES_PER_S = 2e8  # until a save has been timed
 
 Result = TypeVar("Result")
 
 
 class TrialRun(Run):
-    """The run of a live trial's training.
+    """The run of a live trial's training of ``n_steps``, None if that is not known.
 
-    Args:
-        n_steps: Of this training; None if that is not known.
-        state: The file of an unfinished training's state.
-        stop_requested: Asked after every step; True interrupts the training.
-
-    Attributes:
-        pruned: Whether the pruner ended the training.
+    An unfinished training's state is in the file ``state``; ``stop_requested``, which is asked
+    after every step, interrupts the training, and ``pruned`` says that the pruner ended it.
     """
 
     def __init__(
@@ -55,20 +48,18 @@ class TrialRun(Run):
         super().__init__(seed=seed, device=objective.device)
         kind, settings = objective.kind, objective.settings
         self.pruned = False
-        self._trial = trial
+        self._trial, self._objective = trial, objective
         # Optuna prunes by one objective alone, so of two nothing is reported.
-        self._objective = None if settings.pareto else kind.objective.name
+        self._reported = None if settings.pareto else kind.objective.name
         self._n_steps = n_steps
         self._reports = Reports(trial)
         self._n_done = 0
         self._prune_interval = 0
-        if self._objective is not None and not isinstance(trial.study.pruner, NopPruner):
+        if self._reported is not None and not isinstance(trial.study.pruner, NopPruner):
             longest = kind.max_steps(objective.space, settings.fixed) or 0
             self._prune_interval = max(1, longest // PRUNER_CHECKS)
         self._state = state
-        self._check_folder = objective.check_folder
         self._stop_requested = stop_requested
-        self._step_name = kind.step
         self._last_save = time.perf_counter()
         self._save_s: float | None = None
 
@@ -95,7 +86,7 @@ class TrialRun(Run):
         if self._stop_requested():
             if save is not None:
                 self.save(save)
-            raise Interrupted(f"interrupted after {self._step_name} {self._n_done}")
+            raise Interrupted(f"interrupted after {self._objective.kind.step} {self._n_done}")
         if self._prune_interval and self._n_done % self._prune_interval == 0:
             self.pruned = self._trial.should_prune()
         if save is not None and not self.pruned:
@@ -111,7 +102,7 @@ class TrialRun(Run):
     def save(self, save: Callable[[Path], object]) -> None:
         """Save the state in any case, or raise an ArtifactFolderError."""
         started = time.perf_counter()
-        self._check_folder()  # a folder that was removed would be created anew
+        self._objective.check_folder()  # a folder that was removed would be created anew
         # torch turns some write errors into a RuntimeError
         with storing(self._state.parent.parent, RuntimeError), atomic_path(self._state) as partial:
             save(partial)
@@ -128,11 +119,11 @@ class TrialRun(Run):
             self._state.unlink(missing_ok=True)
 
     def _report(self, numbers: Step) -> None:
-        if self._objective is not None:
-            if self._objective not in numbers:
+        if self._reported is not None:
+            if self._reported not in numbers:
                 raise StudyError(
-                    f"`step` must get the objective {self._objective!r}, but got "
+                    f"`step` must get the objective {self._reported!r}, but got "
                     f"{', '.join(numbers) or 'nothing'}."
                 )
-            self._reports.add(numbers[self._objective], step=self._n_done)
+            self._reports.add(numbers[self._reported], step=self._n_done)
         self._n_done += 1

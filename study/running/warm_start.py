@@ -14,11 +14,7 @@ searches a third longer; with this, a tenth (measured as in ``test_warm_start.py
 
 
 def best_points(
-    source: StudyRecord,
-    space: SearchSpace,
-    fixed: Mapping[str, Scalar],
-    *,
-    n_trials: int,
+    source: StudyRecord, space: SearchSpace, fixed: Mapping[str, Scalar], *, n_trials: int
 ) -> list[tuple[dict[str, Scalar], dict[str, Any]]]:
     """Return the best points of an older study, as the first trials of a new one of ``n_trials``.
 
@@ -52,8 +48,7 @@ def fitting(
 ) -> dict[str, Scalar]:
     """Return the parameters that a space has too, with values that it allows.
 
-    The sampler chooses the others. Parameters whose condition another value does not meet, and
-    fixed ones, are left out.
+    The sampler chooses the others; what is fixed, or lacks its condition, is left out.
     """
     kept: dict[str, Scalar] = {}
     active: dict[str, Scalar] = {}

@@ -140,17 +140,13 @@ def claims(
 class Ended(enum.Enum):
     """How a trial ended."""
 
-    TOLD = "complete, pruned, or interrupted"
+    TOLD = "complete, pruned, interrupted, or refused"
     DIVERGED = "its training diverged"
-    REFUSED = "it was enqueued with what the study's space does not have"
     TAKEN = "it was judged dead, and another worker has it now"
 
 
 def run_trial(
-    study: optuna.Study,
-    trial: optuna.Trial,
-    objective: TrainingObjective,
-    stop: threading.Event,
+    study: optuna.Study, trial: optuna.Trial, objective: TrainingObjective, stop: threading.Event
 ) -> Ended:
     """Run one claimed trial and store how it ended.
 
@@ -181,9 +177,8 @@ def run_trial(
         raise
     except Interrupted as error:
         fail(str(error), queue.Cause.INTERRUPTION)
-    except SearchSpaceError as error:
+    except SearchSpaceError as error:  # it was enqueued with what the space does not have
         fail(str(error), queue.Cause.CONFIGURATION)
-        return Ended.REFUSED
     except DivergedError as error:
         fail(f"{attrs.DIVERGED}: {error}", queue.Cause.CONFIGURATION)
         return Ended.DIVERGED

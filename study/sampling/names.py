@@ -19,7 +19,6 @@ from study.sampling.untried import UntriedSampler, untried_points
 
 ADAPTIVE_SAMPLERS = ("tpe", "gp")
 """Samplers whose choices follow earlier results, so that their trials are no random sample."""
-
 SAMPLERS = (*DESIGNS, *ADAPTIVE_SAMPLERS)
 PRUNERS = ("median", "halving", "hyperband", "none")
 HALVING_MIN_EPOCHS = 100

@@ -32,7 +32,6 @@ class UntriedSampler(BaseSampler):
     def infer_relative_search_space(
         self, study: Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
-        """Return the parameters that are sampled jointly."""
         return self._wrapped.infer_relative_search_space(study, trial)
 
     def sample_relative(
@@ -59,15 +58,12 @@ class UntriedSampler(BaseSampler):
         param_name: str,
         param_distribution: BaseDistribution,
     ) -> Any:
-        """Return the value of a parameter that is not sampled jointly."""
         return self._wrapped.sample_independent(study, trial, param_name, param_distribution)
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
-        """Tell the other sampler that a trial begins."""
         self._wrapped.before_trial(study, trial)
 
     def reseed_rng(self) -> None:
-        """Seed both samplers anew."""
         self._wrapped.reseed_rng()
         self._random.reseed_rng()
 

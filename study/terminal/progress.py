@@ -32,8 +32,8 @@ def progress_line(
     """Show the progress of ``study`` while the block runs, on standard error.
 
     A terminal gets one line that is updated in place, a file or a pipe a line now and then.
-    Yields what prints another line meanwhile. An outage of the database stops the line only for
-    as long as it lasts. The study, opened for reading, is used by a thread of its own.
+    Yields what prints another line. An outage of the database stops the line only for as long as
+    it lasts. The study, opened for reading, is used by a thread of its own.
     """
     maximise = study.directions[0] == StudyDirection.MAXIMIZE
     done = threading.Event()
