@@ -1,8 +1,4 @@
-"""Paired experiments: arms that are trained from equal weights on equal splits, many times.
-
-An experiment is a study like any other, whose points are its arms, pair by pair; each pair has a
-seed and a split of its own.
-"""
+"""Paired experiments: arms that are trained from equal weights on equal splits, many times."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -38,7 +34,7 @@ class Arm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Experiment:
-    """What is compared, and how often.
+    """What is compared, and how often: a study like any other, whose points are its arms by pairs.
 
     Args:
         arms: The first one is the baseline of every comparison.
@@ -75,11 +71,7 @@ class Experiment:
 
     @classmethod
     def from_attrs(cls, user_attrs: Mapping[str, Any], *, study: str) -> Self:
-        """Read the experiment among the user attributes of a study.
-
-        Raises:
-            StudyError: If the study is none.
-        """
+        """Read the experiment that a study is; raise a StudyError if it is none."""
         values = user_attrs.get(attrs.EXPERIMENT)
         if not isinstance(values, Mapping):
             raise StudyError(f"Study {study!r} is no experiment.")
@@ -95,11 +87,9 @@ class Experiment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Design:
-    """What an experiment asks, and of which arms.
+    """What an experiment asks, in which space, and of which arms.
 
     Args:
-        space: Name of the space whose parameters the arms have.
-        arms: The first one is the baseline of every comparison.
         shared: What all arms share unless told otherwise: all that they do not differ in, also
             what only becomes active with other values, so that nothing is left to chance.
     """

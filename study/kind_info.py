@@ -1,8 +1,4 @@
-"""What readers need to know of a study's kind, stored with the study, so that they import none.
-
-Studies of earlier versions, which stored nothing of it, are of this package's own kinds; of one
-that was made by other means only its directions are known.
-"""
+"""What readers need to know of a study's kind, stored with it, so that they import none."""
 
 import importlib.metadata
 from collections.abc import Mapping, Sequence
@@ -30,8 +26,7 @@ class KindSource:
     """Where the code of a kind was found, when a study was made with it.
 
     Args:
-        reference: What names it: ``/path/to/file.py:NAME``, ``package.module:NAME``, or the name
-            of an entry point.
+        reference: ``/path/to/file.py:NAME``, ``package.module:NAME``, or an entry point's name.
         digest: Of its file, SHA-256 in hexadecimal digits.
         text: The file itself; empty if it is too long to be stored.
     """
@@ -86,11 +81,7 @@ class KindInfo(Described):
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Read what ``to_dict`` gave.
-
-        Raises:
-            ValueError, TypeError, KeyError: If it is something else.
-        """
+        """Read what ``to_dict`` gave; raise a ValueError, TypeError or KeyError otherwise."""
         space, source = values["space"], values["source"]
         return cls(
             name=str(values["name"]),

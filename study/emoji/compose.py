@@ -37,10 +37,7 @@ from study.terminal.progress import step_bar
 def compose_request(request: ComposeRequest, *, say: Say) -> None:
     """Add emoji up, say what came out, and draw it.
 
-    Raises:
-        ExpressionError: If the expression cannot be read, or names what the data lack.
-        CheckpointError: If the checkpoint cannot be read, or is of other data.
-        StudyError: If the request does not fit together, or the data lack all of the gallery.
+    Raise an ExpressionError, CheckpointError or StudyError for what cannot be read, or be added.
     """
     if bool(request.expressions) == request.gallery:
         raise StudyError("Give either expressions or --gallery: what is added up.")

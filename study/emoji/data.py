@@ -107,9 +107,7 @@ class StudyData(Data):
 def load_study_data(source: Source, sides: str | None) -> StudyData:
     """Load the images of a study, with its split, or with one that is drawn now.
 
-    Raises:
-        DataError: If the data set cannot be read or split, or a vendor is unknown.
-        OtherDataError: If the split is one of other images.
+    Raise a DataError if that is impossible, an OtherDataError if the split is of other images.
     """
     dataset = load_dataset(source.path, source.options.get("vendors", ()))
     if sides is None:

@@ -18,12 +18,7 @@ from study.requests import BuildRequest, DescribeRequest
 
 
 def build_data(request: BuildRequest) -> int:
-    """Write the installed images of a vendor as a data set file; return how many there are.
-
-    Raises:
-        DataError: If the vendor is unknown.
-        StudyError: If the file cannot be written.
-    """
+    """Write the installed images of a vendor as a data set file; return how many there are."""
     out = request.out
     try:
         with atomic_path(out) as partial:
@@ -37,11 +32,8 @@ def build_data(request: BuildRequest) -> int:
 def describe_data(request: DescribeRequest) -> Path:
     """Describe a data set as one HTML file; return its path.
 
-    Raises:
-        StudyError: If the split is unknown, or ``out`` is a folder or the data set itself.
-        ConfigError: If the seed is not from 0 to 2**32 - 1.
-        DataError: If the data set cannot be read or split.
-        OSError: If the file cannot be written.
+    Raise a StudyError for an unknown split or a wrong ``out``, a ConfigError for a seed not from 0 to
+    2**32 - 1, a DataError for data that cannot be read or split.
     """
     if request.split not in get_args(SplitMethod):
         choices = ", ".join(get_args(SplitMethod))

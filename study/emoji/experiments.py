@@ -33,11 +33,8 @@ def has_extra_images(source: Source) -> bool:
 def auxiliary_task(source: Source, options: Mapping[str, Any]) -> Design:
     """Ask what classifying does to reconstructing.
 
-    The option ``lambdas`` are the weights of the cross-entropy that are compared with 0; the
+    The option ``lambdas`` are positive weights of the cross-entropy that are compared with 0; the
     first one is that of the branches too.
-
-    Raises:
-        StudyError: If a lambda is not positive, or comes twice.
     """
     lambdas = options.get("lambdas", NOTEBOOK_LAMBDAS)
     for value in lambdas:

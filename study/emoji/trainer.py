@@ -150,11 +150,10 @@ class EmojiTrainer(Trainer):
 
 
 class CurveTraining(Training):
-    """What the curve of a training tells, without a model.
+    """What the curve of a training tells, without a model: at least one epoch.
 
     Args:
-        run: At least one epoch.
-        after: Those of a classifier that was trained after it.
+        after: Epochs of a classifier that was trained after ``run``.
         best: Of the kept weights; None without any.
     """
 
@@ -252,10 +251,6 @@ class _RunState(ResumeFile):
 
 
 def metrics_of(rows: Sequence[Step]) -> list[EpochMetrics]:
-    """Return the metrics of stored rows; numbers in single precision, as they were computed.
-
-    Raises:
-        TypeError: If a name is missing or unknown.
-    """
+    """Return the metrics of stored rows, in single precision; raise a TypeError for others."""
     single = ({name: float(np.float32(value)) for name, value in row.items()} for row in rows)
     return [metrics_from_dict({**row, "epoch": epoch}) for epoch, row in enumerate(single)]

@@ -40,12 +40,7 @@ def read_results(path: Path) -> ImportedStudy:
 
     The latter have a row per run: parameters under the names of a space, empty where one does
     not apply, and metrics under the names of ``Kind.columns``, measured on a test split. An
-    unnamed first column counts the rows.
-
-    Raises:
-        StudyError: If the file is none of these, or a row is wrong; the message names the row,
-            counted as a spreadsheet does.
-        OSError: If it cannot be read.
+    unnamed first column counts the rows. A StudyError names the wrong row as spreadsheets count.
     """
     try:
         frame = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")

@@ -12,13 +12,8 @@ from study.errors import StudyError
 def write_table(record: StudyRecord, out: Path, *, curves: bool = False) -> int:
     """Write one row per trial, as CSV or Parquet by the file's ending; return the rows.
 
-    Args:
-        curves: Whether a last column ``curve`` holds what each trial reported, step by step:
-            a list of numbers, in CSV as JSON.
-
-    Raises:
-        StudyError: If the ending is another.
-        OSError: If the file cannot be written.
+    ``curves`` adds a last column ``curve`` with what each trial reported, step by step: a list of
+    numbers, in CSV as JSON. Raise a StudyError for another ending.
     """
     if out.suffix not in (".csv", ".parquet"):
         raise StudyError(f"`out` must end in .csv or .parquet, but got {str(out)!r}.")

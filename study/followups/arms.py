@@ -39,7 +39,7 @@ def confirmation_arms(
     numbers: Sequence[int] = (),
     seed: int,
 ) -> tuple[Arm, ...]:
-    """Choose what a confirmation trains again: the best, the default and one from the middle.
+    """Choose what a confirmation trains again: the default, the best and one from the middle.
 
     Configurations that train alike count once. Where the default is among the best, it keeps
     its trial. The one from the middle shows what lies between: it was not chosen for its score,
@@ -48,15 +48,11 @@ def confirmation_arms(
     Args:
         fixed: What all trials of the search share; the default takes it over.
         top: How many of the best, at least 1.
-        numbers: Of the trials to train again beside the default, in place of all others.
+        numbers: Of complete trials to train again beside the default, in place of all others.
         seed: Of the choice from the middle third.
 
-    Returns:
-        The default of the kind first, if there is one.
-
     Raises:
-        StudyError: If no trial is complete and keeps the constraint, or one of ``numbers`` is
-            not complete.
+        StudyError: If no trial is complete and keeps the constraint, or one of ``numbers`` is not.
     """
     ranked = ranked_by_constraint(record)
     found: dict[str, _Ranked] = {}
@@ -115,12 +111,7 @@ def ablation_arms(
 
     Args:
         fixed: What all trials of the search share.
-        winner: Parameters of the chosen configuration.
         only: Parameters to sweep; empty for all that the search varied.
-
-    Raises:
-        StudyError: If the kind has no default, or if a name in ``only`` is no parameter of the
-            winner that could be swept.
 
     Source: Fawcett, Hoos, "Analysing differences between algorithm configurations through
         ablation", Journal of Heuristics 22, 2016; with a surrogate's guess of the best path:
@@ -156,7 +147,7 @@ def ablation_path(
     end: Mapping[str, Scalar],
     expect: Predict | None,
 ) -> list[tuple[str, dict[str, Scalar]]]:
-    """Return the way from one configuration to another, one parameter at a time.
+    """Return the way from one configuration to another, one parameter at a time, by names.
 
     A parameter that only exists with another's new value comes along with it.
 
@@ -164,9 +155,6 @@ def ablation_path(
         default: Values of all parameters, for those that neither has.
         expect: Predicts what is to be low, by which the next step is chosen; None for the
             order of the space.
-
-    Returns:
-        Name and parameters of each step, both ends among them.
     """
     steps = [(DEFAULT, dict(start))]
     current = dict(start)
@@ -187,21 +175,14 @@ def sweep_points(
     *,
     only: Sequence[str] = (),
 ) -> list[tuple[str, dict[str, Scalar]]]:
-    """Return configurations that differ from a winner in one parameter.
+    """Return configurations, by names, that differ from a winner in one parameter.
 
     Of a choice, all other values; of a number, some values up to a quarter of its range away, on
     the scale of the search.
 
     Args:
         default: Values of all parameters, for those that the winner has not.
-        fixed: Parameters that were not searched.
-        only: Parameters to sweep; empty for all that the space varies.
-
-    Returns:
-        Name and parameters of each.
-
-    Raises:
-        StudyError: If a name in ``only`` cannot be swept.
+        only: Parameters to sweep, else a StudyError; empty for all that were searched.
     """
     swept = {
         parameter.name: values

@@ -63,11 +63,7 @@ class Followup(Prepared):
 
 
 def find_search(study: str, place: Place, *, say: Say) -> Search:
-    """Read the search that is to be examined; warn of trials of other code.
-
-    Raises:
-        StudyError: If the study is none, or its kind's code is missing or changed.
-    """
+    """Read the search that is to be examined; warn of trials of other code."""
     place.check()
     database = Database(place.url)
     storage, stored = database.require(study)
@@ -102,7 +98,6 @@ def set_up(
     Args:
         what: It is: a name of ``QUESTIONS``.
         choose: Chooses the arms of a new one.
-        request: Where it runs, how often, and what it is called.
         other: Data of a transfer, whose split is drawn as the search's was.
     """
     kind, record, searched = search.found.kind, search.record, search.settings

@@ -58,11 +58,9 @@ class _KeptModels:
 def measure_models(
     followup: Followup, storage: BaseStorage, record: StudyRecord, place: Place, *, say: Say
 ) -> StudyRecord:
-    """Measure the kept models of a confirmation on the test data, each once.
+    """Measure the kept models of a confirmation on the test data, each once, after all choices.
 
-    This comes after the last choice: the test data that all pairs share were seen by none of
-    them. Another command may do the same, and has removed a model only when its result was
-    stored.
+    Another command may do the same; it removes a model only when its result was stored.
     """
     study_id = storage.get_study_id_from_name(followup.name)
     trainer = followup.trainer
