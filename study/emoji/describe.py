@@ -32,8 +32,8 @@ def build_data(request: BuildRequest) -> int:
 def describe_data(request: DescribeRequest) -> Path:
     """Describe a data set as one HTML file; return its path.
 
-    Raise a StudyError for an unknown split or a wrong ``out``, a ConfigError for a seed that is not
-    within 0 and 2**32 - 1, a DataError for data that cannot be read or split.
+    Raise a StudyError for an unknown split or a wrong ``out``, a ConfigError for a seed that is
+    not from 0 to 2**32 - 1, a DataError for data that cannot be read or split.
     """
     if request.split not in get_args(SplitMethod):
         choices = ", ".join(get_args(SplitMethod))
