@@ -132,8 +132,8 @@ def _import_csv(request: ImportRequest) -> None:
     import_csv(request, say=_say)
 
 
-@app.add("emoji-study list --storage sqlite:///runs/demo/study.db", name="list")
-def _list_studies(request: ListRequest) -> None:
+@app.add("emoji-study list --storage sqlite:///runs/demo/study.db")
+def _list(request: ListRequest) -> None:
     from study.commands.show import list_studies
 
     list_studies(request, show=_show)
@@ -214,21 +214,15 @@ def _demo(request: DemoRequest) -> Code:
 app.add_command(data_app)
 
 
-@data_app.add(
-    "emoji-study data build --out runs/twitter.parquet --vendor twitter",
-    name="build",
-)
-def _data_build(request: BuildRequest) -> None:
+@data_app.add("emoji-study data build --out runs/twitter.parquet --vendor twitter")
+def _build(request: BuildRequest) -> None:
     from study.emoji.describe import build_data
 
     _say(f"{build_data(request)} images written to {request.out}")
 
 
-@data_app.add(
-    "emoji-study data describe --data twitter.parquet --out twitter.html",
-    name="describe",
-)
-def _data_describe(request: DescribeRequest) -> None:
+@data_app.add("emoji-study data describe --data twitter.parquet --out twitter.html")
+def _describe(request: DescribeRequest) -> None:
     from study.emoji.describe import describe_data
 
     _say(f"Description written to {describe_data(request)}")

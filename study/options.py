@@ -3,7 +3,7 @@
 import inspect
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from types import UnionType
@@ -26,14 +26,10 @@ class Commands(click.Group):
         """Return their names."""
         return list(self.commands)
 
-    def add(
-        self, *examples: str, name: str | None = None
-    ) -> Callable[[Callable[[R], Code]], Callable[[R], Code]]:
+    def add(self, *examples: str) -> Callable[[Callable[[R], Code]], Callable[[R], Code]]:
         """Make a command of a function; options and help are those of the request that it takes.
 
-        Args:
-            examples: Lines that can be pasted.
-            name: Of the command; None for that of the function.
+        The examples are lines that can be pasted.
         """
 
         def add(call: Callable[[R], Code]) -> Callable[[R], Code]:
@@ -49,7 +45,7 @@ class Commands(click.Group):
 
             title = "Examples:" if len(examples) > 1 else "Example:"
             made = click.Command(
-                name or call.__name__.strip("_").replace("_", "-"),
+                call.__name__.strip("_").replace("_", "-"),
                 params=list({param.name: param for param in _params(kind)}.values()),
                 help=inspect.cleandoc(kind.__doc__ or "").partition("\n\nArgs:")[0],
                 epilog="\n".join(["\b", title, *(f"  {example}" for example in examples)]),
@@ -147,13 +143,13 @@ def _make(kind: type[R], values: Mapping[str, Any], without: tuple[str, ...] = (
     return kind(**given)
 
 
-def _refuse(unused: Iterable[tuple[str, str]]) -> None:
+def _refuse(unused: Mapping[str, str]) -> None:
     """Raise a BadParameter if one of the options is on the command line, with the reason.
 
     What is not there, as a storage in the environment, was not meant for this command.
     """
     context = click.get_current_context()
-    for option, why in unused:
+    for option, why in unused.items():
         source = context.get_parameter_source(option.strip("-").replace("-", "_"))
         if source is ParameterSource.COMMANDLINE:
             raise click.BadParameter(f"{option} {why}")

@@ -3,7 +3,7 @@
 ``study.options`` makes the options, and reads them into these values.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,6 +12,7 @@ from study.errors import StudyError
 
 Say = Callable[[str], None]
 DEFAULT_TRIALS = 40
+OF_A_STUDY = dict.fromkeys(("--trial", "--storage"), "belongs to --study: name the study.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,9 +66,9 @@ Natural = Annotated[int, Option(low=0)]
 class Request:
     """What is asked, or a part of it."""
 
-    def unused(self) -> Iterator[tuple[str, str]]:
-        """Yield options that would do nothing beside the others, each with the reason."""
-        yield from ()
+    def unused(self) -> Mapping[str, str]:
+        """Return options that would do nothing beside the others, each with the reason."""
+        return {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -252,9 +253,9 @@ class RunRequest(Request):
         """Trials that a new study begins with."""
         return self.n_total or self.n_trials or DEFAULT_TRIALS
 
-    def unused(self) -> Iterator[tuple[str, str]]:
-        if self.n_total is not None:
-            yield "--trials", "adds and --total counts all; give one of them."
+    def unused(self) -> Mapping[str, str]:
+        both = "adds and --total counts all; give one of them."
+        return {} if self.n_total is None else {"--trials": both}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -359,9 +360,9 @@ class ConfirmRequest(FollowupRequest):
     trials: Annotated[tuple[int, ...], Option(name="--trial", low=0)] = ()
     other_data: Path | None = None
 
-    def unused(self) -> Iterator[tuple[str, str]]:
-        if self.trials:
-            yield "--top", "chooses trials; --trial names them. Give one of both."
+    def unused(self) -> Mapping[str, str]:
+        both = "chooses trials; --trial names them. Give one of both."
+        return {"--top": both} if self.trials else {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -413,9 +414,8 @@ class StatusRequest(OneStudy):
     watch: bool = False
     every: Annotated[float, Option(low=0.1)] = 2.0
 
-    def unused(self) -> Iterator[tuple[str, str]]:
-        if not self.watch:
-            yield "--every", "belongs to --watch."
+    def unused(self) -> Mapping[str, str]:
+        return {} if self.watch else {"--every": "belongs to --watch."}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -456,10 +456,10 @@ class TrainRequest(WithDevice, Configured, Stored):
     threads: Count | None = None
     out: Path | None = None
 
-    def unused(self) -> Iterator[tuple[str, str]]:
-        if self.study is None:
-            for option in ("--trial", "--storage"):
-                yield option, "belongs to --study: name the study."
+    def unused(self) -> Mapping[str, str]:
+        return (
+            {} if self.study is not None else dict.fromkeys(("--trial", "--storage"), OF_A_STUDY)
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -499,18 +499,17 @@ class ComposeRequest(WithDevice, WithData, Stored):
     through_mean: bool = False
     out: Path | None = None
 
-    def unused(self) -> Iterator[tuple[str, str]]:
-        if not self.gallery:
-            yield "--average", "belongs to --gallery."
+    def unused(self) -> Mapping[str, str]:
+        unused = {} if self.gallery else {"--average": "belongs to --gallery."}
         if self.gallery or len(self.expressions) < 2:
             own = "--gallery has none" if self.gallery else "give several expressions"
-            for option in ("--way", "--steps", "--through-mean"):
-                yield option, f"belongs to a path: {own}."
+            path = ("--way", "--steps", "--through-mean")
+            unused |= dict.fromkeys(path, f"belongs to a path: {own}.")
         if self.study is None:
-            for option in ("--trial", "--storage"):
-                yield option, "belongs to --study: name the study."
+            unused |= OF_A_STUDY
         if self.checkpoint is not None:
-            yield "--device", "is where --study trains; --checkpoint is trained already."
+            unused["--device"] = "is where --study trains; --checkpoint is trained already."
+        return unused
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -531,13 +530,13 @@ class ReportRequest(WithArtifacts):
     out: Path | None = None
     independent: bool = False
 
-    def unused(self) -> Iterator[tuple[str, str]]:
-        if self.pages and not self.studies:
-            yield "--storage", "belongs to --study: --from needs no database."
+    def unused(self) -> Mapping[str, str]:
         if self.pages:
-            yield "--artifacts", "holds pictures: --from brings its own."
-        elif len(self.studies) > 1:
-            yield "--artifacts", "holds pictures: several --study are compared without any."
+            own = {"--artifacts": "holds pictures: --from brings its own."}
+            none = {"--storage": "belongs to --study: --from needs no database."}
+            return own if self.studies else none | own
+        several = "holds pictures: several --study are compared without any."
+        return {"--artifacts": several} if len(self.studies) > 1 else {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -562,12 +561,11 @@ class DashboardRequest(WithArtifacts):
     refresh: bool = False
     study: str | None = None
 
-    def unused(self) -> Iterator[tuple[str, str]]:
+    def unused(self) -> Mapping[str, str]:
         if not self.refresh:
-            yield "--study", "belongs to --refresh; pages show all studies."
-            return
-        for option in ("--port", "--open", "--allow-edit"):
-            yield option, "is for serving pages; --refresh serves none."
+            return {"--study": "belongs to --refresh; pages show all studies."}
+        serving = ("--port", "--open", "--allow-edit")
+        return dict.fromkeys(serving, "is for serving pages; --refresh serves none.")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,17 +17,16 @@ from optuna.storages import BaseStorage
 from storage.artifacts import ArtifactFolder, artifact_folder
 from storage.outages import outage
 from storage.rdb import open_storage
-from storage.records import load_study_record, only_study, study_names
+from storage.records import load_study_record, study_names
 from storage.urls import redact
-from study.commands.report import study_data
+from study.commands.report import render, study_data
+from study.commands.show import stored_record
 from study.dashboard.app import make_app
 from study.dashboard.refresh import refresh
 from study.dashboard.retention import check_keep, clean
 from study.dashboard.server import HOST, listen, serve
 from study.errors import StudyError
-from study.report import render_data
-from study.report.processes import other_processes
-from study.requests import CleanRequest, DashboardRequest, Say
+from study.requests import CleanRequest, DashboardRequest, Say, WithArtifacts
 
 
 def dashboard_request(request: DashboardRequest, *, say: Say) -> None:
@@ -40,18 +39,16 @@ def dashboard_request(request: DashboardRequest, *, say: Say) -> None:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage = open_storage(request.url, write=request.allow_edit)
     n_studies = len(study_names(storage))
-    folder = _existing(request.url, request.artifacts)
+    folder = _existing(request)
     token = secrets.token_urlsafe(32)
 
     def render_report(study_id: int) -> str:
-        return _report(storage, study_id, request)
+        record = load_study_record(storage, storage.get_study_name_from_id(study_id))
+        data = study_data(storage, record, url=request.url, artifacts=request.artifacts)
+        return render(data)
 
     app = make_app(
-        storage,
-        ArtifactFolder(folder),
-        token=token,
-        render_report=render_report,
-        allow_edit=request.allow_edit,
+        storage, folder, token=token, render_report=render_report, allow_edit=request.allow_edit
     )
     with tempfile.TemporaryDirectory(prefix="emoji-study-") as own, listen(request.port) as opened:
         address = f"http://{HOST}:{opened.getsockname()[1]}/dashboard?token={token}"
@@ -119,10 +116,8 @@ def clean_request(request: CleanRequest, *, say: Say) -> None:
         StorageError: If the study cannot be read.
     """
     keep = check_keep(request.pictures)
-    storage = open_storage(request.url)
-    record = load_study_record(storage, request.study or only_study(storage))
-    folder = _existing(request.url, request.artifacts)
-    cleaned = clean(storage, record, ArtifactFolder(folder), keep=keep)
+    storage, record = stored_record(request.url, request.study)
+    cleaned = clean(storage, record, _existing(request), keep=keep)
     say(
         f"Pictures of {cleaned.n_trials} trials of study {record.name} removed, "
         f"{cleaned.n_bytes / 1e6:.1f} MB; curves stay. "
@@ -130,11 +125,12 @@ def clean_request(request: CleanRequest, *, say: Say) -> None:
     )
 
 
-def _existing(url: str, artifacts: Path | None) -> Path:
+def _existing(request: WithArtifacts) -> ArtifactFolder:
     """Return the folder of the artifacts, which must exist if somebody named it."""
-    if artifacts is not None and not artifacts.is_dir():
-        raise StudyError(f"`artifacts` must be a folder, but got {str(artifacts)!r}.")
-    return artifact_folder(url, artifacts)
+    named = request.artifacts
+    if named is not None and not named.is_dir():
+        raise StudyError(f"`artifacts` must be a folder, but got {str(named)!r}.")
+    return ArtifactFolder(artifact_folder(request.url, named))
 
 
 def _read_ahead(storage: BaseStorage) -> None:
@@ -148,11 +144,3 @@ def _read_ahead(storage: BaseStorage) -> None:
             raise
     finally:
         storage.remove_session()
-
-
-def _report(storage: BaseStorage, study_id: int, request: DashboardRequest) -> str:
-    """Make the report of the study with a key of the database."""
-    record = load_study_record(storage, storage.get_study_name_from_id(study_id))
-    data = study_data(storage, record, url=request.url, artifacts=request.artifacts)
-    with other_processes(len(record.trials)) as processes:
-        return render_data(data, processes=processes)

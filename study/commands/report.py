@@ -13,7 +13,6 @@ from storage.rdb import open_storage
 from storage.records import StudyRecord, followups, load_study_record, only_study
 from study.errors import StudyError
 from study.report import ReportData, read_report_data, render_data
-from study.report.pictures import TrialFiles
 from study.report.processes import other_processes
 from study.report.stored import best_pictures, latent_gallery, trial_files
 from study.requests import ReportRequest
@@ -44,11 +43,16 @@ def report_request(request: ReportRequest) -> Path:
                 f"{len(data.studies)}; a comparison has no correlations."
             )
         data = replace(data, correlated="independent")
-    path = request.out or default_path(data)
-    with other_processes(max(len(record.trials) for record in data.studies)) as processes:
-        page = render_data(data, processes=processes)
-    write_bytes(path, page.encode())
+    name = "-and-".join(record.name for record in data.studies)
+    path = request.out or Path("runs") / f"{file_name(name)}.html"
+    write_bytes(path, render(data).encode())
     return path
+
+
+def render(data: ReportData) -> str:
+    """Return a page, with the help of other processes where it is large."""
+    with other_processes(max(len(record.trials) for record in data.studies)) as processes:
+        return render_data(data, processes=processes)
 
 
 def study_data(
@@ -57,26 +61,18 @@ def study_data(
     """Return a study with its pictures and with what confirmed it or took it apart."""
     folder = artifact_folder(url, artifacts)
     names = [name for name, search in followups(storage).items() if search == record.name]
-    pictures = gallery = None
-    files: tuple[TrialFiles, ...] = ()
-    if folder.is_dir():
-        store = open_artifacts(folder)
-        pictures = best_pictures(record, storage, store)
-        files = trial_files(record, storage, store)
-        gallery = latent_gallery([record.name, *names], storage, store)
-    return ReportData(
-        studies=(record,),
-        followups=tuple(load_study_record(storage, name) for name in names),
-        pictures=pictures,
-        files=files,
-        gallery=gallery,
+    data = ReportData(
+        studies=(record,), followups=tuple(load_study_record(storage, name) for name in names)
     )
-
-
-def default_path(data: ReportData) -> Path:
-    """Return where a page is written if nobody says."""
-    name = "-and-".join(record.name for record in data.studies)
-    return Path("runs") / f"{file_name(name)}.html"
+    if not folder.is_dir():
+        return data
+    store = open_artifacts(folder)
+    return replace(
+        data,
+        pictures=best_pictures(record, storage, store),
+        files=trial_files(record, storage, store),
+        gallery=latent_gallery([record.name, *names], storage, store),
+    )
 
 
 def _together(found: Sequence[ReportData]) -> ReportData:

@@ -2,9 +2,6 @@
 
 from dataclasses import replace
 
-import optuna
-from optuna.storages import BaseStorage
-
 from search_spaces import SearchSpace
 from storage import attrs
 from storage.internals import storage_of
@@ -12,7 +9,7 @@ from storage.rdb import await_server
 from storage.records import StudyRecord, count, load_study_record
 from study.dashboard.retention import check_keep
 from study.errors import StudyError
-from study.kind_sources import FoundKind, find_kind, make_trainer, require_same_code
+from study.kind_sources import find_kind, make_trainer, require_same_code
 from study.requests import DEFAULT_TRIALS, Place, RunRequest, Say
 from study.running import budget
 from study.running.coordinator import Ready, RunOutcome, describe_outcome, launch, open_study
@@ -46,13 +43,8 @@ def run(request: RunRequest, *, say: Say) -> RunOutcome:
     stored = database.find_to_continue(name)
     if stored is not None:
         require_same_code(stored.kind, found, study=name, accept_change=request.accept_change)
-    settings = decide_search(
-        given,
-        None if stored is None else stored.settings,
-        own,
-        study=name,
-        n_trials=request.n_first,
-    )
+    before = None if stored is None else stored.settings
+    settings = decide_search(given, before, own, study=name, n_trials=request.n_first)
     space = settings.space_in(own)
     source = None
     if request.warm_start is not None:
@@ -64,38 +56,22 @@ def run(request: RunRequest, *, say: Say) -> RunOutcome:
     waiting = []
     if source is not None:
         waiting = best_points(source, space, settings.fixed, n_trials=request.n_first)
-    opened = open_study(
-        database.create(),
-        name,
-        settings,
-        found.info(space),
-        user_attrs=data.facts(),
-        waiting=waiting,
-    )
-    _keep(opened, found, space, request, accepted=stored is not None and request.accept_change)
+    info, facts = found.info(space), data.facts()
+    opened = open_study(database.create(), name, settings, info, user_attrs=facts, waiting=waiting)
+    from_now_on: dict[str, object] = {
+        attrs.MAX_RETRIES: request.max_retries,
+        attrs.KEPT_PICTURES: request.pictures,
+        attrs.MEASURES_LATENTS: request.extra or None,
+    }
+    if stored is not None and request.accept_change and found.source is not None:
+        from_now_on[attrs.KIND] = info.to_dict()
+    for attr, value in from_now_on.items():
+        if value is not None:
+            opened.set_user_attr(attr, value)
     if source is not None and stored is None:
         say(f"The first {len(waiting)} trials repeat the best points of study {source.name}.")
     ready = Ready(study=opened, settings=settings, kind=own, space=space, data=data)
     return _run(ready, place, request, say=say)
-
-
-def _keep(
-    study: optuna.Study,
-    found: FoundKind,
-    space: SearchSpace,
-    request: RunRequest,
-    *,
-    accepted: bool,
-) -> None:
-    """Store what applies from now on."""
-    if request.max_retries is not None:
-        study.set_user_attr(attrs.MAX_RETRIES, request.max_retries)
-    if request.pictures is not None:
-        study.set_user_attr(attrs.KEPT_PICTURES, request.pictures)
-    if request.extra:
-        study.set_user_attr(attrs.MEASURES_LATENTS, True)
-    if accepted and found.source is not None:
-        study.set_user_attr(attrs.KIND, found.info(space).to_dict())
 
 
 def _run(ready: Ready, place: Place, request: RunRequest, *, say: Say) -> RunOutcome:
@@ -122,11 +98,8 @@ def _default_trials(ready: Ready, replicate: int) -> int:
     n_points = budget.n_points(ready.study, ready.settings, ready.space)
     if n_points is None:
         return DEFAULT_TRIALS
-    drawn = [
-        trial
-        for trial in ready.study.get_trials(deepcopy=False)
-        if trial.user_attrs.get(attrs.REPLICATE, 0) == replicate
-    ]
+    trials = ready.study.get_trials(deepcopy=False)
+    drawn = [trial for trial in trials if trial.user_attrs.get(attrs.REPLICATE, 0) == replicate]
     return max(0, n_points - count(drawn).finished)
 
 
@@ -137,21 +110,13 @@ def _warm_start_source(
     space: SearchSpace,
     stored: StoredStudy | None,
 ) -> StudyRecord:
-    """Read the older study that a new one is to begin with.
-
-    Args:
-        database: Where both are.
-        name: Of the older study.
-        settings: Of the new study.
-        space: Of the new study.
-        stored: The new study, if there is one already: then the same command goes on with it.
-    """
+    """Read the older study that a new one, which may be stored already, is to begin with."""
     if settings.sampler not in ADAPTIVE_SAMPLERS:
         raise StudyError(
             f"--warm-start needs a sampler that learns ({', '.join(ADAPTIVE_SAMPLERS)}), not "
             f"{settings.sampler}."
         )
-    storage: BaseStorage = database.existing()
+    storage = database.existing()
     source = load_study_record(storage, name)
     record = None if stored is None else load_study_record(storage, stored.name)
     if record is not None and record.trials and not began_with(record, source.name):

@@ -24,11 +24,8 @@ from study.running.opening import load_data
 from study.signals import stop_signals
 from study.terminal.progress import step_bar
 
-DEFAULT_KIND = "autoencoder"
-"""What is trained where nobody says which kind."""
-
 METRICS_FILE = "metrics.json"
-"""Of a trained model; it is there only while all of its files are of one training."""
+Show = Callable[[Step], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,13 +33,9 @@ class Final:
     """What a chosen model reaches.
 
     Args:
-        interrupted: Whether the training was ended from outside. Such a model is not judged: it
-            has nothing on the test data.
+        interrupted: From outside: such a model is not judged, it has nothing on the test data.
         best: Numbers of what was kept, on the validation data.
         best_step: The step they are of, counted from 1; None if the training does not say.
-        n_steps: Steps that were done.
-        seconds: Wall time of the training.
-        facts: What else is known of the training.
         test: Numbers of the same model on data that no choice has seen.
     """
 
@@ -58,10 +51,8 @@ class Final:
 def train(request: TrainRequest, *, say: Say) -> Final | None:
     """Train a stored trial, or given parameters, and say what came out.
 
-    SIGINT and SIGTERM end the training with the step that is under way, see ``train_final``.
-
-    Returns:
-        What was measured; None if the training was interrupted before there was anything to keep.
+    SIGINT and SIGTERM end the training with the step that is under way; None is returned if there
+    is nothing to keep.
 
     Raises:
         StudyError: If the trial does not exist, or the data are not the study's.
@@ -74,7 +65,7 @@ def train(request: TrainRequest, *, say: Say) -> Final | None:
             storage, request.study, request.trial, seed=request.seed, kind=request.kind
         )
     else:
-        kind = find_kind(request.kind or DEFAULT_KIND).kind
+        kind = find_kind(request.kind or "autoencoder").kind
         assignments = kind.with_steps(request.assignments, request.n_steps)
         chosen = given_training(kind, assignments, seed=request.seed or 0)
     out = request.out or Path("runs/train") / file_name(chosen.label)
@@ -118,15 +109,10 @@ def _train(
 
 
 class _FinalRun(Run):
-    """The run of a final training, which nobody prunes."""
+    """A run that nobody prunes, and that ends when that is asked for."""
 
     def __init__(
-        self,
-        chosen: Chosen,
-        *,
-        device: str,
-        show: Callable[[Step], None],
-        stop_requested: Callable[[], bool],
+        self, chosen: Chosen, device: str, show: Show, stop_requested: Callable[[], bool]
     ) -> None:
         super().__init__(seed=chosen.seed, device=device, show=show)
         self.interrupted = False
@@ -135,10 +121,10 @@ class _FinalRun(Run):
         self._stop_requested = stop_requested
 
     def step(self, numbers: Step, *, save: Callable[[Path], object] | None = None) -> bool:
-        """Show a step; end the training if that is asked for, unless it was the last."""
+        """Show a step, and say whether the training is to end."""
         super().step(numbers)
         self.n_done += 1
-        self.interrupted = self._stop_requested() and self.n_done != self._n_steps
+        self.interrupted = self._stop_requested() and self.n_done != self._n_steps  # not the last
         return self.interrupted
 
 
@@ -149,28 +135,18 @@ def train_final(
     *,
     device: str,
     out: Path,
-    show: Callable[[Step], None] = lambda numbers: None,
+    show: Show = lambda numbers: None,
     stop_requested: Callable[[], bool] = lambda: False,
 ) -> Final | None:
-    """Train a configuration and write model, pictures and metrics to a folder.
+    """Train a configuration and write model, pictures and metrics to a folder, which is created.
 
     What an earlier training has left in the folder is valid until all of the new files are
     written, and then replaced by them. A training that is interrupted is kept as well, with the
-    best of its steps and pictures of validation data; the test data are not looked at.
+    best of its steps and pictures of validation data, unless only one step had ended.
 
     Args:
-        chosen: What to train.
-        trainer: Of its kind.
-        data: Which train, choose the kept step, and judge at the end.
-        device: Where to train.
-        out: The folder, which is created.
         show: Called with every step.
-        stop_requested: Asked after every step; True interrupts the training, unless that was the
-            last.
-
-    Returns:
-        The metrics, which are written to ``metrics.json`` as well. None if the training was
-        interrupted by the end of its first step: then nothing is written.
+        stop_requested: Asked after every step; True interrupts, unless that was the last.
 
     Raises:
         OSError: If the folder cannot be written.
@@ -180,7 +156,7 @@ def train_final(
     names = [kind.model_file, *(file.name for file in kind.files), METRICS_FILE]
     for name in names:  # fails now rather than after the training
         require_writable(out / name)
-    run = _FinalRun(chosen, device=device, show=show, stop_requested=stop_requested)
+    run = _FinalRun(chosen, device, show, stop_requested)
     training = trainer.train(chosen.config, data, run)
     if not training.best or (run.interrupted and len(training.steps) == 1):
         return None
