@@ -457,9 +457,7 @@ class TrainRequest(WithDevice, Configured, Stored):
     out: Path | None = None
 
     def unused(self) -> Mapping[str, str]:
-        return (
-            {} if self.study is not None else dict.fromkeys(("--trial", "--storage"), OF_A_STUDY)
-        )
+        return OF_A_STUDY if self.study is None else {}
 
 
 @dataclass(frozen=True, kw_only=True)
