@@ -23,7 +23,8 @@ from emoji_ae.models import build_model, memory_format
 from emoji_ae.seeding import seeded
 from emoji_ae.tasks import Labels
 from emoji_ae.training import train_classifier, train_model
-from study.emoji.data import StudyData, load_study_data
+from study.emoji.data import StudyData
+from study.emoji.trainer import EmojiTrainer
 from study.kinds import Source
 from study.running.supervisor import ALLOCATOR
 
@@ -272,7 +273,7 @@ def encode(images: torch.Tensor, pixels: int) -> list[bytes]:
 
 def default_data() -> StudyData:
     """Return the embedded images with the default split."""
-    return load_study_data(Source(split="group"), None)
+    return EmojiTrainer().load(Source(split="group"), None)
 
 
 def figures() -> Iterator[Figure]:

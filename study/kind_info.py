@@ -51,11 +51,10 @@ class KindInfo(Described):
 
     def choices(self, name: str | None) -> tuple[str, ...]:
         """Return the values of a parameter without an order, as texts; none of any other."""
-        parameters = () if self.space is None else self.space.parameters
-        found = (p.distribution for p in parameters if p.name == name)
-        match next(found, None):
-            case CategoricalDistribution(choices=choices):
-                return tuple(map(str, choices))
+        for parameter in () if self.space is None else self.space.parameters:
+            choice = isinstance(parameter.distribution, CategoricalDistribution)
+            if parameter.name == name and choice:
+                return tuple(map(str, parameter.values()))
         return ()
 
     @classmethod

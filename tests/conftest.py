@@ -77,9 +77,9 @@ def other_data(tiny_data: Path) -> Path:
 @pytest.fixture(scope="session")
 def settings(tiny_data: Path) -> StudySettings:
     """Settings of a study on the tiny data: a random design of CNNs, two epochs each."""
-    from study.emoji.data import load_study_data  # needs torch, unlike the storage tests
+    from study.emoji.trainer import EmojiTrainer  # needs torch, unlike the storage tests
 
-    data = load_study_data(Source(path=tiny_data, split="group", seed=42), None)
+    data = EmojiTrainer().load(Source(path=tiny_data, split="group", seed=42), None)
     return StudySettings(
         kind="autoencoder",
         space="notebook",

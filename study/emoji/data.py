@@ -7,12 +7,12 @@ from typing import Any
 
 from emoji_ae.classification import count_classes
 from emoji_ae.config import AutoencoderConfig, SplitMethod
-from emoji_ae.dataset import EmojiDataset, LabelledImages, labelled_images, load_dataset
+from emoji_ae.dataset import EmojiDataset, LabelledImages, labelled_images
 from emoji_ae.labels import CLASSES
 from emoji_ae.latent_quality import LatentSample
 from emoji_ae.splits import Split, redraw_validation, split_dataset
 from storage import attrs
-from study.kinds import Data, OtherDataError, Source
+from study.kinds import Data
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,8 +24,14 @@ class StudyData(Data):
 
     @cached_property
     def fingerprint(self) -> str:
-        """A digest of the whole data set and of its split."""
-        return fingerprint(self.dataset, self.split)
+        """Digests of the own images, of their split, and of the extra ones, if there are any.
+
+        So the first two tell which images judge.
+        """
+        n_own = self.dataset.n_own
+        own, extra = self.split.sides[:n_own], self.split.sides[n_own:]
+        found = f"{self.dataset.fingerprint}-{_short(own)}"
+        return f"{found}-{_short(self.dataset.extra_fingerprint + extra)}" if extra else found
 
     @cached_property
     def train(self) -> LabelledImages:
@@ -102,31 +108,6 @@ class StudyData(Data):
     def train_for(self, config: AutoencoderConfig) -> LabelledImages:
         """Return the images that a configuration is trained on."""
         return self.train if config.extra_images else self.own_train
-
-
-def load_study_data(source: Source, sides: str | None) -> StudyData:
-    """Load the images of a study, with its split, or with one that is drawn now.
-
-    Raise a DataError if that is impossible, an OtherDataError if the split is of other images.
-    """
-    dataset = load_dataset(source.path, source.options.get("vendors", ()))
-    if sides is None:
-        method: SplitMethod = source.split  # type: ignore[assignment]  # checked before
-        return StudyData(dataset, split_dataset(dataset, method=method, seed=source.seed))
-    data = StudyData(dataset, Split.from_sides(sides))
-    if len(sides) != len(dataset):
-        raise OtherDataError(data.fingerprint)
-    return data
-
-
-def fingerprint(dataset: EmojiDataset, split: Split) -> str:
-    """Return a digest of the own images, one of their split, and one of the extra ones, if any.
-
-    So the first two tell which images judge.
-    """
-    own, extra = split.sides[: dataset.n_own], split.sides[dataset.n_own :]
-    found = f"{dataset.fingerprint}-{_short(own)}"
-    return f"{found}-{_short(dataset.extra_fingerprint + extra)}" if extra else found
 
 
 def _short(text: str) -> str:

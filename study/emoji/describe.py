@@ -11,7 +11,7 @@ from emoji_ae.emojicloud import build_parquet
 from emoji_ae.errors import DataError
 from emoji_ae.splits import Split, split_dataset
 from storage.files import atomic_path, write_bytes
-from study.emoji.data import fingerprint
+from study.emoji.data import StudyData
 from study.emoji.page import render_data_report
 from study.errors import StudyError
 from study.requests import BuildRequest, DescribeRequest
@@ -50,7 +50,7 @@ def describe_data(request: DescribeRequest) -> Path:
         dataset,
         splits,
         seed=request.data_seed,
-        fingerprint=fingerprint(dataset, splits[method]),
+        fingerprint=StudyData(dataset, splits[method]).fingerprint,
     )
     write_bytes(request.out, render_data_report(description).encode())
     return request.out

@@ -10,9 +10,9 @@ import torch
 
 from emoji_ae.checkpoint import Checkpoint, load_checkpoint, load_training, save_checkpoint
 from emoji_ae.classification import balanced_accuracy
-from emoji_ae.config import AutoencoderConfig
+from emoji_ae.config import AutoencoderConfig, SplitMethod
 from emoji_ae.curve import EpochMetrics, MultitaskMetrics, best_metrics, metrics_from_dict
-from emoji_ae.dataset import labelled_images
+from emoji_ae.dataset import labelled_images, load_dataset
 from emoji_ae.drawing.captions import captioned_png
 from emoji_ae.drawing.gallery import draw_gallery, drawable
 from emoji_ae.drawing.learning_curve import learning_curve_png
@@ -25,10 +25,11 @@ from emoji_ae.models import count_parameters
 from emoji_ae.recipes import gallery
 from emoji_ae.resume import ResumeFile, TrainState, read_state, write_state
 from emoji_ae.seeding import resolve_device
+from emoji_ae.splits import Split, split_dataset
 from emoji_ae.training import DivergedError, TrainResult, suspended_result, train_model
 from storage import attrs
 from study import kinds
-from study.emoji.data import StudyData, load_study_data
+from study.emoji.data import StudyData
 from study.kinds import Run, Source, Step, Trainer, Training
 
 BEST = (
@@ -44,7 +45,14 @@ class EmojiTrainer(Trainer):
     """Trains an autoencoder, or one that classifies as well."""
 
     def load(self, source: Source, sides: str | None) -> StudyData:
-        return load_study_data(source, sides)
+        dataset = load_dataset(source.path, source.options.get("vendors", ()))
+        if sides is None:
+            method: SplitMethod = source.split  # type: ignore[assignment]  # checked before
+            return StudyData(dataset, split_dataset(dataset, method=method, seed=source.seed))
+        data = StudyData(dataset, Split.from_sides(sides))
+        if len(sides) != len(dataset):
+            raise kinds.OtherDataError(data.fingerprint)
+        return data
 
     def train(self, config: AutoencoderConfig, data: StudyData, run: Run) -> "EmojiTraining":
         resume = _RunState(run, config)

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from search_spaces import Scalar, SearchSpace, SearchSpaceError
+from search_spaces import Scalar, SearchSpace
 from storage import attrs
 from study.errors import StudyError
 from study.kind_info import KindInfo
@@ -49,10 +49,9 @@ def read_results(path: Path) -> ImportedStudy:
     frame = frame.drop(columns=["", "Unnamed: 0"], errors="ignore")
     if frame.empty:
         raise StudyError(f"{path} has no rows.")
-    rows = frame.to_dict("records")
     kinds = [find_kind(name) for name in installed_kinds()]
     if tuple(frame.columns[: len(_TABLE_COLUMNS)]) == _TABLE_COLUMNS:
-        return _read_table(path, kinds, list(frame.columns), rows)
+        return _read_table(path, kinds, frame)
     objectives = {
         column: found
         for found in kinds
@@ -61,22 +60,20 @@ def read_results(path: Path) -> ImportedStudy:
     }
     for column, found in objectives.items():
         if column in frame.columns:
-            return _read_runs(path, found, list(frame.columns), rows)
+            return _read_runs(path, found, frame)
     raise StudyError(
         f"{path} is no table of results: it has neither the column "
         f"{' nor '.join(objectives)}, nor those of `emoji-study export`."
     )
 
 
-def _read_runs(
-    path: Path, found: FoundKind, columns: Sequence[str], rows: Sequence[Mapping[Any, str]]
-) -> ImportedStudy:
+def _read_runs(path: Path, found: FoundKind, frame: pd.DataFrame) -> ImportedStudy:
     """Read another program's table, whose metrics have names that the kind knows."""
-    kind = found.kind
+    kind, rows, columns = found.kind, frame.to_dict("records"), set(frame.columns)
     named = {name: (column, factor) for column, (name, factor) in kind.columns.items()}
     metrics = [(m, *named[m.name]) for m in kind.metrics if m.name in named]
     spaces = list(kind.spaces.values())
-    wrong = [(_names(space) | set(kind.columns)).symmetric_difference(columns) for space in spaces]
+    wrong = [columns ^ _names(space).union(kind.columns) for space in spaces]
     which = wrong.index(set()) if set() in wrong else 0
     if wrong[which]:
         names = ", ".join(sorted(wrong[which]))
@@ -109,20 +106,16 @@ def _metric(metric: Metric, text: str, column: str, factor: float, where: str) -
     return value / unit
 
 
-def _read_table(
-    path: Path,
-    kinds: Sequence[FoundKind],
-    columns: Sequence[str],
-    rows: Sequence[Mapping[Any, str]],
-) -> ImportedStudy:
+def _read_table(path: Path, kinds: Sequence[FoundKind], frame: pd.DataFrame) -> ImportedStudy:
     """Read a table of ``emoji-study export``."""
+    columns = list(frame.columns)
     found, space = _space_of(path, kinds, columns)
     names = _names(space)
     others = [c for c in columns if c not in (*names, *_TABLE_COLUMNS, *_TIMES)]
     trials: list[_Row] = []
-    for i, row in enumerate(rows, 2):
+    for i, row in enumerate(frame.to_dict("records"), 2):
         where = f"{path}, row {i}"
-        state = next((s for s in TrialState if s.name == row["state"]), None)
+        state = TrialState.__members__.get(row["state"])
         if state is None:
             raise StudyError(
                 f"{where}: `state` is {row['state']!r}, which is no state of a trial."
@@ -190,20 +183,16 @@ def _imported(found: FoundKind, space: SearchSpace, rows: Sequence[_Row]) -> Imp
 def _params(space: SearchSpace, row: Mapping[Any, str], where: str) -> dict[str, Scalar]:
     """Read the parameters of a row; those that are not active must be empty."""
     params: dict[str, Scalar] = {}
-    for parameter in space.parameters:
-        text = str(row.get(parameter.name, "")).strip()
-        if text == "":
-            continue
-        try:
-            params |= space.parse_fixed({parameter.name: _plain(text)})
-        except SearchSpaceError as error:
-            raise StudyError(f"{where}: {error}") from None
-        if not parameter.is_active(params):
-            del params[parameter.name]
-    missing = [p.name for p in space.parameters if p.name not in params and p.is_active(params)]
-    if missing:
-        raise StudyError(f"{where}: `{missing[0]}` is missing.")
     try:
+        for parameter in space.parameters:
+            text = str(row.get(parameter.name, "")).strip()
+            if text:
+                params |= space.parse_fixed({parameter.name: _plain(text)})
+                if not parameter.is_active(params):
+                    del params[parameter.name]
+        for parameter in space.parameters:
+            if parameter.name not in params and parameter.is_active(params):
+                raise StudyError(f"{where}: `{parameter.name}` is missing.")
         space.to_config(params)
     except ValueError as error:
         raise StudyError(f"{where}: {error}") from None

@@ -27,7 +27,7 @@ from storage import attrs
 from storage.rdb import open_storage
 from study.commands.experiment import experiment as run_experiment
 from study.emoji import AUTOENCODER, MULTITASK
-from study.emoji.data import StudyData, fingerprint
+from study.emoji.data import StudyData
 from study.emoji.experiments import (
     IMPROVED,
     NOTEBOOK_LAMBDAS,
@@ -292,7 +292,9 @@ def test_every_arm_is_run_in_every_pair(ran: Path, dataset: EmojiDataset) -> Non
         of_pair = [t.user_attrs for t in trials if t.user_attrs[attrs.PAIR] == pair]
         assert {own[attrs.SEED] for own in of_pair} == {pair_seed(0, pair)}
         assert {own[attrs.SIDES] for own in of_pair} == {split.sides}
-        assert {own[attrs.DATA_FINGERPRINT] for own in of_pair} == {fingerprint(dataset, split)}
+        assert {own[attrs.DATA_FINGERPRINT] for own in of_pair} == {
+            StudyData(dataset, split).fingerprint
+        }
     for name in (attrs.SEED, attrs.SIDES, attrs.DATA_FINGERPRINT):
         assert len({trial.user_attrs[name] for trial in trials}) == N_PAIRS
     assert all(attrs.REUSED_FROM not in trial.user_attrs for trial in trials)

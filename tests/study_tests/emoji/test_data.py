@@ -18,7 +18,7 @@ from emoji_ae.splits import Split, split_dataset
 from emoji_ae.training import train_model
 from storage import attrs
 from storage.rdb import open_storage
-from study.emoji.data import StudyData, fingerprint, load_study_data
+from study.emoji.data import StudyData
 from study.emoji.trainer import EmojiTrainer
 from study.errors import StudyError
 from study.running.opening import load_data
@@ -109,7 +109,7 @@ def test_stored_split_is_not_drawn_again(dataset: EmojiDataset, settings: StudyS
 def test_other_data(settings: StudySettings, other_data: Path) -> None:
     """Other data are refused with both fingerprints, and with what to do."""
     other = load_dataset(other_data)
-    found = fingerprint(other, Split.from_sides(settings.sides))
+    found = StudyData(other, Split.from_sides(settings.sides)).fingerprint
     assert found.startswith(f"{other.fingerprint}-")
     message = (
         f"Study 's' was made with other data (fingerprint {settings.data_fingerprint}, here "
@@ -179,13 +179,13 @@ def test_training_without_extra_images(dataset: EmojiDataset, more: EmojiDataset
 def test_fingerprint_of_extra_images(dataset: EmojiDataset, more: EmojiDataset) -> None:
     """The parts of the own images and their split stay; a third one is of the extra images."""
     split = split_dataset(more, seed=3)
-    own = fingerprint(dataset, split_dataset(dataset, seed=3))
-    found = fingerprint(more, split)
+    own = StudyData(dataset, split_dataset(dataset, seed=3)).fingerprint
+    found = StudyData(more, split).fingerprint
     assert found.startswith(f"{own}-")
     assert found.count("-") == 2
     unused = replace(split, train=split.train[:-1], unused=(*split.unused, split.train[-1]))
-    assert fingerprint(more, unused) not in (found, own)
-    assert fingerprint(more, unused).startswith(f"{own}-")
+    assert StudyData(more, unused).fingerprint not in (found, own)
+    assert StudyData(more, unused).fingerprint.startswith(f"{own}-")
 
 
 def test_load_with_vendors(more: EmojiDataset, settings: StudySettings) -> None:
@@ -203,7 +203,7 @@ def test_load_with_vendors(more: EmojiDataset, settings: StudySettings) -> None:
 
 def test_other_splits_of_the_same_data(settings: StudySettings) -> None:
     """A new validation split leaves the test split alone, a new split does not."""
-    data = load_study_data(settings.source, None)
+    data = EmojiTrainer().load(settings.source, None)
     assert data.sides == settings.sides
     redrawn, new = (data.with_sides(draw("random", 7)) for draw in (data.redraw, data.draw))
     assert redrawn.split.test == data.split.test != new.split.test
