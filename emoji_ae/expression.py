@@ -1,13 +1,13 @@
 """Sums of emoji as people write them: ``nerd face - 0.5 * "weary face" + attr(sunglasses)``.
 
 Everything in the language is linear, so an expression is read into its terms and their weights
-at once. Knows nothing of images or latents.
+at once.
 """
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Literal, NoReturn
+from typing import Literal
 
 from emoji_ae.errors import ExpressionError
 
@@ -30,13 +30,7 @@ _FUNCTIONS = ("mean", "attr", *_PARTS)
 
 @dataclass(frozen=True, slots=True)
 class Atom:
-    """What an expression adds up.
-
-    Args:
-        kind: An emoji by its text, or what images with some words share: an attribute.
-        text: Its text, or the words.
-        part: What of its latent is added.
-    """
+    """What an expression adds up: an emoji, or what images with some words share: an attribute."""
 
     kind: Kind
     text: str
@@ -65,7 +59,7 @@ def parse(expression: str) -> Combination:
     """
     parser = _Parser(expression)
     found = parser.sum()
-    parser.expect_end()
+    parser.require("end", "a sign or the end")
     combination = {atom: weight for atom, weight in found.items() if weight}
     if not combination:
         raise ExpressionError(f"`expression` must leave something, but got {expression!r}.")
@@ -74,6 +68,8 @@ def parse(expression: str) -> Combination:
 
 @dataclass(frozen=True, slots=True)
 class _Token:
+    """A number, word or text in quotes; a sign is a kind of its own, and so is the end."""
+
     kind: str
     text: str
     place: int
@@ -92,8 +88,7 @@ class _Parser:
         total: Combination = {}
         sign = -1.0 if self._take("-") else 1.0
         while True:
-            for atom, weight in self.product().items():
-                total[atom] = total.get(atom, 0.0) + sign * weight
+            _add(total, {atom: sign * weight for atom, weight in self._product().items()})
             if self._take("+"):
                 sign = 1.0
             elif self._take("-"):
@@ -101,125 +96,94 @@ class _Parser:
             else:
                 return total
 
-    def product(self) -> Combination:
-        """Read a part, with a weight before or behind it."""
+    def require(self, kind: str, wanted: str) -> str:
+        """Read a token, or raise an ExpressionError that says what was wanted."""
+        token = self._take(kind)
+        if token is None:
+            token = self._tokens[self._next]
+            found = f"{token.text!r} at character {token.place + 1}"
+            found = "the end" if token.kind == "end" else found
+            raise ExpressionError(
+                f"`expression` must have {wanted} where it has {found}: {self._expression!r}."
+            )
+        return token.text
+
+    def _product(self) -> Combination:
+        """Read a part, with weights before or behind it."""
         weight = 1.0
-        while (number := self._peek()) is not None and number.kind == "number":
-            self._next += 1
+        while number := self._take("number"):
             weight *= float(number.text)
-            if not self._take("*"):
-                self._fail("`*` and what the number weighs")
-        part = self.part()
+            self.require("*", "`*` and what the number weighs")
+        part = self._part()
         while self._take("*"):
-            factor = self._peek()
-            if factor is None or factor.kind != "number":
-                self._fail("a number")
-            self._next += 1
-            weight *= float(factor.text)
+            weight *= float(self.require("number", "a number"))
         return {atom: weight * own for atom, own in part.items()}
 
-    def part(self) -> Combination:
+    def _part(self) -> Combination:
         """Read a group, a function, or the text of an emoji."""
         if self._take("("):
-            group = self.sum()
-            self._require(")")
-            return group
-        token = self._peek()
-        if token is None or token.kind not in ("word", "text"):
-            self._fail("the text of an emoji")
-        if token.kind == "text":
-            self._next += 1
-            return {Atom("emoji", _plain(token.text)): 1.0}
-        if token.text in _FUNCTIONS and self._follows("("):
+            return self._closed(self.sum())
+        token, *behind = self._tokens[self._next : self._next + 2]
+        if token.kind == "word" and token.text in _FUNCTIONS and behind[0].kind == "(":
             self._next += 2
-            if token.text == "mean":
-                return self._mean()
-            return self._attribute() if token.text == "attr" else self._half(_PARTS[token.text])
-        return {Atom("emoji", self._words()): 1.0}
-
-    def expect_end(self) -> None:
-        """Raise an ExpressionError if something is left."""
-        if self._peek() is not None:
-            self._fail("a sign or the end")
+            if token.text == "attr":
+                return self._closed({Atom("attribute", self._text("words")): 1.0})
+            return self._mean() if token.text == "mean" else self._half(_PARTS[token.text])
+        return {Atom("emoji", self._text("the text of an emoji")): 1.0}
 
     def _mean(self) -> Combination:
         parts = [self.sum()]
         while self._take(","):
             parts.append(self.sum())
-        self._require(")")
         total: Combination = {}
         for part in parts:
-            for atom, weight in part.items():
-                total[atom] = total.get(atom, 0.0) + weight / len(parts)
-        return total
-
-    def _attribute(self) -> Combination:
-        token = self._peek()
-        if token is not None and token.kind == "text":
-            self._next += 1
-            words = _plain(token.text)
-        else:
-            words = self._words()
-        self._require(")")
-        return {Atom("attribute", words): 1.0}
+            _add(total, {atom: weight / len(parts) for atom, weight in part.items()})
+        return self._closed(total)
 
     def _half(self, part: Part) -> Combination:
-        whole = self.sum()
-        self._require(")")
         half: Combination = {}
-        for atom, weight in whole.items():
+        for atom, weight in self._closed(self.sum()).items():
             if atom.part in ("whole", part):  # of the other half, nothing lies in this one
-                own = replace(atom, part=part)
-                half[own] = half.get(own, 0.0) + weight
+                _add(half, {replace(atom, part=part): weight})
         return half
 
-    def _words(self) -> str:
+    def _text(self, wanted: str) -> str:
+        """Read a text in quotes, or words and numbers up to something else."""
+        if token := self._take("text"):
+            return " ".join(token.text.split())
         words = []
-        while (token := self._peek()) is not None and token.kind in ("word", "number"):
+        while token := self._take("word") or self._take("number"):
             words.append(token.text)
-            self._next += 1
-        if not words:
-            self._fail("words")
-        return _plain(" ".join(words))
+        return " ".join(words) if words else self.require("word", wanted)
 
-    def _peek(self) -> _Token | None:
-        return self._tokens[self._next] if self._next < len(self._tokens) else None
+    def _closed(self, combination: Combination) -> Combination:
+        self.require(")", "`)`")
+        return combination
 
-    def _follows(self, sign: str) -> bool:
-        behind = self._tokens[self._next + 1 : self._next + 2]
-        return bool(behind) and (behind[0].kind, behind[0].text) == ("sign", sign)
-
-    def _take(self, sign: str) -> bool:
-        token = self._peek()
-        if token is None or (token.kind, token.text) != ("sign", sign):
-            return False
+    def _take(self, kind: str) -> _Token | None:
+        """Read the next token if it is of a kind."""
+        token = self._tokens[self._next]
+        if token.kind != kind:
+            return None
         self._next += 1
-        return True
+        return token
 
-    def _require(self, sign: str) -> None:
-        if not self._take(sign):
-            self._fail(f"`{sign}`")
 
-    def _fail(self, wanted: str) -> NoReturn:
-        token = self._peek()
-        found = "the end" if token is None else f"{token.text!r} at character {token.place + 1}"
-        raise ExpressionError(
-            f"`expression` must have {wanted} where it has {found}: {self._expression!r}."
-        )
+def _add(total: Combination, part: Combination) -> None:
+    for atom, weight in part.items():
+        total[atom] = total.get(atom, 0.0) + weight
 
 
 def _tokens(expression: str) -> Iterator[_Token]:
-    """Cut an expression into numbers, texts in quotes, words and signs."""
+    """Cut an expression into tokens, the last of which is its end."""
     place = 0
     while place < len(expression.rstrip()):
         match = _TOKEN.match(expression, place)
         if match is None:  # nothing but a quote that is not closed
             raise ExpressionError(f"`expression` has a quote that is not closed: {expression!r}.")
-        kind = str(match.lastgroup)
-        text = match[kind]
-        yield _Token("text" if kind in ("double", "single") else kind, text, match.start(kind))
+        group = str(match.lastgroup)
+        text = match[group]
+        kind = {"double": "text", "single": "text", "sign": text}.get(group, group)
+        yield _Token(kind, text, match.start(group))
         place = match.end()
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.split())
+    yield _Token("end", "", place)

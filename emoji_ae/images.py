@@ -5,7 +5,7 @@ import warnings
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from emoji_ae.config import IMAGE_SIZE
 from emoji_ae.errors import DataError
@@ -43,10 +43,12 @@ def encode_png(image: npt.NDArray[np.uint8]) -> bytes:
     return picture_png(Image.fromarray(np.ascontiguousarray(image.transpose(1, 2, 0))))
 
 
-def picture_png(picture: Image.Image) -> bytes:
-    """Return a picture as the content of a PNG file."""
+def picture_png(
+    picture: Image.Image, info: PngImagePlugin.PngInfo | None = None, *, optimize: bool = False
+) -> bytes:
+    """Return a picture, and perhaps texts about it, as the content of a PNG file."""
     buffer = io.BytesIO()
-    picture.save(buffer, "PNG")
+    picture.save(buffer, "PNG", pnginfo=info, optimize=optimize)
     return buffer.getvalue()
 
 

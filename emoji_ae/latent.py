@@ -21,8 +21,6 @@ Way = Literal["slerp", "lerp"]
 PARALLEL = 1e-4
 """Sine of the angle below which two latents have no circle through both."""
 
-_N_SUGGESTED = 3
-
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LatentSpace:
@@ -63,11 +61,7 @@ class LatentSpace:
         return self.latents.dim() == 4 and self.latents.shape[2] > 1
 
     def row(self, text: str) -> int:
-        """Return the first image with a text; case, hyphens and skin tone do not count.
-
-        Raises:
-            ExpressionError: If there is none.
-        """
+        """Return the first image with a text, by ``plain_text``, or raise an ExpressionError."""
         plain = [plain_text(own) for own in self.texts]
         wanted = plain_text(text)
         if wanted not in plain:
@@ -111,11 +105,7 @@ class LatentSpace:
         return having.mean(dim=0) - lacking.mean(dim=0)
 
     def compose(self, combination: Combination) -> Tensor:
-        """Return the weighted sum of an expression's vectors, of the shape of one latent.
-
-        Raises:
-            ExpressionError: As ``vector``.
-        """
+        """Return the weighted sum of an expression's vectors; raise as ``vector``."""
         parts = [weight * self.vector(atom) for atom, weight in combination.items()]
         return torch.stack(parts).sum(dim=0)
 
@@ -140,12 +130,7 @@ def encode(model: Autoencoder, images: Tensor, texts: Sequence[str]) -> LatentSp
 
 
 def path(stops: Sequence[Tensor], n: int, way: Way) -> Tensor:
-    """Return latents on the way through several.
-
-    Args:
-        stops: At least two latents of one shape.
-        n: Latents from one stop to the next, both counted; at least 2.
-    """
+    """Return latents on the way through at least two, ``n`` from stop to stop, both counted."""
     shares = torch.linspace(0, 1, n)
     between = slerp if way == "slerp" else lerp
     parts = [between(a, b, shares) for a, b in itertools.pairwise(stops)]
@@ -154,19 +139,14 @@ def path(stops: Sequence[Tensor], n: int, way: Way) -> Tensor:
 
 def through(stops: Sequence[Tensor], middle: Tensor) -> list[Tensor]:
     """Return stops with another one between each two, such as the mean of all images."""
-    between = [stop for first in stops[:-1] for stop in (first, middle)]
-    return [*between, stops[-1]]
+    return [*(stop for first in stops[:-1] for stop in (first, middle)), stops[-1]]
 
 
 def slerp(a: Tensor, b: Tensor, shares: Tensor) -> Tensor:
     """Interpolate on the great circle through two vectors; lengths change evenly.
 
     Vectors that are nearly parallel have no circle through both and are joined straight, as are
-    opposite ones, and a vector of length 0.
-
-    Args:
-        a, b: Of one shape.
-        shares: ``(n,)``, 0 for ``a`` and 1 for ``b``; so many tensors are returned.
+    opposite ones, and a vector of length 0. Shares, ``(n,)``, are 0 for ``a`` and 1 for ``b``.
 
     Source: Shoemake, "Animating rotation with quaternion curves", SIGGRAPH 1985; for latents:
         White, 2016, arXiv:1609.04468.
@@ -186,12 +166,11 @@ def slerp(a: Tensor, b: Tensor, shares: Tensor) -> Tensor:
 
 
 def lerp(a: Tensor, b: Tensor, shares: Tensor) -> Tensor:
-    """Interpolate straight between two tensors; arguments and result as in ``slerp``."""
+    """Interpolate straight between two tensors, as ``slerp``."""
     share = shares.view(-1, *[1] * a.dim())
     return (1 - share) * a + share * b
 
 
 def _nearest_texts(wanted: str, known: Sequence[str]) -> str:
-    """Return the end of a sentence that names the most similar of the known texts."""
-    near = difflib.get_close_matches(wanted, known, n=_N_SUGGESTED, cutoff=0.5)
+    near = difflib.get_close_matches(wanted, known, n=3, cutoff=0.5)
     return f"; near: {', '.join(near)}" if near else ""

@@ -1,7 +1,4 @@
-"""Numbers for a latent space: what its directions, differences and paths are good for.
-
-They need images that the model has been trained or chosen on, never those of the test split.
-"""
+"""Numbers for a latent space: what its directions, differences and paths are good for."""
 
 import json
 from collections.abc import Sequence
@@ -72,8 +69,7 @@ class LatentSample:
 
     Args:
         images: ``(n, 3, 64, 64)`` uint8: ``n_train`` training images, and others behind them.
-        labels: ``(n,)`` int64, index into ``CLASSES``.
-        groups: One number for all variants of an emoji.
+        labels, groups: As in ``EmojiDataset``.
     """
 
     images: Tensor
@@ -112,9 +108,6 @@ def attribute_auc(
     without are of the classes of those with it, so that telling a cat from a person is not
     enough to know a grin. The variants of an emoji count as one, their mean.
 
-    Args:
-        latents: ``(n, d)``; all else as in ``LatentSample``.
-
     Source: attribute vectors as classifiers: White, "Sampling Generative Networks", 2016,
         arXiv:1609.04468, section 4.2; leaving out pairs, which is not biased with few emoji as
         leaving out one is: Airola et al., "An experimental comparison of cross-validation
@@ -136,10 +129,7 @@ def attribute_auc(
 def area_of_pairs(having: Tensor, lacking: Tensor) -> float:
     """Return the share of pairs that a vector made without them puts in the right order.
 
-    Pairs that it does not order count half.
-
-    Args:
-        having, lacking: ``(p, d)`` and ``(q, d)``, at least 2 with and without the attribute.
+    Pairs that it does not order count half; there are at least 2 latents, ``(p, d)``, of each.
     """
     has = (having.sum(dim=0) - having) / (len(having) - 1)  # (p, d), the means of all others
     lacks = (lacking.sum(dim=0) - lacking) / (len(lacking) - 1)
@@ -163,9 +153,6 @@ def analogy_rank(
 
     ``with_ - without + base`` should be nearest to ``target``, the three that were added up left
     out. Of equal texts the first counts; analogies of which an image is missing are not asked.
-
-    Args:
-        latents: ``(n, d)``.
 
     Source: analogies by vector offsets: Mikolov, Yih, Zweig, "Linguistic Regularities in
         Continuous Space Word Representations", NAACL 2013.
@@ -210,9 +197,6 @@ def probe_accuracy(latents: Tensor, labels: Tensor, *, n_train: int) -> float | 
 
     The model is a ridge regression of one indicator per class on standardised latents, fitted on
     the training images and judged on the others.
-
-    Args:
-        latents: ``(n, d)``, those of the training images first.
 
     Source: probes: Alain, Bengio, "Understanding intermediate layers using linear classifier
         probes", 2016, arXiv:1610.01644; ridge regression in its dual form, which is small where

@@ -12,6 +12,7 @@ from typing import Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR
 
 from emoji_ae.config import AutoencoderConfig, Schedule
 from emoji_ae.curve import EpochMetrics, metrics_from_dict
@@ -36,9 +37,7 @@ class Task(Protocol):
     def step(self, inputs: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Return a batch's loss, and what is observed of it, without gradient.
 
-        Args:
-            inputs: ``(batch, ...)``; the model is in training mode.
-            rows: ``(batch,)`` int64: which of the training images they stand for.
+        Rows, ``(batch,)`` int64, say which of the training images the inputs stand for.
         """
 
     def evaluate(self, observed: Sequence[Tensor], rows: Tensor) -> dict[str, float]:
@@ -51,7 +50,6 @@ class Course:
 
     Args:
         best: The epoch whose weights were kept; None if not even the first was finite.
-        stopped: Whether the hook ended it.
         diverged: Whether a metric of its last epoch is NaN or infinite.
     """
 
@@ -186,7 +184,7 @@ def build_optimizer(
 
 def build_scheduler(
     optimizer: torch.optim.Optimizer, schedule: Schedule, learning_rate: float, n_steps: int
-) -> torch.optim.lr_scheduler.LRScheduler | None:
+) -> LRScheduler | None:
     """Return the learning-rate schedule over ``n_steps`` optimizer steps, None if constant.
 
     Source: one-cycle after Smith and Topin, https://arxiv.org/abs/1708.07120; cosine after
@@ -196,8 +194,6 @@ def build_scheduler(
         case "constant":
             return None
         case "one_cycle":
-            return torch.optim.lr_scheduler.OneCycleLR(
-                optimizer, max_lr=learning_rate, total_steps=n_steps
-            )
+            return OneCycleLR(optimizer, max_lr=learning_rate, total_steps=n_steps)
         case "cosine":
-            return torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=n_steps)
+            return CosineAnnealingLR(optimizer, T_max=n_steps)

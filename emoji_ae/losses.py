@@ -1,7 +1,4 @@
-"""What a training minimises for the autoencoder: the squared error, and what may be added to it.
-
-The error by which models are judged is always the plain mean squared error.
-"""
+"""What a training minimises for the autoencoder: the squared error, and what may be added."""
 
 from torch import Tensor
 
@@ -19,10 +16,7 @@ def reconstruction_loss(
 ) -> Tensor:
     """Return the loss of a batch: its squared error and the weighted terms that are switched on.
 
-    Args:
-        model: In training mode, directly after the forward pass that gave ``reconstructions``.
-        reconstructions, images: ``(batch, 3, 64, 64)`` in [0, 1].
-        mse: Of the two.
+    To be called directly after the forward pass that gave ``reconstructions``, in training mode.
     """
     loss = mse
     if config.edge_weight:
@@ -51,8 +45,7 @@ def edge_error(reconstructions: Tensor, images: Tensor) -> Tensor:
 def color_error(reconstructions: Tensor, images: Tensor) -> Tensor:
     """Return the mean squared error of the colours without their lightness.
 
-    The lightness (luma) of each pixel is subtracted from its three channels, so grey where there
-    should be pink costs as much as pink where there should be grey.
+    Grey where there should be pink costs as much as pink where there should be grey.
 
     Source: colour difference signals of ITU-R BT.601, unscaled.
     """

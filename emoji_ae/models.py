@@ -21,7 +21,7 @@ from emoji_ae.labels import CLASSES
 
 CHANNELS = 3
 LINEAR_SIZES = (CHANNELS * IMAGE_SIZE * IMAGE_SIZE, 1024, 256, 64)
-"""Layer sizes of the fully connected encoder before its bottleneck."""
+"""Of the fully connected encoder, before its bottleneck."""
 
 _ACTIVATIONS: dict[Activation, Callable[[], nn.Module]] = {
     "relu": partial(nn.ReLU, inplace=True),  # no layer before it needs its output
@@ -35,11 +35,7 @@ _MAX_LOG_VARIANCE = 10.0
 
 
 class Autoencoder(nn.Module):
-    """An encoder and a decoder: images to latents and back.
-
-    Args:
-        encoder: Maps ``(batch, 3, 64, 64)`` float32 in [0, 1] to latents, the decoder these back.
-    """
+    """Encodes images, ``(batch, 3, 64, 64)`` float32 in [0, 1], to latents, and decodes these."""
 
     channels_last = False
 
@@ -57,7 +53,7 @@ class Autoencoder(nn.Module):
         return torch.channels_last if self.channels_last else torch.contiguous_format
 
     def arrange(self, batch: Tensor) -> Tensor:
-        """Return images or latents in the model's layout: as they are, or a copy."""
+        """Return images or latents in the model's layout, a copy if need be."""
         return batch.contiguous(memory_format=self.layout)
 
     def encode(self, images: Tensor) -> Tensor:
@@ -87,8 +83,8 @@ class VariationalLayer(nn.Module):
     and keeps how far that is from the standard normal one; in evaluation mode it gives the mean.
 
     Args:
-        layer: What turns the encoder's features into the mean; one more like it, with weights
-            drawn after it, gives the logarithm of the variance.
+        layer: Gives the mean; one more like it, with weights drawn after it, the logarithm of
+            the variance.
 
     Source: Kingma, Welling, "Auto-Encoding Variational Bayes", ICLR 2014, arXiv:1312.6114.
     """
@@ -129,8 +125,7 @@ class MultitaskAutoencoder(Autoencoder):
     Args:
         classifier: Maps latents to ``(batch, classes)`` logits.
         n_shared: Modules of the encoder before it forks.
-        branch: What leads from there to the latents of the classifier; None without a fork,
-            when the classifier sees the latents that are decoded.
+        branch: What leads from there to the classifier's latents; None without a fork.
     """
 
     encoder: nn.Sequential
@@ -228,11 +223,9 @@ def add_classifier(
 ) -> MultitaskAutoencoder:
     """Return an autoencoder with a classifier, made of the layers of one without.
 
-    The weights of the autoencoder were drawn first, so they are those of the autoencoder alone;
-    and a branch starts as a copy of the layers beside it, so those of all strategies are equal.
+    A branch starts as a copy of the layers beside it, so all strategies have equal weights.
     """
     encoder = cast(nn.Sequential, autoencoder.encoder)
-    classifier = build_classifier(config.latent_size, classification)
     layers = nn.Conv2d | nn.Linear | VariationalLayer
     starts = [i for i, layer in enumerate(encoder) if isinstance(layer, layers)]
     forks = classification.strategy == "branched"
@@ -240,7 +233,7 @@ def add_classifier(
     return MultitaskAutoencoder(
         encoder=encoder,
         decoder=autoencoder.decoder,
-        classifier=classifier,
+        classifier=build_classifier(config.latent_size, classification),
         n_shared=n_shared,
         branch=deepcopy(encoder[n_shared:]) if forks else None,
     )
@@ -249,8 +242,8 @@ def add_classifier(
 def build_model(config: AutoencoderConfig) -> Autoencoder:
     """Build the model that ``config`` describes, with fresh weights from torch's RNG.
 
-    It is in its layout; weights that are loaded into it are copied into that, so a trained model
-    and the same model loaded run the same kernels on every processor.
+    Weights that are loaded into it are copied into its layout, so a trained model and the same
+    model loaded run the same kernels on every processor.
     """
     model = build_autoencoder(config)
     if config.classification is not None:

@@ -22,7 +22,7 @@ METHODS: Mapping[Method, str] = {
 """What each column of the gallery adds up."""
 
 DEFAULT_AVERAGE = "slightly smiling face"
-"""The average face that the notebook took first; its other one is "face without mouth"."""
+"""The average face that the notebook took first."""
 
 SUNGLASSES = "smiling face with sunglasses"
 GRIN = "grinning face"
@@ -98,7 +98,6 @@ class Item:
 
     Args:
         section: Title of the part of the gallery.
-        name: What it shall show.
         eyes, mouth: Texts of the emoji whose eyes and whose mouth it shall have.
         recipes: Expressions by method; without those that make no sense for it.
     """
@@ -148,6 +147,5 @@ def gallery(average: str = DEFAULT_AVERAGE, *, halves: bool = True) -> tuple[Ite
 
 def _written(text: str) -> str:
     """Return a text as it stands in an expression, in quotes if need be."""
-    if re.fullmatch(r"[A-Za-z ]+", text):
-        return text
-    return f"'{text}'" if '"' in text else f'"{text}"'
+    quote = "'" if '"' in text else '"'
+    return text if re.fullmatch(r"[A-Za-z ]+", text) else f"{quote}{text}{quote}"

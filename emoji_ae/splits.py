@@ -26,10 +26,10 @@ class Split:
         unused: The other extra images.
     """
 
-    train: tuple[int, ...]
-    validation: tuple[int, ...]
-    test: tuple[int, ...]
-    unused: tuple[int, ...] = ()
+    train: _Rows
+    validation: _Rows
+    test: _Rows
+    unused: _Rows = ()
 
     @property
     def sides(self) -> str:
@@ -41,11 +41,10 @@ class Split:
     @classmethod
     def from_sides(cls, sides: str) -> Self:
         """Read what ``sides`` gave."""
-
-        def rows(letter: str) -> tuple[int, ...]:
-            return tuple(row for row, side in enumerate(sides) if side == letter)
-
-        return cls(train=rows("t"), validation=rows("v"), test=rows("x"), unused=rows("-"))
+        train, validation, test, unused = (
+            tuple(row for row, side in enumerate(sides) if side == letter) for letter in "tvx-"
+        )
+        return cls(train=train, validation=validation, test=test, unused=unused)
 
 
 def split_dataset(
@@ -53,18 +52,15 @@ def split_dataset(
 ) -> Split:
     """Split a data set 60/20/20, each class by itself as far as its groups allow.
 
-    Extra images change nothing for the own ones. They train, unless they are variants of a
-    validation or test image, by either method.
+    Validation and test are the two of five folds that are nearest to a fifth of the images, so
+    one very large group always trains. Extra images change nothing for the own ones; they train,
+    unless they are variants of a validation or test image, by either method.
 
     Args:
         dataset: At least five own images of one class and, for ``"group"``, five groups.
         method: ``"group"`` keeps the variants of one emoji on one side. ``"random"`` is the
             original study's way and leaks: a variant of a training image may be judged on.
         seed: From 0 to 2**32 - 1.
-
-    Returns:
-        Two folds of five as validation and test, and the rest as training set. The two are
-        those nearest to a fifth of the images, so one very large group always trains.
 
     Raises:
         ConfigError: If the method or the seed breaks its rule.

@@ -159,7 +159,7 @@ class FrozenLatents:
         return self.labels.cross_entropy(logits, self.labels.train[rows]), logits.detach()
 
     def evaluate(self, observed: Sequence[Tensor], rows: Tensor) -> dict[str, float]:
-        """Return the metrics of an epoch; its loss is the cross-entropy, of all its steps."""
+        """Return the metrics of an epoch; its loss is the cross-entropy."""
         self.model.eval()
         with torch.no_grad():
             logits = self.model(self.validation)

@@ -30,8 +30,7 @@ class TrainResult:
         best: The metrics of the kept weights; None if not even the first epoch was finite.
         classifier_curve: Sequential only: the classifier's epochs, after those of the
             autoencoder, which do not classify; empty if the latter was stopped.
-        confusion: Of the validation images by the kept weights, as ``confusion_matrix`` gives it;
-            None if they do not classify.
+        confusion: Of the validation images by the kept weights; None if they do not classify.
         early_stopped: Whether the error had stopped falling.
     """
 
@@ -67,18 +66,17 @@ def train_model(
     The kept weights are those of the epoch with the lowest validation reconstruction error; of a
     sequential training's classifier, those of the lowest validation cross-entropy.
 
-    The result is a function of the arguments, and on one machine the same bit for bit whenever
-    torch runs with the same number of threads, however often the training was resumed. With
-    equal seeds, all strategies start from equal weights and see equal batches, and the
-    autoencoder's course is that of one alone where the classifier has no influence: with lambda
-    0, and in the first part of a sequential training. Only the noise of variational latents is
-    another one.
+    On one machine the result is the same bit for bit whenever torch runs with the same number of
+    threads, however often the training was resumed. With equal seeds, all strategies start from
+    equal weights and see equal batches, and the autoencoder's course is that of one alone where
+    the classifier has no influence: with lambda 0, and in the first part of a sequential
+    training. Only the noise of variational latents is another one.
 
     Args:
         train: At least 2 images; augmented afresh in every epoch.
         validation: At least 1 image; never augmented.
         seed: Decides initial weights, order of images, augmentation and dropout.
-        device: Where to train; the CPU unless given.
+        device: The CPU unless given.
         images_per_epoch: How many of the training images an epoch draws; None for all.
         on_epoch: Called after every epoch that was not resumed. Training stops early when it
             returns True, and is suspended when it raises. Not called while a frozen
@@ -163,13 +161,12 @@ def train_classifier(
 ) -> TrainResult:
     """Train the classifier of a trained autoencoder that is frozen, on latents computed once.
 
-    The training images are not augmented.
+    Epochs, batch size, optimizer and patience are those of the autoencoder.
 
     Args:
-        config: Epochs, batch size, optimizer and patience are those of the autoencoder.
         frozen: Its model's encoder and decoder, running statistics included, stay as they are;
             the classifier's epochs go on counting from its.
-        train, validation: ``(n, 3, 64, 64)`` and ``(m, 3, 64, 64)`` float32 in [0, 1].
+        train, validation: ``(n, 3, 64, 64)`` float32 in [0, 1], not augmented.
         seed: Of order and dropout.
 
     Raises:
@@ -219,5 +216,5 @@ def suspended_result(config: AutoencoderConfig, state: TrainState) -> TrainResul
     """Return what a training has reached whose state was kept."""
     model = build_model(config)
     model.load_state_dict(state.best_weights)
-    model.eval()
-    return TrainResult(model=model, curve=state.curve, best=best_metrics(state.curve, ()))
+    best = best_metrics(state.curve, ())
+    return TrainResult(model=model.eval(), curve=state.curve, best=best)

@@ -25,10 +25,7 @@ class Config(Protocol):
     """What one training is made by: a point of a space, turned into what a model understands."""
 
     def identity(self) -> str:
-        """Return a digest of all that decides the course of a training, step by step.
-
-        Two configurations share it when one training is the other's beginning.
-        """
+        """Return a digest that configurations share if one training is the other's beginning."""
 
     def effective(self) -> dict[str, Any]:
         """Return what has an effect, JSON-ready; equal for configurations that train alike."""
@@ -114,11 +111,7 @@ class Parameter:
                 raise TypeError(f"no quantiles of {self.distribution!r}")
 
     def quantile(self, value: float) -> float:
-        """Return the ``u`` at which ``at`` has a number, the nearest end if it is out of range.
-
-        Raises:
-            TypeError: If the range is a choice.
-        """
+        """Return the ``u`` at which ``at`` gets nearest to a number; TypeError for choices."""
         match self.distribution:
             case IntDistribution(low=low, high=high, log=log):
                 # As in `at`, each whole number stands for what lies around it.
@@ -133,7 +126,7 @@ class Parameter:
         return (value - low) / (high - low) if high > low else 0.0
 
     def values(self) -> list[Any]:
-        """Return all values of a finite range, in order; raise a TypeError if it is continuous."""
+        """Return all values of a finite range, in order; TypeError for a continuous one."""
         match self.distribution:
             case CategoricalDistribution(choices=choices):
                 return list(choices)
@@ -210,11 +203,7 @@ class SearchSpace:
                 )
 
     def grid(self, fixed: Mapping[str, Scalar]) -> Iterator[dict[str, Scalar]]:
-        """Yield every point of the space once, in a fixed order.
-
-        Raises:
-            SearchSpaceError: If a parameter has a continuous range.
-        """
+        """Yield every point once, in a fixed order; SearchSpaceError for continuous ranges."""
         for parameter in self.parameters:
             continuous = isinstance(parameter.distribution, FloatDistribution)
             if continuous and parameter.name not in fixed:
@@ -228,21 +217,13 @@ class SearchSpace:
         yield from points
 
     def at(self, unit: Sequence[float], fixed: Mapping[str, Scalar]) -> dict[str, Scalar]:
-        """Map a point of the unit cube into the space.
-
-        Args:
-            unit: One number in [0, 1) per parameter, in their order; those of parameters that
-                are fixed or not active go unused.
-        """
+        """Map a point of the unit cube into the space, a number in [0, 1) for each parameter."""
         names = (parameter.name for parameter in self.parameters)
         places = dict(zip(names, unit, strict=True))
         return self._active(lambda p: fixed[p.name] if p.name in fixed else p.at(places[p.name]))
 
     def point(self, values: Mapping[str, Scalar]) -> dict[str, Scalar]:
-        """Return the active ones of some parameters.
-
-        What the space has no parameter for is lost; values may lie outside of its ranges.
-        """
+        """Return the active ones of some parameters; values may lie outside of the ranges."""
         return self._active(lambda parameter: values[parameter.name])
 
     def holding(self, points: Iterable[Mapping[str, Scalar]]) -> "SearchSpace":
@@ -266,12 +247,10 @@ class SearchSpace:
         return self if len(kept) == len(self.parameters) else replace(self, parameters=kept)
 
     def parse_fixed(self, assignments: Mapping[str, str]) -> dict[str, Scalar]:
-        """Read values that a user wrote for parameters of this space.
-
-        A value may lie outside the parameter's range, as long as a model can be trained with it.
+        """Read values that a user wrote for parameters of this space, or outside of their ranges.
 
         Raises:
-            SearchSpaceError: If a name or a value is unknown.
+            SearchSpaceError: If a name is unknown, or no model can be trained with a value.
         """
         by_name = {parameter.name: parameter for parameter in self.parameters}
         fixed: dict[str, Scalar] = {}

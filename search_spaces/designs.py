@@ -18,17 +18,12 @@ DESIGNS = ("grid", "random", "qmc")
 def design_points(
     name: str, space: SearchSpace, fixed: Mapping[str, Scalar], *, seed: int, start: int = 0
 ) -> Iterator[dict[str, Scalar]]:
-    """Yield the points of a design from number ``start`` on.
+    """Yield the points of a design from number ``start`` on; the grid ends, the others do not.
 
     Args:
         name: ``grid``, every point once, in order; ``random``, independent and uniform (in the
             logarithm where the range is logarithmic); ``qmc``, a scrambled Sobol sequence, which
             covers the space more evenly than random points.
-        seed: Of random and qmc, from 0.
-        start: Number of the first point, from 0.
-
-    Yields:
-        Active parameters and their values; the grid ends, the other designs do not.
 
     Raises:
         SearchSpaceError: If the name is unknown, or a grid is asked of a continuous space.

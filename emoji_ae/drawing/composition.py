@@ -9,7 +9,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from emoji_ae.expression import Combination
+from emoji_ae.expression import Combination, Kind
 from emoji_ae.latent import LatentSpace
 
 N_NEAREST = 3
@@ -29,7 +29,6 @@ class Composition:
     """A sum of emoji, decoded.
 
     Args:
-        combination: What was added.
         rows: The image of each emoji in it.
         reconstructions: ``(n, 3, 64, 64)`` of these images.
         composite: ``(3, 64, 64)`` float32 in [0, 1].
@@ -63,26 +62,22 @@ def compose(space: LatentSpace, combination: Combination) -> Composition:
 
 def describe(space: LatentSpace, made: Composition) -> list[str]:
     """Say in lines what was added, and which real emoji are nearest."""
-    parts = [f"{weight:+g} {atom}" for atom, weight in made.combination.items()]
     found = [f"{space.texts[row]} ({distance:.2f})" for row, distance in made.nearest]
     return [
-        f"Sum: {', '.join(parts)}.",
+        f"Sum: {', '.join(_terms(made, 'emoji', 'attribute'))}.",
         f"Nearest emoji by distance of their latents: {', '.join(found)}.",
     ]
 
 
 def draw(space: LatentSpace, made: Composition) -> Image.Image:
     """Draw the emoji over their reconstructions, then the composite, then what is nearest."""
-    weights = [(atom, w) for atom, w in made.combination.items() if atom.kind == "emoji"]
-    attributes = [(atom, w) for atom, w in made.combination.items() if atom.kind == "attribute"]
     columns: list[tuple[str, Tensor | None, Tensor | None]] = [
-        (f"{weight:+g} {atom}", space.images[row], reconstruction)
-        for (atom, weight), row, reconstruction in zip(
-            weights, made.rows, made.reconstructions, strict=True
+        (term, space.images[row], reconstruction)
+        for term, row, reconstruction in zip(
+            _terms(made, "emoji"), made.rows, made.reconstructions, strict=True
         )
     ]
-    added = "".join(f" {weight:+g} {atom}" for atom, weight in attributes)
-    columns.append((f"composite{added}", None, made.composite))
+    columns.append((" ".join(["composite", *_terms(made, "attribute")]), None, made.composite))
     columns += [
         (f"near ({distance:.2f}): {space.texts[row]}", space.images[row], None)
         for row, distance in made.nearest
@@ -91,16 +86,19 @@ def draw(space: LatentSpace, made: Composition) -> Image.Image:
     picture = Image.new("RGB", (width, 2 * _CELL + 3 * _GAP + _LABEL), "white")
     pen = ImageDraw.Draw(picture)
     font = ImageFont.load_default(size=13)
-    for i, (label, upper, lower) in enumerate(columns):
+    for i, (label, *images) in enumerate(columns):
         left = _GAP + i * (_CELL + _GAP)
-        for row, image in enumerate((upper, lower)):
+        for row, image in enumerate(images):
             if image is not None:
-                place = (left, _GAP + row * (_CELL + _GAP))
-                picture.paste(_image(image), place)
-        pen.multiline_text(
-            (left, 2 * _CELL + 3 * _GAP), "\n".join(_lines(label)), fill="#303030", font=font
-        )
+                picture.paste(_image(image), (left, _GAP + row * (_CELL + _GAP)))
+        lines = textwrap.wrap(label, _LINE, max_lines=3, placeholder=" …")
+        place = (left, 2 * _CELL + 3 * _GAP)
+        pen.multiline_text(place, "\n".join(lines), fill="#303030", font=font)
     return picture
+
+
+def _terms(made: Composition, *kinds: Kind) -> list[str]:
+    return [f"{w:+g} {atom}" for atom, w in made.combination.items() if atom.kind in kinds]
 
 
 def draw_path(space: LatentSpace, latents: Tensor) -> Image.Image:
@@ -135,8 +133,3 @@ def to_picture(image: Tensor) -> Image.Image:
 
 def _image(image: Tensor) -> Image.Image:
     return to_picture(image).resize((_CELL, _CELL), Image.Resampling.NEAREST)
-
-
-def _lines(label: str) -> Sequence[str]:
-    """Cut a label into lines at its spaces; what three lines do not hold is left out."""
-    return textwrap.wrap(label, _LINE, max_lines=3, placeholder=" …")

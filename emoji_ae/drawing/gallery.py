@@ -5,6 +5,7 @@ from itertools import groupby
 
 import torch
 from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
 
 from emoji_ae.drawing.composition import to_picture
 from emoji_ae.errors import ExpressionError
@@ -38,12 +39,10 @@ def drawable(
 def draw_gallery(space: LatentSpace, items: Sequence[Item]) -> Image.Image:
     """Draw for each item its two faces, as they are, and what each of its recipes gives.
 
-    Args:
-        space: A model with images that have all emoji of the items.
-        items: At least one, section by section; a column is drawn of each method that any has.
+    In two blocks of rows under the title of each section; below, what each method is.
 
-    Returns:
-        Two blocks of rows under the title of each section; below, what each method is.
+    Args:
+        items: At least one, section by section; a column is drawn of each method that any has.
 
     Raises:
         ExpressionError: If the images lack an emoji or an attribute, or the latents halves.
@@ -54,17 +53,9 @@ def draw_gallery(space: LatentSpace, items: Sequence[Item]) -> Image.Image:
         (title, list(members)) for title, members in groupby(items, key=lambda item: item.section)
     ]
     n_rows = sum(_per_block(len(members)) for _, members in sections)
-    picture = Image.new(
-        "RGB",
-        (
-            _BLOCKS * block + (_BLOCKS - 1) * _BETWEEN + 2 * _MARGIN,
-            3 * _MARGIN
-            + len(sections) * (_TITLE + _HEADINGS)
-            + n_rows * _ROW
-            + len(methods) * _LINE,
-        ),
-        "white",
-    )
+    width = _BLOCKS * block + (_BLOCKS - 1) * _BETWEEN + 2 * _MARGIN
+    height = len(sections) * (_TITLE + _HEADINGS) + n_rows * _ROW + len(methods) * _LINE
+    picture = Image.new("RGB", (width, height + 3 * _MARGIN), "white")
     pen = ImageDraw.Draw(picture)
     large, small = ImageFont.load_default(size=17), ImageFont.load_default(size=13)
     top = _MARGIN
@@ -80,10 +71,10 @@ def draw_gallery(space: LatentSpace, items: Sequence[Item]) -> Image.Image:
                     pen.text((x, top), heading, fill=_FAINT, font=small)
             y = top + _HEADINGS + row * _ROW
             pen.text((left, y), item.name, fill=_TEXT, font=small)
-            cells = [*_ingredients(space, item), *_results(space, item, methods)]
-            for x, image in zip(places, cells, strict=True):
+            for x, image in zip(places, _cells(space, item, methods), strict=True):
                 if image is not None:
-                    picture.paste(image, (x, y + _LINE))
+                    drawn = to_picture(image).resize((_CELL, _CELL), Image.Resampling.BICUBIC)
+                    picture.paste(drawn, (x, y + _LINE))
         top += _HEADINGS + _per_block(len(members)) * _ROW
     for i, method in enumerate(methods):
         said = f"{method}: {METHODS[method]}"
@@ -100,25 +91,12 @@ def _is_drawable(space: LatentSpace, item: Item) -> bool:
     return True
 
 
-def _ingredients(space: LatentSpace, item: Item) -> list[Image.Image]:
-    found = [space.images[space.row(text)] for text in (item.eyes, item.mouth)]
-    return [_enlarged(to_picture(image)) for image in found]
-
-
-def _results(
-    space: LatentSpace, item: Item, methods: Sequence[Method]
-) -> list[Image.Image | None]:
-    """Return what the recipe of each method gives, None without one."""
-    latents = {method: space.compose(parse(recipe)) for method, recipe in item.recipes.items()}
-    images = space.decode(torch.stack(list(latents.values())))
-    drawn = {
-        method: _enlarged(to_picture(image)) for method, image in zip(latents, images, strict=True)
-    }
-    return [drawn.get(method) for method in methods]
-
-
-def _enlarged(picture: Image.Image) -> Image.Image:
-    return picture.resize((_CELL, _CELL), Image.Resampling.BICUBIC)
+def _cells(space: LatentSpace, item: Item, methods: Sequence[Method]) -> list[Tensor | None]:
+    """Return the two faces, and what the recipe of each method gives, None without one."""
+    faces = [space.images[space.row(text)] for text in (item.eyes, item.mouth)]
+    latents = [space.compose(parse(recipe)) for recipe in item.recipes.values()]
+    drawn = dict(zip(item.recipes, space.decode(torch.stack(latents)), strict=True))
+    return [*faces, *(drawn.get(method) for method in methods)]
 
 
 def _per_block(n: int) -> int:

@@ -5,7 +5,6 @@ than some trainings, and one chart of it as long as two epochs.
 """
 
 import functools
-import io
 import math
 from collections.abc import Iterator, Sequence
 
@@ -13,10 +12,9 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from emoji_ae.curve import EpochMetrics
+from emoji_ae.images import picture_png
 
 SIZE = (480, 300)
-"""Width and height in pixels."""
-
 TRAINING, VALIDATION = "#0072B2", "#D55E00"
 """Of the colours of Okabe and Ito, which the report's charts have as well."""
 
@@ -29,23 +27,18 @@ _LEFT, _TOP, _RIGHT, _BOTTOM = 64, 44, 464, 256
 _MARGIN = 0.05
 """Free part of the axis of errors above and below the curves."""
 
+_Place = tuple[float, float]
+
 
 def learning_curve_png(curve: Sequence[EpochMetrics]) -> bytes:
-    """Draw training and validation error by epoch, on a logarithmic axis.
-
-    Args:
-        curve: At least one epoch; errors that are not finite leave gaps.
-    """
+    """Draw the errors of at least one epoch on a logarithmic axis, with gaps if not finite."""
     image = Image.new("RGB", (_FINER * SIZE[0], _FINER * SIZE[1]), "white")
     chart = _Chart(ImageDraw.Draw(image), curve)
     chart.draw_axes()
     chart.draw_line([m.train_mse for m in curve], TRAINING)
     chart.draw_line([m.validation_mse for m in curve], VALIDATION)
     chart.draw_words()
-    small = image.reduce(_FINER).quantize(_N_COLORS, method=Image.Quantize.FASTOCTREE)
-    buffer = io.BytesIO()
-    small.save(buffer, "PNG")
-    return buffer.getvalue()
+    return picture_png(image.reduce(_FINER).quantize(_N_COLORS, method=Image.Quantize.FASTOCTREE))
 
 
 class _Chart:
@@ -75,7 +68,7 @@ class _Chart:
 
     def draw_line(self, values: Sequence[float], color: str) -> None:
         """Draw one error over the epochs."""
-        part: list[tuple[float, float]] = []
+        part: list[_Place] = []
         for epoch, value in zip([*self._epochs, 0], [*values, math.nan], strict=True):
             if _drawable(value):
                 part.append((self._x(epoch), self._y(value)))
@@ -106,22 +99,17 @@ class _Chart:
         share = (math.log10(value) - self._low) / (self._high - self._low)
         return _BOTTOM - share * (_BOTTOM - _TOP)
 
-    def _line(
-        self, points: Sequence[tuple[float, float]], color: str, *, width: float = 1.0
-    ) -> None:
+    def _line(self, points: Sequence[_Place], color: str, *, width: float = 1.0) -> None:
         finer = [(_FINER * x, _FINER * y) for x, y in points]
         self._draw.line(finer, fill=color, width=round(_FINER * width), joint="curve")
 
     def _dot(self, x: float, y: float, color: str, *, radius: float) -> None:
-        ends = [(_FINER * (x - radius), _FINER * (y - radius))]
-        ends += [(_FINER * (x + radius), _FINER * (y + radius))]
-        self._draw.ellipse(ends, fill=color)
+        corners = [(_FINER * (x + r), _FINER * (y + r)) for r in (-radius, radius)]
+        self._draw.ellipse(corners, fill=color)
 
-    def _write(
-        self, place: tuple[float, float], text: str, anchor: str, color: str = _TEXT
-    ) -> None:
-        finer = (_FINER * place[0], _FINER * place[1])
-        self._draw.text(finer, text, fill=color, font=_font(), anchor=anchor)
+    def _write(self, place: _Place, text: str, anchor: str, color: str = _TEXT) -> None:
+        x, y = place
+        self._draw.text((_FINER * x, _FINER * y), text, fill=color, font=_font(), anchor=anchor)
 
 
 @functools.cache
@@ -134,12 +122,7 @@ def _drawable(value: float) -> bool:
 
 
 def _log_ticks(low: float, high: float) -> Iterator[float]:
-    """Yield 1, 2 and 5 times powers of ten, over wide ranges the powers alone.
-
-    Args:
-        low: Logarithm of the lowest value.
-        high: Logarithm of the highest value.
-    """
+    """Yield 1, 2 and 5 times powers of ten between two logarithms, over wide ranges powers."""
     factors = (1, 2, 5) if high - low < 2.5 else (1,)
     for power in range(math.floor(low), math.ceil(high)):
         for factor in factors:

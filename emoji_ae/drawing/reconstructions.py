@@ -15,7 +15,6 @@ def reconstructions_png(model: Autoencoder, images: Tensor, texts: Sequence[str]
     Args:
         model: Left in evaluation mode.
         images: ``(n, 3, 64, 64)`` uint8, all of a split and at least one.
-        texts: What each image shows.
     """
     reconstructions = reconstruct(model, images)
     originals = model.arrange(to_float(images, reconstructions.device))

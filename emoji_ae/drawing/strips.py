@@ -1,9 +1,5 @@
-"""The strip that a training leaves: images over their reconstructions.
+"""The strip that a training leaves: images over their reconstructions."""
 
-Needs no model.
-"""
-
-import io
 import json
 from collections.abc import Sequence
 
@@ -11,15 +7,15 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, PngImagePlugin
 
+from emoji_ae.images import picture_png
+
 PICTURES_ENTRY = "pictures"
 """The PNG's text entry about its columns: a JSON list of objects with text, role and mse."""
 
 SAMPLE = "sample"
 """Role of an image that all trainings on the same data show."""
-LOWEST = "lowest"
-"""Role of an image with one of the lowest reconstruction errors."""
-MEDIAN = "median"
-HIGHEST = "highest"
+LOWEST, MEDIAN, HIGHEST = "lowest", "median", "highest"
+"""Roles of images by their reconstruction errors."""
 
 STRIP_PADDING = 2
 """White between the images, in pixels."""
@@ -51,9 +47,7 @@ def strip_png(
 
     Args:
         images: ``(n, 3, 64, 64)``, all of a split and at least one.
-        reconstructions: ``(n, 3, 64, 64)`` in [0, 1].
-        errors: ``(n,)``, of the reconstructions.
-        texts: What each image shows.
+        reconstructions: ``(n, 3, 64, 64)`` in [0, 1], and their ``(n,)`` errors.
     """
     samples = [(row, SAMPLE) for row in pick(len(images), N_SAMPLES)]
     chosen = samples + rank(errors, N_RANKED)
@@ -63,36 +57,27 @@ def strip_png(
     columns = [
         {"text": texts[row], "role": role, "mse": float(errors[row])} for row, role in chosen
     ]
-    metadata = PngImagePlugin.PngInfo()
-    metadata.add_text(PICTURES_ENTRY, json.dumps(columns))
-    buffer = io.BytesIO()
-    drawn.save(buffer, "PNG", pnginfo=metadata)
-    return buffer.getvalue()
+    info = PngImagePlugin.PngInfo()
+    info.add_text(PICTURES_ENTRY, json.dumps(columns))
+    return picture_png(drawn, info)
 
 
 def lay_out(
     images: npt.NDArray[np.uint8], reconstructions: npt.NDArray[np.float32]
 ) -> npt.NDArray[np.uint8]:
-    """Lay out images in one row over their reconstructions in a second, white between them.
+    """Lay out images over their reconstructions, white between them: ``(height, width, 3)``.
 
     Args:
         images: ``(n, 3, height, width)``.
         reconstructions: As many in [0, 1]; drawn with the nearest of 256 levels.
-
-    Returns:
-        ``(height, width, 3)`` of the strip.
     """
     drawn = np.rint(reconstructions * np.float32(255)).astype(np.uint8)
-    rows = [np.concatenate([*_framed(row)], axis=2) for row in (images, drawn)]
+    above_left = ((0, 0), (0, 0), (STRIP_PADDING, 0), (STRIP_PADDING, 0))
+    framed = (np.pad(some, above_left, constant_values=255) for some in (images, drawn))
+    rows = [np.concatenate([*row], axis=2) for row in framed]
     strip = np.concatenate(rows, axis=1)
     padding = ((0, 0), (0, STRIP_PADDING), (0, STRIP_PADDING))
     return np.pad(strip, padding, constant_values=255).transpose(1, 2, 0).copy()
-
-
-def _framed(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Return images with white above and left of each."""
-    padding = ((0, 0), (0, 0), (STRIP_PADDING, 0), (STRIP_PADDING, 0))
-    return np.pad(images, padding, constant_values=255)
 
 
 def pick(n: int, count: int) -> list[int]:
@@ -104,13 +89,12 @@ def pick(n: int, count: int) -> list[int]:
 def rank(errors: npt.NDArray[np.floating], count: int) -> list[tuple[int, str]]:
     """Return the rows of the lowest, the middle and the highest errors, each with its role.
 
+    From the lowest error to the highest, no row twice. Where the middle cannot be halved, it
+    reaches further down.
+
     Args:
         errors: ``(n,)``, at least one; equal ones are ordered by row.
         count: Rows of each role; fewer of fewer than ``3 * count`` errors.
-
-    Returns:
-        From the lowest error to the highest, no row twice. Where the middle cannot be halved, it
-        reaches further down.
     """
     order = np.argsort(errors, kind="stable").tolist()
     n_each = min(count, max(1, len(order) // 3))
