@@ -20,9 +20,10 @@ from benchmarks.measure import Figure, median
 from search_spaces import SPACES
 from storage import attrs
 from storage.records import StudyRecord, TrialRecord
-from study.report import ReportData, render_data, render_report
-from study.report.findings import get_findings
+from study.report import ReportData, render_data
+from study.report.findings import Findings
 from study.report.processes import other_processes
+from study.report.sections import report_sections
 
 N_TRIALS, N_FEWER = 10_000, 1_000
 
@@ -108,10 +109,10 @@ def made_up(kind: str, n_trials: int, *, seed: int = 0) -> StudyRecord:
 
 
 def seconds_of_analyses(kind: str) -> Figure:
-    """Seconds of everything that a report of 10,000 trials finds out."""
-    record = made_up(kind, N_TRIALS)
+    """Seconds of everything that a report of 10,000 trials finds out and draws."""
+    data = ReportData(studies=(made_up(kind, N_TRIALS),))
     with other_processes(N_TRIALS) as processes:
-        seconds = _seconds(lambda: get_findings(record, processes=processes))
+        seconds = _seconds(lambda: report_sections(Findings(data, processes)))
     return _figure(
         f"analyses of 10,000 trials, seconds, {kind}",
         [seconds],
@@ -167,12 +168,13 @@ def opening(page: str) -> Iterator[Figure]:
 
 def figures() -> Iterator[Figure]:
     """Measure everything of this module."""
-    get_findings(made_up("multitask", 200))  # the first use of a library is the slowest
+    warm = ReportData(studies=(made_up("multitask", 200),))
+    report_sections(Findings(warm))  # the first use of a library is the slowest
     yield seconds_of_analyses("autoencoder")
     yield seconds_of_analyses("multitask")
     yield from reports(N_TRIALS, n_times=1, bar=30.0, stretch=15.0)
     yield from reports(N_FEWER, n_times=5, bar=10.0, stretch=5.0)
-    yield from opening(render_report(made_up("autoencoder", N_TRIALS)))
+    yield from opening(render_data(ReportData(studies=(made_up("autoencoder", N_TRIALS),))))
 
 
 def _level(params: Mapping[str, Any]) -> float:

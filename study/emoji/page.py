@@ -5,38 +5,33 @@ from collections.abc import Iterable, Sequence
 from emoji_ae.describe import ClassInfo, DatasetInfo, LeakageInfo, SplitInfo
 from study.emoji.figures import plot_classes, plot_neighbours, plot_words
 from study.formats import counted, format_count, format_list, format_percent
-from study.report.page import render_page
+from study.report.page import Section, render_page
 
 FEW_IMAGES = 10
 """Validation images of a class below which its recall is said to be known only roughly."""
-
-_CONTENTS = (
-    ("words", "Words"),
-    ("subset", "Subset"),
-    ("classes", "Classes"),
-    ("split", "Split"),
-    ("near-duplicates", "Near-duplicates"),
-    ("reproduce", "Reproduce"),
-)
 
 
 def render_data_report(description: DatasetInfo) -> str:
     """Turn the description of a data set into a complete HTML document, free of the network."""
     names = tuple(found.name for found in description.classes)
-    figures = {
-        "words": plot_words(description.words),
-        "classes": plot_classes(description.split, names),
-        "neighbours": plot_neighbours(description.neighbours),
-    }
+    words = {"words": plot_words(description.words)}
+    classes = {"classes": plot_classes(description.split, names)}
+    neighbours = {"neighbours": plot_neighbours(description.neighbours)}
+    n_listed = sum(found.listed for found in description.texts)
     return render_page(
-        "data.html.jinja",
+        "data",
         title=f"Data set {description.source}",
-        contents=_CONTENTS,
-        figures={key: str(figure.to_json()) for key, figure in figures.items()},
+        sections=[
+            Section("words", "Words", figures=words),
+            Section("subset", "Subset"),
+            Section("classes", "Classes", {"n_listed": n_listed}, classes),
+            Section("split", "Split"),
+            Section("near-duplicates", "Near-duplicates", figures=neighbours),
+            Section("reproduce", "Reproduce"),
+        ],
         info=description,
         sentences=get_data_sentences(description),
         cautions=get_data_cautions(description),
-        n_listed=sum(found.listed for found in description.texts),
     )
 
 

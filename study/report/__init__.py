@@ -1,22 +1,17 @@
-"""Reports: self-contained HTML files that need no network.
+"""Reports: self-contained HTML files that need no network."""
 
-Data goes in, a template turns it into a page, the page is written at once.
-"""
-
-from study.report.comparison_report import render_comparison, render_studies
+from study.report.comparison_report import render_studies
 from study.report.embedded import ReportData, read_report_data
 from study.report.pictures import Picture, Pictures
 from study.report.processes import OtherProcesses
-from study.report.study_report import render_report, render_study
+from study.report.study_report import render_study
 
 __all__ = [
     "Picture",
     "Pictures",
     "ReportData",
     "read_report_data",
-    "render_comparison",
     "render_data",
-    "render_report",
 ]
 
 
@@ -24,7 +19,7 @@ def render_data(data: ReportData, *, processes: OtherProcesses | None = None) ->
     """Turn studies into a page: the report of one, or the comparison of several.
 
     Args:
-        data: With studies of different names.
+        data: With one study, or several of different names.
         processes: Others that take a part of the work on one study, or None.
 
     Returns:

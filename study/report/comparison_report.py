@@ -1,9 +1,4 @@
-"""The comparison of several studies on one page: its verdict, its charts and its tables.
-
-Must not compute what the comparison found (``study.analysis.comparison``) nor draw
-(``study.figures``), and never asks for the time or the machine, so that the same studies always
-give the same bytes.
-"""
+"""The comparison of several studies on one page: its verdict, its charts and its tables."""
 
 import shlex
 from collections import Counter
@@ -39,101 +34,72 @@ from study.formats import (
     with_article,
 )
 from study.report.embedded import ReportData, bounded, pack
-from study.report.page import render_page
+from study.report.page import Section, render_page
 from study.report.sentences import STATES, Step, Verdict, describe_lacking
 
 
-def render_comparison(records: Sequence[StudyRecord]) -> str:
-    """Turn two or more studies into a page that compares them.
-
-    Args:
-        records: The studies, of different names, in the order of the page.
-
-    Returns:
-        A complete HTML document that needs no network; the same for the same studies.
-
-    Raises:
-        ValueError: If there are fewer than two studies, or two of one name.
-    """
-    return render_studies(ReportData(studies=tuple(records)))
-
-
 def render_studies(data: ReportData) -> str:
-    """Turn studies into a page, as ``render_comparison`` does.
-
-    Args:
-        data: With two or more studies.
-
-    Raises:
-        ValueError: As ``render_comparison``.
-    """
+    """Turn two or more studies of different names into a page that compares them."""
     records = data.studies
     info = get_comparison(records)
+    objective, title = info.objective, format_list(info.names)
     best = [side.summary.best for side in info.studies]
-    title = format_list(info.names)
+    best_parameters = dict.fromkeys(n for t in best if t is not None for n in t.params)
+    budgets = {
+        f"budget-{found.unit}": plot_comparison(info, found.unit)
+        for found in info.budgets
+        if found.refusal is None
+    }
+    errors = any(side.distribution for side in info.studies)
+    families = [(record.name, get_families(record).families) for record in records]
+    have_families = any(kind_of(record).family for record in records)
+    reproduction = {
+        "report_command": _command("report", *info.names),
+        "single_commands": [_command("report", name) for name in info.names],
+    }
     return render_page(
-        "comparison.html.jinja",
+        "comparison",
         title=f"{title} – comparison of studies",
-        contents=_contents(records, info),
-        figures=_draw(info),
+        sections=[
+            Section("verdict", "Verdict"),
+            Section(
+                "studies",
+                "Side by side",
+                {"bests": best, "best_parameters": list(best_parameters), "states": STATES},
+            ),
+            Section("equal-budget", "Equal budget", {}, budgets),
+            Section(
+                "distribution",
+                f"Distribution of {word_for(objective)}s",
+                {"quantiles": QUANTILES},
+                {"error-distribution": plot_best_distribution(info)} if errors else {},
+            ),
+            Section("differences", "What differs"),
+            *([Section("families", "Families", {"families": families})] if have_families else []),
+            Section("reproduce", "Reproduce", reproduction),
+        ],
         report_data=pack(bounded(data)),
         name=title,
         info=info,
-        objective=info.objective,
+        objective=objective,
         own=all(map(is_own, records)),
         images=_common(map(data_of, records), "data"),
         steps=_common((plural(kind_of(record).step) for record in records), "steps"),
-        verdict=get_comparison_verdict(
-            records, info, n_left_out=data.n_left_out, thinned=data.thinned
-        ),
-        bests=best,
-        best_parameters=list(dict.fromkeys(n for t in best if t is not None for n in t.params)),
-        states=STATES,
-        quantiles=QUANTILES,
-        families=[(record.name, get_families(record).families) for record in records],
+        verdict=get_comparison_verdict(data, info),
         describe_budget=describe_budget,
         format_probability=format_probability,
-        report_command=_command("report", *info.names),
-        single_commands=[_command("report", name) for name in info.names],
     )
 
 
-def get_comparison_verdict(
-    records: Sequence[StudyRecord],
-    info: ComparisonInfo,
-    *,
-    n_left_out: int = 0,
-    thinned: bool = False,
-) -> Verdict:
-    """Say which study found the better value at equal budget, how sure that is, and what to do.
-
-    Args:
-        records: The studies.
-        info: Their comparison.
-        n_left_out: Trials of the studies that the records do not hold.
-        thinned: Whether they lack intermediate values.
-    """
+def get_comparison_verdict(data: ReportData, info: ComparisonInfo) -> Verdict:
+    """Say which study found the better value at equal budget, how sure that is, and what to do."""
     studies = format_list([f"“{side.name}” ({_described(side)})" for side in info.studies])
     return Verdict(
         opening=f"What the studies {studies} found, and what they find for an equal budget.",
         found=tuple(_found(info)),
-        sure=(*describe_lacking(records, n_left_out, thinned), *_sure(info)),
-        next=tuple(_next(records, info)),
+        sure=(*describe_lacking(data), *_sure(info)),
+        next=tuple(_next(data.studies, info)),
     )
-
-
-def _contents(records: Sequence[StudyRecord], info: ComparisonInfo) -> list[tuple[str, str]]:
-    """Return id and heading of the sections of a page."""
-    families = [("families", "Families")] if any(kind_of(r).family for r in records) else []
-    return [
-        ("verdict", "Verdict"),
-        ("studies", "Side by side"),
-        ("equal-budget", "Equal budget"),
-        ("distribution", f"Distribution of {word_for(info.objective)}s"),
-        ("differences", "What differs"),
-        *families,
-        ("reproduce", "Reproduce"),
-    ]
 
 
 def _common(words: Iterable[str], otherwise: str) -> str:
@@ -261,18 +227,6 @@ def _describe_others(info: ComparisonInfo, pair: PairComparison) -> str:
         f"In {len(same)} other comparisons of “{pair.first}” with “{pair.second}”, at other "
         f"budgets and counted in {units}: {counts}."
     )
-
-
-def _draw(info: ComparisonInfo) -> dict[str, str]:
-    """Draw all charts that have something to show: plotly's JSON by the names of their places."""
-    figures = {
-        f"budget-{found.unit}": plot_comparison(info, found.unit)
-        for found in info.budgets
-        if found.refusal is None
-    }
-    if any(side.distribution for side in info.studies):
-        figures["error-distribution"] = plot_best_distribution(info)
-    return {key: str(figure.to_json()) for key, figure in figures.items()}
 
 
 def _command(name: str, *studies: str) -> str:

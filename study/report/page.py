@@ -1,15 +1,13 @@
-"""From a template and its data to one HTML file: the only module that knows jinja2.
-
-Must not know what any page says.
-"""
+"""From templates and their data to one HTML file: the only module that knows jinja2."""
 
 import base64
 import re
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import jinja2
 from markupsafe import Markup, escape
@@ -37,45 +35,67 @@ from study.formats import (
 MAX_ROWS = 500
 """Longest table of a page."""
 
-_TEMPLATES = Path(__file__).parent / "templates"
-
 _NUMBER_WITH_EXPONENT = re.compile(r"\d[\d.]*e-\d+")
 
 
+class Figure(Protocol):
+    """A figure of plotly."""
+
+    def to_json(self) -> str | None:
+        """Return it as plotly's JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A section of a page.
+
+    Args:
+        name: Of its template; links lead to it.
+        heading: In the table of contents.
+        data: What its template shows beside what the page gives to all of them.
+        figures: By the names of their places.
+        methods: Names and settings of the methods that judged or resampled trials for it.
+    """
+
+    name: str
+    heading: str
+    data: Mapping[str, Any] = field(default_factory=dict)
+    figures: Mapping[str, Figure] = field(default_factory=dict)
+    methods: Sequence[tuple[str, str]] = ()
+
+
 def render_page(
-    template: str,
+    page: str,
     *,
     title: str,
-    contents: Iterable[tuple[str, str]],
-    figures: Mapping[str, str],
+    sections: Iterable[Section],
     report_data: str | None = None,
     **data: Any,
 ) -> str:
     """Turn data into a page.
 
     Args:
-        template: File name of a template that extends ``base.html.jinja``.
-        title: Of the browser's window.
-        contents: Id and heading of each section, in the order of the page.
-        figures: Charts as plotly's JSON, by the names of their places.
+        page: Names a template that extends ``base.html.jinja``, and a folder with those of the
+            sections.
         report_data: What the page keeps so that it can be rebuilt, as base64.
-        **data: What the template shows.
+        **data: What all templates may show.
 
     Returns:
         A complete HTML document that needs no network; the same for the same arguments.
     """
-    return (
-        _environment()
-        .get_template(template)
-        .render(
-            title=title,
-            contents=list(contents),
-            figures={key: safe_in_script(text) for key, text in figures.items()},
-            plotly_js=Markup(plotly_js()),
-            max_rows=MAX_ROWS,
-            report_data=report_data,
-            **data,
-        )
+    environment = _environment()
+    data |= {"max_rows": MAX_ROWS}
+    texts = []
+    for section in sections:
+        figures = {key: safe_in_script(str(f.to_json())) for key, f in section.figures.items()}
+        template = environment.get_template(f"{page}/{section.name}.html.jinja")
+        texts.append((section, Markup(template.render(data, figures=figures, **section.data))))
+    return environment.get_template(f"{page}.html.jinja").render(
+        data,
+        title=title,
+        sections=texts,
+        plotly_js=Markup(plotly_js()) if any(s.figures for s, _ in texts) else None,
+        report_data=report_data,
     )
 
 
@@ -86,7 +106,7 @@ def safe_in_script(json: str) -> Markup:
 
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -108,7 +128,8 @@ def _environment() -> jinja2.Environment:
         "duration": format_duration,
         "percent": format_percent,
         "change": format_change,
-        "capitalise": _capitalise,
+        # A capital at the beginning; the rest, acronyms included, stays as it is.
+        "capitalise": lambda text: text[:1].upper() + text[1:],
         "state": format_state,
         "label": format_label,
         "sampler": format_sampler,
@@ -117,11 +138,6 @@ def _environment() -> jinja2.Environment:
         "quote": shlex.quote,
     }
     return environment
-
-
-def _capitalise(text: str) -> str:
-    """Begin with a capital and leave the rest, acronyms included, as it is."""
-    return text[:1].upper() + text[1:]
 
 
 def _keep_numbers_whole(text: str) -> Markup:

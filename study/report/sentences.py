@@ -4,7 +4,7 @@ Must not compute: every number comes from an analysis.
 """
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from optuna.trial import TrialState
@@ -30,7 +30,6 @@ from study.analysis.front import FrontInfo
 from study.analysis.history import SummaryInfo
 from study.analysis.importance import RELIABLE_TRIALS
 from study.analysis.provenance import describe_code
-from study.analysis.surrogate import MAX_TRIALS
 from study.analysis.verdict import Level
 from study.formats import (
     format_change,
@@ -47,6 +46,7 @@ from study.formats import (
 )
 from study.kind_info import KindInfo
 from study.metrics import Metric
+from study.report.embedded import ReportData
 from study.report.findings import Findings
 from study.settings import IMPORTED
 
@@ -93,59 +93,14 @@ class Verdict:
     next: tuple[Step, ...]
 
 
-def get_verdict_text(
-    record: StudyRecord, found: Findings, *, n_left_out: int = 0, thinned: bool = False
-) -> Verdict:
-    """Say in plain words what a study found.
-
-    Args:
-        record: The study.
-        found: All of its analyses.
-        n_left_out: Trials of the study that the record does not hold.
-        thinned: Whether it lacks intermediate values.
-    """
+def get_verdict_text(found: Findings) -> Verdict:
+    """Say in plain words what a study found."""
     return Verdict(
-        opening=_opening(record, found.summary),
-        found=tuple(_found(record, found)),
-        sure=(*describe_lacking([record], n_left_out, thinned), *_sure(record, found)),
-        next=tuple(_next_steps(record, found)),
+        opening=_opening(found.record, found.summary),
+        found=tuple(_found(found)),
+        sure=(*describe_lacking(found.data), *_sure(found)),
+        next=tuple(_next_steps(found)),
     )
-
-
-def describe_evaluators(found: Findings) -> list[tuple[str, str]]:
-    """Return the settings of each method that judged parameters or resampled trials."""
-    settings = []
-    for info in found.importances[:1]:
-        if info.parameters:
-            settings.append(
-                (
-                    info.evaluator,
-                    f"region {info.region}; {info.n_resamples} bootstrap resamples",
-                )
-            )
-    forests = [branch.surrogate for branches in found.agreements.values() for branch in branches]
-    for forest in forests[:1]:
-        settings.append(
-            (
-                "random forest",
-                f"{forest.n_repeats} × {forest.n_folds} folds of at most {MAX_TRIALS} trials; "
-                f"intervals from {forest.n_splits} splits into halves",
-            )
-        )
-    for correlations in found.correlations[:1]:
-        settings.append(("correlations", f"{correlations.n_resamples} bootstrap resamples"))
-    if found.expected_best is not None and found.expected_best.points:
-        settings.append(
-            ("expected best", f"{found.expected_best.n_resamples} bootstrap resamples")
-        )
-    if found.pruners is not None and found.pruners.replays:
-        settings.append(
-            (
-                "replay of pruners",
-                f"{found.pruners.n_replayed} trials in {found.pruners.n_orders} orders",
-            )
-        )
-    return settings
 
 
 def _opening(record: StudyRecord, summary: SummaryInfo) -> str:
@@ -170,13 +125,12 @@ def _opening(record: StudyRecord, summary: SummaryInfo) -> str:
     return opening + data
 
 
-def _found(record: StudyRecord, found: Findings) -> Iterator[str]:
-    """Say what was found."""
-    summary, front, kind = found.summary, found.front, kind_of(record)
+def _found(found: Findings) -> Iterator[str]:
+    record, kind, summary, front = found.record, found.kind, found.summary, found.front
     if found.experiment is not None:
         yield from describe_comparisons(found.experiment)
         return
-    if not is_search(record):
+    if not found.search:
         for confirmation in found.confirmations:
             yield from describe_confirmation(confirmation, found.at_home)
         for ablation in found.ablations:
@@ -199,7 +153,7 @@ def _found(record: StudyRecord, found: Findings) -> Iterator[str]:
         )
     if front is not None:
         yield from _other_metrics(kind, summary, front)
-    for importance in found.importances:
+    for importance in found.explained.importances:
         if not importance.parameters or importance.caution is not None:
             continue
         first = importance.parameters[0]
@@ -218,31 +172,29 @@ def _found(record: StudyRecord, found: Findings) -> Iterator[str]:
         )
 
 
-def describe_lacking(
-    records: Sequence[StudyRecord], n_left_out: int, thinned: bool
-) -> Iterator[str]:
+def describe_lacking(data: ReportData) -> Iterator[str]:
     """Say what a page that was made from older ones does not know."""
-    n_held = sum(len(record.trials) for record in records)
-    if n_left_out:
+    if data.n_left_out:
+        n_held = sum(len(record.trials) for record in data.studies)
         yield (
             f"This page was made from an older one, which held {format_count(n_held)} of "
-            f"{format_count(n_held + n_left_out)} trials."
+            f"{format_count(n_held + data.n_left_out)} trials."
         )
-    if thinned:
+    if data.thinned:
         yield (
             "This page was made from an older one, which held a part of the intermediate values: "
             "learning curves and what pruners would have done are coarser than in that page."
         )
 
 
-def _sure(record: StudyRecord, found: Findings) -> Iterator[str]:
+def _sure(found: Findings) -> Iterator[str]:
     """Say how sure the findings are: confirmation first, then what to keep in mind."""
-    search = is_search(record)
-    infos = [info for info in found.confirmations if search and info.other_data is None]
-    confirmed = [sentence for info in infos if (sentence := _confirmed(info, data_of(record)))]
+    data = data_of(found.record)
+    infos = [info for info in found.confirmations if found.search and info.other_data is None]
+    confirmed = [sentence for info in infos if (sentence := _confirmed(info, data))]
     yield from confirmed
-    yield from _cautions(record, found, confirmed=bool(confirmed))
-    checks = found.verdict.checks
+    yield from _cautions(found, confirmed=bool(confirmed))
+    checks = found.checks
     open_checks = [check for check in checks if check.level != Level.PASS]
     if open_checks:
         names = ", ".join(check.name for check in open_checks[:_MAX_NAMED])
@@ -293,13 +245,13 @@ def _estimate(found: Estimate, metric: Metric) -> str:
     return f"{mean} (95\N{NO-BREAK SPACE}% interval {low} to {high})"
 
 
-def _next_steps(record: StudyRecord, found: Findings) -> Iterator[Step]:
+def _next_steps(found: Findings) -> Iterator[Step]:
     """Say what to do next: what the worst checks ask for, confirmation, ablation, training."""
-    name = shlex.quote(record.name)
-    if not found.summary.n_trials or not is_search(record):
+    name = shlex.quote(found.record.name)
+    if not found.summary.n_trials or not found.search:
         return
     commands: dict[str, list[str]] = {}
-    for check in found.verdict.checks:
+    for check in found.checks:
         if check.command is not None and check.level != Level.PASS:
             commands.setdefault(check.command, []).append(check.name)
     for command, names in list(commands.items())[:_MAX_NAMED]:
@@ -310,7 +262,7 @@ def _next_steps(record: StudyRecord, found: Findings) -> Iterator[Step]:
     if found.at_home is None:
         yield Step(
             why="trains the best configurations again with fresh seeds and splits and measures "
-            f"them once on the test {data_of(record)}",
+            f"them once on the test {data_of(found.record)}",
             command=f"emoji-study confirm --study {name}",
         )
     elif not found.ablations:
@@ -363,17 +315,16 @@ def _other_metrics(kind: KindInfo, summary: SummaryInfo, front: FrontInfo) -> It
         )
 
 
-def _cautions(record: StudyRecord, found: Findings, *, confirmed: bool) -> Iterator[str]:
+def _cautions(found: Findings, *, confirmed: bool) -> Iterator[str]:
     """Say what a reader must keep in mind."""
-    settings, summary, importances = settings_of(record), found.summary, found.importances
-    objective, data = kind_of(record).objective, data_of(record)
+    record, summary, importances = found.record, found.summary, found.explained.importances
+    settings, objective, data = settings_of(record), found.kind.objective, data_of(record)
     code = describe_code(record)
     if code is not None:
         yield code
     n_complete = summary.by_state.get(TrialState.COMPLETE, 0)
     n_feasible = n_complete - summary.n_infeasible
-    search = is_search(record)
-    if search and summary.best is not None and n_feasible > 1 and not confirmed:
+    if found.search and summary.best is not None and n_feasible > 1 and not confirmed:
         yield (
             f"Not confirmed yet: the best value is the {objective.best} of "
             f"{format_count(n_feasible)}, measured on the validation {data} that chose it; expect "

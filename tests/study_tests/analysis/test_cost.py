@@ -17,7 +17,7 @@ from study.analysis import NEAR, kind_of
 from study.analysis.cost import CostInfo, get_costs
 from study.analysis.thinning import MAX_MARKS
 from study.figures import plot_costs, shown_costs
-from study.report import render_report
+from tests.study_tests.pages import render_report
 from tests.study_tests.report.test_report import Page
 from tests.study_tests.synthetic import SETTINGS, study, trial
 

@@ -11,7 +11,7 @@ from optuna.trial import TrialState
 from storage.records import StudyRecord
 from study.analysis.history import get_history, get_summary
 from study.analysis.incumbents import ChangedParameter, get_incumbents
-from study.report import render_report
+from tests.study_tests.pages import render_report
 from tests.study_tests.report.test_report import Page, plain
 from tests.study_tests.synthetic import START, planted, study, trial
 

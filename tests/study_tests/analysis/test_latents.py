@@ -17,8 +17,9 @@ from study.analysis import measured_on_request
 from study.analysis.experiment import describe_experiment, get_experiment
 from study.analysis.latents import get_latents
 from study.report import ReportData, read_report_data, render_data
-from study.report.findings import get_findings
+from study.report.findings import Findings
 from study.report.pictures import LatentGallery
+from study.report.sections import report_sections
 from study.report.trials import get_columns
 from tests.study_tests.analysis.test_experiment import record
 from tests.study_tests.report.test_report import Page, plain
@@ -99,10 +100,13 @@ def test_search_explains_latents() -> None:
             for t in search.trials
         ),
     )
-    found = get_findings(noisy)
-    assert [i.metric for i in found.importances] == [VALIDATION_MSE, AUC]
-    assert [c.metric for c in found.correlations] == [VALIDATION_MSE, AUC]
-    assert [i.metric for i in get_findings(search).importances] == [VALIDATION_MSE]
+    found = Findings(ReportData(studies=(noisy,)))
+    assert [i.metric for i in found.explained.importances] == [VALIDATION_MSE, AUC]
+    sections = {section.name: section for section in report_sections(found)}
+    correlations = sections["correlations"].data["all_correlations"]
+    assert [c.metric for c in correlations] == [VALIDATION_MSE, AUC]
+    fewer = Findings(ReportData(studies=(search,)))
+    assert [i.metric for i in fewer.explained.importances] == [VALIDATION_MSE]
     page = Page(render_data(ReportData(studies=(noisy,))))
     for section in ("importance", "correlations", "isolation"):
         assert plain(page.text(section)).count(AUC.label) > 1

@@ -34,10 +34,10 @@ from study.analysis.verdict import get_verdict
 from study.figures import plot_ablation, plot_comparison, plot_confirmation
 from study.kind_info import KindInfo, KindSource
 from study.metrics import Metric
-from study.report import render_comparison, render_report
 from study.sampling.names import StalledPruner
 from study.terminal.followups import ablation_tables, confirmation_table
 from tests.study_tests.analysis import test_ablation, test_confirmation
+from tests.study_tests.pages import render_comparison, render_report
 from tests.study_tests.synthetic import START, planted, study, trial
 
 ERROR = Metric(name="validation_score", label="validation error", low=0, high=1, objective=True)

@@ -7,9 +7,9 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from study.emoji.describe import describe_data
-from study.report import render_comparison, render_report
 from study.requests import DescribeRequest
 from tests.study_tests.browser import Visit, browser, needs_browser
+from tests.study_tests.pages import render_comparison, render_report
 from tests.study_tests.synthetic import SETTINGS, planted, planted_multitask, study
 
 __all__ = ["browser"]

@@ -18,14 +18,12 @@ from study.analysis.comparison import (
 from study.analysis.tables import get_families
 from study.commands.import_csv import import_csv
 from study.formats import format_mse, format_percent, format_value
-from study.report.comparison_report import (
-    format_probability,
-    get_comparison_verdict,
-    render_comparison,
-)
+from study.report import ReportData
+from study.report.comparison_report import format_probability, get_comparison_verdict
 from study.requests import ImportRequest
 from tests.servers import opened
 from tests.study_tests.exchange.test_read_csv import AUTOENCODER, autoencoder_rows, write_csv
+from tests.study_tests.pages import render_comparison
 from tests.study_tests.report.test_report import Page, plain
 from tests.study_tests.synthetic import SETTINGS, planted, planted_multitask, study
 
@@ -258,7 +256,7 @@ def test_the_better_study_is_confirmed_first(records: Sequence[StudyRecord]) -> 
         settings=records[0].user_attrs["settings"],
     )
     for order in ([worse, records[0]], [records[0], worse]):
-        verdict = get_comparison_verdict(order, get_comparison(order))
+        verdict = get_comparison_verdict(ReportData(studies=tuple(order)), get_comparison(order))
         assert verdict.found[0].endswith("“planted” is better at equal budget.")
         assert "a search with trials of “planted” finds a lower error than one" in verdict.found[0]
         assert verdict.next[0].command == "emoji-study confirm --study planted"

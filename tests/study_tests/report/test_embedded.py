@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from optuna.trial import TrialState
 
 from study.errors import StudyError
-from study.report import ReportData, read_report_data, render_data, render_report
+from study.report import ReportData, read_report_data, render_data
 from study.report.embedded import MAX_REPORTS, MAX_TRIALS, bounded, pack
 from study.report.pictures import DrawnImages, Picture, Pictures
+from tests.study_tests.pages import render_report
 from tests.study_tests.synthetic import MARKUP, SETTINGS, planted, planted_multitask, study, trial
 
 PICTURES = Pictures(

@@ -11,9 +11,9 @@ from storage.records import StudyRecord
 from study.analysis.ablation import describe_ablation, get_ablation
 from study.analysis.confirmation import CHOSEN, TOP, describe_confirmation, get_confirmation
 from study.formats import format_change, format_mse
-from study.report import render_report
 from study.terminal.followups import ablation_tables
 from tests.study_tests.analysis import test_ablation, test_confirmation
+from tests.study_tests.pages import render_report
 from tests.study_tests.report.test_report import Page, plain
 from tests.study_tests.synthetic import MARKUP, planted
 

@@ -35,8 +35,8 @@ from study.formats import (
 from study.kind_info import KindInfo, KindSource
 from study.kinds import File
 from study.metrics import Metric
-from study.report import render_report
 from study.report.pictures import DrawnImages, Picture, Pictures
+from tests.study_tests.pages import render_report
 from tests.study_tests.synthetic import (
     MARKUP,
     MULTITASK_SETTINGS,

@@ -14,9 +14,9 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from storage.records import StudyRecord
 from study.exchange.write_table import write_table
 from study.formats import format_duration, format_mse, format_value
-from study.report import render_report
 from tests.study_tests.analysis.test_confirmation import record as confirmation_record
 from tests.study_tests.browser import Visit, browser, needs_browser
+from tests.study_tests.pages import render_report
 from tests.study_tests.synthetic import MARKUP, planted, planted_multitask
 
 __all__ = ["browser"]

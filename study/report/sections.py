@@ -1,0 +1,354 @@
+"""The sections of the report of a study: what each finds, draws, and gives to its template."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+
+from storage import attrs
+from study.analysis import (
+    NEAR,
+    is_own,
+    measured_on_request,
+    third_of,
+    varies,
+    word_for,
+)
+from study.analysis.ablation import describe_ablation
+from study.analysis.confirmation import describe_confirmation
+from study.analysis.correlation import get_correlations
+from study.analysis.cost import get_costs
+from study.analysis.distribution import get_distribution
+from study.analysis.expected_best import get_expected_best
+from study.analysis.fidelity import (
+    MAX_BEST_PRUNED,
+    get_fidelity,
+    replay_pruners,
+    suggest_pruner,
+)
+from study.analysis.history import (
+    epochs_run,
+    get_history,
+    get_learning_curves,
+    training_seconds,
+)
+from study.analysis.incumbents import get_incumbents
+from study.analysis.isolation import get_isolation
+from study.analysis.latents import get_latents
+from study.analysis.provenance import get_provenance
+from study.analysis.surrogate import MAX_TRIALS, MIN_INTERACTION
+from study.analysis.tables import (
+    MAX_GROUPS,
+    GroupsInfo,
+    get_all_groups,
+    get_best_trials,
+    get_class_results,
+    get_failures,
+    get_families,
+    get_top_families,
+)
+from study.analysis.timeline import get_timeline
+from study.figures import (
+    plot_ablation,
+    plot_confirmation,
+    plot_correlations,
+    plot_costs,
+    plot_distribution,
+    plot_expected_best,
+    plot_experiment,
+    plot_fidelity,
+    plot_front,
+    plot_history,
+    plot_importances,
+    plot_isolation,
+    plot_learning_curves,
+    plot_timeline,
+    shown_costs,
+    shown_front,
+)
+from study.formats import plural
+from study.metrics import Metric
+from study.report.findings import Findings
+from study.report.page import Section, safe_in_script
+from study.report.trials import get_columns, get_constants, get_costs_told, get_reading
+
+CLOSE_ORDER = 0.9
+"""Rank correlation from which on early errors are said to order trials like final ones."""
+
+
+def chart_key(section: str, metric: Metric) -> str:
+    """Name the chart of a section; that of the objective is named like the section."""
+    return section if metric.objective else f"{section}-{metric.name}"
+
+
+def experiment_key(label: str) -> str:
+    """Name the chart of an experiment in the metric with this label."""
+    return f"experiment-{label.lower().replace(' ', '-')}"
+
+
+def report_sections(found: Findings) -> list[Section]:
+    """Return the sections of a study's page, in its order."""
+    record, kind, data = found.record, found.kind, found.data
+    confirmation, ablation = _confirmation(found), _ablation(found)
+    further = [*_course(found), *_comparisons(found), _fidelity(found)]
+    tables = list(_tables(found))
+    mattered = list(_what_mattered(found))  # late, as other processes may still be at it
+    sections = [Section("verdict", "Verdict")]
+    if found.experiment is not None:
+        plots = {
+            experiment_key(label): plot_experiment(found.experiment, label)
+            for label in found.experiment.labels
+        }
+        values = {"experiment": found.experiment, "experiment_key": experiment_key}
+        sections.append(Section("experiment", "Experiment", values, plots))
+    if not found.search:
+        sections += [confirmation] if found.confirmations else []
+        sections += [ablation] if found.ablations else []
+    sections += [
+        Section("checks", "Checks", {"checks": found.checks}),
+        Section("key-numbers", "Key numbers"),
+        Section(
+            "best-configuration",
+            "Best configuration",
+            {"epochs_run": epochs_run, "training_seconds": training_seconds},
+        ),
+    ]
+    sections += [confirmation] if found.search else []
+    if attrs.RECONSTRUCTIONS_FILE in {file.name for file in kind.files}:
+        sections.append(Section("pictures", "Pictures", {"pictures": data.pictures}))
+    if data.files:
+        sections.append(Section("trial-files", "Pictures of trials", {"trial_files": data.files}))
+    sections += [*mattered, *further, *([ablation] if found.search else []), *tables]
+    reproduction = {
+        "provenance": get_provenance(record),
+        "evaluators": [method for section in sections for method in section.methods],
+    }
+    return [*sections, Section("reproduce", "Reproduce", reproduction)]
+
+
+def _confirmation(found: Findings) -> Section:
+    costs = found.kind.costs
+    return Section(
+        "confirmation",
+        "Confirmation",
+        {
+            "confirmations": found.confirmations,
+            "at_home": found.at_home,
+            "counted": next((cost for cost in costs if cost.name == attrs.PARAMETER_COUNT), None),
+            "describe_confirmation": describe_confirmation,
+        },
+        {
+            f"confirmation-{i}": plot_confirmation(info, found.kind)
+            for i, info in enumerate(found.confirmations)
+            if any(c.validation for c in info.confirmed)
+        },
+    )
+
+
+def _ablation(found: Findings) -> Section:
+    return Section(
+        "ablation",
+        "Ablation",
+        {"ablations": found.ablations, "describe_ablation": describe_ablation},
+        {
+            f"ablation-{i}": plot_ablation(info, found.kind)
+            for i, info in enumerate(found.ablations)
+            if len(info.path) > 1 and any(step.validation for step in info.path)
+        },
+    )
+
+
+def _what_mattered(found: Findings) -> Iterator[Section]:
+    """Importance, correlations and isolation, by metric."""
+    record, kind, metrics = found.record, found.kind, found.explained_metrics
+    correlations = [
+        get_correlations(record, metric=m, trials=found.data.correlated) for m in metrics
+    ]
+    isolations = [get_isolation(record, metric=metric) for metric in metrics]
+    explained = found.explained
+    methods = [
+        (info.evaluator, f"region {info.region}; {info.n_resamples} bootstrap resamples")
+        for info in explained.importances[:1]
+        if info.parameters
+    ]
+    forests = [branch.surrogate for found in explained.agreements.values() for branch in found]
+    methods += [
+        (
+            "random forest",
+            f"{forest.n_repeats} × {forest.n_folds} folds of at most {MAX_TRIALS} trials; "
+            f"intervals from {forest.n_splits} splits into halves",
+        )
+        for forest in forests[:1]
+    ]
+    yield Section(
+        "importance",
+        "Importance",
+        {
+            "all_importances": explained.importances,
+            "within_best": explained.within_best,
+            "agreements": explained.agreements,
+            "min_interaction": MIN_INTERACTION,
+        },
+        {
+            chart_key("importance", info.metric): plot_importances(info)
+            for info in explained.importances
+            if info.parameters
+        },
+        methods,
+    )
+    yield Section(
+        "correlations",
+        "Correlations",
+        {"all_correlations": correlations},
+        {
+            chart_key("correlations", info.metric): plot_correlations(info, kind)
+            for info in correlations
+            if any(p.spearman.value is not None for f in info.families for p in f.parameters)
+        },
+        [("correlations", f"{info.n_resamples} bootstrap resamples") for info in correlations[:1]],
+    )
+    yield Section(
+        "isolation",
+        "Isolation plots",
+        {"all_isolations": isolations},
+        {
+            chart_key("isolation", info.metric): plot_isolation(info, kind)
+            for info in isolations
+            if info.parameters
+        },
+    )
+
+
+def _course(found: Findings) -> Iterator[Section]:
+    """How the search went."""
+    record, kind = found.record, found.kind
+    history, curves, timeline = (
+        get_history(record),
+        get_learning_curves(record),
+        get_timeline(record),
+    )
+    yield Section(
+        "history",
+        "History",
+        {"history": history},
+        {"history": plot_history(history, kind)} if history.valued else {},
+    )
+    yield Section("incumbents", "Best so far", {"incumbents": get_incumbents(record)})
+    plots = {"learning-curves": plot_learning_curves(curves, kind)} if curves.curves else {}
+    if any(curve.seconds for curve in curves.curves):
+        plots["learning-curves-seconds"] = plot_learning_curves(curves, kind, by="second")
+    yield Section("learning-curves", "Learning curves", {"curves": curves}, plots)
+    yield Section(
+        "timeline",
+        "Timeline",
+        {"timeline": timeline},
+        {"timeline": plot_timeline(timeline, kind)} if timeline.spans else {},
+    )
+    distribution = get_distribution(record)
+    expected = get_expected_best(record) if found.search else None
+    yield Section(
+        "distribution",
+        "Distribution",
+        {"distribution": distribution, "expected_best": expected},
+        {"distribution": plot_distribution(distribution, kind)}
+        if distribution.n_trials > 1
+        else {},
+    )
+    data, plots, methods = {"expected_best": expected}, {}, []
+    if expected is not None and expected.points:
+        plots["expected-best"] = plot_expected_best(expected)
+        methods.append(("expected best", f"{expected.n_resamples} bootstrap resamples"))
+    yield Section("expected-best", "Expected best", data, plots, methods)
+
+
+def _comparisons(found: Findings) -> Iterator[Section]:
+    """What choices came to: families, the trade-off of metrics, what good models cost."""
+    record, kind, branch, front = found.record, found.kind, found.branch, found.front
+    objective, second = kind.objective, kind.second
+    if kind.family is not None:
+        yield Section("families", "Families", {"families": get_families(record).families})
+    if branch is not None:
+        differ = varies(record, branch)
+        branches = get_families(record, parameter=branch).families if differ else ()
+        yield Section("branches", plural(branch).capitalize(), {"branches": branches})
+    if front is not None:
+        yield Section(
+            "trade-off",
+            "Trade-off",
+            {"third": third_of(record), "n_front_shown": len(shown_front(front))},
+            {"front": plot_front(front, kind)} if front.points else {},
+        )
+    if found.search:
+        costs = get_costs(record)
+        thinned = any(len(shown_costs(info)) < len(info.points) for info in costs)
+        yield Section(
+            "cost",
+            f"Cost of a {'high' if objective.maximise else 'low'} {word_for(objective)}",
+            {"costs": costs, "near": NEAR, "costs_thinned": thinned},
+            {"cost": plot_costs(costs, kind)} if costs else {},
+        )
+    results = get_class_results(record) if second is not None else None
+    if results is not None:
+        yield Section("classes", "Classes", {"class_results": results})
+    if any(m.name == attrs.LATENT_ATTRIBUTE_AUC and not m.always for m in kind.metrics):
+        yield Section(
+            "latent-space",
+            "Latent space",
+            {
+                "latents": tuple(filter(None, map(get_latents, (record, *found.data.followups)))),
+                "gallery": found.data.gallery,
+                "measures_on_request": bool(measured_on_request(record)),
+            },
+        )
+
+
+def _fidelity(found: Findings) -> Section:
+    if not found.search:
+        return Section("fidelity", "Fidelity and pruners")
+    fidelity, pruners = get_fidelity(found.record), replay_pruners(found.record)
+    replayed = f"{pruners.n_replayed} trials in {pruners.n_orders} orders"
+    return Section(
+        "fidelity",
+        "Fidelity and pruners",
+        {
+            "fidelity": fidelity,
+            "close_order": CLOSE_ORDER,
+            "pruners": pruners,
+            "suggested": suggest_pruner(pruners),
+            "offered": suggest_pruner(pruners, offered=True),
+            "max_best_pruned": MAX_BEST_PRUNED,
+        },
+        {"fidelity": plot_fidelity(fidelity, found.kind)} if fidelity.points else {},
+        [("replay of pruners", replayed)] if pruners.replays else [],
+    )
+
+
+def _tables(found: Findings) -> Iterator[Section]:
+    """Trials one by one, and in groups."""
+    record = found.record
+    groups: dict[str, list[GroupsInfo]] = {}
+    for metric in found.metrics:
+        for table in get_all_groups(record, metric=metric):
+            groups.setdefault(table.parameter, []).append(table)
+    yield Section(
+        "tables",
+        "Tables of the original" if is_own(record) else "Tables",
+        {
+            "top_families": [get_top_families(record, metric=metric) for metric in found.metrics],
+            "groups": groups,
+            "max_groups": MAX_GROUPS,
+        },
+    )
+    yield Section("failures", "Failures", {"failures": get_failures(record).failures})
+    yield Section(
+        "best-trials",
+        "Best trials",
+        {
+            "best_trials": get_best_trials(record),
+            "stored": {trial.number: trial for trial in record.trials},
+            "costs_told": get_costs_told(record),
+        },
+    )
+    columns = {"columns": [asdict(column) for column in get_columns(record)]}
+    reading = safe_in_script(json.dumps(columns | get_reading(record)))
+    constants = get_constants(record)
+    yield Section("trials", "All trials", {"reading": reading, "constants": constants})
