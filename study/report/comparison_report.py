@@ -5,14 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from storage.records import StudyRecord
-from study.analysis import (
-    data_of,
-    is_own,
-    is_search,
-    kind_of,
-    reference_of,
-    word_for,
-)
+from study.analysis import data_of, is_own, is_search, kind_of, reference_of, word_for
 from study.analysis.comparison import (
     QUANTILES,
     ComparisonInfo,
@@ -230,5 +223,4 @@ def _describe_others(info: ComparisonInfo, pair: PairComparison) -> str:
 
 
 def _command(name: str, *studies: str) -> str:
-    options = "".join(f" --study {shlex.quote(study)}" for study in studies)
-    return f"emoji-study {name}{options}"
+    return " ".join(["emoji-study", name, *(f"--study {shlex.quote(s)}" for s in studies)])

@@ -1,19 +1,17 @@
 """What a page was made from, kept inside it, so that the page can be rebuilt without a database.
 
 The data are JSON, compressed by gzip, as base64 in a script element that browsers do not run.
-The page's own table reads them too. Must not know templates.
+The page's own table reads them too.
 """
 
 import base64
-import binascii
 import gzip
 import json
 import re
 import zlib
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
 
 from storage.errors import StorageError
 from storage.record_json import record_from_json, record_to_json
@@ -22,14 +20,7 @@ from study.analysis import ranked_by_constraint
 from study.analysis.correlation import Trials
 from study.analysis.thinning import thin
 from study.errors import StudyError
-from study.report.pictures import (
-    DrawnImages,
-    LatentGallery,
-    Picture,
-    Pictures,
-    TrialFile,
-    TrialFiles,
-)
+from study.report.pictures import LatentGallery, Pictures, TrialFiles
 
 MAX_TRIALS = 10_000
 """Trials of one study that a page holds."""
@@ -56,12 +47,10 @@ class ReportData:
     Args:
         studies: One for the report of a study, several for a comparison.
         followups: Confirmations and ablations of the one study.
-        pictures: Images of its best trial, if there are any.
-        files: Other pictures that its trials attach.
-        gallery: What its best confirmed model draws, if there is such a picture.
+        files: Pictures that its trials attach, beside those of the best one.
+        gallery: What its best confirmed model draws.
         correlated: Which trials the correlations are of.
-        n_left_out: Trials that the studies had when the page was written and that it does not
-            hold.
+        n_left_out: Trials that the studies had and that the page does not hold.
         thinned: Whether intermediate values were left out.
     """
 
@@ -84,15 +73,12 @@ def bounded(data: ReportData) -> ReportData:
     """
     kept = tuple(map(_with_fewer_trials, data.studies))
     thinned = tuple(map(_with_fewer_reports, kept))
+    before, after = (sum(len(study.trials) for study in some) for some in (data.studies, kept))
     return replace(
         data,
         studies=thinned,
         followups=tuple(map(_with_fewer_reports, data.followups)),
-        n_left_out=data.n_left_out
-        + sum(
-            len(before.trials) - len(after.trials)
-            for before, after in zip(data.studies, kept, strict=True)
-        ),
+        n_left_out=data.n_left_out + before - after,
         thinned=data.thinned or thinned != kept,
     )
 
@@ -103,9 +89,9 @@ def pack(data: ReportData) -> str:
         "format": FORMAT,
         "studies": [record_to_json(record) for record in data.studies],
         "followups": [record_to_json(record) for record in data.followups],
-        "pictures": None if data.pictures is None else _texts_of(asdict(data.pictures)),
-        "files": [_texts_of(asdict(file)) for file in data.files],
-        "gallery": None if data.gallery is None else _texts_of(asdict(data.gallery)),
+        "pictures": _texts_of(data.pictures),
+        "files": _texts_of(data.files),
+        "gallery": _texts_of(data.gallery),
         "correlated": data.correlated,
         "n_left_out": data.n_left_out,
         "thinned": data.thinned,
@@ -135,74 +121,40 @@ def read_report_data(path: Path) -> ReportData:
             )
         if not values["studies"]:
             raise ValueError("they hold no study")
+        pictures, gallery = values["pictures"], values.get("gallery")  # older pages have none
         return ReportData(
             studies=tuple(map(record_from_json, values["studies"])),
             followups=tuple(map(record_from_json, values["followups"])),
-            pictures=_pictures(values["pictures"]),
-            files=tuple(map(_trial_files, values.get("files", ()))),  # older pages have none
-            gallery=_gallery(values.get("gallery")),  # likewise
+            pictures=None if pictures is None else _read(Pictures, pictures),
+            files=_read(tuple[TrialFiles, ...], values.get("files", ())),  # likewise
+            gallery=None if gallery is None else _read(LatentGallery, gallery),
             correlated="independent" if values["correlated"] == "independent" else "all",
             n_left_out=int(values["n_left_out"]),
             thinned=bool(values["thinned"]),
         )
-    except (
-        *(binascii.Error, zlib.error, UnicodeDecodeError, json.JSONDecodeError, StorageError),
-        *(KeyError, TypeError, ValueError, AttributeError),
-    ) as error:
+    except (zlib.error, StorageError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise StudyError(f"The data of the report in {path} are damaged: {error}.") from error
 
 
 def _texts_of(value: Any) -> Any:
-    """Return nested data with files as base64 texts."""
+    """Return nested dataclasses as objects of JSON, with files as base64 texts."""
     if isinstance(value, bytes):
         return base64.b64encode(value).decode("ascii")
-    if isinstance(value, Mapping):
-        return {key: _texts_of(item) for key, item in value.items()}
+    if is_dataclass(value):
+        return {field.name: _texts_of(getattr(value, field.name)) for field in fields(value)}
     return [_texts_of(item) for item in value] if isinstance(value, tuple) else value
 
 
-def _pictures(values: Any) -> Pictures | None:
-    """Read pictures as ``_texts_of`` wrote them."""
-    if values is None:
-        return None
-    files = ("original", "reconstruction", "error_map")
-    ranked = [item | {name: _file(item[name]) for name in files} for item in values["ranked"]]
-    trials = [
-        item
-        | {
-            "reconstructions": tuple(map(_file, item["reconstructions"])),
-            "errors": tuple(map(float, item["errors"])),
-        }
-        for item in values["trials"]
-    ]
-    return Pictures(
-        **values
-        | {
-            "ranked": tuple(Picture(**item) for item in ranked),
-            "texts": tuple(map(str, values["texts"])),
-            "originals": tuple(map(_file, values["originals"])),
-            "trials": tuple(DrawnImages(**item) for item in trials),
-        }
-    )
-
-
-def _trial_files(values: Any) -> TrialFiles:
-    """Read a trials' picture as ``_texts_of`` wrote it."""
-    trials = (item | {"content": _file(item["content"])} for item in values["trials"])
-    return TrialFiles(
-        label=str(values["label"]), trials=tuple(TrialFile(**item) for item in trials)
-    )
-
-
-def _gallery(values: Any) -> LatentGallery | None:
-    """Read a gallery as ``_texts_of`` wrote it."""
-    if values is None:
-        return None
-    return LatentGallery(caption=str(values["caption"]), png=_file(values["png"]))
-
-
-def _file(text: str) -> bytes:
-    return base64.b64decode(text, validate=True)
+def _read(wanted: Any, value: Any) -> Any:
+    """Read what ``_texts_of`` made of a value of a type."""
+    if wanted is bytes:
+        return base64.b64decode(value, validate=True)
+    if get_origin(wanted) is tuple:
+        return tuple(_read(get_args(wanted)[0], item) for item in value)
+    if is_dataclass(wanted) and isinstance(wanted, type):
+        types = get_type_hints(wanted)
+        return wanted(**{name: _read(types[name], item) for name, item in value.items()})
+    return wanted(value)
 
 
 def _decompressed(compressed: bytes) -> bytes:

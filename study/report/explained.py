@@ -13,12 +13,11 @@ from study.report.processes import OtherProcesses
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explained:
-    """What mattered, by metric.
+    """What mattered: importances by metric, and more of the metrics that have any.
 
     Args:
-        importances: Among all trials.
-        within_best: Importances within the best tenth, of the metrics that have any.
-        agreements: Of methods, by branch, of the same metrics.
+        within_best: Importances within the best tenth.
+        agreements: Of methods, by branch.
     """
 
     importances: tuple[ImportanceInfo, ...]
@@ -39,43 +38,44 @@ def begin_explaining(
     begin = partial if processes is None else processes.begin
     half = (len(metrics) + 1) // 2
 
-    def compare(some: Sequence[Metric]) -> dict[tuple[Metric, str], Callable[[], AgreementInfo]]:
+    def compare(some: Sequence[Metric]) -> dict[Metric, list[Callable[[], AgreementInfo]]]:
         return {
-            (metric, family): begin(get_agreement, bare, metric=metric, family=family)
+            metric: [
+                begin(get_agreement, bare, metric=metric, family=family)
+                for family in branches(record, metric=metric)
+            ]
             for metric in some
-            for family in branches(record, metric=metric)
         }
 
     first = compare(metrics[:half])
-    importances = {metric: begin(get_importances, bare, metric=metric) for metric in metrics}
-    within_best = {
-        metric: begin(get_importances, bare, metric=metric, region=BEST_TENTH)
-        for metric in metrics
-    }
+    importances = {m: begin(get_importances, bare, metric=m) for m in metrics}
+    within_best = {m: begin(get_importances, bare, metric=m, region=BEST_TENTH) for m in metrics}
     last = compare(metrics[half:])
 
     def finish() -> Explained:
-        agreements = {key: last[key]() for key in reversed(last)}
+        agreements = _from_the_last(last)
         within = {metric: within_best[metric]() for metric in reversed(metrics)}
         whole = {metric: importances[metric]() for metric in reversed(metrics)}
-        agreements |= {key: first[key]() for key in reversed(first)}
+        agreements |= _from_the_last(first)
         explained = [metric for metric in metrics if whole[metric].parameters]
         return Explained(
             importances=tuple(whole[metric] for metric in metrics),
             within_best={metric: within[metric] for metric in explained},
-            agreements={
-                metric: tuple(
-                    agreements[metric, family] for family in branches(record, metric=metric)
-                )
-                for metric in explained
-            },
+            agreements={metric: agreements[metric] for metric in explained},
         )
 
     return finish
 
 
+def _from_the_last(
+    begun: Mapping[Metric, Sequence[Callable[[], AgreementInfo]]],
+) -> dict[Metric, tuple[AgreementInfo, ...]]:
+    return {
+        metric: tuple([finish() for finish in reversed(begun[metric])][::-1])
+        for metric in reversed(list(begun))
+    }
+
+
 def _without_curve(trial: TrialRecord) -> TrialRecord:
     """Return a trial with its last intermediate value alone."""
-    last = max(trial.intermediate_values, default=None)
-    kept = {} if last is None else {last: trial.intermediate_values[last]}
-    return replace(trial, intermediate_values=kept)
+    return replace(trial, intermediate_values=dict(sorted(trial.intermediate_values.items())[-1:]))

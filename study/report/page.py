@@ -12,28 +12,18 @@ from typing import Any, Protocol
 import jinja2
 from markupsafe import Markup, escape
 
+from study import formats
 from study.analysis import word_for
 from study.figures import plotly_js
-from study.formats import (
-    format_accuracy,
-    format_change,
-    format_coefficient,
-    format_count,
-    format_duration,
-    format_label,
-    format_measured,
-    format_mse,
-    format_p_value,
-    format_percent,
-    format_sampler,
-    format_state,
-    format_value,
-    plural,
-    with_article,
-)
 
 MAX_ROWS = 500
 """Longest table of a page."""
+
+_FORMATS = (
+    *("accuracy", "change", "coefficient", "count", "duration", "label", "mse", "p_value"),
+    *("percent", "sampler", "state", "value"),
+)
+"""Filters that are called like the function ``format_...`` of ``study.formats``."""
 
 _NUMBER_WITH_EXPONENT = re.compile(r"\d[\d.]*e-\d+")
 
@@ -113,28 +103,16 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {
-        "mse": format_mse,
-        "measure": format_measured,
+    environment.filters |= {name: getattr(formats, f"format_{name}") for name in _FORMATS} | {
+        "measure": formats.format_measured,
         "short": attrgetter("short_label"),
         "word": word_for,
-        "plural": plural,
-        "article": with_article,
-        "accuracy": format_accuracy,
-        "coefficient": format_coefficient,
-        "p_value": format_p_value,
-        "value": format_value,
-        "count": format_count,
-        "duration": format_duration,
-        "percent": format_percent,
-        "change": format_change,
+        "plural": formats.plural,
+        "article": formats.with_article,
         # A capital at the beginning; the rest, acronyms included, stays as it is.
         "capitalise": lambda text: text[:1].upper() + text[1:],
-        "state": format_state,
-        "label": format_label,
-        "sampler": format_sampler,
         "nowrap": _keep_numbers_whole,
-        "png": _data_uri,
+        "png": lambda png: f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}",
         "quote": shlex.quote,
     }
     return environment
@@ -145,7 +123,3 @@ def _keep_numbers_whole(text: str) -> Markup:
     return Markup(
         _NUMBER_WITH_EXPONENT.sub(r'<span class="nowrap">\g<0></span>', str(escape(text)))
     )
-
-
-def _data_uri(png: bytes) -> str:
-    return f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}"

@@ -1,4 +1,4 @@
-"""Pictures that a report shows: images and what trials made of them."""
+"""Pictures that a report shows: images and what trials made of them, all of them PNG files."""
 
 from dataclasses import dataclass
 
@@ -8,11 +8,8 @@ class Picture:
     """One image and what a trial's model made of it.
 
     Args:
-        text: Description of the image.
         role: Why it is shown: ``sample``, ``lowest``, ``median`` or ``highest``.
-        original: PNG file.
-        reconstruction: PNG file.
-        error_map: PNG file, white where the two are equal.
+        error_map: White where the two are equal.
         mse: Reconstruction error of this image.
     """
 
@@ -31,8 +28,7 @@ class DrawnImages:
     Args:
         caption: Which trial this is, and its error.
         drawn_by: Number of the trial whose model drew them.
-        reconstructions: PNG files, in the order of the images.
-        errors: MSE of each.
+        errors: MSE of each image.
     """
 
     caption: str
@@ -43,12 +39,7 @@ class DrawnImages:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialFile:
-    """A picture that a trial attached.
-
-    Args:
-        caption: Which trial this is, and its value.
-        content: The file.
-    """
+    """A picture that a trial attached, and which trial this is."""
 
     caption: str
     content: bytes
@@ -56,12 +47,7 @@ class TrialFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialFiles:
-    """The same picture of several trials.
-
-    Args:
-        label: What it shows.
-        trials: The best, the median and the worst one, of those there are.
-    """
+    """The same picture of the best, the median and the worst trial, of those there are."""
 
     label: str
     trials: tuple[TrialFile, ...]
@@ -69,12 +55,7 @@ class TrialFiles:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LatentGallery:
-    """Sums of emoji, by the notebook's recipes and by others.
-
-    Args:
-        caption: Whose model drew them.
-        png: The picture, a PNG file.
-    """
+    """Sums of emoji, by the notebook's recipes and by others, and whose model drew them."""
 
     caption: str
     png: bytes
@@ -91,9 +72,8 @@ class Pictures:
         full_difference: Mean absolute difference of a pixel from which on an error map has its
             full colour.
         texts: What each fixed image shows.
-        originals: PNG files of the fixed images.
-        trials: What trials made of these: the best, the median and the worst, of those there
-            are.
+        originals: The fixed images.
+        trials: What the best, the median and the worst trial made of these, of those there are.
         n_trials: How many trials these three were chosen from.
     """
 

@@ -1,4 +1,4 @@
-"""Other processes that share the analyses of a large study; must not know what these are."""
+"""Other processes that share the analyses of a large study."""
 
 import os
 import signal
@@ -17,24 +17,19 @@ T = TypeVar("T")
 MIN_TRIALS = 300
 """Trials from which on a process saves more than its start costs, about two seconds."""
 
-SAFE_PATH = "PYTHONSAFEPATH"
-"""Environment variable of Python: do not look for modules in the current folder."""
-
-MAX_PROCESSES = 3
+_MAX_PROCESSES = 3
 """More would wait for the slowest piece of work."""
+
+_SAFE_PATH = "PYTHONSAFEPATH"
 
 
 class OtherProcesses:
-    """Processes that take pieces of work from this one, a piece at a time.
-
-    Args:
-        n_processes: How many; they start at once.
-    """
+    """Processes that take pieces of work from this one, a piece at a time; they start at once."""
 
     def __init__(self, n_processes: int) -> None:
         # They take no module from the current folder, which is the user's; some start later.
-        self._before = os.environ.get(SAFE_PATH)
-        os.environ[SAFE_PATH] = "1"
+        self._before = os.environ.get(_SAFE_PATH)
+        os.environ[_SAFE_PATH] = "1"
         self._processes = ProcessPoolExecutor(
             n_processes, get_context("spawn"), initializer=_end_with_parent
         )
@@ -46,22 +41,15 @@ class OtherProcesses:
     def begin(
         self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
     ) -> Callable[[], T]:
-        """Call a function in another process as soon as one has nothing else to do.
-
-        Args:
-            function: A pure function of a module, whose arguments and result can be pickled.
-            args: Its arguments.
-            kwargs: Likewise.
+        """Call a pure function of a module elsewhere as soon as a process has nothing else to do.
 
         Returns:
             What waits for the result and returns it. It calls the function in this process if no
             other one has begun to, or if the one that did was killed.
         """
-
-        def call_there() -> T:
-            return self._processes.submit(function, *args, **kwargs).result()
-
-        future = self._threads.submit(call_there)
+        future = self._threads.submit(
+            lambda: self._processes.submit(function, *args, **kwargs).result()
+        )
 
         def finish() -> T:
             if not future.cancel():
@@ -78,17 +66,16 @@ class OtherProcesses:
         self._threads.shutdown(cancel_futures=True)
         self._processes.shutdown()
         if self._before is None:
-            os.environ.pop(SAFE_PATH, None)
+            os.environ.pop(_SAFE_PATH, None)
         else:
-            os.environ[SAFE_PATH] = self._before
+            os.environ[_SAFE_PATH] = self._before
 
 
 def _end_with_parent() -> None:
     """Let this process end when its parent does, however that ends, and not before."""
 
     def wait() -> None:
-        parent = parent_process()
-        if parent is not None:
+        if (parent := parent_process()) is not None:
             parent.join()
         os._exit(1)
 
@@ -98,18 +85,12 @@ def _end_with_parent() -> None:
 
 @contextmanager
 def other_processes(n_trials: int) -> Iterator[OtherProcesses | None]:
-    """Offer a process for each core but one, which is this process's own.
+    """Offer a process for each core but this one's own, None for few trials or one core.
 
     The program's main module must be safe to import, as ``multiprocessing`` says of the start
     method "spawn".
-
-    Args:
-        n_trials: Of the study that is analysed.
-
-    Yields:
-        None for a small study, or where there is one core.
     """
-    n_processes = min(joblib.cpu_count() - 1, MAX_PROCESSES)
+    n_processes = min(joblib.cpu_count() - 1, _MAX_PROCESSES)
     if n_trials < MIN_TRIALS or n_processes < 1:
         yield None
         return

@@ -5,71 +5,27 @@ from collections.abc import Iterator
 from dataclasses import asdict
 
 from storage import attrs
-from study.analysis import (
-    NEAR,
-    is_own,
-    measured_on_request,
-    third_of,
-    varies,
-    word_for,
-)
+from study import figures
+from study.analysis import NEAR, is_own, measured_on_request, tables, third_of, varies, word_for
 from study.analysis.ablation import describe_ablation
 from study.analysis.confirmation import describe_confirmation
 from study.analysis.correlation import get_correlations
 from study.analysis.cost import get_costs
 from study.analysis.distribution import get_distribution
 from study.analysis.expected_best import get_expected_best
-from study.analysis.fidelity import (
-    MAX_BEST_PRUNED,
-    get_fidelity,
-    replay_pruners,
-    suggest_pruner,
-)
-from study.analysis.history import (
-    epochs_run,
-    get_history,
-    get_learning_curves,
-    training_seconds,
-)
+from study.analysis.fidelity import MAX_BEST_PRUNED, get_fidelity, replay_pruners, suggest_pruner
+from study.analysis.history import epochs_run, get_history, get_learning_curves, training_seconds
 from study.analysis.incumbents import get_incumbents
 from study.analysis.isolation import get_isolation
 from study.analysis.latents import get_latents
 from study.analysis.provenance import get_provenance
 from study.analysis.surrogate import MAX_TRIALS, MIN_INTERACTION
-from study.analysis.tables import (
-    MAX_GROUPS,
-    GroupsInfo,
-    get_all_groups,
-    get_best_trials,
-    get_class_results,
-    get_failures,
-    get_families,
-    get_top_families,
-)
 from study.analysis.timeline import get_timeline
-from study.figures import (
-    plot_ablation,
-    plot_confirmation,
-    plot_correlations,
-    plot_costs,
-    plot_distribution,
-    plot_expected_best,
-    plot_experiment,
-    plot_fidelity,
-    plot_front,
-    plot_history,
-    plot_importances,
-    plot_isolation,
-    plot_learning_curves,
-    plot_timeline,
-    shown_costs,
-    shown_front,
-)
 from study.formats import plural
 from study.metrics import Metric
 from study.report.findings import Findings
 from study.report.page import Section, safe_in_script
-from study.report.trials import get_columns, get_constants, get_costs_told, get_reading
+from study.report.trials import get_columns, get_constants, get_costs_told
 
 CLOSE_ORDER = 0.9
 """Rank correlation from which on early errors are said to order trials like final ones."""
@@ -90,34 +46,31 @@ def report_sections(found: Findings) -> list[Section]:
     record, kind, data = found.record, found.kind, found.data
     confirmation, ablation = _confirmation(found), _ablation(found)
     further = [*_course(found), *_comparisons(found), _fidelity(found)]
-    tables = list(_tables(found))
+    lists = list(_tables(found))
     mattered = list(_what_mattered(found))  # late, as other processes may still be at it
     sections = [Section("verdict", "Verdict")]
     if found.experiment is not None:
-        plots = {
-            experiment_key(label): plot_experiment(found.experiment, label)
-            for label in found.experiment.labels
+        info = found.experiment
+        charts = {
+            experiment_key(label): figures.plot_experiment(info, label) for label in info.labels
         }
-        values = {"experiment": found.experiment, "experiment_key": experiment_key}
-        sections.append(Section("experiment", "Experiment", values, plots))
+        values = {"experiment": info, "experiment_key": experiment_key}
+        sections.append(Section("experiment", "Experiment", values, charts))
     if not found.search:
         sections += [confirmation] if found.confirmations else []
         sections += [ablation] if found.ablations else []
+    costs = {"epochs_run": epochs_run, "training_seconds": training_seconds}
     sections += [
         Section("checks", "Checks", {"checks": found.checks}),
         Section("key-numbers", "Key numbers"),
-        Section(
-            "best-configuration",
-            "Best configuration",
-            {"epochs_run": epochs_run, "training_seconds": training_seconds},
-        ),
+        Section("best-configuration", "Best configuration", costs),
     ]
     sections += [confirmation] if found.search else []
     if attrs.RECONSTRUCTIONS_FILE in {file.name for file in kind.files}:
         sections.append(Section("pictures", "Pictures", {"pictures": data.pictures}))
     if data.files:
         sections.append(Section("trial-files", "Pictures of trials", {"trial_files": data.files}))
-    sections += [*mattered, *further, *([ablation] if found.search else []), *tables]
+    sections += [*mattered, *further, *([ablation] if found.search else []), *lists]
     reproduction = {
         "provenance": get_provenance(record),
         "evaluators": [method for section in sections for method in section.methods],
@@ -137,7 +90,7 @@ def _confirmation(found: Findings) -> Section:
             "describe_confirmation": describe_confirmation,
         },
         {
-            f"confirmation-{i}": plot_confirmation(info, found.kind)
+            f"confirmation-{i}": figures.plot_confirmation(info, found.kind)
             for i, info in enumerate(found.confirmations)
             if any(c.validation for c in info.confirmed)
         },
@@ -150,7 +103,7 @@ def _ablation(found: Findings) -> Section:
         "Ablation",
         {"ablations": found.ablations, "describe_ablation": describe_ablation},
         {
-            f"ablation-{i}": plot_ablation(info, found.kind)
+            f"ablation-{i}": figures.plot_ablation(info, found.kind)
             for i, info in enumerate(found.ablations)
             if len(info.path) > 1 and any(step.validation for step in info.path)
         },
@@ -189,7 +142,7 @@ def _what_mattered(found: Findings) -> Iterator[Section]:
             "min_interaction": MIN_INTERACTION,
         },
         {
-            chart_key("importance", info.metric): plot_importances(info)
+            chart_key("importance", info.metric): figures.plot_importances(info)
             for info in explained.importances
             if info.parameters
         },
@@ -200,7 +153,7 @@ def _what_mattered(found: Findings) -> Iterator[Section]:
         "Correlations",
         {"all_correlations": correlations},
         {
-            chart_key("correlations", info.metric): plot_correlations(info, kind)
+            chart_key("correlations", info.metric): figures.plot_correlations(info, kind)
             for info in correlations
             if any(p.spearman.value is not None for f in info.families for p in f.parameters)
         },
@@ -211,7 +164,7 @@ def _what_mattered(found: Findings) -> Iterator[Section]:
         "Isolation plots",
         {"all_isolations": isolations},
         {
-            chart_key("isolation", info.metric): plot_isolation(info, kind)
+            chart_key("isolation", info.metric): figures.plot_isolation(info, kind)
             for info in isolations
             if info.parameters
         },
@@ -221,134 +174,108 @@ def _what_mattered(found: Findings) -> Iterator[Section]:
 def _course(found: Findings) -> Iterator[Section]:
     """How the search went."""
     record, kind = found.record, found.kind
-    history, curves, timeline = (
-        get_history(record),
-        get_learning_curves(record),
-        get_timeline(record),
-    )
-    yield Section(
-        "history",
-        "History",
-        {"history": history},
-        {"history": plot_history(history, kind)} if history.valued else {},
-    )
+    history, curves = get_history(record), get_learning_curves(record)
+    charts = {"history": figures.plot_history(history, kind)} if history.valued else {}
+    yield Section("history", "History", {"history": history}, charts)
     yield Section("incumbents", "Best so far", {"incumbents": get_incumbents(record)})
-    plots = {"learning-curves": plot_learning_curves(curves, kind)} if curves.curves else {}
+    charts = {}
+    if curves.curves:
+        charts["learning-curves"] = figures.plot_learning_curves(curves, kind)
     if any(curve.seconds for curve in curves.curves):
-        plots["learning-curves-seconds"] = plot_learning_curves(curves, kind, by="second")
-    yield Section("learning-curves", "Learning curves", {"curves": curves}, plots)
-    yield Section(
-        "timeline",
-        "Timeline",
-        {"timeline": timeline},
-        {"timeline": plot_timeline(timeline, kind)} if timeline.spans else {},
-    )
+        charts["learning-curves-seconds"] = figures.plot_learning_curves(curves, kind, by="second")
+    yield Section("learning-curves", "Learning curves", {"curves": curves}, charts)
+    timeline = get_timeline(record)
+    charts = {"timeline": figures.plot_timeline(timeline, kind)} if timeline.spans else {}
+    yield Section("timeline", "Timeline", {"timeline": timeline}, charts)
     distribution = get_distribution(record)
     expected = get_expected_best(record) if found.search else None
-    yield Section(
-        "distribution",
-        "Distribution",
-        {"distribution": distribution, "expected_best": expected},
-        {"distribution": plot_distribution(distribution, kind)}
-        if distribution.n_trials > 1
-        else {},
-    )
-    data, plots, methods = {"expected_best": expected}, {}, []
+    data = {"distribution": distribution, "expected_best": expected}
+    several = distribution.n_trials > 1
+    charts = {"distribution": figures.plot_distribution(distribution, kind)} if several else {}
+    yield Section("distribution", "Distribution", data, charts)
+    charts, methods = {}, []
     if expected is not None and expected.points:
-        plots["expected-best"] = plot_expected_best(expected)
+        charts["expected-best"] = figures.plot_expected_best(expected)
         methods.append(("expected best", f"{expected.n_resamples} bootstrap resamples"))
-    yield Section("expected-best", "Expected best", data, plots, methods)
+    data = {"expected_best": expected}
+    yield Section("expected-best", "Expected best", data, charts, methods)
 
 
 def _comparisons(found: Findings) -> Iterator[Section]:
     """What choices came to: families, the trade-off of metrics, what good models cost."""
     record, kind, branch, front = found.record, found.kind, found.branch, found.front
     objective, second = kind.objective, kind.second
+    data: dict[str, object]
     if kind.family is not None:
-        yield Section("families", "Families", {"families": get_families(record).families})
+        yield Section("families", "Families", {"families": tables.get_families(record).families})
     if branch is not None:
         differ = varies(record, branch)
-        branches = get_families(record, parameter=branch).families if differ else ()
+        branches = tables.get_families(record, parameter=branch).families if differ else ()
         yield Section("branches", plural(branch).capitalize(), {"branches": branches})
     if front is not None:
-        yield Section(
-            "trade-off",
-            "Trade-off",
-            {"third": third_of(record), "n_front_shown": len(shown_front(front))},
-            {"front": plot_front(front, kind)} if front.points else {},
-        )
+        charts = {"front": figures.plot_front(front, kind)} if front.points else {}
+        data = {"third": third_of(record), "n_front_shown": len(figures.shown_front(front))}
+        yield Section("trade-off", "Trade-off", data, charts)
     if found.search:
         costs = get_costs(record)
-        thinned = any(len(shown_costs(info)) < len(info.points) for info in costs)
-        yield Section(
-            "cost",
-            f"Cost of a {'high' if objective.maximise else 'low'} {word_for(objective)}",
-            {"costs": costs, "near": NEAR, "costs_thinned": thinned},
-            {"cost": plot_costs(costs, kind)} if costs else {},
-        )
-    results = get_class_results(record) if second is not None else None
+        thinned = any(len(figures.shown_costs(info)) < len(info.points) for info in costs)
+        heading = f"Cost of a {'high' if objective.maximise else 'low'} {word_for(objective)}"
+        data = {"costs": costs, "near": NEAR, "costs_thinned": thinned}
+        charts = {"cost": figures.plot_costs(costs, kind)} if costs else {}
+        yield Section("cost", heading, data, charts)
+    results = tables.get_class_results(record) if second is not None else None
     if results is not None:
         yield Section("classes", "Classes", {"class_results": results})
     if any(m.name == attrs.LATENT_ATTRIBUTE_AUC and not m.always for m in kind.metrics):
-        yield Section(
-            "latent-space",
-            "Latent space",
-            {
-                "latents": tuple(filter(None, map(get_latents, (record, *found.data.followups)))),
-                "gallery": found.data.gallery,
-                "measures_on_request": bool(measured_on_request(record)),
-            },
-        )
+        data = {
+            "latents": tuple(filter(None, map(get_latents, (record, *found.data.followups)))),
+            "gallery": found.data.gallery,
+            "measures_on_request": bool(measured_on_request(record)),
+        }
+        yield Section("latent-space", "Latent space", data)
 
 
 def _fidelity(found: Findings) -> Section:
     if not found.search:
         return Section("fidelity", "Fidelity and pruners")
     fidelity, pruners = get_fidelity(found.record), replay_pruners(found.record)
+    data = {
+        "fidelity": fidelity,
+        "close_order": CLOSE_ORDER,
+        "pruners": pruners,
+        "suggested": suggest_pruner(pruners),
+        "offered": suggest_pruner(pruners, offered=True),
+        "max_best_pruned": MAX_BEST_PRUNED,
+    }
+    drawn = bool(fidelity.points)
+    charts = {"fidelity": figures.plot_fidelity(fidelity, found.kind)} if drawn else {}
     replayed = f"{pruners.n_replayed} trials in {pruners.n_orders} orders"
-    return Section(
-        "fidelity",
-        "Fidelity and pruners",
-        {
-            "fidelity": fidelity,
-            "close_order": CLOSE_ORDER,
-            "pruners": pruners,
-            "suggested": suggest_pruner(pruners),
-            "offered": suggest_pruner(pruners, offered=True),
-            "max_best_pruned": MAX_BEST_PRUNED,
-        },
-        {"fidelity": plot_fidelity(fidelity, found.kind)} if fidelity.points else {},
-        [("replay of pruners", replayed)] if pruners.replays else [],
-    )
+    methods = [("replay of pruners", replayed)] if pruners.replays else []
+    return Section("fidelity", "Fidelity and pruners", data, charts, methods)
 
 
 def _tables(found: Findings) -> Iterator[Section]:
     """Trials one by one, and in groups."""
     record = found.record
-    groups: dict[str, list[GroupsInfo]] = {}
+    groups: dict[str, list[tables.GroupsInfo]] = {}
     for metric in found.metrics:
-        for table in get_all_groups(record, metric=metric):
+        for table in tables.get_all_groups(record, metric=metric):
             groups.setdefault(table.parameter, []).append(table)
-    yield Section(
-        "tables",
-        "Tables of the original" if is_own(record) else "Tables",
-        {
-            "top_families": [get_top_families(record, metric=metric) for metric in found.metrics],
-            "groups": groups,
-            "max_groups": MAX_GROUPS,
-        },
-    )
-    yield Section("failures", "Failures", {"failures": get_failures(record).failures})
-    yield Section(
-        "best-trials",
-        "Best trials",
-        {
-            "best_trials": get_best_trials(record),
-            "stored": {trial.number: trial for trial in record.trials},
-            "costs_told": get_costs_told(record),
-        },
-    )
-    columns = {"columns": [asdict(column) for column in get_columns(record)]}
-    reading = safe_in_script(json.dumps(columns | get_reading(record)))
-    constants = get_constants(record)
-    yield Section("trials", "All trials", {"reading": reading, "constants": constants})
+    top = [tables.get_top_families(record, metric=metric) for metric in found.metrics]
+    heading = "Tables of the original" if is_own(record) else "Tables"
+    data = {"top_families": top, "groups": groups, "max_groups": tables.MAX_GROUPS}
+    yield Section("tables", heading, data)
+    yield Section("failures", "Failures", {"failures": tables.get_failures(record).failures})
+    data = {
+        "best_trials": tables.get_best_trials(record),
+        "stored": {trial.number: trial for trial in record.trials},
+        "costs_told": get_costs_told(record),
+    }
+    yield Section("best-trials", "Best trials", data)
+    reading = {
+        "columns": [asdict(column) for column in get_columns(record)],
+        "family": found.kind.family,
+        "maximise": found.kind.objective.maximise,
+    }
+    data = {"reading": safe_in_script(json.dumps(reading)), "constants": get_constants(record)}
+    yield Section("trials", "All trials", data)

@@ -1,7 +1,4 @@
-"""The verdict of a report in plain sentences: what was found, how sure, what to do next.
-
-Must not compute: every number comes from an analysis.
-"""
+"""The verdict of a report in plain sentences: what was found, how sure, what to do next."""
 
 import shlex
 from collections.abc import Iterator
@@ -10,14 +7,7 @@ from dataclasses import dataclass
 from optuna.trial import TrialState
 
 from storage.records import StudyRecord, TrialRecord
-from study.analysis import (
-    data_of,
-    is_own,
-    is_search,
-    kind_of,
-    settings_of,
-    word_for,
-)
+from study.analysis import data_of, is_own, is_search, kind_of, settings_of, word_for
 from study.analysis.ablation import describe_ablation
 from study.analysis.confirmation import (
     CHOSEN,
@@ -54,23 +44,15 @@ _MAX_NAMED = 3
 """Checks that the verdict names."""
 
 STATES = (
-    TrialState.COMPLETE,
-    TrialState.PRUNED,
-    TrialState.FAIL,
-    TrialState.RUNNING,
-    TrialState.WAITING,
+    *(TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL),
+    *(TrialState.RUNNING, TrialState.WAITING),
 )
 """In the order of a page."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """Something to do next.
-
-    Args:
-        why: What it is good for, the end of a sentence.
-        command: What to type.
-    """
+    """A command to type next, and what it is good for: the end of a sentence."""
 
     why: str
     command: str
@@ -78,14 +60,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What a reader must know who reads nothing else.
-
-    Args:
-        opening: What was run.
-        found: What was found.
-        sure: How sure that is, and what to keep in mind.
-        next: What to do.
-    """
+    """What a reader must know who reads nothing else: what was run, what came out, what to do."""
 
     opening: str
     found: tuple[str, ...]
@@ -104,21 +79,19 @@ def get_verdict_text(found: Findings) -> Verdict:
 
 
 def _opening(record: StudyRecord, summary: SummaryInfo) -> str:
-    """Say what was run."""
     settings = settings_of(record)
     if not summary.n_trials:
         return f"The study “{record.name}” has no trials yet."
     space = f" of the {settings['space']} space" if settings.get("space") else ""
-    sampler = settings.get("sampler")
-    chosen = f", chosen by the {format_sampler(str(sampler))} sampler" if sampler else ""
-    if not is_search(record):
-        chosen = ", arms of an experiment"
+    chosen = "" if is_search(record) else ", arms of an experiment"
+    if is_search(record) and (sampler := settings.get("sampler")):
+        chosen = f", chosen by the {format_sampler(str(sampler))} sampler"
     states = ", ".join(
         f"{format_count(summary.by_state[state])} {format_state(state)}"
         for state in STATES
         if state in summary.by_state
     )
-    trials = "1 trial" if summary.n_trials == 1 else f"{format_count(summary.n_trials)} trials"
+    trials = f"{format_count(summary.n_trials)} trial{'s' * (summary.n_trials != 1)}"
     opening = f"The study “{record.name}” holds {trials}{space}{chosen}: {states}."
     vendors = settings.get("vendors")
     data = f" Its data are {format_data(settings.get('data'), vendors)}." if vendors else ""
@@ -209,11 +182,9 @@ def _sure(found: Findings) -> Iterator[str]:
 
 def _confirmed(info: ConfirmationInfo, data: str) -> str | None:
     """Say what the best configuration reached when it was trained again, if it was."""
-    if info.best is None:
+    if info.best is None or (best := info.get(info.best)).validation is None:
         return None
-    best, objective = info.get(info.best), info.objective
-    if best.validation is None:
-        return None
+    objective = info.objective
     text = (
         f"Trained again with {info.n_seeds} fresh seeds and splits, {best.name} has the "
         f"{objective.best} mean {objective.label}{_of_chosen(info)}: "
@@ -260,21 +231,16 @@ def _next_steps(found: Findings) -> Iterator[Step]:
     if found.summary.best is None:
         return
     if found.at_home is None:
-        yield Step(
-            why="trains the best configurations again with fresh seeds and splits and measures "
-            f"them once on the test {data_of(found.record)}",
-            command=f"emoji-study confirm --study {name}",
-        )
+        again = "trains the best configurations again with fresh seeds and splits"
+        why = f"{again} and measures them once on the test {data_of(found.record)}"
+        command = f"confirm --study {name}"
     elif not found.ablations:
-        yield Step(
-            why="says which of its settings the best configuration needs",
-            command=f"emoji-study ablate --study {name}",
-        )
+        why = "says which of its settings the best configuration needs"
+        command = f"ablate --study {name}"
     else:
-        yield Step(
-            why="trains the best configuration for good and keeps its weights",
-            command=f"emoji-study train --study {name} --trial best",
-        )
+        why = "trains the best configuration for good and keeps its weights"
+        command = f"train --study {name} --trial best"
+    yield Step(why=why, command=f"emoji-study {command}")
 
 
 def _objectives(kind: KindInfo, front: FrontInfo) -> str:

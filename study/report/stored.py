@@ -1,6 +1,4 @@
-"""The pictures that a report takes from the files of a study and of its best, median and worst
-trial.
-"""
+"""The pictures that a report takes from the files of a study and of some of its trials."""
 
 import io
 from collections.abc import Callable, Iterable
@@ -34,10 +32,7 @@ _Drawn = TypeVar("_Drawn")
 def best_pictures(
     record: StudyRecord, storage: BaseStorage, artifacts: ArtifactFolder
 ) -> Pictures | None:
-    """Return images by the best, the median and the worst trial, None if the best has none.
-
-    All three draw the same fixed images.
-    """
+    """Return fixed images by the best, the median and the worst trial, None without the best's."""
 
     def read(trial: TrialRecord) -> tuple[Picture, ...]:
         png = read_artifact(artifacts, storage, trial.trial_id, attrs.RECONSTRUCTIONS_FILE)
@@ -52,6 +47,15 @@ def best_pictures(
     objective = kind_of(record).objective
     best, pictures = found["best"]
     samples = _samples(pictures)
+    drawn_images = [
+        DrawnImages(
+            caption=f"{role}: {_describe(trial, objective)}",
+            drawn_by=training_of(trial),
+            reconstructions=tuple(picture.reconstruction for picture in _samples(drawn)),
+            errors=tuple(picture.mse for picture in _samples(drawn)),
+        )
+        for role, (trial, drawn) in found.items()
+    ]
     return Pictures(
         caption=_describe(best, objective),
         drawn_by=training_of(best),
@@ -59,15 +63,7 @@ def best_pictures(
         full_difference=FULL_DIFFERENCE,
         texts=tuple(picture.text for picture in samples),
         originals=tuple(picture.original for picture in samples),
-        trials=tuple(
-            DrawnImages(
-                caption=f"{role}: {_describe(trial, objective)}",
-                drawn_by=training_of(trial),
-                reconstructions=tuple(picture.reconstruction for picture in _samples(drawn)),
-                errors=tuple(picture.mse for picture in _samples(drawn)),
-            )
-            for role, (trial, drawn) in found.items()
-        ),
+        trials=tuple(drawn_images),
         n_trials=len(_comparable(record, best)),
     )
 
@@ -75,10 +71,7 @@ def best_pictures(
 def trial_files(
     record: StudyRecord, storage: BaseStorage, artifacts: ArtifactFolder
 ) -> tuple[TrialFiles, ...]:
-    """Return the other pictures that trials attach, each by the best, median and worst trial.
-
-    Learning curves are left out, which a page draws itself.
-    """
+    """Return the other pictures that trials attach, each by the best, median and worst trial."""
     kind = kind_of(record)
     told_otherwise = {attrs.RECONSTRUCTIONS_FILE, attrs.LEARNING_CURVE_FILE}
     shown = []
@@ -118,19 +111,11 @@ def _chosen(
     read: Callable[[TrialRecord], _Drawn],
     alike: Callable[[_Drawn, _Drawn], bool],
 ) -> dict[str, tuple[TrialRecord, _Drawn]]:
-    """Return the best, the median and the worst trial, each with what it drew.
+    """Return the best, the median and the worst trial, each with what ``read`` says it drew.
 
     The three are of the feasible complete trials with the best one's split, by the objective.
     Where the median or the worst drew nothing like the best, or is of a training that is shown
-    already, the nearest other trial stands in.
-
-    Args:
-        record: The study.
-        read: Returns what a trial drew.
-        alike: Whether what a trial drew can stand beside what the best one did.
-
-    Returns:
-        By role, in the order of a page; empty if the best one drew nothing.
+    already, the nearest other trial stands in. There are none if the best one drew nothing.
     """
     best = record.best
     if best is None or not (drawn := read(best)):
@@ -159,7 +144,6 @@ def _comparable(record: StudyRecord, best: TrialRecord) -> list[TrialRecord]:
 
 
 def _samples(pictures: Iterable[Picture]) -> list[Picture]:
-    """Return the pictures of the fixed images."""
     return [picture for picture in pictures if picture.role == attrs.SAMPLE]
 
 

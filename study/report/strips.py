@@ -28,13 +28,10 @@ Source: Harrower, Brewer, "ColorBrewer.org", The Cartographic Journal 40, 2003.
 
 
 def cut_strip(png: bytes) -> tuple[Picture, ...]:
-    """Take apart a trial's picture.
+    """Take apart a trial's picture; one that does not say what its columns show has none.
 
     Error maps are of the drawn images, whose colours may be rounded; errors are those of the
     model's exact output, as stored.
-
-    Returns:
-        In the picture's order; nothing of a PNG that does not say what its columns show.
     """
     with Image.open(io.BytesIO(png)) as image:
         columns: list[dict[str, Any]] = json.loads(image.info.get(attrs.PICTURES_ENTRY, "[]"))
@@ -45,13 +42,8 @@ def cut_strip(png: bytes) -> tuple[Picture, ...]:
 def error_map(original: Image.Image, made: Image.Image) -> Image.Image:
     """Draw by how much each pixel differs: the absolute difference, averaged over the channels.
 
-    Args:
-        original: An RGB image.
-        made: Another of the same size.
-
-    Returns:
-        An RGB image: white for no difference, ``ERROR_COLOUR`` for ``FULL_DIFFERENCE`` or more,
-        and in proportion between them, so that all maps compare.
+    Both are RGB images of one size. White is no difference, ``ERROR_COLOUR`` is
+    ``FULL_DIFFERENCE`` or more, in proportion between them, so that all maps compare.
     """
     difference = np.asarray(original, dtype=float) - np.asarray(made, dtype=float)
     share = np.abs(difference).mean(axis=2) / (255 * FULL_DIFFERENCE)
@@ -65,14 +57,9 @@ def _cut_column(strip: Image.Image, i: int, *, text: str, role: str, mse: float)
     original, made = (
         strip.crop((left, top, left + size, top + size)) for top in (PADDING, 2 * PADDING + size)
     )
-    return Picture(
-        text=text,
-        role=role,
-        original=_png(original),
-        reconstruction=_png(made),
-        error_map=_png(error_map(original, made)),
-        mse=mse,
-    )
+    pngs = map(_png, (original, made, error_map(original, made)))
+    files = dict(zip(("original", "reconstruction", "error_map"), pngs, strict=True))
+    return Picture(text=text, role=role, mse=mse, **files)
 
 
 def _png(image: Image.Image) -> bytes:
