@@ -13,8 +13,8 @@ from storage.rdb import open_storage
 from storage.records import StudyRecord, followups, load_study_record, only_study
 from study.errors import StudyError
 from study.report import ReportData, read_report_data, render_data
+from study.report.pictures import best_pictures, latent_gallery, trial_files
 from study.report.processes import other_processes
-from study.report.stored import best_pictures, latent_gallery, trial_files
 from study.requests import ReportRequest
 
 

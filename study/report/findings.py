@@ -1,18 +1,37 @@
 """What a study found, as far as several sections of its report tell of it."""
 
-from functools import cached_property
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 
+from storage.records import StudyRecord, TrialRecord
 from study.analysis import branch_of, family_of, is_search, kind_of, measured_on_request
 from study.analysis.ablation import get_ablation
+from study.analysis.agreement import AgreementInfo, branches, get_agreement
 from study.analysis.confirmation import get_confirmation
 from study.analysis.experiment import get_experiment
 from study.analysis.front import get_front
 from study.analysis.history import EARLIEST, get_summary
+from study.analysis.importance import BEST_TENTH, ImportanceInfo, get_importances
 from study.analysis.noise import get_noise
 from study.analysis.verdict import Check, get_verdict
+from study.metrics import Metric
 from study.report.embedded import ReportData
-from study.report.explained import Explained, begin_explaining
 from study.report.processes import OtherProcesses
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explained:
+    """What mattered: importances by metric, and more of the metrics that have any.
+
+    Args:
+        within_best: Importances within the best tenth.
+        agreements: Of methods, by branch.
+    """
+
+    importances: tuple[ImportanceInfo, ...]
+    within_best: Mapping[Metric, ImportanceInfo]
+    agreements: Mapping[Metric, tuple[AgreementInfo, ...]]
 
 
 class Findings:
@@ -32,7 +51,7 @@ class Findings:
         self.metrics = (*pair, *measured_on_request(record))
         # Arms of an experiment are no sample of a space.
         self.explained_metrics = self.metrics if self.search else ()
-        self._finish = begin_explaining(record, self.explained_metrics, processes)
+        self._finish = _begin_explaining(record, self.explained_metrics, processes)
         self.summary = get_summary(record)
         self.front = get_front(record) if second is not None else None
         records = (record, *data.followups)
@@ -65,3 +84,59 @@ class Findings:
             relative_noise=get_noise(self.record).relative_sd,
             predictable=predictable,
         ).checks
+
+
+def _begin_explaining(
+    record: StudyRecord, metrics: Sequence[Metric], processes: OtherProcesses | None
+) -> Callable[[], Explained]:
+    """Begin to find out what mattered for some metrics; return what waits for the answers.
+
+    Other processes take the pieces from the first on, this one from the last, so the smallest
+    are in the middle: then all are done at the same time.
+    """
+    # The curves are the largest part of a record; only the end of one plays a part here.
+    bare = replace(record, trials=tuple(map(_without_curve, record.trials)))
+    begin = partial if processes is None else processes.begin
+    half = (len(metrics) + 1) // 2
+
+    def compare(some: Sequence[Metric]) -> dict[Metric, list[Callable[[], AgreementInfo]]]:
+        return {
+            metric: [
+                begin(get_agreement, bare, metric=metric, family=family)
+                for family in branches(record, metric=metric)
+            ]
+            for metric in some
+        }
+
+    first = compare(metrics[:half])
+    importances = {m: begin(get_importances, bare, metric=m) for m in metrics}
+    within_best = {m: begin(get_importances, bare, metric=m, region=BEST_TENTH) for m in metrics}
+    last = compare(metrics[half:])
+
+    def finish() -> Explained:
+        agreements = _from_the_last(last)
+        within = {metric: within_best[metric]() for metric in reversed(metrics)}
+        whole = {metric: importances[metric]() for metric in reversed(metrics)}
+        agreements |= _from_the_last(first)
+        explained = [metric for metric in metrics if whole[metric].parameters]
+        return Explained(
+            importances=tuple(whole[metric] for metric in metrics),
+            within_best={metric: within[metric] for metric in explained},
+            agreements={metric: agreements[metric] for metric in explained},
+        )
+
+    return finish
+
+
+def _from_the_last(
+    begun: Mapping[Metric, Sequence[Callable[[], AgreementInfo]]],
+) -> dict[Metric, tuple[AgreementInfo, ...]]:
+    return {
+        metric: tuple([finish() for finish in reversed(begun[metric])][::-1])
+        for metric in reversed(list(begun))
+    }
+
+
+def _without_curve(trial: TrialRecord) -> TrialRecord:
+    """Return a trial with its last intermediate value alone."""
+    return replace(trial, intermediate_values=dict(sorted(trial.intermediate_values.items())[-1:]))

@@ -27,7 +27,7 @@ from emoji_ae.drawing.strips import (
 )
 from emoji_ae.evaluation import reconstruction_errors, to_float
 from emoji_ae.models import Autoencoder, build_model
-from study.report.strips import ERROR_COLOUR, cut_strip, error_map
+from study.report.pictures import ERROR_COLOUR, cut_strip, error_map
 
 TEXTS = ["nerd face", 'face "quoted"', "gesicht mit ü <b>"]
 

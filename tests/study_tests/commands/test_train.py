@@ -31,7 +31,7 @@ from study.commands.train import Final, train_final
 from study.emoji.data import StudyData
 from study.emoji.trainer import EmojiTrainer
 from study.kinds import DivergedError, Step
-from study.report.strips import cut_strip
+from study.report.pictures import cut_strip
 from study.running.choosing import Chosen
 from study.running.worker import run_trial
 from study.settings import StudySettings

@@ -22,7 +22,7 @@ from study.dashboard.retention import (
     spared,
 )
 from study.errors import StudyError
-from study.report.stored import best_pictures
+from study.report.pictures import best_pictures
 from study.running.worker import run_trial
 from study.seeds import training_name
 from study.settings import StudySettings

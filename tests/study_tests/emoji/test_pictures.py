@@ -21,8 +21,7 @@ from storage.artifacts import open_artifacts, save_artifacts
 from storage.rdb import open_storage
 from storage.records import load_study_record
 from study.report import Pictures
-from study.report.stored import CAPTION_ENTRY, best_pictures
-from study.report.strips import PADDING, cut_strip
+from study.report.pictures import CAPTION_ENTRY, PADDING, best_pictures, cut_strip
 from tests.study_tests.studies import claim_point
 from tests.study_tests.synthetic import SETTINGS
 

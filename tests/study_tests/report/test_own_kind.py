@@ -24,7 +24,7 @@ from study.kind_info import KindInfo, KindSource
 from study.kinds import File
 from study.metrics import Metric
 from study.report import ReportData, read_report_data, render_data
-from study.report.stored import best_pictures, trial_files
+from study.report.pictures import best_pictures, trial_files
 from tests.study_tests.pages import render_comparison, render_report
 from tests.study_tests.studies import claim_point
 from tests.study_tests.synthetic import SETTINGS

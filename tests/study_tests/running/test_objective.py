@@ -29,7 +29,7 @@ from study.emoji.data import StudyData
 from study.emoji.experiments import auxiliary_task
 from study.kinds import Source
 from study.report import Pictures
-from study.report.stored import best_pictures
+from study.report.pictures import best_pictures
 from study.running.budget import request
 from study.running.coordinator import RunOutcome, run_study
 from study.running.worker import run_trial
