@@ -1,10 +1,8 @@
 """What optuna-dashboard shows of a study beside Optuna's own data: notes, and charts of our own.
 
-It keeps them in pieces among the study's system attributes. Its own functions write each piece in
-a transaction of its own, so that a page may get half a chart, and two writers mix theirs. Here it
-only cuts the pieces, and one transaction writes all of them.
-
-Source: optuna_dashboard/_note.py and _custom_plot_data.py of optuna-dashboard 0.21.
+It keeps them in pieces among the study's system attributes. Its own functions (``_note.py`` and
+``_custom_plot_data.py``) write each piece in a transaction of its own, so that a page may get half
+a chart, and two writers mix theirs. Here it only cuts the pieces, and one transaction writes all.
 """
 
 import hashlib
@@ -51,11 +49,7 @@ def write_trial_notes(
 
 
 def write_study_note(study: optuna.Study, text: str) -> bool:
-    """Give a note, Markdown, to a study, unless somebody has written another or edited ours.
-
-    Returns:
-        Whether the study has this note now.
-    """
+    """Give a note to a study unless somebody wrote another or edited ours; say if it has it."""
     stored = storage_of(study).get_study_system_attrs(key_of(study))
     version, found = study_note(stored)
     if found == text:
@@ -69,11 +63,7 @@ def write_study_note(study: optuna.Study, text: str) -> bool:
 
 
 def write_graphs(study: optuna.Study, graphs: Mapping[str, str | None]) -> None:
-    """Replace charts of a study; those of other ids stay.
-
-    Args:
-        graphs: Plotly's JSON by id, of letters, digits and ``-_.``; None for no chart.
-    """
+    """Replace charts of a study: Plotly's JSON by id, None for no chart; other ids' stay."""
     cut = [cut_graph(graph_id, figure or "") for graph_id, figure in graphs.items()]
     values = {name: piece for _, pieces in cut for name, piece in pieces.items()}
     _write(study, values, prefixes=[prefix for prefix, _ in cut])

@@ -36,8 +36,7 @@ _NAME = re.compile(r"[\w-][\w.-]{0,199}", re.ASCII)  # what an artifact id may b
 _NO_FILE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENXIO)
 """What opening says where there is no regular file but nothing, a folder, a link or a socket."""
 
-Identity = tuple[int, int]
-"""By which this machine knows a folder, whatever its name: device and inode."""
+Identity = tuple[int, int]  # of a folder on this machine, whatever its name: device and inode
 
 
 def artifact_folder(url: str, override: Path | None = None) -> Path:
@@ -120,11 +119,8 @@ def held_folder(folder: Path, identity: Identity | None = None) -> Iterator[Call
     """Open the folder of an artifact store, and yield a function that tries it.
 
     The function really writes, so whoever calls it before a training does not train in vain. It
-    raises an ArtifactFolderError if the folder takes no files, or is another one than at first.
-
-    Args:
-        identity: Of the folder that another process of this machine holds; None to create it
-            where it does not exist.
+    raises an ArtifactFolderError if the folder takes no files, or is another one than at first:
+    that with ``identity``, which another process of this machine holds. Without, it is created.
     """
     with ExitStack() as stack:
         if identity is None:
@@ -161,11 +157,7 @@ def folder_identity(folder: Path) -> Identity | None:
 
 @contextmanager
 def storing(folder: Path, wrong: type[Exception] = OSError) -> Iterator[None]:
-    """Turn errors of a block that writes below a folder into an ArtifactFolderError.
-
-    Args:
-        wrong: What the block may raise for what it cannot write, beside OSError.
-    """
+    """Turn OSErrors, and what else is ``wrong``, of writing below a folder into our error."""
     try:
         yield
     except StorageError:
@@ -179,10 +171,7 @@ def storing(folder: Path, wrong: type[Exception] = OSError) -> Iterator[None]:
 
 
 def study_uid(storage: BaseStorage, study_id: int) -> str:
-    """Return what names a study's files, in a folder that many databases may share.
-
-    A study of an earlier version, or of another program, is given it now.
-    """
+    """Return what names a study's files in a folder that databases share, a new one if need be."""
     stored = storage.get_study_user_attrs(study_id).get(attrs.UID)
     if not stored:
         own = {"study_id": study_id, "name": attrs.UID, "value": uuid.uuid4().hex}
@@ -191,10 +180,7 @@ def study_uid(storage: BaseStorage, study_id: int) -> str:
 
 
 def unfinished_path(folder: Path, study: optuna.Study, training: str) -> Path:
-    """Return where the state of an unfinished training is kept, beside the artifacts.
-
-    ``training`` names it within the study, the same for every attempt at it.
-    """
+    """Return where the state of an unfinished training is kept, the same for every attempt."""
     uid = study_uid(storage_of(study), key_of(study))
     return folder / "unfinished" / f"{uid}-{training}.pt"
 
@@ -221,10 +207,9 @@ def unfinished_states(folder: Path, uid: str) -> dict[str, Path]:
 def model_path(folder: Path, study: str | int, number: int) -> Path:
     """Return where the trained model of a trial is kept until it has been tested.
 
-    Args:
-        study: What ``study_uid`` says of it; its key for where an earlier version kept that, or
-            the model of another database's trial: whoever reads such a one must compare what it
-            is of, and leave it there for the others.
+    Its ``study`` is what ``study_uid`` says; its key for where an earlier version kept that, or
+    the model of another database's trial: whoever reads such a one must compare what it is of,
+    and leave it there for the others.
     """
     return folder / "models" / f"{study}-{number}.pt"
 
@@ -233,14 +218,10 @@ def save_artifacts(store: ArtifactFolder, trial: optuna.Trial, files: Mapping[st
     """Attach files to a running trial, in their order.
 
     The dashboard's gallery shows the same position of every trial, so all trials must attach
-    the same names in the same order.
-
-    Raises:
-        ArtifactFolderError: If a file cannot be written; then none is left.
-        optuna.exceptions.UpdateFinishedTrialError: If the trial has ended; likewise.
+    the same names in the same order. If one cannot be written, or the trial has ended, none is
+    left. Optuna stores the entry first, and a worker that dies in between leaves an entry without
+    a file, at which the dashboard fails.
     """
-    # Optuna stores the entry first, and a worker that dies in between leaves an entry
-    # without a file, at which the dashboard fails.
     entries = _write_files(store, files)
     try:
         write_trial(trial, system_attrs=entries)
@@ -254,10 +235,8 @@ def stand_ins(store: ArtifactFolder) -> dict[str, str]:
 
     The dashboard offers no gallery at all where the first trial has no files.
     """
-    contents = {
-        name: no_picture() if name.endswith(".png") else b"no step was finished\n"
-        for name in attrs.FILES
-    }
+    text = b"no step was finished\n"
+    contents = {name: no_picture() if name.endswith(".png") else text for name in attrs.FILES}
     return _write_files(store, contents)
 
 

@@ -23,10 +23,8 @@ def insert_study(
 ) -> None:
     """Store a study of one objective, which is minimised, with all its trials or not at all.
 
-    Args:
-        trials: Numbered by their order; values, parameters, user attributes and states are kept.
-            A parameter has the same range in all of them.
-        metric: Name of the objective.
+    The trials are numbered by their order; values, parameters, user attributes and states are
+    kept. A parameter has the same range in all of them.
 
     Raises:
         StorageAccessError: If there is a study of that name, or the storage is no database.

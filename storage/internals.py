@@ -93,8 +93,7 @@ class Transaction:
 def transaction(database: RDBStorage) -> Iterator[Transaction]:
     """Open a transaction, committed at the end of the block; nothing of it stays if that fails.
 
-    A database that fails is a StorageInternalError; what another one has stored, an
-    ``sqlalchemy.exc.IntegrityError``.
+    That is a StorageInternalError, or an IntegrityError where another one has stored the like.
     """
     with _create_scoped_session(database.scoped_session) as session:
         yield Transaction(session, database)
@@ -121,10 +120,7 @@ def add_proxy(server: Any, storage: BaseStorage) -> None:
 
 
 def cut_note(trial_id: int | None, text: str = "") -> tuple[str, str, dict[str, str]]:
-    """Return the name of a note's version, how its pieces' begin, and these of a text.
-
-    It is the study's without a trial.
-    """
+    """Return what names the version of a trial's or the study's note, its pieces, and these."""
     from optuna_dashboard import _note
 
     prefix = _note.note_str_key_prefix(trial_id)
@@ -140,10 +136,7 @@ def study_note(system_attrs: Mapping[str, Any]) -> tuple[int, str]:
 
 
 def cut_graph(graph_id: str, figure: str) -> tuple[str, dict[str, str]]:
-    """Return how the names of a chart's pieces begin, and these of Plotly's JSON.
-
-    An id is of letters, digits and ``-_.``.
-    """
+    """Return how the names of a chart's pieces begin, and these; ids are ``[A-Za-z0-9-_.]+``."""
     from optuna_dashboard import _custom_plot_data as plots
 
     assert plots.is_valid_graph_object_id(graph_id), graph_id

@@ -7,7 +7,7 @@ What all of ``OPERATIONS`` keep to, on SQLite, on a server and behind gRPC:
 - An operation is done as a whole or not at all, whatever ends its process. The answer may be lost
   all the same, so what counts or creates can be asked for again: ``claim`` gives the same trial,
   ``fail`` and ``create_study`` say False, ``request`` asks for no more.
-- What changes a study, or decides by all of its trials, holds the study until its end (``_hold``).
+- What changes a study, or decides by all of its trials, holds the study until its end (``_held``).
   So of several at one moment each sees what the ones before it did. What only reads, and what
   only touches one trial (``write``, ``beat``), waits for nobody.
 - A study that runs gets trials from ``claim``, ``fail`` and ``start_design`` alone, and what it
@@ -41,11 +41,9 @@ from storage.internals import ARTIFACTS_ATTR_PREFIX, Transaction, models, transa
 FIXED_PARAMS = "fixed_params"  # of a trial: values that its parameters will have
 METRIC_NAMES = "study:metric_names"
 
+# Ours: how far the zone of a trial's last heartbeat is ahead of UTC, in seconds; only on servers,
+# whose sessions have zones, for SQLite's clock is UTC.
 HEARTBEAT_ZONE = "emoji_study:heartbeat_zone"
-"""System attribute: how far the zone of a trial's last heartbeat is ahead of UTC, in seconds.
-
-Only on servers, whose sessions have zones; SQLite's clock is UTC.
-"""
 
 IDENTITY = (attrs.DESIGN_INDEX, attrs.REPLICATE)  # what makes a trial that of a design's point
 KEPT = (*IDENTITY, attrs.ERRORS, attrs.DEATHS)  # what a retry takes over
@@ -55,8 +53,6 @@ _CLOCKS = {
     "postgresql": "SELECT now() AT TIME ZONE 'UTC' AS utc, LOCALTIMESTAMP AS own",
     "mysql": "SELECT UTC_TIMESTAMP() AS utc, LOCALTIMESTAMP() AS own",
 }
-
-_QUARTER_S = 15 * 60
 
 
 class Empty(enum.StrEnum):
@@ -79,9 +75,8 @@ def create_study(
 ) -> bool:
     """Create a study with all that it is to keep, or complete one that has nothing but a name.
 
-    Such a one is left where another program was killed while it created the study.
-
-    If there is a study of that name, it stays as it is, and the answer is False.
+    Such a one is left where another program was killed while it created the study. Any other of
+    that name stays as it is, and the answer is False.
 
     Args:
         directions: Of its objectives, ``MINIMIZE`` or ``MAXIMIZE``.
@@ -97,15 +92,13 @@ def create_study(
             study_id = _empty_study(session, name, directions)
             if study_id is None:
                 return False
-            system = models.StudySystemAttributeModel
+            system, user = models.StudySystemAttributeModel, models.StudyUserAttributeModel
             named = session.query(system).filter_by(study_id=study_id, key=METRIC_NAMES)
             if named.first() is None:
                 value = json.dumps(metrics)
                 session.add(system(study_id=study_id, key=METRIC_NAMES, value_json=value))
             session.add_all(
-                models.StudyUserAttributeModel(
-                    study_id=study_id, key=key, value_json=json.dumps(value)
-                )
+                user(study_id=study_id, key=key, value_json=json.dumps(value))
                 for key, value in user_attrs.items()
             )
             study = _Study(session, backend, study_id)
@@ -146,48 +139,32 @@ def _empty_study(session: Session, name: str, directions: Sequence[str]) -> int 
 
 
 def _insert_ended(
-    session: Session,
-    study_id: int,
-    trials: Sequence[Mapping[str, Any]],
-    distributions: Mapping[str, str],
+    session: Session, study_id: int, trials: Sequence[Mapping[str, Any]], ranges: Mapping[str, str]
 ) -> None:
     """Add trials to a study without; Optuna's ``add_trials`` needs a transaction for each."""
-    now = datetime.now(UTC)
+    param, own = models.TrialParamModel, models.TrialUserAttributeModel
+    measured, now = models.TrialValueModel, datetime.now(UTC)
     rows: list[Any] = [
-        models.TrialModel(
-            study_id=study_id,
-            number=number,
-            state=TrialState[trial["state"]],
-            datetime_start=now,
-            datetime_complete=now,
-        )
+        models.TrialModel(study_id=study_id, number=number, state=TrialState[trial["state"]])
         for number, trial in enumerate(trials)
     ]
+    for row in rows:
+        row.datetime_start = row.datetime_complete = now
     session.add_all(rows)
     session.flush()
-    for trial_id, trial in zip([row.trial_id for row in rows], trials, strict=True):
+    for key, trial in zip([row.trial_id for row in rows], trials, strict=True):
         session.add_all(
-            models.TrialParamModel(
-                trial_id=trial_id,
-                param_name=key,
-                param_value=internal,
-                distribution_json=distributions[key],
-            )
-            for key, internal in trial["params"].items()
+            param(trial_id=key, param_name=name, param_value=value, distribution_json=ranges[name])
+            for name, value in trial["params"].items()
         )
         session.add_all(
-            models.TrialUserAttributeModel(
-                trial_id=trial_id, key=key, value_json=json.dumps(value)
-            )
-            for key, value in trial["user_attrs"].items()
+            own(trial_id=key, key=name, value_json=json.dumps(value))
+            for name, value in trial["user_attrs"].items()
         )
         for objective, number in enumerate(trial["values"]):
-            value, kind = models.TrialValueModel.value_to_stored_repr(number)
-            session.add(
-                models.TrialValueModel(
-                    trial_id=trial_id, objective=objective, value=value, value_type=kind
-                )
-            )
+            value, kind = measured.value_to_stored_repr(number)
+            row = measured(trial_id=key, objective=objective, value=value, value_type=kind)
+            session.add(row)
 
 
 def claim(backend: RDBStorage, study_id: int, worker: str, uid: str | None = None) -> int | str:
@@ -197,12 +174,8 @@ def claim(backend: RDBStorage, study_id: int, worker: str, uid: str | None = Non
     long as finished and running trials together are fewer than the target. What a worker has
     claimed before and knows nothing of, because the answer was lost, it gets again.
 
-    Args:
-        uid: Of the study that the worker knows; a KeyError if it was deleted and its key given
-            to another one.
-
-    Returns:
-        The database's key of the trial, or why there is none, as ``Empty``.
+    It is told by its key in the database, or by an ``Empty`` why there is none. Where the study
+    has another ``uid``, it was deleted and its key given again, which is a KeyError.
     """
     with _held(backend, study_id) as study:
         if uid is not None and study.get(attrs.UID) != uid:
@@ -314,10 +287,7 @@ def request(
 
 
 def acknowledge(backend: RDBStorage, study_id: int, target: int) -> None:
-    """End the request that returned ``target``: whoever made it knows that its trials are there.
-
-    A request for more, made since, stays open.
-    """
+    """End the request that returned ``target``, with its trials; one for more stays open."""
     with _held(backend, study_id) as study:
         last = study.get(attrs.LAST_REQUEST)
         if last is not None and last["target"] <= target:
@@ -329,8 +299,7 @@ def extend_experiment(
 ) -> dict[str, Any]:
     """Store an experiment, or more pairs of the stored one; return what is stored then.
 
-    Of two that are asked for at once the one with more pairs remains. One with other arms than
-    the stored one changes nothing.
+    Of two at once the one with more pairs remains; one with other arms changes nothing.
     """
     with _held(backend, study_id) as study:
         new = json.loads(json.dumps(experiment))
@@ -350,8 +319,8 @@ def extend_experiment(
 def start_design(backend: RDBStorage, study_id: int, replicate: int, end: int | None) -> None:
     """Let new trials go on with the points of a replicate's design where its earlier ones ended.
 
-    Points of a design that ends, which only failed and did not diverge, are queued again. Its
-    ``end`` is the number behind the last point; None if there is none.
+    Points that only failed and did not diverge are queued again if the design has an ``end``,
+    which is the number behind its last point.
     """
     with _held(backend, study_id) as study:
         drawn = study.drawn(replicate)
@@ -394,15 +363,12 @@ def write(
 
     Args:
         params: Name, Optuna's internal representation of the value, and distribution as JSON.
-        intermediate_values: Step and value.
         untried_in: The trial's study if nothing is to be stored, and False returned, where
             another trial of it, of the same replicate, has all of ``params``; else None.
     """
-    with transaction(backend) as opened:
-        if untried_in is not None:
-            _hold(opened.session, untried_in)
-            if _is_tried(opened.session, untried_in, trial_id, params):
-                return False
+    with transaction(backend) if untried_in is None else _held(backend, untried_in) as opened:
+        if untried_in is not None and _is_tried(opened.session, untried_in, trial_id, params):
+            return False
         _require_unfinished(opened, trial_id)
         opened.set_params(trial_id, params)
         opened.set_attrs(trial_id, user_attrs or {}, system_attrs)
@@ -425,8 +391,7 @@ def beat(backend: RDBStorage, trial_id: int) -> None:
 def silences(backend: RDBStorage, study_id: int) -> list[tuple[int, float]]:
     """Return each running trial that has a heartbeat, and the seconds since then.
 
-    By the clock of the database, for those of the workers may differ, and whatever zones it was
-    read in.
+    By the clock of the database, as the workers' may differ, and whatever zones it was read in.
     """
     trials, beats = models.TrialModel, models.TrialHeartbeatModel
     zones = models.TrialSystemAttributeModel
@@ -456,7 +421,7 @@ def since(seconds: float, zone: float | None) -> float:
             time, for nobody is to be thought dead who may be alive.
     """
     if zone is None:
-        zone = min(max(seconds % _QUARTER_S - seconds, -12 * 3600), 14 * 3600)
+        zone = min(max(seconds % (15 * 60) - seconds, -12 * 3600), 14 * 3600)
     return seconds + zone
 
 
@@ -481,11 +446,7 @@ def _in_utc(stored: datetime | None) -> str | None:
 def set_study_system_attrs(
     backend: RDBStorage, study_id: int, values: Mapping[str, Any], prefixes: Sequence[str]
 ) -> list[str]:
-    """Store system attributes of a study, new or replaced, and remove others with the prefixes.
-
-    Returns:
-        The names of what was removed.
-    """
+    """Store system attributes of a study; remove others with prefixes, and return their names."""
     with _held(backend, study_id) as study:
         session, model = study.session, models.StudySystemAttributeModel
         rows = {str(row.key): row for row in session.query(model).filter_by(study_id=study_id)}
@@ -522,7 +483,7 @@ def merge_study_attr(
         return merged
 
 
-OPERATIONS = {
+OPERATIONS = {  # by name, as a client asks for them
     function.__name__: function
     for function in (
         *(create_study, request, acknowledge, extend_experiment, start_design, has_points),
@@ -530,7 +491,6 @@ OPERATIONS = {
         *(set_study_system_attrs, keep_study_attr, merge_study_attr),
     )
 }
-"""By name, as a client asks for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -619,20 +579,15 @@ def _failed_points(drawn: Mapping[int, Sequence[tuple[int, bool]]]) -> dict[int,
 
 @contextmanager
 def _held(backend: RDBStorage, study_id: int) -> Iterator[_Study]:
-    """Open a transaction that holds a study until its end, see ``_hold``."""
-    with transaction(backend) as opened:
-        _hold(opened.session, study_id)
-        yield _Study(opened.session, backend, study_id)
-
-
-def _hold(session: Session, study_id: int) -> None:
-    """Keep other workers from claiming until the transaction ends.
+    """Open a transaction that keeps other workers from claiming until it ends.
 
     A server locks the row of the study; SQLite the whole file, as it does for every writer.
     """
-    study = session.query(models.StudyModel).filter_by(study_id=study_id).with_for_update()
-    if study.one_or_none() is None:
-        raise KeyError(models.NOT_FOUND_MSG)
+    with transaction(backend) as opened:
+        study = opened.session.query(models.StudyModel).filter_by(study_id=study_id)
+        if study.with_for_update().one_or_none() is None:
+            raise KeyError(models.NOT_FOUND_MSG)
+        yield _Study(opened.session, backend, study_id)
 
 
 def _require_unfinished(opened: Transaction, trial_id: int) -> None:

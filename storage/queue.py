@@ -75,23 +75,17 @@ def _place() -> str | None:
 
 
 def _process(pid: int) -> str | None:
-    """Return when a process of this place started; None if it cannot be seen.
-
-    Empty for a zombie, which has ended and only waits to be asked for its exit code.
-    """
+    """Return when a process of this place started; None if unseen, empty if it has ended."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
     except OSError:
         return None
     state, *fields = text.rpartition(")")[2].split()
-    return "" if state in "ZX" else f"{int(fields[18]):x}"
+    return "" if state in "ZX" else f"{int(fields[18]):x}"  # a zombie waits to be asked how
 
 
 def claim(study: optuna.Study, uid: str | None = None) -> FrozenTrial | Empty:
-    """Take the next trial for this process, or tell why there is none; see ``operations.claim``.
-
-    The study needs a target and a design, see ``study.running.budget``.
-    """
+    """Take the next trial for this process, or tell why not, as ``operations.claim`` does."""
     storage, study_id = storage_of(study), key_of(study)
     claimed = perform(storage, operations.claim, study_id=study_id, worker=worker_id(), uid=uid)
     if isinstance(claimed, str):
@@ -111,9 +105,7 @@ def fail(
 ) -> bool:
     """Fail a running trial as ``operations.fail``, and queue it again where its cause allows that.
 
-    Args:
-        artifacts: Folder of the artifact store, for files that stand in for those of a trial
-            that has none; None for no such files.
+    With a folder of artifacts, files stand in there for those of a trial that has none.
     """
     counter, most = {
         Cause.CONFIGURATION: (attrs.ERRORS, -1),
@@ -180,10 +172,7 @@ def shown_worker(worker: str) -> str:
 
 
 def _has_ended(worker: str) -> bool:
-    """Say whether ``worker`` is known to have ended: a process of this place that is not there.
-
-    What cannot be seen from here, such as the process of another container, may live.
-    """
+    """Say whether a worker of this place is not there; what cannot be seen from here may live."""
     name, _, pid = worker.rpartition(":")
     place, _, start = name.rpartition("-")
     if _place() is None or place != f"{socket.gethostname()}/{_place()}" or not pid.isdecimal():

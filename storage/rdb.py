@@ -50,11 +50,10 @@ Source: https://www.sqlite.org/wal.html (section 5, read-only databases).
 
 
 def open_storage(url: str, *, create: bool = False, write: bool = False) -> BaseStorage:
-    """Open the storage behind ``url``, with Optuna's cache of finished trials.
+    """Open a database, or a server of one, with Optuna's cache of finished trials.
 
     Args:
-        url: ``sqlite:///PATH``, ``postgresql+DRIVER://...``, ``mysql+DRIVER://...``, or
-            ``grpc://HOST:PORT`` for a server of one of them.
+        url: Of SQLite, PostgreSQL or MySQL, or ``grpc://HOST:PORT`` of a server of one of them.
         create: Create the database, and its folder, where it does not exist yet.
         write: Open it for a process that changes trials. Readers need no lock.
 
@@ -114,10 +113,9 @@ def find_storage(url: str) -> BaseStorage | None:
 
 
 def await_server(url: str, *, say: Callable[[str], None]) -> None:
-    """Wait for the server of a database that is only starting, as after a reboot of all machines.
+    """Wait for a server that is only starting, as after a reboot of all machines, and ``say`` so.
 
     Whatever else may be wrong, and a server that does not start, is for ``open_storage`` to tell.
-    If there is something to wait for, ``say`` is called with one line.
     """
     if server_address(url) is not None or sqlite_path(url) is not None:
         return
@@ -276,8 +274,7 @@ def _is_whole(path: Path) -> bool:
 def _serialize_writers(storage: RDBStorage) -> None:
     """Make every transaction of this process take SQLite's write lock at its start.
 
-    Source: https://docs.sqlalchemy.org/en/20/dialects/sqlite.html (section on serializable
-    isolation and transactional DDL).
+    Source: https://docs.sqlalchemy.org/en/20/dialects/sqlite.html (section on transactional DDL).
     """
     engine = storage.engine
     engine.dispose()

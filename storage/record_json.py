@@ -1,7 +1,7 @@
 """Study records as JSON and back, without loss, so that a file can carry a whole study.
 
 JSON here is what browsers read, too: it has no NaN, no infinity, and no integers beyond
-2**53, so such numbers stand as ``{"$number": "nan"}``. Must not know where the JSON is kept.
+2**53, so such numbers stand as ``{"$number": "nan"}``.
 """
 
 import math
@@ -115,7 +115,5 @@ def _decoded_mapping(values: Any) -> Mapping[str, Any]:
 
 def _time_from_json(text: str | None) -> datetime | None:
     """Read a time; one without a zone, as earlier versions wrote them, is taken as UTC."""
-    if text is None:
-        return None
-    time = datetime.fromisoformat(text)
-    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+    time = None if text is None else datetime.fromisoformat(text)
+    return time and time.replace(tzinfo=time.tzinfo or UTC).astimezone(UTC)

@@ -29,8 +29,7 @@ class TrialRecord:
         number: Position in the study, from 0.
         trial_id: The database's key, which the artifact store and the dashboard use.
         value: First objective value; only a complete trial has one.
-        params: Value of each parameter that was active.
-        distributions: Range of each of these parameters.
+        params, distributions: Value and range of each parameter that was active.
         intermediate_values: The objective by step, counted from 0.
         user_attrs: Everything else, by the names in ``storage.attrs``.
         started, completed: In UTC, None before that.
@@ -130,13 +129,11 @@ def load_times(storage: BaseStorage, study_id: int) -> dict[int, Times]:
     if database_of(storage) is None and not isinstance(storage, ServedStorage):
         return {}  # one that this process has in memory
     stored = perform(storage, operations.times, study_id=study_id)
-    return {
-        trial_id: (
-            None if start is None else datetime.fromisoformat(start),
-            None if end is None else datetime.fromisoformat(end),
-        )
-        for trial_id, start, end in stored
-    }
+    return {key: (_instant(start), _instant(end)) for key, start, end in stored}
+
+
+def _instant(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)
 
 
 def load_trials(storage: BaseStorage, study_id: int) -> tuple[TrialRecord, ...]:

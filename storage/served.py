@@ -30,25 +30,20 @@ CONNECT_TIMEOUT_S = 10.0
 _SERVICE = "emoji_study.Operations"
 _MAX_MESSAGE = 2**28  # bytes at once from a client: an imported study of 100,000 trials
 
-_ERRORS: dict[str, type[Exception]] = {
+_ERRORS: dict[str, type[Exception]] = {  # by the code of a server's answer
     "FAILED_PRECONDITION": UpdateFinishedTrialError,
     "NOT_FOUND": KeyError,
     "INTERNAL": StorageInternalError,
 }
-"""What a server's answer stands for, by the name of its code."""
-
 Result = TypeVar("Result")
 
 
 def perform(storage: BaseStorage, operation: Callable[..., Result], /, **arguments: Any) -> Result:
     """Do one of ``storage.operations`` on the database behind a storage, and raise as it does.
 
-    Args:
-        storage: A database, with or without Optuna's cache, or a client of a server.
-        arguments: Of the operation, but for its first one, the database.
-
     Raises:
-        StorageAccessError: If the storage is neither, or the server is too old for that.
+        StorageAccessError: If the storage is neither a database, with or without Optuna's cache,
+            nor a client of a server, or the server is too old for that.
     """
     if isinstance(storage, ServedStorage):
         result: Result = storage.call(operation.__name__, arguments)
@@ -64,9 +59,7 @@ def perform(storage: BaseStorage, operation: Callable[..., Result], /, **argumen
 class ServedStorage(GrpcStorageProxy):
     """A client of ``make_server``; everything that Optuna's proxy is, and ``call``.
 
-    Raises:
-        StorageUnreachableError: If nobody answers within ten seconds.
-        ImportError: If gRPC is not installed.
+    It is a StorageUnreachableError if nobody answers, an ImportError without gRPC.
     """
 
     def __init__(self, host: str, port: int) -> None:
@@ -111,9 +104,6 @@ def make_server(storage: BaseStorage, *, host: str, port: int, n_threads: int) -
     Args:
         storage: A database, opened for writing, with Optuna's cache.
         n_threads: Requests that are answered at the same time.
-
-    Raises:
-        StorageAccessError: If gRPC is not installed, or the port cannot be had.
     """
     try:
         import grpc

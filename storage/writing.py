@@ -1,8 +1,7 @@
 """Writing to a running trial in few transactions.
 
 Optuna writes every parameter, reported value and attribute in a transaction of its own, about 3 ms
-each on SQLite, which is more than a twentieth of the epoch of a small model. Here several go
-into one.
+each on SQLite, which is more than a twentieth of the epoch of a small model. Here they share one.
 """
 
 import time
@@ -28,11 +27,7 @@ def write_trial(
     intermediate_values: Mapping[int, float] | None = None,
     system_attrs: Mapping[str, Any] | None = None,
 ) -> None:
-    """Store attributes and intermediate values of a running trial in one transaction.
-
-    Args:
-        user_attrs, system_attrs: Ours, and Optuna's or its dashboard's; new or replaced.
-        intermediate_values: By step, all of them new.
+    """Store attributes, and values of new steps, of a running trial in one transaction.
 
     Raises:
         optuna.exceptions.UpdateFinishedTrialError: If the trial has ended, for example because
@@ -59,9 +54,8 @@ class TriedError(Exception):
 def suggesting(trial: optuna.Trial, *, untried: bool = False) -> Iterator[None]:
     """Store the parameters that are suggested in the block together, at its end.
 
-    Args:
-        untried: Whether to store them only if no other trial of its study has all of them; if
-            one has, this raises a ``TriedError``.
+    If they are to be ``untried`` and another trial of the study has all of them, they are not
+    stored, which is a ``TriedError``.
     """
     storage = trial.storage
     suggested = _Suggested(storage)
