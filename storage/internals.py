@@ -20,8 +20,6 @@ from optuna.storages._rdb.storage import _create_scoped_session
 from optuna.trial import FrozenTrial
 from sqlalchemy.orm import Session
 
-# Studies and trials.
-
 
 def storage_of(study: optuna.Study) -> BaseStorage:
     """Return the storage that a study lies in."""
@@ -46,9 +44,6 @@ def live_trial(study: optuna.Study, trial: optuna.Trial | FrozenTrial) -> optuna
 def own_copy(trial: optuna.Trial) -> FrozenTrial:
     """Return what a trial remembers of itself, from which it prunes; changes are its own."""
     return trial._cached_frozen_trial
-
-
-# The database.
 
 
 def database_of(storage: BaseStorage) -> RDBStorage | None:
@@ -97,9 +92,6 @@ def transaction(database: RDBStorage) -> Iterator[Transaction]:
     """
     with _create_scoped_session(database.scoped_session) as session:
         yield Transaction(session, database)
-
-
-# The gRPC proxy.
 
 
 def channel_of(client: GrpcStorageProxy) -> Any:

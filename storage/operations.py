@@ -415,10 +415,9 @@ def since(seconds: float, zone: float | None) -> float:
 
     Args:
         seconds: Time now, in UTC, minus what was noted.
-        zone: What the zone is ahead of UTC, in seconds; None where nobody knows, as for
-            heartbeats of other programs. Zones differ from UTC by quarters of an hour, from
-            12 hours behind to 14 ahead; of those the one is taken that makes it the shortest
-            time, for nobody is to be thought dead who may be alive.
+        zone: What the zone is ahead of UTC, in seconds; None where nobody knows, as for other
+            programs' heartbeats. Of all zones, quarters of an hour from -12 to 14 hours, it is
+            then the one of the shortest time, for nobody is thought dead who may be alive.
     """
     if zone is None:
         zone = min(max(seconds % (15 * 60) - seconds, -12 * 3600), 14 * 3600)

@@ -1,9 +1,8 @@
 """Which trial a worker runs next: the budget of a study, kept exactly by the database.
 
 A worker never creates trials by itself. It claims one, in one transaction that holds the study:
-so a study ends with exactly as many finished trials as were asked for, however many workers there
-are and whatever happens to them. A trial that failed without being to blame is queued again in
-the transaction that fails it: so nothing is lost in between.
+so a study ends with as many finished trials as were asked for, whatever happens to its workers. A
+trial that is not to blame is queued again by the transaction that fails it: so none is lost.
 """
 
 import enum

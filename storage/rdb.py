@@ -157,17 +157,16 @@ def _connect(url: str, *, sqlite: bool, create: bool) -> RDBStorage:
     Creating them takes several transactions. Where two processes do it at the same time, one
     fails at what the other has done already, and succeeds a moment later.
     """
-    engine_kwargs: dict[str, Any] = {"connect_args": {"timeout": _SQLITE_TIMEOUT_S}}
+    options: dict[str, Any] = {"connect_args": {"timeout": _SQLITE_TIMEOUT_S}}
     if not sqlite:
-        engine_kwargs = {"pool_size": 1, "max_overflow": 2}
-        engine_kwargs |= {"pool_pre_ping": True, "pool_recycle": 1800}
+        options = {"pool_size": 1, "max_overflow": 2, "pool_pre_ping": True, "pool_recycle": 1800}
     for n in itertools.count(1):
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ExperimentalWarning)
                 return RDBStorage(
                     url,
-                    engine_kwargs=engine_kwargs,
+                    engine_kwargs=options,
                     heartbeat_interval=HEARTBEAT_INTERVAL_S,
                     grace_period=GRACE_PERIOD_S,
                     skip_table_creation=not create,

@@ -41,9 +41,7 @@ Result = TypeVar("Result")
 def perform(storage: BaseStorage, operation: Callable[..., Result], /, **arguments: Any) -> Result:
     """Do one of ``storage.operations`` on the database behind a storage, and raise as it does.
 
-    Raises:
-        StorageAccessError: If the storage is neither a database, with or without Optuna's cache,
-            nor a client of a server, or the server is too old for that.
+    Where there is no database, or a server is too old for that, it is a StorageAccessError.
     """
     if isinstance(storage, ServedStorage):
         result: Result = storage.call(operation.__name__, arguments)
