@@ -8,28 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from study import requests
 from study.errors import user_message
 from study.options import Code, Commands
-from study.requests import (
-    AblateRequest,
-    BuildRequest,
-    CleanRequest,
-    ComposeRequest,
-    ConfirmRequest,
-    DashboardRequest,
-    DemoRequest,
-    DescribeRequest,
-    ExperimentRequest,
-    ExportRequest,
-    ImportRequest,
-    ListRequest,
-    ReportRequest,
-    RunRequest,
-    ServeRequest,
-    StatusRequest,
-    TrainRequest,
-    WorkRequest,
-)
 
 if TYPE_CHECKING:
     from study.running.coordinator import RunOutcome
@@ -67,7 +48,7 @@ def main() -> None:
     "emoji-study run multitask --space extended --min-accuracy 0.9",
     "emoji-study run autoencoder --vendors google,twitter,apple --study more-images",
 )
-def _run(request: RunRequest) -> Code:
+def _run(request: requests.RunRequest) -> Code:
     from study.commands.run import run
 
     return _code(run(request, say=_say))
@@ -77,7 +58,7 @@ def _run(request: RunRequest) -> Code:
     "emoji-study worker --storage postgresql+psycopg://me@db/studies --study autoencoder-extended "
     "--workers 8",
 )
-def _worker(request: WorkRequest) -> Code:
+def _worker(request: requests.WorkRequest) -> Code:
     from study.commands.worker import work
 
     return _code(work(request, say=_say))
@@ -87,7 +68,7 @@ def _worker(request: WorkRequest) -> Code:
     "emoji-study serve-storage --storage postgresql+psycopg://me@db/studies --host 0.0.0.0",
     "emoji-study worker --storage grpc://HOST:13000 --study NAME",
 )
-def _serve_storage(request: ServeRequest) -> None:
+def _serve_storage(request: requests.ServeRequest) -> None:
     from study.commands.serve_storage import serve
 
     serve(request, say=_say)
@@ -98,7 +79,7 @@ def _serve_storage(request: ServeRequest) -> None:
     "emoji-study experiment leakage --epochs 100",
     "emoji-study experiment latent-space --vendors google,twitter,apple --workers 2",
 )
-def _experiment(request: ExperimentRequest) -> Code:
+def _experiment(request: requests.ExperimentRequest) -> Code:
     from study.commands.experiment import experiment
 
     return _code(experiment(request, say=_say))
@@ -109,7 +90,7 @@ def _experiment(request: ExperimentRequest) -> Code:
     "emoji-study confirm --study autoencoder-extended --top 3 --seeds 10",
     "emoji-study confirm --study autoencoder-extended --top 1 --other-data twitter.parquet",
 )
-def _confirm(request: ConfirmRequest) -> Code:
+def _confirm(request: requests.ConfirmRequest) -> Code:
     from study.commands.confirm import confirm
 
     return _code(confirm(request, say=_say, show=_show))
@@ -119,35 +100,35 @@ def _confirm(request: ConfirmRequest) -> Code:
     "emoji-study ablate --study autoencoder-extended --workers 2",
     "emoji-study ablate --study autoencoder-extended --trial 17 --param learning_rate",
 )
-def _ablate(request: AblateRequest) -> Code:
+def _ablate(request: requests.AblateRequest) -> Code:
     from study.commands.ablate import ablate
 
     return _code(ablate(request, say=_say, show=_show))
 
 
 @app.add("emoji-study import-csv results.csv --study notebook-2024")
-def _import_csv(request: ImportRequest) -> None:
+def _import_csv(request: requests.ImportRequest) -> None:
     from study.commands.import_csv import import_csv
 
     import_csv(request, say=_say)
 
 
 @app.add("emoji-study list --storage sqlite:///runs/demo/study.db")
-def _list(request: ListRequest) -> None:
+def _list(request: requests.ListRequest) -> None:
     from study.commands.show import list_studies
 
     list_studies(request, show=_show)
 
 
 @app.add("emoji-study status --study autoencoder-notebook --watch")
-def _status(request: StatusRequest) -> None:
+def _status(request: requests.StatusRequest) -> None:
     from study.commands.show import status
 
     status(request, show=_show)
 
 
 @app.add("emoji-study export --study autoencoder-notebook --out trials.parquet")
-def _export(request: ExportRequest) -> None:
+def _export(request: requests.ExportRequest) -> None:
     from study.commands.show import export
 
     _say(f"{export(request)} trials written to {request.out}")
@@ -157,7 +138,7 @@ def _export(request: ExportRequest) -> None:
     "emoji-study train --study autoencoder-notebook --trial best",
     "emoji-study train --kind multitask --set classification_lambda=0.5 --epochs 100",
 )
-def _train(request: TrainRequest) -> Code:
+def _train(request: requests.TrainRequest) -> Code:
     from study.commands.train import train
 
     final = train(request, say=_say)
@@ -170,7 +151,7 @@ def _train(request: TrainRequest) -> Code:
     "emoji-study compose 'nerd face' 'sleepy face' --checkpoint best/checkpoint.pt --out path.gif",
     "emoji-study compose --gallery --checkpoint best/checkpoint.pt --out gallery.png",
 )
-def _compose(request: ComposeRequest) -> None:
+def _compose(request: requests.ComposeRequest) -> None:
     from study.emoji.compose import compose_request
 
     compose_request(request, say=_say)
@@ -180,7 +161,7 @@ def _compose(request: ComposeRequest) -> None:
     "emoji-study report --study autoencoder-notebook --out report.html",
     "emoji-study report --study original --study autoencoder-extended",
 )
-def _report(request: ReportRequest) -> None:
+def _report(request: requests.ReportRequest) -> None:
     from study.commands.report import report_request
 
     _say(f"Report written to {report_request(request)}")
@@ -190,21 +171,21 @@ def _report(request: ReportRequest) -> None:
     "emoji-study dashboard --open",
     "emoji-study dashboard --storage sqlite:///runs/demo/study.db --port 9000",
 )
-def _dashboard(request: DashboardRequest) -> None:
+def _dashboard(request: requests.DashboardRequest) -> None:
     from study.commands.dashboard import dashboard_request, refresh_request
 
     (refresh_request if request.refresh else dashboard_request)(request, say=_say)
 
 
 @app.add("emoji-study clean --study autoencoder-notebook --pictures best")
-def _clean(request: CleanRequest) -> None:
+def _clean(request: requests.CleanRequest) -> None:
     from study.commands.dashboard import clean_request
 
     clean_request(request, say=_say)
 
 
 @app.add("emoji-study demo --out runs/demo")
-def _demo(request: DemoRequest) -> Code:
+def _demo(request: requests.DemoRequest) -> Code:
     from study.commands.demo import run_demo
 
     outcome = run_demo(request, say=_say)
@@ -215,14 +196,14 @@ app.add_command(data_app)
 
 
 @data_app.add("emoji-study data build --out runs/twitter.parquet --vendor twitter")
-def _build(request: BuildRequest) -> None:
+def _build(request: requests.BuildRequest) -> None:
     from study.emoji.describe import build_data
 
     _say(f"{build_data(request)} images written to {request.out}")
 
 
 @data_app.add("emoji-study data describe --data twitter.parquet --out twitter.html")
-def _describe(request: DescribeRequest) -> None:
+def _describe(request: requests.DescribeRequest) -> None:
     from study.emoji.describe import describe_data
 
     _say(f"Description written to {describe_data(request)}")

@@ -1,18 +1,17 @@
-"""Makes commands of requests: an option of each field, and the help of the docstring."""
+"""Makes commands of requests, and options of their fields."""
 
 import inspect
 import math
-import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import MISSING, Field, fields
+from dataclasses import Field, fields
 from pathlib import Path
 from types import UnionType
-from typing import Annotated, Any, TypeGuard, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, TypeGuard, TypeVar, get_args, get_origin, get_type_hints
 
 import click
 from click.core import ParameterSource
 
-from study.requests import Option, Request
+from study.requests import REQUIRED, Request
 
 R = TypeVar("R", bound=Request)
 Code = int | None
@@ -47,7 +46,7 @@ class Commands(click.Group):
             made = click.Command(
                 call.__name__.strip("_").replace("_", "-"),
                 params=list({param.name: param for param in _params(kind)}.values()),
-                help=inspect.cleandoc(kind.__doc__ or "").partition("\n\nArgs:")[0],
+                help=inspect.cleandoc(kind.__doc__ or ""),
                 epilog="\n".join(["\b", title, *(f"  {example}" for example in examples)]),
                 callback=run,
             )
@@ -69,50 +68,44 @@ class _Range(click.FloatRange):
         return number
 
 
-def _fields(kind: type[Request]) -> Iterator[tuple[Field[Any], Any, Option]]:
-    """Yield the fields of a request with their types, which are requests as well or plain."""
-    hints = get_type_hints(kind, include_extras=True)
+def _fields(kind: type[Request]) -> Iterator[tuple[Field[Any], Any]]:
+    """Yield the fields of a request with their types, without None."""
+    hints = get_type_hints(kind)
     for field in fields(kind):
-        hint, option = hints[field.name], Option()
-        while get_origin(hint) in (Annotated, Union, UnionType):
-            hint, other = get_args(hint)
-            option = other if isinstance(other, Option) else option
-        yield field, hint, option
+        hint = hints[field.name]
+        yield field, get_args(hint)[0] if isinstance(hint, UnionType) else hint
 
 
 def _is_request(hint: Any) -> TypeGuard[type[Request]]:
     return isinstance(hint, type) and issubclass(hint, Request)
 
 
-def _dest(field: Field[Any], option: Option) -> str:
-    return (option.name or field.name).strip("-").replace("-", "_")
+def _dest(field: Field[Any]) -> str:
+    return (field.metadata["name"] or field.name).strip("-").replace("-", "_")
 
 
 def _params(kind: type[Request], without: tuple[str, ...] = ()) -> Iterator[click.Parameter]:
-    """Yield options and arguments; the help of each is its entry in a docstring."""
-    docs = "\n".join(inspect.cleandoc(owner.__doc__ or "") for owner in reversed(kind.__mro__))
-    entries = re.findall(r"^    (\w+): (.*(?:\n     .*)*)", docs, re.MULTILINE)
-    helps = {name: " ".join(text.split()) for name, text in entries}
-    for field, hint, option in _fields(kind):
+    for field, hint in _fields(kind):
         if _is_request(hint):
-            yield from _params(hint, option.without)
+            yield from _params(hint, field.metadata["without"])
         elif field.name not in without:
-            yield _param(_dest(field, option), hint, option, field, helps[field.name])
+            yield _param(field, hint)
 
 
-def _param(dest: str, hint: Any, option: Option, field: Field[Any], text: str) -> click.Parameter:
-    many = option.many or get_origin(hint) is tuple
-    hint = str if option.read else get_args(hint)[0] if many else hint
-    if option.low is not None:
+def _param(field: Field[Any], hint: Any) -> click.Parameter:
+    dest, said = _dest(field), field.metadata
+    many = said["many"] or get_origin(hint) is tuple
+    hint = str if said["read"] else get_args(hint)[0] if many else hint
+    if said["low"] is not None:
         limits: Any = click.IntRange if hint is int else _Range
-        hint = limits(option.low, option.high)
+        hint = limits(said["low"], said["high"])
     elif hint is Path:
         hint = click.Path(path_type=Path)
-    if option.positional:
+    if said["positional"]:
         nargs = -1 if many else 1
-        return click.Argument([dest], type=hint, nargs=nargs, required=not many, help=text)
-    required = field.default is MISSING and field.default_factory is MISSING
-    known: dict[str, Any] = {} if required or option.read or many else {"default": field.default}
+        return click.Argument([dest], type=hint, nargs=nargs, required=not many, help=said["help"])
+    required = said["default"] is REQUIRED
+    known = {} if required or said["read"] or many else {"default": said["default"]}
     return click.Option(
         [f"--{dest.replace('_', '-')}", dest],
         type=hint,
@@ -120,10 +113,10 @@ def _param(dest: str, hint: Any, option: Option, field: Field[Any], text: str) -
         multiple=many,
         required=required,
         show_default=hint is not bool,
-        envvar=option.env,
+        envvar=said["env"],
         show_envvar=True,
-        metavar=option.metavar,
-        help=text,
+        metavar=said["metavar"],
+        help=said["help"],
         **known,
     )
 
@@ -131,13 +124,13 @@ def _param(dest: str, hint: Any, option: Option, field: Field[Any], text: str) -
 def _make(kind: type[R], values: Mapping[str, Any], without: tuple[str, ...] = ()) -> R:
     """Make a request of the values of its options."""
     given: dict[str, object] = {}
-    for field, hint, option in _fields(kind):
+    for field, hint in _fields(kind):
         if _is_request(hint):
-            given[field.name] = _make(hint, values, option.without)
+            given[field.name] = _make(hint, values, field.metadata["without"])
         elif field.name not in without:
-            value = values[_dest(field, option)]
+            value, read = values[_dest(field)], field.metadata["read"]
             try:
-                given[field.name] = option.read(value) if option.read else value
+                given[field.name] = read(value) if read else value
             except ValueError as error:
                 raise click.BadParameter(str(error)) from error
     return kind(**given)
