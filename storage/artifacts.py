@@ -157,7 +157,7 @@ def folder_identity(folder: Path) -> Identity | None:
 
 @contextmanager
 def storing(folder: Path, wrong: type[Exception] = OSError) -> Iterator[None]:
-    """Turn OSErrors, and what else is ``wrong``, of writing below a folder into our error."""
+    """Turn a block's OSErrors, and those that are ``wrong`` too, into an ArtifactFolderError."""
     try:
         yield
     except StorageError:

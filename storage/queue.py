@@ -80,7 +80,7 @@ def _process(pid: int) -> str | None:
     except OSError:
         return None
     state, *fields = text.rpartition(")")[2].split()
-    return "" if state in "ZX" else f"{int(fields[18]):x}"  # a zombie waits to be asked how
+    return "" if state in "ZX" else f"{int(fields[18]):x}"  # a zombie has ended
 
 
 def claim(study: optuna.Study, uid: str | None = None) -> FrozenTrial | Empty:
