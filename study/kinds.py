@@ -227,6 +227,7 @@ class Interrupted(Exception):
     """What there is of it so far, if the trainer sets it on the way out."""
 
 
+@dataclass(kw_only=True, eq=False)
 class Run:
     """One run of a training, as it looks from inside ``Trainer.train``; enough to try a trainer.
 
@@ -236,16 +237,9 @@ class Run:
         show: Called with every step.
     """
 
-    def __init__(
-        self,
-        *,
-        seed: int,
-        device: str = "cpu",
-        show: Callable[[Step], None] = lambda numbers: None,
-    ) -> None:
-        self.seed = seed
-        self.device = device
-        self._show = show
+    seed: int
+    device: str = "cpu"
+    show: Callable[[Step], None] = lambda numbers: None
 
     def offer(self, save: Callable[[Path], object], *, n_bytes: int = 1_000_000) -> None:
         """Save what it needs to go on, unless writing some ``n_bytes`` takes too much time."""
@@ -271,7 +265,7 @@ class Run:
             save: Writes all that the training needs to go on, now and then; without it, an
                 interrupted training begins anew.
         """
-        self._show(numbers)
+        self.show(numbers)
         return False
 
 

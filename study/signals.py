@@ -11,8 +11,7 @@ from queue import SimpleQueue
 def stop_signals() -> Iterator[threading.Event]:
     """Turn SIGINT and SIGTERM into an event within the block, in the main thread alone.
 
-    A handler interrupts the main thread anywhere, also where that holds the event's lock: within
-    ``stop.wait``, or in the handler of another signal. So a thread of its own sets the event.
+    A handler may interrupt a thread that holds the event's lock, so a thread of its own sets it.
 
     Source: Python's documentation of ``queue.SimpleQueue.put``, which a handler may call.
     """

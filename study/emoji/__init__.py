@@ -27,11 +27,6 @@ LATENT_METRICS = (
 
 RECONSTRUCTION_ERROR = Metric(name=attrs.VALIDATION_MSE, label="validation MSE", low=0)
 
-ACCURACIES = (
-    _share(attrs.VALIDATION_ACCURACY, "validation accuracy"),
-    _share(attrs.VALIDATION_BALANCED_ACCURACY, "balanced accuracy"),
-)
-
 
 def check_source(source: Source) -> Source:
     """Write the vendors in their one way; raise a DataError for unknown ones, or one twice."""
@@ -96,7 +91,12 @@ MULTITASK = replace(
     AUTOENCODER,
     name="multitask",
     spaces=SPACES["multitask"],
-    metrics=(RECONSTRUCTION_ERROR, *ACCURACIES, *LATENT_METRICS),
+    metrics=(
+        RECONSTRUCTION_ERROR,
+        _share(attrs.VALIDATION_ACCURACY, "validation accuracy"),
+        _share(attrs.VALIDATION_BALANCED_ACCURACY, "balanced accuracy"),
+        *LATENT_METRICS,
+    ),
     default=multitask.to_values(multitask_config()),
     experiments={
         "auxiliary-task": experiments.auxiliary_task,

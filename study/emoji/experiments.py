@@ -15,6 +15,7 @@ SPACE = "extended"
 NOTEBOOK_LAMBDAS = (0.1, 0.5, 0.7)
 BRANCH_POINT = 2
 """Encoder layers that the branches of an experiment share, of four."""
+JOINT: Mapping[str, Scalar] = {"strategy": "joint", "auxiliary_task": True}
 IMPROVED: Mapping[str, Scalar] = {
     "activation": "silu",
     "schedule": "one_cycle",
@@ -42,15 +43,14 @@ def auxiliary_task(source: Source, options: Mapping[str, Any]) -> Design:
             raise StudyError(f"`lambda` must be a positive number, but got {value}.")
     if len({f"{value:g}" for value in lambdas}) < len(lambdas):
         raise StudyError(f"`lambda` must be given once each, but got {list(lambdas)}.")
-    joint: dict[str, Scalar] = {"strategy": "joint", "auxiliary_task": True}
-    branched = {**joint, "strategy": "branched", "branch_point": BRANCH_POINT}
+    branched = {**JOINT, "strategy": "branched", "branch_point": BRANCH_POINT}
     return _design(
         "multitask",
         "Does classifying as well make reconstructions worse?",
         arms=(
             Arm(name="lambda 0", params={"strategy": "joint", "auxiliary_task": False}),
             *(
-                Arm(name=f"joint, lambda {x:g}", params={**joint, "classification_lambda": x})
+                Arm(name=f"joint, lambda {x:g}", params={**JOINT, "classification_lambda": x})
                 for x in lambdas
             ),
             Arm(name="sequential", params={"strategy": "sequential"}),
@@ -65,11 +65,7 @@ def auxiliary_task(source: Source, options: Mapping[str, Any]) -> Design:
 def leakage(source: Source, options: Mapping[str, Any]) -> Design:
     """Ask how much better models look that are judged on variants of training images."""
     _refuse(options)
-    params: dict[str, Scalar] = {
-        "strategy": "joint",
-        "auxiliary_task": True,
-        "classification_lambda": NOTEBOOK_LAMBDAS[0],
-    }
+    params = {**JOINT, "classification_lambda": NOTEBOOK_LAMBDAS[0]}
     return _design(
         "multitask",
         "How much better does a model look when variants of one emoji are on both sides of the "

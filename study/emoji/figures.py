@@ -1,20 +1,17 @@
 """What is in a data set: its words, its classes on the sides of the split, near-duplicates."""
 
 from html import escape
-from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
 
+from emoji_ae.describe import NeighboursInfo, SplitInfo, WordsInfo
 from study.figures.style import BLUE, GREEN, NEUTRAL, SKY_BLUE, VERMILLION, new_figure, rounded
-
-if TYPE_CHECKING:
-    from emoji_ae.describe import NeighboursInfo, SplitInfo, WordsInfo
 
 _SIDE_COLORS = {"training": BLUE, "validation": VERMILLION, "test": GREEN}
 _MAX_LABEL = 30
 
 
-def plot_words(info: "WordsInfo") -> go.Figure:
+def plot_words(info: WordsInfo) -> go.Figure:
     """Draw the number of images of each of the most frequent words as bars."""
     figure = new_figure(height=90 + 24 * len(info.top))
     rows = list(range(len(info.top)))
@@ -38,7 +35,7 @@ def plot_words(info: "WordsInfo") -> go.Figure:
     return figure
 
 
-def plot_classes(info: "SplitInfo", classes: tuple[str, ...]) -> go.Figure:
+def plot_classes(info: SplitInfo, classes: tuple[str, ...]) -> go.Figure:
     """Draw the share of each class, in the order of the counts, on each side as bars."""
     figure = new_figure(height=150 + 70 * len(classes))
     for side in info.sides:
@@ -56,7 +53,7 @@ def plot_classes(info: "SplitInfo", classes: tuple[str, ...]) -> go.Figure:
     return figure
 
 
-def plot_neighbours(info: "NeighboursInfo") -> go.Figure:
+def plot_neighbours(info: NeighboursInfo) -> go.Figure:
     """Draw how far images are from their nearest training images, as a stacked histogram."""
     figure = new_figure(height=360)
     bins = list(zip(info.edges, info.edges[1:], strict=False))

@@ -147,10 +147,8 @@ class EmojiTrainer(Trainer):
 
     def exhibit(self, model: Path, data: StudyData, *, caption: str) -> dict[str, bytes]:
         """Draw a gallery of sums of emoji; of all images, those of the test split too."""
-        own = slice(data.dataset.n_own)
-        space = encode(
-            load_checkpoint(model).model, data.dataset.images[own], data.dataset.texts[own]
-        )
+        dataset, own = data.dataset, slice(data.dataset.n_own)
+        space = encode(load_checkpoint(model).model, dataset.images[own], dataset.texts[own])
         items, _ = drawable(space, gallery(halves=space.has_halves))
         if not items:
             return {}
@@ -249,11 +247,9 @@ class _RunState(ResumeFile):
         self._run = run
 
     def offer(self, make_state: Callable[[], TrainState], *, n_bytes: int) -> None:
-        """Save the state, unless that would take too much of the time."""
         self._run.offer(lambda path: write_state(make_state(), path), n_bytes=n_bytes)
 
     def save(self, state: TrainState) -> None:
-        """Save the state in any case."""
         self._run.save(lambda path: write_state(state, path))
         self.state = state
 

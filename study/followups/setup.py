@@ -119,13 +119,9 @@ def set_up(
     )
     if other is not None:
         defaults = replace(defaults, options=kind.transfer(searched.source, other).options)
-    settings = decide(
-        Given(seed=request.seed, data=other or place.data),
-        None if stored is None else stored.settings,
-        kind,
-        study=name,
-        defaults=defaults,
-    )
+    given = Given(seed=request.seed, data=other or place.data)
+    old = None if stored is None else stored.settings
+    settings = decide(given, old, kind, study=name, defaults=defaults)
     trainer = make_trainer(kind)
     trainer.resolve_device(place.device)  # raises here rather than in every worker
     data = load_data(trainer, settings, study=record.name, stored=known)
@@ -135,8 +131,8 @@ def set_up(
             f"{other} holds the very images of study {record.name!r}; leave --other-data out."
         )
     settings = replace(settings, data_fingerprint=data.fingerprint, sides=data.sides)
-    if stored is not None:
-        stored.settings.require_equal(settings, study=name)
+    if old is not None:
+        old.require_equal(settings, study=name)
     arms = tuple(replace(arm, split=method) for arm in choose())
     if before is not None:
         if [arm.params for arm in arms] != [arm.params for arm in before.arms]:
@@ -197,13 +193,9 @@ def run_experiment(
     name, settings, found = prepared.name, prepared.settings, prepared.found
     experiment, data = prepared.experiment, prepared.data
     space = settings.space_in(found.kind)
-    study = open_study(
-        prepared.database.create(),
-        name,
-        settings,
-        found.info(space),
-        user_attrs={attrs.EXPERIMENT: experiment.to_dict(), **data.facts()},
-    )
+    user_attrs = {attrs.EXPERIMENT: experiment.to_dict(), **data.facts()}
+    storage = prepared.database.create()
+    study = open_study(storage, name, settings, found.info(space), user_attrs=user_attrs)
     stored = budget.extend_experiment(study, experiment)
     if stored.arms != experiment.arms:
         raise StudyError(
