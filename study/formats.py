@@ -73,9 +73,7 @@ def format_data(data: object, vendors: Sequence[object]) -> str:
     extra = list(map(str, vendors))
     if data is None and extra:
         own += f" of {extra.pop(0)}"
-    if not extra:
-        return own
-    return f"{own}, with extra training images of {format_list(extra)}"
+    return f"{own}, with extra training images of {format_list(extra)}" if extra else own
 
 
 def with_article(noun: str) -> str:

@@ -23,9 +23,7 @@ from study.metrics import Metric
 
 MAX_STORED_BYTES = 256 * 1024
 """A longer source is not stored with the study; its digest is."""
-
 OWN_MODULES = ("study", "storage", "search_spaces", "emoji_ae")
-
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 

@@ -285,7 +285,6 @@ class Trainer(ABC):
         Args:
             config: What the space's ``to_config`` made of a trial's parameters.
             data: As ``load`` returned it, maybe parted in another way.
-            run: To be told of every step.
         """
 
     @abstractmethod

@@ -43,7 +43,6 @@ class Metric:
 
     @property
     def maximise(self) -> bool:
-        """Whether higher is better."""
         return self.direction == "maximize"
 
     @property

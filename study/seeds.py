@@ -32,10 +32,7 @@ def training_name(
 
 
 def sampler_seed(study_seed: int, trial_number: int) -> int:
-    """Return the seed of the sampler for one trial, from 0 to 2**32 - 1.
-
-    Samplers with equal seeds in several workers would suggest equal points.
-    """
+    """Return the seed, 32 bits, of a trial's sampler; with equal ones points would be repeated."""
     return _digest(study_seed, "sampler", trial_number) >> 32
 
 

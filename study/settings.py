@@ -15,7 +15,6 @@ from study.kinds import Kind, Source
 
 IMPORTED = "imported"
 """Stands for the sampler in the settings of a study whose results come from a file."""
-
 TRAINING = 1
 """Raised when this package's part in trainings, its seeds or its samplers give other results."""
 

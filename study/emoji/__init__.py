@@ -42,8 +42,7 @@ def check_source(source: Source) -> Source:
 
 def transfer(source: Source, path: Path) -> Source:
     """Take a file in the place of images without extra ones; beside it, all vendors' are extra."""
-    options = source.options if has_extra_images(source) else {}
-    return replace(source, path=path, options=options)
+    return replace(source, path=path, options=source.options if has_extra_images(source) else {})
 
 
 def narrow(space: SearchSpace, source: Source) -> SearchSpace:
@@ -98,10 +97,7 @@ MULTITASK = replace(
         *LATENT_METRICS,
     ),
     default=multitask.to_values(multitask_config()),
-    experiments={
-        "auxiliary-task": experiments.auxiliary_task,
-        "leakage": experiments.leakage,
-    },
+    experiments={"auxiliary-task": experiments.auxiliary_task, "leakage": experiments.leakage},
     columns={
         "reconstruction_error_rate": (attrs.VALIDATION_MSE, 1.0),
         "classification_accuracy": (attrs.VALIDATION_ACCURACY, 0.01),

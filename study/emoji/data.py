@@ -56,9 +56,8 @@ class StudyData(Data):
     @property
     def own_train(self) -> LabelledImages:
         """The training images without the extra ones."""
-        return LabelledImages(
-            images=self.train.images[: self.n_own], labels=self.train.labels[: self.n_own]
-        )
+        images, labels = self.train.images, self.train.labels
+        return LabelledImages(images=images[: self.n_own], labels=labels[: self.n_own])
 
     @cached_property
     def latent_sample(self) -> LatentSample:
@@ -74,7 +73,6 @@ class StudyData(Data):
 
     @property
     def sides(self) -> str:
-        """One letter per image, see ``Split.sides``."""
         return self.split.sides
 
     def with_sides(self, sides: str) -> "StudyData":
@@ -89,13 +87,9 @@ class StudyData(Data):
         return split_dataset(self.dataset, method=method, seed=seed).sides
 
     def describe(self) -> str:
-        n_train, n_validation = len(self.train.images), len(self.validation.images)
-        if not self.n_extra:
-            return f"{n_train} training and {n_validation} validation images"
-        return (
-            f"{n_train} training images, {self.n_extra} of them extra ones, and {n_validation} "
-            "validation images"
-        )
+        extra = f" images, {self.n_extra} of them extra ones," if self.n_extra else ""
+        n_train, n_validation = len(self.split.train), len(self.split.validation)
+        return f"{n_train} training{extra} and {n_validation} validation images"
 
     def facts(self) -> dict[str, Any]:
         """Return the number of own images of each class, by name, in training and validation."""

@@ -80,12 +80,10 @@ class EmojiTrainer(Trainer):
         return EmojiTraining(result, config, data, run.seed)
 
     def test(self, model: Path, data: StudyData, *, device: str) -> dict[str, Any]:
-        """Measure a model on the test split.
+        """Measure a model on the test split: ``mse``, the mean of the images' errors.
 
-        Returns:
-            ``mse``, the mean of the images' errors; of a model that classifies also ``accuracy``,
-            ``balanced_accuracy`` and ``confusion``, the images by class (rows) and predicted
-            class (columns).
+        Of a classifying one also ``accuracy``, ``balanced_accuracy`` and ``confusion``: the images
+        by class (rows) and predicted class (columns).
         """
         checkpoint = load_checkpoint(model)
         where = torch.device(device)

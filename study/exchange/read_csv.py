@@ -21,7 +21,6 @@ from study.settings import IMPORTED, StudySettings, default_settings
 _TABLE_COLUMNS = ("number", "state", "value")
 """How the tables of ``emoji-study export`` begin."""
 _TIMES = ("started", "completed", "duration_s")
-
 _Row = tuple[dict[str, Scalar], TrialState, float | None, dict[str, Any]]
 """Parameters, state, value and user attributes of a trial."""
 

@@ -19,13 +19,10 @@ from study.kinds import Kind
 
 SWEEP_STEPS = (-0.25, -0.1, 0.1, 0.25)
 """Distances of a sweep's values from the winner's, as parts of a numeric parameter's range."""
-
 MAX_FEW = 5
 """A range of so many whole numbers is swept as a whole."""
-
 Predict = Callable[[Sequence[Mapping[str, Scalar]]], Sequence[float]]
 """Predicts the objective of configurations, given by their parameters."""
-
 _Ranked = tuple[float, TrialRecord]
 
 

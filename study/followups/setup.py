@@ -24,7 +24,6 @@ from study.settings import IMPORTED, StudySettings
 
 FRESH = 1
 """Where the seeds of fresh splits begin, behind that of the search's own split."""
-
 QUESTIONS = {
     attrs.CONFIRMATION: "Which of the best of study {} stay good?",
     attrs.TRANSFER: "Are the best of study {} good on other images?",

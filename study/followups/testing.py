@@ -63,8 +63,7 @@ def measure_models(
     Another command may do the same; it removes a model only when its result was stored.
     """
     study_id = storage.get_study_id_from_name(followup.name)
-    trainer = followup.trainer
-    device = trainer.resolve_device(place.device)
+    device = followup.trainer.resolve_device(place.device)
     models = _KeptModels(
         folder=artifact_folder(place.url, place.artifacts),
         uid=study_uid(storage, study_id),
@@ -80,7 +79,7 @@ def measure_models(
         if model is None:
             continue
         own_threads(trial.user_attrs.get(attrs.THREADS, 1))  # as `train` does
-        measured = trainer.test(model, followup.data, device=device)
+        measured = followup.trainer.test(model, followup.data, device=device)
         kind.require_tested(measured)
         found[str(trial.number)] = {name: measured[name] for name in names if name in measured}
     results = perform(
