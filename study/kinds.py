@@ -242,7 +242,7 @@ class Run:
     show: Callable[[Step], None] = lambda numbers: None
 
     def offer(self, save: Callable[[Path], object], *, n_bytes: int = 1_000_000) -> None:
-        """Save what it needs to go on, unless writing some ``n_bytes`` takes too much time."""
+        """Save what it needs to go on, unless writing about ``n_bytes`` takes too long."""
 
     def save(self, save: Callable[[Path], object]) -> None:
         """Save it in any case, as before an interruption."""
@@ -289,7 +289,7 @@ class Trainer(ABC):
 
     @abstractmethod
     def test(self, model: Path, data: Any, *, device: str) -> Mapping[str, Any]:
-        """Measure a model that was saved on the test part: each metric, by its ``test_name``."""
+        """Measure a saved model on the test part: each metric, by its ``test_name``."""
 
     def resolve_device(self, name: str) -> str:
         """Return the device to train on for ``auto`` or a name; raise a StudyError without it."""
@@ -334,7 +334,7 @@ class Trainer(ABC):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class File:
-    """A file that every trial attaches: what it shows, for people, is its label.
+    """A file that every trial attaches; the label says what it shows.
 
     Args:
         picture: Whether studies may do without it (``--pictures none``).
@@ -444,7 +444,7 @@ class Kind(Described):
         return steps if isinstance(steps, int) else None
 
     def with_steps(self, assignments: Mapping[str, str], n_steps: int | None) -> dict[str, str]:
-        """Return assignments of parameters with a number of steps among them, or a StudyError."""
+        """Return assignments with a number of steps among them; a StudyError if that cannot be."""
         if n_steps is None:
             return dict(assignments)
         if self.fidelity is None:

@@ -44,6 +44,7 @@ def auxiliary_task(source: Source, options: Mapping[str, Any]) -> Design:
     if len({f"{value:g}" for value in lambdas}) < len(lambdas):
         raise StudyError(f"`lambda` must be given once each, but got {list(lambdas)}.")
     branched = {**JOINT, "strategy": "branched", "branch_point": BRANCH_POINT}
+    branched["classification_lambda"] = lambdas[0]
     return _design(
         "multitask",
         "Does classifying as well make reconstructions worse?",
@@ -54,10 +55,7 @@ def auxiliary_task(source: Source, options: Mapping[str, Any]) -> Design:
                 for x in lambdas
             ),
             Arm(name="sequential", params={"strategy": "sequential"}),
-            Arm(
-                name=f"branched, lambda {lambdas[0]:g}",
-                params={**branched, "classification_lambda": lambdas[0]},
-            ),
+            Arm(name=f"branched, lambda {lambdas[0]:g}", params=branched),
         ),
     )
 
@@ -84,13 +82,10 @@ def latent_space(source: Source, options: Mapping[str, Any]) -> Design:
     that differ in one point each. Latents have 2,048 numbers where nothing else is said.
     """
     _refuse(options)
-    has_extra = has_extra_images(source)
-    own: dict[str, Scalar] = {"extra_images": False} if has_extra else {}
     plain = AutoencoderConfig().to_dict()
     base: dict[str, Scalar] = {name: plain[name] for name in IMPROVED}
     base |= {"depth": plain["depth"], "latent_channels": plain["latent_channels"]}
-    base |= {"edge_weight": 0.0, "color_weight": 0.0, "variational": False, **own}
-    better = {**base, **IMPROVED}
+    base |= {"edge_weight": 0.0, "color_weight": 0.0, "variational": False}
     changes: dict[str, dict[str, Scalar]] = {
         "deeper": {"depth": 5, "latent_channels": 512},
         "512 latents": {"latent_channels": 32},
@@ -100,8 +95,10 @@ def latent_space(source: Source, options: Mapping[str, Any]) -> Design:
         "edges, weight 0.5": {"edge_weight": 0.5},
         "colours, weight 0.5": {"color_weight": 0.5},
     }
-    if has_extra:
+    if has_extra_images(source):
+        base["extra_images"] = False
         changes["extra images"] = {"extra_images": True}
+    better = {**base, **IMPROVED}
     return _design(
         "autoencoder",
         "What makes a latent space better, for reconstruction and for arithmetic?",

@@ -40,10 +40,8 @@ class _KeptModels:
         """Return where a trial's model is; None if it is lost, or another one lies there."""
         kind = self.followup.found.kind
         config = self.followup.settings.space_in(kind).to_config(trial.given)
-        for path in (
-            model_path(self.folder, self.uid, trial.number),
-            model_path(self.folder, self.study_id, trial.number),
-        ):
+        for study in (self.uid, self.study_id):  # the latter of an earlier version
+            path = model_path(self.folder, study, trial.number)
             with suppress(ValueError):
                 self.followup.trainer.require_model(
                     path,
