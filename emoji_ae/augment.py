@@ -97,17 +97,14 @@ def affine_matrix(
 ) -> Tensor:
     """Build the affine maps that torchvision's ``affine`` applies, about the image's centre.
 
+    They map a pixel's place in the original, in pixels from the centre (x right, y down), to its
+    place in the result.
+
     Args:
         degrees: ``(n,)`` clockwise rotation.
         shift_x, shift_y: ``(n,)`` to the right and down, pixels.
         scale: ``(n,)`` magnification.
         shear_degrees: ``(n,)`` along x.
-
-    Returns:
-        ``(n, 3, 3)`` float32: maps a pixel's place in the original, in pixels from the image's
-        centre (x right, y down), to its place in the result.
-
-    Source: ``torchvision.transforms.functional.affine``.
     """
     angle = degrees * (math.pi / 180)
     shear = torch.tan(shear_degrees * (math.pi / 180))
@@ -122,30 +119,20 @@ def affine_matrix(
 
 
 def move(ink: Tensor, matrices: Tensor) -> Tensor:
-    """Apply one affine map per inverted image, taking nearest pixels.
+    """Apply one affine map per inverted image (ink: 1 less the image), taking nearest pixels.
 
     What ``grid_sample`` reads outside, zero, is white.
-
-    Args:
-        ink: ``(n, channels, size, size)`` float32 in [0, 1]: 1 less the images.
-        matrices: As ``affine_matrix`` returns them.
     """
+    size = ink.shape[-1]
     theta = torch.linalg.inv(matrices)[:, :2].clone()  # from result to original
-    theta[:, :, 2] *= 2 / ink.shape[-1]  # pixels to the [-1, 1] of `grid_sample`
-    grid = sampling_grid(theta, ink.shape[-1])
-    return functional.grid_sample(ink, grid, mode="nearest", align_corners=False)
-
-
-def sampling_grid(theta: Tensor, size: int) -> Tensor:
-    """Return torch's ``affine_grid`` of theta, ``(n, 2, 3)``, without aligned corners.
-
-    An affine map is a part that varies along x plus one that varies along y, which is many times
-    faster to add up than a matrix product for every pixel.
-    """
+    theta[:, :, 2] *= 2 / size  # pixels to the [-1, 1] of `grid_sample`
+    # What torch's `affine_grid` gives, but many times faster than its matrix product for every
+    # pixel: a part that varies along x plus one that varies along y.
     centres = (2 * torch.arange(size, device=theta.device) + 1) / size - 1
     along_x = theta[:, :, 0:1] * centres  # (n, 2, size)
     along_y = theta[:, :, 1:2] * centres + theta[:, :, 2:]  # (n, 2, size)
-    return (along_y[:, :, :, None] + along_x[:, :, None, :]).permute(0, 2, 3, 1)
+    grid = (along_y[:, :, :, None] + along_x[:, :, None, :]).permute(0, 2, 3, 1)
+    return functional.grid_sample(ink, grid, mode="nearest", align_corners=False)
 
 
 def sample_jitter(n: int, *, generator: torch.Generator) -> Tensor:
@@ -161,7 +148,6 @@ def jitter(ink: Tensor, brightness: Tensor, contrast: Tensor, saturation: Tensor
     and brightness scales all alike.
 
     Args:
-        ink: As in ``move``.
         brightness, contrast, saturation: ``(n,)`` factors on all values, and on their distances
             from the image's mean grey value and from each pixel's.
     """

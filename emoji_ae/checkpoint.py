@@ -16,12 +16,7 @@ _FORMAT = "emoji-study autoencoder 1"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
-    """A trained autoencoder and where it came from.
-
-    Args:
-        model: On the CPU, in evaluation mode.
-        data_fingerprint: Digest of the data set and of its split.
-    """
+    """A trained autoencoder, on the CPU in evaluation mode, and where it came from."""
 
     model: Autoencoder
     config: AutoencoderConfig
@@ -31,11 +26,7 @@ class Checkpoint:
 
 
 def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
-    """Write ``checkpoint`` to ``path``, whole or not at all.
-
-    Raises:
-        CheckpointError: If the file cannot be written.
-    """
+    """Write a checkpoint, whole or not at all; raise a CheckpointError if it cannot be written."""
     content = {
         "format": _FORMAT,
         "config": checkpoint.config.to_dict(),
@@ -54,7 +45,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
-    """Read a checkpoint; no code from the file is run (``weights_only``).
+    """Read a checkpoint without running code from it (``weights_only``).
 
     Raises:
         CheckpointError: If the file is missing, damaged, or no checkpoint of an autoencoder.
@@ -90,11 +81,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
 def load_training(
     path: Path, *, config: AutoencoderConfig, seed: int, data_fingerprint: str
 ) -> Checkpoint:
-    """Read the checkpoint of a certain training, and refuse that of any other.
-
-    Raises:
-        CheckpointError: As ``load_checkpoint``, and if it is of another training.
-    """
+    """Read the checkpoint of a certain training; raise a CheckpointError if it is of another."""
     checkpoint = load_checkpoint(path)
     found = (checkpoint.config, checkpoint.seed, checkpoint.data_fingerprint)
     if found != (config, seed, data_fingerprint):

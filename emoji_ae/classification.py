@@ -16,8 +16,7 @@ def class_weights(labels: Tensor) -> Tensor:
 
     Of a class they are ``n / (classes with images * images of the class)``, without images 0.
 
-    Source: the ``balanced`` class weights of scikit-learn,
-        https://scikit-learn.org/stable/modules/generated/sklearn.utils.class_weight.compute_class_weight.html
+    Source: the ``balanced`` weights of ``sklearn.utils.class_weight.compute_class_weight``.
     """
     counts = count_classes(labels)
     present = counts > 0

@@ -45,13 +45,12 @@ _MAX = sys.float_info.max
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassificationConfig:
-    """How an autoencoder is trained to classify as well.
+    """How an autoencoder is trained to classify as well; a ConfigError if that breaks a rule.
 
     Args:
         classification_lambda: Weight of the cross-entropy beside the reconstruction error. With
             0 the classifier is not trained at all. Not used by ``sequential``.
-        classification_layer_num: Layers of the classifier.
-        classification_width: Units of its first hidden layer; a second one has an eighth.
+        classification_width: Units of the first hidden layer; a second one has an eighth.
         dropout: Share of hidden units that a training step leaves out.
         strategy: ``joint`` trains all of it on one loss. ``sequential`` trains the autoencoder
             alone, then freezes it and trains the classifier on its latents. ``branched`` is
@@ -59,9 +58,6 @@ class ClassificationConfig:
         branch_point: Branched only: encoder layers before the fork; the last is never shared.
         class_weights: Whether rare classes weigh more, see ``emoji_ae.classification``.
         patience: Training ends after so many epochs without a lower validation MSE; 0 for never.
-
-    Raises:
-        ConfigError: If a value breaks its rule.
     """
 
     classification_lambda: float = 0.1
@@ -79,7 +75,7 @@ class ClassificationConfig:
         _require_whole(self, "classification_width", 8, 4096)
         _require_whole(self, "branch_point", 1)
         _require_whole(self, "patience", 0)
-        _require_flag(self, "class_weights")
+        _require(self, "class_weights", "true or false", lambda x: isinstance(x, bool))
         _require_number(
             self, "classification_lambda", "a number of at least 0", lambda x: 0 <= x <= _MAX
         )
@@ -97,15 +93,13 @@ class ClassificationConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AutoencoderConfig:
-    """Everything that decides a training, except the data and the seed.
+    """Everything that decides a training but data and seed; a ConfigError if it breaks a rule.
 
     Fields that the chosen architecture does not use are ignored by it and left out of
     ``effective()``, so two configurations that train the same model compare equal there.
 
     Args:
         auto_encoder: ``"CNN"`` (convolutional) or ``"linear"`` (fully connected).
-        epoch: Passes over the training images.
-        batch_size: Images per optimizer step.
         learning_rate: Adam's step size; the peak where ``schedule`` is not constant.
         weight_decay: Adam's L2 penalty.
         width: CNN only: channels after the first layer; each further layer doubles them.
@@ -113,16 +107,11 @@ class AutoencoderConfig:
         latent_channels: CNN only; the latent's positions are ``(64 / 2**depth)`` squared.
         normalization: CNN only: between convolution and activation.
         bottleneck_dim: Linear only: size of the latent vector.
-        kl_weight: 0 for a plain autoencoder. Above, the latent is a normal distribution of which
-            training draws, and the loss holds this weight times its divergence from the standard
-            normal one, see ``emoji_ae.losses``.
+        kl_weight: 0 for a plain autoencoder. Above, the latent is a normal distribution, and the
+            loss holds this weight times its divergence from the standard normal one.
         edge_weight, color_weight: In the loss, of the error of the images' gradients, and of the
             colours without their lightness.
         extra_images: Whether to train on the extra images too, where the data have any.
-        classification: How a classifier is trained beside it; None for none.
-
-    Raises:
-        ConfigError: If a value breaks its rule.
     """
 
     auto_encoder: Architecture = "CNN"
@@ -157,7 +146,7 @@ class AutoencoderConfig:
         _require_number(self, "learning_rate", "a positive number", lambda x: 0 < x <= _MAX)
         for name in ("weight_decay", "kl_weight", "edge_weight", "color_weight"):
             _require_number(self, name, "a number of at least 0", lambda x: 0 <= x <= _MAX)
-        _require_flag(self, "extra_images")
+        _require(self, "extra_images", "true or false", lambda x: isinstance(x, bool))
 
     @property
     def latent_size(self) -> int:
@@ -194,12 +183,10 @@ class AutoencoderConfig:
         }
 
     def identity(self) -> str:
-        """Return a digest of all that decides the course of training, epoch by epoch.
+        """Return a digest that configurations share when one training is the other's beginning.
 
-        Two configurations share it when one training is the other's beginning: without a
-        schedule, ``epoch`` only says when to stop. But the classifier of a sequential training
-        starts where the autoencoder ended, so there a shorter one is not the beginning of a
-        longer one.
+        Without a schedule, ``epoch`` only says when to stop. But the classifier of a sequential
+        training starts where the autoencoder ended, so a shorter one is no beginning there.
         """
         parts = self.effective()
         if self.schedule == "constant":
@@ -223,10 +210,7 @@ class AutoencoderConfig:
 def multitask_config(**values: Any) -> AutoencoderConfig:
     """Build the configuration of an autoencoder that classifies as well, of fields of both.
 
-    Where it is not given, ``learning_rate`` is 1e-3.
-
-    Raises:
-        ConfigError: If a name is unknown or a value breaks its rule.
+    The default of ``learning_rate`` is 1e-3; a ConfigError if a name or a value is wrong.
     """
     _require_known(values, _OWN | _CLASSIFICATION)
     own = {name: value for name, value in values.items() if name in _OWN}
@@ -259,10 +243,6 @@ def _require(config: object, name: str, rule: str, holds: Callable[[Any], bool])
     value = getattr(config, name)
     if not holds(value):
         raise ConfigError(f"`{name}` must be {rule}, but got {value!r}.")
-
-
-def _require_flag(config: object, name: str) -> None:
-    _require(config, name, "true or false", lambda value: isinstance(value, bool))
 
 
 def _require_choice(config: object, name: str, choices: Sequence[str]) -> None:

@@ -10,10 +10,8 @@ class EpochMetrics:
     """What one epoch, counted from 0, gave.
 
     Args:
-        train_mse: Mean reconstruction error of the augmented training images, each measured
-            when its batch was due, in training mode.
-        validation_mse: Mean reconstruction error of the validation images after the epoch, in
-            evaluation mode, without augmentation.
+        train_mse: Of the augmented training images, each when its batch was due, in training mode.
+        validation_mse: After the epoch, in evaluation mode, without augmentation.
         seconds: Time in the training's epochs up to and including this one; without that of
             hooks and of saving the training's state.
     """
@@ -28,11 +26,7 @@ class EpochMetrics:
 class MultitaskMetrics(EpochMetrics):
     """What one epoch of a multitask training gave; measured as the reconstruction errors are.
 
-    Args:
-        train_cross_entropy: Mean cross-entropy, in nats; with class weights, where they are used.
-        train_total: The loss: MSE plus lambda times cross-entropy.
-        validation_balanced_accuracy: Mean over the classes of the share of their images that
-            were classified correctly.
+    Cross-entropies are in nats, with class weights where they are used; the total is the loss.
     """
 
     train_cross_entropy: float
@@ -45,11 +39,7 @@ class MultitaskMetrics(EpochMetrics):
 
 
 def metrics_from_dict(values: Mapping[str, Any]) -> EpochMetrics:
-    """Build the metrics of an epoch, of the class that has these names.
-
-    Raises:
-        TypeError: If a name is missing or unknown.
-    """
+    """Build metrics of the class with these names; a TypeError if one is missing or unknown."""
     multitask = "validation_accuracy" in values
     return MultitaskMetrics(**values) if multitask else EpochMetrics(**values)
 
@@ -57,13 +47,10 @@ def metrics_from_dict(values: Mapping[str, Any]) -> EpochMetrics:
 def best_metrics(
     curve: Sequence[EpochMetrics], classifier_curve: Sequence[MultitaskMetrics]
 ) -> EpochMetrics:
-    """Return the metrics of the kept weights of a training.
+    """Return the metrics of the kept weights: of the epoch with the lowest reconstruction error.
 
-    Those of the epoch with the lowest reconstruction error; after a sequential training with
-    the classification of the classifier's epoch with the lowest cross-entropy.
-
-    Args:
-        classifier_curve: The epochs of a classifier that was trained after it, if any.
+    If a classifier was trained after it, with the classification of the epoch of that with the
+    lowest cross-entropy.
     """
     best = min(curve, key=lambda metrics: metrics.validation_mse)
     if not classifier_curve:

@@ -23,15 +23,12 @@ from emoji_ae.labels import class_index, is_face, plain_text
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class EmojiDataset:
-    """Images of face emoji, with everything that a study needs to know about them.
-
-    The study's own images come first. Behind them come extra ones, which can only train.
+    """Images of face emoji: the study's own, and behind them extra ones, which can only train.
 
     Args:
         images: ``(n, 3, 64, 64)`` uint8.
         labels: ``(n,)`` int64, index into ``emoji_ae.labels.CLASSES``.
-        groups: Of each own image, one number for all variants of one emoji, from 0 in order of
-            appearance.
+        groups: Of each own image, one number for all variants of one emoji.
         fingerprint: Digest of all of the above, of the own images alone.
         extra_groups: Of each extra image, the groups of the own images that it is a variant of:
             none, one, or several where a variant joins them.
@@ -76,11 +73,10 @@ class LabelledImages:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FileRows:
-    """All rows of a data set file, those without a face too; no image is decoded.
+    """All rows of a data set file, or of the embedded images, those without a face too.
 
     Args:
         source: The name of the data in texts for people.
-        embedded: Whether it is no file but embedded images.
         read: Returns ``bytes`` and, where it is known, ``path`` of a row's image.
     """
 
@@ -93,11 +89,7 @@ class FileRows:
         return len(self.texts)
 
     def content(self, row: int) -> bytes:
-        """Return the image file of a row, counted from 0.
-
-        Raises:
-            DataError: If there is none.
-        """
+        """Return the image file of a row, counted from 0; raise a DataError if there is none."""
         content: bytes | None = self.read(row)["bytes"]
         if content is None:
             raise DataError("`image` must have bytes, but got null.")
@@ -119,9 +111,8 @@ def load_dataset(path: Path | None, vendors: Sequence[str] = ()) -> EmojiDataset
             those of the first one, or Google's. All others give the extra images.
 
     Raises:
-        DataError: If the file cannot be read, lacks a column, has no row with a face, or has
-            such a row without an image that can be decoded or without a class; or if a vendor
-            is unknown or comes twice.
+        DataError: If the file cannot be read or has no row with a face, or such a row without
+            class or image; or if a vendor is unknown or comes twice.
     """
     check_vendors(vendors)
     if path is not None:
@@ -132,11 +123,7 @@ def load_dataset(path: Path | None, vendors: Sequence[str] = ()) -> EmojiDataset
 
 
 def read_rows(path: Path | None, vendor: str = DEFAULT_VENDOR) -> FileRows:
-    """Read the texts of a data set file, as ``load_dataset``, and how to get at its images.
-
-    Raises:
-        DataError: If the file cannot be read or lacks a column or a text.
-    """
+    """Read the texts of a data set file, as ``load_dataset``, and how to get at its images."""
     if path is None:
         images = find_images(vendor)
         files = list(images)
@@ -296,8 +283,6 @@ def _file_reader(column: pa.ChunkedArray, source: Path) -> Callable[[int], Mappi
     if not pa.types.is_struct(column.type):
         return lambda row: {"bytes": column[row].as_py()}
     names = [field.name for field in column.type]
-    if "bytes" not in names:
-        raise DataError(
-            f"`image` of {source} must have a field `bytes`, but got {', '.join(names)}."
-        )
-    return lambda row: column[row].as_py() or {"bytes": None}
+    if "bytes" in names:
+        return lambda row: column[row].as_py() or {"bytes": None}
+    raise DataError(f"`image` of {source} must have a field `bytes`, but got {', '.join(names)}.")

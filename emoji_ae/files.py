@@ -16,9 +16,6 @@ def whole_file(path: Path) -> Iterator[Path]:
     """Yield a temporary path whose content takes the place of ``path`` when the block succeeds.
 
     The folder of ``path`` is created, and where it is a link, what that leads to is replaced.
-
-    Raises:
-        OSError: If the folder or the file cannot be written, or ``path`` is a folder.
     """
     target = Path(os.path.realpath(path))
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -33,11 +30,7 @@ def whole_file(path: Path) -> Iterator[Path]:
 def load_content(path: Path) -> Any:
     """Read what ``torch.save`` wrote, if it is whole; no code from the file is run.
 
-    torch itself does not compare the checksums that the file holds.
-
-    Raises:
-        OSError: If the file cannot be read.
-        Exception: Of almost any kind, if it is damaged or something else.
+    torch itself does not compare its checksums. A damaged file raises almost any exception.
     """
     with zipfile.ZipFile(path) as archive:
         if archive.testzip() is not None:

@@ -10,17 +10,15 @@ from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 from emoji_ae.config import IMAGE_SIZE
 from emoji_ae.errors import DataError
 
+CAPTION_ENTRY = "caption"
+"""Text entry of a PNG that says whose it is."""
+
 
 def decode_image(data: bytes) -> npt.NDArray[np.uint8]:
-    """Decode an image file of any format, mode and size, composited on white.
+    """Decode an image file of any format, mode and size on white: ``(3, 64, 64)`` uint8 in RGB.
 
-    An image that is not square gets white borders, so that nothing is distorted.
-
-    Returns:
-        ``(3, 64, 64)`` uint8, red, green and blue.
-
-    Raises:
-        DataError: If the data cannot be decoded; the message says why, but not where it was.
+    One that is not square gets white borders, so that nothing is distorted. A DataError says why
+    it cannot be decoded, but not where it was.
     """
     try:
         with warnings.catch_warnings():
@@ -50,6 +48,14 @@ def picture_png(
     buffer = io.BytesIO()
     picture.save(buffer, "PNG", pnginfo=info, optimize=optimize)
     return buffer.getvalue()
+
+
+def captioned_png(picture: Image.Image, caption: str) -> bytes:
+    """Return a picture as a PNG file of 256 colours that holds its caption."""
+    info = PngImagePlugin.PngInfo()
+    info.add_itxt(CAPTION_ENTRY, caption)
+    few = picture.quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    return picture_png(few, info, optimize=True)
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from emoji_ae.errors import ExpressionError
 from emoji_ae.evaluation import to_float
-from emoji_ae.expression import Atom, Combination, Part
+from emoji_ae.expression import Atom, Combination
 from emoji_ae.labels import class_index, has_words, plain_text
 from emoji_ae.models import Autoencoder
 
@@ -24,13 +24,7 @@ PARALLEL = 1e-4
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LatentSpace:
-    """A model, and the latents of images that it has encoded.
-
-    Args:
-        model: In evaluation mode, on the CPU.
-        images: ``(n, 3, 64, 64)`` uint8.
-        latents: ``(n, ...)`` float32, by architecture.
-    """
+    """A model, in evaluation mode on the CPU, and the latents of uint8 images by its encoder."""
 
     model: Autoencoder
     images: Tensor
@@ -45,15 +39,26 @@ class LatentSpace:
         one text, the first counts. A half is 0 at the positions of the other one.
 
         Raises:
-            ExpressionError: If there is none, with the texts that are nearest; or if the model's
-                latents have no halves.
+            ExpressionError: If there is none, or if the latents have no halves.
 
         Source: attribute vectors of White, "Sampling Generative Networks", 2016,
             arXiv:1609.04468, section 4.
         """
         emoji = atom.kind == "emoji"
         latent = self.latents[self.row(atom.text)] if emoji else self._attribute(atom.text)
-        return self._part(latent, atom.part)
+        if atom.part == "whole":
+            return latent
+        if not self.has_halves:
+            shape = "x".join(str(size) for size in self.latents.shape[1:])
+            raise ExpressionError(
+                f"`{atom.part}()` must be of a convolutional model with more than one row of "
+                f"positions, but its latents are {shape}."
+            )
+        half = torch.zeros_like(latent)
+        middle = latent.shape[1] // 2
+        rows = slice(middle) if atom.part == "upper" else slice(middle, None)
+        half[:, rows] = latent[:, rows]
+        return half
 
     @property
     def has_halves(self) -> bool:
@@ -70,21 +75,6 @@ class LatentSpace:
                 f"{_nearest_texts(wanted, sorted(set(plain)))}."
             )
         return plain.index(wanted)
-
-    def _part(self, latent: Tensor, part: Part) -> Tensor:
-        if part == "whole":
-            return latent
-        if not self.has_halves:
-            shape = "x".join(str(size) for size in self.latents.shape[1:])
-            raise ExpressionError(
-                f"`{part}()` must be of a convolutional model with more than one row of "
-                f"positions, but its latents are {shape}."
-            )
-        half = torch.zeros_like(latent)
-        middle = latent.shape[1] // 2
-        rows = slice(middle) if part == "upper" else slice(middle, None)
-        half[:, rows] = latent[:, rows]
-        return half
 
     def _attribute(self, words: str) -> Tensor:
         """Return what images with some words have and others of their classes have not."""

@@ -65,12 +65,7 @@ class Analogy(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LatentSample:
-    """Images by which a latent space is measured.
-
-    Args:
-        images: ``(n, 3, 64, 64)`` uint8: ``n_train`` training images, and others behind them.
-        labels, groups: As in ``EmojiDataset``.
-    """
+    """What a latent space is measured by: training images of an ``EmojiDataset``, then others."""
 
     images: Tensor
     texts: tuple[str, ...]
@@ -196,11 +191,10 @@ def probe_accuracy(latents: Tensor, labels: Tensor, *, n_train: int) -> float | 
     """Return how well a linear model tells the classes, as in ``LatentQuality``.
 
     The model is a ridge regression of one indicator per class on standardised latents, fitted on
-    the training images and judged on the others.
+    the training images and judged on the others; in its dual form, as there are few images.
 
     Source: probes: Alain, Bengio, "Understanding intermediate layers using linear classifier
-        probes", 2016, arXiv:1610.01644; ridge regression in its dual form, which is small where
-        there are more latents than images.
+        probes", 2016, arXiv:1610.01644.
     """
     if not 0 < n_train < len(latents):
         return None

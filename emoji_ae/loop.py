@@ -35,10 +35,7 @@ class Task(Protocol):
         """Return what is trained."""
 
     def step(self, inputs: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Return a batch's loss, and what is observed of it, without gradient.
-
-        Rows, ``(batch,)`` int64, say which of the training images the inputs stand for.
-        """
+        """Return the loss of a batch, of training images ``rows``, and what is observed of it."""
 
     def evaluate(self, observed: Sequence[Tensor], rows: Tensor) -> dict[str, float]:
         """Return an epoch's metrics, but number and time, of what its steps observed in order."""
@@ -46,12 +43,7 @@ class Task(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Course:
-    """How a training went.
-
-    Args:
-        best: The epoch whose weights were kept; None if not even the first was finite.
-        diverged: Whether a metric of its last epoch is NaN or infinite.
-    """
+    """How a training went: its best epoch, if any was finite, and whether the last one was not."""
 
     curve: tuple[EpochMetrics, ...]
     best: EpochMetrics | None
@@ -72,13 +64,12 @@ def fit(
 ) -> Course:
     """Train the model of a task with Adam, to be called within ``seeded``.
 
-    The model is left in evaluation mode, with the weights of its best epoch.
+    It is left in evaluation mode, with the weights of its best epoch.
 
     Args:
         draw: Returns the inputs of an epoch, for the rows of its images, ``(n_drawn,)`` int64.
         n_images, n_drawn: Training images, at least 2, and how many of them an epoch draws.
         generator: Of the order, fresh from the training's seed.
-        on_epoch, resume: See ``train_model``.
     """
     model = task.model
     batches = batch_bounds(n_drawn, config.batch_size)

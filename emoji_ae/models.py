@@ -82,9 +82,7 @@ class VariationalLayer(nn.Module):
     In training mode it gives latents drawn from the distribution (from torch's global generator)
     and keeps how far that is from the standard normal one; in evaluation mode it gives the mean.
 
-    Args:
-        layer: Gives the mean; one more like it, with weights drawn after it, the logarithm of
-            the variance.
+    The layer gives the mean; one more like it, its weights drawn later, the variance's logarithm.
 
     Source: Kingma, Welling, "Auto-Encoding Variational Bayes", ICLR 2014, arXiv:1312.6114.
     """
@@ -109,11 +107,9 @@ class VariationalLayer(nn.Module):
 
 
 def normal_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """Return the Kullback-Leibler divergence of latents from the standard normal distribution.
+    """Return the Kullback-Leibler divergence from the standard normal distribution, in nats.
 
-    It is the sum over a latent's numbers, averaged over the batch, in nats.
-
-    Source: Kingma, Welling, arXiv:1312.6114, appendix B.
+    Summed over a latent, averaged over the batch. Source: Kingma, Welling, 2014, appendix B.
     """
     terms = mean.square() + log_variance.exp() - 1 - log_variance
     return terms.flatten(1).sum(dim=1).mean() / 2
@@ -122,10 +118,7 @@ def normal_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
 class MultitaskAutoencoder(Autoencoder):
     """An autoencoder with a classifier of its latents.
 
-    Args:
-        classifier: Maps latents to ``(batch, classes)`` logits.
-        n_shared: Modules of the encoder before it forks.
-        branch: What leads from there to the classifier's latents; None without a fork.
+    After ``n_shared`` modules the encoder may fork: a branch leads to the classifier's latents.
     """
 
     encoder: nn.Sequential
@@ -165,20 +158,15 @@ def build_autoencoder(config: AutoencoderConfig) -> Autoencoder:
 def _build_linear(config: AutoencoderConfig, act: Callable[[], nn.Module]) -> Autoencoder:
     """Build the fully connected one, with activations but after bottleneck and output."""
     sizes = (*LINEAR_SIZES, config.bottleneck_dim)
-    encoder: list[nn.Module] = [nn.Flatten()]
-    for n_in, n_out in pairwise(sizes):
-        encoder += [nn.Linear(n_in, n_out), act()]
-    *hidden, bottleneck, _ = encoder
+    layers = [layer for sides in pairwise(sizes) for layer in (nn.Linear(*sides), act())]
+    *hidden, bottleneck, _ = layers
     if config.kl_weight:
         bottleneck = VariationalLayer(cast(nn.Linear, bottleneck))
-    decoder: list[nn.Module] = []
-    for n_in, n_out in pairwise(reversed(sizes)):
-        decoder += [nn.Linear(n_in, n_out), act()]
+    back = [layer for sides in pairwise(sizes[::-1]) for layer in (nn.Linear(*sides), act())]
+    unflatten = nn.Unflatten(1, (CHANNELS, IMAGE_SIZE, IMAGE_SIZE))
     return Autoencoder(
-        encoder=nn.Sequential(*hidden, bottleneck),
-        decoder=nn.Sequential(
-            *decoder[:-1], nn.Sigmoid(), nn.Unflatten(1, (CHANNELS, IMAGE_SIZE, IMAGE_SIZE))
-        ),
+        encoder=nn.Sequential(nn.Flatten(), *hidden, bottleneck),
+        decoder=nn.Sequential(*back[:-1], nn.Sigmoid(), unflatten),
     )
 
 
@@ -226,8 +214,8 @@ def add_classifier(
     A branch starts as a copy of the layers beside it, so all strategies have equal weights.
     """
     encoder = cast(nn.Sequential, autoencoder.encoder)
-    layers = nn.Conv2d | nn.Linear | VariationalLayer
-    starts = [i for i, layer in enumerate(encoder) if isinstance(layer, layers)]
+    weighted = nn.Conv2d | nn.Linear | VariationalLayer
+    starts = [i for i, layer in enumerate(encoder) if isinstance(layer, weighted)]
     forks = classification.strategy == "branched"
     n_shared = starts[config.shared_layers] if forks else len(encoder)
     return MultitaskAutoencoder(

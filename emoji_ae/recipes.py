@@ -94,12 +94,9 @@ the images themselves, cut and joined below the glasses, is 0.021 for halves, 0.
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """A wished-for face, and ways to it.
+    """A wished-for face, with eyes and mouth of the emoji with these texts, and ways to it.
 
-    Args:
-        section: Title of the part of the gallery.
-        eyes, mouth: Texts of the emoji whose eyes and whose mouth it shall have.
-        recipes: Expressions by method; without those that make no sense for it.
+    Recipes are expressions by method, without those that make no sense for it.
     """
 
     section: str
@@ -110,12 +107,9 @@ class Item:
 
 
 def gallery(average: str = DEFAULT_AVERAGE, *, halves: bool = True) -> tuple[Item, ...]:
-    """Return the gallery's items, section by section.
+    """Return the gallery's items, section by section, with an average face by its text.
 
-    Args:
-        average: Text of the face that the notebook's recipes take as the average.
-        halves: Whether the model's latents have halves. Otherwise nothing is made of halves, and
-            attributes are added as a whole.
+    Without halves nothing is made of halves of latents, and attributes are added as a whole.
     """
     base = _written(average)
     # The average cancels out, so this is its very first sum as well: nerd - open mouth + tongue.

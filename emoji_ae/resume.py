@@ -16,14 +16,12 @@ _FORMAT = "emoji-study training 1"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainState:
-    """All that a training needs to go on.
+    """All that a training, of ``AutoencoderConfig.identity`` and a seed, needs to go on.
 
     Args:
-        identity: Of what is trained, as ``AutoencoderConfig.identity`` gives it.
-        weights, best_weights: Of the model now, and of the epoch with the lowest validation error.
+        best_weights: Of the epoch with the lowest validation error.
         scheduler: None for a constant learning rate.
-        generator: State of the generator of order and augmentation.
-        random: State of torch's global generator on the CPU.
+        generator, random: States of that of order and augmentation, and of torch's global one.
     """
 
     identity: str

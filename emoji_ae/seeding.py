@@ -14,11 +14,7 @@ def seeded(seed: int, device: torch.device) -> Iterator[torch.Generator]:
 
     Initial weights come from the global generator. Order of images and augmentation come from
     the yielded one, a stream of its own on the CPU: models of different size see the same
-    batches, on every device.
-
-    Args:
-        seed: From 0 to 2**63 - 1.
-        device: Whose generator is seeded beside the CPU's.
+    batches, on every device. A seed is from 0 to 2**63 - 1.
     """
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
@@ -27,11 +23,7 @@ def seeded(seed: int, device: torch.device) -> Iterator[torch.Generator]:
 
 
 def resolve_device(name: str) -> torch.device:
-    """Turn ``auto``, ``cpu`` or ``cuda`` into a device.
-
-    Raises:
-        ConfigError: If the name is another, or the machine has no such device.
-    """
+    """Turn ``auto``, ``cpu`` or ``cuda`` into a device; raise a ConfigError if there is none."""
     if name not in ("auto", "cpu", "cuda"):
         raise ConfigError(f"`device` must be auto, cpu or cuda, but got {name!r}.")
     available = torch.cuda.is_available()

@@ -19,11 +19,7 @@ _Rows = tuple[int, ...]
 class Split:
     """Four sets of sorted row numbers that together are all rows, none of them twice.
 
-    Args:
-        train: About 60 % of the own images, and the extra ones that are no variant of a
-            validation or test image.
-        validation, test: About 20 % of the own images each.
-        unused: The other extra images.
+    Unused are extra images that are variants of a validation or test image.
     """
 
     train: _Rows
@@ -65,15 +61,10 @@ def split_dataset(
     Raises:
         ConfigError: If the method or the seed breaks its rule.
         DataError: If there are too few images or groups.
-
-    Source: folds by ``StratifiedGroupKFold`` and ``StratifiedKFold`` of scikit-learn.
     """
     _check(method, seed)
-    labels = dataset.labels.numpy()[: dataset.n_own]
-    _require("images in its largest class", int(np.bincount(labels).max()), _FOLDS)
-    if method == "group":
-        _require("groups of variants", len(set(dataset.groups)), _FOLDS)
-    validation, test, *rest = _folds(dataset, range(dataset.n_own), _FOLDS, method, seed)
+    words = ("images in its largest class", "groups of variants")
+    validation, test, *rest = _folds(dataset, range(dataset.n_own), _FOLDS, method, seed, words)
     return _split(dataset, rest, validation, test)
 
 
@@ -87,13 +78,11 @@ def redraw_validation(
     """
     _check(method, seed)
     rows = sorted(row for row in split.train + split.validation if row < dataset.n_own)
-    n_folds = _FOLDS - 1
-    largest = int(np.bincount(dataset.labels.numpy()[rows]).max())
-    _require("images of its largest class besides the test set", largest, n_folds)
-    if method == "group":
-        groups = {dataset.groups[row] for row in rows}
-        _require("groups of variants besides the test set", len(groups), n_folds)
-    validation, *rest = _folds(dataset, rows, n_folds, method, seed)
+    words = (
+        "images of its largest class besides the test set",
+        "groups of variants besides the test set",
+    )
+    validation, *rest = _folds(dataset, rows, _FOLDS - 1, method, seed, words)
     return _split(dataset, rest, validation, split.test)
 
 
@@ -107,18 +96,30 @@ def _split(dataset: EmojiDataset, folds: Iterable[_Rows], validation: _Rows, tes
 
 
 def _folds(
-    dataset: EmojiDataset, rows: Sequence[int], n_folds: int, method: SplitMethod, seed: int
+    dataset: EmojiDataset,
+    rows: Sequence[int],
+    n_folds: int,
+    method: SplitMethod,
+    seed: int,
+    words: tuple[str, str],
 ) -> list[_Rows]:
     """Divide rows into folds, each class by itself; those nearest to their fair share come first.
 
-    Few groups can leave a fold without images, which then comes last.
+    Few groups can leave a fold without images, which then comes last. The words say of what there
+    must be as many as folds, images of one class and groups.
     """
     # Here and not above because importing it takes a second.
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
-    splitter = StratifiedGroupKFold if method == "group" else StratifiedKFold
     labels = dataset.labels.numpy()[list(rows)]
     groups = [dataset.groups[row] for row in rows]
+    n_groups = len(set(groups)) if method == "group" else n_folds
+    for what, count in zip(words, (np.bincount(labels).max(), n_groups), strict=True):
+        if count < n_folds:
+            raise DataError(
+                f"`dataset` must have at least {n_folds} {what} to be split, but got {count}."
+            )
+    splitter = StratifiedGroupKFold if method == "group" else StratifiedKFold
     with warnings.catch_warnings():
         # A class with fewer images than folds is missing in some of them, which is allowed.
         warnings.simplefilter("ignore")
@@ -132,10 +133,3 @@ def _check(method: str, seed: int) -> None:
         raise ConfigError(f"`method` must be one of group, random, but got {method!r}.")
     if not 0 <= seed < 2**32:
         raise ConfigError(f"`seed` must be at least 0 and below 2**32, but got {seed!r}.")
-
-
-def _require(what: str, count: int, needed: int) -> None:
-    if count < needed:
-        raise DataError(
-            f"`dataset` must have at least {needed} {what} to be split, but got {count}."
-        )

@@ -17,11 +17,9 @@ from emoji_ae.models import Autoencoder, MultitaskAutoencoder
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Reconstruction:
-    """Minimises the error of the reconstructions.
+    """Minimises the error of the reconstructions; a classifier of the model is left alone.
 
-    Args:
-        model: A classifier that it has is left alone.
-        validation: ``(m, 3, 64, 64)`` float32 in [0, 1], in the layout of the model.
+    Validation images are ``(m, 3, 64, 64)`` float32 in [0, 1], in the layout of the model.
     """
 
     judged_by = "validation_mse"
@@ -51,12 +49,7 @@ class Reconstruction:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Labels:
-    """The classes of the images, and what it costs to miss them.
-
-    Args:
-        train, validation: ``(n,)`` and ``(m,)`` int64.
-        weights: ``(classes,)`` float32, or None for equal weights.
-    """
+    """The classes of the images, and their weights, ``(classes,)``, or None for equal ones."""
 
     train: Tensor
     validation: Tensor
@@ -87,12 +80,7 @@ class Labels:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Multitask:
-    """Minimises reconstruction error and cross-entropy at once.
-
-    Args:
-        weight: That of the cross-entropy; with 0 nothing but the autoencoder is trained.
-        validation: As in ``Reconstruction``.
-    """
+    """Minimises reconstruction error and cross-entropy at once, only the former with weight 0."""
 
     judged_by = "validation_mse"
 
@@ -134,12 +122,9 @@ class Multitask:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FrozenLatents:
-    """Minimises the cross-entropy of a classifier of latents that stay as they are.
+    """Minimises the cross-entropy of a classifier of latents, ``(m, latents)``, that stay.
 
-    Args:
-        model: The classifier.
-        validation: ``(m, latents)`` float32.
-        kept: The autoencoder's best epoch, whose reconstruction errors these epochs have too.
+    Its epochs have the reconstruction errors of the autoencoder's best one, ``kept``.
     """
 
     judged_by = "validation_cross_entropy"

@@ -25,11 +25,9 @@ class TrainResult:
     """A finished, stopped or diverged training.
 
     Args:
-        model: In evaluation mode, with the kept weights.
         curve: Every epoch that was run; ``MultitaskMetrics`` where it classifies.
         best: The metrics of the kept weights; None if not even the first epoch was finite.
-        classifier_curve: Sequential only: the classifier's epochs, after those of the
-            autoencoder, which do not classify; empty if the latter was stopped.
+        classifier_curve: The epochs of a classifier that was trained after the autoencoder.
         confusion: Of the validation images by the kept weights; None if they do not classify.
         early_stopped: Whether the error had stopped falling.
     """
@@ -161,13 +159,8 @@ def train_classifier(
 ) -> TrainResult:
     """Train the classifier of a trained autoencoder that is frozen, on latents computed once.
 
-    Epochs, batch size, optimizer and patience are those of the autoencoder.
-
-    Args:
-        frozen: Its model's encoder and decoder, running statistics included, stay as they are;
-            the classifier's epochs go on counting from its.
-        train, validation: ``(n, 3, 64, 64)`` float32 in [0, 1], not augmented.
-        seed: Of order and dropout.
+    Encoder and decoder, running statistics included, stay as they are; the classifier's epochs go
+    on counting from theirs. Images are float32 in [0, 1], not augmented.
 
     Raises:
         DivergedError: If the cross-entropy becomes NaN or infinite; it holds ``frozen``.

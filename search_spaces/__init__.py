@@ -16,11 +16,7 @@ SPACES: dict[str, dict[str, SearchSpace]] = {
 def parse_params(
     spaces: Mapping[str, SearchSpace], assignments: Mapping[str, str]
 ) -> dict[str, Scalar]:
-    """Read values that a user wrote for parameters of any space of a kind.
-
-    Raises:
-        SearchSpaceError: If a name or a value is unknown.
-    """
+    """Read values that a user wrote for parameters of any space of a kind, as ``parse_fixed``."""
     owners = {p.name: space for space in spaces.values() for p in space.parameters}
     params: dict[str, Scalar] = {}
     for name, text in assignments.items():

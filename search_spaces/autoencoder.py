@@ -53,11 +53,7 @@ def to_values(config: AutoencoderConfig) -> dict[str, Scalar]:
 
 
 def pop_flag(values: dict[str, Any], name: str) -> bool:
-    """Take a parameter that is no field of a configuration out of ``values``.
-
-    Raises:
-        ConfigError: If it is not true or false.
-    """
+    """Take a parameter that is no field of a configuration out of ``values``, true or false."""
     flag = values.pop(name)
     if not isinstance(flag, bool):
         raise ConfigError(f"`{name}` must be true or false, but got {flag!r}.")

@@ -9,16 +9,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeGuard
 
 from optuna import Trial
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from search_spaces.errors import SearchSpaceError
 
 Scalar = str | int | float | bool
+Distribution = CategoricalDistribution | IntDistribution | FloatDistribution
 
 
 class Config(Protocol):
@@ -50,16 +46,13 @@ class Params(dict[str, Any]):
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One searched parameter.
+    """One searched parameter, with one range in every trial and every branch of the space.
 
-    Args:
-        name: Never shared between branches with other ranges.
-        distribution: Its range, the same in every trial.
-        when: Earlier parameters, each with the values that this one needs to exist.
+    ``when`` holds earlier parameters, each with the values that this one needs to exist.
     """
 
     name: str
-    distribution: BaseDistribution
+    distribution: Distribution
     when: Mapping[str, Sequence[Scalar]] = field(default_factory=dict)
 
     def is_active(self, params: Mapping[str, Scalar]) -> bool:
@@ -87,8 +80,6 @@ class Parameter:
                 return f"a whole number from {low} to {high}"
             case FloatDistribution(low=low, high=high):
                 return f"a number from {low:g} to {high:g}"
-            case _:
-                raise TypeError(f"no description of {self.distribution!r}")
 
     def at(self, u: float) -> Any:
         """Return the value at quantile ``u``, in [0, 1], of the (log-)uniform distribution."""
@@ -107,8 +98,6 @@ class Parameter:
                 return min(max(value, low), high)
             case FloatDistribution(low=low, high=high):
                 return low + u * (high - low)
-            case _:
-                raise TypeError(f"no quantiles of {self.distribution!r}")
 
     def quantile(self, value: float) -> float:
         """Return the ``u`` at which ``at`` gets nearest to a number; TypeError for choices."""
@@ -138,12 +127,10 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchSpace:
-    """All that may vary in a study of one kind.
+    """All that may vary in a study of one kind, in the order of suggestion.
 
-    Args:
-        parameters: In the order of their suggestion; a condition looks back only.
-        to_config: Turns the active parameters into a configuration, or raises a ValueError that
-            says what is wrong with one. It is also the only way to rebuild a stored trial.
+    ``to_config`` turns the active parameters into a configuration, or raises a ValueError that
+    says what is wrong with one. It is also the only way to rebuild a stored trial.
     """
 
     name: str
@@ -177,8 +164,6 @@ class SearchSpace:
                     return trial.suggest_int(name, low, high, log=log, step=step)
                 case FloatDistribution(low=low, high=high, log=log, step=step):
                     return trial.suggest_float(name, low, high, log=log, step=step)
-                case _:
-                    raise TypeError(f"no suggestion for {distribution!r}")
 
         return self._active(choose)
 
@@ -247,10 +232,9 @@ class SearchSpace:
         return self if len(kept) == len(self.parameters) else replace(self, parameters=kept)
 
     def parse_fixed(self, assignments: Mapping[str, str]) -> dict[str, Scalar]:
-        """Read values that a user wrote for parameters of this space, or outside of their ranges.
+        """Read values that a user wrote for parameters, inside of their ranges or not.
 
-        Raises:
-            SearchSpaceError: If a name is unknown, or no model can be trained with a value.
+        A SearchSpaceError says that a name is unknown, or a value none to train a model with.
         """
         by_name = {parameter.name: parameter for parameter in self.parameters}
         fixed: dict[str, Scalar] = {}
@@ -296,7 +280,7 @@ def _equal(value: object, choice: object) -> bool:
     return value == choice and isinstance(value, bool) == isinstance(choice, bool)
 
 
-def _holding(parameter: Parameter, values: Sequence[Any]) -> BaseDistribution:
+def _holding(parameter: Parameter, values: Sequence[Any]) -> Distribution:
     """Return a distribution that holds ``values``: the parameter's, or all that occur."""
     distribution = parameter.distribution
     if isinstance(distribution, CategoricalDistribution):

@@ -20,10 +20,8 @@ def design_points(
 ) -> Iterator[dict[str, Scalar]]:
     """Yield the points of a design from number ``start`` on; the grid ends, the others do not.
 
-    Args:
-        name: ``grid``, every point once, in order; ``random``, independent and uniform (in the
-            logarithm where the range is logarithmic); ``qmc``, a scrambled Sobol sequence, which
-            covers the space more evenly than random points.
+    ``random`` points are independent and uniform (in the logarithm where the range is
+    logarithmic); ``qmc``, a scrambled Sobol sequence, covers the space more evenly.
 
     Raises:
         SearchSpaceError: If the name is unknown, or a grid is asked of a continuous space.

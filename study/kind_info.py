@@ -150,7 +150,7 @@ def _space_from_dict(values: Mapping[str, Any]) -> SearchSpace:
         parameters=tuple(
             Parameter(
                 name=str(parameter["name"]),
-                distribution=json_to_distribution(parameter["distribution"]),
+                distribution=json_to_distribution(parameter["distribution"]),  # type: ignore[arg-type]
                 when={name: tuple(choices) for name, choices in parameter["when"].items()},
             )
             for parameter in values["parameters"]

@@ -26,7 +26,7 @@ FORBIDDEN = {
     "emoji_ae.recipes": {"torch", "numpy", "PIL", "emoji_ae.latent"},
     "emoji_ae.classification": {"emoji_ae.models", "emoji_ae.loop"},
     "emoji_ae.drawing.strips": {"torch"},
-    "emoji_ae.drawing.captions": {"torch"},
+    "emoji_ae.images": {"torch"},
     "emoji_ae.loop": {
         *("emoji_ae.tasks", "emoji_ae.training", "emoji_ae.evaluation", "emoji_ae.augment"),
         *("emoji_ae.classification", "emoji_ae.labels", "emoji_ae.splits"),

@@ -26,13 +26,9 @@ _LINE = 18
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Composition:
-    """A sum of emoji, decoded.
+    """A sum of emoji, decoded, beside the reconstructions of each emoji in it.
 
-    Args:
-        rows: The image of each emoji in it.
-        reconstructions: ``(n, 3, 64, 64)`` of these images.
-        composite: ``(3, 64, 64)`` float32 in [0, 1].
-        nearest: Images whose latents are nearest to the composite's, with Euclidean distances.
+    Nearest are the images whose latents are nearest to the composite's, by Euclidean distance.
     """
 
     combination: Combination
@@ -43,11 +39,7 @@ class Composition:
 
 
 def compose(space: LatentSpace, combination: Combination) -> Composition:
-    """Add latents up and decode the sum.
-
-    Raises:
-        ExpressionError: If the data set lacks an emoji or an attribute.
-    """
+    """Add latents up and decode the sum; raise as ``LatentSpace.vector``."""
     latent = space.compose(combination)
     rows = tuple(space.row(atom.text) for atom in combination if atom.kind == "emoji")
     decoded = space.decode(torch.stack([*(space.latents[row] for row in rows), latent]))

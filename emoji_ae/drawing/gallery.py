@@ -22,7 +22,6 @@ _BLOCKS = 2
 _TITLE = 34
 _HEADINGS = 20
 _LINE = 20
-"""Height of a line of text."""
 _ROW = _LINE + _CELL + _GAP
 _TEXT = "#303030"
 _FAINT = "#606060"
@@ -37,15 +36,10 @@ def drawable(
 
 
 def draw_gallery(space: LatentSpace, items: Sequence[Item]) -> Image.Image:
-    """Draw for each item its two faces, as they are, and what each of its recipes gives.
+    """Draw of at least one item its two faces, as they are, and what each of its recipes gives.
 
-    In two blocks of rows under the title of each section; below, what each method is.
-
-    Args:
-        items: At least one, section by section; a column is drawn of each method that any has.
-
-    Raises:
-        ExpressionError: If the images lack an emoji or an attribute, or the latents halves.
+    In two blocks of rows under the title of each section; below, what each method is. Raises as
+    ``LatentSpace.vector``.
     """
     methods = [method for method in METHODS if any(method in item.recipes for item in items)]
     block = (2 + len(methods)) * (_CELL + _GAP) - _GAP

@@ -8,7 +8,6 @@ import functools
 import math
 from collections.abc import Iterator, Sequence
 
-import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from emoji_ae.curve import EpochMetrics
@@ -54,7 +53,6 @@ class _Chart:
         self._low, self._high = low - room, high + room
 
     def draw_axes(self) -> None:
-        """Draw a grid with its numbers, and what the axes are."""
         for value in _log_ticks(self._low, self._high):
             y = self._y(value)
             self._line([(_LEFT, y), (_RIGHT, y)], _GRID)
@@ -67,7 +65,6 @@ class _Chart:
         self._write(((_LEFT + _RIGHT) / 2, SIZE[1] - 6), "epoch", "mb")
 
     def draw_line(self, values: Sequence[float], color: str) -> None:
-        """Draw one error over the epochs."""
         part: list[_Place] = []
         for epoch, value in zip([*self._epochs, 0], [*values, math.nan], strict=True):
             if _drawable(value):
@@ -133,4 +130,4 @@ def _log_ticks(low: float, high: float) -> Iterator[float]:
 def _whole_ticks(first: int, last: int) -> list[int]:
     """Return about six round epochs between two."""
     step = next(s * 10**k for k in range(9) for s in (1, 2, 5) if (last - first) <= 6 * s * 10**k)
-    return [int(epoch) for epoch in np.arange(math.ceil(first / step) * step, last + 1, step)]
+    return list(range(math.ceil(first / step) * step, last + 1, step))

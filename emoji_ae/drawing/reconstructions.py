@@ -10,12 +10,7 @@ from emoji_ae.models import Autoencoder
 
 
 def reconstructions_png(model: Autoencoder, images: Tensor, texts: Sequence[str]) -> bytes:
-    """Draw those images that all models show, and those that this one draws best and worst.
-
-    Args:
-        model: Left in evaluation mode.
-        images: ``(n, 3, 64, 64)`` uint8, all of a split and at least one.
-    """
+    """Draw the uint8 images that all models show, and those that this one draws best and worst."""
     reconstructions = reconstruct(model, images)
     originals = model.arrange(to_float(images, reconstructions.device))
     errors = image_errors(reconstructions, originals)

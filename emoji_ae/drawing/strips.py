@@ -20,16 +20,12 @@ LOWEST, MEDIAN, HIGHEST = "lowest", "median", "highest"
 STRIP_PADDING = 2
 """White between the images, in pixels."""
 
-N_SAMPLES = 3
-"""Images that all strips show, evenly spaced over the validation split."""
-
-N_RANKED = 1
-"""Images with the lowest errors, as many around the median, and as many with the highest."""
+N_SAMPLES, N_RANKED = 3, 1
+"""Images that all strips show, evenly spaced over the validation split; and those of each role."""
 
 N_COLOURS = 256
-"""Of a picture, chosen for it. They differ from the exact ones by a per cent in the mean; as every
-trial of a study keeps its pictures and noise hardly compresses, they halve what a study takes, to
-at most 25 kB a trial.
+"""Chosen for each picture. They differ from the exact ones by a per cent in the mean, and halve
+what the pictures of a study take, to at most 25 kB a trial.
 """
 
 
@@ -42,12 +38,8 @@ def strip_png(
     """Draw some images over their reconstructions.
 
     Some are the same for all models, the others are those with the lowest, the middle and the
-    highest error. What each column shows goes into the PNG's metadata, by the name
-    ``PICTURES_ENTRY``, errors as they were before colours were reduced.
-
-    Args:
-        images: ``(n, 3, 64, 64)``, all of a split and at least one.
-        reconstructions: ``(n, 3, 64, 64)`` in [0, 1], and their ``(n,)`` errors.
+    highest error. What each column shows goes into ``PICTURES_ENTRY``, errors as they were before
+    colours were reduced. Images are all of a split, ``(n, 3, 64, 64)``, and at least one.
     """
     samples = [(row, SAMPLE) for row in pick(len(images), N_SAMPLES)]
     chosen = samples + rank(errors, N_RANKED)
@@ -65,12 +57,7 @@ def strip_png(
 def lay_out(
     images: npt.NDArray[np.uint8], reconstructions: npt.NDArray[np.float32]
 ) -> npt.NDArray[np.uint8]:
-    """Lay out images over their reconstructions, white between them: ``(height, width, 3)``.
-
-    Args:
-        images: ``(n, 3, height, width)``.
-        reconstructions: As many in [0, 1]; drawn with the nearest of 256 levels.
-    """
+    """Lay out images over their reconstructions, white between them: ``(height, width, 3)``."""
     drawn = np.rint(reconstructions * np.float32(255)).astype(np.uint8)
     above_left = ((0, 0), (0, 0), (STRIP_PADDING, 0), (STRIP_PADDING, 0))
     framed = (np.pad(some, above_left, constant_values=255) for some in (images, drawn))
@@ -89,12 +76,9 @@ def pick(n: int, count: int) -> list[int]:
 def rank(errors: npt.NDArray[np.floating], count: int) -> list[tuple[int, str]]:
     """Return the rows of the lowest, the middle and the highest errors, each with its role.
 
-    From the lowest error to the highest, no row twice. Where the middle cannot be halved, it
-    reaches further down.
-
-    Args:
-        errors: ``(n,)``, at least one; equal ones are ordered by row.
-        count: Rows of each role; fewer of fewer than ``3 * count`` errors.
+    ``count`` rows of each role, or fewer of fewer than ``3 * count``, from the lowest error to
+    the highest; equal ones are ordered by row. Where the middle cannot be halved, it reaches
+    further down.
     """
     order = np.argsort(errors, kind="stable").tolist()
     n_each = min(count, max(1, len(order) // 3))

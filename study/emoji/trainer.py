@@ -13,11 +13,11 @@ from emoji_ae.classification import balanced_accuracy
 from emoji_ae.config import AutoencoderConfig, SplitMethod
 from emoji_ae.curve import EpochMetrics, MultitaskMetrics, best_metrics, metrics_from_dict
 from emoji_ae.dataset import labelled_images, load_dataset
-from emoji_ae.drawing.captions import captioned_png
 from emoji_ae.drawing.gallery import draw_gallery, drawable
 from emoji_ae.drawing.learning_curve import learning_curve_png
 from emoji_ae.drawing.reconstructions import reconstructions_png
 from emoji_ae.evaluation import classify, reconstruction_errors, to_float
+from emoji_ae.images import captioned_png
 from emoji_ae.labels import CLASSES
 from emoji_ae.latent import encode
 from emoji_ae.latent_quality import measure_latents

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from scipy import stats
 
-from emoji_ae.drawing.captions import captioned_png
+from emoji_ae.images import captioned_png
 from storage import attrs
 from storage.records import StudyRecord
 from study.analysis import measured_on_request

@@ -10,9 +10,9 @@ import torch
 from optuna.artifacts import FileSystemArtifactStore
 from optuna.trial import TrialState
 
+from emoji_ae import images as images_module
 from emoji_ae.config import AutoencoderConfig
 from emoji_ae.dataset import EmojiDataset, load_dataset
-from emoji_ae.drawing import captions as captions_module
 from emoji_ae.drawing import strips as strips_module
 from emoji_ae.drawing.reconstructions import reconstructions_png
 from emoji_ae.models import build_model
@@ -79,7 +79,7 @@ def test_names_are_those_of_the_strip() -> None:
     for name in ("PICTURES_ENTRY", "SAMPLE", "LOWEST", "MEDIAN", "HIGHEST"):
         assert getattr(attrs, name) == getattr(strips_module, name)
     assert PADDING == strips_module.STRIP_PADDING
-    assert CAPTION_ENTRY == captions_module.CAPTION_ENTRY
+    assert CAPTION_ENTRY == images_module.CAPTION_ENTRY
 
 
 def show(study: optuna.Study, store: FileSystemArtifactStore) -> Pictures | None:
