@@ -31,6 +31,7 @@ from study.errors import StudyError
 from study.formats import format_accuracy
 from study.report import read_report_data
 from study.settings import StudySettings
+from tests.assets.commands import meaning
 from tests.emoji_ae_tests.reference import leaking_groups
 from tests.study_tests.studies import ask, claim_point, open_study, space_of
 
@@ -100,6 +101,15 @@ def test_help(cli: Cli, command: str, flag: str) -> None:
     assert (code, err) == (0, "")
     assert f"Usage: emoji-study {command}" in out
     assert re.search(rf"Examples?:\s+emoji-study\s+{command}", out)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_examples_can_be_pasted(cli: Cli, command: str) -> None:
+    """Each example of a help stands in a line of its own, and is read as a command."""
+    _, _, examples = cli(*command.split(), "--help")[1].partition("\n  Example")
+    lines = examples.split(":\n", 1)[1].splitlines()
+    assert meaning(lines[0])["command"] == command
+    assert all(meaning(line)["command"] in COMMANDS for line in lines)
 
 
 def test_main_help(cli: Cli) -> None:
