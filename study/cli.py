@@ -56,7 +56,7 @@ def _run(request: requests.RunRequest) -> Code:
 
 @app.add(
     "emoji-study worker --storage postgresql+psycopg://me@db/studies --study autoencoder-extended "
-    "--workers 8",
+    "--workers 8"
 )
 def _worker(request: requests.WorkRequest) -> Code:
     from study.commands.worker import work

@@ -25,14 +25,9 @@ def ablate(request: AblateRequest, *, say: Say, show: Show) -> RunOutcome:
     kind, settings = search.found.kind, search.settings
 
     def choose() -> tuple[Arm, ...]:
-        return ablation_arms(
-            search.record,
-            settings.space_in(kind),
-            kind,
-            settings.fixed,
-            _winner(request.trial, search),
-            only=request.params,
-        )
+        space, winner = settings.space_in(kind), _winner(request.trial, search)
+        fixed, only = settings.fixed, request.params
+        return ablation_arms(search.record, space, kind, fixed, winner, only=only)
 
     followup = set_up(search, attrs.ABLATION, choose, request, say=say)
     outcome, after = run_followup(followup, request.place, say=say)

@@ -5,11 +5,7 @@ from dataclasses import replace
 from storage import attrs
 from storage.rdb import await_server
 from storage.records import StudyRecord, load_study_record
-from study.analysis.confirmation import (
-    ConfirmationInfo,
-    describe_confirmation,
-    get_confirmation,
-)
+from study.analysis.confirmation import ConfirmationInfo, describe_confirmation, get_confirmation
 from study.commands.show import Show, stored_record
 from study.errors import StudyError
 from study.experiment import Arm
@@ -51,14 +47,8 @@ def confirm(request: ConfirmRequest, *, say: Say, show: Show) -> RunOutcome:
             return arms
         return tuple(replace(arm, expected=None) for arm in arms)
 
-    followup = set_up(
-        search,
-        attrs.CONFIRMATION if other_data is None else attrs.TRANSFER,
-        choose,
-        request,
-        other=other_data,
-        say=say,
-    )
+    what = attrs.CONFIRMATION if other_data is None else attrs.TRANSFER
+    followup = set_up(search, what, choose, request, other=other_data, say=say)
     outcome, after = run_followup(followup, place, say=say)
     info = get_confirmation(after)
     assert info is not None  # it was stored as one

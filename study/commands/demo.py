@@ -5,15 +5,7 @@ from dataclasses import replace
 from study.commands.report import report_request
 from study.commands.run import run
 from study.commands.train import train
-from study.requests import (
-    DemoRequest,
-    Given,
-    Place,
-    ReportRequest,
-    RunRequest,
-    Say,
-    TrainRequest,
-)
+from study.requests import DemoRequest, Given, Place, ReportRequest, RunRequest, Say, TrainRequest
 from study.running.coordinator import RunOutcome
 
 STUDY = "demo"

@@ -34,7 +34,7 @@ def experiment(request: ExperimentRequest, *, say: Say) -> RunOutcome:
         StudyError: If the request does not fit the study.
         SearchSpaceError, DataError, StorageError: If a part of it cannot be used.
     """
-    name, place, given = request.name, request.place, request.given
+    name, place = request.name, request.place
     place.check()
     found = _find(name, place.kind)
     kind, study = found.kind, request.study or name
@@ -47,13 +47,9 @@ def experiment(request: ExperimentRequest, *, say: Say) -> RunOutcome:
         require_same_code(stored.kind, found, study=study)
         before = stored.experiment
     stored_settings = None if stored is None else stored.settings
-    settings = decide(
-        replace(given, assignments={}, n_steps=None),
-        stored_settings,
-        kind,
-        study=study,
-        defaults=replace(default_settings(kind), sampler=PAIRED),
-    )
+    defaults = replace(default_settings(kind), sampler=PAIRED)
+    given = replace(request.given, assignments={}, n_steps=None)
+    settings = decide(given, stored_settings, kind, study=study, defaults=defaults)
     options = {"lambdas": request.lambdas} if request.lambdas else {}
     design = kind.experiments[name](settings.source, options)
     if before is not None and (before.name, before.arms) != (name, design.arms):
@@ -62,7 +58,7 @@ def experiment(request: ExperimentRequest, *, say: Say) -> RunOutcome:
             f"Study {study!r} is the experiment {before.name} with the arms {arms}; take another "
             "--study name to compare others."
         )
-    assignments = kind.with_steps(given.assignments, given.n_steps)
+    assignments = kind.with_steps(request.given.assignments, request.given.n_steps)
     fixed = _fixed(assignments, design, kind, stored_settings)
     settings = replace(settings, space=design.space, fixed=fixed)
     trainer = make_trainer(kind)
@@ -85,12 +81,7 @@ def experiment(request: ExperimentRequest, *, say: Say) -> RunOutcome:
         },
     )
     prepared = Prepared(
-        database=database,
-        name=study,
-        settings=settings,
-        found=found,
-        data=data,
-        experiment=wanted,
+        database=database, name=study, settings=settings, found=found, data=data, experiment=wanted
     )
     outcome, record = run_experiment(prepared, place, say=say)
     info = get_experiment(record)
@@ -101,11 +92,7 @@ def experiment(request: ExperimentRequest, *, say: Say) -> RunOutcome:
 
 
 def _find(name: str, reference: str | None) -> FoundKind:
-    """Return the kind that has an experiment of a name.
-
-    Raises:
-        StudyError: If none has.
-    """
+    """Return the kind that has an experiment of a name; raise a StudyError if none has."""
     found = [find_kind(known) for known in ([reference] if reference else installed_kinds())]
     names: list[str] = []
     for one in found:
@@ -117,10 +104,7 @@ def _find(name: str, reference: str | None) -> FoundKind:
 
 
 def _fixed(
-    assignments: Mapping[str, str],
-    design: Design,
-    kind: Kind,
-    stored: StudySettings | None,
+    assignments: Mapping[str, str], design: Design, kind: Kind, stored: StudySettings | None
 ) -> Mapping[str, Scalar]:
     """Return what all arms share: given, stored, or the design's."""
     own = {name for arm in design.arms for name in arm.params}

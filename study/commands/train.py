@@ -70,7 +70,7 @@ def train(request: TrainRequest, *, say: Say) -> Final | None:
         chosen = given_training(kind, assignments, seed=request.seed or 0)
     out = request.out or Path("runs/train") / file_name(chosen.label)
     with stop_signals() as stop:
-        final = _train(request, chosen, out, stop_requested=stop.is_set, say=say)
+        final = _train(request, chosen, out, stop.is_set, say)
     if final is None:
         step = chosen.kind.step
         say(f"{chosen.label}: interrupted before the first {step} had ended; nothing was written.")
@@ -78,12 +78,7 @@ def train(request: TrainRequest, *, say: Say) -> Final | None:
 
 
 def _train(
-    request: TrainRequest,
-    chosen: Chosen,
-    out: Path,
-    *,
-    stop_requested: Callable[[], bool],
-    say: Say,
+    request: TrainRequest, chosen: Chosen, out: Path, stop_requested: Callable[[], bool], say: Say
 ) -> Final | None:
     """Load the data, train, and say what came out; see ``train_final``."""
     own_threads(request.threads or chosen.threads or joblib.cpu_count())
