@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import Field, fields
 from pathlib import Path
 from types import UnionType
-from typing import Any, TypeGuard, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, TypeGuard, TypeVar, get_args, get_origin
 
 import click
 from click.core import ParameterSource
@@ -32,28 +32,39 @@ class Commands(click.Group):
         """
 
         def add(call: Callable[[R], Code]) -> Callable[[R], Code]:
-            kind: type[R] = get_type_hints(call)["request"]
-
-            def run(**values: object) -> Code:
-                try:
-                    request = _make(kind, values)
-                    _refuse(request.unused())
-                    return call(request)
-                except KeyboardInterrupt:
-                    return 130
-
-            title = "Examples:" if len(examples) > 1 else "Example:"
-            made = click.Command(
-                call.__name__.strip("_").replace("_", "-"),
-                params=list({param.name: param for param in _params(kind)}.values()),
-                help=inspect.cleandoc(kind.__doc__ or ""),
-                epilog="\n".join(["\b", title, *(f"  {example}" for example in examples)]),
-                callback=run,
-            )
-            self.add_command(made)
+            self.add_command(_Command(call, examples))
             return call
 
         return add
+
+
+class _Command(click.Command):
+    """A command that makes its options when they are needed."""
+
+    def __init__(self, call: Callable[[R], Code], examples: tuple[str, ...]) -> None:
+        kind: type[R] = call.__annotations__["request"]
+
+        def run(**values: object) -> Code:
+            try:
+                request = _make(kind, values)
+                _refuse(request.unused())
+                return call(request)
+            except KeyboardInterrupt:
+                return 130
+
+        self._kind = kind
+        title = "Examples:" if len(examples) > 1 else "Example:"
+        super().__init__(
+            call.__name__.strip("_").replace("_", "-"),
+            help=inspect.cleandoc(kind.__doc__ or ""),
+            epilog="\n".join(["\b", title, *(f"  {example}" for example in examples)]),
+            callback=run,
+        )
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        if not self.params:
+            self.params = list({param.name: param for param in _params(self._kind)}.values())
+        return super().get_params(ctx)
 
 
 class _Range(click.FloatRange):
@@ -70,9 +81,8 @@ class _Range(click.FloatRange):
 
 def _fields(kind: type[Request]) -> Iterator[tuple[Field[Any], Any]]:
     """Yield the fields of a request with their types, without None."""
-    hints = get_type_hints(kind)
     for field in fields(kind):
-        hint = hints[field.name]
+        hint = field.type
         yield field, get_args(hint)[0] if isinstance(hint, UnionType) else hint
 
 
