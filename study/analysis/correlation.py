@@ -158,14 +158,11 @@ class CorrelationsInfo:
     """Correlations of all families.
 
     Args:
-        families: Sorted by name.
         not_numeric: Parameters whose values have no order, hence no correlation.
         trials: Which trials were used, ``"all"`` or ``"independent"`` ones only.
         n_trials: Complete trials with a finite value of the metric that were used.
         n_independent: Complete trials with a finite value that were not chosen by results,
             used or not.
-        n_resamples: Bootstrap resamples behind the intervals.
-        sampler: The study's sampler, None if unknown.
         adaptive: Whether it chose trials by earlier results, which bends correlations: good
             regions are sampled more densely, and parameters move together.
     """
@@ -212,6 +209,7 @@ def get_correlations(
     intervals suppose that trials do not depend on each other, which those of an adaptive
     sampler do. The p-value of Pearson's coefficient also supposes normal distributions. With
     few trials the intervals are somewhat short, and where all ranks agree they have no length.
+    P-values are adjusted over all families and parameters, those of each test for themselves.
 
     Args:
         record: Its complete trials with a finite value count.
@@ -221,22 +219,14 @@ def get_correlations(
         trials: Whether all of these trials count or only ``independent_trials``.
         n_resamples: Bootstrap resamples of the trials for the 95 % percentile intervals, ranked
             anew within each resample; None for 1000, down to 200 for more than 2,000 trials.
-        seed: Of the resampling and of the permutations.
-
-    Returns:
-        Pearson, Spearman and partial Spearman coefficients of ordered parameters, Kruskal-Wallis
-        tests of the others. P-values are adjusted over all families and parameters, those of
-        each test for themselves.
 
     Source: ``scipy.stats.pearsonr``, ``spearmanr`` and ``kruskal``; p-values of rank
         correlations of few trials by ``scipy.stats.permutation_test``; intervals: Efron,
         Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13; effect size of H:
-        Tomczak, Tomczak, "The need to report effect size estimates revisited", Trends in Sport
-        Sciences 1(21), 2014; partial rank correlation: Kim, "ppcor: An R Package for a Fast
-        Calculation to Semi-partial Correlation Coefficients", Communications for Statistical
-        Applications and Methods 22(6), 2015; adjustment: Benjamini, Hochberg, "Controlling the
-        False Discovery Rate", Journal of the Royal Statistical Society B 57, 1995, by
-        ``scipy.stats.false_discovery_control``.
+        Tomczak, Tomczak, "The need to report effect size estimates revisited", 2014; partial rank
+        correlation: Kim, "ppcor: An R Package for a Fast Calculation to Semi-partial Correlation
+        Coefficients", 2015; adjustment: Benjamini, Hochberg, "Controlling the False Discovery
+        Rate", 1995, by ``scipy.stats.false_discovery_control``.
     """
     kind = kind_of(record)
     metric = metric or kind.objective

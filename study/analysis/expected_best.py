@@ -64,11 +64,7 @@ class ExpectedBestInfo:
         n_close: The smallest number of trials whose expected best is as close to the best seen;
             None after a refusal.
         seconds_per_trial: Mean training time, None where none was stored.
-        n_resamples: Bootstrap resamples behind the intervals.
-        sampler: The study's sampler, None if unknown.
         adaptive: Whether it chose trials by earlier results.
-        refusal: Why there is nothing, or None.
-        caution: Why to doubt it, or None.
     """
 
     metric: Metric
@@ -106,7 +102,6 @@ def get_expected_best(
         record: Its complete trials with a finite value count, feasible or not.
         metric: What trials are compared by, None for the objective.
         n_points: Values of n to look at, at most, evenly spaced on a logarithmic scale.
-        seed: Of the resampling.
 
     Source: Tang, Lee, Xin, Liu, Yu, Lin, "Showing Your Work Doesn't Always Work", ACL 2020,
         arXiv:2004.13705; the question: Dodge, Gururangan, Card, Schwartz, Smith, "Show Your

@@ -76,8 +76,6 @@ class FidelityInfo:
         n_pruned: Pruned trials with a curve.
         n_epochs: The last step that all of the complete trials reached.
         longest: Steps of the longest complete trial.
-        refusal: Why there are no points, or None.
-        caution: Why to doubt them, or None.
     """
 
     points: tuple[FidelityPoint, ...]
@@ -153,8 +151,6 @@ class PrunersInfo:
         n_replayed: How many of them were replayed: the best, and others at random.
         n_orders: Orders in which they were replayed, the first being that of their starts.
         every: Steps between the reports that a pruner gets.
-        refusal: Why nothing was replayed, or None.
-        caution: Why to doubt it, or None.
     """
 
     replays: tuple[PrunerReplay, ...]
@@ -254,7 +250,6 @@ def get_fidelity(record: StudyRecord, *, n_points: int = 20, seed: int = 0) -> F
         record: Its complete trials with a finite value and a curve count, feasible or not. Values
             that are not numbers are the worst ones.
         n_points: Steps to look at, at most, evenly spaced on a logarithmic scale.
-        seed: Of the resampling.
 
     Source: rank correlation between budgets: Falkner, Klein, Hutter, "BOHB: Robust and Efficient
         Hyperparameter Optimization at Scale", ICML 2018, arXiv:1807.01774; intervals: Efron,
@@ -301,7 +296,6 @@ def replay_pruners(
         record: Its complete trials with a finite value and a curve count, feasible or not.
         max_trials: Of more trials, the best and a random choice are replayed.
         max_reports: Of longer curves, pruners see each second, third, ... value and the last.
-        seed: Of the choice and of the orders.
 
     Source: ``MedianPruner``, ``SuccessiveHalvingPruner`` and ``HyperbandPruner`` of Optuna;
         interval: Wilson, "Probable Inference, the Law of Succession, and Statistical

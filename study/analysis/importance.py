@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import ClassVar
 
 import numpy as np
@@ -36,15 +37,11 @@ RELIABLE_TRIALS = 50
 TOP_SHARE = 0.1
 """The importance is that of reaching this best part of the region."""
 
-WHOLE_SPACE = 1.0
+WHOLE_SPACE, BEST_TENTH = 1.0, 0.1
+"""Regions; the latter asks what tells the very best from the good."""
 
-BEST_TENTH = 0.1
-"""The region of the best tenth: what tells the very best from the good."""
-
-_MAX_RESAMPLES, _MIN_RESAMPLES = 200, 25
-
-_RESAMPLED_TRIALS = 25_000
-"""Trials in all resamples together, which bounds the time to seconds."""
+_MAX_RESAMPLES, _MIN_RESAMPLES, _RESAMPLED_TRIALS = 200, 25, 25_000
+"""So many trials in all resamples together bound the time to seconds."""
 
 _MAX_DRAWN = 1000
 """Trials that a resample holds at most, divided by the root of the region."""
@@ -104,12 +101,8 @@ class ImportanceInfo:
             ones.
         n_region: How many of them lie in the region.
         n_top: How many of these count as the best.
-        n_resamples: Bootstrap resamples behind the intervals.
-        sampler: The study's sampler, None if unknown.
         adaptive: Whether that sampler chose trials by earlier results.
         region: The part of the space that the importance speaks of.
-        refusal: Why there is no importance, or None.
-        caution: Why to doubt it, or None.
     """
 
     metric: Metric
@@ -173,35 +166,30 @@ def get_importances(
         n_resamples: Bootstrap resamples of the trials for the 95 % percentile interval; None for
             200, down to 25 for 1,000 trials and more. Of more trials a resample draws 1,000 (3,163
             for the best tenth), and its scatter is scaled to that of all.
-        seed: Of the resampling.
 
     Source: Watanabe, Bansal, Hutter, "PED-ANOVA", IJCAI 2023, arXiv:2304.10255; conditional
         parameters: arXiv:2601.20800; order of pruned trials: ``optuna.samplers.TPESampler``;
-        intervals: Efron, Tibshirani, "An Introduction to the
-        Bootstrap", 1993, chapter 13; with fewer draws than trials: Bickel, Götze, van Zwet,
-        "Resampling fewer than n observations", Statistica Sinica 7, 1997.
+        intervals: Efron, Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13; with
+        fewer draws than trials: Bickel, Götze, van Zwet, "Resampling fewer than n observations",
+        1997.
     """
     metric = metric or kind_of(record).objective
     complete = ranked(record, metric=metric)
     pruned = _pruned(record, metric) if metric.objective else []
-    places = _places([(0, value) for value, _ in complete] + [(1, *key) for key, _ in pruned])
-    best_first = [trial for _, trial in complete] + [trial for _, trial in pruned]
+    best_first = [*(((value,), trial) for value, trial in complete), *pruned]
     trials = [
-        frozen_trial(t.number, place, t.params, t.distributions)
-        for place, t in zip(places, best_first, strict=True)
+        frozen_trial(trial.number, place, trial.params, trial.distributions)
+        for place, (_, equal) in enumerate(groupby(best_first, key=lambda item: item[0]))
+        for _, trial in equal
     ]
-    inside, top = _best(trials, places, region), _best(trials, places, _target(region))
+    inside, top = _best(trials, region), _best(trials, _target(region))
     which = "complete and pruned trials" if pruned else "complete trials"
-    names = [name for name in parameter_names(record) if _varies(name, inside)]
-    refusal = _refusal(
-        metric,
-        n_trials=len(trials),
-        n_region=len(inside),
-        n_top=len(top),
-        names=names,
-        region=region,
-        which=which,
-    )
+    names = [
+        name
+        for name in parameter_names(record)
+        if len({trial.params[name] for trial in inside if name in trial.params}) > 1
+    ]
+    refusal = _refusal(metric, (len(trials), len(inside), len(top)), names, region, which)
     n_drawn = min(len(trials), math.ceil(_MAX_DRAWN / math.sqrt(region)))
     if n_resamples is None:
         n_resamples = default_resamples(
@@ -244,7 +232,7 @@ def get_importances(
         refusal=refusal,
         caution=None
         if refusal
-        else _caution(len(inside), len(top), len(complete), region=region, which=which),
+        else _caution((len(complete), len(inside), len(top)), region, which),
     )
 
 
@@ -315,31 +303,21 @@ def quiet_optuna() -> Iterator[None]:
         optuna.logging.set_verbosity(verbosity)
 
 
-def _pruned(record: StudyRecord, metric: Metric) -> list[tuple[tuple[int, float], TrialRecord]]:
+def _pruned(record: StudyRecord, metric: Metric) -> list[tuple[tuple[float, ...], TrialRecord]]:
     """Return the pruned trials with a value, best first, each behind what it is ranked by."""
-    found = []
+    found: list[tuple[tuple[float, ...], TrialRecord]] = []
     for trial in record.trials:
         if trial.state == TrialState.PRUNED and trial.intermediate_values:
             step, value = max(trial.intermediate_values.items())
-            key = (-step, metric.sign * value if math.isfinite(value) else math.inf)
-            found.append((key, trial))
+            loss = metric.sign * value if math.isfinite(value) else math.inf
+            found.append(((-step, loss), trial))
     return sorted(found, key=lambda item: item[0])
 
 
-def _places(keys: Sequence[tuple[float, ...]]) -> list[int]:
-    """Return the place of each of sorted keys, from 0; equal keys share one."""
-    places = [0] * len(keys)
-    for i in range(1, len(keys)):
-        places[i] = places[i - 1] + (keys[i] != keys[i - 1])
-    return places
-
-
-def _best(
-    trials: Sequence[FrozenTrial], places: Sequence[int], quantile: float
-) -> list[FrozenTrial]:
-    """Return the best part of the trials, with all that share the place of its last."""
-    last = places[math.ceil(quantile * len(places)) - 1] if places else -1
-    return [trial for place, trial in zip(places, trials, strict=True) if place <= last]
+def _best(trials: Sequence[FrozenTrial], quantile: float) -> list[FrozenTrial]:
+    """Return the best part of the trials, with all that share the value of its last."""
+    n = math.ceil(quantile * len(trials))
+    return [t for i, t in enumerate(trials) if i < n or t.value == trials[n - 1].value]
 
 
 def _target(region: float) -> float:
@@ -348,15 +326,9 @@ def _target(region: float) -> float:
 
 
 def _refusal(
-    metric: Metric,
-    *,
-    n_trials: int,
-    n_region: int,
-    n_top: int,
-    names: Sequence[str],
-    region: float,
-    which: str,
+    metric: Metric, sizes: tuple[int, int, int], names: Sequence[str], region: float, which: str
 ) -> str | None:
+    n_trials, n_region, n_top = sizes
     if n_trials < MIN_TRIALS:
         what = "value" if metric.objective else metric.label
         return (
@@ -376,9 +348,8 @@ def _refusal(
     return None
 
 
-def _caution(
-    n_region: int, n_top: int, n_complete: int, *, region: float, which: str
-) -> str | None:
+def _caution(sizes: tuple[int, int, int], region: float, which: str) -> str | None:
+    n_complete, n_region, n_top = sizes
     reasons = []
     if n_region < RELIABLE_TRIALS:
         needed = math.ceil(RELIABLE_TRIALS / region)
@@ -416,10 +387,6 @@ def _shares(
         warnings.filterwarnings("ignore", message="Target and region quantiles select")
         found = get_param_importances(study, evaluator=evaluator, params=present)
     return np.asarray([found.get(name, 0.0) for name in names])
-
-
-def _varies(name: str, trials: Sequence[FrozenTrial]) -> bool:
-    return len({trial.params[name] for trial in trials if name in trial.params}) > 1
 
 
 def _hardly_varied(names: Sequence[str], trials: Sequence[FrozenTrial]) -> Iterator[HardlyVaried]:

@@ -1,11 +1,8 @@
-"""The best result for each value of a parameter, over all values of the others.
-
-Must not know how it is drawn.
-"""
+"""The best result for each value of a parameter, over all values of the others."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from optuna.distributions import FloatDistribution, IntDistribution
@@ -34,8 +31,6 @@ class IsolatedPoint:
     """One trial.
 
     Args:
-        number: The trial's number.
-        family: Of the trial.
         value: Its value of the parameter.
         place: Which of the parameter's values or bins that is, from 0.
         measured: Its value of the metric.
@@ -54,13 +49,8 @@ class IsolatedValue:
 
     Args:
         value: The value, or the median of those in the bin.
-        low: Lowest value in the bin, None for a single value.
-        high: Highest one, likewise.
-        n_trials: Trials that have it.
-        best: Best value of the metric among them.
-        best_number: Number of that trial.
-        second: The metric's second-best value, None with one trial.
-        median: Its median.
+        low, high: Lowest and highest value in the bin, None for a single value.
+        best: Best value of the metric among them; ``second`` and ``median`` likewise.
         expected: Expected best of ``n_equal`` of these trials; None with fewer than five.
     """
 
@@ -80,7 +70,6 @@ class IsolatedParameter:
     """One parameter.
 
     Args:
-        name: The parameter.
         scale: Of its values: as it was searched, or ``"category"`` where it was a choice.
         n_trials: Trials that have it.
         n_equal: The smallest number of trials of those values that have at least five; None
@@ -102,13 +91,10 @@ class IsolationInfo:
     """All parameters in which trials differ.
 
     Args:
-        metric: What trials are compared by.
-        parameters: In the order of the space.
         left_out: Parameters with more values than can be looked at and without an order.
         n_trials: Feasible complete trials with a finite value of the metric.
         n_best_points: How many of a parameter's points are there for being the best, where not
             all trials are shown.
-        sampler: The study's sampler, None if unknown.
         adaptive: Whether it chose trials by earlier results, so that good values have more
             trials, and better values of the other parameters.
     """
@@ -117,7 +103,7 @@ class IsolationInfo:
     parameters: tuple[IsolatedParameter, ...]
     left_out: tuple[str, ...]
     n_trials: int
-    n_best_points: int
+    n_best_points: ClassVar[int] = N_BEST_POINTS
     sampler: str | None
     adaptive: bool
 
@@ -125,51 +111,6 @@ class IsolationInfo:
     def thinned(self) -> bool:
         """Whether some parameter has more trials than points."""
         return any(len(p.points) < p.n_trials for p in self.parameters)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Column:
-    """One parameter of the trials that have it, best first.
-
-    Args:
-        name: The parameter.
-        trials: The trials.
-        measured: Their values of the metric, float, shape ``(n,)``.
-        values: Their values of the parameter.
-        numbers: The same as floats, shape ``(n,)``; None unless all are finite numbers.
-        places: Which of the distinct values each has, int, shape ``(n,)``: numbers by size,
-            then texts.
-        n_distinct: How many distinct values there are.
-    """
-
-    name: str
-    trials: Sequence[TrialRecord]
-    measured: np.ndarray
-    values: Sequence[Scalar]
-    numbers: np.ndarray | None
-    places: np.ndarray
-    n_distinct: int
-
-    @classmethod
-    def of(cls, name: str, members: Sequence[tuple[float, TrialRecord]]) -> "_Column":
-        """Collect a parameter that all of these trials have."""
-        values = [trial.params[name] for _, trial in members]
-        numbers = _numbers(values)
-        if numbers is None:
-            keys = [_key(value) for value in values]
-            ranks = {key: i for i, key in enumerate(sorted(set(keys)))}
-            places = np.asarray([ranks[key] for key in keys])
-        else:
-            _, places = np.unique(numbers, return_inverse=True)
-        return cls(
-            name=name,
-            trials=[trial for _, trial in members],
-            measured=np.asarray([value for value, _ in members]),
-            values=values,
-            numbers=numbers,
-            places=places,
-            n_distinct=int(places.max(initial=-1)) + 1,
-        )
 
 
 def get_isolation(record: StudyRecord, *, metric: Metric | None = None) -> IsolationInfo:
@@ -180,8 +121,8 @@ def get_isolation(record: StudyRecord, *, metric: Metric | None = None) -> Isola
     trials: as many as the rarest of these values has, drawn from its own without replacement.
 
     Args:
-        record: The study; only its feasible complete trials with a finite value count, and for
-            a conditional parameter those that have it.
+        record: Its feasible complete trials with a finite value count, and for a conditional
+            parameter those that have it.
         metric: What trials are compared by, None for the objective.
 
     Returns:
@@ -198,85 +139,92 @@ def get_isolation(record: StudyRecord, *, metric: Metric | None = None) -> Isola
     sampler = sampler_of(record)
     parameters, left_out = [], []
     for name in parameter_names(record):
-        column = _Column.of(name, [item for item in used if name in item[1].params])
-        if column.n_distinct > MAX_VALUES and column.numbers is None:
+        members = [item for item in used if name in item[1].params]
+        values = [trial.params[name] for _, trial in members]
+        numbers = _numbers(values)
+        places = _places(values) if numbers is None else _distinct(numbers)
+        if places.max(initial=0) >= MAX_VALUES and numbers is None:
             left_out.append(name)
-        elif column.n_distinct > 1:
-            parameters.append(_isolate(column, metric, kind.family))
+        elif places.max(initial=0) > 0:
+            parameters.append(_isolate(name, members, numbers, places, metric, kind.family))
     return IsolationInfo(
         metric=metric,
         parameters=tuple(parameters),
         left_out=tuple(left_out),
         n_trials=len(used),
-        n_best_points=N_BEST_POINTS,
         sampler=sampler,
         adaptive=sampler in ADAPTIVE_SAMPLERS,
     )
 
 
-def _isolate(column: _Column, metric: Metric, family: str | None) -> IsolatedParameter:
-    """Look at one parameter."""
-    n_trials, numbers = len(column.trials), column.numbers
-    distributions = [trial.distributions.get(column.name) for trial in column.trials]
+def _isolate(
+    name: str,
+    members: Sequence[tuple[float, TrialRecord]],
+    numbers: np.ndarray | None,
+    places: np.ndarray,
+    metric: Metric,
+    family: str | None,
+) -> IsolatedParameter:
+    """Look at one parameter.
+
+    ``members`` are the trials that have it, best first; ``numbers`` their values of it, if all
+    are numbers; ``places`` which of the distinct values each has.
+    """
+    measured = np.asarray([value for value, _ in members])
+    trials = [trial for _, trial in members]
+    distributions = [trial.distributions.get(name) for trial in trials]
     continuous = all(isinstance(d, FloatDistribution) and d.step is None for d in distributions)
-    in_bins = numbers is not None and (
-        column.n_distinct > MAX_VALUES or (continuous and 2 * column.n_distinct > n_trials)
-    )
-    places = _bins(numbers) if in_bins and numbers is not None else column.places
+    n_distinct = int(places.max()) + 1
+    many = n_distinct > MAX_VALUES or (continuous and 2 * n_distinct > len(trials))
+    binned = numbers if many else None
+    if binned is not None:
+        places = _bins(binned)
     groups = [np.flatnonzero(places == place) for place in range(places.max() + 1)]
     enough = [len(group) for group in groups if len(group) >= MIN_TRIALS]
     n_equal = min(enough) if len(enough) > 1 else None
     scale: Scale = "category"
-    if numbers is not None and (
-        in_bins or all(isinstance(d, FloatDistribution | IntDistribution) for d in distributions)
-    ):
+    ordered = all(isinstance(d, FloatDistribution | IntDistribution) for d in distributions)
+    if numbers is not None and (many or ordered):
         log = all(getattr(d, "log", False) for d in distributions) and (numbers > 0).all()
         scale = "log" if log else "linear"
-    by_number = sorted(range(n_trials), key=lambda i: column.trials[i].number)
+    values = []
+    for group in groups:
+        own = measured[group]
+        value, low, high, expected = trials[group[0]].params[name], None, None, None
+        if binned is not None:
+            value, low, high = (float(f(binned[group])) for f in (np.median, np.min, np.max))
+        if n_equal is not None and len(group) >= MIN_TRIALS:
+            expected = metric.sign * expected_minimum(metric.sign * own, n_equal)
+        values.append(
+            IsolatedValue(
+                value=value,
+                low=low,
+                high=high,
+                n_trials=len(group),
+                best=float(own[0]),
+                best_number=trials[group[0]].number,
+                second=float(own[1]) if len(group) > 1 else None,
+                median=float(np.median(own)),
+                expected=expected,
+            )
+        )
+    by_number = sorted(range(len(trials)), key=lambda i: trials[i].number)
     return IsolatedParameter(
-        name=column.name,
+        name=name,
         scale=scale,
-        n_trials=n_trials,
+        n_trials=len(trials),
         n_equal=n_equal,
-        values=tuple(
-            _summarise(column, group, metric, n_equal=n_equal, in_bins=in_bins) for group in groups
-        ),
+        values=tuple(values),
         points=tuple(
             IsolatedPoint(
-                number=column.trials[i].number,
-                family=family_of(column.trials[i], family),
-                value=column.values[i],
+                number=trials[i].number,
+                family=family_of(trials[i], family),
+                value=trials[i].params[name],
                 place=int(places[i]),
-                measured=float(column.measured[i]),
+                measured=float(measured[i]),
             )
             for i in thin(by_number, MAX_POINTS, keep=lambda i: i < N_BEST_POINTS)
         ),
-    )
-
-
-def _summarise(
-    column: _Column, group: np.ndarray, metric: Metric, *, n_equal: int | None, in_bins: bool
-) -> IsolatedValue:
-    """Describe the trials at these positions of a column, the trials of a value or a bin."""
-    measured = column.measured[group]
-    value = column.values[group[0]]
-    low = high = expected = None
-    if in_bins and column.numbers is not None:
-        inside = column.numbers[group]
-        value, low, high = (float(f(inside)) for f in (np.median, np.min, np.max))
-    if n_equal is not None and len(group) >= MIN_TRIALS:
-        sign = metric.sign
-        expected = sign * expected_minimum(sign * measured, n_equal)
-    return IsolatedValue(
-        value=value,
-        low=low,
-        high=high,
-        n_trials=len(group),
-        best=float(measured[0]),
-        best_number=column.trials[group[0]].number,
-        second=float(measured[1]) if len(group) > 1 else None,
-        median=float(np.median(measured)),
-        expected=expected,
     )
 
 
@@ -286,8 +234,19 @@ def _bins(numbers: np.ndarray) -> np.ndarray:
     inner = np.linspace(0, 1, n_bins + 1)[1:-1]
     edges = np.quantile(numbers, inner, method="inverted_cdf")
     # An edge belongs to the bin below it.
-    _, places = np.unique(np.searchsorted(edges, numbers, side="left"), return_inverse=True)
-    return places
+    return _distinct(np.searchsorted(edges, numbers, side="left"))
+
+
+def _distinct(numbers: np.ndarray) -> np.ndarray:
+    """Return which of the distinct numbers each one is, by size."""
+    return np.asarray(np.unique(numbers, return_inverse=True)[1])
+
+
+def _places(values: Sequence[Scalar]) -> np.ndarray:
+    """Return which of the distinct values each one is, numbers before texts."""
+    keys = [_key(value) for value in values]
+    ranks = {key: i for i, key in enumerate(sorted(set(keys)))}
+    return np.asarray([ranks[key] for key in keys])
 
 
 def _numbers(values: Sequence[Scalar]) -> np.ndarray | None:

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import combinations
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
-from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import FloatDistribution, IntDistribution
 from optuna.importance import FanovaImportanceEvaluator
 from optuna.trial import FrozenTrial, TrialState
 from scipy import stats
@@ -26,31 +26,17 @@ from study.analysis.importance import (
 )
 from study.metrics import Metric
 
-if TYPE_CHECKING:
-    from sklearn.ensemble import RandomForestRegressor
-
-MIN_TRIALS = 30
-"""Trials of a branch below which no forest is grown."""
-
-MAX_TRIALS = 400
-"""Trials that a forest is grown on; of more, so many are drawn at random."""
+MIN_TRIALS, MAX_TRIALS = 30, 400
+"""Trials of a branch that a forest needs, and is grown on; of more, so many are drawn."""
 
 MIN_R2 = 0.2
 """Share of the metric's variance that the forest must predict to be asked any further."""
 
-N_TREES, N_FOLDS = 20, 5
+N_TREES, N_FOLDS, N_REPEATS, N_PERMUTATIONS = 20, 5, 2, 5
+"""Of a forest; of a cross-validation, and times that these are drawn anew; in each fold."""
 
-N_REPEATS = 2
-"""Times that the trials are split into folds anew."""
-
-N_PERMUTATIONS = 5
-"""Permutations of a parameter in each held-out fold."""
-
-N_SPLITS = 8
-"""Times that the trials are split into two halves for the intervals."""
-
-HALF_TREES, HALF_PERMUTATIONS = 5, 3
-"""For each fold of a half: the scatter of so few only widens the intervals."""
+N_SPLITS, HALF_TREES, HALF_PERMUTATIONS = 8, 5, 3
+"""Splits into two halves for the intervals; of so few in each fold, scatter only widens these."""
 
 _MIN_ERROR = 1e-4
 """Unexplained share of the variance below which halves are not told apart."""
@@ -58,13 +44,10 @@ _MIN_ERROR = 1e-4
 _MAX_GROWTH = 2.0
 """Ratio of importances in all trials and in half of them that is believed at most."""
 
-FANOVA_DEPTH = 5
-"""Depth of the trees of fANOVA, whose time grows with the square of their leaves."""
+FANOVA_DEPTH, FANOVA_TREES = 5, 16
+"""The time of fANOVA grows with the square of the leaves of its trees."""
 
-FANOVA_TREES, FANOVA_RESAMPLE_TREES = 16, 5
-"""Trees for all trials and for each resample, where scatter only widens the intervals."""
-
-FANOVA_RESAMPLES = 12
+FANOVA_RESAMPLES, FANOVA_RESAMPLE_TREES = 12, 5
 """Few are enough for standard errors, and each takes a tenth of a second."""
 
 N_INTERACTING = 4
@@ -77,14 +60,9 @@ joints look like weak interactions where there is little noise."""
 N_POINTS = 20
 """Trials that the partial dependence is averaged over and evaluated at."""
 
-INTERACTION_TREES = 12
-"""Trees of each of the many forests behind the interactions."""
-
-N_REFITS = 10
-"""Forests behind the interval of an interaction."""
-
-N_NULL_REFITS = 19
-"""Forests without an interaction: more than the largest of 19 has a probability of 1 in 20."""
+INTERACTION_TREES, N_REFITS, N_NULL_REFITS = 12, 10, 19
+"""Of each forest; forests behind an interval; forests without an interaction: more than the
+largest of 19 has a probability of 1 in 20."""
 
 _N_RANK_DRAWS = 200
 
@@ -103,7 +81,6 @@ class SurrogateInfo:
         parameters: Most important first, by the increase of the squared error on held-out trials
             when a parameter's values are permuted, in units of the metric's variance; may be
             negative. Empty after a refusal.
-        refusal: Why the forest is not to be asked, or None.
     """
 
     metric: Metric
@@ -128,7 +105,6 @@ class FanovaInfo:
     Args:
         parameters: Most important first, by the part of the variance that all parameters explain
             alone; these shares sum to 1. Empty after a refusal.
-        refusal: Why there are no shares, or None.
     """
 
     parameters: tuple[ParameterImportance, ...]
@@ -162,7 +138,6 @@ class InteractionsInfo:
         pairs: Strongest first; empty after a refusal.
         null_level: Largest share of any pair in forests of data without interactions, which the
             largest share of such data exceeds in one of 20 studies. None after a refusal.
-        refusal: Why there are none, or None.
     """
 
     pairs: tuple[Interaction, ...]
@@ -172,11 +147,7 @@ class InteractionsInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Column:
-    """One parameter as numbers: a value per trial, NaN where a trial lacks it.
-
-    The range reaches half a step below the lowest and above the highest value where there are
-    steps.
-    """
+    """One parameter as numbers, NaN where a trial lacks it; half a step wider than its range."""
 
     name: str
     values: np.ndarray
@@ -246,6 +217,8 @@ def get_branch(
             up all of its variance.
         family: The branch, or None for all trials.
         complete_only: Whether to take only trials that have all varying parameters.
+
+    Source: Wright, König, "Splitting on categorical predictors in random forests", PeerJ 7, 2019.
     """
     kind = kind_of(record)
     metric = metric or kind.objective
@@ -298,21 +271,12 @@ def get_surrogate(
     Where parameters depend on each other, such as a condition and what it switches on, the
     forest may read the one off the other, and they share their importance.
 
-    Args:
-        record: Its complete trials with a finite value count.
-        metric: None for the objective; maximised or not makes no difference.
-        family: The branch, or None for all trials.
-        seed: Of draw, folds, forests, permutations and halves.
-
     Source: Breiman, "Random Forests", Machine Learning 45, 2001, for forest and permutation, here
         on the held-out folds of a repeated cross-validation. Variance by what disjoint halves
         differ: Wang, Lindsay, "Variance estimation of a general U-statistic with application to
-        cross-validation", Statistica Sinica 24, 2014; by subsets of importances: Ishwaran, Lu,
-        "Standard errors and confidence intervals for variable importance in random forest
-        regression, classification, and survival", Statistics in Medicine 38, 2019. The rules of
-        how scatter grows with the estimate are this module's own and rest on the simulations.
-        Encoding of categories: Wright, König, "Splitting on categorical predictors in random
-        forests", PeerJ 7, 2019.
+        cross-validation", 2014; by subsets of importances: Ishwaran, Lu, "Standard errors and
+        confidence intervals for variable importance in random forest", 2019. The rules of how
+        scatter grows with the estimate are this module's own and rest on the simulations.
     """
     metric = metric or kind_of(record).objective
     branch = get_branch(record, metric=metric, family=family, seed=seed)
@@ -368,12 +332,6 @@ def get_fanova(
     studies of 300 trials with an additive function, the intervals held the mean over the studies
     in 95 to 99, but not the share of the function itself: the forest favours strong parameters.
 
-    Args:
-        record: Its complete trials with a finite value count.
-        metric: None for the objective; maximised or not makes no difference.
-        family: The branch, or None for all trials.
-        seed: Of draw, forests and resampling.
-
     Source: Hutter, Hoos, Leyton-Brown, "An Efficient Approach for Assessing Hyperparameter
         Importance", ICML 2014, in ``optuna.importance.FanovaImportanceEvaluator``; standard
         errors: Efron, Tibshirani, "An Introduction to the Bootstrap", 1993, chapters 6 and 13.
@@ -384,8 +342,15 @@ def get_fanova(
     if refusal is not None:
         return FanovaInfo(parameters=(), refusal=refusal)
     rng = np.random.default_rng(seed)
-    study, trials = TrialSample(), _to_frozen(branch)
-    names = [column.name for column in branch.columns]
+    distributions = {c.name: FloatDistribution(c.low, c.high) for c in branch.columns}
+    names = list(distributions)
+    study = TrialSample()
+    trials = [
+        frozen_trial(trial.number, loss, dict(zip(names, row, strict=True)), distributions)
+        for trial, loss, row in zip(
+            branch.trials, branch.y.tolist(), branch.x.tolist(), strict=True
+        )
+    ]
     shares = _fanova_shares(study, trials, names, n_trees=FANOVA_TREES, seed=seed)
     resampled = []
     for _ in range(FANOVA_RESAMPLES):
@@ -410,7 +375,6 @@ def get_interactions(
 
     Args:
         surrogate: What ``get_surrogate`` said of the branch.
-        seed: Of forests and resampling.
 
     Source: the numerator of the H statistic and its null distribution: Friedman, Popescu,
         "Predictive learning via rule ensembles", Annals of Applied Statistics 2, 2008, sections
@@ -422,11 +386,12 @@ def get_interactions(
     names = [column.name for column in branch.columns]
     top = [names.index(p.name) for p in surrogate.parameters[:N_INTERACTING]]
     rng = np.random.default_rng(seed)
-    points = {
-        pair: rows
-        for pair in combinations(top, 2)
-        if len(rows := _rows_with(branch, pair, rng)) == N_POINTS
-    }
+    points = {}
+    for first, second in combinations(top, 2):
+        rows = np.flatnonzero(branch.columns[first].present & branch.columns[second].present)
+        drawn = rng.choice(rows, size=min(N_POINTS, len(rows)), replace=False)
+        if len(drawn) == N_POINTS:
+            points[first, second] = drawn
     refusal = surrogate.refusal
     if refusal is None and not points:
         refusal = f"No two parameters vary together in at least {N_POINTS} trials."
@@ -497,8 +462,12 @@ def predict(
     if not columns:
         predicted = np.full(len(points), branch.y.mean())
     else:
+        from sklearn.ensemble import RandomForestRegressor
+
         x, n = np.column_stack(columns), len(branch.trials)
-        predicted = _forest(np.random.default_rng(seed)).fit(x[:n], branch.y).predict(x[n:])
+        state = int(np.random.default_rng(seed).integers(2**31))
+        forest = RandomForestRegressor(n_estimators=N_TREES, random_state=state)
+        predicted = forest.fit(x[:n], branch.y).predict(x[n:])
     losses = 10**predicted if branch.log else predicted
     return np.asarray(metric.sign * losses)
 
@@ -541,12 +510,6 @@ def _too_weak(metric: Metric, r2: float, low: float, high: float) -> str | None:
         f"(95 % interval {low:.2f} to {high:.2f}); more than 0 for sure and at least {MIN_R2} "
         "are needed."
     ).replace("-", "\N{MINUS SIGN}")
-
-
-def _forest(rng: np.random.Generator, n_trees: int = N_TREES) -> "RandomForestRegressor":
-    from sklearn.ensemble import RandomForestRegressor
-
-    return RandomForestRegressor(n_estimators=n_trees, random_state=int(rng.integers(2**31)))
 
 
 def _cross_validate(
@@ -692,29 +655,6 @@ def _fanova_shares(
     return fractions / total if total > 0 else np.full(len(names), 1 / len(names))
 
 
-def _to_frozen(branch: Branch) -> list[FrozenTrial]:
-    """Return the encoded trials of a branch in which each has all parameters."""
-    distributions: dict[str, BaseDistribution] = {
-        column.name: FloatDistribution(column.low, column.high) for column in branch.columns
-    }
-    return [
-        frozen_trial(
-            trial.number,
-            float(branch.y[i]),
-            {column.name: float(column.values[i]) for column in branch.columns},
-            distributions,
-        )
-        for i, trial in enumerate(branch.trials)
-    ]
-
-
-def _rows_with(branch: Branch, pair: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
-    """Draw trials that have both parameters of a pair, fewer than wanted if there are few."""
-    first, second = pair
-    rows = np.flatnonzero(branch.columns[first].present & branch.columns[second].present)
-    return rng.choice(rows, size=min(N_POINTS, len(rows)), replace=False)
-
-
 def _interaction_shares(
     x: np.ndarray,
     y: np.ndarray,
@@ -724,26 +664,18 @@ def _interaction_shares(
     drawn: np.ndarray | slice = slice(None),
 ) -> np.ndarray:
     """Return the interaction of each pair in a forest grown on the drawn trials."""
-    tables = np.asarray(
-        [
-            _dependence_table(x[rows], columns)
-            for pair, rows in points.items()
-            for columns in (pair, pair[:1], pair[1:])
-        ],
-        dtype=np.float32,
-    )
-    predicted = _bagged(x[drawn].astype(np.float32), y[drawn], tables, INTERACTION_TREES, rng)
+    single = x.astype(np.float32)
+    tables = []
+    for pair, rows in points.items():
+        for columns in (pair, pair[:1], pair[1:]):
+            # Every row with the values of every other in some columns, by the latter.
+            table = np.tile(single[rows], (N_POINTS, 1))
+            table[:, columns] = np.repeat(single[rows][:, columns], N_POINTS, axis=0)
+            tables.append(table)
+    predicted = _bagged(single[drawn], y[drawn], np.asarray(tables), INTERACTION_TREES, rng)
     means = predicted.reshape(len(points), 3, N_POINTS, N_POINTS).mean(axis=-1)
     both, first, second = np.moveaxis(means - means.mean(axis=-1, keepdims=True), 1, 0)
     return np.asarray(((both - first - second) ** 2).mean(axis=-1) / y.var())
-
-
-def _dependence_table(rows: np.ndarray, columns: Sequence[int]) -> np.ndarray:
-    """Return every row with the values of every other in some columns, by the latter."""
-    n = len(rows)
-    table = np.tile(rows, (n, 1))
-    table[:, columns] = np.repeat(rows[:, columns], n, axis=0)
-    return table
 
 
 def _without_interactions(
