@@ -33,6 +33,9 @@ N_RESAMPLES = 20
 GOOD_TAU, POOR_TAU = 0.7, 0.3
 """Kendall's tau from which on rankings agree well, and below which they hardly do."""
 
+_Rankings = Mapping[str, Mapping[str, ParameterImportance]]
+"""By method, the parameters by falling share."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RankAgreement:
@@ -118,11 +121,7 @@ def get_agreement(
         PERMUTATION: surrogate.parameters,
     }
     found = {method: {p.name: p for p in said} for method, said in by_method.items()}
-    rankings = {
-        method: {name: p.share for name, p in said.items()}
-        for method, said in found.items()
-        if said
-    }
+    rankings = {method: said for method, said in found.items() if said}
     pairs = tuple(_agree(a, b, rankings) for a, b in combinations(rankings, 2))
     return AgreementInfo(
         family=family,
@@ -144,18 +143,18 @@ def get_agreement(
     )
 
 
-def _agree(first: str, second: str, rankings: Mapping[str, Mapping[str, float]]) -> RankAgreement:
+def _agree(first: str, second: str, rankings: _Rankings) -> RankAgreement:
     common = [name for name in rankings[first] if name in rankings[second]]
     tau = None
     if len(common) >= MIN_PARAMETERS:
-        a, b = ([rankings[method][name] for name in common] for method in (first, second))
+        a, b = ([rankings[method][name].share for name in common] for method in (first, second))
         if np.ptp(a) > 0 and np.ptp(b) > 0:
             tau = float(stats.kendalltau(a, b).statistic)
     return RankAgreement(first=first, second=second, tau=tau, n_parameters=len(common))
 
 
 def _sentence(
-    rankings: Mapping[str, Mapping[str, float]],
+    rankings: _Rankings,
     pairs: Sequence[RankAgreement],
     surrogate: SurrogateInfo,
     fanova: FanovaInfo | None,
@@ -180,14 +179,11 @@ def _sentence(
     return " ".join(parts)
 
 
-def _first_places(rankings: Mapping[str, Mapping[str, float]]) -> str:
+def _first_places(rankings: _Rankings) -> str:
     """Say which parameter each method puts first."""
     by_parameter: dict[str, list[str]] = {}
     for method, ranking in rankings.items():
-        by_parameter.setdefault(max(ranking, key=lambda name: ranking[name]), []).append(method)
-    if len(by_parameter) == 1:
-        ((name, methods),) = by_parameter.items()
-        return f"{format_list(methods)} put {name} first."
+        by_parameter.setdefault(next(iter(ranking)), []).append(method)
     places = [
         f"{format_list(methods)} {'puts' if len(methods) == 1 else 'put'} {name} first"
         for name, methods in by_parameter.items()

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Literal, TypeVar
 
 import numpy as np
-from optuna.distributions import FloatDistribution, IntDistribution
 from scipy import stats
 
 from storage.attrs import WARM_START
@@ -63,8 +62,7 @@ class Coefficient:
     Args:
         low, high: Its 95 % interval over resampled trials; None, too, with fewer than ten trials,
             or where more than 5 % of the resamples have no coefficient.
-        p: Its two-sided p-value, unadjusted.
-        p_adjusted: The same, adjusted for all of the table's.
+        p, p_adjusted: Two-sided; the latter adjusted for all of the table's.
     """
 
     value: float | None = None
@@ -101,12 +99,7 @@ class ParameterCorrelation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CategoryGroup:
-    """The complete trials of a family with one value of a parameter without order.
-
-    Args:
-        median: Of the metric.
-        tested: Whether it has the five trials that the test asks for.
-    """
+    """Trials with one value of a parameter, their median, and whether they are enough to test."""
 
     value: Scalar
     n_trials: int
@@ -121,11 +114,10 @@ class CategoricalEffect:
     Args:
         n_trials: Trials of the groups that were tested.
         groups: Every value that occurs, by its text.
-        h: Kruskal-Wallis H, corrected for ties; None without two groups to test or where the
-            metric does not vary.
-        p: Its p-value by chi-squared, unadjusted.
-        p_adjusted: The same, adjusted for all of the table's.
-        eta_squared: Effect size from 0 to 1, None as above.
+        h: Kruskal-Wallis H, corrected for ties; None, like all of the test, without two groups or
+            where the metric does not vary.
+        p, p_adjusted: By chi-squared; the latter for all of the table's.
+        eta_squared: Effect size from 0 to 1.
     """
 
     name: str
@@ -139,13 +131,7 @@ class CategoricalEffect:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FamilyCorrelations:
-    """The parameters of one family, in the order of the space.
-
-    Args:
-        n_trials: Its complete trials with a finite value of the metric.
-        parameters: The numeric and boolean ones.
-        categorical: Those whose values have no order.
-    """
+    """The parameters of one family, in the order of the space; those without an order apart."""
 
     family: str
     n_trials: int
@@ -161,8 +147,7 @@ class CorrelationsInfo:
         not_numeric: Parameters whose values have no order, hence no correlation.
         trials: Which trials were used, ``"all"`` or ``"independent"`` ones only.
         n_trials: Complete trials with a finite value of the metric that were used.
-        n_independent: Complete trials with a finite value that were not chosen by results,
-            used or not.
+        n_independent: Those that were not chosen by results, used or not.
         adaptive: Whether it chose trials by earlier results, which bends correlations: good
             regions are sampled more densely, and parameters move together.
     """
@@ -180,13 +165,7 @@ class CorrelationsInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Column:
-    """One ordered parameter of a family.
-
-    Args:
-        log: Whether ``values`` are logarithms.
-        having: Which of the family's trials have it, bool, shape ``(n,)``.
-        values: Of these trials, in their order.
-    """
+    """One ordered parameter: which of a family's trials have it, and their values or logs."""
 
     name: str
     log: bool
@@ -216,7 +195,7 @@ def get_correlations(
         metric: None for the objective. Its values are taken as stored: a positive coefficient
             means that larger values of the parameter go with a higher metric, be that better or
             worse.
-        trials: Whether all of these trials count or only ``independent_trials``.
+        trials: Whether all of these count or only ``independent_trials``.
         n_resamples: Bootstrap resamples of the trials for the 95 % percentile intervals, ranked
             anew within each resample; None for 1000, down to 200 for more than 2,000 trials.
 
@@ -236,24 +215,38 @@ def get_correlations(
     if n_resamples is None:
         n_resamples = default_resamples(len(used))
     names = parameter_names(record)
-    ordered = [name for name in names if _is_ordered(name, [t for _, t in used])]
+    values = {name: [t.params[name] for _, t in used if name in t.params] for name in names}
+    ordered = [
+        name
+        for name, found in values.items()
+        if found and all(isinstance(value, int | float) for value in found)
+    ]
     unordered = [n for n in names if n not in ordered and n != kind.family and used]
-    families = []
-    for family in sorted({family_of(trial, kind.family) for _, trial in used}):
-        members = [item for item in used if family_of(item[1], kind.family) == family]
-        effects = [_compare_groups(name, members) for name in unordered]
-        families.append(
-            FamilyCorrelations(
-                family=family,
-                n_trials=len(members),
-                parameters=_correlate(ordered, members, n_resamples=n_resamples, seed=seed),
-                categorical=tuple(effect for effect in effects if effect.groups),
-            )
-        )
+    members: dict[str, list[tuple[float, TrialRecord]]] = {}
+    for item in used:
+        members.setdefault(family_of(item[1], kind.family), []).append(item)
+    correlated, compared = {}, {}
+    for family, own in sorted(members.items()):
+        correlated[family] = _correlate(ordered, own, n_resamples=n_resamples, seed=seed)
+        effects = [_compare_groups(name, own) for name in unordered]
+        compared[family] = [effect for effect in effects if effect.groups]
+    pearson = _adjusted([p.pearson for parameters in correlated.values() for p in parameters])
+    spearman = _adjusted([p.spearman for parameters in correlated.values() for p in parameters])
+    kruskal = _adjusted([effect for effects in compared.values() for effect in effects])
     sampler = sampler_of(record)
     return CorrelationsInfo(
         metric=metric,
-        families=_with_adjusted_p_values(families),
+        families=tuple(
+            FamilyCorrelations(
+                family=family,
+                n_trials=len(members[family]),
+                parameters=tuple(
+                    replace(p, pearson=next(pearson), spearman=next(spearman)) for p in parameters
+                ),
+                categorical=tuple(next(kruskal) for _ in compared[family]),
+            )
+            for family, parameters in correlated.items()
+        ),
         not_numeric=tuple(unordered),
         trials=trials,
         n_trials=len(used),
@@ -273,8 +266,6 @@ def independent_trials(record: StudyRecord) -> tuple[TrialRecord, ...]:
     Where times are missing, the first ten trials count. Trials that began with the best point
     of another study do not, nor do any where the sampler is unknown.
 
-    They may be in any state.
-
     Source: ``_sample_relative`` of ``TPESampler`` and ``sample_relative`` of ``GPSampler`` in
         Optuna 5.0, with their default ``n_startup_trials`` of 10.
     """
@@ -284,22 +275,18 @@ def independent_trials(record: StudyRecord) -> tuple[TrialRecord, ...]:
         return tuple(drawn)
     if sampler not in ADAPTIVE_SAMPLERS:
         return ()
-    learnt = record.complete
-    if sampler == "tpe":
-        learnt = tuple(trial for trial in record.trials if trial.finished)
+    learnt = record.complete if sampler != "tpe" else [t for t in record.trials if t.finished]
     if len(learnt) < N_STARTUP_TRIALS:
         return tuple(drawn)
     ends = sorted(trial.completed for trial in learnt if trial.completed is not None)
     last = ends[N_STARTUP_TRIALS - 1] if len(ends) == len(learnt) else None
-    return tuple(
-        trial
-        for trial in drawn
-        if (
-            trial.number < N_STARTUP_TRIALS
-            if last is None or trial.started is None
-            else trial.started < last
-        )
-    )
+
+    def is_early(trial: TrialRecord) -> bool:
+        if last is None or trial.started is None:
+            return trial.number < N_STARTUP_TRIALS
+        return trial.started < last
+
+    return tuple(filter(is_early, drawn))
 
 
 def _correlate(
@@ -354,7 +341,9 @@ def _columns(names: Sequence[str], trials: Sequence[TrialRecord]) -> list[_Colum
         if not owners:
             continue
         values = np.asarray([float(trial.params[name] or 0) for trial in owners])
-        log = _is_log(name, owners) and bool((values > 0).all())
+        distributions = [trial.distributions.get(name) for trial in owners]
+        log = name in _LOG_PARAMETERS or all(getattr(d, "log", False) for d in distributions)
+        log = log and bool((values > 0).all())
         columns.append(
             _Column(
                 name=name,
@@ -448,7 +437,6 @@ def resampled_correlations(
 
     Args:
         values: Of the parameters, shape ``(p, n)``.
-        measured: The metric, shape ``(n,)``.
 
     Returns:
         Pearson's and Spearman's coefficients, each of shape ``(p, n_resamples)``; NaN where a
@@ -527,11 +515,7 @@ def default_resamples(
     fewest: int = MIN_RESAMPLES,
     most: int = N_RESAMPLES,
 ) -> int:
-    """Return the number of bootstrap resamples for so many trials, fewer for very many.
-
-    Args:
-        total: Trials in all resamples together.
-    """
+    """Return the number of resamples of so many trials, ``total`` in all of them together."""
     return max(fewest, min(most, total // max(1, n_trials)))
 
 
@@ -582,44 +566,11 @@ def _compare_groups(name: str, members: Sequence[tuple[float, TrialRecord]]) -> 
     )
 
 
-def _with_adjusted_p_values(
-    families: Sequence[FamilyCorrelations],
-) -> tuple[FamilyCorrelations, ...]:
-    """Fill in the adjusted p-values, each test's over all families."""
-    parameters = [p for family in families for p in family.parameters]
-    pearson = _adjusted([p.pearson for p in parameters])
-    spearman = _adjusted([p.spearman for p in parameters])
-    kruskal = _adjusted([e for family in families for e in family.categorical])
-    return tuple(
-        replace(
-            family,
-            parameters=tuple(
-                replace(p, pearson=next(pearson), spearman=next(spearman))
-                for p in family.parameters
-            ),
-            categorical=tuple(next(kruskal) for _ in family.categorical),
-        )
-        for family in families
-    )
-
-
 def _adjusted(found: Sequence[_Tested]) -> Iterator[_Tested]:
     known = [each.p for each in found if each.p is not None]
     adjusted = iter(stats.false_discovery_control(known) if known else [])
     for each in found:
         yield each if each.p is None else replace(each, p_adjusted=float(next(adjusted)))
-
-
-def _is_ordered(name: str, trials: Sequence[TrialRecord]) -> bool:
-    values = [trial.params[name] for trial in trials if name in trial.params]
-    return bool(values) and all(isinstance(value, int | float) for value in values)
-
-
-def _is_log(name: str, trials: Sequence[TrialRecord]) -> bool:
-    if name in _LOG_PARAMETERS:
-        return True
-    distributions = [trial.distributions.get(name) for trial in trials]
-    return all(isinstance(d, FloatDistribution | IntDistribution) and d.log for d in distributions)
 
 
 def _finite(number: float) -> float | None:

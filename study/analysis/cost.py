@@ -1,8 +1,6 @@
 """What a better value costs: what the kind counts of its models, and training time."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 from storage.attrs import REUSED_FROM, TRAINING_SECONDS
 from storage.records import StudyRecord, TrialRecord
@@ -11,6 +9,8 @@ from study.analysis.front import non_dominated
 from study.analysis.history import training_seconds
 from study.kind_info import KindInfo
 from study.metrics import Metric
+
+_SECONDS = Metric(name=TRAINING_SECONDS, label="training time, seconds")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,17 +74,13 @@ def get_costs(record: StudyRecord) -> tuple[CostInfo, ...]:
         were answered by another one's curve took no time and have none.
     """
     kind = kind_of(record)
-    measures: list[tuple[str, str, Callable[[TrialRecord], float | None]]] = [
-        (cost.name, cost.label, partial(_cost, kind, cost)) for cost in kind.costs
-    ]
-    measures.append((TRAINING_SECONDS, "training time, seconds", _own_seconds))
     trials = [(mse, trial) for mse, trial in ranked(record) if not breaks_constraint(trial)]
     infos = []
-    for name, label, measure in measures:
+    for measure in (*kind.costs, _SECONDS):
         found = sorted(
             (trial.number, mse, cost, family_of(trial, kind.family))
             for mse, trial in trials
-            if (cost := measure(trial)) is not None and cost > 0
+            if (cost := _cost(kind, measure, trial)) is not None and cost > 0
         )
         if len({cost for _, _, cost, _ in found}) < 2:
             continue
@@ -93,17 +89,15 @@ def get_costs(record: StudyRecord) -> tuple[CostInfo, ...]:
             CostPoint(number=number, family=family, mse=mse, cost=cost, on_front=i in front)
             for i, (number, mse, cost, family) in enumerate(found)
         )
-        infos.append(CostInfo(name=name, label=label, points=points))
+        infos.append(CostInfo(name=measure.name, label=measure.label, points=points))
     return tuple(infos)
 
 
 def _cost(kind: KindInfo, cost: Metric, trial: TrialRecord) -> float | None:
     """Return what a trial stored of a cost, or what its configuration says of it."""
+    if cost is _SECONDS:
+        return None if REUSED_FROM in trial.user_attrs else training_seconds(trial)
     found = trial.user_attrs.get(cost.name)
     if found is None and kind.space is not None:
         found = getattr(kind.space.to_config(trial.given), cost.name, None)
     return found if isinstance(found, int | float) else None
-
-
-def _own_seconds(trial: TrialRecord) -> float | None:
-    return None if REUSED_FROM in trial.user_attrs else training_seconds(trial)

@@ -35,7 +35,7 @@ class FamilyDistribution:
     """The distribution of one family.
 
     Args:
-        n_trials: Its complete trials with a finite value of the metric.
+        n_trials: Complete ones with a finite value of the metric.
         band: Half the height of the band, as a share of the trials.
         steps: By rising value, the last one with a share of 1.
     """
@@ -82,11 +82,9 @@ def get_distribution(record: StudyRecord, *, metric: Metric | None = None) -> Di
         trials, the lowest and the highest value among them.
 
     Source: Radosavovic, Johnson, Xie, Lo, Dollár, "On Network Design Spaces for Visual
-        Recognition", ICCV 2019, arXiv:1905.13214; ``optuna.visualization.plot_edf``; band:
-        Dvoretzky, Kiefer, Wolfowitz, "Asymptotic Minimax Character of the Sample Distribution
-        Function", Annals of Mathematical Statistics 27, 1956, with the constant of Massart,
-        "The Tight Constant in the Dvoretzky-Kiefer-Wolfowitz Inequality", Annals of Probability
-        18, 1990.
+        Recognition", ICCV 2019, arXiv:1905.13214; band: Dvoretzky, Kiefer, Wolfowitz, "Asymptotic
+        Minimax Character of the Sample Distribution Function", 1956, with the constant of
+        Massart, "The Tight Constant in the Dvoretzky-Kiefer-Wolfowitz Inequality", 1990.
     """
     kind = kind_of(record)
     metric = metric or kind.objective

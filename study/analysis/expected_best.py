@@ -34,13 +34,7 @@ RELIABLE_PART = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExpectedBest:
-    """The best of so many trials.
-
-    Args:
-        value: Expected best value of the metric.
-        low, high: Its 95 % interval over resampled trials.
-        seconds: Training time of so many trials, None where no time was stored.
-    """
+    """The best of so many trials: expected value with its 95 % interval, and training time."""
 
     n: int
     value: float
@@ -57,12 +51,10 @@ class ExpectedBestInfo:
         points: From one trial to all of them; empty after a refusal.
         n_trials: Trials that were used: complete, with a finite value, and of a study with a
             fixed design those that its design chose.
-        n_pruned: Pruned trials, which have no value and are left out.
-        best: The best value seen, None after a refusal.
+        best: The best value seen.
         n_reliable: The n, a fifth of the trials, up to which the intervals are about as sure as
             they say.
-        n_close: The smallest number of trials whose expected best is as close to the best seen;
-            None after a refusal.
+        n_close: The smallest number of trials whose expected best is close to the best seen.
         seconds_per_trial: Mean training time, None where none was stored.
         adaptive: Whether it chose trials by earlier results.
     """
@@ -101,7 +93,7 @@ def get_expected_best(
     Args:
         record: Its complete trials with a finite value count, feasible or not.
         metric: What trials are compared by, None for the objective.
-        n_points: Values of n to look at, at most, evenly spaced on a logarithmic scale.
+        n_points: Values of n to look at, evenly spaced on a logarithmic scale.
 
     Source: Tang, Lee, Xin, Liu, Yu, Lin, "Showing Your Work Doesn't Always Work", ACL 2020,
         arXiv:2004.13705; the question: Dodge, Gururangan, Card, Schwartz, Smith, "Show Your
@@ -168,8 +160,7 @@ def overtuning(incumbents: Sequence[tuple[float, float]]) -> tuple[float, ...]:
         incumbents: Validation and test error of each incumbent of a search, in their order.
 
     Raises:
-        ValueError: If a validation error is above the one before, so that the later one never
-            was an incumbent.
+        ValueError: If a validation error rises, so that the later one never was an incumbent.
 
     Source: Schneider, Bischl, Feurer, "Overtuning in Hyperparameter Optimization", AutoML 2025,
         arXiv:2506.19540.
@@ -215,10 +206,7 @@ def _band(errors: np.ndarray, numbers: np.ndarray, *, n_resamples: int, seed: in
 
 
 def _n_close(errors: np.ndarray) -> int:
-    """Return the smallest n whose expected minimum is close to the lowest error.
-
-    Expected minima fall with n, so halving finds it.
-    """
+    """Return the smallest n whose expected minimum, which falls with n, is close to the lowest."""
     bound = errors.min() + TOLERANCE * abs(errors.min())
     numbers = range(1, len(errors))
     return 1 + bisect_left(numbers, True, key=lambda n: expected_minimum(errors, n) <= bound)

@@ -4,6 +4,7 @@ import copy
 import math
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -43,8 +44,7 @@ class FidelityPoint:
             one, None where either does not vary.
         low, high: Its 95 % interval over resampled trials, None where more than 5 % of the
             resamples have no coefficient.
-        n_pruned_before: Pruned trials that ended before this step.
-        share_pruned_before: Share of them in the complete and pruned trials with a curve.
+        n_pruned_before: Pruned trials that ended before this step; the share is that in all.
         pruned_worst: The coefficient with all pruned trials, had they ended behind every
             complete one, in the order of their last values: the pruner was right each time.
         pruned_best: The same, had they ended before every complete one, those first that look
@@ -72,8 +72,7 @@ class FidelityInfo:
 
     Args:
         points: By step; empty after a refusal.
-        n_complete: Complete trials with a finite value and a curve.
-        n_pruned: Pruned trials with a curve.
+        n_complete, n_pruned: Trials with a curve.
         n_epochs: The last step that all of the complete trials reached.
         longest: Steps of the longest complete trial.
     """
@@ -147,7 +146,6 @@ class PrunersInfo:
 
     Args:
         replays: In the order of the settings; empty after a refusal.
-        n_complete: Complete trials with a finite value and a curve.
         n_replayed: How many of them were replayed: the best, and others at random.
         n_orders: Orders in which they were replayed, the first being that of their starts.
         every: Steps between the reports that a pruner gets.
@@ -199,42 +197,46 @@ class _Trials(InMemoryStorage):
         self.trials[trial_id] = trial
 
 
+def _median(share: float, steps: int) -> BasePruner:
+    return MedianPruner(n_startup_trials=5, n_warmup_steps=int(share * steps), n_min_trials=3)
+
+
+def _median_of_stalled(steps: int) -> BasePruner:
+    # A report of the replay stands for as many steps as `run` waits for an improvement.
+    return StalledPruner(_median(0.1, steps), patience=1)
+
+
+def _halving(part: int, steps: int) -> BasePruner:
+    return SuccessiveHalvingPruner(min_resource=max(1, steps // part), reduction_factor=3)
+
+
+def _hyperband(part: int, steps: int) -> BasePruner:
+    lowest = max(1, steps // part)
+    return HyperbandPruner(min_resource=lowest, max_resource=steps, reduction_factor=3)
+
+
 PRUNER_SETTINGS = (
     PrunerSetting(
         name="median, from 10\N{NO-BREAK SPACE}% of the {steps} on, of what stands still",
-        # A report of the replay stands for as many steps as `run` waits for an improvement.
-        make=lambda epochs: StalledPruner(
-            MedianPruner(n_startup_trials=5, n_warmup_steps=epochs // 10, n_min_trials=3),
-            patience=1,
-        ),
+        make=_median_of_stalled,
         option="median",
     ),
     *(
         PrunerSetting(
             name=f"median, from {format_percent(share)} of the {{steps}} on",
-            make=lambda epochs, share=share: MedianPruner(  # type: ignore[misc]
-                n_startup_trials=5, n_warmup_steps=int(share * epochs), n_min_trials=3
-            ),
+            make=partial(_median, share),
         )
         for share in (0.1, 0.25, 0.5)
     ),
     *(
         PrunerSetting(
-            name=f"successive halving by 3, from a {part}th of the {{steps}} on",
-            make=lambda epochs, part=part: SuccessiveHalvingPruner(  # type: ignore[misc]
-                min_resource=max(1, epochs // part), reduction_factor=3
-            ),
-            option="halving" if part == 27 else None,
+            name=f"{name} by 3, from a {part}th of the {{steps}} on",
+            make=partial(make, part),
+            option=option if part == 27 else None,
         )
-        for part in (27, 9)
-    ),
-    *(
-        PrunerSetting(
-            name=f"hyperband by 3, from a {part}th of the {{steps}} on",
-            make=lambda epochs, part=part: HyperbandPruner(  # type: ignore[misc]
-                min_resource=max(1, epochs // part), max_resource=epochs, reduction_factor=3
-            ),
-            option="hyperband" if part == 27 else None,
+        for name, option, make in (
+            ("successive halving", "halving", _halving),
+            ("hyperband", "hyperband", _hyperband),
         )
         for part in (27, 9)
     ),
@@ -255,9 +257,7 @@ def get_fidelity(record: StudyRecord, *, n_points: int = 20, seed: int = 0) -> F
         Hyperparameter Optimization at Scale", ICML 2018, arXiv:1807.01774; intervals: Efron,
         Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13.
     """
-    sign = _sign(record)
-    complete = [_curve(trial, sign) for trial in _complete(record)]
-    pruned = [_curve(trial, sign) for trial in _pruned(record)]
+    complete, pruned = _curves(record)
     n_resamples = default_resamples(len(complete))
     n_epochs = min((len(curve.values) for curve in complete), default=0)
     refusal = _refusal("The fidelity of short trainings", len(complete))
@@ -301,11 +301,10 @@ def replay_pruners(
         interval: Wilson, "Probable Inference, the Law of Succession, and Statistical
         Inference", JASA 22, 1927, by ``scipy.stats.binomtest``.
     """
-    sign, steps = _sign(record), plural(kind_of(record).step)
-    complete = _complete(record)
+    complete, pruned = _curves(record)
     refusal = _refusal("A replay of pruners", len(complete))
     rng = np.random.default_rng(seed)
-    chosen = [_curve(trial, sign) for trial in _choose(complete, max_trials, rng, sign)]
+    chosen = _choose(complete, max_trials, rng)
     longest = max((curve.steps[-1] + 1 for curve in chosen), default=0)
     every = max(1, math.ceil(longest / max_reports))
     replays: list[PrunerReplay] = []
@@ -313,6 +312,7 @@ def replay_pruners(
         thinned = [curve.thinned(every) for curve in chosen]
         shuffled = (rng.permutation(len(thinned)) for _ in range(n_orders - 1))
         orders = [thinned, *([thinned[i] for i in order] for order in shuffled)]
+        steps = plural(kind_of(record).step)
         with quiet_optuna():
             replays = [_replay(setting, orders, longest, steps=steps) for setting in settings]
     return PrunersInfo(
@@ -322,7 +322,7 @@ def replay_pruners(
         n_orders=n_orders,
         every=every,
         refusal=refusal,
-        caution=None if refusal else _caution(len(complete), len(_pruned(record))),
+        caution=None if refusal else _caution(len(complete), len(pruned)),
     )
 
 
@@ -444,12 +444,7 @@ def _run(pruner: BasePruner, curves: Sequence[_Curve], *, name: str) -> tuple[in
     The name decides, by Optuna's rule, which bracket of Hyperband a trial belongs to.
     """
     storage = _Trials()
-    study = optuna.create_study(
-        study_name=name,
-        storage=storage,
-        pruner=pruner,
-        sampler=optuna.samplers.RandomSampler(seed=0),
-    )
+    study = optuna.create_study(study_name=name, storage=storage, pruner=pruner)
     n_run = 0
     survivors = []
     for curve in curves:
@@ -468,46 +463,33 @@ def _run(pruner: BasePruner, curves: Sequence[_Curve], *, name: str) -> tuple[in
     return n_run, survivors
 
 
-def _choose(
-    trials: Sequence[TrialRecord], n: int, rng: np.random.Generator, sign: float
-) -> list[TrialRecord]:
+def _choose(curves: Sequence[_Curve], n: int, rng: np.random.Generator) -> Sequence[_Curve]:
     """Return at most n trials in their order, the best one among them."""
-    if len(trials) <= n:
-        return list(trials)
-    best = min(range(len(trials)), key=lambda i: sign * (trials[i].value or 0.0))
-    others = [i for i in range(len(trials)) if i != best]
+    if len(curves) <= n:
+        return curves
+    best = min(range(len(curves)), key=lambda i: curves[i].final)
+    others = [i for i in range(len(curves)) if i != best]
     kept = {best, *map(int, rng.choice(others, size=n - 1, replace=False))}
-    return [trials[i] for i in sorted(kept)]
+    return [curves[i] for i in sorted(kept)]
 
 
-def _complete(record: StudyRecord) -> list[TrialRecord]:
-    """Return the complete trials with a value and a curve, by start; those without one first."""
+def _curves(record: StudyRecord) -> tuple[list[_Curve], list[_Curve]]:
+    """Return complete trials with a value, by start, and pruned ones; those with a curve."""
+    sign = -1.0 if record.directions[0] == "maximize" else 1.0
+
+    def curve(trial: TrialRecord) -> _Curve:
+        steps = sorted(trial.intermediate_values)
+        values = np.asarray([trial.intermediate_values[step] for step in steps], dtype=float)
+        final = math.nan if trial.value is None else sign * trial.value
+        return _Curve(steps=steps, values=sign * values, final=final)
+
     by_start = sorted(record.complete, key=lambda t: (t.started or EARLIEST, t.number))
-    return [
-        trial
-        for trial in by_start
-        if trial.value is not None and math.isfinite(trial.value) and trial.intermediate_values
-    ]
-
-
-def _pruned(record: StudyRecord) -> list[TrialRecord]:
-    return [t for t in record.trials if t.state == TrialState.PRUNED and t.intermediate_values]
-
-
-def _curve(trial: TrialRecord, sign: float) -> _Curve:
-    """Return a trial's values as errors; a pruned one has no final value."""
-    steps = sorted(trial.intermediate_values)
-    values = np.asarray([trial.intermediate_values[step] for step in steps], dtype=float)
-    return _Curve(
-        steps=steps,
-        values=sign * values,
-        final=math.nan if trial.value is None else sign * trial.value,
+    complete = [t for t in by_start if t.value is not None and math.isfinite(t.value)]
+    pruned = [t for t in record.trials if t.state == TrialState.PRUNED]
+    return (
+        [curve(trial) for trial in complete if trial.intermediate_values],
+        [curve(trial) for trial in pruned if trial.intermediate_values],
     )
-
-
-def _sign(record: StudyRecord) -> float:
-    """Return what turns the study's values into errors."""
-    return -1.0 if record.directions[0] == "maximize" else 1.0
 
 
 def _refusal(what: str, n_complete: int) -> str | None:

@@ -21,9 +21,7 @@ class FrontPoint:
 
     Args:
         branch: Its value of ``FrontInfo.branch``.
-        mse: Value of the objective.
-        accuracy: Value of the kind's second metric.
-        balanced_accuracy: Value of its third one, if it was stored.
+        mse: Value of the objective; the accuracies are the kind's second and third metric.
         infeasible: Whether it breaks the study's constraint.
         on_front: Whether no other trial is at least as good in both metrics and better in one.
             Of several equal trials the earliest stands for all.
@@ -80,14 +78,11 @@ def get_front(record: StudyRecord) -> FrontInfo:
     """
     kind, branch, third = kind_of(record), branch_of(record), third_of(record)
     first, second = kind.objective, kind.second
-    measured = sorted(
-        (
-            (value, other, trial)
-            for value, trial in ranked(record)
-            if second is not None and (other := second.of(trial)) is not None
-        ),
-        key=lambda item: item[2].number,
-    )
+    measured = [
+        (value, other, trial)
+        for value, trial in sorted(ranked(record), key=lambda item: item[1].number)
+        if second is not None and (other := second.of(trial)) is not None
+    ]
     maximise = (first.maximise, second is None or second.maximise)
     signs = [-1.0 if maximise[0] else 1.0, 1.0 if maximise[1] else -1.0]
     front = non_dominated((signs[0] * value, signs[1] * other) for value, other, _ in measured)

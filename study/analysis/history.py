@@ -21,7 +21,6 @@ from study.analysis import (
 from study.analysis.thinning import MAX_MARKS, thin
 
 EARLIEST = datetime.min.replace(tzinfo=UTC)
-"""Before every time of a trial."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,10 +92,9 @@ class LearningCurve:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LearningCurvesInfo:
-    """A readable number of learning curves.
+    """A readable number of learning curves: of the best trials, then of others by number.
 
     Args:
-        curves: The best trials, best first, then the others by number.
         n_best: How many of them are there for their rank.
         n_total: Trials with at least one intermediate value, kept here or not.
     """
@@ -143,8 +141,6 @@ def get_history(record: StudyRecord) -> HistoryInfo:
 
     A pruned trial shows its last report, which never counts as the best: it comes from a shorter
     training. Nor does the value of a trial that breaks the constraint.
-
-    Source: ``optuna.visualization.plot_optimization_history``.
     """
     kind = kind_of(record)
     points = []
@@ -169,20 +165,13 @@ def get_history(record: StudyRecord) -> HistoryInfo:
 def get_learning_curves(
     record: StudyRecord, *, max_curves: int = 60, n_best: int = 20
 ) -> LearningCurvesInfo:
-    """Choose learning curves that show the best trials and a fair sample of the others.
-
-    Args:
-        max_curves: How many curves to keep, at least ``n_best``.
-        n_best: How many of them are taken from the top; the rest is an even thinning, by
-            number, of all other trials.
-    """
+    """Choose learning curves: of the best trials, and of an even thinning of all others."""
     kind = kind_of(record)
     best_of = max if kind.objective.maximise else min
     feasible = [trial for _, trial in ranked(record) if trial.feasible]
     ranks = {trial.number: rank for rank, trial in enumerate(feasible, start=1)}
     reporting = [trial for trial in record.trials if trial.intermediate_values]
-    placed = [trial for trial in reporting if trial.number in ranks]
-    best = sorted(placed, key=lambda trial: ranks[trial.number])[:n_best]
+    best = [trial for trial in feasible if trial.intermediate_values][:n_best]
     kept = {trial.number for trial in best}
     others = [trial for trial in reporting if trial.number not in kept]
     return LearningCurvesInfo(

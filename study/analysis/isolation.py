@@ -28,13 +28,7 @@ Scale = Literal["linear", "log", "category"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IsolatedPoint:
-    """One trial.
-
-    Args:
-        value: Its value of the parameter.
-        place: Which of the parameter's values or bins that is, from 0.
-        measured: Its value of the metric.
-    """
+    """One trial, with its value of the parameter, which value or bin that is, and the metric's."""
 
     number: int
     family: str
@@ -71,7 +65,6 @@ class IsolatedParameter:
 
     Args:
         scale: Of its values: as it was searched, or ``"category"`` where it was a choice.
-        n_trials: Trials that have it.
         n_equal: The smallest number of trials of those values that have at least five; None
             without two such values.
         values: By rising value, texts behind numbers.
@@ -93,8 +86,6 @@ class IsolationInfo:
     Args:
         left_out: Parameters with more values than can be looked at and without an order.
         n_trials: Feasible complete trials with a finite value of the metric.
-        n_best_points: How many of a parameter's points are there for being the best, where not
-            all trials are shown.
         adaptive: Whether it chose trials by earlier results, so that good values have more
             trials, and better values of the other parameters.
     """
@@ -130,8 +121,7 @@ def get_isolation(record: StudyRecord, *, metric: Metric | None = None) -> Isola
         hardly any that occurs twice, is cut into up to 10 bins between its quantiles.
 
     Source: "isolation plots" of Godbole, Dahl, Gilmer, Shallue, Nado, "Deep Learning Tuning
-        Playbook", 2023, https://github.com/google-research/tuning_playbook; expected best of
-        equal numbers: ``study.analysis.expected_best``.
+        Playbook", 2023, https://github.com/google-research/tuning_playbook.
     """
     kind = kind_of(record)
     metric = metric or kind.objective

@@ -13,12 +13,7 @@ from study.metrics import Metric
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LatentsOfArm:
-    """The numbers for one arm.
-
-    Args:
-        values: By metric: the mean over seeds and splits with its 95 % t interval; None without
-            a value.
-    """
+    """The numbers for one arm: means over seeds and splits with 95 % t intervals, by metric."""
 
     arm: str
     values: Mapping[Metric, Estimate | None]
@@ -26,12 +21,7 @@ class LatentsOfArm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LatentsInfo:
-    """The numbers for an experiment, or for what follows a search.
-
-    Args:
-        study: Name of the study that the experiment is.
-        metrics: The objective, and what was measured on request.
-    """
+    """The numbers for an experiment, or for what follows a search: the objective's come first."""
 
     study: str
     metrics: tuple[Metric, ...]

@@ -21,7 +21,6 @@ class ProvenanceInfo:
             import, an experiment, or a study made by other means.
         environments: Versions and system, each with the number of trials that ran on it.
         devices: Device and threads likewise.
-        n_hosts: Machines that ran trials; 0 if none was stored.
     """
 
     command: str | None
@@ -43,12 +42,10 @@ def get_provenance(record: StudyRecord) -> ProvenanceInfo:
 
 def describe_code(record: StudyRecord) -> str | None:
     """Say from which trial on another version of the kind's code trained, None if none did."""
-    digests = [
-        (trial.number, digest)
-        for trial in record.trials
-        if trial.finished and (digest := trial.user_attrs.get(attrs.KIND_DIGEST)) is not None
-    ]
-    other = next((number for number, digest in digests if digest != digests[0][1]), None)
+    digests = {t.number: t.user_attrs.get(attrs.KIND_DIGEST) for t in record.trials if t.finished}
+    known = {number: digest for number, digest in digests.items() if digest is not None}
+    first = next(iter(known.values()), None)
+    other = next((number for number, digest in known.items() if digest != first), None)
     if other is None:
         return None
     return (
@@ -58,8 +55,7 @@ def describe_code(record: StudyRecord) -> str | None:
 
 
 def _command(record: StudyRecord) -> str | None:
-    settings = settings_of(record)
-    kind = reference_of(record)
+    settings, kind = settings_of(record), reference_of(record)
     if kind is None or settings.get("sampler") == IMPORTED or not is_search(record):
         return None
     n_finished = sum(trial.finished for trial in record.trials)

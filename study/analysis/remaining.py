@@ -17,11 +17,10 @@ def grid_trainings(space: SearchSpace, fixed: Mapping[str, Scalar]) -> list[str]
 
 
 class Finished(Protocol):
-    """A finished trial, in whatever form."""
+    """A finished trial, in whatever form, with attributes by the names in ``storage.attrs``."""
 
     @property
-    def user_attrs(self) -> Mapping[str, Any]:
-        """By the names in ``storage.attrs``."""
+    def user_attrs(self) -> Mapping[str, Any]: ...
 
 
 AnyFinished = TypeVar("AnyFinished", bound=Finished)

@@ -33,10 +33,8 @@ MIN_R2 = 0.2
 """Share of the metric's variance that the forest must predict to be asked any further."""
 
 N_TREES, N_FOLDS, N_REPEATS, N_PERMUTATIONS = 20, 5, 2, 5
-"""Of a forest; of a cross-validation, and times that these are drawn anew; in each fold."""
-
 N_SPLITS, HALF_TREES, HALF_PERMUTATIONS = 8, 5, 3
-"""Splits into two halves for the intervals; of so few in each fold, scatter only widens these."""
+"""Of splits into halves for the intervals, which the scatter of so few trees only widens."""
 
 _MIN_ERROR = 1e-4
 """Unexplained share of the variance below which halves are not told apart."""
@@ -50,19 +48,15 @@ FANOVA_DEPTH, FANOVA_TREES = 5, 16
 FANOVA_RESAMPLES, FANOVA_RESAMPLE_TREES = 12, 5
 """Few are enough for standard errors, and each takes a tenth of a second."""
 
-N_INTERACTING = 4
-"""Parameters whose pairs are looked at, the most important ones."""
-
 MIN_INTERACTION = 0.01
 """Share of the variance below which an interaction is not called one: forests draw steps, whose
 joints look like weak interactions where there is little noise."""
 
-N_POINTS = 20
-"""Trials that the partial dependence is averaged over and evaluated at."""
+N_INTERACTING, N_POINTS = 4, 20
+"""Parameters whose pairs are looked at; trials that partial dependences are averaged over."""
 
 INTERACTION_TREES, N_REFITS, N_NULL_REFITS = 12, 10, 19
-"""Of each forest; forests behind an interval; forests without an interaction: more than the
-largest of 19 has a probability of 1 in 20."""
+"""Forests without an interaction: more than the largest of 19 has a probability of 1 in 20."""
 
 _N_RANK_DRAWS = 200
 
@@ -100,12 +94,7 @@ class SurrogateInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FanovaInfo:
-    """fANOVA of one branch.
-
-    Args:
-        parameters: Most important first, by the part of the variance that all parameters explain
-            alone; these shares sum to 1. Empty after a refusal.
-    """
+    """fANOVA of one branch: shares of the variance that parameters explain alone, in all 1."""
 
     parameters: tuple[ParameterImportance, ...]
     refusal: str | None
@@ -212,9 +201,8 @@ def get_branch(
 
     Args:
         record: Its complete trials with a finite value count.
-        metric: None for the objective. Its negative is the loss if it is maximised. A positive
-            loss that spans more than a decade enters as its logarithm, lest a few bad trials make
-            up all of its variance.
+        metric: None for the objective. A positive loss that spans more than a decade enters as
+            its logarithm, lest a few bad trials make up all of its variance.
         family: The branch, or None for all trials.
         complete_only: Whether to take only trials that have all varying parameters.
 
@@ -373,14 +361,10 @@ def get_interactions(
     their single effects. Forests see interactions even where there are none, so the same is
     done with data of which the additive part is kept and the rest shuffled.
 
-    Args:
-        surrogate: What ``get_surrogate`` said of the branch.
-
     Source: the numerator of the H statistic and its null distribution: Friedman, Popescu,
-        "Predictive learning via rule ensembles", Annals of Applied Statistics 2, 2008, sections
-        8.1 and 8.3; without its denominator, which makes large what is small in both: Inglis,
-        Parnell, Hurley, JCGS 31, 2022; level over all pairs by their maximum: Westfall, Young,
-        "Resampling-Based Multiple Testing", 1993.
+        "Predictive learning via rule ensembles", 2008, sections 8.1 and 8.3; without its
+        denominator, which makes large what is small in both: Inglis, Parnell, Hurley, JCGS 31,
+        2022; level by the maximum: Westfall, Young, "Resampling-Based Multiple Testing", 1993.
     """
     branch = get_branch(record, metric=surrogate.metric, family=surrogate.family, seed=seed)
     names = [column.name for column in branch.columns]
@@ -439,7 +423,6 @@ def predict(
     Args:
         record: With at least one complete trial.
         points: Parameters of each configuration.
-        metric: What is predicted, None for the objective.
     """
     metric = metric or kind_of(record).objective
     branch = get_branch(record, metric=metric, seed=seed)
@@ -589,9 +572,8 @@ def _deviations(estimates: np.ndarray, halves: np.ndarray) -> np.ndarray:
     between what noise does, which is the same for all, and what drawing trials does, which is in
     proportion.
 
-    Args:
-        estimates: Error and importances from all trials, shape ``(1 + n_parameters,)``.
-        halves: Those from halves, shape ``(n_splits, 2, 1 + n_parameters)``.
+    ``estimates`` are error and importances from all trials, shape ``(1 + n_parameters,)``, and
+    ``halves`` those from halves, shape ``(n_splits, 2, 1 + n_parameters)``.
     """
     logs = np.log(np.maximum(halves[..., :1], _MIN_ERROR))
     differences = np.diff(np.concatenate([logs, halves[..., 1:]], axis=-1), axis=1)[:, 0] / 2
@@ -612,13 +594,11 @@ def _ends(importances: np.ndarray, half_widths: np.ndarray) -> tuple[np.ndarray,
 
     An end is the importance ``x`` that lies just so far from the estimate as its own scatter
     allows: ``(x - estimate)² = half_width² (1 + (x - estimate) / m)``, where ``m`` is the
-    estimate, or the half-width if that is more, as noise does not shrink with the importance. So
-    the interval reaches further up than down. A symmetric one would hold zero for many parameters
-    with a weak effect, and miss more means above than below.
+    estimate, or the half-width if that is more, as noise does not shrink with the importance. A
+    symmetric interval would hold zero for many weak effects, and miss more means above than below.
 
-    Source: like the score interval of a proportion: Wilson, "Probable inference, the law of
-        succession, and statistical inference", JASA 22, 1927; variance in proportion to the mean,
-        as the root stabilises: Bartlett, "The use of transformations", Biometrics 3, 1947.
+    Source: like the score interval of a proportion: Wilson, "Probable inference", 1927; variance
+        in proportion to the mean: Bartlett, "The use of transformations", 1947.
     """
     at_least = np.maximum(importances, half_widths)
     skew = np.divide(half_widths, 2 * at_least, out=np.zeros_like(half_widths), where=at_least > 0)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import pairwise
+from itertools import count, pairwise
 
 from optuna.trial import TrialState
 
@@ -60,7 +60,7 @@ class TimelineWorker:
 
     @property
     def utilisation(self) -> float | None:
-        """Share of the time between first start and last end that it was busy; None if none."""
+        """Share of the time between its first start and last end that it was busy."""
         return self.busy_seconds / (self.end - self.start) if self.end > self.start else None
 
 
@@ -101,53 +101,44 @@ def get_timeline(record: StudyRecord) -> TimelineInfo:
     """Lay out the trials by worker and time.
 
     A worker is a process: one that was started again is another worker. Trials of processes that
-    stored no name are those of one unknown worker.
+    stored no name are those of one unknown worker. Trials without a start, or that ended without
+    a time, are left out.
 
     Returns:
         The first 40 workers and, of the trials of these, 1,500 in an even selection; numbers of a
-        worker are those of all of its trials. Trials without a start, or that ended without a
-        time, are left out.
-
-    Source: ``optuna.visualization.plot_timeline``.
+        worker are those of all of its trials.
     """
     times = [time for t in record.trials for time in (t.started, t.completed) if time is not None]
     last = max(times, default=EARLIEST)
     timed = sorted(
-        (
-            (trial.started, trial.completed or last, trial.number, trial)
-            for trial in record.trials
-            if trial.started and (trial.completed or trial.state == TrialState.RUNNING)
-        ),
-        key=lambda item: (item[0], item[2]),
+        (trial.started, trial.number, trial.completed or last, trial)
+        for trial in record.trials
+        if trial.started and (trial.completed or trial.state == TrialState.RUNNING)
     )
-    by_worker: dict[str, list[tuple[datetime, datetime, int, TrialRecord]]] = {}
+    by_worker: dict[str, list[tuple[datetime, int, datetime, TrialRecord]]] = {}
     for item in timed:
         by_worker.setdefault(str(item[3].user_attrs.get(WORKER) or ""), []).append(item)
     first = timed[0][0] if timed else EARLIEST
-    parameter = kind_of(record).family
-    labels = {
-        name: f"worker {i} ({_host(name)})"
-        for i, name in enumerate(filter(None, by_worker), start=1)
-    }
-    workers = [
-        _worker(labels.get(name, UNKNOWN_WORKER), [item[:2] for item in items], first)
-        for name, items in by_worker.items()
-    ]
-    places = {name: i for i, name in enumerate(by_worker) if i < MAX_WORKERS}
-    spans = [
-        TimelineSpan(
-            number=trial.number,
-            state=trial.state,
-            family=family_of(trial, parameter),
-            infeasible=breaks_constraint(trial),
-            worker=places[name],
-            start=(start - first).total_seconds(),
-            end=(max(start, end) - first).total_seconds(),
-        )
-        for start, end, _, trial in timed
-        if (name := str(trial.user_attrs.get(WORKER) or "")) in places
-    ]
-    spans.sort(key=lambda span: span.worker)  # so that each keeps its share
+    family = kind_of(record).family
+    numbers = count(1)
+    workers, spans = [], []
+    for place, (name, items) in enumerate(by_worker.items()):
+        label = f"worker {next(numbers)} ({_host(name)})" if name else UNKNOWN_WORKER
+        workers.append(_worker(label, [(start, end) for start, _, end, _ in items], first))
+        spans += [
+            TimelineSpan(
+                number=number,
+                state=trial.state,
+                family=family_of(trial, family),
+                infeasible=breaks_constraint(trial),
+                worker=place,
+                start=(start - first).total_seconds(),
+                end=(max(start, end) - first).total_seconds(),
+            )
+            for start, number, end, trial in items
+            if place < MAX_WORKERS
+        ]
+    # By worker, so that each keeps its share.
     shown = sorted(thin(spans, MAX_SPANS), key=lambda span: (span.start, span.number))
     present = sum(worker.end - worker.start for worker in workers)
     return TimelineInfo(
@@ -180,4 +171,5 @@ def _worker(
 
 def _host(worker: str) -> str:
     """Return the host of ``host/...:pid``, or what stands before a process's number alone."""
-    return worker.partition("/")[0].rpartition(":")[0] or worker.partition("/")[0]
+    host = worker.partition("/")[0]
+    return host.rpartition(":")[0] or host
