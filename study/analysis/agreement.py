@@ -1,6 +1,6 @@
 """Whether different methods call the same parameters important, branch by branch."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
@@ -33,23 +33,8 @@ N_RESAMPLES = 20
 GOOD_TAU, POOR_TAU = 0.7, 0.3
 """Kendall's tau from which on rankings agree well, and below which they hardly do."""
 
-_Rankings = Mapping[str, Mapping[str, ParameterImportance]]
-"""By method, the parameters by falling share."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RankAgreement:
-    """How far two methods rank the parameters alike.
-
-    Args:
-        tau: Kendall's tau-b of their importances, None where there is none.
-        n_parameters: Parameters that both rank.
-    """
-
-    first: str
-    second: str
-    tau: float | None
-    n_parameters: int
+_Ranking = Mapping[str, ParameterImportance]
+"""Parameters by falling share."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +57,8 @@ class AgreementInfo:
         fanova: None where the forest refuses.
         interactions: None where the forest refuses, and for any metric but the objective.
         parameters: By falling permutation importance, else share of PED-ANOVA.
-        pairs: Agreement of every two methods that say something.
+        taus: Kendall's tau-b of the importances by every two methods that say something, None
+            where there is none.
         sentence: What that comes to, in words.
     """
 
@@ -82,7 +68,7 @@ class AgreementInfo:
     fanova: FanovaInfo | None
     interactions: InteractionsInfo | None
     parameters: tuple[ParameterAgreement, ...]
-    pairs: tuple[RankAgreement, ...]
+    taus: Mapping[tuple[str, str], float | None]
     sentence: str
 
 
@@ -122,7 +108,7 @@ def get_agreement(
     }
     found = {method: {p.name: p for p in said} for method, said in by_method.items()}
     rankings = {method: said for method, said in found.items() if said}
-    pairs = tuple(_agree(a, b, rankings) for a, b in combinations(rankings, 2))
+    taus = {(a, b): _tau(rankings[a], rankings[b]) for a, b in combinations(rankings, 2)}
     return AgreementInfo(
         family=family,
         surrogate=surrogate,
@@ -138,34 +124,32 @@ def get_agreement(
             )
             for name in {**found[PERMUTATION], **found[PED_ANOVA]}
         ),
-        pairs=pairs,
-        sentence=_sentence(rankings, pairs, surrogate, fanova),
+        taus=taus,
+        sentence=_sentence(rankings, taus.values(), surrogate, fanova),
     )
 
 
-def _agree(first: str, second: str, rankings: _Rankings) -> RankAgreement:
-    common = [name for name in rankings[first] if name in rankings[second]]
-    tau = None
-    if len(common) >= MIN_PARAMETERS:
-        a, b = ([rankings[method][name].share for name in common] for method in (first, second))
-        if np.ptp(a) > 0 and np.ptp(b) > 0:
-            tau = float(stats.kendalltau(a, b).statistic)
-    return RankAgreement(first=first, second=second, tau=tau, n_parameters=len(common))
+def _tau(first: _Ranking, second: _Ranking) -> float | None:
+    common = [name for name in first if name in second]
+    a, b = ([ranking[name].share for name in common] for ranking in (first, second))
+    if len(common) < MIN_PARAMETERS or np.ptp(a) == 0 or np.ptp(b) == 0:
+        return None
+    return float(stats.kendalltau(a, b).statistic)
 
 
 def _sentence(
-    rankings: _Rankings,
-    pairs: Sequence[RankAgreement],
+    rankings: Mapping[str, _Ranking],
+    taus: Collection[float | None],
     surrogate: SurrogateInfo,
     fanova: FanovaInfo | None,
 ) -> str:
-    if not pairs:
+    if not taus:
         only = next(iter(rankings), None)
         return "No method has an answer." if only is None else f"{only} stands alone."
     parts = [_first_places(rankings)]
-    taus = [pair.tau for pair in pairs if pair.tau is not None]
-    if taus:
-        parts.append(f"Over all parameters, the rankings {_how_well(taus)}.")
+    known = [tau for tau in taus if tau is not None]
+    if known:
+        parts.append(f"Over all parameters, the rankings {_how_well(known)}.")
     else:
         parts.append(f"Too few parameters to compare rankings, fewer than {MIN_PARAMETERS}.")
     if fanova is not None and fanova.refusal is not None:
@@ -179,7 +163,7 @@ def _sentence(
     return " ".join(parts)
 
 
-def _first_places(rankings: _Rankings) -> str:
+def _first_places(rankings: Mapping[str, _Ranking]) -> str:
     """Say which parameter each method puts first."""
     by_parameter: dict[str, list[str]] = {}
     for method, ranking in rankings.items():

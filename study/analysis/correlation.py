@@ -508,15 +508,9 @@ def portions(n_resamples: int, n_trials: int) -> Iterator[int]:
         yield min(most, n_resamples - start)
 
 
-def default_resamples(
-    n_trials: int,
-    *,
-    total: int = RESAMPLED_TRIALS,
-    fewest: int = MIN_RESAMPLES,
-    most: int = N_RESAMPLES,
-) -> int:
-    """Return the number of resamples of so many trials, ``total`` in all of them together."""
-    return max(fewest, min(most, total // max(1, n_trials)))
+def default_resamples(n_trials: int) -> int:
+    """Return the number of bootstrap resamples of so many trials."""
+    return max(MIN_RESAMPLES, min(N_RESAMPLES, RESAMPLED_TRIALS // max(1, n_trials)))
 
 
 def percentile_interval(resampled: np.ndarray) -> tuple[float, float] | tuple[None, None]:

@@ -15,14 +15,7 @@ _SECONDS = Metric(name=TRAINING_SECONDS, label="training time, seconds")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CostPoint:
-    """One complete trial that keeps the constraint.
-
-    Args:
-        mse: Value of the objective.
-        cost: More than 0.
-        on_front: Whether no other trial is at least as good in both and better in one. Of several
-            equal trials the earliest stands for all.
-    """
+    """One complete trial that keeps the constraint: its objective, and its cost above 0."""
 
     number: int
     family: str

@@ -62,7 +62,6 @@ class ExpectedBestInfo:
     metric: Metric
     points: tuple[ExpectedBest, ...]
     n_trials: int
-    n_pruned: int
     best: float | None
     tolerance: ClassVar[float] = TOLERANCE
     n_reliable: int
@@ -76,11 +75,7 @@ class ExpectedBestInfo:
 
 
 def get_expected_best(
-    record: StudyRecord,
-    *,
-    metric: Metric | None = None,
-    n_points: int = 60,
-    seed: int = 0,
+    record: StudyRecord, *, metric: Metric | None = None, n_points: int = 60, seed: int = 0
 ) -> ExpectedBestInfo:
     """Estimate the expected best of n trials, for n up to the number of trials.
 
@@ -129,7 +124,6 @@ def get_expected_best(
         metric=metric,
         points=points,
         n_trials=len(used),
-        n_pruned=n_pruned,
         best=used[0][0] if refusal is None else None,
         n_reliable=len(used) // RELIABLE_PART,
         n_close=_n_close(errors) if refusal is None else None,

@@ -183,10 +183,7 @@ class _Trials(InMemoryStorage):
         self.trials: list[FrozenTrial] = []
 
     def get_all_trials(
-        self,
-        study_id: int,
-        deepcopy: bool = True,
-        states: Container[TrialState] | None = None,
+        self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
     ) -> list[FrozenTrial]:
         return [trial for trial in self.trials if states is None or trial.state in states]
 

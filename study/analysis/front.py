@@ -43,21 +43,15 @@ class FrontInfo:
 
     Args:
         points: In the order of the trials' numbers.
+        front: The points on the front, the best objective and so the worst second metric first.
         branch: A choice beside the family that other parameters depend on.
         min_accuracy: Value of the second metric that the study demands, if it does.
-        maximise: Whether higher is better, for the objective and for the second metric.
     """
 
     points: tuple[FrontPoint, ...]
+    front: tuple[FrontPoint, ...]
     branch: str | None
     min_accuracy: float | None
-    maximise: tuple[bool, bool]
-
-    @property
-    def front(self) -> tuple[FrontPoint, ...]:
-        """The points on the front, the best objective and so the worst second metric first."""
-        sign = -1.0 if self.maximise[0] else 1.0
-        return tuple(sorted((p for p in self.points if p.on_front), key=lambda p: sign * p.mse))
 
     @property
     def lowest_error(self) -> FrontPoint | None:
@@ -83,26 +77,26 @@ def get_front(record: StudyRecord) -> FrontInfo:
         for value, trial in sorted(ranked(record), key=lambda item: item[1].number)
         if second is not None and (other := second.of(trial)) is not None
     ]
-    maximise = (first.maximise, second is None or second.maximise)
-    signs = [-1.0 if maximise[0] else 1.0, 1.0 if maximise[1] else -1.0]
+    signs = first.sign, 1.0 if second is None else -second.sign
     front = non_dominated((signs[0] * value, signs[1] * other) for value, other, _ in measured)
+    points = tuple(
+        FrontPoint(
+            number=trial.number,
+            family=family_of(trial, kind.family),
+            branch=None if (own := trial.params.get(branch or "")) is None else str(own),
+            mse=value,
+            accuracy=other,
+            balanced_accuracy=None if third is None else third.of(trial),
+            infeasible=breaks_constraint(trial),
+            on_front=i in front,
+        )
+        for i, (value, other, trial) in enumerate(measured)
+    )
     return FrontInfo(
-        points=tuple(
-            FrontPoint(
-                number=trial.number,
-                family=family_of(trial, kind.family),
-                branch=None if (own := trial.params.get(branch or "")) is None else str(own),
-                mse=value,
-                accuracy=other,
-                balanced_accuracy=None if third is None else third.of(trial),
-                infeasible=breaks_constraint(trial),
-                on_front=i in front,
-            )
-            for i, (value, other, trial) in enumerate(measured)
-        ),
+        points=points,
+        front=tuple(sorted((p for p in points if p.on_front), key=lambda p: signs[0] * p.mse)),
         branch=branch,
         min_accuracy=min_accuracy_of(record),
-        maximise=maximise,
     )
 
 

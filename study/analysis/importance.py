@@ -20,7 +20,6 @@ from scipy import stats
 
 from storage.records import Scalar, StudyRecord, TrialRecord
 from study.analysis import kind_of, parameter_names, ranked, sampler_of
-from study.analysis.correlation import default_resamples
 from study.formats import format_percent
 from study.metrics import Metric
 from study.sampling.names import ADAPTIVE_SAMPLERS
@@ -192,9 +191,8 @@ def get_importances(
     refusal = _refusal(metric, (len(trials), len(inside), len(top)), names, region, which)
     n_drawn = min(len(trials), math.ceil(_MAX_DRAWN / math.sqrt(region)))
     if n_resamples is None:
-        n_resamples = default_resamples(
-            n_drawn, total=_RESAMPLED_TRIALS, fewest=_MIN_RESAMPLES, most=_MAX_RESAMPLES
-        )
+        fitting = _RESAMPLED_TRIALS // max(1, n_drawn)
+        n_resamples = max(_MIN_RESAMPLES, min(_MAX_RESAMPLES, fitting))
     parameters: tuple[ParameterImportance, ...] = ()
     if refusal is None:
         study, rng = TrialSample(), np.random.default_rng(seed)

@@ -3,7 +3,6 @@
 import math
 from collections import defaultdict
 from collections.abc import Hashable
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,28 +15,16 @@ MIN_DEGREES = 3
 """Degrees of freedom below which the scatter is not estimated."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NoiseInfo:
-    """Scatter of the objective between trainings that differ in nothing but chance.
-
-    Args:
-        n_groups: Configurations that were trained more than once.
-        n_trials: Trainings of them.
-        relative_sd: Standard deviation of the logarithm of the value within a configuration,
-            pooled; 0.1 means about 10 %. None with fewer than three degrees of freedom.
-    """
-
-    n_groups: int
-    n_trials: int
-    relative_sd: float | None
-
-
-def get_noise(record: StudyRecord) -> NoiseInfo:
+def get_noise(record: StudyRecord) -> float | None:
     """Estimate the scatter from replicates: complete trials of one effective configuration.
 
     Wanted replicates have other seeds. In imported results the same training stands under
     several names, such as dropouts of a classifier without hidden layer. Answers from a stored
     curve are no trainings and do not count, nor do values that are not positive.
+
+    Returns:
+        Standard deviation of the logarithm of the objective within a configuration, pooled; 0.1
+        means about 10 %. None with fewer than three degrees of freedom.
     """
     kind = kind_of(record)
     groups: dict[Hashable, dict[Hashable, float]] = defaultdict(dict)
@@ -48,11 +35,7 @@ def get_noise(record: StudyRecord) -> NoiseInfo:
     repeated = [list(values.values()) for values in groups.values() if len(values) > 1]
     degrees = sum(len(values) - 1 for values in repeated)
     squares = sum(float(np.var(values)) * len(values) for values in repeated)
-    return NoiseInfo(
-        n_groups=len(repeated),
-        n_trials=sum(map(len, repeated)),
-        relative_sd=math.sqrt(squares / degrees) if degrees >= MIN_DEGREES else None,
-    )
+    return math.sqrt(squares / degrees) if degrees >= MIN_DEGREES else None
 
 
 def _configuration(trial: TrialRecord, kind: KindInfo) -> Hashable:

@@ -18,12 +18,7 @@ from scipy import stats
 
 from storage.records import Scalar, StudyRecord, TrialRecord
 from study.analysis import family_of, kind_of, parameter_names, ranked
-from study.analysis.importance import (
-    ParameterImportance,
-    TrialSample,
-    by_importance,
-    frozen_trial,
-)
+from study.analysis.importance import ParameterImportance, TrialSample, by_importance, frozen_trial
 from study.metrics import Metric
 
 MIN_TRIALS, MAX_TRIALS = 30, 400
@@ -238,11 +233,7 @@ def get_branch(
 
 
 def get_surrogate(
-    record: StudyRecord,
-    *,
-    metric: Metric | None = None,
-    family: str | None = None,
-    seed: int = 0,
+    record: StudyRecord, *, metric: Metric | None = None, family: str | None = None, seed: int = 0
 ) -> SurrogateInfo:
     """Ask a random forest how well parameters predict the metric, and which it needs for that.
 
@@ -305,11 +296,7 @@ def get_surrogate(
 
 
 def get_fanova(
-    record: StudyRecord,
-    *,
-    metric: Metric | None = None,
-    family: str | None = None,
-    seed: int = 0,
+    record: StudyRecord, *, metric: Metric | None = None, family: str | None = None, seed: int = 0
 ) -> FanovaInfo:
     """Compute the share of each parameter in the variance over the whole space of one branch.
 
@@ -409,11 +396,7 @@ def get_interactions(
 
 
 def predict(
-    record: StudyRecord,
-    points: Sequence[Mapping[str, Scalar]],
-    *,
-    metric: Metric | None = None,
-    seed: int = 0,
+    record: StudyRecord, points: Sequence[Mapping[str, Scalar]], *, metric: Metric | None = None
 ) -> np.ndarray:
     """Predict the metric of configurations that were not tried, by a forest of all branches.
 
@@ -425,7 +408,7 @@ def predict(
         points: Parameters of each configuration.
     """
     metric = metric or kind_of(record).objective
-    branch = get_branch(record, metric=metric, seed=seed)
+    branch = get_branch(record, metric=metric)
     ranges = {name: d for trial in branch.trials for name, d in trial.distributions.items()}
     unknown = [
         TrialRecord(
@@ -448,7 +431,7 @@ def predict(
         from sklearn.ensemble import RandomForestRegressor
 
         x, n = np.column_stack(columns), len(branch.trials)
-        state = int(np.random.default_rng(seed).integers(2**31))
+        state = int(np.random.default_rng(0).integers(2**31))
         forest = RandomForestRegressor(n_estimators=N_TREES, random_state=state)
         predicted = forest.fit(x[:n], branch.y).predict(x[n:])
     losses = 10**predicted if branch.log else predicted

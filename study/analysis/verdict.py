@@ -110,7 +110,7 @@ def get_verdict(
     Args:
         record: The study.
         now: The time, with its zone, for trials that still run.
-        relative_noise: Scatter between replicates, as ``noise.NoiseInfo.relative_sd``.
+        relative_noise: Scatter between replicates, as ``noise.get_noise`` gives it.
         predictable: Whether a model of the parameters tells the error of unseen trials; None
             if that was not tried.
 

@@ -81,7 +81,7 @@ class Findings:
             self.record,
             # Not the clock: equal studies, equal pages.
             now=self.summary.last_completed or EARLIEST,
-            relative_noise=get_noise(self.record).relative_sd,
+            relative_noise=get_noise(self.record),
             predictable=predictable,
         ).checks
 

@@ -56,16 +56,18 @@ def test_methods_agree_on_what_matters(cnn: AgreementInfo) -> None:
 
 def test_tau_is_that_of_scipy(cnn: AgreementInfo) -> None:
     """Every two methods are compared over the parameters that both rank."""
-    assert [(pair.first, pair.second) for pair in cnn.pairs] == [
+    assert list(cnn.taus) == [
         (PED_ANOVA, FANOVA),
         (PED_ANOVA, PERMUTATION),
         (FANOVA, PERMUTATION),
     ]
-    assert {pair.n_parameters for pair in cnn.pairs} == {4}
+    assert len(cnn.parameters) == 4
     shares = [p.fanova.share for p in cnn.parameters if p.fanova is not None]
     losses = [p.permutation.share for p in cnn.parameters if p.permutation is not None]
-    assert cnn.pairs[2].tau == pytest.approx(stats.kendalltau(shares, losses).statistic)
-    taus = [pair.tau for pair in cnn.pairs if pair.tau is not None]
+    assert cnn.taus[FANOVA, PERMUTATION] == pytest.approx(
+        stats.kendalltau(shares, losses).statistic
+    )
+    taus = [tau for tau in cnn.taus.values() if tau is not None]
     assert f"(Kendall's tau {min(taus):.2f} to {max(taus):.2f})" in cnn.sentence
 
 
@@ -99,7 +101,7 @@ def test_ped_anova_stands_alone_where_the_forest_refuses(record: StudyRecord) ->
     assert 10 <= info.surrogate.n_trials < 30
     assert info.sentence == "PED-ANOVA stands alone."
     assert info.surrogate.refusal is not None
-    assert (info.fanova, info.interactions, info.pairs) == (None, None, ())
+    assert (info.fanova, info.interactions, info.taus) == (None, None, {})
     assert all(p.permutation is None and p.fanova is None for p in info.parameters)
     assert all(p.ped_anova is not None for p in info.parameters)
 
@@ -123,7 +125,7 @@ def test_fanova_that_refuses_is_named() -> None:
     info = get_agreement(record, metric=VALIDATION_ACCURACY, family=family)
     assert info.fanova is not None
     whole = get_branch(record, metric=VALIDATION_ACCURACY, family=family, complete_only=True)
-    assert [(pair.first, pair.second) for pair in info.pairs] == [(PED_ANOVA, PERMUTATION)]
+    assert list(info.taus) == [(PED_ANOVA, PERMUTATION)]
     assert info.sentence.startswith("PED-ANOVA and permutation put classification_lambda first. ")
     assert (
         f"fANOVA says nothing: too few trials that have all varying parameters: "
