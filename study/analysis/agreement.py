@@ -28,7 +28,7 @@ MIN_PARAMETERS = 3
 """Rankings of fewer parameters agree or disagree by the toss of a coin."""
 
 N_RESAMPLES = 20
-"""Bootstrap resamples of PED-ANOVA in each branch."""
+"""Of PED-ANOVA in each branch."""
 
 GOOD_TAU, POOR_TAU = 0.7, 0.3
 """Kendall's tau from which on rankings agree well, and below which they hardly do."""
@@ -177,10 +177,8 @@ def _first_places(rankings: Mapping[str, _Ranking]) -> str:
 
 def _how_well(taus: Sequence[float]) -> str:
     low, high = min(taus), max(taus)
-    words = "hardly agree"
+    words = "agree in part" if low >= POOR_TAU else "hardly agree"
     if low >= GOOD_TAU:
         words = "agree well"
-    elif low >= POOR_TAU:
-        words = "agree in part"
     numbers = f"{low:.2f}" if low == high else f"{low:.2f} to {high:.2f}"
     return f"{words} (Kendall's tau {numbers})".replace("-", "\N{MINUS SIGN}")

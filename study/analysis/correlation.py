@@ -15,12 +15,9 @@ from study.analysis import family_of, kind_of, parameter_names, ranked, sampler_
 from study.metrics import Metric
 from study.sampling.names import ADAPTIVE_SAMPLERS, SAMPLERS
 
-MIN_TRIALS = 3
-"""Trials below which a correlation coefficient says nothing at all."""
-
-MIN_INTERVAL_TRIALS = 10
-"""Trials below which a bootstrap knows too little of their scatter for an interval, and the
-p-value of a rank correlation is that of a permutation test."""
+MIN_TRIALS, MIN_INTERVAL_TRIALS = 3, 10
+"""Below the latter, a bootstrap knows too little of the scatter for an interval, and the p-value
+of a rank correlation is that of a permutation test."""
 
 MIN_GROUP = 5
 """Trials of a group below which chi-squared is no approximation to the Kruskal-Wallis H."""
@@ -145,11 +142,10 @@ class CorrelationsInfo:
 
     Args:
         not_numeric: Parameters whose values have no order, hence no correlation.
-        trials: Which trials were used, ``"all"`` or ``"independent"`` ones only.
         n_trials: Complete trials with a finite value of the metric that were used.
         n_independent: Those that were not chosen by results, used or not.
-        adaptive: Whether it chose trials by earlier results, which bends correlations: good
-            regions are sampled more densely, and parameters move together.
+        adaptive: Whether the sampler chose trials by earlier results, which bends correlations:
+            good regions are sampled more densely, and parameters move together.
     """
 
     metric: Metric
@@ -196,8 +192,8 @@ def get_correlations(
             means that larger values of the parameter go with a higher metric, be that better or
             worse.
         trials: Whether all of these count or only ``independent_trials``.
-        n_resamples: Bootstrap resamples of the trials for the 95 % percentile intervals, ranked
-            anew within each resample; None for 1000, down to 200 for more than 2,000 trials.
+        n_resamples: Bootstrap resamples for the 95 % percentile intervals, ranked anew within
+            each; None for 1000, down to 200 for more than 2,000 trials.
 
     Source: ``scipy.stats.pearsonr``, ``spearmanr`` and ``kruskal``; p-values of rank
         correlations of few trials by ``scipy.stats.permutation_test``; intervals: Efron,

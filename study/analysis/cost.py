@@ -30,7 +30,7 @@ class CostInfo:
 
     Args:
         name: The cost's column in the table of trials, if that has one.
-        points: In the order of the trials' numbers; those without the cost are left out.
+        points: Of the trials that have the cost, by number.
     """
 
     name: str

@@ -9,10 +9,7 @@ from storage.records import StudyRecord
 from study.analysis import family_of, kind_of, ranked
 from study.metrics import Metric
 
-MAX_STEPS = 500
-"""Steps of each family's function, at most."""
-
-CONFIDENCE = 0.95
+MAX_STEPS, CONFIDENCE = 500, 0.95
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,13 +70,8 @@ def get_distribution(record: StudyRecord, *, metric: Metric | None = None) -> Di
     The band holds the whole distribution function from which the trials were drawn, with 95 %
     probability, if they do not depend on each other; those of an adaptive sampler do.
 
-    Args:
-        record: The study; complete trials with a finite value count, feasible or not.
-        metric: What is distributed, as stored; None for the objective.
-
-    Returns:
-        The functions. One of more than 500 values has steps at 500 evenly spaced shares of the
-        trials, the lowest and the highest value among them.
+    Complete trials with a finite value count, feasible or not. A function of more than 500 values
+    has steps at 500 evenly spaced shares of the trials, the lowest and the highest among them.
 
     Source: Radosavovic, Johnson, Xie, Lo, Dollár, "On Network Design Spaces for Visual
         Recognition", ICCV 2019, arXiv:1905.13214; band: Dvoretzky, Kiefer, Wolfowitz, "Asymptotic

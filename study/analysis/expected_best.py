@@ -23,7 +23,6 @@ from study.metrics import Metric
 from study.sampling.names import ADAPTIVE_SAMPLERS
 
 MIN_TRIALS = 5
-"""Complete trials below which nothing is said."""
 
 TOLERANCE = 0.05
 """Share of the size of the best value that counts as close to it."""
@@ -52,11 +51,9 @@ class ExpectedBestInfo:
         n_trials: Trials that were used: complete, with a finite value, and of a study with a
             fixed design those that its design chose.
         best: The best value seen.
-        n_reliable: The n, a fifth of the trials, up to which the intervals are about as sure as
-            they say.
+        n_reliable: Up to this n, the intervals are about as sure as they say.
         n_close: The smallest number of trials whose expected best is close to the best seen.
         seconds_per_trial: Mean training time, None where none was stored.
-        adaptive: Whether it chose trials by earlier results.
     """
 
     metric: Metric
@@ -87,7 +84,6 @@ def get_expected_best(
 
     Args:
         record: Its complete trials with a finite value count, feasible or not.
-        metric: What trials are compared by, None for the objective.
         n_points: Values of n to look at, evenly spaced on a logarithmic scale.
 
     Source: Tang, Lee, Xin, Liu, Yu, Lin, "Showing Your Work Doesn't Always Work", ACL 2020,

@@ -27,7 +27,6 @@ from study.formats import format_percent, plural
 from study.sampling.names import StalledPruner
 
 MIN_TRIALS = 10
-"""Complete trials with a curve below which nothing is said."""
 
 MAX_BEST_PRUNED = 0.05
 """Share of the orders in which a suggested pruner may end the best trial."""
@@ -103,7 +102,7 @@ class PrunerSetting:
     Args:
         name: For people; has ``{steps}`` where the steps of a training are called by their name.
         make: Builds it, given the steps of the longest training.
-        option: What ``run --pruner`` calls it, None if it is none of them.
+        option: What ``run --pruner`` calls it.
     """
 
     name: str
@@ -122,8 +121,7 @@ class PrunerReplay:
             same trials, not of other trials.
         mean_regret: Final value of the best survivor minus the best one, as errors, mean over
             the orders; where nothing survives, that of the worst trial.
-        mean_relative_regret: The same as a share of the size of the best value; None if that
-            is 0.
+        mean_relative_regret: The same as a share of the size of the best value, unless that is 0.
     """
 
     name: str
@@ -290,7 +288,6 @@ def replay_pruners(
     steps up to there; all others keep their final value.
 
     Args:
-        record: Its complete trials with a finite value and a curve count, feasible or not.
         max_trials: Of more trials, the best and a random choice are replayed.
         max_reports: Of longer curves, pruners see each second, third, ... value and the last.
 

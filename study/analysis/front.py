@@ -42,7 +42,7 @@ class FrontInfo:
     """All complete trials with both metrics, and the front that none of them lies beyond.
 
     Args:
-        points: In the order of the trials' numbers.
+        points: By the trials' numbers.
         front: The points on the front, the best objective and so the worst second metric first.
         branch: A choice beside the family that other parameters depend on.
         min_accuracy: Value of the second metric that the study demands, if it does.

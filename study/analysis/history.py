@@ -109,16 +109,14 @@ class SummaryInfo:
     """The totals of a study.
 
     Args:
-        by_state: Number of trials in each state that occurs.
         n_begun_again: Failed trials whose work another trial took up again.
         best: The best feasible complete trial with a finite value.
         training_seconds: Summed over trials, so parallel workers add up.
-        wall_seconds: Time during which at least one trial ran; pauses do not count.
+        wall_seconds: Time during which at least one trial ran.
         epochs_asked: Summed over finished trials with the parameter that counts steps.
         epochs_saved: Steps that pruned trials were asked for and did not run.
         n_workers: Distinct processes that ran trials; 0 if none was stored.
         n_reused: Finished trials that were answered from the training of another one.
-        last_completed: In UTC.
     """
 
     n_trials: int

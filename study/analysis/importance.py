@@ -27,11 +27,8 @@ from study.sampling.names import ADAPTIVE_SAMPLERS
 MIN_OTHERS = 0.1
 """Share of the trials that must differ from the most frequent choice, lest it be hardly varied."""
 
-MIN_TRIALS = 10
-"""Trials below which no importance is reported."""
-
-RELIABLE_TRIALS = 50
-"""Trials from which on at least five lie in the top decile, as Optuna advises."""
+MIN_TRIALS, RELIABLE_TRIALS = 10, 50
+"""From the latter on, at least five trials lie in the top decile, as Optuna advises."""
 
 TOP_SHARE = 0.1
 """The importance is that of reaching this best part of the region."""
@@ -92,15 +89,11 @@ class ImportanceInfo:
     """Parameter importances, with all that is needed to judge them.
 
     Args:
-        metric: What made a trial one of the best.
         parameters: Most important first, by shares that sum to 1; empty after a refusal.
         constant: Parameters left out because they do not vary.
         hardly_varied: Those of ``parameters`` in which too few trials differ to compare them.
-        n_trials: Trials that count: complete ones with a finite value of the metric, and pruned
-            ones.
-        n_region: How many of them lie in the region.
-        n_top: How many of these count as the best.
-        adaptive: Whether that sampler chose trials by earlier results.
+        n_trials: Complete trials with a finite value of the metric, and pruned ones that count.
+        n_region, n_top: How many of them lie in the region, and of these count as the best.
         region: The part of the space that the importance speaks of.
     """
 

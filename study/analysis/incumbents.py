@@ -23,8 +23,7 @@ class Incumbent:
     """A trial that was the best so far when it ended.
 
     Args:
-        change: Relative difference from the incumbent before, below 0 if lower is better; None
-            for the first one and behind a value of 0.
+        change: Relative difference from the incumbent before, None without or behind 0.
         n_finished: Complete and pruned trials up to then, this one included.
         epochs_run: Steps that the trials that had ended by then had trained.
         wall_seconds: Time up to then during which at least one trial that had ended ran; None
@@ -65,8 +64,7 @@ class IncumbentsInfo:
 def get_incumbents(record: StudyRecord) -> IncumbentsInfo:
     """Follow the best feasible complete trial through the order in which trials ended.
 
-    Trials without the time of their end come last, by number; those that have not ended count
-    for nothing.
+    Trials without the time of their end come last; those that have not ended do not count.
     """
     ended = sorted(
         (t for t in record.trials if t.finished or t.state == TrialState.FAIL),
@@ -75,8 +73,7 @@ def get_incumbents(record: StudyRecord) -> IncumbentsInfo:
     objective = kind_of(record).objective
     found: list[Incumbent] = []
     best: TrialRecord | None = None
-    n_finished = n_epochs = 0
-    seconds = 0.0
+    n_finished, n_epochs, seconds = 0, 0, 0.0
     for i, trial in enumerate(ended):
         n_finished += trial.finished
         n_epochs += epochs_run(trial)
@@ -104,10 +101,6 @@ def get_incumbents(record: StudyRecord) -> IncumbentsInfo:
 
 
 def _changes(before: TrialRecord, after: TrialRecord) -> tuple[ChangedParameter, ...]:
-    names = dict.fromkeys((*after.params, *before.params))
-    pairs = ((name, before.params.get(name), after.params.get(name)) for name in names)
-    return tuple(
-        ChangedParameter(name=name, before=old, after=new)
-        for name, old, new in pairs
-        if old != new
-    )
+    names = {**after.params, **before.params}
+    pairs = [(name, before.params.get(name), after.params.get(name)) for name in names]
+    return tuple(ChangedParameter(name=n, before=a, after=b) for n, a, b in pairs if a != b)

@@ -86,7 +86,7 @@ class IsolationInfo:
     Args:
         left_out: Parameters with more values than can be looked at and without an order.
         n_trials: Feasible complete trials with a finite value of the metric.
-        adaptive: Whether it chose trials by earlier results, so that good values have more
+        adaptive: Whether the sampler chose by earlier results, so that good values have more
             trials, and better values of the other parameters.
     """
 
@@ -111,14 +111,9 @@ def get_isolation(record: StudyRecord, *, metric: Metric | None = None) -> Isola
     best. So each value with at least five trials also gets the expected best of equally many
     trials: as many as the rarest of these values has, drawn from its own without replacement.
 
-    Args:
-        record: Its feasible complete trials with a finite value count, and for a conditional
-            parameter those that have it.
-        metric: What trials are compared by, None for the objective.
-
-    Returns:
-        The parameters that vary. A range of numbers with more than 12 distinct ones, or with
-        hardly any that occurs twice, is cut into up to 10 bins between its quantiles.
+    Feasible complete trials with a finite value count. A range of numbers with more than 12
+    distinct ones, or with hardly any that occurs twice, is cut into up to 10 bins between its
+    quantiles.
 
     Source: "isolation plots" of Godbole, Dahl, Gilmer, Shallue, Nado, "Deep Learning Tuning
         Playbook", 2023, https://github.com/google-research/tuning_playbook.
@@ -234,7 +229,10 @@ def _distinct(numbers: np.ndarray) -> np.ndarray:
 
 def _places(values: Sequence[Scalar]) -> np.ndarray:
     """Return which of the distinct values each one is, numbers before texts."""
-    keys = [_key(value) for value in values]
+    keys = [
+        (True, 0.0, str(value)) if _numbers([value]) is None else (False, float(value or 0), "")
+        for value in values
+    ]
     ranks = {key: i for i, key in enumerate(sorted(set(keys)))}
     return np.asarray([ranks[key] for key in keys])
 
@@ -246,9 +244,3 @@ def _numbers(values: Sequence[Scalar]) -> np.ndarray | None:
         return None
     numbers = np.asarray(values, dtype=float)
     return numbers if np.isfinite(numbers).all() else None
-
-
-def _key(value: Scalar) -> tuple[bool, float, str]:
-    """Return what tells values of several kinds apart and orders them."""
-    numbers = _numbers([value])
-    return (True, 0.0, str(value)) if numbers is None else (False, float(numbers[0]), "")

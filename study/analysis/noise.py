@@ -12,7 +12,7 @@ from study.analysis import kind_of, ranked
 from study.kind_info import KindInfo
 
 MIN_DEGREES = 3
-"""Degrees of freedom below which the scatter is not estimated."""
+"""Of freedom, below which the scatter is not estimated."""
 
 
 def get_noise(record: StudyRecord) -> float | None:

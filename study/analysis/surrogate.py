@@ -63,8 +63,7 @@ class SurrogateInfo:
     Args:
         family: The branch, or None for all trials.
         log: Whether the forest predicts the decimal logarithm of the metric.
-        n_trials: Complete trials of the branch with a finite value.
-        n_used: How many of them were drawn for the forest.
+        n_trials, n_used: Of the branch with a finite value, and drawn for the forest.
         r2: Share of the variance that is predicted on held-out trials, None without a forest.
         r2_low, r2_high: Its 95 % interval, up to 1.
         parameters: Most important first, by the increase of the squared error on held-out trials
@@ -159,9 +158,8 @@ class Branch:
     """The trials of one branch as a regression problem.
 
     Args:
-        trials: Those drawn, in the order of their numbers.
-        n_trials: How many there are to draw from.
-        y: Loss of each drawn trial, shape ``(n,)``: low is good.
+        trials: Those drawn, in the order of their numbers, of ``n_trials``.
+        y: Loss of each, shape ``(n,)``: low is good.
         log: Whether it is the decimal logarithm.
         columns: Parameters that vary.
     """
@@ -400,12 +398,8 @@ def predict(
 ) -> np.ndarray:
     """Predict the metric of configurations that were not tried, by a forest of all branches.
 
-    A forest never predicts more or less than it has seen: read the numbers with the R2 of
-    ``get_surrogate``.
-
-    Args:
-        record: With at least one complete trial.
-        points: Parameters of each configuration.
+    There is at least one complete trial. A forest never predicts more or less than it has seen:
+    read the numbers with the R2 of ``get_surrogate``.
     """
     metric = metric or kind_of(record).objective
     branch = get_branch(record, metric=metric)

@@ -14,8 +14,6 @@ from study.analysis.history import EARLIEST, covered_spans
 from study.analysis.thinning import thin
 
 MAX_SPANS, MAX_WORKERS = 1500, 40
-"""Trials and workers that a timeline shows."""
-
 UNKNOWN_WORKER = "unknown worker"
 
 
@@ -69,9 +67,7 @@ class TimelineInfo:
     """The time of all trials that were started.
 
     Args:
-        workers: Shown ones, in the order of their first starts.
-        spans: Shown ones, in the order of their starts.
-        n_workers: All workers.
+        workers, spans: Shown ones, in the order of their starts.
         n_spans: Trials of all workers that have a start, and an end or are running.
         seconds: From the first start to the last end.
         utilisation: Share of the time between each worker's first start and last end, all
@@ -105,8 +101,7 @@ def get_timeline(record: StudyRecord) -> TimelineInfo:
     a time, are left out.
 
     Returns:
-        The first 40 workers and, of the trials of these, 1,500 in an even selection; numbers of a
-        worker are those of all of its trials.
+        The first 40 workers, measured by all of their trials, of which 1,500 are selected evenly.
     """
     times = [time for t in record.trials for time in (t.started, t.completed) if time is not None]
     last = max(times, default=EARLIEST)
