@@ -1,7 +1,4 @@
-"""What an ablation says: which parameters took the default to the winner, and what lies around it.
-
-Must not know plotly.
-"""
+"""What an ablation says: what took the default to the winner, and what lies around it."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,13 +11,12 @@ from study.analysis import kind_of, relative_change, word_for
 from study.analysis.confirmation import (
     MIN_SEEDS,
     Estimate,
-    compared_by_ratios,
+    Pairs,
+    Trained,
     estimate,
-    failed_pairs,
-    mean_difference,
-    relative_difference,
+    get_trained,
+    paired,
 )
-from study.analysis.experiment import trials_of_arm
 from study.formats import format_change
 from study.metrics import Metric
 
@@ -33,19 +29,16 @@ class Ablated:
     """One configuration, compared with another one that differs in one parameter.
 
     Args:
-        name: For people.
         changes: What differs: the values here, those of parameters that came along included.
         validation: The objective over seeds and splits, None without a finished training.
         expected: The objective that the surrogate predicts, None if it could not.
         difference: By which share the values exceed the other one's over pairs of equal seed
             and split, see ``relative_difference`` and ``mean_difference``. None without a
             pair, or for the start of the path.
-        low: Lower end of its 95 % interval.
-        high: Upper end of it.
+        low, high: Its 95 % interval.
         expected_difference: The difference that the surrogate predicts.
         n_pairs: Pairs in which both finished.
         n_failed: Seeds with which its training diverged.
-        objective: What is compared.
     """
 
     name: str
@@ -75,13 +68,7 @@ class Ablated:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sweep:
-    """One parameter around the winner.
-
-    Args:
-        parameter: Its name.
-        value: The winner's.
-        others: Other values, each compared with the winner.
-    """
+    """One parameter around the winner's ``value``, with ``others`` each compared with it."""
 
     parameter: str
     value: Scalar
@@ -93,15 +80,13 @@ class AblationInfo:
     """What an ablation found.
 
     Args:
-        study: Name of the study that the ablation is.
-        follows: Name of the search.
+        study, follows: Names of the study that the ablation is, and of the search.
         n_seeds: Seeds and splits that are wanted.
         n_missing: Trainings that have neither finished nor diverged.
         path: From the default to the winner, each step compared with the one before.
         total: The winner compared with the default.
         sweeps: By parameter, in the order of the space.
         guided: Whether a surrogate chose the path.
-        objective: What is compared.
     """
 
     study: str
@@ -121,42 +106,30 @@ def get_ablation(record: StudyRecord) -> AblationInfo | None:
     Intervals are for each difference alone: of twenty that are none, one is expected to exclude
     zero.
 
-    Args:
-        record: The study that the ablation is.
-
     Returns:
         None if the study is no ablation.
 
     Source: Fawcett, Hoos, "Analysing differences between algorithm configurations through
         ablation", Journal of Heuristics 22, 2016.
     """
-    experiment = record.user_attrs.get(attrs.EXPERIMENT)
-    if not isinstance(experiment, Mapping) or experiment["name"] != attrs.ABLATION:
+    trained = get_trained(record, attrs.ABLATION)
+    if trained is None:
         return None
-    arms = experiment["arms"]
-    errors = {arm["name"]: _errors(record, arm["name"]) for arm in arms}
-    failed = {name: len(failed_pairs(record, name, found)) for name, found in errors.items()}
-    path = [arm for arm in arms if arm["role"] == PATH]
+    path = [arm for arm in trained.arms if arm["role"] == PATH]
     start, winner = path[0], path[-1]
     objective = kind_of(record).objective
-    ratios = compared_by_ratios(objective, errors.values())
-    compare = partial(_compare, errors=errors, failed=failed, objective=objective, ratios=ratios)
+    compare = partial(_compare, trained, objective)
     sweeps: dict[str, list[Ablated]] = {}
-    for arm in arms:
+    for arm in trained.arms:
         if arm["role"] == SWEEP:
-            found = compare(arm, winner)
             # The swept one comes first; what only exists with its new value comes along.
-            sweeps.setdefault(_first_difference(arm, winner), []).append(found)
-    n_seeds = len(next(iter(experiment["sides"].values())))
+            sweeps.setdefault(_first_difference(arm, winner), []).append(compare(arm, winner))
     return AblationInfo(
         study=record.name,
-        follows=str(experiment["follows"]),
-        n_seeds=n_seeds,
-        n_missing=sum(n_seeds - len(errors[name]) - failed[name] for name in errors),
-        path=(
-            compare(start, None),
-            *(compare(arm, path[i]) for i, arm in enumerate(path[1:])),
-        ),
+        follows=trained.follows,
+        n_seeds=trained.n_seeds,
+        n_missing=trained.n_missing,
+        path=(compare(start, None), *map(compare, path[1:], path)),
         total=compare(winner, None if winner is start else start),
         sweeps=tuple(
             Sweep(parameter=name, value=winner["params"][name], others=tuple(others))
@@ -171,7 +144,7 @@ def describe_ablation(info: AblationInfo) -> Iterator[str]:
     """Say in sentences what an ablation found."""
     if info.n_missing:
         yield f"{info.n_missing} trainings are missing; comparisons leave them out."
-    swept = (other for sweep in info.sweeps for other in sweep.others)
+    swept = [other for sweep in info.sweeps for other in sweep.others]
     diverging = [found.name for found in (*info.path, *swept) if found.n_failed]
     if diverging:
         yield f"With some seed the training diverged: {', '.join(diverging)}."
@@ -196,59 +169,46 @@ def describe_ablation(info: AblationInfo) -> Iterator[str]:
             "--seeds."
         )
         return
-    gains = [other for sweep in info.sweeps for other in sweep.others if other.better]
-    n_tried = sum(len(sweep.others) for sweep in info.sweeps)
+    gains = [other.name for other in swept if other.better]
     if gains:
-        names = ", ".join(other.name for other in gains)
         yield (
-            f"Better than the winner, each by itself: {names}. If none of the {n_tried} changes "
-            f"had an effect, about {n_tried / 40:.1f} would look better by chance; more --seeds, "
-            "or more trials of the search, can tell."
+            f"Better than the winner, each by itself: {', '.join(gains)}. If none of the "
+            f"{len(swept)} changes had an effect, about {len(swept) / 40:.1f} would look better "
+            "by chance; more --seeds, or more trials of the search, can tell."
         )
     elif info.sweeps:
         yield "No single change around the winner is better beyond what chance explains."
 
 
-def _errors(record: StudyRecord, arm: str) -> dict[int, float]:
-    """Return the values of an arm's complete trials by the number of their pair."""
-    trials = trials_of_arm(record, arm)
-    return {pair: trial.value for pair, trial in trials.items() if trial.value is not None}
-
-
 def _compare(
+    trained: Trained,
+    objective: Metric,
     arm: Mapping[str, Any],
     other: Mapping[str, Any] | None,
-    *,
-    errors: Mapping[str, Mapping[int, float]],
-    failed: Mapping[str, int],
-    objective: Metric,
-    ratios: bool,
 ) -> Ablated:
-    mine = errors[arm["name"]]
-    expected = arm["expected"]
+    mine = trained.values[arm["name"]]
     changes: dict[str, Scalar] = {}
     difference = low = high = expected_difference = None
-    pairs: list[tuple[float, float]] = []
+    pairs: Pairs = ()
     if other is not None:
-        theirs = errors[other["name"]]
-        pairs = [(theirs[pair], mine[pair]) for pair in mine if pair in theirs]
+        pairs = paired(trained.values[other["name"]], mine)
         before = other["params"]
         changes = {n: v for n, v in arm["params"].items() if n not in before or before[n] != v}
         if pairs:
-            difference, low, high = (relative_difference if ratios else mean_difference)(pairs)
-        if expected is not None and other["expected"] is not None:
-            expected_difference = relative_change(expected, other["expected"])
+            difference, low, high = trained.difference(pairs)
+        if arm["expected"] is not None and other["expected"] is not None:
+            expected_difference = relative_change(arm["expected"], other["expected"])
     return Ablated(
-        name=str(arm["name"]),
+        name=arm["name"],
         changes=changes,
         validation=estimate(list(mine.values()), objective),
-        expected=expected,
+        expected=arm["expected"],
         difference=difference,
         low=low,
         high=high,
         expected_difference=expected_difference,
         n_pairs=len(pairs),
-        n_failed=failed[arm["name"]],
+        n_failed=trained.n_failed[arm["name"]],
         objective=objective,
     )
 

@@ -1,26 +1,18 @@
-"""Several studies side by side, and which of them finds the better value for an equal budget.
+"""Several studies side by side, and which of them finds the better value for an equal budget."""
 
-Must not know plotly.
-"""
-
-import itertools
 import math
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from itertools import combinations
+from typing import Literal
 
 import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import TrialState
 
-from storage.attrs import (
-    DATA_FINGERPRINT,
-    MEASURED_ON,
-    REUSED_FROM,
-    WARM_START,
-)
+from storage.attrs import DATA_FINGERPRINT, MEASURED_ON, REUSED_FROM, WARM_START
 from storage.records import StudyRecord, TrialRecord
 from study.analysis import (
     data_of,
@@ -94,17 +86,11 @@ class StudySide:
     """What one of the studies is and found.
 
     Args:
-        name: The study's name.
-        kind: Name of its kind, None if not stored.
-        objective: What its errors are.
-        space: Name of its search space, None if not stored.
-        sampler: None if not stored.
-        pruner: None if not stored.
+        kind, space, sampler, pruner: Their names, None if not stored.
         imported: Whether its results come from a file.
         summary: Its totals and its best trial.
         n_candidates: Complete trials with a finite error that keep the study's constraint.
-        measured_on: Split of the errors: ``validation``, ``test``, ``test and validation`` or
-            ``unknown``.
+        measured_on: ``validation``, ``test``, ``test and validation`` or ``unknown``.
         fingerprint: Digest of its data and their split, None if unknown.
         quantiles: Values of the candidates at ``QUANTILES``, from the best to the worst; empty
             without candidates.
@@ -143,10 +129,9 @@ class BudgetPoint:
     Args:
         budget: In the unit of the comparison.
         median: Median over searches of the best value, None where half of them find none.
-        low: Lower end of the middle 90 % of the searches. A search that finds none is the worst,
-            so the worse end is None where more than 5 % find none, the better one where more
-            than 95 % do.
-        high: Upper end of it.
+        low, high: The middle 90 % of the searches. A search that finds none is the worst, so the
+            worse end is None where more than 5 % find none, the better one where more than 95 %
+            do.
         expected: Mean best value of the searches that find one, None where more than 1 % find
             none.
         share_found: Share of the searches with a complete trial that can be the best.
@@ -165,7 +150,6 @@ class BudgetCurve:
     """Searches with trials of one study.
 
     Args:
-        study: Its name.
         total: What the study itself spent.
         mean_cost: What a trial costs on average.
         drawn: Whether searches were drawn one by one; else their distribution is exact for the
@@ -185,17 +169,12 @@ class PairComparison:
     """Two studies at one budget.
 
     Args:
-        first: A study.
-        second: Another one.
         budget: In the unit of the comparison.
         probability: That a search with trials of the first finds the better value, ties counted
             half; two searches that find nothing are a tie.
-        low: Lower end of its interval over resampled trials.
-        high: Upper end of it.
-        level: Nominal level of the interval.
+        low, high: Its interval over resampled trials, of a nominal level.
         better: The study whose searches are better, as the interval leaves one half out, or
             None.
-        verdict: What that says.
     """
 
     first: str
@@ -214,8 +193,7 @@ class EqualBudget:
     """The comparison in one unit.
 
     Args:
-        unit: What the budget is counted in.
-        words: The same for people.
+        words: The unit for people.
         total: Largest common budget, None after a refusal.
         limiting: The study that spent no more than that, None after a refusal.
         curves: One per study; empty after a refusal.
@@ -234,12 +212,7 @@ class EqualBudget:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """A parameter or a setting in which studies differ.
-
-    Args:
-        name: Of it.
-        values: Of each study, as text; a dash where it has none.
-    """
+    """A parameter or a setting in which studies differ: of each its value, or a dash."""
 
     name: str
     values: tuple[str, ...]
@@ -333,9 +306,6 @@ def get_comparison(
         n_bootstrap: Resamples of each study's trials.
         seed: Of all resampling, from 0.
 
-    Returns:
-        The studies, the comparison in each unit, what differs, and what to doubt.
-
     Raises:
         ValueError: If there are fewer than two studies, or two of one name.
 
@@ -351,9 +321,11 @@ def get_comparison(
             f"`records` must be two or more studies of different names, but got {names}."
         )
     sides = tuple(map(_side, records))
-    refusals = tuple(refusal for side in sides if (refusal := _refusal(side)) is not None)
+    refusals = tuple(_refusal(side) for side in sides if side.n_candidates < MIN_TRIALS)
     compared = [
-        record for record, side in zip(records, sides, strict=True) if _refusal(side) is None
+        record
+        for record, side in zip(records, sides, strict=True)
+        if side.n_candidates >= MIN_TRIALS
     ]
     if len({side.objective.direction for side in sides}) > 1:
         compared = []
@@ -361,20 +333,17 @@ def get_comparison(
             *refusals,
             "Low values are better in one study, high ones in another: nothing is compared.",
         )
-    budgets: tuple[EqualBudget, ...] = ()
-    if len(compared) > 1:
-        budgets = tuple(
-            _equal_budget(
-                compared, unit, n_resamples=n_resamples, n_bootstrap=n_bootstrap, seed=seed
-            )
-            for unit in UNITS
-        )
-    incomparable = _incomparable(sides, _data(records))
+    repeats = _Repeats(searches=n_resamples, resamples=n_bootstrap, seed=seed)
+    names_of_data = {data_of(record) for record in records}
+    data = names_of_data.pop() if len(names_of_data) == 1 else "data"
+    incomparable = _incomparable(sides, data)
     return ComparisonInfo(
         studies=sides,
-        budgets=budgets,
-        parameters=_parameter_differences(records),
-        settings=_setting_differences(records),
+        budgets=tuple(_equal_budget(compared, unit, repeats) for unit in UNITS)
+        if len(compared) > 1
+        else (),
+        parameters=_differences([_ranges(record) for record in records]),
+        settings=_differences([_settings(record) for record in records]),
         comparable=not incomparable,
         refusals=refusals,
         cautions=(*incomparable, *_cautions(records, sides)),
@@ -388,20 +357,6 @@ def describe_budget(words: str, amount: float) -> str:
     if words == "seconds":
         return f"{format_duration(amount)} of training"
     return f"{format_count(round(amount))} {words if round(amount) != 1 else words[:-1]}"
-
-
-def _words(records: Sequence[StudyRecord], unit: Unit) -> str:
-    """Return what people call a unit, steps of trainings as the studies do if they agree."""
-    steps = {kind_of(record).step for record in records}
-    if unit != "epochs":
-        return unit
-    return plural(steps.pop()) if len(steps) == 1 else "steps"
-
-
-def _data(records: Sequence[StudyRecord]) -> str:
-    """Return what the data of the studies are called."""
-    names = {data_of(record) for record in records}
-    return names.pop() if len(names) == 1 else "data"
 
 
 def _side(record: StudyRecord) -> StudySide:
@@ -428,6 +383,12 @@ def _side(record: StudyRecord) -> StudySide:
 
 def _text(value: object) -> str | None:
     return None if value is None else str(value)
+
+
+def _settings(record: StudyRecord) -> dict[str, str]:
+    """Write the settings of a study that are not told otherwise."""
+    settings = settings_of(record).items()
+    return {name: format_value(v) for name, v in settings if name not in _DESCRIBED_ELSEWHERE}
 
 
 def _candidates(record: StudyRecord) -> list[tuple[float, TrialRecord]]:
@@ -471,9 +432,7 @@ def _fingerprint(record: StudyRecord) -> str | None:
     return found.pop() if len(found) == 1 else None
 
 
-def _refusal(side: StudySide) -> str | None:
-    if side.n_candidates >= MIN_TRIALS:
-        return None
+def _refusal(side: StudySide) -> str:
     return (
         f"“{side.name}” is left out of the comparison at equal budget: it needs at least "
         f"{MIN_TRIALS} complete trials with a finite {word_for(side.objective)} that keep its "
@@ -482,16 +441,22 @@ def _refusal(side: StudySide) -> str | None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Repeats:
+    """Searches per study, resamples of its trials, and the seed of all."""
+
+    searches: int
+    resamples: int
+    seed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Pool:
     """The trials that searches draw from.
 
     Args:
-        study: Name of their study.
         errors: Of those that can be the best, ascending, shape ``(k,)``; of values that are to be
             high, their negatives.
-        objective: What they are.
         costs: Of these and then of all others, shape ``(n,)``, all positive.
-        seed: Of what is drawn from it.
     """
 
     study: str
@@ -499,6 +464,7 @@ class _Pool:
     objective: Metric
     costs: np.ndarray
     seed: tuple[int, ...]
+    repeats: _Repeats
 
     @property
     def total(self) -> float:
@@ -517,8 +483,20 @@ class _Pool:
         """Whether searches of up to this budget are drawn rather than computed."""
         return bool(np.ptp(self.costs) > 0 and budget <= MAX_DRAWS * self.mean_cost)
 
+    def searched(self, budgets: np.ndarray) -> list[np.ndarray]:
+        """Return the survival function of the best rank at each budget, shape ``(1, m + 1)``."""
+        everything = np.arange(len(self.costs))[np.newaxis]
+        return _survivals(self, everything, budgets, n_searches=self.repeats.searches)
 
-def _pool(record: StudyRecord, unit: Unit, *, seed: int) -> _Pool | None:
+    def resampled(self, budgets: np.ndarray) -> list[np.ndarray]:
+        """Return the same for resamples of the trials, one row each."""
+        n = len(self.costs)
+        rng = np.random.default_rng((*self.seed, 1))
+        samples = rng.integers(0, n, size=(self.repeats.resamples, n))
+        return _survivals(self, samples, budgets, n_searches=N_INNER)
+
+
+def _pool(record: StudyRecord, unit: Unit, repeats: _Repeats) -> _Pool | None:
     """Return the trials of a study with their costs, None where finished ones lack theirs."""
     cost_of = _costs(record, unit)
     candidates, objective = _candidates(record), kind_of(record).objective
@@ -538,26 +516,25 @@ def _pool(record: StudyRecord, unit: Unit, *, seed: int) -> _Pool | None:
         errors=_errors(candidates, objective),
         objective=objective,
         costs=costs.astype(float),
-        seed=(seed, UNITS.index(unit), zlib.crc32(record.name.encode())),
+        seed=(repeats.seed, UNITS.index(unit), zlib.crc32(record.name.encode())),
+        repeats=repeats,
     )
 
 
 def _costs(record: StudyRecord, unit: Unit) -> Callable[[TrialRecord], float]:
     """Return what tells the cost of a trial, 0 where it is unknown."""
-    fidelity = kind_of(record).fidelity
     if unit == "trials":
         return lambda trial: float(trial.finished)
+    steps = partial(_steps, fidelity=kind_of(record).fidelity)
     if unit == "epochs":
-        return partial(_steps, fidelity=fidelity)
+        return steps
     trained = [trial for trial in record.trials if REUSED_FROM not in trial.user_attrs]
-    steps = sum(_steps(trial, fidelity=fidelity) for trial in trained)
-    per_step = sum(map(training_seconds, trained)) / steps if steps else 0.0
+    n_steps = sum(map(steps, trained))
+    per_step = sum(map(training_seconds, trained)) / n_steps if n_steps else 0.0
 
     def seconds(trial: TrialRecord) -> float:
         reused = REUSED_FROM in trial.user_attrs
-        if reused:
-            return per_step * _steps(trial, fidelity=fidelity)
-        return training_seconds(trial)
+        return per_step * steps(trial) if reused else training_seconds(trial)
 
     return seconds
 
@@ -571,18 +548,23 @@ def _steps(trial: TrialRecord, *, fidelity: str | None) -> float:
     return float(ran)
 
 
-def _equal_budget(
-    records: Sequence[StudyRecord], unit: Unit, *, n_resamples: int, n_bootstrap: int, seed: int
-) -> EqualBudget:
-    words = _words(records, unit)
-    found = {record.name: _pool(record, unit, seed=seed) for record in records}
+def _equal_budget(records: Sequence[StudyRecord], unit: Unit, repeats: _Repeats) -> EqualBudget:
+    words: str = unit
+    if unit == "epochs":  # what the studies call them, if they agree
+        steps = {kind_of(record).step for record in records}
+        words = plural(steps.pop()) if len(steps) == 1 else "steps"
+    found = {record.name: _pool(record, unit, repeats) for record in records}
     pools = [pool for pool in found.values() if pool is not None]
     unknown = [name for name, pool in found.items() if pool is None]
     smallest = min(pools, key=lambda pool: pool.total, default=None)
     dearest = max(pools, key=lambda pool: pool.full_cost, default=None)
     refusal = None
     if unknown or smallest is None or dearest is None:
-        refusal = f"There is no common budget in {words}: {_unknown_costs(unknown, words)}."
+        what = "training time" if words == "seconds" else f"number of {words}"
+        refusal = (
+            f"There is no common budget in {words}: {_names(unknown)} "
+            f"{'do' if len(unknown) > 1 else 'does'} not store the {what} of every trial."
+        )
     elif dearest.full_cost > smallest.total:
         refusal = (
             f"There is no common budget in {words}: all of “{smallest.study}” took "
@@ -605,20 +587,13 @@ def _equal_budget(
         words=words,
         total=total,
         limiting=smallest.study,
-        curves=tuple(_curve(pool, budgets, n_resamples=n_resamples) for pool in pools),
-        pairs=_pairs(pools, parts, n_resamples=n_resamples, n_bootstrap=n_bootstrap),
+        curves=tuple(_curve(pool, budgets) for pool in pools),
+        pairs=tuple(_pairs(pools, parts)),
         refusal=None,
     )
 
 
-def _unknown_costs(names: Sequence[str], words: str) -> str:
-    studies = " and ".join(f"“{name}”" for name in names)
-    what = "training time" if words == "seconds" else f"number of {words}"
-    return f"{studies} {'do' if len(names) > 1 else 'does'} not store the {what} of every trial"
-
-
-def _curve(pool: _Pool, budgets: np.ndarray, *, n_resamples: int) -> BudgetCurve:
-    survivals = _searched(pool, budgets, n_resamples=n_resamples)
+def _curve(pool: _Pool, budgets: np.ndarray) -> BudgetCurve:
     return BudgetCurve(
         study=pool.study,
         total=pool.total,
@@ -626,7 +601,7 @@ def _curve(pool: _Pool, budgets: np.ndarray, *, n_resamples: int) -> BudgetCurve
         drawn=pool.is_drawn(budgets[-1]),
         points=tuple(
             _point(pool, float(budget), survival[0])
-            for budget, survival in zip(budgets, survivals, strict=True)
+            for budget, survival in zip(budgets, pool.searched(budgets), strict=True)
         ),
     )
 
@@ -634,11 +609,8 @@ def _curve(pool: _Pool, budgets: np.ndarray, *, n_resamples: int) -> BudgetCurve
 def _point(pool: _Pool, budget: float, survival: np.ndarray) -> BudgetPoint:
     """Summarise the distribution of the best rank.
 
-    Args:
-        pool: Of the trials.
-        budget: Of the searches.
-        survival: Probability that the best rank, from 0, is at least j, shape ``(m + 1,)``; the
-            last one is that of finding nothing.
+    ``survival`` is the probability that the rank, from 0, is at least j, shape ``(m + 1,)``; the
+    last one is that of finding nothing.
     """
     reached, sign = 1 - survival[1:], pool.objective.sign
 
@@ -663,35 +635,27 @@ def _point(pool: _Pool, budget: float, survival: np.ndarray) -> BudgetPoint:
     )
 
 
-def _pairs(
-    pools: Sequence[_Pool], parts: Mapping[float, float], *, n_resamples: int, n_bootstrap: int
-) -> tuple[PairComparison, ...]:
+def _pairs(pools: Sequence[_Pool], parts: Mapping[float, float]) -> Iterator[PairComparison]:
     """Compare each pair of studies at each of the budgets."""
     budgets = np.asarray(list(parts))
-    once = [_searched(pool, budgets, n_resamples=n_resamples) for pool in pools]
-    resampled = [_resampled(pool, budgets, n_bootstrap=n_bootstrap) for pool in pools]
-    pairs = []
-    for i, k in itertools.combinations(range(len(pools)), 2):
-        first, second = pools[i], pools[k]
+    found = [(pool, pool.searched(budgets), pool.resampled(budgets)) for pool in pools]
+    for (first, mine, my_samples), (second, theirs, their_samples) in combinations(found, 2):
         for j, (budget, level) in enumerate(parts.items()):
-            (probability,) = _is_lower(first.errors, once[i][j], second.errors, once[k][j])
-            scattered = _is_lower(first.errors, resampled[i][j], second.errors, resampled[k][j])
+            (probability,) = _is_lower(first.errors, mine[j], second.errors, theirs[j])
+            scattered = _is_lower(first.errors, my_samples[j], second.errors, their_samples[j])
             low, high = np.quantile(scattered, [(1 - level) / 2, (1 + level) / 2])
             better = first.study if low > 0.5 else second.study if high < 0.5 else None
-            pairs.append(
-                PairComparison(
-                    first=first.study,
-                    second=second.study,
-                    budget=budget,
-                    probability=float(probability),
-                    low=float(low),
-                    high=float(high),
-                    level=level,
-                    better=better,
-                    verdict=_verdict(better, float(low), float(high)),
-                )
+            yield PairComparison(
+                first=first.study,
+                second=second.study,
+                budget=budget,
+                probability=float(probability),
+                low=float(low),
+                high=float(high),
+                level=level,
+                better=better,
+                verdict=_verdict(better, float(low), float(high)),
             )
-    return tuple(pairs)
 
 
 def _verdict(better: str | None, low: float, high: float) -> str:
@@ -707,14 +671,7 @@ def _is_lower(
 ) -> np.ndarray:
     """Return the probability that the best of the first is lower, ties counted half.
 
-    Args:
-        first: Errors, ascending.
-        first_survival: Of the best rank, shape ``(r, m + 1)``.
-        second: Errors, ascending.
-        second_survival: Likewise.
-
-    Returns:
-        Shape ``(r,)``.
+    Errors are ascending, survival functions of shape ``(r, m + 1)``, the answer of ``(r,)``.
     """
     mine = first[: first_survival.shape[1] - 1]
     theirs = second[: second_survival.shape[1] - 1]
@@ -726,34 +683,25 @@ def _is_lower(
     return lower.clip(0, 1)
 
 
-def _searched(pool: _Pool, budgets: np.ndarray, *, n_resamples: int) -> list[np.ndarray]:
-    """Return the survival function of the best rank at each budget, shape ``(1, m + 1)``."""
-    everything = np.arange(len(pool.costs))[np.newaxis]
-    if pool.is_drawn(budgets[-1]):
-        return _drawn(pool, everything, budgets, n_searches=n_resamples)
-    return _computed(pool, everything, budgets)
+def _survivals(
+    pool: _Pool, samples: np.ndarray, budgets: np.ndarray, *, n_searches: int
+) -> list[np.ndarray]:
+    """Return the survival function of the best rank at each budget.
 
-
-def _resampled(pool: _Pool, budgets: np.ndarray, *, n_bootstrap: int) -> list[np.ndarray]:
-    """Return the same for resamples of the trials, shape ``(n_bootstrap, m + 1)``."""
-    n = len(pool.costs)
-    samples = np.random.default_rng((*pool.seed, 1)).integers(0, n, size=(n_bootstrap, n))
+    Args:
+        samples: Which of the trials each resample holds, shape ``(r, n)``.
+        budgets: Ascending.
+        n_searches: In each resample, if they are drawn.
+    """
     if pool.is_drawn(budgets[-1]):
-        return _drawn(pool, samples, budgets, n_searches=N_INNER)
+        return _drawn(pool, samples, budgets, n_searches=n_searches)
     return _computed(pool, samples, budgets)
 
 
 def _drawn(
     pool: _Pool, samples: np.ndarray, budgets: np.ndarray, *, n_searches: int
 ) -> list[np.ndarray]:
-    """Draw searches trial by trial until all have spent the largest budget.
-
-    Args:
-        pool: The trials.
-        samples: Which of them each resample holds, shape ``(r, n)``.
-        budgets: Ascending.
-        n_searches: In each resample.
-    """
+    """Draw searches trial by trial until all have spent the largest budget."""
     rng = np.random.default_rng((*pool.seed, 0))
     n_resamples, n = samples.shape
     k = len(pool.errors)
@@ -900,24 +848,20 @@ def _each(sides: Sequence[StudySide], text: Callable[[StudySide], str]) -> str:
     return ", ".join(f"{text(side)} in “{side.name}”" for side in sides)
 
 
-def _parameter_differences(records: Sequence[StudyRecord]) -> tuple[Difference, ...]:
-    """Return the parameters whose ranges differ, as the studies' trials store them."""
-    names = dict.fromkeys(name for record in records for name in parameter_names(record))
-    ranges = [_ranges(record) for record in records]
-    return tuple(
-        Difference(name=name, values=values)
-        for name in names
-        if len(set(values := tuple(found.get(name, MISSING) for found in ranges))) > 1
-    )
+def _differences(studies: Sequence[Mapping[str, str]]) -> tuple[Difference, ...]:
+    """Return what differs between studies, by the texts of each."""
+    names = dict.fromkeys(name for texts in studies for name in texts)
+    rows = [(name, tuple(texts.get(name, MISSING) for texts in studies)) for name in names]
+    return tuple(Difference(name=n, values=values) for n, values in rows if len(set(values)) > 1)
 
 
 def _ranges(record: StudyRecord) -> dict[str, str]:
-    """Write the range of each parameter of a study."""
+    """Write the range of each parameter of a study, as its trials store it."""
     found: dict[str, dict[str, None]] = {}
     for trial in record.trials:
         for name, distribution in trial.distributions.items():
             found.setdefault(name, {})[_range(distribution)] = None
-    return {name: "; ".join(texts) for name, texts in found.items()}
+    return {name: "; ".join(found.get(name, [MISSING])) for name in parameter_names(record)}
 
 
 def _range(distribution: BaseDistribution) -> str:
@@ -928,15 +872,3 @@ def _range(distribution: BaseDistribution) -> str:
         return format_value(low)
     scale = ", log" if getattr(distribution, "log", False) else ""
     return f"{format_value(low)} to {format_value(high)}{scale}"
-
-
-def _setting_differences(records: Sequence[StudyRecord]) -> tuple[Difference, ...]:
-    """Return the settings that differ."""
-    settings: list[Mapping[str, Any]] = [settings_of(record) for record in records]
-    names = dict.fromkeys(name for found in settings for name in found)
-    return tuple(
-        Difference(name=name, values=values)
-        for name in names
-        if name not in _DESCRIBED_ELSEWHERE
-        and len(set(values := tuple(format_value(found.get(name)) for found in settings))) > 1
-    )

@@ -1,13 +1,11 @@
-"""What a confirmation says: which configurations stay good with fresh seeds and splits.
-
-Must not know plotly.
-"""
+"""What a confirmation says: which configurations stay good with fresh seeds and splits."""
 
 import math
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from statistics import fmean, median
+from typing import Any
 
 import numpy as np
 from optuna.trial import TrialState
@@ -44,17 +42,13 @@ TOP, CHOSEN, DEFAULT, MIDDLE = "top", "chosen", "default", "middle"
 middle of the search.
 """
 
+Pairs = Sequence[tuple[float, float]]
+"""Values of two arms, trained with equal seed and split."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """A mean over trainings.
-
-    Args:
-        mean: Of the values.
-        low: Lower end of its 95 % t interval, None with too few values.
-        high: Upper end of it.
-        n: Values.
-    """
+    """The mean of ``n`` values with its 95 % t interval; no interval with too few of them."""
 
     mean: float
     low: float | None
@@ -67,7 +61,6 @@ class Confirmed:
     """One configuration that was trained again.
 
     Args:
-        name: For people.
         role: ``TOP``, ``CHOSEN``, ``DEFAULT`` or ``MIDDLE``.
         trial: Number of the trial of the search that it repeats, None if that has none.
         search_value: Objective of this trial.
@@ -79,18 +72,15 @@ class Confirmed:
         difference: By which share the values exceed the default's over pairs of equal seed and
             split, see ``relative_difference`` and ``mean_difference``: of an error, -0.2 is 20 %
             better. None for the default itself.
-        difference_low: Lower end of its 95 % interval.
-        difference_high: Upper end of it.
+        difference_low, difference_high: Its 95 % interval.
         n_pairs: Pairs in which both finished.
         n_wins: Pairs in which it was better.
-        beats_low: Lower end of the 95 % Wilson interval of the probability that it beats the
-            default with a fresh seed and split, None without a pair.
-        beats_high: Upper end of it.
+        beats_low, beats_high: 95 % Wilson interval of the probability that it beats the default
+            with a fresh seed and split, None without a pair.
         tied: Whether it cannot be told from the best.
         seconds: Mean training time.
         parameter_count: Weights of the model, None if not stored.
-        test: The objective on the test split over the same trainings, None before the test.
-        test_accuracy: The second metric likewise.
+        test, test_accuracy: The two metrics on the test split, None before the test.
     """
 
     name: str
@@ -120,8 +110,6 @@ class Incumbent:
     """A best trial so far of the search, with what its configuration reaches on the test split.
 
     Args:
-        trial: Its number.
-        search_value: Objective in the search.
         test: Mean of its configuration on the test split.
         overtuning: By how much this is worse than the best of the incumbents up to it.
     """
@@ -154,8 +142,7 @@ class ConfirmationInfo:
         incumbents: Best trials so far, as far as they were confirmed and tested.
         tested: Whether test errors are there.
         caution: Why to doubt it, or None.
-        objective: What is compared.
-        ratios: Whether it is compared by ratios rather than by differences.
+        ratios: Whether values are compared by ratios rather than by differences.
         second: What its constraint may be on, and what comes with it; None if there is nothing.
         data: What the data are called.
         demanded: What the constraint is on, in words; empty where nothing can be.
@@ -187,6 +174,77 @@ class ConfirmationInfo:
         return next(c for c in self.confirmed if c.name == name)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trained:
+    """What follows a search: its arms, as they are stored, and what their trainings came to.
+
+    Args:
+        n_seeds: Pairs of seed and split that are wanted.
+        trials: By arm: its complete trials by the number of their pair.
+        values: Their objective likewise.
+        n_failed: By arm: pairs in which its training diverged and did not finish after all.
+        ratios: Whether ratios of values make sense, or their differences do: of errors a ratio
+            says more, but what is to be high often has an upper end.
+    """
+
+    name: str
+    follows: str
+    arms: Sequence[Mapping[str, Any]]
+    n_seeds: int
+    trials: Mapping[str, Mapping[int, TrialRecord]]
+    values: Mapping[str, Mapping[int, float]]
+    n_failed: Mapping[str, int]
+    ratios: bool
+
+    @property
+    def n_missing(self) -> int:
+        """Trainings that have neither finished nor diverged."""
+        return sum(
+            self.n_seeds - len(values) - self.n_failed[arm] for arm, values in self.values.items()
+        )
+
+    def difference(self, pairs: Pairs) -> tuple[float | None, float | None, float | None]:
+        """Return by which share the second of each pair exceeds the first, with its interval."""
+        return relative_difference(pairs) if self.ratios else mean_difference(pairs)
+
+
+def get_trained(record: StudyRecord, *names: str) -> Trained | None:
+    """Read what a study trained that follows a search, None if it is none of these experiments."""
+    experiment = record.user_attrs.get(attrs.EXPERIMENT)
+    if not isinstance(experiment, Mapping) or experiment["name"] not in names:
+        return None
+    trials = {arm["name"]: trials_of_arm(record, arm["name"]) for arm in experiment["arms"]}
+    values = {
+        name: {pair: t.value for pair, t in found.items() if t.value is not None}
+        for name, found in trials.items()
+    }
+    positive = all(value > 0 for found in values.values() for value in found.values())
+    return Trained(
+        name=experiment["name"],
+        follows=str(experiment["follows"]),
+        arms=experiment["arms"],
+        n_seeds=len(next(iter(experiment["sides"].values()))),
+        trials=trials,
+        values=values,
+        n_failed={name: _count_failed(record, name, found) for name, found in values.items()},
+        ratios=not kind_of(record).objective.maximise and positive,
+    )
+
+
+def _count_failed(record: StudyRecord, arm: str, finished: Container[int]) -> int:
+    """Count the pairs in which the training of an arm diverged, and did not finish after all."""
+    return len(
+        {
+            trial.user_attrs[attrs.PAIR]
+            for trial in record.trials
+            if trial.state == TrialState.FAIL
+            and trial.user_attrs.get(attrs.ARM) == arm
+            and str(trial.user_attrs.get(attrs.FAILURE, "")).startswith(attrs.DIVERGED)
+            and trial.user_attrs[attrs.PAIR] not in finished
+        }
+    )
+
+
 def get_confirmation(record: StudyRecord) -> ConfirmationInfo | None:
     """Compare the configurations of a confirmation.
 
@@ -197,9 +255,6 @@ def get_confirmation(record: StudyRecord) -> ConfirmationInfo | None:
     A configuration that failed with some seed, or keeps the constraint not even in the mean, is
     neither best nor tied.
 
-    Args:
-        record: The study that the confirmation is.
-
     Returns:
         None if the study is no confirmation.
 
@@ -207,83 +262,61 @@ def get_confirmation(record: StudyRecord) -> ConfirmationInfo | None:
         and Ranking) Rules", Technometrics 7, 1965; tests by ``scipy.stats.ttest_rel``, interval
         of a share: Wilson, JASA 22, 1927, by ``scipy.stats.binomtest``.
     """
-    experiment = record.user_attrs.get(attrs.EXPERIMENT)
-    if not isinstance(experiment, Mapping):
-        return None
-    if experiment["name"] not in (attrs.CONFIRMATION, attrs.TRANSFER):
+    found = get_trained(record, attrs.CONFIRMATION, attrs.TRANSFER)
+    if found is None:
         return None
     kind = kind_of(record)
-    elsewhere = experiment["name"] == attrs.TRANSFER
-    arms = experiment["arms"]
-    n_seeds = len(next(iter(experiment["sides"].values())))
-    trials = {arm["name"]: trials_of_arm(record, arm["name"]) for arm in arms}
-    errors = {
-        name: {pair: t.value for pair, t in found.items() if t.value is not None}
-        for name, found in trials.items()
-    }
-    default = next((errors[arm["name"]] for arm in arms if arm["role"] == DEFAULT), {})
-    failed = {arm["name"]: failed_pairs(record, arm["name"], errors[arm["name"]]) for arm in arms}
+    objective, second = kind.objective, kind.second
     needed = min_accuracy_of(record)
     excluded = {
         name
-        for name, values in errors.items()
-        if failed[name] or (values and not _keeps(trials[name].values(), kind.second, needed))
+        for name, values in found.values.items()
+        if found.n_failed[name]
+        or (values and not _keeps(found.trials[name].values(), second, needed))
     }
-    ratios = compared_by_ratios(kind.objective, errors.values())
-    tied = _tied(
-        {name: v for name, v in errors.items() if v and name not in excluded},
-        kind.objective,
-        ratios=ratios,
-    )
+    judged = {n: values for n, values in found.values.items() if values and n not in excluded}
+    tied = _tied(judged, objective, ratios=found.ratios)
     tests = record.user_attrs.get(attrs.TEST_RESULTS) or {}
     confirmed = [
-        _confirmed(
-            arm,
-            trials[arm["name"]],
-            errors[arm["name"]],
-            default,
-            tests,
-            kind,
-            ratios=ratios,
-            n_failed=len(failed[arm["name"]]),
-            tied=arm["name"] in tied,
-        )
-        for arm in arms
+        _confirmed(arm, found, tests, kind, tied=arm["name"] in tied) for arm in found.arms
     ]
-    sign = kind.objective.sign
-    confirmed.sort(key=lambda c: sign * c.validation.mean if c.validation else math.inf)
+    confirmed.sort(key=lambda c: objective.sign * c.validation.mean if c.validation else math.inf)
     shrunk = [c.shrinkage for c in confirmed if c.role == TOP and c.shrinkage is not None]
-    incumbents = _incumbents(confirmed, kind.objective)
+    cheapest = min(
+        (c for c in confirmed if c.tied),
+        key=lambda c: math.inf if c.seconds is None else c.seconds,
+        default=None,
+    )
+    elsewhere = found.name == attrs.TRANSFER
     return ConfirmationInfo(
         study=record.name,
-        follows=str(experiment["follows"]),
+        follows=found.follows,
         other_data=str(record.user_attrs[attrs.SETTINGS]["data"]) if elsewhere else None,
-        n_seeds=n_seeds,
-        n_missing=sum(n_seeds - len(errors[a["name"]]) - len(failed[a["name"]]) for a in arms),
+        n_seeds=found.n_seeds,
+        n_missing=found.n_missing,
         confirmed=tuple(confirmed),
         best=tied[0] if tied else None,
         tied=tuple(tied),
         excluded=tuple(c.name for c in confirmed if c.name in excluded),
-        cheapest=_cheapest(confirmed),
+        cheapest=None if cheapest is None else cheapest.name,
         shrinkage=median(shrunk) if shrunk else None,
         middle_shrinkage=next((c.shrinkage for c in confirmed if c.role == MIDDLE), None),
-        incumbents=incumbents,
+        incumbents=_incumbents(confirmed, objective),
         tested=any(c.test is not None for c in confirmed),
-        caution=_caution(n_seeds),
-        objective=kind.objective,
-        ratios=ratios,
-        second=kind.second,
+        caution=f"With fewer than {MIN_SEEDS} seeds nothing is known of the scatter; take more "
+        "--seeds."
+        if found.n_seeds < MIN_SEEDS
+        else None,
+        objective=objective,
+        ratios=found.ratios,
+        second=second,
         data=data_of(record),
-        demanded=_demanded(record, kind.second),
+        demanded=second.short_label if second else "accuracy" if is_own(record) else "",
     )
 
 
 def same_order(first: ConfirmationInfo, second: ConfirmationInfo) -> tuple[int, int]:
     """Count the pairs of configurations whose means are in the same order in both.
-
-    Args:
-        first: A confirmation.
-        second: Another one of the same search, such as on other data.
 
     Returns:
         These pairs, and all pairs of configurations that both have.
@@ -300,7 +333,6 @@ def describe_confirmation(
     """Say in sentences what a confirmation found.
 
     Args:
-        info: The confirmation.
         at_home: For one on other data: that on the search's own, if there is one.
     """
     word = word_for(info.objective)
@@ -309,9 +341,10 @@ def describe_confirmation(
     if info.n_missing:
         yield f"{info.n_missing} trainings are missing; comparisons leave them out."
     if info.best is None:
+        keeping = f" and with the {info.demanded} that was asked for" if info.demanded else ""
         yield (
             f"No configuration of study {info.follows} can be judged: none has finished without "
-            f"a failed training{_and_with(info)}."
+            f"a failed training{keeping}."
         )
         return
     best = info.get(info.best)
@@ -331,14 +364,19 @@ def describe_confirmation(
     elif any(not c.tied and c.validation and c.name not in info.excluded for c in info.confirmed):
         yield "All others are worse beyond what chance explains."
     if info.excluded:
+        worse = "lower" if info.second is None else info.second.worse
+        breaking = f", or the {info.demanded} is {worse} than was asked for"
         yield (
             f"Not counted, whatever the {word}: {format_list(info.excluded)}; a training failed"
-            f"{_or_worse(info)}."
+            f"{breaking if info.demanded else ''}."
         )
     if best.role == DEFAULT:
-        yield _default_is_best(info)
+        searched = any(c.role == TOP for c in info.confirmed)
+        none = "the search found nothing better"
+        none = none if searched else "none of the other configurations here is better"
+        yield f"It is the default itself: {none}."
     elif best.difference is not None:
-        yield _against_default(best, info.objective)
+        yield _against_default(best, best.difference, info.objective)
     if info.other_data is not None and at_home is not None:
         same, pairs = same_order(at_home, info)
         yield (
@@ -347,7 +385,15 @@ def describe_confirmation(
             f"{info.objective.best}."
         )
     if info.shrinkage is not None:
-        yield _shrinkage(info)
+        sign, middle = info.objective.sign, ""
+        if info.middle_shrinkage is not None:
+            change = format_change(sign * info.middle_shrinkage)
+            middle = f"; for the one from the middle it is {change}"
+        yield (
+            f"The configurations that the search liked best have {word}s "
+            f"{_share(sign * info.shrinkage)} what it had measured (median){middle}. Other "
+            f"validation {info.data} may do that as well as luck."
+        )
     if best.test is not None:
         yield (
             f"On the test {info.data}, which nothing was chosen by, its "
@@ -356,6 +402,11 @@ def describe_confirmation(
         )
     if info.caution is not None:
         yield info.caution
+
+
+def paired(before: Mapping[int, float], after: Mapping[int, float]) -> Pairs:
+    """Return the values of two arms, by the number of their pair, where both have one."""
+    return [(before[pair], value) for pair, value in after.items() if pair in before]
 
 
 def estimate(values: Sequence[float], metric: Metric | None = None) -> Estimate | None:
@@ -374,19 +425,7 @@ def estimate(values: Sequence[float], metric: Metric | None = None) -> Estimate 
     return Estimate(mean=fmean(values), low=low, high=high, n=len(values))
 
 
-def compared_by_ratios(objective: Metric, found: Iterable[Mapping[int, float]]) -> bool:
-    """Say whether ratios of values make sense, or their differences do.
-
-    Args:
-        objective: Of errors a ratio says more; what is to be high often has an upper end.
-        found: Values of each arm by the number of their pair.
-    """
-    return not objective.maximise and all(value > 0 for own in found for value in own.values())
-
-
-def relative_difference(
-    pairs: Sequence[tuple[float, float]],
-) -> tuple[float, float | None, float | None]:
+def relative_difference(pairs: Pairs) -> tuple[float, float | None, float | None]:
     """Return by which share the second of each pair exceeds the first, and its 95 % interval.
 
     Args:
@@ -404,13 +443,8 @@ def relative_difference(
     return mean, math.expm1(interval[0]), math.expm1(interval[1])
 
 
-def mean_difference(
-    pairs: Sequence[tuple[float, float]],
-) -> tuple[float | None, float | None, float | None]:
+def mean_difference(pairs: Pairs) -> tuple[float | None, float | None, float | None]:
     """Return the same by plain differences, for values that may be of any size and sign.
-
-    Args:
-        pairs: At least one pair.
 
     Returns:
         Mean difference as a share of the size of the first ones' mean, and both ends of its
@@ -437,24 +471,6 @@ def mean_interval(values: Sequence[float]) -> tuple[float, float] | None:
     return float(interval.low), float(interval.high)
 
 
-def failed_pairs(record: StudyRecord, arm: str, finished: Container[int]) -> set[int]:
-    """Return the pairs in which the training of an arm diverged.
-
-    Args:
-        record: The experiment.
-        arm: Name of the arm.
-        finished: Pairs in which it finished all the same, which do not count.
-    """
-    return {
-        int(trial.user_attrs[attrs.PAIR])
-        for trial in record.trials
-        if trial.state == TrialState.FAIL
-        and trial.user_attrs.get(attrs.ARM) == arm
-        and str(trial.user_attrs.get(attrs.FAILURE, "")).startswith(attrs.DIVERGED)
-        and trial.user_attrs[attrs.PAIR] not in finished
-    }
-
-
 def _keeps(trials: Iterable[TrialRecord], second: Metric | None, needed: float | None) -> bool:
     """Whether trainings keep a constraint on the second metric in the mean."""
     if needed is None:
@@ -468,21 +484,6 @@ def _values(metric: Metric | None, trials: Iterable[TrialRecord]) -> list[float]
     if metric is None:
         return []
     return [value for value in map(metric.of, trials) if value is not None]
-
-
-def _demanded(record: StudyRecord, second: Metric | None) -> str:
-    if second is None:
-        return "accuracy" if is_own(record) else ""
-    return second.short_label
-
-
-def _and_with(info: ConfirmationInfo) -> str:
-    return f" and with the {info.demanded} that was asked for" if info.demanded else ""
-
-
-def _or_worse(info: ConfirmationInfo) -> str:
-    worse = "lower" if info.second is None else info.second.worse
-    return f", or the {info.demanded} is {worse} than was asked for" if info.demanded else ""
 
 
 def _tied(
@@ -502,57 +503,49 @@ def _p_worse(
     values: Mapping[int, float], best: Mapping[int, float], sign: float, ratios: bool
 ) -> float:
     """Return the p-value against an arm being at least as good as another, 1 with few pairs."""
-    pairs = [(values[pair], best[pair]) for pair in values if pair in best]
+    pairs = paired(best, values)
     if len(pairs) < MIN_SEEDS:
         return 1.0
-    mine, theirs = (np.log(np.asarray(pairs)) if ratios else sign * np.asarray(pairs)).T
+    theirs, mine = (np.log(np.asarray(pairs)) if ratios else sign * np.asarray(pairs)).T
     if np.ptp(mine - theirs) <= ROUNDING:  # no scatter to compare with
         return 0.0 if fmean(mine - theirs) > ROUNDING else 1.0
     return float(stats.ttest_rel(mine, theirs, alternative="greater").pvalue)
 
 
 def _confirmed(
-    arm: Mapping[str, object],
-    trials: Mapping[int, TrialRecord],
-    errors: Mapping[int, float],
-    default: Mapping[int, float],
+    arm: Mapping[str, Any],
+    found: Trained,
     tests: Mapping[str, Mapping[str, float]],
     kind: KindInfo,
     *,
-    ratios: bool,
-    n_failed: int,
     tied: bool,
 ) -> Confirmed:
-    validation = estimate(list(errors.values()), kind.objective)
-    shrinkage = None
-    search_value = arm["expected"]
-    assert search_value is None or isinstance(search_value, float)
-    if validation is not None and search_value is not None:
-        change = relative_change(validation.mean, search_value)
-        shrinkage = None if change is None else kind.objective.sign * change
-    pairs = [(default[pair], errors[pair]) for pair in errors if pair in default]
+    values, trials = found.values[arm["name"]], found.trials[arm["name"]].values()
+    default = next((found.values[a["name"]] for a in found.arms if a["role"] == DEFAULT), {})
+    validation = estimate(list(values.values()), kind.objective)
+    change = None
+    if validation is not None and arm["expected"] is not None:
+        change = relative_change(validation.mean, arm["expected"])
+    pairs = paired(default, values)
     difference = difference_low = difference_high = beats_low = beats_high = None
     n_wins = sum(kind.objective.is_better(mine, base) for base, mine in pairs)
     if pairs and arm["role"] != DEFAULT:
-        compare = relative_difference if ratios else mean_difference
-        difference, difference_low, difference_high = compare(pairs)
+        difference, difference_low, difference_high = found.difference(pairs)
         share = stats.binomtest(n_wins, len(pairs)).proportion_ci(0.95, method="wilson")
         beats_low, beats_high = float(share.low), float(share.high)
-    seconds = [s for s in map(training_seconds, trials.values()) if s > 0]
-    counts = [t.user_attrs.get(attrs.PARAMETER_COUNT) for t in trials.values()]
-    tested = [tests[str(t.number)] for t in trials.values() if str(t.number) in tests]
+    seconds = [s for s in map(training_seconds, trials) if s > 0]
+    counts = [t.user_attrs.get(attrs.PARAMETER_COUNT) for t in trials]
+    tested = [tests[str(t.number)] for t in trials if str(t.number) in tests]
     second = "" if kind.second is None else kind.second.test_name
-    trial = arm["trial"]
-    assert trial is None or isinstance(trial, int)
     return Confirmed(
-        name=str(arm["name"]),
-        role=str(arm["role"]),
-        trial=trial,
-        search_value=search_value,
-        n_failed=n_failed,
+        name=arm["name"],
+        role=arm["role"],
+        trial=arm["trial"],
+        search_value=arm["expected"],
+        n_failed=found.n_failed[arm["name"]],
         validation=validation,
-        accuracy=estimate(_values(kind.second, trials.values())),
-        shrinkage=shrinkage,
+        accuracy=estimate(_values(kind.second, trials)),
+        shrinkage=None if change is None else kind.objective.sign * change,
         difference=difference,
         difference_low=difference_low,
         difference_high=difference_high,
@@ -563,16 +556,9 @@ def _confirmed(
         tied=tied,
         seconds=fmean(seconds) if seconds else None,
         parameter_count=next((int(count) for count in counts if count is not None), None),
-        test=estimate([found[kind.objective.test_name] for found in tested], kind.objective),
-        test_accuracy=estimate([found[second] for found in tested if second in found]),
+        test=estimate([reached[kind.objective.test_name] for reached in tested], kind.objective),
+        test_accuracy=estimate([reached[second] for reached in tested if second in reached]),
     )
-
-
-def _cheapest(confirmed: Sequence[Confirmed]) -> str | None:
-    """Return the tied one with the shortest training; the best of those without a time."""
-    tied = [c for c in confirmed if c.tied]
-    cheapest = min(tied, key=lambda c: math.inf if c.seconds is None else c.seconds, default=None)
-    return None if cheapest is None else cheapest.name
 
 
 def _incumbents(confirmed: Sequence[Confirmed], objective: Metric) -> tuple[Incumbent, ...]:
@@ -591,16 +577,8 @@ def _incumbents(confirmed: Sequence[Confirmed], objective: Metric) -> tuple[Incu
     )
 
 
-def _default_is_best(info: ConfirmationInfo) -> str:
-    text = "It is the default itself: "
-    if any(c.role == TOP for c in info.confirmed):
-        return text + "the search found nothing better."
-    return text + "none of the other configurations here is better."
-
-
-def _against_default(best: Confirmed, objective: Metric) -> str:
-    assert best.difference is not None
-    text = f"Its {word_for(objective)} is {_share(best.difference)} that of the default"
+def _against_default(best: Confirmed, difference: float, objective: Metric) -> str:
+    text = f"Its {word_for(objective)} is {_share(difference)} that of the default"
     if best.difference_low is not None and best.difference_high is not None:
         low, high = format_change(best.difference_low), format_change(best.difference_high)
         text += f" (95 % interval {low} to {high})"
@@ -611,26 +589,6 @@ def _against_default(best: Confirmed, objective: Metric) -> str:
             f"{format_percent(best.beats_high)}"
         )
     return text + "."
-
-
-def _shrinkage(info: ConfirmationInfo) -> str:
-    assert info.shrinkage is not None
-    sign = info.objective.sign
-    text = (
-        f"The configurations that the search liked best have {word_for(info.objective)}s "
-        f"{_share(sign * info.shrinkage)} what it had measured (median)"
-    )
-    if info.middle_shrinkage is not None:
-        text += (
-            f"; for the one from the middle it is {format_change(sign * info.middle_shrinkage)}"
-        )
-    return f"{text}. Other validation {info.data} may do that as well as luck."
-
-
-def _caution(n_seeds: int) -> str | None:
-    if n_seeds >= MIN_SEEDS:
-        return None
-    return f"With fewer than {MIN_SEEDS} seeds nothing is known of the scatter; take more --seeds."
 
 
 def _estimate(found: Estimate) -> str:

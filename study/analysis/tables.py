@@ -1,11 +1,9 @@
-"""Tables of a study: best trials, families, groups, classes, failures, all trials as a data frame.
-
-Must not know how they are written or shown.
-"""
+"""Tables of a study: best trials, families, groups, classes, failures, and all of its trials."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from statistics import fmean, median
 from typing import Any
 
@@ -47,15 +45,10 @@ class BestTrial:
 
     Args:
         rank: Place, from 1.
-        number: The trial's number.
-        value: Of the objective.
-        accuracy: Value of the kind's second metric, None if there is none.
-        balanced_accuracy: Value of its third one, None as above.
+        accuracy, balanced_accuracy: Values of the kind's second and third metric, None if there
+            are none.
         infeasible: Whether it breaks the study's constraint.
-        family: Of the trial.
-        params: Its parameters.
         epochs_run: Steps trained.
-        training_seconds: Seconds trained.
         parameter_count: Weights of the model, None if not stored.
     """
 
@@ -90,16 +83,11 @@ class Family:
     """What the trials with one value of a parameter reached.
 
     Args:
-        name: The value.
         n_complete: Complete trials with a finite value.
         n_infeasible: How many of them break the study's constraint.
-        n_pruned: Pruned trials.
-        best_number: Number of the best trial, None without a feasible complete one.
-        best: Best value of the objective of the feasible complete trials.
-        median: Its median over the complete trials.
-        mean: Its mean over them.
-        best_accuracy: Best second metric of the complete trials, None if none has one.
-        median_accuracy: Median of the same.
+        best_number, best: The best feasible trial and its objective, None without one.
+        median, mean: Of the objective over the complete trials.
+        best_accuracy, median_accuracy: Of the second metric, None if none has one.
     """
 
     name: str
@@ -129,14 +117,7 @@ class FamiliesInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """The trials with one value of a parameter.
-
-    Args:
-        value: The value.
-        n_trials: Complete trials that have it and a finite value of the metric.
-        mean: Mean of the metric over them.
-        median: Median of the same.
-    """
+    """A metric of the complete trials with one value of a parameter."""
 
     value: Scalar
     n_trials: int
@@ -149,8 +130,6 @@ class GroupsInfo:
     """A metric by the values of one parameter.
 
     Args:
-        parameter: The parameter.
-        metric: What is averaged.
         groups: By ascending value; trials without the parameter are in none.
     """
 
@@ -164,12 +143,9 @@ class TopFamily:
     """The part of one family in the best trials.
 
     Args:
-        name: The family.
         n_top: Its trials among the best.
         n_trials: Its complete trials with a finite value of the metric.
-        best_number: Number of its best trial.
-        best: Value of that trial.
-        best_rank: Place of that trial among all, from 1.
+        best_number, best, best_rank: Its best trial, that one's value and place among all, from 1.
     """
 
     name: str
@@ -203,9 +179,7 @@ class ClassResult:
     """One class.
 
     Args:
-        name: The class.
-        n_train: Its images in the training split.
-        n_validation: Its images in the validation split.
+        n_train, n_validation: Its images in these splits.
         share: Part of the validation split that it makes up.
         recall: Share of its validation images that the best trial classifies correctly; None
             without a best trial that classified, or without an image.
@@ -253,9 +227,7 @@ class Failure:
     """One failed trial.
 
     Args:
-        number: The trial's number.
         message: Why it failed, None if its worker died before it could say so.
-        params: Parameters that it had been given.
         worker: The process that ran it, None if not stored.
     """
 
@@ -308,7 +280,6 @@ def get_families(record: StudyRecord, *, parameter: str | None = None) -> Famili
     """Return what each family reached in the objective and in the second metric.
 
     Args:
-        record: The study.
         parameter: The categorical parameter by which trials are grouped; None for that of the
             kind.
 
@@ -317,13 +288,11 @@ def get_families(record: StudyRecord, *, parameter: str | None = None) -> Famili
     """
     kind = kind_of(record)
     parameter = parameter or kind.family
-
-    def name_of(trial: TrialRecord) -> str:
-        return family_of(trial, parameter)
-
+    name_of = partial(family_of, parameter=parameter)
     best_first = ranked_by_constraint(record)
     best_of = max if kind.second is None or kind.second.maximise else min
     sign = kind.objective.sign
+    pruned = Counter(name_of(t) for t in record.trials if t.state == TrialState.PRUNED)
     families = []
     for name in sorted({name_of(trial) for trial in record.trials if trial.finished}):
         members = [(value, trial) for value, trial in best_first if name_of(trial) == name]
@@ -331,13 +300,12 @@ def get_families(record: StudyRecord, *, parameter: str | None = None) -> Famili
         feasible = [(value, trial) for value, trial in members if trial.feasible]
         measured = [_value(kind.second, trial) for _, trial in members]
         accuracies = [accuracy for accuracy in measured if accuracy is not None]
-        pruned = [t for t in record.trials if t.state == TrialState.PRUNED]
         families.append(
             Family(
                 name=name,
                 n_complete=len(members),
                 n_infeasible=len(members) - len(feasible),
-                n_pruned=sum(name_of(trial) == name for trial in pruned),
+                n_pruned=pruned[name],
                 best_number=feasible[0][1].number if feasible else None,
                 best=feasible[0][0] if feasible else None,
                 median=median(values) if values else None,
@@ -369,7 +337,20 @@ def get_groups(record: StudyRecord, parameter: str, *, metric: Metric | None = N
         leaves out rows without the parameter; the numbers are its own.
     """
     metric = metric or kind_of(record).objective
-    return _grouped(*_measured(record, metric), parameter, metric)
+    measured = [(value, t) for t in record.complete if (value := metric.of(t)) is not None]
+    column = _typed([trial.params.get(parameter) for _, trial in measured])
+    values = _column([value for value, _ in measured], "float64")
+    found = values.groupby(column).agg(["count", "mean", "median"])
+    return GroupsInfo(
+        parameter=parameter,
+        metric=metric,
+        groups=tuple(
+            Group(value=value, n_trials=int(count), mean=float(mean), median=float(middle))
+            for value, count, mean, middle in zip(
+                found.index.tolist(), *(found[name] for name in found), strict=True
+            )
+        ),
+    )
 
 
 def get_all_groups(
@@ -385,16 +366,15 @@ def get_all_groups(
     Returns:
         The family first, then the other parameters in the order of the space.
     """
-    kind = kind_of(record)
-    metric = metric or kind.objective
-    values, trials = _measured(record, metric)
-    names = sorted(parameter_names(record), key=lambda name: name != kind.family)
+    family = kind_of(record).family
+    trials = [trial for _, trial in ranked(record, metric=metric)]
+    names = sorted(parameter_names(record), key=lambda name: name != family)
     few = [
         name
         for name in names
         if 1 < len({t.params[name] for t in trials if name in t.params} - {None}) <= max_groups
     ]
-    return tuple(_grouped(values, trials, name, metric) for name in few)
+    return tuple(get_groups(record, name, metric=metric) for name in few)
 
 
 def get_top_families(
@@ -423,20 +403,17 @@ def get_top_families(
     best_first = ranked(record, metric=metric)
     names = [family_of(trial, parameter) for _, trial in best_first]
     in_all, in_top = Counter(names), Counter(names[:k])
-    families = []
-    for name in in_all:  # in the order of their best trials
-        i = names.index(name)
-        value, trial = best_first[i]
-        families.append(
-            TopFamily(
-                name=name,
-                n_top=in_top[name],
-                n_trials=in_all[name],
-                best_number=trial.number,
-                best=value,
-                best_rank=i + 1,
-            )
+    families = [  # in the order of their best trials
+        TopFamily(
+            name=name,
+            n_top=in_top[name],
+            n_trials=in_all[name],
+            best_number=best_first[i][1].number,
+            best=best_first[i][0],
+            best_rank=i + 1,
         )
+        for name, i in ((name, names.index(name)) for name in in_all)
+    ]
     return TopFamiliesInfo(
         parameter=parameter,
         metric=metric,
@@ -448,11 +425,8 @@ def get_top_families(
 def get_class_results(record: StudyRecord) -> ClassResultsInfo | None:
     """Count the images of each class, and read how the best trial classified them.
 
-    Args:
-        record: The study.
-
     Returns:
-        Counts and results, or None if the study did not store the counts.
+        None if the study did not store the counts.
 
     Source: balanced accuracy, the mean of the recalls: Brodersen, Ong, Stephan, Buhmann, "The
         balanced accuracy and its posterior distribution", ICPR 2010.
@@ -469,6 +443,7 @@ def get_class_results(record: StudyRecord) -> ClassResultsInfo | None:
         for name in (VALIDATION_ACCURACY, VALIDATION_BALANCED_ACCURACY)
     )
     n_images = sum(validation.values())
+    sizes = [sum(row) for row in confusion] or [0] * len(names)
     return ClassResultsInfo(
         classes=tuple(
             ClassResult(
@@ -476,9 +451,7 @@ def get_class_results(record: StudyRecord) -> ClassResultsInfo | None:
                 n_train=train.get(name, 0),
                 n_validation=validation.get(name, 0),
                 share=validation.get(name, 0) / n_images if n_images else 0.0,
-                recall=confusion[i][i] / sum(confusion[i])
-                if confusion and sum(confusion[i])
-                else None,
+                recall=confusion[i][i] / sizes[i] if sizes[i] else None,
             )
             for i, name in enumerate(names)
         ),
@@ -508,9 +481,6 @@ def get_failures(record: StudyRecord) -> FailuresInfo:
 def to_frame(record: StudyRecord) -> pd.DataFrame:
     """Return all trials as a table, one row each.
 
-    Args:
-        record: The study.
-
     Returns:
         Columns ``number``, ``state``, ``value``, the parameters by their names, the scalar user
         attributes by theirs (``attr_`` before a name that is taken), behind ``test_`` what a
@@ -527,7 +497,10 @@ def to_frame(record: StudyRecord) -> pd.DataFrame:
     for name in parameter_names(record):
         columns[name] = _typed([trial.params.get(name) for trial in trials])
     times = ("started", "completed", "duration_s")
-    attributes = [{**trial.user_attrs, **_test_results(record, trial)} for trial in trials]
+    results = record.user_attrs.get(TEST_RESULTS) or {}
+    attributes = [dict(trial.user_attrs) for trial in trials]
+    for trial, own in zip(trials, attributes, strict=True):
+        own |= {f"test_{n}": value for n, value in results.get(str(trial.number), {}).items()}
     for name in dict.fromkeys(name for found in attributes for name in found):
         values = [found.get(name) for found in attributes]
         if all(value is None or isinstance(value, str | int | float) for value in values):
@@ -538,37 +511,8 @@ def to_frame(record: StudyRecord) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def _test_results(record: StudyRecord, trial: TrialRecord) -> dict[str, float]:
-    """Return what a trial's model reached on the test images, empty before the test."""
-    results = record.user_attrs.get(TEST_RESULTS) or {}
-    return {f"test_{name}": v for name, v in results.get(str(trial.number), {}).items()}
-
-
 def _value(metric: Metric | None, trial: TrialRecord) -> float | None:
     return None if metric is None else metric.of(trial)
-
-
-def _measured(record: StudyRecord, metric: Metric) -> tuple[list[float], list[TrialRecord]]:
-    """Return the finite values of a metric and the complete trials that have them."""
-    found = [(value, t) for t in record.complete if (value := metric.of(t)) is not None]
-    return [value for value, _ in found], [trial for _, trial in found]
-
-
-def _grouped(
-    values: Sequence[float], trials: Sequence[TrialRecord], parameter: str, metric: Metric
-) -> GroupsInfo:
-    column = _typed([trial.params.get(parameter) for trial in trials])
-    found = _column(values, "float64").groupby(column).agg(["count", "mean", "median"])
-    return GroupsInfo(
-        parameter=parameter,
-        metric=metric,
-        groups=tuple(
-            Group(value=value, n_trials=int(count), mean=float(mean), median=float(middle))
-            for value, count, mean, middle in zip(
-                found.index.tolist(), *(found[name] for name in found), strict=True
-            )
-        ),
-    )
 
 
 def _confusion(trial: TrialRecord, *, n_classes: int) -> tuple[tuple[int, ...], ...]:

@@ -1,7 +1,7 @@
 """What to make of a study: checks that a careful reader would do, each with a next step.
 
-Every check is a function of the record that returns a ``Check``, or None where it does not
-apply. Must not know any other analysis; what it needs from one is handed in.
+Every check is a function of what is known of the study that returns a ``Check``, or None where it
+does not apply. What it needs from another analysis is handed in.
 
 Source: the checks are those of the "Deep Learning Tuning Playbook" (Godbole, Dahl, Gilmer,
     Shallue, Nado, 2023), sections on exploration and on the analysis of training curves, and of
@@ -14,7 +14,7 @@ import math
 import shlex
 import statistics
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -38,7 +38,6 @@ from study.analysis import (
     kind_of,
     metric_named,
     ranked,
-    ranked_by_constraint,
     reference_of,
     settings_of,
     word_for,
@@ -71,14 +70,7 @@ class Level(enum.IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One finding.
-
-    Args:
-        name: Of what was checked.
-        level: How bad it is.
-        sentence: What was found, with numbers.
-        command: What to do about it, None if there is nothing.
-    """
+    """One finding, and the command that does something about it, if there is one."""
 
     name: str
     level: Level
@@ -108,7 +100,6 @@ def get_verdict(
     """Check a study.
 
     Args:
-        record: The study.
         now: The time, with its zone, for trials that still run.
         relative_noise: Scatter between replicates, as ``noise.get_noise`` gives it.
         predictable: Whether a model of the parameters tells the error of unseen trials; None
@@ -117,28 +108,69 @@ def get_verdict(
     Returns:
         At least one check.
     """
-    checks: Sequence[Callable[[StudyRecord], Check | None]] = (
-        _enough_trials,
-        _near_the_best,
-        _boundary,
-        _failures,
-        _stuck,
-        _last_steps,
-        _overfitting,
-        _noisy_tail,
-        _default,
-        lambda record: _noise(record, relative_noise),
-        lambda record: _predictable(record, predictable),
-        _pruner,
-        _duplicates,
-        _idle_workers,
-        lambda record: _zombies(record, now),
-        _leakage,
-        _balance,
-    )
-    found = [check(record) for check in checks]
+    study = _Study(record)
+    found = [
+        _enough_trials(study),
+        _near_the_best(study),
+        _boundary(study),
+        _failures(study),
+        _stuck(study),
+        _last_steps(study),
+        _overfitting(study),
+        _noisy_tail(study),
+        _default(study),
+        _noise(study, relative_noise),
+        _predictable(study, predictable),
+        _pruner(study),
+        _duplicates(study),
+        _idle_workers(study),
+        _zombies(study, now),
+        _leakage(study),
+        _balance(study),
+    ]
     applying = [check for check in found if check is not None]
     return VerdictInfo(checks=tuple(sorted(applying, key=lambda check: -check.level)))
+
+
+class _Study:
+    """What several checks ask of a study."""
+
+    def __init__(self, record: StudyRecord) -> None:
+        self.record, self.trials = record, record.trials
+        self.kind, self.own = kind_of(record), is_own(record)
+        self.settings = settings_of(record)
+        self.in_notebook = self.settings.get("space") == "notebook"
+        self.by_design = self.settings.get("sampler") == "grid"
+        self.ranked = ranked(record)
+        feasible = [found for found in self.ranked if found[1].feasible]
+        self.values = [value for value, _ in feasible]
+        self.best = feasible[0][1] if feasible else None
+        self.word = word_for(self.kind.objective)
+        self.steps = plural(self.kind.step)
+
+    def run(self, options: str) -> str | None:
+        """Return a command that goes on with the study, None if it cannot be continued."""
+        kind, imported = reference_of(self.record), attrs.IMPORTED in self.record.user_attrs
+        if kind is None or imported or self.settings.get("sampler") == "paired":
+            return None
+        return f"emoji-study run {shlex.quote(kind)} --study {self.name} {options}"
+
+    def new_study(self, options: str) -> str | None:
+        """Return a command that begins another study where this one ends."""
+        kind, new = reference_of(self.record), shlex.quote(f"{self.record.name}-2")
+        if kind is None:
+            return None
+        run = f"emoji-study run {shlex.quote(kind)} --study {new}"
+        return f"{run} --warm-start {self.name} {options}"
+
+    def wider(self, options: str = "") -> str | None:
+        """Return a command that searches the wider space of this package's kinds."""
+        return self.new_study(f"--space extended{options}") if self.own else None
+
+    @property
+    def name(self) -> str:
+        """The study's name, for a shell."""
+        return shlex.quote(self.record.name)
 
 
 def _check(
@@ -149,67 +181,38 @@ def _check(
     return Check(name=name, level=level, sentence=wrong, command=command)
 
 
-def _run(record: StudyRecord, options: str) -> str | None:
-    """Return a command that goes on with a study, None if it cannot be continued."""
-    kind = reference_of(record)
-    imported = attrs.IMPORTED in record.user_attrs
-    if kind is None or imported or settings_of(record).get("sampler") == "paired":
-        return None
-    study = shlex.quote(record.name)
-    return f"emoji-study run {shlex.quote(kind)} --study {study} {options}"
-
-
-def _new_study(record: StudyRecord, options: str) -> str | None:
-    """Return a command that begins another study where this one ends."""
-    kind = reference_of(record)
-    if kind is None:
-        return None
-    new, old = shlex.quote(f"{record.name}-2"), shlex.quote(record.name)
-    return f"emoji-study run {shlex.quote(kind)} --study {new} --warm-start {old} {options}"
-
-
-def _wider(record: StudyRecord, options: str = "") -> str | None:
-    """Return a command that searches the wider space of this package's kinds."""
-    return _new_study(record, f"--space extended{options}") if is_own(record) else None
-
-
-def _best(record: StudyRecord) -> TrialRecord | None:
-    return next((trial for _, trial in ranked_by_constraint(record) if trial.feasible), None)
-
-
-def _enough_trials(record: StudyRecord) -> Check:
-    n = len(ranked(record))
+def _enough_trials(study: _Study) -> Check:
+    n = len(study.ranked)
     return _check(
         "number of trials",
         n < MIN_COMPLETE,
         f"{format_count(n)} complete trials.",
         f"Only {n} complete trials: fewer than {MIN_COMPLETE} say little.",
-        _run(record, f"--trials {max(1, MIN_COMPLETE - n)}"),
+        study.run(f"--trials {max(1, MIN_COMPLETE - n)}"),
         Level.FAIL if n < MIN_COMPLETE // 4 else Level.WARN,
     )
 
 
-def _near_the_best(record: StudyRecord) -> Check | None:
-    values = [value for value, trial in ranked_by_constraint(record) if trial.feasible]
+def _near_the_best(study: _Study) -> Check | None:
+    values = study.values
     if len(values) < MIN_COMPLETE:
         return None
     near = sum(is_near(value, values[0]) for value in values)
-    by_design = settings_of(record).get("sampler") == "grid"  # it has no point in between
     return _check(
         "trials near the best",
         near < MIN_NEAR,
         f"{format_count(near)} trials lie within {format_percent(NEAR)} of the best.",
         f"Only {near} of {format_count(len(values))} trials lie within {format_percent(NEAR)} of "
         "the best: it may be luck, and the region around it is hardly known.",
-        _wider(record) if by_design else _run(record, f"--trials {len(values)}"),
+        # A grid has no point in between.
+        study.wider() if study.by_design else study.run(f"--trials {len(values)}"),
     )
 
 
-def _boundary(record: StudyRecord) -> Check | None:
-    best = _best(record)
+def _boundary(study: _Study) -> Check | None:
+    best, space = study.best, study.kind.space
     if best is None:
         return None
-    space = kind_of(record).space
     edges = [
         f"{format_label(name)} {format_value(value)} ({edge} of its range)"
         for name, value in best.params.items()
@@ -218,13 +221,12 @@ def _boundary(record: StudyRecord) -> Check | None:
         and (edge := _edge(value, best.distributions[name])) is not None
         and (space is None or _goes_on(space, best.given, name, upwards=edge == UPPER))
     ]
-    in_notebook = settings_of(record).get("space") == "notebook"
     return _check(
         "boundary of the space",
         bool(edges),
         "The best trial lies inside of all ranges.",
         f"The best trial has {', '.join(edges)}: better ones may lie beyond.",
-        _wider(record) if in_notebook else None,
+        study.wider() if study.in_notebook else None,
     )
 
 
@@ -269,21 +271,21 @@ def _edge(value: float, distribution: BaseDistribution) -> str | None:
     return UPPER if value >= high - reach else None
 
 
-def _failures(record: StudyRecord) -> Check:
-    again = begun_again(record)
-    ended = [t for t in record.trials if t.state.is_finished() and t.number not in again]
+def _failures(study: _Study) -> Check:
+    again = begun_again(study.record)
+    ended = [t for t in study.trials if t.state.is_finished() and t.number not in again]
     failed = [trial for trial in ended if trial.state == TrialState.FAIL]
     share = len(failed) / len(ended) if ended else 0.0
     diverged = sum(
         str(trial.user_attrs.get(attrs.FAILURE, "")).startswith(attrs.DIVERGED) for trial in failed
     )
-    where = _where(failed, ended)
+    ratio = _of(len(failed), len(ended))
     return _check(
         "failed trials",
         share > MAX_FAILED,
-        f"{_of(len(failed), len(ended))} trials failed.",
-        f"{_of(len(failed), len(ended))} trials failed, {diverged} of them diverged{where}.",
-        f"emoji-study status --study {shlex.quote(record.name)}",
+        f"{ratio} trials failed.",
+        f"{ratio} trials failed, {diverged} of them diverged{_where(failed, ended)}.",
+        f"emoji-study status --study {study.name}",
         Level.FAIL if share > MAX_FAILED_BADLY else Level.WARN,
     )
 
@@ -306,16 +308,16 @@ def _where(failed: Sequence[TrialRecord], ended: Sequence[TrialRecord]) -> str:
     return f"; {format_percent(share)} of those with {words} did"
 
 
-def _stuck(record: StudyRecord) -> Check | None:
+def _stuck(study: _Study) -> Check | None:
     curves = [
         [value for value in trial.intermediate_values.values() if math.isfinite(value)]
-        for trial in record.complete
+        for trial in study.record.complete
     ]
     curves = [values for values in curves if len(values) >= 10]
-    if not curves or kind_of(record).objective.maximise:
+    if not curves or study.kind.objective.maximise:
         return None
     n = sum(min(values) > STUCK * values[0] for values in curves)
-    how = " to a constant image" if is_own(record) else ""
+    how = " to a constant image" if study.own else ""
     return _check(
         "collapsed trainings",
         n > MAX_FAILED * len(curves),
@@ -325,14 +327,8 @@ def _stuck(record: StudyRecord) -> Check | None:
     )
 
 
-def _tail(trial: TrialRecord, share: float) -> list[float]:
-    """Return the last part of a learning curve."""
-    values = list(trial.intermediate_values.values())
-    return values[-max(2, round(share * len(values))) :]
-
-
-def _last_steps(record: StudyRecord) -> Check | None:
-    kind, best = kind_of(record), _best(record)
+def _last_steps(study: _Study) -> Check | None:
+    kind, best = study.kind, study.best
     if best is None or len(best.intermediate_values) < 10 or kind.objective.maximise:
         return None
     values = list(best.intermediate_values.values())
@@ -340,20 +336,20 @@ def _last_steps(record: StudyRecord) -> Check | None:
     gain = 1 - min(values) / before if before > 0 else 0.0
     length = None if kind.fidelity is None else best.params.get(kind.fidelity)
     n_steps = int(length or len(values))
-    option = f"--{kind.step}s " if is_own(record) else f"--set {kind.fidelity}="
+    option = f"--{kind.step}s " if study.own else f"--set {kind.fidelity}="
     return _check(
         "length of the training",
         gain > STILL_FALLING,
         "The best training had stopped improving before its end.",
         f"The best training still improved, by {format_percent(gain)} in its last "
-        f"{format_percent(LATE)} of {plural(kind.step)}: a longer one would be better.",
-        _new_study(record, f"{option}{2 * n_steps}") if kind.fidelity else None,
+        f"{format_percent(LATE)} of {study.steps}: a longer one would be better.",
+        study.new_study(f"{option}{2 * n_steps}") if kind.fidelity else None,
     )
 
 
-def _overfitting(record: StudyRecord) -> Check | None:
-    best, step = _best(record), kind_of(record).step
-    if best is None or best.value is None or kind_of(record).objective.maximise:
+def _overfitting(study: _Study) -> Check | None:
+    best = study.best
+    if best is None or best.value is None or study.kind.objective.maximise:
         return None
     last = best.user_attrs.get(attrs.LAST_VALIDATION_MSE)
     train = best.user_attrs.get(attrs.LAST_TRAIN_MSE)
@@ -365,16 +361,17 @@ def _overfitting(record: StudyRecord) -> Check | None:
         ratio > OVERFITTING and train < last,
         "The best training's error did not rise again towards its end.",
         f"The best training's validation error rose to {ratio:.2f} times its lowest while the "
-        f"training error stayed below it: it overfits, and its best {step} was chosen.",
+        f"training error stayed below it: it overfits, and its best {study.kind.step} was chosen.",
         None,
     )
 
 
-def _noisy_tail(record: StudyRecord) -> Check | None:
-    kind, best = kind_of(record), _best(record)
+def _noisy_tail(study: _Study) -> Check | None:
+    kind, best = study.kind, study.best
     if best is None or len(best.intermediate_values) < 20:
         return None
-    tail = _tail(best, 0.2)
+    values = list(best.intermediate_values.values())
+    tail = values[-round(0.2 * len(values)) :]
     steps = [after - before for before, after in itertools.pairwise(tail)]
     size = abs(statistics.fmean(tail))
     if not math.isfinite(size) or size == 0:
@@ -383,45 +380,44 @@ def _noisy_tail(record: StudyRecord) -> Check | None:
     constant = best.params.get("schedule", "constant") == "constant"
     scheduled = kind.default is not None and "schedule" in kind.default
     other = "A schedule (one_cycle, cosine)" if constant and scheduled else "Larger batches"
-    extreme = "highest" if kind.objective.maximise else "lowest"
+    told = f"The best training's last {study.steps} scatter by {format_percent(scatter)}"
     return _check(
-        f"noise of the last {plural(kind.step)}",
+        f"noise of the last {study.steps}",
         scatter > NOISY,
-        f"The best training's last {plural(kind.step)} scatter by {format_percent(scatter)}.",
-        f"The best training's last {plural(kind.step)} scatter by {format_percent(scatter)}: its "
-        f"{extreme} one is partly luck. {other} or a smaller learning rate may calm them.",
+        f"{told}.",
+        f"{told}: its {kind.objective.best} one is partly luck. {other} or a smaller learning "
+        "rate may calm them.",
         None,
     )
 
 
-def _default(record: StudyRecord) -> Check | None:
-    kind, best, own = kind_of(record), _best(record), is_own(record)
-    in_notebook = settings_of(record).get("space") == "notebook"
-    if kind.default is None or (own and (kind.second is not None or not in_notebook)):
+def _default(study: _Study) -> Check | None:
+    kind, best, own = study.kind, study.best, study.own
+    if kind.default is None or (own and (kind.second is not None or not study.in_notebook)):
         return None
     defaults = [
         value
-        for value, trial in ranked(record)
+        for value, trial in study.ranked
         if trial.params
         and all(kind.default.get(n) == x for n, x in trial.params.items() if n != kind.fidelity)
     ]
     if best is None or best.value is None or not defaults:
         return None
     name = "the notebook's best configuration" if own else "the default configuration"
-    better, word = kind.objective.is_better(best.value, defaults[0]), word_for(kind.objective)
+    better = kind.objective.is_better(best.value, defaults[0])
     difference = abs(1 - best.value / defaults[0]) if defaults[0] else 0.0
     side = "above" if kind.objective.maximise else "below"
     return _check(
         "the default",
         not better,
-        f"The best {word} is {format_percent(difference)} {side} that of {name}.",
+        f"The best {study.word} is {format_percent(difference)} {side} that of {name}.",
         f"No trial beats {name}.",
-        _run(record, "--trials 20"),
+        study.run("--trials 20"),
     )
 
 
-def _noise(record: StudyRecord, relative_noise: float | None) -> Check | None:
-    values = [value for value, trial in ranked_by_constraint(record) if trial.feasible]
+def _noise(study: _Study, relative_noise: float | None) -> Check | None:
+    values = study.values
     if relative_noise is None or len(values) < 2 or values[0] <= 0:
         return None
     reach = math.exp(1.96 * math.sqrt(2) * relative_noise)
@@ -434,38 +430,38 @@ def _noise(record: StudyRecord, relative_noise: float | None) -> Check | None:
         "to the best.",
         f"Replicates of one configuration scatter by {format_percent(relative_noise)}, so the "
         f"best trial cannot be told from the next {ties}.",
-        f"emoji-study confirm --study {shlex.quote(record.name)}",
+        f"emoji-study confirm --study {study.name}",
     )
 
 
-def _predictable(record: StudyRecord, predictable: bool | None) -> Check | None:
+def _predictable(study: _Study, predictable: bool | None) -> Check | None:
     if predictable is None:
         return None
-    word = word_for(kind_of(record).objective)
     return _check(
         "predictability",
         not predictable,
-        f"The parameters predict the {word} of unseen trials.",
-        f"The parameters do not predict the {word} of unseen trials: importances mean little.",
+        f"The parameters predict the {study.word} of unseen trials.",
+        f"The parameters do not predict the {study.word} of unseen trials: importances mean "
+        "little.",
         None,
     )
 
 
-def _pruner(record: StudyRecord) -> Check | None:
-    pruned = [t for t in record.trials if t.state == TrialState.PRUNED and t.intermediate_values]
+def _pruner(study: _Study) -> Check | None:
+    pruned = [t for t in study.trials if t.state == TrialState.PRUNED and t.intermediate_values]
     if not pruned:
         return None
-    kind = kind_of(record)
-    best_of, sort = (max, "Values") if kind.objective.maximise else (min, "Errors")
+    best_of = max if study.kind.objective.maximise else min
     step = round(statistics.median(max(trial.intermediate_values) for trial in pruned))
     pairs = [
         (best_of(v for s, v in trial.intermediate_values.items() if s <= step), value)
-        for value, trial in ranked(record)
+        for value, trial in study.ranked
         if max(trial.intermediate_values, default=-1) > step
     ]
     if len(pairs) < 10 or len(set(pairs)) < 3:
         return None
-    early = f"{sort} after {step + 1} {plural(kind.step)}, when most were pruned,"
+    word = study.word.capitalize()
+    early = f"{word}s after {step + 1} {study.steps}, when most were pruned,"
     rho = float(stats.spearmanr(*zip(*pairs, strict=True)).statistic)
     return _check(
         "pruner",
@@ -473,7 +469,7 @@ def _pruner(record: StudyRecord) -> Check | None:
         f"{early} agree with the final ones (rank correlation {rho:.2f}).",
         f"{early} say little about the final ones (rank correlation {rho:.2f}): good trials "
         "may have been pruned.",
-        _new_study(record, "--pruner none"),
+        study.new_study("--pruner none"),
     )
 
 
@@ -481,27 +477,25 @@ def _of(n: int, total: int) -> str:
     return f"{format_count(n)} of {format_count(total)}"
 
 
-def _duplicates(record: StudyRecord) -> Check | None:
-    finished = [trial for trial in record.trials if trial.finished]
+def _duplicates(study: _Study) -> Check | None:
+    finished = [trial for trial in study.trials if trial.finished]
     if not finished:
         return None
     reused = sum(attrs.REUSED_FROM in trial.user_attrs for trial in finished)
-    share = reused / len(finished)
-    by_design = settings_of(record).get("sampler") == "grid"
     return _check(
         "repeated trainings",
-        share > MAX_DUPLICATES and not by_design,
+        reused / len(finished) > MAX_DUPLICATES and not study.by_design,
         f"{_of(reused, len(finished))} trials were answered from an earlier one.",
         f"{_of(reused, len(finished))} trials asked for a training that was done: the space is "
         "nearly searched through.",
-        _wider(record),
+        study.wider(),
     )
 
 
-def _idle_workers(record: StudyRecord) -> Check | None:
+def _idle_workers(study: _Study) -> Check | None:
     spans = [
         (trial.user_attrs[attrs.WORKER], trial.started, trial.completed)
-        for trial in record.trials
+        for trial in study.trials
         if attrs.WORKER in trial.user_attrs and trial.started and trial.completed
     ]
     busy_s, present_s = 0.0, 0.0
@@ -522,8 +516,8 @@ def _idle_workers(record: StudyRecord) -> Check | None:
     )
 
 
-def _zombies(record: StudyRecord, now: datetime) -> Check | None:
-    durations = [t.duration_s for t in record.trials if t.finished and t.duration_s is not None]
+def _zombies(study: _Study, now: datetime) -> Check | None:
+    durations = [t.duration_s for t in study.trials if t.finished and t.duration_s is not None]
     if not durations:
         return None
     limit_s = max(ZOMBIE_MIN_S, ZOMBIE_FACTOR * max(durations))
@@ -531,7 +525,7 @@ def _zombies(record: StudyRecord, now: datetime) -> Check | None:
         trial.state == TrialState.RUNNING
         and trial.started is not None
         and (now - trial.started).total_seconds() > limit_s
-        for trial in record.trials
+        for trial in study.trials
     )
     return _check(
         "zombie trials",
@@ -539,13 +533,13 @@ def _zombies(record: StudyRecord, now: datetime) -> Check | None:
         "No trial runs suspiciously long.",
         f"{n} trials have been running for more than ten times the longest one: their workers "
         "are probably dead.",
-        _run(record, "--trials 1"),
+        study.run("--trials 1"),
     )
 
 
-def _leakage(record: StudyRecord) -> Check | None:
-    split = settings_of(record).get("split")
-    if split is None or not is_own(record):
+def _leakage(study: _Study) -> Check | None:
+    split = study.settings.get("split")
+    if split is None or not study.own:
         return None
     return _check(
         "leakage",
@@ -558,8 +552,8 @@ def _leakage(record: StudyRecord) -> Check | None:
     )
 
 
-def _balance(record: StudyRecord) -> Check | None:
-    best = _best(record)
+def _balance(study: _Study) -> Check | None:
+    best, record = study.best, study.record
     accuracy, balanced = (
         None if best is None or (metric := metric_named(record, name)) is None else metric.of(best)
         for name in (attrs.VALIDATION_ACCURACY, attrs.VALIDATION_BALANCED_ACCURACY)
@@ -572,5 +566,5 @@ def _balance(record: StudyRecord) -> Check | None:
         "The best trial classifies all classes about equally well.",
         f"The best trial's accuracy is {format_percent(accuracy)}, but the mean over the classes "
         f"only {format_percent(balanced)}: it neglects the small ones.",
-        _wider(record, " --set class_weights=true"),
+        study.wider(" --set class_weights=true"),
     )
