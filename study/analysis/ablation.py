@@ -181,10 +181,7 @@ def describe_ablation(info: AblationInfo) -> Iterator[str]:
 
 
 def _compare(
-    trained: Trained,
-    objective: Metric,
-    arm: Mapping[str, Any],
-    other: Mapping[str, Any] | None,
+    trained: Trained, objective: Metric, arm: Mapping[str, Any], other: Mapping[str, Any] | None
 ) -> Ablated:
     mine = trained.values[arm["name"]]
     changes: dict[str, Scalar] = {}

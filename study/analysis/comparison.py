@@ -72,12 +72,8 @@ N_RESAMPLES, N_BOOTSTRAP, N_INNER = 1000, 300, 50
 N_POINTS, N_DISTRIBUTION = 40, 300
 """Budgets of a curve, and points of a distribution, at most."""
 
-_NEVER = 1e-9
-"""Probability below which a trial is left out as the best of a search."""
-
-_ROUNDING = 1e-9
-"""Relative difference of two sums of the same costs."""
-
+_NEVER = 1e-9  # probability below which a trial is left out as the best of a search
+_ROUNDING = 1e-9  # relative difference of two sums of the same costs
 _DESCRIBED_ELSEWHERE = ("sides", "data", "data_fingerprint")
 
 
@@ -88,12 +84,10 @@ class StudySide:
     Args:
         kind, space, sampler, pruner: Their names, None if not stored.
         imported: Whether its results come from a file.
-        summary: Its totals and its best trial.
         n_candidates: Complete trials with a finite error that keep the study's constraint.
         measured_on: ``validation``, ``test``, ``test and validation`` or ``unknown``.
         fingerprint: Digest of its data and their split, None if unknown.
-        quantiles: Values of the candidates at ``QUANTILES``, from the best to the worst; empty
-            without candidates.
+        quantiles: Values of the candidates at ``QUANTILES``; empty without candidates.
         distribution: Value, and share of the candidates with at most that value, ascending;
             thinned to ``N_DISTRIBUTION``, the best ones all kept.
     """
@@ -151,7 +145,6 @@ class BudgetCurve:
 
     Args:
         total: What the study itself spent.
-        mean_cost: What a trial costs on average.
         drawn: Whether searches were drawn one by one; else their distribution is exact for the
             number of trials that the budget buys on average.
         points: By ascending budget.
@@ -159,7 +152,6 @@ class BudgetCurve:
 
     study: str
     total: float
-    mean_cost: float
     drawn: bool
     points: tuple[BudgetPoint, ...]
 
@@ -173,8 +165,7 @@ class PairComparison:
         probability: That a search with trials of the first finds the better value, ties counted
             half; two searches that find nothing are a tie.
         low, high: Its interval over resampled trials, of a nominal level.
-        better: The study whose searches are better, as the interval leaves one half out, or
-            None.
+        better: The study whose searches are better, if the interval leaves one half out.
     """
 
     first: str
@@ -194,20 +185,20 @@ class EqualBudget:
 
     Args:
         words: The unit for people.
-        total: Largest common budget, None after a refusal.
-        limiting: The study that spent no more than that, None after a refusal.
-        curves: One per study; empty after a refusal.
-        pairs: Each pair of studies at each part of the budget; empty after a refusal.
-        refusal: Why there is nothing, or None.
+        refusal: Why there is none of the following, or None.
+        total: Largest common budget.
+        limiting: The study that spent no more than that.
+        curves: One per study.
+        pairs: Each pair of studies at each part of the budget.
     """
 
     unit: Unit
     words: str
-    total: float | None
-    limiting: str | None
-    curves: tuple[BudgetCurve, ...]
-    pairs: tuple[PairComparison, ...]
-    refusal: str | None
+    refusal: str | None = None
+    total: float | None = None
+    limiting: str | None = None
+    curves: tuple[BudgetCurve, ...] = ()
+    pairs: tuple[PairComparison, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,14 +214,12 @@ class ComparisonInfo:
     """Several studies side by side.
 
     Args:
-        studies: In the order in which they were given.
         budgets: In each unit; empty where fewer than two studies can be compared.
         parameters: Those whose ranges or fixed values differ.
         settings: Those that differ; data and split are told by the fingerprints.
         comparable: Whether errors were measured on the same data and in the same way, as far
             as is known.
         refusals: Which studies are left out of the equal budgets, and why.
-        cautions: Why to doubt what is said.
         n_resamples: Searches per study, where they were drawn.
         n_bootstrap: Resamples of trials behind the intervals.
     """
@@ -274,7 +263,6 @@ def get_comparison(
     *,
     n_resamples: int = N_RESAMPLES,
     n_bootstrap: int = N_BOOTSTRAP,
-    seed: int = 0,
 ) -> ComparisonInfo:
     """Set studies side by side and compare what they find for an equal budget.
 
@@ -304,7 +292,6 @@ def get_comparison(
         records: Two or more studies of different names.
         n_resamples: Searches per study and unit, where they are drawn.
         n_bootstrap: Resamples of each study's trials.
-        seed: Of all resampling, from 0.
 
     Raises:
         ValueError: If there are fewer than two studies, or two of one name.
@@ -333,13 +320,12 @@ def get_comparison(
             *refusals,
             "Low values are better in one study, high ones in another: nothing is compared.",
         )
-    repeats = _Repeats(searches=n_resamples, resamples=n_bootstrap, seed=seed)
     names_of_data = {data_of(record) for record in records}
     data = names_of_data.pop() if len(names_of_data) == 1 else "data"
     incomparable = _incomparable(sides, data)
     return ComparisonInfo(
         studies=sides,
-        budgets=tuple(_equal_budget(compared, unit, repeats) for unit in UNITS)
+        budgets=tuple(_equal_budget(compared, unit, n_resamples, n_bootstrap) for unit in UNITS)
         if len(compared) > 1
         else (),
         parameters=_differences([_ranges(record) for record in records]),
@@ -364,13 +350,14 @@ def _side(record: StudyRecord) -> StudySide:
     objective = kind_of(record).objective
     errors = _errors(_candidates(record), objective)
     quantiles = objective.sign * np.quantile(errors, QUANTILES) if len(errors) else ()
+    kind, space, pruner = (_text(settings.get(name)) for name in ("kind", "space", "pruner"))
     return StudySide(
         name=record.name,
-        kind=_text(settings.get("kind")),
+        kind=kind,
         objective=objective,
-        space=_text(settings.get("space")),
+        space=space,
         sampler=sampler_of(record),
-        pruner=_text(settings.get("pruner")),
+        pruner=pruner,
         imported=sampler_of(record) == IMPORTED,
         summary=get_summary(record),
         n_candidates=len(errors),
@@ -441,15 +428,6 @@ def _refusal(side: StudySide) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Repeats:
-    """Searches per study, resamples of its trials, and the seed of all."""
-
-    searches: int
-    resamples: int
-    seed: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class _Pool:
     """The trials that searches draw from.
 
@@ -464,7 +442,6 @@ class _Pool:
     objective: Metric
     costs: np.ndarray
     seed: tuple[int, ...]
-    repeats: _Repeats
 
     @property
     def total(self) -> float:
@@ -483,20 +460,23 @@ class _Pool:
         """Whether searches of up to this budget are drawn rather than computed."""
         return bool(np.ptp(self.costs) > 0 and budget <= MAX_DRAWS * self.mean_cost)
 
-    def searched(self, budgets: np.ndarray) -> list[np.ndarray]:
+    def searched(self, budgets: np.ndarray, n_searches: int) -> list[np.ndarray]:
         """Return the survival function of the best rank at each budget, shape ``(1, m + 1)``."""
-        everything = np.arange(len(self.costs))[np.newaxis]
-        return _survivals(self, everything, budgets, n_searches=self.repeats.searches)
+        return _survivals(self, np.arange(len(self.costs))[np.newaxis], budgets, n_searches)
 
-    def resampled(self, budgets: np.ndarray) -> list[np.ndarray]:
+    def resampled(self, budgets: np.ndarray, n_resamples: int) -> list[np.ndarray]:
         """Return the same for resamples of the trials, one row each."""
         n = len(self.costs)
         rng = np.random.default_rng((*self.seed, 1))
-        samples = rng.integers(0, n, size=(self.repeats.resamples, n))
-        return _survivals(self, samples, budgets, n_searches=N_INNER)
+        samples = rng.integers(0, n, size=(n_resamples, n))
+        return _survivals(self, samples, budgets, N_INNER)
 
 
-def _pool(record: StudyRecord, unit: Unit, repeats: _Repeats) -> _Pool | None:
+_Searches = tuple[_Pool, list[np.ndarray], list[np.ndarray]]
+"""Trials of a study, and the survival functions of searches and of those in resamples."""
+
+
+def _pool(record: StudyRecord, unit: Unit) -> _Pool | None:
     """Return the trials of a study with their costs, None where finished ones lack theirs."""
     cost_of = _costs(record, unit)
     candidates, objective = _candidates(record), kind_of(record).objective
@@ -516,8 +496,7 @@ def _pool(record: StudyRecord, unit: Unit, repeats: _Repeats) -> _Pool | None:
         errors=_errors(candidates, objective),
         objective=objective,
         costs=costs.astype(float),
-        seed=(repeats.seed, UNITS.index(unit), zlib.crc32(record.name.encode())),
-        repeats=repeats,
+        seed=(0, UNITS.index(unit), zlib.crc32(record.name.encode())),
     )
 
 
@@ -548,12 +527,14 @@ def _steps(trial: TrialRecord, *, fidelity: str | None) -> float:
     return float(ran)
 
 
-def _equal_budget(records: Sequence[StudyRecord], unit: Unit, repeats: _Repeats) -> EqualBudget:
+def _equal_budget(
+    records: Sequence[StudyRecord], unit: Unit, n_resamples: int, n_bootstrap: int
+) -> EqualBudget:
     words: str = unit
     if unit == "epochs":  # what the studies call them, if they agree
         steps = {kind_of(record).step for record in records}
         words = plural(steps.pop()) if len(steps) == 1 else "steps"
-    found = {record.name: _pool(record, unit, repeats) for record in records}
+    found = {record.name: _pool(record, unit) for record in records}
     pools = [pool for pool in found.values() if pool is not None]
     unknown = [name for name, pool in found.items() if pool is None]
     smallest = min(pools, key=lambda pool: pool.total, default=None)
@@ -572,9 +553,7 @@ def _equal_budget(records: Sequence[StudyRecord], unit: Unit, repeats: _Repeats)
             f"of “{dearest.study}” usually takes, {describe_budget(words, dearest.full_cost)}."
         )
     if refusal is not None or smallest is None or dearest is None:
-        return EqualBudget(
-            unit=unit, words=words, total=None, limiting=None, curves=(), pairs=(), refusal=refusal
-        )
+        return EqualBudget(unit=unit, words=words, refusal=refusal)
     total, least = smallest.total, dearest.full_cost
     grid = np.geomspace(least, total, N_POINTS) if total > least else np.asarray([total])
     parts = {max(least, part * total): level for part, level in PARTS}
@@ -582,26 +561,34 @@ def _equal_budget(records: Sequence[StudyRecord], unit: Unit, repeats: _Repeats)
         grid = np.unique(grid.round())
         parts = {float(round(budget)): level for budget, level in parts.items()}
     budgets = np.unique([*grid, *parts])
+    at_parts = np.asarray(list(parts))
+    searches = [
+        (pool, pool.searched(at_parts, n_resamples), pool.resampled(at_parts, n_bootstrap))
+        for pool in pools
+    ]
     return EqualBudget(
         unit=unit,
         words=words,
         total=total,
         limiting=smallest.study,
-        curves=tuple(_curve(pool, budgets) for pool in pools),
-        pairs=tuple(_pairs(pools, parts)),
-        refusal=None,
-    )
-
-
-def _curve(pool: _Pool, budgets: np.ndarray) -> BudgetCurve:
-    return BudgetCurve(
-        study=pool.study,
-        total=pool.total,
-        mean_cost=pool.mean_cost,
-        drawn=pool.is_drawn(budgets[-1]),
-        points=tuple(
-            _point(pool, float(budget), survival[0])
-            for budget, survival in zip(budgets, pool.searched(budgets), strict=True)
+        curves=tuple(
+            BudgetCurve(
+                study=pool.study,
+                total=pool.total,
+                drawn=pool.is_drawn(budgets[-1]),
+                points=tuple(
+                    _point(pool, float(budget), survival[0])
+                    for budget, survival in zip(
+                        budgets, pool.searched(budgets, n_resamples), strict=True
+                    )
+                ),
+            )
+            for pool in pools
+        ),
+        pairs=tuple(
+            comparison
+            for first, second in combinations(searches, 2)
+            for comparison in _pairs(first, second, parts)
         ),
     )
 
@@ -635,35 +622,31 @@ def _point(pool: _Pool, budget: float, survival: np.ndarray) -> BudgetPoint:
     )
 
 
-def _pairs(pools: Sequence[_Pool], parts: Mapping[float, float]) -> Iterator[PairComparison]:
-    """Compare each pair of studies at each of the budgets."""
-    budgets = np.asarray(list(parts))
-    found = [(pool, pool.searched(budgets), pool.resampled(budgets)) for pool in pools]
-    for (first, mine, my_samples), (second, theirs, their_samples) in combinations(found, 2):
-        for j, (budget, level) in enumerate(parts.items()):
-            (probability,) = _is_lower(first.errors, mine[j], second.errors, theirs[j])
-            scattered = _is_lower(first.errors, my_samples[j], second.errors, their_samples[j])
-            low, high = np.quantile(scattered, [(1 - level) / 2, (1 + level) / 2])
-            better = first.study if low > 0.5 else second.study if high < 0.5 else None
-            yield PairComparison(
-                first=first.study,
-                second=second.study,
-                budget=budget,
-                probability=float(probability),
-                low=float(low),
-                high=float(high),
-                level=level,
-                better=better,
-                verdict=_verdict(better, float(low), float(high)),
-            )
-
-
-def _verdict(better: str | None, low: float, high: float) -> str:
-    if better is not None:
-        return f"“{better}” is better at equal budget"
-    if high - low > WIDE:
-        return "it cannot be told which is better"
-    return "there is no evidence of a difference"
+def _pairs(
+    first: _Searches, second: _Searches, parts: Mapping[float, float]
+) -> Iterator[PairComparison]:
+    """Compare two studies at each of the budgets."""
+    (mine, my_searches, my_samples), (theirs, their_searches, their_samples) = first, second
+    for j, (budget, level) in enumerate(parts.items()):
+        (probability,) = _is_lower(mine.errors, my_searches[j], theirs.errors, their_searches[j])
+        scattered = _is_lower(mine.errors, my_samples[j], theirs.errors, their_samples[j])
+        low, high = map(float, np.quantile(scattered, [(1 - level) / 2, (1 + level) / 2]))
+        better = mine.study if low > 0.5 else theirs.study if high < 0.5 else None
+        verdict = f"“{better}” is better at equal budget"
+        if better is None:
+            unknown = "it cannot be told which is better"
+            verdict = unknown if high - low > WIDE else "there is no evidence of a difference"
+        yield PairComparison(
+            first=mine.study,
+            second=theirs.study,
+            budget=budget,
+            probability=float(probability),
+            low=low,
+            high=high,
+            level=level,
+            better=better,
+            verdict=verdict,
+        )
 
 
 def _is_lower(
@@ -684,22 +667,19 @@ def _is_lower(
 
 
 def _survivals(
-    pool: _Pool, samples: np.ndarray, budgets: np.ndarray, *, n_searches: int
+    pool: _Pool, samples: np.ndarray, budgets: np.ndarray, n_searches: int
 ) -> list[np.ndarray]:
-    """Return the survival function of the best rank at each budget.
+    """Return the survival function of the best rank at each of ascending budgets.
 
-    Args:
-        samples: Which of the trials each resample holds, shape ``(r, n)``.
-        budgets: Ascending.
-        n_searches: In each resample, if they are drawn.
+    ``samples`` says which of the trials each resample holds, shape ``(r, n)``.
     """
     if pool.is_drawn(budgets[-1]):
-        return _drawn(pool, samples, budgets, n_searches=n_searches)
+        return _drawn(pool, samples, budgets, n_searches)
     return _computed(pool, samples, budgets)
 
 
 def _drawn(
-    pool: _Pool, samples: np.ndarray, budgets: np.ndarray, *, n_searches: int
+    pool: _Pool, samples: np.ndarray, budgets: np.ndarray, n_searches: int
 ) -> list[np.ndarray]:
     """Draw searches trial by trial until all have spent the largest budget."""
     rng = np.random.default_rng((*pool.seed, 0))
@@ -807,7 +787,7 @@ def _cautions(records: Sequence[StudyRecord], sides: Sequence[StudySide]) -> tup
             "no result had a part in it."
         )
     for record, side in zip(records, sides, strict=True):
-        cautions += _cautions_of(record, n_infeasible=side.summary.n_infeasible)
+        cautions += _cautions_of(record, side.summary.n_infeasible)
     kinds = {side.kind for side in sides}
     if len(kinds) > 1:
         why = ": a model that also classifies may pay for it with a higher error"
@@ -819,7 +799,7 @@ def _cautions(records: Sequence[StudyRecord], sides: Sequence[StudySide]) -> tup
     return tuple(cautions)
 
 
-def _cautions_of(record: StudyRecord, *, n_infeasible: int) -> list[str]:
+def _cautions_of(record: StudyRecord, n_infeasible: int) -> list[str]:
     """Say where a study's trials come from another one, or cannot be the best."""
     cautions = []
     warm = [t.user_attrs[WARM_START] for t in record.trials if WARM_START in t.user_attrs]

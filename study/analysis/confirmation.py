@@ -13,14 +13,7 @@ from scipy import stats
 
 from storage import attrs
 from storage.records import StudyRecord, TrialRecord
-from study.analysis import (
-    data_of,
-    is_own,
-    kind_of,
-    min_accuracy_of,
-    relative_change,
-    word_for,
-)
+from study.analysis import data_of, is_own, kind_of, min_accuracy_of, relative_change, word_for
 from study.analysis.expected_best import overtuning
 from study.analysis.experiment import trials_of_arm
 from study.analysis.history import training_seconds

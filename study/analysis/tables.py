@@ -378,11 +378,7 @@ def get_all_groups(
 
 
 def get_top_families(
-    record: StudyRecord,
-    *,
-    k: int = 50,
-    parameter: str | None = None,
-    metric: Metric | None = None,
+    record: StudyRecord, *, k: int = 50, parameter: str | None = None, metric: Metric | None = None
 ) -> TopFamiliesInfo:
     """Count the families among the best trials, and find the best trial of each.
 

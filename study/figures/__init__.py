@@ -1,7 +1,6 @@
 """Charts of a study: each function turns one ``...Info`` of the analysis into a plotly figure.
 
-The only package that knows plotly. It must not know records, templates or files: what a chart
-says is decided in ``study.analysis``, where it stands in ``study.report``.
+What a chart says is decided in ``study.analysis``, where it stands in ``study.report``.
 """
 
 from study.figures.comparisons import (

@@ -1,10 +1,9 @@
 """What was set side by side: error against accuracy, arms of experiments and of follow-ups."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 from study.analysis import ALL_TRIALS
 from study.analysis.ablation import AblationInfo
@@ -19,13 +18,17 @@ from study.figures.style import (
     NEUTRAL,
     VERMILLION,
     add_estimates,
+    add_row,
     drawable,
     family_color,
     mean_axis,
     new_figure,
     parameter_label,
     rounded,
+    stacked,
+    ticks,
     value_axis,
+    whiskers,
 )
 from study.formats import format_measured
 from study.kind_info import KindInfo
@@ -79,7 +82,7 @@ def plot_front(info: FrontInfo, kind: KindInfo) -> go.Figure:
                 "line": {"width": 1.5 if infeasible else 0},
             },
             hovertemplate=f"trial %{{customdata}}<br>{escape(first.label)} %{{x:.4g}}"
-            f"<br>{escape(second.label)} %{{y:{_tick(second)}}}"
+            f"<br>{escape(second.label)} %{{y:{'.1%' if second.is_share else '.4g'}}}"
             + infeasible
             * "<br>breaks the constraint",
         )
@@ -107,45 +110,25 @@ def shown_costs(info: CostInfo) -> tuple[CostPoint, ...]:
 def plot_costs(infos: Sequence[CostInfo], kind: KindInfo) -> go.Figure:
     """Draw the objective over each cost, one above the other, and the front as a step line.
 
-    Args:
-        infos: At least one; of many trials each shows a selection, ``shown_costs``.
-        kind: Of the study.
+    Of many trials each shows a selection, ``shown_costs``.
     """
-    inner = len(infos) * _COST_ROW + (len(infos) - 1) * _COST_GAP
-    figure = make_subplots(
-        rows=len(infos),
-        cols=1,
-        shared_yaxes="all",
-        vertical_spacing=_COST_GAP / inner,
-        figure=new_figure(height=inner + 140),
-    )
-    named: set[str] = set()
+    figure = stacked(len(infos), row=_COST_ROW, gap=_COST_GAP)
     brush: dict[str, str] = {}
     for row, info in enumerate(infos, start=1):
         axis = "" if row == 1 else str(row)
         brush |= {f"x{axis}": info.name, f"y{axis}": "value"}
-        for trace in _cost_traces(info, kind):
-            showlegend = trace.name not in named
-            named.add(trace.name)
-            figure.add_trace(trace.update(showlegend=showlegend), row=row, col=1)
+        add_row(figure, row, _cost_traces(info, kind))
         figure.update_xaxes(
             row=row,
             col=1,
             type="log",
             title_text=f"{escape(info.label)} (log)",
             tickformat="~s",
-            dtick="D2" if info.spread <= _NARROW else 1,
+            dtick=ticks(info.spread > _NARROW),
         )
     figure.update_layout(meta={"brush": brush})
-    figure.update_yaxes(
-        **value_axis(kind.objective, (p.mse for info in infos for p in info.points))
-    )
-    return figure
-
-
-def _tick(metric: Metric) -> str:
-    """Return how plotly writes a value of a metric."""
-    return ".1%" if metric.is_share else ".4g"
+    errors = (point.mse for info in infos for point in info.points)
+    return figure.update_yaxes(**value_axis(kind.objective, errors))
 
 
 def _front_line(x: Iterable[float], y: Iterable[float]) -> go.Scatter:
@@ -184,12 +167,7 @@ def _cost_traces(info: CostInfo, kind: KindInfo) -> Iterator[go.Scatter]:
 
 
 def plot_experiment(info: ExperimentInfo, label: str) -> go.Figure:
-    """Draw the difference of each arm from the baseline in one metric, with its interval.
-
-    Args:
-        info: The experiment.
-        label: Of the metric.
-    """
+    """Draw the difference of each arm from the baseline in one metric, with its interval."""
     comparisons = info.of_metric(label)
     figure = new_figure(height=130 + 46 * len(comparisons))
     pairs = [(escape(c.arm), d) for c in comparisons for d in info.differences(c)]
@@ -208,59 +186,46 @@ def plot_experiment(info: ExperimentInfo, label: str) -> go.Figure:
         y=[escape(c.arm) for c in sure],
         mode="markers",
         marker={"color": BLUE, "size": 10},
-        error_x={
-            "type": "data",
-            "symmetric": False,
-            "array": rounded((c.high or 0.0) - c.difference for c in sure),
-            "arrayminus": rounded(c.difference - (c.low or 0.0) for c in sure),
-            "color": BLUE,
-            "thickness": 2,
-            "width": 6,
-        },
+        error_x=whiskers(
+            below=(c.difference - (c.low or 0.0) for c in sure),
+            above=((c.high or 0.0) - c.difference for c in sure),
+            color=BLUE,
+            width=6,
+        ),
         hovertemplate="%{y}<br>mean difference %{x:.4g}",
     )
     figure.update_xaxes(
         title_text=f"{label}: difference from<br>{escape(comparisons[0].baseline)}", zeroline=True
     )
-    figure.update_yaxes(autorange="reversed", showgrid=False)
-    return figure
+    return figure.update_yaxes(autorange="reversed", showgrid=False)
 
 
 def plot_confirmation(info: ConfirmationInfo, kind: KindInfo) -> go.Figure:
     """Draw what each configuration reached on fresh seeds, on test images, and in the search."""
     names = [escape(c.name) + (" =" if c.tied else "") for c in info.confirmed]
     figure = new_figure(height=150 + 44 * len(names))
-    searched = [(name, c.search_value) for name, c in zip(names, info.confirmed, strict=True)]
+    rows = list(zip(names, info.confirmed, strict=True))
     if info.other_data is None:
+        searched = [(name, c.search_value) for name, c in rows if c.search_value is not None]
         figure.add_scatter(
             name="the search's trial",
-            x=rounded(value for _, value in searched if value is not None),
-            y=[name for name, value in searched if value is not None],
+            x=rounded(value for _, value in searched),
+            y=[name for name, _ in searched],
             mode="markers",
             orientation="h",
             marker={"color": NEUTRAL, "size": 10, "symbol": "x-thin-open", "line": {"width": 2}},
             hovertemplate="%{y}<br>search %{x:.4g}",
         )
-    validation = [(name, c.validation) for name, c in zip(names, info.confirmed, strict=True)]
-    test = [(name, c.test) for name, c in zip(names, info.confirmed, strict=True)]
-    add_estimates(figure, validation, kind.objective, name="validation, fresh seeds", color=BLUE)
-    add_estimates(
-        figure,
-        test,
-        kind.objective,
-        name="test, the same trainings",
-        color=VERMILLION,
-        symbol="square",
-    )
+    metric = kind.objective
+    validation = [(name, c.validation) for name, c in rows]
+    test = [(name, c.test) for name, c in rows]
+    add_estimates(figure, validation, metric, name="validation, fresh seeds", color=BLUE)
+    name = "test, the same trainings"
+    add_estimates(figure, test, metric, name=name, color=VERMILLION, symbol="square")
     means = [c.search_value for c in info.confirmed]
     means += [e.mean for _, e in (*validation, *test) if e is not None]
     figure.update_layout(scattermode="group", scattergap=0.5)
-    figure.update_xaxes(
-        title_text=f"{escape(kind.objective.short_label)} (mean, 95 % interval)",
-        **mean_axis(kind.objective, means),
-    )
-    figure.update_yaxes(autorange="reversed", showgrid=False, categoryarray=names)
-    return figure
+    return _of_means(figure, names, metric.short_label, mean_axis(metric, means))
 
 
 def plot_ablation(info: AblationInfo, kind: KindInfo) -> go.Figure:
@@ -283,12 +248,15 @@ def plot_ablation(info: AblationInfo, kind: KindInfo) -> go.Figure:
     )
     means = [found.expected for found in info.path]
     means += [found.validation.mean for found in info.path if found.validation is not None]
-    figure.update_xaxes(
-        title_text=f"{escape(kind.objective.label)} (mean, 95 % interval)",
-        **mean_axis(kind.objective, means),
-    )
-    figure.update_yaxes(autorange="reversed", showgrid=False, categoryarray=names)
-    return figure
+    return _of_means(figure, names, kind.objective.label, mean_axis(kind.objective, means))
+
+
+def _of_means(
+    figure: go.Figure, names: Sequence[str], label: str, axis: Mapping[str, object]
+) -> go.Figure:
+    """Put names and an axis of means to a chart of estimates."""
+    figure.update_xaxes(title_text=f"{escape(label)} (mean, 95 % interval)", **axis)
+    return figure.update_yaxes(autorange="reversed", showgrid=False, categoryarray=names)
 
 
 def _front_groups(

@@ -1,32 +1,30 @@
 """What mattered: importances, correlations and isolation plots of parameters."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from html import escape
 from textwrap import wrap
 from typing import Any
 
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 from study.analysis.correlation import CorrelationsInfo, ParameterCorrelation
 from study.analysis.importance import ImportanceInfo
-from study.analysis.isolation import (
-    IsolatedParameter,
-    IsolatedPoint,
-    IsolatedValue,
-    IsolationInfo,
-)
+from study.analysis.isolation import IsolatedParameter, IsolatedPoint, IsolatedValue, IsolationInfo
 from study.figures.style import (
     BLUE,
     GREEN,
     NEUTRAL,
+    add_row,
     drawable,
     family_color,
     new_figure,
     parameter_label,
     rounded,
+    stacked,
+    ticks,
     value_axis,
+    whiskers,
 )
 from study.formats import format_value
 from study.kind_info import KindInfo
@@ -56,15 +54,11 @@ def plot_importances(info: ImportanceInfo) -> go.Figure:
         y=[parameter_label(p.name) for p in parameters],
         x=rounded(p.share for p in parameters),
         marker={"color": GREEN, "opacity": 0.6},
-        error_x={
-            "type": "data",
-            "symmetric": False,
-            "array": rounded(max(0.0, p.high - p.share) for p in parameters),
-            "arrayminus": rounded(max(0.0, p.share - p.low) for p in parameters),
-            "color": GREEN,
-            "thickness": 2,
-            "width": 5,
-        },
+        error_x=whiskers(
+            below=(max(0.0, p.share - p.low) for p in parameters),
+            above=(max(0.0, p.high - p.share) for p in parameters),
+            color=GREEN,
+        ),
         customdata=[
             [f"{p.low:.2f} to {p.high:.2f}" if p.used_by_top else "no top trial used it"]
             for p in parameters
@@ -74,8 +68,7 @@ def plot_importances(info: ImportanceInfo) -> go.Figure:
     )
     of_metric = "" if info.metric.objective else f"<br>for {escape(info.metric.label)}"
     figure.update_xaxes(title_text=f"share of the importance{of_metric}", range=[0, 1.02])
-    figure.update_yaxes(autorange="reversed", ticks="", showgrid=False)
-    return figure
+    return figure.update_yaxes(autorange="reversed", ticks="", showgrid=False)
 
 
 def plot_correlations(info: CorrelationsInfo, kind: KindInfo) -> go.Figure:
@@ -83,11 +76,8 @@ def plot_correlations(info: CorrelationsInfo, kind: KindInfo) -> go.Figure:
 
     Whiskers are 95 % intervals; what the adjusted p-value leaves to chance is pale.
     """
-    names = list(
-        dict.fromkeys(
-            p.name for f in info.families for p in f.parameters if p.spearman.value is not None
-        )
-    )
+    parameters = (p for family in info.families for p in family.parameters)
+    names = list(dict.fromkeys(p.name for p in parameters if p.spearman.value is not None))
     figure = new_figure(height=140 + 26 * max(1, len(info.families)) * len(names))
     reach = 0.0
     for family in info.families:
@@ -117,15 +107,13 @@ def plot_correlations(info: CorrelationsInfo, kind: KindInfo) -> go.Figure:
                     for p in rows
                 ],
             },
-            error_x={
-                "type": "data",
-                "symmetric": False,
-                "array": rounded(_length(p.spearman.value, p.spearman.high) for p in sure),
-                "arrayminus": rounded(_length(p.spearman.low, p.spearman.value) for p in sure),
-                "color": NEUTRAL,
-                "thickness": 1.5,
-                "width": 3,
-            },
+            error_x=whiskers(
+                below=(_length(p.spearman.low, p.spearman.value) for p in sure),
+                above=(_length(p.spearman.value, p.spearman.high) for p in sure),
+                color=NEUTRAL,
+                thickness=1.5,
+                width=3,
+            ),
             customdata=[
                 [
                     p.pearson.value,
@@ -161,13 +149,12 @@ def plot_correlations(info: CorrelationsInfo, kind: KindInfo) -> go.Figure:
         tickvals=[-1, 0, 1] if wide else [-1, -0.5, 0, 0.5, 1],
         zeroline=True,
     )
-    figure.update_yaxes(
+    return figure.update_yaxes(
         categoryorder="array",
         categoryarray=[parameter_label(name) for name in names],
         autorange="reversed",
         showgrid=False,
     )
-    return figure
 
 
 def plot_isolation(info: IsolationInfo, kind: KindInfo) -> go.Figure:
@@ -176,93 +163,71 @@ def plot_isolation(info: IsolationInfo, kind: KindInfo) -> go.Figure:
     Trials are pale in the colour of their family, the best ones green, and what is expected of
     equally many trials blue. Choices are spread sideways so that their trials can be seen.
     """
-    n_rows = max(1, len(info.parameters))
-    inner = n_rows * _ROW + (n_rows - 1) * _GAP
-    figure = make_subplots(
-        rows=n_rows,
-        cols=1,
-        shared_yaxes="all",
-        vertical_spacing=_GAP / inner if n_rows > 1 else 0,
-        figure=new_figure(height=inner + 140),
-    )
-    named: set[str] = set()
+    figure = stacked(max(1, len(info.parameters)), row=_ROW, gap=_GAP)
     brush: dict[str, str] = {}
     for row, parameter in enumerate(info.parameters, start=1):
         axis = "" if row == 1 else str(row)
         brush[f"y{axis}"] = "value" if info.metric.objective else info.metric.name
         if parameter.scale != "category":
             brush[f"x{axis}"] = parameter.name
-        for trace in _isolated_traces(parameter, info.metric, kind):
-            showlegend = trace.name not in named
-            named.add(trace.name)
-            figure.add_trace(trace.update(showlegend=showlegend), row=row, col=1)
+        add_row(figure, row, _isolated_traces(parameter, info.metric, kind))
         figure.update_xaxes(row=row, col=1, **_isolated_axis(parameter))
     figure.update_layout(meta={"brush": brush})
     shown = [point.measured for p in info.parameters for point in p.points]
     figure.update_yaxes(**value_axis(info.metric, shown))
     title = "<br>".join(map(escape, wrap(info.metric.label, width=12)))
-    figure.update_yaxes(title_text=title if info.metric.maximise else f"{title} (log)")
-    return figure
+    return figure.update_yaxes(title_text=title if info.metric.maximise else f"{title} (log)")
 
 
 def _isolated_traces(
     parameter: IsolatedParameter, metric: Metric, kind: KindInfo
-) -> list[go.Scatter]:
-    """Return the trials, the best of each value, and the best of equally many trials."""
+) -> Iterator[go.Scatter]:
+    """Yield the trials, the best of each value, and the best of equally many trials."""
     name, label = parameter_label(parameter.name), escape(metric.label)
     points = [point for point in parameter.points if drawable(metric, point.measured)]
-    traces = []
     for family in sorted({point.family for point in points}):
         own = [point for point in points if point.family == family]
-        traces.append(
-            go.Scatter(
-                name=escape(family),
-                legendgroup=f"family {escape(family)}",
-                meta={"trials": True},
-                x=[_point_x(parameter, point) for point in own],
-                y=rounded(point.measured for point in own),
-                customdata=[[point.number, escape(format_value(point.value))] for point in own],
-                mode="markers",
-                marker={"color": family_color(kind, family), "size": 5, "opacity": 0.35},
-                hovertemplate=f"trial %{{customdata[0]}}<br>{name} %{{customdata[1]}}"
-                f"<br>{label} %{{y:.4g}}",
-            )
+        yield go.Scatter(
+            name=escape(family),
+            legendgroup=f"family {escape(family)}",
+            meta={"trials": True},
+            x=[_point_x(parameter, point) for point in own],
+            y=rounded(point.measured for point in own),
+            customdata=[[point.number, escape(format_value(point.value))] for point in own],
+            mode="markers",
+            marker={"color": family_color(kind, family), "size": 5, "opacity": 0.35},
+            hovertemplate=f"trial %{{customdata[0]}}<br>{name} %{{customdata[1]}}"
+            f"<br>{label} %{{y:.4g}}",
         )
-    places = list(range(len(parameter.values)))
-    drawn = [i for i in places if drawable(metric, parameter.values[i].best)]
+    places = list(enumerate(parameter.values))
     joined = "markers" if parameter.scale == "category" else "lines+markers"
-    traces.append(
-        go.Scatter(
-            name="best",
-            legendgroup="best",
-            x=[_value_x(parameter, i) for i in drawn],
-            y=rounded(parameter.values[i].best for i in drawn),
-            customdata=[_value_texts(parameter.values[i]) for i in drawn],
-            mode=joined,
-            line={"color": GREEN, "width": 2},
-            marker={"color": GREEN, "size": 8},
-            hovertemplate=f"{name} %{{customdata[0]}}<br>best of %{{customdata[1]}} trials: "
-            f"{label} %{{y:.4g}}<br>trial %{{customdata[2]}}",
-        )
+    drawn = [(i, value) for i, value in places if drawable(metric, value.best)]
+    yield go.Scatter(
+        name="best",
+        legendgroup="best",
+        x=[_value_x(parameter, i) for i, _ in drawn],
+        y=rounded(value.best for _, value in drawn),
+        customdata=[_value_texts(value) for _, value in drawn],
+        mode=joined,
+        line={"color": GREEN, "width": 2},
+        marker={"color": GREEN, "size": 8},
+        hovertemplate=f"{name} %{{customdata[0]}}<br>best of %{{customdata[1]}} trials: "
+        f"{label} %{{y:.4g}}<br>trial %{{customdata[2]}}",
     )
-    expected = [parameter.values[i].expected for i in places]
-    equal = [i for i in places if drawable(metric, expected[i])]
+    equal = [(i, value) for i, value in places if drawable(metric, value.expected)]
     if equal:
-        traces.append(
-            go.Scatter(
-                name="expected best of equally many trials",
-                legendgroup="expected",
-                x=[_value_x(parameter, i) for i in equal],
-                y=rounded(expected[i] for i in equal),
-                customdata=[_value_texts(parameter.values[i])[0] for i in equal],
-                mode=joined,
-                line={"color": BLUE, "width": 1.5, "dash": "dash"},
-                marker={"color": BLUE, "size": 9, "symbol": "diamond-open"},
-                hovertemplate=f"{name} %{{customdata}}<br>expected best of {parameter.n_equal} "
-                f"trials: {label} %{{y:.4g}}",
-            )
+        yield go.Scatter(
+            name="expected best of equally many trials",
+            legendgroup="expected",
+            x=[_value_x(parameter, i) for i, _ in equal],
+            y=rounded(value.expected for _, value in equal),
+            customdata=[_value_texts(value)[0] for _, value in equal],
+            mode=joined,
+            line={"color": BLUE, "width": 1.5, "dash": "dash"},
+            marker={"color": BLUE, "size": 9, "symbol": "diamond-open"},
+            hovertemplate=f"{name} %{{customdata}}<br>expected best of {parameter.n_equal} "
+            f"trials: {label} %{{y:.4g}}",
         )
-    return traces
 
 
 def _isolated_axis(parameter: IsolatedParameter) -> dict[str, Any]:
@@ -272,13 +237,14 @@ def _isolated_axis(parameter: IsolatedParameter) -> dict[str, Any]:
         values = [float(value.value or 0) for value in parameter.values]
         axis: dict[str, Any] = {"type": parameter.scale, "title_text": name}
         if parameter.scale == "log":
-            wide = max(values) / min(values) > 100
-            axis |= {"title_text": f"{name} (log)", "tickformat": ".3~g", "dtick": 1}
-            axis |= {} if wide else {"dtick": "D2"}
+            dtick = ticks(max(values) / min(values) > 100)
+            axis |= {"title_text": f"{name} (log)", "tickformat": ".3~g", "dtick": dtick}
         if len(values) <= _FEW and all(value.low is None for value in parameter.values):
             axis |= {"tickvals": values}
         return axis
-    texts = [_shortened(format_value(value.value)) for value in parameter.values]
+    choices = [format_value(value.value) for value in parameter.values]
+    longest = _LONGEST_CHOICE
+    texts = [escape(c if len(c) <= longest else f"{c[: longest - 1]}…") for c in choices]
     return {
         "type": "linear",
         "title_text": name,
@@ -308,12 +274,6 @@ def _value_texts(value: IsolatedValue) -> Sequence[str]:
     if value.low is not None and value.high is not None:
         name = f"{format_value(value.low)} to {format_value(value.high)}"
     return escape(name), f"{value.n_trials:,}", str(value.best_number)
-
-
-def _shortened(text: str) -> str:
-    """Return the beginning of a long text, safe in plotly's markup."""
-    long = len(text) > _LONGEST_CHOICE
-    return escape(f"{text[: _LONGEST_CHOICE - 1]}…" if long else text)
 
 
 def _whisker_end(parameter: ParameterCorrelation) -> float:

@@ -26,6 +26,7 @@ from study.figures.style import (
     family_color,
     new_figure,
     rounded,
+    ticks,
     value_axis,
 )
 from study.formats import format_duration
@@ -93,14 +94,9 @@ def plot_history(info: HistoryInfo, kind: KindInfo) -> go.Figure:
 def plot_learning_curves(
     info: LearningCurvesInfo, kind: KindInfo, by: Progress = "step"
 ) -> go.Figure:
-    """Draw the objective over steps or over training time.
+    """Draw the objective over steps or over training time, without curves that have no time.
 
     The best trials stand out, stopped ones end in an x.
-
-    Args:
-        info: The curves.
-        kind: Of the study.
-        by: What the axis counts; over ``"second"`` curves without a time are left out.
     """
     figure = new_figure(height=460)
     drawn = [curve for curve in info.curves if by == "step" or curve.seconds is not None]
@@ -201,16 +197,16 @@ def plot_families(info: DistributionInfo, kind: KindInfo) -> go.Figure:
     """Draw the range, the middle half and the median of each family's trials as a box."""
     figure = new_figure(height=140 + 60 * len(info.families))
     for family in info.families:
-        lowest, highest = family.steps[0].value, family.steps[-1].value
+        name = f"{escape(family.family)} ({family.n_trials:,} trials)"
         figure.add_box(
-            name=f"{escape(family.family)} ({family.n_trials:,} trials)",
-            y=[f"{escape(family.family)} ({family.n_trials:,} trials)"],
+            name=name,
+            y=[name],
             orientation="h",
-            lowerfence=rounded([lowest]),
+            lowerfence=rounded([family.steps[0].value]),
             q1=rounded([family.lower_quartile]),
             median=rounded([family.median]),
             q3=rounded([family.upper_quartile]),
-            upperfence=rounded([highest]),
+            upperfence=rounded([family.steps[-1].value]),
             marker={"color": family_color(kind, family.family)},
             showlegend=False,
         )
@@ -255,9 +251,7 @@ def plot_expected_best(info: ExpectedBestInfo) -> go.Figure:
             line={"color": GREEN, "width": 1.5, "dash": "dash"},
             hoverinfo="skip",
         )
-    figure.update_xaxes(
-        type="log", title_text="trials (log)", dtick=1 if numbers[-1] > 300 else "D2"
-    )
+    figure.update_xaxes(type="log", title_text="trials (log)", dtick=ticks(numbers[-1] > 300))
     values = [v for p in info.points for v in (p.value, p.low, p.high)]
     figure.update_yaxes(**value_axis(info.metric, values))
     return figure
@@ -307,9 +301,7 @@ def plot_fidelity(info: FidelityInfo, kind: KindInfo) -> go.Figure:
                 line={"color": color, "width": 1.5, "dash": "dot"},
                 hovertemplate=f"{step} %{{x}}<br>if {name}: %{{y:.2f}}",
             )
-    figure.update_xaxes(
-        type="log", title_text=f"{step} (log)", dtick=1 if epochs[-1] > 300 else "D2"
-    )
+    figure.update_xaxes(type="log", title_text=f"{step} (log)", dtick=ticks(epochs[-1] > 300))
     drawn = [y for trace in figure.data for y in trace.y or () if y is not None]
     figure.update_yaxes(
         title_text=f"Spearman correlation<br>with the final {word_for(kind.objective)}",
@@ -358,7 +350,10 @@ def _add_curves(
             showlegend=False,
             meta={"trials": True},
             x=[_progress(curve, by)[-1] for curve in curves],
-            y=rounded(_last_drawable(kind, curve.values) for curve in curves),
+            y=rounded(
+                next((v for v in reversed(curve.values) if drawable(kind.objective, v)), None)
+                for curve in curves
+            ),
             customdata=[curve.number for curve in curves],
             mode="markers",
             marker={"color": color, "size": 6, "symbol": "x", "opacity": 0.8},
@@ -370,16 +365,11 @@ def _grouped(items: Iterable[_Item]) -> list[tuple[str, list[_Item]]]:
     """Group trials by the name of their legend entry: complete ones first, failed ones last."""
     groups: dict[str, list[_Item]] = {}
     for item in sorted(items, key=lambda i: (STATE_ORDER.index(i.state), i.family, i.infeasible)):
-        groups.setdefault(_group_name(item), []).append(item)
+        end = "infeasible" if item.infeasible else item.state.name.lower()
+        failed = item.state == TrialState.FAIL
+        name = "failed" if failed else f"{escape(item.family)} {end}"
+        groups.setdefault(name, []).append(item)
     return list(groups.items())
-
-
-def _group_name(item: HistoryPoint | LearningCurve | TimelineSpan) -> str:
-    if item.state == TrialState.FAIL:
-        return "failed"
-    if item.infeasible:
-        return f"{escape(item.family)} infeasible"
-    return f"{escape(item.family)} {item.state.name.lower()}"
 
 
 def _color(kind: KindInfo, item: HistoryPoint | LearningCurve | TimelineSpan) -> str:
@@ -405,13 +395,7 @@ def _time_unit(longest: float) -> tuple[float, str]:
 def _row_label(worker: str) -> str:
     """Write a worker's name below each other: what it is, and where."""
     name, _, host = worker.partition(" (")
-    if not host:
-        return escape(name)
     host = host.removesuffix(")")
     if len(host) > _LONGEST_HOST:
         host = f"{host[: _LONGEST_HOST - 1]}…"
-    return f"{escape(name)}<br>{escape(host)}"
-
-
-def _last_drawable(kind: KindInfo, values: Sequence[float]) -> float | None:
-    return next((v for v in reversed(values) if drawable(kind.objective, v)), None)
+    return f"{escape(name)}<br>{escape(host)}" if host else escape(name)

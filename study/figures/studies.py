@@ -1,6 +1,6 @@
 """Several studies in one chart: what equal budgets find, and how their errors are distributed.
 
-Colours and dashes stand for studies, in their order; must not know how budgets were spent.
+Colours and dashes stand for studies, in their order.
 """
 
 from dataclasses import replace
@@ -19,6 +19,7 @@ from study.figures.style import (
     VERMILLION,
     add_band,
     drawable,
+    log_axis,
     new_figure,
     rounded,
     value_axis,
@@ -33,12 +34,7 @@ _DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot", "5px,2p
 
 
 def plot_comparison(info: ComparisonInfo, unit: Unit) -> go.Figure:
-    """Draw the median best error over the budget, with 90 % bands, one colour per study.
-
-    Args:
-        info: The comparison.
-        unit: Of the budget; one in which the studies have a common budget.
-    """
+    """Draw the median best error over the budget, with 90 % bands, one colour per study."""
     figure = new_figure(height=440)
     metric = info.objective  # of either split
     label = escape(metric.short_label)
@@ -53,7 +49,15 @@ def plot_comparison(info: ComparisonInfo, unit: Unit) -> go.Figure:
         points = [point for point in curves[name].points if drawable(metric, point.median)]
         budgets += [point.budget for point in points]
         drawn += [value for p in points for value in (p.median, p.low, p.high)]
-        _add_band(figure, metric, name, points, color)
+        sure = [p for p in points if drawable(metric, p.low) and drawable(metric, p.high)]
+        add_band(
+            figure,
+            x=rounded(point.budget for point in sure),
+            low=[point.low for point in sure],
+            high=[point.high for point in sure],
+            color=color,
+            legendgroup=name,
+        )
         figure.add_scatter(
             name=escape(name),
             legendgroup=name,
@@ -66,12 +70,10 @@ def plot_comparison(info: ComparisonInfo, unit: Unit) -> go.Figure:
             hovertemplate=f"{escape(name)}<br>%{{customdata[0]}}<br>median best {label} %{{y:.4g}}"
             "<br>90 % band: %{customdata[1]}<extra></extra>",
         )
-    budget = "seconds of training" if unit == "seconds" else words
-    title = f"budget in {escape(budget)} (log)"
-    wide = not budgets or max(budgets) / min(budgets) > 300
-    figure.update_xaxes(type="log", title_text=title, dtick=1 if wide else "D2")
-    figure.update_yaxes(**value_axis(replace(metric, label=f"best {metric.short_label}"), drawn))
-    return figure
+    title = f"budget in {escape('seconds of training' if unit == 'seconds' else words)}"
+    figure.update_xaxes(**log_axis(title, budgets))
+    best = replace(metric, label=f"best {metric.short_label}")
+    return figure.update_yaxes(**value_axis(best, drawn))
 
 
 def plot_best_distribution(info: ComparisonInfo) -> go.Figure:
@@ -80,9 +82,7 @@ def plot_best_distribution(info: ComparisonInfo) -> go.Figure:
     metric = info.objective  # of either split
     label = escape(metric.short_label)
     errors: list[float] = []
-    looks = _looks(info)
-    for side in info.studies:
-        color, dash = looks[side.name]
+    for side, (color, dash) in zip(info.studies, _looks(info).values(), strict=True):
         points = [(error, share) for error, share in side.distribution if drawable(metric, error)]
         errors += [error for error, _ in points]
         figure.add_scatter(
@@ -95,10 +95,8 @@ def plot_best_distribution(info: ComparisonInfo) -> go.Figure:
             f"<br>{label} at most %{{x:.4g}}<extra></extra>",
         )
     figure.update_xaxes(**value_axis(replace(metric, label=metric.short_label), errors))
-    figure.update_yaxes(
-        title_text="share of complete trials", tickformat=".0%", rangemode="tozero"
-    )
-    return figure
+    title = "share of complete trials"
+    return figure.update_yaxes(title_text=title, tickformat=".0%", rangemode="tozero")
 
 
 def _looks(info: ComparisonInfo) -> dict[str, tuple[str, str]]:
@@ -113,20 +111,3 @@ def _hover(words: str, point: BudgetPoint, metric: Metric) -> list[str]:
         for end, text in zip((point.low, point.high), missing, strict=True)
     )
     return [describe_budget(words, point.budget), f"{low} to {high}"]
-
-
-def _add_band(
-    figure: go.Figure, metric: Metric, name: str, points: list[BudgetPoint], color: str
-) -> None:
-    """Fill the 90 % band where both of its ends are there."""
-    sure = [
-        point for point in points if drawable(metric, point.low) and drawable(metric, point.high)
-    ]
-    add_band(
-        figure,
-        x=rounded(point.budget for point in sure),
-        low=[point.low for point in sure],
-        high=[point.high for point in sure],
-        color=color,
-        legendgroup=name,
-    )

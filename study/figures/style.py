@@ -1,6 +1,6 @@
 """What all charts share: colours, axes, and the parts that several of them draw.
 
-Must not know what a chart says. Backgrounds are transparent and the neutral colours readable on
+Backgrounds are transparent and the neutral colours readable on
 white and on black, so a page may put a figure on either.
 """
 
@@ -13,6 +13,7 @@ import plotly.graph_objects as go
 from optuna.trial import TrialState
 from plotly.colors import hex_to_rgb
 from plotly.offline import get_plotlyjs
+from plotly.subplots import make_subplots
 
 from study.analysis.confirmation import Estimate
 from study.kind_info import KindInfo
@@ -100,31 +101,57 @@ def entitled(figure: go.Figure, title: str, *, height: int) -> go.Figure:
     )
 
 
-def value_axis(metric: Metric, values: Iterable[float | None]) -> dict[str, Any]:
-    """Return the axis of a metric.
+def stacked(n_rows: int, *, row: int, gap: int) -> go.Figure:
+    """Return an empty figure of charts below each other with one axis of values.
 
-    It is logarithmic for what is to be low, with ticks at 1, 2 and 5, or at powers of ten for
-    wide ranges.
+    Args:
+        row, gap: Height of a chart and of the space between two, in px.
     """
+    inner = n_rows * row + (n_rows - 1) * gap
+    return make_subplots(
+        rows=n_rows,
+        cols=1,
+        shared_yaxes="all",
+        vertical_spacing=gap / inner if n_rows > 1 else 0,
+        figure=new_figure(height=inner + 140),
+    )
+
+
+def add_row(figure: go.Figure, row: int, traces: Iterable[go.Scatter]) -> None:
+    """Draw traces in one of stacked charts; of all of a name, the first is in the legend."""
+    named = {trace.name for trace in figure.data}
+    for trace in traces:
+        figure.add_trace(trace.update(showlegend=trace.name not in named), row=row, col=1)
+        named.add(trace.name)
+
+
+def ticks(wide: bool) -> int | str:
+    """Return where a logarithmic axis has ticks: at powers of ten, or at 1, 2 and 5."""
+    return 1 if wide else "D2"
+
+
+def log_axis(title: str, numbers: Sequence[float]) -> dict[str, Any]:
+    """Return the axis of what is counted, such as trials."""
+    wide = not numbers or max(numbers) / min(numbers) > 300
+    return {"type": "log", "title_text": f"{title} (log)", "dtick": ticks(wide)}
+
+
+def value_axis(metric: Metric, values: Iterable[float | None]) -> dict[str, Any]:
+    """Return the axis of a metric, which is logarithmic for what is to be low."""
     label = escape(metric.label)
     if metric.maximise:
         return {"title": {"text": label}}
     drawn = [value for value in values if value is not None and positive(value)]
-    wide = not drawn or max(drawn) / min(drawn) > 300
     return {
         "type": "log",
         "title": {"text": f"{label} (log)"},
         "tickformat": ".3~g",
-        "dtick": 1 if wide else "D2",
+        "dtick": ticks(not drawn or max(drawn) / min(drawn) > 300),
     }
 
 
 def mean_axis(metric: Metric, values: Iterable[float | None]) -> dict[str, Any]:
-    """Return the axis of means of a metric.
-
-    It is logarithmic for what is to be low, around positive values, which long intervals may
-    leave.
-    """
+    """Return the same around means, which long intervals may leave."""
     if metric.maximise:
         return {}
     positive = [value for value in values if value is not None and value > 0]
@@ -190,12 +217,9 @@ def add_estimates(
         orientation="h",
         line={"color": color, "width": 1},
         marker={"color": color, "size": 10, "symbol": symbol},
-        error_x={
-            "type": "data",
-            "symmetric": False,
-            "array": rounded((e.mean if e.high is None else e.high) - e.mean for _, e in present),
+        error_x=whiskers(
             # A logarithmic axis has no 0, where an interval may end.
-            "arrayminus": rounded(
+            below=(
                 e.mean
                 - max(
                     e.mean if e.low is None else e.low,
@@ -203,12 +227,31 @@ def add_estimates(
                 )
                 for _, e in present
             ),
-            "color": color,
-            "thickness": 2,
-            "width": 5,
-        },
+            above=((e.mean if e.high is None else e.high) - e.mean for _, e in present),
+            color=color,
+        ),
         hovertemplate="%{y}<br>%{x:.4g}",
     )
+
+
+def whiskers(
+    *,
+    below: Iterable[float],
+    above: Iterable[float],
+    color: str,
+    thickness: float = 2,
+    width: int = 5,
+) -> dict[str, Any]:
+    """Return intervals by the lengths of their sides."""
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": rounded(above),
+        "arrayminus": rounded(below),
+        "color": color,
+        "thickness": thickness,
+        "width": width,
+    }
 
 
 def family_color(kind: KindInfo, family: str) -> str:
