@@ -1,9 +1,7 @@
 """What a study found: pure functions from a ``StudyRecord`` to small frozen ``...Info`` objects.
 
 Nothing here draws, trains, reads or writes, so every number of the report can be tested without
-a browser, a database or a model. What trials are compared by are the ``Metric``s of the study's
-kind, of which the first is the objective. This module holds what all analyses read from a record;
-it must not know plotly, torch or any of the modules beside it.
+a browser, a database or a model. This module holds what all analyses read from a record.
 """
 
 import math
@@ -110,12 +108,7 @@ def is_near(value: float, best: float) -> bool:
 
 
 def family_of(trial: TrialRecord, parameter: str | None) -> str:
-    """Return a trial's value of the parameter that tells families apart, as text.
-
-    Args:
-        trial: The trial.
-        parameter: See ``KindInfo.family``.
-    """
+    """Return a trial's value of the parameter that tells families apart, as text."""
     return ALL_TRIALS if parameter is None else str(trial.params.get(parameter, ALL_TRIALS))
 
 
@@ -124,16 +117,13 @@ def branch_of(record: StudyRecord) -> str | None:
     kind = kind_of(record)
     parameters = () if kind.space is None else kind.space.parameters
     conditions = {name for parameter in parameters for name in parameter.when} - {kind.family}
-    return next(
-        (
-            p.name
-            for p in parameters
-            if p.name in conditions
-            and isinstance(p.distribution, CategoricalDistribution)
-            and all(isinstance(choice, str) for choice in p.distribution.choices)
-        ),
-        None,
-    )
+    for p in (p for p in parameters if p.name in conditions):
+        match p.distribution:
+            case CategoricalDistribution(choices=choices) if all(
+                isinstance(choice, str) for choice in choices
+            ):
+                return p.name
+    return None
 
 
 def none_feasible(record: StudyRecord) -> str:
@@ -173,9 +163,7 @@ def ranked(
     """Return the complete trials with a finite value of a metric, feasible or not, best first.
 
     Args:
-        record: The study.
-        metric: What they are compared by, None for the objective; equal trials keep the order of
-            their numbers.
+        metric: None for the objective; equal trials keep the order of their numbers.
 
     Returns:
         Each trial behind its value, which is the stored one also where higher is better.

@@ -33,9 +33,8 @@ class Ablated:
         validation: The objective over seeds and splits, None without a finished training.
         expected: The objective that the surrogate predicts, None if it could not.
         difference: By which share the values exceed the other one's over pairs of equal seed
-            and split, see ``relative_difference`` and ``mean_difference``. None without a
-            pair, or for the start of the path.
-        low, high: Its 95 % interval.
+            and split, with its 95 % interval, see ``confirmation.Trained.difference``. None
+            without a pair, or for the start of the path.
         expected_difference: The difference that the surrogate predicts.
         n_pairs: Pairs in which both finished.
         n_failed: Seeds with which its training diverged.

@@ -55,8 +55,7 @@ class Confirmed:
 
     Args:
         role: ``TOP``, ``CHOSEN``, ``DEFAULT`` or ``MIDDLE``.
-        trial: Number of the trial of the search that it repeats, None if that has none.
-        search_value: Objective of this trial.
+        trial, search_value: The trial of the search that it repeats, if there is one.
         n_failed: Seeds with which its training failed.
         validation: The objective over seeds and splits, None without a finished training.
         accuracy: The kind's second metric likewise, None where there is none.
@@ -66,12 +65,11 @@ class Confirmed:
             split, see ``relative_difference`` and ``mean_difference``: of an error, -0.2 is 20 %
             better. None for the default itself.
         difference_low, difference_high: Its 95 % interval.
-        n_pairs: Pairs in which both finished.
-        n_wins: Pairs in which it was better.
+        n_pairs, n_wins: Pairs in which both finished, and in which it was better.
         beats_low, beats_high: 95 % Wilson interval of the probability that it beats the default
             with a fresh seed and split, None without a pair.
         tied: Whether it cannot be told from the best.
-        seconds: Mean training time.
+        seconds: Mean training time, by the clock.
         parameter_count: Weights of the model, None if not stored.
         test, test_accuracy: The two metrics on the test split, None before the test.
     """
@@ -118,8 +116,7 @@ class ConfirmationInfo:
     """What a confirmation found.
 
     Args:
-        study: Name of the study that the confirmation is.
-        follows: Name of the search.
+        study, follows: Names of the study that the confirmation is, and of the search.
         other_data: Path of the data, where it trained on others than the search.
         n_seeds: Seeds and splits that are wanted.
         n_missing: Trainings that have not finished.
@@ -128,17 +125,14 @@ class ConfirmationInfo:
         tied: Names of those that cannot be told from it, itself among them.
         excluded: Names of those that are neither, whatever their mean: they failed with some
             seed, or keep the constraint not even in the mean.
-        cheapest: Name of the tied one with the shortest training, by the clock.
+        cheapest: Name of the tied one with the shortest training.
         shrinkage: Median shrinkage of those that were chosen for their score.
         middle_shrinkage: That of the one from the middle, which was not. It is worse, so other
             splits may do less to it than to good ones.
         incumbents: Best trials so far, as far as they were confirmed and tested.
-        tested: Whether test errors are there.
-        caution: Why to doubt it, or None.
         ratios: Whether values are compared by ratios rather than by differences.
-        second: What its constraint may be on, and what comes with it; None if there is nothing.
-        data: What the data are called.
-        demanded: What the constraint is on, in words; empty where nothing can be.
+        second: What its constraint may be on; None if there is nothing.
+        demanded: The same in words; empty where nothing can be.
     """
 
     study: str
@@ -309,11 +303,7 @@ def get_confirmation(record: StudyRecord) -> ConfirmationInfo | None:
 
 
 def same_order(first: ConfirmationInfo, second: ConfirmationInfo) -> tuple[int, int]:
-    """Count the pairs of configurations whose means are in the same order in both.
-
-    Returns:
-        These pairs, and all pairs of configurations that both have.
-    """
+    """Count the pairs of configurations whose means are in one order in both, and all pairs."""
     theirs = [c.name for c in second.confirmed if c.validation is not None]
     shared = [c.name for c in first.confirmed if c.validation is not None and c.name in theirs]
     pairs = list(combinations(shared, 2))  # best mean first in both
@@ -323,11 +313,7 @@ def same_order(first: ConfirmationInfo, second: ConfirmationInfo) -> tuple[int, 
 def describe_confirmation(
     info: ConfirmationInfo, at_home: ConfirmationInfo | None = None
 ) -> Iterator[str]:
-    """Say in sentences what a confirmation found.
-
-    Args:
-        at_home: For one on other data: that on the search's own, if there is one.
-    """
+    """Say what a confirmation found, on other data beside that on the search's own."""
     word = word_for(info.objective)
     if info.other_data is not None:
         yield f"All trained on other {info.data} than the search's: {info.other_data}."
@@ -421,12 +407,8 @@ def estimate(values: Sequence[float], metric: Metric | None = None) -> Estimate 
 def relative_difference(pairs: Pairs) -> tuple[float, float | None, float | None]:
     """Return by which share the second of each pair exceeds the first, and its 95 % interval.
 
-    Args:
-        pairs: Positive numbers, at least one pair.
-
-    Returns:
-        Ratio of the geometric means minus 1, and both ends of its interval, None with too few
-        pairs.
+    The share is the ratio of the geometric means minus 1, of positive numbers; with too few pairs
+    there is no interval.
     """
     before, after = np.log(np.asarray(pairs)).T
     differences = list(map(float, after - before))
@@ -439,9 +421,7 @@ def relative_difference(pairs: Pairs) -> tuple[float, float | None, float | None
 def mean_difference(pairs: Pairs) -> tuple[float | None, float | None, float | None]:
     """Return the same by plain differences, for values that may be of any size and sign.
 
-    Returns:
-        Mean difference as a share of the size of the first ones' mean, and both ends of its
-        interval, None with too few pairs; all three are None where that mean is 0.
+    The share is one of the size of the first ones' mean; there is none where that is 0.
     """
     before, after = np.asarray(pairs).T
     size = abs(float(before.mean()))

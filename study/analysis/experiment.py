@@ -58,7 +58,6 @@ class ExperimentInfo:
     """All comparisons of an experiment.
 
     Args:
-        arms: Names of all arms.
         n_pairs: Pairs that are wanted.
         n_missing: Trials that have not finished, or failed.
         comparisons: Metric by metric, arm by arm.

@@ -1,4 +1,4 @@
-"""Tables of a study: best trials, families, groups, classes, failures, and all of its trials."""
+"""Tables of a study: best trials, families, groups, classes, and all of its trials."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -13,12 +13,10 @@ from optuna.trial import TrialState
 from storage.attrs import (
     CLASS_COUNTS,
     CONFUSION,
-    FAILURE,
     PARAMETER_COUNT,
     TEST_RESULTS,
     VALIDATION_ACCURACY,
     VALIDATION_BALANCED_ACCURACY,
-    WORKER,
 )
 from storage.records import Scalar, StudyRecord, TrialRecord
 from study.analysis import (
@@ -67,12 +65,7 @@ class BestTrial:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BestTrialsInfo:
-    """The best complete trials.
-
-    Args:
-        parameters: Every parameter that any of them has, in the order of the space.
-        trials: Best first, those that break the constraint last.
-    """
+    """The best complete trials, best first, and every parameter of any, in the space's order."""
 
     parameters: tuple[str, ...]
     trials: tuple[BestTrial, ...]
@@ -104,11 +97,10 @@ class Family:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FamiliesInfo:
-    """All families with a finished trial, best first.
+    """All families with a finished trial, best first, those without a best trial last.
 
     Args:
-        parameter: What tells the families apart, None where nothing does.
-        families: Those without a best trial come last.
+        parameter: What tells them apart, None where nothing does.
     """
 
     parameter: str | None
@@ -127,11 +119,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupsInfo:
-    """A metric by the values of one parameter.
-
-    Args:
-        groups: By ascending value; trials without the parameter are in none.
-    """
+    """A metric by ascending values of one parameter; trials without it are in no group."""
 
     parameter: str
     metric: Metric
@@ -162,10 +150,8 @@ class TopFamiliesInfo:
 
     Args:
         parameter: What tells the families apart, None where nothing does.
-        metric: What trials are ordered by.
         k: Trials that count as the best: as many as were asked for, or all if there are fewer.
-        families: Those with most of the best trials first, of equal ones the one with the better
-            best trial.
+        families: Those with most of them first, of equal ones that with the better best trial.
     """
 
     parameter: str | None
@@ -180,7 +166,7 @@ class ClassResult:
 
     Args:
         n_train, n_validation: Its images in these splits.
-        share: Part of the validation split that it makes up.
+        share: Of the validation split.
         recall: Share of its validation images that the best trial classifies correctly; None
             without a best trial that classified, or without an image.
     """
@@ -197,12 +183,10 @@ class ClassResultsInfo:
     """How often the classes occur, and how well the best trial tells them apart.
 
     Args:
-        classes: In the order of the data set.
-        number: The best trial, None if there is none that classified.
-        accuracy: Its validation accuracy, None as above.
-        balanced_accuracy: The mean of its recalls, None as above.
+        number: The best trial, None if there is none that classified, as are its accuracies.
+        balanced_accuracy: The mean of its recalls.
         confusion: Its validation images by class (rows) and predicted class (columns), in the
-            order of ``classes``; empty as above.
+            order of ``classes``, which is that of the data set; empty as above.
     """
 
     classes: tuple[ClassResult, ...]
@@ -220,28 +204,6 @@ class ClassResultsInfo:
     def guessing(self) -> float:
         """The balanced accuracy of guessing one class always: that of chance."""
         return 1 / max(1, sum(result.n_validation > 0 for result in self.classes))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failure:
-    """One failed trial.
-
-    Args:
-        message: Why it failed, None if its worker died before it could say so.
-        worker: The process that ran it, None if not stored.
-    """
-
-    number: int
-    message: str | None
-    params: Mapping[str, Scalar]
-    worker: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FailuresInfo:
-    """All failed trials, in the order of their numbers."""
-
-    failures: tuple[Failure, ...]
 
 
 def get_best_trials(record: StudyRecord, *, k: int = 10) -> BestTrialsInfo:
@@ -321,17 +283,14 @@ def get_families(record: StudyRecord, *, parameter: str | None = None) -> Famili
 
 
 def get_groups(record: StudyRecord, parameter: str, *, metric: Metric | None = None) -> GroupsInfo:
-    """Summarise a metric by the values of a parameter.
+    """Summarise a metric by the values of a parameter that occur.
+
+    Complete trials with a finite value count, whether or not they keep the study's constraint.
 
     Args:
-        record: The study; its complete trials with a finite value of the metric count, whether
-            or not they keep its constraint.
         parameter: A parameter with few values. Where they are of several kinds they are one, as
             in ``to_frame``: text, or floats where all are numbers.
-        metric: What is averaged, as stored; None for the objective.
-
-    Returns:
-        One group for each value that occurs.
+        metric: None for the objective.
 
     Source: ``DataFrame.groupby(parameter).agg(["mean", "median", "count"])`` of pandas, which
         leaves out rows without the parameter; the numbers are its own.
@@ -356,16 +315,7 @@ def get_groups(record: StudyRecord, parameter: str, *, metric: Metric | None = N
 def get_all_groups(
     record: StudyRecord, *, metric: Metric | None = None, max_groups: int = MAX_GROUPS
 ) -> tuple[GroupsInfo, ...]:
-    """Summarise a metric by every parameter that has several values, but few.
-
-    Args:
-        record: The study, as for ``get_groups``.
-        metric: What is averaged, None for the objective.
-        max_groups: Values that a parameter may have.
-
-    Returns:
-        The family first, then the other parameters in the order of the space.
-    """
+    """Summarise a metric by every parameter with several values, but few, the family first."""
     family = kind_of(record).family
     trials = [trial for _, trial in ranked(record, metric=metric)]
     names = sorted(parameter_names(record), key=lambda name: name != family)
@@ -380,16 +330,14 @@ def get_all_groups(
 def get_top_families(
     record: StudyRecord, *, k: int = 50, parameter: str | None = None, metric: Metric | None = None
 ) -> TopFamiliesInfo:
-    """Count the families among the best trials, and find the best trial of each.
+    """Count the families among the ``k`` best trials, and find the best trial of each.
+
+    Complete trials with a finite value count, whether or not they keep the study's constraint. Of
+    equal ones the one with the lower number is better, as in a stable sort.
 
     Args:
-        record: The study; its complete trials with a finite value of the metric count, whether
-            or not they keep its constraint.
-        k: How many are the best. Of trials with equal values the one with the lower number is
-            the better one: the order is that of pandas' stable ``sort_values`` on a table in the
-            order of the numbers, ascending or, where the metric is maximised, descending.
         parameter: What tells the families apart, None for the parameter of the kind.
-        metric: What trials are ordered by, None for the objective.
+        metric: None for the objective.
 
     Returns:
         Every family with such a trial, also those without one among the best.
@@ -458,31 +406,15 @@ def get_class_results(record: StudyRecord) -> ClassResultsInfo | None:
     )
 
 
-def get_failures(record: StudyRecord) -> FailuresInfo:
-    """Return every failed trial with its message."""
-    return FailuresInfo(
-        failures=tuple(
-            Failure(
-                number=trial.number,
-                message=trial.user_attrs.get(FAILURE),
-                params=trial.params,
-                worker=trial.user_attrs.get(WORKER),
-            )
-            for trial in record.trials
-            if trial.state == TrialState.FAIL
-        )
-    )
-
-
 def to_frame(record: StudyRecord) -> pd.DataFrame:
     """Return all trials as a table, one row each.
 
     Returns:
         Columns ``number``, ``state``, ``value``, the parameters by their names, the scalar user
         attributes by theirs (``attr_`` before a name that is taken), behind ``test_`` what a
-        confirmation has measured on the test split, ``started``, ``completed`` and
-        ``duration_s``. Booleans and integers are nullable, other numbers
-        float64, times datetime64 in UTC, everything else strings; what a trial lacks is missing.
+        confirmation has measured on the test split, ``started``, ``completed`` and ``duration_s``.
+        Booleans and integers are nullable, other numbers float64, times datetime64 in UTC,
+        everything else strings; what a trial lacks is missing.
     """
     trials = record.trials
     columns: dict[str, pd.Series[Any]] = {

@@ -4,6 +4,8 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict
 
+from optuna.trial import TrialState
+
 from storage import attrs
 from study import figures
 from study.analysis import NEAR, is_own, measured_on_request, tables, third_of, varies, word_for
@@ -265,7 +267,8 @@ def _tables(found: Findings) -> Iterator[Section]:
     heading = "Tables of the original" if is_own(record) else "Tables"
     data = {"top_families": top, "groups": groups, "max_groups": tables.MAX_GROUPS}
     yield Section("tables", heading, data)
-    yield Section("failures", "Failures", {"failures": tables.get_failures(record).failures})
+    failures = [trial for trial in record.trials if trial.state == TrialState.FAIL]
+    yield Section("failures", "Failures", {"failures": failures})
     data = {
         "best_trials": tables.get_best_trials(record),
         "stored": {trial.number: trial for trial in record.trials},

@@ -25,7 +25,6 @@ from study.analysis.importance import HardlyVaried, get_importances
 from study.analysis.tables import (
     get_best_trials,
     get_class_results,
-    get_failures,
     get_families,
     to_frame,
 )
@@ -488,13 +487,6 @@ def test_family_without_a_complete_trial_comes_last_and_has_no_error() -> None:
         ("linear", 1, 0, 0.2),
         ("CNN", 0, 1, None),
     ]
-
-
-def test_failures_keep_their_messages(record: StudyRecord) -> None:
-    """Every failed trial is listed with the message as stored."""
-    failures = get_failures(record).failures
-    assert [failure.number for failure in failures] == [19, 39, 59, 79, 99, 119]
-    assert {failure.message for failure in failures} == {MARKUP}
 
 
 def test_frame_has_one_row_per_trial_and_clean_types(record: StudyRecord) -> None:
