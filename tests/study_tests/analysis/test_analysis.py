@@ -30,7 +30,6 @@ from study.analysis.tables import (
 )
 from tests.study_tests.synthetic import (
     CLASS_COUNTS,
-    MARKUP,
     MULTITASK_SETTINGS,
     SETTINGS,
     START,
