@@ -276,20 +276,17 @@ def get_comparison(
 
     Drawing with replacement, the best of a whole study is missing from about a third of the
     searches as long as the study itself, so medians are somewhat pessimistic near the end
-    (Tang and others); drawing without, as ``expected_minimum`` does, all such searches would be
-    the same one and could not scatter, and the costs of the trials would run out.
+    (Tang and others); drawing without, all such searches would be the same one.
 
     Where all trials cost the same, the best of n draws has a known distribution, which is
     used. Where they do not, searches are drawn, and above ``MAX_DRAWS`` draws a budget is
-    taken for the number of trials that it buys on average (Dodge and others), which hardly
-    varies then.
+    taken for the number of trials that it buys on average (Dodge and others).
 
     How sure a probability is, the bootstrap says: each study's trials are resampled and the
     searches repeated with what was drawn. Studies resample by seeds of their own names, so their
     order makes no difference. Verdicts are not adjusted for the number of pairs and budgets.
 
     Args:
-        records: Two or more studies of different names.
         n_resamples: Searches per study and unit, where they are drawn.
         n_bootstrap: Resamples of each study's trials.
 
@@ -322,7 +319,7 @@ def get_comparison(
         )
     names_of_data = {data_of(record) for record in records}
     data = names_of_data.pop() if len(names_of_data) == 1 else "data"
-    incomparable = _incomparable(sides, data)
+    incomparable = tuple(_incomparable(sides, data))
     return ComparisonInfo(
         studies=sides,
         budgets=tuple(_equal_budget(compared, unit, n_resamples, n_bootstrap) for unit in UNITS)
@@ -348,7 +345,7 @@ def describe_budget(words: str, amount: float) -> str:
 def _side(record: StudyRecord) -> StudySide:
     settings = settings_of(record)
     objective = kind_of(record).objective
-    errors = _errors(_candidates(record), objective)
+    _, errors = _candidates(record)
     quantiles = objective.sign * np.quantile(errors, QUANTILES) if len(errors) else ()
     kind, space, pruner = (_text(settings.get(name)) for name in ("kind", "space", "pruner"))
     return StudySide(
@@ -378,14 +375,11 @@ def _settings(record: StudyRecord) -> dict[str, str]:
     return {name: format_value(v) for name, v in settings if name not in _DESCRIBED_ELSEWHERE}
 
 
-def _candidates(record: StudyRecord) -> list[tuple[float, TrialRecord]]:
-    """Return the trials that can be the best, best first, each behind its value."""
-    return [(value, trial) for value, trial in ranked(record) if trial.feasible]
-
-
-def _errors(candidates: Sequence[tuple[float, TrialRecord]], objective: Metric) -> np.ndarray:
-    """Return values of trials as what is to be low, ascending."""
-    return objective.sign * np.asarray([value for value, _ in candidates])
+def _candidates(record: StudyRecord) -> tuple[list[TrialRecord], np.ndarray]:
+    """Return the trials that can be the best, and their values as what is to be low, ascending."""
+    found = [(value, trial) for value, trial in ranked(record) if trial.feasible]
+    sign = kind_of(record).objective.sign
+    return [trial for _, trial in found], sign * np.asarray([value for value, _ in found])
 
 
 def _distribution(errors: np.ndarray, objective: Metric) -> tuple[tuple[float, float], ...]:
@@ -479,8 +473,8 @@ _Searches = tuple[_Pool, list[np.ndarray], list[np.ndarray]]
 def _pool(record: StudyRecord, unit: Unit) -> _Pool | None:
     """Return the trials of a study with their costs, None where finished ones lack theirs."""
     cost_of = _costs(record, unit)
-    candidates, objective = _candidates(record), kind_of(record).objective
-    numbers = {trial.number for _, trial in candidates}
+    candidates, errors = _candidates(record)
+    numbers = {trial.number for trial in candidates}
     others = [
         trial
         for trial in record.trials
@@ -488,13 +482,13 @@ def _pool(record: StudyRecord, unit: Unit) -> _Pool | None:
         and (trial.finished or trial.state == TrialState.FAIL)
         and (trial.finished or cost_of(trial) > 0)
     ]
-    costs = np.asarray([cost_of(trial) for trial in (*(t for _, t in candidates), *others)])
+    costs = np.asarray([cost_of(trial) for trial in (*candidates, *others)])
     if not (np.isfinite(costs).all() and (costs > 0).all()):
         return None
     return _Pool(
         study=record.name,
-        errors=_errors(candidates, objective),
-        objective=objective,
+        errors=errors,
+        objective=kind_of(record).objective,
         costs=costs.astype(float),
         seed=(0, UNITS.index(unit), zlib.crc32(record.name.encode())),
     )
@@ -726,41 +720,38 @@ def _computed(pool: _Pool, samples: np.ndarray, budgets: np.ndarray) -> list[np.
     return survivals
 
 
-def _incomparable(sides: Sequence[StudySide], data: str) -> tuple[str, ...]:
+def _incomparable(sides: Sequence[StudySide], data: str) -> Iterator[str]:
     """Say why the studies' errors may not compare."""
     word = word_for(sides[0].objective)
-    reasons = []
     if len({(side.objective.label, side.objective.direction) for side in sides}) > 1:
-        reasons.append(
+        yield (
             "The studies search for different things: "
             f"{_each(sides, lambda side: side.objective.label)}."
         )
     known = {side.judged_on for side in sides if side.judged_on is not None}
     if len(known) > 1:
-        reasons.append(
+        yield (
             f"{word.capitalize()}s were measured on other {data}: the data fingerprints ({data} "
             f"and their split) differ, {_each(sides, lambda s: s.fingerprint or 'unknown')}. "
             f"A difference may be one of the {data}, not of the searches."
         )
     unknown = [side.name for side in sides if side.fingerprint is None]
     if unknown:
-        reasons.append(
+        yield (
             f"It is unknown on which {data} {_names(unknown)} measured "
             f"{'their' if len(unknown) > 1 else 'its'} {word}s, so they may not compare with "
             "others."
         )
     if len({side.measured_on for side in sides}) > 1 or sides[0].measured_on != "validation":
-        reasons.append(
+        yield (
             f"The split of the {word}s is {_each(sides, lambda side: side.measured_on)}. "
             f"{word.capitalize()}s of different splits may not compare, and a test split that "
             "chose the best trial is no test any more."
         )
-    return tuple(reasons)
 
 
-def _cautions(records: Sequence[StudyRecord], sides: Sequence[StudySide]) -> tuple[str, ...]:
+def _cautions(records: Sequence[StudyRecord], sides: Sequence[StudySide]) -> Iterator[str]:
     """Say what else limits the meaning of the numbers."""
-    cautions = []
     arms = [record.name for record in records if not is_search(record)]
     searches = [side for side in sides if side.name not in arms]
     adaptive = [side for side in searches if side.sampler in ADAPTIVE_SAMPLERS]
@@ -770,54 +761,45 @@ def _cautions(records: Sequence[StudyRecord], sides: Sequence[StudySide]) -> tup
         if side.sampler not in (*ADAPTIVE_SAMPLERS, *NON_ADAPTIVE_SAMPLERS)
     ]
     if arms:
-        cautions.append(
+        yield (
             f"The trials of {_names(arms)} are chosen arms of an experiment, not a search of a "
             "space."
         )
     if adaptive:
-        cautions.append(
+        yield (
             "A sampler chose trials by earlier results, "
             f"{_each(adaptive, lambda side: format_sampler(side.sampler or ''))}, so they are no "
             "random sample: a resampled search draws early and late trials alike and is not what "
             "the sampler would have done with a smaller budget."
         )
     if unknown:
-        cautions.append(
+        yield (
             f"How the trials of {_names(unknown)} were chosen is unknown; resampling is fair if "
             "no result had a part in it."
         )
     for record, side in zip(records, sides, strict=True):
-        cautions += _cautions_of(record, side.summary.n_infeasible)
+        warm = [t.user_attrs[WARM_START] for t in record.trials if WARM_START in t.user_attrs]
+        if warm:
+            origins = sorted({str(origin).rpartition(", trial ")[0] for origin in warm})
+            yield (
+                f"{format_count(len(warm))} trial{'s' * (len(warm) != 1)} of “{record.name}” "
+                f"began with the best points of {_names(origins)}, whose search is a part of what "
+                "found them."
+            )
+        if n := side.summary.n_infeasible:
+            breaks, spends = ("breaks", "spends its") if n == 1 else ("break", "spend their")
+            yield (
+                f"{format_count(n)} complete trial{'s' * (n != 1)} of “{record.name}” {breaks} "
+                f"the constraint and {spends} budget, but cannot be the best."
+            )
     kinds = {side.kind for side in sides}
     if len(kinds) > 1:
         why = ": a model that also classifies may pay for it with a higher error"
         why = why if any(map(is_own, records)) else ""
-        cautions.append(
+        yield (
             f"The studies are of different kinds, {_each(sides, lambda s: s.kind or 'unknown')}"
             f"{why}."
         )
-    return tuple(cautions)
-
-
-def _cautions_of(record: StudyRecord, n_infeasible: int) -> list[str]:
-    """Say where a study's trials come from another one, or cannot be the best."""
-    cautions = []
-    warm = [t.user_attrs[WARM_START] for t in record.trials if WARM_START in t.user_attrs]
-    if warm:
-        origins = sorted({str(origin).rpartition(", trial ")[0] for origin in warm})
-        cautions.append(
-            f"{format_count(len(warm))} trial{'s' * (len(warm) != 1)} of “{record.name}” began "
-            f"with the best points of {_names(origins)}, whose search is a part of what found "
-            "them."
-        )
-    if n_infeasible:
-        one = n_infeasible == 1
-        breaks, spends = ("breaks", "spends its") if one else ("break", "spend their")
-        cautions.append(
-            f"{format_count(n_infeasible)} complete trial{'s' * (not one)} of “{record.name}” "
-            f"{breaks} the constraint and {spends} budget, but cannot be the best."
-        )
-    return cautions
 
 
 def _names(names: Sequence[str]) -> str:

@@ -174,10 +174,11 @@ class _Study:
 
 
 def _check(
-    name: str, bad: bool, good: str, wrong: str, command: str | None, level: Level = Level.WARN
+    name: str, bad: bool, good: str, wrong: str, command: str | None = None, severe: bool = False
 ) -> Check:
     if not bad:
         return Check(name=name, level=Level.PASS, sentence=good)
+    level = Level.FAIL if severe else Level.WARN
     return Check(name=name, level=level, sentence=wrong, command=command)
 
 
@@ -189,7 +190,7 @@ def _enough_trials(study: _Study) -> Check:
         f"{format_count(n)} complete trials.",
         f"Only {n} complete trials: fewer than {MIN_COMPLETE} say little.",
         study.run(f"--trials {max(1, MIN_COMPLETE - n)}"),
-        Level.FAIL if n < MIN_COMPLETE // 4 else Level.WARN,
+        severe=n < MIN_COMPLETE // 4,
     )
 
 
@@ -286,7 +287,7 @@ def _failures(study: _Study) -> Check:
         f"{ratio} trials failed.",
         f"{ratio} trials failed, {diverged} of them diverged{_where(failed, ended)}.",
         f"emoji-study status --study {study.name}",
-        Level.FAIL if share > MAX_FAILED_BADLY else Level.WARN,
+        severe=share > MAX_FAILED_BADLY,
     )
 
 
@@ -323,7 +324,6 @@ def _stuck(study: _Study) -> Check | None:
         n > MAX_FAILED * len(curves),
         f"{_of(n, len(curves))} trainings learned nothing.",
         f"{_of(n, len(curves))} trainings never got below their first error: they collapsed{how}.",
-        None,
     )
 
 
@@ -362,7 +362,6 @@ def _overfitting(study: _Study) -> Check | None:
         "The best training's error did not rise again towards its end.",
         f"The best training's validation error rose to {ratio:.2f} times its lowest while the "
         f"training error stayed below it: it overfits, and its best {study.kind.step} was chosen.",
-        None,
     )
 
 
@@ -387,7 +386,6 @@ def _noisy_tail(study: _Study) -> Check | None:
         f"{told}.",
         f"{told}: its {kind.objective.best} one is partly luck. {other} or a smaller learning "
         "rate may calm them.",
-        None,
     )
 
 
@@ -443,7 +441,6 @@ def _predictable(study: _Study, predictable: bool | None) -> Check | None:
         f"The parameters predict the {study.word} of unseen trials.",
         f"The parameters do not predict the {study.word} of unseen trials: importances mean "
         "little.",
-        None,
     )
 
 
@@ -512,7 +509,6 @@ def _idle_workers(study: _Study) -> Check | None:
         f"Workers were at a trial {format_percent(share)} of their time.",
         f"Workers were at a trial only {format_percent(share)} of their time: the database or "
         "the disk holds them up, or trials are too short.",
-        None,
     )
 
 
@@ -548,7 +544,7 @@ def _leakage(study: _Study) -> Check | None:
         "The random split has variants of one emoji on both sides: errors look lower, and "
         "accuracies higher, than they are for new emoji.",
         "emoji-study experiment leakage --pairs 10",
-        Level.FAIL,
+        severe=True,
     )
 
 
