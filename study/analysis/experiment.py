@@ -200,7 +200,10 @@ def _compare(
 ) -> Comparison:
     before, after = np.asarray(pairs).T
     differences = after - before
-    low, high = (None, None) if p_value is None else _interval(differences, seed=seed)
+    low, high, differs = None, None, False
+    if p_value is not None:
+        low, high = _interval(differences, seed=seed)
+        differs = p_value < SIGNIFICANT and (low > 0 or high < 0)
     comparison = Comparison(
         arm=arm,
         baseline=baseline,
@@ -214,11 +217,7 @@ def _compare(
         n_above=int((differences > 0).sum()),
         n_below=int((differences < 0).sum()),
         p_value=p_value,
-        differs=p_value is not None
-        and p_value < SIGNIFICANT
-        and low is not None
-        and high is not None
-        and (low > 0 or high < 0),
+        differs=differs,
         verdict="",
     )
     return replace(comparison, verdict=_verdict(comparison, metric))

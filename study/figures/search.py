@@ -64,6 +64,7 @@ def plot_history(info: HistoryInfo, kind: KindInfo) -> go.Figure:
         color = _color(kind, points[0])
         complete = state == TrialState.COMPLETE
         solid = complete and not points[0].infeasible
+        hollow = points[0].infeasible or state not in SYMBOLS
         numbers = [point.number for point in points]
         figure.add_scatter(
             name=name,
@@ -76,9 +77,7 @@ def plot_history(info: HistoryInfo, kind: KindInfo) -> go.Figure:
                 "color": color,
                 "size": 7,
                 "opacity": 0.85 if complete else 0.7,
-                "symbol": "circle-open"
-                if points[0].infeasible
-                else SYMBOLS.get(state, "circle-open"),
+                "symbol": "circle-open" if hollow else SYMBOLS[state],
                 "line": {"color": color, "width": 0 if solid else 1.5},
             },
             hovertemplate="trial %{x}<br>"
@@ -87,8 +86,7 @@ def plot_history(info: HistoryInfo, kind: KindInfo) -> go.Figure:
         )
     figure.update_layout(meta={"brush": {"x": "number", "y": "value"}})
     figure.update_xaxes(title_text="trial", rangemode="nonnegative")
-    figure.update_yaxes(**value_axis(metric, (point.value for point in info.points)))
-    return figure
+    return figure.update_yaxes(**value_axis(metric, (point.value for point in info.points)))
 
 
 def plot_learning_curves(
@@ -101,12 +99,12 @@ def plot_learning_curves(
     figure = new_figure(height=460)
     drawn = [curve for curve in info.curves if by == "step" or curve.seconds is not None]
     best = [curve for curve in drawn if curve.rank is not None and curve.rank <= info.n_best]
-    others = [curve for curve in drawn if curve not in best]
-    strong = dict(_grouped(best))
-    for name, curves in _grouped(others):
+    strong = _grouped(best)
+    for name, curves in _grouped(curve for curve in drawn if curve not in best):
         pale = curves[0].state == TrialState.COMPLETE
-        _add_curves(figure, kind, name, curves, by=by, pale=pale, showlegend=name not in strong)
-    for name, curves in strong.items():
+        named = name not in dict(strong)
+        _add_curves(figure, kind, name, curves, by=by, pale=pale, showlegend=named)
+    for name, curves in strong:
         _add_curves(figure, kind, name, curves, by=by, pale=False, showlegend=True)
     for curve in best[:1]:
         figure.add_scatter(
@@ -121,8 +119,9 @@ def plot_learning_curves(
         )
     title = escape(kind.step) if by == "step" else "training time (s)"
     figure.update_xaxes(title_text=title, rangemode="tozero")
-    figure.update_yaxes(**value_axis(kind.objective, (v for curve in drawn for v in curve.values)))
-    return figure
+    return figure.update_yaxes(
+        **value_axis(kind.objective, (v for curve in drawn for v in curve.values))
+    )
 
 
 def plot_timeline(info: TimelineInfo, kind: KindInfo) -> go.Figure:
@@ -152,10 +151,9 @@ def plot_timeline(info: TimelineInfo, kind: KindInfo) -> go.Figure:
             hovertemplate=f"trial %{{customdata}}<br>%{{x:.4g}} {unit}<br>%{{y}}",
         )
     figure.update_xaxes(title_text=f"time since the first start ({unit})", rangemode="tozero")
-    figure.update_yaxes(
+    return figure.update_yaxes(
         type="category", categoryarray=rows, range=[len(rows) - 0.5, -0.5], showgrid=False
     )
-    return figure
 
 
 def plot_distribution(info: DistributionInfo, kind: KindInfo) -> go.Figure:
@@ -187,10 +185,9 @@ def plot_distribution(info: DistributionInfo, kind: KindInfo) -> go.Figure:
         )
     steps = [step for family in info.families for step in family.steps]
     figure.update_xaxes(**value_axis(info.metric, (step.value for step in steps)))
-    figure.update_yaxes(
+    return figure.update_yaxes(
         title_text="share of trials<br>with at most this value", range=[0, 1.02], tickformat=".0%"
     )
-    return figure
 
 
 def plot_families(info: DistributionInfo, kind: KindInfo) -> go.Figure:
@@ -212,8 +209,7 @@ def plot_families(info: DistributionInfo, kind: KindInfo) -> go.Figure:
         )
     ends = [f.steps[i].value for f in info.families for i in (0, -1)]
     figure.update_xaxes(**value_axis(info.metric, ends))
-    figure.update_yaxes(autorange="reversed", showgrid=False)
-    return figure
+    return figure.update_yaxes(autorange="reversed", showgrid=False)
 
 
 def plot_expected_best(info: ExpectedBestInfo) -> go.Figure:
@@ -253,8 +249,7 @@ def plot_expected_best(info: ExpectedBestInfo) -> go.Figure:
         )
     figure.update_xaxes(type="log", title_text="trials (log)", dtick=ticks(numbers[-1] > 300))
     values = [v for p in info.points for v in (p.value, p.low, p.high)]
-    figure.update_yaxes(**value_axis(info.metric, values))
-    return figure
+    return figure.update_yaxes(**value_axis(info.metric, values))
 
 
 def plot_fidelity(info: FidelityInfo, kind: KindInfo) -> go.Figure:
@@ -288,11 +283,10 @@ def plot_fidelity(info: FidelityInfo, kind: KindInfo) -> go.Figure:
         "<br>pruned before: %{customdata[1]}",
     )
     if info.n_pruned:
-        bounds = {
-            "pruned ones ended worst": [point.pruned_worst for point in info.points],
-            "pruned ones ended best": [point.pruned_best for point in info.points],
-        }
-        for (name, values), color in zip(bounds.items(), (GREEN, VERMILLION), strict=True):
+        worst = [point.pruned_worst for point in info.points]
+        best = [point.pruned_best for point in info.points]
+        for end, values, color in (("worst", worst, GREEN), ("best", best, VERMILLION)):
+            name = f"pruned ones ended {end}"
             figure.add_scatter(
                 name=name,
                 x=epochs,
@@ -303,12 +297,11 @@ def plot_fidelity(info: FidelityInfo, kind: KindInfo) -> go.Figure:
             )
     figure.update_xaxes(type="log", title_text=f"{step} (log)", dtick=ticks(epochs[-1] > 300))
     drawn = [y for trace in figure.data for y in trace.y or () if y is not None]
-    figure.update_yaxes(
+    return figure.update_yaxes(
         title_text=f"Spearman correlation<br>with the final {word_for(kind.objective)}",
         range=[-1.05 if min(drawn, default=0) < 0 else 0, 1.05],
         zeroline=True,
     )
-    return figure
 
 
 def _add_curves(
