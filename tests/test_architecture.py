@@ -63,7 +63,7 @@ modules may import a library at all below.
 ONLY_IN: dict[str, set[str]] = {
     "plotly": {
         *("study.figures.comparisons", "study.emoji.figures", "study.figures.parameters"),
-        *("study.figures.search", "study.figures.studies", "study.figures.style"),
+        *("study.figures.search", "study.figures.style"),
     },
     "jinja2": {"study.report.page"},
     "click": {"study.cli", "study.options"},

@@ -4,7 +4,10 @@ What a chart says is decided in ``study.analysis``, where it stands in ``study.r
 """
 
 from study.figures.comparisons import (
+    STUDY_COLORS,
     plot_ablation,
+    plot_best_distribution,
+    plot_comparison,
     plot_confirmation,
     plot_costs,
     plot_experiment,
@@ -27,7 +30,6 @@ from study.figures.search import (
     plot_learning_curves,
     plot_timeline,
 )
-from study.figures.studies import STUDY_COLORS, plot_best_distribution, plot_comparison
 from study.figures.style import FAMILY_COLORS, entitled, plotly_js
 
 __all__ = [
