@@ -56,9 +56,6 @@ hangs on a few trials; intervals of 99 % did so there in 5 to 7.
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 """Shares at which the values of a study are listed, from the best to the worst."""
 
-WIDE = 0.5
-"""Width of an interval around one half from which on it says nothing."""
-
 MAX_DRAWS = 300
 """Draws per search up to which searches of trials of unequal cost are drawn one by one.
 
@@ -72,6 +69,7 @@ N_RESAMPLES, N_BOOTSTRAP, N_INNER = 1000, 300, 50
 N_POINTS, N_DISTRIBUTION = 40, 300
 """Budgets of a curve, and points of a distribution, at most."""
 
+WIDE = 0.5  # width of an interval around one half from which on it says nothing
 _NEVER = 1e-9  # probability below which a trial is left out as the best of a search
 _ROUNDING = 1e-9  # relative difference of two sums of the same costs
 _DESCRIBED_ELSEWHERE = ("sides", "data", "data_fingerprint")

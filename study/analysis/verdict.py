@@ -46,16 +46,10 @@ from study.formats import format_count, format_label, format_percent, format_val
 
 MIN_NEAR, MIN_COMPLETE = 5, 20
 MAX_FAILED, MAX_FAILED_BADLY = 0.05, 0.25
-STUCK = 0.97
-"""A training whose lowest value is not below this share of its first one learned nothing."""
-LATE, STILL_FALLING = 0.05, 0.01
-"""The last part of a training, and the relative gain in it that is more than nothing."""
-OVERFITTING = 1.1
-NOISY = 0.1
-MIN_AGREEMENT = 0.5
-MAX_DUPLICATES = 0.2
-MIN_BUSY = 0.6
-MAX_IMBALANCE = 0.1
+STUCK = 0.97  # a training whose lowest value is not below this share of its first learned nothing
+LATE, STILL_FALLING = 0.05, 0.01  # the last part of a training, and a gain in it that counts
+OVERFITTING, NOISY = 1.1, 0.1
+MIN_AGREEMENT, MAX_DUPLICATES, MIN_BUSY, MAX_IMBALANCE = 0.5, 0.2, 0.6, 0.1
 ZOMBIE_FACTOR, ZOMBIE_MIN_S = 10.0, 600.0
 LOWER, UPPER = "the lower end", "the upper end"
 
@@ -235,10 +229,9 @@ def _goes_on(space: SearchSpace, params: dict[str, Scalar], name: str, *, upward
     """Say whether there is another training beyond a value: dropout 0 is no end of a choice."""
     value = params[name]
     assert isinstance(value, int | float)
+    beyond: Scalar = value * (1.1 if upwards else 0.9) or -0.1
     if isinstance(value, int):
-        beyond: Scalar = value + 1 if upwards else value - 1
-    else:
-        beyond = value * (1.1 if upwards else 0.9) or -0.1
+        beyond = value + 1 if upwards else value - 1
     try:
         config = space.to_config({**params, name: beyond})
     except ValueError:  # no configuration has such a value
@@ -294,13 +287,10 @@ def _failures(study: _Study) -> Check:
 def _where(failed: Sequence[TrialRecord], ended: Sequence[TrialRecord]) -> str:
     """Say which value of a parameter most of the failed trials share and few others have."""
     found: list[tuple[float, str]] = []
-    for (name, value), n_failed in Counter(
-        item for trial in failed for item in trial.params.items()
-    ).items():
-        if 2 * n_failed <= len(failed):
-            continue
+    counts = Counter(item for trial in failed for item in trial.params.items())
+    for (name, value), n_failed in counts.items():
         n_having = sum(name in t.params and t.params[name] == value for t in ended)
-        if n_having < len(ended):
+        if 2 * n_failed > len(failed) and n_having < len(ended):
             words = f"{format_label(name)} {format_value(value)}"
             found.append((n_failed / n_having, words))
     if not found:

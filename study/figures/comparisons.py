@@ -42,14 +42,9 @@ from study.formats import format_measured
 from study.kind_info import KindInfo
 from study.metrics import Metric
 
-_BRANCH_SYMBOLS = ("circle", "square", "diamond")
-"""Of the values of the choice that branches of a space hang on, in their order."""
-
-_COST_ROW, _COST_GAP = 250, 80
-"""Height of the chart of one cost, and the space between two, in pixels."""
-
-_NARROW = 100
-"""Costs that differ by no more than so many times have ticks at 1, 2 and 5."""
+_BRANCH_SYMBOLS = ("circle", "square", "diamond")  # in the order of the branches of a space
+_COST_ROW, _COST_GAP = 250, 80  # heights of the chart of one cost, and of the space below it, px
+_NARROW = 100  # costs that differ by no more than so many times have ticks at 1, 2 and 5
 
 STUDY_COLORS = (BLUE, VERMILLION, GREEN, PURPLE, SKY_BLUE, ORANGE)
 """One colour per study, in their order; with more studies they come again."""

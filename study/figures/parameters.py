@@ -33,16 +33,10 @@ from study.metrics import Metric
 SIGNIFICANT = 0.05
 """Bars of correlations with a larger adjusted p-value are drawn pale."""
 
-_ROW, _GAP = 170, 76
-"""Height of an isolation plot and of the space below it, px."""
-
-_SPREAD = 0.6
-"""Width over which the trials of a choice are spread, as a share of the space between choices."""
-
+_ROW, _GAP = 170, 76  # heights of an isolation plot, and of the space below it, px
+_SPREAD = 0.6  # over which trials of a choice are spread, as a share of that between choices
 _LONGEST_CHOICE = 16
-
-_FEW = 6
-"""Values of a number of which each has a tick of its own."""
+_FEW = 6  # values of a number of which each has a tick of its own
 
 
 def plot_importances(info: ImportanceInfo) -> go.Figure:
