@@ -122,7 +122,9 @@ def get_ablation(record: StudyRecord) -> AblationInfo | None:
     for arm in trained.arms:
         if arm["role"] == SWEEP:
             # The swept one comes first; what only exists with its new value comes along.
-            sweeps.setdefault(_first_difference(arm, winner), []).append(compare(arm, winner))
+            others = arm["params"]
+            differing = (n for n, v in winner["params"].items() if others.get(n, v) != v)
+            sweeps.setdefault(next(differing), []).append(compare(arm, winner))
     return AblationInfo(
         study=record.name,
         follows=trained.follows,
@@ -206,16 +208,6 @@ def _compare(
         n_pairs=len(pairs),
         n_failed=trained.n_failed[arm["name"]],
         objective=objective,
-    )
-
-
-def _first_difference(arm: Mapping[str, Any], winner: Mapping[str, Any]) -> str:
-    """Return the first parameter in which an arm differs from the winner."""
-    params = arm["params"]
-    return next(
-        str(name)
-        for name, value in winner["params"].items()
-        if name in params and params[name] != value
     )
 
 

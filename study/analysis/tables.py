@@ -381,7 +381,10 @@ def get_class_results(record: StudyRecord) -> ClassResultsInfo | None:
     if not names:
         return None
     best = record.best
-    confusion = () if best is None else _confusion(best, n_classes=len(names))
+    stored = () if best is None else best.user_attrs.get(CONFUSION) or ()
+    confusion = tuple(tuple(row) for row in stored)
+    if [len(row) for row in confusion] != [len(names)] * len(names):  # of other classes
+        confusion = ()
     accuracy, balanced = (
         _value(metric_named(record, name), best) if best is not None and confusion else None
         for name in (VALIDATION_ACCURACY, VALIDATION_BALANCED_ACCURACY)
@@ -441,12 +444,6 @@ def to_frame(record: StudyRecord) -> pd.DataFrame:
 
 def _value(metric: Metric | None, trial: TrialRecord) -> float | None:
     return None if metric is None else metric.of(trial)
-
-
-def _confusion(trial: TrialRecord, *, n_classes: int) -> tuple[tuple[int, ...], ...]:
-    """Return a trial's confusion matrix, empty if it has none of this size."""
-    rows = tuple(tuple(row) for row in trial.user_attrs.get(CONFUSION) or ())
-    return rows if [len(row) for row in rows] == [n_classes] * n_classes else ()
 
 
 def _typed(values: Sequence[Scalar]) -> "pd.Series[Any]":

@@ -28,7 +28,6 @@ from study.figures.style import (
     add_row,
     drawable,
     family_color,
-    log_axis,
     mean_axis,
     new_figure,
     parameter_label,
@@ -319,8 +318,9 @@ def plot_comparison(info: ComparisonInfo, unit: Unit) -> go.Figure:
             hovertemplate=f"{escape(name)}<br>%{{customdata[0]}}<br>median best {label} %{{y:.4g}}"
             "<br>90 % band: %{customdata[1]}<extra></extra>",
         )
-    title = f"budget in {escape('seconds of training' if unit == 'seconds' else words)}"
-    figure.update_xaxes(**log_axis(title, budgets))
+    wide = not budgets or max(budgets) / min(budgets) > 300
+    title = f"budget in {escape('seconds of training' if unit == 'seconds' else words)} (log)"
+    figure.update_xaxes(type="log", title_text=title, dtick=ticks(wide))
     best = replace(metric, label=f"best {metric.short_label}")
     return figure.update_yaxes(**value_axis(best, drawn))
 

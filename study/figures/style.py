@@ -130,12 +130,6 @@ def ticks(wide: bool) -> int | str:
     return 1 if wide else "D2"
 
 
-def log_axis(title: str, numbers: Sequence[float]) -> dict[str, Any]:
-    """Return the axis of what is counted, such as trials."""
-    wide = not numbers or max(numbers) / min(numbers) > 300
-    return {"type": "log", "title_text": f"{title} (log)", "dtick": ticks(wide)}
-
-
 def value_axis(metric: Metric, values: Iterable[float | None]) -> dict[str, Any]:
     """Return the axis of a metric, which is logarithmic for what is to be low."""
     label = escape(metric.label)
