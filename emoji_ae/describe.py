@@ -63,7 +63,7 @@ class WordInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GalleryInfo(WordInfo):
-    """Images with a word, evenly spread over the file, and how many of these are unreadable."""
+    """Images with a word, at most ``N_OF_WORD``, evenly spread; those unreadable are left out."""
 
     n_unreadable: int
     thumbnails: tuple[Thumbnail, ...]
@@ -87,7 +87,7 @@ class WordsInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceInfo:
-    """Image files of one kind: Pillow's names of format and mode, such as PNG and RGBA; pixels."""
+    """Image files of one kind; format and mode are Pillow's names, such as PNG and RGBA."""
 
     format: str
     mode: str
@@ -306,7 +306,7 @@ class NearestTraining:
 
 
 def nearest_training(dataset: EmojiDataset, sides: str) -> NearestTraining:
-    """Find the nearest training image of all others, by ``Split.sides`` with at least one."""
+    """Find the training image nearest to each other image; ``sides`` are those of a ``Split``."""
     is_train = torch.tensor([side == "t" for side in sides])
     judged, train = (~is_train).nonzero().flatten(), is_train.nonzero().flatten()
     pixels = dataset.images.flatten(1).float().div_(255)

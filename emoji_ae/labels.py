@@ -65,7 +65,7 @@ def is_listed(text: str) -> bool:
 
 
 def class_index(text: str) -> int | None:
-    """Return the index in ``CLASSES`` that the original study lists, or else by rule, or None."""
+    """Return the class, an index in ``CLASSES``, as listed or else by rule; None without one."""
     plain = plain_text(text)
     by_rule = (CLASSES.index(name) for name, pattern in _RULES if re.search(pattern, plain))
     return _LISTED[plain] if plain in _LISTED else next(by_rule, None)

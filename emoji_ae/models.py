@@ -156,7 +156,7 @@ def build_autoencoder(config: AutoencoderConfig) -> Autoencoder:
 
 
 def _build_linear(config: AutoencoderConfig, act: Callable[[], nn.Module]) -> Autoencoder:
-    """Build the fully connected one, with activations but after bottleneck and output."""
+    """Build the fully connected one; all layers but bottleneck and output have an activation."""
     sizes = (*LINEAR_SIZES, config.bottleneck_dim)
     layers = [layer for sides in pairwise(sizes) for layer in (nn.Linear(*sides), act())]
     *hidden, bottleneck, _ = layers

@@ -40,7 +40,7 @@ class TrainState:
 
 
 class ResumeFile:
-    """Where a training keeps its state while it runs; None unless the file has one that fits."""
+    """Where a training keeps its state; ``state`` is None if the file has none that fits."""
 
     def __init__(self, path: Path, *, identity: str, seed: int, max_epochs: int) -> None:
         self._path = path

@@ -19,7 +19,7 @@ _Rows = tuple[int, ...]
 class Split:
     """Four sets of sorted row numbers that together are all rows, none of them twice.
 
-    Unused are extra images that are variants of a validation or test image.
+    Extra images train, but those that are variants of a validation or test image are unused.
     """
 
     train: _Rows
@@ -71,7 +71,7 @@ def split_dataset(
 def redraw_validation(
     dataset: EmojiDataset, split: Split, *, method: SplitMethod = "group", seed: int
 ) -> Split:
-    """Split again what is not for testing in ``split``, as ``split_dataset`` and its errors.
+    """Split again what is not for testing in ``split``; all else as in ``split_dataset``.
 
     So that a choice can be repeated with other training and validation images, and the images
     that will judge it stay unseen.
@@ -105,8 +105,8 @@ def _folds(
 ) -> list[_Rows]:
     """Divide rows into folds, each class by itself; those nearest to their fair share come first.
 
-    Few groups can leave a fold without images, which then comes last. The words say of what there
-    must be as many as folds, images of one class and groups.
+    Few groups can leave a fold without images, which then comes last. ``words`` name, in errors,
+    the images of one class and the groups, of which there must be as many as folds.
     """
     # Here and not above because importing it takes a second.
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold

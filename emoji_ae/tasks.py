@@ -80,7 +80,7 @@ class Labels:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Multitask:
-    """Minimises reconstruction error and cross-entropy at once, only the former with weight 0."""
+    """Minimises reconstruction error and cross-entropy; with weight 0 only the former."""
 
     judged_by = "validation_mse"
 
