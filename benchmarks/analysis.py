@@ -23,7 +23,7 @@ from storage.records import StudyRecord, TrialRecord
 from study.report import ReportData, render_data
 from study.report.findings import Findings
 from study.report.processes import other_processes
-from study.report.sections import report_sections
+from study.report.study_report import report_sections
 
 N_TRIALS, N_FEWER = 10_000, 1_000
 

@@ -6,25 +6,18 @@ from study.report.pictures import Picture, Pictures
 from study.report.processes import OtherProcesses
 from study.report.study_report import render_study
 
-__all__ = [
-    "Picture",
-    "Pictures",
-    "ReportData",
-    "read_report_data",
-    "render_data",
-]
+__all__ = ["Picture", "Pictures", "ReportData", "read_report_data", "render_data"]
 
 
 def render_data(data: ReportData, *, processes: OtherProcesses | None = None) -> str:
     """Turn studies into a page: the report of one, or the comparison of several.
 
     Args:
-        data: With one study, or several of different names.
         processes: Others that take a part of the work on one study, or None.
 
     Returns:
         A complete HTML document; the same for the same data.
     """
     if len(data.studies) == 1:
-        return render_study(data, processes=processes)
+        return render_study(data, processes)
     return render_studies(data)

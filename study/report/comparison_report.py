@@ -11,14 +11,13 @@ from study.analysis.comparison import (
     ComparisonInfo,
     EqualBudget,
     PairComparison,
-    StudySide,
     describe_budget,
     get_comparison,
 )
 from study.analysis.tables import get_families
 from study.figures import plot_best_distribution, plot_comparison
 from study.formats import (
-    format_count,
+    counted,
     format_list,
     format_measured,
     format_percent,
@@ -36,41 +35,35 @@ def render_studies(data: ReportData) -> str:
     records = data.studies
     info = get_comparison(records)
     objective, title = info.objective, format_list(info.names)
-    best = [side.summary.best for side in info.studies]
-    best_parameters = dict.fromkeys(n for t in best if t is not None for n in t.params)
+    bests = [side.summary.best for side in info.studies]
+    parameters = dict.fromkeys(name for best in bests if best is not None for name in best.params)
+    sides = {"bests": bests, "best_parameters": list(parameters), "states": STATES}
     budgets = {
         f"budget-{found.unit}": plot_comparison(info, found.unit)
         for found in info.budgets
         if found.refusal is None
     }
-    errors = any(side.distribution for side in info.studies)
-    families = [(record.name, get_families(record).families) for record in records]
-    have_families = any(kind_of(record).family for record in records)
-    reproduction = {
+    drawn = any(side.distribution for side in info.studies)
+    errors = {"error-distribution": plot_best_distribution(info)} if drawn else {}
+    shares = {"quantiles": QUANTILES}
+    sections = [
+        Section("verdict", "Verdict"),
+        Section("studies", "Side by side", sides),
+        Section("equal-budget", "Equal budget", figures=budgets),
+        Section("distribution", f"Distribution of {word_for(objective)}s", shares, errors),
+        Section("differences", "What differs"),
+    ]
+    if any(kind_of(record).family for record in records):
+        families = [(record.name, get_families(record).families) for record in records]
+        sections.append(Section("families", "Families", {"families": families}))
+    commands = {
         "report_command": _command("report", *info.names),
         "single_commands": [_command("report", name) for name in info.names],
     }
     return render_page(
         "comparison",
         title=f"{title} – comparison of studies",
-        sections=[
-            Section("verdict", "Verdict"),
-            Section(
-                "studies",
-                "Side by side",
-                {"bests": best, "best_parameters": list(best_parameters), "states": STATES},
-            ),
-            Section("equal-budget", "Equal budget", {}, budgets),
-            Section(
-                "distribution",
-                f"Distribution of {word_for(objective)}s",
-                {"quantiles": QUANTILES},
-                {"error-distribution": plot_best_distribution(info)} if errors else {},
-            ),
-            Section("differences", "What differs"),
-            *([Section("families", "Families", {"families": families})] if have_families else []),
-            Section("reproduce", "Reproduce", reproduction),
-        ],
+        sections=[*sections, Section("reproduce", "Reproduce", commands)],
         report_data=pack(bounded(data)),
         name=title,
         info=info,
@@ -86,7 +79,13 @@ def render_studies(data: ReportData) -> str:
 
 def get_comparison_verdict(data: ReportData, info: ComparisonInfo) -> Verdict:
     """Say which study found the better value at equal budget, how sure that is, and what to do."""
-    studies = format_list([f"“{side.name}” ({_described(side)})" for side in info.studies])
+    said = []
+    for side in info.studies:
+        sampler = None if side.sampler is None else format_sampler(side.sampler)
+        chosen = "imported" if side.imported else sampler
+        facts = filter(None, (counted(side.summary.n_trials, "trial"), chosen))
+        said.append(f"“{side.name}” ({', '.join(facts)})")
+    studies = format_list(said)
     return Verdict(
         opening=f"What the studies {studies} found, and what they find for an equal budget.",
         found=tuple(_found(info)),
@@ -108,14 +107,6 @@ def format_probability(value: float) -> str:
     return f"over {format_percent(0.99)}" if value > 0.995 else format_percent(value)
 
 
-def _described(side: StudySide) -> str:
-    """Say how many trials a study has and what chose them."""
-    trials = f"{format_count(side.summary.n_trials)} trial{'s' * (side.summary.n_trials != 1)}"
-    if side.imported:
-        return f"{trials}, imported"
-    return trials if side.sampler is None else f"{trials}, {format_sampler(side.sampler)}"
-
-
 def _found(info: ComparisonInfo) -> Iterator[str]:
     primary = info.primary
     if primary is None:
@@ -127,12 +118,11 @@ def _found(info: ComparisonInfo) -> Iterator[str]:
                 f"“{primary.limiting}” spent, {_describe_pair(info, pair)}."
             )
     for side in info.studies:
-        best = side.summary.best
-        if best is None:
+        metric = side.objective
+        split = "an unknown" if side.measured_on == "unknown" else f"the {side.measured_on}"
+        if (best := side.summary.best) is None:
             yield f"“{side.name}” has no complete trial that can be the best."
         else:
-            split = "an unknown" if side.measured_on == "unknown" else f"the {side.measured_on}"
-            metric = side.objective
             yield (
                 f"The {metric.best} {word_for(metric)} of “{side.name}” is "
                 f"{with_article(metric.short_label)} of {format_measured(best.value, metric)} on "
@@ -159,26 +149,22 @@ def _sure(info: ComparisonInfo) -> Iterator[str]:
 
 
 def _next(records: Sequence[StudyRecord], info: ComparisonInfo) -> Iterator[Step]:
-    primary = info.primary
-    pairs = () if primary is None else _at_all(primary)
+    pairs = () if info.primary is None else _at_all(info.primary)
     better = {pair.better for pair in pairs}
-    sides = dict(zip(info.names, info.studies, strict=True))
     kinds = {record.name: reference_of(record) for record in records if is_search(record)}
-    searches = list(kinds)
-    for name in sorted(searches, key=lambda name: name not in better):
-        if sides[name].summary.best is not None:
+    searches = [side for side in info.studies if side.name in kinds]
+    for side in sorted(searches, key=lambda side: side.name not in better):
+        if side.summary.best is not None:
             yield Step(
-                command=_command("confirm", name),
+                command=_command("confirm", side.name),
                 why="trains its best trials again with fresh seeds and splits, since the single "
                 "best value of a search is optimistic",
             )
-    if not pairs or any(pair.better is None for pair in pairs):
-        for name in searches:
-            side = sides[name]
-            if not side.imported and kinds[name] is not None:
-                place = f"{kinds[name]} --study {shlex.quote(name)}"
+    if not pairs or None in better:
+        for side in searches:
+            if not side.imported and (kind := kinds[side.name]) is not None:
                 yield Step(
-                    command=f"emoji-study run {place} --trials N",
+                    command=f"{_command(f'run {kind}', side.name)} --trials N",
                     why="adds N trials, which make the comparison surer",
                 )
 

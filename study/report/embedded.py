@@ -22,21 +22,12 @@ from study.analysis.thinning import thin
 from study.errors import StudyError
 from study.report.pictures import LatentGallery, Pictures, TrialFiles
 
-MAX_TRIALS = 10_000
-"""Trials of one study that a page holds."""
+MAX_TRIALS = 10_000  # of one study that a page holds
+MAX_REPORTS = 250_000  # intermediate values of one study that a page holds, about 2 MB
+FORMAT = "emoji-study report 1"  # another number for another layout
 
-MAX_REPORTS = 250_000
-"""Intermediate values of one study that a page holds, about 2 MB."""
-
-FORMAT = "emoji-study report 1"
-"""Stands at the beginning of the data; another number for another layout."""
-
-_BEST = 1_000
-"""Of so many best trials none is left out."""
-
-_MAX_BYTES = 1 << 30
-"""Largest size of decompressed data."""
-
+_BEST = 1_000  # of so many best trials none is left out
+_MAX_BYTES = 1 << 30  # of decompressed data
 _ELEMENT = re.compile(rb'<script type="application/gzip" id="report-data">([^<]*)</script>')
 
 
@@ -85,17 +76,7 @@ def bounded(data: ReportData) -> ReportData:
 
 def pack(data: ReportData) -> str:
     """Turn bounded data into base64 text."""
-    values = {
-        "format": FORMAT,
-        "studies": [record_to_json(record) for record in data.studies],
-        "followups": [record_to_json(record) for record in data.followups],
-        "pictures": _texts_of(data.pictures),
-        "files": _texts_of(data.files),
-        "gallery": _texts_of(data.gallery),
-        "correlated": data.correlated,
-        "n_left_out": data.n_left_out,
-        "thinned": data.thinned,
-    }
+    values = {"format": FORMAT} | _plain(data)
     text = json.dumps(values, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
     return base64.b64encode(gzip.compress(text.encode(), compresslevel=6, mtime=0)).decode("ascii")
 
@@ -113,7 +94,11 @@ def read_report_data(path: Path) -> ReportData:
             f"{path} holds no data of a report; give a file that `emoji-study report` wrote."
         )
     try:
-        values = json.loads(_decompressed(base64.b64decode(found[1], validate=True)))
+        reader = zlib.decompressobj(wbits=31)
+        content = reader.decompress(base64.b64decode(found[1], validate=True), _MAX_BYTES)
+        if not reader.eof:
+            raise ValueError("too large" if reader.unconsumed_tail else "they end too early")
+        values = json.loads(content)
         if values["format"] != FORMAT:
             raise StudyError(
                 f"{path} was written by another version of emoji-study: its data are "
@@ -136,17 +121,19 @@ def read_report_data(path: Path) -> ReportData:
         raise StudyError(f"The data of the report in {path} are damaged: {error}.") from error
 
 
-def _texts_of(value: Any) -> Any:
+def _plain(value: Any) -> Any:
     """Return nested dataclasses as objects of JSON, with files as base64 texts."""
     if isinstance(value, bytes):
         return base64.b64encode(value).decode("ascii")
+    if isinstance(value, StudyRecord):
+        return record_to_json(value)
     if is_dataclass(value):
-        return {field.name: _texts_of(getattr(value, field.name)) for field in fields(value)}
-    return [_texts_of(item) for item in value] if isinstance(value, tuple) else value
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    return [_plain(item) for item in value] if isinstance(value, tuple) else value
 
 
 def _read(wanted: Any, value: Any) -> Any:
-    """Read what ``_texts_of`` made of a value of a type."""
+    """Read what ``_plain`` made of a value of a type."""
     if wanted is bytes:
         return base64.b64decode(value, validate=True)
     if get_origin(wanted) is tuple:
@@ -155,14 +142,6 @@ def _read(wanted: Any, value: Any) -> Any:
         types = get_type_hints(wanted)
         return wanted(**{name: _read(types[name], item) for name, item in value.items()})
     return wanted(value)
-
-
-def _decompressed(compressed: bytes) -> bytes:
-    reader = zlib.decompressobj(wbits=31)
-    content = reader.decompress(compressed, _MAX_BYTES)
-    if not reader.eof:
-        raise ValueError("they end too early" if not reader.unconsumed_tail else "too large")
-    return content
 
 
 def _with_fewer_trials(record: StudyRecord) -> StudyRecord:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
-from storage.records import StudyRecord, TrialRecord
+from storage.records import StudyRecord
 from study.analysis import branch_of, family_of, is_search, kind_of, measured_on_request
 from study.analysis.ablation import get_ablation
 from study.analysis.agreement import AgreementInfo, branches, get_agreement
@@ -22,12 +22,7 @@ from study.report.processes import OtherProcesses
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explained:
-    """What mattered: importances by metric, and more of the metrics that have any.
-
-    Args:
-        within_best: Importances within the best tenth.
-        agreements: Of methods, by branch.
-    """
+    """Importances by metric; of the metrics that have any also what agrees, by branch."""
 
     importances: tuple[ImportanceInfo, ...]
     within_best: Mapping[Metric, ImportanceInfo]
@@ -35,12 +30,7 @@ class Explained:
 
 
 class Findings:
-    """What several sections of the report of a study tell of.
-
-    Args:
-        data: With one study.
-        processes: Others that take a part of the work, or None.
-    """
+    """What several sections of the report of one study tell of."""
 
     def __init__(self, data: ReportData, processes: OtherProcesses | None = None) -> None:
         (record,) = data.studies
@@ -57,8 +47,8 @@ class Findings:
         records = (record, *data.followups)
         self.confirmations = tuple(filter(None, map(get_confirmation, records)))
         self.ablations = tuple(filter(None, map(get_ablation, records)))
-        is_followup = bool(self.confirmations or self.ablations)
-        self.experiment = None if self.search or is_followup else get_experiment(record)
+        is_other = self.search or bool(self.confirmations or self.ablations)
+        self.experiment = None if is_other else get_experiment(record)
         at_home = (info for info in self.confirmations if info.other_data is None)
         self.at_home = next(at_home, None)  # the first one on the search's own images
 
@@ -95,17 +85,18 @@ def _begin_explaining(
     are in the middle: then all are done at the same time.
     """
     # The curves are the largest part of a record; only the end of one plays a part here.
-    bare = replace(record, trials=tuple(map(_without_curve, record.trials)))
+    ends = ((t, sorted(t.intermediate_values.items())[-1:]) for t in record.trials)
+    bare = replace(
+        record, trials=tuple(replace(t, intermediate_values=dict(end)) for t, end in ends)
+    )
     begin = partial if processes is None else processes.begin
     half = (len(metrics) + 1) // 2
 
-    def compare(some: Sequence[Metric]) -> dict[Metric, list[Callable[[], AgreementInfo]]]:
+    def compare(some: Sequence[Metric]) -> dict[tuple[Metric, str], Callable[[], AgreementInfo]]:
         return {
-            metric: [
-                begin(get_agreement, bare, metric=metric, family=family)
-                for family in branches(record, metric=metric)
-            ]
+            (metric, family): begin(get_agreement, bare, metric=metric, family=family)
             for metric in some
+            for family in branches(record, metric=metric)
         }
 
     first = compare(metrics[:half])
@@ -114,29 +105,18 @@ def _begin_explaining(
     last = compare(metrics[half:])
 
     def finish() -> Explained:
-        agreements = _from_the_last(last)
+        agreements = {key: last[key]() for key in reversed(last)}
         within = {metric: within_best[metric]() for metric in reversed(metrics)}
         whole = {metric: importances[metric]() for metric in reversed(metrics)}
-        agreements |= _from_the_last(first)
+        agreements |= {key: first[key]() for key in reversed(first)}
         explained = [metric for metric in metrics if whole[metric].parameters]
         return Explained(
             importances=tuple(whole[metric] for metric in metrics),
             within_best={metric: within[metric] for metric in explained},
-            agreements={metric: agreements[metric] for metric in explained},
+            agreements={
+                m: tuple(agreements[m, family] for family in branches(record, metric=m))
+                for m in explained
+            },
         )
 
     return finish
-
-
-def _from_the_last(
-    begun: Mapping[Metric, Sequence[Callable[[], AgreementInfo]]],
-) -> dict[Metric, tuple[AgreementInfo, ...]]:
-    return {
-        metric: tuple([finish() for finish in reversed(begun[metric])][::-1])
-        for metric in reversed(list(begun))
-    }
-
-
-def _without_curve(trial: TrialRecord) -> TrialRecord:
-    """Return a trial with its last intermediate value alone."""
-    return replace(trial, intermediate_values=dict(sorted(trial.intermediate_values.items())[-1:]))

@@ -16,8 +16,7 @@ from study import formats
 from study.analysis import word_for
 from study.figures import plotly_js
 
-MAX_ROWS = 500
-"""Longest table of a page."""
+MAX_ROWS = 500  # of a table
 
 _FORMATS = (
     *("accuracy", "change", "coefficient", "count", "duration", "label", "mse", "p_value"),
@@ -44,7 +43,7 @@ class Section:
         heading: In the table of contents.
         data: What its template shows beside what the page gives to all of them.
         figures: By the names of their places.
-        methods: Names and settings of the methods that judged or resampled trials for it.
+        methods: That judged or resampled trials for it, and their settings.
     """
 
     name: str
@@ -65,8 +64,7 @@ def render_page(
     """Turn data into a page.
 
     Args:
-        page: Names a template that extends ``base.html.jinja``, and a folder with those of the
-            sections.
+        page: Name of its template and of the folder with those of its sections.
         report_data: What the page keeps so that it can be rebuilt, as base64.
         **data: What all templates may show.
 

@@ -21,11 +21,8 @@ from study.analysis import kind_of, ranked, training_of
 from study.formats import format_measured
 from study.metrics import Metric
 
-CAPTION_ENTRY = "caption"
-"""Text entry of a gallery's PNG."""
-
-PADDING = 2
-"""Pixels around and between the tiles."""
+CAPTION_ENTRY = "caption"  # text of a gallery's PNG
+PADDING = 2  # pixels around and between the tiles
 
 FULL_DIFFERENCE = 0.5
 """Mean absolute difference of a pixel from which on an error map has its full colour."""
@@ -46,8 +43,6 @@ class Picture:
 
     Args:
         role: Why it is shown: ``sample``, ``lowest``, ``median`` or ``highest``.
-        error_map: White where the two are equal.
-        mse: Reconstruction error of this image.
     """
 
     text: str
@@ -60,12 +55,10 @@ class Picture:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DrawnImages:
-    """The fixed images as one trial draws them.
+    """The fixed images as one trial draws them, with the MSE of each.
 
     Args:
-        caption: Which trial this is, and its error.
         drawn_by: Number of the trial whose model drew them.
-        errors: MSE of each image.
     """
 
     caption: str
@@ -105,7 +98,6 @@ class Pictures:
     Args:
         caption, drawn_by: See ``DrawnImages``; of the ranked pictures.
         ranked: From the lowest error to the highest.
-        full_difference: See ``FULL_DIFFERENCE``.
         texts, originals: Of the fixed images.
         trials: What the best, the median and the worst trial made of these, of those there are.
         n_trials: How many trials these three were chosen from.
@@ -130,10 +122,7 @@ def best_pictures(
         png = read_artifact(artifacts, storage, trial.trial_id, attrs.RECONSTRUCTIONS_FILE)
         return () if png is None else cut_strip(png)
 
-    def alike(drawn: tuple[Picture, ...], others: tuple[Picture, ...]) -> bool:
-        return [p.text for p in _samples(drawn)] == [p.text for p in _samples(others)]
-
-    found = _chosen(record, read, alike)
+    found = _chosen(record, read, lambda drawn: [p.text for p in _samples(drawn)])
     if not found:
         return None
     objective = kind_of(record).objective
@@ -175,7 +164,7 @@ def trial_files(
             content = read_artifact(artifacts, storage, trial.trial_id, name)
             return None if content == no_picture() else content
 
-        found = _chosen(record, read, lambda content, _: content is not None)
+        found = _chosen(record, read, lambda content: content is None)
         trials = tuple(
             TrialFile(caption=f"{role}: {_describe(trial, kind.objective)}", content=content)
             for role, (trial, content) in found.items()
@@ -201,13 +190,13 @@ def latent_gallery(
 def _chosen(
     record: StudyRecord,
     read: Callable[[TrialRecord], _Drawn],
-    alike: Callable[[_Drawn, _Drawn], bool],
+    kind: Callable[[_Drawn], object],
 ) -> dict[str, tuple[TrialRecord, _Drawn]]:
     """Return the best, the median and the worst trial, each with what ``read`` says it drew.
 
     The three are of the feasible complete trials with the best one's split, by the objective.
-    Where the median or the worst drew nothing like the best, or is of a training that is shown
-    already, the nearest other trial stands in. There are none if the best one drew nothing.
+    Where the median or the worst drew another ``kind`` of thing than the best, or is of a training
+    that is shown already, the nearest other trial stands in. None if the best one drew nothing.
     """
     best = record.best
     if best is None or not (drawn := read(best)):
@@ -219,7 +208,7 @@ def _chosen(
     for role, candidates in (("worst", reversed(order)), ("median", from_middle)):
         taken = {training_of(trial) for trial, _ in found.values()}
         for trial in candidates:
-            if training_of(trial) not in taken and alike(other := read(trial), drawn):
+            if training_of(trial) not in taken and kind(other := read(trial)) == kind(drawn):
                 found[role] = (trial, other)
                 break
     return {role: found[role] for role in ("best", "median", "worst") if role in found}
@@ -242,10 +231,9 @@ def _samples(pictures: Iterable[Picture]) -> list[Picture]:
 def _describe(trial: TrialRecord, objective: Metric) -> str:
     """Say which trial this is, how good, and who drew its pictures if another one did."""
     text = f"trial {trial.number}, {objective.label} {format_measured(trial.value, objective)}"
-    drawn_by = training_of(trial)
-    if drawn_by == trial.number:
-        return text
-    return f"{text}, drawn by trial {drawn_by}, whose training it shares"
+    if (drawn_by := training_of(trial)) != trial.number:
+        text += f", drawn by trial {drawn_by}, whose training it shares"
+    return text
 
 
 def cut_strip(png: bytes) -> tuple[Picture, ...]:

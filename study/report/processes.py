@@ -5,7 +5,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from multiprocessing import get_context, parent_process
 from typing import ParamSpec, TypeVar
 
@@ -14,12 +14,9 @@ import joblib
 P = ParamSpec("P")
 T = TypeVar("T")
 
-MIN_TRIALS = 300
-"""Trials from which on a process saves more than its start costs, about two seconds."""
+MIN_TRIALS = 300  # from which on a process saves more than its start costs, about two seconds
 
-_MAX_PROCESSES = 3
-"""More would wait for the slowest piece of work."""
-
+_MAX_PROCESSES = 3  # more would wait for the slowest piece of work
 _SAFE_PATH = "PYTHONSAFEPATH"
 
 
@@ -93,9 +90,6 @@ def other_processes(n_trials: int) -> Iterator[OtherProcesses | None]:
     n_processes = min(joblib.cpu_count() - 1, _MAX_PROCESSES)
     if n_trials < MIN_TRIALS or n_processes < 1:
         yield None
-        return
-    processes = OtherProcesses(n_processes)
-    try:
-        yield processes
-    finally:
-        processes.close()
+    else:
+        with closing(OtherProcesses(n_processes)) as processes:
+            yield processes

@@ -6,15 +6,10 @@ from dataclasses import dataclass
 
 from optuna.trial import TrialState
 
-from storage.records import StudyRecord, TrialRecord
-from study.analysis import data_of, is_own, is_search, kind_of, settings_of, word_for
+from storage.records import StudyRecord
+from study.analysis import data_of, is_own, is_search, settings_of, word_for
 from study.analysis.ablation import describe_ablation
-from study.analysis.confirmation import (
-    CHOSEN,
-    ConfirmationInfo,
-    Estimate,
-    describe_confirmation,
-)
+from study.analysis.confirmation import CHOSEN, ConfirmationInfo, Estimate, describe_confirmation
 from study.analysis.experiment import describe_comparisons
 from study.analysis.front import FrontInfo
 from study.analysis.history import SummaryInfo
@@ -22,6 +17,7 @@ from study.analysis.importance import RELIABLE_TRIALS
 from study.analysis.provenance import describe_code
 from study.analysis.verdict import Level
 from study.formats import (
+    counted,
     format_change,
     format_configuration,
     format_count,
@@ -40,14 +36,12 @@ from study.report.embedded import ReportData
 from study.report.findings import Findings
 from study.settings import IMPORTED
 
-_MAX_NAMED = 3
-"""Checks that the verdict names."""
+_MAX_NAMED = 3  # checks in the verdict
 
-STATES = (
+STATES = (  # in the order of a page
     *(TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL),
     *(TrialState.RUNNING, TrialState.WAITING),
 )
-"""In the order of a page."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,11 +85,10 @@ def _opening(record: StudyRecord, summary: SummaryInfo) -> str:
         for state in STATES
         if state in summary.by_state
     )
-    trials = f"{format_count(summary.n_trials)} trial{'s' * (summary.n_trials != 1)}"
-    opening = f"The study “{record.name}” holds {trials}{space}{chosen}: {states}."
+    trials = counted(summary.n_trials, "trial")
     vendors = settings.get("vendors")
     data = f" Its data are {format_data(settings.get('data'), vendors)}." if vendors else ""
-    return opening + data
+    return f"The study “{record.name}” holds {trials}{space}{chosen}: {states}.{data}"
 
 
 def _found(found: Findings) -> Iterator[str]:
@@ -119,10 +112,15 @@ def _found(found: Findings) -> Iterator[str]:
         yield f"{why} is complete, so there is no best configuration yet."
     else:
         among = " of the trials that keep the constraint" if summary.n_infeasible else ""
+        family = kind.family if is_own(record) else None
+        comma = "," if family in summary.best.params else ""
+        reached = (
+            f"{summary.best.number}{comma} {format_configuration(summary.best.params, family)}"
+        )
         yield (
             f"The {kind.objective.best} {kind.objective.label}{among} is "
             f"{format_measured(summary.best.value, kind.objective)}, reached by trial "
-            f"{summary.best.number}{_configuration(record, summary.best)}."
+            f"{reached.rstrip()}."
         )
     if front is not None:
         yield from _other_metrics(kind, summary, front)
@@ -185,27 +183,21 @@ def _confirmed(info: ConfirmationInfo, data: str) -> str | None:
     if info.best is None or (best := info.get(info.best)).validation is None:
         return None
     objective = info.objective
+    chosen = len(info.confirmed) > 1 and any(c.role == CHOSEN for c in info.confirmed)
+    among = f" of {format_list([c.name for c in info.confirmed])}" if chosen else ""
     text = (
         f"Trained again with {info.n_seeds} fresh seeds and splits, {best.name} has the "
-        f"{objective.best} mean {objective.label}{_of_chosen(info)}: "
-        f"{_estimate(best.validation, objective)}"
+        f"{objective.best} mean {objective.label}{among}: {_estimate(best.validation, objective)}"
     )
     if best.difference is not None:
         text += f", {format_change(best.difference)} against the default"
     if best.test is not None:
-        label = objective.short_label
-        text += f"; on the test {data} its {label} is {_estimate(best.test, objective)}"
+        test = _estimate(best.test, objective)
+        text += f"; on the test {data} its {objective.short_label} is {test}"
     n_tied = len(info.tied) - 1
     if n_tied > 0:
         text += f". It cannot be told from {n_tied} other configuration{'s' * (n_tied != 1)}"
     return f"{text}."
-
-
-def _of_chosen(info: ConfirmationInfo) -> str:
-    """Name what was compared where somebody chose it, not the search."""
-    if len(info.confirmed) == 1 or all(c.role != CHOSEN for c in info.confirmed):
-        return ""
-    return f" of {format_list([c.name for c in info.confirmed])}"
 
 
 def _estimate(found: Estimate, metric: Metric) -> str:
@@ -245,26 +237,23 @@ def _next_steps(found: Findings) -> Iterator[Step]:
 
 def _objectives(kind: KindInfo, front: FrontInfo) -> str:
     """Say that two objectives were optimised, and where that led."""
-    labels = [metric.label for metric in (kind.objective, kind.second) if metric is not None]
-    text = f"Two objectives were optimised together, {' and '.join(labels)}"
-    if not front.points:
-        return f"{text}."
+    labels = " and ".join(m.label for m in (kind.objective, kind.second) if m is not None)
     n = len(front.front)
     are, no_other = ("trial is", "it") if n == 1 else ("trials are", "any of them")
-    return (
-        f"{text}; {format_count(n)} {are} on the trade-off front: no other trial beats {no_other} "
-        "in one of the two without losing in the other."
+    led = (
+        f"; {format_count(n)} {are} on the trade-off front: no other trial beats {no_other} "
+        "in one of the two without losing in the other"
     )
+    return f"Two objectives were optimised together, {labels}{led if front.points else ''}."
 
 
 def _other_metrics(kind: KindInfo, summary: SummaryInfo, front: FrontInfo) -> Iterator[str]:
     """Say what else the best trial reached, and how many trials break the constraint."""
+    best = summary.best
     measured = {
         metric.label: format_measured(value, metric)
         for metric in kind.metrics[1:]
-        if metric.always
-        and summary.best is not None
-        and (value := metric.of(summary.best)) is not None
+        if metric.always and best is not None and (value := metric.of(best)) is not None
     }
     if measured:
         (label, text), *others = measured.items()
@@ -285,8 +274,7 @@ def _cautions(found: Findings, *, confirmed: bool) -> Iterator[str]:
     """Say what a reader must keep in mind."""
     record, summary, importances = found.record, found.summary, found.explained.importances
     settings, objective, data = settings_of(record), found.kind.objective, data_of(record)
-    code = describe_code(record)
-    if code is not None:
+    if (code := describe_code(record)) is not None:
         yield code
     n_complete = summary.by_state.get(TrialState.COMPLETE, 0)
     n_feasible = n_complete - summary.n_infeasible
@@ -330,10 +318,3 @@ def _cautions(found: Findings, *, confirmed: bool) -> Iterator[str]:
             "The random split puts variants of one emoji on both sides, so errors look lower "
             "than they would on new emoji."
         )
-
-
-def _configuration(record: StudyRecord, trial: TrialRecord) -> str:
-    """Describe a trial's parameters as the end of a sentence."""
-    family = kind_of(record).family if is_own(record) else None
-    words = format_configuration(trial.params, family)
-    return f", {words}" if family in trial.params else f" {words}".rstrip()

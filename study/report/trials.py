@@ -39,11 +39,18 @@ def get_columns(record: StudyRecord) -> list[Column]:
     always = [metric for metric in kind.metrics[1:] if metric.always]
     states = tuple(dict.fromkeys(trial.state.name for trial in record.trials))
     steps = f"{plural(kind.step)} run"
+    constraint = Column(
+        key=attrs.INFEASIBLE,
+        source="user_attrs",
+        label="breaks the constraint",
+        format="value",
+        choices=(True, None),
+    )
     return [
         Column(key="number", source="trial", label="trial", format="number"),
         Column(key="state", source="trial", label="state", format="text", choices=states),
         *map(_metric, (kind.objective, *always)),
-        *([_CONSTRAINT] if min_accuracy_of(record) is not None else []),
+        *([constraint] if min_accuracy_of(record) is not None else []),
         *map(_metric, measured_on_request(record)),
         *(
             _parameter(record, name, values)
@@ -68,15 +75,6 @@ def get_costs_told(record: StudyRecord) -> tuple[Metric, ...]:
 def get_constants(record: StudyRecord) -> dict[str, Scalar]:
     """Return the parameters that have one value in all trials, which the table leaves out."""
     return {name: values[0] for name, values in _values(record).items() if len(values) == 1}
-
-
-_CONSTRAINT = Column(
-    key=attrs.INFEASIBLE,
-    source="user_attrs",
-    label="breaks the constraint",
-    format="value",
-    choices=(True, None),
-)
 
 
 def _metric(metric: Metric) -> Column:

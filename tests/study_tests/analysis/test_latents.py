@@ -19,7 +19,7 @@ from study.analysis.latents import get_latents
 from study.report import ReportData, read_report_data, render_data
 from study.report.findings import Findings
 from study.report.pictures import LatentGallery
-from study.report.sections import report_sections
+from study.report.study_report import report_sections
 from study.report.trials import get_columns
 from tests.study_tests.analysis.test_experiment import record
 from tests.study_tests.report.test_report import Page, plain
