@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from study import requests
+from study.commands.options import Code, Commands
 from study.errors import user_message
-from study.options import Code, Commands
 
 if TYPE_CHECKING:
     from study.running.coordinator import RunOutcome

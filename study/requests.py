@@ -1,6 +1,6 @@
 """What can be asked: a class per command, whose docstring is the help, and a field per option.
 
-``study.options`` makes the options, and reads them into these values.
+``study.commands.options`` makes the options, and reads them into these values.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +12,7 @@ from study.errors import StudyError
 
 Say = Callable[[str], None]
 REQUIRED = object()
-DEFAULT_TRIALS = 40
+DEFAULT_KIND, DEFAULT_TRIALS = "autoencoder", 40
 OF_A_STUDY = dict.fromkeys(("--trial", "--storage"), "belongs to --study: name the study.")
 
 

@@ -52,7 +52,7 @@ FORBIDDEN = {
         *("optuna", "study.running.supervisor", "study.running.coordinator"),
     },
     "study.running.worker": {"study.analysis", "study.running.coordinator"},
-    "study.signals": {"optuna"},
+    "study.terminal.signals": {"optuna"},
 }
 """What a package or module, and everything below it, must not import.
 
@@ -66,7 +66,7 @@ ONLY_IN: dict[str, set[str]] = {
         *("study.figures.search", "study.figures.style"),
     },
     "jinja2": {"study.report.page"},
-    "click": {"study.cli", "study.options"},
+    "click": {"study.cli", "study.commands.options"},
     "optuna_dashboard": {"storage.internals", "study.dashboard.app"},
     "bottle": {"study.dashboard.app"},
     "sklearn": {"emoji_ae.splits", "study.analysis.surrogate"},

@@ -7,7 +7,7 @@ from storage.served import make_server
 from storage.urls import redact, server_address
 from study.errors import StudyError
 from study.requests import Say, ServeRequest
-from study.signals import stop_signals
+from study.terminal.signals import stop_signals
 
 
 def serve(request: ServeRequest, *, say: Say) -> None:

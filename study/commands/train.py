@@ -16,13 +16,13 @@ from study.formats import format_accuracy
 from study.kind_sources import find_kind, make_trainer
 from study.kinds import Data, Run, Step, Trainer
 from study.metrics import Metric
-from study.requests import Given, Say, TrainRequest
+from study.requests import DEFAULT_KIND, Given, Say, TrainRequest
 from study.running.choosing import Chosen, given_training, stored_training
 from study.running.deciding import decide
 from study.running.job import own_threads
 from study.running.opening import load_data
-from study.signals import stop_signals
 from study.terminal.progress import step_bar
+from study.terminal.signals import stop_signals
 
 METRICS_FILE = "metrics.json"
 Show = Callable[[Step], None]
@@ -65,7 +65,7 @@ def train(request: TrainRequest, *, say: Say) -> Final | None:
             storage, request.study, request.trial, seed=request.seed, kind=request.kind
         )
     else:
-        kind = find_kind(request.kind or "autoencoder").kind
+        kind = find_kind(request.kind or DEFAULT_KIND).kind
         assignments = kind.with_steps(request.assignments, request.n_steps)
         chosen = given_training(kind, assignments, seed=request.seed or 0)
     out = request.out or Path("runs/train") / file_name(chosen.label)

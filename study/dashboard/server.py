@@ -12,7 +12,7 @@ from wsgiref.types import WSGIApplication, WSGIEnvironment
 
 from storage.outages import first_line
 from study.errors import StudyError
-from study.signals import stop_signals
+from study.terminal.signals import stop_signals
 
 HOST = "127.0.0.1"
 """Other machines are not served. As a number, for to whom ``localhost`` leads is not the same

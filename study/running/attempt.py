@@ -14,7 +14,7 @@ import threading
 from contextlib import suppress
 
 from study.running.job import WorkerJob
-from study.signals import stop_signals
+from study.terminal.signals import stop_signals
 
 EXIT_ERROR = 1
 """Another attempt would meet the error again."""

@@ -33,8 +33,8 @@ from study.running.refresher import refreshing
 from study.running.supervisor import supervise
 from study.running.threads import other_threads, threads_each
 from study.settings import StudySettings
-from study.signals import stop_signals
 from study.terminal.progress import progress_line
+from study.terminal.signals import stop_signals
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

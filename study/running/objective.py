@@ -143,7 +143,16 @@ class TrainingObjective:
         artifacts.adopt_unfinished(self.artifacts, trial.study, name)
         state = artifacts.unfinished_path(self.artifacts, trial.study, name)
         run = TrialRun(
-            trial, self, seed=seed, n_steps=n_steps, state=state, stop_requested=stop_requested
+            trial,
+            self.kind,
+            self.settings,
+            seed=seed,
+            device=self.device,
+            n_steps=n_steps,
+            longest=self.kind.max_steps(self.space, self.settings.fixed) or 0,
+            state=state,
+            check_folder=self.check_folder,
+            stop_requested=stop_requested,
         )
         try:
             training = self.trainer.train(config, self.data, run)

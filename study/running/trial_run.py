@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import optuna
 from optuna.pruners import NopPruner
@@ -14,10 +14,8 @@ from storage.artifacts import storing
 from storage.files import atomic_path
 from storage.writing import Reports, write_trial
 from study.errors import StudyError
-from study.kinds import Interrupted, Run, Step
-
-if TYPE_CHECKING:
-    from study.running.objective import TrainingObjective
+from study.kinds import Interrupted, Kind, Run, Step
+from study.settings import StudySettings
 
 PRUNER_CHECKS = 50
 """How often the pruner is asked in the longest training of a study, at even distances."""
@@ -31,24 +29,29 @@ Result = TypeVar("Result")
 class TrialRun(Run):
     """The run of a live trial's training of ``n_steps``, None if that is not known.
 
-    An unfinished training's state is in the file ``state``; ``stop_requested``, which is asked
-    after every step, interrupts the training, and ``pruned`` says that the pruner ended it.
+    An unfinished training's state is in the file ``state``, before whose writing ``check_folder``
+    is called; ``stop_requested``, which is asked after every step, interrupts the training;
+    ``longest`` are the steps of the study's longest training, 0 if that is not known, and
+    ``pruned`` says that the pruner ended this one.
     """
 
     def __init__(
         self,
         trial: optuna.Trial,
-        objective: "TrainingObjective",
+        kind: Kind,
+        settings: StudySettings,
         *,
         seed: int,
+        device: str,
         n_steps: int | None,
+        longest: int,
         state: Path,
+        check_folder: Callable[[], None],
         stop_requested: Callable[[], bool],
     ) -> None:
-        super().__init__(seed=seed, device=objective.device)
-        kind, settings = objective.kind, objective.settings
+        super().__init__(seed=seed, device=device)
         self.pruned = False
-        self._trial, self._objective = trial, objective
+        self._trial, self._step_name = trial, kind.step
         # Optuna prunes by one objective alone, so of two nothing is reported.
         self._reported = None if settings.pareto else kind.objective.name
         self._n_steps = n_steps
@@ -56,9 +59,8 @@ class TrialRun(Run):
         self._n_done = 0
         self._prune_interval = 0
         if self._reported is not None and not isinstance(trial.study.pruner, NopPruner):
-            longest = kind.max_steps(objective.space, settings.fixed) or 0
             self._prune_interval = max(1, longest // PRUNER_CHECKS)
-        self._state = state
+        self._state, self._check_folder = state, check_folder
         self._stop_requested = stop_requested
         self._last_save = time.perf_counter()
         self._save_s: float | None = None
@@ -86,7 +88,7 @@ class TrialRun(Run):
         if self._stop_requested():
             if save is not None:
                 self.save(save)
-            raise Interrupted(f"interrupted after {self._objective.kind.step} {self._n_done}")
+            raise Interrupted(f"interrupted after {self._step_name} {self._n_done}")
         if self._prune_interval and self._n_done % self._prune_interval == 0:
             self.pruned = self._trial.should_prune()
         if save is not None and not self.pruned:
@@ -102,7 +104,7 @@ class TrialRun(Run):
     def save(self, save: Callable[[Path], object]) -> None:
         """Save the state in any case, or raise an ArtifactFolderError."""
         started = time.perf_counter()
-        self._objective.check_folder()  # a folder that was removed would be created anew
+        self._check_folder()  # a folder that was removed would be created anew
         # torch turns some write errors into a RuntimeError
         with storing(self._state.parent.parent, RuntimeError), atomic_path(self._state) as partial:
             save(partial)

@@ -122,7 +122,7 @@ class Supervision:
 def test_light() -> None:
     """A supervisor is loaded without torch, Optuna or SQLAlchemy, for it only waits."""
     script = (
-        "import sys, study.running.supervisor, study.running.attempt, study.signals; "
+        "import sys, study.running.supervisor, study.running.attempt, study.terminal.signals; "
         "print([m for m in ('torch', 'optuna', 'sqlalchemy', 'numpy') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)

@@ -39,7 +39,7 @@ from study.running.budget import request
 from study.running.worker import MAX_DIVERGED, Ended, claims, run_trial, run_worker
 from study.seeds import trial_seed
 from study.settings import StudySettings
-from study.signals import stop_signals
+from study.terminal.signals import stop_signals
 from tests.study_tests.studies import (
     claim,
     claim_point,
@@ -570,7 +570,7 @@ def test_stop_signals(number: signal.Signals) -> None:
 
 SHOWER = """
 import signal, threading
-from study.signals import stop_signals
+from study.terminal.signals import stop_signals
 
 with stop_signals() as stop:
     main = threading.main_thread().ident
