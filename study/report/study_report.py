@@ -280,7 +280,8 @@ def _tables(found: Findings) -> Iterator[Section]:
     heading = "Tables of the original" if analysis.is_own(record) else "Tables"
     data = {"top_families": top, "groups": groups, "max_groups": tables.MAX_GROUPS}
     yield Section("tables", heading, data)
-    failures = [trial for trial in record.trials if trial.state == TrialState.FAIL]
+    failed = (trial for trial in record.trials if trial.state == TrialState.FAIL)
+    failures = [(trial, trial.user_attrs.get(attrs.FAILURE)) for trial in failed]
     yield Section("failures", "Failures", {"failures": failures})
     data = {
         "best_trials": tables.get_best_trials(record),
