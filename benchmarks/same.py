@@ -219,7 +219,11 @@ def trials(database: Path) -> dict[str, Any]:
             "SELECT study_name, value_json FROM study_user_attributes JOIN studies "
             "USING (study_id) WHERE key = 'test_results'"
         ):
-            found[f"{name} test"] = json.loads(text)
+            # Commits before d76ecca measured loaded models in another layout: other last bits.
+            found[f"{name} test"] = {
+                number: {metric: f"{value:.6g}" for metric, value in measured.items()}
+                for number, measured in json.loads(text).items()
+            }
     return found
 
 
