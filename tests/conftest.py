@@ -19,6 +19,21 @@ from emoji_ae.labels import is_face
 from study.kinds import Source
 from study.settings import StudySettings, code_version
 from tests.servers import new_database, postgres_server, served
+from tests.times import (
+    pytest_configure,
+    pytest_runtest_protocol,
+    pytest_sessionfinish,
+    pytest_terminal_summary,
+    pytest_testnodedown,
+)
+
+__all__ = [
+    "pytest_configure",
+    "pytest_runtest_protocol",
+    "pytest_sessionfinish",
+    "pytest_terminal_summary",
+    "pytest_testnodedown",
+]
 
 # Trainings here are tiny: several threads only get in each other's way, and slow them down many
 # times while other processes need the cores. Read by torch when it is imported.
