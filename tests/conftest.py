@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -62,10 +63,10 @@ WHOLE = frozenset(
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests of modules that import one of ``WHOLE``, and those on a database server."""
+    """Mark tests of modules that import one of ``WHOLE``, on a server, and of the command line."""
     for item in items:
         if not WHOLE.isdisjoint(vars(item.getparent(pytest.Module).obj)) or (
-            "database" in item.fixturenames
+            {"database", "cli"} & set(item.fixturenames)
         ):
             item.add_marker(pytest.mark.whole)
 
@@ -169,3 +170,29 @@ def wait_until() -> Callable[[Callable[[], bool]], None]:
             time.sleep(0.02)
 
     return wait
+
+
+@pytest.fixture
+def cli(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """Return a function that runs the command in this process, in ``tmp_path``.
+
+    It returns the exit code, standard output and standard error.
+    """
+    from study.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("EMOJI_STUDY_STORAGE", raising=False)
+    monkeypatch.setenv("COLUMNS", "80")
+
+    def run(*args: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["emoji-study", *args])
+        capsys.readouterr()
+        with pytest.raises(SystemExit, match=r"^\d+$") as ended:
+            main()
+        seen = capsys.readouterr()
+        assert isinstance(ended.value.code, int)
+        return ended.value.code, seen.out, seen.err
+
+    return run

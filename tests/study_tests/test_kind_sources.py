@@ -8,7 +8,7 @@ import pytest
 
 from study.emoji import AUTOENCODER
 from study.errors import StudyError
-from study.kind_info import KindInfo, KindSource
+from study.kind_info import KindInfo
 from study.kind_sources import find_kind, find_stored, make_trainer, require_same_code
 from tests.study_tests.toy import TOY
 
@@ -30,37 +30,30 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_kind_of_this_package_has_a_name_and_no_source() -> None:
+def test_a_kind_is_found(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its name, by its file, which may import what lies beside it, or by its module."""
     found = find_kind("autoencoder")
     assert (found.kind, found.source) == (AUTOENCODER, None)
 
-
-def test_a_file_is_a_kind_with_a_source(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(file.parent)
     found = find_kind("toy_kind.py:TOY")
     assert found.kind.name == "toy"
-    assert found.source is not None
-    assert found.source.reference == f"{file}:TOY"
-    assert found.source.text == TOY
+    assert (found.source.reference, found.source.text) == (f"{file}:TOY", TOY)
     assert type(make_trainer(found.kind)).__name__ == "ToyTrainer"
 
-
-def test_a_file_imports_what_lies_beside_it(file: Path) -> None:
     (file.parent / "beside.py").write_text("SIZE = 3\n")
-    file.write_text(TOY + "\nfrom beside import SIZE\nassert SIZE == 3\n")
-    assert find_kind(f"{file}:TOY").kind.name == "toy"
+    other = file.with_name("other.py")
+    other.write_text(TOY + "\nfrom beside import SIZE\nassert SIZE == 3\n")
+    assert find_kind(f"{other}:TOY").kind.name == "toy"
     assert sys.path[-1] == str(file.parent)
 
-
-def test_a_module_is_a_kind_too(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     package = file.parent / "some_package"
     package.mkdir()
-    (package / "__init__.py").write_text("")
+    (package / "__init__.py").touch()
     file.rename(package / "kinds.py")
     monkeypatch.syspath_prepend(str(file.parent))
     found = find_kind("some_package.kinds:TOY")
     assert found.kind.name == "toy"
-    assert found.source is not None
     assert found.source.reference == "some_package.kinds:TOY"
 
 
@@ -126,14 +119,17 @@ def test_a_module_of_our_name_beside_the_file_is_named(file: Path, name: str) ->
 def stored(file: Path) -> KindInfo:
     """Return what a study made by the file says of its kind."""
     found = find_kind(f"{file}:TOY")
-    assert found.source is not None
     info = KindInfo.of_kind(found.kind, found.kind.spaces["line"], found.source)
     sys.modules.pop("toy_kind")
-    return KindInfo.from_dict(info.to_dict())
+    assert KindInfo.from_dict(info.to_dict()) == info
+    return info
 
 
 def test_changed_code_is_refused_by_its_line_and_not_run(file: Path) -> None:
+    """Other code runs only if it is accepted; the same code may lie elsewhere."""
     info = stored(file)
+    assert [parameter.name for parameter in info.space.parameters] == ["rate", "start", "rounds"]
+    assert (info.objective.label, info.second.label) == ("distance", "size")
     trace = file.parent / "trace"
     changed = TOY.replace("0.5, ", "0.6, ").replace(
         "SPACE = Search", f"Path({str(trace)!r}).touch()\nSPACE = Search"
@@ -143,46 +139,26 @@ def test_changed_code_is_refused_by_its_line_and_not_run(file: Path) -> None:
         find_stored(info, study="s")
     assert not trace.exists()
     accepted = find_stored(info, study="s", accept_change=True)
-    assert accepted.kind.default is not None
     assert accepted.kind.default["rate"] == 0.6
     assert trace.exists()
 
-
-def test_code_may_lie_elsewhere(file: Path) -> None:
-    info = stored(file)
     moved = file.rename(file.with_name("moved.py"))
+    moved.write_text(TOY)
     with pytest.raises(StudyError, match=r"toy_kind\.py: No such file"):
         find_stored(info, study="s")
     assert find_stored(info, study="s", where=f"{moved}:TOY").kind.name == "toy"
 
 
 def test_another_kind_is_not_that_of_the_study(file: Path) -> None:
-    info = stored(file)
-    with pytest.raises(StudyError, match=r"'s' is of the kind 'toy', not of 'autoencoder'"):
-        require_same_code(info, find_kind("autoencoder"), study="s")
-
-
-def test_long_sources_are_compared_by_their_digest(file: Path) -> None:
+    """Nor is one with another digest, where the source is too long to be stored, or unknown."""
     file.write_text(TOY + "#" * 300_000)
     info = stored(file)
-    assert info.source is not None
     assert info.source.text == ""
+    with pytest.raises(StudyError, match=r"'s' is of the kind 'toy', not of 'autoencoder'"):
+        require_same_code(info, find_kind("autoencoder"), study="s")
     file.write_text(TOY)
     with pytest.raises(StudyError, match=r"its digest is \w{12} and was \w{12}"):
         find_stored(info, study="s")
-
-
-def test_a_study_of_others_cannot_be_continued() -> None:
-    info = KindInfo(name="", metrics=AUTOENCODER.metrics)
+    foreign = KindInfo(name="", metrics=AUTOENCODER.metrics)
     with pytest.raises(StudyError, match=r"was not made by emoji-study, or its kind"):
-        find_stored(info, study="s")
-
-
-def test_what_is_stored_comes_back(file: Path) -> None:
-    info = stored(file)
-    source = info.source
-    assert isinstance(source, KindSource)
-    assert KindInfo.from_dict(info.to_dict()) == info
-    assert info.space is not None
-    assert [parameter.name for parameter in info.space.parameters] == ["rate", "start", "rounds"]
-    assert (info.objective.label, info.second and info.second.label) == ("distance", "size")
+        find_stored(foreign, study="s")

