@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -12,53 +12,39 @@ import pytest
 from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
-from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna import distributions
+from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState
 from scipy import stats
 
-from storage.records import Scalar, StudyRecord, TrialRecord
+from storage.records import Scalar, StudyRecord
 from study.analysis.correlation import (
-    CategoricalEffect,
     Coefficient,
-    CorrelationsInfo,
-    ParameterCorrelation,
     get_correlations,
     independent_trials,
     percentile_interval,
     resampled_correlations,
 )
+from tests.study_tests import synthetic
 from tests.study_tests.synthetic import SETTINGS, START, study, trial
 
 N_SIMULATIONS = 250
 
 
 def record(
-    values: Sequence[float],
-    *,
-    sampler: str = "random",
-    **columns: Sequence[Scalar],
+    values: Sequence[float], *, within: Any = None, **columns: Sequence[Scalar]
 ) -> StudyRecord:
-    """Return a study of complete trials with these values and parameters.
-
-    Args:
-        values: Of the objective.
-        sampler: Its name.
-        columns: The values of each parameter; None where a trial lacks it.
-    """
+    """Return a random search of these values and parameters, None where a trial lacks one."""
+    ranges = {name: within or range_of(column) for name, column in columns.items()}
     trials = []
     for i, value in enumerate(values):
         params = {name: column[i] for name, column in columns.items() if column[i] is not None}
-        trials.append(
-            replace(
-                trial(i, value=float(value)),
-                params=params,
-                distributions={name: distribution(columns[name]) for name in params},
-            )
-        )
-    return study(*trials, settings={**SETTINGS, "sampler": sampler})
+        own = {name: ranges[name] for name in params}
+        trials.append(replace(trial(i, value=float(value)), params=params, distributions=own))
+    return study(*trials, settings={**SETTINGS, "sampler": "random"})
 
 
-def distribution(column: Sequence[Scalar]) -> FloatDistribution | CategoricalDistribution:
+def range_of(column: Sequence[Scalar]) -> Any:
     """Return a range that holds the values of a parameter."""
     values = [value for value in column if value is not None]
     if any(isinstance(value, str | bool) for value in values):
@@ -66,16 +52,17 @@ def distribution(column: Sequence[Scalar]) -> FloatDistribution | CategoricalDis
     return FloatDistribution(-1e9, 1e9)
 
 
-def parameters(info: CorrelationsInfo) -> dict[str, ParameterCorrelation]:
-    """Return the ordered parameters of the only family."""
-    (family,) = info.families
+def correlated(y: Sequence[float], *, seed: int = 0, **columns: Any) -> dict[str, Any]:
+    """Return how columns go with y."""
+    (family,) = get_correlations(record(y, **columns), seed=seed).families
     return {p.name: p for p in family.parameters}
 
 
-def effects(info: CorrelationsInfo) -> dict[str, CategoricalEffect]:
-    """Return the unordered parameters of the only family."""
-    (family,) = info.families
-    return {effect.name: effect for effect in family.categorical}
+def effect(y: Sequence[float], kinds: Sequence[str]) -> Any:
+    """Return how y differs between kinds, which have no order."""
+    info = get_correlations(record(y, kind=kinds))
+    assert (info.not_numeric, info.families[0].parameters) == (("kind",), ())
+    return info.families[0].categorical[0]
 
 
 def noise(n: int, *, seed: int = 0, n_columns: int = 1) -> np.ndarray:
@@ -83,31 +70,64 @@ def noise(n: int, *, seed: int = 0, n_columns: int = 1) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=(n_columns, n))
 
 
+def test_correlations_equal_scipy_within_each_family() -> None:
+    """On a log scale where the space has one, booleans as 0 and 1, none where nothing varies."""
+    one = synthetic.planted()
+    trials = []
+    for t in one.trials:
+        fixed = {"batch_size": 16} if "bottleneck_dim" in t.params else {}
+        trials.append(replace(t, params={**t.params, **fixed}))
+    info = get_correlations(replace(one, trials=tuple(trials)), n_resamples=2)
+    assert [family.family for family in info.families] == ["CNN", "linear"]
+    assert (info.sampler, info.adaptive) == ("tpe", True)
+    constant = set()
+    for family in info.families:
+        members = [t for t in trials if t.params["auto_encoder"] == family.family]
+        members = [t for t in members if t.state == TrialState.COMPLETE]
+        y = [t.value for t in members]
+        assert family.n_trials == len(members)
+        for p in family.parameters:
+            x = np.asarray([float(t.params[p.name]) for t in members])
+            assert p.n_trials == len(members)
+            assert p.log == (p.name in ("learning_rate", "weight_decay"))
+            if np.ptp(x) == 0:
+                assert p.pearson == p.spearman == Coefficient()
+                constant.add((family.family, p.name))
+                continue
+            x = np.log10(x) if p.log else x
+            linear, rank = stats.pearsonr(x, y), stats.spearmanr(x, y)
+            assert (p.pearson.value, p.spearman.value) == pytest.approx((linear[0], rank[0]))
+            assert (p.pearson.p, p.spearman.p) == pytest.approx((linear[1], rank[1]))
+    assert constant == {("CNN", "epoch"), ("linear", "batch_size"), ("linear", "epoch")}
+    cnn, linear = ({p.name for p in family.parameters} for family in info.families)
+    assert (cnn - linear, linear - cnn) == ({"batch_normalization"}, {"bottleneck_dim"})
+
+
+def test_correlations_of_a_maximised_metric_keep_their_sign() -> None:
+    """A parameter that raises the accuracy has a positive coefficient, of trials with both."""
+    trials = [
+        trial(
+            i,
+            value=0.1 * (i + 1),
+            params={"learning_rate": 10.0 ** (i - 4)},
+            attrs={"validation_accuracy": 0.5 + 0.1 * i} if i < 4 else {},
+        )
+        for i in range(5)
+    ]
+    metric = synthetic.VALIDATION_ACCURACY
+    info = get_correlations(synthetic.multitask(*trials), metric=metric)
+    (p,) = info.families[0].parameters
+    assert (info.metric, p.name, p.n_trials) == (metric, "learning_rate", 4)
+    assert (p.spearman.value, p.pearson.value) == pytest.approx((1, 1))
+
+
 def test_a_monotone_parameter_has_a_perfect_rank_correlation() -> None:
     """Its coefficient and interval are 1, while the linear one falls short."""
     x = np.linspace(0, 10, 40)
-    p = parameters(get_correlations(record(np.exp(x), x=list(x))))["x"]
-    assert p.spearman.value == pytest.approx(1)
-    assert (p.spearman.low, p.spearman.high) == pytest.approx((1, 1))
-    assert p.pearson.value == pytest.approx(np.corrcoef(x, np.exp(x))[0, 1])
-    assert p.pearson.value is not None
-    assert p.pearson.low is not None
-    assert p.pearson.high is not None
+    p = correlated(np.exp(x), x=x)["x"]
+    assert (p.spearman.value, p.spearman.low, p.spearman.high) == pytest.approx((1, 1, 1))
     assert p.pearson.low < p.pearson.value < 0.9
     assert p.pearson.value < p.pearson.high
-
-
-def test_an_interval_of_independent_columns_holds_zero_and_shrinks() -> None:
-    """Four times the trials halve it."""
-    lengths = []
-    for n in (100, 400):
-        x, y = noise(n, seed=1, n_columns=2)
-        p = parameters(get_correlations(record(y, x=list(x))))["x"]
-        assert p.spearman.low is not None
-        assert p.spearman.high is not None
-        assert p.spearman.low < 0 < p.spearman.high
-        lengths.append(p.spearman.high - p.spearman.low)
-    assert lengths[0] / lengths[1] == pytest.approx(2, rel=0.15)
 
 
 @pytest.mark.parametrize("levels", [None, 4, 2])
@@ -119,15 +139,12 @@ def test_resamples_are_ranked_anew(levels: int | None) -> None:
         x, y = np.floor(levels * stats.norm.cdf(x)), np.round(y, 1)
     linear, rank = resampled_correlations(x[None], y, n_resamples=n_resamples, seed=seed)
     drawn = np.random.default_rng(seed).integers(0, n, size=(n, n_resamples))
-    for i in range(n_resamples):
-        chosen = drawn[:, i]
+    for i, chosen in enumerate(drawn.T):
         assert rank[0, i] == pytest.approx(stats.spearmanr(x[chosen], y[chosen]).statistic)
         assert linear[0, i] == pytest.approx(stats.pearsonr(x[chosen], y[chosen]).statistic)
 
 
-def test_resamples_do_not_depend_on_the_size_of_their_portions(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_resamples_come_in_portions(monkeypatch: pytest.MonkeyPatch) -> None:
     """All resamples are there, each with numbers of its own, also in several portions."""
     x, y = noise(50, n_columns=2)
     monkeypatch.setattr("study.analysis.correlation._CHUNK", 350)
@@ -136,83 +153,64 @@ def test_resamples_do_not_depend_on_the_size_of_their_portions(
     assert len(set(linear[0])) == len(set(rank[0])) == 30
 
 
-def test_a_resample_without_variation_has_no_coefficient() -> None:
-    """A parameter that differs in one trial is constant in every third resample."""
-    x = np.zeros(40)
+def test_up_to_one_in_twenty_resamples_may_lack_a_coefficient() -> None:
+    """A parameter that differs in one trial is constant in every third."""
+    resampled = np.random.default_rng(0).permutation(np.arange(1001.0))
+    some = np.append(resampled, [math.nan] * 50)
+    assert percentile_interval(resampled) == percentile_interval(some) == (25, 975)
+    assert percentile_interval(np.append(some, [math.nan] * 10)) == (None, None)
+    x, y = np.zeros(40), noise(40)[0]
     x[3] = 1
-    linear, rank = resampled_correlations(x[None], noise(40)[0], n_resamples=600, seed=0)
-    undefined = np.isnan(linear).mean()
-    assert undefined == pytest.approx((1 - 1 / 40) ** 40, abs=0.06)
+    linear, rank = resampled_correlations(x[None], y, n_resamples=600, seed=0)
+    assert np.isnan(linear).mean() == pytest.approx((1 - 1 / 40) ** 40, abs=0.06)
     assert (np.isnan(linear) == np.isnan(rank)).all()
-    assert percentile_interval(rank[0]) == (None, None)
-    p = parameters(get_correlations(record(noise(40)[0], x=list(x))))["x"]
+    p = correlated(y, x=x)["x"]
     assert p.spearman.value is not None
     assert p.spearman.low is p.spearman.high is p.pearson.low is p.pearson.high is None
 
 
-def test_an_interval_holds_the_middle_95_of_100_resamples() -> None:
-    """Up to one in twenty may lack a coefficient, and the others are then all there are."""
-    resampled = np.random.default_rng(0).permutation(np.arange(1001.0))
-    assert percentile_interval(resampled) == (25, 975)
-    some = np.append(resampled, [math.nan] * 50)
-    assert percentile_interval(some) == (25, 975)
-    assert percentile_interval(np.append(some, [math.nan] * 10)) == (None, None)
-
-
-@pytest.mark.parametrize("n", [9, 10])
-def test_fewer_than_ten_trials_have_no_interval(n: int) -> None:
-    """From ten trials on there is one."""
+@pytest.mark.parametrize("n", [2, 3, 9, 10])
+def test_few_trials_have_no_interval_and_two_no_coefficient(n: int) -> None:
+    """Two points always lie on a line; from ten trials on there is an interval."""
     x, y = noise(n, n_columns=2)
-    p = parameters(get_correlations(record(y, x=list(x))))["x"]
+    p = correlated(y, x=x)["x"]
     assert (p.spearman.low is None) == (p.pearson.high is None) == (n < 10)
-    assert p.spearman.value is not None
+    assert (p.spearman.value is None) == (p.pearson.value is None) == (n < 3)
 
 
-def test_three_trials_in_order_are_no_evidence() -> None:
-    """The p-value of few trials counts permutations: two of six orders are as extreme."""
-    p = parameters(get_correlations(record([1, 2, 3], x=[1.0, 2.0, 3.0])))["x"]
-    assert p.spearman.value == pytest.approx(1)
-    assert p.spearman.p == pytest.approx(1 / 3)
-
-
-def test_the_p_value_of_six_trials_is_exact() -> None:
-    """It is that of all 720 orders of the metric, ties included."""
+def test_p_values_of_few_trials_are_exact() -> None:
+    """Of three in order two of six permutations are as extreme; of six all 720 count."""
+    assert correlated([1, 2, 3], x=[1.0, 2.0, 3.0])["x"].spearman.p == pytest.approx(1 / 3)
     x, y = [1.0, 2.0, 2.0, 3.0, 5.0, 4.0], [3.0, 1.0, 5.0, 4.0, 6.0, 6.0]
-    p = parameters(get_correlations(record(y, x=x)))["x"]
     ranks = stats.rankdata(x)
     products = [ranks @ order for order in itertools.permutations(stats.rankdata(y))]
-    own = ranks @ stats.rankdata(y)
-    assert p.spearman.p == pytest.approx(2 * np.mean(np.asarray(products) >= own - 1e-9))
+    p = 2 * np.mean(np.asarray(products) >= ranks @ stats.rankdata(y) - 1e-9)
+    assert correlated(y, x=x)["x"].spearman.p == pytest.approx(p)
+
+
+NUMBERS = st.integers(-50, 50)
 
 
 @given(
-    pairs=st.lists(
-        st.tuples(st.integers(-50, 50), st.integers(-50, 50)), min_size=12, max_size=30
-    ),
+    pairs=st.lists(st.tuples(NUMBERS, NUMBERS), min_size=12, max_size=30),
     power=st.sampled_from([1, 3]),
     shift=st.integers(-5, 5),
 )
-@examples(max_examples=40, deadline=None)
+@examples(max_examples=20)
 def test_monotone_maps_leave_all_of_spearman_alone(
     pairs: Sequence[tuple[int, int]], power: int, shift: int
 ) -> None:
     """Coefficient, interval and p-value are those of the ranks; a falling map turns the sign."""
-    x = [float(a) for a, _ in pairs]
-    y = [float(b) for _, b in pairs]
-    before = parameters(get_correlations(record(y, x=x), n_resamples=40))["x"]
-    mapped = [value**power + shift for value in x]
-    after = parameters(get_correlations(record(y, x=mapped), n_resamples=40))["x"]
+    x, y = np.asarray(pairs, dtype=float).T
+    mapped = x**power + shift
+    before, after, turned = (correlated(y, x=column)["x"] for column in (x, mapped, -mapped))
     for name in ("value", "low", "high", "p"):
         expected = pytest.approx(getattr(before.spearman, name), abs=1e-9)
         assert getattr(after.spearman, name) == expected, name
     assert after.partial == pytest.approx(before.partial, abs=1e-9)
-    turned = parameters(get_correlations(record(y, x=[-v for v in mapped]), n_resamples=40))["x"]
-    if before.spearman.value is None:
-        assert turned.spearman.value is None
-    else:
-        assert turned.spearman.value == pytest.approx(-before.spearman.value, abs=1e-9)
-    if before.spearman.low is not None and turned.spearman.high is not None:
-        assert turned.spearman.high == pytest.approx(-before.spearman.low, abs=1e-9)
+    for name, other in (("value", "value"), ("low", "high")):
+        found, back = getattr(before.spearman, name), getattr(turned.spearman, other)
+        assert back == (None if found is None else pytest.approx(-found, abs=1e-9))
 
 
 @pytest.mark.slow
@@ -229,109 +227,68 @@ def test_intervals_hold_the_truth_as_often_as_they_say(kind: str) -> None:
     for seed in range(N_SIMULATIONS):
         x, rest = noise(40, seed=seed, n_columns=2)
         y = rho * x + math.sqrt(1 - rho**2) * rest
-        p = parameters(get_correlations(record(y, x=list(x)), seed=seed))["x"]
-        found = getattr(p, kind)
+        found = getattr(correlated(y, seed=seed, x=x)["x"], kind)
         held += found.low <= truth <= found.high
     assert 0.90 <= held / N_SIMULATIONS <= 0.98
 
 
-def test_the_partial_correlation_of_a_confounded_parameter_vanishes() -> None:
-    """What goes with the metric only through another parameter has none of its own."""
-    cause, x, y = noise(2000, n_columns=3)
-    found = parameters(
-        get_correlations(
-            record(cause + 0.5 * y, cause=list(cause), x=list(cause + 0.5 * x)), n_resamples=2
-        )
-    )
-    assert found["x"].spearman.value == pytest.approx(0.78, abs=0.04)
-    assert found["x"].partial == pytest.approx(0, abs=0.06)
-    assert found["cause"].partial is not None
-    assert found["cause"].partial > 0.6
-    assert found["x"].n_controls == found["cause"].n_controls == 1
-
-
-def test_the_partial_correlation_is_that_of_the_inverse_and_of_residuals() -> None:
-    """Both textbook ways give the same number."""
+def test_the_partial_correlation_is_that_of_residuals() -> None:
+    """What is left of the ranks of parameter and metric once the other ranks are fitted."""
     columns = noise(60, n_columns=4)
     columns[1] += columns[0]
     y = columns.sum(axis=0) + noise(60, seed=1)[0]
-    names = ("a", "b", "c", "d")
-    found = parameters(
-        get_correlations(record(y, **{n: list(c) for n, c in zip(names, columns, strict=True)}))
-    )
-    inverse = np.linalg.inv(stats.spearmanr(np.vstack([y, columns]).T).statistic)
-    ranks = np.asarray([stats.rankdata(c) for c in columns])
-    for i, name in enumerate(names, start=1):
-        expected = -inverse[0, i] / math.sqrt(inverse[0, 0] * inverse[i, i])
-        assert found[name].partial == pytest.approx(expected)
-        others = np.column_stack([np.ones(60), *np.delete(ranks, i - 1, axis=0)])
-        both = np.column_stack([ranks[i - 1], stats.rankdata(y)])
+    found = correlated(y, **dict(zip("abcd", columns, strict=True)))
+    ranks = np.asarray([stats.rankdata(column) for column in columns])
+    for i, name in enumerate("abcd"):
+        others = np.column_stack([np.ones(60), *np.delete(ranks, i, axis=0)])
+        both = np.column_stack([ranks[i], stats.rankdata(y)])
         left = both - others @ np.linalg.lstsq(others, both)[0]
         assert found[name].partial == pytest.approx(np.corrcoef(left.T)[0, 1])
         assert found[name].n_controls == 3
 
 
-def test_without_controls_the_partial_correlation_is_the_plain_one() -> None:
-    """A constant parameter is no control."""
-    x, y = noise(20, n_columns=2)
-    p = parameters(get_correlations(record(y, x=list(x), epoch=[20] * 20)))["x"]
-    assert p.n_controls == 0
-    assert p.partial == pytest.approx(p.spearman.value)
-
-
-@pytest.mark.parametrize(("n", "defined"), [(5, False), (6, True)])
-def test_a_partial_correlation_needs_more_trials_than_controls(n: int, defined: bool) -> None:
-    """With two controls it takes six trials."""
-    y, *columns = noise(n, seed=3, n_columns=4)
-    info = get_correlations(
-        record(y, **{name: list(c) for name, c in zip("abc", columns, strict=True)})
-    )
-    for p in parameters(info).values():
-        assert p.n_controls == 2
-        assert (p.partial is not None) == defined
-
-
-def test_parameters_that_determine_each_other_have_no_partial_correlation() -> None:
-    """Neither of two with equal ranks has one, a third, of which both are controls, does."""
+def test_what_a_partial_correlation_needs() -> None:
+    """More trials than controls, of which a constant is none, and ranks unlike theirs."""
+    for n, defined in ((5, False), (6, True)):
+        y, *columns = noise(n, seed=3, n_columns=4)
+        found = correlated(y, **dict(zip("abc", columns, strict=True))).values()
+        assert [(p.n_controls, p.partial is not None) for p in found] == [(2, defined)] * 3
     x, z, rest = noise(50, n_columns=3)
-    found = parameters(
-        get_correlations(record(x + z + rest, x=list(x), copy=list(np.exp(x)), z=list(z)))
-    )
+    y = x + z + rest
+    alone = correlated(y, x=x, epoch=[20] * 50)["x"]
+    assert (alone.n_controls, alone.partial) == (0, pytest.approx(alone.spearman.value))
+    found = correlated(y, x=x, copy=np.exp(x), z=z)
     assert found["x"].partial is found["copy"].partial is None
-    alone = parameters(get_correlations(record(x + z + rest, x=list(x), z=list(z))))
-    assert found["z"].partial == pytest.approx(alone["z"].partial)
+    assert found["z"].partial == pytest.approx(correlated(y, x=x, z=z)["z"].partial)
 
 
 def test_a_conditional_parameter_is_judged_in_its_branch() -> None:
     """Trials without it neither count for it nor does it control what they have."""
     x, y, extra = noise(60, n_columns=3)
-    conditional = [float(v) if i % 2 else None for i, v in enumerate(extra)]
-    found = parameters(get_correlations(record(y, x=list(x), extra=conditional)))
+    found = correlated(y, x=x, extra=[v if i % 2 else None for i, v in enumerate(extra)])
     assert (found["x"].n_trials, found["x"].n_controls) == (60, 0)
     assert (found["extra"].n_trials, found["extra"].n_controls) == (30, 1)
-    own = stats.spearmanr(extra[1::2], y[1::2])
-    assert found["extra"].spearman.value == pytest.approx(own.statistic)
-    alone = parameters(get_correlations(record(y[1::2], extra=list(extra[1::2]))))["extra"]
-    assert (found["extra"].spearman.low, found["extra"].spearman.high) == pytest.approx(
-        (alone.spearman.low, alone.spearman.high)
-    )
+    alone, own = correlated(y[1::2], extra=extra[1::2])["extra"].spearman, found["extra"].spearman
+    assert own.value == pytest.approx(stats.spearmanr(extra[1::2], y[1::2]).statistic)
+    assert (own.low, own.high) == pytest.approx((alone.low, alone.high))
 
 
-def test_a_logarithmic_space_is_correlated_by_its_logarithm() -> None:
-    """A range on a logarithmic scale makes the linear coefficient that of the exponent."""
-    exponents, y = noise(30, n_columns=2)
-    plain = record(y, x=[10.0**e for e in exponents])
-    scaled = replace(
-        plain,
-        trials=tuple(
-            replace(t, distributions={"x": FloatDistribution(1e-9, 1e9, log=True)})
-            for t in plain.trials
-        ),
-    )
-    found = parameters(get_correlations(scaled))["x"]
-    assert found.log
-    assert found.pearson.value == pytest.approx(np.corrcoef(exponents, y)[0, 1])
-    assert not parameters(get_correlations(plain))["x"].log
+@pytest.mark.parametrize(
+    ("name", "within", "log"),
+    [
+        ("x", FloatDistribution(1.0, 1e4, log=True), True),
+        ("x", distributions.IntDistribution(1, 10_000, log=True), True),
+        ("x", None, False),
+        ("learning_rate", CategoricalDistribution((1.0, 10.0, 1e3, 1e4)), True),
+    ],
+    ids=["float", "integer", "plain", "grid"],
+)
+def test_logarithms_are_taken_where_the_space_has_them(name: str, within: Any, log: bool) -> None:
+    """So are those of what varies over orders of magnitude where a grid lists plain numbers."""
+    y = [0.0, 1.0, 3.0, 4.0]
+    p = correlated(y, within=within, **{name: [1.0, 10.0, 1e3, 1e4]})[name]
+    assert p.log == log
+    assert (p.pearson.value == pytest.approx(1)) == log
 
 
 def test_groups_that_differ_have_an_effect() -> None:
@@ -339,211 +296,137 @@ def test_groups_that_differ_have_an_effect() -> None:
     rng = np.random.default_rng(0)
     kinds = [str(kind) for kind in rng.choice(["relu", "selu", "tanh"], size=300)]
     y = rng.normal(size=300) + 2.0 * np.asarray([kind == "tanh" for kind in kinds])
-    info = get_correlations(record(y, kind=kinds))
-    effect = effects(info)["kind"]
+    found = effect(y, kinds)
     by_kind = {k: y[np.asarray(kinds) == k] for k in ("relu", "selu", "tanh")}
     expected = stats.kruskal(*by_kind.values())
-    assert (effect.h, effect.p) == pytest.approx((expected.statistic, expected.pvalue))
-    assert effect.eta_squared == pytest.approx((expected.statistic - 2) / 297)
-    assert effect.eta_squared is not None
-    assert effect.eta_squared > 0.3
-    assert [(g.value, g.n_trials, g.median) for g in effect.groups] == [
+    assert (found.h, found.p) == pytest.approx((expected.statistic, expected.pvalue))
+    assert found.eta_squared == pytest.approx((expected.statistic - 2) / 297)
+    assert found.eta_squared > 0.3
+    assert [(g.value, g.n_trials, g.median) for g in found.groups] == [
         (kind, len(values), pytest.approx(np.median(values))) for kind, values in by_kind.items()
     ]
-    assert info.not_numeric == ("kind",)
-    assert parameters(info) == {}
-
-
-def test_an_effect_is_never_below_nothing() -> None:
-    """Where groups differ less than by chance, eta squared is 0 and not negative."""
-    y = [float(i) for i in range(20)]
-    effect = effects(get_correlations(record(y, kind=["a", "b", "b", "a"] * 5)))["kind"]
-    assert effect.h == pytest.approx(0)
-    assert effect.eta_squared == 0
+    none = effect([float(i) for i in range(20)], ["a", "b", "b", "a"] * 5)
+    assert (none.h, none.eta_squared) == (pytest.approx(0), 0)
 
 
 def test_small_groups_are_listed_and_not_tested() -> None:
     """A value of four trials has a median and no part in the test."""
     y = list(noise(24)[0])
-    kinds = ["a"] * 10 + ["b"] * 10 + ["rare"] * 4
-    effect = effects(get_correlations(record(y, kind=kinds)))["kind"]
-    assert [(g.value, g.n_trials, g.tested) for g in effect.groups] == [
-        ("a", 10, True),
-        ("b", 10, True),
-        ("rare", 4, False),
-    ]
-    assert effect.h == pytest.approx(stats.kruskal(y[:10], y[10:20]).statistic)
-    assert effect.n_trials == 20
-    lonely = effects(get_correlations(record(y[:14], kind=["a"] * 10 + ["rare"] * 4)))["kind"]
+    found = effect(y, ["a"] * 10 + ["b"] * 10 + ["rare"] * 4)
+    groups = [(g.value, g.n_trials, g.tested) for g in found.groups]
+    assert groups == [("a", 10, True), ("b", 10, True), ("rare", 4, False)]
+    assert found.h == pytest.approx(stats.kruskal(y[:10], y[10:20]).statistic)
+    assert found.n_trials == 20
+    lonely = effect(y[:14], ["a"] * 10 + ["rare"] * 4)
     assert lonely.h is lonely.p is lonely.p_adjusted is lonely.eta_squared is None
     assert lonely.n_trials == 10
 
 
 def test_equal_values_are_no_evidence() -> None:
     """A metric that does not vary has neither coefficients nor tests."""
-    info = get_correlations(record([1.0] * 20, x=list(noise(20)[0]), kind=["a", "b"] * 10))
-    p = parameters(info)["x"]
+    p = correlated([1.0] * 20, x=noise(20)[0])["x"]
     assert p.spearman == p.pearson == Coefficient()
     assert p.partial is None
-    assert effects(info)["kind"].h is None
+    assert effect([1.0] * 20, ["a", "b"] * 10).h is None
 
 
 def test_p_values_are_adjusted_over_the_whole_table_by_their_kind() -> None:
     """Each column's values are those of Benjamini and Hochberg over all families."""
     rng = np.random.default_rng(0)
     y = rng.normal(size=120)
-    columns: dict[str, list[Scalar]] = {f"p{i}": list(rng.normal(size=120)) for i in range(4)}
-    columns["p0"] = list(y + rng.normal(size=120))
+    columns: dict[str, Any] = {f"p{i}": rng.normal(size=120) for i in range(4)}
+    columns["p0"] = y + rng.normal(size=120)
     columns |= {f"k{i}": [str(k) for k in rng.choice(["a", "b"], size=120)] for i in range(3)}
-    columns["epoch"] = [20] * 120
-    families: list[Scalar] = ["CNN", "linear"] * 60
-    info = get_correlations(record(y, auto_encoder=families, **columns))
-    assert len(info.families) == 2
-    rows = [p for family in info.families for p in family.parameters if p.name != "epoch"]
-    groups = [e for family in info.families for e in family.categorical]
+    columns |= {"epoch": [20] * 120, "auto_encoder": ["CNN", "linear"] * 60}
+    families = get_correlations(record(y, **columns)).families
+    assert len(families) == 2
+    rows = [p for family in families for p in family.parameters if p.name != "epoch"]
+    groups = [e for family in families for e in family.categorical]
     assert (len(rows), len(groups)) == (8, 6)
-    for found, plain in (
-        ([p.spearman.p_adjusted for p in rows], [p.spearman.p for p in rows]),
-        ([p.pearson.p_adjusted for p in rows], [p.pearson.p for p in rows]),
-        ([e.p_adjusted for e in groups], [e.p for e in groups]),
-    ):
+    for column in ([p.spearman for p in rows], [p.pearson for p in rows], groups):
+        found, plain = [c.p_adjusted for c in column], [c.p for c in column]
         assert found == pytest.approx(list(stats.false_discovery_control(plain)))
         assert found != pytest.approx(plain)
-
-
-def test_adjusting_keeps_nothing_of_pure_noise() -> None:
-    """Of 60 parameters without effect some are below 0.05 by themselves, none once adjusted."""
-    y, *columns = noise(100, seed=2, n_columns=61)
-    names = [f"p{i}" for i in range(60)]
-    info = get_correlations(
-        record(y, **{name: list(c) for name, c in zip(names, columns, strict=True)}), n_resamples=2
-    )
-    found = parameters(info).values()
-    assert any(p.spearman.p is not None and p.spearman.p < 0.05 for p in found)
-    assert all(p.spearman.p_adjusted is not None and p.spearman.p_adjusted > 0.05 for p in found)
 
 
 def test_equal_arguments_give_equal_results() -> None:
     """The seed decides the resamples, and nothing else does."""
     x, y = noise(50, n_columns=2)
-    one = record(y, x=list(x))
-    assert get_correlations(one) == get_correlations(one)
+    one = record(y, x=x)
+    assert get_correlations(one) == get_correlations(one) != get_correlations(one, seed=1)
     assert get_correlations(one).n_resamples == 1000
-    assert get_correlations(one) != get_correlations(one, seed=1)
 
 
 def timed(
-    n: int,
-    *,
-    sampler: str = "tpe",
-    workers: int = 1,
-    states: Mapping[int, TrialState] | None = None,
+    n: int, *, sampler: str | None = "tpe", workers: int = 1, lost: Any = None
 ) -> StudyRecord:
-    """Return a study of one-minute trials, started in turns of so many workers."""
-    states = states or {}
+    """Return a study of one-minute trials, started in turns; those lost have other states."""
     trials = []
     for i in range(n):
         started = START + timedelta(minutes=i // workers)
-        state = states.get(i, TrialState.COMPLETE)
-        trials.append(
-            trial(
-                i,
-                state=state,
-                value=float(i) if state == TrialState.COMPLETE else None,
-                params={"learning_rate": 10.0 ** (-1 - i / n)},
-                started=started,
-                completed=started + timedelta(minutes=1),
-            )
-        )
-    return study(*trials, settings={**SETTINGS, "sampler": sampler})
+        state = (lost or {}).get(i, TrialState.COMPLETE)
+        value = float(i) if state == TrialState.COMPLETE else None
+        one = trial(i, state=state, value=value, params={"learning_rate": 10.0 ** (-1 - i / n)})
+        ended = started + timedelta(minutes=1)
+        trials.append(replace(one, started=started, completed=ended))
+    return study(*trials, settings=sampler and {**SETTINGS, "sampler": sampler})
 
 
-def numbers(trials: Sequence[TrialRecord]) -> list[int]:
-    """Return the numbers of trials."""
-    return [t.number for t in trials]
+def independent(one: StudyRecord) -> list[int]:
+    """Return the numbers of the independent trials."""
+    return [t.number for t in independent_trials(one)]
 
 
 @pytest.mark.parametrize("sampler", ["grid", "random", "qmc", "paired"])
 def test_all_trials_of_a_fixed_design_are_independent(sampler: str) -> None:
     """What was laid down before the first result is not bent by results."""
     one = timed(30, sampler=sampler)
-    assert numbers(independent_trials(one)) == list(range(30))
     info = get_correlations(one, trials="independent")
+    assert independent(one) == list(range(30))
     assert (info.n_trials, info.n_independent, info.adaptive) == (30, 30, False)
     assert info.families == get_correlations(one).families
 
 
-@pytest.mark.parametrize(
-    ("workers", "expected"), [(1, 10), (3, 12), (4, 12), (8, 16)], ids="{}".format
-)
-def test_start_up_trials_are_those_that_started_before_the_tenth_ended(
-    workers: int, expected: int
-) -> None:
+@pytest.mark.parametrize(("workers", "expected"), [(1, 10), (3, 12), (8, 16)])
+def test_start_up_trials_started_before_the_tenth_ended(workers: int, expected: int) -> None:
     """Several workers start more of them: those that run when the tenth trial ends."""
     one = timed(40, workers=workers)
-    assert numbers(independent_trials(one)) == list(range(expected))
-    info = get_correlations(one, trials="independent")
+    info, everything = get_correlations(one, trials="independent"), get_correlations(one)
+    assert independent(one) == list(range(expected))
     assert (info.n_trials, info.n_independent, info.adaptive) == (expected, expected, True)
     assert (info.trials, info.families[0].n_trials) == ("independent", expected)
-    everything = get_correlations(one)
     assert (everything.n_trials, everything.n_independent) == (40, expected)
 
 
 @pytest.mark.parametrize(("sampler", "expected"), [("tpe", 11), ("gp", 13)])
 def test_each_sampler_learns_from_its_own_kinds_of_trials(sampler: str, expected: int) -> None:
-    """Failed trials teach neither, pruned ones only TPE."""
-    states = {2: TrialState.FAIL, 4: TrialState.PRUNED, 6: TrialState.PRUNED}
-    one = timed(30, sampler=sampler, states=states)
-    assert numbers(independent_trials(one)) == list(range(expected))
+    """Failed trials teach neither, pruned ones only TPE; nine ended trials teach nothing yet."""
+    lost = {2: TrialState.FAIL, 4: TrialState.PRUNED, 6: TrialState.PRUNED}
+    assert independent(timed(30, sampler=sampler, lost=lost)) == list(range(expected))
+    assert independent(timed(9, sampler=sampler)) == list(range(9))
 
 
 def test_without_times_the_first_ten_trials_count() -> None:
     """A database that lost its times keeps its order."""
     one = timed(30)
-    bare = replace(one, trials=tuple(replace(t, started=None, completed=None) for t in one.trials))
-    assert numbers(independent_trials(bare)) == list(range(10))
-    partly = replace(
-        one,
-        trials=tuple(replace(t, completed=None) if t.number == 25 else t for t in one.trials),
-    )
-    assert numbers(independent_trials(partly)) == list(range(10))
+    partly = (replace(t, completed=None) if t.number == 25 else t for t in one.trials)
+    for trials in (partly, (replace(t, started=None, completed=None) for t in one.trials)):
+        assert independent(replace(one, trials=tuple(trials))) == list(range(10))
 
 
-def test_a_search_that_has_not_begun_to_learn_is_independent() -> None:
-    """Nine ended trials teach nothing yet."""
-    assert numbers(independent_trials(timed(9))) == list(range(9))
-
-
-def test_points_of_another_study_are_not_independent() -> None:
+@pytest.mark.parametrize("sampler", ["random", "tpe"])
+def test_points_of_another_study_are_not_independent(sampler: str) -> None:
     """They were chosen because they had been best there."""
-    for sampler in ("random", "tpe"):
-        one = timed(12, sampler=sampler)
-        first = replace(one.trials[0], user_attrs={"warm_start": "old, trial 3"})
-        begun = replace(one, trials=(first, *one.trials[1:]))
-        assert 0 not in numbers(independent_trials(begun))
-        assert 1 in numbers(independent_trials(begun))
+    one = timed(12, sampler=sampler)
+    first = replace(one.trials[0], user_attrs={"warm_start": "old, trial 3"})
+    assert independent(replace(one, trials=(first, *one.trials[1:])))[:2] == [1, 2]
 
 
-@pytest.mark.parametrize("settings", [None, {"sampler": "imported"}], ids=["none", "imported"])
-def test_an_unknown_sampler_vouches_for_nothing(settings: Mapping[str, Any] | None) -> None:
+@pytest.mark.parametrize("sampler", [None, "imported"])
+def test_an_unknown_sampler_vouches_for_nothing(sampler: str | None) -> None:
     """Where nobody knows how trials were chosen, none counts as independent."""
-    one = study(*timed(20).trials, settings=settings)
-    info = get_correlations(one, trials="independent")
-    assert independent_trials(one) == ()
+    one = timed(20, sampler=sampler)
+    info, everything = get_correlations(one, trials="independent"), get_correlations(one)
+    assert independent(one) == []
     assert (info.n_trials, info.n_independent, info.families) == (0, 0, ())
-    assert get_correlations(one).n_trials == 20
-
-
-def test_integer_ranges_have_a_logarithm_too() -> None:
-    """A whole number that was searched on a logarithmic scale enters as its logarithm."""
-    plain = record([1.0, 2.0, 3.0, 4.0], width=[1.0, 10.0, 100.0, 1000.0])
-    scaled = replace(
-        plain,
-        trials=tuple(
-            replace(t, distributions={"width": IntDistribution(1, 1000, log=True)})
-            for t in plain.trials
-        ),
-    )
-    found = parameters(get_correlations(scaled))["width"]
-    assert found.log
-    assert found.pearson.value == pytest.approx(1)
+    assert (everything.n_trials, everything.adaptive) == (20, False)
