@@ -4,9 +4,10 @@ Kernels are chosen when a process first needs them, so each choice of them needs
 """
 
 import sys
-from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
+import pytest
 import torch
 from torch import Tensor
 
@@ -19,9 +20,8 @@ from emoji_ae.latent import encode
 from emoji_ae.models import Autoencoder
 from emoji_ae.resume import ResumeFile
 from emoji_ae.training import TrainResult, suspended_result, train_model
-from tests.emoji_ae_tests.reference import with_fields
+from tests.emoji_ae_tests.reference import pictures, with_fields
 
-CPU = torch.device("cpu")
 SMALL = AutoencoderConfig(
     width=4, depth=3, latent_channels=8, normalization="batch", epoch=2, batch_size=5
 )
@@ -39,11 +39,11 @@ class Interrupted(Exception):
 def train(
     config: AutoencoderConfig,
     data: LabelledImages,
-    path: Path | None = None,
+    resume: ResumeFile | None = None,
     *,
     stop: bool = False,
 ) -> TrainResult:
-    """Train, be interrupted after an epoch if asked, and go on from a file that there is."""
+    """Train, be interrupted after an epoch if asked, and go on from a state that there is."""
 
     def on_epoch(_: EpochMetrics) -> bool:
         if stop:
@@ -55,15 +55,9 @@ def train(
         LabelledImages(images=data.images[:10], labels=data.labels[:10]),
         LabelledImages(images=data.images[10:], labels=data.labels[10:]),
         seed=3,
-        device=CPU,
         on_epoch=on_epoch,
-        resume=path and state_of(config, path),
+        resume=resume,
     )
-
-
-def state_of(config: AutoencoderConfig, path: Path) -> ResumeFile:
-    """Return what is kept of an interrupted training."""
-    return ResumeFile(path, identity=config.identity(), seed=3, max_epochs=config.epoch)
 
 
 def require_equal(one: Autoencoder, other: Autoencoder, images: Tensor) -> None:
@@ -73,41 +67,38 @@ def require_equal(one: Autoencoder, other: Autoencoder, images: Tensor) -> None:
     for name, weight in mine.items():
         assert torch.equal(weight, theirs[name]), name
         assert weight.stride() == theirs[name].stride(), name
-    for results in zip(results_of(one, images), results_of(other, images), strict=True):
-        assert torch.equal(*results)
+    assert all(map(torch.equal, results_of(one, images), results_of(other, images)))
 
 
-def results_of(model: Autoencoder, images: Tensor) -> Iterator[Tensor]:
-    """Yield what is made of images: pictures, errors, latents, and pictures of those."""
-    yield reconstruct(model, images)
+def results_of(model: Autoencoder, images: Tensor) -> list[Tensor]:
+    """Return what is made of images: pictures, errors, latents, and pictures of those."""
     space = encode(model, images, ["face"] * len(images))
-    yield space.latents
-    yield space.decode(space.latents.contiguous())
     floats = images / 255
     errors = reconstruction_errors(model, floats)
     other = reconstruction_errors(model, floats.contiguous(memory_format=torch.channels_last))
     assert torch.equal(errors, other)
-    yield errors
+    decoded = space.decode(space.latents.contiguous())
+    return [reconstruct(model, images), errors, space.latents, decoded]
 
 
 def main(folder: Path) -> None:
     """Try every configuration."""
-    generator = torch.Generator().manual_seed(0)
-    images = torch.randint(0, 256, (16, 3, 64, 64), dtype=torch.uint8, generator=generator)
+    images = pictures(16, seed=0)
     data = LabelledImages(images=images, labels=torch.arange(16) % 4)
     for config in CONFIGS:
         result = train(config, data)
         errors = [metrics.validation_mse for metrics in result.curve]
         state, model = folder / "state.pt", folder / "model.pt"
-        for again in (False, True):
-            try:
-                other = train(config, data, state, stop=not again)
-            except Interrupted:
-                continue
+        resume = partial(
+            ResumeFile, state, identity=config.identity(), seed=3, max_epochs=config.epoch
+        )
+        with pytest.raises(Interrupted):
+            train(config, data, resume(), stop=True)
+        other = train(config, data, resume())
         assert [metrics.validation_mse for metrics in other.curve] == errors
         require_equal(other.model, result.model, images)
 
-        kept = state_of(config, state).state
+        kept = resume().state
         assert kept is not None
         shorter = train(with_fields(config, epoch=1), data)
         require_equal(suspended_result(config, kept).model, shorter.model, images)

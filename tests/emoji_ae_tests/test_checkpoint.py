@@ -4,7 +4,7 @@ import contextlib
 import os
 import pickle
 import resource
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,37 +15,40 @@ from hypothesis import strategies as st
 
 from emoji_ae.checkpoint import Checkpoint, load_checkpoint, load_training, save_checkpoint
 from emoji_ae.config import AutoencoderConfig, multitask_config
-from emoji_ae.curve import EpochMetrics
-from emoji_ae.dataset import LabelledImages
+from emoji_ae.curve import EpochMetrics, MultitaskMetrics
 from emoji_ae.errors import CheckpointError, EmojiAEError
-from emoji_ae.evaluation import reconstruct
 from emoji_ae.models import MultitaskAutoencoder, build_model
-from emoji_ae.training import train_model
-from tests.emoji_ae_tests.reference import train_autoencoder, with_fields
+from tests.emoji_ae_tests.reference import initial_model, pictures, with_fields
 
 CONFIG = AutoencoderConfig(
     width=3, depth=3, latent_channels=4, normalization="batch", epoch=2, batch_size=4
 )
+MULTITASK = multitask_config(
+    **CONFIG.to_dict() | {"classification_layer_num": 2, "classification_width": 8}
+)
+BRANCHED = with_fields(MULTITASK, strategy="branched", branch_point=2)
+EPOCH = EpochMetrics(epoch=0, train_mse=float("inf"), validation_mse=0.1 + 0.2, seconds=1e-9)
+NAMES = [field.name for field in fields(MultitaskMetrics) if field.name != "epoch"]
+BOTH = MultitaskMetrics(epoch=1, **{name: 1 / n for n, name in enumerate(NAMES, start=3)})
 
 
-@pytest.fixture(scope="module")
-def images() -> torch.Tensor:
-    """``(6, 3, 64, 64)`` uint8."""
-    generator = torch.Generator().manual_seed(0)
-    return torch.randint(0, 256, (6, 3, 64, 64), generator=generator, dtype=torch.uint8)
-
-
-@pytest.fixture(scope="module")
-def checkpoint(images: torch.Tensor) -> Checkpoint:
-    """A small trained autoencoder."""
-    result = train_autoencoder(CONFIG, images, images[:2], seed=3)
+def checkpoint_of(config: AutoencoderConfig) -> Checkpoint:
+    """Return a model whose batch statistics are not the initial ones."""
+    model = initial_model(config, seed=0)
+    model.train()(pictures(6, seed=0) / 255)
     return Checkpoint(
-        model=result.model,
-        config=CONFIG,
+        model=model.eval(),
+        config=config,
         seed=2**63 - 1,
         data_fingerprint="0123456789abcdef",
-        curve=result.curve,
+        curve=(EPOCH, BOTH),
     )
+
+
+@pytest.fixture(scope="module")
+def checkpoint() -> Checkpoint:
+    """A small autoencoder."""
+    return checkpoint_of(CONFIG)
 
 
 @pytest.fixture
@@ -62,6 +65,8 @@ def assert_unreadable(path: Path, reason: str) -> None:
         load_checkpoint(path)
     assert len(str(caught.value).splitlines()) == 1
     assert str(path) in str(caught.value)
+    assert isinstance(caught.value, EmojiAEError)
+    assert isinstance(caught.value, ValueError)
 
 
 def assert_unwritable(checkpoint: Checkpoint, path: Path) -> None:
@@ -72,171 +77,72 @@ def assert_unwritable(checkpoint: Checkpoint, path: Path) -> None:
     assert str(path) in str(caught.value)
 
 
-def test_round_trip(checkpoint: Checkpoint, path: Path, images: torch.Tensor) -> None:
-    """Configuration, seed, fingerprint, curve and weights come back, and so do pictures."""
-    back = load_checkpoint(path)
-    assert back.config == checkpoint.config
-    assert back.seed == checkpoint.seed
-    assert back.data_fingerprint == checkpoint.data_fingerprint
-    assert back.curve == checkpoint.curve
-    assert len(back.curve) == 2
-    assert not back.model.training
-    mine, theirs = back.model.state_dict(), checkpoint.model.state_dict()
-    assert mine.keys() == theirs.keys()
-    assert all(torch.equal(mine[name], theirs[name]) for name in mine)
-    assert torch.equal(reconstruct(back.model, images), reconstruct(checkpoint.model, images))
-    with torch.no_grad():
-        assert torch.equal(back.model(images / 255), checkpoint.model(images / 255))
-
-
 @pytest.mark.parametrize(
     "config",
     [
+        CONFIG,
         AutoencoderConfig(auto_encoder="linear", bottleneck_dim=3, learning_rate=1),
         with_fields(CONFIG, normalization="group", activation="gelu", schedule="cosine"),
-        with_fields(CONFIG, normalization="none", depth=5, weight_decay=0.0),
-    ],
-)
-def test_round_trip_of_any_architecture(config: AutoencoderConfig, tmp_path: Path) -> None:
-    """Every architecture can be saved, an unfinished training and a diverged epoch too."""
-    model = build_model(config).eval()
-    epoch = EpochMetrics(epoch=0, train_mse=float("inf"), validation_mse=0.1 + 0.2, seconds=1e-9)
-    for curve in ((), (epoch,)):
-        saved = Checkpoint(model=model, config=config, seed=0, data_fingerprint="", curve=curve)
-        save_checkpoint(saved, tmp_path / "model.pt")
-        back = load_checkpoint(tmp_path / "model.pt")
-        assert (back.config, back.curve, back.seed) == (config, curve, 0)
-    assert all(map(torch.equal, back.model.state_dict().values(), model.state_dict().values()))
-
-
-MULTITASK = multitask_config(
-    width=3,
-    depth=3,
-    latent_channels=4,
-    normalization="batch",
-    epoch=2,
-    batch_size=4,
-    classification_layer_num=2,
-    classification_width=8,
-)
-
-
-@pytest.mark.parametrize(
-    "config",
-    [
+        with_fields(CONFIG, normalization="none", depth=5, weight_decay=0.0, kl_weight=0.1),
         MULTITASK,
-        with_fields(MULTITASK, strategy="branched", branch_point=2, patience=1),
+        with_fields(BRANCHED, patience=1),
         with_fields(MULTITASK, strategy="sequential", class_weights=True),
         with_fields(MULTITASK, classification_lambda=0, classification_layer_num=3),
     ],
-    ids=["joint", "branched", "sequential", "without"],
+    ids=str,
 )
-def test_round_trip_of_multitask(
-    config: AutoencoderConfig, images: torch.Tensor, tmp_path: Path
-) -> None:
-    """A multitask model comes back as one, with its configuration, metrics and predictions."""
-    data = LabelledImages(images=images, labels=torch.tensor([0, 1, 2, 3, 3, 3]))
-    result = train_model(config, data, data, seed=3)
-    curve = (*result.curve, *result.classifier_curve)
-    saved = Checkpoint(
-        model=result.model, config=config, seed=3, data_fingerprint="0123", curve=curve
-    )
+def test_round_trip(config: AutoencoderConfig, tmp_path: Path) -> None:
+    """Configuration, seed, fingerprint, curve and weights come back, and so do pictures."""
+    saved = checkpoint_of(config)
     save_checkpoint(saved, tmp_path / "model.pt")
     back = load_checkpoint(tmp_path / "model.pt")
-    assert back.config.classification is not None
-    assert back.config == config
-    assert (back.seed, back.data_fingerprint) == (3, "0123")
-    assert back.curve == curve
-    assert [type(metrics) for metrics in back.curve] == [type(metrics) for metrics in curve]
-    assert type(back.model) is type(result.model) is MultitaskAutoencoder
+    assert replace(back, model=saved.model) == saved
+    assert [type(metrics) for metrics in back.curve] == [EpochMetrics, MultitaskMetrics]
+    assert type(back.model) is type(saved.model)
     assert not any(module.training for module in back.model.modules())
-    mine, theirs = back.model.state_dict(), result.model.state_dict()
+    mine, theirs = back.model.state_dict(), saved.model.state_dict()
     assert mine.keys() == theirs.keys()
     assert all(torch.equal(mine[name], theirs[name]) for name in mine)
+    images = pictures(4, seed=1) / 255
     with torch.no_grad():
-        found, expected = (
-            model.forward_tasks(images / 255) for model in (back.model, result.model)
-        )
-    assert all(map(torch.equal, found, expected))
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"strategy": "branched"},
-        {"classification_layer_num": 1},
-        {"classification_width": 16},
-        {"dropout": 1.5},
-        {"strategy": "other"},
-    ],
-)
-def test_multitask_parts_that_do_not_fit(change: dict[str, Any], tmp_path: Path) -> None:
-    """Weights of another classifier or strategy are refused, and so are broken rules."""
-    path = tmp_path / "model.pt"
-    saved = Checkpoint(
-        model=build_model(MULTITASK), config=MULTITASK, seed=0, data_fingerprint="", curve=()
-    )
-    save_checkpoint(saved, path)
-    content = torch.load(path, weights_only=True)
-    torch.save(content | {"config": content["config"] | change}, path)
-    assert_unreadable(path, r"does not fit its model: .")
-
-
-def test_one_kinds_weights_are_not_the_others(checkpoint: Checkpoint, path: Path) -> None:
-    """An autoencoder's weights are no multitask model's, and the other way round."""
-    content = torch.load(path, weights_only=True)
-    torch.save(content | {"config": MULTITASK.to_dict()}, path)
-    assert_unreadable(path, r"does not fit its model: .*Missing key.*classifier")
-    weights = build_model(MULTITASK).state_dict()
-    torch.save(content | {"weights": weights}, path)
-    assert_unreadable(path, r"does not fit its model: .*Unexpected key.*classifier")
-
-
-def test_loading_draws_no_weights_from_outside(path: Path) -> None:
-    """What is loaded does not depend on the global random state."""
-    with torch.random.fork_rng():
-        torch.manual_seed(1)
-        first = load_checkpoint(path).model.state_dict()
-        torch.manual_seed(2)
-        second = load_checkpoint(path).model.state_dict()
-    assert all(map(torch.equal, first.values(), second.values()))
+        assert torch.equal(back.model(images), saved.model(images))
+        if isinstance(back.model, MultitaskAutoencoder):
+            assert isinstance(saved.model, MultitaskAutoencoder)
+            tasks = (model.forward_tasks(images) for model in (back.model, saved.model))
+            assert all(map(torch.equal, *tasks))
 
 
 def test_path_of_any_name(checkpoint: Checkpoint, tmp_path: Path) -> None:
     """Folders are created, names may have any letters, and an old file is replaced."""
     path = tmp_path / "a" / "b c" / "gesicht 😀.pt"
-    for seed in (1, 2):
-        save_checkpoint(replace(checkpoint, seed=seed), path)
-        assert load_checkpoint(path).seed == seed
+    for curve in ((), (EPOCH,)):
+        save_checkpoint(replace(checkpoint, curve=curve), path)
+        assert load_checkpoint(path).curve == curve
     assert os.listdir(path.parent) == [path.name]
 
 
-def test_missing_file(tmp_path: Path) -> None:
-    """A file that does not exist is named."""
+def test_no_file(tmp_path: Path) -> None:
+    """A file that does not exist, a folder and a name that is too long are named."""
     assert_unreadable(tmp_path / "none.pt", r"none\.pt does not exist\.$")
     assert_unreadable(tmp_path, "cannot be read: Is a directory")
+    assert_unreadable(Path("a" * 300), "cannot be read: File name too long")
 
 
-def test_empty_file(tmp_path: Path) -> None:
-    """An empty file is damaged."""
-    (tmp_path / "empty.pt").touch()
-    assert_unreadable(tmp_path / "empty.pt", "cannot be read: it is damaged or no checkpoint")
-
-
-@pytest.mark.parametrize("share", [0.001, 0.1, 0.5, 0.9, 0.99, 0.9999])
-def test_truncated_file(path: Path, share: float) -> None:
-    """A file of which the end is missing is damaged, wherever it was cut."""
-    content = path.read_bytes()
-    path.write_bytes(content[: int(share * len(content))])
+def test_damaged_file(checkpoint: Checkpoint, path: Path) -> None:
+    """A file that is cut anywhere is damaged, and so is one with one flipped bit of a weight."""
+    whole = path.read_bytes()
+    for share in (0, 0.001, 0.5, 0.99, 0.9999):
+        path.write_bytes(whole[: int(share * len(whole))])
+        assert_unreadable(path, "cannot be read: it is damaged or no checkpoint")
+    content = bytearray(whole)
+    _, bias, *_ = checkpoint.model.parameters()
+    content[content.index(bias.detach().numpy().tobytes())] ^= 64
+    path.write_bytes(content)
     assert_unreadable(path, "cannot be read: it is damaged or no checkpoint")
 
 
 @given(content=st.binary(min_size=1, max_size=300), place=st.floats(0, 1))
-@settings(
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_random_bytes(path: Path, content: bytes, place: float) -> None:
     """Bytes of any kind are refused; within a checkpoint they raise no other error."""
     broken = path.with_name("broken.pt")
@@ -285,88 +191,74 @@ def test_code_in_a_file_is_not_run(path: Path, tmp_path: Path, way: str) -> None
 @pytest.mark.parametrize(
     "content",
     [
-        {"weights": {}},
         {"format": "emoji-study autoencoder 2"},
         {"format": None},
-        {},
+        build_model(CONFIG).state_dict(),
         [1, 2],
         "emoji-study autoencoder 1",
         torch.zeros(3),
     ],
 )
 def test_other_formats(tmp_path: Path, content: object) -> None:
-    """Whatever else torch has saved is no checkpoint."""
+    """Whatever else torch has saved is no checkpoint, not even weights alone."""
     torch.save(content, tmp_path / "other.pt")
     assert_unreadable(tmp_path / "other.pt", "is not one of emoji-study's autoencoders")
 
 
-def test_weights_alone_are_no_checkpoint(checkpoint: Checkpoint, tmp_path: Path) -> None:
-    """A plain ``state_dict`` does not say what it belongs to."""
-    torch.save(checkpoint.model.state_dict(), tmp_path / "weights.pt")
-    assert_unreadable(tmp_path / "weights.pt", "is not one of emoji-study's autoencoders")
-    torch.save(checkpoint.model, tmp_path / "model_object.pt")
-    assert_unreadable(tmp_path / "model_object.pt", "damaged or no checkpoint")
-
-
 @pytest.mark.parametrize(
-    "change",
+    ("change", "reason"),
     [
-        {"config": {**CONFIG.to_dict(), "width": 5}},
-        {"config": {**CONFIG.to_dict(), "depth": 4}},
-        {"config": {**CONFIG.to_dict(), "normalization": "none"}},
-        {"config": {**CONFIG.to_dict(), "auto_encoder": "linear"}},
-        {"config": {**CONFIG.to_dict(), "depth": 9}},
-        {"config": {**CONFIG.to_dict(), "size": 9}},
-        {"config": None},
-        {"weights": {}},
-        {"weights": None},
-        {"weights": {"encoder.0.weight": torch.zeros(1)}},
-        {"curve": None},
-        {"curve": [{"epoch": 0}]},
-        {"curve": [1]},
-        {"seed": None},
-        {"seed": "many"},
+        ({"config": CONFIG.to_dict() | {"width": 5}}, "size mismatch"),
+        ({"config": CONFIG.to_dict() | {"normalization": "none"}}, "Unexpected key"),
+        ({"config": CONFIG.to_dict() | {"depth": 9}}, "`depth` must be"),
+        ({"config": CONFIG.to_dict() | {"size": 9}}, "`size` must be"),
+        ({"config": None}, "NoneType"),
+        ({"config": MULTITASK.to_dict()}, "Missing key.*classifier"),
+        ({"config": MULTITASK.to_dict() | {"dropout": 1.5}}, "`dropout` must be"),
+        ({"config": BRANCHED.to_dict(), "weights": build_model(MULTITASK).state_dict()}, "key"),
+        ({"weights": build_model(MULTITASK).state_dict()}, "Unexpected key.*classifier"),
+        ({"weights": {}}, "Missing key"),
+        ({"weights": None}, "."),
+        ({"weights": {1: torch.zeros(1)}}, "."),
+        ({"weights": {"encoder.0.weight": torch.zeros(1)}}, "."),
+        ({"curve": None}, "NoneType"),
+        ({"curve": [{"epoch": 0}]}, "missing"),
+        ({"curve": [1]}, "int"),
+        ({"seed": None}, "NoneType"),
+        ({"seed": "many"}, "many"),
+        ({"seed": float("inf")}, "infinity"),
     ],
 )
-def test_parts_that_do_not_fit(path: Path, change: dict[str, Any]) -> None:
-    """Weights of another shape, rules that are broken, values of another type: all refused."""
+def test_parts_that_do_not_fit(path: Path, change: dict[str, Any], reason: str) -> None:
+    """Other weights, broken rules and values of another type are all refused in one line."""
     content = torch.load(path, weights_only=True)
-    torch.save({**content, **change}, path)
-    assert_unreadable(path, r"does not fit its model: .")
+    torch.save(content | change, path)
+    assert_unreadable(path, rf"does not fit its model: .*{reason}.*[^:]$")
 
 
-@pytest.mark.parametrize("name", ["config", "seed", "data_fingerprint", "curve", "weights"])
-def test_parts_that_are_missing(path: Path, name: str) -> None:
+def test_parts_that_are_missing(path: Path) -> None:
     """A checkpoint without one of its parts is refused with the part's name."""
     content = torch.load(path, weights_only=True)
-    del content[name]
-    torch.save(content, path)
-    assert_unreadable(path, f"does not fit its model: '{name}'")
+    for name in ("config", "seed", "data_fingerprint", "curve", "weights"):
+        torch.save({key: value for key, value in content.items() if key != name}, path)
+        assert_unreadable(path, f"does not fit its model: '{name}'")
 
 
-def test_path_under_a_file(checkpoint: Checkpoint, path: Path) -> None:
-    """Where a file stands in the way of a folder nothing is written and the file stays."""
+def test_paths_that_cannot_be_written(checkpoint: Checkpoint, path: Path) -> None:
+    """A file or a folder in the way stays; not even an administrator can write into /proc."""
     before = path.read_bytes()
-    assert_unwritable(checkpoint, path / "below.pt")
+    (path.parent / "folder").mkdir()
+    paths = [path / "below.pt", path.parent / "folder", Path(".")]
+    if Path("/proc/self").is_dir():
+        paths += [Path("/proc/model.pt"), Path("/proc/folder/model.pt")]
+    for wrong in paths:
+        assert_unwritable(checkpoint, wrong)
     assert path.read_bytes() == before
-    assert os.listdir(path.parent) == [path.name]
+    assert sorted(os.listdir(path.parent)) == ["folder", path.name]
+    assert os.listdir(path.parent / "folder") == []
 
 
-def test_path_of_a_folder(checkpoint: Checkpoint, tmp_path: Path) -> None:
-    """A folder is not replaced, and no temporary file is left beside it."""
-    (tmp_path / "model.pt").mkdir()
-    assert_unwritable(checkpoint, tmp_path / "model.pt")
-    assert os.listdir(tmp_path) == ["model.pt"]
-
-
-@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs Linux's /proc")
-def test_unwritable_folder(checkpoint: Checkpoint) -> None:
-    """Where not even an administrator can create files the error says so."""
-    assert_unwritable(checkpoint, Path("/proc/model.pt"))
-    assert_unwritable(checkpoint, Path("/proc/folder/model.pt"))
-
-
-@pytest.mark.parametrize("limit", [0, 1000, 5000])
+@pytest.mark.parametrize("limit", [0, 5000])
 def test_failed_write_leaves_the_old_file(checkpoint: Checkpoint, path: Path, limit: int) -> None:
     """When the disk takes only a part the old checkpoint stays, with nothing beside it."""
     before = path.read_bytes()
@@ -379,57 +271,17 @@ def test_failed_write_leaves_the_old_file(checkpoint: Checkpoint, path: Path, li
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert path.read_bytes() == before
     assert os.listdir(path.parent) == [path.name]
-    assert load_checkpoint(path).seed == checkpoint.seed
 
 
-def test_errors_belong_to_the_package() -> None:
-    """The error is caught as the package's and as a ValueError."""
-    assert issubclass(CheckpointError, EmojiAEError)
-    assert issubclass(CheckpointError, ValueError)
-
-
-def test_a_changed_weight_is_noticed(checkpoint: Checkpoint, path: Path) -> None:
-    """One flipped bit within the weights makes a checkpoint damaged."""
-    content = bytearray(path.read_bytes())
-    _, bias, *_ = checkpoint.model.parameters()
-    weight = bias.detach().numpy().tobytes()
-    content[content.index(weight)] ^= 64
-    path.write_bytes(content)
-
-    assert_unreadable(path, "damaged")
-
-
-@pytest.mark.parametrize(
-    ("key", "value"), [("weights", {1: torch.zeros(1)}), ("seed", float("inf"))]
-)
-def test_crafted_content_is_refused(path: Path, key: str, value: object) -> None:
-    """Content of the wrong kind under the right name is an error of one line."""
-    content = torch.load(path, weights_only=True)
-    torch.save(content | {key: value}, path)
-
-    assert_unreadable(path, "does not fit its model: .*[^:]$")
-
-
-def test_paths_that_name_no_file(checkpoint: Checkpoint) -> None:
-    """A path without a name cannot be written, one that is too long not read."""
-    assert_unwritable(checkpoint, Path("."))
-    assert_unreadable(Path("a" * 300), "cannot be read: File name too long")
-
-
-@pytest.mark.parametrize(
-    "change",
-    [{"seed": 3}, {"data_fingerprint": "0123"}, {"config": with_fields(CONFIG, epoch=3)}],
-    ids=["seed", "data", "config"],
-)
-def test_the_model_of_another_training_is_refused(
-    checkpoint: Checkpoint, path: Path, change: dict[str, Any]
-) -> None:
+def test_the_model_of_another_training_is_refused(path: Path) -> None:
     """Whoever wants a certain training's model does not get another seed's, data's or length's."""
     asked: dict[str, Any] = {
-        "config": checkpoint.config,
-        "seed": checkpoint.seed,
-        "data_fingerprint": checkpoint.data_fingerprint,
+        "config": CONFIG,
+        "seed": 2**63 - 1,
+        "data_fingerprint": "0123456789abcdef",
     }
-    assert load_training(path, **asked).curve == checkpoint.curve
-    with pytest.raises(CheckpointError, match=r"^Checkpoint .* is of another training\.$"):
-        load_training(path, **(asked | change))
+    assert load_training(path, **asked).curve == (EPOCH, BOTH)
+    longer = with_fields(CONFIG, epoch=3)
+    for change in ({"seed": 3}, {"data_fingerprint": "0123"}, {"config": longer}):
+        with pytest.raises(CheckpointError, match=r"^Checkpoint .* is of another training\.$"):
+            load_training(path, **(asked | change))

@@ -14,50 +14,37 @@ def emoji(text: str, part: Part = "whole") -> Atom:
 
 
 A, B, C = emoji("a"), emoji("b"), emoji("c")
+UP, LOW = emoji("a", "upper"), emoji("a", "lower")
 
 
 @pytest.mark.parametrize(
     ("expression", "expected"),
     [
-        ("a", {A: 1}),
         ("  a  ", {A: 1}),
-        ("a + b - c", {A: 1, B: 1, C: -1}),
         ("-a + b", {A: -1, B: 1}),
         ("a - (b - c)", {A: 1, B: -1, C: 1}),
         ("2 * a - 0.5*b", {A: 2, B: -0.5}),
         ("a * 2 * 3", {A: 6}),
         ("2 * (a + b) * .5", {A: 1, B: 1}),
         ("a + a - b + b", {A: 2}),
-        ("mean(a, b)", {A: 0.5, B: 0.5}),
         ("mean(a, b + c, a)", {A: 2 / 3, B: 1 / 3, C: 1 / 3}),
         ("a + 3 * mean(a)", {A: 4}),
         ("a+b-c", {A: 1, B: 1, C: -1}),
         ("nerd face - 'a'", {emoji("nerd face"): 1, A: -1}),
         ('"1 2 + (x)" + b', {emoji("1 2 + (x)"): 1, B: 1}),
         ("keycap 3 + b", {emoji("keycap 3"): 1, B: 1}),
-        ("attr(sunglasses)", {Atom("attribute", "sunglasses"): 1}),
         ("a + 2 * attr(open  mouth)", {A: 1, Atom("attribute", "open mouth"): 2}),
         ("attr('open-mouth') - a", {Atom("attribute", "open-mouth"): 1, A: -1}),
         ("mean face", {emoji("mean face"): 1}),
         ("attr + mean", {emoji("attr"): 1, emoji("mean"): 1}),
-        ("upper(a)", {emoji("a", "upper"): 1}),
-        ("a - lower(a)", {A: 1, emoji("a", "lower"): -1}),
-        ("2 * upper(a - 3 * b) * 2", {emoji("a", "upper"): 4, emoji("b", "upper"): -12}),
-        ("lower(mean(a, b))", {emoji("a", "lower"): 0.5, emoji("b", "lower"): 0.5}),
-        ("mean(upper(a), lower(a))", {emoji("a", "upper"): 0.5, emoji("a", "lower"): 0.5}),
+        ("a - lower(a)", {A: 1, LOW: -1}),
+        ("2 * upper(a - 3 * b) * 2", {UP: 4, emoji("b", "upper"): -12}),
+        ("lower(mean(a, b))", {LOW: 0.5, emoji("b", "lower"): 0.5}),
+        ("mean(upper(a), lower(a))", {UP: 0.5, LOW: 0.5}),
         ("upper(attr(x y))", {Atom("attribute", "x y", "upper"): 1}),
-        ("upper(a + upper(a))", {emoji("a", "upper"): 2}),
+        ("upper(a + upper(a))", {UP: 2}),
         ("upper(lower(a)) + b", {B: 1}),
-        ("lower(a + upper(b))", {emoji("a", "lower"): 1}),
         ("upper + lower case face", {emoji("upper"): 1, emoji("lower case face"): 1}),
-        (
-            "nerd face - smiling face with open mouth + face with stuck out tongue",
-            {
-                emoji("nerd face"): 1,
-                emoji("smiling face with open mouth"): -1,
-                emoji("face with stuck out tongue"): 1,
-            },
-        ),
     ],
 )
 def test_parse(expression: str, expected: dict[Atom, float]) -> None:
@@ -68,20 +55,18 @@ def test_parse(expression: str, expected: dict[Atom, float]) -> None:
 @pytest.mark.parametrize(
     ("expression", "message"),
     [
-        ("", "must have the text of an emoji where it has the end: ''"),
-        ("   ", "must have the text of an emoji where it has the end"),
+        ("   ", "must have the text of an emoji where it has the end: '   '"),
         ("a +", r"must have the text of an emoji where it has the end: 'a \+'"),
         ("+ a", r"must have the text of an emoji where it has '\+' at character 1"),
         ("(a + b", r"must have `\)` where it has the end"),
         ("a + b)", r"must have a sign or the end where it has '\)' at character 6"),
         ("a (b)", r"must have a sign or the end where it has '\(' at character 3"),
-        ("2 a", "must have `\\*` and what the number weighs|must have the text"),
-        ("2", "must have the text of an emoji|`\\*`"),
+        ("2 a", r"must have `\*` and what the number weighs where it has 'a' at character 3"),
+        ("2", r"must have `\*` and what the number weighs where it has the end"),
         ("a * b", "must have a number where it has 'b' at character 5"),
         ("mean()", r"must have the text of an emoji where it has '\)' at character 6"),
         ("mean(a", r"must have `\)` where it has the end"),
         ("attr()", r"must have words where it has '\)' at character 6"),
-        ("upper()", r"must have the text of an emoji where it has '\)' at character 7"),
         ("lower(a", r"must have `\)` where it has the end"),
         ("upper(a, b)", r"must have `\)` where it has ',' at character 8"),
         ("upper(lower(a))", r"must leave something, but got 'upper\(lower\(a\)\)'"),
@@ -97,30 +82,8 @@ def test_wrong_expressions(expression: str, message: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-names = st.sampled_from("abcdef")
-sums = st.lists(st.tuples(st.integers(1, 9), names), min_size=1, max_size=6)
-
-
-def written(terms: list[tuple[int, str]]) -> str:
-    """Return the sum of some terms as text."""
-    return " + ".join(f"{weight} * {name}" for weight, name in terms)
-
-
-@given(sums, sums, st.integers(1, 9))
-def test_expressions_are_linear(
-    first: list[tuple[int, str]], second: list[tuple[int, str]], factor: int
-) -> None:
-    """A weighted group adds each of its weights, as often as an emoji stands in it."""
-    found = parse(f"{factor} * ({written(first)}) - ({written(second)}) + z")
-    expected: dict[str, float] = {"z": 1.0}
-    for weight, name in first:
-        expected[name] = expected.get(name, 0.0) + factor * weight
-    for weight, name in second:
-        expected[name] = expected.get(name, 0.0) - weight
-    assert found == pytest.approx({emoji(n): w for n, w in expected.items() if w})
-
-
 parts: list[Part] = ["whole", "upper", "lower"]
+names = st.sampled_from("abcdef")
 atoms = st.builds(Atom, st.sampled_from(["emoji", "attribute"]), names, st.sampled_from(parts))
 combinations = st.dictionaries(atoms, st.integers(1, 9).map(float), min_size=1, max_size=6)
 
@@ -130,20 +93,23 @@ def again(combination: Combination) -> str:
     return " + ".join(f"{weight:g} * {atom}" for atom, weight in combination.items())
 
 
-@given(combinations)
-def test_combinations_are_read_as_they_are_written(combination: Combination) -> None:
-    """The text of each atom is that of an expression that gives it."""
-    assert parse(again(combination)) == combination
+@given(combinations, combinations, st.integers(1, 9))
+def test_expressions_are_linear(first: Combination, second: Combination, factor: int) -> None:
+    """What is written of a combination gives it, and groups and halves of sums add up."""
+    assert parse(again(first)) == first
+    expected = {emoji("z"): 1.0}
+    for sign, terms in ((factor, first), (-1, second)):
+        for atom, weight in terms.items():
+            expected[atom] = expected.get(atom, 0.0) + sign * weight
+    found = parse(f"{factor} * ({again(first)}) - ({again(second)}) + z")
+    assert found == pytest.approx({atom: weight for atom, weight in expected.items() if weight})
 
-
-@given(combinations, combinations, st.sampled_from(["upper", "lower"]))
-def test_halves_are_linear(first: Combination, second: Combination, half: Part) -> None:
-    """A half of a sum is the sum of the halves, and a half of it again is the same."""
-    inside = f"{half}({again(first)} + 0.5 * ({again(second)})) + z"
-    outside = f"{half}({again(first)}) + 0.5 * {half}({again(second)}) + z"
-    assert parse(inside) == pytest.approx(parse(outside))
-    assert parse(f"{half}({inside}) + y") == parse(f"{half}({outside}) + y")
-    assert {atom.part for atom in parse(f"{half}({inside})")} == {half}
+    for half in parts[1:]:
+        inside = f"{half}({again(first)} + 0.5 * ({again(second)})) + z"
+        outside = f"{half}({again(first)}) + 0.5 * {half}({again(second)}) + z"
+        assert parse(inside) == pytest.approx(parse(outside))
+        assert parse(f"{half}({inside}) + y") == parse(f"{half}({outside}) + y")
+        assert {atom.part for atom in parse(f"{half}({inside})")} == {half}
 
 
 @given(st.text(max_size=40))

@@ -19,50 +19,39 @@ def label(text: str) -> str | None:
     return None if index is None else CLASSES[index]
 
 
-def test_classes_are_those_of_the_lists() -> None:
-    """The order of the classes is fixed and each has its list."""
+def test_listed_texts_keep_their_class() -> None:
+    """Every listed text is a face of the default images, in its list's class anyhow written."""
     assert CLASSES == ("animal", "human face", "other", "person")
     assert set(LISTED) == set(CLASSES)
-
-
-def test_listed_texts_keep_their_class() -> None:
-    """Every listed text is a face and has the class of its list, in any writing."""
-    for name, texts in LISTED.items():
-        for text in texts:
+    texts = set(build_table()["text"].to_pylist())
+    for name, listed in LISTED.items():
+        assert texts.issuperset(listed)
+        for text in listed:
             assert is_face(text)
             assert label(text) == label(text.title()) == label(text.replace(" ", "-")) == name
-
-
-def test_listed_texts_occur_in_the_default_images() -> None:
-    """The default images have every listed text."""
-    texts = set(build_table()["text"].to_pylist())
-    assert [text for listed in LISTED.values() for text in listed if text not in texts] == []
 
 
 def test_every_vendor_is_labelled() -> None:
     """Every face of every vendor has a class, and the unlisted ones are human faces."""
     listed = {text for texts in LISTED.values() for text in texts}
     for vendor in VENDORS:
-        texts = {text for text in build_table(vendor)["text"].to_pylist() if is_face(text)}
-        assert {label(text) for text in texts - listed} == {"human face"}
+        faces = [text for text in build_table(vendor)["text"].to_pylist() if is_face(text)]
+        assert 176 <= len(faces) <= 178
+        assert {label(text) for text in set(faces) - listed} == {"human face"}
 
 
 @pytest.mark.parametrize(
     ("text", "name"),
     [
-        ("yawning face", "human face"),
         ("dotted line face", "human face"),
         ("smiling face with tear", "human face"),
         ("face holding back tears", "human face"),
-        ("cowboy hat face", "human face"),
-        ("koala face", "animal"),
         ("cat face with a tear", "animal"),
         ("woman with pouting face", "person"),
         ("person with pouting face type 3", "person"),
         ("face palm type 1 2", "person"),
         ("man clown face", "person"),
         ("moon face", "other"),
-        ("wind face", "other"),
         ("smiley face shaped cookie", None),
         ("surface", None),
     ],
@@ -72,20 +61,11 @@ def test_rules(text: str, name: str | None) -> None:
     assert label(text) == name
 
 
-@pytest.mark.parametrize(
-    ("text", "face"),
-    [
-        ("grinning face", True),
-        ("Face-With-Monocle", True),
-        ("clock face one oclock", False),
-        ("grinning cat", False),
-        ("surface", False),
-        ("", False),
-    ],
-)
-def test_is_face(text: str, face: bool) -> None:
+def test_is_face() -> None:
     """Only the whole word counts, and a clock never."""
-    assert is_face(text) is face
+    assert is_face("grinning face")
+    assert is_face("Face-With-Monocle")
+    assert not any(map(is_face, ["clock face one oclock", "grinning cat", "surface", ""]))
 
 
 def test_plain_text() -> None:
