@@ -19,7 +19,7 @@ from emoji_ae.evaluation import reconstruct, reconstruction_errors
 from emoji_ae.latent import encode
 from emoji_ae.models import Autoencoder
 from emoji_ae.resume import ResumeFile
-from emoji_ae.training import TrainResult, suspended_result, train_model
+from emoji_ae.training import suspended_result, train_model
 from tests.emoji_ae_tests.reference import pictures, with_fields
 
 SMALL = AutoencoderConfig(
@@ -32,32 +32,9 @@ CONFIGS = (
 )
 
 
-class Interrupted(Exception):
-    """Stands for whatever ends a training from outside."""
-
-
-def train(
-    config: AutoencoderConfig,
-    data: LabelledImages,
-    resume: ResumeFile | None = None,
-    *,
-    stop: bool = False,
-) -> TrainResult:
-    """Train, be interrupted after an epoch if asked, and go on from a state that there is."""
-
-    def on_epoch(_: EpochMetrics) -> bool:
-        if stop:
-            raise Interrupted
-        return False
-
-    return train_model(
-        config,
-        LabelledImages(images=data.images[:10], labels=data.labels[:10]),
-        LabelledImages(images=data.images[10:], labels=data.labels[10:]),
-        seed=3,
-        on_epoch=on_epoch,
-        resume=resume,
-    )
+def interrupt(_: EpochMetrics) -> bool:
+    """Stand for whatever ends a training from outside."""
+    raise KeyboardInterrupt
 
 
 def require_equal(one: Autoencoder, other: Autoencoder, images: Tensor) -> None:
@@ -84,23 +61,28 @@ def results_of(model: Autoencoder, images: Tensor) -> list[Tensor]:
 def main(folder: Path) -> None:
     """Try every configuration."""
     images = pictures(16, seed=0)
-    data = LabelledImages(images=images, labels=torch.arange(16) % 4)
+    labels = torch.arange(16) % 4
+    sides = [
+        LabelledImages(images=images[rows], labels=labels[rows])
+        for rows in (slice(10), slice(10, 16))
+    ]
     for config in CONFIGS:
-        result = train(config, data)
+        train = partial(train_model, config, *sides, seed=3)
+        result = train()
         errors = [metrics.validation_mse for metrics in result.curve]
         state, model = folder / "state.pt", folder / "model.pt"
         resume = partial(
             ResumeFile, state, identity=config.identity(), seed=3, max_epochs=config.epoch
         )
-        with pytest.raises(Interrupted):
-            train(config, data, resume(), stop=True)
-        other = train(config, data, resume())
+        with pytest.raises(KeyboardInterrupt):
+            train(on_epoch=interrupt, resume=resume())
+        other = train(resume=resume())
         assert [metrics.validation_mse for metrics in other.curve] == errors
         require_equal(other.model, result.model, images)
 
         kept = resume().state
         assert kept is not None
-        shorter = train(with_fields(config, epoch=1), data)
+        shorter = train_model(with_fields(config, epoch=1), *sides, seed=3)
         require_equal(suspended_result(config, kept).model, shorter.model, images)
 
         checkpoint = Checkpoint(

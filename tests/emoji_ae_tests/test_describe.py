@@ -90,11 +90,8 @@ def test_words_are_those_of_the_whole_file(info: DatasetInfo) -> None:
         *(("male", 0), ("female", 0), ("hand", 0), ("person", 0)),
     ]
     assert words.galleries[6].thumbnails == ()
-
-
-def test_galleries_are_spread_over_the_file(info: DatasetInfo) -> None:
-    """Of a word, twelve images from the first to the last with their own texts and pixels."""
-    thumbnails = info.words.galleries[3].thumbnails
+    # Twelve from the first to the last with their own texts and pixels.
+    thumbnails = words.galleries[3].thumbnails
     assert len(thumbnails) == 12
     for thumbnail, row in ((thumbnails[0], 1), (thumbnails[-1], len(TEXTS) - 1)):
         assert thumbnail.text == TEXTS[row]
@@ -178,22 +175,19 @@ def test_split_and_leaks_are_counted(faces: Path, method: SplitMethod, seed: int
 def test_a_planted_near_duplicate_is_found(faces: Path, tmp_path: Path) -> None:
     """A validation image that is a training image one level darker is the closest pair."""
     split = split_dataset(load_dataset(faces), method="group", seed=42)
-    offset = len(OTHERS)
-    trained, judged = split.train[3], split.validation[0]
+    trained, judged = (len(OTHERS) + side[0] for side in (split.train, split.validation))
     images = [noise(i) for i in range(len(TEXTS))]
-    images[offset + judged] = np.where(
-        images[offset + trained] > 0, images[offset + trained] - 1, 1
-    ).astype(np.uint8)
+    images[judged] = np.where(images[trained] > 0, images[trained] - 1, 1).astype(np.uint8)
     info = describe(write(tmp_path / "f.parquet", TEXTS, [encode_png(i) for i in images]))
     first, second = info.neighbours.pairs[:2]
     assert first.mse == pytest.approx(1 / 255**2, rel=1e-4)
     assert (first.side, first.same_group) == ("validation", False)
-    assert np.array_equal(decode_image(first.judged.png), images[offset + judged])
-    assert np.array_equal(decode_image(first.trained.png), images[offset + trained])
+    assert np.array_equal(decode_image(first.judged.png), images[judged])
+    assert np.array_equal(decode_image(first.trained.png), images[trained])
     assert second.mse > 0.1
     assert info.leakage[0].n_near == 1
-    assert [found.n_near for found in info.neighbours.distances] == [1, 0]
-    assert [found.counts[0] for found in info.neighbours.distances] == [1, 0]
+    found = [(distances.n_near, distances.counts[0]) for distances in info.neighbours.distances]
+    assert found == [(1, 1), (0, 0)]
 
 
 def test_equal_images_have_no_distance(tmp_path: Path) -> None:

@@ -33,9 +33,7 @@ def shows(picture: Image.Image, left: int, top: int, image: torch.Tensor) -> boo
 def test_cells_show_faces_and_sums(space: LatentSpace) -> None:
     """Both faces come first, then each recipe's image; where there is none, nothing."""
     halves = {"notebook": "sleepy face", "halves": "upper(nerd face) + lower(sleepy face)"}
-    one = Item(
-        section="one", name="n", eyes="nerd face", mouth="Sleepy face", recipes={**halves}
-    )
+    one = Item(section="one", name="n", eyes="nerd face", mouth="Sleepy face", recipes={**halves})
     two = replace(one, section="two", eyes="cat face", recipes={"mended": "cow face"})
     picture = draw_gallery(space, [one, two])
     eyes, mouth = (space.images[space.row(text)] for text in ("nerd face", "sleepy face"))
