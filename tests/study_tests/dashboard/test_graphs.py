@@ -9,7 +9,7 @@ from optuna.trial import TrialState
 from benchmarks.analysis import made_up
 from study.dashboard.graphs import BEST_CURVES, FIRST_PARAMETERS, draw_graphs
 from study.figures import FAMILY_COLORS
-from tests.study_tests.synthetic import SETTINGS, planted, planted_multitask, study, trial
+from tests.study_tests.synthetic import SETTINGS, planted, study, trial
 
 SEARCH = {"importance", "learning-curves", "families"}
 
@@ -22,16 +22,11 @@ def drawn(graphs: dict[str, str | None]) -> dict[str, Any]:
 @pytest.mark.whole
 def test_charts_of_a_search() -> None:
     """Three charts of an autoencoder study, each with a title and a fixed name."""
-    found = drawn(draw_graphs(planted()))
+    graphs = draw_graphs(planted())
+    assert set(graphs) == {*SEARCH, "trade-off"}
+    found = drawn(graphs)
     assert set(found) == SEARCH
     assert all(figure["layout"]["title"]["text"] for figure in found.values())
-    assert set(draw_graphs(planted())) == {*SEARCH, "trade-off"}
-
-
-@pytest.mark.whole
-def test_charts_of_a_multitask_search() -> None:
-    """What classifies has a trade-off front as well."""
-    assert set(drawn(draw_graphs(planted_multitask()))) == {*SEARCH, "trade-off"}
 
 
 def test_charts_of_next_to_nothing() -> None:

@@ -62,16 +62,6 @@ def test_note_of_a_complete_trial() -> None:
     )
 
 
-def test_note_of_a_pruned_trial() -> None:
-    """It says who stopped it and when, and shows the best error until then."""
-    found = {"validation_mse": 0.05, "best_epoch": 3, "epochs_run": 4}
-    curve = (0.3, 0.2, 0.05, 0.06)
-    stopped = trial(0, state=TrialState.PRUNED, params=PARAMS, curve=curve, attrs=found)
-    text = note(0, stopped)
-    assert "**Pruned**: validation MSE 0.05000 in epoch 3." in text
-    assert "Why it ended: the median pruner stopped it after 4 of 20 epochs." in text
-
-
 @pytest.mark.parametrize(
     ("attrs", "expected"),
     [
@@ -89,17 +79,18 @@ def test_note_of_a_failed_trial(attrs: dict[str, str], expected: str) -> None:
     again = note(0, failed, trial(1, value=0.1, params=PARAMS, attrs={"retry_of": 0}))
     assert "It was queued again as trial 1." in again
     assert "**Failed**: no epoch was finished." in again
-
-
-def test_note_of_a_trial_that_never_began() -> None:
-    """Without parameters there is nothing to train again."""
-    text = note(0, trial(0, state=TrialState.FAIL))
-    assert "emoji-study" not in text
-    assert "autoencoder" not in text
+    bare = note(0, trial(0, state=TrialState.FAIL, attrs=attrs))
+    assert "emoji-study" not in bare
+    assert "autoencoder" not in bare
 
 
 def test_notes_of_reused_stopped_and_repeated_trials() -> None:
-    """What a reader would otherwise wonder about is said."""
+    """Who stopped a trial and when, whose training it repeats, where it was measured."""
+    found = {"validation_mse": 0.05, "best_epoch": 3, "epochs_run": 4}
+    curve = (0.3, 0.2, 0.05, 0.06)
+    text = note(0, trial(0, state=TrialState.PRUNED, params=PARAMS, curve=curve, attrs=found))
+    assert "**Pruned**: validation MSE 0.05000 in epoch 3." in text
+    assert "Why it ended: the median pruner stopped it after 4 of 20 epochs." in text
     reused = trial(0, value=0.1, params=PARAMS, attrs={"reused_from": 3})
     assert "trial 3 had done the same training" in note(0, reused)
     early = trial(0, value=0.1, params=PARAMS, curve=(0.2, 0.1), attrs={"early_stopped": True})
@@ -148,12 +139,13 @@ def test_note_of_a_study() -> None:
     assert "`validation_accuracy`" not in text  # no trial has it
 
 
-def test_note_of_a_study_with_a_constraint_or_two_objectives() -> None:
-    """The dashboard does not know what a constraint or the second objective stands for."""
+def test_notes_of_other_studies() -> None:
+    """They say what a constraint, a second objective or another program's study is."""
     constrained = study_note(multitask(), study_id=1, url=URL)
     assert "at least 70.0\xa0% of the validation images" in constrained
     both = {**MULTITASK_SETTINGS, "pareto": True, "min_accuracy": None}
     assert "second objective" in study_note(multitask(settings=both), study_id=1, url=URL)
+    assert "not made by emoji-study" in study_note(study(), study_id=1, url=URL)
 
 
 def test_names_of_studies_are_escaped() -> None:
@@ -168,12 +160,6 @@ def test_names_of_studies_are_escaped() -> None:
     ]
     assert links == ["/report/1"]
     assert f"--study '{name}'" in text
-
-
-def test_a_study_of_another_program() -> None:
-    """Without settings there is a note all the same."""
-    text = study_note(study(), study_id=1, url=URL)
-    assert "not made by emoji-study" in text
 
 
 @pytest.mark.parametrize(
