@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
@@ -76,7 +76,7 @@ def flat(space: LatentSpace, *shape: int) -> LatentSpace:
     return replace(space, latents=latents)
 
 
-@pytest.mark.parametrize("rows", [2, 3, 4, 7, 64])
+@pytest.mark.parametrize("rows", [2, 7])
 def test_halves(space: LatentSpace, rows: int) -> None:
     """The upper half of the positions is that of the image, 0 below; both make up the whole."""
     shaped = flat(space, 3, rows, rows)
@@ -89,6 +89,8 @@ def test_halves(space: LatentSpace, rows: int) -> None:
     assert torch.equal(upper + lower, whole)
     assert not upper[:, rows // 2 :].any()
     assert not lower[:, : rows // 2].any()
+    half = shaped.compose(parse("upper(2 * upper(nerd face) + lower(grinning face))"))
+    assert torch.equal(half, 2 * upper)
 
 
 @pytest.mark.parametrize("shape", [(64,), (128, 1, 1)])
@@ -100,23 +102,6 @@ def test_latents_without_halves(space: LatentSpace, shape: tuple[int, ...]) -> N
     with pytest.raises(ExpressionError, match=f"^`lower.*positions, but its latents are {text}.$"):
         shaped.compose(parse("nerd face - lower(attr(sunglasses))"))
     assert shaped.compose(parse("nerd face - attr(sunglasses)")).shape == shape
-
-
-wholes = st.sampled_from([f"'{text}'" for text in TEXTS] + ["attr(open mouth)", "attr(nerd)"])
-terms = st.tuples(st.sampled_from(["+", "-"]), st.integers(1, 5), wholes)
-
-
-@given(st.lists(terms, min_size=1, max_size=4))
-def test_both_halves_are_the_whole(space: LatentSpace, drawn: list[tuple[str, int, str]]) -> None:
-    """The two halves of any expression make it up, and the half of a half is a half of nothing."""
-    expression = "'nerd face' " + " ".join(f"{sign} {n} * {whole}" for sign, n, whole in drawn)
-    together = f"upper({expression}) + lower({expression})"
-    whole = space.compose(parse(f"{expression} + 1000 * 'grinning face'"))
-    halves = space.compose(parse(f"{together} + 1000 * 'grinning face'"))
-    assert torch.allclose(whole, halves, atol=1e-3)
-    half = space.compose(parse(f"upper({together}) + 1000 * 'grinning face'"))
-    assert torch.allclose(half[:, :32], whole[:, :32], atol=1e-3)
-    assert torch.allclose(half[:, 32:], 1000 * at(space, 1)[:, 32:], atol=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -149,6 +134,7 @@ vectors = st.lists(st.floats(-10, 10, width=32), min_size=3, max_size=3).map(tor
 
 
 @given(vectors, vectors)
+@settings(max_examples=50)
 def test_slerp_keeps_to_its_ends_and_lengths(a: Tensor, b: Tensor) -> None:
     """It begins and ends where it should, and lengths change evenly in between."""
     shares = torch.linspace(0, 1, 9)
@@ -163,18 +149,13 @@ def test_slerp_keeps_to_its_ends_and_lengths(a: Tensor, b: Tensor) -> None:
 
 
 def test_slerp_turns_evenly() -> None:
-    """A third of the way from one axis to another is a third of a right angle."""
+    """A third of the way between two axes is 30 degrees; without one circle, all is straight."""
     x, y = torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0])
     found = slerp(x, y, torch.tensor([1 / 3]))[0]
     assert torch.allclose(found, torch.tensor([3**0.5 / 2, 0.5]), atol=1e-6)
-
-
-@pytest.mark.parametrize("scale", [1.0, 2.5, -1.0, 0.0])
-def test_parallel_vectors_are_joined_straight(scale: float) -> None:
-    """Where there is no circle through both, or one of many, the way is straight."""
-    a = torch.tensor([3.0, 4.0])
-    shares = torch.linspace(0, 1, 5)
-    assert torch.allclose(slerp(a, scale * a, shares), lerp(a, scale * a, shares))
+    a, shares = torch.tensor([3.0, 4.0]), torch.linspace(0, 1, 5)
+    for scale in (1.0, 2.5, -1.0, 0.0):
+        assert torch.allclose(slerp(a, scale * a, shares), lerp(a, scale * a, shares))
 
 
 @pytest.mark.parametrize("way", ["slerp", "lerp"])

@@ -7,7 +7,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 
 from emoji_ae.config import AutoencoderConfig
@@ -62,6 +61,7 @@ def slow_area(having: Tensor, lacking: Tensor) -> float:
 
 
 @given(p=st.integers(2, 6), q=st.integers(2, 6), d=st.integers(1, 5), seed=SEEDS)
+@settings(max_examples=30)
 def test_area_is_its_definition(p: int, q: int, d: int, seed: int) -> None:
     """The products of matrices give what leaving out every pair by hand gives."""
     latents = normal(p + q, d, seed=seed).double()
@@ -84,16 +84,6 @@ def test_area_is_not_biased() -> None:
     ]
     error = np.std(areas) / len(areas) ** 0.5
     assert abs(np.mean(areas) - 0.5) < 3 * error
-
-
-def test_area_with_a_fixed_direction_is_the_usual_one() -> None:
-    """With so many emoji that two change nothing, it is the area under the ROC curve."""
-    latents = normal(600, 3).double()
-    latents[:300, 0] += 1
-    direction = latents[:300].mean(dim=0) - latents[300:].mean(dim=0)
-    truth = [1] * 300 + [0] * 300
-    expected = roc_auc_score(truth, (latents @ direction).numpy())
-    assert area_of_pairs(latents[:300], latents[300:]) == pytest.approx(expected, abs=0.005)
 
 
 def test_attributes_are_compared_within_classes() -> None:
@@ -125,16 +115,7 @@ def test_variants_count_once() -> None:
 
 
 ANALOGIES = [Analogy("a", "b", "c", "d")]
-
-
-@given(seed=SEEDS, moved=st.floats(-5, 5))
-def test_exact_analogy(seed: int, moved: float) -> None:
-    """A parallelogram is answered at once, wherever it lies and whatever else there is."""
-    others = normal(9, 4, seed=seed)
-    a, b, c = others[:3]
-    latents = torch.cat([others, (b - a + c)[None]]) + moved
-    texts = [*"abc", *(f"x{i}" for i in range(6)), "d"]
-    assert analogy_rank(latents, texts, ANALOGIES) == 1.0
+FADE = nn.Identity()
 
 
 def test_analogy_ranks() -> None:
@@ -146,6 +127,10 @@ def test_analogy_ranks() -> None:
     assert analogy_rank(latents[:3], texts[:3], ANALOGIES) is None
     twice = [*ANALOGIES, Analogy("a", "b", "c", "nowhere")]
     assert analogy_rank(latents, texts, twice) == pytest.approx(1 / 3)
+    others = normal(9, 4)
+    exact = torch.cat([others, (others[1] - others[0] + others[2])[None]]) - 5
+    texts = [*"abc", *(f"x{i}" for i in range(6)), "d"]
+    assert analogy_rank(exact, texts, ANALOGIES) == 1.0
 
 
 def test_listed_analogies() -> None:
@@ -175,21 +160,13 @@ class Switch(nn.Module):
         return (latents > 0.5).float().view(-1, 1, 1, 1).expand(-1, 3, 64, 64)
 
 
-class Fade(nn.Module):
-    """Decodes a latent number to grey."""
-
-    def forward(self, latents: Tensor) -> Tensor:
-        """Return ``(n, 3, 64, 64)``."""
-        return latents.view(-1, 1, 1, 1).expand(-1, 3, 64, 64)
-
-
 def test_smoothness_of_what_is_known() -> None:
     """A fade is even, a jump is one step of eight, and a path that stays where it is is even."""
     latents = torch.tensor([[0.0]] * 4 + [[1.0]] * 4)
-    assert path_smoothness(space_of(latents, Fade())) == pytest.approx(1.0)
+    assert path_smoothness(space_of(latents, FADE)) == pytest.approx(1.0)
     assert path_smoothness(space_of(latents, Switch())) == pytest.approx(1 / 8)
-    assert path_smoothness(space_of(torch.zeros(4, 1), Fade())) == 1.0
-    assert path_smoothness(space_of(torch.zeros(1, 1), Fade())) is None
+    assert path_smoothness(space_of(torch.zeros(4, 1), FADE)) == 1.0
+    assert path_smoothness(space_of(torch.zeros(1, 1), FADE)) is None
 
 
 def test_probe_of_what_is_known() -> None:
@@ -216,6 +193,7 @@ def test_probe_ignores_dead_latents() -> None:
 
 
 @given(n=st.integers(3, 12), d=st.integers(1, 12), scale=st.floats(0.1, 10), seed=SEEDS)
+@settings(max_examples=30)
 def test_variance_used_is_a_share(n: int, d: int, scale: float, seed: int) -> None:
     """From the share of one direction to 1, whatever the unit and the origin."""
     latents = normal(n, d, seed=seed)
@@ -235,19 +213,17 @@ def test_variance_used_of_what_is_known() -> None:
     assert variance_used(torch.ones(1, 3)) is None
 
 
-@settings(max_examples=5)
-@given(seed=st.integers(0, 100))
+@pytest.mark.parametrize("seed", [0, 1])
 def test_all_numbers_of_a_model(seed: int) -> None:
     """A model has all numbers of the default images, each within its range, always the same."""
-    dataset = DATASET
-    rows = [row for row in range(len(dataset)) if row % 5]
+    rows = [row for row in range(len(DATASET)) if row % 5]
     torch.manual_seed(seed)
     model = build_model(AutoencoderConfig(width=4, latent_channels=8))
     sample = LatentSample(
-        images=dataset.images[rows],
-        texts=tuple(dataset.texts[row] for row in rows),
-        labels=dataset.labels[rows],
-        groups=tuple(dataset.groups[row] for row in rows),
+        images=DATASET.images[rows],
+        texts=tuple(DATASET.texts[row] for row in rows),
+        labels=DATASET.labels[rows],
+        groups=tuple(DATASET.groups[row] for row in rows),
         n_train=100,
     )
     found = measure_latents(model, sample)

@@ -4,21 +4,20 @@ from dataclasses import replace
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 
 from emoji_ae.augment import LUMA_WEIGHTS
-from emoji_ae.config import AutoencoderConfig, Strategy, multitask_config
+from emoji_ae.config import AutoencoderConfig, multitask_config
 from emoji_ae.dataset import LabelledImages
 from emoji_ae.losses import color_error, edge_error, reconstruction_loss
 from emoji_ae.models import VariationalLayer, build_model, normal_divergence
 from emoji_ae.training import train_model
-from tests.emoji_ae_tests.reference import train_autoencoder, with_fields
+from tests.emoji_ae_tests.reference import train_autoencoder
 
 SMALL = AutoencoderConfig(width=4, latent_channels=6, epoch=3, batch_size=4)
-CPU = torch.device("cpu")
 
 
 def pictures(n: int, seed: int = 0) -> Tensor:
@@ -43,6 +42,7 @@ def test_edges_are_seen_and_levels_are_not() -> None:
 
 
 @given(grey=st.floats(-1, 1))
+@settings(max_examples=20)
 def test_lightness_is_no_colour(grey: float) -> None:
     """A wrong lightness costs nothing, a wrong colour of the right lightness its square."""
     images = pictures(2)
@@ -53,24 +53,13 @@ def test_lightness_is_no_colour(grey: float) -> None:
     assert color_error(images + shift, images).item() == pytest.approx(expected, rel=1e-4)
 
 
-def test_grey_in_place_of_pink() -> None:
-    """A grey tongue of the right lightness is wrong in colour alone."""
-    pink = torch.tensor([0.9, 0.3, 0.5]).view(1, 3, 1, 1).expand(1, 3, 64, 64)
-    luma = (pink * torch.tensor(LUMA_WEIGHTS).view(3, 1, 1)).sum(dim=1, keepdim=True)
-    grey = luma.expand_as(pink)
-    mse = (grey - pink).square().mean()
-    assert color_error(grey, pink).item() == pytest.approx(mse.item())
-
-
 def test_divergence_is_torchs() -> None:
     """It is the divergence that torch computes, summed over a latent, averaged over the batch."""
     generator = torch.Generator().manual_seed(0)
-    mean = torch.randn(3, 4, 2, 2, generator=generator)
-    log_variance = torch.randn(3, 4, 2, 2, generator=generator)
+    mean, log_variance = torch.randn(2, 3, 4, 2, 2, generator=generator)
     found = normal_divergence(mean, log_variance)
     expected = kl_divergence(Normal(mean, (log_variance / 2).exp()), Normal(0.0, 1.0))
     assert found.item() == pytest.approx(expected.sum(dim=(1, 2, 3)).mean().item(), rel=1e-5)
-    assert normal_divergence(torch.zeros(2, 5), torch.zeros(2, 5)).item() == 0
 
 
 def test_loss_adds_the_weighted_terms() -> None:
@@ -85,8 +74,7 @@ def test_loss_adds_the_weighted_terms() -> None:
     assert loss.item() == pytest.approx(expected.item())
     variational = replace(SMALL, kl_weight=0.1)
     model = build_model(variational).train()
-    made = model(images)
-    loss = reconstruction_loss(variational, model, made, images, mse)
+    loss = reconstruction_loss(variational, model, model(images), images, mse)
     divergence = model.divergence()
     assert divergence is not None
     assert loss.item() == pytest.approx((mse + 0.1 * divergence / (3 * 64 * 64)).item())
@@ -122,8 +110,8 @@ def test_terms_change_training_but_not_its_measure() -> None:
     """Every term gives another model; the errors that are kept are plain squared ones."""
     train, validation = levels(8), levels(3, seed=1)
     plain = train_autoencoder(SMALL, train, validation, seed=0)
-    for name, weight in (("edge_weight", 1.0), ("color_weight", 1.0), ("kl_weight", 1.0)):
-        config = replace(SMALL, **{name: weight})
+    for name in ("edge_weight", "color_weight", "kl_weight"):
+        config = replace(SMALL, **{name: 1.0})
         result = train_autoencoder(config, train, validation, seed=0)
         again = train_autoencoder(config, train, validation, seed=0)
         assert [m.train_mse for m in result.curve] == [m.train_mse for m in again.curve]
@@ -146,22 +134,11 @@ def test_a_large_weight_of_the_divergence_empties_latents() -> None:
 
 
 @pytest.mark.parametrize("strategy", ["joint", "sequential", "branched"])
-def test_terms_in_multitask_training(strategy: Strategy) -> None:
-    """Where the classifier has no influence, the course is the autoencoder's, terms and all."""
-    terms = {"edge_weight": 0.5, "color_weight": 0.5}
+def test_variational_multitask_training(strategy: str) -> None:
+    """A model of either strategy can be variational, all terms and all."""
+    terms = {"edge_weight": 0.5, "color_weight": 0.5, "kl_weight": 0.01, "epoch": 2}
     config = multitask_config(**{**SMALL.to_dict(), **terms, "strategy": strategy})
-    labels = torch.tensor([0, 1, 2, 3, 0, 1, 2, 3])
-    train = LabelledImages(images=levels(8), labels=labels)
-    validation = LabelledImages(images=levels(4, seed=1), labels=labels[:4])
-    result = train_model(config, train, validation, seed=0, device=CPU)
-    assert len(result.curve) == config.epoch
-    alone = train_autoencoder(replace(SMALL, **terms), train.images, validation.images, seed=0)
-    same = [m.train_mse for m in result.curve] == [m.train_mse for m in alone.curve]
-    assert same == (strategy == "sequential")
-    variational = replace(config, kl_weight=0.01)
-    drawn = train_model(variational, train, validation, seed=0, device=CPU)
-    assert len(drawn.curve) == config.epoch
-    without = with_fields(config, classification_lambda=0.0)
-    if strategy != "branched":
-        curve = train_model(without, train, validation, seed=0, device=CPU).curve
-        assert [m.train_mse for m in curve] == [m.train_mse for m in alone.curve]
+    sides = [
+        LabelledImages(images=levels(n, seed=n), labels=torch.arange(n) % 4) for n in (8, 4)
+    ]
+    assert len(train_model(config, *sides, seed=0).curve) == config.epoch

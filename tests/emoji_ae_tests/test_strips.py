@@ -18,14 +18,7 @@ from emoji_ae.curve import MultitaskMetrics
 from emoji_ae.dataset import EmojiDataset, load_dataset
 from emoji_ae.drawing.learning_curve import learning_curve_png
 from emoji_ae.drawing.reconstructions import reconstructions_png
-from emoji_ae.drawing.strips import (
-    N_COLOURS,
-    PICTURES_ENTRY,
-    lay_out,
-    pick,
-    rank,
-)
-from emoji_ae.evaluation import reconstruction_errors, to_float
+from emoji_ae.drawing.strips import N_COLOURS, PICTURES_ENTRY, lay_out, pick, rank
 from emoji_ae.models import Autoencoder, build_model
 from study.report.pictures import ERROR_COLOUR, cut_strip, error_map
 
@@ -49,10 +42,9 @@ def dataset(tiny_data: Path) -> EmojiDataset:
     return load_dataset(tiny_data)
 
 
-@pytest.fixture(scope="module")
-def model() -> Autoencoder:
-    """An untrained model, which is enough for pictures."""
-    torch.manual_seed(0)
+def new_model(seed: int) -> Autoencoder:
+    """Return an untrained model, which is enough for pictures."""
+    torch.manual_seed(seed)
     return build_model(AutoencoderConfig()).eval()
 
 
@@ -60,12 +52,6 @@ def pixels(png: bytes) -> np.ndarray:
     """Return the values of a picture as ``(height, width, 3)`` float64 in [0, 1]."""
     with Image.open(io.BytesIO(png)) as image:
         return np.asarray(image.convert("RGB"), dtype=float) / 255
-
-
-def error_levels(original: np.ndarray, reconstruction: np.ndarray) -> np.ndarray:
-    """Return how blue each pixel of an error map must be, ``(height, width)`` in [0, 1]."""
-    total = sum(np.abs(original[..., c] - reconstruction[..., c]) for c in range(3))
-    return np.clip(total / 3 / 0.5, 0, 1)
 
 
 @pytest.mark.parametrize(
@@ -82,17 +68,6 @@ def error_levels(original: np.ndarray, reconstruction: np.ndarray) -> np.ndarray
 def test_pick(n: int, count: int, expected: list[int]) -> None:
     """All of few images are shown, of many the middle ones of equal parts."""
     assert pick(n, count) == expected
-
-
-@given(n=st.integers(1, 300), count=st.integers(1, 9))
-def test_picked_rows_are_evenly_spaced(n: int, count: int) -> None:
-    """Whatever the number, as many as asked for are different, and their gaps differ by one."""
-    rows = pick(n, count)
-    assert len(rows) == min(n, count)
-    gaps = np.diff([rows[-1] - n, *rows])
-    assert gaps.min() >= 1
-    assert gaps.max() - gaps.min() <= 1
-    assert (rows[0] >= 0, rows[-1] < n) == (True, True)
 
 
 @pytest.mark.parametrize(
@@ -121,6 +96,7 @@ def test_rank(errors: list[float], count: int, expected: list[tuple[int, str]]) 
     errors=st.lists(st.integers(0, 9).map(float), min_size=1, max_size=40),
     count=st.integers(1, 3),
 )
+@settings(max_examples=50)
 def test_ranks_agree_with_sorting(errors: list[float], count: int) -> None:
     """Roles hold the ends and the middle of the sorted rows, and no row is shown twice."""
     found = rank(np.array(errors), count)
@@ -139,32 +115,44 @@ def test_ranks_agree_with_sorting(errors: list[float], count: int) -> None:
         assert np.median(errors) <= errors[by_error[by_error.index(of["median"][-1]) + 1]]
 
 
-def test_strip_can_be_cut(dataset: EmojiDataset, model: Autoencoder) -> None:
+def test_strip_can_be_cut(dataset: EmojiDataset) -> None:
     """What was drawn comes back: texts, roles, originals, reconstructions and exact errors."""
-    images = dataset.images[:9]
-    texts = [*TEXTS, *dataset.texts[3:9]]
-    png = reconstructions_png(model, images, texts)
-    with torch.no_grad():
-        outputs = model(images.float() / 255).permute(0, 2, 3, 1).numpy()
+    images, texts = dataset.images[:9], list(dataset.texts[:9])
+    texts[1::3] = TEXTS  # the samples
     originals = images.permute(0, 2, 3, 1).numpy() / np.float32(255)
-    errors = np.square(outputs - originals).mean(axis=(1, 2, 3), dtype=np.float64)
-    by_error = np.argsort(errors).tolist()
+    reconstructions = []
+    for seed in (0, 1):  # samples are the same for two models
+        model = new_model(seed)
+        png = reconstructions_png(model, images, texts)
+        with torch.no_grad():
+            outputs = model(images.float() / 255).permute(0, 2, 3, 1).numpy()
+        errors = np.square(outputs - originals).mean(axis=(1, 2, 3), dtype=np.float64)
+        by_error = np.argsort(errors).tolist()
+        shown = [1, 4, 7, by_error[0], by_error[4], by_error[8]]
+        roles = [*["sample"] * 3, "lowest", "median", "highest"]
 
-    pictures = cut_strip(png)
-    shown = [1, 4, 7, by_error[0], by_error[4], by_error[8]]
-    roles = [*["sample"] * 3, "lowest", "median", "highest"]
-    assert [picture.role for picture in pictures] == roles
-    assert [picture.text for picture in pictures] == [texts[row] for row in shown]
-    for picture, row in zip(pictures, shown, strict=True):
-        original = pixels(picture.original)
-        assert np.abs(original - originals[row]).mean() < 0.03
-        assert len(np.unique(original.reshape(-1, 3), axis=0)) <= N_COLOURS
-        reconstruction = pixels(picture.reconstruction)
-        assert np.abs(reconstruction - outputs[row]).mean() < 0.03
-        assert picture.mse == pytest.approx(errors[row], rel=1e-5)
-        levels = error_levels(originals[row], outputs[row])[..., None]
-        expected = 1 + levels * (np.array(ERROR_COLOUR) / 255 - 1)
-        assert np.abs(pixels(picture.error_map) - expected).mean() < 0.03
+        pictures = cut_strip(png)
+        assert [picture.role for picture in pictures] == roles
+        assert [picture.text for picture in pictures] == [texts[row] for row in shown]
+        for picture, row in zip(pictures, shown, strict=True):
+            original = pixels(picture.original)
+            assert np.abs(original - originals[row]).mean() < 0.03
+            assert len(np.unique(original.reshape(-1, 3), axis=0)) <= N_COLOURS
+            reconstruction = pixels(picture.reconstruction)
+            assert np.abs(reconstruction - outputs[row]).mean() < 0.03
+            assert picture.mse == pytest.approx(errors[row], rel=1e-5)
+            levels = np.abs(originals[row] - outputs[row]).mean(axis=2, keepdims=True) / 0.5
+            expected = 1 + np.clip(levels, 0, 1) * (np.array(ERROR_COLOUR) / 255 - 1)
+            assert np.abs(pixels(picture.error_map) - expected).mean() < 0.03
+        reconstructions.append(pictures[0].reconstruction)
+        with Image.open(io.BytesIO(png)) as image:
+            assert (image.width, image.height) == (6 * 66 + 2, 2 * 66 + 2)
+            columns = json.loads(image.info[PICTURES_ENTRY])
+        assert columns == [
+            {"text": picture.text, "role": picture.role, "mse": picture.mse}
+            for picture in pictures
+        ]
+    assert reconstructions[0] != reconstructions[1]
 
 
 def test_pictures_and_curves_of_a_trial_are_small(dataset: EmojiDataset) -> None:
@@ -185,44 +173,15 @@ def test_pictures_and_curves_of_a_trial_are_small(dataset: EmojiDataset) -> None
     assert sum(sizes) <= 60_000, sizes
 
 
-def test_metadata(dataset: EmojiDataset, model: Autoencoder) -> None:
-    """Each column's text, role and error are in the PNG, in words that JSON can hold."""
-    png = reconstructions_png(model, dataset.images[:3], TEXTS)
-    errors = reconstruction_errors(model, to_float(dataset.images[:3], torch.device("cpu")))
-    order = errors.argsort().tolist()
-    with Image.open(io.BytesIO(png)) as image:
-        assert (image.width, image.height) == (6 * 66 + 2, 2 * 66 + 2)
-        columns = json.loads(image.info[PICTURES_ENTRY])
-    roles = (*["sample"] * 3, "lowest", "median", "highest")
-    assert columns == [
-        {"text": TEXTS[row], "role": role, "mse": errors[row].item()}
-        for row, role in zip((0, 1, 2, *order), roles, strict=True)
-    ]
-
-
-def test_one_image(dataset: EmojiDataset, model: Autoencoder) -> None:
+def test_one_image(dataset: EmojiDataset) -> None:
     """A split of one image shows it as the fixed one and as the one with the lowest error."""
-    pictures = cut_strip(reconstructions_png(model, dataset.images[:1], ["only"]))
+    pictures = cut_strip(reconstructions_png(new_model(0), dataset.images[:1], ["only"]))
     assert [(picture.text, picture.role) for picture in pictures] == [
         ("only", "sample"),
         ("only", "lowest"),
     ]
     assert pictures[0].original == pictures[1].original
     assert pictures[0].mse == pictures[1].mse
-
-
-def test_models_share_the_fixed_image(dataset: EmojiDataset, model: Autoencoder) -> None:
-    """The fixed image is the same for two models, and each makes something else of it."""
-    torch.manual_seed(1)
-    other = build_model(AutoencoderConfig()).eval()
-    images = dataset.images[:9]
-    mine, theirs = (
-        cut_strip(reconstructions_png(drawer, images, dataset.texts[:9]))[0]
-        for drawer in (model, other)
-    )
-    assert (mine.role, mine.text) == (theirs.role, theirs.text) == ("sample", dataset.texts[1])
-    assert np.abs(pixels(mine.original) - pixels(theirs.original)).mean() < 0.03
-    assert mine.reconstruction != theirs.reconstruction
 
 
 def test_error_map() -> None:
@@ -257,22 +216,18 @@ def test_extremes_become_black_and_white() -> None:
         assert torch.equal(strip[:, 20:36, 2:18], levels[0])
 
 
-@given(n=st.integers(1, 5), seed=st.integers(0, 99))
-@settings(max_examples=10)
-def test_strip(n: int, seed: int) -> None:
+@pytest.mark.parametrize("n", [1, 3])
+def test_strip(n: int) -> None:
     """Images stand above their reconstructions, with two white pixels around each."""
-    images, reconstructions = random_images(n, seed), random_images(n, seed + 100)
+    images, reconstructions = random_images(n, 0), random_images(n, 100)
     strip = strip_of(images, reconstructions.float() / 255)
     assert strip.dtype == torch.uint8
     assert strip.shape == (3, 2 * 66 + 2, n * 66 + 2)
     rest = strip.clone()
     for row, pictures in enumerate((images, reconstructions)):
         for column, picture in enumerate(pictures):
-            place = (
-                slice(None),
-                slice(row * 66 + 2, row * 66 + 66),
-                slice(column * 66 + 2, column * 66 + 66),
-            )
+            top, left = row * 66 + 2, column * 66 + 2
+            place = (slice(None), slice(top, top + 64), slice(left, left + 64))
             assert torch.equal(strip[place], picture)
             rest[place] = 255
     assert (rest == 255).all()

@@ -6,10 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 import numpy as np
-import optuna
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from scipy import stats
 
 from search_spaces.autoencoder import EXTENDED, NOTEBOOK
@@ -18,10 +15,6 @@ from search_spaces.designs import DESIGNS, design_points
 from search_spaces.errors import SearchSpaceError
 
 BOTH = pytest.mark.parametrize("space", [NOTEBOOK, EXTENDED], ids=["notebook", "extended"])
-FIXED: dict[str, Scalar] = {
-    **{"epoch": 3, "learning_rate": 7.0, "weight_decay": 0.0},
-    **{"edge_weight": 0.0, "color_weight": 0.5, "kl_weight": 0.001},
-}
 ENDLESS = pytest.mark.parametrize("name", ["random", "qmc"])
 
 
@@ -41,27 +34,41 @@ def points(
 
 @BOTH
 @ENDLESS
-@given(start=st.integers(0, 40), seed=st.integers(0, 2**32))
-@settings(max_examples=15)
-def test_points_do_not_depend_on_the_start(
-    name: str, space: SearchSpace, start: int, seed: int
-) -> None:
-    """Point number i is the same wherever the sequence was entered, in any process."""
-    whole = points(name, space, 44, seed=seed)
-    assert points(name, space, 4, seed=seed, start=start) == whole[start : start + 4]
+def test_seed_and_number_decide(name: str, space: SearchSpace) -> None:
+    """A point is the same wherever the sequence was entered, with another seed another one."""
+    for seed in (0, 2**32):
+        whole = points(name, space, 44, seed=seed)
+        for start in (1, 17, 40):
+            assert points(name, space, 4, seed=seed, start=start) == whole[start : start + 4]
+    first = points(name, space, 20, seed=3)
+    state = pickle.dumps(np.random.get_state())
+    assert points(name, space, 20, seed=3) == first
+    assert pickle.dumps(np.random.get_state()) == state
+    others = [points(name, space, 20, seed=seed) for seed in range(4, 10)]
+    assert all(other != first for other in others)
+    # Nor is it the same sequence from another start.
+    assert not any(point in other for point in first for other in others if space is EXTENDED)
 
 
-def test_grid_does_not_depend_on_the_start() -> None:
-    """The grid's points keep their numbers, and the grid ends; the seed means nothing."""
+@BOTH
+@ENDLESS
+def test_endless_designs_go_on(name: str, space: SearchSpace) -> None:
+    """There are more points than the notebook's grid has, and fixed values leave the others."""
+    drawn = points(name, space, 500)
+    assert len(drawn) == 500
+    assert len({space.to_config(point) for point in drawn}) > 250
+    assert len(points(name, space, 2, start=100_000)) == 2
+    fixed: dict[str, Scalar] = {"epoch": 3, "learning_rate": 0.5}
+    assert points(name, space, 20, fixed=fixed) == [{**point, **fixed} for point in drawn[:20]]
+
+
+def test_grid() -> None:
+    """The grid's points keep their numbers, and it ends; a continuous space has none."""
     whole = list(NOTEBOOK.grid({}))
     assert points("grid", NOTEBOOK, 1000) == whole
     assert points("grid", NOTEBOOK, 1000, start=470, seed=5) == whole[470:]
     assert points("grid", NOTEBOOK, 1000, start=480) == []
     assert points("grid", NOTEBOOK, 1000, start=481) == []
-
-
-def test_grid_of_a_continuous_space() -> None:
-    """A grid of the extended space is refused, unless its continuous parameters are fixed."""
     with pytest.raises(SearchSpaceError, match="has no grid: `learning_rate` is continuous"):
         points("grid", EXTENDED, 1)
     fixed: dict[str, Scalar] = {"learning_rate": 0.01, "weight_decay": 0.0}
@@ -81,40 +88,7 @@ def test_unknown_design() -> None:
 
 
 @BOTH
-@ENDLESS
-def test_seed_decides(name: str, space: SearchSpace) -> None:
-    """The same seed gives the same points whatever else is drawn, another seed others."""
-    first = points(name, space, 20, seed=3)
-    state = pickle.dumps(np.random.get_state())
-    assert points(name, space, 20, seed=3) == first
-    assert pickle.dumps(np.random.get_state()) == state
-    others = [points(name, space, 20, seed=seed) for seed in range(4, 10)]
-    assert all(other != first for other in others)
-    # Nor is it the same sequence from another start.
-    assert not any(point in other for point in first for other in others if space is EXTENDED)
-
-
-@BOTH
-@ENDLESS
-def test_endless_designs_go_on(name: str, space: SearchSpace) -> None:
-    """There are more points than the notebook's grid has, each a valid configuration."""
-    drawn = points(name, space, 500)
-    assert len(drawn) == 500
-    assert len({space.to_config(point) for point in drawn}) > 250
-    assert len(points(name, space, 2, start=100_000)) == 2
-
-
-@BOTH
-@ENDLESS
-def test_fixed_parameters(name: str, space: SearchSpace) -> None:
-    """A fixed parameter has its value in every point, and the others are as without it."""
-    fixed: dict[str, Scalar] = {"epoch": 3, "learning_rate": 0.5}
-    free = points(name, space, 20)
-    assert points(name, space, 20, fixed=fixed) == [{**point, **fixed} for point in free]
-
-
-@BOTH
-@pytest.mark.parametrize("n", [2, 8, 64, 128])
+@pytest.mark.parametrize("n", [2, 64])
 def test_qmc_is_balanced(space: SearchSpace, n: int) -> None:
     """A power of two of points has each architecture in exactly half of them."""
     for seed in range(5):
@@ -159,25 +133,3 @@ def test_random_points_are_uniform() -> None:
     activations = Counter(point["activation"] for point in drawn)
     assert len(activations) == 4
     assert stats.chisquare(list(activations.values())).pvalue > 0.01
-
-
-@pytest.mark.parametrize("fixed", [{}, FIXED], ids=["free", "fixed"])
-@BOTH
-@pytest.mark.parametrize("name", DESIGNS)
-def test_optuna_gives_enqueued_points_back(
-    name: str, space: SearchSpace, fixed: dict[str, Scalar]
-) -> None:
-    """A point that waits in a study is suggested exactly, and stored exactly."""
-    if (name, space.name) == ("grid", "extended"):
-        fixed = FIXED  # without it there is no grid
-    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
-    wanted = points(name, space, 40, fixed=fixed)
-    for point in wanted:
-        study.enqueue_trial(point)
-    for point in wanted:
-        trial = study.ask()
-        params = space.suggest(trial, fixed)
-        assert params == point
-        assert list(params) == list(point)
-        assert trial.params == point
-        assert space.to_config(trial.params) == space.to_config(point)
