@@ -76,16 +76,6 @@ def test_area_of_what_is_known() -> None:
     assert area_of_pairs(torch.ones(3, 4), torch.ones(4, 4)) == 0.5
 
 
-def test_area_is_not_biased() -> None:
-    """Without any difference the mean of many is a half, also with few emoji and many numbers."""
-    areas = [
-        area_of_pairs(latents[:3], latents[3:])
-        for latents in (normal(40, 200, seed=seed).double() for seed in range(400))
-    ]
-    error = np.std(areas) / len(areas) ** 0.5
-    assert abs(np.mean(areas) - 0.5) < 3 * error
-
-
 def test_attributes_are_compared_within_classes() -> None:
     """A direction that only tells cats from people does not tell which of the cats smile."""
     texts = [f"smiling cat face {i}" for i in range(4)] + [f"cat face {i}" for i in range(4)]
@@ -134,7 +124,7 @@ def test_analogy_ranks() -> None:
 
 
 def test_listed_analogies() -> None:
-    """At least twenty, no two alike, of emoji that the default images have under these texts."""
+    """At least 20, no two alike, of default emoji; and two of these have each attribute."""
     analogies = read_analogies()
     assert len(analogies) >= 20
     assert len(set(analogies)) == len(analogies)
@@ -144,12 +134,8 @@ def test_listed_analogies() -> None:
         assert len(set(asked)) == 4
         assert set(asked) <= texts
 
-
-def test_attributes_occur() -> None:
-    """Every attribute is in the texts of at least two of the default emoji."""
-    texts = {plain_text(text) for text in DATASET.texts}
     for words in ATTRIBUTES:
-        assert sum(f" {words} " in f" {text} " for text in texts) >= 2
+        assert sum(f" {words} " in f" {plain_text(text)} " for text in texts) >= 2
 
 
 class Switch(nn.Module):

@@ -4,17 +4,13 @@ from dataclasses import replace
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 
 from emoji_ae.augment import LUMA_WEIGHTS
-from emoji_ae.config import AutoencoderConfig, multitask_config
-from emoji_ae.dataset import LabelledImages
+from emoji_ae.config import AutoencoderConfig
 from emoji_ae.losses import color_error, edge_error, reconstruction_loss
 from emoji_ae.models import VariationalLayer, build_model, normal_divergence
-from emoji_ae.training import train_model
 from tests.emoji_ae_tests.reference import train_autoencoder
 
 SMALL = AutoencoderConfig(width=4, latent_channels=6, epoch=3, batch_size=4)
@@ -23,11 +19,6 @@ SMALL = AutoencoderConfig(width=4, latent_channels=6, epoch=3, batch_size=4)
 def pictures(n: int, seed: int = 0) -> Tensor:
     """Return ``(n, 3, 64, 64)`` float32 in [0, 1]."""
     return torch.rand(n, 3, 64, 64, generator=torch.Generator().manual_seed(seed))
-
-
-def levels(n: int, seed: int = 0) -> Tensor:
-    """Return ``(n, 3, 64, 64)`` uint8."""
-    return pictures(n, seed).mul(255).round().to(torch.uint8)
 
 
 def test_edges_are_seen_and_levels_are_not() -> None:
@@ -41,8 +32,7 @@ def test_edges_are_seen_and_levels_are_not() -> None:
     assert edge_error(step.mT, torch.zeros_like(step)).item() == pytest.approx(1 / 63 / 2)
 
 
-@given(grey=st.floats(-1, 1))
-@settings(max_examples=20)
+@pytest.mark.parametrize("grey", [-1.0, 0.3])
 def test_lightness_is_no_colour(grey: float) -> None:
     """A wrong lightness costs nothing, a wrong colour of the right lightness its square."""
     images = pictures(2)
@@ -106,20 +96,6 @@ def test_variational_layer(architecture: str) -> None:
         assert head.weight.grad.abs().sum() > 0
 
 
-def test_terms_change_training_but_not_its_measure() -> None:
-    """Every term gives another model; the errors that are kept are plain squared ones."""
-    train, validation = levels(8), levels(3, seed=1)
-    plain = train_autoencoder(SMALL, train, validation, seed=0)
-    for name in ("edge_weight", "color_weight", "kl_weight"):
-        config = replace(SMALL, **{name: 1.0})
-        result = train_autoencoder(config, train, validation, seed=0)
-        again = train_autoencoder(config, train, validation, seed=0)
-        assert [m.train_mse for m in result.curve] == [m.train_mse for m in again.curve]
-        assert result.curve[-1].train_mse != plain.curve[-1].train_mse
-        first = result.curve[0].train_mse / plain.curve[0].train_mse
-        assert 0.5 < first < 2  # no term is in it
-
-
 def test_a_large_weight_of_the_divergence_empties_latents() -> None:
     """With much weight on the divergence, latents say little; with little, they say much."""
     colours = torch.rand(16, 3, 1, 1, generator=torch.Generator().manual_seed(0))
@@ -131,14 +107,3 @@ def test_a_large_weight_of_the_divergence_empties_latents() -> None:
         with torch.no_grad():
             spreads.append(model.encode(train.float() / 255).std(dim=0).mean().item())
     assert spreads[1] < spreads[0] / 3
-
-
-@pytest.mark.parametrize("strategy", ["joint", "sequential", "branched"])
-def test_variational_multitask_training(strategy: str) -> None:
-    """A model of either strategy can be variational, all terms and all."""
-    terms = {"edge_weight": 0.5, "color_weight": 0.5, "kl_weight": 0.01, "epoch": 2}
-    config = multitask_config(**{**SMALL.to_dict(), **terms, "strategy": strategy})
-    sides = [
-        LabelledImages(images=levels(n, seed=n), labels=torch.arange(n) % 4) for n in (8, 4)
-    ]
-    assert len(train_model(config, *sides, seed=0).curve) == config.epoch

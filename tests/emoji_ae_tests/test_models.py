@@ -1,6 +1,5 @@
 """The architectures, layer by layer, and what every model promises."""
 
-from dataclasses import replace
 from typing import Any, get_args
 
 import pytest
@@ -304,77 +303,6 @@ def test_branch(config: AutoencoderConfig, n_shared: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "config",
-    [
-        with_fields(MULTITASK, strategy="sequential", activation="gelu"),
-        with_fields(MULTITASK, normalization="batch"),
-        with_fields(BRANCHED, normalization="batch"),
-        with_fields(BRANCHED, normalization="group", activation="leaky_relu"),
-        LINEAR,
-        with_fields(LINEAR, strategy="branched", branch_point=2),
-    ],
-)
-def test_tasks_together_are_the_tasks_alone(config: AutoencoderConfig) -> None:
-    """The reconstructions beside the logits are ``forward``'s to the last bit, in both modes."""
-    images = random_images(4)
-    before = images.clone()
-    together, alone = initial_multitask(config), initial_multitask(config)
-    for training in (True, False):
-        for model in (together, alone):
-            model.train(training)
-        reconstructions, logits = together.forward_tasks(images)
-        assert torch.equal(reconstructions, alone(images))
-        assert torch.equal(images, before)
-        encoders = (together.encoder.state_dict(), alone.encoder.state_dict())
-        assert all(map(torch.equal, encoders[0].values(), encoders[1].values()))  # statistics too
-    # A branch is still equal to the encoder's end.
-    assert torch.equal(logits, alone.classifier(alone.encode(images)))
-
-
-def reached(model: MultitaskAutoencoder, loss: Tensor) -> set[str]:
-    """Return the names of the parameters that a loss depends on."""
-    model.zero_grad()
-    loss.backward(retain_graph=True)
-    gradients = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
-    assert all(g.abs().max() > 0 for name, g in gradients.items() if name.endswith("weight"))
-    return set(gradients)
-
-
-@pytest.mark.parametrize(
-    ("strategy", "branch_point", "normalization", "n_shared"),
-    [
-        ("joint", 1, "batch", None),
-        ("sequential", 1, "none", None),
-        ("branched", 1, "none", 2),
-        ("branched", 2, "batch", 6),
-        ("branched", 1, "group", 3),
-    ],
-)
-def test_gradients(
-    strategy: Strategy, branch_point: int, normalization: Normalization, n_shared: int | None
-) -> None:
-    """Each task reaches the layers on its way and no others."""
-    config = with_fields(
-        MULTITASK, strategy=strategy, branch_point=branch_point, activation="silu"
-    )
-    model = initial_multitask(with_fields(config, normalization=normalization)).train()
-    images, labels = random_images(4), torch.tensor([0, 1, 2, 3])
-    reconstructions, logits = model.forward_tasks(images)
-    mse = nn.functional.mse_loss(reconstructions, images)
-    cross_entropy = nn.functional.cross_entropy(logits, labels)
-
-    names = {name for name, _ in model.named_parameters()}
-    encoder = {name for name in names if name.startswith("encoder.")}
-    decoder = {name for name in names if name.startswith("decoder.")}
-    shared = encoder
-    if n_shared is not None:
-        shared = {name for name in encoder if int(name.split(".")[1]) < n_shared}
-        assert 0 < len(shared) < len(encoder)
-    assert reached(model, cross_entropy) == shared | (names - encoder - decoder)
-    assert reached(model, mse) == encoder | decoder
-
-
-@pytest.mark.parametrize(
     "config", [with_fields(MULTITASK, normalization="batch", classification_layer_num=3), LINEAR]
 )
 def test_all_strategies_start_from_the_autoencoders_weights(config: AutoencoderConfig) -> None:
@@ -394,17 +322,6 @@ def test_all_strategies_start_from_the_autoencoders_weights(config: AutoencoderC
             assert torch.equal(state[f"classifier.{name}"], value), name
     other = initial_multitask(config, 8).state_dict()
     assert not torch.equal(other["classifier.1.weight"], models[0].classifier[1].weight)
-
-
-def test_model_of_either_kind() -> None:
-    """The class of a configuration decides the class of the model."""
-    plain = replace(MULTITASK, classification=None)
-    assert type(build_model(plain)) is Autoencoder
-    assert type(build_autoencoder(MULTITASK)) is Autoencoder
-    model = build_model(MULTITASK)
-    assert type(model) is MultitaskAutoencoder
-    assert str(model.encoder) == str(build_model(plain).encoder)
-    assert str(model.decoder) == str(build_model(plain).decoder)
 
 
 @given(data=st.data())

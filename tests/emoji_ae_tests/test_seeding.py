@@ -39,18 +39,6 @@ def test_global_state_comes_back() -> None:
         assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_blocks_nest() -> None:
-    """A block within another does not disturb it."""
-    with seeded(1, CPU) as outer:
-        expected = torch.rand(1), torch.rand(1, generator=outer)
-    with seeded(1, CPU) as outer:
-        with seeded(2, CPU) as inner:
-            torch.rand(5)
-            torch.rand(5, generator=inner)
-        assert torch.equal(torch.rand(1), expected[0])
-        assert torch.equal(torch.rand(1, generator=outer), expected[1])
-
-
 def test_device_names() -> None:
     """The CPU is always there, ``auto`` is CUDA exactly where that is, and others are refused."""
     assert resolve_device("cpu") == CPU

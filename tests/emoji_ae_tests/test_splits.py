@@ -215,14 +215,3 @@ def test_other_vendors_never_leak(default: EmojiDataset, method: SplitMethod) ->
             extra = {data.texts[row] for row in drawn.train if row >= data.n_own}
             assert extra
             assert not extra & judged
-
-
-def test_extra_images_of_two_groups() -> None:
-    """One that is a variant of a training and of a validation image is not used."""
-    data = dataset([(0, group) for group in range(10)], [(0, 1), (0,), (), (1,)])
-    split = split_dataset(data, seed=0)
-    judged = groups_of(data, split.validation + split.test)
-    used = {row for row in split.train if row >= data.n_own}
-    assert (10 in split.unused) == bool({0, 1} & judged)
-    assert (11 in split.unused) == (0 in judged)
-    assert 12 in used

@@ -144,7 +144,15 @@ def test_conditions() -> None:
 
 def test_conditions_look_back() -> None:
     """A condition names an earlier parameter and some of its values; names are unique."""
-    for space in (space for spaces in SPACES.values() for space in spaces.values()):
+    spaces = {(kind, name): space for kind in SPACES for name, space in SPACES[kind].items()}
+    assert spaces == {
+        ("autoencoder", "notebook"): NOTEBOOK,
+        ("autoencoder", "extended"): EXTENDED,
+        ("multitask", "notebook"): multitask.NOTEBOOK,
+        ("multitask", "extended"): multitask.EXTENDED,
+    }
+    for (_, own), space in spaces.items():
+        assert space.name == own
         by_name = {parameter.name: parameter for parameter in space.parameters}
         names = list(by_name)
         assert len(names) == len(space.parameters)
@@ -263,20 +271,15 @@ def test_grid_with_fixed_values() -> None:
         ("autoencoder", "auto_encoder", "linear", "linear"),
         ("autoencoder", "epoch", " 128 ", 128),
         ("autoencoder", "learning_rate", "5e-2", 0.05),
-        ("autoencoder", "learning_rate", "3", 3.0),
         ("autoencoder", "weight_decay", "0", 0.0),
         ("autoencoder", "batch_normalization", "true", True),
         ("autoencoder", "batch_normalization", "False", False),
-        ("autoencoder", "bottleneck_dim", "7", 7),
         ("autoencoder", "depth", "1", 1),
         ("multitask", "classification_lambda", "0", 0.0),
-        ("multitask", "classification_width", "8", 8),
         ("multitask", "strategy", "branched", "branched"),
         ("multitask", "branch_point", "7", 7),
         ("multitask", "auxiliary_task", "False", False),
-        ("multitask", "patience", "5", 5),
         ("multitask", "batch_normalization", "true", True),
-        ("multitask", "depth", "3", 3),
     ],
 )
 def test_fixed_values(kind: str, name: str, text: str, value: Scalar) -> None:
@@ -291,7 +294,6 @@ def test_fixed_values(kind: str, name: str, text: str, value: Scalar) -> None:
     [
         ("autoencoder", "epoch", "two", "a whole number, but got 'two'"),
         ("autoencoder", "epoch", "1.5", "a whole number, but got '1.5'"),
-        ("autoencoder", "epoch", "", "a whole number, but got ''"),
         ("autoencoder", "width", "1e1", "a whole number, but got '1e1'"),
         ("autoencoder", "learning_rate", "fast", "a number, but got 'fast'"),
         ("autoencoder", "learning_rate", "nan", "a number, but got 'nan'"),
@@ -304,14 +306,9 @@ def test_fixed_values(kind: str, name: str, text: str, value: Scalar) -> None:
         ("autoencoder", "learning_rate", "-0.1", "a .*number.*, but got -0.1"),
         ("autoencoder", "bottleneck_dim", "4097", "a .*number.*, but got 4097"),
         ("multitask", "depth", "6", "a whole number of at least 1 and at most 5, but got 6"),
-        ("multitask", "classification_lambda", "-1", "a number of at least 0, but got -1.0"),
-        ("multitask", "classification_layer_num", "4", "a .* and at most 3, but got 4"),
-        ("multitask", "classification_width", "7", "a .* at least 8 and at most 4096, but got 7"),
         ("multitask", "dropout", "1", "at least 0 and below 1, but got 1.0"),
         ("multitask", "strategy", "both", "one of joint, sequential, branched, but got 'both'"),
-        ("multitask", "branch_point", "0", "a whole number of at least 1, but got 0"),
         ("multitask", "auxiliary_task", "yes", "true or false, but got 'yes'"),
-        ("multitask", "patience", "-1", "a whole number of at least 0, but got -1"),
     ],
 )
 def test_fixed_values_that_break_a_rule(kind: str, name: str, text: str, rule: str) -> None:
@@ -336,14 +333,6 @@ def test_names_of_fixed_values() -> None:
         with pytest.raises(SearchSpaceError, match=message):
             parse_params(SPACES["autoencoder"], {"epoch": "1", unknown: "1"})
     assert issubclass(SearchSpaceError, ValueError)
-
-
-def test_check() -> None:
-    """One value is checked in the branch where it exists."""
-    NOTEBOOK.check("bottleneck_dim", 5)
-    NOTEBOOK.check("batch_normalization", True)
-    with pytest.raises(SearchSpaceError, match=r"`bottleneck_dim` must be .*, but got 0\."):
-        NOTEBOOK.check("bottleneck_dim", 0)
 
 
 @pytest.mark.parametrize(

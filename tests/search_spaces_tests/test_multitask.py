@@ -16,7 +16,7 @@ from optuna.distributions import (
 
 from emoji_ae.config import Strategy, multitask_config
 from emoji_ae.errors import ConfigError
-from search_spaces import SPACES, autoencoder
+from search_spaces import autoencoder
 from search_spaces.base import Scalar
 from search_spaces.designs import design_points
 from search_spaces.errors import SearchSpaceError
@@ -180,12 +180,6 @@ def test_fixed_choices_close_branches() -> None:
         assert point["branch_point"] == 1
         assert "classification_lambda" not in point
         assert to_config(point).to_dict()["classification_lambda"] == 0
-
-
-def test_spaces_by_name() -> None:
-    """Both spaces are found by kind and name."""
-    assert SPACES["multitask"]["notebook"] is NOTEBOOK
-    assert SPACES["multitask"]["extended"] is EXTENDED
 
 
 def test_extended_space_has_no_grid() -> None:
