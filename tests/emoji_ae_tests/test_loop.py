@@ -145,9 +145,7 @@ def test_task_decides_what_is_best(judged_by: str, best: int) -> None:
     assert course.best == course.curve[best]
 
 
-@pytest.mark.parametrize(
-    ("value", "wrong"), [(math.nan, 0), (math.inf, 1), (-math.inf, 0)]
-)
+@pytest.mark.parametrize(("value", "wrong"), [(math.nan, 0), (math.inf, 1), (-math.inf, 0)])
 def test_any_metric_that_is_not_finite_ends(value: float, wrong: int) -> None:
     """One that is NaN or infinite ends the training, with the best of the epochs before."""
     values = [[2.0, 1.0, 3.0, 0.5, 0.0, 0.0], [1.0] * 6]

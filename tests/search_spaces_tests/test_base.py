@@ -17,9 +17,9 @@ from search_spaces.autoencoder import EXTENDED, NOTEBOOK, to_config
 from search_spaces.base import Distribution, Parameter, Scalar, SearchSpace
 from search_spaces.errors import SearchSpaceError
 
-UNIT = st.sampled_from(
-    [0.0, math.nextafter(0.0, 1.0), 0.5, math.nextafter(1.0, 0.0)]
-) | st.floats(0, 1, exclude_max=True)
+UNIT = st.sampled_from([0.0, math.nextafter(0.0, 1.0), 0.5, math.nextafter(1.0, 0.0)]) | st.floats(
+    0, 1, exclude_max=True
+)
 TOY = SearchSpace(
     name="toy",
     parameters=(
@@ -49,7 +49,9 @@ FIXED: dict[str, Scalar] = {"epoch": 3, "learning_rate": 7.0, "bottleneck_dim": 
 @EACH_SPACE
 @given(data=st.data())
 @settings(max_examples=50)
-def test_unit_cube_maps_into_the_space(module: Any, space: SearchSpace, data: st.DataObject) -> None:
+def test_unit_cube_maps_into_the_space(
+    module: Any, space: SearchSpace, data: st.DataObject
+) -> None:
     """Every point of the unit cube has allowed values, which can be fixed, written and read."""
     n = len(space.parameters)
     unit = data.draw(st.lists(UNIT, min_size=n, max_size=n))
@@ -175,9 +177,7 @@ def test_conditions_look_back() -> None:
     ],
     ids=str,
 )
-def test_shares_of_finite_ranges(
-    distribution: Distribution, expected: dict[Scalar, int]
-) -> None:
+def test_shares_of_finite_ranges(distribution: Distribution, expected: dict[Scalar, int]) -> None:
     """Each value has its share of the unit interval, in order, ends included."""
     parameter = Parameter("x", distribution)
     values = [parameter.at((i + 0.5) / 1200) for i in range(1200)]
