@@ -9,22 +9,19 @@ from pathlib import Path
 import numpy as np
 import optuna
 import pytest
-from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-from optuna.trial import TrialState
 from PIL import Image
 
-from search_spaces import Parameter, SearchSpace
 from storage import attrs
 from storage.artifacts import clear_pictures, open_artifacts, save_artifacts
 from storage.rdb import open_storage
-from storage.records import StudyRecord, TrialRecord, load_study_record
+from storage.records import StudyRecord, load_study_record
 from study.dashboard.graphs import draw_graphs
 from study.dashboard.notes import study_note, trial_note
-from study.kind_info import KindInfo, KindSource
+from study.kind_info import KindInfo
 from study.kinds import File
-from study.metrics import Metric
 from study.report import ReportData, read_report_data, render_data
 from study.report.pictures import best_pictures, trial_files
+from tests.study_tests.analysis import test_other_kinds as other
 from tests.study_tests.pages import render_comparison, render_report
 from tests.study_tests.studies import claim_point
 from tests.study_tests.synthetic import SETTINGS
@@ -34,77 +31,26 @@ FOREIGN = re.compile(
 )
 """Words of the emoji studies."""
 
-SPACE = SearchSpace(
-    name="small",
-    parameters=(
-        Parameter(name="optimizer", distribution=CategoricalDistribution(["sgd", "adam"])),
-        Parameter(name="learning_rate", distribution=FloatDistribution(1e-4, 1e-1, log=True)),
-        Parameter(name="epoch", distribution=IntDistribution(1, 20)),
-    ),
-)
-
-DIGITS = KindInfo(
-    name="digits",
-    metrics=(
-        Metric(
-            name="validation_cross_entropy",
-            label="validation cross-entropy",
-            low=0,
-            objective=True,
-        ),
-        Metric(
-            name="validation_accuracy",
-            label="validation accuracy",
-            direction="maximize",
-            low=0,
-            high=1,
-        ),
-    ),
-    space=SPACE,
-    fidelity="epoch",
+DIGITS = replace(
+    other.kind(other.LOSS, other.ACCURACY, fidelity="passes"),
     files=(File(name="confusion.png", label="Confusion of digits", picture=True),),
     model_file="model",
-    source=KindSource(reference="/home/me/digits.py:DIGITS", digest="0" * 64),
 )
-
-
-def trial(number: int, rng: np.random.Generator, digest: str = "a") -> TrialRecord:
-    """Return a trial that was trained for some steps; every seventh was pruned."""
-    rate, steps = float(10 ** rng.uniform(-4, -1)), int(rng.integers(8, 20))
-    value = float(0.1 + (np.log10(rate) + 2) ** 2 / 10 + rng.uniform(0, 0.01))
-    pruned = number % 7 == 6
-    params = {
-        "optimizer": str(rng.choice(["sgd", "adam"])),
-        "learning_rate": rate,
-        "epoch": steps,
-    }
-    found = {attrs.EPOCHS_RUN: steps, attrs.TRAINING_SECONDS: 2.0, attrs.KIND_DIGEST: digest}
-    found |= {"validation_cross_entropy": value, "validation_accuracy": 1 - value}
-    return TrialRecord(
-        number=number,
-        trial_id=number + 1,
-        state=TrialState.PRUNED if pruned else TrialState.COMPLETE,
-        value=None if pruned else value,
-        params=params,
-        distributions={p.name: p.distribution for p in SPACE.parameters},
-        intermediate_values={i: value + 1 / (i + 1) for i in range(steps // (1 + pruned))},
-        user_attrs=found,
-    )
 
 
 def digits(
     n_trials: int = 40, *, kind: KindInfo = DIGITS, digests: Sequence[str] = "a"
 ) -> StudyRecord:
     """Return a search for a classifier of digits; the digests share its trials evenly."""
-    rng = np.random.default_rng(0)
+    record = other.record(kind, n_trials)
     share = max(1, -(-n_trials // len(digests)))
-    settings = {**SETTINGS, "kind": kind.name, "space": "small", "fixed": {}, "split": "random"}
-    return StudyRecord(
-        name="digits",
-        directions=tuple(metric.direction for metric in kind.metrics[:1]),
-        user_attrs={attrs.SETTINGS: settings, attrs.KIND: kind.to_dict()},
-        trials=tuple(trial(i, rng, digests[i // share]) for i in range(n_trials)),
-    )
+    settings = {**SETTINGS, **other.settings(), "fixed": {}}
+    trials = [
+        replace(t, user_attrs={**t.user_attrs, attrs.KIND_DIGEST: digests[t.number // share]})
+        for t in record.trials
+    ]
+    told = {**record.user_attrs, attrs.SETTINGS: settings}
+    return replace(record, trials=tuple(trials), user_attrs=told)
 
 
 def words(page: str) -> str:
@@ -118,34 +64,28 @@ def foreign(text: str) -> list[str]:
     return [text[max(0, m.start() - 60) : m.end() + 60] for m in FOREIGN.finditer(text)]
 
 
-@pytest.fixture(scope="module")
-def page() -> str:
-    """The page of a finished search."""
-    return words(render_report(digits()))
-
-
-@pytest.mark.parametrize("n_trials", [0, 2])
-def test_page_of_few_trials_says_nothing_of_emoji(n_trials: int) -> None:
-    """Notes that stand in for what is missing are neutral too."""
-    assert foreign(words(render_report(digits(n_trials)))) == []
-
-
-def test_page_says_nothing_of_emoji(page: str) -> None:
-    """Sections, sentences and charts are of the kind's own metrics."""
+@pytest.mark.parametrize("n_trials", [0, 2, 40])
+def test_page_says_nothing_of_emoji(n_trials: int, tmp_path: Path) -> None:
+    """Sections, sentences and charts are of the kind's own metrics, which the page holds."""
+    record = digits(n_trials)
+    source = render_report(record)
+    page = words(source)
     assert foreign(page) == []
-    assert "The lowest validation cross-entropy is 0." in page
-    assert "Trade-off between error and accuracy" in page
-    assert "validation cross-entropy (log)" in page
+    (tmp_path / "page.html").write_text(source, encoding="utf-8")
+    assert read_report_data(tmp_path / "page.html") == ReportData(studies=(record,))
+    assert "another version" not in page
     for absent in ("families", "branches", "classes", "latent-space", "pictures", "trial-files"):
         assert f'<section id="{absent}"' not in page
+    if n_trials == 40:
+        assert "The lowest validation cross-entropy is 0." in page
+        assert "Trade-off between error and accuracy" in page
+        assert "validation cross-entropy (log)" in page
 
 
 def test_page_of_a_kind_without_fidelity_has_no_epochs() -> None:
-    """What its steps are called is not known."""
-    kind = replace(DIGITS, fidelity=None)
-    text = words(render_report(digits(kind=kind)))
+    """What its steps are called is not known; a parameter of that name is one like any other."""
+    text = words(render_report(digits(kind=replace(DIGITS, fidelity=None))))
     assert "Steps trained" in text
-    # The parameter of that name is one like any other.
     assert set(re.findall(r"\b(?:epochs|Epochs)\b", text)) == set()
 
 
@@ -154,7 +94,7 @@ def test_page_of_a_maximised_share_is_in_per_cent() -> None:
     accuracy = replace(DIGITS.metrics[1], objective=True)
     record = digits(kind=replace(DIGITS, metrics=(accuracy,)))
     trials = tuple(
-        replace(t, value=None if t.value is None else 1 - t.value) for t in record.trials
+        replace(t, value=None if t.value is None else 1 + t.value) for t in record.trials
     )
     text = words(render_report(replace(record, trials=trials)))
     assert re.search(r"The highest validation accuracy is \d+\.\d\N{NO-BREAK SPACE}%", text)
@@ -181,25 +121,15 @@ def test_notes_and_charts_of_the_dashboard_say_nothing_of_emoji(n_trials: int) -
     assert foreign("\n".join([note, *notes, *graphs])) == []
     assert "Lower is better: the objective is validation cross-entropy" in note
     assert "`confusion.png` (Confusion of digits)" in note
+    assert "another version" not in note
 
 
 def test_other_code_of_the_kind_is_told_once() -> None:
     """Report and note say from which trial on another version of the file trained."""
-    same, changed = digits(), digits(digests="aab")
+    changed = digits(digests="aab")
     sentence = "From trial 28 on, another version of the kind's code trained"
     assert words(render_report(changed)).count(sentence.replace("'", "&#39;")) == 1
     assert study_note(changed, study_id=1, url="sqlite:///study.db").count(sentence) == 1
-    assert "another version" not in words(render_report(same))
-    assert "another version" not in study_note(same, study_id=1, url="sqlite:///study.db")
-
-
-def test_page_holds_the_kind_and_can_be_made_anew(tmp_path: Path) -> None:
-    """What is embedded is enough, where the kind's code is not at hand."""
-    source = render_report(digits())
-    (tmp_path / "page.html").write_text(source, encoding="utf-8")
-    data = read_report_data(tmp_path / "page.html")
-    assert data.studies[0].user_attrs[attrs.KIND] == DIGITS.to_dict()
-    assert render_data(data) == source
 
 
 def picture(shade: int) -> bytes:
