@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
+from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from benchmarks.replay import (
@@ -44,11 +45,11 @@ POINTS = list(GRID.curves)
 def test_searches_reach_what_is_there() -> None:
     """Every search finds an error that a tenth of the grid reaches, with less than the grid."""
     target = float(np.quantile([curve[-1] for curve in GRID.curves.values()], 0.1))
-    found = replay(GRID, target, seeds=range(3))
+    found = replay(GRID, target, seeds=[0, 1])
     assert set(found) == set(SEARCHES)
     for name, epochs in found.items():
         assert all(e is not None and e < MAX_EPOCHS * len(POINTS) for e in epochs), name
-    assert found == replay(GRID, target, seeds=range(3))
+    assert {n: [e[0]] for n, e in found.items()} == replay(GRID, target, seeds=[0])
 
 
 def test_what_is_not_there_is_never_reached() -> None:
@@ -64,30 +65,25 @@ def test_what_is_not_there_is_never_reached() -> None:
     assert half.split(" | ")[2:] == ["100", "100 to inf", f"1/{len(POINTS) * 2}", "4 |"]
 
 
-@given(steps=st.lists(st.tuples(st.integers(0, 4), st.integers(1, MAX_EPOCHS)), max_size=12))
-def test_epochs_are_trained_once(steps: list[tuple[int, int]]) -> None:
-    """What counts is how far each configuration got, whatever the order."""
-    budget = Budget(GRID, target=0.0)
-    for i, epochs in steps:
-        assert len(budget.train(POINTS[i], epochs)) == epochs
-    furthest = {i: max(e for j, e in steps if j == i) for i, _ in steps}
-    assert budget.epochs == sum(furthest.values())
-
-
-@given(target=st.floats(0.02, 1.0), first=st.integers(1, MAX_EPOCHS))
-def test_target_is_noticed_at_its_epoch(target: float, first: int) -> None:
-    """It is reached in the epoch whose error is the first that is low enough."""
-    curve = GRID.curves[POINTS[0]]
-    other = POINTS[-1]
+@given(
+    steps=st.lists(st.tuples(st.integers(0, 4), st.integers(1, MAX_EPOCHS)), max_size=12),
+    target=st.floats(0.02, 1.0),
+)
+@examples(max_examples=50)
+def test_budget(steps: list[tuple[int, int]], target: float) -> None:
+    """What counts is how far each configuration got; a target is noticed at its first epoch."""
+    chosen = [POINTS[50 * i] for i in range(5)]
     budget = Budget(GRID, target=target)
-    budget.train(other, first)
-    before = budget.reached
-    budget.train(POINTS[0], MAX_EPOCHS)
-    hit = [int(np.argmax(c <= target)) + 1 for c in (GRID.curves[other][:first], curve)]
-    there = [bool((c <= target).any()) for c in (GRID.curves[other][:first], curve)]
-    assert before == (hit[0] if there[0] else None)
-    if not there[0]:
-        assert budget.reached == (first + hit[1] if there[1] else None)
+    errors: list[float] = []
+    seen = dict.fromkeys(range(5), 0)
+    for i, epochs in steps:
+        curve = GRID.curves[chosen[i]]
+        assert len(budget.train(chosen[i], epochs)) == epochs
+        errors += curve[seen[i] : epochs].tolist()
+        seen[i] = max(seen[i], epochs)
+    assert budget.epochs == len(errors) == sum(seen.values())
+    reached = [n for n, error in enumerate(errors, start=1) if error <= target]
+    assert budget.reached == (reached[0] if reached else None)
 
 
 def test_grid_of_a_file(tmp_path: Path) -> None:
@@ -96,15 +92,13 @@ def test_grid_of_a_file(tmp_path: Path) -> None:
         {**dict(point), "state": "COMPLETE", "curve": list(curve[::-1])}
         for point, curve in list(GRID.curves.items())[:6]
     ]
-    rows.append({**rows[0], "epoch": 100})
-    rows.append({**rows[0], "state": "FAIL", "curve": []})
+    rows += [{**rows[0], "epoch": 100}, {**rows[0], "state": "FAIL", "curve": []}]
     pd.DataFrame(rows).to_parquet(tmp_path / "grid.parquet")
     grid = read_grid(tmp_path / "grid.parquet", "autoencoder")
     assert set(grid.curves) == set(POINTS[:6])
     assert grid.fixed["epoch"] == MAX_EPOCHS
     for point, curve in grid.curves.items():
-        lowest = np.minimum.accumulate(GRID.curves[point][::-1])
-        assert curve == pytest.approx(lowest)
+        assert curve == pytest.approx(np.minimum.accumulate(GRID.curves[point][::-1]))
 
 
 def test_target_is_what_was_confirmed(tmp_path: Path) -> None:

@@ -68,10 +68,10 @@ def test_pairs_of_seeds(results: Path) -> None:
     """Changes are those within pairs, of errors and of accuracies."""
     write(results, "one", {"a": [1.0, 2.0, 4.0]}, validation_accuracy=0.5)
     write(results, "two", {"b": [0.5, 1.0, 2.0], "c": [1.0, 1.0, 1.0]}, validation_accuracy=0.5)
-    text = change("two", "b", "a", of="one")
-    assert text == "−50 % (−50 % to −50 %, n = 3, lower with 3)"
-    text = gain("two", "b", "c")
-    assert text == "+0.000 (+0.000 to +0.000, n = 3, higher with 0, sign test p = 1.00)"
+    assert change("two", "b", "a", of="one") == "−50 % (−50 % to −50 %, n = 3, lower with 3)"
+    assert gain("two", "b", "c") == (
+        "+0.000 (+0.000 to +0.000, n = 3, higher with 0, sign test p = 1.00)"
+    )
 
 
 def test_less_than_an_image_is_no_difference(results: Path) -> None:
@@ -93,12 +93,8 @@ def test_the_default_was_not_chosen(results: Path) -> None:
 def test_hints_leave_nothing_out(results: Path) -> None:
     """Each arm whose interval leaves out 0 is named, whatever its sign."""
     base = [1.0, 2.0, 3.0]
-    arms = {
-        "improved": base,
-        "up": [1.1, 2.1, 3.1],
-        "down": [0.9, 1.9, 2.9],
-        "both": [1.1, 1.9, 3],
-    }
+    up, down, both = [1.1, 2.1, 3.1], [0.9, 1.9, 2.9], [1.1, 1.9, 3.0]
+    arms = {"improved": base, "up": up, "down": down, "both": both}
     write(results, "latent-space", arms)
     assert hints("value") == "up: +0.100 (+0.100 to +0.100); down: −0.100 (−0.100 to −0.100)"
 

@@ -38,7 +38,10 @@ def cnn(record: StudyRecord) -> AgreementInfo:
 
 
 def test_methods_agree_on_what_matters(cnn: AgreementInfo) -> None:
-    """The one parameter that matters is first by all methods, in words and in numbers."""
+    """The one parameter that matters is first by all methods, in words and in numbers.
+
+    A range of ranks is one, within the number of parameters.
+    """
     first = cnn.parameters[0]
     assert first.name == "learning_rate"
     assert first.ped_anova is not None
@@ -47,6 +50,11 @@ def test_methods_agree_on_what_matters(cnn: AgreementInfo) -> None:
     assert first.ped_anova.share > 0.5
     assert first.fanova.share > 0.9
     assert first.permutation.matters
+    assert (first.fanova.best_rank, first.fanova.worst_rank) == (1, 1)
+    for p in cnn.parameters:
+        for found in (p.ped_anova, p.fanova, p.permutation):
+            assert found is not None
+            assert 1 <= found.best_rank <= found.worst_rank <= len(cnn.parameters)
     assert cnn.sentence.startswith("PED-ANOVA, fANOVA and permutation put learning_rate first. ")
     assert "no effect can be told from zero for " in cnn.sentence
     assert "weight_decay" in cnn.sentence
@@ -56,35 +64,21 @@ def test_methods_agree_on_what_matters(cnn: AgreementInfo) -> None:
 
 def test_tau_is_that_of_scipy(cnn: AgreementInfo) -> None:
     """Every two methods are compared over the parameters that both rank."""
-    assert list(cnn.taus) == [
-        (PED_ANOVA, FANOVA),
-        (PED_ANOVA, PERMUTATION),
-        (FANOVA, PERMUTATION),
-    ]
+    pairs = [(PED_ANOVA, FANOVA), (PED_ANOVA, PERMUTATION), (FANOVA, PERMUTATION)]
+    assert list(cnn.taus) == pairs
     assert len(cnn.parameters) == 4
     shares = [p.fanova.share for p in cnn.parameters if p.fanova is not None]
     losses = [p.permutation.share for p in cnn.parameters if p.permutation is not None]
-    assert cnn.taus[FANOVA, PERMUTATION] == pytest.approx(
-        stats.kendalltau(shares, losses).statistic
-    )
+    expected = stats.kendalltau(shares, losses).statistic
+    assert cnn.taus[FANOVA, PERMUTATION] == pytest.approx(expected)
     taus = [tau for tau in cnn.taus.values() if tau is not None]
     assert f"(Kendall's tau {min(taus):.2f} to {max(taus):.2f})" in cnn.sentence
 
 
-def test_places_surround_the_rank(cnn: AgreementInfo) -> None:
-    """A range of ranks is one, within the number of parameters."""
-    for p in cnn.parameters:
-        for found in (p.ped_anova, p.fanova, p.permutation):
-            assert found is not None
-            assert 1 <= found.best_rank <= found.worst_rank <= len(cnn.parameters)
-    (first, *_) = cnn.parameters
-    assert first.fanova is not None
-    assert (first.fanova.best_rank, first.fanova.worst_rank) == (1, 1)
-
-
-def test_all_methods_see_the_same_branch(record: StudyRecord) -> None:
+def test_all_methods_see_the_same_branch(record: StudyRecord, cnn: AgreementInfo) -> None:
     """PED-ANOVA, too, is computed from the trials of the branch alone."""
-    infos = [get_agreement(record, family=family) for family in branches(record)]
+    assert branches(record) == ["CNN", "linear"]
+    infos = [cnn, get_agreement(record, family="linear")]
     assert [info.family for info in infos] == ["CNN", "linear"]
     for info in infos:
         names = {p.name for p in info.parameters}
@@ -95,23 +89,21 @@ def test_all_methods_see_the_same_branch(record: StudyRecord) -> None:
 
 
 def test_ped_anova_stands_alone_where_the_forest_refuses(record: StudyRecord) -> None:
-    """Without a forest there is neither fANOVA nor an interaction, and the reason is said."""
-    few = replace(record, trials=record.trials[:50])
-    info = get_agreement(few, family="CNN")
+    """Without a forest there is neither fANOVA nor an interaction, and the reason is said.
+
+    Two trials are too few for every method.
+    """
+    info = get_agreement(replace(record, trials=record.trials[:50]), family="CNN")
     assert 10 <= info.surrogate.n_trials < 30
     assert info.sentence == "PED-ANOVA stands alone."
     assert info.surrogate.refusal is not None
     assert (info.fanova, info.interactions, info.taus) == (None, None, {})
     assert all(p.permutation is None and p.fanova is None for p in info.parameters)
     assert all(p.ped_anova is not None for p in info.parameters)
-
-
-def test_a_branch_of_next_to_nothing_has_no_answer() -> None:
-    """Two trials are too few for every method."""
-    cnn = {"auto_encoder": "CNN", "learning_rate": 0.01}
-    record = study(*(trial(i, value=0.1 + i, params=cnn) for i in range(2)), settings=SETTINGS)
-    assert branches(record) == ["CNN"]
-    info = get_agreement(record, family="CNN")
+    params = {"auto_encoder": "CNN", "learning_rate": 0.01}
+    two = study(*(trial(i, value=0.1 + i, params=params) for i in range(2)), settings=SETTINGS)
+    assert branches(two) == ["CNN"]
+    info = get_agreement(two, family="CNN")
     assert info.sentence == "No method has an answer."
     assert info.surrogate.refusal == "Too few trials: 2 of at least 30."
     assert info.parameters == ()

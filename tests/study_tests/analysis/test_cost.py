@@ -5,16 +5,16 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-import pytest
 from hypothesis import given
+from hypothesis import settings as examples
 from hypothesis import strategies as st
 from optuna.trial import TrialState
 
 from emoji_ae.config import AutoencoderConfig
 from storage import attrs
-from storage.records import StudyRecord, TrialRecord
+from storage.records import TrialRecord
 from study.analysis import NEAR, kind_of
-from study.analysis.cost import CostInfo, get_costs
+from study.analysis.cost import get_costs
 from study.analysis.thinning import MAX_MARKS
 from study.figures import plot_costs, shown_costs
 from tests.study_tests.pages import render_report
@@ -37,11 +37,6 @@ def costly(
     return trial(number, value=value, params=params or {"auto_encoder": "CNN"}, attrs=known)
 
 
-def of(record: StudyRecord, name: str) -> CostInfo:
-    """Return what was found of one cost."""
-    return next(info for info in get_costs(record) if info.name == name)
-
-
 def test_fronts_by_hand() -> None:
     """The front is what nothing beats in both; the cheapest of the good ones lies on it."""
     record = study(
@@ -62,21 +57,16 @@ def test_fronts_by_hand() -> None:
 
 
 @given(
-    st.lists(
-        st.tuples(st.integers(1, 9), st.integers(1, 9)),
-        min_size=2,
-        max_size=30,
-    ).filter(lambda found: len({cost for _, cost in found}) > 1)
+    st.lists(st.tuples(st.integers(1, 9), st.integers(1, 9)), min_size=2, max_size=30).filter(
+        lambda found: len({cost for _, cost in found}) > 1
+    )
 )
+@examples(max_examples=50)
 def test_laws_of_the_front(found: list[tuple[int, int]]) -> None:
     """Whatever the trials, every one is matched by the front, and the choice lies on it."""
-    info = of(
-        study(
-            *(costly(i, mse / 100, weights=cost) for i, (mse, cost) in enumerate(found)),
-            settings=SETTINGS,
-        ),
-        attrs.PARAMETER_COUNT,
-    )
+    trials = (costly(i, mse / 100, weights=cost) for i, (mse, cost) in enumerate(found))
+    info = get_costs(study(*trials, settings=SETTINGS))[0]
+    assert info.name == attrs.PARAMETER_COUNT
     assert all(any(f.mse <= p.mse and f.cost <= p.cost for f in info.front) for p in info.points)
     assert [p.cost for p in info.front] == sorted({p.cost for p in info.front})
     assert [p.mse for p in info.front] == sorted({p.mse for p in info.front}, reverse=True)
@@ -99,7 +89,10 @@ def test_what_has_no_cost_is_left_out() -> None:
     (seconds,) = get_costs(record)  # all weigh the same, so there is nothing to choose
     assert seconds.name == "training_seconds"
     assert [p.number for p in seconds.points] == [0, 1]
-    assert get_costs(study()) == ()
+    one = study(costly(0, 0.01, weights=5), settings=SETTINGS)
+    assert get_costs(study()) == get_costs(one) == ()
+    text = Page(render_report(one)).text("cost")
+    assert "No two complete trials with a different cost yet" in text
 
 
 def test_latent_sizes_follow_from_the_configuration() -> None:
@@ -109,10 +102,7 @@ def test_latent_sizes_follow_from_the_configuration() -> None:
         costly(1, 0.01, params={"auto_encoder": "CNN"}),
     )
     (latents,) = get_costs(study(*trials, settings=SETTINGS))
-    assert [(p.family, p.cost) for p in latents.points] == [
-        ("linear", 16),
-        ("CNN", AutoencoderConfig().latent_size),
-    ]
+    assert [(p.family, p.cost) for p in latents.points] == [("linear", 16), ("CNN", 2048)]
     assert AutoencoderConfig().latent_size == 2048
     assert get_costs(study(*trials)) == ()
 
@@ -141,39 +131,23 @@ def test_chart() -> None:
 
 
 def test_many_trials_are_thinned() -> None:
-    """A chart has so many marks at most, all of the front among them, and the page says so."""
+    """A chart has so many marks at most, all of the front among them, and the page says so.
+
+    The section names the best and the cheapest of the good trials with their costs.
+    """
     n = MAX_MARKS // 2 + 100
-    record = study(
-        *(costly(i, 0.01 + 0.0001 * (i * 37 % n), weights=n - i) for i in range(n)),
-        settings=SETTINGS,
-    )
-    info = of(record, attrs.PARAMETER_COUNT)
+    best = costly(n, 0.009, weights=12_345, seconds=90)
+    good = costly(n + 1, 0.0098, weights=1_234, seconds=60)
+    trials = (costly(i, 0.01 + 0.0001 * (i * 37 % n), weights=n - i + 1) for i in range(n))
+    record = study(*trials, best, good, settings=SETTINGS)
+    info, _ = get_costs(record)
     shown = shown_costs(info)
     assert len(shown) == MAX_MARKS // 2
     assert {p.number for p in info.front} <= {p.number for p in shown}
-    assert "all on the front, and an even selection" in Page(render_report(record)).text("cost")
-
-
-def test_page() -> None:
-    """The section names the best and the cheapest of the good trials with their costs."""
-    record = study(
-        costly(0, 0.010, weights=12_345, seconds=90),
-        costly(1, 0.0109, weights=1_234, seconds=60),
-        settings=SETTINGS,
-    )
     html = render_report(record)
     text = Page(html).text("cost")
-    for words in ("12,345", "1,234", "1 min 30 s", "1 min 0 s", "at most 10"):
-        assert words in text
+    words = ("12,345", "1,234", "1 min 30 s", "1 min 0 s", "at most 10")
+    assert [word for word in words if word not in text] == []
+    assert "all on the front, and an even selection" in text
     data = html.split('id="chart-cost-data">')[1].split("</script>")[0]
     assert json.loads(data)["data"]
-
-
-@pytest.mark.parametrize(
-    "record", [study(settings=SETTINGS), study(costly(0, 0.01, weights=5), settings=SETTINGS)]
-)
-def test_page_without_costs(record: StudyRecord) -> None:
-    """With nothing to compare the section says so."""
-    assert "No two complete trials with a different cost yet" in Page(render_report(record)).text(
-        "cost"
-    )

@@ -6,11 +6,11 @@ import math
 import numpy as np
 import pytest
 from hypothesis import given
+from hypothesis import settings as examples
 from hypothesis import strategies as st
 from optuna.trial import TrialState
 from scipy import stats
 
-from storage.records import StudyRecord
 from study.analysis import kind_of
 from study.analysis.distribution import MAX_STEPS, band_of, get_distribution
 from study.figures import FAMILY_COLORS, plot_distribution
@@ -23,40 +23,26 @@ from tests.study_tests.synthetic import (
     trial,
 )
 
-COLORS = dict(zip(("CNN", "linear"), FAMILY_COLORS, strict=False))
+RECORD = planted()
+INFO = get_distribution(RECORD)
 
 
-@pytest.fixture(scope="module")
-def record() -> StudyRecord:
-    """120 trials with a planted answer."""
-    return planted()
+def test_the_function_is_scipys_and_the_band_massarts() -> None:
+    """Steps, quartiles and counts are those of the family's complete trials.
 
-
-def errors_of(record: StudyRecord, family: str) -> list[float]:
-    """Return the errors of a family's complete trials."""
-    trials = [t for t in record.complete if t.params["auto_encoder"] == family]
-    return [t.value for t in trials if t.value is not None]
-
-
-def test_the_function_is_scipys(record: StudyRecord) -> None:
-    """Steps, quartiles and counts are those of the family's complete trials."""
-    info = get_distribution(record)
-    assert [family.family for family in info.families] == ["CNN", "linear"]
-    assert info.n_trials == len(record.complete)
-    for family in info.families:
-        errors = errors_of(record, family.family)
+    Twice the tail bound of half the band's height is 5 %; the band stays between 0 and 1.
+    """
+    assert [family.family for family in INFO.families] == ["CNN", "linear"]
+    assert INFO.n_trials == len(RECORD.complete)
+    for family in INFO.families:
+        own = [t for t in RECORD.complete if t.params["auto_encoder"] == family.family]
+        errors = [t.value for t in own if t.value is not None]
         expected = stats.ecdf(errors).cdf
+        assert family.n_trials == len(errors)
         assert [step.value for step in family.steps] == list(expected.quantiles)
         assert [step.share for step in family.steps] == pytest.approx(expected.probabilities)
-        assert family.median == np.median(errors)
-        assert (family.lower_quartile, family.upper_quartile) == tuple(
-            np.quantile(errors, [0.25, 0.75])
-        )
-
-
-def test_the_band_is_massarts(record: StudyRecord) -> None:
-    """Twice the tail bound of half the band's height is 5 %; the band stays between 0 and 1."""
-    for family in get_distribution(record).families:
+        quartiles = (family.lower_quartile, family.median, family.upper_quartile)
+        assert quartiles == tuple(np.quantile(errors, [0.25, 0.5, 0.75]))
         assert 2 * math.exp(-2 * family.n_trials * family.band**2) == pytest.approx(0.05)
         for step in family.steps:
             assert step.low == max(0, step.share - family.band)
@@ -88,26 +74,24 @@ def test_many_trials_are_thinned_and_keep_both_ends() -> None:
 
 def test_only_complete_trials_with_a_number_count() -> None:
     """Trials that break the constraint do count; pruned and failed ones and NaN do not."""
-    info = get_distribution(
-        study(
-            trial(0, value=0.3),
-            trial(1, value=0.1, attrs={"infeasible": True}),
-            trial(2, value=math.nan),
-            trial(3, state=TrialState.PRUNED, curve=(0.2,)),
-            trial(4, state=TrialState.FAIL),
-        )
+    trials = (
+        trial(0, value=0.3),
+        trial(1, value=0.1, attrs={"infeasible": True}),
+        trial(2, value=math.nan),
+        trial(3, state=TrialState.PRUNED, curve=(0.2,)),
+        trial(4, state=TrialState.FAIL),
     )
-    (family,) = info.families
+    (family,) = get_distribution(study(*trials)).families
     assert [step.value for step in family.steps] == [0.1, 0.3]
     assert get_distribution(study()).families == ()
 
 
 @given(st.lists(st.floats(1e-6, 10), min_size=1, max_size=700))
+@examples(max_examples=30)
 def test_functions_rise_to_one(values: list[float]) -> None:
     """Values and shares rise, the last share is 1, and quartiles lie between the ends."""
-    (family,) = get_distribution(
-        study(*(trial(i, value=value) for i, value in enumerate(values)))
-    ).families
+    trials = (trial(i, value=value) for i, value in enumerate(values))
+    (family,) = get_distribution(study(*trials)).families
     shares = [step.share for step in family.steps]
     assert [step.value for step in family.steps] == sorted(step.value for step in family.steps)
     assert shares == sorted(set(shares))
@@ -115,16 +99,15 @@ def test_functions_rise_to_one(values: list[float]) -> None:
     assert min(values) <= family.lower_quartile <= family.median <= family.upper_quartile
 
 
-def test_chart_draws_steps_with_colours_and_dashes(record: StudyRecord) -> None:
+def test_chart_draws_steps_with_colours_and_dashes() -> None:
     """Each family has a line of its colour and of a dash of its own in its band."""
-    info = get_distribution(record)
-    figure = plot_distribution(info, kind_of(record))
+    figure = plot_distribution(INFO, kind_of(RECORD))
     lines = [trace for trace in figure.data if trace.meta]
     assert [trace.meta for trace in lines] == [{"edf": "CNN"}, {"edf": "linear"}]
     assert [trace.line.dash for trace in lines] == ["solid", "dash"]
-    for i, (family, line) in enumerate(zip(info.families, lines, strict=True)):
+    assert [trace.line.color for trace in lines] == list(FAMILY_COLORS[:2])
+    for i, (family, line) in enumerate(zip(INFO.families, lines, strict=True)):
         low, high = figure.data[3 * i : 3 * i + 2]
-        assert line.line.color == COLORS[family.family]
         assert {trace.line.shape for trace in (low, high, line)} == {"hv"}
         assert list(line.x) == pytest.approx([step.value for step in family.steps], rel=1e-4)
         assert list(line.y) == pytest.approx([step.share for step in family.steps], rel=1e-4)
@@ -132,10 +115,6 @@ def test_chart_draws_steps_with_colours_and_dashes(record: StudyRecord) -> None:
         assert list(high.y) == pytest.approx([step.high for step in family.steps], abs=1e-4)
         assert (low.fill, high.fill) == (None, "tonexty")
     assert figure.layout.xaxis.type == "log"
-
-
-def test_chart_of_an_accuracy_has_a_linear_axis() -> None:
-    """An accuracy is named on its axis."""
     record = planted_multitask()
     info = get_distribution(record, metric=VALIDATION_ACCURACY)
     axis = plot_distribution(info, kind_of(record)).layout.xaxis
@@ -145,8 +124,7 @@ def test_chart_of_an_accuracy_has_a_linear_axis() -> None:
 def test_markup_in_a_family_is_escaped_for_people_only() -> None:
     """The legend shows it as text; the mark by which the page finds the line is the name."""
     evil = "<b>CNN</b>"
-    params = {"auto_encoder": evil}
-    record = study(trial(0, value=0.1, params=params), settings=SETTINGS)
+    record = study(trial(0, value=0.1, params={"auto_encoder": evil}), settings=SETTINGS)
     figure = plot_distribution(get_distribution(record), kind_of(record))
     line = figure.data[-1]
     assert line.name == "&lt;b&gt;CNN&lt;/b&gt; (1 trials)"

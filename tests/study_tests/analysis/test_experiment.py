@@ -1,7 +1,6 @@
 """What experiments say: known differences come out, and noise is called noise."""
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +15,6 @@ from scipy import stats
 from storage import attrs
 from storage.records import StudyRecord, TrialRecord
 from study.analysis.experiment import (
-    MIN_PAIRS,
     Comparison,
     ExperimentInfo,
     describe_experiment,
@@ -25,7 +23,6 @@ from study.analysis.experiment import (
 from tests.study_tests.synthetic import MULTITASK_SETTINGS, planted, study, trial
 
 MSE, ACCURACY, BALANCED = "validation MSE", "validation accuracy", "balanced accuracy"
-N_SIMULATIONS = 200
 
 Values = Sequence[float | None]
 
@@ -94,10 +91,8 @@ def compared(before: Values, after: Values, *, metric: str = MSE, **changes: Any
 
 def test_other_studies_are_no_experiments() -> None:
     """A search has no arms to compare."""
-    assert get_experiment(planted(20)) is None
-    assert get_experiment(study()) is None
     broken = replace(study(), user_attrs={attrs.EXPERIMENT: None})
-    assert get_experiment(broken) is None
+    assert [get_experiment(other) for other in (planted(20), study(), broken)] == [None] * 3
 
 
 def test_by_hand() -> None:
@@ -117,7 +112,7 @@ def test_by_hand() -> None:
 
 
 def test_the_first_arm_is_the_baseline() -> None:
-    """Every other arm is compared with it, in the order in which they are given."""
+    """Every other arm is compared with it, in the given order, and nothing else is said."""
     values = {name: [float(i)] * 7 for i, name in enumerate("cab")}
     info = analysed(values)
     assert info.arms == ("c", "a", "b")
@@ -127,11 +122,11 @@ def test_the_first_arm_is_the_baseline() -> None:
     ]
     assert (info.name, info.question, info.n_pairs, info.n_missing) == ("test", "Which?", 7, 0)
     assert info.values[MSE] == {name: tuple(column) for name, column in values.items()}
+    assert list(describe_experiment(info)) == [c.verdict for c in info.comparisons]
 
 
 @pytest.mark.parametrize(
-    ("above", "below", "equal"),
-    [(6, 0, 0), (0, 6, 0), (5, 1, 0), (9, 1, 0), (3, 3, 0), (6, 0, 4), (2, 5, 3), (0, 0, 6)],
+    ("above", "below", "equal"), [(6, 0, 0), (0, 6, 0), (9, 1, 0), (3, 3, 0), (2, 5, 3), (0, 0, 6)]
 )
 def test_sign_test(above: int, below: int, equal: int) -> None:
     """The p-value is that of a fair coin; pairs without a difference say nothing."""
@@ -154,17 +149,16 @@ def test_adjustment() -> None:
         "6 of 7": [0.2, 0.2, 0.2, 0.2, 0.2, 0.2, 0.0],
     }
     info = analysed(arms, accuracies={"base": base, "7 of 7": [0.2] * 7})
-    p_values = {c.arm: c.p_value for c in info.of_metric(MSE)}
-    assert p_values["7 of 7"] == pytest.approx(3 / 64)
-    assert p_values["6 of 7"] == pytest.approx(3 / 2 * 1 / 8)
-    assert p_values["4 of 7"] == pytest.approx(1.0)
-    raw = [stats.binomtest(n, 7).pvalue for n in (4, 7, 6)]
-    assert list(p_values.values()) == pytest.approx(stats.false_discovery_control(raw).tolist())
+    assert {c.arm: c.p_value for c in info.of_metric(MSE)} == {
+        "4 of 7": pytest.approx(1.0),
+        "7 of 7": pytest.approx(3 / 64),
+        "6 of 7": pytest.approx(3 / 2 * 1 / 8),
+    }
     (alone,) = info.of_metric(ACCURACY)
     assert alone.p_value == pytest.approx(1 / 64)
 
 
-@pytest.mark.parametrize("n_pairs", range(1, MIN_PAIRS))
+@pytest.mark.parametrize("n_pairs", [1, 5])
 def test_too_few_pairs(n_pairs: int) -> None:
     """Less than six pairs give a difference, but neither an interval nor a p-value."""
     c = compared([0.1] * n_pairs, [0.2] * n_pairs)
@@ -178,7 +172,6 @@ def test_too_few_pairs(n_pairs: int) -> None:
 
 def test_just_enough_pairs() -> None:
     """Six pairs that agree are evidence, for no fewer could be."""
-    assert MIN_PAIRS == 6
     c = compared([0.1, 0.2, 0.3, 0.4, 0.5, 0.6], [0.21, 0.32, 0.43, 0.54, 0.65, 0.76])
     assert c.p_value == pytest.approx(1 / 32)
     assert "which is worse" in c.verdict
@@ -186,9 +179,8 @@ def test_just_enough_pairs() -> None:
 
 def test_missing_trials() -> None:
     """A pair counts where both arms finished; what is missing is said first."""
-    base = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, None]
     values: dict[str, Values] = {
-        "base": base,
+        "base": [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, None],
         "all": [0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9],
         "some": [None, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.9],
         "few": [0.2, 0.2, None, None, None, None, None, 0.9],
@@ -207,22 +199,19 @@ def test_missing_trials() -> None:
     assert [found[arm].p_value for arm in ("all", "some")] == pytest.approx(
         stats.false_discovery_control([2 / 2**7, 2 / 2**6]).tolist()
     )
-    lines = list(describe_experiment(info))
-    assert lines[0] == "15 of 40 trainings are missing; their pairs are left out."
-    assert lines[1:] == [c.verdict for c in info.comparisons]
-    assert not any(line.startswith("none") for line in lines)
+    said = [c.verdict for c in info.comparisons]
+    assert list(describe_experiment(info)) == [
+        "15 of 40 trainings are missing; their pairs are left out.",
+        *said,
+    ]
+    begun = analysed({"base": [None] * 6, "arm": [None] * 6})
+    assert begun.comparisons == ()
+    assert list(describe_experiment(begun)) == [
+        "12 of 12 trainings are missing; their pairs are left out."
+    ]
 
 
-def test_nothing_missing() -> None:
-    """Of a whole experiment nothing but verdicts is said."""
-    info = analysed({"base": [0.1] * 6, "arm": [0.2] * 6})
-    assert list(describe_experiment(info)) == [c.verdict for c in info.comparisons]
-
-
-@pytest.mark.parametrize(
-    "state", [TrialState.FAIL, TrialState.PRUNED, TrialState.RUNNING, TrialState.WAITING]
-)
-def test_only_complete_trials_count(state: TrialState) -> None:
+def test_only_complete_trials_count() -> None:
     """What an attempt reached that did not end well is no value; its repetition is one."""
     attempts = [
         trial(
@@ -230,6 +219,7 @@ def test_only_complete_trials_count(state: TrialState) -> None:
             state=state,
             attrs={attrs.ARM: arm, attrs.PAIR: pair, attrs.VALIDATION_MSE: 9.0},
         )
+        for state in (TrialState.FAIL, TrialState.PRUNED, TrialState.RUNNING, TrialState.WAITING)
         for arm in ("base", "arm")
         for pair in range(7)
     ]
@@ -238,27 +228,9 @@ def test_only_complete_trials_count(state: TrialState) -> None:
     assert analysed(values).n_missing == 1
 
 
-def test_nothing_finished() -> None:
-    """An experiment that has only begun has nothing to compare."""
-    info = analysed({"base": [None] * 6, "arm": [None] * 6})
-    assert info.comparisons == ()
-    assert list(describe_experiment(info)) == [
-        "12 of 12 trainings are missing; their pairs are left out."
-    ]
-
-
-def test_equal_in_all_pairs() -> None:
-    """Two arms that are the same training are said to be equal, not merely not different."""
-    base = [0.1, 0.3, 0.2, 0.5, 0.4, 0.6]
-    c = compared(base, base)
-    assert c.verdict == "arm: the validation MSE equals that of base in all 6 pairs."
-    assert (c.low, c.high, c.difference, c.p_value) == (0.0, 0.0, 0.0, 1.0)
-    almost = compared(base, [*base[:-1], 0.61])
-    assert "no evidence of a difference in validation MSE from base" in almost.verdict
-
-
-@pytest.mark.parametrize("metric", [MSE, ACCURACY, BALANCED])
-@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize(
+    ("metric", "sign"), [(MSE, 1), (MSE, -1), (ACCURACY, 1), (ACCURACY, -1), (BALANCED, 1)]
+)
 def test_direction(metric: str, sign: int) -> None:
     """A lower error is better, a higher accuracy is; higher and lower are said as they are."""
     rng = np.random.default_rng(0)
@@ -270,36 +242,31 @@ def test_direction(metric: str, sign: int) -> None:
     assert c.verdict.startswith(f"arm: the {metric} is {higher} than with base by 0.1")
     assert f", which is {better} (95 % interval " in c.verdict
     assert f"{higher} in 10 of 10 pairs, adjusted p = 0.002)." in c.verdict
-    assert math.copysign(1, c.difference) == sign
     assert c.low is not None
     assert c.high is not None
-    assert 0.1 <= min(sign * c.low, sign * c.high) < abs(c.difference)
-    assert abs(c.difference) < max(sign * c.low, sign * c.high) <= 0.2
+    nearer, further = sorted([sign * c.low, sign * c.high])
+    assert 0.1 <= nearer < sign * c.difference < further <= 0.2
     assert ("%)" in c.verdict) == (metric == MSE)  # a share of an accuracy says little
 
 
-def test_share_of_the_baseline() -> None:
-    """An error's difference is also said as a share of the baseline's error."""
+def test_verdicts() -> None:
+    """Evidence needs both pairs that agree and a sure size; what equals is said to be equal."""
+    base = [0.1, 0.3, 0.2, 0.5, 0.4, 0.6]
+    c = compared(base, base)
+    assert c.verdict == "arm: the validation MSE equals that of base in all 6 pairs."
+    assert (c.low, c.high, c.difference, c.p_value) == (0.0, 0.0, 0.0, 1.0)
+    almost = compared(base, [*base[:-1], 0.61])
+    assert "no evidence of a difference in validation MSE from base" in almost.verdict
     base = [0.2, 0.21, 0.19, 0.2, 0.22, 0.18]
     c = compared(base, [error * 1.25 for error in base])
     assert "higher than with base by 0.05 (25\N{NO-BREAK SPACE}%), which is worse" in c.verdict
-
-
-def test_a_single_large_difference_is_no_evidence() -> None:
-    """Neither many small ones against it, nor its weight in the mean, make a verdict."""
-    base = [1.0] * 10
-    c = compared(base, [*[0.99] * 9, 4.0])
+    c = compared([1.0] * 10, [*[0.99] * 9, 4.0])  # one large difference against nine small ones
     assert c.difference > 0
     assert c.p_value is not None
     assert c.p_value < 0.05
     assert "no evidence of a difference" in c.verdict
     assert "higher in 1 of 10 pairs" in c.verdict
-
-
-def test_agreement_without_a_sure_size_is_no_evidence() -> None:
-    """Eight of ten pairs agree too often by chance, whatever their mean."""
-    base = [1.0] * 10
-    c = compared(base, [*[1.5] * 8, 0.99, 0.99])
+    c = compared([1.0] * 10, [*[1.5] * 8, 0.99, 0.99])  # eight of ten agree too often by chance
     assert c.low is not None
     assert c.low > 0
     assert "no evidence of a difference" in c.verdict
@@ -307,45 +274,34 @@ def test_agreement_without_a_sure_size_is_no_evidence() -> None:
 
 def test_untrained_classifiers_are_not_compared() -> None:
     """An autoencoder alone is compared by its error; accuracies have the next arm as baseline."""
-    values: dict[str, Values] = {
-        "alone": [0.1] * 7,
-        "joint": [0.2] * 7,
-        "sequential": [0.3] * 7,
-        "alone too": [0.1] * 7,
-    }
-    accuracies: dict[str, Values] = {
-        "alone": [0.25] * 7,
-        "joint": [0.75] * 7,
-        "sequential": [0.8] * 7,
-        "alone too": [0.25] * 7,
-    }
-    info = analysed(values, accuracies=accuracies, untrained=["alone", "alone too"])
+    shares = {"alone": 0.25, "joint": 0.75, "sequential": 0.8, "alone too": 0.25}
+    values: dict[str, Values] = {name: [0.1 + i] * 7 for i, name in enumerate(shares)}
+    made = record(
+        values,
+        accuracies={name: [share] * 7 for name, share in shares.items()},
+        untrained=["alone", "alone too"],
+    )
+    more = {"joint": 0.5, "sequential": 0.75}  # of the balanced one
+    trials = tuple(
+        replace(t, user_attrs={**t.user_attrs, attrs.VALIDATION_BALANCED_ACCURACY: more[arm]})
+        if (arm := t.user_attrs[attrs.ARM]) in more
+        else t
+        for t in made.trials
+    )
+    info = get_experiment(replace(made, trials=trials))
+    assert info is not None
     assert [(c.baseline, c.arm) for c in info.of_metric(MSE)] == [
         ("alone", "joint"),
         ("alone", "sequential"),
         ("alone", "alone too"),
     ]
-    for metric in (ACCURACY, BALANCED):
+    for metric, difference in ((ACCURACY, 0.05), (BALANCED, 0.25)):
         (c,) = info.of_metric(metric)
         assert (c.baseline, c.arm) == ("joint", "sequential")
-        assert c.difference == pytest.approx(0.05)
+        assert c.difference == pytest.approx(difference)
         assert list(info.values[metric]) == ["joint", "sequential"]
     assert list(info.values[MSE]) == list(values)
     assert info.labels == (MSE, ACCURACY, BALANCED)
-
-
-def test_accuracies_are_told_apart() -> None:
-    """Accuracy and balanced accuracy are each compared by their own numbers."""
-    values = {"base": [0.1] * 6, "arm": [0.1] * 6}
-    made = record(values, accuracies={"base": [0.5] * 6, "arm": [0.75] * 6})
-    trials = tuple(
-        replace(t, user_attrs={**t.user_attrs, attrs.VALIDATION_BALANCED_ACCURACY: 0.25})
-        for t in made.trials
-    )
-    info = get_experiment(replace(made, trials=trials))
-    assert info is not None
-    (accuracy,), (balanced,) = info.of_metric(ACCURACY), info.of_metric(BALANCED)
-    assert (accuracy.difference, balanced.difference) == (0.25, 0.0)
 
 
 def test_repeatable() -> None:
@@ -366,21 +322,13 @@ def test_repeatable() -> None:
     n=st.sampled_from([97, 98, 100, 120]),
     more=st.integers(1, 3),
 )
-@examples(max_examples=50)
+@examples(max_examples=25)
 def test_one_image_more_in_every_pair(base: list[int], n: int, more: int) -> None:
     """Accuracies are rounded, so equal differences differ a little: they are evidence still."""
-
-    def share(k: int) -> float:
-        return float(np.float32(k / n))
-
-    before = [share(k) for k in base]
-    after = [share(k + more) for k in base]
+    before, after = ([float(np.float32((k + i) / n)) for k in base] for i in (0, more))
     c = compared(before, after, metric=ACCURACY)
     assert c.n_above == len(base)
-    assert c.low is not None
-    assert c.high is not None
-    assert c.low == pytest.approx(more / n, rel=1e-4)
-    assert c.high == pytest.approx(more / n, rel=1e-4)
+    assert (c.low, c.high) == pytest.approx((more / n, more / n), rel=1e-4)
     assert "which is better" in c.verdict
 
 
@@ -398,73 +346,49 @@ def simulated(seed: int, *, n_pairs: int, difference: float, n_arms: int = 1) ->
     return analysed(values)
 
 
-def covers(info: ExperimentInfo, difference: float) -> bool:
-    """Say whether the interval of the only comparison holds the true difference."""
-    (c,) = info.comparisons
-    assert c.low is not None
-    assert c.high is not None
-    return c.low <= difference <= c.high
-
-
 @pytest.mark.parametrize(
-    ("n_pairs", "low"),
+    ("n", "n_pairs", "difference", "low"),
     [
-        (10, 0.88),
-        (20, 0.9),
-        (6, 0.78),
+        (60, 10, 0.05, 0.88),
+        *(
+            pytest.param(200, n_pairs, difference, low, marks=pytest.mark.slow)
+            for n_pairs, low in ((10, 0.88), (20, 0.9), (6, 0.78))
+            for difference in (0.0, 0.05)
+        ),
     ],
 )
-@pytest.mark.parametrize("difference", [0.0, 0.05])
-def test_intervals_cover_the_true_difference(n_pairs: int, low: float, difference: float) -> None:
+def test_intervals_cover_the_true_difference(
+    n: int, n_pairs: int, difference: float, low: float
+) -> None:
     """They do so about as often as the documentation says, less often with few pairs."""
-    infos = [simulated(i, n_pairs=n_pairs, difference=difference) for i in range(N_SIMULATIONS)]
-    share = sum(covers(info, difference) for info in infos) / N_SIMULATIONS
-    assert low <= share <= 0.99
-
-
-@pytest.mark.whole
-@pytest.mark.parametrize("n_arms", [1, 4])
-@pytest.mark.parametrize("n_pairs", [6, 10])
-def test_noise_is_called_noise(n_pairs: int, n_arms: int) -> None:
-    """Where nothing differs, hardly any experiment finds evidence, however many arms it has."""
-    calm = sum(
-        all(
-            "no evidence of a difference" in c.verdict
-            for c in simulated(i, n_pairs=n_pairs, difference=0.0, n_arms=n_arms).comparisons
-        )
-        for i in range(N_SIMULATIONS)
-    )
-    assert calm >= 0.9 * N_SIMULATIONS
-
-
-@pytest.mark.parametrize("n_arms", [1, 4])
-@pytest.mark.parametrize("difference", [0.08, -0.08])
-def test_a_large_difference_is_found(difference: float, n_arms: int) -> None:
-    """A difference of several times the noise is found in every experiment and every arm."""
-    better = "which is worse" if difference > 0 else "which is better"
-    for i in range(50):
-        info = simulated(i, n_pairs=10, difference=difference, n_arms=n_arms)
-        assert len(info.comparisons) == n_arms
-        assert all(better in c.verdict for c in info.comparisons)
-
-
-Shift = Callable[[list[float]], list[float]]
+    infos = [simulated(i, n_pairs=n_pairs, difference=difference) for i in range(n)]
+    ends = [(c.low or 0.0, c.high or 0.0) for info in infos for c in info.comparisons]
+    assert low <= sum(a <= difference <= b for a, b in ends) / n <= 0.99
 
 
 @pytest.mark.parametrize(
-    "shift",
+    ("n", "n_pairs", "n_arms"),
     [
-        pytest.param(lambda values: [value + 1 for value in values], id="all alike"),
-        pytest.param(lambda values: values[::-1], id="in another order"),
+        (40, 6, 4),
+        *(
+            pytest.param(200, n_pairs, n_arms, marks=pytest.mark.slow)
+            for n_pairs in (6, 10)
+            for n_arms in (1, 4)
+        ),
     ],
 )
-def test_only_differences_within_pairs_count(shift: Shift) -> None:
-    """What all arms of a pair share, and the order of the pairs, changes no verdict."""
-    rng = np.random.default_rng(3)
-    base = rng.uniform(0.1, 0.2, size=10).tolist()
-    arm = (np.array(base) + rng.normal(0.05, 0.01, size=10)).tolist()
-    before, after = compared(base, arm), compared(shift(base), shift(arm))
-    assert after.difference == pytest.approx(before.difference)
-    assert after.p_value == before.p_value
-    assert after.low == pytest.approx(before.low, abs=1e-3)
-    assert after.high == pytest.approx(before.high, abs=1e-3)
+def test_noise_is_called_noise(n: int, n_pairs: int, n_arms: int) -> None:
+    """Where nothing differs, hardly any experiment finds evidence, however many arms it has."""
+    infos = [simulated(i, n_pairs=n_pairs, difference=0.0, n_arms=n_arms) for i in range(n)]
+    calm = [
+        all("no evidence of a difference" in c.verdict for c in info.comparisons) for info in infos
+    ]
+    assert sum(calm) >= 0.9 * n
+
+
+def test_a_large_difference_is_found() -> None:
+    """A difference of several times the noise is found in every experiment and every arm."""
+    for i in range(10):
+        info = simulated(i, n_pairs=10, difference=0.08, n_arms=4)
+        assert len(info.comparisons) == 4
+        assert all("which is worse" in c.verdict for c in info.comparisons)

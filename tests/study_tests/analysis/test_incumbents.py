@@ -2,92 +2,63 @@
 
 import math
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as examples
 from hypothesis import strategies as st
 from optuna.trial import TrialState
 
-from storage.records import StudyRecord
+from storage.records import TrialRecord
 from study.analysis.history import get_history, get_summary
 from study.analysis.incumbents import ChangedParameter, get_incumbents
 from tests.study_tests.pages import render_report
 from tests.study_tests.report.test_report import Page, plain
 from tests.study_tests.synthetic import START, planted, study, trial
 
-MINUTE = timedelta(minutes=1)
+
+def ran(
+    number: int, minutes: tuple[int, int], epochs: int, seconds: float, **more: Any
+) -> TrialRecord:
+    """Return a trial that ran between these minutes of the study."""
+    started, completed = (START + timedelta(minutes=minute) for minute in minutes)
+    attrs = {"epochs_run": epochs, "training_seconds": seconds}
+    return trial(number, attrs=attrs, started=started, completed=completed, **more)
 
 
-@pytest.fixture(scope="module")
-def overtaken() -> StudyRecord:
-    """A study whose second trial ends before the first; the third repeats the first's error."""
-    return study(
-        trial(
-            0,
-            value=0.2,
-            params={"learning_rate": 0.01, "dropout": 0.5},
-            attrs={"epochs_run": 20, "training_seconds": 100.0},
-            started=START,
-            completed=START + 5 * MINUTE,
-        ),
-        trial(
-            1,
-            value=0.4,
-            params={"learning_rate": 0.01, "batch_size": 32},
-            attrs={"epochs_run": 10, "training_seconds": 50.0},
-            started=START,
-            completed=START + MINUTE,
-        ),
-        trial(
-            2,
-            state=TrialState.PRUNED,
-            curve=(0.1,),
-            attrs={"epochs_run": 1, "training_seconds": 5.0},
-            started=START + 2 * MINUTE,
-            completed=START + 3 * MINUTE,
-        ),
-        trial(
-            3,
-            value=0.2,
-            attrs={"epochs_run": 20, "training_seconds": 90.0},
-            started=START + 10 * MINUTE,
-            completed=START + 12 * MINUTE,
-        ),
-        trial(
-            4,
-            state=TrialState.FAIL,
-            attrs={"epochs_run": 9, "training_seconds": 30.0},
-            started=START + 12 * MINUTE,
-            completed=START + 13 * MINUTE,
-        ),
-        settings={"kind": "autoencoder"},
-    )
+EVIL = "<b>x</b>"
+FIRST = {"learning_rate": 0.01, "dropout": 0.5, "auto_encoder": EVIL}
+SECOND = {"learning_rate": 0.01, "batch_size": 32, "auto_encoder": "CNN"}
+OVERTAKEN = study(
+    ran(0, (0, 5), 20, 100.0, value=0.2, params=FIRST),
+    ran(1, (0, 1), 10, 50.0, value=0.4, params=SECOND),
+    ran(2, (2, 3), 1, 5.0, state=TrialState.PRUNED, curve=(0.1,)),
+    ran(3, (10, 12), 20, 90.0, value=0.2),
+    ran(4, (12, 13), 9, 30.0, state=TrialState.FAIL),
+    settings={"kind": "autoencoder"},
+)
+"""A study whose second trial ends before the first; the third repeats the first's error."""
 
 
-def test_the_order_of_ends_decides(overtaken: StudyRecord) -> None:
-    """The trial that ended first was the best first, with what had been spent until then."""
-    info = get_incumbents(overtaken)
+def test_the_order_of_ends_decides() -> None:
+    """The trial that ended first was the best first, with what had been spent until then.
+
+    Of changes those of parameters that one of the two lacks count, equal ones do not. An equal
+    error is no improvement; failed trials are no finished ones, but their epochs are spent.
+    """
+    info = get_incumbents(OVERTAKEN)
     first, second = info.incumbents
     assert (first.number, first.value, first.change, first.changes) == (1, 0.4, None, ())
     assert (first.n_finished, first.epochs_run, first.training_seconds) == (1, 10, 50.0)
-    assert first.wall_seconds == 60
-    assert (second.number, second.value) == (0, 0.2)
-    assert second.change == pytest.approx(-0.5)
+    assert (second.number, second.value, second.change) == (0, 0.2, pytest.approx(-0.5))
     assert (second.n_finished, second.epochs_run, second.training_seconds) == (3, 31, 155.0)
-    assert second.wall_seconds == 300
-
-
-def test_what_changed_is_named(overtaken: StudyRecord) -> None:
-    """Parameters that one of the two lacks count, equal ones do not."""
-    assert get_incumbents(overtaken).incumbents[1].changes == (
+    assert (first.wall_seconds, second.wall_seconds) == (60, 300)
+    assert second.changes == (
         ChangedParameter(name="dropout", before=None, after=0.5),
+        ChangedParameter(name="auto_encoder", before="CNN", after=EVIL),
         ChangedParameter(name="batch_size", before=32, after=None),
     )
-
-
-def test_time_without_an_improvement_counts_failed_epochs(overtaken: StudyRecord) -> None:
-    """An equal error is none; failed trials are no finished ones, but their epochs are spent."""
-    info = get_incumbents(overtaken)
     assert (info.n_finished, info.n_since) == (4, 1)
     assert (info.epochs_run, info.share_since) == (60, 29 / 60)
 
@@ -100,34 +71,32 @@ def test_totals_are_those_of_the_summary() -> None:
     assert info.incumbents[-1].number == summary.best.number
     assert info.epochs_run == summary.epochs_run
     assert info.incumbents[-1].n_finished + info.n_since == 114
-    assert [i.wall_seconds for i in info.incumbents] == sorted(
-        i.wall_seconds or 0 for i in info.incumbents
-    )
+    walls = [i.wall_seconds or 0 for i in info.incumbents]
+    assert walls == sorted(walls)
 
 
 def test_trials_that_are_no_candidates_are_passed_over() -> None:
-    """Pruned, infeasible, unfinished trials and errors that are no numbers are never the best."""
-    info = get_incumbents(
-        study(
-            trial(0, value=math.nan),
-            trial(1, value=math.inf),
-            trial(2, value=0.1, attrs={"infeasible": True}),
-            trial(3, state=TrialState.PRUNED, curve=(0.1,)),
-            trial(4, state=TrialState.RUNNING, curve=(0.1,)),
-            trial(5, state=TrialState.WAITING),
-        )
+    """Pruned, infeasible, unfinished trials and errors that are no numbers are never the best.
+
+    Without an epoch there is no share of epochs.
+    """
+    trials = (
+        trial(0, value=math.nan),
+        trial(1, value=math.inf),
+        trial(2, value=0.1, attrs={"infeasible": True}),
+        trial(3, state=TrialState.PRUNED, curve=(0.1,)),
+        trial(4, state=TrialState.RUNNING, curve=(0.1,)),
+        trial(5, state=TrialState.WAITING),
     )
+    info = get_incumbents(study(*trials))
     assert info.incumbents == ()
     assert (info.n_finished, info.n_since, info.epochs_run, info.share_since) == (4, 4, 1, 1.0)
-
-
-def test_an_empty_study_has_no_shares() -> None:
-    """Without an epoch there is no share of epochs."""
     info = get_incumbents(study())
     assert (info.incumbents, info.n_since, info.share_since) == ((), 0, None)
 
 
 @given(st.lists(st.floats(0, 1) | st.just(math.nan), max_size=30))
+@examples(max_examples=50)
 def test_without_times_numbers_are_the_order(values: list[float]) -> None:
     """Imported trials come by number, so their incumbents are those of the history."""
     record = study(*(trial(i, value=value) for i, value in enumerate(values)))
@@ -137,26 +106,16 @@ def test_without_times_numbers_are_the_order(values: list[float]) -> None:
     ]
     assert all(i.wall_seconds is None for i in info.incumbents)
     found = [i.value for i in info.incumbents]
-    assert found == sorted(found, reverse=True)
-    assert len(set(found)) == len(found)
+    assert found == sorted(set(found), reverse=True)
 
 
-def test_the_section_says_since_when_nothing_improved(overtaken: StudyRecord) -> None:
-    """Sentence and table hold the numbers of the analysis."""
-    text = plain(Page(render_report(overtaken)).text("incumbents"))
+def test_the_section_says_since_when_nothing_improved() -> None:
+    """Sentence and table hold the numbers of the analysis, and markup of a choice is text."""
+    page = Page(render_report(OVERTAKEN))
+    text = plain(page.text("incumbents"))
     assert "2 trials were the best so far when they ended, the last of them trial 0" in text
     assert "1 of 4 trials finished after it without an improvement, 48 % of all epochs." in text
     assert "00.2000\N{MINUS SIGN}50.0 %3312 min 35 s5 min 0 s" in text.replace("  ", " ")
-    assert "dropout – → 0.5, batch size 32 → –" in text
-
-
-def test_markup_in_changed_values_is_text() -> None:
-    """A choice may hold anything."""
-    evil = "<b>x</b>"
-    record = study(
-        trial(0, value=0.2, params={"auto_encoder": "CNN"}),
-        trial(1, value=0.1, params={"auto_encoder": evil}),
-    )
-    page = Page(render_report(record))
-    assert f"auto encoder CNN → {evil}" in page.text("incumbents")
+    for words in ("dropout – → 0.5", "batch size 32 → –", f"auto encoder CNN → {EVIL}"):
+        assert words in text
     assert "b" not in [tag for tag, _ in page.tags]

@@ -2,23 +2,27 @@
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
+import plotly.graph_objects as go
 import pytest
 from hypothesis import given
+from hypothesis import settings as examples
 from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
-from storage.records import Scalar, StudyRecord, TrialRecord
+from storage.records import Scalar, StudyRecord
 from study.analysis import kind_of
 from study.analysis.isolation import (
     MAX_BINS,
     MAX_POINTS,
     N_BEST_POINTS,
     IsolatedParameter,
+    IsolationInfo,
     get_isolation,
 )
 from study.analysis.thinning import thin
@@ -33,11 +37,24 @@ from tests.study_tests.synthetic import (
 
 COLORS = dict(zip(("CNN", "linear"), FAMILY_COLORS, strict=False))
 
-EVIL = "</script><b>loss</b>"
+RECORD = planted()
+INFO = get_isolation(RECORD)
+
+
+@pytest.fixture(scope="module")
+def figure() -> go.Figure:
+    """The chart of 120 trials with a planted answer."""
+    return plot_isolation(INFO, kind_of(RECORD))
+
+
+def named(name: str, info: IsolationInfo = INFO) -> IsolatedParameter:
+    """Return a parameter by its name."""
+    (parameter,) = [p for p in info.parameters if p.name == name]
+    return parameter
 
 
 def with_param(
-    values: list[Scalar], errors: list[float], distribution: object, name: str = "depth"
+    values: Sequence[Scalar], errors: Sequence[float], distribution: object, name: str = "depth"
 ) -> StudyRecord:
     """Return a study of complete trials with one parameter."""
     return study(
@@ -56,22 +73,15 @@ def only(record: StudyRecord) -> IsolatedParameter:
     return parameter
 
 
-@pytest.fixture(scope="module")
-def record() -> StudyRecord:
-    """120 trials with a planted answer."""
-    return planted()
-
-
-def test_each_choice_has_its_best_second_median_and_count(record: StudyRecord) -> None:
+def test_each_choice_has_its_best_second_median_and_count() -> None:
     """The numbers of a choice are those of the complete trials that made it."""
-    info = get_isolation(record)
-    (batch_size,) = [p for p in info.parameters if p.name == "batch_size"]
+    batch_size = named("batch_size")
     assert batch_size.scale == "category"
     assert [value.value for value in batch_size.values] == [16, 32, 64]
     for value in batch_size.values:
         own = sorted(
             (t.value, t.number)
-            for t in record.complete
+            for t in RECORD.complete
             if t.params["batch_size"] == value.value and t.value is not None
         )
         assert (value.best, value.best_number) == own[0]
@@ -79,50 +89,40 @@ def test_each_choice_has_its_best_second_median_and_count(record: StudyRecord) -
         assert value.n_trials == len(own)
         assert value.median == np.median([v for v, _ in own])
         assert (value.low, value.high) == (None, None)
-    assert info.n_trials == len(record.complete)
+    assert INFO.n_trials == len(RECORD.complete)
 
 
-def test_parameters_that_do_not_vary_are_left_out(record: StudyRecord) -> None:
+def test_parameters_that_do_not_vary_are_left_out() -> None:
     """The epoch is the same everywhere; conditional ones are those of the trials with them."""
-    info = get_isolation(record)
-    by_name = {parameter.name: parameter for parameter in info.parameters}
-    assert list(by_name) == [
+    assert [parameter.name for parameter in INFO.parameters] == [
         *("auto_encoder", "batch_size", "learning_rate", "weight_decay"),
         *("bottleneck_dim", "batch_normalization"),
     ]
-    n_linear = sum(t.params["auto_encoder"] == "linear" for t in record.complete)
-    assert by_name["bottleneck_dim"].n_trials == n_linear
-    assert by_name["batch_normalization"].n_trials == len(record.complete) - n_linear
-    assert {point.family for point in by_name["bottleneck_dim"].points} == {"linear"}
+    n_linear = sum(t.params["auto_encoder"] == "linear" for t in RECORD.complete)
+    assert named("bottleneck_dim").n_trials == n_linear
+    assert named("batch_normalization").n_trials == len(RECORD.complete) - n_linear
+    assert {point.family for point in named("bottleneck_dim").points} == {"linear"}
+    for trials in ((), (trial(0, value=0.1, params={"batch_size": 16}),)):
+        info = get_isolation(study(*trials))
+        assert (info.parameters, info.thinned) == ((), False)
+        json.loads(plot_isolation(info, kind_of(RECORD)).to_json())
 
 
-def test_a_continuous_parameter_is_cut_between_its_quantiles(record: StudyRecord) -> None:
+def test_a_continuous_parameter_is_cut_between_its_quantiles() -> None:
     """Ten bins of nearly equal size cover the range in order, and each value lies in its bin."""
-    (rate,) = [p for p in get_isolation(record).parameters if p.name == "learning_rate"]
+    rate = named("learning_rate")
     assert rate.scale == "log"
     assert len(rate.values) == MAX_BINS
     sizes = [value.n_trials for value in rate.values]
-    assert sum(sizes) == len(record.complete)
+    assert sum(sizes) == len(RECORD.complete)
     assert max(sizes) - min(sizes) <= 1
     ends = [end for value in rate.values for end in (value.low, value.high)]
     assert ends == sorted(ends)
-    for point in rate.points:
-        inside = rate.values[point.place]
-        assert inside.low <= point.value <= inside.high
     for i, value in enumerate(rate.values):
         own = [point for point in rate.points if point.place == i]
+        assert all(value.low <= point.value <= value.high for point in own)
         assert value.value == np.median([point.value for point in own])
         assert value.best == min(point.measured for point in own)
-
-
-def test_the_planted_optimum_has_the_lowest_best(record: StudyRecord) -> None:
-    """The learning rate is best around 1e-2, and its ends are worse."""
-    (rate,) = [p for p in get_isolation(record).parameters if p.name == "learning_rate"]
-    best = [value.best for value in rate.values]
-    middle = rate.values[int(np.argmin(best))]
-    assert middle.low <= 0.01 * 2
-    assert middle.high >= 0.01 / 2
-    assert best[0] > 3 * min(best)
 
 
 def test_equal_numbers_take_the_luck_out_of_many_trials() -> None:
@@ -131,14 +131,12 @@ def test_equal_numbers_take_the_luck_out_of_many_trials() -> None:
     The expected best is the mean over all sets of as many trials as the rare value has.
     """
     errors = np.random.default_rng(0).random(15).round(3).tolist()
-    values: list[Scalar] = [1] * 5 + [2] * 10
-    parameter = only(with_param(values, errors, IntDistribution(1, 3)))
+    parameter = only(with_param([1] * 5 + [2] * 10, errors, IntDistribution(1, 3)))
     rare, frequent = parameter.values
     assert parameter.n_equal == 5
     assert rare.expected == pytest.approx(rare.best) == min(errors[:5])
     every = [min(chosen) for chosen in combinations(errors[5:], 5)]
     assert frequent.expected == pytest.approx(np.mean(every))
-    assert frequent.expected > frequent.best
 
 
 @pytest.mark.parametrize(
@@ -149,7 +147,7 @@ def test_values_with_few_trials_are_not_compared_at_equal_numbers(
     counts: tuple[int, ...], n_equal: int | None, expected: list[bool]
 ) -> None:
     """Values with fewer than five trials have none, and one value alone has nothing to equal."""
-    values: list[Scalar] = [i for i, count in enumerate(counts) for _ in range(count)]
+    values = [i for i, count in enumerate(counts) for _ in range(count)]
     errors = [0.1 + 0.01 * i for i in range(len(values))]
     parameter = only(with_param(values, errors, IntDistribution(0, 5)))
     assert parameter.n_equal == n_equal
@@ -157,10 +155,10 @@ def test_values_with_few_trials_are_not_compared_at_equal_numbers(
 
 
 def test_a_maximised_metric_has_its_highest_values_as_best() -> None:
-    """Best, second and expected best of an accuracy are high ones."""
+    """Best, second and expected best of an accuracy are high ones, on a linear axis."""
     record = planted_multitask()
     info = get_isolation(record, metric=VALIDATION_ACCURACY)
-    (layers,) = [p for p in info.parameters if p.name == "classification_layer_num"]
+    layers = named("classification_layer_num", info)
     assert layers.scale == "linear"
     for value in layers.values:
         own = sorted(
@@ -171,21 +169,23 @@ def test_a_maximised_metric_has_its_highest_values_as_best() -> None:
         assert (value.second, value.best) == tuple(own[-2:])
         assert value.expected is not None
         assert value.median <= value.expected <= value.best
+    layout = plot_isolation(info, kind_of(record)).layout
+    assert layout.yaxis.type is None
+    assert layout.yaxis.title.text == "validation<br>accuracy"
+    assert layout.meta["brush"]["y2"] == "validation_accuracy"
 
 
 def test_only_feasible_complete_trials_with_a_finite_value_count() -> None:
     """Pruned, failed, running, waiting and infeasible ones and those without a number do not."""
     params: dict[str, Scalar] = {"batch_size": 16}
+    others = (TrialState.FAIL, TrialState.RUNNING, TrialState.WAITING)
     record = study(
         trial(0, value=0.3, params={"batch_size": 32}),
         trial(1, value=0.2, params=params),
         trial(2, value=0.1, params=params, attrs={"infeasible": True}),
         trial(3, state=TrialState.PRUNED, params=params, curve=(0.1,)),
         trial(4, value=math.nan, params=params),
-        *(
-            trial(5 + i, state=state, params=params)
-            for i, state in enumerate((TrialState.FAIL, TrialState.RUNNING, TrialState.WAITING))
-        ),
+        *(trial(5 + i, state=state, params=params) for i, state in enumerate(others)),
     )
     assert [(v.value, v.best_number, v.second) for v in only(record).values] == [
         (16, 1, None),
@@ -193,17 +193,8 @@ def test_only_feasible_complete_trials_with_a_finite_value_count() -> None:
     ]
 
 
-@pytest.mark.parametrize("trials", [(), (trial(0, value=0.1, params={"batch_size": 16}),)])
-def test_one_trial_or_none_has_no_parameters(trials: tuple[TrialRecord, ...]) -> None:
-    """Nothing varies, and the empty figure is still one."""
-    record = study(*trials)
-    info = get_isolation(record)
-    assert (info.parameters, info.thinned) == ((), False)
-    json.loads(plot_isolation(info, kind_of(record)).to_json())
-
-
 @pytest.mark.parametrize(
-    ("values", "distribution", "scale", "n_values"),
+    ("values", "distribution", "scale", "found"),
     [
         ([1, 2, 4] * 5, IntDistribution(1, 4, log=True), "log", 3),
         ([0.0, 0.5] * 6, FloatDistribution(0, 1), "linear", 2),
@@ -211,31 +202,33 @@ def test_one_trial_or_none_has_no_parameters(trials: tuple[TrialRecord, ...]) ->
         ([1e-3, 1e-2] * 2, CategoricalDistribution((1e-3, 1e-2)), "category", 2),
         (list(range(20)), CategoricalDistribution(tuple(range(20))), "linear", 4),
         ([True, False], CategoricalDistribution((True, False)), "category", 2),
-        (["b", None, 2, 10], CategoricalDistribution(("b", None, 2, 10)), "category", 4),
+        (
+            ["b", 10, 2, True, None],
+            CategoricalDistribution(("b", 10, 2, True, None)),
+            "category",
+            [2, 10, None, True, "b"],
+        ),
     ],
 )
 def test_kinds_of_parameters(
-    values: list[Scalar], distribution: object, scale: str, n_values: int
+    values: list[Scalar], distribution: object, scale: str, found: int | list[Scalar]
 ) -> None:
-    """Ranges keep their scale, repeated and few numbers stay themselves, the rest is a choice."""
-    record = with_param(values, [0.1 + 0.01 * i for i in range(len(values))], distribution)
-    parameter = only(record)
-    assert (parameter.scale, len(parameter.values)) == (scale, n_values)
+    """Ranges keep their scale, repeated and few numbers stay themselves, the rest is a choice.
 
-
-def test_choices_are_in_order() -> None:
-    """Numbers come first by size, then texts; True is not 1."""
-    values: list[Scalar] = ["b", 10, 2, True, None]
-    record = with_param(values, [0.1] * 5, CategoricalDistribution(tuple(values)))
-    assert [value.value for value in only(record).values] == [2, 10, None, True, "b"]
+    Of choices numbers come first by size, then texts; True is not 1.
+    """
+    errors = [0.1 + 0.01 * i for i in range(len(values))]
+    parameter = only(with_param(values, errors, distribution))
+    assert parameter.scale == scale
+    own = [value.value for value in parameter.values]
+    assert (len(own) if isinstance(found, int) else own) == found
 
 
 def test_many_choices_without_an_order_are_named() -> None:
     """Thirteen texts are too many to be looked at."""
-    values: list[Scalar] = [f"choice {i}" for i in range(13)]
-    info = get_isolation(
-        with_param(values, [0.1] * 13, CategoricalDistribution(tuple(values)), name="activation")
-    )
+    values = [f"choice {i}" for i in range(13)]
+    choices = CategoricalDistribution(tuple(values))
+    info = get_isolation(with_param(values, [0.1] * 13, choices, name="activation"))
     assert (info.parameters, info.left_out) == ((), ("activation",))
 
 
@@ -243,8 +236,7 @@ def test_points_are_thinned_and_keep_the_best() -> None:
     """Of many trials the best ones stay, and the others are spread over the whole study."""
     rng = np.random.default_rng(0)
     errors = rng.random(2000).tolist()
-    record = with_param(rng.random(2000).tolist(), errors, FloatDistribution(0, 1))
-    info = get_isolation(record)
+    info = get_isolation(with_param(rng.random(2000).tolist(), errors, FloatDistribution(0, 1)))
     (parameter,) = info.parameters
     numbers = [point.number for point in parameter.points]
     assert info.thinned
@@ -256,20 +248,14 @@ def test_points_are_thinned_and_keep_the_best() -> None:
 
 
 @given(
-    values=st.lists(
-        st.one_of(
-            st.floats(0.01, 1),
-            st.sampled_from([0.25, 0.5]),
-        ),
-        min_size=2,
-        max_size=80,
-    ),
+    values=st.lists(st.floats(0.01, 1) | st.sampled_from([0.25, 0.5]), min_size=2, max_size=80),
     seed=st.integers(0, 10),
 )
+@examples(max_examples=50)
 def test_bins_part_the_trials(values: list[float], seed: int) -> None:
     """Every trial is in one bin, bins do not overlap, none is empty, and the best is the best."""
     errors = np.random.default_rng(seed).random(len(values)).tolist()
-    info = get_isolation(with_param(list(values), errors, FloatDistribution(0.01, 1)))
+    info = get_isolation(with_param(values, errors, FloatDistribution(0.01, 1)))
     assert len(info.parameters) == (len(set(values)) > 1)
     for parameter in info.parameters:
         assert sum(value.n_trials for value in parameter.values) == len(values)
@@ -299,31 +285,24 @@ def test_thinning_does_not_follow_a_period() -> None:
     assert min(counts) > 320
 
 
-def test_chart_has_one_row_per_parameter_with_its_own_axis(record: StudyRecord) -> None:
+def test_chart_has_one_row_per_parameter_with_its_own_axis(figure: go.Figure) -> None:
     """Errors are on one logarithmic scale, numbers on theirs, and columns are named."""
-    info = get_isolation(record)
-    figure = plot_isolation(info, kind_of(record))
     layout = figure.layout
-    rows = ["" if i == 0 else str(i + 1) for i in range(len(info.parameters))]
+    rows = ["" if i == 0 else str(i + 1) for i in range(len(INFO.parameters))]
     assert layout.xaxis3.type == "log"
     assert layout.xaxis3.title.text == "learning rate (log)"
     assert list(layout.xaxis2.ticktext) == ["16", "32", "64"]
     assert list(layout.xaxis6.ticktext) == ["off", "on"]
     assert {layout[f"yaxis{row}"].type for row in rows} == {"log"}
     assert {layout[f"yaxis{row}"].matches for row in rows[:-1]} == {f"y{rows[-1]}"}
-    assert layout.meta["brush"] == {
-        **{f"y{row}": "value" for row in rows},
-        "x3": "learning_rate",
-        "x4": "weight_decay",
-    }
+    columns = {"x3": "learning_rate", "x4": "weight_decay"}
+    assert layout.meta["brush"] == {**{f"y{row}": "value" for row in rows}, **columns}
     assert layout.height > 6 * 170
 
 
-def test_chart_shows_trials_by_family_and_both_marks(record: StudyRecord) -> None:
+def test_chart_shows_trials_by_family_and_both_marks(figure: go.Figure) -> None:
     """Trials can be brushed, a family has its colour, and no legend entry is repeated."""
-    info = get_isolation(record)
-    (rate,) = [p for p in info.parameters if p.name == "learning_rate"]
-    figure = plot_isolation(info, kind_of(record))
+    rate = named("learning_rate")
     own = [trace for trace in figure.data if trace.xaxis == "x3"]
     assert [trace.name for trace in own] == [
         *("CNN", "linear", "best", "expected best of equally many trials"),
@@ -333,10 +312,10 @@ def test_chart_shows_trials_by_family_and_both_marks(record: StudyRecord) -> Non
         assert trace.meta == {"trials": True}
         assert trace.marker.color == COLORS[trace.name]
         for x, y, (number, _) in zip(trace.x, trace.y, trace.customdata, strict=True):
-            assert x == pytest.approx(record.trials[number].params["learning_rate"], rel=1e-4)
-            assert y == pytest.approx(record.trials[number].value, rel=1e-4)
+            assert x == pytest.approx(RECORD.trials[number].params["learning_rate"], rel=1e-4)
+            assert y == pytest.approx(RECORD.trials[number].value, rel=1e-4)
             numbers.append(number)
-    assert sorted(numbers) == [t.number for t in record.complete]
+    assert sorted(numbers) == [t.number for t in RECORD.complete]
     best, equal = own[2:]
     assert list(best.y) == pytest.approx([value.best for value in rate.values], rel=1e-4)
     assert list(equal.y) == pytest.approx([value.expected for value in rate.values], rel=1e-4)
@@ -346,33 +325,24 @@ def test_chart_shows_trials_by_family_and_both_marks(record: StudyRecord) -> Non
     assert len(entries) == len(set(entries)) == 4
 
 
-def test_trials_of_a_choice_are_spread_around_it(record: StudyRecord) -> None:
+def test_trials_of_a_choice_are_spread_around_it(figure: go.Figure) -> None:
     """A point is nearer to its own choice than to any other."""
-    info = get_isolation(record)
-    places = {point.number: point.place for point in info.parameters[1].points}
-    spread = set()
-    for trace in plot_isolation(info, kind_of(record)).data:
-        if trace.xaxis == "x2" and trace.meta:
-            for x, (number, _) in zip(trace.x, trace.customdata, strict=True):
-                assert abs(x - places[number]) <= 0.301
-                spread.add(round(x - places[number], 1))
-    assert len(spread) == 7
-
-
-def test_an_accuracy_has_a_linear_axis_and_its_own_column() -> None:
-    """The axis of an accuracy is named and brushed by its attribute."""
-    record = planted_multitask()
-    info = get_isolation(record, metric=VALIDATION_ACCURACY)
-    layout = plot_isolation(info, kind_of(record)).layout
-    assert layout.yaxis.type is None
-    assert layout.yaxis.title.text == "validation<br>accuracy"
-    assert layout.meta["brush"]["y2"] == "validation_accuracy"
+    places = {point.number: point.place for point in named("batch_size").points}
+    spread = [
+        x - places[number]
+        for trace in figure.data
+        if trace.xaxis == "x2" and trace.meta
+        for x, (number, _) in zip(trace.x, trace.customdata, strict=True)
+    ]
+    assert max(map(abs, spread)) <= 0.301
+    assert len({round(x, 1) for x in spread}) == 7
 
 
 def test_markup_and_numbers_that_cannot_be_drawn() -> None:
     """Names and values cannot bring a tag into the chart, and an error of 0 has no place."""
-    values: list[Scalar] = [EVIL, "x", EVIL]
-    record = with_param(values, [0.0, 0.1, 0.2], CategoricalDistribution((EVIL, "x")), name=EVIL)
+    evil = "</script><b>loss</b>"
+    choices = CategoricalDistribution((evil, "x"))
+    record = with_param([evil, "x", evil], [0.0, 0.1, 0.2], choices, name=evil)
     figure = json.loads(plot_isolation(get_isolation(record), kind_of(record)).to_json())
     traces = figure["data"]
     assert "&lt;b&gt;loss" in traces[0]["hovertemplate"]

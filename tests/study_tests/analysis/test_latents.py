@@ -36,17 +36,12 @@ AREAS = {
 def measured() -> StudyRecord:
     """Return an experiment whose trials have measured how well attributes are told."""
     found = record(ERRORS)
-    return replace(
-        found,
-        trials=tuple(
-            replace(t, user_attrs={**t.user_attrs, **_area(t.user_attrs)}) for t in found.trials
-        ),
-    )
-
-
-def _area(user_attrs: dict[str, object]) -> dict[str, float]:
-    area = AREAS[str(user_attrs[attrs.ARM])][int(str(user_attrs[attrs.PAIR]))]
-    return {attrs.LATENT_ATTRIBUTE_AUC: area}
+    trials = []
+    for trial in found.trials:
+        arm, pair = trial.user_attrs[attrs.ARM], trial.user_attrs[attrs.PAIR]
+        area = {attrs.LATENT_ATTRIBUTE_AUC: AREAS[arm][pair]}
+        trials.append(replace(trial, user_attrs={**trial.user_attrs, **area}))
+    return replace(found, trials=tuple(trials))
 
 
 def test_means_of_the_arms() -> None:
@@ -54,9 +49,8 @@ def test_means_of_the_arms() -> None:
     info = get_latents(measured())
     assert info is not None
     assert info.metrics == (VALIDATION_MSE, AUC)
-    assert [arm.arm for arm in info.arms] == list(AREAS)
-    for arm in info.arms:
-        areas = AREAS[arm.arm]
+    for arm, (name, areas) in zip(info.arms, AREAS.items(), strict=True):
+        assert arm.arm == name
         found = arm.values[AUC]
         assert found is not None
         assert (found.n, found.mean) == (8, pytest.approx(np.mean(areas)))
@@ -93,13 +87,11 @@ def test_search_explains_latents() -> None:
     """Where a search measured its latents, they have importances and correlations."""
     search = planted(40)
     rng = np.random.default_rng(0)
-    noisy = replace(
-        search,
-        trials=tuple(
-            replace(t, user_attrs={**t.user_attrs, attrs.LATENT_ATTRIBUTE_AUC: rng.uniform()})
-            for t in search.trials
-        ),
+    trials = (
+        replace(t, user_attrs={**t.user_attrs, attrs.LATENT_ATTRIBUTE_AUC: rng.uniform()})
+        for t in search.trials
     )
+    noisy = replace(search, trials=tuple(trials))
     found = Findings(ReportData(studies=(noisy,)))
     assert [i.metric for i in found.explained.importances] == [VALIDATION_MSE, AUC]
     sections = {section.name: section for section in report_sections(found)}

@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -61,6 +61,7 @@ SPACE = SearchSpace(
     ),
 )
 DEFAULTS = {"units": 32, "rate": 1e-3, "bias": True, "passes": 12}
+SETTINGS = {"kind": "digits", "space": "small", "sampler": "random", "split": "random", "seed": 0}
 FOREIGN = re.compile(
     r"emoji(?!-study)|autoencoder|auto_encoder|MSE|mse|reconstruct|latent|architecture|epoch|image"
     r"|multitask|notebook|--space extended",
@@ -113,14 +114,9 @@ def record(info: KindInfo, n_trials: int = 60, *, name: str = "digits") -> Study
     return StudyRecord(
         name=name,
         directions=(info.objective.direction,),
-        user_attrs={attrs.SETTINGS: settings(), attrs.KIND: info.to_dict()},
+        user_attrs={attrs.SETTINGS: SETTINGS, attrs.KIND: info.to_dict()},
         trials=tuple(trials),
     )
-
-
-def settings() -> Mapping[str, Any]:
-    """Return what is stored of how trials were chosen."""
-    return {"kind": "digits", "space": "small", "sampler": "random", "split": "random", "seed": 0}
 
 
 def texts(found: Any) -> Iterator[str]:
@@ -134,9 +130,7 @@ def texts(found: Any) -> Iterator[str]:
             if field.name not in ("unit", "evaluator"):
                 yield from texts(getattr(found, field.name))
     elif isinstance(found, Mapping):
-        for key, value in found.items():
-            yield from texts(key)
-            yield from texts(value)
+        yield from texts([*found, *found.values()])
     elif isinstance(found, list | tuple):
         for item in found:
             yield from texts(item)
@@ -153,17 +147,14 @@ def analysed(study: StudyRecord) -> Iterator[Any]:
     yield from (get_importances(study, n_resamples=5), get_correlations(study, n_resamples=20))
     yield from (get_agreement(study, family=family) for family in branches(study))
     yield get_verdict(study, now=START, relative_noise=0.01, predictable=False)
-    other = StudyRecord(
-        name="other",
-        directions=study.directions,
-        user_attrs=study.user_attrs,
-        trials=study.trials[:40],
-    )
+    other = replace(study, name="other", trials=study.trials[:40])
     yield get_comparison([study, other], n_bootstrap=5, n_resamples=20)
 
 
-@pytest.mark.parametrize("fidelity", [None, "passes"])
-@pytest.mark.parametrize("metrics", [(LOSS, ACCURACY), (LOSS,), (SCORE, ACCURACY)])
+@pytest.mark.parametrize(
+    ("metrics", "fidelity"),
+    [((LOSS, ACCURACY), "passes"), ((LOSS,), None), ((SCORE, ACCURACY), None)],
+)
 def test_no_word_is_of_another_kind(metrics: tuple[Metric, ...], fidelity: str | None) -> None:
     """Names, sentences and commands are of the study's kind, or of any."""
     study = record(kind(*metrics, fidelity=fidelity))
@@ -238,14 +229,12 @@ def test_a_confirmation_without_a_default() -> None:
                 name="digits-confirmation",
                 directions=("minimize",),
                 user_attrs={
-                    attrs.SETTINGS: settings(),
+                    attrs.SETTINGS: SETTINGS,
                     attrs.KIND: kind(LOSS, ACCURACY).to_dict(),
                     attrs.EXPERIMENT: experiment,
                     attrs.TEST_RESULTS: tests,
                 },
-                trials=tuple(trials),
-            )
-        )
+    X
         assert info is not None
         said = " ".join(describe_confirmation(info))
         assert "lowest mean validation cross-entropy: 0.11500" in said

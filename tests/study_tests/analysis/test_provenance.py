@@ -14,11 +14,10 @@ from study.emoji import AUTOENCODER
 from tests.study_tests.synthetic import MULTITASK_SETTINGS, SETTINGS, planted, study, trial
 
 
-def options(command: str) -> dict[str, list[str]]:
+def options(command: str | None) -> dict[str, list[str]]:
     """Return the values of each option of a command."""
-    words = shlex.split(command)
     found: dict[str, list[str]] = {}
-    for name, value in itertools.pairwise(words):
+    for name, value in itertools.pairwise(shlex.split(command or "")):
         if name.startswith("--"):
             found.setdefault(name, []).append(value)
     return found
@@ -27,35 +26,34 @@ def options(command: str) -> dict[str, list[str]]:
 def test_the_command_gives_the_settings() -> None:
     """Every setting of a search is an option, and a fixed parameter is one that can be read."""
     fixed = {"epoch": 20, "batch_normalization": False, "learning_rate": 1e-5}
-    record = replace(planted(), name="it's")
-    record = replace(record, user_attrs={attrs.SETTINGS: {**SETTINGS, "fixed": fixed}})
-    command = get_provenance(record).command
+    settings = {attrs.SETTINGS: {**SETTINGS, "fixed": fixed}}
+    command = get_provenance(replace(planted(), name="it's", user_attrs=settings)).command
     assert command is not None
     assert shlex.split(command)[:3] == ["emoji-study", "run", "autoencoder"]
     found = options(command)
     sets = found.pop("--set")
-    assert found == {
-        "--study": ["it's-again"],
-        "--trials": ["114"],
-        "--space": ["extended"],
-        "--sampler": ["tpe"],
-        "--pruner": ["median"],
-        "--seed": ["0"],
-        "--split": ["group"],
-        "--data-seed": ["42"],
+    assert {name: value for name, (value,) in found.items()} == {
+        "--study": "it's-again",
+        "--trials": "114",
+        "--space": "extended",
+        "--sampler": "tpe",
+        "--pruner": "median",
+        "--seed": "0",
+        "--split": "group",
+        "--data-seed": "42",
     }
     assert parse_params(AUTOENCODER.spaces, dict(text.split("=") for text in sets)) == fixed
 
 
 def test_constraint_and_objectives_are_options() -> None:
     """Of a study that classifies."""
-    settings = {**MULTITASK_SETTINGS, "pareto": True, "data": "my faces.parquet"}
-    settings["vendors"] = ["twitter", "apple"]
-    command = get_provenance(study(trial(0, value=0.1), settings=settings)).command
+    more = {"pareto": True, "data": "my faces.parquet", "vendors": ["twitter", "apple"]}
+    record = study(trial(0, value=0.1), settings=MULTITASK_SETTINGS | more)
+    command = get_provenance(record).command
     assert command is not None
-    assert options(command)["--min-accuracy"] == ["0.7"]
-    assert options(command)["--data"] == ["my faces.parquet"]
-    assert options(command)["--vendors"] == ["twitter,apple"]
+    names = ("--min-accuracy", "--data", "--vendors")
+    values = [options(command)[name] for name in names]
+    assert values == [["0.7"], ["my faces.parquet"], ["twitter,apple"]]
     assert "--pareto" in shlex.split(command)
 
 

@@ -7,17 +7,16 @@ from datetime import timedelta
 import numpy as np
 import pytest
 from hypothesis import given
+from hypothesis import settings as examples
 from hypothesis import strategies as st
 from optuna.trial import TrialState
 
-from storage.records import StudyRecord, TrialRecord
+from storage.records import TrialRecord
 from study.analysis import kind_of
 from study.analysis.history import covered_spans, get_summary
 from study.analysis.timeline import MAX_SPANS, MAX_WORKERS, get_timeline
 from study.figures import FAMILY_COLORS, plot_timeline
 from tests.study_tests.synthetic import SETTINGS, START, planted, study, trial
-
-COLORS = dict(zip(("CNN", "linear"), FAMILY_COLORS, strict=False))
 
 
 def ran(
@@ -40,38 +39,33 @@ def ran(
     )
 
 
-@pytest.fixture(scope="module")
-def small() -> StudyRecord:
-    """Two workers on two hosts, one that is not known, one trial still running."""
-    return study(
-        ran(0, 10, 20, worker="b/ab12:7"),
-        ran(1, 5, 15, worker="a/cd34:8"),
-        ran(2, 26, 30, worker="b/ab12:7", state=TrialState.PRUNED),
-        ran(3, 15, None, worker="a/cd34:8", state=TrialState.RUNNING),
-        ran(4, 30, 31, worker=None, state=TrialState.FAIL),
-        trial(5, state=TrialState.WAITING),
-        settings=SETTINGS,
-    )
+SMALL = study(
+    ran(0, 10, 20, worker="b/ab12:7"),
+    ran(1, 5, 15, worker="a/cd34:8"),
+    ran(2, 26, 30, worker="b/ab12:7", state=TrialState.PRUNED),
+    ran(3, 15, None, worker="a/cd34:8", state=TrialState.RUNNING),
+    ran(4, 30, 31, worker=None, state=TrialState.FAIL),
+    trial(5, state=TrialState.WAITING),
+    settings=SETTINGS,
+)
+"""Two workers on two hosts, one that is not known, one trial still running."""
 
 
-def test_workers_are_numbered_by_their_first_start(small: StudyRecord) -> None:
-    """Rows are in the order of first starts, and times count from the first of all."""
-    info = get_timeline(small)
-    assert [worker.label for worker in info.workers] == [
-        *("worker 1 (a)", "worker 2 (b)", "unknown worker"),
-    ]
-    assert [(w.start, w.end, w.n_trials) for w in info.workers] == [
-        *((0, 26, 2), (5, 25, 2), (25, 26, 1)),
+def test_workers_by_their_first_start() -> None:
+    """Rows are in the order of first starts, and times count from the first of all.
+
+    Each worker is judged between its own first start and last end.
+    """
+    info = get_timeline(SMALL)
+    assert [(w.label, w.start, w.end, w.n_trials) for w in info.workers] == [
+        ("worker 1 (a)", 0, 26, 2),
+        ("worker 2 (b)", 5, 25, 2),
+        ("unknown worker", 25, 26, 1),
     ]
     assert [(span.number, span.worker, span.start, span.end) for span in info.spans] == [
         *((1, 0, 0, 10), (0, 1, 5, 15), (3, 0, 10, 26), (2, 1, 21, 25), (4, 2, 25, 26)),
     ]
     assert (info.n_workers, info.n_spans, info.seconds) == (3, 5, 26)
-
-
-def test_utilisation_is_the_busy_share(small: StudyRecord) -> None:
-    """Each worker is judged between its own first start and last end."""
-    info = get_timeline(small)
     assert [worker.busy_seconds for worker in info.workers] == [26, 14, 1]
     assert [worker.utilisation for worker in info.workers] == [1, pytest.approx(0.7), 1]
     assert info.utilisation == pytest.approx((26 + 14 + 1) / (26 + 20 + 1))
@@ -81,30 +75,23 @@ def test_utilisation_is_the_busy_share(small: StudyRecord) -> None:
 
 def test_planted_workers_are_always_busy() -> None:
     """Two workers run a minute per trial without a pause."""
-    record = planted()
-    info = get_timeline(record)
+    info = get_timeline(planted())
     assert [worker.label for worker in info.workers] == ["worker 1 (host)", "worker 2 (host)"]
     assert (info.utilisation, info.longest_gap, info.thinned) == (1, None, False)
-    assert info.seconds == get_summary(record).wall_seconds == 3600
+    assert info.seconds == 3600
 
 
-@pytest.mark.parametrize(
-    "trials",
-    [
-        (),
-        (trial(0, value=0.1),),
-        (trial(0, state=TrialState.FAIL, started=START),),
-        (trial(0, state=TrialState.WAITING),),
-    ],
-)
-def test_trials_without_times_have_no_timeline(trials: tuple[TrialRecord, ...]) -> None:
-    """Imported and waiting trials, and a failed one without an end, have no place in time."""
-    info = get_timeline(study(*trials))
-    assert (info.workers, info.spans, info.utilisation, info.longest_gap) == ((), (), None, None)
+def test_trials_without_times_have_no_timeline() -> None:
+    """Imported and waiting trials, and a failed one without an end, have no place in time.
 
-
-def test_a_trial_that_took_no_time_has_no_utilisation() -> None:
-    """Neither a share of nothing nor a negative time is said."""
+    Of those that took no time neither a share of nothing nor a negative time is said.
+    """
+    imported, waiting = trial(0, value=0.1), trial(1, state=TrialState.WAITING)
+    failed = trial(2, state=TrialState.FAIL, started=START)
+    for trials in ((), (imported, waiting), (failed,)):
+        info = get_timeline(study(*trials))
+        assert (info.workers, info.spans) == ((), ())
+        assert (info.utilisation, info.longest_gap) == (None, None)
     info = get_timeline(study(ran(0, 5, 5), ran(1, 7, 6, worker="other/ab12:9")))
     assert [worker.utilisation for worker in info.workers] == [None, None]
     assert [(span.start, span.end) for span in info.spans] == [(0, 0), (2, 2)]
@@ -113,10 +100,8 @@ def test_a_trial_that_took_no_time_has_no_utilisation() -> None:
 
 def test_many_trials_and_workers_are_bounded_and_numbers_count_all() -> None:
     """The first 40 workers and 1,500 of their trials are shown, spread over the whole time."""
-    record = study(
-        *(ran(i, i // 50, i // 50 + 0.5, worker=f"n/ab12:{i % 50}") for i in range(5000))
-    )
-    info = get_timeline(record)
+    trials = (ran(i, i // 50, i // 50 + 0.5, worker=f"n/ab12:{i % 50}") for i in range(5000))
+    info = get_timeline(study(*trials))
     assert (info.n_workers, info.n_spans) == (50, 5000)
     assert (len(info.workers), len(info.spans), info.thinned) == (MAX_WORKERS, MAX_SPANS, True)
     assert {worker.n_trials for worker in info.workers} == {100}
@@ -127,16 +112,16 @@ def test_many_trials_and_workers_are_bounded_and_numbers_count_all() -> None:
     assert info.utilisation == pytest.approx(50 / 99.5)
 
 
-def test_chart_draws_a_line_per_trial_in_the_row_of_its_worker(small: StudyRecord) -> None:
+def test_chart_draws_a_line_per_trial_in_the_row_of_its_worker() -> None:
     """Lines are separated by gaps, carry their trial's number, and look like their state."""
-    figure = plot_timeline(get_timeline(small), kind_of(small))
+    figure = plot_timeline(get_timeline(SMALL), kind_of(SMALL))
     found = {trace.name: trace for trace in figure.data}
     assert list(found) == ["CNN complete", "CNN running", "CNN pruned", "failed"]
     complete = found["CNN complete"]
     assert complete.x == (0, 10, None, 5, 15, None)
     assert complete.y == ("worker 1<br>a",) * 2 + (None,) + ("worker 2<br>b",) * 2 + (None,)
     assert complete.customdata == (1, 1, None, 0, 0, None)
-    assert complete.line.color == COLORS["CNN"]
+    assert complete.line.color == FAMILY_COLORS[0]
     assert {trace.meta["trials"] for trace in figure.data} == {True}
     assert found["CNN pruned"].line.dash == "dot"
     assert found["failed"].line.color not in FAMILY_COLORS
@@ -162,13 +147,15 @@ def test_names_of_hosts_are_text_and_short() -> None:
     record = study(ran(0, 0, 1, worker="<b>x:1"), ran(1, 1, 2, worker=f"{'long.' * 20}/ab12:1"))
     info = get_timeline(record)
     assert info.workers[0].label == "worker 1 (<b>x)"
-    rows = plot_timeline(info, kind_of(record)).layout.yaxis.categoryarray
+    figure = plot_timeline(info, kind_of(record))
+    rows = figure.layout.yaxis.categoryarray
     assert rows[0] == "worker 1<br>&lt;b&gt;x"
     assert len(rows[1]) < 40
-    json.loads(plot_timeline(info, kind_of(record)).to_json())
+    json.loads(figure.to_json())
 
 
 @given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 50), st.integers(0, 2)), min_size=1))
+@examples(max_examples=50)
 def test_busy_seconds_are_those_of_the_union(times: list[tuple[int, int, int]]) -> None:
     """Whole seconds that some trial of a worker covers, counted one by one."""
     record = study(*(ran(i, s, s + d, worker=f"n/ab12:{w}") for i, (s, d, w) in enumerate(times)))

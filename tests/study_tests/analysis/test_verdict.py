@@ -15,7 +15,7 @@ from search_spaces import SPACES
 from storage.records import Scalar, StudyRecord, TrialRecord
 from study.analysis.noise import get_noise
 from study.analysis.verdict import Check, Level, get_verdict
-from tests.study_tests.synthetic import MULTITASK_SETTINGS, SETTINGS, START, classified, multitask
+from tests.study_tests.synthetic import SETTINGS, START, multitask
 from tests.study_tests.synthetic import study as study_of
 from tests.study_tests.synthetic import trial as make_trial
 
@@ -23,6 +23,7 @@ N_EPOCHS = 100
 NOW = START + timedelta(days=1)
 TRAINING = timedelta(seconds=50)
 RANGE = FloatDistribution(1e-4, 1e-1, log=True)
+GRID = {**SETTINGS, "sampler": "grid"}
 
 
 def healthy_trial(number: int, **changes: Any) -> TrialRecord:
@@ -38,7 +39,6 @@ def healthy_trial(number: int, **changes: Any) -> TrialRecord:
     value = 0.02 * (1 + 0.4 * abs(math.log10(rate) + 2.5))
     epochs = np.arange(N_EPOCHS)
     curve = value + 0.2 * np.exp(-epochs / 8) + value * rng.uniform(0, 0.01, N_EPOCHS)
-    worker = number % 2
     started = START + (number // 2) * 1.05 * TRAINING
     record = make_trial(
         number,
@@ -46,7 +46,7 @@ def healthy_trial(number: int, **changes: Any) -> TrialRecord:
         params=params,
         curve=tuple(float(v) for v in curve),
         attrs={
-            "worker": f"host:{worker}",
+            "worker": f"host:{number % 2}",
             "seed": number,
             "validation_mse": float(curve.min()),
             "last_validation_mse": float(curve[-1]),
@@ -57,27 +57,12 @@ def healthy_trial(number: int, **changes: Any) -> TrialRecord:
         started=started,
         completed=started + TRAINING,
     )
-    record = replace(
-        record,
-        distributions=record.distributions
-        | {"learning_rate": RANGE, "batch_size": IntDistribution(8, 64, log=True)},
-    )
-    return replace(record, **changes)
+    ranges = {"learning_rate": RANGE, "batch_size": IntDistribution(8, 64, log=True)}
+    return replace(record, **{"distributions": record.distributions | ranges, **changes})
 
 
-def healthy(n_trials: int = 40) -> list[TrialRecord]:
-    """Return the trials of a study that nothing is wrong with."""
-    return [healthy_trial(number) for number in range(n_trials)]
-
-
-def best_of(trials: Sequence[TrialRecord]) -> TrialRecord:
-    """Return the trial with the lowest error."""
-    return min(trials, key=lambda trial: trial.value or math.inf)
-
-
-def exchanged(trials: Sequence[TrialRecord], new: TrialRecord) -> list[TrialRecord]:
-    """Return the trials with another one in the place of that number."""
-    return [new if trial.number == new.number else trial for trial in trials]
+HEALTHY = [healthy_trial(number) for number in range(40)]
+BEST = min(HEALTHY, key=lambda trial: trial.value or math.inf)
 
 
 def record_of(
@@ -87,15 +72,33 @@ def record_of(
     return study_of(*trials, name="checked", settings=settings)
 
 
+def with_best(settings: Mapping[str, Any] = SETTINGS, **changes: Any) -> StudyRecord:
+    """Return a healthy study whose best trial is another one."""
+    return record_of([replace(t, **changes) if t is BEST else t for t in HEALTHY], settings)
+
+
+def noted(trial: TrialRecord, **attrs: Any) -> TrialRecord:
+    """Return a trial with other attributes."""
+    return replace(trial, user_attrs={**trial.user_attrs, **attrs})
+
+
 def found(record: StudyRecord, name: str, **known: Any) -> Check:
     """Return one check of a study."""
     (check,) = [c for c in get_verdict(record, now=NOW, **known).checks if c.name == name]
     return check
 
 
+def warns(record: StudyRecord, name: str, *words: str, **known: Any) -> str | None:
+    """Assert that a check warns, in these words, and return its command."""
+    check = found(record, name, **known)
+    assert check.level is Level.WARN
+    assert [word for word in words if word not in check.sentence] == []
+    return check.command
+
+
 def test_healthy_study() -> None:
     """All checks that apply pass, and none of them asks for anything."""
-    verdict = get_verdict(record_of(healthy()), now=NOW, relative_noise=0.0001, predictable=True)
+    verdict = get_verdict(record_of(HEALTHY), now=NOW, relative_noise=0.0001, predictable=True)
     assert [check for check in verdict.checks if check.level is not Level.PASS] == []
     assert verdict.level is Level.PASS
     assert {check.name for check in verdict.checks} == {
@@ -109,38 +112,33 @@ def test_healthy_study() -> None:
 
 def test_worst_first() -> None:
     """Failed checks come before warnings, and these before what passes."""
-    settings = {**SETTINGS, "split": "random"}
-    levels = [c.level for c in get_verdict(record_of(healthy(10), settings), now=NOW).checks]
+    record = record_of(HEALTHY[:10], {**SETTINGS, "split": "random"})
+    levels = [check.level for check in get_verdict(record, now=NOW).checks]
     assert levels == sorted(levels, reverse=True)
     assert set(levels) == {Level.FAIL, Level.WARN, Level.PASS}
+    assert found(record_of(HEALTHY, {**SETTINGS, "split": "random"}), "leakage").level == (
+        Level.FAIL
+    )
 
 
-def test_empty_study() -> None:
-    """A study without trials has too few of them."""
+def test_empty_and_foreign_studies() -> None:
+    """One without trials has too few; one of plain Optuna is checked without commands."""
     verdict = get_verdict(record_of([]), now=NOW)
     assert verdict.level is Level.FAIL
     assert verdict.checks[0].name == "number of trials"
     assert verdict.checks[0].command == "emoji-study run autoencoder --study checked --trials 20"
-
-
-def test_foreign_study() -> None:
-    """A study of plain Optuna is checked as far as it is understood, without commands."""
-    record = study_of(*(make_trial(i, value=1.0 + i) for i in range(3)))
-    verdict = get_verdict(record, now=NOW)
+    foreign = study_of(*(make_trial(i, value=1.0 + i) for i in range(3)))
+    verdict = get_verdict(foreign, now=NOW)
     assert verdict.level is Level.FAIL
     assert {check.command for check in verdict.checks} <= {None}
 
 
 def test_too_few_trials_near_the_best() -> None:
-    """A best trial far below all others may be luck."""
-    trials = healthy()
-    lucky = replace(best_of(trials), value=0.001)
-    check = found(record_of(exchanged(trials, lucky)), "trials near the best")
-    assert check.level is Level.WARN
-    assert "Only 1 of 40 trials lie within 10" in check.sentence
-    assert check.command == "emoji-study run autoencoder --study checked --trials 40"
-    grid = record_of(exchanged(trials, lucky), {**SETTINGS, "sampler": "grid"})
-    command = found(grid, "trials near the best").command  # a grid has no further trials
+    """A best trial far below all others may be luck; a grid has no further trials."""
+    name = "trials near the best"
+    command = warns(with_best(value=0.001), name, "Only 1 of 40 trials lie within 10")
+    assert command == "emoji-study run autoencoder --study checked --trials 40"
+    command = found(with_best(GRID, value=0.001), name).command
     assert command is not None
     assert command.endswith("--study checked-2 --warm-start checked --space extended")
 
@@ -155,12 +153,7 @@ def test_too_few_trials_near_the_best() -> None:
 )
 def test_boundary(name: str, value: float, words: str) -> None:
     """A winner at the end of a range is named with the parameter and the end."""
-    trials = healthy()
-    best = best_of(trials)
-    moved = replace(best, params={**best.params, name: value})
-    check = found(record_of(exchanged(trials, moved)), "boundary of the space")
-    assert check.level is Level.WARN
-    assert words in check.sentence
+    warns(with_best(params={**BEST.params, name: value}), "boundary of the space", words)
 
 
 @pytest.mark.parametrize(
@@ -176,8 +169,9 @@ def test_boundary(name: str, value: float, words: str) -> None:
 )
 def test_boundary_beyond_which_nothing_lies(changes: dict[str, Scalar], named: list[str]) -> None:
     """An end is none where no configuration lies beyond it, or where it has no effect."""
+    space = SPACES["multitask"]["notebook"]
     point = {
-        **next(SPACES["multitask"]["notebook"].grid({})),
+        **next(space.grid({})),
         "learning_rate": 1e-3,
         "weight_decay": 1e-4,
         "classification_lambda": 0.5,
@@ -185,105 +179,58 @@ def test_boundary_beyond_which_nothing_lies(changes: dict[str, Scalar], named: l
         "classification_layer_num": 2,
     }
     settings = {**SETTINGS, "kind": "multitask", "space": "notebook"}
-    distributions = {p.name: p.distribution for p in SPACES["multitask"]["notebook"].parameters}
-    best = replace(
-        make_trial(0, value=0.1), params={**point, **changes}, distributions=distributions
-    )
+    distributions = {p.name: p.distribution for p in space.parameters}
+    best = make_trial(0, value=0.1)
+    best = replace(best, params={**point, **changes}, distributions=distributions)
     check = found(record_of([best], settings), "boundary of the space")
     for name in ("dropout", "classification layer num", "classification lambda", "learning rate"):
         assert (f"{name} " in check.sentence) == (name in named)
     assert check.level is (Level.WARN if named else Level.PASS)
 
 
-def test_failures_with_their_place() -> None:
-    """Failures are counted once per point, and what most of them share is named."""
-    trials = healthy()
+def test_failures() -> None:
+    """They are counted once per point, what most of them share is named; retried ones are none."""
+    failed = {"state": TrialState.FAIL, "value": None}
+    trials = list(HEALTHY)
     for i in range(12):
-        wild = healthy_trial(
-            40 + i,
-            state=TrialState.FAIL,
-            value=None,
-            user_attrs={"failure": "diverged: NaN"},
-        )
+        wild = healthy_trial(40 + i, **failed, user_attrs={"failure": "diverged: NaN"})
         trials.append(replace(wild, params={**wild.params, "batch_size": 64}))
-    check = found(record_of(trials), "failed trials")
-    assert check.level is Level.WARN
-    assert "12 of 52 trials failed, 12 of them diverged" in check.sentence
-    assert check.sentence.endswith("of those with batch size 64 did.")
+    words = ("12 of 52 trials failed, 12 of them diverged", "of those with batch size 64 did.")
+    warns(record_of(trials), "failed trials", *words)
     many = [*trials, *(replace(trials[-1], number=52 + i) for i in range(10))]
     assert found(record_of(many), "failed trials").level is Level.FAIL
-
-
-def test_retried_failures_do_not_count() -> None:
-    """A killed attempt whose retry succeeded is no failed trial."""
-    trials = healthy()
-    dead = [
-        healthy_trial(40 + i, state=TrialState.FAIL, value=None, user_attrs={}) for i in range(20)
-    ]
+    dead = [healthy_trial(40 + i, **failed, user_attrs={}) for i in range(20)]
     again = [healthy_trial(60 + i, user_attrs={"retry_of": 40 + i}) for i in range(20)]
-    check = found(record_of([*trials, *dead, *again]), "failed trials")
-    assert check.level is Level.PASS
-    assert check.sentence == "0 of 60 trials failed."
+    check = found(record_of([*HEALTHY, *dead, *again]), "failed trials")
+    assert (check.level, check.sentence) == (Level.PASS, "0 of 60 trials failed.")
 
 
-def test_collapsed() -> None:
-    """Trainings whose error never fell are counted."""
+def test_trainings() -> None:
+    """Collapsed trainings are counted; a best one may be too short, overfit or noisy at its end.
+
+    One that has a schedule is not told to take one.
+    """
     flat = dict.fromkeys(range(N_EPOCHS), 0.2)
-    trials = [*healthy(), *(healthy_trial(40 + i, intermediate_values=flat) for i in range(4))]
-    check = found(record_of(trials), "collapsed trainings")
-    assert check.level is Level.WARN
-    assert "4 of 44 trainings never got below their first error" in check.sentence
+    trials = [*HEALTHY, *(healthy_trial(40 + i, intermediate_values=flat) for i in range(4))]
+    words = "4 of 44 trainings never got below their first error"
+    warns(record_of(trials), "collapsed trainings", words)
+    falling = {i: 0.2 - 0.0018 * i for i in range(N_EPOCHS)}
+    command = warns(with_best(intermediate_values=falling), "length of the training")
+    assert command is not None
+    assert "--epochs 200" in command
+    attrs = {**BEST.user_attrs, "last_validation_mse": 1.5 * (BEST.value or 0)}
+    warns(with_best(user_attrs=attrs), "overfitting", "1.50 times its lowest")
+    noisy = {i: 0.03 + 0.2 * math.exp(-i / 8) + 0.01 * (i % 2) for i in range(N_EPOCHS)}
+    name = "noise of the last epochs"
+    words = "A schedule (one_cycle, cosine) or a smaller"
+    warns(with_best(intermediate_values=noisy), name, words)
+    params = {**BEST.params, "schedule": "one_cycle"}
+    words = "Larger batches or a smaller learning rate"
+    warns(with_best(intermediate_values=noisy, params=params), name, words)
 
 
-def with_best_curve(curve: np.ndarray) -> StudyRecord:
-    """Return a healthy study whose best trial has another learning curve."""
-    trials = healthy()
-    best = best_of(trials)
-    values = dict(enumerate(float(v) for v in curve))
-    return record_of(exchanged(trials, replace(best, intermediate_values=values)))
-
-
-def test_still_improving() -> None:
-    """A best training that falls until its end should have been longer."""
-    check = found(with_best_curve(0.2 - 0.0018 * np.arange(N_EPOCHS)), "length of the training")
-    assert check.level is Level.WARN
-    assert check.command is not None
-    assert "--epochs 200" in check.command
-
-
-def test_overfitting() -> None:
-    """A validation error that rises again while the training error is below it."""
-    trials = healthy()
-    best = best_of(trials)
-    attrs = {**best.user_attrs, "last_validation_mse": 1.5 * (best.value or 0)}
-    check = found(record_of(exchanged(trials, replace(best, user_attrs=attrs))), "overfitting")
-    assert check.level is Level.WARN
-    assert "1.50 times its lowest" in check.sentence
-
-
-def test_noisy_tail() -> None:
-    """A best training that jumps up and down at its end was lucky in its lowest epoch."""
-    epochs = np.arange(N_EPOCHS)
-    check = found(
-        with_best_curve(0.03 + 0.2 * np.exp(-epochs / 8) + 0.01 * (epochs % 2)),
-        "noise of the last epochs",
-    )
-    assert check.level is Level.WARN
-    assert "A schedule (one_cycle, cosine) or a smaller" in check.sentence
-
-
-def test_noisy_tail_under_a_schedule() -> None:
-    """A training that has a schedule is not told to take one."""
-    record = with_best_curve(0.03 + 0.01 * (np.arange(N_EPOCHS) % 2))
-    best = record.best
-    assert best is not None
-    scheduled = replace(best, params={**best.params, "schedule": "one_cycle"})
-    check = found(record_of(exchanged(record.trials, scheduled)), "noise of the last epochs")
-    assert check.level is Level.WARN
-    assert "Larger batches or a smaller learning rate" in check.sentence
-
-
-def test_default() -> None:
+@pytest.mark.parametrize(("value", "level"), [(0.05, Level.PASS), (0.001, Level.WARN)])
+def test_default(value: float, level: Level) -> None:
     """The notebook's best configuration must be beaten where it was tried."""
     default = {
         "auto_encoder": "CNN",
@@ -292,46 +239,36 @@ def test_default() -> None:
         "weight_decay": 1e-5,
         "batch_normalization": False,
     }
-    trials = healthy()
-    poor = make_trial(40, value=0.05, params=default)
-    good = make_trial(40, value=0.001, params=default)
-    settings = {**SETTINGS, "space": "notebook"}
-    assert found(record_of([*trials, poor], settings), "the default").level is Level.PASS
-    assert found(record_of([*trials, good], settings), "the default").level is Level.WARN
+    trials = [*HEALTHY, make_trial(40, value=value, params=default)]
+    assert found(record_of(trials, {**SETTINGS, "space": "notebook"}), "the default").level is (
+        level
+    )
 
 
-def test_noise_between_replicates() -> None:
-    """Trials that chance alone could order are not told apart."""
-    values = sorted(trial.value or 0 for trial in healthy())
-    check = found(record_of(healthy()), "noise between replicates", relative_noise=0.05)
+def test_what_chance_and_a_surrogate_say() -> None:
+    """Trials that chance alone could order, and what the surrogate could not learn, are named."""
+    values = sorted(trial.value or 0 for trial in HEALTHY)
     ties = sum(v <= values[0] * math.exp(1.96 * math.sqrt(2) * 0.05) for v in values) - 1
     assert ties > 0
-    assert check.level is Level.WARN
-    assert f"from the next {ties}" in check.sentence
-
-
-def test_unpredictable() -> None:
-    """What the surrogate could not learn is said."""
-    check = found(record_of(healthy()), "predictability", predictable=False)
-    assert check.level is Level.WARN
+    words = f"from the next {ties}"
+    warns(record_of(HEALTHY), "noise between replicates", words, relative_noise=0.05)
+    warns(record_of(HEALTHY), "predictability", predictable=False)
 
 
 @pytest.mark.parametrize("suspect", [False, True])
 def test_pruner(suspect: bool) -> None:
     """A pruner that asks when errors say nothing about the end is suspect."""
-    trials = healthy()
-    short = {step: 0.3 for step in range(11)}
+    trials = HEALTHY
+    short = dict.fromkeys(range(11), 0.3)
     pruned = [
         healthy_trial(40 + i, state=TrialState.PRUNED, value=None, intermediate_values=short)
         for i in range(5)
     ]
     if suspect:
         order = np.random.default_rng(0).permutation(len(trials))
+        curves = [dict.fromkeys(range(50), 0.3 + 0.01 * i) | {99: 0.02} for i in order]
         trials = [
-            replace(
-                t, intermediate_values={s: 0.3 + 0.01 * order[i] for s in range(50)} | {99: 0.02}
-            )
-            for i, t in enumerate(trials)
+            replace(t, intermediate_values=c) for t, c in zip(trials, curves, strict=True)
         ]
     check = found(record_of([*trials, *pruned]), "pruner")
     assert check.level is (Level.WARN if suspect else Level.PASS)
@@ -340,56 +277,26 @@ def test_pruner(suspect: bool) -> None:
 
 def test_duplicates() -> None:
     """A sampler that asks again for what is known has searched its space through."""
-    trials = [
-        replace(t, user_attrs={**t.user_attrs, "reused_from": 0}) if t.number % 3 == 0 else t
-        for t in healthy()
-    ]
-    assert found(record_of(trials), "repeated trainings").level is Level.WARN
-    grid = {**SETTINGS, "sampler": "grid"}
-    assert found(record_of(trials, grid), "repeated trainings").level is Level.PASS
+    trials = [t if t.number % 3 else noted(t, reused_from=0) for t in HEALTHY]
+    warns(record_of(trials), "repeated trainings")
+    assert found(record_of(trials, GRID), "repeated trainings").level is Level.PASS
 
 
-def test_idle_workers() -> None:
-    """Workers that wait between trials for longer than they train."""
-    trials = [replace(t, completed=t.started and t.started + TRAINING / 4) for t in healthy()]
-    check = found(record_of(trials), "idle workers")
-    assert check.level is Level.WARN
-    assert "only 2" in check.sentence
-
-
-def test_zombies() -> None:
-    """A trial that runs far longer than any other is probably dead, a recent one is not."""
+def test_workers() -> None:
+    """They may wait for longer than they train; what runs far too long is probably dead."""
+    trials = [replace(t, completed=t.started and t.started + TRAINING / 4) for t in HEALTHY]
+    warns(record_of(trials), "idle workers", "only 2")
+    running = healthy_trial(40, state=TrialState.RUNNING, value=None, completed=None)
     for age, level in ((timedelta(days=1), Level.WARN), (timedelta(minutes=1), Level.PASS)):
-        running = healthy_trial(
-            40, state=TrialState.RUNNING, value=None, started=NOW - age, completed=None
-        )
-        assert found(record_of([*healthy(), running]), "zombie trials").level is level
-
-
-def test_leakage() -> None:
-    """A random split is a fault of the study, whatever it found."""
-    check = found(record_of(healthy(), {**SETTINGS, "split": "random"}), "leakage")
-    assert check.level is Level.FAIL
+        record = record_of([*HEALTHY, replace(running, started=NOW - age)])
+        assert found(record, "zombie trials").level is level
 
 
 def test_balance() -> None:
     """An accuracy that the large classes make alone."""
-    even = multitask(make_trial(0, value=0.02, attrs=classified([5, 16, 1, 8])))
-    lopsided = replace(
-        even,
-        trials=(
-            make_trial(
-                0,
-                value=0.02,
-                attrs={"validation_accuracy": 0.9, "validation_balanced_accuracy": 0.6},
-            ),
-        ),
-    )
-    check = found(lopsided, "balance of the classes")
-    assert check.level is Level.WARN
-    assert "90" in check.sentence
-    assert "60" in check.sentence
-    assert MULTITASK_SETTINGS["kind"] == "multitask"
+    shares = {"validation_accuracy": 0.9, "validation_balanced_accuracy": 0.6}
+    lopsided = multitask(make_trial(0, value=0.02, attrs=shares))
+    warns(lopsided, "balance of the classes", "90", "60")
 
 
 def test_noise_estimate() -> None:
@@ -397,16 +304,12 @@ def test_noise_estimate() -> None:
     rng = np.random.default_rng(0)
     trials = []
     for i in range(400):
-        base = healthy_trial(i // 4)
+        base = HEALTHY[i // 10]
         value = 0.02 * math.exp(0.1 * rng.standard_normal())
         attrs = {**base.user_attrs, "seed": i}
         params = {**base.params, "weight_decay": 1e-5, "batch_normalization": False}
         trials.append(replace(base, number=i, value=value, user_attrs=attrs, params=params))
     assert get_noise(record_of(trials)) == pytest.approx(0.1, abs=0.01)
-    answered = [
-        replace(t, user_attrs={**t.user_attrs, "reused_from": 0}) if t.number % 4 else t
-        for t in trials
-    ]
-    assert get_noise(record_of(answered)) is None
-    same_seed = [replace(t, user_attrs={**t.user_attrs, "seed": 7}) for t in trials]
-    assert get_noise(record_of(same_seed)) is None
+    answered = [noted(t, reused_from=0) if t.number % 10 else t for t in trials]
+    same_seed = [noted(t, seed=7) for t in trials]
+    assert [get_noise(record_of(other)) for other in (answered, same_seed)] == [None, None]

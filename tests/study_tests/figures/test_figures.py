@@ -11,7 +11,7 @@ from optuna.trial import TrialState
 
 from storage.records import StudyRecord, TrialRecord
 from study.analysis import kind_of
-from study.analysis.correlation import Coefficient, CorrelationsInfo, get_correlations
+from study.analysis.correlation import CorrelationsInfo, get_correlations
 from study.analysis.expected_best import get_expected_best
 from study.analysis.fidelity import get_fidelity
 from study.analysis.front import get_front
@@ -52,6 +52,18 @@ def record() -> StudyRecord:
     return planted()
 
 
+@pytest.fixture(scope="module")
+def classifying() -> StudyRecord:
+    """120 trials that classify."""
+    return planted_multitask()
+
+
+@pytest.fixture(scope="module")
+def correlations(record: StudyRecord) -> CorrelationsInfo:
+    """Coefficients of the planted answer."""
+    return get_correlations(record)
+
+
 def study(*trials: TrialRecord) -> StudyRecord:
     """Return a search of autoencoders."""
     return synthetic.study(*trials, settings=SETTINGS)
@@ -60,6 +72,18 @@ def study(*trials: TrialRecord) -> StudyRecord:
 def traces(figure: go.Figure) -> dict[str, go.Scatter]:
     """Return the named traces of a figure; of equal names the last."""
     return {trace.name: trace for trace in figure.data if trace.name}
+
+
+def near(values: list[float]) -> object:
+    """Return what numbers of a chart equal, which have five digits."""
+    return pytest.approx(values, rel=1e-4, abs=1e-9)
+
+
+def entries(figure: go.Figure) -> list[str]:
+    """Return what the legend shows, of which nothing may be repeated."""
+    names = [trace.name for trace in figure.data if trace.showlegend is not False]
+    assert len(names) == len(set(names))
+    return names
 
 
 def pairs_of_bars(info: CorrelationsInfo) -> list[tuple[go.Bar, go.Bar]]:
@@ -82,14 +106,9 @@ def test_history_draws_every_trial_once(record: StudyRecord) -> None:
     best = found.pop("best so far")
     assert sum(len(trace.x) for trace in found.values()) == 120
     assert list(found) == [
-        "CNN complete",
-        "linear complete",
-        "CNN pruned",
-        "linear pruned",
-        "failed",
+        *("CNN complete", "linear complete", "CNN pruned", "linear pruned", "failed"),
     ]
-    assert best.line.shape == "hv"
-    assert best.meta == {"incumbents": True}
+    assert (best.line.shape, best.meta) == ("hv", {"incumbents": True})
     steps = dict(zip(best.x, best.y, strict=True))
     assert max(steps) == 119
     value = None
@@ -99,7 +118,10 @@ def test_history_draws_every_trial_once(record: StudyRecord) -> None:
     for trace in found.values():
         assert trace.meta == {"trials": True}
         assert trace.customdata == trace.x
-    assert figure.layout.meta == {"brush": {"x": "number", "y": "value"}}
+    layout = figure.layout
+    assert layout.meta == {"brush": {"x": "number", "y": "value"}}
+    assert (layout.yaxis.type, layout.yaxis.title.text) == ("log", "validation MSE (log)")
+    assert layout.xaxis.title.text == "trial"
 
 
 def test_history_of_many_trials_keeps_every_best_one() -> None:
@@ -121,12 +143,13 @@ def test_history_of_many_trials_keeps_every_best_one() -> None:
 def test_curves_over_time_have_the_trials_mean_time_per_epoch(record: StudyRecord) -> None:
     """Every point of a curve carries its trial; the same errors stand over other positions."""
     info = get_learning_curves(record)
-    epochs, seconds = (
-        plot_learning_curves(info, KIND),
-        plot_learning_curves(info, KIND, by="second"),
-    )
+    epochs, seconds = (plot_learning_curves(info, KIND, by=by) for by in ("step", "second"))
+    assert epochs.layout.xaxis.title.text == "epoch"
     assert seconds.layout.xaxis.title.text == "training time (s)"
-    assert len(epochs.data) == len(seconds.data)
+    for figure in (epochs, seconds):
+        axis = figure.layout.yaxis
+        assert (axis.type, axis.title.text) == ("log", "validation MSE (log)")
+        assert entries(figure)
     for by_epoch, by_second in zip(epochs.data, seconds.data, strict=True):
         assert by_epoch.meta == by_second.meta == {"trials": True}
         assert by_epoch.customdata == by_second.customdata
@@ -155,46 +178,35 @@ def test_curves_without_a_time_are_left_out_over_time() -> None:
     assert {number for trace in figure.data for number in trace.customdata} == {1, None}
 
 
-@pytest.mark.parametrize("plot", ["history", "learning_curves"])
-def test_error_axes_are_logarithmic_and_named(record: StudyRecord, plot: str) -> None:
-    """Errors have a log axis that says so."""
-    if plot == "history":
-        figure = plot_history(get_history(record), KIND)
-    else:
-        figure = plot_learning_curves(get_learning_curves(record), KIND)
-    assert figure.layout.yaxis.type == "log"
-    assert figure.layout.yaxis.title.text == "validation MSE (log)"
-    assert figure.layout.xaxis.title.text in ("trial", "epoch")
-
-
-def test_a_family_has_one_colour_in_all_charts(record: StudyRecord) -> None:
-    """The colour of an architecture is the same wherever it appears."""
+def test_a_family_has_one_colour_in_all_charts(
+    record: StudyRecord, classifying: StudyRecord, correlations: CorrelationsInfo
+) -> None:
+    """The same wherever it appears; what breaks the constraint only loses its filling."""
     history = traces(plot_history(get_history(record), KIND))
+    constrained = traces(plot_history(get_history(classifying), KIND))
     curves = traces(plot_learning_curves(get_learning_curves(record), KIND))
-    correlations = traces(plot_correlations(get_correlations(record), KIND))
+    bars = traces(plot_correlations(correlations, KIND))
     for family, color in COLORS.items():
         assert history[f"{family} complete"].marker.color == color
         assert curves[f"{family} complete"].line.color == color
-        (bars,) = [bar for name, bar in correlations.items() if name.startswith(family)]
-        assert bars.marker.color == color
+        (own,) = [bar for name, bar in bars.items() if name.startswith(family)]
+        assert own.marker.color == color
+        assert constrained[f"{family} complete"].marker.symbol == "circle"
+        infeasible = constrained[f"{family} infeasible"].marker
+        assert (infeasible.symbol, infeasible.color) == ("circle-open", color)
 
 
 def test_stopped_curves_are_dashed_and_end_in_an_x() -> None:
     """Pruned and failed trials differ from complete ones and show where they ended."""
-    figure = plot_learning_curves(
-        get_learning_curves(
-            study(
-                trial(0, value=0.2, params=CNN, curve=(0.4, 0.2)),
-                trial(1, state=TrialState.PRUNED, params=CNN, curve=(0.5, 0.45)),
-                trial(2, state=TrialState.FAIL, params=CNN, curve=(0.6, 0.7, math.nan)),
-            )
-        ),
-        KIND,
+    trials = (
+        trial(0, value=0.2, params=CNN, curve=(0.4, 0.2)),
+        trial(1, state=TrialState.PRUNED, params=CNN, curve=(0.5, 0.45)),
+        trial(2, state=TrialState.FAIL, params=CNN, curve=(0.6, 0.7, math.nan)),
     )
+    figure = plot_learning_curves(get_learning_curves(study(*trials)), KIND)
     found = traces(figure)
-    assert found["CNN complete"].line.dash is None
-    assert found["CNN pruned"].line.dash == "dot"
-    assert found["failed"].line.dash == "dash"
+    dashes = [found[name].line.dash for name in ("CNN complete", "CNN pruned", "failed")]
+    assert dashes == [None, "dot", "dash"]
     ends = [t for t in figure.data if t.mode == "markers"]
     assert [(end.x, end.y, end.marker.symbol) for end in ends] == [
         ((2,), (0.45,), "x"),
@@ -203,33 +215,24 @@ def test_stopped_curves_are_dashed_and_end_in_an_x() -> None:
     assert list(found["best (trial 0)"].y) == [0.4, 0.2]
 
 
-def test_a_group_has_one_legend_entry(record: StudyRecord) -> None:
-    """Strong and pale curves of a group share their entry."""
-    figure = plot_learning_curves(get_learning_curves(record), KIND)
-    names = [t.name for t in figure.data if t.showlegend is not False]
-    assert len(names) == len(set(names))
-
-
-def test_expected_best_draws_its_points_and_their_band(record: StudyRecord) -> None:
-    """The filled band reaches from the lower to the upper ends; both axes are logarithmic."""
+def test_expected_best_draws_its_points_and_their_band(
+    record: StudyRecord, classifying: StudyRecord
+) -> None:
+    """The filled band reaches from the lower to the upper ends; only errors have a log axis."""
     info = get_expected_best(record)
     figure = plot_expected_best(info)
     low, band, line, best = figure.data
     numbers = [point.n for point in info.points]
     assert all(list(trace.x) == numbers for trace in (low, band, line))
-    assert list(low.y) == pytest.approx([point.low for point in info.points], rel=1e-4)
-    assert list(band.y) == pytest.approx([point.high for point in info.points], rel=1e-4)
-    assert list(line.y) == pytest.approx([point.value for point in info.points], rel=1e-4)
+    assert list(low.y) == near([point.low for point in info.points])
+    assert list(band.y) == near([point.high for point in info.points])
+    assert list(line.y) == near([point.value for point in info.points])
     assert (low.fill, band.fill, low.showlegend) == (None, "tonexty", False)
     assert line.customdata[0][1] == "50.0 s"
     assert list(best.x) == [1, 102]
-    assert list(best.y) == pytest.approx([info.best] * 2, rel=1e-4)
+    assert list(best.y) == near([info.best] * 2)
     assert (figure.layout.xaxis.type, figure.layout.yaxis.type) == ("log", "log")
     assert figure.layout.yaxis.title.text == "validation MSE (log)"
-
-
-def test_expected_best_of_an_accuracy_has_a_linear_axis(classifying: StudyRecord) -> None:
-    """It rises with the number of trials and is named on the axis."""
     figure = plot_expected_best(get_expected_best(classifying, metric=VALIDATION_ACCURACY))
     assert figure.layout.yaxis.type is None
     assert figure.layout.yaxis.title.text == "validation accuracy"
@@ -242,16 +245,13 @@ def test_fidelity_draws_coefficients_band_and_bounds(record: StudyRecord) -> Non
     info = get_fidelity(record)
     figure = plot_fidelity(info, KIND)
     found = traces(figure)
-    epochs = [point.step for point in info.points]
-    assert list(found["complete trials"].x) == epochs
-    values = [point.spearman for point in info.points]
-    assert list(found["complete trials"].y) == pytest.approx(values, rel=1e-4)
-    assert list(figure.data[0].y) == pytest.approx([p.low for p in info.points], rel=1e-4)
-    assert list(found["95 % interval"].y) == pytest.approx([p.high for p in info.points], rel=1e-4)
+    assert list(found["complete trials"].x) == [point.step for point in info.points]
+    assert list(found["complete trials"].y) == near([point.spearman for point in info.points])
+    assert list(figure.data[0].y) == near([p.low for p in info.points])
+    assert list(found["95 % interval"].y) == near([p.high for p in info.points])
     for name, attribute in (("worst", "pruned_worst"), ("best", "pruned_best")):
         bound = found[f"pruned ones ended {name}"]
-        expected = [getattr(point, attribute) for point in info.points]
-        assert list(bound.y) == pytest.approx(expected, rel=1e-4)
+        assert list(bound.y) == near([getattr(point, attribute) for point in info.points])
         assert bound.line.dash == "dot"
     assert figure.layout.xaxis.type == "log"
     complete = replace(record, trials=record.complete)
@@ -270,66 +270,62 @@ def test_fidelity_leaves_room_for_negative_coefficients_only_where_there_are_any
     assert list(traces(figure)["95 % interval"].x) == [2]
 
 
-def test_importances_draw_shares_with_their_intervals(record: StudyRecord) -> None:
+def test_importances_draw_shares_with_their_intervals(
+    record: StudyRecord, classifying: StudyRecord
+) -> None:
     """A whisker reaches from the lower to the upper end of the interval."""
     info = get_importances(record, n_resamples=20)
     (bars,) = plot_importances(info).data
-    assert list(bars.x) == pytest.approx([p.share for p in info.parameters], rel=1e-4)
+    assert list(bars.x) == near([p.share for p in info.parameters])
     first = info.parameters[0]
     assert bars.error_x.array[0] == pytest.approx(first.high - first.share, rel=1e-3)
     assert bars.error_x.arrayminus[0] == pytest.approx(first.share - first.low, rel=1e-3)
+    info = get_importances(classifying, metric=VALIDATION_ACCURACY, n_resamples=2)
+    assert plot_importances(info).layout.xaxis.title.text == (
+        "share of the importance<br>for validation accuracy"
+    )
 
 
-def test_correlations_leave_out_what_has_no_coefficient(record: StudyRecord) -> None:
-    """A constant parameter has no bar, and beyond every whisker stands the signed number."""
-    info = get_correlations(record)
-    for family, (bars, numbers) in zip(info.families, pairs_of_bars(info), strict=True):
-        values = {p.name.replace("_", " "): p.spearman.value for p in family.parameters}
+def test_correlations_have_numbers_whiskers_and_pale_chances(
+    correlations: CorrelationsInfo,
+) -> None:
+    """A constant parameter has no bar, and beyond every whisker stands the signed number.
+
+    Whiskers reach to the ends of the interval; the adjusted p-value decides who is pale.
+    """
+    for family, (bars, numbers) in zip(
+        correlations.families, pairs_of_bars(correlations), strict=True
+    ):
+        found = {p.name.replace("_", " "): p.spearman for p in family.parameters}
         assert "epoch" not in bars.y
-        assert list(bars.x) == pytest.approx([values[y] for y in bars.y], rel=1e-4)
+        assert list(bars.x) == near([found[y].value for y in bars.y])
         assert all(text[0] in "+\N{MINUS SIGN}" for text in numbers.text)
         assert [float(t.replace("\N{MINUS SIGN}", "-")) for t in numbers.text] == pytest.approx(
             list(bars.x), abs=0.00501
         )
         assert all(abs(end) >= abs(x) for x, end in zip(bars.x, numbers.x, strict=True))
         assert numbers.marker.color == "rgba(0,0,0,0)"
-
-
-def test_correlations_have_whiskers_and_pale_chances(record: StudyRecord) -> None:
-    """Whiskers reach to the ends of the interval; the adjusted p-value decides who is pale."""
-    info = get_correlations(record)
-    for family, (bars, _) in zip(info.families, pairs_of_bars(info), strict=True):
         for i, label in enumerate(bars.y):
-            (p,) = [p for p in family.parameters if p.name.replace("_", " ") == label]
-            assert p.spearman.low is not None
-            assert p.spearman.high is not None
-            assert p.spearman.p_adjusted is not None
-            assert bars.x[i] + bars.error_x.array[i] == pytest.approx(p.spearman.high, abs=1e-4)
-            assert bars.x[i] - bars.error_x.arrayminus[i] == pytest.approx(
-                p.spearman.low, abs=1e-4
-            )
-            assert bars.marker.opacity[i] == (1.0 if p.spearman.p_adjusted < 0.05 else 0.4)
-    opacities = {o for bars, _ in pairs_of_bars(info) for o in bars.marker.opacity}
-    assert opacities == {0.4, 1.0}
-
-
-def test_what_only_the_unadjusted_p_value_calls_sure_is_pale(record: StudyRecord) -> None:
-    """A bar follows the p-value that counts how many parameters were looked at."""
-    info = get_correlations(record)
-    (parameter,) = [p for p in info.families[0].parameters if p.name == "learning_rate"]
-    found = []
+            high = bars.x[i] + bars.error_x.array[i]
+            low = bars.x[i] - bars.error_x.arrayminus[i]
+            assert high == pytest.approx(found[label].high, abs=1e-4)
+            assert low == pytest.approx(found[label].low, abs=1e-4)
+            sure = (found[label].p_adjusted or 0) < 0.05
+            assert bars.marker.opacity[i] == (1.0 if sure else 0.4)
+    parameter = next(p for p in correlations.families[0].parameters if p.name == "learning_rate")
+    opacities = []
     for adjusted in (0.04, 0.06):
         coefficient = replace(parameter.spearman, p=0.01, p_adjusted=adjusted)
         changed = replace(parameter, spearman=coefficient)
-        family = replace(info.families[0], parameters=(changed,))
-        ((bars, _),) = pairs_of_bars(replace(info, families=(family,)))
-        found += bars.marker.opacity
-    assert found == [1.0, 0.4]
+        family = replace(correlations.families[0], parameters=(changed,))
+        ((bars, _),) = pairs_of_bars(replace(correlations, families=(family,)))
+        opacities += bars.marker.opacity
+    assert opacities == [1.0, 0.4]
 
 
-def test_a_coefficient_without_an_interval_has_no_whisker(record: StudyRecord) -> None:
+def test_a_coefficient_without_an_interval_has_no_whisker(correlations: CorrelationsInfo) -> None:
     """Rows without an interval come last, behind the end of the whiskers' arrays."""
-    info = get_correlations(record)
+    info = correlations
     first, *others = [p for p in info.families[0].parameters if p.spearman.value is not None]
     bare = replace(first, spearman=replace(first.spearman, low=None, high=None))
     family = replace(info.families[0], parameters=(bare, *others))
@@ -343,16 +339,34 @@ def test_a_coefficient_without_an_interval_has_no_whisker(record: StudyRecord) -
     assert list(plot_correlations(info, KIND).layout.yaxis.categoryarray) == labels
 
 
+def test_axes_of_correlations(classifying: StudyRecord, correlations: CorrelationsInfo) -> None:
+    """The metric is named; an axis with long bars or whiskers is wider, with fewer ticks."""
+    axis = plot_correlations(correlations, KIND).layout.xaxis
+    assert axis.title.text == "Spearman correlation<br>with validation MSE"
+    info = get_correlations(classifying, metric=VALIDATION_ACCURACY)
+    wide = plot_correlations(info, KIND).layout.xaxis
+    assert wide.title.text == "Spearman correlation<br>with validation<br>accuracy"
+    families = []
+    for family, high in zip(info.families, [0.69, 0.6], strict=True):
+        shorter = []
+        for p in family.parameters:
+            value = p.spearman.value and p.spearman.value / 2
+            spearman = replace(p.spearman, value=value, low=-0.1, high=high)
+            shorter.append(replace(p, spearman=spearman))
+        families.append(replace(family, parameters=tuple(shorter)))
+    narrow = plot_correlations(replace(info, families=tuple(families)), KIND).layout.xaxis
+    assert (wide.range, wide.tickvals) == ((-1.75, 1.75), (-1, 0, 1))
+    assert (narrow.range, narrow.tickvals) == ((-1.35, 1.35), (-1, -0.5, 0, 0.5, 1))
+
+
 def test_values_that_cannot_be_drawn_become_gaps() -> None:
     """NaN and infinity leave no trace in the JSON of a figure."""
     record = study(
         trial(0, value=math.inf, params=CNN, curve=(math.nan, math.inf, 0.3)),
         trial(1, value=0.0, params=CNN, curve=(0.1, 0.0)),
     )
-    for figure in (
-        plot_history(get_history(record), KIND),
-        plot_learning_curves(get_learning_curves(record), KIND),
-    ):
+    history = plot_history(get_history(record), KIND)
+    for figure in (history, plot_learning_curves(get_learning_curves(record), KIND)):
         text = figure.to_json()
         assert "NaN" not in text
         assert "Infinity" not in text
@@ -362,9 +376,8 @@ def test_values_that_cannot_be_drawn_become_gaps() -> None:
 def test_markup_in_names_is_escaped() -> None:
     """A family name cannot bring a link or a tag into a chart."""
     params = {"auto_encoder": "<a href='x'>CNN</a>"}
-    (name,) = set(
-        traces(plot_history(get_history(study(trial(0, value=0.1, params=params))), KIND))
-    ) - {"best so far"}
+    history = plot_history(get_history(study(trial(0, value=0.1, params=params))), KIND)
+    (name,) = set(traces(history)) - {"best so far"}
     assert "<" not in name
     attrs = classified((1, 2, 3, 4))
     record = multitask(trial(0, value=0.1, params={**params, "strategy": "<b>"}, attrs=attrs))
@@ -373,71 +386,47 @@ def test_markup_in_names_is_escaped() -> None:
     )
 
 
-@pytest.fixture(scope="module")
-def classifying() -> StudyRecord:
-    """120 trials that classify."""
-    return planted_multitask()
-
-
 def test_front_draws_every_trial_once(classifying: StudyRecord) -> None:
-    """Markers add up to all trials with both metrics, the steps are the front."""
+    """Markers add up to all trials with both metrics, the steps are the front.
+
+    Colour is family, shape is strategy, hollow is infeasible; no legend entry is repeated.
+    """
     info = get_front(classifying)
     figure = plot_front(info, CLASSIFYING)
     line, *marks = figure.data
     assert (line.name, line.line.shape) == ("trade-off front", "hv")
-    assert list(line.x) == pytest.approx([point.mse for point in info.front], rel=1e-4)
-    assert list(line.y) == pytest.approx([point.accuracy for point in info.front], rel=1e-4)
+    assert list(line.x) == near([point.mse for point in info.front])
+    assert list(line.y) == near([point.accuracy for point in info.front])
     numbers = [number for mark in marks for number in mark.customdata]
     assert sorted(numbers) == [point.number for point in info.points]
-    assert (figure.layout.xaxis.type, figure.layout.xaxis.title.text) == (
-        "log",
-        "validation MSE (log)",
-    )
+    axis = figure.layout.xaxis
+    assert (axis.type, axis.title.text) == ("log", "validation MSE (log)")
     assert figure.layout.yaxis.title.text == "validation accuracy"
     assert {str(mark.meta) for mark in marks} == {"{'trials': True}"}
     assert figure.layout.meta == {"brush": {"x": "value", "y": "validation_accuracy"}}
+    points = {point.number: point for point in info.points}
+    for mark in marks:
+        own = [points[number] for number in mark.customdata]
+        ((family, strategy, infeasible),) = {(p.family, p.branch, p.infeasible) for p in own}
+        assert mark.name == f"{family}, {strategy}"
+        assert mark.marker.color == COLORS[family]
+        assert mark.marker.symbol.endswith("-open") == infeasible
+        assert ("breaks the constraint" in mark.hovertemplate) == infeasible
+    symbols = {m.name.split(", ")[1]: m.marker.symbol.split("-")[0] for m in marks}
+    assert symbols == {"branched": "diamond", "joint": "circle", "sequential": "square"}
+    assert len(entries(figure)) == 7
 
 
 def test_front_of_many_trials_is_kept_whole() -> None:
     """At most 2,000 marks are drawn, every trial on the front among them."""
     rng = np.random.default_rng(0)
-    record = multitask(
-        *(
-            trial(
-                i,
-                value=float(v),
-                attrs=classified([int(n) for n in rng.integers(0, (5, 21, 7, 11))]),
-            )
-            for i, v in enumerate(rng.random(2500))
-        )
-    )
+    right = [classified(rng.integers(0, (5, 21, 7, 11)).tolist()) for _ in range(2500)]
+    record = multitask(*(trial(i, value=float(rng.random()), attrs=a) for i, a in enumerate(right)))
     info = get_front(record)
-    drawn = {
-        number for mark in plot_front(info, CLASSIFYING).data[1:] for number in mark.customdata
-    }
+    marks = plot_front(info, CLASSIFYING).data[1:]
+    drawn = {number for mark in marks for number in mark.customdata}
     assert len(drawn) == len(shown_front(info)) == 2000
     assert {point.number for point in info.front} <= drawn
-
-
-def test_front_tells_families_strategies_and_the_constraint_apart(
-    classifying: StudyRecord,
-) -> None:
-    """Colour is family, shape is strategy, hollow is infeasible; no legend entry is repeated."""
-    info = get_front(classifying)
-    points = {point.number: point for point in info.points}
-    figure = plot_front(info, CLASSIFYING)
-    for mark in figure.data[1:]:
-        (family,) = {points[number].family for number in mark.customdata}
-        (strategy,) = {points[number].branch for number in mark.customdata}
-        (infeasible,) = {points[number].infeasible for number in mark.customdata}
-        assert mark.name == f"{family}, {strategy}"
-        assert mark.marker.color == COLORS[family]
-        assert mark.marker.symbol.endswith("-open") == infeasible
-        assert ("breaks the constraint" in mark.hovertemplate) == infeasible
-    symbols = {m.name.split(", ")[1]: m.marker.symbol.split("-")[0] for m in figure.data[1:]}
-    assert symbols == {"branched": "diamond", "joint": "circle", "sequential": "square"}
-    entries = [mark.name for mark in figure.data if mark.showlegend is not False]
-    assert len(entries) == len(set(entries)) == 7
 
 
 def test_front_shows_the_accuracy_needed_as_a_dashed_line(classifying: StudyRecord) -> None:
@@ -457,53 +446,6 @@ def test_front_of_one_family_names_its_trials_plainly() -> None:
     assert marks.name == "complete trials"
     assert list(marks.customdata) == [0]
     assert list(front.x) == []
-
-
-def test_charts_name_their_metric(classifying: StudyRecord) -> None:
-    """Importances and correlations of the accuracy say so on their axes."""
-    importances = get_importances(classifying, metric=VALIDATION_ACCURACY, n_resamples=2)
-    correlations = get_correlations(classifying, metric=VALIDATION_ACCURACY)
-    assert plot_importances(importances).layout.xaxis.title.text == (
-        "share of the importance<br>for validation accuracy"
-    )
-    assert plot_correlations(correlations, KIND).layout.xaxis.title.text == (
-        "Spearman correlation<br>with validation<br>accuracy"
-    )
-    assert plot_correlations(get_correlations(classifying), KIND).layout.xaxis.title.text == (
-        "Spearman correlation<br>with validation MSE"
-    )
-
-
-def shortened(found: Coefficient, high: float) -> Coefficient:
-    """Return half of a coefficient, with this end of its interval."""
-    return replace(found, value=found.value and found.value / 2, low=-0.1, high=high)
-
-
-def test_long_bars_leave_room_for_their_number(classifying: StudyRecord) -> None:
-    """An axis with long bars or whiskers is wider, with fewer ticks."""
-    info = get_correlations(classifying, metric=VALIDATION_ACCURACY)
-    wide = plot_correlations(info, KIND).layout.xaxis
-    families = [
-        replace(
-            family,
-            parameters=tuple(
-                replace(p, spearman=shortened(p.spearman, high)) for p in family.parameters
-            ),
-        )
-        for family, high in zip(info.families, [0.69, 0.6], strict=True)
-    ]
-    narrow = plot_correlations(replace(info, families=tuple(families)), KIND).layout.xaxis
-    assert (wide.range, wide.tickvals) == ((-1.75, 1.75), (-1, 0, 1))
-    assert (narrow.range, narrow.tickvals) == ((-1.35, 1.35), (-1, -0.5, 0, 0.5, 1))
-
-
-def test_history_draws_infeasible_trials_hollow(classifying: StudyRecord) -> None:
-    """What breaks the constraint keeps its family's colour and loses its filling."""
-    found = traces(plot_history(get_history(classifying), KIND))
-    for family, color in COLORS.items():
-        assert found[f"{family} complete"].marker.symbol == "circle"
-        assert found[f"{family} infeasible"].marker.symbol == "circle-open"
-        assert found[f"{family} infeasible"].marker.color == color
 
 
 def test_plotly_js_can_stand_in_a_script_element() -> None:
