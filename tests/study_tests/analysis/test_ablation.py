@@ -87,17 +87,7 @@ def record(
     more: Sequence[TrialRecord] = (),
     **changes: Any,
 ) -> StudyRecord:
-    """Return an ablation.
-
-    Args:
-        values: The validation MSE of each arm, seed by seed; infinite for a training that
-            diverged, None for one that is missing.
-        expected: What the surrogate predicts, by arm.
-        path: Parameters of the arms from the default to the winner.
-        sweeps: Parameters of the arms around it.
-        more: Trials beside these.
-        changes: Of the experiment.
-    """
+    """Return an ablation of these errors, seed by seed; infinite ones diverged, None is missing."""
     trials: list[TrialRecord] = []
     for arm, errors in values.items():
         for pair, error in enumerate(errors):
@@ -128,9 +118,7 @@ def record(
 
 def ablated(values: Mapping[str, Values] = VALUES, **changes: Any) -> AblationInfo:
     """Return what an ablation says."""
-    info = get_ablation(record(values, **changes))
-    assert info is not None
-    return info
+    return get_ablation(record(values, **changes))
 
 
 def said(values: Mapping[str, Values] = VALUES, **changes: Any) -> str:
@@ -153,18 +141,10 @@ def assert_compared(found: Ablated, before: Sequence[float], after: Sequence[flo
     assert found.high == pytest.approx(math.exp(logs.mean() + half) - 1)
 
 
-def complete(name: str) -> list[float]:
-    """Return the errors of an arm that has all of them."""
-    return [value for value in VALUES[name] if value is not None]
-
-
 def change(found: Ablated) -> str:
     """Write a difference as people read it."""
-    low, high = found.low or 0.0, found.high or 0.0
-    return (
-        f"{format_change(found.difference or 0.0)}, 95 % interval {format_change(low)} to "
-        f"{format_change(high)}"
-    )
+    change, low, high = map(format_change, (found.difference, found.low, found.high))
+    return f"{change}, 95 % interval {low} to {high}"
 
 
 def test_other_studies_are_no_ablations() -> None:
@@ -186,8 +166,8 @@ def test_path() -> None:
     assert [step.name for step in info.path] == list(PATH_OF_THREE)
     assert (start.difference, start.low, start.high, start.n_pairs) == (None, None, None, 0)
     assert (start.better, start.worse) == (False, False)
-    assert_compared(first, BASE, complete(first.name))
-    assert_compared(last, complete(first.name), complete(last.name))
+    assert_compared(first, BASE, VALUES[first.name])
+    assert_compared(last, VALUES[first.name], VALUES[last.name])
     assert (first.better, first.worse) == (False, False)
     assert (last.better, last.worse) == (True, False)
     assert [step.changes for step in info.path] == [
@@ -196,8 +176,7 @@ def test_path() -> None:
         {"auto_encoder": "linear", "bottleneck_dim": 32},
     ]
     for step in info.path:
-        assert step.validation is not None
-        mean = pytest.approx(np.mean(complete(step.name)))
+        mean = pytest.approx(np.mean(VALUES[step.name]))
         assert (step.validation.mean, step.validation.n) == (mean, 5)
     total = info.total
     assert (total.name, total.better) == ("then auto_encoder linear", True)
@@ -214,9 +193,9 @@ def test_sweeps() -> None:
         ("bottleneck_dim", 32, 1),
     ]
     assert list(neighbours(info)) == list(NEIGHBOURS)
-    winner = complete("then auto_encoder linear")
+    winner = VALUES["then auto_encoder linear"]
     for name, found in neighbours(info).items():
-        assert_compared(found, winner, complete(name))
+        assert_compared(found, winner, VALUES[name])
     assert {n.name: (n.changes, n.better, n.worse) for n in neighbours(info).values()} == {
         "auto_encoder CNN": ({"auto_encoder": "CNN", "width": 48}, False, True),
         "learning_rate 0.01": ({"learning_rate": 0.01}, True, False),
@@ -268,13 +247,6 @@ def test_path_of_one() -> None:
     ]
 
 
-def test_without_sweeps() -> None:
-    """An ablation may be a path only; nothing is said of neighbours then."""
-    info = ablated({name: VALUES[name] for name in PATH_OF_THREE}, sweeps={})
-    assert info.sweeps == ()
-    assert not any("around the winner" in line for line in describe_ablation(info))
-
-
 @given(
     values=st.lists(
         st.tuples(st.floats(0.01, 1), st.floats(0.01, 1)), min_size=MIN_SEEDS, max_size=8
@@ -292,8 +264,6 @@ def test_flags(values: list[tuple[float, float]]) -> None:
         ablated(dict(zip(path, columns, strict=True)), path=path, sweeps={}).path[1]
         for columns in ((before, after), (after, before), (before, before))
     )
-    assert there.low is not None
-    assert there.high is not None
     assert there.better == (there.high < 0)
     assert there.worse == (there.low > 0)
     assert not (there.better and there.worse)
@@ -308,7 +278,10 @@ def test_flags(values: list[tuple[float, float]]) -> None:
 
 
 def test_missing_trainings() -> None:
-    """A pair counts where both finished; what has not begun is missing, what diverged is said."""
+    """A pair counts where both finished; what has not begun is missing, what diverged is said.
+
+    It is not better, and what an attempt reached that did not end well is no value.
+    """
     values: dict[str, Values] = {
         **VALUES,
         "then learning_rate 0.001": [0.05, None, 0.055, math.inf, 0.045],
@@ -333,10 +306,6 @@ def test_missing_trainings() -> None:
         "With some seed the training diverged: then learning_rate 0.001.",
     ]
     assert "missing" not in said()
-
-
-def test_only_complete_trials_count() -> None:
-    """What an attempt reached that did not end well is no value."""
     attempts = [
         trial(
             100 + pair,
@@ -347,10 +316,10 @@ def test_only_complete_trials_count() -> None:
         for pair in range(5)
     ]
     assert ablated(more=attempts) == ablated()
-
-
-def test_nothing_finished() -> None:
-    """An ablation that has only begun says what is missing."""
+    values = {**VALUES, "learning_rate 0.01": [0.01, 0.0105, 0.0099, 0.0101, math.inf]}
+    better = neighbours(ablated(values))["learning_rate 0.01"]
+    assert better.high < 0  # with its other seeds
+    assert (better.n_failed, better.better) == (1, False)
     info = ablated({name: [None] * 5 for name in VALUES})
     assert info.n_missing == 35
     assert {step.validation for step in info.path} == {None}
@@ -379,7 +348,7 @@ def test_too_few_seeds(n_seeds: int) -> None:
 
 
 def test_sentences() -> None:
-    """They hold the total, the steps that matter, the largest first, and better neighbours."""
+    """They hold the total, the largest steps, better neighbours, and what chance explains."""
     values = {**VALUES, "then learning_rate 0.001": scaled(1.1)}
     info = ablated(values, expected=dict.fromkeys(VALUES, 0.1))
     _, first, last = info.path
@@ -396,22 +365,9 @@ def test_sentences() -> None:
     ]
     assert "+10.1\N{NO-BREAK SPACE}%" in lines[1]
     assert "\N{MINUS SIGN}36.4\N{NO-BREAK SPACE}%" in lines[1]
-
-
-def test_no_step_and_no_neighbour_matters() -> None:
-    """What chance explains is not told as a difference."""
     rng = np.random.default_rng(3)
     values = {name: (np.exp(rng.normal(scale=0.1, size=5)) / 10).tolist() for name in VALUES}
     assert list(describe_ablation(ablated(values, expected=dict.fromkeys(VALUES, 0.1))))[1:] == [
         "No single step makes a difference beyond what chance explains.",
         "No single change around the winner is better beyond what chance explains.",
     ]
-
-
-def test_what_diverges_is_not_better() -> None:
-    """A neighbour whose other seeds are better by far is not called better if one diverged."""
-    values = {**VALUES, "learning_rate 0.01": [0.01, 0.0105, 0.0099, 0.0101, math.inf]}
-    found = neighbours(ablated(values))["learning_rate 0.01"]
-    assert found.high is not None
-    assert found.high < 0
-    assert (found.n_failed, found.better) == (1, False)

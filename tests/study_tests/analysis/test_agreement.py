@@ -44,21 +44,16 @@ def test_methods_agree_on_what_matters(cnn: AgreementInfo) -> None:
     """
     first = cnn.parameters[0]
     assert first.name == "learning_rate"
-    assert first.ped_anova is not None
-    assert first.fanova is not None
-    assert first.permutation is not None
     assert first.ped_anova.share > 0.5
     assert first.fanova.share > 0.9
     assert first.permutation.matters
     assert (first.fanova.best_rank, first.fanova.worst_rank) == (1, 1)
     for p in cnn.parameters:
         for found in (p.ped_anova, p.fanova, p.permutation):
-            assert found is not None
             assert 1 <= found.best_rank <= found.worst_rank <= len(cnn.parameters)
     assert cnn.sentence.startswith("PED-ANOVA, fANOVA and permutation put learning_rate first. ")
     assert "no effect can be told from zero for " in cnn.sentence
     assert "weight_decay" in cnn.sentence
-    assert cnn.interactions is not None
     assert not any(pair.real for pair in cnn.interactions.pairs)
 
 

@@ -2,17 +2,15 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import settings as examples
-from hypothesis import strategies as st
 from optuna.trial import TrialState
 from scipy import stats
 
 from study.analysis import kind_of
-from study.analysis.distribution import MAX_STEPS, band_of, get_distribution
+from study.analysis.distribution import MAX_STEPS, get_distribution
 from study.figures import FAMILY_COLORS, plot_distribution
 from tests.study_tests.synthetic import (
     SETTINGS,
@@ -23,7 +21,9 @@ from tests.study_tests.synthetic import (
     trial,
 )
 
-RECORD = planted()
+PLANTED = planted()
+ROUNDED = (replace(t, value=t.value and round(t.value, 3)) for t in PLANTED.trials)
+RECORD = replace(PLANTED, trials=tuple(ROUNDED))  # with errors that are equal
 INFO = get_distribution(RECORD)
 
 
@@ -47,16 +47,6 @@ def test_the_function_is_scipys_and_the_band_massarts() -> None:
         for step in family.steps:
             assert step.low == max(0, step.share - family.band)
             assert step.high == min(1, step.share + family.band)
-
-
-def test_the_band_holds_the_truth_as_often_as_it_says() -> None:
-    """Of 1000 samples of 30, about 5 % leave the band somewhere, and no more than that."""
-    rng = np.random.default_rng(0)
-    samples = np.sort(rng.random((1000, 30)), axis=1)
-    above = (np.arange(1, 31) / 30 - samples).max(axis=1)
-    below = (samples - np.arange(30) / 30).max(axis=1)
-    left = np.mean(np.maximum(above, below) > band_of(30))
-    assert 0.02 < left < 0.06
 
 
 def test_many_trials_are_thinned_and_keep_both_ends() -> None:
@@ -84,19 +74,6 @@ def test_only_complete_trials_with_a_number_count() -> None:
     (family,) = get_distribution(study(*trials)).families
     assert [step.value for step in family.steps] == [0.1, 0.3]
     assert get_distribution(study()).families == ()
-
-
-@given(st.lists(st.floats(1e-6, 10), min_size=1, max_size=700))
-@examples(max_examples=30)
-def test_functions_rise_to_one(values: list[float]) -> None:
-    """Values and shares rise, the last share is 1, and quartiles lie between the ends."""
-    trials = (trial(i, value=value) for i, value in enumerate(values))
-    (family,) = get_distribution(study(*trials)).families
-    shares = [step.share for step in family.steps]
-    assert [step.value for step in family.steps] == sorted(step.value for step in family.steps)
-    assert shares == sorted(set(shares))
-    assert (shares[-1], family.steps[-1].value) == (1, max(values))
-    assert min(values) <= family.lower_quartile <= family.median <= family.upper_quartile
 
 
 def test_chart_draws_steps_with_colours_and_dashes() -> None:

@@ -36,11 +36,8 @@ def record(
 ) -> StudyRecord:
     """Return an experiment.
 
-    Args:
-        values: The validation MSE of each arm, pair by pair; None for a trial that failed.
-        accuracies: The accuracy of each arm, likewise, which is taken as the balanced one, too.
-        untrained: Arms whose classifier is not trained.
-        more: Trials beside these.
+    Values are those of each arm, pair by pair, and None for a trial that failed; accuracies are
+    taken as the balanced ones, too; the classifiers of untrained arms are not trained.
     """
     trials = []
     for arm, errors in values.items():
@@ -72,9 +69,7 @@ def record(
 
 def analysed(values: Mapping[str, Values], **changes: Any) -> ExperimentInfo:
     """Return what an experiment says."""
-    info = get_experiment(record(values, **changes))
-    assert info is not None
-    return info
+    return get_experiment(record(values, **changes))
 
 
 def compared(before: Values, after: Values, *, metric: str = MSE, **changes: Any) -> Comparison:
@@ -106,8 +101,6 @@ def test_by_hand() -> None:
     assert c.difference == pytest.approx(0.10 / 7)
     assert (c.n_above, c.n_below) == (6, 1)
     assert c.p_value == pytest.approx(2 * (1 + 7) / 2**7)
-    assert c.low is not None
-    assert c.high is not None
     assert -0.01 < c.low < c.difference < c.high < 0.03
 
 
@@ -160,7 +153,7 @@ def test_adjustment() -> None:
 
 @pytest.mark.parametrize("n_pairs", [1, 5])
 def test_too_few_pairs(n_pairs: int) -> None:
-    """Less than six pairs give a difference, but neither an interval nor a p-value."""
+    """Less than six pairs give a difference alone; six that agree are evidence."""
     c = compared([0.1] * n_pairs, [0.2] * n_pairs)
     assert (c.p_value, c.low, c.high) == (None, None, None)
     assert c.difference == pytest.approx(0.1)
@@ -169,9 +162,6 @@ def test_too_few_pairs(n_pairs: int) -> None:
         "6 are needed."
     )
 
-
-def test_just_enough_pairs() -> None:
-    """Six pairs that agree are evidence, for no fewer could be."""
     c = compared([0.1, 0.2, 0.3, 0.4, 0.5, 0.6], [0.21, 0.32, 0.43, 0.54, 0.65, 0.76])
     assert c.p_value == pytest.approx(1 / 32)
     assert "which is worse" in c.verdict
@@ -223,7 +213,8 @@ def test_only_complete_trials_count() -> None:
         for arm in ("base", "arm")
         for pair in range(7)
     ]
-    values: dict[str, Values] = {"base": [0.1] * 7, "arm": [*[0.2] * 6, None]}
+    arm: Values = [0.2, 0.3, 0.25, 0.2, 0.4, 0.1, None]
+    values = {"base": [0.1] * 7, "arm": arm}
     assert analysed(values, more=attempts) == analysed(values)
     assert analysed(values).n_missing == 1
 
@@ -242,9 +233,7 @@ def test_direction(metric: str, sign: int) -> None:
     assert c.verdict.startswith(f"arm: the {metric} is {higher} than with base by 0.1")
     assert f", which is {better} (95 % interval " in c.verdict
     assert f"{higher} in 10 of 10 pairs, adjusted p = 0.002)." in c.verdict
-    assert c.low is not None
-    assert c.high is not None
-    nearer, further = sorted([sign * c.low, sign * c.high])
+    nearer, further = sorted(sign * end for end in (c.low, c.high))
     assert 0.1 <= nearer < sign * c.difference < further <= 0.2
     assert ("%)" in c.verdict) == (metric == MSE)  # a share of an accuracy says little
 
@@ -262,12 +251,10 @@ def test_verdicts() -> None:
     assert "higher than with base by 0.05 (25\N{NO-BREAK SPACE}%), which is worse" in c.verdict
     c = compared([1.0] * 10, [*[0.99] * 9, 4.0])  # one large difference against nine small ones
     assert c.difference > 0
-    assert c.p_value is not None
     assert c.p_value < 0.05
     assert "no evidence of a difference" in c.verdict
     assert "higher in 1 of 10 pairs" in c.verdict
     c = compared([1.0] * 10, [*[1.5] * 8, 0.99, 0.99])  # eight of ten agree too often by chance
-    assert c.low is not None
     assert c.low > 0
     assert "no evidence of a difference" in c.verdict
 
@@ -289,7 +276,6 @@ def test_untrained_classifiers_are_not_compared() -> None:
         for t in made.trials
     )
     info = get_experiment(replace(made, trials=trials))
-    assert info is not None
     assert [(c.baseline, c.arm) for c in info.of_metric(MSE)] == [
         ("alone", "joint"),
         ("alone", "sequential"),
@@ -302,19 +288,6 @@ def test_untrained_classifiers_are_not_compared() -> None:
         assert list(info.values[metric]) == ["joint", "sequential"]
     assert list(info.values[MSE]) == list(values)
     assert info.labels == (MSE, ACCURACY, BALANCED)
-
-
-def test_repeatable() -> None:
-    """The same experiment says the same; another seed of the bootstrap hardly another thing."""
-    rng = np.random.default_rng(0)
-    made = record({name: rng.normal(size=10).tolist() for name in "abc"})
-    first, again, other = (get_experiment(made, seed=seed) for seed in (0, 0, 1))
-    assert first == again
-    assert first is not None
-    assert other is not None
-    for mine, theirs in zip(first.comparisons, other.comparisons, strict=True):
-        assert (mine.low, mine.high) == pytest.approx((theirs.low, theirs.high), abs=0.1)
-        assert mine.p_value == theirs.p_value
 
 
 @given(
@@ -362,7 +335,7 @@ def test_intervals_cover_the_true_difference(
 ) -> None:
     """They do so about as often as the documentation says, less often with few pairs."""
     infos = [simulated(i, n_pairs=n_pairs, difference=difference) for i in range(n)]
-    ends = [(c.low or 0.0, c.high or 0.0) for info in infos for c in info.comparisons]
+    ends = [(c.low, c.high) for info in infos for c in info.comparisons]
     assert low <= sum(a <= difference <= b for a, b in ends) / n <= 0.99
 
 

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from optuna.trial import TrialState
 
 from storage.records import TrialRecord
-from study.analysis.history import get_history, get_summary
+from study.analysis.history import get_history
 from study.analysis.incumbents import ChangedParameter, get_incumbents
 from tests.study_tests.pages import render_report
 from tests.study_tests.report.test_report import Page, plain
-from tests.study_tests.synthetic import START, planted, study, trial
+from tests.study_tests.synthetic import START, study, trial
 
 
 def ran(
@@ -61,18 +61,6 @@ def test_the_order_of_ends_decides() -> None:
     )
     assert (info.n_finished, info.n_since) == (4, 1)
     assert (info.epochs_run, info.share_since) == (60, 29 / 60)
-
-
-def test_totals_are_those_of_the_summary() -> None:
-    """The last incumbent and the rest make up the whole study."""
-    record = planted()
-    info, summary = get_incumbents(record), get_summary(record)
-    assert summary.best is not None
-    assert info.incumbents[-1].number == summary.best.number
-    assert info.epochs_run == summary.epochs_run
-    assert info.incumbents[-1].n_finished + info.n_since == 114
-    walls = [i.wall_seconds or 0 for i in info.incumbents]
-    assert walls == sorted(walls)
 
 
 def test_trials_that_are_no_candidates_are_passed_over() -> None:

@@ -47,12 +47,10 @@ def measured() -> StudyRecord:
 def test_means_of_the_arms() -> None:
     """Each arm has the mean of its trials with the t interval, of what was measured alone."""
     info = get_latents(measured())
-    assert info is not None
     assert info.metrics == (VALIDATION_MSE, AUC)
     for arm, (name, areas) in zip(info.arms, AREAS.items(), strict=True):
         assert arm.arm == name
         found = arm.values[AUC]
-        assert found is not None
         assert (found.n, found.mean) == (8, pytest.approx(np.mean(areas)))
         low, high = stats.t.interval(0.95, 7, np.mean(areas), stats.sem(areas))
         assert (found.low, found.high) == (pytest.approx(low), pytest.approx(high))
@@ -68,7 +66,6 @@ def test_nothing_is_said_of_what_was_not_measured() -> None:
 def test_experiment_compares_latents() -> None:
     """Each number for the latents is summed up in one sentence, the error is told arm by arm."""
     info = get_experiment(measured())
-    assert info is not None
     assert info.labels == (VALIDATION_MSE.label, AUC.label)
     (comparison,) = info.of_metric(AUC.label)
     assert comparison.differs
@@ -108,17 +105,15 @@ def test_search_explains_latents() -> None:
     assert AUC.label not in {column.label for column in get_columns(search)}
 
 
-def gallery_of(caption: str) -> LatentGallery:
-    """Return a small picture as a gallery."""
-    return LatentGallery(
-        caption=caption, png=captioned_png(Image.new("RGB", (8, 6), "red"), caption)
-    )
-
-
 def test_section_of_the_report(tmp_path: Path) -> None:
     """It has every mean and the gallery, and is made again from the page alone."""
-    caption = "trial 7 of <b>"
-    data = ReportData(studies=(planted(12),), followups=(measured(),), gallery=gallery_of(caption))
+    caption = "trial 7 of <b>, Größe"
+    png = captioned_png(Image.new("RGB", (8, 6), "red"), caption)
+    with Image.open(io.BytesIO(png)) as image:
+        assert image.size == (8, 6)
+        assert image.info["caption"] == caption
+    gallery = LatentGallery(caption=caption, png=png)
+    data = ReportData(studies=(planted(12),), followups=(measured(),), gallery=gallery)
     source = render_data(data)
     page = Page(source)
     text = plain(page.text("latent-space"))
@@ -140,11 +135,3 @@ def test_section_without_numbers() -> None:
     assert "emoji-study compose --gallery --study" in text
     text = plain(Page(render_data(ReportData(studies=(record(ERRORS),)))).text("latent-space"))
     assert "No trial has measured its latents yet." in text
-
-
-def test_caption_is_in_the_file() -> None:
-    """Whose gallery a file is stands in the file."""
-    found = gallery_of("Größe")
-    with Image.open(io.BytesIO(found.png)) as image:
-        assert image.size == (8, 6)
-        assert image.info["caption"] == "Größe"

@@ -14,10 +14,10 @@ from study.emoji import AUTOENCODER
 from tests.study_tests.synthetic import MULTITASK_SETTINGS, SETTINGS, planted, study, trial
 
 
-def options(command: str | None) -> dict[str, list[str]]:
+def options(command: str) -> dict[str, list[str]]:
     """Return the values of each option of a command."""
     found: dict[str, list[str]] = {}
-    for name, value in itertools.pairwise(shlex.split(command or "")):
+    for name, value in itertools.pairwise(shlex.split(command)):
         if name.startswith("--"):
             found.setdefault(name, []).append(value)
     return found
@@ -28,7 +28,6 @@ def test_the_command_gives_the_settings() -> None:
     fixed = {"epoch": 20, "batch_normalization": False, "learning_rate": 1e-5}
     settings = {attrs.SETTINGS: {**SETTINGS, "fixed": fixed}}
     command = get_provenance(replace(planted(), name="it's", user_attrs=settings)).command
-    assert command is not None
     assert shlex.split(command)[:3] == ["emoji-study", "run", "autoencoder"]
     found = options(command)
     sets = found.pop("--set")
@@ -50,7 +49,6 @@ def test_constraint_and_objectives_are_options() -> None:
     more = {"pareto": True, "data": "my faces.parquet", "vendors": ["twitter", "apple"]}
     record = study(trial(0, value=0.1), settings=MULTITASK_SETTINGS | more)
     command = get_provenance(record).command
-    assert command is not None
     names = ("--min-accuracy", "--data", "--vendors")
     values = [options(command)[name] for name in names]
     assert values == [["0.7"], ["my faces.parquet"], ["twitter,apple"]]

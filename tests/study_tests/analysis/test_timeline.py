@@ -16,7 +16,7 @@ from study.analysis import kind_of
 from study.analysis.history import covered_spans, get_summary
 from study.analysis.timeline import MAX_SPANS, MAX_WORKERS, get_timeline
 from study.figures import FAMILY_COLORS, plot_timeline
-from tests.study_tests.synthetic import SETTINGS, START, planted, study, trial
+from tests.study_tests.synthetic import SETTINGS, START, study, trial
 
 
 def ran(
@@ -65,20 +65,11 @@ def test_workers_by_their_first_start() -> None:
     assert [(span.number, span.worker, span.start, span.end) for span in info.spans] == [
         *((1, 0, 0, 10), (0, 1, 5, 15), (3, 0, 10, 26), (2, 1, 21, 25), (4, 2, 25, 26)),
     ]
-    assert (info.n_workers, info.n_spans, info.seconds) == (3, 5, 26)
+    assert (info.n_workers, info.n_spans, info.seconds, info.thinned) == (3, 5, 26, False)
     assert [worker.busy_seconds for worker in info.workers] == [26, 14, 1]
     assert [worker.utilisation for worker in info.workers] == [1, pytest.approx(0.7), 1]
     assert info.utilisation == pytest.approx((26 + 14 + 1) / (26 + 20 + 1))
-    assert info.longest_gap is not None
     assert (info.longest_gap.label, info.longest_gap.longest_gap) == ("worker 2 (b)", 6)
-
-
-def test_planted_workers_are_always_busy() -> None:
-    """Two workers run a minute per trial without a pause."""
-    info = get_timeline(planted())
-    assert [worker.label for worker in info.workers] == ["worker 1 (host)", "worker 2 (host)"]
-    assert (info.utilisation, info.longest_gap, info.thinned) == (1, None, False)
-    assert info.seconds == 3600
 
 
 def test_trials_without_times_have_no_timeline() -> None:

@@ -139,7 +139,6 @@ def test_too_few_trials_near_the_best() -> None:
     command = warns(with_best(value=0.001), name, "Only 1 of 40 trials lie within 10")
     assert command == "emoji-study run autoencoder --study checked --trials 40"
     command = found(with_best(GRID, value=0.001), name).command
-    assert command is not None
     assert command.endswith("--study checked-2 --warm-start checked --space extended")
 
 
@@ -216,7 +215,6 @@ def test_trainings() -> None:
     warns(record_of(trials), "collapsed trainings", words)
     falling = {i: 0.2 - 0.0018 * i for i in range(N_EPOCHS)}
     command = warns(with_best(intermediate_values=falling), "length of the training")
-    assert command is not None
     assert "--epochs 200" in command
     attrs = {**BEST.user_attrs, "last_validation_mse": 1.5 * (BEST.value or 0)}
     warns(with_best(user_attrs=attrs), "overfitting", "1.50 times its lowest")

@@ -430,16 +430,15 @@ def test_front_of_many_trials_is_kept_whole() -> None:
 
 
 def test_front_shows_the_accuracy_needed_as_a_dashed_line(classifying: StudyRecord) -> None:
-    """The line is there only if the study demands an accuracy."""
+    """The line is there only if the study demands an accuracy.
+
+    Trials without family and strategy share one entry, and an error of 0 is left out.
+    """
     (line,) = plot_front(get_front(classifying), CLASSIFYING).layout.shapes
     assert (line.y0, line.y1, line.line.dash) == (0.7, 0.7, "dash")
     assert line.name == "70.0\N{NO-BREAK SPACE}% needed"
     free = planted_multitask(20, min_accuracy=None)
     assert plot_front(get_front(free), CLASSIFYING).layout.shapes == ()
-
-
-def test_front_of_one_family_names_its_trials_plainly() -> None:
-    """Trials without family and strategy share one entry, and an error of 0 is left out."""
     attrs = classified((4, 20, 6, 10))
     record = multitask(trial(0, value=0.1, attrs=attrs), trial(1, value=0.0, attrs=attrs))
     front, marks = plot_front(get_front(record), CLASSIFYING).data
