@@ -42,7 +42,8 @@ from study.analysis.timeline import get_timeline
 from study.analysis.verdict import get_verdict
 from study.kind_info import KindInfo, KindSource
 from study.metrics import Metric
-from tests.study_tests.synthetic import START
+from tests.study_tests.synthetic import START, trial
+from tests.study_tests.synthetic import study as study_of
 
 LOSS = Metric(
     name="validation_cross_entropy", label="validation cross-entropy", low=0, objective=True
@@ -82,12 +83,12 @@ def kind(*metrics: Metric, fidelity: str | None = None) -> KindInfo:
     )
 
 
-def record(info: KindInfo, n_trials: int = 60, *, name: str = "digits") -> StudyRecord:
+def record(info: KindInfo) -> StudyRecord:
     """Return a random search in which the rate decides, and more units are better."""
     rng = np.random.default_rng(0)
     sign = -1.0 if info.objective.maximise else 1.0
     trials = []
-    for i in range(n_trials):
+    for i in range(60):
         unit = rng.uniform(size=len(SPACE.parameters))
         params = SPACE.at(list(unit), {})
         distance = abs(math.log10(float(params["rate"])) + 2)
@@ -97,26 +98,20 @@ def record(info: KindInfo, n_trials: int = 60, *, name: str = "digits") -> Study
         pruned = i % 8 == 7
         own = {attrs.WORKER: "host:1", attrs.SEED: i, "weights": 10 * int(params["units"])}
         own |= {attrs.EPOCHS_RUN: 4 if pruned else 12, attrs.TRAINING_SECONDS: 5.0 + i % 3}
-        trials.append(
-            TrialRecord(
-                number=i,
-                trial_id=i,
-                state=TrialState.PRUNED if pruned else TrialState.COMPLETE,
-                value=None if pruned else value,
-                params=params,
-                distributions={p.name: p.distribution for p in SPACE.parameters},
-                intermediate_values=dict(enumerate(steps[:4] if pruned else steps)),
-                user_attrs=own if pruned else own | {ACCURACY.name: 1 - 0.5 * loss},
-                started=START,
-                completed=START,
-            )
+        made = trial(
+            i,
+            state=TrialState.PRUNED if pruned else TrialState.COMPLETE,
+            value=None if pruned else value,
+            curve=tuple(steps[:4] if pruned else steps),
+            attrs=own if pruned else own | {ACCURACY.name: 1 - 0.5 * loss},
+            started=START,
+            completed=START,
         )
-    return StudyRecord(
-        name=name,
-        directions=(info.objective.direction,),
-        user_attrs={attrs.SETTINGS: SETTINGS, attrs.KIND: info.to_dict()},
-        trials=tuple(trials),
-    )
+        distributions = {p.name: p.distribution for p in SPACE.parameters}
+        trials.append(replace(made, params=params, distributions=distributions))
+    user_attrs = {attrs.SETTINGS: SETTINGS, attrs.KIND: info.to_dict()}
+    directions = (info.objective.direction,)
+    return replace(study_of(*trials, name="digits"), user_attrs=user_attrs, directions=directions)
 
 
 def texts(found: Any) -> Iterator[str]:
@@ -183,15 +178,10 @@ def test_a_confirmation_without_a_default() -> None:
     """Configurations are compared with each other, in the words of the kind."""
     for roles in ([DEFAULT, TOP], [TOP, TOP]):
         trials = [
-            TrialRecord(
-                number=2 * pair + j,
-                trial_id=2 * pair + j,
-                state=TrialState.COMPLETE,
+            trial(
+                2 * pair + j,
                 value=0.1 + 0.1 * j + 0.01 * pair,
-                params={},
-                distributions={},
-                intermediate_values={},
-                user_attrs={attrs.ARM: arm, attrs.PAIR: pair, ACCURACY.name: 0.5},
+                attrs={attrs.ARM: arm, attrs.PAIR: pair, ACCURACY.name: 0.5},
             )
             for pair in range(4)
             for j, arm in enumerate(("a", "b"))
@@ -206,17 +196,14 @@ def test_a_confirmation_without_a_default() -> None:
             "sides": {"random": ["t"] * 4},
         }
         tests = {str(t.number): {"cross_entropy": 0.3, "accuracy": 0.25} for t in trials}
-        info = get_confirmation(
-            StudyRecord(
-                name="digits-confirmation",
-                directions=("minimize",),
-                user_attrs={
-                    attrs.SETTINGS: SETTINGS,
-                    attrs.KIND: kind(LOSS, ACCURACY).to_dict(),
-                    attrs.EXPERIMENT: experiment,
-                    attrs.TEST_RESULTS: tests,
-                },
-    X
+        user_attrs = {
+            attrs.SETTINGS: SETTINGS,
+            attrs.KIND: kind(LOSS, ACCURACY).to_dict(),
+            attrs.EXPERIMENT: experiment,
+            attrs.TEST_RESULTS: tests,
+        }
+        made = study_of(*trials, name="digits-confirmation")
+        info = get_confirmation(replace(made, user_attrs=user_attrs))
         said = " ".join(describe_confirmation(info))
         assert "lowest mean validation cross-entropy: 0.11500" in said
         assert (
