@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.observations import all_effects, effect_table, effects, families_among_the_best
+from benchmarks.observations import all_effects, effects
 from search_spaces import SPACES
 
 

@@ -87,7 +87,7 @@ def record(
     more: Sequence[TrialRecord] = (),
     **changes: Any,
 ) -> StudyRecord:
-    """Return an ablation of these errors, seed by seed; infinite ones diverged, None is missing."""
+    """Return an ablation of errors, seed by seed; infinite ones diverged, None is missing."""
     trials: list[TrialRecord] = []
     for arm, errors in values.items():
         for pair, error in enumerate(errors):

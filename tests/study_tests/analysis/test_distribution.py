@@ -2,7 +2,6 @@
 
 import json
 import math
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -21,9 +20,7 @@ from tests.study_tests.synthetic import (
     trial,
 )
 
-PLANTED = planted()
-ROUNDED = (replace(t, value=t.value and round(t.value, 3)) for t in PLANTED.trials)
-RECORD = replace(PLANTED, trials=tuple(ROUNDED))  # with errors that are equal
+RECORD = planted()
 INFO = get_distribution(RECORD)
 
 
@@ -70,9 +67,11 @@ def test_only_complete_trials_with_a_number_count() -> None:
         trial(2, value=math.nan),
         trial(3, state=TrialState.PRUNED, curve=(0.2,)),
         trial(4, state=TrialState.FAIL),
+        trial(5, value=0.3),
     )
     (family,) = get_distribution(study(*trials)).families
-    assert [step.value for step in family.steps] == [0.1, 0.3]
+    assert [step.value for step in family.steps] == [0.1, 0.3, 0.3]
+    assert [step.share for step in family.steps] == [1 / 3, 2 / 3, 1]
     assert get_distribution(study()).families == ()
 
 

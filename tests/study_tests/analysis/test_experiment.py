@@ -320,23 +320,22 @@ def simulated(seed: int, *, n_pairs: int, difference: float, n_arms: int = 1) ->
 
 
 @pytest.mark.parametrize(
-    ("n", "n_pairs", "difference", "low"),
+    ("n_pairs", "difference", "low"),
     [
-        (60, 10, 0.05, 0.88),
+        (10, 0.05, 0.88),
         *(
-            pytest.param(200, n_pairs, difference, low, marks=pytest.mark.slow)
+            pytest.param(n_pairs, difference, low, marks=pytest.mark.slow)
             for n_pairs, low in ((10, 0.88), (20, 0.9), (6, 0.78))
             for difference in (0.0, 0.05)
+            if (n_pairs, difference) != (10, 0.05)
         ),
     ],
 )
-def test_intervals_cover_the_true_difference(
-    n: int, n_pairs: int, difference: float, low: float
-) -> None:
+def test_intervals_cover_the_true_difference(n_pairs: int, difference: float, low: float) -> None:
     """They do so about as often as the documentation says, less often with few pairs."""
-    infos = [simulated(i, n_pairs=n_pairs, difference=difference) for i in range(n)]
+    infos = [simulated(i, n_pairs=n_pairs, difference=difference) for i in range(200)]
     ends = [(c.low, c.high) for info in infos for c in info.comparisons]
-    assert low <= sum(a <= difference <= b for a, b in ends) / n <= 0.99
+    assert low <= sum(a <= difference <= b for a, b in ends) / 200 <= 0.99
 
 
 @pytest.mark.parametrize(

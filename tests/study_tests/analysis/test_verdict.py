@@ -265,9 +265,7 @@ def test_pruner(suspect: bool) -> None:
     if suspect:
         order = np.random.default_rng(0).permutation(len(trials))
         curves = [dict.fromkeys(range(50), 0.3 + 0.01 * i) | {99: 0.02} for i in order]
-        trials = [
-            replace(t, intermediate_values=c) for t, c in zip(trials, curves, strict=True)
-        ]
+        trials = [replace(t, intermediate_values=c) for t, c in zip(trials, curves, strict=True)]
     check = found(record_of([*trials, *pruned]), "pruner")
     assert check.level is (Level.WARN if suspect else Level.PASS)
     assert "after 11 epochs" in check.sentence

@@ -421,7 +421,9 @@ def test_front_of_many_trials_is_kept_whole() -> None:
     """At most 2,000 marks are drawn, every trial on the front among them."""
     rng = np.random.default_rng(0)
     right = [classified(rng.integers(0, (5, 21, 7, 11)).tolist()) for _ in range(2500)]
-    record = multitask(*(trial(i, value=float(rng.random()), attrs=a) for i, a in enumerate(right)))
+    record = multitask(
+        *(trial(i, value=float(rng.random()), attrs=a) for i, a in enumerate(right))
+    )
     info = get_front(record)
     marks = plot_front(info, CLASSIFYING).data[1:]
     drawn = {number for mark in marks for number in mark.customdata}
