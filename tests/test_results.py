@@ -8,7 +8,15 @@ import pytest
 
 from benchmarks import explaining
 from benchmarks.kept import RESULTS
-from benchmarks.replay import CHEAP, MAX_EPOCHS, SEEDS, confirmed_best, read_grid, replay, table
+from benchmarks.replay import (
+    CHEAP,
+    MAX_EPOCHS,
+    SEEDS,
+    confirmed_best,
+    read_grid,
+    replay,
+    table,
+)
 from benchmarks.sentences import FIGURES
 from benchmarks.tables import TABLES
 
