@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+from optuna.pruners import NopPruner
+from optuna.samplers import RandomSampler
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial
 
@@ -45,6 +47,15 @@ def open_study(
 def start_design(study: optuna.Study, settings: StudySettings, *, replicate: int = 0) -> None:
     """Let new trials of a study go on with its design."""
     budget.start_design(study, settings, space_of(settings), replicate=replicate)
+
+
+def wanting(url: str, settings: StudySettings, n_trials: int = 1) -> optuna.Study:
+    """Create the study named ``study``, which wants trials; only workers ask its own sampler."""
+    study = open_study(open_storage(url, create=True, write=True), "study", settings)
+    study.sampler, study.pruner = RandomSampler(seed=0), NopPruner()
+    start_design(study, settings)
+    budget.request(study, n_trials)
+    return study
 
 
 def objective_of(

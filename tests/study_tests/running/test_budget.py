@@ -117,32 +117,25 @@ def test_count_in_an_outage(
         finished_trials(study)
 
 
-def test_new_request_adds(study: optuna.Study, settings: StudySettings) -> None:
-    """Every request after an acknowledged one adds its trials, and workers get as many."""
+def test_requests(study: optuna.Study, settings: StudySettings) -> None:
+    """An open request is completed or extended; one that was acknowledged is followed by more."""
     start_design(study, settings)
     assert request(study, 3) == 3
-    end(study, COMPLETE, PRUNED, COMPLETE)
-    assert queue.claim(study) is Empty.DONE
-    acknowledge(study, 3)
-    assert request(study, 2) == 5
-    end(study, COMPLETE, COMPLETE)
-    assert queue.claim(study) is Empty.DONE
-    acknowledge(study, 5)
-    assert request(study, 3) == 8
-
-
-def test_request_ends_when_acknowledged(study: optuna.Study, settings: StudySettings) -> None:
-    """A request whose command was killed behind the last trial is answered, not made again."""
-    start_design(study, settings)
+    end(study, COMPLETE, PRUNED, FAIL)  # what failed does not count
     assert request(study, 3) == 3
-    end(study, COMPLETE, COMPLETE, COMPLETE)
-    assert [request(study, n) for n in (3, 3, 1)] == [3, 3, 3]
-    assert request(study, 4) == 4  # as it extends one that is interrupted
+    end(study, COMPLETE)
+    assert queue.claim(study) is Empty.DONE
+    assert [request(study, n) for n in (3, 3, 1)] == [3, 3, 3]  # answered, not made again
+    assert request(study, 4) == 4
     acknowledge(study, 3)  # by a command that knows only of three
     assert request(study, 4) == 4
     end(study, COMPLETE)
     acknowledge(study, 4)
-    assert request(study, 4) == 8
+    # Only what the latest request asked for is compared, as it was extended.
+    for again, target in ((5, 9), (1, 9), (4, 9), (5, 9), (6, 10), (5, 10), (9, 13), (6, 13)):
+        assert [request(study, again) for _ in range(2)] == [target, target], again
+    end(study, *[COMPLETE] * 9)
+    assert queue.claim(study) is Empty.DONE
 
 
 def test_request_of_an_earlier_version(study: optuna.Study, settings: StudySettings) -> None:
@@ -172,53 +165,6 @@ def test_request_for_another_replicate(study: optuna.Study, grid: StudySettings)
     assert request(study, 2, replicate=1) == 6
 
 
-@pytest.mark.parametrize(
-    ("again", "target"), [(10, 10), (1, 10), (6, 10), (9, 10), (11, 11), (15, 15)]
-)
-def test_interrupted_request(
-    study: optuna.Study, settings: StudySettings, again: int, target: int
-) -> None:
-    """The same or a smaller request completes an interrupted one, a larger one extends it."""
-    start_design(study, settings)
-    assert request(study, 10) == 10
-    end(study, COMPLETE, COMPLETE, COMPLETE, COMPLETE)
-    assert request(study, again) == target
-    assert request(study, again) == target
-
-
-def test_extended_request_is_remembered(study: optuna.Study, settings: StudySettings) -> None:
-    """After an extension, the extended request is what counts as interrupted."""
-    start_design(study, settings)
-    request(study, 4)
-    end(study, COMPLETE)
-    assert request(study, 6) == 6
-    assert request(study, 5) == 6
-    assert request(study, 4) == 6
-    assert request(study, 7) == 7
-
-
-def test_second_request_interrupted(study: optuna.Study, settings: StudySettings) -> None:
-    """Only what the latest request asked for is compared, not the whole target."""
-    start_design(study, settings)
-    request(study, 5)
-    end(study, *[COMPLETE] * 5)
-    acknowledge(study, 5)
-    assert request(study, 3) == 8
-    assert request(study, 3) == 8
-    assert request(study, 2) == 8
-    assert request(study, 5) == 10
-
-
-def test_failed_trials_do_not_count(study: optuna.Study, settings: StudySettings) -> None:
-    """A failed trial leaves a request unfinished, and another one takes its place."""
-    start_design(study, settings)
-    request(study, 2)
-    end(study, COMPLETE, FAIL)
-    assert request(study, 2) == 2
-    end(study, COMPLETE)
-    assert queue.claim(study) is Empty.DONE
-
-
 def test_request_in_all(study: optuna.Study, settings: StudySettings) -> None:
     """A request for so many in all counts those of earlier runs, however often it is made."""
     start_design(study, settings)
@@ -236,21 +182,7 @@ def test_request_in_all(study: optuna.Study, settings: StudySettings) -> None:
     assert queue.claim(study) is Empty.DONE
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "gp"])
-def test_adaptive(study: optuna.Study, settings: StudySettings, sampler: str) -> None:
-    """For an adaptive sampler, trials go on without end and without parameters."""
-    adaptive = replace(settings, sampler=sampler)
-    assert n_points(study, adaptive, space_of(adaptive)) is None
-    start_design(study, adaptive)
-    request(study, 4)
-    end(study, COMPLETE, FAIL, COMPLETE)
-    start_design(study, adaptive)
-    claim(study)
-    assert points(study, adaptive) == [{}] * 4
-    assert user_attrs(study, attrs.DESIGN_INDEX) == [0, 1, 2, 3]
-
-
-@pytest.mark.parametrize("sampler", ["random", "qmc"])
+@pytest.mark.parametrize("sampler", ["random", "qmc", "tpe", "gp"])
 def test_endless_design(study: optuna.Study, settings: StudySettings, sampler: str) -> None:
     """A design goes on where it was, in whatever pieces it is asked for, and repeats nothing."""
     design = replace(settings, sampler=sampler)
@@ -261,6 +193,9 @@ def test_endless_design(study: optuna.Study, settings: StudySettings, sampler: s
         end(study, *states)
     assert user_attrs(study, attrs.DESIGN_INDEX) == list(range(7))
     assert user_attrs(study, attrs.RETRY_OF) == [None] * 7
+    if sampler in ("tpe", "gp"):  # which learn
+        assert points(study, design) == [{}] * 7
+        return
     drawn = design_points(sampler, space_of(design), design.fixed, seed=0, start=0)
     assert points(study, design) == list(islice(drawn, 7))
     assert all(params["epoch"] == 2 for params in points(study, design))
@@ -305,33 +240,24 @@ def test_continuous_space_has_no_grid(study: optuna.Study, settings: StudySettin
 
 
 def test_failed_grid_points_are_retried(study: optuna.Study, grid: StudySettings) -> None:
-    """Each run first queues a point again that only failed, as often as it takes."""
+    """Each run first queues points again that only failed, as often as it takes."""
     start_design(study, grid)
-    request(study, 4)
+    request(study, 5)
     end(study, COMPLETE)
-    end(study, FAIL, failure="OSError: disk full")
+    end(study, FAIL, FAIL, failure="OSError: disk full")
     end(study, COMPLETE)
-    for retry_of in (1, 3, 4, 5):
+    for first in (1, 4, 6):  # the last trial of a point is what is repeated
         start_design(study, grid)
-        again = study.get_trials()[-1]
-        assert (again.state, again.params) == (TrialState.WAITING, {})
-        assert again.user_attrs == {attrs.DESIGN_INDEX: 1, attrs.RETRY_OF: retry_of}
-        end(study, FAIL, failure="OSError: disk full")
+        *_, one, two = study.get_trials()
+        assert [(t.state, t.params) for t in (one, two)] == [(TrialState.WAITING, {})] * 2
+        assert one.user_attrs == {attrs.DESIGN_INDEX: 1, attrs.RETRY_OF: first}
+        assert two.user_attrs == {attrs.DESIGN_INDEX: 2, attrs.RETRY_OF: first + 1}
+        end(study, FAIL, FAIL, failure="OSError: disk full")
     start_design(study, grid)
-    end(study, COMPLETE, COMPLETE)
-    assert user_attrs(study, attrs.DESIGN_INDEX) == [0, 1, 2, 1, 1, 1, 1, 1, 3]
-    assert points(study, grid)[1] == points(study, grid)[7]
+    end(study, COMPLETE, COMPLETE, COMPLETE)
+    assert user_attrs(study, attrs.DESIGN_INDEX) == [0, 1, 2, 3, *[1, 2] * 4, 4]
+    assert points(study, grid)[1] == points(study, grid)[10]
     assert queue.claim(study) is Empty.DONE
-
-
-def test_given_up_points_make_room(study: optuna.Study, grid: StudySettings) -> None:
-    """Where points are given up, others take their place as long as there are any."""
-    start_design(study, grid)
-    request(study, 2)
-    end(study, *[FAIL] * N_GRID)
-    assert queue.claim(study) is Empty.EXHAUSTED
-    assert not exhausted(study)  # they may be tried again
-    assert user_attrs(study, attrs.DESIGN_INDEX) == list(range(N_GRID))
 
 
 def test_solved_points_are_not_retried(study: optuna.Study, grid: StudySettings) -> None:
@@ -349,42 +275,20 @@ def test_solved_points_are_not_retried(study: optuna.Study, grid: StudySettings)
     assert len(study.get_trials()) == 2
 
 
-def test_diverged_points_are_not_retried(study: optuna.Study, grid: StudySettings) -> None:
-    """A training that diverged would do so again, so the next point takes its place."""
+def test_given_up_points_make_room(study: optuna.Study, grid: StudySettings) -> None:
+    """Others take their place as long as there are any; what diverged is never tried again."""
     start_design(study, grid)
-    request(study, N_GRID)
-    end(study, FAIL, failure=DIVERGED)
-    start_design(study, grid)
-    end(study, COMPLETE)
-    assert user_attrs(study, attrs.DESIGN_INDEX) == [0, 1]
-    assert not exhausted(study)
-    end(study, *[COMPLETE] * (N_GRID - 2))
-    assert queue.claim(study) is Empty.EXHAUSTED
-    assert exhausted(study)
-
-
-def test_last_failures(study: optuna.Study, grid: StudySettings) -> None:
-    """Of a point that failed several times, the last trial is what is repeated."""
-    start_design(study, grid)
-    request(study, 3)
-    for _ in range(2):
-        end(study, FAIL, FAIL)
-        start_design(study, grid)
-    assert user_attrs(study, attrs.RETRY_OF) == [None, None, 0, 1, 2, 3]
-
-
-@pytest.mark.parametrize("sampler", ["random", "qmc", "tpe"])
-def test_endless_designs_do_not_retry(
-    study: optuna.Study, settings: StudySettings, sampler: str
-) -> None:
-    """Another point of an endless design is as good as a failed one."""
-    design = replace(settings, sampler=sampler)
-    start_design(study, design)
     request(study, 2)
-    end(study, FAIL, COMPLETE)
-    start_design(study, design)
-    end(study, COMPLETE)
-    assert user_attrs(study, attrs.DESIGN_INDEX) == [0, 1, 2]
+    end(study, *[FAIL] * N_GRID, failure=DIVERGED)
+    assert exhausted(study)
+    start_design(study, grid, replicate=1)
+    end(study, FAIL, failure=DIVERGED)
+    start_design(study, grid, replicate=1)
+    assert not exhausted(study)  # the next points take their place
+    end(study, *[FAIL] * (N_GRID - 1))
+    assert queue.claim(study) is Empty.EXHAUSTED
+    assert not exhausted(study)  # those that did not diverge may be tried again
+    assert user_attrs(study, attrs.DESIGN_INDEX) == [*range(N_GRID)] * 2
 
 
 def test_replicates(study: optuna.Study, grid: StudySettings) -> None:
@@ -409,11 +313,10 @@ def test_a_second_run_takes_no_point_twice(study: optuna.Study, settings: StudyS
     """Starting the design while trials of it run goes on behind them."""
     start_design(study, settings)
     request(study, 9)
-    for number in range(3):
+    for number in range(4):
         running = claim(study)
         optuna.Trial(study, running._trial_id).set_user_attr(attrs.WORKER, f"host:{number}")
         start_design(study, settings)
-    claim(study)
     assert user_attrs(study, attrs.DESIGN_INDEX) == [0, 1, 2, 3]
 
 
@@ -436,11 +339,17 @@ def paired(study: optuna.Study, settings: StudySettings) -> StudySettings:
 
 
 def test_experiment(study: optuna.Study, paired: StudySettings) -> None:
-    """The arms are claimed pair by pair, each once, with what belongs to their pair."""
-    assert n_points(study, paired, space_of(paired)) == len(PAIRS) == 6
+    """The arms are claimed pair by pair, each once, also of pairs that are added later."""
+    one_pair = replace(PAIRS, sides={method: own[:1] for method, own in PAIRS.sides.items()})
+    study.set_user_attr(attrs.EXPERIMENT, one_pair.to_dict())
     start_design(study, paired)
     assert request(study, 99, in_all=True) == 99
-    end(study, *[COMPLETE] * 6)
+    end(study, COMPLETE, COMPLETE)
+    assert queue.claim(study) is Empty.EXHAUSTED
+    study.set_user_attr(attrs.EXPERIMENT, PAIRS.to_dict())
+    assert n_points(study, paired, space_of(paired)) == len(PAIRS) == 6
+    start_design(study, paired)
+    end(study, *[COMPLETE] * 4)
     assert queue.claim(study) is Empty.EXHAUSTED
     assert user_attrs(study, attrs.DESIGN_INDEX) == list(range(6))
     own = drawn_for(study, paired)
@@ -451,72 +360,33 @@ def test_experiment(study: optuna.Study, paired: StudySettings) -> None:
     assert sides == ["tvx", "ttx", "vtx", "xxv", "xtv", "vvt"]
 
 
-def test_more_pairs(study: optuna.Study, paired: StudySettings) -> None:
-    """Pairs that are added to an experiment follow those that it has."""
-    study.set_user_attr(attrs.EXPERIMENT, cut(PAIRS, 1).to_dict())
-    start_design(study, paired)
-    request(study, 6, in_all=True)
-    end(study, COMPLETE, COMPLETE)
-    assert queue.claim(study) is Empty.EXHAUSTED
-    study.set_user_attr(attrs.EXPERIMENT, PAIRS.to_dict())
-    start_design(study, paired)
-    end(study, *[COMPLETE] * 4)
-    assert queue.claim(study) is Empty.DONE
-    assert user_attrs(study, attrs.DESIGN_INDEX) == list(range(6))
-
-
-def cut(experiment: Experiment, n_pairs: int) -> Experiment:
-    """Return the first pairs of an experiment."""
-    sides = {method: letters[:n_pairs] for method, letters in experiment.sides.items()}
-    return replace(experiment, sides=sides)
-
-
 def test_failed_arms_are_retried(study: optuna.Study, paired: StudySettings) -> None:
-    """An arm that failed is queued again in its pair, by every run; one that diverged is not."""
+    """An arm that failed, by whatever, stays in its pair; one that diverged is not retried."""
     start_design(study, paired)
     request(study, 6, in_all=True)
     end(study, COMPLETE, COMPLETE, COMPLETE)
-    end(study, FAIL, failure="OSError: disk full")
+    expected = {"learning_rate": 1e-2}, {attrs.PAIR: 1, attrs.ARM: "b", attrs.SIDES: "xxv"}
+    for cause in (Cause.DEATH, Cause.INTERRUPTION, Cause.ERROR, Cause.CONFIGURATION):
+        trial = claim(study)
+        assert design_point(study, paired, space_of(paired), trial) == expected
+        queue.fail(study, trial._trial_id, None, cause)
     end(study, FAIL, failure=DIVERGED)
     end(study, COMPLETE)
-    for retry_of in (3, 6, 7):
+    for retry_of in (6, 9, 10):
         start_design(study, paired)
-        again, before = study.get_trials()[-1], study.get_trials()[3]
-        assert again.user_attrs == {attrs.DESIGN_INDEX: 3, attrs.RETRY_OF: retry_of}
-        assert design_point(study, paired, space_of(paired), again) == design_point(
-            study, paired, space_of(paired), before
-        )
+        again = study.get_trials()[-1]
+        assert {attrs.DESIGN_INDEX: 3, attrs.RETRY_OF: retry_of} == again.user_attrs
+        assert design_point(study, paired, space_of(paired), again) == expected
         end(study, FAIL)
     assert queue.claim(study) is Empty.EXHAUSTED
 
 
-def test_retried_arms_stay_in_their_pair(study: optuna.Study, paired: StudySettings) -> None:
-    """Whether its worker died or was interrupted, a trial keeps its pair, arm and split."""
-    start_design(study, paired)
-    request(study, 6, in_all=True)
-    end(study, COMPLETE, COMPLETE, COMPLETE)
-    for cause in (Cause.DEATH, Cause.INTERRUPTION, Cause.ERROR):
-        trial = claim(study)
-        params, own = design_point(study, paired, space_of(paired), trial)
-        assert params == {"learning_rate": 1e-2}
-        assert own == {attrs.PAIR: 1, attrs.ARM: "b", attrs.SIDES: "xxv"}
-        queue.fail(study, trial._trial_id, None, cause)
-
-
-@pytest.mark.parametrize(
-    ("kind", "n_configurations", "n_trainings"),
-    [("autoencoder", 480, 240), ("multitask", 1944, 756)],
-)
-def test_trainings_of_the_notebooks_grids(
-    kind: str, n_configurations: int, n_trainings: int
-) -> None:
-    """Half the epochs are the beginning of a training, and one layer has no dropout."""
-    trainings = grid_trainings(SPACES[kind]["notebook"], {})
-    assert (len(trainings), len(set(trainings))) == (n_configurations, n_trainings)
-
-
 def test_trainings_left() -> None:
     """A point that shares another's training needs none, and a new replicate needs all again."""
+    # Half the epochs are the beginning of a training, and one layer has no dropout.
+    for kind, n, n_trainings in (("autoencoder", 480, 240), ("multitask", 1944, 756)):
+        names = grid_trainings(SPACES[kind]["notebook"], {})
+        assert (len(names), len(set(names))) == (n, n_trainings)
     trainings = ["a", "b", "a", "c", "b"]
 
     def done(*indices: int, replicate: int = 0) -> list[dict[str, Any]]:

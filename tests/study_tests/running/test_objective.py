@@ -21,7 +21,7 @@ from emoji_ae.labels import CLASSES
 from emoji_ae.models import MultitaskAutoencoder
 from emoji_ae.splits import Split
 from emoji_ae.training import train_model
-from storage import attrs, queue
+from storage import attrs
 from storage.artifacts import open_artifacts, read_artifact
 from storage.rdb import open_storage
 from storage.records import load_study_record
@@ -30,10 +30,8 @@ from study.emoji.experiments import auxiliary_task
 from study.kinds import Source
 from study.report import Pictures
 from study.report.pictures import best_pictures
-from study.running.budget import request
-from study.running.coordinator import RunOutcome, run_study
-from study.running.worker import run_trial
-from study.seeds import pair_seed, trial_seed
+from study.running.worker import run_trial, run_worker
+from study.seeds import trial_seed
 from study.settings import StudySettings
 from tests.study_tests.studies import (
     claim_point,
@@ -41,8 +39,7 @@ from tests.study_tests.studies import (
     objective_of,
     open_study,
     space_of,
-    start_design,
-    watched,
+    wanting,
 )
 
 CPU = torch.device("cpu")
@@ -66,26 +63,13 @@ SEQUENTIAL = {"strategy": "sequential"}
 BRANCHED = {**JOINT, "strategy": "branched", "branch_point": 2}
 
 OF_AUTOENCODER = {
-    attrs.SEED,
-    attrs.REPLICATE,
-    attrs.WORKER,
-    attrs.DEVICE,
-    attrs.THREADS,
-    attrs.CODE_VERSION,
-    attrs.ENVIRONMENT,
-    attrs.DATA_FINGERPRINT,
-    attrs.CURVES_DIGEST,
-    attrs.EPOCHS_RUN,
-    attrs.TRAINING_SECONDS,
-    attrs.PARAMETER_COUNT,
-    attrs.LAST_VALIDATION_MSE,
-    attrs.LAST_TRAIN_MSE,
-    attrs.VALIDATION_MSE,
-    attrs.BEST_EPOCH,
+    *(attrs.SEED, attrs.REPLICATE, attrs.WORKER, attrs.DEVICE, attrs.THREADS),
+    *(attrs.CODE_VERSION, attrs.ENVIRONMENT, attrs.DATA_FINGERPRINT, attrs.CURVES_DIGEST),
+    *(attrs.EPOCHS_RUN, attrs.TRAINING_SECONDS, attrs.PARAMETER_COUNT, attrs.BEST_EPOCH),
+    *(attrs.LAST_VALIDATION_MSE, attrs.LAST_TRAIN_MSE, attrs.VALIDATION_MSE),
 }
 OF_CLASSIFIER = {
-    attrs.VALIDATION_CROSS_ENTROPY,
-    attrs.VALIDATION_ACCURACY,
+    *(attrs.VALIDATION_CROSS_ENTROPY, attrs.VALIDATION_ACCURACY),
     attrs.VALIDATION_BALANCED_ACCURACY,
 }
 COLUMNS = [
@@ -110,22 +94,16 @@ def data(tiny_data: Path, multitask: StudySettings) -> StudyData:
     return StudyData(load_dataset(tiny_data), Split.from_sides(multitask.sides))
 
 
-def run_workers(
-    folder: Path,
-    settings: StudySettings,
-    n_trials: int,
-    *,
-    points: Iterable[Values] = (),
-    n_workers: int = 2,
-) -> tuple[optuna.Study, RunOutcome]:
-    """Run a study in ``folder`` with worker processes; some points may be queued in advance."""
+def run_studied(
+    folder: Path, settings: StudySettings, n_trials: int, *, points: Iterable[Values] = ()
+) -> optuna.Study:
+    """Run a study in ``folder`` as a worker does; some points may be queued in advance."""
     job = job_of(folder, settings)
-    study = open_study(open_storage(job.url, create=True, write=True), "study", settings)
+    study = wanting(job.url, settings, n_trials)
     for params in points:
         study.enqueue_trial(dict(params))
-    start_design(study, settings)
-    target = request(study, n_trials)
-    return study, run_study(study, watched(job), job, target=target, n_workers=n_workers)
+    run_worker(job, threading.Event())
+    return study
 
 
 Run = Callable[..., FrozenTrial]
@@ -164,11 +142,6 @@ def curve_of(folder: Path, trial: FrozenTrial) -> pd.DataFrame:
     return pd.read_csv(io.BytesIO(content))
 
 
-def columns(curve: pd.DataFrame) -> dict[str, list[float]]:
-    """Return all that does not depend on the machine's speed."""
-    return {name: curve[name].tolist() for name in curve.columns if name != "seconds"}
-
-
 def single(value: float) -> float:
     """Return the number of single precision that a number of the curve stands for."""
     return float(np.float32(value))
@@ -198,8 +171,8 @@ def accuracies(trials: Iterable[FrozenTrial]) -> list[float]:
     return [trial.user_attrs[attrs.VALIDATION_ACCURACY] for trial in trials]
 
 
-def test_two_workers(tmp_path: Path, free: StudySettings) -> None:
-    """Complete and pruned trials of worker processes have all figures of both tasks."""
+def test_complete_and_pruned(tmp_path: Path, free: StudySettings) -> None:
+    """Complete and pruned trials have all figures of both tasks."""
     fixed = {**FREE, **JOINT, "learning_rate": STILL}
     del fixed["classification_lambda"]
     settings = replace(free, fixed=fixed, pruner="median")
@@ -207,12 +180,9 @@ def test_two_workers(tmp_path: Path, free: StudySettings) -> None:
     # ones are, until the pruner has something to compare with.
     weights = (1.0, 0.6, 0.4, 1.1, 1.2, 0.9, 0.8, 0.5)
     points = [{"classification_lambda": weight} for weight in weights]
-    study, outcome = run_workers(tmp_path, settings, len(points), points=points)
-    trials = study.get_trials()
-    assert outcome.progress.finished == outcome.target == len(points)
+    trials = run_studied(tmp_path, settings, len(points), points=points).get_trials()
     assert [trial.state for trial in trials[:5]] == [TrialState.COMPLETE] * 5
     assert [trial.state for trial in trials[6:]] == [TrialState.PRUNED] * 2
-    assert queue.worker_id() not in {trial.user_attrs[attrs.WORKER] for trial in trials}
     for trial in trials:
         complete = trial.state == TrialState.COMPLETE
         n_epochs = len(trial.intermediate_values)
@@ -234,27 +204,11 @@ def test_two_workers(tmp_path: Path, free: StudySettings) -> None:
         check_classification(trial, curve.iloc[best])
 
 
-@pytest.mark.parametrize("params", [JOINT, BRANCHED], ids=["joint", "branched"])
-def test_classification_is_that_of_the_best_epoch(
-    run: Run, tmp_path: Path, free: StudySettings, params: Values
-) -> None:
-    """Accuracy and confusion are those of the weights with the lowest error, not the last."""
-    settings = fixing(free, epoch=6, learning_rate=0.1)
-    differ = []
-    for replicate in range(6):
-        trial = run(params, settings=settings, user_attrs={attrs.REPLICATE: replicate})
-        curve = curve_of(tmp_path, trial)
-        best, last = curve.iloc[curve["validation_mse"].idxmin()], curve.iloc[-1]
-        check_classification(trial, best)
-        differ.append(best["validation_cross_entropy"] != last["validation_cross_entropy"])
-    assert any(differ)
-
-
 def test_sequential(run: Run, tmp_path: Path, free: StudySettings) -> None:
     """The autoencoder's epochs are reported, the classifier's follow in the curve alone."""
     settings = fixing(free, epoch=5, learning_rate=0.1)
     differ = []
-    for replicate in range(4):
+    for replicate in range(2):
         trial = run(SEQUENTIAL, settings=settings, user_attrs={attrs.REPLICATE: replicate})
         curve = curve_of(tmp_path, trial)
         assert list(curve.columns) == COLUMNS
@@ -278,42 +232,57 @@ def test_sequential(run: Run, tmp_path: Path, free: StudySettings) -> None:
 @pytest.mark.parametrize(
     "params", [JOINT, BRANCHED, SEQUENTIAL], ids=["joint", "branched", "sequential"]
 )
-def test_confusion_is_that_of_the_same_training(
-    run: Run, free: StudySettings, data: StudyData, params: Values
+def test_classification_is_that_of_the_kept_weights(
+    run: Run, tmp_path: Path, free: StudySettings, data: StudyData, params: Values
 ) -> None:
-    """Trained apart with the trial's seed, the model has the trial's confusion matrix."""
-    trial = run(params)
-    config = space_of(free).to_config(trial.params)
-    seed = trial_seed(free.seed, config, 0)
-    assert trial.user_attrs[attrs.SEED] == seed
-    result = train_model(config, data.train, data.validation, seed=seed, device=CPU)
-    assert isinstance(result.model, MultitaskAutoencoder)
-    with torch.no_grad():
-        _, logits = result.model.forward_tasks(data.validation.images.float() / 255)
-    expected = np.zeros((len(CLASSES), len(CLASSES)), dtype=int)
-    for label, predicted in zip(data.validation.labels, logits.argmax(dim=1), strict=True):
-        expected[label, predicted] += 1
-    assert trial.user_attrs[attrs.CONFUSION] == expected.tolist()
-    assert trial.user_attrs[attrs.PARAMETER_COUNT] == sum(
-        parameter.numel() for parameter in result.model.parameters()
-    )
+    """Trained apart with its seed, a model has the trial's confusion, of the best epoch."""
+    settings = fixing(free, epoch=6, learning_rate=0.1)
+    differ = []
+    for replicate in range(3):
+        trial = run(params, settings=settings, user_attrs={attrs.REPLICATE: replicate})
+        if params is not SEQUENTIAL:  # whose classifier's epochs follow
+            curve = curve_of(tmp_path, trial)
+            best, last = curve.iloc[curve["validation_mse"].idxmin()], curve.iloc[-1]
+            check_classification(trial, best)
+            differ.append(best["validation_cross_entropy"] != last["validation_cross_entropy"])
+        config = space_of(settings).to_config(trial.params)
+        seed = trial_seed(settings.seed, config, replicate)
+        assert trial.user_attrs[attrs.SEED] == seed
+        model = train_model(config, data.train, data.validation, seed=seed, device=CPU).model
+        assert isinstance(model, MultitaskAutoencoder)
+        with torch.no_grad():
+            _, logits = model.forward_tasks(data.validation.images.float() / 255)
+        expected = np.zeros((len(CLASSES), len(CLASSES)), dtype=int)
+        for label, predicted in zip(data.validation.labels, logits.argmax(dim=1), strict=True):
+            expected[label, predicted] += 1
+        assert trial.user_attrs[attrs.CONFUSION] == expected.tolist()
+        n_parameters = sum(parameter.numel() for parameter in model.parameters())
+        assert trial.user_attrs[attrs.PARAMETER_COUNT] == n_parameters
+    assert any(differ) == (params is not SEQUENTIAL)
 
 
 def test_pruned(run: Run, tmp_path: Path, free: StudySettings) -> None:
-    """A pruned trial of either strategy keeps all that it has reached; a frozen part has none."""
+    """A pruned trial keeps all that it has reached, feasible or not; a frozen part has nothing."""
     always = ThresholdPruner(upper=0.0)
-    trial = run(JOINT, pruner=always)
+    trial = run(JOINT, settings=replace(free, min_accuracy=1.0), pruner=always)
     assert trial.state == TrialState.PRUNED
     assert list(trial.intermediate_values) == [0]
     assert trial.user_attrs[attrs.EPOCHS_RUN] == 1
     check_classification(trial, curve_of(tmp_path, trial).iloc[0])
+    assert trial.constraints == {"0": 1.0 - accuracies([trial])[0]}
+    assert trial.user_attrs[attrs.INFEASIBLE] is True
 
-    trial = run(SEQUENTIAL, pruner=always)
+    trial = run(SEQUENTIAL, pruner=always, name="sequential")
     assert trial.state == TrialState.PRUNED
     assert list(trial.intermediate_values) == [0]
     assert not set(trial.user_attrs) & (OF_CLASSIFIER | {attrs.CONFUSION})
     assert trial.user_attrs[attrs.VALIDATION_MSE] == trial.intermediate_values[0]
     assert list(curve_of(tmp_path, trial).columns) == COLUMNS[:4]
+
+    # With two objectives Optuna would refuse to ask a pruner.
+    trial = run(JOINT, settings=replace(free, pareto=True), pruner=always, name="pareto")
+    assert trial.state == TrialState.COMPLETE
+    assert trial.user_attrs[attrs.EPOCHS_RUN] == 4
 
 
 def test_early_stopped(run: Run, free: StudySettings) -> None:
@@ -323,6 +292,8 @@ def test_early_stopped(run: Run, free: StudySettings) -> None:
     assert trial.state == TrialState.COMPLETE
     assert trial.user_attrs[attrs.EARLY_STOPPED] is True
     assert trial.user_attrs[attrs.EPOCHS_RUN] == 3
+    assert trial.constraints == {}  # nobody asked for one
+    assert attrs.INFEASIBLE not in trial.user_attrs
     for name, changes, pruner in (
         ("whole", {"epoch": 3}, None),
         ("pruned", {}, ThresholdPruner(upper=0.0)),
@@ -363,38 +334,6 @@ def test_diverged(
     assert list((tmp_path / "artifacts").rglob("*.pt")) == []
 
 
-def test_pairs_share_a_seed(run: Run, free: StudySettings) -> None:
-    """All trials of a pair have its seed, whatever they train; others have that of their own."""
-    seeds = {
-        pair: {
-            run(params, user_attrs={attrs.PAIR: pair}).user_attrs[attrs.SEED]
-            for params in (JOINT, SEQUENTIAL, BRANCHED)
-        }
-        for pair in range(2)
-    }
-    assert seeds == {pair: {pair_seed(free.seed, pair)} for pair in range(2)}
-    alone = {run(p).user_attrs[attrs.SEED] for p in (JOINT, SEQUENTIAL, BRANCHED)}
-    assert len(alone) == 3
-
-
-def check_constraint(study: optuna.Study, min_accuracy: float) -> None:
-    """Check that every trial says how far it keeps a constraint, and that the best one does."""
-    for trial in study.get_trials():
-        accuracy = trial.user_attrs[attrs.VALIDATION_ACCURACY]
-        assert trial.constraints == {"0": min_accuracy - accuracy}
-        assert trial.user_attrs.get(attrs.INFEASIBLE, False) is (accuracy < min_accuracy)
-    record = load_study_record(study._storage, study.study_name)
-    feasible = [trial for trial in record.complete if trial.feasible]
-    assert feasible == [
-        trial
-        for trial in record.complete
-        if trial.user_attrs[attrs.VALIDATION_ACCURACY] >= min_accuracy
-    ]
-    assert record.best is not None
-    assert record.best.value == min(trial.value for trial in feasible if trial.value is not None)
-    assert record.best.number == study.best_trial.number
-
-
 def test_constraint(run: Run, free: StudySettings, url: str) -> None:
     """The best trial has the lowest error of those that reach the accuracy, not of all."""
     untrained = fixing(free, learning_rate=STILL, epoch=1)
@@ -407,28 +346,31 @@ def test_constraint(run: Run, free: StudySettings, url: str) -> None:
     trials = [run(JOINT, settings=settings, user_attrs=r) for r in replicates]
     assert accuracies(trials) == accuracies(known)
     study = optuna.load_study(study_name="study", storage=open_storage(url))
-    check_constraint(study, min_accuracy)
+    for trial in trials:
+        lack = min_accuracy - accuracies([trial])[0]
+        assert trial.constraints == {"0": lack}
+        assert trial.user_attrs.get(attrs.INFEASIBLE, False) is (lack > 0)
+    record = load_study_record(study._storage, "study")
+    feasible = [trial for trial in record.complete if trial.feasible]
+    assert [trial.number for trial in feasible] == [
+        trial.number for trial in trials if accuracies([trial])[0] >= min_accuracy
+    ]
+    assert record.best is not None
+    assert record.best.value == min(trial.value for trial in feasible if trial.value is not None)
+    assert record.best.number == study.best_trial.number
     assert study.best_trial.number != lowest.number
     assert study.directions == [optuna.study.StudyDirection.MINIMIZE]
+    # Where no trial reaches it, none is the best, for us as for Optuna.
+    beyond = replace(untrained, min_accuracy=1.0)
+    for own in replicates[:2]:
+        assert accuracies([run(JOINT, settings=beyond, user_attrs=own, name="none")])[0] < 1
+    record = load_study_record(open_storage(url), "none")
+    assert (len(record.complete), record.best) == (2, None)
+    with pytest.raises(ValueError, match="No feasible trials"):
+        _ = optuna.load_study(study_name="none", storage=open_storage(url)).best_trial
 
 
-def test_pruned_trials_have_a_constraint(run: Run, free: StudySettings) -> None:
-    """The sampler learns from a pruned trial, too, whether it was feasible."""
-    settings = replace(free, min_accuracy=1.0)
-    trial = run(JOINT, settings=settings, pruner=ThresholdPruner(upper=0.0))
-    assert trial.state == TrialState.PRUNED
-    assert trial.constraints == {"0": 1.0 - accuracies([trial])[0]}
-    assert trial.user_attrs[attrs.INFEASIBLE] is True
-
-
-def test_no_constraint(run: Run) -> None:
-    """Without one, nothing is stored that a sampler or the dashboard could take for one."""
-    trial = run(JOINT)
-    assert trial.constraints == {}
-    assert attrs.INFEASIBLE not in trial.user_attrs
-
-
-@pytest.mark.parametrize("n_correct", range(1, 11))
+@pytest.mark.parametrize("n_correct", [6, 7, 10])
 def test_an_accuracy_that_is_just_reached_is_enough(
     run: Run, free: StudySettings, data: StudyData, n_correct: int
 ) -> None:
@@ -465,31 +407,6 @@ def test_an_accuracy_that_is_just_reached_is_enough(
         assert (trial.constraints["0"] <= 0) == feasible
 
 
-def test_none_feasible(run: Run, free: StudySettings, url: str) -> None:
-    """Where no trial reaches the accuracy, none is the best, for us as for Optuna."""
-    settings = replace(fixing(free, learning_rate=STILL, epoch=1), min_accuracy=1.0)
-    trials = [run(JOINT, settings=settings, user_attrs={attrs.REPLICATE: i}) for i in range(3)]
-    assert max(accuracies(trials)) < 1
-    storage = open_storage(url)
-    record = load_study_record(storage, "study")
-    assert len(record.complete) == 3
-    assert record.best is None
-    with pytest.raises(ValueError, match="No feasible trials"):
-        _ = optuna.load_study(study_name="study", storage=storage).best_trial
-
-
-def test_constraint_with_two_workers(tmp_path: Path, multitask: StudySettings) -> None:
-    """An adaptive sampler, in worker processes, is told of the constraint as well."""
-    settings = replace(
-        multitask, sampler="tpe", min_accuracy=0.5, fixed={"epoch": 1, "batch_size": 16}
-    )
-    study, outcome = run_workers(tmp_path, settings, 14)
-    assert outcome.progress.complete == 14
-    feasible = {value >= 0.5 for value in accuracies(study.get_trials())}
-    assert feasible == {True, False}
-    check_constraint(study, 0.5)
-
-
 NINE = {
     **{"epoch": 2, "batch_size": 16, "classification_lambda": 0.5, "weight_decay": 1e-5},
     **{"classification_layer_num": 1, "batch_normalization": False},
@@ -497,14 +414,15 @@ NINE = {
 """Leaves a grid of nine points, of which three differ in effect."""
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "random", "grid"])
-def test_two_objectives(tmp_path: Path, multitask: StudySettings, sampler: str) -> None:
+@pytest.mark.parametrize(("sampler", "n_trials"), [("tpe", 12), ("grid", 9)])
+def test_two_objectives(
+    tmp_path: Path, multitask: StudySettings, sampler: str, n_trials: int
+) -> None:
     """Complete trials have both values, none is pruned or reported, equal ones have equal ones."""
-    n_trials = 9 if sampler == "grid" else 12
     settings = replace(multitask, sampler=sampler, pareto=True, fixed=NINE)
-    study, outcome = run_workers(tmp_path, settings, n_trials)
+    study = run_studied(tmp_path, settings, n_trials)
     trials = study.get_trials()
-    assert outcome.progress.complete == outcome.target == len(trials) == n_trials
+    assert [trial.state for trial in trials] == [TrialState.COMPLETE] * n_trials
     by_rate: dict[float, set[tuple[float, ...]]] = {}
     for trial in trials:
         assert trial.values == [
@@ -529,14 +447,6 @@ def test_two_objectives(tmp_path: Path, multitask: StudySettings, sampler: str) 
     assert record.best.value == min(trial.values[0] for trial in trials)
     assert min(trial.values[0] for trial in study.best_trials) == record.best.value
     assert max(trial.values[1] for trial in study.best_trials) == max(accuracies(trials))
-
-
-def test_two_objectives_ask_no_pruner(run: Run, free: StudySettings) -> None:
-    """A pruner, which Optuna would refuse to ask, is never asked."""
-    settings = replace(free, pareto=True)
-    trial = run(JOINT, settings=settings, pruner=ThresholdPruner(upper=0.0))
-    assert trial.state == TrialState.COMPLETE
-    assert trial.user_attrs[attrs.EPOCHS_RUN] == 4
 
 
 def test_pictures_of_trials(run: Run, tmp_path: Path, url: str, data: StudyData) -> None:

@@ -32,26 +32,21 @@ def tables(url: str) -> list[str]:
     return sqlalchemy.inspect(engine).get_table_names()
 
 
-@pytest.mark.parametrize(
-    ("given", "error"),
-    [
-        (Given(sampler="foo"), StudyError),
-        (Given(space="foo"), SearchSpaceError),
-        (Given(assignments={"foo": "1"}), SearchSpaceError),
-        (Given(split="foo"), StudyError),
-        (Given(data=Path("no such file")), ValueError),
-    ],
-    ids=["sampler", "space", "parameter", "split", "data"],
-)
-def test_a_refused_run_has_created_nothing(
-    given: Given, error: type[Exception], database: str
-) -> None:
+def test_a_refused_run_has_created_nothing(database: str) -> None:
     """Whatever a run is refused for, the database is as it was."""
-    place = Place(url=database)
-    request = RunRequest(kind="autoencoder", place=place, given=given, n_trials=1)
-    with pytest.raises(error):
-        run(request, say=print)
-    assert tables(database) == []
+    refused: list[tuple[Given, type[Exception], str]] = [
+        (Given(sampler="foo"), StudyError, "foo"),
+        (Given(space="foo"), SearchSpaceError, "foo"),
+        (Given(assignments={"foo": "1"}), SearchSpaceError, "foo"),
+        (Given(split="foo"), StudyError, "foo"),
+        (Given(data=Path("no such file")), ValueError, "no such file"),
+    ]
+    for given, error, message in refused:
+        place = Place(url=database)
+        request = RunRequest(kind="autoencoder", place=place, given=given, n_trials=1)
+        with pytest.raises(error, match=message):
+            run(request, say=print)
+        assert tables(database) == []
 
 
 def test_a_database_is_created_when_something_is_stored(database: str) -> None:

@@ -1,7 +1,7 @@
 """Beginning a search with the best points of an older study."""
 
-import dataclasses
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import optuna
@@ -43,7 +43,7 @@ def test_one_of_thirty_trials(n_trials: int, n_points: int) -> None:
 
 
 def test_equal_points_count_once() -> None:
-    """A point that was trained several times is one point; failed and pruned ones are none."""
+    """A point trained several times is one; pruned ones, and those of other spaces, are none."""
     trials = (
         trial(0, value=0.1, params=POINT),
         trial(1, value=0.2, params=POINT),
@@ -52,6 +52,8 @@ def test_equal_points_count_once() -> None:
     )
     found = best_points(record_of(*trials), NOTEBOOK, {}, n_trials=100)
     assert [point["batch_size"] for point, _ in found] == [16, 32]
+    other = record_of(trial(0, value=0.1, params={"dropout": 0.5}))
+    assert best_points(other, NOTEBOOK, {}, n_trials=100) == []
 
 
 def test_other_space() -> None:
@@ -65,10 +67,7 @@ def test_other_space() -> None:
     }
     too_large = POINT | {"batch_size": 128, "learning_rate": 7.0}
     assert set(fitting(too_large, EXTENDED, {})) == {"auto_encoder", "epoch", "weight_decay"}
-
-
-def test_conditions() -> None:
-    """A parameter of another branch than the fixed one is left out."""
+    # A parameter of another branch than the fixed one is left out.
     assert "batch_normalization" not in fitting(POINT, NOTEBOOK, {"auto_encoder": "linear"})
     assert "batch_normalization" in fitting(POINT, NOTEBOOK, {"auto_encoder": "CNN"})
 
@@ -80,12 +79,6 @@ def test_a_study_that_began_so() -> None:
     assert began_with(began, "old")
     assert not began_with(began, "ol")
     assert not began_with(record_of(trial(0, value=0.1)), "old")
-
-
-def test_nothing_fits() -> None:
-    """A study of other parameters gives no points."""
-    other = record_of(trial(0, value=0.1, params={"dropout": 0.5}))
-    assert best_points(other, NOTEBOOK, {}, n_trials=100) == []
 
 
 def error(params: Mapping[str, Scalar]) -> float:
@@ -110,12 +103,11 @@ def older(seed: int, *, misleading: bool) -> StudyRecord:
     """Return 200 random trials with their errors; if misleading, the best has the largest."""
     rng = np.random.default_rng(1000 + seed)
     points = [EXTENDED.at(rng.random(len(EXTENDED.parameters)), {}) for _ in range(200)]
+    sign = -1 if misleading else 1
     template = trial(0)
     return record_of(
         *(
-            dataclasses.replace(
-                template, number=i, value=-error(p) if misleading else error(p), params=p
-            )
+            replace(template, number=i, value=sign * error(p), params=p)
             for i, p in enumerate(points)
         )
     )

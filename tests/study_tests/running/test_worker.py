@@ -21,7 +21,7 @@ import pytest
 import torch
 from optuna.artifacts import get_all_artifact_meta
 from optuna.exceptions import StorageInternalError
-from optuna.pruners import BasePruner, ThresholdPruner
+from optuna.pruners import BasePruner, NopPruner, ThresholdPruner
 from optuna.trial import TrialState
 from PIL import Image
 
@@ -35,8 +35,7 @@ from storage.rdb import open_storage
 from storage.records import count
 from study.emoji.data import StudyData
 from study.errors import StudyError
-from study.running.budget import request
-from study.running.worker import MAX_DIVERGED, Ended, claims, run_trial, run_worker
+from study.running.worker import Ended, claims, run_trial, run_worker
 from study.seeds import trial_seed
 from study.settings import StudySettings
 from study.terminal.signals import stop_signals
@@ -47,35 +46,29 @@ from tests.study_tests.studies import (
     objective_of,
     open_study,
     space_of,
-    start_design,
+    wanting,
 )
+
+COMPLETE, FAIL, WAITING = TrialState.COMPLETE, TrialState.FAIL, TrialState.WAITING
 
 ALWAYS_PRUNES = ThresholdPruner(upper=0.0)
 """Every error is above it."""
 
 AT_START = {
-    attrs.SEED,
-    attrs.REPLICATE,
-    attrs.WORKER,
-    attrs.DEVICE,
-    attrs.THREADS,
-    attrs.CODE_VERSION,
-    attrs.ENVIRONMENT,
-    attrs.DATA_FINGERPRINT,
-    attrs.DESIGN_INDEX,
+    *(attrs.SEED, attrs.REPLICATE, attrs.WORKER, attrs.DEVICE, attrs.THREADS),
+    *(attrs.CODE_VERSION, attrs.ENVIRONMENT, attrs.DATA_FINGERPRINT, attrs.DESIGN_INDEX),
 }
 AT_END = {
-    attrs.EPOCHS_RUN,
-    attrs.TRAINING_SECONDS,
-    attrs.PARAMETER_COUNT,
-    attrs.LAST_VALIDATION_MSE,
-    attrs.LAST_TRAIN_MSE,
-    attrs.CURVES_DIGEST,
+    *(attrs.EPOCHS_RUN, attrs.TRAINING_SECONDS, attrs.PARAMETER_COUNT, attrs.CURVES_DIGEST),
+    *(attrs.LAST_VALIDATION_MSE, attrs.LAST_TRAIN_MSE, attrs.VALIDATION_MSE, attrs.BEST_EPOCH),
 }
-OF_THE_BEST = {attrs.VALIDATION_MSE, attrs.BEST_EPOCH}
+BEST = {attrs.VALIDATION_MSE, attrs.BEST_EPOCH}
 
 DIVERGING = 1e30
 """A learning rate whose first step makes the next error NaN."""
+
+Run = Callable[..., optuna.Study]
+Wait = Callable[[Callable[[], bool]], None]
 
 
 @pytest.fixture(scope="module")
@@ -91,8 +84,9 @@ def store(tmp_path: Path) -> Path:
     return tmp_path / "artifacts"
 
 
-Run = Callable[..., optuna.Study]
-Wait = Callable[[Callable[[], bool]], None]
+def stored_study(url: str) -> optuna.Study:
+    """Read the study again."""
+    return optuna.load_study(study_name="study", storage=open_storage(url))
 
 
 @pytest.fixture
@@ -102,57 +96,39 @@ def run(url: str, settings: StudySettings, data: StudyData, store: Path) -> Run:
     def run_one(
         *,
         pruner: BasePruner | None = None,
-        stop: threading.Event | None = None,
+        stop: bool = False,
         ticket: dict[str, Any] | None = None,
         **fixed: Any,
     ) -> optuna.Study:
         decided = replace(settings, fixed={**settings.fixed, **fixed})
-        study = open_study(open_storage(url, create=True, write=True), "study", decided)
-        study.pruner = pruner or optuna.pruners.NopPruner()
-        study.sampler = optuna.samplers.RandomSampler(seed=0)
-        if ticket is None:
-            start_design(study, decided)
-            request(study, 1)
-            trial = claim(study)
-        else:
-            trial = claim_point(study, {}, ticket)
-        objective = objective_of(decided, store, data=data)
-        run_trial(study, trial, objective, stop or threading.Event())
+        study = wanting(url, decided, 1)
+        study.pruner = pruner or study.pruner
+        trial = claim(study) if ticket is None else claim_point(study, {}, ticket)
+        event = threading.Event()
+        if stop:
+            event.set()
+        run_trial(study, trial, objective_of(decided, store, data=data), event)
         return study
 
     return run_one
 
 
-def set_event() -> threading.Event:
-    """Return an event that has happened."""
-    event = threading.Event()
-    event.set()
-    return event
-
-
-def files(study: optuna.Study, store: Path) -> dict[str, bytes]:
-    """Return the artifacts of a study's first trial."""
+def check_files(study: optuna.Study, store: Path, data: StudyData, *, n_epochs: int) -> None:
+    """Check that a trial has its files, with the curve and the validation texts."""
     trial = study.get_trials()[0]
-    found = {}
+    found: dict[str, bytes] = {}
     for meta in get_all_artifact_meta(trial, storage=study._storage):
         content = read_artifact(
             open_artifacts(store), study._storage, trial._trial_id, meta.filename
         )
         assert content is not None
         found[meta.filename] = content
-    return found
-
-
-def check_files(study: optuna.Study, store: Path, data: StudyData, *, n_epochs: int) -> None:
-    """Check that a trial has its files, with the curve and the validation texts."""
-    found = files(study, store)
     assert tuple(found) == attrs.FILES
     assert sum(map(len, found.values())) <= 60_000
     curve = pd.read_csv(io.BytesIO(found[attrs.CURVES_FILE]))
     assert list(curve.columns) == ["epoch", "train_mse", "validation_mse", "seconds"]
     assert curve["epoch"].tolist() == list(range(n_epochs))
-    reports = study.get_trials()[0].intermediate_values
-    for step, value in reports.items():
+    for step, value in trial.intermediate_values.items():
         assert curve["validation_mse"][step] == pytest.approx(value, rel=1e-6)
     with Image.open(io.BytesIO(found[attrs.RECONSTRUCTIONS_FILE])) as image:
         columns = json.loads(image.info[attrs.PICTURES_ENTRY])
@@ -163,13 +139,14 @@ def check_files(study: optuna.Study, store: Path, data: StudyData, *, n_epochs: 
 
 
 def test_complete(run: Run, settings: StudySettings, store: Path, data: StudyData) -> None:
-    """A complete trial's value is its lowest report, and all that is known is stored."""
-    study = run(epoch=3)
+    """A complete trial's value is its lowest report, not its last; all that is known is stored."""
+    study = run(epoch=4, learning_rate=0.1, batch_normalization=True, weight_decay=1e-5)
     (trial,) = study.get_trials()
-    assert trial.state == TrialState.COMPLETE
-    assert list(trial.intermediate_values) == [0, 1, 2]
+    assert trial.state == COMPLETE
+    assert list(trial.intermediate_values) == [0, 1, 2, 3]
     assert trial.value == min(trial.intermediate_values.values())
-    assert set(trial.user_attrs) == AT_START | AT_END | OF_THE_BEST
+    assert trial.value < trial.intermediate_values[3]
+    assert set(trial.user_attrs) == AT_START | AT_END
     stored = trial.user_attrs
     config = space_of(settings).to_config(trial.params)
     assert stored[attrs.SEED] == trial_seed(settings.seed, config, 0)
@@ -177,27 +154,16 @@ def test_complete(run: Run, settings: StudySettings, store: Path, data: StudyDat
     assert stored[attrs.THREADS] == torch.get_num_threads()
     assert stored[attrs.DATA_FINGERPRINT] == settings.data_fingerprint
     assert stored[attrs.CODE_VERSION] == settings.code_version
-    assert (
-        f", torch {torch.__version__}, optuna {optuna.__version__}, " in stored[attrs.ENVIRONMENT]
-    )
+    versions = f", torch {torch.__version__}, optuna {optuna.__version__}, "
+    assert versions in stored[attrs.ENVIRONMENT]
     assert (stored[attrs.REPLICATE], stored[attrs.DEVICE]) == (0, "cpu")
     assert stored[attrs.VALIDATION_MSE] == trial.value
     assert trial.intermediate_values[stored[attrs.BEST_EPOCH] - 1] == trial.value
-    assert stored[attrs.LAST_VALIDATION_MSE] == trial.intermediate_values[2]
-    assert stored[attrs.EPOCHS_RUN] == 3
+    assert stored[attrs.LAST_VALIDATION_MSE] == trial.intermediate_values[3]
+    assert stored[attrs.EPOCHS_RUN] == 4
     assert stored[attrs.PARAMETER_COUNT] > 100_000
     assert stored[attrs.TRAINING_SECONDS] > 0
-    check_files(study, store, data, n_epochs=3)
-
-
-def test_value_is_not_the_last_report(run: Run) -> None:
-    """A training that ends worse than it was has the value of its best epoch."""
-    study = run(epoch=4, learning_rate=0.1, batch_normalization=True, weight_decay=1e-5)
-    (trial,) = study.get_trials()
-    values = list(trial.intermediate_values.values())
-    assert values[-1] > min(values)
-    assert trial.value == min(values)
-    assert trial.user_attrs[attrs.BEST_EPOCH] == values.index(min(values)) + 1
+    check_files(study, store, data, n_epochs=4)
 
 
 def test_pruned(run: Run, store: Path, data: StudyData) -> None:
@@ -206,7 +172,7 @@ def test_pruned(run: Run, store: Path, data: StudyData) -> None:
     (trial,) = study.get_trials()
     assert trial.state == TrialState.PRUNED
     assert list(trial.intermediate_values) == [0]
-    assert set(trial.user_attrs) == AT_START | AT_END | OF_THE_BEST
+    assert set(trial.user_attrs) == AT_START | AT_END
     assert trial.user_attrs[attrs.EPOCHS_RUN] == 1
     check_files(study, store, data, n_epochs=1)
 
@@ -220,50 +186,42 @@ def test_last_epoch_is_never_pruned(run: Run, epoch: int, warmup: int) -> None:
     assert len(trial.intermediate_values) == epoch
 
 
-def test_interrupted(run: Run, store: Path, data: StudyData) -> None:
-    """An interrupted trial fails with its reason and all its files, and waits once more."""
-    study = run(epoch=3, stop=set_event())
+def test_interrupted(run: Run, settings: StudySettings, store: Path, data: StudyData) -> None:
+    """An interrupted trial fails with all its files, even where it would be pruned, and waits.
+
+    The repetition has the same parameters, seed and beginning of the curve.
+    """
+    study = run(epoch=3, stop=True, pruner=ALWAYS_PRUNES)
     trial, again = study.get_trials()
-    assert trial.state == TrialState.FAIL
+    assert trial.state == FAIL
     assert trial.user_attrs[attrs.FAILURE] == "interrupted after epoch 1"
-    assert set(trial.user_attrs) == AT_START | AT_END | OF_THE_BEST | {attrs.FAILURE}
+    assert set(trial.user_attrs) == AT_START | AT_END | {attrs.FAILURE}
     check_files(study, store, data, n_epochs=1)
-    assert again.state == TrialState.WAITING
+    assert again.state == WAITING
     assert again.system_attrs["fixed_params"] == trial.params
     kept = {attrs.DESIGN_INDEX: 0, attrs.REPLICATE: 0}
     assert again.user_attrs == {**kept, attrs.RETRY_OF: 0}
 
-
-def test_interrupted_before_pruning(run: Run) -> None:
-    """Where both would stop a trial, it is interrupted: pruned ones would not run again."""
-    study = run(epoch=3, stop=set_event(), pruner=ALWAYS_PRUNES)
-    assert [t.state for t in study.get_trials()] == [TrialState.FAIL, TrialState.WAITING]
+    decided = replace(settings, fixed={**settings.fixed, "epoch": 3})
+    objective = objective_of(decided, store, data=data)
+    study.pruner = NopPruner()
+    assert run_trial(study, claim(study), objective, threading.Event()) is Ended.TOLD
+    second = study.get_trials()[1]
+    assert second.state == COMPLETE
+    assert second.params == trial.params
+    assert second.user_attrs[attrs.SEED] == trial.user_attrs[attrs.SEED]
+    assert second.intermediate_values[0] == trial.intermediate_values[0]
+    assert len(second.intermediate_values) == 3
 
 
 def test_interrupted_replicate(run: Run, settings: StudySettings) -> None:
     """A deliberate repetition has a seed of its own, and stays one when it is interrupted."""
-    study = run(epoch=3, stop=set_event(), ticket={attrs.REPLICATE: 2})
+    study = run(epoch=3, stop=True, ticket={attrs.REPLICATE: 2})
     trial, again = study.get_trials()
     config = space_of(settings).to_config(trial.params)
     assert trial.user_attrs[attrs.REPLICATE] == 2
     assert trial.user_attrs[attrs.SEED] == trial_seed(settings.seed, config, 2)
     assert again.user_attrs == {attrs.REPLICATE: 2, attrs.RETRY_OF: 0}
-
-
-def test_interrupted_trial_runs_the_same_again(
-    run: Run, settings: StudySettings, data: StudyData, store: Path
-) -> None:
-    """The repetition has the same parameters, seed and beginning of the curve."""
-    study = run(epoch=3, stop=set_event())
-    decided = replace(settings, fixed={**settings.fixed, "epoch": 3})
-    objective = objective_of(decided, store, data=data)
-    assert run_trial(study, claim(study), objective, threading.Event()) is Ended.TOLD
-    first, second = study.get_trials()
-    assert second.state == TrialState.COMPLETE
-    assert second.params == first.params
-    assert second.user_attrs[attrs.SEED] == first.user_attrs[attrs.SEED]
-    assert second.intermediate_values[0] == first.intermediate_values[0]
-    assert len(second.intermediate_values) == 3
 
 
 def test_diverged(run: Run, store: Path, data: StudyData) -> None:
@@ -275,53 +233,39 @@ def test_diverged(run: Run, store: Path, data: StudyData) -> None:
     assert reason.startswith(f"{attrs.DIVERGED}: Training diverged in epoch ")
     n_epochs = trial.user_attrs[attrs.EPOCHS_RUN]
     assert f"epoch {n_epochs}:" in reason
-    assert set(trial.user_attrs) >= AT_START | AT_END | {attrs.FAILURE}
+    assert set(trial.user_attrs) >= AT_START | AT_END - BEST | {attrs.FAILURE}
     assert all(math.isfinite(value) for value in trial.intermediate_values.values())
     check_files(study, store, data, n_epochs=n_epochs)
 
 
-def test_files_are_in_one_order(
-    url: str, settings: StudySettings, data: StudyData, store: Path
+def test_folder_that_takes_no_files(
+    run: Run, settings: StudySettings, tmp_path: Path, url: str
 ) -> None:
-    """Every trial has its picture first, whatever its end, for the dashboard's gallery."""
-    study = open_study(open_storage(url, create=True, write=True), "study", settings)
-    objective = objective_of(settings, store, data=data)
-    study.sampler = optuna.samplers.RandomSampler(seed=0)
-    start_design(study, settings)
-    request(study, 12)
-    for number in range(12):
-        study.pruner = ALWAYS_PRUNES if number % 2 else optuna.pruners.NopPruner()
-        run_trial(study, claim(study), objective, threading.Event())
-    reader = open_storage(url)
-    for trial in reader.get_all_trials(study._study_id):
-        metas = get_all_artifact_meta(trial, storage=reader)
-        assert tuple(meta.filename for meta in metas) == attrs.FILES
+    """An error of the machine is passed on; the trial waits as if it had not been begun.
 
-
-def test_folder_that_takes_no_files(run: Run, tmp_path: Path, url: str) -> None:
-    """An error of the machine is passed on; the trial waits as if it had not been begun."""
+    A worker tries the folder before it claims anything.
+    """
     (tmp_path / "artifacts").touch()
-    with pytest.raises(ArtifactFolderError, match=r"^Artifact folder .* cannot be created"):
+    message = r"^Artifact folder .* cannot be created"
+    with pytest.raises(ArtifactFolderError, match=message):
         run()
-    study = optuna.load_study(study_name="study", storage=open_storage(url))
-    trial, again = study.get_trials()
-    assert (trial.state, again.state) == (TrialState.FAIL, TrialState.WAITING)
+    trial, again = stored_study(url).get_trials()
+    assert (trial.state, again.state) == (FAIL, WAITING)
     assert trial.user_attrs[attrs.FAILURE].startswith("Artifact folder ")
     assert attrs.ERRORS not in again.user_attrs
     assert again.user_attrs[attrs.RETRY_OF] == 0
+    with pytest.raises(ArtifactFolderError, match=message):
+        run_worker(job_of(tmp_path, settings), threading.Event())
+    assert [t.state for t in stored_study(url).get_trials()] == [FAIL, WAITING]
 
 
 def test_unexpected_error(run: Run, url: str) -> None:
-    """An error that the next trial would meet as well fails the trial and is passed on.
-
-    The trial waits to be tried again, for the cause may be mended by then.
-    """
+    """An error that the next trial would meet as well is passed on; the trial waits once more."""
     message = r"^Trial 0 failed: ConfigError: `batch_size` must be .* but got 1\."
     with pytest.raises(StudyError, match=message):
         run(batch_size=1)
-    study = optuna.load_study(study_name="study", storage=open_storage(url))
-    trial, again = study.get_trials()
-    assert (trial.state, again.state) == (TrialState.FAIL, TrialState.WAITING)
+    trial, again = stored_study(url).get_trials()
+    assert (trial.state, again.state) == (FAIL, WAITING)
     assert trial.user_attrs[attrs.FAILURE].startswith("ConfigError: ")
     assert "\n" not in trial.user_attrs[attrs.FAILURE]
     assert (again.user_attrs[attrs.ERRORS], again.user_attrs[attrs.RETRY_OF]) == (1, 0)
@@ -329,69 +273,80 @@ def test_unexpected_error(run: Run, url: str) -> None:
 
 def test_judged_dead(url: str, settings: StudySettings, data: StudyData, store: Path) -> None:
     """A worker whose trial was taken from it in the middle drops it and can go on."""
-    study = open_study(open_storage(url, create=True, write=True), "study", settings)
-    study.sampler = optuna.samplers.RandomSampler(seed=0)
-    claimed = claim_point(study, {})
-    trial_id = claimed._trial_id
-    objective = objective_of(settings, store, data=data)
+    study = wanting(url, settings, 1)
+    claimed = claim(study)
 
     class Taken(threading.Event):
         """Another worker fails the trial while this one trains."""
 
         def is_set(self) -> bool:
-            other = open_storage(url, write=True)
-            other.set_trial_state_values(trial_id, TrialState.FAIL)
+            open_storage(url, write=True).set_trial_state_values(claimed._trial_id, FAIL)
             return False
 
+    objective = objective_of(settings, store, data=data)
     assert run_trial(study, claimed, objective, Taken()) is Ended.TAKEN
     (trial,) = study.get_trials()
-    assert trial.state == TrialState.FAIL
+    assert trial.state == FAIL
     assert attrs.FAILURE not in trial.user_attrs
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"data_fingerprint": "0"}, r"^Study 'study' was made with other data .* with --data\.$"),
+        (
+            {"code_version": "0.0.1", "training": 7},
+            r"made with emoji-study 0\.0\.1, whose trainings give",
+        ),
+        ({"code_version": "0.0.1"}, None),
+    ],
+    ids=["other data", "other trainings", "another version"],
+)
+def test_studies_that_are_refused(
+    url: str, settings: StudySettings, tmp_path: Path, changes: dict[str, Any], message: str | None
+) -> None:
+    """Other data, or trainings that would give other results, touch no trial; a version may."""
+    study = wanting(url, replace(settings, **changes), 1)
+    if message is not None:
+        with pytest.raises(StudyError, match=message):
+            run_worker(job_of(tmp_path, settings), threading.Event())
+        assert study.get_trials() == []
+        return
+    run_worker(job_of(tmp_path, settings), threading.Event())
+    (trial,) = study.get_trials()
+    assert trial.state == COMPLETE
+    assert trial.user_attrs[attrs.CODE_VERSION] == settings.code_version
 
 
 WORKER = """
 import sys, threading
-from pathlib import Path
 from study.running.job import WorkerJob
 from study.running.worker import run_worker
 
-url, artifacts, data = sys.argv[1:]
-job = WorkerJob(
-    url=url, study="study", artifacts=Path(artifacts), data=Path(data), device="cpu", threads=1
-)
-run_worker(job, threading.Event())
+run_worker(WorkerJob.from_json(sys.argv[1]), threading.Event())
 print([name for name in ("sklearn", "pandas") if name in sys.modules])
 """
 
 
-@pytest.mark.parametrize(("sampler", "pruner"), [("random", "none"), ("tpe", "median")])
-def test_worker_is_light(
-    url: str, settings: StudySettings, store: Path, tiny_data: Path, sampler: str, pruner: str
-) -> None:
+def test_worker_is_light(url: str, settings: StudySettings, tmp_path: Path) -> None:
     """A worker that samples, trains and answers trials never imports scikit-learn or pandas."""
-    decided = replace(settings, sampler=sampler, pruner=pruner)
-    study = open_study(open_storage(url, create=True, write=True), "study", decided)
+    decided = replace(settings, sampler="tpe", pruner="median")
+    study = wanting(url, decided, 3)
     point = {"learning_rate": 0.01, "weight_decay": 0.001, "batch_normalization": False}
-    request(study, 3)
     for params in ({}, point, point):
         study.enqueue_trial(params)
+    job = job_of(tmp_path, decided).to_json()
 
-    done = subprocess.run(
-        [sys.executable, "-c", WORKER, url, store, tiny_data], capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, "-c", WORKER, job], capture_output=True, text=True)
 
     assert (done.stdout.strip(), done.stderr) == ("[]", "")
     trials = study.get_trials()
-    assert [trial.state for trial in trials] == [TrialState.COMPLETE] * 3
+    assert [trial.state for trial in trials] == [COMPLETE] * 3
     assert [trial.user_attrs.get(attrs.REUSED_FROM) for trial in trials] == [None, None, 1]
 
 
 class Locks(threading.Event):
-    """Another program locks the database when a training asks whether to stop.
-
-    Args:
-        connection: Of that program.
-    """
+    """Another program locks the database when a training asks whether to stop."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         super().__init__()
@@ -427,7 +382,7 @@ def test_outage(
     queue.reap(study)
     run_trial(study, claim(study), objective, threading.Event())
     lost, ended = study.get_trials()
-    assert (lost.state, ended.state) == (TrialState.FAIL, TrialState.COMPLETE)
+    assert (lost.state, ended.state) == (FAIL, COMPLETE)
     assert attrs.FAILURE not in lost.user_attrs
     assert list(ended.intermediate_values) == [0, 1]
     assert ended.user_attrs[attrs.RESUMED_EPOCHS] == 1
@@ -441,10 +396,10 @@ def dead_worker() -> str:
     return f"{queue.worker_id().rpartition('-')[0]}-0:{ended.pid}"
 
 
-def work_through(study: optuna.Study, stop: threading.Event) -> list[int]:
+def work_through(study: optuna.Study) -> list[int]:
     """Claim trials and complete each of them until there is nothing left; return them."""
     numbers = []
-    for claimed in claims(study, stop):
+    for claimed in claims(study, threading.Event()):
         numbers.append(claimed.number)
         study.tell(claimed.number, 0.5)
     return numbers
@@ -453,28 +408,22 @@ def work_through(study: optuna.Study, stop: threading.Event) -> list[int]:
 @pytest.fixture
 def waiting(url: str, settings: StudySettings) -> optuna.Study:
     """A study of which three trials are wanted."""
-    study = open_study(open_storage(url, create=True, write=True), "study", settings)
-    start_design(study, settings)
-    request(study, 3)
-    return study
+    return wanting(url, settings, 3)
 
 
 def test_claims(waiting: optuna.Study) -> None:
-    """A worker goes on until the study has all trials that it wants, or is told to stop."""
+    """A worker goes on until the study has all that it wants, or is told to stop.
+
+    What a dead worker left is taken over first, before anything new is begun.
+    """
+    claim(waiting).set_user_attr(attrs.WORKER, dead_worker())
     stop = threading.Event()
     for claimed in claims(waiting, stop):
         waiting.tell(claimed.number, 0.5)
         stop.set()
-    assert [trial.number for trial in waiting.get_trials()] == [0]
-    assert work_through(waiting, threading.Event()) == [1, 2]
-    assert work_through(waiting, threading.Event()) == []
-
-
-def test_claims_of_the_dead(waiting: optuna.Study) -> None:
-    """What a dead worker left is taken over first, before anything new is begun."""
-    claim(waiting).set_user_attr(attrs.WORKER, dead_worker())
-    assert work_through(waiting, threading.Event()) == [1, 2, 3]
-    assert waiting.get_trials()[0].state == TrialState.FAIL
+    assert [trial.state for trial in waiting.get_trials()] == [FAIL, COMPLETE]
+    assert work_through(waiting) == [2, 3]
+    assert work_through(waiting) == []
     assert [t.user_attrs[attrs.DESIGN_INDEX] for t in waiting.get_trials()] == [0, 0, 1, 2]
 
 
@@ -489,7 +438,7 @@ def test_claims_wait_for_others(
 
     def body() -> None:
         study = optuna.load_study(study_name="study", storage=open_storage(url, write=True))
-        numbers.extend(work_through(study, threading.Event()))
+        numbers.extend(work_through(study))
 
     worker = threading.Thread(target=body, daemon=True)
     worker.start()
@@ -498,7 +447,7 @@ def test_claims_wait_for_others(
     last.set_user_attr(attrs.WORKER, dead_worker())
     worker.join()
     assert numbers == [1, 2, 3]
-    assert waiting.get_trials()[0].state == TrialState.FAIL
+    assert waiting.get_trials()[0].state == FAIL
 
 
 BAD_VALUES: list[dict[str, Any]] = [
@@ -515,46 +464,23 @@ BAD_VALUES: list[dict[str, Any]] = [
 """What somebody may have enqueued, and the space of the settings does not have."""
 
 
-@pytest.mark.parametrize("sampler", ["random", "tpe"])
-def test_trials_that_cannot_be_sampled(
-    url: str, settings: StudySettings, tmp_path: Path, sampler: str
-) -> None:
+def test_trials_that_cannot_be_sampled(url: str, settings: StudySettings, tmp_path: Path) -> None:
     """Each fails alone and for good, in one line; good ones are done, and the budget is kept."""
-    short = replace(settings, sampler=sampler, fixed={**settings.fixed, "epoch": 1})
-    study = open_study(open_storage(url, create=True, write=True), "study", short)
-    for values in BAD_VALUES:
+    short = replace(settings, sampler="tpe", fixed={**settings.fixed, "epoch": 1})
+    study = wanting(url, short, 2)
+    good_one = {"learning_rate": 1e-3, "batch_size": 16.0, "bottleneck_dim": 32}
+    for values in (*BAD_VALUES, good_one):
         study.enqueue_trial(values)
-    study.enqueue_trial({"learning_rate": 1e-3, "batch_size": 16.0, "bottleneck_dim": 32})
-    start_design(study, short)
-    request(study, 2)
     run_worker(job_of(tmp_path, short), threading.Event())
     *bad, good, new = study.get_trials()
-    assert [trial.state for trial in bad] == [TrialState.FAIL] * len(BAD_VALUES)
+    assert [trial.state for trial in bad] == [FAIL] * len(BAD_VALUES)
     reasons = [trial.user_attrs[attrs.FAILURE] for trial in bad]
     assert all("\n" not in reason and len(reason) < 300 for reason in reasons)
     assert reasons[2] == "`learning_rate` must be one of 0.0001, 0.001, 0.01, 0.1, but got 5.0."
     assert reasons[5] == "`epoch` is fixed to 1 in this study, but got 7."
     assert reasons[6].startswith("The notebook space has no parameter 'learningrate'; it has: ")
-    assert (good.state, new.state) == (TrialState.COMPLETE, TrialState.COMPLETE)
+    assert (good.state, new.state) == (COMPLETE, COMPLETE)
     assert (good.params["learning_rate"], good.params["batch_size"]) == (1e-3, 16)
-
-
-def test_diverging_for_ever(
-    url: str, settings: StudySettings, store: Path, tiny_data: Path
-) -> None:
-    """A worker whose trainings all diverge gives up after ten, and says what to look at."""
-    hopeless = replace(settings, fixed={**settings.fixed, "learning_rate": DIVERGING})
-    study = open_study(open_storage(url, create=True, write=True), "study", hopeless)
-    start_design(study, hopeless)
-    request(study, 1)
-
-    done = subprocess.run(
-        [sys.executable, "-c", WORKER, url, store, tiny_data], capture_output=True, text=True
-    )
-
-    assert f"StudyError: {MAX_DIVERGED} trainings in a row diverged: " in done.stderr
-    assert "`emoji-study status --study study` tells why" in done.stderr
-    assert [t.state for t in study.get_trials()] == [TrialState.FAIL] * MAX_DIVERGED
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
