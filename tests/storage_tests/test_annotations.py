@@ -2,12 +2,10 @@
 
 import json
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import optuna
 import plotly.graph_objects as go
-import pytest
 from optuna.storages import BaseStorage
 from optuna_dashboard import get_note, save_note, save_plotly_graph_object
 from optuna_dashboard._custom_plot_data import get_plotly_graph_objects
@@ -24,13 +22,6 @@ from tests.servers import opened
 
 LONG = "Ein längerer Text mit Umlauten. " * 300
 """It fills several of the dashboard's pieces."""
-
-
-@pytest.fixture
-def study(place: str) -> Iterator[optuna.Study]:
-    """A new study."""
-    with opened(place, create=True, write=True) as storage:
-        yield optuna.create_study(storage=storage, study_name="study")
 
 
 def graphs(storage: BaseStorage, study: optuna.Study) -> dict[str, str]:
@@ -61,8 +52,7 @@ def test_trial_notes_round_trip(study: optuna.Study) -> None:
 
 def test_trial_notes_can_be_removed(study: optuna.Study) -> None:
     """Of a removed note nothing is left, and none of another trial goes with it."""
-    notes = {trial_id: LONG for trial_id in (1, 11, 111)}
-    write_trial_notes(study, notes)
+    write_trial_notes(study, dict.fromkeys((1, 11, 111), LONG))
     write_trial_notes(study, {5: "new"}, without={1, 111, 7})
     assert set(noted_trials(study)) == {5, 11}
     stored = study._storage.get_study_system_attrs(study._study_id)
@@ -70,30 +60,22 @@ def test_trial_notes_can_be_removed(study: optuna.Study) -> None:
     assert get_note_from_system_attrs(stored, 11)["body"] == LONG
 
 
-def test_study_note_follows_what_is_written(study: optuna.Study) -> None:
-    """A note may grow and shrink; of a longer one nothing is left over."""
-    for text in ("short", LONG, "short again", "short again"):
-        assert write_study_note(study, text)
-        assert get_note(study) == text
-
-
-@pytest.mark.parametrize("text", ["mine", LONG])
-def test_an_edited_study_note_stays(study: optuna.Study, text: str) -> None:
-    """Whoever edits the note in the dashboard keeps the edit, from then on."""
-    assert write_study_note(study, "ours")
-    save_note(study, text)
-    for ours in ("ours", "newer"):
-        assert not write_study_note(study, ours)
-        assert get_note(study) == text
-    save_note(study, "")
-    assert write_study_note(study, "ours again")
-
-
-def test_a_note_of_another_program_stays(study: optuna.Study) -> None:
-    """A study that has a note already is left alone."""
+def test_study_note(study: optuna.Study) -> None:
+    """A note grows and shrinks; what another program wrote, or somebody edited, stays."""
     save_note(study, "theirs")
     assert not write_study_note(study, "ours")
     assert get_note(study) == "theirs"
+    save_note(study, "")
+    for text in ("short", LONG, "short again", "short again"):
+        assert write_study_note(study, text)
+        assert get_note(study) == text
+    for edited in ("mine", LONG):
+        save_note(study, edited)
+        for ours in ("short again", "newer"):
+            assert not write_study_note(study, ours)
+            assert get_note(study) == edited
+        save_note(study, "")
+        assert write_study_note(study, "short again")
 
 
 def test_graphs_are_replaced(study: optuna.Study) -> None:
@@ -109,21 +91,21 @@ def test_graphs_are_replaced(study: optuna.Study) -> None:
     assert get_note(study) == LONG
 
 
-def test_readers_get_whole_charts(study: optuna.Study, place: str) -> None:
+def test_readers_get_whole_charts(study: optuna.Study, shared_place: str) -> None:
     """While two writers replace a chart, every look finds one of theirs, never a mixture."""
     lengths = (2000, 4000)
     write_graphs(study, {"chart": chart(lengths[0])})
     stop = threading.Event()
 
     def write(n_points: int) -> None:
-        with opened(place, write=True) as storage:
-            own = optuna.load_study(study_name="study", storage=storage)
+        with opened(shared_place, write=True) as storage:
+            own = optuna.load_study(study_name=study.study_name, storage=storage)
             for _ in range(15):
                 write_graphs(own, {"chart": chart(n_points)})
 
     def read() -> set[int]:
         seen = set()
-        with opened(place) as storage:
+        with opened(shared_place) as storage:
             while not stop.is_set():
                 seen.add(len(json.loads(graphs(storage, study)["chart"])["data"][0]["y"]))
         return seen

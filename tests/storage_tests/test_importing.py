@@ -2,11 +2,12 @@
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.exceptions import StorageInternalError
-from optuna.storages import InMemoryStorage
+from optuna.storages import BaseStorage, InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from storage import attrs
@@ -36,61 +37,48 @@ def trial(value: float | None, **params: Any) -> FrozenTrial:
 TRIALS = [trial(0.5, rate=1e-3, kind=True), trial(None), trial(1e-300, size=64, kind="linear")]
 
 
-def test_all_is_kept(place: str) -> None:
-    """A study reads like what was given, in its order, and as of now."""
-    began = datetime.now(UTC)
-    with opened(place, create=True, write=True) as storage:
-        insert_study(storage, "old", TRIALS, user_attrs={"from": "afar"}, metric="error")
-    with opened(place) as storage:
-        record = load_study_record(storage, "old")
-        names = storage.get_all_studies()[0].system_attrs
+def test_all_is_kept(shared_storage: BaseStorage, shared_place: str) -> None:
+    """A study reads like what was given, in its order, as of now; its name is taken then."""
+    began, name = datetime.now(UTC), str(uuid4())
+    insert_study(shared_storage, name, TRIALS, user_attrs={"from": "afar"}, metric="error")
+    with opened(shared_place) as storage:
+        record = load_study_record(storage, name)
+        (attributes,) = (s.system_attrs for s in storage.get_all_studies() if s.study_name == name)
     assert record.user_attrs == {"from": "afar"}
     assert record.directions == ("minimize",)
-    assert names == {"study:metric_names": ["error"]}
+    assert attributes == {"study:metric_names": ["error"]}
     assert [t.number for t in record.trials] == [0, 1, 2]
     for stored, given in zip(record.trials, TRIALS, strict=True):
-        assert (stored.state, stored.value, stored.params) == (
-            given.state,
-            given.value,
-            given.params,
-        )
-        assert (stored.distributions, stored.user_attrs) == (given.distributions, given.user_attrs)
+        for field in ("state", "value", "params", "distributions", "user_attrs"):
+            assert getattr(stored, field) == getattr(given, field)
         for moment in (stored.started, stored.completed):
             assert moment is not None
             assert began - timedelta(seconds=1) < moment < datetime.now(UTC)
+    with pytest.raises(StorageAccessError, match=rf"^There is a study named '{name}' already\.$"):
+        insert_study(shared_storage, name, TRIALS[:1], user_attrs={"new": 1}, metric="other")
+    assert load_study_record(shared_storage, name) == record
 
 
-def test_a_name_that_is_taken(place: str) -> None:
-    """A study of that name stays as it is, which is said in one line."""
-    with opened(place, create=True, write=True) as storage:
-        insert_study(storage, "old", TRIALS, user_attrs={}, metric="error")
-        before = load_study_record(storage, "old")
-        with pytest.raises(StorageAccessError, match=r"^There is a study named 'old' already\.$"):
-            insert_study(storage, "old", TRIALS[:1], user_attrs={"new": 1}, metric="other")
-        assert load_study_record(storage, "old") == before
-
-
-def test_all_or_nothing(place: str) -> None:
+def test_all_or_nothing(shared_storage: BaseStorage) -> None:
     """A study of which one value cannot be stored is not stored at all."""
-    wrong = trial(0.5)
+    wrong, before = trial(0.5), study_names(shared_storage)
     wrong.values = [0.5, "high"]  # type: ignore[list-item]
-    with opened(place, create=True, write=True) as storage:
-        with pytest.raises(StorageInternalError):
-            insert_study(storage, "old", [*TRIALS, wrong], user_attrs={}, metric="error")
-        assert study_names(storage) == []
+    with pytest.raises(StorageInternalError):
+        insert_study(shared_storage, "wrong", [*TRIALS, wrong], user_attrs={}, metric="error")
+    assert study_names(shared_storage) == before
 
 
-def test_a_large_table(place: str) -> None:
+def test_a_large_table(shared_storage: BaseStorage) -> None:
     """More than gRPC takes by default, which are four million bytes."""
     large = [trial(0.5, size=2)] * 50
-    for given in large:
-        given.user_attrs["curve"] = "x" * 100_000
-    with opened(place, create=True, write=True) as storage:
-        insert_study(storage, "old", large, user_attrs={}, metric="error")
-        assert len(load_study_record(storage, "old").complete) == len(large)
+    large[0].user_attrs["curve"] = "x" * 100_000
+    insert_study(shared_storage, "large", large, user_attrs={}, metric="error")
+    assert len(load_study_record(shared_storage, "large").complete) == 50
 
 
 def test_there_must_be_a_database() -> None:
     """What a process has in memory is no database."""
-    with pytest.raises(StorageAccessError, match="need a database, which a InMemoryStorage"):
+    with pytest.raises(
+        StorageAccessError, match=r"^Workers need a database, which a InMem\w+ is not\.$"
+    ):
         insert_study(InMemoryStorage(), "old", TRIALS, user_attrs={}, metric="error")

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from storage.errors import StorageError
@@ -35,35 +35,16 @@ def test_nothing_is_lost(record: StudyRecord) -> None:
     assert through_json(record) == record
 
 
-def test_numbers_that_json_lacks_come_back() -> None:
-    """NaN, infinity and integers that a double cannot hold are kept exactly."""
-    seed = 2**63 - 1
-    record = study(
-        trial(
-            0,
-            value=math.inf,
-            params={"learning_rate": 0.1},
-            curve=(math.nan, math.inf, -math.inf, 0.1),
-            attrs={"seed": seed, "nested": {"list": [math.nan, 2**53, 1.0, 1, True, None]}},
-        )
-    )
-    (found,) = through_json(record).trials
-    first, *others = found.intermediate_values.values()
-    assert math.isnan(first)
-    assert others == [math.inf, -math.inf, 0.1]
-    assert (found.value, found.user_attrs["seed"]) == (math.inf, seed)
-    nan, *rest = found.user_attrs["nested"]["list"]
-    assert math.isnan(nan)
-    assert [repr(item) for item in rest] == [str(2**53), "1.0", "1", "True", "None"]
+SCALARS = st.one_of(st.integers(), st.floats(), st.booleans(), st.text(), st.none())
 
 
-scalars = st.one_of(st.integers(), st.floats(allow_nan=False), st.booleans(), st.text(), st.none())
-
-
-@given(st.dictionaries(st.text(), scalars), st.lists(st.floats(allow_nan=False)))
-def test_any_attributes_and_curves_come_back(attrs: dict[str, Any], curve: list[float]) -> None:
-    """Whatever scalars a trial carries, with their types."""
-    record = study(trial(0, curve=tuple(curve), attrs=attrs), settings=SETTINGS)
+@given(st.dictionaries(st.text(), SCALARS | st.lists(SCALARS)), st.lists(st.floats()), st.floats())
+@example({"a": 2**63 - 1, "b": {"c": [math.nan, 2**53, 1.0, 1]}}, [-math.inf, math.nan], math.inf)
+def test_whatever_a_trial_carries_comes_back(
+    attrs: dict[str, Any], curve: list[float], value: float
+) -> None:
+    """Scalars and lists with their types, NaN, infinity, and what a double cannot hold."""
+    record = study(trial(0, value=value, curve=tuple(curve), attrs=attrs), settings=SETTINGS)
     (found,) = through_json(record).trials
     assert repr(found) == repr(record.trials[0])
 
@@ -107,6 +88,5 @@ def test_damage_is_one_error(path: tuple[Any, ...], value: Any) -> None:
     for key in path[:-1]:
         place = place[key]
     place[path[-1]] = value
-    with pytest.raises(StorageError, match="This is no study as JSON") as caught:
+    with pytest.raises(StorageError, match=r"^This is no study as JSON[^\n]*\Z"):
         record_from_json(values)
-    assert "\n" not in str(caught.value)

@@ -1,30 +1,19 @@
 """Attributes and values of running trials, several in one transaction."""
 
 import math
-from collections.abc import Iterator
 from contextlib import nullcontext
 from typing import Any
 
 import optuna
 import pytest
 from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
-from optuna.storages import InMemoryStorage
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import IntegrityError
 
-from storage.errors import StorageAccessError
 from storage.writing import Reports, suggesting, write_trial
-from tests.servers import opened
 
 VALUES = {0: 0.5, 1: 0.25, 2: math.inf, 3: -math.inf, 4: math.nan, 5: 1e-300}
 ATTRS = {"text": "Ü <b>", "number": 0.1, "flag": True, "list": [1, 2], "large": 2**62}
-
-
-@pytest.fixture
-def study(place: str) -> Iterator[optuna.Study]:
-    """A study in a new database."""
-    with opened(place, create=True, write=True) as storage:
-        yield optuna.create_study(storage=storage)
 
 
 def new_trial(study: optuna.Study) -> optuna.Trial:
@@ -32,115 +21,81 @@ def new_trial(study: optuna.Study) -> optuna.Trial:
     return optuna.Trial(study, study._storage.create_new_trial(study._study_id))
 
 
-def same(a: dict[int, float], b: dict[int, float]) -> bool:
-    """Compare values, NaN equal to itself."""
-    return a.keys() == b.keys() and all(
-        a[step] == b[step] or (math.isnan(a[step]) and math.isnan(b[step])) for step in a
-    )
+def stored(study: optuna.Study) -> FrozenTrial:
+    """Return the first trial as it is stored."""
+    return study.get_trials()[0]
 
 
 def test_what_is_written_reads_like_what_optuna_writes(study: optuna.Study) -> None:
-    """A trial written at once equals one written value by value, special values included."""
+    """A trial written at once equals one written value by value; names are replaced."""
     ours, theirs = new_trial(study), new_trial(study)
-
+    write_trial(ours, user_attrs={"text": "old", "number": 0.1})
     write_trial(ours, user_attrs=ATTRS, intermediate_values=VALUES)
     for name, value in ATTRS.items():
         theirs.set_user_attr(name, value)
     for step, value in VALUES.items():
         theirs.report(value, step=step)
-
-    first, second = study.get_trials()
-    assert first.user_attrs == second.user_attrs == ATTRS
-    assert same(first.intermediate_values, VALUES)
-    assert same(second.intermediate_values, VALUES)
+    for trial in study.get_trials():
+        assert trial.user_attrs == ATTRS
+        assert trial.intermediate_values == pytest.approx(VALUES, rel=0, abs=0, nan_ok=True)
 
 
 def test_everything_or_nothing(study: optuna.Study) -> None:
-    """What is written at once is written as a whole: a value that is in the way keeps it all out.
-
-    Whatever was not stored, the trial's own copy of itself does not claim either.
-    """
+    """A value that is in the way keeps it all out, also of the trial's own copy of itself."""
     trial = new_trial(study)
     write_trial(trial, intermediate_values={1: 0.5})
-
     with pytest.raises((IntegrityError, StorageInternalError), match=r"(?i)unique"):
         write_trial(trial, user_attrs={"a": 1}, intermediate_values={0: 0.25, 1: 0.125})
-
-    for seen in (study.get_trials()[0], trial._cached_frozen_trial):
+    for seen in (stored(study), trial._cached_frozen_trial):
         assert seen.user_attrs == {}
         assert seen.intermediate_values == {1: 0.5}
 
 
-def test_there_must_be_a_database() -> None:
-    """A storage that is none, which workers could not share, is refused in one line."""
-    trial = new_trial(optuna.create_study(storage=InMemoryStorage()))
-    with pytest.raises(StorageAccessError, match=r"^Workers need a database, which a InMem.*\.$"):
-        write_trial(trial, user_attrs={"a": 1})
-
-
-def test_attributes_are_replaced(study: optuna.Study) -> None:
-    """A name that exists gets the new value."""
-    trial = new_trial(study)
-
-    write_trial(trial, user_attrs={"a": 1, "b": 2})
-    write_trial(trial, user_attrs={"b": 3})
-
-    assert study.get_trials()[0].user_attrs == {"a": 1, "b": 3}
-
-
 def test_a_finished_trial_is_not_changed(study: optuna.Study) -> None:
-    """Writing to a trial that has ended is an error, and writes nothing."""
+    """Writing to a trial that has ended is an error, and writes nothing, parameters neither."""
     trial = new_trial(study)
-    study.tell(trial, 1.0)
 
+    def suggest_late() -> None:
+        with suggesting(trial):
+            trial.suggest_float("x", 0, 1)
+            study.tell(trial.number, 0.5)
+
+    with pytest.raises(UpdateFinishedTrialError, match="already finished"):
+        suggest_late()
     with pytest.raises(UpdateFinishedTrialError, match="has already finished"):
         write_trial(trial, user_attrs={"late": 1}, intermediate_values={0: 1.0})
-
-    assert study.get_trials()[0].user_attrs == {}
-    assert study.get_trials()[0].intermediate_values == {}
+    assert stored(study).params == stored(study).user_attrs == {}
+    assert stored(study).intermediate_values == {}
 
 
 def test_reports_are_complete_after_a_flush(study: optuna.Study) -> None:
     """The first value is stored at once, the others at the latest by ``flush``."""
-    trial = new_trial(study)
-    reports = Reports(trial)
-
+    reports = Reports(new_trial(study))
     reports.add(0.5, step=0)
-    assert study.get_trials()[0].intermediate_values == {0: 0.5}
+    assert stored(study).intermediate_values == {0: 0.5}
     for step in range(1, 100):
         reports.add(0.5 / step, step=step)
-    reports.flush()
-    reports.flush()
+    for _ in range(2):
+        reports.flush()
+    values = {0: 0.5} | {step: 0.5 / step for step in range(1, 100)}
+    assert stored(study).intermediate_values == values
 
-    stored = study.get_trials()[0].intermediate_values
-    assert stored == {0: 0.5} | {step: 0.5 / step for step in range(1, 100)}
 
-
-def test_the_pruner_and_the_result_see_reported_values(study: optuna.Study) -> None:
-    """Optuna's pruner and ``tell`` work on values that were written together."""
+def test_the_pruner_sees_reported_values(study: optuna.Study) -> None:
+    """Pruner and ``tell`` work on values written together, and on reports that still wait."""
     study.pruner = optuna.pruners.ThresholdPruner(upper=1.0)
-    trial = new_trial(study)
-
+    trial, other = new_trial(study), new_trial(study)
     write_trial(trial, intermediate_values={0: 0.5})
     assert not trial.should_prune()
     write_trial(trial, intermediate_values={1: 2.0, 2: 3.0})
     assert trial.should_prune()
     study.tell(trial, state=TrialState.PRUNED)
-
-    assert study.get_trials()[0].value == 3.0
-
-
-def test_the_pruner_sees_reports_before_they_are_stored(study: optuna.Study) -> None:
-    """A report counts for the pruner at once, even while it waits to be written."""
-    study.pruner = optuna.pruners.ThresholdPruner(upper=1.0)
-    trial = new_trial(study)
-    reports = Reports(trial)
-
+    assert stored(study).value == 3.0
+    reports = Reports(other)
     reports.add(0.5, step=0)
-    assert not trial.should_prune()
+    assert not other.should_prune()
     reports.add(2.0, step=1)
-
-    assert trial.should_prune()
+    assert other.should_prune()
 
 
 def suggest_all(trial: optuna.Trial) -> dict[str, Any]:
@@ -177,37 +132,23 @@ def test_parameters_are_stored_at_the_end(study: optuna.Study) -> None:
         with suggesting(trial):
             x = trial.suggest_float("x", 0, 1)
             assert trial.suggest_float("x", 0, 1) == x
-            assert study.get_trials()[0].params == {}
+            assert stored(study).params == {}
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         body()
-    assert study.get_trials()[0].params == trial.params
+    assert stored(study).params == trial.params
     assert set(trial.params) == {"x"}
     trial.suggest_float("y", 0, 1)
-    assert study.get_trials()[0].params == trial.params
+    assert stored(study).params == trial.params
 
 
 def test_enqueued_parameters(study: optuna.Study) -> None:
     """Values that a trial was enqueued with are what is suggested and stored."""
     study.enqueue_trial({"x": 0.25, "kind": "b"})
-    study._storage.set_trial_state_values(study.get_trials()[0]._trial_id, TrialState.RUNNING)
-    trial = optuna.Trial(study, study.get_trials()[0]._trial_id)
+    study._storage.set_trial_state_values(stored(study)._trial_id, TrialState.RUNNING)
+    trial = optuna.Trial(study, stored(study)._trial_id)
     with suggesting(trial):
         assert trial.suggest_float("x", 0, 1) == 0.25
         assert trial.suggest_categorical("kind", ["a", "b"]) == "b"
-    assert study.get_trials()[0].params == {"x": 0.25, "kind": "b"}
-
-
-def test_parameters_of_a_finished_trial(study: optuna.Study) -> None:
-    """A trial that has ended meanwhile takes no parameters either."""
-    trial = new_trial(study)
-
-    def body() -> None:
-        with suggesting(trial):
-            trial.suggest_float("x", 0, 1)
-            study.tell(trial.number, 0.5)
-
-    with pytest.raises(UpdateFinishedTrialError, match="already finished"):
-        body()
-    assert study.get_trials()[0].params == {}
+    assert stored(study).params == {"x": 0.25, "kind": "b"}

@@ -1,10 +1,8 @@
 """Points that were tried are not suggested again, as long as there are others."""
 
-import tempfile
 import threading
 from collections.abc import Sequence
 from itertools import product
-from pathlib import Path
 
 import optuna
 import pytest
@@ -18,7 +16,6 @@ from optuna.trial import TrialState
 from search_spaces import SearchSpace
 from search_spaces.base import Parameter
 from storage import attrs
-from storage.rdb import open_storage
 from study.sampling.names import make_sampler, suggest_untried
 from tests.servers import opened
 
@@ -28,30 +25,33 @@ N_STARTUP = 10
 BRANCHES = {"b": ("x", "y"), "c": ("z",)}
 N_VALUES = 4
 
-
 Point = tuple[str, tuple[int, ...]]
 
 
-def suggest(trial: optuna.Trial, branches: Sequence[str] = tuple(BRANCHES)) -> Point:
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The URL of a database for all tests."""
+    return f"sqlite:///{tmp_path_factory.mktemp('untried') / 'study.db'}"
+
+
+def suggest(trial: optuna.Trial, branches: Sequence[str]) -> Point:
     """Suggest a point of a space of few points; one parameter has a single value."""
     branch = trial.suggest_categorical("branch", branches)
     trial.suggest_categorical("fixed", ["so"])
     return branch, tuple(trial.suggest_int(name, 1, N_VALUES) for name in BRANCHES[branch])
 
 
-def value(point: Point) -> float:
-    """Return an error that an adaptive sampler soon finds the lowest of."""
-    branch, numbers = point
-    return sum(numbers) + (10 if branch == "c" else 0)
-
-
-@pytest.mark.parametrize("state", [TrialState.COMPLETE, TrialState.PRUNED])
 @pytest.mark.parametrize(
     # The Gaussian process only models parameters that every point has.
-    ("name", "branches"),
-    [("tpe", ("b", "c")), ("tpe", ("b",)), ("gp", ("b",))],
+    ("name", "branches", "state"),
+    [
+        ("tpe", "bc", TrialState.COMPLETE),
+        ("tpe", "bc", TrialState.PRUNED),
+        ("tpe", "bc", TrialState.RUNNING),
+        ("gp", "b", TrialState.COMPLETE),
+    ],
 )
-def test_no_point_twice(name: str, branches: Sequence[str], state: TrialState) -> None:
+def test_no_point_twice(name: str, branches: str, state: TrialState) -> None:
     """Behind the first trials each one has a new point, until all have been tried."""
     whole = {
         (branch, numbers)
@@ -64,31 +64,17 @@ def test_no_point_twice(name: str, branches: Sequence[str], state: TrialState) -
         assert len(points) < N_STARTUP + len(whole)
         study.sampler = make_sampler(name, seed=len(points), params={})
         trial = study.ask()
-        point = suggest(trial, branches)
+        branch, numbers = point = suggest(trial, [*branches])
         assert len(points) < N_STARTUP or point not in points
-        trial.report(value(point), step=0)
-        # Some must be complete for the Gaussian process to begin.
-        own = TrialState.COMPLETE if len(points) < N_STARTUP else state
-        study.tell(trial, value(point) if own == TrialState.COMPLETE else None, state=own)
+        value = sum(numbers) + (10 if branch == "c" else 0)
+        trial.report(value, step=0)
+        if len(points) < N_STARTUP or state == TrialState.COMPLETE:
+            study.tell(trial, value)
+        elif state.is_finished():
+            study.tell(trial, state=state)
         points.append(point)
     assert set(points) == whole
-    suggest(study.ask(), branches)
-
-
-def test_points_of_running_trials_count() -> None:
-    """A worker does not begin what another one is training."""
-    study = optuna.create_study()
-    for number in range(N_STARTUP):
-        study.sampler = make_sampler("tpe", seed=number, params={})
-        trial = study.ask()
-        study.tell(trial, value(suggest(trial)))
-    points = {tuple(trial.params.values()) for trial in study.get_trials()}
-    for number in range(5):
-        study.sampler = make_sampler("tpe", seed=0, params={})
-        trial = study.ask()
-        suggest(trial)
-        assert tuple(trial.params.values()) not in points, number
-        points.add(tuple(trial.params.values()))
+    suggest(study.ask(), [*branches])
 
 
 @pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
@@ -112,20 +98,19 @@ def test_continuous_spaces_are_searched_as_ever() -> None:
 
 def small_space(n_choices: int, n_numbers: int) -> SearchSpace:
     """Return a space of few points, in which some parameters depend on another."""
-    branched = {"branch": ("b",)}
-    return SearchSpace(
-        name="small",
-        parameters=(
-            Parameter(name="branch", distribution=CategoricalDistribution(["a", "b"])),
-            Parameter(name="fixed", distribution=CategoricalDistribution([1, 2])),
-            Parameter(
-                name="choice",
-                distribution=CategoricalDistribution([*range(n_choices)]),
-                when=branched,
-            ),
-            Parameter(name="number", distribution=IntDistribution(1, n_numbers), when=branched),
-        ),
+    choices = {"branch": ["a", "b"], "fixed": [1, 2], "choice": [*range(n_choices)]}
+    branch, fixed, choice = (
+        Parameter(
+            name=name,
+            distribution=CategoricalDistribution(own),
+            when={"branch": ("b",)} if name == "choice" else {},
+        )
+        for name, own in choices.items()
     )
+    number = Parameter(
+        name="number", distribution=IntDistribution(1, n_numbers), when={"branch": ("b",)}
+    )
+    return SearchSpace(name="small", parameters=(branch, fixed, choice, number))
 
 
 def suggest_new(study: optuna.Study, space: SearchSpace, **user_attrs: int) -> optuna.Trial:
@@ -146,14 +131,13 @@ def suggest_new(study: optuna.Study, space: SearchSpace, **user_attrs: int) -> o
     ends=st.lists(st.sampled_from(TrialState), min_size=10, max_size=10),
 )
 @hypothesis_settings(max_examples=8)
-def test_every_trial_has_a_new_point(sizes: tuple[int, int], ends: list[TrialState]) -> None:
+def test_every_trial_has_a_new_point(
+    url: str, sizes: tuple[int, int], ends: list[TrialState]
+) -> None:
     """From the first one on, whether the others run or how they ended, until all were tried."""
     space = small_space(*sizes)
     whole = list(space.grid({"fixed": 1}))
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        opened(f"sqlite:///{Path(folder) / 'study.db'}", create=True, write=True) as storage,
-    ):
+    with opened(url, create=True, write=True) as storage:
         study = optuna.create_study(storage=storage)
         found = []
         for end, _ in zip(ends, whole, strict=False):
@@ -171,20 +155,21 @@ def test_every_trial_has_a_new_point(sizes: tuple[int, int], ends: list[TrialSta
 def test_workers_that_choose_at_one_moment(url: str) -> None:
     """Workers that know nothing of each other's choices yet do not store the same one."""
     space = small_space(3, 3)
-    name = optuna.create_study(storage=open_storage(url, create=True)).study_name
     together = threading.Barrier(5)
+    with opened(url, create=True, write=True) as storage:
+        study = optuna.create_study(storage=storage)
 
-    def work() -> None:
-        with opened(url, write=True) as storage:
-            study = optuna.load_study(study_name=name, storage=storage)
-            for _ in range(2):
-                together.wait()
-                suggest_new(study, space)
+        def work() -> None:
+            with opened(url, write=True) as storage:
+                own = optuna.load_study(study_name=study.study_name, storage=storage)
+                for _ in range(2):
+                    together.wait()
+                    suggest_new(own, space)
 
-    workers = [threading.Thread(target=work) for _ in range(5)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    trials = optuna.load_study(study_name=name, storage=open_storage(url)).get_trials()
-    assert len({tuple(trial.params.items()) for trial in trials}) == len(trials) == 10
+        workers = [threading.Thread(target=work) for _ in range(5)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+        points = [tuple(trial.params.items()) for trial in study.get_trials()]
+    assert len(set(points)) == len(points) == 10

@@ -1,113 +1,66 @@
 """Progress for people: what is said, and where."""
 
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import optuna
 import pytest
 from optuna.exceptions import StorageInternalError
-from optuna.trial import TrialState, create_trial
+from optuna.trial import TrialState
 
 from storage import attrs
-from storage.rdb import open_storage
-from storage.records import TrialRecord, to_record
+from storage.records import TrialRecord
 from study.terminal.progress import describe, eta, progress_line, step_bar
+from tests.servers import opened
 from tests.study_tests.synthetic import VALIDATION_MSE
+from tests.study_tests.synthetic import trial as record
+
+NOW = datetime(2026, 5, 1, tzinfo=UTC)
 
 
-def trial(
-    state: TrialState,
-    *,
-    seconds: float = 0.0,
-    value: float | None = None,
-    now: datetime | None = None,
-    **own: int,
-) -> TrialRecord:
-    """Return a trial that took, or has been running for, some seconds."""
-    made = create_trial(state=state, value=value, user_attrs=own)
-    now = now or datetime.now(UTC)
-    return to_record(made, (now - timedelta(seconds=seconds), now))
-
-
-def test_nothing_yet() -> None:
-    """Without a finished trial there is nothing to estimate from."""
-    assert describe([], target=5, n_workers=2) == "0 pruned · 0 failed · ETA …"
-    running = [trial(TrialState.RUNNING, seconds=50)]
-    assert describe(running, target=5, n_workers=2) == "0 pruned · 0 failed · ETA …"
-
-
-def test_counts_and_best() -> None:
-    """The best value is that of a complete trial, never a pruned one's."""
-    trials = [
-        trial(TrialState.COMPLETE, seconds=60, value=0.25),
-        trial(TrialState.COMPLETE, seconds=60, value=0.125),
-        trial(TrialState.PRUNED, seconds=60, value=0.001),
-        trial(TrialState.FAIL, seconds=1),
-    ]
-    text = describe(trials, target=3, n_workers=2)
-    assert text == "1 pruned · 1 failed · best 0.12500"
-
-
-def test_best_of_two_objectives() -> None:
-    """With two objectives, the best value is that of the first."""
-    trials = [
-        to_record(create_trial(state=TrialState.COMPLETE, values=values))
-        for values in ([0.25, 0.1], [0.5, 0.9])
-    ]
-    assert describe(trials, target=2, n_workers=1) == "0 pruned · 0 failed · best 0.25000"
-
-
-def test_best_of_a_constraint() -> None:
-    """With a constraint, the best value is that of a trial that keeps it; none without one."""
-    low, high = (
-        to_record(
-            create_trial(
-                state=TrialState.COMPLETE,
-                value=value,
-                user_attrs=own,
-                system_attrs={"constraints": [lack]},
-            )
-        )
-        for value, own, lack in ((0.25, {attrs.INFEASIBLE: True}, 0.1), (0.5, {}, -0.1))
+def trial(state: TrialState, seconds: float = 0.0, *own: float, **more: int) -> TrialRecord:
+    """Return a trial that took, or has been running for, some seconds; maybe with a value."""
+    return record(
+        0,
+        state=state,
+        value=own[0] if own else None,
+        attrs=more,
+        started=NOW - timedelta(seconds=seconds),
+        completed=NOW if state.is_finished() else None,
     )
-    text = describe([low, high], target=2, n_workers=1)
-    assert text == "0 pruned · 0 failed · best 0.50000"
-    assert describe([low], target=1, n_workers=1) == "0 pruned · 0 failed"
 
 
-@pytest.mark.parametrize(
-    ("target", "n_workers", "said"),
-    [(3, 1, "1 min 0 s"), (12, 1, "10 min 0 s"), (12, 2, "5 min 0 s"), (242, 2, "2 h 0 min")],
-)
-def test_description_ends_with_the_eta(target: int, n_workers: int, said: str) -> None:
-    """What remains takes as long as what was, shared by the workers."""
+def done(seconds: float, **more: int) -> TrialRecord:
+    """Return a complete trial."""
+    return trial(TrialState.COMPLETE, seconds, 0.5, **more)
+
+
+def test_description() -> None:
+    """Counts, the best value of a complete trial that keeps the constraint, and the ETA."""
+    assert describe([], target=5, n_workers=2) == "0 pruned · 0 failed · ETA …"
     trials = [
-        trial(TrialState.COMPLETE, seconds=80, value=0.5),
-        trial(TrialState.PRUNED, seconds=40),
+        trial(TrialState.COMPLETE, 60, 0.25),
+        trial(TrialState.COMPLETE, 60, 0.125),
+        trial(TrialState.COMPLETE, 60, 0.01, **{attrs.INFEASIBLE: True}),
+        trial(TrialState.PRUNED, 60, 0.001),
+        trial(TrialState.FAIL, 1),
     ]
-    assert describe(trials, target=target, n_workers=n_workers).endswith(f"ETA {said}")
-
-
-def test_eta_counts_what_has_begun() -> None:
-    """A trial that has been running for half its time needs only the other half."""
-    trials = [
-        trial(TrialState.COMPLETE, seconds=7200, value=0.5),
-        trial(TrialState.RUNNING, seconds=3600),
-    ]
-    text = describe(trials, target=2, n_workers=1)
-    assert text.endswith("ETA 1 h 0 min") or "ETA 59 min" in text  # time goes on meanwhile
-    trials[1] = trial(TrialState.RUNNING, seconds=9000)
-    assert describe(trials, target=2, n_workers=1).endswith("ETA 0.0 s")
+    said = "1 pruned · 1 failed · best 0.12500"
+    assert describe(trials, target=4, n_workers=2) == said
+    assert describe(trials, target=14, n_workers=2) == f"{said} · ETA 5 min 0 s"
+    assert describe(trials[2:3], target=1, n_workers=1) == "0 pruned · 0 failed"
+    best = describe(trials, target=4, n_workers=2, maximise=True)
+    assert best == "1 pruned · 1 failed · best 0.25000"
 
 
 def test_eta_of_a_grid_counts_trainings() -> None:
     """Points that are answered from another's training take no time, before and after now."""
+    again = {attrs.REUSED_FROM: 0}
     trials = [
-        trial(TrialState.COMPLETE, seconds=s, value=0.5, **{attrs.DESIGN_INDEX: index}, **own)
-        for index, (s, own) in enumerate(
-            [(60, {}), (0, {attrs.REUSED_FROM: 0}), (0, {attrs.REUSED_FROM: 0}), (80, {})]
-        )
+        done(seconds, **{attrs.DESIGN_INDEX: index}, **own)
+        for index, (seconds, own) in enumerate([(60, {}), (0, again), (0, again), (80, {})])
     ]
     trainings = ["a", "a", "a", "b", "c", "c", "b", "d"]
     text = describe(trials, target=8, n_workers=1, trainings=trainings)
@@ -138,46 +91,38 @@ def test_eta(
 
     A trial that has taken longer than the mean is about to end, and saves no other's time.
     """
-    now = datetime(2026, 5, 1, tzinfo=UTC)
-    trials = [
-        *(trial(TrialState.COMPLETE, seconds=s, value=0.5, now=now) for s in durations_s),
-        *(trial(TrialState.RUNNING, seconds=s, now=now) for s in begun_s),
-    ]
-    assert eta(trials, [], remaining=remaining, n_workers=n_workers, now=now) == said
+    trials = [*map(done, durations_s), *(trial(TrialState.RUNNING, s) for s in begun_s)]
+    assert eta(trials, [], remaining=remaining, n_workers=n_workers, now=NOW) == said
 
 
-def test_progress_line(url: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """A file gets a plain last line on standard error, and nothing on standard output."""
-    storage = open_storage(url, create=True)
-    optuna.create_study(storage=storage, study_name="s")
-    study = optuna.load_study(study_name="s", storage=open_storage(url))
-    capsys.readouterr()
-    with progress_line(study, target=3, n_workers=1):
-        pass
-    seen = capsys.readouterr()
-    assert seen.out == ""
-    assert seen.err == "s: 0/3 0 pruned · 0 failed · ETA …\n"
+@pytest.fixture
+def study(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[optuna.Study]:
+    """A new study, which waits for no lock."""
+    monkeypatch.setattr("storage.rdb._SQLITE_TIMEOUT_S", 0)
+    with opened(url, create=True, write=True) as storage:
+        yield optuna.create_study(storage=storage, study_name="s")
 
 
-def test_other_lines(url: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Other messages go between the lines as they are, however long, and are no markup."""
-    study = optuna.create_study(storage=open_storage(url, create=True), study_name="s")
+def test_progress_line(study: optuna.Study, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file gets a last line on standard error, between others as they are, also at an error."""
     capsys.readouterr()
     line = "A worker died [red]by[/red] SIGKILL; " + 30 * "word " + "1.5 s."
     with progress_line(study, target=3, n_workers=1) as say:
         say(line)
-    seen = capsys.readouterr()
-    assert seen.out == ""
-    assert seen.err.splitlines() == [line, "s: 0/3 0 pruned · 0 failed · ETA …"]
+    last = "s: 0/3 0 pruned · 0 failed · ETA …\n"
+    assert capsys.readouterr() == ("", f"{line}\n{last}")
+    with (
+        pytest.raises(ZeroDivisionError, match="division"),
+        progress_line(study, target=3, n_workers=1),
+    ):
+        _ = 1 / 0
+    assert capsys.readouterr() == ("", last)
 
 
 def test_progress_line_in_an_outage(
-    url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    study: optuna.Study, url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """While the database is locked, the line is left out; a damaged database is an error."""
-    optuna.create_study(storage=open_storage(url, create=True), study_name="s")
-    monkeypatch.setattr("storage.rdb._SQLITE_TIMEOUT_S", 0)
-    study = optuna.load_study(study_name="s", storage=open_storage(url, write=True))
     capsys.readouterr()
     with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
         connection.execute("BEGIN IMMEDIATE")
@@ -192,19 +137,6 @@ def test_progress_line_in_an_outage(
         progress_line(study, target=3, n_workers=1),
     ):
         pass
-
-
-def test_progress_line_after_an_error(url: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """An error in the block passes through, and the line still ends."""
-    storage = open_storage(url, create=True)
-    study = optuna.create_study(storage=storage, study_name="s")
-    capsys.readouterr()
-    with (
-        pytest.raises(ZeroDivisionError, match="division"),
-        progress_line(study, target=3, n_workers=1),
-    ):
-        _ = 1 / 0
-    assert capsys.readouterr().err.startswith("s: 0/3 ")
 
 
 def test_step_bar(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,36 @@
+"""A database in each of three places, shared by the tests of a module."""
+
+import uuid
+from collections.abc import Iterator
+from contextlib import nullcontext
+
+import optuna
+import pytest
+from optuna.storages import BaseStorage
+
+from tests.servers import new_database, opened, served
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql", "grpc"])
+def shared_place(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """The URL of a new database as of ``place``, for tests that need none of their own."""
+    url = f"sqlite:///{tmp_path_factory.mktemp('shared') / 'study.db'}"
+    if request.param == "postgresql":
+        url = new_database(request.getfixturevalue("postgres"), f"studies_{uuid.uuid4().hex}")
+    with served(url) if request.param == "grpc" else nullcontext(url) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def shared_storage(shared_place: str) -> Iterator[BaseStorage]:
+    """The storage of ``shared_place``, open for writing."""
+    with opened(shared_place, create=True, write=True) as storage:
+        yield storage
+
+
+@pytest.fixture
+def study(shared_storage: BaseStorage) -> optuna.Study:
+    """A new study in each place."""
+    return optuna.create_study(storage=shared_storage)
