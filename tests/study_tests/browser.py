@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -27,9 +28,9 @@ needs_browser = pytest.mark.skipif(
 )
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """A headless Chromium."""
+    """A headless Chromium, for all tests of a process."""
     assert CHROMIUM is not None, "CI needs a chromium; set CHROMIUM to its path"
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
@@ -37,35 +38,36 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-class Visit:
-    """A page whose charts are drawn; requests for anything but itself are refused."""
+@contextmanager
+def visited(
+    browser: Browser, source: str, folder: Path, *, width: int = 1280, scheme: str = "light"
+) -> Iterator[Page]:
+    """Open a page whose charts are drawn, which asks for nothing and complains of nothing."""
+    report = folder / "page.html"
+    report.write_text(source)
+    requests: list[str] = []
+    messages: list[str] = []
 
-    def __init__(
-        self, browser: Browser, report: Path, *, width: int = 1280, scheme: str = "light"
-    ) -> None:
-        self.requests: list[str] = []
-        self.messages: list[str] = []
-        context = browser.new_context(
-            viewport={"width": width, "height": 800},
-            color_scheme="dark" if scheme == "dark" else "light",
-        )
-        self.page: Page = context.new_page()
-        self.page.route("**/*", self._record)
-        self.page.on("console", lambda message: self.messages.append(message.text))
-        self.page.on("pageerror", lambda error: self.messages.append(str(error)))
-        self.page.goto(report.as_uri())
-        expect(self.page.locator("html")).to_have_attribute("data-charts", "drawn", timeout=60_000)
-        if self.page.locator("#trial-reading").count():
-            expect(self.page.locator("html")).to_have_attribute("data-trials", "ready")
-
-    def _record(self, route: Route) -> None:
-        url = route.request.url
-        self.requests.append(url)
-        if url.startswith("file:"):
+    def answer(route: Route) -> None:
+        requests.append(route.request.url)
+        if route.request.url.startswith("file:"):
             route.continue_()
         else:
             route.abort()
 
-    def close(self) -> None:
-        """Leave the page."""
-        self.page.context.close()
+    context = browser.new_context(
+        viewport={"width": width, "height": 800},
+        color_scheme="dark" if scheme == "dark" else "light",
+    )
+    page = context.new_page()
+    page.route("**/*", answer)
+    page.on("console", lambda message: messages.append(message.text))
+    page.on("pageerror", lambda error: messages.append(str(error)))
+    page.goto(report.as_uri())
+    expect(page.locator("html")).to_have_attribute("data-charts", "drawn", timeout=60_000)
+    if page.locator("#trial-reading").count():
+        expect(page.locator("html")).to_have_attribute("data-trials", "ready")
+    yield page
+    assert requests == [report.as_uri()]
+    assert messages == []
+    context.close()

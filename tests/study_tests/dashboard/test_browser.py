@@ -19,37 +19,13 @@ from storage.errors import StorageAccessError, UnknownStudyError
 from storage.rdb import open_storage
 from storage.records import load_study_record
 from study.settings import StudySettings
-from tests.study_tests.browser import browser, needs_browser
-from tests.study_tests.dashboards import (
-    Served,
-    add_trials,
-    begin_study,
-    make_study,
-    serving,
-    url_of,
-)
-
-__all__ = ["browser"]
+from tests.study_tests.browser import needs_browser
+from tests.study_tests.dashboard.conftest import N_TRIALS
+from tests.study_tests.dashboards import Served, add_trials, begin_study, serving, url_of
 
 pytestmark = needs_browser
 
 WAIT_MS = 60_000
-N_TRIALS = 12
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory, settings: StudySettings) -> Path:
-    """A folder with a study whose trials ended in every way."""
-    made = tmp_path_factory.mktemp("dashboard")
-    make_study(made, settings, N_TRIALS)
-    return made
-
-
-@pytest.fixture(scope="module")
-def served(folder: Path) -> Iterator[Served]:
-    """The dashboard of that folder."""
-    with serving(url_of(folder)) as dashboard:
-        yield dashboard
 
 
 class Tab:
@@ -91,25 +67,16 @@ def expect_pictures(page: Page, selector: str, n: int) -> None:
     page.wait_for_function(drawn, timeout=WAIT_MS)
 
 
-def test_study_list(tab: Tab) -> None:
-    """The list names the study, and leads to it."""
+def test_study_has_our_charts_and_a_note_that_leads_to_the_report(tab: Tab) -> None:
+    """The list leads to it; beside the dashboard's charts stand its own; the note is drawn."""
     page = tab.open("/dashboard")
     page.get_by_text("faces").first.click(timeout=WAIT_MS)
     page.wait_for_url("**/dashboard/studies/1")
-
-
-def test_study_page_has_our_charts(tab: Tab) -> None:
-    """Beside the dashboard's own charts stand the study's, with titles."""
-    page = tab.open("/dashboard/studies/1")
     for title in ("Learning curves of the best 10 trials", "Families: lowest, middle half"):
         chart = page.locator(".js-plotly-plot", has_text=title)
         expect(chart).to_be_visible(timeout=WAIT_MS)
         assert chart.locator("path").count() > 5
     expect(page.get_by_role("heading", name="Timeline")).to_be_visible()
-
-
-def test_study_note_leads_to_the_report(tab: Tab) -> None:
-    """The note is drawn, and its link opens the report of the moment."""
     page = tab.open("/dashboard/studies/1/note")
     expect(page.get_by_role("heading", name="What you see")).to_be_visible(timeout=WAIT_MS)
     page.get_by_role("link", name="Report of this study").click()
@@ -117,61 +84,49 @@ def test_study_note_leads_to_the_report(tab: Tab) -> None:
     assert page.title() == "faces"
 
 
-@pytest.mark.parametrize(
-    ("number", "state", "end"),
-    [
+def test_trial_pages(tab: Tab) -> None:
+    """Whatever a trial's end, its page says why, and shows its pictures and its curves."""
+    for number, state, end in (
         (0, "Fail", "its worker died. It was queued again as trial 1."),
-        (1, "Complete", "all of its epochs were trained."),
         (2, "Pruned", "the none pruner stopped it after 1 of 2 epochs."),
         (4, "Fail", "interrupted after epoch 1"),
-    ],
-)
-def test_trial_pages(tab: Tab, number: int, state: str, end: str) -> None:
-    """Whatever a trial's end, its page says why, and shows its pictures and its curves."""
-    page = tab.open(f"/dashboard/studies/1/trials?numbers={number}")
-    expect(page.get_by_role("heading", name=f"Trial {number} (")).to_be_visible(timeout=WAIT_MS)
-    expect(page.locator(".MuiChip-label", has_text=state).last).to_be_visible()
-    expect(page.get_by_text(f"Why it ended: {end}")).to_be_visible()
-    expect_pictures(page, 'img[src^="/artifacts/"]', 2)
-    expect(page.get_by_text("curves.csv")).to_be_attached()
-
-
-def test_gallery_shows_all_trials(tab: Tab) -> None:
-    """Parallel coordinates are drawn, and below them every ended trial's picture."""
-    page = tab.open("/dashboard/studies/1/smartSelection")
-    expect(page.get_by_role("heading", name="Parallel Coordinate")).to_be_visible(timeout=WAIT_MS)
-    expect(page.locator(".parcoords").first).to_be_attached(timeout=WAIT_MS)
-    page.get_by_label("Show Artifacts").click()
-    # The dead first trial, twelve trained ones, but none of the one that waits.
-    expect_pictures(page, 'img[src^="/artifacts/"]', N_TRIALS + 1)
-
-
-def test_lost_picture(browser: Browser, tmp_path: Path, settings: StudySettings) -> None:
-    """An entry whose file is gone leaves all other pictures, and the page, as they are."""
-    make_study(tmp_path, settings, 3)
-    lost = sorted((tmp_path / "artifacts").glob("00-*"))[0]
-    lost.unlink()
-    with serving(url_of(tmp_path)) as served:
-        opened = Tab(browser, served)
-        page = opened.open("/dashboard/studies/1/smartSelection")
-        page.get_by_label("Show Artifacts").click(timeout=WAIT_MS)
-        expect_pictures(page, 'img[src^="/artifacts/"]', 4)
-        assert [text for text in opened.wrong if lost.name not in text] == [
-            "Failed to load resource: the server responded with a status of 404 (Not Found)"
-        ]
-        page.context.close()
-
-
-def test_table_of_curves(tab: Tab) -> None:
-    """The dashboard's table shows the numbers of all epochs."""
-    page = tab.open("/dashboard/studies/1/trials?numbers=1")
-    expect(page.get_by_role("heading", name="Trial 1 (")).to_be_visible(timeout=WAIT_MS)
+        (1, "Complete", "all of its epochs were trained."),
+    ):
+        page = tab.open(f"/dashboard/studies/1/trials?numbers={number}")
+        title = page.get_by_role("heading", name=f"Trial {number} (")
+        expect(title).to_be_visible(timeout=WAIT_MS)
+        expect(page.locator(".MuiChip-label", has_text=state).last).to_be_visible()
+        expect(page.get_by_text(f"Why it ended: {end}")).to_be_visible()
+        expect_pictures(page, 'img[src^="/artifacts/"]', 2)
+        expect(page.get_by_text("curves.csv")).to_be_attached()
     card = page.locator(".MuiCard-root", has_text="curves.csv")
     card.scroll_into_view_if_needed()
     card.get_by_role("button").first.click()
     header = page.get_by_role("columnheader", name="validation_mse")
     expect(header).to_be_visible(timeout=WAIT_MS)
     assert len(page.get_by_role("rowgroup").last.get_by_role("row").all()) == 2
+
+
+def test_gallery_shows_all_trials(browser: Browser, served: Served, folder: Path) -> None:
+    """Below the coordinates stands every ended trial's picture, also where a file is lost."""
+    lost = min((folder / "artifacts").glob("00-*"))
+    content = lost.read_bytes()
+    lost.unlink()
+    opened = Tab(browser, served)
+    try:
+        page = opened.open("/dashboard/studies/1/smartSelection")
+        title = page.get_by_role("heading", name="Parallel Coordinate")
+        expect(title).to_be_visible(timeout=WAIT_MS)
+        expect(page.locator(".parcoords").first).to_be_attached(timeout=WAIT_MS)
+        page.get_by_label("Show Artifacts").click()
+        # The dead first trial, twelve trained ones, but none of the one that waits.
+        expect_pictures(page, 'img[src^="/artifacts/"]', N_TRIALS + 1)
+        assert [text for text in opened.wrong if lost.name not in text] == [
+            "Failed to load resource: the server responded with a status of 404 (Not Found)"
+        ]
+        page.context.close()
+    finally:
+        lost.write_bytes(content)
 
 
 def test_a_trial_that_ends_appears(

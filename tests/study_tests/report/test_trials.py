@@ -14,16 +14,29 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from storage.records import StudyRecord
 from study.exchange.write_table import write_table
 from study.formats import format_duration, format_mse, format_value
+from tests.study_tests import pages
 from tests.study_tests.analysis.test_confirmation import record as confirmation_record
-from tests.study_tests.browser import Visit, browser, needs_browser
+from tests.study_tests.browser import needs_browser, visited
 from tests.study_tests.pages import render_report
 from tests.study_tests.synthetic import MARKUP, planted, planted_multitask
-
-__all__ = ["browser"]
 
 pytestmark = needs_browser
 
 HOSTILE = '</script><img src=x onerror="alert(1)">'
+
+DRAWN = """id => document.getElementById(id).data
+    .filter(trace => trace.meta?.trials)
+    .flatMap(trace => [...trace.y].flatMap((y, i) => y === null || y === undefined
+        ? [] : [[trace.customdata[i]].flat()[0]]))
+    .filter(number => number !== null)"""
+"""Numbers of the trials that a chart shows."""
+
+LINE = """([id, role]) => {
+    const trace = document.getElementById(id).data.find(trace => trace.meta?.[role]
+        && (role !== 'edf' || trace.meta.edf === 'CNN'));
+    return {x: [...trace.x], y: [...trace.y]};
+}"""
+"""Points of a line that follows the filter."""
 
 
 @pytest.fixture(scope="module")
@@ -33,21 +46,26 @@ def record() -> StudyRecord:
 
 
 @pytest.fixture(scope="module")
-def report(record: StudyRecord, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Their report."""
-    out = tmp_path_factory.mktemp("trials") / "report.html"
-    out.write_text(render_report(record))
-    return out
+def opened(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    """Their report, opened once, with all of its filters shown."""
+    with visited(browser, pages.search_page(), tmp_path_factory.mktemp("trials")) as page:
+        show_all(page)
+        yield page
 
 
 @pytest.fixture
-def visit(browser: Browser, report: Path) -> Iterator[Visit]:
-    """The report, opened."""
-    visit = Visit(browser, report)
-    yield visit
-    assert visit.messages == []
-    assert visit.requests == [report.as_uri()]
-    visit.close()
+def page(opened: Page) -> Iterator[Page]:
+    """That page; what a test filters is cleared."""
+    yield opened
+    clear = opened.get_by_role("button", name="Clear all filters")
+    if clear.is_visible():
+        clear.click()
+        expect(opened.locator("html")).to_have_attribute("data-filtered", "120")
+
+
+def show_all(page: Page) -> None:
+    """Open all that can be opened."""
+    page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
 
 
 def rows(page: Page) -> list[list[str]]:
@@ -64,12 +82,6 @@ def head(page: Page) -> list[str]:
     return page.locator("#trials-head th").all_inner_texts()
 
 
-def column(page: Page, name: str) -> list[str]:
-    """Return a column of what the table shows."""
-    i = head(page).index(name)
-    return [row[i] for row in rows(page)]
-
-
 def heading(page: Page, name: str) -> Locator:
     """Return the heading of a column."""
     return page.get_by_role("columnheader", name=name, exact=True).filter(
@@ -79,6 +91,9 @@ def heading(page: Page, name: str) -> Locator:
 
 def turn_all(page: Page) -> list[list[str]]:
     """Return the rows of all pages of the table."""
+    before = page.get_by_role("button", name="Previous page")
+    while before.is_enabled():
+        before.click()
     found = rows(page)
     following = page.get_by_role("button", name="Next page")
     while following.is_enabled():
@@ -87,56 +102,38 @@ def turn_all(page: Page) -> list[list[str]]:
     return found
 
 
-def test_numbers_are_those_of_the_study(visit: Visit, record: StudyRecord) -> None:
-    """Every trial has a row, with the same texts as in the rest of the page."""
-    found = turn_all(visit.page)
-    names = head(visit.page)
+def column(page: Page, name: str) -> list[str]:
+    """Return a column of all pages of the table."""
+    i = head(page).index(name)
+    return [row[i] for row in turn_all(page)]
+
+
+def test_numbers_are_those_of_the_study(page: Page, record: StudyRecord) -> None:
+    """Every trial has a row, with the same texts as in the rest of the page, and exact titles."""
+    names = head(page)
+    i = names.index("validation MSE")
+    cells = page.locator("#trials-rows tr").nth(0).locator("th, td").nth(i)
+    assert float(cells.get_attribute("title") or "nan") == record.trials[0].value
+    found = turn_all(page)
     assert len(found) == len(record.trials)
     assert "epoch" not in names, "it does not vary"
     for row, trial in zip(found, record.trials, strict=True):
-        cells = dict(zip(names, row, strict=True))
-        assert cells["trial"] == str(trial.number)
-        assert cells["state"] == {"FAIL": "failed"}.get(trial.state.name, trial.state.name.lower())
-        assert cells["validation MSE"] == format_mse(trial.value)
-        assert cells["training time"] == format_duration(trial.user_attrs["training_seconds"])
+        texts = dict(zip(names, row, strict=True))
+        assert texts["trial"] == str(trial.number)
+        assert texts["state"] == {"FAIL": "failed"}.get(trial.state.name, trial.state.name.lower())
+        assert texts["validation MSE"] == format_mse(trial.value)
+        assert texts["training time"] == format_duration(trial.user_attrs["training_seconds"])
         for name in ("learning_rate", "weight_decay", "batch_size", "batch_normalization"):
-            assert cells[name.replace("_", " ")] == format_value(trial.params.get(name))
+            assert texts[name.replace("_", " ")] == format_value(trial.params.get(name))
 
 
-def test_cells_tell_the_exact_number(visit: Visit, record: StudyRecord) -> None:
-    """The title of a cell is the number as stored."""
-    i = head(visit.page).index("validation MSE")
-    cells = visit.page.locator("#trials-rows tr").nth(0).locator("th, td").nth(i)
-    assert float(cells.get_attribute("title") or "nan") == record.trials[0].value
-
-
-def test_headings_sort(visit: Visit, record: StudyRecord) -> None:
-    """The first click sorts upwards, the second downwards; missing values come last."""
-    page = visit.page
-    values = sorted(t.value for t in record.trials if t.value is not None)
-    title = heading(page, "validation MSE")
-    expect(title).to_have_attribute("aria-sort", "none")
-    title.get_by_role("button").click()
-    expect(title).to_have_attribute("aria-sort", "ascending")
-    i = head(page).index("validation MSE")
-    found = [row[i] for row in turn_all(page)]
-    assert found == [format_mse(v) for v in values] + ["–"] * (len(record.trials) - len(values))
-    title.get_by_role("button").press("Enter")
-    expect(title).to_have_attribute("aria-sort", "descending")
-    found = [row[i] for row in turn_all(page)]
-    assert found[: len(values)] == [format_mse(v) for v in reversed(values)]
-    assert set(found[len(values) :]) == {"–"}
-
-
-def test_choices_filter_table_and_charts(visit: Visit, record: StudyRecord) -> None:
+def test_choices_filter_table_and_charts(page: Page, record: StudyRecord) -> None:
     """Without linear models, neither the table nor any chart of single trials shows one."""
-    page = visit.page
-    page.get_by_text("Filters", exact=True).click()
     page.get_by_role("group", name="auto encoder").get_by_label("linear").uncheck()
     wanted = [t for t in record.trials if t.params["auto_encoder"] == "CNN"]
     expect(page.locator("html")).to_have_attribute("data-filtered", str(len(wanted)))
     expect(page.locator("#filter-bar")).to_contain_text(f"{len(wanted)} of 120 trials")
-    assert [int(row[0]) for row in turn_all(page)] == [t.number for t in wanted]
+    assert column(page, "trial") == [str(t.number) for t in wanted]
     for name in ("history", "learning-curves", "timeline"):
         drawn = page.evaluate(DRAWN, f"chart-{name}")
         assert drawn, name
@@ -168,25 +165,8 @@ def test_choices_filter_table_and_charts(visit: Visit, record: StudyRecord) -> N
     )
 
 
-DRAWN = """id => document.getElementById(id).data
-    .filter(trace => trace.meta?.trials)
-    .flatMap(trace => [...trace.y].flatMap((y, i) => y === null || y === undefined
-        ? [] : [[trace.customdata[i]].flat()[0]]))
-    .filter(number => number !== null)"""
-"""Numbers of the trials that a chart shows."""
-
-LINE = """([id, role]) => {
-    const trace = document.getElementById(id).data.find(trace => trace.meta?.[role]
-        && (role !== 'edf' || trace.meta.edf === 'CNN'));
-    return {x: [...trace.x], y: [...trace.y]};
-}"""
-"""Points of a line that follows the filter."""
-
-
-def test_ranges_filter(visit: Visit, record: StudyRecord) -> None:
-    """Both ends count; a trial without a value passes no range."""
-    page = visit.page
-    page.get_by_text("Filters", exact=True).click()
+def test_ranges_filter(page: Page, record: StudyRecord) -> None:
+    """Both ends count; a trial without a value passes no range, and none may be left."""
     page.get_by_label("learning rate, from").fill("0.001")
     page.get_by_label("learning rate, to").fill("0.01")
     page.get_by_label("validation MSE, to").fill("0.05")
@@ -202,11 +182,14 @@ def test_ranges_filter(visit: Visit, record: StudyRecord) -> None:
     assert 0 < len(wanted) < 50
     assert column(page, "trial") == wanted
     expect(page.locator("#filter-bar")).to_contain_text("validation MSE up to 0.05")
+    page.get_by_label("validation MSE, to").fill("-1")
+    page.keyboard.press("Tab")
+    expect(page.locator("#trials-shown")).to_have_text("No trial passes the filters.")
+    assert rows(page) == []
 
 
-def test_a_brush_filters_everything(visit: Visit, record: StudyRecord) -> None:
+def test_a_brush_filters_everything(page: Page, record: StudyRecord) -> None:
     """A box drawn over a chart becomes the ranges of its two columns."""
-    page = visit.page
     page.locator("#chart-history").scroll_into_view_if_needed()
     box = page.locator("#chart-history .nsewdrag").bounding_box()
     assert box is not None
@@ -228,56 +211,38 @@ def test_a_brush_filters_everything(visit: Visit, record: StudyRecord) -> None:
         if first <= t.number <= last and t.value is not None and low <= t.value <= high
     ]
     assert 0 < len(wanted) < 100
-    assert [int(row[0]) for row in turn_all(page)] == wanted
+    assert column(page, "trial") == [str(number) for number in wanted]
     assert set(page.evaluate(DRAWN, "chart-history")) == set(wanted)
     assert set(page.evaluate(DRAWN, "chart-learning-curves")) <= set(wanted)
 
 
-def test_nothing_left_is_said(visit: Visit) -> None:
-    """Filters that no trial passes leave an empty table and a sentence."""
-    page = visit.page
-    page.get_by_text("Filters", exact=True).click()
-    page.get_by_label("validation MSE, to").fill("-1")
-    page.keyboard.press("Tab")
-    expect(page.locator("#trials-shown")).to_have_text("No trial passes the filters.")
-    assert rows(page) == []
+def test_headings_sort(page: Page, record: StudyRecord) -> None:
+    """The first click sorts upwards, the second downwards; missing values come last."""
+    values = sorted(t.value for t in record.trials if t.value is not None)
+    missing = ["–"] * (len(record.trials) - len(values))
+    title = heading(page, "validation MSE")
+    expect(title).to_have_attribute("aria-sort", "none")
+    title.get_by_role("button").click()
+    expect(title).to_have_attribute("aria-sort", "ascending")
+    assert column(page, "validation MSE") == [*map(format_mse, values), *missing]
+    title.get_by_role("button").press("Enter")
+    expect(title).to_have_attribute("aria-sort", "descending")
+    assert column(page, "validation MSE") == [*map(format_mse, reversed(values)), *missing]
+    heading(page, "trial").get_by_role("button").click()
 
 
-def test_csv_equals_the_export(visit: Visit, record: StudyRecord, tmp_path: Path) -> None:
-    """The file from the page holds what ``emoji-study export`` writes."""
-    with visit.page.expect_download() as download:
-        visit.page.get_by_role("button", name="Download CSV").click()
+def test_files_hold_the_study(page: Page, record: StudyRecord, tmp_path: Path) -> None:
+    """CSV is what ``emoji-study export`` writes, JSON has names, values and curves."""
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download CSV").click()
     assert download.value.suggested_filename == f"{record.name}.csv"
     write_table(record, tmp_path / "export.csv")
-    found, wanted = pd.read_csv(download.value.path()), pd.read_csv(tmp_path / "export.csv")
+    table, wanted = pd.read_csv(download.value.path()), pd.read_csv(tmp_path / "export.csv")
     for name in ("started", "completed"):
-        found[name], wanted[name] = pd.to_datetime(found[name]), pd.to_datetime(wanted[name])
-    pd.testing.assert_frame_equal(found, wanted, check_dtype=False)
-
-
-def test_csv_of_a_confirmation_holds_its_tests(browser: Browser, tmp_path: Path) -> None:
-    """What was measured on the test images stands beside each trial, here and in the export."""
-    errors, tests = (
-        {"default": [0.2, 0.3], "a": [0.1, None]},
-        {"default": [0.21, 0.31], "a": [0.11]},
-    )
-    confirmation = confirmation_record(errors, tests=tests, test_accuracies=tests)
-    out = tmp_path / "report.html"
-    out.write_text(render_report(confirmation))
-    visit = Visit(browser, out)
-    with visit.page.expect_download() as download:
-        visit.page.get_by_role("button", name="Download CSV").click()
-    write_table(confirmation, tmp_path / "export.csv")
-    found, wanted = pd.read_csv(download.value.path()), pd.read_csv(tmp_path / "export.csv")
-    pd.testing.assert_frame_equal(found, wanted, check_dtype=False)
-    assert found["test_mse"].tolist() == found["test_accuracy"].tolist() == [0.21, 0.31, 0.11]
-    visit.close()
-
-
-def test_json_holds_the_study(visit: Visit, record: StudyRecord) -> None:
-    """Names, values and curves are in the file."""
-    with visit.page.expect_download() as download:
-        visit.page.get_by_role("button", name="Download JSON").click()
+        table[name], wanted[name] = pd.to_datetime(table[name]), pd.to_datetime(wanted[name])
+    pd.testing.assert_frame_equal(table, wanted, check_dtype=False)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download JSON").click()
     values = json.loads(Path(download.value.path()).read_text())
     assert values["name"] == record.name
     for found, trial in zip(values["trials"], record.trials, strict=True):
@@ -286,54 +251,50 @@ def test_json_holds_the_study(visit: Visit, record: StudyRecord) -> None:
         assert found["reports"] == list(trial.intermediate_values.values())
 
 
-def test_every_control_has_a_name(visit: Visit) -> None:
-    """The accessibility tree names all buttons, fields, links, regions and charts."""
-    page = visit.page
-    page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+def test_csv_of_a_confirmation_holds_its_tests(browser: Browser, tmp_path: Path) -> None:
+    """What was measured on the test images stands beside each trial, here and in the export."""
+    errors = {"default": [0.2, 0.3], "a": [0.1, None]}
+    tests = {"default": [0.21, 0.31], "a": [0.11]}
+    confirmation = confirmation_record(errors, tests=tests, test_accuracies=tests)
+    with visited(browser, render_report(confirmation), tmp_path) as page:
+        with page.expect_download() as download:
+            page.get_by_role("button", name="Download CSV").click()
+        found = pd.read_csv(download.value.path())
+    write_table(confirmation, tmp_path / "export.csv")
+    wanted = pd.read_csv(tmp_path / "export.csv")
+    pd.testing.assert_frame_equal(found, wanted, check_dtype=False)
+    assert found["test_mse"].tolist() == found["test_accuracy"].tolist() == [0.21, 0.31, 0.11]
+
+
+def test_every_control_has_a_name(page: Page) -> None:
+    """The accessibility tree names what can be used, and no bar of a chart offers to upload."""
     session = page.context.new_cdp_session(page)
     tree = session.send("Accessibility.getFullAXTree")["nodes"]
-    roles = {
-        "button",
-        "checkbox",
-        "spinbutton",
-        "link",
-        "region",
-        "group",
-        "table",
-        "image",
-        "img",
-    }
-    controls = [n for n in tree if not n["ignored"] and n["role"]["value"] in roles]
-    kinds = {n["role"]["value"] for n in controls}
-    assert {"button", "checkbox", "spinbutton", "link", "region", "group"} <= kinds
     named = {"button", "checkbox", "spinbutton", "link", "region", "image", "img"}
+    nodes = [(n["role"]["value"], n) for n in tree if not n["ignored"]]
+    kinds = {"button", "checkbox", "spinbutton", "link", "region", "group"}
+    assert kinds <= {role for role, _ in nodes}
     nameless = [
-        (n["role"]["value"], n.get("backendDOMNodeId"))
-        for n in controls
-        if n["role"]["value"] in named and not n.get("name", {}).get("value", "").strip()
+        (role, node.get("backendDOMNodeId"))
+        for role, node in nodes
+        if role in named and not node.get("name", {}).get("value", "").strip()
     ]
     assert nameless == []
-
-
-def test_nothing_offers_to_send_a_chart_away(visit: Visit) -> None:
-    """The bars of the charts have no button that uploads."""
-    titles = visit.page.locator(".modebar-btn").evaluate_all(
+    titles = page.locator(".modebar-btn").evaluate_all(
         "buttons => buttons.map(b => b.dataset.title ?? b.getAttribute('aria-label'))"
     )
     assert titles
     assert not [t for t in titles if t and re.search("share|cloud|edit in", t, re.IGNORECASE)]
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_filters_fit_a_phone(browser: Browser, report: Path, scheme: str) -> None:
+def test_filters_fit_a_phone(browser: Browser, tmp_path: Path) -> None:
     """With all filters open and one active, nothing is wider than 390 px."""
-    visit = Visit(browser, report, width=390, scheme=scheme)
-    page = visit.page
-    page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
-    page.get_by_role("group", name="state").get_by_label("complete").uncheck()
-    expect(page.locator("#filter-bar")).to_be_visible()
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    visit.close()
+    source = pages.search_page()
+    with visited(browser, source, tmp_path, width=390, scheme="dark") as page:
+        show_all(page)
+        page.get_by_role("group", name="state").get_by_label("complete").uncheck()
+        expect(page.locator("#filter-bar")).to_be_visible()
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
 def test_hostile_texts_stay_texts(browser: Browser, tmp_path: Path) -> None:
@@ -349,27 +310,21 @@ def test_hostile_texts_stay_texts(browser: Browser, tmp_path: Path) -> None:
         )
         for t in base.trials
     )
-    out = tmp_path / "hostile.html"
-    out.write_text(render_report(replace(base, name=HOSTILE, user_attrs={}, trials=trials)))
-    visit = Visit(browser, out)
-    page = visit.page
-    assert page.locator("img").count() == 0
-    assert page.locator("h1").inner_text() == HOSTILE
-    assert HOSTILE in head(page)
-    assert column(page, HOSTILE)[:2] == [HOSTILE + "0", HOSTILE + "1"]
-    page.get_by_text("Filters", exact=True).click()
-    page.get_by_role("group", name="state").get_by_label("complete").uncheck()
-    expect(page.locator("#filter-bar")).to_be_visible()
-    assert visit.messages == []
-    assert visit.requests == [out.as_uri()]
-    visit.close()
+    source = render_report(replace(base, name=HOSTILE, user_attrs={}, trials=trials))
+    with visited(browser, source, tmp_path) as page:
+        assert page.locator("img").count() == 0
+        assert page.locator("h1").inner_text() == HOSTILE
+        assert HOSTILE in head(page)
+        assert column(page, HOSTILE)[:2] == [HOSTILE + "0", HOSTILE + "1"]
+        page.get_by_text("Filters", exact=True).click()
+        page.get_by_role("group", name="state").get_by_label("complete").uncheck()
+        expect(page.locator("#filter-bar")).to_be_visible()
 
 
-def test_charts_need_no_data_of_trials(browser: Browser, report: Path, tmp_path: Path) -> None:
+def test_charts_need_no_data_of_trials(browser: Browser, tmp_path: Path) -> None:
     """Where the data cannot be read, all charts are drawn, and a line says what is missing."""
     out = tmp_path / "damaged.html"
-    source = report.read_text()
-    out.write_text(re.sub(r'(id="report-data">)[^<]*', r"\1AAAA", source))
+    out.write_text(re.sub(r'(id="report-data">)[^<]*', r"\1AAAA", pages.search_page()))
     page = browser.new_page()
     page.goto(out.as_uri())
     expect(page.locator("html")).to_have_attribute("data-charts", "drawn", timeout=60_000)
@@ -380,16 +335,11 @@ def test_charts_need_no_data_of_trials(browser: Browser, report: Path, tmp_path:
 
 def test_multitask_trials_show_accuracies(browser: Browser, tmp_path: Path) -> None:
     """Accuracies and the constraint have columns of their own, and filters."""
-    record = planted_multitask(60)
-    out = tmp_path / "multitask.html"
-    out.write_text(render_report(record))
-    visit = Visit(browser, out)
-    page = visit.page
-    assert {"validation accuracy", "balanced accuracy", "breaks the constraint"} <= set(head(page))
-    page.get_by_text("Filters", exact=True).click()
-    page.get_by_role("group", name="breaks the constraint").get_by_label("–").uncheck()
-    breaking = [str(t.number) for t in record.trials if not t.feasible]
-    assert 0 < len(breaking) < 50
-    assert column(page, "trial") == breaking
-    assert visit.messages == []
-    visit.close()
+    columns = {"validation accuracy", "balanced accuracy", "breaks the constraint"}
+    breaking = [str(t.number) for t in planted_multitask().trials if not t.feasible]
+    assert 0 < len(breaking) < 100
+    with visited(browser, pages.multitask_page(), tmp_path) as page:
+        assert columns <= set(head(page))
+        page.get_by_text("Filters", exact=True).click()
+        page.get_by_role("group", name="breaks the constraint").get_by_label("–").uncheck()
+        assert column(page, "trial") == breaking
