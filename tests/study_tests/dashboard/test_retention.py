@@ -69,20 +69,22 @@ def pictures(folder: Path, study_id: int, number: int) -> list[bytes | None]:
     return [read_artifact(store, storage, trial_id, name) for name in names]
 
 
-def test_clean(tmp_path: Path, settings: StudySettings) -> None:
+def test_refreshing_cleans_a_study_that_keeps_the_best(
+    tmp_path: Path, settings: StudySettings
+) -> None:
     """Pictures of the others become a small one; entries, curves and the report's stay."""
-    made = make_study(tmp_path, settings, n_trials=16)
+    made, folder = make_study(tmp_path, settings, n_trials=14), tmp_path / "artifacts"
+    made.set_user_attr(attrs.KEPT_PICTURES, "best")
     record = load_study_record(made._storage, made.study_name)
-    store = open_artifacts(tmp_path / "artifacts")
+    assert kept_pictures(record) == "best"
+    store = open_artifacts(folder)
     before = best_pictures(record, made._storage, store)
     stay = spared(record, "best")
-    gone = [t.number for t in record.trials if t.state.is_finished() and t.number not in stay]
-    sizes = {path: path.stat().st_size for path in (tmp_path / "artifacts").iterdir()}
-    cleaned = clean(made._storage, record, store, keep="best")
-    assert cleaned.n_trials == len(gone) - 1  # the dead one never had any
-    freed = sum(sizes.values()) - sum(path.stat().st_size for path in sizes)
-    assert cleaned.n_bytes == freed > 10_000
-    assert set(sizes) == set((tmp_path / "artifacts").iterdir())
+    gone = {t.number for t in record.trials if t.state.is_finished()} - stay
+    assert len(gone) > 1  # the dead one never had any
+    files = set(folder.iterdir())
+    refresh(made._storage, "faces", url=url_of(tmp_path), artifacts=folder)
+    assert set(folder.iterdir()) == files
     for number in gone:
         assert pictures(tmp_path, made._study_id, number) == [no_picture()] * 2
     for number in stay:
@@ -94,21 +96,13 @@ def test_clean(tmp_path: Path, settings: StudySettings) -> None:
             assert tuple(meta.filename for meta in metas) == attrs.FILES
             curves = read_artifact(store, made._storage, frozen._trial_id, attrs.CURVES_FILE)
             assert curves is not None
-    assert clean(made._storage, record, store, keep="best").n_trials == 0
-    assert clean(made._storage, record, store, keep="none").n_trials == len(stay)
-
-
-def test_a_study_that_keeps_the_best_is_cleaned_by_each_refresh(
-    tmp_path: Path, settings: StudySettings
-) -> None:
-    """While such a study runs, its pictures never take more than those of a dozen trials."""
-    made = make_study(tmp_path, settings, n_trials=16)
-    made.set_user_attr(attrs.KEPT_PICTURES, "best")
-    record = load_study_record(made._storage, made.study_name)
-    assert kept_pictures(record) == "best"
-    refresh(made._storage, "faces", url=url_of(tmp_path), artifacts=tmp_path / "artifacts")
-    again = clean(made._storage, record, open_artifacts(tmp_path / "artifacts"), keep="best")
+    again = clean(made._storage, record, store, keep="best")
     assert again == Cleaned(n_trials=0, n_bytes=0)
+    sizes = {path: path.stat().st_size for path in files}
+    rest = clean(made._storage, record, store, keep="none")
+    freed = sum(sizes.values()) - sum(path.stat().st_size for path in sizes)
+    assert rest == Cleaned(n_trials=len(stay), n_bytes=freed)
+    assert freed > 10_000
 
 
 def test_states_of_finished_trainings_are_removed(tmp_path: Path, settings: StudySettings) -> None:
