@@ -1,14 +1,9 @@
 """Paired experiments: which arms there are, and real ones run, killed, continued, extended."""
 
 import json
-import os
-import re
 import shutil
-import signal
 import sqlite3
-import subprocess
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +21,7 @@ from emoji_ae.training import train_model
 from storage import attrs
 from storage.rdb import open_storage
 from study.commands.experiment import experiment as run_experiment
+from study.commands.train import train
 from study.emoji import AUTOENCODER, MULTITASK
 from study.emoji.data import StudyData
 from study.emoji.experiments import (
@@ -38,15 +34,13 @@ from study.emoji.experiments import (
 from study.errors import StudyError
 from study.experiment import Arm, Design, Experiment
 from study.kinds import Kind, Source
-from study.requests import ExperimentRequest
+from study.requests import ExperimentRequest, TrainRequest
 from study.running.coordinator import RunOutcome
 from study.seeds import pair_seed
 from study.settings import StudySettings
 from tests.emoji_ae_tests.reference import leaking_groups
 from tests.study_tests.asking import given_in, place_at, run_study
-from tests.study_tests.studies import ask, open_study
-
-Wait = Callable[[Callable[[], bool]], None]
+from tests.study_tests.studies import open_study
 
 OWN = Source()
 EXTRA = Source(options={"vendors": ("google", "twitter")})
@@ -151,10 +145,7 @@ def test_auxiliary_task() -> None:
     assert {arm.split for arm in design.arms} == {"group"}
     default = auxiliary_task(OWN, {"lambdas": NOTEBOOK_LAMBDAS})
     assert MULTITASK.experiments[NAME](OWN, {}) == default != design
-
-
-def test_leakage() -> None:
-    """The same training is judged on an honest split and on one that leaks."""
+    # The arms of the other experiment are the same training on an honest split and a leaking one.
     honest, leaking = MULTITASK.experiments["leakage"](OWN, {}).arms
     assert (honest.split, leaking.split) == ("group", "random")
     assert honest.params == leaking.params
@@ -172,19 +163,14 @@ EXPERIMENTS = {**AUTOENCODER.experiments, **MULTITASK.experiments}
         (NAME, (0.1, -1.0), "^`lambda` must be a positive number, but got -1.0.$"),
         (NAME, (float("nan"),), "^`lambda` must be a positive number, but got nan.$"),
         (NAME, (float("inf"),), "^`lambda` must be a positive number, but got inf.$"),
+        (NAME, (0.1, 0.1), "`lambda`"),
+        (NAME, (0.12345671, 0.12345672), "`lambda`"),
     ],
 )
 def test_no_such_design(name: str, lambdas: tuple[float, ...], message: str) -> None:
-    """Lambdas that say nothing, or to an experiment that has none, are refused."""
+    """Lambdas that say nothing, are shown alike, or belong to another experiment are refused."""
     with pytest.raises(StudyError, match=message):
         EXPERIMENTS[name](OWN, {"lambdas": lambdas})
-
-
-@pytest.mark.parametrize("lambdas", [(0.1, 0.1), (0.12345671, 0.12345672)])
-def test_arms_have_names_of_their_own(lambdas: tuple[float, ...]) -> None:
-    """Lambdas that would be shown alike are refused, for values are told apart by their arm."""
-    with pytest.raises(StudyError, match="`lambda`"):
-        auxiliary_task(OWN, {"lambdas": lambdas})
 
 
 def test_latent_space() -> None:
@@ -223,7 +209,6 @@ DESIGNS = [
 def test_arms_leave_nothing_to_chance(kind: Kind, design: Design) -> None:
     """What is shared and what is an arm's own are all parameters, and nothing is both."""
     shared, space, notebook = design.shared, kind.spaces["extended"], kind.default
-    assert notebook is not None
     assert shared == {name: notebook[name] for name in shared}
     for arm in design.arms:
         assert not set(shared) & set(arm.params)
@@ -301,35 +286,22 @@ def test_every_arm_is_run_in_every_pair(ran: Path, dataset: EmojiDataset) -> Non
 
 
 def test_arms_differ_in_what_is_compared(ran: Path) -> None:
-    """Parameters of two arms differ in strategy and lambda, never in what is shared."""
+    """Parameters of arms differ in what is compared; without influence errors are the same."""
     by_cell = cells(trials_of(ran))
     shared: dict[str, Any] = {
         **auxiliary_task(OWN, {"lambdas": (LAMBDA,)}).shared,
         **{"epoch": EPOCHS, "width": 8, "latent_channels": 16, "learning_rate": 0.01},
     }
+    classifies = {"auxiliary_task": True, "classification_lambda": LAMBDA}
     own = {
         "lambda 0": {"strategy": "joint", "auxiliary_task": False},
-        "joint, lambda 0.5": {
-            "strategy": "joint",
-            "auxiliary_task": True,
-            "classification_lambda": LAMBDA,
-        },
+        "joint, lambda 0.5": {"strategy": "joint", **classifies},
         "sequential": {"strategy": "sequential"},
-        "branched, lambda 0.5": {
-            "strategy": "branched",
-            "branch_point": 2,
-            "auxiliary_task": True,
-            "classification_lambda": LAMBDA,
-        },
+        "branched, lambda 0.5": {"strategy": "branched", "branch_point": 2, **classifies},
     }
     for (_, arm), trial in by_cell.items():
         assert own[arm].items() <= trial.params.items() <= {**shared, **own[arm]}.items()
         assert trial.params.keys() >= {"epoch", "learning_rate", "width", "class_weights"}
-
-
-def test_without_influence_the_error_is_the_same(ran: Path) -> None:
-    """A classifier that comes last leaves the autoencoder's course alone, bit for bit."""
-    by_cell = cells(trials_of(ran))
     values = set()
     for pair in range(N_PAIRS):
         alone, joint, sequential, branched = (by_cell[pair, arm] for arm in ARMS)
@@ -340,24 +312,34 @@ def test_without_influence_the_error_is_the_same(ran: Path) -> None:
     assert len(values) == 3 * N_PAIRS
 
 
-@pytest.mark.parametrize("arm", ARMS)
-def test_a_trial_is_the_training_of_its_pair(ran: Path, dataset: EmojiDataset, arm: str) -> None:
-    """Trained apart, with the seed and on the split of its pair, an arm gives the same."""
-    for pair in range(N_PAIRS):
-        trial = cells(trials_of(ran))[pair, arm]
-        data = StudyData(dataset, split_dataset(dataset, seed=42 + pair))
+def test_a_trial_is_the_training_of_its_pair(
+    ran: Path, dataset: EmojiDataset, tmp_path: Path
+) -> None:
+    """Trained apart, with the seed and on the split of a later pair, an arm gives the same."""
+    data = StudyData(dataset, split_dataset(dataset, seed=42 + 1))
+    for arm in ARMS:
+        trial = cells(trials_of(ran))[1, arm]
         result = train_model(
             SPACE.to_config(trial.params),
             data.train,
             data.validation,
-            seed=pair_seed(0, pair),
+            seed=pair_seed(0, 1),
             device=torch.device("cpu"),
         )
-        assert result.best is not None
         assert trial.value == result.best.validation_mse
         assert list(trial.intermediate_values.values()) == [
             metrics.validation_mse for metrics in result.curve
         ]
+    trial = cells(trials_of(ran))[1, "sequential"]
+    asked = TrainRequest(
+        url=url_of(ran), study=NAME, trial=str(trial.number), out=tmp_path / "out", threads=1
+    )
+    said: list[str] = []
+    train(asked, say=said.append)
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert metrics["seed"] == trial.user_attrs[attrs.SEED]
+    assert metrics["validation_mse"] == trial.value
+    assert "repeats the trial's validation MSE exactly." in "\n".join(said)
 
 
 def test_what_is_done_is_not_done_again(copy: Path) -> None:
@@ -377,31 +359,38 @@ def test_what_is_done_is_not_done_again(copy: Path) -> None:
         assert all("2 pairs are too few" in line for line in said[2:])
 
 
-def test_more_pairs(copy: Path, dataset: EmojiDataset) -> None:
-    """More pairs are added to those that are there, which are left as they are."""
+def test_more_pairs(copy: Path, ran: Path, dataset: EmojiDataset) -> None:
+    """More pairs are added to those that are there; what a dead worker left is done again."""
     before = trials_of(copy)
+    with closing(sqlite3.connect(copy / "study.db")) as connection, connection:
+        connection.execute("UPDATE trials SET state = 'RUNNING' WHERE number = 7")
+        connection.execute("DELETE FROM trial_values WHERE trial_id = 8")
     outcome, said = experiment(copy, n_pairs=3)
     trials = trials_of(copy)
-    assert outcome.progress.complete == outcome.target == len(trials) == 3 * len(ARMS)
-    assert trials[: len(before)] == before
-    added = [trial.user_attrs for trial in trials[len(before) :]]
-    assert {own[attrs.PAIR] for own in added} == {2}
+    assert outcome.progress.complete == outcome.target == 3 * len(ARMS)
+    assert trials[:7] == before[:7]
+    assert trials[7].state == TrialState.FAIL
+    old = {cell: found for cell, found in results(trials).items() if cell[0] < N_PAIRS}
+    assert old == results(trials_of(ran))
+    added = [t.user_attrs for t in trials if t.user_attrs[attrs.PAIR] == 2]
     assert {own[attrs.SIDES] for own in added} == {split_dataset(dataset, seed=44).sides}
     assert {own[attrs.SEED] for own in added} == {pair_seed(0, 2)}
     assert [own[attrs.ARM] for own in added] == ARMS
     assert said[0].endswith(f"3 pairs of {len(ARMS)} arms.")
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"lambdas": (0.7,)}, "is the experiment auxiliary-task with the arms lambda 0; joint, "),
+def test_a_study_stays_what_it_is(copy: Path, multitask: StudySettings, other_data: Path) -> None:
+    """A request for another experiment, of other data or for a search changes nothing."""
+    storage = open_storage(url_of(copy), write=True)
+    study = optuna.load_study(study_name=NAME, storage=storage)
+    before = study.user_attrs, study.get_trials()
+    arms = "^Study 'auxiliary-task' is the experiment auxiliary-task with the arms lambda 0; "
+    changes: dict[str, Any]
+    for changes, message in (
+        ({"lambdas": (0.7,)}, f"{arms}joint, "),
         ({"lambdas": (0.5, 0.7)}, "take another --study name to compare others"),
         ({"lambdas": None}, "take another --study name to compare others"),
-        (
-            {"name": "leakage", "lambdas": None, "study": NAME, "assignments": {}},
-            "^Study 'auxiliary-task' is the experiment auxiliary-task with the arms lambda 0; ",
-        ),
+        ({"name": "leakage", "lambdas": None, "study": NAME, "assignments": {}}, arms),
         ({"assignments": {"epoch": "3"}}, "'auxiliary-task' has fixed {.*, but got {"),
         ({"seed": 1}, "'auxiliary-task' has seed 0, but got 1"),
         ({"data_seed": 1}, "'auxiliary-task' has data_seed 42, but got 1"),
@@ -409,35 +398,21 @@ def test_more_pairs(copy: Path, dataset: EmojiDataset) -> None:
         ({"assignments": {"classification_lambda": "1"}}, "^`classification_lambda` is what the"),
         ({"assignments": {"auxiliary_task": "true"}}, "^`auxiliary_task` is what the arms"),
         ({"assignments": {"branch_point": "1"}}, "^`branch_point` is what the arms"),
-    ],
-)
-def test_another_experiment_is_refused(
-    copy: Path, changes: Mapping[str, Any], message: str
-) -> None:
-    """A study stays the experiment that it is; a request for another one changes nothing."""
-    study = optuna.load_study(study_name=NAME, storage=open_storage(url_of(copy)))
-    before = study.user_attrs, study.get_trials()
-    with pytest.raises(StudyError, match=message) as seen:
-        experiment(copy, **changes)
-    assert "\n" not in str(seen.value)
-    study = optuna.load_study(study_name=NAME, storage=open_storage(url_of(copy)))
+        ({"n_pairs": 3, "data": other_data}, "'auxiliary-task' was made with other data"),
+    ):
+        with pytest.raises(StudyError, match=message) as seen:
+            experiment(copy, **changes)
+        assert "\n" not in str(seen.value)
+    for changes in ({}, {"sampler": "tpe"}, {"space": "notebook"}):
+        with pytest.raises(StudyError, match=r"^[^\n]*paired[^\n]*$|has space 'extended'"):
+            run_study(url_of(copy), "multitask", study=NAME, n_trials=1, **changes)
+    study = optuna.load_study(study_name=NAME, storage=storage)
     assert (study.user_attrs, study.get_trials()) == before
-
-
-@pytest.mark.parametrize("changes", [{}, {"sampler": "tpe"}, {"space": "notebook"}])
-def test_an_experiment_is_no_search(copy: Path, changes: Mapping[str, Any]) -> None:
-    """Trials of a search cannot be added to an experiment."""
-    before = trials_of(copy)
-    with pytest.raises(StudyError, match=r"^[^\n]*paired[^\n]*$|has space 'extended'"):
-        run_study(url_of(copy), "multitask", study=NAME, n_trials=1, **changes)
-    assert trials_of(copy) == before
-
-
-def test_other_data(copy: Path, other_data: Path) -> None:
-    """An experiment goes on with the data that it was made with, and no other."""
-    with pytest.raises(StudyError, match="'auxiliary-task' was made with other data"):
-        experiment(copy, n_pairs=3, data=other_data)
-    assert len(trials_of(copy)) == N_PAIRS * len(ARMS)
+    # Nor can a search be continued as an experiment.
+    open_study(storage, "s", multitask)
+    with pytest.raises(StudyError, match=r"^Study 's' has \w+ "):
+        experiment(copy, study="s", data=Path(str(multitask.data)))
+    assert trials_of(copy, "s") == []
 
 
 @pytest.mark.parametrize(
@@ -456,80 +431,6 @@ def test_refused_before_anything_is_created(tmp_path: Path, changes: Mapping[str
     with pytest.raises(Exception, match=r"^[^\n]*must be|^[^\n]*is what the arms"):
         experiment(tmp_path, **changes)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_study_is_no_experiment(tmp_path: Path, multitask: StudySettings) -> None:
-    """A search cannot be continued as an experiment."""
-    open_study(open_storage(url_of(tmp_path), create=True, write=True), "s", multitask)
-    with pytest.raises(StudyError, match=r"^Study 's' has \w+ "):
-        experiment(tmp_path, study="s", data=Path(str(multitask.data)))
-    assert trials_of(tmp_path, "s") == []
-
-
-DONE = "SELECT 1 FROM trials WHERE state = 'COMPLETE'"
-TRAINED = (
-    "SELECT 1 FROM trials JOIN trial_intermediate_values USING (trial_id) WHERE state = 'RUNNING'"
-)
-
-
-def exists(pid: int) -> bool:
-    """Say whether there is such a process, be it one that has ended."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
-def test_killed_and_continued(
-    ran: Path, tmp_path: Path, tiny_data: Path, wait_until: Wait
-) -> None:
-    """After a kill in the middle, the same request gives what it gives at one go."""
-    command = [
-        Path(sys.executable).with_name("emoji-study"),
-        *("experiment", NAME, "--lambda", str(LAMBDA), "--pairs", str(N_PAIRS)),
-        *("--workers", "2", "--threads", "1", "--storage", url_of(tmp_path), "--data", tiny_data),
-        *(argument for name, value in SMALL.items() for argument in ("--set", f"{name}={value}")),
-    ]
-
-    with (tmp_path / "err").open("w") as err:
-        running = subprocess.Popen(
-            command, stdout=subprocess.DEVNULL, stderr=err, start_new_session=True
-        )
-
-        def stopped_in_the_middle() -> bool:
-            """Stop all processes; let them go on if no trial is in the middle of a training."""
-            if not ask(tmp_path, DONE):
-                return False
-            os.killpg(running.pid, signal.SIGSTOP)
-            if ask(tmp_path, TRAINED):
-                return True
-            os.killpg(running.pid, signal.SIGCONT)
-            return False
-
-        try:
-            wait_until(lambda: running.poll() is not None or stopped_in_the_middle())
-            assert running.poll() is None, "it ended before it could be killed"
-        finally:
-            os.killpg(running.pid, signal.SIGKILL)
-            running.wait()
-    killed = trials_of(tmp_path)
-    assert TrialState.RUNNING in {trial.state for trial in killed}
-    pids = [int(trial.user_attrs[attrs.WORKER].rpartition(":")[2]) for trial in killed]
-    wait_until(lambda: not any(exists(pid) for pid in pids))  # until its heir has seen it end
-
-    outcome, said = experiment(tmp_path, data=tiny_data)
-
-    assert outcome.progress.complete == outcome.target == N_PAIRS * len(ARMS)
-    assert not any("missing" in line for line in said)
-    trials = trials_of(tmp_path)
-    for before, after in zip(killed, trials, strict=False):
-        if before.state == TrialState.COMPLETE:
-            assert after == before
-    assert {trial.state for trial in trials} <= {TrialState.COMPLETE, TrialState.FAIL}
-    finished = [trial for trial in trials if trial.state == TrialState.COMPLETE]
-    assert len(finished) == N_PAIRS * len(ARMS)
-    assert results(finished) == results(trials_of(ran))
 
 
 def test_leaking_arm(tmp_path: Path, tiny_data: Path, dataset: EmojiDataset) -> None:
@@ -603,22 +504,3 @@ def test_arms_leave_nothing_to_chance_with_other_models(
     notebook = multitask_config().to_dict()
     for trial in trials_of(tmp_path, "leakage"):
         assert {name: trial.params[name] for name in free} == {n: notebook[n] for n in free}
-
-
-def test_a_trial_of_an_experiment_is_repeated(ran: Path, tmp_path: Path) -> None:
-    """``train`` repeats a trial of a later pair with that pair's seed and split."""
-    trial = cells(trials_of(ran))[1, "sequential"]
-    ended = subprocess.run(
-        [
-            Path(sys.executable).with_name("emoji-study"),
-            *("train", "--storage", url_of(ran), "--study", NAME),
-            *("--trial", str(trial.number), "--out", tmp_path / "out"),
-        ],
-        capture_output=True,
-        text=True,
-    )
-    assert ended.returncode == 0, ended.stderr
-    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
-    assert metrics["seed"] == trial.user_attrs[attrs.SEED]
-    assert metrics["validation_mse"] == trial.value
-    assert re.search(r"repeats the trial's validation MSE exactly\.", ended.stdout)
