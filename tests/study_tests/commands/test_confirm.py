@@ -71,39 +71,32 @@ def read(folder: Path, name: str) -> StudyRecord:
 
 def confirm(folder: Path, **changes: Any) -> tuple[RunOutcome, list[str], list[Table]]:
     """Confirm the search in ``folder``; return what was said and shown, too."""
-    said: list[str] = []
-    shown: list[Table] = []
+    said, shown = list[str](), list[Table]()
     asked = {"study": SEARCH, "top": 2, "n_seeds": N_SEEDS, **changes}
-    place = place_of(folder, asked.pop("data", None))
-    request = ConfirmRequest(place=place, **asked)
-    outcome = confirm_best(request, say=said.append, show=shown.append)
-    return outcome, said, shown
+    request = ConfirmRequest(place=place_of(folder, asked.pop("data", None)), **asked)
+    return confirm_best(request, say=said.append, show=shown.append), said, shown
 
 
 def ablate(folder: Path, **changes: Any) -> tuple[RunOutcome, list[str], list[Table]]:
     """Take the search in ``folder`` apart; return what was said and shown, too."""
-    said: list[str] = []
-    shown: list[Table] = []
+    said, shown = list[str](), list[Table]()
     asked: dict[str, Any] = {"params": ("learning_rate",), "n_seeds": 1, **changes}
     request = AblateRequest(study=SEARCH, place=place_of(folder), **asked)
-    outcome = take_apart(request, say=said.append, show=shown.append)
-    return outcome, said, shown
+    return take_apart(request, say=said.append, show=shown.append), said, shown
+
+
+def run_search(folder: Path, data: Path, kind: str, **asked: Any) -> None:
+    """Run a search of small models in ``folder``."""
+    asked |= {"space": "extended", "study": SEARCH, "data": data, "sampler": "random"}
+    outcome = run_study(url_of(folder), kind, **asked)
+    assert outcome.progress.complete == asked["n_trials"]
 
 
 @pytest.fixture(scope="module")
 def confirmed(tmp_path_factory: pytest.TempPathFactory, tiny_data: Path) -> Path:
     """A folder with a search of eight trials that was confirmed; only to be read."""
     folder = tmp_path_factory.mktemp("followups")
-    outcome = run_study(
-        url_of(folder),
-        space="extended",
-        study=SEARCH,
-        data=tiny_data,
-        n_trials=8,
-        sampler="random",
-        assignments=SMALL,
-    )
-    assert outcome.progress.complete == 8
+    run_search(folder, tiny_data, "autoencoder", n_trials=8, assignments=SMALL)
     outcome, _, _ = confirm(folder)
     assert outcome.progress.complete == outcome.target == 4 * N_SEEDS
     with closing(sqlite3.connect(folder / "study.db")) as connection:
@@ -123,6 +116,11 @@ def arms_of(record: StudyRecord) -> dict[str, dict[str, Any]]:
     return {arm["name"]: arm for arm in record.user_attrs[attrs.EXPERIMENT]["arms"]}
 
 
+def models_of(folder: Path) -> list[Path]:
+    """Return the trained models that are kept."""
+    return list((folder / "artifacts" / "models").iterdir())
+
+
 def test_the_best_the_default_and_a_middle_one_are_confirmed(confirmed: Path) -> None:
     """Arms are the two best trials with their scores, the notebook's best, and one between."""
     search, record = read(confirmed, SEARCH), read(confirmed, CONFIRMATION)
@@ -134,7 +132,6 @@ def test_the_best_the_default_and_a_middle_one_are_confirmed(confirmed: Path) ->
     assert [first["expected"], second["expected"]] == [trial.value for trial in ranking[:2]]
     assert middle["trial"] in {trial.number for trial in ranking[2:6]}
     space = AUTOENCODER.spaces["extended"]
-    assert AUTOENCODER.default is not None
     notebook = space.to_config(space.point(AUTOENCODER.default)).to_dict()
     small = {"epoch": 2, "width": 8, "latent_channels": 16, "depth": 3}
     assert space.to_config(default["params"]).to_dict() == notebook | small
@@ -142,6 +139,15 @@ def test_the_best_the_default_and_a_middle_one_are_confirmed(confirmed: Path) ->
         assert arm["params"] == search.trials[arm["trial"]].params
     for trial in record.complete:
         assert trial.params == arms[trial.user_attrs[attrs.ARM]]["params"]
+        # Their latents are measured, as those of the search were not.
+        assert {metric.name for metric in LATENT_METRICS if metric.of(trial) is not None} >= {
+            *(attrs.LATENT_PATH_SMOOTHNESS, attrs.LATENT_PROBE_ACCURACY),
+            attrs.LATENT_VARIANCE_USED,
+        }
+    assert all(metric.always for metric in metrics_of(search))
+    # The only search of a storage needs no name, whatever follows it.
+    assert stored_record(url_of(confirmed), None)[1].name == SEARCH
+    assert followups(open_storage(url_of(confirmed))) == {CONFIRMATION: SEARCH}
 
 
 def test_splits_are_fresh_and_share_the_test_set(confirmed: Path, tiny_data: Path) -> None:
@@ -163,22 +169,12 @@ def test_splits_are_fresh_and_share_the_test_set(confirmed: Path, tiny_data: Pat
     assert not seeds & search_seeds
 
 
-def test_latents_of_every_training_are_measured(confirmed: Path) -> None:
-    """Confirmed trials have numbers for their latents; those of the search were not asked."""
-    for t in read(confirmed, CONFIRMATION).complete:
-        assert {metric.name for metric in LATENT_METRICS if metric.of(t) is not None} >= {
-            *(attrs.LATENT_PATH_SMOOTHNESS, attrs.LATENT_PROBE_ACCURACY),
-            attrs.LATENT_VARIANCE_USED,
-        }
-    assert all(metric.always for metric in metrics_of(read(confirmed, SEARCH)))
-
-
 def test_each_model_is_tested_once_and_then_removed(confirmed: Path, tmp_path: Path) -> None:
     """Test errors are those of the trained models, as training them again for good shows."""
     record = read(confirmed, CONFIRMATION)
     results = record.user_attrs[attrs.TEST_RESULTS]
     assert set(results) == {str(trial.number) for trial in record.complete}
-    assert list((confirmed / "artifacts" / "models").iterdir()) == []
+    assert models_of(confirmed) == []
     for trial in record.complete[:2]:
         final = train(
             TrainRequest(
@@ -189,21 +185,19 @@ def test_each_model_is_tested_once_and_then_removed(confirmed: Path, tmp_path: P
                 threads=1,
                 out=tmp_path / str(trial.number),
             ),
-            say=lambda _: None,
+            say=str,
         )
-        assert final is not None
         assert final.best["validation_mse"] == trial.value
         assert results[str(trial.number)] == {"mse": final.test["mse"]}
 
 
 def test_what_is_said(copy: Path) -> None:
-    """Asked again, nothing is trained or tested, and table and sentences tell the outcome."""
+    """Asked again, nothing is trained, tested or chosen; lost models are named."""
     before = read(copy, CONFIRMATION)
     outcome, said, (table,) = confirm(copy)
     assert outcome.progress.complete == 4 * N_SEEDS
     assert read(copy, CONFIRMATION) == before
     info = get_confirmation(before)
-    assert info is not None
     assert table.row_count == 4
     assert list(table.columns[1].cells) == [c.name for c in info.confirmed]
     text = "\n".join(said)
@@ -211,13 +205,17 @@ def test_what_is_said(copy: Path) -> None:
     assert f"{info.best} has the lowest mean validation MSE" in text
     assert "8 trainings in all" in text
     assert all("others would be chosen" not in line for line in said)
-    assert followups(open_storage(url_of(copy))) == {CONFIRMATION: SEARCH}
 
-
-def test_follow_ups_do_not_make_a_search_ambiguous(confirmed: Path) -> None:
-    """The only search of a storage needs no name, whatever follows it."""
-    _, record = stored_record(url_of(confirmed), None)
-    assert record.name == SEARCH
+    shutil.rmtree(copy / "artifacts" / "models")
+    storage = open_storage(url_of(copy), write=True)
+    study_id = storage.get_study_id_from_name(CONFIRMATION)
+    kept = dict(list(before.user_attrs[attrs.TEST_RESULTS].items())[:3])
+    storage.set_study_user_attr(study_id, attrs.TEST_RESULTS, kept)
+    outcome, said, _ = confirm(copy, top=3)
+    assert outcome.target == 4 * N_SEEDS
+    assert any("goes on with the 4 configurations that were chosen first" in s for s in said)
+    assert read(copy, CONFIRMATION).user_attrs[attrs.TEST_RESULTS] == kept
+    assert any(line.startswith("Warning: the trained models of 5 trials") for line in said)
 
 
 def test_more_seeds_keep_those_that_are_there(copy: Path) -> None:
@@ -234,16 +232,19 @@ def test_more_seeds_keep_those_that_are_there(copy: Path) -> None:
     assert kept[:N_SEEDS] == before.user_attrs[attrs.EXPERIMENT]["sides"]["group"]
 
 
-def test_chosen_configurations_stay(copy: Path) -> None:
-    """Another choice for a stored confirmation is named and not mixed into it."""
-    outcome, said, _ = confirm(copy, top=3)
-    assert outcome.target == 4 * N_SEEDS
-    assert any("goes on with the 4 configurations that were chosen first" in s for s in said)
+def test_chosen_configurations(copy: Path) -> None:
+    """Trials can be named, an experiment is no search, and a taken name is not taken over."""
     outcome, said, _ = confirm(copy, trials=(5, 3), n_seeds=1, name="named")
     assert [arm["trial"] for arm in arms_of(read(copy, "named")).values()] == [None, 5, 3]
-    outcome, said, _ = confirm(copy, top=1, n_seeds=1, name="other")
     assert outcome.progress.complete == outcome.target == 3
     assert any("fewer than 3 seeds" in line for line in said)
+    with pytest.raises(StudyError, match="is an experiment and no search"):
+        confirm(copy, study=CONFIRMATION)
+    with pytest.raises(StudyError, match="is not the confirmation of study 'search'"):
+        confirm(copy, name=SEARCH)
+    with pytest.raises(StudyError, match="is not the ablation of study 'search'"):
+        ablate(copy, name=CONFIRMATION)
+    assert len(read(copy, SEARCH).trials) == 8
 
 
 def test_nothing_is_tested_before_all_is_trained(copy: Path, wait_until: Wait) -> None:
@@ -264,15 +265,17 @@ def test_nothing_is_tested_before_all_is_trained(copy: Path, wait_until: Wait) -
     record = read(copy, "cut")
     assert 1 < len(record.complete) < 120
     assert attrs.TEST_RESULTS not in record.user_attrs
-    models = list((copy / "artifacts" / "models").iterdir())
-    assert len(models) == len(record.complete)
+    assert len(models_of(copy)) == len(record.complete)
 
 
 def test_other_images(copy: Path, other_data: Path, tiny_data: Path) -> None:
     """The same configurations and seeds on other images, stored beside the confirmation."""
-    outcome, said, (table,) = confirm(copy, other_data=other_data)
     name = f"{SEARCH}-on-{other_data.stem}"
+    confirm(copy, other_data=other_data, n_seeds=1)
+    begun = read(copy, name)
+    outcome, said, (table,) = confirm(copy, other_data=other_data)
     here, there = read(copy, CONFIRMATION), read(copy, name)
+    assert there.trials[: len(begun.trials)] == begun.trials
     assert outcome.progress.complete == outcome.target == 4 * N_SEEDS
     assert table.row_count == 4
     first, second = arms_of(here), arms_of(there)
@@ -286,48 +289,19 @@ def test_other_images(copy: Path, other_data: Path, tiny_data: Path) -> None:
         assert split.test == own.test
         assert trial.user_attrs[attrs.SEED] == pair_seed(0, pair)
     assert set(there.user_attrs[attrs.TEST_RESULTS]) == {str(t.number) for t in there.complete}
-    assert not list((copy / "artifacts" / "models").iterdir())
+    assert models_of(copy) == []
     mine, theirs = get_confirmation(here), get_confirmation(there)
-    assert mine is not None
-    assert theirs is not None
     assert theirs.other_data == str(other_data)
     n_same, n_pairs = same_order(mine, theirs)
     assert n_pairs == 6
     assert any(line.startswith(f"{n_same} of 6 pairs of configurations have") for line in said)
 
-    # It goes on, and is neither the confirmation nor the ground of an ablation.
-    confirm(copy, other_data=other_data, n_seeds=N_SEEDS + 1)
-    assert read(copy, name).trials[: len(there.trials)] == there.trials
     with pytest.raises(StudyError, match=f"{name!r} is not the confirmation"):
         confirm(copy, name=name)
     with pytest.raises(StudyError, match="holds the very images of study 'search'"):
         confirm(copy, other_data=tiny_data)
     with pytest.raises(StudyError, match="give one of them"):
         confirm(copy, other_data=other_data, data=tiny_data)
-
-
-def test_lost_models_are_named(copy: Path) -> None:
-    """Where models are missing, what is there is tested and the rest is said."""
-    shutil.rmtree(copy / "artifacts" / "models")
-    storage = open_storage(url_of(copy), write=True)
-    study_id = storage.get_study_id_from_name(CONFIRMATION)
-    results = read(copy, CONFIRMATION).user_attrs[attrs.TEST_RESULTS]
-    kept = dict(list(results.items())[:3])
-    storage.set_study_user_attr(study_id, attrs.TEST_RESULTS, kept)
-    _, said, _ = confirm(copy)
-    assert read(copy, CONFIRMATION).user_attrs[attrs.TEST_RESULTS] == kept
-    assert any(line.startswith("Warning: the trained models of 5 trials") for line in said)
-
-
-@pytest.fixture(scope="module")
-def trained(confirmed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a confirmation whose three models are trained, and not tested yet."""
-    folder = tmp_path_factory.mktemp("trained") / "folder"
-    shutil.copytree(confirmed, folder)
-    run_followup(follow(folder), place_of(folder), say=lambda _: None)
-    with closing(sqlite3.connect(folder / "study.db")) as connection:
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    return folder
 
 
 def follow(folder: Path) -> Followup:
@@ -348,78 +322,46 @@ def follow(folder: Path) -> Followup:
     return set_up(search, attrs.CONFIRMATION, choose, request, say=str)
 
 
-def measured_by(
-    followup: Followup, folder: Path, before: StudyRecord, said: list[str]
-) -> dict[str, Any]:
-    """Test the models of a confirmation that was read before; return all that it then holds."""
-    place, storage = place_of(folder), open_storage(url_of(folder), write=True)
-    after = measure_models(followup, storage, before, place, say=said.append)
-    return dict(after.user_attrs)
-
-
-@pytest.fixture
-def untested(trained: Path, tmp_path: Path) -> Path:
-    """A copy of that folder, to go on with."""
-    shutil.copytree(trained, tmp_path / "untested")
-    return tmp_path / "untested"
-
-
-def test_of_two_confirmations_none_loses_results(untested: Path) -> None:
-    """One that read the study before the other had tested and removed the models keeps all."""
-    followup, before = follow(untested), read(untested, "trained")
-    said: list[str] = []
-    first = measured_by(followup, untested, before, said)
-    second = measured_by(followup, untested, before, said)
-    assert len(first[attrs.TEST_RESULTS]) == 3
-    assert second == first
-    assert said == []
-    assert list((untested / "artifacts" / "models").iterdir()) == []
-
-
-def test_models_of_an_earlier_version_and_of_others(untested: Path, tmp_path: Path) -> None:
-    """Under their old names models are tested if they are the trial's, and another's never is."""
-    followup = follow(untested)
-    before, models = read(untested, "trained"), untested / "artifacts" / "models"
+def test_models_of_others(copy: Path, tmp_path: Path) -> None:
+    """Two commands test once; under old names models are tested if they are the trial's."""
+    run_followup(follow(copy), place_of(copy), say=str)
+    followup, before, models = follow(copy), read(copy, "trained"), copy / "artifacts" / "models"
     shutil.copytree(models, tmp_path / "kept")
-    expected = measured_by(followup, untested, before, [])[attrs.TEST_RESULTS]
-    storage = open_storage(url_of(untested), write=True)
+    storage, said = open_storage(url_of(copy), write=True), list[str]()
+
+    def tested() -> dict[str, Any]:
+        after = measure_models(followup, storage, before, place_of(copy), say=said.append)
+        return dict(after.user_attrs)
+
+    first, second = tested(), tested()
+    expected = first[attrs.TEST_RESULTS]
+    assert len(expected) == 3
+    assert second == first
+    assert (said, models_of(copy)) == ([], [])
+
     study_id = storage.get_study_id_from_name("trained")
     storage.set_study_user_attr(study_id, attrs.TEST_RESULTS, {})
-    with closing(sqlite3.connect(untested / "study.db")) as connection, connection:
+    with closing(sqlite3.connect(copy / "study.db")) as connection, connection:
         connection.execute("DELETE FROM study_user_attributes WHERE key = ?", (attrs.UID,))
     kept = sorted((tmp_path / "kept").iterdir(), key=lambda path: int(path.stem.split("-")[1]))
     wrong = (kept[1], *kept[1:])  # in place of the first lies that of another database's trial
     for trial, path in zip(before.complete, wrong, strict=True):
         shutil.copy(path, models / f"{study_id}-{trial.number}.pt")
-
-    said: list[str] = []
-    found = measured_by(followup, untested, before, said)[attrs.TEST_RESULTS]
+    found = tested()[attrs.TEST_RESULTS]
     lost = str(before.complete[0].number)
     assert found == {number: result for number, result in expected.items() if number != lost}
     (line,) = said
     assert line.startswith("Warning: the trained models of 1 trials are not in ")
-    assert len(list(models.iterdir())) == 3  # whoever else's they may be
-
-
-def test_what_cannot_be_confirmed(copy: Path) -> None:
-    """An experiment is no search, and a name that is taken is not taken over."""
-    with pytest.raises(StudyError, match="is an experiment and no search"):
-        confirm(copy, study=CONFIRMATION)
-    with pytest.raises(StudyError, match="is not the confirmation of study 'search'"):
-        confirm(copy, name=SEARCH)
-    with pytest.raises(StudyError, match="is not the ablation of study 'search'"):
-        ablate(copy, name=CONFIRMATION)
-    assert len(read(copy, SEARCH).trials) == 8
+    assert len(models_of(copy)) == 3  # whoever else's they may be
 
 
 def test_ablation_goes_from_the_default_to_the_confirmed_winner(copy: Path) -> None:
     """One parameter changes at a time, on fresh splits; the end is what was confirmed."""
+    with pytest.raises(StudyError, match="`epoch` cannot be swept"):
+        ablate(copy, trial="3", params=("epoch",))
     outcome, said, (path, sweep) = ablate(copy)
     record = read(copy, f"{SEARCH}-ablation")
     info, confirmation = get_ablation(record), get_confirmation(read(copy, CONFIRMATION))
-    assert info is not None
-    assert confirmation is not None
-    assert confirmation.best is not None
     arms = arms_of(record)
     winner = arms_of(read(copy, CONFIRMATION))[confirmation.best]["params"]
     steps = [arm for arm in arms.values() if arm["role"] == "path"]
@@ -434,45 +376,18 @@ def test_ablation_goes_from_the_default_to_the_confirmed_winner(copy: Path) -> N
     assert winner["learning_rate"] not in values
     assert any("fewer than 3 seeds" in line for line in said)
     assert attrs.TEST_RESULTS not in record.user_attrs
-    assert not list((copy / "artifacts" / "models").iterdir())
-
-
-def test_ablation_of_a_trial_by_number(copy: Path) -> None:
-    """A trial that was named is the winner; a parameter that is none is refused."""
-    outcome, _, _ = ablate(copy, trial="3", name="third")
-    arms = arms_of(read(copy, "third"))
-    winner = [arm for arm in arms.values() if arm["role"] == "path"][-1]
-    assert winner["params"] == read(copy, SEARCH).trials[3].params
-    assert outcome.progress.complete == outcome.target
-    with pytest.raises(StudyError, match="`epoch` cannot be swept"):
-        ablate(copy, params=("epoch",), name="fourth")
+    assert models_of(copy) == []
 
 
 def test_multitask_searches_are_confirmed_with_their_accuracy(
     tmp_path: Path, tiny_data: Path
 ) -> None:
     """Accuracies are kept and tested; where nothing classifies there is none."""
-    small = {
-        **SMALL,
-        "auxiliary_task": "true",
-        "strategy": "joint",
-        "classification_layer_num": "1",
-        "patience": "0",
-    }
-    run_study(
-        url_of(tmp_path),
-        "multitask",
-        space="extended",
-        study=SEARCH,
-        data=tiny_data,
-        n_trials=4,
-        sampler="random",
-        assignments=small,
-    )
+    small = {**SMALL, "auxiliary_task": "true", "strategy": "joint"}
+    small |= {"classification_layer_num": "1", "patience": "0"}
+    run_search(tmp_path, tiny_data, "multitask", n_trials=4, assignments=small)
     confirm(tmp_path, top=1, n_seeds=1)
-    record = read(tmp_path, CONFIRMATION)
-    info = get_confirmation(record)
-    assert info is not None
+    info = get_confirmation(read(tmp_path, CONFIRMATION))
     assert len(info.confirmed) == 3
     for c in info.confirmed:
         assert c.accuracy is not None
@@ -485,10 +400,7 @@ def test_multitask_searches_are_confirmed_with_their_accuracy(
 def test_imported_results_are_confirmed_on_images_of_today(
     tmp_path: Path, tiny_data: Path
 ) -> None:
-    """What a file says was best is trained again, on splits that the file never knew.
-
-    The very best of it diverges here, which is said and keeps nothing from being tested.
-    """
+    """What a file calls best is trained on new splits; where it diverges, the rest is tested."""
     rows = [
         "epoch,batch_size,learning_rate,bottleneck_dim,weight_decay,auto_encoder,"
         "batch_normalization,error_rate"
@@ -503,13 +415,12 @@ def test_imported_results_are_confirmed_on_images_of_today(
     outcome, said, _ = confirm(tmp_path, top=2, n_seeds=1, data=tiny_data)
     record = read(tmp_path, CONFIRMATION)
     info = get_confirmation(record)
-    assert info is not None
     assert outcome.progress.complete == outcome.target == 3
     assert {c.trial for c in info.confirmed if c.role == "top"} == {0, 1}
     assert info.get("trial 1").search_value == 0.02
     assert info.excluded == ("trial 0",)
     assert any(line.startswith("Not counted, whatever the error: trial 0") for line in said)
     assert [c.name for c in info.confirmed if c.test is None] == ["trial 0"]
-    again, _, _ = confirm(tmp_path, top=2, n_seeds=2)
-    assert again.progress.complete == again.target == 6
+    again, _, _ = confirm(tmp_path, top=2, n_seeds=1)
+    assert again.progress.complete == again.target == 3
     assert record.user_attrs[attrs.SETTINGS]["split"] == "group"
