@@ -7,7 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.observations import all_effects, effects
+from benchmarks.kept import read
+from benchmarks.observations import (
+    all_effects,
+    effect_table,
+    effects,
+    families_among_the_best,
+)
 from search_spaces import SPACES
 
 
@@ -30,9 +36,12 @@ def test_known_effects(kind: str) -> None:
     if kind == "autoencoder":
         frame = frame[frame["auto_encoder"] == "CNN"]
     first = effects(frame, kind, "batch_size")[0]
-    assert (first.before, first.after, first.lower) == ("16", "32", 0)
+    assert (first.before, first.after) == ("16", "32")
+    assert first.low is not None
+    assert first.high is not None
     assert first.low < 0.5 < first.high
     assert first.change == pytest.approx(0.5, abs=0.05)
+    assert first.lower == 0
     rates = effects(frame, kind, "learning_rate")
     assert [(e.before, e.after) for e in rates[:2]] == [("0.0001", "0.001"), ("0.001", "0.01")]
     assert rates[0].change == pytest.approx(-0.75, abs=0.03)
@@ -44,32 +53,60 @@ def test_known_effects(kind: str) -> None:
 
 
 def test_only_twins_are_compared() -> None:
-    """A configuration without a twin, or with one of the other architecture, does not count.
-
-    Only the effect of the length itself is measured on both lengths of training.
-    """
-    frame = grid("autoencoder", batch_size={32: 1.5})
-    assert effects(frame, "autoencoder", "batch_size")[0].n == 480 // 3
+    """A configuration without a twin, or with one of the other architecture, does not count."""
+    frame = grid("autoencoder", batch_size={32: 2.0})
+    whole = effects(frame, "autoencoder", "batch_size")[0]
+    assert whole.n == 480 // 3
     odd = frame.index[(frame["batch_size"] == 32) & (frame["learning_rate"] == 0.1)]
     without = effects(frame.drop(odd), "autoencoder", "batch_size")[0]
     assert without.n == 480 // 3 * 3 // 4
     (normalized,) = effects(frame, "autoencoder", "batch_normalization")
     assert normalized.n == 192 // 2
+
+
+def test_short_trainings_are_no_second_observation() -> None:
+    """Only the effect of the length itself is measured on both lengths."""
+    frame = grid("autoencoder", batch_size={32: 1.5})
     found = {e.parameter: e.n for e in all_effects(frame, "autoencoder") if e.before != "32"}
     assert found["epoch"] == 480 // 2
     assert found["batch_size"] == 240 // 3
 
 
-def test_multitask_grid() -> None:
-    """What is answered from another training does not count.
+def test_what_is_answered_from_another_training_does_not_count() -> None:
+    """A classifier of one layer has no dropout, so its three points are one observation."""
+    frame = grid("multitask", batch_size={32: 1.5})
+    reused = (frame["classification_layer_num"] == 1) & (frame["dropout"] > 0)
+    frame["reused_from"] = np.where(reused | (frame["epoch"] < 200), 0.0, np.nan)
+    found = {e.parameter: e.n for e in all_effects(frame, "multitask") if e.before != "0.001"}
+    assert found["batch_size"] == 756 // 2
+    assert found["epoch"] == 756
+    assert found["dropout"] == 972 // 3 * 2 // 3
 
-    A classifier of one layer has no dropout, so its three points are one observation.
-    """
-    whole = grid("multitask", batch_size={32: 1.5})
-    reused = (whole["classification_layer_num"] == 1) & (whole["dropout"] > 0)
-    origin = np.where(reused | (whole["epoch"] < 200), 0.0, np.nan)
-    answered = all_effects(whole.assign(reused_from=origin), "multitask")
-    counts = {e.parameter: e.n for e in answered if e.before != "0.001"}
-    assert counts["batch_size"] == 756 // 2
-    assert counts["epoch"] == 756
-    assert counts["dropout"] == 972 // 3 * 2 // 3
+
+def test_effects_on_the_accuracy() -> None:
+    """Where trials classify, the mean difference of twins stands beside that of their errors."""
+    frame = grid("multitask", batch_size={32: 1.5})
+    noise = np.random.default_rng(1).normal(0, 0.01, size=len(frame))
+    frame["validation_accuracy"] = 0.8 + 0.1 * frame["batch_normalization"] + noise
+    found = {e.parameter: e.accuracy for e in all_effects(frame, "multitask")}
+    assert found["batch_normalization"] == pytest.approx((0.1, 0.1, 0.1), abs=0.005)
+    assert found["batch_size"] is not None
+    low, mean, high = found["batch_size"]
+    assert -0.005 < low < 0 < high < 0.005
+    assert mean == pytest.approx((low + high) / 2)
+    *_, last = effect_table(effects(frame, "multitask", "batch_normalization"))
+    assert "| +0.1" in last or "| +0.09" in last
+    assert effect_table(effects(grid("multitask"), "multitask", "epoch"))[0].endswith("lower in |")
+
+
+def test_table_and_families(tmp_path: Any) -> None:
+    """Failed trials are not read; shares are percentages; the best are counted by family."""
+    frame = grid("autoencoder", auto_encoder={"linear": 10.0})
+    failed = frame.head(3).assign(state="FAIL", value=0.0)
+    pd.concat([frame, failed]).to_parquet(tmp_path / "grid.parquet")
+    trials = read(tmp_path / "grid.parquet")
+    assert len(trials) == 480
+    assert families_among_the_best(trials) == {"CNN": 50}
+    assert families_among_the_best(trials, 200) == {"CNN": 192, "linear": 8}
+    lines = effect_table(effects(grid("autoencoder", epoch={200: 0.5}), "autoencoder", "epoch"))
+    assert lines[2].startswith("| epoch | 100 → 200 | 240 | \N{MINUS SIGN}5")

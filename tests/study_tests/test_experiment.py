@@ -1,9 +1,13 @@
 """Paired experiments: which arms there are, and real ones run, killed, continued, extended."""
 
 import json
+import os
 import shutil
+import signal
 import sqlite3
-from collections.abc import Mapping
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -40,7 +44,9 @@ from study.seeds import pair_seed
 from study.settings import StudySettings
 from tests.emoji_ae_tests.reference import leaking_groups
 from tests.study_tests.asking import given_in, place_at, run_study
-from tests.study_tests.studies import open_study
+from tests.study_tests.studies import ask, open_study
+
+Wait = Callable[[Callable[[], bool]], None]
 
 OWN = Source()
 EXTRA = Source(options={"vendors": ("google", "twitter")})
@@ -504,3 +510,69 @@ def test_arms_leave_nothing_to_chance_with_other_models(
     notebook = multitask_config().to_dict()
     for trial in trials_of(tmp_path, "leakage"):
         assert {name: trial.params[name] for name in free} == {n: notebook[n] for n in free}
+
+
+DONE = "SELECT 1 FROM trials WHERE state = 'COMPLETE'"
+TRAINED = (
+    "SELECT 1 FROM trials JOIN trial_intermediate_values USING (trial_id) WHERE state = 'RUNNING'"
+)
+
+
+def exists(pid: int) -> bool:
+    """Say whether there is such a process, be it one that has ended."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_killed_and_continued(
+    ran: Path, tmp_path: Path, tiny_data: Path, wait_until: Wait
+) -> None:
+    """After a kill in the middle, the same request gives what it gives at one go."""
+    command = [
+        Path(sys.executable).with_name("emoji-study"),
+        *("experiment", NAME, "--lambda", str(LAMBDA), "--pairs", str(N_PAIRS)),
+        *("--workers", "2", "--threads", "1", "--storage", url_of(tmp_path), "--data", tiny_data),
+        *(argument for name, value in SMALL.items() for argument in ("--set", f"{name}={value}")),
+    ]
+
+    with (tmp_path / "err").open("w") as err:
+        running = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=err, start_new_session=True
+        )
+
+        def stopped_in_the_middle() -> bool:
+            """Stop all processes; let them go on if no trial is in the middle of a training."""
+            if not ask(tmp_path, DONE):
+                return False
+            os.killpg(running.pid, signal.SIGSTOP)
+            if ask(tmp_path, TRAINED):
+                return True
+            os.killpg(running.pid, signal.SIGCONT)
+            return False
+
+        try:
+            wait_until(lambda: running.poll() is not None or stopped_in_the_middle())
+            assert running.poll() is None, "it ended before it could be killed"
+        finally:
+            os.killpg(running.pid, signal.SIGKILL)
+            running.wait()
+    killed = trials_of(tmp_path)
+    assert TrialState.RUNNING in {trial.state for trial in killed}
+    pids = [int(trial.user_attrs[attrs.WORKER].rpartition(":")[2]) for trial in killed]
+    wait_until(lambda: not any(exists(pid) for pid in pids))  # until its heir has seen it end
+
+    outcome, said = experiment(tmp_path, data=tiny_data)
+
+    assert outcome.progress.complete == outcome.target == N_PAIRS * len(ARMS)
+    assert not any("missing" in line for line in said)
+    trials = trials_of(tmp_path)
+    for before, after in zip(killed, trials, strict=False):
+        if before.state == TrialState.COMPLETE:
+            assert after == before
+    assert {trial.state for trial in trials} <= {TrialState.COMPLETE, TrialState.FAIL}
+    finished = [trial for trial in trials if trial.state == TrialState.COMPLETE]
+    assert len(finished) == N_PAIRS * len(ARMS)
+    assert results(finished) == results(trials_of(ran))

@@ -379,6 +379,15 @@ def test_ablation_goes_from_the_default_to_the_confirmed_winner(copy: Path) -> N
     assert models_of(copy) == []
 
 
+def test_ablation_of_a_trial_by_number(copy: Path) -> None:
+    """A trial that was named is the winner."""
+    outcome, _, _ = ablate(copy, trial="3", name="third")
+    arms = arms_of(read(copy, "third"))
+    winner = [arm for arm in arms.values() if arm["role"] == "path"][-1]
+    assert winner["params"] == read(copy, SEARCH).trials[3].params
+    assert outcome.progress.complete == outcome.target
+
+
 def test_multitask_searches_are_confirmed_with_their_accuracy(
     tmp_path: Path, tiny_data: Path
 ) -> None:
