@@ -83,12 +83,12 @@ def kind(*metrics: Metric, fidelity: str | None = None) -> KindInfo:
     )
 
 
-def record(info: KindInfo) -> StudyRecord:
+def record(info: KindInfo, n_trials: int = 60) -> StudyRecord:
     """Return a random search in which the rate decides, and more units are better."""
     rng = np.random.default_rng(0)
     sign = -1.0 if info.objective.maximise else 1.0
     trials = []
-    for i in range(60):
+    for i in range(n_trials):
         unit = rng.uniform(size=len(SPACE.parameters))
         params = SPACE.at(list(unit), {})
         distance = abs(math.log10(float(params["rate"])) + 2)

@@ -44,7 +44,7 @@ def digits(
     """Return a search for a classifier of digits; the digests share its trials evenly."""
     record = other.record(kind, n_trials)
     share = max(1, -(-n_trials // len(digests)))
-    settings = {**SETTINGS, **other.settings(), "fixed": {}}
+    settings = {**SETTINGS, **other.SETTINGS, "fixed": {}}
     trials = [
         replace(t, user_attrs={**t.user_attrs, attrs.KIND_DIGEST: digests[t.number // share]})
         for t in record.trials
