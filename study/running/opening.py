@@ -88,13 +88,13 @@ class Database:
 def load_data(trainer: Trainer, settings: StudySettings, *, study: str, stored: bool) -> Data:
     """Load the data that settings describe; parted now, unless they are ``stored`` with a study.
 
-    A StudyError says that they are not those of the study.
+    A StudyError says that they are not those of the study, or that ``load`` gives no data.
     """
     if not stored:
-        return trainer.load(settings.source, None)
+        return _require_data(trainer.load(settings.source, None), settings)
     try:
         # The sides are stored because another version of a library may draw others.
-        data = trainer.load(settings.source, settings.sides)
+        data = _require_data(trainer.load(settings.source, settings.sides), settings)
         found = data.fingerprint
     except OtherDataError as error:
         found = error.fingerprint
@@ -104,3 +104,12 @@ def load_data(trainer: Trainer, settings: StudySettings, *, study: str, stored: 
             f"here {found}); give its file with --data."
         )
     return data
+
+
+def _require_data(data: object, settings: StudySettings) -> Data:
+    if isinstance(data, Data):
+        return data
+    raise StudyError(
+        f"`load` of the kind {settings.kind!r} must return study.kinds.Data or Rows, but returned "
+        f"{type(data).__name__}."
+    )

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy
@@ -11,9 +12,12 @@ from storage.errors import UnknownStudyError
 from storage.rdb import close_all
 from storage.urls import sqlite_path
 from study.commands.run import run
+from study.emoji.trainer import EmojiTrainer
 from study.errors import StudyError
+from study.kinds import Source
 from study.requests import Given, Place, RunRequest
-from study.running.opening import Database
+from study.running.opening import Database, load_data
+from study.settings import StudySettings
 
 
 @pytest.fixture(autouse=True)
@@ -58,3 +62,18 @@ def test_a_database_is_created_when_something_is_stored(database: str) -> None:
     assert "studies" in tables(database)
     with pytest.raises(UnknownStudyError, match="no study named 'study' in this storage"):
         opened.require("study")
+
+
+class Careless(EmojiTrainer):
+    """Loads what is no data."""
+
+    def load(self, source: Source, sides: str | None) -> Any:
+        """Return a pair."""
+        return [], []
+
+
+@pytest.mark.parametrize("stored", [True, False])
+def test_load_must_return_data(settings: StudySettings, stored: bool) -> None:
+    """A kind whose data are none is told so in a line."""
+    with pytest.raises(StudyError, match=r"`load` of the kind 'autoencoder' must return .* tuple"):
+        load_data(Careless(), settings, study="s", stored=stored)
