@@ -237,7 +237,7 @@ PRUNER_SETTINGS = (
     ),
 )
 """What ``replay_pruners`` replays unless told otherwise; those with an option are what
-``samplers.make_pruner`` builds for ``run --pruner``."""
+``study.sampling.names.make_pruner`` builds for ``run --pruner``."""
 
 
 def get_fidelity(record: StudyRecord, *, n_points: int = 20, seed: int = 0) -> FidelityInfo:
@@ -252,7 +252,7 @@ def get_fidelity(record: StudyRecord, *, n_points: int = 20, seed: int = 0) -> F
         Hyperparameter Optimization at Scale", ICML 2018, arXiv:1807.01774; intervals: Efron,
         Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13.
     """
-    complete, pruned = _curves(record)
+    complete, pruned = ([_curve(t, record) for t in trials] for trials in _reporting(record))
     n_resamples = default_resamples(len(complete))
     n_epochs = min((len(curve.values) for curve in complete), default=0)
     refusal = _refusal("The fidelity of short trainings", len(complete))
@@ -295,15 +295,15 @@ def replay_pruners(
         interval: Wilson, "Probable Inference, the Law of Succession, and Statistical
         Inference", JASA 22, 1927, by ``scipy.stats.binomtest``.
     """
-    complete, pruned = _curves(record)
+    complete, pruned = _reporting(record)
     refusal = _refusal("A replay of pruners", len(complete))
     rng = np.random.default_rng(seed)
-    chosen = _choose(complete, max_trials, rng)
-    longest = max((curve.steps[-1] + 1 for curve in chosen), default=0)
+    curves = [_curve(trial, record) for trial in _choose(complete, max_trials, rng, record)]
+    longest = max((curve.steps[-1] + 1 for curve in curves), default=0)
     every = max(1, math.ceil(longest / max_reports))
     replays: list[PrunerReplay] = []
     if refusal is None:
-        thinned = [curve.thinned(every) for curve in chosen]
+        thinned = [curve.thinned(every) for curve in curves]
         shuffled = (rng.permutation(len(thinned)) for _ in range(n_orders - 1))
         orders = [thinned, *([thinned[i] for i in order] for order in shuffled)]
         steps = plural(kind_of(record).step)
@@ -312,7 +312,7 @@ def replay_pruners(
     return PrunersInfo(
         replays=tuple(replays),
         n_complete=len(complete),
-        n_replayed=len(chosen) if refusal is None else 0,
+        n_replayed=len(curves) if refusal is None else 0,
         n_orders=n_orders,
         every=every,
         refusal=refusal,
@@ -457,33 +457,42 @@ def _run(pruner: BasePruner, curves: Sequence[_Curve], *, name: str) -> tuple[in
     return n_run, survivors
 
 
-def _choose(curves: Sequence[_Curve], n: int, rng: np.random.Generator) -> Sequence[_Curve]:
-    """Return at most n trials in their order, the best one among them."""
-    if len(curves) <= n:
-        return curves
-    best = min(range(len(curves)), key=lambda i: curves[i].final)
-    others = [i for i in range(len(curves)) if i != best]
+def _choose(
+    trials: Sequence[TrialRecord], n: int, rng: np.random.Generator, record: StudyRecord
+) -> Sequence[TrialRecord]:
+    """Return at most n of a study's trials in their order, the best one among them."""
+    if len(trials) <= n:
+        return trials
+    best = min(range(len(trials)), key=lambda i: _final(trials[i], record))
+    others = [i for i in range(len(trials)) if i != best]
     kept = {best, *map(int, rng.choice(others, size=n - 1, replace=False))}
-    return [curves[i] for i in sorted(kept)]
+    return [trials[i] for i in sorted(kept)]
 
 
-def _curves(record: StudyRecord) -> tuple[list[_Curve], list[_Curve]]:
+def _reporting(record: StudyRecord) -> tuple[list[TrialRecord], list[TrialRecord]]:
     """Return complete trials with a value, by start, and pruned ones; those with a curve."""
-    sign = -1.0 if record.directions[0] == "maximize" else 1.0
+    reporting = [trial for trial in record.trials if trial.intermediate_values]
+    complete = [
+        trial
+        for trial in reporting
+        if trial.state == TrialState.COMPLETE and math.isfinite(_final(trial, record))
+    ]
+    complete.sort(key=lambda trial: (trial.started or EARLIEST, trial.number))
+    return complete, [trial for trial in reporting if trial.state == TrialState.PRUNED]
 
-    def curve(trial: TrialRecord) -> _Curve:
-        steps = sorted(trial.intermediate_values)
-        values = np.asarray([trial.intermediate_values[step] for step in steps], dtype=float)
-        final = math.nan if trial.value is None else sign * trial.value
-        return _Curve(steps=steps, values=sign * values, final=final)
 
-    by_start = sorted(record.complete, key=lambda t: (t.started or EARLIEST, t.number))
-    complete = [t for t in by_start if t.value is not None and math.isfinite(t.value)]
-    pruned = [t for t in record.trials if t.state == TrialState.PRUNED]
-    return (
-        [curve(trial) for trial in complete if trial.intermediate_values],
-        [curve(trial) for trial in pruned if trial.intermediate_values],
-    )
+def _curve(trial: TrialRecord, record: StudyRecord) -> _Curve:
+    steps = sorted(trial.intermediate_values)
+    values = np.asarray([trial.intermediate_values[step] for step in steps], dtype=float)
+    return _Curve(steps=steps, values=_sign(record) * values, final=_final(trial, record))
+
+
+def _final(trial: TrialRecord, record: StudyRecord) -> float:
+    return math.nan if trial.value is None else _sign(record) * trial.value
+
+
+def _sign(record: StudyRecord) -> float:
+    return -1.0 if record.directions[0] == "maximize" else 1.0
 
 
 def _refusal(what: str, n_complete: int) -> str | None:

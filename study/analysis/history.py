@@ -262,5 +262,7 @@ def _seconds_after_epochs(trial: TrialRecord) -> tuple[float, ...] | None:
 
 def _last_finite(trial: TrialRecord) -> float | None:
     """Return the value of a trial, or its last report that is a number."""
-    values = (trial.value, *list(trial.intermediate_values.values())[::-1])
-    return next((value for value in values if value is not None and math.isfinite(value)), None)
+    if trial.value is not None and math.isfinite(trial.value):
+        return trial.value
+    reports = reversed(list(trial.intermediate_values.values()))
+    return next((value for value in reports if math.isfinite(value)), None)

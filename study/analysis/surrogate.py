@@ -50,7 +50,9 @@ joints look like weak interactions where there is little noise."""
 N_INTERACTING, N_POINTS = 4, 20
 """Parameters whose pairs are looked at; trials that partial dependences are averaged over."""
 
-INTERACTION_TREES, N_REFITS, N_NULL_REFITS = 12, 10, 19
+INTERACTION_TREES, N_REFITS = 12, 10
+
+N_NULL_REFITS = 19
 """Forests without an interaction: more than the largest of 19 has a probability of 1 in 20."""
 
 _N_RANK_DRAWS = 200
@@ -130,7 +132,10 @@ class InteractionsInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Column:
-    """One parameter as numbers, NaN where a trial lacks it; half a step wider than its range."""
+    """One parameter as numbers, NaN where a trial lacks it.
+
+    ``low`` and ``high`` are half a step outside of its range.
+    """
 
     name: str
     values: np.ndarray
@@ -220,7 +225,11 @@ def get_branch(
     trials = [trial for _, trial in members]
     losses = np.asarray([loss for loss, _ in members])
     log = bool(len(losses) and losses.min() > 0 and losses.max() > 10 * losses.min())
-    columns = [_encode(name, trials) for name in parameter_names(record)]
+    columns = [
+        _encode(name, trials)
+        for name in parameter_names(record)
+        if any(name in trial.params for trial in trials)
+    ]
     return Branch(
         trials=tuple(trials),
         n_trials=n_trials,

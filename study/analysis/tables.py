@@ -296,7 +296,16 @@ def get_groups(record: StudyRecord, parameter: str, *, metric: Metric | None = N
         leaves out rows without the parameter; the numbers are its own.
     """
     metric = metric or kind_of(record).objective
-    measured = [(value, t) for t in record.complete if (value := metric.of(t)) is not None]
+    return _grouped(_measured(record, metric), parameter, metric)
+
+
+def _measured(record: StudyRecord, metric: Metric) -> list[tuple[float, TrialRecord]]:
+    return [(value, t) for t in record.complete if (value := metric.of(t)) is not None]
+
+
+def _grouped(
+    measured: Sequence[tuple[float, TrialRecord]], parameter: str, metric: Metric
+) -> GroupsInfo:
     column = _typed([trial.params.get(parameter) for _, trial in measured])
     values = _column([value for value, _ in measured], "float64")
     found = values.groupby(column).agg(["count", "mean", "median"])
@@ -316,15 +325,18 @@ def get_all_groups(
     record: StudyRecord, *, metric: Metric | None = None, max_groups: int = MAX_GROUPS
 ) -> tuple[GroupsInfo, ...]:
     """Summarise a metric by every parameter with several values, but few, the family first."""
-    family = kind_of(record).family
-    trials = [trial for _, trial in ranked(record, metric=metric)]
+    kind = kind_of(record)
+    family, metric = kind.family, metric or kind.objective
+    measured = _measured(record, metric)
     names = sorted(parameter_names(record), key=lambda name: name != family)
     few = [
         name
         for name in names
-        if 1 < len({t.params[name] for t in trials if name in t.params} - {None}) <= max_groups
+        if 1
+        < len({t.params[name] for _, t in measured if name in t.params} - {None})
+        <= max_groups
     ]
-    return tuple(get_groups(record, name, metric=metric) for name in few)
+    return tuple(_grouped(measured, name, metric) for name in few)
 
 
 def get_top_families(

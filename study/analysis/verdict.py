@@ -289,8 +289,10 @@ def _where(failed: Sequence[TrialRecord], ended: Sequence[TrialRecord]) -> str:
     found: list[tuple[float, str]] = []
     counts = Counter(item for trial in failed for item in trial.params.items())
     for (name, value), n_failed in counts.items():
+        if 2 * n_failed <= len(failed):
+            continue
         n_having = sum(name in t.params and t.params[name] == value for t in ended)
-        if 2 * n_failed > len(failed) and n_having < len(ended):
+        if n_having < len(ended):
             words = f"{format_label(name)} {format_value(value)}"
             found.append((n_failed / n_having, words))
     if not found:

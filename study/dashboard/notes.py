@@ -253,8 +253,10 @@ def _facts(record: StudyRecord, trial: TrialRecord) -> Iterator[str]:
 def _end(record: StudyRecord, trial: TrialRecord) -> str:
     found = trial.user_attrs
     if trial.state == TrialState.FAIL:
-        retries = {t.user_attrs.get(attrs.RETRY_OF): t.number for t in reversed(record.trials)}
-        again = retries.get(trial.number)
+        repeats = (
+            t.number for t in record.trials if t.user_attrs.get(attrs.RETRY_OF) == trial.number
+        )
+        again = next(repeats, None)
         later = "not tried again" if again is None else f"queued again as trial {again}"
         return f"{escape(str(found.get(attrs.FAILURE, 'its worker died')))}. It was {later}."
     if attrs.REUSED_FROM in found:

@@ -25,7 +25,7 @@ from study.figures.style import (
     VERMILLION,
     add_band,
     add_estimates,
-    add_row,
+    add_rows,
     drawable,
     family_color,
     mean_axis,
@@ -122,10 +122,10 @@ def plot_costs(infos: Sequence[CostInfo], kind: KindInfo) -> go.Figure:
     """
     figure = stacked(len(infos), row=_COST_ROW, gap=_COST_GAP)
     brush: dict[str, str] = {}
+    add_rows(figure, (_cost_traces(info, kind) for info in infos))
     for row, info in enumerate(infos, start=1):
         axis = "" if row == 1 else str(row)
         brush |= {f"x{axis}": info.name, f"y{axis}": "value"}
-        add_row(figure, row, _cost_traces(info, kind))
         figure.update_xaxes(
             row=row,
             col=1,

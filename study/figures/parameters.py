@@ -15,7 +15,7 @@ from study.figures.style import (
     BLUE,
     GREEN,
     NEUTRAL,
-    add_row,
+    add_rows,
     drawable,
     family_color,
     new_figure,
@@ -159,12 +159,12 @@ def plot_isolation(info: IsolationInfo, kind: KindInfo) -> go.Figure:
     """
     figure = stacked(max(1, len(info.parameters)), row=_ROW, gap=_GAP)
     brush: dict[str, str] = {}
+    add_rows(figure, (_isolated_traces(p, info.metric, kind) for p in info.parameters))
     for row, parameter in enumerate(info.parameters, start=1):
         axis = "" if row == 1 else str(row)
         brush[f"y{axis}"] = "value" if info.metric.objective else info.metric.name
         if parameter.scale != "category":
             brush[f"x{axis}"] = parameter.name
-        add_row(figure, row, _isolated_traces(parameter, info.metric, kind))
         figure.update_xaxes(row=row, col=1, **_isolated_axis(parameter))
     figure.update_layout(meta={"brush": brush})
     shown = [point.measured for p in info.parameters for point in p.points]

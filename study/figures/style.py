@@ -117,12 +117,13 @@ def stacked(n_rows: int, *, row: int, gap: int) -> go.Figure:
     )
 
 
-def add_row(figure: go.Figure, row: int, traces: Iterable[go.Scatter]) -> None:
-    """Draw traces in one of stacked charts; of all of a name, the first is in the legend."""
-    named = {trace.name for trace in figure.data}
-    for trace in traces:
-        figure.add_trace(trace.update(showlegend=trace.name not in named), row=row, col=1)
-        named.add(trace.name)
+def add_rows(figure: go.Figure, rows: Iterable[Iterable[go.Scatter]]) -> None:
+    """Draw the traces of stacked charts; of all of a name, the first is in the legend."""
+    named: set[str | None] = set()
+    for row, traces in enumerate(rows, start=1):
+        for trace in traces:
+            figure.add_trace(trace.update(showlegend=trace.name not in named), row=row, col=1)
+            named.add(trace.name)
 
 
 def ticks(wide: bool) -> int | str:

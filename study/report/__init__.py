@@ -2,11 +2,11 @@
 
 from study.report.comparison_report import render_studies
 from study.report.embedded import ReportData, read_report_data
-from study.report.pictures import Picture, Pictures
+from study.report.pictures import Pictures
 from study.report.processes import OtherProcesses
 from study.report.study_report import render_study
 
-__all__ = ["Picture", "Pictures", "ReportData", "read_report_data", "render_data"]
+__all__ = ["Pictures", "ReportData", "read_report_data", "render_data"]
 
 
 def render_data(data: ReportData, *, processes: OtherProcesses | None = None) -> str:

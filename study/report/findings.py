@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
-from storage.records import StudyRecord
+from storage.records import StudyRecord, TrialRecord
 from study.analysis import branch_of, family_of, is_search, kind_of, measured_on_request
 from study.analysis.ablation import get_ablation
 from study.analysis.agreement import AgreementInfo, branches, get_agreement
@@ -85,18 +85,16 @@ def _begin_explaining(
     are in the middle: then all are done at the same time.
     """
     # The curves are the largest part of a record; only the end of one plays a part here.
-    ends = ((t, sorted(t.intermediate_values.items())[-1:]) for t in record.trials)
-    bare = replace(
-        record, trials=tuple(replace(t, intermediate_values=dict(end)) for t, end in ends)
-    )
+    bare = replace(record, trials=tuple(map(_without_curve, record.trials)))
     begin = partial if processes is None else processes.begin
     half = (len(metrics) + 1) // 2
+    families = {metric: branches(record, metric=metric) for metric in metrics}
 
     def compare(some: Sequence[Metric]) -> dict[tuple[Metric, str], Callable[[], AgreementInfo]]:
         return {
             (metric, family): begin(get_agreement, bare, metric=metric, family=family)
             for metric in some
-            for family in branches(record, metric=metric)
+            for family in families[metric]
         }
 
     first = compare(metrics[:half])
@@ -114,9 +112,15 @@ def _begin_explaining(
             importances=tuple(whole[metric] for metric in metrics),
             within_best={metric: within[metric] for metric in explained},
             agreements={
-                m: tuple(agreements[m, family] for family in branches(record, metric=m))
-                for m in explained
+                m: tuple(agreements[m, family] for family in families[m]) for m in explained
             },
         )
 
     return finish
+
+
+def _without_curve(trial: TrialRecord) -> TrialRecord:
+    """Keep the last report alone."""
+    reports = trial.intermediate_values
+    last = max(reports, default=None)
+    return replace(trial, intermediate_values={} if last is None else {last: reports[last]})

@@ -196,7 +196,8 @@ def _chosen(
 
     The three are of the feasible complete trials with the best one's split, by the objective.
     Where the median or the worst drew another ``kind`` of thing than the best, or is of a training
-    that is shown already, the nearest other trial stands in. None if the best one drew nothing.
+    that is shown already, the nearest other trial stands in. Empty if the best one drew
+    nothing.
     """
     best = record.best
     if best is None or not (drawn := read(best)):

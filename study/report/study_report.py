@@ -41,12 +41,13 @@ def render_study(data: ReportData, processes: OtherProcesses | None) -> str:
     (record,) = data.studies
     kept = bounded(data)
     found = Findings(data, processes)
+    packed = pack(kept)  # while other processes explain
     kind = found.kind
     return render_page(
         "report",
         title=record.name,
         sections=report_sections(found),
-        report_data=pack(kept),
+        report_data=packed,
         name=record.name,
         command_name=shlex.quote(record.name),
         settings=analysis.settings_of(record),
@@ -77,6 +78,11 @@ def chart_key(section: str, metric: Metric) -> str:
     return section if metric.objective else f"{section}-{metric.name}"
 
 
+def experiment_key(label: str) -> str:
+    """Name the chart of an experiment in the metric with this label."""
+    return f"experiment-{label.lower().replace(' ', '-')}"
+
+
 def report_sections(found: Findings) -> list[Section]:
     """Return the sections of a study's page, in its order."""
     record, kind, data = found.record, found.kind, found.data
@@ -87,11 +93,9 @@ def report_sections(found: Findings) -> list[Section]:
     sections = [Section("verdict", "Verdict")]
     if found.experiment is not None:
         info = found.experiment
-        charts = {
-            f"experiment-{label.lower().replace(' ', '-')}": figures.plot_experiment(info, label)
-            for label in info.labels
-        }
-        sections.append(Section("experiment", "Experiment", {"experiment": info}, charts))
+        charts = {experiment_key(x): figures.plot_experiment(info, x) for x in info.labels}
+        values = {"experiment": info, "experiment_key": experiment_key}
+        sections.append(Section("experiment", "Experiment", values, charts))
     if not found.search:
         sections += [confirmation] if found.confirmations else []
         sections += [ablation] if found.ablations else []

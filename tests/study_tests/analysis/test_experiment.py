@@ -305,6 +305,19 @@ def test_one_image_more_in_every_pair(base: list[int], n: int, more: int) -> Non
     assert "which is better" in c.verdict
 
 
+def test_repeatable() -> None:
+    """The same experiment says the same; another seed of the bootstrap hardly another thing."""
+    rng = np.random.default_rng(0)
+    made = record({name: rng.normal(size=10).tolist() for name in "abc"})
+    first, again, other = (get_experiment(made, seed=seed) for seed in (0, 0, 1))
+    assert first == again
+    assert first is not None
+    assert other is not None
+    for mine, theirs in zip(first.comparisons, other.comparisons, strict=True):
+        assert (mine.low, mine.high) == pytest.approx((theirs.low, theirs.high), abs=0.1)
+        assert mine.p_value == theirs.p_value
+
+
 def simulated(seed: int, *, n_pairs: int, difference: float, n_arms: int = 1) -> ExperimentInfo:
     """Return an experiment whose arms differ from the baseline by a number and by noise.
 

@@ -1,5 +1,6 @@
 """What short trainings and pruners are said to do, on curves whose answer is known."""
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -167,6 +168,20 @@ def test_pruned_trials_bound_the_correlation_from_both_sides() -> None:
         worst = stats.spearmanr(early, [*final, 12.5, 12.0, 15.0]).statistic
         best = stats.spearmanr(early, [*final, *(-stats.rankdata(early[15:]))]).statistic
         assert (point.pruned_worst, point.pruned_best) == pytest.approx((worst, best))
+
+
+def test_no_end_of_pruned_trials_is_below_the_lower_bound() -> None:
+    """Of all places that two bad-looking trials could have had, none gives less."""
+    curves = list(np.random.default_rng(4).random((10, 1)))
+    (point,) = get_fidelity(record(curves, pruned=[[3.0], [2.0]])).points
+    early = [*(float(curve[0]) for curve in curves), 3.0, 2.0]
+    found = []
+    for pair in itertools.permutations(range(12), 2):
+        places = np.empty(12)
+        places[np.argsort(early[:10])] = [place for place in range(12) if place not in pair]
+        places[10:] = pair
+        found.append(stats.spearmanr(early, places).statistic)
+    assert (point.pruned_best, point.pruned_worst) == pytest.approx((min(found), max(found)))
 
 
 @pytest.mark.parametrize("n", [0, 9])
