@@ -90,10 +90,7 @@ class FileRows:
 
     def content(self, row: int) -> bytes:
         """Return the image file of a row, counted from 0; raise a DataError if there is none."""
-        content: bytes | None = self.read(row)["bytes"]
-        if content is None:
-            raise DataError("`image` must have bytes, but got null.")
-        return content
+        return _content(self.read(row))
 
 
 def labelled_images(dataset: EmojiDataset, rows: Sequence[int]) -> LabelledImages:
@@ -213,13 +210,14 @@ def _faces(all_rows: FileRows) -> _Faces:
         )
     texts = tuple(all_rows.texts[row] for row in rows)
     labels = _read_labels(texts, source)
-    pixels = []
+    pixels, paths = [], []
     for row, text in zip(rows, texts, strict=True):
+        file = all_rows.read(row)
+        paths.append(file.get("path"))
         try:
-            pixels.append(decode_image(all_rows.content(row)))
+            pixels.append(decode_image(_content(file)))
         except DataError as error:
             raise DataError(f"{source}, row {row} (from 0), {text!r}: {error}") from error
-    paths = [all_rows.read(row).get("path") for row in rows]
     return _Faces(np.stack(pixels), texts, labels, paths)
 
 
@@ -255,6 +253,13 @@ def _digest(values: list[Any], images: npt.NDArray[np.uint8]) -> str:
     digest = hashlib.sha256(json.dumps(values).encode())
     digest.update(images.tobytes())
     return digest.hexdigest()[:16]
+
+
+def _content(file: Mapping[str, Any]) -> bytes:
+    content: bytes | None = file["bytes"]
+    if content is None:
+        raise DataError("`image` must have bytes, but got null.")
+    return content
 
 
 def _read_texts(column: pa.ChunkedArray, source: Path) -> list[str]:

@@ -108,9 +108,6 @@ def _folds(
     Few groups can leave a fold without images, which then comes last. ``words`` name, in errors,
     the images of one class and the groups, of which there must be as many as folds.
     """
-    # Here and not above because importing it takes a second.
-    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
-
     labels = dataset.labels.numpy()[list(rows)]
     groups = [dataset.groups[row] for row in rows]
     n_groups = len(set(groups)) if method == "group" else n_folds
@@ -119,6 +116,9 @@ def _folds(
             raise DataError(
                 f"`dataset` must have at least {n_folds} {what} to be split, but got {count}."
             )
+    # Here and not above because importing it takes a second.
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
     splitter = StratifiedGroupKFold if method == "group" else StratifiedKFold
     with warnings.catch_warnings():
         # A class with fewer images than folds is missing in some of them, which is allowed.

@@ -167,15 +167,20 @@ def only_study(storage: BaseStorage) -> str:
     return searches[0]
 
 
+def unknown_study(storage: BaseStorage, name: str) -> UnknownStudyError:
+    """Return the error that a storage has no study of a name, and which it has."""
+    known = ", ".join(study_names(storage)) or "none"
+    return UnknownStudyError(
+        f"There is no study named {name!r} in this storage; it holds: {known}."
+    )
+
+
 def load_study_record(storage: BaseStorage, name: str) -> StudyRecord:
     """Read a whole study once; an UnknownStudyError if the storage holds none of that name."""
     try:
         study_id = storage.get_study_id_from_name(name)
     except KeyError:
-        known = ", ".join(study_names(storage)) or "none"
-        raise UnknownStudyError(
-            f"There is no study named {name!r} in this storage; it holds: {known}."
-        ) from None
+        raise unknown_study(storage, name) from None
     return StudyRecord(
         name=name,
         directions=tuple(d.name.lower() for d in storage.get_study_directions(study_id)),

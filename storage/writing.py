@@ -54,8 +54,8 @@ class TriedError(Exception):
 def suggesting(trial: optuna.Trial, *, untried: bool = False) -> Iterator[None]:
     """Store the parameters that are suggested in the block together, at its end.
 
-    If they are to be ``untried`` and another trial of the study has all of them, they are not
-    stored, which is a ``TriedError``.
+    If they are to be ``untried`` and another trial of the study, of the same replicate, has all
+    of them, they are not stored, which is a ``TriedError``.
     """
     storage = trial.storage
     suggested = _Suggested(storage)

@@ -33,8 +33,13 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except (KeyboardInterrupt, click.Abort):
+    except KeyboardInterrupt:
         sys.exit(130)
+    except click.Abort as error:  # what click makes of both of these
+        if not isinstance(error.__cause__, EOFError):
+            sys.exit(130)
+        sys.stderr.write("Aborted!\n")
+        sys.exit(1)
     except Exception as error:
         message = user_message(error)
         if debug or message is None:

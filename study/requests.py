@@ -13,7 +13,7 @@ from study.errors import StudyError
 Say = Callable[[str], None]
 REQUIRED = object()
 DEFAULT_KIND, DEFAULT_TRIALS = "autoencoder", 40
-OF_A_STUDY = dict.fromkeys(("--trial", "--storage"), "belongs to --study: name the study.")
+OF_A_STUDY = dict.fromkeys(("--storage", "--trial"), "belongs to --study: name the study.")
 
 
 def option(
@@ -44,13 +44,29 @@ def option(
         without: Of a request in a request: fields that are not asked for.
     """
     said = {
-        **{"help": help, "default": default, "name": name, "positional": positional},
-        **{"low": low, "high": high, "metavar": metavar, "env": env, "read": read},
-        **{"many": many, "without": without},
+        "help": help,
+        "default": default,
+        "name": name,
+        "positional": positional,
+        "low": low,
+        "high": high,
+        "metavar": metavar,
+        "env": env,
+        "read": read,
+        "many": many,
+        "without": without,
     }
     if default is REQUIRED:
         return field(metadata=said)
     return field(default_factory=lambda: default, metadata=said)
+
+
+def _accept_change() -> Any:
+    return option(
+        "Go on though the code of the study's own kind has changed; trials from then on are "
+        "marked.",
+        False,
+    )
 
 
 def _assignments(texts: Sequence[str]) -> Mapping[str, str]:
@@ -93,10 +109,15 @@ class Stored(Request):
 
 
 @dataclass(frozen=True, kw_only=True)
-class OneStudy(Stored):
-    """A study of a storage."""
+class WithStudy(Request):
+    """What is about one study."""
 
     study: str | None = option("Name of the study; may be left out where there is only one.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OneStudy(WithStudy, Stored):
+    """A study of a storage."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -248,11 +269,7 @@ class RunRequest(Request):
         "Begin a new study with the best points of this one, one for thirty trials.",
         metavar="STUDY",
     )
-    accept_change: bool = option(
-        "Go on though the code of the study's own kind has changed; trials from then on are "
-        "marked.",
-        False,
-    )
+    accept_change: bool = _accept_change()
 
     @property
     def n_first(self) -> int:
@@ -274,11 +291,7 @@ class WorkRequest(Request):
 
     study: str = option("Name of the study.", REQUIRED)
     place: Place = option(default=Place(), without=("backend", "scheduler"))
-    accept_change: bool = option(
-        "Go on though the code of the study's own kind has changed; trials from then on are "
-        "marked.",
-        False,
-    )
+    accept_change: bool = _accept_change()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -324,10 +337,9 @@ class ExperimentRequest(Request):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FollowupRequest(Request):
+class FollowupRequest(WithStudy):
     """How a search is followed up."""
 
-    study: str | None = option("Name of the study; may be left out where there is only one.")
     n_seeds: int = option("Fresh seeds and splits, in all.", 5, name="--seeds", low=1)
     name: str | None = option("Name to store it as; the study's and what it is, if not given.")
     place: Place = option(default=Place())

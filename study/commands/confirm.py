@@ -3,10 +3,10 @@
 from dataclasses import replace
 
 from storage import attrs
-from storage.rdb import await_server
-from storage.records import StudyRecord, load_study_record
+from storage.rdb import await_server, open_storage
+from storage.records import StudyRecord, load_study_record, only_study
 from study.analysis.confirmation import ConfirmationInfo, describe_confirmation, get_confirmation
-from study.commands.show import Show, stored_record
+from study.commands.show import Show
 from study.errors import StudyError
 from study.experiment import Arm
 from study.followups.arms import confirmation_arms
@@ -65,9 +65,9 @@ def confirm(request: ConfirmRequest, *, say: Say, show: Show) -> RunOutcome:
 
 def asked_search(request: FollowupRequest, *, say: Say) -> Search:
     """Read the search that is to be followed up, see ``find_search``."""
-    _, record = stored_record(request.place.url, request.study)
-    await_server(request.place.url, say=say)
-    return find_search(record.name, request.place, say=say)
+    url = request.place.url
+    await_server(url, say=say)
+    return find_search(request.study or only_study(open_storage(url)), request.place, say=say)
 
 
 def own_confirmation(database: Database, record: StudyRecord) -> ConfirmationInfo | None:

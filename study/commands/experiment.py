@@ -14,14 +14,13 @@ from study.kind_sources import (
     FoundKind,
     find_kind,
     installed_kinds,
-    make_trainer,
     require_same_code,
 )
 from study.kinds import Kind
 from study.requests import ExperimentRequest, Say
 from study.running.coordinator import RunOutcome
 from study.running.deciding import decide
-from study.running.opening import Database, load_data
+from study.running.opening import Database, load_here
 from study.settings import StudySettings, default_settings
 
 
@@ -61,9 +60,7 @@ def experiment(request: ExperimentRequest, *, say: Say) -> RunOutcome:
     assignments = kind.with_steps(request.given.assignments, request.given.n_steps)
     fixed = _fixed(assignments, design, kind, stored_settings)
     settings = replace(settings, space=design.space, fixed=fixed)
-    trainer = make_trainer(kind)
-    trainer.resolve_device(place.device)  # raises here rather than in every worker
-    data = load_data(trainer, settings, study=study, stored=stored is not None)
+    _, data = load_here(kind, settings, place.device, study=study, stored=stored is not None)
     settings = replace(settings, data_fingerprint=data.fingerprint, sides=data.sides)
     if stored is not None:
         stored.settings.require_equal(settings, study=study)

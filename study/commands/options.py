@@ -63,7 +63,7 @@ class _Command(click.Command):
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         if not self.params:
-            self.params = list({param.name: param for param in _params(self._kind)}.values())
+            self.params = list(_params(self._kind))
         return super().get_params(ctx)
 
 

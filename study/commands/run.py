@@ -9,12 +9,12 @@ from storage.rdb import await_server
 from storage.records import StudyRecord, count, load_study_record
 from study.dashboard.retention import check_keep
 from study.errors import StudyError
-from study.kind_sources import find_kind, make_trainer, require_same_code
+from study.kind_sources import find_kind, require_same_code
 from study.requests import DEFAULT_TRIALS, Place, RunRequest, Say
 from study.running import budget
 from study.running.coordinator import Ready, RunOutcome, describe_outcome, launch, open_study
 from study.running.deciding import decide_search
-from study.running.opening import Database, StoredStudy, load_data
+from study.running.opening import Database, StoredStudy, load_here
 from study.running.warm_start import began_with, best_points
 from study.sampling.names import ADAPTIVE_SAMPLERS
 from study.settings import StudySettings
@@ -49,9 +49,7 @@ def run(request: RunRequest, *, say: Say) -> RunOutcome:
     source = None
     if request.warm_start is not None:
         source = _warm_start_source(database, request.warm_start, settings, space, stored)
-    trainer = make_trainer(own)
-    trainer.resolve_device(place.device)  # raises here rather than in every worker
-    data = load_data(trainer, settings, study=name, stored=stored is not None)
+    _, data = load_here(own, settings, place.device, study=name, stored=stored is not None)
     settings = replace(settings, data_fingerprint=data.fingerprint, sides=data.sides)
     waiting = []
     if source is not None:

@@ -8,7 +8,6 @@ from rich.console import RenderableType
 from storage.queue import silences
 from storage.rdb import open_storage
 from storage.records import StudyRecord, load_study_record, only_study, study_names
-from study.exchange.write_table import write_table
 from study.requests import ExportRequest, ListRequest, StatusRequest
 from study.terminal.status import status_lines, study_table, watch
 
@@ -43,5 +42,7 @@ def status(request: StatusRequest, *, show: Show) -> None:
 
 def export(request: ExportRequest) -> int:
     """Write the trials of a study as a table; return how many there are."""
+    from study.exchange.write_table import write_table  # with pandas, which others do without
+
     _, record = stored_record(request.url, request.study)
     return write_table(record, request.out, curves=request.curves)

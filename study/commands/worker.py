@@ -7,10 +7,10 @@ import optuna
 from storage import attrs
 from storage.rdb import await_server
 from storage.records import load_study_record
-from study.kind_sources import find_stored, make_trainer
+from study.kind_sources import find_stored
 from study.requests import Say, WorkRequest
 from study.running.coordinator import Ready, RunOutcome, describe_outcome, launch
-from study.running.opening import Database, load_data
+from study.running.opening import Database, load_here
 
 
 def work(request: WorkRequest, *, say: Say) -> RunOutcome:
@@ -26,12 +26,10 @@ def work(request: WorkRequest, *, say: Say) -> RunOutcome:
     found = find_stored(stored.kind, study=study, where=place.kind, accept_change=accept_change)
     stored.settings.require_training(found.kind, study=study)
     space = stored.settings.space_in(found.kind)
-    trainer = make_trainer(found.kind)
-    trainer.resolve_device(place.device)  # raises here rather than in every worker
     settings = stored.settings
     if place.data is not None:
         settings = replace(settings, data=str(place.data))
-    data = load_data(trainer, settings, study=study, stored=True)
+    _, data = load_here(found.kind, settings, place.device, study=study, stored=True)
     opened = optuna.load_study(study_name=study, storage=storage)
     if accept_change and found.source is not None:
         opened.set_user_attr(attrs.KIND, found.info(space).to_dict())

@@ -13,13 +13,13 @@ from study.analysis.history import training_seconds
 from study.errors import StudyError
 from study.experiment import PAIRED, Arm, Experiment
 from study.formats import format_duration
-from study.kind_sources import FoundKind, find_stored, make_trainer
+from study.kind_sources import FoundKind, find_stored
 from study.kinds import Data, Trainer
 from study.requests import FollowupRequest, Given, Place, Say
 from study.running import budget
 from study.running.coordinator import Ready, RunOutcome, launch, open_study
 from study.running.deciding import decide
-from study.running.opening import Database, load_data
+from study.running.opening import Database, load_here
 from study.settings import IMPORTED, StudySettings
 
 FRESH = 1
@@ -121,9 +121,7 @@ def set_up(
     given = Given(seed=request.seed, data=other or place.data)
     old = None if stored is None else stored.settings
     settings = decide(given, old, kind, study=name, defaults=defaults)
-    trainer = make_trainer(kind)
-    trainer.resolve_device(place.device)  # raises here rather than in every worker
-    data = load_data(trainer, settings, study=record.name, stored=known)
+    trainer, data = load_here(kind, settings, place.device, study=record.name, stored=known)
     images, _, _ = data.fingerprint.partition("-")
     if other is not None and images in searched.data_fingerprint.split("-"):
         raise StudyError(

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Self
 
 THREAD_VARIABLES = (
-    *("OMP_NUM_THREADS", "MKL_NUM_THREADS"),
-    *("OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS"),
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
 )
 
 

@@ -7,13 +7,13 @@ from typing import Any
 from optuna.storages import BaseStorage
 
 from storage import attrs
-from storage.errors import UnknownStudyError
 from storage.rdb import find_storage, open_storage
-from storage.records import study_names
+from storage.records import unknown_study
 from study.errors import StudyError
 from study.experiment import Experiment
 from study.kind_info import KindInfo, stored_kind
-from study.kinds import Data, OtherDataError, Trainer
+from study.kind_sources import make_trainer
+from study.kinds import Data, Kind, OtherDataError, Trainer
 from study.settings import IMPORTED, StudySettings
 
 
@@ -56,10 +56,7 @@ class Database:
         storage = self.existing()
         stored = self.find(name)
         if stored is None:
-            known = ", ".join(study_names(storage)) or "none"
-            raise UnknownStudyError(
-                f"There is no study named {name!r} in this storage; it holds: {known}."
-            )
+            raise unknown_study(storage, name)
         return storage, stored
 
     def find(self, name: str) -> StoredStudy | None:
@@ -104,6 +101,15 @@ def load_data(trainer: Trainer, settings: StudySettings, *, study: str, stored: 
             f"here {found}); give its file with --data."
         )
     return data
+
+
+def load_here(
+    kind: Kind, settings: StudySettings, device: str, *, study: str, stored: bool
+) -> tuple[Trainer, Data]:
+    """Load a study's data, see ``load_data``; refuse a device that every worker would refuse."""
+    trainer = make_trainer(kind)
+    trainer.resolve_device(device)
+    return trainer, load_data(trainer, settings, study=study, stored=stored)
 
 
 def _require_data(data: object, settings: StudySettings) -> Data:

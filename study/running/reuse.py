@@ -95,14 +95,17 @@ def recall(
 ) -> Reused | None:
     """Rebuild a trial's training from its files; None if they are lost, or do not suffice."""
     store = open_artifacts(artifacts)
-    names = (attrs.CURVES_FILE, *(file.name for file in kind.files))
-    read = {name: read_artifact(store, storage, trial_key(source), name) for name in names}
-    files = {name: content for name, content in read.items() if content is not None}
-    if len(files) < len(read):
+
+    def read(name: str) -> bytes | None:
+        return read_artifact(store, storage, trial_key(source), name)
+
+    curves = read(attrs.CURVES_FILE)
+    if curves is None or curves_digest(curves) != source.user_attrs[attrs.CURVES_DIGEST]:
+        return None  # lost or damaged
+    found = {file.name: read(file.name) for file in kind.files}
+    files = {name: content for name, content in found.items() if content is not None}
+    if len(files) < len(found):
         return None  # lost
-    curves = files[attrs.CURVES_FILE]
-    if curves_digest(curves) != source.user_attrs[attrs.CURVES_DIGEST]:
-        return None  # damaged
     training = trainer.recall(
         config, read_curves(curves), source.user_attrs[attrs.EPOCHS_RUN], source.user_attrs
     )
