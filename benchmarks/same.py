@@ -48,6 +48,10 @@ LONG = (
 )
 """A training that is killed in the middle."""
 
+SAME_LAYOUT = "d76ecca"
+"""Before this commit loaded models had another layout than trained ones, so what they reach on
+the test data ends in other bits."""
+
 FIRST_WORDS = ("seed", "validation_mse", "best_epoch", "data_fingerprint", "arm", "pair")
 """Attributes of trials that are compared, beside the numbers."""
 
@@ -219,12 +223,27 @@ def trials(database: Path) -> dict[str, Any]:
             "SELECT study_name, value_json FROM study_user_attributes JOIN studies "
             "USING (study_id) WHERE key = 'test_results'"
         ):
-            # Commits before d76ecca measured loaded models in another layout: other last bits.
-            found[f"{name} test"] = {
-                number: {metric: f"{value:.6g}" for metric, value in measured.items()}
-                for number, measured in json.loads(text).items()
-            }
+            found[f"{name} test"] = json.loads(text)
     return found
+
+
+def holds(code: Path, commit: str) -> bool:
+    """Return whether a checkout is of a commit or a later one."""
+    asked = ["git", "-C", code, "merge-base", "--is-ancestor", commit, "HEAD"]
+    return subprocess.run(asked, stderr=subprocess.DEVNULL).returncode == 0
+
+
+def six_digits(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Shorten what a study's models reached on the test data."""
+    return {
+        what: {
+            number: {metric: f"{value:.6g}" for metric, value in measured.items()}
+            for number, measured in own.items()
+        }
+        if what.endswith(" test")
+        else own
+        for what, own in found.items()
+    }
 
 
 def figures(folder: Path) -> dict[str, Any]:
@@ -298,6 +317,8 @@ def compare(found: Comparison, there: Tree, here: Tree, over: Tree) -> None:
     here.run("study", "data", "build", "--out", str(data))
     at_once(*(partial(train, tree, data) for tree in (there, here)))
     theirs, ours = (trials(tree.folder / "study.db") for tree in (there, here))
+    if not holds(there.code, SAME_LAYOUT):
+        theirs, ours = six_digits(theirs), six_digits(ours)
     for what in sorted(theirs.keys() | ours.keys()):
         found.compare(what, theirs.get(what), ours.get(what))
     theirs, ours = (figures(tree.folder / "best") for tree in (there, here))
