@@ -47,6 +47,9 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None)
 hypothesis.settings.load_profile("repeatable")
 
+Cli = Callable[..., tuple[int, str, str]]
+"""Runs the command; returns the exit code, standard output and standard error."""
+
 TIME_LIMIT_S = 300.0
 """Of every wait; far more than anything takes, for the machine may be busy."""
 
@@ -175,11 +178,8 @@ def wait_until() -> Callable[[Callable[[], bool]], None]:
 @pytest.fixture
 def cli(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., tuple[int, str, str]]:
-    """Return a function that runs the command in this process, in ``tmp_path``.
-
-    It returns the exit code, standard output and standard error.
-    """
+) -> Cli:
+    """Return a function that runs the command in this process, in ``tmp_path``."""
     from study.cli import main
 
     monkeypatch.chdir(tmp_path)

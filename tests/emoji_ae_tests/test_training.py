@@ -727,6 +727,22 @@ def test_divergence_in_the_first_epoch(config: AutoencoderConfig) -> None:
     assert not any(module.training for module in result.model.modules())
 
 
+@pytest.mark.parametrize("config", [PLAIN, SMALL])
+def test_divergence_keeps_the_best(config: AutoencoderConfig) -> None:
+    """A rate that grows until numbers overflow raises, with the best of the finite epochs."""
+    config = with_fields(config, epoch=10, batch_size=16, schedule="one_cycle", learning_rate=1e7)
+    seen: list[EpochMetrics] = []
+    with pytest.raises(DivergedError, match=r"^Training diverged in epoch \d+: .*nan") as caught:
+        train(config, on_epoch=lambda metrics: seen.append(metrics))
+    result: TrainResult = caught.value.result
+    assert len(result.curve) > 1, "the test needs a finite epoch first"
+    assert tuple(seen) == result.curve[:-1]
+    assert f"epoch {len(result.curve)}:" in str(caught.value)
+    assert result.best == min(seen, key=lambda metrics: metrics.validation_mse)
+    found = reconstruction_errors(result.model, to_float(VALIDATION.images, CPU))
+    assert found.mean().item() == result.best.validation_mse
+
+
 def first_of(images: LabelledImages, n: int) -> LabelledImages:
     """Return the first images with their labels."""
     return LabelledImages(images=images.images[:n], labels=images.labels[:n])

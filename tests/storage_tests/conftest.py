@@ -1,6 +1,5 @@
 """A database in each of three places, shared by the tests of a module."""
 
-import uuid
 from collections.abc import Iterator
 from contextlib import nullcontext
 
@@ -8,7 +7,8 @@ import optuna
 import pytest
 from optuna.storages import BaseStorage
 
-from tests.servers import new_database, opened, served
+from tests.conftest import new_url
+from tests.servers import opened, served
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql", "grpc"])
@@ -18,7 +18,7 @@ def shared_place(
     """The URL of a new database as of ``place``, for tests that need none of their own."""
     url = f"sqlite:///{tmp_path_factory.mktemp('shared') / 'study.db'}"
     if request.param == "postgresql":
-        url = new_database(request.getfixturevalue("postgres"), f"studies_{uuid.uuid4().hex}")
+        url = new_url(request.param, request)
     with served(url) if request.param == "grpc" else nullcontext(url) as address:
         yield address
 

@@ -74,6 +74,11 @@ def test_what_is_imported() -> None:
         columns = [node.attr for node in USED if ast.unparse(node.value) == f"models.{table}"]
         for name in columns:
             assert hasattr(getattr(internals.models, table), name), f"{table}.{name} is gone"
+    for made in NODES:
+        if isinstance(made, ast.Call) and ast.unparse(made.func).startswith("models."):
+            table = ast.unparse(made.func).removeprefix("models.")
+            for keyword in made.keywords:
+                assert hasattr(getattr(internals.models, table), str(keyword.arg))
 
 
 def test_attributes(url: str) -> None:

@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -59,15 +59,15 @@ def visited(
         viewport={"width": width, "height": 800},
         color_scheme="dark" if scheme == "dark" else "light",
     )
-    page = context.new_page()
-    page.route("**/*", answer)
-    page.on("console", lambda message: messages.append(message.text))
-    page.on("pageerror", lambda error: messages.append(str(error)))
-    page.goto(report.as_uri())
-    expect(page.locator("html")).to_have_attribute("data-charts", "drawn", timeout=60_000)
-    if page.locator("#trial-reading").count():
-        expect(page.locator("html")).to_have_attribute("data-trials", "ready")
-    yield page
-    assert requests == [report.as_uri()]
-    assert messages == []
-    context.close()
+    with closing(context):
+        page = context.new_page()
+        page.route("**/*", answer)
+        page.on("console", lambda message: messages.append(message.text))
+        page.on("pageerror", lambda error: messages.append(str(error)))
+        page.goto(report.as_uri())
+        expect(page.locator("html")).to_have_attribute("data-charts", "drawn", timeout=60_000)
+        if page.locator("#trial-reading").count():
+            expect(page.locator("html")).to_have_attribute("data-trials", "ready")
+        yield page
+        assert requests == [report.as_uri()]
+        assert messages == []

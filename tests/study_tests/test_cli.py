@@ -32,6 +32,7 @@ from study.formats import format_accuracy
 from study.report import read_report_data
 from study.settings import StudySettings
 from tests.assets.commands import meaning
+from tests.conftest import Cli
 from tests.emoji_ae_tests.reference import leaking_groups
 from tests.study_tests.studies import ask, claim_point, open_study, space_of
 
@@ -42,32 +43,7 @@ COMMANDS = [
     *("dashboard", "clean", "compose"),
 ]
 
-Cli = Callable[..., tuple[int, str, str]]
 Wait = Callable[[Callable[[], bool]], None]
-
-
-@pytest.fixture
-def cli(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Cli:
-    """Return a function that runs the command in this process, in an empty folder.
-
-    It returns the exit code, standard output and standard error.
-    """
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("EMOJI_STUDY_STORAGE", raising=False)
-    monkeypatch.setenv("COLUMNS", "80")
-
-    def run(*args: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["emoji-study", *args])
-        capsys.readouterr()
-        with pytest.raises(SystemExit, match=r"^\d+$") as ended:
-            main()
-        seen = capsys.readouterr()
-        assert isinstance(ended.value.code, int)
-        return ended.value.code, seen.out, seen.err
-
-    return run
 
 
 def process(folder: Path, *args: str | Path) -> subprocess.CompletedProcess[str]:

@@ -430,6 +430,6 @@ def test_imported_results_are_confirmed_on_images_of_today(
     assert info.excluded == ("trial 0",)
     assert any(line.startswith("Not counted, whatever the error: trial 0") for line in said)
     assert [c.name for c in info.confirmed if c.test is None] == ["trial 0"]
-    again, _, _ = confirm(tmp_path, top=2, n_seeds=1)
-    assert again.progress.complete == again.target == 3
+    again, _, _ = confirm(tmp_path, top=2, n_seeds=2)
+    assert again.progress.complete == again.target == 6
     assert record.user_attrs[attrs.SETTINGS]["split"] == "group"

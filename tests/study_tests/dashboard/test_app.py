@@ -23,6 +23,7 @@ from study.errors import StudyError
 from study.requests import CleanRequest, DashboardRequest
 from study.running.objective import CONSTRAINTS
 from study.settings import StudySettings
+from tests.conftest import Cli
 from tests.servers import opened
 from tests.servers import served as served_storage
 from tests.study_tests.dashboards import Served, add_trials, begin_study, serving, url_of
@@ -76,7 +77,7 @@ def test_studies_trials_notes_and_charts(served: Served) -> None:
             assert trial["note"]["body"].startswith(f"**{title}")
     assert "## faces" in detail["note"]["body"]
     charts = {graph["id"]: graph["graph_object"] for graph in detail["plotly_graph_objects"]}
-    assert set(charts) >= {"learning-curves", "families"}
+    assert set(charts) == {"importance", "learning-curves", "families"}
     assert all(json.loads(figure)["data"] for figure in charts.values())
 
 
@@ -221,7 +222,7 @@ def test_what_cannot_be_served(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_cleaning(tmp_path: Path, settings: StudySettings) -> None:
+def test_cleaning(cli: Cli, tmp_path: Path, settings: StudySettings) -> None:
     """``clean`` says what it removed; a wrong choice or study removes nothing."""
     add_trials(begin_study(tmp_path, settings), tmp_path, settings, 2)
     before = everything(tmp_path)
@@ -232,8 +233,13 @@ def test_cleaning(tmp_path: Path, settings: StudySettings) -> None:
     with pytest.raises(StorageError, match="no study named 'typo'"):
         clean_request(replace(right, study="typo"), say=said.append)
     assert everything(tmp_path) == before
-    clean_request(right, say=said.append)
-    (told,) = said
+    url = ("--storage", url_of(tmp_path))
+    code, out, err = cli("clean", *url, "--pictures", "some")
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert err.startswith("Error: `pictures` must be one of all, best, none, but got 'some'")
+    assert everything(tmp_path) == before
+    code, told, err = cli("clean", *url, "--pictures", "none")
+    assert (code, told.count("\n"), err, said) == (0, 1, "", [])
     assert told.startswith("Pictures of 2 trials of study faces removed, 0.")
     rows, sizes = everything(tmp_path)
     assert rows == before[0]

@@ -111,9 +111,9 @@ def test_gallery_shows_all_trials(browser: Browser, served: Served, folder: Path
     """Below the coordinates stands every ended trial's picture, also where a file is lost."""
     lost = min((folder / "artifacts").glob("00-*"))
     content = lost.read_bytes()
-    lost.unlink()
-    opened = Tab(browser, served)
     try:
+        lost.unlink()
+        opened = Tab(browser, served)
         page = opened.open("/dashboard/studies/1/smartSelection")
         title = page.get_by_role("heading", name="Parallel Coordinate")
         expect(title).to_be_visible(timeout=WAIT_MS)

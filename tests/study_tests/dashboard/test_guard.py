@@ -131,8 +131,8 @@ def errors_of(served: Served) -> str:
 
 def test_uploaded_files_under_any_spelling(served: Served, ids: dict[str, str]) -> None:
     """Whatever is answered with their content is in the sandbox; all else is refused."""
-    n_given = 0
     for name, artifact_id in ids.items():
+        n_given = 0
         for path in spellings(artifact_id)[: None if name == "page.html" else 9]:
             status, got = ask(served, path)
             head, _, content = got.partition("\r\n\r\n")
@@ -140,7 +140,7 @@ def test_uploaded_files_under_any_spelling(served: Served, ids: dict[str, str]) 
             assert "; sandbox" in head, (path, got)
             n_given += content == UPLOADED[name]
             assert (status == 200) == (content == UPLOADED[name]), (path, got)
-    assert n_given >= 5
+        assert n_given >= 3
 
 
 @needs_browser

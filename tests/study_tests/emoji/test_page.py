@@ -3,7 +3,6 @@
 import hashlib
 import json
 import re
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,13 +26,13 @@ from study.emoji.page import (
 from study.figures import plotly_js
 from study.formats import format_mse
 from study.requests import DescribeRequest
+from tests.conftest import Cli
 from tests.study_tests.report.test_report import Page
 
 SECTIONS = ["words", "subset", "classes", "split", "near-duplicates", "reproduce"]
 CHARTS = ["words", "classes", "neighbours"]
 MARKUP = "<script>alert('face')</script> & face"
 
-Cli = Callable[..., tuple[int, str, str]]
 
 pytestmark = pytest.mark.whole
 

@@ -3,6 +3,7 @@
 import csv
 import itertools
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -166,7 +167,7 @@ def test_wrong_row(tmp_path: Path, column: str, text: str, message: str) -> None
         (AUTOENCODER, GOOD) if column in AUTOENCODER else (MULTITASK, MULTITASK_ROWS[0])
     )
     bad = [text if name == column else value for name, value in zip(columns, good, strict=True)]
-    with pytest.raises(StudyError, match=rf"results\.csv.*{message}"):
+    with pytest.raises(StudyError, match=rf"results\.csv.*{re.escape(message)}"):
         imported(write_csv(tmp_path / "results.csv", columns, [good, bad]))
     assert not (tmp_path / "study.db").exists()
 
@@ -193,7 +194,7 @@ def test_wrong_file(tmp_path: Path, text: str, message: str) -> None:
     """A file of something else is named, with what is wrong about it."""
     path = tmp_path / "wrong.csv"
     path.write_text(text)
-    with pytest.raises(StudyError, match=rf"wrong\.csv.*{message}"):
+    with pytest.raises(StudyError, match=rf"wrong\.csv.*{re.escape(message)}"):
         read_results(path)
 
 

@@ -81,6 +81,9 @@ def test_errors(tmp_path: Path, settings: StudySettings) -> None:
     assert (code, written) == (EXIT_ERROR, "")
     assert str(error).startswith("Trial 0 failed: ConfigError: `batch_size` must be")
     assert states(job) == [TrialState.FAIL, TrialState.WAITING]
+    code, error, written = outcome(replace(job, study="other").to_json())
+    assert (code, written) == (EXIT_ERROR, "")
+    assert str(error).startswith("The study is not there any more")
     code, error, written = outcome(job.to_json()[:-9])
     assert (code, error) == (EXIT_ERROR, None)
     assert "Traceback" in written

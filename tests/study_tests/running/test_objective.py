@@ -334,6 +334,23 @@ def test_diverged(
     assert list((tmp_path / "artifacts").rglob("*.pt")) == []
 
 
+def check_constraint(study: optuna.Study, min_accuracy: float) -> None:
+    """Check that every trial says how far it keeps a constraint, and that the best one does."""
+    trials = study.get_trials()
+    for trial in trials:
+        lack = min_accuracy - accuracies([trial])[0]
+        assert trial.constraints == {"0": lack}
+        assert trial.user_attrs.get(attrs.INFEASIBLE, False) is (lack > 0)
+    record = load_study_record(study._storage, study.study_name)
+    feasible = [trial for trial in record.complete if trial.feasible]
+    assert [trial.number for trial in feasible] == [
+        trial.number for trial in trials if accuracies([trial])[0] >= min_accuracy
+    ]
+    assert record.best is not None
+    assert record.best.value == min(trial.value for trial in feasible if trial.value is not None)
+    assert record.best.number == study.best_trial.number
+
+
 def test_constraint(run: Run, free: StudySettings, url: str) -> None:
     """The best trial has the lowest error of those that reach the accuracy, not of all."""
     untrained = fixing(free, learning_rate=STILL, epoch=1)
@@ -346,18 +363,8 @@ def test_constraint(run: Run, free: StudySettings, url: str) -> None:
     trials = [run(JOINT, settings=settings, user_attrs=r) for r in replicates]
     assert accuracies(trials) == accuracies(known)
     study = optuna.load_study(study_name="study", storage=open_storage(url))
-    for trial in trials:
-        lack = min_accuracy - accuracies([trial])[0]
-        assert trial.constraints == {"0": lack}
-        assert trial.user_attrs.get(attrs.INFEASIBLE, False) is (lack > 0)
-    record = load_study_record(study._storage, "study")
-    feasible = [trial for trial in record.complete if trial.feasible]
-    assert [trial.number for trial in feasible] == [
-        trial.number for trial in trials if accuracies([trial])[0] >= min_accuracy
-    ]
-    assert record.best is not None
-    assert record.best.value == min(trial.value for trial in feasible if trial.value is not None)
-    assert record.best.number == study.best_trial.number
+    assert [trial.number for trial in trials] == [trial.number for trial in study.get_trials()]
+    check_constraint(study, min_accuracy)
     assert study.best_trial.number != lowest.number
     assert study.directions == [optuna.study.StudyDirection.MINIMIZE]
     # Where no trial reaches it, none is the best, for us as for Optuna.
@@ -368,6 +375,18 @@ def test_constraint(run: Run, free: StudySettings, url: str) -> None:
     assert (len(record.complete), record.best) == (2, None)
     with pytest.raises(ValueError, match="No feasible trials"):
         _ = optuna.load_study(study_name="none", storage=open_storage(url)).best_trial
+
+
+def test_constraint_with_an_adaptive_sampler(tmp_path: Path, multitask: StudySettings) -> None:
+    """A worker tells an adaptive sampler of the constraint as well."""
+    fixed = {"epoch": 1, "batch_size": 16}
+    settings = replace(multitask, sampler="tpe", min_accuracy=0.5, fixed=fixed)
+    job = job_of(tmp_path, settings)
+    study = wanting(job.url, settings, 14)
+    run_worker(job, threading.Event())
+    assert [trial.state for trial in study.get_trials()] == [TrialState.COMPLETE] * 14
+    assert {value >= 0.5 for value in accuracies(study.get_trials())} == {True, False}
+    check_constraint(study, 0.5)
 
 
 @pytest.mark.parametrize("n_correct", [6, 7, 10])

@@ -248,7 +248,10 @@ def test_an_answer_is_what_the_training_would_have_given(
     [
         pytest.param(
             "autoencoder",
-            [{**PLAIN, "epoch": SHORT}, PLAIN, COSINE, {**COSINE, "epoch": SHORT}],
+            [
+                *({**PLAIN, "epoch": SHORT}, PLAIN, COSINE, {**COSINE, "epoch": SHORT}),
+                {**PLAIN, "learning_rate": STILL},
+            ],
             id="longer ones, schedules and their beginnings",
         ),
         pytest.param(
@@ -275,7 +278,7 @@ def test_what_is_another_training_is_trained(bench: Bench, points: list[dict[str
         trained = bench.run(params)
         assert attrs.REUSED_FROM not in trained.user_attrs
         assert trained.user_attrs[attrs.EPOCHS_RUN] == len(trained.intermediate_values)
-    assert bench.result(trained) == bench.alone(points[-1])[1]
+        assert bench.result(trained) == bench.alone(params)[1]
     again = bench.run(points[0], **{attrs.REPLICATE: 1})
     assert attrs.REUSED_FROM not in again.user_attrs
     assert again.value != bench.alone(points[0])[0].value

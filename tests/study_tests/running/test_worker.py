@@ -328,9 +328,12 @@ print([name for name in ("sklearn", "pandas") if name in sys.modules])
 """
 
 
-def test_worker_is_light(url: str, settings: StudySettings, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("sampler", "pruner"), [("random", "none"), ("tpe", "median")])
+def test_worker_is_light(
+    url: str, settings: StudySettings, tmp_path: Path, sampler: str, pruner: str
+) -> None:
     """A worker that samples, trains and answers trials never imports scikit-learn or pandas."""
-    decided = replace(settings, sampler="tpe", pruner="median")
+    decided = replace(settings, sampler=sampler, pruner=pruner)
     study = wanting(url, decided, 3)
     point = {"learning_rate": 0.01, "weight_decay": 0.001, "batch_normalization": False}
     for params in ({}, point, point):
@@ -464,9 +467,12 @@ BAD_VALUES: list[dict[str, Any]] = [
 """What somebody may have enqueued, and the space of the settings does not have."""
 
 
-def test_trials_that_cannot_be_sampled(url: str, settings: StudySettings, tmp_path: Path) -> None:
+@pytest.mark.parametrize("sampler", ["random", "tpe"])
+def test_trials_that_cannot_be_sampled(
+    url: str, settings: StudySettings, tmp_path: Path, sampler: str
+) -> None:
     """Each fails alone and for good, in one line; good ones are done, and the budget is kept."""
-    short = replace(settings, sampler="tpe", fixed={**settings.fixed, "epoch": 1})
+    short = replace(settings, sampler=sampler, fixed={**settings.fixed, "epoch": 1})
     study = wanting(url, short, 2)
     good_one = {"learning_rate": 1e-3, "batch_size": 16.0, "bottleneck_dim": 32}
     for values in (*BAD_VALUES, good_one):
