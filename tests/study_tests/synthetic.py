@@ -1,6 +1,9 @@
 """Studies whose answers are known, built in code from a seed."""
 
-from collections.abc import Mapping, Sequence
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,10 +16,12 @@ from optuna.distributions import (
 )
 from optuna.trial import TrialState
 
+from storage import attrs
 from storage.records import Scalar, StudyRecord, TrialRecord
 from study.emoji import MULTITASK
+from study.experiment import Arm, Experiment
 
-VALIDATION_MSE, VALIDATION_ACCURACY, BALANCED_ACCURACY, *LATENT_METRICS = MULTITASK.metrics
+VALIDATION_MSE, VALIDATION_ACCURACY, _, *LATENT_METRICS = MULTITASK.metrics
 
 DISTRIBUTIONS: dict[str, BaseDistribution] = {
     "auto_encoder": CategoricalDistribution(("CNN", "linear")),
@@ -55,7 +60,6 @@ MULTITASK_SETTINGS = {
     "kind": "multitask",
     "sampler": "random",
     "min_accuracy": 0.7,
-    "pareto": False,
 }
 
 CLASS_COUNTS = {
@@ -109,6 +113,61 @@ def study(
     )
 
 
+Values = Sequence[float | None]
+
+
+def trained(
+    values: Mapping[str, Values],
+    arms: Iterable[Arm],
+    *,
+    own: Callable[[str, int], Mapping[str, Any]] = lambda arm, pair: {},
+    settings: Mapping[str, Any] = SETTINGS,
+    more: Iterable[TrialRecord] = (),
+    **changes: Any,
+) -> StudyRecord:
+    """Return an experiment that follows a search.
+
+    Args:
+        values: The objective of each arm, pair by pair; infinite for a training that diverged,
+            None for one that is missing.
+        own: Gives further attributes of a trial.
+        more: Trials beside these.
+        changes: Of the experiment.
+    """
+    trials = []
+    for arm, column in values.items():
+        for pair, value in (
+            (pair, value) for pair, value in enumerate(column) if value is not None
+        ):
+            found = {attrs.ARM: arm, attrs.PAIR: pair, **own(arm, pair)}
+            state, diverged = TrialState.COMPLETE, value == math.inf
+            if diverged:
+                state = TrialState.FAIL
+                found[attrs.FAILURE] = f"{attrs.DIVERGED}: validation MSE is NaN in epoch 3"
+            value = None if diverged else value
+            trials.append(trial(len(trials), state=state, value=value, attrs=found))
+    fields: dict[str, Any] = {"name": "test", "question": "Which?", "follows": "search"} | changes
+    sides = {"group": ("tvx",) * len(next(iter(values.values())))}
+    stored = json.loads(json.dumps(Experiment(arms=tuple(arms), sides=sides, **fields).to_dict()))
+    made = study(*trials, *more, name=f"search-{fields['name']}", settings=settings)
+    return replace(made, user_attrs={**made.user_attrs, attrs.EXPERIMENT: stored})
+
+
+def unfinished(*arms: str, n_pairs: int) -> list[TrialRecord]:
+    """Return trials of arms that have measured an error, but did not end well."""
+    states = (TrialState.FAIL, TrialState.PRUNED, TrialState.RUNNING, TrialState.WAITING)
+    return [
+        trial(
+            100 + pair,
+            state=state,
+            attrs={attrs.ARM: arm, attrs.PAIR: pair, attrs.VALIDATION_MSE: 9.0},
+        )
+        for state in states
+        for arm in arms
+        for pair in range(n_pairs)
+    ]
+
+
 def with_choice(n_others: int, n_trials: int = 40) -> StudyRecord:
     """Return trials of which some have no batch normalisation; the batch sizes are even."""
     rng = np.random.default_rng(0)
@@ -125,6 +184,49 @@ def with_choice(n_others: int, n_trials: int = 40) -> StudyRecord:
             )
             for i, value in enumerate(rng.permutation(np.linspace(0.1, 0.5, n_trials)))
         )
+    )
+
+
+def _end(number: int, rng: np.random.Generator, *, prunes: bool = True) -> tuple[TrialState, int]:
+    """Return how a trial ends, and after how many epochs."""
+    if number % 20 == 19:
+        return TrialState.FAIL, 3
+    if number % 8 == 7 and prunes:
+        return TrialState.PRUNED, int(rng.integers(5, 11))
+    return TrialState.COMPLETE, 20
+
+
+def _ended(
+    number: int,
+    state: TrialState,
+    epochs: int,
+    started: datetime,
+    value: float,
+    curve: Iterable[float],
+    own: Mapping[str, Any],
+    params: Mapping[str, Scalar],
+) -> TrialRecord:
+    """Return a trial of a minute that was to train for 20 epochs."""
+    attrs: dict[str, Any] = {
+        "seed": 1000 + number,
+        "device": "cpu",
+        "threads": 1,
+        "epochs_run": epochs,
+        "training_seconds": 50.0 * epochs / 20,
+        "best_epoch": epochs,
+        **own,
+    }
+    if state == TrialState.FAIL:
+        attrs["failure"] = MARKUP
+    return trial(
+        number,
+        state=state,
+        value=value if state == TrialState.COMPLETE else None,
+        params=params,
+        curve=tuple(float(v) for v in curve)[:epochs],
+        attrs=attrs,
+        started=started,
+        completed=started + timedelta(minutes=1),
     )
 
 
@@ -152,42 +254,18 @@ def planted(n_trials: int = 120, *, seed: int = 0) -> StudyRecord:
         distance = np.log10(params["learning_rate"]) + 2
         value = 0.015 + 0.02 * distance**2 + 0.05 * (params["auto_encoder"] == "linear")
         value = float(value + rng.uniform(0, 0.002))
-        state = TrialState.COMPLETE
-        epochs = 20
-        if number % 20 == 19:
-            state, epochs = TrialState.FAIL, 3
-        elif number % 8 == 7:
-            state, epochs = TrialState.PRUNED, int(rng.integers(5, 11))
+        state, epochs = _end(number, rng)
         decay = np.exp(-np.arange(20) / 4)
         curve = value + 0.2 * (decay - decay[-1]) + rng.uniform(0, 0.001, size=20) * decay
         curve[-1] = value
-        started = START + timedelta(minutes=number // 2)
-        attrs: dict[str, Any] = {
-            "seed": 1000 + number,
+        own = {
             "worker": f"host:{number % 2}",
-            "device": "cpu",
-            "threads": 1,
             "code_version": "0.1.0",
             "data_fingerprint": "0123456789abcdef",
-            "epochs_run": epochs,
-            "training_seconds": 50.0 * epochs / 20,
             "parameter_count": 200_000 if params["auto_encoder"] == "CNN" else 25_000_000,
-            "best_epoch": epochs,
         }
-        if state == TrialState.FAIL:
-            attrs["failure"] = MARKUP
-        trials.append(
-            trial(
-                number,
-                state=state,
-                value=value if state == TrialState.COMPLETE else None,
-                params=params,
-                curve=tuple(float(v) for v in curve[:epochs]),
-                attrs=attrs,
-                started=started,
-                completed=started + timedelta(minutes=1),
-            )
-        )
+        started = START + timedelta(minutes=number // 2)
+        trials.append(_ended(number, state, epochs, started, value, curve, own, params))
     return study(*trials, name="planted", settings=SETTINGS)
 
 
@@ -267,39 +345,14 @@ def planted_multitask(
         value = 0.015 + 0.02 * distance**2 + 0.02 * (params["auto_encoder"] == "linear")
         value = float(value + 0.01 * weight + rng.uniform(0, 0.002))
         shares = np.clip(0.45 + 0.45 * weight + rng.uniform(-0.15, 0.15, size=4), 0, 1)
-        state, epochs = TrialState.COMPLETE, 20
-        if number % 20 == 19:
-            state, epochs = TrialState.FAIL, 3
-        elif number % 8 == 7 and not pareto:
-            state, epochs = TrialState.PRUNED, int(rng.integers(5, 11))
+        state, epochs = _end(number, rng, prunes=not pareto)
         curve = value + 0.2 * (np.exp(-np.arange(20) / 4) - np.exp(-19 / 4))
-        started = START + timedelta(minutes=number)
-        attrs: dict[str, Any] = {
-            "seed": 1000 + number,
-            "worker": "host:1",
-            "device": "cpu",
-            "threads": 1,
-            "epochs_run": epochs,
-            "training_seconds": 50.0 * epochs / 20,
-            "parameter_count": 300_000,
-            "best_epoch": epochs,
-        }
-        if state == TrialState.FAIL:
-            attrs["failure"] = MARKUP
+        own: dict[str, Any] = {"worker": "host:1", "parameter_count": 300_000}
         if state == TrialState.COMPLETE:
             right = [int(n) for n in np.round(shares * counts)]
-            attrs |= classified(right, min_accuracy=min_accuracy or 0.0)
-        trials.append(
-            trial(
-                number,
-                state=state,
-                value=value if state == TrialState.COMPLETE else None,
-                params=params,
-                curve=() if pareto else tuple(float(v) for v in curve[:epochs]),
-                attrs=attrs,
-                started=started,
-                completed=started + timedelta(minutes=1),
-            )
-        )
+            own |= classified(right, min_accuracy=min_accuracy or 0.0)
+        started = START + timedelta(minutes=number)
+        shown = () if pareto else curve
+        trials.append(_ended(number, state, epochs, started, value, shown, own, params))
     settings = {**MULTITASK_SETTINGS, "min_accuracy": min_accuracy, "pareto": pareto}
     return multitask(*trials, settings=settings)

@@ -1,9 +1,7 @@
 """What ablations say: which step and which neighbour makes a difference, and which does not."""
 
-import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,12 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
-from optuna.trial import TrialState
 from scipy import stats
 
 from search_spaces import Scalar
 from storage import attrs
-from storage.records import StudyRecord, TrialRecord
+from storage.records import StudyRecord
 from study.analysis.ablation import (
     PATH,
     SWEEP,
@@ -26,14 +23,10 @@ from study.analysis.ablation import (
     get_ablation,
 )
 from study.analysis.confirmation import MIN_SEEDS, Estimate
-from study.experiment import Arm, Experiment
+from study.experiment import Arm
 from study.formats import format_change
-from tests.study_tests.synthetic import SETTINGS, planted, study, trial
-
-Values = Sequence[float | None]
-
-BASE = [0.10, 0.12, 0.11, 0.13, 0.09]
-"""Errors of a default over five seeds."""
+from tests.study_tests.analysis.test_confirmation import BASE
+from tests.study_tests.synthetic import Values, trained
 
 NOISE = [1.01, 0.985, 1.02, 0.99, 1.0]
 """Factors between two trainings that differ by chance alone."""
@@ -84,36 +77,15 @@ def record(
     expected: Mapping[str, float] | None = None,
     path: Mapping[str, Mapping[str, Scalar]] = PATH_OF_THREE,
     sweeps: Mapping[str, Mapping[str, Scalar]] = NEIGHBOURS,
-    more: Sequence[TrialRecord] = (),
     **changes: Any,
 ) -> StudyRecord:
-    """Return an ablation of errors, seed by seed; infinite ones diverged, None is missing."""
-    trials: list[TrialRecord] = []
-    for arm, errors in values.items():
-        for pair, error in enumerate(errors):
-            if error is None:
-                continue
-            own: dict[str, Any] = {attrs.ARM: arm, attrs.PAIR: pair}
-            state = TrialState.COMPLETE
-            if error == math.inf:
-                own[attrs.FAILURE] = f"{attrs.DIVERGED}: validation MSE is NaN in epoch 3"
-                state, error = TrialState.FAIL, None
-            trials.append(trial(len(trials), state=state, value=error, attrs=own))
-    arms = [
+    """Return an ablation of errors, seed by seed."""
+    arms = (
         Arm(name=name, params=params, role=role, expected=(expected or {}).get(name))
         for role, chosen in ((PATH, path), (SWEEP, sweeps))
         for name, params in chosen.items()
-    ]
-    experiment = Experiment(
-        name=attrs.ABLATION,
-        question="What is each parameter worth?",
-        arms=tuple(arms),
-        sides={"group": ("tvx",) * len(next(iter(values.values())))},
-        follows="search",
     )
-    stored = json.loads(json.dumps(replace(experiment, **changes).to_dict()))
-    made = study(*trials, *more, name="search-ablation", settings=SETTINGS)
-    return replace(made, user_attrs={**made.user_attrs, attrs.EXPERIMENT: stored})
+    return trained(values, arms, **({"name": attrs.ABLATION} | changes))
 
 
 def ablated(values: Mapping[str, Values] = VALUES, **changes: Any) -> AblationInfo:
@@ -131,14 +103,13 @@ def neighbours(info: AblationInfo) -> dict[str, Ablated]:
     return {other.name: other for sweep in info.sweeps for other in sweep.others}
 
 
-def assert_compared(found: Ablated, before: Sequence[float], after: Sequence[float]) -> None:
+def compare(found: Ablated, before: Sequence[float], after: Sequence[float]) -> None:
     """Check difference and interval by the formulas."""
     logs = np.log(after) - np.log(before)
     half = float(stats.t.ppf(0.975, len(logs) - 1) * stats.sem(logs))
+    ends = np.expm1([logs.mean(), logs.mean() - half, logs.mean() + half])
     assert found.n_pairs == len(logs)
-    assert found.difference == pytest.approx(math.exp(logs.mean()) - 1)
-    assert found.low == pytest.approx(math.exp(logs.mean() - half) - 1)
-    assert found.high == pytest.approx(math.exp(logs.mean() + half) - 1)
+    assert (found.difference, found.low, found.high) == pytest.approx(tuple(ends))
 
 
 def change(found: Ablated) -> str:
@@ -147,11 +118,10 @@ def change(found: Ablated) -> str:
     return f"{change}, 95 % interval {low} to {high}"
 
 
-def test_other_studies_are_no_ablations() -> None:
-    """A search has no arms, and a confirmation no path."""
-    broken = replace(study(), user_attrs={attrs.EXPERIMENT: None})
-    named = (record(name="auxiliary-task"), record(name=attrs.CONFIRMATION))
-    assert [get_ablation(other) for other in (planted(20), study(), broken, *named)] == [None] * 5
+GAINS = (
+    "Better than the winner, each by itself: {}. If none of the {} changes had an effect, about "
+    "{} would look better by chance; more --seeds, or more trials of the search, can tell."
+)
 
 
 def test_path() -> None:
@@ -165,16 +135,12 @@ def test_path() -> None:
     start, first, last = info.path
     assert [step.name for step in info.path] == list(PATH_OF_THREE)
     assert (start.difference, start.low, start.high, start.n_pairs) == (None, None, None, 0)
-    assert (start.better, start.worse) == (False, False)
-    assert_compared(first, BASE, VALUES[first.name])
-    assert_compared(last, VALUES[first.name], VALUES[last.name])
-    assert (first.better, first.worse) == (False, False)
-    assert (last.better, last.worse) == (True, False)
-    assert [step.changes for step in info.path] == [
-        {},
-        {"learning_rate": 0.001},
-        {"auto_encoder": "linear", "bottleneck_dim": 32},
-    ]
+    compare(first, BASE, VALUES[first.name])
+    compare(last, VALUES[first.name], VALUES[last.name])
+    flags = [(step.better, step.worse) for step in info.path]
+    assert flags == [(False, False), (False, False), (True, False)]
+    changes = [{}, {"learning_rate": 0.001}, {"auto_encoder": "linear", "bottleneck_dim": 32}]
+    assert [step.changes for step in info.path] == changes
     for step in info.path:
         mean = pytest.approx(np.mean(VALUES[step.name]))
         assert (step.validation.mean, step.validation.n) == (mean, 5)
@@ -182,6 +148,17 @@ def test_path() -> None:
     assert (total.name, total.better) == ("then auto_encoder linear", True)
     assert (total.difference, total.low, total.high) == pytest.approx((-0.3, -0.3, -0.3))
     assert total.changes == WINNER
+    # A winner that is the default has no path and no total, but neighbours.
+    values = {"default": BASE, "learning_rate 0.001": scaled(0.9)}
+    info = ablated(values, path={"default": DEFAULT}, sweeps={"learning_rate 0.001": FIRST})
+    assert len(info.path) == 1
+    assert (info.total.difference, info.total.n_pairs, info.total.changes) == (None, 0, {})
+    assert [(s.parameter, s.value) for s in info.sweeps] == [("learning_rate", 0.01)]
+    compare(neighbours(info)["learning_rate 0.001"], BASE, scaled(0.9))
+    assert list(describe_ablation(info)) == [
+        "The winner is the default: there is no path between them.",
+        GAINS.format("learning_rate 0.001", 1, 0.0),
+    ]
 
 
 def test_sweeps() -> None:
@@ -195,7 +172,7 @@ def test_sweeps() -> None:
     assert list(neighbours(info)) == list(NEIGHBOURS)
     winner = VALUES["then auto_encoder linear"]
     for name, found in neighbours(info).items():
-        assert_compared(found, winner, VALUES[name])
+        compare(found, winner, VALUES[name])
     assert {n.name: (n.changes, n.better, n.worse) for n in neighbours(info).values()} == {
         "auto_encoder CNN": ({"auto_encoder": "CNN", "width": 48}, False, True),
         "learning_rate 0.01": ({"learning_rate": 0.01}, True, False),
@@ -231,22 +208,6 @@ def test_what_the_surrogate_expects() -> None:
     assert sentence in said(expected={"default": 0.1})
 
 
-def test_path_of_one() -> None:
-    """A winner that is the default has no path and no total, but neighbours."""
-    values = {"default": BASE, "learning_rate 0.001": scaled(0.9)}
-    info = ablated(values, path={"default": DEFAULT}, sweeps={"learning_rate 0.001": FIRST})
-    assert len(info.path) == 1
-    assert (info.total.difference, info.total.n_pairs, info.total.changes) == (None, 0, {})
-    assert [(s.parameter, s.value) for s in info.sweeps] == [("learning_rate", 0.01)]
-    assert_compared(neighbours(info)["learning_rate 0.001"], BASE, scaled(0.9))
-    assert list(describe_ablation(info)) == [
-        "The winner is the default: there is no path between them.",
-        "Better than the winner, each by itself: learning_rate 0.001. If none of the 1 changes "
-        "had an effect, about 0.0 would look better by chance; more --seeds, or more trials of "
-        "the search, can tell.",
-    ]
-
-
 @given(
     values=st.lists(
         st.tuples(st.floats(0.01, 1), st.floats(0.01, 1)), min_size=MIN_SEEDS, max_size=8
@@ -278,10 +239,7 @@ def test_flags(values: list[tuple[float, float]]) -> None:
 
 
 def test_missing_trainings() -> None:
-    """A pair counts where both finished; what has not begun is missing, what diverged is said.
-
-    It is not better, and what an attempt reached that did not end well is no value.
-    """
+    """A pair counts where both finished; what diverged is said and not better."""
     values: dict[str, Values] = {
         **VALUES,
         "then learning_rate 0.001": [0.05, None, 0.055, math.inf, 0.045],
@@ -306,16 +264,7 @@ def test_missing_trainings() -> None:
         "With some seed the training diverged: then learning_rate 0.001.",
     ]
     assert "missing" not in said()
-    attempts = [
-        trial(
-            100 + pair,
-            state=state,
-            attrs={attrs.ARM: "default", attrs.PAIR: pair, attrs.VALIDATION_MSE: 9.0},
-        )
-        for state in (TrialState.PRUNED, TrialState.RUNNING, TrialState.WAITING, TrialState.FAIL)
-        for pair in range(5)
-    ]
-    assert ablated(more=attempts) == ablated()
+
     values = {**VALUES, "learning_rate 0.01": [0.01, 0.0105, 0.0099, 0.0101, math.inf]}
     better = neighbours(ablated(values))["learning_rate 0.01"]
     assert better.high < 0  # with its other seeds
@@ -359,9 +308,7 @@ def test_sentences() -> None:
         "5 seeds and splits.",
         f"Steps that make a difference, by an interval for each alone: auto_encoder linear "
         f"({change(last)}); learning_rate 0.001 ({change(first)}).",
-        "Better than the winner, each by itself: learning_rate 0.01. If none of the 4 changes had "
-        "an effect, about 0.1 would look better by chance; more --seeds, or more trials of the "
-        "search, can tell.",
+        GAINS.format("learning_rate 0.01", 4, 0.1),
     ]
     assert "+10.1\N{NO-BREAK SPACE}%" in lines[1]
     assert "\N{MINUS SIGN}36.4\N{NO-BREAK SPACE}%" in lines[1]

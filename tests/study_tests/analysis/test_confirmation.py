@@ -1,6 +1,5 @@
 """What confirmations say: known differences come out, the best is among the tied ones."""
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -15,7 +14,7 @@ from optuna.trial import TrialState
 from scipy import stats
 
 from storage import attrs
-from storage.records import StudyRecord, TrialRecord
+from storage.records import StudyRecord
 from study.analysis.confirmation import (
     ConfirmationInfo,
     Estimate,
@@ -25,11 +24,16 @@ from study.analysis.confirmation import (
     relative_difference,
     same_order,
 )
-from study.experiment import Arm, Experiment
+from study.experiment import Arm
 from study.formats import format_change
-from tests.study_tests.synthetic import MULTITASK_SETTINGS, SETTINGS, START, planted, study, trial
-
-Values = Sequence[float | None]
+from tests.study_tests.synthetic import (
+    MULTITASK_SETTINGS,
+    SETTINGS,
+    START,
+    Values,
+    trained,
+    trial,
+)
 
 BASE = [0.10, 0.12, 0.11, 0.13, 0.09]
 """Errors of a default over five seeds."""
@@ -59,41 +63,27 @@ def record(
     tests: Mapping[str, Values] | None = None,
     test_accuracies: Mapping[str, Values] | None = None,
     min_accuracy: float | None = None,
-    more: Sequence[TrialRecord] = (),
     **changes: Any,
 ) -> StudyRecord:
     """Return a confirmation; the arm ``middle`` is from the middle, all but the default are top.
 
     Args:
-        values: The validation MSE of each arm, seed by seed, as are the test MSE and accuracies;
-            infinite for a training that diverged, None for one that is missing.
+        values: The validation MSE of each arm, seed by seed, as are the test MSE and accuracies.
         promised: What the search had measured. Arm ``i`` repeats trial ``10 * i`` then.
         seconds: Training time of each arm.
-        more: Trials beside these.
-        changes: Of the experiment.
+        changes: See ``trained``.
     """
-    promised, seconds, tests = promised or {}, seconds or {}, tests or {}
-    trials: list[TrialRecord] = []
-    results: dict[str, dict[str, float]] = {}
-    for i, (arm, errors) in enumerate(values.items()):
-        for pair, error in enumerate(errors):
-            if error is None:
-                continue
-            own = {attrs.ARM: arm, attrs.PAIR: pair, attrs.PARAMETER_COUNT: 1000 * (i + 1)}
-            state, value = TrialState.COMPLETE, error
-            if error == math.inf:
-                state, value = TrialState.FAIL, None
-                own[attrs.FAILURE] = f"{attrs.DIVERGED}: validation MSE is NaN in epoch 3"
-            if arm in seconds:
-                own[attrs.TRAINING_SECONDS] = seconds[arm] * (0.9 if pair % 2 else 1.1)
-            if accuracies and accuracies[arm][pair] is not None:
-                own[attrs.VALIDATION_ACCURACY] = accuracies[arm][pair]
-            if (test := tests.get(arm, [None] * len(errors))[pair]) is not None:
-                results[str(len(trials))] = {"mse": test}
-                if test_accuracies:
-                    results[str(len(trials))]["accuracy"] = test_accuracies[arm][pair] or 0.0
-            trials.append(trial(len(trials), state=state, value=value, attrs=own))
-    arms = tuple(
+    promised, seconds, names = promised or {}, seconds or {}, list(values)
+
+    def own(arm: str, pair: int) -> dict[str, Any]:
+        found: dict[str, Any] = {attrs.PARAMETER_COUNT: 1000 * (names.index(arm) + 1)}
+        if arm in seconds:
+            found[attrs.TRAINING_SECONDS] = seconds[arm] * (0.9 if pair % 2 else 1.1)
+        if accuracies and accuracies[arm][pair] is not None:
+            found[attrs.VALIDATION_ACCURACY] = accuracies[arm][pair]
+        return found
+
+    arms = [
         Arm(
             name=arm,
             params={"learning_rate": 0.01},
@@ -101,29 +91,27 @@ def record(
             trial=10 * i if arm in promised else None,
             expected=promised.get(arm),
         )
-        for i, arm in enumerate(values)
-    )
-    experiment = Experiment(
-        name=attrs.CONFIRMATION,
-        question="Which?",
-        arms=arms,
-        sides={"group": ("tvx",) * len(next(iter(values.values())))},
-        follows="search",
-        keep_models=True,
-    )
-    stored = json.loads(json.dumps(replace(experiment, **changes).to_dict()))
+        for i, arm in enumerate(names)
+    ]
     kind = MULTITASK_SETTINGS if accuracies or min_accuracy else SETTINGS
     settings = {**kind, "min_accuracy": min_accuracy}
-    made = study(*trials, *more, name="search-confirmation", settings=settings)
-    more_attrs = {attrs.TEST_RESULTS: results} if results else {}
-    return replace(made, user_attrs={**made.user_attrs, attrs.EXPERIMENT: stored, **more_attrs})
+    fields = {"name": attrs.CONFIRMATION, "keep_models": True, "settings": settings, **changes}
+    made = trained(values, arms, own=own, **fields)
+    results: dict[str, dict[str, float]] = {}
+    for t in made.trials if tests else ():
+        arm, pair = t.user_attrs[attrs.ARM], t.user_attrs[attrs.PAIR]
+        if arm in tests and tests[arm][pair] is not None:
+            results[str(t.number)] = {"mse": tests[arm][pair]}
+            if test_accuracies:
+                results[str(t.number)]["accuracy"] = test_accuracies[arm][pair]
+    tested = {attrs.TEST_RESULTS: results} if results else {}
+    return replace(made, user_attrs={**made.user_attrs, **tested})
 
 
 def transfer(values: Mapping[str, Values], *, name: str, data: str) -> StudyRecord:
     """Return a confirmation on the images of another file."""
-    made = record(values, name=attrs.TRANSFER)
-    settings = {**made.user_attrs[attrs.SETTINGS], "data": data}
-    return replace(made, name=name, user_attrs={**made.user_attrs, attrs.SETTINGS: settings})
+    made = record(values, name=attrs.TRANSFER, settings={**SETTINGS, "data": data})
+    return replace(made, name=name)
 
 
 def confirmed(values: Mapping[str, Values], **changes: Any) -> ConfirmationInfo:
@@ -146,14 +134,6 @@ def by_scipy(values: Sequence[float]) -> Estimate:
     """Return a mean with that interval, up to rounding."""
     low, high = map(pytest.approx, t_interval(values))
     return Estimate(mean=pytest.approx(np.mean(values)), low=low, high=high, n=len(values))
-
-
-def test_other_studies_are_no_confirmations() -> None:
-    """A search has no arms, and another experiment other questions."""
-    assert get_confirmation(planted(20)) is None
-    assert get_confirmation(replace(study(), user_attrs={attrs.EXPERIMENT: None})) is None
-    for name in ("auxiliary-task", attrs.ABLATION):
-        assert get_confirmation(record({"default": BASE}, name=name)) is None
 
 
 def test_by_hand() -> None:
@@ -239,15 +219,13 @@ def test_shrinkage() -> None:
     assert confirmed({"default": BASE}).shrinkage is None
 
 
-def test_differences_without_scatter() -> None:
-    """What trains the same is tied, as it is given; a share that all seeds have is no chance."""
-    info = confirmed({"default": BASE, "a": BASE, "b": BASE, "c": [v * 1.01 for v in BASE]})
-    assert (info.tied, info.best) == (("default", "a", "b"), "default")
-
-
 @pytest.mark.parametrize(("n_others", "left_out"), [(2, True), (3, False)])
 def test_the_bound_is_shared_by_all_tests(n_others: int, left_out: bool) -> None:
-    """Each of the others is tested at 0.05 by their number, so that 0.05 holds for all."""
+    """Each of the others is tested at 0.05 by their number, so that 0.05 holds for all.
+
+    What trains the same is tied, as it is given; a share that all seeds have is no chance. Splits
+    that are hard for all of them hide no difference.
+    """
     logs = np.random.default_rng(5).normal(size=5)
     logs = (logs - logs.mean()) / stats.sem(logs)
     t = float(stats.t.isf(0.02, 4))  # the p-value that is to come out
@@ -258,10 +236,8 @@ def test_the_bound_is_shared_by_all_tests(n_others: int, left_out: bool) -> None
     info = confirmed({"default": BASE, "a": worse, **values})
     assert info.best == "default"
     assert ("a" not in info.tied) == left_out
-
-
-def test_shared_noise_does_not_count() -> None:
-    """Splits that are hard for all of them hide no difference."""
+    info = confirmed({"default": BASE, "a": BASE, "b": BASE, "c": [v * 1.01 for v in BASE]})
+    assert (info.tied, info.best) == (("default", "a", "b"), "default")
     noise = np.exp(np.random.default_rng(1).normal(scale=0.01, size=(2, 5)))
     mine, theirs = noise * [[0.100], [0.115]] * [1.0, 3.0, 0.5, 2.0, 5.0]
     assert stats.ttest_ind(mine, theirs).pvalue > 0.5
@@ -269,7 +245,10 @@ def test_shared_noise_does_not_count() -> None:
 
 
 def test_one_that_failed_with_a_seed() -> None:
-    """It is neither best nor tied, however low its other errors are."""
+    """It is neither best nor tied, however low its other errors are.
+
+    Errors of the machine do not speak against a configuration: the training is missing.
+    """
     values: dict[str, Values] = {"default": BASE, "a": [0.01, 0.01, math.inf, 0.01, 0.01]}
     info = confirmed({**values, "b": BETTER})
     c = info.confirmed[0]
@@ -281,24 +260,20 @@ def test_one_that_failed_with_a_seed() -> None:
     assert "default has the lowest mean" in text
     assert "All others" not in text
     assert "Not counted, whatever the error: a; a training failed" in text
-
-
-def attempt(pair: int, state: TrialState, **own: Any) -> TrialRecord:
-    """Return a trial of arm ``a`` beside its others."""
-    return trial(100 + pair, state=state, attrs={attrs.ARM: "a", attrs.PAIR: pair, **own})
-
-
-def test_only_complete_trials_count() -> None:
-    """What an attempt reached that did not end well is no value, nor a failure if the next did."""
-    values, measured = {"default": BASE, "a": BETTER}, {attrs.VALIDATION_MSE: 9.0}
-    states = (TrialState.PRUNED, TrialState.RUNNING, TrialState.WAITING, TrialState.FAIL)
-    more = [attempt(i, state, **measured) for i, state in enumerate(states)]
-    more.append(attempt(4, TrialState.FAIL, **{attrs.FAILURE: f"{attrs.DIVERGED}: NaN"}))
-    assert confirmed(values, more=more) == confirmed(values)
-    # Errors of the machine do not speak against a configuration; the training is missing.
-    broken = {attrs.FAILURE: "RuntimeError: out of memory"}
-    more = [attempt(4, TrialState.FAIL), attempt(4, TrialState.FAIL, **broken)]
-    info = confirmed({"default": BASE, "a": [*BETTER[:4], None]}, more=more)
+    own = {attrs.ARM: "a", attrs.PAIR: 4}
+    diverged, broken, silent = (
+        trial(100 + i, state=TrialState.FAIL, attrs=own | failure)
+        for i, failure in enumerate(
+            [
+                {attrs.FAILURE: f"{attrs.DIVERGED}: NaN"},
+                {attrs.FAILURE: "RuntimeError: out of memory"},
+                {},
+            ]
+        )
+    )
+    values = {"default": BASE, "a": BETTER}  # the next attempt finished
+    assert confirmed(values, more=[diverged]) == confirmed(values)
+    info = confirmed({"default": BASE, "a": [*BETTER[:4], None]}, more=[silent, broken])
     assert (info.get("a").n_failed, info.n_missing, info.excluded) == (0, 1, ())
     assert info.best == "a"
 
@@ -472,15 +447,15 @@ def test_sentences() -> None:
 def test_the_default_is_best_in_words() -> None:
     """A search that found nothing better is told so, but not by what somebody chose."""
     info = confirmed({"default": BETTER, "a": BASE}, promised={"a": 0.05})
-    text = " ".join(describe_confirmation(info))
+    chosen = tuple(replace(c, role="chosen") if c.name == "a" else c for c in info.confirmed)
+    best, own = "It is the default itself:", replace(info, confirmed=chosen)
+    text, chosen_text = (" ".join(describe_confirmation(found)) for found in (info, own))
     assert "default has the lowest mean" in text
-    assert "It is the default itself: the search found nothing better." in text
+    assert f"{best} the search found nothing better." in text
     assert "that of the default" not in text
     assert f"have errors 120.0{PERCENT} above what it had measured (median)." in text
-    chosen = tuple(replace(c, role="chosen") if c.name == "a" else c for c in info.confirmed)
-    text = " ".join(describe_confirmation(replace(info, confirmed=chosen)))
-    assert "It is the default itself: none of the other configurations here is better." in text
-    assert "the search found" not in text
+    assert f"{best} none of the other configurations here is better." in chosen_text
+    assert "the search found" not in chosen_text
     # The best is not taken for the default where the default has no error to compare with.
     text = said({"default": [math.inf] * 5, "a": BETTER, "b": [v * 2 for v in BASE]})
     assert "a has the lowest mean" in text

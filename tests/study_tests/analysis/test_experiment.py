@@ -1,7 +1,8 @@
 """What experiments say: known differences come out, and noise is called noise."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,22 +10,31 @@ import pytest
 from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
-from optuna.trial import TrialState
 from scipy import stats
 
 from storage import attrs
-from storage.records import StudyRecord, TrialRecord
+from storage.records import StudyRecord
+from study.analysis.ablation import get_ablation
+from study.analysis.confirmation import get_confirmation
 from study.analysis.experiment import (
     Comparison,
     ExperimentInfo,
     describe_experiment,
     get_experiment,
 )
-from tests.study_tests.synthetic import MULTITASK_SETTINGS, planted, study, trial
+from study.experiment import Arm
+from tests.study_tests.analysis import test_ablation, test_confirmation
+from tests.study_tests.analysis.test_confirmation import BASE
+from tests.study_tests.synthetic import (
+    MULTITASK_SETTINGS,
+    Values,
+    planted,
+    study,
+    trained,
+    unfinished,
+)
 
 MSE, ACCURACY, BALANCED = "validation MSE", "validation accuracy", "balanced accuracy"
-
-Values = Sequence[float | None]
 
 
 def record(
@@ -32,39 +42,24 @@ def record(
     *,
     accuracies: Mapping[str, Values] | None = None,
     untrained: Sequence[str] = (),
-    more: Sequence[TrialRecord] = (),
+    **more: Any,
 ) -> StudyRecord:
-    """Return an experiment.
+    """Return an experiment of the values of each arm, pair by pair.
 
-    Values are those of each arm, pair by pair, and None for a trial that failed; accuracies are
-    taken as the balanced ones, too; the classifiers of untrained arms are not trained.
+    Accuracies are taken as the balanced ones, too; the classifiers of untrained arms are not
+    trained.
     """
-    trials = []
-    for arm, errors in values.items():
-        for pair, error in enumerate(errors):
-            own: dict[str, Any] = {attrs.ARM: arm, attrs.PAIR: pair}
-            accuracy = (accuracies or {}).get(arm, [None] * len(errors))[pair]
-            if accuracy is not None:
-                own[attrs.VALIDATION_ACCURACY] = accuracy
-                own[attrs.VALIDATION_BALANCED_ACCURACY] = accuracy
-            state = TrialState.FAIL if error is None else TrialState.COMPLETE
-            trials.append(trial(len(trials), state=state, value=error, attrs=own))
-    n_pairs = len(next(iter(values.values())))
-    experiment = {
-        "name": "test",
-        "question": "Which?",
-        "arms": [
-            {
-                "name": arm,
-                "params": {"auxiliary_task": False} if arm in untrained else {},
-                "split": "group",
-            }
-            for arm in values
-        ],
-        "sides": {"group": ["tvx"] * n_pairs},
-    }
-    stored = {attrs.SETTINGS: MULTITASK_SETTINGS, attrs.EXPERIMENT: experiment}
-    return replace(study(*trials, *more), user_attrs=stored)
+
+    def own(arm: str, pair: int) -> dict[str, Any]:
+        accuracy = (accuracies or {}).get(arm, [None] * (pair + 1))[pair]
+        names = (attrs.VALIDATION_ACCURACY, attrs.VALIDATION_BALANCED_ACCURACY)
+        return {} if accuracy is None else dict.fromkeys(names, accuracy)
+
+    arms = (
+        Arm(name=arm, params={"auxiliary_task": False} if arm in untrained else {}, split="group")
+        for arm in values
+    )
+    return trained(values, arms, own=own, settings=MULTITASK_SETTINGS, **more)
 
 
 def analysed(values: Mapping[str, Values], **changes: Any) -> ExperimentInfo:
@@ -84,14 +79,11 @@ def compared(before: Values, after: Values, *, metric: str = MSE, **changes: Any
     return comparison
 
 
-def test_other_studies_are_no_experiments() -> None:
-    """A search has no arms to compare."""
-    broken = replace(study(), user_attrs={attrs.EXPERIMENT: None})
-    assert [get_experiment(other) for other in (planted(20), study(), broken)] == [None] * 3
-
-
 def test_by_hand() -> None:
-    """Means, difference and counts are those of the pairs, the p-value that of 6 signs of 7."""
+    """Means, difference and counts are those of the pairs, the p-value that of 6 signs of 7.
+
+    Every other arm is compared with the first, in the given order, and nothing else is said.
+    """
     base = [0.10, 0.12, 0.11, 0.13, 0.10, 0.12, 0.16]
     arm = [0.11, 0.14, 0.14, 0.14, 0.12, 0.11, 0.18]
     c = compared(base, arm)
@@ -102,17 +94,11 @@ def test_by_hand() -> None:
     assert (c.n_above, c.n_below) == (6, 1)
     assert c.p_value == pytest.approx(2 * (1 + 7) / 2**7)
     assert -0.01 < c.low < c.difference < c.high < 0.03
-
-
-def test_the_first_arm_is_the_baseline() -> None:
-    """Every other arm is compared with it, in the given order, and nothing else is said."""
     values = {name: [float(i)] * 7 for i, name in enumerate("cab")}
     info = analysed(values)
     assert info.arms == ("c", "a", "b")
-    assert [(c.baseline, c.arm, c.difference) for c in info.comparisons] == [
-        ("c", "a", 1.0),
-        ("c", "b", 2.0),
-    ]
+    found = [(c.baseline, c.arm, c.difference) for c in info.comparisons]
+    assert found == [("c", "a", 1.0), ("c", "b", 2.0)]
     assert (info.name, info.question, info.n_pairs, info.n_missing) == ("test", "Which?", 7, 0)
     assert info.values[MSE] == {name: tuple(column) for name, column in values.items()}
     assert list(describe_experiment(info)) == [c.verdict for c in info.comparisons]
@@ -152,7 +138,7 @@ def test_adjustment() -> None:
 
 
 @pytest.mark.parametrize("n_pairs", [1, 5])
-def test_too_few_pairs(n_pairs: int) -> None:
+def test_few_pairs(n_pairs: int) -> None:
     """Less than six pairs give a difference alone; six that agree are evidence."""
     c = compared([0.1] * n_pairs, [0.2] * n_pairs)
     assert (c.p_value, c.low, c.high) == (None, None, None)
@@ -173,50 +159,26 @@ def test_missing_trials() -> None:
         "base": [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, None],
         "all": [0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9],
         "some": [None, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.9],
-        "few": [0.2, 0.2, None, None, None, None, None, 0.9],
+        "few": [0.2, 0.2, *[None] * 5, 0.9],
         "none": [None] * 8,
     }
     info = analysed(values)
     assert info.n_missing == 1 + 1 + 5 + 8
     found = {c.arm: c for c in info.comparisons}
     assert {arm: c.n_pairs for arm, c in found.items()} == {"all": 7, "some": 6, "few": 2}
-    assert found["all"].baseline_mean == pytest.approx(0.4)
-    assert found["all"].difference == pytest.approx(0.1)
-    assert found["some"].baseline_mean == pytest.approx(0.45)
-    assert found["some"].difference == pytest.approx(0.2)
-    assert found["few"].p_value is None
+    for arm, mean, difference in (("all", 0.4, 0.1), ("some", 0.45, 0.2)):
+        assert found[arm].baseline_mean == pytest.approx(mean)
+        assert found[arm].difference == pytest.approx(difference)
     # The arm that cannot be tested does not count as tested.
-    assert [found[arm].p_value for arm in ("all", "some")] == pytest.approx(
-        stats.false_discovery_control([2 / 2**7, 2 / 2**6]).tolist()
-    )
+    expected = stats.false_discovery_control([2 / 2**7, 2 / 2**6]).tolist()
+    assert [found[arm].p_value for arm in ("all", "some")] == pytest.approx(expected)
+    assert found["few"].p_value is None
+    missing = "{} of {} trainings are missing; their pairs are left out."
     said = [c.verdict for c in info.comparisons]
-    assert list(describe_experiment(info)) == [
-        "15 of 40 trainings are missing; their pairs are left out.",
-        *said,
-    ]
+    assert list(describe_experiment(info)) == [missing.format(15, 40), *said]
     begun = analysed({"base": [None] * 6, "arm": [None] * 6})
     assert begun.comparisons == ()
-    assert list(describe_experiment(begun)) == [
-        "12 of 12 trainings are missing; their pairs are left out."
-    ]
-
-
-def test_only_complete_trials_count() -> None:
-    """What an attempt reached that did not end well is no value; its repetition is one."""
-    attempts = [
-        trial(
-            100 + pair,
-            state=state,
-            attrs={attrs.ARM: arm, attrs.PAIR: pair, attrs.VALIDATION_MSE: 9.0},
-        )
-        for state in (TrialState.FAIL, TrialState.PRUNED, TrialState.RUNNING, TrialState.WAITING)
-        for arm in ("base", "arm")
-        for pair in range(7)
-    ]
-    arm: Values = [0.2, 0.3, 0.25, 0.2, 0.4, 0.1, None]
-    values = {"base": [0.1] * 7, "arm": arm}
-    assert analysed(values, more=attempts) == analysed(values)
-    assert analysed(values).n_missing == 1
+    assert list(describe_experiment(begun)) == [missing.format(12, 12)]
 
 
 @pytest.mark.parametrize(
@@ -268,19 +230,15 @@ def test_untrained_classifiers_are_not_compared() -> None:
         accuracies={name: [share] * 7 for name, share in shares.items()},
         untrained=["alone", "alone too"],
     )
-    more = {"joint": 0.5, "sequential": 0.75}  # of the balanced one
-    trials = tuple(
-        replace(t, user_attrs={**t.user_attrs, attrs.VALIDATION_BALANCED_ACCURACY: more[arm]})
-        if (arm := t.user_attrs[attrs.ARM]) in more
-        else t
+    balanced = {**shares, "joint": 0.5, "sequential": 0.75}
+    own = attrs.VALIDATION_BALANCED_ACCURACY
+    trials = (
+        replace(t, user_attrs={**t.user_attrs, own: balanced[t.user_attrs[attrs.ARM]]})
         for t in made.trials
     )
-    info = get_experiment(replace(made, trials=trials))
-    assert [(c.baseline, c.arm) for c in info.of_metric(MSE)] == [
-        ("alone", "joint"),
-        ("alone", "sequential"),
-        ("alone", "alone too"),
-    ]
+    info = get_experiment(replace(made, trials=tuple(trials)))
+    pairs = [(c.baseline, c.arm) for c in info.of_metric(MSE)]
+    assert pairs == [("alone", name) for name in ("joint", "sequential", "alone too")]
     for metric, difference in ((ACCURACY, 0.05), (BALANCED, 0.25)):
         (c,) = info.of_metric(metric)
         assert (c.baseline, c.arm) == ("joint", "sequential")
@@ -305,17 +263,29 @@ def test_one_image_more_in_every_pair(base: list[int], n: int, more: int) -> Non
     assert "which is better" in c.verdict
 
 
-def test_repeatable() -> None:
-    """The same experiment says the same; another seed of the bootstrap hardly another thing."""
-    rng = np.random.default_rng(0)
-    made = record({name: rng.normal(size=10).tolist() for name in "abc"})
-    first, again, other = (get_experiment(made, seed=seed) for seed in (0, 0, 1))
-    assert first == again
-    assert first is not None
-    assert other is not None
-    for mine, theirs in zip(first.comparisons, other.comparisons, strict=True):
-        assert (mine.low, mine.high) == pytest.approx((theirs.low, theirs.high), abs=0.1)
-        assert mine.p_value == theirs.p_value
+@pytest.mark.parametrize(
+    ("read", "made", "others"),
+    [
+        (get_experiment, partial(record, {"base": [0.1] * 7, "arm": [*BASE, 0.2, None]}), ()),
+        (
+            get_confirmation,
+            partial(test_confirmation.record, {"base": BASE, "arm": [0.1] * 5}),
+            ("auxiliary-task", attrs.ABLATION),
+        ),
+        (get_ablation, test_ablation.record, ("auxiliary-task", attrs.CONFIRMATION)),
+    ],
+)
+def test_what_is_read(
+    read: Callable[..., Any], made: Callable[..., StudyRecord], others: Sequence[str]
+) -> None:
+    """Searches and other experiments have no answer; only complete trials are values."""
+    broken = replace(study(), user_attrs={attrs.EXPERIMENT: None})
+    for other in (planted(20), study(), broken, *(made(name=name) for name in others)):
+        assert read(other) is None
+    info = read(made())
+    arms = {t.user_attrs[attrs.ARM] for t in made().trials}
+    assert read(made(more=unfinished(*arms, n_pairs=5))) == info
+    assert info.n_missing == (read is get_experiment)
 
 
 def simulated(seed: int, *, n_pairs: int, difference: float, n_arms: int = 1) -> ExperimentInfo:
@@ -363,17 +333,16 @@ def test_intervals_cover_the_true_difference(n_pairs: int, difference: float, lo
     ],
 )
 def test_noise_is_called_noise(n: int, n_pairs: int, n_arms: int) -> None:
-    """Where nothing differs, hardly any experiment finds evidence, however many arms it has."""
+    """Where nothing differs, hardly any experiment finds evidence, however many arms it has.
+
+    A difference of several times the noise is found in every experiment and every arm.
+    """
     infos = [simulated(i, n_pairs=n_pairs, difference=0.0, n_arms=n_arms) for i in range(n)]
     calm = [
         all("no evidence of a difference" in c.verdict for c in info.comparisons) for info in infos
     ]
     assert sum(calm) >= 0.9 * n
-
-
-def test_a_large_difference_is_found() -> None:
-    """A difference of several times the noise is found in every experiment and every arm."""
     for i in range(10):
-        info = simulated(i, n_pairs=10, difference=0.08, n_arms=4)
-        assert len(info.comparisons) == 4
+        info = simulated(i, n_pairs=10, difference=0.08, n_arms=n_arms)
+        assert len(info.comparisons) == n_arms
         assert all("which is worse" in c.verdict for c in info.comparisons)
