@@ -19,7 +19,7 @@ from storage.records import StudyRecord, TrialRecord
 from study.analysis import min_accuracy_of, ranked, ranked_by_constraint
 from study.analysis.front import get_front, non_dominated
 from study.analysis.history import get_history, get_learning_curves, get_summary
-from study.analysis.importance import HardlyVaried, ImportanceInfo, get_importances
+from study.analysis.importance import HardlyVaried, get_importances
 from study.analysis.tables import get_best_trials, get_class_results, get_families, to_frame
 from tests.study_tests.synthetic import (
     CLASS_COUNTS,
@@ -46,78 +46,70 @@ BEATEN, LOW, MIDDLE, HIGH = (1, 10, 3, 5), (1, 12, 3, 6), (2, 18, 4, 8), (4, 19,
 """Images of each class that are right: accuracies of 0.475, 0.55, 0.8 and 0.95."""
 
 
-@pytest.fixture(scope="module")
-def record() -> StudyRecord:
-    """120 trials with a planted answer."""
-    return planted()
+RECORD = planted()
+JOINT, SEQUENTIAL = ({**CNN, "strategy": strategy} for strategy in ("joint", "sequential"))
 
 
-@pytest.fixture(scope="module")
-def few() -> StudyRecord:
-    """Eight trials, of which one is best, three break the constraint and three do not classify."""
-    joint, sequential = {**CNN, "strategy": "joint"}, {**CNN, "strategy": "sequential"}
-
-    def complete(number: int, value: float, params: dict, correct: tuple[int, ...]) -> TrialRecord:
-        attrs = classified(correct, min_accuracy=0.7)
-        return trial(number, value=value, params=params, attrs=attrs)
-
-    return multitask(
-        complete(0, 0.10, sequential, LOW),
-        complete(1, 0.30, joint, MIDDLE),
-        complete(2, 0.20, joint, BEATEN),
-        complete(3, 0.40, joint, HIGH),
-        trial(4, state=PRUNED, params=joint, curve=(0.5,)),
-        trial(5, state=FAIL, params=sequential),
-        complete(6, 0.10, sequential, LOW),
-        trial(7, value=0.35, params=joint),
-    )
+def complete(number: int, value: float, params: dict, correct: tuple[int, ...]) -> TrialRecord:
+    """Return a trial that classifies."""
+    attrs = classified(correct, min_accuracy=0.7)
+    return trial(number, value=value, params=params, attrs=attrs)
 
 
-def test_history_takes_the_running_best_over_feasible_complete_trials_only(
-    few: StudyRecord,
-) -> None:
+FEW = multitask(
+    complete(0, 0.10, SEQUENTIAL, LOW),
+    complete(1, 0.30, JOINT, MIDDLE),
+    complete(2, 0.20, JOINT, BEATEN),
+    complete(3, 0.40, JOINT, HIGH),
+    trial(4, state=PRUNED, params=JOINT, curve=(0.5,)),
+    trial(5, state=FAIL, params=SEQUENTIAL),
+    complete(6, 0.10, SEQUENTIAL, LOW),
+    trial(7, value=0.35, params=JOINT),
+)
+"""Eight trials, of which one is best, three break the constraint and three do not classify."""
+
+
+def test_history_takes_the_running_best_over_feasible_complete_trials_only() -> None:
     """A pruned trial shows its last finite report and never becomes the best."""
-    points = get_history(
-        study(
-            trial(0, state=PRUNED, params=LINEAR, curve=(0.2, 0.1, math.nan)),
-            trial(1, value=0.3, params=CNN),
-            trial(2, value=0.2, params=LINEAR),
-            trial(3, state=FAIL),
-            trial(4, value=0.25, params=CNN),
-            trial(5, value=math.inf, params=CNN, curve=(0.4, math.inf)),
-            settings=SETTINGS,
-        )
-    ).points
+    record = study(
+        trial(0, state=PRUNED, params=LINEAR, curve=(0.2, 0.1, math.nan)),
+        trial(1, value=0.3, params=CNN),
+        trial(2, value=0.2, params=LINEAR),
+        trial(3, state=FAIL),
+        trial(4, value=0.25, params=CNN),
+        trial(5, value=math.inf, params=CNN, curve=(0.4, math.inf)),
+        settings=SETTINGS,
+    )
+    points = get_history(record).points
     assert [point.value for point in points] == [0.1, 0.3, 0.2, None, 0.25, 0.4]
     assert [point.best for point in points] == [None, 0.3, 0.2, 0.2, 0.2, 0.2]
     assert [point.family for point in points] == ["linear", "CNN", "linear", "all", "CNN", "CNN"]
-    points = get_history(few).points
+    points = get_history(FEW).points
     assert [point.best for point in points] == [None] + [0.3] * 7
     assert [p.number for p in points if p.infeasible] == [0, 2, 6]
 
 
-def test_learning_curves_keep_the_best_and_thin_the_rest(record: StudyRecord) -> None:
-    """The best come first in their order, the others are spread over the whole study."""
-    info = get_learning_curves(record, max_curves=30, n_best=10)
-    by_value = sorted((t.value, t.number) for t in record.complete if t.value is not None)
+def test_learning_curves_keep_the_best_and_thin_the_rest() -> None:
+    """The best feasible ones come first in their order, the others are spread over the study.
+
+    Epochs count from one, values stay as they are; without a curve a trial is left out.
+    """
+    info = get_learning_curves(RECORD, max_curves=30, n_best=10)
+    by_value = sorted((t.value, t.number) for t in RECORD.complete if t.value is not None)
     assert (info.n_total, info.n_best) == (120, 10)
     assert len({curve.number for curve in info.curves}) == len(info.curves) == 30
-    assert [c.number for c in info.curves[:10]] == [number for _, number in by_value[:10]]
-    assert [c.rank for c in info.curves[:10]] == list(range(1, 11))
+    assert [(c.rank, c.number) for c in info.curves[:10]] == [
+        (i, number) for i, (_, number) in enumerate(by_value[:10], start=1)
+    ]
     others = [curve.number for curve in info.curves[10:]]
     assert others == sorted(others)
     assert max(np.diff(others)) < 15
-
-
-def test_learning_curves_rank_feasible_trials_only() -> None:
-    """Epochs count from one, values stay as they are; without a curve a trial is left out."""
-    info = get_learning_curves(
-        multitask(
-            trial(0, value=0.1, curve=(0.1,), attrs=classified(LOW, min_accuracy=0.7)),
-            trial(1, value=0.2, curve=(0.4, math.nan, 0.2), attrs=classified(HIGH)),
-            trial(2, value=0.3, attrs=classified(HIGH)),
-        )
+    trials = (
+        trial(0, value=0.1, curve=(0.1,), attrs=classified(LOW, min_accuracy=0.7)),
+        trial(1, value=0.2, curve=(0.4, math.nan, 0.2), attrs=classified(HIGH)),
+        trial(2, value=0.3, attrs=classified(HIGH)),
     )
+    info = get_learning_curves(multitask(*trials))
     first, last = info.curves
     assert (first.number, first.rank, first.infeasible) == (1, 1, False)
     assert (last.number, last.rank, last.infeasible) == (0, None, True)
@@ -136,11 +128,10 @@ def test_summary_counts_states_time_epochs_and_reused_trainings() -> None:
     timed = {"worker": "a:1", "training_seconds": 40.0}
     counted = {"worker": "a:1", "epochs_run": 10}
     other = {**CNN, "learning_rate": 0.1}
+    pruned = trial(1, state=PRUNED, params=other, curve=(0.4,) * 4, attrs={"worker": "b:2"})
     record = study(
         ran(trial(0, value=0.3, params=CNN, curve=(0.3,) * 10, attrs=timed), 0, 1),
-        ran(
-            trial(1, state=PRUNED, params=other, curve=(0.4,) * 4, attrs={"worker": "b:2"}), 0.5, 2
-        ),
+        ran(pruned, 0.5, 2),
         ran(trial(2, value=0.3, params=CNN, attrs=counted), 60, 61),
         trial(3, value=0.3, params=CNN, attrs={"reused_from": 2}),
         trial(4, state=FAIL, params=CNN, curve=(0.9,)),
@@ -160,44 +151,25 @@ def test_summary_counts_states_time_epochs_and_reused_trainings() -> None:
     assert (empty.n_trials, empty.by_state, empty.best, empty.wall_seconds) == (0, {}, None, 0.0)
 
 
-def importances(*trials: TrialRecord) -> ImportanceInfo:
-    """Return the importances of a study of these trials, by few resamples."""
-    return get_importances(study(*trials), n_resamples=2)
+def test_importance_finds_what_matters() -> None:
+    """The learning rate leads, a parameter without effect keeps little, a condition is told.
 
-
-def test_importance_finds_what_matters(record: StudyRecord) -> None:
-    """The learning rate leads, a parameter without effect keeps little, a condition is told."""
-    info = get_importances(record)
+    The shares are those of Optuna's evaluator on an ordinary study of the same trials: pruned
+    ones count as worse than complete ones, and as worse the sooner they were pruned.
+    """
+    info = get_importances(RECORD, n_resamples=20)
     shares = {parameter.name: parameter.share for parameter in info.parameters}
     first = info.parameters[0]
     assert (info.refusal, info.caution, info.constant) == (None, None, ("epoch",))
     assert first.name == "learning_rate"
     assert shares["weight_decay"] <= 0.07
-    assert sum(shares.values()) == pytest.approx(1.0)
     assert [p.share for p in info.parameters] == sorted(shares.values(), reverse=True)
     assert (info.n_trials, info.n_pruned, info.n_top) == (114, 12, 12)
     assert (info.sampler, info.adaptive, info.evaluator) == ("tpe", True, "PED-ANOVA")
-    assert {p.name: p.share for p in info.parameters if not p.used_by_top} == {
-        "bottleneck_dim": 0.0
-    }
+    unused = {p.name: p.share for p in info.parameters if not p.used_by_top}
+    assert unused == {"bottleneck_dim": 0.0}
     assert all(0.0 <= p.low <= p.high <= 1.0 for p in info.parameters)
     assert 0.2 < first.low <= first.share <= first.high
-
-
-def test_importance_equals_optunas_own(
-    record: StudyRecord, capfd: pytest.CaptureFixture[str]
-) -> None:
-    """The shares are those of Optuna's evaluator on an ordinary study of the same trials.
-
-    Pruned trials count as worse than complete ones, and as worse the sooner they were pruned.
-    Neither Optuna's log nor a warning reaches the terminal, and its level is left alone.
-    """
-    verbosity = optuna.logging.get_verbosity()
-    info = get_importances(record, n_resamples=5, seed=3)
-    assert info == get_importances(record, n_resamples=5, seed=3)
-    assert info != get_importances(record, n_resamples=5, seed=4)
-    assert capfd.readouterr() == ("", "")
-    assert optuna.logging.get_verbosity() == verbosity
     rebuilt = optuna.create_study()
     rebuilt.add_trials(
         create_trial(
@@ -205,21 +177,23 @@ def test_importance_equals_optunas_own(
             params=dict(t.params),
             distributions=dict(t.distributions),
         )
-        for t in record.trials
+        for t in RECORD.trials
         if t.finished
     )
     expected = get_param_importances(rebuilt, evaluator=PedAnovaImportanceEvaluator())
     expected.pop("epoch")
-    assert {p.name: p.share for p in info.parameters} == pytest.approx(expected)
+    assert shares == pytest.approx(expected)
 
 
 def test_importance_names_what_hardly_varied() -> None:
     """Of a choice that more than nine in ten trials made, a share says next to nothing."""
-    (found,) = importances(*with_choice(3).trials).hardly_varied
+    three, four, twenty, none = (
+        get_importances(with_choice(n), n_resamples=2) for n in (3, 4, 20, 0)
+    )
+    (found,) = three.hardly_varied
     assert found == HardlyVaried(name="batch_normalization", value=True, n_alike=37, n_trials=40)
-    for n_others in (4, 20):
-        assert importances(*with_choice(n_others).trials).hardly_varied == ()
-    assert importances(*with_choice(0).trials).constant != ()
+    assert four.hardly_varied == twenty.hardly_varied == ()
+    assert none.constant != ()
 
 
 def alike(n: int, *, value: float | None = None, rate: float = 0.0) -> list[TrialRecord]:
@@ -241,16 +215,9 @@ def alike(n: int, *, value: float | None = None, rate: float = 0.0) -> list[Tria
 )
 def test_importance_refuses_in_plain_words(trials: list[TrialRecord], reason: str) -> None:
     """Without enough different trials there is a reason instead of numbers."""
-    info = importances(*trials)
+    info = get_importances(study(*trials))
     assert (info.parameters, info.caution) == ((), None)
     assert reason in str(info.refusal)
-
-
-def test_importance_of_few_trials_comes_with_a_caution() -> None:
-    """Below fifty complete trials fewer than five make up the best tenth, and the Info says so."""
-    info = get_importances(planted(40), n_resamples=5)
-    assert info.parameters
-    assert "The best tenth of 38 complete and pruned trials is fewer than 5" in str(info.caution)
 
 
 def halved(n_trials: int, n_complete: int) -> StudyRecord:
@@ -288,143 +255,111 @@ def test_importance_counts_pruned_trials() -> None:
     assert info.caution is None
     assert "Only 4 trials are complete, so the best 6 hold pruned ones" in str(fewer.caution)
     silent = trial(60, state=PRUNED, params={**CNN, "learning_rate": 0.1, "weight_decay": 1e-5})
-    assert importances(*record.trials, silent).n_trials == 60
-    broken = importances(*record.trials, replace(silent, intermediate_values={0: math.nan}))
-    assert (broken.n_trials, broken.n_pruned) == (61, 55)
+    broken = replace(silent, intermediate_values={0: math.nan})
+    for more, counts in ((silent, (60, 54)), (broken, (61, 55))):
+        info = get_importances(study(*record.trials, more), n_resamples=2)
+        assert (info.n_trials, info.n_pruned) == counts
 
 
-def test_importance_says_when_ties_widen_the_best_tenth() -> None:
-    """Trials that equal the best tenth's last value belong to it, and the Info says how many."""
+def test_importance_says_when_the_best_tenth_is_odd() -> None:
+    """Below fifty complete trials it holds fewer than five, and equal values widen it."""
+    info = get_importances(planted(40), n_resamples=5)
+    assert info.parameters
+    assert "The best tenth of 38 complete and pruned trials is fewer than 5" in str(info.caution)
     trials = [replace(t, value=max(0.1, 0.01 * i)) for i, t in enumerate(alike(60, rate=0.001))]
-    tied = importances(*trials)
+    tied, few = (get_importances(study(*trials[:n]), n_resamples=2) for n in (60, 50))
     assert (tied.n_top, tied.caution) == (11, None)
-    assert importances(*trials[:50]).caution == (
+    assert few.caution == (
         "Because of equal values, 11 trials count as the best tenth instead of 5."
     )
 
 
-def test_importance_of_a_maximised_metric_is_that_of_its_highest_values() -> None:
-    """What makes the metric high gets the importance, not what makes it low."""
-    rng = np.random.default_rng(0)
-    trials = []
-    for number in range(200):
-        up, down = rng.uniform(size=2)
-        accuracy = 0.5 + 0.4 * (up > 0.9) - 0.4 * (down < 0.1) + 0.01 * rng.uniform()
-        params = {"learning_rate": 10 ** (-4 + 3 * up), "weight_decay": 10 ** (-5 + 3 * down)}
-        attrs = {"validation_accuracy": float(accuracy)}
-        trials.append(trial(number, value=float(accuracy), params=params, attrs=attrs))
-    highest, lowest = (
-        get_importances(multitask(*trials), metric=metric, n_resamples=5)
-        for metric in (VALIDATION_ACCURACY, None)
-    )
-    assert (highest.metric, lowest.metric) == (VALIDATION_ACCURACY, VALIDATION_MSE)
-    assert highest.n_top == 20
-    assert [p.name for p in highest.parameters] == ["learning_rate", "weight_decay"]
-    assert highest.parameters[0].share > 0.8
-    assert [p.name for p in lowest.parameters] == ["weight_decay", "learning_rate"]
-
-
-def test_importance_tells_the_metrics_of_a_study_apart(few: StudyRecord) -> None:
+def test_importance_tells_the_metrics_of_a_study_apart() -> None:
     """The learning rate decides the error, the weight of the classification the accuracy.
 
     What was pruned by its error says nothing of its accuracy, and a refusal names the metric.
     """
-    classifying = planted_multitask()
-    errors, accuracies = (
-        get_importances(classifying, metric=metric, n_resamples=5)
-        for metric in (None, VALIDATION_ACCURACY)
-    )
-    assert errors.parameters[0].name == "learning_rate"
-    assert accuracies.parameters[0].name == "classification_lambda"
-    assert (accuracies.n_trials, accuracies.n_pruned) == (102, 0)
-    assert (errors.n_trials, errors.n_pruned) == (114, 12)
-    assert get_importances(few, metric=VALIDATION_ACCURACY).refusal == (
+    for metric, decides, counts in (
+        (VALIDATION_MSE, "learning_rate", (114, 12)),
+        (VALIDATION_ACCURACY, "classification_lambda", (102, 0)),
+    ):
+        info = get_importances(planted_multitask(), metric=metric, n_resamples=5)
+        assert (info.metric, info.parameters[0].name) == (metric, decides)
+        assert (info.n_trials, info.n_pruned) == counts
+    assert get_importances(FEW, metric=VALIDATION_ACCURACY).refusal == (
         "Importances need at least 10 complete trials with a finite validation accuracy; "
         "this study has 5."
     )
 
 
-def test_best_trials_are_complete_and_in_order(record: StudyRecord) -> None:
-    """The table holds the lowest values of complete trials with their parameters."""
-    info = get_best_trials(record, k=5)
-    values = sorted(t.value for t in record.complete if t.value is not None)
+def test_best_trials_are_complete_and_in_order() -> None:
+    """The table holds the lowest errors of different trainings with their parameters.
+
+    Feasible trials stand above the others, whatever their error; the first is the best.
+    """
+    info = get_best_trials(RECORD, k=5)
+    values = sorted(t.value for t in RECORD.complete if t.value is not None)
     assert [(row.rank, row.value) for row in info.trials] == list(enumerate(values[:5], start=1))
     assert all(row.family == "CNN" and row.epochs_run == 20 for row in info.trials)
     assert "bottleneck_dim" not in info.parameters
-
-
-def test_best_trials_are_of_different_trainings() -> None:
-    """Points that were answered from another one's training stand behind it, not beside it."""
     errors, reused = (0.3, 0.1, 0.3, 0.1, 0.5), {0: 2, 3: 1}
     attrs = [{"reused_from": reused[i]} if i in reused else {} for i in range(5)]
     record = study(*(trial(i, value=errors[i], attrs=attrs[i]) for i in range(5)))
     rows = get_best_trials(record, k=2).trials
     assert [(row.rank, row.number, row.value) for row in rows] == [(1, 1, 0.1), (2, 0, 0.3)]
-
-
-def test_best_trials_show_accuracy_and_mark_what_breaks_the_constraint(few: StudyRecord) -> None:
-    """Feasible trials stand above the others, whatever their error; the first is the best."""
-    rows = get_best_trials(few, k=4).trials
+    rows = get_best_trials(FEW, k=4).trials
     assert [(row.rank, row.number) for row in rows] == [(1, 1), (2, 7), (3, 3), (4, 0)]
     assert [row.infeasible for row in rows] == [False, False, False, True]
     assert [row.accuracy for row in rows] == [0.8, None, 0.95, 0.55]
     assert rows[2].balanced_accuracy == pytest.approx((1 + 0.95 + 1 + 0.9) / 4)
     assert rows[1].balanced_accuracy is None
-    assert [t.number for _, t in ranked_by_constraint(few)] == [1, 7, 3, 0, 6, 2]
-    assert few.best is get_summary(few).best is few.trials[1]
-    assert get_summary(few).n_infeasible == 3
+    assert [t.number for _, t in ranked_by_constraint(FEW)] == [1, 7, 3, 0, 6, 2]
+    assert FEW.best is get_summary(FEW).best is FEW.trials[1]
+    assert get_summary(FEW).n_infeasible == 3
 
 
-def test_families_equal_pandas(record: StudyRecord) -> None:
-    """Count, best, median and mean of a family are those of its complete trials."""
-    frame = to_frame(record)
+def test_families_equal_pandas() -> None:
+    """Count, best, median and mean of a family are those of its complete trials.
+
+    A family that was always pruned is listed last, without a value.
+    """
+    frame = to_frame(RECORD)
     groups = frame[frame["state"] == "COMPLETE"].groupby("auto_encoder")["value"]
-    families = get_families(record).families
+    families = get_families(RECORD).families
     assert [family.name for family in families] == ["CNN", "linear"]
     for family in families:
         values = groups.get_group(family.name)
         assert (family.n_complete, family.best) == (len(values), values.min())
-        assert family.median == pytest.approx(values.median())
-        assert family.mean == pytest.approx(values.mean())
+        assert (family.median, family.mean) == pytest.approx((values.median(), values.mean()))
+    trials = (
+        trial(0, state=PRUNED, params=CNN, curve=(0.1,)),
+        trial(1, value=0.2, params=LINEAR),
+        trial(2, state=FAIL),
+    )
+    families = get_families(study(*trials, settings=SETTINGS)).families
+    found = [(f.name, f.n_complete, f.n_pruned, f.best) for f in families]
+    assert found == [("linear", 1, 0, 0.2), ("CNN", 0, 1, None)]
 
 
-def test_families_without_a_complete_trial_come_last() -> None:
-    """A family that was always pruned is listed, without a value."""
-    families = get_families(
-        study(
-            trial(0, state=PRUNED, params=CNN, curve=(0.1,)),
-            trial(1, value=0.2, params=LINEAR),
-            trial(2, state=FAIL),
-            settings=SETTINGS,
-        )
-    ).families
-    assert [(f.name, f.n_complete, f.n_pruned, f.best) for f in families] == [
-        ("linear", 1, 0, 0.2),
-        ("CNN", 0, 1, None),
-    ]
-
-
-def test_families_can_be_those_of_any_parameter(few: StudyRecord) -> None:
+def test_families_can_be_those_of_any_parameter() -> None:
     """Strategies have errors and accuracies; the best trial of one is feasible."""
-    info = get_families(few, parameter="strategy")
+    info = get_families(FEW, parameter="strategy")
     joint, sequential = info.families
     assert info.parameter == "strategy"
-    assert (joint.name, joint.n_complete, joint.n_infeasible, joint.n_pruned) == ("joint", 4, 1, 1)
+    assert [(f.name, f.n_complete, f.n_infeasible, f.n_pruned) for f in info.families] == [
+        ("joint", 4, 1, 1),
+        ("sequential", 2, 2, 0),
+    ]
     assert (joint.best_number, joint.best) == (1, 0.3)
     assert (joint.median, joint.mean) == pytest.approx((0.325, 0.3125))
     assert (joint.best_accuracy, joint.median_accuracy) == (0.95, 0.8)
-    assert (sequential.name, sequential.n_complete, sequential.n_infeasible) == (
-        "sequential",
-        2,
-        2,
-    )
     assert (sequential.best_number, sequential.best, sequential.median) == (None, None, 0.1)
     assert (sequential.best_accuracy, sequential.median_accuracy) == (0.55, 0.55)
 
 
-def test_frame_has_one_row_per_trial_and_clean_types(record: StudyRecord) -> None:
+def test_frame_has_one_row_per_trial_and_clean_types() -> None:
     """Numbers are numbers, booleans nullable, times times, and a lacking value is missing."""
-    frame = to_frame(record)
+    frame = to_frame(RECORD)
     assert len(frame) == 120
     assert list(frame.columns[:4]) == ["number", "state", "value", "auto_encoder"]
     assert list(frame.columns[-3:]) == ["started", "completed", "duration_s"]
@@ -457,47 +392,41 @@ def test_frame_keeps_every_column_where_names_clash_or_kinds_mix() -> None:
     assert " ".join(empty.columns) == "number state value started completed duration_s"
 
 
-def test_ranking_follows_the_metric_and_keeps_its_values(few: StudyRecord) -> None:
-    """The highest accuracy and the lowest error come first, each as stored."""
-    values, trials = zip(*ranked(few), strict=True)
-    assert values == (0.1, 0.1, 0.2, 0.3, 0.35, 0.4)
-    assert [t.number for t in trials] == [0, 6, 2, 1, 7, 3]
-    values, trials = zip(*ranked(few, metric=VALIDATION_ACCURACY), strict=True)
-    assert values == (0.95, 0.8, 0.55, 0.55, 0.475)
-    assert [t.number for t in trials] == [3, 1, 0, 6, 2]
+def test_ranking_follows_the_metric_and_keeps_its_values() -> None:
+    """The highest accuracy and the lowest error come first, each as stored, if it is a number.
 
-
-@pytest.mark.parametrize("value", [None, math.nan, math.inf, True, "0.5"])
-def test_ranking_leaves_out_what_is_no_finite_number(value: object) -> None:
-    """A metric that a trial lacks or that is no number takes it out of the ranking."""
-    odd = trial(0, value=0.1, attrs={"validation_accuracy": value})
-    assert ranked(study(odd), metric=VALIDATION_ACCURACY) == []
-
-
-def test_the_demanded_accuracy_is_a_number_or_nothing() -> None:
-    """Studies without the setting, or with none, have no constraint."""
+    Studies without a demanded accuracy, or with none, have no constraint.
+    """
+    for metric, values, numbers in (
+        (None, [0.1, 0.1, 0.2, 0.3, 0.35, 0.4], [0, 6, 2, 1, 7, 3]),
+        (VALIDATION_ACCURACY, [0.95, 0.8, 0.55, 0.55, 0.475], [3, 1, 0, 6, 2]),
+    ):
+        assert [(v, t.number) for v, t in ranked(FEW, metric=metric)] == [
+            *zip(values, numbers, strict=True)
+        ]
+    for value in (None, math.nan, math.inf, True, "0.5"):
+        odd = trial(0, value=0.1, attrs={"validation_accuracy": value})
+        assert ranked(study(odd), metric=VALIDATION_ACCURACY) == []
     assert min_accuracy_of(study()) is None
     for needed, expected in ((0.7, 0.7), (1, 1.0), (None, None)):
         settings = {**MULTITASK_SETTINGS, "min_accuracy": needed}
         assert min_accuracy_of(multitask(settings=settings)) == expected
 
 
-def test_front_holds_what_no_trial_beats(few: StudyRecord, record: StudyRecord) -> None:
+def test_front_holds_what_no_trial_beats() -> None:
     """Of equal trials the first is on the front; breaking the constraint is no bar, but marked."""
-    info = get_front(few)
-    assert [point.number for point in info.points] == [0, 1, 2, 3, 6]
-    assert [(p.number, p.mse, p.accuracy) for p in info.front] == [
-        (0, 0.1, 0.55),
-        (1, 0.3, 0.8),
-        (3, 0.4, 0.95),
+    info = get_front(FEW)
+    assert [(point.number, point.branch, point.infeasible) for point in info.points] == [
+        (0, "sequential", True),
+        *((1, "joint", False), (2, "joint", True), (3, "joint", False)),
+        (6, "sequential", True),
     ]
-    assert [point.number for point in info.points if point.infeasible] == [0, 2, 6]
-    branches = [point.branch for point in info.points]
-    assert branches == ["sequential", "joint", "joint", "joint", "sequential"]
+    front = [(p.number, p.mse, p.accuracy) for p in info.front]
+    assert front == [(0, 0.1, 0.55), (1, 0.3, 0.8), (3, 0.4, 0.95)]
     assert (info.branch, info.min_accuracy) == ("strategy", 0.7)
     assert (info.lowest_error, info.most_accurate) == (info.front[0], info.front[-1])
     assert info.front[1].balanced_accuracy == pytest.approx((0.5 + 0.9 + 4 / 6 + 0.8) / 4)
-    none = get_front(record)  # it does not classify
+    none = get_front(RECORD)  # it does not classify
     assert (none.points, none.front, none.lowest_error, none.most_accurate) == ((), (), None, None)
     assert none.min_accuracy is None
 
@@ -522,9 +451,12 @@ def test_the_front_dominates_everything_else(points: list[tuple[float, float]]) 
         assert i in found or any(dominates(best, point) or best == point for best in front)
 
 
-def test_class_results_are_those_of_the_best_trial(few: StudyRecord) -> None:
-    """Counts, recalls and the matrix agree with what trial 1 got right."""
-    info = get_class_results(few)
+def test_class_results_are_those_of_the_best_trial() -> None:
+    """Counts, recalls and the matrix agree with what trial 1 got right.
+
+    What cannot be measured is missing, and chance is that of the classes that are there.
+    """
+    info = get_class_results(FEW)
     assert [(c.name, c.n_train, c.n_validation, c.share) for c in info.classes] == [
         ("animal", 12, 4, 0.1),
         ("human face", 60, 20, 0.5),
@@ -536,16 +468,14 @@ def test_class_results_are_those_of_the_best_trial(few: StudyRecord) -> None:
     assert info.balanced_accuracy == pytest.approx((0.5 + 0.9 + 4 / 6 + 0.8) / 4)
     assert info.confusion == ((2, 2, 0, 0), (0, 18, 2, 0), (0, 0, 4, 2), (2, 0, 0, 8))
     assert (info.largest.name, info.guessing) == ("human face", 0.25)
-
-
-def test_class_without_validation_images_has_no_recall() -> None:
-    """What cannot be measured is missing, and chance is that of the classes that are there."""
     counts = {"train": {"a": 2, "b": 1, "c": 1}, "validation": {"a": 3, "b": 1}}
     attrs = {**classified(HIGH), "confusion": [[2, 1, 0], [0, 1, 0], [0, 0, 0]]}
     info = get_class_results(multitask(trial(0, value=0.1, attrs=attrs), class_counts=counts))
     assert [(c.n_train, c.n_validation) for c in info.classes] == [(2, 3), (1, 1), (1, 0)]
     assert [c.recall for c in info.classes] == [pytest.approx(2 / 3), 1.0, None]
     assert info.guessing == 0.5
+    assert get_class_results(RECORD) is None  # it stores no counts
+    assert get_class_results(multitask(trial(0, value=0.1), class_counts=None)) is None
 
 
 @pytest.mark.parametrize(
@@ -565,9 +495,3 @@ def test_classes_without_a_best_trial_that_classified_are_only_counted(trials: t
     assert {c.recall for c in info.classes} == {None}
     assert (info.number, info.accuracy, info.balanced_accuracy) == (None, None, None)
     assert info.confusion == ()
-
-
-def test_class_results_need_the_counts(record: StudyRecord) -> None:
-    """A study that stores no counts has no table of classes."""
-    assert get_class_results(record) is None
-    assert get_class_results(multitask(trial(0, value=0.1), class_counts=None)) is None

@@ -1,19 +1,17 @@
 """Isolation plots: the best of each value, equal numbers of trials, bins, and their chart."""
 
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import combinations
+from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
 import pytest
 from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-from optuna.trial import TrialState
 
 from storage.records import Scalar, StudyRecord
 from study.analysis import kind_of
@@ -22,7 +20,6 @@ from study.analysis.isolation import (
     MAX_POINTS,
     N_BEST_POINTS,
     IsolatedParameter,
-    IsolationInfo,
     get_isolation,
 )
 from study.analysis.thinning import thin
@@ -35,61 +32,58 @@ from tests.study_tests.synthetic import (
     trial,
 )
 
-COLORS = dict(zip(("CNN", "linear"), FAMILY_COLORS, strict=False))
-
 RECORD = planted()
 INFO = get_isolation(RECORD)
+ODD = ["b", 10, 2, True, None]
 
 
-@pytest.fixture(scope="module")
-def figure() -> go.Figure:
-    """The chart of 120 trials with a planted answer."""
-    return plot_isolation(INFO, kind_of(RECORD))
-
-
-def named(name: str, info: IsolationInfo = INFO) -> IsolatedParameter:
+def named(name: str) -> IsolatedParameter:
     """Return a parameter by its name."""
-    (parameter,) = [p for p in info.parameters if p.name == name]
-    return parameter
+    return next(p for p in INFO.parameters if p.name == name)
 
 
 def with_param(
     values: Sequence[Scalar], errors: Sequence[float], distribution: object, name: str = "depth"
 ) -> StudyRecord:
     """Return a study of complete trials with one parameter."""
-    return study(
-        *(
-            replace(
-                trial(i, value=error), params={name: value}, distributions={name: distribution}
-            )
-            for i, (value, error) in enumerate(zip(values, errors, strict=True))
-        )
-    )
+    own = {"distributions": {name: distribution}}
+    pairs = enumerate(zip(values, errors, strict=True))
+    return study(*(replace(trial(i, value=e), params={name: v}, **own) for i, (v, e) in pairs))
 
 
-def only(record: StudyRecord) -> IsolatedParameter:
+def isolated(*args: Any) -> IsolatedParameter:
     """Return the one parameter of a study."""
-    (parameter,) = get_isolation(record).parameters
+    (parameter,) = get_isolation(with_param(*args)).parameters
     return parameter
 
 
-def test_each_choice_has_its_best_second_median_and_count() -> None:
-    """The numbers of a choice are those of the complete trials that made it."""
-    batch_size = named("batch_size")
-    assert batch_size.scale == "category"
+def test_each_value_has_its_best_second_median_and_count() -> None:
+    """The numbers of a choice, or of one of ten bins of equal size, are those of its trials."""
+    batch_size, rate = named("batch_size"), named("learning_rate")
+    assert (batch_size.scale, rate.scale) == ("category", "log")
     assert [value.value for value in batch_size.values] == [16, 32, 64]
-    for value in batch_size.values:
-        own = sorted(
-            (t.value, t.number)
-            for t in RECORD.complete
-            if t.params["batch_size"] == value.value and t.value is not None
-        )
-        assert (value.best, value.best_number) == own[0]
-        assert value.second == own[1][0]
-        assert value.n_trials == len(own)
-        assert value.median == np.median([v for v, _ in own])
-        assert (value.low, value.high) == (None, None)
+    assert {(value.low, value.high) for value in batch_size.values} == {(None, None)}
     assert INFO.n_trials == len(RECORD.complete)
+    assert len(rate.values) == MAX_BINS
+    sizes = [value.n_trials for value in rate.values]
+    assert max(sizes) - min(sizes) <= 1
+    ends = [end for value in rate.values for end in (value.low, value.high)]
+    assert ends == sorted(ends)
+    for parameter in (batch_size, rate):
+        assert sum(value.n_trials for value in parameter.values) == len(RECORD.complete)
+        for i, value in enumerate(parameter.values):
+            own = sorted(
+                (t.value, t.number, x)
+                for t in RECORD.complete
+                if (x := t.params[parameter.name]) == value.value
+                or (value.low is not None and value.low <= x <= value.high)
+            )
+            assert (value.best, value.best_number, value.second) == (*own[0][:2], own[1][0])
+            assert value.n_trials == len(own)
+            assert value.median == np.median([v for v, _, _ in own])
+            assert value.value == np.median([x for _, _, x in own])
+            places = {point.number for point in parameter.points if point.place == i}
+            assert places == {number for _, number, _ in own}
 
 
 def test_parameters_that_do_not_vary_are_left_out() -> None:
@@ -115,23 +109,6 @@ def test_parameters_that_do_not_vary_are_left_out() -> None:
     assert (info.parameters, info.left_out) == ((), ("activation",))
 
 
-def test_a_continuous_parameter_is_cut_between_its_quantiles() -> None:
-    """Ten bins of nearly equal size cover the range in order, and each value lies in its bin."""
-    rate = named("learning_rate")
-    assert rate.scale == "log"
-    assert len(rate.values) == MAX_BINS
-    sizes = [value.n_trials for value in rate.values]
-    assert sum(sizes) == len(RECORD.complete)
-    assert max(sizes) - min(sizes) <= 1
-    ends = [end for value in rate.values for end in (value.low, value.high)]
-    assert ends == sorted(ends)
-    for i, value in enumerate(rate.values):
-        own = [point for point in rate.points if point.place == i]
-        assert all(value.low <= point.value <= value.high for point in own)
-        assert value.value == np.median([point.value for point in own])
-        assert value.best == min(point.measured for point in own)
-
-
 def test_equal_numbers_take_the_luck_out_of_many_trials() -> None:
     """Where two values do not differ, the frequent one has the better best and no better mean.
 
@@ -139,7 +116,7 @@ def test_equal_numbers_take_the_luck_out_of_many_trials() -> None:
     five; values with fewer have none, and one value alone has nothing to equal.
     """
     errors = np.random.default_rng(0).random(15).round(3).tolist()
-    parameter = only(with_param([1] * 5 + [2] * 10, errors, IntDistribution(1, 3)))
+    parameter = isolated([1] * 5 + [2] * 10, errors, IntDistribution(1, 3))
     rare, frequent = parameter.values
     assert parameter.n_equal == 5
     assert rare.expected == pytest.approx(rare.best) == min(errors[:5])
@@ -150,47 +127,9 @@ def test_equal_numbers_take_the_luck_out_of_many_trials() -> None:
         ((5, 6, 2), 5, [True, True, False]),
     ):
         values = [i for i, count in enumerate(counts) for _ in range(count)]
-        parameter = only(with_param(values, errors[: len(values)], IntDistribution(0, 5)))
+        parameter = isolated(values, errors[: len(values)], IntDistribution(0, 5))
         assert parameter.n_equal == n_equal
         assert [value.expected is not None for value in parameter.values] == compared
-
-
-def test_a_maximised_metric_has_its_highest_values_as_best() -> None:
-    """Best, second and expected best of an accuracy are high ones, on a linear axis."""
-    record = planted_multitask()
-    info = get_isolation(record, metric=VALIDATION_ACCURACY)
-    layers = named("classification_layer_num", info)
-    assert layers.scale == "linear"
-    for value in layers.values:
-        own = sorted(
-            VALIDATION_ACCURACY.of(t) or 0
-            for t in record.complete
-            if t.feasible and t.params["classification_layer_num"] == value.value
-        )
-        assert (value.second, value.best) == tuple(own[-2:])
-        assert value.median <= value.expected <= value.best
-    layout = plot_isolation(info, kind_of(record)).layout
-    assert layout.yaxis.type is None
-    assert layout.yaxis.title.text == "validation<br>accuracy"
-    assert layout.meta["brush"]["y2"] == "validation_accuracy"
-
-
-def test_only_feasible_complete_trials_with_a_finite_value_count() -> None:
-    """Pruned, failed, running, waiting and infeasible ones and those without a number do not."""
-    params: dict[str, Scalar] = {"batch_size": 16}
-    others = (TrialState.FAIL, TrialState.RUNNING, TrialState.WAITING)
-    record = study(
-        trial(0, value=0.3, params={"batch_size": 32}),
-        trial(1, value=0.2, params=params),
-        trial(2, value=0.1, params=params, attrs={"infeasible": True}),
-        trial(3, state=TrialState.PRUNED, params=params, curve=(0.1,)),
-        trial(4, value=math.nan, params=params),
-        *(trial(5 + i, state=state, params=params) for i, state in enumerate(others)),
-    )
-    assert [(v.value, v.best_number, v.second) for v in only(record).values] == [
-        (16, 1, None),
-        (32, 0, None),
-    ]
 
 
 @pytest.mark.parametrize(
@@ -202,12 +141,7 @@ def test_only_feasible_complete_trials_with_a_finite_value_count() -> None:
         ([1e-3, 1e-2] * 2, CategoricalDistribution((1e-3, 1e-2)), "category", 2),
         (list(range(20)), CategoricalDistribution(tuple(range(20))), "linear", 4),
         ([True, False], CategoricalDistribution((True, False)), "category", 2),
-        (
-            ["b", 10, 2, True, None],
-            CategoricalDistribution(("b", 10, 2, True, None)),
-            "category",
-            [2, 10, None, True, "b"],
-        ),
+        (ODD, CategoricalDistribution(tuple(ODD)), "category", [2, 10, None, True, "b"]),
     ],
 )
 def test_kinds_of_parameters(
@@ -218,32 +152,10 @@ def test_kinds_of_parameters(
     Of choices numbers come first by size, then texts; True is not 1.
     """
     errors = [0.1 + 0.01 * i for i in range(len(values))]
-    parameter = only(with_param(values, errors, distribution))
+    parameter = isolated(values, errors, distribution)
     assert parameter.scale == scale
     own = [value.value for value in parameter.values]
     assert (len(own) if isinstance(found, int) else own) == found
-
-
-def test_points_are_thinned_and_keep_the_best() -> None:
-    """Of many trials the best ones stay, and the others are spread over the whole study.
-
-    Of a sequence that repeats five values, a fifth holds all of them about equally often.
-    """
-    rng = np.random.default_rng(0)
-    errors = rng.random(2000).tolist()
-    info = get_isolation(with_param(rng.random(2000).tolist(), errors, FloatDistribution(0, 1)))
-    (parameter,) = info.parameters
-    numbers = [point.number for point in parameter.points]
-    assert info.thinned
-    assert parameter.n_trials == sum(value.n_trials for value in parameter.values) == 2000
-    assert len(numbers) == len(set(numbers)) == MAX_POINTS
-    assert numbers == sorted(numbers)
-    assert set(np.argsort(errors)[:N_BEST_POINTS].tolist()) <= set(numbers)
-    assert max(np.diff(numbers)) < 40
-    chosen = thin([i % 5 for i in range(10_000)], 2000)
-    counts = [chosen.count(value) for value in range(5)]
-    assert sum(counts) == 2000
-    assert min(counts) > 320
 
 
 @given(
@@ -276,12 +188,34 @@ def test_thinning_keeps_the_order_and_what_must_stay(n: int, limit: int, kept: s
     assert len(chosen) == min(n, max(limit, len(wanted)))
 
 
-def test_chart_has_one_row_per_parameter_with_its_own_axis(figure: go.Figure) -> None:
-    """Errors are on one logarithmic scale, numbers on theirs, and columns are named."""
+def test_points_are_thinned_evenly_and_keep_the_best() -> None:
+    """Of a sequence that repeats five values, a fifth holds all of them about equally often."""
+    chosen = thin([i % 5 for i in range(10_000)], 2000)
+    assert len(chosen) == 2000
+    assert min(chosen.count(value) for value in range(5)) > 320
+    rng = np.random.default_rng(0)
+    errors = rng.random(2000).tolist()
+    record = with_param(rng.random(2000).tolist(), errors, FloatDistribution(0, 1))
+    info = get_isolation(record)
+    numbers = [point.number for point in info.parameters[0].points]
+    assert info.thinned
+    assert sum(value.n_trials for value in info.parameters[0].values) == 2000
+    assert len(numbers) == len(set(numbers)) == MAX_POINTS
+    assert numbers == sorted(numbers)
+    assert set(np.argsort(errors)[:N_BEST_POINTS].tolist()) <= set(numbers)
+    assert max(np.diff(numbers)) < 40
+
+
+def test_chart_has_one_row_per_parameter() -> None:
+    """Errors are on one logarithmic scale, numbers on theirs, and columns are named.
+
+    Trials can be brushed, a family has its colour, and no legend entry is repeated; a point of a
+    choice is nearer to its own choice than to any other.
+    """
+    figure, rate = plot_isolation(INFO, kind_of(RECORD)), named("learning_rate")
     layout = figure.layout
     rows = ["" if i == 0 else str(i + 1) for i in range(len(INFO.parameters))]
-    assert layout.xaxis3.type == "log"
-    assert layout.xaxis3.title.text == "learning rate (log)"
+    assert (layout.xaxis3.type, layout.xaxis3.title.text) == ("log", "learning rate (log)")
     assert list(layout.xaxis2.ticktext) == ["16", "32", "64"]
     assert list(layout.xaxis6.ticktext) == ["off", "on"]
     assert {layout[f"yaxis{row}"].type for row in rows} == {"log"}
@@ -289,35 +223,22 @@ def test_chart_has_one_row_per_parameter_with_its_own_axis(figure: go.Figure) ->
     columns = {"x3": "learning_rate", "x4": "weight_decay"}
     assert layout.meta["brush"] == {**{f"y{row}": "value" for row in rows}, **columns}
     assert layout.height > 6 * 170
-
-
-def test_chart_shows_trials_by_family_and_both_marks(figure: go.Figure) -> None:
-    """Trials can be brushed, a family has its colour, and no legend entry is repeated."""
-    rate = named("learning_rate")
-    own = [trace for trace in figure.data if trace.xaxis == "x3"]
-    assert [trace.name for trace in own] == [
-        *("CNN", "linear", "best", "expected best of equally many trials"),
-    ]
+    *families, best, equal = [trace for trace in figure.data if trace.xaxis == "x3"]
+    assert [trace.name for trace in families] == ["CNN", "linear"]
     numbers = []
-    for trace in own[:2]:
-        assert trace.meta == {"trials": True}
-        assert trace.marker.color == COLORS[trace.name]
+    for trace, color in zip(families, FAMILY_COLORS, strict=False):
+        assert (trace.meta, trace.marker.color) == ({"trials": True}, color)
         for x, y, (number, _) in zip(trace.x, trace.y, trace.customdata, strict=True):
-            assert x == pytest.approx(RECORD.trials[number].params["learning_rate"], rel=1e-4)
-            assert y == pytest.approx(RECORD.trials[number].value, rel=1e-4)
+            t = RECORD.trials[number]
+            assert (x, y) == pytest.approx((t.params["learning_rate"], t.value), rel=1e-4)
             numbers.append(number)
     assert sorted(numbers) == [t.number for t in RECORD.complete]
-    best, equal = own[2:]
-    assert list(best.y) == pytest.approx([value.best for value in rate.values], rel=1e-4)
-    assert list(equal.y) == pytest.approx([value.expected for value in rate.values], rel=1e-4)
+    for trace, name in ((best, "best"), (equal, "expected")):
+        assert list(trace.y) == pytest.approx([getattr(v, name) for v in rate.values], rel=1e-4)
     assert list(best.x) == pytest.approx([value.value for value in rate.values], rel=1e-4)
-    assert [trace.meta for trace in own[2:]] == [None, None]
-    entries = [trace.name for trace in figure.data if trace.showlegend]
-    assert len(entries) == len(set(entries)) == 4
-
-
-def test_trials_of_a_choice_are_spread_around_it(figure: go.Figure) -> None:
-    """A point is nearer to its own choice than to any other."""
+    assert (best.meta, equal.meta) == (None, None)
+    names = ["CNN", "linear", "best", "expected best of equally many trials"]
+    assert sorted(trace.name for trace in figure.data if trace.showlegend) == sorted(names)
     places = {point.number: point.place for point in named("batch_size").points}
     spread = [
         x - places[number]
@@ -327,6 +248,12 @@ def test_trials_of_a_choice_are_spread_around_it(figure: go.Figure) -> None:
     ]
     assert max(map(abs, spread)) <= 0.301
     assert len({round(x, 1) for x in spread}) == 7
+    record = planted_multitask()
+    layout = plot_isolation(
+        get_isolation(record, metric=VALIDATION_ACCURACY), kind_of(record)
+    ).layout
+    assert (layout.yaxis.type, layout.yaxis.title.text) == (None, "validation<br>accuracy")
+    assert layout.meta["brush"]["y2"] == "validation_accuracy"
 
 
 def test_markup_and_numbers_that_cannot_be_drawn() -> None:
