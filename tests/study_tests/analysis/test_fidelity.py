@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -61,23 +61,16 @@ def replayed(one: StudyRecord, pruner: BasePruner, **options: int) -> PrunerRepl
 
 
 def record(
-    curves: Sequence[Sequence[float]],
-    *,
-    pruned: Sequence[Sequence[float]] = (),
-    direction: str = "minimize",
+    curves: Iterable[Sequence[float]], *, pruned: Sequence[Sequence[float]] = ()
 ) -> StudyRecord:
     """Return a study of complete trials, valued by their best error, and of pruned ones."""
-    best = np.nanmax if direction == "maximize" else np.nanmin
-    trials = [
-        trial(
-            i,
-            state=TrialState.COMPLETE if i < len(curves) else TrialState.PRUNED,
-            value=float(best(curve)) if i < len(curves) else None,
-            curve=tuple(map(float, curve)),
-        )
-        for i, curve in enumerate([*curves, *pruned])
-    ]
-    return replace(study(*trials, settings=SETTINGS), directions=(direction,))
+    found = [(curve, TrialState.COMPLETE, float(np.nanmin(curve))) for curve in curves]
+    found += [(curve, TrialState.PRUNED, None) for curve in pruned]
+    trials = (
+        trial(i, state=state, value=value, curve=tuple(map(float, curve)))
+        for i, (curve, state, value) in enumerate(found)
+    )
+    return study(*trials, settings=SETTINGS)
 
 
 def parallel(n: int = 30, *, epochs: int = 40) -> list[np.ndarray]:
@@ -94,26 +87,31 @@ def crossing(n: int = 30) -> list[np.ndarray]:
     return curves
 
 
-def test_curves_that_never_cross_tell_their_end_at_once() -> None:
-    """From the first epoch on the order is the final one."""
-    info = get_fidelity(record([np.exp(3 * curve) for curve in parallel()]))
-    for p in info.points:
-        assert (p.spearman, p.low, p.high) == pytest.approx((1, 1, 1))
-    assert (info.n_complete, info.n_pruned, info.refusal, info.caution) == (30, 0, None, None)
+@pytest.mark.parametrize("worst", [math.nan, math.inf])
+def test_coefficients_are_those_of_pandas(worst: float) -> None:
+    """The best value so far of each trial is ranked, and of ties the mean rank counts.
 
-
-def test_coefficients_are_those_of_pandas() -> None:
-    """The best value so far of each trial is ranked, and of ties the mean rank counts."""
+    Curves that never cross tell their end at once; one that begins with NaN ranks behind all
+    that begin with a number.
+    """
     rng = np.random.default_rng(1)
     curves = np.round(1 + rng.random((25, 30)) + np.exp(-np.arange(30) / 9), 1)
     best = pd.DataFrame(curves.T).cummin()
     final = pd.Series(curves.min(axis=1))
-    first, *others = get_fidelity(record(list(curves))).points
+    first, *others = get_fidelity(record(curves)).points
     assert first.low < first.spearman < first.high
     for point in (first, *others):
         expected = best.loc[point.step - 1].corr(final, method="spearman")
         assert point.spearman == pytest.approx(expected)
         assert point.low <= point.spearman <= point.high
+    info = get_fidelity(record(np.exp(3 * curve) for curve in parallel()))
+    for p in info.points:
+        assert (p.spearman, p.low, p.high) == pytest.approx((1, 1, 1))
+    assert (info.n_complete, info.n_pruned, info.refusal, info.caution) == (30, 0, None, None)
+    curves = [[1.0 + i, 0.5 + i] for i in range(12)]
+    plain = get_fidelity(record(curves))
+    curves[10][0], curves[11][0] = 1e300, worst
+    assert get_fidelity(record(curves)).points == plain.points
 
 
 def test_epochs_are_spaced_by_factors_and_end_where_all_trials_are() -> None:
@@ -129,52 +127,33 @@ def test_epochs_are_spaced_by_factors_and_end_where_all_trials_are() -> None:
     assert {p.n_trials for p in info.points} == {30}
 
 
-@pytest.mark.parametrize("worst", [math.nan, math.inf])
-def test_values_that_are_no_numbers_are_the_worst(worst: float) -> None:
-    """A curve that begins with NaN ranks behind all that begin with a number."""
-    curves = [[1.0 + i, 0.5 + i] for i in range(12)]
-    plain = get_fidelity(record(curves))
-    curves[10][0], curves[11][0] = 1e300, worst
-    assert get_fidelity(record(curves)).points == plain.points
-
-
-def test_pruned_trials_enter_the_counts_alone() -> None:
-    """Who was pruned before an epoch is counted there; the coefficient is the survivors'."""
-    rng = np.random.default_rng(2)
-    curves = list(rng.random((20, 8)))
-    pruned = [rng.random(2), rng.random(4), rng.random(4)]
-    alone, together = get_fidelity(record(curves)), get_fidelity(record(curves, pruned=pruned))
-    for points in zip(alone.points, together.points, strict=True):
-        assert len({(p.spearman, p.low, p.high) for p in points}) == 1
-    before = [0, 0, 1, 1, 3, 3, 3, 3]
-    assert [p.step for p in together.points] == list(range(1, 9))
-    assert [p.n_pruned_before for p in together.points] == before
-    shares = [p.share_pruned_before for p in together.points]
-    assert shares == pytest.approx([n / 23 for n in before])
-    assert (together.n_complete, together.n_pruned) == (20, 3)
-    assert together.caution == (
-        "3 of 23 trials were pruned and their ends are unknown, so this speaks of the trials "
-        "that a pruner had let through."
-    )
-
-
 def test_pruned_trials_bound_the_correlation_from_both_sides() -> None:
-    """Behind all others in the order of their last values, or before them, as SciPy ranks it."""
-    curves = list(np.random.default_rng(3).random((15, 6)))
+    """Behind all others in the order of their last values, or before them, as SciPy ranks it.
+
+    Who was pruned before an epoch is counted there; the coefficient is the survivors'. Of all
+    places that two bad-looking trials could have had, none gives less.
+    """
+    curves = np.random.default_rng(3).random((15, 6))
     pruned = [[3.0, 2.5], [4.0, 5.0, 2.0], [5.0]]
-    final = [float(min(curve)) for curve in curves]
-    for point in get_fidelity(record(curves, pruned=pruned)).points:
-        early = [min(curve[: point.step]) for curve in (*curves, *pruned)]
+    alone, together = get_fidelity(record(curves)), get_fidelity(record(curves, pruned=pruned))
+    final, before = [float(min(curve)) for curve in curves], [0, 1, 2, 3, 3, 3]
+    for i, (survivor, point) in enumerate(zip(alone.points, together.points, strict=True)):
+        assert (point.spearman, point.low, point.high) == (
+            *(survivor.spearman, survivor.low, survivor.high),
+        )
+        early = [min(curve[: i + 1]) for curve in (*curves, *pruned)]
         worst = stats.spearmanr(early, [*final, 12.5, 12.0, 15.0]).statistic
         best = stats.spearmanr(early, [*final, *(-stats.rankdata(early[15:]))]).statistic
         assert (point.pruned_worst, point.pruned_best) == pytest.approx((worst, best))
-
-
-def test_no_end_of_pruned_trials_is_below_the_lower_bound() -> None:
-    """Of all places that two bad-looking trials could have had, none gives less."""
-    curves = list(np.random.default_rng(4).random((10, 1)))
-    (point,) = get_fidelity(record(curves, pruned=[[3.0], [2.0]])).points
-    early = [*(float(curve[0]) for curve in curves), 3.0, 2.0]
+        assert (point.step, point.n_pruned_before) == (i + 1, before[i])
+        assert point.share_pruned_before == pytest.approx(before[i] / 18)
+    assert (together.n_complete, together.n_pruned) == (15, 3)
+    assert together.caution == (
+        "3 of 18 trials were pruned and their ends are unknown, so this speaks of the trials "
+        "that a pruner had let through."
+    )
+    (point,) = get_fidelity(record(curves[:10, :1], pruned=[[3.0], [2.0]])).points
+    early = [*curves[:10, 0], 3.0, 2.0]
     found = []
     for pair in itertools.permutations(range(12), 2):
         places = np.empty(12)
@@ -198,12 +177,13 @@ def test_few_trials_are_refused(n: int) -> None:
     assert replays.refusal.startswith("A replay of pruners needs at least 10 complete trials")
 
 
-def test_trials_without_a_curve_or_a_value_do_not_count() -> None:
-    """Imported results and ends in infinity are left out; equal ends foretell nothing."""
+def test_trials_without_a_curve_do_not_count() -> None:
+    """Imported results are left out; equal ends foretell nothing."""
     one = record(parallel(12))
-    bare = (trial(12, value=0.1), trial(13, value=math.inf, curve=(1.0, 0.9)))
-    assert get_fidelity(replace(one, trials=(*one.trials, *bare))) == get_fidelity(one)
-    info = get_fidelity(record([[2.0 + i, 1.0] for i in range(12)]))
+    assert get_fidelity(replace(one, trials=(*one.trials, trial(12, value=0.1)))) == (
+        get_fidelity(one)
+    )
+    info = get_fidelity(record([2.0 + i, 1.0] for i in range(12)))
     assert {(p.spearman, p.low, p.pruned_worst) for p in info.points} == {(None, None, None)}
 
 
@@ -287,9 +267,13 @@ def test_a_replay_is_what_optuna_does(
     assert found.mean_regret == pytest.approx(reference.best_value - min(map(min, curves)))
 
 
-def test_the_first_order_is_that_of_the_starts_and_others_are_random() -> None:
-    """Whatever their numbers are, each order has all trials once; two orders differ."""
-    one = record([[float(i), i - 0.5] for i in range(12)])
+def test_what_a_pruner_is_asked() -> None:
+    """The first order is that of the starts, others are random, and each has all trials once.
+
+    Of 99 values it sees each fifth, and is not asked when nothing can be saved. Of 40 trials 15
+    are replayed, in their order, the best among them.
+    """
+    one = record([float(i), i - 0.5] for i in range(12))
     starts = [5, 2, 11, 0, 8, 1, 10, 3, 9, 4, 7, 6]
     trials = (replace(t, started=START + timedelta(minutes=starts[t.number])) for t in one.trials)
     pruner = Pruner()
@@ -298,20 +282,12 @@ def test_the_first_order_is_that_of_the_starts_and_others_are_random() -> None:
     assert orders[0] == [3, 5, 1, 7, 9, 0, 11, 10, 4, 8, 6, 2]
     assert [sorted(order) for order in orders] == [list(range(12))] * 3
     assert len(set(map(tuple, orders))) == 3
-
-
-def test_long_curves_are_thinned_and_nobody_is_asked_at_the_end() -> None:
-    """A pruner sees each fifth of 99 values, and is not asked when nothing can be saved."""
     pruner = Pruner()
-    one = record([list(np.linspace(2 + i, 1 + i, 99)) for i in range(12)])
+    one = record(np.linspace(2 + i, 1 + i, 99) for i in range(12))
     info = replay_pruners(one, [setting(pruner)], n_orders=1)
     assert info.every == 5
     assert pruner.steps[:19] == list(range(4, 98, 5))
     assert (len(pruner.steps), info.replays[0].share_saved) == (12 * 19, 0)
-
-
-def test_many_trials_are_a_choice_with_the_best_among_them() -> None:
-    """Of 40 trials 15 are replayed, in their order, once each."""
     pruner = Pruner()
     curves = [[5.0 + i, 4.0 + i] for i in range(40)]
     curves[33] = [1.0, 0.0]
@@ -325,46 +301,41 @@ def test_many_trials_are_a_choice_with_the_best_among_them() -> None:
 def test_a_pruner_that_ends_everything_leaves_the_worst() -> None:
     """Without survivors the regret is that of the worst trial, and no share of a best of zero.
 
-    Of 20 orders of which all or none lose the best, 16 % are still possible, says Wilson.
+    Of 20 orders of which all or none lose the best, 16 % are still possible, says Wilson. One of
+    two with the best value is enough.
     """
-    one = record([[99.0, 1.0 + i] for i in range(12)])
+    one = record([99.0, 1.0 + i] for i in range(12))
     found, never = replayed(one, ALWAYS), replayed(one, NopPruner())
     assert (found.share_saved, found.share_best_pruned) == (0.5, 1)
     assert (found.mean_regret, found.mean_relative_regret) == (11, 11)
     bound = stats.norm.ppf(0.975) ** 2 / (20 + stats.norm.ppf(0.975) ** 2)
     assert (never.low, never.high) == pytest.approx((0, bound))
     assert (found.low, found.high) == pytest.approx((1 - bound, 1))
-    zero = replayed(record([[99.0, 2.0 * i] for i in range(12)]), ALWAYS)
+    zero = replayed(record([99.0, 2.0 * i] for i in range(12)), ALWAYS)
     assert (zero.mean_regret, zero.mean_relative_regret) == (22, None)
-
-
-def test_two_best_trials_are_lost_only_together() -> None:
-    """One of two with the best value is enough."""
     one = record([[7.0, 1.0], [8.0, 1.0], *([9.0, 2.0 + i] for i in range(10))])
     found = replayed(one, Pruner(lambda t: t.intermediate_values[0] == 7.0), n_orders=3)
     assert (found.n_best_pruned, found.share_saved) == (0, pytest.approx(1 / 24))
 
 
-def test_higher_is_better_where_the_study_says_so() -> None:
-    """Turned curves give the same replays and coefficients."""
-    rng = np.random.default_rng(7)
-    curves = [level + rng.normal(0, 0.2, size=24) for level in rng.random(20)]
-    turned = record([-c for c in curves], direction="maximize")
-    assert replay_pruners(turned, n_orders=3) == replay_pruners(record(curves), n_orders=3)
-    assert get_fidelity(turned) == get_fidelity(record(curves))
+def test_which_pruner_is_suggested() -> None:
+    """None that harms or saves nothing; 5 % of harm is allowed, and an option may be demanded.
 
-
-def test_none_is_suggested_where_all_do_harm() -> None:
-    """A pruner that saves nothing is none to suggest either; 5 % itself is allowed."""
+    The best of all may have no option; then the best that has one is another.
+    """
     info = replay_pruners(record(crossing(12)), [setting(ALWAYS, "always"), setting(NopPruner())])
     assert [r.share_best_pruned for r in info.replays] == [1, 0]
     assert suggest_pruner(info) is None
     assert suggest_pruner(info, max_best_pruned=1.0).name == "always"
-    first, second = (
-        replace(info.replays[0], share_saved=saved, share_best_pruned=share)
-        for saved, share in ((0.6, 0.05), (0.7, 0.1))
+    options = [("halving", 0.6, 0.05), ("none", 0.7, 0.1), (None, 0.65, 0.0), (None, 0.1, 0.0)]
+    replays = tuple(
+        replace(info.replays[0], option=option, share_saved=saved, share_best_pruned=share)
+        for option, saved, share in options
     )
-    assert suggest_pruner(replace(info, replays=(first, second))) == first
+    info = replace(info, replays=replays)
+    assert suggest_pruner(info) == replays[2]
+    assert suggest_pruner(info, offered=True) == replays[0]
+    assert suggest_pruner(replace(info, replays=replays[1:]), offered=True) is None
 
 
 def test_replayed_options_are_the_pruners_of_a_run() -> None:
@@ -376,22 +347,6 @@ def test_replayed_options_are_the_pruners_of_a_run() -> None:
         if name == "median":
             own, real = vars(own["_wrapped"]), vars(real["_wrapped"])
         assert own == real
-
-
-def test_a_suggestion_can_be_held_to_what_is_offered() -> None:
-    """The best of all may have no option; then the best that has one is another."""
-    info = replay_pruners(record(parallel()), n_orders=2)
-
-    def without(*lost: str) -> Any:
-        kept = (None if r.option in lost else r.option for r in info.replays)
-        replays = (replace(r, option=o) for r, o in zip(info.replays, kept, strict=True))
-        return replace(info, replays=tuple(replays))
-
-    best = suggest_pruner(without("halving"))
-    offered = suggest_pruner(without("halving"), offered=True)
-    assert (best.option, offered.option) == (None, "hyperband")
-    assert best.share_saved > offered.share_saved
-    assert suggest_pruner(without(*PRUNERS), offered=True) is None
 
 
 def test_the_first_epoch_above_a_level_is_followed_by_none_below() -> None:
@@ -410,13 +365,4 @@ def test_many_trials_have_fewer_resamples() -> None:
     sizes = (0, 100, 2000, 4000, 10_000, 10**6)
     assert [default_resamples(n) for n in sizes] == [1000, 1000, 1000, 500, 200, 200]
     curves = np.random.default_rng(0).random((4000, 2))
-    assert get_fidelity(record(list(curves)), n_points=2).n_resamples == 500
-
-
-def test_replays_are_silent_and_repeatable(capfd: pytest.CaptureFixture[str]) -> None:
-    """Neither a line of Optuna's log nor another result the second time."""
-    before = optuna.logging.get_verbosity()
-    first = replay_pruners(record(crossing(12)), n_orders=3)
-    assert capfd.readouterr() == ("", "")
-    assert optuna.logging.get_verbosity() == before
-    assert replay_pruners(record(crossing(12)), n_orders=3) == first
+    assert get_fidelity(record(curves), n_points=2).n_resamples == 500
