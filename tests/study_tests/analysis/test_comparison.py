@@ -4,6 +4,7 @@ import itertools
 import math
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,6 @@ from study.figures import STUDY_COLORS, plot_best_distribution, plot_comparison
 from tests.study_tests.synthetic import SETTINGS, planted, planted_multitask, study, trial
 
 RANDOM = {**SETTINGS, "sampler": "random"}
-N_SIMULATIONS = 40
 
 
 def done(number: int, value: float | None, *, epochs: int = 10, **attrs: Any) -> TrialRecord:
@@ -72,9 +72,9 @@ def best_of(values: Iterable[float], n: int) -> list[float]:
 RECORDS = planted(80), replace(planted(40, seed=1), name="other")
 
 
-@pytest.fixture(scope="module")
+@cache
 def pair() -> ComparisonInfo:
-    """Two studies with pruned and failed trials, the second half as long."""
+    """Return the comparison of two studies with pruned and failed trials."""
     return get_comparison(RECORDS)
 
 
@@ -111,9 +111,13 @@ VALUES = st.lists(st.integers(1, 6), min_size=5, max_size=9)
 @given(first=VALUES, second=VALUES, cost=st.integers(1, 20))
 @examples(max_examples=20)
 def test_laws(first: list[int], second: list[int], cost: int) -> None:
-    """Medians fall, the order of the studies is turned with them, and equal costs are one unit."""
+    """Medians fall, the order of the studies is turned with them, and equal costs are one unit.
+
+    Every pair of three studies is compared at every part of the budget.
+    """
     a, b = of_values("a", first, epochs=cost), of_values("b", second, epochs=cost)
     info, turned = (get_comparison(records, n_bootstrap=50) for records in ([a, b], [b, a]))
+    assert turned.studies == info.studies[::-1]
     for mine, theirs in zip(info.budgets, turned.budgets, strict=True):
         assert mine.curves == theirs.curves[::-1]
         for curve, field in itertools.product(mine.curves, ("low", "median", "high")):
@@ -126,27 +130,23 @@ def test_laws(first: list[int], second: list[int], cost: int) -> None:
     trials, epochs = (info.of_unit(unit).pairs[-1] for unit in ("trials", "epochs"))
     assert epochs.budget == cost * trials.budget
     assert epochs.probability == pytest.approx(trials.probability)
+    three = get_comparison([a, b, replace(a, name="c")], n_bootstrap=5)
+    for budget in three.budgets:
+        assert len(budget.pairs) == 3 * len(PARTS)
+        assert {p.first + p.second for p in budget.pairs} == {"ab", "ac", "bc"}
 
 
-def test_three_studies_may_stand_in_any_order() -> None:
-    """Curves are the studies' own; every pair is compared at every part of the budget."""
-    records = [drawn(name, 30, seed=i) for i, name in enumerate("abc")]
-    info, turned = (get_comparison(r, n_bootstrap=60) for r in (records, records[::-1]))
-    assert turned.studies == info.studies[::-1]
-    for mine, theirs in zip(info.budgets, turned.budgets, strict=True):
-        assert theirs.curves == mine.curves[::-1]
-        assert len(mine.pairs) == 3 * len(PARTS)
-        assert {(p.first, p.second) for p in mine.pairs} == {("a", "b"), ("a", "c"), ("b", "c")}
+def test_budgets_are_what_trials_spent() -> None:
+    """All trials count, but none beyond the smaller study; larger budgets are no worse.
 
-
-def test_budgets_are_what_trials_spent(pair: ComparisonInfo) -> None:
-    """All trials count, but none beyond the smaller study; larger budgets are no worse."""
+    A search that draws a trial that was answered from a stored curve would have had to train it.
+    """
     for record in RECORDS:
         epochs = sum(t.user_attrs["epochs_run"] for t in record.trials)
         n_trials = sum(t.finished for t in record.trials)
-        totals = [curve_of(pair, unit, record.name).total for unit in UNITS]
+        totals = [curve_of(pair(), unit, record.name).total for unit in UNITS]
         assert totals == pytest.approx([n_trials, epochs, 2.5 * epochs])
-    for found in pair.budgets:
+    for found in pair().budgets:
         assert found.limiting == "other"
         assert {curve.points[-1].budget for curve in found.curves} == {found.total}
         assert found.total == min(curve.total for curve in found.curves)
@@ -155,11 +155,19 @@ def test_budgets_are_what_trials_spent(pair: ComparisonInfo) -> None:
             assert medians == sorted(medians, reverse=True)
             shares = [point.share_found for point in curve.points]
             assert shares == sorted(shares)
-    assert get_comparison(RECORDS) == pair
+    assert get_comparison(RECORDS) == pair()
+    copied = done(8, 2.0, epochs=0, reused_from=1)
+    copied = replace(copied, intermediate_values=dict.fromkeys(range(10), 2.0))
+    own = named("a", *(done(i, 1.0 + i) for i in range(8)), copied)
+    info = get_comparison([own, of_values("b", range(1, 20))])
+    assert [curve_of(info, unit, "a").total for unit in UNITS] == pytest.approx([9, 90, 90])
 
 
-def test_drawn_searches_are_those_of_a_plain_loop() -> None:
-    """Drawing until the next trial does not fit gives the same medians, shares and means."""
+def test_drawn_searches_are_those_of_a_plain_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing until the next trial does not fit gives the same medians, shares and means.
+
+    Where a budget buys some thirty trials, their average number says as much as drawing.
+    """
     record = drawn("a", 30, seed=3)
     info = get_comparison([record, drawn("b", 30, seed=4)], n_resamples=4000)
     curve = curve_of(info, "epochs", "a")
@@ -179,10 +187,6 @@ def test_drawn_searches_are_those_of_a_plain_loop() -> None:
         if point.expected is not None:
             assert point.expected == pytest.approx(found.mean(), rel=0.05)
     assert curve.points[-1].expected is not None
-
-
-def test_long_searches_are_computed_like_drawn_ones(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where a budget buys some thirty trials, their average number says as much as drawing."""
     records = [drawn(name, 90, seed=i) for i, name in enumerate("ab")]
     literal = get_comparison(records, n_resamples=6000, n_bootstrap=10)
     monkeypatch.setattr("study.analysis.comparison.MAX_DRAWS", 0)
@@ -190,39 +194,37 @@ def test_long_searches_are_computed_like_drawn_ones(monkeypatch: pytest.MonkeyPa
     found, computed = (info.of_unit("epochs").pairs[1:] for info in (literal, average))
     for one, other in zip(found, computed, strict=True):
         assert one.probability == pytest.approx(other.probability, abs=0.02)
-    assert curve_of(literal, "epochs", "a").drawn
-    assert not curve_of(average, "epochs", "a").drawn
+    drew = [curve_of(info, "epochs", "a").drawn for info in (literal, average)]
+    assert drew == [True, False]
+
+
+def simulated(seed: int, *, n: int, shift: float = 0.0) -> ComparisonInfo:
+    """Return the comparison of two studies, the errors of the first shifted."""
+    records = [drawn("a", n, seed=2 * seed, shift=shift), drawn("b", n, seed=2 * seed + 1)]
+    return get_comparison(records, n_resamples=100, n_bootstrap=150)
 
 
 @pytest.mark.whole
-def test_equal_studies_are_seldom_told_apart() -> None:
-    """Of simulated pairs from one distribution few are told apart, whatever the budget."""
-    told = np.zeros((2, len(PARTS)))
-    for i in range(N_SIMULATIONS):
-        records = [drawn("a", 40, seed=2 * i), drawn("b", 40, seed=2 * i + 1)]
-        info = get_comparison(records, n_resamples=100, n_bootstrap=150)
+def test_what_is_told_apart() -> None:
+    """Few simulated pairs from one distribution are, whatever the budget.
+
+    Errors seven times lower are seen in nearly all pairs, and five trials leave everything open.
+    """
+    told, n_simulations = np.zeros((2, len(PARTS))), 30
+    for i in range(n_simulations):
+        info = simulated(i, n=40)
         for row, unit in enumerate(("trials", "epochs")):
             told[row] += [pair.better is not None for pair in info.of_unit(unit).pairs]
-    assert (told <= 0.2 * N_SIMULATIONS).all()
-
-
-def test_a_better_study_is_told() -> None:
-    """Errors seven times lower are seen in nearly all simulated pairs."""
+    assert (told <= 0.2 * n_simulations).all()
     better = 0
     for i in range(10):
-        records = [drawn("a", 60, seed=2 * i, shift=-2.0), drawn("b", 60, seed=2 * i + 1)]
-        info = get_comparison(records, n_resamples=100, n_bootstrap=150)
-        found = info.of_unit("epochs").pairs[0]
+        found = simulated(i, n=60, shift=-2.0).of_unit("epochs").pairs[0]
         assert found.probability > 0.5
         better += found.better == "a"
         assert (found.better == "a") == ("“a” is better at equal budget" in found.verdict)
     assert better >= 8
-
-
-def test_what_says_nothing_is_said_to() -> None:
-    """Five trials each leave everything open."""
-    info = get_comparison([of_values("a", [1, 4, 5, 8, 9]), of_values("b", [2, 3, 6, 7, 10])])
-    verdict = info.of_unit("trials").pairs[-1].verdict
+    few = [of_values("a", [1, 4, 5, 8, 9]), of_values("b", [2, 3, 6, 7, 10])]
+    verdict = get_comparison(few).of_unit("trials").pairs[-1].verdict
     assert verdict == "it cannot be told which is better"
     same = [of_values(name, np.linspace(1, 2, 400)) for name in "ab"]
     found = get_comparison(same).of_unit("trials").pairs[0]
@@ -231,7 +233,10 @@ def test_what_says_nothing_is_said_to() -> None:
 
 
 def test_a_study_with_too_few_trials_is_left_out() -> None:
-    """Infeasible and infinite errors do not count; the others are compared without it."""
+    """Infeasible and infinite errors do not count; the others are compared without it.
+
+    Infeasible trials spend their budget, unlike what runs or waits, but are not found.
+    """
     odd = done(4, math.inf), done(5, math.nan), done(6, 0.1, infeasible=True)
     few = named("few", *(done(i, 1.0 + i) for i in range(4)), *odd)
     records = [few, drawn("a", 30, seed=0), drawn("b", 30, seed=1)]
@@ -245,10 +250,6 @@ def test_a_study_with_too_few_trials_is_left_out() -> None:
     assert (alone.budgets, alone.primary) == ((), None)
     assert alone.studies[0].n_candidates == 4
     assert alone.studies[0].summary.best is few.trials[0]
-
-
-def test_infeasible_trials_are_no_candidates() -> None:
-    """They spend their budget, unlike what runs or waits; the lowest error is not found."""
     kept = of_values("kept", range(1, 11))
     waiting = [trial(11, state=TrialState.RUNNING), trial(12, state=TrialState.WAITING)]
     broken = named("broken", *kept.trials, done(10, 0.01, infeasible=True), *waiting)
@@ -262,49 +263,38 @@ def test_infeasible_trials_are_no_candidates() -> None:
     )
 
 
-def test_unknown_costs_are_no_budget() -> None:
-    """Imported trials know their epochs, by their parameter, but not their time."""
+def test_what_is_no_budget() -> None:
+    """Imported trials know their epochs, by their parameter, but not their time.
+
+    A study whose whole search is shorter than one trial of the other is not compared, and one
+    study, or one twice, is no comparison.
+    """
     new = drawn("new", 30, seed=0)
     trials = [trial(i, value=1.0 + i, params={"epoch": 20}) for i in range(8)]
     old = named("old", *trials, sampler="imported", data_fingerprint="imported")
     info = get_comparison([old, new])
     assert curve_of(info, "epochs", "old").total == 160
     assert info.primary is info.of_unit("epochs")
+    no_budget = "There is no common budget in "
     assert info.of_unit("seconds").refusal == (
-        "There is no common budget in seconds: “old” does not store the training time of every "
-        "trial."
+        f"{no_budget}seconds: “old” does not store the training time of every trial."
     )
     info = get_comparison([study(*(trial(i, value=1.0 + i) for i in range(8)), name="bare"), new])
     assert info.of_unit("epochs").refusal is not None
     assert info.primary is info.of_unit("trials")
-
-
-def test_a_budget_below_one_trial_is_none() -> None:
-    """A study whose whole search is shorter than one trial of the other is not compared."""
     short, long = of_values("short", range(1, 7)), of_values("long", range(1, 7), epochs=100)
     info = get_comparison([short, long])
     assert info.of_unit("epochs").refusal == (
-        "There is no common budget in epochs: all of “short” took 60 epochs, less than a complete "
-        "trial of “long” usually takes, 100 epochs."
+        f"{no_budget}epochs: all of “short” took 60 epochs, less than a complete trial of “long” "
+        "usually takes, 100 epochs."
     )
     assert info.of_unit("trials").refusal is None
-
-
-def test_answers_from_stored_curves_cost_a_training() -> None:
-    """A search that draws such a trial would have had to train it."""
-    own = [done(i, 1.0 + i) for i in range(8)]
-    copied = done(8, 2.0, epochs=0, reused_from=1)
-    copied = replace(copied, intermediate_values=dict.fromkeys(range(10), 2.0))
-    info = get_comparison([named("a", *own, copied), of_values("b", range(1, 20))])
-    assert curve_of(info, "epochs", "a").total == 90
-    assert curve_of(info, "seconds", "a").total == pytest.approx(90)
-
-
-@pytest.mark.parametrize("names", [["a"], ["a", "a"], []])
-def test_studies_need_names_of_their_own(names: list[str]) -> None:
-    """One study, or one twice, is no comparison."""
-    with pytest.raises(ValueError, match="`records` must be two or more studies of different"):
-        get_comparison([of_values(name, range(6)) for name in names])
+    for records in ([old], [old, old], []):
+        with pytest.raises(ValueError, match="`records` must be two or more studies of different"):
+            get_comparison(records)
+    assert describe_budget("trials", 1) == "1 trial"
+    assert describe_budget("epochs", 1200.0) == "1,200 epochs"
+    assert describe_budget("seconds", 90.0) == "1 min 30 s of training"
 
 
 def test_other_images_and_splits_are_cautions() -> None:
@@ -378,34 +368,26 @@ def test_distributions_are_thinned_to_the_best() -> None:
     assert info.studies[0].quantiles[3] == pytest.approx(np.median(values))
 
 
-def test_budgets_are_written_with_their_unit() -> None:
-    """As people say them."""
-    assert describe_budget("trials", 1) == "1 trial"
-    assert describe_budget("epochs", 1200.0) == "1,200 epochs"
-    assert describe_budget("seconds", 90.0) == "1 min 30 s of training"
-
-
 @pytest.mark.parametrize("unit", UNITS)
-def test_chart_shows_medians_and_bands(pair: ComparisonInfo, unit: Any) -> None:
-    """One line per study with its own colour and dash, a band, and logarithmic axes."""
-    figure = plot_comparison(pair, unit)
+def test_chart_shows_medians_and_bands(unit: Any) -> None:
+    """One line per study with its own colour and dash, a band, and logarithmic axes.
+
+    The distribution is a step line per study that rises to all trials, and names are text.
+    """
+    figure = plot_comparison(pair(), unit)
     lines = [trace for trace in figure.data if trace.name]
     assert [line.name for line in lines] == ["planted", "other"]
     assert [line.line.color for line in lines] == list(STUDY_COLORS[:2])
     assert len({line.line.dash for line in lines}) == 2
     for line in lines:
-        points = [p for p in curve_of(pair, unit, line.name).points if p.median is not None]
+        points = [p for p in curve_of(pair(), unit, line.name).points if p.median is not None]
         assert list(line.x) == pytest.approx([p.budget for p in points], rel=1e-4)
         assert list(line.y) == pytest.approx([p.median for p in points], rel=1e-4)
     assert sum(trace.fill == "tonexty" for trace in figure.data) == 2
     assert (figure.layout.xaxis.type, figure.layout.yaxis.type) == ("log", "log")
-
-
-def test_chart_of_the_distribution_is_a_step_line_per_study() -> None:
-    """It rises to all trials, and shows names as text."""
-    odd = replace(RECORDS[1], name="<b>odd</b>")
-    figure = plot_best_distribution(get_comparison([RECORDS[0], odd], n_bootstrap=5))
-    assert [trace.name for trace in figure.data] == ["planted", "&lt;b&gt;odd&lt;/b&gt;"]
+    odd = replace(pair(), studies=(pair().studies[0], replace(pair().studies[1], name="<b>")))
+    figure = plot_best_distribution(odd)
+    assert [trace.name for trace in figure.data] == ["planted", "&lt;b&gt;"]
     assert all(trace.y[-1] == 1 and trace.line.shape == "hv" for trace in figure.data)
     empty = plot_best_distribution(get_comparison([study(name="a"), study(name="b")]))
     assert all(len(trace.x) == 0 for trace in empty.data)

@@ -1,8 +1,8 @@
 """What the forest says of studies whose answers are known, and when it says nothing."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -32,7 +32,6 @@ from study.analysis.surrogate import (
     get_interactions,
     get_surrogate,
 )
-from study.metrics import Metric
 from tests.study_tests.synthetic import (
     SETTINGS,
     VALIDATION_MSE,
@@ -49,8 +48,6 @@ AT_LEAST, AT_MOST = 0.9, 0.995
 to that in 200 studies, less than two standard errors."""
 
 UNIT = FloatDistribution(0.0, 1.0)
-LOSS = Metric(name="loss", label="loss")
-GAIN = Metric(name="gain", label="gain", direction="maximize")
 
 
 def additive(x: np.ndarray, rng: np.random.Generator, *, scale: float = 0.2) -> np.ndarray:
@@ -102,30 +99,27 @@ def conditional(n_trials: int, *, seed: int) -> StudyRecord:
 
 
 def rebuilt(
-    params: list[dict[str, Any]], losses: np.ndarray, **distributions: BaseDistribution
+    params: Sequence[Mapping[str, Any]], losses: Sequence[float], **ranges: BaseDistribution
 ) -> StudyRecord:
-    """Return a study of complete trials; its attributes hold the loss and its negative.
-
-    Parameters whose distribution is not told are in the unit interval.
-    """
-    trials = []
-    for i, (given, loss) in enumerate(zip(params, losses.tolist(), strict=True)):
-        one = trial(i, value=loss, attrs={"loss": loss, "gain": -loss})
-        own = {name: distributions.get(name, UNIT) for name in given}
-        trials.append(replace(one, params=given, distributions=own))
+    """Return a study of complete trials; parameters without a range are in the unit interval."""
+    trials = (
+        replace(
+            trial(i, value=float(loss)),
+            params=given,
+            distributions={name: ranges.get(name, UNIT) for name in given},
+        )
+        for i, (given, loss) in enumerate(zip(params, losses, strict=True))
+    )
     return study(*trials, settings=SETTINGS)
 
 
-@pytest.fixture(scope="module")
-def record() -> StudyRecord:
-    """300 trials of an additive function."""
-    return sampled(300, additive)
+RECORD = sampled(300, additive)
 
 
-@pytest.fixture(scope="module")
-def surrogate(record: StudyRecord) -> SurrogateInfo:
-    """What the forest says of them."""
-    return get_surrogate(record)
+@cache
+def surrogate() -> SurrogateInfo:
+    """Return what the forest says of 300 trials of an additive function."""
+    return get_surrogate(RECORD)
 
 
 def shares(info: Any) -> dict[str, float]:
@@ -133,84 +127,58 @@ def shares(info: Any) -> dict[str, float]:
     return {p.name: p.share for p in info.parameters}
 
 
-def test_permutation_finds_the_order_of_sobol_indices(surrogate: SurrogateInfo) -> None:
+def test_permutation_finds_the_order_of_sobol_indices() -> None:
     """Live parameters come in their order, each surely above zero; the dead one is not."""
-    assert (surrogate.refusal, surrogate.metric) == (None, VALIDATION_MSE)
-    assert (surrogate.n_folds, surrogate.n_repeats, surrogate.n_splits) == (5, 2, 8)
-    assert surrogate.n_used == 300
-    assert [p.name for p in surrogate.parameters] == ["a", "b", "c", "d"]
-    assert [p.matters for p in surrogate.parameters] == [True, True, True, False]
-    assert all(p.low < p.share < p.high for p in surrogate.parameters)
-    assert surrogate.parameters[3].low < 0 < surrogate.parameters[3].high
-    assert [(p.best_rank, p.worst_rank) for p in surrogate.parameters[:2]] == [(1, 1), (2, 2)]
+    info = surrogate()
+    assert (info.refusal, info.metric, info.n_used) == (None, VALIDATION_MSE, 300)
+    assert (info.n_folds, info.n_repeats, info.n_splits) == (5, 2, 8)
+    assert [p.name for p in info.parameters] == ["a", "b", "c", "d"]
+    assert [p.matters for p in info.parameters] == [True, True, True, False]
+    assert all(p.low < p.share < p.high for p in info.parameters)
+    assert info.parameters[3].low < 0 < info.parameters[3].high
+    assert [(p.best_rank, p.worst_rank) for p in info.parameters[:2]] == [(1, 1), (2, 2)]
     # Permuting a parameter that explains a share S of the variance adds 2 S to the error.
-    assert surrogate.parameters[0].share == pytest.approx(2 * 16 / 21, abs=0.3)
+    assert info.parameters[0].share == pytest.approx(2 * 16 / 21, abs=0.3)
     # R2 lies between what the forest can learn and the share that is no noise.
-    assert 0.8 < surrogate.r2_low < surrogate.r2 < 1 - 0.04 / (21 / 12 + 0.04)
-    assert surrogate.r2_high < 1
+    assert 0.8 < info.r2_low < info.r2 < 1 - 0.04 / (21 / 12 + 0.04)
+    assert info.r2_high < 1
 
 
-@pytest.mark.whole
-def test_a_maximised_metric_gives_what_its_negative_gives(record: StudyRecord) -> None:
-    """Only the sign of the metric differs, so all numbers are equal, with the same seed."""
-    small = replace(record, trials=record.trials[:100])
-    low, high = (get_surrogate(small, metric=metric) for metric in (LOSS, GAIN))
-    assert high.metric == GAIN
-    assert replace(high, metric=LOSS) == low != get_surrogate(small, metric=LOSS, seed=1)
-    assert get_fanova(small, metric=GAIN) == get_fanova(small, metric=LOSS)
-    low, high = (get_importances(small, metric=m, n_resamples=5) for m in (LOSS, GAIN))
-    assert replace(high, metric=LOSS) == low
-
-
-def test_fanova_is_close_to_sobol_indices(record: StudyRecord) -> None:
+def test_fanova_is_close_to_sobol_indices() -> None:
     """Shares are near the indices, of what was searched on a log scale on that scale."""
-    info = get_fanova(record)
+    info = get_fanova(RECORD)
     first, *_ = info.parameters
     assert info.refusal is None
     assert list(shares(info))[:3] == ["a", "b", "c"]
-    assert shares(info) == pytest.approx(
-        {"a": 16 / 21, "b": 4 / 21, "c": 1 / 21, "d": 0}, abs=0.08
-    )
+    indices = {"a": 16 / 21, "b": 4 / 21, "c": 1 / 21, "d": 0}
+    assert shares(info) == pytest.approx(indices, abs=0.08)
     assert sum(shares(info).values()) == pytest.approx(1.0)
     assert all(0 <= p.low <= p.share <= p.high <= 1 for p in info.parameters)
     assert (first.best_rank, first.worst_rank) == (1, 1)
     x = np.random.default_rng(0).uniform(size=(300, 2))
     params = [{"rate": 10 ** (4 * a - 4), "width": b} for a, b in x.tolist()]
     rate = FloatDistribution(1e-4, 1.0, log=True)
-    info = get_fanova(rebuilt(params, 10 + x @ np.asarray([2.0, 2.0]), rate=rate))
+    info = get_fanova(rebuilt(params, 10 + 2 * x.sum(axis=1), rate=rate))
     assert shares(info) == pytest.approx({"rate": 0.5, "width": 0.5}, abs=0.1)
 
 
 def test_dead_parameters_are_called_dead() -> None:
     """PED-ANOVA gives a dead one 0.06 at most on average, permutation nothing for sure."""
-    shares, held = [], []
-    for seed in range(10):
-        record = sampled(150, additive, seed=seed)
-        by_name = {p.name: p.share for p in get_importances(record, n_resamples=2).parameters}
-        shares.append(by_name["d"])
+    records = [sampled(150, additive, seed=seed) for seed in range(10)]
+    found = [shares(get_importances(record, n_resamples=2))["d"] for record in records]
+    assert 0 < np.mean(found) <= 0.06
+    for record in records[:3]:
         (dead,) = [p for p in get_surrogate(record).parameters if p.name == "d"]
-        held.append(dead.low <= 0 <= dead.high)
-    assert 0 < np.mean(shares) <= 0.06
-    assert sum(held) >= 9
+        assert dead.low <= 0 <= dead.high
 
 
-def test_noise_is_refused() -> None:
-    """Where nothing can be predicted, nothing is called important."""
-    record = sampled(200, noise)
-    info = get_surrogate(record)
-    assert info.parameters == ()
-    assert info.r2 < 0.1
-    assert info.refusal.startswith(
-        "The validation MSE is not predictable from these parameters: R2 = \N{MINUS SIGN}0."
-    )
-    refused = get_interactions(record, info)
-    assert (refused.pairs, refused.null_level, refused.refusal) == ((), None, info.refusal)
+def test_refusals_are_plain() -> None:
+    """Too few trials, nothing that varies, and a metric that does not vary are said as such.
 
-
-def test_refusals_are_plain(record: StudyRecord) -> None:
-    """Too few trials, nothing that varies, and a metric that does not vary are said as such."""
-    few = replace(record, trials=record.trials[: MIN_TRIALS - 1])
-    equal = rebuilt([{"a": 0.5}] * 40, np.arange(40.0))
+    Where nothing can be predicted, nothing is called important.
+    """
+    few = replace(RECORD, trials=RECORD.trials[: MIN_TRIALS - 1])
+    equal = rebuilt([{"a": 0.5}] * 40, range(40))
     flat = rebuilt([{"a": i / 40} for i in range(40)], np.ones(40))
     for refused, reason in (
         (few, "Too few trials: 29 of at least 30."),
@@ -219,37 +187,50 @@ def test_refusals_are_plain(record: StudyRecord) -> None:
         (flat, "All of these trials have the same validation MSE."),
     ):
         assert get_surrogate(refused).refusal == reason
-    assert get_surrogate(record, family="CNN").n_trials == 0
+    assert get_surrogate(RECORD, family="CNN").n_trials == 0
     assert get_fanova(flat).parameters == ()
     assert get_fanova(few).refusal == (
         "Too few trials that have all varying parameters: 29 of at least 30."
     )
+    record = sampled(200, noise)
+    info = get_surrogate(record)
+    assert (info.parameters, info.r2 < 0.1) == ((), True)
+    assert info.refusal.startswith(
+        "The validation MSE is not predictable from these parameters: R2 = \N{MINUS SIGN}0."
+    )
+    refused = get_interactions(record, info)
+    assert (refused.pairs, refused.null_level, refused.refusal) == ((), None, info.refusal)
 
 
-def test_a_single_outlier_is_no_error() -> None:
-    """A metric that differs in one trial only is refused or answered, never an exception."""
+def test_odd_studies_are_no_errors() -> None:
+    """One trial that differs is refused or answered; what hardly any trial has is not permuted.
+
+    Trials with one value have no variance to predict, and of a large study a part is used.
+    """
     losses = np.where(np.arange(40) == 7, 1.0, 0.5)
     record = rebuilt([{"a": i / 40, "b": i % 3 / 2} for i in range(40)], losses)
     assert "not predictable" in str(get_surrogate(record).refusal)
     assert sum(shares(get_fanova(record)).values()) == pytest.approx(1.0)
-
-
-def test_a_metric_of_orders_of_magnitude_enters_as_its_logarithm(record: StudyRecord) -> None:
-    """More than a decade is enough, if all values are positive."""
-    values = np.asarray([trial.value for trial in record.trials])
-    params = [dict(trial.params) for trial in record.trials]
-    wide = get_branch(rebuilt(params, 10.0 ** (values - 10)))
-    assert wide.log
-    assert wide.y == pytest.approx(values - 10)
-    assert not get_branch(record).log
-    assert not get_branch(rebuilt(params, values - 10)).log
-
-
-def test_large_studies_are_sampled() -> None:
-    """The forest of a large study grows on a part of it, and says so."""
+    params = [{"a": i / 40} | ({"b": i / 40} if i in (3, 20) else {}) for i in range(40)]
+    info = get_surrogate(rebuilt(params, range(40)))
+    assert [p.name for p in info.parameters if p.matters] == ["a"]
+    flat, rng = replace(get_branch(RECORD), y=np.ones(300)), np.random.default_rng(0)
+    found = _cross_validate(flat, np.arange(150), rng, HALF_TREES, HALF_PERMUTATIONS)
+    assert found.tolist() == [1, 0, 0, 0, 0]
     info = get_surrogate(sampled(MAX_TRIALS + 200, lambda x, rng: 10 + x[:, 0], n=1))
     assert (info.n_trials, info.n_used) == (MAX_TRIALS + 200, MAX_TRIALS)
     assert info.parameters[0].name == "a"
+
+
+def test_a_metric_of_orders_of_magnitude_enters_as_its_logarithm() -> None:
+    """More than a decade is enough, if all values are positive."""
+    values = np.asarray([trial.value for trial in RECORD.trials])
+    params = [trial.params for trial in RECORD.trials]
+    wide = get_branch(rebuilt(params, 10.0 ** (values - 10)))
+    assert wide.log
+    assert wide.y == pytest.approx(values - 10)
+    assert not get_branch(RECORD).log
+    assert not get_branch(rebuilt(params, values - 10)).log
 
 
 def test_branches_are_told_apart() -> None:
@@ -296,54 +277,44 @@ def test_categories_keep_their_order_or_get_one_by_name() -> None:
 
 
 @pytest.mark.parametrize(
-    ("function", "pair"),
-    [(product, {"a", "b"}), (ishigami, {"a", "c"})],
-    ids=["product", "ishigami"],
+    ("function", "pairs"),
+    [(product, [{"a", "b"}]), (ishigami, [{"a", "c"}]), (None, [])],
+    ids=["product", "ishigami", "additive"],
 )
-def test_interactions_are_found(function: Function, pair: set[str]) -> None:
-    """Parameters that act together are, and no others."""
-    record = sampled(400, function, n=3)
-    info = get_interactions(record, get_surrogate(record))
+def test_interactions_are_found(function: Function | None, pairs: list[set[str]]) -> None:
+    """Parameters that act together are, and no others; what only adds up has none."""
+    record = RECORD if function is None else sampled(400, function, n=3)
+    info = get_interactions(record, get_surrogate(record) if function else surrogate())
     first, *_ = info.pairs
     assert info.refusal is None
-    assert [{p.first, p.second} for p in info.pairs if p.real] == [pair]
+    assert [{p.first, p.second} for p in info.pairs if p.real] == pairs
     assert info.null_level is not None
-    assert 0 < first.low <= first.share <= first.high
-    assert len(info.pairs) == 3
+    assert not pairs or 0 < first.low <= first.share <= first.high
+    assert len(info.pairs) == (3 if function else 6)
 
 
-def test_additive_functions_have_no_interactions(
-    record: StudyRecord, surrogate: SurrogateInfo
-) -> None:
-    """What only adds up is not called an interaction."""
-    info = get_interactions(record, surrogate)
-    assert [pair.real for pair in info.pairs] == [False] * 6
-    assert get_interactions(record, surrogate) == info
-
-
-def test_importance_within_a_region_equals_optunas_own(record: StudyRecord) -> None:
+def test_importance_within_a_region_equals_optunas_own() -> None:
     """The region and the target are the evaluator's, and the Info counts their trials."""
     optuna_study = create_study()
     optuna_study.add_trials(
         create_trial(value=t.value, params=dict(t.params), distributions=dict(t.distributions))
-        for t in record.trials
+        for t in RECORD.trials
     )
     evaluator = PedAnovaImportanceEvaluator(target_quantile=0.01, region_quantile=0.1)
-    info = get_importances(record, region=BEST_TENTH, n_resamples=5)
+    info = get_importances(RECORD, region=BEST_TENTH, n_resamples=5)
     assert shares(info) == pytest.approx(get_param_importances(optuna_study, evaluator=evaluator))
     assert (info.n_trials, info.n_region, info.n_top) == (300, 30, 3)
-    assert info.region == (
-        "the best 10\N{NO-BREAK SPACE}% of the complete trials, as the sampler placed them"
-    )
+    best = "the best 10\N{NO-BREAK SPACE}% of "
+    assert info.region == f"{best}the complete trials, as the sampler placed them"
     assert "take at least 500 complete trials" in str(info.caution)
-    whole = get_importances(record)
+    whole = get_importances(RECORD)
     assert (whole.n_region, whole.n_resamples) == (300, 83)
     assert whole.region.startswith("all complete trials")
     assert get_importances(sampled(1000, additive)).n_resamples == 25
     # A tenth of few trials holds no tenth of its own.
-    assert get_importances(sampled(90, additive), region=BEST_TENTH).refusal == (
-        "The best 10\N{NO-BREAK SPACE}% of 90 complete trials are 9, fewer than the 10 that "
-        "importances need."
+    refused = get_importances(sampled(90, additive), region=BEST_TENTH)
+    assert refused.refusal == (
+        f"{best.capitalize()}90 complete trials are 9, fewer than the 10 that importances need."
     )
 
 
@@ -355,22 +326,17 @@ def test_rank_ranges_by_hand() -> None:
     assert (best.tolist(), worst.tolist()) == ([1, 1], [2, 2])
 
 
-def test_halves_share_no_trial() -> None:
-    """Each split holds all trials once, and no two splits are alike."""
+def test_deviations_by_hand() -> None:
+    """Half of the difference, of logarithms for the error, grows with the importance.
+
+    Halves hold all trials once, and no two splits are alike.
+    """
     splits = _splits(41, np.random.default_rng(0))
     assert [tuple(len(half) for half in split) for split in splits] == [(21, 20)] * 8
     assert all(sorted(np.concatenate(split)) == list(range(41)) for split in splits)
     assert len({tuple(split[1]) for split in splits}) == 8
-
-
-def test_deviations_by_hand() -> None:
-    """Half of the difference, of logarithms for the error, grows with the importance."""
-    halves = np.asarray(
-        [
-            [[0.4, 0.2, 0.3, 0.01, -0.1], [0.1, 0.4, 0.1, 0.03, 0.0]],
-            [[0.2, 0.3, 0.2, 0.02, -0.1], [0.2, 0.3, 0.2, 0.02, 0.0]],
-        ]
-    )
+    first = [[0.4, 0.2, 0.3, 0.01, -0.1], [0.1, 0.4, 0.1, 0.03, 0.0]]
+    halves = np.asarray([first, [[0.2, 0.3, 0.2, 0.02, -0.1], [0.2, 0.3, 0.2, 0.02, 0.0]]])
     # Four parameters: grown by half, shrunk, grown beyond belief, and nothing to grow from.
     found = _deviations(np.asarray([0.1, 0.45, 0.1, 0.5, 0.1]), halves)
     factors = np.sqrt([1.5, 1.0, 2.0, 1.0])
@@ -399,9 +365,9 @@ def test_intervals_reach_further_up_than_down() -> None:
     assert (low[3], high[3]) == (0, 0)
 
 
-def test_trees_without_a_forest_are_a_forest(record: StudyRecord) -> None:
+def test_trees_without_a_forest_are_a_forest() -> None:
     """Bagged trees predict what the library's own forest does, up to chance."""
-    branch = get_branch(record)
+    branch = get_branch(RECORD)
     x, y = branch.x.astype(np.float32), branch.y
     (found,) = _bagged(x[:200], y[:200], x[None, 200:], 50, np.random.default_rng(0))
     forest = RandomForestRegressor(n_estimators=50, random_state=0).fit(x[:200], y[:200])
@@ -409,20 +375,6 @@ def test_trees_without_a_forest_are_a_forest(record: StudyRecord) -> None:
     assert np.corrcoef(found, expected)[0, 1] > 0.99
     ratio = ((found - y[200:]) ** 2).mean() / ((expected - y[200:]) ** 2).mean()
     assert ratio == pytest.approx(1, abs=0.2)
-
-
-def test_members_that_do_not_differ_explain_nothing(record: StudyRecord) -> None:
-    """Trials with one value have no variance to predict."""
-    flat, rng = replace(get_branch(record), y=np.ones(300)), np.random.default_rng(0)
-    found = _cross_validate(flat, np.arange(150), rng, HALF_TREES, HALF_PERMUTATIONS)
-    assert found.tolist() == [1, 0, 0, 0, 0]
-
-
-def test_a_parameter_of_hardly_any_trial_is_no_error() -> None:
-    """Where a fold holds one trial with a parameter, or none, nothing is permuted."""
-    params = [{"a": i / 40} | ({"b": i / 40} if i in (3, 20) else {}) for i in range(40)]
-    info = get_surrogate(rebuilt(params, np.arange(40.0)))
-    assert [p.name for p in info.parameters if p.matters] == ["a"]
 
 
 @pytest.mark.slow
@@ -444,6 +396,12 @@ def test_intervals_cover(simulated: Callable[..., StudyRecord]) -> None:
     forest takes more of it for real, so its interval is on the safe side: no upper bound. The same
     goes for the weakest live ones, though less.
     """
+
+    def coverage(estimates: np.ndarray) -> float:
+        """Return how many intervals hold the mean of all estimates, each with its two ends."""
+        mean = estimates[:, 0].mean()
+        return float(np.mean((estimates[:, 1] <= mean) & (mean <= estimates[:, 2])))
+
     infos = [get_surrogate(simulated(seed=seed)) for seed in range(200)]
     r2 = np.asarray([(info.r2, info.r2_low, info.r2_high) for info in infos], dtype=float)
     assert AT_LEAST <= coverage(r2) <= AT_MOST
@@ -463,13 +421,3 @@ def test_noise_is_refused_in_most_studies(n_trials: int) -> None:
     """However few trials there are, chance is not called predictable."""
     infos = [get_surrogate(sampled(n_trials, noise, seed=seed)) for seed in range(100)]
     assert sum(info.refusal is not None for info in infos) >= 95
-
-
-def coverage(estimates: np.ndarray) -> float:
-    """Return how many intervals hold the mean of all estimates.
-
-    Args:
-        estimates: Estimate, lower and upper end of each study, shape ``(n_studies, 3)``.
-    """
-    mean = estimates[:, 0].mean()
-    return float(np.mean((estimates[:, 1] <= mean) & (mean <= estimates[:, 2])))
