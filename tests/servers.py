@@ -1,10 +1,14 @@
-"""Real servers for tests: PostgreSQL without any set-up, and databases behind gRPC."""
+"""Real servers for tests, PostgreSQL without any set-up and databases behind gRPC; processes."""
 
 import socket
+import subprocess
+import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 from optuna.storages import BaseStorage
@@ -74,3 +78,42 @@ def free_port() -> int:
     with socket.socket() as listener:
         listener.bind((HOST, 0))
         return int(listener.getsockname()[1])
+
+
+@contextmanager
+def process(script: str, *args: object, by: Sequence[str] = ()) -> Iterator[Any]:
+    """Run a Python script, maybe by another program, and kill it at the end if it still runs."""
+    with subprocess.Popen(
+        [*by, sys.executable, "-c", script, *map(str, args)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as running:
+        try:
+            yield running
+        finally:
+            running.kill()
+
+
+def next_line(running: Any) -> str:
+    """Wait for the next line of a process's output."""
+    return str(running.stdout.readline()).strip()
+
+
+def at_once(url: str, *rounds: Sequence[Callable[[BaseStorage], Any]]) -> list[tuple[Any, ...]]:
+    """Run the commands of each round at one moment, each with connections of its own.
+
+    Returns what those of each round return.
+    """
+    barrier = Barrier(len(rounds[0]))
+
+    def run(commands: Sequence[Callable[[BaseStorage], Any]]) -> list[Any]:
+        with opened(url, write=True) as storage:
+            answers = [storage.get_all_studies()]  # connected
+            for command in commands:
+                barrier.wait()
+                answers.append(command(storage))
+            return answers[1:]
+
+    with ThreadPoolExecutor(barrier.parties) as pool:
+        return list(zip(*pool.map(run, zip(*rounds, strict=True)), strict=True))

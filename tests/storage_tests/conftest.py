@@ -1,4 +1,4 @@
-"""A database in each of three places, shared by the tests of a module."""
+"""A database in each of three places, shared by all tests that need none of their own."""
 
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -11,7 +11,7 @@ from tests.conftest import new_url
 from tests.servers import opened, served
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql", "grpc"])
+@pytest.fixture(scope="session", params=["sqlite", "postgresql", "grpc"])
 def shared_place(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
@@ -23,7 +23,7 @@ def shared_place(
         yield address
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def shared_storage(shared_place: str) -> Iterator[BaseStorage]:
     """The storage of ``shared_place``, open for writing."""
     with opened(shared_place, create=True, write=True) as storage:

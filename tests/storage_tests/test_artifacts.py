@@ -1,10 +1,10 @@
 """Files of trials: where they lie, their order, and what is left when they are lost."""
 
+import functools
 import io
 import json
 import os
-import threading
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -37,9 +37,8 @@ from storage.artifacts import (
 from storage.errors import ArtifactFolderError, StorageAccessError
 from storage.files import write_bytes
 from storage.rdb import open_storage
-from storage.records import TrialRecord, to_record
 from storage.writing import write_trial
-from tests.servers import opened
+from tests.servers import at_once, opened
 
 
 @pytest.fixture
@@ -48,10 +47,17 @@ def store(tmp_path: Path) -> ArtifactFolder:
     return open_artifacts(tmp_path / "new" / "artifacts")
 
 
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The URL of a database for all tests."""
+    return f"sqlite:///{tmp_path_factory.mktemp('artifacts') / 'study.db'}"
+
+
 @pytest.fixture
-def study(url: str) -> optuna.Study:
-    """A new study in a database."""
-    return optuna.create_study(storage=open_storage(url, create=True, write=True))
+def study(url: str) -> Iterator[optuna.Study]:
+    """A new study in that database."""
+    with opened(url, create=True, write=True) as storage:
+        yield optuna.create_study(storage=storage)
 
 
 def running_trial(study: optuna.Study) -> optuna.Trial:
@@ -59,15 +65,10 @@ def running_trial(study: optuna.Study) -> optuna.Trial:
     return optuna.Trial(study, study._storage.create_new_trial(study._study_id))
 
 
-def record(study: optuna.Study, number: int) -> TrialRecord:
-    """Read one trial."""
-    return to_record(study.get_trials()[number])
-
-
-def names(storage: BaseStorage, trial: TrialRecord) -> list[str]:
+def names(study: optuna.Study, number: int) -> list[str]:
     """Return the names of a trial's files, as the dashboard lists them."""
-    frozen = storage.get_trial(trial.trial_id)
-    return [meta.filename for meta in get_all_artifact_meta(frozen, storage=storage)]
+    storage, trial = study._storage, study.get_trials()[number]
+    return [meta.filename for meta in get_all_artifact_meta(trial, storage=storage)]
 
 
 def entry(artifact_id: str) -> tuple[str, str]:
@@ -79,17 +80,33 @@ def entry(artifact_id: str) -> tuple[str, str]:
 
 
 def test_file_of_a_study(study: optuna.Study, store: ArtifactFolder) -> None:
-    """It comes back, a newer one takes its place, and a lost one is none."""
-    storage, study_id, name = study._storage, study._study_id, study.study_name
-    assert read_study_artifact(store, storage, name, "a.png") is None
+    """It comes back, a newer one takes its place, and a lost one is none.
+
+    One of an earlier version is found under its name of then, and stays: perhaps it is another
+    database's by now. A state of then gets its name of today.
+    """
+    storage, key, folder = study._storage, study._study_id, store.folder
+    read = functools.partial(read_study_artifact, store, storage, study.study_name)
+    assert read("a.png") is None
+    earlier = f"study-{key}-a.png"
+    storage.set_study_system_attr(key, *entry(earlier))
+    (folder / earlier).write_bytes(b"earlier")
+    assert read("a.png") == b"earlier"
     for content in (b"old", b"new"):
-        save_study_artifact(store, storage, study_id, "a.png", content)
-        assert read_study_artifact(store, storage, name, "a.png") == content
+        save_study_artifact(store, storage, key, "a.png", content)
+        assert read("a.png") == content
     (meta,) = get_all_artifact_meta(study)
     assert (meta.filename, meta.mimetype) == ("a.png", "image/png")
-    assert read_study_artifact(store, storage, name, "b.png") is None
+    assert read("b.png") is None
     store.remove(meta.artifact_id)
-    assert read_study_artifact(store, storage, name, "a.png") is None
+    assert read("a.png") is None
+    assert (folder / earlier).read_bytes() == b"earlier"
+    state = folder / "unfinished" / f"{key}-1-a.pt"
+    write_bytes(state, b"state")
+    for _ in range(2):
+        adopt_unfinished(folder, study, "1-a")
+        assert unfinished_path(folder, study, "1-a").read_bytes() == b"state"
+    assert not state.exists()
 
 
 def test_round_trip(study: optuna.Study, store: ArtifactFolder, url: str) -> None:
@@ -97,42 +114,35 @@ def test_round_trip(study: optuna.Study, store: ArtifactFolder, url: str) -> Non
     files = {"z.png": b"\x89PNG\x00", "empty": b"", "m.txt": b"text", "b.png": b"picture"}
     for _ in range(5):  # the files' keys are random
         save_artifacts(store, running_trial(study), files)
-    other = running_trial(study)
-    save_artifacts(store, other, {"z.png": b"other"})
+    save_artifacts(store, running_trial(study), {"z.png": b"other"})
     study.tell(0, 0.5)
-    with opened(url) as reader:
-        again = open_artifacts(store.folder)
-        for number in range(5):
-            trial = record(study, number)
-            assert names(reader, trial) == list(files)
-            found = {name: read_artifact(again, reader, trial.trial_id, name) for name in files}
-            assert found == files
-        assert read_artifact(again, reader, other._trial_id, "z.png") == b"other"
-        assert read_artifact(again, reader, other._trial_id, "empty") is None
+    with opened(url) as storage:
+        reader = optuna.load_study(study_name=study.study_name, storage=storage)
+        *trials, other = (trial._trial_id for trial in reader.get_trials())
+        read = functools.partial(read_artifact, open_artifacts(store.folder), storage)
+        for number, trial_id in enumerate(trials):
+            assert names(reader, number) == list(files)
+            assert {name: read(trial_id, name) for name in files} == files
+        assert (read(other, "z.png"), read(other, "empty")) == (b"other", None)
 
 
-@pytest.mark.parametrize(
-    "artifact_id",
-    ["../mine", "{outside}", "x/../../mine", "folder", "link", "pipe", "", ".", "a\0b", "x" * 300],
-)
-def test_ids_that_lead_elsewhere(
-    study: optuna.Study, store: ArtifactFolder, artifact_id: str
-) -> None:
+def test_ids_that_lead_elsewhere(study: optuna.Study, store: ArtifactFolder) -> None:
     """What is no regular file of the folder is the same as a lost one, for all that use it."""
-    folder = store.folder
+    folder, storage = store.folder, study._storage
     outside = folder.with_name("mine")
     outside.write_bytes(b"mine" * 1000)
     (folder / "folder").mkdir()
     (folder / "link").symlink_to(outside)
     os.mkfifo(folder / "pipe")
-    artifact_id = artifact_id.format(outside=outside)
-    trial = running_trial(study)
-    write_trial(trial, system_attrs=dict([entry(artifact_id)]))
-    assert read_artifact(store, study._storage, trial._trial_id, "a.png") is None
-    assert clear_pictures(store, study._storage, trial._trial_id) == 0
-    assert artifact_ids(study._storage, study._study_id) == [artifact_id]
-    with pytest.raises((ArtifactNotFound, OSError)):
-        store.write(artifact_id, io.BytesIO(b"theirs"))
+    wrong = ["../mine", str(outside), "x/../../mine", "folder", "link", "pipe", "", ".", "a\0b"]
+    for artifact_id in (*wrong, "x" * 300):
+        trial = running_trial(study)
+        write_trial(trial, system_attrs=dict([entry(artifact_id)]))
+        assert read_artifact(store, storage, trial._trial_id, "a.png") is None
+        assert clear_pictures(store, storage, trial._trial_id) == 0
+        with pytest.raises((ArtifactNotFound, OSError)):
+            store.write(artifact_id, io.BytesIO(b"theirs"))
+    assert artifact_ids(storage, study._study_id) == [*wrong, "x" * 300]
     assert outside.read_bytes() == b"mine" * 1000
 
 
@@ -151,17 +161,12 @@ def test_folder() -> None:
 
 def test_all_get_the_same_uid(shared_storage: BaseStorage, shared_place: str) -> None:
     """Of several processes that ask at once for what names a study's files, none gets its own."""
-    barrier = threading.Barrier(4)
     study = optuna.create_study(storage=shared_storage)
-
-    def ask(_: int) -> str:
-        with opened(shared_place, write=True) as own:
-            barrier.wait()
-            return study_uid(own, study._study_id)
-
-    with ThreadPoolExecutor(4) as pool:
-        uids = set(pool.map(ask, range(4)))
-    assert uids == {study.user_attrs[attrs.UID]} == {study_uid(shared_storage, study._study_id)}
+    asking = [lambda own: study_uid(own, study._study_id)] * 4
+    (uids,) = at_once(shared_place, asking)
+    assert (
+        set(uids) == {study.user_attrs[attrs.UID]} == {study_uid(shared_storage, study._study_id)}
+    )
 
 
 def test_two_databases_in_one_folder(store: ArtifactFolder, tmp_path: Path) -> None:
@@ -186,27 +191,8 @@ def test_two_databases_in_one_folder(store: ArtifactFolder, tmp_path: Path) -> N
         assert state.read_bytes() == content
 
 
-def test_files_of_an_earlier_version(study: optuna.Study, store: ArtifactFolder) -> None:
-    """Under their names of then they are found; a state is moved, the file of a study stays."""
-    storage, study_id, folder = study._storage, study._study_id, store.folder
-    earlier = f"study-{study_id}-a.png"
-    storage.set_study_system_attr(study_id, *entry(earlier))
-    (folder / earlier).write_bytes(b"earlier")
-    assert read_study_artifact(store, storage, study.study_name, "a.png") == b"earlier"
-    save_study_artifact(store, storage, study_id, "a.png", b"new")
-    assert read_study_artifact(store, storage, study.study_name, "a.png") == b"new"
-    assert len(get_all_artifact_meta(study)) == 1
-    assert (folder / earlier).read_bytes() == b"earlier"  # perhaps another database's by now
-    state = folder / "unfinished" / f"{study_id}-1-a.pt"
-    write_bytes(state, b"state")
-    for _ in range(2):
-        adopt_unfinished(folder, study, "1-a")
-        assert unfinished_path(folder, study, "1-a").read_bytes() == b"state"
-    assert not state.exists()
-
-
 def test_a_held_folder(tmp_path: Path) -> None:
-    """One that was removed, replaced by another or by a file is named, and not made anew."""
+    """One that was removed, replaced or cannot be made is named, and not made anew."""
     folder, elsewhere = tmp_path / "artifacts", tmp_path / "elsewhere"
     with held_folder(folder) as check:
         check()
@@ -227,16 +213,12 @@ def test_a_held_folder(tmp_path: Path) -> None:
         elsewhere.rename(folder)
         check()
     assert list(folder.iterdir()) == []
-
-
-def test_folder_below_a_file(tmp_path: Path) -> None:
-    """A folder that cannot be created is refused in one line."""
     (tmp_path / "file").touch()
-    for folder in (tmp_path / "file", tmp_path / "file" / "artifacts"):
+    for below in (tmp_path / "file", tmp_path / "file" / "artifacts"):
         with pytest.raises(
-            StorageAccessError, match=r"^Artifact folder .*file.* cannot be created: .*\.$"
+            StorageAccessError, match=rf"^Artifact folder {below} cannot be created: .*\.$"
         ):
-            open_artifacts(folder)
+            open_artifacts(below)
 
 
 def test_stand_ins(study: optuna.Study, store: ArtifactFolder, tmp_path: Path) -> None:
@@ -250,7 +232,7 @@ def test_stand_ins(study: optuna.Study, store: ArtifactFolder, tmp_path: Path) -
         assert queue.fail(study, trial._trial_id, "why", cause, artifacts=folder)
     storage = study._storage
     assert [trial.state for trial in study.get_trials()] == [TrialState.FAIL] * 3
-    assert [names(storage, record(study, i)) for i in range(3)] == [[*attrs.FILES]] * 2 + [[]]
+    assert [names(study, i) for i in range(3)] == [[*attrs.FILES], [*attrs.FILES], []]
     assert read_artifact(store, storage, whole._trial_id, attrs.CURVES_FILE) == b"content"
     found = read_artifact(store, storage, dead._trial_id, attrs.RECONSTRUCTIONS_FILE)
     assert found == no_picture()
@@ -259,39 +241,34 @@ def test_stand_ins(study: optuna.Study, store: ArtifactFolder, tmp_path: Path) -
 
 def test_clear_pictures(study: optuna.Study, store: ArtifactFolder) -> None:
     """Pictures are replaced by a small one, once; curves and entries stay, as does a loss."""
-    trial = running_trial(study)
+    trial, storage = running_trial(study), study._storage
     files = {"a.png": b"x" * 50_000, "b.png": b"y" * 10_000, "c.csv": b"z" * 5_000}
     save_artifacts(store, trial, files)
     study.tell(trial, 0.5)
-    before = names(study._storage, record(study, 0))
-    freed = clear_pictures(store, study._storage, trial._trial_id)
-    assert freed == 60_000 - 2 * len(no_picture())
-    assert clear_pictures(store, study._storage, trial._trial_id) == 0
-    assert names(study._storage, record(study, 0)) == before
-    read = [read_artifact(store, study._storage, trial._trial_id, name) for name in files]
-    assert read == [no_picture(), no_picture(), files["c.csv"]]
+    for freed in (60_000 - 2 * len(no_picture()), 0):
+        assert clear_pictures(store, storage, trial._trial_id) == freed
+        assert names(study, 0) == list(files)
+        read = [read_artifact(store, storage, trial._trial_id, name) for name in files]
+        assert read == [no_picture(), no_picture(), files["c.csv"]]
     for file in store.folder.iterdir():
         file.unlink()
-    assert clear_pictures(store, study._storage, trial._trial_id) == 0
-    assert names(study._storage, record(study, 0)) == before
-    assert read_artifact(store, study._storage, trial._trial_id, "a.png") is None
+    assert clear_pictures(store, storage, trial._trial_id) == 0
+    assert names(study, 0) == list(files)
+    assert read_artifact(store, storage, trial._trial_id, "a.png") is None
 
 
 def test_pictures_are_cleared_by_several_at_once(
-    study: optuna.Study, store: ArtifactFolder
+    study: optuna.Study, store: ArtifactFolder, url: str
 ) -> None:
     """Runs that end together clean the same pictures, and none trips over another's files."""
-    trials = [running_trial(study) for _ in range(30)]
+    trials = [running_trial(study) for _ in range(20)]
     for trial in trials:
         save_artifacts(store, trial, {"a.png": b"x" * 50_000})
-    barrier = threading.Barrier(8)
 
-    def clear(_: int) -> None:
-        barrier.wait()
+    def clear(storage: BaseStorage) -> None:
         for trial in trials:
-            clear_pictures(store, study._storage, trial._trial_id)
+            clear_pictures(store, storage, trial._trial_id)
 
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(clear, range(8)))
+    at_once(url, [clear] * 8)
     files = list(store.folder.iterdir())
-    assert [file.read_bytes() for file in files] == [no_picture()] * 30
+    assert [file.read_bytes() for file in files] == [no_picture()] * 20

@@ -1,30 +1,38 @@
-"""Many processes that claim from one study: every trial goes to exactly one of them."""
+"""Processes that create a database at one moment, and claim from one study at another."""
 
-import subprocess
-import sys
+import json
+from contextlib import ExitStack
 
 import optuna
 import pytest
 from optuna.trial import TrialState
 
 from storage import attrs
-from tests.servers import opened
+from tests.servers import next_line, opened, process
 
 WORKER = """
-import sys
+import json, sys
 import optuna
-from storage import queue
+from storage import operations, queue
 from storage.rdb import open_storage
+from storage.served import perform
+
+def wait():
+    print(flush=True)
+    sys.stdin.readline()  # all at the same time
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
-study = optuna.load_study(study_name="study", storage=open_storage(sys.argv[1], write=True))
-print("ready", flush=True)
-sys.stdin.readline()  # all at the same time
+wait()
+storage = open_storage(sys.argv[1], create=True, write=True)
+perform(storage, operations.create_study, **json.loads(sys.argv[2]))
+study = optuna.load_study(study_name="study", storage=storage)
+wait()
+numbers = []
 while (claimed := queue.claim(study)) is not queue.Empty.DONE:
-    if isinstance(claimed, queue.Empty):
-        continue
-    sys.stdout.write(f"{claimed.number}\\n")
-    study.tell(claimed.number, 0.0)
+    if not isinstance(claimed, queue.Empty):
+        numbers.append(claimed.number)
+        study.tell(claimed.number, 0.0)
+print(*numbers)
 """
 
 PLACES = ["sqlite", *(pytest.param(p, marks=pytest.mark.slow) for p in ("postgresql", "grpc"))]
@@ -33,36 +41,37 @@ PLACES = ["sqlite", *(pytest.param(p, marks=pytest.mark.slow) for p in ("postgre
 @pytest.mark.whole
 @pytest.mark.parametrize(
     ("n_processes", "n_enqueued", "n_new"),
-    [(2, 40, 40), pytest.param(4, 1000, 150, marks=pytest.mark.slow)],
+    [(2, 25, 25), pytest.param(4, 1000, 150, marks=pytest.mark.slow)],
 )
 @pytest.mark.parametrize("place", PLACES, indirect=True)
 def test_processes(place: str, n_processes: int, n_enqueued: int, n_new: int) -> None:
-    """Enqueued trials and points of a design are each claimed once, and no more than wanted."""
-    with opened(place, create=True, write=True) as storage:
-        study = optuna.create_study(study_name="study", storage=storage)
-        study.set_user_attr(attrs.TARGET, n_enqueued + n_new)
-        study.set_user_attr(attrs.DESIGN, {"next": 0, "end": None, "replicate": 0})
-        for _ in range(n_enqueued):
-            study.enqueue_trial({})
-        processes = [
-            subprocess.Popen(
-                [sys.executable, "-c", WORKER, place],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                text=True,
-            )
+    """The database is whole, the study is there once, each wanted trial is claimed by one."""
+    created = {
+        "name": "study",
+        "directions": ["MINIMIZE"],
+        "metrics": ["error"],
+        "user_attrs": {
+            attrs.TARGET: n_enqueued + n_new,
+            attrs.DESIGN: {"next": 0, "end": None, "replicate": 0},
+        },
+        "waiting": [[{}, {}]] * n_enqueued,
+    }
+    with ExitStack() as stack:
+        workers = [
+            stack.enter_context(process(WORKER, place, json.dumps(created)))
             for _ in range(n_processes)
         ]
-        for process in processes:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "ready\n"
-        for process in processes:
-            assert process.stdin is not None
-            process.stdin.write("\n")
-            process.stdin.flush()
-        outputs = [process.communicate()[0].split() for process in processes]
-        trials = study.get_trials()
-    assert [process.returncode for process in processes] == [0] * n_processes
+        for _ in range(2):
+            for worker in workers:
+                assert next_line(worker) == ""
+                assert worker.poll() is None
+            for worker in workers:
+                worker.stdin.write("\n")
+                worker.stdin.flush()
+        outputs = [worker.communicate()[0].split() for worker in workers]
+        assert [worker.returncode for worker in workers] == [0] * n_processes
+    with opened(place) as storage:
+        trials = optuna.load_study(study_name="study", storage=storage).get_trials()
     assert sum(bool(output) for output in outputs) > 1, "one process did it all"
     numbers = sorted(int(number) for output in outputs for number in output)
     assert numbers == list(range(n_enqueued + n_new))

@@ -1,17 +1,17 @@
 """Names of studies as names of files: they lead nowhere, fit, and stay apart."""
 
 import os
-import subprocess
-import sys
 import unicodedata
 from pathlib import Path
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from storage.file_names import file_name
 from study.settings import StudySettings
+from tests.conftest import Cli
 from tests.study_tests.dashboards import add_trials, begin_study, url_of
 
 ODD = [
@@ -29,6 +29,7 @@ def test_names_that_can_be_files_stay() -> None:
 
 
 @given(st.one_of(st.text(), st.sampled_from(ODD)))
+@hypothesis_settings(max_examples=50)
 def test_any_name_is_one_part_of_a_path(name: str) -> None:
     """It can be written, hides nothing, and leaves room for what is put around it."""
     made = file_name(name)
@@ -38,24 +39,20 @@ def test_any_name_is_one_part_of_a_path(name: str) -> None:
     assert len(os.fsencode(made)) <= 150
 
 
-@pytest.mark.whole
-def test_commands_write_where_they_say(tmp_path: Path, settings: StudySettings) -> None:
+def test_commands_write_where_they_say(
+    cli: Cli, tmp_path: Path, settings: StudySettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """`train` and `report` of a study that is named like a path stay in their folders."""
     home = tmp_path / "deep" / "home"
     home.mkdir(parents=True)
+    monkeypatch.chdir(home)
     name = "../../../evil x"
     add_trials(begin_study(tmp_path, settings, name), tmp_path, settings, 1)
     chosen = ["--storage", url_of(tmp_path), "--study", name]
     before = set(tmp_path.iterdir())
     for command in (["train", *chosen, "--trial", "1"], ["report", *chosen]):
-        done = subprocess.run(
-            [sys.executable, "-m", "study", *command],
-            cwd=home,
-            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
-            capture_output=True,
-            text=True,
-        )
-        assert done.returncode == 0, done.stderr
+        code, _, err = cli(*command)
+        assert code == 0, err
     assert set(tmp_path.iterdir()) == before
     assert list(home.parent.iterdir()) == [home]
     (folder,) = (home / "runs" / "train").iterdir()

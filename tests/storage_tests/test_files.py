@@ -6,6 +6,7 @@ import stat
 import subprocess
 import sys
 import threading
+from contextlib import chdir
 from pathlib import Path
 
 import pytest
@@ -15,77 +16,77 @@ from hypothesis import strategies as st
 
 from storage.files import atomic_path, atomic_paths, require_writable, write_bytes
 
+OLD = pytest.mark.parametrize("old", [b"old", None])
 
-@pytest.mark.parametrize("old", ["old", None])
-def test_block_that_succeeds(tmp_path: Path, old: str | None) -> None:
-    """The file appears with the block's end, under its name only, in folders made for it."""
+
+def read(path: Path) -> bytes | None:
+    """Return what is in a file, None if there is none."""
+    return path.read_bytes() if path.exists() else None
+
+
+@OLD
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit, None])
+def test_block(tmp_path: Path, error: type[BaseException] | None, old: bytes | None) -> None:
+    """The file appears with the block's end, under its name only, in folders made for it.
+
+    Whatever ends the block early, or writes nothing in it, leaves what was there before.
+    """
     path = tmp_path / "new" / "folder" / "file.txt"
     if old is not None:
-        write_bytes(path, old.encode())
-    with atomic_path(path) as partial:
-        assert partial.parent == path.parent
-        assert partial != path
-        partial.write_text("content")
-        assert (path.read_text() if path.exists() else None) == old
-    assert path.read_text() == "content"
-    assert os.listdir(path.parent) == ["file.txt"]
-
-
-@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit, None])
-@pytest.mark.parametrize("old", ["old", None])
-def test_block_that_fails(
-    tmp_path: Path, error: type[BaseException] | None, old: str | None
-) -> None:
-    """Whatever ends the block early, or writes nothing in it, leaves what was there before."""
-    path = tmp_path / "file.txt"
-    if old is not None:
-        path.write_text(old)
+        write_bytes(path, old)
 
     def write(*, begun: bool) -> None:
         with atomic_path(path) as partial:
+            assert partial.parent == path.parent
+            assert partial != path
             if begun:
-                partial.write_text("half of the n")
+                partial.write_text("content")
+            assert read(path) == old
             if error is not None:
                 raise error("stop")
 
     for begun in (False, error is not None):
         with pytest.raises(error or FileNotFoundError, match=r"stop|file\.txt"):
             write(begun=begun)
-        assert os.listdir(tmp_path) == ([] if old is None else ["file.txt"])
-        assert old is None or path.read_text() == old
+        assert os.listdir(path.parent) == ([] if old is None else ["file.txt"])
+        assert read(path) == old
+    if error is None:
+        write(begun=True)
+        assert read(path) == b"content"
+        assert os.listdir(path.parent) == ["file.txt"]
 
 
-def test_folder_or_file_in_the_way(tmp_path: Path) -> None:
-    """Neither a folder of that name, nor a file above it, is replaced; nothing is left beside."""
+def test_what_is_in_the_way(tmp_path: Path) -> None:
+    """Neither a folder of that name, nor a file above it, nor a link to itself is replaced."""
     (tmp_path / "file").write_text("old")
     (tmp_path / "folder").mkdir()
-    for path, name in (("folder", "folder"), ("file/below.txt", "file")):
-        with pytest.raises(OSError, match=rf"/{name}\b"):
+    (tmp_path / "link").symlink_to("link")
+    for path, name, wrong in (
+        ("folder", "folder", errno.EISDIR),
+        ("file/below.txt", "file", errno.EEXIST),
+        ("link", "link", errno.ELOOP),
+    ):
+        with pytest.raises(OSError, match=rf"/{name}\b") as caught:
             write_bytes(tmp_path / path, b"content")
+        assert caught.value.errno == wrong
     assert (tmp_path / "folder").is_dir()
     assert (tmp_path / "file").read_text() == "old"
-    assert sorted(os.listdir(tmp_path)) == ["file", "folder"]
+    assert sorted(os.listdir(tmp_path)) == ["file", "folder", "link"]
 
 
 @given(content=st.binary(max_size=200), old=st.binary(max_size=200))
-@hypothesis_settings(max_examples=30)
+@hypothesis_settings(max_examples=20)
 def test_write_bytes(tmp_path_factory: pytest.TempPathFactory, content: bytes, old: bytes) -> None:
-    """Exactly the bytes are in the file, whatever was there before."""
-    path = tmp_path_factory.mktemp("files") / "ünï 😀.bin"
-    for expected in (old, content):
-        write_bytes(path, expected)
-        assert path.read_bytes() == expected
-    assert os.listdir(path.parent) == [path.name]
+    """Exactly the bytes are in the file, whatever was there before; a bare name is a path too."""
+    with chdir(tmp_path_factory.mktemp("files")):
+        path = Path("ünï 😀.bin")
+        for expected in (old, content):
+            write_bytes(path, expected)
+            assert path.read_bytes() == expected
+        assert os.listdir() == [path.name]
 
 
-def test_relative_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A bare name is written to the working folder."""
-    monkeypatch.chdir(tmp_path)
-    write_bytes(Path("file.bin"), b"content")
-    assert os.listdir(tmp_path) == ["file.bin"]
-
-
-@pytest.mark.parametrize("old", [b"old", None])
+@OLD
 def test_links_are_followed(tmp_path: Path, old: bytes | None) -> None:
     """What links lead to is replaced or created, with the folder above it; the links stay."""
     target, link = tmp_path / "there" / "target", tmp_path / "first"
@@ -98,15 +99,6 @@ def test_links_are_followed(tmp_path: Path, old: bytes | None) -> None:
     assert (os.readlink(link), os.readlink(tmp_path / "second")) == ("second", str(target))
     assert sorted(os.listdir(tmp_path)) == ["first", "second", "there"]
     assert os.listdir(target.parent) == ["target"]
-
-
-def test_links_without_end(tmp_path: Path) -> None:
-    """A link that leads to itself is an error that names it, and stays."""
-    (tmp_path / "link").symlink_to("link")
-    with pytest.raises(OSError, match="link") as caught:
-        write_bytes(tmp_path / "link", b"content")
-    assert caught.value.errno == errno.ELOOP
-    assert os.listdir(tmp_path) == ["link"]
 
 
 def test_permissions_stay(tmp_path: Path) -> None:

@@ -6,8 +6,6 @@ Also by several of them at one moment: then a study holds what all of them asked
 import functools
 import inspect
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
 from typing import Any
 from uuid import uuid4
 
@@ -21,24 +19,10 @@ from optuna.trial import FrozenTrial, TrialState
 from storage import attrs, operations, queue
 from storage.internals import key_of, live_trial, storage_of, trial_key
 from storage.served import perform
-from tests.servers import opened
+from tests.servers import at_once
 
-N_ROUNDS = 8
+N_ROUNDS = 4
 """Races that are run; of one that is not held together by a transaction most go wrong."""
-
-
-def at_once(url: str, *commands: Callable[[BaseStorage], Any]) -> list[Any]:
-    """Run commands at one moment, each with connections of its own; return what they return."""
-    barrier = Barrier(len(commands))
-
-    def run(command: Callable[[BaseStorage], Any]) -> Any:
-        with opened(url, write=True) as storage:
-            storage.get_all_studies()  # connected
-            barrier.wait()
-            return command(storage)
-
-    with ThreadPoolExecutor(len(commands)) as pool:
-        return list(pool.map(run, commands))
 
 
 def asking(operation: Callable[..., Any], **arguments: Any) -> Callable[[BaseStorage], Any]:
@@ -108,7 +92,7 @@ def test_several_workers(study: optuna.Study, shared_place: str) -> None:
             storage.set_trial_state_values(trial_id, TrialState.COMPLETE, [0.5])
         return claimed
 
-    claimed = at_once(shared_place, *(functools.partial(work, number) for number in range(4)))
+    (claimed,) = at_once(shared_place, [functools.partial(work, n) for n in range(4)])
     assert len({trial_id for one in claimed for trial_id in one}) == sum(map(len, claimed)) == 10
     indices = [trial.user_attrs[attrs.DESIGN_INDEX] for trial in study.get_trials()]
     assert indices == list(range(10))
@@ -117,16 +101,18 @@ def test_several_workers(study: optuna.Study, shared_place: str) -> None:
 def test_two_requests_and_designs(shared_storage: BaseStorage, shared_place: str) -> None:
     """Of two requests the larger one remains; a failed point of a grid is queued once."""
     failed = {attrs.DESIGN_INDEX: 0, attrs.FAILURE: "OSError: disk full"}
-    for _ in range(N_ROUNDS):
-        study = optuna.create_study(storage=shared_storage)
+    studies = [optuna.create_study(storage=shared_storage) for _ in range(N_ROUNDS)]
+    rounds = []
+    for study in studies:
         study.add_trial(optuna.trial.create_trial(state=TrialState.FAIL, user_attrs=failed))
         own = {"study_id": key_of(study), "replicate": 0}
         ask = functools.partial(asking, operations.request, in_all=False, **own)
-        start = asking(operations.start_design, end=8, **own)
-        targets = at_once(shared_place, ask(n_trials=5), ask(n_trials=20))
-        assert targets[1] == 20
+        rounds.append([ask(n_trials=5), ask(n_trials=20)])
+        rounds.append([asking(operations.start_design, end=8, **own)] * 2)
+    targets = at_once(shared_place, *rounds)[::2]
+    assert [larger for _, larger in targets] == [20] * N_ROUNDS
+    for study in studies:
         assert study.user_attrs[attrs.TARGET] == study.user_attrs[attrs.REQUEST] == 20
-        at_once(shared_place, start, start)
         assert [trial.state for trial in study.trials] == [TrialState.FAIL, TrialState.WAITING]
         assert study.trials[1].user_attrs == {attrs.DESIGN_INDEX: 0, attrs.RETRY_OF: 0}
 
@@ -138,11 +124,10 @@ def test_two_creations(shared_storage: BaseStorage, shared_place: str) -> None:
         "metrics": ["error", "accuracy"],
         "waiting": [({"x": 0.5}, {"mark": 1})],
     }
-    for _ in range(N_ROUNDS):
-        create = functools.partial(
-            asking, operations.create_study, name=(name := str(uuid4())), **created
-        )
-        answers = at_once(shared_place, *(create(user_attrs={"by": who}) for who in (0, 1)))
+    create = functools.partial(asking, operations.create_study, **created)
+    names = [str(uuid4()) for _ in range(N_ROUNDS)]
+    rounds = [[create(name=name, user_attrs={"by": who}) for who in (0, 1)] for name in names]
+    for name, answers in zip(names, at_once(shared_place, *rounds), strict=True):
         assert sorted(answers) == [False, True]
         study = optuna.load_study(study_name=name, storage=shared_storage)
         assert study.user_attrs == {"by": answers.index(True)}
@@ -161,9 +146,10 @@ def test_two_experiments(study: optuna.Study, shared_place: str) -> None:
         experiment = {"name": "e", "arms": arms, "sides": {"group": ["tvx"] * n_pairs}}
         return asking(operations.extend_experiment, study_id=key_of(study), experiment=experiment)
 
-    for n in range(1, N_ROUNDS):
-        stored = at_once(shared_place, extend(n), extend(2 * n))
-        assert stored[1] == study.user_attrs[attrs.EXPERIMENT]
+    sizes = range(1, 1 + N_ROUNDS)
+    answers = at_once(shared_place, *([extend(n), extend(2 * n)] for n in sizes))
+    for n, (_, stored) in zip(sizes, answers, strict=True):
         arms = [{"name": "a", "params": {}}]
-        assert stored[1] == {"name": "e", "arms": arms, "sides": {"group": ["tvx"] * 2 * n}}
-    assert extend(99, "b")(storage_of(study)) == stored[1]
+        assert stored == {"name": "e", "arms": arms, "sides": {"group": ["tvx"] * 2 * n}}
+    assert study.user_attrs[attrs.EXPERIMENT] == stored
+    assert extend(99, "b")(storage_of(study)) == stored

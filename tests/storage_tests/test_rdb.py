@@ -19,7 +19,7 @@ from optuna.storages import BaseStorage
 from storage.errors import StorageAccessError, StorageLostError, StorageUnreachableError
 from storage.internals import database_of
 from storage.rdb import open_storage
-from tests.servers import close_storage
+from tests.servers import close_storage, next_line, process
 
 not_as_root = pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 
@@ -42,17 +42,9 @@ connection.close()
 @contextmanager
 def lock_holder(path: Path) -> Iterator[str]:
     """Try to hold the write lock of ``path`` in another process; yields what it said."""
-    with subprocess.Popen(
-        [sys.executable, "-c", HOLD_LOCK, str(path)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdout is not None
-        try:
-            yield process.stdout.readline().strip()
-        finally:
-            process.communicate("\n")
+    with process(HOLD_LOCK, path) as holder:
+        yield next_line(holder)
+        holder.communicate("\n")
 
 
 def engine_of(storage: BaseStorage) -> sqlalchemy.Engine:
@@ -105,17 +97,6 @@ def test_create(tmp_path: Path) -> None:
         assert connection.execute("SELECT study_name FROM studies").fetchall() == [("study",)]
 
 
-def test_empty_file(tmp_path: Path, url: str) -> None:
-    """An empty file is none to read and stays empty; whoever creates makes it a database."""
-    path = tmp_path / "study.db"
-    path.touch()
-    with pytest.raises(StorageAccessError, match="not a study database"):
-        open_storage(url)
-    assert path.read_bytes() == b""
-    new_database(url)
-    assert names(url) == ["study"]
-
-
 def test_missing_file_stays_missing(tmp_path: Path) -> None:
     """Only ``create`` creates, if that is possible; neither file nor folder appear otherwise."""
     message = r"study\.db does not exist; `emoji-study run`"
@@ -154,46 +135,26 @@ def test_no_study_database(
 
 
 def test_database_in_the_making(tmp_path: Path, url: str) -> None:
-    """A database that another process is creating is out of reach for now, to be completed."""
-    with closing(sqlite3.connect(tmp_path / "study.db")) as connection:
-        connection.execute("CREATE TABLE studies (study_id INTEGER NOT NULL PRIMARY KEY)")
-        connection.commit()
+    """A file that is empty is none, one that another process fills is out of reach for now.
+
+    Neither is touched by who does not create; whoever does makes it a database.
+    """
+    path = tmp_path / "study.db"
+    path.touch()
+    for error, message, statement in (
+        (StorageAccessError, "not a study database", "CREATE TABLE studies (study_id INTEGER)"),
+        (StorageUnreachableError, r"not complete yet.*completes it\.$", "DROP TABLE studies"),
+    ):
+        before = path.read_bytes()
         for write in (False, True):
-            with pytest.raises(
-                StorageUnreachableError, match=r"not complete yet.*completes it\.$"
-            ):
+            with pytest.raises(error, match=message):
                 open_storage(url, write=write)
-        connection.execute("DROP TABLE studies")
-        connection.commit()
+        assert path.read_bytes() == before
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute(statement)
+            connection.commit()
     new_database(url)
     assert names(url) == ["study"]
-
-
-CREATE = """
-import sys
-from storage.rdb import open_storage
-print(flush=True)
-sys.stdin.readline()  # all at the same time
-open_storage(sys.argv[1], create=True, write=True).get_all_studies()
-"""
-
-
-@pytest.mark.whole
-@pytest.mark.parametrize("n", [2, pytest.param(4, marks=pytest.mark.slow)])
-def test_created_by_several_processes(url: str, n: int) -> None:
-    """Processes that create a database at the same time all get it, and it is whole."""
-    script = [sys.executable, "-c", CREATE, url]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    processes = [subprocess.Popen(script, **pipes, text=True) for _ in range(n)]
-    for process in processes:
-        process.stdout.readline()
-    for process in processes:
-        process.stdin.write("\n")
-        process.stdin.flush()
-    for process in processes:
-        process.communicate()
-    assert [process.returncode for process in processes] == [0] * n
-    assert names(url) == []
 
 
 def test_locked_when_it_is_opened(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -261,35 +222,29 @@ def test_lock_blocks_writers_but_not_readers(
     assert second.get_study_user_attrs(study_id) == {"name": "value"}
 
 
-def test_opening_again_keeps_the_lock(tmp_path: Path, url: str) -> None:
-    """A transaction's write lock survives that the same process opens the storage again."""
-    storage = new_database(url)._storage
-    with engine_of(storage).begin():
+def test_opening_again_keeps_lock_and_log(tmp_path: Path, url: str) -> None:
+    """A write lock survives that its process opens the storage again, and so does the log.
+
+    Another process would take itself for the last one and delete the log if this one lost its
+    shared lock on the file, and what is written here afterwards would be lost with it.
+    """
+    study, path = new_database(url), tmp_path / "study.db"
+    engine = engine_of(study._storage)
+    engine.connect().close()  # one connection stays open, in the pool
+    with engine.begin():
         open_storage(url)
         open_storage(url, write=True)
-        with lock_holder(tmp_path / "study.db") as said:
+        with lock_holder(path) as said:
             assert said == "database is locked"
-    with lock_holder(tmp_path / "study.db") as said:
-        assert said == "locked"
-
-
-def test_opening_again_keeps_the_log(tmp_path: Path, url: str) -> None:
-    """Another process never takes itself for the last one and deletes the log.
-
-    It would if this process lost its shared lock on the file, and what is written here
-    afterwards would be lost with the deleted log.
-    """
-    study = new_database(url)
-    engine_of(study._storage).connect().close()  # one connection stays open, in the pool
     open_storage(url)
     open_storage(url, create=True, write=True)
-    with lock_holder(tmp_path / "study.db") as said:
+    with lock_holder(path) as said:
         assert said == "locked"
     assert (tmp_path / "study.db-wal").exists()
     study.set_user_attr("name", "value")
     script = "import sqlite3, sys; print(*sqlite3.connect(sys.argv[1]).execute(sys.argv[2]))"
     query = "SELECT value_json FROM study_user_attributes"
-    command = [sys.executable, "-c", script, tmp_path / "study.db", query]
+    command = [sys.executable, "-c", script, path, query]
     assert subprocess.check_output(command, text=True) == "('\"value\"',)\n"
 
 
@@ -316,34 +271,35 @@ def replace_by_a_copy(file: Path) -> None:
         (lambda file: os.truncate(file, 20_000), "cut short"),
     ],
 )
-@pytest.mark.parametrize("write", [True, False])
 def test_file_that_goes_while_it_is_open(
-    tmp_path: Path, url: str, harm: Callable[[Path], None], said: str, write: bool
+    tmp_path: Path, harm: Callable[[Path], None], said: str
 ) -> None:
     """Nothing more is read from it or written to it, and no empty file takes its place."""
-    close_storage(open_storage(url, create=True))
-    storage = open_storage(url, write=write)
-    assert storage.get_all_studies() == []
-    harm(tmp_path / "study.db")
-    before = {path.name for path in tmp_path.iterdir()}
-    for _ in range(2):
-        with pytest.raises(StorageLostError, match=said):
-            storage.get_all_studies()
-        close_storage(storage)
-    assert before >= {path.name for path in tmp_path.iterdir()}
+    for write in (True, False):
+        file = tmp_path / str(write) / "study.db"
+        close_storage(open_storage(f"sqlite:///{file}", create=True))
+        storage = open_storage(f"sqlite:///{file}", write=write)
+        assert storage.get_all_studies() == []
+        harm(file)
+        before = set(file.parent.iterdir())
+        for _ in range(2):
+            with pytest.raises(StorageLostError, match=said):
+                storage.get_all_studies()
+            close_storage(storage)
+        assert before >= set(file.parent.iterdir())
 
 
 def test_file_that_is_made_smaller(tmp_path: Path, url: str) -> None:
     """A file that shrinks and stays whole, as others may tidy it up, is used on."""
-    study = new_database(url)
+    study, path = new_database(url), tmp_path / "study.db"
     study.set_user_attr("long", "x" * 100_000)
     study.set_user_attr("long", "")
-    with closing(sqlite3.connect(tmp_path / "study.db")) as other:
+    with closing(sqlite3.connect(path)) as other:
         other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        size = (tmp_path / "study.db").stat().st_size
+        size = path.stat().st_size
         study._storage.get_all_studies()
         study._storage.remove_session()
         other.execute("VACUUM")
         other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    assert (tmp_path / "study.db").stat().st_size < size
+    assert path.stat().st_size < size
     assert [study.study_name for study in study._storage.get_all_studies()] == ["study"]

@@ -1,7 +1,7 @@
 """Read-only records: what of a trial is taken over, and which trial is the best."""
 
 from collections.abc import Sequence
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 
 import optuna
 import pytest
@@ -13,6 +13,8 @@ from storage import attrs
 from storage.errors import StorageError, UnknownStudyError
 from storage.rdb import open_storage
 from storage.records import StudyRecord, load_study_record, study_names
+from tests.study_tests.synthetic import study as made_up
+from tests.study_tests.synthetic import trial
 
 COMPLETE, PRUNED, FAIL = TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL
 RUNNING, WAITING = TrialState.RUNNING, TrialState.WAITING
@@ -87,23 +89,22 @@ def test_contents(storage: BaseStorage) -> None:
     ],
 )
 def test_best(
-    storage: BaseStorage,
-    direction: str,
-    values: Sequence[float],
-    infeasible: Sequence[int],
-    best: int | None,
+    direction: str, values: Sequence[float], infeasible: Sequence[int], best: int | None
 ) -> None:
-    """The best value of those that keep the constraint wins, the earlier where two are equal."""
-    study = optuna.create_study(storage=storage, direction=direction)
-    for number, value in enumerate(values):
-        trial = study.ask()
-        if number in infeasible:
-            trial.set_user_attr(attrs.INFEASIBLE, True)
-        study.tell(trial, value)
-    record = read(study)
-    assert [t.feasible for t in record.trials] == [n not in infeasible for n in range(3)]
+    """The best value of those that keep the constraint wins, the earlier where two are equal.
+
+    A trial that was pruned or failed is none, however low it came.
+    """
+    broken = {attrs.INFEASIBLE: True}
+    complete = [
+        trial(number, value=value, attrs=broken if number in infeasible else {})
+        for number, value in enumerate(values)
+    ]
+    others = [trial(3, state=state, curve=(0.0, 9.0)) for state in (PRUNED, FAIL)]
+    record = replace(made_up(*complete, *others), directions=(direction,))
+    assert [t.feasible for t in complete] == [number not in infeasible for number in range(3)]
     assert (None if record.best is None else record.best.number) == best
-    assert len(record.complete) == 3
+    assert record.complete == tuple(complete)
 
 
 def test_two_objectives(storage: BaseStorage) -> None:
@@ -115,15 +116,6 @@ def test_two_objectives(storage: BaseStorage) -> None:
     assert record.directions == ("minimize", "maximize")
     assert [trial.value for trial in record.trials] == [0.3, 0.1, 0.2, 0.1]
     assert record.best == record.trials[1]
-
-
-def test_no_best(storage: BaseStorage) -> None:
-    """Without a complete trial nothing is best, not even the lowest pruned one."""
-    study = optuna.create_study(storage=storage)
-    trial = study.ask()
-    trial.report(0.1, step=0)
-    study.tell(trial, state=PRUNED)
-    assert read(study).best is None
 
 
 def test_unknown_study(url: str) -> None:

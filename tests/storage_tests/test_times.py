@@ -1,9 +1,6 @@
 """Times of trials and of heartbeats: the same in whatever zone a machine or a session is."""
 
-import os
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
@@ -11,7 +8,6 @@ from uuid import uuid4
 
 import optuna
 import pytest
-from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy import make_url
 
@@ -19,29 +15,25 @@ from storage import attrs, operations, queue
 from storage.operations import since
 from storage.rdb import GRACE_PERIOD_S
 from storage.served import perform
-from tests.servers import new_database, opened, served
+from tests.servers import new_database, opened, process, served
 
 pytestmark = pytest.mark.whole
 
 ZONES = ("UTC", "Europe/Berlin", "Asia/Kathmandu", "America/St_Johns")
 
+
 READ = """
-import sys
+import os, sys, time
 from storage.rdb import open_storage
 from storage.records import load_study_record
 
-for url in sys.argv[1:]:
-    for trial in load_study_record(open_storage(url), "study").trials:
-        print(trial.started, trial.completed, trial.duration_s)
+for zone in ("UTC", "Europe/Berlin", "Asia/Kathmandu"):
+    os.environ["TZ"] = zone
+    time.tzset()
+    for url in sys.argv[1:]:
+        for trial in load_study_record(open_storage(url), "study").trials:
+            print(trial.started, trial.completed, trial.duration_s)
 """
-
-
-def create(storage: BaseStorage) -> int:
-    """Create a study that wants twenty trials of an endless design; return its key."""
-    study = optuna.create_study(storage=storage, study_name="study")
-    study.set_user_attr(attrs.TARGET, 20)
-    study.set_user_attr(attrs.DESIGN, {"next": 0, "end": None, "replicate": 0})
-    return study._study_id
 
 
 @pytest.fixture
@@ -65,7 +57,10 @@ def test_silences_on_a_server(
     Also those of other programs, which do not tell their zones, and of a role that has one.
     """
     with opened(on_a_server, create=True, write=True) as storage:
-        study_id = create(storage)
+        study = optuna.create_study(storage=storage)
+        study.set_user_attr(attrs.TARGET, 20)
+        start = {"study_id": (study_id := study._study_id), "replicate": 0, "end": None}
+        perform(storage, operations.start_design, **start)
     trials = []
     for zone in ZONES:
         monkeypatch.setenv("PGTZ", zone)
@@ -117,25 +112,6 @@ def test_since(seconds: float, zone: float | None, expected: float) -> None:
     assert since(seconds, zone) == expected
 
 
-def test_workers_of_different_zones(on_a_server: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two workers of different zones do twenty trials, and no trial is thought dead."""
-    with opened(on_a_server, create=True, write=True) as storage:
-        study_id = create(storage)
-        study = optuna.load_study(study_name="study", storage=storage)
-        numbers = []
-        for i in range(20):
-            monkeypatch.setenv("PGTZ", ("UTC", "Europe/Berlin")[i % 2])
-            with opened(on_a_server, write=True) as own:
-                trial_id = perform(own, operations.claim, study_id=study_id, worker=f"host:{i}")
-                numbers.append(own.get_trial(trial_id).number)
-                assert queue.reap(optuna.load_study(study_name="study", storage=own)) == 0
-            if i % 2:
-                for number in numbers[-2:]:
-                    study.tell(number, 0.0)
-        assert [trial.state for trial in study.get_trials()] == [TrialState.COMPLETE] * 20
-    assert numbers == list(range(20))
-
-
 def test_records_do_not_depend_on_zones(url: str) -> None:
     """Readers in all zones get the same instants, also of the hour that Berlin has twice.
 
@@ -144,7 +120,7 @@ def test_records_do_not_depend_on_zones(url: str) -> None:
     made = [create_trial(value=0.5), create_trial(value=0.5)]
     templates: list[FrozenTrial | None] = [*made, None, create_trial(state=TrialState.WAITING)]
     with opened(url, create=True, write=True) as storage:
-        study_id = create(storage)
+        study_id = optuna.create_study(storage=storage, study_name="study")._study_id
         for template in templates:
             storage.create_new_trial(study_id, template)
     with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
@@ -162,11 +138,5 @@ def test_records_do_not_depend_on_zones(url: str) -> None:
         "2026-10-25 00:59:58.500000+00:00 None None",
         "None None None",
     ]
-    with served(url) as address:
-        for zone in ("UTC", "Europe/Berlin", "Asia/Kathmandu"):
-            output = subprocess.check_output(
-                [sys.executable, "-c", READ, url, address],
-                env=os.environ | {"TZ": zone},
-                text=True,
-            )
-            assert output.splitlines() == 2 * wanted
+    with served(url) as address, process(READ, url, address) as reader:
+        assert reader.communicate()[0].splitlines() == 6 * wanted

@@ -2,7 +2,6 @@
 
 import math
 from contextlib import nullcontext
-from typing import Any
 
 import optuna
 import pytest
@@ -27,21 +26,40 @@ def stored(study: optuna.Study) -> FrozenTrial:
 
 
 def test_what_is_written_reads_like_what_optuna_writes(study: optuna.Study) -> None:
-    """A trial written at once equals one written value by value; names are replaced."""
-    ours, theirs = new_trial(study), new_trial(study)
-    write_trial(ours, user_attrs={"text": "old", "number": 0.1})
-    write_trial(ours, user_attrs=ATTRS, intermediate_values=VALUES)
-    for name, value in ATTRS.items():
-        theirs.set_user_attr(name, value)
-    for step, value in VALUES.items():
-        theirs.report(value, step=step)
-    for trial in study.get_trials():
-        assert trial.user_attrs == ATTRS
-        assert trial.intermediate_values == pytest.approx(VALUES, rel=0, abs=0, nan_ok=True)
+    """A trial that is stored at once equals one stored one by one; attributes are replaced."""
+    for together in (True, False):
+        study.sampler = optuna.samplers.RandomSampler(seed=1)
+        trial = new_trial(study)
+        with suggesting(trial) if together else nullcontext():
+            params = {
+                "float": trial.suggest_float("float", 0, 1),
+                "log": trial.suggest_float("log", 1e-5, 1, log=True),
+                "step": trial.suggest_float("step", 0, 1, step=0.25),
+                "int": trial.suggest_int("int", 2, 64, log=True),
+                "kind": trial.suggest_categorical("kind", ["a", 1, 0.5, True, None]),
+            }
+        assert trial.params == params
+        if together:
+            write_trial(trial, user_attrs={"text": "old", "number": 0.1})
+            write_trial(trial, user_attrs=ATTRS, intermediate_values=VALUES)
+        else:
+            for name, value in ATTRS.items():
+                trial.set_user_attr(name, value)
+            for step, value in VALUES.items():
+                trial.report(value, step=step)
+    ours, theirs = study.get_trials()
+    assert ours.params == theirs.params == params
+    assert ours.distributions == theirs.distributions == trial.distributions
+    for stored in (ours, theirs):
+        assert stored.user_attrs == ATTRS
+        assert stored.intermediate_values == pytest.approx(VALUES, rel=0, abs=0, nan_ok=True)
 
 
 def test_everything_or_nothing(study: optuna.Study) -> None:
-    """A value that is in the way keeps it all out, also of the trial's own copy of itself."""
+    """A value that is in the way keeps it all out, also of the trial's own copy of itself.
+
+    So does the end of a trial, which also keeps out parameters.
+    """
     trial = new_trial(study)
     write_trial(trial, intermediate_values={1: 0.5})
     with pytest.raises((IntegrityError, StorageInternalError), match=r"(?i)unique"):
@@ -49,11 +67,6 @@ def test_everything_or_nothing(study: optuna.Study) -> None:
     for seen in (stored(study), trial._cached_frozen_trial):
         assert seen.user_attrs == {}
         assert seen.intermediate_values == {1: 0.5}
-
-
-def test_a_finished_trial_is_not_changed(study: optuna.Study) -> None:
-    """Writing to a trial that has ended is an error, and writes nothing, parameters neither."""
-    trial = new_trial(study)
 
     def suggest_late() -> None:
         with suggesting(trial):
@@ -65,90 +78,55 @@ def test_a_finished_trial_is_not_changed(study: optuna.Study) -> None:
     with pytest.raises(UpdateFinishedTrialError, match="has already finished"):
         write_trial(trial, user_attrs={"late": 1}, intermediate_values={0: 1.0})
     assert stored(study).params == stored(study).user_attrs == {}
-    assert stored(study).intermediate_values == {}
+    assert stored(study).intermediate_values == {1: 0.5}
 
 
-def test_reports_are_complete_after_a_flush(study: optuna.Study) -> None:
-    """The first value is stored at once, the others at the latest by ``flush``."""
-    reports = Reports(new_trial(study))
+def test_reports(study: optuna.Study) -> None:
+    """The first value is stored at once, the others at the latest by ``flush``.
+
+    The pruner sees those that still wait as well, and what ``write_trial`` writes.
+    """
+    study.pruner = optuna.pruners.ThresholdPruner(upper=1.0)
+    trial, other = new_trial(study), new_trial(study)
+    reports = Reports(trial)
     reports.add(0.5, step=0)
     assert stored(study).intermediate_values == {0: 0.5}
     for step in range(1, 100):
         reports.add(0.5 / step, step=step)
+    assert not trial.should_prune()
     for _ in range(2):
         reports.flush()
     values = {0: 0.5} | {step: 0.5 / step for step in range(1, 100)}
     assert stored(study).intermediate_values == values
-
-
-def test_the_pruner_sees_reported_values(study: optuna.Study) -> None:
-    """Pruner and ``tell`` work on values written together, and on reports that still wait."""
-    study.pruner = optuna.pruners.ThresholdPruner(upper=1.0)
-    trial, other = new_trial(study), new_trial(study)
-    write_trial(trial, intermediate_values={0: 0.5})
-    assert not trial.should_prune()
-    write_trial(trial, intermediate_values={1: 2.0, 2: 3.0})
+    reports.add(2.0, step=100)
     assert trial.should_prune()
-    study.tell(trial, state=TrialState.PRUNED)
-    assert stored(study).value == 3.0
-    reports = Reports(other)
-    reports.add(0.5, step=0)
+    write_trial(other, intermediate_values={0: 0.5})
     assert not other.should_prune()
-    reports.add(2.0, step=1)
+    write_trial(other, intermediate_values={1: 2.0, 2: 3.0})
     assert other.should_prune()
-
-
-def suggest_all(trial: optuna.Trial) -> dict[str, Any]:
-    """Suggest a parameter of every kind."""
-    return {
-        "float": trial.suggest_float("float", 0, 1),
-        "log": trial.suggest_float("log", 1e-5, 1, log=True),
-        "step": trial.suggest_float("step", 0, 1, step=0.25),
-        "int": trial.suggest_int("int", 2, 64, log=True),
-        "kind": trial.suggest_categorical("kind", ["a", 1, 0.5, True, None]),
-    }
-
-
-def test_parameters_read_like_those_that_optuna_writes(study: optuna.Study) -> None:
-    """Parameters that are stored together equal those that Optuna stores one by one."""
-    trials = []
-    for together in (True, False):
-        study.sampler = optuna.samplers.RandomSampler(seed=1)
-        trial = new_trial(study)
-        with suggesting(trial) if together else nullcontext():
-            params = suggest_all(trial)
-        assert trial.params == params
-        trials.append(trial)
-    ours, theirs = study.get_trials()
-    assert ours.params == theirs.params == trials[0].params
-    assert ours.distributions == theirs.distributions == trials[0].distributions
+    study.tell(other, state=TrialState.PRUNED)
+    assert study.get_trials()[1].value == 3.0
 
 
 def test_parameters_are_stored_at_the_end(study: optuna.Study) -> None:
-    """Nothing is stored before the end of the block; an error in it keeps what was suggested."""
-    trial = new_trial(study)
+    """Of a block, that is, or at an error in it; those that a trial was enqueued with hold."""
+    study.enqueue_trial({"x": 0.25, "kind": "b"})
+    study._storage.set_trial_state_values(stored(study)._trial_id, TrialState.RUNNING)
+    trial = optuna.Trial(study, stored(study)._trial_id)
 
     def body() -> None:
         with suggesting(trial):
-            x = trial.suggest_float("x", 0, 1)
-            assert trial.suggest_float("x", 0, 1) == x
+            for _ in range(2):
+                assert trial.suggest_float("x", 0, 1) == 0.25
+            assert trial.suggest_categorical("kind", ["a", "b"]) == "b"
+            y = trial.suggest_float("y", 0, 1)
+            assert trial.suggest_float("y", 0, 1) == y
             assert stored(study).params == {}
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         body()
+    assert set(trial.params) == {"x", "kind", "y"}
     assert stored(study).params == trial.params
-    assert set(trial.params) == {"x"}
-    trial.suggest_float("y", 0, 1)
+    trial.suggest_float("z", 0, 1)
     assert stored(study).params == trial.params
-
-
-def test_enqueued_parameters(study: optuna.Study) -> None:
-    """Values that a trial was enqueued with are what is suggested and stored."""
-    study.enqueue_trial({"x": 0.25, "kind": "b"})
-    study._storage.set_trial_state_values(stored(study)._trial_id, TrialState.RUNNING)
-    trial = optuna.Trial(study, stored(study)._trial_id)
-    with suggesting(trial):
-        assert trial.suggest_float("x", 0, 1) == 0.25
-        assert trial.suggest_categorical("kind", ["a", "b"]) == "b"
-    assert stored(study).params == {"x": 0.25, "kind": "b"}

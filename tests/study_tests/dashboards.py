@@ -1,16 +1,18 @@
 """A study with trials of every end, and the dashboard as a process of its own."""
 
 import json
+import os
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,6 @@ from optuna.pruners import NopPruner, ThresholdPruner
 
 from storage import attrs, queue
 from storage.rdb import open_storage
-from study.dashboard.refresh import refresh
 from study.running.budget import request
 from study.running.worker import run_trial
 from study.settings import StudySettings
@@ -29,6 +30,14 @@ from tests.study_tests.studies import claim, objective_of, open_study, start_des
 def url_of(folder: Path) -> str:
     """Return the URL of the database in a folder."""
     return f"sqlite:///{folder / 'study.db'}"
+
+
+def everything(folder: Path) -> tuple[list[str], dict[str, int]]:
+    """Return all of the database as SQL, and the sizes of all files."""
+    uri = f"file:{folder / 'study.db'}?mode=ro"
+    with closing(sqlite3.connect(uri, uri=True)) as connection:
+        rows = list(connection.iterdump())
+    return rows, {path.name: path.stat().st_size for path in (folder / "artifacts").iterdir()}
 
 
 def begin_study(folder: Path, settings: StudySettings, name: str = "faces") -> optuna.Study:
@@ -55,16 +64,6 @@ def add_trials(study: optuna.Study, folder: Path, settings: StudySettings, n_tri
             stop.set()
         study.pruner = ThresholdPruner(upper=0.0) if i == 1 else NopPruner()
         run_trial(study, claim(study), objective, stop)
-
-
-def make_study(
-    folder: Path, settings: StudySettings, n_trials: int = 7, name: str = "faces"
-) -> optuna.Study:
-    """Create a study with trials of every end, notes and charts."""
-    study = begin_study(folder, settings, name)
-    add_trials(study, folder, settings, n_trials)
-    refresh(study._storage, name, url=url_of(folder), artifacts=folder / "artifacts")
-    return study
 
 
 class Served:
@@ -117,6 +116,13 @@ class Served:
         with socket.create_connection(("127.0.0.1", self.port), timeout=60) as asked:
             asked.sendall(sent)
             return b"".join(iter(lambda: asked.recv(65536), b""))
+
+    def end(self, number: signal.Signals = signal.SIGINT) -> str:
+        """End it with a signal; return what it wrote to the error stream."""
+        os.killpg(self.process.pid, number)
+        said = self.process.communicate(timeout=60)[1]
+        assert self.process.returncode == 0, said
+        return said
 
 
 @contextmanager

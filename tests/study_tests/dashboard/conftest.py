@@ -1,26 +1,96 @@
-"""A study whose trials ended in every way, and its dashboard: one for all tests of a process."""
+"""A study whose trials ended in every way, one with dangerous files, and their two dashboards."""
 
+import shutil
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
+import optuna
 import pytest
+from optuna.artifacts import upload_artifact
 
+from storage.artifacts import open_artifacts
+from storage.rdb import close_all
+from study.dashboard.refresh import refresh
 from study.settings import StudySettings
-from tests.study_tests.dashboards import Served, make_study, serving, url_of
+from tests.study_tests.dashboards import Served, add_trials, begin_study, serving, url_of
 
-N_TRIALS = 12
+N_TRIALS = 14
+SECRET = "secret-name"
+"""The second study: of one trial, with files that run a script where a browser lets them."""
+SCRIPT = "document.documentElement.setAttribute('data-ran', ''); fetch('/ran')"
+UPLOADED = {
+    "page.html": f'<!doctype html><body onload="{SCRIPT}"><script>{SCRIPT}</script>loaded',
+    "picture.svg": f'<svg xmlns="http://www.w3.org/2000/svg" onload="{SCRIPT}">'
+    f"<script>{SCRIPT}</script><text>loaded</text></svg>",
+    "data.xml": '<x><script xmlns="http://www.w3.org/1999/xhtml">'
+    f"{SCRIPT}</script><y>loaded</y></x>",
+}
+
+
+def upload(folder: Path, name: str) -> dict[str, str]:
+    """Create a study with dangerous files; return their addresses by name."""
+    study = optuna.create_study(storage=url_of(folder), study_name=name)
+    trial = study.ask({"x": optuna.distributions.FloatDistribution(0, 1)})
+    store = open_artifacts(folder / "artifacts")
+    paths = {}
+    for file, content in UPLOADED.items():
+        (folder / file).write_text(content)
+        key = upload_artifact(
+            artifact_store=store, file_path=str(folder / file), study_or_trial=trial
+        )
+        paths[file] = f"/artifacts/{study._study_id}/{trial._trial_id}/{key}"
+    study.tell(trial, 1.0)
+    return paths
 
 
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory, settings: StudySettings) -> Path:
-    """A folder with a study, its files and what the dashboard shows of it."""
+    """A folder with both studies and what the dashboard shows of the first."""
     made = tmp_path_factory.mktemp("dashboard")
-    make_study(made, settings, N_TRIALS)
+    optuna.storages.RDBStorage(url_of(made))  # without a write-ahead log
+    study = begin_study(made, settings)
+    add_trials(study, made, settings, N_TRIALS)
+    refresh(study._storage, "faces", url=url_of(made), artifacts=made / "artifacts")
+    close_all()
     return made
 
 
 @pytest.fixture(scope="session")
-def served(folder: Path) -> Iterator[Served]:
-    """The dashboard of that folder."""
+def uploaded(folder: Path) -> dict[str, str]:
+    """The addresses of the dangerous files."""
+    return upload(folder, SECRET)
+
+
+@pytest.fixture(scope="session")
+def served(folder: Path, uploaded: dict[str, str]) -> Iterator[Served]:
+    """The dashboard of that folder, in which no test leaves a traceback."""
     with serving(url_of(folder)) as dashboard:
         yield dashboard
+        assert "Traceback" not in dashboard.end()
+
+
+@pytest.fixture
+def copied(folder: Path, uploaded: dict[str, str], tmp_path: Path) -> Path:
+    """A copy of the folder, for a test that changes it."""
+    return shutil.copytree(folder, tmp_path / "copy")
+
+
+@pytest.fixture(scope="session")
+def changed(
+    folder: Path, uploaded: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A copy of the folder whose studies may be changed, but not removed, by all tests."""
+    made = shutil.copytree(folder, tmp_path_factory.mktemp("changed") / "copy")
+    with closing(sqlite3.connect(made / "study.db")) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+    return made
+
+
+@pytest.fixture(scope="session")
+def editable(changed: Path) -> Iterator[Served]:
+    """Its dashboard, which may change studies, and in which no test leaves a traceback."""
+    with serving(url_of(changed), "--allow-edit") as dashboard:
+        yield dashboard
+        assert "Traceback" not in dashboard.end()

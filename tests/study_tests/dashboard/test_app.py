@@ -1,11 +1,7 @@
 """``emoji-study dashboard`` as a process of its own: what it answers, refuses and survives."""
 
 import json
-import os
-import signal
 import socket
-import sqlite3
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,12 +17,10 @@ from storage.rdb import open_storage
 from study.commands.dashboard import clean_request, dashboard_request, refresh_request
 from study.errors import StudyError
 from study.requests import CleanRequest, DashboardRequest
-from study.running.objective import CONSTRAINTS
-from study.settings import StudySettings
 from tests.conftest import Cli
 from tests.servers import opened
-from tests.servers import served as served_storage
-from tests.study_tests.dashboards import Served, add_trials, begin_study, serving, url_of
+from tests.study_tests.dashboard.conftest import N_TRIALS, SECRET
+from tests.study_tests.dashboards import Served, everything, url_of
 
 WRITING = [
     ("POST", "/api/studies", {"study_name": "new", "directions": ["minimize"]}),
@@ -42,14 +36,6 @@ WRITING = [
 """What optuna-dashboard would do, and a method that it may learn."""
 
 
-def everything(folder: Path) -> tuple[list[str], dict[str, int]]:
-    """Return all of the database as SQL, and the sizes of all files."""
-    uri = f"file:{folder / 'study.db'}?mode=ro"
-    with closing(sqlite3.connect(uri, uri=True)) as connection:
-        rows = list(connection.iterdump())
-    return rows, {path.name: path.stat().st_size for path in (folder / "artifacts").iterdir()}
-
-
 def artifact_paths(folder: Path, number: int) -> list[str]:
     """Return the addresses of a trial's files."""
     storage = open_storage(url_of(folder))
@@ -60,11 +46,11 @@ def artifact_paths(folder: Path, number: int) -> list[str]:
 
 def test_studies_trials_notes_and_charts(served: Served) -> None:
     """Every trial has its files in one order and its note, the study its charts."""
-    assert served.said.startswith("1 study of sqlite:///")
+    assert served.said.startswith("2 studies of sqlite:///")
     end = f"/dashboard?token={served.token} (read only); Ctrl-C ends it."
     assert served.said.rstrip().endswith(end)
-    (summary,) = served.json("/api/studies")["study_summaries"]
-    assert summary["study_name"] == "faces"
+    names = {study["study_name"] for study in served.json("/api/studies")["study_summaries"]}
+    assert names == {"faces", SECRET}
     detail = served.json("/api/studies/1")
     assert [t["state"] for t in detail["trials"][:6]] == [
         *("Fail", "Complete", "Pruned", "Complete", "Fail"),
@@ -129,74 +115,47 @@ def test_pages(served: Served) -> None:
     got = served.raw(b"GET /favicon.ico HTTP/1.0\r\nHost: localhost\r\n" + token + b"\r\n")
     assert got.split(b"\r\n")[0].endswith(b"200 OK")
     assert served.get("/dashboard/studies/1")[0] == 200
-    status, headers, page = served.get("/report/1")
+    status, headers, page = served.get("/report/2")
     assert (status, headers["Content-Type"]) == (200, "text/html; charset=utf-8")
     assert "default-src 'none'" in headers["Content-Security-Policy"]
-    assert b"<title>faces" in page
+    assert f"<title>{SECRET}".encode() in page
     assert served.get("/report/99")[::2] == (404, b"There is no study with the key 99.")
     assert served.get("/report/x")[0] == 404
 
 
-def test_editing(tmp_path: Path, settings: StudySettings) -> None:
+def test_editing(editable: Served, changed: Path) -> None:
     """With --allow-edit its own pages may change things, and ``--refresh`` keeps their notes."""
-    study = begin_study(tmp_path, settings)
-    add_trials(study, tmp_path, settings, 2)
-    said: list[str] = []
-    refresh_request(DashboardRequest(url=url_of(tmp_path), refresh=True), say=said.append)
+    assert "pages may change studies" in editable.said
+    asked, said = DashboardRequest(url=url_of(changed), refresh=True), []
+    refresh_request(replace(asked, study="faces"), say=said.append)
     assert said == ["Notes and charts of study faces are up to date."]
-    next((tmp_path / "artifacts").iterdir()).unlink()  # one is lost
-    note = json.dumps({"version": 2, "body": "mine"}).encode()
-    with serving(url_of(tmp_path), "--allow-edit") as served:
-        assert "pages may change studies" in served.said
-        sent = {"Content_Type": "application/json", "Origin": served.address}
-        for other in (
-            {"Origin": "http://evil.example"},
-            {"Origin": f"http://127.0.0.1:{served.port + 1}"},
-            {"Origin": "null"},
-            {"Origin": ""},
-            {"Sec_Fetch_Site": "same-site"},
-            {"Authorization": "token wrong"},
-        ):
-            theirs = served.ask("PUT", "/api/studies/1/note", note, **{**sent, **other})
-            assert theirs[0] == 403
-        nobody = {"Content_Type": "application/json"}
-        assert served.ask("PUT", "/api/studies/1/note", note, **nobody)[0] == 403
-        assert served.json("/api/studies/1")["note"]["version"] == 1
-        own = served.ask("PUT", "/api/studies/1/note", note, Sec_Fetch_Site="same-origin", **sent)
-        assert own[0] == 204
-        add_trials(study, tmp_path, settings, 1)
-        refresh_request(DashboardRequest(url=url_of(tmp_path), refresh=True), say=said.append)
-        assert "Its own note stays" in said[-1]
-        detail = served.json("/api/studies/1")
-        assert detail["note"]["body"] == "mine"
-        assert all(t["note"]["body"] for t in detail["trials"] if t["state"] == "Complete")
-        # Deleting a study removes its files, also where one of them is lost.
-        assert served.ask("DELETE", "/api/studies/1", b"{}", **sent)[0] == 204
-        assert served.json("/api/studies")["study_summaries"] == []
-    assert list((tmp_path / "artifacts").iterdir()) == []
-
-
-def test_through_a_served_storage(tmp_path: Path) -> None:
-    """Behind ``serve-storage`` a trial that breaks the constraint is not the best; the end."""
-    with served_storage(url_of(tmp_path)) as address, opened(address) as storage:
-        study = optuna.create_study(storage=storage, study_name="faces")
-        for value, lack in ((0.3, -0.1), (0.1, 0.2), (0.2, 0.0), (0.4, -0.2)):
-            study.add_trial(create_trial(value=value, system_attrs={CONSTRAINTS: [lack]}))
-        (tmp_path / "artifacts").mkdir()
-        options = ("--artifacts", str(tmp_path / "artifacts"))
-        with serving(address, *options) as served:
-            detail = served.json("/api/studies/1")
-            broken = {t["number"] for t in detail["trials"] if max(t["constraints"]) > 0}
-            (best,) = detail["best_trials"]
-            assert (broken, best["number"]) == ({1}, 2)
-            assert served.ask("DELETE", "/api/studies/1")[0] == 403
-            assert served.get("/report/1")[0] == 200
-            os.killpg(served.process.pid, signal.SIGTERM)
-            _, errors = served.process.communicate(timeout=60)
-            assert (served.process.returncode, errors) == (0, "")
-    with socket.socket() as again:
-        again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        again.bind(("127.0.0.1", served.port))
+    version = editable.json("/api/studies/1")["note"]["version"]
+    note = json.dumps({"version": version + 1, "body": "mine"}).encode()
+    sent = {"Content_Type": "application/json", "Origin": editable.address}
+    for other in (
+        {"Origin": "http://evil.example"},
+        {"Origin": f"http://127.0.0.1:{editable.port + 1}"},
+        {"Origin": "null"},
+        {"Origin": ""},
+        {"Sec_Fetch_Site": "same-site"},
+        {"Authorization": "token wrong"},
+    ):
+        assert editable.ask("PUT", "/api/studies/1/note", note, **{**sent, **other})[0] == 403
+    nobody = {"Content_Type": "application/json"}
+    assert editable.ask("PUT", "/api/studies/1/note", note, **nobody)[0] == 403
+    assert editable.json("/api/studies/1")["note"]["version"] == version
+    sent["Sec_Fetch_Site"] = "same-origin"
+    assert editable.ask("PUT", "/api/studies/1/note", note, **sent)[0] == 204
+    with opened(url_of(changed), write=True) as storage:
+        optuna.load_study(study_name="faces", storage=storage).add_trial(create_trial(value=0.5))
+    refresh_request(asked, say=said.append)
+    assert said[1:] == [
+        f"{said[0]} Its own note stays, which somebody else wrote.",
+        f"Notes and charts of study {SECRET} are up to date.",
+    ]
+    detail = editable.json("/api/studies/1")
+    assert detail["note"]["body"] == "mine"
+    assert all(t["note"]["body"] for t in detail["trials"] if t["state"] == "Complete")
 
 
 def test_what_cannot_be_served(
@@ -222,26 +181,21 @@ def test_what_cannot_be_served(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_cleaning(cli: Cli, tmp_path: Path, settings: StudySettings) -> None:
+def test_cleaning(cli: Cli, copied: Path) -> None:
     """``clean`` says what it removed; a wrong choice or study removes nothing."""
-    add_trials(begin_study(tmp_path, settings), tmp_path, settings, 2)
-    before = everything(tmp_path)
-    right = CleanRequest(url=url_of(tmp_path), pictures="none")
-    said: list[str] = []
-    with pytest.raises(StudyError, match="`pictures` must be one of all, best, none, but got"):
-        clean_request(replace(right, pictures="some"), say=said.append)
+    before = everything(copied)
+    wrong = CleanRequest(url=url_of(copied), study="typo", pictures="none")
     with pytest.raises(StorageError, match="no study named 'typo'"):
-        clean_request(replace(right, study="typo"), say=said.append)
-    assert everything(tmp_path) == before
-    url = ("--storage", url_of(tmp_path))
-    code, out, err = cli("clean", *url, "--pictures", "some")
+        clean_request(wrong, say=str)
+    chosen = ("clean", "--storage", url_of(copied), "--study", "faces", "--pictures")
+    code, out, err = cli(*chosen, "some")
     assert (code, out, err.count("\n")) == (1, "", 1)
     assert err.startswith("Error: `pictures` must be one of all, best, none, but got 'some'")
-    assert everything(tmp_path) == before
-    code, told, err = cli("clean", *url, "--pictures", "none")
-    assert (code, told.count("\n"), err, said) == (0, 1, "", [])
-    assert told.startswith("Pictures of 2 trials of study faces removed, 0.")
-    rows, sizes = everything(tmp_path)
+    assert everything(copied) == before
+    code, out, err = cli(*chosen, "none")
+    assert (code, out.count("\n"), err) == (0, 1, "")
+    assert out.startswith(f"Pictures of {N_TRIALS} trials of study faces removed, 0.")
+    rows, sizes = everything(copied)
     assert rows == before[0]
     assert set(sizes) == set(before[1])
     assert sum(sizes.values()) < sum(before[1].values()) / 4

@@ -3,25 +3,23 @@
 import signal
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from subprocess import PIPE
 
+import optuna
 import pytest
-from optuna.storages import BaseStorage
+from optuna.trial import create_trial
 from playwright.sync_api import Browser, Page, expect
 
 from storage import attrs
-from storage.errors import StorageAccessError, UnknownStudyError
 from storage.rdb import open_storage
 from storage.records import load_study_record
-from study.settings import StudySettings
+from tests.servers import opened
 from tests.study_tests.browser import needs_browser
 from tests.study_tests.dashboard.conftest import N_TRIALS
-from tests.study_tests.dashboards import Served, add_trials, begin_study, serving, url_of
+from tests.study_tests.dashboards import Served, serving, url_of
+from tests.study_tests.studies import ask
 
 pytestmark = needs_browser
 
@@ -129,37 +127,38 @@ def test_gallery_shows_all_trials(browser: Browser, served: Served, folder: Path
         lost.write_bytes(content)
 
 
-def test_a_trial_that_ends_appears(
-    browser: Browser, tmp_path: Path, settings: StudySettings
-) -> None:
+def test_a_trial_that_ends_appears(browser: Browser, editable: Served, changed: Path) -> None:
     """A page that is open shows a new trial without being loaded again."""
-    study = begin_study(tmp_path, settings)
-    with serving(url_of(tmp_path)) as served:
-        opened = Tab(browser, served)
-        page = opened.open("/dashboard/studies/1/trials")
-        expect(page.get_by_text("2 Trials")).to_be_visible(timeout=WAIT_MS)
+    opened_tab = Tab(browser, editable)
+    with opened(url_of(changed), write=True) as storage:
+        study = optuna.create_study(storage=storage, study_name="live")
+        study.enqueue_trial({})
+        page = opened_tab.open(f"/dashboard/studies/{study._study_id}/trials")
+        expect(page.get_by_text("1 Trials")).to_be_visible(timeout=WAIT_MS)
         page.evaluate("window.untouched = true")
-        writer = threading.Thread(target=add_trials, args=(study, tmp_path, settings, 2))
-        writer.start()
-        expect(page.get_by_text("3 Trials")).to_be_visible(timeout=WAIT_MS)
-        expect(page.get_by_text("Complete").first).to_be_visible(timeout=WAIT_MS)
-        writer.join()
-        assert page.evaluate("window.untouched")
-        assert opened.wrong == []
-        page.context.close()
+        study.add_trial(create_trial(value=0.5))
+    expect(page.get_by_text("2 Trials")).to_be_visible(timeout=WAIT_MS)
+    expect(page.get_by_text("Complete").first).to_be_visible(timeout=WAIT_MS)
+    assert page.evaluate("window.untouched")
+    assert opened_tab.wrong == []
+    page.context.close()
 
 
 @pytest.mark.slow
 def test_two_tabs_and_two_workers_on_one_file(
-    browser: Browser, tmp_path: Path, tiny_data: Path
+    browser: Browser,
+    tmp_path: Path,
+    tiny_data: Path,
+    wait_until: Callable[[Callable[[], bool]], None],
 ) -> None:
     """For a minute two workers write what two tabs read, and neither side meets an error."""
     command = [sys.executable, "-m", "study", "run", "autoencoder", "--storage", url_of(tmp_path)]
     command += ["--study", "faces", "--data", str(tiny_data), "--epochs", "2", "--workers", "2"]
     command += ["--set", "auto_encoder=CNN", "--sampler", "random", "--trials", "100000"]
+    query = "SELECT 1 FROM trials WHERE state = 'COMPLETE'"
     with subprocess.Popen(command, stdout=PIPE, stderr=PIPE, text=True) as run:
         try:
-            reader = wait_for_trials(tmp_path)
+            wait_until(lambda: bool(ask(tmp_path, query)))
             with serving(url_of(tmp_path)) as served:
                 tabs = [Tab(browser, served) for _ in range(2)]
                 tabs[0].open("/dashboard/studies/1")
@@ -172,7 +171,7 @@ def test_two_tabs_and_two_workers_on_one_file(
             run.send_signal(signal.SIGINT)
             _, said = run.communicate(timeout=300)
     assert run.returncode == 130, said
-    trials = load_study_record(reader, "faces").trials
+    trials = load_study_record(open_storage(url_of(tmp_path)), "faces").trials
     assert len(trials) >= n_shown > 50
     failures = {
         str(trial.user_attrs.get(attrs.FAILURE)) for trial in trials if trial.state.is_finished()
@@ -180,15 +179,3 @@ def test_two_tabs_and_two_workers_on_one_file(
     assert all(text == "None" or text.startswith("interrupted") for text in failures), failures
     lines = [line for line in said.splitlines() if not line.startswith("faces: ")]
     assert lines == []
-
-
-def wait_for_trials(folder: Path) -> BaseStorage:
-    """Wait until a study has its first trials; return its storage."""
-    deadline = time.monotonic() + 300
-    while time.monotonic() < deadline:
-        with suppress(StorageAccessError, UnknownStudyError):
-            storage = open_storage(url_of(folder))
-            if load_study_record(storage, "faces").complete:
-                return storage
-        time.sleep(0.2)
-    raise AssertionError("the study never began")

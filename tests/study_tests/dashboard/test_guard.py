@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from itertools import product
 from pathlib import Path
@@ -16,25 +16,16 @@ from pathlib import Path
 import joblib
 import optuna
 import pytest
-from optuna.artifacts import upload_artifact
+from optuna.trial import create_trial
 from playwright.sync_api import Browser, expect
 
-from storage.artifacts import open_artifacts
-from storage.rdb import open_storage
 from study.report.processes import MIN_TRIALS
-from tests.servers import close_storage
+from study.running.objective import CONSTRAINTS
+from tests.servers import opened
+from tests.servers import served as served_storage
 from tests.study_tests.browser import needs_browser
-from tests.study_tests.dashboards import Served, serving, url_of
-
-SCRIPT = "document.documentElement.setAttribute('data-ran', ''); fetch('/ran')"
-UPLOADED = {
-    "page.html": f'<!doctype html><body onload="{SCRIPT}"><script>{SCRIPT}</script>loaded',
-    "picture.svg": f'<svg xmlns="http://www.w3.org/2000/svg" onload="{SCRIPT}">'
-    f"<script>{SCRIPT}</script><text>loaded</text></svg>",
-    "data.xml": '<x><script xmlns="http://www.w3.org/1999/xhtml">'
-    f"{SCRIPT}</script><y>loaded</y></x>",
-}
-"""Files of a trial that run a script where a browser lets them."""
+from tests.study_tests.dashboard.conftest import SECRET, UPLOADED, upload
+from tests.study_tests.dashboards import Served, everything, serving, url_of
 
 INSERTED = [
     *("%FF", "%80", "%C0%AF", "%E2%80", "\xff", "/", "//", "/.", "/./", "/..", "/%2e%2e/", "%2F"),
@@ -43,72 +34,16 @@ INSERTED = [
 ]
 
 
-def spellings(artifact_id: str) -> list[str]:
+def spellings(address: str) -> list[str]:
     """Return ways to write the path of a trial's file, some of which lead elsewhere."""
-    parts = ["", "artifacts", "1", "1", artifact_id]
-    plain = "/".join(parts)
-    found = [plain, f"/{plain}", f"{plain}/", f"{plain}?x", f"/dashboard/..{plain}"]
-    found += [plain.replace("a", "%61"), plain.upper(), f"/x/%2e%2e{plain}", f"//x{plain}"]
+    parts = address.split("/")
+    found = [address, f"/{address}", f"{address}/", f"{address}?x", f"/dashboard/..{address}"]
+    found += [address.replace("a", "%61"), address.upper(), f"/x/%2e%2e{address}", f"//x{address}"]
     for inserted, place in product(INSERTED, (1, 2, 4)):
         found.append("/".join([*parts[:place], inserted + parts[place], *parts[place + 1 :]]))
         found.append("/".join([*parts[:place], parts[place] + inserted, *parts[place + 1 :]]))
     assert len(set(found)) >= 200
     return list(dict.fromkeys(found))
-
-
-def make_study(folder: Path, name: str = "secret-name") -> dict[str, str]:
-    """Create a study of one trial with dangerous files; return their ids by name."""
-    storage = optuna.storages.RDBStorage(url_of(folder))  # without a write-ahead log
-    study = optuna.create_study(storage=storage, study_name=name)
-    study.enqueue_trial({"x": 0.5})
-    trial = study.ask({"x": optuna.distributions.FloatDistribution(0, 1)})
-    store = open_artifacts(folder / "artifacts")
-    ids = {}
-    for file, content in UPLOADED.items():
-        (folder / file).write_text(content)
-        ids[file] = upload_artifact(
-            artifact_store=store, file_path=str(folder / file), study_or_trial=trial
-        )
-    study.tell(trial, 1.0)
-    storage.remove_session()
-    storage.engine.dispose()
-    return ids
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder for a study with dangerous files."""
-    return tmp_path_factory.mktemp("guarded")
-
-
-@pytest.fixture(scope="module")
-def ids(folder: Path) -> dict[str, str]:
-    """The study with dangerous files in that folder; their ids by name."""
-    return make_study(folder)
-
-
-@pytest.fixture(scope="module")
-def served(folder: Path, ids: dict[str, str]) -> Iterator[Served]:
-    """Its dashboard, in which nothing of these tests leaves a traceback."""
-    with serving(url_of(folder)) as dashboard:
-        yield dashboard
-        assert "Traceback" not in errors_of(dashboard)
-
-
-@pytest.fixture(scope="module")
-def changed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with such a study, which may be changed."""
-    made = tmp_path_factory.mktemp("changed")
-    make_study(made)
-    return made
-
-
-@pytest.fixture(scope="module")
-def editable(changed: Path) -> Iterator[Served]:
-    """Its dashboard, in which nothing of these tests leaves a traceback."""
-    with serving(url_of(changed), "--allow-edit") as dashboard:
-        yield dashboard
-        assert "Traceback" not in errors_of(dashboard)
 
 
 def ask(served: Served, target: str, *headers: str, method: str = "GET") -> tuple[int, str]:
@@ -121,19 +56,11 @@ def ask(served: Served, target: str, *headers: str, method: str = "GET") -> tupl
     return int(got.split(" ")[1]), got
 
 
-def errors_of(served: Served) -> str:
-    """End a dashboard; return what it wrote to the error stream."""
-    os.killpg(served.process.pid, signal.SIGINT)
-    said = served.process.communicate(timeout=60)[1]
-    assert served.process.returncode == 0
-    return said
-
-
-def test_uploaded_files_under_any_spelling(served: Served, ids: dict[str, str]) -> None:
+def test_uploaded_files_under_any_spelling(served: Served, uploaded: dict[str, str]) -> None:
     """Whatever is answered with their content is in the sandbox; all else is refused."""
-    for name, artifact_id in ids.items():
+    for name, address in uploaded.items():
         n_given = 0
-        for path in spellings(artifact_id)[: None if name == "page.html" else 9]:
+        for path in spellings(address)[: None if name == "page.html" else 9]:
             status, got = ask(served, path)
             head, _, content = got.partition("\r\n\r\n")
             assert status == 200 or 400 <= status < 500, (path, got)
@@ -146,7 +73,7 @@ def test_uploaded_files_under_any_spelling(served: Served, ids: dict[str, str]) 
 @needs_browser
 @pytest.mark.parametrize("n_spellings", [5, pytest.param(None, marks=pytest.mark.slow)])
 def test_no_uploaded_script_runs(
-    browser: Browser, served: Served, ids: dict[str, str], n_spellings: int | None
+    browser: Browser, served: Served, uploaded: dict[str, str], n_spellings: int | None
 ) -> None:
     """In a browser that has the token nothing runs, under paths that are given and odd ones."""
     page = browser.new_context().new_page()
@@ -155,9 +82,8 @@ def test_no_uploaded_script_runs(
     page.goto(f"{served.address}/dashboard?token={served.token}")
     page.wait_for_url(f"{served.address}/dashboard")
     n_loaded = 0
-    for artifact_id in ids.values():
-        odd = f"/%FFartifacts/1/1/{artifact_id}"
-        for path in (*spellings(artifact_id)[:n_spellings], odd):
+    for address in uploaded.values():
+        for path in (*spellings(address)[:n_spellings], f"/%FF{address[1:]}"):
             page.goto(served.address + path)
             n_loaded += "loaded" in page.content()
             if page.evaluate("document.documentElement.hasAttribute('data-ran')"):
@@ -193,7 +119,7 @@ def test_odd_requests(served: Served) -> None:
     for method in ("BREW", "get", "CONNECT", "TRACE"):
         assert 400 <= ask(served, "/api/studies", method=method)[0] < 500, method
     for garbage in (b"\x16\x03\x01\r\n\r\n", b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n"):
-        assert b"secret-name" not in served.raw(garbage)
+        assert SECRET.encode() not in served.raw(garbage)
 
 
 def test_odd_changes(editable: Served) -> None:
@@ -221,25 +147,30 @@ def test_odd_changes(editable: Served) -> None:
 def test_deleting_a_study_with_entries_that_lead_elsewhere(
     changed: Path, editable: Served
 ) -> None:
-    """A study goes whole, with its own files; what its entries and links lead to stays."""
+    """A study goes whole, with its files that are not lost; what its entries lead to stays."""
     artifacts = changed / "artifacts"
     (artifacts / "models").mkdir()
     kept = set(artifacts.iterdir())
-    ids = make_study(changed, "other")
+    page, picture, linked = upload(changed, "other").values()
     outside = changed / "outside.txt"
     outside.write_text("mine")
-    linked = artifacts / ids["data.xml"]
-    linked.unlink()
-    linked.symlink_to(outside)
-    storage = open_storage(url_of(changed), write=True)
-    for bad in ("../outside.txt", str(outside), "a/../../outside.txt", "models", "", ".", "a\0b"):
-        entry = {"artifact_id": bad, "filename": "a", "mimetype": "text/plain", "encoding": None}
-        storage.set_study_system_attr(2, f"artifacts:{bad}", json.dumps(entry))
-    close_storage(storage)
-    assert editable.get(f"/artifacts/2/2/{linked.name}")[::2] == (404, b"This file is lost.")
+    for address in (picture, linked):
+        (artifacts / Path(address).name).unlink()
+    (artifacts / Path(linked).name).symlink_to(outside)
+    with opened(url_of(changed), write=True) as storage:
+        key = storage.get_study_id_from_name("other")
+        wrong = ("../outside.txt", str(outside), "a/../../outside.txt", "models", "", ".", "a\0b")
+        for bad in wrong:
+            meta = {"artifact_id": bad, "filename": "a", "mimetype": "text/plain"}
+            entry = json.dumps(meta | {"encoding": None})
+            storage.set_study_system_attr(key, f"artifacts:{bad}", entry)
+    assert [editable.get(address)[0] for address in (page, picture, linked)] == [200, 404, 404]
+    assert editable.get(linked)[2] == b"This file is lost."
+    before = editable.json("/api/studies")["study_summaries"]
     sent = {"Content_Type": "application/json", "Origin": editable.address}
-    assert editable.ask("DELETE", "/api/studies/2", b"{}", **sent)[0] == 204
-    assert [s["study_id"] for s in editable.json("/api/studies")["study_summaries"]] == [1]
+    assert editable.ask("DELETE", f"/api/studies/{key}", b"{}", **sent)[0] == 204
+    after = editable.json("/api/studies")["study_summaries"]
+    assert after == [summary for summary in before if summary["study_id"] != key] != before
     assert outside.read_text() == "mine"
     assert set(artifacts.iterdir()) == kept
 
@@ -273,8 +204,7 @@ print(os.getuid(), "is done")
 
 def test_another_user_without_the_token(changed: Path, editable: Served) -> None:
     """Reads nothing and changes nothing, also of a dashboard that may change studies."""
-    with closing(sqlite3.connect(changed / "study.db")) as connection:
-        before = list(connection.iterdump())
+    before = everything(changed)
     other = 65534 if os.geteuid() == 0 else os.geteuid()
     numbers = (other, editable.port, editable.process.pid)
     done = subprocess.run(
@@ -284,11 +214,10 @@ def test_another_user_without_the_token(changed: Path, editable: Served) -> None
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.endswith(f"{other} is done\n")
-    assert "secret-name" not in done.stdout
+    assert SECRET not in done.stdout
     assert editable.token not in done.stdout
     assert "open the whole address that `emoji-study dashboard` printed" in done.stdout
-    with closing(sqlite3.connect(changed / "study.db")) as connection:
-        assert list(connection.iterdump()) == before
+    assert everything(changed) == before
 
 
 def test_tokens_are_each_for_one_dashboard(served: Served, editable: Served) -> None:
@@ -304,41 +233,57 @@ def test_tokens_are_each_for_one_dashboard(served: Served, editable: Served) -> 
 
 
 @needs_browser
-def test_a_browser_is_opened_without_telling_others(
+def test_opened_in_a_browser_behind_a_served_storage(
     browser: Browser,
-    folder: Path,
-    ids: dict[str, str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     wait_until: Callable[[Callable[[], bool]], None],
 ) -> None:
     """--open passes a file that only its user can read; it leads to the page, which has a cookie
     that no script can read, and an address without the token.
+
+    Behind ``serve-storage`` it is as elsewhere: a trial that breaks the constraint is not the
+    best, nothing is changed, and SIGTERM is the end, after which the port is free.
     """
     program, told = tmp_path / "program", tmp_path / "told"
     program.write_text(f'#!/bin/sh\necho "$@" > {told}.new; mv {told}.new {told}\n')
     program.chmod(0o700)
     monkeypatch.setenv("BROWSER", f"{program} %s")
-    with serving(url_of(folder), "--open") as served:
-        wait_until(told.exists)
-        arguments = told.read_text().strip()
-        file = Path(arguments.removeprefix("file://"))
-        assert served.token not in arguments
-        assert file.stat().st_mode & 0o777 == 0o600
-        assert file.parent.stat().st_mode & 0o777 == 0o700
-        page = browser.new_context().new_page()
-        refused = page.goto(f"{served.address}/dashboard")
-        assert refused is not None
-        assert refused.status == 403
-        page.goto(arguments)
-        page.wait_for_url(f"{served.address}/dashboard")
-        expect(page.get_by_text("secret-name").first).to_be_visible(timeout=60_000)
-        (cookie,) = page.context.cookies()
-        assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
-        assert page.evaluate("document.cookie") == ""
-        page.context.close()
-        assert errors_of(served) == ""
+    with served_storage(url_of(tmp_path)) as address, opened(address) as storage:
+        study = optuna.create_study(storage=storage, study_name="faces")
+        for value, lack in ((0.3, -0.1), (0.1, 0.2), (0.2, 0.0), (0.4, -0.2)):
+            study.add_trial(create_trial(value=value, system_attrs={CONSTRAINTS: [lack]}))
+        (tmp_path / "artifacts").mkdir()
+        options = ("--artifacts", str(tmp_path / "artifacts"), "--open")
+        with serving(address, *options) as served:
+            wait_until(told.exists)
+            arguments = told.read_text().strip()
+            file = Path(arguments.removeprefix("file://"))
+            assert served.token not in arguments
+            assert file.stat().st_mode & 0o777 == 0o600
+            assert file.parent.stat().st_mode & 0o777 == 0o700
+            page = browser.new_context().new_page()
+            refused = page.goto(f"{served.address}/dashboard")
+            assert refused is not None
+            assert refused.status == 403
+            page.goto(arguments)
+            page.wait_for_url(f"{served.address}/dashboard")
+            expect(page.get_by_text("faces").first).to_be_visible(timeout=60_000)
+            (cookie,) = page.context.cookies()
+            assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
+            assert page.evaluate("document.cookie") == ""
+            page.context.close()
+            detail = served.json("/api/studies/1")
+            broken = {t["number"] for t in detail["trials"] if max(t["constraints"]) > 0}
+            (best,) = detail["best_trials"]
+            assert (broken, best["number"]) == ({1}, 2)
+            assert served.ask("DELETE", "/api/studies/1")[0] == 403
+            assert served.get("/report/1")[0] == 200
+            assert served.end(signal.SIGTERM) == ""
     assert not file.parent.exists()
+    with socket.socket() as again:
+        again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        again.bind(("127.0.0.1", served.port))
 
 
 def test_slow_peers(served: Served) -> None:
@@ -358,11 +303,11 @@ def test_slow_peers(served: Served) -> None:
 
 def test_a_locked_database_is_waited_for(folder: Path, served: Served) -> None:
     """Pages wait for a program that locks the whole file; whatever needs none is answered."""
-    assert served.get("/report/1")[0] == 200
+    assert served.get("/report/2")[0] == 200
     got: list[int] = []
     tabs = [
         threading.Thread(target=lambda path=path: got.append(served.get(path)[0]), daemon=True)
-        for path in ["/api/studies/1", *["/report/1"] * 8]
+        for path in ["/api/studies/1", *["/report/2"] * 8]
     ]
     with closing(sqlite3.connect(folder / "study.db", isolation_level=None)) as lock:
         lock.execute("BEGIN EXCLUSIVE")

@@ -4,13 +4,19 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 
+import optuna
 import pytest
 from optuna.artifacts import get_all_artifact_meta
 from optuna.trial import TrialState
 
 from storage import attrs
-from storage.artifacts import no_picture, open_artifacts, read_artifact, unfinished_path
-from storage.rdb import open_storage
+from storage.artifacts import (
+    ArtifactFolder,
+    no_picture,
+    open_artifacts,
+    read_artifact,
+    unfinished_path,
+)
 from storage.records import load_study_record
 from study.dashboard.refresh import refresh
 from study.dashboard.retention import (
@@ -26,7 +32,8 @@ from study.report.pictures import best_pictures
 from study.running.worker import run_trial
 from study.seeds import training_name
 from study.settings import StudySettings
-from tests.study_tests.dashboards import begin_study, make_study, url_of
+from tests.servers import opened
+from tests.study_tests.dashboards import begin_study, url_of
 from tests.study_tests.studies import claim, objective_of
 from tests.study_tests.synthetic import planted, study, trial
 
@@ -60,61 +67,64 @@ def test_wrong_choice(wrong: str) -> None:
         check_keep(wrong)
 
 
-def pictures(folder: Path, study_id: int, number: int) -> list[bytes | None]:
+def pictures(made: optuna.Study, number: int, store: ArtifactFolder) -> list[bytes | None]:
     """Return both pictures of a trial."""
-    storage = open_storage(url_of(folder))
-    trial_id = storage.get_all_trials(study_id)[number]._trial_id
-    store = open_artifacts(folder / "artifacts")
+    trial_id = made.get_trials(deepcopy=False)[number]._trial_id
     names = (attrs.RECONSTRUCTIONS_FILE, attrs.LEARNING_CURVE_FILE)
-    return [read_artifact(store, storage, trial_id, name) for name in names]
+    return [read_artifact(store, made._storage, trial_id, name) for name in names]
 
 
-def test_refreshing_cleans_a_study_that_keeps_the_best(
-    tmp_path: Path, settings: StudySettings
-) -> None:
+def test_refreshing_cleans_a_study_that_keeps_the_best(copied: Path) -> None:
     """Pictures of the others become a small one; entries, curves and the report's stay."""
-    made, folder = make_study(tmp_path, settings, n_trials=14), tmp_path / "artifacts"
-    made.set_user_attr(attrs.KEPT_PICTURES, "best")
-    record = load_study_record(made._storage, made.study_name)
-    assert kept_pictures(record) == "best"
-    store = open_artifacts(folder)
-    before = best_pictures(record, made._storage, store)
-    stay = spared(record, "best")
-    gone = {t.number for t in record.trials if t.state.is_finished()} - stay
-    assert len(gone) > 1  # the dead one never had any
-    files = set(folder.iterdir())
-    refresh(made._storage, "faces", url=url_of(tmp_path), artifacts=folder)
-    assert set(folder.iterdir()) == files
-    for number in gone:
-        assert pictures(tmp_path, made._study_id, number) == [no_picture()] * 2
-    for number in stay:
-        assert no_picture() not in pictures(tmp_path, made._study_id, number)
-    assert best_pictures(record, made._storage, store) == before
-    for frozen in made.get_trials():
-        if frozen.state.is_finished():
-            metas = get_all_artifact_meta(frozen, storage=made._storage)
-            assert tuple(meta.filename for meta in metas) == attrs.FILES
-            curves = read_artifact(store, made._storage, frozen._trial_id, attrs.CURVES_FILE)
-            assert curves is not None
-    again = clean(made._storage, record, store, keep="best")
-    assert again == Cleaned(n_trials=0, n_bytes=0)
-    sizes = {path: path.stat().st_size for path in files}
-    rest = clean(made._storage, record, store, keep="none")
+    store = open_artifacts(copied / "artifacts")
+    with opened(url_of(copied), write=True) as storage:
+        made = optuna.load_study(study_name="faces", storage=storage)
+        made.set_user_attr(attrs.KEPT_PICTURES, "best")
+        record = load_study_record(storage, "faces")
+        assert kept_pictures(record) == "best"
+        before = best_pictures(record, storage, store)
+        stay = spared(record, "best")
+        gone = {t.number for t in record.trials if t.state.is_finished()} - stay
+        assert len(gone) > 3  # the dead, the pruned and the interrupted one, and another
+        files = set(store.folder.iterdir())
+        refresh(storage, "faces", url=url_of(copied), artifacts=store.folder)
+        assert set(store.folder.iterdir()) == files
+        for number in gone:
+            assert pictures(made, number, store) == [no_picture()] * 2
+        for number in stay:
+            assert no_picture() not in pictures(made, number, store)
+        assert best_pictures(record, storage, store) == before
+        for frozen in made.get_trials():
+            if frozen.state.is_finished():
+                metas = get_all_artifact_meta(frozen, storage=storage)
+                assert tuple(meta.filename for meta in metas) == attrs.FILES
+                curves = read_artifact(store, storage, frozen._trial_id, attrs.CURVES_FILE)
+                assert curves is not None
+        again = clean(storage, record, store, keep="best")
+        assert again == Cleaned(n_trials=0, n_bytes=0)
+        sizes = {path: path.stat().st_size for path in files}
+        rest = clean(storage, record, store, keep="none")
     freed = sum(sizes.values()) - sum(path.stat().st_size for path in sizes)
     assert rest == Cleaned(n_trials=len(stay), n_bytes=freed)
     assert freed > 10_000
 
 
 def test_states_of_finished_trainings_are_removed(tmp_path: Path, settings: StudySettings) -> None:
-    """What a frozen worker left of them goes; what a trial will go on with stays."""
+    """What a frozen worker left of them goes; what a trial will go on with stays.
+
+    A trial of a study that keeps no pictures draws none, and has the entries of all others.
+    """
     made = begin_study(tmp_path, settings)
     objective = objective_of(settings, tmp_path / "artifacts")
     stop, folder = threading.Event(), tmp_path / "artifacts"
-    run_trial(made, claim(made), objective, stop)
+    run_trial(made, claim(made), replace(objective, draw=False), stop)
     stop.set()
     run_trial(made, claim(made), objective, stop)
     (kept,) = (folder / "unfinished").iterdir()
     finished, interrupted = made.get_trials()[1:3]
+    metas = get_all_artifact_meta(finished, storage=made._storage)
+    assert tuple(meta.filename for meta in metas) == attrs.FILES
+    assert pictures(made, 1, open_artifacts(folder)) == [no_picture()] * 2
     own = finished.user_attrs
     config = objective.space.to_config(finished.params)
     training = training_name(config, own[attrs.SEED], own[attrs.DATA_FINGERPRINT], None)
@@ -130,14 +140,3 @@ def test_states_of_finished_trainings_are_removed(tmp_path: Path, settings: Stud
     clean_states(made._storage, "faces", objective.space, folder)
     run_trial(made, again, objective, threading.Event())
     assert made.get_trials()[again.number].user_attrs[attrs.RESUMED_EPOCHS] == 1
-
-
-def test_a_study_without_pictures(tmp_path: Path, settings: StudySettings) -> None:
-    """Its trials draw none, and have the same entries as all others."""
-    made = begin_study(tmp_path, settings)
-    objective = replace(objective_of(settings, tmp_path / "artifacts"), draw=False)
-    run_trial(made, claim(made), objective, threading.Event())
-    (ended,) = made.get_trials(states=(TrialState.COMPLETE,))
-    metas = get_all_artifact_meta(ended, storage=made._storage)
-    assert tuple(meta.filename for meta in metas) == attrs.FILES
-    assert pictures(tmp_path, made._study_id, ended.number) == [no_picture()] * 2
