@@ -145,28 +145,25 @@ def test_every_point_of_a_design_is_valid(design: str) -> None:
         assert_valid(EXTENDED.at([unit] * len(EXTENDED.parameters), {}))
 
 
-def test_without_the_auxiliary_task_lambda_is_zero() -> None:
-    """The switch stands for lambda 0, and is no field itself."""
+def test_to_config() -> None:
+    """Switches stand for values, and are no fields; values and names obey the rules."""
     params: dict[str, Scalar] = {"strategy": "joint", "auxiliary_task": False, "depth": 3}
     assert to_config(params) == multitask_config(classification_lambda=0, depth=3)
     assert params == {"strategy": "joint", "auxiliary_task": False, "depth": 3}
     params |= {"auxiliary_task": True, "classification_lambda": 0.25}
     assert to_config(params) == multitask_config(classification_lambda=0.25, depth=3)
-
-
-def test_to_config_checks() -> None:
-    """Values and names obey the configuration's rules; the notebook's flag is a rule too."""
     assert to_config({}) == multitask_config()
-    flags = [to_config({"batch_normalization": flag}).normalization for flag in (False, True)]
-    assert flags == ["none", "batch"]
-    with pytest.raises(ConfigError, match=r"`auxiliary_task` must be true or false"):
-        to_config({"auxiliary_task": "false"})
-    with pytest.raises(ConfigError, match=r"`batch_normalization` must be true or false"):
-        to_config({"batch_normalization": "yes"})
-    with pytest.raises(ConfigError, match=r"`dropout` must be .*, but got 1\.0\."):
-        to_config({"dropout": 1.0})
-    with pytest.raises(ConfigError, match="`size` must be one of"):
-        to_config({"size": 1})
+    for flag, expected in ((False, "none"), (True, "batch")):
+        assert to_config({"batch_normalization": flag}).normalization == expected
+    wrong: dict[str, dict[str, Scalar]] = {
+        "`auxiliary_task` must be true or false": {"auxiliary_task": "false"},
+        "`batch_normalization` must be true or false": {"batch_normalization": "yes"},
+        r"`dropout` must be .*, but got 1\.0\.": {"dropout": 1.0},
+        "`size` must be one of": {"size": 1},
+    }
+    for message, values in wrong.items():
+        with pytest.raises(ConfigError, match=message):
+            to_config(values)
 
 
 def test_fixed_choices_close_branches() -> None:
