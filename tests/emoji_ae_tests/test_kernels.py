@@ -9,9 +9,10 @@ import pytest
 
 pytestmark = pytest.mark.whole
 
-OLDEST = [("ATEN_CPU_CAPABILITY", "default"), ("ONEDNN_MAX_CPU_ISA", "SSE41")]
-OLDER = [("ATEN_CPU_CAPABILITY", "avx2"), ("ONEDNN_MAX_CPU_ISA", "AVX2")]
+OLDEST = {"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41"}
+OLDER = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}
 """Processors, for those who have a newer one; elsewhere without effect."""
+EACH_ALONE = [{name: value} for kinds in (OLDEST, OLDER) for name, value in kinds.items()]
 
 CLAIMS = [
     "tests/emoji_ae_tests",
@@ -24,16 +25,17 @@ CLAIMS = [
 
 
 @pytest.mark.parametrize(
-    ("name", "value"),
-    [*OLDEST, *(pytest.param(*older, marks=pytest.mark.slow) for older in OLDER)],
+    "kernels",
+    [OLDEST, *(pytest.param(kernels, marks=pytest.mark.slow) for kernels in EACH_ALONE)],
+    ids=str,
 )
 def test_trained_resumed_and_loaded_models_are_equal(
-    name: str, value: str, tmp_path: Path
+    kernels: dict[str, str], tmp_path: Path
 ) -> None:
     """Under each kind of kernels, models and what is made of them are equal to the last bit."""
     ended = subprocess.run(
         [sys.executable, "-m", "tests.emoji_ae_tests.kernels", tmp_path],
-        env=os.environ | {name: value},
+        env=os.environ | kernels,
         stderr=subprocess.PIPE,
         text=True,
     )
@@ -41,12 +43,12 @@ def test_trained_resumed_and_loaded_models_are_equal(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "value"), [*OLDEST, *OLDER])
-def test_all_tests_of_equality_hold(name: str, value: str) -> None:
+@pytest.mark.parametrize("kernels", EACH_ALONE, ids=str)
+def test_all_tests_of_equality_hold(kernels: dict[str, str]) -> None:
     """Under each kind of kernels, the tests of all that trains, resumes and evaluates pass."""
     ended = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *CLAIMS],
-        env=os.environ | {name: value},
+        env=os.environ | kernels,
         capture_output=True,
         text=True,
     )

@@ -32,11 +32,11 @@ def test_edges_are_seen_and_levels_are_not() -> None:
     assert edge_error(step.mT, torch.zeros_like(step)).item() == pytest.approx(1 / 63 / 2)
 
 
-@pytest.mark.parametrize("grey", [-1.0, 0.3])
-def test_lightness_is_no_colour(grey: float) -> None:
+def test_lightness_is_no_colour() -> None:
     """A wrong lightness costs nothing, a wrong colour of the right lightness its square."""
     images = pictures(2)
-    assert color_error(images + grey, images).item() == pytest.approx(0, abs=1e-10)
+    for grey in (-1.0, 0.3):
+        assert color_error(images + grey, images).item() == pytest.approx(0, abs=1e-10)
     red, green, _ = LUMA_WEIGHTS
     shift = torch.tensor([0.1, -0.1 * red / green, 0.0]).view(3, 1, 1)
     expected = shift.square().mean().item()
@@ -52,22 +52,11 @@ def test_divergence_is_torchs() -> None:
     assert found.item() == pytest.approx(expected.sum(dim=(1, 2, 3)).mean().item(), rel=1e-5)
 
 
-def test_loss_adds_the_weighted_terms() -> None:
-    """Each term counts with its weight, and none is there without."""
-    images, made = pictures(2), pictures(2, seed=1)
-    mse = (made - images).square().mean()
-    model = build_model(SMALL)
-    assert reconstruction_loss(SMALL, model, made, images, mse) is mse
-    config = replace(SMALL, edge_weight=2.0, color_weight=0.5)
-    loss = reconstruction_loss(config, model, made, images, mse)
-    expected = mse + 2 * edge_error(made, images) + 0.5 * color_error(made, images)
-    assert loss.item() == pytest.approx(expected.item())
-    variational = replace(SMALL, kl_weight=0.1)
-    model = build_model(variational).train()
-    loss = reconstruction_loss(variational, model, model(images), images, mse)
-    divergence = model.divergence()
-    assert divergence is not None
-    assert loss.item() == pytest.approx((mse + 0.1 * divergence / (3 * 64 * 64)).item())
+def test_a_term_without_weight_is_not_there() -> None:
+    """Without weights the loss is the squared error, and no sum with zeros."""
+    images = pictures(2)
+    mse = images.square().mean()
+    assert reconstruction_loss(SMALL, build_model(SMALL), images, images, mse) is mse
 
 
 @pytest.mark.parametrize("architecture", ["CNN", "linear"])
@@ -100,10 +89,10 @@ def test_a_large_weight_of_the_divergence_empties_latents() -> None:
     """With much weight on the divergence, latents say little; with little, they say much."""
     colours = torch.rand(16, 3, 1, 1, generator=torch.Generator().manual_seed(0))
     train = colours.mul(255).to(torch.uint8).expand(16, 3, 64, 64).contiguous()
+    config = replace(SMALL, normalization="batch", batch_size=16, epoch=30, learning_rate=0.02)
     spreads = []
     for weight in (1e-3, 1.0):
-        config = replace(SMALL, kl_weight=weight, normalization="batch", epoch=40)
-        model = train_autoencoder(config, train, train, seed=0).model
+        model = train_autoencoder(replace(config, kl_weight=weight), train, train, seed=0).model
         with torch.no_grad():
             spreads.append(model.encode(train.float() / 255).std(dim=0).mean().item())
-    assert spreads[1] < spreads[0] / 3
+    assert spreads[1] < spreads[0] / 3, spreads
