@@ -68,7 +68,7 @@ def same(found: float, expected: float) -> bool:
 
 
 @given(curve=curves())
-@examples(max_examples=50)
+@examples(max_examples=30)
 def test_round_trip(curve: list[EpochMetrics]) -> None:
     """Every number of single precision comes back in metrics of its class; pandas reads it."""
     content = curve_to_csv(curve)
@@ -136,26 +136,20 @@ def test_metrics_from_missing_names() -> None:
                 metrics_from_dict(wrong)
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
+def test_something_else() -> None:
+    """What is no curve is refused."""
+    head = b"epoch,train_mse,validation_mse,seconds"
+    for content in (
         b"epoch,train_mse,validation_mse\n0,1,2\n",
-        b"epoch,train_mse,validation_mse,seconds,more\n0,1,2,3,4\n",
-        b"epoch,train_mse,validation_mse,seconds\n0,1,2\n",
-        b"epoch,train_mse,validation_mse,seconds\n0,1,2,3,4\n",
-        b"epoch,train_mse,validation_mse,seconds\n0,1,2,x\n",
+        head + b",more\n0,1,2,3,4\n",
+        head + b"\n0,1,2\n",
+        head + b"\n0,1,2,3,4\n",
+        head + b"\n0,1,2,x\n",
         b"0,1,2,3\n1,1,2,3\n",
-        b"epoch,train_mse,validation_mse,seconds,validation_accuracy\n0,1,2,3,4\n",
-        b"epoch,train_mse,validation_mse,seconds,train_accuracy\n0,1,2,3,4\n",
+        head + b",validation_accuracy\n0,1,2,3,4\n",  # a part of what classifies
+        head + b",train_accuracy\n0,1,2,3,4\n",
         curve_to_csv([row(0, 1.0)]).rsplit(b",", 1)[0] + b"\n",
         b"\x89PNG\r\n\x1a\n",
-    ],
-    ids=[
-        *("few columns", "many columns", "few values", "many values", "text", "no head"),
-        *("part of multitask", "other part of multitask", "cut multitask", "binary"),
-    ],
-)
-def test_something_else(content: bytes) -> None:
-    """What is no curve is refused."""
-    with pytest.raises((ValueError, TypeError)):
-        curve_from_csv(content)
+    ):
+        with pytest.raises((ValueError, TypeError)):
+            curve_from_csv(content)

@@ -7,12 +7,9 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import settings as examples
-from hypothesis import strategies as st
 
-from emoji_ae.config import AutoencoderConfig, SplitMethod
-from emoji_ae.dataset import EmojiDataset, LabelledImages, load_dataset
+from emoji_ae.config import AutoencoderConfig
+from emoji_ae.dataset import EmojiDataset, load_dataset
 from emoji_ae.labels import CLASSES
 from emoji_ae.splits import Split, split_dataset
 from emoji_ae.training import train_model
@@ -59,17 +56,11 @@ def test_study_data(dataset: EmojiDataset) -> None:
     data = StudyData(dataset, split)
     counts = data.facts()[attrs.CLASS_COUNTS]
     assert list(counts) == ["train", "validation"]
-    for side, rows, count in zip(
-        (data.train, data.validation),
-        (split.train, split.validation),
-        counts.values(),
-        strict=True,
-    ):
-        assert len(side.images) == len(side.labels) == len(rows)
-        for image, label, row in zip(side.images, side.labels, rows, strict=True):
-            assert torch.equal(image, dataset.images[row])
-            assert label == dataset.labels[row]
-        labels = [int(dataset.labels[row]) for row in rows]
+    sides = ((data.train, split.train), (data.validation, split.validation))
+    for (side, rows), count in zip(sides, counts.values(), strict=True):
+        assert torch.equal(side.images, dataset.images[[*rows]])
+        assert torch.equal(side.labels, dataset.labels[[*rows]])
+        labels = side.labels.tolist()
         assert count == {name: labels.count(i) for i, name in enumerate(CLASSES)}
     one_class = replace(dataset, labels=torch.zeros_like(dataset.labels))
     assert StudyData(one_class, split).facts()[attrs.CLASS_COUNTS]["validation"] == {
@@ -106,26 +97,19 @@ def test_fingerprint(dataset: EmojiDataset, more: EmojiDataset, other_data: Path
     assert StudyData(more, unused).fingerprint.startswith(f"{found[0]}-")
 
 
-@given(method=st.sampled_from(["group", "random"]), seed=st.integers(0, 2**32 - 1))
-@examples(max_examples=10)
 def test_stored_split_is_the_one_drawn(
-    dataset: EmojiDataset, settings: StudySettings, method: SplitMethod, seed: int
-) -> None:
-    """Whatever was drawn comes back, though method and seed would give other sides today."""
-    split = split_dataset(dataset, method=method, seed=seed)
-    stored = replace(drawn(settings, dataset, split), split="group", data_seed=42)
-    again = load(stored)
-    assert again.split == split
-    assert again.fingerprint == stored.data_fingerprint
-
-
-def test_stored_split_comes_back_from_a_database(
     dataset: EmojiDataset, settings: StudySettings, url: str
 ) -> None:
-    """A study's split survives its storage, and needs the content of the data, not the path."""
-    open_study(open_storage(url, create=True, write=True), "s", replace(settings, data="gone"))
-    stored = StudySettings.of_study(open_storage(url), "s")
-    assert load(stored, data=settings.data).split == split_dataset(dataset, seed=42)
+    """Whatever was drawn comes back from the storage, by the content of the data, not the path."""
+    storage = open_storage(url, create=True, write=True)
+    for method, seed in (("group", 0), ("random", 7), ("random", 2**32 - 1)):
+        split = split_dataset(dataset, method=method, seed=seed)
+        name = f"{method}-{seed}"  # method and seed of the settings would give other sides
+        open_study(storage, name, replace(drawn(settings, dataset, split), data="gone"))
+        stored = StudySettings.of_study(storage, name)
+        again = load(stored, data=settings.data)
+        assert again.split == split
+        assert again.fingerprint == stored.data_fingerprint
 
 
 def test_other_data(settings: StudySettings, other_data: Path) -> None:
@@ -162,9 +146,9 @@ def test_extra_images_train(dataset: EmojiDataset, more: EmojiDataset) -> None:
     assert data.n_extra == len(split.train) - n > 0
     assert data.train_for(AutoencoderConfig()) is data.train
     without = data.train_for(AutoencoderConfig(extra_images=False))
-    for train in (without, LabelledImages(images=data.train.images[:n], labels=own.train.labels)):
-        assert torch.equal(train.images, own.train.images)
-        assert torch.equal(train.labels, own.train.labels)
+    assert torch.equal(data.train.images[:n], own.train.images)
+    assert torch.equal(without.images, own.train.images)
+    assert torch.equal(without.labels, own.train.labels)
     assert torch.equal(data.validation.images, own.validation.images)
     texts = [[one.dataset.texts[row] for row in one.split.validation] for one in (data, own)]
     assert texts[0] == texts[1]
@@ -173,16 +157,14 @@ def test_extra_images_train(dataset: EmojiDataset, more: EmojiDataset) -> None:
 
 def test_training_without_extra_images(dataset: EmojiDataset, more: EmojiDataset) -> None:
     """Without them, the course of training is that of the own images alone, bit for bit."""
-    config = AutoencoderConfig(epoch=2, width=8, latent_channels=16, batch_size=8)
+    config = AutoencoderConfig(epoch=2, width=4, latent_channels=8, batch_size=8)
     curves = []
-    for images, extra in ((dataset, True), (dataset, False), (more, False), (more, True)):
+    for images, extra in ((dataset, True), (more, False), (more, True)):
         data = StudyData(images, split_dataset(images, seed=3))
         own = replace(config, extra_images=extra)
-        result = train_model(
-            own, data.train_for(own), data.validation, seed=1, device=torch.device("cpu")
-        )
+        result = train_model(own, data.train_for(own), data.validation, seed=1)
         curves.append([(m.train_mse, m.validation_mse) for m in result.curve])
-    assert curves[0] == curves[1] == curves[2] != curves[3]
+    assert curves[0] == curves[1] != curves[2]
 
 
 def test_load_with_vendors(more: EmojiDataset, settings: StudySettings) -> None:
@@ -193,7 +175,7 @@ def test_load_with_vendors(more: EmojiDataset, settings: StudySettings) -> None:
     again = load(stored, options={"vendors": names})
     assert again.split == split
     assert again.dataset.extra_fingerprint == more.extra_fingerprint
-    for vendors in ((), ("google",), ("twitter", "google")):
+    for vendors in ((), ("twitter", "google")):
         with pytest.raises(StudyError, match="'s' was made with other data"):
             load(stored, options={"vendors": vendors})
 
