@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pickle
+import re
 import resource
 from dataclasses import fields, replace
 from pathlib import Path
@@ -71,17 +72,15 @@ def assert_unreadable(path: Path, reason: str) -> None:
 
 def assert_unwritable(checkpoint: Checkpoint, path: Path) -> None:
     """Check that saving raises one line that names the file."""
-    with pytest.raises(CheckpointError, match=r"^Checkpoint .* cannot be written: .") as caught:
+    name = re.escape(str(path))
+    with pytest.raises(CheckpointError, match=rf"\ACheckpoint {name} cannot be written: .+\Z"):
         save_checkpoint(checkpoint, path)
-    assert len(str(caught.value).splitlines()) == 1
-    assert str(path) in str(caught.value)
 
 
 @pytest.mark.parametrize(
     "config",
     [
         CONFIG,
-        AutoencoderConfig(auto_encoder="linear", bottleneck_dim=3, learning_rate=1),
         with_fields(CONFIG, normalization="group", activation="gelu", schedule="cosine"),
         with_fields(CONFIG, normalization="none", depth=5, weight_decay=0.0, kl_weight=0.1),
         MULTITASK,
@@ -121,11 +120,16 @@ def test_path_of_any_name(checkpoint: Checkpoint, tmp_path: Path) -> None:
     assert os.listdir(path.parent) == [path.name]
 
 
-def test_no_file(tmp_path: Path) -> None:
-    """A file that does not exist, a folder and a name that is too long are named."""
+def test_what_is_no_checkpoint(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    """What is missing or a folder, and whatever else torch has saved, weights alone too."""
     assert_unreadable(tmp_path / "none.pt", r"none\.pt does not exist\.$")
     assert_unreadable(tmp_path, "cannot be read: Is a directory")
     assert_unreadable(Path("a" * 300), "cannot be read: File name too long")
+    later = {"format": "emoji-study autoencoder 2"}
+    weights = checkpoint.model.state_dict()
+    for content in (later, weights, [1, 2], "emoji-study autoencoder 1", torch.zeros(3)):
+        torch.save(content, tmp_path / "other.pt")
+        assert_unreadable(tmp_path / "other.pt", "is not one of emoji-study's autoencoders")
 
 
 def test_damaged_file(checkpoint: Checkpoint, path: Path) -> None:
@@ -142,7 +146,7 @@ def test_damaged_file(checkpoint: Checkpoint, path: Path) -> None:
 
 
 @given(content=st.binary(min_size=1, max_size=300), place=st.floats(0, 1))
-@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_random_bytes(path: Path, content: bytes, place: float) -> None:
     """Bytes of any kind are refused; within a checkpoint they raise no other error."""
     broken = path.with_name("broken.pt")
@@ -181,52 +185,37 @@ def test_code_in_a_file_is_not_run(path: Path, tmp_path: Path) -> None:
     assert bomb.path.exists()  # the bomb is a real one
 
 
-def test_other_formats(checkpoint: Checkpoint, tmp_path: Path) -> None:
-    """Whatever else torch has saved is no checkpoint, not even weights alone."""
-    later = {"format": "emoji-study autoencoder 2"}
-    weights = checkpoint.model.state_dict()
-    for content in (later, weights, [1, 2], "emoji-study autoencoder 1", torch.zeros(3)):
-        torch.save(content, tmp_path / "other.pt")
-        assert_unreadable(tmp_path / "other.pt", "is not one of emoji-study's autoencoders")
-
-
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
         ({"config": CONFIG.to_dict() | {"width": 5}}, "size mismatch"),
         ({"config": CONFIG.to_dict() | {"normalization": "none"}}, "Unexpected key"),
         ({"config": CONFIG.to_dict() | {"depth": 9}}, "`depth` must be"),
-        ({"config": CONFIG.to_dict() | {"size": 9}}, "`size` must be"),
         ({"config": None}, "NoneType"),
         ({"config": MULTITASK.to_dict()}, "Missing key.*classifier"),
-        ({"config": MULTITASK.to_dict() | {"dropout": 1.5}}, "`dropout` must be"),
         ({"config": BRANCHED.to_dict(), "weights": build_model(MULTITASK).state_dict()}, "key"),
         ({"weights": build_model(MULTITASK).state_dict()}, "Unexpected key.*classifier"),
         ({"weights": {}}, "Missing key"),
         ({"weights": None}, "."),
-        ({"weights": {1: torch.zeros(1)}}, "."),
         ({"weights": {"encoder.0.weight": torch.zeros(1)}}, "."),
         ({"curve": None}, "NoneType"),
         ({"curve": [{"epoch": 0}]}, "missing"),
-        ({"curve": [1]}, "int"),
         ({"seed": None}, "NoneType"),
         ({"seed": "many"}, "many"),
         ({"seed": float("inf")}, "infinity"),
+        *((name, f"'{name}'") for name in ("config", "seed", "curve", "weights")),
+        ("data_fingerprint", "'data_fingerprint'"),
     ],
 )
-def test_parts_that_do_not_fit(path: Path, change: dict[str, Any], reason: str) -> None:
-    """Other weights, broken rules and values of another type are all refused in one line."""
+def test_parts_that_do_not_fit(path: Path, change: dict[str, Any] | str, reason: str) -> None:
+    """Other weights, broken rules, values of another type and missing ones: one line each."""
     content = torch.load(path, weights_only=True)
-    torch.save(content | change, path)
-    assert_unreadable(path, rf"does not fit its model: .*{reason}.*[^:]$")
-
-
-def test_parts_that_are_missing(path: Path) -> None:
-    """A checkpoint without one of its parts is refused with the part's name."""
-    content = torch.load(path, weights_only=True)
-    for name in ("config", "seed", "data_fingerprint", "curve", "weights"):
-        torch.save({key: value for key, value in content.items() if key != name}, path)
-        assert_unreadable(path, f"does not fit its model: '{name}'")
+    if isinstance(change, str):
+        del content[change]
+    else:
+        content |= change
+    torch.save(content, path)
+    assert_unreadable(path, rf"does not fit its model: .*{reason}(.*[^:])?$")
 
 
 def test_paths_that_cannot_be_written(checkpoint: Checkpoint, path: Path) -> None:

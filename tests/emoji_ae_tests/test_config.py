@@ -62,8 +62,73 @@ CONFIGS = st.builds(AutoencoderConfig, **FIELDS)
 MULTITASK = st.builds(multitask_config, **MULTITASK_FIELDS)
 
 
-def assert_rule(name: str, rule: str, wrong: Sequence[Any]) -> None:
-    """Check that each of these values is refused with the rule and itself."""
+CHOICES = {
+    "auto_encoder": ("CNN", "linear"),
+    "activation": ("relu", "leaky_relu", "silu", "gelu"),
+    "schedule": ("constant", "one_cycle", "cosine"),
+    "normalization": ("none", "batch", "group"),
+    "strategy": ("joint", "sequential", "branched"),
+}
+RANGES = {
+    **dict.fromkeys(["epoch", "branch_point"], (1, None)),
+    "batch_size": (2, None),
+    "width": (1, 1024),
+    "depth": (1, 5),
+    **dict.fromkeys(["latent_channels", "bottleneck_dim"], (1, 4096)),
+    "classification_layer_num": (1, 3),
+    "classification_width": (8, 4096),
+    "patience": (0, None),
+}
+"""The least and the largest whole numbers."""
+AT_LEAST_0 = [
+    *("weight_decay", "kl_weight", "edge_weight", "color_weight"),
+    "classification_lambda",
+]
+NO_DECIMAL = [-1e-9, -1, math.nan, math.inf, -math.inf, "0.1", True, None, 1j, 10**400]
+RULES = [
+    *(
+        (name, f"one of {', '.join(some)}", some, ["", some[0].swapcase(), None, 0, True, [some]])
+        for name, some in CHOICES.items()
+    ),
+    *(
+        (
+            name,
+            f"a whole number of at least {low}" + ("" if high is None else f" and at most {high}"),
+            [low, high or HUGE],
+            [low - 1, -7, *([] if high is None else [high + 1]), 2.0, math.nan, "3", True, None],
+        )
+        for name, (low, high) in RANGES.items()
+    ),
+    *(
+        (name, "a number of at least 0", [-0.0, 0, 5e-324, 1, 1e308], NO_DECIMAL)
+        for name in AT_LEAST_0
+    ),
+    (
+        *("learning_rate", "a positive number"),
+        *([5e-324, 1, 1e308], [*NO_DECIMAL, 0, 0.0, -0.0]),
+    ),
+    (
+        *("dropout", "at least 0 and below 1"),
+        *([0, 0.0, math.nextafter(1, 0)], [*NO_DECIMAL, 1, 1.0, 2]),
+    ),
+    *(
+        (name, "true or false", [True, False], [0, 1, None, "true", 1.0])
+        for name in ("class_weights", "extra_images")
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "rule", "right", "wrong"), RULES, ids=[name for name, *_ in RULES]
+)
+def test_rules(name: str, rule: str, right: Sequence[Any], wrong: Sequence[Any]) -> None:
+    """Ends of a range are allowed; what is beyond or of another type is refused, and named."""
+    default = multitask_config().to_dict()[name]
+    for value in right:
+        found = multitask_config(**{name: value}).to_dict()[name]
+        assert found == value
+        assert type(found) is type(default)  # a whole number is written as a decimal
+        assert not isinstance(found, float) or math.copysign(1, found) == 1
     for value in wrong:
         message = f"`{name}` must be {rule}, but got {value!r}."
         with pytest.raises(ConfigError, match=f"^{re.escape(message)}$") as caught:
@@ -72,77 +137,16 @@ def assert_rule(name: str, rule: str, wrong: Sequence[Any]) -> None:
         assert isinstance(caught.value, ValueError)
 
 
-@pytest.mark.parametrize(
-    ("name", "choices"),
-    [
-        ("auto_encoder", ("CNN", "linear")),
-        ("activation", ("relu", "leaky_relu", "silu", "gelu")),
-        ("schedule", ("constant", "one_cycle", "cosine")),
-        ("normalization", ("none", "batch", "group")),
-        ("strategy", ("joint", "sequential", "branched")),
-    ],
-)
-def test_choices(name: str, choices: tuple[str, ...]) -> None:
-    """A choice that does not exist is refused with those that do, and so is its wrong case."""
-    for value in choices:
-        assert multitask_config(**{name: value}).to_dict()[name] == value
-    wrong = ["", choices[0].swapcase(), None, 0, True, [choices[0]]]
-    assert_rule(name, f"one of {', '.join(choices)}", wrong)
-
-
-@pytest.mark.parametrize(
-    ("name", "low", "high"),
-    [
-        ("epoch", 1, None),
-        ("batch_size", 2, None),
-        ("width", 1, 1024),
-        ("depth", 1, 5),
-        ("latent_channels", 1, 4096),
-        ("bottleneck_dim", 1, 4096),
-        ("classification_layer_num", 1, 3),
-        ("classification_width", 8, 4096),
-        ("branch_point", 1, None),
-        ("patience", 0, None),
-    ],
-)
-def test_whole_numbers(name: str, low: int, high: int | None) -> None:
-    """The ends of a range are allowed; what is beyond them or no whole number is refused."""
-    for value in (low, high or HUGE):
-        assert multitask_config(**{name: value}).to_dict()[name] == value
-    rule = f"a whole number of at least {low}" + ("" if high is None else f" and at most {high}")
-    beyond = [low - 1, -7] if high is None else [low - 1, -7, high + 1]
-    assert_rule(name, rule, [*beyond, 2.0, math.nan, "3", True, None])
-
-
-@pytest.mark.parametrize(
-    ("name", "rule", "right", "extra"),
-    [
-        ("learning_rate", "a positive number", [5e-324, 1, 1e308], [0, 0.0, -0.0]),
-        *(
-            (name, "a number of at least 0", [-0.0, 0, 5e-324, 1, 1e308], [])
-            for name in (
-                *("weight_decay", "kl_weight", "edge_weight", "color_weight"),
-                "classification_lambda",
-            )
-        ),
-        ("dropout", "at least 0 and below 1", [0, 0.0, math.nextafter(1, 0)], [1, 1.0, 2]),
-    ],
-)
-def test_numbers(name: str, rule: str, right: list[float], extra: list[float]) -> None:
-    """A number is finite and in its range; a whole one trains, and is written, as a decimal."""
-    for value in right:
-        found = multitask_config(**{name: value}).to_dict()[name]
-        assert found == value
-        assert (type(found), math.copysign(1, found)) == (float, 1)
-    wrong = [-1e-9, -1, math.nan, math.inf, -math.inf, "0.1", True, None, 1j, 10**400, *extra]
-    assert_rule(name, rule, wrong)
-
-
-@pytest.mark.parametrize("name", ["class_weights", "extra_images"])
-def test_switches(name: str) -> None:
-    """A switch is on or off, and nothing that only looks like it."""
-    assert [multitask_config(**{name: x}).to_dict()[name] for x in (True, False)] == [True, False]
-    assert_rule(name, "true or false", [0, 1, None, "true", 1.0])
+def test_names() -> None:
+    """Each field has its rule; a name that is no field is refused with all those of its kind."""
+    assert sorted(name for name, *_ in RULES) == sorted(MULTITASK_FIELDS)
+    for config, names in ((AutoencoderConfig(), FIELDS), (multitask_config(), MULTITASK_FIELDS)):
+        known = ", ".join(sorted(names))
+        message = f"`lr` must be one of {known}, but that is no field of the configuration."
+        with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"):
+            config_from_dict(config.to_dict() | {"lr": 1})
+    with pytest.raises(ConfigError, match="`dropout` must be one of"):
+        AutoencoderConfig.from_dict({"dropout": 0.5})
 
 
 def test_frozen() -> None:
@@ -151,17 +155,6 @@ def test_frozen() -> None:
         AutoencoderConfig().epoch = 0  # type: ignore[misc]
     with pytest.raises(FrozenInstanceError, match="dropout"):
         multitask_config().classification.dropout = 1.0  # type: ignore[misc, union-attr]
-
-
-def test_unknown_field() -> None:
-    """A name that is no field is refused with all the names of its kind."""
-    for config, names in ((AutoencoderConfig(), FIELDS), (multitask_config(), MULTITASK_FIELDS)):
-        known = ", ".join(sorted(names))
-        message = f"`lr` must be one of {known}, but that is no field of the configuration."
-        with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"):
-            config_from_dict(config.to_dict() | {"lr": 1})
-    with pytest.raises(ConfigError, match="`dropout` must be one of"):
-        AutoencoderConfig.from_dict({"dropout": 0.5})
 
 
 def unused_names(config: AutoencoderConfig) -> set[str]:
@@ -219,11 +212,8 @@ def test_what_has_an_effect_is_the_identity(
     [
         {},
         {"auto_encoder": "linear"},
-        *(
-            {"strategy": strategy, "classification_lambda": weight, "patience": 20}
-            for strategy in get_args(Strategy)
-            for weight in (0.0, 0.5)
-        ),
+        *({"strategy": strategy, "classification_lambda": 0.5} for strategy in get_args(Strategy)),
+        {"strategy": "joint", "classification_lambda": 0.0, "patience": 20},
     ],
     ids=str,
 )

@@ -30,41 +30,34 @@ def pixel(image: np.ndarray, row: int, column: int) -> tuple[int, ...]:
     return tuple(image[:, row, column].tolist())
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [
+def test_every_mode() -> None:
+    """A black image is black whatever its mode, format and size."""
+    for kind in (
         *("1 PNG", "L PNG", "LA PNG", "P GIF", "RGB JPEG", "RGB BMP"),
         *("RGBA WEBP", "CMYK TIFF", "YCbCr JPEG", "F TIFF"),
-    ],
-)
-def test_every_mode(kind: str) -> None:
-    """A black image is black whatever its mode, format and size."""
-    mode, file_format = kind.split()
-    image = decode_image(encode(Image.new("RGB", (100, 100)).convert(mode), file_format))
-    assert image.shape == (3, 64, 64)
-    assert image.dtype == np.uint8
-    assert image.max() <= 2
+    ):
+        mode, file_format = kind.split()
+        image = decode_image(encode(Image.new("RGB", (100, 100)).convert(mode), file_format))
+        assert image.shape == (3, 64, 64), kind
+        assert image.dtype == np.uint8
+        assert image.max() <= 2, kind
 
 
-@pytest.mark.parametrize(
-    ("mode", "kind", "file_format"),
-    [
+def test_deep_grey_keeps_its_range() -> None:
+    """A grey gradient of 16 bits becomes one of 8 bits, from black to white."""
+    for mode, kind, file_format in (
         ("I;16", "<u2", "PNG"),
         ("I;16", "<u2", "TIFF"),
         ("I;16B", ">u2", "TIFF"),
         ("I", "<i4", "TIFF"),
-    ],
-)
-def test_deep_grey_keeps_its_range(mode: str, kind: str, file_format: str) -> None:
-    """A grey gradient of 16 bits becomes one of 8 bits, from black to white."""
-    gradient = np.tile(np.linspace(0, 65535, 64).astype(kind), (64, 1))
-    data = encode(Image.fromarray(gradient), file_format)
-    assert Image.open(io.BytesIO(data)).mode == mode
-    image = decode_image(data)
-    assert (np.diff(image.astype(int), axis=2) > 0).all()
-    assert image[:, :, 0].max() == 0
-    assert image[:, :, -1].min() == 255
-    assert abs(image[0, 0].astype(int) - np.linspace(0, 255, 64)).max() <= 1
+    ):
+        gradient = np.tile(np.linspace(0, 65535, 64).astype(kind), (64, 1))
+        data = encode(Image.fromarray(gradient), file_format)
+        assert Image.open(io.BytesIO(data)).mode == mode
+        image = decode_image(data)
+        assert (np.diff(image.astype(int), axis=2) > 0).all()
+        assert (image[:, :, 0].max(), image[:, :, -1].min()) == (0, 255)
+        assert abs(image[0, 0].astype(int) - np.linspace(0, 255, 64)).max() <= 1
 
 
 def test_transparent_pixels_become_white() -> None:
@@ -87,14 +80,14 @@ def test_transparent_pixels_become_white() -> None:
         assert pixel(image, 32, 50) == WHITE
 
 
-@pytest.mark.parametrize("size", [(128, 64), (20, 10)])
-def test_oblong_images_are_padded(size: tuple[int, int]) -> None:
+def test_oblong_images_are_padded() -> None:
     """An image twice as wide as high, or as high as wide, is half of the square, between white."""
-    for wide in (size, size[::-1]):
-        image = decode_image(encode(Image.new("RGB", wide, RED)))
-        image = image if wide == size else image.transpose(0, 2, 1)
-        assert all(pixel(image, row, 32) == WHITE for row in (0, 15, 48, 63))
-        assert all(pixel(image, row, column) == RED for row in (16, 47) for column in (0, 63))
+    for width, height in ((128, 64), (20, 10)):
+        wide = decode_image(encode(Image.new("RGB", (width, height), RED)))
+        high = decode_image(encode(Image.new("RGB", (height, width), RED)))
+        assert (wide == high.transpose(0, 2, 1)).all()
+        assert all(pixel(wide, row, 32) == WHITE for row in (0, 15, 48, 63))
+        assert all(pixel(wide, row, column) == RED for row in (16, 47) for column in (0, 63))
 
 
 def test_shrinking_is_antialiased() -> None:
@@ -104,18 +97,14 @@ def test_shrinking_is_antialiased() -> None:
     assert abs(image[:, :, 2:-2].astype(int) - 127).max() <= 3
 
 
-def test_png_round_trip() -> None:
-    """Encoded pixels are decoded to the same pixels."""
-    image = np.random.default_rng(0).integers(0, 256, (3, 64, 64), np.uint8)
-    assert (decode_image(encode_png(image)) == image).all()
-
-
 def test_what_is_no_image() -> None:
-    """Bytes that are no image, and files that end anywhere too early, are refused."""
+    """Encoded pixels come back; bytes that are no image, or end too early, are refused."""
     for data, reason in ((b"", "no data"), (b"\x89PNG\r\n\x1a\n", "no known image format")):
         with pytest.raises(DataError, match=rf"`image` must be decodable, but got {reason}\."):
             decode_image(data)
-    pixels = np.random.default_rng(0).integers(0, 256, (80, 80, 3), np.uint8)
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    small = pixels.transpose(2, 0, 1)
+    assert (decode_image(encode_png(small)) == small).all()
     for file_format in FORMATS:
         data = encode(Image.fromarray(pixels), file_format)
         for share in (0.1, 0.5, 0.9):
@@ -123,13 +112,13 @@ def test_what_is_no_image() -> None:
                 decode_image(data[: int(len(data) * share)])
 
 
-@pytest.mark.parametrize("side", [10_000, 20_000])
-def test_decompression_bombs(side: int) -> None:
+def test_decompression_bombs() -> None:
     """A small file of a huge image is refused instead of filling the memory."""
-    data = bytearray(encode(Image.new("1", (8, 8)), "BMP"))
-    data[18:26] = side.to_bytes(4, "little") * 2
-    with pytest.raises(DataError, match="decompression bomb"):
-        decode_image(bytes(data))
+    for side in (10_000, 20_000):
+        data = bytearray(encode(Image.new("1", (8, 8)), "BMP"))
+        data[18:26] = side.to_bytes(4, "little") * 2
+        with pytest.raises(DataError, match="decompression bomb"):
+            decode_image(bytes(data))
 
 
 @given(data=st.data())

@@ -3,7 +3,6 @@
 import json
 from importlib.resources import files
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -40,36 +39,29 @@ def test_every_vendor_is_labelled() -> None:
         assert {label(text) for text in set(faces) - listed} == {"human face"}
 
 
-@pytest.mark.parametrize(
-    ("text", "name"),
-    [
-        ("dotted line face", "human face"),
-        ("smiling face with tear", "human face"),
-        ("face holding back tears", "human face"),
-        ("cat face with a tear", "animal"),
-        ("woman with pouting face", "person"),
-        ("person with pouting face type 3", "person"),
-        ("face palm type 1 2", "person"),
-        ("man clown face", "person"),
-        ("moon face", "other"),
-        ("smiley face shaped cookie", None),
-        ("surface", None),
-    ],
-)
-def test_rules(text: str, name: str | None) -> None:
+def test_rules() -> None:
     """Unlisted texts get their class from whole words, in the order of the rules."""
-    assert label(text) == name
+    for text, name in {
+        "dotted line face": "human face",
+        "smiling face with tear": "human face",
+        "face holding back tears": "human face",
+        "cat face with a tear": "animal",
+        "woman with pouting face": "person",
+        "person with pouting face type 3": "person",
+        "face palm type 1 2": "person",
+        "man clown face": "person",
+        "moon face": "other",
+        "smiley face shaped cookie": None,
+        "surface": None,
+    }.items():
+        assert label(text) == name
 
 
-def test_is_face() -> None:
-    """Only the whole word counts, and a clock never."""
+def test_words() -> None:
+    """Only the whole word makes a face, and a clock never; skin tone and writing do not count."""
     assert is_face("grinning face")
     assert is_face("Face-With-Monocle")
     assert not any(map(is_face, ["clock face one oclock", "grinning cat", "surface", ""]))
-
-
-def test_plain_text() -> None:
-    """Case, spaces, hyphens and skin tone make no difference."""
     assert plain_text("  Woman getting\tface-massage Type 1 2 ") == "woman getting face massage"
     assert plain_text("prototype 3") == "prototype 3"
 

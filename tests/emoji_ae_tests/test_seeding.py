@@ -40,17 +40,13 @@ def test_global_state_comes_back() -> None:
 
 
 def test_device_names() -> None:
-    """The CPU is always there, ``auto`` is CUDA exactly where that is, and others are refused."""
+    """CUDA is used exactly where it is, never silently replaced; other names are refused."""
     assert resolve_device("cpu") == CPU
     expected = "cuda" if torch.cuda.is_available() else "cpu"
     assert resolve_device("auto").type == expected
     for name in ("", "CPU", "cuda:0"):
         with pytest.raises(ValueError, match=rf"must be auto, cpu or cuda, but got '{name}'\."):
             resolve_device(name)
-
-
-@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")
-def test_missing_cuda() -> None:
-    """CUDA is not silently replaced by the CPU."""
-    with pytest.raises(ValueError, match="must be auto or cpu on a machine without CUDA"):
-        resolve_device("cuda")
+    if not torch.cuda.is_available():
+        with pytest.raises(ValueError, match="must be auto or cpu on a machine without CUDA"):
+            resolve_device("cuda")

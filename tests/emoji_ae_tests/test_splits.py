@@ -55,9 +55,9 @@ def sides(split: Split) -> tuple[tuple[int, ...], ...]:
     rows=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 15)), min_size=10, max_size=40),
     seed=SEEDS,
 )
-@settings(max_examples=30)
+@settings(max_examples=20)
 def test_split_is_a_partition(method: SplitMethod, rows: list[tuple[int, int]], seed: int) -> None:
-    """Every row is on exactly one side, in order, and no side is empty."""
+    """Every row is on one side, in order, none of which is empty; letters say which."""
     labels = [label for label, _ in rows]
     assume(max(map(labels.count, labels)) >= 5)
     assume(method == "random" or len({group for _, group in rows}) >= 5)
@@ -66,15 +66,11 @@ def test_split_is_a_partition(method: SplitMethod, rows: list[tuple[int, int]], 
     assert all(side == tuple(sorted(side)) for side in sides(split))
     assert sorted(sum(sides(split), ())) == list(range(len(rows)))
     assert method == "random" or leaking_groups(dataset(rows), split) == 0
-    assert Split.from_sides(split.sides) == split
-
-
-def test_sides_of_a_split() -> None:
-    """Rows of training, validation and test are ``t``, ``v`` and ``x``, unused ones ``-``."""
-    split = Split(train=(0, 3, 5), validation=(1, 4), test=(2,))
-    assert split.sides == "tvxtvt"
-    assert replace(split, unused=(6,)).sides == "tvxtvt-"
-    assert Split.from_sides("tvxtvt-") == replace(split, unused=(6,))
+    letters = {row: "tvx"[i] for i, side in enumerate(sides(split)) for row in side}
+    assert split.sides == "".join(letters[row] for row in range(len(rows)))
+    unused = replace(split, unused=(len(rows),))
+    assert unused.sides == f"{split.sides}-"
+    assert [Split.from_sides(one.sides) for one in (split, unused)] == [split, unused]
 
 
 @EACH_METHOD
@@ -101,27 +97,6 @@ def test_splits_of_the_embedded_images(default: EmojiDataset, method: SplitMetho
     assert leaking_groups(default, first) == (5 if method == "random" else 0)
 
 
-def test_too_few_groups() -> None:
-    """Four groups cannot be split by group, but at random."""
-    few = dataset([(0, row % 4) for row in range(20)])
-    with pytest.raises(DataError, match=r"at least 5 groups of variants .*, but got 4\."):
-        split_dataset(few)
-    assert all(sides(split_dataset(few, method="random")))
-
-
-@EACH_METHOD
-def test_what_cannot_be_split(default: EmojiDataset, method: SplitMethod) -> None:
-    """Some class must have an image for each fold, and the seed is one of the generator's."""
-    few = dataset([(row % 4, row) for row in range(16)])
-    with pytest.raises(DataError, match=r"at least 5 images in its largest class .*, but got 4\."):
-        split_dataset(few, method=method)
-    for seed in (-1, 2**32):
-        with pytest.raises(ConfigError, match=rf"`seed` must be at least 0 .*, but got {seed}\."):
-            split_dataset(default, method=method, seed=seed)
-    with pytest.raises(ConfigError, match=r"`method` must be one of group, random, but got 'x'"):
-        split_dataset(default, method="x")  # type: ignore[arg-type]
-
-
 @EACH_METHOD
 def test_redrawn_splits_keep_the_test_set(default: EmojiDataset, method: SplitMethod) -> None:
     """Training and validation are drawn anew, in their proportion; the test set stays."""
@@ -133,15 +108,31 @@ def test_redrawn_splits_keep_the_test_set(default: EmojiDataset, method: SplitMe
         assert sorted(redrawn.train + redrawn.validation) == sorted(split.train + split.validation)
         assert len(redrawn.validation) == pytest.approx(len(default) / 5, abs=6)
         assert method == "random" or leaking_groups(default, redrawn) == 0
-        assert redraw_validation(default, split, method=method, seed=seed) == redrawn
         drawn.add(redrawn.validation)
     assert len(drawn) == 10
+    assert redraw_validation(default, split, method=method, seed=9) == redrawn
 
 
-def test_too_little_to_redraw() -> None:
-    """What is left must fill four folds; the message says what is missing."""
-    few = dataset([(i % 2, i) for i in range(10)])
+def test_what_cannot_be_split() -> None:
+    """Each fold must get an image and a group of variants; the message says what is missing."""
+    few = dataset([(row % 4, row) for row in range(16)])
+    for method in METHODS:
+        with pytest.raises(
+            DataError, match=r"at least 5 images in its largest class .*, but got 4\."
+        ):
+            split_dataset(few, method=method)
+    few = dataset([(0, row % 4) for row in range(20)])
+    with pytest.raises(DataError, match=r"at least 5 groups of variants .*, but got 4\."):
+        split_dataset(few)
+    assert all(sides(split_dataset(few, method="random")))
+    for seed in (-1, 2**32):
+        with pytest.raises(ConfigError, match=rf"`seed` must be at least 0 .*, but got {seed}\."):
+            split_dataset(few, seed=seed)
+    with pytest.raises(ConfigError, match=r"`method` must be one of group, random, but got 'x'"):
+        split_dataset(few, method="x")  # type: ignore[arg-type]
+
     rows = tuple(range(10))
+    few = dataset([(i % 2, i) for i in rows])
     with pytest.raises(DataError, match="4 images of its largest class besides the test set"):
         redraw_validation(few, Split(train=rows[:3], validation=rows[3:6], test=rows[6:]), seed=0)
     one_group = dataset([(0, 0)] * 5 + [(1, 1)] * 5)
@@ -177,7 +168,7 @@ def check_extra(data: EmojiDataset, split: Split, own: Split) -> None:
     extra=st.lists(st.lists(st.integers(0, 15), max_size=3, unique=True).map(tuple), max_size=20),
     seed=SEEDS,
 )
-@settings(max_examples=30)
+@settings(max_examples=20)
 def test_extra_images_never_leak(
     method: SplitMethod, rows: list[tuple[int, int]], extra: list[tuple[int, ...]], seed: int
 ) -> None:
@@ -202,7 +193,7 @@ def test_extra_images_never_leak(
 def test_other_vendors_never_leak(default: EmojiDataset, method: SplitMethod) -> None:
     """Of other vendors too, no drawing of a validation or test emoji is trained on."""
     data = load_dataset(None, ["google", "twitter", "apple"])
-    for seed in range(3):
+    for seed in (0, 1):
         own = split_dataset(default, method=method, seed=seed)
         split = split_dataset(data, method=method, seed=seed)
         check_extra(data, split, own)

@@ -17,15 +17,11 @@ from emoji_ae.dataset import EmojiDataset, load_dataset
 from emoji_ae.drawing.learning_curve import learning_curve_png
 from emoji_ae.drawing.reconstructions import reconstructions_png
 from emoji_ae.drawing.strips import N_COLOURS, PICTURES_ENTRY, lay_out, pick, rank
-from emoji_ae.models import Autoencoder, build_model
+from emoji_ae.models import Autoencoder
 from study.report.pictures import ERROR_COLOUR, cut_strip, error_map
+from tests.emoji_ae_tests.reference import initial_model
 
 TEXTS = ["nerd face", 'face "quoted"', "gesicht mit ü <b>"]
-
-
-def strip_of(images: Tensor, reconstructions: Tensor) -> Tensor:
-    """Return a strip, ``(3, height, width)``."""
-    return torch.from_numpy(lay_out(images.numpy(), reconstructions.numpy())).permute(2, 0, 1)
 
 
 @pytest.fixture(scope="module")
@@ -34,55 +30,34 @@ def dataset(tiny_data: Path) -> EmojiDataset:
     return load_dataset(tiny_data)
 
 
-def new_model(seed: int) -> Autoencoder:
-    """Return an untrained model, which is enough for pictures."""
-    torch.manual_seed(seed)
-    return build_model(AutoencoderConfig()).eval()
-
-
 def pixels(png: bytes) -> np.ndarray:
     """Return the values of a picture as ``(height, width, 3)`` float64 in [0, 1]."""
     with Image.open(io.BytesIO(png)) as image:
         return np.asarray(image.convert("RGB"), dtype=float) / 255
 
 
-@pytest.mark.parametrize(
-    ("n", "count", "expected"),
-    [
+def test_pick_and_rank() -> None:
+    """All of few images are shown, of many the middle ones; ranks keep the order of the rows."""
+    for n, n_shown, picked in (
         (0, 3, []),
         (1, 1, [0]),
         (2, 6, [0, 1]),
         (34, 1, [17]),
         (6, 6, [0, 1, 2, 3, 4, 5]),
         (12, 3, [2, 6, 10]),
-    ],
-)
-def test_pick(n: int, count: int, expected: list[int]) -> None:
-    """All of few images are shown, of many the middle ones of equal parts."""
-    assert pick(n, count) == expected
-
-
-@pytest.mark.parametrize(
-    ("errors", "count", "expected"),
-    [
-        ([0.5], 1, [(0, "lowest")]),
-        ([0.5, 0.1], 1, [(1, "lowest"), (0, "highest")]),
-        ([0.5, 0.1, 0.3], 2, [(1, "lowest"), (2, "median"), (0, "highest")]),
-        ([0.5, 0.1, 0.3, 0.2, 0.4], 3, [(1, "lowest"), (2, "median"), (0, "highest")]),
-        ([0.2, 0.2, 0.2, 0.2], 1, [(0, "lowest"), (1, "median"), (3, "highest")]),
-        (
-            [6, 5, 4, 3, 2, 1, 0],
-            2,
-            [
-                *((6, "lowest"), (5, "lowest"), (4, "median")),
-                *((3, "median"), (1, "highest"), (0, "highest")),
-            ],
-        ),
-    ],
-)
-def test_rank(errors: list[float], count: int, expected: list[tuple[int, str]]) -> None:
-    """The lowest, the middle and the highest are found, equal ones in the order of the rows."""
-    assert rank(np.array(errors, dtype=np.float32), count) == expected
+    ):
+        assert pick(n, n_shown) == picked
+    ends, three = ["lowest", "highest"], ["lowest", "median", "highest"]
+    for errors, count, rows, roles in (
+        ([0.5], 1, [0], ["lowest"]),
+        ([0.5, 0.1], 1, [1, 0], ends),
+        ([0.5, 0.1, 0.3], 2, [1, 2, 0], three),
+        ([0.5, 0.1, 0.3, 0.2, 0.4], 3, [1, 2, 0], three),
+        ([0.2, 0.2, 0.2, 0.2], 1, [0, 1, 3], three),
+        ([6, 5, 4, 3, 2, 1, 0], 2, [6, 5, 4, 3, 1, 0], [role for role in three for _ in range(2)]),
+    ):
+        ranked = [*zip(rows, roles, strict=True)]
+        assert rank(np.array(errors, dtype=np.float32), count) == ranked
 
 
 def test_strip_can_be_cut(dataset: EmojiDataset) -> None:
@@ -92,7 +67,7 @@ def test_strip_can_be_cut(dataset: EmojiDataset) -> None:
     originals = images.permute(0, 2, 3, 1).numpy() / np.float32(255)
     reconstructions = []
     for seed in (0, 1):  # samples are the same for two models
-        model = new_model(seed)
+        model = initial_model(AutoencoderConfig(), seed).eval()
         png = reconstructions_png(model, images, texts)
         with torch.no_grad():
             outputs = model(images.float() / 255).permute(0, 2, 3, 1).numpy()
@@ -124,6 +99,11 @@ def test_strip_can_be_cut(dataset: EmojiDataset) -> None:
         ]
     assert reconstructions[0] != reconstructions[1]
 
+    # One image is the fixed one and the one with the lowest error.
+    first, second = cut_strip(reconstructions_png(model, images[:1], ["only"]))
+    assert (first.role, second.role) == ("sample", "lowest")
+    assert replace(first, role="lowest") == second
+
 
 def test_pictures_and_curves_of_a_trial_are_small(dataset: EmojiDataset) -> None:
     """Even noise, in every image, and the longest curve of the notebook take 60 kB at most."""
@@ -143,17 +123,6 @@ def test_pictures_and_curves_of_a_trial_are_small(dataset: EmojiDataset) -> None
     assert sum(sizes) <= 60_000, sizes
 
 
-def test_one_image(dataset: EmojiDataset) -> None:
-    """A split of one image shows it as the fixed one and as the one with the lowest error."""
-    pictures = cut_strip(reconstructions_png(new_model(0), dataset.images[:1], ["only"]))
-    assert [(picture.text, picture.role) for picture in pictures] == [
-        ("only", "sample"),
-        ("only", "lowest"),
-    ]
-    assert pictures[0].original == pictures[1].original
-    assert pictures[0].mse == pictures[1].mse
-
-
 def test_error_map() -> None:
     """Equal pixels are white, and half of the full difference is half-way to the full colour."""
     original = Image.new("RGB", (4, 1), (0, 0, 0))
@@ -170,37 +139,28 @@ def test_error_map() -> None:
 
 def test_strip_without_columns() -> None:
     """A picture that tells nothing about its columns, as of older versions, shows nothing."""
-    buffer = io.BytesIO()
     metadata = PngImagePlugin.PngInfo()
     metadata.add_text("texts", json.dumps(TEXTS))
+    buffer = io.BytesIO()
     Image.new("RGB", (200, 134)).save(buffer, "PNG", pnginfo=metadata)
     assert cut_strip(buffer.getvalue()) == ()
 
 
-def test_extremes_become_black_and_white() -> None:
-    """Outputs of 0 and 1 are drawn as 0 and 255, and all between as the nearest level."""
-    levels = torch.arange(256).view(1, 1, 16, 16).expand(1, 3, 16, 16).to(torch.uint8)
-    for shift in (-0.4, 0.0, 0.4):
-        reconstructions = ((levels.float() + shift) / 255).clamp(0, 1)
-        strip = strip_of(levels, reconstructions)
-        assert torch.equal(strip[:, 20:36, 2:18], levels[0])
-
-
-@pytest.mark.parametrize("n", [1, 3])
-def test_strip(n: int) -> None:
-    """Images stand above their reconstructions, with two white pixels around each."""
-    generator = torch.Generator().manual_seed(0)
-    images, reconstructions = torch.randint(
-        0, 256, (2, n, 3, 64, 64), generator=generator, dtype=torch.uint8
+def test_strip() -> None:
+    """Images stand above their reconstructions, two white pixels around each, levels rounded."""
+    images, others = torch.randint(
+        0, 256, (2, 3, 3, 64, 64), generator=torch.Generator().manual_seed(0), dtype=torch.uint8
     )
-    strip = strip_of(images, reconstructions.float() / 255)
-    assert strip.dtype == torch.uint8
-    assert strip.shape == (3, 2 * 66 + 2, n * 66 + 2)
-    rest = strip.clone()
-    for row, pictures in enumerate((images, reconstructions)):
-        for column, picture in enumerate(pictures):
-            top, left = row * 66 + 2, column * 66 + 2
-            place = (slice(None), slice(top, top + 64), slice(left, left + 64))
-            assert torch.equal(strip[place], picture)
-            rest[place] = 255
-    assert (rest == 255).all()
+    for n, shift in ((1, -0.4), (3, 0.4)):
+        made = ((others[:n].float() + shift) / 255).clamp(0, 1)
+        strip = torch.from_numpy(lay_out(images[:n].numpy(), made.numpy())).permute(2, 0, 1)
+        assert strip.dtype == torch.uint8
+        assert strip.shape == (3, 2 * 66 + 2, n * 66 + 2)
+        rest = strip.clone()
+        for row, pictures in enumerate((images[:n], others[:n])):
+            for column, picture in enumerate(pictures):
+                top, left = row * 66 + 2, column * 66 + 2
+                place = (slice(None), slice(top, top + 64), slice(left, left + 64))
+                assert torch.equal(strip[place], picture)
+                rest[place] = 255
+        assert (rest == 255).all()

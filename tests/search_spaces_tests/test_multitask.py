@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import get_args
 
 import pytest
@@ -23,36 +23,24 @@ from search_spaces.errors import SearchSpaceError
 from search_spaces.multitask import EXTENDED, NOTEBOOK, to_config
 
 HIDDEN = {"classification_width", "dropout"}
+CONDITIONS: dict[str, Callable[[Mapping[str, Scalar]], bool]] = {
+    "kl_weight": lambda point: bool(point["variational"]),
+    **dict.fromkeys(
+        ("width", "depth", "latent_channels", "normalization"),
+        lambda point: point["auto_encoder"] == "CNN",
+    ),
+    "bottleneck_dim": lambda point: point["auto_encoder"] == "linear",
+    "branch_point": lambda point: point["strategy"] == "branched",
+    "auxiliary_task": lambda point: point["strategy"] != "sequential",
+    "classification_lambda": lambda point: bool(point.get("auxiliary_task")),
+    **dict.fromkeys(HIDDEN, lambda point: point["classification_layer_num"] != 1),
+}
+"""By which choices a point of the extended space has a parameter; it has all others."""
 
 
 def points(design: str, n: int, **fixed: Scalar) -> list[dict[str, Scalar]]:
     """Return the first points of the extended space."""
     return list(itertools.islice(design_points(design, EXTENDED, fixed, seed=3), n))
-
-
-def expected_names(point: Mapping[str, Scalar]) -> set[str]:
-    """Return the parameters that a point of the extended space has, by its choices."""
-    names = {
-        *("auto_encoder", "epoch", "batch_size", "learning_rate", "weight_decay"),
-        *("activation", "schedule", "strategy", "classification_layer_num"),
-        *("class_weights", "patience", "edge_weight", "color_weight", "variational"),
-        "extra_images",
-    }
-    if point["variational"]:
-        names.add("kl_weight")
-    if point["auto_encoder"] == "CNN":
-        names |= {"width", "depth", "latent_channels", "normalization"}
-    else:
-        names |= {"bottleneck_dim"}
-    if point["strategy"] == "branched":
-        names.add("branch_point")
-    if point["strategy"] != "sequential":
-        names.add("auxiliary_task")
-        if point["auxiliary_task"]:
-            names.add("classification_lambda")
-    if point["classification_layer_num"] != 1:
-        names |= HIDDEN
-    return names
 
 
 def test_notebook_grid() -> None:
@@ -105,7 +93,8 @@ def test_extended_ranges() -> None:
 
 def assert_valid(point: Mapping[str, Scalar]) -> None:
     """Check a point's names, and that its values arrive in a configuration that uses them."""
-    assert set(point) == expected_names(point)
+    names = [parameter.name for parameter in EXTENDED.parameters]
+    assert list(point) == [n for n in names if n not in CONDITIONS or CONDITIONS[n](point)]
     config = to_config(point)
     assert config.classification is not None
     for name, value in point.items():
