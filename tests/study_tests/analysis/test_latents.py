@@ -12,14 +12,12 @@ from scipy import stats
 
 from emoji_ae.images import captioned_png
 from storage import attrs
-from storage.records import StudyRecord
+from storage.records import StudyRecord, TrialRecord
 from study.analysis import measured_on_request
 from study.analysis.experiment import describe_experiment, get_experiment
 from study.analysis.latents import get_latents
 from study.report import ReportData, read_report_data, render_data
-from study.report.findings import Findings
 from study.report.pictures import LatentGallery
-from study.report.study_report import report_sections
 from study.report.trials import get_columns
 from tests.study_tests.analysis.test_experiment import record
 from tests.study_tests.report.test_report import Page, plain
@@ -36,30 +34,29 @@ AREAS = {
 def measured() -> StudyRecord:
     """Return an experiment whose trials have measured how well attributes are told."""
     found = record(ERRORS)
-    trials = []
-    for trial in found.trials:
-        arm, pair = trial.user_attrs[attrs.ARM], trial.user_attrs[attrs.PAIR]
-        area = {attrs.LATENT_ATTRIBUTE_AUC: AREAS[arm][pair]}
-        trials.append(replace(trial, user_attrs={**trial.user_attrs, **area}))
-    return replace(found, trials=tuple(trials))
+    own = ((t, AREAS[t.user_attrs[attrs.ARM]][t.user_attrs[attrs.PAIR]]) for t in found.trials)
+    return replace(found, trials=tuple(with_area(trial, area) for trial, area in own))
+
+
+def with_area(trial: TrialRecord, area: float) -> TrialRecord:
+    """Return a trial that has measured how well attributes are told."""
+    return replace(trial, user_attrs={**trial.user_attrs, attrs.LATENT_ATTRIBUTE_AUC: area})
 
 
 def test_means_of_the_arms() -> None:
-    """Each arm has the mean of its trials with the t interval, of what was measured alone."""
+    """Each arm has the mean of its trials with the t interval, of what was measured alone.
+
+    Searches, and experiments of before there were such numbers, have none.
+    """
     info = get_latents(measured())
     assert info.metrics == (VALIDATION_MSE, AUC)
     for arm, (name, areas) in zip(info.arms, AREAS.items(), strict=True):
         assert arm.arm == name
         found = arm.values[AUC]
         assert (found.n, found.mean) == (8, pytest.approx(np.mean(areas)))
-        low, high = stats.t.interval(0.95, 7, np.mean(areas), stats.sem(areas))
-        assert (found.low, found.high) == (pytest.approx(low), pytest.approx(high))
-
-
-def test_nothing_is_said_of_what_was_not_measured() -> None:
-    """Searches, and experiments of before there were such numbers, have none."""
-    assert get_latents(planted(12)) is None
-    assert get_latents(record(ERRORS)) is None
+        ends = stats.t.interval(0.95, 7, np.mean(areas), stats.sem(areas))
+        assert (found.low, found.high) == pytest.approx(ends)
+    assert get_latents(planted(12)) is get_latents(record(ERRORS)) is None
     assert measured_on_request(record(ERRORS)) == ()
 
 
@@ -82,41 +79,34 @@ def test_experiment_compares_latents() -> None:
 
 def test_search_explains_latents() -> None:
     """Where a search measured its latents, they have importances and correlations."""
-    search = planted(40)
+    search = planted(32)
     rng = np.random.default_rng(0)
-    trials = (
-        replace(t, user_attrs={**t.user_attrs, attrs.LATENT_ATTRIBUTE_AUC: rng.uniform()})
-        for t in search.trials
-    )
-    noisy = replace(search, trials=tuple(trials))
-    found = Findings(ReportData(studies=(noisy,)))
-    assert [i.metric for i in found.explained.importances] == [VALIDATION_MSE, AUC]
-    sections = {section.name: section for section in report_sections(found)}
-    correlations = sections["correlations"].data["all_correlations"]
-    assert [c.metric for c in correlations] == [VALIDATION_MSE, AUC]
-    fewer = Findings(ReportData(studies=(search,)))
-    assert [i.metric for i in fewer.explained.importances] == [VALIDATION_MSE]
+    noisy = replace(search, trials=tuple(with_area(t, rng.uniform()) for t in search.trials))
     page = Page(render_data(ReportData(studies=(noisy,))))
     for section in ("importance", "correlations", "isolation"):
-        assert plain(page.text(section)).count(AUC.label) > 1
-        assert "Validation MSE" in plain(page.text(section))
-    assert f"correlations-{attrs.LATENT_ATTRIBUTE_AUC}" in page.charts
-    assert AUC.label in {column.label for column in get_columns(noisy)}
-    assert AUC.label not in {column.label for column in get_columns(search)}
+        text = plain(page.text(section))
+        assert text.count(AUC.label) > 1
+        assert "Validation MSE" in text
+    assert {"correlations", f"correlations-{attrs.LATENT_ATTRIBUTE_AUC}"} <= set(page.charts)
+    for one, known in ((noisy, True), (search, False)):
+        assert (AUC.label in {column.label for column in get_columns(one)}) == known
+        assert (AUC in measured_on_request(one)) == known
 
 
 def test_section_of_the_report(tmp_path: Path) -> None:
-    """It has every mean and the gallery, and is made again from the page alone."""
+    """It has every mean and the gallery, and is made again from the page alone.
+
+    Where nothing was measured, it says which commands do that.
+    """
     caption = "trial 7 of <b>, Größe"
     png = captioned_png(Image.new("RGB", (8, 6), "red"), caption)
     with Image.open(io.BytesIO(png)) as image:
-        assert image.size == (8, 6)
-        assert image.info["caption"] == caption
+        assert (image.size, image.info["caption"]) == ((8, 6), caption)
     gallery = LatentGallery(caption=caption, png=png)
-    data = ReportData(studies=(planted(12),), followups=(measured(),), gallery=gallery)
+    search = planted(4)
+    data = ReportData(studies=(search,), followups=(measured(),), gallery=gallery)
     source = render_data(data)
-    page = Page(source)
-    text = plain(page.text("latent-space"))
+    text = plain(Page(source).text("latent-space"))
     for areas in AREAS.values():
         assert f"{np.mean(areas):.3f}" in text
     assert "Trial 7 of <b>" in text
@@ -126,12 +116,9 @@ def test_section_of_the_report(tmp_path: Path) -> None:
     path.write_text(source)
     assert read_report_data(path) == data
     assert render_data(read_report_data(path)) == source
-
-
-def test_section_without_numbers() -> None:
-    """It says which commands give them, and an experiment that nothing measured says so."""
-    text = plain(Page(render_data(ReportData(studies=(planted(12),)))).text("latent-space"))
-    assert "emoji-study confirm --study" in text
-    assert "emoji-study compose --gallery --study" in text
-    text = plain(Page(render_data(ReportData(studies=(record(ERRORS),)))).text("latent-space"))
-    assert "No trial has measured its latents yet." in text
+    for study, words in (
+        (search, ("emoji-study confirm --study", "emoji-study compose --gallery --study")),
+        (record(ERRORS), ("No trial has measured its latents yet.",)),
+    ):
+        text = plain(Page(render_data(ReportData(studies=(study,)))).text("latent-space"))
+        assert [word for word in words if word not in text] == []
