@@ -42,36 +42,33 @@ def test_it_is_the_mean_over_all_subsets(values: Sequence[float]) -> None:
     assert all(after <= before + 1e-9 for before, after in itertools.pairwise(found))
 
 
-@pytest.mark.parametrize("n", [1, 7, 200, 299, 300])
-def test_many_trials_are_counted_without_loss(n: int) -> None:
-    """With 300 trials it is what exact fractions of binomial coefficients give."""
+def test_many_trials_are_counted_without_loss() -> None:
+    """With 300 trials it is what exact fractions of binomial coefficients give.
+
+    The best of n uniform numbers is 1 in n + 1. Nothing is said of no trial or of more than all.
+    """
     values = np.random.default_rng(0).normal(size=300)
-    exact = sum(
-        Fraction(float(value)) * math.comb(300 - i, n - 1)
-        for i, value in enumerate(sorted(values), start=1)
-    ) / math.comb(300, n)
-    assert expected_minimum(values, n) == pytest.approx(float(exact), rel=1e-12)
-
-
-def test_ten_thousand_trials_stay_finite() -> None:
-    """The best of n uniform numbers is 1 in n + 1."""
+    ordered = [Fraction(float(value)) for value in sorted(values)]
+    for n in (1, 7, 200, 299, 300):
+        exact = sum(v * math.comb(299 - i, n - 1) for i, v in enumerate(ordered))
+        exact = float(exact / math.comb(300, n))
+        assert expected_minimum(values, n) == pytest.approx(exact, rel=1e-12)
     values = (np.arange(10_000) + 0.5) / 10_000
     for n in (1, 1000):
         assert expected_minimum(values, n) == pytest.approx(1 / (n + 1), rel=0.06)
+    for n in (0, 4):
+        with pytest.raises(ValueError, match=rf"^`n` must be from 1 to 3, but got {n}\.$"):
+            expected_minimum(np.ones(3), n)
 
 
-@pytest.mark.parametrize("n", [0, 4])
-def test_it_needs_as_many_values(n: int) -> None:
-    """Nothing is said of no trial or of more than there are."""
-    with pytest.raises(ValueError, match=rf"^`n` must be from 1 to 3, but got {n}\.$"):
-        expected_minimum(np.ones(3), n)
+def test_points_reach_from_one_trial_to_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each has its value, interval and seconds.
 
-
-def test_points_reach_from_one_trial_to_all() -> None:
-    """Values, intervals and seconds of each; the seed decides the resamples, and nothing else."""
+    The interval of one trial is as long as two standard errors of the mean to either side, in
+    however many portions.
+    """
     values = np.random.default_rng(1).random(40)
-    one = record(values, training_seconds=[2.0, 4.0] * 20)
-    info = get_expected_best(one)
+    info = get_expected_best(record(values, training_seconds=[2.0, 4.0] * 20))
     assert [p.n for p in info.points][:3] == [1, 2, 3]
     assert info.points[-1].n == info.n_trials == 40
     for point in info.points:
@@ -81,11 +78,6 @@ def test_points_reach_from_one_trial_to_all() -> None:
     assert info.points[-1].value == info.best == values.min()
     assert (info.refusal, info.caution, info.adaptive) == (None, None, False)
     assert (info.seconds_per_trial, info.n_reliable) == (3.0, 8)
-    assert info == get_expected_best(one) != get_expected_best(one, seed=1)
-
-
-def test_the_interval_of_one_trial_is_that_of_the_mean(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is as long as two standard errors to either side, in however many portions."""
     values = np.random.default_rng(2).normal(size=400)
     first = get_expected_best(record(values)).points[0]
     error = values.std(ddof=1) / 20
@@ -120,19 +112,6 @@ def test_the_number_of_trials_that_come_close_is_the_smallest(values: Sequence[f
         assert expected_minimum(np.asarray(values), info.n_close - 1) > bound * (1 - 1e-12)
 
 
-def test_of_a_maximised_metric_the_highest_counts() -> None:
-    """Accuracies turn the whole picture and keep their sign."""
-    accuracies = [0.5, 0.7, 0.6, 0.9, 0.8]
-    both = record([1.0] * 5, validation_accuracy=accuracies)
-    info = get_expected_best(both, metric=VALIDATION_ACCURACY)
-    turned = get_expected_best(record([-a for a in accuracies]))
-    assert info.best == 0.9
-    for point, mirror in zip(info.points, turned.points, strict=True):
-        assert point.value == pytest.approx(-mirror.value)
-        assert (point.low, point.high) == pytest.approx((-mirror.high, -mirror.low))
-    assert info.n_close == turned.n_close == 4
-
-
 def test_four_trials_are_refused() -> None:
     """The refusal counts the trials that have the metric."""
     info = get_expected_best(record([1.0, 2.0, 3.0, 4.0, math.inf]))
@@ -145,29 +124,11 @@ def test_four_trials_are_refused() -> None:
     assert "a finite validation accuracy; this study has 0." in by_accuracy.refusal
 
 
-ADAPTIVE = (
-    "The sampler chose trials by earlier results, so this is the best of n trials picked "
-    "from this search, not that of a search of n trials."
-)
-UNKNOWN = "How trials were chosen is unknown; this holds if no result had a part in it."
-
-
-@pytest.mark.parametrize(
-    ("sampler", "caution"),
-    [("tpe", ADAPTIVE), ("gp", ADAPTIVE), (None, UNKNOWN), ("imported", UNKNOWN)],
-)
-def test_what_results_had_a_part_in_is_labelled(sampler: str | None, caution: str) -> None:
-    """Trials of an adaptive or unknown search are used, and a caution says what that means."""
-    info = get_expected_best(record([1.0, 2.0, 3.0, 4.0, 5.0], sampler=sampler))
-    assert (info.adaptive, info.n_trials) == (caution == ADAPTIVE, 5)
-    assert info.sampler == sampler
-    assert info.caution == caution
-
-
 def test_what_does_not_count() -> None:
     """The best point of another study would make this one look lucky; pruned ones have no value.
 
-    Their own second of looking up is no training time of answered trials.
+    Their own second of looking up is no training time of answered trials. Trials of an adaptive
+    or unknown search are used, and a caution says what that means.
     """
     begun = record([0.1, 1.0, 2.0, 3.0, 4.0, 5.0], warm_start=["other, trial 1", *[None] * 5])
     pruned = (trial(6 + i, state=TrialState.PRUNED, curve=(0.1,)) for i in range(3))
@@ -182,6 +143,18 @@ def test_what_does_not_count() -> None:
     seconds = [10.0, 20.0, 0.5, 30.0, 0.5]
     timed = record([1.0] * 5, training_seconds=seconds, reused_from=[None, None, 0, None, 0])
     assert get_expected_best(timed).seconds_per_trial == 20.0
+    adaptive = (
+        "The sampler chose trials by earlier results, so this is the best of n trials picked "
+        "from this search, not that of a search of n trials."
+    )
+    unknown = "How trials were chosen is unknown; this holds if no result had a part in it."
+    for sampler, caution in (
+        *(("tpe", adaptive), ("gp", adaptive)),
+        *((None, unknown), ("imported", unknown)),
+    ):
+        info = get_expected_best(record([1.0, 2.0, 3.0, 4.0, 5.0], sampler=sampler))
+        assert (info.adaptive, info.n_trials) == (caution == adaptive, 5)
+        assert (info.sampler, info.caution) == (sampler, caution)
 
 
 @given(
@@ -204,11 +177,7 @@ def test_overtuning_is_the_distance_from_the_best_test_error_so_far(
     assert moved == pytest.approx(found, abs=1e-9)
     falling = zip(errors, sorted(tests, reverse=True), strict=True)
     assert set(overtuning(list(falling))) == {0}
-
-
-@pytest.mark.parametrize("later", [0.31, math.nan])
-def test_overtuning_refuses_what_was_no_incumbent(later: float) -> None:
-    """A trial with a higher validation error never was the best."""
-    message = f"^Validation errors of `incumbents` must not rise, but got {later:.4g} after 0.3.$"
-    with pytest.raises(ValueError, match=message):
-        overtuning([(0.3, 0.5), (later, 0.4)])
+    for later in (0.31, math.nan):  # it never was the best
+        message = f"Validation errors of `incumbents` must not rise, but got {later:.4g} after 0.3"
+        with pytest.raises(ValueError, match=rf"^{message}\.$"):
+            overtuning([(0.3, 0.5), (later, 0.4)])

@@ -6,11 +6,9 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 from optuna.distributions import CategoricalDistribution
-from optuna.trial import TrialState
 
 from storage.records import Scalar, StudyRecord
 from study.analysis.tables import (
-    Group,
     TopFamily,
     get_all_groups,
     get_groups,
@@ -29,7 +27,6 @@ from tests.study_tests.synthetic import (
 )
 
 PLANTED, CLASSIFYING = planted(), planted_multitask()
-METRICS = (VALIDATION_MSE, VALIDATION_ACCURACY)
 
 
 def frame_of(record: StudyRecord, metric: Metric) -> tuple[pd.DataFrame, str]:
@@ -64,6 +61,7 @@ def test_groups_are_exactly_those_of_pandas(
     assert (info.parameter, info.metric) == (parameter, metric)
     having = [t for t in record.complete if parameter in t.params]
     assert sum(group.n_trials for group in info.groups) == len(having)
+    assert get_groups(record, "unknown").groups == get_groups(study(), parameter).groups == ()
 
 
 @pytest.mark.parametrize(
@@ -83,38 +81,16 @@ def test_values_of_groups_are_plain_and_in_order(
     values: Sequence[Scalar], expected: list[Scalar]
 ) -> None:
     """Each value keeps its type, except where a column mixes several; some trials have none."""
-    distribution = CategoricalDistribution(tuple(dict.fromkeys(values)))
-    trials = [
-        trial(i, value=float(i))
-        if value is None
-        else replace(
-            trial(i, value=float(i)),
-            params={"choice": value},
-            distributions={"choice": distribution},
-        )
+    ranges = {"choice": CategoricalDistribution(tuple(dict.fromkeys(values)))}
+    trials = (
+        replace(trial(i, value=float(i)), params={"choice": value}, distributions=ranges)
+        if value is not None
+        else trial(i, value=float(i))
         for i, value in enumerate(values)
-    ]
+    )
     found = [group.value for group in get_groups(study(*trials), "choice").groups]
     assert found == expected
     assert [type(value) for value in found] == [type(value) for value in expected]
-
-
-def test_only_complete_trials_with_a_finite_value_are_grouped() -> None:
-    """Infinite errors, missing accuracies and other states count in no group."""
-    params = {"auto_encoder": "CNN"}
-    record = study(
-        trial(0, value=0.25, params=params, attrs={"validation_accuracy": 0.5}),
-        trial(1, value=0.75, params=params),
-        trial(2, value=float("inf"), params=params),
-        trial(3, state=TrialState.PRUNED, params=params, curve=(0.1,)),
-        trial(4, state=TrialState.FAIL, params=params, attrs={"validation_accuracy": 0.9}),
-    )
-    for n, metric in ((2, VALIDATION_MSE), (1, VALIDATION_ACCURACY)):
-        assert get_groups(record, "auto_encoder", metric=metric).groups == (
-            Group(value="CNN", n_trials=n, mean=0.5, median=0.5),
-        )
-    assert get_groups(record, "unknown").groups == ()
-    assert get_groups(study(), "auto_encoder").groups == ()
 
 
 def test_every_parameter_with_a_few_values_has_groups() -> None:
@@ -129,14 +105,15 @@ def test_every_parameter_with_a_few_values_has_groups() -> None:
     assert two[0] == get_groups(CLASSIFYING, "auto_encoder", metric=VALIDATION_ACCURACY)
 
 
-@pytest.mark.parametrize("metric", METRICS, ids=lambda m: m.label)
+@pytest.mark.parametrize("metric", [VALIDATION_MSE, VALIDATION_ACCURACY], ids=lambda m: m.label)
 @pytest.mark.parametrize(
     ("parameter", "k"), [("auto_encoder", 1), ("strategy", 10), ("strategy", 1000)]
 )
 def test_top_families_are_those_of_a_sorted_table(parameter: str, k: int, metric: Metric) -> None:
     """Head of the table sorted by pandas, counted by family; the best of each is its first row.
 
-    Accuracies of 40 images have many ties, which both sides break alike.
+    Of equal trials the earlier ones are the best, in either order; of families with equally many,
+    the one with the better trial is first.
     """
     info = get_top_families(CLASSIFYING, k=k, parameter=parameter, metric=metric)
     frame, column = frame_of(CLASSIFYING, metric)
@@ -157,30 +134,15 @@ def test_top_families_are_those_of_a_sorted_table(parameter: str, k: int, metric
         )
     tops = [family.n_top for family in info.families]
     assert tops == sorted(tops, reverse=True)
-
-
-@pytest.mark.parametrize("metric", METRICS, ids=lambda m: m.label)
-def test_of_equal_trials_the_earlier_ones_are_the_best(metric: Metric) -> None:
-    """In either order; of families with equally many, the one with the better trial is first."""
-    attrs = {"validation_accuracy": 0.5}
-    families = ("linear", "linear", "CNN", "CNN", "CNN")
-    record = study(
-        *(
-            trial(i, value=0.5, params={"auto_encoder": family}, attrs=attrs)
-            for i, family in enumerate(families)
-        ),
-        settings=MULTITASK_SETTINGS,
-    )
+    params = [{"auto_encoder": name} for name in ("linear", "linear", "CNN", "CNN", "CNN")]
+    equal = {"value": 0.5, "attrs": {"validation_accuracy": 0.5}}
+    trials = (trial(i, params=own, **equal) for i, own in enumerate(params))
+    record = study(*trials, settings=MULTITASK_SETTINGS)
     two, four = (get_top_families(record, k=k, metric=metric).families for k in (2, 4))
-    assert [(f.name, f.n_top, f.best_number, f.best_rank) for f in two] == [
-        ("linear", 2, 0, 1),
-        ("CNN", 0, 2, 3),
-    ]
+    found = [(f.name, f.n_top, f.best_number, f.best_rank) for f in two]
+    assert found == [("linear", 2, 0, 1), ("CNN", 0, 2, 3)]
     assert [(f.name, f.n_top) for f in four] == [("linear", 2), ("CNN", 2)]
-
-
-def test_top_families_without_trials_are_none() -> None:
-    """A study without a complete trial has no best ones, one without families a single one."""
+    # A study without a complete trial has no best ones, one without families a single one.
     empty = get_top_families(study())
     assert (empty.k, empty.families) == (0, ())
     (one,) = get_top_families(study(trial(0, value=0.5))).families

@@ -62,7 +62,6 @@ def healthy_trial(number: int, **changes: Any) -> TrialRecord:
 
 
 HEALTHY = [healthy_trial(number) for number in range(40)]
-BEST = min(HEALTHY, key=lambda trial: trial.value or math.inf)
 
 
 def record_of(
@@ -75,6 +74,9 @@ def record_of(
 def with_best(settings: Mapping[str, Any] = SETTINGS, **changes: Any) -> StudyRecord:
     """Return a healthy study whose best trial is another one."""
     return record_of([replace(t, **changes) if t is BEST else t for t in HEALTHY], settings)
+
+
+BEST = min(HEALTHY, key=lambda trial: trial.value or math.inf)
 
 
 def noted(trial: TrialRecord, **attrs: Any) -> TrialRecord:
@@ -97,7 +99,10 @@ def warns(record: StudyRecord, name: str, *words: str, **known: Any) -> str | No
 
 
 def test_healthy_study() -> None:
-    """All checks that apply pass, and none of them asks for anything."""
+    """All checks that apply pass, and none of them asks for anything.
+
+    Failed checks come before warnings, and these before what passes.
+    """
     verdict = get_verdict(record_of(HEALTHY), now=NOW, relative_noise=0.0001, predictable=True)
     assert [check for check in verdict.checks if check.level is not Level.PASS] == []
     assert verdict.level is Level.PASS
@@ -108,36 +113,32 @@ def test_healthy_study() -> None:
         *("repeated trainings", "idle workers", "zombie trials", "leakage"),
     }
     assert all(check.command is None for check in verdict.checks)
-
-
-def test_worst_first() -> None:
-    """Failed checks come before warnings, and these before what passes."""
-    record = record_of(HEALTHY[:10], {**SETTINGS, "split": "random"})
-    levels = [check.level for check in get_verdict(record, now=NOW).checks]
+    leaking = {**SETTINGS, "split": "random"}
+    levels = [
+        check.level for check in get_verdict(record_of(HEALTHY[:10], leaking), now=NOW).checks
+    ]
     assert levels == sorted(levels, reverse=True)
     assert set(levels) == {Level.FAIL, Level.WARN, Level.PASS}
-    assert found(record_of(HEALTHY, {**SETTINGS, "split": "random"}), "leakage").level == (
-        Level.FAIL
-    )
+    assert found(record_of(HEALTHY, leaking), "leakage").level is Level.FAIL
 
 
-def test_empty_and_foreign_studies() -> None:
-    """One without trials has too few; one of plain Optuna is checked without commands."""
+def test_too_few_trials() -> None:
+    """A study without trials has too few; one of plain Optuna is checked without commands.
+
+    A best trial far below all others may be luck; a grid has no further trials.
+    """
     verdict = get_verdict(record_of([]), now=NOW)
     assert verdict.level is Level.FAIL
     assert verdict.checks[0].name == "number of trials"
-    assert verdict.checks[0].command == "emoji-study run autoencoder --study checked --trials 20"
+    more = "emoji-study run autoencoder --study checked"
+    assert verdict.checks[0].command == f"{more} --trials 20"
     foreign = study_of(*(make_trial(i, value=1.0 + i) for i in range(3)))
     verdict = get_verdict(foreign, now=NOW)
     assert verdict.level is Level.FAIL
     assert {check.command for check in verdict.checks} <= {None}
-
-
-def test_too_few_trials_near_the_best() -> None:
-    """A best trial far below all others may be luck; a grid has no further trials."""
     name = "trials near the best"
     command = warns(with_best(value=0.001), name, "Only 1 of 40 trials lie within 10")
-    assert command == "emoji-study run autoencoder --study checked --trials 40"
+    assert command == f"{more} --trials 40"
     command = found(with_best(GRID, value=0.001), name).command
     assert command.endswith("--study checked-2 --warm-start checked --space extended")
 
@@ -171,16 +172,12 @@ def test_boundary_beyond_which_nothing_lies(changes: dict[str, Scalar], named: l
     space = SPACES["multitask"]["notebook"]
     point = {
         **next(space.grid({})),
-        "learning_rate": 1e-3,
-        "weight_decay": 1e-4,
-        "classification_lambda": 0.5,
-        "dropout": 0.3,
-        "classification_layer_num": 2,
+        **{"learning_rate": 1e-3, "weight_decay": 1e-4, "classification_lambda": 0.5},
+        **{"dropout": 0.3, "classification_layer_num": 2},
     }
     settings = {**SETTINGS, "kind": "multitask", "space": "notebook"}
     distributions = {p.name: p.distribution for p in space.parameters}
-    best = make_trial(0, value=0.1)
-    best = replace(best, params={**point, **changes}, distributions=distributions)
+    best = replace(make_trial(0, value=0.1), params=point | changes, distributions=distributions)
     check = found(record_of([best], settings), "boundary of the space")
     for name in ("dropout", "classification layer num", "classification lambda", "learning rate"):
         assert (f"{name} " in check.sentence) == (name in named)
@@ -216,8 +213,8 @@ def test_trainings() -> None:
     falling = {i: 0.2 - 0.0018 * i for i in range(N_EPOCHS)}
     command = warns(with_best(intermediate_values=falling), "length of the training")
     assert "--epochs 200" in command
-    attrs = {**BEST.user_attrs, "last_validation_mse": 1.5 * (BEST.value or 0)}
-    warns(with_best(user_attrs=attrs), "overfitting", "1.50 times its lowest")
+    best = noted(BEST, last_validation_mse=1.5 * (BEST.value or 0)).user_attrs
+    warns(with_best(user_attrs=best), "overfitting", "1.50 times its lowest")
     noisy = {i: 0.03 + 0.2 * math.exp(-i / 8) + 0.01 * (i % 2) for i in range(N_EPOCHS)}
     name = "noise of the last epochs"
     words = "A schedule (one_cycle, cosine) or a smaller"
@@ -227,30 +224,57 @@ def test_trainings() -> None:
     warns(with_best(intermediate_values=noisy, params=params), name, words)
 
 
-@pytest.mark.parametrize(("value", "level"), [(0.05, Level.PASS), (0.001, Level.WARN)])
-def test_default(value: float, level: Level) -> None:
-    """The notebook's best configuration must be beaten where it was tried."""
-    default = {
-        "auto_encoder": "CNN",
-        "batch_size": 16,
-        "learning_rate": 0.01,
-        "weight_decay": 1e-5,
-        "batch_normalization": False,
-    }
-    trials = [*HEALTHY, make_trial(40, value=value, params=default)]
-    assert found(record_of(trials, {**SETTINGS, "space": "notebook"}), "the default").level is (
-        level
-    )
+def test_what_others_say() -> None:
+    """The default must be beaten where it was tried, and chance alone could order few trials.
 
-
-def test_what_chance_and_a_surrogate_say() -> None:
-    """Trials that chance alone could order, and what the surrogate could not learn, are named."""
+    What the surrogate could not learn is named, and an accuracy that the large classes make alone.
+    """
+    default = {"auto_encoder": "CNN", "batch_size": 16, "learning_rate": 0.01}
+    default |= {"weight_decay": 1e-5, "batch_normalization": False}
+    for value, level in ((0.05, Level.PASS), (0.001, Level.WARN)):
+        trials = [*HEALTHY, make_trial(40, value=value, params=default)]
+        record = record_of(trials, {**SETTINGS, "space": "notebook"})
+        assert found(record, "the default").level is level
     values = sorted(trial.value or 0 for trial in HEALTHY)
     ties = sum(v <= values[0] * math.exp(1.96 * math.sqrt(2) * 0.05) for v in values) - 1
     assert ties > 0
     words = f"from the next {ties}"
     warns(record_of(HEALTHY), "noise between replicates", words, relative_noise=0.05)
     warns(record_of(HEALTHY), "predictability", predictable=False)
+    shares = {"validation_accuracy": 0.9, "validation_balanced_accuracy": 0.6}
+    lopsided = multitask(make_trial(0, value=0.02, attrs=shares))
+    warns(lopsided, "balance of the classes", "90", "60")
+
+
+def test_workers() -> None:
+    """They may wait for longer than they train; what runs far too long is probably dead.
+
+    A sampler that asks again for what is known has searched its space through.
+    """
+    trials = [replace(t, completed=t.started and t.started + TRAINING / 4) for t in HEALTHY]
+    warns(record_of(trials), "idle workers", "only 2")
+    running = healthy_trial(40, state=TrialState.RUNNING, value=None, completed=None)
+    for age, level in ((timedelta(days=1), Level.WARN), (timedelta(minutes=1), Level.PASS)):
+        record = record_of([*HEALTHY, replace(running, started=NOW - age)])
+        assert found(record, "zombie trials").level is level
+    trials = [t if t.number % 3 else noted(t, reused_from=0) for t in HEALTHY]
+    warns(record_of(trials), "repeated trainings")
+    assert found(record_of(trials, GRID), "repeated trainings").level is Level.PASS
+
+
+def test_noise_estimate() -> None:
+    """The pooled scatter of replicates is that of the log error; answered trials do not count."""
+    rng = np.random.default_rng(0)
+    trials = []
+    for i in range(400):
+        base = HEALTHY[i // 10]
+        value = 0.02 * math.exp(0.1 * rng.standard_normal())
+        params = {**base.params, "weight_decay": 1e-5, "batch_normalization": False}
+        trials.append(noted(replace(base, number=i, value=value, params=params), seed=i))
+    assert get_noise(record_of(trials)) == pytest.approx(0.1, abs=0.01)
+    answered = [noted(t, reused_from=0) if t.number % 10 else t for t in trials]
+    same_seed = [noted(t, seed=7) for t in trials]
+    assert [get_noise(record_of(other)) for other in (answered, same_seed)] == [None, None]
 
 
 @pytest.mark.parametrize("suspect", [False, True])
@@ -269,43 +293,3 @@ def test_pruner(suspect: bool) -> None:
     check = found(record_of([*trials, *pruned]), "pruner")
     assert check.level is (Level.WARN if suspect else Level.PASS)
     assert "after 11 epochs" in check.sentence
-
-
-def test_duplicates() -> None:
-    """A sampler that asks again for what is known has searched its space through."""
-    trials = [t if t.number % 3 else noted(t, reused_from=0) for t in HEALTHY]
-    warns(record_of(trials), "repeated trainings")
-    assert found(record_of(trials, GRID), "repeated trainings").level is Level.PASS
-
-
-def test_workers() -> None:
-    """They may wait for longer than they train; what runs far too long is probably dead."""
-    trials = [replace(t, completed=t.started and t.started + TRAINING / 4) for t in HEALTHY]
-    warns(record_of(trials), "idle workers", "only 2")
-    running = healthy_trial(40, state=TrialState.RUNNING, value=None, completed=None)
-    for age, level in ((timedelta(days=1), Level.WARN), (timedelta(minutes=1), Level.PASS)):
-        record = record_of([*HEALTHY, replace(running, started=NOW - age)])
-        assert found(record, "zombie trials").level is level
-
-
-def test_balance() -> None:
-    """An accuracy that the large classes make alone."""
-    shares = {"validation_accuracy": 0.9, "validation_balanced_accuracy": 0.6}
-    lopsided = multitask(make_trial(0, value=0.02, attrs=shares))
-    warns(lopsided, "balance of the classes", "90", "60")
-
-
-def test_noise_estimate() -> None:
-    """The pooled scatter of replicates is that of the log error; answered trials do not count."""
-    rng = np.random.default_rng(0)
-    trials = []
-    for i in range(400):
-        base = HEALTHY[i // 10]
-        value = 0.02 * math.exp(0.1 * rng.standard_normal())
-        attrs = {**base.user_attrs, "seed": i}
-        params = {**base.params, "weight_decay": 1e-5, "batch_normalization": False}
-        trials.append(replace(base, number=i, value=value, user_attrs=attrs, params=params))
-    assert get_noise(record_of(trials)) == pytest.approx(0.1, abs=0.01)
-    answered = [noted(t, reused_from=0) if t.number % 10 else t for t in trials]
-    same_seed = [noted(t, seed=7) for t in trials]
-    assert [get_noise(record_of(other)) for other in (answered, same_seed)] == [None, None]
