@@ -5,7 +5,6 @@ from dataclasses import replace
 import pytest
 from scipy import stats
 
-from storage.records import StudyRecord
 from study.analysis.agreement import (
     FANOVA,
     PED_ANOVA,
@@ -24,24 +23,22 @@ from tests.study_tests.synthetic import (
     trial,
 )
 
-
-@pytest.fixture(scope="module")
-def record() -> StudyRecord:
-    """120 trials with a planted answer."""
-    return planted()
+RECORD = planted()
 
 
 @pytest.fixture(scope="module")
-def cnn(record: StudyRecord) -> AgreementInfo:
-    """What the methods say of one of its families."""
-    return get_agreement(record, family="CNN")
+def infos() -> list[AgreementInfo]:
+    """What the methods say of either family of 120 trials with a planted answer."""
+    return [get_agreement(RECORD, family=family) for family in ("CNN", "linear")]
 
 
-def test_methods_agree_on_what_matters(cnn: AgreementInfo) -> None:
+def test_methods_agree_on_what_matters(infos: list[AgreementInfo]) -> None:
     """The one parameter that matters is first by all methods, in words and in numbers.
 
-    A range of ranks is one, within the number of parameters.
+    A range of ranks is one, within the number of parameters. Every two methods are compared over
+    the parameters that both rank, as SciPy does.
     """
+    cnn, _ = infos
     first = cnn.parameters[0]
     assert first.name == "learning_rate"
     assert first.ped_anova.share > 0.5
@@ -50,45 +47,40 @@ def test_methods_agree_on_what_matters(cnn: AgreementInfo) -> None:
     assert (first.fanova.best_rank, first.fanova.worst_rank) == (1, 1)
     for p in cnn.parameters:
         for found in (p.ped_anova, p.fanova, p.permutation):
-            assert 1 <= found.best_rank <= found.worst_rank <= len(cnn.parameters)
+            assert 1 <= found.best_rank <= found.worst_rank <= len(cnn.parameters) == 4
     assert cnn.sentence.startswith("PED-ANOVA, fANOVA and permutation put learning_rate first. ")
     assert "no effect can be told from zero for " in cnn.sentence
     assert "weight_decay" in cnn.sentence
     assert not any(pair.real for pair in cnn.interactions.pairs)
-
-
-def test_tau_is_that_of_scipy(cnn: AgreementInfo) -> None:
-    """Every two methods are compared over the parameters that both rank."""
     pairs = [(PED_ANOVA, FANOVA), (PED_ANOVA, PERMUTATION), (FANOVA, PERMUTATION)]
     assert list(cnn.taus) == pairs
-    assert len(cnn.parameters) == 4
-    shares = [p.fanova.share for p in cnn.parameters if p.fanova is not None]
-    losses = [p.permutation.share for p in cnn.parameters if p.permutation is not None]
+    shares, losses = zip(
+        *((p.fanova.share, p.permutation.share) for p in cnn.parameters), strict=True
+    )
     expected = stats.kendalltau(shares, losses).statistic
     assert cnn.taus[FANOVA, PERMUTATION] == pytest.approx(expected)
     taus = [tau for tau in cnn.taus.values() if tau is not None]
     assert f"(Kendall's tau {min(taus):.2f} to {max(taus):.2f})" in cnn.sentence
 
 
-def test_all_methods_see_the_same_branch(record: StudyRecord, cnn: AgreementInfo) -> None:
+def test_all_methods_see_the_same_branch(infos: list[AgreementInfo]) -> None:
     """PED-ANOVA, too, is computed from the trials of the branch alone."""
-    assert branches(record) == ["CNN", "linear"]
-    infos = [cnn, get_agreement(record, family="linear")]
-    assert [info.family for info in infos] == ["CNN", "linear"]
+    assert branches(RECORD) == [info.family for info in infos] == ["CNN", "linear"]
     for info in infos:
         names = {p.name for p in info.parameters}
         assert {p.name for p in info.importances.parameters} == names
         assert {p.name for p in info.surrogate.parameters} == names
         assert info.importances.n_trials == info.surrogate.n_trials
-    assert sum(info.importances.n_trials for info in infos) == len(record.complete)
+    assert sum(info.importances.n_trials for info in infos) == len(RECORD.complete)
 
 
-def test_ped_anova_stands_alone_where_the_forest_refuses(record: StudyRecord) -> None:
+def test_methods_that_refuse_are_named() -> None:
     """Without a forest there is neither fANOVA nor an interaction, and the reason is said.
 
-    Two trials are too few for every method.
+    Two trials are too few for every method. Where too few trials have all parameters, the other
+    two methods are compared.
     """
-    info = get_agreement(replace(record, trials=record.trials[:50]), family="CNN")
+    info = get_agreement(replace(RECORD, trials=RECORD.trials[:50]), family="CNN")
     assert 10 <= info.surrogate.n_trials < 30
     assert info.sentence == "PED-ANOVA stands alone."
     assert info.surrogate.refusal is not None
@@ -103,18 +95,14 @@ def test_ped_anova_stands_alone_where_the_forest_refuses(record: StudyRecord) ->
     assert info.surrogate.refusal == "Too few trials: 2 of at least 30."
     assert info.parameters == ()
     assert branches(study()) == []
-
-
-def test_fanova_that_refuses_is_named() -> None:
-    """Where too few trials have all parameters, the two other methods are compared."""
-    record = planted_multitask()
-    family = branches(record, metric=VALIDATION_ACCURACY)[0]
-    info = get_agreement(record, metric=VALIDATION_ACCURACY, family=family)
+    record, by = planted_multitask(), {"metric": VALIDATION_ACCURACY}
+    by["family"] = branches(record, **by)[0]
+    info = get_agreement(record, **by)
     assert info.fanova is not None
-    whole = get_branch(record, metric=VALIDATION_ACCURACY, family=family, complete_only=True)
+    whole = get_branch(record, complete_only=True, **by)
     assert list(info.taus) == [(PED_ANOVA, PERMUTATION)]
     assert info.sentence.startswith("PED-ANOVA and permutation put classification_lambda first. ")
     assert (
-        f"fANOVA says nothing: too few trials that have all varying parameters: "
+        "fANOVA says nothing: too few trials that have all varying parameters: "
         f"{whole.n_trials} of at least 30." in info.sentence
     )

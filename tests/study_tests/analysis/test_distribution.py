@@ -1,11 +1,9 @@
 """Empirical distribution functions by family, their bands, and their chart."""
 
-import json
 import math
 
 import numpy as np
 import pytest
-from optuna.trial import TrialState
 from scipy import stats
 
 from study.analysis import kind_of
@@ -20,7 +18,7 @@ from tests.study_tests.synthetic import (
     trial,
 )
 
-RECORD = planted()
+RECORD, CLASSIFYING = planted(), planted_multitask()
 INFO = get_distribution(RECORD)
 
 
@@ -59,24 +57,20 @@ def test_many_trials_are_thinned_and_keep_both_ends() -> None:
         assert step.share == pytest.approx(np.mean(values <= step.value))
 
 
-def test_only_complete_trials_with_a_number_count() -> None:
-    """Trials that break the constraint do count; pruned and failed ones and NaN do not."""
-    trials = (
-        trial(0, value=0.3),
-        trial(1, value=0.1, attrs={"infeasible": True}),
-        trial(2, value=math.nan),
-        trial(3, state=TrialState.PRUNED, curve=(0.2,)),
-        trial(4, state=TrialState.FAIL),
-        trial(5, value=0.3),
-    )
-    (family,) = get_distribution(study(*trials)).families
-    assert [step.value for step in family.steps] == [0.1, 0.3, 0.3]
-    assert [step.share for step in family.steps] == [1 / 3, 2 / 3, 1]
+def test_equal_and_infeasible_trials_count() -> None:
+    """Each is a step of its own; a study without trials has no family."""
+    trials = (trial(0, value=0.3), trial(1, value=0.1, attrs={"infeasible": True}))
+    (family,) = get_distribution(study(*trials, trial(2, value=0.3))).families
+    steps = [(step.value, step.share) for step in family.steps]
+    assert steps == [(0.1, 1 / 3), (0.3, 2 / 3), (0.3, 1)]
     assert get_distribution(study()).families == ()
 
 
 def test_chart_draws_steps_with_colours_and_dashes() -> None:
-    """Each family has a line of its colour and of a dash of its own in its band."""
+    """Each family has a line of its colour and of a dash of its own in its band.
+
+    The legend shows markup in its name as text; the page finds the line by the name itself.
+    """
     figure = plot_distribution(INFO, kind_of(RECORD))
     lines = [trace for trace in figure.data if trace.meta]
     assert [trace.meta for trace in lines] == [{"edf": "CNN"}, {"edf": "linear"}]
@@ -86,23 +80,15 @@ def test_chart_draws_steps_with_colours_and_dashes() -> None:
         low, high = figure.data[3 * i : 3 * i + 2]
         assert {trace.line.shape for trace in (low, high, line)} == {"hv"}
         assert list(line.x) == pytest.approx([step.value for step in family.steps], rel=1e-4)
-        assert list(line.y) == pytest.approx([step.share for step in family.steps], rel=1e-4)
-        assert list(low.y) == pytest.approx([step.low for step in family.steps], abs=1e-4)
-        assert list(high.y) == pytest.approx([step.high for step in family.steps], abs=1e-4)
+        for trace, name in ((line, "share"), (low, "low"), (high, "high")):
+            shares = [getattr(step, name) for step in family.steps]
+            assert list(trace.y) == pytest.approx(shares, abs=1e-4)
         assert (low.fill, high.fill) == (None, "tonexty")
     assert figure.layout.xaxis.type == "log"
-    record = planted_multitask()
-    info = get_distribution(record, metric=VALIDATION_ACCURACY)
-    axis = plot_distribution(info, kind_of(record)).layout.xaxis
+    info = get_distribution(CLASSIFYING, metric=VALIDATION_ACCURACY)
+    axis = plot_distribution(info, kind_of(CLASSIFYING)).layout.xaxis
     assert (axis.type, axis.title.text) == (None, "validation accuracy")
-
-
-def test_markup_in_a_family_is_escaped_for_people_only() -> None:
-    """The legend shows it as text; the mark by which the page finds the line is the name."""
     evil = "<b>CNN</b>"
     record = study(trial(0, value=0.1, params={"auto_encoder": evil}), settings=SETTINGS)
-    figure = plot_distribution(get_distribution(record), kind_of(record))
-    line = figure.data[-1]
-    assert line.name == "&lt;b&gt;CNN&lt;/b&gt; (1 trials)"
-    assert line.meta == {"edf": evil}
-    json.loads(figure.to_json())
+    line = plot_distribution(get_distribution(record), kind_of(record)).data[-1]
+    assert (line.name, line.meta) == ("&lt;b&gt;CNN&lt;/b&gt; (1 trials)", {"edf": evil})

@@ -10,7 +10,6 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 from optuna.trial import TrialState
 
-from storage.records import TrialRecord
 from study.analysis.history import get_history
 from study.analysis.incumbents import ChangedParameter, get_incumbents
 from tests.study_tests.pages import render_report
@@ -18,9 +17,7 @@ from tests.study_tests.report.test_report import Page, plain
 from tests.study_tests.synthetic import START, study, trial
 
 
-def ran(
-    number: int, minutes: tuple[int, int], epochs: int, seconds: float, **more: Any
-) -> TrialRecord:
+def ran(number: int, minutes: tuple[int, int], epochs: int, seconds: float, **more: Any) -> Any:
     """Return a trial that ran between these minutes of the study."""
     started, completed = (START + timedelta(minutes=minute) for minute in minutes)
     attrs = {"epochs_run": epochs, "training_seconds": seconds}

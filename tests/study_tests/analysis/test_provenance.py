@@ -3,9 +3,6 @@
 import itertools
 import shlex
 from dataclasses import replace
-from typing import Any
-
-import pytest
 
 from search_spaces import parse_params
 from storage import attrs
@@ -24,28 +21,20 @@ def options(command: str) -> dict[str, list[str]]:
 
 
 def test_the_command_gives_the_settings() -> None:
-    """Every setting of a search is an option, and a fixed parameter is one that can be read."""
+    """Every setting of a search is an option, and a fixed parameter is one that can be read.
+
+    Imports, experiments and studies made by other means have no command.
+    """
     fixed = {"epoch": 20, "batch_normalization": False, "learning_rate": 1e-5}
     settings = {attrs.SETTINGS: {**SETTINGS, "fixed": fixed}}
     command = get_provenance(replace(planted(), name="it's", user_attrs=settings)).command
     assert shlex.split(command)[:3] == ["emoji-study", "run", "autoencoder"]
     found = options(command)
     sets = found.pop("--set")
-    assert {name: value for name, (value,) in found.items()} == {
-        "--study": "it's-again",
-        "--trials": "114",
-        "--space": "extended",
-        "--sampler": "tpe",
-        "--pruner": "median",
-        "--seed": "0",
-        "--split": "group",
-        "--data-seed": "42",
-    }
+    expected = {"study": "it's-again", "trials": "114", "space": "extended", "sampler": "tpe"}
+    expected |= {"pruner": "median", "seed": "0", "split": "group", "data-seed": "42"}
+    assert found == {f"--{name}": [value] for name, value in expected.items()}
     assert parse_params(AUTOENCODER.spaces, dict(text.split("=") for text in sets)) == fixed
-
-
-def test_constraint_and_objectives_are_options() -> None:
-    """Of a study that classifies."""
     more = {"pareto": True, "data": "my faces.parquet", "vendors": ["twitter", "apple"]}
     record = study(trial(0, value=0.1), settings=MULTITASK_SETTINGS | more)
     command = get_provenance(record).command
@@ -53,19 +42,12 @@ def test_constraint_and_objectives_are_options() -> None:
     values = [options(command)[name] for name in names]
     assert values == [["0.7"], ["my faces.parquet"], ["twitter,apple"]]
     assert "--pareto" in shlex.split(command)
-
-
-@pytest.mark.parametrize(
-    "user_attrs",
-    [
+    for user_attrs in (
         {},
         {attrs.SETTINGS: {**SETTINGS, "sampler": "imported"}},
         {attrs.SETTINGS: SETTINGS, attrs.EXPERIMENT: {"name": "leakage"}},
-    ],
-)
-def test_what_was_not_run_has_no_command(user_attrs: dict[str, Any]) -> None:
-    """Imports, experiments and studies made by other means."""
-    assert get_provenance(replace(planted(), user_attrs=user_attrs)).command is None
+    ):
+        assert get_provenance(replace(planted(), user_attrs=user_attrs)).command is None
 
 
 def test_machines_are_counted() -> None:

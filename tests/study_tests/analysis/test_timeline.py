@@ -1,6 +1,5 @@
 """When which worker ran which trial: rows, spans, utilisation, bounds, and their chart."""
 
-import json
 from collections.abc import Iterable
 from datetime import timedelta
 
@@ -104,45 +103,35 @@ def test_many_trials_and_workers_are_bounded_and_numbers_count_all() -> None:
 
 
 def test_chart_draws_a_line_per_trial_in_the_row_of_its_worker() -> None:
-    """Lines are separated by gaps, carry their trial's number, and look like their state."""
+    """Lines are separated by gaps, carry their trial's number, and look like their state.
+
+    Short studies are shown in seconds, long ones in minutes or hours. Markup in a host's name is
+    escaped, and a long name cannot squeeze the chart.
+    """
     figure = plot_timeline(get_timeline(SMALL), kind_of(SMALL))
     found = {trace.name: trace for trace in figure.data}
     assert list(found) == ["CNN complete", "CNN running", "CNN pruned", "failed"]
     complete = found["CNN complete"]
     assert complete.x == (0, 10, None, 5, 15, None)
-    assert complete.y == ("worker 1<br>a",) * 2 + (None,) + ("worker 2<br>b",) * 2 + (None,)
+    assert complete.y == (*["worker 1<br>a"] * 2, None, *["worker 2<br>b"] * 2, None)
     assert complete.customdata == (1, 1, None, 0, 0, None)
     assert complete.line.color == FAMILY_COLORS[0]
     assert {trace.meta["trials"] for trace in figure.data} == {True}
     assert found["CNN pruned"].line.dash == "dot"
     assert found["failed"].line.color not in FAMILY_COLORS
-    assert list(figure.layout.yaxis.categoryarray) == [
-        *("worker 1<br>a", "worker 2<br>b", "unknown worker"),
-    ]
+    rows = ["worker 1<br>a", "worker 2<br>b", "unknown worker"]
+    assert list(figure.layout.yaxis.categoryarray) == rows
     assert figure.layout.meta is None
-
-
-@pytest.mark.parametrize(
-    ("seconds", "unit", "end"), [(100, "s", 100), (600, "min", 10), (36_000, "h", 10)]
-)
-def test_the_unit_follows_the_length(seconds: float, unit: str, end: float) -> None:
-    """Short studies are shown in seconds, long ones in minutes or hours."""
-    record = study(ran(0, 0, seconds))
-    figure = plot_timeline(get_timeline(record), kind_of(record))
-    assert figure.layout.xaxis.title.text == f"time since the first start ({unit})"
-    assert figure.data[0].x[1] == end
-
-
-def test_names_of_hosts_are_text_and_short() -> None:
-    """Markup is escaped and a long name cannot squeeze the chart."""
-    record = study(ran(0, 0, 1, worker="<b>x:1"), ran(1, 1, 2, worker=f"{'long.' * 20}/ab12:1"))
-    info = get_timeline(record)
-    assert info.workers[0].label == "worker 1 (<b>x)"
-    figure = plot_timeline(info, kind_of(record))
-    rows = figure.layout.yaxis.categoryarray
-    assert rows[0] == "worker 1<br>&lt;b&gt;x"
-    assert len(rows[1]) < 40
-    json.loads(figure.to_json())
+    names = [f"{'long.' * 20}/ab12:1", "<b>x:1"]
+    for seconds, unit, end in ((100, "s", 100), (600, "min", 10), (36_000, "h", 10)):
+        record = study(ran(0, 0, seconds, worker=names[1]), ran(1, 1, 2, worker=names[0]))
+        figure = plot_timeline(get_timeline(record), kind_of(record))
+        assert figure.layout.xaxis.title.text == f"time since the first start ({unit})"
+        assert figure.data[0].x[1] == end
+        rows = figure.layout.yaxis.categoryarray
+        assert rows[0] == "worker 1<br>&lt;b&gt;x"
+        assert len(rows[1]) < 40
+    assert get_timeline(record).workers[0].label == "worker 1 (<b>x)"
 
 
 @given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 50), st.integers(0, 2)), min_size=1))
