@@ -54,14 +54,17 @@ PERCENT = "\N{NO-BREAK SPACE}%"
 N_SIMULATIONS = 300
 
 
+NONE: Mapping[str, Any] = {}
+
+
 def record(
     values: Mapping[str, Values],
     *,
-    promised: Mapping[str, float] | None = None,
-    accuracies: Mapping[str, Values] | None = None,
-    seconds: Mapping[str, float] | None = None,
-    tests: Mapping[str, Values] | None = None,
-    test_accuracies: Mapping[str, Values] | None = None,
+    promised: Mapping[str, float] = NONE,
+    accuracies: Mapping[str, Values] = NONE,
+    seconds: Mapping[str, float] = NONE,
+    tests: Mapping[str, Values] = NONE,
+    test_accuracies: Mapping[str, Values] = NONE,
     min_accuracy: float | None = None,
     **changes: Any,
 ) -> StudyRecord:
@@ -73,15 +76,14 @@ def record(
         seconds: Training time of each arm.
         changes: See ``trained``.
     """
-    promised, seconds, names = promised or {}, seconds or {}, list(values)
 
     def own(arm: str, pair: int) -> dict[str, Any]:
-        found: dict[str, Any] = {attrs.PARAMETER_COUNT: 1000 * (names.index(arm) + 1)}
-        if arm in seconds:
-            found[attrs.TRAINING_SECONDS] = seconds[arm] * (0.9 if pair % 2 else 1.1)
-        if accuracies and accuracies[arm][pair] is not None:
-            found[attrs.VALIDATION_ACCURACY] = accuracies[arm][pair]
-        return found
+        found = {
+            attrs.PARAMETER_COUNT: 1000 * (list(values).index(arm) + 1),
+            attrs.TRAINING_SECONDS: arm in seconds and seconds[arm] * (0.9 if pair % 2 else 1.1),
+            attrs.VALIDATION_ACCURACY: arm in accuracies and accuracies[arm][pair],
+        }
+        return {name: value for name, value in found.items() if value}
 
     arms = [
         Arm(
@@ -91,19 +93,19 @@ def record(
             trial=10 * i if arm in promised else None,
             expected=promised.get(arm),
         )
-        for i, arm in enumerate(names)
+        for i, arm in enumerate(values)
     ]
     kind = MULTITASK_SETTINGS if accuracies or min_accuracy else SETTINGS
     settings = {**kind, "min_accuracy": min_accuracy}
     fields = {"name": attrs.CONFIRMATION, "keep_models": True, "settings": settings, **changes}
     made = trained(values, arms, own=own, **fields)
     results: dict[str, dict[str, float]] = {}
-    for t in made.trials if tests else ():
+    for t in made.trials:
         arm, pair = t.user_attrs[attrs.ARM], t.user_attrs[attrs.PAIR]
-        if arm in tests and tests[arm][pair] is not None:
-            results[str(t.number)] = {"mse": tests[arm][pair]}
-            if test_accuracies:
-                results[str(t.number)]["accuracy"] = test_accuracies[arm][pair]
+        both = {"mse": tests.get(arm), "accuracy": test_accuracies.get(arm)}
+        found = {name: column[pair] for name, column in both.items() if column}
+        if found.get("mse") is not None:
+            results[str(t.number)] = found
     tested = {attrs.TEST_RESULTS: results} if results else {}
     return replace(made, user_attrs={**made.user_attrs, **tested})
 
