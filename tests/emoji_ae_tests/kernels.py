@@ -37,16 +37,6 @@ def interrupt(_: EpochMetrics) -> bool:
     raise KeyboardInterrupt
 
 
-def require_equal(one: Autoencoder, other: Autoencoder, images: Tensor) -> None:
-    """Check weights, where they lie, and all that is made of images, in any layout."""
-    mine, theirs = one.state_dict(), other.state_dict()
-    assert mine.keys() == theirs.keys()
-    for name, weight in mine.items():
-        assert torch.equal(weight, theirs[name]), name
-        assert weight.stride() == theirs[name].stride(), name
-    assert all(map(torch.equal, results_of(one, images), results_of(other, images)))
-
-
 def results_of(model: Autoencoder, images: Tensor) -> list[Tensor]:
     """Return what is made of images: pictures, errors, latents, and pictures of those."""
     space = encode(model, images, ["face"] * len(images))
@@ -56,6 +46,16 @@ def results_of(model: Autoencoder, images: Tensor) -> list[Tensor]:
     assert torch.equal(errors, other)
     decoded = space.decode(space.latents.contiguous())
     return [reconstruct(model, images), errors, space.latents, decoded]
+
+
+def require_equal(one: Autoencoder, other: Autoencoder, images: Tensor) -> None:
+    """Check weights, where they lie, and all that is made of images, in any layout."""
+    mine, theirs = one.state_dict(), other.state_dict()
+    assert mine.keys() == theirs.keys()
+    for name, weight in mine.items():
+        assert torch.equal(weight, theirs[name]), name
+        assert weight.stride() == theirs[name].stride(), name
+    assert all(map(torch.equal, results_of(one, images), results_of(other, images)))
 
 
 def main(folder: Path) -> None:

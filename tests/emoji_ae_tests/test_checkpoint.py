@@ -111,15 +111,6 @@ def test_round_trip(config: AutoencoderConfig, tmp_path: Path) -> None:
             assert all(map(torch.equal, *tasks))
 
 
-def test_path_of_any_name(checkpoint: Checkpoint, tmp_path: Path) -> None:
-    """Folders are created, names may have any letters, and an old file is replaced."""
-    path = tmp_path / "a" / "b c" / "gesicht 😀.pt"
-    for curve in ((), (EPOCH,)):
-        save_checkpoint(replace(checkpoint, curve=curve), path)
-        assert load_checkpoint(path).curve == curve
-    assert os.listdir(path.parent) == [path.name]
-
-
 def test_what_is_no_checkpoint(checkpoint: Checkpoint, tmp_path: Path) -> None:
     """What is missing or a folder, and whatever else torch has saved, weights alone too."""
     assert_unreadable(tmp_path / "none.pt", r"none\.pt does not exist\.$")
@@ -218,23 +209,22 @@ def test_parts_that_do_not_fit(path: Path, change: dict[str, Any] | str, reason:
     assert_unreadable(path, rf"does not fit its model: .*{reason}(.*[^:])?$")
 
 
-def test_paths_that_cannot_be_written(checkpoint: Checkpoint, path: Path) -> None:
-    """A file or a folder in the way stays; not even an administrator can write into /proc."""
+def test_writing(checkpoint: Checkpoint, path: Path) -> None:
+    """Folders are created and files replaced as a whole; what is in the way stays as it was."""
+    named = path.parent / "a" / "b c" / "gesicht 😀.pt"
+    for curve in ((), (EPOCH,)):
+        save_checkpoint(replace(checkpoint, curve=curve), named)
+        assert load_checkpoint(named).curve == curve
+    assert os.listdir(named.parent) == [named.name]
+
     before = path.read_bytes()
     (path.parent / "folder").mkdir()
     paths = [path / "below.pt", path.parent / "folder", Path(".")]
-    if Path("/proc/self").is_dir():
+    if Path("/proc/self").is_dir():  # not even an administrator can write there
         paths += [Path("/proc/model.pt"), Path("/proc/folder/model.pt")]
     for wrong in paths:
         assert_unwritable(checkpoint, wrong)
-    assert path.read_bytes() == before
-    assert sorted(os.listdir(path.parent)) == ["folder", path.name]
-    assert os.listdir(path.parent / "folder") == []
-
-
-def test_failed_write_leaves_the_old_file(checkpoint: Checkpoint, path: Path) -> None:
-    """When the disk takes only a part the old checkpoint stays, with nothing beside it."""
-    before = path.read_bytes()
+    # The disk takes only a part.
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     for limit in (0, len(before) // 2):
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))  # no file may grow beyond
@@ -242,8 +232,9 @@ def test_failed_write_leaves_the_old_file(checkpoint: Checkpoint, path: Path) ->
             assert_unwritable(replace(checkpoint, seed=1), path)
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-        assert path.read_bytes() == before
-        assert os.listdir(path.parent) == [path.name]
+    assert path.read_bytes() == before
+    assert sorted(os.listdir(path.parent)) == ["a", "folder", path.name]
+    assert os.listdir(path.parent / "folder") == []
 
 
 def test_the_model_of_another_training_is_refused(path: Path) -> None:

@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.metrics import confusion_matrix as sklearn_confusion_matrix
@@ -27,6 +27,7 @@ PAIRS = st.lists(st.tuples(CLASS, CLASS), min_size=1, max_size=40) | st.lists(
 
 
 @given(pairs=PAIRS)
+@settings(max_examples=50)
 def test_all_is_scikit_learns(pairs: list[tuple[int, int]]) -> None:
     """Counts, balanced weights, confusion and balanced accuracy are those of scikit-learn."""
     predicted, labels = torch.tensor(pairs).unbind(dim=1)

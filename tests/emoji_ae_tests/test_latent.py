@@ -71,38 +71,30 @@ def test_variants_count_once(space: LatentSpace) -> None:
         assert torch.equal(twice.vector(atom), space.vector(atom))
 
 
-def flat(space: LatentSpace, *shape: int) -> LatentSpace:
-    """Return a space with latents of another shape, of which only that matters."""
+@pytest.mark.parametrize("shape", [(3, 2, 2), (3, 7, 7), (64,), (128, 1, 1)], ids=str)
+def test_halves(space: LatentSpace, shape: tuple[int, ...]) -> None:
+    """The upper half of the positions is the image's, 0 below; a single position has none."""
     latents = torch.rand(len(TEXTS), *shape, generator=torch.manual_seed(1))
-    return replace(space, latents=latents)
-
-
-@pytest.mark.parametrize("rows", [2, 7])
-def test_halves(space: LatentSpace, rows: int) -> None:
-    """The upper half of the positions is that of the image, 0 below; both make up the whole."""
-    shaped = flat(space, 3, rows, rows)
+    shaped = replace(space, latents=latents)
+    assert shaped.has_halves == (shape[-1] in (2, 7))
+    if not shaped.has_halves:
+        text = "x".join(map(str, shape))
+        rule = f"^`lower.*positions, but its latents are {text}.$"
+        with pytest.raises(ExpressionError, match=rule):
+            shaped.compose(parse("nerd face - lower(attr(sunglasses))"))
+        assert shaped.compose(parse("nerd face - attr(sunglasses)")).shape == shape
+        return
     whole = shaped.vector(Atom("emoji", "nerd face"))
+    middle = shape[-1] // 2
     upper = shaped.compose(parse("upper(nerd face)"))
     lower = shaped.compose(parse("lower(nerd face)"))
-    assert shaped.has_halves
-    assert torch.equal(upper[:, : rows // 2], whole[:, : rows // 2])
-    assert torch.equal(lower[:, rows // 2 :], whole[:, rows // 2 :])
+    assert torch.equal(upper[:, :middle], whole[:, :middle])
+    assert torch.equal(lower[:, middle:], whole[:, middle:])
     assert torch.equal(upper + lower, whole)
-    assert not upper[:, rows // 2 :].any()
-    assert not lower[:, : rows // 2].any()
+    assert not upper[:, middle:].any()
+    assert not lower[:, :middle].any()
     half = shaped.compose(parse("upper(2 * upper(nerd face) + lower(grinning face))"))
     assert torch.equal(half, 2 * upper)
-
-
-@pytest.mark.parametrize("shape", [(64,), (128, 1, 1)])
-def test_latents_without_halves(space: LatentSpace, shape: tuple[int, ...]) -> None:
-    """A fully connected model's have none, nor has a single position: one line says so."""
-    shaped = flat(space, *shape)
-    assert not shaped.has_halves
-    text = "x".join(str(size) for size in shape)
-    with pytest.raises(ExpressionError, match=f"^`lower.*positions, but its latents are {text}.$"):
-        shaped.compose(parse("nerd face - lower(attr(sunglasses))"))
-    assert shaped.compose(parse("nerd face - attr(sunglasses)")).shape == shape
 
 
 def test_unknown_texts(space: LatentSpace) -> None:
@@ -168,13 +160,12 @@ def test_paths_pass_their_stops(space: LatentSpace) -> None:
     assert torch.cat(through([a, b, c], mean)).tolist() == [0, 3, 1, 3, 2]
 
 
-@pytest.mark.parametrize("family", ["CNN", "linear"])
-def test_real_models(tiny_data: Path, family: str) -> None:
+def test_real_models(tiny_data: Path) -> None:
     """Latents have the shape of the architecture, and give back the model's reconstructions."""
     dataset = load_dataset(tiny_data)
-    model = build_model(AutoencoderConfig(auto_encoder=family))  # type: ignore[arg-type]
+    model = build_model(AutoencoderConfig())
     space = encode(model, dataset.images, dataset.texts)
-    assert space.latents.shape[0] == len(dataset)
+    assert space.latents.shape == (len(dataset), 128, 4, 4)
     assert not model.training
     with torch.no_grad():
         expected = model(dataset.images[:2].float() / 255)

@@ -1,6 +1,7 @@
 """The architectures, layer by layer, and what every model promises."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 from typing import Any, get_args
@@ -255,16 +256,18 @@ def test_branch(config: AutoencoderConfig, n_shared: int) -> None:
     torch.testing.assert_close(reconstructions, model(images), rtol=0, atol=0)
 
 
-def test_all_strategies_start_from_the_autoencoders_weights() -> None:
+@pytest.mark.parametrize(
+    ("config", "strategies"),
+    [(with_fields(MULTITASK, normalization="batch"), get_args(Strategy)), (LINEAR, ["branched"])],
+    ids=["CNN", "linear"],
+)
+def test_all_strategies_start_from_the_autoencoders_weights(
+    config: AutoencoderConfig, strategies: Sequence[Strategy]
+) -> None:
     """With one seed the encoder and decoder are the plain autoencoder's, the classifiers equal."""
-    config = with_fields(MULTITASK, normalization="batch")
-    with torch.random.fork_rng():
-        torch.manual_seed(7)
-        plain = build_autoencoder(config)
+    plain = initial_model(replace(config, classification=None), 7)
     assert type(plain) is Autoencoder
-    models = [
-        initial_multitask(with_fields(config, strategy=name), 7) for name in get_args(Strategy)
-    ]
+    models = [initial_multitask(with_fields(config, strategy=name), 7) for name in strategies]
     for model in models:
         state = model.state_dict()
         for name, value in plain.state_dict().items():

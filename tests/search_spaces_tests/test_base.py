@@ -247,9 +247,9 @@ def test_grid_with_fixed_values() -> None:
     assert all(point["weight_decay"] == 1.0 for point in points)
 
 
-@pytest.mark.parametrize(
-    ("kind", "name", "text", "value"),
-    [
+def test_fixed_values() -> None:
+    """A text becomes a value of the parameter's type, outside its range too."""
+    for kind, name, text, value in (
         ("autoencoder", "auto_encoder", "linear", "linear"),
         ("autoencoder", "epoch", " 128 ", 128),
         ("autoencoder", "learning_rate", "5e-2", 0.05),
@@ -260,13 +260,10 @@ def test_grid_with_fixed_values() -> None:
         ("multitask", "strategy", "branched", "branched"),
         ("multitask", "branch_point", "7", 7),
         ("multitask", "auxiliary_task", "False", False),
-    ],
-)
-def test_fixed_values(kind: str, name: str, text: str, value: Scalar) -> None:
-    """A text becomes a value of the parameter's type, outside its range too."""
-    params = parse_params(SPACES[kind], {name: text})
-    assert params == {name: value}
-    assert type(params[name]) is type(value)
+    ):
+        params = parse_params(SPACES[kind], {name: text})
+        assert params == {name: value}
+        assert type(params[name]) is type(value)
 
 
 @pytest.mark.parametrize(

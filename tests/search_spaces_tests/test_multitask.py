@@ -19,7 +19,6 @@ from emoji_ae.errors import ConfigError
 from search_spaces import autoencoder
 from search_spaces.base import Scalar
 from search_spaces.designs import design_points
-from search_spaces.errors import SearchSpaceError
 from search_spaces.multitask import EXTENDED, NOTEBOOK, to_config
 
 HIDDEN = {"classification_width", "dropout"}
@@ -36,11 +35,6 @@ CONDITIONS: dict[str, Callable[[Mapping[str, Scalar]], bool]] = {
     **dict.fromkeys(HIDDEN, lambda point: point["classification_layer_num"] != 1),
 }
 """By which choices a point of the extended space has a parameter; it has all others."""
-
-
-def points(design: str, n: int, **fixed: Scalar) -> list[dict[str, Scalar]]:
-    """Return the first points of the extended space."""
-    return list(itertools.islice(design_points(design, EXTENDED, fixed, seed=3), n))
 
 
 def test_notebook_grid() -> None:
@@ -115,7 +109,7 @@ def assert_valid(point: Mapping[str, Scalar]) -> None:
 def test_every_point_of_a_design_is_valid(design: str) -> None:
     """A few hundred points have what acts, and show each choice of each finite parameter."""
     seen: dict[str, Counter[Scalar]] = {}
-    for point in points(design, 400):
+    for point in itertools.islice(design_points(design, EXTENDED, {}, seed=3), 400):
         assert_valid(point)
         for name, value in point.items():
             seen.setdefault(name, Counter())[value] += 1
@@ -153,31 +147,3 @@ def test_to_config() -> None:
     for message, values in wrong.items():
         with pytest.raises(ConfigError, match=message):
             to_config(values)
-
-
-def test_fixed_choices_close_branches() -> None:
-    """A fixed choice decides which of the others exist, even of those fixed too."""
-    for point in points("random", 40, strategy="sequential", classification_lambda=0.5):
-        assert "classification_lambda" not in point
-        assert "branch_point" not in point
-    for point in points("random", 40, classification_layer_num=1, dropout=0.5):
-        assert not HIDDEN & set(point)
-    for point in points("random", 40, strategy="branched", auxiliary_task=False, branch_point=1):
-        assert point["branch_point"] == 1
-        assert "classification_lambda" not in point
-        assert to_config(point).to_dict()["classification_lambda"] == 0
-
-
-def test_extended_space_has_no_grid() -> None:
-    """Lambda and dropout are continuous like the rates, so they have to be fixed for a grid."""
-    fixed: dict[str, Scalar] = {"learning_rate": 0.01, "weight_decay": 0.0}
-    fixed |= {"edge_weight": 0.0, "color_weight": 0.0, "variational": False, "kl_weight": 0.0}
-    with pytest.raises(SearchSpaceError, match="`classification_lambda` is continuous"):
-        next(EXTENDED.grid(fixed))
-    fixed["classification_lambda"] = 0.5
-    with pytest.raises(SearchSpaceError, match="`dropout` is continuous"):
-        next(EXTENDED.grid(fixed))
-    fixed |= {"dropout": 0.5, "auto_encoder": "linear", "bottleneck_dim": 8, "batch_size": 16}
-    fixed |= {"classification_width": 64, "activation": "relu", "schedule": "constant"}
-    # Sequential 1; joint with and without the task 2; branched likewise at 3 points 6.
-    assert len(list(EXTENDED.grid(fixed))) == 9 * 3 * 2 * 3 * 2  # with extra images and without

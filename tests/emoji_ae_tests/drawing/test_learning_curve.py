@@ -74,7 +74,7 @@ errors = st.floats(1e-6, 1e3) | st.sampled_from([math.nan, math.inf, 0.0])
 
 
 @given(st.lists(st.tuples(errors, errors), min_size=1, max_size=300))
-@settings(max_examples=50)
+@settings(max_examples=25)
 def test_every_curve_has_a_small_picture(values: list[tuple[float, float]]) -> None:
     """Diverged, constant, long or short: there is a picture, of at most 20 kB."""
     png = learning_curve_png(curve_of(*zip(*values, strict=True)))
