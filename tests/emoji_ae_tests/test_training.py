@@ -409,7 +409,8 @@ def test_sequential_training() -> None:
     seconds = [metrics.seconds for metrics in (*result.curve, *result.classifier_curve)]
     assert seconds == sorted(seconds)
     assert seconds[0] > 0
-    assert result.best == best_metrics(result.curve, result.classifier_curve)
+    chosen = min(result.classifier_curve, key=lambda metrics: metrics.validation_cross_entropy)
+    assert result.best == replace(chosen, epoch=kept.epoch, seconds=kept.seconds)
     best = train(config, on_epoch=lambda metrics: metrics.epoch == 4).model
     curve = fit_classifier_of(config, cast(MultitaskAutoencoder, best), after=result.curve)
     assert {
@@ -512,6 +513,7 @@ def test_frozen_autoencoder() -> None:
 
     best = min(curve, key=lambda metrics: metrics.validation_cross_entropy)
     assert best != curve[-1], "the test needs a best that is not the last"
+    assert best_metrics(AFTER, curve) == replace(best, epoch=1, seconds=2.0)
     logits = model.classifier(frozen_latents(model, to_float(VALIDATION.images, CPU)))
     found = labels_of(FROZEN).cross_entropy(logits, VALIDATION.labels).item()
     assert found == best.validation_cross_entropy
@@ -530,24 +532,6 @@ def test_diverging_classifier() -> None:
     assert (result.model, result.curve, result.best) == (model, tuple(AFTER), AFTER[1])
     assert not any(module.training for module in model.modules())
     assert state_of(model) == before
-
-
-def test_best_metrics() -> None:
-    """The reconstruction of the best epoch, with the classification of the best classifier."""
-    first, best, last = AFTER
-    values: dict[str, Any] = asdict(best) | {"epoch": 3, "seconds": 9.0}
-    for name in ("train_cross_entropy", "train_total", "train_accuracy", "validation_total"):
-        values[name] = 1.0
-    for name in ("cross_entropy", "accuracy", "balanced_accuracy"):
-        values[f"validation_{name}"] = 2.0
-    row = MultitaskMetrics(**values)
-    chosen = replace(row, epoch=4, validation_cross_entropy=1.0, validation_accuracy=0.6)
-    rows = [row, chosen, replace(chosen, epoch=5, validation_accuracy=0.7)]
-    assert best_metrics(AFTER, []) == best
-    assert best_metrics([last, replace(best, validation_mse=0.25)], []) == last
-    assert best_metrics([first], rows[:1]) == replace(rows[0], epoch=0, seconds=1.0)
-    assert best_metrics(AFTER, rows) == replace(rows[1], epoch=1, seconds=2.0)
-    assert best_metrics(rows, []) == rows[0]
 
 
 # Trainings that are interrupted and go on.

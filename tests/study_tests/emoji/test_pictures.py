@@ -18,7 +18,6 @@ from storage import attrs
 from storage.artifacts import open_artifacts, save_artifacts
 from storage.rdb import open_storage
 from storage.records import load_study_record
-from study.report import Pictures
 from study.report.pictures import CAPTION_ENTRY, PADDING, best_pictures, cut_strip
 from tests.study_tests.studies import claim_point
 from tests.study_tests.synthetic import SETTINGS
@@ -43,11 +42,11 @@ def strips(tiny_data: Path) -> list[bytes]:
 
 
 class Study:
-    """A study in a file whose trials have pictures."""
+    """A study in a file whose trials have pictures, empty at first."""
 
     def __init__(self, url: str, folder: Path) -> None:
-        storage = open_storage(url, create=True, write=True)
-        self.study = optuna.create_study(storage=storage, study_name="study")
+        self.storage = open_storage(url, create=True, write=True)
+        self.study = optuna.create_study(storage=self.storage, study_name="study")
         self.study.set_user_attr(attrs.SETTINGS, SETTINGS)
         self.store = open_artifacts(folder / "artifacts")
 
@@ -58,16 +57,14 @@ class Study:
             save_artifacts(self.store, trial, {attrs.RECONSTRUCTIONS_FILE: png})
         self.study.tell(trial, value, state=TrialState.FAIL if value is None else None)
 
-    def pictures(self) -> Pictures | None:
+    def pictures(self) -> Any:
         """Return the pictures for the report of the study as it is stored."""
-        storage = self.study._storage
-        return best_pictures(load_study_record(storage, "study"), storage, self.store)
+        return best_pictures(load_study_record(self.storage, "study"), self.storage, self.store)
 
     @property
-    def captions(self) -> list[str] | None:
+    def captions(self) -> list[str]:
         """What is said about the trials that draw the fixed images."""
-        pictures = self.pictures()
-        return pictures and [trial.caption for trial in pictures.trials]
+        return [trial.caption for trial in self.pictures().trials]
 
 
 @pytest.fixture
