@@ -1,8 +1,7 @@
 """Notes and charts of the dashboard: written whole, and what others wrote stays."""
 
+import functools
 import json
-import threading
-from concurrent.futures import ThreadPoolExecutor
 
 import optuna
 import plotly.graph_objects as go
@@ -18,15 +17,15 @@ from storage.annotations import (
     write_study_note,
     write_trial_notes,
 )
-from tests.servers import opened
+from tests.servers import at_once, opened
 
 LONG = "Ein längerer Text mit Umlauten. " * 300
 """It fills several of the dashboard's pieces."""
 
 
-def graphs(storage: BaseStorage, study: optuna.Study) -> dict[str, str]:
+def graphs(study: optuna.Study) -> dict[str, str]:
     """Return the charts as the dashboard reads them."""
-    return get_plotly_graph_objects(storage.get_study_system_attrs(study._study_id))
+    return get_plotly_graph_objects(study._storage.get_study_system_attrs(study._study_id))
 
 
 def chart(n_points: int) -> str:
@@ -34,8 +33,11 @@ def chart(n_points: int) -> str:
     return str(go.Figure(go.Scatter(y=[float(n_points)] * n_points)).to_json())
 
 
-def test_trial_notes_round_trip(study: optuna.Study) -> None:
-    """The dashboard's own function reads each note, long ones and more than one transaction."""
+def test_trial_notes(study: optuna.Study) -> None:
+    """The dashboard's own function reads each note, long ones and more than one transaction.
+
+    Of a removed note nothing is left, and none of another trial goes with it.
+    """
     new = study._storage.create_new_trial
     trials = [optuna.Trial(study, new(study._study_id)) for _ in range(3)]
     notes = {trials[0]._trial_id: "*short*", trials[2]._trial_id: LONG}
@@ -43,21 +45,19 @@ def test_trial_notes_round_trip(study: optuna.Study) -> None:
     write_trial_notes(study, notes)
     assert [get_note(trial) for trial in trials] == ["*short*", "", LONG]
     assert noted_trials(study) == dict.fromkeys(notes, False)
-    many = {10_000 + i: str(i) for i in range(MAX_WRITTEN + 1)}
+    many = {10_000 + i: str(i) for i in range(MAX_WRITTEN + 1)} | dict.fromkeys(
+        (20_000, 200_000), LONG
+    )
     write_trial_notes(study, many)
     assert set(noted_trials(study)) == {*notes, *many}
     save_note(trials[0], "edited")
     assert noted_trials(study)[trials[0]._trial_id]
-
-
-def test_trial_notes_can_be_removed(study: optuna.Study) -> None:
-    """Of a removed note nothing is left, and none of another trial goes with it."""
-    write_trial_notes(study, dict.fromkeys((1, 11, 111), LONG))
-    write_trial_notes(study, {5: "new"}, without={1, 111, 7})
-    assert set(noted_trials(study)) == {5, 11}
+    write_trial_notes(study, {50_000: "new"}, without={*notes, 20_000, 7})
+    left = {50_000, *many} - {20_000}
+    assert set(noted_trials(study)) == left
     stored = study._storage.get_study_system_attrs(study._study_id)
-    assert {name.split(":")[1] for name in stored if "note" in name} == {"5", "11"}
-    assert get_note_from_system_attrs(stored, 11)["body"] == LONG
+    assert {int(name.split(":")[1]) for name in stored if "note" in name} == left
+    assert get_note_from_system_attrs(stored, 200_000)["body"] == LONG
 
 
 def test_study_note(study: optuna.Study) -> None:
@@ -83,9 +83,9 @@ def test_graphs_are_replaced(study: optuna.Study) -> None:
     theirs = save_plotly_graph_object(study, go.Figure(), graph_object_id="theirs")
     write_study_note(study, LONG)
     write_graphs(study, {"a": chart(5000), "b": chart(3), "a-b": chart(2)})
-    assert len(graphs(study._storage, study)["a"]) > 10_000
+    assert len(graphs(study)["a"]) > 10_000
     write_graphs(study, {"a": chart(1), "b": None})
-    found = graphs(study._storage, study)
+    found = graphs(study)
     assert set(found) == {theirs, "a", "a-b"}
     assert (found["a"], found["a-b"]) == (chart(1), chart(2))
     assert get_note(study) == LONG
@@ -95,24 +95,22 @@ def test_readers_get_whole_charts(study: optuna.Study, shared_place: str) -> Non
     """While two writers replace a chart, every look finds one of theirs, never a mixture."""
     lengths = (2000, 4000)
     write_graphs(study, {"chart": chart(lengths[0])})
-    stop = threading.Event()
+    ended = []
 
-    def write(n_points: int) -> None:
-        with opened(shared_place, write=True) as storage:
-            own = optuna.load_study(study_name=study.study_name, storage=storage)
-            for _ in range(15):
-                write_graphs(own, {"chart": chart(n_points)})
+    def write(n_points: int, storage: BaseStorage) -> None:
+        own = optuna.load_study(study_name=study.study_name, storage=storage)
+        for _ in range(10):
+            write_graphs(own, {"chart": chart(n_points)})
+        ended.append(n_points)
 
-    def read() -> set[int]:
+    def read(_: BaseStorage) -> set[int]:
         seen = set()
         with opened(shared_place) as storage:
-            while not stop.is_set():
-                seen.add(len(json.loads(graphs(storage, study)["chart"])["data"][0]["y"]))
+            own = optuna.load_study(study_name=study.study_name, storage=storage)
+            while len(ended) < len(lengths):
+                seen.add(len(json.loads(graphs(own)["chart"])["data"][0]["y"]))
         return seen
 
-    with ThreadPoolExecutor(3) as pool:
-        reader = pool.submit(read)
-        for writer in [pool.submit(write, n) for n in lengths]:
-            writer.result()
-        stop.set()
-        assert reader.result() <= set(lengths)
+    writers = [functools.partial(write, n_points) for n_points in lengths]
+    ((seen, *_),) = at_once(shared_place, [read, *writers])
+    assert seen <= set(lengths)

@@ -60,16 +60,15 @@ def test_all_is_kept(shared_storage: BaseStorage, shared_place: str) -> None:
 
 
 def test_all_or_nothing(shared_storage: BaseStorage) -> None:
-    """A study of which one value cannot be stored is not stored at all."""
+    """A study of which one value cannot be stored is not stored at all; a large one is.
+
+    That is more than gRPC takes by default, which are four million bytes.
+    """
     wrong, before = trial(0.5), study_names(shared_storage)
     wrong.values = [0.5, "high"]  # type: ignore[list-item]
     with pytest.raises(StorageInternalError):
         insert_study(shared_storage, "wrong", [*TRIALS, wrong], user_attrs={}, metric="error")
     assert study_names(shared_storage) == before
-
-
-def test_a_large_table(shared_storage: BaseStorage) -> None:
-    """More than gRPC takes by default, which are four million bytes."""
     large = [trial(0.5, size=2)] * 50
     large[0].user_attrs["curve"] = "x" * 100_000
     insert_study(shared_storage, "large", large, user_attrs={}, metric="error")

@@ -104,14 +104,10 @@ def test_attributes(url: str) -> None:
     assert storage is not database is not None, "Optuna changed _CachedStorage._backend"
     assert internals.database_of(database) is database
     assert internals.database_of(optuna.storages.InMemoryStorage()) is None
-
-
-def test_names_of_attributes() -> None:
-    """Names under which Optuna keeps what it is told about a study and its trials."""
-    told = optuna.create_study()
+    told = optuna.create_study()  # names under which Optuna keeps what it is told
     told.enqueue_trial({"x": 0.5})
     assert told.trials[0].system_attrs[operations.FIXED_PARAMS] == {"x": 0.5}
     with pytest.warns(optuna.exceptions.ExperimentalWarning):
         told.set_metric_names(["error"])
-    storage, key = internals.storage_of(told), internals.key_of(told)
-    assert storage.get_study_system_attrs(key) == {operations.METRIC_NAMES: ["error"]}
+    memory, key = internals.storage_of(told), internals.key_of(told)
+    assert memory.get_study_system_attrs(key) == {operations.METRIC_NAMES: ["error"]}

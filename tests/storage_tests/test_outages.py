@@ -35,8 +35,11 @@ def connect(url: str, *statements: str) -> None:
             connection.exec_driver_sql(statement)
 
 
-def test_locked_and_damaged_file(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The lock of another process ends some time, a table that is gone stays so."""
+def test_files(tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lock of another process ends some time, as does the use of all connections.
+
+    A table that is gone, a file that is no database or has no more room need a person.
+    """
     monkeypatch.setattr("storage.rdb._SQLITE_TIMEOUT_S", 0)
     study = optuna.create_study(storage=open_storage(url, create=True, write=True))
     with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
@@ -49,14 +52,14 @@ def test_locked_and_damaged_file(url: str, monkeypatch: pytest.MonkeyPatch) -> N
     assert outage(locked) == outage(locked.__cause__ or locked) == "database is locked"
     assert isinstance(damaged, StorageInternalError)
     assert outage(damaged) is None
-
-
-def test_files_that_need_a_person(tmp_path: Path) -> None:
-    """A file that is no database, or has no more room."""
+    pool = {"pool_size": 1, "max_overflow": 0, "pool_timeout": 0}
+    engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.QueuePool, **pool)
+    with engine.connect():
+        assert "QueuePool limit" in str(outage(error_of(engine.connect)))
     (tmp_path / "text.db").write_text("a few words\n" * 1000)
-    damaged = error_of(lambda: connect(f"sqlite:///{tmp_path / 'text.db'}", "SELECT * FROM a"))
-    assert isinstance(damaged, exc.DatabaseError)
-    assert outage(damaged) is None
+    text = error_of(lambda: connect(f"sqlite:///{tmp_path / 'text.db'}", "SELECT * FROM a"))
+    assert isinstance(text, exc.DatabaseError)
+    assert outage(text) is None
     tables = (f"CREATE TABLE t{i} (name TEXT)" for i in range(9))
     small = f"sqlite:///{tmp_path / 'small.db'}"
     full = error_of(lambda: connect(small, "PRAGMA max_page_count=2", *tables))
@@ -80,17 +83,6 @@ def test_no_server(driver: str) -> None:
                 open_storage(url, create=create, write=create)
             assert "s3cret" not in f"{said}{caught.value}"
             assert "\n" not in f"{said}{caught.value}"
-
-
-def test_no_connection_is_free(tmp_path: Path) -> None:
-    """All connections of the pool being in use passes as well."""
-    pool = {"pool_size": 1, "max_overflow": 0, "pool_timeout": 0}
-    engine = sqlalchemy.create_engine(
-        f"sqlite:///{tmp_path / 'study.db'}", poolclass=sqlalchemy.QueuePool, **pool
-    )
-    with engine.connect():
-        error = error_of(engine.connect)
-    assert "QueuePool limit" in str(outage(error))
 
 
 @pytest.mark.parametrize(

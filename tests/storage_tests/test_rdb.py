@@ -18,10 +18,8 @@ from optuna.storages import BaseStorage
 
 from storage.errors import StorageAccessError, StorageLostError, StorageUnreachableError
 from storage.internals import database_of
-from storage.rdb import open_storage
+from storage.rdb import close_all, open_storage
 from tests.servers import close_storage, next_line, process
-
-not_as_root = pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 
 HOLD_LOCK = """
 import sqlite3, sys
@@ -65,25 +63,13 @@ def names(url: str, **options: bool) -> list[str]:
     return [study.study_name for study in open_storage(url, **options).get_all_studies()]
 
 
-def other_program(path: Path) -> None:
-    """Write a database of another program."""
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("CREATE TABLE bookmarks (url TEXT)")
-        connection.execute("INSERT INTO bookmarks VALUES ('https://example.org')")
+def database(*statements: str) -> bytes:
+    """Return a file of SQLite."""
+    with closing(sqlite3.connect(":memory:")) as connection:
+        for statement in statements:
+            connection.execute(statement)
         connection.commit()
-
-
-def damaged(path: Path) -> None:
-    """Write a valid header with random bytes behind it."""
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("CREATE TABLE studies (name TEXT)")
-    header = path.read_bytes()[:100]
-    path.write_bytes(header + random.Random("damaged").randbytes(8092))
-
-
-def text(path: Path) -> None:
-    """Write a file that is no database."""
-    path.write_text("a few words, and then some more of them\n" * 100)
+        return connection.serialize()
 
 
 def test_create(tmp_path: Path) -> None:
@@ -110,27 +96,33 @@ def test_missing_file_stays_missing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("prepare", "message"),
+    ("content", "message"),
     [
-        (Path.mkdir, "is a folder"),
-        (text, "cannot be opened: file is not a database"),
-        (other_program, "is a database of another program, not a study database"),
-        (damaged, "cannot be opened: "),
+        (None, "is a folder"),
+        (b"a few words, and then some more\n" * 100, "cannot be opened: file is not a database"),
+        (
+            database("CREATE TABLE bookmarks (url TEXT)", "INSERT INTO bookmarks VALUES ('url')"),
+            "is a database of another program, not a study database",
+        ),
+        (
+            database("CREATE TABLE studies (name TEXT)")[:100] + random.Random(0).randbytes(8092),
+            "cannot be opened: ",
+        ),
     ],
 )
-def test_no_study_database(
-    tmp_path: Path, url: str, prepare: Callable[[Path], None], message: str
-) -> None:
+def test_no_study_database(tmp_path: Path, url: str, content: bytes | None, message: str) -> None:
     """Whatever else lies there is refused in one line, by all, and left as it is."""
     path = tmp_path / "study.db"
-    prepare(path)
-    before = path.is_file() and path.read_bytes()
+    if content is None:
+        path.mkdir()
+    else:
+        path.write_bytes(content)
     for create, write in ((False, False), (False, True), (True, True)):
         with pytest.raises(StorageAccessError, match=message) as caught:
             open_storage(url, create=create, write=write)
         assert "study.db" in str(caught.value)
         assert "\n" not in str(caught.value)
-    assert (path.is_file() and path.read_bytes()) == before
+    assert path.is_dir() if content is None else path.read_bytes() == content
     assert [entry.name for entry in tmp_path.iterdir()] == ["study.db"]
 
 
@@ -157,39 +149,21 @@ def test_database_in_the_making(tmp_path: Path, url: str) -> None:
     assert names(url) == ["study"]
 
 
-def test_locked_when_it_is_opened(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file that another program has for itself is out of reach for now, not damaged."""
-    engine_of(new_database(url)._storage).dispose()
-    monkeypatch.setattr("storage.rdb._SQLITE_TIMEOUT_S", 0)
-    path = url.removeprefix("sqlite:///")
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        connection.execute("PRAGMA locking_mode=EXCLUSIVE")
-        connection.execute("BEGIN IMMEDIATE")
-        with pytest.raises(StorageUnreachableError, match=r"opened: database is locked$"):
-            open_storage(url)
-        connection.execute("ROLLBACK")
-    assert names(url) == ["study"]
-
-
-@not_as_root
-def test_read_only_file(tmp_path: Path, url: str) -> None:
-    """A file without write permission can be read, but not worked on."""
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_no_permission_to_write(tmp_path: Path) -> None:
+    """Such a file can be read, but not worked on; such a folder takes no file, and no log."""
+    folder = tmp_path / "folder"
+    url = f"sqlite:///{folder / 'study.db'}"
     new_database(url)
-    (tmp_path / "study.db").chmod(0o444)
+    (folder / "study.db").chmod(0o444)
     with pytest.raises(StorageAccessError, match=r"cannot be written: no permission\.$"):
         open_storage(url, write=True)
-    assert open_storage(url).get_all_studies()[0].study_name == "study"
-
-
-@not_as_root
-def test_read_only_folder(tmp_path: Path) -> None:
-    """A folder without write permission takes no new file, and no log beside an old one."""
-    folder = tmp_path / "folder"
-    new_database(f"sqlite:///{folder / 'study.db'}")
+    assert names(url) == ["study"]
+    (folder / "study.db").chmod(0o644)
     folder.chmod(0o555)
     try:
-        with pytest.raises(StorageAccessError, match="cannot be written: no permission"):
-            open_storage(f"sqlite:///{folder / 'study.db'}", write=True)
+        with pytest.raises(StorageAccessError, match=r"cannot be written: no permission\.$"):
+            open_storage(url, write=True)
         with pytest.raises(StorageAccessError, match="cannot be opened: "):
             open_storage(f"sqlite:///{folder / 'other.db'}", create=True, write=True)
     finally:
@@ -199,17 +173,20 @@ def test_read_only_folder(tmp_path: Path) -> None:
 def test_lock_blocks_writers_but_not_readers(
     tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Writers wait a minute for a lock, the driver would 5 s; readers get through meanwhile."""
+    """Writers wait a minute for a lock, the driver would 5 s; readers get through meanwhile.
+
+    A file that another program has for itself is out of reach for now, not damaged.
+    """
     new_database(url)
     for write in (False, True):
         with engine_of(open_storage(url, write=write)).connect() as connection:
             assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar() == 60_000
     monkeypatch.setattr("storage.rdb._SQLITE_TIMEOUT_S", 0)
     first, second = (open_storage(url, write=True) for _ in range(2))
-    reader = open_storage(url)
+    reader, path = open_storage(url), tmp_path / "study.db"
     study_id = first.get_study_id_from_name("study")
     assert second.get_study_id_from_name("study") == study_id
-    with lock_holder(tmp_path / "study.db") as said:
+    with lock_holder(path) as said:
         assert said == "locked"
         assert reader.get_study_user_attrs(study_id) == {}
         for storage in (first, second):
@@ -220,6 +197,14 @@ def test_lock_blocks_writers_but_not_readers(
     assert reader.get_study_user_attrs(study_id) == {}
     first.set_study_user_attr(study_id, "name", "value")
     assert second.get_study_user_attrs(study_id) == {"name": "value"}
+    close_all()
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA locking_mode=EXCLUSIVE")
+        connection.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StorageUnreachableError, match=r"opened: database is locked$"):
+            open_storage(url)
+        connection.execute("ROLLBACK")
+    assert names(url) == ["study"]
 
 
 def test_opening_again_keeps_lock_and_log(tmp_path: Path, url: str) -> None:

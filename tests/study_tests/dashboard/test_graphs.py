@@ -9,24 +9,12 @@ from optuna.trial import TrialState
 from benchmarks.analysis import made_up
 from study.dashboard.graphs import BEST_CURVES, FIRST_PARAMETERS, draw_graphs
 from study.figures import FAMILY_COLORS
-from tests.study_tests.synthetic import SETTINGS, planted, study, trial
-
-SEARCH = {"importance", "learning-curves", "families"}
+from tests.study_tests.synthetic import SETTINGS, study, trial
 
 
 def drawn(graphs: dict[str, str | None]) -> dict[str, Any]:
     """Return the charts that there are."""
     return {name: json.loads(figure) for name, figure in graphs.items() if figure is not None}
-
-
-@pytest.mark.whole
-def test_charts_of_a_search() -> None:
-    """Three charts of an autoencoder study, each with a title and a fixed name."""
-    graphs = draw_graphs(planted())
-    assert set(graphs) == {*SEARCH, "trade-off"}
-    found = drawn(graphs)
-    assert set(found) == SEARCH
-    assert all(figure["layout"]["title"]["text"] for figure in found.values())
 
 
 def test_charts_of_next_to_nothing() -> None:
@@ -39,12 +27,17 @@ def test_charts_of_next_to_nothing() -> None:
 
 
 @pytest.mark.whole
-def test_charts_stay_small() -> None:
-    """The page reads them at every look, so a thousand long trials make no large ones."""
+def test_charts_of_a_search() -> None:
+    """Each has a title and a fixed name, and a thousand long trials make no large ones.
+
+    For a page reads them at every look.
+    """
     graphs = draw_graphs(made_up("multitask", 1000))
+    found = drawn(graphs)
+    assert set(found) == set(graphs) == {"importance", "learning-curves", "families", "trade-off"}
+    assert all(figure["layout"]["title"]["text"] for figure in found.values())
     sizes = {name: len(figure or "") for name, figure in graphs.items()}
     assert all(0 < size < 60_000 for size in sizes.values()), sizes
-    found = drawn(graphs)
     assert len(found["importance"]["data"][0]["y"]) <= FIRST_PARAMETERS
     curves = {n for trace in found["learning-curves"]["data"] for n in trace["customdata"] if n}
     assert len(curves) == BEST_CURVES

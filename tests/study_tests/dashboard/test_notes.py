@@ -91,26 +91,26 @@ def test_notes_of_reused_stopped_and_repeated_trials() -> None:
     text = note(0, trial(0, state=TrialState.PRUNED, params=PARAMS, curve=curve, attrs=found))
     assert "**Pruned**: validation MSE 0.05000 in epoch 3." in text
     assert "Why it ended: the median pruner stopped it after 4 of 20 epochs." in text
-    reused = trial(0, value=0.1, params=PARAMS, attrs={"reused_from": 3})
-    assert "trial 3 had done the same training" in note(0, reused)
-    early = trial(0, value=0.1, params=PARAMS, curve=(0.2, 0.1), attrs={"early_stopped": True})
-    assert "had stopped falling after 2 epochs" in note(0, early)
-    repeated = trial(0, value=0.1, params=PARAMS, attrs={"retry_of": 9})
-    assert "A second attempt at trial 9." in note(0, repeated)
-    imported = trial(0, value=0.1, params=PARAMS, attrs={"measured_on": "test"})
-    assert "imported, as measured on the test split" in note(0, imported)
-    assert "emoji-study train" not in note(0, imported)
+    for own, expected in (
+        ({"reused_from": 3}, "trial 3 had done the same training"),
+        ({"early_stopped": True}, "had stopped falling after 2 epochs"),
+        ({"retry_of": 9}, "A second attempt at trial 9."),
+        ({"measured_on": "test"}, "imported, as measured on the test split"),
+    ):
+        text = note(0, trial(0, value=0.1, params=PARAMS, curve=(0.2, 0.1), attrs=own))
+        assert expected in text
+        assert ("emoji-study train" in text) == ("measured_on" not in own)
 
 
 def test_an_infeasible_trial_says_so() -> None:
     """The dashboard's reader sees which accuracy is missing, and the one reached."""
     found = classified([4, 10, 0, 5], min_accuracy=0.7)
-    record = multitask(trial(0, value=0.02, params=PARAMS, attrs=found))
-    text = trial_note(record, record.trials[0], url=URL)
+    kept = classified([4, 20, 6, 10])
+    record = multitask(*(trial(0, value=0.02, params=PARAMS, attrs=own) for own in (found, kept)))
+    text, fine = (trial_note(record, one, url=URL) for one in record.trials)
     assert "**Infeasible**: it misses the validation accuracy of 70.0\xa0%" in text
     assert "validation accuracy 47.5\xa0%" in text
-    kept = multitask(trial(0, value=0.02, params=PARAMS, attrs=classified([4, 20, 6, 10])))
-    assert "Infeasible" not in trial_note(kept, kept.trials[0], url=URL)
+    assert "Infeasible" not in fine
 
 
 def test_large_studies_have_notes_of_the_best_and_the_latest() -> None:
@@ -123,62 +123,57 @@ def test_large_studies_have_notes_of_the_best_and_the_latest() -> None:
 
 
 def test_note_of_a_study() -> None:
-    """What it is, how trials are judged, the report, the attributes, what to type."""
-    text = study_note(planted(20), study_id=7, url="postgresql+psycopg://me:secret@db/studies")
+    """What it is, how trials are judged, the report, the attributes, what to type.
+
+    Its name makes neither a link nor a picture, and the commands quote it.
+    """
+    name = "[x](javascript:alert(1)) ![y](http://example.org/y.png) `z`"
+    text = study_note(
+        replace(planted(20), name=name),
+        study_id=7,
+        url="postgresql+psycopg://me:secret@db/studies",
+    )
     for expected in (
         "A search of kind **autoencoder**, extended space; TPE sampler, median pruner.",
         "[Report of this study](/report/7)",
-        "    emoji-study report --storage 'postgresql+psycopg://me:***@db/studies' --study pla",
+        "    emoji-study report --storage 'postgresql+psycopg://me:***@db/studies' --study '[x]",
         "`reconstructions.png`",
         "- `best_epoch`: ",
         "The test images play no part.",
-        "--study planted --watch",
+        f"--study '{name}' --watch",
     ):
         assert expected in text
     assert "secret" not in text
     assert "`validation_accuracy`" not in text  # no trial has it
+    children = [child for token in MARKDOWN.parse(text) for child in token.children or ()]
+    links = [c.attrs["href"] for c in children if c.type in ("link_open", "image")]
+    assert links == ["/report/7"]
+
+
+EXTRA = ", with extra training images of "
+DATA = [
+    ("", [], "the embedded images"),
+    ("", ["twitter"], "the embedded images of twitter"),
+    ("", ["google", "twitter", "apple"], f"the embedded images of google{EXTRA}twitter and apple"),
+    ("faces.parquet", [], "faces.parquet"),
+    ("faces.parquet", ["google"], f"faces.parquet{EXTRA}google"),
+]
 
 
 def test_notes_of_other_studies() -> None:
-    """They say what a constraint, a second objective or another program's study is."""
-    constrained = study_note(multitask(), study_id=1, url=URL)
-    assert "at least 70.0\xa0% of the validation images" in constrained
+    """They say what a constraint, a second objective or another program's study is.
+
+    And the data: the file or the vendor of the own images, and the vendors of the extra ones.
+    """
     both = {**MULTITASK_SETTINGS, "pareto": True, "min_accuracy": None}
-    assert "second objective" in study_note(multitask(settings=both), study_id=1, url=URL)
-    assert "not made by emoji-study" in study_note(study(), study_id=1, url=URL)
-
-
-def test_names_of_studies_are_escaped() -> None:
-    """A study's name makes neither a link nor a picture, and the commands quote it."""
-    name = "[x](javascript:alert(1)) ![y](http://example.org/y.png) `z`"
-    text = study_note(replace(planted(3), name=name), study_id=1, url=URL)
-    links = [
-        child.attrs["href"]
-        for token in MARKDOWN.parse(text)
-        for child in token.children or ()
-        if child.type in ("link_open", "image")
+    others = [
+        (multitask(), "at least 70.0\xa0% of the validation images"),
+        (multitask(settings=both), "second objective"),
+        (study(), "not made by emoji-study"),
     ]
-    assert links == ["/report/1"]
-    assert f"--study '{name}'" in text
-
-
-@pytest.mark.parametrize(
-    ("settings", "data"),
-    [
-        ({}, "the embedded images"),
-        ({"vendors": ["twitter"]}, "the embedded images of twitter"),
-        (
-            {"vendors": ["google", "twitter", "apple"]},
-            "the embedded images of google, with extra training images of twitter and apple",
-        ),
-        ({"data": "faces.parquet"}, "faces.parquet"),
-        (
-            {"data": "faces.parquet", "vendors": ["google"]},
-            "faces.parquet, with extra training images of google",
-        ),
-    ],
-)
-def test_note_of_a_study_names_its_data(settings: dict[str, object], data: str) -> None:
-    """The file or the vendor of the own images, and the vendors of the extra ones."""
-    record = study(trial(0, value=0.1), settings={**SETTINGS, **settings})
-    assert f". Data: {data}, group split, fingerprint " in study_note(record, study_id=1, url=URL)
+    for file, vendors, data in DATA:
+        own = {"data": file or None, **({"vendors": vendors} if vendors else {})}
+        made = study(trial(0, value=0.1), settings={**SETTINGS, **own})
+        others.append((made, f". Data: {data}, group split, fingerprint "))
+    for record, expected in others:
+        assert expected in study_note(record, study_id=1, url=URL)

@@ -8,7 +8,6 @@ from optuna.pruners import HyperbandPruner, NopPruner, SuccessiveHalvingPruner
 from optuna.samplers import PartialFixedSampler
 from optuna.trial import TrialState
 
-from search_spaces.designs import DESIGNS
 from study.errors import StudyError
 from study.experiment import PAIRED
 from study.sampling.names import (
@@ -46,37 +45,24 @@ def test_names() -> None:
         }
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
-def test_sampler_seed_decides(name: str) -> None:
-    """The same seed gives the same first point, another seed another."""
+@pytest.mark.parametrize("name", [*SAMPLERS, PAIRED])
+def test_first_point(name: str) -> None:
+    """What a design decides, or a trial was enqueued with, holds; the seed decides the rest."""
 
     def first(seed: int) -> float:
-        study = optuna.create_study(sampler=make_sampler(name, seed=seed, params={}))
-        return study.ask().suggest_float("x", 0, 1)
+        given = {"x": 0.25, "kind": "b"}
+        adaptive = name in ADAPTIVE_SAMPLERS
+        sampler = make_sampler(name, seed=seed, params={} if adaptive else given)
+        study = optuna.create_study(sampler=sampler)
+        if adaptive:
+            study.enqueue_trial(given)
+        trial = study.ask()
+        assert trial.suggest_float("x", 0, 1) == 0.25
+        assert trial.suggest_categorical("kind", ["a", "b"]) == "b"
+        return trial.suggest_float("y", 0, 1)
 
     assert first(1) == first(1)
     assert len({first(seed) for seed in range(5)}) == 5
-
-
-@pytest.mark.parametrize("name", [*DESIGNS, PAIRED])
-def test_point_of_a_design(name: str) -> None:
-    """What a design decides is as it says, whatever the seed; only the rest is drawn."""
-    seen = set()
-    for seed in range(5):
-        sampler = make_sampler(name, seed=seed, params={"x": 0.25, "kind": "b"})
-        trial = optuna.create_study(sampler=sampler).ask()
-        assert trial.suggest_float("x", 0, 1) == 0.25
-        assert trial.suggest_categorical("kind", ["a", "b"]) == "b"
-        seen.add(trial.suggest_float("y", 0, 1))
-    assert len(seen) == 5
-
-
-@pytest.mark.parametrize("name", ADAPTIVE_SAMPLERS)
-def test_enqueued_point(name: str) -> None:
-    """Values that a trial was enqueued with hold for every sampler."""
-    study = optuna.create_study(sampler=make_sampler(name, seed=0, params={}))
-    study.enqueue_trial({"x": 0.25})
-    assert study.ask().suggest_float("x", 0, 1) == 0.25
 
 
 def test_unknown_names() -> None:

@@ -1,6 +1,5 @@
 """Points that were tried are not suggested again, as long as there are others."""
 
-import threading
 from collections.abc import Sequence
 from itertools import product
 
@@ -11,21 +10,17 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, IntDistribution
 from optuna.samplers import TPESampler
+from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 
 from search_spaces import SearchSpace
 from search_spaces.base import Parameter
 from storage import attrs
 from study.sampling.names import make_sampler, suggest_untried
-from tests.servers import opened
+from tests.servers import at_once, opened
 
 N_STARTUP = 10
 """Trials that adaptive samplers draw independently."""
-
-BRANCHES = {"b": ("x", "y"), "c": ("z",)}
-N_VALUES = 4
-
-Point = tuple[str, tuple[int, ...]]
 
 
 @pytest.fixture(scope="module")
@@ -34,47 +29,41 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> str:
     return f"sqlite:///{tmp_path_factory.mktemp('untried') / 'study.db'}"
 
 
-def suggest(trial: optuna.Trial, branches: Sequence[str]) -> Point:
-    """Suggest a point of a space of few points; one parameter has a single value."""
-    branch = trial.suggest_categorical("branch", branches)
-    trial.suggest_categorical("fixed", ["so"])
-    return branch, tuple(trial.suggest_int(name, 1, N_VALUES) for name in BRANCHES[branch])
-
-
 @pytest.mark.parametrize(
     # The Gaussian process only models parameters that every point has.
     ("name", "branches", "state"),
     [
-        ("tpe", "bc", TrialState.COMPLETE),
-        ("tpe", "bc", TrialState.PRUNED),
-        ("tpe", "bc", TrialState.RUNNING),
-        ("gp", "b", TrialState.COMPLETE),
+        ("tpe", {"b": ("x", "y"), "c": ("z",)}, TrialState.COMPLETE),
+        ("tpe", {"b": ("x", "y"), "c": ("z",)}, TrialState.PRUNED),
+        ("tpe", {"b": ("x", "y"), "c": ("z",)}, TrialState.RUNNING),
+        ("gp", {"b": ("x", "y")}, TrialState.COMPLETE),
     ],
 )
-def test_no_point_twice(name: str, branches: str, state: TrialState) -> None:
+def test_no_point_twice(name: str, branches: dict[str, Sequence[str]], state: TrialState) -> None:
     """Behind the first trials each one has a new point, until all have been tried."""
-    whole = {
-        (branch, numbers)
-        for branch in branches
-        for numbers in product(range(1, N_VALUES + 1), repeat=len(BRANCHES[branch]))
-    }
     study = optuna.create_study()
-    points: list[Point] = []
-    while len(set(points)) < len(whole):
-        assert len(points) < N_STARTUP + len(whole)
-        study.sampler = make_sampler(name, seed=len(points), params={})
+    points: list[tuple[object, ...]] = []
+    whole = {
+        (branch, *numbers)
+        for branch, own in branches.items()
+        for numbers in product(range(1, 5), repeat=len(own))
+    }
+    for n in range(N_STARTUP + len(whole)):
+        nothing_is_new = set(points) == whole
+        study.sampler = make_sampler(name, seed=n, params={})
         trial = study.ask()
-        branch, numbers = point = suggest(trial, [*branches])
-        assert len(points) < N_STARTUP or point not in points
+        branch = trial.suggest_categorical("branch", [*branches])
+        trial.suggest_categorical("fixed", ["so"])
+        numbers = [trial.suggest_int(own, 1, 4) for own in branches[branch]]
+        assert n < N_STARTUP or (branch, *numbers) not in points or nothing_is_new
         value = sum(numbers) + (10 if branch == "c" else 0)
         trial.report(value, step=0)
-        if len(points) < N_STARTUP or state == TrialState.COMPLETE:
+        if n < N_STARTUP or state == TrialState.COMPLETE:
             study.tell(trial, value)
         elif state.is_finished():
             study.tell(trial, state=state)
-        points.append(point)
+        points.append((branch, *numbers))
     assert set(points) == whole
-    suggest(study.ask(), [*branches])
 
 
 @pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
@@ -98,19 +87,15 @@ def test_continuous_spaces_are_searched_as_ever() -> None:
 
 def small_space(n_choices: int, n_numbers: int) -> SearchSpace:
     """Return a space of few points, in which some parameters depend on another."""
-    choices = {"branch": ["a", "b"], "fixed": [1, 2], "choice": [*range(n_choices)]}
-    branch, fixed, choice = (
-        Parameter(
-            name=name,
-            distribution=CategoricalDistribution(own),
-            when={"branch": ("b",)} if name == "choice" else {},
-        )
-        for name, own in choices.items()
+    b = {"branch": ("b",)}
+    choice, numbers = CategoricalDistribution([*range(n_choices)]), IntDistribution(1, n_numbers)
+    parameters = (
+        Parameter(name="branch", distribution=CategoricalDistribution(["a", "b"])),
+        Parameter(name="fixed", distribution=CategoricalDistribution([1, 2])),
+        Parameter(name="choice", distribution=choice, when=b),
+        Parameter(name="number", distribution=numbers, when=b),
     )
-    number = Parameter(
-        name="number", distribution=IntDistribution(1, n_numbers), when={"branch": ("b",)}
-    )
-    return SearchSpace(name="small", parameters=(branch, fixed, choice, number))
+    return SearchSpace(name="small", parameters=parameters)
 
 
 def suggest_new(study: optuna.Study, space: SearchSpace, **user_attrs: int) -> optuna.Trial:
@@ -130,7 +115,7 @@ def suggest_new(study: optuna.Study, space: SearchSpace, **user_attrs: int) -> o
     sizes=st.tuples(st.integers(1, 3), st.integers(1, 3)),
     ends=st.lists(st.sampled_from(TrialState), min_size=10, max_size=10),
 )
-@hypothesis_settings(max_examples=8)
+@hypothesis_settings(max_examples=5)
 def test_every_trial_has_a_new_point(
     url: str, sizes: tuple[int, int], ends: list[TrialState]
 ) -> None:
@@ -155,21 +140,12 @@ def test_every_trial_has_a_new_point(
 def test_workers_that_choose_at_one_moment(url: str) -> None:
     """Workers that know nothing of each other's choices yet do not store the same one."""
     space = small_space(3, 3)
-    together = threading.Barrier(5)
     with opened(url, create=True, write=True) as storage:
         study = optuna.create_study(storage=storage)
 
-        def work() -> None:
-            with opened(url, write=True) as storage:
-                own = optuna.load_study(study_name=study.study_name, storage=storage)
-                for _ in range(2):
-                    together.wait()
-                    suggest_new(own, space)
+        def choose(storage: BaseStorage) -> None:
+            suggest_new(optuna.load_study(study_name=study.study_name, storage=storage), space)
 
-        workers = [threading.Thread(target=work) for _ in range(5)]
-        for worker in workers:
-            worker.start()
-        for worker in workers:
-            worker.join()
+        at_once(url, *[[choose] * 5] * 2)
         points = [tuple(trial.params.items()) for trial in study.get_trials()]
     assert len(set(points)) == len(points) == 10

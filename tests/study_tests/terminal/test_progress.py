@@ -1,7 +1,6 @@
 """Progress for people: what is said, and where."""
 
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
@@ -38,7 +37,10 @@ def done(seconds: float, **more: int) -> TrialRecord:
 
 
 def test_description() -> None:
-    """Counts, the best value of a complete trial that keeps the constraint, and the ETA."""
+    """Counts, the best value of a complete trial that keeps the constraint, and the ETA.
+
+    Points of a grid that are answered from another's training take no time, before and after now.
+    """
     assert describe([], target=5, n_workers=2) == "0 pruned · 0 failed · ETA …"
     trials = [
         trial(TrialState.COMPLETE, 60, 0.25),
@@ -53,11 +55,7 @@ def test_description() -> None:
     assert describe(trials[2:3], target=1, n_workers=1) == "0 pruned · 0 failed"
     best = describe(trials, target=4, n_workers=2, maximise=True)
     assert best == "1 pruned · 1 failed · best 0.25000"
-
-
-def test_eta_of_a_grid_counts_trainings() -> None:
-    """Points that are answered from another's training take no time, before and after now."""
-    again = {attrs.REUSED_FROM: 0}
+    again = {attrs.REUSED_FROM: 0}  # a point that is answered from another's training
     trials = [
         done(seconds, **{attrs.DESIGN_INDEX: index}, **own)
         for index, (seconds, own) in enumerate([(60, {}), (0, again), (0, again), (80, {})])
@@ -95,48 +93,41 @@ def test_eta(
     assert eta(trials, [], remaining=remaining, n_workers=n_workers, now=NOW) == said
 
 
-@pytest.fixture
-def study(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[optuna.Study]:
-    """A new study, which waits for no lock."""
-    monkeypatch.setattr("storage.rdb._SQLITE_TIMEOUT_S", 0)
-    with opened(url, create=True, write=True) as storage:
-        yield optuna.create_study(storage=storage, study_name="s")
-
-
-def test_progress_line(study: optuna.Study, capsys: pytest.CaptureFixture[str]) -> None:
-    """A file gets a last line on standard error, between others as they are, also at an error."""
-    capsys.readouterr()
-    line = "A worker died [red]by[/red] SIGKILL; " + 30 * "word " + "1.5 s."
-    with progress_line(study, target=3, n_workers=1) as say:
-        say(line)
-    last = "s: 0/3 0 pruned · 0 failed · ETA …\n"
-    assert capsys.readouterr() == ("", f"{line}\n{last}")
-    with (
-        pytest.raises(ZeroDivisionError, match="division"),
-        progress_line(study, target=3, n_workers=1),
-    ):
-        _ = 1 / 0
-    assert capsys.readouterr() == ("", last)
-
-
-def test_progress_line_in_an_outage(
-    study: optuna.Study, url: str, capsys: pytest.CaptureFixture[str]
+def test_progress_line(
+    url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """While the database is locked, the line is left out; a damaged database is an error."""
-    capsys.readouterr()
-    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
-        connection.execute("BEGIN IMMEDIATE")
+    """A file gets a last line on standard error, between others as they are, also at an error.
+
+    While the database is locked, the line is left out; a damaged database is an error.
+    """
+    monkeypatch.setattr("storage.rdb._SQLITE_TIMEOUT_S", 0)
+    line = "A worker died [red]by[/red] SIGKILL; " + 30 * "word " + "1.5 s."
+    last = "s: 0/3 0 pruned · 0 failed · ETA …\n"
+    path = url.removeprefix("sqlite:///")
+    with opened(url, create=True, write=True) as storage, closing(sqlite3.connect(path)) as other:
+        study = optuna.create_study(storage=storage, study_name="s")
+        capsys.readouterr()
+        with progress_line(study, target=3, n_workers=1) as say:
+            say(line)
+        assert capsys.readouterr() == ("", f"{line}\n{last}")
+        with (
+            pytest.raises(ZeroDivisionError, match="division"),
+            progress_line(study, target=3, n_workers=1),
+        ):
+            _ = 1 / 0
+        assert capsys.readouterr() == ("", last)
+        other.execute("BEGIN IMMEDIATE")
         with progress_line(study, target=3, n_workers=1):
             pass
         assert capsys.readouterr().err == ""
-        connection.rollback()
-        connection.execute("DROP TABLE trials")
-        connection.commit()
-    with (
-        pytest.raises(StorageInternalError, match="commit"),
-        progress_line(study, target=3, n_workers=1),
-    ):
-        pass
+        other.rollback()
+        other.execute("DROP TABLE trials")
+        other.commit()
+        with (
+            pytest.raises(StorageInternalError, match="commit"),
+            progress_line(study, target=3, n_workers=1),
+        ):
+            pass
 
 
 def test_step_bar(capsys: pytest.CaptureFixture[str]) -> None:

@@ -55,18 +55,37 @@ def listed(*records: StudyRecord, width: int = 120) -> list[list[str]]:
     return [line.split() for line in printed(study_table(records), width=width).splitlines()[1:]]
 
 
-def test_counts() -> None:
-    """Counts, best value and failures of a study are shown."""
+def test_counts_and_names() -> None:
+    """Counts, best value and failures of a study are shown; names and messages as they are."""
     text = shown(PLANTED, width=200)
     for part in ("planted", "34 complete", "4 pruned", "2 failed", f"Trial 39 failed: {MARKUP}"):
         assert part in text
     assert f"{PLANTED.best.value:.5f}" in text
     assert "accuracy" not in text
     assert "Trial 0 failed: its worker died" in shown(study(trial(0, state=TrialState.FAIL)))
+    record = study(trial(0, value=0.5), name="[red]s[/red]", settings=SETTINGS)
+    foreign = study(DONE, name="foreign")  # of plain Optuna
+    assert "[red]s[/red]" in shown(record)
+    assert "foreign" in shown(foreign)
+    rows = listed(record, foreign, PLANTED, study(name="empty", settings=SETTINGS))
+    assert [row[0] for row in rows] == ["[red]s[/red]", "foreign", "planted", "empty"]
+    assert [row[-1] for row in rows] == ["0.50000", "0.50000", f"{PLANTED.best.value:.5f}", "—"]
+    assert "—" in rows[1][1:]
 
 
-def test_eta_of_a_grid_counts_trainings() -> None:
-    """The second half of a grid of two lengths is answered from the first, in no time."""
+def test_eta() -> None:
+    """The rest of the time follows from the mean duration, what has begun, and the workers.
+
+    The second half of a grid of two lengths is answered from the first, in no time.
+    """
+    done = trial(0, value=0.5, started=NOW - timedelta(seconds=70), completed=NOW)
+    begun = {"state": TrialState.RUNNING, "started": NOW - timedelta(seconds=10)}
+    record = replace(
+        study(done, trial(1, **begun), trial(2, **begun)), user_attrs={"target_trials": 5}
+    )
+    assert "1 of 5 trials" in shown(record)
+    assert "2 running, 0 waiting; ETA 2 min 10 s" in shown(record)  # (4 * 70 - 20) s / 2
+    assert "ETA" not in shown(replace(record, user_attrs={"target_trials": 1}))
     settings = {"kind": "autoencoder", "space": "notebook", "sampler": "grid", "fixed": {}}
     minute = {"started": NOW - timedelta(seconds=60), "completed": NOW}
     ends = [trial(i, value=0.5, attrs={"design_index": i}, **minute) for i in (0, 1)]
@@ -88,24 +107,11 @@ def test_workers() -> None:
         attrs={"worker": "host:[42]", "resumed_epochs": 1},
         started=NOW - timedelta(seconds=4),
     )
-    fresh = trial(4, state=TrialState.RUNNING)
     done = trial(0, value=0.5, attrs={"worker": "host:[42]"})
-    record = study(done, fast, fresh, settings=SETTINGS)
+    record = study(done, fast, trial(4, state=TrialState.RUNNING), settings=SETTINGS)
     rows = shown(record, silent_s={fast.trial_id: 7.4}).splitlines()
     assert "3 host:[42] 1 3 of 20 0.50 0.25000 7 s ago" in rows
     assert "4 — 0 — — — —" in rows
-
-
-def test_eta() -> None:
-    """The rest of the time follows from the mean duration, what has begun, and the workers."""
-    done = trial(0, value=0.5, started=NOW - timedelta(seconds=70), completed=NOW)
-    begun = {"state": TrialState.RUNNING, "started": NOW - timedelta(seconds=10)}
-    record = replace(
-        study(done, trial(1, **begun), trial(2, **begun)), user_attrs={"target_trials": 5}
-    )
-    assert "1 of 5 trials" in shown(record)
-    assert "2 running, 0 waiting; ETA 2 min 10 s" in shown(record)  # (4 * 70 - 20) s / 2
-    assert "ETA" not in shown(replace(record, user_attrs={"target_trials": 1}))
 
 
 def test_watch_ends_with_the_study() -> None:
@@ -143,27 +149,6 @@ def test_best_first() -> None:
     ]
 
 
-def test_names() -> None:
-    """Names that look like markup, and studies of plain Optuna, are shown as they are."""
-    record = study(trial(0, value=0.5), name="[red]s[/red]", settings=SETTINGS)
-    foreign = study(DONE, name="foreign")
-    assert "[red]s[/red]" in shown(record)
-    assert "foreign" in shown(foreign)
-    assert [row[0] for row in listed(record, foreign)] == ["[red]s[/red]", "foreign"]
-    assert "—" in listed(foreign)[0]
-
-
-def test_list() -> None:
-    """Each study is one row, with its best value, and the accuracy if any has one."""
-    rows = listed(PLANTED, study(name="empty", settings=SETTINGS))
-    assert (rows[0][0], rows[0][-1]) == ("planted", f"{PLANTED.best.value:.5f}")
-    assert (rows[1][0], rows[1][-1]) == ("empty", "—")
-    assert listed(PLANTED, multitask())[0][-1] != "—"
-    rows = listed(multitask(POOR, GOOD), PLANTED)
-    assert rows[0][-3:] == ["0.50000", "80.0", "%"]
-    assert rows[1][-1] == "—"
-
-
 def test_names_are_whole_in_a_pipe() -> None:
     """In 80 columns, which a pipe has, a study's name can still be read and copied."""
     own = {"settings": {**SETTINGS, "space": "notebook"}}
@@ -174,8 +159,11 @@ def test_names_are_whole_in_a_pipe() -> None:
     assert listed(record, width=80)[0][0] == "multitask-notebook"
 
 
-def test_accuracy_of_the_best_trials() -> None:
-    """Different trainings show their accuracy, and those that break the constraint come last."""
+def test_accuracy() -> None:
+    """It is shown if any study has one; trials that break the constraint come last.
+
+    Trainings that are the same are listed once, and a study may have two objectives.
+    """
     twin = trial(4, value=0.5, attrs={**GOOD.user_attrs, "reused_from": 3})
     rows = shown(multitask(POOR, GOOD, twin)).splitlines()
     assert "best validation MSE accuracy constraint epoch parameters" in rows
@@ -184,14 +172,13 @@ def test_accuracy_of_the_best_trials() -> None:
     text = shown(multitask(GOOD))
     assert "accuracy" in text
     assert "constraint" not in text
-
-
-def test_two_objectives() -> None:
-    """A study with two objectives, in whatever state, is listed and shown."""
     settings = {**MULTITASK_SETTINGS, "pareto": True}
-    record = multitask(POOR, GOOD, trial(4, state=TrialState.RUNNING), settings=settings)
-    assert listed(record)[0][-3:] == ["0.50000", "80.0", "%"]
-    assert "1 running" in shown(record)
+    pareto = multitask(POOR, GOOD, trial(4, state=TrialState.RUNNING), settings=settings)
+    assert "1 running" in shown(pareto)
+    assert listed(PLANTED, multitask())[0][-1] != "—"
+    rows = listed(multitask(POOR, GOOD), pareto, PLANTED)
+    assert rows[0][-3:] == rows[1][-3:] == ["0.50000", "80.0", "%"]
+    assert rows[2][-1] == "—"
 
 
 def test_words_of_another_kind() -> None:
