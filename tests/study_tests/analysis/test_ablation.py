@@ -125,10 +125,7 @@ GAINS = (
 
 
 def test_path() -> None:
-    """Each step is compared with the one before, seed by seed; the winner with the default, too.
-
-    Changes are the new values, with those of parameters that came along, not what vanished.
-    """
+    """Each step is compared with the one before, by seed, the winner with the default too."""
     info = ablated()
     assert (info.study, info.follows) == ("search-ablation", "search")
     assert (info.n_seeds, info.n_missing) == (5, 0)
@@ -185,10 +182,7 @@ def test_sweeps() -> None:
 
 
 def test_what_the_surrogate_expects() -> None:
-    """Its differences are those of its own predictions, beside the real ones.
-
-    Without predictions there are no guesses, and the order of the path is explained.
-    """
+    """Its differences are those of its own predictions; without any, the order is explained."""
     expected = dict(zip(VALUES, [0.2, 0.1, 0.08, 0.16, 0.04, 0.08, 0.12], strict=True))
     info, without = ablated(expected=expected), ablated()
     assert [step.expected for step in info.path] == [0.2, 0.1, 0.08]
@@ -215,10 +209,7 @@ def test_what_the_surrogate_expects() -> None:
 )
 @examples(max_examples=50)
 def test_flags(values: list[tuple[float, float]]) -> None:
-    """Better is an interval below zero, worse one above, never both, and turned round by turning.
-
-    The t-test of the logarithms decides likewise, as long as there is scatter.
-    """
+    """Better is an interval below zero, worse one above, as the t-test of logarithms decides."""
     before, after = map(list, zip(*values, strict=True))
     path = {"default": DEFAULT, "then learning_rate 0.001": FIRST}
     there, back, same = (

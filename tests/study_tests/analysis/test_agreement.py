@@ -33,11 +33,7 @@ def infos() -> list[AgreementInfo]:
 
 
 def test_methods_agree_on_what_matters(infos: list[AgreementInfo]) -> None:
-    """The one parameter that matters is first by all methods, in words and in numbers.
-
-    A range of ranks is one, within the number of parameters. Every two methods are compared over
-    the parameters that both rank, as SciPy does.
-    """
+    """The one parameter that matters is first by all methods; tau is that of SciPy."""
     cnn, _ = infos
     first = cnn.parameters[0]
     assert first.name == "learning_rate"
@@ -75,11 +71,7 @@ def test_all_methods_see_the_same_branch(infos: list[AgreementInfo]) -> None:
 
 
 def test_methods_that_refuse_are_named() -> None:
-    """Without a forest there is neither fANOVA nor an interaction, and the reason is said.
-
-    Two trials are too few for every method. Where too few trials have all parameters, the other
-    two methods are compared.
-    """
+    """The methods that have an answer are compared, and the reason of the others is said."""
     info = get_agreement(replace(RECORD, trials=RECORD.trials[:50]), family="CNN")
     assert 10 <= info.surrogate.n_trials < 30
     assert info.sentence == "PED-ANOVA stands alone."

@@ -90,10 +90,7 @@ def test_history_takes_the_running_best_over_feasible_complete_trials_only() -> 
 
 
 def test_learning_curves_keep_the_best_and_thin_the_rest() -> None:
-    """The best feasible ones come first in their order, the others are spread over the study.
-
-    Epochs count from one, values stay as they are; without a curve a trial is left out.
-    """
+    """The best feasible ones come first in their order, others are spread over the study."""
     info = get_learning_curves(RECORD, max_curves=30, n_best=10)
     by_value = sorted((t.value, t.number) for t in RECORD.complete if t.value is not None)
     assert (info.n_total, info.n_best) == (120, 10)
@@ -275,10 +272,7 @@ def test_importance_says_when_the_best_tenth_is_odd() -> None:
 
 
 def test_importance_tells_the_metrics_of_a_study_apart() -> None:
-    """The learning rate decides the error, the weight of the classification the accuracy.
-
-    What was pruned by its error says nothing of its accuracy, and a refusal names the metric.
-    """
+    """The error has its own parameter and trials, the accuracy has others."""
     for metric, decides, counts in (
         (VALIDATION_MSE, "learning_rate", (114, 12)),
         (VALIDATION_ACCURACY, "classification_lambda", (102, 0)),
@@ -293,10 +287,7 @@ def test_importance_tells_the_metrics_of_a_study_apart() -> None:
 
 
 def test_best_trials_are_complete_and_in_order() -> None:
-    """The table holds the lowest errors of different trainings with their parameters.
-
-    Feasible trials stand above the others, whatever their error; the first is the best.
-    """
+    """The lowest errors of different trainings come first, of feasible trials before others."""
     info = get_best_trials(RECORD, k=5)
     values = sorted(t.value for t in RECORD.complete if t.value is not None)
     assert [(row.rank, row.value) for row in info.trials] == list(enumerate(values[:5], start=1))
@@ -319,10 +310,7 @@ def test_best_trials_are_complete_and_in_order() -> None:
 
 
 def test_families_equal_pandas() -> None:
-    """Count, best, median and mean of a family are those of its complete trials.
-
-    A family that was always pruned is listed last, without a value.
-    """
+    """Count, best, median and mean of a family are those of its complete trials, if it has any."""
     frame = to_frame(RECORD)
     groups = frame[frame["state"] == "COMPLETE"].groupby("auto_encoder")["value"]
     families = get_families(RECORD).families
@@ -393,10 +381,7 @@ def test_frame_keeps_every_column_where_names_clash_or_kinds_mix() -> None:
 
 
 def test_ranking_follows_the_metric_and_keeps_its_values() -> None:
-    """The highest accuracy and the lowest error come first, each as stored, if it is a number.
-
-    Studies without a demanded accuracy, or with none, have no constraint.
-    """
+    """The highest accuracy and the lowest error come first, each as stored, if it is a number."""
     for metric, values, numbers in (
         (None, [0.1, 0.1, 0.2, 0.3, 0.35, 0.4], [0, 6, 2, 1, 7, 3]),
         (VALIDATION_ACCURACY, [0.95, 0.8, 0.55, 0.55, 0.475], [3, 1, 0, 6, 2]),
@@ -452,10 +437,7 @@ def test_the_front_dominates_everything_else(points: list[tuple[float, float]]) 
 
 
 def test_class_results_are_those_of_the_best_trial() -> None:
-    """Counts, recalls and the matrix agree with what trial 1 got right.
-
-    What cannot be measured is missing, and chance is that of the classes that are there.
-    """
+    """Counts, recalls and matrix agree with what trial 1 got right; what is unknown is missing."""
     info = get_class_results(FEW)
     assert [(c.name, c.n_train, c.n_validation, c.share) for c in info.classes] == [
         ("animal", 12, 4, 0.1),

@@ -111,10 +111,7 @@ VALUES = st.lists(st.integers(1, 6), min_size=5, max_size=9)
 @given(first=VALUES, second=VALUES, cost=st.integers(1, 20))
 @examples(max_examples=20)
 def test_laws(first: list[int], second: list[int], cost: int) -> None:
-    """Medians fall, the order of the studies is turned with them, and equal costs are one unit.
-
-    Every pair of three studies is compared at every part of the budget.
-    """
+    """Medians fall, the order of the studies turns with them, and equal costs are one unit."""
     a, b = of_values("a", first, epochs=cost), of_values("b", second, epochs=cost)
     info, turned = (get_comparison(records, n_bootstrap=50) for records in ([a, b], [b, a]))
     assert turned.studies == info.studies[::-1]
@@ -137,10 +134,7 @@ def test_laws(first: list[int], second: list[int], cost: int) -> None:
 
 
 def test_budgets_are_what_trials_spent() -> None:
-    """All trials count, but none beyond the smaller study; larger budgets are no worse.
-
-    A search that draws a trial that was answered from a stored curve would have had to train it.
-    """
+    """All trials count, answered ones as trained, but none beyond the smaller study."""
     for record in RECORDS:
         epochs = sum(t.user_attrs["epochs_run"] for t in record.trials)
         n_trials = sum(t.finished for t in record.trials)
@@ -164,10 +158,7 @@ def test_budgets_are_what_trials_spent() -> None:
 
 
 def test_drawn_searches_are_those_of_a_plain_loop(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Drawing until the next trial does not fit gives the same medians, shares and means.
-
-    Where a budget buys some thirty trials, their average number says as much as drawing.
-    """
+    """Medians, shares and means are those of drawing until the next trial does not fit."""
     record = drawn("a", 30, seed=3)
     info = get_comparison([record, drawn("b", 30, seed=4)], n_resamples=4000)
     curve = curve_of(info, "epochs", "a")
@@ -206,10 +197,7 @@ def simulated(seed: int, *, n: int, shift: float = 0.0) -> ComparisonInfo:
 
 @pytest.mark.whole
 def test_what_is_told_apart() -> None:
-    """Few simulated pairs from one distribution are, whatever the budget.
-
-    Errors seven times lower are seen in nearly all pairs, and five trials leave everything open.
-    """
+    """Few simulated pairs from one distribution are, and nearly all of which one is far better."""
     told, n_simulations = np.zeros((2, len(PARTS))), 30
     for i in range(n_simulations):
         info = simulated(i, n=40)
@@ -233,10 +221,7 @@ def test_what_is_told_apart() -> None:
 
 
 def test_a_study_with_too_few_trials_is_left_out() -> None:
-    """Infeasible and infinite errors do not count; the others are compared without it.
-
-    Infeasible trials spend their budget, unlike what runs or waits, but are not found.
-    """
+    """Infeasible and infinite errors do not count, but spend their budget."""
     odd = done(4, math.inf), done(5, math.nan), done(6, 0.1, infeasible=True)
     few = named("few", *(done(i, 1.0 + i) for i in range(4)), *odd)
     records = [few, drawn("a", 30, seed=0), drawn("b", 30, seed=1)]
@@ -264,11 +249,7 @@ def test_a_study_with_too_few_trials_is_left_out() -> None:
 
 
 def test_what_is_no_budget() -> None:
-    """Imported trials know their epochs, by their parameter, but not their time.
-
-    A study whose whole search is shorter than one trial of the other is not compared, and one
-    study, or one twice, is no comparison.
-    """
+    """Unknown costs are none, nor is less than a trial; one study alone is no comparison."""
     new = drawn("new", 30, seed=0)
     trials = [trial(i, value=1.0 + i, params={"epoch": 20}) for i in range(8)]
     old = named("old", *trials, sampler="imported", data_fingerprint="imported")
@@ -370,10 +351,7 @@ def test_distributions_are_thinned_to_the_best() -> None:
 
 @pytest.mark.parametrize("unit", UNITS)
 def test_chart_shows_medians_and_bands(unit: Any) -> None:
-    """One line per study with its own colour and dash, a band, and logarithmic axes.
-
-    The distribution is a step line per study that rises to all trials, and names are text.
-    """
+    """A study has a line of its own colour and dash in a band, and a step line that rises to 1."""
     figure = plot_comparison(pair(), unit)
     lines = [trace for trace in figure.data if trace.name]
     assert [line.name for line in lines] == ["planted", "other"]

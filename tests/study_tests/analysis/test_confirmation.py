@@ -223,11 +223,7 @@ def test_shrinkage() -> None:
 
 @pytest.mark.parametrize(("n_others", "left_out"), [(2, True), (3, False)])
 def test_the_bound_is_shared_by_all_tests(n_others: int, left_out: bool) -> None:
-    """Each of the others is tested at 0.05 by their number, so that 0.05 holds for all.
-
-    What trains the same is tied, as it is given; a share that all seeds have is no chance. Splits
-    that are hard for all of them hide no difference.
-    """
+    """Each of the others is tested at 0.05 by their number, by pairs of seed and split."""
     logs = np.random.default_rng(5).normal(size=5)
     logs = (logs - logs.mean()) / stats.sem(logs)
     t = float(stats.t.isf(0.02, 4))  # the p-value that is to come out
@@ -247,10 +243,7 @@ def test_the_bound_is_shared_by_all_tests(n_others: int, left_out: bool) -> None
 
 
 def test_one_that_failed_with_a_seed() -> None:
-    """It is neither best nor tied, however low its other errors are.
-
-    Errors of the machine do not speak against a configuration: the training is missing.
-    """
+    """It is neither best nor tied, but for an error of the machine its training is missing."""
     values: dict[str, Values] = {"default": BASE, "a": [0.01, 0.01, math.inf, 0.01, 0.01]}
     info = confirmed({**values, "b": BETTER})
     c = info.confirmed[0]

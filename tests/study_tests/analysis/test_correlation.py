@@ -114,10 +114,7 @@ def test_correlations_equal_scipy_within_each_family() -> None:
 def test_resamples_are_ranked_anew(
     levels: int | None, portion: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each resample's coefficients are SciPy's of the trials it holds, in however many portions.
-
-    Of a rising curve the rank coefficient and its interval are 1, and the linear one falls short.
-    """
+    """A resample's coefficients are SciPy's of the trials it holds, in however many portions."""
     n, n_resamples, seed = 30, 25, 7
     monkeypatch.setattr("study.analysis.correlation._CHUNK", portion)
     x, y = noise(n, n_columns=2)
@@ -232,10 +229,7 @@ def test_the_partial_correlation_is_that_of_residuals() -> None:
 
 
 def test_what_a_partial_correlation_needs() -> None:
-    """More trials than controls, of which a constant is none, and ranks unlike theirs.
-
-    Trials without a conditional parameter neither count for it nor does it control what they have.
-    """
+    """More trials than controls, of which a constant is none, and ranks unlike theirs."""
     for n, defined in ((5, False), (6, True)):
         y, *columns = noise(n, seed=3, n_columns=4)
         found = correlated(y, **dict(zip("abc", columns, strict=True))).values()
@@ -275,10 +269,7 @@ def test_logarithms_are_taken_where_the_space_has_them(name: str, within: Any, l
 
 
 def test_groups_that_differ_have_an_effect() -> None:
-    """H and its p-value are SciPy's, eta squared is of the planted size, medians are exact.
-
-    A value of four trials has a median and no part in the test.
-    """
+    """H and p-value are SciPy's, of values with five trials or more; medians are exact."""
     rng = np.random.default_rng(0)
     kinds = rng.choice(["relu", "selu", "tanh"], size=300)
     y = rng.normal(size=300) + 2.0 * (kinds == "tanh")
@@ -350,11 +341,7 @@ def independent(one: StudyRecord) -> list[int]:
     ],
 )
 def test_which_trials_are_independent(sampler: str | None, workers: int, expected: int) -> None:
-    """All of a fixed design, none where nobody knows how they were chosen.
-
-    Of an adaptive search those are that started before the tenth ended, so that several workers
-    start more of them.
-    """
+    """All of a fixed design are, and of an adaptive one those before the tenth had ended."""
     one = timed(40, sampler, workers=workers)
     info, everything = get_correlations(one, trials="independent"), get_correlations(one)
     assert independent(one) == list(range(expected))
@@ -366,11 +353,7 @@ def test_which_trials_are_independent(sampler: str | None, workers: int, expecte
 
 
 def test_what_a_sampler_has_learnt_from() -> None:
-    """Failed trials teach no sampler, pruned ones only TPE; nine ended ones teach nothing yet.
-
-    A database that lost its times keeps its order. Points of another study are not independent:
-    they were chosen because they had been best there.
-    """
+    """Failed trials teach none, pruned ones only TPE; points of another study are chosen."""
     lost = {2: TrialState.FAIL, 4: TrialState.PRUNED, 6: TrialState.PRUNED}
     for sampler, expected in (("tpe", 11), ("gp", 13)):
         assert independent(timed(30, sampler, lost=lost)) == list(range(expected))

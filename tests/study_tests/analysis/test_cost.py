@@ -74,11 +74,7 @@ def test_laws_of_the_front(found: list[tuple[int, int]]) -> None:
 
 
 def test_what_has_no_cost_is_left_out() -> None:
-    """Answered trials took no time, and of equal weights there is nothing to choose.
-
-    Latent sizes follow from the configuration and the space; what a trial does not say has its
-    default.
-    """
+    """Answered trials took no time, equal weights are no choice, latent sizes need the space."""
     record = study(
         costly(0, 0.01, weights=10, seconds=30),
         costly(1, 0.02, weights=10, seconds=20),
@@ -126,10 +122,7 @@ def test_chart() -> None:
 
 
 def test_many_trials_are_thinned() -> None:
-    """A chart has so many marks at most, all of the front among them, and the page says so.
-
-    The section names the best and the cheapest of the good trials with their costs.
-    """
+    """A chart has so many marks at most, all of the front among them, and the page says so."""
     n = MAX_MARKS // 2 + 100
     best = costly(n, 0.009, weights=12_345, seconds=90)
     good = costly(n + 1, 0.0098, weights=1_234, seconds=60)

@@ -23,10 +23,7 @@ INFO = get_distribution(RECORD)
 
 
 def test_the_function_is_scipys_and_the_band_massarts() -> None:
-    """Steps, quartiles and counts are those of the family's complete trials.
-
-    Twice the tail bound of half the band's height is 5 %; the band stays between 0 and 1.
-    """
+    """Steps and quartiles are those of the family; twice the tail bound of its band is 5 %."""
     assert [family.family for family in INFO.families] == ["CNN", "linear"]
     assert INFO.n_trials == len(RECORD.complete)
     for family in INFO.families:
@@ -67,10 +64,7 @@ def test_equal_and_infeasible_trials_count() -> None:
 
 
 def test_chart_draws_steps_with_colours_and_dashes() -> None:
-    """Each family has a line of its colour and of a dash of its own in its band.
-
-    The legend shows markup in its name as text; the page finds the line by the name itself.
-    """
+    """Each family has a line of its colour and dash in its band, and its name stays text."""
     figure = plot_distribution(INFO, kind_of(RECORD))
     lines = [trace for trace in figure.data if trace.meta]
     assert [trace.meta for trace in lines] == [{"edf": "CNN"}, {"edf": "linear"}]

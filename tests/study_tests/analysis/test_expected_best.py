@@ -43,10 +43,7 @@ def test_it_is_the_mean_over_all_subsets(values: Sequence[float]) -> None:
 
 
 def test_many_trials_are_counted_without_loss() -> None:
-    """With 300 trials it is what exact fractions of binomial coefficients give.
-
-    The best of n uniform numbers is 1 in n + 1. Nothing is said of no trial or of more than all.
-    """
+    """It is what exact fractions of binomial coefficients give, 1 in n + 1 of uniform numbers."""
     values = np.random.default_rng(0).normal(size=300)
     ordered = [Fraction(float(value)) for value in sorted(values)]
     for n in (1, 7, 200, 299, 300):
@@ -62,11 +59,7 @@ def test_many_trials_are_counted_without_loss() -> None:
 
 
 def test_points_reach_from_one_trial_to_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each has its value, interval and seconds.
-
-    The interval of one trial is as long as two standard errors of the mean to either side, in
-    however many portions.
-    """
+    """Each has its value, seconds and interval, of one trial two standard errors to a side."""
     values = np.random.default_rng(1).random(40)
     info = get_expected_best(record(values, training_seconds=[2.0, 4.0] * 20))
     assert [p.n for p in info.points][:3] == [1, 2, 3]

@@ -80,10 +80,7 @@ def compared(before: Values, after: Values, *, metric: str = MSE, **changes: Any
 
 
 def test_by_hand() -> None:
-    """Means, difference and counts are those of the pairs, the p-value that of 6 signs of 7.
-
-    Every other arm is compared with the first, in the given order, and nothing else is said.
-    """
+    """Means, difference and counts are those of the pairs, the p-value that of 6 signs of 7."""
     base = [0.10, 0.12, 0.11, 0.13, 0.10, 0.12, 0.16]
     arm = [0.11, 0.14, 0.14, 0.14, 0.12, 0.11, 0.18]
     c = compared(base, arm)
@@ -333,10 +330,7 @@ def test_intervals_cover_the_true_difference(n_pairs: int, difference: float, lo
     ],
 )
 def test_noise_is_called_noise(n: int, n_pairs: int, n_arms: int) -> None:
-    """Where nothing differs, hardly any experiment finds evidence, however many arms it has.
-
-    A difference of several times the noise is found in every experiment and every arm.
-    """
+    """Hardly any experiment finds evidence in it, and each one finds a large difference."""
     infos = [simulated(i, n_pairs=n_pairs, difference=0.0, n_arms=n_arms) for i in range(n)]
     calm = [
         all("no evidence of a difference" in c.verdict for c in info.comparisons) for info in infos

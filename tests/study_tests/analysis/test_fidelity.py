@@ -89,11 +89,7 @@ def crossing(n: int = 30) -> list[np.ndarray]:
 
 @pytest.mark.parametrize("worst", [math.nan, math.inf])
 def test_coefficients_are_those_of_pandas(worst: float) -> None:
-    """The best value so far of each trial is ranked, and of ties the mean rank counts.
-
-    Curves that never cross tell their end at once; one that begins with NaN ranks behind all
-    that begin with a number.
-    """
+    """The best value so far of each trial is ranked, NaN as the worst, ties by the mean rank."""
     rng = np.random.default_rng(1)
     curves = np.round(1 + rng.random((25, 30)) + np.exp(-np.arange(30) / 9), 1)
     best = pd.DataFrame(curves.T).cummin()
@@ -319,10 +315,7 @@ def test_a_pruner_that_ends_everything_leaves_the_worst() -> None:
 
 
 def test_which_pruner_is_suggested() -> None:
-    """None that harms or saves nothing; 5 % of harm is allowed, and an option may be demanded.
-
-    The best of all may have no option; then the best that has one is another.
-    """
+    """None that harms or saves nothing; 5 % of harm is allowed, and an option may be demanded."""
     info = replay_pruners(record(crossing(12)), [setting(ALWAYS, "always"), setting(NopPruner())])
     assert [r.share_best_pruned for r in info.replays] == [1, 0]
     assert suggest_pruner(info) is None

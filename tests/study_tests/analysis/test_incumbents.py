@@ -61,10 +61,7 @@ def test_the_order_of_ends_decides() -> None:
 
 
 def test_trials_that_are_no_candidates_are_passed_over() -> None:
-    """Pruned, infeasible, unfinished trials and errors that are no numbers are never the best.
-
-    Without an epoch there is no share of epochs.
-    """
+    """Pruned, infeasible, unfinished trials and errors that are no numbers are never the best."""
     trials = (
         trial(0, value=math.nan),
         trial(1, value=math.inf),

@@ -87,10 +87,7 @@ def test_each_value_has_its_best_second_median_and_count() -> None:
 
 
 def test_parameters_that_do_not_vary_are_left_out() -> None:
-    """The epoch is the same everywhere; conditional ones are those of the trials with them.
-
-    Thirteen texts are too many to be looked at, which is said.
-    """
+    """So are more than twelve texts, which is said; conditional ones are of trials with them."""
     assert [parameter.name for parameter in INFO.parameters] == [
         *("auto_encoder", "batch_size", "learning_rate", "weight_decay"),
         *("bottleneck_dim", "batch_normalization"),
@@ -147,10 +144,7 @@ def test_equal_numbers_take_the_luck_out_of_many_trials() -> None:
 def test_kinds_of_parameters(
     values: list[Scalar], distribution: object, scale: str, found: int | list[Scalar]
 ) -> None:
-    """Ranges keep their scale, repeated and few numbers stay themselves, the rest is a choice.
-
-    Of choices numbers come first by size, then texts; True is not 1.
-    """
+    """Ranges keep their scale, few numbers stay themselves, the rest is a choice, in order."""
     errors = [0.1 + 0.01 * i for i in range(len(values))]
     parameter = isolated(values, errors, distribution)
     assert parameter.scale == scale
@@ -207,11 +201,7 @@ def test_points_are_thinned_evenly_and_keep_the_best() -> None:
 
 
 def test_chart_has_one_row_per_parameter() -> None:
-    """Errors are on one logarithmic scale, numbers on theirs, and columns are named.
-
-    Trials can be brushed, a family has its colour, and no legend entry is repeated; a point of a
-    choice is nearer to its own choice than to any other.
-    """
+    """All share the axis of errors; trials can be brushed, families have colours."""
     figure, rate = plot_isolation(INFO, kind_of(RECORD)), named("learning_rate")
     layout = figure.layout
     rows = ["" if i == 0 else str(i + 1) for i in range(len(INFO.parameters))]

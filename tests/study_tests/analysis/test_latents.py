@@ -44,10 +44,7 @@ def with_area(trial: TrialRecord, area: float) -> TrialRecord:
 
 
 def test_means_of_the_arms() -> None:
-    """Each arm has the mean of its trials with the t interval, of what was measured alone.
-
-    Searches, and experiments of before there were such numbers, have none.
-    """
+    """Each arm has the mean of its trials with the t interval, of what was measured alone."""
     info = get_latents(measured())
     assert info.metrics == (VALIDATION_MSE, AUC)
     for arm, (name, areas) in zip(info.arms, AREAS.items(), strict=True):
@@ -94,10 +91,7 @@ def test_search_explains_latents() -> None:
 
 
 def test_section_of_the_report(tmp_path: Path) -> None:
-    """It has every mean and the gallery, and is made again from the page alone.
-
-    Where nothing was measured, it says which commands do that.
-    """
+    """It has every mean and the gallery, or commands, and is made again from the page alone."""
     caption = "trial 7 of <b>, Größe"
     png = captioned_png(Image.new("RGB", (8, 6), "red"), caption)
     with Image.open(io.BytesIO(png)) as image:

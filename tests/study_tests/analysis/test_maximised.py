@@ -226,10 +226,7 @@ def order(record: StudyRecord) -> dict[str, Any]:
 
 
 def test_a_mirrored_search() -> None:
-    """All that orders trials orders them alike, and says nothing of low values.
-
-    Quartiles are mirrored; what early values say of late ones is equal.
-    """
+    """All that orders trials orders them alike, and says nothing of low values."""
     low, high = both(planted(120))
     assert order(low) == order(high)
     assert get_history(high).points[-1].best == get_summary(high).best.value == high.best.value

@@ -21,10 +21,7 @@ def options(command: str) -> dict[str, list[str]]:
 
 
 def test_the_command_gives_the_settings() -> None:
-    """Every setting of a search is an option, and a fixed parameter is one that can be read.
-
-    Imports, experiments and studies made by other means have no command.
-    """
+    """Every setting of a search is an option that can be read; what was no search has none."""
     fixed = {"epoch": 20, "batch_normalization": False, "learning_rate": 1e-5}
     settings = {attrs.SETTINGS: {**SETTINGS, "fixed": fixed}}
     command = get_provenance(replace(planted(), name="it's", user_attrs=settings)).command

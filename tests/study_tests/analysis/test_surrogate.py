@@ -173,10 +173,7 @@ def test_dead_parameters_are_called_dead() -> None:
 
 
 def test_refusals_are_plain() -> None:
-    """Too few trials, nothing that varies, and a metric that does not vary are said as such.
-
-    Where nothing can be predicted, nothing is called important.
-    """
+    """Too few trials, nothing that varies and what cannot be predicted are said as such."""
     few = replace(RECORD, trials=RECORD.trials[: MIN_TRIALS - 1])
     equal = rebuilt([{"a": 0.5}] * 40, range(40))
     flat = rebuilt([{"a": i / 40} for i in range(40)], np.ones(40))
@@ -203,10 +200,7 @@ def test_refusals_are_plain() -> None:
 
 
 def test_odd_studies_are_no_errors() -> None:
-    """One trial that differs is refused or answered; what hardly any trial has is not permuted.
-
-    Trials with one value have no variance to predict, and of a large study a part is used.
-    """
+    """What hardly differs is refused or not permuted, and of a large study a part is used."""
     losses = np.where(np.arange(40) == 7, 1.0, 0.5)
     record = rebuilt([{"a": i / 40, "b": i % 3 / 2} for i in range(40)], losses)
     assert "not predictable" in str(get_surrogate(record).refusal)
@@ -327,10 +321,7 @@ def test_rank_ranges_by_hand() -> None:
 
 
 def test_deviations_by_hand() -> None:
-    """Half of the difference, of logarithms for the error, grows with the importance.
-
-    Halves hold all trials once, and no two splits are alike.
-    """
+    """Half of the difference of two halves, of logarithms for the error, grows with importance."""
     splits = _splits(41, np.random.default_rng(0))
     assert [tuple(len(half) for half in split) for split in splits] == [(21, 20)] * 8
     assert all(sorted(np.concatenate(split)) == list(range(41)) for split in splits)

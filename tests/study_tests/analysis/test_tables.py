@@ -49,10 +49,7 @@ def frame_of(record: StudyRecord, metric: Metric) -> tuple[pd.DataFrame, str]:
 def test_groups_are_exactly_those_of_pandas(
     record: StudyRecord, parameter: str, metric: Metric
 ) -> None:
-    """Text, whole numbers, booleans and constants: value, count, mean and median, to the bit.
-
-    Trials that lack a conditional parameter are left out, as pandas does with a missing value.
-    """
+    """Of all types of values: value, count, mean and median are equal, to the bit."""
     info = get_groups(record, parameter, metric=metric)
     frame, column = frame_of(record, metric)
     expected = frame.groupby(parameter)[column].agg(["count", "mean", "median"])
@@ -110,11 +107,7 @@ def test_every_parameter_with_a_few_values_has_groups() -> None:
     ("parameter", "k"), [("auto_encoder", 1), ("strategy", 10), ("strategy", 1000)]
 )
 def test_top_families_are_those_of_a_sorted_table(parameter: str, k: int, metric: Metric) -> None:
-    """Head of the table sorted by pandas, counted by family; the best of each is its first row.
-
-    Of equal trials the earlier ones are the best, in either order; of families with equally many,
-    the one with the better trial is first.
-    """
+    """Head and first rows of a table sorted by pandas; of equal trials the earlier are better."""
     info = get_top_families(CLASSIFYING, k=k, parameter=parameter, metric=metric)
     frame, column = frame_of(CLASSIFYING, metric)
     ordered = frame.sort_values(column, ascending=not metric.maximise, kind="stable")

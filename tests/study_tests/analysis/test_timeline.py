@@ -51,10 +51,7 @@ SMALL = study(
 
 
 def test_workers_by_their_first_start() -> None:
-    """Rows are in the order of first starts, and times count from the first of all.
-
-    Each worker is judged between its own first start and last end.
-    """
+    """Rows are in the order of first starts; each worker is judged from its own first start."""
     info = get_timeline(SMALL)
     assert [(w.label, w.start, w.end, w.n_trials) for w in info.workers] == [
         ("worker 1 (a)", 0, 26, 2),
@@ -72,10 +69,7 @@ def test_workers_by_their_first_start() -> None:
 
 
 def test_trials_without_times_have_no_timeline() -> None:
-    """Imported and waiting trials, and a failed one without an end, have no place in time.
-
-    Of those that took no time neither a share of nothing nor a negative time is said.
-    """
+    """Imported, waiting and lost trials have no place in time, and no time has no share."""
     imported, waiting = trial(0, value=0.1), trial(1, state=TrialState.WAITING)
     failed = trial(2, state=TrialState.FAIL, started=START)
     for trials in ((), (imported, waiting), (failed,)):
@@ -103,11 +97,7 @@ def test_many_trials_and_workers_are_bounded_and_numbers_count_all() -> None:
 
 
 def test_chart_draws_a_line_per_trial_in_the_row_of_its_worker() -> None:
-    """Lines are separated by gaps, carry their trial's number, and look like their state.
-
-    Short studies are shown in seconds, long ones in minutes or hours. Markup in a host's name is
-    escaped, and a long name cannot squeeze the chart.
-    """
+    """Lines end in gaps, carry their trial's number, look like their state, and name the host."""
     figure = plot_timeline(get_timeline(SMALL), kind_of(SMALL))
     found = {trace.name: trace for trace in figure.data}
     assert list(found) == ["CNN complete", "CNN running", "CNN pruned", "failed"]

@@ -99,10 +99,7 @@ def warns(record: StudyRecord, name: str, *words: str, **known: Any) -> str | No
 
 
 def test_healthy_study() -> None:
-    """All checks that apply pass, and none of them asks for anything.
-
-    Failed checks come before warnings, and these before what passes.
-    """
+    """All checks that apply pass and ask for nothing; of a bad study the worst come first."""
     verdict = get_verdict(record_of(HEALTHY), now=NOW, relative_noise=0.0001, predictable=True)
     assert [check for check in verdict.checks if check.level is not Level.PASS] == []
     assert verdict.level is Level.PASS
@@ -123,10 +120,7 @@ def test_healthy_study() -> None:
 
 
 def test_too_few_trials() -> None:
-    """A study without trials has too few; one of plain Optuna is checked without commands.
-
-    A best trial far below all others may be luck; a grid has no further trials.
-    """
+    """A study without trials has too few, and one best trial far below all others may be luck."""
     verdict = get_verdict(record_of([]), now=NOW)
     assert verdict.level is Level.FAIL
     assert verdict.checks[0].name == "number of trials"
@@ -202,10 +196,7 @@ def test_failures() -> None:
 
 
 def test_trainings() -> None:
-    """Collapsed trainings are counted; a best one may be too short, overfit or noisy at its end.
-
-    One that has a schedule is not told to take one.
-    """
+    """Collapsed ones are counted; a best one may be too short, overfit or noisy at its end."""
     flat = dict.fromkeys(range(N_EPOCHS), 0.2)
     trials = [*HEALTHY, *(healthy_trial(40 + i, intermediate_values=flat) for i in range(4))]
     words = "4 of 44 trainings never got below their first error"
@@ -225,10 +216,7 @@ def test_trainings() -> None:
 
 
 def test_what_others_say() -> None:
-    """The default must be beaten where it was tried, and chance alone could order few trials.
-
-    What the surrogate could not learn is named, and an accuracy that the large classes make alone.
-    """
+    """The default, chance, a surrogate and the large classes each can put a winner in doubt."""
     default = {"auto_encoder": "CNN", "batch_size": 16, "learning_rate": 0.01}
     default |= {"weight_decay": 1e-5, "batch_normalization": False}
     for value, level in ((0.05, Level.PASS), (0.001, Level.WARN)):
@@ -247,10 +235,7 @@ def test_what_others_say() -> None:
 
 
 def test_workers() -> None:
-    """They may wait for longer than they train; what runs far too long is probably dead.
-
-    A sampler that asks again for what is known has searched its space through.
-    """
+    """They may wait for longer than they train, be dead, or be asked for what is known."""
     trials = [replace(t, completed=t.started and t.started + TRAINING / 4) for t in HEALTHY]
     warns(record_of(trials), "idle workers", "only 2")
     running = healthy_trial(40, state=TrialState.RUNNING, value=None, completed=None)
