@@ -17,7 +17,11 @@ from optuna.trial import FrozenTrial, TrialState
 from scipy import stats
 
 from storage.records import StudyRecord
-from study.analysis.correlation import default_resamples
+from study.analysis.correlation import (
+    default_resamples,
+    percentile_interval,
+    resampled_correlations,
+)
 from study.analysis.fidelity import (
     PRUNER_SETTINGS,
     PrunerReplay,
@@ -28,8 +32,6 @@ from study.analysis.fidelity import (
 )
 from study.sampling.names import PRUNERS, make_pruner
 from tests.study_tests.synthetic import SETTINGS, START, study, trial
-
-N_SIMULATIONS = 250
 
 
 class Pruner(BasePruner):
@@ -97,21 +99,29 @@ def test_coefficients_are_those_of_pandas(worst: float) -> None:
     first, *others = get_fidelity(record(curves)).points
     assert first.low < first.spearman < first.high
     for point in (first, *others):
-        expected = best.loc[point.step - 1].corr(final, method="spearman")
-        assert point.spearman == pytest.approx(expected)
-        assert point.low <= point.spearman <= point.high
+        early = best.loc[point.step - 1]
+        assert point.spearman == pytest.approx(early.corr(final, method="spearman"))
+        _, (resampled,) = resampled_correlations(
+            stats.rankdata(early)[None], final.to_numpy(), n_resamples=1000, seed=0
+        )
+        assert (point.low, point.high) == percentile_interval(resampled)
     info = get_fidelity(record(np.exp(3 * curve) for curve in parallel()))
     for p in info.points:
         assert (p.spearman, p.low, p.high) == pytest.approx((1, 1, 1))
     assert (info.n_complete, info.n_pruned, info.refusal, info.caution) == (30, 0, None, None)
     curves = [[1.0 + i, 0.5 + i] for i in range(12)]
-    plain = get_fidelity(record(curves))
+    one = record(curves)
+    plain = get_fidelity(one)
     curves[10][0], curves[11][0] = 1e300, worst
     assert get_fidelity(record(curves)).points == plain.points
+    imported = trial(12, value=0.1)  # it has no curve
+    assert get_fidelity(replace(one, trials=(*one.trials, imported))) == plain
+    equal = get_fidelity(record([2.0 + i, 1.0] for i in range(12)))
+    assert {(p.spearman, p.low, p.pruned_worst) for p in equal.points} == {(None, None, None)}
 
 
 def test_epochs_are_spaced_by_factors_and_end_where_all_trials_are() -> None:
-    """About twenty epochs, from the first to the last that all complete trials reached."""
+    """They are about twenty; one above a level is followed by none below or without a number."""
     curves = parallel(epochs=100)
     curves[3] = curves[3][:80]
     info = get_fidelity(record(curves))
@@ -121,6 +131,12 @@ def test_epochs_are_spaced_by_factors_and_end_where_all_trials_are() -> None:
     assert 14 <= len(epochs) <= 20
     assert (info.n_epochs, info.longest) == (80, 100)
     assert {p.n_trials for p in info.points} == {30}
+    rising = [None, 0.9, 0.5, 0.8, 0.95]
+    points = tuple(replace(info.points[i], spearman=value) for i, value in enumerate(rising))
+    info = replace(info, points=points)
+    found = [info.first_above(level) for level in (0.4, 0.8, 0.9, 0.99)]
+    assert found == [points[1], points[3], points[4], None]
+    assert replace(info, points=()).first_above(0.0) is None
 
 
 def test_pruned_trials_bound_the_correlation_from_both_sides() -> None:
@@ -161,7 +177,7 @@ def test_pruned_trials_bound_the_correlation_from_both_sides() -> None:
 
 @pytest.mark.parametrize("n", [0, 9])
 def test_few_trials_are_refused(n: int) -> None:
-    """Nine complete trials say nothing, whatever was pruned."""
+    """Nine complete trials say nothing, whatever was pruned; many have fewer resamples."""
     one = record(parallel()[:n], pruned=[[1.0]] * 20)
     info, replays = get_fidelity(one), replay_pruners(one)
     assert (info.points, info.caution) == ((), None)
@@ -171,35 +187,10 @@ def test_few_trials_are_refused(n: int) -> None:
     )
     assert (replays.replays, replays.n_replayed, replays.caution) == ((), 0, None)
     assert replays.refusal.startswith("A replay of pruners needs at least 10 complete trials")
-
-
-def test_trials_without_a_curve_do_not_count() -> None:
-    """Imported results are left out; equal ends foretell nothing."""
-    one = record(parallel(12))
-    assert get_fidelity(replace(one, trials=(*one.trials, trial(12, value=0.1)))) == (
-        get_fidelity(one)
-    )
-    info = get_fidelity(record([2.0 + i, 1.0] for i in range(12)))
-    assert {(p.spearman, p.low, p.pruned_worst) for p in info.points} == {(None, None, None)}
-
-
-@pytest.mark.slow
-def test_fidelity_intervals_hold_the_truth_as_often_as_they_say() -> None:
-    """About 95 of 100 intervals of 50 trials hold the rank correlation of the population.
-
-    Source: 6 / pi * asin(rho / 2) for a normal pair; Kruskal, "Ordinal Measures of
-        Association", JASA 53, 1958.
-    """
-    rho = 0.7
-    truth = 6 / math.pi * math.asin(rho / 2)
-    held = 0
-    for seed in range(N_SIMULATIONS):
-        early, rest = np.random.default_rng(seed).normal(size=(2, 50))
-        final = rho * early + math.sqrt(1 - rho**2) * rest
-        curves = [(100 + e, f) for e, f in zip(early, final, strict=True)]
-        point = get_fidelity(record(curves), seed=seed).points[0]
-        held += point.low <= truth <= point.high
-    assert 0.90 <= held / N_SIMULATIONS <= 0.98
+    sizes = (0, 100, 2000, 4000, 10_000, 10**6)
+    assert [default_resamples(size) for size in sizes] == [1000, 1000, 1000, 500, 200, 200]
+    curves = np.random.default_rng(0).random((4000, 2))
+    assert get_fidelity(record(curves), n_points=2).n_resamples == 500
 
 
 def test_the_best_of_curves_that_never_cross_survives() -> None:
@@ -340,22 +331,3 @@ def test_replayed_options_are_the_pruners_of_a_run() -> None:
         if name == "median":
             own, real = vars(own["_wrapped"]), vars(real["_wrapped"])
         assert own == real
-
-
-def test_the_first_epoch_above_a_level_is_followed_by_none_below() -> None:
-    """A coefficient that falls again does not count, nor one that is missing."""
-    info = get_fidelity(record(parallel()))
-    rising = [None, 0.9, 0.5, 0.8, 0.95]
-    points = tuple(replace(info.points[i], spearman=value) for i, value in enumerate(rising))
-    info = replace(info, points=points)
-    found = [info.first_above(level) for level in (0.4, 0.8, 0.9, 0.99)]
-    assert found == [points[1], points[3], points[4], None]
-    assert replace(info, points=()).first_above(0.0) is None
-
-
-def test_many_trials_have_fewer_resamples() -> None:
-    """Above 2,000 trials they fall, down to 200, and the intervals say how many there were."""
-    sizes = (0, 100, 2000, 4000, 10_000, 10**6)
-    assert [default_resamples(n) for n in sizes] == [1000, 1000, 1000, 500, 200, 200]
-    curves = np.random.default_rng(0).random((4000, 2))
-    assert get_fidelity(record(curves), n_points=2).n_resamples == 500

@@ -216,17 +216,6 @@ def test_odd_studies_are_no_errors() -> None:
     assert info.parameters[0].name == "a"
 
 
-def test_a_metric_of_orders_of_magnitude_enters_as_its_logarithm() -> None:
-    """More than a decade is enough, if all values are positive."""
-    values = np.asarray([trial.value for trial in RECORD.trials])
-    params = [trial.params for trial in RECORD.trials]
-    wide = get_branch(rebuilt(params, 10.0 ** (values - 10)))
-    assert wide.log
-    assert wide.y == pytest.approx(values - 10)
-    assert not get_branch(RECORD).log
-    assert not get_branch(rebuilt(params, values - 10)).log
-
-
 def test_branches_are_told_apart() -> None:
     """Each family has its own parameters; its name is constant and no parameter of it."""
     record = planted(200)
@@ -244,8 +233,11 @@ def test_branches_are_told_apart() -> None:
     assert "Too few trials that have all" in str(get_fanova(record).refusal)
 
 
-def test_conditional_parameters_lie_outside_of_their_range_where_they_are_missing() -> None:
-    """A trial without a parameter can be told from every trial that has it."""
+def test_what_the_forest_is_given() -> None:
+    """Missing parameters lie outside of their range, categories in their order or by name.
+
+    A positive metric of more than a decade enters as its logarithm.
+    """
     record = planted_multitask(300)
     branch = get_branch(record, family="CNN")
     (column,) = [c for c in branch.columns if c.name == "classification_lambda"]
@@ -257,10 +249,6 @@ def test_conditional_parameters_lie_outside_of_their_range_where_they_are_missin
     only = get_branch(record, family="CNN", complete_only=True)
     assert 0 < only.n_trials < branch.n_trials
     assert all(column.present.all() for column in only.columns)
-
-
-def test_categories_keep_their_order_or_get_one_by_name() -> None:
-    """Numbers and booleans are ordered by value, texts by name, each category one step apart."""
     choices = {"size": (64, 8, 16), "flag": (True, False), "kind": ("tanh", "relu", "gelu")}
     rows = [(64, True, "tanh"), (8, False, "relu"), (16, True, "gelu")]
     params = [dict(zip(choices, row, strict=True)) for row in rows]
@@ -268,6 +256,13 @@ def test_categories_keep_their_order_or_get_one_by_name() -> None:
     branch = get_branch(rebuilt(params, np.arange(3.0), **ranges))
     assert branch.x.tolist() == [[2, 1, 2], [0, 0, 1], [1, 1, 0]]
     assert [(c.low, c.high) for c in branch.columns] == [(-0.5, 2.5), (-0.5, 1.5), (-0.5, 2.5)]
+    values = np.asarray([trial.value for trial in RECORD.trials])
+    params = [trial.params for trial in RECORD.trials]
+    wide = get_branch(rebuilt(params, 10.0 ** (values - 10)))
+    assert wide.log
+    assert wide.y == pytest.approx(values - 10)
+    assert not get_branch(RECORD).log
+    assert not get_branch(rebuilt(params, values - 10)).log
 
 
 @pytest.mark.parametrize(
@@ -312,14 +307,6 @@ def test_importance_within_a_region_equals_optunas_own() -> None:
     )
 
 
-def test_rank_ranges_by_hand() -> None:
-    """The largest has place 1, equals share the better one, rare places are left out."""
-    best, worst = rank_ranges(np.asarray([[3.0, 1.0, 1.0]] * 99 + [[0.0, 1.0, 2.0]]))
-    assert best.tolist() == worst.tolist() == [1, 2, 2]
-    best, worst = rank_ranges(np.asarray([[2.0, 1.0], [1.0, 2.0]]))
-    assert (best.tolist(), worst.tolist()) == ([1, 1], [2, 2])
-
-
 def test_deviations_by_hand() -> None:
     """Half of the difference of two halves, of logarithms for the error, grows with importance."""
     splits = _splits(41, np.random.default_rng(0))
@@ -354,6 +341,13 @@ def test_intervals_reach_further_up_than_down() -> None:
     # Noise alone reaches 0.618 of a half-width down.
     assert low[1] == pytest.approx(0.5 - 0.618, abs=1e-3)
     assert (low[3], high[3]) == (0, 0)
+    # Of ranks the largest has place 1, equals share the better one, rare places are left out.
+    for rows, ranges in (
+        ([[3.0, 1.0, 1.0]] * 99 + [[0.0, 1.0, 2.0]], ([1, 2, 2], [1, 2, 2])),
+        ([[2.0, 1.0], [1.0, 2.0]], ([1, 1], [2, 2])),
+    ):
+        best, worst = rank_ranges(np.asarray(rows))
+        assert (best.tolist(), worst.tolist()) == ranges
 
 
 def test_trees_without_a_forest_are_a_forest() -> None:
