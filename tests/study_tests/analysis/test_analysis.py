@@ -327,17 +327,12 @@ def test_families_equal_pandas() -> None:
     families = get_families(study(*trials, settings=SETTINGS)).families
     found = [(f.name, f.n_complete, f.n_pruned, f.best) for f in families]
     assert found == [("linear", 1, 0, 0.2), ("CNN", 0, 1, None)]
-
-
-def test_families_can_be_those_of_any_parameter() -> None:
-    """Strategies have errors and accuracies; the best trial of one is feasible."""
+    # Strategies have errors and accuracies; the best trial of one is feasible.
     info = get_families(FEW, parameter="strategy")
     joint, sequential = info.families
     assert info.parameter == "strategy"
-    assert [(f.name, f.n_complete, f.n_infeasible, f.n_pruned) for f in info.families] == [
-        ("joint", 4, 1, 1),
-        ("sequential", 2, 2, 0),
-    ]
+    counts = [(f.name, f.n_complete, f.n_infeasible, f.n_pruned) for f in info.families]
+    assert counts == [("joint", 4, 1, 1), ("sequential", 2, 2, 0)]
     assert (joint.best_number, joint.best) == (1, 0.3)
     assert (joint.median, joint.mean) == pytest.approx((0.325, 0.3125))
     assert (joint.best_accuracy, joint.median_accuracy) == (0.95, 0.8)
@@ -361,16 +356,9 @@ def test_frame_has_one_row_per_trial_and_clean_types() -> None:
     assert (frame["batch_normalization"].isna() == linear).all()
     assert frame["value"].notna().sum() == 102
     assert frame["duration_s"].eq(60.0).all()
-
-
-def test_frame_keeps_every_column_where_names_clash_or_kinds_mix() -> None:
-    """A user attribute never replaces a column, what is no scalar stays out; none is a header."""
-    frame = to_frame(
-        study(
-            trial(0, value=0.1, params=CNN, attrs={"value": 9, "mixed": 1, "list": [1]}),
-            trial(1, value=0.2, params=CNN, attrs={"mixed": "one"}),
-        )
-    )
+    # A user attribute never replaces a column, what is no scalar stays out; none is a header.
+    clashing = trial(0, value=0.1, params=CNN, attrs={"value": 9, "mixed": 1, "list": [1]})
+    frame = to_frame(study(clashing, trial(1, value=0.2, params=CNN, attrs={"mixed": "one"})))
     assert frame["value"].tolist() == [0.1, 0.2]
     assert frame["attr_value"].tolist() == [9, pd.NA]
     assert frame["mixed"].tolist() == ["1", "one"]

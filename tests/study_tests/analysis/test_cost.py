@@ -36,22 +36,36 @@ def costly(
 
 
 def test_fronts_by_hand() -> None:
-    """The front is what nothing beats in both; the cheapest of the good ones lies on it."""
+    """The front is what nothing beats in both, and a step line in the place of its cost."""
     record = study(
         costly(0, 0.010, weights=900, seconds=30),
         costly(1, 0.0109, weights=100, seconds=60),
         costly(2, 0.0105, weights=1000, seconds=90),
         costly(3, 0.05, weights=50, seconds=5),
-        costly(4, 0.06, weights=60, seconds=5),
+        costly(4, 0.06, weights=60, seconds=5, params={"auto_encoder": "linear"}),
         settings=SETTINGS,
     )
-    weights, seconds = get_costs(record)
+    infos = get_costs(record)
+    by_name = {info.name: info for info in infos}
+    weights, seconds = by_name[attrs.PARAMETER_COUNT], by_name[attrs.TRAINING_SECONDS]
+    assert len(infos) == 3
     assert [p.number for p in weights.front] == [3, 1, 0]
     assert (weights.best.number, weights.cheapest_near.number) == (0, 1)
     assert [p.number for p in seconds.front] == [3, 0]
     assert seconds.cheapest_near == seconds.best == seconds.front[-1]
     assert [p.number for p in weights.points] == [0, 1, 2, 3, 4]
     assert weights.spread == 20
+    figure = plot_costs(infos, kind_of(record))
+    fronts = [trace for trace in figure.data if trace.name == "front"]
+    assert [list(trace.x) for trace in fronts] == [[p.cost for p in i.front] for i in infos]
+    assert all(trace.line.shape == "hv" for trace in fronts)
+    assert [trace.name for trace in figure.data if trace.showlegend] == ["front", "CNN", "linear"]
+    marks = [trace for trace in figure.data if trace.name != "front"]
+    assert all(trace.meta == {"trials": True} for trace in marks)
+    brush = figure.layout.meta["brush"]
+    assert [brush[axis] for axis in ("x", "x2", "x3")] == [info.name for info in infos]
+    assert {brush[axis] for axis in ("y", "y2", "y3")} == {"value"}
+    assert sorted(n for trace in marks[:2] for n in trace.customdata) == [0, 1, 2, 3, 4]
 
 
 @given(
@@ -96,29 +110,6 @@ def test_what_has_no_cost_is_left_out() -> None:
     assert [(p.family, p.cost) for p in latents.points] == [("linear", 16), ("CNN", 2048)]
     assert AutoencoderConfig().latent_size == 2048
     assert get_costs(study(*trials)) == ()
-
-
-def test_chart() -> None:
-    """Each cost has its place, a front as a step line and its trials, with one legend for all."""
-    record = study(
-        costly(0, 0.010, weights=900, seconds=30),
-        costly(1, 0.0109, weights=100, seconds=60),
-        costly(2, 0.04, weights=90, params={"auto_encoder": "linear"}),
-        settings=SETTINGS,
-    )
-    infos = get_costs(record)
-    figure = plot_costs(infos, kind_of(record))
-    assert len(infos) == 3
-    fronts = [trace for trace in figure.data if trace.name == "front"]
-    assert [list(trace.x) for trace in fronts] == [[p.cost for p in i.front] for i in infos]
-    assert all(trace.line.shape == "hv" for trace in fronts)
-    assert [trace.name for trace in figure.data if trace.showlegend] == ["front", "CNN", "linear"]
-    marks = [trace for trace in figure.data if trace.name != "front"]
-    assert all(trace.meta == {"trials": True} for trace in marks)
-    brush = figure.layout.meta["brush"]
-    assert [brush[axis] for axis in ("x", "x2", "x3")] == [info.name for info in infos]
-    assert {brush[axis] for axis in ("y", "y2", "y3")} == {"value"}
-    assert sorted(n for trace in marks[:2] for n in trace.customdata) == [0, 1, 2]
 
 
 def test_many_trials_are_thinned() -> None:
