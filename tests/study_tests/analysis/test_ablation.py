@@ -39,12 +39,14 @@ WINNER: dict[str, Scalar] = {
     "bottleneck_dim": 32,
 }
 
-PATH_OF_THREE: dict[str, Mapping[str, Scalar]] = {
+Params = Mapping[str, Scalar]
+
+PATH_OF_THREE: dict[str, Params] = {
     "default": DEFAULT,
     "then learning_rate 0.001": FIRST,
     "then auto_encoder linear": WINNER,
 }
-NEIGHBOURS: dict[str, Mapping[str, Scalar]] = {
+NEIGHBOURS: dict[str, Params] = {
     "auto_encoder CNN": {"auto_encoder": "CNN", "learning_rate": 0.001, "width": 48},
     "learning_rate 0.01": {**WINNER, "learning_rate": 0.01},
     "learning_rate 0.1": {**WINNER, "learning_rate": 0.1},
@@ -54,10 +56,8 @@ NEIGHBOURS: dict[str, Mapping[str, Scalar]] = {
 
 def scaled(factor: float, *, noisy: bool = True) -> list[float]:
     """Return errors of five seeds that are a multiple of the default's, but for noise."""
-    return [
-        value * factor * (noise if noisy else 1.0)
-        for value, noise in zip(BASE, NOISE, strict=True)
-    ]
+    both = zip(BASE, NOISE, strict=True)
+    return [value * factor * (noise if noisy else 1.0) for value, noise in both]
 
 
 VALUES: dict[str, Values] = {
@@ -75,8 +75,8 @@ def record(
     values: Mapping[str, Values] = VALUES,
     *,
     expected: Mapping[str, float] | None = None,
-    path: Mapping[str, Mapping[str, Scalar]] = PATH_OF_THREE,
-    sweeps: Mapping[str, Mapping[str, Scalar]] = NEIGHBOURS,
+    path: Mapping[str, Params] = PATH_OF_THREE,
+    sweeps: Mapping[str, Params] = NEIGHBOURS,
     **changes: Any,
 ) -> StudyRecord:
     """Return an ablation of errors, seed by seed."""
@@ -91,11 +91,6 @@ def record(
 def ablated(values: Mapping[str, Values] = VALUES, **changes: Any) -> AblationInfo:
     """Return what an ablation says."""
     return get_ablation(record(values, **changes))
-
-
-def said(values: Mapping[str, Values] = VALUES, **changes: Any) -> str:
-    """Return what is said of an ablation."""
-    return " ".join(describe_ablation(ablated(values, **changes)))
 
 
 def neighbours(info: AblationInfo) -> dict[str, Ablated]:
@@ -196,10 +191,9 @@ def test_what_the_surrogate_expects() -> None:
     assert (info.guided, without.guided) == (True, False)
     for found in (*without.path, without.total, *neighbours(without).values()):
         assert (found.expected, found.expected_difference) == (None, None)
-    sentence = "the path takes parameters in the order of the space."
-    assert sentence in said()
-    assert sentence not in said(expected=expected)
-    assert sentence in said(expected={"default": 0.1})
+    for known, guided in ((None, False), (expected, True), ({"default": 0.1}, False)):
+        said = " ".join(describe_ablation(ablated(expected=known)))
+        assert ("the path takes parameters in the order of the space." in said) != guided
 
 
 @given(
@@ -254,7 +248,7 @@ def test_missing_trainings() -> None:
         "9 trainings are missing; comparisons leave them out.",
         "With some seed the training diverged: then learning_rate 0.001.",
     ]
-    assert "missing" not in said()
+    assert "missing" not in " ".join(describe_ablation(ablated()))
 
     values = {**VALUES, "learning_rate 0.01": [0.01, 0.0105, 0.0099, 0.0101, math.inf]}
     better = neighbours(ablated(values))["learning_rate 0.01"]
@@ -264,9 +258,9 @@ def test_missing_trainings() -> None:
     assert info.n_missing == 35
     assert {step.validation for step in info.path} == {None}
     assert (info.total.difference, info.total.n_pairs) == (None, 0)
-    lines = list(describe_ablation(info))
-    assert lines[0] == "35 trainings are missing; comparisons leave them out."
-    assert not any("From the default" in line for line in lines)
+    first, *others = describe_ablation(info)
+    assert first == "35 trainings are missing; comparisons leave them out."
+    assert "From the default" not in " ".join(others)
 
 
 @pytest.mark.parametrize("n_seeds", [1, 2])

@@ -67,14 +67,13 @@ def analysed(values: Mapping[str, Values], **changes: Any) -> ExperimentInfo:
     return get_experiment(record(values, **changes))
 
 
-def compared(before: Values, after: Values, *, metric: str = MSE, **changes: Any) -> Comparison:
+def compared(before: Values, after: Values, *, metric: str = MSE) -> Comparison:
     """Return the only comparison of two arms in a metric."""
-    if metric != MSE:
-        equal = [0.5] * len(before)
-        accuracies = {"base": before, "arm": after}
-        info = analysed({"base": equal, "arm": equal}, accuracies=accuracies)
+    values, equal = {"base": before, "arm": after}, [0.5] * len(before)
+    if metric == MSE:
+        info = analysed(values)
     else:
-        info = analysed({"base": before, "arm": after}, **changes)
+        info = analysed({"base": equal, "arm": equal}, accuracies=values)
     (comparison,) = info.of_metric(metric)
     return comparison
 
@@ -105,7 +104,7 @@ def test_by_hand() -> None:
     ("above", "below", "equal"), [(6, 0, 0), (0, 6, 0), (9, 1, 0), (3, 3, 0), (2, 5, 3), (0, 0, 6)]
 )
 def test_sign_test(above: int, below: int, equal: int) -> None:
-    """The p-value is that of a fair coin; pairs without a difference say nothing."""
+    """The p-value is that of a fair coin, adjusted for all arms of a metric, without ties."""
     rng = np.random.default_rng(above + 10 * below)
     signs = rng.permutation([1.0] * above + [-1.0] * below + [0.0] * equal)
     base = rng.uniform(1, 2, size=len(signs))
@@ -113,38 +112,26 @@ def test_sign_test(above: int, below: int, equal: int) -> None:
     expected = stats.binomtest(above, above + below).pvalue if above + below else 1.0
     assert (c.n_above, c.n_below) == (above, below)
     assert c.p_value == pytest.approx(expected)
-
-
-def test_adjustment() -> None:
-    """P-values are adjusted for all arms of a metric, by hand: 7 of 7, 6 of 7 and 4 of 7 signs."""
+    # By hand: 7 of 7, 6 of 7 and 4 of 7 signs.
+    arms = {f"{n} of 7": [0.2] * n + [0.0] * (7 - n) for n in (4, 7, 6)}
     base = [0.1] * 7
-    arms = {
-        "base": base,
-        "4 of 7": [0.2, 0.2, 0.2, 0.2, 0.0, 0.0, 0.0],
-        "7 of 7": [0.2] * 7,
-        "6 of 7": [0.2, 0.2, 0.2, 0.2, 0.2, 0.2, 0.0],
-    }
-    info = analysed(arms, accuracies={"base": base, "7 of 7": [0.2] * 7})
-    assert {c.arm: c.p_value for c in info.of_metric(MSE)} == {
-        "4 of 7": pytest.approx(1.0),
-        "7 of 7": pytest.approx(3 / 64),
-        "6 of 7": pytest.approx(3 / 2 * 1 / 8),
-    }
+    info = analysed({"base": base, **arms}, accuracies={"base": base, "7 of 7": [0.2] * 7})
+    found = {c.arm: c.p_value for c in info.of_metric(MSE)}
+    assert found == pytest.approx({"4 of 7": 1.0, "7 of 7": 3 / 64, "6 of 7": 3 / 2 * 1 / 8})
     (alone,) = info.of_metric(ACCURACY)
     assert alone.p_value == pytest.approx(1 / 64)
 
 
-@pytest.mark.parametrize("n_pairs", [1, 5])
-def test_few_pairs(n_pairs: int) -> None:
+def test_few_pairs() -> None:
     """Less than six pairs give a difference alone; six that agree are evidence."""
-    c = compared([0.1] * n_pairs, [0.2] * n_pairs)
-    assert (c.p_value, c.low, c.high) == (None, None, None)
-    assert c.difference == pytest.approx(0.1)
-    assert c.verdict == (
-        f"arm: {n_pairs} pairs are too few to tell a difference in validation MSE from chance; "
-        "6 are needed."
-    )
-
+    for n_pairs in (1, 5):
+        c = compared([0.1] * n_pairs, [0.2] * n_pairs)
+        assert (c.p_value, c.low, c.high) == (None, None, None)
+        assert c.difference == pytest.approx(0.1)
+        assert c.verdict == (
+            f"arm: {n_pairs} pairs are too few to tell a difference in validation MSE from "
+            "chance; 6 are needed."
+        )
     c = compared([0.1, 0.2, 0.3, 0.4, 0.5, 0.6], [0.21, 0.32, 0.43, 0.54, 0.65, 0.76])
     assert c.p_value == pytest.approx(1 / 32)
     assert "which is worse" in c.verdict
