@@ -153,38 +153,19 @@ def trained(
     return replace(made, user_attrs={**made.user_attrs, attrs.EXPERIMENT: stored})
 
 
-def unfinished(*arms: str, n_pairs: int) -> list[TrialRecord]:
-    """Return trials of arms that have measured an error, but did not end well."""
-    states = (TrialState.FAIL, TrialState.PRUNED, TrialState.RUNNING, TrialState.WAITING)
-    return [
-        trial(
-            100 + pair,
-            state=state,
-            attrs={attrs.ARM: arm, attrs.PAIR: pair, attrs.VALIDATION_MSE: 9.0},
-        )
-        for state in states
-        for arm in arms
-        for pair in range(n_pairs)
-    ]
-
-
 def with_choice(n_others: int, n_trials: int = 40) -> StudyRecord:
     """Return trials of which some have no batch normalisation; the batch sizes are even."""
-    rng = np.random.default_rng(0)
-    return study(
-        *(
-            trial(
-                i,
-                value=float(value),
-                params={
-                    "auto_encoder": "CNN",
-                    "batch_size": [16, 32][i % 2],
-                    "batch_normalization": i >= n_others,
-                },
-            )
-            for i, value in enumerate(rng.permutation(np.linspace(0.1, 0.5, n_trials)))
-        )
+    values = np.random.default_rng(0).permutation(np.linspace(0.1, 0.5, n_trials)).tolist()
+    params = (
+        {
+            "auto_encoder": "CNN",
+            "batch_size": [16, 32][i % 2],
+            "batch_normalization": i >= n_others,
+        }
+        for i in range(n_trials)
     )
+    both = enumerate(zip(values, params, strict=True))
+    return study(*(trial(i, value=value, params=own) for i, (value, own) in both))
 
 
 def _end(number: int, rng: np.random.Generator, *, prunes: bool = True) -> tuple[TrialState, int]:
@@ -196,37 +177,20 @@ def _end(number: int, rng: np.random.Generator, *, prunes: bool = True) -> tuple
     return TrialState.COMPLETE, 20
 
 
-def _ended(
-    number: int,
-    state: TrialState,
-    epochs: int,
-    started: datetime,
-    value: float,
-    curve: Iterable[float],
-    own: Mapping[str, Any],
-    params: Mapping[str, Scalar],
-) -> TrialRecord:
+def _ended(number: int, end: tuple[TrialState, int], value: float, **more: Any) -> TrialRecord:
     """Return a trial of a minute that was to train for 20 epochs."""
-    attrs: dict[str, Any] = {
-        "seed": 1000 + number,
-        "device": "cpu",
-        "threads": 1,
-        "epochs_run": epochs,
-        "training_seconds": 50.0 * epochs / 20,
-        "best_epoch": epochs,
-        **own,
-    }
-    if state == TrialState.FAIL:
-        attrs["failure"] = MARKUP
+    state, epochs = end
+    run = {"epochs_run": epochs, "training_seconds": 2.5 * epochs, "best_epoch": epochs}
+    own = {"seed": 1000 + number, "device": "cpu", "threads": 1, **run, **more.pop("attrs")}
+    own |= {"failure": MARKUP} if state == TrialState.FAIL else {}
     return trial(
         number,
         state=state,
         value=value if state == TrialState.COMPLETE else None,
-        params=params,
-        curve=tuple(float(v) for v in curve)[:epochs],
-        attrs=attrs,
-        started=started,
-        completed=started + timedelta(minutes=1),
+        curve=tuple(map(float, more.pop("curve")))[:epochs],
+        attrs=own,
+        completed=more["started"] + timedelta(minutes=1),
+        **more,
     )
 
 
@@ -254,29 +218,24 @@ def planted(n_trials: int = 120, *, seed: int = 0) -> StudyRecord:
         distance = np.log10(params["learning_rate"]) + 2
         value = 0.015 + 0.02 * distance**2 + 0.05 * (params["auto_encoder"] == "linear")
         value = float(value + rng.uniform(0, 0.002))
-        state, epochs = _end(number, rng)
+        end = _end(number, rng)
         decay = np.exp(-np.arange(20) / 4)
         curve = value + 0.2 * (decay - decay[-1]) + rng.uniform(0, 0.001, size=20) * decay
         curve[-1] = value
-        own = {
-            "worker": f"host:{number % 2}",
-            "code_version": "0.1.0",
-            "data_fingerprint": "0123456789abcdef",
-            "parameter_count": 200_000 if params["auto_encoder"] == "CNN" else 25_000_000,
-        }
+        own = {"code_version": "0.1.0", "data_fingerprint": "0123456789abcdef"}
+        own |= {"parameter_count": 200_000 if params["auto_encoder"] == "CNN" else 25_000_000}
+        more = {"attrs": own | {"worker": f"host:{number % 2}"}, "params": params, "curve": curve}
         started = START + timedelta(minutes=number // 2)
-        trials.append(_ended(number, state, epochs, started, value, curve, own, params))
+        trials.append(_ended(number, end, value, started=started, **more))
     return study(*trials, name="planted", settings=SETTINGS)
 
 
 def confusion(correct: Sequence[int]) -> list[list[int]]:
     """Return the matrix of a trial that takes what it does not know for the next class."""
-    counts = list(CLASS_COUNTS["validation"].values())
-    matrix = [[0] * len(counts) for _ in counts]
-    for i, (right, n) in enumerate(zip(correct, counts, strict=True)):
-        matrix[i][i] = right
-        matrix[i][(i + 1) % len(counts)] = n - right
-    return matrix
+    matrix = np.diag(correct)
+    for i, n in enumerate(CLASS_COUNTS["validation"].values()):
+        matrix[i, (i + 1) % len(correct)] = n - correct[i]
+    return [list(map(int, row)) for row in matrix]
 
 
 def classified(correct: Sequence[int], *, min_accuracy: float = 0.0) -> dict[str, Any]:
@@ -345,14 +304,15 @@ def planted_multitask(
         value = 0.015 + 0.02 * distance**2 + 0.02 * (params["auto_encoder"] == "linear")
         value = float(value + 0.01 * weight + rng.uniform(0, 0.002))
         shares = np.clip(0.45 + 0.45 * weight + rng.uniform(-0.15, 0.15, size=4), 0, 1)
-        state, epochs = _end(number, rng, prunes=not pareto)
+        end = _end(number, rng, prunes=not pareto)
         curve = value + 0.2 * (np.exp(-np.arange(20) / 4) - np.exp(-19 / 4))
         own: dict[str, Any] = {"worker": "host:1", "parameter_count": 300_000}
-        if state == TrialState.COMPLETE:
+        if end[0] == TrialState.COMPLETE:
             right = [int(n) for n in np.round(shares * counts)]
             own |= classified(right, min_accuracy=min_accuracy or 0.0)
-        started = START + timedelta(minutes=number)
-        shown = () if pareto else curve
-        trials.append(_ended(number, state, epochs, started, value, shown, own, params))
+        more = {"attrs": own, "params": params, "curve": () if pareto else curve}
+        trials.append(
+            _ended(number, end, value, started=START + timedelta(minutes=number), **more)
+        )
     settings = {**MULTITASK_SETTINGS, "min_accuracy": min_accuracy, "pareto": pareto}
     return multitask(*trials, settings=settings)

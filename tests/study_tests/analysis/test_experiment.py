@@ -1,5 +1,6 @@
 """What experiments say: known differences come out, and noise is called noise."""
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
+from optuna.trial import TrialState
 from scipy import stats
 
 from storage import attrs
@@ -31,7 +33,7 @@ from tests.study_tests.synthetic import (
     planted,
     study,
     trained,
-    unfinished,
+    trial,
 )
 
 MSE, ACCURACY, BALANCED = "validation MSE", "validation accuracy", "balanced accuracy"
@@ -267,8 +269,13 @@ def test_what_is_read(
     for other in (planted(20), study(), broken, *(made(name=name) for name in others)):
         assert read(other) is None
     info = read(made())
-    arms = {t.user_attrs[attrs.ARM] for t in made().trials}
-    assert read(made(more=unfinished(*arms, n_pairs=5))) == info
+    states = (TrialState.FAIL, TrialState.PRUNED, TrialState.RUNNING, TrialState.WAITING)
+    ended = itertools.product({t.user_attrs[attrs.ARM] for t in made().trials}, range(5), states)
+    more = [
+        trial(i, state=state, attrs={attrs.ARM: arm, attrs.PAIR: pair, attrs.VALIDATION_MSE: 9.0})
+        for i, (arm, pair, state) in enumerate(ended, start=100)
+    ]
+    assert read(made(more=more)) == info
     assert info.n_missing == (read is get_experiment)
 
 
