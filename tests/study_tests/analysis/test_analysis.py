@@ -149,11 +149,7 @@ def test_summary_counts_states_time_epochs_and_reused_trainings() -> None:
 
 
 def test_importance_finds_what_matters() -> None:
-    """The learning rate leads, a parameter without effect keeps little, a condition is told.
-
-    The shares are those of Optuna's evaluator on an ordinary study of the same trials: pruned
-    ones count as worse than complete ones, and as worse the sooner they were pruned.
-    """
+    """The learning rate leads, and shares are those of Optuna's evaluator, pruned trials last."""
     info = get_importances(RECORD, n_resamples=20)
     shares = {parameter.name: parameter.share for parameter in info.parameters}
     first = info.parameters[0]
@@ -237,11 +233,7 @@ def halved(n_trials: int, n_complete: int) -> StudyRecord:
 
 
 def test_importance_counts_pruned_trials() -> None:
-    """A study of which pruning left a few is explained as if all trials were complete.
-
-    One with fewer complete trials than the best tenth holds says so; a trial that was pruned
-    before its first report has no place, and a NaN error has the last.
-    """
+    """A study of which pruning left a few is explained as if all trials were complete."""
     whole = get_importances(halved(60, 60), n_resamples=5)
     record = halved(60, 6)
     info, fewer = (get_importances(r, n_resamples=5) for r in (record, halved(60, 4)))

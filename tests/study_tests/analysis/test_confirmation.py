@@ -126,15 +126,10 @@ def said(values: Mapping[str, Values], **changes: Any) -> str:
     return " ".join(describe_confirmation(confirmed(values, **changes)))
 
 
-def t_interval(values: Sequence[float]) -> tuple[float, float]:
-    """Return the 95 % interval of a mean as scipy calculates it."""
-    ends = stats.t.interval(0.95, len(values) - 1, loc=np.mean(values), scale=stats.sem(values))
-    return float(ends[0]), float(ends[1])
-
-
 def by_scipy(values: Sequence[float]) -> Estimate:
-    """Return a mean with that interval, up to rounding."""
-    low, high = map(pytest.approx, t_interval(values))
+    """Return a mean with its 95 % interval as SciPy calculates it, up to rounding."""
+    ends = stats.t.interval(0.95, len(values) - 1, loc=np.mean(values), scale=stats.sem(values))
+    low, high = map(pytest.approx, ends)
     return Estimate(mean=pytest.approx(np.mean(values)), low=low, high=high, n=len(values))
 
 
@@ -149,9 +144,10 @@ def test_by_hand() -> None:
     assert [c.parameter_count for c in (default, a, middle)] == [1000, 2000, 3000]
     assert (a.validation, default.validation) == (by_scipy(BETTER), by_scipy(BASE))
     assert a.accuracy is None
-    ends = t_interval((np.log(BETTER) - np.log(BASE)).tolist())
     assert a.difference == pytest.approx(stats.gmean(BETTER) / stats.gmean(BASE) - 1)
-    assert (a.difference_low, a.difference_high) == pytest.approx(tuple(np.expm1(ends)))
+    logs = np.log1p([a.difference, a.difference_low, a.difference_high]).tolist()
+    shares = by_scipy(np.log(BETTER) - np.log(BASE))
+    assert logs == [shares.mean, shares.low, shares.high]
     assert -0.25 < a.difference_low < a.difference < a.difference_high < -0.15
     # The default is compared with nothing.
     assert (default.difference, default.difference_low, default.difference_high) == (None,) * 3
@@ -161,7 +157,7 @@ def test_by_hand() -> None:
 def test_estimates() -> None:
     """No error is below 0, so neither is the end of an interval; equal values are one point."""
     values = [0.1, 0.2, 0.9]
-    assert t_interval(values)[0] < 0
+    assert stats.t.interval(0.95, 2, np.mean(values), stats.sem(values))[0] < 0
     assert estimate(values) == replace(by_scipy(values), low=0.0)
     assert estimate([]) is None
     assert estimate([0.5, 0.7]) == Estimate(mean=pytest.approx(0.6), low=None, high=None, n=2)
@@ -169,19 +165,13 @@ def test_estimates() -> None:
         assert estimate([value] * 7) == Estimate(mean=value, low=value, high=value, n=7)
 
 
-ERRORS = st.floats(1e-3, 10)
-
-
 @given(
-    pairs=st.lists(st.tuples(ERRORS, ERRORS), min_size=3, max_size=9),
+    pairs=st.lists(st.tuples(*[st.floats(1e-3, 10)] * 2), min_size=3, max_size=9),
     share=st.sampled_from([-0.5, -0.1, 0.0, 0.01, 0.1, 2.0]),
 )
 @examples(max_examples=50)
 def test_laws_of_differences(pairs: list[tuple[float, float]], share: float) -> None:
-    """What is a third lower than another is compared with it half as high again.
-
-    The same share with every seed is known for sure, whatever the errors are.
-    """
+    """What is a third lower is exceeded by half, and an equal share of all is known for sure."""
     there = relative_difference(pairs)
     back = relative_difference([(after, before) for before, after in pairs])
     assert there[1] <= there[0] <= there[2]
@@ -191,17 +181,16 @@ def test_laws_of_differences(pairs: list[tuple[float, float]], share: float) -> 
     assert sure == pytest.approx((share, share, share), abs=1e-9)
 
 
-@pytest.mark.parametrize("n_wins", [0, 2, 5])
-def test_wins(n_wins: int) -> None:
+def test_wins() -> None:
     """The probability of beating the default has a Wilson interval; a tie is no win."""
-    c = confirmed(
-        {"default": BASE, "a": [*(v - 0.01 for v in BASE[:n_wins]), *BASE[n_wins:]]}
-    ).get("a")
-    assert (c.n_wins, c.n_pairs) == (n_wins, 5)
-    z, share = stats.norm.ppf(0.975), n_wins / 5
-    middle = (share + z**2 / 10) / (1 + z**2 / 5)
-    half = z / (1 + z**2 / 5) * math.sqrt(share * (1 - share) / 5 + z**2 / 100)
-    assert (c.beats_low, c.beats_high) == pytest.approx((middle - half, middle + half))
+    for n_wins in (0, 2, 5):
+        values = [*(v - 0.01 for v in BASE[:n_wins]), *BASE[n_wins:]]
+        c = confirmed({"default": BASE, "a": values}).get("a")
+        assert (c.n_wins, c.n_pairs) == (n_wins, 5)
+        z, share = stats.norm.ppf(0.975), n_wins / 5
+        middle = (share + z**2 / 10) / (1 + z**2 / 5)
+        half = z / (1 + z**2 / 5) * math.sqrt(share * (1 - share) / 5 + z**2 / 100)
+        assert (c.beats_low, c.beats_high) == pytest.approx((middle - half, middle + half))
 
 
 def test_shrinkage() -> None:
@@ -255,16 +244,14 @@ def test_one_that_failed_with_a_seed() -> None:
     assert "default has the lowest mean" in text
     assert "All others" not in text
     assert "Not counted, whatever the error: a; a training failed" in text
-    own = {attrs.ARM: "a", attrs.PAIR: 4}
+    failures = (f"{attrs.DIVERGED}: NaN", "RuntimeError: out of memory", "")
     diverged, broken, silent = (
-        trial(100 + i, state=TrialState.FAIL, attrs=own | failure)
-        for i, failure in enumerate(
-            [
-                {attrs.FAILURE: f"{attrs.DIVERGED}: NaN"},
-                {attrs.FAILURE: "RuntimeError: out of memory"},
-                {},
-            ]
+        trial(
+            100 + i,
+            state=TrialState.FAIL,
+            attrs={attrs.ARM: "a", attrs.PAIR: 4, **({attrs.FAILURE: text} if text else {})},
         )
+        for i, text in enumerate(failures)
     )
     values = {"default": BASE, "a": BETTER}  # the next attempt finished
     assert confirmed(values, more=[diverged]) == confirmed(values)
@@ -295,14 +282,11 @@ def test_nothing_to_judge() -> None:
 def test_accuracies() -> None:
     """They have a mean and an interval; what keeps the constraint not in the mean is not tied."""
     values: dict[str, Values] = {"default": BASE, "a": [0.01] * 5, "b": BETTER}
-    accuracies: dict[str, Values] = {
-        "default": [0.8] * 5,
-        "a": [0.9, 0.6, 0.6, 0.6, 0.7],
-        "b": [0.9, 0.9, 0.65, 0.65, 0.65],
-    }
+    a, b = [0.9, 0.6, 0.6, 0.6, 0.7], [0.9, 0.9, 0.65, 0.65, 0.65]
+    accuracies: dict[str, Values] = {"default": [0.8] * 5, "a": a, "b": b}
     info = confirmed(values, accuracies=accuracies, min_accuracy=0.7)
     assert (info.best, info.tied, info.excluded) == ("b", ("b",), ("a",))
-    assert info.get("a").accuracy == by_scipy([0.9, 0.6, 0.6, 0.6, 0.7])
+    assert info.get("a").accuracy == by_scipy(a)
     assert info.get("default").accuracy == Estimate(mean=0.8, low=0.8, high=0.8, n=5)
     free = confirmed(values, accuracies=accuracies)
     assert (free.best, free.excluded) == ("a", ())
@@ -332,21 +316,21 @@ def test_missing_pairs() -> None:
     assert first == "10 trainings are missing; comparisons leave them out."
 
 
-@pytest.mark.parametrize("n_seeds", [1, 2])
-def test_too_few_seeds(n_seeds: int) -> None:
+def test_too_few_seeds() -> None:
     """Differences are there, intervals are not, and nothing is ruled out."""
-    values = {"default": [0.9] * n_seeds, "a": [0.1] * n_seeds, "b": [0.2] * n_seeds}
-    info = confirmed(values)
-    a = info.get("a")
-    assert a.difference == pytest.approx(1 / 9 - 1)
-    assert (a.difference_low, a.difference_high) == (None, None)
-    assert a.validation == Estimate(mean=pytest.approx(0.1), low=None, high=None, n=n_seeds)
-    assert info.tied == ("a", "b", "default")
-    assert info.caution is not None
-    text = said(values)
-    assert f"{n_seeds} seeds are too few to tell it from the others." in text
-    assert text.endswith("take more --seeds.")
-    assert "interval" not in text
+    for n_seeds in (1, 2):
+        values = {"default": [0.9] * n_seeds, "a": [0.1] * n_seeds, "b": [0.2] * n_seeds}
+        info = confirmed(values)
+        a = info.get("a")
+        assert a.difference == pytest.approx(1 / 9 - 1)
+        assert (a.difference_low, a.difference_high) == (None, None)
+        assert a.validation == Estimate(mean=pytest.approx(0.1), low=None, high=None, n=n_seeds)
+        assert info.tied == ("a", "b", "default")
+        assert info.caution is not None
+        text = said(values)
+        assert f"{n_seeds} seeds are too few to tell it from the others." in text
+        assert text.endswith("take more --seeds.")
+        assert "interval" not in text
 
 
 def test_cheapest() -> None:
@@ -421,10 +405,10 @@ def test_sentences() -> None:
     promised = {"trial 10": 0.08, "middle": 0.22}
     info = confirmed(values, promised=promised, tests=dict.fromkeys(values, tests))
     c = info.get("trial 10")
-    (low, high), (test_low, test_high) = t_interval(BETTER), t_interval(tests)
+    mine, measured = c.validation, c.test
     assert list(describe_confirmation(info)) == [
         "Over 5 fresh seeds and splits, trial 10 has the lowest mean validation MSE: "
-        f"0.08760 (95 % interval {low:.5f} to {high:.5f}).",
+        f"0.08760 (95 % interval {mine.low:.5f} to {mine.high:.5f}).",
         "All others are worse beyond what chance explains.",
         f"Its error is {-100 * c.difference:.1f}{PERCENT} below that of the default "
         f"(95 % interval {format_change(c.difference_low)} to {format_change(c.difference_high)});"
@@ -434,8 +418,8 @@ def test_sentences() -> None:
         f"had measured (median); for the one from the middle it is +0.0{PERCENT}. Other "
         "validation images may do that as well as luck.",
         "On the test images, which nothing was chosen by, its MSE is 0.30800 (95 % interval "
-        f"{test_low:.5f} to {test_high:.5f}); the interval is that of seeds and splits, not of "
-        "other test images.",
+        f"{measured.low:.5f} to {measured.high:.5f}); the interval is that of seeds and splits, "
+        "not of other test images.",
     ]
 
 
@@ -505,11 +489,7 @@ def test_units_do_not_matter(logs: list[list[float]], factor: float) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("pair_scatter", [0.0, 0.5])
 def test_the_best_is_among_the_tied(pair_scatter: float) -> None:
-    """Of simulated confirmations 95 % keep the truly best, and most leave out what is far worse.
-
-    The truly best is better by 1 % than five others, which noise of 10 % hides; one is worse by
-    half. Splits that are hard for all of them make no difference.
-    """
+    """Of simulated confirmations 95 % keep the truly best, and most leave out a far worse one."""
     rng = np.random.default_rng(0)
     truth = [0.101, 0.1, 0.101, 0.101, 0.101, 0.101, 0.15]
     names = ["default", *(f"trial {i}" for i in range(1, 7))]

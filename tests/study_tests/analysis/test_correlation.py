@@ -151,11 +151,7 @@ def test_up_to_one_in_twenty_resamples_may_lack_a_coefficient() -> None:
 
 
 def test_few_trials() -> None:
-    """Two points always lie on a line; from ten trials on there is an interval.
-
-    P-values are exact: of three in order two of six permutations are as extreme; of six all 720
-    count.
-    """
+    """Two points always lie on a line, ten have an interval, and p-values are exact."""
     for n in (2, 3, 9, 10):
         x, y = noise(n, n_columns=2)
         p = correlated(y, x=x)["x"]

@@ -118,11 +118,7 @@ def test_four_trials_are_refused() -> None:
 
 
 def test_what_does_not_count() -> None:
-    """The best point of another study would make this one look lucky; pruned ones have no value.
-
-    Their own second of looking up is no training time of answered trials. Trials of an adaptive
-    or unknown search are used, and a caution says what that means.
-    """
+    """Points of another study, pruned trials, and the time of answered ones; others are told."""
     begun = record([0.1, 1.0, 2.0, 3.0, 4.0, 5.0], warm_start=["other, trial 1", *[None] * 5])
     pruned = (trial(6 + i, state=TrialState.PRUNED, curve=(0.1,)) for i in range(3))
     info = get_expected_best(replace(begun, trials=(*begun.trials, *pruned)))

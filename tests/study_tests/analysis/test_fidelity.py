@@ -140,11 +140,7 @@ def test_epochs_are_spaced_by_factors_and_end_where_all_trials_are() -> None:
 
 
 def test_pruned_trials_bound_the_correlation_from_both_sides() -> None:
-    """Behind all others in the order of their last values, or before them, as SciPy ranks it.
-
-    Who was pruned before an epoch is counted there; the coefficient is the survivors'. Of all
-    places that two bad-looking trials could have had, none gives less.
-    """
+    """Of all ends that they could have had, none gives less than the bound, as SciPy ranks them."""
     curves = np.random.default_rng(3).random((15, 6))
     pruned = [[3.0, 2.5], [4.0, 5.0, 2.0], [5.0]]
     alone, together = get_fidelity(record(curves)), get_fidelity(record(curves, pruned=pruned))
@@ -255,11 +251,7 @@ def test_a_replay_is_what_optuna_does(
 
 
 def test_what_a_pruner_is_asked() -> None:
-    """The first order is that of the starts, others are random, and each has all trials once.
-
-    Of 99 values it sees each fifth, and is not asked when nothing can be saved. Of 40 trials 15
-    are replayed, in their order, the best among them.
-    """
+    """At each fifth of 99 values, of 15 of 40 trials, first as they started, then at random."""
     one = record([float(i), i - 0.5] for i in range(12))
     starts = [5, 2, 11, 0, 8, 1, 10, 3, 9, 4, 7, 6]
     trials = (replace(t, started=START + timedelta(minutes=starts[t.number])) for t in one.trials)
@@ -286,11 +278,7 @@ def test_what_a_pruner_is_asked() -> None:
 
 
 def test_a_pruner_that_ends_everything_leaves_the_worst() -> None:
-    """Without survivors the regret is that of the worst trial, and no share of a best of zero.
-
-    Of 20 orders of which all or none lose the best, 16 % are still possible, says Wilson. One of
-    two with the best value is enough.
-    """
+    """Without survivors the regret is the worst trial's; one of two best ones is enough."""
     one = record([99.0, 1.0 + i] for i in range(12))
     found, never = replayed(one, ALWAYS), replayed(one, NopPruner())
     assert (found.share_saved, found.share_best_pruned) == (0.5, 1)

@@ -39,11 +39,7 @@ OVERTAKEN = study(
 
 
 def test_the_order_of_ends_decides() -> None:
-    """The trial that ended first was the best first, with what had been spent until then.
-
-    Of changes those of parameters that one of the two lacks count, equal ones do not. An equal
-    error is no improvement; failed trials are no finished ones, but their epochs are spent.
-    """
+    """The trial that ended first was the best first, with what had been spent until then."""
     info = get_incumbents(OVERTAKEN)
     first, second = info.incumbents
     assert (first.number, first.value, first.change, first.changes) == (1, 0.4, None, ())

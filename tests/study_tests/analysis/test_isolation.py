@@ -107,11 +107,7 @@ def test_parameters_that_do_not_vary_are_left_out() -> None:
 
 
 def test_equal_numbers_take_the_luck_out_of_many_trials() -> None:
-    """Where two values do not differ, the frequent one has the better best and no better mean.
-
-    The expected best is the mean over all sets of as many trials as the rarest value has that has
-    five; values with fewer have none, and one value alone has nothing to equal.
-    """
+    """Values that do not differ have equal expected bests of as many trials as the rarest has."""
     errors = np.random.default_rng(0).random(15).round(3).tolist()
     parameter = isolated([1] * 5 + [2] * 10, errors, IntDistribution(1, 3))
     rare, frequent = parameter.values

@@ -234,10 +234,7 @@ def test_branches_are_told_apart() -> None:
 
 
 def test_what_the_forest_is_given() -> None:
-    """Missing parameters lie outside of their range, categories in their order or by name.
-
-    A positive metric of more than a decade enters as its logarithm.
-    """
+    """What lacks a parameter lies outside of its range, categories keep or get an order."""
     record = planted_multitask(300)
     branch = get_branch(record, family="CNN")
     (column,) = [c for c in branch.columns if c.name == "classification_lambda"]
