@@ -68,29 +68,22 @@ def noise(n: int, *, seed: int = 0, n_columns: int = 1) -> np.ndarray:
 def test_correlations_equal_scipy_within_each_family() -> None:
     """On a log scale where the space has one, booleans as 0 and 1, none where nothing varies."""
     one = synthetic.planted()
-    fixed = {"batch_size": 16}
-    trials = [
-        replace(t, params={**t.params, **(fixed if "bottleneck_dim" in t.params else {})})
-        for t in one.trials
-    ]
+    fixed = [{"batch_size": 16} if "bottleneck_dim" in t.params else {} for t in one.trials]
+    pairs = zip(one.trials, fixed, strict=True)
+    trials = [replace(t, params={**t.params, **own}) for t, own in pairs]
     info = get_correlations(replace(one, trials=tuple(trials)), n_resamples=2)
     assert [family.family for family in info.families] == ["CNN", "linear"]
     assert (info.sampler, info.adaptive) == ("tpe", True)
     constant = set()
     for family in info.families:
-        members = [
-            t
-            for t in trials
-            if t.params["auto_encoder"] == family.family and t.state == TrialState.COMPLETE
-        ]
+        members = [t for t in trials if t.params["auto_encoder"] == family.family]
+        members = [t for t in members if t.state == TrialState.COMPLETE]
         y = [t.value for t in members]
         assert family.n_trials == len(members)
         for p in family.parameters:
             x = np.asarray([float(t.params[p.name]) for t in members])
-            assert (p.n_trials, p.log) == (
-                len(members),
-                p.name in ("learning_rate", "weight_decay"),
-            )
+            assert p.n_trials == len(members)
+            assert p.log == (p.name in ("learning_rate", "weight_decay"))
             if np.ptp(x) == 0:
                 assert p.pearson == p.spearman == Coefficient()
                 constant.add((family.family, p.name))
@@ -318,8 +311,7 @@ def timed(n: int, sampler: str | None, *, workers: int = 1, lost: Any = None) ->
         state = (lost or {}).get(i, TrialState.COMPLETE)
         value = float(i) if state == TrialState.COMPLETE else None
         one = trial(i, state=state, value=value, params={"learning_rate": 10.0 ** (-1 - i / n)})
-        ended = started + timedelta(minutes=1)
-        trials.append(replace(one, started=started, completed=ended))
+        trials.append(replace(one, started=started, completed=started + timedelta(minutes=1)))
     return study(*trials, settings=sampler and {**SETTINGS, "sampler": sampler})
 
 

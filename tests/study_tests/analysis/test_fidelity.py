@@ -140,7 +140,7 @@ def test_epochs_are_spaced_by_factors_and_end_where_all_trials_are() -> None:
 
 
 def test_pruned_trials_bound_the_correlation_from_both_sides() -> None:
-    """Of all ends that they could have had, none gives less than the bound, as SciPy ranks them."""
+    """Of all ends that they could have had, none gives less than the bound by SciPy."""
     curves = np.random.default_rng(3).random((15, 6))
     pruned = [[3.0, 2.5], [4.0, 5.0, 2.0], [5.0]]
     alone, together = get_fidelity(record(curves)), get_fidelity(record(curves, pruned=pruned))

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import timedelta
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,32 +18,29 @@ from study.analysis.timeline import MAX_SPANS, MAX_WORKERS, get_timeline
 from study.figures import FAMILY_COLORS, plot_timeline
 from tests.study_tests.synthetic import SETTINGS, START, study, trial
 
+A, B = "a/cd34:8", "b/ab12:7"
+
 
 def ran(
-    number: int,
-    start: float,
-    end: float | None,
-    *,
-    worker: str | None = "node/ab12:7",
-    state: TrialState = TrialState.COMPLETE,
+    number: int, start: float, end: float | None, *, worker: str | None = B, **more: Any
 ) -> TrialRecord:
     """Return a trial that ran from one second of the study to another."""
     return trial(
         number,
-        state=state,
-        value=0.1 if state == TrialState.COMPLETE else None,
+        value=None if "state" in more else 0.1,
         params={"auto_encoder": "CNN"},
         attrs={} if worker is None else {"worker": worker},
         started=START + timedelta(seconds=start),
         completed=None if end is None else START + timedelta(seconds=end),
+        **more,
     )
 
 
 SMALL = study(
-    ran(0, 10, 20, worker="b/ab12:7"),
-    ran(1, 5, 15, worker="a/cd34:8"),
-    ran(2, 26, 30, worker="b/ab12:7", state=TrialState.PRUNED),
-    ran(3, 15, None, worker="a/cd34:8", state=TrialState.RUNNING),
+    ran(0, 10, 20),
+    ran(1, 5, 15, worker=A),
+    ran(2, 26, 30, state=TrialState.PRUNED),
+    ran(3, 15, None, worker=A, state=TrialState.RUNNING),
     ran(4, 30, 31, worker=None, state=TrialState.FAIL),
     trial(5, state=TrialState.WAITING),
     settings=SETTINGS,

@@ -30,12 +30,8 @@ def healthy_trial(number: int, **changes: Any) -> TrialRecord:
     """Return one of many good trials: its error falls and settles, near 0.02 for most."""
     rng = np.random.default_rng(number)
     rate = float(10 ** rng.uniform(-3, -2))
-    params: dict[str, Scalar] = {
-        "auto_encoder": "CNN",
-        "epoch": N_EPOCHS,
-        "batch_size": int(rng.integers(12, 40)),
-        "learning_rate": rate,
-    }
+    params: dict[str, Scalar] = {"auto_encoder": "CNN", "epoch": N_EPOCHS, "learning_rate": rate}
+    params["batch_size"] = int(rng.integers(12, 40))
     value = 0.02 * (1 + 0.4 * abs(math.log10(rate) + 2.5))
     epochs = np.arange(N_EPOCHS)
     curve = value + 0.2 * np.exp(-epochs / 8) + value * rng.uniform(0, 0.01, N_EPOCHS)
@@ -138,19 +134,6 @@ def test_too_few_trials() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "words"),
-    [
-        ("learning_rate", 1e-1, "learning rate 0.1 (the upper end of its range)"),
-        ("learning_rate", 1.02e-4, "learning rate 1.02e-4 (the lower end of its range)"),
-        ("batch_size", 8, "batch size 8 (the lower end of its range)"),
-    ],
-)
-def test_boundary(name: str, value: float, words: str) -> None:
-    """A winner at the end of a range is named with the parameter and the end."""
-    warns(with_best(params={**BEST.params, name: value}), "boundary of the space", words)
-
-
-@pytest.mark.parametrize(
     ("changes", "named"),
     [
         ({"dropout": 0.0, "classification_layer_num": 2}, []),
@@ -161,21 +144,25 @@ def test_boundary(name: str, value: float, words: str) -> None:
         ({"learning_rate": 1e-2, "batch_size": 16}, ["learning rate"]),
     ],
 )
-def test_boundary_beyond_which_nothing_lies(changes: dict[str, Scalar], named: list[str]) -> None:
-    """An end is none where no configuration lies beyond it, or where it has no effect."""
+def test_boundary(changes: dict[str, Scalar], named: list[str]) -> None:
+    """A winner at an end is named, unless nothing lies beyond it or it has no effect."""
     space = SPACES["multitask"]["notebook"]
-    point = {
-        **next(space.grid({})),
-        **{"learning_rate": 1e-3, "weight_decay": 1e-4, "classification_lambda": 0.5},
-        **{"dropout": 0.3, "classification_layer_num": 2},
-    }
+    point = next(space.grid({})) | {"learning_rate": 1e-3, "weight_decay": 1e-4, "dropout": 0.3}
+    point |= {"classification_lambda": 0.5, "classification_layer_num": 2, **changes}
     settings = {**SETTINGS, "kind": "multitask", "space": "notebook"}
     distributions = {p.name: p.distribution for p in space.parameters}
-    best = replace(make_trial(0, value=0.1), params=point | changes, distributions=distributions)
+    best = replace(make_trial(0, value=0.1), params=point, distributions=distributions)
     check = found(record_of([best], settings), "boundary of the space")
     for name in ("dropout", "classification layer num", "classification lambda", "learning rate"):
         assert (f"{name} " in check.sentence) == (name in named)
     assert check.level is (Level.WARN if named else Level.PASS)
+    for name, value, words in (
+        ("learning_rate", 1e-1, "learning rate 0.1 (the upper"),
+        ("learning_rate", 1.02e-4, "learning rate 1.02e-4 (the lower"),
+        ("batch_size", 8, "batch size 8 (the lower"),
+    ):
+        record = with_best(params={**BEST.params, name: value})
+        warns(record, "boundary of the space", f"{words} end of its range)")
 
 
 def test_failures() -> None:
@@ -262,19 +249,18 @@ def test_noise_estimate() -> None:
     assert [get_noise(record_of(other)) for other in (answered, same_seed)] == [None, None]
 
 
-@pytest.mark.parametrize("suspect", [False, True])
-def test_pruner(suspect: bool) -> None:
+def test_pruner() -> None:
     """A pruner that asks when errors say nothing about the end is suspect."""
-    trials = HEALTHY
     short = dict.fromkeys(range(11), 0.3)
     pruned = [
         healthy_trial(40 + i, state=TrialState.PRUNED, value=None, intermediate_values=short)
         for i in range(5)
     ]
-    if suspect:
-        order = np.random.default_rng(0).permutation(len(trials))
-        curves = [dict.fromkeys(range(50), 0.3 + 0.01 * i) | {99: 0.02} for i in order]
-        trials = [replace(t, intermediate_values=c) for t, c in zip(trials, curves, strict=True)]
-    check = found(record_of([*trials, *pruned]), "pruner")
-    assert check.level is (Level.WARN if suspect else Level.PASS)
-    assert "after 11 epochs" in check.sentence
+    order = np.random.default_rng(0).permutation(len(HEALTHY))
+    curves = [dict.fromkeys(range(50), 0.3 + 0.01 * i) | {99: 0.02} for i in order]
+    pairs = zip(HEALTHY, curves, strict=True)
+    misleading = [replace(t, intermediate_values=curve) for t, curve in pairs]
+    for trials, level in ((HEALTHY, Level.PASS), (misleading, Level.WARN)):
+        check = found(record_of([*trials, *pruned]), "pruner")
+        assert check.level is level
+        assert "after 11 epochs" in check.sentence
