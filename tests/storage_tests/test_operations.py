@@ -14,12 +14,13 @@ import pytest
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 
 from storage import attrs, operations, queue
-from storage.internals import key_of, live_trial, storage_of, trial_key
+from storage.internals import key_of, storage_of, trial_key
 from storage.served import perform
 from tests.servers import at_once
+from tests.study_tests.studies import claim
 
 N_ROUNDS = 4
 """Races that are run; of one that is not held together by a transaction most go wrong."""
@@ -37,13 +38,6 @@ def study(shared_storage: BaseStorage) -> optuna.Study:
     study.set_user_attr(attrs.TARGET, 10)
     perform(shared_storage, operations.start_design, study_id=key_of(study), replicate=0, end=None)
     return study
-
-
-def claim(study: optuna.Study) -> optuna.Trial:
-    """Claim a trial, of which there must be one."""
-    claimed = queue.claim(study)
-    assert isinstance(claimed, FrozenTrial), claimed
-    return live_trial(study, claimed)
 
 
 def test_the_contract_holds_for_all() -> None:

@@ -97,19 +97,9 @@ def reap_anew(study: optuna.Study, url: str) -> int:
         return queue.reap(optuna.load_study(study_name=study.study_name, storage=storage))
 
 
-def worker_of_this_place(pid: int) -> str:
-    """Return the name of a worker whose process numbers are those of this process."""
-    return f"{queue.worker_id().rpartition('-')[0]}-0:{pid}"
-
-
 def states(study: optuna.Study) -> list[TrialState]:
     """Return the states of all trials, in their order."""
     return [trial.state for trial in study.get_trials(deepcopy=False)]
-
-
-def of_each(study: optuna.Study, name: str) -> list[Any]:
-    """Return an attribute of every trial."""
-    return [trial.user_attrs.get(name) for trial in study.get_trials(deepcopy=False)]
 
 
 def test_new_trial(alone: optuna.Study, url: str) -> None:
@@ -274,9 +264,10 @@ def test_reap_counts(study: optuna.Study) -> None:
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
     start_design(study)
+    place = queue.worker_id().rpartition("-")[0]
     for pid in (ended.pid, ended.pid, os.getpid()):
         trial = live(study)
-        trial.set_user_attr(attrs.WORKER, worker_of_this_place(pid))
+        trial.set_user_attr(attrs.WORKER, f"{place}-0:{pid}")
         if trial.number == 0:
             study.tell(trial, 0.5)
     claim(study)
@@ -381,7 +372,8 @@ def test_silence(alone: optuna.Study, url: str) -> None:
     execute(url, "UPDATE trials SET datetime_start = ? WHERE trial_id = ?", LONG_AGO, foreign)
     assert reap_anew(alone, url) == 1
     assert states(alone) == [FAIL] * 8 + [WAITING] * 8
-    assert of_each(alone, attrs.DESIGN_INDEX) == [*range(7), None] * 2
+    points = [trial.user_attrs.get(attrs.DESIGN_INDEX) for trial in alone.get_trials()]
+    assert points == [*range(7), None] * 2
     assert claim(alone).user_attrs[attrs.RETRY_OF] == 0
     assert queue.reap(alone) == 0
 

@@ -13,6 +13,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -66,24 +67,21 @@ def add_trials(study: optuna.Study, folder: Path, settings: StudySettings, n_tri
         run_trial(study, claim(study), objective, stop)
 
 
+@dataclass(frozen=True)
 class Served:
-    """A dashboard that is being served.
+    """A dashboard that is being served."""
 
-    Args:
-        process: That serves it.
-        address: Of the server, without a path.
-        token: That it wants to be told.
-        said: What it said at its start.
-    """
+    process: "subprocess.Popen[str]"
+    address: str
+    """Of the server, without a path."""
+    token: str
+    said: str
+    """At its start."""
 
-    def __init__(
-        self, process: "subprocess.Popen[str]", address: str, token: str, said: str
-    ) -> None:
-        self.process = process
-        self.address = address
-        self.port = int(address.rpartition(":")[2])
-        self.token = token
-        self.said = said
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return int(self.address.rpartition(":")[2])
 
     def get(self, path: str, **headers: str) -> tuple[int, dict[str, str], bytes]:
         """Ask for a page; return status, headers and content."""
