@@ -1,8 +1,11 @@
-"""Studies of this package's kinds: how they begin, what workers are told, what is stored."""
+"""Studies of this package's kinds and of a toy: how they begin, what workers are told."""
 
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Mapping
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +18,37 @@ from optuna.trial import FrozenTrial
 from search_spaces import SearchSpace
 from storage import attrs, queue
 from storage.rdb import open_storage
-from study.kind_info import KindInfo, own_kind
-from study.kind_sources import make_trainer
+from study.kind_sources import FoundKind, find_kind, make_trainer
 from study.kinds import Data, Kind
 from study.running import budget, coordinator
 from study.running.job import WorkerJob
 from study.running.objective import TrainingObjective
-from study.settings import StudySettings
+from study.settings import StudySettings, default_settings
+from tests.study_tests.toy import TOY_FILE
+
+
+def toy_settings(folder: Path, **changes: Any) -> StudySettings:
+    """Return settings of a random design of the kind of ``toy_kind.py``, which loads no torch.
+
+    Nothing diverges with the rate that they fix.
+
+    Its data are a new folder, ``data``: its workers sign it, and are slow while it has ``slow``.
+    """
+    data = folder / "data"
+    data.mkdir(parents=True)
+    plain = default_settings(find_kind(f"{TOY_FILE}:TOY").kind)
+    random = replace(plain, sampler="random", fixed={"rate": 0.5})
+    return replace(random, data=str(data), data_fingerprint="nothing", **changes)
+
+
+def found_kind(settings: StudySettings) -> FoundKind:
+    """Find the kind of a study, which is one of this package or the toy."""
+    return find_kind(f"{TOY_FILE}:TOY" if settings.kind == "toy" else settings.kind)
 
 
 def kind_of(settings: StudySettings) -> Kind:
-    """Return the kind of a study, which is one of this package."""
-    kind = own_kind(settings.kind)
-    assert kind is not None
-    return kind
+    """Return the kind of a study."""
+    return found_kind(settings).kind
 
 
 def space_of(settings: StudySettings) -> SearchSpace:
@@ -40,7 +60,7 @@ def open_study(
     storage: BaseStorage, name: str, settings: StudySettings, **more: Any
 ) -> optuna.Study:
     """Create a study with these settings, or open it."""
-    kind = KindInfo.of_kind(kind_of(settings), space_of(settings))
+    kind = found_kind(settings).info(space_of(settings))
     return coordinator.open_study(storage, name, settings, kind, **more)
 
 
@@ -94,10 +114,10 @@ def watched(job: WorkerJob) -> optuna.Study:
     return optuna.load_study(study_name=job.study, storage=open_storage(job.url))
 
 
-def ask(folder: Path, query: str) -> list[tuple[object, ...]]:
+def ask(folder: Path, query: str, file: str = "study.db") -> list[tuple[object, ...]]:
     """Ask the database; nothing where there is none yet."""
     try:
-        uri = f"{(folder / 'study.db').as_uri()}?mode=ro"
+        uri = f"{(folder / file).as_uri()}?mode=ro"
         with closing(sqlite3.connect(uri, uri=True)) as connection:
             return connection.execute(query).fetchall()
     except sqlite3.OperationalError:
@@ -118,6 +138,13 @@ def claim_point(
     study.set_user_attr(attrs.TARGET, len(study.get_trials(deepcopy=False)) + 1)
     study.enqueue_trial(dict(params), user_attrs=dict(user_attrs or {}))
     return claim(study)
+
+
+def dead_worker() -> str:
+    """Return the name of a worker of this host whose process has ended."""
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        ended.wait()
+    return f"{queue.worker_id().rpartition('-')[0]}-0:{ended.pid}"
 
 
 def half_a_database(path: Path) -> None:

@@ -1,70 +1,7 @@
-"""A kind of model that trains in no time, without torch; its text, for tests to write."""
-
-TOY = '''"""A number is moved towards 3, step by step."""
+"""The text of the kind of ``toy_kind.py``, for tests to write."""
 
 from pathlib import Path
 
-from optuna.distributions import FloatDistribution, IntDistribution
+TOY_FILE = Path(__file__).with_name("toy_kind.py")
 
-from search_spaces import Parameter, SearchSpace
-from study.kinds import Data, DivergedError, Finished, Kind, Trainer
-from study.metrics import Metric
-
-SPACE = SearchSpace(
-    name="line",
-    parameters=(
-        Parameter(name="rate", distribution=FloatDistribution(0.01, 4.0)),
-        Parameter(name="start", distribution=FloatDistribution(-1.0, 1.0)),
-        Parameter(name="rounds", distribution=IntDistribution(3, 5)),
-    ),
-)
-
-
-class Nothing(Data):
-    @property
-    def fingerprint(self):
-        return "nothing"
-
-
-class ToyTrainer(Trainer):
-    def load(self, source, sides):
-        return Nothing()
-
-    def train(self, config, data, run):
-        kept = run.load(lambda path: [float(x) for x in path.read_text().split()])
-        xs = kept or [config["start"]]
-        steps = [{"loss": abs(x - 3)} for x in xs[1:]]
-        if steps:
-            run.resumed(steps)
-        while len(steps) < config["rounds"]:
-            xs.append(xs[-1] + config["rate"] * (3 - xs[-1]) + run.seed % 7 / 1000)
-            if abs(xs[-1]) > 50:
-                raise DivergedError(f"It is at {xs[-1]:.0f}.")
-            steps.append({"loss": abs(xs[-1] - 3)})
-            if run.step(steps[-1], save=lambda path: path.write_text(" ".join(map(repr, xs)))):
-                break
-        best = min(range(len(steps)), key=lambda i: steps[i]["loss"])
-        return Finished(
-            steps=steps,
-            best=steps[best] | {"size": abs(xs[best + 1])},
-            best_step=best,
-            write=lambda path: path.write_text(repr(xs[best + 1])),
-        )
-
-    def test(self, model, data, *, device):
-        x = float(Path(model).read_text())
-        return {"loss": abs(x - 3), "size": abs(x)}
-
-
-TOY = Kind(
-    name="toy",
-    spaces={"line": SPACE},
-    metrics=(
-        Metric(name="loss", label="distance", low=0),
-        Metric(name="size", label="size", direction="maximize"),
-    ),
-    trainer=ToyTrainer,
-    default={"rate": 0.5, "start": 0.0, "rounds": 5},
-    fidelity="rounds",
-)
-'''
+TOY = TOY_FILE.read_text()

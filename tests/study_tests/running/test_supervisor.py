@@ -53,9 +53,9 @@ class Stop(threading.Event):
 
 
 @pytest.fixture
-def job(tmp_path: Path, settings: StudySettings) -> WorkerJob:
+def job(tmp_path: Path, toy: StudySettings) -> WorkerJob:
     """The job of a worker, of a study that is not there yet."""
-    return job_of(tmp_path, settings)
+    return job_of(tmp_path, toy)
 
 
 def kill_each(monkeypatch: pytest.MonkeyPatch, folder: Path, death: str) -> None:
@@ -88,9 +88,9 @@ def test_light() -> None:
     assert (done.stdout.strip(), done.stderr) == ("[]", "")
 
 
-def test_done(job: WorkerJob, settings: StudySettings, capfd: pytest.CaptureFixture[str]) -> None:
+def test_done(job: WorkerJob, toy: StudySettings, capfd: pytest.CaptureFixture[str]) -> None:
     """A worker that does all its work is started once, silently, with its share of threads."""
-    study = wanting(job.url, settings, 2)
+    study = wanting(job.url, toy, 2)
     said: list[str] = []
     stop = Stop()
     count = partial(finished_trials, watched(job))
@@ -103,13 +103,12 @@ def test_done(job: WorkerJob, settings: StudySettings, capfd: pytest.CaptureFixt
     assert capfd.readouterr() == ("", "")
 
 
-def test_error(job: WorkerJob, settings: StudySettings, tmp_path: Path) -> None:
+def test_error(job: WorkerJob, toy: StudySettings) -> None:
     """A worker that cannot work here is not started again; its own words are the error."""
-    study = wanting(job.url, settings)
+    study = wanting(job.url, replace(toy, data_fingerprint="other"))
     said: list[str] = []
-    elsewhere = replace(job, data=tmp_path / "no.parquet")
-    with pytest.raises(StudyError, match=r"^`.*no\.parquet` must be a parquet file, but got no"):
-        supervise(elsewhere, threading.Event(), count_finished=lambda: 0, say=said.append)
+    with pytest.raises(StudyError, match=r"^Study 'study' was made with other data \(finger"):
+        supervise(job, threading.Event(), count_finished=lambda: 0, say=said.append)
     assert said == []
     assert study.get_trials() == []
 
@@ -119,7 +118,7 @@ def test_stopped_before_it_began(job: WorkerJob, tmp_path: Path) -> None:
     stop = Stop()
     stop.set()
     supervise(job, stop, count_finished=lambda: 0, say=str)
-    assert list(tmp_path.iterdir()) == []
+    assert list((tmp_path / "data").iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -174,14 +173,14 @@ def test_attempt_that_never_reads_its_job(job: WorkerJob, monkeypatch: pytest.Mo
 
 def test_outage(
     job: WorkerJob,
-    settings: StudySettings,
+    toy: StudySettings,
     tmp_path: Path,
     wait_until: Wait,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     """A worker whose database is away is started again until it is back, then does its work."""
-    elsewhere = job_of(tmp_path / "elsewhere", settings)
-    wanting(elsewhere.url, settings)
+    elsewhere = job_of(tmp_path / "elsewhere", toy)
+    wanting(elsewhere.url, toy)
     whole = tmp_path / "whole.db"
     with (
         closing(sqlite3.connect(tmp_path / "elsewhere" / "study.db")) as source,
@@ -216,9 +215,10 @@ def test_longest_pause() -> None:
     assert [_wait_s(n) for n in (1, 2, 5, 6, 7, 5000)] == [1, 2, 16, 30, 30, 30]
 
 
-def test_stopped(job: WorkerJob, settings: StudySettings, wait_until: Wait) -> None:
+def test_stopped(job: WorkerJob, toy: StudySettings, tmp_path: Path, wait_until: Wait) -> None:
     """A worker that is stopped gives its trial back before its supervisor ends."""
-    study = wanting(job.url, replace(settings, fixed={**settings.fixed, "epoch": 10**6}))
+    study = wanting(job.url, replace(toy, fixed={**toy.fixed, "rounds": 10**6}))
+    (tmp_path / "data" / "slow").touch()
     said: list[str] = []
     stop = Stop()
     with supervising(job, stop, said, partial(finished_trials, watched(job))):
