@@ -42,6 +42,7 @@ from study.terminal.signals import stop_signals
 from tests.study_tests.studies import (
     claim,
     claim_point,
+    dead_worker,
     job_of,
     objective_of,
     open_study,
@@ -189,9 +190,11 @@ def test_last_epoch_is_never_pruned(run: Run, epoch: int, warmup: int) -> None:
 def test_interrupted(run: Run, settings: StudySettings, store: Path, data: StudyData) -> None:
     """An interrupted trial fails with all its files, even where it would be pruned, and waits.
 
-    The repetition has the same parameters, seed and beginning of the curve.
+    The repetition has the same parameters, seed and beginning of the curve; one of a deliberate
+    repetition has its replicate, which gives it a seed of its own.
     """
-    study = run(epoch=3, stop=True, pruner=ALWAYS_PRUNES)
+    kept = {attrs.DESIGN_INDEX: 0, attrs.REPLICATE: 2}
+    study = run(epoch=3, stop=True, pruner=ALWAYS_PRUNES, ticket=kept)
     trial, again = study.get_trials()
     assert trial.state == FAIL
     assert trial.user_attrs[attrs.FAILURE] == "interrupted after epoch 1"
@@ -199,8 +202,9 @@ def test_interrupted(run: Run, settings: StudySettings, store: Path, data: Study
     check_files(study, store, data, n_epochs=1)
     assert again.state == WAITING
     assert again.system_attrs["fixed_params"] == trial.params
-    kept = {attrs.DESIGN_INDEX: 0, attrs.REPLICATE: 0}
     assert again.user_attrs == {**kept, attrs.RETRY_OF: 0}
+    config = space_of(settings).to_config(trial.params)
+    assert trial.user_attrs[attrs.SEED] == trial_seed(settings.seed, config, 2)
 
     decided = replace(settings, fixed={**settings.fixed, "epoch": 3})
     objective = objective_of(decided, store, data=data)
@@ -212,16 +216,6 @@ def test_interrupted(run: Run, settings: StudySettings, store: Path, data: Study
     assert second.user_attrs[attrs.SEED] == trial.user_attrs[attrs.SEED]
     assert second.intermediate_values[0] == trial.intermediate_values[0]
     assert len(second.intermediate_values) == 3
-
-
-def test_interrupted_replicate(run: Run, settings: StudySettings) -> None:
-    """A deliberate repetition has a seed of its own, and stays one when it is interrupted."""
-    study = run(epoch=3, stop=True, ticket={attrs.REPLICATE: 2})
-    trial, again = study.get_trials()
-    config = space_of(settings).to_config(trial.params)
-    assert trial.user_attrs[attrs.REPLICATE] == 2
-    assert trial.user_attrs[attrs.SEED] == trial_seed(settings.seed, config, 2)
-    assert again.user_attrs == {attrs.REPLICATE: 2, attrs.RETRY_OF: 0}
 
 
 def test_diverged(run: Run, store: Path, data: StudyData) -> None:
@@ -293,7 +287,11 @@ def test_judged_dead(url: str, settings: StudySettings, data: StudyData, store: 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"data_fingerprint": "0"}, r"^Study 'study' was made with other data .* with --data\.$"),
+        (
+            {"data_fingerprint": "0"},
+            r"^Study 'study' was made with other data \(fingerprint 0, here nothing\); give its "
+            r"file with --data\.$",
+        ),
         (
             {"code_version": "0.0.1", "training": 7},
             r"made with emoji-study 0\.0\.1, whose trainings give",
@@ -303,19 +301,20 @@ def test_judged_dead(url: str, settings: StudySettings, data: StudyData, store: 
     ids=["other data", "other trainings", "another version"],
 )
 def test_studies_that_are_refused(
-    url: str, settings: StudySettings, tmp_path: Path, changes: dict[str, Any], message: str | None
+    toy: StudySettings, tmp_path: Path, changes: dict[str, Any], message: str | None
 ) -> None:
     """Other data, or trainings that would give other results, touch no trial; a version may."""
-    study = wanting(url, replace(settings, **changes), 1)
+    job = job_of(tmp_path, toy)
+    study = wanting(job.url, replace(toy, **changes), 1)
     if message is not None:
         with pytest.raises(StudyError, match=message):
-            run_worker(job_of(tmp_path, settings), threading.Event())
+            run_worker(job, threading.Event())
         assert study.get_trials() == []
         return
-    run_worker(job_of(tmp_path, settings), threading.Event())
+    run_worker(job, threading.Event())
     (trial,) = study.get_trials()
     assert trial.state == COMPLETE
-    assert trial.user_attrs[attrs.CODE_VERSION] == settings.code_version
+    assert trial.user_attrs[attrs.CODE_VERSION] == toy.code_version
 
 
 WORKER = """
@@ -323,29 +322,32 @@ import sys, threading
 from study.running.job import WorkerJob
 from study.running.worker import run_worker
 
-run_worker(WorkerJob.from_json(sys.argv[1]), threading.Event())
+for job in sys.argv[1:]:
+    run_worker(WorkerJob.from_json(job), threading.Event())
 print([name for name in ("sklearn", "pandas") if name in sys.modules])
 """
 
 
-@pytest.mark.parametrize(("sampler", "pruner"), [("random", "none"), ("tpe", "median")])
-def test_worker_is_light(
-    url: str, settings: StudySettings, tmp_path: Path, sampler: str, pruner: str
-) -> None:
+def test_worker_is_light(settings: StudySettings, tmp_path: Path) -> None:
     """A worker that samples, trains and answers trials never imports scikit-learn or pandas."""
-    decided = replace(settings, sampler=sampler, pruner=pruner)
-    study = wanting(url, decided, 3)
-    point = {"learning_rate": 0.01, "weight_decay": 0.001, "batch_normalization": False}
-    for params in ({}, point, point):
-        study.enqueue_trial(params)
-    job = job_of(tmp_path, decided).to_json()
+    jobs, studies = [], []
+    for sampler, pruner in (("random", "none"), ("tpe", "median")):
+        decided = replace(settings, sampler=sampler, pruner=pruner)
+        jobs.append(job_of(tmp_path / sampler, decided))
+        (tmp_path / sampler).mkdir()
+        studies.append(wanting(jobs[-1].url, decided, 3))
+        point = {"learning_rate": 0.01, "weight_decay": 0.001, "batch_normalization": False}
+        for params in ({}, point, point):
+            studies[-1].enqueue_trial(params)
 
-    done = subprocess.run([sys.executable, "-c", WORKER, job], capture_output=True, text=True)
+    command = [sys.executable, "-c", WORKER, *(job.to_json() for job in jobs)]
+    done = subprocess.run(command, capture_output=True, text=True)
 
     assert (done.stdout.strip(), done.stderr) == ("[]", "")
-    trials = study.get_trials()
-    assert [trial.state for trial in trials] == [COMPLETE] * 3
-    assert [trial.user_attrs.get(attrs.REUSED_FROM) for trial in trials] == [None, None, 1]
+    for study in studies:
+        trials = study.get_trials()
+        assert [trial.state for trial in trials] == [COMPLETE] * 3
+        assert [trial.user_attrs.get(attrs.REUSED_FROM) for trial in trials] == [None, None, 1]
 
 
 class Locks(threading.Event):
@@ -392,13 +394,6 @@ def test_outage(
     assert ended.params == lost.params
 
 
-def dead_worker() -> str:
-    """Return the name of a worker of this host whose process has ended."""
-    ended = subprocess.Popen([sys.executable, "-c", ""])
-    ended.wait()
-    return f"{queue.worker_id().rpartition('-')[0]}-0:{ended.pid}"
-
-
 def work_through(study: optuna.Study) -> list[int]:
     """Claim trials and complete each of them until there is nothing left; return them."""
     numbers = []
@@ -409,9 +404,9 @@ def work_through(study: optuna.Study) -> list[int]:
 
 
 @pytest.fixture
-def waiting(url: str, settings: StudySettings) -> optuna.Study:
+def waiting(url: str, toy: StudySettings) -> optuna.Study:
     """A study of which three trials are wanted."""
-    return wanting(url, settings, 3)
+    return wanting(url, toy, 3)
 
 
 def test_claims(waiting: optuna.Study) -> None:
