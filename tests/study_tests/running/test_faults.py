@@ -18,15 +18,16 @@ from optuna.trial import TrialState
 
 from storage import attrs
 from storage.artifacts import held_folder, open_artifacts, save_artifacts
-from storage.errors import ArtifactFolderError, StorageError
+from storage.errors import ArtifactFolderError
 from storage.rdb import close_all
 from storage.records import StudyRecord, load_study_record
 from study.cli import main
 from study.running.worker import claims, run_trial
 from study.settings import StudySettings
 from tests.servers import new_database, opened, postgres_server
-from tests.study_tests.dashboards import begin_study, url_of
-from tests.study_tests.studies import ask, claim, objective_of
+from tests.study_tests.dashboards import url_of
+from tests.study_tests.studies import ask, claim, objective_of, wanting
+from tests.study_tests.toy import TOY_FILE
 
 Wait = Callable[[Callable[[], bool]], None]
 Outcome = Callable[[list[str]], tuple[int, str, str]]
@@ -37,13 +38,13 @@ def command(name: str, *options: str) -> list[str]:
     return [sys.executable, "-m", "study", name, *options]
 
 
-def run_command(url: str, settings: StudySettings, folder: Path, *options: str) -> list[str]:
-    """Return a command that runs a small study named ``study``."""
+def run_command(url: str, toy: StudySettings, folder: Path, *options: str) -> list[str]:
+    """Return a command that runs a toy study named ``study``."""
     return command(
         "run",
-        *("autoencoder", "--storage", url, "--study", "study", "--data", str(settings.data)),
+        *(f"{TOY_FILE}:TOY", "--storage", url, "--study", "study", "--data", str(toy.data)),
         *("--artifacts", str(folder / "artifacts"), "--sampler", "random", "--pruner", "none"),
-        *("--threads", "1", "--set", "auto_encoder=CNN", "--set", "batch_size=16", *options),
+        *("--threads", "1", "--set", "rate=0.5", *options),
     )
 
 
@@ -101,12 +102,12 @@ def remount(folder: Path, options: str) -> None:
     subprocess.run(["mount", "-o", f"remount,{options}", str(folder)], check=True)
 
 
-def test_full_disk(tmp_path: Path, settings: StudySettings, outcome: Outcome) -> None:
+def test_full_disk(tmp_path: Path, toy: StudySettings, outcome: Outcome) -> None:
     """A full disk ends the run with its reason; with more room, the same command completes it."""
     disk = tmp_path / "disk"
     with mounted(disk, "size=1m"):
         url = url_of(disk)
-        arguments = run_command(url, settings, disk, "--trials", "16", "--epochs", "1")
+        arguments = run_command(url, toy, disk, "--trials", "16")
         code, _, errors = outcome(arguments)
         assert code == 1
         assert any(reason in one_line(errors) for reason in ("full", "No space left")), errors
@@ -120,10 +121,10 @@ def test_full_disk(tmp_path: Path, settings: StudySettings, outcome: Outcome) ->
         assert set(states) <= {TrialState.COMPLETE, TrialState.FAIL}
 
 
-def test_read_only_folder(tmp_path: Path, settings: StudySettings, outcome: Outcome) -> None:
+def test_read_only_folder(tmp_path: Path, toy: StudySettings, outcome: Outcome) -> None:
     """Nothing is created where nothing can be written; a study that is there can be read."""
     disk = tmp_path / "disk"
-    arguments = run_command(url_of(disk), settings, tmp_path, "--trials", "1")
+    arguments = run_command(url_of(disk), toy, tmp_path, "--trials", "1")
     with mounted(disk, "size=8m"):
         remount(disk, "ro")
         code, _, errors = outcome(arguments)
@@ -131,7 +132,7 @@ def test_read_only_folder(tmp_path: Path, settings: StudySettings, outcome: Outc
         assert str(disk / "study.db") in one_line(errors)
         assert not list(disk.iterdir())
         remount(disk, "rw")
-        begin_study(disk, settings, "study")
+        wanting(url_of(disk), toy, 100)
         close_all()
         remount(disk, "ro")
         code, _, errors = outcome(arguments)
@@ -143,13 +144,11 @@ def test_read_only_folder(tmp_path: Path, settings: StudySettings, outcome: Outc
         remount(disk, "rw")
 
 
-def test_folder_that_takes_no_files(
-    tmp_path: Path, settings: StudySettings, outcome: Outcome
-) -> None:
+def test_folder_that_takes_no_files(tmp_path: Path, toy: StudySettings, outcome: Outcome) -> None:
     """A file in the place of the artifact folder is named before anything is trained."""
     folder = tmp_path / "artifacts"
     folder.touch()
-    code, _, errors = outcome(run_command(url_of(tmp_path), settings, tmp_path, "--trials", "1"))
+    code, _, errors = outcome(run_command(url_of(tmp_path), toy, tmp_path, "--trials", "1"))
     assert code == 1
     assert one_line(errors).startswith(f"Error: Artifact folder {folder} cannot be")
     assert read(url_of(tmp_path)).trials == ()
@@ -170,12 +169,12 @@ class Leaving(threading.Event):
         return False
 
 
-def test_folder_that_goes_away(tmp_path: Path, settings: StudySettings) -> None:
+def test_folder_that_goes_away(tmp_path: Path, toy: StudySettings) -> None:
     """A training whose folder goes away is queued again as if never begun, and says why."""
     folder, there = tmp_path / "artifacts", tmp_path / "there"
-    study = begin_study(tmp_path, settings)
+    study = wanting(url_of(tmp_path), toy, 100)
     with held_folder(folder) as check_folder:
-        objective = replace(objective_of(settings, folder), check_folder=check_folder)
+        objective = replace(objective_of(toy, folder), check_folder=check_folder)
         trial = claim(study)
         with pytest.raises(ArtifactFolderError, match="was removed or replaced: put back the one"):
             run_trial(study, trial, objective, Leaving(folder, there))
@@ -192,10 +191,10 @@ def test_folder_that_goes_away(tmp_path: Path, settings: StudySettings) -> None:
         assert again.user_attrs.get(counter) == failed.user_attrs.get(counter)
 
 
-def test_full_artifact_folder(tmp_path: Path, settings: StudySettings) -> None:
+def test_full_artifact_folder(tmp_path: Path, toy: StudySettings) -> None:
     """Of files for which there is no room none is left, and the trial has no entry of any."""
     disk = tmp_path / "disk"
-    study = begin_study(tmp_path, settings)
+    study = wanting(url_of(tmp_path), toy)
     with mounted(disk, "size=64k"):
         store = open_artifacts(disk)
         trial = claim(study)
@@ -210,41 +209,11 @@ def test_full_artifact_folder(tmp_path: Path, settings: StudySettings) -> None:
                 check_folder()
 
 
-@pytest.mark.slow
-def test_folder_that_is_moved_during_a_run(
-    tmp_path: Path, settings: StudySettings, wait_until: Wait, outcome: Outcome
-) -> None:
-    """The run ends with one line that names it; put back, the same command completes the study."""
-    url, folder = f"sqlite:///{tmp_path / 'study.db'}", tmp_path / "artifacts"
-    options = ("--trials", "8", "--workers", "2", "--epochs", "40")
-    arguments = run_command(url, settings, tmp_path, *options)
-
-    def has_begun() -> bool:
-        try:
-            return any(trial.finished for trial in read(url).trials)
-        except StorageError:
-            return False
-
-    with subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True) as process:
-        wait_until(has_begun)
-        folder.rename(tmp_path / "there")
-        _, errors = process.communicate()
-    assert process.returncode == 1
-    assert one_line(errors).startswith(f"Error: Artifact folder {folder} was removed")
-    assert not folder.exists()
-    (tmp_path / "there").rename(folder)
-    code, _, errors = outcome(arguments)
-    assert code == 0, errors
-    trials = read(url).trials
-    assert sum(trial.finished for trial in trials) == 8
-    assert not any(name in t.user_attrs for t in trials for name in (attrs.ERRORS, attrs.DEATHS))
-
-
-def test_corrupt_database(tmp_path: Path, settings: StudySettings, outcome: Outcome) -> None:
+def test_corrupt_database(tmp_path: Path, toy: StudySettings, outcome: Outcome) -> None:
     """A damaged file is named, whether reading or running, and stays as it is."""
     url = url_of(tmp_path)
-    arguments = run_command(url, settings, tmp_path, "--trials", "2")
-    begin_study(tmp_path, settings, "study")
+    arguments = run_command(url, toy, tmp_path, "--trials", "2")
+    wanting(url, toy, 100)
     close_all()
     file = tmp_path / "study.db"
     content = bytearray(file.read_bytes())
@@ -270,77 +239,64 @@ def delete_study(file: Path) -> None:
         optuna.delete_study(study_name="study", storage=storage)
 
 
+def move_folder(file: Path) -> None:
+    """Move the folder of artifacts; a worker whose state is saved there finds it gone."""
+    (file.parent / "artifacts").rename(file.with_name("there"))
+    (file.parent / "data" / "slow").unlink()
+
+
 @pytest.mark.parametrize(
     ("harm", "said"),
     [
         (remove, "study.db was removed or moved away"),
         (delete_study, "study is not there any more"),
+        (move_folder, "artifacts was removed or replaced: put back the one"),
     ],
 )
 def test_gone_while_running(
     tmp_path: Path,
-    settings: StudySettings,
+    toy: StudySettings,
     wait_until: Wait,
+    outcome: Outcome,
     harm: Callable[[Path], None],
     said: str,
 ) -> None:
-    """A run whose database or study goes away ends with the one line that says so."""
-    url = url_of(tmp_path)
-    options = ("--trials", "1", "--epochs", "1000000")
-    with subprocess.Popen(
-        run_command(url, settings, tmp_path, *options), stderr=subprocess.PIPE, text=True
-    ) as process:
-        query = "SELECT 1 FROM trial_intermediate_values"
+    """A run whose database, study or folder goes away ends with the one line that says so."""
+    (tmp_path / "data" / "slow").touch()
+    query = "SELECT 1 FROM trial_intermediate_values"
+
+    def harm_it() -> None:
         wait_until(lambda: bool(ask(tmp_path, query)))
         harm(tmp_path / "study.db")
-        _, errors = process.communicate()
-    assert process.returncode == 1
+
+    harming = threading.Thread(target=harm_it)
+    harming.start()
+    options = ("--trials", "1", "--set", "rounds=2000")
+    code, output, errors = outcome(run_command(url_of(tmp_path), toy, tmp_path, *options))
+    harming.join()
+    assert code == 1
     assert said in one_line(errors)
-    assert "everything is kept" not in errors
+    assert "everything is kept" not in output + errors
 
 
 @pytest.mark.slow
-def test_locked_database(tmp_path: Path, settings: StudySettings, wait_until: Wait) -> None:
+def test_locked_database(tmp_path: Path, toy: StudySettings, wait_until: Wait) -> None:
     """Half a minute under another program's lock delays a study, and costs it nothing."""
-    url = f"sqlite:///{tmp_path / 'study.db'}"
-    options = ("--trials", "6", "--workers", "2", "--epochs", "20")
-    with subprocess.Popen(
-        run_command(url, settings, tmp_path, *options), stderr=subprocess.PIPE, text=True
-    ) as process:
-
-        def has_begun() -> bool:
-            if not (tmp_path / "study.db").exists():
-                return False
-            with closing(sqlite3.connect(tmp_path / "study.db")) as connection:
-                try:
-                    query = "SELECT count(*) FROM trials WHERE state = 'COMPLETE'"
-                    return bool(connection.execute(query).fetchone()[0])
-                except sqlite3.OperationalError:
-                    return False
-
-        wait_until(has_begun)
+    slow = tmp_path / "data" / "slow"
+    slow.touch()
+    options = ("--trials", "6", "--workers", "2", "--set", "rounds=2000")
+    arguments = run_command(url_of(tmp_path), toy, tmp_path, *options)
+    with subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True) as process:
+        wait_until(lambda: bool(ask(tmp_path, "SELECT 1 FROM trial_intermediate_values")))
         with closing(sqlite3.connect(tmp_path / "study.db", timeout=60)) as connection:
             connection.execute("BEGIN IMMEDIATE")
             threading.Event().wait(30)  # the lock itself
-            before = connection.execute("SELECT count(*) FROM trials").fetchone()
             connection.rollback()
+        slow.unlink()
         _, errors = process.communicate()
     assert process.returncode == 0, errors
-    assert before[0] < 6, "the lock came too late"
-    record = read(url)
-    assert [trial.state for trial in record.trials] == [TrialState.COMPLETE] * 6
-
-
-def test_study_of_another_kind(tmp_path: Path, settings: StudySettings, outcome: Outcome) -> None:
-    """A name that belongs to a study of another kind is refused, and the study untouched."""
-    url = url_of(tmp_path)
-    begin_study(tmp_path, settings, "study")
-    before = read(url)
-    other = command("run", "multitask", "--storage", url, "--study", "study", "--trials", "1")
-    code, _, errors = outcome([*other, "--data", str(settings.data)])
-    assert code == 1
-    assert "Study 'study' is of the kind 'autoencoder', not of 'multitask'" in one_line(errors)
-    assert read(url) == before
+    trials = read(url_of(tmp_path)).trials
+    assert [trial.state for trial in trials] == [TrialState.COMPLETE] * 6
 
 
 @pytest.fixture(scope="module")
@@ -355,9 +311,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         yield running
 
 
-def test_wrong_password(
-    server: Any, tmp_path: Path, settings: StudySettings, outcome: Outcome
-) -> None:
+def test_wrong_password(server: Any, tmp_path: Path, toy: StudySettings, outcome: Outcome) -> None:
     """A wrong password is refused in one line that does not show it; the right one works."""
     right = new_database(server, "secret").replace("postgres:@", "guest:right@")
     server.psql("ALTER DATABASE secret OWNER TO guest;")
@@ -367,7 +321,7 @@ def test_wrong_password(
         assert code == 1
         assert "password authentication failed" in one_line(errors)
         assert "hunter2" not in output + errors
-    arguments = run_command(right, settings, tmp_path, "--trials", "1", "--epochs", "1")
+    arguments = run_command(right, toy, tmp_path, "--trials", "1")
     code, output, errors = outcome(arguments)
     assert code == 0, errors
     assert "right" not in output + errors
@@ -382,14 +336,12 @@ def test_empty_server_database(server: Any, outcome: Outcome) -> None:
     assert "`emoji-study run` creates it" in one_line(errors)
 
 
-def test_server_that_is_not_started_yet(
-    server: Any, tmp_path: Path, settings: StudySettings
-) -> None:
+def test_server_that_is_not_started_yet(server: Any, tmp_path: Path, toy: StudySettings) -> None:
     """A run that comes before its server says what it waits for, and goes on when it is there."""
     url = new_database(server, "later")
     server.stop()
     with subprocess.Popen(
-        run_command(url, settings, tmp_path, "--trials", "1", "--epochs", "1"),
+        run_command(url, toy, tmp_path, "--trials", "1"),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -405,13 +357,14 @@ def test_server_that_is_not_started_yet(
 
 @pytest.mark.slow
 def test_restarted_server(
-    server: Any, tmp_path: Path, settings: StudySettings, wait_until: Wait
+    server: Any, tmp_path: Path, toy: StudySettings, wait_until: Wait
 ) -> None:
     """Workers whose server goes away wait for it, say so, and finish the study exactly."""
     url = new_database(server, "restarted")
-    options = ("--trials", "12", "--workers", "2", "--epochs", "60")
+    (tmp_path / "data" / "slow").touch()
+    options = ("--trials", "12", "--workers", "2", "--set", "rounds=60")
     with subprocess.Popen(
-        run_command(url, settings, tmp_path, *options), stderr=subprocess.PIPE, text=True
+        run_command(url, toy, tmp_path, *options), stderr=subprocess.PIPE, text=True
     ) as process:
         assert process.stderr is not None
 
@@ -438,6 +391,5 @@ def test_restarted_server(
     record = read(url)
     finished = [trial for trial in record.trials if trial.finished]
     assert len(finished) == 12
-    assert len({tuple(sorted(trial.params.items())) for trial in finished}) <= 12
-    assert sorted(t.user_attrs["design_index"] for t in finished) == list(range(12))
-    assert all(len(t.intermediate_values) == 60 for t in finished if t.user_attrs["epochs_run"])
+    assert sorted(t.user_attrs[attrs.DESIGN_INDEX] for t in finished) == list(range(12))
+    assert {len(trial.intermediate_values) for trial in finished} == {60}
