@@ -1,4 +1,4 @@
-"""Workers that are killed again and again: nothing is lost, and nothing is done twice."""
+"""Workers and runs that are killed again and again: nothing is lost, nothing is done twice."""
 
 import itertools
 import os
@@ -8,24 +8,34 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import closing
-from functools import partial
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
-from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from storage import attrs
 from storage.errors import StorageAccessError
 from study.settings import StudySettings
 from tests.servers import opened
+from tests.study_tests.toy import TOY_FILE
 
 pytestmark = pytest.mark.slow
 
 Wait = Callable[[Callable[[], bool]], None]
 
-N_TRIALS, N_WORKERS, N_KILLS, N_EPOCHS = 60, 3, 32, 100
+N_TRIALS, N_KILLS, N_ROUNDS = 60, 32, 100
+
+
+def command(database: str, folder: Path, n_trials: int, *options: str) -> list[str]:
+    """Return a command that runs a study of slow trainings."""
+    (folder / "data" / "slow").touch()
+    return [
+        *(sys.executable, "-m", "study", "run", f"{TOY_FILE}:TOY", "--storage", database),
+        *("--data", str(folder / "data"), "--artifacts", str(folder / "artifacts")),
+        *("--trials", str(n_trials), "--threads", "1", "--set", "rate=0.5"),
+        *("--sampler", "random", "--pruner", "none", "--set", f"rounds={N_ROUNDS}", *options),
+    ]
 
 
 def attempts_of(coordinator: int) -> list[int]:
@@ -39,90 +49,70 @@ def attempts_of(coordinator: int) -> list[int]:
     ]
 
 
-def trials_of(storage: BaseStorage) -> list[FrozenTrial]:
-    """Return the trials of the only study of a storage, none before it is there."""
-    studies = storage.get_all_studies()
-    return [t for study in studies for t in storage.get_all_trials(study._study_id)]
+def trials_of(database: str) -> list[FrozenTrial]:
+    """Return the trials of the only study of a database, none before it is there."""
+    with suppress(StorageAccessError), opened(database) as storage:
+        studies = storage.get_all_studies()
+        return [t for study in studies for t in storage.get_all_trials(study._study_id)]
+    return []
 
 
-def is_there(url: str) -> bool:
-    """Say whether a database has been created."""
-    try:
-        with opened(url):
-            return True
-    except StorageAccessError:
-        return False
+def check_finished(trials: list[FrozenTrial], n_trials: int) -> None:
+    """Check that each point of the design has finished once, with a whole curve."""
+    finished = [t for t in trials if t.state == TrialState.COMPLETE]
+    assert {t.state for t in trials} <= {TrialState.COMPLETE, TrialState.FAIL}
+    assert sorted(t.user_attrs[attrs.DESIGN_INDEX] for t in finished) == list(range(n_trials))
+    assert all(sorted(t.intermediate_values) == list(range(N_ROUNDS)) for t in finished)
 
 
-def test_kill_storm(
-    database: str, tmp_path: Path, settings: StudySettings, wait_until: Wait
-) -> None:
+def test_kill_storm(database: str, tmp_path: Path, toy: StudySettings, wait_until: Wait) -> None:
     """Sixty trials, three workers, 32 kills: sixty finished, each point once, curves complete.
 
     The kills are spread over the work, at moments and of workers that a seed decides; some hit
     a worker that is training, some one that is starting.
     """
-    command = [
-        *(sys.executable, "-m", "study", "run", "autoencoder", "--storage", database),
-        *("--data", str(settings.data), "--artifacts", str(tmp_path / "artifacts")),
-        *("--trials", str(N_TRIALS), "--workers", str(N_WORKERS), "--threads", "1"),
-        *("--space", "extended", "--sampler", "random", "--pruner", "none"),
-        *("--epochs", str(N_EPOCHS), "--set", "auto_encoder=CNN", "--set", "batch_size=16"),
-        *("--set", "width=8", "--set", "depth=3", "--set", "learning_rate=0.001"),
-    ]
     rng = random.Random(0)
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as coordinator:
-        wait_until(lambda: is_there(database))
-        with opened(database) as storage:
+    run = command(database, tmp_path, N_TRIALS, "--workers", "3")
+    with subprocess.Popen(run, stdout=subprocess.PIPE, text=True) as coordinator:
+        for i in range(N_KILLS):
+            due = (i + 1) * N_TRIALS / (N_KILLS + 2) - rng.random()
 
-            def is_due(due: float) -> bool:
+            def is_due(due: float = due) -> bool:
                 assert coordinator.poll() is None, "the coordinator is gone"
-                n_done = sum(t.state == TrialState.COMPLETE for t in trials_of(storage))
+                n_done = sum(t.state == TrialState.COMPLETE for t in trials_of(database))
                 return n_done >= due and bool(attempts_of(coordinator.pid))
 
-            for i in range(N_KILLS):
-                due = (i + 1) * N_TRIALS / (N_KILLS + 2) - rng.random()
-                wait_until(partial(is_due, due))
-                os.kill(rng.choice(attempts_of(coordinator.pid)), signal.SIGKILL)
-            output, _ = coordinator.communicate()
-            trials = trials_of(storage)
+            wait_until(is_due)
+            os.kill(rng.choice(attempts_of(coordinator.pid)), signal.SIGKILL)
+        output, _ = coordinator.communicate()
     assert coordinator.returncode == 0, output
-    finished = [t for t in trials if t.state in (TrialState.COMPLETE, TrialState.PRUNED)]
-    assert len(finished) == N_TRIALS
-    assert {t.state for t in trials} <= {TrialState.COMPLETE, TrialState.FAIL}
-    assert sorted(t.user_attrs[attrs.DESIGN_INDEX] for t in finished) == list(range(N_TRIALS))
+    trials = trials_of(database)
+    check_finished(trials, N_TRIALS)
     assert all(attrs.FAILURE not in t.user_attrs for t in trials)
-    for trial in finished:
-        assert sorted(trial.intermediate_values) == list(range(N_EPOCHS))
     assert not list((tmp_path / "artifacts" / "unfinished").iterdir())
     again = {t.user_attrs[attrs.RETRY_OF]: t for t in trials if attrs.RETRY_OF in t.user_attrs}
-    twice = 0
-    for number, retry in again.items():
-        resumed = int(retry.user_attrs.get(attrs.RESUMED_EPOCHS, 0))
-        twice += max(0, len(trials[number].intermediate_values) - resumed)
     assert len(again) >= N_KILLS // 4, "the kills hit nothing"
-    assert twice <= 0.05 * N_TRIALS * N_EPOCHS
+    twice = (
+        max(0, len(trials[n].intermediate_values) - t.user_attrs.get(attrs.RESUMED_EPOCHS, 0))
+        for n, t in again.items()
+    )
+    assert sum(twice) <= 0.05 * N_TRIALS * N_ROUNDS
     if database.startswith("sqlite"):
         with closing(sqlite3.connect(tmp_path / "study.db")) as connection:
             assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
             assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
 
 
-def test_restart_loop(database: str, tmp_path: Path, settings: StudySettings) -> None:
+def test_restart_loop(database: str, tmp_path: Path, toy: StudySettings) -> None:
     """Restarted until it ends well, a run gives what it was asked for, whenever it is stopped.
 
     One attempt is stopped in its first second, the next one in its second, and so on: while it
     starts, trains, has trained all, or writes what the dashboard shows.
     """
-    command = [
-        *(Path(sys.executable).with_name("emoji-study"), "run", "autoencoder"),
-        *("--storage", database, "--data", str(settings.data), "--study", "s"),
-        *("--artifacts", str(tmp_path / "artifacts"), "--trials", "20", "--workers", "2"),
-        *("--sampler", "random", "--epochs", "40", "--set", "auto_encoder=CNN", "--threads", "1"),
-    ]
+    run = command(database, tmp_path, 20, "--workers", "2", "--study", "s")
     signals = itertools.cycle([signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
     for second in itertools.count(1):
-        with subprocess.Popen(command, stdout=subprocess.DEVNULL) as attempt:
+        with subprocess.Popen(run, stdout=subprocess.DEVNULL) as attempt:
             try:
                 code = attempt.wait(timeout=second)
             except subprocess.TimeoutExpired:
@@ -130,8 +120,4 @@ def test_restart_loop(database: str, tmp_path: Path, settings: StudySettings) ->
                 code = attempt.wait()
         if code == 0:
             break
-    with opened(database) as storage:
-        trials = trials_of(storage)
-    finished = [t for t in trials if t.state in (TrialState.COMPLETE, TrialState.PRUNED)]
-    assert sorted(t.user_attrs[attrs.DESIGN_INDEX] for t in finished) == list(range(20))
-    assert {t.state for t in trials} <= {TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL}
+    check_finished(trials_of(database), 20)

@@ -5,9 +5,9 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +17,15 @@ from optuna.pruners import NopPruner
 from optuna.trial import TrialState
 
 from emoji_ae.checkpoint import load_checkpoint
-from emoji_ae.dataset import load_dataset
 from storage import attrs
 from storage.artifacts import model_path, study_uid
-from storage.errors import StorageError
 from storage.rdb import open_storage
-from storage.records import StudyRecord, load_study_record
+from storage.records import load_study_record
 from study.running.budget import request
 from study.running.worker import run_trial
 from study.settings import StudySettings
-from tests.study_tests.studies import claim, objective_of, open_study, start_design
+from tests.study_tests.studies import ask, claim, objective_of, open_study, start_design
+from tests.study_tests.toy import TOY_FILE
 
 Wait = Callable[[Callable[[], bool]], None]
 
@@ -100,122 +99,85 @@ def test_a_study_of_an_earlier_version_goes_on(tmp_path: Path, settings: StudySe
     assert list(unfinished.iterdir()) == []
 
 
-class Commands:
-    """The commands of the studies of all seeds, each in the folder that belongs to its seed.
-
-    Args:
-        folders: By seed; may be one and the same.
-        data: The data set file of all.
-    """
-
-    def __init__(self, folders: dict[int, Path], data: Path) -> None:
-        self.folders = folders
-        self.data = data
-        self._started: list[subprocess.Popen[str]] = []
-
-    def start(self, *options: str) -> dict[int, "subprocess.Popen[str]"]:
-        """Start a command for each seed at once; ``SEED`` in an option stands for it."""
-        started = {
-            seed: subprocess.Popen(
-                [
-                    *(sys.executable, "-m", "study"),
-                    *(option.replace("SEED", str(seed)) for option in options),
-                    *("--storage", url_of(folder, seed), "--study", "q"),
-                ],
-                cwd=folder,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-            )
-            for seed, folder in self.folders.items()
-        }
-        self._started += started.values()
-        return started
-
-    def stop(self) -> None:
-        """Stop what has not ended."""
-        for process in self._started:
-            with process:
-                process.terminate()
-
-    def end(self, started: dict[int, "subprocess.Popen[str]"], code: int = 0) -> None:
-        """Wait for them; each must end with ``code``."""
-        for process in started.values():
-            said, _ = process.communicate()
-            assert process.returncode == code, said
-
-    def record(self, seed: int, name: str = "q") -> StudyRecord:
-        """Read a study."""
-        return load_study_record(open_storage(url_of(self.folders[seed], seed)), name)
-
-    def has_finished(self, seed: int, n: int) -> bool:
-        """Say whether the search of a seed has so many finished trials."""
-        with suppress(StorageError):
-            return len(self.record(seed).complete) >= n
-        return False
-
-    def all(self, wait_until: Wait) -> None:
-        """Search with an interruption, confirm, add up, and train the best for good."""
-        search = (
-            *("run", "autoencoder", "--data", str(self.data), "--space", "extended"),
-            *("--epochs", "40", "--set", "auto_encoder=CNN", "--set", "width=8"),
-            *("--set", "latent_channels=16", "--set", "depth=3", "--set", "batch_size=16"),
-            *("--sampler", "random", "--pruner", "none", "--seed", "SEED", "--trials", "5"),
-            *("--workers", "1", "--threads", "1"),
+def start(folders: Mapping[int, Path], *options: str) -> dict[int, "subprocess.Popen[str]"]:
+    """Start a command for the study of each seed at once; ``SEED`` in an option stands for it."""
+    return {
+        seed: subprocess.Popen(
+            [
+                *(sys.executable, "-m", "study"),
+                *(option.replace("SEED", str(seed)) for option in options),
+                *("--storage", url_of(folder, seed), "--study", "q"),
+            ],
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         )
-        started = self.start(*search)
-        for seed, process in started.items():
-            wait_until(lambda seed=seed: self.has_finished(seed, 1))  # type: ignore[misc]
-            process.send_signal(signal.SIGINT)
-        self.end(started, 130)
-        self.end(self.start(*search))
-        few = ("--top", "1", "--seeds", "2", "--workers", "1", "--threads", "1")
-        self.end(self.start("confirm", *few))
-        text = load_dataset(self.data).texts[0]
-        self.end(self.start("compose", f"'{text}'", "--out", "SEED.png"))
-        self.end(self.start("train", "--threads", "1", "--out", "final-SEED"))
-
-    def results(self, seed: int) -> dict[str, Any]:
-        """Return all that came out for a seed, bit for bit, without times."""
-        folder = self.folders[seed]
-        search, confirmed = self.record(seed), self.record(seed, "q-confirmation")
-        tests = confirmed.user_attrs[attrs.TEST_RESULTS]
-        metrics = json.loads((folder / f"final-{seed}" / "metrics.json").read_text())
-        model = load_checkpoint(folder / f"final-{seed}" / "checkpoint.pt").model
-        return {
-            "search": sorted(_values(search)),
-            "confirmed": sorted(_values(confirmed)),
-            "tests": {
-                (t.user_attrs[attrs.ARM], t.user_attrs[attrs.PAIR]): tests[str(t.number)]
-                for t in confirmed.complete
-            },
-            "sum": (folder / f"{seed}.png").read_bytes(),
-            "metrics": {k: v for k, v in metrics.items() if k != "training_seconds"},
-            "weights": {n: w.numpy().tobytes() for n, w in model.state_dict().items()},
-        }
+        for seed, folder in folders.items()
+    }
 
 
-def _values(record: StudyRecord) -> Sequence[tuple[int, float | None]]:
-    return [(t.user_attrs[attrs.DESIGN_INDEX], t.value) for t in record.complete]
+def end(started: Mapping[int, "subprocess.Popen[str]"], code: int = 0) -> None:
+    """Wait for commands; each must end with ``code``."""
+    for process in started.values():
+        said, _ = process.communicate()
+        assert process.returncode == code, said
+
+
+def results(folder: Path, seed: int) -> dict[str, Any]:
+    """Return all that came out for a seed, without times."""
+    storage = open_storage(url_of(folder, seed))
+    search, confirmed = (load_study_record(storage, name) for name in ("q", "q-confirmation"))
+    tests = confirmed.user_attrs[attrs.TEST_RESULTS]
+    metrics = json.loads((folder / f"final-{seed}" / "metrics.json").read_text())
+    return {
+        **{
+            record.name: sorted(
+                (t.user_attrs[attrs.DESIGN_INDEX], t.value) for t in record.complete
+            )
+            for record in (search, confirmed)
+        },
+        "tests": {
+            (t.user_attrs[attrs.ARM], t.user_attrs[attrs.PAIR]): tests[str(t.number)]
+            for t in confirmed.complete
+        },
+        "metrics": {k: v for k, v in metrics.items() if k != "training_seconds"},
+        "model": (folder / f"final-{seed}" / "model").read_text(),
+    }
 
 
 @pytest.mark.slow
-def test_all_commands_in_one_folder(tmp_path: Path, tiny_data: Path, wait_until: Wait) -> None:
-    """What two searches run, confirm, compose and train at once is as in folders of their own."""
-    together = tmp_path / "together"
+def test_all_commands_in_one_folder(tmp_path: Path, toy: StudySettings, wait_until: Wait) -> None:
+    """What two searches run, confirm and train at once is as in folders of their own."""
+    together = dict.fromkeys(SEEDS, tmp_path / "together")
     alone = {seed: tmp_path / f"alone-{seed}" for seed in SEEDS}
-    for folder in (together, *alone.values()):
-        folder.mkdir()
-    shared, own = Commands(dict.fromkeys(SEEDS, together), tiny_data), Commands(alone, tiny_data)
-    for commands in (shared, own):
-        try:
-            commands.all(wait_until)
-        finally:
-            commands.stop()
+    slow = tmp_path / "data" / "slow"
+    few = ("--workers", "1", "--threads", "1")
+    search = (
+        *("run", f"{TOY_FILE}:TOY", "--data", str(toy.data), "--set", "rounds=200"),
+        *("--sampler", "random", "--pruner", "none", "--seed", "SEED", "--trials", "5"),
+        *("--set", "rate=0.5", *few),
+    )
+    for folders in (together, alone):
+        slow.touch()
+        for folder in set(folders.values()):
+            folder.mkdir()
+        started = start(folders, *search)
+        for seed, process in started.items():
+            trained = "SELECT 1 FROM trial_intermediate_values"
+            asked = partial(ask, folders[seed], trained, f"{seed}.db")
+            wait_until(lambda asked=asked: bool(asked()))
+            process.send_signal(signal.SIGINT)
+        end(started, 130)
+        slow.unlink()
+        end(start(folders, *search))
+        end(start(folders, "confirm", "--top", "1", "--seeds", "2", *few))
+        end(start(folders, "train", "--threads", "1", "--out", "final-SEED"))
     for seed in SEEDS:
-        found = shared.results(seed)
-        assert found == own.results(seed)
-        assert len(found["search"]) == 5
+        found = results(together[seed], seed)
+        assert found == results(alone[seed], seed)
+        assert len(found["q"]) == 5
         assert len(found["tests"]) == 6
-    assert list((together / "artifacts" / "models").iterdir()) == []
-    assert list((together / "artifacts" / "unfinished").iterdir()) == []
+    artifacts = tmp_path / "together" / "artifacts"
+    assert list((artifacts / "models").iterdir()) == []
+    assert list((artifacts / "unfinished").iterdir()) == []
