@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -11,14 +10,19 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
+import dask
+import distributed  # noqa: F401  # has the defaults of Dask's configuration
 import pytest
 from optuna.trial import TrialState
 
 from storage import attrs
 from storage.records import StudyRecord, load_study_record
-from study.settings import StudySettings
+from study.errors import StudyError
+from study.requests import Place
+from study.running.cluster import open_cluster
 from tests.servers import opened
 from tests.study_tests.studies import ask
+from tests.study_tests.toy import TOY_FILE
 
 pytestmark = pytest.mark.whole
 
@@ -61,13 +65,27 @@ def announced(process: subprocess.Popen[str], pattern: str) -> str:
     raise AssertionError(f"{process.args} ended")
 
 
-def run_command(folder: Path, settings: StudySettings, *options: str) -> list[str]:
-    """Return a command that runs a study named ``study`` on a cluster."""
+def run_command(folder: Path, *options: str) -> list[str]:
+    """Return a command that runs a study of two slow trials on a cluster."""
+    (folder / "data").mkdir()
+    (folder / "data" / "slow").touch()
     return [
-        *(sys.executable, "-m", "study", "run", "autoencoder", "--study", "study"),
-        *("--storage", f"sqlite:///{folder / 'study.db'}", "--data", str(settings.data)),
-        *("--sampler", "random", "--pruner", "none", "--set", "auto_encoder=CNN"),
-        *("--set", "batch_size=16", "--backend", "dask", *options),
+        *(sys.executable, "-m", "study", "run", f"{TOY_FILE}:TOY", "--study", "study"),
+        *("--storage", f"sqlite:///{folder / 'study.db'}", "--data", str(folder / "data")),
+        *("--sampler", "random", "--pruner", "none", "--threads", "1"),
+        *(
+            "--set",
+            "rate=0.5",
+            "--set",
+            "rounds=2000",
+            "--trials",
+            "2",
+            "--workers",
+            "2",
+            "--backend",
+            "dask",
+            *options,
+        ),
     ]
 
 
@@ -77,70 +95,54 @@ def read(folder: Path) -> StudyRecord:
         return load_study_record(storage, "study")
 
 
-def test_cluster(scheduler: str, tmp_path: Path, settings: StudySettings) -> None:
-    """Two workers of a cluster finish a study exactly, as workers of this machine would."""
-    options = ("--scheduler", scheduler, "--trials", "8", "--workers", "2", "--epochs", "10")
-    done = subprocess.run(
-        run_command(tmp_path, settings, *options), capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert "8 of 8 trials finished" in done.stdout
-    trials = read(tmp_path).trials
-    assert [trial.state for trial in trials] == [TrialState.COMPLETE] * 8
-    assert [trial.user_attrs[attrs.DESIGN_INDEX] for trial in trials] == list(range(8))
-    assert len({trial.user_attrs[attrs.WORKER] for trial in trials}) == 2
+TRAINED = "SELECT COUNT(DISTINCT trial_id) FROM trial_intermediate_values"
 
 
-def test_interrupted_cluster(
-    scheduler: str, tmp_path: Path, settings: StudySettings, wait_until: Wait
-) -> None:
-    """Ctrl-C at the coordinator gives back the trials of the cluster; the command continues."""
-    options = ("--scheduler", scheduler, "--trials", "2", "--workers", "2", "--epochs", "300")
-    arguments = run_command(tmp_path, settings, *options)
-    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as coordinator:
-        wait_until((tmp_path / "study.db").exists)
+def test_cluster(scheduler: str, tmp_path: Path, wait_until: Wait) -> None:
+    """Two workers of a cluster finish a study exactly, as workers of this machine would.
 
-        def trained() -> bool:
-            with opened(f"sqlite:///{tmp_path / 'study.db'}", create=True) as storage:
-                studies = storage.get_all_studies()
-                trials = [t for s in studies for t in storage.get_all_trials(s._study_id)]
-            return sum(bool(trial.intermediate_values) for trial in trials) == 2
-
-        wait_until(trained)
+    Ctrl-C at the coordinator gives back the trials of the cluster; the command continues.
+    """
+    command = run_command(tmp_path, "--scheduler", scheduler)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as coordinator:
+        wait_until(lambda: ask(tmp_path, TRAINED) == [(2,)])
         coordinator.send_signal(signal.SIGINT)
         output, _ = coordinator.communicate()
     assert coordinator.returncode == 130
     assert "Interrupted" in output
     states = [trial.state for trial in read(tmp_path).trials]
     assert states.count(TrialState.FAIL) == states.count(TrialState.WAITING) == 2
-    assert subprocess.run(arguments, check=False, capture_output=True).returncode == 0
-    record = read(tmp_path)
-    finished = [trial for trial in record.trials if trial.finished]
-    assert len(finished) == 2
+    (tmp_path / "data" / "slow").unlink()
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "2 of 2 trials finished" in done.stdout
+    trials = read(tmp_path).trials
+    finished = [trial for trial in trials if trial.finished]
+    assert [trial.user_attrs[attrs.DESIGN_INDEX] for trial in trials] == [0, 1, 0, 1]
+    assert finished == list(trials[2:])
     assert all(int(trial.user_attrs[attrs.RESUMED_EPOCHS]) > 0 for trial in finished)
+    workers = {trial.user_attrs[attrs.WORKER].rpartition(":")[2] for trial in trials[:2]}
+    assert workers < {path.name for path in (tmp_path / "data").iterdir()}
+    assert len(workers) == 2
 
 
 @pytest.mark.parametrize(
-    ("address", "required", "message"),
+    ("address", "encrypted", "message"),
     [
-        ("tls://127.0.0.1:1", "", "needs certificates: name them in Dask's configuration"),
-        ("tcp://127.0.0.1:1", "true", "is not encrypted, but Dask's configuration requires that"),
+        ("tls://127.0.0.1:1", False, "needs certificates: name them in Dask's configuration"),
+        ("tcp://127.0.0.1:1", True, "is not encrypted, but Dask's configuration requires that"),
+        ("tcp://127.0.0.1:1", False, "cannot be reached: "),
     ],
 )
-def test_no_certificates(
-    tmp_path: Path,
-    settings: StudySettings,
-    monkeypatch: pytest.MonkeyPatch,
-    address: str,
-    required: str,
-    message: str,
-) -> None:
-    """A scheduler that cannot be spoken to as Dask is configured is refused in one line."""
-    monkeypatch.setenv("DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION", required or "false")
-    arguments = run_command(tmp_path, settings, "--scheduler", address, "--trials", "1")
-    done = subprocess.run(arguments, capture_output=True, text=True, check=False)
-    assert (done.returncode, "Traceback" in done.stderr) == (1, False)
-    assert f"Error: Dask scheduler {address} {message}" in done.stderr
+def test_schedulers_that_are_refused(address: str, encrypted: bool, message: str) -> None:
+    """A scheduler that does not answer, or not as Dask is configured, is named in one line."""
+    place = Place(url="sqlite:///study.db", backend="dask", scheduler=address)
+    with (
+        dask.config.set({"distributed.comm.require-encryption": encrypted}),
+        pytest.raises(StudyError, match=f"^Dask scheduler {address} {message}.*$"),
+        open_cluster(place),
+    ):
+        pass
 
 
 def listening(pid: int) -> set[str]:
@@ -164,36 +166,15 @@ def listening(pid: int) -> set[str]:
     return found
 
 
-def test_cluster_of_this_machine(
-    tmp_path: Path, settings: StudySettings, wait_until: Wait
-) -> None:
+def test_cluster_of_this_machine(tmp_path: Path, wait_until: Wait) -> None:
     """Without a scheduler workers are tasks of this process, which nobody else can reach."""
-    arguments = run_command(
-        tmp_path, settings, "--trials", "2", "--workers", "2", "--epochs", "99"
-    )
-    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as coordinator:
+    command = run_command(tmp_path)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as coordinator:
         try:
-            query = "SELECT COUNT(DISTINCT trial_id) FROM trial_intermediate_values"
-            wait_until(lambda: ask(tmp_path, query) == [(2,)])
+            wait_until(lambda: ask(tmp_path, TRAINED) == [(2,)])
             assert listening(coordinator.pid) == set()
         finally:
             coordinator.send_signal(signal.SIGINT)
         assert coordinator.wait() == 130
     states = [trial.state for trial in read(tmp_path).trials]
     assert states.count(TrialState.FAIL) == states.count(TrialState.WAITING) == 2
-
-
-def test_no_scheduler(tmp_path: Path, settings: StudySettings) -> None:
-    """A scheduler that does not answer is named in one line."""
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        address = f"tcp://127.0.0.1:{unused.getsockname()[1]}"
-    done = subprocess.run(
-        run_command(tmp_path, settings, "--scheduler", address, "--trials", "1"),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 1
-    assert "Traceback" not in done.stderr
-    assert f"Error: Dask scheduler {address} cannot be reached" in done.stderr
