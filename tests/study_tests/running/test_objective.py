@@ -238,7 +238,7 @@ def test_classification_is_that_of_the_kept_weights(
     """Trained apart with its seed, a model has the trial's confusion, of the best epoch."""
     settings = fixing(free, epoch=6, learning_rate=0.1)
     differ = []
-    for replicate in range(3):
+    for replicate in range(2):
         trial = run(params, settings=settings, user_attrs={attrs.REPLICATE: replicate})
         if params is not SEQUENTIAL:  # whose classifier's epochs follow
             curve = curve_of(tmp_path, trial)
@@ -354,7 +354,7 @@ def check_constraint(study: optuna.Study, min_accuracy: float) -> None:
 def test_constraint(run: Run, free: StudySettings, url: str) -> None:
     """The best trial has the lowest error of those that reach the accuracy, not of all."""
     untrained = fixing(free, learning_rate=STILL, epoch=1)
-    replicates = [{attrs.REPLICATE: i} for i in range(10)]
+    replicates = [{attrs.REPLICATE: i} for i in range(6)]
     known = [run(JOINT, settings=untrained, user_attrs=r, name="known") for r in replicates]
     lowest = min(known, key=lambda trial: trial.values[0])
     enough = [value for value in accuracies(known) if value > accuracies([lowest])[0]]
@@ -389,9 +389,8 @@ def test_constraint_with_an_adaptive_sampler(tmp_path: Path, multitask: StudySet
     check_constraint(study, 0.5)
 
 
-@pytest.mark.parametrize("n_correct", [6, 7, 10])
 def test_an_accuracy_that_is_just_reached_is_enough(
-    run: Run, free: StudySettings, data: StudyData, n_correct: int
+    run: Run, free: StudySettings, data: StudyData
 ) -> None:
     """Seven of ten images are 70 %, though single precision has no such number; six are not."""
     settings = fixing(free, learning_rate=STILL, epoch=1)
@@ -399,31 +398,27 @@ def test_an_accuracy_that_is_just_reached_is_enough(
     seed = trial_seed(settings.seed, config, 0)
     ten = LabelledImages(images=data.train.images[:10], labels=data.train.labels[:10])
     model = train_model(config, data.train, ten, seed=seed, device=CPU).model
-    assert isinstance(model, MultitaskAutoencoder)
     with torch.no_grad():
         predicted = model.forward_tasks(ten.images.float() / 255)[1].argmax(dim=1)
     n_train = len(data.train.images)
     split = Split(
         train=tuple(range(n_train)), validation=tuple(range(n_train, n_train + 10)), test=()
     )
-    for n, feasible in ((n_correct - 1, False), (n_correct, True)):
+    for n_correct in (6, 7):
         labels = predicted.clone()
-        labels[n:] = (labels[n:] + 1) % len(CLASSES)
+        labels[n_correct:] = (labels[n_correct:] + 1) % len(CLASSES)
         dataset = EmojiDataset(
             images=torch.cat((data.train.images, ten.images)),
             texts=("",) * (n_train + 10),
             labels=torch.cat((data.train.labels, labels)),
             groups=tuple(range(n_train + 10)),
-            fingerprint=f"{n} of 10",
+            fingerprint=f"{n_correct} of 10",
         )
-        trial = run(
-            JOINT,
-            settings=replace(settings, min_accuracy=n_correct / 10),
-            data=StudyData(dataset, split),
-        )
-        assert np.trace(trial.user_attrs[attrs.CONFUSION]) == n
-        assert (attrs.INFEASIBLE not in trial.user_attrs) == feasible
-        assert (trial.constraints["0"] <= 0) == feasible
+        own = replace(settings, min_accuracy=0.7)
+        trial = run(JOINT, settings=own, data=StudyData(dataset, split))
+        assert np.trace(trial.user_attrs[attrs.CONFUSION]) == n_correct
+        assert (attrs.INFEASIBLE not in trial.user_attrs) == (n_correct == 7)
+        assert (trial.constraints["0"] <= 0) == (n_correct == 7)
 
 
 NINE = {

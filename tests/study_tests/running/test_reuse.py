@@ -202,16 +202,11 @@ def multitask_space() -> SearchSpace:
     ("bench", "first", "second"),
     [
         pytest.param("autoencoder", PLAIN, {"epoch": SHORT}, id="no classifier, its beginning"),
-        pytest.param("constraint", JOINT, {}, id="joint"),
-        pytest.param("constraint", JOINT, {"epoch": SHORT}, id="joint, its beginning"),
         pytest.param("two objectives", JOINT, {"epoch": SHORT}, id="two objectives"),
         pytest.param("constraint", STANDING, {"epoch": SHORT}, id="the same best epoch"),
         pytest.param("constraint", DROPPING, {"epoch": MIDDLE}, id="dropout"),
         pytest.param("constraint", JOINT, {"dropout": 0.5}, id="dropout without effect"),
-        pytest.param("two objectives", SEQUENTIAL, {}, id="sequential"),
-        pytest.param(
-            "constraint", SEQUENTIAL, {"classification_lambda": 0.0}, id="lambda without effect"
-        ),
+        pytest.param("two objectives", SEQUENTIAL, {"classification_lambda": 0.0}, id="no lambda"),
         pytest.param("constraint", STOPPED_SEQUENTIAL, {}, id="sequential, stopped"),
         pytest.param("two objectives", STOPPED, {"epoch": MIDDLE}, id="stopped, shorter"),
         pytest.param(
@@ -358,9 +353,6 @@ class Stop:
     [
         pytest.param("autoencoder", PLAIN, id="no classifier"),
         pytest.param("two objectives", JOINT, id="joint"),
-        pytest.param("constraint", BRANCHED, id="branched"),
-        pytest.param("constraint", SEQUENTIAL, id="sequential"),
-        pytest.param("constraint", DROPPING, id="dropout"),
         pytest.param("constraint", {**DROPPING, "strategy": "sequential"}, id="dropout at last"),
         pytest.param("two objectives", STOPPED_SEQUENTIAL, id="stopped"),
         pytest.param("constraint", UNCLASSIFIED, id="autoencoder alone"),
