@@ -57,14 +57,12 @@ units = st.lists(
 
 def kind_of(space: SearchSpace) -> Kind:
     """Return the kind whose configurations a space has."""
-    same = NOTEBOOK.to_config is space.to_config
-    return emoji.AUTOENCODER if same else emoji.MULTITASK
+    return emoji.AUTOENCODER if space in (NOTEBOOK, EXTENDED) else emoji.MULTITASK
 
 
 def default(space: SearchSpace) -> Mapping[str, Scalar]:
     """Return the default values of all parameters of a space."""
-    found = kind_of(space).default
-    return found
+    return kind_of(space).default
 
 
 def point_of(space: SearchSpace, **own: Scalar) -> Point:
@@ -230,10 +228,7 @@ def test_default_that_was_searched(rank: int, n_others: int) -> None:
     assert of_role(arms, TOP) == [i for i in range(10) if i != rank][:n_others]
     assert of_role(arms, MIDDLE) != [rank]
     assert len({arm.trial for arm in arms}) == len(arms)
-
-
-def test_only_the_default_was_searched() -> None:
-    """A search that knows nothing else has nothing to compare it with."""
+    # A search that knows nothing else has nothing to compare it with.
     (arm,) = confirm(searched(EXTENDED, [point_of(EXTENDED)], [0.25]))
     assert (arm.role, arm.trial, arm.expected) == (DEFAULT, 0, 0.25)
 
@@ -369,21 +364,6 @@ def test_path(space: SearchSpace, first: list[float], last: list[float]) -> None
         ]
         assert after in candidates
         assert pseudo_random([after])[0] == min(pseudo_random(candidates))
-
-
-def test_unguided_path_takes_the_order_of_the_space() -> None:
-    """Without predictions the first parameter that differs is next."""
-    start: Point = {"epoch": 200, "auto_encoder": "CNN", "batch_size": 16, "learning_rate": 1e-2}
-    start |= {"weight_decay": 1e-5, "batch_normalization": False}
-    end: Point = {"epoch": 200, "auto_encoder": "linear", "batch_size": 64}
-    end |= {"learning_rate": 1e-3, "weight_decay": 1e-5, "bottleneck_dim": 32}
-    assert [name for name, _ in path_of(NOTEBOOK, start, end)] == [
-        "default",
-        "then auto_encoder linear",
-        "then batch_size 64",
-        "then learning_rate 0.001",
-    ]
-    assert path_of(NOTEBOOK, start, start, pseudo_random) == [(DEFAULT, start)]
 
 
 def test_path_through_what_is_switched_on_and_off() -> None:

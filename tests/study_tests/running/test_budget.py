@@ -184,7 +184,10 @@ def test_request_in_all(study: optuna.Study, settings: StudySettings) -> None:
 
 @pytest.mark.parametrize("sampler", ["random", "qmc", "tpe", "gp"])
 def test_endless_design(study: optuna.Study, settings: StudySettings, sampler: str) -> None:
-    """A design goes on where it was, in whatever pieces it is asked for, and repeats nothing."""
+    """A design goes on where it was, in whatever pieces it is asked for, and repeats nothing.
+
+    What was enqueued by hand has no point of it.
+    """
     design = replace(settings, sampler=sampler)
     assert n_points(study, design, space_of(design)) is None
     for states in ((COMPLETE, PRUNED, COMPLETE), (FAIL, COMPLETE), (COMPLETE, COMPLETE)):
@@ -200,18 +203,12 @@ def test_endless_design(study: optuna.Study, settings: StudySettings, sampler: s
     assert points(study, design) == list(islice(drawn, 7))
     assert all(params["epoch"] == 2 for params in points(study, design))
     assert points(study, replace(design, seed=1)) != points(study, design)
-
-
-def test_enqueued_by_hand(study: optuna.Study, settings: StudySettings) -> None:
-    """What was enqueued by hand has no point of the design, and takes none from it."""
-    start_design(study, settings)
-    request(study, 2)
     study.enqueue_trial({"learning_rate": 0.01})
     end(study, COMPLETE, COMPLETE)
-    assert user_attrs(study, attrs.DESIGN_INDEX) == [None, 0]
-    first, second = drawn_for(study, settings)
-    assert first == ({}, {})
-    assert second[0]["epoch"] == 2
+    assert user_attrs(study, attrs.DESIGN_INDEX)[7:] == [None, 7]
+    by_hand, by_design = drawn_for(study, design)[7:]
+    assert by_hand == ({}, {})
+    assert by_design[0]["epoch"] == 2
 
 
 def test_grid_ends(study: optuna.Study, grid: StudySettings) -> None:
@@ -307,17 +304,6 @@ def test_replicates(study: optuna.Study, grid: StudySettings) -> None:
     assert user_attrs(study, attrs.DESIGN_INDEX)[4:] == [0, 2, 1, 2]
     assert user_attrs(study, attrs.REPLICATE)[4:] == [1, 1, None, None]
     assert user_attrs(study, attrs.RETRY_OF)[4:] == [2, None, 1, None]
-
-
-def test_a_second_run_takes_no_point_twice(study: optuna.Study, settings: StudySettings) -> None:
-    """Starting the design while trials of it run goes on behind them."""
-    start_design(study, settings)
-    request(study, 9)
-    for number in range(4):
-        running = claim(study)
-        optuna.Trial(study, running._trial_id).set_user_attr(attrs.WORKER, f"host:{number}")
-        start_design(study, settings)
-    assert user_attrs(study, attrs.DESIGN_INDEX) == [0, 1, 2, 3]
 
 
 PAIRS = Experiment(

@@ -29,9 +29,9 @@ pytestmark = pytest.mark.whole
 Wait = Callable[[Callable[[], bool]], None]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def scheduler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a scheduler on loopback with two worker processes of one thread each."""
+    """The address of a scheduler on loopback with a worker process of two threads."""
     with ExitStack() as stack:
 
         def start(*arguments: str) -> subprocess.Popen[str]:
@@ -48,9 +48,8 @@ def scheduler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
         leader = start("dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard")
         address = announced(leader, r"Scheduler at:\s+(tcp://\S+)")
-        for _ in range(2):
-            options = ("--nworkers", "1", "--nthreads", "1", "--no-dashboard", "--no-nanny")
-            announced(start("dask_worker", address, *options), r"Registered to:\s+(tcp://\S+)")
+        options = ("--nworkers", "1", "--nthreads", "2", "--no-dashboard", "--no-nanny")
+        announced(start("dask_worker", address, *options), r"Registered to:\s+(tcp://\S+)")
         yield address
 
 

@@ -354,7 +354,7 @@ def check_constraint(study: optuna.Study, min_accuracy: float) -> None:
 def test_constraint(run: Run, free: StudySettings, url: str) -> None:
     """The best trial has the lowest error of those that reach the accuracy, not of all."""
     untrained = fixing(free, learning_rate=STILL, epoch=1)
-    replicates = [{attrs.REPLICATE: i} for i in range(6)]
+    replicates = [{attrs.REPLICATE: i} for i in range(10)]
     known = [run(JOINT, settings=untrained, user_attrs=r, name="known") for r in replicates]
     lowest = min(known, key=lambda trial: trial.values[0])
     enough = [value for value in accuracies(known) if value > accuracies([lowest])[0]]
