@@ -85,8 +85,8 @@ def test_what_is_no_kind_is_one_line(file: Path, reference: str, text: str, mess
     [
         ('name="toy"', 'name="my toy"', r"`name` must be letters"),
         ('name="toy"', 'name="multitask"', r"`name` must not be that of a kind of this package"),
-        ('{"line": SPACE}', "{}", r"`spaces` must be search spaces by name, at least one"),
-        ('{"line": SPACE}', '{"curve": SPACE}', r"`spaces` must have each space under its own"),
+        ('"line": SPACE, "few": FEW', "", r"`spaces` must be search spaces by name, at least one"),
+        ('"line": SPACE', '"curve": SPACE', r"`spaces` must have each space under its own"),
         ('fidelity="rounds"', 'fidelity="epoch"', r"`fidelity` must be the name of a parameter"),
         ("trainer=ToyTrainer", "trainer=3", r"`trainer` must be a function that returns one"),
         ('"rounds": 5}', "}", r"`default` has no value of `rounds`"),
