@@ -92,7 +92,8 @@ def test_what_has_no_cost_is_left_out() -> None:
     record = study(
         costly(0, 0.01, weights=10, seconds=30),
         costly(1, 0.02, weights=10, seconds=20),
-        costly(2, 0.002, weights=10, seconds=0.0, **{attrs.REUSED_FROM: 0}),
+        costly(2, 0.002, weights=10, seconds=0.5, **{attrs.REUSED_FROM: 0}),
+        costly(3, 0.003, weights=10, seconds=0.0),
         settings=SETTINGS,
     )
     (seconds,) = get_costs(record)
