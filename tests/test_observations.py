@@ -53,27 +53,20 @@ def test_known_effects(kind: str) -> None:
 
 
 def test_only_twins_are_compared() -> None:
-    """A configuration without a twin, or with one of the other architecture, does not count."""
+    """A configuration without a twin, or with one of the other architecture, does not count.
+
+    Short trainings are no second observation but of the effect of the length itself, and neither
+    is what is answered from another one: a classifier of one layer has no dropout.
+    """
     frame = grid("autoencoder", batch_size={32: 2.0})
-    whole = effects(frame, "autoencoder", "batch_size")[0]
-    assert whole.n == 480 // 3
+    assert effects(frame, "autoencoder", "batch_size")[0].n == 480 // 3
     odd = frame.index[(frame["batch_size"] == 32) & (frame["learning_rate"] == 0.1)]
-    without = effects(frame.drop(odd), "autoencoder", "batch_size")[0]
-    assert without.n == 480 // 3 * 3 // 4
+    assert effects(frame.drop(odd), "autoencoder", "batch_size")[0].n == 480 // 3 * 3 // 4
     (normalized,) = effects(frame, "autoencoder", "batch_normalization")
     assert normalized.n == 192 // 2
-
-
-def test_short_trainings_are_no_second_observation() -> None:
-    """Only the effect of the length itself is measured on both lengths."""
-    frame = grid("autoencoder", batch_size={32: 1.5})
     found = {e.parameter: e.n for e in all_effects(frame, "autoencoder") if e.before != "32"}
     assert found["epoch"] == 480 // 2
     assert found["batch_size"] == 240 // 3
-
-
-def test_what_is_answered_from_another_training_does_not_count() -> None:
-    """A classifier of one layer has no dropout, so its three points are one observation."""
     frame = grid("multitask", batch_size={32: 1.5})
     reused = (frame["classification_layer_num"] == 1) & (frame["dropout"] > 0)
     frame["reused_from"] = np.where(reused | (frame["epoch"] < 200), 0.0, np.nan)

@@ -1,4 +1,4 @@
-"""Replayed searches: what they count, and that they find what is there."""
+"""Replayed searches: what they count, what they find, and what they explain."""
 
 from pathlib import Path
 
@@ -9,6 +9,8 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
+from benchmarks.explaining import distances, row, shares_of
+from benchmarks.explaining import table as explained
 from benchmarks.replay import (
     CHEAP,
     MAX_EPOCHS,
@@ -112,3 +114,36 @@ def test_target_is_what_was_confirmed(tmp_path: Path) -> None:
     rows.append({"arm": "lucky", "value": None, "state": "FAIL"})
     pd.DataFrame(rows).to_parquet(tmp_path / "confirmation.parquet")
     assert confirmed_best(tmp_path / "confirmation.parquet") == pytest.approx(0.21)
+
+
+def test_what_pruned_trials_explain() -> None:
+    """All points, in whatever order, explain what the grid explains.
+
+    Where too few trials are complete, pruned ones have an answer, for fewer epochs.
+    """
+    shares = shares_of(GRID)
+    found = distances(GRID, shares, "random", "none", len(POINTS), seeds=[3])
+    assert found["complete"] == [len(POINTS)]
+    assert found["alone"] == found["with pruned"] == pytest.approx([0.0], abs=1e-9)
+    whole = distances(GRID, shares, "random", "none", 30, seeds=[0])
+    halved = distances(GRID, shares, "random", "halving", 30, seeds=[0])
+    assert sum(halved["epochs"]) < sum(whole["epochs"]) / 3
+    assert max(halved["complete"]) < 10
+    assert halved["alone"] == []
+    assert all(0 < distance < 1 for distance in halved["with pruned"])
+
+
+def test_row_and_table_of_what_is_explained() -> None:
+    """Medians and means with intervals; a search without complete trials enough says so."""
+    found = {
+        "epochs": [1000.0, 1100.0, 1200.0],
+        "complete": [4.0, 5.0, 6.0],
+        "alone": [0.5],
+        "with pruned": [0.2, 0.25, 0.3],
+    }
+    few, some = (
+        explained([row(("tpe", "halving", 40), found | {"alone": alone})])[2]
+        for alone in ([0.5], [0.5] * 3)
+    )
+    assert few.startswith("| tpe, halving | 40 | 1,100 | 5 | 3 | too few | 0.25 (")
+    assert "| 0.50 (0.50 to 0.50) |" in some

@@ -56,9 +56,12 @@ def test_replayed_searches_are_those_of_the_kept_curves() -> None:
         assert text.count(f"{line}\n") == 1, "run `python -m benchmarks.replay`"
 
 
-@pytest.mark.whole
+@pytest.mark.slow
 def test_explained_searches_are_those_of_the_kept_curves() -> None:
-    """The line of the search that is replayed within seconds stands in the document."""
+    """The line of the search that is replayed within seconds stands in the document.
+
+    What such a search explains is tested on a planted grid beside the searches themselves.
+    """
     grid = read_grid(RESULTS / "grid-autoencoder.parquet", "autoencoder")
     search = explaining.SEARCHES[0]
     found = explaining.distances(grid, explaining.shares_of(grid), *search, seeds=range(30))

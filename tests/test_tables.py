@@ -1,11 +1,26 @@
-"""Tables of results: what is compared is paired, and a difference of seeds is no pair."""
+"""Tables and sentences of the documents: what is compared is paired, and says what it counts."""
 
+import math
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from scipy import stats
 
+import benchmarks.sentences
 import benchmarks.tables
+from benchmarks.sentences import (
+    change,
+    gain,
+    hints,
+    near,
+    promised,
+    pruned,
+    record,
+    risen,
+    saved,
+    steps_told,
+)
 from benchmarks.tables import ablated, against_the_grid, compared, confirmed, families
 
 
@@ -34,28 +49,35 @@ def write(
 @pytest.fixture
 def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of results."""
-    monkeypatch.setattr(benchmarks.tables, "RESULTS", tmp_path)
+    for module in (benchmarks.sentences, benchmarks.tables):
+        monkeypatch.setattr(module, "RESULTS", tmp_path)
     return tmp_path
 
 
+def search(folder: Path, *rows: dict[str, object]) -> None:
+    """Write the trials of a search, numbered in their order."""
+    given = [{"number": i, "state": "COMPLETE", **row} for i, row in enumerate(rows)]
+    pd.DataFrame(given).to_parquet(folder / "search.parquet")
+
+
+def sized(value: float, weights: int, seconds: float) -> dict[str, object]:
+    """Return a trial with its error and its costs."""
+    return {"value": value, "parameter_count": weights, "training_seconds": seconds}
+
+
 def test_winners_are_compared_pair_by_pair(results: Path) -> None:
-    """A tenth in every pair is a tenth without scatter, however the pairs differ."""
+    """A tenth in every pair is a tenth without scatter; errors of other seeds are no pairs."""
     write(results, "grid", {"worse": [9.0] * 4, "best": [1.0, 2.0, 3.0, 4.0]})
     write(results, "new-confirmation", {"best": [0.1, 0.2, 0.3, 0.4], "worse": [5.0] * 4})
     line = against_the_grid(["new-confirmation"], "grid")[-1]
     assert line == "| new, best | 4 | 0.100 | 0.100 to 0.100 | 4 |"
-
-
-def test_other_seeds_are_no_pairs(results: Path) -> None:
-    """Errors of other splits are not set against each other."""
-    write(results, "grid", {"best": [1.0, 2.0, 3.0]})
-    write(results, "new", {"best": [0.1, 0.2, 0.3]}, seed=5)
+    write(results, "other", {"best": [0.1, 0.2, 0.3, 0.4]}, seed=5)
     with pytest.raises(ValueError, match="other seeds"):
-        against_the_grid(["new"], "grid")
+        against_the_grid(["other"], "grid")
 
 
 def test_accuracies_of_a_confirmation(results: Path) -> None:
-    """They have columns where something was classified, and none elsewhere."""
+    """They have columns where something was classified; their intervals end at 1."""
     arms = {"b": [0.2] * 3, "a": [0.1] * 3}
     write(results, "both", arms, validation_accuracy=0.9, test_accuracy=1.0)
     head, _, best, _ = confirmed("both")
@@ -66,15 +88,10 @@ def test_accuracies_of_a_confirmation(results: Path) -> None:
     )
     write(results, "one", arms)
     assert "accuracy" not in confirmed("one")[0]
-
-
-def test_accuracies_end_at_one(results: Path) -> None:
-    """The interval of nearly perfect accuracies is cut."""
-    write(results, "cut", {"a": [0.1] * 3})
-    frame = pd.read_parquet(results / "cut.parquet")
-    frame["validation_accuracy"] = frame["test_accuracy"] = [1.0, 1.0, 0.97]
-    frame.to_parquet(results / "cut.parquet")
-    assert confirmed("cut")[-1].count("to 1.000)") == 2
+    frame = pd.read_parquet(results / "one.parquet")
+    frame["validation_accuracy"] = frame["test_accuracy"] = [1.0, 1.0, 0.97] * 2
+    frame.to_parquet(results / "one.parquet")
+    assert confirmed("one")[-1].count("to 1.000)") == 2
 
 
 def test_arms_are_compared_with_the_first(results: Path) -> None:
@@ -118,3 +135,106 @@ def test_steps_of_an_ablation(results: Path) -> None:
         "| then depth 2 | 3 | 2.33333 | +100 % | +100 % to +100 % | 0 |",
         "| winner with width 7 | 3 | 9.33333 | +300 % | +300 % to +300 % | 0 |",
     ]
+
+
+def test_what_is_near_the_winner(results: Path) -> None:
+    """A tenth above the lowest error is near; what is smaller or faster and worse is not."""
+    search(results, sized(1.0, 9000, 9), sized(1.05, 8000, 3), sized(1.1, 7000, 4), sized(2, 1, 1))
+    assert near("search") == (
+        "Of the 3 complete trials within 10 % of the winner the smallest is trial 2 with 7,000 "
+        "weights, the fastest trial 1"
+    )
+    search(results, sized(1.0, 9000, 9), sized(1.05, 8000, 3))
+    assert near("search").endswith("the smallest and fastest is trial 1 with 8,000 weights")
+    search(results, sized(1.0, 9000, 9), sized(1.2, 8000, 3))
+    assert near("search") == "No other of the 2 complete trials is within 10 % of the winner"
+
+
+def test_what_a_search_promised(results: Path) -> None:
+    """The best confirmed ones count, the default and one from the middle do not."""
+    search(results, sized(0.2, 1, 1), sized(0.1, 1, 1), sized(0.4, 1, 1))
+    arms = {"default": [9.0], "trial 0": [0.2, 0.24], "trial 1": [0.15], "trial 2": [4.0]}
+    write(results, "again", arms)
+    assert promised("again", "search", n=2) == "+30 % (median of 2, +10 % to +50 %)"
+
+
+def test_pairs_of_seeds(results: Path) -> None:
+    """Changes are those within pairs, of errors and of accuracies.
+
+    Accuracies of sets of different sizes are hardly ever equal, so less than an image is none.
+    """
+    write(results, "one", {"a": [1.0, 2.0, 4.0]}, validation_accuracy=0.5)
+    write(results, "two", {"b": [0.5, 1.0, 2.0], "c": [1.0, 1.0, 1.0]}, validation_accuracy=0.5)
+    text = change("two", "b", "a", of="one")
+    assert text == "−50 % (−50 % to −50 %, n = 3, lower with 3)"
+    text = gain("two", "b", "c")
+    assert text == "+0.000 (+0.000 to +0.000, n = 3, higher with 0, sign test p = 1.00)"
+    write(results, "four", {"a": [0.50, 0.50, 0.50, 0.50], "b": [0.49, 0.53, 0.54, 0.55]})
+    assert "higher with 3, sign test p = 0.62" in gain("four", "b", "a", "value")
+    text = gain("four", "b", "a", "value", image=0.035)
+    assert "n = 4, higher with 2 of the 2 that differ by an image, sign test p = 0.500" in text
+
+
+def test_the_default_was_not_chosen(results: Path) -> None:
+    """What the grid measured of its configuration is found by its parameters."""
+    search(results, {"value": 0.2, "batch_size": 16}, {"value": 0.3, "batch_size": 32})
+    write(results, "again", {"default": [0.36, 0.42], "trial 0": [0.2]}, batch_size=32)
+    assert risen("again", "search") == "+30 %, from 0.30000"
+
+
+def test_hints_leave_nothing_out(results: Path) -> None:
+    """Each arm whose interval leaves out 0 is named, whatever its sign."""
+    arms = {"improved": [1.0, 2.0, 3.0], "up": [1.1, 2.1, 3.1], "down": [0.9, 1.9, 2.9]}
+    write(results, "latent-space", {**arms, "both": [1.1, 1.9, 3.0]})
+    assert hints("value") == "up: +0.100 (+0.100 to +0.100); down: −0.100 (−0.100 to −0.100)"
+
+
+def test_steps_are_adjusted_for_all_steps(results: Path) -> None:
+    """Holm's adjustment by hand: four times the smallest p-value, and three times the next one."""
+    arms = {
+        "default": [8.0, 8.2, 7.9],
+        "then a": [4.0, 4.5, 3.5],
+        "then b": [3.3, 4.1, 2.5],
+        "then c": [3.4, 4.0, 2.5],
+        "then d": [3.3, 4.1, 2.5],
+    }
+    write(results, "path", arms)
+    before, a, b, *_ = ([math.log(value) for value in values] for values in arms.values())
+    first, second = stats.ttest_rel(before, a).pvalue, stats.ttest_rel(a, b).pvalue
+    assert first < second < 0.5
+    assert steps_told("path") == f"a {4 * first:.3f}, b {3 * second:.3f}, the other 2 1"
+
+
+def test_what_was_trained(results: Path) -> None:
+    """What another training answered was not; a pruned one was, up to its end."""
+    search(
+        results,
+        {"epoch": 100, "epochs_run": 0, "reused_from": 1.0},
+        {"epoch": 200, "epochs_run": 200, "reused_from": None},
+    )
+    assert saved("search") == (
+        "2 configurations are 1 trainings and 200 epochs, where the notebook trained 300"
+    )
+    search(
+        results,
+        {"epoch": 100, "epochs_run": 30, "state": "PRUNED"},
+        {"epoch": 100, "epochs_run": 100},
+        {"epoch": 100, "epochs_run": 5, "state": "FAIL"},
+    )
+    assert pruned("search") == "1 of 2 trials were pruned, and 130 of 200 epochs trained"
+
+
+def test_trials_as_the_analysis_sees_them(results: Path) -> None:
+    """Parameters have the types of their space, and a pruned trial has a curve and no value."""
+    rows = [
+        {"value": 0.5, "depth": 3.0, "auto_encoder": "CNN", "curve": [0.7, 0.5]},
+        {"value": 0.1, "depth": None, "auto_encoder": "linear", "curve": [0.1], "state": "PRUNED"},
+        {"value": None, "depth": 4.0, "auto_encoder": "CNN", "curve": [], "state": "FAIL"},
+    ]
+    search(results, *rows)
+    complete, stopped = record("search", "extended").trials
+    assert complete.params == {"auto_encoder": "CNN", "depth": 3}
+    assert isinstance(complete.params["depth"], int)
+    assert (complete.value, stopped.value) == (0.5, None)
+    assert dict(complete.intermediate_values) == {0: 0.7, 1: 0.5}
+    assert stopped.params == {"auto_encoder": "linear"}
