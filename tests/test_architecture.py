@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import WHOLE
+
 ROOT = Path(__file__).parent.parent
 MODULES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
@@ -119,26 +121,28 @@ def test_packages_import_in_one_direction() -> None:
     assert wrong == set()
 
 
-def test_who_asks_for_the_test_data() -> None:
-    """Only a kind's ``test`` reads the test split, only the last commands of a search call it."""
+def test_some_things_are_asked_for_in_one_place() -> None:
+    """Only a kind's ``test`` reads the test split, only the last commands of a search call it.
+
+    Every call of ``suggest_...`` is in ``search_spaces``.
+    """
     askers = [(m, ast.unparse(n.value)) for m, n in attributes() if n.attr == "test"]
     readers = {module for module, owner in askers if owner.endswith("split")}
     callers = {module for module, owner in askers if owner.endswith("trainer")}
     assert readers == {"emoji_ae.splits", "study.emoji.trainer"}
     assert callers == {"study.commands.train", "study.followups.testing"}
-
-
-def test_only_one_room_of_study_needs_torch() -> None:
-    """What a study does is independent of what trains."""
-    users = {module for module, name in ALL if is_below(name, "torch")}
-    assert {m for m in users if not m.startswith(("emoji_ae.", "study.emoji."))} == set()
+    callers = {module for module, node in attributes() if node.attr.startswith("suggest_")}
+    assert callers == {"search_spaces.base"}
 
 
 def test_libraries_stay_in_their_module() -> None:
-    """A library with one job is imported in one place."""
+    """A library with one job is imported in one place; one room of ``study`` needs torch."""
     users = {
-        library: {module for module, name in ALL if is_below(name, library)} for library in ONLY_IN
+        library: {module for module, name in ALL if is_below(name, library)}
+        for library in (*ONLY_IN, "torch")
     }
+    of_torch = users.pop("torch")
+    assert {m for m in of_torch if not m.startswith(("emoji_ae.", "study.emoji."))} == set()
     assert users == ONLY_IN
 
 
@@ -149,23 +153,16 @@ def test_spaces_see_only_configurations() -> None:
     assert seen == {"emoji_ae.config", "emoji_ae.errors"}
 
 
-def test_parameters_are_suggested_in_one_place() -> None:
-    """Every call of ``suggest_...`` is in ``search_spaces``."""
-    callers = {module for module, node in attributes() if node.attr.startswith("suggest_")}
-    assert callers == {"search_spaces.base"}
-
-
 def test_there_is_no_import_cycle() -> None:
-    """Modules can be put in an order in which each imports only earlier ones."""
+    """Modules can be put in an order in which each imports only earlier ones.
+
+    Each opens with a docstring.
+    """
     graph = {
         module: {name for name in imports(module, at_load=True) if name in MODULES} - {module}
         for module in MODULES
     }
     assert len(list(TopologicalSorter(graph).static_order())) >= len(MODULES)
-
-
-def test_every_module_says_what_it_holds() -> None:
-    """Every module opens with a docstring."""
     assert [module for module, tree in TREES.items() if not ast.get_docstring(tree)] == []
 
 
@@ -202,3 +199,15 @@ def test_import_changes_nothing() -> None:
         "print(bool((state == torch.get_rng_state()).all()), threads == torch.get_num_threads())"
     )
     assert said(script) == "True True"
+
+
+def test_what_is_left_out_of_the_fast_tests_is_imported_somewhere() -> None:
+    """A name that was changed would let trainings into the fast tests."""
+    imported = {
+        alias.asname or alias.name
+        for path in Path(__file__).parent.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert imported >= WHOLE
