@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,9 +10,11 @@ import pytest
 
 from emoji_ae.checkpoint import load_checkpoint
 from storage.rdb import open_storage
-from storage.records import load_study_record
+from storage.records import TrialRecord, load_study_record
 from study.cli import main
 from study.report import read_report_data
+from study.running.job import WorkerJob
+from study.running.worker import run_worker
 
 ASSETS = Path(__file__).parent / "assets"
 
@@ -61,20 +64,59 @@ def test_read(run: Run, stored: Path) -> None:
     assert len({data.studies[0].best.value for data in pages if data.studies[0].best}) == 1
     assert all(data.pictures == pages[0].pictures and data.pictures for data in pages)
     assert all(data.gallery == pages[0].gallery and data.gallery for data in pages)
-    trials = load_study_record(open_storage("sqlite:///study.db"), "classes").trials
-    checkpoint = load_checkpoint(stored / "classes" / "checkpoint.pt")
-    assert checkpoint.seed == trials[0].user_attrs["seed"]
+    for name in ("search", "classes"):
+        trials = load_study_record(open_storage("sqlite:///study.db"), name).trials
+        checkpoint = load_checkpoint(stored / name / "checkpoint.pt")
+        assert checkpoint.seed == trials[0].user_attrs["seed"]
 
 
-def test_go_on(run: Run) -> None:
-    """A training that was killed under the version goes on from its state, to its end."""
-    url = "sqlite:///long.db"
-    before = load_study_record(open_storage(url), "long").trials
-    assert [trial.state.name for trial in before] == ["RUNNING"]
-    shared = ("--study", "long", "--storage", url, "--trials", "1")
+LONG = "sqlite:///long.db"
+
+
+def trials_of_long() -> tuple[TrialRecord, ...]:
+    """Return the trials of the study whose training was killed."""
+    return load_study_record(open_storage(LONG), "long").trials
+
+
+class Later(threading.Event):
+    """A request to stop that comes when it was asked for a few times."""
+
+    n_asked = 0
+
+    def is_set(self) -> bool:
+        """Ask."""
+        self.n_asked += 1
+        return self.n_asked > 5
+
+
+def test_go_on(stored: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A training that was killed under the version goes on from its state."""
+    monkeypatch.chdir(stored)
+    (before,) = trials_of_long()
+    assert before.state.name == "RUNNING"
+    (state,) = Path("artifacts/unfinished").iterdir()
+    written = state.read_bytes()
+    job = WorkerJob(
+        url=LONG, study="long", artifacts=Path("artifacts"), data=None, device="cpu", threads=1
+    )
+    run_worker(job, Later())
+    killed, resumed, *_ = trials_of_long()
+    assert (killed.state.name, resumed.state.name) == ("FAIL", "FAIL")
+    n_resumed = resumed.user_attrs["resumed_epochs"]
+    assert 0 < n_resumed <= len(before.intermediate_values)
+    assert n_resumed < len(resumed.intermediate_values) < resumed.params["epoch"] == 100
+    (state,) = Path("artifacts/unfinished").iterdir()
+    assert state.read_bytes() != written
+
+
+@pytest.mark.slow
+def test_go_on_to_the_end(run: Run) -> None:
+    """The command goes on with such a training as well, and leaves no state behind."""
+    (before,) = trials_of_long()
+    shared = ("--study", "long", "--storage", LONG, "--trials", "1")
     run("run", "autoencoder", "--space", "extended", *shared)
-    killed, resumed = load_study_record(open_storage(url), "long").trials
+    killed, resumed = trials_of_long()
     assert (killed.state.name, resumed.state.name) == ("FAIL", "COMPLETE")
-    assert 0 < resumed.user_attrs["resumed_epochs"] <= len(before[0].intermediate_values)
+    assert 0 < resumed.user_attrs["resumed_epochs"] <= len(before.intermediate_values)
     assert len(resumed.intermediate_values) == resumed.params["epoch"] == 100
     assert not list(Path("artifacts/unfinished").iterdir())
