@@ -89,8 +89,24 @@ def autoencoders(results: Path) -> StudyRecord:
     return imported(results)
 
 
-def test_autoencoder(autoencoders: StudyRecord) -> None:
-    """Each row is a complete trial with its parameters, those that apply, and its error."""
+def again(first: StudyRecord, folder: Path) -> None:
+    """Export and import a study again, which must give the same tables."""
+    write_table(first, folder / "again.csv")
+    second = imported(folder / "again.csv")
+    assert get_best_trials(second, k=100) == get_best_trials(first, k=100)
+    assert get_families(second) == get_families(first)
+    assert get_correlations(second) == get_correlations(first)
+    times = ["started", "completed", "duration_s"]
+    pd.testing.assert_frame_equal(
+        to_frame(second).drop(columns=times), to_frame(first).drop(columns=times)
+    )
+
+
+def test_autoencoder(tmp_path: Path, autoencoders: StudyRecord) -> None:
+    """Each row is a complete trial with its parameters, those that apply, and its error.
+
+    What is exported and imported again gives the same tables.
+    """
     assert autoencoders.name == "results"
     assert autoencoders.user_attrs[attrs.SETTINGS]["kind"] == "autoencoder"
     assert autoencoders.user_attrs[attrs.IMPORTED] == {"file": "results.csv", "rows": 18}
@@ -107,34 +123,17 @@ def test_autoencoder(autoencoders: StudyRecord) -> None:
     }
     assert second.params["bottleneck_dim"] == 32
     assert "batch_normalization" not in second.params
+    again(autoencoders, tmp_path)
 
 
 def test_multitask(tmp_path: Path) -> None:
-    """Per cents of accuracy become shares."""
+    """Per cents of accuracy become shares; tables come back."""
     record = imported(write_csv(tmp_path / "results.csv", MULTITASK, MULTITASK_ROWS))
     assert record.user_attrs[attrs.SETTINGS]["kind"] == "multitask"
     assert len(record.trials) == 12
     assert record.trials[0].user_attrs[attrs.VALIDATION_ACCURACY] == pytest.approx(0.9142857)
     assert record.trials[-1].params["classification_layer_num"] == 3
     again(record, tmp_path)
-
-
-def again(first: StudyRecord, folder: Path) -> None:
-    """Export and import a study again, which must give the same tables."""
-    write_table(first, folder / "again.csv")
-    second = imported(folder / "again.csv")
-    assert get_best_trials(second, k=100) == get_best_trials(first, k=100)
-    assert get_families(second) == get_families(first)
-    assert get_correlations(second) == get_correlations(first)
-    times = ["started", "completed", "duration_s"]
-    pd.testing.assert_frame_equal(
-        to_frame(second).drop(columns=times), to_frame(first).drop(columns=times)
-    )
-
-
-def test_round_trip(tmp_path: Path, autoencoders: StudyRecord) -> None:
-    """What is exported and imported again gives the same tables."""
-    again(autoencoders, tmp_path)
 
 
 GOOD = [100, 16, 0.001, "", 1e-05, "CNN", True, 0.1]
@@ -199,20 +198,19 @@ def test_wrong_file(tmp_path: Path, text: str, message: str) -> None:
 
 
 def test_name_is_taken(results: Path, autoencoders: StudyRecord) -> None:
-    """A study that exists is not touched; its file can become another one."""
+    """A study that exists is not touched; its file can become another one.
+
+    Optuna's own API sees an ordinary study, to which it could add trials.
+    """
     with pytest.raises(StorageAccessError, match="There is a study named 'results' already"):
         imported(results)
-    place = Place(url=f"sqlite:///{results.with_name('study.db')}")
+    url = f"sqlite:///{results.with_name('study.db')}"
+    asked = RunRequest(kind="autoencoder", place=Place(url=url), study="results")
     with pytest.raises(StudyError, match="was imported and cannot be continued"):
-        run(RunRequest(kind="autoencoder", place=place, study="results"), say=lambda _: None)
+        run(asked, say=lambda _: None)
     assert imported(results, "other").trials[0].params == autoencoders.trials[0].params
-
-
-def test_optuna_reads_it(results: Path) -> None:
-    """Optuna's own API sees an ordinary study, to which it could add trials."""
-    name = imported(results, "ordinary").name
-    with opened(f"sqlite:///{results.with_name('study.db')}", write=True) as storage:
-        study = optuna.load_study(study_name=name, storage=storage)
+    with opened(url, write=True) as storage:
+        study = optuna.load_study(study_name="other", storage=storage)
         assert study.best_value == min(ERRORS)
         assert study.metric_names == [attrs.VALIDATION_MSE]
         study.add_trial(study.trials[0])

@@ -41,9 +41,10 @@ def test_round_trip(tmp_path: Path) -> None:
 def test_curves(tmp_path: Path, name: str) -> None:
     """On request a last column has what each trial reported; an empty study can be read."""
     record = planted(20)
-    write_table(record, tmp_path / f"without-{name}")
+    write_table(record, tmp_path / name)
+    without = list(read(tmp_path / name))
     write_table(record, tmp_path / name, curves=True)
-    without, frame = read(tmp_path / f"without-{name}"), read(tmp_path / name)
+    frame = read(tmp_path / name)
     assert [*without, "curve"] == list(frame)
     for trial, curve in zip(record.trials, frame["curve"], strict=True):
         found = json.loads(curve) if isinstance(curve, str) else list(curve)

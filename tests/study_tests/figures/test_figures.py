@@ -11,7 +11,7 @@ from optuna.trial import TrialState
 
 from storage.records import StudyRecord, TrialRecord
 from study.analysis import kind_of
-from study.analysis.correlation import CorrelationsInfo, get_correlations
+from study.analysis.correlation import CorrelationsInfo, ParameterCorrelation, get_correlations
 from study.analysis.expected_best import get_expected_best
 from study.analysis.fidelity import get_fidelity
 from study.analysis.front import get_front
@@ -40,28 +40,17 @@ from tests.study_tests.synthetic import (
     trial,
 )
 
-KIND, CLASSIFYING = kind_of(planted(0)), kind_of(planted_multitask(0))
+RECORD, CLASSIFYING = planted(), planted_multitask()
+KIND, CLASSES = kind_of(RECORD), kind_of(CLASSIFYING)
 COLORS = dict(zip(("CNN", "linear"), FAMILY_COLORS, strict=False))
 
 CNN = {"auto_encoder": "CNN", "epoch": 10, "learning_rate": 0.01}
 
 
 @pytest.fixture(scope="module")
-def record() -> StudyRecord:
-    """120 trials with a planted answer."""
-    return planted()
-
-
-@pytest.fixture(scope="module")
-def classifying() -> StudyRecord:
-    """120 trials that classify."""
-    return planted_multitask()
-
-
-@pytest.fixture(scope="module")
-def correlations(record: StudyRecord) -> CorrelationsInfo:
+def correlations() -> CorrelationsInfo:
     """Coefficients of the planted answer."""
-    return get_correlations(record)
+    return get_correlations(RECORD)
 
 
 def study(*trials: TrialRecord) -> StudyRecord:
@@ -95,12 +84,17 @@ def pairs_of_bars(info: CorrelationsInfo) -> list[tuple[go.Bar, go.Bar]]:
     return pairs
 
 
-def test_history_draws_every_trial_once(record: StudyRecord) -> None:
+def of_one_family(info: CorrelationsInfo, *parameters: ParameterCorrelation) -> CorrelationsInfo:
+    """Return coefficients of the first family, of these parameters alone."""
+    return replace(info, families=(replace(info.families[0], parameters=parameters),))
+
+
+def test_history_draws_every_trial_once() -> None:
     """Markers add up to all trials with a value, and the step line is the running best.
 
     The line has a step where a trial becomes the best, and ends at the last trial.
     """
-    info = get_history(record)
+    info = get_history(RECORD)
     figure = plot_history(info, KIND)
     found = traces(figure)
     best = found.pop("best so far")
@@ -129,24 +123,26 @@ def test_history_of_many_trials_keeps_every_best_one() -> None:
     values = 1 + np.random.default_rng(0).random(5000)
     values[3000:3500] = 1 - np.arange(500) / 1000
     info = get_history(study(*(trial(i, value=float(v)) for i, v in enumerate(values))))
-    figure = plot_history(info, KIND)
-    drawn = {number for mark in figure.data[1:] for number in mark.x}
+    line, *marks = plot_history(info, KIND).data
+    drawn = {number for mark in marks for number in mark.x}
     assert len(drawn) == len(info.shown) == 2000
     best = np.minimum.accumulate(values)
     incumbents = {0, *(np.flatnonzero(np.diff(best) < 0) + 1).tolist()}
     assert {point.number for point in info.incumbents} == incumbents
     assert incumbents <= drawn
     assert max(np.diff(sorted(drawn))) < 10
-    assert set(figure.data[0].x) == incumbents | {4999}
+    assert set(line.x) == incumbents | {4999}
 
 
-def test_curves_over_time_have_the_trials_mean_time_per_epoch(record: StudyRecord) -> None:
-    """Every point of a curve carries its trial; the same errors stand over other positions."""
-    info = get_learning_curves(record)
+def test_curves_over_time_have_the_trials_mean_time_per_epoch() -> None:
+    """Every point of a curve carries its trial; the same errors stand over other positions.
+
+    A trial that stored no time or repeats another's training has no place there.
+    """
+    info = get_learning_curves(RECORD)
     epochs, seconds = (plot_learning_curves(info, KIND, by=by) for by in ("step", "second"))
-    assert epochs.layout.xaxis.title.text == "epoch"
-    assert seconds.layout.xaxis.title.text == "training time (s)"
-    for figure in (epochs, seconds):
+    for figure, title in ((epochs, "epoch"), (seconds, "training time (s)")):
+        assert figure.layout.xaxis.title.text == title
         axis = figure.layout.yaxis
         assert (axis.type, axis.title.text) == ("log", "validation MSE (log)")
         assert entries(figure)
@@ -159,32 +155,26 @@ def test_curves_over_time_have_the_trials_mean_time_per_epoch(record: StudyRecor
             if number is None:
                 assert epoch is second is None
             else:
-                attrs = record.trials[number].user_attrs
+                attrs = RECORD.trials[number].user_attrs
                 mean = attrs["training_seconds"] / attrs["epochs_run"]
                 assert second == pytest.approx(epoch * mean, rel=1e-4)
-
-
-def test_curves_without_a_time_are_left_out_over_time() -> None:
-    """A trial that stored none or repeats another's training has no place there."""
     timed = {"epochs_run": 2, "training_seconds": 8.0}
-    record = study(
-        trial(0, value=0.1, params=CNN, curve=(0.3, 0.1)),
-        trial(1, value=0.2, params=CNN, curve=(0.4, 0.2), attrs=timed),
-        trial(2, value=0.2, params=CNN, curve=(0.4, 0.2), attrs={**timed, "reused_from": 1}),
+    of_three: list[dict[str, object]] = [{}, timed, {**timed, "reused_from": 1}]
+    three = (
+        trial(i, value=0.2, params=CNN, curve=(0.4, 0.2), attrs=own)
+        for i, own in enumerate(of_three)
     )
-    info = get_learning_curves(record)
+    info = get_learning_curves(study(*three))
     assert [curve.seconds for curve in info.curves] == [None, (4, 8), None]
     figure = plot_learning_curves(info, KIND, by="second")
     assert {number for trace in figure.data for number in trace.customdata} == {1, None}
 
 
-def test_a_family_has_one_colour_in_all_charts(
-    record: StudyRecord, classifying: StudyRecord, correlations: CorrelationsInfo
-) -> None:
+def test_a_family_has_one_colour_in_all_charts(correlations: CorrelationsInfo) -> None:
     """The same wherever it appears; what breaks the constraint only loses its filling."""
-    history = traces(plot_history(get_history(record), KIND))
-    constrained = traces(plot_history(get_history(classifying), KIND))
-    curves = traces(plot_learning_curves(get_learning_curves(record), KIND))
+    history = traces(plot_history(get_history(RECORD), KIND))
+    constrained = traces(plot_history(get_history(CLASSIFYING), KIND))
+    curves = traces(plot_learning_curves(get_learning_curves(RECORD), KIND))
     bars = traces(plot_correlations(correlations, KIND))
     for family, color in COLORS.items():
         assert history[f"{family} complete"].marker.color == color
@@ -215,11 +205,9 @@ def test_stopped_curves_are_dashed_and_end_in_an_x() -> None:
     assert list(found["best (trial 0)"].y) == [0.4, 0.2]
 
 
-def test_expected_best_draws_its_points_and_their_band(
-    record: StudyRecord, classifying: StudyRecord
-) -> None:
+def test_expected_best_draws_its_points_and_their_band() -> None:
     """The filled band reaches from the lower to the upper ends; only errors have a log axis."""
-    info = get_expected_best(record)
+    info = get_expected_best(RECORD)
     figure = plot_expected_best(info)
     low, band, line, best = figure.data
     numbers = [point.n for point in info.points]
@@ -233,16 +221,19 @@ def test_expected_best_draws_its_points_and_their_band(
     assert list(best.y) == near([info.best] * 2)
     assert (figure.layout.xaxis.type, figure.layout.yaxis.type) == ("log", "log")
     assert figure.layout.yaxis.title.text == "validation MSE (log)"
-    figure = plot_expected_best(get_expected_best(classifying, metric=VALIDATION_ACCURACY))
+    figure = plot_expected_best(get_expected_best(CLASSIFYING, metric=VALIDATION_ACCURACY))
     assert figure.layout.yaxis.type is None
     assert figure.layout.yaxis.title.text == "validation accuracy"
     line = traces(figure)["expected best"]
     assert line.y[0] < line.y[-1]
 
 
-def test_fidelity_draws_coefficients_band_and_bounds(record: StudyRecord) -> None:
-    """Where trials were pruned, two dotted lines bound the coefficient, whatever their end."""
-    info = get_fidelity(record)
+def test_fidelity_draws_coefficients_band_and_bounds() -> None:
+    """Where trials were pruned, two dotted lines bound the coefficient, whatever their end.
+
+    Beginnings that mislead go down to -1, and an epoch without a coefficient is a gap.
+    """
+    info = get_fidelity(RECORD)
     figure = plot_fidelity(info, KIND)
     found = traces(figure)
     assert list(found["complete trials"].x) == [point.step for point in info.points]
@@ -254,12 +245,8 @@ def test_fidelity_draws_coefficients_band_and_bounds(record: StudyRecord) -> Non
         assert list(bound.y) == near([getattr(point, attribute) for point in info.points])
         assert bound.line.dash == "dot"
     assert figure.layout.xaxis.type == "log"
-    complete = replace(record, trials=record.complete)
+    complete = replace(RECORD, trials=RECORD.complete)
     assert len(plot_fidelity(get_fidelity(complete), KIND).data) == 3
-
-
-def test_fidelity_leaves_room_for_negative_coefficients_only_where_there_are_any() -> None:
-    """Beginnings that mislead go down to -1, and an epoch without a coefficient is a gap."""
     falling = [trial(i, value=i / 20, curve=(1 - i / 20, i / 20)) for i in range(20)]
     figure = plot_fidelity(get_fidelity(study(*falling)), KIND)
     assert list(figure.layout.yaxis.range) == [-1.05, 1.05]
@@ -270,17 +257,15 @@ def test_fidelity_leaves_room_for_negative_coefficients_only_where_there_are_any
     assert list(traces(figure)["95 % interval"].x) == [2]
 
 
-def test_importances_draw_shares_with_their_intervals(
-    record: StudyRecord, classifying: StudyRecord
-) -> None:
+def test_importances_draw_shares_with_their_intervals() -> None:
     """A whisker reaches from the lower to the upper end of the interval."""
-    info = get_importances(record, n_resamples=20)
+    info = get_importances(RECORD, n_resamples=20)
     (bars,) = plot_importances(info).data
     assert list(bars.x) == near([p.share for p in info.parameters])
     first = info.parameters[0]
     assert bars.error_x.array[0] == pytest.approx(first.high - first.share, rel=1e-3)
     assert bars.error_x.arrayminus[0] == pytest.approx(first.share - first.low, rel=1e-3)
-    info = get_importances(classifying, metric=VALIDATION_ACCURACY, n_resamples=2)
+    info = get_importances(CLASSIFYING, metric=VALIDATION_ACCURACY, n_resamples=2)
     assert plot_importances(info).layout.xaxis.title.text == (
         "share of the importance<br>for validation accuracy"
     )
@@ -293,9 +278,8 @@ def test_correlations_have_numbers_whiskers_and_pale_chances(
 
     Whiskers reach to the ends of the interval; the adjusted p-value decides who is pale.
     """
-    for family, (bars, numbers) in zip(
-        correlations.families, pairs_of_bars(correlations), strict=True
-    ):
+    bars_of = pairs_of_bars(correlations)
+    for family, (bars, numbers) in zip(correlations.families, bars_of, strict=True):
         found = {p.name.replace("_", " "): p.spearman for p in family.parameters}
         assert "epoch" not in bars.y
         assert list(bars.x) == near([found[y].value for y in bars.y])
@@ -316,20 +300,20 @@ def test_correlations_have_numbers_whiskers_and_pale_chances(
     opacities = []
     for adjusted in (0.04, 0.06):
         coefficient = replace(parameter.spearman, p=0.01, p_adjusted=adjusted)
-        changed = replace(parameter, spearman=coefficient)
-        family = replace(correlations.families[0], parameters=(changed,))
-        ((bars, _),) = pairs_of_bars(replace(correlations, families=(family,)))
+        ((bars, _),) = pairs_of_bars(
+            of_one_family(correlations, replace(parameter, spearman=coefficient))
+        )
         opacities += bars.marker.opacity
     assert opacities == [1.0, 0.4]
 
 
 def test_a_coefficient_without_an_interval_has_no_whisker(correlations: CorrelationsInfo) -> None:
     """Rows without an interval come last, behind the end of the whiskers' arrays."""
-    info = correlations
-    first, *others = [p for p in info.families[0].parameters if p.spearman.value is not None]
+    first, *others = [
+        p for p in correlations.families[0].parameters if p.spearman.value is not None
+    ]
     bare = replace(first, spearman=replace(first.spearman, low=None, high=None))
-    family = replace(info.families[0], parameters=(bare, *others))
-    info = replace(info, families=(family,))
+    info = of_one_family(correlations, bare, *others)
     ((bars, numbers),) = pairs_of_bars(info)
     assert bars.y[-1] == first.name.replace("_", " ")
     assert len(bars.error_x.array) == len(bars.error_x.arrayminus) == len(others)
@@ -339,11 +323,11 @@ def test_a_coefficient_without_an_interval_has_no_whisker(correlations: Correlat
     assert list(plot_correlations(info, KIND).layout.yaxis.categoryarray) == labels
 
 
-def test_axes_of_correlations(classifying: StudyRecord, correlations: CorrelationsInfo) -> None:
+def test_axes_of_correlations(correlations: CorrelationsInfo) -> None:
     """The metric is named; an axis with long bars or whiskers is wider, with fewer ticks."""
     axis = plot_correlations(correlations, KIND).layout.xaxis
     assert axis.title.text == "Spearman correlation<br>with validation MSE"
-    info = get_correlations(classifying, metric=VALIDATION_ACCURACY)
+    info = get_correlations(CLASSIFYING, metric=VALIDATION_ACCURACY)
     wide = plot_correlations(info, KIND).layout.xaxis
     assert wide.title.text == "Spearman correlation<br>with validation<br>accuracy"
     families = []
@@ -381,18 +365,19 @@ def test_markup_in_names_is_escaped() -> None:
     assert "<" not in name
     attrs = classified((1, 2, 3, 4))
     record = multitask(trial(0, value=0.1, params={**params, "strategy": "<b>"}, attrs=attrs))
-    assert plot_front(get_front(record), CLASSIFYING).data[1].name == (
+    assert plot_front(get_front(record), CLASSES).data[1].name == (
         "&lt;a href=&#x27;x&#x27;&gt;CNN&lt;/a&gt;, &lt;b&gt;"
     )
 
 
-def test_front_draws_every_trial_once(classifying: StudyRecord) -> None:
+def test_front_draws_every_trial_once() -> None:
     """Markers add up to all trials with both metrics, the steps are the front.
 
-    Colour is family, shape is strategy, hollow is infeasible; no legend entry is repeated.
+    Colour is family, shape is strategy, hollow is infeasible; no legend entry is repeated. The
+    accuracy needed is a dashed line.
     """
-    info = get_front(classifying)
-    figure = plot_front(info, CLASSIFYING)
+    info = get_front(CLASSIFYING)
+    figure = plot_front(info, CLASSES)
     line, *marks = figure.data
     assert (line.name, line.line.shape) == ("trade-off front", "hv")
     assert list(line.x) == near([point.mse for point in info.front])
@@ -415,38 +400,31 @@ def test_front_draws_every_trial_once(classifying: StudyRecord) -> None:
     symbols = {m.name.split(", ")[1]: m.marker.symbol.split("-")[0] for m in marks}
     assert symbols == {"branched": "diamond", "joint": "circle", "sequential": "square"}
     assert len(entries(figure)) == 7
+    (needed,) = figure.layout.shapes
+    assert (needed.y0, needed.y1, needed.line.dash) == (0.7, 0.7, "dash")
+    assert needed.name == "70.0\N{NO-BREAK SPACE}% needed"
 
 
-def test_front_of_many_trials_is_kept_whole() -> None:
-    """At most 2,000 marks are drawn, every trial on the front among them."""
-    rng = np.random.default_rng(0)
-    right = [classified(rng.integers(0, (5, 21, 7, 11)).tolist()) for _ in range(2500)]
-    record = multitask(
-        *(trial(i, value=float(rng.random()), attrs=a) for i, a in enumerate(right))
-    )
-    info = get_front(record)
-    marks = plot_front(info, CLASSIFYING).data[1:]
-    drawn = {number for mark in marks for number in mark.customdata}
-    assert len(drawn) == len(shown_front(info)) == 2000
-    assert {point.number for point in info.front} <= drawn
+def test_front_of_trials_without_a_constraint() -> None:
+    """There is no line; trials without family and strategy share an entry; an error of 0 has none.
 
-
-def test_front_shows_the_accuracy_needed_as_a_dashed_line(classifying: StudyRecord) -> None:
-    """The line is there only if the study demands an accuracy.
-
-    Trials without family and strategy share one entry, and an error of 0 is left out.
+    At most 2,000 marks are drawn, every trial on the front among them.
     """
-    (line,) = plot_front(get_front(classifying), CLASSIFYING).layout.shapes
-    assert (line.y0, line.y1, line.line.dash) == (0.7, 0.7, "dash")
-    assert line.name == "70.0\N{NO-BREAK SPACE}% needed"
     free = planted_multitask(20, min_accuracy=None)
-    assert plot_front(get_front(free), CLASSIFYING).layout.shapes == ()
+    assert plot_front(get_front(free), CLASSES).layout.shapes == ()
     attrs = classified((4, 20, 6, 10))
     record = multitask(trial(0, value=0.1, attrs=attrs), trial(1, value=0.0, attrs=attrs))
-    front, marks = plot_front(get_front(record), CLASSIFYING).data
+    front, marks = plot_front(get_front(record), CLASSES).data
     assert marks.name == "complete trials"
     assert list(marks.customdata) == [0]
     assert list(front.x) == []
+    rng = np.random.default_rng(0)
+    right = [classified(rng.integers(0, (5, 21, 7, 11)).tolist()) for _ in range(2500)]
+    many = (trial(i, value=float(rng.random()), attrs=a) for i, a in enumerate(right))
+    info = get_front(multitask(*many))
+    drawn = {n for mark in plot_front(info, CLASSES).data[1:] for n in mark.customdata}
+    assert len(drawn) == len(shown_front(info)) == 2000
+    assert {point.number for point in info.front} <= drawn
 
 
 def test_plotly_js_can_stand_in_a_script_element() -> None:
