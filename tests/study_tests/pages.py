@@ -1,7 +1,10 @@
 """Pages of records, without a database or files; those that several tests read are made once."""
 
-from collections.abc import Sequence
-from functools import cache
+import fcntl
+import os
+from collections.abc import Callable, Sequence
+
+import pytest
 
 from storage.records import StudyRecord
 from study.analysis.correlation import Trials
@@ -32,19 +35,37 @@ def render_comparison(records: Sequence[StudyRecord]) -> str:
     return render_data(ReportData(studies=tuple(records)))
 
 
-@cache
-def search_page() -> str:
-    """Return the report of 120 trials with a planted answer."""
-    return render_report(planted())
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, StudyRecord], str]:
+    """Return a function that renders a report under a name, once in all processes of a run."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+
+    def made(name: str, record: StudyRecord) -> str:
+        page = folder / f"{name}.html"
+        with page.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not page.exists():
+                page.write_text(render_report(record))
+        return page.read_text()
+
+    return made
 
 
-@cache
-def multitask_page() -> str:
-    """Return the report of 120 trials that classify, with a constraint."""
-    return render_report(planted_multitask())
+@pytest.fixture(scope="session")
+def search_page(made_once: Callable[[str, StudyRecord], str]) -> str:
+    """The report of 120 trials with a planted answer."""
+    return made_once("search", planted())
 
 
-@cache
-def pareto_page() -> str:
-    """Return the report of 60 trials with two objectives."""
-    return render_report(planted_multitask(60, pareto=True, min_accuracy=None))
+@pytest.fixture(scope="session")
+def multitask_page(made_once: Callable[[str, StudyRecord], str]) -> str:
+    """The report of 120 trials that classify, with a constraint."""
+    return made_once("multitask", planted_multitask())
+
+
+@pytest.fixture(scope="session")
+def pareto_page(made_once: Callable[[str, StudyRecord], str]) -> str:
+    """The report of 40 trials with two objectives."""
+    return made_once("pareto", planted_multitask(40, pareto=True, min_accuracy=None))

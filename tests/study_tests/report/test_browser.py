@@ -1,20 +1,29 @@
-"""The pages in a real browser: drawn, silent, offline, and no wider than a phone."""
+"""The pages in a real browser: drawn, silent, offline, no wider than a phone; all trials."""
 
-from collections.abc import Callable
+import json
+import re
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
-from playwright.sync_api import Browser, expect
+from optuna.distributions import CategoricalDistribution
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from study.emoji.describe import describe_data
+from study.exchange.write_table import write_table
+from study.formats import format_duration, format_mse, format_value
 from study.requests import DescribeRequest
-from tests.study_tests import pages
+from tests.study_tests.analysis.test_confirmation import record as confirmation_record
 from tests.study_tests.browser import needs_browser, visited
 from tests.study_tests.pages import render_comparison, render_report
-from tests.study_tests.synthetic import SETTINGS, planted, study
+from tests.study_tests.synthetic import MARKUP, SETTINGS, planted, planted_multitask, study
 
 pytestmark = needs_browser
+
+RECORD = planted()
+HOSTILE = '</script><img src=x onerror="alert(1)">'
 
 CUT = """[...document.querySelectorAll('.chart')].filter(chart => {
     const edge = chart.getBoundingClientRect();
@@ -25,59 +34,324 @@ CUT = """[...document.querySelectorAll('.chart')].filter(chart => {
 }).map(chart => chart.id)"""
 """Charts of which a number beside a bar or the end of an axis title is cut off."""
 
+DRAWN = """id => document.getElementById(id).data
+    .filter(trace => trace.meta?.trials)
+    .flatMap(trace => [...trace.y].flatMap((y, i) => y === null || y === undefined
+        ? [] : [[trace.customdata[i]].flat()[0]]))
+    .filter(number => number !== null)"""
+"""Numbers of the trials that a chart shows."""
 
-def comparison_page() -> str:
-    """Return the comparison of two studies."""
-    return render_comparison([planted(40), replace(planted(60, seed=1), name="other")])
-
-
-def data_page(out: Path) -> str:
-    """Return the page about the embedded data set."""
-    asked = DescribeRequest(data=None, split="group", data_seed=42, out=out)
-    return describe_data(asked).read_text()
-
-
-@pytest.mark.parametrize(
-    ("source", "n_charts", "n_sections", "cut"),
-    [
-        (lambda _: pages.search_page(), 11, 25, False),
-        (lambda _: pages.multitask_page(), 15, 28, True),
-        (lambda _: pages.pareto_page(), 12, 28, True),
-        (lambda _: render_report(study(settings=SETTINGS)), 0, 25, False),
-        (lambda _: comparison_page(), 4, 7, False),
-        (data_page, 3, None, False),
-    ],
-    ids=["search", "multitask", "pareto", "empty", "comparison", "data"],
-)
-def test_pages_draw_offline_without_overflow(
-    browser: Browser,
-    tmp_path: Path,
-    source: Callable[[Path], str],
-    n_charts: int,
-    n_sections: int | None,
-    cut: bool,
-) -> None:
-    """Every chart is drawn, nothing is requested or complained about, nothing sticks out."""
-    content = source(tmp_path / "data.html")
-    for width, scheme in ((390, "dark"), (1280, "light")):
-        with visited(browser, content, tmp_path, width=width, scheme=scheme) as page:
-            assert page.locator(".js-plotly-plot").count() == n_charts
-            assert page.locator("img:not([alt]), img[alt='']").count() == 0
-            assert n_sections in (None, page.locator("section").count())
-            # Every entry of the contents leads to a section with its heading.
-            for link in page.get_by_role("navigation").get_by_role("link").all():
-                expect(page.locator(f"section{link.get_attribute('href')} h2")).to_be_visible()
-            # The tables behind the charts must not widen the page either.
-            page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
-            assert page.evaluate("document.documentElement.scrollWidth") <= width
-            assert not cut or page.evaluate(CUT) == []
+LINE = """([id, role]) => {
+    const trace = document.getElementById(id).data.find(trace => trace.meta?.[role]
+        && (role !== 'edf' || trace.meta.edf === 'CNN'));
+    return {x: [...trace.x], y: [...trace.y]};
+}"""
+"""Points of a line that follows the filter."""
 
 
-def test_wide_tables_scroll_and_charts_follow_the_colours(
-    browser: Browser, tmp_path: Path
+def check(page: Page, n_charts: int, n_sections: int | None) -> None:
+    """Check that every chart is drawn, that links lead to sections, and nothing sticks out."""
+    assert page.locator(".js-plotly-plot").count() == n_charts
+    assert page.locator("img:not([alt]), img[alt='']").count() == 0
+    assert n_sections in (None, page.locator("section").count())
+    # Every entry of the contents leads to a section with its heading.
+    for link in page.get_by_role("navigation").get_by_role("link").all():
+        expect(page.locator(f"section{link.get_attribute('href')} h2")).to_be_visible()
+    # The tables behind the charts must not widen the page either.
+    page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+    width = page.viewport_size["width"] if page.viewport_size else 0
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.fixture(scope="module")
+def opened(
+    browser: Browser, search_page: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Page]:
+    """The report of the planted trials, opened once, with all of its filters shown."""
+    with visited(browser, search_page, tmp_path_factory.mktemp("trials")) as page:
+        check(page, 11, 25)
+        yield page
+
+
+@pytest.fixture
+def page(opened: Page) -> Iterator[Page]:
+    """That page; what a test filters is cleared."""
+    yield opened
+    clear = opened.get_by_role("button", name="Clear all filters")
+    if clear.is_visible():
+        clear.click()
+        expect(opened.locator("html")).to_have_attribute("data-filtered", "120")
+
+
+def rows(page: Page) -> list[list[str]]:
+    """Return the texts of the cells that the table shows."""
+    cells = "row => [...row.children].map(cell => cell.textContent)"
+    found: list[list[str]] = page.evaluate(
+        f"[...document.querySelectorAll('#trials-rows tr')].map({cells})"
+    )
+    return found
+
+
+def head(page: Page) -> list[str]:
+    """Return the headings of the table."""
+    return page.locator("#trials-head th").all_inner_texts()
+
+
+def heading(page: Page, name: str) -> Locator:
+    """Return the heading of a column."""
+    return page.get_by_role("columnheader", name=name, exact=True).filter(
+        has=page.get_by_role("button")
+    )
+
+
+def turn_all(page: Page) -> list[list[str]]:
+    """Return the rows of all pages of the table."""
+    before = page.get_by_role("button", name="Previous page")
+    while before.is_enabled():
+        before.click()
+    found = rows(page)
+    following = page.get_by_role("button", name="Next page")
+    while following.is_enabled():
+        following.click()
+        found += rows(page)
+    return found
+
+
+def column(page: Page, name: str) -> list[str]:
+    """Return a column of all pages of the table."""
+    i = head(page).index(name)
+    return [row[i] for row in turn_all(page)]
+
+
+def test_numbers_are_those_of_the_study(page: Page) -> None:
+    """Every trial has a row, with the same texts as in the rest of the page, and exact titles."""
+    names = head(page)
+    i = names.index("validation MSE")
+    cells = page.locator("#trials-rows tr").nth(0).locator("th, td").nth(i)
+    assert float(cells.get_attribute("title") or "nan") == RECORD.trials[0].value
+    found = turn_all(page)
+    assert len(found) == len(RECORD.trials)
+    assert "epoch" not in names, "it does not vary"
+    for row, trial in zip(found, RECORD.trials, strict=True):
+        texts = dict(zip(names, row, strict=True))
+        assert texts["trial"] == str(trial.number)
+        assert texts["state"] == {"FAIL": "failed"}.get(trial.state.name, trial.state.name.lower())
+        assert texts["validation MSE"] == format_mse(trial.value)
+        assert texts["training time"] == format_duration(trial.user_attrs["training_seconds"])
+        for name in ("learning_rate", "weight_decay", "batch_size", "batch_normalization"):
+            assert texts[name.replace("_", " ")] == format_value(trial.params.get(name))
+
+
+def test_choices_filter_table_and_charts(page: Page) -> None:
+    """Without linear models, neither the table nor any chart of single trials shows one."""
+    page.get_by_role("group", name="auto encoder").get_by_label("linear").uncheck()
+    wanted = [t for t in RECORD.trials if t.params["auto_encoder"] == "CNN"]
+    expect(page.locator("html")).to_have_attribute("data-filtered", str(len(wanted)))
+    expect(page.locator("#filter-bar")).to_contain_text(f"{len(wanted)} of 120 trials")
+    assert column(page, "trial") == [str(t.number) for t in wanted]
+    for name in ("history", "learning-curves", "timeline"):
+        drawn = page.evaluate(DRAWN, f"chart-{name}")
+        assert drawn, name
+        assert set(drawn) <= {t.number for t in wanted}, name
+    assert len(page.evaluate(DRAWN, "chart-history")) == len(
+        [t for t in wanted if t.intermediate_values]
+    )
+    # The best value so far and the distribution are those of the trials that are left.
+    steps = page.evaluate(LINE, ["chart-history", "incumbents"])
+    complete = [t.value for t in wanted if t.value is not None]
+    assert min(steps["y"]) == min(complete)
+    shares = page.evaluate(LINE, ["chart-distribution", "edf"])
+    assert shares["x"] == sorted(complete)
+    assert shares["y"][-1] == 1
+    # Bands, and the best of each value, were of all trials.
+    hidden = "id => document.getElementById(id).data.filter(t => !t.meta).map(t => t.visible)"
+    for name in ("isolation", "distribution"):
+        assert set(page.evaluate(hidden, f"chart-{name}")) == {False}, name
+    # Charts of statistics say that they do not follow.
+    note = page.locator("#importance .all-trials")
+    expect(note).to_be_visible()
+    page.get_by_role("button", name="Clear all filters").click()
+    expect(page.locator("html")).to_have_attribute("data-filtered", "120")
+    expect(page.locator("#filter-bar")).to_be_hidden()
+    expect(note).to_be_hidden()
+    assert set(page.evaluate(hidden, "chart-isolation")) == {True}
+    assert len(page.evaluate(DRAWN, "chart-history")) == len(
+        [t for t in RECORD.trials if t.intermediate_values]
+    )
+
+
+def test_ranges_filter(page: Page) -> None:
+    """Both ends count; a trial without a value passes no range, and none may be left."""
+    page.get_by_label("learning rate, from").fill("0.001")
+    page.get_by_label("learning rate, to").fill("0.01")
+    page.get_by_label("validation MSE, to").fill("0.05")
+    page.keyboard.press("Tab")
+    wanted = [
+        str(t.number)
+        for t in RECORD.trials
+        if 0.001 <= float(str(t.params["learning_rate"])) <= 0.01
+        and t.value is not None
+        and t.value <= 0.05
+    ]
+    expect(page.locator("html")).to_have_attribute("data-filtered", str(len(wanted)))
+    assert 0 < len(wanted) < 50
+    assert column(page, "trial") == wanted
+    expect(page.locator("#filter-bar")).to_contain_text("validation MSE up to 0.05")
+    page.get_by_label("validation MSE, to").fill("-1")
+    page.keyboard.press("Tab")
+    expect(page.locator("#trials-shown")).to_have_text("No trial passes the filters.")
+    assert rows(page) == []
+
+
+def test_a_brush_filters_everything(page: Page) -> None:
+    """A box drawn over a chart becomes the ranges of its two columns."""
+    page.locator("#chart-history").scroll_into_view_if_needed()
+    box = page.locator("#chart-history .nsewdrag").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 0.2 * box["width"], box["y"] + 0.1 * box["height"])
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.7 * box["width"], box["y"] + 0.8 * box["height"], steps=4)
+    page.mouse.up()
+    expect(page.locator("#filter-bar")).to_be_visible()
+    text = page.locator("#filter-bar").inner_text()
+    found = re.search(r"trial (\d+) to (\d+); validation MSE ([\d.]+) to ([\d.]+)", text)
+    assert found is not None
+    first, last = int(found[1]), int(found[2])
+    low, high = (
+        float(page.get_by_label(f"validation MSE, {end}").input_value()) for end in ("from", "to")
+    )
+    wanted = [
+        t.number
+        for t in RECORD.trials
+        if first <= t.number <= last and t.value is not None and low <= t.value <= high
+    ]
+    assert 0 < len(wanted) < 100
+    assert column(page, "trial") == [str(number) for number in wanted]
+    assert set(page.evaluate(DRAWN, "chart-history")) == set(wanted)
+    assert set(page.evaluate(DRAWN, "chart-learning-curves")) <= set(wanted)
+
+
+def test_headings_sort(page: Page) -> None:
+    """The first click sorts upwards, the second downwards; missing values come last."""
+    values = sorted(t.value for t in RECORD.trials if t.value is not None)
+    missing = ["–"] * (len(RECORD.trials) - len(values))
+    title = heading(page, "validation MSE")
+    expect(title).to_have_attribute("aria-sort", "none")
+    title.get_by_role("button").click()
+    expect(title).to_have_attribute("aria-sort", "ascending")
+    assert column(page, "validation MSE") == [*map(format_mse, values), *missing]
+    title.get_by_role("button").press("Enter")
+    expect(title).to_have_attribute("aria-sort", "descending")
+    assert column(page, "validation MSE") == [*map(format_mse, reversed(values)), *missing]
+    heading(page, "trial").get_by_role("button").click()
+
+
+def test_files_hold_the_study(page: Page, tmp_path: Path) -> None:
+    """CSV is what ``emoji-study export`` writes, JSON has names, values and curves."""
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download CSV").click()
+    assert download.value.suggested_filename == f"{RECORD.name}.csv"
+    write_table(RECORD, tmp_path / "export.csv")
+    table, wanted = pd.read_csv(download.value.path()), pd.read_csv(tmp_path / "export.csv")
+    for name in ("started", "completed"):
+        table[name], wanted[name] = pd.to_datetime(table[name]), pd.to_datetime(wanted[name])
+    pd.testing.assert_frame_equal(table, wanted, check_dtype=False)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download JSON").click()
+    values = json.loads(Path(download.value.path()).read_text())
+    assert values["name"] == RECORD.name
+    for found, trial in zip(values["trials"], RECORD.trials, strict=True):
+        assert found["value"] == trial.value
+        assert found["params"] == trial.params
+        assert found["reports"] == list(trial.intermediate_values.values())
+
+
+def test_csv_of_a_confirmation_holds_its_tests(browser: Browser, tmp_path: Path) -> None:
+    """What was measured on the test images stands beside each trial, here and in the export."""
+    errors = {"default": [0.2, 0.3], "a": [0.1, None]}
+    tests = {"default": [0.21, 0.31], "a": [0.11]}
+    confirmation = confirmation_record(errors, tests=tests, test_accuracies=tests)
+    with visited(browser, render_report(confirmation), tmp_path) as page:
+        with page.expect_download() as download:
+            page.get_by_role("button", name="Download CSV").click()
+        found = pd.read_csv(download.value.path())
+    write_table(confirmation, tmp_path / "export.csv")
+    wanted = pd.read_csv(tmp_path / "export.csv")
+    pd.testing.assert_frame_equal(found, wanted, check_dtype=False)
+    assert found["test_mse"].tolist() == found["test_accuracy"].tolist() == [0.21, 0.31, 0.11]
+
+
+def test_every_control_has_a_name(page: Page) -> None:
+    """The accessibility tree names what can be used, and no bar of a chart offers to upload."""
+    session = page.context.new_cdp_session(page)
+    tree = session.send("Accessibility.getFullAXTree")["nodes"]
+    named = {"button", "checkbox", "spinbutton", "link", "region", "image", "img"}
+    nodes = [(n["role"]["value"], n) for n in tree if not n["ignored"]]
+    kinds = {"button", "checkbox", "spinbutton", "link", "region", "group"}
+    assert kinds <= {role for role, _ in nodes}
+    nameless = [
+        (role, node.get("backendDOMNodeId"))
+        for role, node in nodes
+        if role in named and not node.get("name", {}).get("value", "").strip()
+    ]
+    assert nameless == []
+    titles = page.locator(".modebar-btn").evaluate_all(
+        "buttons => buttons.map(b => b.dataset.title ?? b.getAttribute('aria-label'))"
+    )
+    assert titles
+    assert not [t for t in titles if t and re.search("share|cloud|edit in", t, re.IGNORECASE)]
+
+
+def test_filters_fit_a_phone(browser: Browser, search_page: str, tmp_path: Path) -> None:
+    """With all filters open and one active, nothing is wider than 390 px."""
+    with visited(browser, search_page, tmp_path, width=390, scheme="dark") as page:
+        check(page, 11, 25)
+        page.get_by_role("group", name="state").get_by_label("complete").uncheck()
+        expect(page.locator("#filter-bar")).to_be_visible()
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_hostile_texts_stay_texts(browser: Browser, tmp_path: Path) -> None:
+    """Markup in the study's name, in a parameter's name, in a value and in a failure is shown."""
+    base = planted(20)
+    choices = CategoricalDistribution((HOSTILE + "0", HOSTILE + "1"))
+    trials = tuple(
+        replace(
+            t,
+            params={**t.params, HOSTILE: HOSTILE + str(t.number % 2)},
+            distributions={**t.distributions, HOSTILE: choices},
+            user_attrs={**t.user_attrs, "failure": MARKUP},
+        )
+        for t in base.trials
+    )
+    source = render_report(replace(base, name=HOSTILE, user_attrs={}, trials=trials))
+    with visited(browser, source, tmp_path) as page:
+        assert page.locator("img").count() == 0
+        assert page.locator("h1").inner_text() == HOSTILE
+        assert HOSTILE in head(page)
+        assert column(page, HOSTILE)[:2] == [HOSTILE + "0", HOSTILE + "1"]
+        page.get_by_text("Filters", exact=True).click()
+        page.get_by_role("group", name="state").get_by_label("complete").uncheck()
+        expect(page.locator("#filter-bar")).to_be_visible()
+
+
+def test_charts_need_no_data_of_trials(browser: Browser, search_page: str, tmp_path: Path) -> None:
+    """Where the data cannot be read, all charts are drawn, and a line says what is missing."""
+    out = tmp_path / "damaged.html"
+    out.write_text(re.sub(r'(id="report-data">)[^<]*', r"\1AAAA", search_page))
+    page = browser.new_page()
+    page.goto(out.as_uri())
+    expect(page.locator("html")).to_have_attribute("data-charts", "drawn", timeout=60_000)
+    expect(page.locator("#trials-fallback")).to_be_visible()
+    expect(page.locator("#trials-app")).to_be_hidden()
+    page.close()
+
+
+def test_multitask_page_follows_colours_and_keys(
+    browser: Browser, multitask_page: str, tmp_path: Path
 ) -> None:
     """A confusion matrix moves with the arrow keys; texts of charts turn light with the system."""
-    with visited(browser, pages.multitask_page(), tmp_path, width=390) as page:
+    with visited(browser, multitask_page, tmp_path, width=390) as page:
         region = page.get_by_role("region", name="Confusion matrix")
         region.focus()
         expect(region).to_be_focused()
@@ -89,5 +363,44 @@ def test_wide_tables_scroll_and_charts_follow_the_colours(
         expect(tick).to_have_css("fill", "rgb(28, 33, 38)")
         page.emulate_media(color_scheme="dark")
         expect(tick).to_have_css("fill", "rgb(228, 231, 234)")
+        check(page, 15, 28)
+        assert page.evaluate(CUT) == []
         page.emulate_media(color_scheme="dark", media="print")
         expect(tick).to_have_css("fill", "rgb(0, 0, 0)")
+
+
+def test_multitask_trials_show_accuracies(
+    browser: Browser, multitask_page: str, tmp_path: Path
+) -> None:
+    """Accuracies and the constraint have columns of their own, and filters."""
+    columns = {"validation accuracy", "balanced accuracy", "breaks the constraint"}
+    breaking = [str(t.number) for t in planted_multitask().trials if not t.feasible]
+    assert 0 < len(breaking) < 100
+    with visited(browser, multitask_page, tmp_path) as page:
+        check(page, 15, 28)
+        assert page.evaluate(CUT) == []
+        assert columns <= set(head(page))
+        page.get_by_role("group", name="breaks the constraint").get_by_label("–").uncheck()
+        assert column(page, "trial") == breaking
+
+
+def test_other_pages_draw_offline_without_overflow(
+    browser: Browser, pareto_page: str, tmp_path: Path
+) -> None:
+    """Every chart is drawn, nothing is requested or complained about, nothing sticks out.
+
+    The pages are those of two objectives, of no trials, of two studies, and of the embedded data.
+    """
+    asked = DescribeRequest(data=None, split="group", data_seed=42, out=tmp_path / "data.html")
+    compared = render_comparison([planted(40), replace(planted(60, seed=1), name="other")])
+    phone, screen = (390, "dark"), (1280, "light")
+    for content, n_charts, n_sections, looks in (
+        (pareto_page, 12, 28, [phone]),
+        (render_report(study(settings=SETTINGS)), 0, 25, [phone]),
+        (compared, 4, 7, [phone, screen]),
+        (describe_data(asked).read_text(), 3, None, [phone, screen]),
+    ):
+        for width, scheme in looks:
+            with visited(browser, content, tmp_path, width=width, scheme=scheme) as page:
+                check(page, n_charts, n_sections)
+                assert content != pareto_page or page.evaluate(CUT) == []

@@ -22,19 +22,18 @@ from study.report.embedded import MAX_REPORTS, MAX_TRIALS, bounded, pack
 from study.report.pictures import DrawnImages, Picture, Pictures
 from tests.study_tests.synthetic import MARKUP, planted, planted_multitask, study, trial
 
+PICTURE = Picture(
+    text=MARKUP,
+    role="lowest",
+    original=b"\x89PNG\x00\xff",
+    reconstruction=b"two",
+    error_map=b"three",
+    mse=0.1 + 0.2,
+)
 PICTURES = Pictures(
     caption="By trial 3",
     drawn_by=3,
-    ranked=(
-        Picture(
-            text=MARKUP,
-            role="lowest",
-            original=b"\x89PNG\x00\xff",
-            reconstruction=b"two",
-            error_map=b"three",
-            mse=0.1 + 0.2,
-        ),
-    ),
+    ranked=(PICTURE,),
     full_difference=0.5,
     texts=("nerd face",),
     originals=(b"",),
@@ -57,14 +56,14 @@ def zipped(values: object) -> str:
 
 def test_a_page_makes_itself_anew(tmp_path: Path) -> None:
     """From a page alone comes the same page, byte for byte, and it says what it lacks."""
-    diverged = trial(40, state=TrialState.FAIL, curve=(0.1, math.inf), attrs={"seed": 2**62 + 1})
-    searched = planted_multitask(40)
+    diverged = trial(16, state=TrialState.FAIL, curve=(0.1, math.inf), attrs={"seed": 2**62 + 1})
+    searched = planted_multitask(16)
     data = ReportData(
         studies=(replace(searched, name=NAME, trials=(*searched.trials, diverged)),),
-        followups=(replace(planted(12), name="other"),),
+        followups=(replace(planted(4), name="other"),),
         pictures=PICTURES,
         correlated="independent",
-        n_left_out=1_959,
+        n_left_out=1_983,
         thinned=True,
     )
     path = tmp_path / "report.html"
@@ -72,7 +71,7 @@ def test_a_page_makes_itself_anew(tmp_path: Path) -> None:
     path.write_text(source)
     assert read_report_data(path) == data
     assert render_data(read_report_data(path)) == source
-    assert "made from an older one, which held 41 of 2,000 trials" in source
+    assert "made from an older one, which held 17 of 2,000 trials" in source
     assert "a part of the intermediate values" in source
     assert source.count(element("")[: -len("</script>")]) == 1
     found = re.search(r'id="report-data">([^<]*)<', source)
@@ -82,16 +81,15 @@ def test_a_page_makes_itself_anew(tmp_path: Path) -> None:
     assert json.loads(content)["studies"][0]["name"] == NAME
 
 
-def test_a_small_study_is_held_whole() -> None:
-    """Nothing is left out below the bounds, which hold the original's 1,944 trials."""
-    data = ReportData(studies=(planted(),), followups=(planted(5),))
-    assert bounded(data) == data
+def test_of_too_many_trials_the_best_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The best trials of a large study and an even selection of the others.
+
+    Nothing is left out below the bounds, which hold the original's 1,944 trials.
+    """
+    whole = ReportData(studies=(planted(),), followups=(planted(5),))
+    assert bounded(whole) == whole
     assert MAX_TRIALS >= 1944
     assert MAX_REPORTS >= 1944 * 100
-
-
-def test_of_too_many_trials_the_best_stay(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The hundred best trials of a large study and an even selection of the others."""
     monkeypatch.setattr("study.report.embedded.MAX_TRIALS", 50)
     monkeypatch.setattr("study.report.embedded._BEST", 20)
     record = planted(300)
@@ -101,8 +99,9 @@ def test_of_too_many_trials_the_best_stay(monkeypatch: pytest.MonkeyPatch) -> No
     assert (len(numbers), data.n_left_out, data.thinned) == (50, 250, False)
     assert numbers == sorted(set(numbers))
     ranked = sorted((t for t in record.trials if t.value is not None), key=lambda t: t.value or 0)
-    assert {t.number for t in ranked[:20]} <= set(numbers)
-    others = [n for n in numbers if n not in {t.number for t in ranked[:20]}]
+    best = {t.number for t in ranked[:20]}
+    assert best <= set(numbers)
+    others = [n for n in numbers if n not in best]
     assert max(b - a for a, b in itertools.pairwise(others)) < 20
     assert all(record.trials[t.number] == t for t in kept.trials)
     assert bounded(data) == data

@@ -82,21 +82,15 @@ def test_page_says_nothing_of_emoji(n_trials: int, tmp_path: Path) -> None:
         assert "validation cross-entropy (log)" in page
 
 
-def test_page_of_a_kind_without_fidelity_has_no_epochs() -> None:
-    """What its steps are called is not known; a parameter of that name is one like any other."""
+def test_words_follow_the_steps_and_the_objective() -> None:
+    """What steps are called may not be known; a high objective has a linear axis and its words."""
     text = words(render_report(digits(kind=replace(DIGITS, fidelity=None))))
     assert "Steps trained" in text
     assert set(re.findall(r"\b(?:epochs|Epochs)\b", text)) == set()
-
-
-def test_page_of_a_maximised_share_is_in_per_cent() -> None:
-    """An objective that is to be high has a linear axis and words of its own."""
     accuracy = replace(DIGITS.metrics[1], objective=True)
-    record = digits(kind=replace(DIGITS, metrics=(accuracy,)))
-    trials = tuple(
-        replace(t, value=None if t.value is None else 1 + t.value) for t in record.trials
-    )
-    text = words(render_report(replace(record, trials=trials)))
+    record = digits(8, kind=replace(DIGITS, metrics=(accuracy,)))
+    trials = (replace(t, value=None if t.value is None else 1 + t.value) for t in record.trials)
+    text = words(render_report(replace(record, trials=tuple(trials))))
     assert re.search(r"The highest validation accuracy is \d+\.\d\N{NO-BREAK SPACE}%", text)
     assert '"maximise": true' in text
     assert "validation accuracy (log)" not in text
@@ -126,18 +120,10 @@ def test_notes_and_charts_of_the_dashboard_say_nothing_of_emoji(n_trials: int) -
 
 def test_other_code_of_the_kind_is_told_once() -> None:
     """Report and note say from which trial on another version of the file trained."""
-    changed = digits(digests="aab")
-    sentence = "From trial 28 on, another version of the kind's code trained"
+    changed = digits(6, digests="aab")
+    sentence = "From trial 4 on, another version of the kind's code trained"
     assert words(render_report(changed)).count(sentence.replace("'", "&#39;")) == 1
     assert study_note(changed, study_id=1, url="sqlite:///study.db").count(sentence) == 1
-
-
-def picture(shade: int) -> bytes:
-    """Return a picture that is larger than the one that says that there is none."""
-    buffer = io.BytesIO()
-    pixels = np.random.default_rng(shade).integers(0, 256, (60, 80, 3), dtype=np.uint8)
-    Image.fromarray(pixels).save(buffer, "PNG")
-    return buffer.getvalue()
 
 
 def test_plain_pictures_of_best_median_and_worst(url: str, tmp_path: Path) -> None:
@@ -146,18 +132,24 @@ def test_plain_pictures_of_best_median_and_worst(url: str, tmp_path: Path) -> No
     made = optuna.create_study(storage=storage, study_name="study")
     for name, value in digits(0).user_attrs.items():
         made.set_user_attr(name, value)
+    pictures = {}
     for value in (0.3, 0.1, 0.5, 0.2, 0.4):
+        # Larger than the one that says that there is none.
+        pixels = np.random.default_rng(round(10 * value)).integers(0, 256, (60, 80, 3), np.uint8)
+        buffer = io.BytesIO()
+        Image.fromarray(pixels).save(buffer, "PNG")
+        pictures[value] = buffer.getvalue()
         claimed = claim_point(made, {})
-        save_artifacts(store, claimed, {"confusion.png": picture(round(100 * value))})
+        save_artifacts(store, claimed, {"confusion.png": pictures[value]})
         made.tell(claimed, value)
     record = load_study_record(storage, "study")
     assert best_pictures(record, storage, store) is None
     (found,) = trial_files(record, storage, store)
     assert found.label == "Confusion of digits"
     assert [(file.caption, file.content) for file in found.trials] == [
-        ("best: trial 1, validation cross-entropy 0.1000", picture(10)),
-        ("median: trial 0, validation cross-entropy 0.3000", picture(30)),
-        ("worst: trial 2, validation cross-entropy 0.5000", picture(50)),
+        ("best: trial 1, validation cross-entropy 0.1000", pictures[0.1]),
+        ("median: trial 0, validation cross-entropy 0.3000", pictures[0.3]),
+        ("worst: trial 2, validation cross-entropy 0.5000", pictures[0.5]),
     ]
     data = ReportData(studies=(record,), files=(found,))
     source = render_data(data)

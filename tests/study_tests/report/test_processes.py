@@ -35,18 +35,14 @@ def test_another_process_does_the_work(processes: OtherProcesses) -> None:
     there = processes.begin(get_agreement, record, family="CNN")
     assert processes.begin(os.getpid)() == os.getpid()
     assert there() == get_agreement(record, family="CNN")
-    data = ReportData(studies=(record,))
+    data = ReportData(studies=(planted(24),))
     assert render_data(data, processes=processes) == render_data(data)
 
 
-def test_an_error_of_the_work_is_raised(processes: OtherProcesses) -> None:
-    """It is the error that the function would have raised here."""
+def test_errors_and_deaths_elsewhere(processes: OtherProcesses) -> None:
+    """An error is raised as here; the work of a killed process is done here, as is all later."""
     with pytest.raises(ValueError, match="invalid literal"):
         processes.begin(int, "no number")()
-
-
-def test_a_killed_process_loses_nothing(processes: OtherProcesses) -> None:
-    """The work of a process that was killed is done here, and so is all that follows."""
     assert processes.begin(die_elsewhere, os.getpid())() == "done at home"
     assert processes.begin(os.getpid)() == os.getpid()
 
