@@ -311,7 +311,7 @@ def test_many_trials_are_thinned_and_counted(search_page: str) -> None:
             i,
             value=1.0 + i,
             params=CNN,
-            curve=tuple(1.0 + i + 1 / (e + 1) for e in range(20)),
+            curve=tuple(1.0 + i + 1 / (e + 1) for e in range(5)),
             attrs=classified((i % 4, i % 19, i % 5, i % 9)),
         )
         for i in range(2100)
