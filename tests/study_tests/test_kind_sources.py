@@ -1,7 +1,6 @@
 """Kinds of one's own: found by path or module, checked, imported only if they are unchanged."""
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,48 +9,33 @@ from study.emoji import AUTOENCODER
 from study.errors import StudyError
 from study.kind_info import KindInfo
 from study.kind_sources import find_kind, find_stored, make_trainer, require_same_code
-from tests.study_tests.toy import TOY
+from tests.study_tests.toy import TOY, toy
+
+__all__ = ["toy"]
 
 
-@pytest.fixture(autouse=True)
-def modules() -> Iterator[None]:
-    """Forget what was imported, and where from."""
-    path, loaded = list(sys.path), set(sys.modules)
-    yield
-    sys.path[:] = path
-    for name in set(sys.modules) - loaded:
-        del sys.modules[name]
-
-
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    path = tmp_path / "toy_kind.py"
-    path.write_text(TOY)
-    return path
-
-
-def test_a_kind_is_found(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kind_is_found(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By its name, by its file, which may import what lies beside it, or by its module."""
     found = find_kind("autoencoder")
     assert (found.kind, found.source) == (AUTOENCODER, None)
 
-    monkeypatch.chdir(file.parent)
+    monkeypatch.chdir(toy.parent)
     found = find_kind("toy_kind.py:TOY")
     assert found.kind.name == "toy"
-    assert (found.source.reference, found.source.text) == (f"{file}:TOY", TOY)
+    assert (found.source.reference, found.source.text) == (f"{toy}:TOY", TOY)
     assert type(make_trainer(found.kind)).__name__ == "ToyTrainer"
 
-    (file.parent / "beside.py").write_text("SIZE = 3\n")
-    other = file.with_name("other.py")
+    (toy.parent / "beside.py").write_text("SIZE = 3\n")
+    other = toy.with_name("other.py")
     other.write_text(TOY + "\nfrom beside import SIZE\nassert SIZE == 3\n")
     assert find_kind(f"{other}:TOY").kind.name == "toy"
-    assert sys.path[-1] == str(file.parent)
+    assert sys.path[-1] == str(toy.parent)
 
-    package = file.parent / "some_package"
+    package = toy.parent / "some_package"
     package.mkdir()
     (package / "__init__.py").touch()
-    file.rename(package / "kinds.py")
-    monkeypatch.syspath_prepend(str(file.parent))
+    toy.rename(package / "kinds.py")
+    monkeypatch.syspath_prepend(str(toy.parent))
     found = find_kind("some_package.kinds:TOY")
     assert found.kind.name == "toy"
     assert found.source.reference == "some_package.kinds:TOY"
@@ -64,20 +48,20 @@ def test_a_kind_is_found(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("{folder}/none.py:TOY", TOY, r"none\.py: No such file"),
         ("no.such.module:TOY", TOY, r"There is no module 'no\.such\.module'"),
         (
-            "{file}:TOYS",
+            "{toy}:TOYS",
             TOY,
             r"`TOYS` of .*toy_kind\.py must be a .*none of that name; it has: TOY",
         ),
-        ("{file}:SPACE", TOY, r"`SPACE` of .* but it is a SearchSpace; it has: TOY"),
-        ("{file}:TOY", "TOY = 1 / 0\n", r"toy_kind\.py cannot be imported \(line 1\): ZeroDiv"),
-        ("{file}:TOY", "def TOY(:\n", r"toy_kind\.py cannot be imported \(line 1\): SyntaxError"),
-        ("{file}:TOY", "import no_such\n", r"\(line 1\): ModuleNotFoundError: No module named"),
+        ("{toy}:SPACE", TOY, r"`SPACE` of .* but it is a SearchSpace; it has: TOY"),
+        ("{toy}:TOY", "TOY = 1 / 0\n", r"toy_kind\.py cannot be imported \(line 1\): ZeroDiv"),
+        ("{toy}:TOY", "def TOY(:\n", r"toy_kind\.py cannot be imported \(line 1\): SyntaxError"),
+        ("{toy}:TOY", "import no_such\n", r"\(line 1\): ModuleNotFoundError: No module named"),
     ],
 )
-def test_what_is_no_kind_is_one_line(file: Path, reference: str, text: str, message: str) -> None:
-    file.write_text(text)
+def test_what_is_no_kind_is_one_line(toy: Path, reference: str, text: str, message: str) -> None:
+    toy.write_text(text)
     with pytest.raises(StudyError, match=message):
-        find_kind(reference.format(file=file, folder=file.parent))
+        find_kind(reference.format(toy=toy, folder=toy.parent))
 
 
 @pytest.mark.parametrize(
@@ -93,48 +77,48 @@ def test_what_is_no_kind_is_one_line(file: Path, reference: str, text: str, mess
         ('direction="maximize"', 'direction="up"', r"`direction` of a metric must be"),
     ],
 )
-def test_a_broken_protocol_is_one_line(file: Path, old: str, new: str, message: str) -> None:
+def test_a_broken_protocol_is_one_line(toy: Path, old: str, new: str, message: str) -> None:
     assert old in TOY
-    file.write_text(TOY.replace(old, new))
+    toy.write_text(TOY.replace(old, new))
     with pytest.raises(StudyError, match=f"breaks the protocol: {message}"):
-        find_kind(f"{file}:TOY")
+        find_kind(f"{toy}:TOY")
 
 
-def test_a_trainer_is_a_trainer(file: Path) -> None:
-    file.write_text(TOY.replace("trainer=ToyTrainer", "trainer=dict"))
-    kind = find_kind(f"{file}:TOY").kind
+def test_a_trainer_is_a_trainer(toy: Path) -> None:
+    toy.write_text(TOY.replace("trainer=ToyTrainer", "trainer=dict"))
+    kind = find_kind(f"{toy}:TOY").kind
     with pytest.raises(StudyError, match=r"`trainer` of the kind 'toy' must return a .* a dict"):
         make_trainer(kind)
 
 
 @pytest.mark.parametrize("name", ["storage.py", "study/__init__.py"])
-def test_a_module_of_our_name_beside_the_file_is_named(file: Path, name: str) -> None:
-    rival = file.parent / name
+def test_a_module_of_our_name_beside_the_file_is_named(toy: Path, name: str) -> None:
+    rival = toy.parent / name
     rival.parent.mkdir(exist_ok=True)
     rival.write_text("")
     with pytest.raises(StudyError, match=rf"{rival} bears the name of .*a part of emoji-study"):
-        find_kind(f"{file}:TOY")
+        find_kind(f"{toy}:TOY")
 
 
-def stored(file: Path) -> KindInfo:
+def stored(toy: Path) -> KindInfo:
     """Return what a study made by the file says of its kind."""
-    found = find_kind(f"{file}:TOY")
+    found = find_kind(f"{toy}:TOY")
     info = KindInfo.of_kind(found.kind, found.kind.spaces["line"], found.source)
     sys.modules.pop("toy_kind")
     assert KindInfo.from_dict(info.to_dict()) == info
     return info
 
 
-def test_changed_code_is_refused_by_its_line_and_not_run(file: Path) -> None:
+def test_changed_code_is_refused_by_its_line_and_not_run(toy: Path) -> None:
     """Other code runs only if it is accepted; the same code may lie elsewhere."""
-    info = stored(file)
+    info = stored(toy)
     assert [parameter.name for parameter in info.space.parameters] == ["rate", "start", "rounds"]
     assert (info.objective.label, info.second.label) == ("distance", "size")
-    trace = file.parent / "trace"
+    trace = toy.parent / "trace"
     changed = TOY.replace("0.5, ", "0.6, ").replace(
         "SPACE = Search", f"Path({str(trace)!r}).touch()\nSPACE = Search"
     )
-    file.write_text(changed)
+    toy.write_text(changed)
     with pytest.raises(StudyError, match=r"has changed since study 's' was made: line \d+ was `"):
         find_stored(info, study="s")
     assert not trace.exists()
@@ -142,21 +126,21 @@ def test_changed_code_is_refused_by_its_line_and_not_run(file: Path) -> None:
     assert accepted.kind.default["rate"] == 0.6
     assert trace.exists()
 
-    moved = file.rename(file.with_name("moved.py"))
+    moved = toy.rename(toy.with_name("moved.py"))
     moved.write_text(TOY)
     with pytest.raises(StudyError, match=r"toy_kind\.py: No such file"):
         find_stored(info, study="s")
     assert find_stored(info, study="s", where=f"{moved}:TOY").kind.name == "toy"
 
 
-def test_another_kind_is_not_that_of_the_study(file: Path) -> None:
+def test_another_kind_is_not_that_of_the_study(toy: Path) -> None:
     """Nor is one with another digest, where the source is too long to be stored, or unknown."""
-    file.write_text(TOY + "#" * 300_000)
-    info = stored(file)
+    toy.write_text(TOY + "#" * 300_000)
+    info = stored(toy)
     assert info.source.text == ""
     with pytest.raises(StudyError, match=r"'s' is of the kind 'toy', not of 'autoencoder'"):
         require_same_code(info, find_kind("autoencoder"), study="s")
-    file.write_text(TOY)
+    toy.write_text(TOY)
     with pytest.raises(StudyError, match=r"its digest is \w{12} and was \w{12}"):
         find_stored(info, study="s")
     foreign = KindInfo(name="", metrics=AUTOENCODER.metrics)
