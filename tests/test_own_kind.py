@@ -1,10 +1,6 @@
 """A kind of one's own through all commands, as a user would: a file, workers, one SQLite file."""
 
-import os
 import re
-import signal
-import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +8,6 @@ from typing import Any
 import optuna
 import pytest
 import torch
-from optuna.trial import TrialState
 
 from storage import attrs
 from storage.rdb import open_storage
@@ -150,7 +145,7 @@ class Cut(Run):
     def load(self, read: Callable[[Path], Any]) -> Any:
         return read(self.path) if self.path.exists() else None
 
-    def resumed(self, steps: list[Mapping[str, float]]) -> None:  # type: ignore[override]
+    def resumed(self, steps: list[Mapping[str, float]]) -> None:
         self.n_resumed = len(steps)
 
     def step(
@@ -183,29 +178,6 @@ def test_digits_go_on_as_if_they_had_not_been_interrupted(model: str, tmp_path: 
     kept, again_kept = (torch.load(tmp_path / name)["weights"] for name in ("whole", "rest"))
     assert all(torch.equal(weights, again_kept[name]) for name, weights in kept.items())
     assert trainer.test(tmp_path / "rest", data, device="cpu")["accuracy"] > 0.5
-
-
-@pytest.mark.slow
-def test_digits_whose_worker_is_killed(
-    tmp_path: Path, wait_until: Callable[[Callable[[], bool]], None]
-) -> None:
-    """A worker that is killed is started again, and its training goes on from its saved state."""
-    arguments = [sys.executable, "-P", "-m", "study", "run", f"{DIGITS}:DIGITS", "--trials", "1"]
-    arguments += ["--set", "epoch=300", "--set", "model=dense", "--threads", "1"]
-    arguments += ["--set", "batch_size=16"]  # long enough to be saved on any machine
-    with subprocess.Popen(arguments, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as running:
-        unfinished = tmp_path / "runs" / "artifacts" / "unfinished"
-        wait_until(lambda: unfinished.is_dir() and any(unfinished.glob("*.pt")))
-        (trial,) = stored(tmp_path, "digits-small").trials
-        assert trial.state is TrialState.RUNNING
-        os.kill(int(trial.user_attrs[attrs.WORKER].rpartition(":")[2]), signal.SIGKILL)
-        said, _ = running.communicate()
-    assert running.returncode == 0
-    assert "1 of 1 trials finished" in said
-    first, second = stored(tmp_path, "digits-small").trials
-    assert (first.state, second.state) == (TrialState.FAIL, TrialState.COMPLETE)
-    assert 0 < second.user_attrs[attrs.RESUMED_EPOCHS] < 300
-    assert second.user_attrs[attrs.EPOCHS_RUN] == len(second.intermediate_values) == 300
 
 
 @pytest.mark.parametrize("steps", [False, True], ids=["whole", "by steps"])

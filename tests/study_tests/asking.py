@@ -1,32 +1,24 @@
-"""Commands without the command line: what a test asks is sorted into the parts of a request."""
+"""Commands in the test's own process, on folders that several tests share."""
 
-from collections.abc import Callable
-from dataclasses import fields
-from typing import Any
+from pathlib import Path
 
-from study.commands.run import run
-from study.requests import Given, Place, RunRequest
-from study.running.coordinator import RunOutcome
+from study.cli import app
+
+TRAINING = ("run", "worker", "experiment", "confirm", "ablate", "train")
 
 
-def run_study(
-    url: str, kind: str = "autoencoder", *, say: Callable[[str], None] = str, **asked: Any
-) -> RunOutcome:
-    """Run a study with one thread for each worker, unless more are asked for."""
-    place = place_at(url, asked)
-    given = given_in(asked)
-    return run(RunRequest(kind=kind, place=place, given=given, **asked), say=say)
+def url_of(folder: Path) -> str:
+    """Return the URL of the database in ``folder``."""
+    return f"sqlite:///{folder / 'study.db'}"
 
 
-def place_at(url: str, asked: dict[str, Any]) -> Place:
-    """Take where a command runs out of what is asked."""
-    names = {field.name for field in fields(Place)} - {"kind", "data"}
-    own = {name: asked.pop(name) for name in names & set(asked)}
-    return Place(url=url, **{"threads": 1, **own})
+def command(folder: Path, line: str) -> int:
+    """Run a command on the studies in ``folder``, with one thread for each worker.
 
-
-def given_in(asked: dict[str, Any]) -> Given:
-    """Take what a user said of a study out of what is asked."""
-    vendors = asked.pop("vendors", None)
-    own = {field.name: asked.pop(field.name) for field in fields(Given) if field.name in asked}
-    return Given(**own, options={"vendors": vendors})
+    Returns:
+        The exit code. Errors are raised; what is said is captured, as of any test.
+    """
+    words = [*line.split(), "--storage", url_of(folder)]
+    if words[0] in TRAINING:
+        words += ["--threads", "1"]
+    return app(words, standalone_mode=False) or 0

@@ -8,6 +8,7 @@ import urllib.request
 from http.cookiejar import CookieJar
 from pathlib import Path
 
+import optuna
 import pytest
 from optuna.trial import TrialState
 
@@ -16,10 +17,13 @@ from storage.rdb import open_storage
 from study.analysis.agreement import get_agreement
 from study.report.processes import OtherProcesses
 from study.running.budget import request
+from study.running.job import WorkerJob
 from study.running.refresher import _refresh_there
-from study.settings import StudySettings
-from tests.study_tests.studies import claim_point, job_of, open_study, start_design
+from tests.study_tests.studies import claim_point
 from tests.study_tests.synthetic import planted
+from tests.study_tests.toy import toy
+
+__all__ = ["toy"]
 
 pytestmark = pytest.mark.whole
 
@@ -52,22 +56,19 @@ def run(folder: Path, *command: str | Path) -> str:
 
 
 def test_no_process_imports_what_lies_there(
-    imports: Path, settings: StudySettings, monkeypatch: pytest.MonkeyPatch
+    imports: Path, toy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Workers, Dask's tasks, refreshes, the dashboard and analyses use their own modules."""
     project = imports.parent / "project"
-    job = job_of(project, settings)
-    study = open_study(open_storage(job.url, create=True, write=True), "study", settings)
-    start_design(study, settings)
-    request(study, 1)
-    where = ("--study", "study", "--storage", job.url)
-
-    run(project, COMMAND, "worker", *where, "--threads", "1")
-    options = ("--total", "2", "--threads", "1", "--backend", "dask")
-    run(project, COMMAND, "run", "autoencoder", *where, *options)
+    url = f"sqlite:///{project / 'study.db'}"
+    where = ("--study", "study", "--storage", url, "--threads", "1")
+    run(project, COMMAND, "run", f"{toy}:TOY", *where, "--total", "1", "--backend", "dask")
+    study = optuna.load_study(study_name="study", storage=open_storage(url, write=True))
+    assert request(study, 1) == 2
+    run(project, COMMAND, "worker", *where)
     assert [trial.state for trial in study.get_trials()] == [TrialState.COMPLETE] * 2
 
-    command = (COMMAND, "dashboard", "--storage", job.url, "--port", "0")
+    command = (COMMAND, "dashboard", "--storage", url, "--port", "0")
     with subprocess.Popen(command, cwd=project, stdout=subprocess.PIPE, text=True) as dashboard:
         assert dashboard.stdout is not None
         found = re.search(r"http://\S+", dashboard.stdout.readline())
@@ -79,6 +80,9 @@ def test_no_process_imports_what_lies_there(
     monkeypatch.chdir(project)
     study.tell(claim_point(study, {}), state=TrialState.FAIL)
     assert len(noted_trials(study)) == 2
+    job = WorkerJob(
+        url=url, study="study", artifacts=Path("artifacts"), data=None, device="cpu", threads=1
+    )
     _refresh_there(job, threading.Event())
     assert len(noted_trials(study)) == 3
 
@@ -89,12 +93,12 @@ def test_no_process_imports_what_lies_there(
     assert not imports.exists(), imports.read_text()
 
 
-def test_python_m_study(imports: Path, settings: StudySettings) -> None:
+def test_python_m_study(imports: Path) -> None:
     """The program started as a module takes the others from where it lies itself."""
     project = imports.parent / "project"
     (project / "study" / "__init__.py").unlink()
     (project / "study").rmdir()
-    job = job_of(project, settings)
-    open_study(open_storage(job.url, create=True, write=True), "study", settings)
-    assert "study" in run(project, sys.executable, "-m", "study", "list", "--storage", job.url)
+    url = f"sqlite:///{project / 'study.db'}"
+    optuna.create_study(storage=open_storage(url, create=True, write=True), study_name="there")
+    assert "there" in run(project, sys.executable, "-m", "study", "list", "--storage", url)
     assert not imports.exists(), imports.read_text()

@@ -1,13 +1,8 @@
-"""Paired experiments: which arms there are, and real ones run, killed, continued, extended."""
+"""Paired experiments: which arms there are, and real ones run, continued, extended."""
 
 import json
-import os
 import shutil
-import signal
 import sqlite3
-import subprocess
-import sys
-from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -18,14 +13,12 @@ import pytest
 import torch
 from optuna.trial import FrozenTrial, TrialState
 
-from emoji_ae.config import AutoencoderConfig, multitask_config
+from emoji_ae.config import AutoencoderConfig
 from emoji_ae.dataset import EmojiDataset, load_dataset
 from emoji_ae.splits import Split, split_dataset
 from emoji_ae.training import train_model
 from storage import attrs
 from storage.rdb import open_storage
-from study.commands.experiment import experiment as run_experiment
-from study.commands.train import train
 from study.emoji import AUTOENCODER, MULTITASK
 from study.emoji.data import StudyData
 from study.emoji.experiments import (
@@ -38,15 +31,15 @@ from study.emoji.experiments import (
 from study.errors import StudyError
 from study.experiment import Arm, Design, Experiment
 from study.kinds import Kind, Source
-from study.requests import ExperimentRequest, TrainRequest
-from study.running.coordinator import RunOutcome
 from study.seeds import pair_seed
 from study.settings import StudySettings
+from tests.conftest import Cli
 from tests.emoji_ae_tests.reference import leaking_groups
-from tests.study_tests.asking import given_in, place_at, run_study
-from tests.study_tests.studies import ask, open_study
+from tests.study_tests.asking import command, url_of
+from tests.study_tests.studies import open_study
+from tests.study_tests.toy import TOY, toy
 
-Wait = Callable[[Callable[[], bool]], None]
+__all__ = ["toy"]
 
 OWN = Source()
 EXTRA = Source(options={"vendors": ("google", "twitter")})
@@ -54,31 +47,12 @@ SPACE = MULTITASK.spaces["extended"]
 NAME = "auxiliary-task"
 LAMBDA = 0.5
 ARMS = ["lambda 0", "joint, lambda 0.5", "sequential", "branched, lambda 0.5"]
-EPOCHS = 10
-SMALL = {"epoch": str(EPOCHS), "width": "8", "latent_channels": "16", "learning_rate": "0.01"}
+EPOCHS = 4
+SMALL = {"epoch": EPOCHS, "width": 8, "latent_channels": 16, "learning_rate": 0.01}
+SMALL |= {"classification_layer_num": 2}
+SETS = "".join(f" --set {name}={value}" for name, value in SMALL.items())
+COMMAND = f"experiment {NAME} --lambda {LAMBDA}"
 N_PAIRS = 2
-
-
-def experiment(folder: Path, **changes: Any) -> tuple[RunOutcome, list[str]]:
-    """Run an experiment in ``folder`` with two workers; return what was said, too."""
-    said: list[str] = []
-    asked: dict[str, Any] = {
-        "name": NAME,
-        "n_pairs": N_PAIRS,
-        "assignments": SMALL,
-        "n_workers": 2,
-        **changes,
-    }
-    lambdas = asked.pop("lambdas", (LAMBDA,))
-    place, given = place_at(url_of(folder), asked), given_in(asked)
-    request = ExperimentRequest(place=place, given=given, lambdas=lambdas, **asked)
-    outcome = run_experiment(request, say=said.append)
-    return outcome, [line for line in said if not line.startswith("Warning: ")]
-
-
-def url_of(folder: Path) -> str:
-    """Return the URL of the database in ``folder``."""
-    return f"sqlite:///{folder / 'study.db'}"
 
 
 def trials_of(folder: Path, name: str = NAME) -> list[FrozenTrial]:
@@ -102,7 +76,7 @@ def results(trials: list[FrozenTrial]) -> dict[tuple[int, str], tuple[Any, ...]]
         cell: (
             trial.values,
             trial.intermediate_values,
-            *(trial.user_attrs[name] for name in (attrs.SEED, attrs.SIDES, attrs.CONFUSION)),
+            *(trial.user_attrs.get(name) for name in (attrs.SEED, attrs.SIDES, attrs.CONFUSION)),
         )
         for cell, trial in cells(trials).items()
     }
@@ -118,8 +92,8 @@ def dataset(tiny_data: Path) -> EmojiDataset:
 def ran(tmp_path_factory: pytest.TempPathFactory, tiny_data: Path) -> Path:
     """A folder with an experiment of two pairs that has been run; only to be read."""
     folder = tmp_path_factory.mktemp("experiment")
-    outcome, _ = experiment(folder, data=tiny_data)
-    assert outcome.progress.complete == outcome.target == N_PAIRS * len(ARMS)
+    assert command(folder, f"{COMMAND} --pairs {N_PAIRS} --data {tiny_data}{SETS}") == 0
+    assert len(cells(trials_of(folder))) == N_PAIRS * len(ARMS)
     with closing(sqlite3.connect(folder / "study.db")) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     return folder
@@ -128,8 +102,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory, tiny_data: Path) -> Path:
 @pytest.fixture
 def copy(ran: Path, tmp_path: Path) -> Path:
     """A copy of that folder, to go on with."""
-    shutil.copytree(ran, tmp_path / "copy")
-    return tmp_path / "copy"
+    return shutil.copytree(ran, tmp_path / "copy")
 
 
 def test_auxiliary_task() -> None:
@@ -216,6 +189,9 @@ def test_arms_leave_nothing_to_chance(kind: Kind, design: Design) -> None:
     """What is shared and what is an arm's own are all parameters, and nothing is both."""
     shared, space, notebook = design.shared, kind.spaces["extended"], kind.default
     assert shared == {name: notebook[name] for name in shared}
+    # What is active in no arm is shared as well, for a model that --set asks for.
+    own = {name for arm in design.arms for name in arm.params}
+    assert {parameter.name for parameter in space.parameters} == {*shared, *own}
     for arm in design.arms:
         assert not set(shared) & set(arm.params)
         params: dict[str, Any] = {}
@@ -294,10 +270,7 @@ def test_every_arm_is_run_in_every_pair(ran: Path, dataset: EmojiDataset) -> Non
 def test_arms_differ_in_what_is_compared(ran: Path) -> None:
     """Parameters of arms differ in what is compared; without influence errors are the same."""
     by_cell = cells(trials_of(ran))
-    shared: dict[str, Any] = {
-        **auxiliary_task(OWN, {"lambdas": (LAMBDA,)}).shared,
-        **{"epoch": EPOCHS, "width": 8, "latent_channels": 16, "learning_rate": 0.01},
-    }
+    shared = {**auxiliary_task(OWN, {"lambdas": (LAMBDA,)}).shared, **SMALL}
     classifies = {"auxiliary_task": True, "classification_lambda": LAMBDA}
     own = {
         "lambda 0": {"strategy": "joint", "auxiliary_task": False},
@@ -308,6 +281,8 @@ def test_arms_differ_in_what_is_compared(ran: Path) -> None:
     for (_, arm), trial in by_cell.items():
         assert own[arm].items() <= trial.params.items() <= {**shared, **own[arm]}.items()
         assert trial.params.keys() >= {"epoch", "learning_rate", "width", "class_weights"}
+        # What only the second layer that was asked for makes active.
+        assert trial.params.keys() >= {"classification_width", "dropout"}
     values = set()
     for pair in range(N_PAIRS):
         alone, joint, sequential, branched = (by_cell[pair, arm] for arm in ARMS)
@@ -319,7 +294,7 @@ def test_arms_differ_in_what_is_compared(ran: Path) -> None:
 
 
 def test_a_trial_is_the_training_of_its_pair(
-    ran: Path, dataset: EmojiDataset, tmp_path: Path
+    ran: Path, dataset: EmojiDataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Trained apart, with the seed and on the split of a later pair, an arm gives the same."""
     data = StudyData(dataset, split_dataset(dataset, seed=42 + 1))
@@ -336,44 +311,40 @@ def test_a_trial_is_the_training_of_its_pair(
         assert list(trial.intermediate_values.values()) == [
             metrics.validation_mse for metrics in result.curve
         ]
-    trial = cells(trials_of(ran))[1, "sequential"]
-    asked = TrainRequest(
-        url=url_of(ran), study=NAME, trial=str(trial.number), out=tmp_path / "out", threads=1
-    )
-    said: list[str] = []
-    train(asked, say=said.append)
-    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    trial, out = cells(trials_of(ran))[1, "sequential"], tmp_path / "out"
+    assert command(ran, f"train --study {NAME} --trial {trial.number} --out {out}") == 0
+    metrics = json.loads((out / "metrics.json").read_text())
     assert metrics["seed"] == trial.user_attrs[attrs.SEED]
     assert metrics["validation_mse"] == trial.value
-    assert "repeats the trial's validation MSE exactly." in "\n".join(said)
+    assert "repeats the trial's validation MSE exactly." in capsys.readouterr().out
 
 
-def test_what_is_done_is_not_done_again(copy: Path) -> None:
+def test_what_is_done_is_not_done_again(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The same request, or one for fewer pairs, trains nothing and says the same."""
     before = trials_of(copy)
     for n_pairs in (N_PAIRS, 1):
-        outcome, said = experiment(copy, n_pairs=n_pairs, assignments={})
-        assert outcome.progress.finished == outcome.target == len(before)
+        assert command(copy, f"{COMMAND} --pairs {n_pairs}") == 0
         assert trials_of(copy) == before
-        assert said[
-            0
-        ] == f"Does classifying as well make reconstructions worse? {N_PAIRS} pairs " + (
-            f"of {len(ARMS)} arms."
+        question, where, *lines = capsys.readouterr().out.splitlines()
+        assert (
+            question == "Does classifying as well make reconstructions worse? 2 pairs of 4 arms."
         )
-        assert f"Study {NAME} in " in said[1]
-        assert said[2].startswith("joint, lambda 0.5: 2 pairs are too few to tell a difference")
-        assert all("2 pairs are too few" in line for line in said[2:])
+        assert f"Study {NAME} in " in where
+        assert lines[0].startswith("joint, lambda 0.5: 2 pairs are too few to tell a difference")
+        assert all("2 pairs are too few" in line for line in lines)
 
 
-def test_more_pairs(copy: Path, ran: Path, dataset: EmojiDataset) -> None:
+def test_more_pairs(
+    copy: Path, ran: Path, dataset: EmojiDataset, capsys: pytest.CaptureFixture[str]
+) -> None:
     """More pairs are added to those that are there; what a dead worker left is done again."""
     before = trials_of(copy)
     with closing(sqlite3.connect(copy / "study.db")) as connection, connection:
         connection.execute("UPDATE trials SET state = 'RUNNING' WHERE number = 7")
         connection.execute("DELETE FROM trial_values WHERE trial_id = 8")
-    outcome, said = experiment(copy, n_pairs=3)
+    assert command(copy, f"{COMMAND} --pairs 3") == 0
     trials = trials_of(copy)
-    assert outcome.progress.complete == outcome.target == 3 * len(ARMS)
+    assert len(cells(trials)) == 3 * len(ARMS)
     assert trials[:7] == before[:7]
     assert trials[7].state == TrialState.FAIL
     old = {cell: found for cell, found in results(trials).items() if cell[0] < N_PAIRS}
@@ -382,197 +353,128 @@ def test_more_pairs(copy: Path, ran: Path, dataset: EmojiDataset) -> None:
     assert {own[attrs.SIDES] for own in added} == {split_dataset(dataset, seed=44).sides}
     assert {own[attrs.SEED] for own in added} == {pair_seed(0, 2)}
     assert [own[attrs.ARM] for own in added] == ARMS
-    assert said[0].endswith(f"3 pairs of {len(ARMS)} arms.")
+    assert "worse? 3 pairs of 4 arms.\n" in capsys.readouterr().out
 
 
 def test_a_study_stays_what_it_is(copy: Path, multitask: StudySettings, other_data: Path) -> None:
     """A request for another experiment, of other data or for a search changes nothing."""
     storage = open_storage(url_of(copy), write=True)
     study = optuna.load_study(study_name=NAME, storage=storage)
+    open_study(storage, "s", multitask)
     before = study.user_attrs, study.get_trials()
     arms = "^Study 'auxiliary-task' is the experiment auxiliary-task with the arms lambda 0; "
-    changes: dict[str, Any]
-    for changes, message in (
-        ({"lambdas": (0.7,)}, f"{arms}joint, "),
-        ({"lambdas": (0.5, 0.7)}, "take another --study name to compare others"),
-        ({"lambdas": None}, "take another --study name to compare others"),
-        ({"name": "leakage", "lambdas": None, "study": NAME, "assignments": {}}, arms),
-        ({"assignments": {"epoch": "3"}}, "'auxiliary-task' has fixed {.*, but got {"),
-        ({"seed": 1}, "'auxiliary-task' has seed 0, but got 1"),
-        ({"data_seed": 1}, "'auxiliary-task' has data_seed 42, but got 1"),
-        ({"assignments": {"strategy": "joint"}}, "^`strategy` is what the arms of this experim"),
-        ({"assignments": {"classification_lambda": "1"}}, "^`classification_lambda` is what the"),
-        ({"assignments": {"auxiliary_task": "true"}}, "^`auxiliary_task` is what the arms"),
-        ({"assignments": {"branch_point": "1"}}, "^`branch_point` is what the arms"),
-        ({"n_pairs": 3, "data": other_data}, "'auxiliary-task' was made with other data"),
+    others = "take another --study name to compare others"
+    for line, message in (
+        (f"experiment {NAME} --lambda 0.7", f"{arms}joint, "),
+        (f"{COMMAND} --lambda 0.7", others),
+        (f"experiment {NAME}", others),
+        (f"experiment leakage --study {NAME}", arms),
+        (f"{COMMAND} --set epoch=3", "'auxiliary-task' has fixed {.*, but got {"),
+        (f"{COMMAND} --seed 1", "'auxiliary-task' has seed 0, but got 1"),
+        (f"{COMMAND} --data-seed 1", "'auxiliary-task' has data_seed 42, but got 1"),
+        (f"{COMMAND} --set strategy=joint", "^`strategy` is what the arms of this experiment"),
+        (f"{COMMAND} --set classification_lambda=1", "^`classification_lambda` is what the arms"),
+        (f"{COMMAND} --set auxiliary_task=true", "^`auxiliary_task` is what the arms"),
+        (f"{COMMAND} --set branch_point=1", "^`branch_point` is what the arms"),
+        (f"{COMMAND} --pairs 3 --data {other_data}", "'auxiliary-task' was made with other data"),
+        # Nor is it continued as a search, or a search as an experiment.
+        (f"run multitask --study {NAME}", "^[^\n]*paired[^\n]*$"),
+        (f"run multitask --study {NAME} --sampler tpe", "^[^\n]*paired[^\n]*$"),
+        (f"run multitask --study {NAME} --space notebook", "has space 'extended'"),
+        (f"{COMMAND} --study s --data {multitask.data}", r"^Study 's' has \w+ "),
     ):
         with pytest.raises(StudyError, match=message) as seen:
-            experiment(copy, **changes)
+            command(copy, line)
         assert "\n" not in str(seen.value)
-    for changes in ({}, {"sampler": "tpe"}, {"space": "notebook"}):
-        with pytest.raises(StudyError, match=r"^[^\n]*paired[^\n]*$|has space 'extended'"):
-            run_study(url_of(copy), "multitask", study=NAME, n_trials=1, **changes)
     study = optuna.load_study(study_name=NAME, storage=storage)
     assert (study.user_attrs, study.get_trials()) == before
-    # Nor can a search be continued as an experiment.
-    open_study(storage, "s", multitask)
-    with pytest.raises(StudyError, match=r"^Study 's' has \w+ "):
-        experiment(copy, study="s", data=Path(str(multitask.data)))
     assert trials_of(copy, "s") == []
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"assignments": {"strategy": "joint"}},
-        {"assignments": {"width": "x"}},
-        {"name": "leak"},
-        {"lambdas": (-1.0,)},
-        {"device": "gpu"},
-        {"data": Path("no.parquet")},
-    ],
-)
-def test_refused_before_anything_is_created(tmp_path: Path, changes: Mapping[str, Any]) -> None:
-    """A request that makes no sense leaves no database."""
-    with pytest.raises(Exception, match=r"^[^\n]*must be|^[^\n]*is what the arms"):
-        experiment(tmp_path, **changes)
-    assert list(tmp_path.iterdir()) == []
+def test_leaking_arm(cli: Cli, tmp_path: Path, tiny_data: Path) -> None:
+    """In every pair, one arm is judged on variants of its training images; extra ones never leak.
 
+    The command says its question, its size and what came out.
+    """
+    shared = ("--storage", url_of(tmp_path), "--study", "leakage")
+    args = ("experiment", "leakage", *shared, "--data", str(tiny_data), "--pairs", "2")
+    args += ("--set", "width=8", "--set", "latent_channels=16", "--epochs", "2", "--threads", "1")
+    code, out, err = cli(*args, "--vendors", "meta")
+    assert (code, "Traceback" in err, "leakage: 4/4 " in err) == (0, False, True)
+    question, where, *lines = out.splitlines()
+    assert question.endswith(" both sides of the split? 2 pairs of 2 arms.")
+    assert where.startswith("Study leakage in ")
+    assert "multitask, extended space, paired sampler, none pruner; " in where
+    assert " of them extra ones, and 8 validation images; 1 worker with 1 thread each." in where
+    # A comparison in each metric, and one in each of the latents'.
+    mse, accuracy, balanced, *latents = lines
+    assert mse.startswith("random split: 2 pairs are too few to tell a difference in validation M")
+    assert "validation accuracy" in accuracy
+    assert "balanced" in balanced
+    assert latents
+    assert all("2 pairs are too few to tell" in line for line in lines)
+    assert all(", against group split: " in line for line in latents)
 
-def test_leaking_arm(tmp_path: Path, tiny_data: Path, dataset: EmojiDataset) -> None:
-    """In every pair, one arm is judged on variants of its training images, the other is not."""
-    outcome, said = experiment(
-        tmp_path,
-        name="leakage",
-        lambdas=None,
-        data=tiny_data,
-        assignments={**SMALL, "epoch": "2"},
-    )
-    assert outcome.progress.complete == outcome.target == 2 * N_PAIRS
+    data, own = load_dataset(tiny_data, ["meta"]), load_dataset(tiny_data)
     by_cell = cells(trials_of(tmp_path, "leakage"))
-    assert set(by_cell) == {
-        (pair, arm) for pair in range(N_PAIRS) for arm in ("group split", "random split")
-    }
+    assert len(by_cell) == 2 * N_PAIRS
+    assert len({trial.user_attrs[attrs.SIDES] for trial in by_cell.values()}) == 2 * N_PAIRS
     for pair in range(N_PAIRS):
         honest, leaking = (by_cell[pair, arm] for arm in ("group split", "random split"))
-        splits = [Split.from_sides(t.user_attrs[attrs.SIDES]) for t in (honest, leaking)]
-        assert splits == [
-            split_dataset(dataset, method="group", seed=42 + pair),
-            split_dataset(dataset, method="random", seed=42 + pair),
-        ]
-        assert leaking_groups(dataset, splits[0]) == 0 < leaking_groups(dataset, splits[1])
+        for method, trial in (("group", honest), ("random", leaking)):
+            split = Split.from_sides(trial.user_attrs[attrs.SIDES])
+            assert split == split_dataset(data, method=method, seed=42 + pair)
+            alone = Split.from_sides(split.sides[: own.n_own])
+            assert alone == split_dataset(own, method=method, seed=42 + pair)
+            leaking_images = leaking_groups(own, alone)
+            assert leaking_groups(data, split) == leaking_images
+            assert (leaking_images > 0) == (method == "random")
         assert honest.params == leaking.params
         assert honest.user_attrs[attrs.SEED] == leaking.user_attrs[attrs.SEED]
         assert honest.value != leaking.value
-    # Question, study, a comparison in each metric, and a line for each of the latents.
-    latents = [line for line in said if ", against group split: " in line]
-    assert len(said) == 2 + 3 + len(latents)
-    assert latents
-    assert all("2 pairs are too few to tell" in line for line in said[2:])
+
+    code, out, err = cli(*args, "--vendors", "apple")
+    assert (code, err.count("\n")) == (1, 1)
+    assert err.startswith("Error: Study 'leakage' has vendors ('meta',), but got ('apple',); ")
 
 
-def test_diverged_arm(tmp_path: Path, tiny_data: Path) -> None:
-    """An arm that diverges is missing, is not tried again, and the others go on."""
-    changes: dict[str, Any] = {
-        "lambdas": (LAMBDA, 1e39),
-        "data": tiny_data,
-        "assignments": {**SMALL, "epoch": "2"},
-    }
-    for _ in range(2):
-        outcome, said = experiment(tmp_path, **changes)
-        trials = trials_of(tmp_path)
-        assert (outcome.progress.complete, outcome.progress.failed) == (8, 2)
-        assert (outcome.target, outcome.interrupted) == (10, False)
-        assert [trial.number for trial in trials if trial.state == TrialState.FAIL] == [2, 7]
-        assert trials[2].user_attrs[attrs.ARM] == "joint, lambda 1e+39"
-        assert "2 of 10 trainings are missing; their pairs are left out." in said
-        assert not any(line.startswith("joint, lambda 1e+39") for line in said)
+RATES = TOY.replace(
+    "TOY = Kind(",
+    """
+def rates(source, options):
+    from study.experiment import Arm, Design
 
-
-@pytest.mark.parametrize(
-    ("assignments", "free"),
-    [
-        ({"classification_layer_num": "2"}, {"classification_width", "dropout"}),
-        ({"auto_encoder": "linear"}, {"bottleneck_dim"}),
-    ],
-)
-def test_arms_leave_nothing_to_chance_with_other_models(
-    tmp_path: Path, tiny_data: Path, assignments: Mapping[str, str], free: set[str]
-) -> None:
-    """Parameters of a model that --set asks for are shared, at the notebook's values."""
-    experiment(
-        tmp_path,
-        name="leakage",
-        lambdas=None,
-        data=tiny_data,
-        assignments={**SMALL, "epoch": "1", **assignments},
+    return Design(
+        question="Which rate is best?",
+        space="line",
+        arms=tuple(
+            Arm(name=f"rate {rate:g}", params={"rate": rate}, split="drawn")
+            for rate in options["lambdas"]
+        ),
+        shared={"start": 0.0, "rounds": 5},
     )
-    notebook = multitask_config().to_dict()
-    for trial in trials_of(tmp_path, "leakage"):
-        assert {name: trial.params[name] for name in free} == {n: notebook[n] for n in free}
 
 
-DONE = "SELECT 1 FROM trials WHERE state = 'COMPLETE'"
-TRAINED = (
-    "SELECT 1 FROM trials JOIN trial_intermediate_values USING (trial_id) WHERE state = 'RUNNING'"
+TOY = Kind(
+    experiments={"rates": rates},""",
 )
+"""A kind that has an experiment, too: whose arms train without torch."""
 
 
-def exists(pid: int) -> bool:
-    """Say whether there is such a process, be it one that has ended."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
-def test_killed_and_continued(
-    ran: Path, tmp_path: Path, tiny_data: Path, wait_until: Wait
-) -> None:
-    """After a kill in the middle, the same request gives what it gives at one go."""
-    command = [
-        Path(sys.executable).with_name("emoji-study"),
-        *("experiment", NAME, "--lambda", str(LAMBDA), "--pairs", str(N_PAIRS)),
-        *("--workers", "2", "--threads", "1", "--storage", url_of(tmp_path), "--data", tiny_data),
-        *(argument for name, value in SMALL.items() for argument in ("--set", f"{name}={value}")),
-    ]
-
-    with (tmp_path / "err").open("w") as err:
-        running = subprocess.Popen(
-            command, stdout=subprocess.DEVNULL, stderr=err, start_new_session=True
-        )
-
-        def stopped_in_the_middle() -> bool:
-            """Stop all processes; let them go on if no trial is in the middle of a training."""
-            if not ask(tmp_path, DONE):
-                return False
-            os.killpg(running.pid, signal.SIGSTOP)
-            if ask(tmp_path, TRAINED):
-                return True
-            os.killpg(running.pid, signal.SIGCONT)
-            return False
-
-        try:
-            wait_until(lambda: running.poll() is not None or stopped_in_the_middle())
-            assert running.poll() is None, "it ended before it could be killed"
-        finally:
-            os.killpg(running.pid, signal.SIGKILL)
-            running.wait()
-    killed = trials_of(tmp_path)
-    assert TrialState.RUNNING in {trial.state for trial in killed}
-    pids = [int(trial.user_attrs[attrs.WORKER].rpartition(":")[2]) for trial in killed]
-    wait_until(lambda: not any(exists(pid) for pid in pids))  # until its heir has seen it end
-
-    outcome, said = experiment(tmp_path, data=tiny_data)
-
-    assert outcome.progress.complete == outcome.target == N_PAIRS * len(ARMS)
-    assert not any("missing" in line for line in said)
-    trials = trials_of(tmp_path)
-    for before, after in zip(killed, trials, strict=False):
-        if before.state == TrialState.COMPLETE:
-            assert after == before
-    assert {trial.state for trial in trials} <= {TrialState.COMPLETE, TrialState.FAIL}
-    finished = [trial for trial in trials if trial.state == TrialState.COMPLETE]
-    assert len(finished) == N_PAIRS * len(ARMS)
-    assert results(finished) == results(trials_of(ran))
+def test_diverged_arm(cli: Cli, toy: Path) -> None:
+    """An arm that diverges is missing, is not tried again, and the others go on."""
+    toy.write_text(RATES)
+    args = ("--kind", "toy_kind.py:TOY", "--storage", url_of(toy.parent), "--pairs", "2")
+    rates = ("--lambda", "0.5", "--lambda", "4", "--lambda", "0.1")
+    for _ in range(2):
+        code, out, err = cli("experiment", "rates", *args, *rates)
+        assert (code, "Traceback" in err) == (1, False)
+        trials = trials_of(toy.parent, "rates")
+        assert [trial.number for trial in trials if trial.state == TrialState.FAIL] == [1, 4]
+        assert len(cells(trials)) == 4
+        assert len(trials) == 6
+        assert trials[1].user_attrs[attrs.ARM] == "rate 4"
+        lines = out.splitlines()
+        assert "2 of 6 trainings are missing; their pairs are left out." in lines
+        assert not any(line.startswith("rate 4") for line in lines)
+        assert any(line.startswith("rate 0.1: 2 pairs are too few to tell ") for line in lines)

@@ -59,6 +59,7 @@ def test_a_kind_is_found(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_what_is_no_kind_is_one_line(toy: Path, reference: str, text: str, message: str) -> None:
+    """What names no kind, or cannot be imported, is refused with place and reason."""
     toy.write_text(text)
     with pytest.raises(StudyError, match=message):
         find_kind(reference.format(toy=toy, folder=toy.parent))
@@ -78,6 +79,7 @@ def test_what_is_no_kind_is_one_line(toy: Path, reference: str, text: str, messa
     ],
 )
 def test_a_broken_protocol_is_one_line(toy: Path, old: str, new: str, message: str) -> None:
+    """A kind that lacks what every kind must have is refused when it is found."""
     assert old in TOY
     toy.write_text(TOY.replace(old, new))
     with pytest.raises(StudyError, match=f"breaks the protocol: {message}"):
@@ -85,6 +87,7 @@ def test_a_broken_protocol_is_one_line(toy: Path, old: str, new: str, message: s
 
 
 def test_a_trainer_is_a_trainer(toy: Path) -> None:
+    """What a kind gives as its trainer must be one."""
     toy.write_text(TOY.replace("trainer=ToyTrainer", "trainer=dict"))
     kind = find_kind(f"{toy}:TOY").kind
     with pytest.raises(StudyError, match=r"`trainer` of the kind 'toy' must return a .* a dict"):
@@ -93,6 +96,7 @@ def test_a_trainer_is_a_trainer(toy: Path) -> None:
 
 @pytest.mark.parametrize("name", ["storage.py", "study/__init__.py"])
 def test_a_module_of_our_name_beside_the_file_is_named(toy: Path, name: str) -> None:
+    """A file's neighbour that would be taken for a part of this package is refused."""
     rival = toy.parent / name
     rival.parent.mkdir(exist_ok=True)
     rival.write_text("")

