@@ -406,11 +406,11 @@ def test_from_run_to_report(cli: Cli, tmp_path: Path) -> None:
     code, out, err = cli(
         *(*run, "--vendors", "google, twitter,apple", "--latents", "--trials", "3"),
         *(f"--set={one}" for one in small),
-        *("--epochs", "2", "--workers", "2", "--threads", "1"),
+        *("--epochs", "2", "--threads", "1"),
     )
     assert (code, "Traceback" in err) == (0, False), err
     assert re.search(
-        r"; (\d{3}) training images, (\d{3}) of them extra ones, and 34 validation images; 2 work",
+        r"; (\d{3}) training images, (\d{3}) of them extra ones, and 34 validation images; 1 work",
         out,
     )
     assert "faces: 3/3 " in err
