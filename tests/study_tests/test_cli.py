@@ -37,7 +37,7 @@ from tests.conftest import Cli
 from tests.emoji_ae_tests.reference import leaking_groups
 from tests.study_tests.studies import ask, claim_point, open_study, space_of
 from tests.study_tests.synthetic import classified
-from tests.study_tests.toy import PATIENT, toy
+from tests.study_tests.toy import toy
 
 __all__ = ["toy"]
 
@@ -573,7 +573,7 @@ def test_no_trial_is_good_enough(cli: Cli, tmp_path: Path, multitask: StudySetti
 RUN_TOYS = (
     *("run", "toy_kind.py:TOY", "--study", "toys", "--trials", "3", "--workers", "2"),
     *("--sampler", "random", "--pruner", "none", "--storage", "sqlite:///study.db"),
-    *("--set", "rate=0.5", "--set", "rounds=100"),
+    *("--set", "rate=0.5", "--set", "rounds=100", "--data", "data"),
 )
 
 
@@ -590,7 +590,9 @@ def test_interrupted_and_continued(cli: Cli, toy: Path, wait_until: Wait) -> Non
     to what it comes to at one go.
     """
     folder, out, err = toy.parent, toy.with_name("out"), toy.with_name("err")
-    toy.write_text(PATIENT)
+    slow = folder / "data" / "slow"
+    slow.parent.mkdir()
+    slow.touch()
 
     def announced() -> bool:
         return "workers with" in out.read_text()
@@ -604,7 +606,6 @@ def test_interrupted_and_continued(cli: Cli, toy: Path, wait_until: Wait) -> Non
             running = subprocess.Popen(
                 [COMMAND, *RUN_TOYS],
                 cwd=folder,
-                env=os.environ | {"STEP_S": "0.05"},
                 stdout=said,
                 stderr=complaints,
                 start_new_session=True,
@@ -630,6 +631,7 @@ def test_interrupted_and_continued(cli: Cli, toy: Path, wait_until: Wait) -> Non
     assert interrupt(training, signal.SIGKILL, os.killpg) == -signal.SIGKILL
     assert "RUNNING" in states(folder)
 
+    slow.unlink()
     curves = []
     for url in ("sqlite:///study.db", "sqlite:///whole.db"):
         code, said, complaints = cli(*RUN_TOYS, "--storage", url)
@@ -647,6 +649,7 @@ def test_interrupted_and_continued(cli: Cli, toy: Path, wait_until: Wait) -> Non
 def test_killed_behind_the_last_trial(cli: Cli, toy: Path, wait_until: Wait) -> None:
     """A run that dies when its trials are done has them; only the next but one asks for more."""
     folder = toy.parent
+    (folder / "data").mkdir()
     with subprocess.Popen(
         [COMMAND, *RUN_TOYS], cwd=folder, stdout=subprocess.DEVNULL, start_new_session=True
     ) as running:
@@ -663,15 +666,17 @@ def test_killed_behind_the_last_trial(cli: Cli, toy: Path, wait_until: Wait) -> 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_interrupted_training(toy: Path, number: signal.Signals) -> None:
     """A signal ends a training, which says what it kept; a kill leaves what was there."""
-    toy.write_text(PATIENT)
-    out = toy.with_name("best")
+    out, slow = toy.with_name("best"), toy.with_name("data") / "slow"
     out.mkdir()
+    slow.parent.mkdir()
+    slow.touch()
     (out / "metrics.json").write_text("earlier")
+    train = ("train", "--kind", "toy_kind.py:TOY")
     main, terminal = os.openpty()
     running = subprocess.Popen(
-        [COMMAND, "train", "--kind", "toy_kind.py:TOY", "--set", "rounds=10000", "--out", "best"],
+        [COMMAND, *train, "--set", "rounds=10000", "--data", "data", "--out", "best"],
         cwd=toy.parent,
-        env=os.environ | {"COLUMNS": "200", "TERM": "xterm", "STEP_S": "0.05"},
+        env=os.environ | {"COLUMNS": "200", "TERM": "xterm"},
         stdout=subprocess.PIPE,
         stderr=terminal,
         text=True,

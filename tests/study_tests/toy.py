@@ -10,16 +10,6 @@ TOY_FILE = Path(__file__).with_name("toy_kind.py")
 
 TOY = TOY_FILE.read_text()
 
-PATIENT = (
-    TOY.replace("from pathlib", "import os\nimport time\nfrom pathlib", 1)
-    .replace("IntDistribution(3, 5)", "IntDistribution(3, 100)")
-    .replace(
-        "            xs.append(",
-        '            time.sleep(float(os.environ.get("STEP_S", "0")))\n            xs.append(',
-    )
-)
-"""The same with up to 100 steps, each of which takes ``STEP_S`` seconds if that is set."""
-
 
 @pytest.fixture
 def toy(tmp_path: Path) -> Iterator[Path]:

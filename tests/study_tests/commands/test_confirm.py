@@ -38,7 +38,7 @@ from study.settings import StudySettings
 from tests.emoji_ae_tests.reference import leaking_groups
 from tests.study_tests.asking import command, url_of
 from tests.study_tests.studies import ask
-from tests.study_tests.toy import PATIENT
+from tests.study_tests.toy import TOY
 
 Wait = Callable[[Callable[[], bool]], None]
 Capture = pytest.CaptureFixture[str]
@@ -49,10 +49,12 @@ SMALL = (
     *("epoch=2", "width=8", "latent_channels=16", "depth=3", "auto_encoder=CNN"),
     *("auxiliary_task=true", "strategy=joint", "classification_layer_num=1", "patience=0"),
 )
-TOY = PATIENT.replace("0.01, 4.0", "0.01, 1.5").replace(
-    "return Nothing()",
-    "from study.kinds import Rows; import numpy as np\n"
-    "        return Rows(np.arange(20.0), sides=sides, seed=source.seed)",
+PARTED = (
+    TOY.replace("FloatDistribution(0.01, 4.0)", "FloatDistribution(0.01, 1.5)")
+    .replace("import Data,", "import Data, Rows,")
+    .replace("return Folder(source.path)", "return Rows(NUMBERS, sides=sides, seed=source.seed)")
+    .replace("SPACE = ", "import numpy as np\n\nNUMBERS = np.arange(20.0)\nSPACE = ", 1)
+    .replace("if data.slow is not None and data.slow.exists()", 'if os.environ.get("SLOW")')
 )
 """A kind without torch, whose data are parted and whose trainings never diverge."""
 
@@ -100,7 +102,7 @@ def confirmed(tmp_path_factory: pytest.TempPathFactory, tiny_data: Path) -> Path
 def toys(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a search of a kind without torch that was confirmed; only to be read."""
     folder = tmp_path_factory.mktemp("toys")
-    (folder / "toy_kind.py").write_text(TOY)
+    (folder / "toy_kind.py").write_text(PARTED)
     return search_and_confirm(folder, f"{folder / 'toy_kind.py'}:TOY")
 
 
@@ -247,7 +249,7 @@ def test_nothing_is_tested_before_all_is_trained(toy_copy: Path, wait_until: Wai
         "SELECT state FROM trials JOIN studies USING (study_id) "
         "WHERE study_name = 'cut' AND state = 'COMPLETE'"
     )
-    slow = os.environ | {"STEP_S": "0.05"}
+    slow = os.environ | {"SLOW": "1"}
     with subprocess.Popen(args, env=slow, stdout=subprocess.PIPE, text=True) as process:
         wait_until(lambda: len(ask(toy_copy, states)) > 1)
         process.send_signal(signal.SIGINT)

@@ -27,7 +27,7 @@ from study.settings import StudySettings
 from tests.study_tests.asking import command, url_of
 from tests.study_tests.studies import open_study
 from tests.study_tests.synthetic import SETTINGS, planted, study, trial
-from tests.study_tests.toy import TOY, toy
+from tests.study_tests.toy import toy
 
 __all__ = ["toy"]
 
@@ -100,10 +100,8 @@ def test_vendors(tmp_path: Path, tiny_data: Path) -> None:
 
 def test_grid(toy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Without a number a grid runs as a whole; a replicate trains it again with other seeds."""
-    choice = TOY.replace("FloatDistribution(0.01, 4.0)", "CategoricalDistribution([0.25, 0.5])")
-    toy.write_text(choice.replace("import Float", "import CategoricalDistribution, Float"))
     folder, run = toy.parent, f"run {toy}:TOY --study s"
-    assert command(folder, f"{run} --sampler grid --set start=0 --set rounds=3") == 0
+    assert command(folder, f"{run} --space few --sampler grid --set rate=0.5 --set rounds=3") == 0
     assert "\n2 of 2 trials finished: " in capsys.readouterr().out
     assert read(folder).user_attrs[attrs.SETTINGS]["pruner"] == "none"
     assert command(folder, f"{run} --trials 5") == 0
