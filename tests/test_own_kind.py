@@ -22,6 +22,8 @@ __all__ = ["toy"]
 
 DIGITS = Path(__file__).parent.parent / "examples" / "digits.py"
 
+RUN = "run toy_kind.py:TOY --threads 1"
+
 Done = Callable[[str], str]
 
 
@@ -45,7 +47,7 @@ def stored(folder: Path, study: str) -> StudyRecord:
 def test_a_kind_goes_through_all_commands(cli: Cli, done: Done, toy: Path) -> None:
     """It is searched, trained for good, confirmed, taken apart, and read without its file."""
     folder = toy.parent
-    assert "12 of 12 trials finished" in done("run toy_kind.py:TOY --trials 12 --workers 2")
+    assert "12 of 12 trials finished" in done(f"{RUN} --trials 12 --workers 2")
     best = stored(folder, "toy-line").best
     assert best is not None
     assert best.value == min(best.intermediate_values.values())
@@ -59,7 +61,7 @@ def test_a_kind_goes_through_all_commands(cli: Cli, done: Done, toy: Path) -> No
     assert len(confirmed.user_attrs[attrs.TEST_RESULTS]) == len(confirmed.complete) == 12
     assert not list((folder / "runs" / "artifacts" / "models").iterdir())
     done("ablate --study toy-line --seeds 2 --param rate")
-    said = done("run toy_kind.py:TOY --trials 1 --study second --warm-start toy-line")
+    said = done(f"{RUN} --trials 1 --study second --warm-start toy-line")
     assert "The first 1 trials repeat the best points of study toy-line." in said
     assert stored(folder, "second").trials[0].params == best.params
 
@@ -76,29 +78,29 @@ def test_a_kind_goes_through_all_commands(cli: Cli, done: Done, toy: Path) -> No
 def test_a_changed_file_is_accepted_or_refused(cli: Cli, done: Done, toy: Path) -> None:
     """The first differing line is named; what is trained by other code is marked."""
     folder = toy.parent
-    done("run toy_kind.py:TOY --trials 2")
+    done(f"{RUN} --trials 2")
     toy.write_text(TOY.replace("/ 1000", "/ 100"))
-    for line in ("run toy_kind.py:TOY --trials 2", "worker", "confirm", "train"):
+    for line in (f"{RUN} --trials 2", "worker", "confirm", "train"):
         code, _, err = cli(*line.split(), "--study", "toy-line")
         assert code == 1
         assert "has changed since study 'toy-line' was made: line " in err
         assert "% 7 / 1000)` and is `xs" in err
         assert "--accept-change" in err
     before = kind_of(stored(folder, "toy-line")).source
-    done("run toy_kind.py:TOY --trials 2 --accept-change")
+    done(f"{RUN} --trials 2 --accept-change")
     record = stored(folder, "toy-line")
     after = kind_of(record).source
     assert before is not None
     assert after is not None
     digests = [trial.user_attrs[attrs.KIND_DIGEST] for trial in record.trials]
     assert digests == 2 * [before.digest] + 2 * [after.digest]
-    done("run toy_kind.py:TOY --total 4")  # the new code is that of the study
+    done(f"{RUN} --total 4")  # the new code is that of the study
 
 
 def test_a_worker_brings_its_own_copy(cli: Cli, done: Done, toy: Path) -> None:
     """Another machine's file may lie elsewhere, if it is the same."""
     folder = toy.parent
-    done("run toy_kind.py:TOY --trials 1")
+    done(f"{RUN} --trials 1")
     study = optuna.load_study(
         study_name="toy-line",
         storage=open_storage(f"sqlite:///{folder / 'runs' / 'study.db'}", write=True),
@@ -120,7 +122,7 @@ def test_a_constraint_and_a_second_objective_are_of_the_second_metric(
         ("a", "--min-accuracy 1", ("minimize",)),
         ("b", "--pareto", ("minimize", "maximize")),
     ):
-        run = f"run toy_kind.py:TOY --total 3 --study {name}"
+        run = f"{RUN} --total 3 --study {name}"
         done(f"{run} {option}")
         record = stored(folder, name)
         assert record.directions == directions
