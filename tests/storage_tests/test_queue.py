@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from itertools import product
 from typing import Any
 
 import optuna
@@ -140,34 +141,42 @@ DEATHS = 3
 STOPPED = "interruption " * 5
 
 
+ROWS = [
+    # What is complete or pruned counts, as what runs does meanwhile; what failed does not.
+    ("target=3 design=none me>0@0 0:complete me>1@1 1:pruned me>2@2 2:fail a>3@3", "CPFR"),
+    # Behind a design's last point there is nothing, but what runs may come back.
+    ("me>exhausted design=2 me>0@0 a>1@1 0:complete me>busy 1:error me>2@1", "CFR"),
+    # A design that is started again goes on, to another end; a replicate from its start.
+    ("design=2 a>0@0 b>1@1 design=3 c>2@2 d>busy replicate=2 d>3@0*2 e>4@1*2", "RRRRR"),
+    # Who claims again, as the answer was lost, gets the trial that it has there.
+    ("design=none me>0@0 a>1@1 a>1@1 target=0 me>0@0 a>1@1 0:complete me>done", "CR"),
+    # What has ended is failed by nobody.
+    ("design=none me>0@0 0:complete 0!error me>1@1 1:error 1!error", "CFW"),
+    # Waiting trials are given in their order, then new ones.
+    ("design=none enqueue=2 a>0 b>1 c>2@0", "RRR"),
+]
+"""What holds in all places."""
+
+
 @pytest.mark.parametrize(
-    ("steps", "ends"),
+    ("shared_place", "steps", "ends"),
     [
+        *((place, *row) for place, row in product(("sqlite", "postgresql", "grpc"), ROWS)),
         # Nothing is given that is not wanted, be it waiting or new.
-        ("enqueue=1 target=none me>done design=9 me>done target=0 me>done", "W"),
-        # What is complete or pruned counts, as what runs does meanwhile; what failed does not.
-        ("target=3 design=none me>0@0 0:complete me>1@1 1:pruned me>2@2 2:fail a>3@3", "CPFR"),
-        ("target=1 design=none a>0@0 me>busy 0:configuration me>1@1 1:complete me>done", "FC"),
-        # Behind a design's last point there is nothing, but what runs may come back.
-        ("me>exhausted design=2 me>0@0 a>1@1 0:complete me>busy 1:error me>2@1", "CFR"),
-        ("design=1 me>0@0 0:complete me>exhausted", "C"),
-        # A design that is started again goes on, to another end; a replicate from its start.
-        ("design=2 a>0@0 b>1@1 design=3 c>2@2 d>busy replicate=2 d>3@0*2 e>4@1*2", "RRRRR"),
-        # Who claims again, as the answer was lost, gets the trial that it has there.
-        ("design=none me>0@0 a>1@1 a>1@1 target=0 me>0@0 a>1@1 0:complete me>done", "CR"),
-        # Waiting trials are given in their order, then new ones.
-        ("design=none enqueue=2 a>0 b>1 c>2@0", "RRR"),
-        # What has ended is failed by nobody.
-        ("design=none me>0@0 0:complete 0!error me>1@1 1:error 1!error", "CFW"),
+        ("sqlite", "enqueue=1 target=none me>done design=9 me>done target=0 me>done", "W"),
+        ("sqlite", "target=1 design=none a>0@0 me>busy 0:configuration me>1@1 1:complete", "FC"),
+        ("sqlite", "target=1 design=1 me>0@0 0:complete me>done", "C"),
+        ("sqlite", "design=1 me>0@0 0:complete me>exhausted", "C"),
         # A trial is tried again as often as its cause allows, or the study after errors.
-        (again("configuration"), "F"),
-        (again("error " * (1 + DEFAULT_RETRIES)), "F" * (1 + DEFAULT_RETRIES)),
-        (f"retries=0 {again('error')}", "F"),
-        (f"retries=4 {again('error ' * 5)}", "FFFFF"),
-        (f"retries=0 {again('death ' * (1 + DEATHS))}", "F" * (1 + DEATHS)),
+        ("sqlite", again("configuration"), "F"),
+        ("sqlite", again("error " * (1 + DEFAULT_RETRIES)), "F" * (1 + DEFAULT_RETRIES)),
+        ("sqlite", f"retries=0 {again('error')}", "F"),
+        ("sqlite", f"retries=4 {again('error ' * 5)}", "FFFFF"),
+        ("sqlite", f"retries=0 {again('death ' * (1 + DEATHS))}", "F" * (1 + DEATHS)),
         # Deaths use up no retries of errors, and being told to stop neither of them.
-        (f"retries=1 {again('death death error death ' + STOPPED + 'error')}", "F" * 10),
+        ("sqlite", f"retries=1 {again('death death error death ' + STOPPED + 'error')}", "F" * 10),
     ],
+    indirect=["shared_place"],
 )
 def test_claims_and_ends(
     study: optuna.Study, steps: str, ends: str, monkeypatch: pytest.MonkeyPatch

@@ -12,7 +12,7 @@ from optuna.trial import TrialState
 from storage import attrs
 from storage.errors import StorageError, UnknownStudyError
 from storage.rdb import open_storage
-from storage.records import StudyRecord, load_study_record, study_names
+from storage.records import StudyRecord, load_study_record, only_study, study_names
 from tests.study_tests.synthetic import study as made_up
 from tests.study_tests.synthetic import trial
 
@@ -119,12 +119,15 @@ def test_two_objectives(storage: BaseStorage) -> None:
 
 
 def test_unknown_study(url: str) -> None:
-    """An unknown name is answered with the known ones, in a line without quotes around it."""
+    """An unknown name, or none, is answered with the known ones, in a line without quotes."""
     storage = open_storage(url, create=True, write=True)
     with pytest.raises(UnknownStudyError, match=r"'x' in this storage; it holds: none\.$"):
         load_study_record(storage, "x")
-    for name in ("zebra", "ant"):
-        optuna.create_study(storage=storage, study_name=name)
+    optuna.create_study(storage=storage, study_name="zebra")
+    assert only_study(storage) == "zebra"
+    optuna.create_study(storage=storage, study_name="ant")
+    with pytest.raises(UnknownStudyError, match=r"^Name one .*; the storage holds: zebra, ant\.$"):
+        only_study(storage)
     assert study_names(storage) == ["zebra", "ant"]
     with pytest.raises(StorageError, match=r"^There is no study .*; it holds: zebra, ant\.$"):
         load_study_record(storage, "x")

@@ -8,9 +8,6 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from optuna.trial import TrialState
 
-from storage.records import StudyRecord
-from storage.records import StudyRecord
-from storage.records import StudyRecord
 from study.dashboard.notes import code_block, escape, noteworthy, study_note, trial_note
 from tests.study_tests.synthetic import (
     MARKUP,
@@ -87,31 +84,22 @@ def test_note_of_a_failed_trial(attrs: dict[str, str], expected: str) -> None:
     assert "autoencoder" not in bare
 
 
-@pytest.mark.parametrize(
-    ("attrs", "curve", "expected"),
-    [
-        ({"reused_from": 3}, (), "trial 3 had done the same training"),
-        ({"early_stopped": True}, (0.2, 0.1), "had stopped falling after 2 epochs"),
-        ({"retry_of": 9}, (), "A second attempt at trial 9."),
-        ({"measured_on": "test"}, (), "imported, as measured on the test split"),
-    ],
-)
-def test_note_of_another_end(
-    attrs: dict[str, object], curve: tuple[float, ...], expected: str
-) -> None:
-    """Whose training it repeats, why it ended early, where it was measured."""
-    text = note(0, trial(0, value=0.1, params=PARAMS, curve=curve, attrs=attrs))
-    assert expected in text
-    assert ("emoji-study train" in text) == ("measured_on" not in attrs)
-
-
-def test_note_of_a_pruned_trial() -> None:
-    """It says who stopped it and when."""
+def test_notes_of_reused_stopped_and_repeated_trials() -> None:
+    """Who stopped a trial and when, whose training it repeats, where it was measured."""
     found = {"validation_mse": 0.05, "best_epoch": 3, "epochs_run": 4}
     curve = (0.3, 0.2, 0.05, 0.06)
     text = note(0, trial(0, state=TrialState.PRUNED, params=PARAMS, curve=curve, attrs=found))
     assert "**Pruned**: validation MSE 0.05000 in epoch 3." in text
     assert "Why it ended: the median pruner stopped it after 4 of 20 epochs." in text
+    for own, expected in (
+        ({"reused_from": 3}, "trial 3 had done the same training"),
+        ({"early_stopped": True}, "had stopped falling after 2 epochs"),
+        ({"retry_of": 9}, "A second attempt at trial 9."),
+        ({"measured_on": "test"}, "imported, as measured on the test split"),
+    ):
+        text = note(0, trial(0, value=0.1, params=PARAMS, curve=(0.2, 0.1), attrs=own))
+        assert expected in text
+        assert ("emoji-study train" in text) == ("measured_on" not in own)
 
 
 def test_an_infeasible_trial_says_so() -> None:
@@ -162,34 +150,30 @@ def test_note_of_a_study() -> None:
     assert links == ["/report/7"]
 
 
-VENDORS = {"vendors": ["google", "twitter", "apple"]}
+EXTRA = ", with extra training images of "
+DATA = [
+    ("", [], "the embedded images"),
+    ("", ["twitter"], "the embedded images of twitter"),
+    ("", ["google", "twitter", "apple"], f"the embedded images of google{EXTRA}twitter and apple"),
+    ("faces.parquet", [], "faces.parquet"),
+    ("faces.parquet", ["google"], f"faces.parquet{EXTRA}google"),
+]
 
 
-@pytest.mark.parametrize(
-    ("record", "expected"),
-    [
-        (multitask(), "at least 70.0\xa0% of the validation images"),
-        (multitask(settings={**MULTITASK_SETTINGS, "pareto": True}), "second objective"),
-        (study(), "not made by emoji-study"),
-        *(
-            (study(settings={**SETTINGS, **own}), f". Data: {data}, group split, fingerprint ")
-            for own, data in (
-                ({}, "the embedded images"),
-                ({"vendors": ["twitter"]}, "the embedded images of twitter"),
-                (VENDORS, "the embedded images of google, with extra training images of twitter "
-                 "and apple"),
-                ({"data": "faces.parquet"}, "faces.parquet"),
-                (
-                    {"data": "faces.parquet", "vendors": ["google"]},
-                    "faces.parquet, with extra training images of google",
-                ),
-            )
-        ),
-    ],
-)
-def test_notes_of_other_studies(record: StudyRecord, expected: str) -> None:
+def test_notes_of_other_studies() -> None:
     """They say what a constraint, a second objective or another program's study is.
 
     And the data: the file or the vendor of the own images, and the vendors of the extra ones.
     """
-    assert expected in study_note(record, study_id=1, url=URL)
+    both = {**MULTITASK_SETTINGS, "pareto": True, "min_accuracy": None}
+    others = [
+        (multitask(), "at least 70.0\xa0% of the validation images"),
+        (multitask(settings=both), "second objective"),
+        (study(), "not made by emoji-study"),
+    ]
+    for file, vendors, data in DATA:
+        own = {"data": file or None, **({"vendors": vendors} if vendors else {})}
+        made = study(trial(0, value=0.1), settings={**SETTINGS, **own})
+        others.append((made, f". Data: {data}, group split, fingerprint "))
+    for record, expected in others:
+        assert expected in study_note(record, study_id=1, url=URL)
