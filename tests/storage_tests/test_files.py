@@ -101,18 +101,27 @@ def test_links_are_followed(tmp_path: Path, old: bytes | None) -> None:
     assert os.listdir(target.parent) == ["target"]
 
 
-def test_permissions_stay(tmp_path: Path) -> None:
-    """A file that is replaced keeps who may read it; a new one has what the system gives."""
+def test_replaced_files(tmp_path: Path) -> None:
+    """They keep who may read them, as a new one has what the system gives.
+
+    Two that write one file at once, on whatever machine, each write a whole one.
+    """
     path, usual = tmp_path / "file", tmp_path / "usual"
     usual.touch()
     for mode in (usual.stat().st_mode, stat.S_IFREG | 0o600):
         write_bytes(path, b"content")
         assert path.stat().st_mode == mode
         path.chmod(0o600)
+    with atomic_path(path) as one, atomic_path(path) as other:
+        assert one != other
+        one.write_text("one")
+        other.write_text("other")
+    assert path.read_text() == "one"
+    assert sorted(os.listdir(tmp_path)) == ["file", "usual"]
 
 
 def test_pipe_and_device(tmp_path: Path) -> None:
-    """A pipe or a device gets the content and stays what it is."""
+    """A pipe or a device gets the content and stays what it is; a full one is named."""
     path, got = tmp_path / "pipe", []
     os.mkfifo(path)
     reader = threading.Thread(target=lambda: got.append(path.read_bytes()))
@@ -129,10 +138,6 @@ def test_pipe_and_device(tmp_path: Path) -> None:
     assert stat.S_ISCHR(path.stat().st_mode)
     os.close(main)
     os.close(terminal)
-
-
-def test_full_device(tmp_path: Path) -> None:
-    """A device that takes nothing is an error that names it, and stays a device."""
     path = tmp_path / "full"
     try:  # one of our own, so that nobody's is ever in danger
         os.mknod(path, stat.S_IFCHR | 0o666, os.makedev(1, 7))
@@ -163,17 +168,6 @@ def test_open_files_of_the_shell(tmp_path: Path) -> None:
     assert (tmp_path / "other").read_text() == "four"
     assert sorted(os.listdir(tmp_path)) == ["file", "other", "stdout"]
     assert (tmp_path / "stdout").is_symlink()
-
-
-def test_writers_do_not_share_a_temporary_name(tmp_path: Path) -> None:
-    """Two that write one file at once, on whatever machine, each write a whole one."""
-    path = tmp_path / "file"
-    with atomic_path(path) as one, atomic_path(path) as other:
-        assert one != other
-        one.write_text("one")
-        other.write_text("other")
-    assert path.read_text() == "one"
-    assert os.listdir(tmp_path) == ["file"]
 
 
 def test_files_that_belong_together(tmp_path: Path) -> None:

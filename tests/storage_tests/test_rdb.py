@@ -73,23 +73,22 @@ def database(*statements: str) -> bytes:
 
 
 def test_create(tmp_path: Path) -> None:
-    """A file and its folders, of whatever names, are created once, with a write-ahead log."""
+    """A file and its folders, of whatever names, are created once, with a write-ahead log.
+
+    Only ``create`` creates, if that is possible; neither file nor folder appear otherwise.
+    """
     path = tmp_path / "50% #1 & more" / "new" / "my study.db"
     url = f"sqlite:///{path}"
+    message = r"my study\.db does not exist; `emoji-study run`"
+    for write in (False, True):
+        with pytest.raises(StorageAccessError, match=message):
+            open_storage(url, write=write)
+    assert list(tmp_path.iterdir()) == []
     new_database(url)
     assert names(url) == names(url, create=True, write=True) == ["study"]
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         assert connection.execute("SELECT study_name FROM studies").fetchall() == [("study",)]
-
-
-def test_missing_file_stays_missing(tmp_path: Path) -> None:
-    """Only ``create`` creates, if that is possible; neither file nor folder appear otherwise."""
-    message = r"study\.db does not exist; `emoji-study run`"
-    for write in (False, True):
-        with pytest.raises(StorageAccessError, match=message):
-            open_storage(f"sqlite:///{tmp_path / 'folder' / 'study.db'}", write=write)
-    assert list(tmp_path.iterdir()) == []
     (tmp_path / "file").touch()
     with pytest.raises(StorageAccessError, match=r"cannot be opened: (Not a dir|File ex)\w+\.$"):
         open_storage(f"sqlite:///{tmp_path / 'file' / 'study.db'}", create=True)
