@@ -8,7 +8,7 @@ PIP_FLAGS ?=
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: demo test fast test-slow check format same map bench clean help
+.PHONY: demo test fast test-slow test-times check format same map bench mutants clean help
 
 demo: $(VENV)/.base ## run a small study end to end: runs/demo/{study.db,report.html,best/} (2 minutes)
 	$(BIN)/emoji-study demo
@@ -22,6 +22,10 @@ fast: $(VENV)/.test ## run the tests that need no browser, server, training or p
 
 test-slow: $(VENV)/.test ## run the tests that train for minutes
 	$(BIN)/python -m pytest -m slow
+
+test-times: $(VENV)/.test ## run the tests; show the time of each file and test, and the processes they start
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --durations 0 --durations-min 1 \
+	  --hypothesis-show-statistics > test-times.txt; tail -n 1 test-times.txt
 
 check: $(VENV)/.dev ## check format, style, the directions of imports, and types
 	$(BIN)/ruff format --check .
