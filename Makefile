@@ -14,7 +14,7 @@ demo: $(VENV)/.base ## run a small study end to end: runs/demo/{study.db,report.
 	$(BIN)/emoji-study demo
 
 # Two processes on two cores, so each of them owns one thread.
-test: $(VENV)/.test ## run the tests (12 minutes)
+test: $(VENV)/.test ## run the tests (5 minutes)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 fast: $(VENV)/.test ## run the tests that need no browser, server, training or page (2 minutes)
@@ -45,6 +45,9 @@ map: $(VENV)/.dev ## count what the shape of the code is judged by
 
 bench: $(VENV)/.test ## measure speed as ratios within one run: benchmarks/results.json
 	$(BIN)/python -m benchmarks
+
+mutants: $(VENV)/.dev ## see which small faults of MODULES (files) no test sees
+	$(BIN)/python -m benchmarks.mutants $(MODULES)
 
 clean: ## remove the environment and caches, never runs/
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
