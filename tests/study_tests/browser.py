@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 
+from tests.servers import require
+
 CHROMIUM = os.environ.get("CHROMIUM") or next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
@@ -21,17 +23,13 @@ ARGUMENTS = [
     "--disable-sync",
 ]
 
-# Where the project is checked for good, a missing browser is an error, not a reason to skip.
-needs_browser = pytest.mark.skipif(
-    CHROMIUM is None and os.environ.get("CI") != "true",
-    reason="no chromium found; set CHROMIUM to its path",
-)
-
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """A headless Chromium, for all tests of a process."""
-    assert CHROMIUM is not None, "CI needs a chromium; set CHROMIUM to its path"
+    require(
+        CHROMIUM is not None, "Chromium, or CHROMIUM with its path", "apt-get install chromium"
+    )
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield browser

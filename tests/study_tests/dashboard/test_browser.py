@@ -16,12 +16,9 @@ from storage import attrs
 from storage.rdb import open_storage
 from storage.records import load_study_record
 from tests.servers import opened
-from tests.study_tests.browser import needs_browser
 from tests.study_tests.dashboard.conftest import N_TRIALS
 from tests.study_tests.dashboards import Served, serving, url_of
 from tests.study_tests.studies import ask
-
-pytestmark = needs_browser
 
 WAIT_MS = 60_000
 

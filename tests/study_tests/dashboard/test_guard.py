@@ -23,7 +23,6 @@ from study.report.processes import MIN_TRIALS
 from study.running.objective import CONSTRAINTS
 from tests.servers import opened
 from tests.servers import served as served_storage
-from tests.study_tests.browser import needs_browser
 from tests.study_tests.dashboard.conftest import SECRET, UPLOADED, upload
 from tests.study_tests.dashboards import Served, everything, serving, url_of
 
@@ -70,7 +69,6 @@ def test_uploaded_files_under_any_spelling(served: Served, uploaded: dict[str, s
         assert n_given >= 3
 
 
-@needs_browser
 @pytest.mark.parametrize("n_spellings", [5, pytest.param(None, marks=pytest.mark.slow)])
 def test_no_uploaded_script_runs(
     browser: Browser, served: Served, uploaded: dict[str, str], n_spellings: int | None
@@ -240,7 +238,6 @@ def test_tokens_are_each_for_one_dashboard(served: Served, editable: Served) -> 
         assert served.get("/api/studies", Authorization="", Cookie=cookie)[0] == status
 
 
-@needs_browser
 def test_opened_in_a_browser_behind_a_served_storage(
     browser: Browser,
     tmp_path: Path,

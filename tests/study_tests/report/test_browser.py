@@ -16,11 +16,9 @@ from study.exchange.write_table import write_table
 from study.formats import format_duration, format_mse, format_value
 from study.requests import DescribeRequest
 from tests.study_tests.analysis.test_confirmation import record as confirmation_record
-from tests.study_tests.browser import needs_browser, visited
+from tests.study_tests.browser import visited
 from tests.study_tests.pages import render_comparison, render_report
 from tests.study_tests.synthetic import MARKUP, SETTINGS, planted, planted_multitask, study
-
-pytestmark = needs_browser
 
 RECORD = planted()
 HOSTILE = '</script><img src=x onerror="alert(1)">'
