@@ -1,4 +1,4 @@
-"""Where the time of the tests goes: the slowest files, and the CPU of all that they started.
+"""What tests end with: why some were skipped, and where the time went.
 
 The hooks of this module are those of ``tests/conftest.py``; with xdist each worker measures the
 files that it runs, and hands that to the process that reports. ``make test-times`` shows all files
@@ -117,7 +117,10 @@ def pytest_testnodedown(node: Any) -> None:
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    """Show the slowest files, all with ``--durations=0``, and the CPU-minutes of everything."""
+    """Show what is missing here, the slowest files, all with ``--durations=0``, and the CPU."""
+    reasons = Counter(report.longrepr[2] for report in terminalreporter.getreports("skipped"))
+    for reason, n in sorted(reasons.items()):
+        terminalreporter.write_line(f"{n} skipped: {reason.removeprefix('Skipped: ')}")
     times = config.stash[_MEASURED]
     total = times.total or sum(cpu_seconds())
     terminalreporter.section(f"slowest files; {total / 60:.1f} CPU-minutes in all")
