@@ -146,14 +146,14 @@ ROWS = [
     ("target=3 design=none me>0@0 0:complete me>1@1 1:pruned me>2@2 2:fail a>3@3", "CPFR"),
     # Behind a design's last point there is nothing, but what runs may come back.
     ("me>exhausted design=2 me>0@0 a>1@1 0:complete me>busy 1:error me>2@1", "CFR"),
-    # A design that is started again goes on, to another end; a replicate from its start.
-    ("design=2 a>0@0 b>1@1 design=3 c>2@2 d>busy replicate=2 d>3@0*2 e>4@1*2", "RRRRR"),
+    # A design that is started again goes on, to the later end; a replicate from its start.
+    ("design=2 a>0@0 b>1@1 design=3 design=1 c>2@2 d>busy replicate=2 d>3@0*2 e>4@1*2", "RRRRR"),
     # Who claims again, as the answer was lost, gets the trial that it has there.
     ("design=none me>0@0 a>1@1 a>1@1 target=0 me>0@0 a>1@1 0:complete me>done", "CR"),
     # What has ended is failed by nobody.
     ("design=none me>0@0 0:complete 0!error me>1@1 1:error 1!error", "CFW"),
     # Waiting trials are given in their order, then new ones.
-    ("design=none enqueue=2 a>0 b>1 c>2@0", "RRR"),
+    ("design=none enqueue=2 a>0 b>1 c>2@0 design=1 d>3@1", "RRRR"),
 ]
 """What holds in all places."""
 
