@@ -3,8 +3,9 @@
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Mapping
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -122,6 +123,30 @@ def ask(folder: Path, query: str, file: str = "study.db") -> list[tuple[object, 
             return connection.execute(query).fetchall()
     except sqlite3.OperationalError:
         return []
+
+
+TRAINED = "SELECT COUNT(DISTINCT trial_id) FROM trial_intermediate_values"
+"""Asks how many trials have reported a value."""
+
+
+@contextmanager
+def when_trained(
+    folder: Path,
+    wait_until: Callable[[Callable[[], bool]], None],
+    act: Callable[[], object],
+    *,
+    n_trials: int = 1,
+) -> Iterator[None]:
+    """Run a block, and in a thread ``act`` when so many trials of ``folder`` are in training."""
+
+    def watch() -> None:
+        wait_until(lambda: ask(folder, TRAINED) >= [(n_trials,)])
+        act()
+
+    with ThreadPoolExecutor(1) as pool:
+        acting = pool.submit(watch)
+        yield
+        acting.result()
 
 
 def claim(study: optuna.Study) -> optuna.Trial:

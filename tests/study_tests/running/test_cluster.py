@@ -21,7 +21,7 @@ from study.errors import StudyError
 from study.requests import Place
 from study.running.cluster import open_cluster
 from tests.servers import opened
-from tests.study_tests.studies import ask
+from tests.study_tests.studies import TRAINED, ask
 from tests.study_tests.toy import TOY_FILE
 
 pytestmark = pytest.mark.whole
@@ -94,9 +94,6 @@ def read(folder: Path) -> StudyRecord:
         return load_study_record(storage, "study")
 
 
-TRAINED = "SELECT COUNT(DISTINCT trial_id) FROM trial_intermediate_values"
-
-
 def test_cluster(scheduler: str, tmp_path: Path, wait_until: Wait) -> None:
     """Two workers of a cluster finish a study exactly, as workers of this machine would.
 
@@ -117,7 +114,7 @@ def test_cluster(scheduler: str, tmp_path: Path, wait_until: Wait) -> None:
     assert "2 of 2 trials finished" in done.stdout
     trials = read(tmp_path).trials
     finished = [trial for trial in trials if trial.finished]
-    assert [trial.user_attrs[attrs.DESIGN_INDEX] for trial in trials] == [0, 1, 0, 1]
+    assert sorted(t.user_attrs[attrs.DESIGN_INDEX] for t in finished) == [0, 1]
     assert finished == list(trials[2:])
     assert all(int(trial.user_attrs[attrs.RESUMED_EPOCHS]) > 0 for trial in finished)
     workers = {trial.user_attrs[attrs.WORKER].rpartition(":")[2] for trial in trials[:2]}

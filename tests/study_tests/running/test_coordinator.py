@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import optuna
 import pytest
 from optuna.trial import FrozenTrial, TrialState
 
@@ -30,6 +29,7 @@ from tests.study_tests.studies import (
     toy_settings,
     wanting,
     watched,
+    when_trained,
 )
 
 Wait = Callable[[Callable[[], bool]], None]
@@ -74,32 +74,6 @@ def curves(trials: list[FrozenTrial]) -> dict[Any, Mapping[int, float]]:
     return {point(t): t.intermediate_values for t in trials if t.state != TrialState.FAIL}
 
 
-class Watcher(threading.Thread):
-    """Waits until workers of the study in a folder train so many trials, then acts."""
-
-    def __init__(
-        self,
-        folder: Path,
-        wait_until: Wait,
-        n_trials: int,
-        act: Callable[[list[FrozenTrial]], Any],
-    ) -> None:
-        super().__init__()
-        self._url = f"sqlite:///{folder / 'study.db'}"
-        self._wait_until, self._n_trials, self._act = wait_until, n_trials, act
-
-    def run(self) -> None:
-        """Wait, and act on the trials that are being trained."""
-        study = optuna.load_study(study_name="study", storage=open_storage(self._url))
-
-        def trained() -> list[FrozenTrial]:
-            running = study.get_trials(states=(TrialState.RUNNING,))
-            return [trial for trial in running if trial.intermediate_values]
-
-        self._wait_until(lambda: len(trained()) == self._n_trials)
-        self._act(trained())
-
-
 @pytest.mark.parametrize(
     "sampler",
     ["grid", "tpe", *(pytest.param(s, marks=pytest.mark.slow) for s in ("random", "qmc"))],
@@ -117,10 +91,8 @@ def test_two_workers_finish_exactly_what_was_asked_for(
     claim(study).set_user_attr(attrs.WORKER, dead_worker())
     slow = tmp_path / "data" / "slow"
     slow.touch()
-    watcher = Watcher(tmp_path, wait_until, 2, lambda _: slow.unlink())
-    watcher.start()
-    outcome, trials = run(tmp_path, settings, n_trials=7, n_workers=2)
-    watcher.join()
+    with when_trained(tmp_path, wait_until, slow.unlink, n_trials=2):
+        outcome, trials = run(tmp_path, settings, n_trials=7, n_workers=2)
     progress = outcome.progress
     assert (progress.complete, progress.failed, outcome.target) == (7, 1, 7)
     assert not outcome.interrupted
@@ -178,17 +150,17 @@ def test_killed_worker(
     fixed = {**settings.fixed, "epoch": 20, "width": 4, "depth": 3, "latent_channels": 8}
     small = replace(settings, space="extended", fixed=fixed)
     expected = alone(tmp_path / "alone", small, 2)
-    wanting(job_of(tmp_path, small).url, small, 2)
+    job = job_of(tmp_path, small)
+    wanting(job.url, small, 2)
     killed: list[FrozenTrial] = []
 
-    def kill_one(trained: list[FrozenTrial]) -> None:
-        killed.append(trained[0])
+    def kill_one() -> None:
+        trained = [trial for trial in watched(job).get_trials() if trial.intermediate_values]
         os.kill(int(trained[0].user_attrs[attrs.WORKER].rpartition(":")[2]), signal.SIGKILL)
+        killed.append(trained[0])
 
-    killer = Watcher(tmp_path, wait_until, 1, kill_one)
-    killer.start()
-    outcome, trials = run(tmp_path, small, n_trials=2, n_workers=2)
-    killer.join()
+    with when_trained(tmp_path, wait_until, kill_one):
+        outcome, trials = run(tmp_path, small, n_trials=2, n_workers=2)
     assert "A worker died by SIGKILL; next attempt in 1 s.\n" in capfd.readouterr().err
     assert outcome.progress.finished == outcome.target == 2
     assert outcome.progress.running == outcome.progress.waiting == 0

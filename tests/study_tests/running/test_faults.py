@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from optuna.trial import TrialState
 
 from storage import attrs
 from storage.artifacts import held_folder, open_artifacts, save_artifacts
-from storage.errors import ArtifactFolderError
+from storage.errors import ArtifactFolderError, StorageError
 from storage.rdb import close_all
 from storage.records import StudyRecord, load_study_record
 from study.cli import main
@@ -26,7 +26,14 @@ from study.running.worker import claims, run_trial
 from study.settings import StudySettings
 from tests.servers import new_database, opened, postgres_server
 from tests.study_tests.dashboards import url_of
-from tests.study_tests.studies import ask, claim, objective_of, wanting
+from tests.study_tests.studies import (
+    TRAINED,
+    ask,
+    claim,
+    objective_of,
+    wanting,
+    when_trained,
+)
 from tests.study_tests.toy import TOY_FILE
 
 Wait = Callable[[Callable[[], bool]], None]
@@ -263,17 +270,10 @@ def test_gone_while_running(
 ) -> None:
     """A run whose database, study or folder goes away ends with the one line that says so."""
     (tmp_path / "data" / "slow").touch()
-    query = "SELECT 1 FROM trial_intermediate_values"
-
-    def harm_it() -> None:
-        wait_until(lambda: bool(ask(tmp_path, query)))
-        harm(tmp_path / "study.db")
-
-    harming = threading.Thread(target=harm_it)
-    harming.start()
-    options = ("--trials", "1", "--set", "rounds=2000")
-    code, output, errors = outcome(run_command(url_of(tmp_path), toy, tmp_path, *options))
-    harming.join()
+    arguments = run_command(url_of(tmp_path), toy, tmp_path, "--trials", "1")
+    arguments += ["--set", "rounds=2000"]
+    with when_trained(tmp_path, wait_until, lambda: harm(tmp_path / "study.db")):
+        code, output, errors = outcome(arguments)
     assert code == 1
     assert said in one_line(errors)
     assert "everything is kept" not in output + errors
@@ -287,7 +287,7 @@ def test_locked_database(tmp_path: Path, toy: StudySettings, wait_until: Wait) -
     options = ("--trials", "6", "--workers", "2", "--set", "rounds=2000")
     arguments = run_command(url_of(tmp_path), toy, tmp_path, *options)
     with subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True) as process:
-        wait_until(lambda: bool(ask(tmp_path, "SELECT 1 FROM trial_intermediate_values")))
+        wait_until(lambda: ask(tmp_path, TRAINED) >= [(1,)])
         with closing(sqlite3.connect(tmp_path / "study.db", timeout=60)) as connection:
             connection.execute("BEGIN IMMEDIATE")
             threading.Event().wait(30)  # the lock itself
@@ -312,7 +312,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 
 def test_wrong_password(server: Any, tmp_path: Path, toy: StudySettings, outcome: Outcome) -> None:
-    """A wrong password is refused in one line that does not show it; the right one works."""
+    """A wrong password is refused in one line that does not show it; the right one works.
+
+    Reading a database without any study says so.
+    """
     right = new_database(server, "secret").replace("postgres:@", "guest:right@")
     server.psql("ALTER DATABASE secret OWNER TO guest;")
     wrong = right.replace(":right@", ":hunter2@")
@@ -321,19 +324,15 @@ def test_wrong_password(server: Any, tmp_path: Path, toy: StudySettings, outcome
         assert code == 1
         assert "password authentication failed" in one_line(errors)
         assert "hunter2" not in output + errors
+    code, _, errors = outcome(command("list", "--storage", right))
+    assert code == 1
+    assert "`emoji-study run` creates it" in one_line(errors)
     arguments = run_command(right, toy, tmp_path, "--trials", "1")
     code, output, errors = outcome(arguments)
     assert code == 0, errors
     assert "right" not in output + errors
     dump = server.psql("SELECT value_json FROM secret.public.study_user_attributes;")
     assert "right@" not in dump
-
-
-def test_empty_server_database(server: Any, outcome: Outcome) -> None:
-    """Reading a database without any study says so, and creates nothing in it."""
-    code, _, errors = outcome(command("list", "--storage", new_database(server, "empty")))
-    assert code == 1
-    assert "`emoji-study run` creates it" in one_line(errors)
 
 
 def test_server_that_is_not_started_yet(server: Any, tmp_path: Path, toy: StudySettings) -> None:
@@ -369,15 +368,9 @@ def test_restarted_server(
         assert process.stderr is not None
 
         def has_begun() -> bool:
-            query = "SELECT count(*) FROM trials WHERE state = 'COMPLETE';"
-            try:
-                database = server.get_uri(database="restarted")
-                found = subprocess.check_output(
-                    [server.bin_path / "psql", database, "-tAc", query], stderr=subprocess.DEVNULL
-                )
-            except subprocess.CalledProcessError:
-                return False
-            return int(found) >= 2
+            with suppress(StorageError):
+                return sum(trial.finished for trial in read(url).trials) >= 2
+            return False
 
         wait_until(has_begun)
         server.stop()

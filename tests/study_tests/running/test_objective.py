@@ -302,33 +302,14 @@ def test_early_stopped(run: Run, free: StudySettings) -> None:
         assert attrs.EARLY_STOPPED not in other.user_attrs
 
 
-@pytest.mark.parametrize(
-    ("params", "changes", "reason"),
-    [
-        (
-            {**JOINT, "classification_lambda": 1e39},
-            {"classification_lambda": 1e39},
-            "Training diverged in epoch 1:",
-        ),
-        (
-            SEQUENTIAL,
-            {
-                **{"depth": 1, "learning_rate": 1e12, "classification_layer_num": 3},
-                **{"classification_width": 64, "dropout": 0.0},
-            },
-            "Training of the classifier diverged in epoch 1:",
-        ),
-    ],
-    ids=["joint", "classifier"],
-)
-def test_diverged(
-    run: Run, tmp_path: Path, free: StudySettings, params: Values, changes: Values, reason: str
-) -> None:
+def test_diverged(run: Run, tmp_path: Path, free: StudySettings) -> None:
     """A diverged training fails its trial with its curve, and leaves no state behind."""
-    settings = replace(fixing(free, **changes), min_accuracy=0.5)
-    trial = run(params, settings=settings)
+    large = {"depth": 1, "learning_rate": 1e12, "classification_layer_num": 3}
+    settings = fixing(free, **large, classification_width=64, dropout=0.0)
+    trial = run(SEQUENTIAL, settings=replace(settings, min_accuracy=0.5))
     assert trial.state == TrialState.FAIL
-    assert trial.user_attrs[attrs.FAILURE].startswith(f"{attrs.DIVERGED}: {reason}")
+    reason = f"{attrs.DIVERGED}: Training of the classifier diverged in epoch 1:"
+    assert trial.user_attrs[attrs.FAILURE].startswith(reason)
     assert attrs.CONFUSION not in trial.user_attrs
     assert len(curve_of(tmp_path, trial)) == trial.user_attrs[attrs.EPOCHS_RUN]
     assert list((tmp_path / "artifacts").rglob("*.pt")) == []
@@ -381,9 +362,7 @@ def test_constraint_with_an_adaptive_sampler(tmp_path: Path, multitask: StudySet
     """A worker tells an adaptive sampler of the constraint as well."""
     fixed = {"epoch": 1, "batch_size": 16}
     settings = replace(multitask, sampler="tpe", min_accuracy=0.5, fixed=fixed)
-    job = job_of(tmp_path, settings)
-    study = wanting(job.url, settings, 14)
-    run_worker(job, threading.Event())
+    study = run_studied(tmp_path, settings, 14)
     assert [trial.state for trial in study.get_trials()] == [TrialState.COMPLETE] * 14
     assert {value >= 0.5 for value in accuracies(study.get_trials())} == {True, False}
     check_constraint(study, 0.5)

@@ -24,7 +24,7 @@ from storage.records import load_study_record
 from study.running.budget import request
 from study.running.worker import run_trial
 from study.settings import StudySettings
-from tests.study_tests.studies import ask, claim, objective_of, open_study, start_design
+from tests.study_tests.studies import TRAINED, ask, claim, objective_of, open_study, start_design
 from tests.study_tests.toy import TOY_FILE
 
 Wait = Callable[[Callable[[], bool]], None]
@@ -164,9 +164,8 @@ def test_all_commands_in_one_folder(tmp_path: Path, toy: StudySettings, wait_unt
             folder.mkdir()
         started = start(folders, *search)
         for seed, process in started.items():
-            trained = "SELECT 1 FROM trial_intermediate_values"
-            asked = partial(ask, folders[seed], trained, f"{seed}.db")
-            wait_until(lambda asked=asked: bool(asked()))
+            asked = partial(ask, folders[seed], TRAINED, f"{seed}.db")
+            wait_until(lambda asked=asked: asked() >= [(1,)])
             process.send_signal(signal.SIGINT)
         end(started, 130)
         slow.unlink()

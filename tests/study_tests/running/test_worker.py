@@ -30,7 +30,6 @@ from emoji_ae.drawing.strips import N_RANKED, N_SAMPLES, pick
 from emoji_ae.splits import split_dataset
 from storage import attrs, queue
 from storage.artifacts import open_artifacts, read_artifact
-from storage.errors import ArtifactFolderError
 from storage.rdb import open_storage
 from storage.records import count
 from study.emoji.data import StudyData
@@ -167,17 +166,6 @@ def test_complete(run: Run, settings: StudySettings, store: Path, data: StudyDat
     check_files(study, store, data, n_epochs=4)
 
 
-def test_pruned(run: Run, store: Path, data: StudyData) -> None:
-    """A pruned trial keeps everything, too."""
-    study = run(epoch=3, pruner=ALWAYS_PRUNES)
-    (trial,) = study.get_trials()
-    assert trial.state == TrialState.PRUNED
-    assert list(trial.intermediate_values) == [0]
-    assert set(trial.user_attrs) == AT_START | AT_END
-    assert trial.user_attrs[attrs.EPOCHS_RUN] == 1
-    check_files(study, store, data, n_epochs=1)
-
-
 @pytest.mark.parametrize(("epoch", "warmup"), [(1, 0), (3, 2)])
 def test_last_epoch_is_never_pruned(run: Run, epoch: int, warmup: int) -> None:
     """A training that was paid for counts, even where the pruner would stop it at its end."""
@@ -230,27 +218,6 @@ def test_diverged(run: Run, store: Path, data: StudyData) -> None:
     assert set(trial.user_attrs) >= AT_START | AT_END - BEST | {attrs.FAILURE}
     assert all(math.isfinite(value) for value in trial.intermediate_values.values())
     check_files(study, store, data, n_epochs=n_epochs)
-
-
-def test_folder_that_takes_no_files(
-    run: Run, settings: StudySettings, tmp_path: Path, url: str
-) -> None:
-    """An error of the machine is passed on; the trial waits as if it had not been begun.
-
-    A worker tries the folder before it claims anything.
-    """
-    (tmp_path / "artifacts").touch()
-    message = r"^Artifact folder .* cannot be created"
-    with pytest.raises(ArtifactFolderError, match=message):
-        run()
-    trial, again = stored_study(url).get_trials()
-    assert (trial.state, again.state) == (FAIL, WAITING)
-    assert trial.user_attrs[attrs.FAILURE].startswith("Artifact folder ")
-    assert attrs.ERRORS not in again.user_attrs
-    assert again.user_attrs[attrs.RETRY_OF] == 0
-    with pytest.raises(ArtifactFolderError, match=message):
-        run_worker(job_of(tmp_path, settings), threading.Event())
-    assert [t.state for t in stored_study(url).get_trials()] == [FAIL, WAITING]
 
 
 def test_unexpected_error(run: Run, url: str) -> None:
