@@ -1,9 +1,7 @@
 """What earlier versions stored is read, made pages of, and gone on with."""
 
 import shutil
-import sys
 import threading
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,55 +9,43 @@ import pytest
 from emoji_ae.checkpoint import load_checkpoint
 from storage.rdb import open_storage
 from storage.records import TrialRecord, load_study_record
-from study.cli import main
 from study.report import read_report_data
 from study.running.job import WorkerJob
 from study.running.worker import run_worker
+from tests.conftest import Cli
 
 ASSETS = Path(__file__).parent / "assets"
-
-Run = Callable[..., str]
 
 
 @pytest.fixture(params=["0.1.0"])
 def stored(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """A copy of what a version stored, see ``assets/make.py``."""
-    return Path(shutil.copytree(ASSETS / request.param, tmp_path / "stored"))
+    """A copy of what a version stored, see ``assets/make.py``, where ``cli`` runs."""
+    return Path(shutil.copytree(ASSETS / request.param, tmp_path, dirs_exist_ok=True))
 
 
-@pytest.fixture
-def run(stored: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Return a function that runs the command there, to a good end; it returns the output."""
-    monkeypatch.chdir(stored)
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def run(*args: str) -> str:
-        monkeypatch.setattr(sys, "argv", ["emoji-study", *args])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main()
-        seen = capsys.readouterr()
-        assert ended.value.code == 0, seen.err
-        return seen.out
-
-    return run
+def said(cli: Cli, *args: str) -> str:
+    """Run the command to a good end; return what it printed."""
+    code, out, errors = cli(*args)
+    assert code == 0, errors
+    return out
 
 
-def test_read(run: Run, stored: Path) -> None:
+def test_read(cli: Cli, stored: Path) -> None:
     """Lists, states, tables, checkpoints and pages of the version are those that it made."""
     storage = ("--storage", "sqlite:///study.db")
-    listed = run("list", *storage)
+    listed = said(cli, "list", *storage)
     for name in ("search", "classes", "search-confirmation", "imported"):
         assert name in listed
-        assert "Study " in run("status", "--study", name, *storage)
-    run("export", "--study", "search", *storage, "--out", "again.csv")
+        assert "Study " in said(cli, "status", "--study", name, *storage)
+    said(cli, "export", "--study", "search", *storage, "--out", "again.csv")
     before, after = (
         [line.split(",")[:3] for line in (stored / name).read_text().splitlines()]
         for name in ("search.csv", "again.csv")
     )
     assert before == after
-    run("report", "--from", "page.html", "--out", "from-page.html")
-    run("report", "--study", "search", *storage, "--out", "again.html")
+    said(cli, "import-csv", "search.csv", "--study", "table", *storage)
+    said(cli, "report", "--from", "page.html", "--out", "from-page.html")
+    said(cli, "report", "--study", "search", *storage, "--out", "again.html")
     pages = [read_report_data(stored / f"{name}.html") for name in ("page", "from-page", "again")]
     assert len({data.studies[0].best.value for data in pages if data.studies[0].best}) == 1
     assert all(data.pictures == pages[0].pictures and data.pictures for data in pages)
@@ -110,11 +96,12 @@ def test_go_on(stored: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.slow
-def test_go_on_to_the_end(run: Run) -> None:
+@pytest.mark.usefixtures("stored")
+def test_go_on_to_the_end(cli: Cli) -> None:
     """The command goes on with such a training as well, and leaves no state behind."""
     (before,) = trials_of_long()
     shared = ("--study", "long", "--storage", LONG, "--trials", "1")
-    run("run", "autoencoder", "--space", "extended", *shared)
+    said(cli, "run", "autoencoder", "--space", "extended", *shared)
     killed, resumed = trials_of_long()
     assert (killed.state.name, resumed.state.name) == ("FAIL", "COMPLETE")
     assert 0 < resumed.user_attrs["resumed_epochs"] <= len(before.intermediate_values)

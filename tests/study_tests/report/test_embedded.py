@@ -19,27 +19,9 @@ from optuna.trial import TrialState
 from study.errors import StudyError
 from study.report import ReportData, read_report_data, render_data
 from study.report.embedded import MAX_REPORTS, MAX_TRIALS, bounded, pack
-from study.report.pictures import DrawnImages, Picture, Pictures
+from tests.study_tests.report.test_report import pictures_of
 from tests.study_tests.synthetic import MARKUP, planted, planted_multitask, study, trial
 
-PICTURE = Picture(
-    text=MARKUP,
-    role="lowest",
-    original=b"\x89PNG\x00\xff",
-    reconstruction=b"two",
-    error_map=b"three",
-    mse=0.1 + 0.2,
-)
-PICTURES = Pictures(
-    caption="By trial 3",
-    drawn_by=3,
-    ranked=(PICTURE,),
-    full_difference=0.5,
-    texts=("nerd face",),
-    originals=(b"",),
-    trials=(DrawnImages(caption="best", drawn_by=3, reconstructions=(b"x",), errors=(1e-3,)),),
-    n_trials=7,
-)
 NAME = '</script><script id="report-data">alert(1)'
 """A name of a study that would end the element of the data."""
 
@@ -61,7 +43,7 @@ def test_a_page_makes_itself_anew(tmp_path: Path) -> None:
     data = ReportData(
         studies=(replace(searched, name=NAME, trials=(*searched.trials, diverged)),),
         followups=(replace(planted(4), name="other"),),
-        pictures=PICTURES,
+        pictures=pictures_of(MARKUP, "nerd face", ""),
         correlated="independent",
         n_left_out=1_983,
         thinned=True,
