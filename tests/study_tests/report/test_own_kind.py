@@ -88,10 +88,11 @@ def test_words_follow_the_steps_and_the_objective() -> None:
     assert "Steps trained" in text
     assert set(re.findall(r"\b(?:epochs|Epochs)\b", text)) == set()
     accuracy = replace(DIGITS.metrics[1], objective=True)
-    record = digits(8, kind=replace(DIGITS, metrics=(accuracy,)))
+    record = digits(kind=replace(DIGITS, metrics=(accuracy,)))
     trials = (replace(t, value=None if t.value is None else 1 + t.value) for t in record.trials)
     text = words(render_report(replace(record, trials=tuple(trials))))
     assert re.search(r"The highest validation accuracy is \d+\.\d\N{NO-BREAK SPACE}%", text)
+    assert "None of 8 checks needs attention." in text
     assert '"maximise": true' in text
     assert "validation accuracy (log)" not in text
     assert '<section id="trade-off"' not in text
