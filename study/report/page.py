@@ -1,6 +1,7 @@
 """From templates and their data to one HTML file: the only module that knows jinja2."""
 
 import base64
+import functools
 import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
@@ -92,6 +93,7 @@ def safe_in_script(json: str) -> Markup:
     return Markup(json.replace("<", "\\u003c"))
 
 
+@functools.cache  # compiling the templates takes longer than a small page
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
