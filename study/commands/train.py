@@ -12,7 +12,7 @@ from storage.file_names import file_name
 from storage.files import atomic_paths, require_writable
 from storage.rdb import open_storage
 from study.errors import StudyError
-from study.formats import format_accuracy
+from study.formats import format_accuracy, plural
 from study.kind_sources import find_kind, make_trainer
 from study.kinds import Data, Run, Step, Trainer
 from study.metrics import Metric
@@ -196,7 +196,7 @@ def _content(final: Final, chosen: Chosen) -> dict[str, Any]:
         **final.best,
         **{f"test_{name}": value for name, value in tested.items()},
         f"best_{step}": final.best_step,
-        f"{step}s": final.n_steps,
+        plural(step).replace(" ", "_"): final.n_steps,
         **{name: value for name, value in final.facts.items() if name in costs},
         "training_seconds": final.seconds,
     }

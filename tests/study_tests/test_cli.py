@@ -703,11 +703,11 @@ def test_interrupted_training(toy: Path, number: signal.Signals) -> None:
     metrics = json.loads((out / "metrics.json").read_text())
     assert running.returncode == 130
     assert said == (
-        f"{said.split(':')[0]}: interrupted after rounds {metrics['roundss']} of 10000. The best "
+        f"{said.split(':')[0]}: interrupted after rounds {metrics['rounds']} of 10000. The best "
         f"so far, distance {metrics['loss']:.5f} (rounds {metrics['best_rounds']}), "
         "is in best, without a look at the test data; the same command trains anew.\n"
     )
-    assert metrics["roundss"] >= 2
+    assert metrics["rounds"] >= 2
     assert (metrics["interrupted"], metrics["test_loss"]) == (True, None)
     assert sorted(path.name for path in out.iterdir()) == ["metrics.json", "model"]
 
