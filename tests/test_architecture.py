@@ -190,6 +190,7 @@ def test_what_is_light_needs_nothing_slow(modules: str, slow: tuple[str, ...]) -
     assert said(f"import sys, {modules}; print([m for m in {slow} if m in sys.modules])") == "[]"
 
 
+@pytest.mark.whole
 def test_import_changes_nothing() -> None:
     """Importing the packages touches neither the random state nor the number of threads."""
     script = (
