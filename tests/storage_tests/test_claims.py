@@ -1,4 +1,4 @@
-"""Processes that create a database at one moment, and claim from one study at another."""
+"""Processes that create a database at one moment, and claim from one study at others."""
 
 import json
 from contextlib import ExitStack
@@ -27,7 +27,9 @@ storage = open_storage(sys.argv[1], create=True, write=True)
 perform(storage, operations.create_study, **json.loads(sys.argv[2]))
 study = optuna.load_study(study_name="study", storage=storage)
 wait()
-numbers = []
+numbers = [queue.claim(study).number]
+study.tell(numbers[0], 0.0)
+wait()
 while (claimed := queue.claim(study)) is not queue.Empty.DONE:
     if not isinstance(claimed, queue.Empty):
         numbers.append(claimed.number)
@@ -72,7 +74,6 @@ def test_processes(place: str, n_processes: int, n_enqueued: int, n_new: int) ->
         assert [worker.returncode for worker in workers] == [0] * n_processes
     with opened(place) as storage:
         trials = optuna.load_study(study_name="study", storage=storage).get_trials()
-    assert sum(bool(output) for output in outputs) > 1, "one process did it all"
     numbers = sorted(int(number) for output in outputs for number in output)
     assert numbers == list(range(n_enqueued + n_new))
     assert [trial.state for trial in trials] == [TrialState.COMPLETE] * len(numbers)
