@@ -130,8 +130,11 @@ def test_cluster(scheduler: str, tmp_path: Path, wait_until: Wait) -> None:
         ("tcp://127.0.0.1:1", False, "cannot be reached: "),
     ],
 )
-def test_schedulers_that_are_refused(address: str, encrypted: bool, message: str) -> None:
+def test_schedulers_that_are_refused(
+    monkeypatch: pytest.MonkeyPatch, address: str, encrypted: bool, message: str
+) -> None:
     """A scheduler that does not answer, or not as Dask is configured, is named in one line."""
+    monkeypatch.setattr("study.running.cluster.CONNECT_TIMEOUT_S", 0.5)
     place = Place(url="sqlite:///study.db", backend="dask", scheduler=address)
     with (
         dask.config.set({"distributed.comm.require-encryption": encrypted}),
