@@ -111,6 +111,8 @@ def test_autoencoder(tmp_path: Path, autoencoders: StudyRecord) -> None:
     assert autoencoders.user_attrs[attrs.SETTINGS]["kind"] == "autoencoder"
     assert autoencoders.user_attrs[attrs.IMPORTED] == {"file": "results.csv", "rows": 18}
     first, second, *_ = autoencoders.trials
+    run = [trial.user_attrs[attrs.EPOCHS_RUN] for trial in autoencoders.trials]
+    assert run == [trial.params["epoch"] for trial in autoencoders.trials]
     assert [trial.value for trial in autoencoders.complete] == ERRORS
     assert {trial.user_attrs[attrs.MEASURED_ON] for trial in autoencoders.trials} == {"test"}
     assert first.params == {
