@@ -25,7 +25,7 @@ test-slow: $(VENV)/.test ## run the tests that train for minutes
 
 test-times: $(VENV)/.test ## run the tests; show the time of each file and test, and the processes they start
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --durations 0 --durations-min 1 \
-	  --hypothesis-show-statistics > test-times.txt; tail -n 1 test-times.txt
+	  --hypothesis-show-statistics > test-times.txt; status=$$?; tail -n 1 test-times.txt; exit $$status
 
 check: $(VENV)/.dev ## check format, style, the directions of imports, and types
 	$(BIN)/ruff format --check .
@@ -50,7 +50,7 @@ mutants: $(VENV)/.dev ## see which small faults of MODULES (files) no test sees
 	$(BIN)/python -m benchmarks.mutants $(MODULES)
 
 clean: ## remove the environment and caches, never runs/
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+	rm -rf $(VENV) .venv-newest test-times.txt .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20

@@ -2,8 +2,8 @@
 
 A mutant is a module with one small fault, such as ``<`` for ``<=``. A module's score is how many
 of a sample of its mutants make a test fail. Each sampled mutant stands in a line of its own, so
-that long lines do not weigh more; annotations have none. The tests of a module are those of its
-package's files that import it.
+that long lines do not weigh more; lines with annotations have none. The tests of a module are
+those of its package's files that import it.
 
 The mutants are those of Cosmic Ray (https://cosmic-ray.readthedocs.io). Its own runs start a
 process a mutant; these fork one that has imported the libraries, and see the same faults, also in
@@ -60,7 +60,7 @@ class Mutant:
 
 
 def mutants(text: str) -> Iterator[Mutant]:
-    """Yield all mutants of a module outside of its annotations."""
+    """Yield all mutants of a module but those in lines with annotations."""
     silent = {line for span in annotations(text) for line in range(span[0], span[1] + 1)}
     nodes = list(ast_nodes(get_ast(text)))
     for name in sorted(cosmic_ray.plugins.operator_names()):
@@ -173,8 +173,12 @@ def run_tests(folder: Path, tests: list[str], *, first: bool) -> dict[str, objec
 
 def judge(root: Path, module: str, n: int, seed: int, *, first: bool, n_processes: int) -> str:
     """Return what the tests say of a module's mutants."""
+    if not (root / module).is_file():
+        raise SystemExit(f"Error: there is no module {module} in {root}.")
     text = (root / module).read_text()
     tests = tests_of(root, module)
+    if not tests:
+        raise SystemExit(f"Error: no test of its own package imports {module}.")
     with tempfile.TemporaryDirectory() as parent:
         folders = [Path(parent) / str(i) for i in range(n_processes)]
         for folder in folders:
