@@ -3,13 +3,9 @@
 from pathlib import Path
 
 from study.cli import app
+from tests.study_tests.studies import url_of
 
 TRAINING = ("run", "worker", "experiment", "confirm", "ablate", "train")
-
-
-def url_of(folder: Path) -> str:
-    """Return the URL of the database in ``folder``."""
-    return f"sqlite:///{folder / 'study.db'}"
 
 
 def command(folder: Path, line: str) -> int:

@@ -25,12 +25,7 @@ from storage.rdb import open_storage
 from study.running.budget import request
 from study.running.worker import run_trial
 from study.settings import StudySettings
-from tests.study_tests.studies import claim, objective_of, open_study, start_design
-
-
-def url_of(folder: Path) -> str:
-    """Return the URL of the database in a folder."""
-    return f"sqlite:///{folder / 'study.db'}"
+from tests.study_tests.studies import claim, objective_of, open_study, start_design, url_of
 
 
 def everything(folder: Path) -> tuple[list[str], dict[str, int]]:

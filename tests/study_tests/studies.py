@@ -97,11 +97,16 @@ def objective_of(
     )
 
 
+def url_of(folder: Path) -> str:
+    """Return the URL of the database in a folder."""
+    return f"sqlite:///{folder / 'study.db'}"
+
+
 def job_of(folder: Path, settings: StudySettings) -> WorkerJob:
     """Return the job of a one-thread worker of the study named ``study`` in ``folder``."""
     assert settings.data is not None
     return WorkerJob(
-        url=f"sqlite:///{folder / 'study.db'}",
+        url=url_of(folder),
         study="study",
         artifacts=folder / "artifacts",
         data=Path(settings.data),
