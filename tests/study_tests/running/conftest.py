@@ -9,6 +9,6 @@ from tests.study_tests.studies import toy_settings
 
 
 @pytest.fixture
-def toy(tmp_path: Path) -> StudySettings:
+def toys(tmp_path: Path) -> StudySettings:
     """Settings of a study of the toy, whose data are the folder ``data`` of the test."""
     return toy_settings(tmp_path)

@@ -25,11 +25,11 @@ pytestmark = pytest.mark.whole
 Wait = Callable[[Callable[[], bool]], None]
 
 
-def new_study(folder: Path, toy: StudySettings, **fixed: Any) -> WorkerJob:
+def new_study(folder: Path, toys: StudySettings, **fixed: Any) -> WorkerJob:
     """Create a study that wants a trial of slow rounds; return the job of its workers."""
     (folder / "data" / "slow").touch()
-    job = job_of(folder, toy)
-    wanting(job.url, replace(toy, fixed={**toy.fixed, **fixed}))
+    job = job_of(folder, toys)
+    wanting(job.url, replace(toys, fixed={**toys.fixed, **fixed}))
     return job
 
 
@@ -68,17 +68,17 @@ def outcome(job: str) -> tuple[int, str | None, str]:
         return code, error, process.stderr.read()
 
 
-def test_job_round_trip(tmp_path: Path, toy: StudySettings) -> None:
+def test_job_round_trip(tmp_path: Path, toys: StudySettings) -> None:
     """A job comes back as it was from its one line, with and without data of its own."""
-    job = job_of(tmp_path / "a b\n", toy)
+    job = job_of(tmp_path / "a b\n", toys)
     for each in (job, replace(job, data=None, url="postgresql://user:s3cret@host/database")):
         assert "\n" not in each.to_json()
         assert WorkerJob.from_json(each.to_json()) == each
 
 
-def test_errors(tmp_path: Path, toy: StudySettings) -> None:
+def test_errors(tmp_path: Path, toys: StudySettings) -> None:
     """What another attempt would meet again is the last line; of a bug there is a traceback."""
-    job = new_study(tmp_path, toy, start="here")
+    job = new_study(tmp_path, toys, start="here")
     code, error, written = outcome(job.to_json())
     assert (code, written) == (EXIT_ERROR, "")
     assert str(error).startswith("Trial 0 failed: TypeError: unsupported operand type")
@@ -91,10 +91,10 @@ def test_errors(tmp_path: Path, toy: StudySettings) -> None:
     assert "Traceback" in written
 
 
-def test_password_is_not_shown(tmp_path: Path, toy: StudySettings, wait_until: Wait) -> None:
+def test_password_is_not_shown(tmp_path: Path, toys: StudySettings, wait_until: Wait) -> None:
     """Neither the list of processes nor an error shows the password of the storage."""
     url = "postgresql+psycopg://user:s3cret@127.0.0.1:1/database"
-    with attempt(replace(job_of(tmp_path, toy), url=url).to_json()) as process:
+    with attempt(replace(job_of(tmp_path, toys), url=url).to_json()) as process:
         command = Path(f"/proc/{process.pid}/cmdline")
         wait_until(lambda: b"study.running.attempt" in command.read_bytes())
         shown = command.read_text()
@@ -104,9 +104,9 @@ def test_password_is_not_shown(tmp_path: Path, toy: StudySettings, wait_until: W
 
 
 @pytest.mark.parametrize("how", ["SIGINT", "closed input"])
-def test_told_to_stop(tmp_path: Path, toy: StudySettings, wait_until: Wait, how: str) -> None:
+def test_told_to_stop(tmp_path: Path, toys: StudySettings, wait_until: Wait, how: str) -> None:
     """A worker that is told to stop, or has lost its supervisor, gives its trial back."""
-    job = new_study(tmp_path, toy, rounds=10**6)
+    job = new_study(tmp_path, toys, rounds=10**6)
     reported = "SELECT 1 FROM trial_intermediate_values"
     with attempt(job.to_json()) as process:
         assert process.stdin is not None
@@ -124,9 +124,9 @@ def test_told_to_stop(tmp_path: Path, toy: StudySettings, wait_until: Wait, how:
     assert len(list((tmp_path / "artifacts" / "unfinished").iterdir())) == 1
 
 
-def test_told_to_stop_at_once(tmp_path: Path, toy: StudySettings, wait_until: Wait) -> None:
+def test_told_to_stop_at_once(tmp_path: Path, toys: StudySettings, wait_until: Wait) -> None:
     """A worker hears that it is to stop also while it is still being loaded."""
-    job = new_study(tmp_path, toy, rounds=10**6)
+    job = new_study(tmp_path, toys, rounds=10**6)
 
     def handles_signals() -> bool:
         status = Path(f"/proc/{process.pid}/status").read_text()

@@ -45,11 +45,11 @@ def command(name: str, *options: str) -> list[str]:
     return [sys.executable, "-m", "study", name, *options]
 
 
-def run_command(url: str, toy: StudySettings, folder: Path, *options: str) -> list[str]:
+def run_command(url: str, toys: StudySettings, folder: Path, *options: str) -> list[str]:
     """Return a command that runs a toy study named ``study``."""
     return command(
         "run",
-        *(f"{TOY_FILE}:TOY", "--storage", url, "--study", "study", "--data", str(toy.data)),
+        *(f"{TOY_FILE}:TOY", "--storage", url, "--study", "study", "--data", str(toys.data)),
         *("--artifacts", str(folder / "artifacts"), "--sampler", "random", "--pruner", "none"),
         *("--threads", "1", "--set", "rate=0.5", *options),
     )
@@ -109,12 +109,12 @@ def remount(folder: Path, options: str) -> None:
     subprocess.run(["mount", "-o", f"remount,{options}", str(folder)], check=True)
 
 
-def test_full_disk(tmp_path: Path, toy: StudySettings, outcome: Outcome) -> None:
+def test_full_disk(tmp_path: Path, toys: StudySettings, outcome: Outcome) -> None:
     """A full disk ends the run with its reason; with more room, the same command completes it."""
     disk = tmp_path / "disk"
     with mounted(disk, "size=1m"):
         url = url_of(disk)
-        arguments = run_command(url, toy, disk, "--trials", "16")
+        arguments = run_command(url, toys, disk, "--trials", "16")
         code, _, errors = outcome(arguments)
         assert code == 1
         assert any(reason in one_line(errors) for reason in ("full", "No space left")), errors
@@ -128,10 +128,10 @@ def test_full_disk(tmp_path: Path, toy: StudySettings, outcome: Outcome) -> None
         assert set(states) <= {TrialState.COMPLETE, TrialState.FAIL}
 
 
-def test_read_only_folder(tmp_path: Path, toy: StudySettings, outcome: Outcome) -> None:
+def test_read_only_folder(tmp_path: Path, toys: StudySettings, outcome: Outcome) -> None:
     """Nothing is created where nothing can be written; a study that is there can be read."""
     disk = tmp_path / "disk"
-    arguments = run_command(url_of(disk), toy, tmp_path, "--trials", "1")
+    arguments = run_command(url_of(disk), toys, tmp_path, "--trials", "1")
     with mounted(disk, "size=8m"):
         remount(disk, "ro")
         code, _, errors = outcome(arguments)
@@ -139,7 +139,7 @@ def test_read_only_folder(tmp_path: Path, toy: StudySettings, outcome: Outcome) 
         assert str(disk / "study.db") in one_line(errors)
         assert not list(disk.iterdir())
         remount(disk, "rw")
-        wanting(url_of(disk), toy, 100)
+        wanting(url_of(disk), toys, 100)
         close_all()
         remount(disk, "ro")
         code, _, errors = outcome(arguments)
@@ -151,11 +151,11 @@ def test_read_only_folder(tmp_path: Path, toy: StudySettings, outcome: Outcome) 
         remount(disk, "rw")
 
 
-def test_folder_that_takes_no_files(tmp_path: Path, toy: StudySettings, outcome: Outcome) -> None:
+def test_folder_that_takes_no_files(tmp_path: Path, toys: StudySettings, outcome: Outcome) -> None:
     """A file in the place of the artifact folder is named before anything is trained."""
     folder = tmp_path / "artifacts"
     folder.touch()
-    code, _, errors = outcome(run_command(url_of(tmp_path), toy, tmp_path, "--trials", "1"))
+    code, _, errors = outcome(run_command(url_of(tmp_path), toys, tmp_path, "--trials", "1"))
     assert code == 1
     assert one_line(errors).startswith(f"Error: Artifact folder {folder} cannot be")
     assert read(url_of(tmp_path)).trials == ()
@@ -176,12 +176,12 @@ class Leaving(threading.Event):
         return False
 
 
-def test_folder_that_goes_away(tmp_path: Path, toy: StudySettings) -> None:
+def test_folder_that_goes_away(tmp_path: Path, toys: StudySettings) -> None:
     """A training whose folder goes away is queued again as if never begun, and says why."""
     folder, there = tmp_path / "artifacts", tmp_path / "there"
-    study = wanting(url_of(tmp_path), toy, 100)
+    study = wanting(url_of(tmp_path), toys, 100)
     with held_folder(folder) as check_folder:
-        objective = replace(objective_of(toy, folder), check_folder=check_folder)
+        objective = replace(objective_of(toys, folder), check_folder=check_folder)
         trial = claim(study)
         with pytest.raises(ArtifactFolderError, match="was removed or replaced: put back the one"):
             run_trial(study, trial, objective, Leaving(folder, there))
@@ -198,10 +198,10 @@ def test_folder_that_goes_away(tmp_path: Path, toy: StudySettings) -> None:
         assert again.user_attrs.get(counter) == failed.user_attrs.get(counter)
 
 
-def test_full_artifact_folder(tmp_path: Path, toy: StudySettings) -> None:
+def test_full_artifact_folder(tmp_path: Path, toys: StudySettings) -> None:
     """Of files for which there is no room none is left, and the trial has no entry of any."""
     disk = tmp_path / "disk"
-    study = wanting(url_of(tmp_path), toy)
+    study = wanting(url_of(tmp_path), toys)
     with mounted(disk, "size=64k"):
         store = open_artifacts(disk)
         trial = claim(study)
@@ -216,11 +216,11 @@ def test_full_artifact_folder(tmp_path: Path, toy: StudySettings) -> None:
                 check_folder()
 
 
-def test_corrupt_database(tmp_path: Path, toy: StudySettings, outcome: Outcome) -> None:
+def test_corrupt_database(tmp_path: Path, toys: StudySettings, outcome: Outcome) -> None:
     """A damaged file is named, whether reading or running, and stays as it is."""
     url = url_of(tmp_path)
-    arguments = run_command(url, toy, tmp_path, "--trials", "2")
-    wanting(url, toy, 100)
+    arguments = run_command(url, toys, tmp_path, "--trials", "2")
+    wanting(url, toys, 100)
     close_all()
     file = tmp_path / "study.db"
     content = bytearray(file.read_bytes())
@@ -262,7 +262,7 @@ def move_folder(file: Path) -> None:
 )
 def test_gone_while_running(
     tmp_path: Path,
-    toy: StudySettings,
+    toys: StudySettings,
     wait_until: Wait,
     outcome: Outcome,
     harm: Callable[[Path], None],
@@ -270,7 +270,7 @@ def test_gone_while_running(
 ) -> None:
     """A run whose database, study or folder goes away ends with the one line that says so."""
     (tmp_path / "data" / "slow").touch()
-    arguments = run_command(url_of(tmp_path), toy, tmp_path, "--trials", "1")
+    arguments = run_command(url_of(tmp_path), toys, tmp_path, "--trials", "1")
     arguments += ["--set", "rounds=2000"]
     with when_trained(tmp_path, wait_until, lambda: harm(tmp_path / "study.db")):
         code, output, errors = outcome(arguments)
@@ -280,12 +280,12 @@ def test_gone_while_running(
 
 
 @pytest.mark.slow
-def test_locked_database(tmp_path: Path, toy: StudySettings, wait_until: Wait) -> None:
+def test_locked_database(tmp_path: Path, toys: StudySettings, wait_until: Wait) -> None:
     """Half a minute under another program's lock delays a study, and costs it nothing."""
     slow = tmp_path / "data" / "slow"
     slow.touch()
     options = ("--trials", "6", "--workers", "2", "--set", "rounds=2000")
-    arguments = run_command(url_of(tmp_path), toy, tmp_path, *options)
+    arguments = run_command(url_of(tmp_path), toys, tmp_path, *options)
     with subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True) as process:
         wait_until(lambda: ask(tmp_path, TRAINED) >= [(1,)])
         with closing(sqlite3.connect(tmp_path / "study.db", timeout=60)) as connection:
@@ -311,7 +311,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         yield running
 
 
-def test_wrong_password(server: Any, tmp_path: Path, toy: StudySettings, outcome: Outcome) -> None:
+def test_wrong_password(
+    server: Any, tmp_path: Path, toys: StudySettings, outcome: Outcome
+) -> None:
     """A wrong password is refused in one line that does not show it; the right one works.
 
     Reading a database without any study says so.
@@ -327,7 +329,7 @@ def test_wrong_password(server: Any, tmp_path: Path, toy: StudySettings, outcome
     code, _, errors = outcome(command("list", "--storage", right))
     assert code == 1
     assert "`emoji-study run` creates it" in one_line(errors)
-    arguments = run_command(right, toy, tmp_path, "--trials", "1")
+    arguments = run_command(right, toys, tmp_path, "--trials", "1")
     code, output, errors = outcome(arguments)
     assert code == 0, errors
     assert "right" not in output + errors
@@ -335,12 +337,12 @@ def test_wrong_password(server: Any, tmp_path: Path, toy: StudySettings, outcome
     assert "right@" not in dump
 
 
-def test_server_that_is_not_started_yet(server: Any, tmp_path: Path, toy: StudySettings) -> None:
+def test_server_that_is_not_started_yet(server: Any, tmp_path: Path, toys: StudySettings) -> None:
     """A run that comes before its server says what it waits for, and goes on when it is there."""
     url = new_database(server, "later")
     server.stop()
     with subprocess.Popen(
-        run_command(url, toy, tmp_path, "--trials", "1"),
+        run_command(url, toys, tmp_path, "--trials", "1"),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -356,14 +358,14 @@ def test_server_that_is_not_started_yet(server: Any, tmp_path: Path, toy: StudyS
 
 @pytest.mark.slow
 def test_restarted_server(
-    server: Any, tmp_path: Path, toy: StudySettings, wait_until: Wait
+    server: Any, tmp_path: Path, toys: StudySettings, wait_until: Wait
 ) -> None:
     """Workers whose server goes away wait for it, say so, and finish the study exactly."""
     url = new_database(server, "restarted")
     (tmp_path / "data" / "slow").touch()
     options = ("--trials", "12", "--workers", "2", "--set", "rounds=60")
     with subprocess.Popen(
-        run_command(url, toy, tmp_path, *options), stderr=subprocess.PIPE, text=True
+        run_command(url, toys, tmp_path, *options), stderr=subprocess.PIPE, text=True
     ) as process:
         assert process.stderr is not None
 

@@ -65,7 +65,7 @@ def check_finished(trials: list[FrozenTrial], n_trials: int) -> None:
     assert all(sorted(t.intermediate_values) == list(range(N_ROUNDS)) for t in finished)
 
 
-def test_kill_storm(database: str, tmp_path: Path, toy: StudySettings, wait_until: Wait) -> None:
+def test_kill_storm(database: str, tmp_path: Path, toys: StudySettings, wait_until: Wait) -> None:
     """Sixty trials, three workers, 32 kills: sixty finished, each point once, curves complete.
 
     The kills are spread over the work, at moments and of workers that a seed decides; some hit
@@ -103,7 +103,7 @@ def test_kill_storm(database: str, tmp_path: Path, toy: StudySettings, wait_unti
             assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
 
 
-def test_restart_loop(database: str, tmp_path: Path, toy: StudySettings) -> None:
+def test_restart_loop(database: str, tmp_path: Path, toys: StudySettings) -> None:
     """Restarted until it ends well, a run gives what it was asked for, whenever it is stopped.
 
     One attempt is stopped in its first second, the next one in its second, and so on: while it

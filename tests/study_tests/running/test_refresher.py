@@ -28,11 +28,11 @@ def system_attrs(study: optuna.Study) -> dict[str, Any]:
 
 
 def test_notes_come_while_a_study_runs(
-    tmp_path: Path, toy: StudySettings, wait_until: Wait
+    tmp_path: Path, toys: StudySettings, wait_until: Wait
 ) -> None:
     """After some trials another process writes notes and charts; the end writes the rest."""
-    study = begin_study(tmp_path, toy)
-    job = replace(job_of(tmp_path, toy), study="faces")
+    study = begin_study(tmp_path, toys)
+    job = replace(job_of(tmp_path, toys), study="faces")
     said: list[str] = []
 
     def ended() -> set[int]:
@@ -40,20 +40,20 @@ def test_notes_come_while_a_study_runs(
         return {t.trial_id for t in record.trials if t.state.is_finished()}
 
     with refreshing(study, watched(job), job, say=said.append):
-        add_trials(study, tmp_path, toy, EVERY_TRIALS + 2)
+        add_trials(study, tmp_path, toys, EVERY_TRIALS + 2)
         first = ended()
         wait_until(lambda: set(noted_trials(study)) == first)
         wait_until(lambda: "dashboard:plot_data:learning-curves:0" in system_attrs(study))
-        add_trials(study, tmp_path, toy, 1)
+        add_trials(study, tmp_path, toys, 1)
         assert set(noted_trials(study)) == first
     assert set(noted_trials(study)) == ended() > first
     assert said == []
 
 
-def test_a_failed_run_is_noted(tmp_path: Path, toy: StudySettings) -> None:
+def test_a_failed_run_is_noted(tmp_path: Path, toys: StudySettings) -> None:
     """What ended before an error stopped a run has its notes, and the error goes on."""
-    study = begin_study(tmp_path, toy)
-    job = replace(job_of(tmp_path, toy), study="faces")
+    study = begin_study(tmp_path, toys)
+    job = replace(job_of(tmp_path, toys), study="faces")
     with (
         pytest.raises(RuntimeError, match="broken"),
         refreshing(study, watched(job), job, say=print),
@@ -62,14 +62,14 @@ def test_a_failed_run_is_noted(tmp_path: Path, toy: StudySettings) -> None:
     assert len(noted_trials(study)) == 1
 
 
-def test_a_database_that_is_away(tmp_path: Path, toy: StudySettings) -> None:
+def test_a_database_that_is_away(tmp_path: Path, toys: StudySettings) -> None:
     """A run whose database went away at the very end says what is missing, and is no failure."""
-    begin_study(tmp_path, toy)
+    begin_study(tmp_path, toys)
     port = free_port()
     served = open_storage(url_of(tmp_path), write=True)
     server = make_server(served, host="127.0.0.1", port=port, n_threads=4)
     server.start()
-    job = replace(job_of(tmp_path, toy), study="faces", url=f"grpc://127.0.0.1:{port}")
+    job = replace(job_of(tmp_path, toys), study="faces", url=f"grpc://127.0.0.1:{port}")
     client = open_storage(job.url)
     study = optuna.load_study(study_name="faces", storage=client)
     said: list[str] = []
@@ -81,10 +81,10 @@ def test_a_database_that_is_away(tmp_path: Path, toy: StudySettings) -> None:
     assert "`emoji-study dashboard --refresh`" in line
 
 
-def test_an_error_of_a_refresh_ends_no_run(tmp_path: Path, toy: StudySettings) -> None:
+def test_an_error_of_a_refresh_ends_no_run(tmp_path: Path, toys: StudySettings) -> None:
     """What is wrong with the notes of a study whose trials are done is said in one line."""
-    study = begin_study(tmp_path, toy)
-    job = replace(job_of(tmp_path, toy), study="faces")
+    study = begin_study(tmp_path, toys)
+    job = replace(job_of(tmp_path, toys), study="faces")
     study.set_user_attr(attrs.KEPT_PICTURES, "half")
     said: list[str] = []
     with refreshing(study, watched(job), job, say=said.append):
@@ -94,15 +94,15 @@ def test_an_error_of_a_refresh_ends_no_run(tmp_path: Path, toy: StudySettings) -
     assert "`pictures` must be one of all, best, none, but got 'half'" in line
 
 
-def test_refreshes_of_two_coordinators(tmp_path: Path, toy: StudySettings) -> None:
+def test_refreshes_of_two_coordinators(tmp_path: Path, toys: StudySettings) -> None:
     """Two runs of one study on two machines may both refresh it: the notes are the same."""
-    study = begin_study(tmp_path, toy)
-    job = replace(job_of(tmp_path, toy), study="faces")
+    study = begin_study(tmp_path, toys)
+    job = replace(job_of(tmp_path, toys), study="faces")
     with (
         refreshing(study, watched(job), job, say=print),
         refreshing(study, watched(job), job, say=print),
     ):
-        add_trials(study, tmp_path, toy, 2)
+        add_trials(study, tmp_path, toys, 2)
     before = system_attrs(study)
     with refreshing(study, watched(job), job, say=print):
         pass

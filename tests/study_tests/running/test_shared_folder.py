@@ -147,14 +147,14 @@ def results(folder: Path, seed: int) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-def test_all_commands_in_one_folder(tmp_path: Path, toy: StudySettings, wait_until: Wait) -> None:
+def test_all_commands_in_one_folder(tmp_path: Path, toys: StudySettings, wait_until: Wait) -> None:
     """What two searches run, confirm and train at once is as in folders of their own."""
     together = dict.fromkeys(SEEDS, tmp_path / "together")
     alone = {seed: tmp_path / f"alone-{seed}" for seed in SEEDS}
     slow = tmp_path / "data" / "slow"
     few = ("--workers", "1", "--threads", "1")
     search = (
-        *("run", f"{TOY_FILE}:TOY", "--data", str(toy.data), "--set", "rounds=200"),
+        *("run", f"{TOY_FILE}:TOY", "--data", str(toys.data), "--set", "rounds=200"),
         *("--sampler", "random", "--pruner", "none", "--seed", "SEED", "--trials", "5"),
         *("--set", "rate=0.5", *few),
     )

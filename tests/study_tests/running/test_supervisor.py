@@ -53,9 +53,9 @@ class Stop(threading.Event):
 
 
 @pytest.fixture
-def job(tmp_path: Path, toy: StudySettings) -> WorkerJob:
+def job(tmp_path: Path, toys: StudySettings) -> WorkerJob:
     """The job of a worker, of a study that is not there yet."""
-    return job_of(tmp_path, toy)
+    return job_of(tmp_path, toys)
 
 
 def kill_each(monkeypatch: pytest.MonkeyPatch, folder: Path, death: str) -> None:
@@ -88,9 +88,9 @@ def test_light() -> None:
     assert (done.stdout.strip(), done.stderr) == ("[]", "")
 
 
-def test_done(job: WorkerJob, toy: StudySettings, capfd: pytest.CaptureFixture[str]) -> None:
+def test_done(job: WorkerJob, toys: StudySettings, capfd: pytest.CaptureFixture[str]) -> None:
     """A worker that does all its work is started once, silently, with its share of threads."""
-    study = wanting(job.url, toy, 2)
+    study = wanting(job.url, toys, 2)
     said: list[str] = []
     stop = Stop()
     count = partial(finished_trials, watched(job))
@@ -103,9 +103,9 @@ def test_done(job: WorkerJob, toy: StudySettings, capfd: pytest.CaptureFixture[s
     assert capfd.readouterr() == ("", "")
 
 
-def test_error(job: WorkerJob, toy: StudySettings) -> None:
+def test_error(job: WorkerJob, toys: StudySettings) -> None:
     """A worker that cannot work here is not started again; its own words are the error."""
-    study = wanting(job.url, replace(toy, data_fingerprint="other"))
+    study = wanting(job.url, replace(toys, data_fingerprint="other"))
     said: list[str] = []
     with pytest.raises(StudyError, match=r"^Study 'study' was made with other data \(finger"):
         supervise(job, threading.Event(), count_finished=lambda: 0, say=said.append)
@@ -173,14 +173,14 @@ def test_attempt_that_never_reads_its_job(job: WorkerJob, monkeypatch: pytest.Mo
 
 def test_outage(
     job: WorkerJob,
-    toy: StudySettings,
+    toys: StudySettings,
     tmp_path: Path,
     wait_until: Wait,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     """A worker whose database is away is started again until it is back, then does its work."""
-    elsewhere = job_of(tmp_path / "elsewhere", toy)
-    wanting(elsewhere.url, toy)
+    elsewhere = job_of(tmp_path / "elsewhere", toys)
+    wanting(elsewhere.url, toys)
     whole = tmp_path / "whole.db"
     with (
         closing(sqlite3.connect(tmp_path / "elsewhere" / "study.db")) as source,
@@ -215,9 +215,9 @@ def test_longest_pause() -> None:
     assert [_wait_s(n) for n in (1, 2, 5, 6, 7, 5000)] == [1, 2, 16, 30, 30, 30]
 
 
-def test_stopped(job: WorkerJob, toy: StudySettings, tmp_path: Path, wait_until: Wait) -> None:
+def test_stopped(job: WorkerJob, toys: StudySettings, tmp_path: Path, wait_until: Wait) -> None:
     """A worker that is stopped gives its trial back before its supervisor ends."""
-    study = wanting(job.url, replace(toy, fixed={**toy.fixed, "rounds": 10**6}))
+    study = wanting(job.url, replace(toys, fixed={**toys.fixed, "rounds": 10**6}))
     (tmp_path / "data" / "slow").touch()
     said: list[str] = []
     stop = Stop()

@@ -268,11 +268,11 @@ def test_judged_dead(url: str, settings: StudySettings, data: StudyData, store: 
     ids=["other data", "other trainings", "another version"],
 )
 def test_studies_that_are_refused(
-    toy: StudySettings, tmp_path: Path, changes: dict[str, Any], message: str | None
+    toys: StudySettings, tmp_path: Path, changes: dict[str, Any], message: str | None
 ) -> None:
     """Other data, or trainings that would give other results, touch no trial; a version may."""
-    job = job_of(tmp_path, toy)
-    study = wanting(job.url, replace(toy, **changes), 1)
+    job = job_of(tmp_path, toys)
+    study = wanting(job.url, replace(toys, **changes), 1)
     if message is not None:
         with pytest.raises(StudyError, match=message):
             run_worker(job, threading.Event())
@@ -281,7 +281,7 @@ def test_studies_that_are_refused(
     run_worker(job, threading.Event())
     (trial,) = study.get_trials()
     assert trial.state == COMPLETE
-    assert trial.user_attrs[attrs.CODE_VERSION] == toy.code_version
+    assert trial.user_attrs[attrs.CODE_VERSION] == toys.code_version
 
 
 WORKER = """
@@ -371,9 +371,9 @@ def work_through(study: optuna.Study) -> list[int]:
 
 
 @pytest.fixture
-def waiting(url: str, toy: StudySettings) -> optuna.Study:
+def waiting(url: str, toys: StudySettings) -> optuna.Study:
     """A study of which three trials are wanted."""
-    return wanting(url, toy, 3)
+    return wanting(url, toys, 3)
 
 
 def test_claims(waiting: optuna.Study) -> None:
