@@ -74,7 +74,9 @@ def open_storage(url: str, *, create: bool = False, write: bool = False) -> Base
             ) from None
     path = sqlite_path(url)
     if path is not None:
-        _check_sqlite_file(path, create=create, write=write)
+        tables = _check_sqlite_file(path, create=create, write=write)
+        if create and not tables:
+            _keep_log(path)
         if not (create or write) and not os.access(path.parent, os.W_OK):
             url = f"sqlite:///{path.resolve().as_uri()}?{_UNCHANGING}&uri=true"
     try:
@@ -160,6 +162,7 @@ def _connect(url: str, *, sqlite: bool, create: bool) -> RDBStorage:
     options: dict[str, Any] = {"connect_args": {"timeout": _SQLITE_TIMEOUT_S}}
     if not sqlite:
         options = {"pool_size": 1, "max_overflow": 2, "pool_pre_ping": True, "pool_recycle": 1800}
+    until = time.monotonic() + _SQLITE_TIMEOUT_S
     for n in itertools.count(1):
         try:
             with warnings.catch_warnings():
@@ -172,7 +175,8 @@ def _connect(url: str, *, sqlite: bool, create: bool) -> RDBStorage:
                     skip_table_creation=not create,
                 )
         except (SQLAlchemyError, OptunaError) as error:
-            if not create or n == _MAX_CREATIONS or outage(error) is not None:
+            locked = sqlite and time.monotonic() < until  # SQLite does not always wait for a lock
+            if not create or n == _MAX_CREATIONS or (outage(error) is not None and not locked):
                 raise
             time.sleep(random.uniform(0.1, 0.3))
     raise AssertionError("unreachable")
@@ -196,7 +200,6 @@ def _check_sqlite_file(path: Path, *, create: bool, write: bool) -> set[str]:
                     f"Storage file {path} does not exist; `emoji-study run` creates it."
                 )
             path.parent.mkdir(parents=True, exist_ok=True)
-            _query(path, "mode=rwc", "PRAGMA journal_mode=WAL")  # for good
             return set()
         if path.is_dir():
             raise StorageAccessError(f"Storage file {path} is a folder.")
@@ -219,6 +222,23 @@ def _check_sqlite_file(path: Path, *, create: bool, write: bool) -> set[str]:
             "killed while it did; `emoji-study run` completes it."
         )
     return tables
+
+
+def _keep_log(path: Path) -> None:
+    """Create a file, or take an empty one, and let it have a write-ahead log for good.
+
+    SQLite does not wait for a lock here, so that two processes that create one file at the same
+    moment would end one another.
+    """
+    until = time.monotonic() + _SQLITE_TIMEOUT_S
+    while True:
+        try:
+            _query(path, "mode=rwc", "PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.Error as error:
+            if outage(error) is None or time.monotonic() > until:
+                raise _refusal(f"Storage file {path}", error) from None
+            time.sleep(random.uniform(0.01, 0.03))
 
 
 def _query(path: Path, mode: str, statement: str) -> list[tuple[str, ...]]:

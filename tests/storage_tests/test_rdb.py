@@ -206,6 +206,24 @@ def test_lock_blocks_writers_but_not_readers(
     assert names(url) == ["study"]
 
 
+def test_lock_on_a_file_in_the_making(
+    tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who finds the file of another process that creates it waits, where SQLite does not."""
+    waited: list[float] = []
+    with closing(sqlite3.connect(tmp_path / "study.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+
+        def sleep(seconds: float) -> None:
+            other.execute("ROLLBACK" if waited else "SELECT 1")
+            waited.append(seconds)
+
+        monkeypatch.setattr("storage.rdb.time.sleep", sleep)
+        new_database(url)
+        assert len(waited) == 2
+        assert other.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
 def test_opening_again_keeps_lock_and_log(tmp_path: Path, url: str) -> None:
     """A write lock survives that its process opens the storage again, and so does the log.
 
