@@ -1,11 +1,7 @@
 """Notes and charts of the dashboard: written whole, and what others wrote stays."""
 
-import functools
-import json
-
 import optuna
 import plotly.graph_objects as go
-from optuna.storages import BaseStorage
 from optuna_dashboard import get_note, save_note, save_plotly_graph_object
 from optuna_dashboard._custom_plot_data import get_plotly_graph_objects
 from optuna_dashboard._note import get_note_from_system_attrs
@@ -17,7 +13,6 @@ from storage.annotations import (
     write_study_note,
     write_trial_notes,
 )
-from tests.servers import at_once, opened
 
 LONG = "Ein längerer Text mit Umlauten. " * 300
 """It fills several of the dashboard's pieces."""
@@ -41,15 +36,11 @@ def test_trial_notes(study: optuna.Study) -> None:
     new = study._storage.create_new_trial
     trials = [optuna.Trial(study, new(study._study_id)) for _ in range(3)]
     notes = {trials[0]._trial_id: "*short*", trials[2]._trial_id: LONG}
+    many = {10_000 + i: str(i) for i in range(MAX_WRITTEN + 1)} | {20_000: LONG, 200_000: LONG}
     assert noted_trials(study) == {}
-    write_trial_notes(study, notes)
+    write_trial_notes(study, notes | many)
     assert [get_note(trial) for trial in trials] == ["*short*", "", LONG]
-    assert noted_trials(study) == dict.fromkeys(notes, False)
-    many = {10_000 + i: str(i) for i in range(MAX_WRITTEN + 1)} | dict.fromkeys(
-        (20_000, 200_000), LONG
-    )
-    write_trial_notes(study, many)
-    assert set(noted_trials(study)) == {*notes, *many}
+    assert noted_trials(study) == dict.fromkeys(notes | many, False)
     save_note(trials[0], "edited")
     assert noted_trials(study)[trials[0]._trial_id]
     write_trial_notes(study, {50_000: "new"}, without={*notes, 20_000, 7})
@@ -62,20 +53,15 @@ def test_trial_notes(study: optuna.Study) -> None:
 
 def test_study_note(study: optuna.Study) -> None:
     """A note grows and shrinks; what another program wrote, or somebody edited, stays."""
-    save_note(study, "theirs")
-    assert not write_study_note(study, "ours")
-    assert get_note(study) == "theirs"
-    save_note(study, "")
-    for text in ("short", LONG, "short again", "short again"):
-        assert write_study_note(study, text)
-        assert get_note(study) == text
-    for edited in ("mine", LONG):
-        save_note(study, edited)
-        for ours in ("short again", "newer"):
+    for theirs in ("theirs", LONG):
+        save_note(study, theirs)
+        for ours in ("ours", "newer"):
             assert not write_study_note(study, ours)
-            assert get_note(study) == edited
+            assert get_note(study) == theirs
         save_note(study, "")
-        assert write_study_note(study, "short again")
+        for text in ("short", LONG, "short again", "short again"):
+            assert write_study_note(study, text)
+            assert get_note(study) == text
 
 
 def test_graphs_are_replaced(study: optuna.Study) -> None:
@@ -89,28 +75,3 @@ def test_graphs_are_replaced(study: optuna.Study) -> None:
     assert set(found) == {theirs, "a", "a-b"}
     assert (found["a"], found["a-b"]) == (chart(1), chart(2))
     assert get_note(study) == LONG
-
-
-def test_readers_get_whole_charts(study: optuna.Study, shared_place: str) -> None:
-    """While two writers replace a chart, every look finds one of theirs, never a mixture."""
-    lengths = (2000, 4000)
-    write_graphs(study, {"chart": chart(lengths[0])})
-    ended = []
-
-    def write(n_points: int, storage: BaseStorage) -> None:
-        own = optuna.load_study(study_name=study.study_name, storage=storage)
-        for _ in range(10):
-            write_graphs(own, {"chart": chart(n_points)})
-        ended.append(n_points)
-
-    def read(_: BaseStorage) -> set[int]:
-        seen = set()
-        with opened(shared_place) as storage:
-            own = optuna.load_study(study_name=study.study_name, storage=storage)
-            while len(ended) < len(lengths):
-                seen.add(len(json.loads(graphs(own)["chart"])["data"][0]["y"]))
-        return seen
-
-    writers = [functools.partial(write, n_points) for n_points in lengths]
-    ((seen, *_),) = at_once(shared_place, [read, *writers])
-    assert seen <= set(lengths)

@@ -5,55 +5,43 @@ import os
 import stat
 import subprocess
 import sys
-import threading
-from contextlib import chdir
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import settings as hypothesis_settings
-from hypothesis import strategies as st
 
 from storage.files import atomic_path, atomic_paths, require_writable, write_bytes
 
 OLD = pytest.mark.parametrize("old", [b"old", None])
 
 
-def read(path: Path) -> bytes | None:
-    """Return what is in a file, None if there is none."""
-    return path.read_bytes() if path.exists() else None
-
-
 @OLD
-@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit, None])
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, None])
 def test_block(tmp_path: Path, error: type[BaseException] | None, old: bytes | None) -> None:
     """The file appears with the block's end, under its name only, in folders made for it.
 
     Whatever ends the block early, or writes nothing in it, leaves what was there before.
     """
-    path = tmp_path / "new" / "folder" / "file.txt"
+    path = tmp_path / "new" / "folder" / "ünï 😀.txt"
     if old is not None:
         write_bytes(path, old)
 
     def write(*, begun: bool) -> None:
         with atomic_path(path) as partial:
-            assert partial.parent == path.parent
-            assert partial != path
             if begun:
                 partial.write_text("content")
-            assert read(path) == old
+            assert (path.read_bytes() if path.exists() else None) == old
             if error is not None:
                 raise error("stop")
 
     for begun in (False, error is not None):
-        with pytest.raises(error or FileNotFoundError, match=r"stop|file\.txt"):
+        with pytest.raises(error or FileNotFoundError, match=r"stop|😀\.txt"):
             write(begun=begun)
-        assert os.listdir(path.parent) == ([] if old is None else ["file.txt"])
-        assert read(path) == old
+        assert [file.read_bytes() for file in path.parent.iterdir()] == [old] * (old is not None)
     if error is None:
         write(begun=True)
-        assert read(path) == b"content"
-        assert os.listdir(path.parent) == ["file.txt"]
+        assert os.listdir(path.parent) == [path.name]
+        assert path.read_bytes() == b"content"
 
 
 def test_what_is_in_the_way(tmp_path: Path) -> None:
@@ -74,18 +62,6 @@ def test_what_is_in_the_way(tmp_path: Path) -> None:
     assert sorted(os.listdir(tmp_path)) == ["file", "folder", "link"]
 
 
-@given(content=st.binary(max_size=200), old=st.binary(max_size=200))
-@hypothesis_settings(max_examples=20)
-def test_write_bytes(tmp_path_factory: pytest.TempPathFactory, content: bytes, old: bytes) -> None:
-    """Exactly the bytes are in the file, whatever was there before; a bare name is a path too."""
-    with chdir(tmp_path_factory.mktemp("files")):
-        path = Path("ünï 😀.bin")
-        for expected in (old, content):
-            write_bytes(path, expected)
-            assert path.read_bytes() == expected
-        assert os.listdir() == [path.name]
-
-
 @OLD
 def test_links_are_followed(tmp_path: Path, old: bytes | None) -> None:
     """What links lead to is replaced or created, with the folder above it; the links stay."""
@@ -95,9 +71,8 @@ def test_links_are_followed(tmp_path: Path, old: bytes | None) -> None:
     if old is not None:
         write_bytes(target, old)
     write_bytes(link, b"new")
-    assert target.read_bytes() == link.read_bytes() == b"new"
+    assert target.read_bytes() == b"new"
     assert (os.readlink(link), os.readlink(tmp_path / "second")) == ("second", str(target))
-    assert sorted(os.listdir(tmp_path)) == ["first", "second", "there"]
     assert os.listdir(target.parent) == ["target"]
 
 
@@ -122,22 +97,14 @@ def test_replaced_files(tmp_path: Path) -> None:
 
 def test_pipe_and_device(tmp_path: Path) -> None:
     """A pipe or a device gets the content and stays what it is; a full one is named."""
-    path, got = tmp_path / "pipe", []
+    path = tmp_path / "pipe"
     os.mkfifo(path)
-    reader = threading.Thread(target=lambda: got.append(path.read_bytes()))
-    reader.start()
-    write_bytes(path, b"content" * 100_000)
-    reader.join()
-    assert got == [b"content" * 100_000]
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(path.read_bytes)
+        write_bytes(path, b"content" * 100_000)
+        assert reading.result() == b"content" * 100_000
     assert stat.S_ISFIFO(path.stat().st_mode)
     assert os.listdir(tmp_path) == ["pipe"]
-    main, terminal = os.openpty()
-    path = Path(os.ttyname(terminal))
-    write_bytes(path, b"content")
-    assert os.read(main, 100) == b"content"
-    assert stat.S_ISCHR(path.stat().st_mode)
-    os.close(main)
-    os.close(terminal)
     path = tmp_path / "full"
     try:  # one of our own, so that nobody's is ever in danger
         os.mknod(path, stat.S_IFCHR | 0o666, os.makedev(1, 7))
@@ -166,34 +133,31 @@ def test_open_files_of_the_shell(tmp_path: Path) -> None:
     subprocess.run(["bash", "-c", script], cwd=tmp_path, check=True)
     assert (tmp_path / "file").read_text() == "before\none after\ntwo three"
     assert (tmp_path / "other").read_text() == "four"
-    assert sorted(os.listdir(tmp_path)) == ["file", "other", "stdout"]
     assert (tmp_path / "stdout").is_symlink()
 
 
 def test_files_that_belong_together(tmp_path: Path) -> None:
     """All are old until all are written; where the last one is, all are of one writing."""
     paths = [tmp_path / name for name in ("first", "second", "last")]
-    for content in ("old", "new"):
+
+    def write(content: str, n: int = 3) -> None:
         with atomic_paths(paths) as partials:
-            for partial in partials:
+            for partial in partials[:n]:
                 partial.write_text(content)
             assert {path.read_text() for path in paths if path.exists()} <= {"old"}
-        assert [path.read_text() for path in paths] == [content] * 3
-
-    def fail(*, late: bool) -> None:
-        with atomic_paths(paths) as partials:
-            partials[0].write_text("newest")
-            if not late:
+            if n == 0:
                 raise ValueError("stop")
-            # The second is missing, so its place cannot be taken after that of the first.
 
+    write("old")
     with pytest.raises(ValueError, match="stop"):
-        fail(late=False)
-    assert [path.read_text() for path in paths] == ["new"] * 3
+        write("new", 0)
+    assert [path.read_text() for path in paths] == ["old"] * 3
     with pytest.raises(FileNotFoundError, match="second"):
-        fail(late=True)
-    assert [path.read_text() for path in paths[:2]] == ["newest", "new"]
-    assert sorted(os.listdir(tmp_path)) == ["first", "second"]
+        write("new", 1)  # its place cannot be taken after that of the first
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
+        "first": "new",
+        "second": "old",
+    }
 
 
 def test_trying_changes_nothing(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.exceptions import StorageInternalError
-from optuna.storages import BaseStorage, InMemoryStorage
+from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from storage import attrs
@@ -73,11 +73,3 @@ def test_all_or_nothing(shared_storage: BaseStorage) -> None:
     large[0].user_attrs["curve"] = "x" * 100_000
     insert_study(shared_storage, "large", large, user_attrs={}, metric="error")
     assert len(load_study_record(shared_storage, "large").complete) == 50
-
-
-def test_there_must_be_a_database() -> None:
-    """What a process has in memory is no database."""
-    with pytest.raises(
-        StorageAccessError, match=r"^Workers need a database, which a InMem\w+ is not\.$"
-    ):
-        insert_study(InMemoryStorage(), "old", TRIALS, user_attrs={}, metric="error")

@@ -11,16 +11,14 @@ from uuid import uuid4
 
 import optuna
 import pytest
-from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
-from storage import attrs, operations, queue
-from storage.internals import key_of, storage_of, trial_key
+from storage import attrs, operations
+from storage.internals import key_of, storage_of
 from storage.served import perform
 from tests.servers import at_once
-from tests.study_tests.studies import claim
 
 N_ROUNDS = 4
 """Races that are run; of one that is not held together by a transaction most go wrong."""
@@ -45,26 +43,6 @@ def test_the_contract_holds_for_all() -> None:
     for name, operation in operations.OPERATIONS.items():
         assert getattr(operations, name) is operation
         assert next(iter(inspect.signature(operation).parameters)) == "backend"
-
-
-def test_heartbeats(study: optuna.Study, wait_until: Callable[[Callable[[], bool]], None]) -> None:
-    """A heartbeat ends a silence; whoever is not silent lives, whoever has ended has none."""
-    trial = claim(study)
-    trial.set_user_attr(attrs.WORKER, "elsewhere:1")
-
-    def silence() -> float:
-        silent_s = queue.silences(storage_of(study), key_of(study))
-        assert set(silent_s) == {trial_key(trial)}
-        return silent_s[trial_key(trial)]
-
-    wait_until(lambda: silence() > 1)  # servers of databases count whole seconds
-    before = silence()
-    perform(storage_of(study), operations.beat, trial_id=trial_key(trial))
-    assert 0 <= silence() < before < queue.GRACE_PERIOD_S
-    assert queue.reap(study) == 0
-    study.tell(trial, 0.5)
-    with pytest.raises(UpdateFinishedTrialError, match="already finished"):
-        perform(storage_of(study), operations.beat, trial_id=trial_key(trial))
 
 
 def test_unknown_keys(shared_storage: BaseStorage) -> None:

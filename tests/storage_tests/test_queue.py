@@ -6,7 +6,6 @@ import shutil
 import socket
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import closing
 from itertools import product
@@ -14,7 +13,6 @@ from typing import Any
 
 import optuna
 import pytest
-from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import IntegrityError
@@ -23,8 +21,9 @@ from storage import attrs, operations, queue
 from storage.artifacts import study_uid
 from storage.queue import DEFAULT_RETRIES, Cause
 from storage.served import perform
-from storage.writing import write_trial
 from tests.servers import next_line, opened, process
+from tests.study_tests.studies import claim as live
+from tests.study_tests.studies import dead_worker
 
 COMPLETE, FAIL = TrialState.COMPLETE, TrialState.FAIL
 RUNNING, WAITING = TrialState.RUNNING, TrialState.WAITING
@@ -87,11 +86,6 @@ def claim_as(study: optuna.Study, worker: str) -> int | str:
     return perform(study._storage, operations.claim, study_id=study._study_id, worker=worker)
 
 
-def live(study: optuna.Study) -> optuna.Trial:
-    """Claim a trial as one that can be written to."""
-    return optuna.Trial(study, claim(study)._trial_id)
-
-
 def reap_anew(study: optuna.Study, url: str) -> int:
     """Reap as a process that has seen nothing of the study yet."""
     with opened(url, write=True) as storage:
@@ -101,19 +95,6 @@ def reap_anew(study: optuna.Study, url: str) -> int:
 def states(study: optuna.Study) -> list[TrialState]:
     """Return the states of all trials, in their order."""
     return [trial.state for trial in study.get_trials(deepcopy=False)]
-
-
-def test_new_trial(alone: optuna.Study, url: str) -> None:
-    """A new trial is running, has the design's next point, its worker, and a first heartbeat."""
-    start_design(alone)
-    claimed = claim(alone)
-    assert (claimed.number, claimed.state) == (0, RUNNING)
-    assert claimed.datetime_start is not None
-    assert claimed.user_attrs == {attrs.DESIGN_INDEX: 0, attrs.WORKER: queue.worker_id()}
-    host = re.escape(socket.gethostname())
-    assert re.fullmatch(rf"{host}/[0-9a-f]{{8}}-[0-9a-f]+:{os.getpid()}", queue.worker_id())
-    assert (claimed.params, claimed.system_attrs) == ({}, {})
-    assert execute(url, "SELECT trial_id FROM trial_heartbeats") == [(claimed._trial_id,)]
 
 
 def answer(study: optuna.Study, worker: str) -> str:
@@ -165,13 +146,10 @@ ROWS = [
         # Nothing is given that is not wanted, be it waiting or new.
         ("sqlite", "enqueue=1 target=none me>done design=9 me>done target=0 me>done", "W"),
         ("sqlite", "target=1 design=none a>0@0 me>busy 0:configuration me>1@1 1:complete", "FC"),
-        ("sqlite", "target=1 design=1 me>0@0 0:complete me>done", "C"),
-        ("sqlite", "design=1 me>0@0 0:complete me>exhausted", "C"),
         # A trial is tried again as often as its cause allows, or the study after errors.
         ("sqlite", again("configuration"), "F"),
         ("sqlite", again("error " * (1 + DEFAULT_RETRIES)), "F" * (1 + DEFAULT_RETRIES)),
         ("sqlite", f"retries=0 {again('error')}", "F"),
-        ("sqlite", f"retries=4 {again('error ' * 5)}", "FFFFF"),
         ("sqlite", f"retries=0 {again('death ' * (1 + DEATHS))}", "F" * (1 + DEATHS)),
         # Deaths use up no retries of errors, and being told to stop neither of them.
         ("sqlite", f"retries=1 {again('death death error death ' + STOPPED + 'error')}", "F" * 10),
@@ -268,24 +246,6 @@ def test_retry_keeps_its_point(study: optuna.Study) -> None:
     assert study.get_trials()[2].user_attrs[attrs.RETRY_OF] == 1
 
 
-def test_reap_counts(study: optuna.Study) -> None:
-    """Running trials are dead whose processes have ended, or are others of that number by now."""
-    ended = subprocess.Popen([sys.executable, "-c", ""])
-    ended.wait()
-    start_design(study)
-    place = queue.worker_id().rpartition("-")[0]
-    for pid in (ended.pid, ended.pid, os.getpid()):
-        trial = live(study)
-        trial.set_user_attr(attrs.WORKER, f"{place}-0:{pid}")
-        if trial.number == 0:
-            study.tell(trial, 0.5)
-    claim(study)
-    assert queue.reap(study) == 2
-    assert states(study) == [COMPLETE, FAIL, FAIL, RUNNING, WAITING, WAITING]
-    with pytest.raises(UpdateFinishedTrialError, match="already finished"):
-        write_trial(trial, user_attrs={"name": "value"})
-
-
 CLAIM_ONE = """
 import sys, optuna
 from storage import queue
@@ -325,65 +285,43 @@ def test_killed_worker(alone: optuna.Study, url: str) -> None:
     assert states(alone) == [FAIL, RUNNING]
 
 
-IN_A_CONTAINER = """
-import os, signal, sys, optuna
-from storage import queue
-from storage.rdb import open_storage
-def load():
-    storage = open_storage(sys.argv[1], write=True)
-    return optuna.load_study(study_name="study", storage=storage)
-told, tell = os.pipe()
-child = os.fork()
-if not child:
-    queue.claim(load())
-    os.write(tell, b"claimed")
-    signal.pause()
-os.read(told, 1)
-study = load()
-first = queue.claim(study)
-os.kill(child, signal.SIGKILL)
-os.waitpid(child, 0)
-print(os.getpid(), queue.reap(study), flush=True)
-sys.stdin.readline()
-"""
-"""A process that holds a trial, lets another die at one, and says how many it takes for dead."""
-
-
-def test_two_places_with_one_host_name(alone: optuna.Study, url: str) -> None:
-    """Workers with equal process numbers leave each other alone, and take over from their own."""
+def test_two_places_with_one_host_name() -> None:
+    """A worker is called by its host, its place, start and number: two containers stay apart."""
+    host = re.escape(socket.gethostname())
+    assert re.fullmatch(rf"{host}/[0-9a-f]{{8}}-[0-9a-f]+:{os.getpid()}", queue.worker_id())
     apart = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
     if shutil.which("unshare") is None or subprocess.run([*apart, "true"], check=False).returncode:
         pytest.skip("needs the right to make namespaces")
-    start_design(alone)
-    script = (IN_A_CONTAINER, url)
-    with process(*script, by=apart) as one, process(*script, by=apart) as two:
-        assert next_line(one) == next_line(two) == "1 1"
-        assert queue.reap(alone) == 0
-    held = {t.user_attrs[attrs.WORKER] for t in alone.get_trials(states=(RUNNING,))}
-    assert len(held) == 2
-    assert set(map(queue.shown_worker, held)) == {f"{socket.gethostname()}:1"}
-    assert states(alone).count(FAIL) == 2
+    script = "from storage import queue; print(queue.worker_id())"
+    with process(script, by=apart) as one, process(script, by=apart) as two:
+        found = [queue.worker_id(), next_line(one), next_line(two)]
+    assert set(map(queue.shown_worker, found[1:])) == {f"{socket.gethostname()}:1"}
+    assert len({worker.rpartition("-")[0] for worker in found}) == 3
 
 
 def test_silence(alone: optuna.Study, url: str) -> None:
-    """A worker that hangs, or whose process cannot be looked for, is dead when it falls silent."""
-    host = socket.gethostname()
+    """A worker that hangs, or whose process cannot be looked for, is dead when it falls silent.
+
+    One of this place is at once whose process has ended, or is another of that number by now.
+    """
+    host, place = socket.gethostname(), queue.worker_id().rpartition("-")[0]
     earlier, container = f"{host}/ab12:{os.getpid()}", f"{host}/0123abcd-1:{os.getpid()}"
     names = ["elsewhere:1", f"{host}:1", f"{host}:x", "no-port", earlier, container]
     start_design(alone)
-    for name in (*names, queue.worker_id()):
+    for name in (*names, queue.worker_id(), dead_worker(), f"{place}-0:{os.getpid()}"):
         claim_as(alone, name)
     foreign = alone._storage.create_new_trial(alone._study_id)  # without heartbeats
+    assert queue.reap(alone) == 2
     assert queue.reap(alone) == 0
-    assert states(alone) == [RUNNING] * 8
+    assert states(alone) == [RUNNING] * 7 + [FAIL] * 2 + [RUNNING] + [WAITING] * 2
     execute(url, "UPDATE trial_heartbeats SET heartbeat = ?", LONG_AGO)
     assert queue.reap(alone) == 7
     execute(url, "UPDATE trials SET datetime_start = ? WHERE trial_id = ?", LONG_AGO, foreign)
     assert reap_anew(alone, url) == 1
-    assert states(alone) == [FAIL] * 8 + [WAITING] * 8
+    assert states(alone) == [FAIL] * 10 + [WAITING] * 10
     points = [trial.user_attrs.get(attrs.DESIGN_INDEX) for trial in alone.get_trials()]
-    assert points == [*range(7), None] * 2
-    assert claim(alone).user_attrs[attrs.RETRY_OF] == 0
+    assert points == [*range(9), None, 7, 8, *range(7), None]
+    assert claim(alone).user_attrs[attrs.RETRY_OF] == 7
     assert queue.reap(alone) == 0
 
 

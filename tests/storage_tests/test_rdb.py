@@ -4,8 +4,6 @@ import os
 import random
 import shutil
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -18,8 +16,9 @@ from optuna.storages import BaseStorage
 
 from storage.errors import StorageAccessError, StorageLostError, StorageUnreachableError
 from storage.internals import database_of
+from storage.outages import outage
 from storage.rdb import close_all, open_storage
-from tests.servers import close_storage, next_line, process
+from tests.servers import close_storage, next_line, opened, process
 
 HOLD_LOCK = """
 import sqlite3, sys
@@ -63,11 +62,10 @@ def names(url: str, **options: bool) -> list[str]:
     return [study.study_name for study in open_storage(url, **options).get_all_studies()]
 
 
-def database(*statements: str) -> bytes:
+def file_of(statement: str) -> bytes:
     """Return a file of SQLite."""
     with closing(sqlite3.connect(":memory:")) as connection:
-        for statement in statements:
-            connection.execute(statement)
+        connection.execute(statement)
         connection.commit()
         return connection.serialize()
 
@@ -88,40 +86,54 @@ def test_create(tmp_path: Path) -> None:
     assert names(url) == names(url, create=True, write=True) == ["study"]
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-        assert connection.execute("SELECT study_name FROM studies").fetchall() == [("study",)]
     (tmp_path / "file").touch()
     with pytest.raises(StorageAccessError, match=r"cannot be opened: (Not a dir|File ex)\w+\.$"):
         open_storage(f"sqlite:///{tmp_path / 'file' / 'study.db'}", create=True)
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (None, "is a folder"),
-        (b"a few words, and then some more\n" * 100, "cannot be opened: file is not a database"),
-        (
-            database("CREATE TABLE bookmarks (url TEXT)", "INSERT INTO bookmarks VALUES ('url')"),
-            "is a database of another program, not a study database",
-        ),
-        (
-            database("CREATE TABLE studies (name TEXT)")[:100] + random.Random(0).randbytes(8092),
-            "cannot be opened: ",
-        ),
-    ],
-)
-def test_no_study_database(tmp_path: Path, url: str, content: bytes | None, message: str) -> None:
+CREATE = """
+import sys
+from storage.rdb import open_storage
+print(flush=True)
+sys.stdin.readline()  # both at the same moment
+open_storage(sys.argv[1], create=True, write=True)
+"""
+
+
+@pytest.mark.whole
+def test_two_that_create(database: str) -> None:
+    """Of two processes that create a database at one moment none is ended by the other."""
+    with process(CREATE, database) as one, process(CREATE, database) as other:
+        assert next_line(one) == next_line(other) == ""
+        for creating in (one, other):
+            creating.stdin.write("\n")
+            creating.stdin.flush()
+        assert (one.wait(), other.wait()) == (0, 0)
+    with opened(database) as storage:
+        assert storage.get_all_studies() == []
+
+
+def test_no_study_database(tmp_path: Path, url: str) -> None:
     """Whatever else lies there is refused in one line, by all, and left as it is."""
     path = tmp_path / "study.db"
-    if content is None:
-        path.mkdir()
-    else:
-        path.write_bytes(content)
-    for create, write in ((False, False), (False, True), (True, True)):
-        with pytest.raises(StorageAccessError, match=message) as caught:
-            open_storage(url, create=create, write=write)
-        assert "study.db" in str(caught.value)
-        assert "\n" not in str(caught.value)
-    assert path.is_dir() if content is None else path.read_bytes() == content
+    foreign = file_of("CREATE TABLE bookmarks (url TEXT)")
+    damaged = file_of("CREATE TABLE studies (name TEXT)")[:100] + random.Random(0).randbytes(8092)
+    for content, message in (
+        (b"some words\n" * 100, "study.db cannot be opened: file is not a database"),
+        (foreign, "study.db is a database of another program, not a study database"),
+        (damaged, "study.db cannot be opened: "),
+        (None, "study.db is a folder"),
+    ):
+        if content is None:
+            path.unlink()
+            path.mkdir()
+        else:
+            path.write_bytes(content)
+        for create, write in ((False, False), (False, True), (True, True)):
+            with pytest.raises(StorageAccessError, match=message) as caught:
+                open_storage(url, create=create, write=write)
+            assert "\n" not in str(caught.value)
+        assert path.is_dir() if content is None else path.read_bytes() == content
     assert [entry.name for entry in tmp_path.iterdir()] == ["study.db"]
 
 
@@ -152,21 +164,19 @@ def test_database_in_the_making(tmp_path: Path, url: str) -> None:
 def test_no_permission_to_write(tmp_path: Path) -> None:
     """Such a file can be read, but not worked on; such a folder takes no file, and no log."""
     folder = tmp_path / "folder"
-    url = f"sqlite:///{folder / 'study.db'}"
+    path, url = folder / "study.db", f"sqlite:///{folder / 'study.db'}"
     new_database(url)
-    (folder / "study.db").chmod(0o444)
-    with pytest.raises(StorageAccessError, match=r"cannot be written: no permission\.$"):
-        open_storage(url, write=True)
-    assert names(url) == ["study"]
-    (folder / "study.db").chmod(0o644)
-    folder.chmod(0o555)
-    try:
-        with pytest.raises(StorageAccessError, match=r"cannot be written: no permission\.$"):
-            open_storage(url, write=True)
-        with pytest.raises(StorageAccessError, match="cannot be opened: "):
-            open_storage(f"sqlite:///{folder / 'other.db'}", create=True, write=True)
-    finally:
-        folder.chmod(0o755)
+    for kept, modes in ((path, (0o444, 0o644)), (folder, (0o555, 0o755))):
+        kept.chmod(modes[0])
+        try:
+            with pytest.raises(StorageAccessError, match=r"cannot be written: no permission\.$"):
+                open_storage(url, write=True)
+            assert names(url) == ["study"]
+            if kept == folder:
+                with pytest.raises(StorageAccessError, match="cannot be opened: "):
+                    open_storage(f"sqlite:///{folder / 'other.db'}", create=True, write=True)
+        finally:
+            kept.chmod(modes[1])
 
 
 def test_lock_blocks_writers_but_not_readers(
@@ -181,29 +191,23 @@ def test_lock_blocks_writers_but_not_readers(
         with engine_of(open_storage(url, write=write)).connect() as connection:
             assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar() == 60_000
     monkeypatch.setattr("storage.rdb._SQLITE_TIMEOUT_S", 0)
-    first, second = (open_storage(url, write=True) for _ in range(2))
-    reader, path = open_storage(url), tmp_path / "study.db"
-    study_id = first.get_study_id_from_name("study")
-    assert second.get_study_id_from_name("study") == study_id
-    with lock_holder(path) as said:
+    writer, reader = open_storage(url, write=True), open_storage(url)
+    key = writer.get_study_id_from_name("study")
+    with lock_holder(tmp_path / "study.db") as said:
         assert said == "locked"
-        assert reader.get_study_user_attrs(study_id) == {}
-        for storage in (first, second):
-            with pytest.raises(StorageInternalError, match="during the commit") as caught:
-                storage.set_study_user_attr(study_id, "name", "value")
-            assert "database is locked" in str(caught.value.__cause__)
+        with pytest.raises(StorageInternalError, match="during the commit") as caught:
+            writer.set_study_user_attr(key, "name", "value")
+        assert outage(caught.value) == "database is locked"
+        assert reader.get_study_user_attrs(key) == {}
         assert names(url) == ["study"]
-    assert reader.get_study_user_attrs(study_id) == {}
-    first.set_study_user_attr(study_id, "name", "value")
-    assert second.get_study_user_attrs(study_id) == {"name": "value"}
+    writer.set_study_user_attr(key, "name", "value")
+    assert reader.get_study_user_attrs(key) == {"name": "value"}
     close_all()
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+    with closing(sqlite3.connect(tmp_path / "study.db", isolation_level=None)) as connection:
         connection.execute("PRAGMA locking_mode=EXCLUSIVE")
         connection.execute("BEGIN IMMEDIATE")
         with pytest.raises(StorageUnreachableError, match=r"opened: database is locked$"):
             open_storage(url)
-        connection.execute("ROLLBACK")
-    assert names(url) == ["study"]
 
 
 def test_lock_on_a_file_in_the_making(
@@ -238,37 +242,17 @@ def test_opening_again_keeps_lock_and_log(tmp_path: Path, url: str) -> None:
         open_storage(url, write=True)
         with lock_holder(path) as said:
             assert said == "database is locked"
-    open_storage(url)
     open_storage(url, create=True, write=True)
     with lock_holder(path) as said:
         assert said == "locked"
     assert (tmp_path / "study.db-wal").exists()
-    study.set_user_attr("name", "value")
-    script = "import sqlite3, sys; print(*sqlite3.connect(sys.argv[1]).execute(sys.argv[2]))"
-    query = "SELECT value_json FROM study_user_attributes"
-    command = [sys.executable, "-c", script, path, query]
-    assert subprocess.check_output(command, text=True) == "('\"value\"',)\n"
-
-
-def remove(file: Path) -> None:
-    """Remove a database with its write-ahead log."""
-    for path in file.parent.glob(f"{file.name}*"):
-        path.unlink()
-
-
-def replace_by_a_copy(file: Path) -> None:
-    """Put a copy of a database in its place, as a backup that is restored."""
-    copy = file.with_suffix(".copy")
-    shutil.copy(file, copy)
-    copy.replace(file)
 
 
 @pytest.mark.parametrize(
     ("harm", "said"),
     [
-        (remove, "removed or moved away"),
         (lambda file: file.rename(file.with_suffix(".moved")), "removed or moved away"),
-        (replace_by_a_copy, "replaced by another one"),
+        (lambda file: shutil.copy(file, file.with_suffix(".copy")).replace(file), "replaced by"),
         (lambda file: os.truncate(file, 0), "cut short"),
         (lambda file: os.truncate(file, 20_000), "cut short"),
     ],
