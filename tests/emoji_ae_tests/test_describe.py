@@ -1,7 +1,6 @@
 """What a description says of a data set, against counts that were made otherwise."""
 
 import io
-from collections import Counter
 from pathlib import Path
 from typing import get_args
 
@@ -145,7 +144,7 @@ def test_subset_and_the_origin_of_each_class(info: DatasetInfo) -> None:
     assert {text.text: text.n_images for text in info.texts}["calm face"] == 2
 
 
-@pytest.mark.parametrize(("method", "seed"), [("group", 7), ("random", 7), ("random", 1)])
+@pytest.mark.parametrize(("method", "seed"), [("group", 7), ("random", 1)])
 def test_split_and_leaks_are_counted(faces: Path, method: SplitMethod, seed: int) -> None:
     """Images, groups and distances of every side are counted; the random split parts variants."""
     dataset = load_dataset(faces)
@@ -235,18 +234,3 @@ def test_nearest_training_images(seed: int, sides: str) -> None:
         assert trained in train
         assert mse == pytest.approx(least, rel=1e-4, abs=1e-9)
         assert errors[trained].item() == pytest.approx(least, rel=1e-4, abs=1e-9)
-
-
-def test_threshold_parts_variants_from_other_emoji() -> None:
-    """Many variants are below the threshold, and hardly any image of another emoji."""
-    dataset = load_dataset(None)
-    pixels = dataset.images.flatten(1).double() / 255
-    mse = torch.cdist(pixels, pixels).square() / pixels.shape[1]
-    groups = torch.tensor(dataset.groups)
-    same = groups[:, None] == groups
-    variant = mse.masked_fill(~same, torch.inf).fill_diagonal_(torch.inf).amin(1)
-    other = mse.masked_fill(same, torch.inf).amin(1)
-    several = [n for n in Counter(dataset.groups).values() if n > 1]
-    assert int(variant.isfinite().sum()) == sum(several) == 42
-    assert int((variant < NEAR_DUPLICATE).sum()) == 18
-    assert int((other < NEAR_DUPLICATE).sum()) == 4

@@ -24,15 +24,12 @@ def test_emoji_text() -> None:
     """Single emoji and face massages get the public data set's text, other sequences none."""
     for code_points, text in (
         ((0x263A, 0xFE0F), "white smiling face"),
-        ((0x1F60D,), "smiling face with heart shaped eyes"),
         ((0x1F926, 0x1F3FD), "face palm"),
         ((0x1F3FB,), "emoji modifier fitzpatrick type 1 2"),
         ((0x1F486, 0x200D, 0x2640, 0xFE0F), "woman getting face massage"),
-        ((0x1F486, 0x1F3FB, 0x200D, 0x2642, 0xFE0F), "man getting face massage type 1 2"),
         ((0x1F486, 0x1F3FF, 0x200D, 0x2642), "man getting face massage type 6"),
         ((0x1F635, 0x200D, 0x1F4AB), None),
         ((0x1F926, 0x1F3FD, 0x200D, 0x2640, 0xFE0F), None),
-        ((0x1F1E9, 0x1F1EA), None),
         ((0x23, 0xFE0F, 0x20E3), None),
     ):
         assert emoji_text(code_points) == text
@@ -42,13 +39,11 @@ def test_vendors_are_known_and_different() -> None:
     """A name that is unknown or comes again is refused with the known ones."""
     for vendors, found in (
         (["google", "Twitter"], "'Twitter'"),
-        ([""], "''"),
         (["apple", "meta", "apple"], "'apple' twice"),
     ):
         message = rf"^`vendors` must be different ones of apple, .*, but got {found}\.$"
         with pytest.raises(DataError, match=message):
             check_vendors(vendors)
-    check_vendors([])
     check_vendors(list(VENDORS))
     with pytest.raises(DataError, match=r"`vendor` must be one of apple, .*, but got 'nokia'"):
         build_table("nokia")
@@ -83,6 +78,3 @@ def test_parquet_holds_the_table(tmp_path: Path) -> None:
     assert all(row["image"]["bytes"].startswith(b"\x89PNG\r\n") for row in rows)
     counts = Counter(row["text"] for row in rows if is_face(row["text"]))
     assert (counts.total(), counts["face palm"]) == (178, 6)
-    massages = [text for text in counts if "getting face massage" in text]
-    assert len(massages) == 12
-    assert sum(text.endswith(("type 1 2", "type 3", "type 4")) for text in massages) == 6

@@ -32,10 +32,7 @@ def pixel(image: np.ndarray, row: int, column: int) -> tuple[int, ...]:
 
 def test_every_mode() -> None:
     """A black image is black whatever its mode, format and size."""
-    for kind in (
-        *("1 PNG", "L PNG", "LA PNG", "P GIF", "RGB JPEG", "RGB BMP"),
-        *("RGBA WEBP", "CMYK TIFF", "YCbCr JPEG", "F TIFF"),
-    ):
+    for kind in ("1 PNG", "P GIF", "RGB BMP", "RGBA WEBP", "CMYK TIFF", "YCbCr JPEG", "F TIFF"):
         mode, file_format = kind.split()
         image = decode_image(encode(Image.new("RGB", (100, 100)).convert(mode), file_format))
         assert image.shape == (3, 64, 64), kind
@@ -54,10 +51,7 @@ def test_deep_grey_keeps_its_range() -> None:
         gradient = np.tile(np.linspace(0, 65535, 64).astype(kind), (64, 1))
         data = encode(Image.fromarray(gradient), file_format)
         assert Image.open(io.BytesIO(data)).mode == mode
-        image = decode_image(data)
-        assert (np.diff(image.astype(int), axis=2) > 0).all()
-        assert (image[:, :, 0].max(), image[:, :, -1].min()) == (0, 255)
-        assert abs(image[0, 0].astype(int) - np.linspace(0, 255, 64)).max() <= 1
+        assert abs(decode_image(data).astype(int) - np.linspace(0, 255, 64)).max() <= 1
 
 
 def test_transparent_pixels_become_white() -> None:
@@ -98,7 +92,7 @@ def test_shrinking_is_antialiased() -> None:
 
 
 def test_what_is_no_image() -> None:
-    """Encoded pixels come back; bytes that are no image, or end too early, are refused."""
+    """Encoded pixels come back; what is no image, ends too early or is huge is refused."""
     for data, reason in ((b"", "no data"), (b"\x89PNG\r\n\x1a\n", "no known image format")):
         with pytest.raises(DataError, match=rf"`image` must be decodable, but got {reason}\."):
             decode_image(data)
@@ -107,18 +101,14 @@ def test_what_is_no_image() -> None:
     assert (decode_image(encode_png(small)) == small).all()
     for file_format in FORMATS:
         data = encode(Image.fromarray(pixels), file_format)
-        for share in (0.1, 0.5, 0.9):
+        for share in (0.1, 0.9):
             with pytest.raises(DataError, match="`image` must be decodable, but got"):
                 decode_image(data[: int(len(data) * share)])
-
-
-def test_decompression_bombs() -> None:
-    """A small file of a huge image is refused instead of filling the memory."""
-    for side in (10_000, 20_000):
-        data = bytearray(encode(Image.new("1", (8, 8)), "BMP"))
-        data[18:26] = side.to_bytes(4, "little") * 2
+    for side in (10_000, 20_000):  # which would fill the memory
+        bomb = bytearray(encode(Image.new("1", (8, 8)), "BMP"))
+        bomb[18:26] = side.to_bytes(4, "little") * 2
         with pytest.raises(DataError, match="decompression bomb"):
-            decode_image(bytes(data))
+            decode_image(bytes(bomb))
 
 
 @given(data=st.data())

@@ -41,42 +41,43 @@ def at(space: LatentSpace, row: int) -> Tensor:
 
 
 def test_sums_are_those_of_the_latents(space: LatentSpace) -> None:
-    """Each emoji counts with its weight; case, hyphens and spaces do not matter."""
+    """Each emoji counts with its weight; an emoji is nearest to itself, by Euclidean distance."""
     found = space.compose(parse("2 * Grinning  face - nerd face + 'face with open mouth'"))
     assert torch.allclose(found, 2 * at(space, 1) - at(space, 2) + at(space, 3))
     assert torch.equal(space.decode(found[None])[0], found)
+    (first, zero), (second, distance) = space.nearest(space.latents[2], 2)
+    assert (first, zero) == (2, 0)
+    expected = (at(space, second) - at(space, 2)).norm()
+    assert distance == pytest.approx(float(expected), rel=1e-5)
+    assert len(space.nearest(space.latents[0], 99)) == len(TEXTS)
 
 
 def test_attributes(space: LatentSpace) -> None:
-    """An attribute is the mean of those that have it less that of the others of their classes."""
-    found = space.vector(Atom("attribute", "open mouth"))
-    having = (at(space, 3) + at(space, 4)) / 2
-    others = (at(space, 0) + at(space, 1) + at(space, 2)) / 3
-    assert torch.allclose(found, having - others, atol=1e-6)
-    found = space.vector(Atom("attribute", "Sunglasses"))
-    others = (at(space, 1) + at(space, 2) + at(space, 3)) / 3  # a cat is no human face
-    assert torch.allclose(found, at(space, 0) - others, atol=1e-6)
+    """An attribute is the mean of those that have it less that of the others of their classes.
 
-
-def test_variants_count_once(space: LatentSpace) -> None:
-    """Of images with one text, the first one is what an attribute sees."""
+    Of images with one text, the first one is what it sees.
+    """
     twice = replace(
         space,
-        images=space.images.repeat(2, 1, 1, 1),
         texts=space.texts + tuple(text.upper() for text in space.texts),
         latents=torch.cat([space.latents, torch.rand_like(space.latents)]),
     )
-    for words in ("open mouth", "nerd"):
-        atom = Atom("attribute", words)
-        assert torch.equal(twice.vector(atom), space.vector(atom))
+    for one in (space, twice):
+        found = one.vector(Atom("attribute", "open mouth"))
+        having = (at(space, 3) + at(space, 4)) / 2
+        others = (at(space, 0) + at(space, 1) + at(space, 2)) / 3
+        assert torch.allclose(found, having - others, atol=1e-6)
+        found = one.vector(Atom("attribute", "Sunglasses"))
+        others = (at(space, 1) + at(space, 2) + at(space, 3)) / 3  # a cat is no human face
+        assert torch.allclose(found, at(space, 0) - others, atol=1e-6)
 
 
-@pytest.mark.parametrize("shape", [(3, 2, 2), (3, 7, 7), (64,), (128, 1, 1)], ids=str)
+@pytest.mark.parametrize("shape", [(3, 7, 7), (64,), (128, 1, 1)], ids=str)
 def test_halves(space: LatentSpace, shape: tuple[int, ...]) -> None:
     """The upper half of the positions is the image's, 0 below; a single position has none."""
     latents = torch.rand(len(TEXTS), *shape, generator=torch.manual_seed(1))
     shaped = replace(space, latents=latents)
-    assert shaped.has_halves == (shape[-1] in (2, 7))
+    assert shaped.has_halves == (shape[-1] == 7)
     if not shaped.has_halves:
         text = "x".join(map(str, shape))
         rule = f"^`lower.*positions, but its latents are {text}.$"
@@ -93,8 +94,6 @@ def test_halves(space: LatentSpace, shape: tuple[int, ...]) -> None:
     assert torch.equal(upper + lower, whole)
     assert not upper[:, middle:].any()
     assert not lower[:, :middle].any()
-    half = shaped.compose(parse("upper(2 * upper(nerd face) + lower(grinning face))"))
-    assert torch.equal(half, 2 * upper)
 
 
 def test_unknown_texts(space: LatentSpace) -> None:
@@ -109,15 +108,6 @@ def test_unknown_texts(space: LatentSpace) -> None:
     }.items():
         with pytest.raises(ExpressionError, match=message):
             space.compose(parse(expression))
-
-
-def test_nearest(space: LatentSpace) -> None:
-    """An emoji is nearest to itself, and distances are Euclidean."""
-    (first, zero), (second, distance) = space.nearest(space.latents[2], 2)
-    assert (first, zero) == (2, 0)
-    expected = (at(space, second) - at(space, 2)).norm()
-    assert distance == pytest.approx(float(expected), rel=1e-5)
-    assert len(space.nearest(space.latents[0], 99)) == len(TEXTS)
 
 
 vectors = st.lists(st.floats(-10, 10, width=32), min_size=3, max_size=3).map(torch.tensor)

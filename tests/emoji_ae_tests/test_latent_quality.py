@@ -3,7 +3,6 @@
 import itertools
 from dataclasses import asdict
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -73,8 +72,11 @@ def test_area_is_its_definition(p: int, q: int, d: int, seed: int) -> None:
     assert area_of_pairs(torch.ones(p, d), torch.ones(q, d)) == 0.5
 
 
-def test_attributes_are_compared_within_classes() -> None:
-    """A direction that only tells cats from people does not tell which of the cats smile."""
+def test_attributes_within_classes_and_once_an_emoji() -> None:
+    """A direction that only tells cats from people does not tell which of the cats smile.
+
+    More variants of an emoji change nothing; fewer than two emoji are not enough.
+    """
     texts = [f"smiling cat face {i}" for i in range(4)] + [f"cat face {i}" for i in range(4)]
     texts += [f"man {i}" for i in range(6)]
     labels = torch.tensor([CLASSES.index("animal")] * 8 + [CLASSES.index("person")] * 6)
@@ -82,27 +84,20 @@ def test_attributes_are_compared_within_classes() -> None:
     latents[:8, 0] += 50
     groups = range(14)
     alone = attribute_auc(latents[:8], texts[:8], labels[:8], groups[:8])
-    assert attribute_auc(latents, texts, labels, groups) == alone
+    assert attribute_auc(latents, texts, labels, groups) == alone is not None
+    doubled = attribute_auc(
+        torch.cat([latents, latents[:1]]),
+        [*texts, texts[0]],
+        torch.cat([labels, labels[:1]]),
+        [*groups, 0],
+    )
+    assert doubled == alone
     latents[:4, 1] += 50
     assert attribute_auc(latents, texts, labels, groups) == 1.0
-
-
-def test_variants_count_once() -> None:
-    """More variants of an emoji change nothing; fewer than two emoji are not enough."""
-    texts = ["smiling face", "smiling cat", "sad face", "neutral face"]
-    labels = torch.zeros(4, dtype=torch.int64)
-    latents = normal(4, 3).double()
-    once = attribute_auc(latents, texts, labels, [0, 1, 2, 3])
-    assert once is not None
-    doubled = attribute_auc(
-        torch.cat([latents, latents[:1]]), [*texts, texts[0]], torch.zeros(5), [0, 1, 2, 3, 0]
-    )
-    assert doubled == once
-    assert attribute_auc(latents, texts, labels, [0, 0, 2, 3]) is None
+    assert attribute_auc(latents, texts, labels, [0, 0, 0, 0, *groups[4:]]) is None
 
 
 ANALOGIES = [Analogy("a", "b", "c", "d")]
-FADE = nn.Identity()
 
 
 def test_analogy_ranks() -> None:
@@ -114,10 +109,6 @@ def test_analogy_ranks() -> None:
     assert analogy_rank(latents[:3], texts[:3], ANALOGIES) is None
     twice = [*ANALOGIES, Analogy("a", "b", "c", "nowhere")]
     assert analogy_rank(latents, texts, twice) == pytest.approx(1 / 3)
-    others = normal(9, 4)
-    exact = torch.cat([others, (others[1] - others[0] + others[2])[None]]) - 5
-    texts = [*"abc", *(f"x{i}" for i in range(6)), "d"]
-    assert analogy_rank(exact, texts, ANALOGIES) == 1.0
 
 
 def test_listed_analogies() -> None:
@@ -127,10 +118,9 @@ def test_listed_analogies() -> None:
     assert len(set(analogies)) == len(analogies)
     texts = {" ".join(text.lower().replace("-", " ").split()) for text in DATASET.texts}
     for analogy in analogies:
-        asked = [analogy.without, analogy.with_, analogy.base, analogy.target]
-        assert len(set(asked)) == 4
-        assert set(asked) <= texts
-
+        asked = {analogy.without, analogy.with_, analogy.base, analogy.target}
+        assert len(asked) == 4
+        assert asked <= texts
     for words in ATTRIBUTES:
         assert sum(f" {words} " in f" {plain_text(text)} " for text in texts) >= 2
 
@@ -146,10 +136,11 @@ class Switch(nn.Module):
 def test_smoothness_of_what_is_known() -> None:
     """A fade is even, a jump is one step of eight, and a path that stays where it is is even."""
     latents = torch.tensor([[0.0]] * 4 + [[1.0]] * 4)
-    assert path_smoothness(space_of(latents, FADE)) == pytest.approx(1.0)
+    fade = nn.Identity()
+    assert path_smoothness(space_of(latents, fade)) == pytest.approx(1.0)
     assert path_smoothness(space_of(latents, Switch())) == pytest.approx(1 / 8)
-    assert path_smoothness(space_of(torch.zeros(4, 1), FADE)) == 1.0
-    assert path_smoothness(space_of(torch.zeros(1, 1), FADE)) is None
+    assert path_smoothness(space_of(torch.zeros(4, 1), fade)) == 1.0
+    assert path_smoothness(space_of(torch.zeros(1, 1), fade)) is None
 
 
 def test_probe_of_what_is_known() -> None:
@@ -157,13 +148,8 @@ def test_probe_of_what_is_known() -> None:
     labels = torch.arange(40) % 4
     centres = 10 * normal(4, 6)
     assert probe_accuracy(centres[labels] + normal(40, 6), labels, n_train=24) == 1.0
-    noise = [
-        probe_accuracy(normal(400, 6, seed=s), torch.arange(400) % 4, n_train=200)
-        for s in range(5)
-    ]
-    assert np.mean([share for share in noise if share is not None]) == pytest.approx(
-        0.25, abs=0.06
-    )
+    noise = probe_accuracy(normal(2000, 6), torch.arange(2000) % 4, n_train=1000)
+    assert noise == pytest.approx(0.25, abs=0.06)
     assert probe_accuracy(centres[labels], labels, n_train=40) is None
     # Latents that are the same for all images change nothing.
     latents = normal(40, 5)
@@ -171,21 +157,10 @@ def test_probe_of_what_is_known() -> None:
     assert probe_accuracy(dead, labels, n_train=20) == probe_accuracy(latents, labels, n_train=20)
 
 
-@given(n=st.integers(3, 12), d=st.integers(1, 12), scale=st.floats(0.1, 10), seed=SEEDS)
-@settings(max_examples=30)
-def test_variance_used_is_a_share(n: int, d: int, scale: float, seed: int) -> None:
-    """From the share of one direction to 1, whatever the unit and the origin."""
-    latents = normal(n, d, seed=seed)
-    found = variance_used(latents)
-    assert found is not None
-    assert 1 / min(n - 1, d) - 1e-6 <= found <= 1 + 1e-6
-    assert variance_used(latents * scale + 7) == pytest.approx(found, rel=1e-3)
-
-
 def test_variance_used_of_what_is_known() -> None:
     """All on a line use one direction; corners of a cross use all alike; one point uses none."""
-    line = torch.arange(5.0)[:, None] * torch.ones(1, 4)
-    assert variance_used(line) == pytest.approx(1 / 4)
+    line = 7 + torch.arange(5.0)[:, None] * torch.ones(1, 4)
+    assert variance_used(line) == variance_used(3 * line) == pytest.approx(1 / 4)
     cross = torch.cat([torch.eye(3), -torch.eye(3)])
     assert variance_used(cross) == pytest.approx(1.0)
     assert variance_used(torch.ones(5, 3)) == 0.0

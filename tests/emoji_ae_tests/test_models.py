@@ -1,6 +1,5 @@
 """The architectures, layer by layer, and what every model promises."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any, get_args
@@ -99,34 +98,24 @@ def test_layers(config: AutoencoderConfig, n: int) -> None:
     assert (output.shape, output.dtype) == ((n, 3, 64, 64), torch.float32)
 
 
-@pytest.mark.parametrize(
-    ("fields", "latents", "total"),
-    [
-        ({"auto_encoder": "linear", "bottleneck_dim": 16}, (16,), 25_739_920),
-        ({"auto_encoder": "linear", "bottleneck_dim": 64}, (64,), 25_746_112),
-        ({"normalization": "none"}, (128, 4, 4), 194_755),
-        ({"normalization": "batch"}, (128, 4, 4), 195_459),
-    ],
-)
-def test_sizes_are_the_notebooks(
-    fields: dict[str, Any], latents: tuple[int, ...], total: int
-) -> None:
-    """By default a model has as many latents and parameters as the original's."""
-    with torch.device("meta"):
-        model = build_model(AutoencoderConfig(**fields))
-        assert model.encode(torch.empty(2, 3, 64, 64)).shape == (2, *latents)
-    assert count_parameters(model) == total
+def test_sizes_are_the_notebooks() -> None:
+    """By default a model has as many parameters as the original's."""
+    for config, total in (
+        (AutoencoderConfig(auto_encoder="linear"), 25_746_112),
+        (AutoencoderConfig(normalization="batch"), 195_459),
+    ):
+        with torch.device("meta"):
+            assert count_parameters(build_model(config)) == total
 
 
 def test_reconstructions_are_in_range() -> None:
     """Images of any contrast give images in [0, 1], by encoder and decoder in turn."""
     model = initial_model(AutoencoderConfig(width=3, depth=2), 0).eval()
-    for images in (random_images(2), 100 * random_images(2) - 50):
-        with torch.no_grad():
-            output = model(images)
-            expected = model.decoder(model.encoder(images))
-        torch.testing.assert_close(output, expected)
-        assert 0 <= output.min() < output.max() <= 1
+    images = 100 * random_images(2) - 50
+    with torch.no_grad():
+        output = model(images)
+        torch.testing.assert_close(output, model.decoder(model.encoder(images)))
+    assert 0 <= output.min() < output.max() <= 1
 
 
 MULTITASK = multitask_config(
@@ -153,9 +142,6 @@ def initial_multitask(config: AutoencoderConfig, seed: int = 0) -> MultitaskAuto
     [
         (multitask_config(classification_layer_num=1), [2048, 4], 0.3),
         (multitask_config(classification_layer_num=2), [2048, 256, 4], 0.3),
-        (multitask_config(classification_layer_num=3), [2048, 256, 32, 4], 0.3),
-        (MULTITASK, [6 * 8 * 8, 16, 2, 4], 0.5),
-        (with_fields(MULTITASK, depth=5), [6 * 2 * 2, 16, 2, 4], 0.5),
         (with_fields(MULTITASK, depth=1, latent_channels=2), [2 * 32 * 32, 16, 2, 4], 0.5),
         (with_fields(LINEAR, classification_layer_num=3, dropout=0.0), [7, 256, 32, 4], 0.0),
         (with_fields(BRANCHED, depth=4), [6 * 4 * 4, 16, 2, 4], 0.5),
@@ -164,14 +150,10 @@ def initial_multitask(config: AutoencoderConfig, seed: int = 0) -> MultitaskAuto
 def test_classifier(config: AutoencoderConfig, sizes: list[int], dropout: float) -> None:
     """It takes the latents of one image through the original's layers, in its own width."""
     model = initial_multitask(config)
-    *hidden, last = [layer for layer in model.classifier.children() if hasattr(layer, "weight")]
-    assert [(layer.in_features, layer.out_features) for layer in (*hidden, last)] == [
-        *pairwise(sizes)
-    ]
-    after = [nn.Linear, nn.ReLU, nn.Dropout] * len(hidden)
-    assert [*map(type, model.classifier.children())] == [nn.Flatten, *after, nn.Linear]
-    dropouts = [layer.p for layer in model.classifier.children() if isinstance(layer, nn.Dropout)]
-    assert dropouts == [dropout] * len(hidden)
+    layers: list[nn.Module] = [nn.Flatten()]
+    for pair in pairwise(sizes):
+        layers += [nn.Linear(*pair), nn.ReLU(inplace=True), nn.Dropout(dropout)]
+    assert [*map(str, model.classifier.children())] == [*map(str, layers[:-2])]
     assert (model.branch is None) == (config.to_dict()["strategy"] != "branched")
     reconstructions, logits = model.forward_tasks(random_images(3))
     assert reconstructions.shape == (3, 3, 64, 64)
@@ -181,8 +163,6 @@ def test_classifier(config: AutoencoderConfig, sizes: list[int], dropout: float)
 @pytest.mark.parametrize(
     ("config", "n_shared"),
     [
-        (BRANCHED, 2),
-        (with_fields(BRANCHED, branch_point=2), 4),
         (with_fields(BRANCHED, branch_point=9), 4),
         (with_fields(BRANCHED, normalization="group", branch_point=2), 6),
         (with_fields(BRANCHED, depth=1, latent_channels=2), 0),
@@ -215,18 +195,14 @@ def test_branch(config: AutoencoderConfig, n_shared: int) -> None:
     torch.testing.assert_close(reconstructions, model(images), rtol=0, atol=0)
 
 
-@pytest.mark.parametrize(
-    ("config", "strategies"),
-    [(with_fields(MULTITASK, normalization="batch"), get_args(Strategy)), (LINEAR, ["branched"])],
-    ids=["CNN", "linear"],
-)
-def test_all_strategies_start_from_the_autoencoders_weights(
-    config: AutoencoderConfig, strategies: Sequence[Strategy]
-) -> None:
+def test_all_strategies_start_from_the_autoencoders_weights() -> None:
     """With one seed the encoder and decoder are the plain autoencoder's, the classifiers equal."""
+    config = with_fields(MULTITASK, normalization="batch")
     plain = initial_model(replace(config, classification=None), 7)
     assert type(plain) is Autoencoder
-    models = [initial_multitask(with_fields(config, strategy=name), 7) for name in strategies]
+    models = [
+        initial_multitask(with_fields(config, strategy=name), 7) for name in get_args(Strategy)
+    ]
     for model in models:
         state = model.state_dict()
         for name, value in plain.state_dict().items():

@@ -1,24 +1,16 @@
 """The gallery's recipes: what they add up, and what they are made of."""
 
-import pytest
-
 from emoji_ae.dataset import load_dataset
 from emoji_ae.expression import Atom, parse
 from emoji_ae.labels import plain_text
 from emoji_ae.recipes import EYES, METHODS, MOUTH_WORDS, OWN_MOUTHS, TWINS, gallery
 
 
-@pytest.mark.parametrize("average", ["slightly smiling face", "face without mouth"])
-def test_every_text_is_in_the_data_set(average: str) -> None:
+def test_every_text_is_in_the_data_set() -> None:
     """The embedded images have all emoji and words of the gallery."""
     texts = {plain_text(text) for text in load_dataset(None).texts}
-    used = {
-        atom
-        for halves in (True, False)
-        for item in gallery(average, halves=halves)
-        for recipe in item.recipes.values()
-        for atom in parse(recipe)
-    }
+    recipes = (recipe for item in gallery() for recipe in item.recipes.values())
+    used = {atom for recipe in recipes for atom in parse(recipe)}
     assert {atom.text for atom in used if atom.kind == "emoji"} <= texts
     for words in (atom.text for atom in used if atom.kind == "attribute"):
         assert any(f" {words} " in f" {text} " for text in texts), words
@@ -40,10 +32,7 @@ def test_what_stands_in_the_gallery() -> None:
     items = gallery()
     assert [item.name for item in items[:2]] == ["grin and sunglasses", "nerd with tongue"]
     assert [item.mouth for item in items[2:17]] == list(MOUTH_WORDS)
-    assert {item.eyes for item in items[2:17]} == {"smiling face with sunglasses"}
     assert tuple(item.eyes for item in items[17:]) == EYES
-    assert {item.mouth for item in items[17:]} == {"grinning face"}
-    assert len({item.section for item in items}) == 3
     assert len({(item.section, item.name) for item in items}) == len(items) == 24
     assert set(OWN_MOUTHS) < set(TWINS) == {*EYES, "nerd face"}
     assert {method for item in items for method in item.recipes} == set(METHODS)

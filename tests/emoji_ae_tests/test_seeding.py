@@ -11,7 +11,7 @@ CPU = torch.device("cpu")
 def test_seed_decides_both_streams() -> None:
     """Within the block both streams follow from the seed alone, and each from no other draw."""
     streams = set()
-    for seed in (0, 1, 2, 2**63 - 1):
+    for seed in (0, 1, 2**63 - 1):
         drawn = []
         for other in (1, 2):
             with torch.random.fork_rng():
@@ -23,19 +23,16 @@ def test_seed_decides_both_streams() -> None:
                     drawn.append((weights.tolist(), torch.rand(3, generator=generator).tolist()))
         assert drawn[0] == drawn[1]
         streams.add(str(drawn[0]))
-    assert len(streams) == 4
+    assert len(streams) == 3
 
 
 def test_global_state_comes_back() -> None:
-    """After the block the global generator goes on as before it, after an error too."""
+    """After the block, even one that failed, the global generator goes on as before it."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
         state = torch.get_rng_state()
-        with seeded(9, CPU):
-            torch.rand(100)
-        assert torch.equal(torch.get_rng_state(), state)
         with pytest.raises(RuntimeError, match="shape"), seeded(9, CPU):
-            torch.rand(1).view(7)
+            torch.rand(100).view(7)
         assert torch.equal(torch.get_rng_state(), state)
 
 

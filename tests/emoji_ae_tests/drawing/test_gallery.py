@@ -58,12 +58,8 @@ def test_what_can_be_drawn(space: LatentSpace) -> None:
     items = gallery()
     assert drawable(space, items) == (items, ())
     rows = [i for i, text in enumerate(space.texts) if text not in ("weary face", "hushed face")]
-    fewer = LatentSpace(
-        model=space.model,
-        images=space.images[rows],
-        texts=tuple(space.texts[i] for i in rows),
-        latents=space.latents[rows],
-    )
+    texts = tuple(space.texts[i] for i in rows)
+    fewer = replace(space, images=space.images[rows], texts=texts, latents=space.latents[rows])
     there, left_out = drawable(fewer, items)
     assert [item.name for item in left_out] == ["weary face", "dizzy face"]
     assert len(there) == len(items) - 2
