@@ -5,34 +5,26 @@ from typing import Any
 
 import optuna
 import pytest
-import torch
 from optuna.trial import TrialState
 
-from emoji_ae import images as images_module
 from emoji_ae.config import AutoencoderConfig
 from emoji_ae.dataset import load_dataset
-from emoji_ae.drawing import strips as strips_module
 from emoji_ae.drawing.reconstructions import reconstructions_png
-from emoji_ae.models import build_model
 from storage import attrs
 from storage.artifacts import open_artifacts, save_artifacts
 from storage.rdb import open_storage
 from storage.records import load_study_record
-from study.report.pictures import CAPTION_ENTRY, PADDING, best_pictures, cut_strip
+from study.report.pictures import best_pictures, cut_strip
+from tests.emoji_ae_tests.reference import initial_model
 from tests.study_tests.studies import claim_point
 from tests.study_tests.synthetic import SETTINGS
 
-TEXTS = ["nerd face", 'face "quoted"', "gesicht mit ü <b>"]
 
-
-def drawn_by(seed: int, data: Path, texts: list[str] | None = None) -> bytes:
-    """Return pictures of nine images, or of as many as there are texts, by a model."""
+def drawn_by(seed: int, data: Path, n: int = 9) -> bytes:
+    """Return pictures of the first images by a model."""
     dataset = load_dataset(data)
-    torch.manual_seed(seed)
-    texts = texts or dataset.texts[:9]
-    return reconstructions_png(
-        build_model(AutoencoderConfig()), dataset.images[: len(texts)], texts
-    )
+    model = initial_model(AutoencoderConfig(), seed)
+    return reconstructions_png(model, dataset.images[:n], dataset.texts[:n])
 
 
 @pytest.fixture(scope="module")
@@ -71,14 +63,6 @@ class Study:
 def study(url: str, tmp_path: Path) -> Study:
     """An empty study."""
     return Study(url, tmp_path)
-
-
-def test_names_are_those_of_the_strip() -> None:
-    """What is stored is read by the names that it was drawn with."""
-    for name in ("PICTURES_ENTRY", "SAMPLE", "LOWEST", "MEDIAN", "HIGHEST"):
-        assert getattr(attrs, name) == getattr(strips_module, name)
-    assert PADDING == strips_module.STRIP_PADDING
-    assert CAPTION_ENTRY == images_module.CAPTION_ENTRY
 
 
 def test_best_median_and_worst(study: Study, strips: list[bytes]) -> None:
@@ -128,9 +112,7 @@ def test_nearest_pictures_stand_in(study: Study, strips: list[bytes]) -> None:
     with_pictures = {0: strips[0], 3: strips[1], 5: strips[2]}
     for number in range(7):
         study.finish(0.1 * (number + 1), with_pictures.get(number))
-    pictures = study.pictures()
-    assert [trial.drawn_by for trial in pictures.trials] == [0, 3, 5]
-    assert pictures.n_trials == 7
+    assert [trial.drawn_by for trial in study.pictures().trials] == [0, 3, 5]
 
 
 def test_only_comparable_trials_are_shown(
@@ -140,7 +122,7 @@ def test_only_comparable_trials_are_shown(
     study.finish(0.2, strips[0], sides="ttv")
     study.finish(0.1, strips[1], sides="ttv", infeasible=True)
     study.finish(0.9, strips[2], sides="tvt")
-    study.finish(0.8, drawn_by(9, tiny_data, TEXTS[:2]), sides="ttv")
+    study.finish(0.8, drawn_by(9, tiny_data, n=2), sides="ttv")
     study.finish(None, None)
     assert study.captions == ["best: trial 0, validation MSE 0.2000"]
     study.finish(0.4, strips[3], sides="ttv")
