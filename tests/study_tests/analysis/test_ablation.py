@@ -6,9 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import settings as examples
-from hypothesis import strategies as st
 from scipy import stats
 
 from search_spaces import Scalar
@@ -22,7 +19,6 @@ from study.analysis.ablation import (
     describe_ablation,
     get_ablation,
 )
-from study.analysis.confirmation import MIN_SEEDS, Estimate
 from study.experiment import Arm
 from study.formats import format_change
 from tests.study_tests.analysis.test_confirmation import BASE
@@ -107,18 +103,6 @@ def compare(found: Ablated, before: Sequence[float], after: Sequence[float]) -> 
     assert (found.difference, found.low, found.high) == pytest.approx(tuple(ends))
 
 
-def change(found: Ablated) -> str:
-    """Write a difference as people read it."""
-    change, low, high = map(format_change, (found.difference, found.low, found.high))
-    return f"{change}, 95 % interval {low} to {high}"
-
-
-GAINS = (
-    "Better than the winner, each by itself: {}. If none of the {} changes had an effect, about "
-    "{} would look better by chance; more --seeds, or more trials of the search, can tell."
-)
-
-
 def test_path() -> None:
     """Each step is compared with the one before, by seed, the winner with the default too."""
     info = ablated()
@@ -133,9 +117,6 @@ def test_path() -> None:
     assert flags == [(False, False), (False, False), (True, False)]
     changes = [{}, {"learning_rate": 0.001}, {"auto_encoder": "linear", "bottleneck_dim": 32}]
     assert [step.changes for step in info.path] == changes
-    for step in info.path:
-        mean = pytest.approx(np.mean(VALUES[step.name]))
-        assert (step.validation.mean, step.validation.n) == (mean, 5)
     total = info.total
     assert (total.name, total.better) == ("then auto_encoder linear", True)
     assert (total.difference, total.low, total.high) == pytest.approx((-0.3, -0.3, -0.3))
@@ -145,12 +126,10 @@ def test_path() -> None:
     info = ablated(values, path={"default": DEFAULT}, sweeps={"learning_rate 0.001": FIRST})
     assert len(info.path) == 1
     assert (info.total.difference, info.total.n_pairs, info.total.changes) == (None, 0, {})
-    assert [(s.parameter, s.value) for s in info.sweeps] == [("learning_rate", 0.01)]
     compare(neighbours(info)["learning_rate 0.001"], BASE, scaled(0.9))
-    assert list(describe_ablation(info)) == [
-        "The winner is the default: there is no path between them.",
-        GAINS.format("learning_rate 0.001", 1, 0.0),
-    ]
+    first, gains = describe_ablation(info)
+    assert first == "The winner is the default: there is no path between them."
+    assert "Better than the winner, each by itself: learning_rate 0.001." in gains
 
 
 def test_sweeps() -> None:
@@ -161,7 +140,6 @@ def test_sweeps() -> None:
         ("learning_rate", 0.001, 2),
         ("bottleneck_dim", 32, 1),
     ]
-    assert list(neighbours(info)) == list(NEIGHBOURS)
     winner = VALUES["then auto_encoder linear"]
     for name, found in neighbours(info).items():
         compare(found, winner, VALUES[name])
@@ -189,38 +167,10 @@ def test_what_the_surrogate_expects() -> None:
     )
     assert [a.difference for a in info.path] == [a.difference for a in without.path]
     assert (info.guided, without.guided) == (True, False)
-    for found in (*without.path, without.total, *neighbours(without).values()):
-        assert (found.expected, found.expected_difference) == (None, None)
+    assert without.total.expected is without.total.expected_difference is None
     for known, guided in ((None, False), (expected, True), ({"default": 0.1}, False)):
         said = " ".join(describe_ablation(ablated(expected=known)))
         assert ("the path takes parameters in the order of the space." in said) != guided
-
-
-@given(
-    values=st.lists(
-        st.tuples(st.floats(0.01, 1), st.floats(0.01, 1)), min_size=MIN_SEEDS, max_size=8
-    )
-)
-@examples(max_examples=50)
-def test_flags(values: list[tuple[float, float]]) -> None:
-    """Better is an interval below zero, worse one above, as the t-test of logarithms decides."""
-    before, after = map(list, zip(*values, strict=True))
-    path = {"default": DEFAULT, "then learning_rate 0.001": FIRST}
-    there, back, same = (
-        ablated(dict(zip(path, columns, strict=True)), path=path, sweeps={}).path[1]
-        for columns in ((before, after), (after, before), (before, before))
-    )
-    assert there.better == (there.high < 0)
-    assert there.worse == (there.low > 0)
-    assert not (there.better and there.worse)
-    assert (there.better, there.worse) == (back.worse, back.better)
-    logs = np.log(after) - np.log(before)
-    if np.ptp(logs) > 1e-6:
-        p = stats.ttest_1samp(logs, 0.0).pvalue
-        if abs(p - 0.05) > 1e-6:
-            assert (there.better or there.worse) == (p < 0.05)
-    assert (same.difference, same.low, same.high) == (0.0, 0.0, 0.0)
-    assert (same.better, same.worse) == (False, False)
 
 
 def test_missing_trainings() -> None:
@@ -229,6 +179,7 @@ def test_missing_trainings() -> None:
         **VALUES,
         "then learning_rate 0.001": [0.05, None, 0.055, math.inf, 0.045],
         "auto_encoder CNN": [None, None, None, 0.091, 0.063],
+        "learning_rate 0.01": [0.01, 0.0105, 0.0099, 0.0101, math.inf],
         "bottleneck_dim 64": [None] * 5,
     }
     info = ablated(values)
@@ -237,69 +188,49 @@ def test_missing_trainings() -> None:
     _, first, last = info.path
     assert (first.n_pairs, first.difference) == (3, pytest.approx(-0.5))
     assert (last.n_pairs, last.difference) == (3, pytest.approx(0.4))
-    assert info.total.n_pairs == 5
     few = neighbours(info)["auto_encoder CNN"]
     assert (few.n_pairs, few.difference) == (2, pytest.approx(0.0))
     assert (few.low, few.high, few.better, few.worse) == (None, None, False, False)
-    assert few.validation == Estimate(mean=pytest.approx(0.077), low=None, high=None, n=2)
+    better = neighbours(info)["learning_rate 0.01"]
+    assert better.high < 0  # with its other seeds
+    assert (better.n_failed, better.better) == (1, False)
     none = neighbours(info)["bottleneck_dim 64"]
     assert (none.validation, none.difference, none.n_pairs) == (None, None, 0)
     assert list(describe_ablation(info))[:2] == [
         "9 trainings are missing; comparisons leave them out.",
-        "With some seed the training diverged: then learning_rate 0.001.",
+        "With some seed the training diverged: then learning_rate 0.001, learning_rate 0.01.",
     ]
-    assert "missing" not in " ".join(describe_ablation(ablated()))
-
-    values = {**VALUES, "learning_rate 0.01": [0.01, 0.0105, 0.0099, 0.0101, math.inf]}
-    better = neighbours(ablated(values))["learning_rate 0.01"]
-    assert better.high < 0  # with its other seeds
-    assert (better.n_failed, better.better) == (1, False)
     info = ablated({name: [None] * 5 for name in VALUES})
-    assert info.n_missing == 35
-    assert {step.validation for step in info.path} == {None}
-    assert (info.total.difference, info.total.n_pairs) == (None, 0)
-    first, *others = describe_ablation(info)
-    assert first == "35 trainings are missing; comparisons leave them out."
-    assert "From the default" not in " ".join(others)
-
-
-@pytest.mark.parametrize("n_seeds", [1, 2])
-def test_too_few_seeds(n_seeds: int) -> None:
-    """Differences are there, but none of them is told from chance."""
-    info = ablated({name: values[:n_seeds] for name, values in VALUES.items()})
-    assert info.total.difference == pytest.approx(-0.3)
-    for found in (*info.path, info.total, *neighbours(info).values()):
-        assert (found.low, found.high, found.better, found.worse) == (None, None, False, False)
-    lines = list(describe_ablation(info))
-    assert lines[0] == (
-        "From the default to the winner the validation MSE changes by "
-        f"\N{MINUS SIGN}30.0\N{NO-BREAK SPACE}%, over {n_seeds} seeds and splits."
-    )
-    assert lines[-1] == (
-        "With fewer than 3 seeds no difference can be told from chance; take more --seeds."
-    )
-    assert not any("chance explains" in line or "Better" in line for line in lines)
+    assert (info.n_missing, info.total.difference, info.total.n_pairs) == (35, None, 0)
+    assert "From the default" not in " ".join(describe_ablation(info))
 
 
 def test_sentences() -> None:
     """They hold the total, the largest steps, better neighbours, and what chance explains."""
     values = {**VALUES, "then learning_rate 0.001": scaled(1.1)}
     info = ablated(values, expected=dict.fromkeys(VALUES, 0.1))
-    _, first, last = info.path
-    assert first.worse
-    lines = list(describe_ablation(info))
-    assert lines == [
-        f"From the default to the winner the validation MSE changes by {change(info.total)}, over "
-        "5 seeds and splits.",
-        f"Steps that make a difference, by an interval for each alone: auto_encoder linear "
-        f"({change(last)}); learning_rate 0.001 ({change(first)}).",
-        GAINS.format("learning_rate 0.01", 4, 0.1),
-    ]
-    assert "+10.1\N{NO-BREAK SPACE}%" in lines[1]
-    assert "\N{MINUS SIGN}36.4\N{NO-BREAK SPACE}%" in lines[1]
+    total, steps, gains = describe_ablation(info)
+    for found, line in ((info.total, total), (info.path[1], steps), (info.path[2], steps)):
+        change, low, high = map(format_change, (found.difference, found.low, found.high))
+        assert f"{change}, 95 % interval {low} to {high}" in line
+    assert "validation MSE changes by \N{MINUS SIGN}30.0\N{NO-BREAK SPACE}%" in total
+    assert total.endswith("over 5 seeds and splits.")
+    assert steps.index("auto_encoder linear (") < steps.index("; learning_rate 0.001 (+10.1")
+    assert "each by itself: learning_rate 0.01. If none of the 4 changes had an effect" in gains
+    assert "about 0.1 would look better by chance" in gains
     rng = np.random.default_rng(3)
     values = {name: (np.exp(rng.normal(scale=0.1, size=5)) / 10).tolist() for name in VALUES}
     assert list(describe_ablation(ablated(values, expected=dict.fromkeys(VALUES, 0.1))))[1:] == [
         "No single step makes a difference beyond what chance explains.",
         "No single change around the winner is better beyond what chance explains.",
     ]
+    # With two seeds differences are there, but none of them is told from chance.
+    info = ablated({name: values[:2] for name, values in VALUES.items()})
+    assert info.total.difference == pytest.approx(-0.3)
+    for found in (*info.path, info.total, *neighbours(info).values()):
+        assert (found.low, found.high, found.better, found.worse) == (None, None, False, False)
+    first, *_, last = describe_ablation(info)
+    assert first.endswith(
+        "changes by \N{MINUS SIGN}30.0\N{NO-BREAK SPACE}%, over 2 seeds and splits."
+    )
+    assert last.startswith("With fewer than 3 seeds no difference can be told from chance;")

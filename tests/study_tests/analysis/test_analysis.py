@@ -27,7 +27,6 @@ from tests.study_tests.synthetic import (
     SETTINGS,
     START,
     VALIDATION_ACCURACY,
-    VALIDATION_MSE,
     classified,
     multitask,
     planted,
@@ -155,7 +154,6 @@ def test_importance_finds_what_matters() -> None:
     first = info.parameters[0]
     assert (info.refusal, info.caution, info.constant) == (None, None, ("epoch",))
     assert first.name == "learning_rate"
-    assert shares["weight_decay"] <= 0.07
     assert [p.share for p in info.parameters] == sorted(shares.values(), reverse=True)
     assert (info.n_trials, info.n_pruned, info.n_top) == (114, 12, 12)
     assert (info.sampler, info.adaptive, info.evaluator) == ("tpe", True, "PED-ANOVA")
@@ -176,16 +174,18 @@ def test_importance_finds_what_matters() -> None:
     expected = get_param_importances(rebuilt, evaluator=PedAnovaImportanceEvaluator())
     expected.pop("epoch")
     assert shares == pytest.approx(expected)
+    # The accuracy has its own parameter and trials.
+    info = get_importances(planted_multitask(), metric=VALIDATION_ACCURACY, n_resamples=5)
+    assert (info.metric, info.parameters[0].name) == (VALIDATION_ACCURACY, "classification_lambda")
+    assert (info.n_trials, info.n_pruned) == (102, 0)
 
 
 def test_importance_names_what_hardly_varied() -> None:
     """Of a choice that more than nine in ten trials made, a share says next to nothing."""
-    three, four, twenty, none = (
-        get_importances(with_choice(n), n_resamples=2) for n in (3, 4, 20, 0)
-    )
+    three, four, none = (get_importances(with_choice(n), n_resamples=2) for n in (3, 4, 0))
     (found,) = three.hardly_varied
     assert found == HardlyVaried(name="batch_normalization", value=True, n_alike=37, n_trials=40)
-    assert four.hardly_varied == twenty.hardly_varied == ()
+    assert four.hardly_varied == ()
     assert none.constant != ()
 
 
@@ -248,34 +248,14 @@ def test_importance_counts_pruned_trials() -> None:
     for more, counts in ((silent, (60, 54)), (broken, (61, 55))):
         info = get_importances(study(*record.trials, more), n_resamples=2)
         assert (info.n_trials, info.n_pruned) == counts
-
-
-def test_importance_says_when_the_best_tenth_is_odd() -> None:
-    """Below fifty complete trials it holds fewer than five, and equal values widen it."""
+    # Below fifty complete trials a tenth holds fewer than five, and equal values widen it.
     info = get_importances(planted(40), n_resamples=5)
     assert info.parameters
     assert "The best tenth of 38 complete and pruned trials is fewer than 5" in str(info.caution)
     trials = [replace(t, value=max(0.1, 0.01 * i)) for i, t in enumerate(alike(60, rate=0.001))]
     tied, few = (get_importances(study(*trials[:n]), n_resamples=2) for n in (60, 50))
     assert (tied.n_top, tied.caution) == (11, None)
-    assert few.caution == (
-        "Because of equal values, 11 trials count as the best tenth instead of 5."
-    )
-
-
-def test_importance_tells_the_metrics_of_a_study_apart() -> None:
-    """The error has its own parameter and trials, the accuracy has others."""
-    for metric, decides, counts in (
-        (VALIDATION_MSE, "learning_rate", (114, 12)),
-        (VALIDATION_ACCURACY, "classification_lambda", (102, 0)),
-    ):
-        info = get_importances(planted_multitask(), metric=metric, n_resamples=5)
-        assert (info.metric, info.parameters[0].name) == (metric, decides)
-        assert (info.n_trials, info.n_pruned) == counts
-    assert get_importances(FEW, metric=VALIDATION_ACCURACY).refusal == (
-        "Importances need at least 10 complete trials with a finite validation accuracy; "
-        "this study has 5."
-    )
+    assert "11 trials count as the best tenth instead of 5." in str(few.caution)
 
 
 def test_best_trials_are_complete_and_in_order() -> None:
@@ -291,11 +271,12 @@ def test_best_trials_are_complete_and_in_order() -> None:
     rows = get_best_trials(record, k=2).trials
     assert [(row.rank, row.number, row.value) for row in rows] == [(1, 1, 0.1), (2, 0, 0.3)]
     rows = get_best_trials(FEW, k=4).trials
-    assert [(row.rank, row.number) for row in rows] == [(1, 1), (2, 7), (3, 3), (4, 0)]
-    assert [row.infeasible for row in rows] == [False, False, False, True]
+    assert [(row.number, row.infeasible) for row in rows] == [
+        *((1, False), (7, False), (3, False)),
+        (0, True),
+    ]
     assert [row.accuracy for row in rows] == [0.8, None, 0.95, 0.55]
     assert rows[2].balanced_accuracy == pytest.approx((1 + 0.95 + 1 + 0.9) / 4)
-    assert rows[1].balanced_accuracy is None
     assert [t.number for _, t in ranked_by_constraint(FEW)] == [1, 7, 3, 0, 6, 2]
     assert FEW.best is get_summary(FEW).best is FEW.trials[1]
     assert get_summary(FEW).n_infeasible == 3
@@ -322,14 +303,11 @@ def test_families_equal_pandas() -> None:
     # Strategies have errors and accuracies; the best trial of one is feasible.
     info = get_families(FEW, parameter="strategy")
     joint, sequential = info.families
-    assert info.parameter == "strategy"
     counts = [(f.name, f.n_complete, f.n_infeasible, f.n_pruned) for f in info.families]
     assert counts == [("joint", 4, 1, 1), ("sequential", 2, 2, 0)]
     assert (joint.best_number, joint.best) == (1, 0.3)
-    assert (joint.median, joint.mean) == pytest.approx((0.325, 0.3125))
     assert (joint.best_accuracy, joint.median_accuracy) == (0.95, 0.8)
     assert (sequential.best_number, sequential.best, sequential.median) == (None, None, 0.1)
-    assert (sequential.best_accuracy, sequential.median_accuracy) == (0.55, 0.55)
 
 
 def test_frame_has_one_row_per_trial_and_clean_types() -> None:
@@ -437,23 +415,9 @@ def test_class_results_are_those_of_the_best_trial() -> None:
     assert [c.recall for c in info.classes] == [pytest.approx(2 / 3), 1.0, None]
     assert info.guessing == 0.5
     assert get_class_results(RECORD) is None  # it stores no counts
-    assert get_class_results(multitask(trial(0, value=0.1), class_counts=None)) is None
-
-
-@pytest.mark.parametrize(
-    "trials",
-    [
-        (),
-        (trial(0, value=0.1),),
-        (trial(0, value=0.1, attrs=classified(LOW, min_accuracy=0.7)),),
-        (trial(0, value=0.1, attrs={"confusion": [[1, 0], [0, 1]]}),),
-    ],
-    ids=["no trial", "not classified", "infeasible", "another number of classes"],
-)
-def test_classes_without_a_best_trial_that_classified_are_only_counted(trials: tuple) -> None:
-    """The imbalance is known before anything is trained."""
-    info = get_class_results(multitask(*trials))
-    assert [c.n_train for c in info.classes] == list(CLASS_COUNTS["train"].values())
-    assert {c.recall for c in info.classes} == {None}
-    assert (info.number, info.accuracy, info.balanced_accuracy) == (None, None, None)
-    assert info.confusion == ()
+    # The imbalance is known before anything classifies, or where another number of classes was.
+    for attrs in ({}, classified(LOW, min_accuracy=0.7), {"confusion": [[1, 0], [0, 1]]}):
+        info = get_class_results(multitask(trial(0, value=0.1, attrs=attrs)))
+        assert [c.n_train for c in info.classes] == list(CLASS_COUNTS["train"].values())
+        assert {c.recall for c in info.classes} == {None}
+        assert (info.number, info.balanced_accuracy, info.confusion) == (None, None, ())

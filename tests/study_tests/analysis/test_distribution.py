@@ -18,7 +18,7 @@ from tests.study_tests.synthetic import (
     trial,
 )
 
-RECORD, CLASSIFYING = planted(), planted_multitask()
+RECORD = planted()
 INFO = get_distribution(RECORD)
 
 
@@ -39,6 +39,12 @@ def test_the_function_is_scipys_and_the_band_massarts() -> None:
         for step in family.steps:
             assert step.low == max(0, step.share - family.band)
             assert step.high == min(1, step.share + family.band)
+    # Equal and infeasible trials are steps of their own; a study without trials has no family.
+    trials = (trial(0, value=0.3), trial(1, value=0.1, attrs={"infeasible": True}))
+    (family,) = get_distribution(study(*trials, trial(2, value=0.3))).families
+    steps = [(step.value, step.share) for step in family.steps]
+    assert steps == [(0.1, 1 / 3), (0.3, 2 / 3), (0.3, 1)]
+    assert get_distribution(study()).families == ()
 
 
 def test_many_trials_are_thinned_and_keep_both_ends() -> None:
@@ -54,22 +60,14 @@ def test_many_trials_are_thinned_and_keep_both_ends() -> None:
         assert step.share == pytest.approx(np.mean(values <= step.value))
 
 
-def test_equal_and_infeasible_trials_count() -> None:
-    """Each is a step of its own; a study without trials has no family."""
-    trials = (trial(0, value=0.3), trial(1, value=0.1, attrs={"infeasible": True}))
-    (family,) = get_distribution(study(*trials, trial(2, value=0.3))).families
-    steps = [(step.value, step.share) for step in family.steps]
-    assert steps == [(0.1, 1 / 3), (0.3, 2 / 3), (0.3, 1)]
-    assert get_distribution(study()).families == ()
-
-
 def test_chart_draws_steps_with_colours_and_dashes() -> None:
     """Each family has a line of its colour and dash in its band, and its name stays text."""
     figure = plot_distribution(INFO, kind_of(RECORD))
     lines = [trace for trace in figure.data if trace.meta]
-    assert [trace.meta for trace in lines] == [{"edf": "CNN"}, {"edf": "linear"}]
-    assert [trace.line.dash for trace in lines] == ["solid", "dash"]
-    assert [trace.line.color for trace in lines] == list(FAMILY_COLORS[:2])
+    assert [(trace.meta, trace.line.dash, trace.line.color) for trace in lines] == [
+        ({"edf": "CNN"}, "solid", FAMILY_COLORS[0]),
+        ({"edf": "linear"}, "dash", FAMILY_COLORS[1]),
+    ]
     for i, (family, line) in enumerate(zip(INFO.families, lines, strict=True)):
         low, high = figure.data[3 * i : 3 * i + 2]
         assert {trace.line.shape for trace in (low, high, line)} == {"hv"}
@@ -79,8 +77,9 @@ def test_chart_draws_steps_with_colours_and_dashes() -> None:
             assert list(trace.y) == pytest.approx(shares, abs=1e-4)
         assert (low.fill, high.fill) == (None, "tonexty")
     assert figure.layout.xaxis.type == "log"
-    info = get_distribution(CLASSIFYING, metric=VALIDATION_ACCURACY)
-    axis = plot_distribution(info, kind_of(CLASSIFYING)).layout.xaxis
+    record = planted_multitask(20)
+    info = get_distribution(record, metric=VALIDATION_ACCURACY)
+    axis = plot_distribution(info, kind_of(record)).layout.xaxis
     assert (axis.type, axis.title.text) == (None, "validation accuracy")
     evil = "<b>CNN</b>"
     record = study(trial(0, value=0.1, params={"auto_encoder": evil}), settings=SETTINGS)

@@ -60,16 +60,6 @@ def product(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return 10 + 4 * (x[:, 0] - 0.2) * x[:, 1] + x[:, 2] + rng.normal(scale=0.1, size=len(x))
 
 
-def ishigami(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The first and the third parameter interact, the latter without an effect of its own.
-
-    Source: Ishigami, Homma, "An importance quantification technique in uncertainty analysis for
-        computer models", 1990.
-    """
-    a, b, c = np.pi * (2 * x[:, :3].T - 1)
-    return np.asarray(20 + np.sin(a) + 7 * np.sin(b) ** 2 + 0.1 * c**4 * np.sin(a))
-
-
 def noise(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Nothing matters."""
     return 10 + rng.normal(size=len(x))
@@ -80,22 +70,6 @@ def sampled(n_trials: int, function: Function, *, seed: int = 0, n: int = 4) -> 
     rng = np.random.default_rng(seed)
     x = rng.uniform(size=(n_trials, n))
     return rebuilt([dict(zip("abcd", row, strict=False)) for row in x.tolist()], function(x, rng))
-
-
-def conditional(n_trials: int, *, seed: int) -> StudyRecord:
-    """Return a study in which every second trial has ``b``; ``s`` says which, ``d`` is dead."""
-    rng = np.random.default_rng(seed)
-    x = rng.uniform(size=(n_trials, 4))
-    has = rng.uniform(size=n_trials) < 0.5
-    losses = 10 + 2 * x[:, 0] + has * (1 + 2 * x[:, 1]) + x[:, 2]
-    return rebuilt(
-        [
-            {"a": a, "c": c, "d": d, "s": s} | ({"b": b} if s else {})
-            for (a, b, c, d), s in zip(x.tolist(), has.tolist(), strict=True)
-        ],
-        losses + rng.normal(scale=0.3, size=n_trials),
-        s=CategoricalDistribution((True, False)),
-    )
 
 
 def rebuilt(
@@ -132,8 +106,10 @@ def test_permutation_finds_the_order_of_sobol_indices() -> None:
     info = surrogate()
     assert (info.refusal, info.metric, info.n_used) == (None, VALIDATION_MSE, 300)
     assert (info.n_folds, info.n_repeats, info.n_splits) == (5, 2, 8)
-    assert [p.name for p in info.parameters] == ["a", "b", "c", "d"]
-    assert [p.matters for p in info.parameters] == [True, True, True, False]
+    assert [(p.name, p.matters) for p in info.parameters] == [
+        *((name, True) for name in "abc"),
+        ("d", False),
+    ]
     assert all(p.low < p.share < p.high for p in info.parameters)
     assert info.parameters[3].low < 0 < info.parameters[3].high
     assert [(p.best_rank, p.worst_rank) for p in info.parameters[:2]] == [(1, 1), (2, 2)]
@@ -148,28 +124,17 @@ def test_fanova_is_close_to_sobol_indices() -> None:
     """Shares are near the indices, of what was searched on a log scale on that scale."""
     info = get_fanova(RECORD)
     first, *_ = info.parameters
-    assert info.refusal is None
-    assert list(shares(info))[:3] == ["a", "b", "c"]
+    assert (info.refusal, first.name) == (None, "a")
     indices = {"a": 16 / 21, "b": 4 / 21, "c": 1 / 21, "d": 0}
     assert shares(info) == pytest.approx(indices, abs=0.08)
     assert sum(shares(info).values()) == pytest.approx(1.0)
     assert all(0 <= p.low <= p.share <= p.high <= 1 for p in info.parameters)
     assert (first.best_rank, first.worst_rank) == (1, 1)
-    x = np.random.default_rng(0).uniform(size=(300, 2))
+    x = np.random.default_rng(0).uniform(size=(100, 2))
     params = [{"rate": 10 ** (4 * a - 4), "width": b} for a, b in x.tolist()]
     rate = FloatDistribution(1e-4, 1.0, log=True)
     info = get_fanova(rebuilt(params, 10 + 2 * x.sum(axis=1), rate=rate))
     assert shares(info) == pytest.approx({"rate": 0.5, "width": 0.5}, abs=0.1)
-
-
-def test_dead_parameters_are_called_dead() -> None:
-    """PED-ANOVA gives a dead one 0.06 at most on average, permutation nothing for sure."""
-    records = [sampled(150, additive, seed=seed) for seed in range(10)]
-    found = [shares(get_importances(record, n_resamples=2))["d"] for record in records]
-    assert 0 < np.mean(found) <= 0.06
-    for record in records[:3]:
-        (dead,) = [p for p in get_surrogate(record).parameters if p.name == "d"]
-        assert dead.low <= 0 <= dead.high
 
 
 def test_refusals_are_plain() -> None:
@@ -179,7 +144,6 @@ def test_refusals_are_plain() -> None:
     flat = rebuilt([{"a": i / 40} for i in range(40)], np.ones(40))
     for refused, reason in (
         (few, "Too few trials: 29 of at least 30."),
-        (study(), "Too few trials: 0 of at least 30."),
         (equal, "No parameter varies among these trials."),
         (flat, "All of these trials have the same validation MSE."),
     ):
@@ -192,9 +156,7 @@ def test_refusals_are_plain() -> None:
     record = sampled(200, noise)
     info = get_surrogate(record)
     assert (info.parameters, info.r2 < 0.1) == ((), True)
-    assert info.refusal.startswith(
-        "The validation MSE is not predictable from these parameters: R2 = \N{MINUS SIGN}0."
-    )
+    assert "is not predictable from these parameters: R2 = \N{MINUS SIGN}0." in info.refusal
     refused = get_interactions(record, info)
     assert (refused.pairs, refused.null_level, refused.refusal) == ((), None, info.refusal)
 
@@ -219,11 +181,11 @@ def test_odd_studies_are_no_errors() -> None:
 def test_branches_are_told_apart() -> None:
     """Each family has its own parameters; its name is constant and no parameter of it."""
     record = planted(200)
-    cnn, linear = (get_surrogate(record, family=family) for family in ("CNN", "linear"))
-    assert cnn.n_trials + linear.n_trials == len(record.complete)
-    only = shares(cnn).keys() - shares(linear).keys(), shares(linear).keys() - shares(cnn).keys()
-    assert only == ({"batch_normalization"}, {"bottleneck_dim"})
-    assert not {"auto_encoder", "epoch"} & shares(cnn).keys()
+    cnn = get_surrogate(record, family="CNN")
+    assert cnn.n_trials == sum(t.params["auto_encoder"] == "CNN" for t in record.complete)
+    assert shares(cnn).keys() == {
+        *("learning_rate", "weight_decay", "batch_size", "batch_normalization"),
+    }
     assert [p.name for p in cnn.parameters if p.matters] == ["learning_rate"]
     # What only one family has tells the family, too, so the forest may read it off that as well.
     whole = get_surrogate(record)
@@ -253,30 +215,29 @@ def test_what_the_forest_is_given() -> None:
     branch = get_branch(rebuilt(params, np.arange(3.0), **ranges))
     assert branch.x.tolist() == [[2, 1, 2], [0, 0, 1], [1, 1, 0]]
     assert [(c.low, c.high) for c in branch.columns] == [(-0.5, 2.5), (-0.5, 1.5), (-0.5, 2.5)]
-    values = np.asarray([trial.value for trial in RECORD.trials])
-    params = [trial.params for trial in RECORD.trials]
-    wide = get_branch(rebuilt(params, 10.0 ** (values - 10)))
+    # Errors over orders of magnitude are fitted by their logarithms, those of any sign are not.
+    params, values = [{"a": i / 9} for i in range(9)], np.linspace(-1.0, 1.0, 9)
+    wide = get_branch(rebuilt(params, 10.0**values))
     assert wide.log
-    assert wide.y == pytest.approx(values - 10)
+    assert wide.y == pytest.approx(values)
     assert not get_branch(RECORD).log
-    assert not get_branch(rebuilt(params, values - 10)).log
+    assert not get_branch(rebuilt(params, values)).log
 
 
-@pytest.mark.parametrize(
-    ("function", "pairs"),
-    [(product, [{"a", "b"}]), (ishigami, [{"a", "c"}]), (None, [])],
-    ids=["product", "ishigami", "additive"],
-)
-def test_interactions_are_found(function: Function | None, pairs: list[set[str]]) -> None:
+def test_interactions_are_found() -> None:
     """Parameters that act together are, and no others; what only adds up has none."""
-    record = RECORD if function is None else sampled(400, function, n=3)
-    info = get_interactions(record, get_surrogate(record) if function else surrogate())
-    first, *_ = info.pairs
-    assert info.refusal is None
-    assert [{p.first, p.second} for p in info.pairs if p.real] == pairs
-    assert info.null_level is not None
-    assert not pairs or 0 < first.low <= first.share <= first.high
-    assert len(info.pairs) == (3 if function else 6)
+    multiplied = sampled(400, product, n=3)
+    for record, of, pairs in (
+        (multiplied, get_surrogate(multiplied), [{"a", "b"}]),
+        (RECORD, surrogate(), []),
+    ):
+        info = get_interactions(record, of)
+        first, *_ = info.pairs
+        assert info.refusal is None
+        assert [{p.first, p.second} for p in info.pairs if p.real] == pairs
+        assert info.null_level is not None
+        assert not pairs or 0 < first.low <= first.share <= first.high
+        assert len(info.pairs) == (3 if pairs else 6)
 
 
 def test_importance_within_a_region_equals_optunas_own() -> None:
@@ -296,7 +257,6 @@ def test_importance_within_a_region_equals_optunas_own() -> None:
     whole = get_importances(RECORD)
     assert (whole.n_region, whole.n_resamples) == (300, 83)
     assert whole.region.startswith("all complete trials")
-    assert get_importances(sampled(1000, additive)).n_resamples == 25
     # A tenth of few trials holds no tenth of its own.
     refused = get_importances(sampled(90, additive), region=BEST_TENTH)
     assert refused.refusal == (
@@ -367,9 +327,8 @@ def test_trees_without_a_forest_are_a_forest() -> None:
         partial(sampled, 60, additive),
         partial(sampled, 100, partial(additive, scale=1.0)),
         partial(sampled, 100, product),
-        partial(conditional, 100),
     ],
-    ids=["additive", "small", "noisy", "product", "conditional"],
+    ids=["additive", "small", "noisy", "product"],
 )
 def test_intervals_cover(simulated: Callable[..., StudyRecord]) -> None:
     """Over 200 studies, intervals hold their means, and that of a dead parameter holds zero.
@@ -395,11 +354,3 @@ def test_intervals_cover(simulated: Callable[..., StudyRecord]) -> None:
         ends = np.asarray([(p[name].share, p[name].low, p[name].high) for p in found])
         assert AT_LEAST <= coverage(ends) <= AT_MOST, name
     assert np.mean([p["a"].matters for p in found]) >= 0.95
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("n_trials", [MIN_TRIALS, 100])
-def test_noise_is_refused_in_most_studies(n_trials: int) -> None:
-    """However few trials there are, chance is not called predictable."""
-    infos = [get_surrogate(sampled(n_trials, noise, seed=seed)) for seed in range(100)]
-    assert sum(info.refusal is not None for info in infos) >= 95
