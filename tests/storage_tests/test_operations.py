@@ -11,11 +11,12 @@ from uuid import uuid4
 
 import optuna
 import pytest
-from optuna.storages import BaseStorage
+from optuna.storages import BaseStorage, InMemoryStorage
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from storage import attrs, operations
+from storage.errors import StorageAccessError
 from storage.internals import key_of, storage_of
 from storage.served import perform
 from tests.servers import at_once
@@ -46,11 +47,16 @@ def test_the_contract_holds_for_all() -> None:
 
 
 def test_unknown_keys(shared_storage: BaseStorage) -> None:
-    """A trial or a study that does not exist is a KeyError, as Optuna's storages have it."""
+    """A trial or a study that does not exist is a KeyError, as Optuna's storages have it.
+
+    What a process has in memory is no database.
+    """
     with pytest.raises(KeyError):
         perform(shared_storage, operations.write, trial_id=9999, user_attrs={"late": 1})
     with pytest.raises(KeyError):
         perform(shared_storage, operations.claim, study_id=9999, worker="elsewhere:1")
+    with pytest.raises(StorageAccessError, match=r"^Workers need a database, .* is not\.$"):
+        perform(InMemoryStorage(), operations.claim, study_id=0, worker="elsewhere:1")
 
 
 def test_several_workers(study: optuna.Study, shared_place: str) -> None:

@@ -19,13 +19,10 @@ from tests.study_tests.dashboards import Served, add_trials, begin_study, servin
 N_TRIALS = 14
 SECRET = "secret-name"
 """The second study: of one trial, with files that run a script where a browser lets them."""
-SCRIPT = "document.documentElement.setAttribute('data-ran', ''); fetch('/ran')"
 UPLOADED = {
-    "page.html": f'<!doctype html><body onload="{SCRIPT}"><script>{SCRIPT}</script>loaded',
-    "picture.svg": f'<svg xmlns="http://www.w3.org/2000/svg" onload="{SCRIPT}">'
-    f"<script>{SCRIPT}</script><text>loaded</text></svg>",
-    "data.xml": '<x><script xmlns="http://www.w3.org/1999/xhtml">'
-    f"{SCRIPT}</script><y>loaded</y></x>",
+    "page.html": "<!doctype html><script>alert(1)</script>",
+    "picture.svg": '<svg xmlns="http://www.w3.org/2000/svg" onload="alert(1)"/>',
+    "data.xml": '<x><script xmlns="http://www.w3.org/1999/xhtml">alert(1)</script></x>',
 }
 
 

@@ -22,19 +22,6 @@ from tests.servers import opened
 from tests.study_tests.dashboard.conftest import N_TRIALS, SECRET
 from tests.study_tests.dashboards import Served, everything, url_of
 
-WRITING = [
-    ("POST", "/api/studies", {"study_name": "new", "directions": ["minimize"]}),
-    ("POST", "/api/studies/1/rename", {"study_name": "renamed"}),
-    ("DELETE", "/api/studies/1", {}),
-    ("PUT", "/api/studies/1/note", {"version": 99, "body": "changed"}),
-    ("PUT", "/api/studies/1/1/note", {"version": 99, "body": "changed"}),
-    ("POST", "/api/trials/1/tell", {"state": "Fail"}),
-    ("POST", "/api/trials/1/user-attrs", {"user_attrs": {"a": 1}}),
-    ("POST", "/api/artifacts/1", {"file": "data:text/plain;base64,YQ==", "filename": "a.txt"}),
-    ("PATCH", "/api/studies/1", {}),
-]
-"""What optuna-dashboard would do, and a method that it may learn."""
-
 
 def artifact_paths(folder: Path, number: int) -> list[str]:
     """Return the addresses of a trial's files."""
@@ -47,24 +34,20 @@ def artifact_paths(folder: Path, number: int) -> list[str]:
 def test_studies_trials_notes_and_charts(served: Served) -> None:
     """Every trial has its files in one order and its note, the study its charts."""
     assert served.said.startswith("2 studies of sqlite:///")
-    end = f"/dashboard?token={served.token} (read only); Ctrl-C ends it."
-    assert served.said.rstrip().endswith(end)
+    end = f"/dashboard?token={served.token} (read only); Ctrl-C ends it.\n"
+    assert served.said.endswith(end)
     names = {study["study_name"] for study in served.json("/api/studies")["study_summaries"]}
     assert names == {"faces", SECRET}
     detail = served.json("/api/studies/1")
-    assert [t["state"] for t in detail["trials"][:6]] == [
-        *("Fail", "Complete", "Pruned", "Complete", "Fail"),
-        "Complete",
-    ]
-    for trial in detail["trials"]:
-        if trial["state"] in ("Complete", "Pruned", "Fail"):
+    states = [trial["state"] for trial in detail["trials"]]
+    assert states[:5] == ["Fail", "Complete", "Pruned", "Complete", "Fail"]
+    for trial, state in zip(detail["trials"], states, strict=True):
+        if state in ("Complete", "Pruned", "Fail"):
             assert tuple(file["filename"] for file in trial["artifacts"]) == attrs.FILES
-            title = trial["state"].replace("Fail", "Failed")
-            assert trial["note"]["body"].startswith(f"**{title}")
+            assert trial["note"]["body"].startswith(f"**{state.replace('Fail', 'Failed')}")
     assert "## faces" in detail["note"]["body"]
-    charts = {graph["id"]: graph["graph_object"] for graph in detail["plotly_graph_objects"]}
-    assert set(charts) == {"importance", "learning-curves", "families"}
-    assert all(json.loads(figure)["data"] for figure in charts.values())
+    charts = {graph["id"] for graph in detail["plotly_graph_objects"]}
+    assert charts == {"importance", "learning-curves", "families"}
 
 
 def test_files_of_trials(served: Served, folder: Path) -> None:
@@ -72,11 +55,10 @@ def test_files_of_trials(served: Served, folder: Path) -> None:
     kinds = ("image/png", "image/png", "text/csv")
     for path, kind in zip(artifact_paths(folder, 1), kinds, strict=True):
         status, headers, content = served.get(path)
-        assert (status, headers["Content-Type"]) == (200, kind)
+        assert (status, headers["Content-Type"], len(content) > 50) == (200, kind, True)
         assert headers["X-Content-Type-Options"] == "nosniff"
         assert "sandbox" in headers["Content-Security-Policy"]
         assert "Access-Control-Allow-Origin" not in headers
-        assert len(content) > 50
     dead = [served.get(path)[2] for path in artifact_paths(folder, 0)]
     assert dead[:2] == [no_picture()] * 2
     path = artifact_paths(folder, 5)[0]
@@ -87,7 +69,6 @@ def test_files_of_trials(served: Served, folder: Path) -> None:
         status, headers, shown = served.get(path, Sec_Fetch_Dest="image")
         assert (status, headers["Content-Type"], shown) == (404, "image/png", no_picture())
         assert served.get(path)[::2] == (404, b"This file is lost.")
-        assert len(served.json("/api/studies/1")["trials"]) >= 8
     finally:
         file.write_bytes(content)
 
@@ -95,13 +76,16 @@ def test_files_of_trials(served: Served, folder: Path) -> None:
 def test_nothing_is_changed(served: Served, folder: Path) -> None:
     """Whatever asks for a change is refused, and the database and all files stay as they are."""
     before = everything(folder)
-    for method, path, body in WRITING:
+    for method, path, body in (
+        ("POST", "/api/studies/1/rename", {"study_name": "renamed"}),
+        ("DELETE", "/api/studies/1", {}),
+        ("PUT", "/api/studies/1/note", {"version": 99, "body": "changed"}),
+        ("PATCH", "/api/studies/1", {}),
+    ):
         content = json.dumps(body).encode()
         status, _, answer = served.ask(method, path, content, Content_Type="application/json")
-        assert (status, answer.decode()) == (
-            403,
-            "This dashboard only reads; start it with --allow-edit to change studies.",
-        )
+        assert status == 403
+        assert b"only reads; start it with --allow-edit" in answer
     assert everything(folder) == before
 
 
@@ -110,43 +94,36 @@ def test_pages(served: Served) -> None:
     token = f"Authorization: Bearer {served.token}\r\n".encode()
     got = served.raw(b"GET /favicon.ico HTTP/1.0\r\nHost: localhost\r\n" + token + b"\r\n")
     assert got.split(b"\r\n")[0].endswith(b"200 OK")
-    assert served.get("/dashboard/studies/1")[0] == 200
     status, headers, page = served.get("/report/2")
     assert (status, headers["Content-Type"]) == (200, "text/html; charset=utf-8")
     assert "default-src 'none'" in headers["Content-Security-Policy"]
     assert f"<title>{SECRET}".encode() in page
     assert served.get("/report/99")[::2] == (404, b"There is no study with the key 99.")
-    assert served.get("/report/x")[0] == 404
 
 
 def test_editing(editable: Served, changed: Path) -> None:
     """With --allow-edit its own pages may change things, and ``--refresh`` keeps their notes."""
     assert "pages may change studies" in editable.said
-    asked, said = DashboardRequest(url=url_of(changed), refresh=True), []
-    refresh_request(replace(asked, study="faces"), say=said.append)
-    assert said == ["Notes and charts of study faces are up to date."]
     version = editable.json("/api/studies/1")["note"]["version"]
     note = json.dumps({"version": version + 1, "body": "mine"}).encode()
     sent = {"Content_Type": "application/json", "Origin": editable.address}
     for other in (
-        {"Origin": "http://evil.example"},
         {"Origin": f"http://127.0.0.1:{editable.port + 1}"},
         {"Origin": "null"},
         {"Origin": ""},
         {"Sec_Fetch_Site": "same-site"},
-        {"Authorization": "token wrong"},
     ):
         assert editable.ask("PUT", "/api/studies/1/note", note, **{**sent, **other})[0] == 403
-    nobody = {"Content_Type": "application/json"}
-    assert editable.ask("PUT", "/api/studies/1/note", note, **nobody)[0] == 403
     assert editable.json("/api/studies/1")["note"]["version"] == version
     sent["Sec_Fetch_Site"] = "same-origin"
     assert editable.ask("PUT", "/api/studies/1/note", note, **sent)[0] == 204
     with opened(url_of(changed), write=True) as storage:
         optuna.load_study(study_name="faces", storage=storage).add_trial(create_trial(value=0.5))
-    refresh_request(asked, say=said.append)
-    assert said[1:] == [
-        f"{said[0]} Its own note stays, which somebody else wrote.",
+    said: list[str] = []
+    refresh_request(DashboardRequest(url=url_of(changed), refresh=True), say=said.append)
+    assert said == [
+        "Notes and charts of study faces are up to date. "
+        "Its own note stays, which somebody else wrote.",
         f"Notes and charts of study {SECRET} are up to date.",
     ]
     detail = editable.json("/api/studies/1")
@@ -160,13 +137,10 @@ def test_what_cannot_be_served(
     """What is wrong is said, and no file or folder comes into being."""
     monkeypatch.chdir(tmp_path)
     right = DashboardRequest(url=url_of(folder))
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         for wrong, message in (
             (replace(right, url="sqlite:///missing.db"), "Storage file missing.db does not exist"),
-            (replace(right, url="nonsense"), "`storage` must be a database URL"),
             (replace(right, artifacts=Path("missing")), "`artifacts` must be a folder"),
             (replace(right, port=port), f"`port` {port} cannot be used: Address"),
         ):
@@ -180,19 +154,14 @@ def test_what_cannot_be_served(
 def test_cleaning(cli: Cli, copied: Path) -> None:
     """``clean`` says what it removed; a wrong choice or study removes nothing."""
     before = everything(copied)
-    url = ("clean", "--storage", url_of(copied), "--study")
-    for study, choice, said in (
-        ("faces", "some", "`pictures` must be one of all, best, none, but got 'some'"),
-        ("typo", "none", "There is no study named 'typo'"),
-    ):
-        code, out, err = cli(*url, study, "--pictures", choice)
-        assert (code, out, err.count("\n")) == (1, "", 1)
-        assert err.startswith(f"Error: {said}")
+    clean = ("clean", "--storage", url_of(copied), "--study")
+    code, out, err = cli(*clean, "faces", "--pictures", "some")
+    assert (code, out) == (1, "")
+    assert err == "Error: `pictures` must be one of all, best, none, but got 'some'.\n"
     assert everything(copied) == before
-    code, out, err = cli(*url, "faces", "--pictures", "none")
+    code, out, err = cli(*clean, "faces", "--pictures", "none")
     assert (code, out.count("\n"), err) == (0, 1, "")
     assert out.startswith(f"Pictures of {N_TRIALS} trials of study faces removed, 0.")
     rows, sizes = everything(copied)
-    assert rows == before[0]
-    assert set(sizes) == set(before[1])
+    assert (rows, set(sizes)) == (before[0], set(before[1]))
     assert sum(sizes.values()) < sum(before[1].values()) / 4

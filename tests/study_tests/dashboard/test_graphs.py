@@ -19,25 +19,23 @@ def drawn(graphs: dict[str, str | None]) -> dict[str, Any]:
 
 def test_charts_of_next_to_nothing() -> None:
     """A study that has just begun has no charts, and one trial has no families."""
-    assert drawn(draw_graphs(study())) == {}
-    running = trial(0, state=TrialState.RUNNING)
-    assert drawn(draw_graphs(study(running))) == {}
+    for begun in ((), (trial(0, state=TrialState.RUNNING),)):
+        assert drawn(draw_graphs(study(*begun))) == {}
     one = trial(0, value=0.1, params={"auto_encoder": "CNN"}, curve=(0.2, 0.1))
     assert set(drawn(draw_graphs(study(one)))) == {"learning-curves"}
 
 
 @pytest.mark.whole
 def test_charts_of_a_search() -> None:
-    """Each has a title and a fixed name, and a thousand long trials make no large ones.
+    """Each has a title and a fixed name, and of a thousand long trials it shows a part.
 
     For a page reads them at every look.
     """
     graphs = draw_graphs(made_up("multitask", 1000))
     found = drawn(graphs)
-    assert set(found) == set(graphs) == {"importance", "learning-curves", "families", "trade-off"}
+    assert set(found) == {"importance", "learning-curves", "families", "trade-off"}
     assert all(figure["layout"]["title"]["text"] for figure in found.values())
-    sizes = {name: len(figure or "") for name, figure in graphs.items()}
-    assert all(0 < size < 60_000 for size in sizes.values()), sizes
+    assert all(len(figure or "") < 60_000 for figure in graphs.values())
     assert len(found["importance"]["data"][0]["y"]) <= FIRST_PARAMETERS
     curves = {n for trace in found["learning-curves"]["data"] for n in trace["customdata"] if n}
     assert len(curves) == BEST_CURVES
@@ -45,20 +43,13 @@ def test_charts_of_a_search() -> None:
 
 def test_families_are_boxes_of_their_trials() -> None:
     """Ends, quartiles and median are those of the values, in the family's colour."""
-    values = {"CNN": [0.01, 0.02, 0.03, 0.04, 0.05], "linear": [0.1, 0.2, 0.3]}
-    trials = [(family, value) for family, own in values.items() for value in own]
-    record = study(
-        *(
-            trial(i, value=value, params={"auto_encoder": family})
-            for i, (family, value) in enumerate(trials)
-        ),
-        settings=SETTINGS,
-    )
-    boxes = {box["name"].split()[0]: box for box in drawn(draw_graphs(record))["families"]["data"]}
-    assert set(boxes) == set(values)
+    values = [("CNN", i / 100) for i in range(1, 6)] + [("linear", i / 10) for i in range(1, 4)]
+    trials = (trial(i, value=v, params={"auto_encoder": f}) for i, (f, v) in enumerate(values))
+    boxes = drawn(draw_graphs(study(*trials, settings=SETTINGS)))["families"]["data"]
     ends = ("lowerfence", "q1", "median", "q3", "upperfence")
-    assert [boxes["CNN"][end] for end in ends] == [[0.01], [0.02], [0.03], [0.04], [0.05]]
-    assert [boxes["linear"][end] for end in ends] == [[0.1], [0.15], [0.2], [0.25], [0.3]]
-    assert {f: b["marker"]["color"] for f, b in boxes.items()} == dict(
-        zip(("CNN", "linear"), FAMILY_COLORS, strict=False)
-    )
+    assert [[box[end] for end in ends] for box in boxes] == [
+        [[0.01], [0.02], [0.03], [0.04], [0.05]],
+        [[0.1], [0.15], [0.2], [0.25], [0.3]],
+    ]
+    found = [(box["name"].split()[0], box["marker"]["color"]) for box in boxes]
+    assert found == [*zip(("CNN", "linear"), FAMILY_COLORS, strict=False)]
