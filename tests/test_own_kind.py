@@ -8,7 +8,9 @@ from typing import Any
 import optuna
 import pytest
 import torch
+from optuna.storages import BaseStorage
 
+from search_spaces.designs import design_points
 from storage import attrs
 from storage.rdb import open_storage
 from storage.records import StudyRecord, load_study_record
@@ -39,34 +41,36 @@ def done(cli: Cli) -> Done:
     return run
 
 
+def storage_of(folder: Path, *, write: bool = False) -> BaseStorage:
+    """Open a folder's default database."""
+    return open_storage(f"sqlite:///{folder / 'runs' / 'study.db'}", write=write)
+
+
 def stored(folder: Path, study: str) -> StudyRecord:
     """Read a study of a folder's default database."""
-    return load_study_record(open_storage(f"sqlite:///{folder / 'runs' / 'study.db'}"), study)
+    return load_study_record(storage_of(folder), study)
 
 
-def test_a_kind_goes_through_all_commands(cli: Cli, done: Done, toy: Path) -> None:
-    """It is searched, trained for good, confirmed, taken apart, and read without its file."""
-    folder = toy.parent
-    assert "12 of 12 trials finished" in done(f"{RUN} --trials 12 --workers 2")
+def test_a_kind_is_searched_and_read_without_its_file(cli: Cli, done: Done, toy: Path) -> None:
+    """It is searched, trained for good, confirmed, begun again with its points, and shown."""
+    folder, study = toy.parent, "--study toy-line"
+    assert "4 of 4 trials finished" in done(f"{RUN} --trials 4")
     best = stored(folder, "toy-line").best
     assert best is not None
     assert best.value == min(best.intermediate_values.values())
-
-    said = done("train --study toy-line --out best")
-    assert "This repeats the trial's distance exactly." in said
+    assert "This repeats the trial's distance exactly." in done(
+        f"train {study} --out best --threads 1"
+    )
     assert (folder / "best" / "model").exists()
-    said = done("confirm --study toy-line --top 2 --seeds 3")
-    assert "fresh seeds and splits" in said
+    assert "fresh seeds and splits" in done(f"confirm {study} --top 2 --seeds 2 --threads 1")
     confirmed = stored(folder, "toy-line-confirmation")
-    assert len(confirmed.user_attrs[attrs.TEST_RESULTS]) == len(confirmed.complete) == 12
+    assert len(confirmed.user_attrs[attrs.TEST_RESULTS]) == len(confirmed.complete) == 8
     assert not list((folder / "runs" / "artifacts" / "models").iterdir())
-    done("ablate --study toy-line --seeds 2 --param rate")
     said = done(f"{RUN} --trials 1 --study second --warm-start toy-line")
     assert "The first 1 trials repeat the best points of study toy-line." in said
     assert stored(folder, "second").trials[0].params == best.params
 
     toy.unlink()
-    study = "--study toy-line"
     for line in ("list", f"status {study}", f"export {study} --out trials.csv", f"report {study}"):
         assert done(line)
     done("report --from runs/toy-line.html --out again.html")
@@ -75,66 +79,56 @@ def test_a_kind_goes_through_all_commands(cli: Cli, done: Done, toy: Path) -> No
     assert (code, err) == (1, f"Error: {toy}: No such file or directory.\n")
 
 
-def test_a_changed_file_is_accepted_or_refused(cli: Cli, done: Done, toy: Path) -> None:
-    """The first differing line is named; what is trained by other code is marked."""
+def test_a_file_that_is_another_or_elsewhere(cli: Cli, done: Done, toy: Path) -> None:
+    """A changed one is accepted or refused by its first differing line, a moved one is named.
+
+    What is trained by other code is marked.
+    """
     folder = toy.parent
     done(f"{RUN} --trials 2")
+    before = kind_of(stored(folder, "toy-line")).source
     toy.write_text(TOY.replace("/ 1000", "/ 100"))
-    for line in (f"{RUN} --trials 2", "worker", "confirm", "train"):
-        code, _, err = cli(*line.split(), "--study", "toy-line")
+    for command in ("run toy_kind.py:TOY --trials 2", "worker", "confirm", "train"):
+        code, _, err = cli(*command.split(), "--study", "toy-line")
         assert code == 1
         assert "has changed since study 'toy-line' was made: line " in err
         assert "% 7 / 1000)` and is `xs" in err
         assert "--accept-change" in err
-    before = kind_of(stored(folder, "toy-line")).source
-    done(f"{RUN} --trials 2 --accept-change")
+    assert "4 of 4 trials" in done(f"{RUN} --trials 2 --accept-change")
+    done(f"{RUN} --total 4")  # the new code is that of the study
+
+    study = optuna.load_study(study_name="toy-line", storage=storage_of(folder, write=True))
+    study.set_user_attr(attrs.TARGET, 5)
+    moved = toy.rename(folder / "copy.py")
+    code, _, err = cli("worker", "--study", "toy-line")
+    assert (code, err) == (1, f"Error: {toy}: No such file or directory.\n")
+    said = done(f"worker --study toy-line --kind {moved.name}:TOY --threads 1")
+    assert "5 of 5 trials finished" in said
     record = stored(folder, "toy-line")
     after = kind_of(record).source
     assert before is not None
     assert after is not None
     digests = [trial.user_attrs[attrs.KIND_DIGEST] for trial in record.trials]
-    assert digests == 2 * [before.digest] + 2 * [after.digest]
-    done(f"{RUN} --total 4")  # the new code is that of the study
-
-
-def test_a_worker_brings_its_own_copy(cli: Cli, done: Done, toy: Path) -> None:
-    """Another machine's file may lie elsewhere, if it is the same."""
-    folder = toy.parent
-    done(f"{RUN} --trials 1")
-    study = optuna.load_study(
-        study_name="toy-line",
-        storage=open_storage(f"sqlite:///{folder / 'runs' / 'study.db'}", write=True),
-    )
-    study.set_user_attr(attrs.TARGET, 3)
-    moved = toy.rename(folder / "copy.py")
-    code, _, err = cli("worker", "--study", "toy-line")
-    assert (code, err) == (1, f"Error: {toy}: No such file or directory.\n")
-    said = done(f"worker --study toy-line --kind {moved.name}:TOY")
-    assert "3 of 3 trials finished" in said
+    assert digests == 2 * [before.digest] + 3 * [after.digest]
 
 
 def test_a_constraint_and_a_second_objective_are_of_the_second_metric(
     done: Done, toy: Path
 ) -> None:
     """``--min-accuracy`` and ``--pareto`` ask the kind which metric that is, and are kept."""
-    folder = toy.parent
-    for name, option, directions in (
-        ("a", "--min-accuracy 1", ("minimize",)),
-        ("b", "--pareto", ("minimize", "maximize")),
+    for name, option, directions, pruner in (
+        ("a", "--min-accuracy 1", ("minimize",), "median"),
+        ("b", "--pareto", ("minimize", "maximize"), "none"),
     ):
-        run = f"{RUN} --total 3 --study {name}"
+        run = f"{RUN} --total 1 --study {name}"
         done(f"{run} {option}")
-        record = stored(folder, name)
+        record = stored(toy.parent, name)
         assert record.directions == directions
-        assert [trial.feasible for trial in record.trials] == [
-            option == "--pareto" or trial.user_attrs["size"] >= 1 for trial in record.trials
-        ]
-        settings = record.user_attrs[attrs.SETTINGS]
-        assert settings["pruner"] == ("none" if option == "--pareto" else "median")
+        assert record.user_attrs[attrs.SETTINGS]["pruner"] == pruner
         for line in (run, f"{run} {option}"):
             said = done(line).splitlines()
-            assert said[0] == "Nothing left to do: the 3 trials that were asked for are finished."
-        assert stored(folder, name) == record
+            assert said[0] == "Nothing left to do: the 1 trials that were asked for are finished."
+        assert stored(toy.parent, name) == record
 
 
 class Cut(Run):
@@ -183,8 +177,8 @@ def test_digits_go_on_as_if_they_had_not_been_interrupted(model: str, tmp_path: 
 
 
 @pytest.mark.parametrize("steps", [False, True], ids=["whole", "by steps"])
-def test_the_page_is_true(steps: bool, done: Done, toy: Path) -> None:
-    """The kinds that ``docs/your-own-model.md`` shows can be searched as they stand there."""
+def test_the_page_is_true(steps: bool, toy: Path) -> None:
+    """The kinds that ``docs/your-own-model.md`` shows are trained and tested as they stand."""
     page = (DIGITS.parent.parent / "docs" / "your-own-model.md").read_text()
     code, stepwise = re.findall(r"^```python\n(.*?)^```", page, flags=re.DOTALL | re.MULTILINE)
     if steps:
@@ -200,12 +194,17 @@ def test_the_page_is_true(steps: bool, done: Done, toy: Path) -> None:
         ):
             assert old in code
             code = code.replace(old, new, 1)
-    toy.with_name("trees.py").write_text(code)
-    said = done("run trees.py:TREES --trials 2 --threads 1")
-    assert "2 of 2 trials finished: 2 complete" in said
-    trials = stored(toy.parent, "trees-trees").trials
-    lengths = {len(trial.intermediate_values) for trial in trials}
-    assert lengths == {40 if steps else 0}
+    file, model = toy.with_name("trees.py"), toy.with_name("model")
+    file.write_text(code)
+    kind = find_kind(f"{file}:TREES").kind
+    trainer, space = make_trainer(kind), kind.spaces["trees"]
+    data = trainer.load(Source(), None)
+    for params in (kind.default, next(design_points("random", space, {}, seed=0))):
+        training = trainer.train(space.to_config(params), data, Run(seed=0))
+        assert len(training.steps) == (40 if steps else 0)
+        assert training.best is not None
+        training.save(model)
+        assert 0 < trainer.test(model, data, device="cpu")["error"] < 100
 
 
 @pytest.mark.slow
@@ -216,7 +215,7 @@ def test_digits_go_through_all_commands(done: Done, tmp_path: Path) -> None:
     assert sum(trial.finished for trial in record.trials) == 16
     assert len(record.complete) < 16  # some were pruned
     study = "--study digits-small"
-    done(f"train {study} --out best")
+    done(f"train {study} --out best --threads 1")
     assert (tmp_path / "best" / "mistakes.png").exists()
     done(f"confirm {study} --top 2 --seeds 2")
     done(f"ablate {study} --seeds 2 --param dropout")
