@@ -20,7 +20,7 @@ from emoji_ae.config import AutoencoderConfig
 from search_spaces import SPACES, Scalar, SearchSpace
 from search_spaces.designs import design_points
 from storage import attrs
-from storage.records import StudyRecord, TrialRecord
+from storage.records import StudyRecord
 from study import emoji
 from study.analysis.ablation import PATH, SWEEP
 from study.analysis.confirmation import CHOSEN, DEFAULT, MIDDLE, TOP
@@ -35,7 +35,13 @@ from study.followups.arms import (
     sweep_points,
 )
 from study.kinds import Kind
-from tests.study_tests.synthetic import VALIDATION_ACCURACY, planted, planted_multitask
+from tests.study_tests.synthetic import (
+    VALIDATION_ACCURACY,
+    planted,
+    planted_multitask,
+    study,
+    trial,
+)
 
 Point = dict[str, Scalar]
 
@@ -109,24 +115,16 @@ def searched(
     """
     values = values or [0.1 + 0.01 * i for i in range(len(points))]
     ranges = {p.name: p.distribution for p in space.holding(points).parameters}
-    return StudyRecord(
-        name="search",
-        directions=("minimize",),
-        user_attrs={},
-        trials=tuple(
-            TrialRecord(
-                number=i,
-                trial_id=i + 1,
-                state=TrialState.FAIL if value is None else TrialState.COMPLETE,
-                value=value,
-                params=point,
-                distributions={name: ranges[name] for name in point if name in ranges},
-                intermediate_values={},
-                user_attrs={attrs.INFEASIBLE: True} if i in infeasible else {},
-            )
-            for i, (point, value) in enumerate(zip(points, values, strict=True))
-        ),
+    trials = (
+        replace(
+            trial(i, value=value, attrs={attrs.INFEASIBLE: True} if i in infeasible else {}),
+            state=TrialState.FAIL if value is None else TrialState.COMPLETE,
+            params=point,
+            distributions={name: ranges[name] for name in point if name in ranges},
+        )
+        for i, (point, value) in enumerate(zip(points, values, strict=True))
     )
+    return study(*trials, name="search")
 
 
 def confirm(
@@ -174,19 +172,27 @@ def test_the_default_the_best_and_one_from_the_middle() -> None:
     values = [0.01 + 0.001 * float(rank) for rank in ranks]
     record = searched(EXTENDED, points, values)
     arms = confirm(record)
-    by_rank = np.argsort(ranks).tolist()
-    assert [arm.role for arm in arms] == [DEFAULT, TOP, TOP, TOP, MIDDLE]
-    assert [arm.name for arm in arms[:4]] == ["default", *(f"trial {i}" for i in by_rank[:3])]
-    assert arms[0].params == point_of(EXTENDED)
-    assert (arms[0].trial, arms[0].expected) == (None, None)
-    assert of_role(arms, TOP) == by_rank[:3]
-    assert arms[4].trial in by_rank[10:20]
-    assert arms[4].name == f"middle, trial {arms[4].trial}"
+    best = np.argsort(ranks).tolist()[:3]
+    middle = arms[4].trial
+    assert [(arm.role, arm.name, arm.trial) for arm in arms] == [
+        (DEFAULT, "default", None),
+        *((TOP, f"trial {i}", i) for i in best),
+        (MIDDLE, f"middle, trial {middle}", middle),
+    ]
+    assert (arms[0].params, arms[0].expected) == (point_of(EXTENDED), None)
     for arm in arms[1:]:
         assert (arm.params, arm.expected) == (points[arm.trial], values[arm.trial])
     chosen = [of_role(confirm(record, seed=seed), MIDDLE) for seed in range(20)]
     assert chosen == [of_role(confirm(record, seed=i, top=7), MIDDLE) for i in range(20)]
-    assert len({trial for (trial,) in chosen}) > 4
+    assert len({own for (own,) in chosen}) > 4
+    # Those that somebody chose stand in the place of the best and the middle, each once.
+    assert [arm.role for arm in confirm(record, numbers=[7, 2, 7])] == [DEFAULT, CHOSEN, CHOSEN]
+    for arm, number in zip(confirm(record, numbers=[7, 2, 7])[1:], (7, 2), strict=True):
+        assert (arm.name, arm.expected) == (f"trial {number}", values[number])
+        assert arm.params == points[number]
+    for number in (30, -1):
+        with pytest.raises(StudyError, match="must be the number of a complete trial"):
+            confirm(record, numbers=[number])
 
 
 def test_what_makes_another_configuration() -> None:
@@ -202,21 +208,12 @@ def test_what_makes_another_configuration() -> None:
     assert of_role(arms, TOP) == [1, 3]
     assert [arm.expected for arm in arms] == [None, 0.1, 0.4]
 
-    point = point_of(GRID, learning_rate=0.01)
-    points = [
-        {**point, "classification_layer_num": n, "dropout": dropout}
-        for n in (1, 2)
-        for dropout in (0.0, 0.3, 0.5)
-    ]
-    record = searched(GRID, points, [0.3, 0.2, 0.1, 0.4, 0.5, 0.6])
-    assert of_role(confirm(record, GRID, top=6), TOP) == [2, 3, 4, 5]
-
     points = [point_of(NOTEBOOK, batch_size=32, epoch=epoch) for epoch in (100, 200)]
     record = searched(NOTEBOOK, points, [0.2, 0.1])
     assert of_role(confirm(record, NOTEBOOK), TOP) == [1, 0]
 
 
-@pytest.mark.parametrize(("rank", "n_others"), [(0, 2), (2, 2), (3, 3), (8, 3)])
+@pytest.mark.parametrize(("rank", "n_others"), [(2, 2), (3, 3)])
 def test_default_that_was_searched(rank: int, n_others: int) -> None:
     """It keeps its best trial and score, and counts as one of the best if it is one."""
     points = distinct(EXTENDED, 9)
@@ -251,30 +248,9 @@ def test_trials_that_break_the_constraint() -> None:
 
 def test_nothing_to_confirm() -> None:
     """Only complete trials that keep the constraint are confirmed, whatever others reported."""
-    points = distinct(GRID, 3)
-    for values, infeasible in (([0.1, 0.2, None], (0, 1)), ([None] * 3, ())):
-        record = searched(GRID, points, values, infeasible=infeasible)
-        with pytest.raises(StudyError, match="'search' has no complete trial that keeps"):
-            confirm(record, GRID)
-    record = searched(GRID, points, [0.3, 0.2, 0.1])
-    pruned = replace(record.trials[2], state=TrialState.PRUNED, value=None)
-    record = replace(record, trials=(*record.trials[:2], pruned))
-    assert of_role(confirm(record, GRID), TOP) == [1, 0]
-
-
-def test_trials_that_somebody_chose() -> None:
-    """They stand in the place of the best and the middle, in their order, each once."""
-    points = distinct(EXTENDED, 9)
-    values = [0.1 + i / 100 for i in range(9)]
-    record = searched(EXTENDED, points, values)
-    arms = confirm(record, numbers=[7, 2, 7])
-    assert [arm.role for arm in arms] == [DEFAULT, CHOSEN, CHOSEN]
-    assert [arm.name for arm in arms] == ["default", "trial 7", "trial 2"]
-    assert [arm.expected for arm in arms[1:]] == [values[7], values[2]]
-    assert [dict(arm.params) for arm in arms[1:]] == [points[7], points[2]]
-    for number in (9, -1):
-        with pytest.raises(StudyError, match="must be the number of a complete trial"):
-            confirm(record, numbers=[number])
+    record = searched(GRID, distinct(GRID, 3), [0.3, 0.2, None], infeasible=[0, 1])
+    with pytest.raises(StudyError, match="'search' has no complete trial that keeps"):
+        confirm(record, GRID)
 
 
 def test_the_default_takes_over_what_the_search_had_fixed() -> None:
@@ -452,12 +428,9 @@ def test_sweep_by_hand() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "expected"),
     [
-        ("learning_rate", 1e-4, [10**-3.7, 10**-3.25]),
         ("learning_rate", 1.0002e-4, [10**-3.7, 10**-3.25]),
         ("learning_rate", 10**-3.6999, [1e-4, 10**-3.4, 10**-2.95]),
-        ("learning_rate", 1e-1, [10**-1.75, 10**-1.3]),
         ("learning_rate", 1.0, [10**-1.75, 10**-1.3, 1e-1]),
-        ("weight_decay", 1e-8, [10**-7.4, 10**-6.5]),
         ("batch_size", 8, [10, 14]),
         ("batch_size", 64, [37, 52]),
     ],
@@ -477,7 +450,7 @@ def test_sweep_brings_along_what_was_fixed() -> None:
     assert (params["width"], params["depth"]) == (32, AutoencoderConfig().depth)
 
 
-@pytest.mark.parametrize("name", ["colour", "bottleneck_dim", "batch_size", "epoch"])
+@pytest.mark.parametrize("name", ["colour", "bottleneck_dim", "batch_size"])
 def test_what_cannot_be_swept(name: str) -> None:
     """Unknown, inactive, fixed and single-valued parameters are refused, with a list of others."""
     with pytest.raises(StudyError, match=f"`{name}` cannot be swept.*there are: auto_encoder, "):
@@ -529,11 +502,9 @@ def test_ablation_of_an_unpredictable_study() -> None:
     # Where the winner is the default there is no path, but what lies around can be swept.
     arms = ablate(record, point_of(NOTEBOOK), "batch_normalization")
     assert [arm.name for arm in arms] == ["default", "batch_normalization true"]
-    with pytest.raises(StudyError, match="`bottleneck_dim` cannot be swept"):
-        ablate(record, point_of(NOTEBOOK), "bottleneck_dim")
 
 
-@pytest.mark.parametrize("name", ["weight_decay", "learning_rate", "activation"])
+@pytest.mark.parametrize("name", ["weight_decay", "activation"])
 def test_what_matters_most_comes_first(name: str) -> None:
     """The step with the largest gain that the trials promise is the first of the path."""
     points = some_points(EXTENDED, 80, {"auto_encoder": "CNN"})
@@ -577,7 +548,6 @@ def test_predictions(change: Any, log: bool) -> None:
     truth = np.asarray([t.value for t in unseen.complete])
     points = [{n: v for n, v in t.params.items() if v is not None} for t in unseen.complete]
     predicted = predict(record, points)
-    assert predicted.shape == truth.shape
     assert stats.spearmanr(predicted, truth).statistic > 0.9
     assert np.median(predicted / truth) == pytest.approx(1.0, abs=0.1)
     if not log:
@@ -592,11 +562,8 @@ def test_predictions_of_an_accuracy() -> None:
     """What is maximised comes out with its own sign."""
     record = planted_multitask(160)
     point = next(t.params for t in record.complete if t.params["strategy"] == "joint")
-    points: list[dict[str, Any]] = [
-        {**point, "classification_lambda": value} for value in (1e-3, 0.1, 10.0)
-    ]
+    points = [{**point, "classification_lambda": value} for value in (1e-3, 0.1, 10.0)]
     predicted = predict(record, points, metric=VALIDATION_ACCURACY)
-    assert predicted.tolist() == sorted(predicted)
     assert predicted.tolist() == pytest.approx([0.45, 0.675, 0.9], abs=0.12)
 
 
