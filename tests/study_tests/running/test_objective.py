@@ -15,7 +15,7 @@ import torch
 from optuna.pruners import BasePruner, NopPruner, ThresholdPruner
 from optuna.trial import FrozenTrial, TrialState
 
-from emoji_ae.dataset import EmojiDataset, LabelledImages, load_dataset
+from emoji_ae.dataset import load_dataset
 from emoji_ae.drawing.strips import N_SAMPLES, pick
 from emoji_ae.labels import CLASSES
 from emoji_ae.models import MultitaskAutoencoder
@@ -60,7 +60,6 @@ FREE: dict[str, Any] = {
 
 JOINT = {"strategy": "joint", "auxiliary_task": True, "classification_lambda": 0.5}
 SEQUENTIAL = {"strategy": "sequential"}
-BRANCHED = {**JOINT, "strategy": "branched", "branch_point": 2}
 
 OF_AUTOENCODER = {
     *(attrs.SEED, attrs.REPLICATE, attrs.WORKER, attrs.DEVICE, attrs.THREADS),
@@ -171,94 +170,66 @@ def accuracies(trials: Iterable[FrozenTrial]) -> list[float]:
     return [trial.user_attrs[attrs.VALIDATION_ACCURACY] for trial in trials]
 
 
-def test_complete_and_pruned(tmp_path: Path, free: StudySettings) -> None:
-    """Complete and pruned trials have all figures of both tasks."""
-    fixed = {**FREE, **JOINT, "learning_rate": STILL}
-    del fixed["classification_lambda"]
-    settings = replace(free, fixed=fixed, pruner="median")
-    # Errors stand, so a weight alone decides whether a trial is better than the others: the first
-    # ones are, until the pruner has something to compare with.
-    weights = (1.0, 0.6, 0.4, 1.1, 1.2, 0.9, 0.8, 0.5)
-    points = [{"classification_lambda": weight} for weight in weights]
-    trials = run_studied(tmp_path, settings, len(points), points=points).get_trials()
-    assert [trial.state for trial in trials[:5]] == [TrialState.COMPLETE] * 5
-    assert [trial.state for trial in trials[6:]] == [TrialState.PRUNED] * 2
-    for trial in trials:
-        complete = trial.state == TrialState.COMPLETE
-        n_epochs = len(trial.intermediate_values)
-        assert n_epochs == 4 if complete else n_epochs < 4
-        curve = curve_of(tmp_path, trial)
-        assert set(trial.user_attrs) == OF_AUTOENCODER | OF_CLASSIFIER | {attrs.CONFUSION}
-        assert list(curve.columns) == COLUMNS
-        assert curve["epoch"].tolist() == list(range(n_epochs))
-        assert not curve.isna().any(axis=None)
-        reports = {i: single(value) for i, value in curve["validation_mse"].items()}
-        assert trial.intermediate_values == reports
-        best = min(reports, key=lambda epoch: reports[epoch])
-        assert trial.user_attrs[attrs.VALIDATION_MSE] == reports[best]
-        assert trial.user_attrs[attrs.BEST_EPOCH] == best + 1
-        assert trial.user_attrs[attrs.EPOCHS_RUN] == n_epochs
-        if complete:
-            assert trial.value == reports[best]
-            assert trial.value != curve["validation_total"].min()
-        check_classification(trial, curve.iloc[best])
+def check_weights(trial: FrozenTrial, settings: StudySettings, data: StudyData) -> None:
+    """Check that a model that is trained apart with a trial's seed has the trial's confusion."""
+    config = space_of(settings).to_config(trial.params)
+    replicate = trial.user_attrs[attrs.REPLICATE]
+    assert trial.user_attrs[attrs.SEED] == trial_seed(settings.seed, config, replicate)
+    seed = trial.user_attrs[attrs.SEED]
+    model = train_model(config, data.train, data.validation, seed=seed, device=CPU).model
+    assert isinstance(model, MultitaskAutoencoder)
+    with torch.no_grad():
+        _, logits = model.forward_tasks(data.validation.images.float() / 255)
+    expected = np.zeros((len(CLASSES), len(CLASSES)), dtype=int)
+    for label, predicted in zip(data.validation.labels, logits.argmax(dim=1), strict=True):
+        expected[label, predicted] += 1
+    assert trial.user_attrs[attrs.CONFUSION] == expected.tolist()
+    n_parameters = sum(parameter.numel() for parameter in model.parameters())
+    assert trial.user_attrs[attrs.PARAMETER_COUNT] == n_parameters
 
 
-def test_sequential(run: Run, tmp_path: Path, free: StudySettings) -> None:
+def test_complete(run: Run, tmp_path: Path, free: StudySettings, data: StudyData) -> None:
+    """A complete trial has all figures of both tasks, of the best epoch by the first of them."""
+    settings = fixing(free, epoch=6, learning_rate=0.1)
+    trial = run(JOINT, settings=settings)
+    assert trial.state == TrialState.COMPLETE
+    assert set(trial.user_attrs) == OF_AUTOENCODER | OF_CLASSIFIER | {attrs.CONFUSION}
+    curve = curve_of(tmp_path, trial)
+    assert list(curve.columns) == COLUMNS
+    assert curve["epoch"].tolist() == list(range(6))
+    assert not curve.isna().any(axis=None)
+    reports = {i: single(value) for i, value in curve["validation_mse"].items()}
+    assert trial.intermediate_values == reports
+    best = min(reports, key=lambda epoch: reports[epoch])
+    assert trial.value == trial.user_attrs[attrs.VALIDATION_MSE] == reports[best]
+    assert best not in (5, curve["validation_total"].idxmin())
+    assert trial.user_attrs[attrs.BEST_EPOCH] == best + 1
+    assert trial.user_attrs[attrs.EPOCHS_RUN] == 6
+    check_classification(trial, curve.iloc[best])
+    check_weights(trial, settings, data)
+
+
+def test_sequential(run: Run, tmp_path: Path, free: StudySettings, data: StudyData) -> None:
     """The autoencoder's epochs are reported, the classifier's follow in the curve alone."""
     settings = fixing(free, epoch=5, learning_rate=0.1)
-    differ = []
-    for replicate in range(2):
-        trial = run(SEQUENTIAL, settings=settings, user_attrs={attrs.REPLICATE: replicate})
-        curve = curve_of(tmp_path, trial)
-        assert list(curve.columns) == COLUMNS
-        assert curve["epoch"].tolist() == list(range(10))
-        first, after = curve.iloc[:5], curve.iloc[5:]
-        assert first[COLUMNS[4:]].isna().all(axis=None)
-        assert not after.isna().any(axis=None)
-        reports = {i: single(value) for i, value in first["validation_mse"].items()}
-        assert trial.intermediate_values == reports
-        assert trial.value == min(reports.values())
-        assert {single(value) for value in after["validation_mse"]} == {trial.value}
-        assert reports[trial.user_attrs[attrs.BEST_EPOCH] - 1] == trial.value
-        assert trial.user_attrs[attrs.EPOCHS_RUN] == 5
-        assert trial.user_attrs[attrs.LAST_VALIDATION_MSE] == reports[4]
-        chosen = after.loc[after["validation_cross_entropy"].idxmin()]
-        check_classification(trial, chosen)
-        differ.append(chosen["epoch"] != after["validation_accuracy"].idxmax())
-    assert any(differ)
-
-
-@pytest.mark.parametrize(
-    "params", [JOINT, BRANCHED, SEQUENTIAL], ids=["joint", "branched", "sequential"]
-)
-def test_classification_is_that_of_the_kept_weights(
-    run: Run, tmp_path: Path, free: StudySettings, data: StudyData, params: Values
-) -> None:
-    """Trained apart with its seed, a model has the trial's confusion, of the best epoch."""
-    settings = fixing(free, epoch=6, learning_rate=0.1)
-    differ = []
-    for replicate in range(2):
-        trial = run(params, settings=settings, user_attrs={attrs.REPLICATE: replicate})
-        if params is not SEQUENTIAL:  # whose classifier's epochs follow
-            curve = curve_of(tmp_path, trial)
-            best, last = curve.iloc[curve["validation_mse"].idxmin()], curve.iloc[-1]
-            check_classification(trial, best)
-            differ.append(best["validation_cross_entropy"] != last["validation_cross_entropy"])
-        config = space_of(settings).to_config(trial.params)
-        seed = trial_seed(settings.seed, config, replicate)
-        assert trial.user_attrs[attrs.SEED] == seed
-        model = train_model(config, data.train, data.validation, seed=seed, device=CPU).model
-        assert isinstance(model, MultitaskAutoencoder)
-        with torch.no_grad():
-            _, logits = model.forward_tasks(data.validation.images.float() / 255)
-        expected = np.zeros((len(CLASSES), len(CLASSES)), dtype=int)
-        for label, predicted in zip(data.validation.labels, logits.argmax(dim=1), strict=True):
-            expected[label, predicted] += 1
-        assert trial.user_attrs[attrs.CONFUSION] == expected.tolist()
-        n_parameters = sum(parameter.numel() for parameter in model.parameters())
-        assert trial.user_attrs[attrs.PARAMETER_COUNT] == n_parameters
-    assert any(differ) == (params is not SEQUENTIAL)
+    trial = run(SEQUENTIAL, settings=settings)
+    curve = curve_of(tmp_path, trial)
+    assert list(curve.columns) == COLUMNS
+    assert curve["epoch"].tolist() == list(range(10))
+    first, after = curve.iloc[:5], curve.iloc[5:]
+    assert first[COLUMNS[4:]].isna().all(axis=None)
+    assert not after.isna().any(axis=None)
+    reports = {i: single(value) for i, value in first["validation_mse"].items()}
+    assert trial.intermediate_values == reports
+    assert trial.value == min(reports.values())
+    assert {single(value) for value in after["validation_mse"]} == {trial.value}
+    assert reports[trial.user_attrs[attrs.BEST_EPOCH] - 1] == trial.value
+    assert trial.user_attrs[attrs.EPOCHS_RUN] == 5
+    assert trial.user_attrs[attrs.LAST_VALIDATION_MSE] == reports[4]
+    chosen = after.loc[after["validation_cross_entropy"].idxmin()]
+    assert chosen["epoch"] != after["validation_accuracy"].idxmax()
+    check_classification(trial, chosen)
+    check_weights(trial, settings, data)
 
 
 def test_pruned(run: Run, tmp_path: Path, free: StudySettings) -> None:
@@ -278,11 +249,6 @@ def test_pruned(run: Run, tmp_path: Path, free: StudySettings) -> None:
     assert not set(trial.user_attrs) & (OF_CLASSIFIER | {attrs.CONFUSION})
     assert trial.user_attrs[attrs.VALIDATION_MSE] == trial.intermediate_values[0]
     assert list(curve_of(tmp_path, trial).columns) == COLUMNS[:4]
-
-    # With two objectives Optuna would refuse to ask a pruner.
-    trial = run(JOINT, settings=replace(free, pareto=True), pruner=always, name="pareto")
-    assert trial.state == TrialState.COMPLETE
-    assert trial.user_attrs[attrs.EPOCHS_RUN] == 4
 
 
 def test_early_stopped(run: Run, free: StudySettings) -> None:
@@ -315,131 +281,55 @@ def test_diverged(run: Run, tmp_path: Path, free: StudySettings) -> None:
     assert list((tmp_path / "artifacts").rglob("*.pt")) == []
 
 
-def check_constraint(study: optuna.Study, min_accuracy: float) -> None:
-    """Check that every trial says how far it keeps a constraint, and that the best one does."""
+def test_constraint(tmp_path: Path, toys: StudySettings) -> None:
+    """The best trial has the lowest loss of those that reach the second metric, not of all.
+
+    It is reached where only single precision lacks it; an adaptive sampler is told as well.
+    """
+    points = [{"rate": 1.5, "start": 0.0, "rounds": n} for n in (4, 3)]
+    settings = replace(toys, fixed={}, sampler="tpe")
+    free = run_studied(tmp_path, settings, 2, points=points).get_trials()
+    sizes = [trial.user_attrs["size"] for trial in free]
+    assert free[0].value < free[1].value
+    assert sizes[0] < sizes[1]
+    assert [trial.constraints for trial in free] == [{}, {}]  # nobody asked for one
+    for name, needed in (("reached", sizes[1] + 4e-7), ("missed", sizes[1] + 1e-6)):
+        (tmp_path / name).mkdir()
+        asked = replace(settings, min_accuracy=needed)
+        study = run_studied(tmp_path / name, asked, 2, points=points)
+        record = load_study_record(study._storage, study.study_name)
+        for trial, size in zip(study.get_trials(), sizes, strict=True):
+            assert trial.constraints == {"0": round(needed - size, 6)}
+        assert [t.feasible for t in record.trials] == [False, name == "reached"]
+        if name == "reached":
+            assert record.best == record.trials[1]
+            assert study.best_trial.number == 1
+        else:  # none is the best, for us as for Optuna
+            assert record.best is None
+            with pytest.raises(ValueError, match="No feasible trials"):
+                _ = study.best_trial
+
+
+@pytest.mark.parametrize("pareto", [False, True])
+def test_two_objectives(tmp_path: Path, toys: StudySettings, pareto: bool) -> None:
+    """What stands still above the median is pruned; of two objectives nothing is, nor reported."""
+    settings = replace(toys, fixed={"rounds": 40}, pruner="median", pareto=pareto)
+    points = [{"rate": rate} for rate in (*[1.0] * 6, 2.0, 2.0)]
+    study = run_studied(tmp_path, settings, len(points), points=points)
     trials = study.get_trials()
+    pruned = [trial.state == TrialState.PRUNED for trial in trials]
+    assert pruned == [False] * 6 + [not pareto] * 2
     for trial in trials:
-        lack = min_accuracy - accuracies([trial])[0]
-        assert trial.constraints == {"0": lack}
-        assert trial.user_attrs.get(attrs.INFEASIBLE, False) is (lack > 0)
-    record = load_study_record(study._storage, study.study_name)
-    feasible = [trial for trial in record.complete if trial.feasible]
-    assert [trial.number for trial in feasible] == [
-        trial.number for trial in trials if accuracies([trial])[0] >= min_accuracy
-    ]
-    assert record.best is not None
-    assert record.best.value == min(trial.value for trial in feasible if trial.value is not None)
-    assert record.best.number == study.best_trial.number
-
-
-def test_constraint(run: Run, free: StudySettings, url: str) -> None:
-    """The best trial has the lowest error of those that reach the accuracy, not of all."""
-    untrained = fixing(free, learning_rate=STILL, epoch=1)
-    replicates = [{attrs.REPLICATE: i} for i in range(10)]
-    known = [run(JOINT, settings=untrained, user_attrs=r, name="known") for r in replicates]
-    lowest = min(known, key=lambda trial: trial.values[0])
-    enough = [value for value in accuracies(known) if value > accuracies([lowest])[0]]
-    min_accuracy = min(enough)
-    settings = replace(untrained, min_accuracy=min_accuracy)
-    trials = [run(JOINT, settings=settings, user_attrs=r) for r in replicates]
-    assert accuracies(trials) == accuracies(known)
-    study = optuna.load_study(study_name="study", storage=open_storage(url))
-    assert [trial.number for trial in trials] == [trial.number for trial in study.get_trials()]
-    check_constraint(study, min_accuracy)
-    assert study.best_trial.number != lowest.number
-    assert study.directions == [optuna.study.StudyDirection.MINIMIZE]
-    # Where no trial reaches it, none is the best, for us as for Optuna.
-    beyond = replace(untrained, min_accuracy=1.0)
-    for own in replicates[:2]:
-        assert accuracies([run(JOINT, settings=beyond, user_attrs=own, name="none")])[0] < 1
-    record = load_study_record(open_storage(url), "none")
-    assert (len(record.complete), record.best) == (2, None)
-    with pytest.raises(ValueError, match="No feasible trials"):
-        _ = optuna.load_study(study_name="none", storage=open_storage(url)).best_trial
-
-
-def test_constraint_with_an_adaptive_sampler(tmp_path: Path, multitask: StudySettings) -> None:
-    """A worker tells an adaptive sampler of the constraint as well."""
-    fixed = {"epoch": 1, "batch_size": 16}
-    settings = replace(multitask, sampler="tpe", min_accuracy=0.5, fixed=fixed)
-    study = run_studied(tmp_path, settings, 14)
-    assert [trial.state for trial in study.get_trials()] == [TrialState.COMPLETE] * 14
-    assert {value >= 0.5 for value in accuracies(study.get_trials())} == {True, False}
-    check_constraint(study, 0.5)
-
-
-def test_an_accuracy_that_is_just_reached_is_enough(
-    run: Run, free: StudySettings, data: StudyData
-) -> None:
-    """Seven of ten images are 70 %, though single precision has no such number; six are not."""
-    settings = fixing(free, learning_rate=STILL, epoch=1)
-    config = space_of(settings).to_config({**settings.fixed, **JOINT})
-    seed = trial_seed(settings.seed, config, 0)
-    ten = LabelledImages(images=data.train.images[:10], labels=data.train.labels[:10])
-    model = train_model(config, data.train, ten, seed=seed, device=CPU).model
-    with torch.no_grad():
-        predicted = model.forward_tasks(ten.images.float() / 255)[1].argmax(dim=1)
-    n_train = len(data.train.images)
-    split = Split(
-        train=tuple(range(n_train)), validation=tuple(range(n_train, n_train + 10)), test=()
-    )
-    for n_correct in (6, 7):
-        labels = predicted.clone()
-        labels[n_correct:] = (labels[n_correct:] + 1) % len(CLASSES)
-        dataset = EmojiDataset(
-            images=torch.cat((data.train.images, ten.images)),
-            texts=("",) * (n_train + 10),
-            labels=torch.cat((data.train.labels, labels)),
-            groups=tuple(range(n_train + 10)),
-            fingerprint=f"{n_correct} of 10",
-        )
-        own = replace(settings, min_accuracy=0.7)
-        trial = run(JOINT, settings=own, data=StudyData(dataset, split))
-        assert np.trace(trial.user_attrs[attrs.CONFUSION]) == n_correct
-        assert (attrs.INFEASIBLE not in trial.user_attrs) == (n_correct == 7)
-        assert (trial.constraints["0"] <= 0) == (n_correct == 7)
-
-
-NINE = {
-    **{"epoch": 2, "batch_size": 16, "classification_lambda": 0.5, "weight_decay": 1e-5},
-    **{"classification_layer_num": 1, "batch_normalization": False},
-}
-"""Leaves a grid of nine points, of which three differ in effect."""
-
-
-@pytest.mark.parametrize(("sampler", "n_trials"), [("tpe", 12), ("grid", 9)])
-def test_two_objectives(
-    tmp_path: Path, multitask: StudySettings, sampler: str, n_trials: int
-) -> None:
-    """Complete trials have both values, none is pruned or reported, equal ones have equal ones."""
-    settings = replace(multitask, sampler=sampler, pareto=True, fixed=NINE)
-    study = run_studied(tmp_path, settings, n_trials)
-    trials = study.get_trials()
-    assert [trial.state for trial in trials] == [TrialState.COMPLETE] * n_trials
-    by_rate: dict[float, set[tuple[float, ...]]] = {}
-    for trial in trials:
-        assert trial.values == [
-            trial.user_attrs[attrs.VALIDATION_MSE],
-            trial.user_attrs[attrs.VALIDATION_ACCURACY],
-        ]
-        assert trial.intermediate_values == {}
-        curve = curve_of(tmp_path, trial)
-        assert trial.values[0] == single(curve["validation_mse"].min())
-        assert len(curve) == 2
-        best = curve.iloc[curve["validation_mse"].idxmin()]
-        assert trial.values[1] == single(best["validation_accuracy"])
-        rate = trial.params["learning_rate"]
-        by_rate.setdefault(rate, set()).add((*trial.values, *curve["train_total"]))
-    assert all(len(values) == 1 for values in by_rate.values())
-    if sampler == "grid":
-        assert len(by_rate) == 3
-        assert len({tuple(sorted(trial.params.items())) for trial in trials}) == 9
+        loss, size = trial.user_attrs["loss"], trial.user_attrs["size"]
+        n_steps = trial.user_attrs[attrs.EPOCHS_RUN]
+        assert (n_steps < 40) == (trial.state == TrialState.PRUNED)
+        assert len(trial.intermediate_values) == (0 if pareto else n_steps)
+        if trial.state == TrialState.COMPLETE:
+            assert trial.values == ([loss, size] if pareto else [loss])
     record = load_study_record(study._storage, "study")
-    assert record.directions == ("minimize", "maximize")
+    assert record.directions == (("minimize", "maximize") if pareto else ("minimize",))
     assert record.best is not None
-    assert record.best.value == min(trial.values[0] for trial in trials)
-    assert min(trial.values[0] for trial in study.best_trials) == record.best.value
-    assert max(trial.values[1] for trial in study.best_trials) == max(accuracies(trials))
+    assert record.best.value == min(t.values[0] for t in trials if t.values)
 
 
 def test_pictures_of_trials(run: Run, tmp_path: Path, url: str, data: StudyData) -> None:
