@@ -97,6 +97,15 @@ def objective_of(
     )
 
 
+def toy_run(url: str, data: object, *options: str) -> list[str]:
+    """Return a command that runs a random design of the toy, in which nothing diverges."""
+    return [
+        *(sys.executable, "-m", "study", "run", f"{TOY_FILE}:TOY", "--storage", url),
+        *("--study", "study", "--data", str(data), "--threads", "1", "--set", "rate=0.5"),
+        *("--sampler", "random", "--pruner", "none", *options),
+    ]
+
+
 def url_of(folder: Path) -> str:
     """Return the URL of the database in a folder."""
     return f"sqlite:///{folder / 'study.db'}"

@@ -1,17 +1,17 @@
 """Workers on a Dask cluster of real processes."""
 
-import os
 import re
 import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 
 import dask
 import distributed  # noqa: F401  # has the defaults of Dask's configuration
+import psutil
 import pytest
 from optuna.trial import TrialState
 
@@ -20,9 +20,9 @@ from storage.records import StudyRecord, load_study_record
 from study.errors import StudyError
 from study.requests import Place
 from study.running.cluster import open_cluster
+from study.settings import StudySettings
 from tests.servers import opened
-from tests.study_tests.studies import TRAINED, ask
-from tests.study_tests.toy import TOY_FILE
+from tests.study_tests.studies import TRAINED, ask, toy_run, url_of
 
 pytestmark = pytest.mark.whole
 
@@ -34,73 +34,53 @@ def scheduler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a scheduler on loopback with a worker process of two threads."""
     with ExitStack() as stack:
 
-        def start(*arguments: str) -> subprocess.Popen[str]:
+        def start(pattern: str, *arguments: str) -> str:
+            """Start a process; return what it says of itself, and drop the rest of its log."""
             process = stack.enter_context(
                 subprocess.Popen(
-                    [sys.executable, "-m", "distributed.cli." + arguments[0], *arguments[1:]],
+                    [sys.executable, "-m", *arguments],
                     stderr=subprocess.PIPE,
                     text=True,
                     cwd=tmp_path_factory.mktemp("dask"),
                 )
             )
             stack.callback(process.terminate)
-            return process
-
-        leader = start("dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard")
-        address = announced(leader, r"Scheduler at:\s+(tcp://\S+)")
-        options = ("--nworkers", "1", "--nthreads", "2", "--no-dashboard", "--no-nanny")
-        announced(start("dask_worker", address, *options), r"Registered to:\s+(tcp://\S+)")
-        yield address
-
-
-def announced(process: subprocess.Popen[str], pattern: str) -> str:
-    """Return what a process says of itself; the rest of its log is read and dropped."""
-    assert process.stderr is not None
-    for line in process.stderr:
-        found = re.search(pattern, line)
-        if found:
+            assert process.stderr is not None
+            found = next(filter(None, (re.search(pattern, line) for line in process.stderr)))
             threading.Thread(target=process.stderr.read, daemon=True).start()
             return found.group(1)
-    raise AssertionError(f"{process.args} ended")
 
-
-def run_command(folder: Path, *options: str) -> list[str]:
-    """Return a command that runs a study of two slow trials on a cluster."""
-    (folder / "data").mkdir()
-    (folder / "data" / "slow").touch()
-    return [
-        *(sys.executable, "-m", "study", "run", f"{TOY_FILE}:TOY", "--study", "study"),
-        *("--storage", f"sqlite:///{folder / 'study.db'}", "--data", str(folder / "data")),
-        *("--sampler", "random", "--pruner", "none", "--threads", "1"),
-        *(
-            "--set",
-            "rate=0.5",
-            "--set",
-            "rounds=2000",
-            "--trials",
-            "2",
-            "--workers",
-            "2",
-            "--backend",
-            "dask",
-            *options,
-        ),
-    ]
+        leader = ("distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0")
+        address = start(r"Scheduler at:\s+(tcp://\S+)", *leader, "--no-dashboard")
+        options = ("--nworkers", "1", "--nthreads", "2", "--no-dashboard", "--no-nanny")
+        start(r"Registered to:\s+(tcp://\S+)", "distributed.cli.dask_worker", address, *options)
+        yield address
 
 
 def read(folder: Path) -> StudyRecord:
     """Return the study."""
-    with opened(f"sqlite:///{folder / 'study.db'}") as storage:
+    with opened(url_of(folder)) as storage:
         return load_study_record(storage, "study")
 
 
-def test_cluster(scheduler: str, tmp_path: Path, wait_until: Wait) -> None:
+def listens(process: psutil.Process) -> bool:
+    """Say whether a process listens at any address of the internet, or one that it started."""
+    own = any(c.status == psutil.CONN_LISTEN for c in process.net_connections("inet"))
+    return own or any(map(listens, process.children()))
+
+
+def test_cluster(scheduler: str, tmp_path: Path, toys: StudySettings, wait_until: Wait) -> None:
     """Two workers of a cluster finish a study exactly, as workers of this machine would.
 
-    Ctrl-C at the coordinator gives back the trials of the cluster; the command continues.
+    Ctrl-C at the coordinator gives back the trials of the cluster; the command continues. Without
+    a scheduler workers are tasks of its own process, which nobody else can reach.
     """
-    command = run_command(tmp_path, "--scheduler", scheduler)
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as coordinator:
+    slow = tmp_path / "data" / "slow"
+    slow.touch()
+    options = ("--set", "rounds=2000", "--trials", "2", "--workers", "2", "--backend", "dask")
+    command = toy_run(url_of(tmp_path), toys.data, *options)
+    there = [*command, "--scheduler", scheduler]
+    with subprocess.Popen(there, stdout=subprocess.PIPE, text=True) as coordinator:
         wait_until(lambda: ask(tmp_path, TRAINED) == [(2,)])
         coordinator.send_signal(signal.SIGINT)
         output, _ = coordinator.communicate()
@@ -108,18 +88,24 @@ def test_cluster(scheduler: str, tmp_path: Path, wait_until: Wait) -> None:
     assert "Interrupted" in output
     states = [trial.state for trial in read(tmp_path).trials]
     assert states.count(TrialState.FAIL) == states.count(TrialState.WAITING) == 2
-    (tmp_path / "data" / "slow").unlink()
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert "2 of 2 trials finished" in done.stdout
+
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as coordinator:
+        try:
+            wait_until(lambda: ask(tmp_path, TRAINED) == [(4,)])
+            assert not listens(psutil.Process(coordinator.pid))
+        finally:
+            slow.unlink()
+        output, _ = coordinator.communicate()
+    assert coordinator.returncode == 0
+    assert "2 of 2 trials finished" in output
     trials = read(tmp_path).trials
     finished = [trial for trial in trials if trial.finished]
     assert sorted(t.user_attrs[attrs.DESIGN_INDEX] for t in finished) == [0, 1]
     assert finished == list(trials[2:])
     assert all(int(trial.user_attrs[attrs.RESUMED_EPOCHS]) > 0 for trial in finished)
-    workers = {trial.user_attrs[attrs.WORKER].rpartition(":")[2] for trial in trials[:2]}
+    workers = {trial.user_attrs[attrs.WORKER].rpartition(":")[2] for trial in trials}
     assert workers < {path.name for path in (tmp_path / "data").iterdir()}
-    assert len(workers) == 2
+    assert len(workers) == 4
 
 
 @pytest.mark.parametrize(
@@ -142,38 +128,3 @@ def test_schedulers_that_are_refused(
         open_cluster(place),
     ):
         pass
-
-
-def listening(pid: int) -> set[str]:
-    """Return the TCP addresses at which a process listens, or one that it started."""
-    tasks = Path(f"/proc/{pid}/task").glob("*/children")
-    found = {
-        address
-        for task in tasks
-        for child in task.read_text().split()
-        for address in listening(int(child))
-    }
-    sockets = set()
-    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
-        with suppress(FileNotFoundError):  # it was closed meanwhile
-            sockets.add(os.readlink(descriptor))
-    for table in ("tcp", "tcp6"):
-        for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
-            fields = line.split()
-            if fields[3] == "0A" and f"socket:[{fields[9]}]" in sockets:
-                found.add(fields[1])
-    return found
-
-
-def test_cluster_of_this_machine(tmp_path: Path, wait_until: Wait) -> None:
-    """Without a scheduler workers are tasks of this process, which nobody else can reach."""
-    command = run_command(tmp_path)
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as coordinator:
-        try:
-            wait_until(lambda: ask(tmp_path, TRAINED) == [(2,)])
-            assert listening(coordinator.pid) == set()
-        finally:
-            coordinator.send_signal(signal.SIGINT)
-        assert coordinator.wait() == 130
-    states = [trial.state for trial in read(tmp_path).trials]
-    assert states.count(TrialState.FAIL) == states.count(TrialState.WAITING) == 2

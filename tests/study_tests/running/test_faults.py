@@ -25,16 +25,16 @@ from study.cli import main
 from study.running.worker import claims, run_trial
 from study.settings import StudySettings
 from tests.servers import new_database, opened, postgres_server
-from tests.study_tests.dashboards import url_of
 from tests.study_tests.studies import (
     TRAINED,
     ask,
     claim,
     objective_of,
+    toy_run,
+    url_of,
     wanting,
     when_trained,
 )
-from tests.study_tests.toy import TOY_FILE
 
 Wait = Callable[[Callable[[], bool]], None]
 Outcome = Callable[[list[str]], tuple[int, str, str]]
@@ -47,12 +47,7 @@ def command(name: str, *options: str) -> list[str]:
 
 def run_command(url: str, toys: StudySettings, folder: Path, *options: str) -> list[str]:
     """Return a command that runs a toy study named ``study``."""
-    return command(
-        "run",
-        *(f"{TOY_FILE}:TOY", "--storage", url, "--study", "study", "--data", str(toys.data)),
-        *("--artifacts", str(folder / "artifacts"), "--sampler", "random", "--pruner", "none"),
-        *("--threads", "1", "--set", "rate=0.5", *options),
-    )
+    return toy_run(url, toys.data, "--artifacts", str(folder / "artifacts"), *options)
 
 
 @pytest.fixture

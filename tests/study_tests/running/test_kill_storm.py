@@ -6,7 +6,6 @@ import random
 import signal
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
@@ -18,7 +17,7 @@ from storage import attrs
 from storage.errors import StorageAccessError
 from study.settings import StudySettings
 from tests.servers import opened
-from tests.study_tests.toy import TOY_FILE
+from tests.study_tests.studies import toy_run
 
 pytestmark = pytest.mark.slow
 
@@ -27,15 +26,14 @@ Wait = Callable[[Callable[[], bool]], None]
 N_TRIALS, N_KILLS, N_ROUNDS = 60, 32, 100
 
 
-def command(database: str, folder: Path, n_trials: int, *options: str) -> list[str]:
+def command(database: str, folder: Path, n_trials: int, n_workers: int) -> list[str]:
     """Return a command that runs a study of slow trainings."""
     (folder / "data" / "slow").touch()
-    return [
-        *(sys.executable, "-m", "study", "run", f"{TOY_FILE}:TOY", "--storage", database),
-        *("--data", str(folder / "data"), "--artifacts", str(folder / "artifacts")),
-        *("--trials", str(n_trials), "--threads", "1", "--set", "rate=0.5"),
-        *("--sampler", "random", "--pruner", "none", "--set", f"rounds={N_ROUNDS}", *options),
-    ]
+    options = ("--trials", str(n_trials), "--workers", str(n_workers), "--set")
+    return toy_run(
+        *(database, folder / "data", *options, f"rounds={N_ROUNDS}"),
+        *("--artifacts", str(folder / "artifacts")),
+    )
 
 
 def attempts_of(coordinator: int) -> list[int]:
@@ -72,7 +70,7 @@ def test_kill_storm(database: str, tmp_path: Path, toys: StudySettings, wait_unt
     a worker that is training, some one that is starting.
     """
     rng = random.Random(0)
-    run = command(database, tmp_path, N_TRIALS, "--workers", "3")
+    run = command(database, tmp_path, N_TRIALS, 3)
     with subprocess.Popen(run, stdout=subprocess.PIPE, text=True) as coordinator:
         for i in range(N_KILLS):
             due = (i + 1) * N_TRIALS / (N_KILLS + 2) - rng.random()
@@ -109,7 +107,7 @@ def test_restart_loop(database: str, tmp_path: Path, toys: StudySettings) -> Non
     One attempt is stopped in its first second, the next one in its second, and so on: while it
     starts, trains, has trained all, or writes what the dashboard shows.
     """
-    run = command(database, tmp_path, 20, "--workers", "2", "--study", "s")
+    run = command(database, tmp_path, 20, 2)
     signals = itertools.cycle([signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
     for second in itertools.count(1):
         with subprocess.Popen(run, stdout=subprocess.DEVNULL) as attempt:
