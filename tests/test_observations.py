@@ -76,22 +76,6 @@ def test_only_twins_are_compared() -> None:
     assert found["dropout"] == 972 // 3 * 2 // 3
 
 
-def test_effects_on_the_accuracy() -> None:
-    """Where trials classify, the mean difference of twins stands beside that of their errors."""
-    frame = grid("multitask", batch_size={32: 1.5})
-    noise = np.random.default_rng(1).normal(0, 0.01, size=len(frame))
-    frame["validation_accuracy"] = 0.8 + 0.1 * frame["batch_normalization"] + noise
-    found = {e.parameter: e.accuracy for e in all_effects(frame, "multitask")}
-    assert found["batch_normalization"] == pytest.approx((0.1, 0.1, 0.1), abs=0.005)
-    assert found["batch_size"] is not None
-    low, mean, high = found["batch_size"]
-    assert -0.005 < low < 0 < high < 0.005
-    assert mean == pytest.approx((low + high) / 2)
-    *_, last = effect_table(effects(frame, "multitask", "batch_normalization"))
-    assert "| +0.1" in last or "| +0.09" in last
-    assert effect_table(effects(grid("multitask"), "multitask", "epoch"))[0].endswith("lower in |")
-
-
 def test_table_and_families(tmp_path: Any) -> None:
     """Failed trials are not read; shares are percentages; the best are counted by family."""
     frame = grid("autoencoder", auto_encoder={"linear": 10.0})

@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from benchmarks.explaining import distances, row, shares_of
-from benchmarks.explaining import table as explained
+from benchmarks.explaining import distances, shares_of
 from benchmarks.replay import (
     CHEAP,
     MAX_EPOCHS,
@@ -18,7 +17,6 @@ from benchmarks.replay import (
     Budget,
     Grid,
     confirmed_best,
-    read_grid,
     replay,
     table,
 )
@@ -88,21 +86,6 @@ def test_budget(steps: list[tuple[int, int]], target: float) -> None:
     assert budget.reached == (reached[0] if reached else None)
 
 
-def test_grid_of_a_file(tmp_path: Path) -> None:
-    """Curves come back by their points, best so far; short, failed and other trials do not."""
-    rows = [
-        {**dict(point), "state": "COMPLETE", "curve": list(curve[::-1])}
-        for point, curve in list(GRID.curves.items())[:6]
-    ]
-    rows += [{**rows[0], "epoch": 100}, {**rows[0], "state": "FAIL", "curve": []}]
-    pd.DataFrame(rows).to_parquet(tmp_path / "grid.parquet")
-    grid = read_grid(tmp_path / "grid.parquet", "autoencoder")
-    assert set(grid.curves) == set(POINTS[:6])
-    assert grid.fixed["epoch"] == MAX_EPOCHS
-    for point, curve in grid.curves.items():
-        assert curve == pytest.approx(np.minimum.accumulate(GRID.curves[point][::-1]))
-
-
 def test_target_is_what_was_confirmed(tmp_path: Path) -> None:
     """It is the lowest mean over seeds, not the lowest single error."""
     errors = {"lucky": [0.1, 0.5], "steady": [0.2, 0.22], "bad": [0.9, 0.9]}
@@ -131,19 +114,3 @@ def test_what_pruned_trials_explain() -> None:
     assert max(halved["complete"]) < 10
     assert halved["alone"] == []
     assert all(0 < distance < 1 for distance in halved["with pruned"])
-
-
-def test_row_and_table_of_what_is_explained() -> None:
-    """Medians and means with intervals; a search without complete trials enough says so."""
-    found = {
-        "epochs": [1000.0, 1100.0, 1200.0],
-        "complete": [4.0, 5.0, 6.0],
-        "alone": [0.5],
-        "with pruned": [0.2, 0.25, 0.3],
-    }
-    few, some = (
-        explained([row(("tpe", "halving", 40), found | {"alone": alone})])[2]
-        for alone in ([0.5], [0.5] * 3)
-    )
-    assert few.startswith("| tpe, halving | 40 | 1,100 | 5 | 3 | too few | 0.25 (")
-    assert "| 0.50 (0.50 to 0.50) |" in some

@@ -12,16 +12,11 @@ import benchmarks.tables
 from benchmarks.sentences import (
     change,
     gain,
-    hints,
     near,
-    promised,
-    pruned,
     record,
-    risen,
-    saved,
     steps_told,
 )
-from benchmarks.tables import ablated, against_the_grid, compared, confirmed, families
+from benchmarks.tables import ablated, against_the_grid, compared
 
 
 def write(
@@ -76,24 +71,6 @@ def test_winners_are_compared_pair_by_pair(results: Path) -> None:
         against_the_grid(["other"], "grid")
 
 
-def test_accuracies_of_a_confirmation(results: Path) -> None:
-    """They have columns where something was classified; their intervals end at 1."""
-    arms = {"b": [0.2] * 3, "a": [0.1] * 3}
-    write(results, "both", arms, validation_accuracy=0.9, test_accuracy=1.0)
-    head, _, best, _ = confirmed("both")
-    assert "validation accuracy | test accuracy" in head
-    assert best == (
-        "| a | 3 | 0.10000 (0.10000 to 0.10000) | 0.05000 (0.05000 to 0.05000) | "
-        "0.900 (0.900 to 0.900) | 1.000 (1.000 to 1.000) | 1,234 | 6 |"
-    )
-    write(results, "one", arms)
-    assert "accuracy" not in confirmed("one")[0]
-    frame = pd.read_parquet(results / "one.parquet")
-    frame["validation_accuracy"] = frame["test_accuracy"] = [1.0, 1.0, 0.97] * 2
-    frame.to_parquet(results / "one.parquet")
-    assert confirmed("one")[-1].count("to 1.000)") == 2
-
-
 def test_arms_are_compared_with_the_first(results: Path) -> None:
     """Twice the error in every pair is 100 % more; equal errors are no change."""
     base = [0.1, 0.2, 0.3]
@@ -104,20 +81,6 @@ def test_arms_are_compared_with_the_first(results: Path) -> None:
     assert twice == ["+100 %", "+100 % to +100 %", "0"]
     assert same == ["+0 %", "+0 % to +0 %", "0"]
     assert "against none" in compared("arms")[0]
-
-
-def test_families_of_the_grid(results: Path) -> None:
-    """Each has its lowest, middle and highest error, and how many it has among the best 50."""
-    rows = [
-        {"state": "COMPLETE", "auto_encoder": family, "value": i / 1000 + offset}
-        for family, offset in (("CNN", 0.0), ("linear", 0.0455))
-        for i in range(1, 52)
-    ]
-    pd.DataFrame(rows).to_parquet(results / "grid-autoencoder.parquet")
-    assert families()[2:] == [
-        "| CNN | 51 | 0.00100 | 0.02600 | 0.05100 | 48 |",
-        "| linear | 51 | 0.04650 | 0.07150 | 0.09650 | 2 |",
-    ]
 
 
 def test_steps_of_an_ablation(results: Path) -> None:
@@ -150,14 +113,6 @@ def test_what_is_near_the_winner(results: Path) -> None:
     assert near("search") == "No other of the 2 complete trials is within 10 % of the winner"
 
 
-def test_what_a_search_promised(results: Path) -> None:
-    """The best confirmed ones count, the default and one from the middle do not."""
-    search(results, sized(0.2, 1, 1), sized(0.1, 1, 1), sized(0.4, 1, 1))
-    arms = {"default": [9.0], "trial 0": [0.2, 0.24], "trial 1": [0.15], "trial 2": [4.0]}
-    write(results, "again", arms)
-    assert promised("again", "search", n=2) == "+30 % (median of 2, +10 % to +50 %)"
-
-
 def test_pairs_of_seeds(results: Path) -> None:
     """Changes are those within pairs, of errors and of accuracies.
 
@@ -175,20 +130,6 @@ def test_pairs_of_seeds(results: Path) -> None:
     assert "n = 4, higher with 2 of the 2 that differ by an image, sign test p = 0.500" in text
 
 
-def test_the_default_was_not_chosen(results: Path) -> None:
-    """What the grid measured of its configuration is found by its parameters."""
-    search(results, {"value": 0.2, "batch_size": 16}, {"value": 0.3, "batch_size": 32})
-    write(results, "again", {"default": [0.36, 0.42], "trial 0": [0.2]}, batch_size=32)
-    assert risen("again", "search") == "+30 %, from 0.30000"
-
-
-def test_hints_leave_nothing_out(results: Path) -> None:
-    """Each arm whose interval leaves out 0 is named, whatever its sign."""
-    arms = {"improved": [1.0, 2.0, 3.0], "up": [1.1, 2.1, 3.1], "down": [0.9, 1.9, 2.9]}
-    write(results, "latent-space", {**arms, "both": [1.1, 1.9, 3.0]})
-    assert hints("value") == "up: +0.100 (+0.100 to +0.100); down: −0.100 (−0.100 to −0.100)"
-
-
 def test_steps_are_adjusted_for_all_steps(results: Path) -> None:
     """Holm's adjustment by hand: four times the smallest p-value, and three times the next one."""
     arms = {
@@ -203,25 +144,6 @@ def test_steps_are_adjusted_for_all_steps(results: Path) -> None:
     first, second = stats.ttest_rel(before, a).pvalue, stats.ttest_rel(a, b).pvalue
     assert first < second < 0.5
     assert steps_told("path") == f"a {4 * first:.3f}, b {3 * second:.3f}, the other 2 1"
-
-
-def test_what_was_trained(results: Path) -> None:
-    """What another training answered was not; a pruned one was, up to its end."""
-    search(
-        results,
-        {"epoch": 100, "epochs_run": 0, "reused_from": 1.0},
-        {"epoch": 200, "epochs_run": 200, "reused_from": None},
-    )
-    assert saved("search") == (
-        "2 configurations are 1 trainings and 200 epochs, where the notebook trained 300"
-    )
-    search(
-        results,
-        {"epoch": 100, "epochs_run": 30, "state": "PRUNED"},
-        {"epoch": 100, "epochs_run": 100},
-        {"epoch": 100, "epochs_run": 5, "state": "FAIL"},
-    )
-    assert pruned("search") == "1 of 2 trials were pruned, and 130 of 200 epochs trained"
 
 
 def test_trials_as_the_analysis_sees_them(results: Path) -> None:

@@ -1,25 +1,19 @@
 """``emoji-study report``: studies of a real storage, several at once, and older pages again."""
 
 import re
-import time
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
-import optuna
-import pandas as pd
 import pytest
-from optuna.trial import create_trial
 
 from storage.errors import UnknownStudyError
-from study.cli import app
 from study.commands.import_csv import import_csv
 from study.commands.report import report_request
 from study.errors import StudyError
 from study.exchange.write_table import write_table
 from study.report import read_report_data
 from study.requests import ImportRequest, ReportRequest
-from tests.servers import opened
 from tests.study_tests.synthetic import planted
 
 pytestmark = pytest.mark.whole
@@ -112,61 +106,3 @@ ZONES = [
     *("UTC", "Europe/Berlin", "America/New_York"),
     *("Asia/Kathmandu", "Australia/Lord_Howe", "Pacific/Kiritimati"),
 ]
-
-
-def store_across_changes(url: str) -> None:
-    """Store a search of which each half has a change of the clocks in its middle."""
-    record = planted(24)
-    half = timedelta(minutes=len(record.trials) // 8)
-    with opened(url, create=True, write=True) as storage:
-        study = optuna.create_study(storage=storage, study_name=record.name)
-        for name, value in record.user_attrs.items():
-            study.set_user_attr(name, value)
-        for trial in record.trials:
-            made = create_trial(
-                state=trial.state,
-                value=trial.value,
-                params=dict(trial.params),
-                distributions=dict(trial.distributions),
-                user_attrs=dict(trial.user_attrs),
-                intermediate_values=dict(trial.intermediate_values),
-            )
-            first = record.trials[12 * (trial.number // 12)].started
-            shift = CHANGES[trial.number // 12] - first - half - timedelta(seconds=30)
-            made.datetime_start = trial.started + shift
-            made.datetime_complete = trial.completed + shift
-            study.add_trial(made)
-
-
-@pytest.mark.parametrize(
-    "zones", [ZONES[:2], pytest.param(ZONES, marks=pytest.mark.slow)], ids=["two", "six"]
-)
-def test_zones_change_nothing(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], zones: list[str]
-) -> None:
-    """A page, a table and a status are the same bytes in every zone, whatever its clocks do."""
-    url = f"sqlite:///{tmp_path / 'study.db'}"
-    store_across_changes(url)
-    seen = set()
-    page, table = tmp_path / "out.html", tmp_path / "out.csv"
-    try:
-        with pytest.MonkeyPatch.context() as patch:
-            for zone in zones:
-                patch.setenv("TZ", zone)
-                time.tzset()
-                for command in (
-                    ["status"],
-                    ["report", f"--out={page}"],
-                    ["export", f"--out={table}"],
-                ):
-                    app([*command, "--storage", url], standalone_mode=False)
-                seen.add((capsys.readouterr().out, page.read_bytes(), table.read_bytes()))
-    finally:
-        time.tzset()
-    assert len(seen) == 1
-    frame = pd.read_csv(table)
-    assert frame["duration_s"].tolist() == [60.0] * 24
-    assert frame["started"][0] == "2026-03-29 00:56:30+00:00"
-    assert "trials up to 2026-10-25 01:02 UTC" in page.read_text()
-    remade = report(url, pages=[page], out=tmp_path / "again.html")
-    assert remade.read_text() == page.read_text()

@@ -136,19 +136,10 @@ def test_a_study_stays_what_it_is(
     other_trainings = "'later' was made with emoji-study 9.9, whose trainings give other results "
     for line, message in (
         ("run autoencoder --study search --sampler tpe", "has sampler 'random', but got 'tpe'"),
-        ("run autoencoder --study search --pruner median", "has pruner 'none', but got 'median'"),
-        ("run autoencoder --study search --space extended", "has space 'notebook', but got 'ext"),
-        ("run autoencoder --study search --seed 4", "has seed 0, but got 4"),
-        ("run autoencoder --study search --data-seed 1", "has data_seed 42, but got 1"),
-        ("run autoencoder --study search --split random", "has split 'group', but got 'random'"),
         ("run autoencoder --study search --set epoch=3", "but got {'epoch': 3}"),
         (f"run autoencoder --study search --data {other_data}", "was made with other data "),
         ("run multitask --study constrained --min-accuracy 0.6", "0.5, but got 0.6; take another"),
-        ("run multitask --study constrained --min-accuracy 0", "0.5, but got 0.0; take another"),
-        ("run multitask --study constrained --pareto", "has pareto False, but got True; take ano"),
         ("run multitask --study trade-off --min-accuracy 0.5", "None, but got 0.5; take another"),
-        ("run multitask --study trade-off --pruner median", "has pruner 'none', but got 'median'"),
-        ("run multitask --study plain --min-accuracy 0.5", "None, but got 0.5; take another"),
         ("run multitask --study plain --pareto", "has pareto False, but got True; take another"),
         ("run autoencoder --study plain", "is of the kind 'multitask', not of 'autoencoder'"),
         (f"worker --study search --data {other_data}", "'search' was made with other data "),
@@ -236,15 +227,11 @@ def test_describe_outcome() -> None:
 @pytest.mark.parametrize(
     ("cores", "threads", "busy", "warning"),
     [
-        (1, 1, 0.0, None),
         (2, 2, 0.5, None),
         (2, 1, 1.5, None),
-        (2, 3, 0.0, "^3 threads of all workers on 2 cores slow each other down many times; take "),
         (2, 4, 9.0, "^4 threads of all workers on 2 cores slow each other down many times; take "),
         (1, 2, 0.0, "^2 threads of all workers on 1 cores .* take fewer --workers or --threads.$"),
         (2, 2, 0.6, "^other programs kept about 0.6 of 2 cores busy in the last minute; 2 more "),
-        (2, 1, 1.6, "^other programs kept about 1.6 of 2 cores busy .*; 1 more threads may be "),
-        (64, 64, 12.3, "^other programs kept about 12.3 of 64 cores busy in the last minute; 64"),
     ],
 )
 def test_oversubscription(cores: int, threads: int, busy: float, warning: str | None) -> None:

@@ -15,10 +15,9 @@ from study.emoji.describe import describe_data
 from study.exchange.write_table import write_table
 from study.formats import format_duration, format_mse, format_value
 from study.requests import DescribeRequest
-from tests.study_tests.analysis.test_confirmation import record as confirmation_record
 from tests.study_tests.browser import visited
 from tests.study_tests.pages import render_comparison, render_report
-from tests.study_tests.synthetic import MARKUP, SETTINGS, planted, planted_multitask, study
+from tests.study_tests.synthetic import MARKUP, SETTINGS, planted, study
 
 RECORD = planted()
 HOSTILE = '</script><img src=x onerror="alert(1)">'
@@ -264,21 +263,6 @@ def test_files_hold_the_study(page: Page, tmp_path: Path) -> None:
         assert found["reports"] == list(trial.intermediate_values.values())
 
 
-def test_csv_of_a_confirmation_holds_its_tests(browser: Browser, tmp_path: Path) -> None:
-    """What was measured on the test images stands beside each trial, here and in the export."""
-    errors = {"default": [0.2, 0.3], "a": [0.1, None]}
-    tests = {"default": [0.21, 0.31], "a": [0.11]}
-    confirmation = confirmation_record(errors, tests=tests, test_accuracies=tests)
-    with visited(browser, render_report(confirmation), tmp_path) as page:
-        with page.expect_download() as download:
-            page.get_by_role("button", name="Download CSV").click()
-        found = pd.read_csv(download.value.path())
-    write_table(confirmation, tmp_path / "export.csv")
-    wanted = pd.read_csv(tmp_path / "export.csv")
-    pd.testing.assert_frame_equal(found, wanted, check_dtype=False)
-    assert found["test_mse"].tolist() == found["test_accuracy"].tolist() == [0.21, 0.31, 0.11]
-
-
 def test_every_control_has_a_name(page: Page) -> None:
     """The accessibility tree names what can be used, and no bar of a chart offers to upload."""
     session = page.context.new_cdp_session(page)
@@ -365,21 +349,6 @@ def test_multitask_page_follows_colours_and_keys(
         assert page.evaluate(CUT) == []
         page.emulate_media(color_scheme="dark", media="print")
         expect(tick).to_have_css("fill", "rgb(0, 0, 0)")
-
-
-def test_multitask_trials_show_accuracies(
-    browser: Browser, multitask_page: str, tmp_path: Path
-) -> None:
-    """Accuracies and the constraint have columns of their own, and filters."""
-    columns = {"validation accuracy", "balanced accuracy", "breaks the constraint"}
-    breaking = [str(t.number) for t in planted_multitask().trials if not t.feasible]
-    assert 0 < len(breaking) < 100
-    with visited(browser, multitask_page, tmp_path) as page:
-        check(page, 15, 28)
-        assert page.evaluate(CUT) == []
-        assert columns <= set(head(page))
-        page.get_by_role("group", name="breaks the constraint").get_by_label("–").uncheck()
-        assert column(page, "trial") == breaking
 
 
 def test_other_pages_draw_offline_without_overflow(

@@ -7,15 +7,13 @@ import pytest
 
 from storage.records import load_study_record
 from study.analysis.comparison import (
-    QUANTILES,
     UNITS,
     ComparisonInfo,
     describe_budget,
     get_comparison,
 )
-from study.analysis.tables import get_families
 from study.commands.import_csv import import_csv
-from study.formats import format_mse, format_percent, format_value
+from study.formats import format_mse, format_percent
 from study.report import ReportData
 from study.report.comparison_report import format_probability, get_comparison_verdict
 from study.requests import ImportRequest
@@ -98,34 +96,6 @@ def test_verdict_says_who_is_better_how_sure_and_what_next(
         )
 
 
-def test_facts_and_numbers_of_charts_stand_side_by_side(page: Page, info: ComparisonInfo) -> None:
-    """Counts, errors, best configurations and families; budgets and quantiles of the charts."""
-    first, second = (record.best for record in RECORDS)
-    assert first is not None
-    assert second is not None
-    lowest = f"lowest MSE{format_mse(first.value)}{format_mse(second.value)}"
-    page.says("studies", "samplerTPETPE", "trials8040", lowest)
-    for name in ("epoch", "learning_rate", "weight_decay"):
-        row = name.replace("_", " ")
-        row += format_value(first.params[name]) + format_value(second.params[name])
-        page.says("studies", row)
-    for record in RECORDS:
-        for family in get_families(record).families:
-            cells = f"{family.n_complete}{family.n_pruned}{format_mse(family.best)}"
-            page.says("families", f"{record.name}{family.name}{cells}{family.best_number}")
-    for found in info.budgets:
-        for one, other in zip(*(curve.points for curve in found.curves), strict=True):
-            cells = describe_budget(found.unit, one.budget)
-            for p in (one, other):
-                band = "–" if p.low is None else f"{format_mse(p.low)} to {format_mse(p.high)}"
-                cells += f"{format_mse(p.median)}{band}{format_mse(p.expected)}"
-                cells += format_percent(p.share_found)
-            page.says("equal-budget", cells)
-    for i in range(len(QUANTILES)):
-        row = "".join(format_mse(side.quantiles[i]) for side in info.studies)
-        page.says("distribution", row)
-
-
 def test_names_are_text_everywhere() -> None:
     """A name that looks like markup breaks neither page, script nor command."""
     names = ["</script><b>bold</b>", "it's & <!--"]
@@ -204,9 +174,3 @@ def test_the_better_study_is_confirmed_first() -> None:
         assert "a search with trials of “planted” finds a lower error than one" in verdict.found[0]
         assert verdict.next[0].command == "emoji-study confirm --study planted"
         assert not any(" run " in step.command for step in verdict.next)
-
-
-def test_probabilities_are_never_certain() -> None:
-    """Whole per cent, with a bound at either end."""
-    written = [plain(format_probability(p)) for p in (0.0, 0.004, 0.5, 0.994, 1.0)]
-    assert written == ["under 1 %", "under 1 %", "50 %", "99 %", "over 99 %"]

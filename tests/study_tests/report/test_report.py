@@ -20,17 +20,13 @@ from storage.attrs import KIND, REUSED_FROM
 from storage.records import Scalar, StudyRecord
 from study.analysis.correlation import get_correlations
 from study.analysis.distribution import get_distribution
-from study.analysis.expected_best import get_expected_best
-from study.analysis.fidelity import get_fidelity, replay_pruners, suggest_pruner
 from study.analysis.isolation import get_isolation
-from study.analysis.tables import get_all_groups, get_groups, get_top_families
 from study.formats import (
     format_accuracy,
     format_coefficient,
     format_duration,
     format_mse,
     format_p_value,
-    format_percent,
     format_value,
 )
 from study.kind_info import KindInfo, KindSource
@@ -43,8 +39,6 @@ from tests.study_tests.synthetic import (
     MULTITASK_SETTINGS,
     SETTINGS,
     START,
-    VALIDATION_ACCURACY,
-    VALIDATION_MSE,
     classified,
     multitask,
     planted,
@@ -390,125 +384,6 @@ def test_few_trials_and_independent_ones() -> None:
     drawn = "Only the 9 complete trials that were drawn before results"
     page.says("correlations", drawn, *map(format_coefficient, spearman))
     assert "Adaptive search." not in page.text("correlations")
-
-
-def test_expected_best_says_how_many_trials_come_close(page: Page) -> None:
-    """Sentence, caution and table hold the numbers of the analysis."""
-    info = get_expected_best(RECORD)
-    first, last = info.points[0], info.points[-1]
-    assert info.n_close is not None
-    assert info.seconds_per_trial == 50
-    assert info.caution is not None
-    page.says(
-        "expected-best",
-        f"expected to reach a validation MSE of {format_mse(first.value)}, the best of all 102 is "
-        f"{format_mse(last.value)}. The best of {info.n_close} is expected to come within 5 % of "
-        f"that, after {format_duration(info.n_close * 50)} of training at 50.0 s a trial.",
-        info.caution,
-        "beyond about 20 trials it is too short",
-    )
-    for p in (first, last):
-        interval = f"{format_mse(p.low)} to {format_mse(p.high)}"
-        time = f"{format_duration(p.seconds)}{50 * p.n:,}"
-        page.says("expected-best", f"{p.n}{format_mse(p.value)}{interval}{time}")
-
-
-def test_fidelity_says_when_the_order_shows_and_which_pruner_to_use(page: Page) -> None:
-    """Sentences, caution and tables hold the numbers of the analyses.
-
-    The pruner saves most of those that hardly ever end the best trial; all others are listed.
-    """
-    info = get_fidelity(RECORD)
-    first, last = info.points[0], info.points[-1]
-    assert first.low is not None
-    assert info.caution is not None
-    cells = [
-        *("20", "102", format_coefficient(last.spearman)),
-        f"{format_coefficient(last.low)} to {format_coefficient(last.high)}",
-        *("12", "11 %", format_coefficient(last.pruned_worst)),
-        format_coefficient(last.pruned_best),
-    ]
-    pruners = replay_pruners(RECORD)
-    best = suggest_pruner(pruners)
-    assert best is not None
-    assert best.option == "halving"
-    page.says(
-        "fidelity",
-        f"with the final one by a rank correlation of {format_coefficient(first.spearman)} (95 % "
-        f"interval {format_coefficient(first.low)} to {format_coefficient(first.high)})",
-        "All of them reached epoch 20, the longest 20.",
-        info.caution,
-        "had all of them ended worse than every complete one",
-        "".join(cells),
-        f"the one that saves most is {best.name}: {format_percent(best.share_saved)} of the "
-        f"epochs saved, the best trial ended in {best.n_best_pruned} of 20 orders. "
-        "emoji-study run --pruner halving gives it to a new study.",
-        "errors of 60 of 102 complete trials, the best and others at random",
-    )
-    for replay in pruners.replays:
-        option = f"--pruner {replay.option}" if replay.option else "–"
-        cells = f"{replay.name}{option}{format_percent(replay.share_saved)}{replay.n_best_pruned}"
-        page.says("fidelity", cells)
-
-
-def test_an_order_that_shows_late_needs_a_pruner_that_is_not_offered() -> None:
-    """Beginnings without an order, then in the reverse one, need more epochs than options give."""
-    levels = 1 + np.random.default_rng(0).permutation(40) / 40
-    record = of_curves([[5.0, *[9 - level] * 3, *[level] * 50] for level in levels])
-    best, offered = (suggest_pruner(replay_pruners(record), offered=o) for o in (False, True))
-    assert best is not None
-    assert offered is not None
-    assert (best.option, offered.option) == (None, "median")
-    saved = format_percent(offered.share_saved)
-    Page(render_report(record)).says(
-        "fidelity",
-        "by a rank correlation of –; from epoch 5 on, by at least +0.90",
-        f"Of what emoji-study run offers it is --pruner median: {saved}",
-    )
-
-
-def test_an_order_that_never_shows_needs_no_pruner() -> None:
-    """The best trial looks worst until shortly before its end, the others know nothing."""
-    curves = [[2 + i / 30 + 1 / (1 + e) for e in range(40)] for i in range(30)]
-    curves[7] = [*[9.0] * 36, 0.5, 0.5, 0.5, 0.5]
-    record, values = of_curves(curves), 2 + np.random.default_rng(0).permutation(30) / 30
-    values[7] = 0.5
-    trials = (replace(t, value=float(v)) for t, v in zip(record.trials, values, strict=True))
-    Page(render_report(replace(record, trials=tuple(trials)))).says(
-        "fidelity",
-        "at no epoch that was looked at does it stay at +0.90 or above",
-        "No pruner that saves epochs ends the best trial in at most",
-        "emoji-study run --pruner none is the safe choice",
-    )
-
-
-def test_tables_of_the_original_hold_its_numbers(page: Page, classifying_page: Page) -> None:
-    """Counts, means and medians by parameter, the family first; families among the best 50.
-
-    Where trials classify, there are the best by accuracy, and groups of both, as well.
-    """
-    page.says("tables", "Families among the best 50")
-    for f in get_top_families(RECORD).families:
-        cells = f"{f.n_top}{f.n_trials}{f.best_number}{format_mse(f.best)}{f.best_rank}"
-        page.says("tables", f"{f.name}{cells}")
-    groups = get_all_groups(RECORD)
-    assert len(groups) == N_TABLES
-    text = page.text("tables")
-    places = [text.index(f"{info.parameter.replace('_', ' ')}trialsmean") for info in groups]
-    assert places == sorted(places)
-    for group in (group for info in groups for group in info.groups):
-        cells = f"{group.n_trials}{format_mse(group.mean)}{format_mse(group.median)}"
-        page.says("tables", f"{format_value(group.value)}{cells}")
-    assert "learning rate" not in text
-    for metric in (VALIDATION_MSE, VALIDATION_ACCURACY):
-        form = format_accuracy if metric.maximise else format_mse
-        classifying_page.says("tables", f"Families among the best 50 by {metric.label}")
-        for group in get_groups(CLASSIFYING, "strategy", metric=metric).groups:
-            cells = f"{group.value}{group.n_trials}{form(group.mean)}{form(group.median)}"
-            classifying_page.says("tables", cells)
-    top = get_top_families(CLASSIFYING, metric=VALIDATION_ACCURACY).families[0]
-    row = f"{top.name}{top.n_top}{top.n_trials}{top.best_number}{format_accuracy(top.best)}"
-    classifying_page.says("tables", row, "by validation accuracy, the highest first")
 
 
 def test_an_experiment_is_no_search() -> None:
