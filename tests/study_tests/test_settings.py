@@ -12,7 +12,7 @@ from storage import attrs
 from storage.rdb import open_storage
 from study.errors import StudyError
 from study.settings import StudySettings, code_version, training_number
-from tests.study_tests.studies import kind_of, open_study, space_of
+from tests.study_tests.studies import kind_of, open_study
 
 FOREIGN = r"^Study 's' was not created by emoji-study: .* missing or have other fields"
 ERROR, ACCURACY = "validation_mse", "validation_accuracy"
@@ -147,20 +147,3 @@ def test_studies_of_others(settings: StudySettings, url: str) -> None:
     assert attrs.SETTINGS not in plain.user_attrs
     assert open_study(storage, "cut", settings).metric_names == [ERROR]
     assert StudySettings.of_study(storage, "cut") == settings
-
-
-@pytest.mark.parametrize(
-    ("space", "fixed", "epochs"),
-    [
-        ("notebook", {"epoch": 7}, 7),
-        ("notebook", {"epoch": 1000}, 1000),
-        ("notebook", {}, 200),
-        ("extended", {}, 200),
-    ],
-)
-def test_max_epochs(
-    settings: StudySettings, space: str, fixed: dict[str, int], epochs: int
-) -> None:
-    """The longest training is the fixed one, or the longest of the space."""
-    decided = replace(settings, space=space, fixed=fixed)
-    assert kind_of(decided).max_steps(space_of(decided), fixed) == epochs

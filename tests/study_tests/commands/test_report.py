@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -97,12 +96,3 @@ def test_pages(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     with pytest.raises(OSError, match=re.escape(out.name)):
         report(nowhere, pages=[old], out=out)
     assert len(list(tmp_path.iterdir())) == 5
-
-
-CHANGES = (datetime(2026, 3, 29, 1, tzinfo=UTC), datetime(2026, 10, 25, 1, tzinfo=UTC))
-"""When Berlin's clocks go on an hour, and back an hour."""
-
-ZONES = [
-    *("UTC", "Europe/Berlin", "America/New_York"),
-    *("Asia/Kathmandu", "Australia/Lord_Howe", "Pacific/Kiritimati"),
-]

@@ -4,7 +4,7 @@ import base64
 import json
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from html.parser import HTMLParser
@@ -18,12 +18,10 @@ from optuna.trial import TrialState
 from search_spaces import Parameter, SearchSpace
 from storage.attrs import KIND, REUSED_FROM
 from storage.records import Scalar, StudyRecord
-from study.analysis.correlation import get_correlations
 from study.analysis.distribution import get_distribution
 from study.analysis.isolation import get_isolation
 from study.formats import (
     format_accuracy,
-    format_coefficient,
     format_duration,
     format_mse,
     format_p_value,
@@ -161,17 +159,6 @@ class Page(HTMLParser):
 def plain(text: str) -> str:
     """Return a text with one space wherever it has any."""
     return " ".join(text.split())
-
-
-def of_curves(curves: Sequence[Sequence[float]]) -> StudyRecord:
-    """Return a study of complete trials with these curves, valued by their lowest error."""
-    return study(
-        *(
-            trial(i, value=float(min(curve)), params=CNN, curve=tuple(map(float, curve)))
-            for i, curve in enumerate(curves)
-        ),
-        settings=SETTINGS,
-    )
 
 
 @pytest.fixture(scope="module")
@@ -327,29 +314,6 @@ def test_many_trials_are_thinned_and_counted(search_page: str) -> None:
     assert len(search_page.encode()) < 5_200_000
 
 
-def test_correlations_show_intervals_and_adjusted_p_values(
-    page: Page, classifying_page: Page
-) -> None:
-    """Every coefficient has its interval, partial coefficient and adjusted p-value in a row."""
-    text = page.text("correlations")
-    number = "[+\N{MINUS SIGN}]\\d\\.\\d\\d"
-    p = "(<\N{NO-BREAK SPACE}0\\.001|[01]\\.\\d{3})"
-    row = f"CNNweight decaylog10\\d+({number}){number} to {number}{p}{p}{number}\\d+{number}"
-    assert re.search(row, text)
-    page.says(
-        "correlations",
-        "1,000 bootstrap resamples",
-        "Of 102 complete trials, 9 were drawn before results could guide",
-        "Adaptive search.",
-        "--independent shows the coefficients of these alone",
-    )
-    assert "Parameters without an order" not in text
-    text = classifying_page.text("correlations")
-    assert text.count("Parameters without an order") == 2
-    assert re.search(r"CNNstrategybranched 0\.0\d+ \(\d+\), joint 0\.0\d+ \(\d+\)", text)
-    assert re.search(r"CNNstrategybranched \d\d\.\d.% \(\d+\), joint", text)
-
-
 def test_importance_compares_methods_by_branch(page: Page) -> None:
     """Beside PED-ANOVA stand permutation and fANOVA; what hardly varied is told."""
     text = page.text("importance")
@@ -366,24 +330,6 @@ def test_importance_compares_methods_by_branch(page: Page) -> None:
         "Hardly varied, so their shares say next to nothing of them: batch normalization (on in "
         "37 of 40 trials); emoji-study ablate measures",
     )
-
-
-def test_few_trials_and_independent_ones() -> None:
-    """Few trials are left to PED-ANOVA; correlations can be had of those drawn at random."""
-    few = replace(RECORD, trials=RECORD.trials[:24])
-    page = Page(render_report(few, correlated="independent"))
-    text = page.text("importance")
-    assert re.search(r"Other methods: CNN\s+Too few trials: \d+ of at least 30\.", text)
-    assert "PED-ANOVA stands alone." in text
-    page.says("importance", "there are no shares. The best 10 % of 23 complete and")
-    assert "R2 =" not in text
-    own = get_correlations(few, trials="independent")
-    assert own.n_trials == 9
-    spearman = [p.spearman.value for f in own.families for p in f.parameters if p.spearman.value]
-    assert spearman
-    drawn = "Only the 9 complete trials that were drawn before results"
-    page.says("correlations", drawn, *map(format_coefficient, spearman))
-    assert "Adaptive search." not in page.text("correlations")
 
 
 def test_an_experiment_is_no_search() -> None:
