@@ -16,7 +16,6 @@ from study.analysis.confirmation import (
     ConfirmationInfo,
     Estimate,
     describe_confirmation,
-    estimate,
     get_confirmation,
     same_order,
 )
@@ -144,16 +143,6 @@ def test_by_hand() -> None:
     middle = (share + z**2 / 10) / (1 + z**2 / 5)
     half = z / (1 + z**2 / 5) * math.sqrt(share * (1 - share) / 5 + z**2 / 100)
     assert (c.beats_low, c.beats_high) == pytest.approx((middle - half, middle + half))
-
-
-def test_estimates() -> None:
-    """No error is below 0, so neither is the end of an interval; equal values are one point."""
-    values = [0.1, 0.2, 0.9]
-    assert stats.t.interval(0.95, 2, np.mean(values), stats.sem(values))[0] < 0
-    assert estimate(values) == replace(by_scipy(values), low=0.0)
-    assert estimate([]) is None
-    assert estimate([0.5, 0.7]) == Estimate(mean=pytest.approx(0.6), low=None, high=None, n=2)
-    assert estimate([0.3] * 7) == Estimate(mean=0.3, low=0.3, high=0.3, n=7)
 
 
 def test_shrinkage() -> None:

@@ -8,9 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import settings as examples
-from hypothesis import strategies as st
 from optuna.trial import TrialState
 from scipy import stats
 
@@ -192,19 +189,14 @@ def test_untrained_classifiers_are_not_compared() -> None:
     assert info.labels == (MSE, ACCURACY, BALANCED)
 
 
-@given(
-    base=st.lists(st.integers(0, 97), min_size=6, max_size=12),
-    n=st.sampled_from([97, 98, 100, 120]),
-    more=st.integers(1, 3),
-)
-@examples(max_examples=25)
-def test_one_image_more_in_every_pair(base: list[int], n: int, more: int) -> None:
+def test_one_image_more_in_every_pair() -> None:
     """Accuracies are rounded, so equal differences differ a little: they are evidence still."""
-    before, after = ([float(np.float32((k + i) / n)) for k in base] for i in (0, more))
-    c = compared(before, after, metric=ACCURACY)
-    assert c.n_above == len(base)
-    assert (c.low, c.high) == pytest.approx((more / n, more / n), rel=1e-4)
-    assert "which is better" in c.verdict
+    for n in (97, 120):
+        before, after = ([float(np.float32((k + i) / n)) for k in range(6)] for i in (0, 1))
+        c = compared(before, after, metric=ACCURACY)
+        assert c.n_above == 6
+        assert (c.low, c.high) == pytest.approx((1 / n, 1 / n), rel=1e-4)
+        assert "which is better" in c.verdict
 
 
 @pytest.mark.parametrize(
@@ -237,20 +229,15 @@ def test_what_is_read(
     assert info.n_missing == (read is get_experiment)
 
 
-def simulated(seed: int, *, n_pairs: int, difference: float, n_arms: int = 1) -> ExperimentInfo:
-    """Return an experiment whose arms differ from the baseline by a number and by noise.
+def simulated(seed: int, *, n_pairs: int, difference: float) -> Comparison:
+    """Compare an arm that differs from the baseline by a number and by noise.
 
     Pairs differ much more than that among each other, as splits and seeds do.
     """
     rng = np.random.default_rng(seed)
     pairs = rng.uniform(1, 2, size=n_pairs)
-    shifts = {"base": 0.0} | {f"arm {i}": difference for i in range(n_arms)}
-    return analysed(
-        {
-            arm: (pairs + shift + rng.normal(scale=0.01, size=n_pairs)).tolist()
-            for arm, shift in shifts.items()
-        }
-    )
+    base, arm = pairs + rng.normal(scale=0.01, size=(2, n_pairs))
+    return compared(base.tolist(), (arm + difference).tolist())
 
 
 @pytest.mark.parametrize(
@@ -263,26 +250,7 @@ def simulated(seed: int, *, n_pairs: int, difference: float, n_arms: int = 1) ->
 )
 def test_intervals_cover_the_true_difference(n_pairs: int, difference: float, low: float) -> None:
     """They do so about as often as the documentation says, less often with few pairs."""
-    infos = [simulated(i, n_pairs=n_pairs, difference=difference) for i in range(200)]
-    ends = [(c.low, c.high) for info in infos for c in info.comparisons]
-    assert low <= sum(a <= difference <= b for a, b in ends) / 200 <= 0.99
-
-
-@pytest.mark.parametrize(
-    ("n", "n_pairs", "n_arms"),
-    [
-        (40, 6, 4),
-        *(pytest.param(200, *row, marks=pytest.mark.slow) for row in ((6, 1), (10, 4))),
-    ],
-)
-def test_noise_is_called_noise(n: int, n_pairs: int, n_arms: int) -> None:
-    """Hardly any experiment finds evidence in it, and each one finds a large difference."""
-    infos = [simulated(i, n_pairs=n_pairs, difference=0.0, n_arms=n_arms) for i in range(n)]
-    calm = [
-        all("no evidence of a difference" in c.verdict for c in info.comparisons) for info in infos
-    ]
-    assert sum(calm) >= 0.9 * n
-    for i in range(10):
-        info = simulated(i, n_pairs=10, difference=0.08, n_arms=n_arms)
-        assert len(info.comparisons) == n_arms
-        assert all("which is worse" in c.verdict for c in info.comparisons)
+    found = [simulated(i, n_pairs=n_pairs, difference=difference) for i in range(200)]
+    assert low <= sum(c.low <= difference <= c.high for c in found) / 200 <= 0.99
+    calm = sum("no evidence of a difference" in c.verdict for c in found)
+    assert calm <= 10 if difference else calm >= 180

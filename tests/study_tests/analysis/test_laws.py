@@ -1,7 +1,7 @@
-"""Laws that hold for every analysis alike: direction of a metric, what counts, seeds."""
+"""Laws that hold for every analysis alike: what counts, and seeds."""
 
-from collections.abc import Callable, Collection, Iterator
-from dataclasses import fields, is_dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -20,9 +20,8 @@ from study.analysis.fidelity import get_fidelity, replay_pruners
 from study.analysis.front import get_front
 from study.analysis.importance import get_importances
 from study.analysis.isolation import get_isolation
-from study.analysis.surrogate import get_fanova, get_surrogate
+from study.analysis.surrogate import get_surrogate
 from study.analysis.tables import get_all_groups, get_best_trials, get_top_families
-from study.metrics import Metric
 from tests.study_tests.analysis import test_experiment
 from tests.study_tests.synthetic import START, planted, planted_multitask, trial
 
@@ -31,54 +30,6 @@ Analysis = Callable[..., Any]
 IMPORTANCES, CORRELATIONS = (
     partial(function, n_resamples=10) for function in (get_importances, get_correlations)
 )
-LOSS, GAIN = (
-    Metric(name=name, label="loss", direction=direction)
-    for name, direction in (("loss", "minimize"), ("gain", "maximize"))
-)
-
-
-def leaves(found: Any, turned: Collection[str] = (), name: str = "") -> Iterator[Any]:
-    """Yield all that was found but its metric, with the sign of some numbers turned."""
-    if is_dataclass(found):
-        own = {f.name: getattr(found, f.name) for f in fields(found) if f.name != "metric"}
-        if "low" in turned and "low" in own:
-            own["low"], own["high"] = own["high"], own["low"]
-        for field, value in own.items():
-            yield from leaves(value, turned, field)
-    elif isinstance(found, tuple):
-        for item in found:
-            yield from leaves(item, turned, name)
-    else:
-        yield -found if name in turned and isinstance(found, float) else found
-
-
-@pytest.mark.whole
-@pytest.mark.parametrize(
-    ("analysis", "turned"),
-    [
-        (IMPORTANCES, ()),
-        (partial(get_surrogate, family="CNN"), ()),
-        (partial(get_fanova, family="CNN"), ()),
-        (CORRELATIONS, ("value", "partial", "median", "low", "high")),
-        (get_expected_best, ("value", "best", "low", "high")),
-        (get_isolation, ("best", "second", "median", "expected", "measured")),
-        (get_all_groups, ("mean", "median")),
-        (get_top_families, ("best",)),
-    ],
-)
-def test_a_maximised_metric_says_what_its_negative_says(
-    analysis: Analysis, turned: Collection[str]
-) -> None:
-    """Only the sign of the metric's own numbers differs, with the same seed."""
-    record = planted(100)
-    trials = (
-        replace(t, user_attrs={**t.user_attrs, "loss": t.value, "gain": t.value and -t.value})
-        for t in record.trials
-    )
-    record = replace(record, trials=tuple(trials))
-    low, high = (analysis(record, metric=metric) for metric in (LOSS, GAIN))
-    assert list(leaves(high)) == pytest.approx(list(leaves(low, turned)), nan_ok=True)
-    assert len(list(leaves(low))) > 10
 
 
 @pytest.mark.parametrize(
@@ -95,22 +46,22 @@ def test_only_complete_trials_with_a_finite_error_count(analysis: Analysis, more
     complete = [(TrialState.COMPLETE, value) for value in (np.nan, np.inf)]
     lost = [(state, None) for state in (TrialState.FAIL, TrialState.RUNNING, TrialState.WAITING)]
     also = {"pruned": (TrialState.PRUNED, None), "infeasible": (TrialState.COMPLETE, 1e-4)}
-    for record in (planted(60), planted_multitask(60)):
-        cheap = {"parameter_count": 1, "training_seconds": 0.1, "validation_accuracy": 1.0}
-        odd = [
-            trial(
-                200 + i,
-                state=state,
-                value=value,
-                params=record.trials[0].params,
-                curve=(0.001,),
-                attrs=cheap | ({"infeasible": True} if value == 1e-4 else {}),
-                started=START + timedelta(days=1),
-                completed=START + timedelta(days=2),
-            )
-            for i, (state, value) in enumerate([*complete, *lost, *map(also.get, more.split())])
-        ]
-        assert analysis(replace(record, trials=(*record.trials, *odd))) == analysis(record)
+    cheap = {"parameter_count": 1, "training_seconds": 0.1, "validation_accuracy": 1.0}
+    record = planted_multitask(60)
+    odd = [
+        trial(
+            200 + i,
+            state=state,
+            value=value,
+            params=record.trials[0].params,
+            curve=(0.001,),
+            attrs=cheap | ({"infeasible": True} if value == 1e-4 else {}),
+            started=START + timedelta(days=1),
+            completed=START + timedelta(days=2),
+        )
+        for i, (state, value) in enumerate([*complete, *lost, *map(also.get, more.split())])
+    ]
+    assert analysis(replace(record, trials=(*record.trials, *odd))) == analysis(record)
 
 
 @pytest.mark.parametrize(

@@ -32,14 +32,7 @@ from study.analysis.surrogate import (
     get_interactions,
     get_surrogate,
 )
-from tests.study_tests.synthetic import (
-    SETTINGS,
-    VALIDATION_MSE,
-    planted,
-    planted_multitask,
-    study,
-    trial,
-)
+from tests.study_tests.synthetic import SETTINGS, VALIDATION_MSE, planted_multitask, study, trial
 
 Function = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
@@ -176,23 +169,6 @@ def test_odd_studies_are_no_errors() -> None:
     info = get_surrogate(sampled(MAX_TRIALS + 200, lambda x, rng: 10 + x[:, 0], n=1))
     assert (info.n_trials, info.n_used) == (MAX_TRIALS + 200, MAX_TRIALS)
     assert info.parameters[0].name == "a"
-
-
-def test_branches_are_told_apart() -> None:
-    """Each family has its own parameters; its name is constant and no parameter of it."""
-    record = planted(200)
-    cnn = get_surrogate(record, family="CNN")
-    assert cnn.n_trials == sum(t.params["auto_encoder"] == "CNN" for t in record.complete)
-    assert shares(cnn).keys() == {
-        *("learning_rate", "weight_decay", "batch_size", "batch_normalization"),
-    }
-    assert [p.name for p in cnn.parameters if p.matters] == ["learning_rate"]
-    # What only one family has tells the family, too, so the forest may read it off that as well.
-    whole = get_surrogate(record)
-    assert [p.name for p in whole.parameters[:2]] == ["learning_rate", "auto_encoder"]
-    assert whole.parameters[0].matters
-    assert not any(p.matters for p in whole.parameters[2:])
-    assert "Too few trials that have all" in str(get_fanova(record).refusal)
 
 
 def test_what_the_forest_is_given() -> None:

@@ -1,6 +1,5 @@
 """When which worker ran which trial: rows, spans, utilisation, bounds, and their chart."""
 
-from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
@@ -13,7 +12,7 @@ from optuna.trial import TrialState
 
 from storage.records import TrialRecord
 from study.analysis import kind_of
-from study.analysis.history import covered_spans, get_summary
+from study.analysis.history import get_summary
 from study.analysis.timeline import MAX_SPANS, MAX_WORKERS, get_timeline
 from study.figures import FAMILY_COLORS, plot_timeline
 from tests.study_tests.synthetic import SETTINGS, START, study, trial
@@ -51,28 +50,23 @@ SMALL = study(
 def test_workers_by_their_first_start() -> None:
     """Rows are in the order of first starts; each worker is judged from its own first start."""
     info = get_timeline(SMALL)
-    assert [(w.label, w.start, w.end, w.n_trials) for w in info.workers] == [
-        ("worker 1 (a)", 0, 26, 2),
-        ("worker 2 (b)", 5, 25, 2),
-        ("unknown worker", 25, 26, 1),
+    assert [(w.label, w.start, w.end, w.n_trials, w.busy_seconds) for w in info.workers] == [
+        ("worker 1 (a)", 0, 26, 2, 26),
+        ("worker 2 (b)", 5, 25, 2, 14),
+        ("unknown worker", 25, 26, 1, 1),
     ]
     assert [(span.number, span.worker, span.start, span.end) for span in info.spans] == [
         *((1, 0, 0, 10), (0, 1, 5, 15), (3, 0, 10, 26), (2, 1, 21, 25), (4, 2, 25, 26)),
     ]
     assert (info.n_workers, info.n_spans, info.seconds, info.thinned) == (3, 5, 26, False)
-    assert [worker.busy_seconds for worker in info.workers] == [26, 14, 1]
     assert [worker.utilisation for worker in info.workers] == [1, pytest.approx(0.7), 1]
     assert info.utilisation == pytest.approx((26 + 14 + 1) / (26 + 20 + 1))
     assert (info.longest_gap.label, info.longest_gap.longest_gap) == ("worker 2 (b)", 6)
-
-
-def test_trials_without_times_have_no_timeline() -> None:
-    """Imported, waiting and lost trials have no place in time, and no time has no share."""
+    # Imported, waiting and lost trials have no place in time, and no time has no share.
     imported, waiting = trial(0, value=0.1), trial(1, state=TrialState.WAITING)
     failed = trial(2, state=TrialState.FAIL, started=START)
     info = get_timeline(study(imported, waiting, failed))
-    assert (info.workers, info.spans) == ((), ())
-    assert (info.utilisation, info.longest_gap) == (None, None)
+    assert (info.workers, info.spans, info.utilisation, info.longest_gap) == ((), (), None, None)
     info = get_timeline(study(ran(0, 5, 5), ran(1, 7, 6, worker="other/ab12:9")))
     assert [worker.utilisation for worker in info.workers] == [None, None]
     assert [(span.start, span.end) for span in info.spans] == [(0, 0), (2, 2)]
@@ -102,16 +96,14 @@ def test_chart_draws_a_line_per_trial_in_the_row_of_its_worker() -> None:
     assert complete.x == (0, 10, None, 5, 15, None)
     assert complete.y == (*["worker 1<br>a"] * 2, None, *["worker 2<br>b"] * 2, None)
     assert complete.customdata == (1, 1, None, 0, 0, None)
-    assert complete.line.color == FAMILY_COLORS[0]
-    assert {trace.meta["trials"] for trace in figure.data} == {True}
+    assert (complete.meta["trials"], complete.line.color) == (True, FAMILY_COLORS[0])
     assert found["CNN pruned"].line.dash == "dot"
     assert found["failed"].line.color not in FAMILY_COLORS
     rows = ["worker 1<br>a", "worker 2<br>b", "unknown worker"]
     assert list(figure.layout.yaxis.categoryarray) == rows
-    assert figure.layout.meta is None
-    names = [f"{'long.' * 20}/ab12:1", "<b>x:1"]
     for seconds, unit, end in ((100, "s", 100), (600, "min", 10), (36_000, "h", 10)):
-        record = study(ran(0, 0, seconds, worker=names[1]), ran(1, 1, 2, worker=names[0]))
+        long = ran(1, 1, 2, worker=f"{'long.' * 20}/ab12:1")
+        record = study(ran(0, 0, seconds, worker="<b>x:1"), long)
         figure = plot_timeline(get_timeline(record), kind_of(record))
         assert figure.layout.xaxis.title.text == f"time since the first start ({unit})"
         assert figure.data[0].x[1] == end
@@ -125,16 +117,6 @@ def test_chart_draws_a_line_per_trial_in_the_row_of_its_worker() -> None:
 def test_busy_seconds_are_those_of_the_union(times: list[tuple[int, int, int]]) -> None:
     """Whole seconds that some trial of a worker covers, counted one by one."""
     record = study(*(ran(i, s, s + d, worker=f"n/ab12:{w}") for i, (s, d, w) in enumerate(times)))
-
-    def seconds(of: Iterable[tuple[int, int, int]]) -> int:
-        return len({second for s, d, _ in of for second in range(s, s + d)})
-
-    info = get_timeline(record)
-    assert sum(worker.busy_seconds for worker in info.workers) == sum(
-        seconds(t for t in times if t[2] == worker) for worker in range(3)
-    )
-    assert get_summary(record).wall_seconds == seconds(times)
-    spans = covered_spans(
-        (t.started, t.completed) for t in record.trials if t.started and t.completed
-    )
-    assert all(spans[i][1] < spans[i + 1][0] for i in range(len(spans) - 1))
+    covered = {(w, second) for s, d, w in times for second in range(s, s + d)}
+    assert sum(w.busy_seconds for w in get_timeline(record).workers) == len(covered)
+    assert get_summary(record).wall_seconds == len({second for _, second in covered})

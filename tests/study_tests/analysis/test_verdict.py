@@ -40,11 +40,10 @@ def healthy_trial(number: int, **changes: Any) -> TrialRecord:
         number,
         value=float(curve.min()),
         params=params,
-        curve=tuple(float(v) for v in curve),
+        curve=tuple(curve.tolist()),
         attrs={
             "worker": f"host:{number % 2}",
             "seed": number,
-            "validation_mse": float(curve.min()),
             "last_validation_mse": float(curve[-1]),
             "last_train_mse": float(0.95 * curve[-1]),
             "epochs_run": N_EPOCHS,
@@ -97,35 +96,31 @@ def warns(record: StudyRecord, name: str, *words: str, **known: Any) -> str | No
 def test_healthy_study() -> None:
     """All checks that apply pass and ask for nothing; of a bad study the worst come first."""
     verdict = get_verdict(record_of(HEALTHY), now=NOW, relative_noise=0.0001, predictable=True)
-    assert [check for check in verdict.checks if check.level is not Level.PASS] == []
     assert verdict.level is Level.PASS
+    assert {(check.level, check.command) for check in verdict.checks} == {(Level.PASS, None)}
     assert {check.name for check in verdict.checks} == {
         *("number of trials", "trials near the best", "boundary of the space", "failed trials"),
         *("collapsed trainings", "length of the training", "overfitting"),
         *("noise of the last epochs", "noise between replicates", "predictability"),
         *("repeated trainings", "idle workers", "zombie trials", "leakage"),
     }
-    assert all(check.command is None for check in verdict.checks)
     leaking = {**SETTINGS, "split": "random"}
-    levels = [
-        check.level for check in get_verdict(record_of(HEALTHY[:10], leaking), now=NOW).checks
-    ]
+    checks = get_verdict(record_of(HEALTHY[:10], leaking), now=NOW).checks
+    levels = [check.level for check in checks]
     assert levels == sorted(levels, reverse=True)
     assert set(levels) == {Level.FAIL, Level.WARN, Level.PASS}
-    assert found(record_of(HEALTHY, leaking), "leakage").level is Level.FAIL
+    assert checks[0].name == "leakage"
 
 
 def test_too_few_trials() -> None:
     """A study without trials has too few, and one best trial far below all others may be luck."""
     verdict = get_verdict(record_of([]), now=NOW)
-    assert verdict.level is Level.FAIL
-    assert verdict.checks[0].name == "number of trials"
     more = "emoji-study run autoencoder --study checked"
-    assert verdict.checks[0].command == f"{more} --trials 20"
+    worst = verdict.checks[0]
+    assert (verdict.level, worst.level) == (Level.FAIL, Level.FAIL)
+    assert (worst.name, worst.command) == ("number of trials", f"{more} --trials 20")
     foreign = study_of(*(make_trial(i, value=1.0 + i) for i in range(3)))
-    verdict = get_verdict(foreign, now=NOW)
-    assert verdict.level is Level.FAIL
-    assert {check.command for check in verdict.checks} <= {None}
+    assert {check.command for check in get_verdict(foreign, now=NOW).checks} == {None}
     name = "trials near the best"
     command = warns(with_best(value=0.001), name, "Only 1 of 40 trials lie within 10")
     assert command == f"{more} --trials 40"
@@ -139,7 +134,6 @@ def test_too_few_trials() -> None:
         ({"dropout": 0.0, "classification_layer_num": 2}, []),
         ({"dropout": 0.5, "classification_layer_num": 2}, ["dropout"]),
         ({"dropout": 0.5, "classification_layer_num": 1}, []),
-        ({"dropout": 0.3, "classification_layer_num": 3}, []),
         ({"classification_lambda": 0.1}, ["classification lambda"]),
         ({"learning_rate": 1e-2, "batch_size": 16}, ["learning rate"]),
     ],
@@ -194,12 +188,12 @@ def test_trainings() -> None:
     best = noted(BEST, last_validation_mse=1.5 * (BEST.value or 0)).user_attrs
     warns(with_best(user_attrs=best), "overfitting", "1.50 times its lowest")
     noisy = {i: 0.03 + 0.2 * math.exp(-i / 8) + 0.01 * (i % 2) for i in range(N_EPOCHS)}
-    name = "noise of the last epochs"
-    words = "A schedule (one_cycle, cosine) or a smaller"
-    warns(with_best(intermediate_values=noisy), name, words)
-    params = {**BEST.params, "schedule": "one_cycle"}
-    words = "Larger batches or a smaller learning rate"
-    warns(with_best(intermediate_values=noisy, params=params), name, words)
+    for more, words in (
+        ({}, "A schedule (one_cycle, cosine) or a smaller"),
+        ({"schedule": "one_cycle"}, "Larger batches or a smaller learning rate"),
+    ):
+        record = with_best(intermediate_values=noisy, params={**BEST.params, **more})
+        warns(record, "noise of the last epochs", words)
 
 
 def test_what_others_say() -> None:
@@ -244,9 +238,11 @@ def test_noise_estimate() -> None:
         params = {**base.params, "weight_decay": 1e-5, "batch_normalization": False}
         trials.append(noted(replace(base, number=i, value=value, params=params), seed=i))
     assert get_noise(record_of(trials)) == pytest.approx(0.1, abs=0.01)
-    answered = [noted(t, reused_from=0) if t.number % 10 else t for t in trials]
-    same_seed = [noted(t, seed=7) for t in trials]
-    assert [get_noise(record_of(other)) for other in (answered, same_seed)] == [None, None]
+    for other in (
+        [noted(t, reused_from=0) if t.number % 10 else t for t in trials],
+        [noted(t, seed=7) for t in trials],
+    ):
+        assert get_noise(record_of(other)) is None
 
 
 def test_pruner() -> None:
