@@ -9,7 +9,7 @@ from typing import Any
 import optuna
 import pytest
 from optuna.exceptions import StorageInternalError
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 
 from search_spaces import SPACES, SearchSpaceError
 from search_spaces.designs import design_points
@@ -27,14 +27,14 @@ from study.running.budget import (
     request,
 )
 from study.settings import StudySettings
-from tests.study_tests.studies import space_of, start_design
+from tests.study_tests.studies import claim, space_of, start_design
 
 COMPLETE, PRUNED, FAIL = TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL
 
 GRID = {"auto_encoder": "CNN", "epoch": 2, "batch_size": 16, "learning_rate": 0.01}
 """Leaves weight decay and batch normalization: a grid of eight points."""
 
-N_GRID = 8
+ENDS = {"C": COMPLETE, "P": PRUNED, "F": FAIL, "X": FAIL}
 
 DIVERGED = f"{attrs.DIVERGED}: Training diverged in epoch 1"
 
@@ -45,19 +45,6 @@ def study(url: str) -> optuna.Study:
     return optuna.create_study(storage=open_storage(url, create=True, write=True))
 
 
-@pytest.fixture
-def grid(settings: StudySettings) -> StudySettings:
-    """Settings of a grid of eight points."""
-    return replace(settings, sampler="grid", fixed=GRID)
-
-
-def claim(study: optuna.Study) -> FrozenTrial:
-    """Claim the next trial, of which there must be one."""
-    claimed = queue.claim(study)
-    assert isinstance(claimed, FrozenTrial), claimed
-    return claimed
-
-
 def end(study: optuna.Study, *states: TrialState, failure: str | None = None) -> None:
     """Claim a trial for each state, and end it so; what failed is not queued again."""
     for state in states:
@@ -65,12 +52,7 @@ def end(study: optuna.Study, *states: TrialState, failure: str | None = None) ->
         if state == FAIL:
             queue.fail(study, claimed._trial_id, failure, Cause.CONFIGURATION)
         else:
-            study.tell(claimed.number, 0.5 if state == COMPLETE else None, state=state)
-
-
-def user_attrs(study: optuna.Study, name: str) -> list[Any]:
-    """Return an attribute of every trial."""
-    return [trial.user_attrs.get(name) for trial in study.get_trials()]
+            study.tell(claimed, 0.5 if state == COMPLETE else None, state=state)
 
 
 def drawn_for(
@@ -81,9 +63,80 @@ def drawn_for(
     return [design_point(study, settings, space, trial) for trial in study.get_trials()]
 
 
-def points(study: optuna.Study, settings: StudySettings) -> list[dict[str, Any]]:
-    """Return the parameters that the design has for each trial."""
-    return [params for params, _ in drawn_for(study, settings)]
+REQUESTS = [
+    # An open request is completed or extended, and what failed does not count.
+    ("D 3>3 CPF 3>3 C done 3>3 3>3 1>3 4>4", "0 1 2 3"),
+    # One that was acknowledged is followed by more; only what the latest one asked is compared.
+    ("D 4>4 CCC !3 4>4 C !4 5>9 5>9 1>9 4>9 5>9 6>10 6>10 5>10 9>13 6>13", "0 1 2 3"),
+    # So many in all count those of earlier runs, however often they are asked for.
+    ("D 4=4 4=4 CCPF 4=4 C done !4 3=4 6=6 CC done", "0 1 2 3 4 5 6"),
+]
+DESIGNS = [
+    # A grid gives each of its points once, and no more than it has.
+    ("D 5>5 CCCCC D 20>20 CCC exhausted D exhausted D", "0 1 2 3 4 5 6 7"),
+    # Each run first queues points again that only failed, as often as it takes.
+    (
+        "D 5>5 C FF C D FF D FF D FF D CCC done",
+        "0 1 2 3 1<1 2<2 1<4 2<5 1<6 2<7 1<8 2<9 4",
+    ),
+    # That does not matter once the point waits, runs, or has been trained.
+    ("D 1>1 F D D R D P D", "0 0<0"),
+    # Others take the place of what diverged, which is never tried again, as long as there are any.
+    (
+        "D 2>2 XXXXXXXX over D*1 X D*1 left FFFFFFF exhausted left",
+        "0 1 2 3 4 5 6 7 0*1 1*1 2*1 3*1 4*1 5*1 6*1 7*1",
+    ),
+    # A replicate begins the design anew, and repeats only failures of its own.
+    ("D 9>9 CF D*1 FC D*1 CC D CC", "0 1 0*1 1*1 0*1<2 2*1 1<1 2"),
+    # It is another request, also where the first one was never acknowledged.
+    ("D 2>2 CC D*1 2*1>4 2*1>4 CC 2*1>4 !4 2*1>6", "0 1 0*1 1*1"),
+]
+
+
+@pytest.mark.parametrize(
+    ("sampler", "steps", "trials"),
+    [*(("random", *row) for row in REQUESTS), *(("grid", *row) for row in DESIGNS)],
+)
+def test_requests_and_designs(
+    study: optuna.Study, settings: StudySettings, sampler: str, steps: str, trials: str
+) -> None:
+    """A study wants as many trials as were asked for, of the points that its design has next.
+
+    ``D*1``: a run starts, of replicate 1. ``3>5``: when it asks for 3 trials, the target is 5;
+    ``3=5``: in all. ``!5``: it has told of these. Trials end as complete, pruned, failed or
+    diverged (``X``), or the next one is begun (``R``). A trial ``1*2<0`` has point 1 of replicate
+    2, as a retry of trial 0.
+    """
+    design = replace(settings, sampler=sampler, fixed=GRID)
+    for step in steps.split():
+        word, replicate = step.partition(">")[0].partition("*")[::2]
+        sign = next((sign for sign in "!>=" if sign in step), "")
+        if word == "D":
+            start_design(study, design, replicate=int(replicate or 0))
+        elif sign == "!":
+            acknowledge(study, int(step[1:]))
+        elif sign:
+            asked = int(word.partition("=")[0])
+            more = {"in_all": sign == "=", "replicate": int(replicate or 0)}
+            assert request(study, asked, **more) == int(step.partition(sign)[2]), step
+        elif step in ("over", "left"):
+            assert exhausted(study) == (step == "over")
+        elif step in ("done", "exhausted"):
+            assert queue.claim(study) is Empty[step.upper()]
+        elif step == "R":
+            claim(study)
+        elif study.get_trials(states=(TrialState.RUNNING,)):
+            study.tell(study.get_trials()[-1].number, state=ENDS[step])
+        else:
+            for letter in step:
+                end(study, ENDS[letter], failure=DIVERGED if letter == "X" else "disk full")
+    found = []
+    for trial in study.get_trials():
+        own = trial.user_attrs
+        marks = {"*": own.get(attrs.REPLICATE), "<": own.get(attrs.RETRY_OF)}
+        told = (f"{mark}{value}" for mark, value in marks.items() if value is not None)
+        found.append(f"{own[attrs.DESIGN_INDEX]}{''.join(told)}")
+    assert " ".join(found) == trials
 
 
 def test_count(study: optuna.Study, settings: StudySettings) -> None:
@@ -117,27 +170,6 @@ def test_count_in_an_outage(
         finished_trials(study)
 
 
-def test_requests(study: optuna.Study, settings: StudySettings) -> None:
-    """An open request is completed or extended; one that was acknowledged is followed by more."""
-    start_design(study, settings)
-    assert request(study, 3) == 3
-    end(study, COMPLETE, PRUNED, FAIL)  # what failed does not count
-    assert request(study, 3) == 3
-    end(study, COMPLETE)
-    assert queue.claim(study) is Empty.DONE
-    assert [request(study, n) for n in (3, 3, 1)] == [3, 3, 3]  # answered, not made again
-    assert request(study, 4) == 4
-    acknowledge(study, 3)  # by a command that knows only of three
-    assert request(study, 4) == 4
-    end(study, COMPLETE)
-    acknowledge(study, 4)
-    # Only what the latest request asked for is compared, as it was extended.
-    for again, target in ((5, 9), (1, 9), (4, 9), (5, 9), (6, 10), (5, 10), (9, 13), (6, 13)):
-        assert [request(study, again) for _ in range(2)] == [target, target], again
-    end(study, *[COMPLETE] * 9)
-    assert queue.claim(study) is Empty.DONE
-
-
 def test_request_of_an_earlier_version(study: optuna.Study, settings: StudySettings) -> None:
     """Without a word of who was told, a request is open until its trials are finished."""
     start_design(study, settings)
@@ -152,80 +184,33 @@ def test_request_of_an_earlier_version(study: optuna.Study, settings: StudySetti
     assert request(study, 3) == 8
 
 
-def test_request_for_another_replicate(study: optuna.Study, grid: StudySettings) -> None:
-    """A replicate is another request, also where the first one was never acknowledged."""
-    start_design(study, grid)
-    assert request(study, 2) == 2
-    end(study, COMPLETE, COMPLETE)
-    start_design(study, grid, replicate=1)
-    assert [request(study, 2, replicate=1) for _ in range(2)] == [4, 4]
-    end(study, COMPLETE, COMPLETE)
-    assert request(study, 2, replicate=1) == 4
-    acknowledge(study, 4)
-    assert request(study, 2, replicate=1) == 6
-
-
-def test_request_in_all(study: optuna.Study, settings: StudySettings) -> None:
-    """A request for so many in all counts those of earlier runs, however often it is made."""
-    start_design(study, settings)
-    for _ in range(2):
-        assert request(study, 4, in_all=True) == 4
-        assert study.user_attrs[attrs.TARGET] == study.user_attrs[attrs.REQUEST] == 4
-    end(study, COMPLETE, COMPLETE, PRUNED, FAIL)
-    assert request(study, 4, in_all=True) == 4
-    end(study, COMPLETE)
-    assert queue.claim(study) is Empty.DONE
-    acknowledge(study, 4)
-    assert request(study, 3, in_all=True) == 4
-    assert request(study, 6, in_all=True) == 6
-    end(study, COMPLETE, COMPLETE)
-    assert queue.claim(study) is Empty.DONE
-
-
-@pytest.mark.parametrize("sampler", ["random", "qmc", "tpe", "gp"])
-def test_endless_design(study: optuna.Study, settings: StudySettings, sampler: str) -> None:
+@pytest.mark.parametrize("sampler", ["qmc", "gp", "grid"])
+def test_points_of_a_design(study: optuna.Study, settings: StudySettings, sampler: str) -> None:
     """A design goes on where it was, in whatever pieces it is asked for, and repeats nothing.
 
     What was enqueued by hand has no point of it.
     """
-    design = replace(settings, sampler=sampler)
-    assert n_points(study, design, space_of(design)) is None
+    design = replace(settings, sampler=sampler, fixed=GRID if sampler == "grid" else {"epoch": 2})
+    space = space_of(design)
+    assert n_points(study, design, space) == (8 if sampler == "grid" else None)
     for states in ((COMPLETE, PRUNED, COMPLETE), (FAIL, COMPLETE), (COMPLETE, COMPLETE)):
         start_design(study, design)
         request(study, 9, in_all=True)
         end(study, *states)
-    assert user_attrs(study, attrs.DESIGN_INDEX) == list(range(7))
-    assert user_attrs(study, attrs.RETRY_OF) == [None] * 7
-    if sampler in ("tpe", "gp"):  # which learn
-        assert points(study, design) == [{}] * 7
+    by_design = [params for params, _ in drawn_for(study, design)]
+    if sampler == "gp":  # which learns
+        assert by_design == [{}] * 7
         return
-    drawn = design_points(sampler, space_of(design), design.fixed, seed=0, start=0)
-    assert points(study, design) == list(islice(drawn, 7))
-    assert all(params["epoch"] == 2 for params in points(study, design))
-    assert points(study, replace(design, seed=1)) != points(study, design)
+    drawn = list(islice(design_points(sampler, space, design.fixed, seed=0, start=0), 8))
+    indices = [trial.user_attrs[attrs.DESIGN_INDEX] for trial in study.get_trials()]
+    assert by_design == [drawn[i] for i in indices]
+    assert all(params["epoch"] == 2 for params in by_design)
+    again = [params for params, _ in drawn_for(study, replace(design, seed=1))]
+    assert (again == by_design) == (sampler == "grid")
     study.enqueue_trial({"learning_rate": 0.01})
     end(study, COMPLETE, COMPLETE)
-    assert user_attrs(study, attrs.DESIGN_INDEX)[7:] == [None, 7]
-    by_hand, by_design = drawn_for(study, design)[7:]
-    assert by_hand == ({}, {})
-    assert by_design[0]["epoch"] == 2
-
-
-def test_grid_ends(study: optuna.Study, grid: StudySettings) -> None:
-    """A grid gives each of its points once, and no more than it has."""
-    assert n_points(study, grid, space_of(grid)) == N_GRID
-    start_design(study, grid)
-    request(study, 5)
-    end(study, *[COMPLETE] * 5)
-    start_design(study, grid)
-    request(study, 20)
-    end(study, *[COMPLETE] * (N_GRID - 5))
-    for _ in range(2):
-        assert queue.claim(study) is Empty.EXHAUSTED
-        start_design(study, grid)
-    assert user_attrs(study, attrs.DESIGN_INDEX) == list(range(N_GRID))
-    assert points(study, grid) == list(space_of(grid).grid(GRID))
-    assert len({tuple(sorted(params.items())) for params in points(study, grid)}) == N_GRID
+    by_hand, last = drawn_for(study, design)[7:]
+    assert (by_hand, last) == (({}, {}), (drawn[max(indices) + 1], {}))
 
 
 def test_continuous_space_has_no_grid(study: optuna.Study, settings: StudySettings) -> None:
@@ -234,76 +219,6 @@ def test_continuous_space_has_no_grid(study: optuna.Study, settings: StudySettin
         start_design(study, replace(settings, sampler="grid", space="extended"))
     assert study.get_trials() == []
     assert attrs.DESIGN not in study.user_attrs
-
-
-def test_failed_grid_points_are_retried(study: optuna.Study, grid: StudySettings) -> None:
-    """Each run first queues points again that only failed, as often as it takes."""
-    start_design(study, grid)
-    request(study, 5)
-    end(study, COMPLETE)
-    end(study, FAIL, FAIL, failure="OSError: disk full")
-    end(study, COMPLETE)
-    for first in (1, 4, 6):  # the last trial of a point is what is repeated
-        start_design(study, grid)
-        *_, one, two = study.get_trials()
-        assert [(t.state, t.params) for t in (one, two)] == [(TrialState.WAITING, {})] * 2
-        assert one.user_attrs == {attrs.DESIGN_INDEX: 1, attrs.RETRY_OF: first}
-        assert two.user_attrs == {attrs.DESIGN_INDEX: 2, attrs.RETRY_OF: first + 1}
-        end(study, FAIL, FAIL, failure="OSError: disk full")
-    start_design(study, grid)
-    end(study, COMPLETE, COMPLETE, COMPLETE)
-    assert user_attrs(study, attrs.DESIGN_INDEX) == [0, 1, 2, 3, *[1, 2] * 4, 4]
-    assert points(study, grid)[1] == points(study, grid)[10]
-    assert queue.claim(study) is Empty.DONE
-
-
-def test_solved_points_are_not_retried(study: optuna.Study, grid: StudySettings) -> None:
-    """A failure does not matter once the point has been trained, runs, or is waiting."""
-    start_design(study, grid)
-    request(study, 1)
-    end(study, FAIL)
-    for _ in range(2):
-        start_design(study, grid)
-        assert len(study.get_trials()) == 2
-    running = claim(study)
-    start_design(study, grid)
-    study.tell(running.number, state=PRUNED)
-    start_design(study, grid)
-    assert len(study.get_trials()) == 2
-
-
-def test_given_up_points_make_room(study: optuna.Study, grid: StudySettings) -> None:
-    """Others take their place as long as there are any; what diverged is never tried again."""
-    start_design(study, grid)
-    request(study, 2)
-    end(study, *[FAIL] * N_GRID, failure=DIVERGED)
-    assert exhausted(study)
-    start_design(study, grid, replicate=1)
-    end(study, FAIL, failure=DIVERGED)
-    start_design(study, grid, replicate=1)
-    assert not exhausted(study)  # the next points take their place
-    end(study, *[FAIL] * (N_GRID - 1))
-    assert queue.claim(study) is Empty.EXHAUSTED
-    assert not exhausted(study)  # those that did not diverge may be tried again
-    assert user_attrs(study, attrs.DESIGN_INDEX) == [*range(N_GRID)] * 2
-
-
-def test_replicates(study: optuna.Study, grid: StudySettings) -> None:
-    """A replicate begins the design anew, and repeats only failures of its own."""
-    start_design(study, grid)
-    request(study, 9)
-    end(study, COMPLETE, FAIL)
-    start_design(study, grid, replicate=1)
-    end(study, FAIL, COMPLETE)
-    assert user_attrs(study, attrs.DESIGN_INDEX) == [0, 1, 0, 1]
-    assert user_attrs(study, attrs.REPLICATE) == [None, None, 1, 1]
-    start_design(study, grid, replicate=1)
-    end(study, COMPLETE, COMPLETE)
-    start_design(study, grid)
-    end(study, COMPLETE, COMPLETE)
-    assert user_attrs(study, attrs.DESIGN_INDEX)[4:] == [0, 2, 1, 2]
-    assert user_attrs(study, attrs.REPLICATE)[4:] == [1, 1, None, None]
-    assert user_attrs(study, attrs.RETRY_OF)[4:] == [2, None, 1, None]
 
 
 PAIRS = Experiment(
@@ -337,7 +252,8 @@ def test_experiment(study: optuna.Study, paired: StudySettings) -> None:
     start_design(study, paired)
     end(study, *[COMPLETE] * 4)
     assert queue.claim(study) is Empty.EXHAUSTED
-    assert user_attrs(study, attrs.DESIGN_INDEX) == list(range(6))
+    found = [trial.user_attrs[attrs.DESIGN_INDEX] for trial in study.get_trials()]
+    assert found == list(range(6))
     own = drawn_for(study, paired)
     assert [params for params, _ in own] == [{"learning_rate": rate} for rate in (1e-3, 1e-2)] * 3
     assert [values[attrs.PAIR] for _, values in own] == [0, 0, 1, 1, 2, 2]
