@@ -1,7 +1,6 @@
 """One attempt of a worker, as its supervisor starts it: jobs in, exit codes and errors out."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -18,7 +17,7 @@ from storage import attrs
 from study.running.attempt import EXIT_ERROR, EXIT_OUTAGE
 from study.running.job import WorkerJob
 from study.settings import StudySettings
-from tests.study_tests.studies import ask, job_of, wanting, watched
+from tests.study_tests.studies import TRAINED, ask, job_of, wanting, watched
 
 pytestmark = pytest.mark.whole
 
@@ -39,7 +38,7 @@ def states(job: WorkerJob) -> list[TrialState]:
 
 
 @contextmanager
-def attempt(job: str) -> Iterator[subprocess.Popen[str]]:
+def attempt(job: str) -> Iterator[Any]:
     """Start an attempt, and kill it at the end if it still runs."""
     with subprocess.Popen(
         [sys.executable, "-m", "study.running.attempt"],
@@ -48,24 +47,12 @@ def attempt(job: str) -> Iterator[subprocess.Popen[str]]:
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
-        assert process.stdin is not None
         process.stdin.write(job + "\n")
         process.stdin.flush()
         try:
             yield process
         finally:
             process.kill()
-
-
-def outcome(job: str) -> tuple[int, str | None, str]:
-    """Run an attempt to its end; return its exit code, its error and what it wrote besides."""
-    with attempt(job) as process:
-        code = process.wait()
-        assert process.stdout is not None
-        assert process.stderr is not None
-        answer = process.stdout.read()
-        error = json.loads(answer)["error"] if answer else None
-        return code, error, process.stderr.read()
 
 
 def test_job_round_trip(tmp_path: Path, toys: StudySettings) -> None:
@@ -76,19 +63,19 @@ def test_job_round_trip(tmp_path: Path, toys: StudySettings) -> None:
         assert WorkerJob.from_json(each.to_json()) == each
 
 
-def test_errors(tmp_path: Path, toys: StudySettings) -> None:
+@pytest.mark.parametrize("broken", [False, True])
+def test_errors(tmp_path: Path, toys: StudySettings, broken: bool) -> None:
     """What another attempt would meet again is the last line; of a bug there is a traceback."""
     job = new_study(tmp_path, toys, start="here")
-    code, error, written = outcome(job.to_json())
-    assert (code, written) == (EXIT_ERROR, "")
-    assert str(error).startswith("Trial 0 failed: TypeError: unsupported operand type")
+    with attempt(job.to_json()[: -9 if broken else None]) as process:
+        assert process.wait() == EXIT_ERROR
+        answer, written = process.stdout.read(), process.stderr.read()
+    if broken:
+        assert (answer, "Traceback" in written) == ("", True)
+        return
+    assert json.loads(answer)["error"].startswith("Trial 0 failed: TypeError: unsupported operand")
+    assert written == ""
     assert states(job) == [TrialState.FAIL, TrialState.WAITING]
-    code, error, written = outcome(replace(job, study="other").to_json())
-    assert (code, written) == (EXIT_ERROR, "")
-    assert str(error).startswith("The study is not there any more")
-    code, error, written = outcome(job.to_json()[:-9])
-    assert (code, error) == (EXIT_ERROR, None)
-    assert "Traceback" in written
 
 
 def test_password_is_not_shown(tmp_path: Path, toys: StudySettings, wait_until: Wait) -> None:
@@ -103,19 +90,12 @@ def test_password_is_not_shown(tmp_path: Path, toys: StudySettings, wait_until: 
     assert process.returncode == EXIT_OUTAGE
 
 
-@pytest.mark.parametrize("how", ["SIGINT", "closed input"])
-def test_told_to_stop(tmp_path: Path, toys: StudySettings, wait_until: Wait, how: str) -> None:
-    """A worker that is told to stop, or has lost its supervisor, gives its trial back."""
+def test_lost_supervisor(tmp_path: Path, toys: StudySettings, wait_until: Wait) -> None:
+    """A worker that has lost its supervisor gives its trial back, as one that is told to stop."""
     job = new_study(tmp_path, toys, rounds=10**6)
-    reported = "SELECT 1 FROM trial_intermediate_values"
     with attempt(job.to_json()) as process:
-        assert process.stdin is not None
-        assert process.stderr is not None
-        wait_until(lambda: bool(ask(tmp_path, reported)) or process.poll() is not None)
-        if how == "closed input":
-            process.stdin.close()
-        else:
-            os.kill(process.pid, signal.Signals[how])
+        wait_until(lambda: bool(ask(tmp_path, TRAINED) == [(1,)]) or process.poll() is not None)
+        process.stdin.close()
         assert (process.wait(), process.stderr.read()) == (0, "")
     failed, again = watched(job).get_trials()
     assert (failed.state, again.state) == (TrialState.FAIL, TrialState.WAITING)

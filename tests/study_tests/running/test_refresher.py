@@ -1,6 +1,7 @@
 """What the dashboard shows of a study is brought up to date while it runs, and at its end."""
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,16 +11,20 @@ import pytest
 
 from storage import attrs
 from storage.annotations import noted_trials
-from storage.rdb import open_storage
 from storage.records import load_study_record
-from storage.served import make_server
+from study.running.job import WorkerJob
 from study.running.refresher import EVERY_TRIALS, refreshing
 from study.settings import StudySettings
-from tests.servers import close_storage, free_port
-from tests.study_tests.dashboards import add_trials, begin_study, url_of
+from tests.servers import opened, served
+from tests.study_tests.dashboards import add_trials, begin_study
 from tests.study_tests.studies import job_of, watched
 
 Wait = Callable[[Callable[[], bool]], None]
+
+
+def begun(folder: Path, toys: StudySettings) -> tuple[optuna.Study, WorkerJob]:
+    """Create a study with a trial that failed; return it with the job of its workers."""
+    return begin_study(folder, toys), replace(job_of(folder, toys), study="faces")
 
 
 def system_attrs(study: optuna.Study) -> dict[str, Any]:
@@ -31,8 +36,7 @@ def test_notes_come_while_a_study_runs(
     tmp_path: Path, toys: StudySettings, wait_until: Wait
 ) -> None:
     """After some trials another process writes notes and charts; the end writes the rest."""
-    study = begin_study(tmp_path, toys)
-    job = replace(job_of(tmp_path, toys), study="faces")
+    study, job = begun(tmp_path, toys)
     said: list[str] = []
 
     def ended() -> set[int]:
@@ -51,31 +55,37 @@ def test_notes_come_while_a_study_runs(
 
 
 def test_a_failed_run_is_noted(tmp_path: Path, toys: StudySettings) -> None:
-    """What ended before an error stopped a run has its notes, and the error goes on."""
-    study = begin_study(tmp_path, toys)
-    job = replace(job_of(tmp_path, toys), study="faces")
+    """What ended before an error stopped a run has its notes, and the error goes on.
+
+    Two runs of one study on two machines may both refresh it: the notes are the same.
+    """
+    study, job = begun(tmp_path, toys)
     with (
         pytest.raises(RuntimeError, match="broken"),
         refreshing(study, watched(job), job, say=print),
     ):
         raise RuntimeError("broken")
     assert len(noted_trials(study)) == 1
+    before = system_attrs(study)
+    with (
+        refreshing(study, watched(job), job, say=print),
+        refreshing(study, watched(job), job, say=print),
+    ):
+        pass
+    assert system_attrs(study) == before
 
 
 def test_a_database_that_is_away(tmp_path: Path, toys: StudySettings) -> None:
     """A run whose database went away at the very end says what is missing, and is no failure."""
-    begin_study(tmp_path, toys)
-    port = free_port()
-    served = open_storage(url_of(tmp_path), write=True)
-    server = make_server(served, host="127.0.0.1", port=port, n_threads=4)
-    server.start()
-    job = replace(job_of(tmp_path, toys), study="faces", url=f"grpc://127.0.0.1:{port}")
-    client = open_storage(job.url)
-    study = optuna.load_study(study_name="faces", storage=client)
+    _, job = begun(tmp_path, toys)
     said: list[str] = []
-    with refreshing(study, watched(job), job, say=said.append):
-        server.stop(grace=None).wait()
-    close_storage(client)
+    with ExitStack() as stack:
+        there = stack.enter_context(ExitStack())
+        away = replace(job, url=there.enter_context(served(job.url)))
+        client = stack.enter_context(opened(away.url))
+        study = optuna.load_study(study_name="faces", storage=client)
+        with refreshing(study, watched(away), away, say=said.append):
+            there.close()
     (line,) = said
     assert line.startswith("Warning: notes and charts of the dashboard are not up to date (")
     assert "`emoji-study dashboard --refresh`" in line
@@ -83,8 +93,7 @@ def test_a_database_that_is_away(tmp_path: Path, toys: StudySettings) -> None:
 
 def test_an_error_of_a_refresh_ends_no_run(tmp_path: Path, toys: StudySettings) -> None:
     """What is wrong with the notes of a study whose trials are done is said in one line."""
-    study = begin_study(tmp_path, toys)
-    job = replace(job_of(tmp_path, toys), study="faces")
+    study, job = begun(tmp_path, toys)
     study.set_user_attr(attrs.KEPT_PICTURES, "half")
     said: list[str] = []
     with refreshing(study, watched(job), job, say=said.append):
@@ -92,19 +101,3 @@ def test_an_error_of_a_refresh_ends_no_run(tmp_path: Path, toys: StudySettings) 
     (line,) = said
     assert line.startswith("Warning: notes and charts of the dashboard are not up to date (Study")
     assert "`pictures` must be one of all, best, none, but got 'half'" in line
-
-
-def test_refreshes_of_two_coordinators(tmp_path: Path, toys: StudySettings) -> None:
-    """Two runs of one study on two machines may both refresh it: the notes are the same."""
-    study = begin_study(tmp_path, toys)
-    job = replace(job_of(tmp_path, toys), study="faces")
-    with (
-        refreshing(study, watched(job), job, say=print),
-        refreshing(study, watched(job), job, say=print),
-    ):
-        add_trials(study, tmp_path, toys, 2)
-    before = system_attrs(study)
-    with refreshing(study, watched(job), job, say=print):
-        pass
-    again = open_storage(job.url).get_study_system_attrs(study._study_id)
-    assert again == before
