@@ -1,11 +1,9 @@
 """Augmentation against torchvision: single transforms, compositions, and distributions."""
 
 import itertools
-import math
 from typing import Any
 
 import numpy as np
-import pytest
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -27,8 +25,6 @@ SIZE = 64
 N_SAMPLES = 100_000
 ROUNDING = 3e-4
 """Of places in pixels; ten times what float32 loses in several resamplings."""
-LUMA = 1e-4
-"""torchvision's weight of red is 0.2989, here it is 0.299; that and rounding is all."""
 STILL = {"degrees": 0.0, "shift_x": 0, "shift_y": 0, "scale": 1.0, "shear_degrees": 0.0}
 
 
@@ -136,23 +132,20 @@ def test_flips_lose_nothing() -> None:
         assert torch.equal(found, flip(noise(1)[0]))
 
 
-@pytest.mark.parametrize(
-    "factors",
-    [(0.8, 1, 1), (1, 0.8, 1), (1, 1, 1.2), (1.13, 0.85, 1.2)],
-)
-def test_colour_steps_are_torchvisions(factors: tuple[float, ...]) -> None:
+def test_colour_steps_are_torchvisions() -> None:
     """One colour map does what torchvision's three steps do in any order, without clamping."""
     steps = (tv.adjust_brightness, tv.adjust_contrast, tv.adjust_saturation)
     images = 0.3 + 0.4 * noise(1)
-    changed = jittered(images, *torch.tensor(factors).unsqueeze(1))
-    assert (changed - images).abs().max() > 0.01
-    for order in itertools.permutations(range(3)):
-        expected = images
-        for step in order:
-            expected = steps[step](expected, factors[step])
+    for factors in ((0.8, 1, 1), (1, 0.8, 1), (1, 1, 1.2), (1.13, 0.85, 1.2)):
+        changed = jittered(images, *torch.tensor(factors).unsqueeze(1))
+        assert (changed - images).abs().max() > 0.01
+        for order in itertools.permutations(range(3)):
+            expected = images
+            for step in order:
+                expected = steps[step](expected, factors[step])
             assert 0 < expected.min() <= expected.max() < 1
-        tolerance = LUMA if 1 in factors else 2 * LUMA
-        torch.testing.assert_close(changed, expected, rtol=0, atol=tolerance)
+            # torchvision's weight of red is 0.2989, here it is 0.299; that and rounding is all.
+            torch.testing.assert_close(changed, expected, rtol=0, atol=2e-4)
 
 
 def properties(maps: Tensor) -> dict[str, np.ndarray]:
@@ -180,7 +173,7 @@ def properties(maps: Tensor) -> dict[str, np.ndarray]:
     return {name: values.numpy() for name, values in found.items()}
 
 
-def test_maps_have_the_stated_distribution() -> None:
+def test_what_is_drawn_has_the_stated_distribution() -> None:
     """Many draws tell ranges apart that are nearly alike: of rotations, flips and whole pixels."""
     drawn = properties(sample_affine(N_SAMPLES, size=SIZE, generator=generator(5)))
     # The sum of uniform angles up to 15 and up to 20 degrees is flat up to 5 degrees.
@@ -191,9 +184,9 @@ def test_maps_have_the_stated_distribution() -> None:
         ("shear_degrees", stats.uniform(-5, 10), -5.0, 5.0),
     ):
         assert stats.kstest(drawn[name], stated.cdf).pvalue > 0.01
-        width = high - low
-        assert low - 1e-4 * width <= drawn[name].min() <= low + 0.05 * width
-        assert high - 0.05 * width <= drawn[name].max() <= high + 1e-4 * width
+        near = 0.05 * (high - low)
+        assert low - 1e-3 <= drawn[name].min() <= low + near
+        assert high - near <= drawn[name].max() <= high + 1e-3
     squares = {x * x + y * y for x in range(7) for y in range(7)}
     assert set(drawn["distance_squared"]) == squares
     random = np.random.default_rng(1)
@@ -213,15 +206,8 @@ def test_maps_have_the_stated_distribution() -> None:
     table = np.stack([drawn[name] for name in names])
     both = np.concatenate([table[:, 1:], table[:, :-1]])
     assert np.abs(np.corrcoef(both) - np.eye(len(both))).max() < 0.0127  # four standard errors
-    # A tenth of the image's size is the farthest, in either direction.
-    shifts = sample_affine(4000, size=128, generator=generator(0))[:, :2, 2]
-    assert shifts.norm(dim=1).max() == pytest.approx(math.hypot(13, 13), abs=0.6)
-
-
-def test_factors_have_the_stated_distribution() -> None:
-    """Brightness, contrast and saturation are uniform between 0.8 and 1.2, independently."""
+    # Brightness, contrast and saturation.
     factors = sample_jitter(N_SAMPLES, generator=generator(2)).numpy()
-    assert factors.shape == (3, N_SAMPLES)
     for found in factors:
         assert stats.kstest(found, stats.uniform(0.8, 0.4).cdf).pvalue > 0.01
         assert 0.8 <= found.min() < 0.801

@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
+from collections.abc import Sequence
 
 import pytest
 
@@ -13,6 +13,7 @@ OLDEST = {"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41"}
 OLDER = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}
 """Processors, for those who have a newer one; elsewhere without effect."""
 EACH_ALONE = [{name: value} for kinds in (OLDEST, OLDER) for name, value in kinds.items()]
+RESUMED = "tests/emoji_ae_tests/test_training.py", "-k", "interrupted"
 
 CLAIMS = [
     "tests/emoji_ae_tests",
@@ -24,23 +25,21 @@ CLAIMS = [
 """Tests of whatever trains, resumes, loads and evaluates."""
 
 
-def test_trained_resumed_and_loaded_models_are_equal(tmp_path: Path) -> None:
-    """Under the oldest kernels, models and what is made of them are equal to the last bit."""
-    ended = subprocess.run(
-        [sys.executable, "-m", "tests.emoji_ae_tests.kernels", tmp_path],
-        env=os.environ | OLDEST,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert (ended.stderr, ended.returncode) == ("", 0)
+@pytest.mark.parametrize(
+    ("kernels", "tests"),
+    [
+        (OLDEST, RESUMED),
+        *(pytest.param(kernels, CLAIMS, marks=pytest.mark.slow) for kernels in EACH_ALONE),
+    ],
+    ids=str,
+)
+def test_all_tests_of_equality_hold(kernels: dict[str, str], tests: Sequence[str]) -> None:
+    """Under each kind of kernels, the tests of all that trains, resumes and evaluates pass.
 
-
-@pytest.mark.slow
-@pytest.mark.parametrize("kernels", EACH_ALONE, ids=str)
-def test_all_tests_of_equality_hold(kernels: dict[str, str]) -> None:
-    """Under each kind of kernels, the tests of all that trains, resumes and evaluates pass."""
+    Under the oldest ones, models are trained, resumed, saved and loaded: the short form.
+    """
     ended = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *CLAIMS],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests],
         env=os.environ | kernels,
         capture_output=True,
         text=True,

@@ -14,12 +14,14 @@ from sklearn.metrics import confusion_matrix
 from torch import Tensor, nn
 
 from emoji_ae.augment import augment
+from emoji_ae.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from emoji_ae.classification import class_weights
 from emoji_ae.config import AutoencoderConfig, Schedule, Strategy, multitask_config
-from emoji_ae.curve import EpochMetrics, MultitaskMetrics, best_metrics
+from emoji_ae.curve import EpochMetrics, MultitaskMetrics
 from emoji_ae.dataset import LabelledImages
 from emoji_ae.errors import DataError
-from emoji_ae.evaluation import classify, reconstruction_errors, to_float
+from emoji_ae.evaluation import reconstruct, reconstruction_errors, to_float
+from emoji_ae.latent import encode
 from emoji_ae.losses import color_error, edge_error
 from emoji_ae.models import Autoencoder, MultitaskAutoencoder, build_model
 from emoji_ae.resume import ResumeFile
@@ -46,11 +48,7 @@ TRAIN = LabelledImages(
 VALIDATION = LabelledImages(
     images=pictures(6, seed=1), labels=torch.tensor([0, 1, 3, 3, 0, 3])
 )  # one class is absent
-BATCHES = {
-    3: [[0, 1, 2], [3, 4, 5], [6, 7, 8, 9]],
-    4: [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]],
-    16: [list(range(10))],
-}
+BATCHES = {3: [[0, 1, 2], [3, 4, 5], [6, 7, 8, 9]], 4: [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]}
 """By batch size: the images of each batch."""
 
 SMALL = multitask_config(
@@ -67,10 +65,8 @@ SMALL = multitask_config(
 )
 BATCH_NORM = with_fields(SMALL, normalization="batch")
 BRANCHED = with_fields(SMALL, strategy="branched", branch_point=1)
-SEQUENTIAL = with_fields(SMALL, strategy="sequential")
-LINEAR = with_fields(
-    SMALL, auto_encoder="linear", bottleneck_dim=8, epoch=2, batch_size=16, learning_rate=1e-3
-)
+SEQUENTIAL = with_fields(BATCH_NORM, strategy="sequential", epoch=12, learning_rate=0.05)
+LINEAR = with_fields(SMALL, auto_encoder="linear", bottleneck_dim=8, epoch=2, learning_rate=1e-3)
 RESTLESS = with_fields(SMALL, epoch=20, learning_rate=0.08)
 """Its error rises and falls again."""
 PLAIN = replace(SMALL, classification=None)
@@ -254,28 +250,16 @@ def test_training_is_the_references(config: AutoencoderConfig) -> None:
 def test_metrics_are_those_of_the_kept_weights(config: AutoencoderConfig) -> None:
     """Best metrics and confusion, of each image once, are the kept model's in evaluation mode."""
     result = trained(config)
-    model, best = result.model, result.best
     sequential = config.to_dict().get("strategy") == "sequential"
-    assert not any(module.training for module in model.modules())
-    assert not result.early_stopped
+    assert not any(module.training for module in result.model.modules())
     assert bool(result.classifier_curve) == sequential
-    assert sequential or best in result.curve
-    assert type(best) is (MultitaskMetrics if config.classification else EpochMetrics)
-    expected = validation_by_hand(model, config)
+    expected = validation_by_hand(result.model, config)
     confusion = expected.pop("confusion", None)
+    assert (None if result.confusion is None else result.confusion.tolist()) == confusion
     if sequential:
         expected["validation_total"] = expected["validation_cross_entropy"]
-    values = asdict(best)
+    values = asdict(result.best)
     assert {name: values[name] for name in expected} == pytest.approx(expected, rel=1e-5)
-    if not isinstance(model, MultitaskAutoencoder):
-        assert result.confusion is confusion is None
-        return
-    assert result.confusion is not None
-    before = state_of(model)
-    again = classify(model.train(), to_float(VALIDATION.images, CPU), VALIDATION.labels)
-    assert again.tolist() == result.confusion.tolist() == confusion
-    assert not model.training
-    assert state_of(model) == before
 
 
 @pytest.mark.parametrize(
@@ -283,7 +267,7 @@ def test_metrics_are_those_of_the_kept_weights(config: AutoencoderConfig) -> Non
     [
         with_fields(SMALL, classification_lambda=0, edge_weight=0.5, weight_decay=0.01),
         with_fields(BRANCHED, classification_lambda=0, normalization="batch"),
-        with_fields(SEQUENTIAL, normalization="batch", schedule="one_cycle"),
+        with_fields(SEQUENTIAL, epoch=4, schedule="one_cycle"),
     ],
 )
 def test_without_influence_the_autoencoder_is_the_plain_one(config: AutoencoderConfig) -> None:
@@ -339,7 +323,7 @@ def test_an_epoch_may_draw_a_part_of_the_images() -> None:
     assert 0.6 < few / one < 1.6  # over all ten, it would be 0.4 of that
 
 
-@pytest.mark.parametrize("strategy", ["joint", "branched", "sequential"])
+@pytest.mark.parametrize("strategy", ["joint", "sequential"])
 def test_early_ends(strategy: Strategy) -> None:
     """By patience or by the hook, a training ends as the beginning of a longer one."""
     config = with_fields(RESTLESS, strategy=strategy)
@@ -347,7 +331,6 @@ def test_early_ends(strategy: Strategy) -> None:
     n = len(patient.curve)
     assert n < config.epoch, "the test needs an error that stops falling"
     assert patient.early_stopped
-    assert patient.best is not None
     assert patient.best.epoch == n - 3
     assert (patient.classifier_curve != ()) == (strategy == "sequential")
 
@@ -359,8 +342,6 @@ def test_early_ends(strategy: Strategy) -> None:
     assert stopped.best == stopped.curve[n - 3]
     own = ("encoder.", "decoder.")
     assert state_of(patient.model, *own) == state_of(stopped.model, *own)
-    found = reconstruction_errors(stopped.model, to_float(VALIDATION.images, CPU)).mean()
-    assert found.item() == pytest.approx(stopped.best.validation_mse, rel=1e-6)
 
 
 def test_sequential_training() -> None:
@@ -368,32 +349,24 @@ def test_sequential_training() -> None:
     config = with_fields(RESTLESS, strategy="sequential", epoch=5, class_weights=True)
     result = train(config)
     assert {type(metrics) for metrics in result.curve} == {EpochMetrics}
-    assert {type(metrics) for metrics in result.classifier_curve} == {MultitaskMetrics}
     assert [metrics.epoch for metrics in result.curve] == list(range(5))
     assert [metrics.epoch for metrics in result.classifier_curve] == list(range(5, 10))
     kept = min(result.curve, key=lambda metrics: metrics.validation_mse)
     seconds = [metrics.seconds for metrics in (*result.curve, *result.classifier_curve)]
-    assert seconds == sorted(seconds)
-    assert seconds[0] > 0
+    assert 0 < seconds[0] < seconds[4] < seconds[5] < seconds[9]
     chosen = min(result.classifier_curve, key=lambda metrics: metrics.validation_cross_entropy)
     assert result.best == replace(chosen, epoch=kept.epoch, seconds=kept.seconds)
     best = train(config, on_epoch=lambda metrics: metrics.epoch == 4).model
     curve = fit_classifier_of(config, cast(MultitaskAutoencoder, best), after=result.curve)
-    assert {
-        (metrics.train_mse, metrics.validation_mse) for metrics in result.classifier_curve
-    } == {(kept.train_mse, kept.validation_mse)}
     # Images in another layout.
     assert_close(result.classifier_curve, [asdict(metrics) for metrics in curve], rel=1e-4)
 
-
-# The classifier of a frozen autoencoder.
 
 AFTER = [
     EpochMetrics(epoch=0, train_mse=0.5, validation_mse=0.375, seconds=1.0),
     EpochMetrics(epoch=1, train_mse=0.25, validation_mse=0.125, seconds=2.0),
     EpochMetrics(epoch=2, train_mse=0.0625, validation_mse=0.25, seconds=3.0),
 ]
-FROZEN = with_fields(SEQUENTIAL, normalization="batch", epoch=12, learning_rate=0.05)
 
 
 def used_model(config: AutoencoderConfig) -> MultitaskAutoencoder:
@@ -416,77 +389,37 @@ def fit_classifier_of(
     return train_classifier(config, frozen, *sides, labels_of(config), seed=0).classifier_curve
 
 
-def reference_classifier_curve(
-    config: AutoencoderConfig, model: MultitaskAutoencoder
-) -> list[dict[str, float]]:
-    """Train a classifier on images that are not augmented, with the means written out."""
-    model.eval()
-    cross_entropy, curve = labels_of(config).cross_entropy, []
-    with torch.no_grad():
-        latents = torch.cat(
-            [model.encode(image[None]).flatten(1) for image in TRAIN.images.float() / 255]
-        )
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        generator = torch.Generator().manual_seed(0)
-        step = stepper(config, model.classifier.parameters())
-        for _ in range(config.epoch):
-            order = torch.randperm(len(latents), generator=generator)
-            labels = TRAIN.labels[order]
-            model.classifier.train()
-            outputs = []
-            for batch in BATCHES[config.batch_size]:
-                logits = model.classifier(latents[order][batch])
-                step(cross_entropy(logits, labels[batch]))
-                outputs.append(logits.detach())
-            every = torch.cat(outputs)
-            entropy = cross_entropy(every, labels).item()
-            values = validation_by_hand(model, config)
-            values |= {"validation_mse": 0.125, "train_mse": 0.25}
-            values |= {"validation_total": values["validation_cross_entropy"]}
-            values |= {"train_cross_entropy": entropy, "train_total": entropy}
-            values["train_accuracy"] = (every.argmax(dim=1) == labels).double().mean().item()
-            curve.append(values)
-    return curve
-
-
-@pytest.mark.parametrize(
-    "config",
-    [
-        with_fields(FROZEN, epoch=4, class_weights=True, schedule="one_cycle"),
-        with_fields(FROZEN, epoch=4, classification_layer_num=3, dropout=0.5, weight_decay=0.1),
-    ],
-    ids=["class_weights", "dropout"],
-)
-def test_classifier_training_is_the_references(config: AutoencoderConfig) -> None:
-    """Every metric of every epoch is that of a plain loop over the frozen latents."""
-    expected = reference_classifier_curve(config, used_model(config))
-    found = fit_classifier_of(config, used_model(config))
-    assert [metrics.epoch for metrics in found] == [3 + i for i in range(config.epoch)]
-    assert_close(found, expected, rel=1e-5)
-
-
-def test_frozen_autoencoder() -> None:
-    """Only the classifier changes, and the one of the lowest cross-entropy is kept."""
-    model = used_model(FROZEN)
+def test_classifier_of_a_frozen_autoencoder() -> None:
+    """Nothing else changes, the lowest cross-entropy is kept, and images are not augmented."""
+    config = with_fields(SEQUENTIAL, epoch=40, learning_rate=0.02, dropout=0)
+    model = used_model(config)
     before = state_of(model)
-    curve = fit_classifier_of(FROZEN, model)
+    curve = fit_classifier_of(config, model)
+    assert [metrics.epoch for metrics in curve] == list(range(3, 43))
     changed = {name for name, value in state_of(model).items() if value != before[name]}
     assert changed == {name for name in before if name.startswith("classifier.")}
-    assert all(parameter.requires_grad for parameter in model.parameters())
-    assert not any(module.training for module in model.modules())
-
     best = min(curve, key=lambda metrics: metrics.validation_cross_entropy)
     assert best != curve[-1], "the test needs a best that is not the last"
-    assert best_metrics(AFTER, curve) == replace(best, epoch=1, seconds=2.0)
+    assert min(metrics.train_cross_entropy for metrics in curve) < 0.7 * curve[0].train_total
     logits = model.classifier(frozen_latents(model, to_float(VALIDATION.images, CPU)))
-    found = labels_of(FROZEN).cross_entropy(logits, VALIDATION.labels).item()
+    found = labels_of(config).cross_entropy(logits, VALIDATION.labels).item()
     assert found == best.validation_cross_entropy
+
+    still = with_fields(config, epoch=1, learning_rate=1e-30, class_weights=True)
+    curve = fit_classifier_of(still, model)
+    with torch.no_grad():
+        _, logits = model.forward_tasks(to_float(TRAIN.images, CPU))
+    entropy = labels_of(still).cross_entropy(logits, TRAIN.labels).item()
+    expected = validation_by_hand(model, still) | {"validation_mse": 0.125, "train_mse": 0.25}
+    expected |= {"validation_total": expected["validation_cross_entropy"]}
+    expected |= {"train_cross_entropy": entropy, "train_total": entropy}
+    expected["train_accuracy"] = (logits.argmax(dim=1) == TRAIN.labels).double().mean().item()
+    assert_close(curve, [expected], rel=1e-5)
 
 
 def test_diverging_classifier() -> None:
     """An absurd learning rate raises, with the autoencoder's epochs and all weights as before."""
-    config = with_fields(FROZEN, learning_rate=1e30)
+    config = with_fields(SEQUENTIAL, learning_rate=1e30)
     model = used_model(config)
     before = state_of(model)
     with pytest.raises(
@@ -495,11 +428,7 @@ def test_diverging_classifier() -> None:
         fit_classifier_of(config, model)
     result = caught.value.result
     assert (result.model, result.curve, result.best) == (model, tuple(AFTER), AFTER[1])
-    assert not any(module.training for module in model.modules())
     assert state_of(model) == before
-
-
-# Trainings that are interrupted and go on.
 
 
 def resume_file(path: Path, config: AutoencoderConfig, **changes: Any) -> ResumeFile:
@@ -527,13 +456,27 @@ def train_resumed(
         return None, seen
 
 
+def made_of_images(model: Autoencoder) -> list[Tensor]:
+    """Return errors in any layout, pictures, latents, pictures of those, and strides."""
+    images = to_float(VALIDATION.images, CPU)
+    layouts = images, images.contiguous(memory_format=torch.channels_last)
+    space = encode(model, VALIDATION.images, ["face"] * len(images))
+    return [
+        *(reconstruction_errors(model, arranged) for arranged in layouts),
+        *(reconstruct(model, VALIDATION.images), space.latents),
+        space.decode(space.latents.contiguous()),
+        *(torch.tensor(weight.stride()) for weight in model.state_dict().values()),
+    ]
+
+
 @pytest.mark.parametrize(
     "config",
     [
         replace(PLAIN_BATCH_NORM, schedule="cosine"),
         with_fields(BRANCHED, normalization="batch", schedule="one_cycle", dropout=0.5),
-        with_fields(SEQUENTIAL, normalization="batch", class_weights=True),
+        with_fields(SEQUENTIAL, epoch=4, class_weights=True),
         with_fields(RESTLESS, patience=2),
+        replace(PLAIN, normalization="group", kl_weight=0.01),
     ],
 )
 def test_an_interrupted_training_ends_like_an_uninterrupted_one(
@@ -560,6 +503,15 @@ def test_an_interrupted_training_ends_like_an_uninterrupted_one(
     assert seen == list(range(n_kept, n))
     assert resumed is not None
     assert all_of(resumed) == all_of(whole)
+    # Saved and loaded, it makes the same of images.
+    kept = Checkpoint(
+        model=resumed.model, config=config, seed=0, data_fingerprint="", curve=resumed.curve
+    )
+    save_checkpoint(kept, path)
+    made = made_of_images(load_checkpoint(path).model)
+    assert all(map(torch.equal, made, made_of_images(whole.model)))
+    assert torch.equal(made[0], made[1])
+    assert made[0].mean().item() == whole.best.validation_mse
 
 
 def test_a_state_that_does_not_fit_is_not_used(tmp_path: Path) -> None:
@@ -577,9 +529,6 @@ def test_a_state_that_does_not_fit_is_not_used(tmp_path: Path) -> None:
         assert resume_file(path, PLAIN).state is None
 
 
-# Ends that are no success.
-
-
 @pytest.mark.parametrize("config", [PLAIN, SEQUENTIAL])
 def test_divergence(config: AutoencoderConfig) -> None:
     """It raises with the curve so far and the best weights, the initial ones if there is none."""
@@ -595,26 +544,13 @@ def test_divergence(config: AutoencoderConfig) -> None:
     assert state_of(result.model) == state_of(initial_model(config, 0))
     assert not any(module.training for module in result.model.modules())
 
-    # A rate that grows until numbers overflow.
-    late = {"epoch": 10, "batch_size": 16, "schedule": "one_cycle", "learning_rate": 1e7}
-    seen: list[EpochMetrics] = []
-    with pytest.raises(DivergedError, match=r"^Training diverged in epoch \d+: .*nan") as caught:
-        train(with_fields(config, **late), on_epoch=seen.append)
-    result = caught.value.result
-    assert len(result.curve) > 1, "the test needs a finite epoch first"
-    assert tuple(seen) == result.curve[:-1]
-    assert f"epoch {len(result.curve)}:" in str(caught.value)
-    assert result.best == min(seen, key=lambda metrics: metrics.validation_mse)
-    found = reconstruction_errors(result.model, to_float(VALIDATION.images, CPU))
-    assert found.mean().item() == result.best.validation_mse
-
 
 @pytest.mark.parametrize(
     "config",
     [
         replace(PLAIN_BATCH_NORM, schedule="one_cycle"),
         with_fields(BRANCHED, normalization="batch", class_weights=True, kl_weight=0.01),
-        with_fields(SEQUENTIAL, normalization="batch", schedule="cosine", class_weights=True),
+        with_fields(SEQUENTIAL, schedule="cosine", class_weights=True),
     ],
 )
 def test_smallest_training(config: AutoencoderConfig) -> None:
