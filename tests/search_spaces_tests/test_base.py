@@ -32,14 +32,13 @@ TOY = SearchSpace(
 
 MODULES = {"autoencoder": autoencoder, "multitask": multitask}
 ALL_SPACES = [*(space for kind in SPACES.values() for space in kind.values()), TOY]
-EACH_SPACE = pytest.mark.parametrize(
-    "space", ALL_SPACES, ids=["notebook", "extended", "both-notebook", "both-extended", "toy"]
-)
 FIXED: dict[str, Scalar] = {"epoch": 3, "learning_rate": 7.0, "bottleneck_dim": 5}
 """Outside of the ranges."""
 
 
-@EACH_SPACE
+@pytest.mark.parametrize(
+    "space", ALL_SPACES, ids=["notebook", "extended", "both-notebook", "both-extended", "toy"]
+)
 @given(data=st.data())
 @settings(max_examples=30)
 def test_unit_cube_maps_into_the_space(space: SearchSpace, data: st.DataObject) -> None:
@@ -50,15 +49,12 @@ def test_unit_cube_maps_into_the_space(space: SearchSpace, data: st.DataObject) 
     expected: dict[str, Scalar] = {}
     for parameter in space.parameters:
         if not parameter.is_active(expected):
-            assert parameter.name not in point
             continue
         value = expected[parameter.name] = point[parameter.name]
         distribution = parameter.distribution
         assert distribution._contains(distribution.to_internal_repr(value))
-        if isinstance(distribution, IntDistribution):
-            assert type(value) is int
-        if isinstance(distribution, FloatDistribution):
-            assert type(value) is float
+        types = {IntDistribution: int, FloatDistribution: float}
+        assert type(value) is types.get(type(distribution), type(value))
     assert list(point) == list(expected)
 
     assert space.at(unit, FIXED) == {name: FIXED.get(name, point[name]) for name in point}
@@ -68,29 +64,28 @@ def test_unit_cube_maps_into_the_space(space: SearchSpace, data: st.DataObject) 
     config = space.to_config(point)
     if space is not TOY:
         values = (multitask if config.classification else autoencoder).to_values(config)
-        assert space.point(values) == point
-        assert space.point({**values, "epoch": 7, "size": 1}) == point | {"epoch": 7}
+        assert space.point({**values, "size": 1}) == point
 
 
-@EACH_SPACE
 @pytest.mark.parametrize("fixed", [{}, FIXED], ids=["free", "fixed"])
-def test_optuna_gives_enqueued_points_back(space: SearchSpace, fixed: dict[str, Scalar]) -> None:
+def test_optuna_gives_enqueued_points_back(fixed: dict[str, Scalar]) -> None:
     """A point that waits in a study is suggested and stored exactly, each name with one range."""
-    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
-    units = np.random.default_rng(0).random((20, len(space.parameters))).tolist()
-    wanted = [space.at(unit, fixed) for unit in units]
-    ranges: dict[str, Distribution] = {p.name: p.distribution for p in space.parameters}
-    ranges |= {name: CategoricalDistribution([value]) for name, value in fixed.items()}
-    for point in wanted:
-        study.enqueue_trial(point)
-    for point in wanted:
-        trial = study.ask()
-        params = space.suggest(trial, fixed)
-        assert params == point == trial.params
-        assert list(params) == list(point)
-        assert [type(value) for value in params.values()] == [type(v) for v in point.values()]
-        assert trial.distributions == {name: ranges[name] for name in point}
-        assert space.to_config(trial.params) == space.to_config(point)
+    for space in ALL_SPACES:
+        study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+        units = np.random.default_rng(0).random((20, len(space.parameters))).tolist()
+        wanted = [space.at(unit, fixed) for unit in units]
+        ranges: dict[str, Distribution] = {p.name: p.distribution for p in space.parameters}
+        ranges |= {name: CategoricalDistribution([value]) for name, value in fixed.items()}
+        for point in wanted:
+            study.enqueue_trial(point)
+        for point in wanted:
+            trial = study.ask()
+            params = space.suggest(trial, fixed)
+            assert params == trial.params
+            assert [(n, v, type(v)) for n, v in params.items()] == [
+                (n, v, type(v)) for n, v in point.items()
+            ]
+            assert trial.distributions == {name: ranges[name] for name in point}
 
 
 def test_conditions() -> None:
@@ -130,46 +125,36 @@ def test_spaces_of_each_kind() -> None:
             assert all(by_name[name].allows(value) for name, value in point.items())
 
 
-@pytest.mark.parametrize(
-    ("distribution", "expected"),
-    [
+def test_shares_of_finite_ranges() -> None:
+    """Each value has its share of the unit interval, in order, ends included."""
+    ranges: list[tuple[Distribution, dict[Scalar, int]]] = [
         (IntDistribution(4, 20, step=8), {4: 400, 12: 400, 20: 400}),
         (IntDistribution(7, 7), {7: 1200}),
         # Half a step to both sides: log 1.5 / 0.5, log 2.5 / 1.5, log 3.5 / 2.5 of log 7.
         (IntDistribution(1, 3, log=True), {1: 677, 2: 315, 3: 208}),
         (CategoricalDistribution([0.1, "x", True]), {0.1: 400, "x": 400, True: 400}),
-    ],
-    ids=str,
-)
-def test_shares_of_finite_ranges(distribution: Distribution, expected: dict[Scalar, int]) -> None:
-    """Each value has its share of the unit interval, in order, ends included."""
-    parameter = Parameter("x", distribution)
-    values = [parameter.at((i + 0.5) / 1200) for i in range(1200)]
-    counts = Counter(values)
-    assert list(counts) == list(expected)
-    assert counts == pytest.approx(expected, abs=1)
-    assert [value for value, count in counts.items() for _ in range(count)] == values
-    assert parameter.values() == list(expected)
-    assert parameter.at(1.0) == values[-1]
+    ]
+    for distribution, expected in ranges:
+        parameter = Parameter("x", distribution)
+        values = [parameter.at((i + 0.5) / 1200) for i in range(1200)]
+        counts = Counter(values)
+        assert counts == pytest.approx(expected, abs=1)
+        assert [value for value, count in counts.items() for _ in range(count)] == values
+        assert parameter.values() == list(counts) == list(expected)
+        assert parameter.at(1.0) == values[-1]
 
 
-@pytest.mark.parametrize(
-    "distribution",
-    [IntDistribution(1, 200, log=True), FloatDistribution(0.5, 1.5)],
-    ids=str,
-)
 @given(unit=UNIT)
 @settings(max_examples=25)
-def test_quantile_is_the_way_back(
-    distribution: IntDistribution | FloatDistribution, unit: float
-) -> None:
+def test_quantile_is_the_way_back(unit: float) -> None:
     """The quantile of a value leads to it again, and values beyond the ends to the ends."""
-    parameter = Parameter("x", distribution)
-    value = parameter.at(unit)
-    assert parameter.at(parameter.quantile(value)) == pytest.approx(value, rel=1e-9)
-    low, high = distribution.low, distribution.high
-    assert parameter.at(parameter.quantile(low - 1)) == pytest.approx(low)
-    assert parameter.at(parameter.quantile(high + 1)) == pytest.approx(high)
+    for distribution in (IntDistribution(1, 200, log=True), FloatDistribution(0.5, 1.5)):
+        parameter = Parameter("x", distribution)
+        value = parameter.at(unit)
+        assert parameter.at(parameter.quantile(value)) == pytest.approx(value, rel=1e-9)
+        low, high = distribution.low, distribution.high
+        assert parameter.at(parameter.quantile(low - 1)) == pytest.approx(low)
+        assert parameter.at(parameter.quantile(high + 1)) == pytest.approx(high)
 
 
 def test_quantiles_and_values() -> None:
@@ -178,8 +163,7 @@ def test_quantiles_and_values() -> None:
         (FloatDistribution(0.5, 1.5), [0.5, 0.75, 1.0, 1.5]),
         (FloatDistribution(1e-4, 1.0, log=True), [1e-4, 1e-3, 1e-2, 1.0]),
     ):
-        parameter = Parameter("x", distribution)
-        found = [parameter.at(unit) for unit in (0.0, 0.25, 0.5, 1.0)]
+        found = [Parameter("x", distribution).at(unit) for unit in (0.0, 0.25, 0.5, 1.0)]
         assert found == pytest.approx(expected, rel=1e-12)
     with pytest.raises(TypeError, match="quantiles"):
         Parameter("x", CategoricalDistribution([1, 2])).quantile(1)
@@ -217,37 +201,28 @@ def test_grid_with_fixed_values() -> None:
 
 def test_fixed_values() -> None:
     """A text becomes a value of the parameter's type, outside its range too."""
-    for kind, name, text, value in (
-        ("autoencoder", "auto_encoder", "linear", "linear"),
-        ("autoencoder", "epoch", " 128 ", 128),
-        ("autoencoder", "learning_rate", "5e-2", 0.05),
-        ("autoencoder", "batch_normalization", "true", True),
-        ("multitask", "classification_lambda", "0", 0.0),
-        ("multitask", "branch_point", "7", 7),
-        ("multitask", "auxiliary_task", "False", False),
-    ):
-        params = parse_params(SPACES[kind], {name: text})
-        assert params == {name: value}
-        assert type(params[name]) is type(value)
+    params = {"auto_encoder": "linear", "epoch": 128, "learning_rate": 0.05, "branch_point": 7}
+    params |= {"batch_normalization": True, "auxiliary_task": False, "dropout": 0.0}
+    texts = {name: f" {value}" for name, value in params.items()} | {"auto_encoder": "linear"}
+    found = parse_params(SPACES["multitask"], texts)
+    assert found == params
+    assert [type(found[name]) for name in params] == [*map(type, params.values())]
 
 
-@pytest.mark.parametrize(
-    ("kind", "name", "text", "rule"),
-    [
-        ("autoencoder", "epoch", "1.5", "a whole number, but got '1.5'"),
-        ("autoencoder", "learning_rate", "fast", "a number, but got 'fast'"),
-        ("autoencoder", "weight_decay", "-inf", "a number, but got '-inf'"),
-        ("autoencoder", "batch_normalization", "1", "true or false, but got '1'"),
-        ("autoencoder", "auto_encoder", "cnn", "one of CNN, linear, but got 'cnn'"),
-        # Values that no model can be trained with, where another one says that they are used.
-        ("autoencoder", "bottleneck_dim", "4097", "a .*number.*, but got 4097"),
-        ("multitask", "dropout", "1", "at least 0 and below 1, but got 1.0"),
-    ],
-)
-def test_fixed_values_that_break_a_rule(kind: str, name: str, text: str, rule: str) -> None:
+def test_fixed_values_that_break_a_rule() -> None:
     """A text that is no such value is refused with what it must be and what it was."""
-    with pytest.raises(SearchSpaceError, match=rf"^`{name}` must be {rule}\.$"):
-        parse_params(SPACES[kind], {name: text})
+    for name, text, rule in (
+        ("epoch", "1.5", "a whole number, but got '1.5'"),
+        ("learning_rate", "fast", "a number, but got 'fast'"),
+        ("weight_decay", "-inf", "a number, but got '-inf'"),
+        ("batch_normalization", "1", "true or false, but got '1'"),
+        ("auto_encoder", "cnn", "one of CNN, linear, but got 'cnn'"),
+        # Values that no model can be trained with, where another one says that they are used.
+        ("bottleneck_dim", "4097", "a .*number.*, but got 4097"),
+        ("dropout", "1", "at least 0 and below 1, but got 1.0"),
+    ):
+        with pytest.raises(SearchSpaceError, match=rf"^`{name}` must be {rule}\.$"):
+            parse_params(SPACES["multitask"], {name: text})
 
 
 def test_names_of_fixed_values() -> None:
@@ -255,9 +230,7 @@ def test_names_of_fixed_values() -> None:
     texts = {"batch_normalization": "true", "width": "8", "epoch": "3"}
     params = parse_params(SPACES["autoencoder"], texts)
     assert params == {"batch_normalization": True, "width": 8, "epoch": 3}
-    names = "epoch, auto_encoder, batch_size, learning_rate, weight_decay, "
-    names += "batch_normalization, bottleneck_dim"
-    message = rf"^The notebook space has no parameter 'lr'; it has: {names}\.$"
+    message = r"^The notebook space has no parameter 'lr'; it has: epoch, auto_encoder, batch_siz"
     with pytest.raises(SearchSpaceError, match=message):
         NOTEBOOK.parse_fixed({"epoch": "1", "lr": "0.1"})
     message = r"^There is no parameter 'dropout'; there are: activation, .*learning_rate"

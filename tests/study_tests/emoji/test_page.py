@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from emoji_ae.dataset import load_dataset, read_rows
-from emoji_ae.describe import DatasetInfo, LeakageInfo, TextInfo, WordInfo, describe_dataset
+from emoji_ae.describe import DatasetInfo, WordInfo, describe_dataset
 from emoji_ae.images import encode_png
 from emoji_ae.splits import split_dataset
 from study.emoji.describe import describe_data, draw_splits
@@ -132,44 +132,20 @@ def test_verdict_comes_first(page: Page, info: DatasetInfo) -> None:
     assert "--split group avoids that" in get_data_cautions(random)[0]
 
 
-def test_sentences_keep_to_the_singular(info: DatasetInfo) -> None:
-    """One image, one text, one group, one class."""
-    one = replace(
-        info,
-        words=replace(info.words, n_images=1, n_texts=1),
-        subset=replace(info.subset, n_images=1),
-        classes=tuple(
-            replace(found, n_images=n, share=float(n))
-            for found, n in zip(info.classes, (1, 0, 0, 0), strict=True)
-        ),
-        split=replace(info.split, n_groups=1),
-        leakage=(
-            LeakageInfo(method="group", n_judged=1, n_shared_groups=1, n_leaking=1, n_near=1),
-        ),
-        texts=(TextInfo(text="a face", class_name="animal", listed=False, n_images=1),),
-    )
-    text = " ".join(get_data_sentences(one)).replace("\N{NO-BREAK SPACE}", " ")
-    assert "1 image with 1 different text; 1 of the images (100 %) shows a face and is use" in text
-    assert "All of these are of the class animal." in text
-    assert "1 of the 1 group of variants is on more than one side, and 1 of 1 valid" in text
-    assert "test images has a variant in the training set. 1 of 1 validation" in text
-    assert text.endswith("an image with an MSE below 0.005 to it.")
-    assert get_data_cautions(one)[-1].startswith("1 of 1 text got its class by rule")
-
-
 def test_texts_with_markup_are_shown_as_texts(tmp_path: Path, page: Page) -> None:
-    """Markup in texts and in the file's name runs nowhere, in page and charts."""
-    texts = [MARKUP, *(f"number{i} face" for i in range(9))]
+    """Markup in texts and in the file's name runs nowhere, in page and charts.
+
+    One image, one text, one group and one class are in the singular.
+    """
+    texts = [MARKUP, *["face palm"] * 9]
     data = write(tmp_path / "<b>'faces'.parquet", texts)
-    out = describe_data(
-        DescribeRequest(data=data, split="group", data_seed=1, out=tmp_path / "data.html")
-    )
-    source = out.read_text()
+    asked = DescribeRequest(data=data, split="random", data_seed=1, out=tmp_path / "data.html")
+    source = describe_data(asked).read_text()
     marked = Page(source)
     assert MARKUP not in source
     assert MARKUP in text_of(marked)
     assert MARKUP in {attrs["alt"] for tag, attrs in marked.tags if tag == "img"}
-    assert "<b>'faces'.parquet holds 10 images" in text_of(marked)
+    assert "<b>'faces'.parquet holds 10 images with 2 different texts" in text_of(marked)
     assert {tag for tag, _ in marked.tags} <= {tag for tag, _ in page.tags}
     assert len(marked.scripts) == len(page.scripts)
     charts = re.findall(r'<script type="application/json" id="chart-(\w+)-data">(.*?)</s', source)
@@ -177,6 +153,7 @@ def test_texts_with_markup_are_shown_as_texts(tmp_path: Path, page: Page) -> Non
     assert "<" not in charts[0][1]
     labels = json.loads(charts[0][1])["layout"]["yaxis"]["ticktext"]
     assert any(label.startswith("&lt;script&gt;") for label in labels)
+    assert "1 of 2 texts got its class by rule" in text_of(marked)
 
 
 def test_charts_draw_what_was_counted(info: DatasetInfo) -> None:
@@ -201,6 +178,8 @@ def test_a_split_that_the_data_do_not_allow_is_not_compared(tmp_path: Path) -> N
     path = write(tmp_path / "palms.parquet", ["face palm"] * 10)
     asked = DescribeRequest(data=path, split="random", data_seed=42, out=tmp_path / "b.html")
     text = text_of(Page(describe_data(asked).read_text()))
+    assert "10 images with 1 different text; 10 of the images (100 %) show a face" in text
+    assert "All of these are of the class person." in text
     assert "too few groups of variants for the group split" in text
     assert "1 of the 1 group of variants is on more than one side" in text
 

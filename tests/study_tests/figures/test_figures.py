@@ -1,6 +1,7 @@
 """Each chart shows its Info: the right data, axes, colours and gaps."""
 
 import math
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -67,13 +68,6 @@ def near(values: list[float]) -> object:
     return pytest.approx(values, rel=1e-4, abs=1e-9)
 
 
-def entries(figure: go.Figure) -> list[str]:
-    """Return what the legend shows, of which nothing may be repeated."""
-    names = [trace.name for trace in figure.data if trace.showlegend is not False]
-    assert len(names) == len(set(names))
-    return names
-
-
 def pairs_of_bars(info: CorrelationsInfo) -> list[tuple[go.Bar, go.Bar]]:
     """Return the bars of each family and the invisible ones that carry its numbers."""
     data = plot_correlations(info, KIND).data
@@ -108,6 +102,12 @@ def test_history_draws_every_trial_once() -> None:
         assert value == pytest.approx(point.best, rel=1e-4)
     for trace in found.values():
         assert (trace.meta, trace.customdata) == ({"trials": True}, trace.x)
+    constrained = traces(plot_history(get_history(CLASSIFYING), KIND))
+    for family, color in COLORS.items():
+        assert found[f"{family} complete"].marker.color == color
+        assert constrained[f"{family} complete"].marker.symbol == "circle"
+        infeasible = constrained[f"{family} infeasible"].marker
+        assert (infeasible.symbol, infeasible.color) == ("circle-open", color)
     assert figure.layout.meta == {"brush": {"x": "number", "y": "value"}}
     axis = figure.layout.yaxis
     assert (axis.type, axis.title.text) == ("log", "validation MSE (log)")
@@ -135,7 +135,8 @@ def test_curves_over_time_have_the_trials_mean_time_per_epoch() -> None:
     """
     info = get_learning_curves(RECORD)
     epochs, seconds = (plot_learning_curves(info, KIND, by=by) for by in ("step", "second"))
-    assert entries(epochs) == entries(seconds)
+    names = [trace.name for trace in epochs.data if trace.showlegend]
+    assert names == ["linear complete", "linear pruned", "failed", "CNN complete"]
     titles = [figure.layout.xaxis.title.text for figure in (epochs, seconds)]
     assert titles == ["epoch", "training time (s)"]
     assert seconds.layout.yaxis.type == "log"
@@ -159,28 +160,16 @@ def test_curves_over_time_have_the_trials_mean_time_per_epoch() -> None:
     assert traces(figure)["best (trial 1)"].x == (4, 8)
 
 
-def test_a_family_has_one_colour_in_all_charts(correlations: CorrelationsInfo) -> None:
-    """The same wherever it appears; what breaks the constraint only loses its filling."""
-    history = traces(plot_history(get_history(RECORD), KIND))
-    constrained = traces(plot_history(get_history(CLASSIFYING), KIND))
-    curves = traces(plot_learning_curves(get_learning_curves(RECORD), KIND))
-    bars = traces(plot_correlations(correlations, KIND))
-    for family, color in COLORS.items():
-        assert history[f"{family} complete"].marker.color == color
-        assert curves[f"{family} complete"].line.color == color
-        (own,) = [bar for name, bar in bars.items() if name.startswith(family)]
-        assert own.marker.color == color
-        assert constrained[f"{family} complete"].marker.symbol == "circle"
-        infeasible = constrained[f"{family} infeasible"].marker
-        assert (infeasible.symbol, infeasible.color) == ("circle-open", color)
-
-
 def test_stopped_curves_are_dashed_and_end_in_an_x() -> None:
-    """Pruned and failed trials differ from complete ones and show where they ended."""
+    """Pruned and failed trials differ from complete ones and show where they ended.
+
+    NaN and infinity leave no trace in the JSON of a figure.
+    """
     trials = (
-        trial(0, value=0.2, params=CNN, curve=(0.4, 0.2)),
+        trial(0, value=0.2, params=CNN, curve=(math.inf, 0.4, 0.2)),
         trial(1, state=TrialState.PRUNED, params=CNN, curve=(0.5, 0.45)),
         trial(2, state=TrialState.FAIL, params=CNN, curve=(0.6, 0.7, math.nan)),
+        trial(3, value=math.inf, params=CNN, curve=(0.0,)),
     )
     figure = plot_learning_curves(get_learning_curves(study(*trials)), KIND)
     found = traces(figure)
@@ -191,7 +180,10 @@ def test_stopped_curves_are_dashed_and_end_in_an_x() -> None:
         ((2,), (0.45,), "x"),
         ((3,), (0.7,), "x"),
     ]
-    assert list(found["best (trial 0)"].y) == [0.4, 0.2]
+    assert list(found["best (trial 0)"].y) == [None, 0.4, 0.2]
+    assert found["CNN complete"].line.color == COLORS["CNN"]
+    for drawn in (figure, plot_history(get_history(study(*trials)), KIND)):
+        assert not {"NaN", "Infinity"} & set(re.findall(r"\w+", drawn.to_json()))
 
 
 def test_expected_best_draws_its_points_and_their_band() -> None:
@@ -268,6 +260,7 @@ def test_correlations_have_numbers_whiskers_and_pale_chances(
     for family, (bars, numbers) in zip(correlations.families, bars_of, strict=True):
         found = {p.name.replace("_", " "): p.spearman for p in family.parameters}
         assert "epoch" not in bars.y
+        assert bars.marker.color == COLORS[family.family]
         assert list(bars.x) == near([found[y].value for y in bars.y])
         signed = [f"{x:+.2f}".replace("-", "\N{MINUS SIGN}") for x in bars.x]
         assert list(numbers.text) == signed
@@ -315,29 +308,17 @@ def test_axes_of_correlations(correlations: CorrelationsInfo) -> None:
     assert (narrow.range, narrow.tickvals) == ((-1.35, 1.35), (-1, -0.5, 0, 0.5, 1))
 
 
-def test_values_that_cannot_be_drawn_become_gaps() -> None:
-    """NaN and infinity leave no trace in the JSON of a figure."""
-    record = study(
-        trial(0, value=math.inf, params=CNN, curve=(math.nan, math.inf, 0.3)),
-        trial(1, value=0.0, params=CNN, curve=(0.1, 0.0)),
-    )
-    history = plot_history(get_history(record), KIND)
-    for figure in (history, plot_learning_curves(get_learning_curves(record), KIND)):
-        for word in ("NaN", "Infinity"):
-            assert word not in figure.to_json()
-
-
 def test_markup_in_names_is_escaped() -> None:
     """A family name cannot bring a link or a tag into a chart."""
-    params = {"auto_encoder": "<a href='x'>CNN</a>"}
-    history = plot_history(get_history(study(trial(0, value=0.1, params=params))), KIND)
-    (name,) = set(traces(history)) - {"best so far"}
-    assert "<" not in name
-    attrs = classified((1, 2, 3, 4))
-    record = multitask(trial(0, value=0.1, params={**params, "strategy": "<b>"}, attrs=attrs))
-    assert plot_front(get_front(record), CLASSES).data[1].name == (
-        "&lt;a href=&#x27;x&#x27;&gt;CNN&lt;/a&gt;, &lt;b&gt;"
-    )
+    params = {"auto_encoder": "<a href='x'>CNN</a>", "strategy": "<b>"}
+    record = multitask(trial(0, value=0.1, params=params, attrs=classified((1, 2, 3, 4))))
+    for figure in (
+        plot_history(get_history(record), KIND),
+        plot_front(get_front(record), CLASSES),
+    ):
+        (name,) = set(traces(figure)) - {"best so far", "trade-off front"}
+        assert name.startswith("&lt;a href=&#x27;x&#x27;&gt;CNN&lt;/a&gt;")
+        assert "<" not in name
 
 
 def test_front_draws_every_trial_once() -> None:
@@ -366,7 +347,8 @@ def test_front_draws_every_trial_once() -> None:
         assert mark.marker.color == COLORS[family]
         assert mark.marker.symbol == symbols[strategy] + ("-open" if infeasible else "")
         assert ("breaks the constraint" in mark.hovertemplate) == infeasible
-    assert len(entries(figure)) == 7
+    names = [mark.name for mark in marks if mark.showlegend is not False]
+    assert len(set(names)) == len(names) == 6
     (needed,) = figure.layout.shapes
     assert (needed.y0, needed.y1, needed.line.dash) == (0.7, 0.7, "dash")
     assert needed.name == "70.0\N{NO-BREAK SPACE}% needed"
