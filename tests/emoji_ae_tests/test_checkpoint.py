@@ -18,16 +18,13 @@ from emoji_ae.checkpoint import Checkpoint, load_checkpoint, load_training, save
 from emoji_ae.config import AutoencoderConfig, multitask_config
 from emoji_ae.curve import EpochMetrics, MultitaskMetrics
 from emoji_ae.errors import CheckpointError
-from emoji_ae.models import MultitaskAutoencoder, build_model
+from emoji_ae.models import build_model
 from tests.emoji_ae_tests.reference import initial_model, pictures, with_fields
 
 CONFIG = AutoencoderConfig(
     width=3, depth=3, latent_channels=4, normalization="batch", epoch=2, batch_size=4
 )
-MULTITASK = multitask_config(
-    **CONFIG.to_dict() | {"classification_layer_num": 2, "classification_width": 8}
-)
-BRANCHED = with_fields(MULTITASK, strategy="branched", branch_point=2)
+BRANCHED = multitask_config(**CONFIG.to_dict(), strategy="branched", branch_point=2)
 EPOCH = EpochMetrics(epoch=0, train_mse=float("inf"), validation_mse=0.1 + 0.2, seconds=1e-9)
 NAMES = [field.name for field in fields(MultitaskMetrics) if field.name != "epoch"]
 BOTH = MultitaskMetrics(epoch=1, **{name: 1 / n for n, name in enumerate(NAMES, start=3)})
@@ -37,13 +34,8 @@ def checkpoint_of(config: AutoencoderConfig) -> Checkpoint:
     """Return a model whose batch statistics are not the initial ones."""
     model = initial_model(config, seed=0)
     model.train()(pictures(6, seed=0) / 255)
-    return Checkpoint(
-        model=model.eval(),
-        config=config,
-        seed=2**63 - 1,
-        data_fingerprint="0123456789abcdef",
-        curve=(EPOCH, BOTH),
-    )
+    named = {"config": config, "seed": 2**63 - 1, "data_fingerprint": "0123"}
+    return Checkpoint(model=model.eval(), curve=(EPOCH, BOTH), **named)
 
 
 @pytest.fixture(scope="module")
@@ -68,42 +60,26 @@ def assert_unreadable(path: Path, reason: str) -> None:
     assert str(path) in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    "config",
-    [
-        CONFIG,
-        with_fields(CONFIG, normalization="none", depth=5, weight_decay=0.0, kl_weight=0.1),
-        with_fields(BRANCHED, patience=1),
-    ],
-    ids=str,
-)
-def test_round_trip(config: AutoencoderConfig, tmp_path: Path) -> None:
-    """Configuration, seed, fingerprint, curve and weights come back, and so do pictures."""
-    saved = checkpoint_of(config)
-    save_checkpoint(saved, tmp_path / "model.pt")
-    back = load_checkpoint(tmp_path / "model.pt")
-    assert replace(back, model=saved.model) == saved
-    assert [type(metrics) for metrics in back.curve] == [EpochMetrics, MultitaskMetrics]
-    assert type(back.model) is type(saved.model)
-    assert not any(module.training for module in back.model.modules())
-
-    images = pictures(4, seed=1) / 255
-    with torch.no_grad():
-        assert torch.equal(back.model(images), saved.model(images))
-        if isinstance(back.model, MultitaskAutoencoder):
-            assert isinstance(saved.model, MultitaskAutoencoder)
-            tasks = (model.forward_tasks(images) for model in (back.model, saved.model))
-            assert all(map(torch.equal, *tasks))
+def test_round_trip(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    """Configuration, seed, fingerprint, curve and weights come back, ready for use."""
+    for saved in (checkpoint, checkpoint_of(with_fields(BRANCHED, kl_weight=0.1, patience=1))):
+        save_checkpoint(saved, tmp_path / "model.pt")
+        back = load_checkpoint(tmp_path / "model.pt")
+        assert replace(back, model=saved.model) == saved
+        assert [type(metrics) for metrics in back.curve] == [EpochMetrics, MultitaskMetrics]
+        assert type(back.model) is type(saved.model)
+        assert not any(module.training for module in back.model.modules())
+        mine, theirs = back.model.state_dict(), saved.model.state_dict()
+        assert mine.keys() == theirs.keys()
+        assert all(torch.equal(mine[name], theirs[name]) for name in mine)
 
 
 def test_what_is_no_checkpoint(checkpoint: Checkpoint, tmp_path: Path) -> None:
     """What is missing or a folder, and whatever else torch has saved, weights alone too."""
     assert_unreadable(tmp_path / "none.pt", r"none\.pt does not exist\.$")
     assert_unreadable(tmp_path, "cannot be read: Is a directory")
-    assert_unreadable(Path("a" * 300), "cannot be read: File name too long")
     later = {"format": "emoji-study autoencoder 2"}
-    weights = checkpoint.model.state_dict()
-    for content in (later, weights, [1, 2], "emoji-study autoencoder 1", torch.zeros(3)):
+    for content in (later, checkpoint.model.state_dict(), "emoji-study autoencoder 1"):
         torch.save(content, tmp_path / "other.pt")
         assert_unreadable(tmp_path / "other.pt", "is not one of emoji-study's autoencoders")
 
@@ -155,8 +131,8 @@ def test_code_in_a_file_is_not_run(path: Path, tmp_path: Path) -> None:
     [
         ({"config": CONFIG.to_dict() | {"width": 5}}, "size mismatch"),
         ({"config": CONFIG.to_dict() | {"depth": 9}}, "`depth` must be"),
-        ({"config": MULTITASK.to_dict()}, "Missing key.*classifier"),
-        ({"weights": build_model(MULTITASK).state_dict()}, "Unexpected key.*classifier"),
+        ({"config": BRANCHED.to_dict()}, "Missing key.*classifier"),
+        ({"weights": build_model(BRANCHED).state_dict()}, "Unexpected key.*classifier"),
         ({"weights": None}, "."),
         ({"curve": [{"epoch": 0}]}, "missing"),
         ({"seed": float("inf")}, "infinity"),
@@ -177,9 +153,9 @@ def test_parts_that_do_not_fit(path: Path, change: dict[str, Any] | str, reason:
 def test_writing(checkpoint: Checkpoint, path: Path) -> None:
     """Folders are created and files replaced as a whole; what is in the way stays as it was."""
     named = path.parent / "a" / "b c" / "gesicht 😀.pt"
-    for curve in ((), (EPOCH,)):
+    for curve in ((EPOCH,), ()):
         save_checkpoint(replace(checkpoint, curve=curve), named)
-        assert load_checkpoint(named).curve == curve
+    assert load_checkpoint(named).curve == ()
     assert os.listdir(named.parent) == [named.name]
 
     before = path.read_bytes()
@@ -205,13 +181,9 @@ def test_writing(checkpoint: Checkpoint, path: Path) -> None:
 
 def test_the_model_of_another_training_is_refused(path: Path) -> None:
     """Whoever wants a certain training's model does not get another seed's, data's or length's."""
-    asked: dict[str, Any] = {
-        "config": CONFIG,
-        "seed": 2**63 - 1,
-        "data_fingerprint": "0123456789abcdef",
-    }
+    asked: dict[str, Any] = {"config": CONFIG, "seed": 2**63 - 1, "data_fingerprint": "0123"}
     assert load_training(path, **asked).curve == (EPOCH, BOTH)
     longer = with_fields(CONFIG, epoch=3)
-    for change in ({"seed": 3}, {"data_fingerprint": "0123"}, {"config": longer}):
+    for change in ({"seed": 3}, {"data_fingerprint": "01"}, {"config": longer}):
         with pytest.raises(CheckpointError, match=r"^Checkpoint .* is of another training\.$"):
             load_training(path, **(asked | change))

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from itertools import pairwise
-from typing import Any, get_args
+from typing import get_args
 
 import pytest
 import torch
@@ -18,12 +18,7 @@ from emoji_ae.config import (
     Strategy,
     multitask_config,
 )
-from emoji_ae.models import (
-    Autoencoder,
-    MultitaskAutoencoder,
-    build_model,
-    count_parameters,
-)
+from emoji_ae.models import build_model, count_parameters
 from tests.emoji_ae_tests.reference import initial_model, with_fields
 
 ACTIVATIONS: dict[Activation, nn.Module] = {
@@ -108,33 +103,11 @@ def test_sizes_are_the_notebooks() -> None:
             assert count_parameters(build_model(config)) == total
 
 
-def test_reconstructions_are_in_range() -> None:
-    """Images of any contrast give images in [0, 1], by encoder and decoder in turn."""
-    model = initial_model(AutoencoderConfig(width=3, depth=2), 0).eval()
-    images = 100 * random_images(2) - 50
-    with torch.no_grad():
-        output = model(images)
-        torch.testing.assert_close(output, model.decoder(model.encoder(images)))
-    assert 0 <= output.min() < output.max() <= 1
-
-
 MULTITASK = multitask_config(
-    width=4,
-    depth=3,
-    latent_channels=6,
-    classification_layer_num=3,
-    classification_width=16,
-    dropout=0.5,
+    width=4, depth=3, latent_channels=6, classification_layer_num=3, classification_width=16
 )
 BRANCHED = with_fields(MULTITASK, strategy="branched", branch_point=1)
 LINEAR = multitask_config(auto_encoder="linear", bottleneck_dim=7)
-
-
-def initial_multitask(config: AutoencoderConfig, seed: int = 0) -> MultitaskAutoencoder:
-    """Return the model that a training starts from."""
-    model = initial_model(config, seed)
-    assert isinstance(model, MultitaskAutoencoder)
-    return model
 
 
 @pytest.mark.parametrize(
@@ -142,28 +115,26 @@ def initial_multitask(config: AutoencoderConfig, seed: int = 0) -> MultitaskAuto
     [
         (multitask_config(classification_layer_num=1), [2048, 4], 0.3),
         (multitask_config(classification_layer_num=2), [2048, 256, 4], 0.3),
-        (with_fields(MULTITASK, depth=1, latent_channels=2), [2 * 32 * 32, 16, 2, 4], 0.5),
+        (with_fields(MULTITASK, depth=1, latent_channels=2), [2 * 32 * 32, 16, 2, 4], 0.3),
         (with_fields(LINEAR, classification_layer_num=3, dropout=0.0), [7, 256, 32, 4], 0.0),
-        (with_fields(BRANCHED, depth=4), [6 * 4 * 4, 16, 2, 4], 0.5),
+        (with_fields(BRANCHED, depth=4), [6 * 4 * 4, 16, 2, 4], 0.3),
     ],
 )
 def test_classifier(config: AutoencoderConfig, sizes: list[int], dropout: float) -> None:
     """It takes the latents of one image through the original's layers, in its own width."""
-    model = initial_multitask(config)
+    model = initial_model(config, 0)
     layers: list[nn.Module] = [nn.Flatten()]
     for pair in pairwise(sizes):
         layers += [nn.Linear(*pair), nn.ReLU(inplace=True), nn.Dropout(dropout)]
     assert [*map(str, model.classifier.children())] == [*map(str, layers[:-2])]
     assert (model.branch is None) == (config.to_dict()["strategy"] != "branched")
     reconstructions, logits = model.forward_tasks(random_images(3))
-    assert reconstructions.shape == (3, 3, 64, 64)
-    assert logits.shape == (3, 4)
+    assert (reconstructions.shape, logits.shape) == ((3, 3, 64, 64), (3, 4))
 
 
 @pytest.mark.parametrize(
     ("config", "n_shared"),
     [
-        (with_fields(BRANCHED, branch_point=9), 4),
         (with_fields(BRANCHED, normalization="group", branch_point=2), 6),
         (with_fields(BRANCHED, depth=1, latent_channels=2), 0),
         (with_fields(LINEAR, strategy="branched", branch_point=4), 7),
@@ -171,18 +142,14 @@ def test_classifier(config: AutoencoderConfig, sizes: list[int], dropout: float)
 )
 def test_branch(config: AutoencoderConfig, n_shared: int) -> None:
     """The branch begins with the layer after the fork, as a copy of what it stands beside."""
-    model = initial_multitask(config)
+    model = initial_model(config, 0).eval()
     own = model.encoder[n_shared:]
-    assert model.branch is not None
     assert str(model.branch) == str(own)
     assert isinstance(model.branch[0], nn.Conv2d | nn.Linear)
     mine, theirs = model.branch.state_dict(), own.state_dict()
     assert mine.keys() == theirs.keys()
     assert all(torch.equal(mine[name], theirs[name]) for name in mine)
-    pointers = {value.data_ptr() for value in mine.values()}
-    assert not pointers & {value.data_ptr() for value in model.encoder.state_dict().values()}
-    # Images go through the shared layers, then through either end.
-    model.eval()
+    # Images go through the shared layers, then through either end, which are not the same.
     with torch.no_grad():
         for parameter in model.branch.parameters():
             parameter += 0.1 * torch.randn_like(parameter)
@@ -198,48 +165,13 @@ def test_branch(config: AutoencoderConfig, n_shared: int) -> None:
 def test_all_strategies_start_from_the_autoencoders_weights() -> None:
     """With one seed the encoder and decoder are the plain autoencoder's, the classifiers equal."""
     config = with_fields(MULTITASK, normalization="batch")
-    plain = initial_model(replace(config, classification=None), 7)
-    assert type(plain) is Autoencoder
-    models = [
-        initial_multitask(with_fields(config, strategy=name), 7) for name in get_args(Strategy)
+    plain = initial_model(replace(config, classification=None), 7).state_dict()
+    states = [
+        initial_model(with_fields(config, strategy=strategy), 7).state_dict()
+        for strategy in get_args(Strategy)
     ]
-    for model in models:
-        state = model.state_dict()
-        for name, value in plain.state_dict().items():
-            assert torch.equal(state[name], value), name
-        for name, value in models[0].classifier.state_dict().items():
-            assert torch.equal(state[f"classifier.{name}"], value), name
-    other = initial_multitask(config, 8).state_dict()
-    assert not torch.equal(other["classifier.1.weight"], models[0].classifier[1].weight)
-
-
-CHOICES: dict[str, list[Any]] = {
-    "auto_encoder": ["CNN", "linear"],
-    "width": [2, 3],
-    "depth": [1, 2, 3],
-    "normalization": ["none", "batch"],
-    "bottleneck_dim": [2, 3],
-    "strategy": ["joint", "sequential", "branched"],
-    "branch_point": [1, 2, 9],
-    "classification_lambda": [0, 0.5],
-    "classification_layer_num": [1, 2, 3],
-    "classification_width": [8, 16],
-    "dropout": [0.0, 0.5],
-    "class_weights": [False, True],
-}
-DRAWN = st.fixed_dictionaries({name: st.sampled_from(some) for name, some in CHOICES.items()})
-
-
-@given(fields=DRAWN, others=DRAWN)
-@settings(max_examples=25)
-def test_one_identity_is_one_model(fields: dict[str, Any], others: dict[str, Any]) -> None:
-    """Whatever fields have no effect, a state fits all trainings that share its identity."""
-    config = other = multitask_config(latent_channels=2, **fields)
-    for name, value in others.items():
-        changed = with_fields(other, **{name: value})
-        other = changed if changed.identity() == config.identity() else other
-    with torch.device("meta"):
-        one, another = (build_model(some).state_dict() for some in (config, other))
-    assert {name: value.shape for name, value in one.items()} == {
-        name: value.shape for name, value in another.items()
-    }
+    for state in states:
+        assert all(torch.equal(state[name], value) for name, value in plain.items())
+        assert all(torch.equal(state[name], value) for name, value in states[0].items())
+    other = initial_model(config, 8).state_dict()
+    assert not torch.equal(other["classifier.1.weight"], states[0]["classifier.1.weight"])

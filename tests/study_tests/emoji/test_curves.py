@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import asdict, astuple, fields, replace
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,16 +12,7 @@ from emoji_ae.curve import EpochMetrics, MultitaskMetrics
 from study.emoji.trainer import metrics_of
 from study.running.reuse import read_curves, write_curves
 
-NAMES = ["epoch", "train_mse", "validation_mse", "seconds"]
-CLASSIFICATION = [
-    "train_cross_entropy",
-    "train_total",
-    "train_accuracy",
-    "validation_cross_entropy",
-    "validation_total",
-    "validation_accuracy",
-    "validation_balanced_accuracy",
-]
+NAMES = [field.name for field in fields(MultitaskMetrics)]
 NUMBERS = st.floats(width=32) | st.floats(0, 1, width=32)
 """Any of single precision, NaN and infinities among them, and often those that errors have."""
 TIMES = st.floats(0, 1e7)
@@ -43,21 +33,18 @@ def curves(draw: st.DrawFn) -> list[EpochMetrics]:
     """Draw epochs from the first on: some that do not classify, and then some that do."""
     n = draw(st.integers(0, 12))
     n_plain = draw(st.integers(0, n))
-    curve: list[EpochMetrics] = []
+    curve = []
     for epoch in range(n):
-        kind, names = EpochMetrics, NAMES[1:3]
-        if epoch >= n_plain:
-            kind, names = MultitaskMetrics, names + CLASSIFICATION
-        values: dict[str, Any] = {name: draw(NUMBERS) for name in names}
-        curve.append(kind(epoch=epoch, seconds=draw(TIMES), **values))
+        n_others = 0 if epoch < n_plain else len(NAMES) - 4
+        others = (draw(NUMBERS) for _ in range(n_others))
+        curve.append(row(epoch, draw(NUMBERS), draw(NUMBERS), draw(TIMES), *others))
     return curve
 
 
-def row(epoch: int, first: float) -> MultitaskMetrics:
-    """Return metrics that are all different, counted on from the first."""
-    names = [*NAMES[1:], *CLASSIFICATION]
-    values: dict[str, Any] = {name: first + i for i, name in enumerate(names)}
-    return MultitaskMetrics(epoch=epoch, **values)
+def row(*values: float) -> EpochMetrics:
+    """Return metrics of these values, in the order of the columns."""
+    kind = EpochMetrics if len(values) == 4 else MultitaskMetrics
+    return kind(**dict(zip(NAMES, values, strict=False)))  # type: ignore[arg-type]
 
 
 def same(found: float, expected: float) -> bool:
@@ -82,24 +69,20 @@ def test_round_trip(curve: list[EpochMetrics]) -> None:
 
 def test_lines() -> None:
     """The columns are the metrics, a line an epoch of nine digits at most and empty cells."""
-    assert [field.name for field in fields(EpochMetrics)] == NAMES
-    assert [field.name for field in fields(MultitaskMetrics)] == NAMES + CLASSIFICATION
     assert curve_from_csv(curve_to_csv([])) == ()
-    curve: list[EpochMetrics] = [
-        EpochMetrics(epoch=0, train_mse=0.25, validation_mse=1 / 30, seconds=1234.567891),
-        EpochMetrics(epoch=1, train_mse=math.nan, validation_mse=math.inf, seconds=2000.0),
-    ]
+    curve = [row(0, 0.25, 1 / 30, 1234.567891), row(1, math.nan, math.inf, 2000.0)]
     assert curve_to_csv(curve).decode().splitlines() == [
-        ",".join(NAMES),
+        "epoch,train_mse,validation_mse,seconds",
         "0,0.25,0.0333333333,1234.56789",
         "1,nan,inf,2000",
     ]
-    plain = EpochMetrics(epoch=0, train_mse=0.25, validation_mse=0.5, seconds=1.0)
-    assert curve_to_csv([plain, row(1, 10), row(2, 0.5)]).decode().splitlines() == [
-        ",".join(NAMES + CLASSIFICATION),
+    both = [row(0, 0.25, 0.5, 1.0), row(*range(1, 12))]
+    assert curve_to_csv(both).decode().splitlines() == [
+        "epoch,train_mse,validation_mse,seconds,train_cross_entropy,train_total,train_accuracy,"
+        "validation_cross_entropy,validation_total,validation_accuracy,"
+        "validation_balanced_accuracy",
         "0,0.25,0.5,1,,,,,,,",
-        "1,10,11,12,13,14,15,16,17,18,19",
-        "2,0.5,1.5,2.5,3.5,4.5,5.5,6.5,7.5,8.5,9.5",
+        "1,2,3,4,5,6,7,8,9,10,11",
     ]
 
 
