@@ -1,12 +1,11 @@
 """What several tests of training need: small pictures, and parts of training written out."""
 
-import math
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from emoji_ae.config import AutoencoderConfig, Schedule, config_from_dict
+from emoji_ae.config import AutoencoderConfig, config_from_dict
 from emoji_ae.dataset import EmojiDataset
 from emoji_ae.models import Autoencoder, build_model
 from emoji_ae.splits import Split
@@ -41,22 +40,3 @@ def leaking_groups(dataset: EmojiDataset, split: Split) -> int:
         for rows in (split.train, split.validation + split.test)
     )
     return len(train & judged)
-
-
-def learning_rate_and_momentum(
-    schedule: Schedule, peak: float, step: int, n_steps: int
-) -> tuple[float, float]:
-    """Return Adam's step size and first beta of a step from 0, by the schedule's definition."""
-
-    def between(start: float, stop: float, share: float) -> float:
-        return stop + (start - stop) * (1 + math.cos(math.pi * share)) / 2
-
-    if schedule == "cosine":
-        return between(peak, 0.0, step / n_steps), 0.9
-    if schedule == "one_cycle":
-        top = 0.3 * n_steps - 1
-        if step <= top:
-            return between(peak / 25, peak, step / top), between(0.95, 0.85, step / top)
-        share = (step - top) / (n_steps - 1 - top)
-        return between(peak, peak / 25e4, share), between(0.85, 0.95, share)
-    return peak, 0.9

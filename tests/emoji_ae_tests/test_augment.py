@@ -123,15 +123,6 @@ def test_every_composition_is_torchvisions(
     assert (found[2] - found[:2].mean(dim=0)).abs().max() < ROUNDING
 
 
-def test_flips_lose_nothing() -> None:
-    """Pixel centres are mapped onto pixel centres, even of noise and at the edge."""
-    signs = torch.tensor([[1.0, 1.0, 1.0], [-1.0, 1.0, 1.0], [1.0, -1.0, 1.0]])
-    moved = moved_images(noise(1).expand(3, 3, SIZE, SIZE), torch.diag_embed(signs))
-    flips = (torch.clone, tv.horizontal_flip, tv.vertical_flip)
-    for found, flip in zip(moved, flips, strict=True):
-        assert torch.equal(found, flip(noise(1)[0]))
-
-
 def test_colour_steps_are_torchvisions() -> None:
     """One colour map does what torchvision's three steps do in any order, without clamping."""
     steps = (tv.adjust_brightness, tv.adjust_contrast, tv.adjust_saturation)

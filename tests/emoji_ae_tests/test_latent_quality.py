@@ -38,17 +38,6 @@ def normal(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-def space_of(latents: Tensor, decoder: nn.Module) -> LatentSpace:
-    """Return a space of latents without images."""
-    n = len(latents)
-    return LatentSpace(
-        model=Autoencoder(encoder=nn.Identity(), decoder=decoder).eval(),
-        images=torch.zeros(n, 3, 64, 64, dtype=torch.uint8),
-        texts=tuple(f"emoji {i}" for i in range(n)),
-        latents=latents,
-    )
-
-
 def slow_area(having: Tensor, lacking: Tensor) -> float:
     """Return the share of pairs in order, pair by pair, as it is defined."""
     found = []
@@ -85,30 +74,22 @@ def test_attributes_within_classes_and_once_an_emoji() -> None:
     groups = range(14)
     alone = attribute_auc(latents[:8], texts[:8], labels[:8], groups[:8])
     assert attribute_auc(latents, texts, labels, groups) == alone is not None
-    doubled = attribute_auc(
-        torch.cat([latents, latents[:1]]),
-        [*texts, texts[0]],
-        torch.cat([labels, labels[:1]]),
-        [*groups, 0],
-    )
-    assert doubled == alone
+    doubled = [*range(14), 0]
+    of_doubled = (latents[doubled], [texts[i] for i in doubled], labels[doubled], doubled)
+    assert attribute_auc(*of_doubled) == alone
     latents[:4, 1] += 50
     assert attribute_auc(latents, texts, labels, groups) == 1.0
     assert attribute_auc(latents, texts, labels, [0, 0, 0, 0, *groups[4:]]) is None
-
-
-ANALOGIES = [Analogy("a", "b", "c", "d")]
 
 
 def test_analogy_ranks() -> None:
     """The rank counts what is nearer, apart from the three that were given."""
     latents = torch.tensor([[0.0], [1.0], [2.0], [5.0], [3.5], [2.5]])
     texts = ["a", "b", "c", "d", "x", "y"]  # b - a + c is 3
-    assert analogy_rank(latents, texts, ANALOGIES) == pytest.approx(1 / 3)
-    assert analogy_rank(latents[:5], texts[:5], ANALOGIES) == pytest.approx(1 / 2)
-    assert analogy_rank(latents[:3], texts[:3], ANALOGIES) is None
-    twice = [*ANALOGIES, Analogy("a", "b", "c", "nowhere")]
-    assert analogy_rank(latents, texts, twice) == pytest.approx(1 / 3)
+    asked = [Analogy("a", "b", "c", "d"), Analogy("a", "b", "c", "nowhere")]
+    assert analogy_rank(latents, texts, asked) == pytest.approx(1 / 3)
+    assert analogy_rank(latents[:5], texts[:5], asked) == pytest.approx(1 / 2)
+    assert analogy_rank(latents[:3], texts[:3], asked) is None
 
 
 def test_listed_analogies() -> None:
@@ -126,21 +107,26 @@ def test_listed_analogies() -> None:
 
 
 class Switch(nn.Module):
-    """Decodes a latent number to a picture that jumps from black to white at a half."""
+    """Decodes a number to a picture that jumps from black to white at a half."""
 
     def forward(self, latents: Tensor) -> Tensor:
-        """Return ``(n, 3, 64, 64)``."""
-        return (latents > 0.5).float().view(-1, 1, 1, 1).expand(-1, 3, 64, 64)
+        """Return a pixel."""
+        return (latents > 0.5).float()
 
 
 def test_smoothness_of_what_is_known() -> None:
     """A fade is even, a jump is one step of eight, and a path that stays where it is is even."""
-    latents = torch.tensor([[0.0]] * 4 + [[1.0]] * 4)
-    fade = nn.Identity()
-    assert path_smoothness(space_of(latents, fade)) == pytest.approx(1.0)
-    assert path_smoothness(space_of(latents, Switch())) == pytest.approx(1 / 8)
-    assert path_smoothness(space_of(torch.zeros(4, 1), fade)) == 1.0
-    assert path_smoothness(space_of(torch.zeros(1, 1), fade)) is None
+    for values, decoder, expected in (
+        ([0.0] * 4 + [1.0] * 4, nn.Identity(), 1.0),
+        ([0.0] * 4 + [1.0] * 4, Switch(), 1 / 8),
+        ([0.0] * 4, nn.Identity(), 1.0),
+        ([0.0], nn.Identity(), None),
+    ):
+        model = Autoencoder(encoder=nn.Identity(), decoder=decoder).eval()
+        latents = torch.tensor(values)[:, None]
+        space = LatentSpace(model=model, images=torch.zeros(0), texts=(), latents=latents)
+        found = path_smoothness(space)
+        assert found == (expected if expected is None else pytest.approx(expected))
 
 
 def test_probe_of_what_is_known() -> None:

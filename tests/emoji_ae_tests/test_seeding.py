@@ -1,5 +1,7 @@
 """Randomness in a scope, and devices by name."""
 
+from contextlib import suppress
+
 import pytest
 import torch
 
@@ -9,31 +11,24 @@ CPU = torch.device("cpu")
 
 
 def test_seed_decides_both_streams() -> None:
-    """Within the block both streams follow from the seed alone, and each from no other draw."""
+    """Within the block both streams follow from the seed alone, and each from no other draw.
+
+    After it, even one that failed, the global generator goes on as before it.
+    """
     streams = set()
     for seed in (0, 1, 2**63 - 1):
         drawn = []
         for other in (1, 2):
             with torch.random.fork_rng():
-                torch.manual_seed(other)
-                with seeded(seed, CPU) as generator:
-                    assert generator.device == CPU
-                    assert generator is not torch.default_generator
+                state = torch.manual_seed(other).get_state()
+                with suppress(KeyError), seeded(seed, CPU) as generator:
                     weights = torch.rand(3 * other)[:3]
                     drawn.append((weights.tolist(), torch.rand(3, generator=generator).tolist()))
+                    raise KeyError("failed")
+                assert torch.equal(torch.get_rng_state(), state)
         assert drawn[0] == drawn[1]
         streams.add(str(drawn[0]))
     assert len(streams) == 3
-
-
-def test_global_state_comes_back() -> None:
-    """After the block, even one that failed, the global generator goes on as before it."""
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        state = torch.get_rng_state()
-        with pytest.raises(RuntimeError, match="shape"), seeded(9, CPU):
-            torch.rand(100).view(7)
-        assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_device_names() -> None:

@@ -14,50 +14,40 @@ from search_spaces.base import Scalar, SearchSpace
 from search_spaces.designs import DESIGNS, design_points
 from search_spaces.errors import SearchSpaceError
 
-BOTH = pytest.mark.parametrize("space", [NOTEBOOK, EXTENDED], ids=["notebook", "extended"])
-ENDLESS = pytest.mark.parametrize("name", ["random", "qmc"])
-
 
 def points(
     name: str,
     space: SearchSpace,
     n: int,
-    *,
-    seed: int = 0,
-    start: int = 0,
     fixed: Mapping[str, Scalar] | None = None,
+    **numbers: int,
 ) -> list[dict[str, Scalar]]:
-    """Return the first ``n`` points from number ``start`` on."""
-    design = design_points(name, space, fixed or {}, seed=seed, start=start)
+    """Return the first ``n`` points, maybe of a seed and from a number on."""
+    design = design_points(name, space, fixed or {}, **({"seed": 0} | numbers))
     return list(itertools.islice(design, n))
 
 
-@BOTH
-@ENDLESS
+@pytest.mark.parametrize("space", [NOTEBOOK, EXTENDED], ids=["notebook", "extended"])
+@pytest.mark.parametrize("name", ["random", "qmc"])
 def test_seed_and_number_decide(name: str, space: SearchSpace) -> None:
-    """A point is the same wherever the sequence was entered, with another seed another one."""
+    """A point is the same wherever the sequence was entered, with another seed another one.
+
+    There are more points than the notebook's grid has, and fixed values leave the others.
+    """
+    state = pickle.dumps(np.random.get_state())
     for seed in (0, 2**32):
-        whole = points(name, space, 44, seed=seed)
+        whole = points(name, space, 500, seed=seed)
+        assert len({space.to_config(point) for point in whole}) > 250
         for start in (1, 17, 40):
             assert points(name, space, 4, seed=seed, start=start) == whole[start : start + 4]
-    first = points(name, space, 20, seed=3)
-    state = pickle.dumps(np.random.get_state())
-    others = [points(name, space, 20, seed=seed) for seed in range(4, 10)]
     assert pickle.dumps(np.random.get_state()) == state
-    assert all(other != first for other in others)
+    fixed: dict[str, Scalar] = {"epoch": 3, "learning_rate": 0.5}
+    found = points(name, space, 20, fixed, seed=2**32)
+    assert found == [{**point, **fixed} for point in whole[:20]]
+    first, *others = (points(name, space, 20, seed=seed) for seed in range(3, 10))
+    assert first not in others
     # Nor is it the same sequence from another start.
     assert not any(point in other for point in first for other in others if space is EXTENDED)
-
-
-@BOTH
-@ENDLESS
-def test_endless_designs_go_on(name: str, space: SearchSpace) -> None:
-    """There are more points than the notebook's grid has, and fixed values leave the others."""
-    drawn = points(name, space, 500)
-    assert len({space.to_config(point) for point in drawn}) > 250
-    assert len(points(name, space, 2, start=100_000)) == 2
-    fixed: dict[str, Scalar] = {"epoch": 3, "learning_rate": 0.5}
-    assert points(name, space, 20, fixed=fixed) == [{**point, **fixed} for point in drawn[:20]]
 
 
 def test_grid() -> None:
