@@ -4,7 +4,6 @@ Also by several of them at one moment: then a study holds what all of them asked
 """
 
 import functools
-import inspect
 from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
@@ -37,13 +36,6 @@ def study(shared_storage: BaseStorage) -> optuna.Study:
     study.set_user_attr(attrs.TARGET, 10)
     perform(shared_storage, operations.start_design, study_id=key_of(study), replicate=0, end=None)
     return study
-
-
-def test_the_contract_holds_for_all() -> None:
-    """Every operation can be asked for by its name, and takes a database first of all."""
-    for name, operation in operations.OPERATIONS.items():
-        assert getattr(operations, name) is operation
-        assert next(iter(inspect.signature(operation).parameters)) == "backend"
 
 
 def test_unknown_keys(shared_storage: BaseStorage) -> None:

@@ -75,8 +75,8 @@ def test_no_server(driver: str) -> None:
             assert "\n" not in f"{said}{caught.value}"
 
 
-def test_errors_that_stay() -> None:
-    """Whatever is no outage is not waited for."""
+def test_words() -> None:
+    """Whatever is no outage is not waited for; what is one, or was found to be, is one line."""
     for error in (
         ValueError("locked"),
         OSError(28, "No space left on device"),
@@ -88,12 +88,6 @@ def test_errors_that_stay() -> None:
         exc.OperationalError("SELECT", {}, sqlite3.OperationalError("no such table: trials")),
     ):
         assert outage(error) is None
-
-
-def test_words() -> None:
-    """What was found out when a storage was opened keeps its words; an error is one line."""
     assert outage(StorageUnreachableError("Nobody answers.")) == "Nobody answers."
     assert failure(StorageInternalError("one\ntwo")) == "The storage failed: one"
-    assert first_line(ValueError("one\ntwo")) == "one"
-    assert first_line(ValueError("\n one \n")) == "one"
-    assert first_line(ValueError()) == "ValueError"
+    assert (first_line(ValueError("\n one \n")), first_line(ValueError())) == ("one", "ValueError")

@@ -8,7 +8,6 @@ import sqlite3
 import subprocess
 from collections.abc import Iterator
 from contextlib import closing
-from itertools import product
 from typing import Any
 
 import optuna
@@ -44,18 +43,9 @@ def start_design(study: optuna.Study, *, end: int | None = None, replicate: int 
     perform(study._storage, operations.start_design, **own)
 
 
-@pytest.fixture(scope="module")
-def neighbour(shared_storage: BaseStorage) -> optuna.Study:
-    """A study in each place, in which this process has a trial."""
-    study = wanted(shared_storage)
-    start_design(study)
-    claim(study)
-    return study
-
-
 @pytest.fixture
-def study(shared_storage: BaseStorage, neighbour: optuna.Study) -> optuna.Study:
-    """A new study beside that one."""
+def study(shared_storage: BaseStorage) -> optuna.Study:
+    """A new study in each place."""
     return wanted(shared_storage)
 
 
@@ -122,49 +112,12 @@ DEATHS = 3
 STOPPED = "interruption " * 5
 
 
-ROWS = [
-    # What is complete or pruned counts, as what runs does meanwhile; what failed does not.
-    ("target=3 design=none me>0@0 0:complete me>1@1 1:pruned me>2@2 2:fail a>3@3", "CPFR"),
-    # Behind a design's last point there is nothing, but what runs may come back.
-    ("me>exhausted design=2 me>0@0 a>1@1 0:complete me>busy 1:error me>2@1", "CFR"),
-    # A design that is started again goes on, to the later end; a replicate from its start.
-    ("design=2 a>0@0 b>1@1 design=3 design=1 c>2@2 d>busy replicate=2 d>3@0*2 e>4@1*2", "RRRRR"),
-    # Who claims again, as the answer was lost, gets the trial that it has there.
-    ("design=none me>0@0 a>1@1 a>1@1 target=0 me>0@0 a>1@1 0:complete me>done", "CR"),
-    # What has ended is failed by nobody.
-    ("design=none me>0@0 0:complete 0!error me>1@1 1:error 1!error", "CFW"),
-    # Waiting trials are given in their order, then new ones.
-    ("design=none enqueue=2 a>0 b>1 c>2@0 design=1 d>3@1", "RRRR"),
-]
-"""What holds in all places."""
-
-
-@pytest.mark.parametrize(
-    ("shared_place", "steps", "ends"),
-    [
-        *((place, *row) for place, row in product(("sqlite", "postgresql", "grpc"), ROWS)),
-        # Nothing is given that is not wanted, be it waiting or new.
-        ("sqlite", "enqueue=1 target=none me>done design=9 me>done target=0 me>done", "W"),
-        ("sqlite", "target=1 design=none a>0@0 me>busy 0:configuration me>1@1 1:complete", "FC"),
-        # A trial is tried again as often as its cause allows, or the study after errors.
-        ("sqlite", again("configuration"), "F"),
-        ("sqlite", again("error " * (1 + DEFAULT_RETRIES)), "F" * (1 + DEFAULT_RETRIES)),
-        ("sqlite", f"retries=0 {again('error')}", "F"),
-        ("sqlite", f"retries=0 {again('death ' * (1 + DEATHS))}", "F" * (1 + DEATHS)),
-        # Deaths use up no retries of errors, and being told to stop neither of them.
-        ("sqlite", f"retries=1 {again('death death error death ' + STOPPED + 'error')}", "F" * 10),
-    ],
-    indirect=["shared_place"],
-)
-def test_claims_and_ends(
-    study: optuna.Study, steps: str, ends: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Whoever claims gets what is wanted, waiting trials first, and what fails is tried again.
+def walk(study: optuna.Study, steps: str, ends: str) -> None:
+    """Go through steps, after which the states of all trials have these first letters.
 
     ``a>1@0*2``: worker ``a`` gets trial 1, with point 0 of replicate 2. ``1:error``: it fails
     by an error. ``1!error``: it has ended, so it does not.
     """
-    monkeypatch.setattr(queue, "MAX_DEATHS", DEATHS)
     for step in steps.split():
         word, sign, rest = re.split("([=>:!])", step)
         number = int(rest) if rest.isdecimal() else None
@@ -190,8 +143,46 @@ def test_claims_and_ends(
             assert (after == before) == (sign == "!")
             assert sign == "!" or after[int(word)].user_attrs[attrs.FAILURE] == "why"
             assert after[int(word)].datetime_complete is not None
-    assert "".join(state.name[0] for state in states(study)) == ends
+    assert "".join(state.name[0] for state in states(study)) == ends, steps
     assert not queue.fail(study, 10**6, "no such trial", Cause.ERROR)
+
+
+def test_claims_and_ends(study: optuna.Study, shared_storage: BaseStorage) -> None:
+    """Whoever claims gets what is wanted, waiting trials first, whatever is in other studies."""
+    for steps, ends in (
+        # What is complete or pruned counts, as what runs does meanwhile; what failed does not.
+        ("target=3 design=none me>0@0 0:complete me>1@1 1:pruned me>2@2 2:fail a>3@3", "CPFR"),
+        # Behind a design's last point there is nothing, but what runs may come back.
+        ("me>exhausted design=2 me>0@0 a>1@1 0:complete me>busy 1:error me>2@1", "CFR"),
+        # A design that is started again goes on, to the later end; a replicate from its start.
+        ("design=2 a>0@0 b>1@1 design=3 design=1 c>2@2 d>busy replicate=2 d>3@0*2", "RRRR"),
+        # Who claims again, as the answer was lost, gets the trial that it has there.
+        ("design=none me>0@0 a>1@1 a>1@1 target=0 me>0@0 a>1@1 0:complete me>done", "CR"),
+        # What has ended is failed by nobody.
+        ("design=none me>0@0 0:complete 0!error me>1@1 1:error 1!error", "CFW"),
+        # Waiting trials are given in their order, then new ones.
+        ("design=none enqueue=2 a>0 b>1 c>2@0 design=1 d>3@1", "RRRR"),
+    ):
+        walk(wanted(shared_storage), steps, ends)
+    assert states(study) == []
+
+
+def test_what_is_tried_again(alone: optuna.Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A trial is, as often as its cause allows, or the study after errors; or nothing is wanted.
+
+    Deaths use up no retries of errors, and being told to stop neither of them.
+    """
+    monkeypatch.setattr(queue, "MAX_DEATHS", DEATHS)
+    for steps, ends in (
+        ("enqueue=1 target=none me>done design=9 me>done target=0 me>done", "W"),
+        ("target=1 design=none a>0@0 me>busy 0:configuration me>1@1 1:complete", "FC"),
+        (again("configuration"), "F"),
+        (again("error " * (1 + DEFAULT_RETRIES)), "F" * (1 + DEFAULT_RETRIES)),
+        (f"retries=0 {again('error')}", "F"),
+        (f"retries=0 {again('death ' * (1 + DEATHS))}", "F" * (1 + DEATHS)),
+        (f"retries=1 {again('death death error death ' + STOPPED + 'error')}", "F" * 10),
+    ):
+        walk(wanted(alone._storage), steps, ends)
 
 
 def test_claimed_trial_is_known(study: optuna.Study, shared_place: str) -> None:

@@ -1,6 +1,5 @@
 """Read-only records: what of a trial is taken over, and which trial is the best."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import optuna
@@ -69,44 +68,26 @@ def test_contents(storage: BaseStorage) -> None:
     assert read(study).trials[3].value == 0.1
 
 
-@pytest.mark.parametrize(
-    ("direction", "values", "infeasible", "best"),
-    [
+def test_best() -> None:
+    """The best first value of those that keep the constraint wins, the earlier of two equal ones.
+
+    A trial that was pruned or failed is none, however low it came.
+    """
+    others = [trial(3, state=state, curve=(0.0, 9.0)) for state in (PRUNED, FAIL)]
+    for direction, values, infeasible, best in (
         ("minimize", [0.3, 0.1, 0.2], (), 1),
         ("maximize", [0.3, 0.1, 0.2], (), 0),
         ("minimize", [0.3, 0.1, 0.1], (), 1),
         ("minimize", [0.3, 0.1, 0.2], (1,), 2),
         ("minimize", [0.3, 0.1, 0.2], (0, 1, 2), None),
-    ],
-)
-def test_best(
-    direction: str, values: Sequence[float], infeasible: Sequence[int], best: int | None
-) -> None:
-    """The best value of those that keep the constraint wins, the earlier where two are equal.
-
-    A trial that was pruned or failed is none, however low it came.
-    """
-    broken = {attrs.INFEASIBLE: True}
-    complete = [
-        trial(number, value=value, attrs=broken if number in infeasible else {})
-        for number, value in enumerate(values)
-    ]
-    others = [trial(3, state=state, curve=(0.0, 9.0)) for state in (PRUNED, FAIL)]
-    record = replace(made_up(*complete, *others), directions=(direction,))
-    assert [t.feasible for t in complete] == [number not in infeasible for number in range(3)]
-    assert (None if record.best is None else record.best.number) == best
-    assert record.complete == tuple(complete)
-
-
-def test_two_objectives(storage: BaseStorage) -> None:
-    """The first of two values is a trial's value, and decides which trial is the best."""
-    study = optuna.create_study(storage=storage, directions=["minimize", "maximize"])
-    for values in ((0.3, 0.9), (0.1, 0.2), (0.2, 0.5), (0.1, 0.8)):
-        study.tell(study.ask(), values)
-    record = read(study)
-    assert record.directions == ("minimize", "maximize")
-    assert [trial.value for trial in record.trials] == [0.3, 0.1, 0.2, 0.1]
-    assert record.best == record.trials[1]
+    ):
+        complete = [
+            trial(number, value=value, attrs={attrs.INFEASIBLE: number in infeasible})
+            for number, value in enumerate(values)
+        ]
+        record = replace(made_up(*complete, *others), directions=(direction, "maximize"))
+        assert (None if record.best is None else record.best.number) == best
+        assert record.complete == tuple(complete)
 
 
 def test_unknown_study(url: str) -> None:

@@ -32,26 +32,24 @@ def test_what_is_written_reads_like_what_optuna_writes(study: optuna.Study) -> N
         trial = new_trial(study)
         with suggesting(trial) if together else nullcontext():
             params = {
-                "float": trial.suggest_float("float", 0, 1),
                 "log": trial.suggest_float("log", 1e-5, 1, log=True),
                 "step": trial.suggest_float("step", 0, 1, step=0.25),
                 "int": trial.suggest_int("int", 2, 64, log=True),
                 "kind": trial.suggest_categorical("kind", ["a", 1, 0.5, True, None]),
             }
-        assert trial.params == params
         if together:
             write_trial(trial, user_attrs={"text": "old", "number": 0.1})
             write_trial(trial, user_attrs=ATTRS, intermediate_values=VALUES)
-        else:
-            for name, value in ATTRS.items():
-                trial.set_user_attr(name, value)
-            for step, value in VALUES.items():
-                trial.report(value, step=step)
+            continue
+        for name, value in ATTRS.items():
+            trial.set_user_attr(name, value)
+        for step, value in VALUES.items():
+            trial.report(value, step=step)
     ours, theirs = study.get_trials()
     assert ours.params == theirs.params == params
-    assert ours.distributions == theirs.distributions == trial.distributions
+    assert ours.distributions == theirs.distributions
+    assert ours.user_attrs == theirs.user_attrs == ATTRS
     for stored in (ours, theirs):
-        assert stored.user_attrs == ATTRS
         assert stored.intermediate_values == pytest.approx(VALUES, rel=0, abs=0, nan_ok=True)
 
 
@@ -122,7 +120,6 @@ def test_parameters_are_stored_at_the_end(study: optuna.Study) -> None:
 
     with pytest.raises(ZeroDivisionError):
         body()
-    assert set(trial.params) == {"x", "kind", "y"}
-    assert stored(study).params == trial.params
+    assert set(stored(study).params) == {"x", "kind", "y"}
     trial.suggest_float("z", 0, 1)
     assert stored(study).params == trial.params

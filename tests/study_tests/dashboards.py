@@ -25,7 +25,14 @@ from storage.rdb import open_storage
 from study.running.budget import request
 from study.running.worker import run_trial
 from study.settings import StudySettings
-from tests.study_tests.studies import claim, objective_of, open_study, start_design, url_of
+from tests.study_tests.studies import (
+    claim,
+    dead_worker,
+    objective_of,
+    open_study,
+    start_design,
+    url_of,
+)
 
 
 def everything(folder: Path) -> tuple[list[str], dict[str, int]]:
@@ -43,10 +50,7 @@ def begin_study(folder: Path, settings: StudySettings, name: str = "faces") -> o
     study.pruner = NopPruner()
     start_design(study, settings)
     request(study, 100)
-    ended = subprocess.Popen([sys.executable, "-c", ""])
-    ended.wait()
-    place = queue.worker_id().rpartition("-")[0]
-    claim(study).set_user_attr(attrs.WORKER, f"{place}-0:{ended.pid}")
+    claim(study).set_user_attr(attrs.WORKER, dead_worker())
     assert queue.reap(study, artifacts=folder / "artifacts") == 1
     return study
 
@@ -84,19 +88,15 @@ class Served:
 
     def json(self, path: str) -> Any:
         """Ask for data."""
-        status, _, content = self.get(path)
-        assert status == 200, content
-        return json.loads(content)
+        return json.loads(self.get(path)[2])
 
     def ask(
         self, method: str, path: str, body: bytes | None = None, **headers: str
     ) -> tuple[int, dict[str, str], bytes]:
         """Send a request with the token; names of headers are written with underscores."""
-        headers = {"Authorization": f"token {self.token}", **headers}
-        named = {name.replace("_", "-"): text for name, text in headers.items()}
-        asked = urllib.request.Request(
-            f"{self.address}{path}", data=body, headers=named, method=method
-        )
+        asked = urllib.request.Request(f"{self.address}{path}", data=body, method=method)
+        for name, text in {"Authorization": f"token {self.token}", **headers}.items():
+            asked.add_header(name.replace("_", "-"), text)
         try:
             with urllib.request.urlopen(asked, timeout=60) as answer:
                 return answer.status, dict(answer.headers), answer.read()
@@ -136,8 +136,4 @@ def serving(url: str, *options: str) -> Iterator[Served]:
             assert found, said + process.communicate(timeout=60)[1]
             yield Served(process, found[1], found[2], said)
         finally:
-            process.send_signal(signal.SIGINT)
-            try:
-                process.wait(60)
-            except subprocess.TimeoutExpired:
-                process.kill()
+            process.kill()

@@ -1,9 +1,7 @@
 """A study whose trials ended in every way, one with dangerous files, and their two dashboards."""
 
 import shutil
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import optuna
@@ -79,10 +77,7 @@ def changed(
     folder: Path, uploaded: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """A copy of the folder whose studies may be changed, but not removed, by all tests."""
-    made = shutil.copytree(folder, tmp_path_factory.mktemp("changed") / "copy")
-    with closing(sqlite3.connect(made / "study.db")) as connection:
-        connection.execute("PRAGMA journal_mode=WAL")
-    return made
+    return shutil.copytree(folder, tmp_path_factory.mktemp("changed") / "copy")
 
 
 @pytest.fixture(scope="session")

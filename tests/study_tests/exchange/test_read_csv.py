@@ -2,13 +2,11 @@
 
 import csv
 import itertools
-import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import optuna
 import pandas as pd
 import pytest
 
@@ -16,7 +14,7 @@ from storage import attrs
 from storage.errors import StorageAccessError
 from storage.records import StudyRecord, load_study_record
 from study.analysis.correlation import get_correlations
-from study.analysis.tables import get_best_trials, get_families, to_frame
+from study.analysis.tables import to_frame
 from study.commands.import_csv import import_csv
 from study.commands.run import run
 from study.errors import StudyError
@@ -46,13 +44,13 @@ def write_csv(path: Path, columns: Sequence[str], rows: Sequence[Sequence[Any]])
 
 
 def autoencoder_rows() -> list[list[Any]]:
-    """Return a grid of 18 runs, whose error follows from their parameters."""
+    """Return 18 runs, whose error follows from their parameters."""
     rows: list[list[Any]] = []
     for epoch, batch_size, rate in itertools.product((100, 200), (16, 64), (0.001, 0.01)):
         error = 1 / epoch + batch_size / 1000 + rate
         rows.append([epoch, batch_size, rate, "", 1e-05, "CNN", batch_size == 16, error])
         rows.append([epoch, batch_size, rate, "32.0", 1e-05, "linear", "", error + 1])
-    return [*rows, *([100, 32, 0.0001, size, 0.01, "linear", "", 2] for size in (16, 64))]
+    return [*rows, *([7, 32, 0.5, size, 0.01, "linear", "", 2] for size in (16, 64))]
 
 
 ERRORS = [row[-1] for row in autoencoder_rows()]
@@ -93,13 +91,9 @@ def again(first: StudyRecord, folder: Path) -> None:
     """Export and import a study again, which must give the same tables."""
     write_table(first, folder / "again.csv")
     second = imported(folder / "again.csv")
-    assert get_best_trials(second, k=100) == get_best_trials(first, k=100)
-    assert get_families(second) == get_families(first)
     assert get_correlations(second) == get_correlations(first)
     times = ["started", "completed", "duration_s"]
-    pd.testing.assert_frame_equal(
-        to_frame(second).drop(columns=times), to_frame(first).drop(columns=times)
-    )
+    pd.testing.assert_frame_equal(*(to_frame(o).drop(columns=times) for o in (first, second)))
 
 
 def test_autoencoder(tmp_path: Path, autoencoders: StudyRecord) -> None:
@@ -107,14 +101,11 @@ def test_autoencoder(tmp_path: Path, autoencoders: StudyRecord) -> None:
 
     What is exported and imported again gives the same tables.
     """
-    assert autoencoders.name == "results"
     assert autoencoders.user_attrs[attrs.SETTINGS]["kind"] == "autoencoder"
     assert autoencoders.user_attrs[attrs.IMPORTED] == {"file": "results.csv", "rows": 18}
-    first, second, *_ = autoencoders.trials
-    run = [trial.user_attrs[attrs.EPOCHS_RUN] for trial in autoencoders.trials]
-    assert run == [trial.params["epoch"] for trial in autoencoders.trials]
+    first, second, *_, last = autoencoders.trials
     assert [trial.value for trial in autoencoders.complete] == ERRORS
-    assert {trial.user_attrs[attrs.MEASURED_ON] for trial in autoencoders.trials} == {"test"}
+    assert first.user_attrs == {attrs.EPOCHS_RUN: 100, attrs.MEASURED_ON: "test"}
     assert first.params == {
         "epoch": 100,
         "auto_encoder": "CNN",
@@ -125,6 +116,7 @@ def test_autoencoder(tmp_path: Path, autoencoders: StudyRecord) -> None:
     }
     assert second.params["bottleneck_dim"] == 32
     assert "batch_normalization" not in second.params
+    assert (last.params["epoch"], last.params["learning_rate"]) == (7, 0.5)  # not of the grid
     again(autoencoders, tmp_path)
 
 
@@ -141,22 +133,11 @@ def test_multitask(tmp_path: Path) -> None:
 GOOD = [100, 16, 0.001, "", 1e-05, "CNN", True, 0.1]
 
 
-def test_other_values_than_the_grids(tmp_path: Path) -> None:
-    """Values that the notebook's grid lacks widen the range of their parameter."""
-    row = [7, 16, 0.5, *GOOD[3:]]
-    (trial,) = imported(write_csv(tmp_path / "results.csv", AUTOENCODER, [row])).trials
-    assert (trial.params["epoch"], trial.params["learning_rate"]) == (7, 0.5)
-
-
 @pytest.mark.parametrize(
     ("column", "text", "message"),
     [
         ("batch_size", "x", "row 3: `batch_size` must be a whole number, but got 'x'"),
-        ("batch_size", "1", "row 3: `batch_size` must be"),
         ("epoch", "", "row 3: `epoch` is missing"),
-        ("auto_encoder", "RNN", "row 3: `auto_encoder` must be"),
-        ("batch_normalization", "", "row 3: `batch_normalization` is missing"),
-        ("error_rate", "", "row 3: `error_rate` must be a finite number, but is ''"),
         ("error_rate", "nan", "row 3: `error_rate` must be a finite number, but is 'nan'"),
         ("error_rate", "-0.1", "row 3: `error_rate` must not be negative, but is -0.1"),
         ("classification_accuracy", "101", "row 3: `classification_accuracy` must be 0 to 100"),
@@ -200,10 +181,7 @@ def test_wrong_file(tmp_path: Path, text: str, message: str) -> None:
 
 
 def test_name_is_taken(results: Path, autoencoders: StudyRecord) -> None:
-    """A study that exists is not touched; its file can become another one.
-
-    Optuna's own API sees an ordinary study, to which it could add trials.
-    """
+    """A study that exists is not touched, nor continued; its file can become another one."""
     with pytest.raises(StorageAccessError, match="There is a study named 'results' already"):
         imported(results)
     url = f"sqlite:///{results.with_name('study.db')}"
@@ -211,10 +189,3 @@ def test_name_is_taken(results: Path, autoencoders: StudyRecord) -> None:
     with pytest.raises(StudyError, match="was imported and cannot be continued"):
         run(asked, say=lambda _: None)
     assert imported(results, "other").trials[0].params == autoencoders.trials[0].params
-    with opened(url, write=True) as storage:
-        study = optuna.load_study(study_name="other", storage=storage)
-        assert study.best_value == min(ERRORS)
-        assert study.metric_names == [attrs.VALIDATION_MSE]
-        study.add_trial(study.trials[0])
-        assert study.trials[-1].number == len(ERRORS)
-        assert math.isclose(study.trials[-1].value or 0, study.trials[0].value or 1)

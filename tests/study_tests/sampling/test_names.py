@@ -31,18 +31,12 @@ Curve = Callable[[int], float]
 
 def test_names() -> None:
     """Every name builds its sampler or pruner, without a warning, for trainings of any length."""
-    built = {name: type(make_sampler(name, seed=0, params={})) for name in (*SAMPLERS, PAIRED)}
-    assert built == {
-        **dict.fromkeys(("grid", "random", "qmc", "paired"), PartialFixedSampler),
-        **dict.fromkeys(("tpe", "gp"), UntriedSampler),
-    }
-    for max_epochs in (1, 2, 200, None):
-        assert {name: type(make_pruner(name, max_steps=max_epochs)) for name in PRUNERS} == {
-            "median": StalledPruner,
-            "halving": SuccessiveHalvingPruner,
-            "hyperband": HyperbandPruner,
-            "none": NopPruner,
-        }
+    for name in (*SAMPLERS, PAIRED):
+        built = type(make_sampler(name, seed=0, params={}))
+        assert built is (UntriedSampler if name in ADAPTIVE_SAMPLERS else PartialFixedSampler)
+    pruners = (StalledPruner, SuccessiveHalvingPruner, HyperbandPruner, NopPruner)
+    for max_epochs in (1, 200, None):
+        assert [type(make_pruner(name, max_steps=max_epochs)) for name in PRUNERS] == [*pruners]
 
 
 @pytest.mark.parametrize("name", [*SAMPLERS, PAIRED])
@@ -61,15 +55,11 @@ def test_first_point(name: str) -> None:
         assert trial.suggest_categorical("kind", ["a", "b"]) == "b"
         return trial.suggest_float("y", 0, 1)
 
-    assert first(1) == first(1)
-    assert len({first(seed) for seed in range(5)}) == 5
+    assert first(1) == first(1) != first(2)
 
 
 def test_unknown_names() -> None:
     """Other names, and what stands for an experiment's sampler, are refused with the known."""
-    for sampler in SAMPLERS:
-        for pruner in PRUNERS:
-            check_names(sampler, pruner)
     for unknown in ("cmaes", "paired"):
         message = rf"^`sampler` must be one of grid, .*, gp, but got '{unknown}'\.$"
         with pytest.raises(StudyError, match=message):
@@ -79,25 +69,18 @@ def test_unknown_names() -> None:
         check_names("tpe", "asha")
 
 
-@pytest.mark.parametrize(
-    ("space", "sampler", "n_trials", "max_epochs", "pruner"),
-    [
+def test_default_pruner() -> None:
+    """A grid is completed; long trainings of the notebook's space are halved, others less so."""
+    for space, sampler, n_trials, max_epochs, pruner in (
         ("notebook", "grid", 1000, 200, "none"),
         ("notebook", "tpe", 1, HALVING_MIN_EPOCHS, "halving"),
-        ("notebook", "random", 500, 200, "halving"),
         ("notebook", "tpe", 40, HALVING_MIN_EPOCHS - 1, "median"),
         ("extended", "tpe", HYPERBAND_MIN_TRIALS - 1, 200, "median"),
-        ("extended", "tpe", HYPERBAND_MIN_TRIALS, 200, "hyperband"),
-        ("extended", "qmc", 500, 20, "hyperband"),
+        ("extended", "qmc", HYPERBAND_MIN_TRIALS, 200, "hyperband"),
         ("notebook", "tpe", HYPERBAND_MIN_TRIALS, None, "median"),
-        ("notebook", "grid", 1, None, "none"),
-    ],
-)
-def test_default_pruner(
-    space: str, sampler: str, n_trials: int, max_epochs: int | None, pruner: str
-) -> None:
-    """A grid is completed; long trainings of the notebook's space are halved, others less so."""
-    assert default_pruner(space, sampler, n_trials=n_trials, max_steps=max_epochs) == pruner
+    ):
+        found = default_pruner(space, sampler, n_trials=n_trials, max_steps=max_epochs)
+        assert found == pruner, (space, sampler, n_trials, max_epochs)
 
 
 def falling(level: float) -> Curve:
@@ -105,16 +88,16 @@ def falling(level: float) -> Curve:
     return lambda step: level + 0.9**step
 
 
-def run(study: optuna.Study, curve: Curve, *, max_epochs: int = MAX_EPOCHS) -> int:
+def run(study: optuna.Study, curve: Curve) -> int:
     """Report a curve as the objective does, and return the number of epochs until the end."""
     trial = study.ask()
-    for step in range(max_epochs):
+    for step in range(MAX_EPOCHS):
         trial.report(curve(step), step=step)
         if trial.should_prune():
             study.tell(trial, state=TrialState.PRUNED)
             return step + 1
-    study.tell(trial, curve(max_epochs - 1))
-    return max_epochs
+    study.tell(trial, curve(MAX_EPOCHS - 1))
+    return MAX_EPOCHS
 
 
 @pytest.mark.parametrize(
@@ -137,16 +120,13 @@ def test_median(n_before: int, curve: Curve, earliest: int, latest: int) -> None
     assert earliest <= run(study, curve) <= latest
 
 
-@pytest.mark.parametrize("max_epochs", [27, 100, 200])
-def test_hyperband(max_epochs: int) -> None:
+def test_hyperband() -> None:
     """Bad trials are stopped early; none is told to stop after its last epoch."""
-    pruner = make_pruner("hyperband", max_steps=max_epochs)
+    pruner = make_pruner("hyperband", max_steps=MAX_EPOCHS)
     study = optuna.create_study(study_name="hyperband", pruner=pruner)
-    levels = [0.1 + (i * 37 % 60) / 100 for i in range(60)]
-    ends = [run(study, falling(level), max_epochs=max_epochs) for level in levels]
+    ends = [run(study, falling(0.1 + (i * 37 % 60) / 100)) for i in range(60)]
     states = [trial.state for trial in study.get_trials()]
-    assert [end == max_epochs for end in ends] == [s == TrialState.COMPLETE for s in states]
+    assert [end == MAX_EPOCHS for end in ends] == [s == TrialState.COMPLETE for s in states]
     assert states.count(TrialState.PRUNED) >= 20
-    assert states.count(TrialState.COMPLETE) >= 5
     best = min(study.get_trials(), key=lambda t: min(t.intermediate_values.values()))
     assert best.state == TrialState.COMPLETE

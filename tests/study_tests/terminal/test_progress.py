@@ -11,9 +11,8 @@ from optuna.trial import TrialState
 
 from storage import attrs
 from storage.records import TrialRecord
-from study.terminal.progress import describe, eta, progress_line, step_bar
+from study.terminal.progress import describe, eta, progress_line
 from tests.servers import opened
-from tests.study_tests.synthetic import VALIDATION_MSE
 from tests.study_tests.synthetic import trial as record
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
@@ -31,17 +30,11 @@ def trial(state: TrialState, seconds: float = 0.0, *own: float, **more: int) -> 
     )
 
 
-def done(seconds: float, **more: int) -> TrialRecord:
-    """Return a complete trial."""
-    return trial(TrialState.COMPLETE, seconds, 0.5, **more)
-
-
 def test_description() -> None:
     """Counts, the best value of a complete trial that keeps the constraint, and the ETA.
 
     Points of a grid that are answered from another's training take no time, before and after now.
     """
-    assert describe([], target=5, n_workers=2) == "0 pruned · 0 failed · ETA …"
     trials = [
         trial(TrialState.COMPLETE, 60, 0.25),
         trial(TrialState.COMPLETE, 60, 0.125),
@@ -56,41 +49,31 @@ def test_description() -> None:
     best = describe(trials, target=4, n_workers=2, maximise=True)
     assert best == "1 pruned · 1 failed · best 0.25000"
     again = {attrs.REUSED_FROM: 0}  # a point that is answered from another's training
+    ended = enumerate([(60, {}), (0, again), (0, again), (80, {})])
     trials = [
-        done(seconds, **{attrs.DESIGN_INDEX: index}, **own)
-        for index, (seconds, own) in enumerate([(60, {}), (0, again), (0, again), (80, {})])
+        trial(TrialState.COMPLETE, seconds, 0.5, **{attrs.DESIGN_INDEX: index}, **own)
+        for index, (seconds, own) in ended
     ]
-    trainings = ["a", "a", "a", "b", "c", "c", "b", "d"]
-    text = describe(trials, target=8, n_workers=1, trainings=trainings)
+    text = describe(trials, target=8, n_workers=1, trainings=list("aaabccbd"))
     assert text.endswith("ETA 2 min 20 s")  # of c and d
 
 
-@pytest.mark.parametrize(
-    ("durations_s", "begun_s", "remaining", "n_workers", "said"),
-    [
-        ([], [], 5, 2, "ETA …"),
-        ([], [50.0], 5, 2, "ETA …"),
-        ([60.0], [], 1, 1, "ETA 1 min 0 s"),
-        ([40.0, 80.0], [], 10, 1, "ETA 10 min 0 s"),
-        ([40.0, 80.0], [], 10, 2, "ETA 5 min 0 s"),
-        ([7200.0], [], 24, 1, "ETA 48 h 0 min"),
-        ([60.0], [20.0], 2, 1, "ETA 1 min 40 s"),
-        ([60.0], [20.0, 40.0], 4, 2, "ETA 1 min 30 s"),
-        ([60.0], [900.0], 2, 1, "ETA 1 min 0 s"),
-        ([60.0], [900.0], 1, 1, "ETA 0.0 s"),
-        ([60.0], [900.0, 900.0, 900.0], 1, 3, "ETA 0.0 s"),
-        ([0.0], [], 9, 1, "ETA 0.0 s"),
-    ],
-)
-def test_eta(
-    durations_s: list[float], begun_s: list[float], remaining: int, n_workers: int, said: str
-) -> None:
+def test_eta() -> None:
     """What remains takes the mean of what was, less what has begun, shared by the workers.
 
     A trial that has taken longer than the mean is about to end, and saves no other's time.
     """
-    trials = [*map(done, durations_s), *(trial(TrialState.RUNNING, s) for s in begun_s)]
-    assert eta(trials, [], remaining=remaining, n_workers=n_workers, now=NOW) == said
+    for durations_s, begun_s, remaining, n_workers, said in (
+        ([], [50.0], 5, 2, "ETA …"),
+        ([40.0, 80.0], [], 10, 2, "ETA 5 min 0 s"),
+        ([7200.0], [], 24, 1, "ETA 48 h 0 min"),
+        ([60.0], [20.0, 40.0], 4, 2, "ETA 1 min 30 s"),
+        ([60.0], [900.0], 2, 1, "ETA 1 min 0 s"),
+        ([60.0], [900.0, 900.0, 900.0], 1, 3, "ETA 0.0 s"),
+    ):
+        trials = [trial(TrialState.COMPLETE, seconds, 0.5) for seconds in durations_s]
+        trials += [trial(TrialState.RUNNING, seconds) for seconds in begun_s]
+        assert eta(trials, [], remaining=remaining, n_workers=n_workers, now=NOW) == said
 
 
 def test_progress_line(
@@ -102,37 +85,25 @@ def test_progress_line(
     """
     monkeypatch.setattr("storage.rdb._SQLITE_TIMEOUT_S", 0)
     line = "A worker died [red]by[/red] SIGKILL; " + 30 * "word " + "1.5 s."
-    last = "s: 0/3 0 pruned · 0 failed · ETA …\n"
     path = url.removeprefix("sqlite:///")
     with opened(url, create=True, write=True) as storage, closing(sqlite3.connect(path)) as other:
         study = optuna.create_study(storage=storage, study_name="s")
         capsys.readouterr()
-        with progress_line(study, target=3, n_workers=1) as say:
-            say(line)
-        assert capsys.readouterr() == ("", f"{line}\n{last}")
-        with (
-            pytest.raises(ZeroDivisionError, match="division"),
-            progress_line(study, target=3, n_workers=1),
-        ):
-            _ = 1 / 0
-        assert capsys.readouterr() == ("", last)
-        other.execute("BEGIN IMMEDIATE")
-        with progress_line(study, target=3, n_workers=1):
-            pass
-        assert capsys.readouterr().err == ""
-        other.rollback()
-        other.execute("DROP TABLE trials")
-        other.commit()
-        with (
-            pytest.raises(StorageInternalError, match="commit"),
-            progress_line(study, target=3, n_workers=1),
-        ):
-            pass
 
+        def show(line: str) -> None:
+            with progress_line(study, target=3, n_workers=1) as say:
+                say(line)
+                raise ZeroDivisionError
 
-def test_step_bar(capsys: pytest.CaptureFixture[str]) -> None:
-    """A file sees nothing of a training's bar."""
-    with step_bar(2, VALIDATION_MSE, title="t") as on_step:
-        for _ in range(2):
-            on_step({"validation_mse": 0.1})
-    assert capsys.readouterr().out == ""
+        last = f"{line}\ns: 0/3 0 pruned · 0 failed · ETA …\n"
+        for statement, expected, said in (
+            ("SELECT 1", ZeroDivisionError, last),
+            ("BEGIN IMMEDIATE", ZeroDivisionError, f"{line}\n"),
+            ("DROP TABLE trials", StorageInternalError, f"{line}\n"),
+        ):
+            other.execute(statement)
+            if statement.startswith("DROP"):
+                other.commit()
+            with pytest.raises(expected):
+                show(line)
+            assert capsys.readouterr() == ("", said)

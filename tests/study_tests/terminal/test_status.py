@@ -1,6 +1,7 @@
 """The state of studies for a terminal, or a pipe."""
 
 import io
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -35,11 +36,10 @@ POOR = trial(1, value=0.1, attrs=classified((1, 12, 3, 6), min_accuracy=0.7))
 
 def printed(*parts: RenderableType, width: int) -> str:
     """Return what a terminal of some width shows of parts."""
-    console = Console(file=io.StringIO(), width=width)
+    out = io.StringIO()
     for part in parts:
-        console.print(part)
-    assert isinstance(console.file, io.StringIO)
-    return console.file.getvalue()
+        Console(file=out, width=width).print(part)
+    return out.getvalue()
 
 
 def shown(
@@ -65,12 +65,11 @@ def test_counts_and_names() -> None:
     assert "Trial 0 failed: its worker died" in shown(study(trial(0, state=TrialState.FAIL)))
     record = study(trial(0, value=0.5), name="[red]s[/red]", settings=SETTINGS)
     foreign = study(DONE, name="foreign")  # of plain Optuna
-    assert "[red]s[/red]" in shown(record)
-    assert "foreign" in shown(foreign)
-    rows = listed(record, foreign, PLANTED, study(name="empty", settings=SETTINGS))
-    assert [row[0] for row in rows] == ["[red]s[/red]", "foreign", "planted", "empty"]
-    assert [row[-1] for row in rows] == ["0.50000", "0.50000", f"{PLANTED.best.value:.5f}", "—"]
-    assert "—" in rows[1][1:]
+    for one in (record, foreign):
+        assert one.name in shown(one)
+    rows = listed(record, foreign, study(name="empty", settings=SETTINGS))
+    assert [row[0] for row in rows] == ["[red]s[/red]", "foreign", "empty"]
+    assert [row[-1] for row in rows] == ["0.50000", "0.50000", "—"]
 
 
 def test_eta() -> None:
@@ -78,20 +77,18 @@ def test_eta() -> None:
 
     The second half of a grid of two lengths is answered from the first, in no time.
     """
-    done = trial(0, value=0.5, started=NOW - timedelta(seconds=70), completed=NOW)
-    begun = {"state": TrialState.RUNNING, "started": NOW - timedelta(seconds=10)}
-    record = replace(
-        study(done, trial(1, **begun), trial(2, **begun)), user_attrs={"target_trials": 5}
-    )
-    assert "1 of 5 trials" in shown(record)
-    assert "2 running, 0 waiting; ETA 2 min 10 s" in shown(record)  # (4 * 70 - 20) s / 2
-    assert "ETA" not in shown(replace(record, user_attrs={"target_trials": 1}))
-    settings = {"kind": "autoencoder", "space": "notebook", "sampler": "grid", "fixed": {}}
     minute = {"started": NOW - timedelta(seconds=60), "completed": NOW}
     ends = [trial(i, value=0.5, attrs={"design_index": i}, **minute) for i in (0, 1)]
+    settings = {"kind": "autoencoder", "space": "notebook", "sampler": "grid", "fixed": {}}
     record = study(*ends, trial(2, state=TrialState.RUNNING, started=NOW), settings=settings)
     record = replace(record, user_attrs={**record.user_attrs, "target_trials": 480})
-    assert "ETA 3 h 58 min" in shown(record, width=200)  # 238 of 240 trainings
+    text = shown(record, width=200)
+    assert "2 of 480 trials" in text
+    assert "1 running, 0 waiting; ETA 3 h 58 min" in text  # 238 of 240 trainings
+    assert "ETA" not in shown(replace(record, user_attrs={"target_trials": 2}))
+    random = {**settings, "sampler": "random"}
+    record = replace(record, user_attrs={"settings": random, "target_trials": 5})
+    assert "ETA 3 min 0 s" in shown(record)
 
 
 def test_workers() -> None:
@@ -99,15 +96,16 @@ def test_workers() -> None:
 
     Epochs that an earlier attempt trained do not make the worker faster.
     """
+    own = {"worker": "host:[42]", "resumed_epochs": 1}
     fast = trial(
         3,
         state=TrialState.RUNNING,
         params={"epoch": 20},
         curve=(0.75, 0.5, 0.25),
-        attrs={"worker": "host:[42]", "resumed_epochs": 1},
+        attrs=own,
         started=NOW - timedelta(seconds=4),
     )
-    done = trial(0, value=0.5, attrs={"worker": "host:[42]"})
+    done = trial(0, value=0.5, attrs=own)
     record = study(done, fast, trial(4, state=TrialState.RUNNING), settings=SETTINGS)
     rows = shown(record, silent_s={fast.trial_id: 7.4}).splitlines()
     assert "3 host:[42] 1 3 of 20 0.50 0.25000 7 s ago" in rows
@@ -118,8 +116,7 @@ def test_watch_ends_with_the_study() -> None:
     """Watching goes on until the target is reached, through an outage, but no other error."""
     first = replace(study(DONE), user_attrs={"target_trials": 2})
     last = replace(first, trials=(DONE, replace(DONE, number=1)))
-    away, damaged = StorageUnreachableError("gone for a moment"), StorageAccessError("damaged")
-    looks = iter([first, away, last, damaged])
+    looks = iter([first, StorageUnreachableError("gone"), last, StorageAccessError("damaged")])
 
     def read() -> tuple[StudyRecord, dict[int, float]]:
         look = next(looks)
@@ -127,13 +124,11 @@ def test_watch_ends_with_the_study() -> None:
             raise look
         return look, {}
 
-    console = Console(file=io.StringIO(), width=120, force_terminal=True, color_system=None)
+    out = io.StringIO()
+    console = Console(file=out, width=120, force_terminal=True, color_system=None)
     watch(read, interval_s=0.0, console=console)
-    assert isinstance(console.file, io.StringIO)
-    text = console.file.getvalue()
-    parts = ("1 of 2 trials", "The storage is away: gone for a moment", "2 of 2 trials")
-    positions = [text.index(part) for part in parts]
-    assert positions == sorted(positions)
+    said = r"1 of 2 trials.*The storage is away: gone.*2 of 2 trials"
+    assert re.search(said, out.getvalue(), re.DOTALL)
     with pytest.raises(StorageAccessError, match="damaged"):
         watch(read, interval_s=0.0, console=console)
 
@@ -141,19 +136,14 @@ def test_watch_ends_with_the_study() -> None:
 def test_best_first() -> None:
     """The five best trials are listed, best first, with all their parameters."""
     params = {"batch_size": 16, "learning_rate": 0.01}
-    values = [0.5, 0.2, 0.4, 0.1, 0.3, 0.6, 0.7]
-    text = shown(study(*(trial(i, value=v, params=params) for i, v in enumerate(values))))
-    rows = [line for line in text.splitlines() if "batch_size=16, learning_rate=0.01" in line]
-    assert [row.partition(" —")[0] for row in rows] == [
-        *("3 0.10000", "1 0.20000", "4 0.30000", "2 0.40000", "0 0.50000")
-    ]
+    values = enumerate([0.5, 0.2, 0.4, 0.1, 0.3, 0.6])
+    text = shown(study(*(trial(i, value=value, params=params) for i, value in values)))
+    found = re.findall(r"^(\d) 0\..*batch_size=16, learning_rate=0.01$", text, re.MULTILINE)
+    assert found == [*"31420"]
 
 
 def test_names_are_whole_in_a_pipe() -> None:
     """In 80 columns, which a pipe has, a study's name can still be read and copied."""
-    own = {"settings": {**SETTINGS, "space": "notebook"}}
-    record = replace(PLANTED, name="autoencoder-notebook", user_attrs=own)
-    assert listed(record, width=80)[0][0] == "autoencoder-notebook"
     settings = {**MULTITASK_SETTINGS, "space": "notebook"}
     record = multitask(GOOD, name="multitask-notebook", settings=settings)
     assert listed(record, width=80)[0][0] == "multitask-notebook"
@@ -169,13 +159,8 @@ def test_accuracy() -> None:
     assert "best validation MSE accuracy constraint epoch parameters" in rows
     best = [row for row in rows if row[:3] in ("1 0", "3 0", "4 0")]
     assert best == ["3 0.50000 80.0 % kept —", "1 0.10000 55.0 % broken —"]
-    text = shown(multitask(GOOD))
-    assert "accuracy" in text
-    assert "constraint" not in text
-    settings = {**MULTITASK_SETTINGS, "pareto": True}
-    pareto = multitask(POOR, GOOD, trial(4, state=TrialState.RUNNING), settings=settings)
-    assert "1 running" in shown(pareto)
-    assert listed(PLANTED, multitask())[0][-1] != "—"
+    assert "constraint" not in shown(multitask(GOOD))
+    pareto = multitask(POOR, GOOD, settings={**MULTITASK_SETTINGS, "pareto": True})
     rows = listed(multitask(POOR, GOOD), pareto, PLANTED)
     assert rows[0][-3:] == rows[1][-3:] == ["0.50000", "80.0", "%"]
     assert rows[2][-1] == "—"
@@ -183,11 +168,9 @@ def test_accuracy() -> None:
 
 def test_words_of_another_kind() -> None:
     """Columns are called what the study says of its kind."""
-    metrics = (
-        Metric(name="score", label="score", direction="maximize", objective=True),
-        Metric(name="validation_share", label="validation share", low=0, high=1),
-    )
-    info = KindInfo(name="own", metrics=metrics, fidelity="passes")
+    share = Metric(name="validation_share", label="validation share", low=0, high=1)
+    score = Metric(name="score", label="score", direction="maximize", objective=True)
+    info = KindInfo(name="own", metrics=(score, share), fidelity="passes")
     running = trial(2, state=TrialState.RUNNING, curve=(0.5, 0.75), started=NOW)
     ended = [trial(i, value=0.25 + i, attrs={"validation_share": 0.5}) for i in (0, 1)]
     record = StudyRecord(
@@ -196,9 +179,10 @@ def test_words_of_another_kind() -> None:
         user_attrs={attrs.KIND: info.to_dict(), attrs.SETTINGS: {"kind": "own"}},
         trials=(*ended, replace(running, params={"passes": 20})),
     )
-    lines = shown(record).splitlines()
-    assert "running worker done passes passes/s score heartbeat" in lines
-    assert any("2 of 20" in line for line in lines)
-    assert "best score share passes parameters" in lines
-    assert "1 1.25000 50.0 % —" in lines
+    text = shown(record)
+    for line in (
+        "running worker done passes passes/s score heartbeat\n2 — 2 2 of 20",
+        "best score share passes parameters\n1 1.25000 50.0 % —",
+    ):
+        assert line in text
     assert listed(record)[0][-2:] == ["50.0", "%"]
