@@ -156,16 +156,12 @@ def trained(
 def with_choice(n_others: int, n_trials: int = 40) -> StudyRecord:
     """Return trials of which some have no batch normalisation; the batch sizes are even."""
     values = np.random.default_rng(0).permutation(np.linspace(0.1, 0.5, n_trials)).tolist()
-    params = (
-        {
-            "auto_encoder": "CNN",
-            "batch_size": [16, 32][i % 2],
-            "batch_normalization": i >= n_others,
-        }
-        for i in range(n_trials)
-    )
-    both = enumerate(zip(values, params, strict=True))
-    return study(*(trial(i, value=value, params=own) for i, (value, own) in both))
+    trials = []
+    for i, value in enumerate(values):
+        params: dict[str, Scalar] = {"auto_encoder": "CNN", "batch_size": [16, 32][i % 2]}
+        params["batch_normalization"] = i >= n_others
+        trials.append(trial(i, value=value, params=params))
+    return study(*trials)
 
 
 def _end(number: int, rng: np.random.Generator, *, prunes: bool = True) -> tuple[TrialState, int]:
@@ -182,13 +178,12 @@ def _ended(number: int, end: tuple[TrialState, int], value: float, **more: Any) 
     state, epochs = end
     run = {"epochs_run": epochs, "training_seconds": 2.5 * epochs, "best_epoch": epochs}
     own = {"seed": 1000 + number, "device": "cpu", "threads": 1, **run, **more.pop("attrs")}
-    own |= {"failure": MARKUP} if state == TrialState.FAIL else {}
     return trial(
         number,
         state=state,
         value=value if state == TrialState.COMPLETE else None,
         curve=tuple(map(float, more.pop("curve")))[:epochs],
-        attrs=own,
+        attrs=own | ({"failure": MARKUP} if state == TrialState.FAIL else {}),
         completed=more["started"] + timedelta(minutes=1),
         **more,
     )
@@ -224,30 +219,30 @@ def planted(n_trials: int = 120, *, seed: int = 0) -> StudyRecord:
         curve[-1] = value
         own = {"code_version": "0.1.0", "data_fingerprint": "0123456789abcdef"}
         own |= {"parameter_count": 200_000 if params["auto_encoder"] == "CNN" else 25_000_000}
-        more = {"attrs": own | {"worker": f"host:{number % 2}"}, "params": params, "curve": curve}
-        started = START + timedelta(minutes=number // 2)
-        trials.append(_ended(number, end, value, started=started, **more))
+        own |= {"worker": f"host:{number % 2}"}
+        more = {"attrs": own, "params": params, "curve": curve}
+        trials.append(
+            _ended(number, end, value, started=START + timedelta(minutes=number // 2), **more)
+        )
     return study(*trials, name="planted", settings=SETTINGS)
 
 
-def confusion(correct: Sequence[int]) -> list[list[int]]:
-    """Return the matrix of a trial that takes what it does not know for the next class."""
-    matrix = np.diag(correct)
-    for i, n in enumerate(CLASS_COUNTS["validation"].values()):
-        matrix[i, (i + 1) % len(correct)] = n - correct[i]
-    return [list(map(int, row)) for row in matrix]
-
-
 def classified(correct: Sequence[int], *, min_accuracy: float = 0.0) -> dict[str, Any]:
-    """Return the attributes of a trial that gets so many images of each class right."""
+    """Return the attributes of a trial that gets so many images of each class right.
+
+    It takes what it does not know for the next class.
+    """
     counts = list(CLASS_COUNTS["validation"].values())
     accuracy = sum(correct) / sum(counts)
     recalls = [right / n for right, n in zip(correct, counts, strict=True)]
+    confusion = np.diag(correct)
+    for i, n in enumerate(counts):
+        confusion[i, (i + 1) % len(correct)] = n - correct[i]
     return {
         "validation_accuracy": accuracy,
         "validation_balanced_accuracy": sum(recalls) / len(recalls),
         "validation_cross_entropy": 2.0 - accuracy,
-        "confusion": confusion(correct),
+        "confusion": confusion.tolist(),
         **({"infeasible": True} if accuracy < min_accuracy else {}),
     }
 
@@ -259,15 +254,10 @@ def multitask(
     class_counts: Mapping[str, Mapping[str, int]] | None = CLASS_COUNTS,
 ) -> StudyRecord:
     """Return a study of these trials, which classify."""
-    return StudyRecord(
-        name=name,
-        directions=("minimize", "maximize") if settings["pareto"] else ("minimize",),
-        user_attrs={
-            "settings": settings,
-            **({} if class_counts is None else {"class_counts": class_counts}),
-        },
-        trials=trials,
-    )
+    made = study(*trials, name=name, settings=settings)
+    more = {} if class_counts is None else {"class_counts": class_counts}
+    directions = ("minimize", "maximize") if settings["pareto"] else ("minimize",)
+    return replace(made, directions=directions, user_attrs={**made.user_attrs, **more})
 
 
 def planted_multitask(

@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
 
@@ -19,7 +20,7 @@ from storage.records import StudyRecord, TrialRecord
 from study.analysis import min_accuracy_of, ranked, ranked_by_constraint
 from study.analysis.front import non_dominated
 from study.analysis.history import get_history, get_learning_curves, get_summary
-from study.analysis.importance import HardlyVaried, get_importances
+from study.analysis.importance import BEST_TENTH, HardlyVaried, get_importances
 from study.analysis.tables import get_best_trials, get_class_results, get_families, to_frame
 from tests.study_tests.synthetic import (
     CLASS_COUNTS,
@@ -124,8 +125,7 @@ def test_summary_counts_states_time_epochs_and_reused_trainings() -> None:
 
     timed = {"worker": "a:1", "training_seconds": 40.0}
     counted = {"worker": "a:1", "epochs_run": 10}
-    other = {**CNN, "learning_rate": 0.1}
-    pruned = trial(1, state=PRUNED, params=other, curve=(0.4,) * 4, attrs={"worker": "b:2"})
+    pruned = trial(1, state=PRUNED, params=CNN, curve=(0.4,) * 4, attrs={"worker": "b:2"})
     record = study(
         ran(trial(0, value=0.3, params=CNN, curve=(0.3,) * 10, attrs=timed), 0, 1),
         ran(pruned, 0.5, 2),
@@ -139,13 +139,29 @@ def test_summary_counts_states_time_epochs_and_reused_trainings() -> None:
     assert (info.n_trials, info.n_workers, info.n_reused) == (6, 2, 1)
     assert info.by_state == Counter(t.state for t in record.trials)
     assert info.best is record.trials[0]
-    assert info.training_seconds == 40.0 + 90.0 + 60.0
-    assert info.wall_seconds == 180.0
+    assert (info.training_seconds, info.wall_seconds) == (40.0 + 90.0 + 60.0, 180.0)
     assert info.epochs_run == 10 + 4 + 10 + 0 + 1
     assert (info.epochs_asked, info.epochs_saved) == (40, 6)
     assert info.last_completed == START + 61 * minute
     empty = get_summary(study())
     assert (empty.n_trials, empty.by_state, empty.best, empty.wall_seconds) == (0, {}, None, 0.0)
+
+
+def by_optuna(trials: Iterable[TrialRecord], **quantiles: float) -> dict[str, float]:
+    """Return the importances that Optuna tells; a pruned trial is worse the sooner it ended."""
+    rebuilt = optuna.create_study()
+    rebuilt.add_trials(
+        create_trial(
+            value=100.0 - len(t.intermediate_values) if t.value is None else t.value,
+            params=dict(t.params),
+            distributions={name: t.distributions[name] for name in t.params},
+        )
+        for t in trials
+        if t.finished
+    )
+    evaluator = PedAnovaImportanceEvaluator(**quantiles)
+    found = get_param_importances(rebuilt, evaluator=evaluator)
+    return {name: share for name, share in found.items() if name != "epoch"}
 
 
 def test_importance_finds_what_matters() -> None:
@@ -162,19 +178,19 @@ def test_importance_finds_what_matters() -> None:
     assert unused == {"bottleneck_dim": 0.0}
     assert all(0.0 <= p.low <= p.high <= 1.0 for p in info.parameters)
     assert 0.2 < first.low <= first.share <= first.high
-    rebuilt = optuna.create_study()
-    rebuilt.add_trials(
-        create_trial(
-            value=100.0 - len(t.intermediate_values) if t.value is None else t.value,
-            params=dict(t.params),
-            distributions=dict(t.distributions),
-        )
-        for t in RECORD.trials
-        if t.finished
-    )
-    expected = get_param_importances(rebuilt, evaluator=PedAnovaImportanceEvaluator())
-    expected.pop("epoch")
-    assert shares == pytest.approx(expected)
+    assert shares == pytest.approx(by_optuna(RECORD.trials))
+    # Within the best tenth of the complete trials, too, of which few have none of their own.
+    names = ("learning_rate", "weight_decay", "batch_size")
+    trials = [replace(t, params={n: t.params[n] for n in names}) for t in planted(150).complete]
+    info = get_importances(study(*trials), region=BEST_TENTH, n_resamples=2)
+    expected = by_optuna(trials, target_quantile=0.01, region_quantile=0.1)
+    assert {p.name: p.share for p in info.parameters} == pytest.approx(expected)
+    assert (info.n_trials, info.n_region, info.n_top) == (128, 13, 2)
+    best = "the best 10\N{NO-BREAK SPACE}% of "
+    assert info.region == f"{best}the complete trials, as the sampler placed them"
+    assert "take at least 500 complete trials" in str(info.caution)
+    refused = get_importances(study(*trials[:90]), region=BEST_TENTH).refusal
+    assert str(refused).endswith("fewer than the 10 that importances need.")
     # The accuracy has its own parameter and trials.
     info = get_importances(planted_multitask(), metric=VALIDATION_ACCURACY, n_resamples=5)
     assert (info.metric, info.parameters[0].name) == (VALIDATION_ACCURACY, "classification_lambda")
@@ -210,40 +226,34 @@ def test_importance_refuses_in_plain_words(trials: list[TrialRecord], reason: st
     assert reason in str(info.refusal)
 
 
-def halved(n_trials: int, n_complete: int) -> StudyRecord:
-    """Return a study whose best trials are complete, and the others pruned the sooner the worse.
+def halved(n_complete: int) -> StudyRecord:
+    """Return 60 trials whose best are complete, and the others pruned the sooner the worse.
 
     The error depends on the learning rate alone.
     """
-    rates = 10 ** np.random.default_rng(0).uniform(-4, -1, size=n_trials)
-    best_first = sorted(range(n_trials), key=lambda i: abs(np.log10(rates[i]) + 2))
     trials = []
-    for place, i in enumerate(best_first):
-        params = {**CNN, "learning_rate": float(rates[i]), "weight_decay": 1e-5 * (1 + i % 7)}
-        error = 0.1 + 0.01 * place
-        if place < n_complete:
-            trials.append(trial(i, value=error, params=params, curve=(error,) * 20))
-        else:
-            curve = (error,) * (9 if place < n_trials // 2 else 3)
-            trials.append(trial(i, state=PRUNED, params=params, curve=curve))
-    return study(*sorted(trials, key=lambda t: t.number))
+    for i, t in enumerate(alike(60, rate=0.001)):
+        params = {**t.params, "weight_decay": 1e-5 * (1 + i % 7)}
+        if i >= n_complete:
+            curve = dict.fromkeys(range(9 if i < 30 else 3), t.value)
+            t = replace(t, state=PRUNED, value=None, intermediate_values=curve)
+        distributions = trial(0, params=params).distributions
+        trials.append(replace(t, params=params, distributions=distributions))
+    return study(*trials)
 
 
 def test_importance_counts_pruned_trials() -> None:
     """A study of which pruning left a few is explained as if all trials were complete."""
-    whole = get_importances(halved(60, 60), n_resamples=5)
-    record = halved(60, 6)
-    info, fewer = (get_importances(r, n_resamples=5) for r in (record, halved(60, 4)))
+    whole, info, fewer = (get_importances(halved(n), n_resamples=5) for n in (60, 6, 4))
     assert (info.n_trials, info.n_pruned, info.n_top, fewer.n_top) == (60, 54, 6, 6)
     assert info.region.startswith("all complete and pruned trials")
     assert info.parameters == fewer.parameters == whole.parameters
-    assert info.parameters[0].name == "learning_rate"
-    assert info.caution is None
+    assert (info.parameters[0].name, info.caution) == ("learning_rate", None)
     assert "Only 4 trials are complete, so the best 6 hold pruned ones" in str(fewer.caution)
     silent = trial(60, state=PRUNED, params={**CNN, "learning_rate": 0.1, "weight_decay": 1e-5})
     broken = replace(silent, intermediate_values={0: math.nan})
     for more, counts in ((silent, (60, 54)), (broken, (61, 55))):
-        info = get_importances(study(*record.trials, more), n_resamples=2)
+        info = get_importances(study(*halved(6).trials, more), n_resamples=2)
         assert (info.n_trials, info.n_pruned) == counts
     # Below fifty complete trials a tenth holds fewer than five, and equal values widen it.
     info = get_importances(planted(40), n_resamples=5)
@@ -338,7 +348,6 @@ def test_ranking_follows_the_metric_and_keeps_its_values() -> None:
     for value in (None, math.nan, math.inf, True, "0.5"):
         odd = trial(0, value=0.1, attrs={"validation_accuracy": value})
         assert ranked(study(odd), metric=VALIDATION_ACCURACY) == []
-    assert min_accuracy_of(study()) is None
     for needed, expected in ((0.7, 0.7), (1, 1.0), (None, None)):
         settings = {**MULTITASK_SETTINGS, "min_accuracy": needed}
         assert min_accuracy_of(multitask(settings=settings)) == expected

@@ -52,14 +52,13 @@ def test_fronts_by_hand() -> None:
     figure = plot_costs(infos, kind_of(record))
     fronts = [trace for trace in figure.data if trace.name == "front"]
     assert [list(trace.x) for trace in fronts] == [[p.cost for p in i.front] for i in infos]
-    assert all(trace.line.shape == "hv" for trace in fronts)
     assert [trace.name for trace in figure.data if trace.showlegend] == ["front", "CNN", "linear"]
-    marks = [trace for trace in figure.data if trace.name != "front"]
-    assert all(trace.meta == {"trials": True} for trace in marks)
+    front, cnn, linear, *_ = figure.data
+    assert (cnn.meta, front.line.shape) == ({"trials": True}, "hv")
+    assert sorted((*cnn.customdata, *linear.customdata)) == [0, 1, 2, 3, 4]
     brush = figure.layout.meta["brush"]
     assert [brush[axis] for axis in ("x", "x2", "x3")] == [info.name for info in infos]
     assert {brush[axis] for axis in ("y", "y2", "y3")} == {"value"}
-    assert sorted(n for trace in marks[:2] for n in trace.customdata) == [0, 1, 2, 3, 4]
 
 
 def test_what_has_no_cost_is_left_out() -> None:

@@ -4,7 +4,6 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -39,17 +38,9 @@ def test_it_is_the_mean_over_all_subsets(values: Sequence[float]) -> None:
         lowest = [min(chosen) for chosen in itertools.combinations(values, n)]
         assert one == pytest.approx(sum(lowest) / len(lowest), rel=1e-9, abs=1e-9)
     assert found[-1] == min(values)
-    assert all(after <= before + 1e-9 for before, after in itertools.pairwise(found))
-
-
-def test_many_trials_are_counted_without_loss() -> None:
-    """It is what exact fractions of binomial coefficients give."""
-    values = np.random.default_rng(0).normal(size=300)
-    ordered = [Fraction(float(value)) for value in sorted(values)]
-    for n in (1, 200, 300):
-        exact = sum(v * math.comb(299 - i, n - 1) for i, v in enumerate(ordered))
-        exact = float(exact / math.comb(300, n))
-        assert expected_minimum(values, n) == pytest.approx(exact, rel=1e-12)
+    # Of many uniform numbers it is 1 in n + 1.
+    many = (np.arange(10_000) + 0.5) / 10_000
+    assert expected_minimum(many, 1000) == pytest.approx(1 / 1001, rel=0.06)
     for n in (0, 4):
         with pytest.raises(ValueError, match=rf"^`n` must be from 1 to 3, but got {n}\.$"):
             expected_minimum(np.ones(3), n)
@@ -65,14 +56,12 @@ def test_points_reach_from_one_trial_to_all(monkeypatch: pytest.MonkeyPatch) -> 
         assert point.value == pytest.approx(expected_minimum(values, point.n))
         assert point.low <= point.value <= point.high
         assert point.seconds == pytest.approx(3.0 * point.n)
-    assert info.points[-1].value == info.best == values.min()
-    assert (info.refusal, info.caution, info.adaptive) == (None, None, False)
-    assert (info.seconds_per_trial, info.n_reliable) == (3.0, 8)
+    assert (info.refusal, info.caution, info.adaptive, info.n_reliable) == (None, None, False, 8)
     values = np.random.default_rng(2).normal(size=400)
     first = get_expected_best(record(values)).points[0]
-    error = values.std(ddof=1) / 20
-    assert first.low == pytest.approx(values.mean() - 1.96 * error, abs=0.15 * error)
-    assert first.high == pytest.approx(values.mean() + 1.96 * error, abs=0.15 * error)
+    half = 1.96 * values.std(ddof=1) / 20
+    ends = (values.mean() - half, values.mean() + half)
+    assert (first.low, first.high) == pytest.approx(ends, abs=0.08 * half)
     monkeypatch.setattr("study.analysis.correlation._CHUNK", 2100)
     parts = get_expected_best(record(values)).points[0]
     assert (parts.low, parts.high) == pytest.approx((first.low, first.high), rel=1e-12)
@@ -96,25 +85,22 @@ def test_what_does_not_count() -> None:
     info = get_expected_best(replace(begun, trials=(*begun.trials, *pruned)))
     assert (info.n_trials, info.best) == (5, 1.0)
     assert str(info.caution).startswith("3 pruned trials have no value and are left out")
-    assert info.seconds_per_trial is None
-    assert {p.seconds for p in info.points} == {None}
+    assert (info.seconds_per_trial, info.points[0].seconds) == (None, None)
     seconds = [10.0, 20.0, 0.5, 30.0, 0.5]
     timed = record([1.0] * 5, training_seconds=seconds, reused_from=[None, None, 0, None, 0])
     assert get_expected_best(timed).seconds_per_trial == 20.0
     for sampler, caution in (
         ("tpe", "The sampler chose trials by earlier results"),
-        (None, "How trials were chosen is unknown"),
-        ("imported", "How trials were chosen is unknown"),
+        *((unknown, "How trials were chosen is unknown") for unknown in (None, "imported")),
     ):
         info = get_expected_best(record([1.0, 2.0, 3.0, 4.0, 5.0], sampler=sampler))
-        assert (info.adaptive, info.n_trials, info.sampler) == (sampler == "tpe", 5, sampler)
+        assert (info.adaptive, info.sampler) == (sampler == "tpe", sampler)
         assert str(info.caution).startswith(caution)
     info = get_expected_best(record([1.0, 2.0, 3.0, 4.0, math.inf]))
-    assert info.points == ()
+    assert (info.points, info.best, info.n_close, info.caution) == ((), None, None, None)
     assert info.refusal == (
         "The expected best needs at least 5 complete trials with a finite value; this study has 4."
     )
-    assert info.best is info.n_close is info.caution is None
     by_accuracy = get_expected_best(record([1.0] * 5), metric=VALIDATION_ACCURACY)
     assert "a finite validation accuracy; this study has 0." in by_accuracy.refusal
 
@@ -127,18 +113,14 @@ def test_what_does_not_count() -> None:
 def test_overtuning_is_the_distance_from_the_best_test_error_so_far(
     pairs: Sequence[tuple[float, float]], shift: float
 ) -> None:
-    """It is never negative, knows no offset, and is 0 where the test error only falls."""
-    worked = [(0.5, 0.6), (0.4, 0.45), (0.3, 0.5), (0.2, 0.48), (0.1, 0.4)]
-    assert overtuning(worked) == pytest.approx((0, 0, 0.05, 0.03, 0))
-    assert overtuning([]) == ()
-    errors = sorted((v for v, _ in pairs), reverse=True)
-    tests = [t for _, t in pairs]
+    """It is never negative and knows no offset."""
+    errors, tests = sorted((v for v, _ in pairs), reverse=True), [t for _, t in pairs]
     found = overtuning(list(zip(errors, tests, strict=True)))
     assert all(cost >= 0 for cost in found)
     moved = overtuning([(v, t + shift) for v, t in zip(errors, tests, strict=True)])
     assert moved == pytest.approx(found, abs=1e-9)
-    falling = zip(errors, sorted(tests, reverse=True), strict=True)
-    assert set(overtuning(list(falling))) == {0}
+    worked = [(0.5, 0.6), (0.4, 0.45), (0.3, 0.5), (0.2, 0.48), (0.1, 0.4)]
+    assert overtuning(worked) == pytest.approx((0, 0, 0.05, 0.03, 0))
     for later in (0.31, math.nan):  # it never was the best
         message = f"Validation errors of `incumbents` must not rise, but got {later:.4g} after 0.3"
         with pytest.raises(ValueError, match=rf"^{message}\.$"):

@@ -150,6 +150,10 @@ def test_boundary(changes: dict[str, Scalar], named: list[str]) -> None:
     for name in ("dropout", "classification layer num", "classification lambda", "learning rate"):
         assert (f"{name} " in check.sentence) == (name in named)
     assert check.level is (Level.WARN if named else Level.PASS)
+
+
+def test_ends_of_ranges() -> None:
+    """The value at an end of a range, or next to it on a log scale, is named with the end."""
     for name, value, words in (
         ("learning_rate", 1e-1, "learning rate 0.1 (the upper"),
         ("learning_rate", 1.02e-4, "learning rate 1.02e-4 (the lower"),
