@@ -52,23 +52,33 @@ def stored(folder: Path, study: str) -> StudyRecord:
 
 
 def test_a_kind_is_searched_and_read_without_its_file(cli: Cli, done: Done, toy: Path) -> None:
-    """It is searched, trained for good, confirmed, begun again with its points, and shown."""
+    """It is searched, trained for good, confirmed, begun again with its points, and shown.
+
+    A constraint and a second objective are of its second metric, and are kept.
+    """
     folder, study = toy.parent, "--study toy-line"
-    assert "4 of 4 trials finished" in done(f"{RUN} --trials 4")
-    best = stored(folder, "toy-line").best
-    assert best is not None
-    assert best.value == min(best.intermediate_values.values())
-    assert "This repeats the trial's distance exactly." in done(
-        f"train {study} --out best --threads 1"
-    )
+    assert "4 of 4 trials finished" in done(f"{RUN} --trials 4 --min-accuracy 1")
+    first = stored(folder, "toy-line")
+    assert first.user_attrs[attrs.SETTINGS]["pruner"] == "median"
+    assert first.best is not None
+    assert first.best.value == min(first.best.intermediate_values.values())
+    assert first.best.user_attrs["size"] >= 1
+    said = done(f"train {study} --out best --threads 1")
+    assert "This repeats the trial's distance exactly." in said
     assert (folder / "best" / "model").exists()
     assert "fresh seeds and splits" in done(f"confirm {study} --top 2 --seeds 2 --threads 1")
     confirmed = stored(folder, "toy-line-confirmation")
     assert len(confirmed.user_attrs[attrs.TEST_RESULTS]) == len(confirmed.complete) == 8
     assert not list((folder / "runs" / "artifacts" / "models").iterdir())
-    said = done(f"{RUN} --trials 1 --study second --warm-start toy-line")
+    said = done(f"{RUN} --total 1 --study second --pareto --warm-start toy-line")
     assert "The first 1 trials repeat the best points of study toy-line." in said
-    assert stored(folder, "second").trials[0].params == best.params
+    second = stored(folder, "second")
+    assert second.trials[0].params == first.best.params
+    assert second.directions == ("minimize", "maximize")
+    assert second.user_attrs[attrs.SETTINGS]["pruner"] == "none"
+    for again in ("--total 4", "--total 1 --study second", "--total 1 --study second --pareto"):
+        assert done(f"{RUN} {again}").startswith("Nothing left to do: the ")
+    assert (stored(folder, "toy-line"), stored(folder, "second")) == (first, second)
 
     toy.unlink()
     for line in ("list", f"status {study}", f"export {study} --out trials.csv", f"report {study}"):
@@ -110,25 +120,6 @@ def test_a_file_that_is_another_or_elsewhere(cli: Cli, done: Done, toy: Path) ->
     assert after is not None
     digests = [trial.user_attrs[attrs.KIND_DIGEST] for trial in record.trials]
     assert digests == 2 * [before.digest] + 3 * [after.digest]
-
-
-def test_a_constraint_and_a_second_objective_are_of_the_second_metric(
-    done: Done, toy: Path
-) -> None:
-    """``--min-accuracy`` and ``--pareto`` ask the kind which metric that is, and are kept."""
-    for name, option, directions, pruner in (
-        ("a", "--min-accuracy 1", ("minimize",), "median"),
-        ("b", "--pareto", ("minimize", "maximize"), "none"),
-    ):
-        run = f"{RUN} --total 1 --study {name}"
-        done(f"{run} {option}")
-        record = stored(toy.parent, name)
-        assert record.directions == directions
-        assert record.user_attrs[attrs.SETTINGS]["pruner"] == pruner
-        for line in (run, f"{run} {option}"):
-            said = done(line).splitlines()
-            assert said[0] == "Nothing left to do: the 1 trials that were asked for are finished."
-        assert stored(toy.parent, name) == record
 
 
 class Cut(Run):
@@ -182,25 +173,18 @@ def test_the_page_is_true(steps: bool, toy: Path) -> None:
     page = (DIGITS.parent.parent / "docs" / "your-own-model.md").read_text()
     code, stepwise = re.findall(r"^```python\n(.*?)^```", page, flags=re.DOTALL | re.MULTILINE)
     if steps:
-        imports = (
-            "import copy\nimport numpy as np\nfrom sklearn.linear_model import SGDRegressor\n"
-        )
-        code = imports + code.replace("TREES = Kind(", f"{stepwise}\n\nTREES = Kind(")
-        for old, new in (
-            ("trainer=TreesTrainer", 'trainer=SlopesTrainer, fidelity="epoch"'),
-            ("default={", 'default={"epoch": 40,'),
-            ("parameters=(", 'parameters=(Parameter(name="epoch", distribution=CHOICE),'),
-            ("SPACE =", "CHOICE = CategoricalDistribution([40])\n\nSPACE ="),
-        ):
-            assert old in code
-            code = code.replace(old, new, 1)
+        imports = "import copy\nimport numpy as np\nfrom dataclasses import replace\n"
+        regressor = "from sklearn.linear_model import SGDRegressor\n"
+        kind = "TREES = replace(TREES, trainer=SlopesTrainer)\n"
+        code = "\n\n".join((imports + regressor + code, stepwise, kind))
     file, model = toy.with_name("trees.py"), toy.with_name("model")
     file.write_text(code)
     kind = find_kind(f"{file}:TREES").kind
     trainer, space = make_trainer(kind), kind.spaces["trees"]
     data = trainer.load(Source(), None)
     for params in (kind.default, next(design_points("random", space, {}, seed=0))):
-        training = trainer.train(space.to_config(params), data, Run(seed=0))
+        config = {**space.to_config(params), "epoch": 40}
+        training = trainer.train(config, data, Run(seed=0))
         assert len(training.steps) == (40 if steps else 0)
         assert training.best is not None
         training.save(model)
@@ -212,12 +196,12 @@ def test_digits_go_through_all_commands(done: Done, tmp_path: Path) -> None:
     """The example is searched with two workers and pruning, and all that follows works."""
     done(f"run {DIGITS}:DIGITS --trials 16 --workers 2 --set epoch=12")
     record = stored(tmp_path, "digits-small")
-    assert sum(trial.finished for trial in record.trials) == 16
-    assert len(record.complete) < 16  # some were pruned
-    study = "--study digits-small"
-    done(f"train {study} --out best --threads 1")
+    assert sum(trial.finished for trial in record.trials) == 16 > len(record.complete)
+    for line in (
+        "train --out best",
+        "confirm --top 2 --seeds 2",
+        "ablate --seeds 2 --param dropout",
+        "report",
+    ):
+        done(f"{line} --study digits-small")
     assert (tmp_path / "best" / "mistakes.png").exists()
-    done(f"confirm {study} --top 2 --seeds 2")
-    done(f"ablate {study} --seeds 2 --param dropout")
-    done(f"report {study}")
-    done("dashboard --refresh")
