@@ -1,6 +1,8 @@
-"""Studies that classify as well: what is stored, constraints, two objectives, and repetitions."""
+"""What is stored of trainings that classify as well; constraints and two objectives."""
 
 import io
+import json
+import math
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
@@ -12,37 +14,33 @@ import optuna
 import pandas as pd
 import pytest
 import torch
+from optuna.artifacts import get_all_artifact_meta
 from optuna.pruners import BasePruner, NopPruner, ThresholdPruner
 from optuna.trial import FrozenTrial, TrialState
+from PIL import Image
 
 from emoji_ae.dataset import load_dataset
-from emoji_ae.drawing.strips import N_SAMPLES, pick
+from emoji_ae.drawing.strips import N_RANKED, N_SAMPLES, pick
 from emoji_ae.labels import CLASSES
-from emoji_ae.models import MultitaskAutoencoder
 from emoji_ae.splits import Split
-from emoji_ae.training import train_model
-from storage import attrs
+from storage import attrs, queue
 from storage.artifacts import open_artifacts, read_artifact
 from storage.rdb import open_storage
 from storage.records import load_study_record
 from study.emoji.data import StudyData
 from study.emoji.experiments import auxiliary_task
 from study.kinds import Source
-from study.report import Pictures
-from study.report.pictures import best_pictures
 from study.running.worker import run_trial, run_worker
-from study.seeds import trial_seed
 from study.settings import StudySettings
 from tests.study_tests.studies import (
     claim_point,
     job_of,
     objective_of,
     open_study,
-    space_of,
+    url_of,
     wanting,
 )
 
-CPU = torch.device("cpu")
 N_VALIDATION = 8
 
 STILL = 1e-12
@@ -116,29 +114,49 @@ def run(tmp_path: Path, url: str, free: StudySettings, data: StudyData) -> Run:
         params: Values,
         *,
         settings: StudySettings = free,
-        data: StudyData = data,
-        user_attrs: Values | None = None,
         pruner: BasePruner | None = None,
+        stop: bool = False,
         name: str = "study",
     ) -> FrozenTrial:
         study = open_study(open_storage(url, create=True, write=True), name, settings)
         study.pruner = pruner or NopPruner()
         study.sampler = optuna.samplers.RandomSampler(seed=0)
-        trial = claim_point(study, params, user_attrs)
+        trial = claim_point(study, params)
         objective = objective_of(settings, tmp_path / "artifacts", data=data)
-        run_trial(study, trial, objective, threading.Event())
+        event = threading.Event()
+        if stop:
+            event.set()
+        run_trial(study, trial, objective, event)
         return study.get_trials()[trial.number]
 
     return run_one
 
 
+def files_of(folder: Path, trial: FrozenTrial) -> dict[str, bytes]:
+    """Return the files of a trial of the study in ``folder``."""
+    storage = open_storage(url_of(folder))
+    names = [meta.filename for meta in get_all_artifact_meta(trial, storage=storage)]
+    store = open_artifacts(folder / "artifacts")
+    found = {name: read_artifact(store, storage, trial._trial_id, name) for name in names}
+    return {name: content for name, content in found.items() if content is not None}
+
+
 def curve_of(folder: Path, trial: FrozenTrial) -> pd.DataFrame:
     """Return the curves of a trial of the study in ``folder``, one row per epoch."""
-    storage = open_storage(f"sqlite:///{folder / 'study.db'}")
-    store = open_artifacts(folder / "artifacts")
-    content = read_artifact(store, storage, trial._trial_id, attrs.CURVES_FILE)
-    assert content is not None
-    return pd.read_csv(io.BytesIO(content))
+    return pd.read_csv(io.BytesIO(files_of(folder, trial)[attrs.CURVES_FILE]))
+
+
+def check_files(folder: Path, trial: FrozenTrial, data: StudyData) -> None:
+    """Check that a trial has its files, among them pictures of the first and other images."""
+    found = files_of(folder, trial)
+    assert tuple(found) == attrs.FILES
+    assert sum(map(len, found.values())) <= 60_000
+    with Image.open(io.BytesIO(found[attrs.RECONSTRUCTIONS_FILE])) as image:
+        texts = [column["text"] for column in json.loads(image.info[attrs.PICTURES_ENTRY])]
+    rows = data.split.validation
+    samples = [data.dataset.texts[rows[i]] for i in pick(len(rows), N_SAMPLES)]
+    assert texts[:N_SAMPLES] == samples
+    assert len(texts) == N_SAMPLES + 3 * N_RANKED
 
 
 def single(value: float) -> float:
@@ -165,29 +183,6 @@ def fixing(settings: StudySettings, **params: Any) -> StudySettings:
     return replace(settings, fixed={**settings.fixed, **params})
 
 
-def accuracies(trials: Iterable[FrozenTrial]) -> list[float]:
-    """Return the accuracy of every trial."""
-    return [trial.user_attrs[attrs.VALIDATION_ACCURACY] for trial in trials]
-
-
-def check_weights(trial: FrozenTrial, settings: StudySettings, data: StudyData) -> None:
-    """Check that a model that is trained apart with a trial's seed has the trial's confusion."""
-    config = space_of(settings).to_config(trial.params)
-    replicate = trial.user_attrs[attrs.REPLICATE]
-    assert trial.user_attrs[attrs.SEED] == trial_seed(settings.seed, config, replicate)
-    seed = trial.user_attrs[attrs.SEED]
-    model = train_model(config, data.train, data.validation, seed=seed, device=CPU).model
-    assert isinstance(model, MultitaskAutoencoder)
-    with torch.no_grad():
-        _, logits = model.forward_tasks(data.validation.images.float() / 255)
-    expected = np.zeros((len(CLASSES), len(CLASSES)), dtype=int)
-    for label, predicted in zip(data.validation.labels, logits.argmax(dim=1), strict=True):
-        expected[label, predicted] += 1
-    assert trial.user_attrs[attrs.CONFUSION] == expected.tolist()
-    n_parameters = sum(parameter.numel() for parameter in model.parameters())
-    assert trial.user_attrs[attrs.PARAMETER_COUNT] == n_parameters
-
-
 def test_complete(run: Run, tmp_path: Path, free: StudySettings, data: StudyData) -> None:
     """A complete trial has all figures of both tasks, of the best epoch by the first of them."""
     settings = fixing(free, epoch=6, learning_rate=0.1)
@@ -206,10 +201,18 @@ def test_complete(run: Run, tmp_path: Path, free: StudySettings, data: StudyData
     assert trial.user_attrs[attrs.BEST_EPOCH] == best + 1
     assert trial.user_attrs[attrs.EPOCHS_RUN] == 6
     check_classification(trial, curve.iloc[best])
-    check_weights(trial, settings, data)
+    check_files(tmp_path, trial, data)
+    assert trial.user_attrs[attrs.WORKER] == queue.worker_id()
+    assert trial.user_attrs[attrs.THREADS] == torch.get_num_threads()
+    assert trial.user_attrs[attrs.DATA_FINGERPRINT] == settings.data_fingerprint
+    assert trial.user_attrs[attrs.CODE_VERSION] == settings.code_version
+    assert (trial.user_attrs[attrs.REPLICATE], trial.user_attrs[attrs.DEVICE]) == (0, "cpu")
+    versions = f", torch {torch.__version__}, optuna {optuna.__version__}, "
+    assert versions in trial.user_attrs[attrs.ENVIRONMENT]
+    assert trial.user_attrs[attrs.TRAINING_SECONDS] > 0
 
 
-def test_sequential(run: Run, tmp_path: Path, free: StudySettings, data: StudyData) -> None:
+def test_sequential(run: Run, tmp_path: Path, free: StudySettings) -> None:
     """The autoencoder's epochs are reported, the classifier's follow in the curve alone."""
     settings = fixing(free, epoch=5, learning_rate=0.1)
     trial = run(SEQUENTIAL, settings=settings)
@@ -229,7 +232,16 @@ def test_sequential(run: Run, tmp_path: Path, free: StudySettings, data: StudyDa
     chosen = after.loc[after["validation_cross_entropy"].idxmin()]
     assert chosen["epoch"] != after["validation_accuracy"].idxmax()
     check_classification(trial, chosen)
-    check_weights(trial, settings, data)
+
+
+def test_interrupted(run: Run, tmp_path: Path, data: StudyData) -> None:
+    """A training that is told to stop has all figures and files of what it came to."""
+    trial = run(JOINT, stop=True)
+    assert trial.state == TrialState.FAIL
+    assert trial.user_attrs[attrs.FAILURE] == "interrupted after epoch 1"
+    assert set(trial.user_attrs) == OF_AUTOENCODER | OF_CLASSIFIER | {attrs.FAILURE}
+    assert len(curve_of(tmp_path, trial)) == 1
+    check_files(tmp_path, trial, data)
 
 
 def test_pruned(run: Run, tmp_path: Path, free: StudySettings) -> None:
@@ -240,7 +252,7 @@ def test_pruned(run: Run, tmp_path: Path, free: StudySettings) -> None:
     assert list(trial.intermediate_values) == [0]
     assert trial.user_attrs[attrs.EPOCHS_RUN] == 1
     check_classification(trial, curve_of(tmp_path, trial).iloc[0])
-    assert trial.constraints == {"0": 1.0 - accuracies([trial])[0]}
+    assert trial.constraints == {"0": 1.0 - trial.user_attrs[attrs.VALIDATION_ACCURACY]}
     assert trial.user_attrs[attrs.INFEASIBLE] is True
 
     trial = run(SEQUENTIAL, pruner=always, name="sequential")
@@ -258,14 +270,9 @@ def test_early_stopped(run: Run, free: StudySettings) -> None:
     assert trial.state == TrialState.COMPLETE
     assert trial.user_attrs[attrs.EARLY_STOPPED] is True
     assert trial.user_attrs[attrs.EPOCHS_RUN] == 3
-    assert trial.constraints == {}  # nobody asked for one
-    assert attrs.INFEASIBLE not in trial.user_attrs
-    for name, changes, pruner in (
-        ("whole", {"epoch": 3}, None),
-        ("pruned", {}, ThresholdPruner(upper=0.0)),
-    ):
-        other = run(JOINT, settings=fixing(patient, **changes), pruner=pruner, name=name)
-        assert attrs.EARLY_STOPPED not in other.user_attrs
+    whole = run(JOINT, settings=fixing(patient, epoch=3), name="whole")
+    pruned = run(JOINT, settings=patient, pruner=ThresholdPruner(upper=0.0), name="pruned")
+    assert not {attrs.EARLY_STOPPED} & (set(whole.user_attrs) | set(pruned.user_attrs))
 
 
 def test_diverged(run: Run, tmp_path: Path, free: StudySettings) -> None:
@@ -278,6 +285,7 @@ def test_diverged(run: Run, tmp_path: Path, free: StudySettings) -> None:
     assert trial.user_attrs[attrs.FAILURE].startswith(reason)
     assert attrs.CONFUSION not in trial.user_attrs
     assert len(curve_of(tmp_path, trial)) == trial.user_attrs[attrs.EPOCHS_RUN]
+    assert all(map(math.isfinite, trial.intermediate_values.values()))
     assert list((tmp_path / "artifacts").rglob("*.pt")) == []
 
 
@@ -330,31 +338,3 @@ def test_two_objectives(tmp_path: Path, toys: StudySettings, pareto: bool) -> No
     assert record.directions == (("minimize", "maximize") if pareto else ("minimize",))
     assert record.best is not None
     assert record.best.value == min(t.values[0] for t in trials if t.values)
-
-
-def test_pictures_of_trials(run: Run, tmp_path: Path, url: str, data: StudyData) -> None:
-    """All trials draw one fixed image, and an answered one has the pictures of its source."""
-    first, other, answered = run(SEQUENTIAL), run(JOINT), run(SEQUENTIAL)
-    assert answered.user_attrs[attrs.REUSED_FROM] == first.number
-
-    record = load_study_record(open_storage(url), "study")
-
-    def pictures(*numbers: int) -> Pictures:
-        trials = tuple(record.trials[number] for number in numbers)
-        store = open_artifacts(tmp_path / "artifacts")
-        found = best_pictures(replace(record, trials=trials), open_storage(url), store)
-        assert found is not None
-        return found
-
-    together = pictures(0, 1, 2)
-    assert sorted(trial.drawn_by for trial in together.trials) == [first.number, other.number]
-    samples = pick(N_VALIDATION, N_SAMPLES)
-    assert together.texts == tuple(data.dataset.texts[data.split.validation[i]] for i in samples)
-
-    source, reused = pictures(first.number), pictures(answered.number)
-    lowest, median, highest = (picture.mse for picture in source.ranked)
-    assert lowest <= median <= highest
-    assert lowest < first.user_attrs[attrs.VALIDATION_MSE] < highest
-    assert reused.ranked == source.ranked
-    assert (source.drawn_by, reused.drawn_by) == (first.number, first.number)
-    assert reused.caption.endswith(f"drawn by trial {first.number}, whose training it shares")

@@ -1,7 +1,5 @@
 """One trial at a time, with real trainings: whatever the end, everything is stored."""
 
-import io
-import json
 import math
 import os
 import signal
@@ -17,23 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-import pandas as pd
 import pytest
-import torch
-from optuna.artifacts import get_all_artifact_meta
 from optuna.exceptions import StorageInternalError
-from optuna.pruners import BasePruner, NopPruner, ThresholdPruner
+from optuna.pruners import NopPruner, ThresholdPruner
 from optuna.trial import TrialState
-from PIL import Image
 
-from emoji_ae.dataset import load_dataset
-from emoji_ae.drawing.strips import N_RANKED, N_SAMPLES, pick
-from emoji_ae.splits import split_dataset
 from storage import attrs, queue
-from storage.artifacts import open_artifacts, read_artifact
 from storage.rdb import open_storage
 from storage.records import count
-from study.emoji.data import StudyData
 from study.errors import StudyError
 from study.running.worker import MAX_DIVERGED, Ended, claims, run_trial, run_worker
 from study.seeds import trial_seed
@@ -52,27 +41,7 @@ from tests.study_tests.studies import (
 
 COMPLETE, FAIL, WAITING = TrialState.COMPLETE, TrialState.FAIL, TrialState.WAITING
 
-ALWAYS_PRUNES = ThresholdPruner(upper=0.0)
-"""Every error is above it."""
-
-AT_START = {
-    *(attrs.SEED, attrs.REPLICATE, attrs.WORKER, attrs.DEVICE, attrs.THREADS),
-    *(attrs.CODE_VERSION, attrs.ENVIRONMENT, attrs.DATA_FINGERPRINT, attrs.DESIGN_INDEX),
-}
-AT_END = {
-    *(attrs.EPOCHS_RUN, attrs.TRAINING_SECONDS, attrs.PARAMETER_COUNT, attrs.CURVES_DIGEST),
-    *(attrs.LAST_VALIDATION_MSE, attrs.LAST_TRAIN_MSE, attrs.VALIDATION_MSE, attrs.BEST_EPOCH),
-}
-
-Run = Callable[..., optuna.Study]
 Wait = Callable[[Callable[[], bool]], None]
-
-
-@pytest.fixture(scope="module")
-def data(tiny_data: Path) -> StudyData:
-    """The tiny data set as a study sees it."""
-    dataset = load_dataset(tiny_data)
-    return StudyData(dataset, split_dataset(dataset, method="group", seed=42))
 
 
 @pytest.fixture
@@ -81,126 +50,43 @@ def store(tmp_path: Path) -> Path:
     return tmp_path / "artifacts"
 
 
-@pytest.fixture
-def run(url: str, settings: StudySettings, data: StudyData, store: Path) -> Run:
-    """Return a function that runs one trial of a new study of autoencoders."""
-
-    def run_one(
-        *,
-        pruner: BasePruner | None = None,
-        stop: bool = False,
-        ticket: dict[str, Any] | None = None,
-        **fixed: Any,
-    ) -> optuna.Study:
-        decided = replace(settings, fixed={**settings.fixed, **fixed})
-        study = wanting(url, decided, 1)
-        study.pruner = pruner or study.pruner
-        trial = claim(study) if ticket is None else claim_point(study, {}, ticket)
-        event = threading.Event()
-        if stop:
-            event.set()
-        run_trial(study, trial, objective_of(decided, store, data=data), event)
-        return study
-
-    return run_one
-
-
-def check_files(study: optuna.Study, store: Path, data: StudyData, *, n_epochs: int) -> None:
-    """Check that a trial has its files, with the curve and the validation texts."""
-    trial = study.get_trials()[0]
-    found: dict[str, bytes] = {}
-    for meta in get_all_artifact_meta(trial, storage=study._storage):
-        content = read_artifact(
-            open_artifacts(store), study._storage, trial._trial_id, meta.filename
-        )
-        assert content is not None
-        found[meta.filename] = content
-    assert tuple(found) == attrs.FILES
-    assert sum(map(len, found.values())) <= 60_000
-    curve = pd.read_csv(io.BytesIO(found[attrs.CURVES_FILE]))
-    assert list(curve.columns) == ["epoch", "train_mse", "validation_mse", "seconds"]
-    assert curve["epoch"].tolist() == list(range(n_epochs))
-    for step, value in trial.intermediate_values.items():
-        assert curve["validation_mse"][step] == pytest.approx(value, rel=1e-6)
-    with Image.open(io.BytesIO(found[attrs.RECONSTRUCTIONS_FILE])) as image:
-        columns = json.loads(image.info[attrs.PICTURES_ENTRY])
-    rows = data.split.validation
-    samples = [data.dataset.texts[rows[i]] for i in pick(len(rows), N_SAMPLES)]
-    assert [column["text"] for column in columns][:N_SAMPLES] == samples
-    assert len(columns) == N_SAMPLES + 3 * N_RANKED
-
-
-def test_complete(run: Run, settings: StudySettings, store: Path, data: StudyData) -> None:
-    """A complete trial's value is its lowest report, not its last; all that is known is stored."""
-    study = run(epoch=4, learning_rate=0.1, batch_normalization=True, weight_decay=1e-5)
-    (trial,) = study.get_trials()
-    assert trial.state == COMPLETE
-    assert list(trial.intermediate_values) == [0, 1, 2, 3]
-    assert trial.value == min(trial.intermediate_values.values())
-    assert trial.value < trial.intermediate_values[3]
-    assert set(trial.user_attrs) == AT_START | AT_END
-    stored = trial.user_attrs
-    config = space_of(settings).to_config(trial.params)
-    assert stored[attrs.SEED] == trial_seed(settings.seed, config, 0)
-    assert stored[attrs.WORKER] == queue.worker_id()
-    assert stored[attrs.THREADS] == torch.get_num_threads()
-    assert stored[attrs.DATA_FINGERPRINT] == settings.data_fingerprint
-    assert stored[attrs.CODE_VERSION] == settings.code_version
-    versions = f", torch {torch.__version__}, optuna {optuna.__version__}, "
-    assert versions in stored[attrs.ENVIRONMENT]
-    assert (stored[attrs.REPLICATE], stored[attrs.DEVICE]) == (0, "cpu")
-    assert stored[attrs.VALIDATION_MSE] == trial.value
-    assert trial.intermediate_values[stored[attrs.BEST_EPOCH] - 1] == trial.value
-    assert stored[attrs.LAST_VALIDATION_MSE] == trial.intermediate_values[3]
-    assert stored[attrs.EPOCHS_RUN] == 4
-    assert stored[attrs.PARAMETER_COUNT] > 100_000
-    assert stored[attrs.TRAINING_SECONDS] > 0
-    check_files(study, store, data, n_epochs=4)
-
-
-@pytest.mark.parametrize(("rounds", "warmup"), [(1, 0), (3, 2)])
-def test_last_step_is_never_pruned(
-    url: str, toys: StudySettings, store: Path, rounds: int, warmup: int
-) -> None:
+def test_last_step_is_never_pruned(url: str, toys: StudySettings, store: Path) -> None:
     """A training that was paid for counts, even where the pruner would stop it at its end."""
-    settings = replace(toys, fixed={**toys.fixed, "rounds": rounds})
-    study = wanting(url, settings)
-    study.pruner = ThresholdPruner(upper=0.0, n_warmup_steps=warmup)
-    run_trial(study, claim(study), objective_of(settings, store), threading.Event())
-    (trial,) = study.get_trials()
-    assert trial.state == COMPLETE
-    assert len(trial.intermediate_values) == rounds
+    study = wanting(url, toys)
+    trial = claim_point(study, {"rounds": 3})
+    study.pruner = ThresholdPruner(upper=0.0, n_warmup_steps=2)
+    run_trial(study, trial, objective_of(toys, store), threading.Event())
+    (ended,) = study.get_trials()
+    assert (ended.state, len(ended.intermediate_values)) == (COMPLETE, 3)
 
 
-def test_interrupted(run: Run, settings: StudySettings, store: Path, data: StudyData) -> None:
-    """An interrupted trial fails with all its files, even where it would be pruned, and waits.
+def test_interrupted(url: str, toys: StudySettings, store: Path) -> None:
+    """An interrupted trial fails, even where it would be pruned, and waits to be gone on with.
 
     The repetition has the same parameters, seed and beginning of the curve; one of a deliberate
     repetition has its replicate, which gives it a seed of its own.
     """
     kept = {attrs.DESIGN_INDEX: 0, attrs.REPLICATE: 2}
-    study = run(epoch=3, stop=True, pruner=ALWAYS_PRUNES, ticket=kept)
+    study, objective = wanting(url, toys), objective_of(toys, store)
+    study.pruner, stop = ThresholdPruner(upper=0.0), threading.Event()
+    stop.set()
+    assert run_trial(study, claim_point(study, {}, kept), objective, stop) is Ended.TOLD
     trial, again = study.get_trials()
     assert trial.state == FAIL
-    assert trial.user_attrs[attrs.FAILURE] == "interrupted after epoch 1"
-    assert set(trial.user_attrs) == AT_START | AT_END | {attrs.FAILURE}
-    check_files(study, store, data, n_epochs=1)
+    assert trial.user_attrs[attrs.FAILURE] == "interrupted after rounds 1"
     assert again.state == WAITING
     assert again.system_attrs["fixed_params"] == trial.params
     assert again.user_attrs == {**kept, attrs.RETRY_OF: 0}
-    config = space_of(settings).to_config(trial.params)
-    assert trial.user_attrs[attrs.SEED] == trial_seed(settings.seed, config, 2)
-
-    decided = replace(settings, fixed={**settings.fixed, "epoch": 3})
-    objective = objective_of(decided, store, data=data)
+    config = space_of(toys).to_config(trial.params)
+    assert trial.user_attrs[attrs.SEED] == trial_seed(toys.seed, config, 2)
     study.pruner = NopPruner()
     assert run_trial(study, claim(study), objective, threading.Event()) is Ended.TOLD
     second = study.get_trials()[1]
-    assert second.state == COMPLETE
-    assert second.params == trial.params
+    assert (second.state, second.params) == (COMPLETE, trial.params)
     assert second.user_attrs[attrs.SEED] == trial.user_attrs[attrs.SEED]
+    assert second.user_attrs[attrs.RESUMED_EPOCHS] == 1
     assert second.intermediate_values[0] == trial.intermediate_values[0]
-    assert len(second.intermediate_values) == 3
+    assert second.value == min(second.intermediate_values.values())
 
 
 def test_diverged(tmp_path: Path, toys: StudySettings) -> None:
@@ -274,6 +160,21 @@ def test_studies_that_are_refused(toys: StudySettings, tmp_path: Path) -> None:
         with pytest.raises(StudyError, match=rf"^Study 'study' was made with {message}"):
             run_worker(job, threading.Event())
         assert study.get_trials() == []
+
+
+def test_a_study_of_an_earlier_version_goes_on(url: str, toys: StudySettings, store: Path) -> None:
+    """The state under its name of then is continued, by a study that has no unique name yet."""
+    study, objective, stop = wanting(url, toys), objective_of(toys, store), threading.Event()
+    stop.set()
+    run_trial(study, claim(study), objective, stop)
+    (state,) = (store / "unfinished").iterdir()
+    uid = study.user_attrs[attrs.UID]
+    state.rename(state.with_name(state.name.replace(uid, str(study._study_id))))
+    study._storage.set_study_user_attr(study._study_id, attrs.UID, None)
+    run_trial(study, claim(study), objective, threading.Event())
+    assert study.get_trials()[1].user_attrs[attrs.RESUMED_EPOCHS] == 1
+    assert study.user_attrs[attrs.UID] not in (None, uid)
+    assert list((store / "unfinished").iterdir()) == []
 
 
 WORKER = """
@@ -394,30 +295,27 @@ def test_claims_wait_for_others(
     assert waiting.get_trials()[0].state == FAIL
 
 
-BAD_VALUES: list[dict[str, Any]] = [
-    {"learning_rate": "fast"},
-    {"learning_rate": math.nan},
-    {"learning_rate": 5.0},
-    {"learning_rate": True},
-    {"batch_normalization": 1},
-    {"epoch": 7},
-    {"learningrate": 1e-3},
-    {"auto_encoder": "CNN\0"},
-    {"weight_decay": None, "x" * 10_000: ["y" * 10_000]},
-]
-"""What somebody may have enqueued, and the space of the settings does not have."""
-
-
 def test_trials_that_cannot_be_sampled(url: str, settings: StudySettings, tmp_path: Path) -> None:
     """Each fails alone and for good, in one line; good ones are done, and the budget is kept."""
     short = replace(settings, sampler="tpe", fixed={**settings.fixed, "epoch": 1})
     study = wanting(url, short, 2)
+    bad_ones: list[dict[str, Any]] = [
+        {"learning_rate": "fast"},
+        {"learning_rate": math.nan},
+        {"learning_rate": 5.0},
+        {"learning_rate": True},
+        {"batch_normalization": 1},
+        {"epoch": 7},
+        {"learningrate": 1e-3},
+        {"auto_encoder": "CNN\0"},
+        {"weight_decay": None, "x" * 10_000: ["y" * 10_000]},
+    ]
     good_one = {"learning_rate": 1e-3, "batch_size": 16.0, "bottleneck_dim": 32}
-    for values in (*BAD_VALUES, good_one):
+    for values in (*bad_ones, good_one):
         study.enqueue_trial(values)
     run_worker(job_of(tmp_path, short), threading.Event())
     *bad, good, new = study.get_trials()
-    assert [trial.state for trial in bad] == [FAIL] * len(BAD_VALUES)
+    assert [trial.state for trial in bad] == [FAIL] * len(bad_ones)
     reasons = [trial.user_attrs[attrs.FAILURE] for trial in bad]
     assert all("\n" not in reason and len(reason) < 300 for reason in reasons)
     assert reasons[2] == "`learning_rate` must be one of 0.0001, 0.001, 0.01, 0.1, but got 5.0."
