@@ -129,10 +129,10 @@ def watched(job: WorkerJob) -> optuna.Study:
     return optuna.load_study(study_name=job.study, storage=open_storage(job.url))
 
 
-def ask(folder: Path, query: str, file: str = "study.db") -> list[tuple[object, ...]]:
+def ask(folder: Path, query: str) -> list[tuple[object, ...]]:
     """Ask the database; nothing where there is none yet."""
     try:
-        uri = f"{(folder / file).as_uri()}?mode=ro"
+        uri = f"{(folder / 'study.db').as_uri()}?mode=ro"
         with closing(sqlite3.connect(uri, uri=True)) as connection:
             return connection.execute(query).fetchall()
     except sqlite3.OperationalError:

@@ -1,18 +1,14 @@
 """Workers on a Dask cluster of real processes."""
 
-import re
 import signal
 import subprocess
-import sys
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import dask
-import distributed  # noqa: F401  # has the defaults of Dask's configuration
 import psutil
 import pytest
+from distributed import LocalCluster
 from optuna.trial import TrialState
 
 from storage import attrs
@@ -30,31 +26,14 @@ Wait = Callable[[Callable[[], bool]], None]
 
 
 @pytest.fixture
-def scheduler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def scheduler(tmp_path: Path) -> Iterator[str]:
     """The address of a scheduler on loopback with a worker process of two threads."""
-    with ExitStack() as stack:
-
-        def start(pattern: str, *arguments: str) -> str:
-            """Start a process; return what it says of itself, and drop the rest of its log."""
-            process = stack.enter_context(
-                subprocess.Popen(
-                    [sys.executable, "-m", *arguments],
-                    stderr=subprocess.PIPE,
-                    text=True,
-                    cwd=tmp_path_factory.mktemp("dask"),
-                )
-            )
-            stack.callback(process.terminate)
-            assert process.stderr is not None
-            found = next(filter(None, (re.search(pattern, line) for line in process.stderr)))
-            threading.Thread(target=process.stderr.read, daemon=True).start()
-            return found.group(1)
-
-        leader = ("distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0")
-        address = start(r"Scheduler at:\s+(tcp://\S+)", *leader, "--no-dashboard")
-        options = ("--nworkers", "1", "--nthreads", "2", "--no-dashboard", "--no-nanny")
-        start(r"Registered to:\s+(tcp://\S+)", "distributed.cli.dask_worker", address, *options)
-        yield address
+    folder = {"temporary-directory": str(tmp_path / "dask")}
+    with (
+        dask.config.set(folder),
+        LocalCluster(n_workers=1, threads_per_worker=2, dashboard_address=None) as cluster,
+    ):
+        yield cluster.scheduler_address
 
 
 def read(folder: Path) -> StudyRecord:

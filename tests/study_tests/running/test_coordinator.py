@@ -1,9 +1,13 @@
 """Studies run by real worker processes: exact counts, equal results, and killed workers."""
 
 import os
+import random
 import signal
+import sqlite3
+import subprocess
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +15,14 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState
 
 from storage import attrs, queue
+from storage.errors import StorageAccessError
 from storage.rdb import open_storage
 from study.analysis.remaining import grid_trainings
 from study.running.budget import acknowledge, request
 from study.running.coordinator import RunOutcome, run_study
 from study.running.worker import run_worker
 from study.settings import StudySettings
+from tests.servers import opened
 from tests.study_tests.studies import (
     claim,
     dead_worker,
@@ -24,6 +30,7 @@ from tests.study_tests.studies import (
     open_study,
     space_of,
     start_design,
+    toy_run,
     toy_settings,
     wanting,
     watched,
@@ -119,3 +126,68 @@ def test_two_workers_finish_exactly_what_was_asked_for(
     run_worker(job_of(alone, settings), threading.Event())
     assert curves(trials) == curves(expected.get_trials())
     assert [len(curve) for curve in curves(trials).values()] == [100] * 8
+
+
+def attempts_of(coordinator: int) -> list[int]:
+    """Return the worker processes of a coordinator that can train already."""
+    threads = Path(f"/proc/{coordinator}/task").iterdir()
+    children = [int(pid) for task in threads for pid in (task / "children").read_text().split()]
+    return [
+        pid
+        for pid in children
+        if b"study.running.attempt" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    ]
+
+
+def trials_of(database: str) -> list[FrozenTrial]:
+    """Return the trials of the only study of a database, none before it is there."""
+    with suppress(StorageAccessError), opened(database) as storage:
+        studies = storage.get_all_studies()
+        return [t for study in studies for t in storage.get_all_trials(study._study_id)]
+    return []
+
+
+@pytest.mark.slow
+def test_kill_storm(database: str, tmp_path: Path, toys: StudySettings, wait_until: Wait) -> None:
+    """Sixty trials, three workers, 32 kills: sixty finished, each point once, curves complete.
+
+    The kills are spread over the work, at moments and of workers that a seed decides; some hit
+    a worker that is training, some one that is starting.
+    """
+    n_trials, n_kills, n_rounds = 60, 32, 100
+    rng = random.Random(0)
+    (tmp_path / "data" / "slow").touch()
+    options = ("--trials", str(n_trials), "--workers", "3", "--set", f"rounds={n_rounds}")
+    artifacts = ("--artifacts", str(tmp_path / "artifacts"))
+    run = toy_run(database, toys.data, *options, *artifacts)
+    with subprocess.Popen(run, stdout=subprocess.PIPE, text=True) as coordinator:
+        for i in range(n_kills):
+            due = (i + 1) * n_trials / (n_kills + 2) - rng.random()
+
+            def is_due(due: float = due) -> bool:
+                assert coordinator.poll() is None, "the coordinator is gone"
+                n_done = sum(t.state == TrialState.COMPLETE for t in trials_of(database))
+                return n_done >= due and bool(attempts_of(coordinator.pid))
+
+            wait_until(is_due)
+            os.kill(rng.choice(attempts_of(coordinator.pid)), signal.SIGKILL)
+        output, _ = coordinator.communicate()
+    assert coordinator.returncode == 0, output
+    trials = trials_of(database)
+    finished = [t for t in trials if t.state == TrialState.COMPLETE]
+    assert {t.state for t in trials} == {TrialState.COMPLETE, TrialState.FAIL}
+    assert sorted(t.user_attrs[attrs.DESIGN_INDEX] for t in finished) == list(range(n_trials))
+    assert all(sorted(t.intermediate_values) == list(range(n_rounds)) for t in finished)
+    assert all(attrs.FAILURE not in t.user_attrs for t in trials)
+    assert not list((tmp_path / "artifacts" / "unfinished").iterdir())
+    again = {t.user_attrs[attrs.RETRY_OF]: t for t in trials if attrs.RETRY_OF in t.user_attrs}
+    assert len(again) >= n_kills // 4, "the kills hit nothing"
+    twice = (
+        max(0, len(trials[n].intermediate_values) - t.user_attrs.get(attrs.RESUMED_EPOCHS, 0))
+        for n, t in again.items()
+    )
+    assert sum(twice) <= 0.05 * n_trials * n_rounds
+    if database.startswith("sqlite"):
+        with closing(sqlite3.connect(tmp_path / "study.db")) as connection:
+            assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+            assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
