@@ -45,8 +45,11 @@ def test_block(tmp_path: Path, error: type[BaseException] | None, old: bytes | N
 
 
 def test_what_is_in_the_way(tmp_path: Path) -> None:
-    """Neither a folder of that name, nor a file above it, nor a link to itself is replaced."""
-    (tmp_path / "file").write_text("old")
+    """Neither a folder of that name, nor a file above it, nor a link to itself is replaced.
+
+    Trying says the same, and changes nothing of what can be written.
+    """
+    write_bytes(tmp_path / "file", b"old")
     (tmp_path / "folder").mkdir()
     (tmp_path / "link").symlink_to("link")
     for path, name, wrong in (
@@ -54,11 +57,16 @@ def test_what_is_in_the_way(tmp_path: Path) -> None:
         ("file/below.txt", "file", errno.EEXIST),
         ("link", "link", errno.ELOOP),
     ):
-        with pytest.raises(OSError, match=rf"/{name}\b") as caught:
-            write_bytes(tmp_path / path, b"content")
-        assert caught.value.errno == wrong
-    assert (tmp_path / "folder").is_dir()
+        for write in (lambda path: write_bytes(path, b"content"), require_writable):
+            with pytest.raises(OSError, match=rf"/{name}\b") as caught:
+                write(tmp_path / path)
+            assert caught.value.errno == wrong
+    for path in ("file", "folder/new/file"):
+        require_writable(tmp_path / path)
+    with pytest.raises(OSError, match=r"/proc/file'$"):
+        require_writable(Path("/proc/file"))
     assert (tmp_path / "file").read_text() == "old"
+    assert os.listdir(tmp_path / "folder" / "new") == []
     assert sorted(os.listdir(tmp_path)) == ["file", "folder", "link"]
 
 
@@ -158,15 +166,3 @@ def test_files_that_belong_together(tmp_path: Path) -> None:
         "first": "new",
         "second": "old",
     }
-
-
-def test_trying_changes_nothing(tmp_path: Path) -> None:
-    """What can be written is left as it is, what cannot is an error that names what is wrong."""
-    write_bytes(tmp_path / "file", b"old")
-    require_writable(tmp_path / "file")
-    require_writable(tmp_path / "new" / "file")
-    assert (tmp_path / "file").read_bytes() == b"old"
-    assert os.listdir(tmp_path / "new") == []
-    for path, wrong in (("new", "new"), ("file/below", "file"), ("/proc/file", "/proc/file")):
-        with pytest.raises(OSError, match=rf"{wrong}'$"):
-            require_writable(tmp_path / path)

@@ -11,7 +11,6 @@ from uuid import uuid4
 import optuna
 import pytest
 from optuna.storages import BaseStorage, InMemoryStorage
-from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from storage import attrs, operations
@@ -89,11 +88,8 @@ def test_two_requests_and_designs(shared_storage: BaseStorage, shared_place: str
 
 def test_two_creations(shared_storage: BaseStorage, shared_place: str) -> None:
     """Of two that create a study one does, with its attributes and its first trials."""
-    created = {
-        "directions": ["MINIMIZE", "MAXIMIZE"],
-        "metrics": ["error", "accuracy"],
-        "waiting": [({"x": 0.5}, {"mark": 1})],
-    }
+    created = {"directions": ["MINIMIZE", "MAXIMIZE"], "metrics": ["error", "accuracy"]}
+    created["waiting"] = [({"x": 0.5}, {"mark": 1})]
     create = functools.partial(asking, operations.create_study, **created)
     names = [str(uuid4()) for _ in range(N_ROUNDS)]
     rounds = [[create(name=name, user_attrs={"by": who}) for who in (0, 1)] for name in names]
@@ -101,8 +97,8 @@ def test_two_creations(shared_storage: BaseStorage, shared_place: str) -> None:
         assert sorted(answers) == [False, True]
         study = optuna.load_study(study_name=name, storage=shared_storage)
         assert study.user_attrs == {"by": answers.index(True)}
-        assert study.directions == [StudyDirection.MINIMIZE, StudyDirection.MAXIMIZE]
-        assert study.metric_names == ["error", "accuracy"]
+        assert [direction.name for direction in study.directions] == created["directions"]
+        assert study.metric_names == created["metrics"]
         (trial,) = study.trials
         assert (trial.state, trial.user_attrs) == (TrialState.WAITING, {"mark": 1})
         assert trial.system_attrs == {operations.FIXED_PARAMS: {"x": 0.5}}

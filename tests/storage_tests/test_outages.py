@@ -1,8 +1,6 @@
 """Errors of databases: which of them pass by themselves, and what is said of them."""
 
-import functools
 import sqlite3
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -17,21 +15,12 @@ from storage.rdb import open_storage
 from tests.servers import free_port
 
 
-def error_of(action: Callable[[], object]) -> Exception:
-    """Return the error that an action ends with."""
-    try:
-        action()
-    except Exception as error:
-        return error
-    raise AssertionError("there was none")
-
-
-def connect(url: str, *statements: str) -> None:
-    """Open a connection to a database, without any of our own code, and use it."""
+def error_of(url: str, *statements: str) -> Exception:
+    """Use a database, without any of our own code; return the error that this ends with."""
     engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
-    with engine.connect() as connection:
-        for statement in statements:
-            connection.exec_driver_sql(statement)
+    with pytest.raises(exc.DatabaseError) as caught, engine.connect() as connection:
+        list(map(connection.exec_driver_sql, statements))
+    return caught.value
 
 
 def test_files(tmp_path: Path, url: str) -> None:
@@ -41,19 +30,17 @@ def test_files(tmp_path: Path, url: str) -> None:
     """
     with closing(sqlite3.connect(tmp_path / "study.db")) as connection:
         connection.execute("BEGIN IMMEDIATE")
-        locked = error_of(lambda: connect(f"{url}?timeout=0", "CREATE TABLE a (b TEXT)"))
+        locked = error_of(f"{url}?timeout=0", "CREATE TABLE a (b TEXT)")
     assert outage(locked) == "database is locked"
     pool = {"pool_size": 1, "max_overflow": 0, "pool_timeout": 0}
     engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.QueuePool, **pool)
-    with engine.connect():
-        assert "QueuePool limit" in str(outage(error_of(engine.connect)))
+    with engine.connect(), pytest.raises(exc.TimeoutError) as used:
+        engine.connect()
+    assert "QueuePool limit" in str(outage(used.value))
     (tmp_path / "text.db").write_text("a few words\n" * 1000)
-    text = error_of(lambda: connect(f"sqlite:///{tmp_path / 'text.db'}", "SELECT * FROM a"))
-    assert isinstance(text, exc.DatabaseError)
-    assert outage(text) is None
+    assert outage(error_of(f"sqlite:///{tmp_path / 'text.db'}", "SELECT * FROM a")) is None
     tables = (f"CREATE TABLE t{i} (name TEXT)" for i in range(9))
-    small = f"sqlite:///{tmp_path / 'small.db'}"
-    full = error_of(lambda: connect(small, "PRAGMA max_page_count=2", *tables))
+    full = error_of(f"sqlite:///{tmp_path / 'small.db'}", "PRAGMA max_page_count=2", *tables)
     assert "full" in str(full)
     assert outage(full) is None
 
@@ -61,11 +48,9 @@ def test_files(tmp_path: Path, url: str) -> None:
 @pytest.mark.parametrize("driver", ["postgresql+psycopg", "mysql+pymysql"])
 def test_no_server(driver: str) -> None:
     """A server is expected back, which may start where the host is known; no password is said."""
-    here = f"127.0.0.1:{free_port()}"
-    for where, starting in ((here, True), ("no-such-host.invalid", False)):
+    for where, starting in ((f"127.0.0.1:{free_port()}", True), ("no-such-host.invalid", False)):
         url = f"{driver}://user:s3cret@{where}/database"
-        said = outage(error_of(functools.partial(connect, url)))
-        assert said is not None
+        said = str(outage(error_of(url)))
         assert is_starting(said) == starting
         assert where.partition(":")[0] in said
         for create in (False, True):

@@ -12,9 +12,7 @@ from pathlib import Path
 
 import optuna
 import pytest
-import sqlalchemy
 from optuna.exceptions import StorageInternalError
-from optuna.storages import BaseStorage
 
 from storage.errors import StorageAccessError, StorageLostError, StorageUnreachableError
 from storage.internals import database_of
@@ -35,13 +33,6 @@ def is_locked(path: Path) -> bool:
     taking = [sys.executable, "-c", TAKE_LOCK, path]
     done = subprocess.run(taking, stderr=subprocess.PIPE, text=True, check=False)
     return done.stderr.endswith("database is locked\n")
-
-
-def engine_of(storage: BaseStorage) -> sqlalchemy.Engine:
-    """Return the engine below Optuna's cache."""
-    database = database_of(storage)
-    assert database is not None
-    return database.engine
 
 
 def new_database(url: str) -> optuna.Study:
@@ -178,7 +169,7 @@ def test_lock_blocks_writers_but_not_readers(
     """
     new_database(url)
     for write in (False, True):
-        with engine_of(open_storage(url, write=write)).connect() as connection:
+        with database_of(open_storage(url, write=write)).engine.connect() as connection:
             assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar() == 60_000
     monkeypatch.setattr("storage.rdb._SQLITE_TIMEOUT_S", 0)
     writer, reader = open_storage(url, write=True), open_storage(url)
@@ -225,7 +216,7 @@ def test_opening_again_keeps_lock_and_log(tmp_path: Path, url: str) -> None:
     shared lock on the file, and what is written here afterwards would be lost with it.
     """
     path = tmp_path / "study.db"
-    engine = engine_of(new_database(url)._storage)
+    engine = database_of(new_database(url)._storage).engine
     engine.connect().close()  # one connection stays open, in the pool
     with engine.begin():
         open_storage(url)

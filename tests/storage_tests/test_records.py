@@ -5,7 +5,6 @@ from dataclasses import replace
 import optuna
 import pytest
 from optuna.distributions import FloatDistribution
-from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 
 from storage import attrs
@@ -19,21 +18,15 @@ COMPLETE, PRUNED, FAIL = TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL
 RUNNING, WAITING = TrialState.RUNNING, TrialState.WAITING
 
 
-@pytest.fixture(scope="module")
-def storage(tmp_path_factory: pytest.TempPathFactory) -> BaseStorage:
-    """A new database, as Optuna alone would open it."""
-    url = f"sqlite:///{tmp_path_factory.mktemp('records') / 'study.db'}"
-    open_storage(url, create=True)
-    return optuna.storages.RDBStorage(url)
-
-
 def read(study: optuna.Study) -> StudyRecord:
     """Return the record of a study."""
     return load_study_record(study._storage, study.study_name)
 
 
-def test_contents(storage: BaseStorage) -> None:
+def test_contents(url: str) -> None:
     """Every trial is taken over in its order, whatever its state, once and for all."""
+    open_storage(url, create=True)
+    storage = optuna.storages.RDBStorage(url)  # as Optuna alone would open it
     study = optuna.create_study(storage=storage, study_name="faces")
     study.set_user_attr("target_trials", 5)
     for state, value in ((COMPLETE, 0.25), (PRUNED, None), (FAIL, None), (None, None)):

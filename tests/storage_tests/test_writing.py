@@ -1,7 +1,6 @@
 """Attributes and values of running trials, several in one transaction."""
 
 import math
-from contextlib import nullcontext
 
 import optuna
 import pytest
@@ -25,32 +24,22 @@ def stored(study: optuna.Study) -> FrozenTrial:
     return study.get_trials()[0]
 
 
-def test_what_is_written_reads_like_what_optuna_writes(study: optuna.Study) -> None:
-    """A trial that is stored at once equals one stored one by one; attributes are replaced."""
-    for together in (True, False):
-        study.sampler = optuna.samplers.RandomSampler(seed=1)
-        trial = new_trial(study)
-        with suggesting(trial) if together else nullcontext():
-            params = {
-                "log": trial.suggest_float("log", 1e-5, 1, log=True),
-                "step": trial.suggest_float("step", 0, 1, step=0.25),
-                "int": trial.suggest_int("int", 2, 64, log=True),
-                "kind": trial.suggest_categorical("kind", ["a", 1, 0.5, True, None]),
-            }
-        if together:
-            write_trial(trial, user_attrs={"text": "old", "number": 0.1})
-            write_trial(trial, user_attrs=ATTRS, intermediate_values=VALUES)
-            continue
-        for name, value in ATTRS.items():
-            trial.set_user_attr(name, value)
-        for step, value in VALUES.items():
-            trial.report(value, step=step)
-    ours, theirs = study.get_trials()
-    assert ours.params == theirs.params == params
-    assert ours.distributions == theirs.distributions
-    assert ours.user_attrs == theirs.user_attrs == ATTRS
-    for stored in (ours, theirs):
-        assert stored.intermediate_values == pytest.approx(VALUES, rel=0, abs=0, nan_ok=True)
+def test_what_is_written_is_what_optuna_reads(study: optuna.Study) -> None:
+    """Parameters of every kind, attributes, which may be replaced, and values of any size."""
+    trial = new_trial(study)
+    with suggesting(trial):
+        params = {
+            "log": trial.suggest_float("log", 1e-5, 1, log=True),
+            "step": trial.suggest_float("step", 0, 1, step=0.25),
+            "int": trial.suggest_int("int", 2, 64, log=True),
+            "kind": trial.suggest_categorical("kind", ["a", 1, 0.5, True, None]),
+        }
+    write_trial(trial, user_attrs={"text": "old", "number": 0.1})
+    write_trial(trial, user_attrs=ATTRS, intermediate_values=VALUES)
+    found = stored(study)
+    assert (found.params, found.user_attrs) == (params, ATTRS)
+    assert found.distributions == trial.distributions
+    assert found.intermediate_values == pytest.approx(VALUES, rel=0, abs=0, nan_ok=True)
 
 
 def test_everything_or_nothing(study: optuna.Study) -> None:
@@ -59,11 +48,11 @@ def test_everything_or_nothing(study: optuna.Study) -> None:
     So does the end of a trial, which also keeps out parameters.
     """
     trial = new_trial(study)
-    write_trial(trial, intermediate_values={1: 0.5})
+    own = trial._cached_frozen_trial
+    write_trial(trial, user_attrs={"b": 2}, intermediate_values={1: 0.5})
     with pytest.raises((IntegrityError, StorageInternalError), match=r"(?i)unique"):
         write_trial(trial, user_attrs={"a": 1}, intermediate_values={0: 0.25, 1: 0.125})
-    assert trial._cached_frozen_trial.user_attrs == {}
-    assert trial._cached_frozen_trial.intermediate_values == {1: 0.5}
+    assert (own.user_attrs, own.intermediate_values) == ({"b": 2}, {1: 0.5})
 
     def suggest_late() -> None:
         with suggesting(trial):
@@ -74,17 +63,17 @@ def test_everything_or_nothing(study: optuna.Study) -> None:
         suggest_late()
     with pytest.raises(UpdateFinishedTrialError, match="has already finished"):
         write_trial(trial, user_attrs={"late": 1}, intermediate_values={0: 1.0})
-    assert stored(study).params == stored(study).user_attrs == {}
-    assert stored(study).intermediate_values == {1: 0.5}
+    found = stored(study)
+    assert (found.params, found.user_attrs, found.intermediate_values) == ({}, {"b": 2}, {1: 0.5})
 
 
 def test_reports(study: optuna.Study) -> None:
     """The first value is stored at once, the others at the latest by ``flush``.
 
-    The pruner sees those that still wait as well, and what ``write_trial`` writes.
+    The pruner sees those that still wait as well.
     """
     study.pruner = optuna.pruners.ThresholdPruner(upper=1.0)
-    trial, other = new_trial(study), new_trial(study)
+    trial = new_trial(study)
     reports = Reports(trial)
     values = {step: 0.5 / (step + 1) for step in range(100)}
     for step, value in values.items():
@@ -96,10 +85,6 @@ def test_reports(study: optuna.Study) -> None:
     assert stored(study).intermediate_values == values
     reports.add(2.0, step=100)
     assert trial.should_prune()
-    write_trial(other, intermediate_values={0: 0.5})
-    assert not other.should_prune()
-    write_trial(other, intermediate_values={1: 2.0})
-    assert other.should_prune()
 
 
 def test_parameters_are_stored_at_the_end(study: optuna.Study) -> None:

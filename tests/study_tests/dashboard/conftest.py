@@ -28,13 +28,11 @@ def upload(folder: Path, name: str) -> dict[str, str]:
     """Create a study with dangerous files; return their addresses by name."""
     study = optuna.create_study(storage=url_of(folder), study_name=name)
     trial = study.ask({"x": optuna.distributions.FloatDistribution(0, 1)})
-    store = open_artifacts(folder / "artifacts")
+    own = {"artifact_store": open_artifacts(folder / "artifacts"), "study_or_trial": trial}
     paths = {}
     for file, content in UPLOADED.items():
         (folder / file).write_text(content)
-        key = upload_artifact(
-            artifact_store=store, file_path=str(folder / file), study_or_trial=trial
-        )
+        key = upload_artifact(file_path=str(folder / file), **own)
         paths[file] = f"/artifacts/{study._study_id}/{trial._trial_id}/{key}"
     study.tell(trial, 1.0)
     return paths

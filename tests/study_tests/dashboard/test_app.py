@@ -22,14 +22,6 @@ from tests.study_tests.dashboard.conftest import N_TRIALS, SECRET
 from tests.study_tests.dashboards import Served, everything, url_of
 
 
-def artifact_paths(folder: Path, number: int) -> list[str]:
-    """Return the addresses of a trial's files."""
-    with opened(url_of(folder)) as storage:
-        trial = storage.get_all_trials(1)[number]
-        metas = get_all_artifact_meta(trial, storage=storage)
-    return [f"/artifacts/1/{trial._trial_id}/{meta.artifact_id}" for meta in metas]
-
-
 def test_studies_trials_notes_and_charts(served: Served) -> None:
     """Every trial has its files in one order and its note, the study its charts."""
     assert served.said.startswith("2 studies of sqlite:///")
@@ -51,22 +43,24 @@ def test_studies_trials_notes_and_charts(served: Served) -> None:
 
 def test_files_of_trials(served: Served, folder: Path) -> None:
     """They come as what they are, and run nothing; a lost one is a picture that says so."""
+    with opened(url_of(folder)) as storage:
+        trials = storage.get_all_trials(1)[:2]
+        metas = [get_all_artifact_meta(trial, storage=storage) for trial in trials]
     kinds = ("image/png", "image/png", "text/csv")
-    for path, kind in zip(artifact_paths(folder, 1), kinds, strict=True):
-        status, headers, content = served.get(path)
+    for meta, kind in zip(metas[1], kinds, strict=True):
+        status, headers, content = served.get(f"/artifacts/1/2/{meta.artifact_id}")
         assert (status, headers["Content-Type"], len(content) > 50) == (200, kind, True)
         assert headers["X-Content-Type-Options"] == "nosniff"
         assert "Access-Control-Allow-Origin" not in headers
-    dead, _, _ = artifact_paths(folder, 0)
-    assert served.get(dead)[2] == no_picture()
-    file = folder / "artifacts" / dead.rpartition("/")[2]
-    lost = file.rename(folder / "lost")
+    dead = metas[0][0].artifact_id
+    assert served.get(f"/artifacts/1/1/{dead}")[2] == no_picture()
+    lost = (folder / "artifacts" / dead).rename(folder / "lost")
     try:
-        status, headers, shown = served.get(dead, Sec_Fetch_Dest="image")
+        status, headers, shown = served.get(f"/artifacts/1/1/{dead}", Sec_Fetch_Dest="image")
         assert (status, headers["Content-Type"], shown) == (404, "image/png", no_picture())
-        assert served.get(dead)[::2] == (404, b"This file is lost.")
+        assert served.get(f"/artifacts/1/1/{dead}")[::2] == (404, b"This file is lost.")
     finally:
-        lost.rename(file)
+        lost.rename(folder / "artifacts" / dead)
 
 
 def test_reports(served: Served) -> None:
@@ -101,12 +95,8 @@ def test_editing(editable: Served, changed: Path) -> None:
     version = editable.json("/api/studies/1")["note"]["version"]
     note = json.dumps({"version": version + 1, "body": "mine"}).encode()
     sent = {"Content_Type": "application/json", "Origin": editable.address}
-    for other in (
-        {"Origin": f"http://127.0.0.1:{editable.port + 1}"},
-        {"Origin": "null"},
-        {"Origin": ""},
-        {"Sec_Fetch_Site": "same-site"},
-    ):
+    origins = (f"http://127.0.0.1:{editable.port + 1}", "null", "")
+    for other in (*({"Origin": origin} for origin in origins), {"Sec_Fetch_Site": "same-site"}):
         assert editable.ask("PUT", "/api/studies/1/note", note, **{**sent, **other})[0] == 403
     assert editable.json("/api/studies/1")["note"]["version"] == version
     sent["Sec_Fetch_Site"] = "same-origin"

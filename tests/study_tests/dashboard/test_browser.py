@@ -8,8 +8,6 @@ from playwright.sync_api import Browser, Page, expect
 from tests.study_tests.dashboards import Served
 
 WAIT_MS = 60_000
-
-
 Open = Callable[[str], Page]
 """Goes to a page of the dashboard, as to the address that it printed."""
 

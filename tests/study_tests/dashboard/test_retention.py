@@ -18,12 +18,7 @@ from storage.artifacts import (
 )
 from storage.records import load_study_record
 from study.dashboard.refresh import refresh
-from study.dashboard.retention import (
-    Cleaned,
-    clean,
-    clean_states,
-    spared,
-)
+from study.dashboard.retention import Cleaned, clean, clean_states, spared
 from study.report.pictures import best_pictures
 from study.running.worker import run_trial
 from study.seeds import training_name
@@ -54,9 +49,8 @@ def test_spared() -> None:
 
 def pictures(made: optuna.Study, number: int, store: ArtifactFolder) -> list[bytes | None]:
     """Return both pictures of a trial."""
-    trial_id = made.get_trials(deepcopy=False)[number]._trial_id
-    names = (attrs.RECONSTRUCTIONS_FILE, attrs.LEARNING_CURVE_FILE)
-    return [read_artifact(store, made._storage, trial_id, name) for name in names]
+    key = made.get_trials(deepcopy=False)[number]._trial_id
+    return [read_artifact(store, made._storage, key, name) for name in attrs.FILES[:2]]
 
 
 def test_refreshing_cleans_a_study_that_keeps_the_best(copied: Path) -> None:

@@ -50,7 +50,7 @@ def test_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for name in ("trials.xlsx", "trials", "trials.CSV.bak"):
         with pytest.raises(StudyError, match=r"^`out` must end in \.csv or \.parquet, but got "):
-            write_table(planted(5), tmp_path / name)
+            write_table(study(), tmp_path / name)
     with pytest.raises(OSError, match="file"):
-        write_table(planted(5), tmp_path / "file" / "trials.csv")
+        write_table(study(), tmp_path / "file" / "trials.csv")
     assert [entry.name for entry in tmp_path.iterdir()] == ["file"]

@@ -6,7 +6,6 @@ from itertools import cycle
 import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, IntDistribution
-from optuna.samplers import TPESampler
 from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 
@@ -31,38 +30,21 @@ N_STARTUP = 10
 )
 def test_no_point_twice(name: str, branches: dict[str, Sequence[str]], state: TrialState) -> None:
     """Behind the first trials each one has a new point, until all have been tried."""
-    study = optuna.create_study()
-    tried: set[tuple[object, ...]] = set()
+    study, tried = optuna.create_study(), set()
     n_points = sum(4 ** len(own) for own in branches.values())
     for n in range(N_STARTUP + n_points):
         study.sampler = make_sampler(name, seed=n, params={})
         trial = study.ask()
         branch = trial.suggest_categorical("branch", [*branches])
         trial.suggest_categorical("fixed", ["so"])
-        numbers = [trial.suggest_int(own, 1, 4) for own in branches[branch]]
-        assert n < N_STARTUP or (branch, *numbers) not in tried or len(tried) == n_points
-        value = sum(numbers) + (10 if branch == "c" else 0)
-        trial.report(value, step=0)
-        if n < N_STARTUP or state == TrialState.COMPLETE:
-            study.tell(trial, value)
-        elif state.is_finished():
-            study.tell(trial, state=state)
-        tried.add((branch, *numbers))
+        point = (branch, *(trial.suggest_int(own, 1, 4) for own in branches[branch]))
+        assert n < N_STARTUP or point not in tried or len(tried) == n_points
+        tried.add(point)
+        end = TrialState.COMPLETE if n < N_STARTUP else state
+        trial.report(sum(point[1:]), step=0)
+        if end.is_finished():
+            study.tell(trial, sum(point[1:]) if end == TrialState.COMPLETE else None, state=end)
     assert len(tried) == n_points
-
-
-@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
-def test_continuous_spaces_are_searched_as_ever() -> None:
-    """Where no point comes twice, the other sampler's suggestions are taken."""
-    ours, theirs = optuna.create_study(), optuna.create_study()
-    options = {"multivariate": True, "group": True, "constant_liar": True}
-    for seed in range(20):
-        ours.sampler = make_sampler("tpe", seed=seed, params={})
-        theirs.sampler = TPESampler(seed=seed, **options)
-        for study in (ours, theirs):
-            trial = study.ask()
-            study.tell(trial, abs(trial.suggest_float("x", -1, 1) - 0.3))
-    assert [t.params for t in ours.get_trials()] == [t.params for t in theirs.get_trials()]
 
 
 def small_space(n_choices: int, n_numbers: int) -> SearchSpace:
@@ -81,19 +63,16 @@ def small_space(n_choices: int, n_numbers: int) -> SearchSpace:
 def suggest_new(study: optuna.Study, space: SearchSpace, **user_attrs: int) -> optuna.Trial:
     """Begin a trial as a worker does; return it with its point."""
     frozen = optuna.trial.create_trial(state=TrialState.RUNNING, user_attrs=user_attrs)
-    trial_id = study._storage.create_new_trial(study._study_id, template_trial=frozen)
-    study.sampler = make_sampler("tpe", seed=trial_id, params={})
-    trial, params = suggest_untried(
-        optuna.Trial(study, trial_id), space, {"fixed": 1}, seed=trial_id
-    )
-    assert params == trial.params == study._storage.get_trial(trial_id).params
+    key = study._storage.create_new_trial(study._study_id, template_trial=frozen)
+    study.sampler = make_sampler("tpe", seed=key, params={})
+    trial, params = suggest_untried(optuna.Trial(study, key), space, {"fixed": 1}, seed=key)
+    assert params == trial.params == study._storage.get_trial(key).params
     return trial
 
 
-@pytest.mark.parametrize("sizes", [(1, 3), (3, 3)])
-def test_every_trial_has_a_new_point(url: str, sizes: tuple[int, int]) -> None:
+def test_every_trial_has_a_new_point(url: str) -> None:
     """From the first one on, whether the others run or how they ended, until all were tried."""
-    space = small_space(*sizes)
+    space = small_space(2, 3)
     whole = list(space.grid({"fixed": 1}))
     with opened(url, create=True, write=True) as storage:
         study = optuna.create_study(storage=storage)
@@ -110,6 +89,8 @@ def test_every_trial_has_a_new_point(url: str, sizes: tuple[int, int]) -> None:
         assert suggest_new(study, space, **{attrs.REPLICATE: 1}).params in whole
 
 
+# Python's own silence of warnings is one for all threads.
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 def test_workers_that_choose_at_one_moment(url: str) -> None:
     """Workers that know nothing of each other's choices yet do not store the same one."""
     space = small_space(3, 3)

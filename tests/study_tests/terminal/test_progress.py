@@ -90,20 +90,17 @@ def test_progress_line(
         study = optuna.create_study(storage=storage, study_name="s")
         capsys.readouterr()
 
-        def show(line: str) -> None:
+        def show() -> None:
             with progress_line(study, target=3, n_workers=1) as say:
                 say(line)
                 raise ZeroDivisionError
 
-        last = f"{line}\ns: 0/3 0 pruned · 0 failed · ETA …\n"
-        for statement, expected, said in (
-            ("SELECT 1", ZeroDivisionError, last),
-            ("BEGIN IMMEDIATE", ZeroDivisionError, f"{line}\n"),
-            ("DROP TABLE trials", StorageInternalError, f"{line}\n"),
+        for statement, expected, last in (
+            ("SELECT 1", ZeroDivisionError, "s: 0/3 0 pruned · 0 failed · ETA …\n"),
+            ("BEGIN IMMEDIATE", ZeroDivisionError, ""),
+            ("DROP TABLE trials", StorageInternalError, ""),
         ):
-            other.execute(statement)
-            if statement.startswith("DROP"):
-                other.commit()
+            other.executescript(statement)
             with pytest.raises(expected):
-                show(line)
-            assert capsys.readouterr() == ("", said)
+                show()
+            assert capsys.readouterr() == ("", f"{line}\n{last}")

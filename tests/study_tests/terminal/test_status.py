@@ -142,17 +142,11 @@ def test_best_first() -> None:
     assert found == [*"31420"]
 
 
-def test_names_are_whole_in_a_pipe() -> None:
-    """In 80 columns, which a pipe has, a study's name can still be read and copied."""
-    settings = {**MULTITASK_SETTINGS, "space": "notebook"}
-    record = multitask(GOOD, name="multitask-notebook", settings=settings)
-    assert listed(record, width=80)[0][0] == "multitask-notebook"
-
-
 def test_accuracy() -> None:
     """It is shown if any study has one; trials that break the constraint come last.
 
-    Trainings that are the same are listed once, and a study may have two objectives.
+    Trainings that are the same are listed once, and a study may have two objectives. In the 80
+    columns of a pipe a study's name is still whole.
     """
     twin = trial(4, value=0.5, attrs={**GOOD.user_attrs, "reused_from": 3})
     rows = shown(multitask(POOR, GOOD, twin)).splitlines()
@@ -160,10 +154,12 @@ def test_accuracy() -> None:
     best = [row for row in rows if row[:3] in ("1 0", "3 0", "4 0")]
     assert best == ["3 0.50000 80.0 % kept —", "1 0.10000 55.0 % broken —"]
     assert "constraint" not in shown(multitask(GOOD))
-    pareto = multitask(POOR, GOOD, settings={**MULTITASK_SETTINGS, "pareto": True})
+    settings = {**MULTITASK_SETTINGS, "space": "notebook", "pareto": True}
+    pareto = multitask(POOR, GOOD, name="multitask-notebook", settings=settings)
     rows = listed(multitask(POOR, GOOD), pareto, PLANTED)
     assert rows[0][-3:] == rows[1][-3:] == ["0.50000", "80.0", "%"]
     assert rows[2][-1] == "—"
+    assert listed(pareto, width=80)[0][0] == "multitask-notebook"
 
 
 def test_words_of_another_kind() -> None:
@@ -173,16 +169,12 @@ def test_words_of_another_kind() -> None:
     info = KindInfo(name="own", metrics=(score, share), fidelity="passes")
     running = trial(2, state=TrialState.RUNNING, curve=(0.5, 0.75), started=NOW)
     ended = [trial(i, value=0.25 + i, attrs={"validation_share": 0.5}) for i in (0, 1)]
-    record = StudyRecord(
-        name="s",
-        directions=("maximize",),
-        user_attrs={attrs.KIND: info.to_dict(), attrs.SETTINGS: {"kind": "own"}},
-        trials=(*ended, replace(running, params={"passes": 20})),
-    )
-    text = shown(record)
+    made = study(*ended, replace(running, params={"passes": 20}), settings={"kind": "own"})
+    own = {**made.user_attrs, attrs.KIND: info.to_dict()}
+    record = replace(made, directions=("maximize",), user_attrs=own)
     for line in (
         "running worker done passes passes/s score heartbeat\n2 — 2 2 of 20",
         "best score share passes parameters\n1 1.25000 50.0 % —",
     ):
-        assert line in text
+        assert line in shown(record)
     assert listed(record)[0][-2:] == ["50.0", "%"]
