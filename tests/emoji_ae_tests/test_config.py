@@ -41,31 +41,24 @@ RANGES = {
 WEIGHTS = ["weight_decay", "kl_weight", "edge_weight", "color_weight", "classification_lambda"]
 SWITCHES = ["class_weights", "extra_images"]
 
-NO_CHOICE = ["", None, 0, True]
 NO_WHOLE = [-7, 2.0, math.nan, "3", True, None]
 NO_DECIMAL = [-1e-9, -1, math.nan, math.inf, -math.inf, "0.1", True, None, 1j, 10**400]
 RULES: dict[str, tuple[str, Sequence[Any], Sequence[Any]]] = {
     **{
-        name: (f"one of {', '.join(some)}", some, [*NO_CHOICE, some[0].swapcase(), [some]])
+        name: (f"one of {', '.join(some)}", some, ["", None, 0, some[0].swapcase(), [some]])
         for name, some in CHOICES.items()
     },
     **{
-        name: (f"a whole number of at least {low}", [low, HUGE], [low - 1, *NO_WHOLE])
-        if high is None
-        else (
-            f"a whole number of at least {low} and at most {high}",
-            [low, high],
-            [low - 1, high + 1, *NO_WHOLE],
+        name: (
+            f"a whole number of at least {low}" + (f" and at most {high}" if high else ""),
+            [low, high or HUGE],
+            [low - 1, *NO_WHOLE, *([high + 1] if high else [])],
         )
         for name, (low, high) in RANGES.items()
     },
     **dict.fromkeys(WEIGHTS, ("a number of at least 0", [-0.0, 0, 5e-324, 1, 1e308], NO_DECIMAL)),
     "learning_rate": ("a positive number", [5e-324, 1, 1e308], [*NO_DECIMAL, 0, 0.0, -0.0]),
-    "dropout": (
-        "at least 0 and below 1",
-        [0, 0.0, math.nextafter(1, 0)],
-        [*NO_DECIMAL, 1, 1.0, 2],
-    ),
+    "dropout": ("at least 0 and below 1", [0, math.nextafter(1, 0)], [*NO_DECIMAL, 1, 1.0]),
     **dict.fromkeys(SWITCHES, ("true or false", [True, False], [0, 1, None, "true", 1.0])),
 }
 """Of each field: its rule, values that keep to it, and values that do not."""
@@ -147,9 +140,10 @@ def test_what_has_an_effect_is_the_identity(
 
     effective = config.effective()
     assert set(effective) == names - unused
+    # A fork comes at the last layer at the latest; without one all layers are shared.
     layers = config.depth if config.auto_encoder == "CNN" else 4
-    if "branch_point" in effective:
-        assert effective.pop("branch_point") == min(values["branch_point"], layers - 1)
+    fork = min(values["branch_point"], layers - 1) if "branch_point" in effective else layers
+    assert config.shared_layers == effective.pop("branch_point", layers) == fork
     assert effective == {name: values[name] for name in effective}
 
     changed = with_fields(config, **{name: others[name] for name in unused - set(NEUTRAL)})
@@ -175,24 +169,6 @@ def test_identity_of_a_beginning() -> None:
         identities = [config.identity() for config in configs]
         assert (identities[0] == identities[1]) == (chosen is not SEQUENTIAL)
         assert len(set(identities)) == (6 if chosen is SEQUENTIAL else 5)
-
-
-def test_the_last_layer_is_never_shared() -> None:
-    """A fork comes at the last layer at the latest; without one all layers are shared."""
-    encoders: list[tuple[dict[str, Any], list[int]]] = [
-        ({"depth": 4}, [1, 2, 3, 3, 3]),
-        ({"depth": 1}, [0, 0, 0, 0, 0]),
-        ({"depth": 2, "auto_encoder": "linear"}, [1, 2, 3, 3, 3]),
-        ({"depth": 5, "strategy": "sequential"}, [5, 5, 5, 5, 5]),
-        ({"depth": 5, "strategy": "joint", "auto_encoder": "linear"}, [4, 4, 4, 4, 4]),
-    ]
-    for encoder, shared in encoders:
-        configs = [
-            multitask_config(**{"strategy": "branched", "branch_point": point} | encoder)
-            for point in (1, 2, 3, 4, HUGE)
-        ]
-        assert [config.shared_layers for config in configs] == shared
-        assert len({config.identity() for config in configs}) == len(set(shared))
 
 
 @pytest.mark.parametrize(

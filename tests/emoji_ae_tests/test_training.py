@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import cache, partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import torch
@@ -17,7 +17,7 @@ from emoji_ae.augment import augment
 from emoji_ae.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from emoji_ae.classification import class_weights
 from emoji_ae.config import AutoencoderConfig, Schedule, Strategy, multitask_config
-from emoji_ae.curve import EpochMetrics, MultitaskMetrics
+from emoji_ae.curve import EpochMetrics
 from emoji_ae.dataset import LabelledImages
 from emoji_ae.errors import DataError
 from emoji_ae.evaluation import reconstruct, reconstruction_errors, to_float
@@ -29,24 +29,16 @@ from emoji_ae.tasks import Labels
 from emoji_ae.training import (
     DivergedError,
     TrainResult,
-    frozen_latents,
     suspended_result,
     train_classifier,
     train_model,
 )
-from tests.emoji_ae_tests.reference import (
-    initial_model,
-    pictures,
-    with_fields,
-)
+from tests.emoji_ae_tests.reference import initial_model, pictures, with_fields
 
 CPU = torch.device("cpu")
-TRAIN = LabelledImages(
-    images=pictures(10, seed=0), labels=torch.tensor([0, 1, 3, 3, 0, 3, 1, 3, 0, 2])
-)
-VALIDATION = LabelledImages(
-    images=pictures(6, seed=1), labels=torch.tensor([0, 1, 3, 3, 0, 3])
-)  # one class is absent
+LABELS = torch.tensor([0, 1, 3, 3, 0, 3, 1, 3, 0, 2])  # of the first six, one is absent
+TRAIN = LabelledImages(images=pictures(10, seed=0), labels=LABELS)
+VALIDATION = LabelledImages(images=pictures(6, seed=1), labels=LABELS[:6])
 BATCHES = {3: [[0, 1, 2], [3, 4, 5], [6, 7, 8, 9]], 4: [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]}
 """By batch size: the images of each batch."""
 
@@ -80,6 +72,17 @@ def train(config: AutoencoderConfig, **kwargs: Any) -> TrainResult:
 def trained(config: AutoencoderConfig) -> TrainResult:
     """Return a whole training, whose model several tests look at."""
     return train(config)
+
+
+def stopped_last(config: AutoencoderConfig) -> TrainResult:
+    """Return a training that is stopped after its last epoch, before a classifier's turn."""
+    return train(config, on_epoch=lambda metrics: metrics.epoch + 1 == config.epoch)
+
+
+def with_classifier(config: AutoencoderConfig, frozen: TrainResult) -> TrainResult:
+    """Train the classifier of a trained autoencoder on the module's pictures."""
+    sides = (to_float(side.images, CPU) for side in (TRAIN, VALIDATION))
+    return train_classifier(config, frozen, *sides, labels_of(config), seed=0)
 
 
 def timeless(curve: Sequence[EpochMetrics]) -> list[EpochMetrics]:
@@ -260,7 +263,7 @@ def test_metrics_are_those_of_the_kept_weights(config: AutoencoderConfig) -> Non
 def test_without_influence_the_autoencoder_is_the_plain_one(config: AutoencoderConfig) -> None:
     """With lambda 0, or before the classifier's turn, its weights and curve are equal."""
     alone = trained(replace(config, classification=None))
-    both = train(config, on_epoch=lambda metrics: metrics.epoch + 1 == config.epoch)
+    both = stopped_last(config)
     assert errors(both) == errors(alone)
     start, own = initial_model(config, 0), ("encoder.", "decoder.")
     assert state_of(start, *own) != state_of(both.model, *own) == state_of(alone.model)
@@ -334,71 +337,43 @@ def test_early_ends(strategy: Strategy) -> None:
 def test_sequential_training() -> None:
     """The best autoencoder's classifier is trained after it, and goes on counting."""
     config = with_fields(RESTLESS, strategy="sequential", epoch=5, class_weights=True)
-    result = train(config)
+    result, frozen = train(config), stopped_last(config)
     assert {type(metrics) for metrics in result.curve} == {EpochMetrics}
     assert [metrics.epoch for metrics in result.curve] == list(range(5))
     assert [metrics.epoch for metrics in result.classifier_curve] == list(range(5, 10))
-    kept = min(result.curve, key=lambda metrics: metrics.validation_mse)
     seconds = [metrics.seconds for metrics in (*result.curve, *result.classifier_curve)]
     assert 0 < seconds[0] < seconds[4] < seconds[5] < seconds[9]
+    kept = min(result.curve, key=lambda metrics: metrics.validation_mse)
     chosen = min(result.classifier_curve, key=lambda metrics: metrics.validation_cross_entropy)
     assert result.best == replace(chosen, epoch=kept.epoch, seconds=kept.seconds)
-    best = train(config, on_epoch=lambda metrics: metrics.epoch == 4).model
-    curve = fit_classifier_of(config, cast(MultitaskAutoencoder, best), after=result.curve)
+    curve = with_classifier(config, frozen).classifier_curve
     # Images in another layout.
     assert_close(result.classifier_curve, [asdict(metrics) for metrics in curve], rel=1e-4)
-
-
-AFTER = [
-    EpochMetrics(epoch=0, train_mse=0.5, validation_mse=0.375, seconds=1.0),
-    EpochMetrics(epoch=1, train_mse=0.25, validation_mse=0.125, seconds=2.0),
-    EpochMetrics(epoch=2, train_mse=0.0625, validation_mse=0.25, seconds=3.0),
-]
-
-
-def used_model(config: AutoencoderConfig) -> MultitaskAutoencoder:
-    """Return a model in training mode, with running statistics of some images."""
-    model = initial_model(config, seed=1).train()
-    model(to_float(TRAIN.images, CPU))
-    return cast(MultitaskAutoencoder, model)
-
-
-def fit_classifier_of(
-    config: AutoencoderConfig,
-    model: MultitaskAutoencoder,
-    *,
-    after: Sequence[EpochMetrics] = AFTER,
-) -> tuple[MultitaskMetrics, ...]:
-    """Train a model's classifier on the module's pictures."""
-    best = min(after, key=lambda metrics: metrics.validation_mse)
-    frozen = TrainResult(model=model, curve=tuple(after), best=best)
-    sides = (to_float(side.images, CPU) for side in (TRAIN, VALIDATION))
-    return train_classifier(config, frozen, *sides, labels_of(config), seed=0).classifier_curve
 
 
 def test_classifier_of_a_frozen_autoencoder() -> None:
     """Nothing else changes, the lowest cross-entropy is kept, and images are not augmented."""
     config = with_fields(SEQUENTIAL, epoch=40, learning_rate=0.02, dropout=0)
-    model = used_model(config)
-    before = state_of(model)
-    curve = fit_classifier_of(config, model)
+    frozen = stopped_last(with_fields(config, epoch=3))
+    model, before = frozen.model, state_of(frozen.model)
+    curve = with_classifier(config, frozen).classifier_curve
     assert [metrics.epoch for metrics in curve] == list(range(3, 43))
     changed = {name for name, value in state_of(model).items() if value != before[name]}
     assert changed == {name for name in before if name.startswith("classifier.")}
     best = min(curve, key=lambda metrics: metrics.validation_cross_entropy)
     assert best != curve[-1], "the test needs a best that is not the last"
     assert min(metrics.train_cross_entropy for metrics in curve) < 0.7 * curve[0].train_total
-    logits = model.classifier(frozen_latents(model, to_float(VALIDATION.images, CPU)))
-    found = labels_of(config).cross_entropy(logits, VALIDATION.labels).item()
-    assert found == best.validation_cross_entropy
+    assert validation_by_hand(model, config)["validation_cross_entropy"] == pytest.approx(
+        best.validation_cross_entropy, rel=1e-5
+    )
 
     still = with_fields(config, epoch=1, learning_rate=1e-30, class_weights=True)
-    curve = fit_classifier_of(still, model)
+    curve = with_classifier(still, frozen).classifier_curve
     with torch.no_grad():
         _, logits = model.forward_tasks(to_float(TRAIN.images, CPU))
+    expected = validation_by_hand(model, still) | asdict(frozen.best)
+    expected["validation_total"] = expected["validation_cross_entropy"]
     entropy = labels_of(still).cross_entropy(logits, TRAIN.labels).item()
-    expected = validation_by_hand(model, still) | {"validation_mse": 0.125, "train_mse": 0.25}
-    expected |= {"validation_total": expected["validation_cross_entropy"]}
     expected |= {"train_cross_entropy": entropy, "train_total": entropy}
     expected["train_accuracy"] = (logits.argmax(dim=1) == TRAIN.labels).double().mean().item()
     assert_close(curve, [expected], rel=1e-5)
@@ -406,16 +381,13 @@ def test_classifier_of_a_frozen_autoencoder() -> None:
 
 def test_diverging_classifier() -> None:
     """An absurd learning rate raises, with the autoencoder's epochs and all weights as before."""
-    config = with_fields(SEQUENTIAL, learning_rate=1e30)
-    model = used_model(config)
-    before = state_of(model)
-    with pytest.raises(
-        DivergedError, match=r"^Training of the classifier diverged in epoch 1: cross-entropy"
-    ) as caught:
-        fit_classifier_of(config, model)
-    result = caught.value.result
-    assert (result.model, result.curve, result.best) == (model, tuple(AFTER), AFTER[1])
-    assert state_of(model) == before
+    config = with_fields(SEQUENTIAL, epoch=1)
+    frozen = stopped_last(config)
+    before, rule = state_of(frozen.model), "^Training of the classifier diverged in epoch 1: cross"
+    with pytest.raises(DivergedError, match=rule) as caught:
+        with_classifier(with_fields(config, learning_rate=1e30), frozen)
+    assert caught.value.result is frozen
+    assert state_of(frozen.model) == before
 
 
 def resume_file(path: Path, config: AutoencoderConfig, **changes: Any) -> ResumeFile:

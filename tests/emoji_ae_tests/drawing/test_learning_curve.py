@@ -20,10 +20,9 @@ INSIDE = (slice(46, 254), slice(68, 463))
 
 def curve_of(train: Sequence[float], validation: Sequence[float]) -> list[EpochMetrics]:
     """Return the curve of these errors."""
-    pairs = enumerate(zip(train, validation, strict=True))
     return [
         EpochMetrics(epoch=i, train_mse=t, validation_mse=v, seconds=float(i))
-        for i, (t, v) in pairs
+        for i, (t, v) in enumerate(zip(train, validation, strict=True))
     ]
 
 
@@ -42,8 +41,7 @@ def rows_of(image: npt.NDArray[np.int_], color: str) -> dict[int, float]:
 
 def test_lines_follow_the_errors() -> None:
     """Errors that fall by a constant factor make straight lines, the lower one below."""
-    n = 100
-    train = [0.2 * 0.97**i for i in range(n)]
+    train = [0.2 * 0.97**i for i in range(100)]
     image = pixels(learning_curve_png(curve_of(train, [0.5 * error for error in train])))
     for color in (TRAINING, VALIDATION):
         rows = rows_of(image, color)

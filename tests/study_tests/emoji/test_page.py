@@ -1,6 +1,5 @@
 """The page on a data set: what it says, that it shows texts as texts, and its command."""
 
-import hashlib
 import json
 import re
 from dataclasses import replace
@@ -15,6 +14,7 @@ from emoji_ae.dataset import load_dataset, read_rows
 from emoji_ae.describe import DatasetInfo, WordInfo, describe_dataset
 from emoji_ae.images import encode_png
 from emoji_ae.splits import split_dataset
+from study.emoji.data import StudyData
 from study.emoji.describe import describe_data, draw_splits
 from study.emoji.figures import plot_classes, plot_neighbours, plot_words
 from study.emoji.page import (
@@ -59,18 +59,12 @@ def info() -> DatasetInfo:
 
 
 @pytest.fixture(scope="module")
-def source(info: DatasetInfo) -> str:
+def page(info: DatasetInfo) -> Page:
     """Its page."""
-    return render_data_report(info)
+    return Page(render_data_report(info))
 
 
-@pytest.fixture(scope="module")
-def page(source: str) -> Page:
-    """The same, parsed."""
-    return Page(source)
-
-
-def test_what_is_on_the_page(source: str, page: Page, info: DatasetInfo) -> None:
+def test_what_is_on_the_page(page: Page, info: DatasetInfo) -> None:
     """Sections, tables, commands, charts and pictures with texts; nothing is outside."""
     assert page.ids("section") == SECTIONS
     charts = [attrs for tag, attrs in page.tags if attrs.get("class") == "chart"]
@@ -83,7 +77,7 @@ def test_what_is_on_the_page(source: str, page: Page, info: DatasetInfo) -> None
         assert attrs["alt"]
         assert (attrs["src"] or "").startswith("data:image/png;base64,")
         assert (attrs["width"], attrs["height"]) == ("64", "64")
-    assert len(source) - len(plotly_js()) < 3e6
+    assert len(page.source) - len(plotly_js()) < 3e6
     links = [attrs.get("href") or attrs.get("src") or "#" for _, attrs in page.tags]
     assert [link for link in links if not link.startswith(("#", "data:"))] == []
     shown = text_of(page)
@@ -179,16 +173,16 @@ def test_a_split_that_the_data_do_not_allow_is_not_compared(tmp_path: Path) -> N
 
 
 def test_command_writes_the_page(cli: Cli, tiny_data: Path) -> None:
-    """The page of a file tells the commands that make it again."""
-    args = ("--split", "random", "--data-seed", "7", "--out", "tiny.html")
-    seen = cli("data", "describe", "--data", str(tiny_data), *args)
+    """The page of a file tells the command that makes it again, and a study's fingerprint."""
+    args = f"data describe --data {tiny_data} --split random --data-seed 7"
+    seen = cli(*args.split(), "--out", "tiny.html")
     assert seen == (0, "Description written to tiny.html\n", "")
     text = text_of(Page(Path("tiny.html").read_text()))
-    assert f"emoji-study data describe --data {tiny_data} --split random --data-seed 7" in text
+    assert f"emoji-study {args}" in text
     assert "data build" not in text
     dataset = load_dataset(tiny_data)
-    sides = split_dataset(dataset, method="random", seed=7).sides
-    assert f"{dataset.fingerprint}-{hashlib.sha256(sides.encode()).hexdigest()[:8]}" in text
+    split = split_dataset(dataset, method="random", seed=7)
+    assert StudyData(dataset, split).fingerprint in text
 
 
 def test_mistakes_are_one_line(cli: Cli, tmp_path: Path, tiny_data: Path) -> None:

@@ -16,7 +16,7 @@ from storage.rdb import open_storage
 from storage.records import load_study_record
 from study.report.pictures import best_pictures, cut_strip
 from tests.emoji_ae_tests.reference import initial_model
-from tests.study_tests.studies import claim_point
+from tests.study_tests.studies import claim_point, url_of
 from tests.study_tests.synthetic import SETTINGS
 
 
@@ -36,8 +36,8 @@ def strips(tiny_data: Path) -> list[bytes]:
 class Study:
     """A study in a file whose trials have pictures, empty at first."""
 
-    def __init__(self, url: str, folder: Path) -> None:
-        self.storage = open_storage(url, create=True, write=True)
+    def __init__(self, folder: Path) -> None:
+        self.storage = open_storage(url_of(folder), create=True, write=True)
         self.study = optuna.create_study(storage=self.storage, study_name="study")
         self.study.set_user_attr(attrs.SETTINGS, SETTINGS)
         self.store = open_artifacts(folder / "artifacts")
@@ -60,9 +60,9 @@ class Study:
 
 
 @pytest.fixture
-def study(url: str, tmp_path: Path) -> Study:
+def study(tmp_path: Path) -> Study:
     """An empty study."""
-    return Study(url, tmp_path)
+    return Study(tmp_path)
 
 
 def test_best_median_and_worst(study: Study, strips: list[bytes]) -> None:
@@ -72,8 +72,7 @@ def test_best_median_and_worst(study: Study, strips: list[bytes]) -> None:
     pictures = study.pictures()
     best = cut_strip(strips[1])
     samples = [picture for picture in best if picture.role == attrs.SAMPLE]
-    assert pictures.caption == "trial 1, validation MSE 0.1000"
-    assert pictures.drawn_by == 1
+    assert (pictures.caption, pictures.drawn_by) == ("trial 1, validation MSE 0.1000", 1)
     assert pictures.ranked == best[len(samples) :]
     assert pictures.full_difference == 0.5
     assert pictures.texts == tuple(picture.text for picture in samples)
@@ -92,27 +91,24 @@ def test_best_median_and_worst(study: Study, strips: list[bytes]) -> None:
 
 
 def test_few_trials(study: Study, strips: list[bytes]) -> None:
-    """No trial is shown twice; without a best trial or its pictures there is nothing."""
+    """No trial is shown twice; without a best trial or its pictures there is nothing.
+
+    Where the median or the worst has no pictures, the nearest trial that has is shown.
+    """
     assert study.pictures() is None
     study.finish(0.9, None)
     assert study.pictures() is None
     study.finish(0.3, strips[0])
     assert study.captions == ["best: trial 1, validation MSE 0.3000"]
     study.finish(0.2, strips[1])
-    assert study.captions == [
-        "best: trial 2, validation MSE 0.2000",
-        "worst: trial 1, validation MSE 0.3000",
-    ]
-    study.finish(0.1, None)
+    best, worst = study.captions
+    assert best == "best: trial 2, validation MSE 0.2000"
+    assert worst == "worst: trial 1, validation MSE 0.3000"
+    for value, png in ((0.1, strips[2]), (0.25, None)):
+        study.finish(value, png)
+    assert [trial.drawn_by for trial in study.pictures().trials] == [3, 2, 1]
+    study.finish(0.05, None)
     assert study.pictures() is None
-
-
-def test_nearest_pictures_stand_in(study: Study, strips: list[bytes]) -> None:
-    """Where the median or the worst has no pictures, the nearest trial that has is shown."""
-    with_pictures = {0: strips[0], 3: strips[1], 5: strips[2]}
-    for number in range(7):
-        study.finish(0.1 * (number + 1), with_pictures.get(number))
-    assert [trial.drawn_by for trial in study.pictures().trials] == [0, 3, 5]
 
 
 def test_only_comparable_trials_are_shown(
