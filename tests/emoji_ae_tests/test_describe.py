@@ -6,8 +6,6 @@ from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import torch
 from hypothesis import given, settings
@@ -25,7 +23,7 @@ from emoji_ae.describe import (
 )
 from emoji_ae.images import decode_image, encode_png
 from emoji_ae.splits import split_dataset
-from tests.emoji_ae_tests.reference import leaking_groups
+from tests.emoji_ae_tests.reference import leaking_groups, write_data
 
 TONES = ("", " type 1 2", " type 3", " type 4", " type 5", " type 6")
 VARIANTS = [f"face palm{tone}" for tone in TONES]
@@ -51,13 +49,6 @@ def picture(mode: str, size: int, name: str = "PNG") -> bytes:
 PNG = picture("RGB", 8)
 
 
-def write(path: Path, texts: list[str], images: list[bytes | None]) -> Path:
-    """Write a data set file."""
-    rows = [{"bytes": image} for image in images]
-    pq.write_table(pa.table({"text": pa.array(texts, pa.string()), "image": rows}), path)
-    return path
-
-
 def describe(path: Path, *, method: SplitMethod = "group", seed: int = 42) -> DatasetInfo:
     """Describe a file with the split of one method and, for comparison, of the other."""
     dataset = load_dataset(path)
@@ -70,7 +61,7 @@ def describe(path: Path, *, method: SplitMethod = "group", seed: int = 42) -> Da
 def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file with random images of 20 faces and 4 other rows."""
     images: list[bytes | None] = [encode_png(noise(i)) for i in range(len(TEXTS))]
-    return write(tmp_path_factory.mktemp("data") / "faces.parquet", TEXTS, images)
+    return write_data(tmp_path_factory.mktemp("data") / "faces.parquet", TEXTS, images)
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +92,7 @@ def test_words_are_those_of_the_whole_file(info: DatasetInfo) -> None:
 def test_unreadable_images_outside_of_the_subset_are_counted(tmp_path: Path) -> None:
     """They are left out of the gallery; the other images of the word are shown."""
     texts, images = ["hand", "raised hand", "hand in hand"], [PNG, b"no image", None]
-    words = describe_words(read_rows(write(tmp_path / "hands.parquet", texts, images)))
+    words = describe_words(read_rows(write_data(tmp_path / "hands.parquet", texts, images)))
     hand = words.galleries[6]
     assert (hand.n_images, hand.n_unreadable) == (3, 2)
     assert [thumbnail.text for thumbnail in hand.thumbnails] == ["hand"]
@@ -114,14 +105,14 @@ def test_files_are_counted_by_format_mode_and_size(tmp_path: Path) -> None:
     """
     images = [PNG] * 4 + [picture("RGBA", 32)] * 10 + [picture("L", 72)] * 6
     images += [picture("RGB", 16, "JPEG")] * 4
-    info = describe(write(tmp_path / "mixed.parquet", TEXTS, [*images]))
+    info = describe(write_data(tmp_path / "mixed.parquet", TEXTS, [*images]))
     found = [(s.format, s.mode, s.width, s.height, s.n_images) for s in info.subset.sources]
     assert found == [
         ("PNG", "RGBA", 32, 32, 10),
         ("PNG", "L", 72, 72, 6),
         ("JPEG", "RGB", 16, 16, 4),
     ]
-    info = describe(write(tmp_path / "f.parquet", TEXTS, [PNG] * len(TEXTS)))
+    info = describe(write_data(tmp_path / "f.parquet", TEXTS, [PNG] * len(TEXTS)))
     assert {pair.mse for pair in info.neighbours.pairs} == {0.0}
     assert info.neighbours.edges == (0.0, NEAR_DUPLICATE)
     assert info.leakage[0].n_near == info.leakage[0].n_judged == len(info.neighbours.pairs)
@@ -153,14 +144,10 @@ def test_split_and_leaks_are_counted(faces: Path, method: SplitMethod, seed: int
     split = info.split
     assert (split.method, split.seed) == (method, seed)
     assert (split.n_groups, split.n_groups_of_several, split.largest_group) == (14, 2, 6)
+    assert [side.name for side in split.sides] == ["training", "validation", "test"]
     drawn = split_dataset(dataset, method=method, seed=seed)
-    for side, name, rows in zip(
-        split.sides,
-        ("training", "validation", "test"),
-        (drawn.train, drawn.validation, drawn.test),
-        strict=True,
-    ):
-        assert (side.name, side.n_images) == (name, len(rows))
+    for side, rows in zip(split.sides, (drawn.train, drawn.validation, drawn.test), strict=True):
+        assert side.n_images == len(rows)
         assert side.n_groups == len({dataset.groups[row] for row in rows})
         of_class = [[row for row in rows if dataset.labels[row] == label] for label in range(4)]
         assert side.images_by_class == tuple(map(len, of_class))
@@ -181,8 +168,7 @@ def test_split_and_leaks_are_counted(faces: Path, method: SplitMethod, seed: int
     near, own = info.neighbours, info.leakage[0]
     assert sum(sum(found.counts) for found in near.distances) == own.n_judged
     mses = [pair.mse for pair in near.pairs]
-    assert len(mses) == own.n_judged
-    assert mses == sorted(mses)
+    assert (len(mses), mses) == (own.n_judged, sorted(mses))
     assert describe(faces, method=method, seed=seed) == info  # pictures included
 
 
@@ -192,16 +178,16 @@ def test_a_planted_near_duplicate_is_found(faces: Path, tmp_path: Path) -> None:
     trained, judged = (len(OTHERS) + side[0] for side in (split.train, split.validation))
     images = [noise(i) for i in range(len(TEXTS))]
     images[judged] = np.where(images[trained] > 0, images[trained] - 1, 1).astype(np.uint8)
-    info = describe(write(tmp_path / "f.parquet", TEXTS, [encode_png(i) for i in images]))
+    info = describe(write_data(tmp_path / "f.parquet", TEXTS, [encode_png(i) for i in images]))
     first, second = info.neighbours.pairs[:2]
     assert first.mse == pytest.approx(1 / 255**2, rel=1e-4)
     assert (first.side, first.same_group) == ("validation", False)
-    assert np.array_equal(decode_image(first.judged.png), images[judged])
-    assert np.array_equal(decode_image(first.trained.png), images[trained])
+    for thumbnail, row in ((first.judged, judged), (first.trained, trained)):
+        assert np.array_equal(decode_image(thumbnail.png), images[row])
     assert second.mse > 0.1
-    assert info.leakage[0].n_near == 1
     found = [(distances.n_near, distances.counts[0]) for distances in info.neighbours.distances]
     assert found == [(1, 1), (0, 0)]
+    assert info.leakage[0].n_near == 1
 
 
 @given(seed=st.integers(0, 999), sides=st.text("tvx", max_size=12))

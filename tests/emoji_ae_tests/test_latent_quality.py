@@ -16,7 +16,6 @@ from emoji_ae.latent import LatentSpace
 from emoji_ae.latent_quality import (
     ATTRIBUTES,
     Analogy,
-    LatentSample,
     analogy_rank,
     area_of_pairs,
     attribute_auc,
@@ -27,6 +26,8 @@ from emoji_ae.latent_quality import (
     variance_used,
 )
 from emoji_ae.models import Autoencoder
+from emoji_ae.splits import split_dataset
+from study.emoji.data import StudyData
 from tests.emoji_ae_tests.reference import initial_model
 
 DATASET = load_dataset(None)
@@ -155,15 +156,8 @@ def test_variance_used_of_what_is_known() -> None:
 
 def test_all_numbers_of_a_model() -> None:
     """A model has all numbers of the default images, each within its range, always the same."""
-    rows = [row for row in range(len(DATASET)) if row % 5]
     model = initial_model(AutoencoderConfig(width=4, latent_channels=8), seed=0)
-    sample = LatentSample(
-        images=DATASET.images[rows],
-        texts=tuple(DATASET.texts[row] for row in rows),
-        labels=DATASET.labels[rows],
-        groups=tuple(DATASET.groups[row] for row in rows),
-        n_train=100,
-    )
+    sample = StudyData(DATASET, split_dataset(DATASET)).latent_sample
     found = measure_latents(model, sample)
     assert all(type(value) is float and 0 <= value <= 1 for value in asdict(found).values())
     assert found == measure_latents(model, sample)

@@ -79,9 +79,8 @@ def test_patience_and_best(values: list[float], patience: int, n: int, best: int
     """
     task = Planned(values)
     result = run(task, patience=patience)
-    assert [metrics.validation_mse for metrics in result.curve] == pytest.approx(
-        values[:n], nan_ok=True
-    )
+    errors = [metrics.validation_mse for metrics in result.curve]
+    assert errors == pytest.approx(values[:n], nan_ok=True)
     assert result.best == result.curve[best]
     assert not result.stopped
     assert result.diverged == math.isnan(values[n - 1])

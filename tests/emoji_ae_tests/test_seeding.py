@@ -34,8 +34,7 @@ def test_seed_decides_both_streams() -> None:
 def test_device_names() -> None:
     """CUDA is used exactly where it is, never silently replaced; other names are refused."""
     assert resolve_device("cpu") == CPU
-    expected = "cuda" if torch.cuda.is_available() else "cpu"
-    assert resolve_device("auto").type == expected
+    assert (resolve_device("auto").type == "cuda") == torch.cuda.is_available()
     for name in ("", "CPU", "cuda:0"):
         with pytest.raises(ValueError, match=rf"must be auto, cpu or cuda, but got '{name}'\."):
             resolve_device(name)

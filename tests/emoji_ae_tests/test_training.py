@@ -16,7 +16,7 @@ from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, OneCycleLR
 from emoji_ae.augment import augment
 from emoji_ae.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from emoji_ae.classification import class_weights
-from emoji_ae.config import AutoencoderConfig, Schedule, Strategy, multitask_config
+from emoji_ae.config import AutoencoderConfig, Strategy, multitask_config
 from emoji_ae.curve import EpochMetrics
 from emoji_ae.dataset import LabelledImages
 from emoji_ae.errors import DataError
@@ -235,7 +235,6 @@ def test_training_is_the_references(config: AutoencoderConfig) -> None:
 @pytest.mark.parametrize(
     "config",
     [PLAIN_BATCH_NORM, with_fields(BATCH_NORM, dropout=0.9, class_weights=True), SEQUENTIAL],
-    ids=["plain", "joint", "sequential"],
 )
 def test_metrics_are_those_of_the_kept_weights(config: AutoencoderConfig) -> None:
     """Best metrics and confusion, of each image once, are the kept model's in evaluation mode."""
@@ -267,10 +266,10 @@ def test_without_influence_the_autoencoder_is_the_plain_one(config: AutoencoderC
     assert errors(both) == errors(alone)
     start, own = initial_model(config, 0), ("encoder.", "decoder.")
     assert state_of(start, *own) != state_of(both.model, *own) == state_of(alone.model)
-    found, before = state_of(both.model), state_of(start)
-    for name, _ in both.model.named_parameters():  # not so the running statistics of a branch
+    before = dict(start.named_parameters())
+    for name, value in both.model.named_parameters():
         if name.startswith(("classifier.", "branch.")):
-            assert found[name] == before[name], name
+            assert torch.equal(value, before[name]), name
 
 
 @pytest.mark.parametrize("config", [PLAIN_BATCH_NORM, BRANCHED, SEQUENTIAL])
@@ -291,12 +290,10 @@ def test_seed_decides_bit_for_bit(config: AutoencoderConfig) -> None:
     assert state_of(other.model) != state_of(first.model)
 
 
-@pytest.mark.parametrize("schedule", ["constant", "one_cycle"])
-def test_shorter_training_is_a_prefix(schedule: Schedule) -> None:
-    """Without a schedule two epochs are the first two of four; with one they are others."""
-    config = replace(PLAIN_BATCH_NORM, schedule=schedule)
-    short, long = trained(replace(config, epoch=2)), trained(config)
-    assert (errors(short) == errors(long)[:2]) == (schedule == "constant")
+def test_shorter_training_is_a_prefix() -> None:
+    """Without a schedule two epochs are the first two of four."""
+    short = trained(replace(PLAIN_BATCH_NORM, epoch=2))
+    assert errors(short) == errors(trained(PLAIN_BATCH_NORM))[:2]
 
 
 def test_an_epoch_may_draw_a_part_of_the_images() -> None:
@@ -492,14 +489,11 @@ def test_a_state_that_does_not_fit_is_not_used(tmp_path: Path) -> None:
         assert resume_file(path, PLAIN).state is None
 
 
-@pytest.mark.parametrize("config", [PLAIN, SEQUENTIAL])
-def test_divergence(config: AutoencoderConfig) -> None:
+def test_divergence() -> None:
     """It raises with the curve so far and the best weights, the initial ones if there is none."""
+    config = with_fields(SEQUENTIAL, learning_rate=1e30)
     with pytest.raises(DivergedError, match=r"^Training diverged in epoch 1: train") as caught:
-        train(
-            with_fields(config, learning_rate=1e30),
-            on_epoch=lambda metrics: pytest.fail("called"),
-        )
+        train(config, on_epoch=lambda metrics: pytest.fail("called"))
     result: TrainResult = caught.value.result
     assert [metrics.epoch for metrics in result.curve] == [0]
     assert not math.isfinite(result.curve[0].validation_mse)
@@ -508,29 +502,26 @@ def test_divergence(config: AutoencoderConfig) -> None:
     assert not any(module.training for module in result.model.modules())
 
 
-@pytest.mark.parametrize(
-    "config",
-    [
+def few_images(config: AutoencoderConfig, n_train: int, n_validation: int) -> TrainResult:
+    """Train for an epoch on the first of the module's pictures."""
+    sides = (
+        LabelledImages(images=side.images[:n], labels=side.labels[:n])
+        for side, n in ((TRAIN, n_train), (VALIDATION, n_validation))
+    )
+    return train_model(replace(config, epoch=1), *sides, seed=0)
+
+
+def test_smallest_training() -> None:
+    """Two training images and one validation image are enough, for one step in all; fewer not."""
+    for config in (
         replace(PLAIN_BATCH_NORM, schedule="one_cycle"),
         with_fields(BRANCHED, normalization="batch", class_weights=True, kl_weight=0.01),
         with_fields(SEQUENTIAL, schedule="cosine", class_weights=True),
-    ],
-)
-def test_smallest_training(config: AutoencoderConfig) -> None:
-    """Two training images and one validation image are enough, for one step in all; fewer not."""
-
-    def few_images(n_train: int, n_validation: int) -> TrainResult:
-        sides = (
-            LabelledImages(images=side.images[:n], labels=side.labels[:n])
-            for side, n in ((TRAIN, n_train), (VALIDATION, n_validation))
-        )
-        return train_model(replace(config, epoch=1), *sides, seed=0)
-
-    result = few_images(2, 1)
-    assert len(result.curve) == 1
-    assert result.best is not None
-    assert all(math.isfinite(value) for value in asdict(result.best).values())
+    ):
+        result = few_images(config, 2, 1)
+        assert len(result.curve) == 1
+        assert all(math.isfinite(value) for value in asdict(result.best).values())
     for n_train, n_validation in ((1, 1), (2, 0)):
-        rule = "Training needs at least 2 training and 1 validation images, but got"
-        with pytest.raises(DataError, match=rf"^{rule} {n_train} and {n_validation}\.$"):
-            few_images(n_train, n_validation)
+        rule = rf"needs at least 2 training .* images, but got {n_train} and {n_validation}\.$"
+        with pytest.raises(DataError, match=rule):
+            few_images(PLAIN, n_train, n_validation)

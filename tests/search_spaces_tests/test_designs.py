@@ -64,15 +64,12 @@ def test_grid() -> None:
 
 def test_qmc_is_balanced() -> None:
     """Of a power of two of points each has its share of each choice, which chance has not."""
-
-    def unevenness(name: str, key: str, n: int, seed: int) -> int:
-        counts = Counter(point[key] for point in points(name, NOTEBOOK, n, seed=seed))
-        return max(counts.values()) - min(counts.values())
-
     for seed in range(5):
         for key, n in (("auto_encoder", 2), ("learning_rate", 64), ("epoch", 64)):
-            assert unevenness("qmc", key, n, seed) == 0
-    assert unevenness("random", "learning_rate", 64, 0) > 0
+            counts = Counter(point[key] for point in points("qmc", NOTEBOOK, n, seed=seed))
+            assert len(set(counts.values())) == 1 < len(counts)
+    counts = Counter(point["learning_rate"] for point in points("random", NOTEBOOK, 64))
+    assert len(set(counts.values())) > 1
 
 
 def test_random_points_are_uniform() -> None:
@@ -85,5 +82,4 @@ def test_random_points_are_uniform() -> None:
     assert abs(np.corrcoef(rates, decays)[0, 1]) < 0.1
     assert abs(np.corrcoef(rates[1:], rates[:-1])[0, 1]) < 0.1
     activations = Counter(point["activation"] for point in drawn)
-    assert len(activations) == 4
     assert stats.chisquare(list(activations.values())).pvalue > 0.01

@@ -45,8 +45,7 @@ def test_cells_show_faces_and_sums(space: LatentSpace) -> None:
 def test_a_section_stands_in_two_blocks(space: LatentSpace) -> None:
     """Items run down the left block, then the right one; the picture fits a page's width."""
     picture = draw_gallery(space, gallery())
-    assert picture.width == 1172
-    assert picture.height == 3 * 14 + 3 * (34 + 20) + (1 + 8 + 4) * 114 + 4 * 20
+    assert picture.size == (1172, 3 * 14 + 3 * (34 + 20) + (1 + 8 + 4) * 114 + 4 * 20)
     names = [item for item in gallery() if item.section == "Featured mouths with sunglasses"]
     ninth = space.images[space.row(names[8].mouth)]
     left, top = 14 + 558 + 28 + 94, 14 + 34 + 20 + 114 + 34 + 20 + 20

@@ -11,7 +11,7 @@ from optuna.trial import TrialState
 
 from storage.records import StudyRecord, TrialRecord
 from study.analysis import kind_of
-from study.analysis.correlation import CorrelationsInfo, ParameterCorrelation, get_correlations
+from study.analysis.correlation import get_correlations
 from study.analysis.expected_best import get_expected_best
 from study.analysis.fidelity import get_fidelity
 from study.analysis.front import get_front
@@ -47,12 +47,6 @@ COLORS = dict(zip(("CNN", "linear"), FAMILY_COLORS, strict=False))
 CNN = {"auto_encoder": "CNN", "epoch": 10, "learning_rate": 0.01}
 
 
-@pytest.fixture(scope="module")
-def correlations() -> CorrelationsInfo:
-    """Coefficients of the planted answer."""
-    return get_correlations(RECORD)
-
-
 def study(*trials: TrialRecord) -> StudyRecord:
     """Return a search of autoencoders."""
     return synthetic.study(*trials, settings=SETTINGS)
@@ -66,20 +60,6 @@ def traces(figure: go.Figure) -> dict[str, go.Scatter]:
 def near(values: list[float]) -> object:
     """Return what numbers of a chart equal, which have five digits."""
     return pytest.approx(values, rel=1e-4, abs=1e-9)
-
-
-def pairs_of_bars(info: CorrelationsInfo) -> list[tuple[go.Bar, go.Bar]]:
-    """Return the bars of each family and the invisible ones that carry its numbers."""
-    data = plot_correlations(info, KIND).data
-    pairs = list(zip(data[::2], data[1::2], strict=True))
-    assert all(bars.y == numbers.y for bars, numbers in pairs)
-    assert all(bars.offsetgroup == numbers.offsetgroup for bars, numbers in pairs)
-    return pairs
-
-
-def of_one_family(info: CorrelationsInfo, *parameters: ParameterCorrelation) -> CorrelationsInfo:
-    """Return coefficients of the first family, of these parameters alone."""
-    return replace(info, families=(replace(info.families[0], parameters=parameters),))
 
 
 def test_history_draws_every_trial_once() -> None:
@@ -243,23 +223,20 @@ def test_importances_draw_shares_with_their_intervals() -> None:
     first = info.parameters[0]
     assert bars.error_x.array[0] == pytest.approx(first.high - first.share, rel=1e-3)
     assert bars.error_x.arrayminus[0] == pytest.approx(first.share - first.low, rel=1e-3)
-    info = get_importances(CLASSIFYING, metric=VALIDATION_ACCURACY, n_resamples=2)
-    assert plot_importances(info).layout.xaxis.title.text == (
-        "share of the importance<br>for validation accuracy"
-    )
 
 
-def test_correlations_have_numbers_whiskers_and_pale_chances(
-    correlations: CorrelationsInfo,
-) -> None:
+def test_correlations_have_numbers_and_whiskers() -> None:
     """A constant parameter has no bar, and beyond every whisker stands the signed number.
 
-    Whiskers reach to the ends of the interval; the adjusted p-value decides who is pale.
+    The metric is named; an axis with long bars or whiskers is wide, with few ticks.
     """
-    bars_of = pairs_of_bars(correlations)
-    for family, (bars, numbers) in zip(correlations.families, bars_of, strict=True):
+    info = get_correlations(CLASSIFYING, metric=VALIDATION_ACCURACY)
+    figure = plot_correlations(info, KIND)
+    data = figure.data
+    for family, bars, numbers in zip(info.families, data[::2], data[1::2], strict=True):
         found = {p.name.replace("_", " "): p.spearman for p in family.parameters}
         assert "epoch" not in bars.y
+        assert (bars.y, bars.offsetgroup) == (numbers.y, numbers.offsetgroup)
         assert bars.marker.color == COLORS[family.family]
         assert list(bars.x) == near([found[y].value for y in bars.y])
         signed = [f"{x:+.2f}".replace("-", "\N{MINUS SIGN}") for x in bars.x]
@@ -270,42 +247,36 @@ def test_correlations_have_numbers_whiskers_and_pale_chances(
             high = bars.x[i] + bars.error_x.array[i]
             low = bars.x[i] - bars.error_x.arrayminus[i]
             assert (low, high) == pytest.approx((found[label].low, found[label].high), abs=1e-4)
-    parameter = next(p for p in correlations.families[0].parameters if p.name == "learning_rate")
-    both = [
-        replace(
-            parameter,
-            name=f"p_{adjusted}",
-            spearman=replace(parameter.spearman, p=0.01, p_adjusted=adjusted),
-        )
-        for adjusted in (0.04, 0.06)
-    ]
-    ((bars, _),) = pairs_of_bars(of_one_family(correlations, *both))
-    assert list(bars.marker.opacity) == [1.0, 0.4]
+    axis = figure.layout.xaxis
+    assert axis.title.text == "Spearman correlation<br>with validation<br>accuracy"
+    assert (axis.range, axis.tickvals) == ((-1.75, 1.75), (-1, 0, 1))
 
 
-def test_a_coefficient_without_an_interval_has_no_whisker(correlations: CorrelationsInfo) -> None:
-    """Rows without an interval come last, behind the end of the whiskers' arrays."""
-    first, *others = [
-        p for p in correlations.families[0].parameters if p.spearman.value is not None
-    ]
-    bare = replace(first, spearman=replace(first.spearman, low=None, high=None))
-    ((bars, numbers),) = pairs_of_bars(of_one_family(correlations, bare, *others))
-    assert bars.y[-1] == first.name.replace("_", " ")
-    assert len(bars.error_x.array) == len(bars.error_x.arrayminus) == len(others)
-    assert numbers.x[-1] == bars.x[-1]
+def test_correlations_without_certainty() -> None:
+    """The adjusted p-value decides who is pale; without an interval there is no whisker.
+
+    Rows without one come last, behind the end of the whiskers' arrays.
+    """
+    info = get_correlations(RECORD)
+    family = info.families[0]
+    (first, *_) = family.parameters
+    rows = []
+    for name, p, low, high in (
+        *(("bare", 0.04, None, None), ("sure", 0.04, -0.1, 0.69)),
+        ("pale", 0.06, -0.1, 0.69),
+    ):
+        changed = {"value": 0.3, "p": 0.01, "p_adjusted": p, "low": low, "high": high}
+        rows.append(replace(first, name=name, spearman=replace(first.spearman, **changed)))
+    info = replace(info, families=(replace(family, parameters=tuple(rows)),))
+    figure = plot_correlations(info, KIND)
+    bars, numbers = figure.data
+    assert bars.y == ("sure", "pale", "bare")
+    assert list(bars.marker.opacity) == [1.0, 0.4, 1.0]
+    assert len(bars.error_x.array) == len(bars.error_x.arrayminus) == 2
+    assert list(numbers.x) == [0.69, 0.69, 0.3]
     assert bars.customdata[-1][-1] == "too few trials"
-
-
-def test_axes_of_correlations(correlations: CorrelationsInfo) -> None:
-    """The metric is named; an axis with long bars or whiskers is wider, with fewer ticks."""
-    info = get_correlations(CLASSIFYING, metric=VALIDATION_ACCURACY)
-    wide = plot_correlations(info, KIND).layout.xaxis
-    assert wide.title.text == "Spearman correlation<br>with validation<br>accuracy"
-    (first, *_) = correlations.families[0].parameters
-    short = replace(first, spearman=replace(first.spearman, value=0.3, low=-0.1, high=0.69))
-    narrow = plot_correlations(of_one_family(correlations, short), KIND).layout.xaxis
-    assert (wide.range, wide.tickvals) == ((-1.75, 1.75), (-1, 0, 1))
-    assert (narrow.range, narrow.tickvals) == ((-1.35, 1.35), (-1, -0.5, 0, 0.5, 1))
+    axis = figure.layout.xaxis
+    assert (axis.range, axis.tickvals) == ((-1.35, 1.35), (-1, -0.5, 0, 0.5, 1))
 
 
 def test_markup_in_names_is_escaped() -> None:
