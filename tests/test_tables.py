@@ -12,8 +12,6 @@ import benchmarks.tables
 from benchmarks.sentences import (
     change,
     gain,
-    near,
-    record,
     steps_told,
 )
 from benchmarks.tables import ablated, against_the_grid, compared
@@ -53,11 +51,6 @@ def search(folder: Path, *rows: dict[str, object]) -> None:
     """Write the trials of a search, numbered in their order."""
     given = [{"number": i, "state": "COMPLETE", **row} for i, row in enumerate(rows)]
     pd.DataFrame(given).to_parquet(folder / "search.parquet")
-
-
-def sized(value: float, weights: int, seconds: float) -> dict[str, object]:
-    """Return a trial with its error and its costs."""
-    return {"value": value, "parameter_count": weights, "training_seconds": seconds}
 
 
 def test_winners_are_compared_pair_by_pair(results: Path) -> None:
@@ -100,19 +93,6 @@ def test_steps_of_an_ablation(results: Path) -> None:
     ]
 
 
-def test_what_is_near_the_winner(results: Path) -> None:
-    """A tenth above the lowest error is near; what is smaller or faster and worse is not."""
-    search(results, sized(1.0, 9000, 9), sized(1.05, 8000, 3), sized(1.1, 7000, 4), sized(2, 1, 1))
-    assert near("search") == (
-        "Of the 3 complete trials within 10 % of the winner the smallest is trial 2 with 7,000 "
-        "weights, the fastest trial 1"
-    )
-    search(results, sized(1.0, 9000, 9), sized(1.05, 8000, 3))
-    assert near("search").endswith("the smallest and fastest is trial 1 with 8,000 weights")
-    search(results, sized(1.0, 9000, 9), sized(1.2, 8000, 3))
-    assert near("search") == "No other of the 2 complete trials is within 10 % of the winner"
-
-
 def test_pairs_of_seeds(results: Path) -> None:
     """Changes are those within pairs, of errors and of accuracies.
 
@@ -144,19 +124,3 @@ def test_steps_are_adjusted_for_all_steps(results: Path) -> None:
     first, second = stats.ttest_rel(before, a).pvalue, stats.ttest_rel(a, b).pvalue
     assert first < second < 0.5
     assert steps_told("path") == f"a {4 * first:.3f}, b {3 * second:.3f}, the other 2 1"
-
-
-def test_trials_as_the_analysis_sees_them(results: Path) -> None:
-    """Parameters have the types of their space, and a pruned trial has a curve and no value."""
-    rows = [
-        {"value": 0.5, "depth": 3.0, "auto_encoder": "CNN", "curve": [0.7, 0.5]},
-        {"value": 0.1, "depth": None, "auto_encoder": "linear", "curve": [0.1], "state": "PRUNED"},
-        {"value": None, "depth": 4.0, "auto_encoder": "CNN", "curve": [], "state": "FAIL"},
-    ]
-    search(results, *rows)
-    complete, stopped = record("search", "extended").trials
-    assert complete.params == {"auto_encoder": "CNN", "depth": 3}
-    assert isinstance(complete.params["depth"], int)
-    assert (complete.value, stopped.value) == (0.5, None)
-    assert dict(complete.intermediate_values) == {0: 0.7, 1: 0.5}
-    assert stopped.params == {"auto_encoder": "linear"}

@@ -91,14 +91,3 @@ def test_no_process_imports_what_lies_there(
     processes.close()
 
     assert not imports.exists(), imports.read_text()
-
-
-def test_python_m_study(imports: Path) -> None:
-    """The program started as a module takes the others from where it lies itself."""
-    project = imports.parent / "project"
-    (project / "study" / "__init__.py").unlink()
-    (project / "study").rmdir()
-    url = f"sqlite:///{project / 'study.db'}"
-    optuna.create_study(storage=open_storage(url, create=True, write=True), study_name="there")
-    assert "there" in run(project, sys.executable, "-m", "study", "list", "--storage", url)
-    assert not imports.exists(), imports.read_text()

@@ -311,21 +311,6 @@ def test_a_trial_is_the_training_of_its_pair(ran: Path, dataset: EmojiDataset) -
         ]
 
 
-def test_what_is_done_is_not_done_again(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The same request, or one for fewer pairs, trains nothing and says the same."""
-    before = trials_of(copy)
-    for n_pairs in (N_PAIRS, 1):
-        assert command(copy, f"{COMMAND} --pairs {n_pairs}") == 0
-        assert trials_of(copy) == before
-        question, where, *lines = capsys.readouterr().out.splitlines()
-        assert (
-            question == "Does classifying as well make reconstructions worse? 2 pairs of 4 arms."
-        )
-        assert f"Study {NAME} in " in where
-        assert lines[0].startswith("joint, lambda 0.5: 2 pairs are too few to tell a difference")
-        assert all("2 pairs are too few" in line for line in lines)
-
-
 def test_a_study_stays_what_it_is(copy: Path, multitask: StudySettings, other_data: Path) -> None:
     """A request for another experiment, of other data or for a search changes nothing."""
     storage = open_storage(url_of(copy), write=True)

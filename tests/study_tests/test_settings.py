@@ -72,16 +72,6 @@ def test_require_equal(settings: StudySettings, field: str, value: Any) -> None:
     assert repr(value) in str(seen.value)
 
 
-def test_what_may_differ(settings: StudySettings) -> None:
-    """The path of the data and the package's version may differ, options of the kind not."""
-    settings.require_equal(replace(settings, data="elsewhere.parquet"), study="s")
-    settings.require_equal(replace(settings, code_version="0.0.1"), study="s")
-    settings.require_equal(replace(settings, fixed=dict(settings.fixed)), study="s")
-    message = r"^Study 's' has vendors \(\), but got \('twitter',\); take another --study"
-    with pytest.raises(StudyError, match=message):
-        settings.require_equal(replace(settings, options={"vendors": ("twitter",)}), study="s")
-
-
 def test_require_training(settings: StudySettings) -> None:
     """A study is refused where trainings give other results, whichever version made it."""
     kind = kind_of(settings)

@@ -208,14 +208,8 @@ def test_describe_outcome() -> None:
     )
     exhausted = outcome(target=3, complete=2, exhausted=True)
     assert describe_outcome(grid, exhausted).endswith("the grid has no more points.")
-    failed = outcome(target=3, complete=2, failed=1)
-    assert describe_outcome(record, failed).endswith(
-        "No more to do: the rest failed, see `status`."
-    )
     interrupted = outcome(target=3, complete=2, waiting=1, interrupted=True)
     assert describe_outcome(record, interrupted).endswith(best)
-    empty = study(settings=SETTINGS)
-    assert describe_outcome(empty, outcome(target=1, interrupted=True)).endswith("0 failed.")
     # Where no trial keeps the constraint, that is said, and how high it is.
     said = describe_outcome(infeasible(3), outcome(target=3, complete=3))
     assert said.startswith("3 of 3 trials finished: 3 complete, 0 pruned, 0 failed. ")
