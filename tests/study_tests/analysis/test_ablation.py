@@ -24,9 +24,6 @@ from study.formats import format_change
 from tests.study_tests.analysis.test_confirmation import BASE
 from tests.study_tests.synthetic import Values, trained
 
-NOISE = [1.01, 0.985, 1.02, 0.99, 1.0]
-"""Factors between two trainings that differ by chance alone."""
-
 DEFAULT: dict[str, Scalar] = {"auto_encoder": "CNN", "learning_rate": 0.01, "width": 16}
 FIRST: dict[str, Scalar] = {**DEFAULT, "learning_rate": 0.001}
 WINNER: dict[str, Scalar] = {
@@ -52,7 +49,7 @@ NEIGHBOURS: dict[str, Params] = {
 
 def scaled(factor: float, *, noisy: bool = True) -> list[float]:
     """Return errors of five seeds that are a multiple of the default's, but for noise."""
-    both = zip(BASE, NOISE, strict=True)
+    both = zip(BASE, (1.01, 0.985, 1.02, 0.99, 1.0), strict=True)
     return [value * factor * (noise if noisy else 1.0) for value, noise in both]
 
 
@@ -133,11 +130,7 @@ def test_path() -> None:
 def test_sweeps() -> None:
     """What lies around the winner is grouped by parameter and compared with the winner."""
     info = ablated()
-    assert [(s.parameter, s.value, len(s.others)) for s in info.sweeps] == [
-        ("auto_encoder", "linear", 1),
-        ("learning_rate", 0.001, 2),
-        ("bottleneck_dim", 32, 1),
-    ]
+    assert [(s.value, len(s.others)) for s in info.sweeps] == [("linear", 1), (0.001, 2), (32, 1)]
     winner = VALUES["then auto_encoder linear"]
     for name, found in neighbours(info).items():
         compare(found, winner, VALUES[name])
@@ -149,7 +142,9 @@ def test_sweeps() -> None:
     }
     # What vanishes with a value is not taken for what was swept, whatever the order.
     path = {**PATH_OF_THREE, "then auto_encoder linear": dict(reversed(WINNER.items()))}
-    assert [s.parameter for s in ablated(path=path).sweeps] == [s.parameter for s in info.sweeps]
+    names = ["auto_encoder", "learning_rate", "bottleneck_dim"]
+    for found in (info, ablated(path=path)):
+        assert [sweep.parameter for sweep in found.sweeps] == names
 
 
 def test_what_the_surrogate_expects() -> None:
@@ -206,10 +201,8 @@ def test_sentences() -> None:
         change, low, high = map(format_change, (found.difference, found.low, found.high))
         assert f"{change}, 95 % interval {low} to {high}" in line
     assert "validation MSE changes by \N{MINUS SIGN}30.0\N{NO-BREAK SPACE}%" in total
-    assert total.endswith("over 5 seeds and splits.")
     assert steps.index("auto_encoder linear (") < steps.index("; learning_rate 0.001 (+10.1")
-    assert "each by itself: learning_rate 0.01. If none of the 4 changes had an effect" in gains
-    assert "about 0.1 would look better by chance" in gains
+    assert "itself: learning_rate 0.01. If none of the 4 changes had an effect, about 0.1" in gains
     rng = np.random.default_rng(3)
     values = {name: (np.exp(rng.normal(scale=0.1, size=5)) / 10).tolist() for name in VALUES}
     assert list(describe_ablation(ablated(values, expected=dict.fromkeys(VALUES, 0.1))))[1:] == [
@@ -219,10 +212,7 @@ def test_sentences() -> None:
     # With two seeds differences are there, but none of them is told from chance.
     info = ablated({name: values[:2] for name, values in VALUES.items()})
     assert info.total.difference == pytest.approx(-0.3)
-    for found in (*info.path, info.total, *neighbours(info).values()):
-        assert (found.low, found.high, found.better, found.worse) == (None, None, False, False)
+    assert (info.total.low, info.total.better, info.total.worse) == (None, False, False)
     first, *_, last = describe_ablation(info)
-    assert first.endswith(
-        "changes by \N{MINUS SIGN}30.0\N{NO-BREAK SPACE}%, over 2 seeds and splits."
-    )
+    assert first.endswith("30.0\N{NO-BREAK SPACE}%, over 2 seeds and splits.")
     assert last.startswith("With fewer than 3 seeds no difference can be told from chance;")

@@ -17,7 +17,6 @@ from optuna.trial import TrialState
 
 from storage.records import StudyRecord, TrialRecord
 from study.analysis.comparison import (
-    PARTS,
     UNITS,
     BudgetCurve,
     ComparisonInfo,
@@ -64,11 +63,6 @@ def curve_of(info: ComparisonInfo, unit: Any, name: str) -> BudgetCurve:
     return next(curve for curve in info.of_unit(unit).curves if curve.study == name)
 
 
-def best_of(values: Iterable[float], n: int) -> list[float]:
-    """Return the best of all draws of n values with replacement."""
-    return [min(chosen) for chosen in itertools.product(values, repeat=n)]
-
-
 RECORDS = planted(80), replace(planted(40, seed=1), name="other")
 
 
@@ -85,16 +79,19 @@ def test_the_best_of_n_trials_is_that_of_all_tuples() -> None:
     curve = curve_of(info, "trials", "a")
     assert not curve.drawn
     assert [point.budget for point in curve.points] == [1, 2, 3, 4, 5]
-    for n, point in enumerate(curve.points, start=1):
-        best = best_of(first, n)
+    best_of = [
+        [[min(chosen) for chosen in itertools.product(values, repeat=n)] for n in range(1, 6)]
+        for values in (first, second)
+    ]
+    for point, best in zip(curve.points, best_of[0], strict=True):
         expected = [np.quantile(best, q, method="inverted_cdf") for q in (0.05, 0.5, 0.95)]
         assert [point.low, point.median, point.high] == expected
         assert (point.expected, point.share_found) == (pytest.approx(np.mean(best)), 1)
     few = [pair for pair in info.of_unit("trials").pairs if round(pair.budget) < 3]
     assert few
     for found in few:  # half of the ties count
-        both = itertools.product(*(best_of(v, round(found.budget)) for v in (first, second)))
-        wins = [(a < b) + (a == b) / 2 for a, b in both]
+        both = (best[round(found.budget) - 1] for best in best_of)
+        wins = [(a < b) + (a == b) / 2 for a, b in itertools.product(*both)]
         assert found.probability == pytest.approx(np.mean(wins))
         assert found.low <= found.probability <= found.high
 
@@ -121,10 +118,8 @@ def test_laws(first: list[int], second: list[int], cost: int) -> None:
     trials, epochs = (info.of_unit(unit).pairs[-1] for unit in ("trials", "epochs"))
     assert epochs.budget == cost * trials.budget
     assert epochs.probability == pytest.approx(trials.probability)
-    three = get_comparison([a, b, replace(a, name="c")], n_bootstrap=5)
-    for budget in three.budgets:
-        assert len(budget.pairs) == 3 * len(PARTS)
-        assert {p.first + p.second for p in budget.pairs} == {"ab", "ac", "bc"}
+    three = get_comparison([a, b, replace(a, name="c")], n_bootstrap=5).budgets[0]
+    assert {p.first + p.second for p in three.pairs} == {"ab", "ac", "bc"}
 
 
 def test_budgets_are_what_trials_spent() -> None:
@@ -138,10 +133,6 @@ def test_budgets_are_what_trials_spent() -> None:
         assert found.limiting == "other"
         assert {curve.points[-1].budget for curve in found.curves} == {found.total}
         assert found.total == min(curve.total for curve in found.curves)
-        for curve in found.curves:
-            shares = [point.share_found for point in curve.points]
-            assert shares == sorted(shares)
-    assert get_comparison(RECORDS) == pair()
     copied = done(8, 2.0, epochs=0, reused_from=1)
     copied = replace(copied, intermediate_values=dict.fromkeys(range(10), 2.0))
     own = named("a", *(done(i, 1.0 + i) for i in range(8)), copied)
@@ -154,7 +145,6 @@ def test_drawn_searches_are_those_of_a_plain_loop(monkeypatch: pytest.MonkeyPatc
     record = drawn("a", 30, seed=3)
     info = get_comparison([record, drawn("b", 30, seed=4)], n_resamples=4000)
     curve = curve_of(info, "epochs", "a")
-    assert curve.drawn
     rng = np.random.default_rng(0)
     costs = np.asarray([t.user_attrs["epochs_run"] for t in record.trials])
     values = np.asarray([math.inf if t.value is None else t.value for t in record.trials])
@@ -162,12 +152,10 @@ def test_drawn_searches_are_those_of_a_plain_loop(monkeypatch: pytest.MonkeyPatc
         chosen = rng.integers(len(costs), size=(4000, int(point.budget) + 1))
         fitting = costs[chosen].cumsum(axis=1) <= point.budget
         best = np.where(fitting, values[chosen], math.inf).min(axis=1)
-        found = best[np.isfinite(best)]
-        assert point.share_found == pytest.approx(len(found) / 4000, abs=0.03)
+        assert point.share_found == pytest.approx(np.isfinite(best).mean(), abs=0.03)
         assert np.mean(best < point.median) <= 0.53
         assert np.mean(best <= point.median) >= 0.47
-        assert point.expected is None or point.expected == pytest.approx(found.mean(), rel=0.05)
-    assert point.expected is not None
+    assert point.expected == pytest.approx(best[np.isfinite(best)].mean(), rel=0.05)
     records = [drawn(name, 90, seed=i) for i, name in enumerate("ab")]
     literal = get_comparison(records, n_resamples=6000, n_bootstrap=10)
     monkeypatch.setattr("study.analysis.comparison.MAX_DRAWS", 0)
@@ -180,13 +168,7 @@ def test_drawn_searches_are_those_of_a_plain_loop(monkeypatch: pytest.MonkeyPatc
 
 
 def test_what_is_told_apart() -> None:
-    """Few simulated pairs from one distribution are, and one of which one is far better."""
-    told = np.zeros(len(PARTS))
-    for i in range(20):
-        records = [drawn("a", 40, seed=2 * i), drawn("b", 40, seed=2 * i + 1)]
-        info = get_comparison(records, n_resamples=1, n_bootstrap=150)
-        told += [pair.better is not None for pair in info.of_unit("trials").pairs]
-    assert (told <= 0.2 * 20).all()
+    """Studies of which one is far better are, not those that may differ by chance alone."""
     records = [drawn("a", 60, seed=0, shift=-2.0), drawn("b", 60, seed=1)]
     found = get_comparison(records, n_bootstrap=150).of_unit("epochs").pairs[0]
     assert (found.better, found.probability > 0.5) == ("a", True)
@@ -216,10 +198,8 @@ def test_a_study_with_too_few_trials_is_left_out() -> None:
     (refusal,) = info.refusals
     assert refusal.startswith("“few” is left out of the comparison at equal budget: it needs at")
     assert refusal.endswith("a finite error that keep its constraint, and has 4.")
-    assert {curve.study for curve in info.of_unit("trials").curves} == {"a", "b"}
     alone = get_comparison(records[:2])
-    assert (alone.budgets, alone.primary) == ((), None)
-    assert alone.studies[0].n_candidates == 4
+    assert (alone.budgets, alone.primary, alone.studies[0].n_candidates) == ((), None, 4)
     assert alone.studies[0].summary.best is few.trials[0]
     kept = of_values("kept", range(1, 11))
     waiting = [trial(11, state=TrialState.RUNNING), trial(12, state=TrialState.WAITING)]
@@ -240,10 +220,8 @@ def test_what_is_no_budget() -> None:
     info = get_comparison([old, new])
     assert curve_of(info, "epochs", "old").total == 160
     assert info.primary is info.of_unit("epochs")
-    assert info.of_unit("seconds").refusal == (
-        "There is no common budget in seconds: “old” does not store the training time of every "
-        "trial."
-    )
+    words = "no common budget in seconds: “old” does not store the training time of every trial."
+    assert words in info.of_unit("seconds").refusal
     info = get_comparison([study(*(trial(i, value=1.0 + i) for i in range(8)), name="bare"), new])
     assert info.of_unit("epochs").refusal is not None
     assert info.primary is info.of_unit("trials")
@@ -254,9 +232,10 @@ def test_what_is_no_budget() -> None:
     for records in ([old], [old, old]):
         with pytest.raises(ValueError, match="`records` must be two or more studies of different"):
             get_comparison(records)
-    assert describe_budget("trials", 1) == "1 trial"
-    assert describe_budget("epochs", 1200.0) == "1,200 epochs"
-    assert describe_budget("seconds", 90.0) == "1 min 30 s of training"
+    budgets = (("trials", 1), ("epochs", 1200.0), ("seconds", 90.0))
+    assert [describe_budget(unit, budget) for unit, budget in budgets] == [
+        *("1 trial", "1,200 epochs", "1 min 30 s of training"),
+    ]
 
 
 def test_other_images_and_splits_are_cautions() -> None:

@@ -73,10 +73,8 @@ def test_what_has_no_cost_is_left_out() -> None:
     (seconds,) = get_costs(record)
     assert (seconds.name, [p.number for p in seconds.points]) == ("training_seconds", [0, 1])
     assert get_costs(study()) == get_costs(study(costly(0, 0.01, weights=5))) == ()
-    trials = (
-        costly(0, 0.02, params={"auto_encoder": "linear", "bottleneck_dim": 16}),
-        costly(1, 0.01, params={"auto_encoder": "CNN"}),
-    )
+    linear = {"auto_encoder": "linear", "bottleneck_dim": 16}
+    trials = costly(0, 0.02, params=linear), costly(1, 0.01)
     (latents,) = get_costs(study(*trials, settings=SETTINGS))
     assert [(p.family, p.cost) for p in latents.points] == [("linear", 16), ("CNN", 2048)]
     assert AutoencoderConfig().latent_size == 2048

@@ -53,9 +53,8 @@ def test_many_trials_are_thinned_and_keep_both_ends() -> None:
     info = get_distribution(study(*(trial(i, value=float(v)) for i, v in enumerate(values))))
     (family,) = info.families
     assert (family.family, family.n_trials, info.thinned) == ("all", 3001, True)
-    assert len(family.steps) == MAX_STEPS
-    assert (family.steps[0].value, family.steps[-1].value) == (values.min(), values.max())
-    assert family.steps[-1].share == 1
+    first, *_, last = family.steps
+    assert (len(family.steps), first.value, last.value) == (MAX_STEPS, min(values), max(values))
     for step in family.steps:
         assert step.share == pytest.approx(np.mean(values <= step.value))
 
@@ -63,15 +62,14 @@ def test_many_trials_are_thinned_and_keep_both_ends() -> None:
 def test_chart_draws_steps_with_colours_and_dashes() -> None:
     """Each family has a line of its colour and dash in its band, and its name stays text."""
     figure = plot_distribution(INFO, kind_of(RECORD))
-    lines = [trace for trace in figure.data if trace.meta]
-    assert [(trace.meta, trace.line.dash, trace.line.color) for trace in lines] == [
-        ({"edf": "CNN"}, "solid", FAMILY_COLORS[0]),
-        ({"edf": "linear"}, "dash", FAMILY_COLORS[1]),
-    ]
-    family, (low, high, line) = INFO.families[0], figure.data[:3]
-    assert list(line.x) == pytest.approx([step.value for step in family.steps], rel=1e-4)
+    low, high, line, *_, other = figure.data
+    assert (line.meta, line.line.dash) == ({"edf": "CNN"}, "solid")
+    assert line.line.color == FAMILY_COLORS[0]
+    assert (other.meta, other.line.dash) == ({"edf": "linear"}, "dash")
+    steps = INFO.families[0].steps
+    assert list(line.x) == pytest.approx([step.value for step in steps], rel=1e-4)
     for trace, name in ((line, "share"), (low, "low"), (high, "high")):
-        shares = [getattr(step, name) for step in family.steps]
+        shares = [getattr(step, name) for step in steps]
         assert (list(trace.y), trace.line.shape) == (pytest.approx(shares, abs=1e-4), "hv")
     assert (low.fill, high.fill, figure.layout.xaxis.type) == (None, "tonexty", "log")
     record = planted_multitask(20)

@@ -35,13 +35,13 @@ from study.analysis.isolation import get_isolation
 from study.analysis.surrogate import get_surrogate
 from study.analysis.tables import get_all_groups, get_best_trials, get_families, get_top_families
 from study.analysis.verdict import get_verdict
-from study.figures import plot_ablation, plot_confirmation
+from study.figures import plot_confirmation
 from study.kind_info import KindInfo, KindSource
 from study.metrics import Metric
 from study.terminal.followups import ablation_tables, confirmation_table
 from tests.study_tests.analysis import test_ablation, test_confirmation, test_experiment
 from tests.study_tests.analysis.test_ablation import neighbours
-from tests.study_tests.pages import render_comparison, render_report
+from tests.study_tests.pages import render_report
 from tests.study_tests.synthetic import START, planted, planted_multitask, study, trial
 
 Analysis = Callable[..., Any]
@@ -62,24 +62,17 @@ IMPORTANCES, CORRELATIONS = (
 )
 def test_only_complete_trials_with_a_finite_error_count(analysis: Analysis, more: str) -> None:
     """Neither failed, running and waiting ones nor NaN and infinity change what is found."""
-    complete = [(TrialState.COMPLETE, value) for value in (np.nan, np.inf)]
-    lost = [(state, None) for state in (TrialState.FAIL, TrialState.RUNNING, TrialState.WAITING)]
-    also = {"pruned": (TrialState.PRUNED, None), "infeasible": (TrialState.COMPLETE, 1e-4)}
+    record, start = planted_multitask(60), START + timedelta(days=1)
     cheap = {"parameter_count": 1, "training_seconds": 0.1, "validation_accuracy": 1.0}
-    record = planted_multitask(60)
-    odd = [
-        trial(
-            200 + i,
-            state=state,
-            value=value,
-            params=record.trials[0].params,
-            curve=(0.001,),
-            attrs=cheap | ({"infeasible": True} if value == 1e-4 else {}),
-            started=START + timedelta(days=1),
-            completed=START + timedelta(days=2),
-        )
-        for i, (state, value) in enumerate([*complete, *lost, *map(also.get, more.split())])
-    ]
+    base = replace(record.trials[0], number=200, intermediate_values={0: 0.001}, user_attrs=cheap)
+    base = replace(base, started=start, completed=start + timedelta(days=1))
+    lost = (TrialState.FAIL, TrialState.RUNNING, TrialState.WAITING)
+    odd = [replace(base, value=value) for value in (np.nan, np.inf)]
+    odd += [replace(base, state=state, value=None) for state in lost]
+    if "pruned" in more:
+        odd.append(replace(base, state=TrialState.PRUNED, value=None))
+    if "infeasible" in more:
+        odd.append(replace(base, value=1e-4, user_attrs={**cheap, "infeasible": True}))
     assert analysis(replace(record, trials=(*record.trials, *odd))) == analysis(record)
 
 
@@ -204,9 +197,9 @@ def test_ends_of_what_can_be() -> None:
     assert (high.best, high.get("a").difference, high.get("a").n_wins) == ("a", None, 4)
     assert "default" not in " ".join(describe_confirmation(high))
     assert (relative_change(0.5, 0.0), relative_change(-1.0, -2.0)) == (None, 0.5)
-    for best, sign in itertools.product([0.5, -0.5, 0.0], [1, -1]):
-        assert is_near(best + sign * 0.09 * abs(best), best)
-        assert not is_near(best + sign * (0.11 * abs(best) + 1e-9), best)
+    for best, sign in itertools.product([0.5, -0.5], [1, -1]):
+        assert is_near(best + sign * 0.045, best)
+        assert not is_near(best + sign * 0.055, best)
     # Means stand on a plain axis, those of 0 too.
     figure = plot_confirmation(high, kind_of(both(study())[1]))
     assert figure.layout.xaxis.type is None
@@ -223,8 +216,7 @@ def test_an_ablation_knows_better_from_worse() -> None:
         for info in (low, high)
     ]
     assert flags[0] == flags[1]
-    assert high.total.better
-    assert high.total.difference > 0
+    assert (high.total.better, high.total.difference > 0) == (True, True)
     said = " ".join(describe_ablation(high))
     assert "validation balanced accuracy changes by +" in said
     assert "Better than the winner, each by itself: learning_rate 0.01." in said
@@ -232,7 +224,6 @@ def test_an_ablation_knows_better_from_worse() -> None:
         marks, changes = (list(table.columns[i].cells) for i in (0, 3))
         assert any(marks)
         assert all(c[0] == m for m, c in zip(marks, changes, strict=True) if m)
-    assert plot_ablation(high, kind_of(records[1])).layout.xaxis.type is None
 
 
 def order(record: StudyRecord) -> dict[str, Any]:
@@ -270,8 +261,6 @@ def test_a_mirrored_search() -> None:
     said = " ".join(check.sentence for check in verdict.checks)
     assert [word for word in ("lowest", "rror") if word in said] == []
     assert "trials lie within" in said
-    mine, theirs = ([p.spearman for p in get_fidelity(record).points] for record in (high, low))
-    assert mine == pytest.approx(theirs)
     replays = (replay_pruners(record, n_orders=2).replays for record in (high, low))
     for mine, theirs in zip(*replays, strict=True):
         for field in ("share_saved", "n_best_pruned", "mean_regret"):
@@ -308,12 +297,9 @@ def test_a_mirrored_comparison() -> None:
     assert list(values) == sorted(values)
     assert (shares[0], shares[-1]) == (pytest.approx(1 / mine.n_candidates), 1)
     low, high = both(good)
-    other = replace(high, name="other")
-    info = compared(low, other)
+    info = compared(low, replace(high, name="other"))
     assert info.budgets == ()
     assert "high ones in another" in info.refusals[-1]
-    page = render_comparison([low, other])
-    assert "Nothing can be said about an equal budget" in page
     assert compared(high, of_kind(bad, replace(SCORE, label="F1"))).objective.maximise
 
 
@@ -327,7 +313,6 @@ def test_a_page_of_a_maximised_study() -> None:
         "has the highest mean validation balanced accuracy",
         "What a high value costs",
         "falls short of what the search had measured",
-        "mean differences as shares of the default’s mean",
     ):
         assert words in page
     for part in ("confirmation", "cost", "incumbents", "verdict", "ablation", "learning-curves"):

@@ -2,11 +2,9 @@
 
 import math
 import re
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
@@ -15,16 +13,16 @@ from storage import attrs
 from storage.records import StudyRecord
 from study.analysis import branch_of, kind_of, metrics_of
 from study.analysis.agreement import branches
-from study.analysis.confirmation import DEFAULT, TOP, describe_confirmation, get_confirmation
+from study.analysis.confirmation import describe_confirmation, get_confirmation
 from study.analysis.cost import get_costs
 from study.analysis.history import get_summary
 from study.analysis.latents import get_latents
 from study.analysis.provenance import get_provenance
 from study.analysis.tables import get_class_results
-from study.experiment import Arm
 from study.kind_info import KindInfo, KindSource
 from study.metrics import Metric
-from tests.study_tests.synthetic import START, trained, trial
+from tests.study_tests.analysis import test_confirmation
+from tests.study_tests.synthetic import START, trial
 from tests.study_tests.synthetic import study as study_of
 
 LOSS = Metric(
@@ -104,23 +102,10 @@ def test_what_a_study_says_of_its_kind() -> None:
     assert command.startswith("emoji-study run /home/me/digits.py:DIGITS --study digits-again ")
 
 
-@pytest.mark.parametrize("roles", [(DEFAULT, TOP), (TOP, TOP)])
-def test_a_confirmation_without_a_default(roles: Sequence[str]) -> None:
+def test_a_confirmation_without_a_default() -> None:
     """Configurations are compared with each other, in the words of the kind."""
-    values = {
-        arm: [0.1 + 0.1 * j + 0.01 * pair for pair in range(4)] for j, arm in enumerate("ab")
-    }
-    arms = [
-        Arm(name=name, role=role, trial=j, expected=0.05, params={})
-        for j, (name, role) in enumerate(zip(values, roles, strict=True))
-    ]
-    made = trained(
-        values,
-        arms,
-        own=lambda *_: {ACCURACY.name: 0.5},
-        settings=SETTINGS,
-        name=attrs.CONFIRMATION,
-    )
+    values = {"a": [0.10, 0.11, 0.12, 0.13], "b": [0.20, 0.21, 0.22, 0.23]}
+    made = test_confirmation.record(values, promised={"a": 0.05}, settings=SETTINGS)
     more = {
         attrs.KIND: kind(LOSS, ACCURACY).to_dict(),
         attrs.TEST_RESULTS: {str(i): {"cross_entropy": 0.3, "accuracy": 0.25} for i in range(8)},
@@ -130,4 +115,4 @@ def test_a_confirmation_without_a_default(roles: Sequence[str]) -> None:
     assert "lowest mean validation cross-entropy: 0.11500" in said
     assert "On the test data, which nothing was chosen by, its cross-entropy is 0.30000" in said
     assert not re.search("(?i)emoji|mse|image|epoch|reconstruct|multitask", said)
-    assert info.get("a").test_accuracy is not None
+    assert info.get("a").test_accuracy.mean == 0.25

@@ -7,7 +7,7 @@ import pytest
 from optuna.distributions import CategoricalDistribution
 
 from storage.records import StudyRecord
-from study.analysis.tables import TopFamily, get_all_groups, get_groups, get_top_families, to_frame
+from study.analysis.tables import TopFamily, get_groups, get_top_families, to_frame
 from study.metrics import Metric
 from tests.study_tests.synthetic import (
     MULTITASK_SETTINGS,
@@ -58,18 +58,6 @@ def test_groups_are_exactly_those_of_pandas(
         assert (got, list(map(type, got))) == (groups, list(map(type, groups)))
 
 
-def test_every_parameter_with_a_few_values_has_groups() -> None:
-    """The family is first; constants and what has too many values are left out."""
-    found = get_all_groups(CLASSIFYING)
-    assert [info.parameter for info in found] == [
-        *("auto_encoder", "strategy", "classification_layer_num", "class_weights"),
-    ]
-    assert found[1] == get_groups(CLASSIFYING, "strategy")
-    two = get_all_groups(CLASSIFYING, metric=VALIDATION_ACCURACY, max_groups=2)
-    assert [info.parameter for info in two] == ["auto_encoder", "class_weights"]
-    assert two[0] == get_groups(CLASSIFYING, "auto_encoder", metric=VALIDATION_ACCURACY)
-
-
 @pytest.mark.parametrize("metric", [VALIDATION_MSE, VALIDATION_ACCURACY], ids=lambda m: m.label)
 def test_top_families_are_those_of_a_sorted_table(metric: Metric) -> None:
     """Head and first rows of a table sorted by pandas; of equal trials the earlier are better."""
@@ -99,6 +87,4 @@ def test_top_families_are_those_of_a_sorted_table(metric: Metric) -> None:
     found = [(f.name, f.n_top, f.best_number, f.best_rank) for f in two]
     assert found == [("linear", 2, 0, 1), ("CNN", 0, 2, 3)]
     assert [(f.name, f.n_top) for f in four] == [("linear", 2), ("CNN", 2)]
-    # A study without a complete trial has no best ones.
-    empty = get_top_families(study())
-    assert (empty.k, empty.families) == (0, ())
+    assert get_top_families(study()).families == ()

@@ -71,7 +71,7 @@ def with_best(settings: Mapping[str, Any] = SETTINGS, **changes: Any) -> StudyRe
     return record_of([replace(t, **changes) if t is BEST else t for t in HEALTHY], settings)
 
 
-BEST = min(HEALTHY, key=lambda trial: trial.value or math.inf)
+BEST = min(HEALTHY, key=lambda trial: trial.value)
 
 
 def noted(trial: TrialRecord, **attrs: Any) -> TrialRecord:
@@ -189,7 +189,7 @@ def test_trainings() -> None:
     falling = {i: 0.2 - 0.0018 * i for i in range(N_EPOCHS)}
     command = warns(with_best(intermediate_values=falling), "length of the training")
     assert "--epochs 200" in command
-    best = noted(BEST, last_validation_mse=1.5 * (BEST.value or 0)).user_attrs
+    best = noted(BEST, last_validation_mse=1.5 * BEST.value).user_attrs
     warns(with_best(user_attrs=best), "overfitting", "1.50 times its lowest")
     noisy = {i: 0.03 + 0.2 * math.exp(-i / 8) + 0.01 * (i % 2) for i in range(N_EPOCHS)}
     for more, words in (
@@ -208,10 +208,8 @@ def test_what_others_say() -> None:
         trials = [*HEALTHY, make_trial(40, value=value, params=default)]
         record = record_of(trials, {**SETTINGS, "space": "notebook"})
         assert found(record, "the default").level is level
-    values = sorted(trial.value or 0 for trial in HEALTHY)
-    ties = sum(v <= values[0] * math.exp(1.96 * math.sqrt(2) * 0.05) for v in values) - 1
-    assert ties > 0
-    words = f"from the next {ties}"
+    reach = BEST.value * math.exp(1.96 * math.sqrt(2) * 0.05)
+    words = f"from the next {sum(t.value <= reach for t in HEALTHY) - 1}."
     warns(record_of(HEALTHY), "noise between replicates", words, relative_noise=0.05)
     warns(record_of(HEALTHY), "predictability", predictable=False)
     shares = {"validation_accuracy": 0.9, "validation_balanced_accuracy": 0.6}
@@ -242,11 +240,9 @@ def test_noise_estimate() -> None:
         params = {**base.params, "weight_decay": 1e-5, "batch_normalization": False}
         trials.append(noted(replace(base, number=i, value=value, params=params), seed=i))
     assert get_noise(record_of(trials)) == pytest.approx(0.1, abs=0.01)
-    for other in (
-        [noted(t, reused_from=0) if t.number % 10 else t for t in trials],
-        [noted(t, seed=7) for t in trials],
-    ):
-        assert get_noise(record_of(other)) is None
+    answered = [noted(t, reused_from=0) if t.number % 10 else t for t in trials]
+    assert get_noise(record_of(answered)) is None
+    assert get_noise(record_of([noted(t, seed=7) for t in trials])) is None
 
 
 def test_pruner() -> None:
@@ -256,10 +252,10 @@ def test_pruner() -> None:
         healthy_trial(40 + i, state=TrialState.PRUNED, value=None, intermediate_values=short)
         for i in range(5)
     ]
-    order = np.random.default_rng(0).permutation(len(HEALTHY))
-    curves = [dict.fromkeys(range(50), 0.3 + 0.01 * i) | {99: 0.02} for i in order]
-    pairs = zip(HEALTHY, curves, strict=True)
-    misleading = [replace(t, intermediate_values=curve) for t, curve in pairs]
+    misleading = [
+        replace(t, intermediate_values=dict.fromkeys(range(50), 0.3 + 0.01 * i) | {99: 0.02})
+        for i, t in zip(np.random.default_rng(0).permutation(40), HEALTHY, strict=True)
+    ]
     for trials, level in ((HEALTHY, Level.PASS), (misleading, Level.WARN)):
         check = found(record_of([*trials, *pruned]), "pruner")
         assert check.level is level
