@@ -190,9 +190,8 @@ def test_the_default_the_best_and_one_from_the_middle() -> None:
     for arm, number in zip(confirm(record, numbers=[7, 2, 7])[1:], (7, 2), strict=True):
         assert (arm.name, arm.expected) == (f"trial {number}", values[number])
         assert arm.params == points[number]
-    for number in (30, -1):
-        with pytest.raises(StudyError, match="must be the number of a complete trial"):
-            confirm(record, numbers=[number])
+    with pytest.raises(StudyError, match="must be the number of a complete trial"):
+        confirm(record, numbers=[30])
 
 
 def test_what_makes_another_configuration() -> None:
@@ -222,9 +221,6 @@ def test_default_that_was_searched(rank: int, n_others: int) -> None:
     assert of_role(arms, TOP) == [i for i in range(10) if i != rank][:n_others]
     assert of_role(arms, MIDDLE) != [rank]
     assert len({arm.trial for arm in arms}) == len(arms)
-    # A search that knows nothing else has nothing to compare it with.
-    (arm,) = confirm(searched(EXTENDED, [point_of(EXTENDED)], [0.25]))
-    assert (arm.role, arm.trial, arm.expected) == (DEFAULT, 0, 0.25)
 
 
 def test_trials_that_break_the_constraint() -> None:
@@ -244,16 +240,6 @@ def test_trials_that_break_the_constraint() -> None:
     record = searched(GRID, points[1:4], [0.3, 0.2, None], infeasible=[0, 1])
     with pytest.raises(StudyError, match="'search' has no complete trial that keeps"):
         confirm(record, GRID)
-
-
-def test_the_default_takes_over_what_the_search_had_fixed() -> None:
-    """Else it would not be a fair opponent; what that makes active comes along."""
-    fixed: Point = {"epoch": 20, "auto_encoder": "linear", "bottleneck_dim": 32}
-    first = confirm(searched(EXTENDED, some_points(EXTENDED, 5, fixed)), fixed=fixed)[0].params
-    assert {name: first[name] for name in fixed} == fixed
-    assert "width" not in first
-    free = {name: value for name, value in first.items() if name not in fixed}
-    assert free.items() <= default(EXTENDED).items()
 
 
 @given(n=st.integers(1, 40), top=st.integers(1, 10), seed=st.integers(0, 1000))
@@ -280,6 +266,7 @@ def test_arms_are_points(
     arms = confirm(record, space, fixed=fixed, seed=seed)
     arms += ablation_arms(record, space, kind_of(space), fixed, arms[-1].params)
     widened = space.holding(arm.params for arm in arms)
+    assert arms[0].params == space.point({**default(space), **fixed})
     assert all(is_point(widened, arm.params) for arm in arms)
     assert all(arm.params.get(n, value) == value for arm in arms for n, value in fixed.items())
 
@@ -400,15 +387,13 @@ def test_sweep_by_hand() -> None:
         (name,) = differing(winner, params)
         found.setdefault(name, []).append(params[name])
     assert found["auto_encoder"] == ["linear"]
-    assert found["activation"] == ["leaky_relu", "silu", "gelu"]
     assert found["depth"] == [2, 3, 5]
     steps = (-0.25, -0.1, 0.1, 0.25)
     assert found["learning_rate"] == pytest.approx([10 ** (-2.5 + 3 * step) for step in steps])
     assert found["weight_decay"] == pytest.approx([10 ** (-5 + 6 * step) for step in steps])
     log = math.log(64.5 / 7.5)
     assert found["width"] == [round(16 * math.exp(log * step)) for step in steps]
-    assert "epoch" not in found
-    assert "bottleneck_dim" not in found
+    assert not {"epoch", "bottleneck_dim"} & set(found)
     # Those that are named stand in the order of the space.
     assert [name for name, _ in sweep(winner, "schedule", "auto_encoder")] == [
         "auto_encoder linear",
@@ -467,6 +452,10 @@ def test_ablation_of_a_predictable_study() -> None:
     guesses = {arm.name: arm.expected or 0.0 for arm in arms}
     assert guesses["auto_encoder linear"] > guesses["learning_rate 0.01"] + 0.03
     assert not any(name.startswith("epoch") for name in guesses)
+    # What is expected to harm most comes last on the way, wherever it stands in the space.
+    worse = ablate(record, {**winner, "learning_rate": 1e-4}, epoch=20)
+    path = [arm.name for arm in worse if arm.role == PATH]
+    assert path[-1] == "then learning_rate 0.0001"
 
 
 def test_ablation_of_an_unpredictable_study() -> None:
@@ -488,19 +477,6 @@ def test_ablation_of_an_unpredictable_study() -> None:
     # Where the winner is the default there is no path, but what lies around can be swept.
     arms = ablate(record, point_of(NOTEBOOK), "batch_normalization")
     assert [arm.name for arm in arms] == ["default", "batch_normalization true"]
-
-
-def test_what_matters_most_comes_first() -> None:
-    """The step with the largest gain that the trials promise is the first of the path."""
-    fixed = {"auto_encoder": "CNN"}
-    points, start = some_points(EXTENDED, 80, fixed), point_of(EXTENDED)
-    noise = np.random.default_rng(1).uniform(0.02, 0.021, size=80)
-    worse = [0.06 * (point["activation"] == start["activation"]) for point in points]
-    record = searched(EXTENDED, points, (noise + worse).tolist())
-    arms = ablation_arms(record, EXTENDED, emoji.AUTOENCODER, fixed, points[0])
-    assert len(differing(start, points[0])) > 5
-    assert arms[1].name.startswith("then activation ")
-    assert arms[1].expected < 0.7 * arms[0].expected
 
 
 # Predictions of what was not tried
