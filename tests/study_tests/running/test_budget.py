@@ -16,9 +16,8 @@ from search_spaces.designs import design_points
 from storage import attrs, queue
 from storage.queue import Cause, Empty
 from storage.rdb import open_storage
-from storage.records import count, finished_trials
+from storage.records import Progress, count, finished_trials
 from study.analysis.remaining import grid_trainings, trainings_left
-from study.experiment import PAIRED, Arm, Experiment
 from study.running.budget import (
     acknowledge,
     design_point,
@@ -35,8 +34,6 @@ GRID = {"auto_encoder": "CNN", "epoch": 2, "batch_size": 16, "learning_rate": 0.
 """Leaves weight decay and batch normalization: a grid of eight points."""
 
 ENDS = {"C": COMPLETE, "P": PRUNED, "F": FAIL, "X": FAIL}
-
-DIVERGED = f"{attrs.DIVERGED}: Training diverged in epoch 1"
 
 
 @pytest.fixture
@@ -129,7 +126,8 @@ def test_requests_and_designs(
             study.tell(study.get_trials()[-1].number, state=ENDS[step])
         else:
             for letter in step:
-                end(study, ENDS[letter], failure=DIVERGED if letter == "X" else "disk full")
+                why = f"{attrs.DIVERGED}: NaN" if letter == "X" else "disk full"
+                end(study, ENDS[letter], failure=why)
     found = []
     for trial in study.get_trials():
         own = trial.user_attrs
@@ -145,12 +143,9 @@ def test_count(study: optuna.Study, settings: StudySettings) -> None:
     request(study, 10)
     end(study, COMPLETE, COMPLETE, COMPLETE, PRUNED, PRUNED, FAIL)
     claim(study)
-    for _ in range(3):
-        study.enqueue_trial({})
-    progress = count(study.get_trials())
-    assert (progress.complete, progress.pruned, progress.failed) == (3, 2, 1)
-    assert (progress.running, progress.waiting) == (1, 3)
-    assert progress.finished == finished_trials(study) == 5
+    study.enqueue_trial({})
+    found = Progress(complete=3, pruned=2, failed=1, running=1, waiting=1)
+    assert (count(study.get_trials()), finished_trials(study)) == (found, 5)
 
 
 def test_count_in_an_outage(
@@ -219,68 +214,6 @@ def test_continuous_space_has_no_grid(study: optuna.Study, settings: StudySettin
         start_design(study, replace(settings, sampler="grid", space="extended"))
     assert study.get_trials() == []
     assert attrs.DESIGN not in study.user_attrs
-
-
-PAIRS = Experiment(
-    name="e",
-    question="Which?",
-    arms=(
-        Arm(name="a", params={"learning_rate": 1e-3}, split="group"),
-        Arm(name="b", params={"learning_rate": 1e-2}, split="random"),
-    ),
-    sides={"group": ("tvx", "vtx", "xtv"), "random": ("ttx", "xxv", "vvt")},
-)
-
-
-@pytest.fixture
-def paired(study: optuna.Study, settings: StudySettings) -> StudySettings:
-    """Settings of an experiment of three pairs of two arms, which the study holds."""
-    study.set_user_attr(attrs.EXPERIMENT, PAIRS.to_dict())
-    return replace(settings, sampler=PAIRED)
-
-
-def test_experiment(study: optuna.Study, paired: StudySettings) -> None:
-    """The arms are claimed pair by pair, each once, also of pairs that are added later."""
-    one_pair = replace(PAIRS, sides={method: own[:1] for method, own in PAIRS.sides.items()})
-    study.set_user_attr(attrs.EXPERIMENT, one_pair.to_dict())
-    start_design(study, paired)
-    assert request(study, 99, in_all=True) == 99
-    end(study, COMPLETE, COMPLETE)
-    assert queue.claim(study) is Empty.EXHAUSTED
-    study.set_user_attr(attrs.EXPERIMENT, PAIRS.to_dict())
-    assert n_points(study, paired, space_of(paired)) == len(PAIRS) == 6
-    start_design(study, paired)
-    end(study, *[COMPLETE] * 4)
-    assert queue.claim(study) is Empty.EXHAUSTED
-    found = [trial.user_attrs[attrs.DESIGN_INDEX] for trial in study.get_trials()]
-    assert found == list(range(6))
-    own = drawn_for(study, paired)
-    assert [params for params, _ in own] == [{"learning_rate": rate} for rate in (1e-3, 1e-2)] * 3
-    assert [values[attrs.PAIR] for _, values in own] == [0, 0, 1, 1, 2, 2]
-    assert [values[attrs.ARM] for _, values in own] == ["a", "b"] * 3
-    sides = [values[attrs.SIDES] for _, values in own]
-    assert sides == ["tvx", "ttx", "vtx", "xxv", "xtv", "vvt"]
-
-
-def test_failed_arms_are_retried(study: optuna.Study, paired: StudySettings) -> None:
-    """An arm that failed, by whatever, stays in its pair; one that diverged is not retried."""
-    start_design(study, paired)
-    request(study, 6, in_all=True)
-    end(study, COMPLETE, COMPLETE, COMPLETE)
-    expected = {"learning_rate": 1e-2}, {attrs.PAIR: 1, attrs.ARM: "b", attrs.SIDES: "xxv"}
-    for cause in (Cause.DEATH, Cause.INTERRUPTION, Cause.ERROR, Cause.CONFIGURATION):
-        trial = claim(study)
-        assert design_point(study, paired, space_of(paired), trial) == expected
-        queue.fail(study, trial._trial_id, None, cause)
-    end(study, FAIL, failure=DIVERGED)
-    end(study, COMPLETE)
-    for retry_of in (6, 9, 10):
-        start_design(study, paired)
-        again = study.get_trials()[-1]
-        assert {attrs.DESIGN_INDEX: 3, attrs.RETRY_OF: retry_of} == again.user_attrs
-        assert design_point(study, paired, space_of(paired), again) == expected
-        end(study, FAIL)
-    assert queue.claim(study) is Empty.EXHAUSTED
 
 
 def test_trainings_left() -> None:

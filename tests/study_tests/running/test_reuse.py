@@ -31,7 +31,6 @@ STILL = 1e-12
 """A learning rate that changes no weight, so that the first epoch is the best, and all equal."""
 
 SHARED: dict[str, list[Any]] = {"epoch": [LONG, MIDDLE, SHORT], "learning_rate": [1e-2, STILL]}
-OF_AUTOENCODERS = {**SHARED, "schedule": ["constant", "cosine"]}
 OF_MULTITASK = {
     **SHARED,
     "strategy": ["joint", "sequential", "branched"],
@@ -40,8 +39,7 @@ OF_MULTITASK = {
     "dropout": [0.0, 0.5],
     "patience": [0, 1],
 }
-PLAIN: dict[str, Any] = {name: choices[0] for name, choices in OF_AUTOENCODERS.items()}
-COSINE = {**PLAIN, "schedule": "cosine"}
+PLAIN: dict[str, Any] = {name: choices[0] for name, choices in SHARED.items()}
 JOINT: dict[str, Any] = {name: choices[0] for name, choices in OF_MULTITASK.items()}
 SEQUENTIAL = {**JOINT, "strategy": "sequential"}
 BRANCHED = {**JOINT, "strategy": "branched"}
@@ -149,7 +147,7 @@ def bench(
 ) -> Bench:
     """A bench for multitask studies with a constraint on accuracy, or for another sort."""
     sort = getattr(request, "param", "constraint")
-    plain = space_of(OF_AUTOENCODERS, autoencoder.to_config)
+    plain = space_of(SHARED, autoencoder.to_config)
     monkeypatch.setitem(SPACES["autoencoder"], "small", plain)
     monkeypatch.setitem(SPACES["multitask"], "small", space_of(OF_MULTITASK, multitask.to_config))
     decided = replace(
@@ -199,28 +197,12 @@ def test_an_answer_is_what_the_training_would_have_given(
         assert found == expected
 
 
-@pytest.mark.parametrize(
-    ("bench", "points"),
-    [
-        (
-            "autoencoder",
-            [
-                *({**PLAIN, "epoch": SHORT}, PLAIN, COSINE, {**COSINE, "epoch": SHORT}),
-                {**PLAIN, "learning_rate": STILL},
-            ],
-        ),
-        (
-            "constraint",
-            [
-                *({**SEQUENTIAL, "epoch": SHORT}, SEQUENTIAL, JOINT, {**JOINT, "patience": 1}),
-                *(BRANCHED, UNCLASSIFIED, {**UNCLASSIFIED, "classification_layer_num": 2}),
-            ],
-        ),
-    ],
-    indirect=["bench"],
-)
-def test_what_is_another_training_is_trained(bench: Bench, points: list[dict[str, Any]]) -> None:
+def test_what_is_another_training_is_trained(bench: Bench) -> None:
     """A training with other weights at its end, or with more epochs, answers nothing."""
+    points = (
+        *({**SEQUENTIAL, "epoch": SHORT}, SEQUENTIAL, JOINT, {**JOINT, "patience": 1}),
+        *(BRANCHED, UNCLASSIFIED, {**UNCLASSIFIED, "classification_layer_num": 2}),
+    )
     for params in points:
         trained = bench.run(params)
         assert attrs.REUSED_FROM not in trained.user_attrs
