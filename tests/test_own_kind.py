@@ -8,7 +8,6 @@ from typing import Any
 import optuna
 import pytest
 import torch
-from optuna.storages import BaseStorage
 
 from search_spaces.designs import design_points
 from storage import attrs
@@ -18,6 +17,7 @@ from study.analysis import kind_of
 from study.kind_sources import find_kind, make_trainer
 from study.kinds import Interrupted, Run, Source
 from tests.conftest import Cli
+from tests.study_tests.studies import url_of
 from tests.study_tests.toy import TOY, toy
 
 __all__ = ["toy"]
@@ -41,14 +41,9 @@ def done(cli: Cli) -> Done:
     return run
 
 
-def storage_of(folder: Path, *, write: bool = False) -> BaseStorage:
-    """Open a folder's default database."""
-    return open_storage(f"sqlite:///{folder / 'runs' / 'study.db'}", write=write)
-
-
 def stored(folder: Path, study: str) -> StudyRecord:
     """Read a study of a folder's default database."""
-    return load_study_record(storage_of(folder), study)
+    return load_study_record(open_storage(url_of(folder / "runs")), study)
 
 
 def test_a_kind_is_searched_and_read_without_its_file(cli: Cli, done: Done, toy: Path) -> None:
@@ -107,7 +102,9 @@ def test_a_file_that_is_another_or_elsewhere(cli: Cli, done: Done, toy: Path) ->
     assert "4 of 4 trials" in done(f"{RUN} --trials 2 --accept-change")
     done(f"{RUN} --total 4")  # the new code is that of the study
 
-    study = optuna.load_study(study_name="toy-line", storage=storage_of(folder, write=True))
+    study = optuna.load_study(
+        study_name="toy-line", storage=open_storage(url_of(folder / "runs"), write=True)
+    )
     study.set_user_attr(attrs.TARGET, 5)
     moved = toy.rename(folder / "copy.py")
     code, _, err = cli("worker", "--study", "toy-line")
@@ -165,6 +162,7 @@ def test_digits_go_on_as_if_they_had_not_been_interrupted(model: str, tmp_path: 
     kept, again_kept = (torch.load(tmp_path / name)["weights"] for name in ("whole", "rest"))
     assert all(torch.equal(weights, again_kept[name]) for name, weights in kept.items())
     assert trainer.test(tmp_path / "rest", data, device="cpu")["accuracy"] > 0.5
+    assert rest.file("mistakes.png") == whole.file("mistakes.png")
 
 
 @pytest.mark.parametrize("steps", [False, True], ids=["whole", "by steps"])
@@ -189,19 +187,3 @@ def test_the_page_is_true(steps: bool, toy: Path) -> None:
         assert training.best is not None
         training.save(model)
         assert 0 < trainer.test(model, data, device="cpu")["error"] < 100
-
-
-@pytest.mark.slow
-def test_digits_go_through_all_commands(done: Done, tmp_path: Path) -> None:
-    """The example is searched with two workers and pruning, and all that follows works."""
-    done(f"run {DIGITS}:DIGITS --trials 16 --workers 2 --set epoch=12")
-    record = stored(tmp_path, "digits-small")
-    assert sum(trial.finished for trial in record.trials) == 16 > len(record.complete)
-    for line in (
-        "train --out best",
-        "confirm --top 2 --seeds 2",
-        "ablate --seeds 2 --param dropout",
-        "report",
-    ):
-        done(f"{line} --study digits-small")
-    assert (tmp_path / "best" / "mistakes.png").exists()
