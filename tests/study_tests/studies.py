@@ -184,10 +184,3 @@ def dead_worker() -> str:
     with subprocess.Popen([sys.executable, "-c", ""]) as ended:
         ended.wait()
     return f"{queue.worker_id().rpartition('-')[0]}-0:{ended.pid}"
-
-
-def half_a_database(path: Path) -> None:
-    """Write a database that another process seems to be creating, which counts as an outage."""
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("CREATE TABLE studies (study_id INTEGER)")
-        connection.commit()

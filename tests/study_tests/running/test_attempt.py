@@ -32,11 +32,6 @@ def new_study(folder: Path, toys: StudySettings, **fixed: Any) -> WorkerJob:
     return job
 
 
-def states(job: WorkerJob) -> list[TrialState]:
-    """Return the states of all trials."""
-    return [trial.state for trial in watched(job).get_trials()]
-
-
 @contextmanager
 def attempt(job: str) -> Iterator[Any]:
     """Start an attempt, and kill it at the end if it still runs."""
@@ -75,7 +70,8 @@ def test_errors(tmp_path: Path, toys: StudySettings, broken: bool) -> None:
         return
     assert json.loads(answer)["error"].startswith("Trial 0 failed: TypeError: unsupported operand")
     assert written == ""
-    assert states(job) == [TrialState.FAIL, TrialState.WAITING]
+    states = [trial.state for trial in watched(job).get_trials()]
+    assert states == [TrialState.FAIL, TrialState.WAITING]
 
 
 def test_password_is_not_shown(tmp_path: Path, toys: StudySettings, wait_until: Wait) -> None:
@@ -117,4 +113,5 @@ def test_told_to_stop_at_once(tmp_path: Path, toys: StudySettings, wait_until: W
         wait_until(handles_signals)
         process.terminate()
         assert process.wait() == 0
-    assert set(states(job)) <= {TrialState.FAIL, TrialState.WAITING}
+    states = {trial.state for trial in watched(job).get_trials()}
+    assert states <= {TrialState.FAIL, TrialState.WAITING}

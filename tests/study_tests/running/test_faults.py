@@ -149,30 +149,24 @@ def test_folder_that_takes_no_files(tmp_path: Path, toys: StudySettings, outcome
     assert read(url_of(tmp_path)).trials == ()
 
 
-class Leaving(threading.Event):
-    """A worker's stop event, which is never set; when it is first asked, a folder is moved."""
-
-    def __init__(self, folder: Path, there: Path) -> None:
-        super().__init__()
-        self._folder = folder
-        self._there = there
-
-    def is_set(self) -> bool:
-        """Move the folder, and say no."""
-        if self._folder.exists():
-            self._folder.rename(self._there)
-        return False
-
-
 def test_folder_that_goes_away(tmp_path: Path, toys: StudySettings) -> None:
     """A training whose folder goes away is queued again as if never begun, and says why."""
     folder, there = tmp_path / "artifacts", tmp_path / "there"
     study = wanting(url_of(tmp_path), toys, 100)
+
+    class Leaving(threading.Event):
+        """Moves the folder when a training first asks whether to stop."""
+
+        def is_set(self) -> bool:
+            if folder.exists():
+                folder.rename(there)
+            return False
+
     with held_folder(folder) as check_folder:
         objective = replace(objective_of(toys, folder), check_folder=check_folder)
         trial = claim(study)
         with pytest.raises(ArtifactFolderError, match="was removed or replaced: put back the one"):
-            run_trial(study, trial, objective, Leaving(folder, there))
+            run_trial(study, trial, objective, Leaving())
         assert not folder.exists()
         with pytest.raises(ArtifactFolderError):
             next(claims(study, threading.Event(), folder, check_folder=check_folder))

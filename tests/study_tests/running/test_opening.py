@@ -35,17 +35,15 @@ def tables(url: str) -> list[str]:
     return sqlalchemy.inspect(engine).get_table_names()
 
 
-def test_a_refused_run_has_created_nothing(database: str) -> None:
-    """When data are missing, which is found last of all, the database is as it was."""
+def test_a_database_is_created_when_something_is_stored(database: str) -> None:
+    """Looking for a study creates no table, nor does a run whose data are missing.
+
+    That is found last of all. A study that is not there is named.
+    """
     given = Given(data=Path("no such file"))
     request = RunRequest(kind="autoencoder", place=Place(url=database), given=given, n_trials=1)
     with pytest.raises(ValueError, match="no such file"):
         run(request, say=print)
-    assert tables(database) == []
-
-
-def test_a_database_is_created_when_something_is_stored(database: str) -> None:
-    """Looking for a study creates no table, and a study that is not there is named."""
     opened = Database(database)
     assert opened.find("study") is None
     assert tables(database) == []

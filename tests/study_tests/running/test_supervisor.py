@@ -1,12 +1,14 @@
 """The supervisor of a worker: real workers that die, lose their database, and are stopped."""
 
+import re
 import shutil
+import sqlite3
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +20,7 @@ from study.errors import StudyError
 from study.running.job import WorkerJob
 from study.running.supervisor import ALLOCATOR, MAX_DEATHS, _wait_s, supervise
 from study.settings import StudySettings
-from tests.study_tests.studies import half_a_database, job_of, wanting, watched
+from tests.study_tests.studies import job_of, wanting, watched
 
 Wait = Callable[[Callable[[], bool]], None]
 
@@ -85,41 +87,23 @@ def test_light() -> None:
     assert (done.stdout.strip(), done.stderr) == ("[]", "")
 
 
-def test_stopped_before_it_began(job: WorkerJob, tmp_path: Path) -> None:
-    """Where it is time to stop already, no worker is started."""
-    stop = Stop()
-    stop.set()
-    supervise(job, stop, count_finished=lambda: 0, say=str)
-    assert list((tmp_path / "data").iterdir()) == []
-
-
-@pytest.mark.parametrize(
-    ("death", "reason", "question"),
-    [
+def test_keeps_dying(job: WorkerJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Attempts that die one after the other get ever longer pauses, and end after five more."""
+    for death, reason, question in (
         ("os.kill(os.getpid(), signal.SIGKILL)", "by SIGKILL", "is memory short?"),
         ("os._exit(75)", "with exit code 75", "is memory short?"),
         ("print('[]', flush=True); os._exit(0)", "without an answer", "does PYTHONPATH lead to"),
-    ],
-)
-def test_keeps_dying(
-    job: WorkerJob,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    death: str,
-    reason: str,
-    question: str,
-) -> None:
-    """Attempts that die one after the other get ever longer pauses, and end after five more."""
-    kill_each(monkeypatch, tmp_path, death)
-    said: list[str] = []
-    stop = Stop()
-    message = (
-        rf"^A worker died {MAX_DEATHS + 1} times in a row, the last time {reason}: {question}.*$"
-    )
-    with pytest.raises(StudyError, match=message):
-        supervise(job, stop, count_finished=lambda: 7, say=said.append)
-    assert stop.pauses_s == [1, 2, 4, 8, 16]
-    assert said == [f"A worker died {reason}; next attempt in {s:.0f} s." for s in stop.pauses_s]
+    ):
+        kill_each(monkeypatch, tmp_path, death)
+        said: list[str] = []
+        stop = Stop()
+        message = f"died {MAX_DEATHS + 1} times in a row, the last time {reason}: {question}"
+        with pytest.raises(StudyError, match=re.escape(message)):
+            supervise(job, stop, count_finished=lambda: 7, say=said.append)
+        assert stop.pauses_s == [1, 2, 4, 8, 16]
+        assert said == [
+            f"A worker died {reason}; next attempt in {s} s." for s in (1, 2, 4, 8, 16)
+        ]
 
 
 def test_progress_forgives_deaths(
@@ -147,14 +131,23 @@ def test_outage(
     toys: StudySettings,
     tmp_path: Path,
     wait_until: Wait,
+    monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    """A worker whose database is away is started again until it is back, then does its work."""
+    """A worker whose database is away is started again until it is back, then does its work.
+
+    One that stays away longer than anybody waits for it is an error.
+    """
     (tmp_path / "elsewhere").mkdir()
     elsewhere = job_of(tmp_path / "elsewhere", toys)
     wanting(elsewhere.url, toys)
     close_all()  # what is in the log comes to the file
-    half_a_database(tmp_path / "study.db")
+    with closing(sqlite3.connect(tmp_path / "study.db")) as half:  # another process creates it
+        half.execute("CREATE TABLE studies (study_id INTEGER)")
+    with monkeypatch.context() as patched:
+        patched.setattr("study.running.supervisor.PATIENCE_S", -1.0)
+        with pytest.raises(StudyError, match=r"^The storage stayed away for a day: .* not"):
+            supervise(job, Stop(), count_finished=lambda: None, say=str)
     said: list[str] = []
     with supervising(job, Stop(), said, lambda: None) as future:
         wait_until(lambda: len(said) == 2 or future.done())
@@ -167,14 +160,6 @@ def test_outage(
         for seconds in (1, 2)
     ]
     assert capfd.readouterr() == ("", "")
-
-
-def test_patience_ends(job: WorkerJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A database that stays away longer than anybody waits for it is an error."""
-    monkeypatch.setattr("study.running.supervisor.PATIENCE_S", -1.0)
-    half_a_database(tmp_path / "study.db")
-    with pytest.raises(StudyError, match=r"^The storage stayed away for a day: .* not complete"):
-        supervise(job, Stop(), count_finished=lambda: None, say=str)
 
 
 def test_longest_pause() -> None:
@@ -193,6 +178,9 @@ def test_stopped(job: WorkerJob, toys: StudySettings, tmp_path: Path, wait_until
         stop.set()
     assert said == []
     assert [t.state for t in study.get_trials()] == [TrialState.FAIL, TrialState.WAITING]
+    signed = set((tmp_path / "data").iterdir())
+    supervise(job, stop, count_finished=lambda: 0, say=str)  # now no worker is started
+    assert set((tmp_path / "data").iterdir()) == signed
 
 
 def test_environment(job: WorkerJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -139,27 +139,22 @@ def test_judged_dead(url: str, toys: StudySettings, store: Path) -> None:
     assert attrs.FAILURE not in trial.user_attrs
 
 
-def test_studies_that_are_refused(toys: StudySettings, tmp_path: Path) -> None:
-    """Other data, or trainings that would give other results, touch no trial; a version may."""
-    for i, (changes, message) in enumerate(
-        (
-            ({"data_fingerprint": "0"}, r"other data \(fingerprint 0, here nothing\); give its "),
-            ({"code_version": "0.0.1", "training": 7}, r"emoji-study 0\.0\.1, whose trainings "),
-            ({"code_version": "0.0.1"}, None),
-        )
-    ):
-        (tmp_path / str(i)).mkdir()
-        job = job_of(tmp_path / str(i), toys)
-        study = wanting(job.url, replace(toys, **changes))
-        if message is None:
-            run_worker(job, threading.Event())
-            (trial,) = study.get_trials()
-            assert trial.state == COMPLETE
-            assert trial.user_attrs[attrs.CODE_VERSION] == toys.code_version
-            continue
-        with pytest.raises(StudyError, match=rf"^Study 'study' was made with {message}"):
-            run_worker(job, threading.Event())
-        assert study.get_trials() == []
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"data_fingerprint": "0"}, r"other data \(fingerprint 0, here nothing\); give its file"),
+        ({"code_version": "0.0.1", "training": 7}, r"emoji-study 0\.0\.1, whose trainings give "),
+    ],
+)
+def test_studies_that_are_refused(
+    toys: StudySettings, tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    """Other data, or trainings that would give other results, touch no trial."""
+    job = job_of(tmp_path, toys)
+    study = wanting(job.url, replace(toys, **changes))
+    with pytest.raises(StudyError, match=rf"^Study 'study' was made with {message}"):
+        run_worker(job, threading.Event())
+    assert study.get_trials() == []
 
 
 def test_a_study_of_an_earlier_version_goes_on(url: str, toys: StudySettings, store: Path) -> None:
@@ -203,19 +198,6 @@ def test_worker_is_light(settings: StudySettings, tmp_path: Path) -> None:
     assert [trial.user_attrs.get(attrs.REUSED_FROM) for trial in trials] == [None, 0, None]
 
 
-class Locks(threading.Event):
-    """Another program locks the database when a training asks whether to stop."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        super().__init__()
-        self._connection = connection
-
-    def is_set(self) -> bool:
-        if not self._connection.in_transaction:
-            self._connection.execute("BEGIN IMMEDIATE")
-        return False
-
-
 def test_outage(
     url: str, toys: StudySettings, store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -226,9 +208,18 @@ def test_outage(
     study.sampler = optuna.samplers.RandomSampler(seed=0)
     objective = objective_of(toys, store)
     trial = claim_point(study, {})
+
+    class Locks(threading.Event):
+        """Another program locks the database when a training asks whether to stop."""
+
+        def is_set(self) -> bool:
+            if not connection.in_transaction:
+                connection.execute("BEGIN IMMEDIATE")
+            return False
+
     with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
         with pytest.raises(StorageInternalError, match="commit") as caught:
-            run_trial(study, trial, objective, Locks(connection))
+            run_trial(study, trial, objective, Locks())
         assert "database is locked" in str(caught.value.__cause__)
         connection.rollback()
     assert [t.state for t in study.get_trials()] == [TrialState.RUNNING]
@@ -241,58 +232,40 @@ def test_outage(
     assert ended.params == lost.params
 
 
-def work_through(study: optuna.Study) -> list[int]:
-    """Claim trials and complete each of them until there is nothing left; return them."""
-    numbers = []
-    for claimed in claims(study, threading.Event()):
-        numbers.append(claimed.number)
-        study.tell(claimed.number, 0.5)
-    return numbers
-
-
-@pytest.fixture
-def waiting(url: str, toys: StudySettings) -> optuna.Study:
-    """A study of which three trials are wanted."""
-    return wanting(url, toys, 3)
-
-
-def test_claims(waiting: optuna.Study) -> None:
+def test_claims(
+    url: str, toys: StudySettings, wait_until: Wait, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A worker goes on until the study has all that it wants, or is told to stop.
 
-    What a dead worker left is taken over first, before anything new is begun.
+    What a dead worker left is taken over first. While another worker runs the last trial, this one
+    stays, and takes it over if need be.
     """
+    monkeypatch.setattr("study.running.worker.REAP_INTERVAL_S", 0.0)
+    waiting, stop = wanting(url, toys, 4), threading.Event()
     claim(waiting).set_user_attr(attrs.WORKER, dead_worker())
-    stop = threading.Event()
     for claimed in claims(waiting, stop):
         waiting.tell(claimed.number, 0.5)
         stop.set()
     assert [trial.state for trial in waiting.get_trials()] == [FAIL, COMPLETE]
-    assert work_through(waiting) == [2, 3]
-    assert work_through(waiting) == []
-    assert [t.user_attrs[attrs.DESIGN_INDEX] for t in waiting.get_trials()] == [0, 0, 1, 2]
-
-
-def test_claims_wait_for_others(
-    waiting: optuna.Study, url: str, wait_until: Wait, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """While another worker runs the last trial, this one stays, and takes it over if need be."""
-    monkeypatch.setattr("study.running.worker.REAP_INTERVAL_S", 0.0)
     last = claim(waiting)
     last.set_user_attr(attrs.WORKER, "elsewhere:1")
-    numbers: list[int] = []
 
-    def body() -> None:
+    def work_through() -> list[int]:
         study = optuna.load_study(study_name="study", storage=open_storage(url, write=True))
-        numbers.extend(work_through(study))
+        numbers = []
+        for claimed in claims(study, threading.Event()):
+            numbers.append(claimed.number)
+            study.tell(claimed.number, 0.5)
+        return numbers
 
-    worker = threading.Thread(target=body, daemon=True)
-    worker.start()
-    wait_until(lambda: count(waiting.get_trials()).finished == 2)
-    assert worker.is_alive()
-    last.set_user_attr(attrs.WORKER, dead_worker())
-    worker.join()
-    assert numbers == [1, 2, 3]
-    assert waiting.get_trials()[0].state == FAIL
+    with ThreadPoolExecutor(1) as pool:
+        worker = pool.submit(work_through)
+        wait_until(lambda: count(waiting.get_trials()).finished == 3)
+        assert not worker.done()
+        last.set_user_attr(attrs.WORKER, dead_worker())
+        assert worker.result() == [3, 4, 5]
+    assert [t.state for t in waiting.get_trials()] == [FAIL, COMPLETE, FAIL, *[COMPLETE] * 3]
+    assert [t.user_attrs[attrs.DESIGN_INDEX] for t in waiting.get_trials()] == [0, 0, 1, 2, 3, 1]
 
 
 def test_trials_that_cannot_be_sampled(url: str, settings: StudySettings, tmp_path: Path) -> None:
