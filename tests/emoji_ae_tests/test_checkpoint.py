@@ -132,7 +132,6 @@ def test_code_in_a_file_is_not_run(path: Path, tmp_path: Path) -> None:
         ({"config": CONFIG.to_dict() | {"depth": 9}}, "`depth` must be"),
         ({"config": BRANCHED.to_dict()}, "Missing key.*classifier"),
         ({"weights": build_model(BRANCHED).state_dict()}, "Unexpected key.*classifier"),
-        ({"weights": None}, "."),
         ({"curve": [{"epoch": 0}]}, "missing"),
         ({"seed": float("inf")}, "infinity"),
         *((name, f"'{name}'") for name in ("seed", "data_fingerprint")),

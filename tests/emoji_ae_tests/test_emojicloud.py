@@ -21,7 +21,6 @@ from emoji_ae.labels import is_face
 def test_emoji_text() -> None:
     """Single emoji and face massages get the public data set's text, other sequences none."""
     for code_points, text in (
-        ((0x263A, 0xFE0F), "white smiling face"),
         ((0x1F926, 0x1F3FD), "face palm"),
         ((0x1F3FB,), "emoji modifier fitzpatrick type 1 2"),
         ((0x1F486, 0x200D, 0x2640, 0xFE0F), "woman getting face massage"),

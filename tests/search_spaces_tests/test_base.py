@@ -223,6 +223,21 @@ def test_fixed_values() -> None:
         NOTEBOOK.parse_fixed({"epoch": "1", "lr": "0.1"})
 
 
+def test_what_a_trial_can_have() -> None:
+    """A value lies in its range or is the fixed one; what does not is told with the rule."""
+    point: dict[str, Scalar] = {"depth": 3, "epoch": 5, "learning_rate": 1e-4, "variational": True}
+    EXTENDED.require(point, {"epoch": 5})
+    for name, value, message in (
+        ("lr", 1, "The extended space has no parameter 'lr'; it has: auto_encoder, epoch, batch"),
+        ("epoch", 6, "`epoch` is fixed to 5 in this study, but got 6."),
+        ("depth", "3", "`depth` must be a whole number from 2 to 5, but got '3'."),
+        ("learning_rate", 0.2, "`learning_rate` must be a number from 0.0001 to 0.1, but got 0.2"),
+        ("variational", 1, "`variational` must be one of False, True, but got 1."),
+    ):
+        with pytest.raises(SearchSpaceError, match=f"^{re.escape(message)}"):
+            EXTENDED.require(point | {name: value}, {"epoch": 5})
+
+
 def test_holding_widens_only_what_must_be() -> None:
     """Values inside change nothing; others join a choice, or turn a range into a choice."""
     inside = {"batch_size": 16, "learning_rate": 0.05, "normalization": "group", "depth": 5}
