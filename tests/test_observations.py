@@ -7,12 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.kept import read
 from benchmarks.observations import (
     all_effects,
-    effect_table,
     effects,
-    families_among_the_best,
 )
 from search_spaces import SPACES
 
@@ -74,16 +71,3 @@ def test_only_twins_are_compared() -> None:
     assert found["batch_size"] == 756 // 2
     assert found["epoch"] == 756
     assert found["dropout"] == 972 // 3 * 2 // 3
-
-
-def test_table_and_families(tmp_path: Any) -> None:
-    """Failed trials are not read; shares are percentages; the best are counted by family."""
-    frame = grid("autoencoder", auto_encoder={"linear": 10.0})
-    failed = frame.head(3).assign(state="FAIL", value=0.0)
-    pd.concat([frame, failed]).to_parquet(tmp_path / "grid.parquet")
-    trials = read(tmp_path / "grid.parquet")
-    assert len(trials) == 480
-    assert families_among_the_best(trials) == {"CNN": 50}
-    assert families_among_the_best(trials, 200) == {"CNN": 192, "linear": 8}
-    lines = effect_table(effects(grid("autoencoder", epoch={200: 0.5}), "autoencoder", "epoch"))
-    assert lines[2].startswith("| epoch | 100 → 200 | 240 | \N{MINUS SIGN}5")

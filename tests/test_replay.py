@@ -1,9 +1,6 @@
 """Replayed searches: what they count, what they find, and what they explain."""
 
-from pathlib import Path
-
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import settings as examples
@@ -11,14 +8,11 @@ from hypothesis import strategies as st
 
 from benchmarks.explaining import distances, shares_of
 from benchmarks.replay import (
-    CHEAP,
     MAX_EPOCHS,
     SEARCHES,
     Budget,
     Grid,
-    confirmed_best,
     replay,
-    table,
 )
 from search_spaces import SPACES
 from search_spaces.base import SearchSpace
@@ -52,19 +46,6 @@ def test_searches_reach_what_is_there() -> None:
     assert {n: [e[0]] for n, e in found.items()} == replay(GRID, target, seeds=[0])
 
 
-def test_what_is_not_there_is_never_reached() -> None:
-    """A search of the whole grid ends, having trained each configuration once at most."""
-    for name in CHEAP:
-        budget = Budget(GRID, target=0.0)
-        SEARCHES[name](GRID, budget, 0)
-        assert budget.reached is None
-        assert budget.epochs <= MAX_EPOCHS * len(POINTS)
-    found: dict[str, list[int | None]] = {"all": [None] * 9, "half": [None] * 4 + [100] * 5}
-    every, half = table(GRID, found)[2:]
-    assert every.split(" | ")[2:] == ["inf", "inf to inf", "never", "9 |"]
-    assert half.split(" | ")[2:] == ["100", "100 to inf", f"1/{len(POINTS) * 2}", "4 |"]
-
-
 @given(
     steps=st.lists(st.tuples(st.integers(0, 4), st.integers(1, MAX_EPOCHS)), max_size=12),
     target=st.floats(0.02, 1.0),
@@ -84,19 +65,6 @@ def test_budget(steps: list[tuple[int, int]], target: float) -> None:
     assert budget.epochs == len(errors) == sum(seen.values())
     reached = [n for n, error in enumerate(errors, start=1) if error <= target]
     assert budget.reached == (reached[0] if reached else None)
-
-
-def test_target_is_what_was_confirmed(tmp_path: Path) -> None:
-    """It is the lowest mean over seeds, not the lowest single error."""
-    errors = {"lucky": [0.1, 0.5], "steady": [0.2, 0.22], "bad": [0.9, 0.9]}
-    rows = [
-        {"arm": arm, "value": value, "state": "COMPLETE"}
-        for arm, values in errors.items()
-        for value in values
-    ]
-    rows.append({"arm": "lucky", "value": None, "state": "FAIL"})
-    pd.DataFrame(rows).to_parquet(tmp_path / "confirmation.parquet")
-    assert confirmed_best(tmp_path / "confirmation.parquet") == pytest.approx(0.21)
 
 
 def test_what_pruned_trials_explain() -> None:

@@ -4,7 +4,6 @@ import math
 import re
 from dataclasses import replace
 
-import numpy as np
 import plotly.graph_objects as go
 import pytest
 from optuna.trial import TrialState
@@ -27,7 +26,6 @@ from study.figures import (
     plot_importances,
     plot_learning_curves,
     plotly_js,
-    shown_front,
 )
 from tests.study_tests import synthetic
 from tests.study_tests.synthetic import (
@@ -91,21 +89,6 @@ def test_history_draws_every_trial_once() -> None:
     assert figure.layout.meta == {"brush": {"x": "number", "y": "value"}}
     axis = figure.layout.yaxis
     assert (axis.type, axis.title.text) == ("log", "validation MSE (log)")
-
-
-def test_history_of_many_trials_keeps_every_best_one() -> None:
-    """At most 2,000 marks are drawn: all that were the best so far, the others evenly."""
-    values = 1 + np.random.default_rng(0).random(5000)
-    values[3000:3500] = 1 - np.arange(500) / 1000
-    info = get_history(study(*(trial(i, value=float(v)) for i, v in enumerate(values))))
-    line, *marks = plot_history(info, KIND).data
-    drawn = {number for mark in marks for number in mark.x}
-    assert len(drawn) == 2000
-    best = np.minimum.accumulate(values)
-    incumbents = {0, *(np.flatnonzero(np.diff(best) < 0) + 1).tolist()}
-    assert incumbents <= drawn
-    assert max(np.diff(sorted(drawn))) < 10
-    assert set(line.x) == incumbents | {4999}
 
 
 def test_curves_over_time_have_the_trials_mean_time_per_epoch() -> None:
@@ -322,26 +305,6 @@ def test_front_draws_every_trial_once() -> None:
     (needed,) = figure.layout.shapes
     assert (needed.y0, needed.y1, needed.line.dash) == (0.7, 0.7, "dash")
     assert needed.name == "70.0\N{NO-BREAK SPACE}% needed"
-
-
-def test_front_of_trials_without_a_constraint() -> None:
-    """There is no line; trials without family and strategy share an entry; an error of 0 has none.
-
-    At most 2,000 marks are drawn, every trial on the front among them.
-    """
-    free = planted_multitask(20, min_accuracy=None)
-    assert plot_front(get_front(free), CLASSES).layout.shapes == ()
-    attrs = classified((4, 20, 6, 10))
-    record = multitask(trial(0, value=0.1, attrs=attrs), trial(1, value=0.0, attrs=attrs))
-    front, marks = plot_front(get_front(record), CLASSES).data
-    assert (marks.name, marks.customdata, front.x) == ("complete trials", (0,), ())
-    rng = np.random.default_rng(0)
-    right = [classified(rng.integers(0, (5, 21, 7, 11)).tolist()) for _ in range(2500)]
-    many = (trial(i, value=float(rng.random()), attrs=a) for i, a in enumerate(right))
-    info = get_front(multitask(*many))
-    drawn = {n for mark in plot_front(info, CLASSES).data[1:] for n in mark.customdata}
-    assert len(drawn) == len(shown_front(info)) == 2000
-    assert {point.number for point in info.front} <= drawn
 
 
 def test_plotly_js_can_stand_in_a_script_element() -> None:

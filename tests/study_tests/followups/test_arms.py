@@ -242,17 +242,6 @@ def test_trials_that_break_the_constraint() -> None:
         confirm(record, GRID)
 
 
-@given(n=st.integers(1, 40), top=st.integers(1, 10), seed=st.integers(0, 1000))
-@examples(max_examples=30)
-def test_the_middle_is_in_the_middle(n: int, top: int, seed: int) -> None:
-    """It is of the middle third by rank, not among the best, and there if such a trial is."""
-    arms = confirm(searched(EXTENDED, distinct(EXTENDED, 40)[:n]), top=top, seed=seed)
-    middle_third = {i for i in range(n) if n // 3 <= i < n - n // 3 and i >= top}
-    assert len(of_role(arms, MIDDLE)) == min(1, len(middle_third))
-    assert set(of_role(arms, MIDDLE)) <= middle_third
-    assert of_role(arms, TOP) == list(range(min(n, top)))
-
-
 @all_spaces
 @given(fixed_unit=units, names=st.sets(st.integers(0, 25), max_size=3), seed=st.integers(0, 99))
 @examples(max_examples=10)
@@ -377,33 +366,6 @@ def test_sweeps(space: SearchSpace, unit: list[float], names: set[int]) -> None:
 def sweep(winner: Point, *only: str, **fixed: Scalar) -> list[tuple[str, Point]]:
     """Return what lies around a winner of the extended space."""
     return sweep_points(EXTENDED, default(EXTENDED), winner, fixed, only=only)
-
-
-def test_sweep_by_hand() -> None:
-    """Choices are swept whole, short ranges too, numbers by parts of their range."""
-    winner = point_of(EXTENDED, learning_rate=10**-2.5, weight_decay=1e-5)
-    found: dict[str, list[Any]] = {}
-    for _, params in sweep(winner, epoch=200):
-        (name,) = differing(winner, params)
-        found.setdefault(name, []).append(params[name])
-    assert found["auto_encoder"] == ["linear"]
-    assert found["depth"] == [2, 3, 5]
-    steps = (-0.25, -0.1, 0.1, 0.25)
-    assert found["learning_rate"] == pytest.approx([10 ** (-2.5 + 3 * step) for step in steps])
-    assert found["weight_decay"] == pytest.approx([10 ** (-5 + 6 * step) for step in steps])
-    log = math.log(64.5 / 7.5)
-    assert found["width"] == [round(16 * math.exp(log * step)) for step in steps]
-    assert not {"epoch", "bottleneck_dim"} & set(found)
-    # Those that are named stand in the order of the space.
-    assert [name for name, _ in sweep(winner, "schedule", "auto_encoder")] == [
-        "auto_encoder linear",
-        "schedule one_cycle",
-        "schedule cosine",
-    ]
-    for name in ("colour", "bottleneck_dim", "batch_size"):  # unknown, inactive, fixed
-        message = f"`{name}` cannot be swept.*there are: auto_encoder, "
-        with pytest.raises(StudyError, match=message):
-            sweep(winner, "width", name, batch_size=16)
 
 
 @pytest.mark.parametrize(

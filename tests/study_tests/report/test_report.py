@@ -542,33 +542,6 @@ def test_multitask_summary_names_accuracy_and_constraint(classifying_page: Page)
     classifying_page.says("branches", "joint", "sequential", "branched", "median accuracy")
 
 
-def test_trade_off_names_the_ends_of_the_front() -> None:
-    """One sentence says what the lowest error and the highest accuracy cost.
-
-    The constraint has a column of its own in the tables of trials.
-    """
-    record = multitask(
-        trial(0, value=0.1, attrs=classified((1, 12, 3, 6), min_accuracy=0.7)),
-        trial(1, value=0.3, attrs=classified((2, 18, 4, 8), min_accuracy=0.7)),
-        trial(2, value=0.4, attrs=classified((1, 12, 3, 6), min_accuracy=0.7)),
-    )
-    page = Page(render_report(record))
-    page.says(
-        "trade-off",
-        f"The lowest validation MSE, 0.1000 of trial 0, comes with a validation accuracy of "
-        f"{format_accuracy(0.55)}; the highest validation accuracy, {format_accuracy(0.8)} of "
-        "trial 1, with an MSE of 0.3000.",
-        "Hollow marks break the constraint",
-    )
-    for section in ("best-trials", "trade-off"):
-        assert re.search(r"10\.3000\D*80\.0\D*71\.7\D*kept", page.text(section))
-        assert re.search(r"00\.1000\D*55\.0\D*48\.8\D*broken", page.text(section))
-    assert [attrs.get("class") for tag, attrs in page.tags if tag == "tr"].count("infeasible") == 2
-    one = Page(render_report(multitask(record.trials[1])))
-    one.says("trade-off", "Trial 1 has both the lowest validation MSE, 0.3000, and the highest")
-    assert "Hollow" not in one.text("trade-off")
-
-
 def test_classes_say_why_accuracy_alone_misleads() -> None:
     """Counts, recalls and the matrix stand beside what guessing would reach.
 
