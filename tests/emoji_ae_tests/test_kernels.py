@@ -35,7 +35,7 @@ CLAIMS = [
         (OLDEST, RESUMED),
         *(pytest.param(kernels, CLAIMS, marks=pytest.mark.slow) for kernels in EACH_ALONE),
     ],
-    ids=str,
+    ids=["resumed", *map(str, EACH_ALONE)],
 )
 def test_all_tests_of_equality_hold(kernels: dict[str, str], tests: Sequence[str]) -> None:
     """Under each kind of kernels, the tests of all that trains, resumes and evaluates pass.
