@@ -84,7 +84,6 @@ open_storage(sys.argv[1], create=True, write=True)
 """
 
 
-@pytest.mark.whole
 def test_two_that_create(database: str) -> None:
     """Of two processes that create a database at one moment none is ended by the other."""
     with process(CREATE, database) as one, process(CREATE, database) as other:
