@@ -60,6 +60,10 @@ def test_methods_that_refuse_are_named() -> None:
     assert (info.fanova, info.interactions, info.taus) == (None, None, {})
     assert {(p.permutation, p.fanova) for p in info.parameters} == {(None, None)}
     assert None not in [p.ped_anova for p in info.parameters]
+    two = ("auto_encoder", "learning_rate", "weight_decay")
+    trials = tuple(replace(t, params={n: t.params[n] for n in two}) for t in RECORD.trials)
+    info = get_agreement(replace(RECORD, trials=trials), family="CNN")
+    assert "Too few parameters to compare rankings, fewer than 3." in info.sentence
     params = {"auto_encoder": "CNN", "learning_rate": 0.01}
     two = study(*(trial(i, value=0.1 + i, params=params) for i in range(2)), settings=SETTINGS)
     info = get_agreement(two, family="CNN")

@@ -11,7 +11,7 @@ from optuna.trial import TrialState
 from search_spaces import Parameter, SearchSpace
 from storage import attrs
 from storage.records import StudyRecord
-from study.analysis import branch_of, kind_of, metrics_of
+from study.analysis import branch_of, metrics_of
 from study.analysis.agreement import branches
 from study.analysis.confirmation import describe_confirmation, get_confirmation
 from study.analysis.cost import get_costs
@@ -92,7 +92,6 @@ def test_what_a_study_says_of_its_kind() -> None:
     """Costs, steps and families are those that it stored."""
     study = record(kind(LOSS, ACCURACY, fidelity="passes"))
     assert metrics_of(study) == (LOSS, ACCURACY)
-    assert kind_of(study).source is not None
     assert [info.name for info in get_costs(study)] == ["weights", attrs.TRAINING_SECONDS]
     assert (branch_of(study), branches(study)) == (None, ["all"])
     assert get_class_results(study) is get_latents(study) is None
