@@ -81,6 +81,8 @@ def test_links_are_followed(tmp_path: Path, old: bytes | None) -> None:
     write_bytes(link, b"new")
     assert target.read_bytes() == b"new"
     assert (os.readlink(link), os.readlink(tmp_path / "second")) == ("second", str(target))
+    with pytest.raises(FileNotFoundError, match="first"), atomic_path(link):
+        pass
     assert os.listdir(target.parent) == ["target"]
 
 
@@ -166,3 +168,5 @@ def test_files_that_belong_together(tmp_path: Path) -> None:
         "first": "new",
         "second": "old",
     }
+    (tmp_path / "first").write_text("old")
+    write("old")  # the last one is not there any more
