@@ -125,6 +125,7 @@ def test_by_hand() -> None:
     logs = np.log1p([a.difference, a.difference_low, a.difference_high]).tolist()
     shares = by_scipy(np.log(BETTER) - np.log(BASE))
     assert logs == [shares.mean, shares.low, shares.high]
+    assert not confirmed({"default": [0.1, 0.0], "a": BASE[:2]}).ratios  # of 0 there are none
     # The default is compared with nothing.
     assert (default.difference, default.difference_low, default.difference_high) == (None,) * 3
     assert (default.beats_low, default.beats_high, default.n_wins) == (None, None, 0)
@@ -196,7 +197,7 @@ def test_one_that_failed_with_a_seed() -> None:
     assert (info.best, info.tied, info.cheapest) == (None, (), None)
     assert (info.excluded, info.n_missing) == (("a", "default"), 2)
     assert (info.confirmed[0].name, info.get("default").validation) == ("a", None)
-    assert "No configuration of study search can be judged" in said(values)
+    assert said(values).endswith("a failed training and with the accuracy that was asked for.")
 
 
 def test_accuracies() -> None:
@@ -247,7 +248,6 @@ def test_cheapest() -> None:
     seconds = {"default": 1.0, "a": 50.0, "b": 40.0, "c": 60.0}
     info = confirmed(values, seconds=seconds)
     assert (info.best, set(info.tied), info.cheapest) == ("a", {"a", "b", "c"}, "b")
-    assert {c.name for c in info.confirmed if c.tied} == set(info.tied)
     assert info.get("a").seconds == pytest.approx(50.0 * (3 * 1.1 + 2 * 0.9) / 5)
     assert confirmed(values, seconds={"c": 60.0}).cheapest == "c"
     unknown = confirmed(values)
