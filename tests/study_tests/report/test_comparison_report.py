@@ -5,20 +5,21 @@ from pathlib import Path
 
 import pytest
 
-from storage.records import load_study_record
 from study.analysis.comparison import (
     UNITS,
     ComparisonInfo,
     describe_budget,
     get_comparison,
 )
-from study.commands.import_csv import import_csv
 from study.formats import format_mse, format_percent
 from study.report import ReportData
 from study.report.comparison_report import format_probability, get_comparison_verdict
-from study.requests import ImportRequest
-from tests.servers import opened
-from tests.study_tests.exchange.test_read_csv import AUTOENCODER, autoencoder_rows, write_csv
+from tests.study_tests.exchange.test_read_csv import (
+    AUTOENCODER,
+    AUTOENCODER_ROWS,
+    imported,
+    write_csv,
+)
 from tests.study_tests.pages import render_comparison
 from tests.study_tests.report.test_report import Page, plain
 from tests.study_tests.synthetic import SETTINGS, planted, planted_multitask, study
@@ -142,13 +143,10 @@ def test_several_studies_are_compared_in_pairs() -> None:
     )
 
 
-def test_imported_results_stand_next_to_a_new_study(tmp_path: Path, url: str) -> None:
+def test_imported_results_stand_next_to_a_new_study(tmp_path: Path) -> None:
     """What the old results lack is said, and nothing is made up for it."""
-    path = write_csv(tmp_path / "old.csv", AUTOENCODER, autoencoder_rows())
-    import_csv(ImportRequest(file=path, url=url), say=lambda _: None)
-    with opened(url) as storage:
-        imported = load_study_record(storage, "old")
-    page = Page(render_comparison([imported, planted(60)]))
+    old = imported(write_csv(tmp_path / "old.csv", AUTOENCODER, AUTOENCODER_ROWS))
+    page = Page(render_comparison([old, planted(60)]))
     page.says(
         "verdict",
         "on the test split, of trial",
