@@ -2,15 +2,11 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import settings as examples
-from hypothesis import strategies as st
 
 from benchmarks.explaining import distances, shares_of
 from benchmarks.replay import (
     MAX_EPOCHS,
     SEARCHES,
-    Budget,
     Grid,
     replay,
 )
@@ -44,27 +40,6 @@ def test_searches_reach_what_is_there() -> None:
     for name, epochs in found.items():
         assert all(e is not None and e < MAX_EPOCHS * len(POINTS) for e in epochs), name
     assert {n: [e[0]] for n, e in found.items()} == replay(GRID, target, seeds=[0])
-
-
-@given(
-    steps=st.lists(st.tuples(st.integers(0, 4), st.integers(1, MAX_EPOCHS)), max_size=12),
-    target=st.floats(0.02, 1.0),
-)
-@examples(max_examples=50)
-def test_budget(steps: list[tuple[int, int]], target: float) -> None:
-    """What counts is how far each configuration got; a target is noticed at its first epoch."""
-    chosen = [POINTS[50 * i] for i in range(5)]
-    budget = Budget(GRID, target=target)
-    errors: list[float] = []
-    seen = dict.fromkeys(range(5), 0)
-    for i, epochs in steps:
-        curve = GRID.curves[chosen[i]]
-        assert len(budget.train(chosen[i], epochs)) == epochs
-        errors += curve[seen[i] : epochs].tolist()
-        seen[i] = max(seen[i], epochs)
-    assert budget.epochs == len(errors) == sum(seen.values())
-    reached = [n for n, error in enumerate(errors, start=1) if error <= target]
-    assert budget.reached == (reached[0] if reached else None)
 
 
 def test_what_pruned_trials_explain() -> None:

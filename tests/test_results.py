@@ -70,15 +70,6 @@ def test_explained_searches_are_those_of_the_kept_curves() -> None:
     assert text.count(f"{head}\n{rule}\n{line}\n") == 1, "run `python -m benchmarks.explaining`"
 
 
-def test_every_kept_file_is_used() -> None:
-    """Nothing lies in the folder that no table is made from."""
-    code = (DOCS.parent / "benchmarks" / "tables.py").read_text()
-    files = list((DOCS / "results").glob("*.parquet"))
-    assert files
-    for file in files:
-        assert f'"{file.name}"' in code or f'"{file.stem}"' in code
-
-
 @pytest.mark.whole
 @pytest.mark.parametrize("name", list(FIGURES))
 def test_numbers_in_sentences_are_those_of_the_kept_trials(name: str) -> None:

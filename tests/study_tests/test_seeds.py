@@ -2,8 +2,6 @@
 
 from dataclasses import replace
 
-import pytest
-
 from emoji_ae.config import AutoencoderConfig, multitask_config
 from study.seeds import pair_seed, sampler_seed, trial_seed
 from tests.emoji_ae_tests.reference import with_fields
@@ -11,23 +9,6 @@ from tests.emoji_ae_tests.reference import with_fields
 BASE = AutoencoderConfig(epoch=100)
 CLASSIFIER = multitask_config(epoch=100, classification_layer_num=2)
 LINEAR = replace(BASE, auto_encoder="linear")
-
-
-@pytest.mark.parametrize(
-    ("config", "matters"),
-    [
-        (BASE, False),
-        (replace(BASE, schedule="one_cycle"), True),
-        (replace(BASE, schedule="cosine"), True),
-        (with_fields(CLASSIFIER, strategy="joint"), False),
-        (with_fields(CLASSIFIER, strategy="branched"), False),
-        (with_fields(CLASSIFIER, strategy="sequential"), True),
-    ],
-)
-def test_length(config: AutoencoderConfig, matters: bool) -> None:
-    """A training of 100 epochs begins one of 200, unless its length changes earlier steps."""
-    longer = replace(config, epoch=200)
-    assert (trial_seed(0, config, 0) != trial_seed(0, longer, 0)) is matters
 
 
 def test_what_is_trained_matters() -> None:

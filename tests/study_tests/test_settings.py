@@ -50,16 +50,12 @@ def test_round_trip(
     ("field", "value"),
     [
         ("kind", "multitask"),
-        ("space", "extended"),
         ("fixed", {"epoch": 3}),
         ("sampler", "qmc"),
-        ("pruner", "median"),
         ("seed", 1),
         ("data_fingerprint", "other"),
         ("split", "random"),
-        ("data_seed", 43),
         ("min_accuracy", 0.5),
-        ("pareto", True),
         ("sides", "ttttttvvxx"),
     ],
 )

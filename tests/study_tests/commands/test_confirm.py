@@ -11,7 +11,9 @@ import sys
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,6 +30,9 @@ from study.emoji import LATENT_METRICS, MULTITASK
 from study.errors import StudyError
 from study.experiment import Arm, Experiment
 from study.followups.arms import confirmation_arms
+from study.followups.setup import Followup, find_search, run_followup, set_up
+from study.followups.testing import measure_models
+from study.requests import FollowupRequest, Place
 from study.seeds import pair_seed
 from study.settings import StudySettings
 from tests.emoji_ae_tests.reference import leaking_groups
@@ -292,6 +297,48 @@ def test_other_images(copy: Path, other_data: Path, tiny_data: Path, capsys: Cap
     ):
         with pytest.raises(StudyError, match=message):
             command(copy, refused)
+
+
+def test_models_of_others(copy: Path, tmp_path: Path) -> None:
+    """Two commands test once; under old names models are tested if they are the trial's."""
+    place = Place(url=url_of(copy), threads=1)
+
+    def follow() -> Followup:
+        """Set up or continue a confirmation of the best trial, with one seed."""
+        search = find_search("search", place, say=print)
+        kind, settings = search.found.kind, search.settings
+        space, fixed = settings.space_in(kind), settings.fixed
+        choose = partial(confirmation_arms, search.record, space, kind, fixed, top=1, seed=0)
+        request = FollowupRequest(place=place, name="trained", n_seeds=1)
+        return set_up(search, attrs.CONFIRMATION, choose, request, say=str)
+
+    run_followup(follow(), place, say=str)
+    followup, before, models = follow(), read(copy, "trained"), copy / "artifacts" / "models"
+    shutil.copytree(models, tmp_path / "kept")
+    storage, said = open_storage(url_of(copy), write=True), list[str]()
+
+    def tested() -> dict[str, Any]:
+        after = measure_models(followup, storage, before, place, say=said.append)
+        return after.user_attrs[attrs.TEST_RESULTS]
+
+    expected = tested()
+    assert len(expected) == 3
+    assert tested() == expected
+    assert (said, models_of(copy)) == ([], [])
+
+    study_id = storage.get_study_id_from_name("trained")
+    storage.set_study_user_attr(study_id, attrs.TEST_RESULTS, {})
+    with closing(sqlite3.connect(copy / "study.db")) as connection, connection:
+        connection.execute("DELETE FROM study_user_attributes WHERE key = ?", (attrs.UID,))
+    kept = sorted((tmp_path / "kept").iterdir(), key=lambda path: int(path.stem.split("-")[1]))
+    wrong = (kept[1], *kept[1:])  # in place of the first lies that of another database's trial
+    for trial, path in zip(before.complete, wrong, strict=True):
+        shutil.copy(path, models / f"{study_id}-{trial.number}.pt")
+    lost = str(before.complete[0].number)
+    assert tested() == {number: result for number, result in expected.items() if number != lost}
+    (line,) = said
+    assert line.startswith("Warning: the trained models of 1 trials are not in ")
+    assert len(models_of(copy)) == 3  # whoever else's they may be
 
 
 def test_ablation_goes_from_the_default_to_the_winner(toy_copy: Path, capsys: Capture) -> None:
