@@ -1,5 +1,6 @@
 """The coordinator: creates or continues a study, and runs it with several worker processes."""
 
+import threading
 import uuid
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -109,11 +110,6 @@ def launch(ready: Ready, place: Place, *, target: int, say: Say) -> RunOutcome:
     for warning in other_threads(study.get_trials(deepcopy=False), threads):
         say(f"Warning: {warning}")
     name = study.study_name
-    say(
-        f"Study {name} in {redact(place.url)}: {settings.kind}, {settings.space} space, "
-        f"{settings.sampler} sampler, {settings.pruner} pruner; {ready.data.describe()}; "
-        f"{counted(place.n_workers, 'worker')} with {counted(threads, 'thread')} each."
-    )
     job = WorkerJob(
         url=place.url,
         study=name,
@@ -130,16 +126,24 @@ def launch(ready: Ready, place: Place, *, target: int, say: Say) -> RunOutcome:
         if place.backend == "local":
             job = replace(job, folder=folder_identity(job.artifacts))
         watched = optuna.load_study(study_name=name, storage=open_storage(place.url))
-        with open_cluster(place) as cluster, refreshing(study, watched, job, say=say):
-            outcome = run_study(
-                study,
-                watched,
-                job,
-                target=target,
-                n_workers=place.n_workers,
-                trainings=trainings,
-                cluster=cluster,
+        with open_cluster(place) as cluster, stop_signals() as stop:
+            say(  # whoever hears it may interrupt at once
+                f"Study {name} in {redact(place.url)}: {settings.kind}, {settings.space} space, "
+                f"{settings.sampler} sampler, {settings.pruner} pruner; "
+                f"{ready.data.describe()}; {counted(place.n_workers, 'worker')} with "
+                f"{counted(threads, 'thread')} each."
             )
+            with refreshing(study, watched, job, say=say):
+                outcome = run_study(
+                    study,
+                    watched,
+                    job,
+                    target=target,
+                    n_workers=place.n_workers,
+                    stop=stop,
+                    trainings=trainings,
+                    cluster=cluster,
+                )
         if outcome.interrupted:
             check_folder()  # or not everything was kept
     with housekeeping("states of finished trainings may be left", say):
@@ -154,37 +158,37 @@ def run_study(
     *,
     target: int,
     n_workers: int,
+    stop: threading.Event,
     trainings: Sequence[str] = (),
     cluster: Cluster | None = None,
 ) -> RunOutcome:
     """Run a study until it has as many finished trials as ``budget.request`` gives as ``target``.
 
-    Each worker is a process of its own with its own share of the threads. SIGINT and SIGTERM
-    let the workers give back their trials; the same call then continues. A StudyError says that a
-    worker failed for another reason than a diverged training.
+    Each worker is a process of its own with its own share of the threads. A StudyError says that
+    a worker failed for another reason than a diverged training.
 
     Args:
         watched: The study, opened for reading, which needs no lock.
+        stop: Lets the workers give back their trials; the same call then continues.
         trainings: Of a grid's points, see ``remaining.grid_trainings``; none for other studies.
         cluster: Where they run; None for this machine.
     """
-    with stop_signals() as stop:
-        queue.reap(study, artifacts=job.artifacts)
-        remaining = target - count(study.get_trials(deepcopy=False)).finished
-        if remaining > 0 and not stop.is_set():
-            with progress_line(
-                watched, target=target, n_workers=n_workers, trainings=trainings
-            ) as say:
-                n_useful = min(n_workers, remaining)
-                if cluster is None:
-                    with ThreadPoolExecutor(n_useful, thread_name_prefix="supervisor") as pool:
-                        watch = partial(finished_trials, watched)
-                        work = partial(supervise, job, stop, count_finished=watch, say=say)
-                        futures = [pool.submit(work) for _ in range(n_useful)]
-                    for future in futures:
-                        future.result()
-                else:
-                    cluster.work(job, stop, n_workers=n_useful)
+    queue.reap(study, artifacts=job.artifacts)
+    remaining = target - count(study.get_trials(deepcopy=False)).finished
+    if remaining > 0 and not stop.is_set():
+        with progress_line(
+            watched, target=target, n_workers=n_workers, trainings=trainings
+        ) as say:
+            n_useful = min(n_workers, remaining)
+            if cluster is None:
+                with ThreadPoolExecutor(n_useful, thread_name_prefix="supervisor") as pool:
+                    watch = partial(finished_trials, watched)
+                    work = partial(supervise, job, stop, count_finished=watch, say=say)
+                    futures = [pool.submit(work) for _ in range(n_useful)]
+                for future in futures:
+                    future.result()
+            else:
+                cluster.work(job, stop, n_workers=n_useful)
     progress = count(study.get_trials(deepcopy=False))
     done = progress.finished >= target
     idle = progress.running + progress.waiting == 0

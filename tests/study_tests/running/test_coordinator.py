@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -50,6 +51,7 @@ def run(
     target = request(study, n_trials)
     workers = {
         "n_workers": n_workers,
+        "stop": Event(),
         "trainings": grid_trainings(space_of(settings), settings.fixed),
     }
     outcome = run_study(study, watched(job), job, target=target, **workers)
