@@ -14,7 +14,7 @@ demo: $(VENV)/.base ## run a small study end to end: runs/demo/{study.db,report.
 	$(BIN)/emoji-study demo
 
 # Two processes on two cores, so each of them owns one thread.
-test: $(VENV)/.test ## run the tests (7 minutes)
+test: $(VENV)/.test ## run the tests (5 minutes)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 fast: $(VENV)/.test ## run the tests that need no browser, server, training or page (2 minutes)
