@@ -6,7 +6,6 @@ from statistics import median
 
 import pytest
 
-from benchmarks import explaining
 from benchmarks.kept import RESULTS
 from benchmarks.replay import (
     CHEAP,
@@ -54,20 +53,6 @@ def test_replayed_searches_are_those_of_the_kept_curves() -> None:
     head, rule, *lines = table(grid, found)
     for line in (f"{head}\n{rule}", *lines):
         assert text.count(f"{line}\n") == 1, "run `python -m benchmarks.replay`"
-
-
-@pytest.mark.slow
-def test_explained_searches_are_those_of_the_kept_curves() -> None:
-    """The line of the search that is replayed within seconds stands in the document.
-
-    What such a search explains is tested on a planted grid beside the searches themselves.
-    """
-    grid = read_grid(RESULTS / "grid-autoencoder.parquet", "autoencoder")
-    search = explaining.SEARCHES[0]
-    found = explaining.distances(grid, explaining.shares_of(grid), *search, seeds=range(30))
-    head, rule, line = explaining.table([explaining.row(search, found)])
-    text = (DOCS / "results.md").read_text()
-    assert text.count(f"{head}\n{rule}\n{line}\n") == 1, "run `python -m benchmarks.explaining`"
 
 
 @pytest.mark.whole

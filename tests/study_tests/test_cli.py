@@ -195,33 +195,17 @@ OTHER = "--storage sqlite:///other.db"
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        (
-            "run vae",
-            "`kind` must be one of autoencoder, multitask, or name your own as path/to/file.",
-        ),
-        (
-            f"{RUN} --pareto",
-            "--pareto needs a kind with a second metric; autoencoder has only valid",
-        ),
-        (f"{RUN} --min-accuracy 0.5", "--min-accuracy needs a kind with a second metric; autoen"),
-        (
-            "run multitask --pareto --min-accuracy 0.5",
-            "--pareto already optimises validation accuracy: leave out --min-accuracy, or --pa",
-        ),
+        ("run vae", "`kind` must be one of autoencoder, multitask, or name your own as path/"),
+        (f"{RUN} --pareto", "--pareto needs a kind with a second metric; autoencoder has only"),
+        ("run multitask --pareto --min-accuracy 0.5", "--pareto already optimises validation"),
         ("run multitask --pareto --pruner median", "With --pareto nothing is pruned, "),
         ("run multitask --set bottleneck_dim=8", "The notebook space has no parameter 'bottlen"),
-        (
-            "experiment leak",
-            "`experiment` must be one of latent-space, auxiliary-task, leakage, but got 'leak'",
-        ),
+        ("experiment leak", "`experiment` must be one of latent-space, auxiliary-task, leakage"),
         (f"experiment leakage {STUDY} --study s", "Study 's' is of the kind 'autoencoder', not "),
         (f"{RUN} --set epoch=2", "--epochs is --set epoch=E; give one of both."),
         (f"{RUN} --space large", "`space` must be one of notebook, extended, but got 'large'"),
         (f"{RUN} --sampler paired", "one of grid, random, qmc, tpe, gp, but got 'paired'"),
-        (
-            f"{RUN} --pruner asha",
-            "`pruner` must be one of median, halving, hyperband, none, but got",
-        ),
+        (f"{RUN} --pruner asha", "`pruner` must be one of median, halving, hyperband, none"),
         (f"{RUN} --split half", "`split` must be one of group, random, but got 'half'"),
         (f"{RUN} --set width=8", "The notebook space has no parameter 'width'; it has: epoch"),
         (f"{RUN} --space extended --sampler grid", "The extended space has no grid"),
@@ -256,11 +240,7 @@ OTHER = "--storage sqlite:///other.db"
         (f"train {STUDY} --study s --kind autoencoder", "of emoji-study's kind 'autoencoder'; le"),
         ("train --out file/x --epochs 1", "file"),
         ("train --set size=1", "There is no parameter 'size'; there are: activation,"),
-        (
-            f"{RUN} --vendors nokia",
-            "`vendors` must be different ones of apple, google, meta, windows, twitter, "
-            "joypixels, samsung, but got 'nokia'.",
-        ),
+        (f"{RUN} --vendors nokia", "`vendors` must be different ones of apple, google, meta,"),
         (f"{RUN} --vendors meta,google,meta", "but got 'meta' twice."),
         (f"run autoencoder {STUDY} --study s --vendors apple", "Study 's' has vendors (), but g"),
         (f"train {STUDY} --study s --vendors apple", "Study 's' has vendors (), but got ('apple"),

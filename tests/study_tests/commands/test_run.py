@@ -10,16 +10,11 @@ import joblib
 import pytest
 from optuna.trial import TrialState
 
-from emoji_ae.emojicloud import build_parquet
-from emoji_ae.errors import DataError
 from storage import attrs
 from storage.errors import UnknownStudyError
 from storage.rdb import open_storage
 from storage.records import Progress, StudyRecord, load_study_record
-from study.emoji import AUTOENCODER
-from study.emoji.trainer import EmojiTrainer
 from study.errors import StudyError
-from study.kinds import Source
 from study.running.choosing import find_trial
 from study.running.coordinator import RunOutcome, describe_outcome
 from study.running.threads import oversubscription
@@ -71,31 +66,6 @@ def test_run_and_continue(toy: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert first.startswith(f"Warning: {n} threads of all workers on {n - 1} cores ")
     assert "were trained with 2 threads, and now there are 1 for each worker" in second
     assert read(folder).user_attrs[attrs.MAX_RETRIES] == 0
-
-
-def test_vendors(tmp_path: Path, tiny_data: Path) -> None:
-    """The default vendor alone is none named, another one alone is as a file of its images."""
-    for vendors, path, options in (
-        (("google",), tiny_data, {"vendors": ("google",)}),
-        (("google",), None, {}),
-        (("google", "meta"), None, {"vendors": ("google", "meta")}),
-    ):
-        source = Source(path=path, options={"vendors": vendors})
-        assert AUTOENCODER.check(source).options == options
-    assert AUTOENCODER.check(Source()).options == {}
-    with pytest.raises(DataError, match="`vendors` must be different ones of apple, google, "):
-        AUTOENCODER.check(Source(options={"vendors": ("nokia",)}))
-
-    build_parquet("twitter", tmp_path / "twitter.parquet")
-    named, filed = (
-        EmojiTrainer().load(replace(source, split="group", seed=42), None)
-        for source in (
-            Source(options={"vendors": ("twitter",)}),
-            Source(path=tmp_path / "twitter.parquet"),
-        )
-    )
-    assert named.fingerprint == filed.fingerprint
-    assert "extra" not in named.describe()
 
 
 def test_grid(toy: Path, capsys: pytest.CaptureFixture[str]) -> None:
