@@ -18,7 +18,7 @@ from optuna.trial import TrialState, create_trial
 
 from storage.records import StudyRecord, TrialRecord
 from study.analysis import min_accuracy_of, ranked, ranked_by_constraint
-from study.analysis.front import non_dominated
+from study.analysis.front import get_front, non_dominated
 from study.analysis.history import get_history, get_learning_curves, get_summary
 from study.analysis.importance import BEST_TENTH, HardlyVaried, get_importances
 from study.analysis.tables import get_best_trials, get_class_results, get_families, to_frame
@@ -102,9 +102,10 @@ def test_learning_curves_keep_the_best_and_thin_the_rest() -> None:
     others = [curve.number for curve in info.curves[10:]]
     assert others == sorted(set(others))
     assert max(np.diff(others)) < 15
+    timed = {"training_seconds": 6.0, "epochs_run": 3}
     trials = (
         trial(0, value=0.1, curve=(0.1,), attrs=classified(LOW, min_accuracy=0.7)),
-        trial(1, value=0.2, curve=(0.4, math.nan, 0.2), attrs=classified(HIGH)),
+        trial(1, value=0.2, curve=(0.4, math.nan, 0.2), attrs=classified(HIGH) | timed),
         trial(2, value=0.3, attrs=classified(HIGH)),
     )
     info = get_learning_curves(multitask(*trials))
@@ -112,6 +113,10 @@ def test_learning_curves_keep_the_best_and_thin_the_rest() -> None:
     assert found == [(1, 1, False, (1, 2, 3)), (0, None, True, (1,))]
     assert info.curves[0].values == pytest.approx((0.4, math.nan, 0.2), nan_ok=True)
     assert (info.curves[0].best, info.n_best, info.n_total) == (0.2, 1, 2)
+    assert [curve.seconds for curve in info.curves] == [(2.0, 4.0, 6.0), None]
+    best = get_summary(multitask(*trials)).best
+    assert best is not None
+    assert best.number == 1
 
 
 def test_summary_counts_states_time_epochs_and_reused_trainings() -> None:
@@ -364,6 +369,21 @@ def test_the_front_dominates_everything_else(points: list[tuple[float, float]]) 
     assert not any(dominates(point, best) for point in points for best in front)
     for i, point in enumerate(points):
         assert i in found or any(dominates(best, point) or best == point for best in front)
+
+
+def test_front_of_a_study() -> None:
+    """Of equal trials the first is on it; breaking the constraint is no bar, but marked."""
+    info = get_front(FEW)
+    assert [(point.number, point.branch, point.infeasible) for point in info.points] == [
+        *((0, "sequential", True), (1, "joint", False), (2, "joint", True)),
+        *((3, "joint", False), (6, "sequential", True)),
+    ]
+    front = [(p.number, p.mse, p.accuracy) for p in info.front]
+    assert front == [(0, 0.1, 0.55), (1, 0.3, 0.8), (3, 0.4, 0.95)]
+    assert (info.lowest_error, info.most_accurate) == (info.front[0], info.front[-1])
+    assert (info.branch, info.min_accuracy) == ("strategy", 0.7)
+    none = get_front(RECORD)  # it does not classify
+    assert (none.points, none.lowest_error, none.most_accurate) == ((), None, None)
 
 
 def test_class_results_are_those_of_the_best_trial() -> None:

@@ -12,7 +12,6 @@ from storage.records import StudyRecord, TrialRecord
 from study.analysis import kind_of
 from study.analysis.correlation import get_correlations
 from study.analysis.expected_best import get_expected_best
-from study.analysis.fidelity import get_fidelity
 from study.analysis.front import get_front
 from study.analysis.history import get_history, get_learning_curves
 from study.analysis.importance import get_importances
@@ -20,7 +19,6 @@ from study.figures import (
     FAMILY_COLORS,
     plot_correlations,
     plot_expected_best,
-    plot_fidelity,
     plot_front,
     plot_history,
     plot_importances,
@@ -165,37 +163,6 @@ def test_expected_best_draws_its_points_and_their_band() -> None:
     figure = plot_expected_best(get_expected_best(CLASSIFYING, metric=VALIDATION_ACCURACY))
     assert figure.layout.yaxis.type is None
     assert figure.layout.yaxis.title.text == "validation accuracy"
-
-
-def test_fidelity_draws_coefficients_band_and_bounds() -> None:
-    """Where trials were pruned, two dotted lines bound the coefficient, whatever their end.
-
-    Beginnings that mislead go down to -1, and an epoch without a coefficient is a gap.
-    """
-    info = get_fidelity(RECORD)
-    figure = plot_fidelity(info, KIND)
-    found = traces(figure)
-    assert list(found["complete trials"].x) == [point.step for point in info.points]
-    for trace, name in (
-        (figure.data[0], "low"),
-        (found["95 % interval"], "high"),
-        (found["complete trials"], "spearman"),
-        (found["pruned ones ended worst"], "pruned_worst"),
-        (found["pruned ones ended best"], "pruned_best"),
-    ):
-        assert list(trace.y) == near([getattr(point, name) for point in info.points])
-    assert found["pruned ones ended best"].line.dash == "dot"
-    assert figure.layout.xaxis.type == "log"
-    complete = replace(RECORD, trials=RECORD.complete)
-    assert len(plot_fidelity(get_fidelity(complete), KIND).data) == 3
-    falling = [trial(i, value=i / 20, curve=(1 - i / 20, i / 20)) for i in range(20)]
-    figure = plot_fidelity(get_fidelity(study(*falling)), KIND)
-    assert list(figure.layout.yaxis.range) == [-1.05, 1.05]
-    equal = [trial(i, value=i / 20, curve=(1.0, i / 20)) for i in range(20)]
-    figure = plot_fidelity(get_fidelity(study(*equal)), KIND)
-    assert list(figure.layout.yaxis.range) == [0, 1.05]
-    assert list(traces(figure)["complete trials"].y) == [None, 1.0]
-    assert list(traces(figure)["95 % interval"].x) == [2]
 
 
 def test_importances_draw_shares_with_their_intervals() -> None:
