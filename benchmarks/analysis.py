@@ -23,7 +23,7 @@ from storage.records import StudyRecord, TrialRecord
 from study.report import ReportData, render_data
 from study.report.findings import Findings
 from study.report.processes import other_processes
-from study.report.study_report import report_sections
+from study.report.sections import groups_of
 
 N_TRIALS, N_FEWER = 10_000, 1_000
 
@@ -112,7 +112,7 @@ def seconds_of_analyses(kind: str) -> Figure:
     """Seconds of everything that a report of 10,000 trials finds out and draws."""
     data = ReportData(studies=(made_up(kind, N_TRIALS),))
     with other_processes(N_TRIALS) as processes:
-        seconds = _seconds(lambda: report_sections(Findings(data, processes)))
+        seconds = _seconds(lambda: groups_of(Findings(data, processes)))
     return _figure(
         f"analyses of 10,000 trials, seconds, {kind}",
         [seconds],
@@ -169,7 +169,7 @@ def opening(page: str) -> Iterator[Figure]:
 def figures() -> Iterator[Figure]:
     """Measure everything of this module."""
     warm = ReportData(studies=(made_up("multitask", 200),))
-    report_sections(Findings(warm))  # the first use of a library is the slowest
+    groups_of(Findings(warm))  # the first use of a library is the slowest
     yield seconds_of_analyses("autoencoder")
     yield seconds_of_analyses("multitask")
     yield from reports(N_TRIALS, n_times=1, bar=30.0, stretch=15.0)

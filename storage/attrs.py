@@ -17,6 +17,7 @@ TEST_RESULTS = "test_results"  # errors of confirmed models on the test split, b
 IMPORTED = "imported"  # where an imported study comes from: name of the file, number of its rows
 KEPT_PICTURES = "kept_pictures"  # whose pictures a study keeps: all (without it), best or none
 MEASURES_LATENTS = "measures_latents"  # True where a search does; experiments always do
+BASELINE = "baseline"  # objective of a constant prediction, on the validation data
 CLASS_COUNTS = "class_counts"  # training and validation images of each class, by name
 
 # On a trial, written when it starts.

@@ -66,6 +66,24 @@ def redact(url: str) -> str:
     return masked.render_as_string(hide_password=True)
 
 
+def for_others(url: str) -> str:
+    """Return ``url`` as it can be given to others: no password, no folder of this machine.
+
+    The path of an SQLite file is relative to the current folder, or its bare name elsewhere.
+    """
+    path, parsed = sqlite_path(url), parse_url(url)
+    if path is None:
+        shown = URL.create(
+            parsed.drivername, parsed.username, None, parsed.host, parsed.port, parsed.database
+        )
+        open_to_all = {k: v for k, v in parsed.query.items() if not _SECRET.search(k)}
+        return shown.update_query_dict(open_to_all).render_as_string()
+    if path.is_absolute():
+        here = Path.cwd()
+        path = path.relative_to(here) if path.is_relative_to(here) else Path(path.name)
+    return f"sqlite:///{path}"
+
+
 def _shown(url: str) -> str:
     """Return a malformed URL without what may hold credentials: all behind its scheme."""
     if url.startswith("sqlite:") or _HARMLESS.fullmatch(url):

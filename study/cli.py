@@ -169,7 +169,8 @@ def _compose(request: requests.ComposeRequest) -> None:
 def _report(request: requests.ReportRequest) -> None:
     from study.commands.report import report_request
 
-    _say(f"Report written to {report_request(request)}")
+    written = report_request(request)
+    _say(written if isinstance(written, str) else f"Report written to {written}")
 
 
 @app.add(

@@ -95,6 +95,9 @@ class Request:
         return {}
 
 
+DEFAULT_STORAGE = "sqlite:///runs/study.db"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Stored(Request):
     """Where studies are stored."""
@@ -102,7 +105,7 @@ class Stored(Request):
     url: str = option(
         "Database URL: sqlite:///FILE, postgresql+psycopg://..., mysql+pymysql://..., or "
         "grpc://HOST:PORT of serve-storage.",
-        "sqlite:///runs/study.db",
+        DEFAULT_STORAGE,
         name="--storage",
         env="EMOJI_STUDY_STORAGE",
     )
@@ -508,7 +511,10 @@ class ReportRequest(WithArtifacts):
     pages: tuple[Path, ...] = option(
         "Older report to take studies from; may be repeated.", (), name="--from", metavar="HTML"
     )
-    out: Path | None = option("HTML file; runs/STUDY.html if not given.")
+    out: Path | None = option(
+        "File to write: .html, or .md for Markdown with its pictures beside it, - for Markdown "
+        "on the screen; runs/STUDY.html if not given."
+    )
     independent: bool = option(
         "Correlations of trials only that no result had a part in choosing.", False
     )

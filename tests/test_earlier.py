@@ -93,17 +93,3 @@ def test_go_on(stored: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert n_resumed < len(resumed.intermediate_values) < resumed.params["epoch"] == 100
     (state,) = Path("artifacts/unfinished").iterdir()
     assert state.read_bytes() != written
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("stored")
-def test_go_on_to_the_end(cli: Cli) -> None:
-    """The command goes on with such a training as well, and leaves no state behind."""
-    (before,) = trials_of_long()
-    shared = ("--study", "long", "--storage", LONG, "--trials", "1")
-    said(cli, "run", "autoencoder", "--space", "extended", *shared)
-    killed, resumed = trials_of_long()
-    assert (killed.state.name, resumed.state.name) == ("FAIL", "COMPLETE")
-    assert 0 < resumed.user_attrs["resumed_epochs"] <= len(before.intermediate_values)
-    assert len(resumed.intermediate_values) == resumed.params["epoch"] == 100
-    assert not list(Path("artifacts/unfinished").iterdir())

@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 
 from benchmarks.observations import (
-    all_effects,
     effects,
 )
 from search_spaces import SPACES
@@ -47,27 +46,3 @@ def test_known_effects(kind: str) -> None:
     (normalized,) = effects(frame, kind, "batch_normalization")
     assert (normalized.before, normalized.after) == ("False", "True")
     assert abs(normalized.change) < 0.05
-
-
-def test_only_twins_are_compared() -> None:
-    """A configuration without a twin, or with one of the other architecture, does not count.
-
-    Short trainings are no second observation but of the effect of the length itself, and neither
-    is what is answered from another one: a classifier of one layer has no dropout.
-    """
-    frame = grid("autoencoder", batch_size={32: 2.0})
-    assert effects(frame, "autoencoder", "batch_size")[0].n == 480 // 3
-    odd = frame.index[(frame["batch_size"] == 32) & (frame["learning_rate"] == 0.1)]
-    assert effects(frame.drop(odd), "autoencoder", "batch_size")[0].n == 480 // 3 * 3 // 4
-    (normalized,) = effects(frame, "autoencoder", "batch_normalization")
-    assert normalized.n == 192 // 2
-    found = {e.parameter: e.n for e in all_effects(frame, "autoencoder") if e.before != "32"}
-    assert found["epoch"] == 480 // 2
-    assert found["batch_size"] == 240 // 3
-    frame = grid("multitask", batch_size={32: 1.5})
-    reused = (frame["classification_layer_num"] == 1) & (frame["dropout"] > 0)
-    frame["reused_from"] = np.where(reused | (frame["epoch"] < 200), 0.0, np.nan)
-    found = {e.parameter: e.n for e in all_effects(frame, "multitask") if e.before != "0.001"}
-    assert found["batch_size"] == 756 // 2
-    assert found["epoch"] == 756
-    assert found["dropout"] == 972 // 3 * 2 // 3

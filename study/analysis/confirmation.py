@@ -350,10 +350,9 @@ def describe_confirmation(
             f"{breaking if info.demanded else ''}."
         )
     if best.role == DEFAULT:
-        searched = any(c.role == TOP for c in info.confirmed)
-        none = "the search found nothing better"
-        none = none if searched else "none of the other configurations here is better"
-        yield f"It is the default itself: {none}."
+        compared = format_list([c.name for c in info.confirmed if c.role != DEFAULT])
+        compared = f"; compared was {compared}" if compared else ""
+        yield f"It is the default itself: nothing here is better{compared}."
     elif best.difference is not None:
         yield _against_default(best, best.difference, info.objective)
     if info.other_data is not None and at_home is not None:

@@ -14,7 +14,7 @@ import math
 import shlex
 import statistics
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -35,31 +35,45 @@ from study.analysis import (
     begun_again,
     is_near,
     is_own,
+    is_search,
     kind_of,
-    metric_named,
     ranked,
     reference_of,
     settings_of,
     word_for,
 )
-from study.formats import format_count, format_label, format_percent, format_value, plural
+from study.analysis.confirmation import MIN_SEEDS, ConfirmationInfo
+from study.formats import (
+    format_change,
+    format_count,
+    format_label,
+    format_measured,
+    format_percent,
+    format_value,
+    plural,
+)
 
-MIN_NEAR, MIN_COMPLETE = 5, 20
+MIN_NEAR = 5
+ENOUGH_TRIALS = 50
+"""Complete trials from which on analyses of settings are steady; below it they are folded."""
 MAX_FAILED, MAX_FAILED_BADLY = 0.05, 0.25
 STUCK = 0.97  # a training whose lowest value is not below this share of its first learned nothing
-LATE, STILL_FALLING = 0.05, 0.01  # the last part of a training, and a gain in it that counts
+LATE, STILL_GAINING = 0.1, 0.01  # the last part of a training, and a gain between its thirds
 OVERFITTING, NOISY = 1.1, 0.1
-MIN_AGREEMENT, MAX_DUPLICATES, MIN_BUSY, MAX_IMBALANCE = 0.5, 0.2, 0.6, 0.1
+MIN_AGREEMENT, MAX_DUPLICATES, MIN_BUSY = 0.5, 0.2, 0.6
+MIN_SPANS = 20  # trials of which the busy time of workers is told
+MIN_RECALL, MIN_IMAGES = 0.6, 10  # of a class, and of its images that its recall says anything of
 ZOMBIE_FACTOR, ZOMBIE_MIN_S = 10.0, 600.0
 LOWER, UPPER = "the lower end", "the upper end"
 
 
 class Level(enum.IntEnum):
-    """How bad it is."""
+    """How bad it is; what cannot be told is neither good nor bad."""
 
     PASS = 0
-    WARN = 1
-    FAIL = 2
+    UNKNOWN = 1
+    WARN = 2
+    FAIL = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,19 +104,24 @@ def get_verdict(
     now: datetime,
     relative_noise: float | None = None,
     predictable: bool | None = None,
+    confirmation: ConfirmationInfo | None = None,
 ) -> VerdictInfo:
-    """Check a study.
+    """Check a study: a search for all that may be wrong with one, an experiment for its pairs.
 
     Args:
         now: The time, with its zone, for trials that still run.
         relative_noise: Scatter between replicates, as ``noise.get_noise`` gives it.
         predictable: Whether a model of the parameters tells the error of unseen trials; None
             if that was not tried.
+        confirmation: Of the study, on its own data; None if there is none.
 
     Returns:
         At least one check.
     """
-    study = _Study(record)
+    study = _Study(record, confirmation)
+    if not is_search(record):
+        some = (_failures(study), _zombies(study, now))
+        return VerdictInfo(checks=_worst_first(some))
     found = [
         _enough_trials(study),
         _near_the_best(study),
@@ -122,15 +141,20 @@ def get_verdict(
         _leakage(study),
         _balance(study),
     ]
+    return VerdictInfo(checks=_worst_first(found))
+
+
+def _worst_first(found: Iterable[Check | None]) -> tuple[Check, ...]:
     applying = [check for check in found if check is not None]
-    return VerdictInfo(checks=tuple(sorted(applying, key=lambda check: -check.level)))
+    return tuple(sorted(applying, key=lambda check: -check.level))
 
 
 class _Study:
     """What several checks ask of a study."""
 
-    def __init__(self, record: StudyRecord) -> None:
-        self.record, self.trials = record, record.trials
+    def __init__(self, record: StudyRecord, confirmation: ConfirmationInfo | None) -> None:
+        self.record, self.trials, self.confirmation = record, record.trials, confirmation
+        self.imported = attrs.IMPORTED in record.user_attrs
         self.kind, self.own = kind_of(record), is_own(record)
         self.settings = settings_of(record)
         self.in_notebook = self.settings.get("space") == "notebook"
@@ -144,8 +168,8 @@ class _Study:
 
     def run(self, options: str) -> str | None:
         """Return a command that goes on with the study, None if it cannot be continued."""
-        kind, imported = reference_of(self.record), attrs.IMPORTED in self.record.user_attrs
-        if kind is None or imported or self.settings.get("sampler") == "paired":
+        kind = reference_of(self.record)
+        if kind is None or self.imported:
             return None
         return f"emoji-study run {shlex.quote(kind)} --study {self.name} {options}"
 
@@ -162,6 +186,19 @@ class _Study:
         return self.new_study(f"--space extended{options}") if self.own else None
 
     @property
+    def confirm(self) -> str | None:
+        """The command that trains the best again, None where that is done."""
+        return None if self.confirmation else f"emoji-study confirm --study {self.name}"
+
+    @property
+    def confirmed(self) -> bool:
+        """Whether the best trial was trained again with fresh seeds, and is not beaten."""
+        info, best = self.confirmation, self.best
+        if info is None or best is None or info.n_seeds < MIN_SEEDS:
+            return False
+        return any(c.trial == best.number and c.tied for c in info.confirmed)
+
+    @property
     def name(self) -> str:
         """The study's name, for a shell."""
         return shlex.quote(self.record.name)
@@ -176,29 +213,45 @@ def _check(
     return Check(name=name, level=level, sentence=wrong, command=command)
 
 
+def _unknown(name: str, sentence: str, command: str | None = None) -> Check:
+    return Check(name=name, level=Level.UNKNOWN, sentence=sentence, command=command)
+
+
 def _enough_trials(study: _Study) -> Check:
     n = len(study.ranked)
+    finished = sum(trial.finished for trial in study.trials)
+    # Of further trials as many will be pruned or fail as of those that there are.
+    missing = math.ceil((ENOUGH_TRIALS - n) * max(1, finished) / max(1, n))
     return _check(
         "number of trials",
-        n < MIN_COMPLETE,
+        n < ENOUGH_TRIALS,
         f"{format_count(n)} complete trials.",
-        f"Only {n} complete trials: fewer than {MIN_COMPLETE} say little.",
-        study.run(f"--trials {max(1, MIN_COMPLETE - n)}"),
-        severe=n < MIN_COMPLETE // 4,
+        f"{n} complete trials: which settings mattered can be told from about {ENOUGH_TRIALS} on.",
+        study.run(f"--trials {max(1, missing)}"),
+        severe=n < 5,
     )
 
 
 def _near_the_best(study: _Study) -> Check | None:
     values = study.values
-    if len(values) < MIN_COMPLETE:
+    if len(values) < ENOUGH_TRIALS:
         return None
     near = sum(is_near(value, values[0]) for value in values)
+    of_all = f"{near} of {format_count(len(values))} trials"
+    if near < MIN_NEAR and study.confirmed:
+        return _check(
+            "trials near the best",
+            False,
+            f"Only {of_all} lie within {format_percent(NEAR)} of the best, but fresh seeds "
+            "confirm it.",
+            "",
+        )
     return _check(
         "trials near the best",
         near < MIN_NEAR,
-        f"{format_count(near)} trials lie within {format_percent(NEAR)} of the best.",
-        f"Only {near} of {format_count(len(values))} trials lie within {format_percent(NEAR)} of "
-        "the best: it may be luck, and the region around it is hardly known.",
+        f"{of_all} lie within {format_percent(NEAR)} of the best.",
+        f"Only {of_all} lie within {format_percent(NEAR)} of the best: it may be luck, and the "
+        "region around it is hardly known.",
         # A grid has no point in between.
         study.wider() if study.by_design else study.run(f"--trials {len(values)}"),
     )
@@ -315,26 +368,34 @@ def _stuck(study: _Study) -> Check | None:
         "collapsed trainings",
         n > MAX_FAILED * len(curves),
         f"{_of(n, len(curves))} trainings learned nothing.",
-        f"{_of(n, len(curves))} trainings never got below their first error: they collapsed{how}.",
+        f"{_of(n, len(curves))} trainings never improved on their first {study.kind.step}: they "
+        f"collapsed{how}.",
     )
 
 
 def _last_steps(study: _Study) -> Check | None:
     kind, best = study.kind, study.best
-    if best is None or len(best.intermediate_values) < 10 or kind.objective.maximise:
+    if best is None or len(best.intermediate_values) < 10:
         return None
-    values = list(best.intermediate_values.values())
-    before = min(values[: -max(1, round(LATE * len(values)))])
-    gain = 1 - min(values) / before if before > 0 else 0.0
+    sign, values = kind.objective.sign, list(best.intermediate_values.values())
+    losses = [sign * value for value in values if math.isfinite(value)]
+    if len(losses) < len(values):
+        return _unknown(
+            "length of the training", "The best training has values that are no number."
+        )
+    place = losses.index(min(losses)) + 1
+    thirds = [statistics.median(losses[-n:]) for n in (2 * len(losses) // 3, len(losses) // 3)]
+    gain = (thirds[0] - thirds[1]) / abs(thirds[0]) if thirds[0] else 0.0
+    late = place > (1 - LATE) * len(losses)
     length = None if kind.fidelity is None else best.params.get(kind.fidelity)
     n_steps = int(length or len(values))
     option = f"--{kind.step}s " if study.own else f"--set {kind.fidelity}="
+    told = f"The best {kind.step} of the best training is {place} of {len(losses)}"
     return _check(
         "length of the training",
-        gain > STILL_FALLING,
-        "The best training had stopped improving before its end.",
-        f"The best training still improved, by {format_percent(gain)} in its last "
-        f"{format_percent(LATE)} of {study.steps}: a longer one would be better.",
+        late or gain > STILL_GAINING,
+        f"{told}, and it gains no more towards its end.",
+        f"{told}: it still improves, so a longer one would be better.",
         study.new_study(f"{option}{2 * n_steps}") if kind.fidelity else None,
     )
 
@@ -382,27 +443,43 @@ def _noisy_tail(study: _Study) -> Check | None:
 
 
 def _default(study: _Study) -> Check | None:
-    kind, best, own = study.kind, study.best, study.own
-    if kind.default is None or (own and (kind.second is not None or not study.in_notebook)):
+    kind, best, word = study.kind, study.best, study.word
+    name = "the notebook's best settings" if study.own else "the default settings"
+    info = study.confirmation
+    winner = None if info is None or info.best is None else info.get(info.best)
+    if winner is not None and winner.difference is not None and winner.difference_low is not None:
+        sure = winner.difference_low * (winner.difference_high or 0.0) > 0
+        sentence = (
+            f"With {winner.n_pairs} fresh seeds, the {word} of {winner.name} is "
+            f"{format_change(winner.difference)} against {name}"
+        )
+        if not sure:
+            return _unknown("the default", f"{sentence}, which may be chance.")
+        return _check("the default", False, f"{sentence}.", "")
+    if kind.default is None or best is None or best.value is None:
         return None
-    defaults = [
+    alike = [
         value
         for value, trial in study.ranked
         if trial.params
         and all(kind.default.get(n) == x for n, x in trial.params.items() if n != kind.fidelity)
+        and trial.params.get(kind.fidelity or "") == best.params.get(kind.fidelity or "")
     ]
-    if best is None or best.value is None or not defaults:
+    if not alike or (study.own and (kind.second is not None or not study.in_notebook)):
         return None
-    name = "the notebook's best configuration" if own else "the default configuration"
-    better = kind.objective.is_better(best.value, defaults[0])
-    difference = abs(1 - best.value / defaults[0]) if defaults[0] else 0.0
-    side = "above" if kind.objective.maximise else "below"
-    return _check(
-        "the default",
-        not better,
-        f"The best {study.word} is {format_percent(difference)} {side} that of {name}.",
-        f"No trial beats {name}.",
-        study.run("--trials 20"),
+    length = (
+        "" if kind.fidelity is None else f"At {best.params.get(kind.fidelity)} {study.steps}, "
+    )
+    told = (
+        f"{length}one training each: {format_measured(best.value, kind.objective)} against "
+        f"{format_measured(alike[0], kind.objective)} of {name}"
+    )
+    if not kind.objective.is_better(best.value, alike[0]):
+        return _check(
+            "the default", True, "", f"{told}: no trial beats it.", study.run("--trials 20")
+        )
+    return _unknown(
+        "the default", f"{told}. Whether that is chance is not tested yet.", study.confirm
     )
 
 
@@ -420,7 +497,7 @@ def _noise(study: _Study, relative_noise: float | None) -> Check | None:
         "to the best.",
         f"Replicates of one configuration scatter by {format_percent(relative_noise)}, so the "
         f"best trial cannot be told from the next {ties}.",
-        f"emoji-study confirm --study {study.name}",
+        study.confirm,
     )
 
 
@@ -452,14 +529,19 @@ def _pruner(study: _Study) -> Check | None:
     word = study.word.capitalize()
     early = f"{word}s after {step + 1} {study.steps}, when most were pruned,"
     rho = float(stats.spearmanr(*zip(*pairs, strict=True)).statistic)
-    return _check(
-        "pruner",
-        rho < MIN_AGREEMENT,
-        f"{early} agree with the final ones (rank correlation {rho:.2f}).",
-        f"{early} say little about the final ones (rank correlation {rho:.2f}): good trials "
-        "may have been pruned.",
-        study.new_study("--pruner none"),
-    )
+    command = study.new_study("--pruner none")
+    among = f"(rank correlation {rho:.2f} among the {len(pairs)} that were not pruned)"
+    if rho < MIN_AGREEMENT:
+        wrong = f"{early} say little of the final ones {among}: good trials may have been pruned."
+        return _check("pruner", True, "", wrong, command)
+    if len(pruned) >= len(pairs):  # had they ended otherwise, the order would be another one
+        return _unknown(
+            "pruner",
+            f"{early} agree with the final ones {among}; what the {len(pruned)} pruned ones would "
+            "have reached nobody knows.",
+            command,
+        )
+    return _check("pruner", False, f"{early} agree with the final ones {among}.", "")
 
 
 def _of(n: int, total: int) -> str:
@@ -492,7 +574,7 @@ def _idle_workers(study: _Study) -> Check | None:
         own = [(start, end) for name, start, end in spans if name == worker]
         busy_s += sum((end - start).total_seconds() for start, end in own)
         present_s += (max(e for _, e in own) - min(s for s, _ in own)).total_seconds()
-    if len(spans) < MIN_COMPLETE or present_s <= 0:
+    if len(spans) < MIN_SPANS or present_s <= 0 or study.imported:
         return None
     share = min(1.0, busy_s / present_s)
     return _check(
@@ -529,6 +611,8 @@ def _leakage(study: _Study) -> Check | None:
     split = study.settings.get("split")
     if split is None or not study.own:
         return None
+    if not split:
+        return _unknown("leakage", "How the images were parted is not known.")
     return _check(
         "leakage",
         split == "random",
@@ -541,18 +625,24 @@ def _leakage(study: _Study) -> Check | None:
 
 
 def _balance(study: _Study) -> Check | None:
-    best, record = study.best, study.record
-    accuracy, balanced = (
-        None if best is None or (metric := metric_named(record, name)) is None else metric.of(best)
-        for name in (attrs.VALIDATION_ACCURACY, attrs.VALIDATION_BALANCED_ACCURACY)
-    )
-    if accuracy is None or balanced is None:
+    best = study.best
+    confusion = None if best is None else best.user_attrs.get(attrs.CONFUSION)
+    if not isinstance(confusion, list):
         return None
+    classes = [(sum(row), row[i] / sum(row)) for i, row in enumerate(confusion) if sum(row)]
+    told = ", ".join(f"{format_percent(recall)} of {n}" for n, recall in classes)
+    n_weak = sum(recall < MIN_RECALL and n >= MIN_IMAGES for n, recall in classes)
+    n_small = sum(n < MIN_IMAGES for n, _ in classes)
+    if not n_weak and n_small:
+        return _unknown(
+            "balance of the classes",
+            f"The best trial is right for {told} validation images of the classes; "
+            f"{n_small} of these classes are too small to tell.",
+        )
     return _check(
         "balance of the classes",
-        accuracy - balanced > MAX_IMBALANCE,
-        "The best trial classifies all classes about equally well.",
-        f"The best trial's accuracy is {format_percent(accuracy)}, but the mean over the classes "
-        f"only {format_percent(balanced)}: it neglects the small ones.",
+        n_weak > 0,
+        f"The best trial is right for {told} validation images of the classes.",
+        f"The best trial is right for {told} validation images of the classes: it neglects some.",
         study.wider(" --set class_weights=true"),
     )

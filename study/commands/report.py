@@ -11,15 +11,17 @@ from storage.file_names import file_name
 from storage.files import write_bytes
 from storage.rdb import open_storage
 from storage.records import StudyRecord, followups, load_study_record, only_study
+from storage.urls import for_others
 from study.errors import StudyError
 from study.report import ReportData, read_report_data, render_data
+from study.report.markdown import to_markdown
 from study.report.pictures import best_pictures, latent_gallery, trial_files
 from study.report.processes import other_processes
-from study.requests import ReportRequest
+from study.requests import DEFAULT_STORAGE, ReportRequest
 
 
-def report_request(request: ReportRequest) -> Path:
-    """Write the page that was asked for; return its path.
+def report_request(request: ReportRequest) -> Path | str:
+    """Write the page that was asked for; return its path, or its text if that is asked for.
 
     Raises:
         StudyError: If a page holds no study, or two studies have one name.
@@ -45,7 +47,15 @@ def report_request(request: ReportRequest) -> Path:
         data = replace(data, correlated="independent")
     name = "-and-".join(record.name for record in data.studies)
     path = request.out or Path("runs") / f"{file_name(name)}.html"
-    write_bytes(path, render(data).encode())
+    page = render(data)
+    if str(path) == "-":
+        return to_markdown(page, name=None).text
+    if path.suffix == ".md":
+        written = to_markdown(page, name=path.stem)
+        for file, content in written.pictures.items():
+            write_bytes(path.with_name(file), content)
+        page = written.text
+    write_bytes(path, page.encode())
     return path
 
 
@@ -62,7 +72,9 @@ def study_data(
     folder = artifact_folder(url, artifacts)
     names = [name for name, search in followups(storage).items() if search == record.name]
     data = ReportData(
-        studies=(record,), followups=tuple(load_study_record(storage, name) for name in names)
+        studies=(record,),
+        followups=tuple(load_study_record(storage, name) for name in names),
+        storage=None if url == DEFAULT_STORAGE else for_others(url),
     )
     if not folder.is_dir():
         return data

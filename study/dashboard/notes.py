@@ -129,7 +129,7 @@ def trial_note(record: StudyRecord, trial: TrialRecord, *, url: str) -> str:
         words = format_configuration(trial.params, kind.family if is_own(record) else None)
         lines.append(f"{escape(words[:1].upper() + words[1:])}.")
     lines.append("\n".join(f"- {fact}" for fact in _facts(record, trial)))
-    if trial.given and attrs.MEASURED_ON not in trial.user_attrs:
+    if trial.given and trial.user_attrs.get(attrs.MEASURED_ON) != "test":
         lines += [
             f"Train it again for good, and measure it once on the test {data_of(record)}:",
             code_block(f"emoji-study train {_place(record, url)} --trial {trial.number}"),

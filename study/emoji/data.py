@@ -5,14 +5,19 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import torch
+
 from emoji_ae.classification import count_classes
 from emoji_ae.config import AutoencoderConfig, SplitMethod
 from emoji_ae.dataset import EmojiDataset, LabelledImages, labelled_images
+from emoji_ae.evaluation import to_float
 from emoji_ae.labels import CLASSES
 from emoji_ae.latent_quality import LatentSample
 from emoji_ae.splits import Split, redraw_validation, split_dataset
 from storage import attrs
 from study.kinds import Data
+
+CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,12 +97,17 @@ class StudyData(Data):
         return f"{n_train} training{extra} and {n_validation} validation images"
 
     def facts(self) -> dict[str, Any]:
-        """Return the number of own images of each class, by name, in training and validation."""
+        """Return what a constant image scores, and the own images of each class, on each side.
+
+        The constant image is the mean of the own training images.
+        """
         counts = {
             side: dict(zip(CLASSES, count_classes(images.labels).tolist(), strict=True))
             for side, images in (("train", self.own_train), ("validation", self.validation))
         }
-        return {attrs.CLASS_COUNTS: counts}
+        train, validation = (to_float(i.images, CPU) for i in (self.own_train, self.validation))
+        error = (validation - train.mean(dim=0, keepdim=True)).square().mean().item()
+        return {attrs.CLASS_COUNTS: counts, attrs.BASELINE: error}
 
     def train_for(self, config: AutoencoderConfig) -> LabelledImages:
         """Return the images that a configuration is trained on."""

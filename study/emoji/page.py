@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from emoji_ae.describe import ClassInfo, DatasetInfo, LeakageInfo, SplitInfo
 from study.emoji.figures import plot_classes, plot_neighbours, plot_words
 from study.formats import counted, format_count, format_list, format_percent
-from study.report.page import Section, render_page
+from study.report.page import Section, flat, render_page
 
 FEW_IMAGES = 10
 """Validation images of a class below which its recall is said to be known only roughly."""
@@ -21,17 +21,20 @@ def render_data_report(description: DatasetInfo) -> str:
     return render_page(
         "data",
         title=f"Data set {description.source}",
-        sections=[
-            Section("words", "Words", figures=words),
-            Section("subset", "Subset"),
-            Section("classes", "Classes", {"n_listed": n_listed}, classes),
-            Section("split", "Split"),
-            Section("near-duplicates", "Near-duplicates", figures=neighbours),
-            Section("reproduce", "Reproduce"),
-        ],
-        info=description,
-        sentences=get_data_sentences(description),
-        cautions=get_data_cautions(description),
+        groups=flat(
+            "data",
+            ("words", "Words of all texts", Section(figures=words)),
+            ("subset", "The subset that is used", Section()),
+            ("classes", "Classes", Section({"n_listed": n_listed}, classes)),
+            ("split", "The split", Section()),
+            ("near-duplicates", "Near-duplicates across the split", Section(figures=neighbours)),
+            ("reproduce", "How to reproduce", Section()),
+        ),
+        words={
+            "info": description,
+            "sentences": get_data_sentences(description),
+            "cautions": get_data_cautions(description),
+        },
     )
 
 

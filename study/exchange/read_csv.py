@@ -123,7 +123,7 @@ def _read_table(path: Path, kinds: Sequence[FoundKind], frame: pd.DataFrame) -> 
             continue
         params = _params(space, row, where) if any(row[c] for c in names & set(columns)) else {}
         value = _number(row["value"], "value", where) if state is TrialState.COMPLETE else None
-        user_attrs = {
+        user_attrs = {attrs.MEASURED_ON: "validation"} | {
             name.removeprefix("attr_"): _scalar(row[name]) for name in others if row[name] != ""
         }
         trials.append((params, state, value, user_attrs))
@@ -161,7 +161,7 @@ def _imported(found: FoundKind, space: SearchSpace, rows: Sequence[_Row]) -> Imp
         space=space.name,
         sampler=IMPORTED,
         data_fingerprint=IMPORTED,
-        split="random",
+        split="",  # which no file tells
         training=0,
     )
     holding = space.holding(params for params, *_ in rows)

@@ -20,6 +20,8 @@ from study.figures.parameters import (
     plot_correlations,
     plot_importances,
     plot_isolation,
+    plot_pair,
+    plot_parallel,
 )
 from study.figures.search import (
     plot_distribution,
@@ -53,6 +55,8 @@ __all__ = [
     "plot_importances",
     "plot_isolation",
     "plot_learning_curves",
+    "plot_pair",
+    "plot_parallel",
     "plot_timeline",
     "plotly_js",
     "shown_costs",

@@ -6,11 +6,16 @@ from html import escape
 from textwrap import wrap
 from typing import Any
 
+import numpy as np
 import plotly.graph_objects as go
 
+from storage.records import Scalar, StudyRecord
+from study.analysis import ranked
 from study.analysis.correlation import CorrelationsInfo, ParameterCorrelation
 from study.analysis.importance import ImportanceInfo
 from study.analysis.isolation import IsolatedParameter, IsolatedPoint, IsolatedValue, IsolationInfo
+from study.analysis.pairs import PairInfo
+from study.analysis.thinning import thin
 from study.figures.style import (
     BLUE,
     GREEN,
@@ -26,7 +31,7 @@ from study.figures.style import (
     value_axis,
     whiskers,
 )
-from study.formats import format_value
+from study.formats import format_label, format_measured, format_value
 from study.kind_info import KindInfo
 from study.metrics import Metric
 
@@ -36,6 +41,7 @@ SIGNIFICANT = 0.05
 _ROW, _GAP = 170, 76  # heights of an isolation plot, and of the space below it, px
 _SPREAD = 0.6  # over which trials of a choice are spread, as a share of that between choices
 _LONGEST_CHOICE = 16
+MAX_LINES = 1000  # trials that parallel coordinates show
 _FEW = 6  # values of a number of which each has a tick of its own
 
 
@@ -280,3 +286,105 @@ def _whisker_end(parameter: ParameterCorrelation) -> float:
 def _length(low: float | None, high: float | None) -> float:
     """Return the length of one side of an interval, 0 where the estimate lies beyond its end."""
     return max(0.0, (high or 0.0) - (low or 0.0))
+
+
+def plot_pair(info: PairInfo) -> go.Figure:
+    """Draw the median of the metric for each pair of values as a map, with numbers of trials."""
+    figure = new_figure(height=130 + 44 * len(info.rows))
+    shape = (len(info.rows), len(info.columns))
+    values = np.full(shape, np.nan)
+    texts = np.full(shape, "", dtype=object)
+    log = not info.metric.maximise and all(cell.median > 0 for cell in info.cells)
+    for cell in info.cells:
+        values[cell.row, cell.column] = math.log10(cell.median) if log else cell.median
+        told = format_measured(cell.median, info.metric)
+        texts[cell.row, cell.column] = f"{told}<br>{cell.n_trials:,} trials"
+    figure.add_heatmap(
+        z=[rounded(row) for row in values],
+        text=texts.tolist(),
+        texttemplate="%{text}",
+        hoverinfo="skip",
+        x=list(range(shape[1])),
+        y=list(range(shape[0])),
+        colorscale="Cividis",
+        reversescale=info.metric.maximise,
+        showscale=False,
+        xgap=2,
+        ygap=2,
+    )
+    figure.update_xaxes(
+        title_text=parameter_label(info.first),
+        tickvals=list(range(shape[1])),
+        ticktext=list(map(escape, info.columns)),
+        showgrid=False,
+    )
+    return figure.update_yaxes(
+        title_text=parameter_label(info.second),
+        tickvals=list(range(shape[0])),
+        ticktext=list(map(escape, info.rows)),
+        showgrid=False,
+    )
+
+
+def plot_parallel(record: StudyRecord, kind: KindInfo, names: Sequence[str]) -> go.Figure:
+    """Draw each complete trial as a line over its settings and its value, the best tenth strong.
+
+    Each axis goes from the lowest to the highest value of its setting, choices stand at even
+    distances. A trial that lacks a setting has a gap there.
+    """
+    figure = new_figure(height=420)
+    found = thin(ranked(record), MAX_LINES)
+    members = [(value, trial) for value, trial in found if drawable(kind.objective, value)]
+    axes = [*names, kind.objective.label]
+    places = [_places([trial.params.get(name) for _, trial in members]) for name in names]
+    last = [math.log(v) if not kind.objective.maximise else v for v, _ in members]
+    places.append(_places(last))
+    n_best = max(1, len(members) // 10)
+    for best in (False, True):
+        x: list[float | None] = []
+        y: list[float | None] = []
+        numbers: list[int | None] = []
+        for i, (_, trial) in enumerate(members):
+            if (i < n_best) == best:
+                x += [*range(len(axes)), None]
+                y += [*rounded(column[i] for column in places), None]
+                numbers += [trial.number] * len(axes) + [None]
+        figure.add_scatter(
+            name=f"best {n_best}" if best else "others",
+            meta={"trials": True},
+            x=x,
+            y=y,
+            customdata=numbers,
+            mode="lines",
+            opacity=0.9 if best else 0.3,
+            line={"color": GREEN if best else NEUTRAL, "width": 2 if best else 1},
+            hovertemplate="trial %{customdata}<extra></extra>",
+        )
+    figure.update_xaxes(
+        tickvals=list(range(len(axes))),
+        ticktext=["<br>".join(map(escape, wrap(format_label(name), 12))) for name in axes],
+    )
+    return figure.update_yaxes(
+        tickvals=[0, 1], ticktext=["lowest", "highest"], range=[-0.05, 1.05], showgrid=False
+    )
+
+
+def _places(values: Sequence[Scalar]) -> list[float | None]:
+    """Return places from 0 to 1: of numbers by their size, of wide ranges by their logarithm."""
+    present = [value for value in values if value is not None]
+    if any(isinstance(value, str | bool) for value in present):
+        known = sorted(set(map(str, present)))
+        at = {text: i / max(1, len(known) - 1) for i, text in enumerate(known)}
+        return [None if value is None else at[str(value)] for value in values]
+    numbers = [float(value) for value in present if value is not None]
+    low, high = min(numbers, default=0.0), max(numbers, default=1.0)
+    wide = low > 0 and high / low > 30
+    low, high = (math.log(end) if wide else end for end in (low, high))
+
+    def place(value: Scalar) -> float | None:
+        if value is None:
+            return None
+        number = float(value)
+        return ((math.log(number) if wide else number) - low) / ((high - low) or 1.0)
+
+    return [place(value) for value in values]

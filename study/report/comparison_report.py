@@ -26,7 +26,7 @@ from study.formats import (
     with_article,
 )
 from study.report.embedded import ReportData, bounded, pack
-from study.report.page import Section, render_page
+from study.report.page import Section, flat, render_page
 from study.report.sentences import STATES, Step, Verdict, describe_lacking
 
 
@@ -46,34 +46,38 @@ def render_studies(data: ReportData) -> str:
     drawn = any(side.distribution for side in info.studies)
     errors = {"error-distribution": plot_best_distribution(info)} if drawn else {}
     shares = {"quantiles": QUANTILES}
-    sections = [
-        Section("verdict", "Verdict"),
-        Section("studies", "Side by side", sides),
-        Section("equal-budget", "Equal budget", figures=budgets),
-        Section("distribution", f"Distribution of {word_for(objective)}s", shares, errors),
-        Section("differences", "What differs"),
-    ]
-    if any(kind_of(record).family for record in records):
-        families = [(record.name, get_families(record).families) for record in records]
-        sections.append(Section("families", "Families", {"families": families}))
+    families = [(record.name, get_families(record).families) for record in records]
     commands = {
         "report_command": _command("report", *info.names),
         "single_commands": [_command("report", name) for name in info.names],
     }
+    parts = [
+        ("verdict", "Verdict", Section()),
+        ("studies", "The studies side by side", Section(sides)),
+        ("equal-budget", "Equal budget", Section(figures=budgets)),
+        ("distribution", f"Distribution of {word_for(objective)}s", Section(shares, errors)),
+        ("differences", "What differs", Section()),
+        ("families", "Families by study", Section({"families": families})),
+        ("reproduce", "How to reproduce", Section(commands)),
+    ]
+    if not any(kind_of(record).family for record in records):
+        parts = [part for part in parts if part[0] != "families"]
     return render_page(
         "comparison",
         title=f"{title} – comparison of studies",
-        sections=[*sections, Section("reproduce", "Reproduce", commands)],
+        groups=flat("comparison", *parts),
         report_data=pack(bounded(data)),
-        name=title,
-        info=info,
-        objective=objective,
-        own=all(map(is_own, records)),
-        images=_common(map(data_of, records), "data"),
-        steps=_common((plural(kind_of(record).step) for record in records), "steps"),
-        verdict=get_comparison_verdict(data, info),
-        describe_budget=describe_budget,
-        format_probability=format_probability,
+        words={
+            "name": title,
+            "info": info,
+            "objective": objective,
+            "own": all(map(is_own, records)),
+            "images": _common(map(data_of, records), "data"),
+            "steps": _common((plural(kind_of(record).step) for record in records), "steps"),
+            "verdict": get_comparison_verdict(data, info),
+            "describe_budget": describe_budget,
+            "format_probability": format_probability,
+        },
     )
 
 
@@ -108,13 +112,14 @@ def format_probability(value: float) -> str:
 
 
 def _found(info: ComparisonInfo) -> Iterator[str]:
+    yield from _best_of_all(info)
     primary = info.primary
     if primary is None:
         yield "Nothing can be said about an equal budget."
     else:
         for pair in _at_all(primary):
             yield (
-                f"For {describe_budget(primary.words, pair.budget)}, all that "
+                f"At equal budget, for {describe_budget(primary.words, pair.budget)}, all that "
                 f"“{primary.limiting}” spent, {_describe_pair(info, pair)}."
             )
     for side in info.studies:
@@ -128,6 +133,30 @@ def _found(info: ComparisonInfo) -> Iterator[str]:
                 f"{with_article(metric.short_label)} of {format_measured(best.value, metric)} on "
                 f"{split} split, of trial {best.number}."
             )
+
+
+def _best_of_all(info: ComparisonInfo) -> Iterator[str]:
+    """Say which of two studies found the better value, and how much more it trained for it."""
+    bests = [(side.summary.best, side) for side in info.studies]
+    found = [(trial.value, side) for trial, side in bests if trial and trial.value is not None]
+    if len(found) != 2 or not info.comparable:
+        return
+    sign = info.objective.sign
+    (highest, winner), (other, loser) = sorted(found, key=lambda item: sign * item[0])
+    if highest == other:
+        return
+    spent, less = winner.summary.epochs_run, loser.summary.epochs_run
+    times = ""
+    if spent and less:
+        factor = spent / less
+        steps = next((found.words for found in info.budgets if found.unit == "epochs"), "steps")
+        how = f"{factor:.2g} times the" if factor >= 1 else f"{format_percent(factor)} of the"
+        times = f", with {'about as many' if 0.9 < factor < 1.1 else how} {steps}"
+    yield (
+        f"“{winner.name}” found the {info.objective.better} {word_for(info.objective)}: "
+        f"{format_measured(highest, info.objective)} against "
+        f"{format_measured(other, info.objective)}{times}."
+    )
 
 
 def _sure(info: ComparisonInfo) -> Iterator[str]:

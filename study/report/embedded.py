@@ -41,6 +41,7 @@ class ReportData:
         files: Pictures that its trials attach, beside those of the best one.
         gallery: What its best confirmed model draws.
         correlated: Which trials the correlations are of.
+        storage: URL by which commands of the page find the studies; None for the default.
         n_left_out: Trials that the studies had and that the page does not hold.
         thinned: Whether intermediate values were left out.
     """
@@ -51,6 +52,7 @@ class ReportData:
     files: tuple[TrialFiles, ...] = ()
     gallery: LatentGallery | None = None
     correlated: Trials = "all"
+    storage: str | None = None
     n_left_out: int = 0
     thinned: bool = False
 
@@ -78,7 +80,7 @@ def pack(data: ReportData) -> str:
     """Turn bounded data into base64 text."""
     values = {"format": FORMAT} | _plain(data)
     text = json.dumps(values, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
-    return base64.b64encode(gzip.compress(text.encode(), compresslevel=6, mtime=0)).decode("ascii")
+    return base64.b64encode(gzip.compress(text.encode(), compresslevel=9, mtime=0)).decode("ascii")
 
 
 def read_report_data(path: Path) -> ReportData:
@@ -114,6 +116,7 @@ def read_report_data(path: Path) -> ReportData:
             files=_read(tuple[TrialFiles, ...], values.get("files", ())),  # likewise
             gallery=None if gallery is None else _read(LatentGallery, gallery),
             correlated="independent" if values["correlated"] == "independent" else "all",
+            storage=values.get("storage"),
             n_left_out=int(values["n_left_out"]),
             thinned=bool(values["thinned"]),
         )

@@ -1,20 +1,33 @@
 """What a study found, as far as several sections of its report tell of it."""
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
+from optuna.trial import TrialState
+
+from storage import attrs
 from storage.records import StudyRecord, TrialRecord
-from study.analysis import branch_of, family_of, is_search, kind_of, measured_on_request
-from study.analysis.ablation import get_ablation
+from study.analysis import (
+    branch_of,
+    family_of,
+    is_search,
+    kind_of,
+    measured_on_request,
+    reference_of,
+)
+from study.analysis.ablation import AblationInfo, get_ablation
 from study.analysis.agreement import AgreementInfo, branches, get_agreement
-from study.analysis.confirmation import get_confirmation
-from study.analysis.experiment import get_experiment
-from study.analysis.front import get_front
+from study.analysis.confirmation import ConfirmationInfo, get_confirmation
+from study.analysis.effects import EffectsInfo, get_effects
+from study.analysis.experiment import ExperimentInfo, get_experiment
+from study.analysis.front import FrontInfo, get_front
 from study.analysis.history import EARLIEST, get_summary
 from study.analysis.importance import BEST_TENTH, ImportanceInfo, get_importances
 from study.analysis.noise import get_noise
-from study.analysis.verdict import Check, get_verdict
+from study.analysis.verdict import ENOUGH_TRIALS, Check, get_verdict
+from study.formats import at_storage
 from study.metrics import Metric
 from study.report.embedded import ReportData
 from study.report.processes import OtherProcesses
@@ -43,14 +56,32 @@ class Findings:
         self.explained_metrics = self.metrics if self.search else ()
         self._finish = _begin_explaining(record, self.explained_metrics, processes)
         self.summary = get_summary(record)
-        self.front = get_front(record) if second is not None else None
-        records = (record, *data.followups)
-        self.confirmations = tuple(filter(None, map(get_confirmation, records)))
-        self.ablations = tuple(filter(None, map(get_ablation, records)))
+
+    @cached_property
+    def front(self) -> FrontInfo | None:
+        """The trade-off with a second metric, if the kind has one."""
+        return None if self.kind.second is None else get_front(self.record)
+
+    @cached_property
+    def confirmations(self) -> tuple[ConfirmationInfo, ...]:
+        """What confirmed the study; the study itself where it is a confirmation."""
+        return tuple(filter(None, map(get_confirmation, (self.record, *self.data.followups))))
+
+    @cached_property
+    def at_home(self) -> ConfirmationInfo | None:
+        """The first confirmation on the search's own data."""
+        return next((info for info in self.confirmations if info.other_data is None), None)
+
+    @cached_property
+    def ablations(self) -> tuple[AblationInfo, ...]:
+        """What took the winner apart; the study itself where it is an ablation."""
+        return tuple(filter(None, map(get_ablation, (self.record, *self.data.followups))))
+
+    @cached_property
+    def experiment(self) -> ExperimentInfo | None:
+        """The paired comparison that the study is, if it is one and follows no search."""
         is_other = self.search or bool(self.confirmations or self.ablations)
-        self.experiment = None if is_other else get_experiment(record)
-        at_home = (info for info in self.confirmations if info.other_data is None)
-        self.at_home = next(at_home, None)  # the first one on the search's own images
+        return None if is_other else get_experiment(self.record)
 
     @cached_property
     def explained(self) -> Explained:
@@ -73,7 +104,47 @@ class Findings:
             now=self.summary.last_completed or EARLIEST,
             relative_noise=get_noise(self.record),
             predictable=predictable,
+            confirmation=self.at_home,
         ).checks
+
+    @cached_property
+    def effects(self) -> EffectsInfo:
+        """How much each setting went with better values of the objective."""
+        return get_effects(self.record)
+
+    def counts(self, question: str) -> str:
+        """Return a question, or from how many trials on its answer counts if there are fewer."""
+        n = self.summary.by_state.get(TrialState.COMPLETE, 0)
+        if n >= ENOUGH_TRIALS:
+            return question
+        return f"Counts from about {ENOUGH_TRIALS} complete trials on; these are {n}."
+
+    @property
+    def baseline(self) -> float | None:
+        """What a constant prediction scores, where the study stores it."""
+        stored = self.record.user_attrs.get(attrs.BASELINE)
+        return float(stored) if isinstance(stored, int | float) else None
+
+    @property
+    def reference(self) -> str | None:
+        """What commands call the study's kind, None if it has none."""
+        return reference_of(self.record)
+
+    @property
+    def more_trials(self) -> str | None:
+        """The command that adds trials, None where the study cannot be continued."""
+        if self.reference is None:
+            return None
+        return self.command(f"run {shlex.quote(self.reference)}", "--trials N")
+
+    def command(self, verb: str, options: str = "") -> str:
+        """Return a command for this study, where ``report`` found it."""
+        name = shlex.quote(self.record.name)
+        return self.placed(f"emoji-study {verb} --study {name} {options}".rstrip())
+
+    def placed(self, command: str) -> str:
+        """Return a command for the storage in which ``report`` found the study."""
+        return at_storage(command, self.data.storage)
 
 
 def _begin_explaining(

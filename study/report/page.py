@@ -2,13 +2,14 @@
 
 import base64
 import functools
+import gzip
 import re
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import jinja2
 from markupsafe import Markup, escape
@@ -16,8 +17,12 @@ from markupsafe import Markup, escape
 from study import formats
 from study.analysis import word_for
 from study.figures import plotly_js
+from study.metrics import Metric
 
-MAX_ROWS = 500  # of a table
+MAX_ROWS = 200  # of a table
+
+_MAX_FAILURE = 300
+_TEMPLATES = Path(__file__).parent / "templates"
 
 _FORMATS = (
     *("accuracy", "change", "coefficient", "count", "duration", "label", "mse", "p_value"),
@@ -31,61 +36,160 @@ _NUMBER_WITH_EXPONENT = re.compile(r"\d[\d.]*e-\d+")
 class Figure(Protocol):
     """A figure of plotly."""
 
+    layout: Any
+
     def to_json(self) -> str | None:
         """Return it as plotly's JSON."""
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A section of a page.
+    """What a section shows.
 
     Args:
-        name: Of its template; links lead to it.
-        heading: In the table of contents.
         data: What its template shows beside what the page gives to all of them.
         figures: By the names of their places.
         methods: That judged or resampled trials for it, and their settings.
+        heading: None for that of its module.
+        folded: What it answers, for one that is closed at first; empty for one that is open.
+    """
+
+    data: Mapping[str, Any] = field(default_factory=dict)
+    figures: Mapping[str, Figure] = field(default_factory=dict)
+    methods: Sequence[tuple[str, str]] = ()
+    heading: str | None = None
+    folded: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Why a section has nothing to show, and the command that changes that, if there is one.
+
+    Args:
+        why: The rest of a sentence that begins with the heading, without its full stop.
+    """
+
+    why: str
+    command: str | None = None
+    heading: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a section could not be made."""
+
+    failure: str
+
+    @classmethod
+    def of(cls, error: Exception) -> Self:
+        """Tell an error in a line."""
+        return cls(f"{type(error).__name__}: {' '.join(str(error).split())}"[:_MAX_FAILURE])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """A section in its place.
+
+    Args:
+        name: What links lead to.
+        template: Of what it shows, without its endings.
     """
 
     name: str
     heading: str
-    data: Mapping[str, Any] = field(default_factory=dict)
-    figures: Mapping[str, Figure] = field(default_factory=dict)
-    methods: Sequence[tuple[str, str]] = ()
+    content: Section | Missing | Failure
+    template: Path | None = None
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether there is nothing to show, for a reason that is none of the program's."""
+        return isinstance(self.content, Missing)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """Sections that answer one question; one without a heading holds one section alone."""
+
+    name: str
+    heading: str | None
+    parts: Sequence[Part]
 
 
 def render_page(
     page: str,
     *,
     title: str,
-    sections: Iterable[Section],
+    groups: Sequence[Group],
+    words: Mapping[str, Any],
     report_data: str | None = None,
-    **data: Any,
 ) -> str:
     """Turn data into a page.
 
     Args:
-        page: Name of its template and of the folder with those of its sections.
+        page: Name of its template.
+        words: What all templates may show.
         report_data: What the page keeps so that it can be rebuilt, as base64.
-        **data: What all templates may show.
 
     Returns:
         A complete HTML document that needs no network; the same for the same arguments.
     """
     environment = _environment()
-    data |= {"max_rows": MAX_ROWS}
-    texts = []
-    for section in sections:
-        figures = {key: safe_in_script(str(f.to_json())) for key, f in section.figures.items()}
-        template = environment.get_template(f"{page}/{section.name}.html.jinja")
-        texts.append((section, Markup(template.render(data, figures=figures, **section.data))))
+    parts = [part for group in groups for part in group.parts]
+    methods = [m for p in parts if isinstance(p.content, Section) for m in p.content.methods]
+    words = {**words, "max_rows": MAX_ROWS, "methods": methods}
+    texts = {part.name: _text(environment, part, words) for part in parts}
+    failures = {name: text.failure for name, text in texts.items() if isinstance(text, Failure)}
+    figured = any(isinstance(p.content, Section) and p.content.figures for p in parts)
     return environment.get_template(f"{page}.html.jinja").render(
-        data,
+        words,
         title=title,
-        sections=texts,
-        plotly_js=Markup(plotly_js()) if any(s.figures for s, _ in texts) else None,
+        groups=groups,
+        texts=texts,
+        failures=failures,
+        plotly_js=_packed_plotly() if figured else None,
         report_data=report_data,
     )
+
+
+def chart_key(section: str, metric: Metric) -> str:
+    """Name the chart of a section; that of the objective is named like the section."""
+    return section if metric.objective else f"{section}-{metric.name}"
+
+
+def _text(
+    environment: jinja2.Environment, part: Part, words: Mapping[str, Any]
+) -> Markup | Failure:
+    """Return the inside of a section, or why it could not be made."""
+    section = part.content
+    if not isinstance(section, Section):
+        return section if isinstance(section, Failure) else Markup()
+    try:
+        figures = {key: safe_in_script(str(f.to_json())) for key, f in section.figures.items()}
+        heights = {key: int(f.layout.height) for key, f in section.figures.items()}
+        template = environment.get_template(f"{part.template}.html.jinja")
+        return Markup(template.render(words, figures=figures, heights=heights, **section.data))
+    except Exception as error:  # whatever is wrong with one section, the page is for the others
+        return Failure.of(error)
+
+
+def flat(folder: str, *sections: tuple[str, str, Section]) -> list[Group]:
+    """Return sections that stand by themselves, each under its name and its heading.
+
+    Args:
+        folder: With their templates.
+    """
+    parts = [
+        Part(name=name, heading=heading, content=section, template=Path(f"{folder}/{name}"))
+        for name, heading, section in sections
+    ]
+    return [Group(name="", heading=None, parts=parts)]
+
+
+@functools.cache
+def _packed_plotly() -> str:
+    """Return what draws the charts, compressed, as base64."""
+    packed = gzip.compress(plotly_js().encode(), compresslevel=9, mtime=0)
+    return base64.b64encode(packed).decode("ascii")
 
 
 def safe_in_script(json: str) -> Markup:
@@ -96,7 +200,7 @@ def safe_in_script(json: str) -> Markup:
 @functools.cache  # compiling the templates takes longer than a small page
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        loader=jinja2.FunctionLoader(_source),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -116,6 +220,12 @@ def _environment() -> jinja2.Environment:
         "quote": shlex.quote,
     }
     return environment
+
+
+def _source(name: str) -> tuple[str, str, Callable[[], bool]] | None:
+    """Read a template: of this folder by its name, any other by its whole path."""
+    path = _TEMPLATES / name
+    return (path.read_text(encoding="utf-8"), str(path), lambda: True) if path.exists() else None
 
 
 def _keep_numbers_whole(text: str) -> Markup:

@@ -6,7 +6,8 @@ made of it; ``attrs.PICTURES_ENTRY`` says what each shows.
 
 import io
 import json
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -34,6 +35,7 @@ Shades of one hue can be read with every common colour vision.
 Source: Harrower, Brewer, "ColorBrewer.org", The Cartographic Journal 40, 2003.
 """
 
+_CAPTION = re.compile(r"(best|median|worst): trial (\d+)(.*)", re.DOTALL)
 _Drawn = TypeVar("_Drawn")
 
 
@@ -127,10 +129,10 @@ def best_pictures(
         return None
     objective = kind_of(record).objective
     best, pictures = found["best"]
-    samples = _samples(pictures)
+    samples, order = _samples(pictures), _comparable(record, best)
     drawn_images = [
         DrawnImages(
-            caption=f"{role}: {_describe(trial, objective)}",
+            caption=f"{_placed(role, trial, order)}: {_describe(trial, objective)}",
             drawn_by=training_of(trial),
             reconstructions=tuple(picture.reconstruction for picture in _samples(drawn)),
             errors=tuple(picture.mse for picture in _samples(drawn)),
@@ -145,7 +147,7 @@ def best_pictures(
         texts=tuple(picture.text for picture in samples),
         originals=tuple(picture.original for picture in samples),
         trials=tuple(drawn_images),
-        n_trials=len(_comparable(record, best)),
+        n_trials=len(order),
     )
 
 
@@ -153,7 +155,8 @@ def trial_files(
     record: StudyRecord, storage: BaseStorage, artifacts: ArtifactFolder
 ) -> tuple[TrialFiles, ...]:
     """Return the other pictures that trials attach, each by the best, median and worst trial."""
-    kind = kind_of(record)
+    kind, best = kind_of(record), record.best
+    order = [] if best is None else _comparable(record, best)
     told_otherwise = {attrs.RECONSTRUCTIONS_FILE, attrs.LEARNING_CURVE_FILE}
     shown = []
     for file in kind.files:
@@ -166,7 +169,10 @@ def trial_files(
 
         found = _chosen(record, read, lambda content: content is None)
         trials = tuple(
-            TrialFile(caption=f"{role}: {_describe(trial, kind.objective)}", content=content)
+            TrialFile(
+                caption=f"{_placed(role, trial, order)}: {_describe(trial, kind.objective)}",
+                content=content,
+            )
             for role, (trial, content) in found.items()
             if content is not None
         )
@@ -223,6 +229,31 @@ def _comparable(record: StudyRecord, best: TrialRecord) -> list[TrialRecord]:
         for _, trial in ranked(record)
         if trial.feasible and trial.user_attrs.get(attrs.SIDES) == sides
     ]
+
+
+def _placed(role: str, trial: TrialRecord, order: Sequence[TrialRecord]) -> str:
+    """Say which place a trial has, best first: the median's, or whose stands in for it."""
+    n, place = len(order), [t.number for t in order].index(trial.number) + 1
+    wanted = {"best": 1, "median": (n + 1) // 2, "worst": n}[role]
+    return (
+        role
+        if place == wanted
+        else f"place {place} of {n}, the nearest to the {role} with pictures"
+    )
+
+
+def true_caption(caption: str, record: StudyRecord) -> str:
+    """Return the caption of a picture with the place that its trial really has.
+
+    Pages of earlier versions call the nearest trial with pictures the median.
+    """
+    found, best = _CAPTION.match(caption), record.best
+    if found is None or best is None:
+        return caption
+    role, number, rest = found.groups()
+    order = _comparable(record, best)
+    trial = next((trial for trial in order if trial.number == int(number)), None)
+    return caption if trial is None else f"{_placed(role, trial, order)}: trial {number}{rest}"
 
 
 def _samples(pictures: Iterable[Picture]) -> list[Picture]:

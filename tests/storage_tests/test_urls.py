@@ -7,7 +7,7 @@ import pytest
 
 from storage.errors import StorageAccessError, StorageUrlError
 from storage.rdb import open_storage
-from storage.urls import DEFAULT_SERVER_PORT, parse_url, server_address, sqlite_path
+from storage.urls import DEFAULT_SERVER_PORT, for_others, parse_url, server_address, sqlite_path
 
 
 def test_supported() -> None:
@@ -63,3 +63,15 @@ def test_missing_driver() -> None:
             open_storage(f"{scheme}://user:s3cret@host/database")
         assert f"{scheme}://user:***@host/database" in str(caught.value)
         assert "\n" not in str(caught.value)
+
+
+def test_what_others_may_know(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No password and no folder of this machine."""
+    monkeypatch.chdir(tmp_path)
+    for url, told in (
+        ("postgresql://u:s3cret@host/db?password=s3cret", "postgresql://u@host/db"),
+        ("sqlite:///runs/study.db", "sqlite:///runs/study.db"),
+        (f"sqlite:///{tmp_path}/runs/study.db", "sqlite:///runs/study.db"),
+        ("sqlite:////elsewhere/study.db", "sqlite:///study.db"),
+    ):
+        assert for_others(url) == told

@@ -63,6 +63,7 @@ def visited(
         page.on("console", lambda message: messages.append(message.text))
         page.on("pageerror", lambda error: messages.append(str(error)))
         page.goto(report.as_uri())
+        page.evaluate("drawAll()")  # near or not
         expect(page.locator("html")).to_have_attribute("data-charts", "drawn", timeout=60_000)
         if page.locator("#trial-reading").count():
             expect(page.locator("html")).to_have_attribute("data-trials", "ready")

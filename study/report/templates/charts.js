@@ -65,14 +65,28 @@
       place.on("plotly_selected", (event) => {
         if (!event?.range) return;
         const ranges = {};
+        // What no column holds is told by the trials that lie in the box.
+        let numbers = null;
         for (const [axis, range] of Object.entries(event.range)) {
           const column = brushOf(figure)[axis];
           if (column) ranges[column] = [Math.min(...range), Math.max(...range)];
+          else {
+            const points = event.points.filter((point) => point.data.meta?.trials);
+            numbers = new Set(points.map((point) => [point.customdata].flat()[0]));
+          }
         }
         Plotly.relayout(place, { selections: [] });
-        document.dispatchEvent(new CustomEvent("trials-brushed", { detail: ranges }));
+        Plotly.restyle(place, { selectedpoints: null });
+        document.dispatchEvent(new CustomEvent("trials-brushed", { detail: { ranges, numbers } }));
       });
     }
+    place.on("plotly_click", ({ points }) => {
+      const point = points.find((candidate) => candidate.data.meta?.trials);
+      const number = point && [point.customdata].flat()[0];
+      if (typeof number === "number") {
+        document.dispatchEvent(new CustomEvent("trial-opened", { detail: number }));
+      }
+    });
   };
 
   const numberAt = (trace, i) => [trace.customdata[i]].flat()[0];
@@ -136,7 +150,7 @@
     if (!follows && !note) {
       note = document.createElement("p");
       note.className = "note all-trials";
-      note.textContent = "This chart is of all trials; the filter does not change it.";
+      note.textContent = "of all trials, whatever the filter";
       figure.append(note);
     }
     if (note) note.hidden = left.all;
@@ -148,32 +162,52 @@
     else setTimeout(resolve, 50);
   });
 
-  // Reading plotly.js takes a second, for which the table need not wait.
-  const loadPlotly = () => {
-    const script = document.createElement("script");
-    script.textContent = document.getElementById("plotly").textContent;
-    document.head.append(script);
+  // Reading plotly.js takes a second, so it waits for the first chart that comes near.
+  let plotly;
+  const loaded = () => {
+    plotly ??= (async () => {
+      const script = document.createElement("script");
+      script.textContent = await unpack("plotly").text();
+      document.head.append(script);
+    })();
+    return plotly;
   };
 
   // One chart after the other, so that the page answers while they are drawn.
-  const drawn = (async () => {
-    await Promise.allSettled([table]);  // without its data, charts are drawn all the same
-    await answer();
-    if (places.length) loadPlotly();
-    for (const place of places) {
-      await answer();
-      await draw(place);
+  const asked = new Map();
+  let last = Promise.allSettled([table]);  // without its data, charts are drawn all the same
+  let left = null;
+  const ask = (place) => {
+    if (!asked.has(place)) {
+      last = last.then(answer).then(loaded).then(() => draw(place)).then(() => {
+        place.dataset.drawn = "";
+        if (left) follow(place, left);
+      });
+      asked.set(place, last);
     }
-    const recolor = () => places.forEach((place) => Plotly.relayout(place, colors(place.layout)));
-    for (const query of ["(prefers-color-scheme: dark)", "print"]) {
-      matchMedia(query).addEventListener("change", recolor);
-    }
+    return asked.get(place);
+  };
+  drawAll = async () => {
+    await Promise.all(places.map(ask));
     document.documentElement.dataset.charts = "drawn";
-  })();
+  };
+  const near = new IntersectionObserver((entries) => {
+    for (const { isIntersecting, target } of entries) {
+      if (!isIntersecting) continue;
+      near.unobserve(target);
+      ask(target);
+    }
+  }, { rootMargin: "500px" });
+  for (const place of places) near.observe(place);
 
-  document.addEventListener("trials-filtered", async ({ detail: left }) => {
-    await drawn;
-    places.forEach((place) => follow(place, left));
+  const drawn = () => places.filter((place) => "drawn" in place.dataset);
+  const recolor = () => drawn().forEach((place) => Plotly.relayout(place, colors(place.layout)));
+  for (const query of ["(prefers-color-scheme: dark)", "print"]) {
+    matchMedia(query).addEventListener("change", recolor);
+  }
+  document.addEventListener("trials-filtered", ({ detail }) => {
+    left = detail;
+    drawn().forEach((place) => follow(place, left));
     document.documentElement.dataset.filtered = String(left.numbers.size);
   });
 })();

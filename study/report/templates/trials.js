@@ -1,4 +1,3 @@
-"use strict";
 // Reads the page's data, fills the table of all trials, filters and sorts it, and offers it as files.
 const table = (async () => {
   const readingElement = document.getElementById("trial-reading");
@@ -6,19 +5,14 @@ const table = (async () => {
   const $ = (id) => document.getElementById(id);
   const PAGE = 50;
 
-  const unpack = async () => {
-    const bytes = Uint8Array.from(atob($("report-data").textContent), (c) => c.charCodeAt(0));
-    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
-    return new Response(stream).json();
-  };
   // Numbers that JSON cannot carry, such as NaN or a 63-bit seed, are shown as texts.
   const plain = (value) => value?.$number ?? value;
   const plainly = (values) =>
     Object.fromEntries(Object.entries(values).map(([name, value]) => [name, plain(value)]));
 
-  const [study] = (await unpack()).studies;
+  const [study] = (await unpack("report-data").json()).studies;
   // Which columns there are, which parameter names families, whether the objective is to be high.
-  const { columns, family, maximise } = JSON.parse(readingElement.textContent);
+  const { columns, family, maximise, command } = JSON.parse(readingElement.textContent);
   // Whole seconds and fractions apart: browsers cut times to milliseconds.
   const seconds = ({ started, completed }) => {
     if (!started || !completed) return null;
@@ -93,13 +87,16 @@ const table = (async () => {
   // Filters: by column, the range or the set of values that passes.
   const filters = new Map();
   const inputs = new Map();
+  const BOX = { label: "in a box that was drawn" };
   const passes = (trial) =>
     [...filters].every(([column, filter]) => {
+      if (filter.numbers) return filter.numbers.has(trial.number);
       const value = valueOf(trial, column);
       if (filter.chosen) return filter.chosen.has(value);
       return typeof value === "number" && value >= filter.low && value <= filter.high;
     });
   const describe = ([column, filter]) => {
+    if (filter.numbers) return column.label;
     if (filter.chosen) {
       const names = [...filter.chosen].map((value) => write(value, column));
       return `${column.label} ${names.join(" or ") || "none"}`;
@@ -182,6 +179,7 @@ const table = (async () => {
       if (!i) cell.scope = "row";
       if (numeric(column)) cell.className = "number";
       if (typeof value === "number") cell.title = String(value);
+      if (!i) cell.replaceChildren(opener(trial));
       return cell;
     }))));
     $("trials-shown").textContent = left.length
@@ -216,8 +214,133 @@ const table = (async () => {
     bar.hidden = detail.all;
     bar.firstElementChild.textContent = detail.all ? "" :
       `${left.length.toLocaleString("en-US")} of ${trials.length.toLocaleString("en-US")} trials: ${[...filters].map(describe).join("; ")}.`;
+    document.documentElement.classList.toggle("filtered", !detail.all);
+    for (const ending of ["csv", "json"]) {
+      $(`trials-${ending}`).textContent =
+        `Download ${ending.toUpperCase()}${detail.all ? "" : ` of ${left.length.toLocaleString("en-US")}`}`;
+    }
+    remember();
     document.dispatchEvent(new CustomEvent("trials-filtered", { detail }));
   };
+
+  // Filters stand in the address, behind the section where the reader is.
+  const written = () => {
+    const query = new URLSearchParams();
+    for (const [column, filter] of filters) {
+      if (filter.chosen) {
+        column.choices.forEach((value, i) => {
+          if (filter.chosen.has(value)) query.append(column.key, `=${i}`);
+        });
+        if (!filter.chosen.size) query.append(column.key, "=");
+      } else if (filter.numbers) query.append("box", [...filter.numbers].join(" "));
+      else query.append(column.key, `${filter.low}..${filter.high}`);
+    }
+    return String(query);
+  };
+  const remember = () => {
+    const [name] = location.hash.slice(1).split("?");
+    const query = written();
+    const hash = query ? `#${name}?${query}` : `#${name}`;
+    if (hash !== (location.hash || "#")) history.replaceState(null, "", hash);
+  };
+  const recall = () => {
+    const query = new URLSearchParams(location.hash.split("?")[1] ?? "");
+    for (const key of new Set(query.keys())) {
+      const values = query.getAll(key);
+      const column = columns.find((candidate) => candidate.key === key);
+      if (key === "box") filters.set(BOX, { numbers: new Set(values[0].split(" ").map(Number)) });
+      else if (column?.choices.length) {
+        const kept = new Set(values.map((value) => value.slice(1)));
+        inputs.get(column).forEach((input, i) => { input.checked = kept.has(String(i)); });
+        readChoices(column);
+      } else if (column) {
+        const ends = values[0].split("..");
+        inputs.get(column).forEach((input, i) => {
+          input.value = Number.isFinite(Number(ends[i])) ? ends[i] : "";
+        });
+        readRange(column);
+      }
+    }
+  };
+
+  // One trial, or two side by side: pictures, curve, settings, command.
+  const opener = (trial) => {
+    const button = element("button", { type: "button", textContent: String(trial.number) });
+    button.setAttribute("aria-label", `Open trial ${trial.number}`);
+    button.onclick = () => open(trial.number);
+    return button;
+  };
+  const drawer = $("drawer");
+  let pinned = null;
+  let opened = null;
+  const svg = (tag, properties) => {
+    const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
+    for (const [name, value] of Object.entries(properties)) made.setAttribute(name, value);
+    return made;
+  };
+  const curve = (trial) => {
+    const values = trial.reports.map(plain).map(Number);
+    if (values.filter(Number.isFinite).length < 2) return "";
+    const log = values.every((value) => value > 0);
+    const ys = values.map((value) => (log ? Math.log(value) : value));
+    const finite = ys.filter(Number.isFinite);
+    const [low, high] = [Math.min(...finite), Math.max(...finite)];
+    const points = ys.flatMap((y, i) => Number.isFinite(y)
+      ? [`${(200 * i) / (ys.length - 1)},${4 + (52 * (high - y)) / (high - low || 1)}`] : []);
+    const drawn = svg("svg", { viewBox: "0 0 200 60", class: "curve", role: "img" });
+    const [first, last] = [values[0], values.at(-1)].map((value) => formats.measured(value));
+    drawn.setAttribute("aria-label", `Learning curve of trial ${trial.number}, from ${first} to ${last}`);
+    drawn.append(svg("polyline", { points: points.join(" ") }));
+    return element("figure", {}, drawn, element("figcaption", { textContent: `${first} → ${last}, ${values.length} reports` }));
+  };
+  const card = (trial, other) => {
+    const title = element("h2", { textContent: `Trial ${trial.number}` });
+    const faces = [...document.querySelectorAll(`.faces tr[data-trial="${trial.number}"] img`)];
+    const pictures = element("p", { className: "row" }, ...faces.map((image) => image.cloneNode()));
+    const facts = element("dl", { className: "facts" });
+    const known = new Set(columns.map((column) => `${column.source} ${column.key}`));
+    const more = Object.keys(trial.params).filter((name) => !known.has(`params ${name}`))
+      .map((key) => ({ key, source: "params", label: key.replaceAll("_", " "), format: "value" }));
+    for (const column of [...columns.slice(1), ...more]) {
+      const value = valueOf(trial, column);
+      if (value === null) continue;
+      const differs = other && valueOf(other, column) !== value;
+      facts.append(element("div", { className: differs ? "differs" : "" },
+        element("dt", { textContent: column.label }),
+        element("dd", { textContent: write(value, column) })));
+    }
+    const text = command.replace("NUMBER", trial.number);
+    const line = element("div", { className: "command" }, element("code", { textContent: text }));
+    const keep = element("button", {
+      type: "button",
+      textContent: pinned === trial.number ? "Let go" : "Keep beside the next",
+      onclick: () => {
+        pinned = pinned === trial.number ? null : trial.number;
+        open(trial.number);
+      },
+    });
+    return element("section", {}, title, ...(faces.length ? [pictures] : []), curve(trial), facts, line, keep);
+  };
+  const open = (number) => {
+    const trial = trials.find((candidate) => candidate.number === number);
+    if (!trial) return;
+    opened = number;
+    const beside = pinned === null || pinned === number
+      ? null : trials.find((candidate) => candidate.number === pinned);
+    const close = element("button", {
+      type: "button", textContent: "Close", onclick: () => { drawer.hidden = true; },
+    });
+    drawer.replaceChildren(close, ...(beside ? [card(beside, trial)] : []), card(trial, beside));
+    drawer.hidden = false;
+    close.focus({ preventScroll: true });
+  };
+  document.addEventListener("trial-opened", ({ detail }) => open(detail));
+  addEventListener("keydown", ({ key }) => {
+    if (key === "Escape") drawer.hidden = true;
+  });
+  for (const mark of document.querySelectorAll("[data-mark]")) {
+    mark.addEventListener("click", () => open(Number(mark.dataset.mark)));
+  }
 
   // Files.
   const save = (content, type, ending) => {
@@ -243,7 +366,7 @@ const table = (async () => {
       ...attributes.map((name) => (taken.has(name) ? `attr_${name}` : name)),
       "started", "completed", "duration_s",
     ];
-    const rows = trials.map((trial) => [
+    const rows = left.map((trial) => [
       trial.number, trial.state, trial.value, ...params.map((name) => trial.params[name]),
       ...attributes.map((name) => trial.user_attrs[name]),
       trial.started, trial.completed, seconds(trial),
@@ -266,9 +389,14 @@ const table = (async () => {
   $("trials-previous").onclick = () => turn(-1);
   $("trials-next").onclick = () => turn(1);
   $("trials-csv").onclick = () => save(csv(), "text/csv", "csv");
-  $("trials-json").onclick = () => save(JSON.stringify(study, null, 1), "application/json", "json");
+  $("trials-json").onclick = () => {
+    const numbers = new Set(left.map((trial) => trial.number));
+    const shown = { ...study, trials: study.trials.filter((trial) => numbers.has(trial.number)) };
+    save(JSON.stringify(shown, null, 1), "application/json", "json");
+  };
   $("filter-bar").querySelector("button").onclick = clear;
-  document.addEventListener("trials-brushed", ({ detail: ranges }) => {
+  document.addEventListener("trials-brushed", ({ detail: { ranges, numbers } }) => {
+    if (numbers) filters.set(BOX, { numbers });
     for (const [key, [low, high]] of Object.entries(ranges)) {
       const column = columns.find((candidate) => candidate.key === key && !candidate.choices.length);
       if (!column) continue;
@@ -280,7 +408,9 @@ const table = (async () => {
     }
     refresh();
   });
-  sort();
+  recall();
+  order = { column: columns.find((column) => column.key === "value"), ascending: !maximise };
+  refresh();
   $("trials-app").hidden = false;
   $("trials-fallback").hidden = true;
   document.documentElement.dataset.trials = "ready";

@@ -318,11 +318,11 @@ def test_sentences() -> None:
     # A search that found nothing better is told so, but not by what somebody chose.
     info = confirmed({"default": BETTER, "a": BASE}, promised={"a": 0.05})
     text = " ".join(describe_confirmation(info))
-    assert "It is the default itself: the search found nothing better." in text
+    assert "It is the default itself: nothing here is better; compared was " in text
     assert "that of the default" not in text
     chosen = tuple(replace(c, role="chosen") if c.name == "a" else c for c in info.confirmed)
     text = " ".join(describe_confirmation(replace(info, confirmed=chosen)))
-    assert "default itself: none of the other configurations here is better." in text
+    assert "default itself: nothing here is better; compared was " in text
     # The best is not taken for the default where the default has no error to compare with.
     text = said({"default": [math.inf] * 5, "a": BETTER, "b": [v * 2 for v in BASE]})
     assert ("a has the lowest mean" in text, "default itself" in text) == (True, False)

@@ -51,7 +51,7 @@ def test_the_order_of_ends_decides() -> None:
     assert (info.epochs_run, info.share_since) == (60, 29 / 60)
     # The section holds these numbers, and markup of a choice is text.
     page = Page(render_report(record))
-    text = plain(page.text("incumbents"))
+    text = plain(page.text("history"))
     for words in (
         "2 trials were the best so far when they ended, the last of them trial 0",
         "1 of 4 trials finished after it without an improvement, 48 % of all epochs.",

@@ -89,5 +89,5 @@ def test_section_of_the_report(tmp_path: Path) -> None:
     path = tmp_path / "page.html"
     path.write_text(source)
     assert read_report_data(path) == data
-    text = Page(render_report(planted(4))).text("latent-space")
-    assert "emoji-study compose --gallery --study" in text
+    text = Page(render_report(planted(4))).text("models")
+    assert "Latent space: no trial has measured its latents." in plain(text)

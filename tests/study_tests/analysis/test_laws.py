@@ -313,7 +313,9 @@ def test_a_page_of_a_maximised_study() -> None:
         "falls short of what the search had measured",
     ):
         assert words in page
-    for part in ("confirmation", "cost", "incumbents", "verdict", "ablation", "learning-curves"):
+    header = page.partition("<header")[2].partition("</header>")[0]
+    assert "lowest" not in header
+    for part in ("confirmation", "cost", "history", "ablation", "learning-curves"):
         section = page.partition(f'<section id="{part}"')[2].partition("</section>")[0]
         section = section.partition("<script")[0]
         assert section

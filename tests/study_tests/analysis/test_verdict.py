@@ -56,7 +56,7 @@ def healthy_trial(number: int, **changes: Any) -> TrialRecord:
     return replace(record, **{"distributions": record.distributions | ranges, **changes})
 
 
-HEALTHY = [healthy_trial(number) for number in range(40)]
+HEALTHY = [healthy_trial(number) for number in range(60)]
 
 
 def record_of(
@@ -118,12 +118,12 @@ def test_too_few_trials() -> None:
     more = "emoji-study run autoencoder --study checked"
     worst = verdict.checks[0]
     assert (verdict.level, worst.level) == (Level.FAIL, Level.FAIL)
-    assert (worst.name, worst.command) == ("number of trials", f"{more} --trials 20")
+    assert (worst.name, worst.command) == ("number of trials", f"{more} --trials 50")
     foreign = study_of(*(make_trial(i, value=1.0 + i) for i in range(3)))
     assert {check.command for check in get_verdict(foreign, now=NOW).checks} == {None}
     name = "trials near the best"
-    command = warns(with_best(value=0.001), name, "Only 1 of 40 trials lie within 10")
-    assert command == f"{more} --trials 40"
+    command = warns(with_best(value=0.001), name, "Only 1 of 60 trials lie within 10")
+    assert command == f"{more} --trials 60"
     command = found(with_best(GRID, value=0.001), name).command
     assert command.endswith("--study checked-2 --warm-start checked --space extended")
 
@@ -168,23 +168,23 @@ def test_failures() -> None:
     failed = {"state": TrialState.FAIL, "value": None}
     trials = list(HEALTHY)
     for i in range(12):
-        wild = healthy_trial(40 + i, **failed, user_attrs={"failure": "diverged: NaN"})
+        wild = healthy_trial(60 + i, **failed, user_attrs={"failure": "diverged: NaN"})
         trials.append(replace(wild, params={**wild.params, "batch_size": 64}))
-    words = ("12 of 52 trials failed, 12 of them diverged", "of those with batch size 64 did.")
+    words = ("12 of 72 trials failed, 12 of them diverged", "of those with batch size 64 did.")
     warns(record_of(trials), "failed trials", *words)
-    many = [*trials, *(replace(trials[-1], number=52 + i) for i in range(10))]
+    many = [*trials, *(replace(trials[-1], number=72 + i) for i in range(10))]
     assert found(record_of(many), "failed trials").level is Level.FAIL
-    dead = [healthy_trial(40 + i, **failed, user_attrs={}) for i in range(20)]
-    again = [healthy_trial(60 + i, user_attrs={"retry_of": 40 + i}) for i in range(20)]
+    dead = [healthy_trial(60 + i, **failed, user_attrs={}) for i in range(20)]
+    again = [healthy_trial(80 + i, user_attrs={"retry_of": 60 + i}) for i in range(20)]
     check = found(record_of([*HEALTHY, *dead, *again]), "failed trials")
-    assert (check.level, check.sentence) == (Level.PASS, "0 of 60 trials failed.")
+    assert (check.level, check.sentence) == (Level.PASS, "0 of 80 trials failed.")
 
 
 def test_trainings() -> None:
     """Collapsed ones are counted; a best one may be too short, overfit or noisy at its end."""
     flat = dict.fromkeys(range(N_EPOCHS), 0.2)
-    trials = [*HEALTHY, *(healthy_trial(40 + i, intermediate_values=flat) for i in range(4))]
-    words = "4 of 44 trainings never got below their first error"
+    trials = [*HEALTHY, *(healthy_trial(60 + i, intermediate_values=flat) for i in range(4))]
+    words = "4 of 64 trainings never improved on their first epoch"
     warns(record_of(trials), "collapsed trainings", words)
     falling = {i: 0.2 - 0.0018 * i for i in range(N_EPOCHS)}
     command = warns(with_best(intermediate_values=falling), "length of the training")
@@ -204,24 +204,33 @@ def test_what_others_say() -> None:
     """The default, chance, a surrogate and the large classes each can put a winner in doubt."""
     default = {"auto_encoder": "CNN", "batch_size": 16, "learning_rate": 0.01}
     default |= {"weight_decay": 1e-5, "batch_normalization": False}
-    for value, level in ((0.05, Level.PASS), (0.001, Level.WARN)):
-        trials = [*HEALTHY, make_trial(40, value=value, params=default)]
-        record = record_of(trials, {**SETTINGS, "space": "notebook"})
-        assert found(record, "the default").level is level
+    notebook = {**SETTINGS, "space": "notebook"}
+    for value, epochs, level in (
+        (0.05, N_EPOCHS, Level.UNKNOWN),  # one training each
+        (0.001, N_EPOCHS, Level.WARN),
+        (0.001, 2 * N_EPOCHS, None),  # trained for longer than the best
+    ):
+        own = {**default, "epoch": epochs}
+        trials = [*HEALTHY, make_trial(60, value=value if level else 0.5, params=own)]
+        checks = get_verdict(record_of(trials, notebook), now=NOW).checks
+        assert [c.level for c in checks if c.name == "the default"] == ([level] if level else [])
     reach = BEST.value * math.exp(1.96 * math.sqrt(2) * 0.05)
     words = f"from the next {sum(t.value <= reach for t in HEALTHY) - 1}."
     warns(record_of(HEALTHY), "noise between replicates", words, relative_noise=0.05)
     warns(record_of(HEALTHY), "predictability", predictable=False)
-    shares = {"validation_accuracy": 0.9, "validation_balanced_accuracy": 0.6}
-    lopsided = multitask(make_trial(0, value=0.02, attrs=shares))
-    warns(lopsided, "balance of the classes", "90", "60")
+    for wrong, level in (((9, 9), Level.WARN), ((1, 1), Level.PASS), ((0, 0), Level.UNKNOWN)):
+        confusion = [[20 - wrong[0], wrong[0]], [wrong[1], 12 - wrong[1]]]
+        if level is Level.UNKNOWN:
+            confusion[1] = [0, 2]
+        best = make_trial(0, value=0.02, attrs={"confusion": confusion})
+        assert found(multitask(best), "balance of the classes").level is level
 
 
 def test_workers() -> None:
     """They may wait for longer than they train, be dead, or be asked for what is known."""
     trials = [replace(t, completed=t.started and t.started + TRAINING / 4) for t in HEALTHY]
     warns(record_of(trials), "idle workers", "only 2")
-    running = healthy_trial(40, state=TrialState.RUNNING, value=None, completed=None)
+    running = healthy_trial(60, state=TrialState.RUNNING, value=None, completed=None)
     for age, level in ((timedelta(days=1), Level.WARN), (timedelta(minutes=1), Level.PASS)):
         record = record_of([*HEALTHY, replace(running, started=NOW - age)])
         assert found(record, "zombie trials").level is level
@@ -249,12 +258,12 @@ def test_pruner() -> None:
     """A pruner that asks when errors say nothing about the end is suspect."""
     short = dict.fromkeys(range(11), 0.3)
     pruned = [
-        healthy_trial(40 + i, state=TrialState.PRUNED, value=None, intermediate_values=short)
+        healthy_trial(60 + i, state=TrialState.PRUNED, value=None, intermediate_values=short)
         for i in range(5)
     ]
     misleading = [
         replace(t, intermediate_values=dict.fromkeys(range(50), 0.3 + 0.01 * i) | {99: 0.02})
-        for i, t in zip(np.random.default_rng(0).permutation(40), HEALTHY, strict=True)
+        for i, t in zip(np.random.default_rng(0).permutation(60), HEALTHY, strict=True)
     ]
     for trials, level in ((HEALTHY, Level.PASS), (misleading, Level.WARN)):
         check = found(record_of([*trials, *pruned]), "pruner")

@@ -185,17 +185,6 @@ def test_other_data(tmp_path: Path, url: str, settings: StudySettings, other_dat
     assert not out.exists()
 
 
-@pytest.mark.parametrize("out", ["file/out", "out"])
-def test_what_cannot_be_written(tmp_path: Path, dataset: EmojiDataset, out: str) -> None:
-    """A folder or a file that cannot be written is found out before the training."""
-    (tmp_path / "file").touch()
-    (tmp_path / "out" / "checkpoint.pt").mkdir(parents=True)
-    epochs: list[int] = []
-    with pytest.raises(OSError, match=out):
-        train(dataset, tmp_path / out, on_epoch=epochs.append)
-    assert epochs == []
-
-
 def test_earlier_model_is_whole_until_the_end(tmp_path: Path, dataset: EmojiDataset) -> None:
     """While another training runs, or if it ends with nothing, the folder is as it was."""
     short = replace(CONFIG, epoch=1)

@@ -43,6 +43,8 @@ def test_study_has_our_charts_and_a_note_that_leads_to_the_report(tab: Open) -> 
     page = tab("/dashboard/studies/1/note")
     expect(page.get_by_role("heading", name="What you see")).to_be_visible(timeout=WAIT_MS)
     page.get_by_role("link", name="Report of this study").click()
+    expect(page.locator("html")).to_have_attribute("data-trials", "ready", timeout=WAIT_MS)
+    page.evaluate("drawAll()")
     expect(page.locator("html")).to_have_attribute("data-charts", "drawn", timeout=WAIT_MS)
     assert page.title() == "faces"
 

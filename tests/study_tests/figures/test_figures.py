@@ -2,7 +2,6 @@
 
 import math
 import re
-from dataclasses import replace
 
 import plotly.graph_objects as go
 import pytest
@@ -11,14 +10,12 @@ from optuna.trial import TrialState
 from storage.records import StudyRecord, TrialRecord
 from study.analysis import kind_of
 from study.analysis.correlation import get_correlations
-from study.analysis.expected_best import get_expected_best
 from study.analysis.front import get_front
 from study.analysis.history import get_history, get_learning_curves
 from study.analysis.importance import get_importances
 from study.figures import (
     FAMILY_COLORS,
     plot_correlations,
-    plot_expected_best,
     plot_front,
     plot_history,
     plot_importances,
@@ -147,24 +144,6 @@ def test_stopped_curves_are_dashed_and_end_in_an_x() -> None:
         assert not {"NaN", "Infinity"} & set(re.findall(r"\w+", drawn.to_json()))
 
 
-def test_expected_best_draws_its_points_and_their_band() -> None:
-    """The filled band reaches from the lower to the upper ends; only errors have a log axis."""
-    info = get_expected_best(RECORD)
-    figure = plot_expected_best(info)
-    low, band, line, best = figure.data
-    for trace, name in ((low, "low"), (band, "high"), (line, "value")):
-        assert list(trace.x) == [point.n for point in info.points]
-        assert list(trace.y) == near([getattr(point, name) for point in info.points])
-    assert (low.fill, band.fill, low.showlegend) == (None, "tonexty", False)
-    assert line.customdata[0][1] == "50.0 s"
-    assert list(best.x) == [1, 102]
-    assert list(best.y) == near([info.best] * 2)
-    assert (figure.layout.xaxis.type, figure.layout.yaxis.type) == ("log", "log")
-    figure = plot_expected_best(get_expected_best(CLASSIFYING, metric=VALIDATION_ACCURACY))
-    assert figure.layout.yaxis.type is None
-    assert figure.layout.yaxis.title.text == "validation accuracy"
-
-
 def test_importances_draw_shares_with_their_intervals() -> None:
     """A whisker reaches from the lower to the upper end of the interval."""
     info = get_importances(RECORD, n_resamples=20)
@@ -199,33 +178,6 @@ def test_correlations_have_numbers_and_whiskers() -> None:
     axis = figure.layout.xaxis
     assert axis.title.text == "Spearman correlation<br>with validation<br>accuracy"
     assert (axis.range, axis.tickvals) == ((-1.75, 1.75), (-1, 0, 1))
-
-
-def test_correlations_without_certainty() -> None:
-    """The adjusted p-value decides who is pale; without an interval there is no whisker.
-
-    Rows without one come last, behind the end of the whiskers' arrays.
-    """
-    info = get_correlations(RECORD)
-    family = info.families[0]
-    (first, *_) = family.parameters
-    rows = []
-    for name, p, low, high in (
-        *(("bare", 0.04, None, None), ("sure", 0.04, -0.1, 0.69)),
-        ("pale", 0.06, -0.1, 0.69),
-    ):
-        changed = {"value": 0.3, "p": 0.01, "p_adjusted": p, "low": low, "high": high}
-        rows.append(replace(first, name=name, spearman=replace(first.spearman, **changed)))
-    info = replace(info, families=(replace(family, parameters=tuple(rows)),))
-    figure = plot_correlations(info, KIND)
-    bars, numbers = figure.data
-    assert bars.y == ("sure", "pale", "bare")
-    assert list(bars.marker.opacity) == [1.0, 0.4, 1.0]
-    assert len(bars.error_x.array) == len(bars.error_x.arrayminus) == 2
-    assert list(numbers.x) == [0.69, 0.69, 0.3]
-    assert bars.customdata[-1][-1] == "too few trials"
-    axis = figure.layout.xaxis
-    assert (axis.range, axis.tickvals) == ((-1.35, 1.35), (-1, -0.5, 0, 0.5, 1))
 
 
 def test_markup_in_names_is_escaped() -> None:

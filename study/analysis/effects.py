@@ -1,0 +1,198 @@
+"""How much each setting went with better values, and what chance explains of that."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+import numpy as np
+from optuna.distributions import FloatDistribution, IntDistribution
+from scipy import stats
+
+from storage.records import Scalar, StudyRecord, TrialRecord
+from study.analysis import (
+    each_training_once,
+    kind_of,
+    parameter_names,
+    ranked,
+    sampler_of,
+    word_for,
+)
+from study.formats import format_label, format_measured, format_value
+from study.metrics import Metric
+from study.sampling.names import ADAPTIVE_SAMPLERS
+
+MIN_GROUP = 5
+"""Trials with a value of a setting below which nothing is said of it."""
+
+MAX_GROUPS = 6
+"""Values that are looked at one by one; a range with more is cut at the middle of its trials."""
+
+CLEAR = 0.05
+"""Adjusted p-value below which chance does not explain that the values of a setting differ."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """The trials with one value of a setting, or on one side of the middle of its range.
+
+    Args:
+        words: The value, or which values these are.
+        median: Of the metric among them.
+    """
+
+    words: str
+    n_trials: int
+    median: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effect:
+    """One setting.
+
+    Args:
+        best, worst: Its sides with the best and with the worst median.
+        p_adjusted: Of the Kruskal-Wallis test over all of its sides, adjusted for all settings.
+        size: The best median in units of the worst, 0.5 is half of it; None unless both are
+            positive.
+    """
+
+    name: str
+    best: Side
+    worst: Side
+    p_adjusted: float
+    size: float | None
+
+    @property
+    def clear(self) -> bool:
+        """Whether chance does not explain it."""
+        return self.p_adjusted < CLEAR
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EffectsInfo:
+    """All settings that vary, the clear ones first, by their sizes.
+
+    Args:
+        untold: Settings that vary and have no two sides with enough trials.
+        n_trials: Complete trials, each training once.
+        adaptive: Whether the sampler chose trials by earlier results, so that settings moved
+            together and the test describes more than it tests.
+    """
+
+    metric: Metric
+    effects: tuple[Effect, ...]
+    untold: tuple[str, ...]
+    n_trials: int
+    adaptive: bool
+
+    @property
+    def clear(self) -> tuple[Effect, ...]:
+        """Those that chance does not explain."""
+        return tuple(effect for effect in self.effects if effect.clear)
+
+    @property
+    def unclear(self) -> tuple[str, ...]:
+        """Names of all others that vary."""
+        return (*(e.name for e in self.effects if not e.clear), *self.untold)
+
+
+def get_effects(record: StudyRecord, *, metric: Metric | None = None) -> EffectsInfo:
+    """Compare the values of each setting, whatever the other settings.
+
+    The test is that of Kruskal and Wallis, adjusted for the number of settings (Holm, "A simple
+    sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 6, 1979).
+    """
+    metric = metric or kind_of(record).objective
+    found = ranked(record, metric=metric)
+    once = {trial.number for trial in each_training_once(trial for _, trial in found)}
+    members = [(value, trial) for value, trial in found if trial.number in once]
+    tested: list[tuple[str, list[tuple[str, list[float]]], float]] = []
+    untold = []
+    for name in parameter_names(record):
+        having = [(value, trial) for value, trial in members if name in trial.params]
+        if len({_key(trial.params[name]) for _, trial in having}) < 2:
+            continue
+        sides = [(w, values) for w, values in _sides(name, having) if len(values) >= MIN_GROUP]
+        if len(sides) < 2:
+            untold.append(name)
+            continue
+        groups = [values for _, values in sides]
+        differ = np.ptp(np.concatenate(groups)) > 0
+        tested.append((name, sides, float(stats.kruskal(*groups).pvalue) if differ else 1.0))
+    adjusted = _holm([p for _, _, p in tested])
+    effects = [
+        _effect(name, sides, p, metric)
+        for (name, sides, _), p in zip(tested, adjusted, strict=True)
+    ]
+    sampler = sampler_of(record)
+    return EffectsInfo(
+        metric=metric,
+        effects=tuple(sorted(effects, key=_order)),
+        untold=tuple(untold),
+        n_trials=len(members),
+        adaptive=sampler in ADAPTIVE_SAMPLERS,
+    )
+
+
+def describe_effect(effect: Effect, metric: Metric) -> str:
+    """Say in a line how much a setting made out."""
+    best, worst = effect.best, effect.worst
+    medians = (
+        f"medians {format_measured(best.median, metric)} and "
+        f"{format_measured(worst.median, metric)} of {best.n_trials} and {worst.n_trials} trials"
+    )
+    change = "" if effect.size is None else f" {word_for(metric)} × {effect.size:.2g},"
+    return f"{format_label(effect.name)} {best.words} instead of {worst.words}:{change} {medians}"
+
+
+def _sides(
+    name: str, having: Sequence[tuple[float, TrialRecord]]
+) -> list[tuple[str, list[float]]]:
+    """Return the values of the metric by value of a setting, or below and above its middle."""
+    groups: dict[tuple[str, str], tuple[Scalar, list[float]]] = {}
+    for value, trial in having:
+        own = trial.params[name]
+        groups.setdefault(_key(own), (own, []))[1].append(value)
+    numeric = all(
+        isinstance(trial.distributions.get(name), FloatDistribution | IntDistribution)
+        for _, trial in having
+    )
+    if len(groups) <= MAX_GROUPS or not numeric:
+        return [(format_value(own), values) for own, values in groups.values()]
+    numbers = [(float(str(trial.params[name])), value) for value, trial in having]
+    middle = median(number for number, _ in numbers)
+    low = [value for number, value in numbers if number <= middle]
+    high = [value for number, value in numbers if number > middle]
+    words = format_value(middle)
+    return [(f"up to {words}", low), (f"above {words}", high)]
+
+
+def _effect(
+    name: str, sides: Sequence[tuple[str, list[float]]], p: float, metric: Metric
+) -> Effect:
+    told = [Side(words=w, n_trials=len(v), median=median(v)) for w, v in sides]
+    best, *_, worst = sorted(told, key=lambda side: metric.sign * side.median)
+    positive = min(best.median, worst.median) > 0
+    size = best.median / worst.median if positive else None
+    return Effect(name=name, best=best, worst=worst, p_adjusted=p, size=size)
+
+
+def _order(effect: Effect) -> tuple[bool, float, float]:
+    factor = 0.0 if effect.size is None else abs(math.log(effect.size))
+    return not effect.clear, -factor, effect.p_adjusted
+
+
+def _holm(p_values: Sequence[float]) -> list[float]:
+    """Adjust p-values for their number."""
+    n, highest = len(p_values), 0.0
+    adjusted = [1.0] * n
+    for rank, i in enumerate(sorted(range(n), key=lambda i: p_values[i])):
+        highest = max(highest, min(1.0, (n - rank) * p_values[i]))
+        adjusted[i] = highest
+    return adjusted
+
+
+def _key(value: Scalar) -> tuple[str, str]:
+    """Tell values apart: True equals 1, but is another value."""
+    return str(value), type(value).__name__

@@ -1,0 +1,369 @@
+"""The first screen of a report: what was found, what to use, how sure that is, what to do next."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from optuna.trial import TrialState
+
+from study.analysis import data_of, is_own, min_accuracy_of, settings_of, word_for
+from study.analysis.ablation import describe_ablation
+from study.analysis.confirmation import (
+    DEFAULT,
+    MIN_SEEDS,
+    ConfirmationInfo,
+    Confirmed,
+    Estimate,
+    describe_confirmation,
+)
+from study.analysis.effects import describe_effect
+from study.analysis.experiment import describe_comparisons
+from study.analysis.history import training_seconds
+from study.analysis.provenance import describe_code
+from study.analysis.verdict import Level
+from study.formats import (
+    counted,
+    format_change,
+    format_configuration,
+    format_count,
+    format_data,
+    format_duration,
+    format_label,
+    format_list,
+    format_measured,
+    format_percent,
+    format_sampler,
+)
+from study.metrics import Metric
+from study.report.findings import Findings
+from study.report.scale import Ruler, get_ruler
+from study.report.sentences import Step, describe_lacking
+from study.settings import IMPORTED
+
+MAX_STEPS, MAX_EFFECTS = 3, 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Use:
+    """What to use: settings, what to expect of them, and the command that trains them."""
+
+    settings: str
+    expected: str
+    command: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a reader must know who reads nothing else.
+
+    Args:
+        headline: What was found, in a sentence that needs no other.
+        doubt: What keeps it from being trusted, or what it can be trusted for.
+        about: What was done, with how much of what.
+        sure: What the data say, and what they cannot say.
+    """
+
+    headline: str
+    doubt: tuple[str, ...]
+    about: str
+    use: Use | None
+    sure: tuple[str, ...]
+    next: tuple[Step, ...]
+    ruler: Ruler | None
+
+
+def get_answer(found: Findings) -> Answer:
+    """Say what a study found, most important first."""
+    lacking = tuple(describe_lacking(found.data))
+    if not found.search:
+        headline, *others = _of_arms(found) or ["Nothing has been found yet."]
+        return Answer(
+            headline=headline,
+            doubt=(),
+            about=_about(found),
+            use=None,
+            sure=(*others, *lacking, *_to_keep_in_mind(found)),
+            next=(),
+            ruler=None,
+        )
+    return Answer(
+        headline=_headline(found),
+        doubt=tuple(_doubt(found)),
+        about=_about(found),
+        use=_use(found),
+        sure=(*_sure(found), *lacking, *_to_keep_in_mind(found)),
+        next=tuple(_next_steps(found))[:MAX_STEPS],
+        ruler=get_ruler(found),
+    )
+
+
+def winner_of(found: Findings) -> Confirmed | None:
+    """Return the confirmed configuration with the best mean, if there is a confirmation."""
+    info = found.at_home
+    if info is None or info.best is None or info.n_seeds < MIN_SEEDS:
+        return None
+    return info.get(info.best)
+
+
+def _of_arms(found: Findings) -> list[str]:
+    if found.experiment is not None:
+        return list(describe_comparisons(found.experiment))
+    said = [text for c in found.confirmations for text in describe_confirmation(c, found.at_home)]
+    return said + [text for a in found.ablations for text in describe_ablation(a)]
+
+
+def _headline(found: Findings) -> str:
+    kind, summary = found.kind, found.summary
+    if not summary.n_trials:
+        return "No trial has been run yet."
+    if summary.best is None:
+        if summary.n_infeasible:
+            return "No complete trial keeps the constraint yet, so none is the best."
+        return "No trial is complete yet."
+    objective, winner, best = kind.objective, winner_of(found), summary.best
+    front, several = found.front, len(found.record.directions) > 1
+    if several and front is not None and front.points and kind.second is not None:
+        n_best, n = format_count(len(front.front)), counted(len(front.points), "trial")
+        return (
+            f"{n_best} of {n} are the best in {objective.label} and {kind.second.label} together: "
+            "no other is better in one of the two and as good in the other."
+        )
+    if winner is not None and winner.validation is not None:
+        what = winner.name if winner.role == DEFAULT else _named(found, winner.name)
+        mean = format_measured(winner.validation.mean, objective)
+        return (
+            f"{what[:1].upper()}{what[1:]}: {objective.label} {mean} in the mean of "
+            f"{winner.validation.n} fresh seeds."
+        )
+    value, name = format_measured(best.value, objective), _named(found, f"trial {best.number}")
+    return f"Best so far: {name}, {objective.label} {value}{_judged(found)}."
+
+
+def _named(found: Findings, name: str) -> str:
+    """Name a trial by its family where the study has one."""
+    best = next((t for t in found.record.trials if f"trial {t.number}" == name), None)
+    family = None if best is None else best.params.get(found.kind.family or "")
+    return name if family is None else f"{family} ({name})"
+
+
+def _judged(found: Findings) -> str:
+    n = _parts(found).get("v", 0)
+    return f" on {format_count(n)} validation {data_of(found.record)}" if n else ""
+
+
+def _parts(found: Findings) -> dict[str, int]:
+    """Count the data of each side of the split: t, v, and others; empty where that is unknown."""
+    sides = settings_of(found.record).get("sides")
+    return {letter: sides.count(letter) for letter in set(sides)} if isinstance(sides, str) else {}
+
+
+def _doubt(found: Findings) -> Iterator[str]:
+    """Say whether the headline can be trusted."""
+    summary, info, winner = found.summary, found.at_home, winner_of(found)
+    if summary.best is None:
+        return
+    if winner is not None and info is not None:
+        yield from _confirmed(found, winner, info)
+    else:
+        n = summary.by_state.get(TrialState.COMPLETE, 0) - summary.n_infeasible
+        best, data = found.kind.objective.best, data_of(found.record)
+        yield (
+            f"Not confirmed yet: it is the {best} of {format_count(n)} single trainings on the "
+            f"{data} that chose it, so partly luck."
+            if n > 1
+            else "Not confirmed yet: it is the only complete trial."
+        )
+    length = next((c for c in found.checks if c.name == "length of the training"), None)
+    if length is not None and length.level == Level.WARN:
+        yield f"{length.sentence}"
+
+
+def _confirmed(found: Findings, winner: Confirmed, info: ConfirmationInfo) -> Iterator[str]:
+    objective = found.kind.objective
+    assert winner.validation is not None
+    text = f"Confirmed over {counted(winner.validation.n, 'fresh seed')} and splits"
+    interval = _interval(winner.validation, objective)
+    text += f" ({interval})" if interval else ""
+    if winner.difference is not None:
+        text += f", {format_change(winner.difference)} against the default"
+        text += f", {objective.better} with {winner.n_wins} of {winner.n_pairs} seeds"
+    yield f"{text}."
+    if winner.test is not None:
+        interval = _interval(winner.test, objective)
+        mean = format_measured(winner.test.mean, objective)
+        text = f"On the test {info.data}, by which nothing was chosen: {mean}"
+        yield f"{text} ({interval})." if interval else f"{text}."
+    others = [name for name in info.tied if name != winner.name]
+    if others:
+        are, fastest = "is" if len(others) == 1 else "are", ""
+        if info.cheapest in others:
+            fastest = " and trains faster" if len(others) == 1 else f"; {info.cheapest} is fastest"
+        yield f"{format_list(others).capitalize()} {are} as good within chance{fastest}."
+
+
+def _interval(found: Estimate, metric: Metric) -> str:
+    if found.low is None or found.high is None:
+        return ""
+    low, high = format_measured(found.low, metric), format_measured(found.high, metric)
+    return f"95\N{NO-BREAK SPACE}% interval {low} to {high}"
+
+
+def _about(found: Findings) -> str:
+    """Say what was done, with how many trials and data."""
+    record, summary = found.record, found.summary
+    settings, parts, data = settings_of(record), _parts(found), data_of(record)
+    models = {"autoencoder": "small autoencoders", "multitask": "small multitask autoencoders"}
+    what = models.get(found.kind.name, "models") if is_own(record) else "models"
+    n_started = summary.n_trials - summary.by_state.get(TrialState.WAITING, 0)
+    text = f"{format_count(n_started)} trainings of {what}"
+    if parts.get("v"):
+        n_train, n_validation = (format_count(parts.get(side, 0)) for side in "tv")
+        text += f" on {n_train} {data}, judged on {n_validation} others"
+    ended = {
+        "pruned early": summary.by_state.get(TrialState.PRUNED, 0),
+        "failed": summary.by_state.get(TrialState.FAIL, 0) - summary.n_begun_again,
+        "running": summary.by_state.get(TrialState.RUNNING, 0),
+    }
+    told = [f"{format_count(n)} {how}" for how, n in ended.items() if n]
+    n_complete = summary.by_state.get(TrialState.COMPLETE, 0)
+    text += f": {', '.join([f'{format_count(n_complete)} complete', *told])}."
+    sampler = settings.get("sampler")
+    if found.search and sampler == IMPORTED:
+        return f"{text} They were imported from a file."
+    if vendors := settings.get("vendors"):
+        text += f" The data are {format_data(settings.get('data'), vendors)}."
+    if found.search and sampler:
+        space = f" in the {settings['space']} space" if settings.get("space") else ""
+        text += f" Settings{space} were chosen by {format_sampler(str(sampler))}."
+    return text
+
+
+def _use(found: Findings) -> Use | None:
+    """Say which settings to use, and what can be expected of them."""
+    best, winner, kind = found.summary.best, winner_of(found), found.kind
+    if best is None:
+        return None
+    family = kind.family if is_own(found.record) else None
+    number = best.number if winner is None else winner.trial
+    if number is None:
+        default = kind.default or {}
+        return Use(
+            settings=f"the default: {format_configuration(default, family)}",
+            expected="nothing that was tried is better",
+            command=None,
+        )
+    command = found.command("train", f"--trial {number}")
+    trial = next((t for t in found.record.trials if t.number == number), None)
+    if trial is None:  # of a page that holds a part of the trials
+        return Use(settings=f"trial {number}", expected="", command=command)
+    others = [
+        f"{metric.label} {format_measured(value, metric)}"
+        for metric in kind.metrics[1:]
+        if metric.always and (value := metric.of(trial)) is not None
+    ]
+    expected = (
+        f"in the search: {kind.objective.label} {format_measured(trial.value, kind.objective)}"
+    )
+    return Use(
+        settings=f"trial {number}: {format_configuration(trial.params, family)}",
+        expected=", ".join([expected, *others]),
+        command=command,
+    )
+
+
+def _sure(found: Findings) -> Iterator[str]:
+    """Say which settings made a difference, how large, and of which nothing can be said."""
+    info = found.effects
+    front, kind = found.front, found.kind
+    if front is not None and front.points:
+        low, high = front.lowest_error, front.most_accurate
+        second = kind.second
+        if second and low and high and low.number != high.number:
+            yield (
+                f"{kind.objective.best.capitalize()} {kind.objective.short_label} and "
+                f"{second.best} {second.short_label} are of different trials: "
+                f"{low.number} with {format_measured(low.mse, kind.objective)} and "
+                f"{format_measured(low.accuracy, second)}, {high.number} with "
+                f"{format_measured(high.mse, kind.objective)} and "
+                f"{format_measured(high.accuracy, second)}."
+            )
+    if found.summary.n_infeasible and kind.second is not None:
+        bound = "least" if kind.second.maximise else "most"
+        demanded = format_measured(min_accuracy_of(found.record), kind.second)
+        yield (
+            f"{format_count(found.summary.n_infeasible)} complete trials break the constraint, a "
+            f"{kind.second.label} of at {bound} {demanded}, and cannot be the best."
+        )
+    if not info.n_trials:
+        return
+    for effect in info.clear[:MAX_EFFECTS]:
+        yield f"Clear: {describe_effect(effect, info.metric)}."
+    if info.unclear:
+        names = format_list([format_label(name) for name in info.unclear])
+        yield f"Cannot be told from {counted(info.n_trials, 'trial')}: {names}."
+    if info.clear and info.adaptive:
+        sampler = format_sampler(str(settings_of(found.record).get("sampler")))
+        yield (
+            f"{sampler} chose trials by earlier results, so settings moved together: ablate "
+            "measures them one by one."
+        )
+
+
+def _to_keep_in_mind(found: Findings) -> Iterator[str]:
+    """Say what changes what the numbers mean."""
+    record, summary, settings = found.record, found.summary, settings_of(found.record)
+    if (code := describe_code(record)) is not None:
+        yield code
+    n_failed = summary.by_state.get(TrialState.FAIL, 0) - summary.n_begun_again
+    ended = sum(summary.by_state.get(s, 0) for s in (TrialState.COMPLETE, TrialState.PRUNED))
+    if n_failed > 0.05 * (ended + n_failed):
+        share = format_percent(n_failed / (ended + n_failed))
+        yield f"{counted(n_failed, 'trial')} ({share}) failed and count in no statistic."
+    if settings.get("sampler") == IMPORTED:
+        yield (
+            f"Where the imported {word_for(found.kind.objective)}s were measured on a test split, "
+            "that split chose the best trial and is no test any more."
+        )
+    elif settings.get("split") == "random" and is_own(record) and found.search:
+        yield (
+            "The random split has variants of one emoji on both sides: errors look lower than "
+            "they would on new emoji."
+        )
+
+
+def _next_steps(found: Findings) -> Iterator[Step]:
+    """Say what to do next: what checks ask for, confirmation, ablation, the final training."""
+    summary, record = found.summary, found.record
+    if not summary.n_trials or found.reference is None:
+        return
+    seconds = [training_seconds(t) for t in record.complete if training_seconds(t) > 0]
+    mean_s = sum(seconds) / len(seconds) if seconds else None
+
+    def lasting(n: float) -> str:
+        return "" if mean_s is None else f" (about {format_duration(n * mean_s)} of training)"
+
+    urgent = [c for c in found.checks if c.level >= Level.WARN and c.command is not None]
+    said: set[str] = set()
+    for check in urgent[: MAX_STEPS - 1]:
+        assert check.command is not None
+        if check.command in said or check.command.startswith("emoji-study status"):
+            continue
+        said.add(check.command)
+        yield Step(why=check.sentence, command=found.placed(check.command))
+    if summary.best is None:
+        return
+    winner = winner_of(found)
+    number = summary.best.number if winner is None or winner.trial is None else winner.trial
+    if found.at_home is None:
+        yield Step(
+            why=f"Train the best again with 5 fresh seeds and splits{lasting(5 * 7)}",
+            command=found.command("confirm", "--seeds 5"),
+        )
+    elif not found.ablations:
+        yield Step(
+            why="Find out which of its settings the winner needs", command=found.command("ablate")
+        )
+    else:
+        yield Step(
+            why=f"Train the winner for good and keep its weights{lasting(1)}",
+            command=found.command("train", f"--trial {number}"),
+        )

@@ -1,0 +1,24 @@
+"""What a good value costs, in time and in size."""
+
+from study.analysis import NEAR, word_for
+from study.analysis.cost import get_costs
+from study.figures import plot_costs, shown_costs
+from study.report.findings import Findings
+from study.report.page import Missing, Section
+
+HEADING = "Cost"
+
+
+def section(found: Findings) -> Section | Missing | None:
+    """Draw values over costs, each with its front."""
+    if not found.search:
+        return None
+    objective, costs = found.kind.objective, get_costs(found.record)
+    good = "high" if objective.maximise else "low"
+    heading = f"What a {good} {word_for(objective)} costs"
+    if not costs:
+        why = "no two complete trials differ in their cost"
+        return Missing(why, found.more_trials, heading=heading)
+    thinned = any(len(shown_costs(info)) < len(info.points) for info in costs)
+    data = {"costs": costs, "near": NEAR, "costs_thinned": thinned}
+    return Section(data, {"cost": plot_costs(costs, found.kind)}, heading=heading)

@@ -1,0 +1,11 @@
+"""The totals of a study."""
+
+from study.report.findings import Findings
+from study.report.page import Section
+
+HEADING = "Numbers of the study"
+
+
+def section(found: Findings) -> Section:
+    """Count trials, steps, time and workers."""
+    return Section(folded="Trials, time, workers")

@@ -1,0 +1,20 @@
+"""All settings of each trial beside each other."""
+
+from study.analysis import parameter_names, ranked, varies
+from study.figures import plot_parallel
+from study.report.findings import Findings
+from study.report.page import Section
+
+HEADING = "All settings side by side"
+
+
+def section(found: Findings) -> Section | None:
+    """Draw each trial as a line over its settings."""
+    if not found.search:
+        return None
+    names = [name for name in parameter_names(found.record) if varies(found.record, name)]
+    if len(names) < 2 or len(ranked(found.record)) < 2:
+        return None
+    figure = plot_parallel(found.record, found.kind, names)
+    folded = "Which settings do the best trials share?"
+    return Section({}, {"parallel": figure}, folded=folded)

@@ -1,0 +1,12 @@
+"""How to make the results again, and what they were made with."""
+
+from study.analysis.provenance import get_provenance
+from study.report.findings import Findings
+from study.report.page import Section
+
+HEADING = "Commands and settings"
+
+
+def section(found: Findings) -> Section:
+    """Tell commands, machines, methods and settings."""
+    return Section({"provenance": get_provenance(found.record)})

@@ -1,0 +1,18 @@
+"""When each worker ran which trial."""
+
+from study.analysis.timeline import get_timeline
+from study.figures import plot_timeline
+from study.report.findings import Findings
+from study.report.page import Missing, Section
+
+HEADING = "Timeline of workers"
+
+
+def section(found: Findings) -> Section | Missing:
+    """Draw the time of each trial in the row of its worker."""
+    info = get_timeline(found.record)
+    if not info.spans:
+        return Missing("no trial stores when it ran")
+    figure = plot_timeline(info, found.kind)
+    folded = "When did which worker run which trial?"
+    return Section({"timeline": info}, {"timeline": figure}, folded=folded)
