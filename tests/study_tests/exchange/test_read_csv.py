@@ -100,7 +100,7 @@ def test_multitask(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("column", "text", "message"),
     [
-        ("batch_size", "x", "must be a whole number, but got 'x'"),
+        ("error_rate", "x", "must be a finite number, but is 'x'"),
         ("epoch", "", "is missing"),
         ("error_rate", "nan", "must be a finite number, but is 'nan'"),
         ("error_rate", "-0.1", "must not be negative, but is -0.1"),
