@@ -295,16 +295,17 @@ def _sure(found: Findings) -> Iterator[str]:
         )
     if not info.n_trials:
         return
+    lead = "In these trials" if info.adaptive else "Clear"
     for effect in info.clear[:MAX_EFFECTS]:
-        yield f"Clear: {describe_effect(effect, info.metric)}."
+        yield f"{lead}: {describe_effect(effect, info.metric)}."
     if info.unclear:
         names = format_list([format_label(name) for name in info.unclear])
         yield f"Cannot be told from {counted(info.n_trials, 'trial')}: {names}."
     if info.clear and info.adaptive:
         sampler = format_sampler(str(settings_of(found.record).get("sampler")))
         yield (
-            f"{sampler} chose trials by earlier results, so settings moved together: ablate "
-            "measures them one by one."
+            f"{sampler} chose trials by earlier results, so settings moved together and no test "
+            "tells them apart: ablate measures them one by one."
         )
 
 

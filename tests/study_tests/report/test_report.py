@@ -216,8 +216,8 @@ def test_the_first_screen_answers(page: Page) -> None:
         "Not confirmed yet: it is the lowest of 102 single trainings",
         "120 trainings of small autoencoders on 105 images, judged on 35 others: 102 complete, 12 "
         "pruned early, 6 failed. Settings in the extended space were chosen by TPE.",
-        "Clear: auto encoder CNN instead of linear: error × 0.32, medians 0.02492 and 0.07831 of "
-        "53 and 49 trials.",
+        "In these trials: auto encoder CNN instead of linear: error × 0.32, medians 0.02492 and "
+        "0.07831 of 53 and 49 trials.",
         "Cannot be told from 102 trials: batch size, batch normalization, bottleneck dim and",
         f"emoji-study train --study planted --trial {best.number}",
         "emoji-study confirm --study planted --seeds 5",
