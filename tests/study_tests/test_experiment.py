@@ -322,13 +322,10 @@ def test_a_study_stays_what_it_is(copy: Path, multitask: StudySettings, other_da
         (f"experiment {NAME}", others),
         (f"experiment leakage --study {NAME}", arms),
         (f"{COMMAND} --set epoch=3", "'auxiliary-task' has fixed {.*, but got {"),
-        (f"{COMMAND} --seed 1", "'auxiliary-task' has seed 0, but got 1"),
-        (f"{COMMAND} --data-seed 1", "'auxiliary-task' has data_seed 42, but got 1"),
         (f"{COMMAND} --set strategy=joint", "^`strategy` is what the arms of this experiment"),
         (f"{COMMAND} --pairs 3 --data {other_data}", "'auxiliary-task' was made with other data"),
         # Nor is it continued as a search, or a search as an experiment.
         (f"run multitask --study {NAME}", "^[^\n]*paired[^\n]*$"),
-        (f"run multitask --study {NAME} --space notebook", "has space 'extended'"),
         (f"{COMMAND} --study s --data {multitask.data}", r"^Study 's' has \w+ "),
     ):
         with pytest.raises(StudyError, match=message) as seen:

@@ -3,11 +3,13 @@
 import itertools
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+from optuna.trial import TrialState
 
 from storage import attrs
 from storage.errors import StorageAccessError
@@ -64,7 +66,12 @@ def imported(path: Path, name: str | None = None) -> StudyRecord:
 
 def again(first: StudyRecord, folder: Path) -> None:
     """Export and import a study again, which must give the same tables."""
-    write_table(first, folder / "again.csv")
+    flagged = [
+        replace(t, user_attrs={**t.user_attrs, "zebra": t.number % 2 == 0}) for t in first.trials
+    ]
+    first = replace(first, trials=tuple(flagged))
+    running = replace(flagged[0], number=99, state=TrialState.RUNNING, value=None)
+    write_table(replace(first, trials=(running, *flagged)), folder / "again.csv")
     second = imported(folder / "again.csv")
     assert get_correlations(second) == get_correlations(first)
     times = ["started", "completed", "duration_s"]
@@ -101,6 +108,7 @@ def test_multitask(tmp_path: Path) -> None:
     ("column", "text", "message"),
     [
         ("error_rate", "x", "must be a finite number, but is 'x'"),
+        ("batch_size", "x", "must be a whole number, but got 'x'"),
         ("epoch", "", "is missing"),
         ("error_rate", "nan", "must be a finite number, but is 'nan'"),
         ("error_rate", "-0.1", "must not be negative, but is -0.1"),
