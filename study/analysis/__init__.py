@@ -152,6 +152,15 @@ def each_training_once(trials: Iterable[TrialRecord]) -> list[TrialRecord]:
     return list(found.values())
 
 
+def is_default(kind: KindInfo, trial: TrialRecord) -> bool:
+    """Whether a trial has the kind's default settings, at any fidelity."""
+    return (
+        kind.default is not None
+        and bool(trial.params)
+        and all(kind.default.get(n) == x for n, x in trial.params.items() if n != kind.fidelity)
+    )
+
+
 def breaks_constraint(trial: TrialRecord) -> bool:
     """Whether a trial is complete but no candidate for the best."""
     return trial.state == TrialState.COMPLETE and not trial.feasible

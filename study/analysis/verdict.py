@@ -33,6 +33,7 @@ from storage.records import StudyRecord, TrialRecord
 from study.analysis import (
     NEAR,
     begun_again,
+    is_default,
     is_near,
     is_own,
     is_search,
@@ -456,13 +457,12 @@ def _default(study: _Study) -> Check | None:
         if not sure:
             return _unknown("the default", f"{sentence}, which may be chance.")
         return _check("the default", False, f"{sentence}.", "")
-    if kind.default is None or best is None or best.value is None:
+    if best is None or best.value is None:
         return None
     alike = [
         value
         for value, trial in study.ranked
-        if trial.params
-        and all(kind.default.get(n) == x for n, x in trial.params.items() if n != kind.fidelity)
+        if is_default(kind, trial)
         and trial.params.get(kind.fidelity or "") == best.params.get(kind.fidelity or "")
     ]
     if not alike or (study.own and (kind.second is not None or not study.in_notebook)):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from optuna.trial import TrialState
 
-from study.analysis import family_of, ranked
+from study.analysis import family_of, is_default, ranked
 from study.formats import format_measured, format_state
 from study.report.findings import Findings
 
@@ -169,17 +169,9 @@ def _landmarks(found: Findings) -> dict[str, float]:
     """Return what the study's trials can be compared with, by what it is."""
     kind, record = found.kind, found.record
     known: dict[str, float] = {}
-    if kind.default is not None:
-        defaults = [
-            value
-            for value, trial in ranked(record)
-            if trial.params
-            and all(
-                kind.default.get(n) == x for n, x in trial.params.items() if n != kind.fidelity
-            )
-        ]
-        if defaults:
-            known["default"] = defaults[0]
+    defaults = (value for value, trial in ranked(record) if is_default(kind, trial))
+    if (default := next(defaults, None)) is not None:
+        known["default"] = default
     if found.baseline is not None:
         known["constant prediction"] = found.baseline
     return known
