@@ -44,7 +44,6 @@ def page_words(found: Findings) -> Mapping[str, Any]:
         "placed": found.placed,
         "settings": analysis.settings_of(record),
         "kind": kind,
-        "kind_name": analysis.reference_of(record) or "KIND",
         "objective": kind.objective,
         "second": kind.second,
         "step": format_label(kind.step),
