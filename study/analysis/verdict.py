@@ -209,9 +209,13 @@ def _check(
     name: str, bad: bool, good: str, wrong: str, command: str | None = None, severe: bool = False
 ) -> Check:
     if not bad:
-        return Check(name=name, level=Level.PASS, sentence=good)
+        return _passed(name, good)
     level = Level.FAIL if severe else Level.WARN
     return Check(name=name, level=level, sentence=wrong, command=command)
+
+
+def _passed(name: str, sentence: str) -> Check:
+    return Check(name=name, level=Level.PASS, sentence=sentence)
 
 
 def _unknown(name: str, sentence: str, command: str | None = None) -> Check:
@@ -240,12 +244,10 @@ def _near_the_best(study: _Study) -> Check | None:
     near = sum(is_near(value, values[0]) for value in values)
     of_all = f"{near} of {format_count(len(values))} trials"
     if near < MIN_NEAR and study.confirmed:
-        return _check(
+        return _passed(
             "trials near the best",
-            False,
             f"Only {of_all} lie within {format_percent(NEAR)} of the best, but fresh seeds "
             "confirm it.",
-            "",
         )
     return _check(
         "trials near the best",
@@ -456,7 +458,7 @@ def _default(study: _Study) -> Check | None:
         )
         if not sure:
             return _unknown("the default", f"{sentence}, which may be chance.")
-        return _check("the default", False, f"{sentence}.", "")
+        return _passed("the default", f"{sentence}.")
     if best is None or best.value is None:
         return None
     alike = [
@@ -541,7 +543,7 @@ def _pruner(study: _Study) -> Check | None:
             "have reached nobody knows.",
             command,
         )
-    return _check("pruner", False, f"{early} agree with the final ones {among}.", "")
+    return _passed("pruner", f"{early} agree with the final ones {among}.")
 
 
 def _of(n: int, total: int) -> str:
