@@ -58,6 +58,11 @@ class CostInfo:
         """The cheapest point that is at most by ``NEAR`` worse than the best."""
         return next(p for p in self.front if is_near(p.mse, self.best.mse))
 
+    @property
+    def saves(self) -> bool:
+        """Whether a trial about as good as the best is cheaper."""
+        return self.cheapest_near != self.best
+
 
 def get_costs(record: StudyRecord) -> tuple[CostInfo, ...]:
     """Set the value of each trial that keeps the constraint against what it cost.

@@ -135,15 +135,16 @@ def get_effects(record: StudyRecord, *, metric: Metric | None = None) -> Effects
     )
 
 
-def describe_effect(effect: Effect, metric: Metric) -> str:
-    """Say in a line how much a setting made out."""
+def describe_effect(effect: Effect, metric: Metric, *, named: bool = True) -> str:
+    """Say in a line how much a setting made out, without its name where that stands before."""
     best, worst = effect.best, effect.worst
     medians = (
         f"medians {format_measured(best.median, metric)} and "
         f"{format_measured(worst.median, metric)} of {best.n_trials} and {worst.n_trials} trials"
     )
     change = "" if effect.size is None else f" {word_for(metric)} × {effect.size:.2g},"
-    return f"{format_label(effect.name)} {best.words} instead of {worst.words}:{change} {medians}"
+    name = f"{format_label(effect.name)} " if named else ""
+    return f"{name}{best.words} instead of {worst.words}:{change} {medians}"
 
 
 def _sides(

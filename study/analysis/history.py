@@ -75,8 +75,8 @@ class LearningCurve:
         epochs: Steps of the training, counted from 1.
         values: The objective after each of these steps; may hold NaN and infinity.
         best: The best finite one.
-        seconds: Training time up to the end of each of these steps, by the trial's mean time
-            per step; None where no time was stored or nothing was trained.
+        seconds_per_step: The trial's mean training time; None where no time was stored or
+            nothing was trained.
     """
 
     number: int
@@ -87,7 +87,7 @@ class LearningCurve:
     epochs: tuple[int, ...]
     values: tuple[float, ...]
     best: float | None
-    seconds: tuple[float, ...] | None
+    seconds_per_step: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,7 +185,7 @@ def get_learning_curves(
                 best=best_of(
                     filter(math.isfinite, trial.intermediate_values.values()), default=None
                 ),
-                seconds=_seconds_after_epochs(trial),
+                seconds_per_step=_seconds_per_step(trial),
             )
             for trial in (*best, *thin(others, max_curves - len(best)))
         ),
@@ -252,12 +252,11 @@ def wall_seconds(trials: Iterable[TrialRecord]) -> float:
     return sum((end - start).total_seconds() for start, end in spans)
 
 
-def _seconds_after_epochs(trial: TrialRecord) -> tuple[float, ...] | None:
-    """Return a trial's training time up to the end of each step that it reported."""
+def _seconds_per_step(trial: TrialRecord) -> float | None:
     n_epochs, seconds = epochs_run(trial), training_seconds(trial)
     if REUSED_FROM in trial.user_attrs or n_epochs < 1 or not 0 < seconds < math.inf:
         return None
-    return tuple((step + 1) * seconds / n_epochs for step in trial.intermediate_values)
+    return seconds / n_epochs
 
 
 def _last_finite(trial: TrialRecord) -> float | None:

@@ -9,7 +9,7 @@ from optuna.distributions import FloatDistribution, IntDistribution
 
 from storage.records import Scalar, StudyRecord, TrialRecord
 from study.analysis import family_of, kind_of, parameter_names, ranked, sampler_of
-from study.analysis.expected_best import MIN_TRIALS, expected_minimum
+from study.analysis.expected_best import MIN_TRIALS
 from study.analysis.thinning import thin
 from study.metrics import Metric
 from study.sampling.names import ADAPTIVE_SAMPLERS
@@ -45,7 +45,6 @@ class IsolatedValue:
         value: The value, or the median of those in the bin.
         low, high: Lowest and highest value in the bin, None for a single value.
         best: Best value of the metric among them; ``second`` and ``median`` likewise.
-        expected: Expected best of ``n_equal`` of these trials; None with fewer than five.
     """
 
     value: Scalar
@@ -56,7 +55,6 @@ class IsolatedValue:
     best_number: int
     second: float | None
     median: float
-    expected: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,8 +63,6 @@ class IsolatedParameter:
 
     Args:
         scale: Of its values: as it was searched, or ``"category"`` where it was a choice.
-        n_equal: The smallest number of trials of those values that have at least five; None
-            without two such values.
         values: By rising value, texts behind numbers.
         points: Trials by number: the best, and an even selection of the others.
     """
@@ -74,7 +70,6 @@ class IsolatedParameter:
     name: str
     scale: Scale
     n_trials: int
-    n_equal: int | None
     values: tuple[IsolatedValue, ...]
     points: tuple[IsolatedPoint, ...]
 
@@ -108,8 +103,7 @@ def get_isolation(record: StudyRecord, *, metric: Metric | None = None) -> Isola
     """Find the best result for each value of each parameter, whatever the other parameters.
 
     Of two values that are equally good, the one with more trials is likely to have the better
-    best. So each value with at least five trials also gets the expected best of equally many
-    trials: as many as the rarest of these values has, drawn from its own without replacement.
+    best, but not the better median.
 
     Feasible complete trials with a finite value count. A range of numbers with more than 12
     distinct ones, or with hardly any that occurs twice, is cut into up to 10 bins between its
@@ -165,8 +159,6 @@ def _isolate(
     if binned is not None:
         places = _bins(binned)
     groups = [np.flatnonzero(places == place) for place in range(places.max() + 1)]
-    enough = [len(group) for group in groups if len(group) >= MIN_TRIALS]
-    n_equal = min(enough) if len(enough) > 1 else None
     scale: Scale = "category"
     ordered = all(isinstance(d, FloatDistribution | IntDistribution) for d in distributions)
     if numbers is not None and (many or ordered):
@@ -175,11 +167,9 @@ def _isolate(
     values = []
     for group in groups:
         own = measured[group]
-        value, low, high, expected = trials[group[0]].params[name], None, None, None
+        value, low, high = trials[group[0]].params[name], None, None
         if binned is not None:
             value, low, high = (float(f(binned[group])) for f in (np.median, np.min, np.max))
-        if n_equal is not None and len(group) >= MIN_TRIALS:
-            expected = metric.sign * expected_minimum(metric.sign * own, n_equal)
         values.append(
             IsolatedValue(
                 value=value,
@@ -190,7 +180,6 @@ def _isolate(
                 best_number=trials[group[0]].number,
                 second=float(own[1]) if len(group) > 1 else None,
                 median=float(np.median(own)),
-                expected=expected,
             )
         )
     by_number = sorted(range(len(trials)), key=lambda i: trials[i].number)
@@ -198,7 +187,6 @@ def _isolate(
         name=name,
         scale=scale,
         n_trials=len(trials),
-        n_equal=n_equal,
         values=tuple(values),
         points=tuple(
             IsolatedPoint(

@@ -32,13 +32,14 @@ from study.figures.search import (
     plot_learning_curves,
     plot_timeline,
 )
-from study.figures.style import FAMILY_COLORS, entitled, plotly_js
+from study.figures.style import FAMILY_COLORS, entitled, family_place, plotly_js
 
 __all__ = [
     "FAMILY_COLORS",
     "SIGNIFICANT",
     "STUDY_COLORS",
     "entitled",
+    "family_place",
     "plot_ablation",
     "plot_best_distribution",
     "plot_comparison",

@@ -25,14 +25,14 @@ from study.figures.style import (
     VERMILLION,
     add_band,
     add_estimates,
-    add_rows,
     drawable,
     family_color,
+    family_symbol,
     mean_axis,
     new_figure,
     parameter_label,
     rounded,
-    stacked,
+    small_multiple,
     ticks,
     value_axis,
     whiskers,
@@ -42,7 +42,6 @@ from study.kind_info import KindInfo
 from study.metrics import Metric
 
 _BRANCH_SYMBOLS = ("circle", "square", "diamond")  # in the order of the branches of a space
-_COST_ROW, _COST_GAP = 250, 80  # heights of the chart of one cost, and of the space below it, px
 _NARROW = 100  # costs that differ by no more than so many times have ticks at 1, 2 and 5
 
 STUDY_COLORS = (BLUE, VERMILLION, GREEN, PURPLE, SKY_BLUE, ORANGE)
@@ -85,7 +84,6 @@ def plot_front(info: FrontInfo, kind: KindInfo) -> go.Figure:
             marker={
                 "color": family_color(kind, points[0].family),
                 "size": 8,
-                "opacity": 0.85,
                 "symbol": f"{symbol}-open" if infeasible else symbol,
                 "line": {"width": 1.5 if infeasible else 0},
             },
@@ -115,28 +113,23 @@ def shown_costs(info: CostInfo) -> tuple[CostPoint, ...]:
     return thin(info.points, MAX_MARKS // 2, keep=lambda point: point.on_front)
 
 
-def plot_costs(infos: Sequence[CostInfo], kind: KindInfo) -> go.Figure:
-    """Draw the objective over each cost, one above the other, and the front as a step line.
+def plot_costs(infos: Sequence[CostInfo], kind: KindInfo) -> dict[str, go.Figure]:
+    """Draw the objective over each cost in a chart of its own, and the front as a step line.
 
     Of many trials each shows a selection, ``shown_costs``.
     """
-    figure = stacked(len(infos), row=_COST_ROW, gap=_COST_GAP)
-    brush: dict[str, str] = {}
-    add_rows(figure, (_cost_traces(info, kind) for info in infos))
-    for row, info in enumerate(infos, start=1):
-        axis = "" if row == 1 else str(row)
-        brush |= {f"x{axis}": info.name, f"y{axis}": "value"}
-        figure.update_xaxes(
-            row=row,
-            col=1,
+    values = [point.mse for info in infos for point in info.points]
+    figures = {}
+    for info in infos:
+        figure = small_multiple(_cost_traces(info, kind), kind.objective, values)
+        figure.update_layout(meta={"brush": {"x": info.name, "y": "value"}})
+        figures[info.name] = figure.update_xaxes(
             type="log",
             title_text=f"{escape(info.label)} (log)",
             tickformat="~s",
             dtick=ticks(info.spread > _NARROW),
         )
-    figure.update_layout(meta={"brush": brush})
-    errors = (point.mse for info in infos for point in info.points)
-    return figure.update_yaxes(**value_axis(kind.objective, errors))
+    return figures
 
 
 def _front_line(x: Iterable[float], y: Iterable[float]) -> go.Scatter:
@@ -155,20 +148,22 @@ def _cost_traces(info: CostInfo, kind: KindInfo) -> Iterator[go.Scatter]:
     objective = kind.objective
     front = [point for point in info.front if drawable(objective, point.mse)]
     line = _front_line((point.cost for point in front), (point.mse for point in front))
-    yield line.update(name="front", legendgroup="front")
+    yield line.update(name="front")
     points = [point for point in shown_costs(info) if drawable(objective, point.mse)]
     for family in sorted({point.family for point in points}):
         own = [point for point in points if point.family == family]
-        name = "complete trials" if family == ALL_TRIALS else escape(family)
         yield go.Scatter(
-            name=name,
-            legendgroup=name,
+            name="complete trials" if family == ALL_TRIALS else escape(family),
             meta={"trials": True},
             x=rounded(point.cost for point in own),
             y=rounded(point.mse for point in own),
             customdata=[point.number for point in own],
             mode="markers",
-            marker={"color": family_color(kind, family), "size": 6, "opacity": 0.6},
+            marker={
+                "color": family_color(kind, family),
+                "symbol": f"{family_symbol(kind, family)}-open",
+                "size": 6,
+            },
             hovertemplate=f"trial %{{customdata}}<br>{escape(objective.label)} %{{y:.4g}}"
             f"<br>{escape(info.label)} %{{x:,.4~r}}",
         )
@@ -184,7 +179,7 @@ def plot_experiment(info: ExperimentInfo, label: str) -> go.Figure:
         x=rounded(difference for _, difference in pairs),
         y=[arm for arm, _ in pairs],
         mode="markers",
-        marker={"color": NEUTRAL, "size": 9, "symbol": "line-ns-open", "opacity": 0.7},
+        marker={"color": NEUTRAL, "size": 9, "symbol": "line-ns-open"},
         hovertemplate="%{y}<br>difference %{x:.4g}",
     )
     sure = [c for c in comparisons if c.low is not None and c.high is not None]
@@ -320,7 +315,7 @@ def plot_comparison(info: ComparisonInfo, unit: Unit) -> go.Figure:
         )
     wide = not budgets or max(budgets) / min(budgets) > 300
     title = f"budget in {escape('seconds of training' if unit == 'seconds' else words)} (log)"
-    figure.update_xaxes(type="log", title_text=title, dtick=ticks(wide))
+    figure.update_xaxes(type="log", title_text=title, tickformat=",~r", dtick=ticks(wide))
     best = replace(metric, label=f"best {metric.short_label}")
     return figure.update_yaxes(**value_axis(best, drawn))
 

@@ -17,28 +17,27 @@ from study.analysis.isolation import IsolatedParameter, IsolatedPoint, IsolatedV
 from study.analysis.pairs import PairInfo
 from study.analysis.thinning import thin
 from study.figures.style import (
-    BLUE,
     GREEN,
     NEUTRAL,
-    add_rows,
+    PLAIN,
     drawable,
     family_color,
+    family_symbol,
     new_figure,
+    pale,
     parameter_label,
     rounded,
-    stacked,
+    small_multiple,
     ticks,
-    value_axis,
     whiskers,
 )
-from study.formats import format_label, format_measured, format_value
+from study.formats import counted, format_label, format_measured, format_value
 from study.kind_info import KindInfo
 from study.metrics import Metric
 
 SIGNIFICANT = 0.05
 """Bars of correlations with a larger adjusted p-value are drawn pale."""
 
-_ROW, _GAP = 170, 76  # heights of an isolation plot, and of the space below it, px
 _SPREAD = 0.6  # over which trials of a choice are spread, as a share of that between choices
 _LONGEST_CHOICE = 16
 MAX_LINES = 1000  # trials that parallel coordinates show
@@ -53,7 +52,7 @@ def plot_importances(info: ImportanceInfo) -> go.Figure:
         orientation="h",
         y=[parameter_label(p.name) for p in parameters],
         x=rounded(p.share for p in parameters),
-        marker={"color": GREEN, "opacity": 0.6},
+        marker={"color": pale(GREEN), "line": {"color": GREEN, "width": 1}},
         error_x=whiskers(
             below=(max(0.0, p.share - p.low) for p in parameters),
             above=(max(0.0, p.high - p.share) for p in parameters),
@@ -99,13 +98,13 @@ def plot_correlations(info: CorrelationsInfo, kind: KindInfo) -> go.Figure:
             name=f"{escape(family.family)} ({family.n_trials} trials)",
             x=rounded(p.spearman.value for p in rows),
             marker={
-                "color": color,
-                "opacity": [
-                    1.0
+                "color": [
+                    color
                     if p.spearman.p_adjusted is not None and p.spearman.p_adjusted < SIGNIFICANT
-                    else 0.4
+                    else pale(color)
                     for p in rows
                 ],
+                "line": {"color": color, "width": 1},
             },
             error_x=whiskers(
                 below=(_length(p.spearman.low, p.spearman.value) for p in sure),
@@ -157,45 +156,44 @@ def plot_correlations(info: CorrelationsInfo, kind: KindInfo) -> go.Figure:
     )
 
 
-def plot_isolation(info: IsolationInfo, kind: KindInfo) -> go.Figure:
-    """Draw the metric over each parameter, one above the other, with the best of each value.
+def plot_isolation(info: IsolationInfo, kind: KindInfo) -> dict[str, go.Figure]:
+    """Draw the metric over each parameter in a chart of its own, with best and median.
 
-    Trials are pale in the colour of their family, the best ones green, and what is expected of
-    equally many trials blue. Choices are spread sideways so that their trials can be seen.
+    Trials are hollow in the colour and shape of their family, the best of each value green, the
+    median of several grey. Choices are spread sideways so that their trials can be seen.
     """
-    figure = stacked(max(1, len(info.parameters)), row=_ROW, gap=_GAP)
-    brush: dict[str, str] = {}
-    add_rows(figure, (_isolated_traces(p, info.metric, kind) for p in info.parameters))
-    for row, parameter in enumerate(info.parameters, start=1):
-        axis = "" if row == 1 else str(row)
-        brush[f"y{axis}"] = "value" if info.metric.objective else info.metric.name
+    values = [point.measured for p in info.parameters for point in p.points]
+    figures = {}
+    for parameter in info.parameters:
+        traces = _isolated_traces(parameter, info.metric, kind)
+        brush = {"y": "value" if info.metric.objective else info.metric.name}
         if parameter.scale != "category":
-            brush[f"x{axis}"] = parameter.name
-        figure.update_xaxes(row=row, col=1, **_isolated_axis(parameter))
-    figure.update_layout(meta={"brush": brush})
-    shown = [point.measured for p in info.parameters for point in p.points]
-    figure.update_yaxes(**value_axis(info.metric, shown))
-    title = "<br>".join(map(escape, wrap(info.metric.label, width=12)))
-    return figure.update_yaxes(title_text=title if info.metric.maximise else f"{title} (log)")
+            brush["x"] = parameter.name
+        figure = small_multiple(traces, info.metric, values).update_layout(meta={"brush": brush})
+        figures[parameter.name] = figure.update_xaxes(**_isolated_axis(parameter))
+    return figures
 
 
 def _isolated_traces(
     parameter: IsolatedParameter, metric: Metric, kind: KindInfo
 ) -> Iterator[go.Scatter]:
-    """Yield the trials, the best of each value, and the best of equally many trials."""
+    """Yield the trials, the best of each value, and the median of each that has several."""
     name, label = parameter_label(parameter.name), escape(metric.label)
     points = [point for point in parameter.points if drawable(metric, point.measured)]
     for family in sorted({point.family for point in points}):
         own = [point for point in points if point.family == family]
         yield go.Scatter(
             name=escape(family),
-            legendgroup=f"family {escape(family)}",
             meta={"trials": True},
             x=[_point_x(parameter, point) for point in own],
             y=rounded(point.measured for point in own),
             customdata=[[point.number, escape(format_value(point.value))] for point in own],
             mode="markers",
-            marker={"color": family_color(kind, family), "size": 5, "opacity": 0.35},
+            marker={
+                "color": family_color(kind, family),
+                "symbol": f"{family_symbol(kind, family)}-open",
+                "size": 6,
+            },
             hovertemplate=f"trial %{{customdata[0]}}<br>{name} %{{customdata[1]}}"
             f"<br>{label} %{{y:.4g}}",
         )
@@ -204,7 +202,6 @@ def _isolated_traces(
     drawn = [(i, value) for i, value in places if drawable(metric, value.best)]
     yield go.Scatter(
         name="best",
-        legendgroup="best",
         x=[_value_x(parameter, i) for i, _ in drawn],
         y=rounded(value.best for _, value in drawn),
         customdata=[_value_texts(value) for _, value in drawn],
@@ -214,31 +211,28 @@ def _isolated_traces(
         hovertemplate=f"{name} %{{customdata[0]}}<br>best of %{{customdata[1]}} trials: "
         f"{label} %{{y:.4g}}<br>trial %{{customdata[2]}}",
     )
-    equal = [(i, value) for i, value in places if drawable(metric, value.expected)]
-    if equal:
+    several = [(i, v) for i, v in places if v.n_trials > 1 and drawable(metric, v.median)]
+    if several:
         yield go.Scatter(
-            name="expected best of equally many trials",
-            legendgroup="expected",
-            x=[_value_x(parameter, i) for i, _ in equal],
-            y=rounded(value.expected for _, value in equal),
-            customdata=[_value_texts(value)[0] for _, value in equal],
+            name="median",
+            x=[_value_x(parameter, i) for i, _ in several],
+            y=rounded(value.median for _, value in several),
+            customdata=[_value_texts(value) for _, value in several],
             mode=joined,
-            line={"color": BLUE, "width": 1.5, "dash": "dash"},
-            marker={"color": BLUE, "size": 9, "symbol": "diamond-open"},
-            hovertemplate=f"{name} %{{customdata}}<br>expected best of {parameter.n_equal} "
-            f"trials: {label} %{{y:.4g}}",
+            line={"color": NEUTRAL, "width": 1.5, "dash": "dash"},
+            marker={"color": NEUTRAL, "size": 9, "symbol": "diamond"},
+            hovertemplate=f"{name} %{{customdata[0]}}<br>median of %{{customdata[1]}} trials: "
+            f"{label} %{{y:.4g}}",
         )
 
 
 def _isolated_axis(parameter: IsolatedParameter) -> dict[str, Any]:
     """Return the axis of a parameter's values; choices stand at whole numbers."""
-    name = parameter_label(parameter.name)
     if parameter.scale != "category":
         values = [float(value.value or 0) for value in parameter.values]
-        axis: dict[str, Any] = {"type": parameter.scale, "title_text": name}
+        axis: dict[str, Any] = {"type": parameter.scale}
         if parameter.scale == "log":
-            dtick = ticks(max(values) / min(values) > 100)
-            axis |= {"title_text": f"{name} (log)", "tickformat": ".3~g", "dtick": dtick}
+            axis |= {"tickformat": PLAIN, "dtick": ticks(max(values) / min(values) > 100)}
         if len(values) <= _FEW and all(value.low is None for value in parameter.values):
             axis |= {"tickvals": values}
         return axis
@@ -247,7 +241,6 @@ def _isolated_axis(parameter: IsolatedParameter) -> dict[str, Any]:
     texts = [escape(c if len(c) <= longest else f"{c[: longest - 1]}…") for c in choices]
     return {
         "type": "linear",
-        "title_text": name,
         "tickvals": list(range(len(texts))),
         "ticktext": texts,
         "range": [-0.5, len(texts) - 0.5],
@@ -298,7 +291,7 @@ def plot_pair(info: PairInfo) -> go.Figure:
     for cell in info.cells:
         values[cell.row, cell.column] = math.log10(cell.median) if log else cell.median
         told = format_measured(cell.median, info.metric)
-        texts[cell.row, cell.column] = f"{told}<br>{cell.n_trials:,} trials"
+        texts[cell.row, cell.column] = f"{told}<br>{counted(cell.n_trials, 'trial')}"
     figure.add_heatmap(
         z=[rounded(row) for row in values],
         text=texts.tolist(),
@@ -356,8 +349,7 @@ def plot_parallel(record: StudyRecord, kind: KindInfo, names: Sequence[str]) -> 
             y=y,
             customdata=numbers,
             mode="lines",
-            opacity=0.9 if best else 0.3,
-            line={"color": GREEN if best else NEUTRAL, "width": 2 if best else 1},
+            line={"color": GREEN if best else NEUTRAL, "width": 2 if best else 0.5},
             hovertemplate="trial %{customdata}<extra></extra>",
         )
     figure.update_xaxes(

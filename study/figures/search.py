@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from html import escape
 from itertools import cycle
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import plotly.graph_objects as go
 from optuna.trial import TrialState
@@ -22,11 +22,12 @@ from study.figures.style import (
     SYMBOLS,
     VERMILLION,
     add_band,
+    count_axis,
     drawable,
     family_color,
+    family_symbol,
     new_figure,
     rounded,
-    ticks,
     value_axis,
 )
 from study.formats import format_duration
@@ -35,9 +36,6 @@ from study.kind_info import KindInfo
 _DASHES = {TrialState.PRUNED: "dot", TrialState.FAIL: "dash"}
 _FAMILY_DASHES = ("solid", "dash", "dot", "dashdot")
 _LONGEST_HOST = 24
-
-Progress = Literal["step", "second"]
-"""What a training's progress is counted in."""
 
 _Item = TypeVar("_Item", HistoryPoint, LearningCurve, TimelineSpan)
 
@@ -63,6 +61,9 @@ def plot_history(info: HistoryInfo, kind: KindInfo) -> go.Figure:
         state = points[0].state
         color = _color(kind, points[0])
         complete = state == TrialState.COMPLETE
+        symbol = (
+            family_symbol(kind, points[0].family) if complete else SYMBOLS.get(state, "circle")
+        )
         solid = complete and not points[0].infeasible
         hollow = points[0].infeasible or state not in SYMBOLS
         numbers = [point.number for point in points]
@@ -76,8 +77,7 @@ def plot_history(info: HistoryInfo, kind: KindInfo) -> go.Figure:
             marker={
                 "color": color,
                 "size": 7,
-                "opacity": 0.85 if complete else 0.7,
-                "symbol": "circle-open" if hollow else SYMBOLS[state],
+                "symbol": f"{symbol}-open" if hollow else symbol,
                 "line": {"color": color, "width": 0 if solid else 1.5},
             },
             hovertemplate="trial %{x}<br>"
@@ -89,36 +89,38 @@ def plot_history(info: HistoryInfo, kind: KindInfo) -> go.Figure:
     return figure.update_yaxes(**value_axis(metric, (point.value for point in info.points)))
 
 
-def plot_learning_curves(
-    info: LearningCurvesInfo, kind: KindInfo, by: Progress = "step"
-) -> go.Figure:
-    """Draw the objective over steps or over training time, without curves that have no time.
+def plot_learning_curves(info: LearningCurvesInfo, kind: KindInfo) -> go.Figure:
+    """Draw the objective over steps; the best trials stand out, stopped ones end in an x.
 
-    The best trials stand out, stopped ones end in an x.
+    ``layout.meta`` holds what a page needs to draw it over training time: names of both axes,
+    and seconds per step by number of trial.
     """
     figure = new_figure(height=460)
-    drawn = [curve for curve in info.curves if by == "step" or curve.seconds is not None]
+    drawn = info.curves
     best = [curve for curve in drawn if curve.rank is not None and curve.rank <= info.n_best]
     strong = _grouped(best)
     for name, curves in _grouped(curve for curve in drawn if curve not in best):
         pale = curves[0].state == TrialState.COMPLETE
         named = name not in dict(strong)
-        _add_curves(figure, kind, name, curves, by=by, pale=pale, showlegend=named)
+        _add_curves(figure, kind, name, curves, pale=pale, showlegend=named)
     for name, curves in strong:
-        _add_curves(figure, kind, name, curves, by=by, pale=False, showlegend=True)
+        _add_curves(figure, kind, name, curves, pale=False, showlegend=True)
     for curve in best[:1]:
         figure.add_scatter(
             name=f"best (trial {curve.number})",
             meta={"trials": True},
-            x=_progress(curve, by),
+            x=list(curve.epochs),
             y=rounded(curve.values),
             customdata=[curve.number] * len(curve.values),
             mode="lines",
             line={"color": GREEN, "width": 3},
-            hovertemplate=_curve_hover(kind, by),
+            hovertemplate=_curve_hover(kind),
         )
-    title = escape(kind.step) if by == "step" else "training time (s)"
-    figure.update_xaxes(title_text=title, rangemode="tozero")
+    names = [escape(kind.step), "training time (s)"]
+    seconds = {c.number: float(f"{c.seconds_per_step:.4g}") for c in drawn if c.seconds_per_step}
+    if seconds:
+        figure.update_layout(meta={"progress": {"names": names, "seconds": seconds}})
+    figure.update_xaxes(title_text=names[0], rangemode="tozero")
     return figure.update_yaxes(
         **value_axis(kind.objective, (v for curve in drawn for v in curve.values))
     )
@@ -247,7 +249,7 @@ def plot_expected_best(info: ExpectedBestInfo) -> go.Figure:
             line={"color": GREEN, "width": 1.5, "dash": "dash"},
             hoverinfo="skip",
         )
-    figure.update_xaxes(type="log", title_text="trials (log)", dtick=ticks(numbers[-1] > 300))
+    figure.update_xaxes(**count_axis("trials", numbers[-1]))
     values = [v for p in info.points for v in (p.value, p.low, p.high)]
     return figure.update_yaxes(**value_axis(info.metric, values))
 
@@ -295,7 +297,7 @@ def plot_fidelity(info: FidelityInfo, kind: KindInfo) -> go.Figure:
                 line={"color": color, "width": 1.5, "dash": "dot"},
                 hovertemplate=f"{step} %{{x}}<br>if {name}: %{{y:.2f}}",
             )
-    figure.update_xaxes(type="log", title_text=f"{step} (log)", dtick=ticks(epochs[-1] > 300))
+    figure.update_xaxes(**count_axis(step, epochs[-1]))
     drawn = [y for trace in figure.data for y in trace.y or () if y is not None]
     return figure.update_yaxes(
         title_text=f"Spearman correlation<br>with the final {word_for(kind.objective)}",
@@ -310,7 +312,6 @@ def _add_curves(
     name: str,
     curves: Sequence[LearningCurve],
     *,
-    by: Progress,
     pale: bool,
     showlegend: bool,
 ) -> None:
@@ -321,7 +322,7 @@ def _add_curves(
     y: list[float | None] = []
     numbers: list[int | None] = []
     for curve in curves:
-        x += [*_progress(curve, by), None]
+        x += [*curve.epochs, None]
         y += [*rounded(curve.values), None]
         numbers += [curve.number] * len(curve.epochs) + [None]
     figure.add_scatter(
@@ -333,23 +334,22 @@ def _add_curves(
         y=y,
         customdata=numbers,
         mode="lines",
-        opacity=0.4 if pale else 0.9,
-        line={"color": color, "width": 1 if pale else 1.5, "dash": _DASHES.get(state)},
-        hovertemplate=_curve_hover(kind, by),
+        line={"color": color, "width": 0.5 if pale else 1.5, "dash": _DASHES.get(state)},
+        hovertemplate=_curve_hover(kind),
     )
     if state in _DASHES:
         figure.add_scatter(
             legendgroup=name,
             showlegend=False,
             meta={"trials": True},
-            x=[_progress(curve, by)[-1] for curve in curves],
+            x=[curve.epochs[-1] for curve in curves],
             y=rounded(
                 next((v for v in reversed(curve.values) if drawable(kind.objective, v)), None)
                 for curve in curves
             ),
             customdata=[curve.number for curve in curves],
             mode="markers",
-            marker={"color": color, "size": 6, "symbol": "x", "opacity": 0.8},
+            marker={"color": color, "size": 6, "symbol": "x"},
             hoverinfo="skip",
         )
 
@@ -369,13 +369,9 @@ def _color(kind: KindInfo, item: HistoryPoint | LearningCurve | TimelineSpan) ->
     return PURPLE if item.state == TrialState.FAIL else family_color(kind, item.family)
 
 
-def _progress(curve: LearningCurve, by: Progress) -> list[float | None]:
-    return rounded(curve.epochs if by == "step" else curve.seconds or ())
-
-
-def _curve_hover(kind: KindInfo, by: Progress) -> str:
-    x = f"{escape(kind.step)} %{{x}}" if by == "step" else "%{x:.4g} s"
-    return f"trial %{{customdata}}<br>{x}<br>{escape(kind.objective.label)} %{{y:.4g}}"
+def _curve_hover(kind: KindInfo) -> str:
+    label = escape(kind.objective.label)
+    return f"trial %{{customdata}}<br>%{{xaxis.title.text}} %{{x:.4~g}}<br>{label} %{{y:.4g}}"
 
 
 def _time_unit(longest: float) -> tuple[float, str]:

@@ -13,22 +13,21 @@ import plotly.graph_objects as go
 from optuna.trial import TrialState
 from plotly.colors import hex_to_rgb
 from plotly.offline import get_plotlyjs
-from plotly.subplots import make_subplots
 
 from study.analysis.confirmation import Estimate
 from study.kind_info import KindInfo
 from study.metrics import Metric
 
-# The colours of Okabe and Ito, distinguishable with every common colour vision.
+# The colours of Okabe and Ito, distinguishable with every common colour vision; sky blue and
+# orange are darker, so that all of them have a contrast of 3 to 1 with white and with dark pages.
 # Source: Okabe, Ito, "Color Universal Design", 2008, https://jfly.uni-koeln.de/color/.
-BLUE, SKY_BLUE, VERMILLION = "#0072B2", "#56B4E9", "#D55E00"
-GREEN, PURPLE, ORANGE = "#009E73", "#CC79A7", "#E69F00"
+BLUE, SKY_BLUE, VERMILLION = "#0072B2", "#3A92CC", "#D55E00"
+GREEN, PURPLE, ORANGE = "#009E73", "#CC79A7", "#B27B00"
 NEUTRAL = "#808080"
 
-FAMILY_COLORS = (BLUE, VERMILLION, ORANGE)
-"""One colour per family, the same in every chart, in the order of the space; any other family is
-sky blue.
-"""
+FAMILY_COLORS = (BLUE, VERMILLION, ORANGE, SKY_BLUE)
+FAMILY_SYMBOLS = ("circle", "square", "diamond", "triangle-up")
+"""Of families in the order of the space, the same in every chart; any further one has the last."""
 
 STATE_ORDER = (
     TrialState.COMPLETE,
@@ -101,34 +100,44 @@ def entitled(figure: go.Figure, title: str, *, height: int) -> go.Figure:
     )
 
 
-def stacked(n_rows: int, *, row: int, gap: int) -> go.Figure:
-    """Return an empty figure of charts below each other with one axis of values.
+def small_multiple(
+    traces: Iterable[go.Scatter], metric: Metric, values: Sequence[float]
+) -> go.Figure:
+    """Return one of several charts beside each other, which share the axis of a metric.
+
+    The page says what the marks mean, once for all of them.
 
     Args:
-        row, gap: Height of a chart and of the space between two, in px.
+        values: Of the metric, in all of the charts.
     """
-    inner = n_rows * row + (n_rows - 1) * gap
-    return make_subplots(
-        rows=n_rows,
-        cols=1,
-        shared_yaxes="all",
-        vertical_spacing=gap / inner if n_rows > 1 else 0,
-        figure=new_figure(height=inner + 140),
-    )
+    figure = new_figure(height=230).add_traces(list(traces)).update_layout(showlegend=False)
+    drawn = [value for value in values if drawable(metric, value)]
+    axis = value_axis(metric, drawn) | {"title": {"text": None}}
+    if drawn:
+        ends = min(drawn), max(drawn)
+        low, high = ends if metric.maximise else map(math.log10, ends)
+        room = 0.06 * (high - low) or 0.1
+        axis["range"] = [round(low - room, 4), round(high + room, 4)]
+    return figure.update_yaxes(**axis)
 
 
-def add_rows(figure: go.Figure, rows: Iterable[Iterable[go.Scatter]]) -> None:
-    """Draw the traces of stacked charts; of all of a name, the first is in the legend."""
-    named: set[str | None] = set()
-    for row, traces in enumerate(rows, start=1):
-        for trace in traces:
-            figure.add_trace(trace.update(showlegend=trace.name not in named), row=row, col=1)
-            named.add(trace.name)
+PLAIN = ".3~g"
+"""How numbers of a logarithmic axis are written: in full, where plotly leaves bare digits."""
 
 
 def ticks(wide: bool) -> int | str:
     """Return where a logarithmic axis has ticks: at powers of ten, or at 1, 2 and 5."""
     return 1 if wide else "D2"
+
+
+def count_axis(name: str, highest: float) -> dict[str, Any]:
+    """Return a logarithmic axis of counts from 1 on."""
+    return {
+        "type": "log",
+        "title": {"text": f"{name} (log)"},
+        "tickformat": ",~r",
+        "dtick": ticks(highest > 300),
+    }
 
 
 def value_axis(metric: Metric, values: Iterable[float | None]) -> dict[str, Any]:
@@ -140,7 +149,7 @@ def value_axis(metric: Metric, values: Iterable[float | None]) -> dict[str, Any]
     return {
         "type": "log",
         "title": {"text": f"{label} (log)"},
-        "tickformat": ".3~g",
+        "tickformat": PLAIN,
         "dtick": ticks(not drawn or max(drawn) / min(drawn) > 300),
     }
 
@@ -149,11 +158,12 @@ def mean_axis(metric: Metric, values: Iterable[float | None]) -> dict[str, Any]:
     """Return the same around means, which long intervals may leave."""
     if metric.maximise:
         return {}
-    positive = [value for value in values if value is not None and value > 0]
-    if not positive:
+    drawn = [value for value in values if value is not None and value > 0]
+    if not drawn:
         return {"type": "log"}
-    ends = (min(positive) / 1.5, max(positive) * 1.5)
-    return {"type": "log", "range": [round(math.log10(end), 3) for end in ends]}
+    ends = (min(drawn) / 1.5, max(drawn) * 1.5)
+    axis = {"type": "log", "tickformat": PLAIN, "dtick": ticks(ends[1] / ends[0] > 300)}
+    return axis | {"range": [round(math.log10(end), 3) for end in ends]}
 
 
 def add_band(
@@ -186,7 +196,7 @@ def add_band(
         showlegend=alone,
         y=rounded(high),
         fill="tonexty",
-        fillcolor=f"rgba{(*hex_to_rgb(color), 0.2 if alone else 0.15)}",
+        fillcolor=pale(color, 0.2 if alone else 0.15),
     )
 
 
@@ -229,6 +239,11 @@ def add_estimates(
     )
 
 
+def pale(color: str, share: float = 0.4) -> str:
+    """Return a colour that lets the page through, of which it takes a share."""
+    return f"rgba{(*hex_to_rgb(color), share)}"
+
+
 def whiskers(
     *,
     below: Iterable[float],
@@ -249,9 +264,21 @@ def whiskers(
     }
 
 
+def family_place(kind: KindInfo, family: str) -> int:
+    """Return which of the colours and symbols a family has."""
+    names = [*map(str, kind.choices(kind.family))] or [family]
+    last = len(FAMILY_COLORS) - 1
+    return min(names.index(family), last) if family in names else last
+
+
 def family_color(kind: KindInfo, family: str) -> str:
     """Return the colour of a family."""
-    return dict(zip(kind.choices(kind.family), FAMILY_COLORS, strict=False)).get(family, SKY_BLUE)
+    return FAMILY_COLORS[family_place(kind, family)]
+
+
+def family_symbol(kind: KindInfo, family: str) -> str:
+    """Return the shape of a family's marks."""
+    return FAMILY_SYMBOLS[family_place(kind, family)]
 
 
 def parameter_label(name: str) -> str:

@@ -1,5 +1,6 @@
 """The first screen of a report: what was found, what to use, how sure that is, what to do next."""
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -339,8 +340,10 @@ def _next_steps(found: Findings) -> Iterator[Step]:
     seconds = [training_seconds(t) for t in record.complete if training_seconds(t) > 0]
     mean_s = sum(seconds) / len(seconds) if seconds else None
 
-    def lasting(n: float) -> str:
-        return "" if mean_s is None else f" (about {format_duration(n * mean_s)} of training)"
+    def lasting(n: float | None) -> str:
+        if mean_s is None or n is None:
+            return ""
+        return f" (about {format_duration(n * mean_s)} of training)"
 
     urgent = [c for c in found.checks if c.level >= Level.WARN and c.command is not None]
     said: set[str] = set()
@@ -349,22 +352,30 @@ def _next_steps(found: Findings) -> Iterator[Step]:
         if check.command in said or check.command.startswith("emoji-study status"):
             continue
         said.add(check.command)
-        yield Step(why=check.sentence, command=found.placed(check.command))
+        time = lasting(_trials_of(check.command))
+        why = f"{check.sentence.rstrip('.')}{time}." if time else check.sentence
+        yield Step(why=why, command=found.placed(check.command))
     if summary.best is None:
         return
     winner = winner_of(found)
     number = summary.best.number if winner is None or winner.trial is None else winner.trial
     if found.at_home is None:
         yield Step(
-            why=f"Train the best again with 5 fresh seeds and splits{lasting(5 * 7)}",
+            why=f"Train the best again with 5 fresh seeds and splits{lasting(5 * 7)}.",
             command=found.command("confirm", "--seeds 5"),
         )
     elif not found.ablations:
         yield Step(
-            why="Find out which of its settings the winner needs", command=found.command("ablate")
+            why="Find out which of its settings the winner needs.", command=found.command("ablate")
         )
     else:
         yield Step(
-            why=f"Train the winner for good and keep its weights{lasting(1)}",
+            why=f"Train the winner for good and keep its weights{lasting(1)}.",
             command=found.command("train", f"--trial {number}"),
         )
+
+
+def _trials_of(command: str) -> int | None:
+    """Return how many trials a command asks for, None if it says no number."""
+    words = shlex.split(command)
+    return int(words[words.index("--trials") + 1]) if "--trials" in words else None

@@ -113,7 +113,10 @@ class Findings:
         return get_effects(self.record)
 
     def counts(self, question: str) -> str:
-        """Return a question, or from how many trials on its answer counts if there are fewer."""
+        """Return a question, or from how many trials on its answer counts if there are fewer.
+
+        A section without a question is open once there are enough.
+        """
         n = self.summary.by_state.get(TrialState.COMPLETE, 0)
         if n >= ENOUGH_TRIALS:
             return question

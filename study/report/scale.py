@@ -4,10 +4,12 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from optuna.trial import TrialState
 
 from study.analysis import family_of, is_default, ranked
+from study.figures import family_place
 from study.formats import format_measured, format_state
 from study.report.findings import Findings
 
@@ -17,7 +19,8 @@ MAX_STACKED = 9
 _CELLS = 160  # places along the ruler
 _MARGIN = 0.02  # at either end, as a share of the ruler
 _ROOM = 0.05  # of the range beyond the trials, on either side
-_SHAPES = ("circle", "square", "diamond", "triangle")
+SHAPES = ("circle", "square", "diamond", "triangle")
+"""Of the marks of families, as in the charts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,14 +111,6 @@ def get_ruler(found: Findings) -> Ruler | None:
         share = ((math.log(value) if log else value) - low) / (high - low)
         return round(100 * (_MARGIN + (1 - 2 * _MARGIN) * share), 2)
 
-    names = list(
-        dict.fromkeys(
-            [
-                *map(str, kind.choices(kind.family)),
-                *(family_of(trial, kind.family) for trial in record.trials),
-            ]
-        )
-    )
     stacked: Counter[int] = Counter()
     marks, counts = [], Counter[str]()
     for trial in record.trials:
@@ -128,7 +123,7 @@ def get_ruler(found: Findings) -> Ruler | None:
         stacked[cell] += 1
         if stacked[cell] > MAX_STACKED:
             continue
-        look = names.index(family)
+        look = family_place(kind, family)
         state = (
             "pruned" if trial.number in pruned else "complete" if trial.feasible else "infeasible"
         )
@@ -140,7 +135,7 @@ def get_ruler(found: Findings) -> Ruler | None:
                 place=place(value),
                 level=stacked[cell] - 1,
                 look=look,
-                shape=_SHAPES[look % len(_SHAPES)],
+                shape=SHAPES[look],
                 state=state,
                 words=f"trial {trial.number}, {format_state(trial.state)}: {at}{told}",
             )
@@ -153,12 +148,11 @@ def get_ruler(found: Findings) -> Ruler | None:
         families=tuple(
             Family(
                 name=name,
-                look=names.index(name),
-                shape=_SHAPES[names.index(name) % len(_SHAPES)],
+                look=family_place(kind, name),
+                shape=SHAPES[family_place(kind, name)],
                 n_trials=counts[name],
             )
-            for name in names
-            if counts[name]
+            for name in sorted(filter(counts.get, counts), key=partial(family_place, kind))
         ),
         spread=None if spread is None else (place(spread[0]), place(spread[1])),
         n_covered=sum(max(0, n - MAX_STACKED) for n in stacked.values()),

@@ -49,6 +49,7 @@ def get_columns(record: StudyRecord) -> list[Column]:
     return [
         Column(key="number", source="trial", label="trial", format="number"),
         Column(key="state", source="trial", label="state", format="text", choices=states),
+        *_places(record),
         *map(_metric, (kind.objective, *always)),
         *([constraint] if min_accuracy_of(record) is not None else []),
         *map(_metric, measured_on_request(record)),
@@ -75,6 +76,17 @@ def get_costs_told(record: StudyRecord) -> tuple[Metric, ...]:
 def get_constants(record: StudyRecord) -> dict[str, Scalar]:
     """Return the parameters that have one value in all trials, which the table leaves out."""
     return {name: values[0] for name, values in _values(record).items() if len(values) == 1}
+
+
+def _places(record: StudyRecord) -> list[Column]:
+    """Return what tells the trials of an experiment apart: arm and pair."""
+    arms = {t.user_attrs[attrs.ARM]: None for t in record.trials if attrs.ARM in t.user_attrs}
+    if attrs.EXPERIMENT not in record.user_attrs or not arms:
+        return []
+    arm = Column(
+        key=attrs.ARM, source="user_attrs", label="arm", format="value", choices=tuple(arms)
+    )
+    return [arm, Column(key=attrs.PAIR, source="user_attrs", label="pair", format="number")]
 
 
 def _metric(metric: Metric) -> Column:

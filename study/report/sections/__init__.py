@@ -17,7 +17,6 @@ from study.report.page import Failure, Group, Missing, Part, Section
 from study.report.sections import (
     ablation,
     best_configuration,
-    best_trials,
     branches,
     confirmation,
     correlations,
@@ -79,7 +78,7 @@ SEARCH: Mapping[str, Question] = {
         "What are the models like?",
         (best_configuration, pictures, trial_files, trade_off, cost),
     ),
-    "all": Question("All trials", (best_trials, trials, failures)),
+    "all": Question("All trials", (trials, failures)),
     "again": Question("How to do it again", (reproduce, key_numbers, timeline, tables)),
 }
 """The page of a search, by the names of its questions."""

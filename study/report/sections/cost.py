@@ -20,5 +20,6 @@ def section(found: Findings) -> Section | Missing | None:
         why = "no two complete trials differ in their cost"
         return Missing(why, found.more_trials, heading=heading)
     thinned = any(len(shown_costs(info)) < len(info.points) for info in costs)
+    figures = {f"cost-{name}": chart for name, chart in plot_costs(costs, found.kind).items()}
     data = {"costs": costs, "near": NEAR, "costs_thinned": thinned}
-    return Section(data, {"cost": plot_costs(costs, found.kind)}, heading=heading)
+    return Section(data, figures, heading=heading)

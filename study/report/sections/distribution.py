@@ -18,4 +18,9 @@ def section(found: Findings) -> Section | Missing:
         return Missing("fewer than two trials are complete", found.more_trials, heading=heading)
     sampled = get_expected_best(found.record) if found.search else None
     data = {"distribution": info, "sampled": sampled}
-    return Section(data, {"distribution": plot_distribution(info, found.kind)}, heading=heading)
+    return Section(
+        data,
+        {"distribution": plot_distribution(info, found.kind)},
+        heading=heading,
+        folded=found.counts(""),
+    )

@@ -18,5 +18,6 @@ def section(found: Findings) -> Section | None:
     if info is None:
         return None
     figures = {experiment_key(label): plot_experiment(info, label) for label in info.labels}
-    data = {"experiment": info, "experiment_key": experiment_key}
+    metrics = {metric.label: metric for metric in found.kind.metrics}
+    data = {"experiment": info, "experiment_key": experiment_key, "metrics": metrics}
     return Section(data, figures)

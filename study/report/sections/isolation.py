@@ -1,24 +1,47 @@
-"""The best value that each value of a parameter came to."""
+"""The best value and the median that each value of a setting came to."""
 
-from study.analysis.isolation import get_isolation
+from study.analysis.effects import EffectsInfo, describe_effect, get_effects
+from study.analysis.isolation import IsolationInfo, get_isolation
 from study.figures import plot_isolation
 from study.report.findings import Findings
-from study.report.page import Missing, Section, chart_key
+from study.report.page import Figure, Missing, Section, chart_key
 
 HEADING = "Each setting by itself"
 
 
 def section(found: Findings) -> Section | Missing | None:
-    """Draw the metrics over each parameter."""
+    """Draw the metrics over each setting, those first that made out most."""
     if not found.search:
         return None
-    infos = [get_isolation(found.record, metric=metric) for metric in found.explained_metrics]
-    figures = {
-        chart_key("isolation", info.metric): plot_isolation(info, found.kind)
-        for info in infos
-        if info.parameters
+    infos = {
+        metric: get_isolation(found.record, metric=metric) for metric in found.explained_metrics
     }
+    figures: dict[str, Figure] = {}
+    told = []
+    for metric, info in infos.items():
+        effects = get_effects(found.record, metric=metric)
+        drawn = plot_isolation(info, found.kind)
+        places = {name: i for i, name in enumerate(_order(info, effects))}
+        keys = {name: f"{chart_key('isolation', metric)}-{i}" for name, i in places.items()}
+        figures |= {key: drawn[name] for name, key in keys.items()}
+        told.append((info, keys, _words(effects)))
     if not figures:
         why = "no two complete trials differ in a setting"
         return Missing(why, found.more_trials)
-    return Section({"all_isolations": infos}, figures)
+    return Section({"told": told}, figures)
+
+
+def _order(info: IsolationInfo, effects: EffectsInfo) -> list[str]:
+    """Return the settings by the sizes of their effects, the clear ones first."""
+    names = [effect.name for effect in effects.effects]
+    drawn = [parameter.name for parameter in info.parameters]
+    return [n for n in names if n in drawn] + [n for n in drawn if n not in names]
+
+
+def _words(effects: EffectsInfo) -> dict[str, str]:
+    """Return what each setting made out, as a sentence after its name."""
+    words = {}
+    for effect in effects.effects:
+        text = describe_effect(effect, effects.metric, named=False)
+        words[effect.name] = text if effect.clear else f"{text}; chance may explain it"
+    return words

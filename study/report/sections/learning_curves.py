@@ -10,12 +10,10 @@ HEADING = "Learning curves"
 
 def section(found: Findings) -> Section | Missing:
     """Draw the objective over steps and, where times are stored, over training time."""
-    curves, kind = get_learning_curves(found.record), found.kind
+    curves = get_learning_curves(found.record)
     if not curves.curves:
         several = len(found.record.directions) > 1
         why = "several objectives have" if several else "no trial reported"
         return Missing(f"{why} no intermediate values")
-    figures = {"learning-curves": plot_learning_curves(curves, kind)}
-    if any(curve.seconds for curve in curves.curves):
-        figures["learning-curves-seconds"] = plot_learning_curves(curves, kind, by="second")
+    figures = {"learning-curves": plot_learning_curves(curves, found.kind)}
     return Section({"curves": curves}, figures)

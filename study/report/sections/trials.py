@@ -3,15 +3,16 @@
 import json
 from dataclasses import asdict
 
+from study.analysis.tables import get_best_trials
 from study.report.findings import Findings
 from study.report.page import Missing, Section, safe_in_script
-from study.report.trials import get_columns, get_constants
+from study.report.trials import get_columns, get_constants, get_costs_told
 
 HEADING = "All trials"
 
 
 def section(found: Findings) -> Section | Missing:
-    """Offer the table that the page fills from its own data."""
+    """Offer the table that the page fills from its own data, and without JavaScript the best."""
     if not found.summary.n_trials:
         return Missing("there are no trials yet", found.more_trials)
     reading = {
@@ -23,5 +24,8 @@ def section(found: Findings) -> Section | Missing:
     data = {
         "reading": safe_in_script(json.dumps(reading)),
         "constants": get_constants(found.record),
+        "best_trials": get_best_trials(found.record),
+        "stored": {trial.number: trial for trial in found.record.trials},
+        "costs_told": get_costs_told(found.record),
     }
     return Section(data)

@@ -57,9 +57,9 @@
     place.whole = figure.data.map((trace) => ({ x: trace.x, y: trace.y }));
     paint(figure.layout);
     await Plotly.newPlot(place, figure.data, figure.layout, config);
-    // Icons of buttons that have a name, and an empty element of plotly's own.
-    for (const icon of document.querySelectorAll(".modebar svg, #js-plotly-tester")) {
-      icon.setAttribute("aria-hidden", "true");
+    // Icons of buttons that have a name, and empty elements of plotly's own.
+    for (const icon of document.querySelectorAll(".modebar svg, #js-plotly-tester, .main-svg")) {
+      if (!icon.textContent) icon.setAttribute("aria-hidden", "true");
     }
     if (brushOf(figure)) {
       place.on("plotly_selected", (event) => {
@@ -80,12 +80,34 @@
         document.dispatchEvent(new CustomEvent("trials-brushed", { detail: { ranges, numbers } }));
       });
     }
+    if (figure.layout.meta?.progress) offerTime(place, figure.layout.meta.progress);
     place.on("plotly_click", ({ points }) => {
       const point = points.find((candidate) => candidate.data.meta?.trials);
       const number = point && [point.customdata].flat()[0];
       if (typeof number === "number") {
         document.dispatchEvent(new CustomEvent("trial-opened", { detail: number }));
       }
+    });
+  };
+
+  // Learning curves over steps, or over each trial's seconds per step.
+  const offerTime = (place, { names, seconds }) => {
+    const steps = place.whole.map(({ x }) => x);
+    const times = place.data.map((trace, i) =>
+      steps[i].map((step, j) => step === null ? null : step * (seconds[numberAt(trace, j)] ?? NaN)));
+    const bar = place.parentElement.querySelector(".switch");
+    names.forEach((name, i) => {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.textContent = `over ${name}`;
+      button.onclick = () => {
+        const x = i ? times : steps;
+        place.whole.forEach((trace, j) => { trace.x = x[j]; });
+        Plotly.update(place, { x }, { "xaxis.title.text": name, "xaxis.autorange": true });
+        for (const other of bar.children) other.setAttribute("aria-pressed", other === button);
+      };
+      button.setAttribute("aria-pressed", i === 0);
+      bar.append(button);
     });
   };
 

@@ -412,6 +412,6 @@ const table = (async () => {
   order = { column: columns.find((column) => column.key === "value"), ascending: !maximise };
   refresh();
   $("trials-app").hidden = false;
-  $("trials-fallback").hidden = true;
+  for (const id of ["best-trials", "trials-fallback"]) if ($(id)) $(id).hidden = true;
   document.documentElement.dataset.trials = "ready";
 })();

@@ -113,7 +113,7 @@ def test_learning_curves_keep_the_best_and_thin_the_rest() -> None:
     assert found == [(1, 1, False, (1, 2, 3)), (0, None, True, (1,))]
     assert info.curves[0].values == pytest.approx((0.4, math.nan, 0.2), nan_ok=True)
     assert (info.curves[0].best, info.n_best, info.n_total) == (0.2, 1, 2)
-    assert [curve.seconds for curve in info.curves] == [(2.0, 4.0, 6.0), None]
+    assert [curve.seconds_per_step for curve in info.curves] == [2.0, None]
     best = get_summary(multitask(*trials)).best
     assert best is not None
     assert best.number == 1

@@ -49,16 +49,17 @@ def test_fronts_by_hand() -> None:
     assert seconds.cheapest_near == seconds.best == seconds.front[-1]
     assert [p.number for p in weights.points] == [0, 1, 2, 3, 4]
     assert weights.spread == 20
-    figure = plot_costs(infos, kind_of(record))
-    fronts = [trace for trace in figure.data if trace.name == "front"]
-    assert [list(trace.x) for trace in fronts] == [[p.cost for p in i.front] for i in infos]
-    assert [trace.name for trace in figure.data if trace.showlegend] == ["front", "CNN", "linear"]
-    front, cnn, linear, *_ = figure.data
-    assert (cnn.meta, front.line.shape) == ({"trials": True}, "hv")
-    assert sorted((*cnn.customdata, *linear.customdata)) == [0, 1, 2, 3, 4]
-    brush = figure.layout.meta["brush"]
-    assert [brush[axis] for axis in ("x", "x2", "x3")] == [info.name for info in infos]
-    assert {brush[axis] for axis in ("y", "y2", "y3")} == {"value"}
+    assert [info.saves for info in (weights, seconds)] == [True, False]
+    figures = plot_costs(infos, kind_of(record))
+    assert list(figures) == [info.name for info in infos]
+    for info in infos:
+        figure = figures[info.name]
+        front, cnn, linear = figure.data
+        assert list(front.x) == [p.cost for p in info.front]
+        assert (front.name, cnn.name, linear.name) == ("front", "CNN", "linear")
+        assert (cnn.meta, front.line.shape) == ({"trials": True}, "hv")
+        assert sorted((*cnn.customdata, *linear.customdata)) == [0, 1, 2, 3, 4]
+        assert figure.layout.meta["brush"] == {"x": info.name, "y": "value"}
 
 
 def test_what_has_no_cost_is_left_out() -> None:

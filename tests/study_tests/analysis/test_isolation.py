@@ -1,4 +1,4 @@
-"""Isolation plots: the best of each value, equal numbers of trials, bins, and their chart."""
+"""Isolation plots: the best and the median of each value, bins, and their charts."""
 
 import json
 from collections.abc import Sequence
@@ -14,7 +14,6 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 
 from storage.records import Scalar, StudyRecord
 from study.analysis import kind_of
-from study.analysis.expected_best import expected_minimum
 from study.analysis.isolation import (
     MAX_BINS,
     MAX_POINTS,
@@ -72,29 +71,11 @@ def test_parameters_that_do_not_vary_are_left_out() -> None:
     assert {point.family for point in named("bottleneck_dim").points} == {"linear"}
     info = get_isolation(study(trial(0, value=0.1, params={"batch_size": 16})))
     assert (info.parameters, info.thinned) == ((), False)
-    json.loads(plot_isolation(info, kind_of(RECORD)).to_json())
+    assert plot_isolation(info, kind_of(RECORD)) == {}
     values = [f"choice {i}" for i in range(13)]
     choices = CategoricalDistribution(tuple(values))
     info = get_isolation(with_param(values, [0.1] * 13, choices, name="activation"))
     assert (info.parameters, info.left_out) == ((), ("activation",))
-
-
-def test_equal_numbers_take_the_luck_out_of_many_trials() -> None:
-    """Values that do not differ have equal expected bests of as many trials as the rarest has."""
-    errors = np.random.default_rng(0).random(15).round(3).tolist()
-    parameter = isolated([1] * 5 + [2] * 10, errors, IntDistribution(1, 3))
-    rare, frequent = parameter.values
-    assert parameter.n_equal == 5
-    assert rare.expected == pytest.approx(rare.best) == min(errors[:5])
-    assert frequent.expected == pytest.approx(expected_minimum(np.asarray(errors[5:]), 5))
-    for counts, n_equal, compared in (
-        ((5, 4), None, [False, False]),
-        ((5, 6, 2), 5, [True, True, False]),
-    ):
-        values = [i for i, count in enumerate(counts) for _ in range(count)]
-        parameter = isolated(values, errors[: len(values)], IntDistribution(0, 5))
-        assert parameter.n_equal == n_equal
-        assert [value.expected is not None for value in parameter.values] == compared
 
 
 @pytest.mark.parametrize(
@@ -169,20 +150,23 @@ def test_points_are_thinned_evenly_and_keep_the_best() -> None:
     assert max(np.diff(numbers)) < 40
 
 
-def test_chart_has_one_row_per_parameter() -> None:
-    """All share the axis of errors; trials can be brushed, families have colours."""
-    figure, rate = plot_isolation(INFO, kind_of(RECORD)), named("learning_rate")
-    layout = figure.layout
-    rows = ["", *map(str, range(2, 7))]
-    assert (layout.xaxis3.type, layout.xaxis3.title.text) == ("log", "learning rate (log)")
-    assert list(layout.xaxis2.ticktext) == ["16", "32", "64"]
-    assert list(layout.xaxis6.ticktext) == ["off", "on"]
-    assert {layout[f"yaxis{row}"].type for row in rows} == {"log"}
-    assert {layout[f"yaxis{row}"].matches for row in rows[:-1]} == {"y6"}
-    columns = {"x3": "learning_rate", "x4": "weight_decay"}
-    assert layout.meta["brush"] == {**{f"y{row}": "value" for row in rows}, **columns}
-    *families, best, equal = [trace for trace in figure.data if trace.xaxis == "x3"]
-    assert [trace.marker.color for trace in families] == list(FAMILY_COLORS[:2])
+def test_each_parameter_has_a_chart() -> None:
+    """All have one axis of errors; trials can be brushed, families have colours and shapes."""
+    figures, rate = plot_isolation(INFO, kind_of(RECORD)), named("learning_rate")
+    assert list(figures) == [parameter.name for parameter in INFO.parameters]
+    axes = {(f.layout.yaxis.type, f.layout.yaxis.range) for f in figures.values()}
+    ((kind, (low, high)),) = axes
+    errors = [t.value for t in RECORD.complete if t.value is not None]
+    assert (kind, 10**low < min(errors), 10**high > max(errors)) == ("log", True, True)
+    assert list(figures["batch_size"].layout.xaxis.ticktext) == ["16", "32", "64"]
+    assert list(figures["batch_normalization"].layout.xaxis.ticktext) == ["off", "on"]
+    assert figures["batch_size"].layout.meta["brush"] == {"y": "value"}
+    figure = figures["learning_rate"]
+    assert figure.layout.xaxis.type == "log"
+    assert figure.layout.meta["brush"] == {"x": "learning_rate", "y": "value"}
+    *families, best, median = figure.data
+    looks = [(trace.marker.color, trace.marker.symbol) for trace in families]
+    assert looks == [(FAMILY_COLORS[0], "circle-open"), (FAMILY_COLORS[1], "square-open")]
     numbers = []
     for trace in families:
         for x, y, (number, _) in zip(trace.x, trace.y, trace.customdata, strict=True):
@@ -190,14 +174,14 @@ def test_chart_has_one_row_per_parameter() -> None:
             assert (x, y) == pytest.approx((t.params["learning_rate"], t.value), rel=1e-4)
             numbers.append(number)
     assert sorted(numbers) == [t.number for t in RECORD.complete]
-    for trace, name in ((best, "best"), (equal, "expected")):
+    for trace, name in ((best, "best"), (median, "median")):
         assert list(trace.y) == pytest.approx([getattr(v, name) for v in rate.values], rel=1e-4)
-    assert (families[0].meta, best.meta, equal.meta) == ({"trials": True}, None, None)
-    mark = next(trace for trace in figure.data if trace.xaxis == "x2" and trace.meta)
+    assert (families[0].meta, best.meta, median.meta) == ({"trials": True}, None, None)
+    mark = next(trace for trace in figures["batch_size"].data if trace.meta)
     assert len({round(x, 1) for x in mark.x}) > 7  # those of one choice lie side by side
     info = get_isolation(planted_multitask(40), metric=VALIDATION_ACCURACY)
-    layout = plot_isolation(info, kind_of(RECORD)).layout
-    assert (layout.yaxis.type, layout.meta["brush"]["y2"]) == (None, "validation_accuracy")
+    layout = plot_isolation(info, kind_of(RECORD))["auto_encoder"].layout
+    assert (layout.yaxis.type, layout.meta["brush"]["y"]) == (None, "validation_accuracy")
 
 
 def test_markup_and_numbers_that_cannot_be_drawn() -> None:
@@ -205,7 +189,8 @@ def test_markup_and_numbers_that_cannot_be_drawn() -> None:
     evil = "</script><b>loss</b>"
     choices = CategoricalDistribution((evil, "x"))
     record = with_param([evil, "x", evil], [0.0, 0.1, 0.2], choices, name=evil)
-    figure = json.loads(plot_isolation(get_isolation(record), kind_of(record)).to_json())
+    (drawn,) = plot_isolation(get_isolation(record), kind_of(record)).values()
+    figure = json.loads(drawn.to_json())
     traces = figure["data"]
     assert "&lt;b&gt;loss" in traces[0]["hovertemplate"]
     del figure["layout"]["meta"]  # names of columns, which no one sees

@@ -2,26 +2,34 @@
 
 import math
 import re
+from operator import mul
 
 import plotly.graph_objects as go
 import pytest
 from optuna.trial import TrialState
+from plotly.colors import hex_to_rgb
 
 from storage.records import StudyRecord, TrialRecord
 from study.analysis import kind_of
 from study.analysis.correlation import get_correlations
+from study.analysis.cost import get_costs
 from study.analysis.front import get_front
 from study.analysis.history import get_history, get_learning_curves
 from study.analysis.importance import get_importances
+from study.analysis.isolation import get_isolation
 from study.figures import (
     FAMILY_COLORS,
+    STUDY_COLORS,
     plot_correlations,
+    plot_costs,
     plot_front,
     plot_history,
     plot_importances,
+    plot_isolation,
     plot_learning_curves,
     plotly_js,
 )
+from study.figures.style import FAMILY_SYMBOLS
 from tests.study_tests import synthetic
 from tests.study_tests.synthetic import (
     SETTINGS,
@@ -78,44 +86,73 @@ def test_history_draws_every_trial_once() -> None:
     constrained = traces(plot_history(get_history(CLASSIFYING), KIND))
     for family, color in COLORS.items():
         assert found[f"{family} complete"].marker.color == color
-        assert constrained[f"{family} complete"].marker.symbol == "circle"
+        symbol = dict(zip(COLORS, FAMILY_SYMBOLS, strict=False))[family]
+        assert constrained[f"{family} complete"].marker.symbol == symbol
         infeasible = constrained[f"{family} infeasible"].marker
-        assert (infeasible.symbol, infeasible.color) == ("circle-open", color)
+        assert (infeasible.symbol, infeasible.color) == (f"{symbol}-open", color)
     assert figure.layout.meta == {"brush": {"x": "number", "y": "value"}}
     axis = figure.layout.yaxis
     assert (axis.type, axis.title.text) == ("log", "validation MSE (log)")
 
 
-def test_curves_over_time_have_the_trials_mean_time_per_epoch() -> None:
-    """Every point of a curve carries its trial; the same errors stand over other positions.
+def test_curves_carry_the_time_of_a_step() -> None:
+    """Every point carries its trial, and a trial that stored its time its seconds per step.
 
-    A trial that stored no time or repeats another's training has no place there.
+    A trial that stored no time or repeats another's training has no place over time.
     """
-    info = get_learning_curves(RECORD)
-    epochs, seconds = (plot_learning_curves(info, KIND, by=by) for by in ("step", "second"))
-    names = [trace.name for trace in epochs.data if trace.showlegend]
+    figure = plot_learning_curves(get_learning_curves(RECORD), KIND)
+    names = [trace.name for trace in figure.data if trace.showlegend]
     assert names == ["linear complete", "linear pruned", "failed", "CNN complete"]
-    titles = [figure.layout.xaxis.title.text for figure in (epochs, seconds)]
-    assert titles == ["epoch", "training time (s)"]
-    assert seconds.layout.yaxis.type == "log"
-    for by_epoch, by_second in zip(epochs.data, seconds.data, strict=True):
-        assert by_epoch.meta == by_second.meta == {"trials": True}
-        assert by_epoch.customdata == by_second.customdata
-        assert by_epoch.y == by_second.y
-        for epoch, second, number in zip(
-            by_epoch.x, by_second.x, by_second.customdata, strict=True
-        ):
-            # A trial's mean time is 2.5 s, and gaps are between two trials.
-            assert second == (None if number is None else pytest.approx(2.5 * epoch, rel=1e-4))
+    assert figure.layout.meta["progress"]["names"] == ["epoch", "training time (s)"]
+    seconds = figure.layout.meta["progress"]["seconds"]
+    assert set(seconds.values()) == {2.5}
+    for trace in figure.data:
+        assert trace.meta == {"trials": True}
+        assert set(trace.customdata) <= {*seconds, None}
     timed = {"epochs_run": 2, "training_seconds": 8.0}
     of_three: list[dict[str, object]] = [{}, timed, {**timed, "reused_from": 1}]
     three = (
         trial(i, value=0.2, params=CNN, curve=(0.4, 0.2), attrs=own)
         for i, own in enumerate(of_three)
     )
-    figure = plot_learning_curves(get_learning_curves(study(*three)), KIND, by="second")
-    assert {number for trace in figure.data for number in trace.customdata} == {1, None}
-    assert traces(figure)["best (trial 1)"].x == (4, 8)
+    figure = plot_learning_curves(get_learning_curves(study(*three)), KIND)
+    assert figure.layout.meta["progress"]["seconds"] == {1: 4.0}
+
+
+def _contrast(color: str, page: str) -> float:
+    """Return the contrast of two colours (WCAG 2.2, https://www.w3.org/TR/WCAG22/)."""
+
+    def light(name: str) -> float:
+        parts = [part / 255 for part in hex_to_rgb(name)]
+        linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+        return 0.05 + sum(map(mul, (0.2126, 0.7152, 0.0722), linear))
+
+    high, low = sorted((light(color), light(page)), reverse=True)
+    return high / low
+
+
+def test_marks_can_be_seen_on_white_and_on_dark_pages() -> None:
+    """Whatever shows a trial or an estimate has a contrast of 3 to 1, and is not faded."""
+    drawn = [
+        plot_history(get_history(RECORD), KIND),
+        plot_learning_curves(get_learning_curves(RECORD), KIND),
+        *plot_isolation(get_isolation(RECORD), KIND).values(),
+        *plot_costs(get_costs(RECORD), KIND).values(),
+        plot_importances(get_importances(RECORD, n_resamples=20)),
+        plot_correlations(get_correlations(RECORD), KIND),
+        plot_front(get_front(CLASSIFYING), CLASSES),
+    ]
+    colors = {*FAMILY_COLORS, *STUDY_COLORS}
+    for trace in (trace for figure in drawn for trace in figure.data):
+        if trace.hoverinfo == "skip" and trace.type == "bar":
+            continue  # it carries a number
+        assert trace.opacity is trace.marker.opacity is None
+        edge = trace.marker.line.color if trace.type == "bar" else None
+        color = edge or trace.marker.color or trace.line.color
+        colors |= {color}
+    for color in colors:
+        for page in ("#ffffff", "#14171a"):
+            assert _contrast(color, page) >= 3, (color, page)
 
 
 def test_stopped_curves_are_dashed_and_end_in_an_x() -> None:
@@ -166,7 +203,7 @@ def test_correlations_have_numbers_and_whiskers() -> None:
         found = {p.name.replace("_", " "): p.spearman for p in family.parameters}
         assert "epoch" not in bars.y
         assert (bars.y, bars.offsetgroup) == (numbers.y, numbers.offsetgroup)
-        assert bars.marker.color == COLORS[family.family]
+        assert bars.marker.line.color == COLORS[family.family]
         assert list(bars.x) == near([found[y].value for y in bars.y])
         signed = [f"{x:+.2f}".replace("-", "\N{MINUS SIGN}") for x in bars.x]
         assert list(numbers.text) == signed

@@ -78,7 +78,7 @@ def opened(
 ) -> Iterator[Page]:
     """The report of the planted trials, opened once, with all of its filters shown."""
     with visited(browser, search_page, tmp_path_factory.mktemp("trials")) as page:
-        check(page, 13)
+        check(page, 18)
         heading(page, "trial").get_by_role("button").click()
         yield page
 
@@ -175,7 +175,7 @@ def test_choices_filter_table_and_charts(page: Page) -> None:
     assert shares["y"][-1] == 1
     # Bands, and the best of each value, were of all trials.
     hidden = "id => document.getElementById(id).data.filter(t => !t.meta).map(t => t.visible)"
-    for name in ("isolation", "distribution"):
+    for name in ("isolation-0", "distribution"):
         assert set(page.evaluate(hidden, f"chart-{name}")) == {False}, name
     # Charts of statistics say that they do not follow.
     note = page.locator("#importance .all-trials")
@@ -184,7 +184,7 @@ def test_choices_filter_table_and_charts(page: Page) -> None:
     expect(page.locator("html")).to_have_attribute("data-filtered", "120")
     expect(page.locator("#filter-bar")).to_be_hidden()
     expect(note).to_be_hidden()
-    assert set(page.evaluate(hidden, "chart-isolation")) == {True}
+    assert set(page.evaluate(hidden, "chart-isolation-0")) == {True}
     assert len(page.evaluate(DRAWN, "chart-history")) == len(
         [t for t in RECORD.trials if t.intermediate_values]
     )
@@ -241,6 +241,12 @@ def test_a_brush_filters_everything(page: Page) -> None:
     assert column(page, "trial") == [str(number) for number in wanted]
     assert set(page.evaluate(DRAWN, "chart-history")) == set(wanted)
     assert set(page.evaluate(DRAWN, "chart-learning-curves")) <= set(wanted)
+    # Over time the same curves stand at other places; what is filtered stays so.
+    page.get_by_role("button", name="over training time").click()
+    assert set(page.evaluate(DRAWN, "chart-learning-curves")) <= set(wanted)
+    curve = page.evaluate("document.getElementById('chart-learning-curves').data.at(-1)")
+    assert curve["x"] == pytest.approx([2.5 * (i + 1) for i in range(len(curve["x"]))])
+    page.get_by_role("button", name="over epoch").click()
 
 
 def test_a_trial_opens_beside_another(page: Page) -> None:
@@ -337,7 +343,7 @@ def test_every_control_has_a_name(page: Page) -> None:
 def test_filters_fit_a_phone(browser: Browser, search_page: str, tmp_path: Path) -> None:
     """With all filters open and one active, nothing is wider than 390 px."""
     with visited(browser, search_page, tmp_path, width=390, scheme="dark") as page:
-        check(page, 13)
+        check(page, 18)
         page.get_by_role("group", name="state").get_by_label("complete").uncheck()
         expect(page.locator("#filter-bar")).to_be_visible()
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
@@ -396,7 +402,7 @@ def test_multitask_page_follows_colours_and_keys(
         expect(tick).to_have_css("fill", "rgb(28, 33, 38)")
         page.emulate_media(color_scheme="dark")
         expect(tick).to_have_css("fill", "rgb(228, 231, 234)")
-        check(page, 17)
+        check(page, 30)
         assert page.evaluate(CUT) == []
         page.emulate_media(color_scheme="dark", media="print")
         expect(tick).to_have_css("fill", "rgb(0, 0, 0)")
@@ -413,7 +419,7 @@ def test_other_pages_draw_offline_without_overflow(
     compared = render_comparison([planted(40), replace(planted(60, seed=1), name="other")])
     phone, screen = (390, "dark"), (1280, "light")
     for content, n_charts, looks in (
-        (pareto_page, 14, [phone]),
+        (pareto_page, 28, [phone]),
         (render_report(study(settings=SETTINGS)), 0, [phone]),
         (compared, 4, [phone, screen]),
         (describe_data(asked).read_text(), 3, [phone, screen]),
