@@ -17,7 +17,7 @@ from study.analysis import data_of, is_own, kind_of, min_accuracy_of, relative_c
 from study.analysis.expected_best import overtuning
 from study.analysis.experiment import trials_of_arm
 from study.analysis.history import training_seconds
-from study.formats import format_change, format_list, format_percent
+from study.formats import counted, format_change, format_list, format_measured
 from study.kind_info import KindInfo
 from study.metrics import Metric
 
@@ -330,15 +330,17 @@ def describe_confirmation(
     assert best.validation is not None  # it finished
     yield (
         f"Over {info.n_seeds} fresh seeds and splits, {best.name} has the "
-        f"{info.objective.best} mean {info.objective.label}: {_estimate(best.validation)}."
+        f"{info.objective.best} mean {info.objective.label}: "
+        f"{_estimate(best.validation, info.objective)}."
     )
     others = [name for name in info.tied if name != info.best]
     if info.n_seeds < MIN_SEEDS:
         yield f"{info.n_seeds} seeds are too few to tell it from the others."
     elif others:
+        named, are = format_list(others), "is" if len(others) == 1 else "are"
         yield (
-            f"It cannot be told from {format_list(others)}. By the clock, {info.cheapest} trained "
-            "in the shortest time."
+            f"{named[:1].upper()}{named[1:]} {are} as good within chance; {info.cheapest} trained "
+            "fastest."
         )
     elif any(not c.tied and c.validation and c.name not in info.excluded for c in info.confirmed):
         yield "All others are worse beyond what chance explains."
@@ -357,10 +359,11 @@ def describe_confirmation(
         yield _against_default(best, best.difference, info.objective)
     if info.other_data is not None and at_home is not None:
         same, pairs = same_order(at_home, info)
+        on = f"as on the search's own {info.data}, where {at_home.best} is the best"
         yield (
-            f"{same} of {pairs} pairs of configurations have mean {word}s in the order that they "
-            f"have on the search's own {info.data}, where {at_home.best} has the "
-            f"{info.objective.best}."
+            f"They rank {on}."
+            if same == pairs
+            else f"{same} of {counted(pairs, 'pair')} of configurations rank {on}."
         )
     if info.shrinkage is not None:
         sign, middle = info.objective.sign, ""
@@ -375,8 +378,8 @@ def describe_confirmation(
     if best.test is not None:
         yield (
             f"On the test {info.data}, which nothing was chosen by, its "
-            f"{info.objective.short_label} is {_estimate(best.test)}; the interval is that of "
-            f"seeds and splits, not of other test {info.data}."
+            f"{info.objective.short_label} is {_estimate(best.test, info.objective)}; the "
+            f"interval is that of seeds and splits, not of other test {info.data}."
         )
     if info.caution is not None:
         yield info.caution
@@ -554,19 +557,20 @@ def _against_default(best: Confirmed, difference: float, objective: Metric) -> s
     if best.difference_low is not None and best.difference_high is not None:
         low, high = format_change(best.difference_low), format_change(best.difference_high)
         text += f" (95 % interval {low} to {high})"
-    text += f"; it was {objective.better} with {best.n_wins} of {best.n_pairs} seeds"
-    if best.beats_low is not None and best.beats_high is not None:
-        text += (
-            f", so it beats the default with a probability of {format_percent(best.beats_low)} to "
-            f"{format_percent(best.beats_high)}"
-        )
-    return text + "."
+    wins = (
+        f"all {best.n_pairs}"
+        if best.n_wins == best.n_pairs
+        else f"{best.n_wins} of {best.n_pairs}"
+    )
+    return f"{text}, {objective.better} with {wins} seeds."
 
 
-def _estimate(found: Estimate) -> str:
+def _estimate(found: Estimate, metric: Metric) -> str:
+    mean = format_measured(found.mean, metric)
     if found.low is None or found.high is None:
-        return f"{found.mean:.5f}"
-    return f"{found.mean:.5f} (95 % interval {found.low:.5f} to {found.high:.5f})"
+        return mean
+    low, high = format_measured(found.low, metric), format_measured(found.high, metric)
+    return f"{mean} (95 % interval {low} to {high})"
 
 
 def _share(difference: float) -> str:

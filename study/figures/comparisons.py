@@ -205,7 +205,7 @@ def plot_experiment(info: ExperimentInfo, label: str) -> go.Figure:
 
 def plot_confirmation(info: ConfirmationInfo, kind: KindInfo) -> go.Figure:
     """Draw what each configuration reached on fresh seeds, on test images, and in the search."""
-    names = [escape(c.name) + (" =" if c.tied else "") for c in info.confirmed]
+    names = [escape(c.name) for c in info.confirmed]
     figure = new_figure(height=150 + 44 * len(names))
     rows = list(zip(names, info.confirmed, strict=True))
     if info.other_data is None:

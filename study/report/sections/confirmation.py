@@ -11,7 +11,7 @@ HEADING = "Confirmation"
 
 def section(found: Findings) -> Section | Missing | None:
     """Tell what each confirmation found, with the means of its configurations."""
-    infos = found.confirmations
+    infos = sorted(found.confirmations, key=lambda info: info is not found.at_home)
     if not infos:
         if not found.search:
             return None

@@ -20,7 +20,7 @@ from study.analysis.confirmation import (
     same_order,
 )
 from study.experiment import Arm
-from study.formats import format_change
+from study.formats import format_change, format_mse
 from tests.study_tests.synthetic import MULTITASK_SETTINGS, SETTINGS, START, Values, trained, trial
 
 BASE = [0.10, 0.12, 0.11, 0.13, 0.09]
@@ -252,7 +252,7 @@ def test_cheapest() -> None:
     assert confirmed(values, seconds={"c": 60.0}).cheapest == "c"
     unknown = confirmed(values)
     assert (unknown.cheapest, unknown.get("a").seconds) == ("a", None)
-    words = "It cannot be told from b and c. By the clock, b trained in the shortest time."
+    words = "B and c are as good within chance; b trained fastest."
     assert words in said(values, seconds=seconds)
     # What did not store its time took that from its start to its end.
     made, end = record(values), START.replace(second=30)
@@ -301,18 +301,17 @@ def test_sentences() -> None:
     changes: dict[str, Any] = {"promised": {"trial 10": 0.08, "middle": 0.22}}
     changes["tests"] = {name: [0.3, 0.31, 0.32, 0.3, 0.31] for name in values}
     c = confirmed(values, **changes).get("trial 10")
-    mine, measured = c.validation, c.test
+    mine, measured = ([format_mse(end) for end in (e.low, e.high)] for e in (c.validation, c.test))
     text = said(values, **changes)
     for words in (
-        f"validation MSE: 0.08760 (95 % interval {mine.low:.5f} to {mine.high:.5f}).",
+        f"validation MSE: 0.08760 (95 % interval {mine[0]} to {mine[1]}).",
         "All others are worse beyond what chance explains.",
         f"Its error is {-100 * c.difference:.1f}{PERCENT} below that of the default "
         f"(95 % interval {format_change(c.difference_low)} to {format_change(c.difference_high)})",
-        f"lower with 5 of 5 seeds, so it beats the default with a probability of 57{PERCENT} to "
-        f"100{PERCENT}.",
+        "lower with all 5 seeds.",
         f"liked best have errors 9.5{PERCENT} above what it had measured (median); for the one "
         f"from the middle it is +0.0{PERCENT}.",
-        f"its MSE is 0.30800 (95 % interval {measured.low:.5f} to {measured.high:.5f})",
+        f"its MSE is 0.3080 (95 % interval {measured[0]} to {measured[1]})",
     ):
         assert words in text
     # A search that found nothing better is told so, but not by what somebody chose.
@@ -337,9 +336,10 @@ def test_other_images_in_words() -> None:
     assert (here.other_data, there.shrinkage) == (None, None)
     text = " ".join(describe_confirmation(there, here))
     assert "trained on other images than the search's: twitter.parquet" in text
-    assert "0 of 1 pairs of configurations have mean errors in the order" in text
-    assert "where trial 7 has the lowest." in text
-    assert "in the order" not in " ".join(describe_confirmation(there))
+    assert (
+        "0 of 1 pair of configurations rank as on the search's own images, where trial 7" in text
+    )
+    assert "rank as on" not in " ".join(describe_confirmation(there))
     # Of three pairs two keep their order; one that only one has is left out.
     here = confirmed({"default": [0.3] * 3, "a": [0.1] * 3, "b": [0.2] * 3, "c": [0.4] * 3})
     there = confirmed({"default": [0.3] * 3, "a": [0.2] * 3, "b": [0.1] * 3})

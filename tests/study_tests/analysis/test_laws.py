@@ -178,10 +178,10 @@ def test_a_confirmation_names_the_best() -> None:
     said = " ".join(describe_confirmation(replace(high, other_data="other"), high))
     for words in (
         f"{high.best} has the highest mean validation balanced accuracy",
-        "it was higher with 5 of 5 seeds, so it beats the default",
+        "higher with all 5 seeds.",
         "above that of the default",
         "liked best have values 4.0\N{NO-BREAK SPACE}% below what it had measured",
-        f"where {high.best} has the highest",
+        f"They rank as on the search's own data, where {high.best} is the best.",
     ):
         assert words in said
     assert [word for word in ("lowest", "lower", "error") if word in said] == []

@@ -126,11 +126,11 @@ def test_confirmations_beside_that_of_the_best() -> None:
     page = Page(render_report(SEARCH, followups=[transfer, CONFIRMATION, chosen]))
     assert plain(page.text("header")).count("Confirmed over 5 fresh seeds") == 1
     page.says("header", "emoji-study ablate --study planted")
-    charts = [c for c in page.charts if c.startswith("confirm")]
-    assert charts == ["confirmation-0", "confirmation-1", "confirmation-2"]
+    charts = [c for c in page.places if c.startswith("chart-confirm")]
+    assert charts == [f"chart-confirmation-{i}" for i in range(3)]
     page.says("confirmation", *describe_confirmation(info_of(transfer), info_of(CONFIRMATION)))
-    page.says("confirmation", "search-on-other: on other images")
-    (trace,) = page.figures["chart-confirmation-0-data"]["data"]
+    page.says("confirmation", "search-on-other On other images", "chosen Configurations chosen by")
+    (trace,) = page.figures["chart-confirmation-1-data"]["data"]
     assert trace["name"] == "validation, fresh seeds"
     alone = Page(render_report(SEARCH, followups=[transfer]))
     alone.says("header", "Not confirmed yet", "emoji-study confirm --study")
@@ -156,7 +156,7 @@ def test_their_own_reports(record: StudyRecord, kind: str, missing: str | None) 
     page = Page(render_report(record))
     assert page.ids("section")[:2] == ["holds", kind]
     assert page.ids("section").count(kind) == 1
-    assert page.charts[0] == f"{kind}-0"
+    assert page.charts[0] == kind
     assert "experiment" not in page.ids("section")
     assert "importance" not in page.charts
     assert "Not confirmed yet" not in page.text("header")
