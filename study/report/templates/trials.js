@@ -171,8 +171,8 @@ const table = (async () => {
   let left = trials;
   let first = 0;
   const numeric = (column) => !["text", "value"].includes(column.format);
-  const fill = () => {
-    const shown = left.slice(first, first + PAGE);
+  const fill = (n = PAGE) => {
+    const shown = left.slice(first, first + n);
     $("trials-rows").replaceChildren(...shown.map((trial) => element("tr", {}, ...columns.map((column, i) => {
       const value = valueOf(trial, column);
       const cell = element(i ? "td" : "th", { textContent: write(value, column) });
@@ -188,6 +188,12 @@ const table = (async () => {
     $("trials-previous").disabled = first === 0;
     $("trials-next").disabled = first + PAGE >= left.length;
   };
+  // On paper there are no pages to turn.
+  addEventListener("beforeprint", () => {
+    first = 0;
+    fill(left.length);
+  });
+  addEventListener("afterprint", () => fill());
   const turn = (pages) => {
     first += pages * PAGE;
     fill();

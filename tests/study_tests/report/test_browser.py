@@ -59,6 +59,9 @@ LINE = """([id, role]) => {
     return {x: [...trace.x], y: [...trace.y]};
 }"""
 """Points of a line that follows the filter."""
+WIDER = """[...document.querySelectorAll('table, .command code')].filter(
+    part => part.getBoundingClientRect().right > innerWidth + 1).map(part => part.textContent)"""
+"""Tables and commands that the paper would cut."""
 
 
 def check(page: Page, n_charts: int) -> None:
@@ -406,6 +409,12 @@ def test_multitask_page_follows_colours_and_keys(
         assert page.evaluate(CUT) == []
         page.emulate_media(color_scheme="dark", media="print")
         expect(tick).to_have_css("fill", "rgb(0, 0, 0)")
+        # A4 within its margins: all rows, with their heads, and no table or command is cut.
+        page.set_viewport_size({"width": 703, "height": 1000})
+        page.evaluate("dispatchEvent(new Event('beforeprint'))")
+        expect(page.locator("#trials-rows tr")).to_have_count(120)
+        expect(page.locator("#trials-head button").first).to_be_visible()
+        assert page.evaluate(WIDER) == []
 
 
 def test_other_pages_draw_offline_without_overflow(
