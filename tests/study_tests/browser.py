@@ -30,6 +30,7 @@ def browser() -> Iterator[Browser]:
     require(
         CHROMIUM is not None, "Chromium, or CHROMIUM with its path", "apt-get install chromium"
     )
+    expect.set_options(timeout=60_000)  # on a busy machine, drawing takes as long as it takes
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield browser
@@ -64,7 +65,7 @@ def visited(
         page.on("pageerror", lambda error: messages.append(str(error)))
         page.goto(report.as_uri())
         page.evaluate("drawAll()")  # near or not
-        expect(page.locator("html")).to_have_attribute("data-charts", "drawn", timeout=60_000)
+        expect(page.locator("html")).to_have_attribute("data-charts", "drawn")
         if page.locator("#trial-reading").count():
             expect(page.locator("html")).to_have_attribute("data-trials", "ready")
         yield page
