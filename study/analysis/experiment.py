@@ -245,7 +245,7 @@ def _verdict(c: Comparison, metric: Metric) -> str:
         return f"{c.arm}: the {c.metric} equals that of {c.baseline} in all {c.n_pairs} pairs."
     size = f"{abs(c.difference):.4g}"
     if c.baseline_mean and metric.objective:
-        size += f" ({format_percent(abs(c.difference / c.baseline_mean))})"
+        size += f" or {format_percent(abs(c.difference / c.baseline_mean))}"
     above = c.difference > 0
     agreeing = c.n_above if above else c.n_below
     detail = (
@@ -254,11 +254,8 @@ def _verdict(c: Comparison, metric: Metric) -> str:
         f"adjusted p = {c.p_value:.2g}"
     )
     if c.differs:
-        better = above == metric.maximise
-        return (
-            f"{c.arm}: the {c.metric} is {'higher' if above else 'lower'} than with {c.baseline} "
-            f"by {size}, which is {'better' if better else 'worse'} ({detail})."
-        )
+        side = "higher" if above else "lower"
+        return f"{c.arm}: the {c.metric} is {side} than with {c.baseline} by {size} ({detail})."
     return (
         f"{c.arm}: no evidence of a difference in {c.metric} from {c.baseline} (mean difference "
         f"{_signed(c.difference)}; {detail})."

@@ -198,7 +198,10 @@ def plot_experiment(info: ExperimentInfo, label: str) -> go.Figure:
         hovertemplate="%{y}<br>mean difference %{x:.4g}",
     )
     figure.update_xaxes(
-        title_text=f"{label}: difference from<br>{escape(comparisons[0].baseline)}", zeroline=True
+        title_text=f"{label}: difference from<br>{escape(comparisons[0].baseline)}",
+        zeroline=True,
+        rangemode="tozero",
+        exponentformat="none",
     )
     return figure.update_yaxes(autorange="reversed", showgrid=False)
 

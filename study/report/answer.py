@@ -76,10 +76,13 @@ def get_answer(found: Findings) -> Answer:
     """Say what a study found, most important first."""
     lacking = tuple(describe_lacking(found.data))
     if not found.search:
-        headline, *others = _of_arms(found) or ["Nothing has been found yet."]
+        first, *others = _of_arms(found) or ["Nothing has been found yet."]
+        # What stands in brackets says how sure that is.
+        headline, _, detail = first.removesuffix(".").partition(" (")
+        doubt = (f"{detail[:1].upper()}{detail.removesuffix(')')[1:]}.",) if detail else ()
         return Answer(
-            headline=headline,
-            doubt=(),
+            headline=f"{headline[:1].upper()}{headline[1:]}.",
+            doubt=doubt,
             about=_about(found),
             use=None,
             sure=(*others, *lacking, *_to_keep_in_mind(found)),

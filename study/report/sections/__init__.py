@@ -106,13 +106,14 @@ def groups_of(found: Findings) -> list[Group]:
         id(module): _part(module, found)
         for module in sorted(flat, key=lambda module: module in (importance, pair))
     }
+    answered = {
+        name: [part for module in modules[name] if (part := parts[id(module)]) is not None]
+        for name in questions
+    }
     return [
-        Group(
-            name=name,
-            heading=question.heading,
-            parts=[part for module in modules[name] if (part := parts[id(module)]) is not None],
-        )
-        for name, question in questions.items()
+        Group(name=name, heading=questions[name].heading, parts=some)
+        for name, some in answered.items()
+        if some
     ]
 
 
