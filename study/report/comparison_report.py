@@ -2,9 +2,8 @@
 
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
-from storage.records import StudyRecord
 from study.analysis import data_of, is_own, is_search, kind_of, reference_of, word_for
 from study.analysis.comparison import (
     QUANTILES,
@@ -17,6 +16,7 @@ from study.analysis.comparison import (
 from study.analysis.tables import get_families
 from study.figures import plot_best_distribution, plot_comparison
 from study.formats import (
+    at_storage,
     counted,
     format_list,
     format_measured,
@@ -48,8 +48,8 @@ def render_studies(data: ReportData) -> str:
     shares = {"quantiles": QUANTILES}
     families = [(record.name, get_families(record).families) for record in records]
     commands = {
-        "report_command": _command("report", *info.names),
-        "single_commands": [_command("report", name) for name in info.names],
+        "report_command": _command(data, "report", *info.names),
+        "single_commands": [_command(data, "report", name) for name in info.names],
     }
     parts = [
         ("verdict", "Verdict", Section()),
@@ -94,7 +94,7 @@ def get_comparison_verdict(data: ReportData, info: ComparisonInfo) -> Verdict:
         opening=f"What the studies {studies} found, and what they find for an equal budget.",
         found=tuple(_found(info)),
         sure=(*describe_lacking(data), *_sure(info)),
-        next=tuple(_next(data.studies, info)),
+        next=tuple(_next(data, info)),
     )
 
 
@@ -177,15 +177,15 @@ def _sure(info: ComparisonInfo) -> Iterator[str]:
     yield from info.cautions
 
 
-def _next(records: Sequence[StudyRecord], info: ComparisonInfo) -> Iterator[Step]:
+def _next(data: ReportData, info: ComparisonInfo) -> Iterator[Step]:
     pairs = () if info.primary is None else _at_all(info.primary)
     better = {pair.better for pair in pairs}
-    kinds = {record.name: reference_of(record) for record in records if is_search(record)}
+    kinds = {record.name: reference_of(record) for record in data.studies if is_search(record)}
     searches = [side for side in info.studies if side.name in kinds]
     for side in sorted(searches, key=lambda side: side.name not in better):
         if side.summary.best is not None:
             yield Step(
-                command=_command("confirm", side.name),
+                command=_command(data, "confirm", side.name),
                 why="trains its best trials again with fresh seeds and splits, since the single "
                 "best value of a search is optimistic",
             )
@@ -193,7 +193,7 @@ def _next(records: Sequence[StudyRecord], info: ComparisonInfo) -> Iterator[Step
         for side in searches:
             if not side.imported and (kind := kinds[side.name]) is not None:
                 yield Step(
-                    command=f"{_command(f'run {kind}', side.name)} --trials N",
+                    command=f"{_command(data, f'run {shlex.quote(kind)}', side.name)} --trials N",
                     why="adds N trials, which make the comparison surer",
                 )
 
@@ -237,5 +237,6 @@ def _describe_others(info: ComparisonInfo, pair: PairComparison) -> str:
     )
 
 
-def _command(name: str, *studies: str) -> str:
-    return " ".join(["emoji-study", name, *(f"--study {shlex.quote(s)}" for s in studies)])
+def _command(data: ReportData, verb: str, *studies: str) -> str:
+    named = " ".join(f"--study {shlex.quote(study)}" for study in studies)
+    return at_storage(f"emoji-study {verb} {named}", data.storage)

@@ -148,16 +148,20 @@ def test_imported_results_stand_next_to_a_new_study(tmp_path: Path) -> None:
 
 
 def test_the_better_study_is_confirmed_first() -> None:
-    """Whichever order the studies stand in."""
+    """Whichever order the studies stand in, from the storage that the report was given."""
     better = RECORDS[0]
     trials = (replace(t, value=t.value and 3 * t.value) for t in better.trials)
     worse = replace(better, name="worse", trials=tuple(trials))
     for order in ([worse, better], [better, worse]):
-        verdict = get_comparison_verdict(ReportData(studies=tuple(order)), get_comparison(order))
+        verdict = get_comparison_verdict(
+            ReportData(studies=tuple(order), storage="sqlite:///a b.db"), get_comparison(order)
+        )
         lead, equal, *_ = verdict.found
         found = "“planted” found the lower error: 0.01518 against 0.04554"
         assert lead == f"{found}, with about as many epochs."
         assert equal.endswith("“planted” is better at equal budget.")
         assert "a search with trials of “planted” finds a lower error than one" in equal
-        assert verdict.next[0].command == "emoji-study confirm --study planted"
+        assert verdict.next[0].command == (
+            "emoji-study confirm --storage 'sqlite:///a b.db' --study planted"
+        )
         assert not any(" run " in step.command for step in verdict.next)
