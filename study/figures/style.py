@@ -83,12 +83,16 @@ def new_figure(*, height: int) -> go.Figure:
     return go.Figure(layout={"template": _TEMPLATE, "height": height})
 
 
-def entitled(figure: go.Figure, title: str, *, height: int) -> go.Figure:
-    """Put a title over a chart that stands alone, so many px high, and its legend below."""
+def entitled(figure: go.Figure, title: str, *notes: str, height: int) -> go.Figure:
+    """Put a title and notes over a chart that stands alone, and its legend below.
+
+    It is ``height`` px high.
+    """
+    below = "".join(f'<br><span style="font-size: 12px">{escape(note)}</span>' for note in notes)
     return figure.update_layout(
         height=height,
         title={
-            "text": escape(title),
+            "text": escape(title) + below,
             "font": {"size": 14},
             "x": 0.01,
             "y": 0.98,
@@ -96,7 +100,7 @@ def entitled(figure: go.Figure, title: str, *, height: int) -> go.Figure:
             "yanchor": "top",
         },
         legend={"y": 0, "yanchor": "bottom"},
-        margin={"t": 48, "b": 72},
+        margin={"t": 48 + 18 * len(notes), "b": 72},
     )
 
 

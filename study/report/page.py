@@ -62,6 +62,19 @@ class Section:
 
 
 @dataclass(frozen=True, slots=True)
+class Graph:
+    """The chart with which a section stands in the dashboard, of few points.
+
+    Args:
+        notes: Lines below the title, for what must be known to read it.
+    """
+
+    title: str
+    figure: Any
+    notes: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Missing:
     """Why a section has nothing to show, and the command that changes that, if there is one.
 

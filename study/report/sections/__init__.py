@@ -3,17 +3,18 @@
 A module says in ``section`` what its template shows of a study: a ``Section``, why there is
 nothing to show, or None where the question does not arise. Installed packages bring more of them
 as entry points of the group ``emoji_study.sections``; such a module names its group in ``GROUP``.
+A module that has a ``graph`` as well says in it what the dashboard shows: a ``Graph``, or None.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from study.report.findings import Findings
-from study.report.page import Failure, Group, Missing, Part, Section
+from study.report.page import Failure, Graph, Group, Missing, Part, Section
 from study.report.sections import (
     ablation,
     best_configuration,
@@ -96,8 +97,7 @@ def groups_of(found: Findings) -> list[Group]:
     """Return all sections of a study in the page's order; one that fails says why."""
     questions = SEARCH if found.search else FOLLOWUP
     modules = {name: [*question.modules] for name, question in questions.items()}
-    for point in sorted(entry_points(group=ENTRY_POINTS), key=lambda point: point.name):
-        module = import_module(point.value)
+    for module in _brought():
         if found.search or module.GROUP in ("holds", "all", "again"):
             modules.setdefault(module.GROUP, []).append(module)
     # Other processes may still be at what mattered, so that comes last.
@@ -117,9 +117,26 @@ def groups_of(found: Findings) -> list[Group]:
     ]
 
 
+def graphs_of(found: Findings) -> dict[str, Graph | None]:
+    """Return the charts of a study for the dashboard, None where there is nothing to show yet."""
+    modules = {_name(m): m for q in SEARCH.values() for m in q.modules}
+    modules |= {_name(module): module for module in _brought()}
+    offered = {name: getattr(module, "graph", None) for name, module in modules.items()}
+    return {name: graph(found) for name, graph in offered.items() if graph is not None}
+
+
+def _brought() -> Iterator[Any]:
+    """Yield the modules that installed packages bring, this one's own kinds among them."""
+    for point in sorted(entry_points(group=ENTRY_POINTS), key=lambda point: point.name):
+        yield import_module(point.value)
+
+
+def _name(module: SectionModule) -> str:
+    return Path(str(module.__file__)).stem.replace("_", "-")
+
+
 def _part(module: SectionModule, found: Findings) -> Part | None:
-    place = Path(str(module.__file__))
-    name = place.stem.replace("_", "-")
+    name, place = _name(module), Path(str(module.__file__))
     try:
         content = module.section(found)
     except Exception as error:  # whatever is wrong with one section, the page is for the others

@@ -1,8 +1,10 @@
 """What the complete trials of each family came to."""
 
+from study.analysis.distribution import get_distribution
 from study.analysis.tables import get_families
+from study.figures import plot_families
 from study.report.findings import Findings
-from study.report.page import Missing, Section
+from study.report.page import Graph, Missing, Section
 
 HEADING = "Families"
 
@@ -15,3 +17,12 @@ def section(found: Findings) -> Section | Missing | None:
     if not families:
         return Missing("no trial has ended yet", found.more_trials)
     return Section({"families": families})
+
+
+def graph(found: Findings) -> Graph | None:
+    """Draw the values of each family's complete trials as a box."""
+    info = get_distribution(found.record)
+    if found.kind.family is None or info.n_trials < 2:
+        return None
+    title = f"{HEADING}: lowest, middle half with median, highest"
+    return Graph(title, plot_families(info, found.kind))

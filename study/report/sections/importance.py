@@ -1,11 +1,15 @@
 """How much each parameter mattered, by several methods."""
 
+from dataclasses import replace
+
+from study.analysis.importance import get_importances
 from study.analysis.surrogate import MAX_TRIALS, MIN_INTERACTION
 from study.figures import plot_importances
 from study.report.findings import Findings
-from study.report.page import Missing, Section, chart_key
+from study.report.page import Graph, Missing, Section, chart_key
 
 HEADING = "Importance"
+GRAPHED = 10  # parameters, the most important ones
 
 
 def section(found: Findings) -> Section | Missing | None:
@@ -38,3 +42,20 @@ def section(found: Findings) -> Section | Missing | None:
         refusal = next((i.refusal for i in explained.importances if i.refusal), None)
         return Missing(refusal or "no setting varies", found.more_trials)
     return Section(data, figures, methods, folded=found.counts("Which settings decided most?"))
+
+
+def graph(found: Findings) -> Graph | None:
+    """Draw the importances for the objective.
+
+    The dashboard draws some as well, by the same method, but of complete trials alone.
+    """
+    info = get_importances(found.record) if found.search else None
+    if info is None or not info.parameters:
+        return None
+    other = "“Hyperparameter Importance”"
+    beside = f"The shares are those of {other}, with their uncertainty."
+    if info.n_pruned:
+        beside = f"{other} leaves out pruned trials; here they rank behind the complete ones."
+    figure = plot_importances(replace(info, parameters=info.parameters[:GRAPHED]))
+    title = "What mattered for reaching the best tenth (95 % interval)"
+    return Graph(title, figure, [beside, *filter(None, [found.counts("")])])

@@ -1,11 +1,15 @@
 """Learning curves of the best trials and of some others."""
 
+from dataclasses import replace
+
 from study.analysis.history import get_learning_curves
 from study.figures import plot_learning_curves
+from study.formats import counted
 from study.report.findings import Findings
-from study.report.page import Missing, Section
+from study.report.page import Graph, Missing, Section
 
 HEADING = "Learning curves"
+GRAPHED = 10  # curves, those of the best trials
 
 
 def section(found: Findings) -> Section | Missing:
@@ -17,3 +21,13 @@ def section(found: Findings) -> Section | Missing:
         return Missing(f"{why} no intermediate values")
     figures = {"learning-curves": plot_learning_curves(curves, found.kind)}
     return Section({"curves": curves}, figures)
+
+
+def graph(found: Findings) -> Graph | None:
+    """Draw the curves of the best trials alone."""
+    info = get_learning_curves(found.record, max_curves=GRAPHED, n_best=GRAPHED)
+    best = info.curves[: info.n_best]
+    if not best:
+        return None
+    figure = plot_learning_curves(replace(info, curves=best), found.kind)
+    return Graph(f"Learning curves of the best {counted(len(best), 'trial')}", figure)

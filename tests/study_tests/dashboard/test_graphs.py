@@ -1,14 +1,16 @@
 """The charts of a study's page: which there are, how large, and that they say what they should."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from optuna.trial import TrialState
 
 from benchmarks.analysis import made_up
-from study.dashboard.graphs import BEST_CURVES, FIRST_PARAMETERS, draw_graphs
+from study.dashboard.graphs import draw_graphs
 from study.figures import FAMILY_COLORS
+from study.report.sections import importance, learning_curves
 from tests.study_tests.synthetic import SETTINGS, study, trial
 
 
@@ -36,9 +38,26 @@ def test_charts_of_a_search() -> None:
     assert set(found) == {"importance", "learning-curves", "families", "trade-off"}
     assert all(figure["layout"]["title"]["text"] for figure in found.values())
     assert all(len(figure or "") < 60_000 for figure in graphs.values())
-    assert len(found["importance"]["data"][0]["y"]) <= FIRST_PARAMETERS
+    assert len(found["importance"]["data"][0]["y"]) <= importance.GRAPHED
     curves = {n for trace in found["learning-curves"]["data"] for n in trace["customdata"] if n}
-    assert len(curves) == BEST_CURVES
+    assert len(curves) == learning_curves.GRAPHED
+
+
+def test_importance_says_what_it_counts() -> None:
+    """Beside the dashboard's own chart it names the difference, and how few trials there are."""
+    trials = [
+        trial(i, value=i / 9, params={"batch_size": (16, 32, 64)[i % 3]}, curve=(i,))
+        for i in range(12)
+    ]
+    for last, said in (
+        (TrialState.COMPLETE, "The shares are those of “Hyperparameter Importance”"),
+        (TrialState.PRUNED, "leaves out pruned trials; here they rank behind the complete ones."),
+    ):
+        n_complete = 12 if last == TrialState.COMPLETE else 11
+        graphs = draw_graphs(study(*trials[:11], replace(trials[11], state=last)))
+        text = drawn(graphs)["importance"]["layout"]["title"]["text"]
+        assert said in text
+        assert f"Counts from about 50 complete trials on; these are {n_complete}." in text
 
 
 def test_families_are_boxes_of_their_trials() -> None:
