@@ -66,7 +66,7 @@ def looks_s(folder: Path) -> tuple[list[float], list[float]]:
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None
             printed = process.stdout.readline().split(" at ")[1].split(" ")[0]
-            address, _, token = printed.partition("/dashboard?token=")
+            address, _, token = printed.partition("/?token=")
             first.append(_look_s(f"{address}/api/studies/1", token))
             time.sleep(STALE_S)
             later.append(_look_s(f"{address}/api/studies/1?after={N_TRIALS}", token))

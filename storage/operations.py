@@ -442,6 +442,45 @@ def _in_utc(stored: datetime | None) -> str | None:
     return None if stored is None else stored.replace(tzinfo=UTC).isoformat()
 
 
+def overview(backend: RDBStorage, names: Sequence[str]) -> list[dict[str, Any]]:
+    """Tell of each study what a list shows, in the order in which they were made.
+
+    That is its ``key``, ``name`` and ``directions``, its user attributes of these ``names``
+    (``attrs``), the number of its trials by ``states``, and the lowest and the highest value of
+    its complete trials that keep its constraint (``ends``; None without one).
+    """
+    trials, values = models.TrialModel, models.TrialValueModel
+    user, way = models.StudyUserAttributeModel, models.StudyDirectionModel
+    broken = models.TrialUserAttributeModel
+    with transaction(backend) as opened:
+        query = opened.session.query
+        studies = query(models.StudyModel.study_id, models.StudyModel.study_name)
+        told: dict[int, dict[str, Any]] = {
+            key: {"key": key, "name": name, "directions": [], "attrs": {}, "states": {}}
+            for key, name in studies.order_by(models.StudyModel.study_id)
+        }
+        for key, direction in query(way.study_id, way.direction).order_by(way.objective):
+            told[key]["directions"].append(direction.name.lower())
+        attributes = query(user.study_id, user.key, user.value_json)
+        for key, name, text in attributes.filter(user.key.in_(names)):
+            told[key]["attrs"][name] = json.loads(text)
+        counts = query(trials.study_id, trials.state, sqlalchemy.func.count())
+        for key, state, n in counts.group_by(trials.study_id, trials.state):
+            told[key]["states"][state.name] = n
+        ends = (sqlalchemy.func.min(values.value), sqlalchemy.func.max(values.value))
+        ranges = (
+            query(trials.study_id, *ends)
+            .join(values, (values.trial_id == trials.trial_id) & (values.objective == 0))
+            .outerjoin(
+                broken, (broken.trial_id == trials.trial_id) & (broken.key == attrs.INFEASIBLE)
+            )
+            .filter(trials.state == TrialState.COMPLETE, broken.trial_id.is_(None))
+            .group_by(trials.study_id)
+        )
+        found = {key: [low, high] for key, low, high in ranges}
+        return [study | {"ends": found.get(key, [None, None])} for key, study in told.items()]
+
+
 def set_study_system_attrs(
     backend: RDBStorage, study_id: int, values: Mapping[str, Any], prefixes: Sequence[str]
 ) -> list[str]:
@@ -486,7 +525,7 @@ OPERATIONS = {  # by name, as a client asks for them
     function.__name__: function
     for function in (
         *(create_study, request, acknowledge, extend_experiment, start_design, has_points),
-        *(claim, fail, write, beat, silences, times),
+        *(claim, fail, write, beat, silences, times, overview),
         *(set_study_system_attrs, keep_study_attr, merge_study_attr),
     )
 }

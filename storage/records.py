@@ -1,9 +1,10 @@
 """Read-only records of a study and its trials, the only input of the analysis; their counts."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Self
 
 import optuna
 from optuna.distributions import BaseDistribution
@@ -17,6 +18,9 @@ from storage.outages import outage
 from storage.served import ServedStorage, perform
 
 Scalar = str | int | float | bool | None
+
+SUMMARISED = [attrs.SETTINGS, attrs.KIND, attrs.EXPERIMENT, attrs.IMPORTED]
+"""User attributes of a study that a list tells of."""
 
 Times = tuple[datetime | None, datetime | None]  # when a trial started and when it ended
 
@@ -204,17 +208,53 @@ class Progress:
         """Trials that count: complete or pruned."""
         return self.complete + self.pruned
 
+    @classmethod
+    def of(cls, states: Mapping[str, int]) -> Self:
+        """Return how many trials there are by the names of Optuna's states."""
+        complete, pruned, failed, running, waiting = (
+            states.get(name, 0) for name in ("COMPLETE", "PRUNED", "FAIL", "RUNNING", "WAITING")
+        )
+        return cls(
+            complete=complete, pruned=pruned, failed=failed, running=running, waiting=waiting
+        )
+
 
 def count(trials: Sequence[FrozenTrial | TrialRecord]) -> Progress:
     """Count trials by state."""
-    states = [trial.state for trial in trials]
-    return Progress(
-        complete=states.count(TrialState.COMPLETE),
-        pruned=states.count(TrialState.PRUNED),
-        failed=states.count(TrialState.FAIL),
-        running=states.count(TrialState.RUNNING),
-        waiting=states.count(TrialState.WAITING),
-    )
+    return Progress.of(Counter(trial.state.name for trial in trials))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudySummary:
+    """What a list tells of a study, for which no trial is read.
+
+    Args:
+        study_id: The database's key.
+        user_attrs: Of these names: ``SUMMARISED``.
+        best: The best value of a complete trial that keeps the constraint.
+    """
+
+    study_id: int
+    name: str
+    directions: tuple[str, ...]
+    user_attrs: Mapping[str, Any]
+    progress: Progress
+    best: float | None
+
+
+def load_summaries(storage: BaseStorage) -> list[StudySummary]:
+    """Read what a list tells of all studies, in the order in which they were made."""
+    return [
+        StudySummary(
+            study_id=found["key"],
+            name=found["name"],
+            directions=tuple(found["directions"]),
+            user_attrs=found["attrs"],
+            progress=Progress.of(found["states"]),
+            best=found["ends"][found["directions"][0] == "maximize"],
+        )
+        for found in perform(storage, operations.overview, names=SUMMARISED)
+    ]
 
 
 def finished_trials(study: optuna.Study) -> int | None:

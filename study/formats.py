@@ -77,6 +77,15 @@ def format_data(data: object, vendors: Sequence[object]) -> str:
     return f"{own}, with extra training images of {format_list(extra)}" if extra else own
 
 
+def format_settings(settings: Mapping[str, object]) -> str:
+    """Say what a study searches and how, by its stored settings."""
+    if not settings:
+        return "not made by emoji-study"
+    pruner = f"{settings['pruner']} pruner" if settings["pruner"] != "none" else "no pruner"
+    sampler = f"{format_sampler(str(settings['sampler']))} sampler"
+    return f"{settings['kind']}, {settings['space']} space, {sampler}, {pruner}"
+
+
 def with_article(noun: str) -> str:
     """Write a noun with its article, as it is spoken: a value, an error, an MSE."""
     spelled = noun.split()[0].isupper()

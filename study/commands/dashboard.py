@@ -51,7 +51,7 @@ def dashboard_request(request: DashboardRequest, *, say: Say) -> None:
         storage, folder, token=token, render_report=render_report, allow_edit=request.allow_edit
     )
     with tempfile.TemporaryDirectory(prefix="emoji-study-") as own, listen(request.port) as opened:
-        address = f"http://{HOST}:{opened.getsockname()[1]}/dashboard?token={token}"
+        address = f"http://{HOST}:{opened.getsockname()[1]}/?token={token}"
         threading.Thread(target=_read_ahead, args=(storage,), name="reader", daemon=True).start()
 
         def ready() -> None:

@@ -9,6 +9,7 @@ import html
 import json
 import re
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -25,8 +26,12 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from optuna_dashboard import wsgi
 
+from storage import attrs
 from storage.artifacts import ArtifactFolder, artifact_ids, no_picture
 from storage.outages import first_line, outage
+from storage.records import load_summaries
+from study.dashboard.shell import POLICY, SCRIPT, script, shell
+from study.dashboard.studies import render_studies
 
 _HOST = re.compile(r"(?:localhost|127\.0\.0\.1|\[::1\])(?::(\d{1,5}))?", re.ASCII | re.IGNORECASE)
 """Names under which a browser on this machine may ask. A site whose name an attacker points at
@@ -68,12 +73,14 @@ def make_app(
     render_report: RenderReport,
     allow_edit: bool = False,
 ) -> WSGIApplication:
-    """Build the application, with the report of each study at ``/report/STUDY_ID``.
+    """Build the application: a list of all studies, their reports at ``/report/STUDY_ID``, and
+    optuna-dashboard.
 
     It has ``storage`` for itself, where the best trial becomes one that keeps the constraints. A
     request is answered that knows ``token``, and changes something if ``allow_edit`` says so.
     """
     _judge_by_constraints(storage)
+    _shorten_splits(storage)
     store = _Artifacts(artifacts.folder)
     app = wsgi(storage, artifact_store=store)
     app.catchall = False  # what fails is said by the guard, in one line
@@ -92,7 +99,8 @@ def make_app(
         return {}
 
     app.delete("/api/studies/<study_id:int>", callback=delete)
-    return _Guard(_Reports(app, render_report), token=token, allow_edit=allow_edit)
+    pages = _Pages(app, storage, render_report, read_only=not allow_edit)
+    return _Guard(pages, token=token, allow_edit=allow_edit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +129,7 @@ class _Guard:
                 return _welcome(environ["PATH_INFO"], rest, f"{cookie}={self.token}", start)
             refusal = self._refusal(environ, cookie)
         if refusal is not None:
-            return _answer(start, refusal[0], "text/plain", refusal[1].encode())
+            return _told(environ, start, *refusal)
         # The application fails without this header, which only browsers always send.
         environ.setdefault("HTTP_ACCEPT_ENCODING", "")
         try:
@@ -212,45 +220,72 @@ def _failed(
     if status != HTTPStatus.NOT_FOUND:
         line = f"{method} {path} failed: {type(error).__name__}: {first_line(error)}"
         environ["wsgi.errors"].write(f"Error: {line}\n")
-    if path.startswith("/api/"):  # its pages show what they find there
+    return _told(environ, start_response, status, reason)
+
+
+def _told(
+    environ: WSGIEnvironment, start_response: StartResponse, status: HTTPStatus, reason: str
+) -> Iterable[bytes]:
+    """Say why there is no answer, to optuna-dashboard's pages in the way in which they show it."""
+    if environ["PATH_INFO"].startswith("/api/"):
         content = json.dumps({"reason": reason}).encode()
         return _answer(start_response, status, "application/json", content)
     return _answer(start_response, status, "text/plain", reason.encode())
 
 
 def _without_net(view: Callable[..., Any]) -> Callable[..., Any]:
-    """Let a view of data fail; optuna-dashboard would print a traceback and always answer 500."""
+    """Let a view of data fail; optuna-dashboard would print a traceback and always answer 500.
+
+    What it answers is shortened.
+    """
     inner = getattr(view, "__wrapped__", None)
     if inner is None:
         return view
 
     def answer(*args: Any, **kwargs: Any) -> Any:
         response.content_type = "application/json"
-        return inner(*args, **kwargs)
+        return _shortened(inner(*args, **kwargs))
 
     return answer
 
 
+def _shortened(found: Any) -> Any:
+    """Return what a view found, the best values with as many digits as in a report."""
+    for trial in found.get("best_trials", ()) if isinstance(found, dict) else ():
+        trial["values"] = [float(f"{float(value):.4g}") for value in trial["values"]]
+    return found
+
+
 @dataclass(frozen=True, slots=True)
-class _Reports:
-    """Answers ``/report/STUDY_ID`` with the report as of now, one at a time."""
+class _Pages:
+    """Answers with our own pages; a report is that of the moment, and made one at a time."""
 
     app: WSGIApplication
-    render: RenderReport
+    storage: BaseStorage
+    render_report: RenderReport
+    read_only: bool
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        asked = re.fullmatch(r"/report/([0-9]+)/*", environ["PATH_INFO"])
-        if asked is None:
+        path = environ["PATH_INFO"].rstrip("/")
+        mimetype, policy = "text/html", PAGE_POLICY
+        if path == "":
+            page = render_studies(load_summaries(self.storage), read_only=self.read_only)
+        elif path == SCRIPT:
+            page, mimetype = script(), "text/javascript"
+        elif f"{path}/".startswith("/dashboard/"):
+            page, policy = shell(read_only=self.read_only), POLICY
+        elif (asked := re.fullmatch(r"/report/([0-9]+)", path)) is not None:
+            try:
+                with self.lock:
+                    page = self.render_report(int(asked[1]))
+            except KeyError:
+                reason = f"There is no study with the key {asked[1]}."
+                return _told(environ, start_response, HTTPStatus.NOT_FOUND, reason)
+        else:
             return self.app(environ, start_response)
-        try:
-            with self.lock:
-                page = self.render(int(asked[1]))
-        except KeyError:
-            message = f"There is no study with the key {asked[1]}.".encode()
-            return _answer(start_response, HTTPStatus.NOT_FOUND, "text/plain", message)
-        policy = ("Content-Security-Policy", PAGE_POLICY)
-        return _answer(start_response, HTTPStatus.OK, "text/html", page.encode(), policy)
+        own = ("Content-Security-Policy", policy)
+        return _answer(start_response, HTTPStatus.OK, mimetype, page.encode(), own)
 
 
 def _answer(
@@ -297,3 +332,19 @@ def _judge_by_constraints(storage: BaseStorage) -> None:
         return min(feasible, key=lambda t: -t.values[0] if maximise else t.values[0])
 
     storage.get_best_trial = get_best_trial  # type: ignore[method-assign]
+
+
+def _shorten_splits(storage: BaseStorage) -> None:
+    """Let a storage's studies show how many images are on each side, not which."""
+    whole = storage.get_all_studies
+
+    def get_all_studies() -> list[Any]:
+        studies = whole()
+        for study in studies:
+            settings = study.user_attrs.get(attrs.SETTINGS)
+            if isinstance(settings, dict) and "sides" in settings:
+                counts = Counter(str(settings["sides"]))
+                study.user_attrs[attrs.SETTINGS] = {**settings, "sides": dict(counts)}
+        return studies
+
+    storage.get_all_studies = get_all_studies  # type: ignore[method-assign]

@@ -49,7 +49,7 @@ _GLOSSARY = {
     attrs.LAST_VALIDATION_MSE: "error after the last {step}",
     attrs.EPOCHS_RUN: "{steps} that were trained; 0 for a trial answered from another one's curve",
     attrs.TRAINING_SECONDS: "time in these {steps}",
-    attrs.PARAMETER_COUNT: "numbers that the model learns",
+    attrs.PARAMETER_COUNT: "weights of the model",
     attrs.SEED: "of weights, batches and augmentation",
     attrs.REUSED_FROM: "number of the trial whose curve answered this one",
     attrs.RETRY_OF: "number of the failed trial that this one repeats",
@@ -239,7 +239,7 @@ def _facts(record: StudyRecord, trial: TrialRecord) -> Iterator[str]:
         yield f"Arm {escape(str(found[attrs.ARM]))}, pair {found.get(attrs.PAIR)}."
     size = []
     if attrs.PARAMETER_COUNT in found:
-        size.append(f"{format_count(int(found[attrs.PARAMETER_COUNT]))} learned numbers")
+        size.append(f"{format_count(int(found[attrs.PARAMETER_COUNT]))} weights")
     if found.get(attrs.TRAINING_SECONDS):
         size.append(f"{format_duration(float(found[attrs.TRAINING_SECONDS]))} of training")
     if attrs.SEED in found:

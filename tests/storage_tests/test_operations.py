@@ -11,11 +11,12 @@ from uuid import uuid4
 import optuna
 import pytest
 from optuna.storages import BaseStorage, InMemoryStorage
-from optuna.trial import TrialState
+from optuna.trial import TrialState, create_trial
 
 from storage import attrs, operations
 from storage.errors import StorageAccessError
 from storage.internals import key_of, storage_of
+from storage.records import count, load_summaries
 from storage.served import perform
 from tests.servers import at_once
 
@@ -48,6 +49,19 @@ def test_unknown_keys(shared_storage: BaseStorage) -> None:
         perform(shared_storage, operations.claim, study_id=9999, worker="elsewhere:1")
     with pytest.raises(StorageAccessError, match=r"^Workers need a database, .* is not\.$"):
         perform(InMemoryStorage(), operations.claim, study_id=0, worker="elsewhere:1")
+
+
+def test_overview(shared_storage: BaseStorage) -> None:
+    """A list tells of studies without their trials; the best is one that keeps the constraint."""
+    study = optuna.create_study(storage=shared_storage, direction="maximize")
+    for name in (attrs.SETTINGS, "other"):
+        study.set_user_attr(name, {"kind": "x"})
+    for value, own in ((0.1, {}), (0.3, {attrs.INFEASIBLE: True}), (0.2, {})):
+        study.add_trial(create_trial(value=value, user_attrs=own))
+    study.enqueue_trial({})
+    (found,) = (s for s in load_summaries(shared_storage) if s.study_id == key_of(study))
+    told = ("maximize",), {attrs.SETTINGS: {"kind": "x"}}, 0.2, count(study.trials)
+    assert (found.directions, found.user_attrs, found.best, found.progress) == told
 
 
 def test_several_workers(study: optuna.Study, shared_place: str) -> None:

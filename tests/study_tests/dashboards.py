@@ -131,7 +131,7 @@ def serving(url: str, *options: str) -> Iterator[Served]:
     ) as process:
         assert process.stdout is not None
         said = process.stdout.readline()
-        found = re.search(r"(http://127\.0\.0\.1:\d+)/dashboard\?token=([\w-]{43}) ", said)
+        found = re.search(r"(http://127\.0\.0\.1:\d+)/\?token=([\w-]{43}) ", said)
         try:
             assert found, said + process.communicate(timeout=60)[1]
             yield Served(process, found[1], found[2], said)

@@ -25,7 +25,7 @@ from tests.study_tests.dashboards import Served, everything, url_of
 def test_studies_trials_notes_and_charts(served: Served) -> None:
     """Every trial has its files in one order and its note, the study its charts."""
     assert served.said.startswith("2 studies of sqlite:///")
-    end = f"/dashboard?token={served.token} (read only); Ctrl-C ends it.\n"
+    end = f"/?token={served.token} (read only); Ctrl-C ends it.\n"
     assert served.said.endswith(end)
     names = {study["study_name"] for study in served.json("/api/studies")["study_summaries"]}
     assert names == {"faces", SECRET}

@@ -31,10 +31,19 @@ def tab(browser: Browser, served: Served) -> Iterator[Open]:
 
 
 def test_study_has_our_charts_and_a_note_that_leads_to_the_report(tab: Open) -> None:
-    """The list leads to it; beside the dashboard's charts stand its own; the note is drawn."""
+    """The list leads to it; beside the dashboard's charts stand its own; the note is drawn.
+
+    What changes something is not shown, and the banner says why.
+    """
     page = tab("/dashboard")
-    page.get_by_text("faces").first.click(timeout=WAIT_MS)
+    expect(page.get_by_text("1. faces")).to_be_visible(timeout=WAIT_MS)
+    expect(page.get_by_role("button", name="reload")).to_be_visible()
+    for name in ("create", "rename study", "delete study"):
+        expect(page.get_by_role("button", name=name)).to_have_count(0)
+    page = tab("/")
+    page.get_by_role("row", name="faces").get_by_role("link", name="Charts").click()
     page.wait_for_url("**/dashboard/studies/1")
+    expect(page.get_by_text("emoji-study dashboard --allow-edit")).to_be_visible()
     for title in ("Learning curves of the best 10 trials", "Families: lowest, middle half"):
         chart = page.locator(".js-plotly-plot", has_text=title)
         expect(chart).to_be_visible(timeout=WAIT_MS)
@@ -42,7 +51,7 @@ def test_study_has_our_charts_and_a_note_that_leads_to_the_report(tab: Open) -> 
     expect(page.get_by_role("heading", name="Timeline")).to_be_visible()
     page = tab("/dashboard/studies/1/note")
     expect(page.get_by_role("heading", name="What you see")).to_be_visible(timeout=WAIT_MS)
-    page.get_by_role("link", name="Report of this study").click()
+    page.locator("#banner").get_by_role("link", name="Report of this study").click()
     expect(page.locator("html")).to_have_attribute("data-trials", "ready", timeout=WAIT_MS)
     page.evaluate("drawAll()")
     expect(page.locator("html")).to_have_attribute("data-charts", "drawn", timeout=WAIT_MS)

@@ -182,7 +182,7 @@ def test_opened_in_a_browser_behind_a_served_storage(
             assert modes == [0o600, 0o700]
             page = browser.new_context().new_page()
             page.goto(file.as_uri())
-            page.wait_for_url(f"{served.address}/dashboard")
+            page.wait_for_url(f"{served.address}/")
             expect(page.get_by_text("faces").first).to_be_visible(timeout=60_000)
             (cookie,) = page.context.cookies()
             assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")

@@ -1,0 +1,75 @@
+"""The first page of the dashboard: all studies, what they came to, and where to read on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from storage import attrs
+from storage.records import Progress, StudySummary
+from study.formats import format_measured, format_settings
+from study.kind_info import stored_kind
+from study.report.page import render_page
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A study of the list.
+
+    Args:
+        what: It searches, or repeats.
+        best, metric: Its best value, and of what; a dash without one.
+        follows: Whether it stands under the search that it follows.
+    """
+
+    study_id: int
+    name: str
+    what: str
+    best: str
+    metric: str
+    progress: Progress
+    follows: bool
+
+
+def render_studies(summaries: Sequence[StudySummary], *, read_only: bool) -> str:
+    """Turn studies into the page that lists them."""
+    words = {"rows": rows(summaries), "read_only": read_only}
+    template = str(Path(__file__).with_name("studies"))
+    return render_page(template, title="Studies", groups=[], words=words)
+
+
+def rows(summaries: Sequence[StudySummary]) -> list[Row]:
+    """Return the latest study first, each with those that follow it below."""
+    names = {summary.name for summary in summaries}
+    followed = {summary.name: _followed(summary) for summary in summaries}
+    first = [s for s in reversed(summaries) if followed[s.name] not in names]
+    return [
+        row
+        for search in first
+        for row in (
+            _row(search, follows=False),
+            *(_row(s, follows=True) for s in summaries if followed[s.name] == search.name),
+        )
+    ]
+
+
+def _followed(summary: StudySummary) -> str:
+    experiment = summary.user_attrs.get(attrs.EXPERIMENT) or {}
+    return str(experiment.get("follows", ""))
+
+
+def _row(summary: StudySummary, *, follows: bool) -> Row:
+    experiment = summary.user_attrs.get(attrs.EXPERIMENT)
+    settings = summary.user_attrs.get(attrs.SETTINGS) or {}
+    what = format_settings(settings)
+    if experiment:
+        what = f"{experiment['name']}, {settings['kind']}"
+    metric = stored_kind(summary.user_attrs, summary.directions).objective
+    return Row(
+        study_id=summary.study_id,
+        name=summary.name,
+        what=what,
+        best=format_measured(summary.best, metric),
+        metric=metric.label,
+        progress=summary.progress,
+        follows=follows,
+    )
