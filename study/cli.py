@@ -3,6 +3,7 @@
 Everything slow to import (torch, optuna, plotly) is imported by the command that needs it.
 """
 
+import shlex
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import click
 from study import requests
 from study.commands.options import Code, Commands
 from study.errors import user_message
+from study.terminal.waiting import waiting
 
 if TYPE_CHECKING:
     from study.running.coordinator import RunOutcome
@@ -54,6 +56,7 @@ def main() -> None:
     "emoji-study run autoencoder --vendors google,twitter,apple --study more-images",
 )
 def _run(request: requests.RunRequest) -> Code:
+    waiting("Preparing the study")
     from study.commands.run import run
 
     return _code(run(request, say=_say))
@@ -64,6 +67,7 @@ def _run(request: requests.RunRequest) -> Code:
     "--workers 8"
 )
 def _worker(request: requests.WorkRequest) -> Code:
+    waiting("Preparing the worker")
     from study.commands.worker import work
 
     return _code(work(request, say=_say))
@@ -74,6 +78,7 @@ def _worker(request: requests.WorkRequest) -> Code:
     "emoji-study worker --storage grpc://HOST:13000 --study NAME",
 )
 def _serve_storage(request: requests.ServeRequest) -> None:
+    waiting("Opening the storage")
     from study.commands.serve_storage import serve
 
     serve(request, say=_say)
@@ -85,6 +90,7 @@ def _serve_storage(request: requests.ServeRequest) -> None:
     "emoji-study experiment latent-space --vendors google,twitter,apple --workers 2",
 )
 def _experiment(request: requests.ExperimentRequest) -> Code:
+    waiting("Preparing the experiment")
     from study.commands.experiment import experiment
 
     return _code(experiment(request, say=_say))
@@ -96,6 +102,7 @@ def _experiment(request: requests.ExperimentRequest) -> Code:
     "emoji-study confirm --study autoencoder-extended --top 1 --other-data twitter.parquet",
 )
 def _confirm(request: requests.ConfirmRequest) -> Code:
+    waiting("Reading the study")
     from study.commands.confirm import confirm
 
     return _code(confirm(request, say=_say, show=_show))
@@ -106,6 +113,7 @@ def _confirm(request: requests.ConfirmRequest) -> Code:
     "emoji-study ablate --study autoencoder-extended --trial 17 --param learning_rate",
 )
 def _ablate(request: requests.AblateRequest) -> Code:
+    waiting("Reading the study")
     from study.commands.ablate import ablate
 
     return _code(ablate(request, say=_say, show=_show))
@@ -113,6 +121,7 @@ def _ablate(request: requests.AblateRequest) -> Code:
 
 @app.add("emoji-study import-csv results.csv --study notebook-2024")
 def _import_csv(request: requests.ImportRequest) -> None:
+    waiting("Reading the file")
     from study.commands.import_csv import import_csv
 
     import_csv(request, say=_say)
@@ -120,20 +129,23 @@ def _import_csv(request: requests.ImportRequest) -> None:
 
 @app.add("emoji-study list --storage sqlite:///runs/demo/study.db")
 def _list(request: requests.ListRequest) -> None:
+    waiting("Reading the studies")
     from study.commands.show import list_studies
 
-    list_studies(request, show=_show)
+    list_studies(request, show=_show, say=_say)
 
 
 @app.add("emoji-study status --study autoencoder-notebook --watch")
 def _status(request: requests.StatusRequest) -> None:
+    waiting("Reading the study")
     from study.commands.show import status
 
-    status(request, show=_show)
+    status(request, show=_show, say=_say)
 
 
 @app.add("emoji-study export --study autoencoder-notebook --out trials.parquet")
 def _export(request: requests.ExportRequest) -> None:
+    waiting("Reading the study")
     from study.commands.show import export
 
     _say(f"{export(request)} trials written to {request.out}")
@@ -144,6 +156,7 @@ def _export(request: requests.ExportRequest) -> None:
     "emoji-study train --kind multitask --set classification_lambda=0.5 --epochs 100",
 )
 def _train(request: requests.TrainRequest) -> Code:
+    waiting("Preparing the training")
     from study.commands.train import train
 
     final = train(request, say=_say)
@@ -157,6 +170,7 @@ def _train(request: requests.TrainRequest) -> Code:
     "emoji-study compose --gallery --checkpoint best/checkpoint.pt --out gallery.png",
 )
 def _compose(request: requests.ComposeRequest) -> None:
+    waiting("Loading the model")
     from study.emoji.compose import compose_request
 
     compose_request(request, say=_say)
@@ -167,10 +181,14 @@ def _compose(request: requests.ComposeRequest) -> None:
     "emoji-study report --study original --study autoencoder-extended",
 )
 def _report(request: requests.ReportRequest) -> None:
+    waiting("Reading the study")
     from study.commands.report import report_request
 
     written = report_request(request)
-    _say(written if isinstance(written, str) else f"Report written to {written}")
+    if isinstance(written, str):
+        _say(written)
+    else:
+        _say(f"Report written to {written}; open it in a browser.")
 
 
 @app.add(
@@ -178,6 +196,7 @@ def _report(request: requests.ReportRequest) -> None:
     "emoji-study dashboard --storage sqlite:///runs/demo/study.db --port 9000",
 )
 def _dashboard(request: requests.DashboardRequest) -> None:
+    waiting("Opening the storage")
     from study.commands.dashboard import dashboard_request, refresh_request
 
     (refresh_request if request.refresh else dashboard_request)(request, say=_say)
@@ -185,6 +204,7 @@ def _dashboard(request: requests.DashboardRequest) -> None:
 
 @app.add("emoji-study clean --study autoencoder-notebook --pictures best")
 def _clean(request: requests.CleanRequest) -> None:
+    waiting("Reading the study")
     from study.commands.dashboard import clean_request
 
     clean_request(request, say=_say)
@@ -192,6 +212,7 @@ def _clean(request: requests.CleanRequest) -> None:
 
 @app.add("emoji-study demo --out runs/demo")
 def _demo(request: requests.DemoRequest) -> Code:
+    waiting("Preparing the demo: a search of some minutes, its best model, a report")
     from study.commands.demo import run_demo
 
     outcome = run_demo(request, say=_say)
@@ -203,16 +224,19 @@ app.add_command(data_app)
 
 @data_app.add("emoji-study data build --out runs/twitter.parquet --vendor twitter")
 def _build(request: requests.BuildRequest) -> None:
+    waiting("Reading the images")
     from study.emoji.describe import build_data
 
     _say(f"{build_data(request)} images written to {request.out}")
+    _say(f"Next: {shlex.join(['emoji-study', 'data', 'describe', '--data', str(request.out)])}")
 
 
 @data_app.add("emoji-study data describe --data twitter.parquet --out twitter.html")
 def _describe(request: requests.DescribeRequest) -> None:
+    waiting("Reading the data")
     from study.emoji.describe import describe_data
 
-    _say(f"Description written to {describe_data(request)}")
+    _say(f"Description written to {describe_data(request)}; open it in a browser.")
 
 
 def _code(outcome: "RunOutcome") -> Code:

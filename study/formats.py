@@ -81,9 +81,10 @@ def format_settings(settings: Mapping[str, object]) -> str:
     """Say what a study searches and how, by its stored settings."""
     if not settings:
         return "not made by emoji-study"
-    pruner = f"{settings['pruner']} pruner" if settings["pruner"] != "none" else "no pruner"
-    sampler = f"{format_sampler(str(settings['sampler']))} sampler"
-    return f"{settings['kind']}, {settings['space']} space, {sampler}, {pruner}"
+    told = {name: str(settings.get(name, MISSING)) for name in ("kind", "space", "pruner")}
+    pruner = "no pruner" if told["pruner"] == "none" else f"{told['pruner']} pruner"
+    sampler = f"{format_sampler(str(settings.get('sampler', MISSING)))} sampler"
+    return f"{told['kind']}, {told['space']} space, {sampler}, {pruner}"
 
 
 def with_article(noun: str) -> str:

@@ -4,6 +4,7 @@ from search_spaces import Scalar
 from storage import attrs
 from study.analysis.ablation import describe_ablation, get_ablation
 from study.commands.confirm import asked_search, own_confirmation
+from study.commands.next_step import next_step
 from study.commands.show import Show
 from study.experiment import Arm
 from study.followups.arms import ablation_arms
@@ -37,6 +38,8 @@ def ablate(request: AblateRequest, *, say: Say, show: Show) -> RunOutcome:
         show(table)
     for line in describe_ablation(info):
         say(line)
+    if not outcome.interrupted:
+        say(next_step("report", "--study", search.record.name, url=request.place.url))
     return judged(outcome, info.n_missing)
 
 

@@ -6,6 +6,7 @@ from storage import attrs
 from storage.rdb import await_server, open_storage
 from storage.records import StudyRecord, load_study_record, only_study
 from study.analysis.confirmation import ConfirmationInfo, describe_confirmation, get_confirmation
+from study.commands.next_step import next_step
 from study.commands.show import Show
 from study.errors import StudyError
 from study.experiment import Arm
@@ -15,7 +16,7 @@ from study.followups.testing import measure_models
 from study.requests import ConfirmRequest, FollowupRequest, Say
 from study.running.coordinator import RunOutcome
 from study.running.opening import Database
-from study.terminal.followups import confirmation_table
+from study.terminal.followups import confirmation_tables
 
 
 def confirm(request: ConfirmRequest, *, say: Say, show: Show) -> RunOutcome:
@@ -56,10 +57,13 @@ def confirm(request: ConfirmRequest, *, say: Say, show: Show) -> RunOutcome:
         storage = search.database.existing()
         info = get_confirmation(measure_models(followup, storage, after, place, say=say))
         assert info is not None
-    show(confirmation_table(info))
+    for table in confirmation_tables(info):
+        show(table)
     at_home = None if other_data is None else own_confirmation(search.database, record)
     for line in describe_confirmation(info, at_home):
         say(line)
+    if not outcome.interrupted:
+        say(next_step("report", "--study", record.name, url=request.place.url))
     return judged(outcome, info.n_missing)
 
 

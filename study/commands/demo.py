@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from study.commands.next_step import NEXT, next_step
 from study.commands.report import report_request
 from study.commands.run import run
 from study.commands.train import train
@@ -24,12 +25,18 @@ def run_demo(request: DemoRequest, *, say: Say) -> RunOutcome:
         n_total=TRIALS,
         place=Place(url=url, n_workers=request.workers, device=device),
     )
-    outcome = run(search, say=say)
+
+    def tell(line: str) -> None:
+        if not line.startswith(NEXT):  # that is done here
+            say(line)
+
+    outcome = run(search, say=tell)
     if outcome.interrupted:
         return outcome
-    final = train(TrainRequest(url=url, study=STUDY, device=device, out=out / "best"), say=say)
+    final = train(TrainRequest(url=url, study=STUDY, device=device, out=out / "best"), say=tell)
     if final is None or final.interrupted:
         return replace(outcome, interrupted=True)
     path = report_request(ReportRequest(url=url, studies=(STUDY,), out=out / "report.html"))
-    say(f"Report: {path} (open it in a browser). Next: emoji-study dashboard --storage {url}")
+    say(f"Report written to {path}; open it in a browser.")
+    say(next_step("dashboard", url=url))
     return outcome

@@ -7,6 +7,7 @@ from functools import partial
 from search_spaces import Scalar
 from storage.rdb import await_server
 from study.analysis.experiment import describe_experiment, get_experiment
+from study.commands.next_step import next_step
 from study.errors import StudyError
 from study.experiment import PAIRED, Design, Experiment
 from study.followups.setup import Prepared, pair_sides, run_experiment
@@ -85,6 +86,8 @@ def experiment(request: ExperimentRequest, *, say: Say) -> RunOutcome:
     assert info is not None  # it was stored above
     for line in describe_experiment(info):
         say(line)
+    if not outcome.interrupted:
+        say(next_step("report", "--study", study, url=place.url))
     return outcome
 
 

@@ -5,6 +5,7 @@ from optuna.trial import TrialState
 from storage import attrs
 from storage.importing import insert_study
 from storage.rdb import open_storage
+from study.commands.next_step import next_step
 from study.exchange.read_csv import read_results
 from study.requests import ImportRequest, Say
 
@@ -36,3 +37,4 @@ def import_csv(request: ImportRequest, *, say: Say) -> None:
         f"{len(found.trials)} trials of kind {found.settings.kind} imported as study {name}; "
         f"their metrics were measured on the {' and the '.join(sorted(splits))} split."
     )
+    say(next_step("report", "--study", name, url=request.url))

@@ -61,6 +61,10 @@ class _Command(click.Command):
             callback=run,
         )
 
+    def get_short_help_str(self, limit: int = 0) -> str:
+        """Return the first sentence whole, as the list of commands wraps it."""
+        return super().get_short_help_str(limit=1000)
+
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         if not self.params:
             self.params = list(_params(self._kind))

@@ -13,11 +13,13 @@ from storage.rdb import open_storage
 from storage.records import StudyRecord, followups, load_study_record, only_study
 from storage.urls import for_others
 from study.errors import StudyError
+from study.formats import counted
 from study.report import ReportData, read_report_data, render_data
 from study.report.markdown import to_markdown
 from study.report.pictures import best_pictures, latent_gallery, trial_files
 from study.report.processes import other_processes
 from study.requests import DEFAULT_STORAGE, ReportRequest
+from study.terminal.waiting import waiting
 
 
 def report_request(request: ReportRequest) -> Path | str:
@@ -47,6 +49,8 @@ def report_request(request: ReportRequest) -> Path | str:
         data = replace(data, correlated="independent")
     name = "-and-".join(record.name for record in data.studies)
     path = request.out or Path("runs") / f"{file_name(name)}.html"
+    n_trials = sum(len(record.trials) for record in data.studies)
+    waiting(f"Analysing {counted(n_trials, 'trial')}, which takes seconds to minutes")
     page = render(data)
     if str(path) == "-":
         return to_markdown(page, name=None).text

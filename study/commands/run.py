@@ -7,6 +7,7 @@ from storage import attrs
 from storage.internals import storage_of
 from storage.rdb import await_server
 from storage.records import StudyRecord, count, load_study_record
+from study.commands.next_step import next_step
 from study.dashboard.retention import check_keep
 from study.errors import StudyError
 from study.kind_sources import find_kind, require_same_code
@@ -88,6 +89,8 @@ def _run(ready: Ready, place: Place, request: RunRequest, *, say: Say) -> RunOut
     say(describe_outcome(load_study_record(storage_of(study), study.study_name), outcome))
     if outcome.done:
         budget.acknowledge(study, target)
+    if not outcome.interrupted:
+        say(next_step("report", "--study", study.study_name, url=place.url))
     return outcome
 
 

@@ -24,6 +24,8 @@ def serve(request: ServeRequest, *, say: Say) -> None:
     with stop_signals() as stop:
         server = make_server(storage, host=host, port=port, n_threads=request.threads)
         server.start()
-        say(f"Serving {redact(url)} as grpc://{host}:{port}; Ctrl-C ends it.")
+        address = f"grpc://{host}:{port}"
+        say(f"Serving {redact(url)} as {address}; Ctrl-C ends it.")
+        say(f"Next, where workers run: emoji-study worker --storage {address} --study NAME")
         stop.wait()
         server.stop(grace=5).wait()

@@ -11,11 +11,11 @@ import joblib
 from storage.file_names import file_name
 from storage.files import atomic_paths, require_writable
 from storage.rdb import open_storage
+from study.commands.next_step import next_step
 from study.errors import StudyError
-from study.formats import format_accuracy, plural
+from study.formats import format_measured, plural
 from study.kind_sources import find_kind, make_trainer
 from study.kinds import Data, Run, Step, Trainer
-from study.metrics import Metric
 from study.requests import DEFAULT_KIND, Given, Say, TrainRequest
 from study.running.choosing import Chosen, given_training, stored_training
 from study.running.deciding import decide
@@ -100,6 +100,8 @@ def _train(
     if final is not None:
         for line in _describe(final, chosen, trainer, out):
             say(line)
+        if request.study and not final.interrupted:
+            say(next_step("confirm", "--study", request.study, url=request.url))
     return final
 
 
@@ -206,7 +208,7 @@ def _describe(final: Final, chosen: Chosen, trainer: Trainer, out: Path) -> list
     """Say what came out of a training."""
     kind, label, step = chosen.kind, chosen.label, chosen.kind.step
     value = final.best[kind.objective.name]
-    reached = f"{kind.objective.label} {value:.5f}"
+    reached = f"{kind.objective.label} {format_measured(value, kind.objective)}"
     at = "" if final.best_step is None else f" ({step} {final.best_step})"
     if final.interrupted:
         planned = "" if chosen.n_steps is None else f" of {chosen.n_steps}"
@@ -217,7 +219,7 @@ def _describe(final: Final, chosen: Chosen, trainer: Trainer, out: Path) -> list
         ]
     at = "" if final.best_step is None else f" ({step} {final.best_step} of {final.n_steps})"
     tested = [
-        f"{metric.test_label} {_shown(final.test[metric.test_name], metric)}"
+        f"{metric.test_label} {format_measured(final.test[metric.test_name], metric)}"
         for metric in kind.metrics
         if metric.test_name in final.test
     ]
@@ -238,11 +240,7 @@ def _describe(final: Final, chosen: Chosen, trainer: Trainer, out: Path) -> list
         )
     elif chosen.value is not None:
         same = value == chosen.value
-        relation = "exactly." if same else f"not exactly, it had {chosen.value:.5f}:"
+        relation = "exactly." if same else f"not exactly, it had {chosen.value:.7g}:"
         reason = "" if same else " another number of threads, another processor or version."
         lines.append(f"This repeats the trial's {kind.objective.label} {relation}{reason}")
     return lines
-
-
-def _shown(value: float, metric: Metric) -> str:
-    return format_accuracy(value) if metric.is_share else f"{value:.5f}"

@@ -7,6 +7,7 @@ import optuna
 from storage import attrs
 from storage.rdb import await_server
 from storage.records import load_study_record
+from study.commands.next_step import next_step
 from study.kind_sources import find_stored
 from study.requests import Say, WorkRequest
 from study.running.coordinator import Ready, RunOutcome, describe_outcome, launch
@@ -37,4 +38,6 @@ def work(request: WorkRequest, *, say: Say) -> RunOutcome:
     target = int(stored.user_attrs.get(attrs.TARGET, 0))
     outcome = launch(ready, place, target=target, say=say)
     say(describe_outcome(load_study_record(storage, study), outcome))
+    if not outcome.interrupted:
+        say(next_step("report", "--study", study, url=place.url))
     return outcome

@@ -7,6 +7,7 @@ white and on black, so a page may put a figure on either.
 import math
 from collections.abc import Iterable, Sequence
 from html import escape
+from textwrap import wrap
 from typing import Any
 
 import plotly.graph_objects as go
@@ -88,7 +89,8 @@ def entitled(figure: go.Figure, title: str, *notes: str, height: int) -> go.Figu
 
     It is ``height`` px high.
     """
-    below = "".join(f'<br><span style="font-size: 12px">{escape(note)}</span>' for note in notes)
+    lines = [escape(line) for note in notes for line in wrap(note, width=76)]
+    below = "".join(f'<br><span style="font-size: 12px">{line}</span>' for line in lines)
     return figure.update_layout(
         height=height,
         title={
@@ -98,10 +100,10 @@ def entitled(figure: go.Figure, title: str, *notes: str, height: int) -> go.Figu
             "y": 1,
             "yref": "container",
             "yanchor": "top",
-            "pad": {"t": 9 + 5 * len(notes)},
+            "pad": {"t": 9 + 5 * len(lines)},
         },
         legend={"y": 0, "yanchor": "bottom"},
-        margin={"t": 48 + 18 * len(notes), "b": 72},
+        margin={"t": 48 + 18 * len(lines), "b": 72},
     )
 
 

@@ -22,7 +22,7 @@ from storage.urls import redact
 from study.analysis import kind_of, none_feasible
 from study.analysis.remaining import grid_trainings
 from study.dashboard.retention import clean_states
-from study.formats import counted
+from study.formats import counted, format_measured, format_settings
 from study.kind_info import KindInfo
 from study.kinds import Data, Kind
 from study.requests import Place, Say
@@ -106,8 +106,9 @@ def open_study(
 def launch(ready: Ready, place: Place, *, target: int, say: Say) -> RunOutcome:
     """Run trials of a study, until it has ``target`` finished ones; raises as ``run_study``."""
     study, settings = ready.study, ready.settings
-    threads = threads_each(place, say=say)
-    for warning in other_threads(study.get_trials(deepcopy=False), threads):
+    trials = study.get_trials(deepcopy=False)
+    threads = threads_each(place, first=not trials, say=say)
+    for warning in other_threads(trials, threads):
         say(f"Warning: {warning}")
     name = study.study_name
     job = WorkerJob(
@@ -128,8 +129,7 @@ def launch(ready: Ready, place: Place, *, target: int, say: Say) -> RunOutcome:
         watched = optuna.load_study(study_name=name, storage=open_storage(place.url))
         with open_cluster(place) as cluster, stop_signals() as stop:
             say(  # whoever hears it may interrupt at once
-                f"Study {name} in {redact(place.url)}: {settings.kind}, {settings.space} space, "
-                f"{settings.sampler} sampler, {settings.pruner} pruner; "
+                f"Study {name} in {redact(place.url)}: {format_settings(settings.to_dict())}; "
                 f"{ready.data.describe()}; {counted(place.n_workers, 'worker')} with "
                 f"{counted(threads, 'thread')} each."
             )
@@ -210,8 +210,9 @@ def describe_outcome(record: StudyRecord, outcome: RunOutcome) -> str:
         f"{progress.pruned} pruned, {progress.failed} failed."
     )
     if record.best is not None:
-        label = kind_of(record).objective.label
-        text += f" Best {label} {record.best.value:.5f} (trial {record.best.number})."
+        objective = kind_of(record).objective
+        value = format_measured(record.best.value, objective)
+        text += f" Best {objective.label} {value} (trial {record.best.number})."
     elif record.complete:
         text += f" There is no best trial: {none_feasible(record)}"
     if progress.finished < outcome.target and not outcome.interrupted:

@@ -14,6 +14,7 @@ from storage.outages import failure
 from storage.records import finished_trials
 from study.running.housekeeping import housekeeping
 from study.running.job import WorkerJob, own_process
+from study.terminal.waiting import waiting
 
 EVERY_TRIALS = 5
 """Finished trials after which notes and charts are refreshed, at least."""
@@ -41,6 +42,7 @@ def refreshing(
     finally:
         done.set()
         watcher.join()
+        waiting("Writing notes and charts of the dashboard")
         from study.dashboard.refresh import refresh  # slow to import
 
         stale = "notes and charts of the dashboard are not up to date"

@@ -7,16 +7,21 @@ import joblib
 from optuna.trial import FrozenTrial, TrialState
 
 from storage import attrs
+from study.formats import counted
 from study.requests import Place, Say
 
 
-def threads_each(place: Place, *, say: Say) -> int:
-    """Return the threads of each worker; warn where they would slow each other down."""
+def threads_each(place: Place, *, first: bool, say: Say) -> int:
+    """Return the threads of each worker; warn where they would slow each other down.
+
+    Before the ``first`` trial of a study, what kept the machine busy may have been pip.
+    """
     if place.scheduler is not None:
         return place.threads or 1
     cores = joblib.cpu_count()
     threads = place.threads or max(1, cores // place.n_workers)
-    for warning in oversubscription(cores, threads * place.n_workers, busy=os.getloadavg()[0]):
+    busy = 0.0 if first else os.getloadavg()[0]
+    for warning in oversubscription(cores, threads * place.n_workers, busy=busy):
         say(f"Warning: {warning}")
     return threads
 
@@ -33,8 +38,9 @@ def oversubscription(cores: int, threads: int, *, busy: float) -> Iterator[str]:
         )
     elif threads + busy > cores + 0.5:
         yield (
-            f"other programs kept about {busy:.1f} of {cores} cores busy in the last minute; "
-            f"{threads} more threads may be slowed down many times."
+            f"other programs kept {'all' if busy > cores - 0.5 else f'about {busy:.1f}'} of "
+            f"{counted(cores, 'core')} busy in the last minute, so trials may take many times as "
+            "long; end those programs, or take fewer --workers or --threads."
         )
 
 

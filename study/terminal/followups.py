@@ -11,20 +11,14 @@ from study.formats import MISSING, format_change, format_measured, format_mse, f
 from study.metrics import Metric
 
 
-def confirmation_table(info: ConfirmationInfo) -> Table:
-    """Return one row per configuration, best first, and marks of those tied with the best.
+def confirmation_tables(info: ConfirmationInfo) -> Iterator[Table]:
+    """Yield one row per configuration, best first, and marks of those tied with the best.
 
-    "default" is the difference from it; what does not fit into 80 columns is in the report.
+    "to default" is the difference from it. A second metric has a table of its own: with it, 80
+    columns would be too few.
     """
-    has_second = any(c.accuracy is not None for c in info.confirmed)
-    second = info.second if has_second else None
-    labels = []
-    if second is not None:
-        label = second.short_label
-        # As it fits above a narrow column: acc. for accuracy.
-        labels = [label, f"test {label if len(label) <= 4 else f'{label[:3]}.'}"]
     table = _table(
-        *("configuration", "search", "mean", "default", "95 % interval", "wins", "test"), *labels
+        *("configuration", "search", "mean", "to default", "95 % interval", "wins", "test")
     )
     for c in info.confirmed:
         table.add_row(
@@ -36,9 +30,16 @@ def confirmation_table(info: ConfirmationInfo) -> Table:
             _shares(c.difference_low, c.difference_high),
             MISSING if c.difference is None else f"{c.n_wins} of {c.n_pairs}",
             _mean(c.test),
-            *([_mean(c.accuracy, second), _mean(c.test_accuracy, second)] if second else []),
         )
-    return table
+    yield table
+    second = info.second
+    if second is not None and any(c.accuracy is not None for c in info.confirmed):
+        table = _table("configuration", second.label, second.test_label)
+        for c in info.confirmed:
+            table.add_row(
+                "", escape(c.name), _mean(c.accuracy, second), _mean(c.test_accuracy, second)
+            )
+        yield table
 
 
 def ablation_tables(info: AblationInfo) -> Iterator[Table]:
@@ -60,7 +61,7 @@ def ablation_tables(info: AblationInfo) -> Iterator[Table]:
 
 def _table(what: str, *numbers: str) -> Table:
     table = Table("", box=None, header_style="bold", padding=(0, 1, 0, 0))
-    table.add_column(what, no_wrap=True)
+    table.add_column(what)
     for name in numbers:
         table.add_column(name, justify="right", no_wrap=True)
     return table

@@ -8,16 +8,17 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import optuna
-from optuna.study import StudyDirection
 from optuna.trial import TrialState
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Column
 
 from storage.internals import key_of, storage_of
 from storage.outages import failure, outage
 from storage.records import TrialRecord, count, load_trials
 from study.analysis.remaining import to_train
-from study.formats import format_duration
+from study.formats import format_count, format_duration, format_measured
+from study.kind_info import stored_kind
 from study.kinds import Step
 from study.metrics import Metric
 
@@ -35,8 +36,8 @@ def progress_line(
     Yields what prints another line. An outage of the database stops the line only for as long as
     it lasts. The study, opened for reading, is used by a thread of its own.
     """
-    maximise = study.directions[0] == StudyDirection.MAXIMIZE
-    done = threading.Event()
+    directions = [direction.name.lower() for direction in study.directions]
+    done, told = threading.Event(), [""]
     with _bar(auto_refresh=False) as bar:
         task = bar.add_task(study.study_name, total=target, status="")
         live = bar.console.is_terminal
@@ -47,17 +48,19 @@ def progress_line(
         def show() -> None:
             try:
                 trials = load_trials(storage_of(study), key_of(study))
+                metric = stored_kind(study.user_attrs, directions).objective
             except Exception as error:
                 if outage(error) is None:
                     raise
                 return  # the workers' supervisors tell of it
             status = describe(
-                trials, target=target, n_workers=n_workers, trainings=trainings, maximise=maximise
+                trials, target=target, n_workers=n_workers, trainings=trainings, metric=metric
             )
             finished = count(trials).finished
             if live:
                 bar.update(task, completed=finished, status=status, refresh=True)
-            else:
+            elif (counts := f"{count(trials)}") != told[-1]:
+                told.append(counts)
                 sys.stderr.write(f"{study.study_name}: {finished}/{target} {status}\n")
 
         def watch() -> None:
@@ -89,7 +92,7 @@ def step_bar(
 
         def show(numbers: Step) -> None:
             value = numbers.get(metric.name)
-            status = "" if value is None else f"{metric.label} {value:.5f}"
+            status = "" if value is None else f"{metric.label} {format_measured(value, metric)}"
             bar.update(task, advance=1, status=status)
 
         yield show
@@ -100,8 +103,8 @@ def describe(
     *,
     target: int,
     n_workers: int,
+    metric: Metric,
     trainings: Sequence[str] = (),
-    maximise: bool = False,
 ) -> str:
     """Say in a few words how far a study is that is done at ``target`` finished trials.
 
@@ -115,7 +118,8 @@ def describe(
         if trial.state == TrialState.COMPLETE and trial.value is not None and trial.feasible
     ]
     if values:
-        parts.append(f"best {(max if maximise else min)(values):.5f}")
+        best = (max if metric.maximise else min)(values)
+        parts.append(f"best {format_measured(best, metric)}")
     remaining = target - progress.finished
     if remaining > 0:
         parts.append(eta(trials, trainings, remaining=remaining, n_workers=n_workers))
@@ -130,7 +134,7 @@ def eta(
     n_workers: int,
     now: datetime | None = None,
 ) -> str:
-    """Say how long ``remaining`` trials, the running ones included, will take.
+    """Say how long ``remaining`` trials, the running ones included, will take, and their speed.
 
     Each takes the mean duration of those that were trained; see ``describe``.
     """
@@ -141,7 +145,16 @@ def eta(
     now, mean_s = now or datetime.now(UTC), statistics.fmean(durations_s)
     running = (trial for trial in trials if trial.state == TrialState.RUNNING)
     done_s = sum(min(age_s(trial, now), mean_s) for trial in running)
-    return f"ETA {format_duration(max(left * mean_s - done_s, 0.0) / n_workers)}"
+    left_s = max(left * mean_s - done_s, 0.0) / n_workers
+    return f"ETA {format_duration(left_s)}{_speed(mean_s / n_workers)}"
+
+
+def _speed(seconds_each: float) -> str:
+    if seconds_each <= 0:
+        return ""
+    per_hour = 3600 / seconds_each
+    told = f"{per_hour:.1f}" if per_hour < 10 else format_count(round(per_hour))
+    return f", {told} trials/h"
 
 
 def age_s(trial: TrialRecord, now: datetime) -> float:
@@ -153,9 +166,9 @@ def _bar(*more: TimeRemainingColumn, auto_refresh: bool = True) -> Progress:
     console = Console(stderr=True)
     return Progress(
         TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
+        BarColumn(bar_width=16, table_column=Column(no_wrap=True)),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[status]}"),
+        TextColumn("{task.fields[status]}", table_column=Column()),  # goes on below itself
         *more,
         console=console,
         disable=not console.is_terminal,

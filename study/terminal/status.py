@@ -17,7 +17,7 @@ from storage.queue import shown_worker
 from storage.records import StudyRecord, TrialRecord, count
 from study.analysis import each_training_once, kind_of, ranked_by_constraint, sampler_of
 from study.analysis.remaining import grid_trainings
-from study.formats import format_measured, plural
+from study.formats import format_label, format_measured, format_settings, format_value, plural
 from study.metrics import Metric
 from study.terminal.progress import age_s, eta
 
@@ -47,7 +47,7 @@ def study_table(records: Sequence[StudyRecord]) -> Table:
             escape(record.name),
             *(escape(str(settings.get(name, "—"))) for name in ("kind", "space")),
             *(str(number) for number in (n.finished, n.failed, n.running, n.waiting)),
-            "—" if best is None else f"{best.value:.5f}",
+            "—" if best is None else format_measured(best.value, kind_of(record).objective),
             *([text or "—"] if second else []),
         )
     return table
@@ -65,10 +65,9 @@ def status_lines(
     """
     now = now or datetime.now(UTC)
     settings = record.user_attrs.get(attrs.SETTINGS, {})
-    yield escape(
-        f"Study {record.name}: {settings.get('kind', '—')}, {settings.get('space', '—')} space, "
-        f"{settings.get('sampler', '—')} sampler, {settings.get('pruner', '—')} pruner"
-    )
+    yield escape(f"Study {record.name}: {format_settings(settings)}")
+    if settings.get("fixed"):
+        yield escape(f"Fixed: {_words(settings['fixed'])}")
     if attrs.IMPORTED in record.user_attrs:
         origin = record.user_attrs[attrs.IMPORTED]
         yield escape(f"Imported from {origin['file']}; not to be continued.")
@@ -133,9 +132,15 @@ def _worker_table(
 ) -> Table:
     """Return one row for each worker that is at a trial."""
     n_done = Counter(t.user_attrs.get(attrs.WORKER) for t in record.trials if t.finished)
-    table = Table("running", "worker", box=None, header_style="bold")
+    table = Table("running trial", "worker", box=None, header_style="bold")
     kind = kind_of(record)
-    for name in ("done", kind.step, f"{plural(kind.step)}/s", kind.objective.label, "heartbeat"):
+    for name in (
+        "trials done",
+        kind.step,
+        f"{plural(kind.step)}/s",
+        kind.objective.label,
+        "heartbeat",
+    ):
         table.add_column(name, justify="right")
     for trial in running:
         worker = trial.user_attrs.get(attrs.WORKER)
@@ -144,7 +149,8 @@ def _worker_table(
         if trial.intermediate_values:
             last = max(trial.intermediate_values)
             of = "" if kind.fidelity is None else f" of {trial.params.get(kind.fidelity, '—')}"
-            reached, value = f"{last + 1}{of}", f"{trial.intermediate_values[last]:.5f}"
+            reached = f"{last + 1}{of}"
+            value = format_measured(trial.intermediate_values[last], kind.objective)
             # Of this attempt at the trial alone.
             n_steps = last + 1 - int(trial.user_attrs.get(attrs.RESUMED_EPOCHS, 0))
             seconds = age_s(trial, now)
@@ -162,32 +168,37 @@ def _worker_table(
 
 
 def _best_table(record: StudyRecord, trials: Sequence[TrialRecord]) -> Table:
-    """Return one row per trial; second metric and constraint only where they tell something."""
+    """Return one row per trial; second metric and constraint only where they tell something.
+
+    What is fixed for all trials is not repeated.
+    """
     kind = kind_of(record)
     second = kind.second if any(_second(kind.second, trial) for trial in trials) else None
     constrained = not all(trial.feasible for trial in trials)
-    table = Table("best", kind.objective.label, box=None, header_style="bold")
+    fixed = record.user_attrs.get(attrs.SETTINGS, {}).get("fixed", {})
+    table = Table("best trial", kind.objective.label, box=None, header_style="bold")
     for name in (
         *([second.short_label] if second else []),
         *(["constraint"] if constrained else []),
-        kind.step,
-        "parameters",
+        f"best {kind.step}",
+        "settings",
     ):
         table.add_column(name)
     for trial in trials:
-        params = (
-            f"{name}={value:.3g}" if isinstance(value, float) else f"{name}={value}"
-            for name, value in trial.params.items()
-        )
         table.add_row(
             str(trial.number),
-            f"{trial.value:.5f}",
+            format_measured(trial.value, kind.objective),
             *([_second(second, trial) or "—"] if second else []),
             *(["kept" if trial.feasible else "broken"] if constrained else []),
             str(trial.user_attrs.get(attrs.BEST_EPOCH, "—")),
-            escape(", ".join(params)),
+            escape(_words({n: v for n, v in trial.params.items() if n not in fixed})),
         )
     return table
+
+
+def _words(params: Mapping[str, object]) -> str:
+    """Write settings as the report does."""
+    return ", ".join(f"{format_label(n)} {format_value(value)}" for n, value in params.items())
 
 
 def _second(metric: Metric | None, trial: TrialRecord | None) -> str:

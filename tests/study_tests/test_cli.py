@@ -28,6 +28,7 @@ from study.analysis import metrics_of
 from study.cli import app, main
 from study.emoji import LATENT_METRICS
 from study.errors import StudyError
+from study.formats import format_mse
 from study.report import read_report_data
 from study.settings import StudySettings
 from tests.assets.commands import meaning
@@ -318,7 +319,7 @@ def test_from_run_to_report(cli: Cli, tmp_path: Path) -> None:
     record = load_study_record(open_storage(url), "faces")
     best = record.best
     assert best is not None
-    assert f"Best validation MSE {best.value:.5f} (trial {best.number})." in out
+    assert f"Best validation MSE {format_mse(best.value)} (trial {best.number})." in out
     settings = record.user_attrs["settings"]
     assert settings["vendors"] == ["google", "twitter", "apple"]
     n_own = load_dataset(None).n_own
@@ -334,13 +335,13 @@ def test_from_run_to_report(cli: Cli, tmp_path: Path) -> None:
         "'apple', 'twitter'); take another --study name to start afresh.\n"
     )
     code, out, _ = cli("list", "--storage", url)
-    assert (code, out.splitlines()[-1].split()[0], f"{best.value:.5f}" in out) == (
+    assert (code, out.splitlines()[-1].split()[0], f"{format_mse(best.value)}" in out) == (
         0,
         "faces",
         True,
     )
     code, out, _ = cli("status", *shared)
-    assert (code, "3 of 3 trials" in out, "auto_encoder=CNN" in out) == (0, True, True)
+    assert (code, "3 of 3 trials" in out, "Fixed: auto encoder CNN" in out) == (0, True, True)
     said = "3 trials written to trials.parquet\n"
     assert cli("export", *shared, "--out", "trials.parquet")[:2] == (0, said)
     assert pd.read_parquet(tmp_path / "trials.parquet")["value"][best.number] == best.value
@@ -351,7 +352,7 @@ def test_from_run_to_report(cli: Cli, tmp_path: Path) -> None:
     metrics = json.loads((tmp_path / "best" / "metrics.json").read_text())
     assert metrics["validation_mse"] == best.value
     assert metrics["seed"] == best.user_attrs["seed"]
-    assert f"test MSE {metrics['test_mse']:.5f}" in out
+    assert f"test MSE {format_mse(metrics['test_mse'])}" in out
     assert (tmp_path / "best" / "checkpoint.pt").stat().st_size > 10_000
     assert cli("compose", "nerd face", *shared, "--out", "sum.png")[0] == 0
 
@@ -367,7 +368,7 @@ def test_from_run_to_report(cli: Cli, tmp_path: Path) -> None:
         assert any(row >= data.n_own for row in split.train)
 
     code, out, _ = cli("report", *shared, "--out", "new/report.html")
-    assert (code, out) == (0, "Report written to new/report.html\n")
+    assert (code, out) == (0, "Report written to new/report.html; open it in a browser.\n")
     page = (tmp_path / "new" / "report.html").read_text()
     assert "with extra training images of twitter and apple." in page
     assert "--vendors google,twitter,apple" in page
@@ -518,7 +519,7 @@ def test_interrupted_training(toy: Path, number: signal.Signals) -> None:
     assert running.returncode == 130
     assert said == (
         f"{said.split(':')[0]}: interrupted after rounds {metrics['rounds']} of 10000. The best "
-        f"so far, distance {metrics['loss']:.5f} (rounds {metrics['best_rounds']}), "
+        f"so far, distance {format_mse(metrics['loss'])} (rounds {metrics['best_rounds']}), "
         "is in best, without a look at the test data; the same command trains anew.\n"
     )
     assert metrics["rounds"] >= 2

@@ -55,7 +55,7 @@ def graph(found: Findings) -> Graph | None:
     other = "“Hyperparameter Importance”"
     beside = f"The shares are those of {other}, with their uncertainty."
     if info.n_pruned:
-        beside = f"{other} leaves out pruned trials; here they rank behind the complete ones."
+        beside = f"{other} leaves pruned trials out; here they come last."
     figure = plot_importances(replace(info, parameters=info.parameters[:GRAPHED]))
     title = "What mattered for reaching the best tenth (95 % interval)"
     return Graph(title, figure, [beside, *filter(None, [found.counts("")])])

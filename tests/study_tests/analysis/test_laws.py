@@ -38,7 +38,7 @@ from study.analysis.verdict import get_verdict
 from study.figures import plot_confirmation
 from study.kind_info import KindInfo, KindSource
 from study.metrics import Metric
-from study.terminal.followups import ablation_tables, confirmation_table
+from study.terminal.followups import ablation_tables, confirmation_tables
 from tests.study_tests.analysis import test_ablation, test_confirmation, test_experiment
 from tests.study_tests.analysis.test_ablation import neighbours
 from tests.study_tests.pages import render_report
@@ -204,7 +204,7 @@ def test_ends_of_what_can_be() -> None:
     figure = plot_confirmation(high, kind_of(both(study())[1]))
     assert figure.layout.xaxis.type is None
     assert list(figure.data[-1].x) == [0.5625, 0.0]
-    assert list(confirmation_table(high).columns[1].cells) == ["a", "default"]
+    assert list(next(confirmation_tables(high)).columns[1].cells) == ["a", "default"]
 
 
 def test_an_ablation_knows_better_from_worse() -> None:

@@ -39,10 +39,11 @@ def test_run_and_continue(toy: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert command(folder, f"{run} --trials 1 {more}") == 0
     said = capsys.readouterr().out.splitlines()
     assert said[0] == (
-        f"Study s in {url_of(folder)}: toy, line space, qmc sampler, median pruner; its data; "
+        f"Study s in {url_of(folder)}: toy, line space, QMC sampler, median pruner; its data; "
         "1 worker with 1 thread each."
     )
     assert said[1].startswith("1 of 1 trials finished: 1 complete, 0 pruned, 0 failed. Best dist")
+    assert said[2] == f"Next: emoji-study report --storage {url_of(folder)} --study s"
     assert command(folder, f"{run} --trials 2") == 0
     out, err = capsys.readouterr()
     assert "\n3 of 3 trials finished: " in out
@@ -75,7 +76,7 @@ def test_grid(toy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "\n2 of 2 trials finished: " in capsys.readouterr().out
     assert read(folder).user_attrs[attrs.SETTINGS]["pruner"] == "none"
     assert command(folder, f"{run} --trials 5") == 0
-    said = capsys.readouterr().out.splitlines()[-1]
+    said = capsys.readouterr().out.splitlines()[-2]
     assert said.startswith("2 of 7 trials finished: ")
     assert said.endswith("No more to do: the grid has no more points.")
     for _ in range(2):
@@ -168,7 +169,7 @@ def test_describe_outcome() -> None:
         study(trial(0, value=0.25, params={"epoch": 20}), settings={**SETTINGS, "sampler": name})
         for name in ("tpe", "grid")
     )
-    best = " Best validation MSE 0.25000 (trial 0)."
+    best = " Best validation MSE 0.2500 (trial 0)."
     assert (
         describe_outcome(record, outcome(target=3, complete=2, pruned=1))
         == "3 of 3 trials finished: 2 complete, 1 pruned, 0 failed." + best
@@ -192,7 +193,8 @@ def test_describe_outcome() -> None:
         (2, 1, 1.5, None),
         (2, 4, 9.0, "^4 threads of all workers on 2 cores slow each other down many times; take "),
         (1, 2, 0.0, "^2 threads of all workers on 1 cores .* take fewer --workers or --threads.$"),
-        (2, 2, 0.6, "^other programs kept about 0.6 of 2 cores busy in the last minute; 2 more "),
+        (2, 2, 0.6, "^other programs kept about 0.6 of 2 cores busy in the last minute, so tri"),
+        (2, 2, 11.7, "^other programs kept all of 2 cores busy .* or take fewer --workers or --t"),
     ],
 )
 def test_oversubscription(cores: int, threads: int, busy: float, warning: str | None) -> None:

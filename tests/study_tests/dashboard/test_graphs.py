@@ -51,7 +51,7 @@ def test_importance_says_what_it_counts() -> None:
     ]
     for last, said in (
         (TrialState.COMPLETE, "The shares are those of “Hyperparameter Importance”"),
-        (TrialState.PRUNED, "leaves out pruned trials; here they rank behind the complete ones."),
+        (TrialState.PRUNED, "leaves pruned trials out; here they come last."),
     ):
         n_complete = 12 if last == TrialState.COMPLETE else 11
         graphs = draw_graphs(study(*trials[:11], replace(trials[11], state=last)))

@@ -166,7 +166,7 @@ def test_command_writes_the_page(cli: Cli, tiny_data: Path) -> None:
     """The page of a file tells the command that makes it again."""
     args = f"data describe --data {tiny_data} --split random --data-seed 7"
     seen = cli(*args.split(), "--out", "tiny.html")
-    assert seen == (0, "Description written to tiny.html\n", "")
+    assert seen == (0, "Description written to tiny.html; open it in a browser.\n", "")
     text = text_of(Page(Path("tiny.html").read_text()))
     assert f"emoji-study {args}" in text
     assert "data build" not in text

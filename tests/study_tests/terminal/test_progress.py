@@ -2,6 +2,7 @@
 
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import optuna
@@ -11,10 +12,12 @@ from optuna.trial import TrialState
 
 from storage import attrs
 from storage.records import TrialRecord
+from study.metrics import Metric
 from study.terminal.progress import describe, eta, progress_line
 from tests.servers import opened
 from tests.study_tests.synthetic import trial as record
 
+LOW = Metric(name="loss", label="loss")
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 
 
@@ -42,20 +45,22 @@ def test_description() -> None:
         trial(TrialState.PRUNED, 60, 0.001),
         trial(TrialState.FAIL, 1),
     ]
-    said = "1 pruned · 1 failed · best 0.12500"
-    assert describe(trials, target=4, n_workers=2) == said
-    assert describe(trials, target=14, n_workers=2) == f"{said} · ETA 5 min 0 s"
-    assert describe(trials[2:3], target=1, n_workers=1) == "0 pruned · 0 failed"
-    best = describe(trials, target=4, n_workers=2, maximise=True)
-    assert best == "1 pruned · 1 failed · best 0.25000"
+    said = "1 pruned · 1 failed · best 0.1250"
+    assert describe(trials, target=4, n_workers=2, metric=LOW) == said
+    end = " · ETA 5 min 0 s, 120 trials/h"
+    assert describe(trials, target=14, n_workers=2, metric=LOW) == said + end
+    assert describe(trials[2:3], target=1, n_workers=1, metric=LOW) == "0 pruned · 0 failed"
+    high = replace(LOW, direction="maximize")
+    best = describe(trials, target=4, n_workers=2, metric=high)
+    assert best == "1 pruned · 1 failed · best 0.2500"
     again = {attrs.REUSED_FROM: 0}  # a point that is answered from another's training
     ended = enumerate([(60, {}), (0, again), (0, again), (80, {})])
     trials = [
         trial(TrialState.COMPLETE, seconds, 0.5, **{attrs.DESIGN_INDEX: index}, **own)
         for index, (seconds, own) in ended
     ]
-    text = describe(trials, target=8, n_workers=1, trainings=list("aaabccbd"))
-    assert text.endswith("ETA 2 min 20 s")  # of c and d
+    text = describe(trials, target=8, n_workers=1, metric=LOW, trainings=list("aaabccbd"))
+    assert text.endswith("ETA 2 min 20 s, 51 trials/h")  # of c and d
 
 
 def test_eta() -> None:
@@ -65,11 +70,11 @@ def test_eta() -> None:
     """
     for durations_s, begun_s, remaining, n_workers, said in (
         ([], [50.0], 5, 2, "ETA …"),
-        ([40.0, 80.0], [], 10, 2, "ETA 5 min 0 s"),
-        ([7200.0], [], 24, 1, "ETA 48 h 0 min"),
-        ([60.0], [20.0, 40.0], 4, 2, "ETA 1 min 30 s"),
-        ([60.0], [900.0], 2, 1, "ETA 1 min 0 s"),
-        ([60.0], [900.0, 900.0, 900.0], 1, 3, "ETA 0.0 s"),
+        ([40.0, 80.0], [], 10, 2, "ETA 5 min 0 s, 120 trials/h"),
+        ([7200.0], [], 24, 1, "ETA 48 h 0 min, 0.5 trials/h"),
+        ([60.0], [20.0, 40.0], 4, 2, "ETA 1 min 30 s, 120 trials/h"),
+        ([60.0], [900.0], 2, 1, "ETA 1 min 0 s, 60 trials/h"),
+        ([60.0], [900.0, 900.0, 900.0], 1, 3, "ETA 0.0 s, 180 trials/h"),
     ):
         trials = [trial(TrialState.COMPLETE, seconds, 0.5) for seconds in durations_s]
         trials += [trial(TrialState.RUNNING, seconds) for seconds in begun_s]

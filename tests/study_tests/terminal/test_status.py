@@ -13,6 +13,7 @@ from rich.console import Console, RenderableType
 from storage import attrs
 from storage.errors import StorageAccessError, StorageUnreachableError
 from storage.records import StudyRecord
+from study.formats import format_mse
 from study.kind_info import KindInfo
 from study.metrics import Metric
 from study.terminal.status import status_lines, study_table, watch
@@ -60,7 +61,7 @@ def test_counts_and_names() -> None:
     text = shown(PLANTED, width=200)
     for part in ("planted", "34 complete", "4 pruned", "2 failed", f"Trial 39 failed: {MARKUP}"):
         assert part in text
-    assert f"{PLANTED.best.value:.5f}" in text
+    assert format_mse(PLANTED.best.value) in text
     assert "accuracy" not in text
     assert "Trial 0 failed: its worker died" in shown(study(trial(0, state=TrialState.FAIL)))
     record = study(trial(0, value=0.5), name="[red]s[/red]", settings=SETTINGS)
@@ -69,7 +70,7 @@ def test_counts_and_names() -> None:
         assert one.name in shown(one)
     rows = listed(record, foreign, study(name="empty", settings=SETTINGS))
     assert [row[0] for row in rows] == ["[red]s[/red]", "foreign", "empty"]
-    assert [row[-1] for row in rows] == ["0.50000", "0.50000", "—"]
+    assert [row[-1] for row in rows] == ["0.5000", "0.5000", "—"]
 
 
 def test_eta() -> None:
@@ -84,7 +85,7 @@ def test_eta() -> None:
     record = replace(record, user_attrs={**record.user_attrs, "target_trials": 480})
     text = shown(record, width=200)
     assert "2 of 480 trials" in text
-    assert "1 running, 0 waiting; ETA 3 h 58 min" in text  # 238 of 240 trainings
+    assert "1 running, 0 waiting; ETA 3 h 58 min, 60 trials/h" in text  # 238 of 240 trainings
     assert "ETA" not in shown(replace(record, user_attrs={"target_trials": 2}))
     random = {**settings, "sampler": "random"}
     record = replace(record, user_attrs={"settings": random, "target_trials": 5})
@@ -108,7 +109,7 @@ def test_workers() -> None:
     done = trial(0, value=0.5, attrs=own)
     record = study(done, fast, trial(4, state=TrialState.RUNNING), settings=SETTINGS)
     rows = shown(record, silent_s={fast.trial_id: 7.4}).splitlines()
-    assert "3 host:[42] 1 3 of 20 0.50 0.25000 7 s ago" in rows
+    assert "3 host:[42] 1 3 of 20 0.50 0.2500 7 s ago" in rows
     assert "4 — 0 — — — —" in rows
 
 
@@ -134,12 +135,13 @@ def test_watch_ends_with_the_study() -> None:
 
 
 def test_best_first() -> None:
-    """The five best trials are listed, best first, with all their parameters."""
-    params = {"batch_size": 16, "learning_rate": 0.01}
+    """The five best trials are listed, best first; what is fixed for all is said once."""
+    params = {"batch_size": 16, "learning_rate": 0.001, "epoch": 20}
     values = enumerate([0.5, 0.2, 0.4, 0.1, 0.3, 0.6])
-    text = shown(study(*(trial(i, value=value, params=params) for i, value in values)))
-    found = re.findall(r"^(\d) 0\..*batch_size=16, learning_rate=0.01$", text, re.MULTILINE)
-    assert found == [*"31420"]
+    trials = [trial(i, value=value, params=params) for i, value in values]
+    text = shown(study(*trials, settings=SETTINGS | {"fixed": {"epoch": 20}}))
+    found = re.findall(r"^(\d) 0\..* batch size 16, learning rate 1e-3$", text, re.MULTILINE)
+    assert (found, text.count("epoch 20"), "Fixed: epoch 20\n" in text) == ([*"31420"], 1, True)
 
 
 def test_accuracy() -> None:
@@ -150,14 +152,14 @@ def test_accuracy() -> None:
     """
     twin = trial(4, value=0.5, attrs={**GOOD.user_attrs, "reused_from": 3})
     rows = shown(multitask(POOR, GOOD, twin)).splitlines()
-    assert "best validation MSE accuracy constraint epoch parameters" in rows
+    assert "best trial validation MSE accuracy constraint best epoch settings" in rows
     best = [row for row in rows if row[:3] in ("1 0", "3 0", "4 0")]
-    assert best == ["3 0.50000 80.0 % kept —", "1 0.10000 55.0 % broken —"]
+    assert best == ["3 0.5000 80.0 % kept —", "1 0.1000 55.0 % broken —"]
     assert "constraint" not in shown(multitask(GOOD))
     settings = {**MULTITASK_SETTINGS, "space": "notebook", "pareto": True}
     pareto = multitask(POOR, GOOD, name="multitask-notebook", settings=settings)
     rows = listed(multitask(POOR, GOOD), pareto, PLANTED)
-    assert rows[0][-3:] == rows[1][-3:] == ["0.50000", "80.0", "%"]
+    assert rows[0][-3:] == rows[1][-3:] == ["0.5000", "80.0", "%"]
     assert rows[2][-1] == "—"
     assert listed(pareto, width=80)[0][0] == "multitask-notebook"
 
@@ -173,8 +175,8 @@ def test_words_of_another_kind() -> None:
     own = {**made.user_attrs, attrs.KIND: info.to_dict()}
     record = replace(made, directions=("maximize",), user_attrs=own)
     for line in (
-        "running worker done passes passes/s score heartbeat\n2 — 2 2 of 20",
-        "best score share passes parameters\n1 1.25000 50.0 % —",
+        "running trial worker trials done passes passes/s score heartbeat\n2 — 2 2 of 20",
+        "best trial score share best passes settings\n1 1.250 50.0 % —",
     ):
         assert line in shown(record)
     assert listed(record)[0][-2:] == ["50.0", "%"]
