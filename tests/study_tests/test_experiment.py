@@ -349,7 +349,7 @@ def test_leaking_arm(cli: Cli, tmp_path: Path, tiny_data: Path) -> None:
     question, where, *_ = out.splitlines()
     assert question.endswith(" both sides of the split? 2 pairs of 2 arms.")
     assert where.startswith("Study leakage in ")
-    assert "multitask, extended space, paired sampler, none pruner; " in where
+    assert "multitask, extended space, paired sampler, no pruner; " in where
     assert " of them extra ones, and 8 validation images; 1 worker with 1 thread each." in where
 
     data, own = load_dataset(tiny_data, ["meta"]), load_dataset(tiny_data)

@@ -8,19 +8,13 @@ from tests.study_tests.synthetic import SETTINGS
 
 def test_followups_stand_under_their_search() -> None:
     """The latest search is first; values are written as in reports, with the study's metric."""
-    experiment = {attrs.EXPERIMENT: {"name": "confirmation", "follows": "old"}}
+    again = {attrs.EXPERIMENT: {"name": "confirmation", "follows": "old"}}
+    named = (("old", 0.0130901942, {}), ("new", None, {}), ("again", 0.5, again))
+    same = {"study_id": 1, "directions": ("minimize",), "progress": Progress.of({})}
     made = [
-        StudySummary(study_id=i, name=name, directions=("minimize",), best=best, **stored)
-        for i, (name, best, own) in enumerate(
-            (("old", 0.0130901942, {}), ("new", None, {}), ("old-again", 0.5, experiment))
-        )
-        for stored in [
-            {"user_attrs": own | {attrs.SETTINGS: SETTINGS}, "progress": Progress.of({})}
-        ]
+        StudySummary(name=name, best=best, user_attrs=own | {attrs.SETTINGS: SETTINGS}, **same)
+        for name, best, own in named
     ]
-    assert [(row.name, row.best, row.follows) for row in rows(made)] == [
-        ("new", "–", False),
-        ("old", "0.01309", False),
-        ("old-again", "0.5000", True),
-    ]
+    told = [("new", "–", False), ("old", "0.01309", False), ("again", "0.5000", True)]
+    assert [(row.name, row.best, row.follows) for row in rows(made)] == told
     assert {row.metric for row in rows(made)} == {"validation MSE"}

@@ -50,8 +50,7 @@ def test_description() -> None:
     end = " · ETA 5 min 0 s, 120 trials/h"
     assert describe(trials, target=14, n_workers=2, metric=LOW) == said + end
     assert describe(trials[2:3], target=1, n_workers=1, metric=LOW) == "0 pruned · 0 failed"
-    high = replace(LOW, direction="maximize")
-    best = describe(trials, target=4, n_workers=2, metric=high)
+    best = describe(trials, target=4, n_workers=2, metric=replace(LOW, direction="maximize"))
     assert best == "1 pruned · 1 failed · best 0.2500"
     again = {attrs.REUSED_FROM: 0}  # a point that is answered from another's training
     ended = enumerate([(60, {}), (0, again), (0, again), (80, {})])
