@@ -67,8 +67,7 @@ def plot_importances(info: ImportanceInfo) -> go.Figure:
     )
     of_metric = "" if info.metric.objective else f"<br>for {escape(info.metric.label)}"
     figure.update_xaxes(title_text=f"share of the importance{of_metric}", range=[0, 1.02])
-    # The label of a share of 0 would touch the line at 0.
-    return figure.update_yaxes(autorange="reversed", ticks="", ticklabelstandoff=8, showgrid=False)
+    return figure.update_yaxes(autorange="reversed", ticks="", showgrid=False)
 
 
 def plot_correlations(info: CorrelationsInfo, kind: KindInfo) -> go.Figure:

@@ -57,5 +57,6 @@ def graph(found: Findings) -> Graph | None:
     if info.n_pruned:
         beside = f"{other} leaves pruned trials out; here they come last."
     figure = plot_importances(replace(info, parameters=info.parameters[:GRAPHED]))
+    figure.update_yaxes(ticklabelstandoff=8)  # a phone has no room for it, the dashboard has
     title = "What mattered for reaching the best tenth (95 % interval)"
     return Graph(title, figure, [beside, *filter(None, [found.counts("")])])
