@@ -5,7 +5,6 @@ from typing import Any
 
 from optuna.distributions import distribution_to_json
 from optuna.storages import BaseStorage
-from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
 from storage import operations
@@ -19,12 +18,15 @@ def insert_study(
     trials: Sequence[FrozenTrial],
     *,
     user_attrs: Mapping[str, Any],
-    metric: str,
+    objectives: Mapping[str, str],
 ) -> None:
-    """Store a study of one objective, which is minimised, with all its trials or not at all.
+    """Store a study with all its trials, or not at all.
 
     The trials are numbered by their order; values, parameters, user attributes and states are
     kept. A parameter has the same range in all of them.
+
+    Args:
+        objectives: Directions by name, ``minimize`` or ``maximize``.
 
     Raises:
         StorageAccessError: If there is a study of that name, or the storage is no database.
@@ -34,8 +36,8 @@ def insert_study(
         storage,
         operations.create_study,
         name=name,
-        directions=[StudyDirection.MINIMIZE.name],
-        metrics=[metric],
+        directions=[direction.upper() for direction in objectives.values()],
+        metrics=list(objectives),
         user_attrs=dict(user_attrs),
         distributions={key: distribution_to_json(found) for key, found in ranges.items()},
         ended=[

@@ -26,6 +26,7 @@ def record_to_json(record: StudyRecord) -> dict[str, Any]:
     return {
         "name": record.name,
         "directions": list(record.directions),
+        "metric_names": list(record.metric_names),
         "user_attrs": _encode(record.user_attrs),
         "distributions": list(texts),
         "trials": trials,
@@ -39,6 +40,7 @@ def record_from_json(values: Any) -> StudyRecord:
         return StudyRecord(
             name=str(values["name"]),
             directions=tuple(map(str, values["directions"])),
+            metric_names=tuple(map(str, values.get("metric_names", ()))),
             user_attrs=_decoded_mapping(values["user_attrs"]),
             trials=tuple(_trial_from_json(trial, distributions) for trial in values["trials"]),
         )
@@ -52,7 +54,7 @@ def _trial_to_json(trial: TrialRecord, texts: dict[str, int]) -> dict[str, Any]:
         "number": trial.number,
         "trial_id": trial.trial_id,
         "state": trial.state.name,
-        "value": _encode(trial.value),
+        "values": _encode(trial.values),
         "params": _encode(trial.params),
         "distributions": {
             name: texts.setdefault(distribution_to_json(distribution), len(texts))
@@ -69,7 +71,7 @@ def _trial_to_json(trial: TrialRecord, texts: dict[str, int]) -> dict[str, Any]:
 def _trial_from_json(
     values: Mapping[str, Any], distributions: list[BaseDistribution]
 ) -> TrialRecord:
-    value, params = _decode(values["value"]), _decoded_mapping(values["params"])
+    params = _decoded_mapping(values["params"])
     reports = (float(_decode(report)) for report in values["reports"])
     if not all(isinstance(item, Scalar) for item in params.values()):
         raise ValueError(f"parameters of trial {values['number']}")
@@ -77,7 +79,7 @@ def _trial_from_json(
         number=int(values["number"]),
         trial_id=int(values["trial_id"]),
         state=TrialState[values["state"]],
-        value=None if value is None else float(value),
+        values=_values_from_json(values),
         params=params,
         distributions={name: distributions[i] for name, i in values["distributions"].items()},
         intermediate_values=dict(zip(map(int, values["steps"]), reports, strict=True)),
@@ -85,6 +87,13 @@ def _trial_from_json(
         started=_time_from_json(values["started"]),
         completed=_time_from_json(values["completed"]),
     )
+
+
+def _values_from_json(values: Mapping[str, Any]) -> tuple[float, ...]:
+    """Read the values of a trial; earlier versions kept that of the first objective alone."""
+    first = values.get("value")
+    stored = values.get("values", [] if first is None else [first])
+    return tuple(float(_decode(value)) for value in stored)
 
 
 def _encode(value: Any) -> Any:

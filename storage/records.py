@@ -1,5 +1,6 @@
 """Read-only records of a study and its trials, the only input of the analysis; their counts."""
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -32,7 +33,7 @@ class TrialRecord:
     Args:
         number: Position in the study, from 0.
         trial_id: The database's key, which the artifact store and the dashboard use.
-        value: First objective value; only a complete trial has one.
+        values: Of the objectives, in the order of the study's directions; empty unless complete.
         params, distributions: Value and range of each parameter that was active.
         intermediate_values: The objective by step, counted from 0.
         user_attrs: Everything else, by the names in ``storage.attrs``.
@@ -42,13 +43,18 @@ class TrialRecord:
     number: int
     trial_id: int
     state: TrialState
-    value: float | None
+    values: tuple[float, ...]
     params: Mapping[str, Scalar]
     distributions: Mapping[str, BaseDistribution]
     intermediate_values: Mapping[int, float]
     user_attrs: Mapping[str, Any]
     started: datetime | None = None
     completed: datetime | None = None
+
+    @property
+    def value(self) -> float | None:
+        """The value of the first objective; only a complete trial has one."""
+        return self.values[0] if self.values else None
 
     @property
     def given(self) -> dict[str, str | int | float | bool]:
@@ -79,6 +85,7 @@ class StudyRecord:
 
     Args:
         directions: ``"minimize"`` or ``"maximize"`` for each objective.
+        metric_names: Of the objectives, as Optuna stores them; empty if none are stored.
         user_attrs: By the names in ``storage.attrs``.
     """
 
@@ -86,6 +93,7 @@ class StudyRecord:
     directions: tuple[str, ...]
     user_attrs: Mapping[str, Any]
     trials: tuple[TrialRecord, ...]
+    metric_names: tuple[str, ...] = ()
 
     @property
     def complete(self) -> tuple[TrialRecord, ...]:
@@ -94,15 +102,15 @@ class StudyRecord:
 
     @property
     def best(self) -> TrialRecord | None:
-        """The feasible complete trial with the best value; the earlier one where two are equal.
+        """The feasible complete trial with the best finite value; the earlier one of equal ones.
 
-        With several objectives, their first decides.
+        With several objectives, which have no best trial, that of the first one.
         """
         sign = -1.0 if self.directions[0] == "maximize" else 1.0
         valued = [
             (sign * trial.value, trial.number, trial)
             for trial in self.complete
-            if trial.value is not None and trial.feasible
+            if trial.value is not None and math.isfinite(trial.value) and trial.feasible
         ]
         return min(valued, key=lambda item: item[:2])[2] if valued else None
 
@@ -110,6 +118,8 @@ class StudyRecord:
 def to_record(trial: FrozenTrial, times: Times | None = None) -> TrialRecord:
     """Turn one of Optuna's trials into a record, with exact ``times`` for its local ones."""
     complete = trial.state == TrialState.COMPLETE
+    # The constraints of other programs' studies stand where Optuna keeps them alone.
+    broken = {attrs.INFEASIBLE: True} if any(x > 0 for x in trial.constraints.values()) else {}
     local = (trial.datetime_start, trial.datetime_complete)
     started, completed = times or tuple(time and time.astimezone(UTC) for time in local)
     return TrialRecord(
@@ -117,11 +127,11 @@ def to_record(trial: FrozenTrial, times: Times | None = None) -> TrialRecord:
         trial_id=trial_key(trial),
         state=trial.state,
         # A pruned trial's value is only its last report, not comparable with a full training.
-        value=trial.values[0] if complete and trial.values else None,
+        values=tuple(trial.values) if complete and trial.values else (),
         params=dict(trial.params),
         distributions=dict(trial.distributions),
         intermediate_values=dict(sorted(trial.intermediate_values.items())),
-        user_attrs=dict(trial.user_attrs),
+        user_attrs=dict(trial.user_attrs) | broken,
         # What was stored after the trial was read is not of this state.
         started=None if trial.state == TrialState.WAITING else started,
         completed=completed if trial.state.is_finished() else None,
@@ -152,12 +162,18 @@ def study_names(storage: BaseStorage) -> list[str]:
     return [study.study_name for study in storage.get_all_studies()]
 
 
+def experiment_of(user_attrs: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return the experiment that a study is, None for a search, whatever others call so."""
+    found = user_attrs.get(attrs.EXPERIMENT)
+    return found if isinstance(found, Mapping) and "arms" in found else None
+
+
 def followups(storage: BaseStorage) -> dict[str, str]:
     """Return the names of the experiments that follow another study, each with that study's."""
     return {
         study.study_name: str(experiment["follows"])
         for study in storage.get_all_studies()
-        if (experiment := study.user_attrs.get(attrs.EXPERIMENT)) and experiment.get("follows")
+        if (experiment := experiment_of(study.user_attrs)) and experiment.get("follows")
     }
 
 
@@ -190,6 +206,9 @@ def load_study_record(storage: BaseStorage, name: str) -> StudyRecord:
         directions=tuple(d.name.lower() for d in storage.get_study_directions(study_id)),
         user_attrs=dict(storage.get_study_user_attrs(study_id)),
         trials=load_trials(storage, study_id),
+        metric_names=tuple(
+            storage.get_study_system_attrs(study_id).get(operations.METRIC_NAMES, ())
+        ),
     )
 
 

@@ -17,6 +17,7 @@ def format_mse(value: float | None) -> str:
         return MISSING
     if not math.isfinite(value):
         return str(value)
+    value += 0.0  # there is no minus 0
     return f"{value:#.4g}" if value == 0 or 1e-4 <= abs(value) < 1e4 else f"{value:.3e}"
 
 

@@ -15,7 +15,7 @@ from optuna.distributions import (
 from search_spaces import Parameter, SearchSpace
 from storage import attrs
 from study.kinds import Described, File, Kind
-from study.metrics import Metric
+from study.metrics import Metric, value_name
 
 GROUP = "emoji_study.kinds"
 """Entry points of this group are kinds that can be named like those of this package."""
@@ -84,17 +84,21 @@ class KindInfo(Described):
         space, source = values["space"], values["source"]
         return cls(
             name=str(values["name"]),
-            metrics=tuple(Metric(**metric) for metric in values["metrics"]),
+            metrics=tuple(map(_metric_from_dict, values["metrics"])),
             space=None if space is None else _space_from_dict(space),
             files=tuple(File(**file) for file in values["files"]),
-            costs=tuple(Metric(**cost) for cost in values["costs"]),
+            costs=tuple(map(_metric_from_dict, values["costs"])),
             source=None if source is None else KindSource(**source),
             **{name: values[name] for name in ("fidelity", "family", "default", "model_file")},
         )
 
 
-def stored_kind(user_attrs: Mapping[str, Any], directions: Sequence[str]) -> KindInfo:
-    """Return what is known of a stored study's kind, at least its objectives' directions."""
+FOREIGN = KindInfo(name="", metrics=())
+"""What is known of the kind of a study that was made by other means, but for its objectives."""
+
+
+def stored_kind(user_attrs: Mapping[str, Any]) -> KindInfo | None:
+    """Return what is known of a stored study's kind, None if it was made by other means."""
     settings = user_attrs.get(attrs.SETTINGS)
     settings = settings if isinstance(settings, Mapping) else {}
     own = own_kind(str(settings.get("kind")))
@@ -104,9 +108,24 @@ def stored_kind(user_attrs: Mapping[str, Any], directions: Sequence[str]) -> Kin
     elif own is not None:
         # The space itself, which knows the way from parameters to configurations.
         return KindInfo.of_kind(own, own.spaces.get(str(settings.get("space"))))
-    if isinstance(stored, Mapping):
+    if isinstance(stored, Mapping) and "metrics" in stored:
         return KindInfo.from_dict(stored)
-    return KindInfo(name="", metrics=tuple(map(_unknown, range(len(directions)), directions)))
+    return None
+
+
+def foreign_objectives(directions: Sequence[str], names: Sequence[str] = ()) -> tuple[Metric, ...]:
+    """Describe objectives of which nothing but directions, and maybe names, are known."""
+    several = len(directions) > 1
+    unnamed = [f"objective {i}" if several else "objective value" for i in range(len(directions))]
+    return tuple(
+        Metric(
+            name=value_name(i),
+            label=name,
+            direction="maximize" if direction == "maximize" else "minimize",
+            place=i,
+        )
+        for i, (name, direction) in enumerate(zip(names or unnamed, directions, strict=True))
+    )
 
 
 @cache
@@ -120,14 +139,12 @@ def own_kind(name: str) -> Kind | None:
     return None
 
 
-def _unknown(i: int, direction: str) -> Metric:
-    """Describe an objective of which nothing but its direction is known."""
-    return Metric(
-        name=f"value_{i}" if i else "value",
-        label=f"objective value {i}" if i else "objective value",
-        direction="maximize" if direction == "maximize" else "minimize",
-        objective=i == 0,
-    )
+def _metric_from_dict(values: Mapping[str, Any]) -> Metric:
+    """Read a metric; earlier versions stored whether it is the objective, the only one."""
+    found = dict(values)
+    if found.pop("objective", False):
+        found["place"] = 0
+    return Metric(**found)
 
 
 def _space_to_dict(space: SearchSpace) -> dict[str, Any]:

@@ -368,6 +368,10 @@ class Described:
         """What may be a second objective or a constraint."""
         return next((metric for metric in self.metrics[1:] if metric.always), None)
 
+    def objectives(self, *, pareto: bool) -> tuple[Metric, ...]:
+        """Return what studies search for: with ``pareto`` the second metric as well."""
+        return (self.objective, *([self.second] if pareto and self.second else []))
+
     @property
     def step(self) -> str:
         """What a step of a training is called: ``epoch``, or ``step``."""
@@ -419,7 +423,7 @@ class Kind(Described):
 
     def __post_init__(self) -> None:
         first, *others = self.metrics
-        object.__setattr__(self, "metrics", (replace(first, objective=True), *others))
+        object.__setattr__(self, "metrics", (replace(first, place=0), *others))
 
     def space(self, name: str, source: Source) -> SearchSpace:
         """Return a space for certain data; raise a SearchSpaceError if there is none."""

@@ -1,6 +1,7 @@
 """A number that trials are compared by: its name, its label for people, which way is better."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -11,12 +12,17 @@ class Measured(Protocol):
     """A trial, as far as its numbers go."""
 
     @property
-    def value(self) -> float | None:
-        """Of the (first) objective."""
+    def values(self) -> Sequence[float]:
+        """Of the objectives."""
 
     @property
     def user_attrs(self) -> Any:
         """All other numbers, by name."""
+
+
+def value_name(place: int) -> str:
+    """Return what tables call the values of an objective: value, value_1, value_2."""
+    return f"value_{place}" if place else "value"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +35,8 @@ class Metric:
         unit: Behind the number, such as ``s``; empty for a plain number.
         low, high: The lowest and highest value that there can be, if there is one.
         always: Whether every complete trial has it; others are measured on request.
-        objective: Whether it is the study's (first) objective, which is a trial's value as well.
+        place: Which of the study's objectives it is, from 0, so that trials have it among their
+            values; None for a number that they have as an attribute.
     """
 
     name: str
@@ -39,11 +46,21 @@ class Metric:
     low: float | None = None
     high: float | None = None
     always: bool = True
-    objective: bool = False
+    place: int | None = None
+
+    @property
+    def objective(self) -> bool:
+        """Whether it is the study's (first) objective."""
+        return self.place == 0
 
     @property
     def maximise(self) -> bool:
         return self.direction == "maximize"
+
+    @property
+    def logarithmic(self) -> bool:
+        """Whether it is drawn on a logarithmic axis, as what is to be low and above 0."""
+        return not self.maximise and self.low is not None and self.low >= 0
 
     @property
     def sign(self) -> float:
@@ -87,7 +104,10 @@ class Metric:
 
     def of(self, trial: Measured) -> float | None:
         """Return a trial's value of the metric as stored, or None without a finite one."""
-        value = trial.value if self.objective else trial.user_attrs.get(self.name)
+        if self.place is None:
+            value = trial.user_attrs.get(self.name)
+        else:
+            value = trial.values[self.place] if self.place < len(trial.values) else None
         if isinstance(value, bool) or not isinstance(value, int | float):
             return None
         return float(value) if math.isfinite(value) else None

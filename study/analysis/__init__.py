@@ -6,14 +6,15 @@ a browser, a database or a model. This module holds what all analyses read from 
 
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from optuna.distributions import CategoricalDistribution
 from optuna.trial import TrialState
 
 from storage import attrs
-from storage.records import StudyRecord, TrialRecord
-from study.kind_info import KindInfo, stored_kind
+from storage.records import StudyRecord, TrialRecord, experiment_of
+from study.kind_info import FOREIGN, KindInfo, foreign_objectives, stored_kind
 from study.metrics import Metric
 
 ALL_TRIALS = "all"
@@ -25,7 +26,25 @@ NEAR = 0.1
 
 def kind_of(record: StudyRecord) -> KindInfo:
     """Return what is known of the study's kind: its metrics, space, and names of parameters."""
-    return stored_kind(record.user_attrs, record.directions)
+    return stored_kind(record.user_attrs) or replace(FOREIGN, metrics=_objectives(record))
+
+
+def _objectives(record: StudyRecord) -> tuple[Metric, ...]:
+    """Describe the objectives of a study of which no more is known; what is above 0 has a low."""
+    found = foreign_objectives(record.directions, record.metric_names)
+    values = [
+        [t.values[i] for t in record.complete if i < len(t.values)] for i in range(len(found))
+    ]
+    return tuple(
+        replace(metric, low=0.0 if all(value > 0 for value in column) else None)
+        for metric, column in zip(found, values, strict=True)
+    )
+
+
+def objectives_of(record: StudyRecord) -> tuple[Metric, ...]:
+    """Return the objectives of a study, in the order of its directions."""
+    kind = kind_of(record)
+    return kind.objectives(pareto=len(record.directions) > 1) if kind.name else kind.metrics
 
 
 def metrics_of(record: StudyRecord) -> tuple[Metric, ...]:
@@ -52,7 +71,7 @@ def metric_named(record: StudyRecord, name: str) -> Metric | None:
 
 def word_for(metric: Metric) -> str:
     """Return what values of a metric are called where its name would be too long."""
-    return "value" if metric.maximise else "error"
+    return "error" if metric.logarithmic else "value"
 
 
 def is_own(record: StudyRecord) -> bool:
@@ -86,7 +105,7 @@ def sampler_of(record: StudyRecord) -> str | None:
 
 def is_search(record: StudyRecord) -> bool:
     """Whether a sampler or a design chose the trials, rather than an experiment its arms."""
-    return attrs.EXPERIMENT not in record.user_attrs
+    return experiment_of(record.user_attrs) is None
 
 
 def min_accuracy_of(record: StudyRecord) -> float | None:

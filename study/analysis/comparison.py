@@ -98,6 +98,7 @@ class StudySide:
     pruner: str | None
     imported: bool
     summary: SummaryInfo
+    n_objectives: int
     n_candidates: int
     measured_on: str
     fingerprint: str | None
@@ -355,6 +356,7 @@ def _side(record: StudyRecord) -> StudySide:
         pruner=pruner,
         imported=sampler_of(record) == IMPORTED,
         summary=get_summary(record),
+        n_objectives=len(record.directions),
         n_candidates=len(errors),
         measured_on=_measured_on(record),
         fingerprint=_fingerprint(record),

@@ -12,7 +12,7 @@ from optuna.trial import TrialState
 from scipy import stats
 
 from storage import attrs
-from storage.records import StudyRecord, TrialRecord
+from storage.records import StudyRecord, TrialRecord, experiment_of
 from study.analysis import data_of, is_own, kind_of, min_accuracy_of, relative_change, word_for
 from study.analysis.expected_best import overtuning
 from study.analysis.experiment import trials_of_arm
@@ -197,8 +197,8 @@ class Trained:
 
 def get_trained(record: StudyRecord, *names: str) -> Trained | None:
     """Read what a study trained that follows a search, None if it is none of these experiments."""
-    experiment = record.user_attrs.get(attrs.EXPERIMENT)
-    if not isinstance(experiment, Mapping) or experiment["name"] not in names:
+    experiment = experiment_of(record.user_attrs)
+    if experiment is None or experiment["name"] not in names:
         return None
     trials = {arm["name"]: trials_of_arm(record, arm["name"]) for arm in experiment["arms"]}
     values = {

@@ -82,7 +82,7 @@ def get_costs(record: StudyRecord) -> tuple[CostInfo, ...]:
         )
         if len({cost for _, _, cost, _ in found}) < 2:
             continue
-        front = non_dominated((kind.objective.sign * mse, -cost) for _, mse, cost, _ in found)
+        front = non_dominated([(kind.objective.sign * mse, cost) for _, mse, cost, _ in found])
         points = tuple(
             CostPoint(number=number, family=family, mse=mse, cost=cost, on_front=i in front)
             for i, (number, mse, cost, family) in enumerate(found)

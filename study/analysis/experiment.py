@@ -7,7 +7,7 @@ import numpy as np
 from scipy import stats
 
 from storage import attrs
-from storage.records import StudyRecord, TrialRecord
+from storage.records import StudyRecord, TrialRecord, experiment_of
 from study.analysis import kind_of
 from study.formats import format_percent
 from study.metrics import Metric
@@ -107,8 +107,8 @@ def get_experiment(record: StudyRecord, *, seed: int = 0) -> ExperimentInfo | No
         ``scipy.stats.binomtest``, pairs without a difference left out; adjustment by Benjamini
         and Hochberg, ``scipy.stats.false_discovery_control``.
     """
-    experiment = record.user_attrs.get(attrs.EXPERIMENT)
-    if not isinstance(experiment, Mapping):
+    experiment = experiment_of(record.user_attrs)
+    if experiment is None:
         return None
     arms = tuple(arm["name"] for arm in experiment["arms"])
     # What is not a part of the task was never trained.

@@ -1,15 +1,18 @@
-"""The trade-off between the first two metrics of a kind."""
+"""The trade-off between the first two metrics of a kind, and between all objectives of a study."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from storage.records import StudyRecord
+import numpy as np
+
+from storage.records import StudyRecord, TrialRecord
 from study.analysis import (
     branch_of,
     breaks_constraint,
     family_of,
     kind_of,
     min_accuracy_of,
+    objectives_of,
     ranked,
     third_of,
 )
@@ -77,8 +80,8 @@ def get_front(record: StudyRecord) -> FrontInfo:
         for value, trial in sorted(ranked(record), key=lambda item: item[1].number)
         if second is not None and (other := second.of(trial)) is not None
     ]
-    signs = first.sign, 1.0 if second is None else -second.sign
-    front = non_dominated((signs[0] * value, signs[1] * other) for value, other, _ in measured)
+    sign = 1.0 if second is None else second.sign
+    front = non_dominated([(first.sign * value, sign * other) for value, other, _ in measured])
     points = tuple(
         FrontPoint(
             number=trial.number,
@@ -94,25 +97,56 @@ def get_front(record: StudyRecord) -> FrontInfo:
     )
     return FrontInfo(
         points=points,
-        front=tuple(sorted((p for p in points if p.on_front), key=lambda p: signs[0] * p.mse)),
+        front=tuple(sorted((p for p in points if p.on_front), key=lambda p: first.sign * p.mse)),
         branch=branch,
         min_accuracy=min_accuracy_of(record),
     )
 
 
-def non_dominated(points: Iterable[tuple[float, float]]) -> set[int]:
+def get_unbeaten(record: StudyRecord) -> tuple[TrialRecord, ...]:
+    """Return the trials that no other beats in all objectives of a study together.
+
+    Of one objective that is the best trial. Complete trials with a finite value of each objective
+    count that keep the constraint; the earliest stands for equal ones.
+    """
+    found = comparable(record)
+    front = non_dominated([losses for _, losses in found])
+    return tuple(trial for i, (trial, _) in enumerate(found) if i in front)
+
+
+def comparable(record: StudyRecord) -> list[tuple[TrialRecord, tuple[float, ...]]]:
+    """Return the trials that could be the best in several objectives, each with its losses.
+
+    Those are complete, keep the constraint, and have a finite value of each objective, which is
+    a loss with the other sign where it is to be high.
+    """
+    objectives, found = objectives_of(record), []
+    for trial in record.complete:
+        values = [metric.of(trial) for metric in objectives]
+        losses = tuple(
+            m.sign * v for m, v in zip(objectives, values, strict=True) if v is not None
+        )
+        if trial.feasible and len(losses) == len(objectives):
+            found.append((trial, losses))
+    return found
+
+
+def non_dominated(losses: Sequence[tuple[float, ...]]) -> set[int]:
     """Return the positions of the points that no other dominates, the first of equal ones.
 
-    A point dominates another if its first number is not higher, its second not lower, and one
-    of them differs: pairs of a finite number to minimise and one to maximise.
+    A point dominates another if none of its numbers is higher and one of them is lower.
 
-    Source: the sweep of Kung, Luccio, Preparata, "On finding the maxima of a set of vectors",
-        Journal of the ACM 22, 1975, for two dimensions.
+    Args:
+        losses: Equally many finite numbers of each point, all to be low.
+
+    Source: with points in lexicographic order only earlier ones can dominate a later one, as in
+        Kung, Luccio, Preparata, "On finding the maxima of a set of vectors", Journal of the ACM
+        22, 1975.
     """
-    found = set()
-    highest = float("-inf")
-    for i, (_, second) in sorted(enumerate(points), key=lambda p: (p[1][0], -p[1][1], p[0])):
-        if second > highest:
-            found.add(i)
-            highest = second
-    return found
+    found: list[int] = []
+    front = np.empty((len(losses), len(losses[0]) if losses else 0))
+    for i in sorted(range(len(losses)), key=lambda i: losses[i]):
+        if not (front[: len(found)] <= losses[i]).all(axis=1).any():
+            front[len(found)] = losses[i]
+            found.append(i)
+    return set(found)

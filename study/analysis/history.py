@@ -16,7 +16,6 @@ from study.analysis import (
     family_of,
     kind_of,
     ranked,
-    ranked_by_constraint,
 )
 from study.analysis.thinning import MAX_MARKS, thin
 
@@ -110,7 +109,8 @@ class SummaryInfo:
 
     Args:
         n_begun_again: Failed trials whose work another trial took up again.
-        best: The best feasible complete trial with a finite value.
+        best: The best feasible complete trial with a finite value; None with several objectives,
+            in which no trial need be the best.
         training_seconds: Summed over trials, so parallel workers add up.
         wall_seconds: Time during which at least one trial ran.
         epochs_asked: Summed over finished trials with the parameter that counts steps.
@@ -199,14 +199,14 @@ def get_summary(record: StudyRecord) -> SummaryInfo:
     fidelity = kind_of(record).fidelity
     finished = [trial for trial in record.trials if trial.finished]
     asked = [(t, n) for t in finished if isinstance(n := t.params.get(fidelity or ""), int)]
-    best = [trial for _, trial in ranked_by_constraint(record)[:1] if trial.feasible]
+    best = None if len(record.directions) > 1 else record.best
     workers = {t.user_attrs[WORKER] for t in record.trials if t.user_attrs.get(WORKER)}
     return SummaryInfo(
         n_trials=len(record.trials),
         by_state=dict(Counter(trial.state for trial in record.trials)),
         n_infeasible=sum(map(breaks_constraint, record.trials)),
         n_begun_again=len(begun_again(record)),
-        best=best[0] if best else None,
+        best=best,
         training_seconds=sum(map(training_seconds, record.trials)),
         wall_seconds=wall_seconds(record.trials),
         epochs_run=sum(map(epochs_run, record.trials)),

@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from storage import attrs
-from storage.records import StudyRecord
+from storage.records import StudyRecord, experiment_of
 from study.analysis import kind_of, measured_on_request
 from study.analysis.confirmation import Estimate, estimate
 from study.analysis.experiment import trials_of_arm
@@ -34,9 +33,9 @@ def get_latents(record: StudyRecord) -> LatentsInfo | None:
     Returns:
         None if the study is no experiment, or none of its trials measured any.
     """
-    experiment = record.user_attrs.get(attrs.EXPERIMENT)
+    experiment = experiment_of(record.user_attrs)
     measured = measured_on_request(record)
-    if not isinstance(experiment, Mapping) or not measured:
+    if experiment is None or not measured:
         return None
     metrics = (kind_of(record).objective, *measured)
     return LatentsInfo(

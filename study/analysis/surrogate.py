@@ -418,7 +418,7 @@ def predict(
             number=-1,
             trial_id=-1,
             state=TrialState.WAITING,
-            value=None,
+            values=(),
             params=point,
             distributions={name: ranges[name] for name in point if name in ranges},
             intermediate_values={},

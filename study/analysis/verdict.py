@@ -161,7 +161,9 @@ class _Study:
         self.in_notebook = self.settings.get("space") == "notebook"
         self.by_design = self.settings.get("sampler") == "grid"
         self.ranked = ranked(record)
-        feasible = [found for found in self.ranked if found[1].feasible]
+        # With several objectives, no trial need be the best.
+        single = len(record.directions) == 1
+        feasible = [found for found in self.ranked if found[1].feasible and single]
         self.values = [value for value, _ in feasible]
         self.best = feasible[0][1] if feasible else None
         self.word = word_for(self.kind.objective)

@@ -20,6 +20,7 @@ def import_csv(request: ImportRequest, *, say: Say) -> None:
     path = request.file
     found = read_results(path)
     name = request.study or path.stem
+    objectives = found.kind.objectives(pareto=found.settings.pareto)
     insert_study(
         open_storage(request.url, create=True, write=True),
         name,
@@ -30,7 +31,7 @@ def import_csv(request: ImportRequest, *, say: Say) -> None:
             attrs.TARGET: sum(t.state is not TrialState.FAIL for t in found.trials),
             attrs.IMPORTED: {"file": path.name, "rows": len(found.trials)},
         },
-        metric=found.kind.objective.name,
+        objectives={metric.name: metric.direction for metric in objectives},
     )
     splits = {str(trial.user_attrs.get(attrs.MEASURED_ON, "validation")) for trial in found.trials}
     say(

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from storage import attrs
-from storage.records import Progress, StudySummary
-from study.formats import format_measured, format_settings
-from study.kind_info import stored_kind
+from storage.records import Progress, StudySummary, experiment_of
+from study.formats import MISSING, format_measured, format_settings
+from study.kind_info import foreign_objectives, stored_kind
 from study.report.page import render_page
 
 
@@ -17,7 +17,7 @@ class Row:
 
     Args:
         what: It searches, or repeats.
-        best, metric: Its best value, and of what; a dash without one.
+        best, metric: Its best value, and of what; a dash without one, as with several objectives.
         follows: Whether it stands under the search that it follows.
     """
 
@@ -53,23 +53,23 @@ def rows(summaries: Sequence[StudySummary]) -> list[Row]:
 
 
 def _followed(summary: StudySummary) -> str:
-    experiment = summary.user_attrs.get(attrs.EXPERIMENT) or {}
-    return str(experiment.get("follows", ""))
+    return str((experiment_of(summary.user_attrs) or {}).get("follows", ""))
 
 
 def _row(summary: StudySummary, *, follows: bool) -> Row:
-    experiment = summary.user_attrs.get(attrs.EXPERIMENT)
+    experiment = experiment_of(summary.user_attrs)
     settings = summary.user_attrs.get(attrs.SETTINGS) or {}
     what = format_settings(settings)
     if experiment:
         what = f"{experiment['name']}, {settings['kind']}"
-    metric = stored_kind(summary.user_attrs, summary.directions).objective
+    kind, n_objectives = stored_kind(summary.user_attrs), len(summary.directions)
+    metric = kind.objective if kind else foreign_objectives(summary.directions)[0]
     return Row(
         study_id=summary.study_id,
         name=summary.name,
         what=what,
-        best=format_measured(summary.best, metric),
-        metric=metric.label,
+        best=MISSING if n_objectives > 1 else format_measured(summary.best, metric),
+        metric=f"{n_objectives} objectives" if n_objectives > 1 else metric.label,
         progress=summary.progress,
         follows=follows,
     )

@@ -15,14 +15,14 @@ from study.errors import StudyError
 from study.kind_info import KindInfo
 from study.kind_sources import FoundKind, find_kind, installed_kinds
 from study.kinds import Source
-from study.metrics import Metric
+from study.metrics import Metric, value_name
 from study.settings import IMPORTED, StudySettings, default_settings
 
 _TABLE_COLUMNS = ("number", "state", "value")
 """How the tables of ``emoji-study export`` begin."""
 _TIMES = ("started", "completed", "duration_s")
-_Row = tuple[dict[str, Scalar], TrialState, float | None, dict[str, Any]]
-"""Parameters, state, value and user attributes of a trial."""
+_Row = tuple[dict[str, Scalar], TrialState, tuple[float, ...], dict[str, Any]]
+"""Parameters, state, values of the objectives (if complete) and user attributes of a trial."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +89,7 @@ def _read_runs(path: Path, found: FoundKind, frame: pd.DataFrame) -> ImportedStu
         user_attrs: dict[str, Any] = {} if n_steps is None else {attrs.EPOCHS_RUN: n_steps}
         value = values.pop(kind.objective.name)
         user_attrs |= {attrs.MEASURED_ON: "test", **values}
-        trials.append((point, TrialState.COMPLETE, value, user_attrs))
+        trials.append((point, TrialState.COMPLETE, (value,), user_attrs))
     return _imported(found, space, trials)
 
 
@@ -108,9 +108,10 @@ def _metric(metric: Metric, text: str, column: str, factor: float, where: str) -
 def _read_table(path: Path, kinds: Sequence[FoundKind], frame: pd.DataFrame) -> ImportedStudy:
     """Read a table of ``emoji-study export``."""
     columns = list(frame.columns)
-    found, space = _space_of(path, kinds, columns)
+    objectives = columns[2 : 4 if columns[3:4] == [value_name(1)] else 3]
+    found, space = _space_of(path, kinds, [*_TABLE_COLUMNS, *columns[2 + len(objectives) :]])
     names = _names(space)
-    others = [c for c in columns if c not in (*names, *_TABLE_COLUMNS, *_TIMES)]
+    others = [c for c in columns if c not in (*names, *_TABLE_COLUMNS, *objectives, *_TIMES)]
     trials: list[_Row] = []
     for i, row in enumerate(frame.to_dict("records"), 2):
         where = f"{path}, row {i}"
@@ -122,12 +123,13 @@ def _read_table(path: Path, kinds: Sequence[FoundKind], frame: pd.DataFrame) -> 
         if not state.is_finished():
             continue
         params = _params(space, row, where) if any(row[c] for c in names & set(columns)) else {}
-        value = _number(row["value"], "value", where) if state is TrialState.COMPLETE else None
+        complete = state is TrialState.COMPLETE
+        values = tuple(_number(row[c], c, where) for c in objectives) if complete else ()
         user_attrs = {attrs.MEASURED_ON: "validation"} | {
             name.removeprefix("attr_"): _scalar(row[name]) for name in others if row[name] != ""
         }
-        trials.append((params, state, value, user_attrs))
-    return _imported(found, space, trials)
+        trials.append((params, state, values, user_attrs))
+    return _imported(found, space, trials, pareto=len(objectives) > 1)
 
 
 def _space_of(
@@ -154,7 +156,9 @@ def _names(space: SearchSpace) -> set[str]:
     return {parameter.name for parameter in space.parameters}
 
 
-def _imported(found: FoundKind, space: SearchSpace, rows: Sequence[_Row]) -> ImportedStudy:
+def _imported(
+    found: FoundKind, space: SearchSpace, rows: Sequence[_Row], *, pareto: bool = False
+) -> ImportedStudy:
     """Make rows trials, whose ranges hold all values that occur."""
     settings = replace(
         default_settings(found.kind),
@@ -163,18 +167,19 @@ def _imported(found: FoundKind, space: SearchSpace, rows: Sequence[_Row]) -> Imp
         data_fingerprint=IMPORTED,
         split="",  # which no file tells
         training=0,
+        pareto=pareto,
     )
     holding = space.holding(params for params, *_ in rows)
     distributions = {parameter.name: parameter.distribution for parameter in holding.parameters}
     trials = tuple(
         create_trial(
             state=state,
-            value=value,
+            values=values or None,
             params=params,
             distributions={name: distributions[name] for name in params},
             user_attrs=user_attrs,
         )
-        for params, state, value, user_attrs in rows
+        for params, state, values, user_attrs in rows
     )
     return ImportedStudy(settings=settings, kind=found.info(space), trials=trials)
 

@@ -287,7 +287,7 @@ def plot_pair(info: PairInfo) -> go.Figure:
     shape = (len(info.rows), len(info.columns))
     values = np.full(shape, np.nan)
     texts = np.full(shape, "", dtype=object)
-    log = not info.metric.maximise and all(cell.median > 0 for cell in info.cells)
+    log = info.metric.logarithmic and all(cell.median > 0 for cell in info.cells)
     for cell in info.cells:
         values[cell.row, cell.column] = math.log10(cell.median) if log else cell.median
         told = format_measured(cell.median, info.metric)
@@ -330,7 +330,7 @@ def plot_parallel(record: StudyRecord, kind: KindInfo, names: Sequence[str]) -> 
     members = [(value, trial) for value, trial in found if drawable(kind.objective, value)]
     axes = [*names, kind.objective.label]
     places = [_places([trial.params.get(name) for _, trial in members]) for name in names]
-    last = [math.log(v) if not kind.objective.maximise else v for v, _ in members]
+    last = [math.log(v) if kind.objective.logarithmic else v for v, _ in members]
     places.append(_places(last))
     n_best = max(1, len(members) // 10)
     for best in (False, True):

@@ -148,9 +148,9 @@ def count_axis(name: str, highest: float) -> dict[str, Any]:
 
 
 def value_axis(metric: Metric, values: Iterable[float | None]) -> dict[str, Any]:
-    """Return the axis of a metric, which is logarithmic for what is to be low."""
+    """Return the axis of a metric, which is logarithmic for what is to be low and above 0."""
     label = escape(metric.label)
-    if metric.maximise:
+    if not metric.logarithmic:
         return {"title": {"text": label}}
     drawn = [value for value in values if value is not None and positive(value)]
     return {
@@ -163,7 +163,7 @@ def value_axis(metric: Metric, values: Iterable[float | None]) -> dict[str, Any]
 
 def mean_axis(metric: Metric, values: Iterable[float | None]) -> dict[str, Any]:
     """Return the same around means, which long intervals may leave."""
-    if metric.maximise:
+    if not metric.logarithmic:
         return {}
     drawn = [value for value in values if value is not None and value > 0]
     if not drawn:
@@ -235,7 +235,7 @@ def add_estimates(
                 e.mean
                 - max(
                     e.mean if e.low is None else e.low,
-                    -math.inf if metric.maximise else e.mean / 100,
+                    e.mean / 100 if metric.logarithmic else -math.inf,
                 )
                 for _, e in present
             ),
@@ -300,7 +300,7 @@ def positive(value: float | None) -> bool:
 
 def drawable(metric: Metric, value: float | None) -> bool:
     """Whether a value has a place on the axis of its metric."""
-    return value is not None and (metric.maximise or positive(value))
+    return value is not None and (not metric.logarithmic or positive(value))
 
 
 def rounded(values: Iterable[float | None]) -> list[float | None]:

@@ -1,12 +1,13 @@
 """The first screen of a report: what was found, what to use, how sure that is, what to do next."""
 
+import math
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from optuna.trial import TrialState
 
-from study.analysis import data_of, is_own, min_accuracy_of, settings_of, word_for
+from study.analysis import data_of, is_own, min_accuracy_of, objectives_of, settings_of, word_for
 from study.analysis.ablation import describe_ablation
 from study.analysis.confirmation import (
     DEFAULT,
@@ -18,6 +19,7 @@ from study.analysis.confirmation import (
 )
 from study.analysis.effects import describe_effect
 from study.analysis.experiment import describe_comparisons
+from study.analysis.front import comparable
 from study.analysis.history import training_seconds
 from study.analysis.provenance import describe_code
 from study.analysis.verdict import Level
@@ -119,18 +121,16 @@ def _headline(found: Findings) -> str:
     kind, summary = found.kind, found.summary
     if not summary.n_trials:
         return "No trial has been run yet."
-    if summary.best is None:
+    if not found.unbeaten:
         if summary.n_infeasible:
             return "No complete trial keeps the constraint yet, so none is the best."
+        if summary.by_state.get(TrialState.COMPLETE):
+            each = " of each objective" if len(found.record.directions) > 1 else ""
+            return f"No complete trial has a finite value{each}."
         return "No trial is complete yet."
+    if summary.best is None:
+        return _together(found)
     objective, winner, best = kind.objective, winner_of(found), summary.best
-    front, several = found.front, len(found.record.directions) > 1
-    if several and front is not None and front.points and kind.second is not None:
-        n_best, n = format_count(len(front.front)), counted(len(front.points), "trial")
-        return (
-            f"{n_best} of {n} are the best in {objective.label} and {kind.second.label} together: "
-            "no other is better in one of the two and as good in the other."
-        )
     if winner is not None and winner.validation is not None:
         what = winner.name if winner.role == DEFAULT else _named(found, winner.name)
         mean = format_measured(winner.validation.mean, objective)
@@ -140,6 +140,20 @@ def _headline(found: Findings) -> str:
         )
     value, name = format_measured(best.value, objective), _named(found, f"trial {best.number}")
     return f"Best so far: {name}, {objective.label} {value}{_judged(found)}."
+
+
+def _together(found: Findings) -> str:
+    """Say how many trials are the best in several objectives."""
+    labels = [metric.label for metric in objectives_of(found.record)]
+    n_best, n = len(found.unbeaten), len(comparable(found.record))
+    are, all_of_them = (
+        "is" if n_best == 1 else "are",
+        "both" if len(labels) == 2 else "all of them",
+    )
+    return (
+        f"{format_count(n_best)} of {counted(n, 'trial')} {are} the best in {format_list(labels)} "
+        f"together: no other is as good in {all_of_them} and better in one."
+    )
 
 
 def _named(found: Findings, name: str) -> str:
@@ -168,7 +182,7 @@ def _doubt(found: Findings) -> Iterator[str]:
     if winner is not None and info is not None:
         yield from _confirmed(found, winner, info)
     else:
-        n = summary.by_state.get(TrialState.COMPLETE, 0) - summary.n_infeasible
+        n = len(comparable(found.record))
         best, data = found.kind.objective.best, data_of(found.record)
         yield (
             f"Not confirmed yet: it is the {best} of {format_count(n)} single trainings on the "
@@ -255,7 +269,7 @@ def _use(found: Findings) -> Use | None:
             expected="nothing that was tried is better",
             command=None,
         )
-    command = found.command("train", f"--trial {number}")
+    command = None if found.reference is None else found.command("train", f"--trial {number}")
     trial = next((t for t in found.record.trials if t.number == number), None)
     if trial is None:  # of a page that holds a part of the trials
         return Use(settings=f"trial {number}", expected="", command=command)
@@ -290,16 +304,18 @@ def _sure(found: Findings) -> Iterator[str]:
                 f"{format_measured(high.mse, kind.objective)} and "
                 f"{format_measured(high.accuracy, second)}."
             )
-    if found.summary.n_infeasible and kind.second is not None:
-        bound = "least" if kind.second.maximise else "most"
-        demanded = format_measured(min_accuracy_of(found.record), kind.second)
-        yield (
-            f"{format_count(found.summary.n_infeasible)} complete trials break the constraint, a "
-            f"{kind.second.label} of at {bound} {demanded}, and cannot be the best."
-        )
+    if n := found.summary.n_infeasible:
+        demanded, what = min_accuracy_of(found.record), ""
+        if kind.second is not None and demanded is not None:
+            bound = "least" if kind.second.maximise else "most"
+            value = format_measured(demanded, kind.second)
+            what = f", a {kind.second.label} of at {bound} {value},"
+        trials = f"{counted(n, 'complete trial')} {'breaks' if n == 1 else 'break'}"
+        yield f"{trials} the constraint{what} and cannot be the best."
     if not info.n_trials:
         return
     lead = "In these trials" if info.adaptive else "Clear"
+    lead += f", of {info.metric.label}" if len(found.record.directions) > 1 else ""
     for effect in info.clear[:MAX_EFFECTS]:
         yield f"{lead}: {describe_effect(effect, info.metric)}."
     if info.unclear:
@@ -323,6 +339,10 @@ def _to_keep_in_mind(found: Findings) -> Iterator[str]:
     if n_failed > 0.05 * (ended + n_failed):
         share = format_percent(n_failed / (ended + n_failed))
         yield f"{counted(n_failed, 'trial')} ({share}) failed and count in no statistic."
+    odd = [t for t in record.complete if any(not math.isfinite(value) for value in t.values)]
+    if odd:
+        have = f"{counted(len(odd), 'complete trial')} {'has' if len(odd) == 1 else 'have'}"
+        yield f"{have} no finite value and cannot be the best."
     if settings.get("sampler") == IMPORTED:
         yield (
             f"Where the imported {word_for(found.kind.objective)}s were measured on a test split, "

@@ -125,7 +125,12 @@ def _found(info: ComparisonInfo) -> Iterator[str]:
     for side in info.studies:
         metric = side.objective
         split = "an unknown" if side.measured_on == "unknown" else f"the {side.measured_on}"
-        if (best := side.summary.best) is None:
+        if side.n_objectives > 1:
+            yield (
+                f"“{side.name}” has {side.n_objectives} objectives, in which no trial need be the "
+                f"best; what is compared is its {metric.label}."
+            )
+        elif (best := side.summary.best) is None:
             yield f"“{side.name}” has no complete trial that can be the best."
         else:
             yield (

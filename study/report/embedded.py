@@ -24,7 +24,8 @@ from study.report.pictures import LatentGallery, Pictures, TrialFiles
 
 MAX_TRIALS = 10_000  # of one study that a page holds
 MAX_REPORTS = 250_000  # intermediate values of one study that a page holds, about 2 MB
-FORMAT = "emoji-study report 1"  # another number for another layout
+FORMAT = "emoji-study report 2"  # another number for another layout
+EARLIER = ("emoji-study report 1",)  # with the value of the first objective alone
 
 _BEST = 1_000  # of so many best trials none is left out
 _MAX_BYTES = 1 << 30  # of decompressed data
@@ -101,7 +102,7 @@ def read_report_data(path: Path) -> ReportData:
         if not reader.eof:
             raise ValueError("too large" if reader.unconsumed_tail else "they end too early")
         values = json.loads(content)
-        if values["format"] != FORMAT:
+        if values["format"] not in (FORMAT, *EARLIER):
             raise StudyError(
                 f"{path} was written by another version of emoji-study: its data are "
                 f"{values['format']!r}, but this version reads {FORMAT!r}."

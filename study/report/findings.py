@@ -15,6 +15,7 @@ from study.analysis import (
     is_search,
     kind_of,
     measured_on_request,
+    objectives_of,
     reference_of,
 )
 from study.analysis.ablation import AblationInfo, get_ablation
@@ -22,7 +23,7 @@ from study.analysis.agreement import AgreementInfo, branches, get_agreement
 from study.analysis.confirmation import ConfirmationInfo, get_confirmation
 from study.analysis.effects import EffectsInfo, get_effects
 from study.analysis.experiment import ExperimentInfo, get_experiment
-from study.analysis.front import FrontInfo, get_front
+from study.analysis.front import FrontInfo, get_front, get_unbeaten
 from study.analysis.history import EARLIEST, get_summary
 from study.analysis.importance import BEST_TENTH, ImportanceInfo, get_importances
 from study.analysis.noise import get_noise
@@ -51,7 +52,8 @@ class Findings:
         self.search, self.branch = is_search(record), branch_of(record)
         objective, second = self.kind.objective, self.kind.second
         pair = (objective,) if second is None else (objective, second)
-        self.metrics = (*pair, *measured_on_request(record))
+        several = (*pair, *objectives_of(record), *measured_on_request(record))
+        self.metrics = tuple(dict.fromkeys(several))
         # Arms of an experiment are no sample of a space.
         self.explained_metrics = self.metrics if self.search else ()
         self._finish = _begin_explaining(record, self.explained_metrics, processes)
@@ -61,6 +63,11 @@ class Findings:
     def front(self) -> FrontInfo | None:
         """The trade-off with a second metric, if the kind has one."""
         return None if self.kind.second is None else get_front(self.record)
+
+    @cached_property
+    def unbeaten(self) -> tuple[TrialRecord, ...]:
+        """The trials that no other beats in all objectives together."""
+        return get_unbeaten(self.record)
 
     @cached_property
     def confirmations(self) -> tuple[ConfirmationInfo, ...]:

@@ -102,7 +102,7 @@ def get_ruler(found: Findings) -> Ruler | None:
     known = _landmarks(found)
     spread = _spread(found)
     shown = [*values.values(), *pruned.values(), *known.values(), *(spread or ())]
-    log = not kind.objective.maximise and min(shown) > 0
+    log = kind.objective.logarithmic and min(shown) > 0
     low, high = (math.log(x) if log else x for x in (min(shown), max(shown)))
     room = _ROOM * (high - low) or 1.0
     low, high = low - room, high + room

@@ -57,6 +57,7 @@ def page_words(found: Findings) -> Mapping[str, Any]:
         "summary": found.summary,
         "branch": found.branch,
         "front": found.front,
+        "unbeaten": found.unbeaten,
         "several_metrics": len(found.metrics) > 1,
         "key": chart_key,
     }

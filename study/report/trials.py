@@ -8,9 +8,14 @@ from optuna.distributions import FloatDistribution, IntDistribution
 
 from storage import attrs
 from storage.records import Scalar, StudyRecord
-from study.analysis import kind_of, measured_on_request, min_accuracy_of, parameter_names
+from study.analysis import (
+    kind_of,
+    measured_on_request,
+    min_accuracy_of,
+    parameter_names,
+)
 from study.formats import format_label, plural
-from study.metrics import Metric
+from study.metrics import Metric, value_name
 
 Format = Literal["number", "measured", "share", "count", "duration", "value", "text"]
 
@@ -92,8 +97,8 @@ def _places(record: StudyRecord) -> list[Column]:
 def _metric(metric: Metric) -> Column:
     how: Format = "share" if metric.is_share else "measured"
     return Column(
-        key="value" if metric.objective else metric.name,
-        source="trial" if metric.objective else "user_attrs",
+        key=metric.name if metric.place is None else value_name(metric.place),
+        source="user_attrs" if metric.place is None else "trial",
         label=metric.label,
         format=how if metric.always else "number",
     )

@@ -20,6 +20,7 @@ from storage.records import Progress, StudyRecord, count, finished_trials
 from storage.served import perform
 from storage.urls import redact
 from study.analysis import kind_of, none_feasible
+from study.analysis.front import get_unbeaten
 from study.analysis.remaining import grid_trainings
 from study.dashboard.retention import clean_states
 from study.formats import counted, format_measured, format_settings
@@ -81,7 +82,7 @@ def open_study(
     A new one gets more ``user_attrs``, and ``waiting`` trials: parameters and user attributes.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    objectives = [kind.objective, *([kind.second] if settings.pareto and kind.second else [])]
+    objectives = kind.objectives(pareto=settings.pareto)
     created = perform(
         storage,
         operations.create_study,
@@ -209,7 +210,10 @@ def describe_outcome(record: StudyRecord, outcome: RunOutcome) -> str:
         f"{progress.finished} of {target} trials finished: {progress.complete} complete, "
         f"{progress.pruned} pruned, {progress.failed} failed."
     )
-    if record.best is not None:
+    if len(record.directions) > 1:
+        n_best = counted(len(get_unbeaten(record)), "trial")
+        text += f" {n_best} that no other beats in all objectives together."
+    elif record.best is not None:
         objective = kind_of(record).objective
         value = format_measured(record.best.value, objective)
         text += f" Best {objective.label} {value} (trial {record.best.number})."

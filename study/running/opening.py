@@ -6,12 +6,11 @@ from typing import Any
 
 from optuna.storages import BaseStorage
 
-from storage import attrs
 from storage.rdb import find_storage, open_storage
-from storage.records import unknown_study
+from storage.records import experiment_of, unknown_study
 from study.errors import StudyError
 from study.experiment import Experiment
-from study.kind_info import KindInfo, stored_kind
+from study.kind_info import FOREIGN, KindInfo, stored_kind
 from study.kind_sources import make_trainer
 from study.kinds import Data, Kind, OtherDataError, Trainer
 from study.settings import IMPORTED, StudySettings
@@ -29,7 +28,7 @@ class StoredStudy:
     @property
     def experiment(self) -> Experiment | None:
         """The experiment that it is, None if it is none."""
-        if attrs.EXPERIMENT not in self.user_attrs:
+        if experiment_of(self.user_attrs) is None:
             return None
         return Experiment.from_attrs(self.user_attrs, study=self.name)
 
@@ -67,8 +66,7 @@ class Database:
             return None
         study_id = storage.get_study_id_from_name(name)
         user_attrs = storage.get_study_user_attrs(study_id)
-        directions = [d.name.lower() for d in storage.get_study_directions(study_id)]
-        kind = stored_kind(user_attrs, directions)
+        kind = stored_kind(user_attrs) or FOREIGN
         return StoredStudy(name=name, settings=settings, kind=kind, user_attrs=user_attrs)
 
     def find_to_continue(self, name: str) -> StoredStudy | None:

@@ -20,7 +20,7 @@ from storage.outages import outage
 from storage.rdb import open_storage
 from storage.writing import write_trial
 from study.errors import StudyError
-from study.kind_info import stored_kind
+from study.kind_info import FOREIGN, stored_kind
 from study.kind_sources import find_stored, make_trainer
 from study.kinds import DivergedError, Interrupted
 from study.running.budget import design_point, find_experiment
@@ -58,7 +58,7 @@ def _run_trials(job: WorkerJob, stop: threading.Event, check_folder: Callable[[]
     study = optuna.load_study(study_name=job.study, storage=storage)
     user_attrs = study.user_attrs
     settings = StudySettings.from_attrs(user_attrs, study=job.study)
-    info = stored_kind(user_attrs, [direction.name.lower() for direction in study.directions])
+    info = stored_kind(user_attrs) or FOREIGN
     found = find_stored(info, study=job.study, where=job.kind)
     kind, trainer = found.kind, make_trainer(found.kind)
     settings.require_training(kind, study=job.study)

@@ -13,12 +13,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column
 
-from storage.internals import key_of, storage_of
+from storage.internals import storage_of
 from storage.outages import failure, outage
-from storage.records import TrialRecord, count, load_trials
+from storage.records import TrialRecord, count, load_study_record
+from study.analysis import kind_of
 from study.analysis.remaining import to_train
 from study.formats import format_count, format_duration, format_measured
-from study.kind_info import stored_kind
 from study.kinds import Step
 from study.metrics import Metric
 
@@ -36,7 +36,6 @@ def progress_line(
     Yields what prints another line. An outage of the database stops the line only for as long as
     it lasts. The study, opened for reading, is used by a thread of its own.
     """
-    directions = [direction.name.lower() for direction in study.directions]
     done, told = threading.Event(), [""]
     with _bar(auto_refresh=False) as bar:
         task = bar.add_task(study.study_name, total=target, status="")
@@ -47,19 +46,22 @@ def progress_line(
 
         def show() -> None:
             try:
-                trials = load_trials(storage_of(study), key_of(study))
-                metric = stored_kind(study.user_attrs, directions).objective
+                record = load_study_record(storage_of(study), study.study_name)
             except Exception as error:
                 if outage(error) is None:
                     raise
                 return  # the workers' supervisors tell of it
             status = describe(
-                trials, target=target, n_workers=n_workers, trainings=trainings, metric=metric
+                record.trials,
+                target=target,
+                n_workers=n_workers,
+                trainings=trainings,
+                metric=kind_of(record).objective if len(record.directions) == 1 else None,
             )
-            finished = count(trials).finished
+            finished = count(record.trials).finished
             if live:
                 bar.update(task, completed=finished, status=status, refresh=True)
-            elif (counts := f"{count(trials)}") != told[-1]:
+            elif (counts := f"{count(record.trials)}") != told[-1]:
                 told.append(counts)
                 sys.stderr.write(f"{study.study_name}: {finished}/{target} {status}\n")
 
@@ -103,12 +105,13 @@ def describe(
     *,
     target: int,
     n_workers: int,
-    metric: Metric,
+    metric: Metric | None,
     trainings: Sequence[str] = (),
 ) -> str:
     """Say in a few words how far a study is that is done at ``target`` finished trials.
 
-    ``n_workers`` share the work; ``trainings`` are of a grid's points, see ``grid_trainings``.
+    ``n_workers`` share the work; ``trainings`` are of a grid's points, see ``grid_trainings``;
+    ``metric`` is what is searched for, None with several objectives, of which none decides.
     """
     progress = count(trials)
     parts = [f"{progress.pruned} pruned", f"{progress.failed} failed"]
@@ -117,7 +120,7 @@ def describe(
         for trial in trials
         if trial.state == TrialState.COMPLETE and trial.value is not None and trial.feasible
     ]
-    if values:
+    if values and metric is not None:
         best = (max if metric.maximise else min)(values)
         parts.append(f"best {format_measured(best, metric)}")
     remaining = target - progress.finished

@@ -15,9 +15,24 @@ from storage import attrs
 from storage.outages import outage
 from storage.queue import shown_worker
 from storage.records import StudyRecord, TrialRecord, count
-from study.analysis import each_training_once, kind_of, ranked_by_constraint, sampler_of
+from study.analysis import (
+    each_training_once,
+    kind_of,
+    objectives_of,
+    ranked_by_constraint,
+    sampler_of,
+    settings_of,
+)
+from study.analysis.front import get_unbeaten
 from study.analysis.remaining import grid_trainings
-from study.formats import format_label, format_measured, format_settings, format_value, plural
+from study.formats import (
+    counted,
+    format_label,
+    format_measured,
+    format_settings,
+    format_value,
+    plural,
+)
 from study.metrics import Metric
 from study.terminal.progress import age_s, eta
 
@@ -28,7 +43,7 @@ _SHORT_NAME = 24
 
 def study_table(records: Sequence[StudyRecord]) -> Table:
     """Return one row per study, with a column for the second metric if a best trial has one."""
-    bests = [record.best for record in records]
+    bests = [record.best if len(record.directions) == 1 else None for record in records]
     seconds = [kind_of(record).second for record in records]
     shown = [_second(metric, best) for metric, best in zip(seconds, bests, strict=True)]
     labels = {m.short_label for m, text in zip(seconds, shown, strict=True) if m and text}
@@ -41,13 +56,13 @@ def study_table(records: Sequence[StudyRecord]) -> Table:
     second = [labels.pop() if len(labels) == 1 else "second"] if labels else []
     for name in ("done", "failed", "running", "waiting", "best", *second):
         table.add_column(name, justify="right", no_wrap=True)
-    for record, best, text in zip(records, bests, shown, strict=True):
-        settings, n = record.user_attrs.get(attrs.SETTINGS, {}), count(record.trials)
+    for record, text in zip(records, shown, strict=True):
+        settings, n = settings_of(record), count(record.trials)
         table.add_row(
             escape(record.name),
             *(escape(str(settings.get(name, "—"))) for name in ("kind", "space")),
             *(str(number) for number in (n.finished, n.failed, n.running, n.waiting)),
-            "—" if best is None else format_measured(best.value, kind_of(record).objective),
+            _best(record),
             *([text or "—"] if second else []),
         )
     return table
@@ -64,7 +79,7 @@ def status_lines(
     ``silent_s`` are the seconds since the last sign of life of running trials, by database key.
     """
     now = now or datetime.now(UTC)
-    settings = record.user_attrs.get(attrs.SETTINGS, {})
+    settings = settings_of(record)
     yield escape(f"Study {record.name}: {format_settings(settings)}")
     if settings.get("fixed"):
         yield escape(f"Fixed: {_words(settings['fixed'])}")
@@ -88,7 +103,11 @@ def status_lines(
     yield counts
     if running:
         yield _worker_table(record, running, silent_s or {}, now)
-    best = [trial for _, trial in ranked_by_constraint(record)]
+    if len(record.directions) > 1:
+        best = list(get_unbeaten(record))
+        yield f"{counted(len(best), 'trial')} that no other beats in all objectives together"
+    else:
+        best = [trial for _, trial in ranked_by_constraint(record)]
     if best:
         yield _best_table(record, each_training_once(best)[:_N_BEST])
     failures = [trial for trial in record.trials if trial.state == TrialState.FAIL]
@@ -134,13 +153,8 @@ def _worker_table(
     n_done = Counter(t.user_attrs.get(attrs.WORKER) for t in record.trials if t.finished)
     table = Table("running trial", "worker", box=None, header_style="bold")
     kind = kind_of(record)
-    for name in (
-        "trials done",
-        kind.step,
-        f"{plural(kind.step)}/s",
-        kind.objective.label,
-        "heartbeat",
-    ):
+    label = escape(kind.objective.label)
+    for name in ("trials done", kind.step, f"{plural(kind.step)}/s", label, "heartbeat"):
         table.add_column(name, justify="right")
     for trial in running:
         worker = trial.user_attrs.get(attrs.WORKER)
@@ -168,17 +182,19 @@ def _worker_table(
 
 
 def _best_table(record: StudyRecord, trials: Sequence[TrialRecord]) -> Table:
-    """Return one row per trial; second metric and constraint only where they tell something.
+    """Return one row per trial; other metrics and constraint only where they tell something.
 
     What is fixed for all trials is not repeated.
     """
-    kind = kind_of(record)
-    second = kind.second if any(_second(kind.second, trial) for trial in trials) else None
+    kind, several = kind_of(record), len(record.directions) > 1
+    others = objectives_of(record)[1:] if several else filter(None, [kind.second])
+    told = [metric for metric in others if any(_second(metric, trial) for trial in trials)]
     constrained = not all(trial.feasible for trial in trials)
-    fixed = record.user_attrs.get(attrs.SETTINGS, {}).get("fixed", {})
-    table = Table("best trial", kind.objective.label, box=None, header_style="bold")
+    fixed = settings_of(record).get("fixed", {})
+    first = "trial" if several else "best trial"
+    table = Table(first, escape(kind.objective.label), box=None, header_style="bold")
     for name in (
-        *([second.short_label] if second else []),
+        *(escape(metric.short_label) for metric in told),
         *(["constraint"] if constrained else []),
         f"best {kind.step}",
         "settings",
@@ -188,7 +204,7 @@ def _best_table(record: StudyRecord, trials: Sequence[TrialRecord]) -> Table:
         table.add_row(
             str(trial.number),
             format_measured(trial.value, kind.objective),
-            *([_second(second, trial) or "—"] if second else []),
+            *(_second(metric, trial) or "—" for metric in told),
             *(["kept" if trial.feasible else "broken"] if constrained else []),
             str(trial.user_attrs.get(attrs.BEST_EPOCH, "—")),
             escape(_words({n: v for n, v in trial.params.items() if n not in fixed})),
@@ -199,6 +215,14 @@ def _best_table(record: StudyRecord, trials: Sequence[TrialRecord]) -> Table:
 def _words(params: Mapping[str, object]) -> str:
     """Write settings as the report does."""
     return ", ".join(f"{format_label(n)} {format_value(value)}" for n, value in params.items())
+
+
+def _best(record: StudyRecord) -> str:
+    """Return the best value of a study; of several objectives, how many trials are unbeaten."""
+    if len(record.directions) > 1:
+        return f"front of {len(get_unbeaten(record))}"
+    best = record.best
+    return "—" if best is None else format_measured(best.value, kind_of(record).objective)
 
 
 def _second(metric: Metric | None, trial: TrialRecord | None) -> str:

@@ -35,13 +35,14 @@ def trial(value: float | None, **params: Any) -> FrozenTrial:
     )
 
 
+ERROR = {"error": "minimize"}
 TRIALS = [trial(0.5, rate=1e-3, kind=True), trial(None), trial(1e-300, size=64, kind="linear")]
 
 
 def test_all_is_kept(shared_storage: BaseStorage, shared_place: str) -> None:
     """A study reads like what was given, in its order, as of now; its name is taken then."""
     began, name = datetime.now(UTC), str(uuid4())
-    insert_study(shared_storage, name, TRIALS, user_attrs={"from": "afar"}, metric="error")
+    insert_study(shared_storage, name, TRIALS, user_attrs={"from": "afar"}, objectives=ERROR)
     with opened(shared_place) as storage:
         record = load_study_record(storage, name)
         assert optuna.load_study(study_name=name, storage=storage).metric_names == ["error"]
@@ -53,7 +54,7 @@ def test_all_is_kept(shared_storage: BaseStorage, shared_place: str) -> None:
         for moment in (stored.started, stored.completed):
             assert began - timedelta(seconds=1) < moment < datetime.now(UTC)
     with pytest.raises(StorageAccessError, match=rf"^There is a study named '{name}' already\.$"):
-        insert_study(shared_storage, name, TRIALS[:1], user_attrs={"new": 1}, metric="other")
+        insert_study(shared_storage, name, TRIALS[:1], user_attrs={"new": 1}, objectives=ERROR)
     assert load_study_record(shared_storage, name) == record
 
 
@@ -65,9 +66,9 @@ def test_all_or_nothing(shared_storage: BaseStorage) -> None:
     wrong, before = trial(0.5), study_names(shared_storage)
     wrong.values = [0.5, "high"]  # type: ignore[list-item]
     with pytest.raises(StorageInternalError):
-        insert_study(shared_storage, "wrong", [*TRIALS, wrong], user_attrs={}, metric="error")
+        insert_study(shared_storage, "wrong", [*TRIALS, wrong], user_attrs={}, objectives=ERROR)
     assert study_names(shared_storage) == before
     large = [trial(0.5, size=2)] * 50
     large[0].user_attrs["curve"] = "x" * 100_000
-    insert_study(shared_storage, "large", large, user_attrs={}, metric="error")
+    insert_study(shared_storage, "large", large, user_attrs={}, objectives=ERROR)
     assert len(load_study_record(shared_storage, "large").complete) == 50

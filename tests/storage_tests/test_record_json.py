@@ -4,6 +4,7 @@ import functools
 import json
 import math
 import operator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -42,15 +43,23 @@ def test_nothing_is_lost() -> None:
 SCALARS = st.one_of(st.integers(), st.floats(), st.booleans(), st.text(), st.none())
 
 
-@given(st.dictionaries(st.text(), SCALARS | st.lists(SCALARS)), st.lists(st.floats()), st.floats())
-@example({"a": 2**63 - 1, "b": {"c": [math.nan, 2**53, 1.0, 1]}}, [-math.inf, math.nan], math.inf)
+@given(
+    st.dictionaries(st.text(), SCALARS | st.lists(SCALARS)),
+    st.lists(st.floats()),
+    st.lists(st.floats(), min_size=1).map(tuple),
+)
+@example({"a": 2**63 - 1, "b": {"c": [math.nan, 2**53, 1.0, 1]}}, [-math.inf], (math.inf, -0.0))
 def test_whatever_a_trial_carries_comes_back(
-    attrs: dict[str, Any], curve: list[float], value: float
+    attrs: dict[str, Any], curve: list[float], values: tuple[float, ...]
 ) -> None:
-    """Scalars and lists with their types, NaN, infinity, and what a double cannot hold."""
-    record = study(trial(0, value=value, curve=tuple(curve), attrs=attrs), settings=SETTINGS)
-    (found,) = through_json(record).trials
-    assert repr(found) == repr(record.trials[0])
+    """All values, scalars and lists with their types; of earlier versions the first value."""
+    made = replace(trial(0, curve=tuple(curve), attrs=attrs), values=values)
+    record = replace(study(made, settings=SETTINGS), metric_names=("a", ""))
+    assert repr(through_json(record)) == repr(record)
+    stored = record_to_json(record)
+    stored["trials"][0]["value"] = stored["trials"][0].pop("values")[0]
+    earlier = replace(record, trials=(replace(made, values=values[:1]),))
+    assert repr(record_from_json(stored)) == repr(earlier)
 
 
 def test_times_of_earlier_versions_are_taken_as_utc() -> None:
@@ -66,7 +75,7 @@ def test_damage_is_one_error() -> None:
     """Whatever is wrong, the error is the package's own, in one line."""
     for path, value in (
         (("trials", 0, "state"), "DONE"),
-        (("trials", 0, "value"), "low"),
+        (("trials", 0, "values"), ["low"]),
         (("trials", 0, "params", "batch_size"), [MARKUP]),
         (("trials", 0, "distributions", "batch_size"), 99),
         (("trials", 0, "steps"), [1]),

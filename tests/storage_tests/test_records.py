@@ -1,5 +1,6 @@
 """Read-only records: what of a trial is taken over, and which trial is the best."""
 
+import math
 from dataclasses import replace
 
 import optuna
@@ -61,6 +62,24 @@ def test_contents(url: str) -> None:
     assert read(study).trials[3].value == 0.1
 
 
+def test_several_objectives(url: str) -> None:
+    """All values are taken over, their names, and which trials break a constraint of Optuna's."""
+    storage = open_storage(url, create=True, write=True)
+    study = optuna.create_study(storage=storage, directions=["minimize", "maximize"])
+    assert read(study).metric_names == ()
+    with pytest.warns(optuna.exceptions.ExperimentalWarning):
+        study.set_metric_names(["loss", "score"])
+    for values, lack in (((0.0, math.inf), 0.0), ((-1.5, 2.0), 0.5)):
+        study.add_trial(optuna.trial.create_trial(values=values, constraints={"memory": lack}))
+    record = read(study)
+    assert (record.directions, record.metric_names) == (
+        ("minimize", "maximize"),
+        ("loss", "score"),
+    )
+    assert [t.values for t in record.trials] == [(0.0, math.inf), (-1.5, 2.0)]
+    assert [t.user_attrs for t in record.trials] == [{}, {attrs.INFEASIBLE: True}]
+
+
 def test_best() -> None:
     """The best first value of those that keep the constraint wins, the earlier of two equal ones.
 
@@ -71,6 +90,8 @@ def test_best() -> None:
         ("minimize", [0.3, 0.1, 0.2], (), 1),
         ("maximize", [0.3, 0.1, 0.2], (), 0),
         ("minimize", [0.3, 0.1, 0.1], (), 1),
+        ("maximize", [math.inf, -2.0, 0.0], (), 2),
+        ("minimize", [math.nan, 0.0, -math.inf], (), 1),
         ("minimize", [0.3, 0.1, 0.2], (1,), 2),
         ("minimize", [0.3, 0.1, 0.2], (0, 1, 2), None),
     ):

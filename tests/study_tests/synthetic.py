@@ -91,7 +91,7 @@ def trial(
         number=number,
         trial_id=number + 1,
         state=state,
-        value=value,
+        values=() if value is None else (value,),
         params=params,
         distributions={name: DISTRIBUTIONS[name] for name in params},
         intermediate_values=dict(enumerate(curve)),

@@ -17,8 +17,8 @@ def section(found: Findings) -> Section | Missing:
     curves = get_learning_curves(found.record)
     if not curves.curves:
         several = len(found.record.directions) > 1
-        why = "several objectives have" if several else "no trial reported"
-        return Missing(f"{why} no intermediate values")
+        why = "several objectives have no" if several else "no trial reported"
+        return Missing(f"{why} intermediate values")
     figures = {"learning-curves": plot_learning_curves(curves, found.kind)}
     return Section({"curves": curves}, figures)
 

@@ -4,6 +4,7 @@ import json
 from dataclasses import asdict
 
 from study.analysis.tables import get_best_trials
+from study.metrics import value_name
 from study.report.findings import Findings
 from study.report.page import Missing, Section, safe_in_script
 from study.report.trials import get_columns, get_constants, get_costs_told
@@ -19,6 +20,8 @@ def section(found: Findings) -> Section | Missing:
         "columns": [asdict(column) for column in get_columns(found.record)],
         "family": found.kind.family,
         "maximise": found.kind.objective.maximise,
+        "logarithmic": found.kind.objective.logarithmic,
+        "objectives": [value_name(i) for i in range(len(found.record.directions))],
         "command": found.command("train", "--trial NUMBER"),
     }
     data = {

@@ -113,14 +113,13 @@
 
   const numberAt = (trace, i) => [trace.customdata[i]].flat()[0];
 
-  // What is to be low has a logarithmic axis.
-  const drawable = (value, maximise) => typeof value === "number" && (maximise || value > 0);
+  const drawable = (value, logarithmic) => typeof value === "number" && (!logarithmic || value > 0);
 
-  const stepsOf = ({ trials, maximise }) => {
+  const stepsOf = ({ trials, maximise, logarithmic }) => {
     const steps = { x: [], y: [] };
     let best = null;
     for (const { number, candidate, value } of trials) {
-      if (candidate && drawable(value, maximise)) {
+      if (candidate && drawable(value, logarithmic)) {
         best = best === null ? value : maximise ? Math.max(best, value) : Math.min(best, value);
       }
       if (best !== null) {
@@ -131,11 +130,11 @@
     return steps;
   };
 
-  const sharesOf = ({ trials, maximise }, family) => {
+  const sharesOf = ({ trials, logarithmic }, family) => {
     const values = trials
       .filter((trial) => trial.complete && (family === "all" || trial.family === family))
       .map((trial) => trial.value)
-      .filter((value) => drawable(value, maximise))
+      .filter((value) => drawable(value, logarithmic))
       .sort((a, b) => a - b);
     return { x: values, y: values.map((_, i) => (i + 1) / values.length) };
   };

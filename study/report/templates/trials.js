@@ -11,8 +11,9 @@ const table = (async () => {
     Object.fromEntries(Object.entries(values).map(([name, value]) => [name, plain(value)]));
 
   const [study] = (await unpack("report-data").json()).studies;
-  // Which columns there are, which parameter names families, whether the objective is to be high.
-  const { columns, family, maximise, command } = JSON.parse(readingElement.textContent);
+  // Which columns there are, which parameter names families, whether the (first) objective is to
+  // be high and has a logarithmic axis, and what the values of all objectives are called.
+  const { columns, family, maximise, logarithmic, objectives, command } = JSON.parse(readingElement.textContent);
   // Whole seconds and fractions apart: browsers cut times to milliseconds.
   const seconds = ({ started, completed }) => {
     if (!started || !completed) return null;
@@ -30,7 +31,7 @@ const table = (async () => {
       ...trial,
       params,
       user_attrs,
-      value: plain(trial.value),
+      ...Object.fromEntries(objectives.map((name, i) => [name, plain(trial.values[i]) ?? null])),
       complete,
       candidate: complete && !user_attrs.infeasible,
       family: String(params[family] ?? "all"),
@@ -212,6 +213,7 @@ const table = (async () => {
     const detail = {
       all: filters.size === 0,
       maximise,
+      logarithmic,
       trials: left,
       numbers: new Set(left.map((trial) => trial.number)),
     };
@@ -360,7 +362,7 @@ const table = (async () => {
     const params = keys((trial) => trial.params);
     const scalar = (name) => trials.every(({ user_attrs: a }) => a[name] === null || typeof a[name] !== "object");
     const attributes = keys((trial) => trial.user_attrs).filter(scalar);
-    const taken = new Set(["number", "state", "value", ...params, "started", "completed", "duration_s"]);
+    const taken = new Set(["number", "state", ...objectives, ...params, "started", "completed", "duration_s"]);
     const text = (value) => {
       if (value === null || value === undefined || value === "nan") return "";
       if (typeof value === "boolean") return value ? "True" : "False";
@@ -368,12 +370,13 @@ const table = (async () => {
       return /[",\r\n]/.test(written) ? `"${written.replaceAll('"', '""')}"` : written;
     };
     const head = [
-      "number", "state", "value", ...params,
+      "number", "state", ...objectives, ...params,
       ...attributes.map((name) => (taken.has(name) ? `attr_${name}` : name)),
       "started", "completed", "duration_s",
     ];
     const rows = left.map((trial) => [
-      trial.number, trial.state, trial.value, ...params.map((name) => trial.params[name]),
+      trial.number, trial.state, ...objectives.map((name) => trial[name]),
+      ...params.map((name) => trial.params[name]),
       ...attributes.map((name) => trial.user_attrs[name]),
       trial.started, trial.completed, seconds(trial),
     ]);

@@ -17,8 +17,8 @@ from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import TrialState, create_trial
 
 from storage.records import StudyRecord, TrialRecord
-from study.analysis import min_accuracy_of, ranked, ranked_by_constraint
-from study.analysis.front import get_front, non_dominated
+from study.analysis import kind_of, min_accuracy_of, ranked, ranked_by_constraint
+from study.analysis.front import get_front, get_unbeaten, non_dominated
 from study.analysis.history import get_history, get_learning_curves, get_summary
 from study.analysis.importance import BEST_TENTH, HardlyVaried, get_importances
 from study.analysis.tables import get_best_trials, get_class_results, get_families, to_frame
@@ -234,7 +234,7 @@ def halved(n_complete: int) -> StudyRecord:
         params = {**t.params, "weight_decay": 1e-5 * (1 + i % 7)}
         if i >= n_complete:
             curve = dict.fromkeys(range(9 if i < 30 else 3), t.value)
-            t = replace(t, state=PRUNED, value=None, intermediate_values=curve)
+            t = replace(t, state=PRUNED, values=(), intermediate_values=curve)
         distributions = trial(0, params=params).distributions
         trials.append(replace(t, params=params, distributions=distributions))
     return study(*trials)
@@ -257,7 +257,9 @@ def test_importance_counts_pruned_trials() -> None:
     info = get_importances(planted(40), n_resamples=5)
     assert info.parameters
     assert "The best tenth of 38 complete and pruned trials is fewer than 5" in str(info.caution)
-    trials = [replace(t, value=max(0.1, 0.01 * i)) for i, t in enumerate(alike(60, rate=0.001))]
+    trials = [
+        replace(t, values=(max(0.1, 0.01 * i),)) for i, t in enumerate(alike(60, rate=0.001))
+    ]
     tied, few = (get_importances(study(*trials[:n]), n_resamples=2) for n in (60, 50))
     assert (tied.n_top, tied.caution) == (11, None)
     assert "11 trials count as the best tenth instead of 5." in str(few.caution)
@@ -355,13 +357,13 @@ def test_ranking_follows_the_metric_and_keeps_its_values() -> None:
 _NUMBERS = st.sampled_from([0.0, 0.1, 0.2, 0.3, 0.5, 0.8, 1.0]) | st.floats(0.0, 1.0)
 
 
-@given(st.lists(st.tuples(_NUMBERS, _NUMBERS)))
+@given(st.lists(st.tuples(_NUMBERS, _NUMBERS)) | st.lists(st.tuples(*3 * [_NUMBERS])))
 @examples(max_examples=50)
-def test_the_front_dominates_everything_else(points: list[tuple[float, float]]) -> None:
+def test_the_front_dominates_everything_else(points: list[tuple[float, ...]]) -> None:
     """No point dominates one of the front, and each other is dominated by or equal to one."""
 
-    def dominates(a: tuple[float, float], b: tuple[float, float]) -> bool:
-        return a[0] <= b[0] and a[1] >= b[1] and a != b
+    def dominates(a: tuple[float, ...], b: tuple[float, ...]) -> bool:
+        return all(x <= y for x, y in zip(a, b, strict=True)) and a != b
 
     found = non_dominated(points)
     front = [points[i] for i in found]
@@ -369,6 +371,29 @@ def test_the_front_dominates_everything_else(points: list[tuple[float, float]]) 
     assert not any(dominates(point, best) for point in points for best in front)
     for i, point in enumerate(points):
         assert i in found or any(dominates(best, point) or best == point for best in front)
+
+
+@pytest.mark.parametrize("names", [(), ("loss", "score", "gain")])
+def test_objectives_of_a_foreign_study(names: tuple[str, ...]) -> None:
+    """Each has its name, direction, values and axis; some trials are unbeaten, none is the best.
+
+    What breaks the constraint, or has a value that is not finite, is beaten.
+    """
+    values = (1.0, -1.0, 2.0), (2.0, 0.0, 2.0), (2.0, -1.0, 2.0), (0.1, 0.0, math.inf)
+    trials = [replace(trial(i), values=own) for i, own in enumerate(values)]
+    trials.append(replace(trial(4, attrs={"infeasible": True}), values=(0.5, 9.0, 9.0)))
+    own = {"directions": ("minimize", "maximize", "minimize"), "metric_names": names}
+    record = replace(study(*trials), **own)
+    first, second, third = kind_of(record).metrics
+    assert [m.label for m in (first, third)] == [*(names or ("objective 0", 1, "objective 2"))][
+        ::2
+    ]
+    assert (first.maximise, second.maximise, third.maximise) == (False, True, False)
+    assert (first.logarithmic, second.logarithmic, third.logarithmic) == (True, False, True)
+    assert [third.of(t) for t in trials] == [2.0, 2.0, 2.0, None, 9.0]
+    assert to_frame(record)["value_2"].tolist() == [2.0, 2.0, 2.0, math.inf, 9.0]
+    assert [t.number for t in get_unbeaten(record)] == [0, 1]
+    assert get_summary(record).best is None
 
 
 def test_front_of_a_study() -> None:

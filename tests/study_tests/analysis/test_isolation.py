@@ -24,6 +24,7 @@ from study.analysis.isolation import (
 from study.analysis.thinning import thin
 from study.figures import FAMILY_COLORS, plot_isolation
 from tests.study_tests.synthetic import (
+    SETTINGS,
     VALIDATION_ACCURACY,
     planted,
     planted_multitask,
@@ -189,6 +190,7 @@ def test_markup_and_numbers_that_cannot_be_drawn() -> None:
     evil = "</script><b>loss</b>"
     choices = CategoricalDistribution((evil, "x"))
     record = with_param([evil, "x", evil], [0.0, 0.1, 0.2], choices, name=evil)
+    record = replace(record, user_attrs={"settings": SETTINGS})
     (drawn,) = plot_isolation(get_isolation(record), kind_of(record)).values()
     figure = json.loads(drawn.to_json())
     traces = figure["data"]

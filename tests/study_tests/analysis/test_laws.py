@@ -67,12 +67,12 @@ def test_only_complete_trials_with_a_finite_error_count(analysis: Analysis, more
     base = replace(record.trials[0], number=200, intermediate_values={0: 0.001}, user_attrs=cheap)
     base = replace(base, started=start, completed=start + timedelta(days=1))
     lost = (TrialState.FAIL, TrialState.RUNNING, TrialState.WAITING)
-    odd = [replace(base, value=value) for value in (np.nan, np.inf)]
-    odd += [replace(base, state=state, value=None) for state in lost]
+    odd = [replace(base, values=(value,)) for value in (np.nan, np.inf)]
+    odd += [replace(base, state=state, values=()) for state in lost]
     if "pruned" in more:
-        odd.append(replace(base, state=TrialState.PRUNED, value=None))
+        odd.append(replace(base, state=TrialState.PRUNED, values=()))
     if "infeasible" in more:
-        odd.append(replace(base, value=1e-4, user_attrs={**cheap, "infeasible": True}))
+        odd.append(replace(base, values=(1e-4,), user_attrs={**cheap, "infeasible": True}))
     assert analysis(replace(record, trials=(*record.trials, *odd))) == analysis(record)
 
 
@@ -97,7 +97,7 @@ def test_equal_arguments_give_equal_results(
     assert optuna.logging.get_verbosity() == verbosity
 
 
-ERROR = Metric(name="validation_score", label="validation error", low=0, high=1, objective=True)
+ERROR = Metric(name="validation_score", label="validation error", low=0, high=1, place=0)
 SCORE = replace(ERROR, label="validation balanced accuracy", direction="maximize")
 PAID = Metric(name="accuracy", label="accuracy", direction="maximize", low=0, high=1)
 
@@ -126,7 +126,7 @@ def of_kind(record: StudyRecord, *metrics: Metric) -> StudyRecord:
     trials = (
         replace(
             t,
-            value=turn(t.value),
+            values=tuple(map(turn, t.values)),
             intermediate_values={s: turn(v) for s, v in t.intermediate_values.items()},
         )
         for t in record.trials
@@ -281,7 +281,7 @@ def test_a_mirrored_comparison() -> None:
         return get_comparison(records, n_resamples=50, n_bootstrap=20)
 
     good = planted(60)
-    worse = tuple(replace(t, value=t.value and t.value + 0.05) for t in good.trials)
+    worse = tuple(replace(t, values=tuple(v + 0.05 for v in t.values)) for t in good.trials)
     bad = replace(good, name="bad", trials=worse)
     low, high = (compared(*pair) for pair in zip(both(good), both(bad), strict=True))
     for mine, theirs in zip(high.budgets, low.budgets, strict=True):

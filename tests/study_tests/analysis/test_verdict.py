@@ -122,9 +122,9 @@ def test_too_few_trials() -> None:
     foreign = study_of(*(make_trial(i, value=1.0 + i) for i in range(3)))
     assert {check.command for check in get_verdict(foreign, now=NOW).checks} == {None}
     name = "trials near the best"
-    command = warns(with_best(value=0.001), name, "Only 1 of 60 trials lie within 10")
+    command = warns(with_best(values=(0.001,)), name, "Only 1 of 60 trials lie within 10")
     assert command == f"{more} --trials 60"
-    command = found(with_best(GRID, value=0.001), name).command
+    command = found(with_best(GRID, values=(0.001,)), name).command
     assert command.endswith("--study checked-2 --warm-start checked --space extended")
 
 
@@ -165,7 +165,7 @@ def test_ends_of_ranges() -> None:
 
 def test_failures() -> None:
     """They are counted once per point, what most of them share is named; retried ones are none."""
-    failed = {"state": TrialState.FAIL, "value": None}
+    failed = {"state": TrialState.FAIL, "values": ()}
     trials = list(HEALTHY)
     for i in range(12):
         wild = healthy_trial(60 + i, **failed, user_attrs={"failure": "diverged: NaN"})
@@ -230,7 +230,7 @@ def test_workers() -> None:
     """They may wait for longer than they train, be dead, or be asked for what is known."""
     trials = [replace(t, completed=t.started and t.started + TRAINING / 4) for t in HEALTHY]
     warns(record_of(trials), "idle workers", "only 2")
-    running = healthy_trial(60, state=TrialState.RUNNING, value=None, completed=None)
+    running = healthy_trial(60, state=TrialState.RUNNING, values=(), completed=None)
     for age, level in ((timedelta(days=1), Level.WARN), (timedelta(minutes=1), Level.PASS)):
         record = record_of([*HEALTHY, replace(running, started=NOW - age)])
         assert found(record, "zombie trials").level is level
@@ -247,7 +247,7 @@ def test_noise_estimate() -> None:
         base = HEALTHY[i // 10]
         value = 0.02 * math.exp(0.1 * rng.standard_normal())
         params = {**base.params, "weight_decay": 1e-5, "batch_normalization": False}
-        trials.append(noted(replace(base, number=i, value=value, params=params), seed=i))
+        trials.append(noted(replace(base, number=i, values=(value,), params=params), seed=i))
     assert get_noise(record_of(trials)) == pytest.approx(0.1, abs=0.01)
     answered = [noted(t, reused_from=0) if t.number % 10 else t for t in trials]
     assert get_noise(record_of(answered)) is None
@@ -258,7 +258,7 @@ def test_pruner() -> None:
     """A pruner that asks when errors say nothing about the end is suspect."""
     short = dict.fromkeys(range(11), 0.3)
     pruned = [
-        healthy_trial(60 + i, state=TrialState.PRUNED, value=None, intermediate_values=short)
+        healthy_trial(60 + i, state=TrialState.PRUNED, values=(), intermediate_values=short)
         for i in range(5)
     ]
     misleading = [

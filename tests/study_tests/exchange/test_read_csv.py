@@ -70,7 +70,7 @@ def again(first: StudyRecord, folder: Path) -> None:
         replace(t, user_attrs={**t.user_attrs, "zebra": t.number % 2 == 0}) for t in first.trials
     ]
     first = replace(first, trials=tuple(flagged))
-    running = replace(flagged[0], number=99, state=TrialState.RUNNING, value=None)
+    running = replace(flagged[0], number=99, state=TrialState.RUNNING, values=())
     write_table(replace(first, trials=(running, *flagged)), folder / "again.csv")
     second = imported(folder / "again.csv")
     assert get_correlations(second) == get_correlations(first)
@@ -97,11 +97,15 @@ def test_autoencoder(tmp_path: Path) -> None:
 
 
 def test_multitask(tmp_path: Path) -> None:
-    """Per cents of accuracy become shares; tables come back."""
+    """Per cents of accuracy become shares; tables come back, those of two objectives too."""
     record = imported(write_csv(tmp_path / "results.csv", MULTITASK, MULTITASK_ROWS))
     assert (record.user_attrs[attrs.SETTINGS]["kind"], len(record.trials)) == ("multitask", 12)
     assert record.trials[0].user_attrs[attrs.VALIDATION_ACCURACY] == pytest.approx(0.9142857)
-    again(record, tmp_path)
+    both = (replace(t, values=(*t.values, 0.9 + 0.01 * t.number)) for t in record.trials)
+    pareto = replace(record, directions=("minimize", "maximize"), trials=tuple(both))
+    for found, folder in ((record, tmp_path), (pareto, tmp_path / "pareto")):
+        folder.mkdir(exist_ok=True)
+        again(found, folder)
 
 
 @pytest.mark.parametrize(

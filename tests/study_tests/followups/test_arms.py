@@ -454,9 +454,7 @@ def test_predictions(change: Any, log: bool) -> None:
     record, unseen = (
         replace(
             found,
-            trials=tuple(
-                t if t.value is None else replace(t, value=change(t.value)) for t in found.trials
-            ),
+            trials=tuple(replace(t, values=tuple(map(change, t.values))) for t in found.trials),
         )
         for found in (planted(160), planted(80, seed=1))
     )

@@ -317,7 +317,7 @@ def test_files_hold_the_study(page: Page, tmp_path: Path) -> None:
     values = json.loads(Path(download.value.path()).read_text())
     assert values["name"] == RECORD.name
     for found, trial in zip(values["trials"], RECORD.trials, strict=True):
-        assert found["value"] == trial.value
+        assert found["values"] == list(trial.values)
         assert found["params"] == trial.params
         assert found["reports"] == list(trial.intermediate_values.values())
 

@@ -150,7 +150,7 @@ def test_imported_results_stand_next_to_a_new_study(tmp_path: Path) -> None:
 def test_the_better_study_is_confirmed_first() -> None:
     """Whichever order the studies stand in, from the storage that the report was given."""
     better = RECORDS[0]
-    trials = (replace(t, value=t.value and 3 * t.value) for t in better.trials)
+    trials = (replace(t, values=tuple(3 * v for v in t.values)) for t in better.trials)
     worse = replace(better, name="worse", trials=tuple(trials))
     for order in ([worse, better], [better, worse]):
         verdict = get_comparison_verdict(

@@ -88,9 +88,9 @@ def test_words_follow_the_steps_and_the_objective() -> None:
     text = words(render_report(digits(kind=replace(DIGITS, fidelity=None))))
     assert "Steps trained" in text
     assert set(re.findall(r"\b(?:epochs|Epochs)\b", text)) == set()
-    accuracy = replace(DIGITS.metrics[1], objective=True)
+    accuracy = replace(DIGITS.metrics[1], place=0)
     record = digits(kind=replace(DIGITS, metrics=(accuracy,)))
-    trials = (replace(t, value=None if t.value is None else 1 + t.value) for t in record.trials)
+    trials = (replace(t, values=tuple(1 + v for v in t.values)) for t in record.trials)
     text = words(render_report(replace(record, trials=tuple(trials))))
     assert re.search(r", validation accuracy \d+\.\d\N{NO-BREAK SPACE}%", text)
     assert "2 of 8 checks need a look: number of trials, length of the training" in text

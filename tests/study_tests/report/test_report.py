@@ -403,7 +403,7 @@ def evil_kind() -> KindInfo:
     return KindInfo(
         name=EVIL,
         metrics=(
-            Metric(name="validation_mse", label=f"{EVIL} 0", low=0, objective=True),
+            Metric(name="validation_mse", label=f"{EVIL} 0", low=0, place=0),
             *(
                 Metric(name=name, label=f"{EVIL} {name}", direction="maximize", low=0, high=1)
                 for name in accuracies
@@ -482,6 +482,8 @@ EVIL_SECTIONS = [
     *("key-numbers", "timeline", "tables"),
 ]
 PARETO = {**MULTITASK_SETTINGS, "pareto": True}
+VALUED = (replace(trial(i), values=(-1.0, 0.0, float(i))) for i in range(2))
+THREE = replace(study(*VALUED, name="multitask"), directions=("minimize", *2 * ("maximize",)))
 NONE = "No complete trial keeps the constraint yet, so none is the best."
 
 
@@ -495,11 +497,12 @@ NONE = "No complete trial keeps the constraint yet, so none is the best."
         (study(trial(0, state=TrialState.WAITING)), [], "No trial is complete yet."),
         (study(BARE, settings=SETTINGS), CURVES[:1], "Best so far: trial 0, validation MSE"),
         (study(BARE), CURVES[:1], "Best so far: trial 0, objective value 0.2000."),
-        (study(*NOT_FINITE, settings=SETTINGS), CURVES, "No trial is complete yet."),
-        (study(*NOT_FINITE), CURVES, "No trial is complete yet."),
+        (study(*NOT_FINITE, settings=SETTINGS), CURVES, "No complete trial has a finite value."),
+        (study(*NOT_FINITE), CURVES, "No complete trial has a finite value."),
         (multitask(settings=PARETO), [], "No trial has been run yet."),
         (multitask(BARE), CURVES[:1], "Best so far: trial 0, "),
-        (multitask(BARE, settings=PARETO), CURVES[:1], "Best so far: trial 0, "),
+        (multitask(BARE, settings=PARETO), CURVES[:1], "No complete trial has a finite value of"),
+        (THREE, ["history", "distribution", "front"], "1 of 2 trials is the best in objective 0,"),
         (multitask(BROKEN), ["history", "front"], NONE),
         (multitask(BROKEN, settings=PARETO), ["history", "front"], NONE),
     ],

@@ -107,7 +107,7 @@ def older(seed: int, *, misleading: bool) -> StudyRecord:
     template = trial(0)
     return record_of(
         *(
-            replace(template, number=i, value=sign * error(p), params=p)
+            replace(template, number=i, values=(sign * error(p),), params=p)
             for i, p in enumerate(points)
         )
     )

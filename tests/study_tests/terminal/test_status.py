@@ -159,7 +159,8 @@ def test_accuracy() -> None:
     settings = {**MULTITASK_SETTINGS, "space": "notebook", "pareto": True}
     pareto = multitask(POOR, GOOD, name="multitask-notebook", settings=settings)
     rows = listed(multitask(POOR, GOOD), pareto, PLANTED)
-    assert rows[0][-3:] == rows[1][-3:] == ["0.5000", "80.0", "%"]
+    assert [row[-3:] for row in rows[:2]] == [["0.5000", "80.0", "%"], ["of", "1", "—"]]
+    assert "1 trial that no other beats in all objectives" in shown(pareto)
     assert rows[2][-1] == "—"
     assert listed(pareto, width=80)[0][0] == "multitask-notebook"
 
@@ -167,7 +168,7 @@ def test_accuracy() -> None:
 def test_words_of_another_kind() -> None:
     """Columns are called what the study says of its kind."""
     share = Metric(name="validation_share", label="validation share", low=0, high=1)
-    score = Metric(name="score", label="score", direction="maximize", objective=True)
+    score = Metric(name="score", label="score", direction="maximize", place=0)
     info = KindInfo(name="own", metrics=(score, share), fidelity="passes")
     running = trial(2, state=TrialState.RUNNING, curve=(0.5, 0.75), started=NOW)
     ended = [trial(i, value=0.25 + i, attrs={"validation_share": 0.5}) for i in (0, 1)]
