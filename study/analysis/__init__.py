@@ -152,12 +152,6 @@ def none_feasible(record: StudyRecord) -> str:
     return f"no trial reaches the {label} of {min_accuracy_of(record)} that is demanded."
 
 
-def begun_again(record: StudyRecord) -> set[int]:
-    """Return the numbers of failed trials whose work another trial took up again."""
-    retried = {trial.user_attrs.get(attrs.RETRY_OF) for trial in record.trials}
-    return {t.number for t in record.trials if t.state == TrialState.FAIL and t.number in retried}
-
-
 def training_of(trial: TrialRecord) -> int:
     """Return the number of the trial that was trained for a trial's result, mostly its own."""
     return int(trial.user_attrs.get(attrs.REUSED_FROM, trial.number))

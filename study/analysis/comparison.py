@@ -4,7 +4,6 @@ import math
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import combinations
 from typing import Literal
 
@@ -27,7 +26,8 @@ from study.analysis import (
 )
 from study.analysis.correlation import NON_ADAPTIVE_SAMPLERS
 from study.analysis.expected_best import MIN_TRIALS
-from study.analysis.history import SummaryInfo, epochs_run, get_summary, training_seconds
+from study.analysis.history import SummaryInfo, get_summary
+from study.analysis.spent import spent_by, training_seconds
 from study.formats import (
     MISSING,
     format_count,
@@ -143,7 +143,7 @@ class BudgetCurve:
     """Searches with trials of one study.
 
     Args:
-        total: What the study itself spent.
+        total: What all of its trials take, those that share a training each for itself.
         drawn: Whether searches were drawn one by one; else their distribution is exact for the
             number of trials that the budget buys on average.
         points: By ascending budget.
@@ -498,27 +498,28 @@ def _costs(record: StudyRecord, unit: Unit) -> Callable[[TrialRecord], float]:
     """Return what tells the cost of a trial, 0 where it is unknown."""
     if unit == "trials":
         return lambda trial: float(trial.finished)
-    steps = partial(_steps, fidelity=kind_of(record).fidelity)
+    spent, fidelity = spent_by(record), kind_of(record).fidelity
+
+    def steps(trial: TrialRecord) -> float:
+        # Where it was answered from a stored curve, what its training would have taken.
+        ran = spent[trial.number].steps or len(trial.intermediate_values)
+        asked = None if fidelity is None else trial.params.get(fidelity)
+        if ran == 0 and trial.state == TrialState.COMPLETE and isinstance(asked, int):
+            ran = asked
+        return float(ran)
+
     if unit == "epochs":
         return steps
     trained = [trial for trial in record.trials if REUSED_FROM not in trial.user_attrs]
     n_steps = sum(map(steps, trained))
-    per_step = sum(map(training_seconds, trained)) / n_steps if n_steps else 0.0
+    per_step = sum(spent[t.number].seconds for t in trained) / n_steps if n_steps else 0.0
 
     def seconds(trial: TrialRecord) -> float:
         reused = REUSED_FROM in trial.user_attrs
-        return per_step * steps(trial) if reused else training_seconds(trial)
+        own = spent[trial.number].seconds or training_seconds(trial)
+        return per_step * steps(trial) if reused else own
 
     return seconds
-
-
-def _steps(trial: TrialRecord, *, fidelity: str | None) -> float:
-    """Return the steps that a trial trained, or would have, had its curve not been stored."""
-    ran = epochs_run(trial) or len(trial.intermediate_values)
-    asked = None if fidelity is None else trial.params.get(fidelity)
-    if ran == 0 and trial.state == TrialState.COMPLETE and isinstance(asked, int):
-        ran = asked
-    return float(ran)
 
 
 def _equal_budget(

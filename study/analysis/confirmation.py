@@ -16,7 +16,7 @@ from storage.records import StudyRecord, TrialRecord, experiment_of
 from study.analysis import data_of, is_own, kind_of, min_accuracy_of, relative_change, word_for
 from study.analysis.expected_best import overtuning
 from study.analysis.experiment import trials_of_arm
-from study.analysis.history import training_seconds
+from study.analysis.spent import training_seconds
 from study.formats import counted, format_change, format_list, format_measured
 from study.kind_info import KindInfo
 from study.metrics import Metric

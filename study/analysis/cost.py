@@ -6,7 +6,7 @@ from storage.attrs import REUSED_FROM, TRAINING_SECONDS
 from storage.records import StudyRecord, TrialRecord
 from study.analysis import breaks_constraint, family_of, is_near, kind_of, ranked
 from study.analysis.front import non_dominated
-from study.analysis.history import training_seconds
+from study.analysis.spent import training_seconds
 from study.kind_info import KindInfo
 from study.metrics import Metric
 

@@ -3,14 +3,12 @@
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean
 from typing import ClassVar
 
 import numpy as np
 from optuna.trial import TrialState
 
-from storage.attrs import REUSED_FROM
-from storage.records import StudyRecord, TrialRecord
+from storage.records import StudyRecord
 from study.analysis import kind_of, ranked, sampler_of
 from study.analysis.correlation import (
     NON_ADAPTIVE_SAMPLERS,
@@ -18,7 +16,7 @@ from study.analysis.correlation import (
     independent_trials,
     portions,
 )
-from study.analysis.history import training_seconds
+from study.analysis.spent import get_spent
 from study.metrics import Metric
 from study.sampling.names import ADAPTIVE_SAMPLERS
 
@@ -53,7 +51,8 @@ class ExpectedBestInfo:
         best: The best value seen.
         n_reliable: Up to this n, the intervals are about as sure as they say.
         n_close: The smallest number of trials whose expected best is close to the best seen.
-        seconds_per_trial: Mean training time, None where none was stored.
+        seconds_per_trial: The study's training time, that of trials which were pruned, failed or
+            answered from another's training too, for each of these; None where none was stored.
     """
 
     metric: Metric
@@ -100,7 +99,8 @@ def get_expected_best(
     sign = metric.sign
     errors = np.asarray([sign * value for value, _ in used])
     n_pruned = sum(trial.state == TrialState.PRUNED for trial in record.trials)
-    seconds = _mean_seconds([trial for _, trial in used])
+    all_seconds = get_spent(record).training_seconds
+    seconds = all_seconds / len(used) if all_seconds and used else None
     points: tuple[ExpectedBest, ...] = ()
     refusal = _refusal(metric, len(used))
     if refusal is None:
@@ -200,13 +200,6 @@ def _n_close(errors: np.ndarray) -> int:
     bound = errors.min() + TOLERANCE * abs(errors.min())
     numbers = range(1, len(errors))
     return 1 + bisect_left(numbers, True, key=lambda n: expected_minimum(errors, n) <= bound)
-
-
-def _mean_seconds(trials: Sequence[TrialRecord]) -> float | None:
-    """Return the mean training time of trials that were trained and know it."""
-    own = [trial for trial in trials if REUSED_FROM not in trial.user_attrs]
-    seconds = [value for value in map(training_seconds, own) if value > 0]
-    return fmean(seconds) if seconds else None
 
 
 def _refusal(metric: Metric, n_trials: int) -> str | None:

@@ -21,8 +21,8 @@ from study.analysis.correlation import (
     percentile_interval,
     resampled_correlations,
 )
-from study.analysis.history import EARLIEST
 from study.analysis.importance import frozen_trial, quiet_optuna
+from study.analysis.spent import EARLIEST
 from study.formats import format_percent, plural
 from study.sampling.names import StalledPruner
 

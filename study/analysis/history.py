@@ -2,24 +2,22 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from optuna.trial import TrialState
 
-from storage.attrs import EPOCHS_RUN, REUSED_FROM, TRAINING_SECONDS, WORKER
+from storage.attrs import REUSED_FROM
 from storage.records import StudyRecord, TrialRecord
 from study.analysis import (
-    begun_again,
     breaks_constraint,
     family_of,
     kind_of,
     ranked,
 )
+from study.analysis.failures import FailuresInfo, get_failures
+from study.analysis.spent import SpentInfo, epochs_run, get_spent, training_seconds
 from study.analysis.thinning import MAX_MARKS, thin
-
-EARLIEST = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,28 +106,21 @@ class SummaryInfo:
     """The totals of a study.
 
     Args:
-        n_begun_again: Failed trials whose work another trial took up again.
         best: The best feasible complete trial with a finite value; None with several objectives,
             in which no trial need be the best.
-        training_seconds: Summed over trials, so parallel workers add up.
-        wall_seconds: Time during which at least one trial ran.
         epochs_asked: Summed over finished trials with the parameter that counts steps.
         epochs_saved: Steps that pruned trials were asked for and did not run.
-        n_workers: Distinct processes that ran trials; 0 if none was stored.
         n_reused: Finished trials that were answered from the training of another one.
     """
 
     n_trials: int
     by_state: dict[TrialState, int]
     n_infeasible: int
-    n_begun_again: int
+    failures: FailuresInfo
     best: TrialRecord | None
-    training_seconds: float
-    wall_seconds: float
-    epochs_run: int
+    spent: SpentInfo
     epochs_asked: int
     epochs_saved: int
-    n_workers: int
     n_reused: int
     last_completed: datetime | None
 
@@ -200,56 +191,20 @@ def get_summary(record: StudyRecord) -> SummaryInfo:
     finished = [trial for trial in record.trials if trial.finished]
     asked = [(t, n) for t in finished if isinstance(n := t.params.get(fidelity or ""), int)]
     best = None if len(record.directions) > 1 else record.best
-    workers = {t.user_attrs[WORKER] for t in record.trials if t.user_attrs.get(WORKER)}
     return SummaryInfo(
         n_trials=len(record.trials),
         by_state=dict(Counter(trial.state for trial in record.trials)),
         n_infeasible=sum(map(breaks_constraint, record.trials)),
-        n_begun_again=len(begun_again(record)),
+        failures=get_failures(record),
         best=best,
-        training_seconds=sum(map(training_seconds, record.trials)),
-        wall_seconds=wall_seconds(record.trials),
-        epochs_run=sum(map(epochs_run, record.trials)),
+        spent=get_spent(record),
         epochs_asked=sum(n for _, n in asked),
         epochs_saved=sum(
             max(0, n - epochs_run(t)) for t, n in asked if t.state == TrialState.PRUNED
         ),
-        n_workers=len(workers),
         n_reused=sum(REUSED_FROM in trial.user_attrs for trial in finished),
         last_completed=max((t.completed for t in record.trials if t.completed), default=None),
     )
-
-
-def epochs_run(trial: TrialRecord) -> int:
-    """Return the steps that a trial trained, by its own count or by its reports."""
-    stored = trial.user_attrs.get(EPOCHS_RUN)
-    return int(stored) if isinstance(stored, int | float) else len(trial.intermediate_values)
-
-
-def training_seconds(trial: TrialRecord) -> float:
-    """Return the seconds that a trial trained, by its own clock or from its start to its end."""
-    stored = trial.user_attrs.get(TRAINING_SECONDS)
-    return float(stored) if isinstance(stored, int | float) else trial.duration_s or 0.0
-
-
-def covered_spans(spans: Iterable[tuple[datetime, datetime]]) -> list[tuple[datetime, datetime]]:
-    """Return the union of spans of time, in order and with time between each and the next.
-
-    Those that do not end after their start count for nothing.
-    """
-    union: list[tuple[datetime, datetime]] = []
-    for start, end in sorted(spans):
-        if union and start <= union[-1][1]:
-            union[-1] = (union[-1][0], max(union[-1][1], end))
-        elif end > start:
-            union.append((start, end))
-    return union
-
-
-def wall_seconds(trials: Iterable[TrialRecord]) -> float:
-    """Return how long at least one of these trials ran, of those whose times are known."""
-    spans = covered_spans((t.started, t.completed) for t in trials if t.started and t.completed)
-    return sum((end - start).total_seconds() for start, end in spans)
 
 
 def _seconds_per_step(trial: TrialRecord) -> float | None:

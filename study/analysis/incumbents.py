@@ -6,7 +6,7 @@ from optuna.trial import TrialState
 
 from storage.records import Scalar, StudyRecord, TrialRecord
 from study.analysis import kind_of
-from study.analysis.history import EARLIEST, epochs_run, training_seconds, wall_seconds
+from study.analysis.spent import EARLIEST, spent_by
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,8 +26,7 @@ class Incumbent:
         change: Relative difference from the incumbent before, None without or behind 0.
         n_finished: Complete and pruned trials up to then, this one included.
         epochs_run: Steps that the trials that had ended by then had trained.
-        wall_seconds: Time up to then during which at least one trial that had ended ran; None
-            where the trial's end was not stored.
+        wall_seconds: From the first start up to then; None where the trial's end was not stored.
         changes: From the incumbent before, in the order of the space; empty for the first.
     """
 
@@ -74,10 +73,12 @@ def get_incumbents(record: StudyRecord) -> IncumbentsInfo:
     found: list[Incumbent] = []
     best: TrialRecord | None = None
     n_finished, n_epochs, seconds = 0, 0, 0.0
-    for i, trial in enumerate(ended):
+    spent = spent_by(record)
+    first = min((t.started for t in record.trials if t.started), default=EARLIEST)
+    for trial in ended:
         n_finished += trial.finished
-        n_epochs += epochs_run(trial)
-        seconds += training_seconds(trial)
+        n_epochs += spent[trial.number].steps
+        seconds += spent[trial.number].seconds
         value = objective.of(trial)
         if trial.state != TrialState.COMPLETE or not trial.feasible or value is None:
             continue
@@ -92,7 +93,9 @@ def get_incumbents(record: StudyRecord) -> IncumbentsInfo:
                 n_finished=n_finished,
                 epochs_run=n_epochs,
                 training_seconds=seconds,
-                wall_seconds=wall_seconds(ended[: i + 1]) if trial.completed else None,
+                wall_seconds=(trial.completed - first).total_seconds()
+                if trial.completed
+                else None,
                 changes=_changes(best, trial) if best is not None else (),
             )
         )

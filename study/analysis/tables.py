@@ -30,7 +30,7 @@ from study.analysis import (
     ranked_by_constraint,
     third_of,
 )
-from study.analysis.history import epochs_run, training_seconds
+from study.analysis.spent import epochs_run, training_seconds
 from study.metrics import Metric, value_name
 
 MAX_GROUPS = 12

@@ -7,10 +7,17 @@ from itertools import count, pairwise
 
 from optuna.trial import TrialState
 
-from storage.attrs import WORKER
-from storage.records import StudyRecord, TrialRecord
+from storage.records import StudyRecord
 from study.analysis import breaks_constraint, family_of, kind_of
-from study.analysis.history import EARLIEST, covered_spans
+from study.analysis.spent import (
+    EARLIEST,
+    SpentInfo,
+    Timed,
+    by_worker,
+    covered_spans,
+    get_spent,
+    timed,
+)
 from study.analysis.thinning import thin
 
 MAX_SPANS, MAX_WORKERS = 1500, 40
@@ -69,17 +76,13 @@ class TimelineInfo:
     Args:
         workers, spans: Shown ones, in the order of their starts.
         n_spans: Trials of all workers that have a start, and an end or are running.
-        seconds: From the first start to the last end.
-        utilisation: Share of the time between each worker's first start and last end, all
-            workers together, that they were busy; None where no time passed.
     """
 
     workers: tuple[TimelineWorker, ...]
     spans: tuple[TimelineSpan, ...]
     n_workers: int
     n_spans: int
-    seconds: float
-    utilisation: float | None
+    spent: SpentInfo
 
     @property
     def thinned(self) -> bool:
@@ -103,57 +106,44 @@ def get_timeline(record: StudyRecord) -> TimelineInfo:
     Returns:
         The first 40 workers, measured by all of their trials, of which 1,500 are selected evenly.
     """
-    times = [time for t in record.trials for time in (t.started, t.completed) if time is not None]
-    last = max(times, default=EARLIEST)
-    timed = sorted(
-        (trial.started, trial.number, trial.completed or last, trial)
-        for trial in record.trials
-        if trial.started and (trial.completed or trial.state == TrialState.RUNNING)
-    )
-    by_worker: dict[str, list[tuple[datetime, int, datetime, TrialRecord]]] = {}
-    for item in timed:
-        by_worker.setdefault(str(item[3].user_attrs.get(WORKER) or ""), []).append(item)
-    first = timed[0][0] if timed else EARLIEST
+    times, spent = timed(record), get_spent(record)
+    first = times[0][0] if times else EARLIEST
     family = kind_of(record).family
     numbers = count(1)
     workers, spans = [], []
-    for place, (name, items) in enumerate(by_worker.items()):
+    for place, (name, items) in enumerate(by_worker(times).items()):
         label = f"worker {next(numbers)} ({_host(name)})" if name else UNKNOWN_WORKER
-        workers.append(_worker(label, [(start, end) for start, _, end, _ in items], first))
+        workers.append(_worker(label, items, first))
         spans += [
             TimelineSpan(
-                number=number,
+                number=trial.number,
                 state=trial.state,
                 family=family_of(trial, family),
                 infeasible=breaks_constraint(trial),
                 worker=place,
                 start=(start - first).total_seconds(),
-                end=(max(start, end) - first).total_seconds(),
+                end=(end - first).total_seconds(),
             )
-            for start, number, end, trial in items
+            for start, end, trial in items
             if place < MAX_WORKERS
         ]
     # By worker, so that each keeps its share.
     shown = sorted(thin(spans, MAX_SPANS), key=lambda span: (span.start, span.number))
-    present = sum(worker.end - worker.start for worker in workers)
     return TimelineInfo(
         workers=tuple(workers[:MAX_WORKERS]),
         spans=tuple(shown),
         n_workers=len(workers),
-        n_spans=len(timed),
-        seconds=max((worker.end for worker in workers), default=0.0),
-        utilisation=sum(w.busy_seconds for w in workers) / present if present else None,
+        n_spans=len(times),
+        spent=spent,
     )
 
 
-def _worker(
-    label: str, times: Sequence[tuple[datetime, datetime]], first: datetime
-) -> TimelineWorker:
+def _worker(label: str, times: Sequence[Timed], first: datetime) -> TimelineWorker:
     """Measure a worker by the starts and ends of its trials, which come in order."""
-    busy = covered_spans(times)
+    busy = covered_spans((start, end) for start, end, _ in times)
     gaps = [(after[0] - before[1]).total_seconds() for before, after in pairwise(busy)]
     start = times[0][0]
-    end = max(start, *(end for _, end in times))
+    end = max(end for _, end, _ in times)
     return TimelineWorker(
         label=label,
         n_trials=len(times),

@@ -32,7 +32,6 @@ from storage import attrs
 from storage.records import StudyRecord, TrialRecord
 from study.analysis import (
     NEAR,
-    begun_again,
     is_default,
     is_near,
     is_own,
@@ -44,6 +43,8 @@ from study.analysis import (
     word_for,
 )
 from study.analysis.confirmation import MIN_SEEDS, ConfirmationInfo
+from study.analysis.failures import describe_failures, get_failures
+from study.analysis.spent import get_spent, timed
 from study.formats import (
     format_change,
     format_count,
@@ -324,21 +325,20 @@ def _edge(value: float, distribution: BaseDistribution) -> str | None:
 
 
 def _failures(study: _Study) -> Check:
-    again = begun_again(study.record)
-    ended = [t for t in study.trials if t.state.is_finished() and t.number not in again]
-    failed = [trial for trial in ended if trial.state == TrialState.FAIL]
-    share = len(failed) / len(ended) if ended else 0.0
+    info = get_failures(study.record)
+    failed = info.lost
+    ended = [*(trial for trial in study.trials if trial.finished), *failed]
     diverged = sum(
         str(trial.user_attrs.get(attrs.FAILURE, "")).startswith(attrs.DIVERGED) for trial in failed
     )
-    ratio = _of(len(failed), len(ended))
+    told, others = describe_failures(info), "them" if info.trials == failed else "the others"
     return _check(
         "failed trials",
-        share > MAX_FAILED,
-        f"{ratio} trials failed.",
-        f"{ratio} trials failed, {diverged} of them diverged{_where(failed, ended)}.",
+        info.share_lost > MAX_FAILED,
+        f"{told}.",
+        f"{told}, {diverged} of {others} diverged{_where(failed, ended)}.",
         f"emoji-study status --study {study.name}",
-        severe=share > MAX_FAILED_BADLY,
+        severe=info.share_lost > MAX_FAILED_BADLY,
     )
 
 
@@ -568,19 +568,10 @@ def _duplicates(study: _Study) -> Check | None:
 
 
 def _idle_workers(study: _Study) -> Check | None:
-    spans = [
-        (trial.user_attrs[attrs.WORKER], trial.started, trial.completed)
-        for trial in study.trials
-        if attrs.WORKER in trial.user_attrs and trial.started and trial.completed
-    ]
-    busy_s, present_s = 0.0, 0.0
-    for worker in {worker for worker, _, _ in spans}:
-        own = [(start, end) for name, start, end in spans if name == worker]
-        busy_s += sum((end - start).total_seconds() for start, end in own)
-        present_s += (max(e for _, e in own) - min(s for s, _ in own)).total_seconds()
-    if len(spans) < MIN_SPANS or present_s <= 0 or study.imported:
+    spent = get_spent(study.record)
+    share, known = spent.utilisation, spent.n_workers > 0 and not study.imported
+    if share is None or not known or len(timed(study.record)) < MIN_SPANS:
         return None
-    share = min(1.0, busy_s / present_s)
     return _check(
         "idle workers",
         share < MIN_BUSY,

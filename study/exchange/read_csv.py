@@ -128,8 +128,19 @@ def _read_table(path: Path, kinds: Sequence[FoundKind], frame: pd.DataFrame) -> 
         user_attrs = {attrs.MEASURED_ON: "validation"} | {
             name.removeprefix("attr_"): _scalar(row[name]) for name in others if row[name] != ""
         }
-        trials.append((params, state, values, user_attrs))
+        trials.append((params, state, values, _cost(row) | user_attrs))
     return _imported(found, space, trials, pareto=len(objectives) > 1)
+
+
+def _cost(row: Mapping[Any, str]) -> dict[str, Any]:
+    """Return what a row tells of the cost of a trial, for one that died before it stored it."""
+    cost: dict[str, Any] = {}
+    seconds = _scalar(row.get("duration_s", ""))
+    if isinstance(seconds, int | float) and seconds > 0:
+        cost[attrs.TRAINING_SECONDS] = seconds
+    if text := row.get("curve"):
+        cost[attrs.EPOCHS_RUN] = text.count(",") + (text.strip() != "[]")
+    return cost
 
 
 def _space_of(

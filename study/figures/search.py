@@ -134,7 +134,7 @@ def plot_timeline(info: TimelineInfo, kind: KindInfo) -> go.Figure:
     """
     figure = new_figure(height=150 + 30 * len(info.workers))
     rows = [_row_label(worker.label) for worker in info.workers]
-    seconds, unit = _time_unit(info.seconds)
+    seconds, unit = _time_unit(info.spent.wall_seconds)
     for name, spans in _grouped(info.spans):
         state = spans[0].state
         solid = state in (TrialState.COMPLETE, TrialState.FAIL) and not spans[0].infeasible

@@ -9,7 +9,7 @@ from storage import attrs
 from storage.internals import storage_of
 from storage.records import StudyRecord, load_study_record
 from study.analysis import kind_of
-from study.analysis.history import training_seconds
+from study.analysis.spent import training_seconds
 from study.errors import StudyError
 from study.experiment import PAIRED, Arm, Experiment
 from study.formats import format_duration

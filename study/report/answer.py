@@ -19,10 +19,11 @@ from study.analysis.confirmation import (
 )
 from study.analysis.effects import describe_effect
 from study.analysis.experiment import describe_comparisons
+from study.analysis.failures import describe_failures
 from study.analysis.front import comparable
-from study.analysis.history import training_seconds
 from study.analysis.provenance import describe_code
-from study.analysis.verdict import Level
+from study.analysis.spent import training_seconds
+from study.analysis.verdict import MAX_FAILED, Level
 from study.formats import (
     counted,
     format_change,
@@ -232,18 +233,21 @@ def _about(found: Findings) -> str:
     models = {"autoencoder": "small autoencoders", "multitask": "small multitask autoencoders"}
     what = models.get(found.kind.name, "models") if is_own(record) else "models"
     n_started = summary.n_trials - summary.by_state.get(TrialState.WAITING, 0)
-    text = f"{format_count(n_started)} trainings of {what}"
+    noun = "trials" if summary.n_reused else "trainings"
+    text = f"{format_count(n_started)} {noun} of {what}"
     if parts.get("v"):
         n_train, n_validation = (format_count(parts.get(side, 0)) for side in "tv")
         text += f" on {n_train} {data}, judged on {n_validation} others"
     ended = {
         "pruned early": summary.by_state.get(TrialState.PRUNED, 0),
-        "failed": summary.by_state.get(TrialState.FAIL, 0) - summary.n_begun_again,
         "running": summary.by_state.get(TrialState.RUNNING, 0),
     }
     told = [f"{format_count(n)} {how}" for how, n in ended.items() if n]
     n_complete = summary.by_state.get(TrialState.COMPLETE, 0)
-    text += f": {', '.join([f'{format_count(n_complete)} complete', *told])}."
+    text += f": {', '.join([f'{format_count(n_complete)} complete', *told])}"
+    text += f"; {describe_failures(summary.failures)}." if summary.failures.trials else "."
+    if summary.n_reused:
+        text += f" {counted(summary.n_reused, 'trial')} took the result of another one's training."
     sampler = settings.get("sampler")
     if found.search and sampler == IMPORTED:
         return f"{text} They were imported from a file."
@@ -334,11 +338,9 @@ def _to_keep_in_mind(found: Findings) -> Iterator[str]:
     record, summary, settings = found.record, found.summary, settings_of(found.record)
     if (code := describe_code(record)) is not None:
         yield code
-    n_failed = summary.by_state.get(TrialState.FAIL, 0) - summary.n_begun_again
-    ended = sum(summary.by_state.get(s, 0) for s in (TrialState.COMPLETE, TrialState.PRUNED))
-    if n_failed > 0.05 * (ended + n_failed):
-        share = format_percent(n_failed / (ended + n_failed))
-        yield f"{counted(n_failed, 'trial')} ({share}) failed and count in no statistic."
+    if (share := summary.failures.share_lost) > MAX_FAILED:
+        told = describe_failures(summary.failures)
+        yield f"{told}: {format_percent(share)} of all settings that were tried have no result."
     odd = [t for t in record.complete if any(not math.isfinite(value) for value in t.values)]
     if odd:
         have = f"{counted(len(odd), 'complete trial')} {'has' if len(odd) == 1 else 'have'}"

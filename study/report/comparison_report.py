@@ -119,8 +119,8 @@ def _found(info: ComparisonInfo) -> Iterator[str]:
     else:
         for pair in _at_all(primary):
             yield (
-                f"At equal budget, for {describe_budget(primary.words, pair.budget)}, all that "
-                f"“{primary.limiting}” spent, {_describe_pair(info, pair)}."
+                f"At equal budget, for {describe_budget(primary.words, pair.budget)}, what all "
+                f"trials of “{primary.limiting}” take, {_describe_pair(info, pair)}."
             )
     for side in info.studies:
         metric = side.objective
@@ -150,7 +150,7 @@ def _best_of_all(info: ComparisonInfo) -> Iterator[str]:
     (highest, winner), (other, loser) = sorted(found, key=lambda item: sign * item[0])
     if highest == other:
         return
-    spent, less = winner.summary.epochs_run, loser.summary.epochs_run
+    spent, less = winner.summary.spent.steps, loser.summary.spent.steps
     times = ""
     if spent and less:
         factor = spent / less

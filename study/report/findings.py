@@ -24,9 +24,10 @@ from study.analysis.confirmation import ConfirmationInfo, get_confirmation
 from study.analysis.effects import EffectsInfo, get_effects
 from study.analysis.experiment import ExperimentInfo, get_experiment
 from study.analysis.front import FrontInfo, get_front, get_unbeaten
-from study.analysis.history import EARLIEST, get_summary
+from study.analysis.history import get_summary
 from study.analysis.importance import BEST_TENTH, ImportanceInfo, get_importances
 from study.analysis.noise import get_noise
+from study.analysis.spent import EARLIEST
 from study.analysis.verdict import ENOUGH_TRIALS, Check, get_verdict
 from study.formats import at_storage
 from study.metrics import Metric

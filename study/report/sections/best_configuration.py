@@ -1,6 +1,6 @@
 """All that is stored of the best trial."""
 
-from study.analysis.history import epochs_run, training_seconds
+from study.analysis.spent import epochs_run, training_seconds
 from study.report.findings import Findings
 from study.report.page import Section
 

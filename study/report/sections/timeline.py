@@ -11,7 +11,7 @@ HEADING = "Timeline of workers"
 def section(found: Findings) -> Section | Missing:
     """Draw the time of each trial in the row of its worker."""
     info = get_timeline(found.record)
-    if not info.spans:
+    if not info.spent.wall_seconds:
         return Missing("no trial stores when it ran")
     figure = plot_timeline(info, found.kind)
     folded = "When did which worker run which trial?"

@@ -46,6 +46,7 @@ from tests.study_tests.synthetic import START, planted, planted_multitask, study
 
 Analysis = Callable[..., Any]
 
+EXPECTED: Analysis = lambda record: [p.value for p in get_expected_best(record).points]  # noqa: E731
 IMPORTANCES, CORRELATIONS = (
     partial(function, n_resamples=10) for function in (get_importances, get_correlations)
 )
@@ -57,7 +58,7 @@ IMPORTANCES, CORRELATIONS = (
         *((f, "pruned infeasible") for f in (get_isolation, get_costs)),
         *((f, "pruned") for f in (get_distribution, get_all_groups, get_top_families)),
         *((f, "pruned") for f in (get_front, get_best_trials, CORRELATIONS)),
-        *((f, "") for f in (IMPORTANCES, get_fidelity, get_expected_best)),
+        *((f, "") for f in (IMPORTANCES, get_fidelity, EXPECTED)),
     ],
 )
 def test_only_complete_trials_with_a_finite_error_count(analysis: Analysis, more: str) -> None:

@@ -31,7 +31,7 @@ def test_the_command_gives_the_settings() -> None:
         assert option in command
     assert "--pareto" in command
     imported = {attrs.SETTINGS: {**SETTINGS, "sampler": "imported"}}
-    experiment = {attrs.SETTINGS: SETTINGS, attrs.EXPERIMENT: {"name": "leakage"}}
+    experiment = {attrs.SETTINGS: SETTINGS, attrs.EXPERIMENT: {"name": "leakage", "arms": []}}
     for user_attrs in ({}, imported, experiment):
         assert get_provenance(replace(planted(), user_attrs=user_attrs)).command is None
 

@@ -1,5 +1,6 @@
 """When which worker ran which trial: rows, spans, utilisation, bounds, and their chart."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -12,7 +13,9 @@ from optuna.trial import TrialState
 
 from storage.records import TrialRecord
 from study.analysis import kind_of
-from study.analysis.history import get_summary
+from study.analysis.comparison import get_comparison
+from study.analysis.incumbents import get_incumbents
+from study.analysis.spent import get_spent
 from study.analysis.timeline import MAX_SPANS, MAX_WORKERS, get_timeline
 from study.figures import FAMILY_COLORS, plot_timeline
 from tests.study_tests.synthetic import SETTINGS, START, study, trial
@@ -58,19 +61,24 @@ def test_workers_by_their_first_start() -> None:
     assert [(span.number, span.worker, span.start, span.end) for span in info.spans] == [
         *((1, 0, 0, 10), (0, 1, 5, 15), (3, 0, 10, 26), (2, 1, 21, 25), (4, 2, 25, 26)),
     ]
-    assert (info.n_workers, info.n_spans, info.seconds, info.thinned) == (3, 5, 26, False)
+    assert (info.n_workers, info.n_spans, info.spent.wall_seconds, info.thinned) == (
+        3,
+        5,
+        26,
+        False,
+    )
     assert [worker.utilisation for worker in info.workers] == [1, pytest.approx(0.7), 1]
-    assert info.utilisation == pytest.approx((26 + 14 + 1) / (26 + 20 + 1))
+    assert info.spent.utilisation == pytest.approx((26 + 14 + 1) / (26 + 20 + 1))
     assert (info.longest_gap.label, info.longest_gap.longest_gap) == ("worker 2 (b)", 6)
     # Imported, waiting and lost trials have no place in time, and no time has no share.
     imported, waiting = trial(0, value=0.1), trial(1, state=TrialState.WAITING)
     failed = trial(2, state=TrialState.FAIL, started=START)
     info = get_timeline(study(imported, waiting, failed))
-    assert (info.workers, info.spans, info.utilisation, info.longest_gap) == ((), (), None, None)
+    assert (info.workers, info.spans, info.longest_gap) == ((), (), None)
     info = get_timeline(study(ran(0, 5, 5), ran(1, 7, 6, worker="other/ab12:9")))
     assert [worker.utilisation for worker in info.workers] == [None, None]
     assert [(span.start, span.end) for span in info.spans] == [(0, 0), (2, 2)]
-    assert info.utilisation is None
+    assert info.spent.utilisation is None
 
 
 def test_many_trials_and_workers_are_bounded_and_numbers_count_all() -> None:
@@ -83,7 +91,7 @@ def test_many_trials_and_workers_are_bounded_and_numbers_count_all() -> None:
     starts = [span.start for span in info.spans]
     assert starts == sorted(starts)
     assert max(np.diff(starts)) <= 1
-    assert info.utilisation == pytest.approx(50 / 99.5)
+    assert info.spent.utilisation == pytest.approx(50 / 99.5)
 
 
 def test_chart_draws_a_line_per_trial_in_the_row_of_its_worker() -> None:
@@ -109,6 +117,20 @@ def test_chart_draws_a_line_per_trial_in_the_row_of_its_worker() -> None:
         assert (first, len(second) < 40) == ("worker 1<br>&lt;b&gt;x", True)
 
 
+def test_a_study_has_one_cost() -> None:
+    """What a training went on from counts once; totals, incumbents and comparisons agree."""
+    clocks = ((10, 20, None, 0), (30, 50, 0, 10), (20, 40, 9, 5))
+    names = ("epochs_run", "training_seconds", "retry_of", "resumed_epochs")
+    own = [dict(zip(names, n, strict=True)) for n in clocks]
+    trials = (replace(ran(i, i, i + 1), values=(-i,), user_attrs=a) for i, a in enumerate(own))
+    record, other = study(*trials), replace(SMALL, name="small")
+    spent, last = get_spent(record), get_incumbents(record).incumbents[-1]
+    assert (spent.steps, spent.training_seconds) == (10 + 20 + 15, 20.0 + 30.0 + 30.0)
+    assert (last.epochs_run, last.training_seconds) == (spent.steps, spent.training_seconds)
+    side = get_comparison([record, other], n_resamples=20, n_bootstrap=5).studies[0]
+    assert side.summary.spent == get_timeline(record).spent == spent
+
+
 @given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 50), st.integers(0, 2)), min_size=1))
 @examples(max_examples=50)
 def test_busy_seconds_are_those_of_the_union(times: list[tuple[int, int, int]]) -> None:
@@ -116,4 +138,5 @@ def test_busy_seconds_are_those_of_the_union(times: list[tuple[int, int, int]]) 
     record = study(*(ran(i, s, s + d, worker=f"n/ab12:{w}") for i, (s, d, w) in enumerate(times)))
     covered = {(w, second) for s, d, w in times for second in range(s, s + d)}
     assert sum(w.busy_seconds for w in get_timeline(record).workers) == len(covered)
-    assert get_summary(record).wall_seconds == len({second for _, second in covered})
+    spent = get_spent(record)
+    assert spent.wall_seconds - spent.pause_seconds == len({second for _, second in covered})

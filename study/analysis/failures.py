@@ -1,0 +1,52 @@
+"""How many trials failed, and how many of them were made up for: one count, in the same words."""
+
+from dataclasses import dataclass
+
+from optuna.trial import TrialState
+
+from storage.attrs import RETRY_OF
+from storage.records import StudyRecord, TrialRecord
+from study.formats import counted, format_count
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailuresInfo:
+    """The failed trials of a study.
+
+    Args:
+        trials: All of them, by number.
+        lost: Those whose work no other trial took up again.
+        n_ended: Trials that have ended, these included.
+    """
+
+    trials: tuple[TrialRecord, ...]
+    lost: tuple[TrialRecord, ...]
+    n_ended: int
+
+    @property
+    def share_lost(self) -> float:
+        """Share of the trials whose work was not taken up again that failed."""
+        n = self.n_ended - len(self.trials) + len(self.lost)
+        return len(self.lost) / n if n else 0.0
+
+
+def get_failures(record: StudyRecord) -> FailuresInfo:
+    """Collect the failed trials of a study."""
+    retried = {trial.user_attrs.get(RETRY_OF) for trial in record.trials}
+    failed = [trial for trial in record.trials if trial.state == TrialState.FAIL]
+    return FailuresInfo(
+        trials=tuple(failed),
+        lost=tuple(trial for trial in failed if trial.number not in retried),
+        n_ended=sum(trial.state.is_finished() for trial in record.trials),
+    )
+
+
+def describe_failures(info: FailuresInfo) -> str:
+    """Say how many trials failed, without a full stop: 5 of 485 trials failed, all made up for."""
+    n, n_again = len(info.trials), len(info.trials) - len(info.lost)
+    if not n:
+        return f"None of {counted(info.n_ended, 'trial')} failed"
+    text = f"{format_count(n)} of {counted(info.n_ended, 'trial')} failed"
+    if n_again == n:
+        return f"{text} and {'was' if n == 1 else 'were'} made up for"
+    return f"{text}, {format_count(n_again)} of which were made up for" if n_again else text
