@@ -15,7 +15,7 @@ from storage import attrs
 from storage.records import StudyRecord, TrialRecord, experiment_of
 from study.analysis import data_of, is_own, kind_of, min_accuracy_of, relative_change, word_for
 from study.analysis.expected_best import overtuning
-from study.analysis.experiment import trials_of_arm
+from study.analysis.experiment import MIN_PAIRS, trials_of_arm
 from study.analysis.spent import training_seconds
 from study.formats import counted, format_change, format_list, format_measured
 from study.kind_info import KindInfo
@@ -343,7 +343,11 @@ def describe_confirmation(
             "fastest."
         )
     elif any(not c.tied and c.validation and c.name not in info.excluded for c in info.confirmed):
-        yield "All others are worse beyond what chance explains."
+        yield (
+            "All others are worse beyond what chance explains."
+            if info.n_seeds >= MIN_PAIRS
+            else f"All others are worse in these seeds; {MIN_PAIRS} are needed to rule out chance."
+        )
     if info.excluded:
         worse = "lower" if info.second is None else info.second.worse
         breaking = f", or the {info.demanded} is {worse} than was asked for"

@@ -158,6 +158,11 @@ class CorrelationsInfo:
     sampler: str | None
     adaptive: bool
 
+    @property
+    def sure(self) -> bool:
+        """Whether any coefficient has an interval."""
+        return any(p.spearman.low is not None for f in self.families for p in f.parameters)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Column:

@@ -13,6 +13,7 @@ from study.formats import format_percent
 from study.metrics import Metric
 
 MIN_PAIRS = 6
+"""Of so many on, an experiment or a confirmation tells a difference from chance."""
 """Fewer pairs cannot bring a sign test below 0.05, whatever comes out: 2 * 0.5**5 is 0.06."""
 
 SIGNIFICANT = 0.05

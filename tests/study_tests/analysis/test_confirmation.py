@@ -305,7 +305,7 @@ def test_sentences() -> None:
     text = said(values, **changes)
     for words in (
         f"validation MSE: 0.08760 (95 % interval {mine[0]} to {mine[1]}).",
-        "All others are worse beyond what chance explains.",
+        "All others are worse in these seeds; 6 are needed to rule out chance.",
         f"Its error is {-100 * c.difference:.1f}{PERCENT} below that of the default "
         f"(95 % interval {format_change(c.difference_low)} to {format_change(c.difference_high)})",
         "lower with all 5 seeds.",
