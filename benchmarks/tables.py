@@ -197,7 +197,7 @@ def front(name: str, cost: str) -> list[str]:
     for row in read(RESULTS / f"{name}.parquet").to_dict("records"):
         given = {key: row[key] for key in ("auto_encoder", "depth", "latent_channels")}
         points.append({**row, "latent": AutoencoderConfig(**given).latent_size})
-    kept = non_dominated((row["value"], -row[cost]) for row in points)
+    kept = non_dominated([(row["value"], row[cost]) for row in points])
     rows = [
         [
             f"trial {row['number']}",

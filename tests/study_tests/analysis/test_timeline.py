@@ -138,5 +138,5 @@ def test_busy_seconds_are_those_of_the_union(times: list[tuple[int, int, int]]) 
     record = study(*(ran(i, s, s + d, worker=f"n/ab12:{w}") for i, (s, d, w) in enumerate(times)))
     covered = {(w, second) for s, d, w in times for second in range(s, s + d)}
     assert sum(w.busy_seconds for w in get_timeline(record).workers) == len(covered)
-    spent = get_spent(record)
-    assert spent.wall_seconds - spent.pause_seconds == len({second for _, second in covered})
+    ran_s = (spent := get_spent(record)).wall_seconds - spent.pause_seconds
+    assert ran_s == len({second for _, second in covered})
