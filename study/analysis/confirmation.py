@@ -125,7 +125,6 @@ class ConfirmationInfo:
         tied: Names of those that cannot be told from it, itself among them.
         excluded: Names of those that are neither, whatever their mean: they failed with some
             seed, or keep the constraint not even in the mean.
-        cheapest: Name of the tied one with the shortest training.
         shrinkage: Median shrinkage of those that were chosen for their score.
         middle_shrinkage: That of the one from the middle, which was not. It is worse, so other
             splits may do less to it than to good ones.
@@ -144,7 +143,6 @@ class ConfirmationInfo:
     best: str | None
     tied: tuple[str, ...]
     excluded: tuple[str, ...]
-    cheapest: str | None
     shrinkage: float | None
     middle_shrinkage: float | None
     incumbents: tuple[Incumbent, ...]
@@ -269,11 +267,6 @@ def get_confirmation(record: StudyRecord) -> ConfirmationInfo | None:
     ]
     confirmed.sort(key=lambda c: objective.sign * c.validation.mean if c.validation else math.inf)
     shrunk = [c.shrinkage for c in confirmed if c.role == TOP and c.shrinkage is not None]
-    cheapest = min(
-        (c for c in confirmed if c.tied),
-        key=lambda c: math.inf if c.seconds is None else c.seconds,
-        default=None,
-    )
     elsewhere = found.name == attrs.TRANSFER
     return ConfirmationInfo(
         study=record.name,
@@ -285,7 +278,6 @@ def get_confirmation(record: StudyRecord) -> ConfirmationInfo | None:
         best=tied[0] if tied else None,
         tied=tuple(tied),
         excluded=tuple(c.name for c in confirmed if c.name in excluded),
-        cheapest=None if cheapest is None else cheapest.name,
         shrinkage=median(shrunk) if shrunk else None,
         middle_shrinkage=next((c.shrinkage for c in confirmed if c.role == MIDDLE), None),
         incumbents=_incumbents(confirmed, objective),
@@ -337,11 +329,7 @@ def describe_confirmation(
     if info.n_seeds < MIN_SEEDS:
         yield f"{info.n_seeds} seeds are too few to tell it from the others."
     elif others:
-        named, are = format_list(others), "is" if len(others) == 1 else "are"
-        yield (
-            f"{named[:1].upper()}{named[1:]} {are} as good within chance; {info.cheapest} trained "
-            "fastest."
-        )
+        yield f"{info.n_seeds} seeds are too few to tell {format_list(others)} from it."
     elif any(not c.tied and c.validation and c.name not in info.excluded for c in info.confirmed):
         yield (
             "All others are worse beyond what chance explains."
@@ -357,8 +345,8 @@ def describe_confirmation(
         )
     if best.role == DEFAULT:
         compared = format_list([c.name for c in info.confirmed if c.role != DEFAULT])
-        compared = f"; compared was {compared}" if compared else ""
-        yield f"It is the default itself: nothing here is better{compared}."
+        compared = f" of {compared}" if compared else ""
+        yield f"It is the default itself: nothing{compared} is better."
     elif best.difference is not None:
         yield _against_default(best, best.difference, info.objective)
     if info.other_data is not None and at_home is not None:

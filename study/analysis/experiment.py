@@ -13,8 +13,9 @@ from study.formats import format_percent
 from study.metrics import Metric
 
 MIN_PAIRS = 6
-"""Of so many on, an experiment or a confirmation tells a difference from chance."""
-"""Fewer pairs cannot bring a sign test below 0.05, whatever comes out: 2 * 0.5**5 is 0.06."""
+"""Of so many on, an experiment or a confirmation tells a difference from chance: fewer pairs
+cannot bring a sign test below 0.05, whatever comes out, for 2 * 0.5**5 is 0.06.
+"""
 
 SIGNIFICANT = 0.05
 
@@ -184,7 +185,15 @@ def _compare_all(
     tested = [arm for arm in others if len(pairs[arm]) >= MIN_PAIRS]
     p_values = dict(zip(tested, sign_tests([pairs[arm] for arm in tested]), strict=True))
     return [
-        _compare(baseline, arm, pairs[arm], metric, p_values.get(arm), seed=seed)
+        _compare(
+            baseline,
+            arm,
+            pairs[arm],
+            metric,
+            p_values.get(arm),
+            alone=len(tested) == 1,
+            seed=seed,
+        )
         for arm in others
         if pairs[arm]
     ]
@@ -197,6 +206,7 @@ def _compare(
     metric: Metric,
     p_value: float | None,
     *,
+    alone: bool,
     seed: int,
 ) -> Comparison:
     before, after = np.asarray(pairs).T
@@ -221,7 +231,7 @@ def _compare(
         differs=differs,
         verdict="",
     )
-    return replace(comparison, verdict=_verdict(comparison, metric))
+    return replace(comparison, verdict=_verdict(comparison, metric, alone=alone))
 
 
 def _interval(differences: np.ndarray, *, seed: int) -> tuple[float, float]:
@@ -235,8 +245,11 @@ def _interval(differences: np.ndarray, *, seed: int) -> tuple[float, float]:
     return float(interval.low), float(interval.high)
 
 
-def _verdict(c: Comparison, metric: Metric) -> str:
-    """Say in a sentence what a comparison found, and how sure that is."""
+def _verdict(c: Comparison, metric: Metric, *, alone: bool) -> str:
+    """Say in a sentence what a comparison found, and how sure that is.
+
+    ``alone`` if it is the only one of its metric, so that its p-value is not adjusted.
+    """
     if c.p_value is None or c.low is None or c.high is None:
         return (
             f"{c.arm}: {c.n_pairs} pairs are too few to tell a difference in {c.metric} from "
@@ -249,14 +262,16 @@ def _verdict(c: Comparison, metric: Metric) -> str:
         size += f" or {format_percent(abs(c.difference / c.baseline_mean))}"
     above = c.difference > 0
     agreeing = c.n_above if above else c.n_below
-    detail = (
-        f"95 % interval {_signed(c.low)} to {_signed(c.high)}, "
-        f"{'higher' if above else 'lower'} in {agreeing} of {c.n_pairs} pairs, "
-        f"adjusted p = {c.p_value:.2g}"
-    )
+    side = "higher" if above else "lower"
+    adjusted = "p" if alone else "adjusted p"
+    detail = f"{side} in {agreeing} of {c.n_pairs} pairs, {adjusted} = {c.p_value:.2g}"
     if c.differs:
-        side = "higher" if above else "lower"
-        return f"{c.arm}: the {c.metric} is {side} than with {c.baseline} by {size} ({detail})."
+        low, high = sorted((abs(c.low), abs(c.high)))
+        return (
+            f"{c.arm}: the {c.metric} is {side} than with {c.baseline} by {size} (95 % interval "
+            f"{low:.4g} to {high:.4g}, {detail})."
+        )
+    detail = f"95 % interval {_signed(c.low)} to {_signed(c.high)}, {detail}"
     return (
         f"{c.arm}: no evidence of a difference in {c.metric} from {c.baseline} (mean difference "
         f"{_signed(c.difference)}; {detail})."

@@ -212,7 +212,7 @@ def _hyperband(part: int, steps: int) -> BasePruner:
 
 PRUNER_SETTINGS = (
     PrunerSetting(
-        name="median, from 10\N{NO-BREAK SPACE}% of the {steps} on, of what stands still",
+        name="median, from 10\N{NO-BREAK SPACE}% of the {steps} on, once a trial stands still",
         make=_median_of_stalled,
         option="median",
     ),

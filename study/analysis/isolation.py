@@ -8,7 +8,14 @@ import numpy as np
 from optuna.distributions import FloatDistribution, IntDistribution
 
 from storage.records import Scalar, StudyRecord, TrialRecord
-from study.analysis import family_of, kind_of, parameter_names, ranked, sampler_of
+from study.analysis import (
+    each_training_once,
+    family_of,
+    kind_of,
+    parameter_names,
+    ranked,
+    sampler_of,
+)
 from study.analysis.expected_best import MIN_TRIALS
 from study.analysis.thinning import thin
 from study.metrics import Metric
@@ -80,7 +87,7 @@ class IsolationInfo:
 
     Args:
         left_out: Parameters with more values than can be looked at and without an order.
-        n_trials: Feasible complete trials with a finite value of the metric.
+        n_trials: Feasible complete trials with a finite value of the metric, each training once.
         adaptive: Whether the sampler chose by earlier results, so that good values have more
             trials, and better values of the other parameters.
     """
@@ -114,7 +121,9 @@ def get_isolation(record: StudyRecord, *, metric: Metric | None = None) -> Isola
     """
     kind = kind_of(record)
     metric = metric or kind.objective
-    used = [item for item in ranked(record, metric=metric) if item[1].feasible]
+    found = [item for item in ranked(record, metric=metric) if item[1].feasible]
+    once = {trial.number for trial in each_training_once(trial for _, trial in found)}
+    used = [(value, trial) for value, trial in found if trial.number in once]
     sampler = sampler_of(record)
     parameters, left_out = [], []
     for name in parameter_names(record):

@@ -66,6 +66,7 @@ MIN_AGREEMENT, MAX_DUPLICATES, MIN_BUSY = 0.5, 0.2, 0.6
 MIN_SPANS = 20  # trials of which the busy time of workers is told
 MIN_RECALL, MIN_IMAGES = 0.6, 10  # of a class, and of its images that its recall says anything of
 ZOMBIE_FACTOR, ZOMBIE_MIN_S = 10.0, 600.0
+LENGTH = "length of the training"
 LOWER, UPPER = "the lower end", "the upper end"
 
 
@@ -177,9 +178,9 @@ class _Study:
             return None
         return f"emoji-study run {shlex.quote(kind)} --study {self.name} {options}"
 
-    def new_study(self, options: str) -> str | None:
+    def new_study(self, suffix: str, options: str) -> str | None:
         """Return a command that begins another study where this one ends."""
-        kind, new = reference_of(self.record), shlex.quote(f"{self.record.name}-2")
+        kind, new = reference_of(self.record), shlex.quote(f"{self.record.name}-{suffix}")
         if kind is None:
             return None
         run = f"emoji-study run {shlex.quote(kind)} --study {new}"
@@ -187,7 +188,7 @@ class _Study:
 
     def wider(self, options: str = "") -> str | None:
         """Return a command that searches the wider space of this package's kinds."""
-        return self.new_study(f"--space extended{options}") if self.own else None
+        return self.new_study("wider", f"--space extended{options}") if self.own else None
 
     @property
     def confirm(self) -> str | None:
@@ -234,7 +235,8 @@ def _enough_trials(study: _Study) -> Check:
         "number of trials",
         n < ENOUGH_TRIALS,
         f"{format_count(n)} complete trials.",
-        f"{n} complete trials: which settings mattered can be told from about {ENOUGH_TRIALS} on.",
+        f"{n} complete trials: which settings mattered shows from about {ENOUGH_TRIALS} on. Of "
+        "new trials some will be pruned, too.",
         study.run(f"--trials {max(1, missing)}"),
         severe=n < 5,
     )
@@ -373,8 +375,8 @@ def _stuck(study: _Study) -> Check | None:
         "collapsed trainings",
         n > MAX_FAILED * len(curves),
         f"{_of(n, len(curves))} trainings learned nothing.",
-        f"{_of(n, len(curves))} trainings never improved on their first {study.kind.step}: they "
-        f"collapsed{how}.",
+        f"{_of(n, len(curves))} trainings got less than {format_percent(1 - STUCK)} below their "
+        f"first {study.word}: they collapsed{how}.",
     )
 
 
@@ -385,9 +387,7 @@ def _last_steps(study: _Study) -> Check | None:
     sign, values = kind.objective.sign, list(best.intermediate_values.values())
     losses = [sign * value for value in values if math.isfinite(value)]
     if len(losses) < len(values):
-        return _unknown(
-            "length of the training", "The best training has values that are no number."
-        )
+        return _unknown(LENGTH, "The best training has values that are no number.")
     place = losses.index(min(losses)) + 1
     thirds = [statistics.median(losses[-n:]) for n in (2 * len(losses) // 3, len(losses) // 3)]
     gain = (thirds[0] - thirds[1]) / abs(thirds[0]) if thirds[0] else 0.0
@@ -397,11 +397,11 @@ def _last_steps(study: _Study) -> Check | None:
     option = f"--{kind.step}s " if study.own else f"--set {kind.fidelity}="
     told = f"The best {kind.step} of the best training is {place} of {len(losses)}"
     return _check(
-        "length of the training",
+        LENGTH,
         late or gain > STILL_GAINING,
         f"{told}, and it gains no more towards its end.",
-        f"{told}: it still improves, so a longer one would be better.",
-        study.new_study(f"{option}{2 * n_steps}") if kind.fidelity else None,
+        f"{told}: a longer training may be better.",
+        study.new_study("longer", f"{option}{2 * n_steps}") if kind.fidelity else None,
     )
 
 
@@ -533,7 +533,7 @@ def _pruner(study: _Study) -> Check | None:
     word = study.word.capitalize()
     early = f"{word}s after {step + 1} {study.steps}, when most were pruned,"
     rho = float(stats.spearmanr(*zip(*pairs, strict=True)).statistic)
-    command = study.new_study("--pruner none")
+    command = study.new_study("unpruned", "--pruner none")
     among = f"(rank correlation {rho:.2f} among the {len(pairs)} that were not pruned)"
     if rho < MIN_AGREEMENT:
         wrong = f"{early} say little of the final ones {among}: good trials may have been pruned."

@@ -126,7 +126,9 @@ def trial_note(record: StudyRecord, trial: TrialRecord, *, url: str) -> str:
     kind = kind_of(record)
     lines = [f"**{format_state(trial.state).capitalize()}**: {_result(kind, trial)}"]
     if trial.params:
-        words = format_configuration(trial.params, kind.family if is_own(record) else None)
+        words = format_configuration(
+            trial.params, kind.family if is_own(record) else None, kind.fidelity
+        )
         lines.append(f"{escape(words[:1].upper() + words[1:])}.")
     lines.append("\n".join(f"- {fact}" for fact in _facts(record, trial)))
     if trial.given and trial.user_attrs.get(attrs.MEASURED_ON) != "test":

@@ -40,6 +40,7 @@ SIGNIFICANT = 0.05
 
 _SPREAD = 0.6  # over which trials of a choice are spread, as a share of that between choices
 _LONGEST_CHOICE = 16
+_BETTER_IS_DARK = [[0, "#eff6fc"], [1, "#6baed6"]]
 MAX_LINES = 1000  # trials that parallel coordinates show
 _FEW = 6  # values of a number of which each has a tick of its own
 
@@ -166,9 +167,10 @@ def plot_isolation(info: IsolationInfo, kind: KindInfo) -> dict[str, go.Figure]:
     figures = {}
     for parameter in info.parameters:
         traces = _isolated_traces(parameter, info.metric, kind)
-        brush = {"y": "value" if info.metric.objective else info.metric.name}
-        if parameter.scale != "category":
-            brush["x"] = parameter.name
+        brush: dict[str, Any] = {"y": "value" if info.metric.objective else info.metric.name}
+        brush["x"] = parameter.name
+        if parameter.scale == "category":
+            brush["choices"] = [value.value for value in parameter.values]
         figure = small_multiple(traces, info.metric, values).update_layout(meta={"brush": brush})
         figures[parameter.name] = figure.update_xaxes(**_isolated_axis(parameter))
     return figures
@@ -299,8 +301,9 @@ def plot_pair(info: PairInfo) -> go.Figure:
         hoverinfo="skip",
         x=list(range(shape[1])),
         y=list(range(shape[0])),
-        colorscale="Cividis",
-        reversescale=info.metric.maximise,
+        colorscale=_BETTER_IS_DARK,
+        reversescale=not info.metric.maximise,
+        textfont={"color": "black"},
         showscale=False,
         xgap=2,
         ygap=2,
@@ -355,6 +358,7 @@ def plot_parallel(record: StudyRecord, kind: KindInfo, names: Sequence[str]) -> 
     figure.update_xaxes(
         tickvals=list(range(len(axes))),
         ticktext=["<br>".join(map(escape, wrap(format_label(name), 12))) for name in axes],
+        range=[-0.3, len(axes) - 0.7],
     )
     return figure.update_yaxes(
         tickvals=[0, 1], ticktext=["lowest", "highest"], range=[-0.05, 1.05], showgrid=False

@@ -7,7 +7,15 @@ from dataclasses import dataclass
 
 from optuna.trial import TrialState
 
-from study.analysis import data_of, is_own, min_accuracy_of, objectives_of, settings_of, word_for
+from study.analysis import (
+    data_of,
+    is_own,
+    min_accuracy_of,
+    objectives_of,
+    ranked,
+    settings_of,
+    word_for,
+)
 from study.analysis.ablation import describe_ablation
 from study.analysis.confirmation import (
     DEFAULT,
@@ -23,7 +31,7 @@ from study.analysis.failures import describe_failures
 from study.analysis.front import comparable
 from study.analysis.provenance import describe_code
 from study.analysis.spent import training_seconds
-from study.analysis.verdict import MAX_FAILED, Level
+from study.analysis.verdict import LENGTH, MAX_FAILED, Level
 from study.formats import (
     counted,
     format_change,
@@ -41,6 +49,7 @@ from study.metrics import Metric
 from study.report.findings import Findings
 from study.report.scale import Ruler, get_ruler
 from study.report.sentences import Step, describe_lacking
+from study.sampling.names import ADAPTIVE_SAMPLERS
 from study.settings import IMPORTED
 
 MAX_STEPS, MAX_EFFECTS = 3, 3
@@ -64,6 +73,7 @@ class Answer:
         doubt: What keeps it from being trusted, or what it can be trusted for.
         about: What was done, with how much of what.
         sure: What the data say, and what they cannot say.
+        described: Whether that describes trials that chance may explain, or how they were chosen.
     """
 
     headline: str
@@ -71,6 +81,7 @@ class Answer:
     about: str
     use: Use | None
     sure: tuple[str, ...]
+    described: bool
     next: tuple[Step, ...]
     ruler: Ruler | None
 
@@ -89,6 +100,7 @@ def get_answer(found: Findings) -> Answer:
             about=_about(found),
             use=None,
             sure=(*others, *lacking, *_to_keep_in_mind(found)),
+            described=False,
             next=(),
             ruler=None,
         )
@@ -98,6 +110,7 @@ def get_answer(found: Findings) -> Answer:
         about=_about(found),
         use=_use(found),
         sure=(*_sure(found), *lacking, *_to_keep_in_mind(found)),
+        described=found.effects.adaptive and bool(found.effects.clear),
         next=tuple(_next_steps(found))[:MAX_STEPS],
         ruler=get_ruler(found),
     )
@@ -191,7 +204,7 @@ def _doubt(found: Findings) -> Iterator[str]:
             if n > 1
             else "Not confirmed yet: it is the only complete trial."
         )
-    length = next((c for c in found.checks if c.name == "length of the training"), None)
+    length = next((c for c in found.checks if c.name == LENGTH), None)
     if length is not None and length.level == Level.WARN:
         yield f"{length.sentence}"
 
@@ -203,20 +216,24 @@ def _confirmed(found: Findings, winner: Confirmed, info: ConfirmationInfo) -> It
     interval = _interval(winner.validation, objective)
     text += f" ({interval})" if interval else ""
     if winner.difference is not None:
-        text += f", {format_change(winner.difference)} against the default"
+        default = next((c.validation for c in info.confirmed if c.role == DEFAULT), None)
+        of = f"’s {format_measured(default.mean, objective)}" if default is not None else ""
+        text += f", {format_change(winner.difference)} against the default{of}"
         text += f", {objective.better} with {winner.n_wins} of {winner.n_pairs} seeds"
     yield f"{text}."
     if winner.test is not None:
         interval = _interval(winner.test, objective)
         mean = format_measured(winner.test.mean, objective)
-        text = f"On the test {info.data}, by which nothing was chosen: {mean}"
-        yield f"{text} ({interval})." if interval else f"{text}."
+        tested = next((c.test for c in info.confirmed if c.role == DEFAULT), None)
+        n = f"{n} " if (n := _parts(found).get("x")) else ""
+        text = f"On the {n}test {info.data}, by which nothing was chosen: {mean}"
+        text += f" ({interval})" if interval else ""
+        if tested is not None and winner.role != DEFAULT:
+            text += f", the default {format_measured(tested.mean, objective)}"
+        yield f"{text}."
     others = [name for name in info.tied if name != winner.name]
     if others:
-        are, fastest = "is" if len(others) == 1 else "are", ""
-        if info.cheapest in others:
-            fastest = " and trains faster" if len(others) == 1 else f"; {info.cheapest} is fastest"
-        yield f"{format_list(others).capitalize()} {are} as good within chance{fastest}."
+        yield f"{info.n_seeds} seeds are too few to tell {format_list(others)} from it."
 
 
 def _interval(found: Estimate, metric: Metric) -> str:
@@ -234,7 +251,8 @@ def _about(found: Findings) -> str:
     what = models.get(found.kind.name, "models") if is_own(record) else "models"
     n_started = summary.n_trials - summary.by_state.get(TrialState.WAITING, 0)
     noun = "trials" if summary.n_reused else "trainings"
-    text = f"{format_count(n_started)} {noun} of {what}"
+    asked = "" if found.experiment is None else f"{found.experiment.question} "
+    text = f"{asked}{format_count(n_started)} {noun} of {what}"
     if parts.get("v"):
         n_train, n_validation = (format_count(parts.get(side, 0)) for side in "tv")
         text += f" on {n_train} {data}, judged on {n_validation} others"
@@ -255,7 +273,13 @@ def _about(found: Findings) -> str:
         text += f" The data are {format_data(settings.get('data'), vendors)}."
     if found.search and sampler:
         space = f" in the {settings['space']} space" if settings.get("space") else ""
-        text += f" Settings{space} were chosen by {format_sampler(str(sampler))}."
+        learns = ", which learns from earlier trials," if sampler in ADAPTIVE_SAMPLERS else ""
+        name = format_sampler(str(sampler))
+        text += (
+            f" The settings are a grid{space}."
+            if sampler == "grid"
+            else f" {name[:1].upper()}{name[1:]}{learns} chose the settings{space}."
+        )
     return text
 
 
@@ -269,7 +293,7 @@ def _use(found: Findings) -> Use | None:
     if number is None:
         default = kind.default or {}
         return Use(
-            settings=f"the default: {format_configuration(default, family)}",
+            settings=f"the default: {format_configuration(default, family, kind.fidelity)}",
             expected="nothing that was tried is better",
             command=None,
         )
@@ -286,7 +310,7 @@ def _use(found: Findings) -> Use | None:
         f"in the search: {kind.objective.label} {format_measured(trial.value, kind.objective)}"
     )
     return Use(
-        settings=f"trial {number}: {format_configuration(trial.params, family)}",
+        settings=f"trial {number}: {format_configuration(trial.params, family, kind.fidelity)}",
         expected=", ".join([expected, *others]),
         command=command,
     )
@@ -318,18 +342,28 @@ def _sure(found: Findings) -> Iterator[str]:
         yield f"{trials} the constraint{what} and cannot be the best."
     if not info.n_trials:
         return
-    lead = "In these trials" if info.adaptive else "Clear"
-    lead += f", of {info.metric.label}" if len(found.record.directions) > 1 else ""
+    several = len(found.record.directions) > 1
+    lead = f"{info.metric.label}: " if several else ""
     for effect in info.clear[:MAX_EFFECTS]:
-        yield f"{lead}: {describe_effect(effect, info.metric)}."
+        text = f"{lead}{describe_effect(effect, info.metric)}"
+        yield f"{text[:1].upper()}{text[1:]}."
+    if found.baseline is not None and len(found.record.directions) == 1:
+        objective, told = found.kind.objective, format_measured(found.baseline, info.metric)
+        values = [value for value, _ in ranked(found.record)]
+        n = sum(not objective.is_better(value, found.baseline) for value in values)
+        if n:
+            yield (
+                f"{format_count(n)} of {counted(len(values), 'complete trial')} "
+                f"{'is' if n == 1 else 'are'} no better than a constant prediction, {told}."
+            )
     if info.unclear:
         names = format_list([format_label(name) for name in info.unclear])
         yield f"Cannot be told from {counted(info.n_trials, 'trial')}: {names}."
     if info.clear and info.adaptive:
         sampler = format_sampler(str(settings_of(found.record).get("sampler")))
         yield (
-            f"{sampler} chose trials by earlier results, so settings moved together and no test "
-            "tells them apart: ablate measures them one by one."
+            f"That is seen, not tested: {sampler} chose trials by earlier results, so settings "
+            "changed together. `emoji-study ablate` changes one at a time."
         )
 
 
@@ -363,21 +397,25 @@ def _next_steps(found: Findings) -> Iterator[Step]:
     if not summary.n_trials or found.reference is None:
         return
     seconds = [training_seconds(t) for t in record.complete if training_seconds(t) > 0]
-    mean_s = sum(seconds) / len(seconds) if seconds else None
+    complete_s = sum(seconds) / len(seconds) if seconds else None
+    spent_s, n_finished = summary.spent.training_seconds, sum(t.finished for t in record.trials)
+    any_s = spent_s / n_finished if spent_s and n_finished else None
 
-    def lasting(n: float | None) -> str:
-        if mean_s is None or n is None:
+    def lasting(n: float | None, each_s: float | None = complete_s) -> str:
+        if each_s is None or n is None:
             return ""
-        return f" (about {format_duration(n * mean_s)} of training)"
+        return f" (about {format_duration(n * each_s)} of training)"
 
     urgent = [c for c in found.checks if c.level >= Level.WARN and c.command is not None]
+    # What its own sentence in the headline's doubts asks for comes first.
+    urgent.sort(key=lambda check: check.name != LENGTH)
     said: set[str] = set()
     for check in urgent[: MAX_STEPS - 1]:
         assert check.command is not None
         if check.command in said or check.command.startswith("emoji-study status"):
             continue
         said.add(check.command)
-        time = lasting(_trials_of(check.command))
+        time = lasting(_trials_of(check.command), any_s)
         why = f"{check.sentence.rstrip('.')}{time}." if time else check.sentence
         yield Step(why=why, command=found.placed(check.command))
     if summary.best is None:
@@ -386,7 +424,7 @@ def _next_steps(found: Findings) -> Iterator[Step]:
     number = summary.best.number if winner is None or winner.trial is None else winner.trial
     if found.at_home is None:
         yield Step(
-            why=f"Train the best again with 5 fresh seeds and splits{lasting(5 * 7)}.",
+            why=f"Train the best five and the default again, 5 fresh seeds each{lasting(5 * 7)}.",
             command=found.command("confirm", "--seeds 5"),
         )
     elif not found.ablations:

@@ -9,6 +9,7 @@ from functools import partial
 from optuna.trial import TrialState
 
 from study.analysis import family_of, is_default, ranked
+from study.analysis.confirmation import DEFAULT
 from study.figures import family_place
 from study.formats import format_measured, format_state
 from study.report.findings import Findings
@@ -164,7 +165,12 @@ def _landmarks(found: Findings) -> dict[str, float]:
     kind, record = found.kind, found.record
     known: dict[str, float] = {}
     defaults = (value for value, trial in ranked(record) if is_default(kind, trial))
-    if (default := next(defaults, None)) is not None:
+    info = found.at_home
+    again = () if info is None else (c.validation for c in info.confirmed if c.role == DEFAULT)
+    fresh = next((mean for mean in again if mean is not None), None)
+    if fresh is not None:
+        known["default, fresh seeds"] = fresh.mean
+    elif (default := next(defaults, None)) is not None:
         known["default"] = default
     if found.baseline is not None:
         known["constant prediction"] = found.baseline

@@ -40,7 +40,7 @@ def _order(info: IsolationInfo, effects: EffectsInfo) -> list[str]:
 
 def _words(effects: EffectsInfo) -> dict[str, str]:
     """Return what each setting made out, as a sentence after its name."""
-    words = {}
+    words = dict.fromkeys(effects.untold, "too few trials of some values to tell")
     for effect in effects.effects:
         text = describe_effect(effect, effects.metric, named=False)
         words[effect.name] = text if effect.clear else f"{text}; chance may explain it"

@@ -9,7 +9,7 @@ from study.report.findings import Findings
 from study.report.page import Missing, Section, safe_in_script
 from study.report.trials import get_columns, get_constants, get_costs_told
 
-HEADING = "All trials"
+HEADING = "Table of trials"
 
 
 def section(found: Findings) -> Section | Missing:

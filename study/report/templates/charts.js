@@ -61,15 +61,21 @@
     for (const icon of document.querySelectorAll(".modebar svg, #js-plotly-tester, .main-svg")) {
       if (!icon.textContent) icon.setAttribute("aria-hidden", "true");
     }
+    // Six stops of the Tab key for each chart are too many.
+    for (const button of place.querySelectorAll(".modebar-btn")) button.tabIndex = -1;
     if (brushOf(figure)) {
       place.on("plotly_selected", (event) => {
         if (!event?.range) return;
-        const ranges = {};
+        const ranges = {}, chosen = {};
         // What no column holds is told by the trials that lie in the box.
         let numbers = null;
         for (const [axis, range] of Object.entries(event.range)) {
           const column = brushOf(figure)[axis];
-          if (column) ranges[column] = [Math.min(...range), Math.max(...range)];
+          const { choices } = brushOf(figure);
+          const [low, high] = [Math.min(...range), Math.max(...range)];
+          // The trials of a choice are spread around its place.
+          if (choices && axis === "x") chosen[column] = choices.filter((_, i) => low < i + 0.3 && high > i - 0.3);
+          else if (column) ranges[column] = [low, high];
           else {
             const points = event.points.filter((point) => point.data.meta?.trials);
             numbers = new Set(points.map((point) => [point.customdata].flat()[0]));
@@ -77,7 +83,7 @@
         }
         Plotly.relayout(place, { selections: [] });
         Plotly.restyle(place, { selectedpoints: null });
-        document.dispatchEvent(new CustomEvent("trials-brushed", { detail: { ranges, numbers } }));
+        document.dispatchEvent(new CustomEvent("trials-brushed", { detail: { ranges, chosen, numbers } }));
       });
     }
     if (figure.layout.meta?.progress) offerTime(place, figure.layout.meta.progress);

@@ -79,6 +79,14 @@ let drawAll = async () => {};
       setTimeout(() => { button.textContent = "Copy"; }, 2000);
     };
     place.append(button);
+    // No line ends within the hyphens of an option.
+    const code = place.querySelector("code");
+    code.replaceChildren(...code.textContent.split(/( )/).map((word) => {
+      const part = document.createElement("span");
+      part.textContent = word;
+      if (word.startsWith("-")) part.className = "nowrap";
+      return part;
+    }));
   }
 
   // On paper nothing is closed.

@@ -112,10 +112,8 @@ const table = (async () => {
     const [low, high] = inputs.get(column).map((input) => input.value.trim());
     if (low === "" && high === "") filters.delete(column);
     else {
-      filters.set(column, {
-        low: low === "" ? -Infinity : Number(low),
-        high: high === "" ? Infinity : Number(high),
-      });
+      const ends = [low === "" ? -Infinity : Number(low), high === "" ? Infinity : Number(high)];
+      filters.set(column, { low: Math.min(...ends), high: Math.max(...ends) });
     }
   };
   const readChoices = (column) => {
@@ -174,7 +172,7 @@ const table = (async () => {
   const numeric = (column) => !["text", "value"].includes(column.format);
   const fill = (n = PAGE) => {
     const shown = left.slice(first, first + n);
-    $("trials-rows").replaceChildren(...shown.map((trial) => element("tr", {}, ...columns.map((column, i) => {
+    $("trials-rows").replaceChildren(...shown.map((trial) => element("tr", { onclick: () => open(trial.number) }, ...columns.map((column, i) => {
       const value = valueOf(trial, column);
       const cell = element(i ? "td" : "th", { textContent: write(value, column) });
       if (!i) cell.scope = "row";
@@ -227,6 +225,9 @@ const table = (async () => {
       $(`trials-${ending}`).textContent =
         `Download ${ending.toUpperCase()}${detail.all ? "" : ` of ${left.length.toLocaleString("en-US")}`}`;
     }
+    for (const mark of document.querySelectorAll("[data-mark]")) {
+      mark.classList.toggle("out", !detail.numbers.has(Number(mark.dataset.mark)));
+    }
     remember();
     document.dispatchEvent(new CustomEvent("trials-filtered", { detail }));
   };
@@ -275,8 +276,7 @@ const table = (async () => {
   const opener = (trial) => {
     const button = element("button", { type: "button", textContent: String(trial.number) });
     button.setAttribute("aria-label", `Open trial ${trial.number}`);
-    button.onclick = () => open(trial.number);
-    return button;
+    return button;  // its row opens the trial
   };
   const drawer = $("drawer");
   let pinned = null;
@@ -286,12 +286,15 @@ const table = (async () => {
     for (const [name, value] of Object.entries(properties)) made.setAttribute(name, value);
     return made;
   };
-  const curve = (trial) => {
-    const values = trial.reports.map(plain).map(Number);
+  const curve = (trial, other) => {
+    const read = (shown) => (shown?.reports ?? []).map(plain).map(Number);
+    const values = read(trial);
     if (values.filter(Number.isFinite).length < 2) return "";
-    const log = values.every((value) => value > 0);
+    // Two beside each other have one scale.
+    const both = [...values, ...read(other)].filter(Number.isFinite);
+    const log = both.every((value) => value > 0);
     const ys = values.map((value) => (log ? Math.log(value) : value));
-    const finite = ys.filter(Number.isFinite);
+    const finite = both.map((value) => (log ? Math.log(value) : value));
     const [low, high] = [Math.min(...finite), Math.max(...finite)];
     const points = ys.flatMap((y, i) => Number.isFinite(y)
       ? [`${(200 * i) / (ys.length - 1)},${4 + (52 * (high - y)) / (high - low || 1)}`] : []);
@@ -327,16 +330,22 @@ const table = (async () => {
         open(trial.number);
       },
     });
-    return element("section", {}, title, ...(faces.length ? [pictures] : []), curve(trial), facts, line, keep);
+    return element("section", {}, title, ...(faces.length ? [pictures] : []), curve(trial, other), facts, line, keep);
+  };
+  let from = null;  // where the keyboard was before the drawer opened
+  const shut = () => {
+    drawer.hidden = true;
+    from?.focus({ preventScroll: true });
   };
   const open = (number) => {
+    if (!drawer.contains(document.activeElement)) from = document.activeElement;
     const trial = trials.find((candidate) => candidate.number === number);
     if (!trial) return;
     opened = number;
     const beside = pinned === null || pinned === number
       ? null : trials.find((candidate) => candidate.number === pinned);
     const close = element("button", {
-      type: "button", textContent: "Close", onclick: () => { drawer.hidden = true; },
+      type: "button", textContent: "Close", onclick: shut,
     });
     drawer.replaceChildren(close, ...(beside ? [card(beside, trial)] : []), card(trial, beside));
     drawer.hidden = false;
@@ -344,7 +353,7 @@ const table = (async () => {
   };
   document.addEventListener("trial-opened", ({ detail }) => open(detail));
   addEventListener("keydown", ({ key }) => {
-    if (key === "Escape") drawer.hidden = true;
+    if (key === "Escape" && !drawer.hidden) shut();
   });
   for (const mark of document.querySelectorAll("[data-mark]")) {
     mark.addEventListener("click", () => open(Number(mark.dataset.mark)));
@@ -404,7 +413,13 @@ const table = (async () => {
     save(JSON.stringify(shown, null, 1), "application/json", "json");
   };
   $("filter-bar").querySelector("button").onclick = clear;
-  document.addEventListener("trials-brushed", ({ detail: { ranges, numbers } }) => {
+  document.addEventListener("trials-brushed", ({ detail: { ranges, chosen, numbers } }) => {
+    for (const [key, values] of Object.entries(chosen)) {
+      const column = columns.find((candidate) => candidate.key === key && candidate.choices.length);
+      if (!column) continue;
+      inputs.get(column).forEach((input, i) => { input.checked = values.includes(column.choices[i]); });
+      readChoices(column);
+    }
     if (numbers) filters.set(BOX, { numbers });
     for (const [key, [low, high]] of Object.entries(ranges)) {
       const column = columns.find((candidate) => candidate.key === key && !candidate.choices.length);

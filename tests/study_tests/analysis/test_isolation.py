@@ -161,7 +161,8 @@ def test_each_parameter_has_a_chart() -> None:
     assert (kind, 10**low < min(errors), 10**high > max(errors)) == ("log", True, True)
     assert list(figures["batch_size"].layout.xaxis.ticktext) == ["16", "32", "64"]
     assert list(figures["batch_normalization"].layout.xaxis.ticktext) == ["off", "on"]
-    assert figures["batch_size"].layout.meta["brush"] == {"y": "value"}
+    brush = {"y": "value", "x": "batch_size", "choices": [16, 32, 64]}
+    assert figures["batch_size"].layout.meta["brush"] == brush
     figure = figures["learning_rate"]
     assert figure.layout.xaxis.type == "log"
     assert figure.layout.meta["brush"] == {"x": "learning_rate", "y": "value"}

@@ -125,7 +125,7 @@ def test_too_few_trials() -> None:
     command = warns(with_best(values=(0.001,)), name, "Only 1 of 60 trials lie within 10")
     assert command == f"{more} --trials 60"
     command = found(with_best(GRID, values=(0.001,)), name).command
-    assert command.endswith("--study checked-2 --warm-start checked --space extended")
+    assert command.endswith("--study checked-wider --warm-start checked --space extended")
 
 
 @pytest.mark.parametrize(
@@ -187,7 +187,7 @@ def test_trainings() -> None:
     """Collapsed ones are counted; a best one may be too short, overfit or noisy at its end."""
     flat = dict.fromkeys(range(N_EPOCHS), 0.2)
     trials = [*HEALTHY, *(healthy_trial(60 + i, intermediate_values=flat) for i in range(4))]
-    words = "4 of 64 trainings never improved on their first epoch"
+    words = "4 of 64 trainings got less than 3\N{NO-BREAK SPACE}% below their first error"
     warns(record_of(trials), "collapsed trainings", words)
     falling = {i: 0.2 - 0.0018 * i for i in range(N_EPOCHS)}
     command = warns(with_best(intermediate_values=falling), "length of the training")

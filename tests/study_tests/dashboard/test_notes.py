@@ -53,7 +53,7 @@ def test_note_of_a_complete_trial() -> None:
     text = note(trial(0, value=0.01264, params=PARAMS, attrs=found))
     assert text == (
         "**Complete**: validation MSE 0.01264 in epoch 18.\n\n"
-        "A CNN autoencoder with epoch 20, learning rate 1e-3, batch size 16.\n\n"
+        "A CNN autoencoder with 20 epochs, learning rate 1e-3, batch size 16.\n\n"
         "- Why it ended: all of its epochs were trained.\n"
         "- 312,451 weights, 3.1 s of training, seed 7.\n\n"
         "Train it again for good, and measure it once on the test images:\n\n"

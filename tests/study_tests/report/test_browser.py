@@ -263,6 +263,7 @@ def test_a_trial_opens_beside_another(page: Page) -> None:
     drawer.get_by_role("button", name="Keep beside the next").click()
     page.keyboard.press("Escape")
     expect(drawer).to_be_hidden()
+    expect(page.get_by_role("button", name="Open trial 0", exact=True)).to_be_focused()
     page.locator(f"[data-mark='{best.number}']").dispatch_event("click")
     expect(drawer.get_by_role("heading")).to_have_text(["Trial 0", f"Trial {best.number}"])
     assert drawer.locator(".differs dt").all_inner_texts().count("learning rate") == 2

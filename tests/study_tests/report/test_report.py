@@ -219,8 +219,9 @@ def test_the_first_screen_answers(page: Page) -> None:
         "validation images.",
         "Not confirmed yet: it is the lowest of 102 single trainings",
         "120 trainings of small autoencoders on 105 images, judged on 35 others: 102 complete, 12 "
-        "pruned early; 6 of 120 trials failed. Settings in the extended space were chosen by TPE.",
-        "In these trials: auto encoder CNN instead of linear: error × 0.32, medians 0.02492 and "
+        "pruned early; 6 of 120 trials failed. TPE, which learns from earlier trials, chose "
+        "the settings in the extended space.",
+        "Auto encoder CNN instead of linear: error × 0.32, medians 0.02492 and "
         "0.07831 of 53 and 49 trials.",
         "Cannot be told from 102 trials: batch size, batch normalization, bottleneck dim and",
         f"emoji-study train --study planted --trial {best.number}",
@@ -229,6 +230,7 @@ def test_the_first_screen_answers(page: Page) -> None:
     )
     for name, value in best.params.items():
         told = "a CNN" if value == "CNN" else f"{name.replace('_', ' ')} {format_value(value)}"
+        told = f"{value} epochs" if name == "epoch" else told
         assert told in header
         page.says("best-configuration", name.replace("_", " "), format_value(value))
     marks = [attrs.get("class") for tag, attrs in page.tags if tag == "svg" and "x" in attrs]
@@ -253,7 +255,7 @@ def test_commands_name_the_storage() -> None:
         words = shlex.split(text)
         assert words[words.index("--storage") + 1] == "sqlite:///a folder/study.db", text
         assert words[words.index("--study") + 1] in [
-            record.name + end for end in ("", "-2", "-again")
+            record.name + end for end in ("", "-wider", "-longer", "-again")
         ]
     page.says("header", "Commands are for the folder in which the report was made.")
 
@@ -649,6 +651,6 @@ def test_pictures_are_described() -> None:
         "Trial 1, validation MSE 0.01000: the validation images with the lowest",
         'a "quote" median: MSE 0.01500 cat face highest: MSE 0.02500',
         "White is no difference, the darkest blue 0.5 or more",
-        "the worst of 1,102 complete trials",
+        "What other trials make of 3 images stands at the top",
     )
     page.says("header", "Best: trial 1, validation MSE 0.01000", "Worst: trial 3")
