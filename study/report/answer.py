@@ -250,9 +250,9 @@ def _about(found: Findings) -> str:
     models = {"autoencoder": "small autoencoders", "multitask": "small multitask autoencoders"}
     what = models.get(found.kind.name, "models") if is_own(record) else "models"
     n_started = summary.n_trials - summary.by_state.get(TrialState.WAITING, 0)
-    noun = "trials" if summary.n_reused else "trainings"
+    noun = "trial" if summary.n_reused else "training"
     asked = "" if found.experiment is None else f"{found.experiment.question} "
-    text = f"{asked}{format_count(n_started)} {noun} of {what}"
+    text = f"{asked}{counted(n_started, noun)} of {what}"
     if parts.get("v"):
         n_train, n_validation = (format_count(parts.get(side, 0)) for side in "tv")
         text += f" on {n_train} {data}, judged on {n_validation} others"
@@ -291,7 +291,7 @@ def _use(found: Findings) -> Use | None:
     family = kind.family if is_own(found.record) else None
     number = best.number if winner is None else winner.trial
     if number is None:
-        default = kind.default or {}
+        default = found.confirmed_default or kind.default or {}
         return Use(
             settings=f"the default: {format_configuration(default, family, kind.fidelity)}",
             expected="nothing that was tried is better",
@@ -422,7 +422,7 @@ def _next_steps(found: Findings) -> Iterator[Step]:
         return
     winner = winner_of(found)
     number = summary.best.number if winner is None or winner.trial is None else winner.trial
-    if found.at_home is None:
+    if found.at_home is None or found.at_home.n_seeds < MIN_SEEDS:
         yield Step(
             why=f"Train the best five and the default again, 5 fresh seeds each{lasting(5 * 7)}.",
             command=found.command("confirm", "--seeds 5"),

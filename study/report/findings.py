@@ -8,7 +8,7 @@ from functools import cached_property, partial
 from optuna.trial import TrialState
 
 from storage import attrs
-from storage.records import StudyRecord, TrialRecord
+from storage.records import Scalar, StudyRecord, TrialRecord
 from study.analysis import (
     branch_of,
     family_of,
@@ -20,7 +20,7 @@ from study.analysis import (
 )
 from study.analysis.ablation import AblationInfo, get_ablation
 from study.analysis.agreement import AgreementInfo, branches, get_agreement
-from study.analysis.confirmation import ConfirmationInfo, get_confirmation
+from study.analysis.confirmation import DEFAULT, ConfirmationInfo, get_confirmation
 from study.analysis.effects import EffectsInfo, get_effects
 from study.analysis.experiment import ExperimentInfo, get_experiment
 from study.analysis.front import FrontInfo, get_front, get_unbeaten
@@ -79,6 +79,14 @@ class Findings:
     def at_home(self) -> ConfirmationInfo | None:
         """The first confirmation on the search's own data."""
         return next((info for info in self.confirmations if info.other_data is None), None)
+
+    @property
+    def confirmed_default(self) -> Mapping[str, Scalar] | None:
+        """The default as it was confirmed, with what the search had fixed."""
+        name = None if self.at_home is None else self.at_home.study
+        told = (r.user_attrs[attrs.EXPERIMENT] for r in self.data.followups if r.name == name)
+        arms = (arm for experiment in told for arm in experiment["arms"])
+        return next((arm["params"] for arm in arms if arm.get("role") == DEFAULT), None)
 
     @cached_property
     def ablations(self) -> tuple[AblationInfo, ...]:
