@@ -1,0 +1,114 @@
+"""What the first screen says of studies of every kind, and what it asks the reader to do next."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from storage.records import StudyRecord
+from study.report import ReportData
+from study.report.answer import Answer, get_answer
+from study.report.findings import Findings
+from tests.study_tests.analysis import test_ablation, test_confirmation, test_experiment
+from tests.study_tests.synthetic import SETTINGS, Values, classified, planted, study, trial
+
+SEARCH = planted(24)
+VALUES: dict[str, Values] = {
+    "default": test_confirmation.BASE,
+    "trial 10": test_confirmation.BETTER,
+    "trial 20": [v + 0.001 * (-1) ** i for i, v in enumerate(test_confirmation.BETTER)],
+}
+
+
+def answer(record: StudyRecord, *followups: StudyRecord, n_left_out: int = 0) -> Answer:
+    """Return what a study and what followed it say first."""
+    data = ReportData(studies=(record,), followups=followups, n_left_out=n_left_out)
+    return get_answer(Findings(data))
+
+
+def confirmed(values: dict[str, Values], *more: StudyRecord, of: StudyRecord = SEARCH) -> Answer:
+    """Return the answer of a search whose trial ``10 * i`` is the arm in place ``i``."""
+    seconds = {name: 60.0 / (1 + i) for i, name in enumerate(values)}
+    promised = dict.fromkeys(list(values)[1:], 0.02)
+    made = test_confirmation.record(values, promised=promised, seconds=seconds)
+    return answer(of, made, *more, n_left_out=len(SEARCH.trials) - len(of.trials))
+
+
+def test_a_confirmed_winner() -> None:
+    """What is as good is told, its settings are the trial's, what is not done yet comes next."""
+    found = confirmed(VALUES)
+    mean = "validation MSE 0.08760 in the mean of 5 fresh seeds."
+    assert found.headline == f"Linear (trial 10): {mean}"
+    sure, tied, _ = found.doubt
+    assert sure.endswith("% against the default, lower with 5 of 5 seeds.")
+    assert tied == "Trial 20 is as good within chance and trains faster."
+    assert found.use.settings.startswith("trial 10: a linear autoencoder with epoch 20, ")
+    assert found.use.expected == "in the search: validation MSE 0.07765"
+    again = "emoji-study train --study planted --trial 10"
+    assert found.use.command == again
+    assert found.next[-1].command == "emoji-study ablate --study planted"
+    last = confirmed(VALUES, test_ablation.record()).next[-1]
+    assert (last.command, "50.0 s of training" in last.why) == (again, True)
+    third = [value + 0.0005 for value in VALUES["trial 20"]]
+    _, tied, _ = confirmed({**VALUES, "trial 30": third}).doubt
+    assert tied == "Trial 20 and trial 30 are as good within chance; trial 30 is fastest."
+    # A page that holds a part of the trials knows its number alone.
+    part = confirmed(VALUES, of=replace(SEARCH, trials=SEARCH.trials[:5]))
+    assert (part.headline, part.use.settings) == (f"Trial 10: {mean}", "trial 10")
+    assert "which held 5 of 24 trials" in part.sure[-1]
+
+
+def test_a_confirmed_default_and_one_seed_too_few() -> None:
+    """The default is told as it was trained; two seeds confirm nothing, so more are next."""
+    found = confirmed({"default": test_confirmation.BETTER, "trial 10": test_confirmation.BASE})
+    assert found.headline.startswith("Default: validation MSE 0.08760")
+    assert "against the default" not in found.doubt[0]
+    assert found.use.settings == "the default: with learning rate 0.01"
+    assert found.use.command is None
+    found = confirmed({name: values[:2] for name, values in VALUES.items()})
+    assert found.headline.startswith("Best so far: CNN (trial 18)")
+    assert found.doubt[0].startswith("Not confirmed yet: it is the lowest of 20 single trainings")
+    assert found.next[-1].command == "emoji-study confirm --study planted --seeds 5"
+
+
+ONE = trial(0, value=0.5, params={"auto_encoder": "CNN"}, attrs=classified((2, 18, 4, 8)))
+
+
+@pytest.mark.parametrize(
+    ("settings", "about", "kept"),
+    [
+        (
+            {"sampler": "imported", "sides": None},
+            "2 trainings of small autoencoders: 2 complete. They were imported from a file.",
+            "Where the imported errors were measured on a test split, that split chose the best ",
+        ),
+        (
+            {"split": "random", "vendors": ["google", "apple"], "space": None},
+            "embedded images of google, with extra training images of apple. Settings were chosen",
+            "The random split has variants of one emoji on both sides: errors look lower than ",
+        ),
+    ],
+)
+def test_where_the_numbers_come_from(settings: dict[str, Any], about: str, kept: str) -> None:
+    """Imported results, other images and leaking splits are told where they change the meaning."""
+    found = answer(study(ONE, trial(1, value=0.4), settings={**SETTINGS, **settings}))
+    assert about in found.about
+    assert found.sure[-1].startswith(kept)
+
+
+def test_what_is_no_search_of_ours() -> None:
+    """One trial is no sample, another program's study has no commands, arms are told as arms."""
+    found = answer(study(ONE, settings=SETTINGS))
+    assert found.about.startswith("1 training of small autoencoders on 105 images, judged on 35 ")
+    assert (found.doubt, found.ruler) == (
+        ("Not confirmed yet: it is the only complete trial.",),
+        None,
+    )
+    found = answer(study(ONE, trial(1, value=0.4)))
+    assert found.headline == "Best so far: trial 1, objective value 0.4000."
+    assert (found.use.command, found.next) == (None, ())
+    found = answer(test_experiment.record({"base": [0.1] * 7, "arm": [0.2] * 7}), n_left_out=3)
+    assert found.headline.startswith("arm: the validation MSE is higher than with base by 0.1 ")
+    assert "which held 14 of 17 trials" in found.sure[-1]
+    found = answer(test_experiment.record({"base": [None] * 7, "arm": [None] * 7}))
+    assert (found.headline, found.use) == ("Nothing has been found yet.", None)
