@@ -50,11 +50,14 @@ def test_the_function_is_scipys_and_the_band_massarts() -> None:
 def test_many_trials_are_thinned_and_keep_both_ends() -> None:
     """A large family has 500 steps at shares that its whole function has."""
     values = np.random.default_rng(0).random(3001)
-    info = get_distribution(study(*(trial(i, value=float(v)) for i, v in enumerate(values))))
+    trials = [trial(i, value=float(v)) for i, v in enumerate(values)]
+    info = get_distribution(study(*trials))
     (family,) = info.families
+    assert not get_distribution(study(*trials[:500])).thinned
     assert (family.family, family.n_trials, info.thinned) == ("all", 3001, True)
     first, *_, last = family.steps
-    assert (len(family.steps), first.value, last.value) == (MAX_STEPS, min(values), max(values))
+    assert (first.value, last.value) == (min(values), max(values))
+    assert len(family.steps) == MAX_STEPS == 500
     for step in family.steps:
         assert step.share == pytest.approx(np.mean(values <= step.value))
 
