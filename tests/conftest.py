@@ -20,6 +20,7 @@ from emoji_ae.labels import is_face
 from study.kinds import Source
 from study.settings import StudySettings, code_version
 from tests.servers import new_database, postgres_server, served
+from tests.study_tests.toy import toy
 from tests.times import (
     pytest_configure,
     pytest_runtest_protocol,
@@ -34,6 +35,7 @@ __all__ = [
     "pytest_sessionfinish",
     "pytest_terminal_summary",
     "pytest_testnodedown",
+    "toy",
 ]
 
 # Trainings here are tiny: several threads only get in each other's way, and slow them down many
@@ -49,6 +51,9 @@ hypothesis.settings.load_profile("repeatable")
 
 Cli = Callable[..., tuple[int, str, str]]
 """Runs the command; returns the exit code, standard output and standard error."""
+
+Wait = Callable[[Callable[[], bool]], None]
+"""Waits until a condition holds."""
 
 TIME_LIMIT_S = 300.0
 """Of every wait; far more than anything takes, for the machine may be busy."""
@@ -82,6 +87,14 @@ def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("data") / "faces.parquet"
     pq.write_table(pa.Table.from_pandas(faces, schema=SCHEMA, preserve_index=False), path)
     return path
+
+
+@pytest.fixture(scope="session")
+def dataset(tiny_data: Path) -> Any:
+    """That data set."""
+    from emoji_ae.dataset import load_dataset  # needs torch, unlike the storage tests
+
+    return load_dataset(tiny_data)
 
 
 @pytest.fixture(scope="session")
@@ -163,7 +176,7 @@ def place(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 @pytest.fixture
-def wait_until() -> Callable[[Callable[[], bool]], None]:
+def wait_until() -> Wait:
     """Return a function that waits until a condition holds."""
 
     def wait(condition: Callable[[], bool]) -> None:

@@ -7,9 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.observations import (
-    effects,
-)
+from benchmarks.observations import effects
 from search_spaces import SPACES
 
 

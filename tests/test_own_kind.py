@@ -18,9 +18,7 @@ from study.kind_sources import find_kind, make_trainer
 from study.kinds import Interrupted, Run, Source
 from tests.conftest import Cli
 from tests.study_tests.studies import url_of
-from tests.study_tests.toy import TOY, toy
-
-__all__ = ["toy"]
+from tests.study_tests.toy import TOY
 
 DIGITS = Path(__file__).parent.parent / "examples" / "digits.py"
 

@@ -4,12 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks.explaining import distances, shares_of
-from benchmarks.replay import (
-    MAX_EPOCHS,
-    SEARCHES,
-    Grid,
-    replay,
-)
+from benchmarks.replay import MAX_EPOCHS, SEARCHES, Grid, replay
 from search_spaces import SPACES
 from search_spaces.base import SearchSpace
 

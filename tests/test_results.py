@@ -7,15 +7,7 @@ from statistics import median
 import pytest
 
 from benchmarks.kept import RESULTS
-from benchmarks.replay import (
-    CHEAP,
-    MAX_EPOCHS,
-    SEEDS,
-    confirmed_best,
-    read_grid,
-    replay,
-    table,
-)
+from benchmarks.replay import CHEAP, MAX_EPOCHS, SEEDS, confirmed_best, read_grid, replay, table
 from benchmarks.sentences import FIGURES
 from benchmarks.tables import TABLES
 

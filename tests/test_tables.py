@@ -9,11 +9,7 @@ from scipy import stats
 
 import benchmarks.sentences
 import benchmarks.tables
-from benchmarks.sentences import (
-    change,
-    gain,
-    steps_told,
-)
+from benchmarks.sentences import change, gain, steps_told
 from benchmarks.tables import ablated, against_the_grid, compared
 
 

@@ -12,14 +12,7 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional as tv
 from torchvision.transforms.v2.functional import InterpolationMode
 
-from emoji_ae.augment import (
-    affine_matrix,
-    augment,
-    jitter,
-    move,
-    sample_affine,
-    sample_jitter,
-)
+from emoji_ae.augment import affine_matrix, augment, jitter, move, sample_affine, sample_jitter
 
 SIZE = 64
 N_SAMPLES = 100_000

@@ -79,7 +79,7 @@ def test_words_are_those_of_the_whole_file(info: DatasetInfo) -> None:
     assert top[4:] == sorted(top[4:])
     assert len(top) == 20
     assert [(found.word, found.n_images) for found in words.galleries[2:5]] == [
-        *(("flag", 2), ("face", 21), ("male", 0)),
+        *(("flag", 2), ("face", 21), ("male", 0))
     ]
     # Twelve from the first to the last with their own texts and pixels.
     thumbnails = words.galleries[3].thumbnails

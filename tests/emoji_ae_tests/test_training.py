@@ -290,12 +290,6 @@ def test_seed_decides_bit_for_bit(config: AutoencoderConfig) -> None:
     assert state_of(other.model) != state_of(first.model)
 
 
-def test_shorter_training_is_a_prefix() -> None:
-    """Without a schedule two epochs are the first two of four."""
-    short = trained(replace(PLAIN_BATCH_NORM, epoch=2))
-    assert errors(short) == errors(trained(PLAIN_BATCH_NORM))[:2]
-
-
 def test_an_epoch_may_draw_a_part_of_the_images() -> None:
     """Its means are over those that were drawn; all of them is the rule."""
     assert errors(train(PLAIN, images_per_epoch=99)) == errors(trained(PLAIN))

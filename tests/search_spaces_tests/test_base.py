@@ -101,7 +101,7 @@ def test_conditions() -> None:
         to_config=to_config,
     )
     assert [(p["depth"], p.get("width"), p.get("epoch")) for p in space.grid({})] == [
-        *((2, None, None), (3, 1, None), (3, 2, 5), (3, 2, 6), (4, 1, None), (4, 2, None)),
+        *((2, None, None), (3, 1, None), (3, 2, 5), (3, 2, 6), (4, 1, None), (4, 2, None))
     ]
     assert space.at([0.0, 0.9, 0.9], {}) == {"depth": 2}
     assert space.at([0.5, 0.9, 0.9], {}) == {"depth": 3, "width": 2, "epoch": 6}

@@ -22,10 +22,7 @@ def render_report(
     """Return the report of a study."""
     return render_data(
         ReportData(
-            studies=(record,),
-            followups=tuple(followups),
-            pictures=pictures,
-            correlated=correlated,
+            studies=(record,), followups=tuple(followups), pictures=pictures, correlated=correlated
         )
     )
 

@@ -55,12 +55,7 @@ SETTINGS = {
     "code_version": "0.1.0",
 }
 
-MULTITASK_SETTINGS = {
-    **SETTINGS,
-    "kind": "multitask",
-    "sampler": "random",
-    "min_accuracy": 0.7,
-}
+MULTITASK_SETTINGS = {**SETTINGS, "kind": "multitask", "sampler": "random", "min_accuracy": 0.7}
 
 CLASS_COUNTS = {
     "train": {"animal": 12, "human face": 60, "other": 18, "person": 30},

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import re
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -32,12 +33,9 @@ from study.formats import format_mse
 from study.report import read_report_data
 from study.settings import StudySettings
 from tests.assets.commands import meaning
-from tests.conftest import Cli
+from tests.conftest import Cli, Wait
 from tests.emoji_ae_tests.reference import leaking_groups
 from tests.study_tests.studies import ask, claim_point, open_study, space_of
-from tests.study_tests.toy import toy
-
-__all__ = ["toy"]
 
 COMMAND = Path(sys.executable).with_name("emoji-study")
 COMMANDS = [
@@ -46,7 +44,6 @@ COMMANDS = [
     *("dashboard", "clean", "compose"),
 ]
 
-Wait = Callable[[Callable[[], bool]], None]
 Kill = Callable[[int, int], None]
 
 
@@ -151,7 +148,9 @@ def test_options_without_effect(cli: Cli, tmp_path: Path, line: str, options: st
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory, settings: StudySettings) -> Path:
+def folder(
+    tmp_path_factory: pytest.TempPathFactory, settings: StudySettings, other_data: Path
+) -> Path:
     """A folder with a study of one trial, and with files that are no use; only to be read."""
     folder = tmp_path_factory.mktemp("studies")
     tpe = replace(settings, sampler="tpe")
@@ -163,6 +162,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, settings: StudySettings) ->
     (folder / "file").touch()
     (folder / "not.parquet").write_text("not a parquet file")
     pq.write_table(pa.table({"text": ["nerd face"]}), folder / "no-image.parquet")
+    shutil.copy(other_data, folder / "others.parquet")
     with closing(sqlite3.connect(folder / "other.db")) as connection:
         connection.execute("CREATE TABLE bookmarks (url TEXT)")
     merge_log(folder / "study.db")
@@ -191,6 +191,7 @@ def snapshot(folder: Path) -> dict[str, bytes | None]:
 RUN = "run autoencoder --epochs 1"
 STUDY = "--storage sqlite:///study.db"
 OTHER = "--storage sqlite:///other.db"
+OTHERS = "Study 's' was made with other data"
 
 
 @pytest.mark.parametrize(
@@ -221,6 +222,10 @@ OTHER = "--storage sqlite:///other.db"
         (f"{RUN} --storage sqlite:///not.parquet", "cannot be opened: file is not a database"),
         (f"{RUN} --storage sqlite:///file/x.db", "file/x.db cannot be opened: "),
         (f"{RUN} {STUDY} --study s", "Study 's' has fixed {"),
+        (f"run autoencoder {STUDY} --study s --data others.parquet", f"{OTHERS} (fingerprint "),
+        (f"worker {STUDY} --study s --data others.parquet", f"{OTHERS} (fingerprint "),
+        (f"train {STUDY} --study s --data others.parquet --out new", f"{OTHERS} (fingerprint "),
+        (f"run multitask {STUDY} --study s", "Study 's' is of the kind 'autoencoder', not of "),
         (f"run autoencoder {STUDY} --study s --warm-start s", "but 's' has trials; take another"),
         (
             f"{RUN} {STUDY} --warm-start s --set auto_encoder=CNN --set batch_size=8 --set "
@@ -232,6 +237,7 @@ OTHER = "--storage sqlite:///other.db"
         ("serve-storage --storage grpc://h:1", "`storage` must be a database to be served, but"),
         ("list", "Storage file runs/study.db does not exist; `emoji-study run` creates it."),
         ("list --storage sqlite:///damaged.db", "damaged.db"),
+        (f"{RUN} --storage sqlite:///damaged.db", "damaged.db"),
         (f"status {STUDY} --study x", "There is no study named 'x' in this storage; it holds: s."),
         (f"export {STUDY} --out t.xlsx", "`out` must end in .csv or .parquet, but got 't.xlsx'"),
         (f"export {STUDY} --out file/t.csv", "file: "),
@@ -328,12 +334,6 @@ def test_from_run_to_report(cli: Cli, tmp_path: Path) -> None:
     assert metrics_of(record)[1:] == LATENT_METRICS
     assert all(m.of(t) is not None for t in record.complete for m in LATENT_METRICS)
 
-    code, out, err = cli(*run, "--vendors", "google,apple,twitter", "--trials", "1")
-    assert (code, out) == (1, "")
-    assert err == (
-        "Error: Study 'faces' has vendors ('google', 'twitter', 'apple'), but got ('google', "
-        "'apple', 'twitter'); take another --study name to start afresh.\n"
-    )
     row = cli("list", "--storage", url)[1].splitlines()[-2].split()
     assert (row[0], format_mse(best.value) in row) == ("faces", True)
     code, out, _ = cli("status", *shared)
@@ -455,23 +455,6 @@ def test_interrupted_and_continued(cli: Cli, toy: Path, wait_until: Wait) -> Non
         curves.append([index[i].intermediate_values for i in range(3)])
     assert curves[0] == curves[1]
     assert [len(curve) for curve in curves[0]] == [100] * 3
-
-
-def test_killed_behind_the_last_trial(cli: Cli, toy: Path, wait_until: Wait) -> None:
-    """A run that dies when its trials are done has them; only the next but one asks for more."""
-    folder = toy.parent
-    (folder / "data").mkdir()
-    with subprocess.Popen(
-        [COMMAND, *RUN_TOYS], cwd=folder, stdout=subprocess.DEVNULL, start_new_session=True
-    ) as running:
-        wait_until(lambda: states(folder).count("COMPLETE") == 3 or running.poll() is not None)
-        os.killpg(running.pid, signal.SIGKILL)
-    assert running.returncode == -signal.SIGKILL
-    for total in (3, 6):
-        code, out, err = cli(*RUN_TOYS)
-        assert (code, states(folder)) == (0, ["COMPLETE"] * total), err
-        nothing = "Nothing left to do: the 3 trials that were asked for are finished."
-        assert (nothing in out.splitlines()) == (total == 3)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])

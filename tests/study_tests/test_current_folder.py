@@ -21,9 +21,6 @@ from study.running.job import WorkerJob
 from study.running.refresher import _refresh_there
 from tests.study_tests.studies import claim_point
 from tests.study_tests.synthetic import planted
-from tests.study_tests.toy import toy
-
-__all__ = ["toy"]
 
 pytestmark = pytest.mark.whole
 

@@ -9,9 +9,7 @@ from study.emoji import AUTOENCODER
 from study.errors import StudyError
 from study.kind_info import KindInfo
 from study.kind_sources import find_kind, find_stored, make_trainer, require_same_code
-from tests.study_tests.toy import TOY, toy
-
-__all__ = ["toy"]
+from tests.study_tests.toy import TOY
 
 
 def test_a_kind_is_found(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:

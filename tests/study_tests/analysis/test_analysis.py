@@ -418,7 +418,7 @@ def test_class_results_are_those_of_the_best_trial() -> None:
     attrs = {**classified(HIGH), "confusion": [[2, 1, 0], [0, 1, 0], [0, 0, 0]]}
     info = get_class_results(multitask(trial(0, value=0.1, attrs=attrs), class_counts=counts))
     assert [(c.n_train, c.n_validation, c.recall) for c in info.classes] == [
-        *((2, 3, pytest.approx(2 / 3)), (1, 1, 1.0), (1, 0, None)),
+        *((2, 3, pytest.approx(2 / 3)), (1, 1, 1.0), (1, 0, None))
     ]
     assert info.guessing == 0.5
     assert get_class_results(RECORD) is None  # it stores no counts

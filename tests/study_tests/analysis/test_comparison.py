@@ -231,7 +231,7 @@ def test_what_is_no_budget() -> None:
             get_comparison(records)
     budgets = (("trials", 1), ("epochs", 1200.0), ("seconds", 90.0))
     assert [describe_budget(unit, budget) for unit, budget in budgets] == [
-        *("1 trial", "1,200 epochs", "1 min 30 s of training"),
+        *("1 trial", "1,200 epochs", "1 min 30 s of training")
     ]
 
 

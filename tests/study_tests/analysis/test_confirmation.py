@@ -119,7 +119,7 @@ def test_by_hand() -> None:
     assert (info.n_seeds, info.n_missing, info.caution) == (5, 0, None)
     a, default, _ = info.confirmed
     assert [(c.name, c.role, c.parameter_count) for c in info.confirmed] == [
-        *(("a", "top", 2000), ("default", "default", 1000), ("middle", "middle", 3000)),
+        *(("a", "top", 2000), ("default", "default", 1000), ("middle", "middle", 3000))
     ]
     assert (a.validation, default.validation) == (by_scipy(BETTER), by_scipy(BASE))
     logs = np.log1p([a.difference, a.difference_low, a.difference_high]).tolist()
@@ -281,7 +281,7 @@ def test_test_results() -> None:
         tests={name: [mean - 0.01, mean + 0.01, mean] for name, mean in means.items()},
     )
     assert [(i.trial, i.search_value) for i in info.incumbents] == [
-        *((0, 0.9), (10, 0.5), (30, 0.4), (50, 0.3)),
+        *((0, 0.9), (10, 0.5), (30, 0.4), (50, 0.3))
     ]
     assert [i.test for i in info.incumbents] == pytest.approx([0.8, 0.5, 0.55, 0.45])
     assert [i.overtuning for i in info.incumbents] == pytest.approx([0, 0, 0.05, 0], abs=1e-12)

@@ -8,7 +8,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
@@ -35,12 +34,12 @@ from study.followups.testing import measure_models
 from study.requests import FollowupRequest, Place
 from study.seeds import pair_seed
 from study.settings import StudySettings
+from tests.conftest import Wait
 from tests.emoji_ae_tests.reference import leaking_groups
 from tests.study_tests.asking import command, url_of
 from tests.study_tests.studies import ask
 from tests.study_tests.toy import TOY
 
-Wait = Callable[[Callable[[], bool]], None]
 Capture = pytest.CaptureFixture[str]
 
 CONFIRM = "confirm --study search --top 2"

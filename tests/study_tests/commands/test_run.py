@@ -3,7 +3,6 @@
 import re
 import sqlite3
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 import joblib
@@ -14,17 +13,11 @@ from storage import attrs
 from storage.errors import UnknownStudyError
 from storage.rdb import open_storage
 from storage.records import Progress, StudyRecord, load_study_record
-from study.errors import StudyError
 from study.running.choosing import find_trial
 from study.running.coordinator import RunOutcome, describe_outcome
 from study.running.threads import oversubscription
-from study.settings import StudySettings
 from tests.study_tests.asking import command, url_of
-from tests.study_tests.studies import open_study
 from tests.study_tests.synthetic import SETTINGS, planted, study, trial
-from tests.study_tests.toy import toy
-
-__all__ = ["toy"]
 
 
 def read(folder: Path) -> StudyRecord:
@@ -88,37 +81,6 @@ def test_grid(toy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert trials[2].params == trials[0].params
     assert len({t.user_attrs[attrs.SEED] for t in trials}) == 4
     assert all(attrs.REUSED_FROM not in t.user_attrs for t in trials)
-
-
-def test_a_study_stays_what_it_is(
-    tmp_path: Path, settings: StudySettings, multitask: StudySettings, other_data: Path
-) -> None:
-    """A study that differs in anything is neither run nor joined, and is left as it was."""
-    storage = open_storage(url_of(tmp_path), create=True, write=True)
-    decided = {
-        "search": settings,
-        "constrained": replace(multitask, min_accuracy=0.5),
-        "trade-off": replace(multitask, pareto=True),
-        "plain": multitask,
-        "later": replace(settings, training=settings.training + 1, code_version="9.9"),
-    }
-    studies = [open_study(storage, name, own) for name, own in decided.items()]
-    before = [one.user_attrs for one in studies]
-    other_trainings = "'later' was made with emoji-study 9.9, whose trainings give other results "
-    for line, message in (
-        ("run autoencoder --study search --sampler tpe", "has sampler 'random', but got 'tpe'"),
-        ("run autoencoder --study search --set epoch=3", "but got {'epoch': 3}"),
-        (f"run autoencoder --study search --data {other_data}", "was made with other data "),
-        ("run multitask --study trade-off --min-accuracy 0.5", "None, but got 0.5; take another"),
-        ("run autoencoder --study plain", "is of the kind 'multitask', not of 'autoencoder'"),
-        (f"worker --study search --data {other_data}", "'search' was made with other data "),
-        ("worker --study later", other_trainings),
-    ):
-        with pytest.raises((StudyError, UnknownStudyError), match=re.escape(message)) as seen:
-            command(tmp_path, line)
-        assert "\n" not in str(seen.value)
-    assert [one.user_attrs for one in studies] == before
-    assert [one.get_trials() for one in studies] == [[]] * len(studies)
 
 
 def infeasible(n_trials: int) -> StudyRecord:

@@ -14,7 +14,7 @@ import torch
 from emoji_ae.checkpoint import load_checkpoint
 from emoji_ae.classification import count_classes
 from emoji_ae.config import AutoencoderConfig, multitask_config
-from emoji_ae.dataset import EmojiDataset, load_dataset
+from emoji_ae.dataset import EmojiDataset
 from emoji_ae.drawing.strips import N_RANKED, N_SAMPLES
 from emoji_ae.evaluation import reconstruction_errors, to_float
 from emoji_ae.labels import CLASSES
@@ -24,13 +24,10 @@ from storage import attrs
 from storage.rdb import open_storage
 from study import emoji
 from study.commands.train import Final, train_final
-from study.commands.train import train as train_command
 from study.emoji.data import StudyData
 from study.emoji.trainer import EmojiTrainer
-from study.errors import StudyError
 from study.kinds import DivergedError, Step
 from study.report.pictures import cut_strip
-from study.requests import TrainRequest
 from study.running.choosing import Chosen
 from study.running.worker import run_trial
 from study.settings import StudySettings
@@ -43,12 +40,6 @@ FILES = {"checkpoint.pt", "learning_curve.png", "metrics.json", "reconstructions
 MULTITASK = multitask_config(
     epoch=3, batch_size=8, learning_rate=0.01, width=8, latent_channels=16, patience=20
 )
-
-
-@pytest.fixture(scope="module")
-def dataset(tiny_data: Path) -> EmojiDataset:
-    """The tiny data set."""
-    return load_dataset(tiny_data)
 
 
 def train(
@@ -165,24 +156,6 @@ def test_seed_and_split_decide(tmp_path: Path, dataset: EmojiDataset) -> None:
     assert first.best["validation_mse"] == pytest.approx(turned.test["mse"], rel=1e-5)
     assert first.test["mse"] == pytest.approx(turned.best["validation_mse"], rel=1e-5)
     assert first.test["mse"] != pytest.approx(first.best["validation_mse"], rel=1e-3)
-
-
-def test_other_data(tmp_path: Path, url: str, settings: StudySettings, other_data: Path) -> None:
-    """The command refuses data that are not the study's before anything is written."""
-    study = open_study(open_storage(url, create=True, write=True), "study", settings)
-    study.sampler = optuna.samplers.RandomSampler(seed=0)
-    trial = claim_point(study, {})
-    space_of(settings).suggest(trial, settings.fixed)
-    study.tell(trial, 0.5)
-    out = tmp_path / "out"
-    asked = TrainRequest(url=url, study="study", trial="0", threads=1, data=other_data, out=out)
-    message = (
-        rf"^Study 'study' was made with other data \(fingerprint {settings.data_fingerprint}, "
-        r"here [0-9a-f]{16}-[0-9a-f]{8}\); give its file with --data\.$"
-    )
-    with pytest.raises(StudyError, match=message):
-        train_command(asked, say=str)
-    assert not out.exists()
 
 
 def test_earlier_model_is_whole_until_the_end(tmp_path: Path, dataset: EmojiDataset) -> None:

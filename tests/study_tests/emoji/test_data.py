@@ -22,12 +22,6 @@ from tests.study_tests.studies import open_study
 
 
 @pytest.fixture(scope="module")
-def dataset(tiny_data: Path) -> EmojiDataset:
-    """The tiny data set."""
-    return load_dataset(tiny_data)
-
-
-@pytest.fixture(scope="module")
 def more(tiny_data: Path) -> EmojiDataset:
     """The tiny data set with extra images of two vendors."""
     return load_dataset(tiny_data, ["google", "twitter"])

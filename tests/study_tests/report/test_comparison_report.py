@@ -5,12 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from study.analysis.comparison import (
-    UNITS,
-    ComparisonInfo,
-    describe_budget,
-    get_comparison,
-)
+from study.analysis.comparison import UNITS, ComparisonInfo, describe_budget, get_comparison
 from study.formats import format_mse, format_percent
 from study.report import ReportData
 from study.report.comparison_report import format_probability, get_comparison_verdict

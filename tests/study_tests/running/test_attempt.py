@@ -4,7 +4,7 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -17,11 +17,10 @@ from storage import attrs
 from study.running.attempt import EXIT_ERROR, EXIT_OUTAGE
 from study.running.job import WorkerJob
 from study.settings import StudySettings
+from tests.conftest import Wait
 from tests.study_tests.studies import TRAINED, ask, job_of, wanting, watched
 
 pytestmark = pytest.mark.whole
-
-Wait = Callable[[Callable[[], bool]], None]
 
 
 def new_study(folder: Path, toys: StudySettings, **fixed: Any) -> WorkerJob:

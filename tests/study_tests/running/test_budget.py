@@ -11,7 +11,7 @@ import pytest
 from optuna.exceptions import StorageInternalError
 from optuna.trial import TrialState
 
-from search_spaces import SPACES, SearchSpaceError
+from search_spaces import SPACES
 from search_spaces.designs import design_points
 from storage import attrs, queue
 from storage.queue import Cause, Empty
@@ -206,14 +206,6 @@ def test_points_of_a_design(study: optuna.Study, settings: StudySettings, sample
     end(study, COMPLETE, COMPLETE)
     by_hand, last = drawn_for(study, design)[7:]
     assert (by_hand, last) == (({}, {}), (drawn[max(indices) + 1], {}))
-
-
-def test_continuous_space_has_no_grid(study: optuna.Study, settings: StudySettings) -> None:
-    """A grid over a continuous range is refused, and queues nothing."""
-    with pytest.raises(SearchSpaceError, match="extended space has no grid: `learning_rate`"):
-        start_design(study, replace(settings, sampler="grid", space="extended"))
-    assert study.get_trials() == []
-    assert attrs.DESIGN not in study.user_attrs
 
 
 def test_trainings_left() -> None:

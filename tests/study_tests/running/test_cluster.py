@@ -2,7 +2,7 @@
 
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import dask
@@ -17,12 +17,11 @@ from study.errors import StudyError
 from study.requests import Place
 from study.running.cluster import open_cluster
 from study.settings import StudySettings
+from tests.conftest import Wait
 from tests.servers import opened
 from tests.study_tests.studies import TRAINED, ask, toy_run, url_of
 
 pytestmark = pytest.mark.whole
-
-Wait = Callable[[Callable[[], bool]], None]
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import signal
 import sqlite3
 import subprocess
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import closing, suppress
 from pathlib import Path
 from threading import Event
@@ -23,6 +23,7 @@ from study.running.budget import acknowledge, request
 from study.running.coordinator import RunOutcome, run_study
 from study.running.worker import run_worker
 from study.settings import StudySettings
+from tests.conftest import Wait
 from tests.servers import opened
 from tests.study_tests.studies import (
     claim,
@@ -37,8 +38,6 @@ from tests.study_tests.studies import (
     watched,
     when_trained,
 )
-
-Wait = Callable[[Callable[[], bool]], None]
 
 
 def run(

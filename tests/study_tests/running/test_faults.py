@@ -1,6 +1,5 @@
 """What goes wrong with databases, disks and users: one clear line, and nothing half-written."""
 
-import os
 import re
 import sqlite3
 import subprocess
@@ -24,6 +23,7 @@ from storage.records import StudyRecord, load_study_record
 from study.cli import main
 from study.running.worker import claims, run_trial
 from study.settings import StudySettings
+from tests.conftest import Wait
 from tests.servers import new_database, opened, postgres_server
 from tests.study_tests.studies import (
     claim,
@@ -34,7 +34,6 @@ from tests.study_tests.studies import (
     when_trained,
 )
 
-Wait = Callable[[Callable[[], bool]], None]
 Outcome = Callable[[list[str]], tuple[int, str, str]]
 
 
@@ -196,22 +195,6 @@ def test_full_artifact_folder(tmp_path: Path, toys: StudySettings) -> None:
             (disk / "a.png").write_bytes(bytes(30_000))
             with pytest.raises(ArtifactFolderError, match="takes no files"):
                 check_folder()
-
-
-def test_corrupt_database(tmp_path: Path, toys: StudySettings, outcome: Outcome) -> None:
-    """A damaged file is named, whether reading or running, and stays as it is."""
-    url = url_of(tmp_path)
-    arguments = run_command(url, toys, tmp_path, "--trials", "2")
-    wanting(url, toys, 100)
-    close_all()
-    file = tmp_path / "study.db"
-    content = bytearray(file.read_bytes())
-    content[4096:-4096] = os.urandom(len(content) - 8192)
-    for damaged in (bytes(content), b"no database at all" * 1000):
-        file.write_bytes(damaged)
-        for each in (arguments, command("status", "--storage", url, "--study", "study")):
-            assert "study.db" in refusal(outcome(each))
-        assert file.read_bytes() == damaged
 
 
 def test_gone_while_running(

@@ -1,6 +1,5 @@
 """What the dashboard shows of a study is brought up to date while it runs, and at its end."""
 
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -15,11 +14,10 @@ from storage.records import load_study_record
 from study.running.job import WorkerJob
 from study.running.refresher import EVERY_TRIALS, refreshing
 from study.settings import StudySettings
+from tests.conftest import Wait
 from tests.servers import opened, served
 from tests.study_tests.dashboards import add_trials, begin_study
 from tests.study_tests.studies import job_of, watched
-
-Wait = Callable[[Callable[[], bool]], None]
 
 
 def begun(folder: Path, toys: StudySettings) -> tuple[optuna.Study, WorkerJob]:

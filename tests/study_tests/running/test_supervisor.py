@@ -20,9 +20,8 @@ from study.errors import StudyError
 from study.running.job import WorkerJob
 from study.running.supervisor import ALLOCATOR, MAX_DEATHS, _wait_s, supervise
 from study.settings import StudySettings
+from tests.conftest import Wait
 from tests.study_tests.studies import job_of, wanting, watched
-
-Wait = Callable[[Callable[[], bool]], None]
 
 DIES = """
 import os, signal, sys

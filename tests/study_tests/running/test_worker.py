@@ -7,7 +7,6 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
@@ -28,6 +27,7 @@ from study.running.worker import MAX_DIVERGED, Ended, claims, run_trial, run_wor
 from study.seeds import trial_seed
 from study.settings import StudySettings
 from study.terminal.signals import stop_signals
+from tests.conftest import Wait
 from tests.study_tests.studies import (
     claim,
     claim_point,
@@ -40,8 +40,6 @@ from tests.study_tests.studies import (
 )
 
 COMPLETE, FAIL, WAITING = TrialState.COMPLETE, TrialState.FAIL, TrialState.WAITING
-
-Wait = Callable[[Callable[[], bool]], None]
 
 
 @pytest.fixture
@@ -155,21 +153,6 @@ def test_studies_that_are_refused(
     with pytest.raises(StudyError, match=rf"^Study 'study' was made with {message}"):
         run_worker(job, threading.Event())
     assert study.get_trials() == []
-
-
-def test_a_study_of_an_earlier_version_goes_on(url: str, toys: StudySettings, store: Path) -> None:
-    """The state under its name of then is continued, by a study that has no unique name yet."""
-    study, objective, stop = wanting(url, toys), objective_of(toys, store), threading.Event()
-    stop.set()
-    run_trial(study, claim(study), objective, stop)
-    (state,) = (store / "unfinished").iterdir()
-    uid = study.user_attrs[attrs.UID]
-    state.rename(state.with_name(state.name.replace(uid, str(study._study_id))))
-    study._storage.set_study_user_attr(study._study_id, attrs.UID, None)
-    run_trial(study, claim(study), objective, threading.Event())
-    assert study.get_trials()[1].user_attrs[attrs.RESUMED_EPOCHS] == 1
-    assert study.user_attrs[attrs.UID] not in (None, uid)
-    assert list((store / "unfinished").iterdir()) == []
 
 
 WORKER = """
