@@ -13,12 +13,7 @@ from emoji_ae.describe import DatasetInfo, WordInfo, describe_dataset
 from emoji_ae.images import encode_png
 from study.emoji.describe import describe_data, draw_splits
 from study.emoji.figures import plot_classes, plot_neighbours, plot_words
-from study.emoji.page import (
-    get_data_cautions,
-    get_data_sentences,
-    render_data_report,
-)
-from study.figures import plotly_js
+from study.emoji.page import get_data_cautions, get_data_sentences, render_data_report
 from study.formats import format_mse
 from study.requests import DescribeRequest
 from tests.conftest import Cli
@@ -70,7 +65,7 @@ def test_what_is_on_the_page(page: Page, info: DatasetInfo) -> None:
         assert attrs["alt"]
         assert (attrs["src"] or "").startswith("data:image/png;base64,")
         assert (attrs["width"], attrs["height"]) == ("64", "64")
-    assert len(page.source) - len(plotly_js()) < 3e6
+    assert len(page.source) < 3_200_000
     links = [attrs.get("href") or attrs.get("src") or "#" for _, attrs in page.tags]
     assert [link for link in links if not link.startswith(("#", "data:"))] == []
     shown = text_of(page)

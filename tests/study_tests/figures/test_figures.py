@@ -27,7 +27,6 @@ from study.figures import (
     plot_importances,
     plot_isolation,
     plot_learning_curves,
-    plotly_js,
 )
 from study.figures.style import FAMILY_SYMBOLS
 from tests.study_tests import synthetic
@@ -74,7 +73,7 @@ def test_history_draws_every_trial_once() -> None:
     best = found.pop("best so far")
     assert sum(len(trace.x) for trace in found.values()) == 120
     assert list(found) == [
-        *("CNN complete", "linear complete", "CNN pruned", "linear pruned", "failed"),
+        *("CNN complete", "linear complete", "CNN pruned", "linear pruned", "failed")
     ]
     assert (best.line.shape, best.meta, max(best.x)) == ("hv", {"incumbents": True}, 119)
     steps, value = dict(zip(best.x, best.y, strict=True)), None
@@ -261,10 +260,3 @@ def test_front_draws_every_trial_once() -> None:
     (needed,) = figure.layout.shapes
     assert (needed.y0, needed.y1, needed.line.dash) == (0.7, 0.7, "dash")
     assert needed.name == "70.0\N{NO-BREAK SPACE}% needed"
-
-
-def test_plotly_js_can_stand_in_a_script_element() -> None:
-    """The library's source holds nothing that would end the element around it."""
-    source = plotly_js().lower()
-    assert "</script" not in source
-    assert "<!--" not in source
