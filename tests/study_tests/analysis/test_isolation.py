@@ -15,7 +15,6 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from storage.records import Scalar, StudyRecord
 from study.analysis import kind_of
 from study.analysis.isolation import (
-    MAX_BINS,
     MAX_POINTS,
     N_BEST_POINTS,
     IsolatedParameter,
@@ -65,7 +64,7 @@ def test_parameters_that_do_not_vary_are_left_out() -> None:
         ("batch_normalization", "category"),
     ]
     sizes = [value.n_trials for value in named("learning_rate").values]
-    assert (len(sizes), max(sizes) - min(sizes) <= 1) == (MAX_BINS, True)
+    assert (len(sizes), max(sizes) - min(sizes) <= 1) == (10, True)
     assert INFO.n_trials == sum(sizes) == len(RECORD.complete)
     n_linear = sum(t.params["auto_encoder"] == "linear" for t in RECORD.complete)
     assert named("bottleneck_dim").n_trials == n_linear
