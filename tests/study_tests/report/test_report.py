@@ -470,19 +470,8 @@ NOT_FINITE = (
     trial(1, state=TrialState.RUNNING, params=CNN, curve=(math.nan, 0.3)),
 )
 CURVES = ["history", "learning-curves"]
-EVIL_SECTIONS = [
-    *("isolation", "pair", "families", "branches", "parallel", "importance", "correlations"),
-    *(
-        "history",
-        "learning-curves",
-        "distribution",
-        "expected-best",
-        "fidelity",
-        "best-configuration",
-    ),
-    *("pictures", "trade-off", "cost", "classes", "trials", "reproduce"),
-    *("key-numbers", "timeline", "tables"),
-]
+EVIL_SECTIONS = [name for name in MULTITASK_SECTIONS if name != "failures"]
+EVIL_SECTIONS.insert(1 + EVIL_SECTIONS.index("best-configuration"), "pictures")
 PARETO = {**MULTITASK_SETTINGS, "pareto": True}
 NONE = "No complete trial keeps the constraint yet, so none is the best."
 
