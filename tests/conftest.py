@@ -19,7 +19,7 @@ from emoji_ae.emojicloud import SCHEMA, build_table
 from emoji_ae.labels import is_face
 from study.kinds import Source
 from study.settings import StudySettings, code_version
-from tests.servers import new_database, postgres_server, served
+from tests.servers import new_database, postgres_server
 from tests.study_tests.toy import toy
 from tests.times import (
     pytest_configure,
@@ -160,19 +160,6 @@ def new_url(kind: str, request: pytest.FixtureRequest) -> str:
 def database(request: pytest.FixtureRequest) -> str:
     """The URL of a new database on a file, then on a server."""
     return new_url(request.param, request)
-
-
-@pytest.fixture(params=["sqlite", "postgresql", "grpc"])
-def place(request: pytest.FixtureRequest) -> Iterator[str]:
-    """The URL of a new database on a file, on a server, and on a file behind gRPC.
-
-    All that workers do must come out the same in each of them.
-    """
-    if request.param != "grpc":
-        yield new_url(request.param, request)
-        return
-    with served(new_url("sqlite", request)) as address:
-        yield address
 
 
 @pytest.fixture

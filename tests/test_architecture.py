@@ -183,6 +183,11 @@ def said(script: str) -> str:
             "study.running.budget, study.running.job, study.seeds, storage.records",
             ("torch", "sklearn", "plotly", "pyarrow"),
         ),
+        # What only waits for a worker.
+        (
+            "study.running.supervisor, study.running.attempt, study.terminal.signals",
+            ("torch", "optuna", "sqlalchemy", "numpy"),
+        ),
     ],
 )
 def test_what_is_light_needs_nothing_slow(modules: str, slow: tuple[str, ...]) -> None:

@@ -15,7 +15,10 @@ from tests.servers import opened, served
 def shared_place(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
-    """The URL of a new database as of ``place``, for tests that need none of their own."""
+    """The URL of a new database on a file, on a server, and on a file behind gRPC.
+
+    All that workers do must come out the same in each of them.
+    """
     url = f"sqlite:///{tmp_path_factory.mktemp('shared') / 'study.db'}"
     if request.param == "postgresql":
         url = new_url(request.param, request)

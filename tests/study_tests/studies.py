@@ -111,6 +111,13 @@ def url_of(folder: Path) -> str:
     return f"sqlite:///{folder / 'study.db'}"
 
 
+def merge_log(folder: Path) -> None:
+    """Move what SQLite's log holds into the file, which otherwise happens at some later time."""
+    with closing(sqlite3.connect(folder / "study.db")) as connection:
+        busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    assert not busy
+
+
 def job_of(folder: Path, settings: StudySettings) -> WorkerJob:
     """Return the job of a one-thread worker of the study named ``study`` in ``folder``."""
     assert settings.data is not None

@@ -16,8 +16,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
@@ -35,7 +33,7 @@ from study.settings import StudySettings
 from tests.assets.commands import meaning
 from tests.conftest import Cli, Wait
 from tests.emoji_ae_tests.reference import leaking_groups
-from tests.study_tests.studies import ask, claim_point, open_study, space_of
+from tests.study_tests.studies import ask, claim_point, merge_log, open_study, space_of
 
 COMMAND = Path(sys.executable).with_name("emoji-study")
 COMMANDS = [
@@ -161,26 +159,18 @@ def folder(
     study.tell(trial, 0.5)
     (folder / "file").touch()
     (folder / "not.parquet").write_text("not a parquet file")
-    pq.write_table(pa.table({"text": ["nerd face"]}), folder / "no-image.parquet")
     shutil.copy(other_data, folder / "others.parquet")
     with closing(sqlite3.connect(folder / "other.db")) as connection:
         connection.execute("CREATE TABLE bookmarks (url TEXT)")
-    merge_log(folder / "study.db")
+    merge_log(folder)
     content = (folder / "study.db").read_bytes()
     (folder / "damaged.db").write_bytes(content[:4096] + b"\xff" * (len(content) - 4096))
     return folder
 
 
-def merge_log(database: Path) -> None:
-    """Move what SQLite's log holds into the file, which otherwise happens at some later time."""
-    with closing(sqlite3.connect(database)) as connection:
-        busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-    assert not busy
-
-
 def snapshot(folder: Path) -> dict[str, bytes | None]:
     """Return all files and folders, without what SQLite keeps beside an open file."""
-    merge_log(folder / "study.db")
+    merge_log(folder)
     return {
         str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None
         for path in folder.rglob("*")
@@ -197,7 +187,6 @@ OTHERS = "Study 's' was made with other data"
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("run vae", "`kind` must be one of autoencoder, multitask, or name your own as path/"),
         (f"{RUN} --pareto", "--pareto needs a kind with a second metric; autoencoder has only"),
         ("run multitask --pareto --min-accuracy 0.5", "--pareto already optimises validation"),
         ("run multitask --pareto --pruner median", "With --pareto nothing is pruned, "),
@@ -211,9 +200,7 @@ OTHERS = "Study 's' was made with other data"
         (f"{RUN} --split half", "`split` must be one of group, random, but got 'half'"),
         (f"{RUN} --set width=8", "The notebook space has no parameter 'width'; it has: epoch"),
         (f"{RUN} --space extended --sampler grid", "The extended space has no grid"),
-        (f"{RUN} --data no.parquet", "`no.parquet` must be a parquet file, but got no such file"),
         (f"{RUN} --data not.parquet", "`not.parquet` must be a readable parquet file, but got"),
-        (f"{RUN} --data no-image.parquet", "must have one column `image`, but got text"),
         (f"{RUN} --device gpu", "`device` must be auto, cpu or cuda, but got 'gpu'"),
         (f"{RUN} --backend cloud", "`backend` must be local or dask, but got 'cloud'.\n"),
         (f"{RUN} --scheduler tcp://host:1", "--scheduler belongs to --backend dask.\n"),
@@ -379,6 +366,14 @@ def test_from_run_to_report(cli: Cli, tmp_path: Path) -> None:
         assert (image.width > 1000, len(image.getcolors() or []) > 100) == (True, True)
     code, *_ = cli("report", "--from", "new/report.html", "--out", "again.html")
     assert (code, (tmp_path / "again.html").read_text()) == (0, page)
+    again = ("report", "--from", "new/report.html", "--out")
+    assert cli(*again, "text/report.md")[:2] == (0, "Report written to text/report.md\n")
+    named = re.findall(r"\]\((report-\d+\.png)\)", (tmp_path / "text/report.md").read_text())
+    assert {*named, "report.md"} == set(os.listdir(tmp_path / "text"))
+    assert len(named) == n_images
+    assert gallery.png in [(tmp_path / "text" / name).read_bytes() for name in named]
+    code, out, _ = cli(*again, "-")
+    assert (code, "\nemoji-study train " in out, "<" in out) == (0, True, False)
 
 
 RUN_TOYS = (

@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import sqlite3
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -36,7 +34,7 @@ from study.settings import StudySettings
 from tests.conftest import Cli
 from tests.emoji_ae_tests.reference import leaking_groups
 from tests.study_tests.asking import command, url_of
-from tests.study_tests.studies import open_study
+from tests.study_tests.studies import merge_log, open_study
 from tests.study_tests.toy import TOY
 
 OWN = Source()
@@ -68,26 +66,13 @@ def cells(trials: list[FrozenTrial]) -> dict[tuple[int, str], FrozenTrial]:
     }
 
 
-def results(trials: list[FrozenTrial]) -> dict[tuple[int, str], tuple[Any, ...]]:
-    """Return what each arm gave in each pair, bit for bit."""
-    return {
-        cell: (
-            trial.values,
-            trial.intermediate_values,
-            *(trial.user_attrs.get(name) for name in (attrs.SEED, attrs.SIDES, attrs.CONFUSION)),
-        )
-        for cell, trial in cells(trials).items()
-    }
-
-
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory, tiny_data: Path) -> Path:
     """A folder with an experiment of two pairs that has been run; only to be read."""
     folder = tmp_path_factory.mktemp("experiment")
     assert command(folder, f"{COMMAND} --pairs {N_PAIRS} --data {tiny_data}{SETS}") == 0
     assert len(cells(trials_of(folder))) == N_PAIRS * len(ARMS)
-    with closing(sqlite3.connect(folder / "study.db")) as connection:
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    merge_log(folder)
     return folder
 
 

@@ -26,7 +26,6 @@ from tests.study_tests.synthetic import START, trial
 from tests.study_tests.synthetic import study as study_of
 
 LOSS = Metric(name="validation_cross_entropy", label="validation cross-entropy", low=0, place=0)
-SCORE = Metric(name="score", label="score", direction="maximize", place=0)
 ACCURACY = Metric(
     name="validation_accuracy", label="validation accuracy", direction="maximize", low=0, high=1
 )

@@ -37,7 +37,7 @@ from study.settings import StudySettings
 from tests.conftest import Wait
 from tests.emoji_ae_tests.reference import leaking_groups
 from tests.study_tests.asking import command, url_of
-from tests.study_tests.studies import ask
+from tests.study_tests.studies import ask, merge_log
 from tests.study_tests.toy import TOY
 
 Capture = pytest.CaptureFixture[str]
@@ -84,8 +84,7 @@ def search_and_confirm(folder: Path, kind: str, more: str = "") -> Path:
     )
     assert command(folder, f"{CONFIRM} --seeds 2") == 0
     assert len(read(folder, "search").complete) == len(read(folder).complete) == 8
-    with closing(sqlite3.connect(folder / "study.db")) as connection:
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    merge_log(folder)
     return folder
 
 

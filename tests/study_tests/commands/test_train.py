@@ -143,21 +143,6 @@ def test_repeats_a_trial(
         assert confusion.tolist() == ended.user_attrs[attrs.CONFUSION]
 
 
-def test_seed_and_split_decide(tmp_path: Path, dataset: EmojiDataset) -> None:
-    """The same seed gives the same errors; the given split trains, chooses and judges."""
-    split = split_dataset(dataset, seed=42)
-    swapped = replace(split, validation=split.test, test=split.validation)
-    first, again, other, turned = (
-        train(dataset, tmp_path / str(i), config=replace(CONFIG, epoch=1), seed=seed, split=sides)
-        for i, (seed, sides) in enumerate(((1, split), (1, split), (2, split), (1, swapped)))
-    )
-    assert (first.best["validation_mse"], first.test) == (again.best["validation_mse"], again.test)
-    assert first.test["mse"] != other.test["mse"]
-    assert first.best["validation_mse"] == pytest.approx(turned.test["mse"], rel=1e-5)
-    assert first.test["mse"] == pytest.approx(turned.best["validation_mse"], rel=1e-5)
-    assert first.test["mse"] != pytest.approx(first.best["validation_mse"], rel=1e-3)
-
-
 def test_earlier_model_is_whole_until_the_end(tmp_path: Path, dataset: EmojiDataset) -> None:
     """While another training runs, or if it ends with nothing, the folder is as it was."""
     short = replace(CONFIG, epoch=1)
@@ -223,10 +208,8 @@ def test_classification(tmp_path: Path, dataset: EmojiDataset) -> None:
     """A multitask model is also judged by its classes, on the test images and on no others."""
     split = split_dataset(dataset, seed=42)
     metrics = train(dataset, tmp_path, config=MULTITASK, split=split)
-    assert {path.name for path in tmp_path.iterdir()} == FILES
-    checkpoint = load_checkpoint(tmp_path / "checkpoint.pt")
-    assert checkpoint.config == MULTITASK
-    expected = confusion_of(checkpoint.model, dataset, split.test)
+    model = load_checkpoint(tmp_path / "checkpoint.pt").model
+    expected = confusion_of(model, dataset, split.test)
     assert expected.sum() == len(split.test) == 8
     counts = count_classes(dataset.labels[list(split.test)]).numpy()
     assert expected.sum(axis=1).tolist() == counts.tolist()
@@ -239,7 +222,3 @@ def test_classification(tmp_path: Path, dataset: EmojiDataset) -> None:
     assert stored["test_confusion"] == expected.tolist()
     assert stored["test_accuracy"] == metrics.test["accuracy"]
     assert stored["test_balanced_accuracy"] == metrics.test["balanced_accuracy"]
-    assert stored["config"] == MULTITASK.to_dict()
-    images = to_float(dataset.images[list(split.test)], CPU)
-    error = reconstruction_errors(checkpoint.model, images).mean().item()
-    assert metrics.test["mse"] == pytest.approx(error, rel=1e-5)

@@ -1,7 +1,6 @@
 """One attempt of a worker, as its supervisor starts it: jobs in, exit codes and errors out."""
 
 import json
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -97,20 +96,3 @@ def test_lost_supervisor(tmp_path: Path, toys: StudySettings, wait_until: Wait) 
     assert failed.user_attrs[attrs.FAILURE].startswith("interrupted after rounds ")
     assert {attrs.ERRORS, attrs.DEATHS}.isdisjoint(again.user_attrs)
     assert len(list((tmp_path / "artifacts" / "unfinished").iterdir())) == 1
-
-
-def test_told_to_stop_at_once(tmp_path: Path, toys: StudySettings, wait_until: Wait) -> None:
-    """A worker hears that it is to stop also while it is still being loaded."""
-    job = new_study(tmp_path, toys, rounds=10**6)
-
-    def handles_signals() -> bool:
-        status = Path(f"/proc/{process.pid}/status").read_text()
-        (caught,) = [line.split()[1] for line in status.splitlines() if line[:7] == "SigCgt:"]
-        return bool(int(caught, 16) >> (signal.SIGTERM - 1) & 1)
-
-    with attempt(job.to_json()) as process:
-        wait_until(handles_signals)
-        process.terminate()
-        assert process.wait() == 0
-    states = {trial.state for trial in watched(job).get_trials()}
-    assert states <= {TrialState.FAIL, TrialState.WAITING}

@@ -18,13 +18,7 @@ from storage.queue import Cause, Empty
 from storage.rdb import open_storage
 from storage.records import Progress, count, finished_trials
 from study.analysis.remaining import grid_trainings, trainings_left
-from study.running.budget import (
-    acknowledge,
-    design_point,
-    exhausted,
-    n_points,
-    request,
-)
+from study.running.budget import acknowledge, design_point, exhausted, n_points, request
 from study.settings import StudySettings
 from tests.study_tests.studies import claim, space_of, start_design
 
@@ -72,10 +66,7 @@ DESIGNS = [
     # A grid gives each of its points once, and no more than it has.
     ("D 5>5 CCCCC D 20>20 CCC exhausted D exhausted D", "0 1 2 3 4 5 6 7"),
     # Each run first queues points again that only failed, as often as it takes.
-    (
-        "D 5>5 C FF C D FF D FF D FF D CCC done",
-        "0 1 2 3 1<1 2<2 1<4 2<5 1<6 2<7 1<8 2<9 4",
-    ),
+    ("D 5>5 C FF C D FF D FF D FF D CCC done", "0 1 2 3 1<1 2<2 1<4 2<5 1<6 2<7 1<8 2<9 4"),
     # That does not matter once the point waits, runs, or has been trained.
     ("D 1>1 F D D R D P D", "0 0<0"),
     # Others take the place of what diverged, which is never tried again, as long as there are any.

@@ -25,14 +25,7 @@ from study.running.worker import claims, run_trial
 from study.settings import StudySettings
 from tests.conftest import Wait
 from tests.servers import new_database, opened, postgres_server
-from tests.study_tests.studies import (
-    claim,
-    objective_of,
-    toy_run,
-    url_of,
-    wanting,
-    when_trained,
-)
+from tests.study_tests.studies import claim, objective_of, toy_run, url_of, wanting, when_trained
 
 Outcome = Callable[[list[str]], tuple[int, str, str]]
 

@@ -3,7 +3,6 @@
 import re
 import shutil
 import sqlite3
-import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -74,16 +73,6 @@ def supervising(
             future.result()
         finally:
             stop.set()
-
-
-def test_light() -> None:
-    """A supervisor is loaded without torch, Optuna or SQLAlchemy, for it only waits."""
-    script = (
-        "import sys, study.running.supervisor, study.running.attempt, study.terminal.signals; "
-        "print([m for m in ('torch', 'optuna', 'sqlalchemy', 'numpy') if m in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    assert (done.stdout.strip(), done.stderr) == ("[]", "")
 
 
 def test_keeps_dying(job: WorkerJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
