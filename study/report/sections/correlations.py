@@ -10,8 +10,6 @@ HEADING = "Correlations"
 
 def section(found: Findings) -> Section | Missing | None:
     """Draw rank correlations, by metric and family."""
-    if not found.search:
-        return None
     infos = [
         get_correlations(found.record, metric=m, trials=found.data.correlated)
         for m in found.explained_metrics

@@ -11,8 +11,6 @@ HEADING = "Cost"
 
 def section(found: Findings) -> Section | Missing | None:
     """Draw values over costs, each with its front."""
-    if not found.search:
-        return None
     objective, costs = found.kind.objective, get_costs(found.record)
     good = "high" if objective.maximise else "low"
     heading = f"What a {good} {word_for(objective)} costs"

@@ -10,8 +10,6 @@ HEADING = "Expected best"
 
 def section(found: Findings) -> Section | Missing | None:
     """Draw the expected best over the number of trials; an experiment is no search."""
-    if not found.search:
-        return None
     info = get_expected_best(found.record)
     if not info.points:
         return Missing(f"{info.refusal}", found.more_trials)

@@ -11,8 +11,6 @@ CLOSE_ORDER = 0.9  # rank correlation of early errors that order trials like fin
 
 def section(found: Findings) -> Section | Missing | None:
     """Draw the agreement of early and final values; list pruners by what they would save."""
-    if not found.search:
-        return None
     if len(found.record.directions) > 1:
         return Missing("studies of several objectives are not pruned")
     fidelity = get_fidelity(found.record)

@@ -14,8 +14,6 @@ GRAPHED = 10  # parameters, the most important ones
 
 def section(found: Findings) -> Section | Missing | None:
     """Draw importances by metric, with what other methods say."""
-    if not found.search:
-        return None
     explained = found.explained  # last, as other processes may still be at it
     methods = [
         (info.evaluator, f"region {info.region}; {info.n_resamples} bootstrap resamples")

@@ -11,8 +11,6 @@ HEADING = "Each setting by itself"
 
 def section(found: Findings) -> Section | Missing | None:
     """Draw the metrics over each setting, those first that made out most."""
-    if not found.search:
-        return None
     infos = {
         metric: get_isolation(found.record, metric=metric) for metric in found.explained_metrics
     }

@@ -11,8 +11,6 @@ HEADING = "Two settings together"
 
 def section(found: Findings) -> Section | None:
     """Draw the map of the pair that acts together, or else of the two with the largest effects."""
-    if not found.search:
-        return None
     agreements = found.explained.agreements.get(found.kind.objective, ())
     acting = [
         (pair.share, pair.first, pair.second)

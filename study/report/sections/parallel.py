@@ -10,8 +10,6 @@ HEADING = "All settings side by side"
 
 def section(found: Findings) -> Section | None:
     """Draw each trial as a line over its settings."""
-    if not found.search:
-        return None
     names = [name for name in parameter_names(found.record) if varies(found.record, name)]
     if len(names) < 2 or len(ranked(found.record)) < 2:
         return None
