@@ -3,8 +3,10 @@
 import io
 import json
 import math
+import re
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,7 +31,8 @@ from storage.rdb import open_storage
 from storage.records import load_study_record
 from study.emoji.data import StudyData
 from study.emoji.experiments import auxiliary_task
-from study.kinds import Source
+from study.errors import StudyError
+from study.kinds import Data, Finished, Run, Source
 from study.running.worker import run_trial, run_worker
 from study.settings import StudySettings
 from tests.study_tests.studies import (
@@ -40,6 +43,7 @@ from tests.study_tests.studies import (
     url_of,
     wanting,
 )
+from tests.study_tests.toy_kind import ToyTrainer
 
 N_VALIDATION = 8
 
@@ -103,11 +107,11 @@ def run_studied(
     return study
 
 
-Run = Callable[..., FrozenTrial]
+RunOne = Callable[..., FrozenTrial]
 
 
 @pytest.fixture
-def run(tmp_path: Path, url: str, free: StudySettings, data: StudyData) -> Run:
+def run(tmp_path: Path, url: str, free: StudySettings, data: StudyData) -> RunOne:
     """Return a function that runs one trial, in this process, in a study that it may continue."""
 
     def run_one(
@@ -183,7 +187,7 @@ def fixing(settings: StudySettings, **params: Any) -> StudySettings:
     return replace(settings, fixed={**settings.fixed, **params})
 
 
-def test_complete(run: Run, tmp_path: Path, free: StudySettings, data: StudyData) -> None:
+def test_complete(run: RunOne, tmp_path: Path, free: StudySettings, data: StudyData) -> None:
     """A complete trial has all figures of both tasks, of the best epoch by the first of them."""
     settings = fixing(free, epoch=6, learning_rate=0.1)
     trial = run(JOINT, settings=settings)
@@ -212,7 +216,7 @@ def test_complete(run: Run, tmp_path: Path, free: StudySettings, data: StudyData
     assert trial.user_attrs[attrs.TRAINING_SECONDS] > 0
 
 
-def test_sequential(run: Run, tmp_path: Path, free: StudySettings) -> None:
+def test_sequential(run: RunOne, tmp_path: Path, free: StudySettings) -> None:
     """The autoencoder's epochs are reported, the classifier's follow in the curve alone."""
     settings = fixing(free, epoch=5, learning_rate=0.1)
     trial = run(SEQUENTIAL, settings=settings)
@@ -234,17 +238,7 @@ def test_sequential(run: Run, tmp_path: Path, free: StudySettings) -> None:
     check_classification(trial, chosen)
 
 
-def test_interrupted(run: Run, tmp_path: Path, data: StudyData) -> None:
-    """A training that is told to stop has all figures and files of what it came to."""
-    trial = run(JOINT, stop=True)
-    assert trial.state == TrialState.FAIL
-    assert trial.user_attrs[attrs.FAILURE] == "interrupted after epoch 1"
-    assert set(trial.user_attrs) == OF_AUTOENCODER | OF_CLASSIFIER | {attrs.FAILURE}
-    assert len(curve_of(tmp_path, trial)) == 1
-    check_files(tmp_path, trial, data)
-
-
-def test_pruned(run: Run, tmp_path: Path, free: StudySettings) -> None:
+def test_pruned(run: RunOne, tmp_path: Path, free: StudySettings) -> None:
     """A pruned trial keeps all that it has reached, feasible or not; a frozen part has nothing."""
     always = ThresholdPruner(upper=0.0)
     trial = run(JOINT, settings=replace(free, min_accuracy=1.0), pruner=always)
@@ -263,7 +257,7 @@ def test_pruned(run: Run, tmp_path: Path, free: StudySettings) -> None:
     assert list(curve_of(tmp_path, trial).columns) == COLUMNS[:4]
 
 
-def test_early_stopped(run: Run, free: StudySettings) -> None:
+def test_early_stopped(run: RunOne, free: StudySettings) -> None:
     """A training that ended before its last epoch says so, and is complete; others do not."""
     patient = fixing(free, learning_rate=STILL, patience=2, epoch=6)
     trial = run(JOINT, settings=patient)
@@ -275,7 +269,7 @@ def test_early_stopped(run: Run, free: StudySettings) -> None:
     assert not {attrs.EARLY_STOPPED} & (set(whole.user_attrs) | set(pruned.user_attrs))
 
 
-def test_diverged(run: Run, tmp_path: Path, free: StudySettings) -> None:
+def test_diverged(run: RunOne, tmp_path: Path, free: StudySettings) -> None:
     """A diverged training fails its trial with its curve, and leaves no state behind."""
     large = {"depth": 1, "learning_rate": 1e12, "classification_layer_num": 3}
     settings = fixing(free, **large, classification_width=64, dropout=0.0)
@@ -338,3 +332,38 @@ def test_two_objectives(tmp_path: Path, toys: StudySettings, pareto: bool) -> No
     assert record.directions == (("minimize", "maximize") if pareto else ("minimize",))
     assert record.best is not None
     assert record.best.value == min(t.values[0] for t in trials if t.values)
+
+
+class Given(ToyTrainer):
+    """Returns what it was made of, instead of training."""
+
+    def __init__(self, training: Any) -> None:
+        self.training = training
+
+    def train(self, config: Any, data: Data, run: Run) -> Any:
+        return self.training
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (None, "`train` of the kind 'toy' must return a study.kinds.Finished, .* a NoneType"),
+        ({"best": None}, "diverged.*The training ended without anything to keep"),
+        ({"best_step": 1}, "`best_step` counts .* must be below 1, the .*, but is 1"),
+        ({"best": {"size": 1.0}}, "must have the metric 'loss', but has size"),
+        ({"best": {"loss": 0.5, "size": math.nan}}, "diverged.*size is nan"),
+    ],
+)
+def test_what_a_training_must_return(
+    tmp_path: Path, toys: StudySettings, changes: Values | None, message: str
+) -> None:
+    """A kind that breaks the protocol is told how in a line; nothing to keep is a divergence."""
+    given: Any = {"steps": [{"loss": 0.5}], "best": {"loss": 0.5, "size": 1.0}, "best_step": 0}
+    training = None if changes is None else Finished(**given | changes, write=Path.touch)
+    study = wanting(url_of(tmp_path), toys)
+    objective = replace(objective_of(toys, tmp_path / "artifacts"), trainer=Given(training))
+    with suppress(StudyError):
+        run_trial(study, claim_point(study, {}), objective, threading.Event())
+    (failed, *_) = study.get_trials()
+    assert failed.state == TrialState.FAIL
+    assert re.search(message, failed.user_attrs[attrs.FAILURE])
