@@ -119,8 +119,9 @@ def test_too_few_trials() -> None:
     worst = verdict.checks[0]
     assert (verdict.level, worst.level) == (Level.FAIL, Level.FAIL)
     assert (worst.name, worst.command) == ("number of trials", f"{more} --trials 50")
-    foreign = study_of(*(make_trial(i, value=1.0 + i) for i in range(3)))
-    assert {check.command for check in get_verdict(foreign, now=NOW).checks} == {None}
+    for foreign in ([make_trial(i, value=1.0 + i) for i in range(3)], HEALTHY[:10]):
+        checks = get_verdict(study_of(*foreign), now=NOW).checks
+        assert {check.command for check in checks} == {None}
     name = "trials near the best"
     command = warns(with_best(values=(0.001,)), name, "Only 1 of 60 trials lie within 10")
     assert command == f"{more} --trials 60"
@@ -192,6 +193,8 @@ def test_trainings() -> None:
     falling = {i: 0.2 - 0.0018 * i for i in range(N_EPOCHS)}
     command = warns(with_best(intermediate_values=falling), "length of the training")
     assert "--epochs 200" in command
+    check = found(with_best(intermediate_values=falling | {9: math.nan}), "length of the training")
+    assert (check.level, check.command) == (Level.UNKNOWN, None)
     best = noted(BEST, last_validation_mse=1.5 * BEST.value).user_attrs
     warns(with_best(user_attrs=best), "overfitting", "1.50 times its lowest")
     noisy = {i: 0.03 + 0.2 * math.exp(-i / 8) + 0.01 * (i % 2) for i in range(N_EPOCHS)}
@@ -262,13 +265,16 @@ def test_pruner() -> None:
     short = dict.fromkeys(range(11), 0.3)
     pruned = [
         healthy_trial(60 + i, state=TrialState.PRUNED, values=(), intermediate_values=short)
-        for i in range(5)
+        for i in range(60)
     ]
     misleading = [
         replace(t, intermediate_values=dict.fromkeys(range(50), 0.3 + 0.01 * i) | {99: 0.02})
         for i, t in zip(np.random.default_rng(0).permutation(60), HEALTHY, strict=True)
     ]
-    for trials, level in ((HEALTHY, Level.PASS), (misleading, Level.WARN)):
-        check = found(record_of([*trials, *pruned]), "pruner")
+    for trials, n_pruned, level in (
+        *((HEALTHY, 5, Level.PASS), (misleading, 5, Level.WARN)),
+        (HEALTHY, 60, Level.UNKNOWN),  # had they ended otherwise, nobody knows
+    ):
+        check = found(record_of([*trials, *pruned[:n_pruned]]), "pruner")
         assert check.level is level
         assert "after 11 epochs" in check.sentence
