@@ -43,12 +43,6 @@ def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def search(folder: Path, *rows: dict[str, object]) -> None:
-    """Write the trials of a search, numbered in their order."""
-    given = [{"number": i, "state": "COMPLETE", **row} for i, row in enumerate(rows)]
-    pd.DataFrame(given).to_parquet(folder / "search.parquet")
-
-
 def test_winners_are_compared_pair_by_pair(results: Path) -> None:
     """A tenth in every pair is a tenth without scatter; errors of other seeds are no pairs."""
     write(results, "grid", {"worse": [9.0] * 4, "best": [1.0, 2.0, 3.0, 4.0]})

@@ -219,7 +219,6 @@ OTHERS = "Study 's' was made with other data"
             "learning_rate=0.1 --set weight_decay=0.1 --set batch_normalization=true",
             "--warm-start has no effect: no complete trial of study 's' has a parameter that this",
         ),
-        ("worker --study s", "Storage file runs/study.db does not exist; `emoji-study run` crea"),
         (f"worker {STUDY} --study x", "There is no study named 'x' in this storage; it holds: s."),
         ("serve-storage --storage grpc://h:1", "`storage` must be a database to be served, but"),
         ("list", "Storage file runs/study.db does not exist; `emoji-study run` creates it."),

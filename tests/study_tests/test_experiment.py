@@ -8,13 +8,11 @@ from typing import Any
 
 import optuna
 import pytest
-import torch
 from optuna.trial import FrozenTrial, TrialState
 
 from emoji_ae.config import AutoencoderConfig
 from emoji_ae.dataset import EmojiDataset, load_dataset
 from emoji_ae.splits import Split, split_dataset
-from emoji_ae.training import train_model
 from storage import attrs
 from storage.rdb import open_storage
 from study.emoji import AUTOENCODER, MULTITASK
@@ -265,24 +263,6 @@ def test_arms_differ_in_what_is_compared(ran: Path) -> None:
         assert len(alone.intermediate_values) == EPOCHS
         values |= {alone.value, joint.value, branched.value}
     assert len(values) == 3 * N_PAIRS
-
-
-def test_a_trial_is_the_training_of_its_pair(ran: Path, dataset: EmojiDataset) -> None:
-    """Trained apart, with the seed and on the split of a later pair, an arm gives the same."""
-    data = StudyData(dataset, split_dataset(dataset, seed=42 + 1))
-    for arm in ARMS:
-        trial = cells(trials_of(ran))[1, arm]
-        result = train_model(
-            SPACE.to_config(trial.params),
-            data.train,
-            data.validation,
-            seed=pair_seed(0, 1),
-            device=torch.device("cpu"),
-        )
-        assert trial.value == result.best.validation_mse
-        assert list(trial.intermediate_values.values()) == [
-            metrics.validation_mse for metrics in result.curve
-        ]
 
 
 def test_a_study_stays_what_it_is(copy: Path, multitask: StudySettings, other_data: Path) -> None:

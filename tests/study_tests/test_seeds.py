@@ -12,22 +12,12 @@ LINEAR = replace(BASE, auto_encoder="linear")
 
 
 def test_what_is_trained_matters() -> None:
-    """Study seed, replicate and every parameter that has an effect give other seeds."""
+    """Study seed, replicate and parameters that have an effect give other seeds: the identity."""
     one_layer = with_fields(CLASSIFIER, classification_layer_num=1)
     configs = [
-        *(BASE, replace(BASE, learning_rate=0.02), replace(BASE, batch_size=32)),
-        *(replace(BASE, weight_decay=0.0), replace(BASE, normalization="batch")),
-        *(LINEAR, replace(LINEAR, bottleneck_dim=16)),
+        *(BASE, replace(BASE, learning_rate=0.02), LINEAR, replace(LINEAR, bottleneck_dim=16)),
         *(CLASSIFIER, with_fields(CLASSIFIER, dropout=0.5), one_layer),
-        with_fields(CLASSIFIER, classification_layer_num=3),
-        with_fields(CLASSIFIER, classification_width=64),
-        with_fields(CLASSIFIER, classification_lambda=0.5),
-        with_fields(CLASSIFIER, classification_lambda=0.0),
         with_fields(CLASSIFIER, strategy="sequential"),
-        with_fields(CLASSIFIER, strategy="branched"),
-        with_fields(CLASSIFIER, strategy="branched", branch_point=2),
-        with_fields(CLASSIFIER, class_weights=True),
-        with_fields(CLASSIFIER, patience=20),
     ]
     others = [(1, 0), (0, 1), (1, 1)]
     seeds = [trial_seed(0, config, 0) for config in configs]

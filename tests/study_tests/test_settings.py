@@ -50,8 +50,6 @@ def test_round_trip(
     ("field", "value"),
     [
         ("kind", "multitask"),
-        ("fixed", {"epoch": 3}),
-        ("sampler", "qmc"),
         ("data_fingerprint", "other"),
         ("min_accuracy", 0.5),
         ("sides", "ttttttvvxx"),
