@@ -210,7 +210,8 @@ def test_sentences() -> None:
         "No single change around the winner is better beyond what chance explains.",
     ]
     # With two seeds differences are there, but none of them is told from chance.
-    info = ablated({name: values[:2] for name, values in VALUES.items()})
+    info, three = (ablated({name: v[:n] for name, v in VALUES.items()}) for n in (2, 3))
+    assert not [text for text in describe_ablation(three) if "fewer" in text]
     assert info.total.difference == pytest.approx(-0.3)
     assert (info.total.low, info.total.better, info.total.worse) == (None, False, False)
     first, *_, last = describe_ablation(info)
