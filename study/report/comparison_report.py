@@ -3,6 +3,7 @@
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from functools import partial
 
 from study.analysis import data_of, is_own, is_search, kind_of, reference_of, word_for
 from study.analysis.comparison import (
@@ -66,7 +67,7 @@ def render_studies(data: ReportData) -> str:
         "comparison",
         title=f"{title} – comparison of studies",
         groups=flat("comparison", *parts),
-        report_data=pack(bounded(data)),
+        report_data=partial(pack, bounded(data)),
         words={
             "name": title,
             "info": info,

@@ -6,9 +6,11 @@ The page's own table reads them too.
 
 import base64
 import gzip
+import hashlib
 import json
 import re
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
@@ -28,6 +30,8 @@ FORMAT = "emoji-study report 2"  # another number for another layout
 EARLIER = ("emoji-study report 1",)  # with the value of the first objective alone
 
 _BEST = 1_000  # of so many best trials none is left out
+_SHOWN = "$shown"
+_PICTURE = re.compile(rb"data:image/png;base64,([\w+/=]+)")
 _MAX_BYTES = 1 << 30  # of decompressed data
 _ELEMENT = re.compile(rb'<script type="application/gzip" id="report-data">([^<]*)</script>')
 
@@ -77,9 +81,9 @@ def bounded(data: ReportData) -> ReportData:
     )
 
 
-def pack(data: ReportData) -> str:
-    """Turn bounded data into base64 text."""
-    values = {"format": FORMAT} | _plain(data)
+def pack(data: ReportData, page: str = "") -> str:
+    """Turn bounded data into base64 text, without the pictures that the page shows itself."""
+    values = {"format": FORMAT} | _plain(data, _shown_in(page.encode()))
     text = json.dumps(values, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
     return base64.b64encode(gzip.compress(text.encode(), compresslevel=9, mtime=0)).decode("ascii")
 
@@ -91,12 +95,14 @@ def read_report_data(path: Path) -> ReportData:
         StudyError: If the file is no report of this program, or its data are damaged.
         OSError: If it cannot be read.
     """
-    found = _ELEMENT.search(path.read_bytes())
+    page = path.read_bytes()
+    found = _ELEMENT.search(page)
     if found is None:
         raise StudyError(
             f"{path} holds no data of a report; give a file that `emoji-study report` wrote."
         )
     try:
+        shown = _shown_in(page)
         reader = zlib.decompressobj(wbits=31)
         content = reader.decompress(base64.b64decode(found[1], validate=True), _MAX_BYTES)
         if not reader.eof:
@@ -113,9 +119,9 @@ def read_report_data(path: Path) -> ReportData:
         return ReportData(
             studies=tuple(map(record_from_json, values["studies"])),
             followups=tuple(map(record_from_json, values["followups"])),
-            pictures=None if pictures is None else _read(Pictures, pictures),
-            files=_read(tuple[TrialFiles, ...], values.get("files", ())),  # likewise
-            gallery=None if gallery is None else _read(LatentGallery, gallery),
+            pictures=None if pictures is None else _read(Pictures, pictures, shown),
+            files=_read(tuple[TrialFiles, ...], values.get("files", ()), shown),  # likewise
+            gallery=None if gallery is None else _read(LatentGallery, gallery, shown),
             correlated="independent" if values["correlated"] == "independent" else "all",
             storage=values.get("storage"),
             n_left_out=int(values["n_left_out"]),
@@ -125,26 +131,43 @@ def read_report_data(path: Path) -> ReportData:
         raise StudyError(f"The data of the report in {path} are damaged: {error}.") from error
 
 
-def _plain(value: Any) -> Any:
-    """Return nested dataclasses as objects of JSON, with files as base64 texts."""
+def _shown_in(page: bytes) -> dict[str, bytes]:
+    """Return the pictures of a page by their digests."""
+    pictures = {base64.b64decode(text) for text in _PICTURE.findall(page)}
+    return {_digest(picture): picture for picture in pictures}
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:32]
+
+
+def _plain(value: Any, shown: Mapping[str, bytes]) -> Any:
+    """Return nested dataclasses as objects of JSON, with files as base64 texts.
+
+    What the page shows is an object with its digest.
+    """
     if isinstance(value, bytes):
+        if (digest := _digest(value)) in shown:
+            return {_SHOWN: digest}
         return base64.b64encode(value).decode("ascii")
     if isinstance(value, StudyRecord):
         return record_to_json(value)
     if is_dataclass(value):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
-    return [_plain(item) for item in value] if isinstance(value, tuple) else value
+        return {field.name: _plain(getattr(value, field.name), shown) for field in fields(value)}
+    return [_plain(item, shown) for item in value] if isinstance(value, tuple) else value
 
 
-def _read(wanted: Any, value: Any) -> Any:
+def _read(wanted: Any, value: Any, shown: Mapping[str, bytes]) -> Any:
     """Read what ``_plain`` made of a value of a type."""
+    if wanted is bytes and isinstance(value, dict):
+        return shown[value[_SHOWN]]
     if wanted is bytes:
         return base64.b64decode(value, validate=True)
     if get_origin(wanted) is tuple:
-        return tuple(_read(get_args(wanted)[0], item) for item in value)
+        return tuple(_read(get_args(wanted)[0], item, shown) for item in value)
     if is_dataclass(wanted) and isinstance(wanted, type):
         types = get_type_hints(wanted)
-        return wanted(**{name: _read(types[name], item) for name, item in value.items()})
+        return wanted(**{name: _read(types[name], item, shown) for name, item in value.items()})
     return wanted(value)
 
 

@@ -22,6 +22,7 @@ from study.metrics import Metric
 MAX_ROWS = 200  # of a table
 
 _MAX_FAILURE = 300
+_DATA = Markup("<report-data>")  # a mark that no text of a study can hold
 _TEMPLATES = Path(__file__).parent / "templates"
 
 _FORMATS = (
@@ -134,14 +135,14 @@ def render_page(
     title: str,
     groups: Sequence[Group],
     words: Mapping[str, Any],
-    report_data: str | None = None,
+    report_data: Callable[[str], str] | None = None,
 ) -> str:
     """Turn data into a page.
 
     Args:
         page: Name of its template.
         words: What all templates may show.
-        report_data: What the page keeps so that it can be rebuilt, as base64.
+        report_data: What a page keeps so that it can be rebuilt, as base64, given its other text.
 
     Returns:
         A complete HTML document that needs no network; the same for the same arguments.
@@ -153,15 +154,16 @@ def render_page(
     texts = {part.name: _text(environment, part, words) for part in parts}
     failures = {name: text.failure for name, text in texts.items() if isinstance(text, Failure)}
     figured = any(isinstance(p.content, Section) and p.content.figures for p in parts)
-    return environment.get_template(f"{page}.html.jinja").render(
+    text = environment.get_template(f"{page}.html.jinja").render(
         words,
         title=title,
         groups=groups,
         texts=texts,
         failures=failures,
         plotly_js=_packed_plotly() if figured else None,
-        report_data=report_data,
+        report_data=None if report_data is None else _DATA,
     )
+    return text if report_data is None else text.replace(_DATA, report_data(text))
 
 
 def chart_key(section: str, metric: Metric) -> str:

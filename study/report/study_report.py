@@ -20,7 +20,6 @@ def render_study(data: ReportData, processes: OtherProcesses | None) -> str:
     (record,) = data.studies
     kept = bounded(data)
     found = Findings(data, processes)
-    packed = pack(kept)  # while other processes explain
     groups = groups_of(found)
     words = {
         **page_words(found),
@@ -32,7 +31,13 @@ def render_study(data: ReportData, processes: OtherProcesses | None) -> str:
         "storage_note": storage_note(data.storage),
         "checks": found.checks,
     }
-    return render_page("report", title=record.name, groups=groups, words=words, report_data=packed)
+    return render_page(
+        "report",
+        title=record.name,
+        groups=groups,
+        words=words,
+        report_data=partial(pack, kept),
+    )
 
 
 def page_words(found: Findings) -> Mapping[str, Any]:

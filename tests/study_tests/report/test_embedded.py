@@ -61,6 +61,14 @@ def test_a_page_makes_itself_anew(tmp_path: Path) -> None:
     content = gzip.decompress(base64.b64decode(found[1]))
     assert content.startswith(b'{"format":"emoji-study')
     assert json.loads(content)["studies"][0]["name"] == NAME
+    # What the page shows stands in it once; a picture that is gone is damage.
+    assert b"$shown" in content
+    assert data.pictures is not None
+    shown = base64.b64encode(data.pictures.originals[0]).decode()
+    assert shown in source
+    path.write_text(source.replace(shown, ""))
+    with pytest.raises(StudyError, match="are damaged"):
+        read_report_data(path)
 
 
 def test_of_too_many_trials_the_best_stay(monkeypatch: pytest.MonkeyPatch) -> None:
