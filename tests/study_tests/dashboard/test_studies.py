@@ -8,7 +8,7 @@ from tests.study_tests.synthetic import SETTINGS
 
 def test_followups_stand_under_their_search() -> None:
     """The latest search is first; values are written as in reports, with the study's metric."""
-    again = {attrs.EXPERIMENT: {"name": "confirmation", "follows": "old"}}
+    again = {attrs.EXPERIMENT: {"name": "confirmation", "follows": "old", "arms": []}}
     named = (("old", 0.0130901942, {}), ("new", None, {}), ("again", 0.5, again))
     same = {"study_id": 1, "directions": ("minimize",), "progress": Progress.of({})}
     made = [
