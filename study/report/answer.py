@@ -347,6 +347,12 @@ def _sure(found: Findings) -> Iterator[str]:
     for effect in info.clear[:MAX_EFFECTS]:
         text = f"{lead}{describe_effect(effect, info.metric)}"
         yield f"{text[:1].upper()}{text[1:]}."
+    if info.clear and info.adaptive:
+        sampler = format_sampler(str(settings_of(found.record).get("sampler")))
+        yield (
+            f"That is seen, not tested: {sampler} chose trials by earlier results, so settings "
+            "changed together. The command ablate changes one at a time."
+        )
     if found.baseline is not None and len(found.record.directions) == 1:
         objective, told = found.kind.objective, format_measured(found.baseline, info.metric)
         values = [value for value, _ in ranked(found.record)]
@@ -359,12 +365,6 @@ def _sure(found: Findings) -> Iterator[str]:
     if info.unclear:
         names = format_list([format_label(name) for name in info.unclear])
         yield f"Cannot be told from {counted(info.n_trials, 'trial')}: {names}."
-    if info.clear and info.adaptive:
-        sampler = format_sampler(str(settings_of(found.record).get("sampler")))
-        yield (
-            f"That is seen, not tested: {sampler} chose trials by earlier results, so settings "
-            "changed together. `emoji-study ablate` changes one at a time."
-        )
 
 
 def _to_keep_in_mind(found: Findings) -> Iterator[str]:
