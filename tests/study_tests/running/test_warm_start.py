@@ -131,19 +131,19 @@ def trials_until(source: StudyRecord | None, seed: int, level: float, *, n_trial
 
 @pytest.mark.slow
 def test_a_misleading_study_costs_little_and_a_good_one_helps() -> None:
-    """Over 40 searches, a misleading prior takes at most 15 % more trials, a good one saves half.
+    """Over 160 searches, a misleading prior takes at most a fifth more trials, a good one half.
 
-    The levels are a little and half above what 60 trials reach.
+    The levels are a little and half above what 60 trials reach; standard errors are 6 %.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     for level in (0.0129, 0.0161):
         cold, misled, guided = (
-            np.mean([trials_until(s(seed), seed, level, n_trials=60) for seed in range(40)])
+            np.mean([trials_until(s(seed), seed, level, n_trials=60) for seed in range(160)])
             for s in (
                 lambda _: None,
                 lambda seed: older(seed, misleading=True),
                 lambda seed: older(seed, misleading=False),
             )
         )
-        assert misled <= 1.15 * cold, (level, misled, cold)
+        assert misled <= 1.2 * cold, (level, misled, cold)
         assert guided <= 0.5 * cold, (level, guided, cold)
