@@ -188,7 +188,8 @@ def _report(request: requests.ReportRequest) -> None:
     if isinstance(written, str):
         _say(written)
     else:
-        _say(f"Report written to {written}; open it in a browser.")
+        how = "; open it in a browser." if written.suffix == ".html" else ""
+        _say(f"Report written to {written}{how}")
 
 
 @app.add(

@@ -4,9 +4,11 @@ import importlib.metadata
 import math
 import os
 import platform
+import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,8 @@ from study.running.trial_run import TrialRun
 from study.sampling.names import ADAPTIVE_SAMPLERS, suggest_untried
 from study.seeds import pair_seed, sampler_seed, training_name, trial_seed
 from study.settings import StudySettings, code_version
+
+_GIT_S = 10.0  # seconds that git may take to tell the commit of a folder
 
 CONSTRAINTS = "constraints"
 """System attribute of a trial: by how much it breaks each constraint. Optuna 5 stores each by its
@@ -261,7 +265,7 @@ class TrainingObjective:
 
 
 def _environment(distributions: Sequence[str]) -> str:
-    """Return versions of Python, some distributions and Optuna, the system, and its cores."""
+    """Return versions of Python, some distributions and Optuna, system, cores, and commit."""
 
     def version(name: str) -> str:
         told = getattr(sys.modules.get(name), "__version__", None)  # it may tell its build
@@ -269,4 +273,22 @@ def _environment(distributions: Sequence[str]) -> str:
 
     versions = ", ".join(f"{name} {version(name)}" for name in (*distributions, "optuna"))
     system = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
-    return f"Python {platform.python_version()}, {versions}, {system}"
+    text = f"Python {platform.python_version()}, {versions}, {system}"
+    return f"{text}, {commit}" if (commit := current_commit()) else text
+
+
+@cache
+def current_commit() -> str | None:
+    """Return git's commit of the current folder, and whether files differ; None without one."""
+
+    def git(*words: str) -> str:
+        asked = ["git", "--no-optional-locks", *words]
+        told = subprocess.run(asked, capture_output=True, check=True, text=True, timeout=_GIT_S)
+        return told.stdout.strip()
+
+    try:
+        commit = git("rev-parse", "--short=10", "HEAD")
+        changed = git("status", "--porcelain", "--untracked-files=no")
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return None
+    return f"commit {commit}{' with changes' if changed else ''}"

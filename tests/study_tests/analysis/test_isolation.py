@@ -3,7 +3,6 @@
 import json
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -50,12 +49,6 @@ def with_param(
     return study(*(replace(trial(i, value=e), params={name: v}, **own) for i, (v, e) in pairs))
 
 
-def isolated(*args: Any) -> IsolatedParameter:
-    """Return the one parameter of a study."""
-    (parameter,) = get_isolation(with_param(*args)).parameters
-    return parameter
-
-
 def test_parameters_that_do_not_vary_are_left_out() -> None:
     """So are more than twelve texts, which is said; conditional ones are of trials with them."""
     assert [(parameter.name, parameter.scale) for parameter in INFO.parameters] == [
@@ -94,7 +87,7 @@ def test_kinds_of_parameters(
 ) -> None:
     """Ranges keep their scale, few numbers stay themselves, the rest is a choice, in order."""
     errors = [0.1 + 0.01 * i for i in range(len(values))]
-    parameter = isolated(values, errors, distribution)
+    (parameter,) = get_isolation(with_param(values, errors, distribution)).parameters
     assert parameter.scale == scale
     own = [value.value for value in parameter.values]
     assert (len(own) if isinstance(found, int) else own) == found

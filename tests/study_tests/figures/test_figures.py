@@ -2,8 +2,8 @@
 
 import math
 import re
-from operator import mul
 
+import numpy as np
 import plotly.graph_objects as go
 import pytest
 from optuna.trial import TrialState
@@ -120,14 +120,10 @@ def test_curves_carry_the_time_of_a_step() -> None:
 
 def _contrast(color: str, page: str) -> float:
     """Return the contrast of two colours (WCAG 2.2, https://www.w3.org/TR/WCAG22/)."""
-
-    def light(name: str) -> float:
-        parts = [part / 255 for part in hex_to_rgb(name)]
-        linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
-        return 0.05 + sum(map(mul, (0.2126, 0.7152, 0.0722), linear))
-
-    high, low = sorted((light(color), light(page)), reverse=True)
-    return high / low
+    parts = np.asarray([hex_to_rgb(color), hex_to_rgb(page)]) / 255
+    linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+    low, high = sorted(0.05 + linear @ (0.2126, 0.7152, 0.0722))
+    return float(high / low)
 
 
 def test_marks_can_be_seen_on_white_and_on_dark_pages() -> None:

@@ -40,9 +40,9 @@ def test_a_confirmed_winner() -> None:
     mean = "validation MSE 0.08760 in the mean of 5 fresh seeds."
     assert found.headline == f"Linear (trial 10): {mean}"
     sure, tied, _ = found.doubt
-    assert sure.endswith("% against the default, lower with 5 of 5 seeds.")
-    assert tied == "Trial 20 is as good within chance and trains faster."
-    assert found.use.settings.startswith("trial 10: a linear autoencoder with epoch 20, ")
+    assert sure.endswith("% against the default’s 0.1100, lower with 5 of 5 seeds.")
+    assert tied == "5 seeds are too few to tell trial 20 from it."
+    assert found.use.settings.startswith("trial 10: a linear autoencoder with 20 epochs, ")
     assert found.use.expected == "in the search: validation MSE 0.07765"
     again = "emoji-study train --study planted --trial 10"
     assert found.use.command == again
@@ -51,7 +51,7 @@ def test_a_confirmed_winner() -> None:
     assert (last.command, "50.0 s of training" in last.why) == (again, True)
     third = [value + 0.0005 for value in VALUES["trial 20"]]
     _, tied, _ = confirmed({**VALUES, "trial 30": third}).doubt
-    assert tied == "Trial 20 and trial 30 are as good within chance; trial 30 is fastest."
+    assert tied == "5 seeds are too few to tell trial 20 and trial 30 from it."
     # A page that holds a part of the trials knows its number alone.
     part = confirmed(VALUES, of=replace(SEARCH, trials=SEARCH.trials[:5]))
     assert (part.headline, part.use.settings) == (f"Trial 10: {mean}", "trial 10")
@@ -84,7 +84,7 @@ ONE = trial(0, value=0.5, params={"auto_encoder": "CNN"}, attrs=classified((2, 1
         ),
         (
             {"split": "random", "vendors": ["google", "apple"], "space": None},
-            "embedded images of google, with extra training images of apple. Settings were chosen",
+            "embedded images of google, with extra training images of apple. TPE, which learns",
             "The random split has variants of one emoji on both sides: errors look lower than ",
         ),
     ],
@@ -108,7 +108,7 @@ def test_what_is_no_search_of_ours() -> None:
     assert found.headline == "Best so far: trial 1, objective value 0.4000."
     assert (found.use.command, found.next) == (None, ())
     found = answer(test_experiment.record({"base": [0.1] * 7, "arm": [0.2] * 7}), n_left_out=3)
-    assert found.headline.startswith("arm: the validation MSE is higher than with base by 0.1 ")
+    assert found.headline.startswith("Arm: the validation MSE is higher than with base by 0.1 ")
     assert "which held 14 of 17 trials" in found.sure[-1]
     found = answer(test_experiment.record({"base": [None] * 7, "arm": [None] * 7}))
     assert (found.headline, found.use) == ("Nothing has been found yet.", None)

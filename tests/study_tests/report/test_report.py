@@ -355,10 +355,8 @@ def test_an_experiment_is_no_search() -> None:
         trials.append(trial(number, value=value, params=CNN, curve=(2.0, value), attrs=own))
     attrs = {"settings": SETTINGS, "experiment": experiment}
     page = Page(render_report(replace(study(*trials), user_attrs=attrs)))
-    page.check(
-        ["experiment", "trials", "reproduce", "key-numbers"],
-        ["experiment-validation-mse"],
-    )
+    sections = ["experiment", "trials", "reproduce", "key-numbers"]
+    page.check(sections, ["experiment-validation-mse"])
     page.says("experiment", "Pair by pair", f"0{values[0][0]:.4f}{values[0][1]:.4f}")
     columns = [column["label"] for column in page.figures["trial-reading"]["columns"]]
     assert columns[:4] == ["trial", "state", "arm", "pair"]

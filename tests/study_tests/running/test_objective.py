@@ -4,6 +4,7 @@ import io
 import json
 import math
 import re
+import subprocess
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -33,6 +34,7 @@ from study.emoji.data import StudyData
 from study.emoji.experiments import auxiliary_task
 from study.errors import StudyError
 from study.kinds import Data, Finished, Run, Source
+from study.running.objective import current_commit
 from study.running.worker import run_trial, run_worker
 from study.settings import StudySettings
 from tests.study_tests.studies import (
@@ -310,6 +312,20 @@ def test_constraint(tmp_path: Path, toys: StudySettings) -> None:
             assert record.best is None
             with pytest.raises(ValueError, match="No feasible trials"):
                 _ = study.best_trial
+
+
+def test_the_commit_of_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A trial tells git's commit of the folder it runs in, and whether files differ from it."""
+    monkeypatch.chdir(tmp_path)
+    told = current_commit.__wrapped__
+    assert told() is None
+    (tmp_path / "model.py").write_text("A = 1")
+    who = "-c user.name=N -c user.email=n@example.org"
+    for words in ("init -q", "add .", f"{who} commit -qm First"):
+        subprocess.run(["git", *words.split()], check=True)
+    assert re.fullmatch("commit [0-9a-f]{10}", told() or "")
+    (tmp_path / "model.py").write_text("A = 2")
+    assert re.fullmatch("commit [0-9a-f]{10} with changes", told() or "")
 
 
 @pytest.mark.parametrize("pareto", [False, True])
