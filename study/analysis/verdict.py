@@ -46,6 +46,7 @@ from study.analysis.confirmation import MIN_SEEDS, ConfirmationInfo
 from study.analysis.failures import describe_failures, get_failures
 from study.analysis.spent import get_spent, timed
 from study.formats import (
+    counted,
     format_change,
     format_count,
     format_label,
@@ -235,8 +236,8 @@ def _enough_trials(study: _Study) -> Check:
         "number of trials",
         n < ENOUGH_TRIALS,
         f"{format_count(n)} complete trials.",
-        f"{n} complete trials: which settings mattered shows from about {ENOUGH_TRIALS} on. Of "
-        "new trials some will be pruned, too.",
+        f"{counted(n, 'complete trial')}: which settings mattered shows from about "
+        f"{ENOUGH_TRIALS} on. Of new trials some will be pruned, too.",
         study.run(f"--trials {max(1, missing)}"),
         severe=n < 5,
     )
