@@ -164,6 +164,11 @@ def plural(name: str) -> str:
     return f"{label[:-1]}ies" if label.endswith("y") else f"{label}s"
 
 
+def capitalised(text: str) -> str:
+    """Begin with a capital; the rest, acronyms included, stays as it is."""
+    return text[:1].upper() + text[1:]
+
+
 def counted(n: int, name: str) -> str:
     """Write a number of things: 1 worker, 2 workers."""
     return f"{n:,} {name if n == 1 else plural(name)}"

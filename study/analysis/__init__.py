@@ -165,6 +165,13 @@ def each_training_once(trials: Iterable[TrialRecord]) -> list[TrialRecord]:
     return list(found.values())
 
 
+def ranked_once(found: Iterable[tuple[float, TrialRecord]]) -> list[tuple[float, TrialRecord]]:
+    """Return ranked trials, of those with one training the first alone."""
+    ranking = list(found)
+    kept = {trial.number for trial in each_training_once(trial for _, trial in ranking)}
+    return [item for item in ranking if item[1].number in kept]
+
+
 def is_default(kind: KindInfo, trial: TrialRecord) -> bool:
     """Whether a trial has the kind's default settings, at any fidelity."""
     return (

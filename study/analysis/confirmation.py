@@ -154,6 +154,11 @@ class ConfirmationInfo:
     data: str
     demanded: str
 
+    @property
+    def default(self) -> Confirmed | None:
+        """The kind's default, if it was trained beside the others."""
+        return next((c for c in self.confirmed if c.role == DEFAULT), None)
+
     def get(self, name: str) -> Confirmed:
         """Return a configuration by its name."""
         return next(c for c in self.confirmed if c.name == name)

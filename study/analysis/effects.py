@@ -11,10 +11,10 @@ from scipy import stats
 
 from storage.records import Scalar, StudyRecord, TrialRecord
 from study.analysis import (
-    each_training_once,
     kind_of,
     parameter_names,
     ranked,
+    ranked_once,
     sampler_of,
     word_for,
 )
@@ -104,9 +104,7 @@ def get_effects(record: StudyRecord, *, metric: Metric | None = None) -> Effects
     sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 6, 1979).
     """
     metric = metric or kind_of(record).objective
-    found = ranked(record, metric=metric)
-    once = {trial.number for trial in each_training_once(trial for _, trial in found)}
-    members = [(value, trial) for value, trial in found if trial.number in once]
+    members = ranked_once(ranked(record, metric=metric))
     tested: list[tuple[str, list[tuple[str, list[float]]], float]] = []
     untold = []
     for name in parameter_names(record):

@@ -9,11 +9,11 @@ from optuna.distributions import FloatDistribution, IntDistribution
 
 from storage.records import Scalar, StudyRecord, TrialRecord
 from study.analysis import (
-    each_training_once,
     family_of,
     kind_of,
     parameter_names,
     ranked,
+    ranked_once,
     sampler_of,
 )
 from study.analysis.expected_best import MIN_TRIALS
@@ -121,9 +121,7 @@ def get_isolation(record: StudyRecord, *, metric: Metric | None = None) -> Isola
     """
     kind = kind_of(record)
     metric = metric or kind.objective
-    found = [item for item in ranked(record, metric=metric) if item[1].feasible]
-    once = {trial.number for trial in each_training_once(trial for _, trial in found)}
-    used = [(value, trial) for value, trial in found if trial.number in once]
+    used = ranked_once(item for item in ranked(record, metric=metric) if item[1].feasible)
     sampler = sampler_of(record)
     parameters, left_out = [], []
     for name in parameter_names(record):

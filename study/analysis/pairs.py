@@ -8,7 +8,7 @@ import numpy as np
 from optuna.distributions import FloatDistribution, IntDistribution
 
 from storage.records import Scalar, StudyRecord, TrialRecord
-from study.analysis import each_training_once, kind_of, ranked
+from study.analysis import kind_of, ranked, ranked_once
 from study.formats import format_value
 from study.metrics import Metric
 
@@ -48,12 +48,10 @@ def get_pair(
 ) -> PairInfo | None:
     """Lay the complete trials that have both settings on a map; None with fewer than two cells."""
     metric = metric or kind_of(record).objective
-    found = ranked(record, metric=metric)
-    once = {trial.number for trial in each_training_once(trial for _, trial in found)}
     members = [
         (value, trial)
-        for value, trial in found
-        if trial.number in once and first in trial.params and second in trial.params
+        for value, trial in ranked_once(ranked(record, metric=metric))
+        if first in trial.params and second in trial.params
     ]
     (columns, places), (rows, levels) = (
         _bins(name, [trial for _, trial in members]) for name in (first, second)

@@ -21,6 +21,7 @@ from study.analysis import (
 )
 from study.analysis.provenance import describe_code
 from study.formats import (
+    capitalised,
     format_configuration,
     format_count,
     format_data,
@@ -129,7 +130,7 @@ def trial_note(record: StudyRecord, trial: TrialRecord, *, url: str) -> str:
         words = format_configuration(
             trial.params, kind.family if is_own(record) else None, kind.fidelity
         )
-        lines.append(f"{escape(words[:1].upper() + words[1:])}.")
+        lines.append(f"{escape(capitalised(words))}.")
     lines.append("\n".join(f"- {fact}" for fact in _facts(record, trial)))
     if trial.given and trial.user_attrs.get(attrs.MEASURED_ON) != "test":
         lines += [

@@ -32,7 +32,7 @@ from study.figures.search import (
     plot_learning_curves,
     plot_timeline,
 )
-from study.figures.style import FAMILY_COLORS, entitled, family_place, plotly_js
+from study.figures.style import FAMILY_COLORS, entitled, family_place, family_symbol, plotly_js
 
 __all__ = [
     "FAMILY_COLORS",
@@ -40,6 +40,7 @@ __all__ = [
     "STUDY_COLORS",
     "entitled",
     "family_place",
+    "family_symbol",
     "plot_ablation",
     "plot_best_distribution",
     "plot_comparison",

@@ -1,5 +1,6 @@
 """What was set side by side: error against accuracy, arms of experiments, and several studies."""
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from html import escape
@@ -25,6 +26,7 @@ from study.figures.style import (
     VERMILLION,
     add_band,
     add_estimates,
+    count_axis,
     drawable,
     family_color,
     family_symbol,
@@ -316,9 +318,9 @@ def plot_comparison(info: ComparisonInfo, unit: Unit) -> go.Figure:
             hovertemplate=f"{escape(name)}<br>%{{customdata[0]}}<br>median best {label} %{{y:.4g}}"
             "<br>90 % band: %{customdata[1]}<extra></extra>",
         )
-    wide = not budgets or max(budgets) / min(budgets) > 300
-    title = f"budget in {escape('seconds of training' if unit == 'seconds' else words)} (log)"
-    figure.update_xaxes(type="log", title_text=title, tickformat=",~r", dtick=ticks(wide))
+    title = f"budget in {escape('seconds of training' if unit == 'seconds' else words)}"
+    span = max(budgets) / min(budgets) if budgets else math.inf
+    figure.update_xaxes(**count_axis(title, span))
     best = replace(metric, label=f"best {metric.short_label}")
     return figure.update_yaxes(**value_axis(best, drawn))
 

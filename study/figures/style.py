@@ -137,13 +137,13 @@ def ticks(wide: bool) -> int | str:
     return 1 if wide else "D2"
 
 
-def count_axis(name: str, highest: float) -> dict[str, Any]:
-    """Return a logarithmic axis of counts from 1 on."""
+def count_axis(name: str, span: float) -> dict[str, Any]:
+    """Return a logarithmic axis of counts, of which the highest is so many times the lowest."""
     return {
         "type": "log",
         "title": {"text": f"{name} (log)"},
         "tickformat": ",~r",
-        "dtick": ticks(highest > 300),
+        "dtick": ticks(span > 300),
     }
 
 

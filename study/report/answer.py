@@ -33,6 +33,7 @@ from study.analysis.provenance import describe_code
 from study.analysis.spent import training_seconds
 from study.analysis.verdict import LENGTH, MAX_FAILED, Level
 from study.formats import (
+    capitalised,
     counted,
     format_change,
     format_configuration,
@@ -93,9 +94,9 @@ def get_answer(found: Findings) -> Answer:
         first, *others = _of_arms(found) or ["Nothing has been found yet."]
         # What stands in brackets says how sure that is.
         headline, _, detail = first.removesuffix(".").partition(" (")
-        doubt = (f"{detail[:1].upper()}{detail.removesuffix(')')[1:]}.",) if detail else ()
+        doubt = (f"{capitalised(detail.removesuffix(')'))}.",) if detail else ()
         return Answer(
-            headline=f"{headline[:1].upper()}{headline[1:]}.",
+            headline=f"{capitalised(headline)}.",
             doubt=doubt,
             about=_about(found),
             use=None,
@@ -149,7 +150,7 @@ def _headline(found: Findings) -> str:
         what = winner.name if winner.role == DEFAULT else _named(found, winner.name)
         mean = format_measured(winner.validation.mean, objective)
         return (
-            f"{what[:1].upper()}{what[1:]}: {objective.label} {mean} in the mean of "
+            f"{capitalised(what)}: {objective.label} {mean} in the mean of "
             f"{winner.validation.n} fresh seeds."
         )
     value, name = format_measured(best.value, objective), _named(found, f"trial {best.number}")
@@ -216,7 +217,7 @@ def _confirmed(found: Findings, winner: Confirmed, info: ConfirmationInfo) -> It
     interval = _interval(winner.validation, objective)
     text += f" ({interval})" if interval else ""
     if winner.difference is not None:
-        default = next((c.validation for c in info.confirmed if c.role == DEFAULT), None)
+        default = None if info.default is None else info.default.validation
         of = f"’s {format_measured(default.mean, objective)}" if default is not None else ""
         text += f", {format_change(winner.difference)} against the default{of}"
         text += f", {objective.better} with {winner.n_wins} of {winner.n_pairs} seeds"
@@ -224,7 +225,7 @@ def _confirmed(found: Findings, winner: Confirmed, info: ConfirmationInfo) -> It
     if winner.test is not None:
         interval = _interval(winner.test, objective)
         mean = format_measured(winner.test.mean, objective)
-        tested = next((c.test for c in info.confirmed if c.role == DEFAULT), None)
+        tested = None if info.default is None else info.default.test
         n = f"{n} " if (n := _parts(found).get("x")) else ""
         text = f"On the {n}test {info.data}, by which nothing was chosen: {mean}"
         text += f" ({interval})" if interval else ""
@@ -278,7 +279,7 @@ def _about(found: Findings) -> str:
         text += (
             f" The settings are a grid{space}."
             if sampler == "grid"
-            else f" {name[:1].upper()}{name[1:]}{learns} chose the settings{space}."
+            else f" {capitalised(name)}{learns} chose the settings{space}."
         )
     return text
 
@@ -345,8 +346,7 @@ def _sure(found: Findings) -> Iterator[str]:
     several = len(found.record.directions) > 1
     lead = f"{info.metric.label}: " if several else ""
     for effect in info.clear[:MAX_EFFECTS]:
-        text = f"{lead}{describe_effect(effect, info.metric)}"
-        yield f"{text[:1].upper()}{text[1:]}."
+        yield f"{capitalised(lead + describe_effect(effect, info.metric))}."
     if info.clear and info.adaptive:
         sampler = format_sampler(str(settings_of(found.record).get("sampler")))
         yield (

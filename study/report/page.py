@@ -228,8 +228,7 @@ def _environment() -> jinja2.Environment:
         "word": word_for,
         "plural": formats.plural,
         "article": formats.with_article,
-        # A capital at the beginning; the rest, acronyms included, stays as it is.
-        "capitalise": lambda text: text[:1].upper() + text[1:],
+        "capitalise": formats.capitalised,
         "nowrap": _keep_numbers_whole,
         "png": lambda png: f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}",
         "quote": shlex.quote,

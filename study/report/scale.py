@@ -9,8 +9,7 @@ from functools import partial
 from optuna.trial import TrialState
 
 from study.analysis import family_of, is_default, ranked
-from study.analysis.confirmation import DEFAULT
-from study.figures import family_place
+from study.figures import family_place, family_symbol
 from study.formats import format_measured, format_state
 from study.report.findings import Findings
 
@@ -20,8 +19,6 @@ MAX_STACKED = 9
 _CELLS = 160  # places along the ruler
 _MARGIN = 0.02  # at either end, as a share of the ruler
 _ROOM = 0.05  # of the range beyond the trials, on either side
-SHAPES = ("circle", "square", "diamond", "triangle")
-"""Of the marks of families, as in the charts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +133,7 @@ def get_ruler(found: Findings) -> Ruler | None:
                 place=place(value),
                 level=stacked[cell] - 1,
                 look=look,
-                shape=SHAPES[look],
+                shape=family_symbol(kind, family),
                 state=state,
                 words=f"trial {trial.number}, {format_state(trial.state)}: {at}{told}",
             )
@@ -150,7 +147,7 @@ def get_ruler(found: Findings) -> Ruler | None:
             Family(
                 name=name,
                 look=family_place(kind, name),
-                shape=SHAPES[family_place(kind, name)],
+                shape=family_symbol(kind, name),
                 n_trials=counts[name],
             )
             for name in sorted(filter(counts.get, counts), key=partial(family_place, kind))
@@ -165,11 +162,9 @@ def _landmarks(found: Findings) -> dict[str, float]:
     kind, record = found.kind, found.record
     known: dict[str, float] = {}
     defaults = (value for value, trial in ranked(record) if is_default(kind, trial))
-    info = found.at_home
-    again = () if info is None else (c.validation for c in info.confirmed if c.role == DEFAULT)
-    fresh = next((mean for mean in again if mean is not None), None)
-    if fresh is not None:
-        known["default, fresh seeds"] = fresh.mean
+    again = None if found.at_home is None else found.at_home.default
+    if again is not None and again.validation is not None:
+        known["default, fresh seeds"] = again.validation.mean
     elif (default := next(defaults, None)) is not None:
         known["default"] = default
     if found.baseline is not None:

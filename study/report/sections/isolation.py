@@ -17,7 +17,8 @@ def section(found: Findings) -> Section | Missing | None:
     figures: dict[str, Figure] = {}
     told = []
     for metric, info in infos.items():
-        effects = get_effects(found.record, metric=metric)
+        own = metric == found.effects.metric
+        effects = found.effects if own else get_effects(found.record, metric=metric)
         drawn = plot_isolation(info, found.kind)
         places = {name: i for i, name in enumerate(_order(info, effects))}
         keys = {name: f"{chart_key('isolation', metric)}-{i}" for name, i in places.items()}
