@@ -15,7 +15,7 @@ demo: $(VENV)/.base ## run a small study end to end: runs/demo/{study.db,report.
 
 # Two processes on two cores, so each of them owns one thread.
 test: $(VENV)/.test ## run the tests (5 minutes)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 fast: $(VENV)/.test ## run the tests that need no browser, server, training or page (2 minutes)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not whole"
@@ -24,7 +24,7 @@ test-slow: $(VENV)/.test ## run the tests that train for minutes
 	$(BIN)/python -m pytest -m slow
 
 test-times: $(VENV)/.test ## run the tests; show the time of each file and test, and the processes they start
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --durations 0 --durations-min 1 \
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 0 --durations-min 1 \
 	  --hypothesis-show-statistics > test-times.txt; status=$$?; tail -n 1 test-times.txt; exit $$status
 
 check: $(VENV)/.dev ## check format, style, the directions of imports, and types

