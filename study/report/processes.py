@@ -11,6 +11,8 @@ from typing import ParamSpec, TypeVar
 
 import joblib
 
+from study.terminal.signals import held_interrupts
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -32,8 +34,9 @@ class OtherProcesses:
         )
         # One thread for each, as the pool itself takes pieces that it cannot begin yet.
         self._threads = ThreadPoolExecutor(n_processes)
-        for _ in range(n_processes):
-            self._processes.submit(os.getpid)
+        with held_interrupts():  # the user's Ctrl-C goes to all processes
+            for _ in range(n_processes):
+                self._processes.submit(os.getpid)
 
     def begin(
         self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
@@ -76,7 +79,7 @@ def _end_with_parent() -> None:
             parent.join()
         os._exit(1)
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the user's Ctrl-C goes to all processes
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # where it could not be held
     threading.Thread(target=wait, name="parent", daemon=True).start()
 
 

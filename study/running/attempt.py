@@ -14,7 +14,7 @@ import threading
 from contextlib import suppress
 
 from study.running.job import WorkerJob
-from study.terminal.signals import stop_signals
+from study.terminal.signals import hear_interrupts, stop_signals
 
 EXIT_ERROR = 1
 """Another attempt would meet the error again."""
@@ -27,6 +27,7 @@ def main() -> int:
     sys.stdout = sys.stderr  # whatever is printed is for people
     code, message = 0, None
     with stop_signals() as stop:
+        hear_interrupts()
         job = WorkerJob.from_json(sys.stdin.readline())
         threading.Thread(target=_stop_without_supervisor, name="supervisor", daemon=True).start()
         # Slow to import, and signals are to be heard meanwhile.

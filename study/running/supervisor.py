@@ -12,6 +12,7 @@ from typing import Protocol
 from study.errors import StudyError
 from study.running.attempt import EXIT_OUTAGE
 from study.running.job import THREAD_VARIABLES, WorkerJob, own_process
+from study.terminal.signals import held_interrupts
 
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": str(2**30), "MALLOC_TRIM_THRESHOLD_": str(2**33)}
 """Lets glibc keep large blocks, as gradients of a linear model are, for the next step.
@@ -97,14 +98,15 @@ def _wait_s(n: int) -> float:
 def _attempt(job: WorkerJob, stop: Stop) -> tuple[int, Mapping[str, str | None] | None]:
     """Run one process to its end; return its exit code, and its answer if it gave one."""
     threads = dict.fromkeys(THREAD_VARIABLES, str(job.threads))
-    process = subprocess.Popen(
-        own_process("study.running.attempt"),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        errors="replace",
-        env=ALLOCATOR | os.environ | threads,
-    )
+    with held_interrupts():
+        process = subprocess.Popen(
+            own_process("study.running.attempt"),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            env=ALLOCATOR | os.environ | threads,
+        )
     assert process.stdin is not None
     assert process.stdout is not None
     with process:

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM as an event that long work asks about."""
+"""SIGINT and SIGTERM as an event that long work asks about, and for processes that only start."""
 
 import signal
 import threading
@@ -36,3 +36,28 @@ def stop_signals() -> Iterator[threading.Event]:
             signal.signal(number, handler)
         heard.put(False)
         listener.join()
+
+
+@contextmanager
+def held_interrupts() -> Iterator[None]:
+    """Let processes that start within the block hear of Ctrl-C only when they ask for it.
+
+    A terminal sends it to all processes, and Python answers one in its first moments, before any
+    code of ours, with a traceback. Where a system has no masks, nothing is held.
+
+    Source: sigprocmask(2): a mask is inherited by a new process, and what came meanwhile waits.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def hear_interrupts() -> None:
+    """Ask for Ctrl-C in a process that was started within ``held_interrupts``."""
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
