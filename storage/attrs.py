@@ -1,4 +1,11 @@
-"""Names of everything that studies and trials carry beside Optuna's own columns."""
+"""Names of everything that studies and trials carry beside Optuna's own columns.
+
+Others may give the same names to something else. So in another program's study nothing is read
+by them, and in one of ours nothing that has another type (``parted``).
+"""
+
+from collections.abc import Mapping
+from typing import Any
 
 # On a study; some are JSON.
 UID = "emoji_study:uid"  # names its files: random, for databases count studies each from 1
@@ -77,3 +84,48 @@ SAMPLE = "sample"  # role of an image that all trials of a study show
 LOWEST = "lowest"  # role of an image with one of a trial's lowest reconstruction errors
 MEDIAN = "median"
 HIGHEST = "highest"
+
+_TEXT, _NUMBER = (str,), (int, float)
+_TYPES: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys((UID, CONFIRMATION, TRANSFER, ABLATION, KEPT_PICTURES), _TEXT),
+    **dict.fromkeys((TARGET, REQUEST, MAX_RETRIES, BASELINE), _NUMBER),
+    **dict.fromkeys((SETTINGS, KIND, LAST_REQUEST, DESIGN, EXPERIMENT), (dict,)),
+    **dict.fromkeys((TEST_RESULTS, IMPORTED, CLASS_COUNTS), (dict,)),
+    **dict.fromkeys((MEASURES_LATENTS, INFEASIBLE, EARLY_STOPPED), (bool,)),
+    **dict.fromkeys((WORKER, DEVICE, CODE_VERSION, KIND_DIGEST, ENVIRONMENT), _TEXT),
+    **dict.fromkeys((DATA_FINGERPRINT, MEASURED_ON, WARM_START, ARM, SIDES), _TEXT),
+    **dict.fromkeys((CURVES_DIGEST, FAILURE), _TEXT),
+    **dict.fromkeys((SEED, REPLICATE, THREADS, RETRY_OF, PAIR, ERRORS, DEATHS), _NUMBER),
+    **dict.fromkeys((DESIGN_INDEX, BEST_EPOCH, EPOCHS_RUN, RESUMED_EPOCHS), _NUMBER),
+    **dict.fromkeys((TRAINING_SECONDS, PARAMETER_COUNT, REUSED_FROM), _NUMBER),
+    CONFUSION: (list,),
+}
+
+
+def is_ours(study_attrs: Mapping[str, Any]) -> bool:
+    """Whether a study's user attributes are those of one that this package made or imported."""
+    settings = study_attrs.get(SETTINGS)
+    names = ("kind", "space", "sampler", "pruner", "data_fingerprint")
+    return isinstance(settings, Mapping) and all(
+        isinstance(settings.get(name), str) for name in names
+    )
+
+
+def parted(
+    user_attrs: Mapping[str, Any], *, ours: bool
+) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """Part user attributes of a study, or of its trials, into what we wrote and all others."""
+    if not ours:
+        return {}, user_attrs
+    others = {
+        name: value
+        for name, value in user_attrs.items()
+        if name in _TYPES and not _has_type(value, _TYPES[name])
+    }
+    return {
+        k: v for k, v in user_attrs.items() if k not in others
+    } if others else user_attrs, others
+
+
+def _has_type(value: Any, types: tuple[type, ...]) -> bool:
+    return isinstance(value, types) and (bool in types or not isinstance(value, bool))

@@ -5,7 +5,8 @@ Any version of either may change them, so nothing else names them; ruff's SLF001
 imported where they are asked for.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from abc import abstractmethod
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +18,8 @@ from optuna.distributions import json_to_distribution
 from optuna.storages import BaseStorage, GrpcStorageProxy, RDBStorage
 from optuna.storages._rdb import models as models
 from optuna.storages._rdb.storage import _create_scoped_session
-from optuna.trial import FrozenTrial
+from optuna.study._constrained_optimization import _get_constraints_from_system_attrs
+from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.orm import Session
 
 
@@ -50,6 +52,35 @@ def database_of(storage: BaseStorage) -> RDBStorage | None:
     """Return the database behind Optuna's cache, or without one; None if there is none."""
     backend = getattr(storage, "_backend", storage)
     return backend if isinstance(backend, RDBStorage) else None
+
+
+class ReadingDatabase(RDBStorage):
+    """A database whose trials are read otherwise than by Optuna."""
+
+    @abstractmethod
+    def read_frozen(
+        self, study_id: int, *, after: int, among: Collection[int]
+    ) -> list[FrozenTrial]:
+        """Read trials of a study: those with a key above ``after``, and ``among`` these keys."""
+
+    def _get_trials(
+        self,
+        study_id: int,
+        states: Container[TrialState] | None,
+        included_trial_ids: set[int],
+        trial_id_greater_than: int,
+    ) -> list[FrozenTrial]:
+        found = self.read_frozen(study_id, after=trial_id_greater_than, among=included_trial_ids)
+        return [trial for trial in found if states is None or trial.state in states]
+
+
+def constraints_of(system_attrs: Mapping[str, Any]) -> dict[str, float]:
+    """Return what Optuna stored of a trial's constraints, in either of its ways."""
+    return _get_constraints_from_system_attrs(dict(system_attrs))
+
+
+CONSTRAINTS = "constraints"
+"""System attribute of constraints without names, and the beginning of those with names."""
 
 
 @dataclass(frozen=True, slots=True)

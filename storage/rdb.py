@@ -31,6 +31,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from storage.errors import StorageAccessError, StorageLostError, StorageUnreachableError
 from storage.internals import models
 from storage.outages import first_line, is_starting, outage
+from storage.reading import Database
 from storage.served import ServedStorage
 from storage.urls import parse_url, redact, server_address, sqlite_path
 
@@ -153,7 +154,7 @@ def close_all() -> None:
         engine.dispose()
 
 
-def _connect(url: str, *, sqlite: bool, create: bool) -> RDBStorage:
+def _connect(url: str, *, sqlite: bool, create: bool) -> Database:
     """Open a database, and create its tables if asked.
 
     Creating them takes several transactions. Where two processes do it at the same time, one
@@ -167,7 +168,7 @@ def _connect(url: str, *, sqlite: bool, create: bool) -> RDBStorage:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ExperimentalWarning)
-                return RDBStorage(
+                return Database(
                     url,
                     engine_kwargs=options,
                     heartbeat_interval=HEARTBEAT_INTERVAL_S,

@@ -12,6 +12,7 @@ from typing import Any
 from optuna.distributions import BaseDistribution, distribution_to_json, json_to_distribution
 from optuna.trial import TrialState
 
+from storage import attrs
 from storage.errors import StorageError
 from storage.records import Scalar, StudyRecord, TrialRecord
 
@@ -27,7 +28,7 @@ def record_to_json(record: StudyRecord) -> dict[str, Any]:
         "name": record.name,
         "directions": list(record.directions),
         "metric_names": list(record.metric_names),
-        "user_attrs": _encode(record.user_attrs),
+        "user_attrs": _encode({**record.user_attrs, **record.other_attrs}),
         "distributions": list(texts),
         "trials": trials,
     }
@@ -37,12 +38,18 @@ def record_from_json(values: Any) -> StudyRecord:
     """Read what ``record_to_json`` gave; a StorageError if it is something else."""
     try:
         distributions = [json_to_distribution(text) for text in values["distributions"]]
+        user_attrs = _decoded_mapping(values["user_attrs"])
+        ours = attrs.is_ours(user_attrs)
+        own, others = attrs.parted(user_attrs, ours=ours)
         return StudyRecord(
             name=str(values["name"]),
             directions=tuple(map(str, values["directions"])),
             metric_names=tuple(map(str, values.get("metric_names", ()))),
-            user_attrs=_decoded_mapping(values["user_attrs"]),
-            trials=tuple(_trial_from_json(trial, distributions) for trial in values["trials"]),
+            user_attrs=own,
+            other_attrs=others,
+            trials=tuple(
+                _trial_from_json(trial, distributions, ours=ours) for trial in values["trials"]
+            ),
         )
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise StorageError(f"This is no study as JSON: {error!r}.") from error
@@ -50,6 +57,9 @@ def record_from_json(values: Any) -> StudyRecord:
 
 def _trial_to_json(trial: TrialRecord, texts: dict[str, int]) -> dict[str, Any]:
     reports = trial.intermediate_values
+    constraints = {}
+    if trial.constraints or attrs.INFEASIBLE in trial.other_attrs:
+        constraints["constraints"] = _encode(trial.constraints)
     return {
         "number": trial.number,
         "trial_id": trial.trial_id,
@@ -62,15 +72,20 @@ def _trial_to_json(trial: TrialRecord, texts: dict[str, int]) -> dict[str, Any]:
         },
         "steps": list(reports),
         "reports": [_encode(value) for value in reports.values()],
-        "user_attrs": _encode(trial.user_attrs),
+        "user_attrs": _encode({**trial.user_attrs, **trial.other_attrs}),
+        **constraints,
         "started": trial.started and trial.started.isoformat(sep=" "),
         "completed": trial.completed and trial.completed.isoformat(sep=" "),
     }
 
 
 def _trial_from_json(
-    values: Mapping[str, Any], distributions: list[BaseDistribution]
+    values: Mapping[str, Any], distributions: list[BaseDistribution], *, ours: bool
 ) -> TrialRecord:
+    own, others = attrs.parted(_decoded_mapping(values["user_attrs"]), ours=ours)
+    constraints = _decoded_mapping(values.get("constraints", {}))
+    if not ours and "constraints" not in values and others.get(attrs.INFEASIBLE) is True:
+        constraints = {attrs.INFEASIBLE: 1.0}  # all that earlier versions kept of constraints
     params = _decoded_mapping(values["params"])
     reports = (float(_decode(report)) for report in values["reports"])
     if not all(isinstance(item, Scalar) for item in params.values()):
@@ -83,7 +98,9 @@ def _trial_from_json(
         params=params,
         distributions={name: distributions[i] for name, i in values["distributions"].items()},
         intermediate_values=dict(zip(map(int, values["steps"]), reports, strict=True)),
-        user_attrs=_decoded_mapping(values["user_attrs"]),
+        user_attrs=own,
+        other_attrs=others,
+        constraints={name: float(lack) for name, lack in constraints.items()},
         started=_time_from_json(values["started"]),
         completed=_time_from_json(values["completed"]),
     )

@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Self
 
@@ -14,8 +14,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 from storage import attrs, operations
 from storage.errors import UnknownStudyError
-from storage.internals import database_of, trial_key
+from storage.internals import constraints_of, database_of, transaction, trial_key
 from storage.outages import outage
+from storage.reading import Database, StoredTrial, read_ends, read_trials
 from storage.served import ServedStorage, perform
 
 Scalar = str | int | float | bool | None
@@ -36,7 +37,9 @@ class TrialRecord:
         values: Of the objectives, in the order of the study's directions; empty unless complete.
         params, distributions: Value and range of each parameter that was active.
         intermediate_values: The objective by step, counted from 0.
-        user_attrs: Everything else, by the names in ``storage.attrs``.
+        user_attrs: What this package stored, by the names in ``storage.attrs``.
+        other_attrs: All other user attributes, whatever their names; all of another's trial.
+        constraints: Of another's trial, by name; one above 0 is broken.
         started, completed: In UTC, None before that.
     """
 
@@ -48,6 +51,8 @@ class TrialRecord:
     distributions: Mapping[str, BaseDistribution]
     intermediate_values: Mapping[int, float]
     user_attrs: Mapping[str, Any]
+    other_attrs: Mapping[str, Any] = field(default_factory=dict)
+    constraints: Mapping[str, float] = field(default_factory=dict)
     started: datetime | None = None
     completed: datetime | None = None
 
@@ -69,7 +74,8 @@ class TrialRecord:
     @property
     def feasible(self) -> bool:
         """Whether the trial keeps the study's constraint, if there is one."""
-        return not self.user_attrs.get(attrs.INFEASIBLE, False)
+        broken = self.user_attrs.get(attrs.INFEASIBLE, False)
+        return not broken and all(lack <= 0 for lack in self.constraints.values())
 
     @property
     def duration_s(self) -> float | None:
@@ -86,7 +92,8 @@ class StudyRecord:
     Args:
         directions: ``"minimize"`` or ``"maximize"`` for each objective.
         metric_names: Of the objectives, as Optuna stores them; empty if none are stored.
-        user_attrs: By the names in ``storage.attrs``.
+        user_attrs: What this package stored, by the names in ``storage.attrs``.
+        other_attrs: All other user attributes, whatever their names; all of another's study.
     """
 
     name: str
@@ -94,6 +101,7 @@ class StudyRecord:
     user_attrs: Mapping[str, Any]
     trials: tuple[TrialRecord, ...]
     metric_names: tuple[str, ...] = ()
+    other_attrs: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def complete(self) -> tuple[TrialRecord, ...]:
@@ -115,33 +123,103 @@ class StudyRecord:
         return min(valued, key=lambda item: item[:2])[2] if valued else None
 
 
-def to_record(trial: FrozenTrial, times: Times | None = None) -> TrialRecord:
-    """Turn one of Optuna's trials into a record, with exact ``times`` for its local ones."""
-    complete = trial.state == TrialState.COMPLETE
-    # The constraints of other programs' studies stand where Optuna keeps them alone.
-    broken = {attrs.INFEASIBLE: True} if any(x > 0 for x in trial.constraints.values()) else {}
-    local = (trial.datetime_start, trial.datetime_complete)
-    started, completed = times or tuple(time and time.astimezone(UTC) for time in local)
-    return TrialRecord(
-        number=trial.number,
+def to_record(trial: FrozenTrial, *, ours: bool = True) -> TrialRecord:
+    """Turn one of Optuna's trials into a record; one of ``ours`` has attributes of ours."""
+    start, end = trial.datetime_start, trial.datetime_complete
+    stored = StoredTrial(
         trial_id=trial_key(trial),
+        number=trial.number,
         state=trial.state,
-        # A pruned trial's value is only its last report, not comparable with a full training.
-        values=tuple(trial.values) if complete and trial.values else (),
+        started=start and start.astimezone(UTC),
+        completed=end and end.astimezone(UTC),
+        values=list(trial.values or ()),
         params=dict(trial.params),
         distributions=dict(trial.distributions),
+        user_attrs=dict(trial.user_attrs),
+        system_attrs=dict(trial.system_attrs),
         intermediate_values=dict(sorted(trial.intermediate_values.items())),
-        user_attrs=dict(trial.user_attrs) | broken,
+    )
+    return _record(stored, ours=ours)
+
+
+def _record(trial: StoredTrial, *, ours: bool) -> TrialRecord:
+    own, others = attrs.parted(trial.user_attrs, ours=ours)
+    constraints = constraints_of(trial.system_attrs)
+    if ours and any(lack > 0 for lack in constraints.values()):
+        own = {**own, attrs.INFEASIBLE: True}
+    return TrialRecord(
+        number=trial.number,
+        trial_id=trial.trial_id,
+        state=trial.state,
+        # A pruned trial's value is only its last report, not comparable with a full training.
+        values=tuple(trial.values) if trial.state == TrialState.COMPLETE else (),
+        params=trial.params,
+        distributions=trial.distributions,
+        intermediate_values=trial.intermediate_values,
+        user_attrs=own,
+        other_attrs=others,
+        constraints={} if ours else constraints,
         # What was stored after the trial was read is not of this state.
-        started=None if trial.state == TrialState.WAITING else started,
-        completed=completed if trial.state.is_finished() else None,
+        started=None if trial.state == TrialState.WAITING else trial.started,
+        completed=trial.completed if trial.state.is_finished() else None,
+    )
+
+
+def _load_trials(
+    storage: BaseStorage,
+    study_id: int,
+    *,
+    ours: bool,
+    finished_reports: bool,
+    known: Sequence[TrialRecord],
+) -> tuple[TrialRecord, ...]:
+    """Read all trials of a study, by number, but those that are known and have not changed."""
+    database = database_of(storage)
+    if not isinstance(database, Database):
+        trials = storage.get_all_trials(study_id, deepcopy=False)
+        return _with_times(storage, study_id, [to_record(trial, ours=ours) for trial in trials])
+    with transaction(database) as opened:
+        connection = opened.session.connection()
+        ends = read_ends(connection, study_id) if known else {}
+        kept = {
+            trial.trial_id: trial
+            for trial in known
+            if trial.state.is_finished()
+            and ends.get(trial.trial_id) == (trial.state, trial.completed)
+        }
+        found = read_trials(
+            connection,
+            study_id,
+            after=max(ends, default=-1),
+            among=ends.keys() - kept.keys(),
+            finished_reports=finished_reports,
+            constraints_only=True,
+            lacking=database.lacking,
+        )
+        new = [_record(trial, ours=ours) for trial in found]
+    return tuple(sorted((*kept.values(), *new), key=lambda trial: trial.number))
+
+
+def _with_times(
+    storage: BaseStorage, study_id: int, trials: Sequence[TrialRecord]
+) -> tuple[TrialRecord, ...]:
+    """Give trials their exact times, where a server knows them; Optuna's are local ones."""
+    if not isinstance(storage, ServedStorage):
+        return tuple(trials)
+    stored = load_times(storage, study_id)
+    return tuple(
+        replace(
+            trial,
+            started=trial.started and start,
+            completed=trial.completed and end,
+        )
+        for trial in trials
+        for start, end in [stored.get(trial.trial_id, (trial.started, trial.completed))]
     )
 
 
 def load_times(storage: BaseStorage, study_id: int) -> dict[int, Times]:
-    """Return start and end of each trial, by the database's key; nothing where none is stored."""
-    if database_of(storage) is None and not isinstance(storage, ServedStorage):
-        return {}  # one that this process has in memory
+    """Return start and end of each trial, by the database's key."""
     stored = perform(storage, operations.times, study_id=study_id)
     return {key: (_instant(start), _instant(end)) for key, start, end in stored}
 
@@ -150,20 +228,13 @@ def _instant(text: str | None) -> datetime | None:
     return None if text is None else datetime.fromisoformat(text)
 
 
-def load_trials(storage: BaseStorage, study_id: int) -> tuple[TrialRecord, ...]:
-    """Read all trials of a study once."""
-    trials = storage.get_all_trials(study_id, deepcopy=False)
-    times = load_times(storage, study_id)
-    return tuple(to_record(trial, times.get(trial_key(trial))) for trial in trials)
-
-
 def study_names(storage: BaseStorage) -> list[str]:
     """Return the names of all studies, in the order of their creation."""
     return [study.study_name for study in storage.get_all_studies()]
 
 
 def experiment_of(user_attrs: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """Return the experiment that a study is, None for a search, whatever others call so."""
+    """Return the experiment that a study of ours is, None for a search."""
     found = user_attrs.get(attrs.EXPERIMENT)
     return found if isinstance(found, Mapping) and "arms" in found else None
 
@@ -173,7 +244,9 @@ def followups(storage: BaseStorage) -> dict[str, str]:
     return {
         study.study_name: str(experiment["follows"])
         for study in storage.get_all_studies()
-        if (experiment := experiment_of(study.user_attrs)) and experiment.get("follows")
+        if attrs.is_ours(study.user_attrs)
+        and (experiment := experiment_of(study.user_attrs))
+        and experiment.get("follows")
     }
 
 
@@ -195,17 +268,39 @@ def unknown_study(storage: BaseStorage, name: str) -> UnknownStudyError:
     )
 
 
-def load_study_record(storage: BaseStorage, name: str) -> StudyRecord:
-    """Read a whole study once; an UnknownStudyError if the storage holds none of that name."""
+def load_study_record(
+    storage: BaseStorage,
+    name: str,
+    *,
+    finished_reports: bool = True,
+    known: StudyRecord | None = None,
+) -> StudyRecord:
+    """Read a whole study; an UnknownStudyError if the storage holds none of that name.
+
+    Args:
+        finished_reports: Whether to read intermediate values of trials that have ended, by far the
+            most of what there is to read.
+        known: What was read before; trials that had ended then are not read again.
+    """
     try:
         study_id = storage.get_study_id_from_name(name)
     except KeyError:
         raise unknown_study(storage, name) from None
+    user_attrs = storage.get_study_user_attrs(study_id)
+    ours = attrs.is_ours(user_attrs)
+    own, others = attrs.parted(user_attrs, ours=ours)
     return StudyRecord(
         name=name,
         directions=tuple(d.name.lower() for d in storage.get_study_directions(study_id)),
-        user_attrs=dict(storage.get_study_user_attrs(study_id)),
-        trials=load_trials(storage, study_id),
+        user_attrs=own,
+        other_attrs=others,
+        trials=_load_trials(
+            storage,
+            study_id,
+            ours=ours,
+            finished_reports=finished_reports,
+            known=() if known is None else known.trials,
+        ),
         metric_names=tuple(
             storage.get_study_system_attrs(study_id).get(operations.METRIC_NAMES, ())
         ),
@@ -268,7 +363,7 @@ def load_summaries(storage: BaseStorage) -> list[StudySummary]:
             study_id=found["key"],
             name=found["name"],
             directions=tuple(found["directions"]),
-            user_attrs=found["attrs"],
+            user_attrs=attrs.parted(found["attrs"], ours=attrs.is_ours(found["attrs"]))[0],
             progress=Progress.of(found["states"]),
             best=found["ends"][found["directions"][0] == "maximize"],
         )

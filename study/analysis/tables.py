@@ -444,7 +444,7 @@ def to_frame(record: StudyRecord) -> pd.DataFrame:
         columns[name] = _typed([trial.params.get(name) for trial in trials])
     times = ("started", "completed", "duration_s")
     results = record.user_attrs.get(TEST_RESULTS) or {}
-    attributes = [dict(trial.user_attrs) for trial in trials]
+    attributes = [{**trial.user_attrs, **trial.other_attrs} for trial in trials]
     for trial, found in zip(trials, attributes, strict=True):
         found |= {f"test_{n}": value for n, value in results.get(str(trial.number), {}).items()}
     for name in dict.fromkeys(name for found in attributes for name in found):

@@ -16,6 +16,7 @@ from storage.errors import StorageAccessError
 from storage.importing import insert_study
 from storage.records import load_study_record, study_names
 from tests.servers import opened
+from tests.storage_tests.test_records import OURS
 
 RANGES = {
     "rate": FloatDistribution(1e-5, 1.0, log=True),
@@ -41,12 +42,12 @@ TRIALS = [trial(0.5, rate=1e-3, kind=True), trial(None), trial(1e-300, size=64, 
 
 def test_all_is_kept(shared_storage: BaseStorage, shared_place: str) -> None:
     """A study reads like what was given, in its order, as of now; its name is taken then."""
-    began, name = datetime.now(UTC), str(uuid4())
-    insert_study(shared_storage, name, TRIALS, user_attrs={"from": "afar"}, objectives=ERROR)
+    began, name, own = datetime.now(UTC), str(uuid4()), {attrs.SETTINGS: OURS, "from": "afar"}
+    insert_study(shared_storage, name, TRIALS, user_attrs=own, objectives=ERROR)
     with opened(shared_place) as storage:
         record = load_study_record(storage, name)
         assert optuna.load_study(study_name=name, storage=storage).metric_names == ["error"]
-    assert (record.user_attrs, record.directions) == ({"from": "afar"}, ("minimize",))
+    assert (record.user_attrs, record.directions) == (own, ("minimize",))
     assert [t.number for t in record.trials] == [0, 1, 2]
     for stored, given in zip(record.trials, TRIALS, strict=True):
         for field in ("state", "value", "params", "distributions", "user_attrs"):

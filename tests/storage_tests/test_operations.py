@@ -19,6 +19,7 @@ from storage.internals import key_of, storage_of
 from storage.records import count, load_summaries
 from storage.served import perform
 from tests.servers import at_once
+from tests.storage_tests.test_records import OURS
 
 N_ROUNDS = 4
 """Races that are run; of one that is not held together by a transaction most go wrong."""
@@ -54,7 +55,7 @@ def test_unknown_keys(shared_storage: BaseStorage) -> None:
 def test_overview(shared_storage: BaseStorage) -> None:
     """A list tells of studies without their trials; the best is one that keeps the constraint."""
     study = optuna.create_study(storage=shared_storage, direction="maximize")
-    study.set_user_attr(attrs.SETTINGS, {"kind": "x"})
+    study.set_user_attr(attrs.SETTINGS, OURS)
     for value, own in ((0.1, {}), (0.3, {attrs.INFEASIBLE: True}), (0.2, {})):
         study.add_trial(create_trial(value=value, user_attrs=own))
     study.enqueue_trial({})

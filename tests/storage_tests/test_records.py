@@ -17,6 +17,8 @@ from tests.study_tests.synthetic import trial
 
 COMPLETE, PRUNED, FAIL = TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL
 RUNNING, WAITING = TrialState.RUNNING, TrialState.WAITING
+OURS = dict.fromkeys(("kind", "space", "sampler", "pruner", "data_fingerprint"), "x")
+"""Settings by which a study is one of this package."""
 
 
 def read(study: optuna.Study) -> StudyRecord:
@@ -29,19 +31,23 @@ def test_contents(url: str) -> None:
     open_storage(url, create=True)
     storage = optuna.storages.RDBStorage(url)  # as Optuna alone would open it
     study = optuna.create_study(storage=storage, study_name="faces")
+    study.set_user_attr("settings", OURS)
     study.set_user_attr("target_trials", 5)
+    study.set_user_attr("experiment", "baseline")
     for state, value in ((COMPLETE, 0.25), (PRUNED, None), (FAIL, None), (None, None)):
         trial = study.ask()
         trial.suggest_float("x", 0, 1)
         trial.report(0.75, step=1)
         trial.report(0.5, step=0)
         trial.set_user_attr("seed", trial.number)
+        trial.set_user_attr("worker", [1])
         if state is not None:
             study.tell(trial, value, state=state)
     study.enqueue_trial({"x": 0.5}, user_attrs={"design_index": 3})
     record = read(study)
     assert (record.name, record.directions) == ("faces", ("minimize",))
-    assert record.user_attrs == {"target_trials": 5}
+    assert record.user_attrs == {"settings": OURS, "target_trials": 5}
+    assert record.other_attrs == {"experiment": "baseline"}
     assert [trial.number for trial in record.trials] == [0, 1, 2, 3, 4]
     assert [t.state for t in record.trials] == [COMPLETE, PRUNED, FAIL, RUNNING, WAITING]
     assert [trial.finished for trial in record.trials] == [True, True, False, False, False]
@@ -51,7 +57,7 @@ def test_contents(url: str) -> None:
         assert (trial.trial_id, trial.params) == (frozen._trial_id, frozen.params)
         assert trial.distributions == {"x": FloatDistribution(0, 1)}
         assert list(trial.intermediate_values.items()) == [(0, 0.5), (1, 0.75)]
-        assert trial.user_attrs == {"seed": trial.number}
+        assert (trial.user_attrs, trial.other_attrs) == ({"seed": trial.number}, {"worker": [1]})
     complete, *_, running, waiting = record.trials
     assert (waiting.params, waiting.started, waiting.duration_s) == ({}, None, None)
     assert waiting.user_attrs == {"design_index": 3}
@@ -59,7 +65,14 @@ def test_contents(url: str) -> None:
     assert (running.started is None, running.duration_s) == (False, None)
     study.tell(3, 0.1)
     assert record.trials[3].state == RUNNING
-    assert read(study).trials[3].value == 0.1
+    later = load_study_record(study._storage, "faces", known=record)
+    assert later == read(study)
+    assert later.trials[3].value == 0.1
+    # With other settings than ours, the names are another's.
+    study.set_user_attr("settings", {"kind": "x"})
+    foreign = read(study)
+    assert (foreign.user_attrs, foreign.trials[0].user_attrs) == ({}, {})
+    assert foreign.trials[0].other_attrs == {"seed": 0, "worker": [1]}
 
 
 def test_several_objectives(url: str) -> None:
@@ -72,7 +85,10 @@ def test_several_objectives(url: str) -> None:
         study.add_trial(optuna.trial.create_trial(values=values, constraints={"memory": lack}))
     assert (record := read(study)).metric_names == ("loss", "score")
     assert [t.values for t in record.trials] == [(0.0, math.inf), (-1.5, 2.0)]
-    assert [t.user_attrs for t in record.trials] == [{}, {attrs.INFEASIBLE: True}]
+    assert [t.constraints for t in record.trials] == [{"memory": 0.0}, {"memory": 0.5}]
+    assert [t.feasible for t in record.trials] == [True, False]
+    study.set_user_attr(attrs.SETTINGS, OURS)
+    assert [t.user_attrs for t in read(study).trials] == [{}, {attrs.INFEASIBLE: True}]
 
 
 def test_best() -> None:
