@@ -21,7 +21,7 @@ What all of ``OPERATIONS`` keep to, on SQLite, on a server and behind gRPC:
 
 import enum
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -35,7 +35,14 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from storage import attrs
-from storage.internals import ARTIFACTS_ATTR_PREFIX, Transaction, models, transaction
+from storage.internals import (
+    ARTIFACTS_ATTR_PREFIX,
+    CONSTRAINTS,
+    Transaction,
+    constraints_of,
+    models,
+    transaction,
+)
 
 # Optuna's own system attributes.
 FIXED_PARAMS = "fixed_params"  # of a trial: values that its parameters will have
@@ -445,40 +452,84 @@ def _in_utc(stored: datetime | None) -> str | None:
 def overview(backend: RDBStorage, names: Sequence[str]) -> list[dict[str, Any]]:
     """Tell of each study what a list shows, in the order in which they were made.
 
-    That is its ``key``, ``name`` and ``directions``, its user attributes of these ``names``
-    (``attrs``), the number of its trials by ``states``, and the lowest and the highest value of
-    its complete trials that keep its constraint (``ends``; None without one).
+    That is its ``key``, ``name``, ``directions`` and ``metric_names``, its user attributes of
+    these ``names`` (``attrs``), the number of its trials by ``states``, and its ``best`` trial of
+    one objective, None without one: ``number``, ``value`` and ``attrs``.
     """
-    trials, values = models.TrialModel, models.TrialValueModel
-    user, way = models.StudyUserAttributeModel, models.StudyDirectionModel
-    broken = models.TrialUserAttributeModel
+    trials, user = models.TrialModel, models.StudyUserAttributeModel
+    system, way = models.StudySystemAttributeModel, models.StudyDirectionModel
     with transaction(backend) as opened:
         query = opened.session.query
         studies = query(models.StudyModel.study_id, models.StudyModel.study_name)
         told: dict[int, dict[str, Any]] = {
-            key: {"key": key, "name": name, "directions": [], "attrs": {}, "states": {}}
+            key: {"key": key, "name": name, "directions": [], "metric_names": []}
+            | {"attrs": {}, "states": {}}
             for key, name in studies.order_by(models.StudyModel.study_id)
         }
         for key, direction in query(way.study_id, way.direction).order_by(way.objective):
             told[key]["directions"].append(direction.name.lower())
+        found = query(system.study_id, system.value_json).filter(system.key == METRIC_NAMES)
+        for key, text in found:
+            told[key]["metric_names"] = json.loads(text)
         attributes = query(user.study_id, user.key, user.value_json)
         for key, name, text in attributes.filter(user.key.in_(names)):
             told[key]["attrs"][name] = json.loads(text)
         counts = query(trials.study_id, trials.state, sqlalchemy.func.count())
         for key, state, n in counts.group_by(trials.study_id, trials.state):
             told[key]["states"][state.name] = n
-        ends = (sqlalchemy.func.min(values.value), sqlalchemy.func.max(values.value))
-        ranges = (
-            query(trials.study_id, *ends)
-            .join(values, (values.trial_id == trials.trial_id) & (values.objective == 0))
-            .outerjoin(
-                broken, (broken.trial_id == trials.trial_id) & (broken.key == attrs.INFEASIBLE)
-            )
-            .filter(trials.state == TrialState.COMPLETE, broken.trial_id.is_(None))
-            .group_by(trials.study_id)
-        )
-        found = {key: [low, high] for key, low, high in ranges}
-        return [study | {"ends": found.get(key, [None, None])} for key, study in told.items()]
+        broken = _broken(opened.session, [k for k in told if attrs.is_ours(told[k]["attrs"])])
+        return [
+            study | {"best": _best(opened.session, key, study["directions"], broken)}
+            for key, study in told.items()
+        ]
+
+
+def _broken(session: Session, ours: Sequence[int]) -> set[int]:
+    """Return the keys of all trials that break a constraint, one of ours or one of Optuna's."""
+    trials, own = models.TrialModel, models.TrialUserAttributeModel
+    system = models.TrialSystemAttributeModel
+    flagged = session.query(own.trial_id).join(trials, trials.trial_id == own.trial_id)
+    flagged = flagged.filter(own.key == attrs.INFEASIBLE, trials.study_id.in_(ours))
+    stored: dict[int, dict[str, Any]] = {}
+    rows = session.query(system.trial_id, system.key, system.value_json)
+    for key, name, text in rows.filter(system.key.startswith(CONSTRAINTS)):
+        stored.setdefault(key, {})[name] = json.loads(text)
+    return {int(key) for (key,) in flagged} | {
+        key for key, own in stored.items() if any(x > 0 for x in constraints_of(own).values())
+    }
+
+
+def _best(
+    session: Session, study_id: int, directions: Sequence[str], broken: Collection[int]
+) -> dict[str, Any] | None:
+    """Return the best trial of a study with one objective, the earlier one of equal ones."""
+    if len(directions) != 1:
+        return None
+    trials, values = models.TrialModel, models.TrialValueModel
+    user = models.TrialUserAttributeModel
+    sign = -1 if directions[0] == "maximize" else 1
+    rank = sqlalchemy.case(
+        (values.value_type == values.TrialValueType.INF_NEG, -sign),
+        (values.value_type == values.TrialValueType.INF_POS, sign),
+        else_=0,
+    )
+    rows = (
+        session.query(trials.trial_id, trials.number, values.value, values.value_type)
+        .join(values, values.trial_id == trials.trial_id)
+        .filter(trials.study_id == study_id, trials.state == TrialState.COMPLETE)
+        .filter(values.objective == 0)
+        .order_by(rank, sign * values.value, trials.number)
+    )
+    for key, number, value, kind in rows.yield_per(100):
+        if key not in broken:
+            found = session.query(user.key, user.value_json).filter(user.trial_id == key)
+            own = {name: json.loads(text) for name, text in found}
+            return {
+                "number": number,
+                "value": values.stored_repr_to_value(value, kind),
+                "attrs": own,
+            }
+    return None
 
 
 def set_study_system_attrs(

@@ -339,36 +339,54 @@ def count(trials: Sequence[FrozenTrial | TrialRecord]) -> Progress:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BestTrial:
+    """The best trial of a study, as far as a list tells of it; ``user_attrs`` are ours."""
+
+    number: int
+    values: tuple[float, ...]
+    user_attrs: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StudySummary:
-    """What a list tells of a study, for which no trial is read.
+    """What a list tells of a study, for which hardly a trial is read.
 
     Args:
         study_id: The database's key.
-        user_attrs: Of these names: ``SUMMARISED``.
-        best: The best value of a complete trial that keeps the constraint.
+        user_attrs: Of these names: ``SUMMARISED``; empty for another program's study.
+        best: Of one objective; it keeps the constraint.
     """
 
     study_id: int
     name: str
     directions: tuple[str, ...]
+    metric_names: tuple[str, ...]
     user_attrs: Mapping[str, Any]
     progress: Progress
-    best: float | None
+    best: BestTrial | None
 
 
 def load_summaries(storage: BaseStorage) -> list[StudySummary]:
     """Read what a list tells of all studies, in the order in which they were made."""
-    return [
-        StudySummary(
-            study_id=found["key"],
-            name=found["name"],
-            directions=tuple(found["directions"]),
-            user_attrs=attrs.parted(found["attrs"], ours=attrs.is_ours(found["attrs"]))[0],
-            progress=Progress.of(found["states"]),
-            best=found["ends"][found["directions"][0] == "maximize"],
-        )
-        for found in perform(storage, operations.overview, names=SUMMARISED)
-    ]
+    return list(map(_summary, perform(storage, operations.overview, names=SUMMARISED)))
+
+
+def _summary(found: Mapping[str, Any]) -> StudySummary:
+    ours, best = attrs.is_ours(found["attrs"]), found["best"]
+    return StudySummary(
+        study_id=found["key"],
+        name=found["name"],
+        directions=tuple(found["directions"]),
+        metric_names=tuple(found["metric_names"]),
+        user_attrs=attrs.parted(found["attrs"], ours=ours)[0],
+        progress=Progress.of(found["states"]),
+        best=best
+        and BestTrial(
+            number=best["number"],
+            values=(best["value"],),
+            user_attrs=attrs.parted(best["attrs"], ours=ours)[0],
+        ),
+    )
 
 
 def finished_trials(study: optuna.Study) -> int | None:

@@ -2,6 +2,7 @@
 
 import importlib.metadata
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from functools import cache
 from typing import Any, Self
@@ -14,6 +15,7 @@ from optuna.distributions import (
 
 from search_spaces import Parameter, SearchSpace
 from storage import attrs
+from storage.records import StudySummary
 from study.kinds import Described, File, Kind
 from study.metrics import Metric, value_name
 
@@ -108,8 +110,8 @@ def stored_kind(user_attrs: Mapping[str, Any]) -> KindInfo | None:
     elif own is not None:
         # The space itself, which knows the way from parameters to configurations.
         return KindInfo.of_kind(own, own.spaces.get(str(settings.get("space"))))
-    if isinstance(stored, Mapping) and "metrics" in stored:
-        return KindInfo.from_dict(stored)
+    with suppress(ValueError, TypeError, KeyError):  # what is not as ``to_dict`` gave it
+        return None if stored is None else KindInfo.from_dict(stored)
     return None
 
 
@@ -126,6 +128,14 @@ def foreign_objectives(directions: Sequence[str], names: Sequence[str] = ()) -> 
         )
         for i, (name, direction) in enumerate(zip(names or unnamed, directions, strict=True))
     )
+
+
+def objective_of(summary: StudySummary) -> Metric:
+    """Return the (first) objective of a study of which no trial was read."""
+    kind = stored_kind(summary.user_attrs)
+    if kind is not None:
+        return kind.objective
+    return foreign_objectives(summary.directions, summary.metric_names)[0]
 
 
 @cache

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from storage import attrs
 from storage.records import Progress, StudySummary, experiment_of
-from study.formats import MISSING, format_measured, format_settings
-from study.kind_info import foreign_objectives, stored_kind
+from study.formats import format_measured, format_settings
+from study.kind_info import objective_of
 from study.report.page import render_page
 
 
@@ -62,13 +62,14 @@ def _row(summary: StudySummary, *, follows: bool) -> Row:
     what = format_settings(settings)
     if experiment:
         what = f"{experiment['name']}, {settings['kind']}"
-    kind, n_objectives = stored_kind(summary.user_attrs), len(summary.directions)
-    metric = kind.objective if kind else foreign_objectives(summary.directions)[0]
+    n_objectives, best = len(summary.directions), summary.best
+    metric = objective_of(summary)
+    value = None if best is None else metric.of(best)
     return Row(
         study_id=summary.study_id,
         name=summary.name,
         what=what,
-        best=MISSING if n_objectives > 1 else format_measured(summary.best, metric),
+        best=format_measured(value, metric),
         metric=f"{n_objectives} objectives" if n_objectives > 1 else metric.label,
         progress=summary.progress,
         follows=follows,

@@ -15,7 +15,7 @@ from rich.table import Column
 
 from storage.internals import storage_of
 from storage.outages import failure, outage
-from storage.records import TrialRecord, count, load_study_record
+from storage.records import StudyRecord, TrialRecord, count, load_study_record
 from study.analysis import kind_of
 from study.analysis.remaining import to_train
 from study.formats import format_count, format_duration, format_measured
@@ -37,6 +37,7 @@ def progress_line(
     it lasts. The study, opened for reading, is used by a thread of its own.
     """
     done, told = threading.Event(), [""]
+    known: StudyRecord | None = None
     with _bar(auto_refresh=False) as bar:
         task = bar.add_task(study.study_name, total=target, status="")
         live = bar.console.is_terminal
@@ -45,8 +46,11 @@ def progress_line(
             bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
         def show() -> None:
+            nonlocal known
             try:
-                record = load_study_record(storage_of(study), study.study_name)
+                record = known = load_study_record(
+                    storage_of(study), study.study_name, finished_reports=False, known=known
+                )
             except Exception as error:
                 if outage(error) is None:
                     raise

@@ -14,7 +14,7 @@ from rich.table import Table
 from storage import attrs
 from storage.outages import outage
 from storage.queue import shown_worker
-from storage.records import StudyRecord, TrialRecord, count
+from storage.records import StudyRecord, StudySummary, TrialRecord, count
 from study.analysis import (
     each_training_once,
     kind_of,
@@ -33,7 +33,8 @@ from study.formats import (
     format_value,
     plural,
 )
-from study.metrics import Metric
+from study.kind_info import objective_of, stored_kind
+from study.metrics import Measured, Metric
 from study.terminal.progress import age_s, eta
 
 _N_BEST = 5
@@ -41,28 +42,28 @@ _N_FAILURES = 5
 _SHORT_NAME = 24
 
 
-def study_table(records: Sequence[StudyRecord]) -> Table:
+def study_table(summaries: Sequence[StudySummary]) -> Table:
     """Return one row per study, with a column for the second metric if a best trial has one."""
-    bests = [record.best if len(record.directions) == 1 else None for record in records]
-    seconds = [kind_of(record).second for record in records]
-    shown = [_second(metric, best) for metric, best in zip(seconds, bests, strict=True)]
+    kinds = [stored_kind(summary.user_attrs) for summary in summaries]
+    seconds = [None if kind is None else kind.second for kind in kinds]
+    shown = [_second(metric, s.best) for metric, s in zip(seconds, summaries, strict=True)]
     labels = {m.short_label for m, text in zip(seconds, shown, strict=True) if m and text}
     table = Table(box=None, header_style="bold", padding=(0, 1, 0, 0))
     # With the column for it, 80 columns are too few: then the kind is folded, not the name.
-    short = all(len(record.name) <= _SHORT_NAME for record in records)
+    short = all(len(summary.name) <= _SHORT_NAME for summary in summaries)
     table.add_column("study", overflow="fold", no_wrap=bool(labels) and short)
     for name in ("kind", "space"):
         table.add_column(name, overflow="fold")
     second = [labels.pop() if len(labels) == 1 else "second"] if labels else []
     for name in ("done", "failed", "running", "waiting", "best", *second):
         table.add_column(name, justify="right", no_wrap=True)
-    for record, text in zip(records, shown, strict=True):
-        settings, n = settings_of(record), count(record.trials)
+    for summary, text in zip(summaries, shown, strict=True):
+        settings, n = summary.user_attrs.get(attrs.SETTINGS) or {}, summary.progress
         table.add_row(
-            escape(record.name),
+            escape(summary.name),
             *(escape(str(settings.get(name, "—"))) for name in ("kind", "space")),
             *(str(number) for number in (n.finished, n.failed, n.running, n.waiting)),
-            _best(record),
+            _best(summary),
             *([text or "—"] if second else []),
         )
     return table
@@ -217,15 +218,15 @@ def _words(params: Mapping[str, object]) -> str:
     return ", ".join(f"{format_label(n)} {format_value(value)}" for n, value in params.items())
 
 
-def _best(record: StudyRecord) -> str:
-    """Return the best value of a study; of several objectives, how many trials are unbeaten."""
-    if len(record.directions) > 1:
-        return f"front of {len(get_unbeaten(record))}"
-    best = record.best
-    return "—" if best is None else format_measured(best.value, kind_of(record).objective)
+def _best(summary: StudySummary) -> str:
+    """Return the best value of a study; of several objectives, how many there are."""
+    if len(summary.directions) > 1:
+        return f"{len(summary.directions)} objectives"
+    objective, best = objective_of(summary), summary.best
+    return "—" if best is None else format_measured(best.values[0], objective)
 
 
-def _second(metric: Metric | None, trial: TrialRecord | None) -> str:
+def _second(metric: Metric | None, trial: Measured | None) -> str:
     """Return a trial's second metric, empty without one."""
     value = None if metric is None or trial is None else metric.of(trial)
     return "" if metric is None or value is None else format_measured(value, metric)

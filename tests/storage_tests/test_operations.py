@@ -60,7 +60,7 @@ def test_overview(shared_storage: BaseStorage) -> None:
         study.add_trial(create_trial(value=value, user_attrs=own))
     study.enqueue_trial({})
     (found,) = (s for s in load_summaries(shared_storage) if s.study_id == key_of(study))
-    assert (found.user_attrs, found.best) == (study.user_attrs, 0.2)
+    assert (found.user_attrs, found.best.values) == (study.user_attrs, (0.2,))
     assert found.progress == count(study.trials)
 
 

@@ -12,7 +12,7 @@ from rich.console import Console, RenderableType
 
 from storage import attrs
 from storage.errors import StorageAccessError, StorageUnreachableError
-from storage.records import StudyRecord
+from storage.records import BestTrial, StudyRecord, StudySummary, count
 from study.formats import format_mse
 from study.kind_info import KindInfo
 from study.metrics import Metric
@@ -53,7 +53,23 @@ def shown(
 
 def listed(*records: StudyRecord, width: int = 120) -> list[list[str]]:
     """Return the words of each row of the table of studies."""
-    return [line.split() for line in printed(study_table(records), width=width).splitlines()[1:]]
+    table = study_table(list(map(summary, records)))
+    return [line.split() for line in printed(table, width=width).splitlines()[1:]]
+
+
+def summary(record: StudyRecord) -> StudySummary:
+    """Return what a storage tells of a study that it lists."""
+    best = record.best if len(record.directions) == 1 else None
+    return StudySummary(
+        study_id=1,
+        name=record.name,
+        directions=record.directions,
+        metric_names=record.metric_names,
+        user_attrs=record.user_attrs,
+        progress=count(record.trials),
+        best=best
+        and BestTrial(number=best.number, values=best.values, user_attrs=best.user_attrs),
+    )
 
 
 def test_counts_and_names() -> None:
@@ -159,7 +175,7 @@ def test_accuracy() -> None:
     settings = {**MULTITASK_SETTINGS, "space": "notebook", "pareto": True}
     pareto = multitask(POOR, GOOD, name="multitask-notebook", settings=settings)
     rows = listed(multitask(POOR, GOOD), pareto, PLANTED)
-    assert [row[-3:] for row in rows[:2]] == [["0.5000", "80.0", "%"], ["of", "1", "—"]]
+    assert [row[-3:] for row in rows[:2]] == [["0.5000", "80.0", "%"], ["2", "objectives", "—"]]
     assert "1 trial that no other beats in all objectives" in shown(pareto)
     assert rows[2][-1] == "—"
     assert listed(pareto, width=80)[0][0] == "multitask-notebook"
