@@ -28,6 +28,7 @@ from optuna_dashboard import wsgi
 
 from storage import attrs
 from storage.artifacts import ArtifactFolder, artifact_ids, no_picture
+from storage.internals import speed_up_dashboard
 from storage.outages import first_line, outage
 from storage.records import load_summaries
 from study.dashboard.shell import POLICY, SCRIPT, script, shell
@@ -79,6 +80,7 @@ def make_app(
     It has ``storage`` for itself, where the best trial becomes one that keeps the constraints. A
     request is answered that knows ``token``, and changes something if ``allow_edit`` says so.
     """
+    speed_up_dashboard()
     _judge_by_constraints(storage)
     _shorten_splits(storage)
     store = _Artifacts(artifacts.folder)
