@@ -18,7 +18,7 @@ from storage.files import write_bytes
 
 RESULTS = Path(__file__).parent / "results.json"
 
-PARTS = ("training", "studies", "storage", "analysis", "dashboard")
+PARTS = ("training", "studies", "storage", "reading", "between", "analysis", "dashboard")
 """Modules, which are imported when they are measured: a process that is started for the analyses
 imports this one first."""
 

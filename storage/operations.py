@@ -715,16 +715,18 @@ def _is_tried(
     equal = [
         (model.param_name == name) & (model.param_value == value) for name, value, _ in params
     ]
-    others = (
-        session.query(model.trial_id)
-        .join(models.TrialModel)
-        .filter(models.TrialModel.study_id == study_id, model.trial_id != trial_id)
-        .filter(sqlalchemy.or_(*equal))
+    others = session.query(model.trial_id).filter(model.trial_id != trial_id)
+    # Hardly any trial shares the parameter of the most values, and these are looked at alone.
+    rarest = max(range(len(params)), key=lambda i: len(set(str(params[i][1]))))
+    own = sqlalchemy.select(models.TrialModel.trial_id).filter_by(study_id=study_id)
+    sharing = others.filter(model.trial_id.in_(own), equal[rarest])
+    found = (
+        others.filter(model.trial_id.in_(sharing), sqlalchemy.or_(*equal))
         .group_by(model.trial_id)
         .having(sqlalchemy.func.count() == len(params))
     )
     replicate = _replicate(session, trial_id)
-    return any(_replicate(session, int(other)) == replicate for (other,) in others.all())
+    return any(_replicate(session, int(other)) == replicate for (other,) in found.all())
 
 
 def _replicate(session: Session, trial_id: int) -> int:

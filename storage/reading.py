@@ -56,7 +56,7 @@ class StoredTrial:
 
 def read_trials(
     connection: Connection,
-    study_id: int,
+    study_id: int | None,
     *,
     after: int = -1,
     among: Collection[int] = (),
@@ -67,6 +67,7 @@ def read_trials(
     """Read trials of a study in the order of their keys.
 
     Args:
+        study_id: None for trials ``among`` these keys alone, of whatever study.
         after, among: Only trials with a key above ``after``, and these.
         finished_reports: Whether to read intermediate values of trials that have ended, too.
         constraints_only: Whether to read no other system attributes than constraints.
@@ -75,7 +76,8 @@ def read_trials(
     rows = _rows(connection, study_id, after, among)
     if not rows:
         return
-    of = _chosen(study_id, [row[0] for row in rows], whole=after < 0)
+    whole = study_id is not None and after < 0
+    of = _chosen([row[0] for row in rows], of_study=study_id if whole else None)
     values: defaultdict[int, dict[int, float]] = defaultdict(dict)
     kind = _kind(VALUES.c.value_type, lacking)
     for key, objective, value, name in connection.execute(
@@ -165,37 +167,52 @@ class Database(ReadingDatabase):
             )
             return list(map(to_frozen, found))
 
+    def get_trial(self, trial_id: int) -> FrozenTrial:
+        with transaction(self) as opened:
+            connection = opened.session.connection()
+            for found in read_trials(connection, None, among=[trial_id], lacking=self.lacking):
+                return to_frozen(found)
+        raise KeyError(models.NOT_FOUND_MSG)
+
 
 def _rows(
-    connection: Connection, study_id: int, after: int, among: Collection[int]
+    connection: Connection, study_id: int | None, after: int, among: Collection[int]
 ) -> list[tuple[int, int, TrialState, datetime | None, datetime | None]]:
     """Return key, number, state, start and end of the trials that are asked for."""
     t = TRIALS.c
     query = select(t.trial_id, t.number, t.state, t.datetime_start, t.datetime_complete)
-    query = query.where(t.study_id == study_id).order_by(t.trial_id)
+    query = query.order_by(t.trial_id)
     listed = len(among) <= _MAX_LISTED
-    if listed and after >= 0:
-        query = query.where(sqlalchemy.or_(t.trial_id > after, t.trial_id.in_(among)))
+    if study_id is None:
+        query = query.where(t.trial_id.in_(among))
+    else:
+        query = query.where(t.study_id == study_id)
+        if listed and after >= 0:
+            query = query.where(sqlalchemy.or_(t.trial_id > after, t.trial_id.in_(among)))
     found = [tuple(row) for row in connection.execute(query)]
-    if listed:
+    if listed or study_id is None:
         return found
     return [row for row in found if row[0] > after or row[0] in among]
 
 
-def _chosen(study_id: int, keys: list[int], *, whole: bool) -> Callable[..., Select[Any]]:
-    """Return what makes a query of a table's columns, behind the trial's key, for some trials."""
-    few = None if whole else set(keys) if len(keys) <= _MAX_LISTED else None
+def _chosen(keys: list[int], *, of_study: int | None) -> Callable[..., Select[Any]]:
+    """Return what makes a query of a table's columns, behind the trial's key, for some trials.
+
+    These are all of a study, or those of ``keys``, and maybe more.
+    """
+    if of_study is not None:
+        condition = TRIALS.c.study_id == of_study
+    elif len(keys) <= _MAX_LISTED:
+        condition = TRIALS.c.trial_id.in_(keys)
+    else:
+        condition = TRIALS.c.trial_id.between(keys[0], keys[-1])
 
     def of(table: sqlalchemy.Table, *columns: ColumnElement[Any]) -> Select[Any]:
         query = select(TRIALS.c.trial_id, *columns).join_from(
             TRIALS, table, table.c.trial_id == TRIALS.c.trial_id
         )
-        if few is not None:
-            query = query.where(TRIALS.c.trial_id.in_(few))
-        elif not whole:
-            query = query.where(TRIALS.c.trial_id.between(keys[0], keys[-1]))
         order = next(c for c in table.c if c.name in ("objective", "param_id", "key", "step"))
-        return query.where(TRIALS.c.study_id == study_id).order_by(TRIALS.c.trial_id, order)
+        return query.where(condition).order_by(TRIALS.c.trial_id, order)
 
     return of
 

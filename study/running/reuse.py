@@ -71,8 +71,11 @@ def find_source(
     finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
     names = (attrs.SEED, attrs.DATA_FINGERPRINT, attrs.KIND_DIGEST)
     same = {name: user_attrs.get(name) for name in names} | {attrs.REUSED_FROM: None}
+    seed = same[attrs.SEED]
     for other in finished:
         own = other.user_attrs
+        if own.get(attrs.SEED) != seed:  # most others; large studies have thousands
+            continue
         if any(own.get(name) != value for name, value in same.items()):
             continue
         whole = attrs.EARLY_STOPPED in own or (

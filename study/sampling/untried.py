@@ -1,6 +1,6 @@
 """Points that no other trial of a study has: a sampler that Optuna lacks, and what it misses."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import chain
 from typing import Any
@@ -41,9 +41,9 @@ class UntriedSampler(BaseSampler):
         found = self._wrapped.sample_relative(study, trial, search_space)
         if not found:
             return found
-        tried = _tried(study, trial)
+        others = [t for t in study.get_trials(deepcopy=False) if t.number != trial.number]
         for _ in range(N_DRAWS):
-            if not any(params.items() <= found.items() for params in tried):
+            if not _is_tried(found, others):
                 break
             found = {
                 name: self._random.sample_independent(study, trial, name, distribution)
@@ -89,13 +89,23 @@ def untried_points(
                 yield point
 
 
-def _tried(study: Study, trial: FrozenTrial) -> list[dict[str, Any]]:
-    """Return the other trials' points, of values that can differ, if they have all parameters."""
-    others = [t for t in study.get_trials(deepcopy=False) if t.number != trial.number]
-    ended = (TrialState.COMPLETE, TrialState.PRUNED)
-    whole = {frozenset(t.params) for t in others if t.state in ended}
-    return [
-        {name: value for name, value in t.params.items() if not t.distributions[name].single()}
+def _is_tried(found: Mapping[str, Any], others: Sequence[FrozenTrial]) -> bool:
+    """Whether a trial has a point, in all values that can differ, and all of its parameters.
+
+    One that runs may still lack some; it has all if an ended one has the same.
+    """
+    same = [
+        t
         for t in others
-        if frozenset(t.params) in whole
+        if all(
+            (name in found and found[name] == value) or t.distributions[name].single()
+            for name, value in t.params.items()
+        )
     ]
+    ended = (TrialState.COMPLETE, TrialState.PRUNED)
+    return any(t.state in ended for t in same) or any(
+        t.params.keys() == other.params.keys()
+        for t in same
+        for other in others
+        if other.state in ended
+    )
