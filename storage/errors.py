@@ -3,7 +3,7 @@
 
 def to_install(extra: str) -> str:
     """Say how an extra of emoji-study is installed; its name may be on no package index."""
-    return f"pip install 'WHEEL[{extra}]', where WHEEL is emoji-study's wheel or folder"
+    return f"pip install 'WHEEL[{extra}]', with the path of emoji-study's wheel or folder"
 
 
 class StorageError(Exception):
