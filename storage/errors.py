@@ -1,6 +1,11 @@
 """The errors of this package, all under one base class; each message is one line for a person."""
 
 
+def to_install(extra: str) -> str:
+    """Say how an extra of emoji-study is installed; its name may be on no package index."""
+    return f"pip install 'WHEEL[{extra}]', with the path of emoji-study's wheel or folder"
+
+
 class StorageError(Exception):
     """Base class of every error that this package raises on purpose."""
 

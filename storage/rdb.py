@@ -28,7 +28,12 @@ from optuna.exceptions import ExperimentalWarning, OptunaError
 from optuna.storages import BaseStorage, RDBStorage, get_storage
 from sqlalchemy.exc import SQLAlchemyError
 
-from storage.errors import StorageAccessError, StorageLostError, StorageUnreachableError
+from storage.errors import (
+    StorageAccessError,
+    StorageLostError,
+    StorageUnreachableError,
+    to_install,
+)
 from storage.internals import models
 from storage.outages import first_line, is_starting, outage
 from storage.reading import Database
@@ -42,7 +47,7 @@ STARTING_S = 120.0  # how long a command waits for a server; what runs already w
 _SQLITE_TIMEOUT_S = 60
 _MAX_CREATIONS = 10
 _TABLES = {*models.BaseModel.metadata.tables, "alembic_version"}
-_DRIVERS = {"postgresql": "'emoji-study[postgres]'", "mysql": "pymysql"}
+_EXTRAS = {"postgresql": "postgres", "mysql": "mysql"}
 _UNCHANGING = "immutable=1"
 """Of a file in a folder where nobody can write, for a write-ahead log needs two more files.
 
@@ -71,7 +76,7 @@ def open_storage(url: str, *, create: bool = False, write: bool = False) -> Base
         except ImportError:
             raise StorageAccessError(
                 f"Storage grpc://{address[0]}:{address[1]} needs gRPC, which is not installed: "
-                "pip install 'emoji-study[grpc]'"
+                + to_install("grpc")
             ) from None
     path = sqlite_path(url)
     if path is not None:
@@ -87,10 +92,10 @@ def open_storage(url: str, *, create: bool = False, write: bool = False) -> Base
             )
         storage = _connect(url, sqlite=path is not None, create=create)
     except ImportError:
-        package = _DRIVERS.get(parse_url(url).get_backend_name(), "its driver")
+        extra = _EXTRAS[parse_url(url).get_backend_name()]
         raise StorageAccessError(
             f"Storage {redact(url)} needs a database driver that is not installed: "
-            f"pip install {package}"
+            + to_install(extra)
         ) from None
     except (SQLAlchemyError, OptunaError, RuntimeError) as error:
         raise _refusal(f"Storage {redact(url)}", error) from None

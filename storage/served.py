@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from optuna.exceptions import ExperimentalWarning, StorageInternalError, UpdateFinishedTrialError
 from optuna.storages import BaseStorage, GrpcStorageProxy
 
-from storage.errors import StorageAccessError, StorageUnreachableError
+from storage.errors import StorageAccessError, StorageUnreachableError, to_install
 from storage.internals import add_proxy, channel_of, database_of
 from storage.operations import OPERATIONS
 from storage.outages import first_line, outage
@@ -111,7 +111,7 @@ def make_server(storage: BaseStorage, *, host: str, port: int, n_threads: int) -
         add_proxy(server, storage)
     except ImportError:
         raise StorageAccessError(
-            "Serving a storage needs gRPC, which is not installed: pip install 'emoji-study[grpc]'"
+            f"Serving a storage needs gRPC, which is not installed: {to_install('grpc')}"
         ) from None
     try:
         server.add_insecure_port(f"{host}:{port}")

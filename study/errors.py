@@ -11,8 +11,11 @@ def user_message(error: Exception) -> str | None:
     An error of a kind of model is one where its class has a true ``for_users``.
     """
     from search_spaces.errors import SearchSpaceError
+    from storage.errors import to_install
     from storage.outages import failure
 
+    if isinstance(error, ModuleNotFoundError) and error.name == "torch":
+        return f"This needs torch, which is not installed: {to_install('train')}"
     if isinstance(error, StudyError | SearchSpaceError) or getattr(error, "for_users", False):
         return str(error)
     reason = failure(error)

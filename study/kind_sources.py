@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from search_spaces import SearchSpace
-from study.errors import StudyError
+from study.errors import StudyError, user_message
 from study.kind_info import GROUP, KindInfo, KindSource, own_kind
 from study.kinds import Kind, Trainer
 from study.metrics import Metric
@@ -156,9 +156,9 @@ def _load(reference: str, source: KindSource) -> FoundKind:
     except StudyError:
         raise
     except Exception as error:
-        reason = " ".join(str(error).split())
+        reason = user_message(error) or f"{type(error).__name__}: {error}"
         raise StudyError(
-            f"{shown} cannot be imported{_line(error, place)}: {type(error).__name__}: {reason}"
+            f"{shown} cannot be imported{_line(error, place)}: {' '.join(reason.split())}"
         ) from error
     kind = getattr(module, name, None)
     if not isinstance(kind, Kind):

