@@ -67,7 +67,7 @@ ONLY_IN: dict[str, set[str]] = {
     "sklearn": {"emoji_ae.splits", "study.analysis.surrogate"},
     "sqlalchemy": {
         *("storage.internals", "storage.operations", "storage.outages", "storage.rdb"),
-        "storage.urls",
+        *("storage.reading", "storage.urls"),
     },
     "joblib": {
         *("study.commands.train", "study.emoji.compose", "study.report.processes"),
