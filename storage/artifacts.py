@@ -27,7 +27,7 @@ from storage.errors import ArtifactFolderError, StorageError
 from storage.files import replacing
 from storage.internals import ARTIFACTS_ATTR_PREFIX, DEFAULT_MIME_TYPE, key_of, storage_of
 from storage.served import perform
-from storage.urls import sqlite_path
+from storage.urls import file_path
 from storage.writing import write_trial
 
 _PROBE = bytes(2**16)  # more than the files of a trial
@@ -40,10 +40,10 @@ Identity = tuple[int, int]  # of a folder on this machine, whatever its name: de
 
 
 def artifact_folder(url: str, override: Path | None = None) -> Path:
-    """Return where a storage's artifacts lie: beside an SQLite file, else ``runs/artifacts``."""
+    """Return where a storage's artifacts lie: beside its file, else in ``runs/artifacts``."""
     if override is not None:
         return override
-    path = sqlite_path(url)
+    path = file_path(url)
     return (path.parent if path is not None else Path("runs")) / "artifacts"
 
 

@@ -6,6 +6,7 @@ imported where they are asked for.
 """
 
 import math
+import warnings
 from abc import abstractmethod
 from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,7 +17,11 @@ from typing import Any
 import optuna
 from optuna.artifacts._upload import ARTIFACTS_ATTR_PREFIX as ARTIFACTS_ATTR_PREFIX
 from optuna.artifacts._upload import DEFAULT_MIME_TYPE as DEFAULT_MIME_TYPE
-from optuna.distributions import json_to_distribution
+from optuna.distributions import (
+    BaseDistribution,
+    _convert_old_distribution_to_new_distribution,
+    json_to_distribution,
+)
 from optuna.storages import BaseStorage, GrpcStorageProxy, RDBStorage
 from optuna.storages._rdb import models as models
 from optuna.storages._rdb.storage import _create_scoped_session
@@ -79,6 +84,16 @@ class ReadingDatabase(RDBStorage):
 def constraints_of(system_attrs: Mapping[str, Any]) -> dict[str, float]:
     """Return what Optuna stored of a trial's constraints, in either of its ways."""
     return _get_constraints_from_system_attrs(dict(system_attrs))
+
+
+def distribution_of(text: str) -> BaseDistribution:
+    """Return a stored range of a parameter, one of Optuna 2 as that of today."""
+    if "UniformDistribution" not in text:
+        return json_to_distribution(text)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        old = json_to_distribution(text)
+    return _convert_old_distribution_to_new_distribution(old, suppress_warning=True)
 
 
 CONSTRAINTS = "constraints"

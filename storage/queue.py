@@ -27,7 +27,7 @@ from storage.internals import key_of, storage_of, trial_key
 from storage.operations import Empty as Empty
 from storage.rdb import GRACE_PERIOD_S, HEARTBEAT_INTERVAL_S
 from storage.records import load_times
-from storage.served import perform
+from storage.served import operable, perform
 
 DEFAULT_RETRIES = 2  # how often a trial is tried again that failed by an error
 MAX_DEATHS = 10  # how often one is whose worker died, which may have many causes
@@ -161,6 +161,8 @@ def _stand_ins(study: optuna.Study, trial_id: int, artifacts: Path) -> dict[str,
 
 def silences(storage: BaseStorage, study_id: int) -> dict[int, float]:
     """Return the seconds since the last heartbeat of each running trial, by the database's key."""
+    if not operable(storage):
+        return {}
     return dict(perform(storage, operations.silences, study_id=study_id))
 
 

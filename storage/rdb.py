@@ -1,4 +1,4 @@
-"""Opening a study database, with the settings that let several processes share it.
+"""Opening a storage: a database with the settings that let several processes share it.
 
 Optuna owns the schema. Its own defaults are made for one process; what is changed here, and why:
 
@@ -9,6 +9,9 @@ Optuna owns the schema. Its own defaults are made for one process; what is chang
   connection before its use, for idle ones are cut.
 - A file that is removed, replaced or emptied while it is open ends whoever has it open.
 - Running trials send heartbeats; one that falls silent is failed and queued again (``queue``).
+
+A reader changes nothing, not even a table: so tables of Optuna 2.6 to 3.1 and journals are read as
+they are, and what they lack is never asked for.
 """
 
 import itertools
@@ -28,17 +31,21 @@ from optuna.exceptions import ExperimentalWarning, OptunaError
 from optuna.storages import BaseStorage, RDBStorage, get_storage
 from sqlalchemy.exc import SQLAlchemyError
 
-from storage.errors import (
-    StorageAccessError,
-    StorageLostError,
-    StorageUnreachableError,
-    to_install,
-)
-from storage.internals import models
-from storage.outages import first_line, is_starting, outage
+from storage.errors import StorageAccessError, StorageLostError, to_install
+from storage.journals import open_journal
+from storage.outages import is_starting, outage
 from storage.reading import Database
+from storage.schema import Schema, State, read_schema
 from storage.served import ServedStorage
-from storage.urls import parse_url, redact, server_address, sqlite_path
+from storage.sources import (
+    look,
+    may_create,
+    refusal,
+    refusing,
+    require_usable,
+    unchanging,
+)
+from storage.urls import file_path, server_address, sqlite_path
 
 HEARTBEAT_INTERVAL_S = 60
 GRACE_PERIOD_S = 300
@@ -46,26 +53,20 @@ GRACE_PERIOD_S = 300
 STARTING_S = 120.0  # how long a command waits for a server; what runs already waits longer
 _SQLITE_TIMEOUT_S = 60
 _MAX_CREATIONS = 10
-_TABLES = {*models.BaseModel.metadata.tables, "alembic_version"}
-_EXTRAS = {"postgresql": "postgres", "mysql": "mysql"}
-_UNCHANGING = "immutable=1"
-"""Of a file in a folder where nobody can write, for a write-ahead log needs two more files.
-
-Source: https://www.sqlite.org/wal.html (section 5, read-only databases).
-"""
 
 
 def open_storage(url: str, *, create: bool = False, write: bool = False) -> BaseStorage:
-    """Open a database, or a server of one, with Optuna's cache of finished trials.
+    """Open a storage; a database or a server of one with Optuna's cache of finished trials.
 
     Args:
-        url: Of SQLite, PostgreSQL or MySQL, or ``grpc://HOST:PORT`` of a server of one of them.
+        url: Of SQLite, PostgreSQL or MySQL, ``grpc://HOST:PORT`` of a server of one of them, or
+            ``journal:///FILE``. A file behind ``sqlite:///`` may be a journal as well.
         create: Create the database, and its folder, where it does not exist yet.
         write: Open it for a process that changes trials. Readers need no lock.
 
     Raises:
         StorageUrlError: If the URL is malformed or not supported.
-        StorageAccessError: If the database does not exist, cannot be written, or belongs to
+        StorageAccessError: If the storage does not exist, cannot be written, or belongs to
             another program.
         StorageUnreachableError: If it does not answer, or is locked.
     """
@@ -79,26 +80,24 @@ def open_storage(url: str, *, create: bool = False, write: bool = False) -> Base
                 + to_install("grpc")
             ) from None
     path = sqlite_path(url)
-    if path is not None:
-        tables = _check_sqlite_file(path, create=create, write=write)
-        if create and not tables:
-            _keep_log(path)
-        if not (create or write) and not os.access(path.parent, os.W_OK):
-            url = f"sqlite:///{path.resolve().as_uri()}?{_UNCHANGING}&uri=true"
-    try:
-        if path is None and not (create or _server_tables(url) >= _TABLES):
-            raise StorageAccessError(
-                f"Storage {redact(url)} is no study database; `emoji-study run` creates it there."
-            )
-        storage = _connect(url, sqlite=path is not None, create=create)
-    except ImportError:
-        extra = _EXTRAS[parse_url(url).get_backend_name()]
-        raise StorageAccessError(
-            f"Storage {redact(url)} needs a database driver that is not installed: "
-            + to_install(extra)
-        ) from None
-    except (SQLAlchemyError, OptunaError, RuntimeError) as error:
-        raise _refusal(f"Storage {redact(url)}", error) from None
+    with refusing(url):
+        found = look(url, writes=create or write, timeout_s=_SQLITE_TIMEOUT_S)
+        if isinstance(found, Path):
+            return open_journal(found)
+        require_usable(found, url, create=create, write=write)
+        if path is not None and create:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if found.state is State.EMPTY:
+                _keep_log(path)
+        reads = not (create or write)
+        if path is not None and reads and not os.access(path.parent, os.W_OK):
+            url = unchanging(path)
+        # Of a database that was upgraded a table is missing.
+        create = create or (write and bool(found.lacking))
+        checked = found.state is State.READABLE
+        storage = _connect(url, sqlite=path is not None, create=create, checked=checked)
+    if reads:
+        storage.lacking = found.lacking
     if path is not None:
         _watch_file(storage, path)
         if write:
@@ -109,15 +108,12 @@ def open_storage(url: str, *, create: bool = False, write: bool = False) -> Base
 
 def find_storage(url: str) -> BaseStorage | None:
     """Open a storage for writing, as ``open_storage``; None where it is yet to be created."""
-    path = sqlite_path(url)
-    try:
-        if path is None:
-            there = server_address(url) is not None or _server_tables(url) >= _TABLES
-        else:
-            there = path.exists() and _check_sqlite_file(path, create=True, write=True) >= _TABLES
-    except (SQLAlchemyError, ImportError):
-        there = True  # opening it tells what is wrong
-    return open_storage(url, write=True) if there else None
+    if server_address(url) is None:
+        with refusing(url):
+            found = look(url, writes=True, timeout_s=_SQLITE_TIMEOUT_S)
+        if isinstance(found, Schema) and may_create(found, url):
+            return None
+    return open_storage(url, write=True)
 
 
 def await_server(url: str, *, say: Callable[[str], None]) -> None:
@@ -125,12 +121,12 @@ def await_server(url: str, *, say: Callable[[str], None]) -> None:
 
     Whatever else may be wrong, and a server that does not start, is for ``open_storage`` to tell.
     """
-    if server_address(url) is not None or sqlite_path(url) is not None:
+    if server_address(url) is not None or file_path(url) is not None:
         return
     began = time.monotonic()
     for n in itertools.count():
         try:
-            _server_tables(url)
+            read_schema(url, {})
             return
         except (SQLAlchemyError, ImportError) as error:
             reason = outage(error)
@@ -159,8 +155,8 @@ def close_all() -> None:
         engine.dispose()
 
 
-def _connect(url: str, *, sqlite: bool, create: bool) -> Database:
-    """Open a database, and create its tables if asked.
+def _connect(url: str, *, sqlite: bool, create: bool, checked: bool) -> Database:
+    """Open a database, and create its tables if asked; Optuna does not check what is ``checked``.
 
     Creating them takes several transactions. Where two processes do it at the same time, one
     fails at what the other has done already, and succeeds a moment later.
@@ -176,6 +172,7 @@ def _connect(url: str, *, sqlite: bool, create: bool) -> Database:
                 return Database(
                     url,
                     engine_kwargs=options,
+                    skip_compatibility_check=checked,
                     heartbeat_interval=HEARTBEAT_INTERVAL_S,
                     grace_period=GRACE_PERIOD_S,
                     skip_table_creation=not create,
@@ -186,48 +183,6 @@ def _connect(url: str, *, sqlite: bool, create: bool) -> Database:
                 raise
             time.sleep(random.uniform(0.1, 0.3))
     raise AssertionError("unreachable")
-
-
-def _server_tables(url: str) -> set[str]:
-    engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
-    return set(sqlalchemy.inspect(engine).get_table_names())
-
-
-def _check_sqlite_file(path: Path, *, create: bool, write: bool) -> set[str]:
-    """Raise unless ``path`` is, or may become, a database of Optuna's; return its tables.
-
-    The file is only ever opened by SQLite: closing it otherwise would drop the locks that other
-    connections of this process hold on it (https://www.sqlite.org/howtocorrupt.html, section 2.2).
-    """
-    try:
-        if not path.exists():
-            if not create:
-                raise StorageAccessError(
-                    f"Storage file {path} does not exist; `emoji-study run` creates it."
-                )
-            path.parent.mkdir(parents=True, exist_ok=True)
-            return set()
-        if path.is_dir():
-            raise StorageAccessError(f"Storage file {path} is a folder.")
-        if write and not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
-            raise StorageAccessError(f"Storage file {path} cannot be written: no permission.")
-        query = "SELECT name FROM sqlite_master WHERE type = 'table'"
-        mode = "mode=ro" if os.access(path.parent, os.W_OK) else _UNCHANGING
-        tables = {name for (name,) in _query(path, mode, query)}
-    except StorageAccessError:
-        raise
-    except (OSError, sqlite3.Error) as error:
-        raise _refusal(f"Storage file {path}", error) from None
-    if (tables - _TABLES and not tables >= _TABLES) or not (tables or create):
-        raise StorageAccessError(
-            f"Storage file {path} is a database of another program, not a study database."
-        )
-    if not create and not tables >= _TABLES:
-        raise StorageUnreachableError(
-            f"Storage file {path} is not complete yet: another process is creating it, or was "
-            "killed while it did; `emoji-study run` completes it."
-        )
-    return tables
 
 
 def _keep_log(path: Path) -> None:
@@ -243,7 +198,7 @@ def _keep_log(path: Path) -> None:
             return
         except sqlite3.Error as error:
             if outage(error) is None or time.monotonic() > until:
-                raise _refusal(f"Storage file {path}", error) from None
+                raise refusal(f"Storage file {path}", error) from None
             time.sleep(random.uniform(0.01, 0.03))
 
 
@@ -312,13 +267,3 @@ def _serialize_writers(storage: RDBStorage) -> None:
     @sqlalchemy.event.listens_for(engine, "begin")
     def _begin(connection: sqlalchemy.Connection) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-
-def _refusal(storage: str, error: Exception) -> StorageAccessError:
-    """Return what to raise where a storage cannot be opened, by whether it may be later."""
-    kind = StorageAccessError if outage(error) is None else StorageUnreachableError
-    cause: Any = error if getattr(error, "orig", None) else error.__cause__ or error
-    cause = getattr(cause, "orig", None) or cause
-    system = isinstance(cause, OSError) and cause.strerror
-    reason = f"{system}." if system else first_line(cause)
-    return kind(f"{storage} cannot be opened: {reason}")

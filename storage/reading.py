@@ -4,6 +4,7 @@ What comes out equals what Optuna reads, trial by trial; it takes a small part o
 """
 
 import json
+import math
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
@@ -12,11 +13,18 @@ from functools import cache
 from typing import Any
 
 import sqlalchemy
-from optuna.distributions import BaseDistribution, json_to_distribution
+from optuna.distributions import BaseDistribution
+from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import ColumnElement, Connection, Select, String, select, type_coerce
 
-from storage.internals import CONSTRAINTS, ReadingDatabase, models, transaction
+from storage.internals import (
+    CONSTRAINTS,
+    ReadingDatabase,
+    distribution_of,
+    models,
+    transaction,
+)
 
 TRIALS = models.TrialModel.__table__
 VALUES = models.TrialValueModel.__table__
@@ -30,6 +38,8 @@ _MAX_LISTED = 500
 
 _BEYOND = {"INF_POS": float("inf"), "INF_NEG": float("-inf"), "NAN": float("nan")}
 """Numbers that stand as the name of their kind, for columns of numbers hold no such."""
+_EARLIER_INFINITY = 3.4028235e38  # the largest float of 32 bits
+_LARGEST_KEY = 2**31 - 1
 
 
 @dataclass(slots=True)
@@ -83,7 +93,8 @@ def read_trials(
     for key, objective, value, name in connection.execute(
         of(VALUES, VALUES.c.objective, VALUES.c.value, kind)
     ):
-        values[key][objective] = _number(value, name)
+        if value is not None or name is not None:  # an upgrade of old tables left such rows
+            values[key][objective] = _number(value, name)
     params: defaultdict[int, list[tuple[int, str, float, str]]] = defaultdict(list)
     p = PARAMS.c
     for key, *param in connection.execute(
@@ -103,8 +114,8 @@ def read_trials(
         if not finished_reports:
             query = query.where(TRIALS.c.state.in_((TrialState.RUNNING, TrialState.WAITING)))
         for key, step, value, name in connection.execute(query):
-            reports[key][step] = value if value is not None else _number(value, name)
-    range_of = cache(json_to_distribution)
+            reports[key][step] = value if name == "FINITE" else _number(value, name)
+    range_of = cache(distribution_of)
     for key, number, state, started, completed in rows:
         found = values.get(key, {})
         ranges = {name: (range_of(text), x) for _, name, x, text in sorted(params.get(key, ()))}
@@ -154,7 +165,29 @@ class Database(ReadingDatabase):
     """A database of Optuna's whose trials are read by columns, for whoever asks for them."""
 
     lacking: Collection[str] = ()
-    """Columns that earlier versions of Optuna did not have yet."""
+    """Tables and columns that earlier versions of Optuna did not have yet."""
+
+    def get_trial(self, trial_id: int) -> FrozenTrial:
+        """Read a trial, as Optuna does."""
+        if not self.lacking:
+            return super().get_trial(trial_id)
+        with transaction(self) as opened:
+            model: Any = models.TrialModel.find_or_raise_by_id(trial_id, opened.session)
+            connection = opened.session.connection()
+            found = read_trials(
+                connection,
+                model.study_id,
+                after=_LARGEST_KEY,
+                among=[trial_id],
+                lacking=self.lacking,
+            )
+            return to_frozen(next(found))
+
+    def get_best_trial(self, study_id: int) -> FrozenTrial:
+        """Find the best trial, as Optuna does."""
+        if not self.lacking:
+            return super().get_best_trial(study_id)
+        return BaseStorage.get_best_trial(self, study_id)
 
     def read_frozen(
         self, study_id: int, *, after: int, among: Collection[int]
@@ -230,8 +263,11 @@ def _kind(column: ColumnElement[Any], lacking: Collection[str]) -> ColumnElement
 
 
 def _number(value: float | None, kind: str | None) -> float:
-    """Return a number; earlier versions of Optuna stored one that is not a number as nothing."""
-    return value if value is not None else _BEYOND[kind or "NAN"]
+    """Return a number; without a kind, as earlier versions of Optuna stored it."""
+    if value is None:
+        return _BEYOND[kind or "NAN"]
+    infinite = kind is None and math.isclose(abs(value), _EARLIER_INFINITY, rel_tol=1e-5)
+    return math.copysign(math.inf, value) if infinite else value
 
 
 def _in_utc(stored: datetime | None) -> datetime | None:

@@ -17,7 +17,7 @@ from storage.errors import UnknownStudyError
 from storage.internals import constraints_of, database_of, transaction, trial_key
 from storage.outages import outage
 from storage.reading import Database, StoredTrial, read_ends, read_trials
-from storage.served import ServedStorage, perform
+from storage.served import ServedStorage, operable, perform
 
 Scalar = str | int | float | bool | None
 
@@ -368,6 +368,9 @@ class StudySummary:
 
 def load_summaries(storage: BaseStorage) -> list[StudySummary]:
     """Read what a list tells of all studies, in the order in which they were made."""
+    if not operable(storage):
+        records = [load_study_record(storage, name) for name in study_names(storage)]
+        return [_summarised(storage, record) for record in records]
     return list(map(_summary, perform(storage, operations.overview, names=SUMMARISED)))
 
 
@@ -386,6 +389,21 @@ def _summary(found: Mapping[str, Any]) -> StudySummary:
             values=(best["value"],),
             user_attrs=attrs.parted(best["attrs"], ours=ours)[0],
         ),
+    )
+
+
+def _summarised(storage: BaseStorage, record: StudyRecord) -> StudySummary:
+    best = record.best if len(record.directions) == 1 else None
+    return StudySummary(
+        study_id=storage.get_study_id_from_name(record.name),
+        name=record.name,
+        directions=record.directions,
+        metric_names=record.metric_names,
+        user_attrs={k: v for k, v in record.user_attrs.items() if k in SUMMARISED},
+        progress=count(record.trials),
+        best=None
+        if best is None
+        else BestTrial(number=best.number, values=best.values, user_attrs=best.user_attrs),
     )
 
 

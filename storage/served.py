@@ -21,6 +21,7 @@ from storage.errors import StorageAccessError, StorageUnreachableError, to_insta
 from storage.internals import add_proxy, channel_of, database_of
 from storage.operations import OPERATIONS
 from storage.outages import first_line, outage
+from storage.reading import Database
 
 if TYPE_CHECKING:
     import grpc
@@ -52,6 +53,13 @@ def perform(storage: BaseStorage, operation: Callable[..., Result], /, **argumen
             f"Workers need a database, which a {type(storage).__name__} is not."
         )
     return operation(database, **arguments)
+
+
+def operable(storage: BaseStorage) -> bool:
+    """Whether operations can be done: it is a server, or a database with all of its tables."""
+    database = database_of(storage)
+    lacking = isinstance(database, Database) and database.lacking
+    return isinstance(storage, ServedStorage) or (database is not None and not lacking)
 
 
 class ServedStorage(GrpcStorageProxy):

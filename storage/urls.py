@@ -1,4 +1,4 @@
-"""Storage URLs: which databases are supported, what a URL means, how to show it."""
+"""Storage URLs: which storages are supported, what a URL means, how to show it."""
 
 import re
 from pathlib import Path
@@ -7,9 +7,11 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from storage.errors import StorageUrlError
+from storage.strangers import describe_redis
 
 BACKENDS = ("sqlite", "postgresql", "mysql")
 SERVER_SCHEME = "grpc"
+JOURNAL_SCHEME = "journal"
 DEFAULT_SERVER_PORT = 13000
 
 _SECRET = re.compile("pass|pwd|secret|token|key", re.IGNORECASE)
@@ -32,10 +34,12 @@ def parse_url(url: str) -> URL:
                 f"{SERVER_SCHEME}://host:{DEFAULT_SERVER_PORT}, but got {redact(url)!r}."
             )
         return parsed
-    if parsed.get_backend_name() not in BACKENDS:
+    if parsed.drivername in ("redis", "rediss"):
+        raise StorageUrlError(describe_redis(redact(url)))
+    known = (*BACKENDS, SERVER_SCHEME, JOURNAL_SCHEME)
+    if parsed.get_backend_name() not in known:
         raise StorageUrlError(
-            f"`storage` must be one of {', '.join((*BACKENDS, SERVER_SCHEME))}, "
-            f"but got {parsed.get_backend_name()!r}."
+            f"`storage` must be one of {', '.join(known)}, but got {parsed.get_backend_name()!r}."
         )
     if not parsed.database or parsed.database == ":memory:":
         raise StorageUrlError(
@@ -48,6 +52,17 @@ def sqlite_path(url: str) -> Path | None:
     """Return the file of an SQLite URL, None for other databases; raises as ``parse_url``."""
     parsed = parse_url(url)
     return Path(str(parsed.database)) if parsed.get_backend_name() == "sqlite" else None
+
+
+def journal_path(url: str) -> Path | None:
+    """Return the file of a journal's URL, None for other URLs; raises as ``parse_url``."""
+    parsed = parse_url(url)
+    return Path(str(parsed.database)) if parsed.drivername == JOURNAL_SCHEME else None
+
+
+def file_path(url: str) -> Path | None:
+    """Return the file that a storage is, None for a server; raises as ``parse_url``."""
+    return sqlite_path(url) or journal_path(url)
 
 
 def server_address(url: str) -> tuple[str, int] | None:
@@ -69,9 +84,9 @@ def redact(url: str) -> str:
 def for_others(url: str) -> str:
     """Return ``url`` as it can be given to others: no password, no folder of this machine.
 
-    The path of an SQLite file is relative to the current folder, or its bare name elsewhere.
+    The path of a file is relative to the current folder, or its bare name elsewhere.
     """
-    path, parsed = sqlite_path(url), parse_url(url)
+    path, parsed = file_path(url), parse_url(url)
     if path is None:
         shown = URL.create(
             parsed.drivername, parsed.username, None, parsed.host, parsed.port, parsed.database
@@ -81,7 +96,7 @@ def for_others(url: str) -> str:
     if path.is_absolute():
         here = Path.cwd()
         path = path.relative_to(here) if path.is_relative_to(here) else Path(path.name)
-    return f"sqlite:///{path}"
+    return f"{parsed.get_backend_name()}:///{path}"
 
 
 def _shown(url: str) -> str:

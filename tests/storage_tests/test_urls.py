@@ -25,7 +25,7 @@ def test_supported() -> None:
 MALFORMED = r"^`storage` must be a database URL such as sqlite:///.*, but got "
 NAMELESS = r"^`storage` must name a database, as in .*\.$"
 NO_SERVER = r"^`storage` must name host and port of a server, as in grpc://host"
-UNKNOWN = r"must be one of sqlite, postgresql, mysql, grpc, but got 'oracle'\.$"
+UNKNOWN = r"must be one of sqlite, postgresql, mysql, grpc, journal, but got 'oracle'\.$"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,58 @@
+"""What a file or a server is that was taken for a database, and what copies its study to one."""
+
+import json
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+
+_FROM_PICKLE = (
+    "import joblib, optuna; s = joblib.load({path}); c = optuna.create_study("
+    'storage="sqlite:///study.db", study_name=s.study_name, directions=s.directions); '
+    "s.metric_names and c.set_metric_names(s.metric_names); c.add_trials(s.trials); "
+    "[c.set_user_attr(*pair) for pair in s.user_attrs.items()]"
+)
+_FROM_REDIS = (
+    "from optuna import copy_study, storages as s; copy_study(from_study_name={name}, "
+    "from_storage=s.JournalStorage(s.journal.JournalRedisBackend({url})), "
+    'to_storage="sqlite:///study.db")'
+)
+_PICKLE = (
+    *(b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"),
+    # Compressed by joblib with zlib, gzip, bzip2, xz, lzma and lz4.
+    *(b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda", b"\x1f\x8b", b"BZh"),
+    *(b"\xfd7zXZ", b"\x5d\x00\x00", b"\x04\x22\x4d\x18"),
+)
+_OTHERS: Mapping[bytes, str] = {
+    b"REDIS": "is a dump of Redis. Start the server with it; `emoji-study list --storage "
+    "redis://localhost` then says how to copy a study of Optuna from there.",
+    b"PAR1": "is a Parquet table, and no database.",
+    b"<!doctype html>": "is a page; `emoji-study report --from` reads the study of a report.",
+}
+"""What files are, by how they begin."""
+
+
+def describe_file(path: Path) -> str | None:
+    """Say what a file is, in words that follow its name, and what helps; None if nobody knows."""
+    with path.open("rb") as file:
+        beginning = file.read(max(map(len, (*_PICKLE, *_OTHERS))))
+    if beginning.startswith(_PICKLE):
+        command = _python(_FROM_PICKLE, path=str(path))
+        return (
+            "looks like a pickle, such as joblib.dump(study, ...) writes, which is not read, for "
+            f"that runs what is in it. If you trust it, `{command}` copies its study into SQLite."
+        )
+    return next((what for mark, what in _OTHERS.items() if beginning.startswith(mark)), None)
+
+
+def describe_redis(url: str) -> str:
+    """Say what to do with a journal of Optuna's on a Redis server."""
+    return (
+        "Redis is not read. Where Optuna keeps a journal there, "
+        f"`{_python(_FROM_REDIS, name='NAME', url=url)}` copies a study into SQLite."
+    )
+
+
+def _python(script: str, **texts: str) -> str:
+    """Return a command that runs a script with these texts in it."""
+    quoted = {name: json.dumps(text) for name, text in texts.items()}
+    return shlex.join(["python", "-c", script.format(**quoted)])
