@@ -25,6 +25,7 @@ from optuna.distributions import (
 from optuna.storages import BaseStorage, GrpcStorageProxy, RDBStorage
 from optuna.storages._rdb import models as models
 from optuna.storages._rdb.storage import _create_scoped_session
+from optuna.study import StudyDirection
 from optuna.study._constrained_optimization import _get_constraints_from_system_attrs
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.orm import Session
@@ -64,6 +65,9 @@ def database_of(storage: BaseStorage) -> RDBStorage | None:
 class ReadingDatabase(RDBStorage):
     """A database whose trials are read otherwise than by Optuna."""
 
+    lacking: Collection[str] = ()
+    """Tables and columns that earlier versions of Optuna did not have yet."""
+
     @abstractmethod
     def read_frozen(
         self, study_id: int, *, after: int, among: Collection[int]
@@ -79,6 +83,11 @@ class ReadingDatabase(RDBStorage):
     ) -> list[FrozenTrial]:
         found = self.read_frozen(study_id, after=trial_id_greater_than, among=included_trial_ids)
         return [trial for trial in found if states is None or trial.state in states]
+
+    def _get_best_trial_id(self, study_id: int, direction: StudyDirection) -> int:
+        if self.lacking:
+            return BaseStorage.get_best_trial(self, study_id)._trial_id
+        return super()._get_best_trial_id(study_id, direction)
 
 
 def constraints_of(system_attrs: Mapping[str, Any]) -> dict[str, float]:

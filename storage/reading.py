@@ -14,7 +14,6 @@ from typing import Any
 
 import sqlalchemy
 from optuna.distributions import BaseDistribution
-from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import ColumnElement, Connection, Select, String, select, type_coerce
 
@@ -164,9 +163,6 @@ def to_frozen(trial: StoredTrial) -> FrozenTrial:
 class Database(ReadingDatabase):
     """A database of Optuna's whose trials are read by columns, for whoever asks for them."""
 
-    lacking: Collection[str] = ()
-    """Tables and columns that earlier versions of Optuna did not have yet."""
-
     def get_trial(self, trial_id: int) -> FrozenTrial:
         """Read a trial, as Optuna does."""
         if not self.lacking:
@@ -182,12 +178,6 @@ class Database(ReadingDatabase):
                 lacking=self.lacking,
             )
             return to_frozen(next(found))
-
-    def get_best_trial(self, study_id: int) -> FrozenTrial:
-        """Find the best trial, as Optuna does."""
-        if not self.lacking:
-            return super().get_best_trial(study_id)
-        return BaseStorage.get_best_trial(self, study_id)
 
     def read_frozen(
         self, study_id: int, *, after: int, among: Collection[int]
