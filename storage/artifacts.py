@@ -33,6 +33,7 @@ from storage.writing import write_trial
 _PROBE = bytes(2**16)  # more than the files of a trial
 _STUDY_FILE = "study-"  # how the artifact ids of a study's own files begin
 _NAME = re.compile(r"[\w-][\w.-]{0,199}", re.ASCII)  # what an artifact id may be
+_UID = re.compile(r"[0-9a-f]{32}")
 _NO_FILE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENXIO)
 """What opening says where there is no regular file but nothing, a folder, a link or a socket."""
 
@@ -214,6 +215,13 @@ def model_path(folder: Path, study: str | int, number: int) -> Path:
     return folder / "models" / f"{study}-{number}.pt"
 
 
+def kept_files(folder: Path, uid: str | None) -> list[Path]:
+    """Return all files that are named by a study: states of trainings, and models."""
+    if uid is None or not _UID.fullmatch(uid):
+        return []
+    return [path for kind in ("unfinished", "models") for path in (folder / kind).glob(f"{uid}-*")]
+
+
 def save_artifacts(store: ArtifactFolder, trial: optuna.Trial, files: Mapping[str, bytes]) -> None:
     """Attach files to a running trial, in their order.
 
@@ -266,16 +274,6 @@ def read_artifact(
         if meta.filename == name:
             return _content(store, meta)
     return None
-
-
-def artifact_ids(storage: BaseStorage, study_id: int) -> list[str]:
-    """Return the ids of all files of a study and its trials; a KeyError if it is not there."""
-    trials = storage.get_all_trials(study_id, deepcopy=False)
-    owners = [storage.get_study_system_attrs(study_id), *(trial.system_attrs for trial in trials)]
-    # The dashboard once kept those of trials with the study, as `dashboard:artifacts:TRIAL:ID`.
-    places = (ARTIFACTS_ATTR_PREFIX, f"dashboard:{ARTIFACTS_ATTR_PREFIX}")
-    keys = (key for owner in owners for key in owner if key.startswith(places))
-    return [key.rpartition(":")[2] for key in keys]
 
 
 def save_study_artifact(

@@ -6,6 +6,7 @@ imported where they are asked for.
 """
 
 import math
+import re
 import warnings
 from abc import abstractmethod
 from collections.abc import Collection, Container, Iterable, Iterator, Mapping
@@ -23,6 +24,7 @@ from optuna.distributions import (
     json_to_distribution,
 )
 from optuna.storages import BaseStorage, GrpcStorageProxy, RDBStorage
+from optuna.storages._cached_storage import _CachedStorage
 from optuna.storages._rdb import models as models
 from optuna.storages._rdb.storage import _create_scoped_session
 from optuna.study import StudyDirection
@@ -88,6 +90,15 @@ class ReadingDatabase(RDBStorage):
         if self.lacking:
             return BaseStorage.get_best_trial(self, study_id)._trial_id
         return super()._get_best_trial_id(study_id, direction)
+
+
+def forget(storage: BaseStorage) -> None:
+    """Let Optuna's cache read all anew: databases give the key of a deleted study again."""
+    if isinstance(storage, _CachedStorage):
+        with storage._lock:
+            storage._studies.clear()
+            storage._trial_id_to_study_id_and_number.clear()
+            storage._study_id_and_number_to_trial_id.clear()
 
 
 def constraints_of(system_attrs: Mapping[str, Any]) -> dict[str, float]:
@@ -181,6 +192,28 @@ def speed_up_dashboard() -> None:
         isneginf=(-math.inf).__eq__,
         isfinite=math.isfinite,
     )
+
+
+# It once kept the files of trials with the study, as ``dashboard:artifacts:TRIAL:ID``.
+FILE_PLACES = (ARTIFACTS_ATTR_PREFIX, f"dashboard:{ARTIFACTS_ATTR_PREFIX}")
+"""How the names of system attributes begin that tell of a file."""
+_KEYED = re.compile(r"(dashboard:(?:artifacts:)?|preference:skip_trial:)(\d+)(|:.*)", re.DOTALL)
+
+
+def file_id(name: str) -> str:
+    """Return the id of the file that a system attribute of this name tells of."""
+    return name.rpartition(":")[2]
+
+
+def keyed_by_trial(name: str) -> tuple[str, int, str] | None:
+    """Return the trial's key in the name of a study's system attribute, and what is around it."""
+    found = _KEYED.fullmatch(name)
+    return found and (found[1], int(found[2]), found[3])
+
+
+def is_cache(name: str) -> bool:
+    """Whether a study's attribute holds trials' keys that a genetic sampler finds anew."""
+    return ":parent:" in name
 
 
 def cut_note(trial_id: int | None, text: str = "") -> tuple[str, str, dict[str, str]]:

@@ -35,11 +35,14 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from storage import attrs
+from storage.bulk import insert_study, remove_study
 from storage.internals import (
     ARTIFACTS_ATTR_PREFIX,
     CONSTRAINTS,
+    FILE_PLACES,
     Transaction,
     constraints_of,
+    file_id,
     models,
     transaction,
 )
@@ -572,12 +575,80 @@ def merge_study_attr(
         return merged
 
 
+def insert_studies(backend: RDBStorage, studies: Sequence[Mapping[str, Any]]) -> bool:
+    """Add whole studies, see ``bulk.insert_study``; False, and none, if a name is taken."""
+    try:
+        with transaction(backend) as opened:
+            for study in studies:
+                insert_study(opened.session, study)
+    except IntegrityError:
+        return False
+    return True
+
+
+def rename_studies(backend: RDBStorage, names: Mapping[str, str]) -> bool:
+    """Give studies new names, also in what follows them; False, and none, if a name is taken."""
+    try:
+        with transaction(backend) as opened:
+            studies = _held_studies(opened.session, names)
+            if studies.keys() - names.keys() & set(names.values()):
+                return False
+            for study in studies.values():
+                _follow_renamed(_Study(opened.session, backend, int(study.study_id)), names)
+            for old, new in names.items():
+                studies[old].study_name = new
+    except IntegrityError:  # somebody else took a name at this moment
+        return False
+    return True
+
+
+def _follow_renamed(study: "_Study", names: Mapping[str, str]) -> None:
+    """Let an experiment of ours follow a search by its new name."""
+    experiment = study.get(attrs.EXPERIMENT)
+    if not isinstance(experiment, dict) or experiment.get("follows") not in names:
+        return
+    if attrs.is_ours({attrs.SETTINGS: study.get(attrs.SETTINGS)}):
+        old = experiment["follows"]
+        question = experiment["question"].replace(f"study {old} ", f"study {names[old]} ")
+        study.set(attrs.EXPERIMENT, experiment | {"follows": names[old], "question": question})
+
+
+def delete_studies(backend: RDBStorage, names: Sequence[str]) -> list[str]:
+    """Remove studies with all their trials; return the ids of the files that nobody has then."""
+    with transaction(backend) as opened:
+        studies = _held_studies(opened.session, names)
+        before = _file_ids(opened.session)
+        for name in names:
+            remove_study(opened.session, int(studies[name].study_id))
+        return sorted(before - _file_ids(opened.session))
+
+
+def _held_studies(session: Session, names: Collection[str]) -> dict[str, Any]:
+    """Hold all studies until the end of a transaction, and return them by name."""
+    rows = session.query(models.StudyModel).order_by(models.StudyModel.study_id)
+    studies = {str(study.study_name): study for study in rows.with_for_update()}
+    if not studies.keys() >= set(names):
+        raise KeyError(models.NOT_FOUND_MSG)
+    return studies
+
+
+def _file_ids(session: Session) -> set[str]:
+    """Return the ids of the files of all studies and trials."""
+    return {
+        file_id(str(name))
+        for model in (models.StudySystemAttributeModel, models.TrialSystemAttributeModel)
+        for place in FILE_PLACES
+        for (name,) in session.query(model.key).filter(model.key.startswith(place)).distinct()
+    }
+
+
 OPERATIONS = {  # by name, as a client asks for them
     function.__name__: function
     for function in (
         *(create_study, request, acknowledge, extend_experiment, start_design, has_points),
         *(claim, fail, write, beat, silences, times, overview),
         *(set_study_system_attrs, keep_study_attr, merge_study_attr),
+        *(insert_studies, rename_studies, delete_studies),
     )
 }
 

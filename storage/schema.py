@@ -13,7 +13,8 @@ from storage.internals import models
 
 CURRENT = "v3.2.0.a"
 _READABLE = ("v2.6.0.a", "v3.0.0.a", "v3.0.0.b", "v3.0.0.c", "v3.0.0.d")
-_OLD = ("v0.9.0.a", "v1.2.0.a", "v1.3.0.a", "v2.4.0.a")
+OLDEST_WITH_REPORTS, REPORTS = "v2.4.0.a", models.TrialIntermediateValueModel.__tablename__
+_OLD = ("v0.9.0.a", "v1.2.0.a", "v1.3.0.a", OLDEST_WITH_REPORTS)
 _TABLES = frozenset({*models.BaseModel.metadata.tables, "alembic_version"})
 _HEARTBEATS = models.TrialHeartbeatModel.__tablename__  # came later, and no upgrade makes it
 _COLUMNS = {"trial_values": "value_type", "trial_intermediate_values": "intermediate_value_type"}

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from optuna.exceptions import ExperimentalWarning, StorageInternalError, UpdateFinishedTrialError
 from optuna.storages import BaseStorage, GrpcStorageProxy
 
+from storage import operations
 from storage.errors import StorageAccessError, StorageUnreachableError, to_install
-from storage.internals import add_proxy, channel_of, database_of
+from storage.internals import add_proxy, channel_of, database_of, forget
 from storage.operations import OPERATIONS
 from storage.outages import first_line, outage
 from storage.reading import Database
@@ -44,15 +45,19 @@ def perform(storage: BaseStorage, operation: Callable[..., Result], /, **argumen
 
     Where there is no database, or a server is too old for that, it is a StorageAccessError.
     """
+    result: Result
     if isinstance(storage, ServedStorage):
-        result: Result = storage.call(operation.__name__, arguments)
+        result = storage.call(operation.__name__, arguments)
         return result
     database = database_of(storage)
     if database is None:
         raise StorageAccessError(
-            f"Workers need a database, which a {type(storage).__name__} is not."
+            f"This needs a database, which a {type(storage).__name__} is not."
         )
-    return operation(database, **arguments)
+    result = operation(database, **arguments)
+    if operation in (operations.rename_studies, operations.delete_studies):
+        forget(storage)
+    return result
 
 
 def operable(storage: BaseStorage) -> bool:

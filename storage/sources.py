@@ -18,7 +18,7 @@ from storage.errors import (
 )
 from storage.journals import is_journal
 from storage.outages import first_line, outage
-from storage.schema import Schema, State, read_schema
+from storage.schema import OLDEST_WITH_REPORTS, REPORTS, Schema, State, read_schema
 from storage.strangers import describe_file
 from storage.urls import file_path, journal_path, parse_url, redact, sqlite_path
 
@@ -98,9 +98,11 @@ def require_usable(schema: Schema, url: str, *, create: bool, write: bool) -> No
     elif state is State.READABLE:
         what = f"was written by Optuna 2.6 to 3.1. {_only_read(url)}; `{upgrade}` changes it."
     elif state is State.OLD:
+        begun = schema.version != OLDEST_WITH_REPORTS and REPORTS in schema.tables
         what = (
             "was written by Optuna 2.5 or an older one, which is not read: copy it for safety, "
-            f"then `{upgrade}` changes it into one that is."
+            + (f"drop the empty table {REPORTS}, which a later one has added, " if begun else "")
+            + f"then `{upgrade}` changes it into one that is."
         )
     elif state is State.LATER:
         what = (

@@ -211,6 +211,33 @@ def _clean(request: requests.CleanRequest) -> None:
     clean_request(request, say=_say)
 
 
+@app.add(
+    "emoji-study copy --study grid --to postgresql+psycopg://me@db/studies",
+    "emoji-study copy --storage journal:///optuna.log --all --to sqlite:///study.db",
+)
+def _copy(request: requests.CopyRequest) -> Code:
+    waiting("Reading the studies")
+    from study.commands.move import copy
+
+    return 0 if copy(request, say=_say) else 1
+
+
+@app.add("emoji-study rename --study grid first-grid")
+def _rename(request: requests.RenameRequest) -> Code:
+    waiting("Opening the storage")
+    from study.commands.move import rename
+
+    return 0 if rename(request, say=_say) else 1
+
+
+@app.add("emoji-study delete --study grid --study grid-confirmation")
+def _delete(request: requests.DeleteRequest) -> Code:
+    waiting("Opening the storage")
+    from study.commands.move import delete
+
+    return 0 if delete(request, say=_say) else 1
+
+
 @app.add("emoji-study demo --out runs/demo")
 def _demo(request: requests.DemoRequest) -> Code:
     waiting("Preparing the demo: a search of some minutes, its best model, a report")

@@ -103,8 +103,8 @@ class Stored(Request):
     """Where studies are stored."""
 
     url: str = option(
-        "Database URL: sqlite:///FILE, postgresql+psycopg://..., mysql+pymysql://..., or "
-        "grpc://HOST:PORT of serve-storage.",
+        "Database URL: sqlite:///FILE, postgresql+psycopg://..., mysql+pymysql://..., "
+        "grpc://HOST:PORT of serve-storage; to be read, journal:///FILE.",
         DEFAULT_STORAGE,
         name="--storage",
         env="EMOJI_STUDY_STORAGE",
@@ -563,6 +563,56 @@ class CleanRequest(OneStudy, WithArtifacts):
 
     pictures: str = option(
         "Whose to keep: best (ten, the median and the worst) or none.", REQUIRED
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked(WithArtifacts):
+    """What asks before it changes something."""
+
+    yes: bool = option("Do not ask.", False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CopyRequest(Asked):
+    """Copy studies to another storage, with all their trials and files.
+
+    From anything that can be read, also a journal or a database of Optuna 2.6, to a database,
+    which is created if need be. All of it is there at the end, or nothing. A trial that is running
+    has failed in the copy, for its worker stays; `run` trains it again.
+    """
+
+    to: str = option("Storage to copy to, as of --storage.", REQUIRED)
+    studies: tuple[str, ...] = option(
+        "Name of a study, may be repeated; may be left out where there is only one.",
+        (),
+        name="--study",
+    )
+    whole: bool = option("Copy all studies.", False, name="--all")
+    name: str | None = option("Name of the copy; the study's if not given.")
+    to_artifacts: Path | None = option("Folder for the files; beside an SQLite file.")
+
+    def unused(self) -> Mapping[str, str]:
+        return {"--study": "chooses studies; --all takes all of them."} if self.whole else {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RenameRequest(Asked):
+    """Give a study another name.
+
+    Studies that follow it, such as NAME-confirmation, are renamed with it.
+    """
+
+    new_name: str = option("Its new name.", REQUIRED, positional=True)
+    study: str = option("Name of the study.", REQUIRED)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeleteRequest(Asked):
+    """Delete studies with all their trials and files, for ever."""
+
+    studies: tuple[str, ...] = option(
+        "Name of a study; may be repeated.", REQUIRED, name="--study"
     )
 
 

@@ -27,8 +27,9 @@ from optuna.trial import FrozenTrial, TrialState
 from optuna_dashboard import wsgi
 
 from storage import attrs
-from storage.artifacts import ArtifactFolder, artifact_ids, no_picture
+from storage.artifacts import ArtifactFolder, no_picture
 from storage.internals import speed_up_dashboard
+from storage.moving import delete_studies
 from storage.outages import first_line, outage
 from storage.records import load_summaries
 from study.dashboard.shell import POLICY, SCRIPT, script, shell
@@ -89,14 +90,12 @@ def make_app(
     app.install(_without_net)
 
     def delete(study_id: int) -> Mapping[str, Any]:
-        # The study goes first, in one transaction. optuna-dashboard begins with the files: where
-        # one of them cannot be removed, others are gone and the study is still there.
+        # optuna-dashboard begins with the files: where one of them cannot be removed, others are
+        # gone and the study is still there.
         with_files = (request.json or {}).get("remove_associated_artifacts", True)
-        files = artifact_ids(storage, study_id) if with_files else []
-        storage.delete_study(study_id)
-        for artifact_id in files:
-            with suppress(OSError):
-                store.remove(artifact_id)
+        delete_studies(
+            storage, [storage.get_study_name_from_id(study_id)], store if with_files else None
+        )
         response.status = 204
         return {}
 

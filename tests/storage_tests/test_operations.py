@@ -48,7 +48,7 @@ def test_unknown_keys(shared_storage: BaseStorage) -> None:
         perform(shared_storage, operations.write, trial_id=9999, user_attrs={"late": 1})
     with pytest.raises(KeyError):
         perform(shared_storage, operations.claim, study_id=9999, worker="elsewhere:1")
-    with pytest.raises(StorageAccessError, match=r"^Workers need a database, .* is not\.$"):
+    with pytest.raises(StorageAccessError, match=r"^This needs a database, .* is not\.$"):
         perform(InMemoryStorage(), operations.claim, study_id=0, worker="elsewhere:1")
 
 

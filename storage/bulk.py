@@ -1,0 +1,160 @@
+"""Whole studies in few statements: their rows added to a database, or removed from it."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Any
+
+import sqlalchemy
+from optuna.study import StudyDirection
+from optuna.trial import TrialState
+from sqlalchemy.orm import Session
+
+from storage.internals import models
+
+_OF_TRIALS = (
+    models.TrialParamModel,
+    models.TrialValueModel,
+    models.TrialIntermediateValueModel,
+    models.TrialUserAttributeModel,
+    models.TrialSystemAttributeModel,
+    models.TrialHeartbeatModel,
+)
+_AT_ONCE = 10_000  # rows in memory, of which a study may have millions
+_OF_STUDIES = (
+    models.StudyDirectionModel,
+    models.StudyUserAttributeModel,
+    models.StudySystemAttributeModel,
+)
+
+
+def insert_study(session: Session, study: Mapping[str, Any]) -> None:
+    """Add a study with all its trials.
+
+    Args:
+        study: ``name``, ``directions`` (names of Optuna's), ``user_attrs``, ``system_attrs``,
+            ``trials`` and ``ranges`` (see ``insert_trials``), and ``keyed_attrs``: system
+            attributes whose names hold a trial's key, as what stands before it, the trial's
+            number, what stands behind it, and the value.
+    """
+    row: Any = models.StudyModel(study_name=study["name"])
+    session.add(row)
+    session.flush()
+    key = int(row.study_id)
+    keys = insert_trials(session, key, study["trials"], study["ranges"])
+    system = dict(study["system_attrs"])
+    for before, number, behind, value in study["keyed_attrs"]:
+        system[f"{before}{keys[number]}{behind}"] = value
+    _insert(
+        session,
+        models.StudyDirectionModel,
+        (
+            {"study_id": key, "objective": i, "direction": StudyDirection[name]}
+            for i, name in enumerate(study["directions"])
+        ),
+    )
+    for model, found in (
+        (models.StudyUserAttributeModel, study["user_attrs"]),
+        (models.StudySystemAttributeModel, system),
+    ):
+        _insert(session, model, _attributes({"study_id": key}, found))
+
+
+def insert_trials(
+    session: Session, study_id: int, trials: Sequence[Mapping[str, Any]], ranges: Sequence[str]
+) -> dict[int, int]:
+    """Add trials to a study; return their keys by their numbers.
+
+    Args:
+        trials: ``number``, ``state``, ``started`` and ``completed`` (ISO 8601 with a zone, or
+            None), ``values``, ``params`` (name, Optuna's internal representation, position in
+            ``ranges``), ``reports`` (step, value), ``user_attrs``, ``system_attrs``.
+        ranges: Distributions of their parameters, as JSON.
+    """
+    rows: list[Any] = [
+        models.TrialModel(study_id=study_id, number=t["number"], state=TrialState[t["state"]])
+        for t in trials
+    ]
+    for row, trial in zip(rows, trials, strict=True):
+        row.datetime_start, row.datetime_complete = map(
+            _instant, (trial["started"], trial["completed"])
+        )
+    session.add_all(rows)
+    session.flush()
+    keyed = [(int(row.trial_id), trial) for row, trial in zip(rows, trials, strict=True)]
+    param, value, report = _OF_TRIALS[:3]
+    _insert(
+        session,
+        param,
+        (
+            {
+                "trial_id": key,
+                "param_name": name,
+                "param_value": internal,
+                "distribution_json": ranges[place],
+            }
+            for key, trial in keyed
+            for name, internal, place in trial["params"]
+        ),
+    )
+    _insert(
+        session,
+        value,
+        (
+            {"trial_id": key, "objective": i, "value": stored, "value_type": kind}
+            for key, trial in keyed
+            for i, number in enumerate(trial["values"])
+            for stored, kind in [value.value_to_stored_repr(number)]
+        ),
+    )
+    _insert(
+        session,
+        report,
+        (
+            {
+                "trial_id": key,
+                "step": step,
+                "intermediate_value": stored,
+                "intermediate_value_type": kind,
+            }
+            for key, trial in keyed
+            for step, number in trial["reports"]
+            for stored, kind in [report.intermediate_value_to_stored_repr(number)]
+        ),
+    )
+    for model, part in (
+        (models.TrialUserAttributeModel, "user_attrs"),
+        (models.TrialSystemAttributeModel, "system_attrs"),
+    ):
+        rows_of = (_attributes({"trial_id": key}, trial[part]) for key, trial in keyed)
+        _insert(session, model, (row for found in rows_of for row in found))
+    return {trial["number"]: key for key, trial in keyed}
+
+
+def remove_study(session: Session, study_id: int) -> None:
+    """Remove a study with all its trials, to which nobody adds anything meanwhile."""
+    trials = sqlalchemy.select(models.TrialModel.trial_id).filter_by(study_id=study_id)
+    session.execute(trials.with_for_update()).all()
+    rows: list[tuple[Any, Any]] = [(model, model.trial_id.in_(trials)) for model in _OF_TRIALS]
+    for model in (models.TrialModel, *_OF_STUDIES, models.StudyModel):
+        rows.append((model, model.study_id == study_id))
+    for model, chosen in rows:
+        session.execute(
+            sqlalchemy.delete(model).where(chosen),
+            execution_options={"synchronize_session": False},
+        )
+
+
+def _attributes(owner: Mapping[str, int], found: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [{**owner, "key": k, "value_json": json.dumps(value)} for k, value in found.items()]
+
+
+def _insert(session: Session, model: Any, rows: Iterable[dict[str, Any]]) -> None:
+    left = iter(rows)
+    while found := list(islice(left, _AT_ONCE)):
+        session.execute(sqlalchemy.insert(model), found)
+
+
+def _instant(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text).astimezone(UTC)
