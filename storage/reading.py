@@ -38,7 +38,6 @@ _MAX_LISTED = 500
 _BEYOND = {"INF_POS": float("inf"), "INF_NEG": float("-inf"), "NAN": float("nan")}
 """Numbers that stand as the name of their kind, for columns of numbers hold no such."""
 _EARLIER_INFINITY = 3.4028235e38  # the largest float of 32 bits
-_LARGEST_KEY = 2**31 - 1
 
 
 @dataclass(slots=True)
@@ -162,22 +161,6 @@ def to_frozen(trial: StoredTrial) -> FrozenTrial:
 
 class Database(ReadingDatabase):
     """A database of Optuna's whose trials are read by columns, for whoever asks for them."""
-
-    def get_trial(self, trial_id: int) -> FrozenTrial:
-        """Read a trial, as Optuna does."""
-        if not self.lacking:
-            return super().get_trial(trial_id)
-        with transaction(self) as opened:
-            model: Any = models.TrialModel.find_or_raise_by_id(trial_id, opened.session)
-            connection = opened.session.connection()
-            found = read_trials(
-                connection,
-                model.study_id,
-                after=_LARGEST_KEY,
-                among=[trial_id],
-                lacking=self.lacking,
-            )
-            return to_frozen(next(found))
 
     def read_frozen(
         self, study_id: int, *, after: int, among: Collection[int]

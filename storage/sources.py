@@ -96,13 +96,13 @@ def require_usable(schema: Schema, url: str, *, create: bool, write: bool) -> No
             "while it did; `emoji-study run` completes it."
         )
     elif state is State.READABLE:
-        what = f"was written by Optuna 2.6 to 3.1. {_only_read(url)}; `{upgrade}` changes it."
+        what = f"was written by Optuna 2.6 to 3.1. {_only_read(url)}; `{upgrade}` upgrades it."
     elif state is State.OLD:
         begun = schema.version != OLDEST_WITH_REPORTS and REPORTS in schema.tables
         what = (
             "was written by Optuna 2.5 or an older one, which is not read: copy it for safety, "
             + (f"drop the empty table {REPORTS}, which a later one has added, " if begun else "")
-            + f"then `{upgrade}` changes it into one that is."
+            + f"then `{upgrade}` upgrades it."
         )
     elif state is State.LATER:
         what = (

@@ -87,7 +87,7 @@ def rename(request: RenameRequest, *, say: Say) -> bool:
     storage = open_storage(request.url, write=True)
     _require(storage, [request.study])
     names = with_followups(followups(storage), request.study, _checked(request.new_name))
-    _require_free(storage, [new for new in names.values() if new not in names], "take another")
+    _require_free(storage, list(names.values()), "take another")
     for name in names:
         study_id = storage.get_study_id_from_name(name)
         alive = [s for s in silences(storage, study_id).values() if s < GRACE_PERIOD_S]
