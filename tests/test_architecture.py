@@ -61,13 +61,13 @@ ONLY_IN: dict[str, set[str]] = {
         *("study.figures.search", "study.figures.style"),
     },
     "jinja2": {"study.report.page"},
-    "click": {"study.cli", "study.commands.options"},
+    "click": {"study.cli", "study.commands.ask", "study.commands.options"},
     "optuna_dashboard": {"storage.internals", "study.dashboard.app"},
     "bottle": {"study.dashboard.app"},
     "sklearn": {"emoji_ae.splits", "study.analysis.surrogate"},
     "sqlalchemy": {
         *("storage.internals", "storage.operations", "storage.outages", "storage.rdb"),
-        *("storage.reading", "storage.urls"),
+        *("storage.reading", "storage.urls", "storage.bulk", "storage.schema", "storage.sources"),
     },
     "joblib": {
         *("study.commands.train", "study.emoji.compose", "study.report.processes"),

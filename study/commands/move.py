@@ -22,13 +22,13 @@ from storage.queue import silences
 from storage.rdb import GRACE_PERIOD_S, find_storage, open_storage
 from storage.records import followups, only_study, study_names, unknown_study
 from storage.urls import redact
+from study.commands.ask import confirmed
 from study.commands.next_step import next_step
 from study.dashboard.refresh import refresh
 from study.errors import StudyError
 from study.formats import counted
 from study.requests import CopyRequest, DeleteRequest, RenameRequest, Say
 from study.running.housekeeping import housekeeping
-from study.terminal.ask import confirmed
 
 _LONGEST_NAME = 512
 _UNCHANGED = "Nothing was changed."

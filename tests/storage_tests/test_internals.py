@@ -21,6 +21,7 @@ TAKES = {
     "optuna.storages:RDBStorage._get_prepared_new_trial": (
         "self, study_id, template_trial, session"
     ),
+    "optuna.storages:RDBStorage._get_best_trial_id": "self, study_id, direction",
     "optuna.storages:RDBStorage._build_frozen_trial_from_trial_model": "self, trial",
     "optuna.storages:RDBStorage._set_trial_param_without_commit": (
         "self, session, trial_id, param_name, param_value_internal, distribution, "
