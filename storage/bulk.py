@@ -153,7 +153,7 @@ def _attributes(owner: Mapping[str, int], found: Mapping[str, Any]) -> list[dict
 def _insert(session: Session, model: Any, rows: Iterable[dict[str, Any]]) -> None:
     left = iter(rows)
     while found := list(islice(left, _AT_ONCE)):
-        session.execute(sqlalchemy.insert(model), found)
+        session.execute(sqlalchemy.insert(model.__table__), found)
 
 
 def _instant(text: str | None) -> datetime | None:

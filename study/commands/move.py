@@ -24,7 +24,6 @@ from storage.records import followups, only_study, study_names, unknown_study
 from storage.urls import redact
 from study.commands.ask import confirmed
 from study.commands.next_step import next_step
-from study.dashboard.refresh import refresh
 from study.errors import StudyError
 from study.formats import counted
 from study.requests import CopyRequest, DeleteRequest, RenameRequest, Say
@@ -181,6 +180,8 @@ def _renew_notes(storage: BaseStorage, name: str, *, url: str, artifacts: Path, 
     stored = storage_of(study).get_study_system_attrs(key_of(study))
     if NOTE_DIGEST not in stored or not attrs.is_ours(study.user_attrs):
         return
+    from study.dashboard.refresh import refresh  # with all that draws charts
+
     remedy = "`emoji-study dashboard --refresh` does it"
     with housekeeping(f"Notes of study {name} were not renewed", say, remedy=remedy):
         ours = [key for key, edited in noted_trials(study).items() if not edited]

@@ -39,7 +39,7 @@ COMMAND = Path(sys.executable).with_name("emoji-study")
 COMMANDS = [
     *("run", "worker", "serve-storage", "experiment", "confirm", "ablate", "list", "status"),
     *("export", "train", "import-csv", "report", "demo", "data build", "data describe"),
-    *("dashboard", "clean", "compose"),
+    *("dashboard", "clean", "compose", "copy", "rename", "delete"),
 ]
 
 Kill = Callable[[int, int], None]
@@ -204,7 +204,7 @@ OTHERS = "Study 's' was made with other data"
         (f"{RUN} --device gpu", "`device` must be auto, cpu or cuda, but got 'gpu'"),
         (f"{RUN} --backend cloud", "`backend` must be local or dask, but got 'cloud'.\n"),
         (f"{RUN} --scheduler tcp://host:1", "--scheduler belongs to --backend dask.\n"),
-        (f"{RUN} --storage redis://host/0", "`storage` must be one of sqlite, postgresql, mysql"),
+        (f"{RUN} --storage redis://host/0", "Redis is not read"),
         (f"{RUN} {OTHER}", "other.db is a database of another program"),
         (f"{RUN} --storage sqlite:///not.parquet", "cannot be opened: file is not a database"),
         (f"{RUN} --storage sqlite:///file/x.db", "file/x.db cannot be opened: "),
