@@ -98,11 +98,9 @@ def require_usable(schema: Schema, url: str, *, create: bool, write: bool) -> No
     elif state is State.READABLE:
         what = f"was written by Optuna 2.6 to 3.1. {_only_read(url)}; `{upgrade}` upgrades it."
     elif state is State.OLD:
-        begun = schema.version != OLDEST_WITH_REPORTS and REPORTS in schema.tables
         what = (
             "was written by Optuna 2.5 or an older one, which is not read: copy it for safety, "
-            + (f"drop the empty table {REPORTS}, which a later one has added, " if begun else "")
-            + f"then `{upgrade}` upgrades it."
+            f"{_before_upgrade(schema, url)}then `{upgrade}` upgrades it."
         )
     elif state is State.LATER:
         what = (
@@ -112,6 +110,17 @@ def require_usable(schema: Schema, url: str, *, create: bool, write: bool) -> No
     else:
         what = "is a database of another program, not a study database."
     raise StorageAccessError(f"{named(url)} {what}")
+
+
+def _before_upgrade(schema: Schema, url: str) -> str:
+    """Return what makes Optuna's own upgrade of its oldest tables succeed."""
+    if schema.version == OLDEST_WITH_REPORTS:
+        return ""
+    if REPORTS in schema.tables:
+        return f"drop the empty table {REPORTS}, which a later one has added, "
+    if parse_url(url).get_backend_name() == "postgresql":
+        return "`ALTER TYPE studydirection RENAME TO studydirection_old`, "
+    return ""
 
 
 def named(url: str) -> str:

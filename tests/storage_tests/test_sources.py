@@ -79,7 +79,14 @@ def test_oldest_and_later_tables(tmp_path: Path, url: str) -> None:
         for options in (READ, CREATE):
             said = refused(url, **options)
             assert "written by Optuna 2.5 or an older one" in said
-            assert f"`optuna storage upgrade --storage {url}`" in said
+            assert f"safety, then `optuna storage upgrade --storage {url}`" in said
+    path.unlink()
+    upgrade(path, "v1.3.0.a")
+    with pytest.raises(RuntimeError, match="no longer compatible"):
+        RDBStorage(url)  # it adds tables all the same
+    assert "safety, drop the empty table trial_intermediate_values, which" in refused(url)
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("DROP TABLE trial_intermediate_values")
     upgrade(path, "head")
     assert open_storage(url).get_all_studies() == []
     with closing(sqlite3.connect(path)) as database:
