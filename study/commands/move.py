@@ -20,7 +20,7 @@ from storage.moving import (
 )
 from storage.queue import silences
 from storage.rdb import GRACE_PERIOD_S, find_storage, open_storage
-from storage.records import followups, only_study, study_names, unknown_study
+from storage.records import followups, load_summaries, only_study, study_names, unknown_study
 from storage.urls import redact
 from study.commands.ask import confirmed
 from study.commands.next_step import next_step
@@ -43,8 +43,11 @@ def copy(request: CopyRequest, *, say: Say) -> bool:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage = open_storage(request.url)
     held = study_names(storage)
-    names = held if request.whole else list(request.studies) or [only_study(storage)]
+    named = list(dict.fromkeys(request.studies))
+    names = held if request.whole else named or [only_study(storage)]
     _require(storage, names)
+    if not names:
+        raise StudyError("The storage holds no study that could be copied.")
     if request.name is not None and len(names) > 1:
         raise StudyError("--name belongs to one study; several keep their names.")
     new_name = None if request.name is None else _checked(request.name)
@@ -85,15 +88,15 @@ def rename(request: RenameRequest, *, say: Say) -> bool:
     """
     storage = open_storage(request.url, write=True)
     _require(storage, [request.study])
-    names = with_followups(followups(storage), request.study, _checked(request.new_name))
-    _require_free(storage, list(names.values()), "take another")
+    names = with_followups(followups(storage), request.study, request.new_name)
+    _require_free(storage, list(map(_checked, names.values())), "take another")
     for name in names:
         study_id = storage.get_study_id_from_name(name)
         alive = [s for s in silences(storage, study_id).values() if s < GRACE_PERIOD_S]
         if alive:
             raise StudyError(
-                f"{counted(len(alive), 'trial')} of study {name!r} run at this moment, and its "
-                "workers know it by its name: stop them first."
+                f"Workers are at {counted(len(alive), 'trial')} of study {name!r} and know it by "
+                "its name: stop them first."
             )
     pairs = ", ".join(f"{old!r} to {new!r}" for old, new in names.items())
     if not confirmed(f"Rename {pairs}?", yes=request.yes):
@@ -117,13 +120,16 @@ def delete(request: DeleteRequest, *, say: Say) -> bool:
     storage = open_storage(request.url, write=True)
     names = list(dict.fromkeys(request.studies))
     _require(storage, names)
-    n_trials = sum(storage.get_n_trials(storage.get_study_id_from_name(name)) for name in names)
+    found = [summary.progress for summary in load_summaries(storage) if summary.name in names]
+    n_running = sum(progress.running for progress in found)
+    n_trials = sum(p.finished + p.failed + p.waiting for p in found) + n_running
+    running = f", of which {n_running} run," if n_running else ""
     folder = artifact_folder(request.url, request.artifacts)
     left = [n for n, search in followups(storage).items() if search in names and n not in names]
     stays = f" What follows stays: {', '.join(left)}." if left else ""
     question = (
-        f"Delete {_listed(names)} with {counted(n_trials, 'trial')} and all files of theirs in "
-        f"{folder}, for ever?{stays}"
+        f"Delete {_listed(names)} with {counted(n_trials, 'trial')}{running} and all files of "
+        f"theirs in {folder}, for ever?{stays}"
     )
     if not confirmed(question, yes=request.yes):
         say(_UNCHANGED)
@@ -137,11 +143,7 @@ def _copy_question(names: Sequence[str], studies: Sequence[Packed], url: str) ->
     n_trials = sum(len(packed.study["trials"]) for packed in studies)
     n_files = len(set().union(*(packed.files for packed in studies)))
     n_running = sum(packed.n_running for packed in studies)
-    running = (
-        f" ({counted(n_running, 'trial')} that run now will have failed there)"
-        if n_running
-        else ""
-    )
+    running = f", {n_running} of them running, which will have failed there," if n_running else ""
     return (
         f"Copy {_listed(names)} with {counted(n_trials, 'trial')}{running} and "
         f"{counted(n_files, 'file')} to {redact(url)}?"
@@ -170,7 +172,9 @@ def _require_free(storage: BaseStorage | None, names: Sequence[str], remedy: str
 def _checked(name: str) -> str:
     """Return a name for a study, if it can be one."""
     if not name.strip() or len(name) > _LONGEST_NAME:
-        raise StudyError(f"A name must have 1 to {_LONGEST_NAME} characters, but got {name!r}.")
+        raise StudyError(
+            f"A name must have 1 to {_LONGEST_NAME} characters, but got {name[:80]!r}."
+        )
     return name
 
 
