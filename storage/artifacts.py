@@ -215,9 +215,9 @@ def model_path(folder: Path, study: str | int, number: int) -> Path:
     return folder / "models" / f"{study}-{number}.pt"
 
 
-def kept_files(folder: Path, uid: str | None) -> list[Path]:
-    """Return all files that are named by a study: states of trainings, and models."""
-    if uid is None or not _UID.fullmatch(uid):
+def kept_files(folder: Path, uid: object) -> list[Path]:
+    """Return all files that are named by a study's uid: states of trainings, and models."""
+    if not (isinstance(uid, str) and _UID.fullmatch(uid)):
         return []
     return [path for kind in ("unfinished", "models") for path in (folder / kind).glob(f"{uid}-*")]
 

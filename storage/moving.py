@@ -189,7 +189,7 @@ class _Files:
 
     def copy_of(self, study: Mapping[str, Any]) -> dict[str, Any]:
         """Copy all files of a study; return the study with entries that tell of the copies."""
-        uid, old = uuid.uuid4().hex, study["user_attrs"].get(attrs.UID)
+        uid, user_attrs = uuid.uuid4().hex, study["user_attrs"]
         ids: dict[str, str] = {}
 
         def new_id(found: str) -> str:
@@ -198,13 +198,14 @@ class _Files:
                 ids[found] = named if self._copy_artifact(found, named) else found
             return ids[found]
 
-        for path in kept_files(self._source.folder, old):
-            rest = path.name.removeprefix(old)
+        for path in kept_files(self._source.folder, user_attrs.get(attrs.UID)):
+            named = f"{uid}-{path.name.partition('-')[2]}"
             with path.open("rb") as reader:
-                self._write(reader, self._target.folder / path.parent.name / f"{uid}{rest}")
+                self._write(reader, self._target.folder / path.parent.name / named)
+        own = {attrs.UID: uid} if attrs.is_ours(user_attrs) else {}
         return {
             **study,
-            "user_attrs": study["user_attrs"] | ({} if old is None else {attrs.UID: uid}),
+            "user_attrs": user_attrs | own,
             "system_attrs": _renamed(study["system_attrs"], new_id),
             "trials": [
                 {**trial, "system_attrs": _renamed(trial["system_attrs"], new_id)}
@@ -251,8 +252,11 @@ def _renamed(found: Mapping[str, Any], new_id: Callable[[str], str]) -> dict[str
 
 
 def _renamed_entry(name: str, value: Any, new_id: Callable[[str], str]) -> tuple[str, Any]:
-    meta = json.loads(value) if name.startswith(ARTIFACTS_ATTR_PREFIX) else None
-    if not isinstance(meta, dict):  # of a file that was removed nothing is told
+    meta = None
+    if name.startswith(ARTIFACTS_ATTR_PREFIX) and isinstance(value, str):
+        with suppress(ValueError):
+            meta = json.loads(value)
+    if not isinstance(meta, dict):  # a file that was removed, or no file at all
         return name, value
     found = new_id(file_id(name))
     return f"{ARTIFACTS_ATTR_PREFIX}{found}", json.dumps(meta | {"artifact_id": found})
