@@ -1,56 +1,55 @@
 """Storing a whole study that was run elsewhere."""
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 from optuna.distributions import distribution_to_json
 from optuna.storages import BaseStorage
-from optuna.trial import FrozenTrial
 
 from storage import operations
 from storage.errors import StorageAccessError
+from storage.internals import constraint_attrs
+from storage.records import StudyRecord, TrialRecord
 from storage.served import perform
 
 
-def insert_study(
-    storage: BaseStorage,
-    name: str,
-    trials: Sequence[FrozenTrial],
-    *,
-    user_attrs: Mapping[str, Any],
-    objectives: Mapping[str, str],
-) -> None:
-    """Store a study with all its trials, or not at all.
+def insert_study(storage: BaseStorage, record: StudyRecord) -> None:
+    """Store a study with all its trials, or not at all; it reads like the record then.
 
-    The trials are numbered by their order; values, parameters, user attributes and states are
-    kept. A parameter has the same range in all of them.
-
-    Args:
-        objectives: Directions by name, ``minimize`` or ``maximize``.
+    The trials are numbered by their order. Of those that are running or waiting nobody takes
+    care.
 
     Raises:
         StorageAccessError: If there is a study of that name, or the storage is no database.
     """
-    ranges = {key: found for trial in trials for key, found in trial.distributions.items()}
+    ranges: dict[str, int] = {}  # as JSON, which trials share, with their positions
+    trials = [_stored(trial, ranges) for trial in record.trials]
     inserted = perform(
         storage,
         operations.create_study,
-        name=name,
-        directions=[direction.upper() for direction in objectives.values()],
-        metrics=list(objectives),
-        user_attrs=dict(user_attrs),
-        distributions={key: distribution_to_json(found) for key, found in ranges.items()},
-        ended=[
-            {
-                "state": trial.state.name,
-                "params": {
-                    key: ranges[key].to_internal_repr(value) for key, value in trial.params.items()
-                },
-                "user_attrs": trial.user_attrs,
-                "values": trial.values or [],
-            }
-            for trial in trials
-        ],
+        name=record.name,
+        directions=[direction.upper() for direction in record.directions],
+        metrics=list(record.metric_names),
+        user_attrs={**record.user_attrs, **record.other_attrs},
+        trials=trials,
+        ranges=list(ranges),
     )
     if not inserted:
-        raise StorageAccessError(f"There is a study named {name!r} already.")
+        raise StorageAccessError(f"There is a study named {record.name!r} already.")
+
+
+def _stored(trial: TrialRecord, ranges: dict[str, int]) -> dict[str, Any]:
+    """Return a trial as ``operations.create_study`` takes it; add its ranges to the others."""
+    return {
+        "state": trial.state.name,
+        "started": trial.started and trial.started.isoformat(),
+        "completed": trial.completed and trial.completed.isoformat(),
+        "values": list(trial.values),
+        "params": [
+            (name, found.to_internal_repr(trial.params[name]), place)
+            for name, found in trial.distributions.items()
+            for place in [ranges.setdefault(distribution_to_json(found), len(ranges))]
+        ],
+        "reports": list(trial.intermediate_values.items()),
+        "user_attrs": {**trial.user_attrs, **trial.other_attrs},
+        "system_attrs": constraint_attrs(trial.constraints),
+    }

@@ -120,6 +120,16 @@ CONSTRAINTS = "constraints"
 """System attribute of constraints without names, and the beginning of those with names."""
 
 
+def constraint_attrs(constraints: Mapping[str, float]) -> dict[str, Any]:
+    """Return the system attributes that ``constraints_of`` reads as these constraints.
+
+    Those that count from 0 are stored in the older way, which its dashboard knows as well.
+    """
+    if list(constraints) == [str(i) for i in range(len(constraints))]:
+        return {CONSTRAINTS: list(constraints.values())} if constraints else {}
+    return {f"{CONSTRAINTS}:{name}": lack for name, lack in constraints.items()}
+
+
 @dataclass(frozen=True, slots=True)
 class Transaction:
     """A transaction of a database, with what Optuna does to trials within one."""

@@ -80,8 +80,8 @@ def create_study(
     metrics: Sequence[str],
     user_attrs: Mapping[str, Any],
     waiting: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]] = (),
-    ended: Sequence[Mapping[str, Any]] = (),
-    distributions: Mapping[str, str] | None = None,
+    trials: Sequence[Mapping[str, Any]] = (),
+    ranges: Sequence[str] = (),
 ) -> bool:
     """Create a study with all that it is to keep, or complete one that has nothing but a name.
 
@@ -89,12 +89,14 @@ def create_study(
     that name stays as it is, and the answer is False.
 
     Args:
-        directions: Of its objectives, ``MINIMIZE`` or ``MAXIMIZE``.
-        metrics: Names of its objectives.
+        directions: Of its objectives, names of Optuna's.
+        metrics: Names of its objectives; empty for none.
         waiting: Parameters and user attributes of the trials that it begins with.
-        ended: Instead of those, trials that were run elsewhere and start and end now: ``state``,
-            ``params`` (Optuna's internal representation by name), ``user_attrs``, ``values``.
-        distributions: Ranges of all parameters of ``ended``, as JSON.
+        trials: Instead of those, trials that were run elsewhere: ``state``, ``started`` and
+            ``completed`` (ISO 8601 with a zone, or None), ``values``, ``params`` (name, Optuna's
+            internal representation, position in ``ranges``), ``reports`` (step, value),
+            ``user_attrs``, ``system_attrs``.
+        ranges: Distributions of their parameters, as JSON.
     """
     try:
         with transaction(backend) as opened:
@@ -104,7 +106,7 @@ def create_study(
                 return False
             system, user = models.StudySystemAttributeModel, models.StudyUserAttributeModel
             named = session.query(system).filter_by(study_id=study_id, key=METRIC_NAMES)
-            if named.first() is None:
+            if metrics and named.first() is None:
                 value = json.dumps(metrics)
                 session.add(system(study_id=study_id, key=METRIC_NAMES, value_json=value))
             session.add_all(
@@ -114,7 +116,7 @@ def create_study(
             study = _Study(session, backend, study_id)
             for params, own in waiting:
                 study.insert(TrialState.WAITING, own, params)
-            _insert_ended(session, study_id, ended, distributions or {})
+            _insert_trials(session, study_id, trials, ranges)
     except IntegrityError:  # somebody else did so at this moment
         return False
     return True
@@ -148,33 +150,63 @@ def _empty_study(session: Session, name: str, directions: Sequence[str]) -> int 
     return None if filled or stored != list(directions) else study_id
 
 
-def _insert_ended(
-    session: Session, study_id: int, trials: Sequence[Mapping[str, Any]], ranges: Mapping[str, str]
+def _insert_trials(
+    session: Session, study_id: int, trials: Sequence[Mapping[str, Any]], ranges: Sequence[str]
 ) -> None:
     """Add trials to a study without; Optuna's ``add_trials`` needs a transaction for each."""
-    param, own = models.TrialParamModel, models.TrialUserAttributeModel
-    measured, now = models.TrialValueModel, datetime.now(UTC)
     rows: list[Any] = [
         models.TrialModel(study_id=study_id, number=number, state=TrialState[trial["state"]])
         for number, trial in enumerate(trials)
     ]
-    for row in rows:
-        row.datetime_start = row.datetime_complete = now
+    for row, trial in zip(rows, trials, strict=True):
+        row.datetime_start = _from_utc(trial["started"])
+        row.datetime_complete = _from_utc(trial["completed"])
     session.add_all(rows)
     session.flush()
-    for key, trial in zip([row.trial_id for row in rows], trials, strict=True):
-        session.add_all(
-            param(trial_id=key, param_name=name, param_value=value, distribution_json=ranges[name])
-            for name, value in trial["params"].items()
-        )
-        session.add_all(
-            own(trial_id=key, key=name, value_json=json.dumps(value))
-            for name, value in trial["user_attrs"].items()
-        )
-        for objective, number in enumerate(trial["values"]):
-            value, kind = measured.value_to_stored_repr(number)
-            row = measured(trial_id=key, objective=objective, value=value, value_type=kind)
-            session.add(row)
+    keyed = [(int(row.trial_id), trial) for row, trial in zip(rows, trials, strict=True)]
+    found: dict[Any, list[dict[str, Any]]] = {
+        models.TrialParamModel: [
+            {
+                "trial_id": key,
+                "param_name": name,
+                "param_value": value,
+                "distribution_json": ranges[place],
+            }
+            for key, trial in keyed
+            for name, value, place in trial["params"]
+        ],
+        models.TrialValueModel: [
+            {"trial_id": key, "objective": i, "value": value, "value_type": kind}
+            for key, trial in keyed
+            for i, number in enumerate(trial["values"])
+            for value, kind in [models.TrialValueModel.value_to_stored_repr(number)]
+        ],
+        models.TrialIntermediateValueModel: [
+            {
+                "trial_id": key,
+                "step": step,
+                "intermediate_value": value,
+                "intermediate_value_type": kind,
+            }
+            for key, trial in keyed
+            for step, number in trial["reports"]
+            for value, kind in [
+                models.TrialIntermediateValueModel.intermediate_value_to_stored_repr(number)
+            ]
+        ],
+    }
+    for model, part in (
+        (models.TrialUserAttributeModel, "user_attrs"),
+        (models.TrialSystemAttributeModel, "system_attrs"),
+    ):
+        found[model] = [
+            {"trial_id": key, "key": name, "value_json": json.dumps(value)}
+            for key, trial in keyed
+            for name, value in trial[part].items()
+        ]
+    for model, values in found.items():
+        if values:
+            session.execute(sqlalchemy.insert(model), values)
 
 
 def claim(backend: RDBStorage, study_id: int, worker: str, uid: str | None = None) -> int | str:
@@ -450,6 +482,13 @@ def times(backend: RDBStorage, study_id: int) -> list[tuple[int, str | None, str
 
 def _in_utc(stored: datetime | None) -> str | None:
     return None if stored is None else stored.replace(tzinfo=UTC).isoformat()
+
+
+def _from_utc(told: str | None) -> datetime | None:
+    """Return a time as it is stored, without a zone, which no database is then to change."""
+    return (
+        None if told is None else datetime.fromisoformat(told).astimezone(UTC).replace(tzinfo=None)
+    )
 
 
 def overview(backend: RDBStorage, names: Sequence[str]) -> list[dict[str, Any]]:

@@ -119,7 +119,10 @@ def _ablate(request: requests.AblateRequest) -> Code:
     return _code(ablate(request, say=_say, show=_show))
 
 
-@app.add("emoji-study import-csv results.csv --study notebook-2024")
+@app.add(
+    "emoji-study import-csv results.csv --study notebook-2024",
+    "emoji-study import-csv trials.parquet --direction maximize",
+)
 def _import_csv(request: requests.ImportRequest) -> None:
     waiting("Reading the file")
     from study.commands.import_csv import import_csv

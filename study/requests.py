@@ -82,6 +82,14 @@ def _assignments(texts: Sequence[str]) -> Mapping[str, str]:
     return assignments
 
 
+def _directions(texts: Sequence[str]) -> tuple[str, ...]:
+    found = tuple(part.strip() for text in texts for part in text.split(","))
+    for part in found:
+        if part not in ("minimize", "maximize"):
+            raise ValueError(f"must be minimize or maximize, but got {part!r}.")
+    return found
+
+
 def _vendors(text: str | None) -> Mapping[str, Any]:
     return {} if text is None else {"vendors": tuple(map(str.strip, text.split(",")))}
 
@@ -398,12 +406,23 @@ class AblateRequest(FollowupRequest):
 
 @dataclass(frozen=True, kw_only=True)
 class ImportRequest(Stored):
-    """Turn results in a CSV file into a study, for status, report, export and --warm-start."""
+    """Turn results in a file into a study, for status, report, export and --warm-start.
 
-    file: Path = option(
-        "CSV file: of the notebook's layout, or from export.", REQUIRED, positional=True
-    )
+    A table is one that export wrote, one of Optuna's trials_dataframe(), or of the notebook's
+    layout; docs/tables.md says what is read of each.
+    """
+
+    file: Path = option("Table to read: .csv or .parquet.", REQUIRED, positional=True)
     study: str | None = option("Name of the study; the file's if not given.")
+    directions: tuple[str, ...] = option(
+        "minimize or maximize, for a table that does not tell; of several objectives once for "
+        "each, in the order of their columns.",
+        (),
+        name="--direction",
+        metavar="DIRECTION",
+        read=_directions,
+        many=True,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,6 @@ from storage.attrs import (
     CLASS_COUNTS,
     CONFUSION,
     PARAMETER_COUNT,
-    TEST_RESULTS,
     VALIDATION_ACCURACY,
     VALIDATION_BALANCED_ACCURACY,
 )
@@ -31,7 +30,7 @@ from study.analysis import (
     third_of,
 )
 from study.analysis.spent import epochs_run, training_seconds
-from study.metrics import Metric, value_name
+from study.metrics import Metric
 
 MAX_GROUPS = 12
 """Values of a parameter above which a table of them is no summary any more."""
@@ -419,42 +418,6 @@ def get_class_results(record: StudyRecord) -> ClassResultsInfo | None:
         balanced_accuracy=balanced,
         confusion=confusion,
     )
-
-
-def to_frame(record: StudyRecord) -> pd.DataFrame:
-    """Return all trials as a table, one row each.
-
-    Returns:
-        Columns ``number``, ``state``, ``value`` (of further objectives ``value_1``, ...), the
-        parameters by their names, the scalar user attributes by theirs (``attr_`` before a name
-        that is taken), behind ``test_`` what a confirmation has measured on the test split,
-        ``started``, ``completed`` and ``duration_s``.
-        Booleans and integers are nullable, other numbers float64, times datetime64 in UTC,
-        everything else strings; what a trial lacks is missing.
-    """
-    trials = record.trials
-    columns: dict[str, pd.Series[Any]] = {
-        "number": _column([trial.number for trial in trials], "Int64"),
-        "state": _column([trial.state.name for trial in trials], "string"),
-    }
-    for i in range(len(record.directions)):
-        values = [trial.values[i] if i < len(trial.values) else None for trial in trials]
-        columns[value_name(i)] = _column(values, "float64")
-    for name in parameter_names(record):
-        columns[name] = _typed([trial.params.get(name) for trial in trials])
-    times = ("started", "completed", "duration_s")
-    results = record.user_attrs.get(TEST_RESULTS) or {}
-    attributes = [{**trial.user_attrs, **trial.other_attrs} for trial in trials]
-    for trial, found in zip(trials, attributes, strict=True):
-        found |= {f"test_{n}": value for n, value in results.get(str(trial.number), {}).items()}
-    for name in dict.fromkeys(name for found in attributes for name in found):
-        own = [found.get(name) for found in attributes]
-        if all(value is None or isinstance(value, str | int | float) for value in own):
-            columns[f"attr_{name}" if name in (*columns, *times) else name] = _typed(own)
-    columns["started"] = _column([trial.started for trial in trials], "datetime64[us, UTC]")
-    columns["completed"] = _column([trial.completed for trial in trials], "datetime64[us, UTC]")
-    columns["duration_s"] = _column([trial.duration_s for trial in trials], "float64")
-    return pd.DataFrame(columns)
 
 
 def _value(metric: Metric | None, trial: TrialRecord) -> float | None:

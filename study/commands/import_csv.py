@@ -1,41 +1,49 @@
 """What ``emoji-study import-csv`` does: results in a file become a study."""
 
-from optuna.trial import TrialState
-
 from storage import attrs
 from storage.importing import insert_study
 from storage.rdb import open_storage
+from storage.records import StudyRecord
+from study.analysis import parameter_names, settings_of
 from study.commands.next_step import next_step
-from study.exchange.read_csv import read_results
+from study.exchange.read_results import read_results
+from study.formats import counted, format_list
+from study.metrics import value_name
 from study.requests import ImportRequest, Say
+
+_SHOWN = 5
+"""Parameters that are named one by one."""
 
 
 def import_csv(request: ImportRequest, *, say: Say) -> None:
-    """Store the results of a CSV file as a study.
+    """Store the results of a file as a study.
 
     Raises:
         StudyError: If the file holds no results, or a wrong row.
         StorageError: If there is such a study, or the storage cannot be used.
     """
     path = request.file
-    found = read_results(path)
-    name = request.study or path.stem
-    objectives = found.kind.objectives(pareto=found.settings.pareto)
-    insert_study(
-        open_storage(request.url, create=True, write=True),
-        name,
-        found.trials,
-        user_attrs={
-            attrs.SETTINGS: found.settings.to_dict(),
-            attrs.KIND: found.kind.to_dict(),
-            attrs.TARGET: sum(t.state is not TrialState.FAIL for t in found.trials),
-            attrs.IMPORTED: {"file": path.name, "rows": len(found.trials)},
-        },
-        objectives={metric.name: metric.direction for metric in objectives},
-    )
-    splits = {str(trial.user_attrs.get(attrs.MEASURED_ON, "validation")) for trial in found.trials}
-    say(
-        f"{len(found.trials)} trials of kind {found.settings.kind} imported as study {name}; "
-        f"their metrics were measured on the {' and the '.join(sorted(splits))} split."
-    )
-    say(next_step("report", "--study", name, url=request.url))
+    record = read_results(path, name=request.study or path.stem, directions=request.directions)
+    insert_study(open_storage(request.url, create=True, write=True), record)
+    what, kind = f"imported as study {record.name}", settings_of(record).get("kind")
+    if kind is None:
+        say(f"{counted(len(record.trials), 'trial')} {what}: {_told(record)}.")
+    else:
+        splits = sorted({str(trial.user_attrs[attrs.MEASURED_ON]) for trial in record.trials})
+        say(
+            f"{len(record.trials)} trials of kind {kind} {what}; their metrics were measured on "
+            f"the {' and the '.join(splits)} split."
+        )
+    say(next_step("report", "--study", record.name, url=request.url))
+
+
+def _told(record: StudyRecord) -> str:
+    """Say what was read as objectives and as parameters."""
+    names = record.metric_names or [value_name(i) for i in range(len(record.directions))]
+    ways = [f"{way} {name}" for name, way in zip(names, record.directions, strict=True)]
+    params = parameter_names(record)
+    if not params:
+        return f"{format_list(ways)}; no parameters"
+    rest = len(params) - _SHOWN
+    shown = params[:_SHOWN] + ([f"{rest} more"] if rest > 0 else [])
+    return f"{format_list(ways)}; parameters {format_list(shown)}"

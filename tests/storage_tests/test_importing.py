@@ -1,6 +1,8 @@
 """Studies that were run elsewhere: stored whole or not at all, wherever the database is."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from math import inf
 from typing import Any
 from uuid import uuid4
 
@@ -9,12 +11,12 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna.trial import TrialState
 
 from storage import attrs
 from storage.errors import StorageAccessError
 from storage.importing import insert_study
-from storage.records import load_study_record, study_names
+from storage.records import StudyRecord, TrialRecord, load_study_record, study_names
 from tests.servers import opened
 from tests.storage_tests.test_records import OURS
 
@@ -23,40 +25,69 @@ RANGES = {
     "size": IntDistribution(2, 64),
     "kind": CategoricalDistribution(["linear", 16, 0.5, True]),
 }
+BEGAN = datetime(2025, 10, 26, 0, 30, 0, 123456, tzinfo=UTC)  # an hour of which is two in Europe
 
 
-def trial(value: float | None, **params: Any) -> FrozenTrial:
-    """Return a trial that has ended, in a failure if it has no value."""
-    return create_trial(
-        state=TrialState.FAIL if value is None else TrialState.COMPLETE,
-        value=value,
+def trial(number: int, state: str, *values: float, **params: Any) -> TrialRecord:
+    """Return a trial of another program, which took a second."""
+    return TrialRecord(
+        number=number,
+        trial_id=number,
+        state=TrialState[state],
+        values=values,
         params=params,
         distributions={name: RANGES[name] for name in params},
-        user_attrs={attrs.MEASURED_ON: "test", "text": "Ü", "list": [1, 2]},
+        intermediate_values={},
+        user_attrs={},
+        other_attrs={attrs.SEED: "none", "text": "Ü", "list": [1, {"2": None}]},
+        started=BEGAN,
+        completed=BEGAN + timedelta(seconds=1),
     )
 
 
-ERROR = {"error": "minimize"}
-TRIALS = [trial(0.5, rate=1e-3, kind=True), trial(None), trial(1e-300, size=64, kind="linear")]
+TRIALS = (
+    replace(trial(0, "COMPLETE", 0.5, -inf, rate=1e-3, kind=True), constraints={"0": -1.0}),
+    replace(trial(1, "PRUNED", size=7), intermediate_values={10: inf, 2000: -0.5}),
+    replace(trial(2, "COMPLETE", 1e-300, 7.0, kind=16), constraints={"a": 0.5, "0": 0.0}),
+    replace(
+        trial(3, "RUNNING", size=3), completed=None, distributions={"size": IntDistribution(0, 3)}
+    ),
+    replace(trial(4, "WAITING"), started=None, completed=None),
+    replace(trial(5, "FAIL"), started=None, completed=None),
+)
+FOREIGN = StudyRecord(
+    name="",
+    directions=("minimize", "maximize"),
+    user_attrs={},
+    other_attrs={"from": "afar"},
+    metric_names=("error", "gain"),
+    trials=TRIALS,
+)
+OWN = replace(
+    FOREIGN,
+    user_attrs={attrs.SETTINGS: OURS, "from": "afar"},
+    other_attrs={},
+    metric_names=(),
+    trials=(replace(trial(0, "COMPLETE", 1.0, 2.0), user_attrs={attrs.SEED: 5}, other_attrs={}),),
+)
 
 
-def test_all_is_kept(shared_storage: BaseStorage, shared_place: str) -> None:
-    """A study reads like what was given, in its order, as of now; its name is taken then."""
-    began, name, own = datetime.now(UTC), str(uuid4()), {attrs.SETTINGS: OURS, "from": "afar"}
-    insert_study(shared_storage, name, TRIALS, user_attrs=own, objectives=ERROR)
+@pytest.mark.parametrize("given", [FOREIGN, OWN])
+def test_all_is_kept(shared_storage: BaseStorage, shared_place: str, given: StudyRecord) -> None:
+    """A study reads like what was given, times and ranges of each trial too; its name is taken."""
+    given = replace(given, name=str(uuid4()))
+    insert_study(shared_storage, given)
     with opened(shared_place) as storage:
-        record = load_study_record(storage, name)
-        assert optuna.load_study(study_name=name, storage=storage).metric_names == ["error"]
-    assert (record.user_attrs, record.directions) == (own, ("minimize",))
-    assert [t.number for t in record.trials] == [0, 1, 2]
-    for stored, given in zip(record.trials, TRIALS, strict=True):
-        for field in ("state", "value", "params", "distributions", "user_attrs"):
-            assert getattr(stored, field) == getattr(given, field)
-        for moment in (stored.started, stored.completed):
-            assert began - timedelta(seconds=1) < moment < datetime.now(UTC)
-    with pytest.raises(StorageAccessError, match=rf"^There is a study named '{name}' already\.$"):
-        insert_study(shared_storage, name, TRIALS[:1], user_attrs={"new": 1}, objectives=ERROR)
-    assert load_study_record(shared_storage, name) == record
+        record = load_study_record(storage, given.name)
+        names = optuna.load_study(study_name=given.name, storage=storage).metric_names
+    assert names == (list(given.metric_names) or None)
+    keys = [found.trial_id for found in record.trials]
+    wanted = (replace(t, trial_id=key) for t, key in zip(given.trials, keys, strict=True))
+    assert record == replace(given, trials=tuple(wanted))
+    taken = rf"^There is a study named '{given.name}' already\.$"
+    with pytest.raises(StorageAccessError, match=taken):
+        insert_study(shared_storage, replace(given, trials=()))
+    assert load_study_record(shared_storage, given.name) == record
 
 
 def test_all_or_nothing(shared_storage: BaseStorage) -> None:
@@ -64,12 +95,12 @@ def test_all_or_nothing(shared_storage: BaseStorage) -> None:
 
     That is more than gRPC takes by default, which are four million bytes.
     """
-    wrong, before = trial(0.5), study_names(shared_storage)
-    wrong.values = [0.5, "high"]  # type: ignore[list-item]
+    wrong: Any = ("high", 0.5)
+    before = study_names(shared_storage)
+    trials = (*TRIALS, replace(trial(6, "COMPLETE"), values=wrong))
     with pytest.raises(StorageInternalError):
-        insert_study(shared_storage, "wrong", [*TRIALS, wrong], user_attrs={}, objectives=ERROR)
+        insert_study(shared_storage, replace(FOREIGN, name="wrong", trials=trials))
     assert study_names(shared_storage) == before
-    large = [trial(0.5, size=2)] * 50
-    large[0].user_attrs["curve"] = "x" * 100_000
-    insert_study(shared_storage, "large", large, user_attrs={}, objectives=ERROR)
+    large = replace(trial(0, "COMPLETE", 0.5, 1.0), other_attrs={"curve": "x" * 100_000})
+    insert_study(shared_storage, replace(FOREIGN, name="large", trials=(large,) * 50))
     assert len(load_study_record(shared_storage, "large").complete) == 50

@@ -8,7 +8,6 @@ from datetime import timedelta
 
 import numpy as np
 import optuna
-import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import settings as examples
@@ -21,7 +20,7 @@ from study.analysis import kind_of, min_accuracy_of, ranked, ranked_by_constrain
 from study.analysis.front import get_front, get_unbeaten, non_dominated
 from study.analysis.history import get_history, get_learning_curves, get_summary
 from study.analysis.importance import BEST_TENTH, HardlyVaried, get_importances
-from study.analysis.tables import get_best_trials, get_class_results, get_families, to_frame
+from study.analysis.tables import get_best_trials, get_class_results, get_families
 from tests.study_tests.synthetic import (
     CLASS_COUNTS,
     MULTITASK_SETTINGS,
@@ -306,35 +305,6 @@ def test_families_have_the_numbers_of_their_complete_trials() -> None:
     record = study(pruned, trial(1, value=0.2, params=LINEAR), settings=SETTINGS)
     families = get_families(record).families
     assert [(f.name, f.best) for f in families] == [("linear", 0.2), ("CNN", None)]
-
-
-def test_frame_has_one_row_per_trial_and_clean_types() -> None:
-    """Numbers are numbers, booleans nullable, times times, and a lacking value is missing."""
-    frame = to_frame(RECORD)
-    assert list(frame.columns[:4]) == ["number", "state", "value", "auto_encoder"]
-    assert list(frame.columns[-3:]) == ["started", "completed", "duration_s"]
-    types = frame.dtypes.astype(str).to_dict()
-    for kind, names in (
-        ("Int64", ("batch_size", "bottleneck_dim", "seed")),
-        ("float64", ("learning_rate", "value", "duration_s")),
-        ("string", ("state", "failure")),
-        ("boolean", ("batch_normalization",)),
-        ("datetime64[us, UTC]", ("started", "completed")),
-    ):
-        assert {types[name] for name in names} == {kind}
-    linear = frame["auto_encoder"] == "linear"
-    assert (frame["batch_normalization"].isna() == linear).all()
-    assert (len(frame), frame["value"].notna().sum()) == (120, 102)
-    assert frame["duration_s"].eq(60.0).all()
-    # A user attribute never replaces a column, what is no scalar stays out; none is a header.
-    clashing = trial(0, value=0.1, params=CNN, attrs={"value": 9, "mixed": 1, "list": [1]})
-    frame = to_frame(study(clashing, trial(1, value=0.2, params=CNN, attrs={"mixed": "one"})))
-    assert frame["value"].tolist() == [0.1, 0.2]
-    assert frame["attr_value"].tolist() == [9, pd.NA]
-    assert frame["mixed"].tolist() == ["1", "one"]
-    assert "list" not in frame
-    columns = to_frame(study(settings=SETTINGS)).columns
-    assert " ".join(columns) == "number state value started completed duration_s"
 
 
 def test_ranking_follows_the_metric_and_keeps_its_values() -> None:

@@ -7,7 +7,8 @@ import pytest
 from optuna.distributions import CategoricalDistribution
 
 from storage.records import StudyRecord
-from study.analysis.tables import TopFamily, get_groups, get_top_families, to_frame
+from study.analysis.tables import TopFamily, get_groups, get_top_families
+from study.exchange.columns import columns_of, to_frame
 from study.metrics import Metric
 from tests.study_tests.synthetic import (
     MULTITASK_SETTINGS,
@@ -24,7 +25,7 @@ PLANTED, CLASSIFYING = planted(), planted_multitask()
 
 def frame_of(record: StudyRecord, metric: Metric) -> tuple[pd.DataFrame, str]:
     """Return the complete trials as a table, and the column of a metric."""
-    frame = to_frame(record)
+    frame = to_frame(columns_of(record))
     return frame[frame["state"] == "COMPLETE"], "value" if metric.objective else metric.name
 
 

@@ -1,0 +1,129 @@
+"""Where tables of other programs' studies have what: those of Optuna, and those that we export."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, tzinfo
+
+from study.errors import StudyError
+from study.exchange.columns import (
+    COMPLETED,
+    NUMBER,
+    OPTUNA,
+    STARTED,
+    STATE,
+    meaning,
+)
+from study.exchange.sheet import Sheet
+from study.metrics import value_name
+
+_OPTUNA_COLUMN = re.compile(
+    r"(params|user_attrs|system_attrs|intermediate_values|constraints)(?:_(.*))?", re.DOTALL
+)
+_OPTUNA_OWN = (STATE, "datetime_start", "datetime_complete")
+_NOT_STORED = (NUMBER, "trial_id", "duration", "__index_level_0__")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """Columns of a table, by what of a trial they hold, each with the name that it has there.
+
+    Args:
+        values: Of the objectives, in their order; their names are empty where they have none.
+        constraints: One without a name holds a list of them.
+        reports: Intermediate values, with their steps.
+        zone: Of times that name none; None for this machine's.
+        plain: Whether texts stand as they are, so that some look like numbers.
+    """
+
+    values: Mapping[str, str]
+    params: Mapping[str, str]
+    user_attrs: Mapping[str, str]
+    constraints: Mapping[str, str]
+    reports: Mapping[str, int] = field(default_factory=dict)
+    started: str = STARTED
+    completed: str = COMPLETED
+    zone: tzinfo | None = UTC
+    plain: bool = False
+
+
+def layout_of(sheet: Sheet) -> Layout | None:
+    """Return where a table has what, None if it is neither Optuna's nor one that we export."""
+    if _is_exported(sheet):
+        return _exported(sheet)
+    own = any(name in _OPTUNA_OWN or name.startswith(OPTUNA) for name in sheet.columns)
+    values = _optuna_values(sheet)
+    return _optuna(sheet, values) if own and values else None
+
+
+def _is_exported(sheet: Sheet) -> bool:
+    """Whether a table is one of ``emoji-study export``."""
+    begins = sheet.columns[:3] == (NUMBER, STATE, value_name(0))
+    return begins and not any(name.startswith(OPTUNA) for name in sheet.columns)
+
+
+def _exported(sheet: Sheet) -> Layout:
+    found: dict[str, dict[str, str]] = {
+        part: {} for part in ("", "params", "user_attrs", "constraints")
+    }
+    for column in sheet.columns:
+        told = sheet.fields.get(column)
+        part, key = (told["part"], told["key"]) if told else meaning(column)
+        found[part][column] = key
+    n = 0
+    while value_name(n) in sheet.columns:
+        n += 1
+    names = [*sheet.about.get("metric_names", ()), *[""] * n][:n]
+    values = {value_name(i): name for i, name in enumerate(names)}
+    return Layout(
+        values=values,
+        params=found["params"],
+        user_attrs=found["user_attrs"],
+        constraints=found["constraints"],
+    )
+
+
+def _optuna(sheet: Sheet, values: Mapping[str, str]) -> Layout:
+    """Read the names that ``trials_dataframe`` gives, in any version of Optuna.
+
+    Columns that it does not give are user attributes. Of the system attributes, notes of
+    Optuna's samplers, only constraints have a meaning to others.
+    """
+    reports: dict[str, int] = {}
+    found: dict[str, dict[str, str]] = {
+        part: {} for part in ("params", "user_attrs", "constraints")
+    }
+    for column in sheet.columns:
+        match = _OPTUNA_COLUMN.fullmatch(column)
+        part, key = (match[1], match[2] or "") if match else ("user_attrs", column)
+        if part == "system_attrs":
+            part, _, key = key.partition(":")
+        if part == "intermediate_values":
+            if not re.fullmatch(r"-?\d+", key):
+                raise StudyError(f"{sheet.path}: `{column}` must end in the number of a step.")
+            reports[column] = int(key)
+        elif part in found and (match or column not in (*values, *_OPTUNA_OWN, *_NOT_STORED)):
+            found[part][column] = key
+    return Layout(
+        values=values,
+        params=found["params"],
+        user_attrs=found["user_attrs"],
+        constraints=found["constraints"],
+        reports=reports,
+        started="datetime_start",
+        completed="datetime_complete",
+        zone=None,
+        plain=True,
+    )
+
+
+def _optuna_values(sheet: Sheet) -> dict[str, str]:
+    """Return the columns of the objectives, with the names of these."""
+    if "value" in sheet.columns:
+        return {"value": ""}
+    for prefix in ("values_", "value_"):
+        found = {c: c.removeprefix(prefix) for c in sheet.columns if c.startswith(prefix)}
+        if found:
+            counted = sorted(found.values()) == sorted(map(str, range(len(found))))
+            return dict.fromkeys(found, "") if counted else found
+    return {}

@@ -1,0 +1,65 @@
+"""Results in a file, as the record of a study."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from storage import attrs
+from storage.records import StudyRecord
+from study.errors import StudyError
+from study.exchange.layouts import layout_of
+from study.exchange.read_foreign import read_foreign
+from study.exchange.read_own import read_own, read_runs, space_of
+from study.exchange.sheet import Sheet, read_sheet
+from study.kind_sources import FoundKind, find_kind, installed_kinds
+
+
+def read_results(path: Path, *, name: str, directions: Sequence[str] = ()) -> StudyRecord:
+    """Read what ``emoji-study export`` wrote, a table of Optuna's, or one of a kind's own layout.
+
+    Args:
+        name: Of the study.
+        directions: Of its objectives, for a file that does not tell.
+
+    Raises:
+        StudyError: With the row, as spreadsheets count, and the column of what is wrong.
+    """
+    sheet = read_sheet(path)
+    record = _read(sheet, [find_kind(kind) for kind in installed_kinds()], name, directions)
+    if directions and tuple(directions) != record.directions:
+        raise StudyError(
+            f"--direction is {', '.join(directions)}, but {path} tells that it is "
+            f"{', '.join(record.directions)}: leave it out."
+        )
+    return record
+
+
+def _read(
+    sheet: Sheet, kinds: Sequence[FoundKind], name: str, directions: Sequence[str]
+) -> StudyRecord:
+    layout = layout_of(sheet)
+    if layout is not None and not layout.plain:
+        of = sheet.about.get("kind")
+        fitting = space_of(sheet, [k for k in kinds if not sheet.about or k.kind.name == of])
+        if fitting is not None:
+            return read_own(sheet, *fitting, len(layout.values), name=name)
+        if not sheet.about and {attrs.CODE_VERSION, attrs.DATA_FINGERPRINT} <= set(sheet.columns):
+            raise StudyError(
+                f"{sheet.path} is of a kind that is not installed here. Import it where that is "
+                "installed, or export it as .parquet, which tells parameters from attributes."
+            )
+    objectives = {
+        column: found
+        for found in kinds
+        for column, (metric, _) in found.kind.columns.items()
+        if metric == found.kind.objective.name
+    }
+    for column, found in objectives.items():
+        if layout is None and column in sheet.columns:
+            return read_runs(sheet, found, name=name)
+    if layout is None:
+        raise StudyError(
+            f"{sheet.path} is no table of results: it has neither the column "
+            f"{' nor '.join(objectives)}, nor those of `emoji-study export` or of Optuna's "
+            "`trials_dataframe()`."
+        )
+    return read_foreign(sheet, layout, name=name, directions=directions)
