@@ -17,8 +17,8 @@ _UNWRITABLE = re.compile(r"[\x00-\x08\x0b-\x1f]")
 def encode(value: Any) -> str:
     """Write a value that JSON holds; NaN and infinity are ``nan``, ``inf`` and ``-inf``."""
     if isinstance(value, str):
-        plain = not _UNWRITABLE.search(value) and isinstance(decode(value), str)
-        return value if plain and decode(value) == value else _quoted(value)
+        plain = value and not _UNWRITABLE.search(value) and decode(value) == value
+        return value if plain else _quoted(value)
     if isinstance(value, bool | int | float):
         return str(value)
     return _quoted(value)

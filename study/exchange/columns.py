@@ -39,7 +39,8 @@ _TAKEN = re.compile(
     rf"|({'|'.join((*_PREFIXES, *OPTUNA))}).*",
     re.DOTALL,
 )
-_EXACT = 2**53  # up to which a float tells all whole numbers apart
+EXACT = 2**53
+"""Up to which a float tells all whole numbers apart."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,6 +199,6 @@ def _type(values: Sequence[Any]) -> str | None:
     if types == {int} and all(-(2**63) <= value < 2**63 for value in values):
         return "Int64"
     if types == {float} or types == {int, float}:
-        exact = all(isinstance(x, float) or abs(x) <= _EXACT for x in values)
+        exact = all(isinstance(x, float) or abs(x) <= EXACT for x in values)
         return "float64" if exact and all(value == value for value in values) else None
     return None

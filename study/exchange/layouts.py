@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 
+from storage.internals import CONSTRAINTS
 from study.errors import StudyError
 from study.exchange.columns import (
     COMPLETED,
@@ -29,17 +30,17 @@ class Layout:
     """Columns of a table, by what of a trial they hold, each with the name that it has there.
 
     Args:
-        values: Of the objectives, in their order; their names are empty where they have none.
-        constraints: One without a name holds a list of them.
+        values: Of the objectives, in their order; None for one without a name.
+        constraints: None for a list of them.
         reports: Intermediate values, with their steps.
         zone: Of times that name none; None for this machine's.
         plain: Whether texts stand as they are, so that some look like numbers.
     """
 
-    values: Mapping[str, str]
+    values: Mapping[str, str | None]
     params: Mapping[str, str]
     user_attrs: Mapping[str, str]
-    constraints: Mapping[str, str]
+    constraints: Mapping[str, str | None]
     reports: Mapping[str, int] = field(default_factory=dict)
     started: str = STARTED
     completed: str = COMPLETED
@@ -73,42 +74,47 @@ def _exported(sheet: Sheet) -> Layout:
     n = 0
     while value_name(n) in sheet.columns:
         n += 1
-    names = [*sheet.about.get("metric_names", ()), *[""] * n][:n]
-    values = {value_name(i): name for i, name in enumerate(names)}
+    names = sheet.about.get("metric_names") or [None] * n
     return Layout(
-        values=values,
+        values={value_name(i): name for i, name in enumerate(names)},
         params=found["params"],
         user_attrs=found["user_attrs"],
         constraints=found["constraints"],
     )
 
 
-def _optuna(sheet: Sheet, values: Mapping[str, str]) -> Layout:
+def _optuna(sheet: Sheet, values: Mapping[str, str | None]) -> Layout:
     """Read the names that ``trials_dataframe`` gives, in any version of Optuna.
 
     Columns that it does not give are user attributes. Of the system attributes, notes of
     Optuna's samplers, only constraints have a meaning to others.
     """
-    reports: dict[str, int] = {}
-    found: dict[str, dict[str, str]] = {
-        part: {} for part in ("params", "user_attrs", "constraints")
-    }
+    params, user_attrs, reports = {}, {}, {}
+    constraints: dict[str, str | None] = {}
     for column in sheet.columns:
         match = _OPTUNA_COLUMN.fullmatch(column)
-        part, key = (match[1], match[2] or "") if match else ("user_attrs", column)
-        if part == "system_attrs":
-            part, _, key = key.partition(":")
-        if part == "intermediate_values":
+        part, key = match.groups(default="") if match else ("", column)
+        if part == "params":
+            params[column] = key
+        elif part == "system_attrs" and key == CONSTRAINTS:
+            constraints[column] = None
+        elif part == "system_attrs" and key.startswith(f"{CONSTRAINTS}:"):
+            constraints[column] = key.partition(":")[2]
+        elif part == "constraints":
+            constraints[column] = key
+        elif part == "intermediate_values":
             if not re.fullmatch(r"-?\d+", key):
                 raise StudyError(f"{sheet.path}: `{column}` must end in the number of a step.")
             reports[column] = int(key)
-        elif part in found and (match or column not in (*values, *_OPTUNA_OWN, *_NOT_STORED)):
-            found[part][column] = key
+        elif part == "user_attrs" or (
+            not part and column not in (*values, *_OPTUNA_OWN, *_NOT_STORED)
+        ):
+            user_attrs[column] = key
     return Layout(
         values=values,
-        params=found["params"],
-        user_attrs=found["user_attrs"],
-        constraints=found["constraints"],
+        params=params,
+        user_attrs=user_attrs,
+        constraints=constraints,
         reports=reports,
         started="datetime_start",
         completed="datetime_complete",
@@ -117,13 +123,13 @@ def _optuna(sheet: Sheet, values: Mapping[str, str]) -> Layout:
     )
 
 
-def _optuna_values(sheet: Sheet) -> dict[str, str]:
+def _optuna_values(sheet: Sheet) -> Mapping[str, str | None]:
     """Return the columns of the objectives, with the names of these."""
     if "value" in sheet.columns:
-        return {"value": ""}
+        return {"value": None}
     for prefix in ("values_", "value_"):
         found = {c: c.removeprefix(prefix) for c in sheet.columns if c.startswith(prefix)}
         if found:
             counted = sorted(found.values()) == sorted(map(str, range(len(found))))
-            return dict.fromkeys(found, "") if counted else found
+            return dict.fromkeys(found) if counted else found
     return {}

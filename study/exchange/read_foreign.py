@@ -17,7 +17,7 @@ from optuna.trial import TrialState
 from storage.records import StudyRecord, TrialRecord
 from study.errors import StudyError
 from study.exchange.cells import encode
-from study.exchange.columns import NUMBER
+from study.exchange.columns import EXACT, NUMBER
 from study.exchange.layouts import Layout
 from study.exchange.sheet import Row, Sheet
 from study.exchange.trial_cells import (
@@ -52,7 +52,7 @@ def read_foreign(
         directions=told,
         user_attrs={},
         other_attrs=sheet.about.get("user_attrs", {}),
-        metric_names=names if all(names) else (),
+        metric_names=tuple(name for name in names if name is not None),
         trials=tuple(
             _trial(number, row, own, layout, sheet.columns)
             for number, (row, own) in enumerate(zip(rows, params, strict=True))
@@ -108,9 +108,10 @@ def _trial(
 def _constraints(row: Row, layout: Layout) -> dict[str, float]:
     found: dict[str, float] = {}
     for column, name in layout.constraints.items():
-        if column in row.cells:
-            own = {name: number_in(row, column)} if name else enumerate(numbers_in(row, column))
-            found |= {str(key): lack for key, lack in dict(own).items()}
+        if column in row.cells and name is None:
+            found |= {str(i): lack for i, lack in enumerate(numbers_in(row, column))}
+        elif column in row.cells and name is not None:
+            found[name] = number_in(row, column)
     return found
 
 
@@ -147,12 +148,20 @@ def _told_ranges(
 
 
 def _inferred(values: Sequence[Any]) -> BaseDistribution:
-    """Return a range that holds values: of whole numbers, of numbers, or a choice."""
-    numbers = [value for value in values if is_number(value) and math.isfinite(value)]
+    """Return a range that holds values: of whole numbers, of numbers, or a choice.
+
+    Whole numbers that no float holds are a choice, for ranges of Optuna store floats.
+    """
+    numbers = [
+        value
+        for value in values
+        if is_number(value) and math.isfinite(value)
+        if isinstance(value, float) or abs(value) <= EXACT
+    ]
     if not numbers or len(numbers) < len(values):
         return CategoricalDistribution(list({encode(x): x for x in values}.values()))
     low, high = min(numbers), max(numbers)
-    if all(map(is_whole, numbers)):
+    if all(map(is_whole, numbers)) and max(-low, high) <= EXACT:
         return IntDistribution(int(low), int(high))
     return FloatDistribution(float(low), float(high))
 
