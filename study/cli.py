@@ -105,7 +105,8 @@ def _confirm(request: requests.ConfirmRequest) -> Code:
     waiting("Reading the study")
     from study.commands.confirm import confirm
 
-    return _code(confirm(request, say=_say, show=_show))
+    say = _aside(request)
+    return _code(confirm(request, say=say, show=_show), say)
 
 
 @app.add(
@@ -116,7 +117,8 @@ def _ablate(request: requests.AblateRequest) -> Code:
     waiting("Reading the study")
     from study.commands.ablate import ablate
 
-    return _code(ablate(request, say=_say, show=_show))
+    say = _aside(request)
+    return _code(ablate(request, say=say, show=_show), say)
 
 
 @app.add(
@@ -130,20 +132,26 @@ def _import_csv(request: requests.ImportRequest) -> None:
     import_csv(request, say=_say)
 
 
-@app.add("emoji-study list --storage sqlite:///runs/demo/study.db")
+@app.add(
+    "emoji-study list --storage sqlite:///runs/demo/study.db",
+    "emoji-study list --json",
+)
 def _list(request: requests.ListRequest) -> None:
     waiting("Reading the studies")
     from study.commands.show import list_studies
 
-    list_studies(request, show=_show, say=_say)
+    list_studies(request, show=_show, say=_aside(request))
 
 
-@app.add("emoji-study status --study autoencoder-notebook --watch")
+@app.add(
+    "emoji-study status --study autoencoder-notebook --watch",
+    "emoji-study status --study autoencoder-notebook --json",
+)
 def _status(request: requests.StatusRequest) -> None:
     waiting("Reading the study")
     from study.commands.show import status
 
-    status(request, show=_show, say=_say)
+    status(request, show=_show, say=_aside(request))
 
 
 @app.add("emoji-study export --study autoencoder-notebook --out trials.parquet")
@@ -270,9 +278,9 @@ def _describe(request: requests.DescribeRequest) -> None:
     _say(f"Description written to {describe_data(request)}; open it in a browser.")
 
 
-def _code(outcome: "RunOutcome") -> Code:
+def _code(outcome: "RunOutcome", say: requests.Say | None = None) -> Code:
     if outcome.interrupted:
-        _say("Interrupted; everything is kept. The same command continues.")
+        (say or _say)("Interrupted; everything is kept. The same command continues.")
         return 130
     return 0 if outcome.done else 1
 
@@ -280,6 +288,15 @@ def _code(outcome: "RunOutcome") -> Code:
 def _say(text: str) -> None:
     """Print a line: a warning on standard error, all else on standard output."""
     click.echo(text, err=text.startswith("Warning: "))
+
+
+def _aside(request: requests.WithJson) -> requests.Say:
+    """Return what prints a line beside a command's result, which JSON shares with none."""
+
+    def say(text: str) -> None:
+        click.echo(text, err=True)
+
+    return say if request.as_json else _say
 
 
 def _show(renderable: Any) -> None:

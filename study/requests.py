@@ -127,6 +127,15 @@ class WithStudy(Request):
 
 
 @dataclass(frozen=True, kw_only=True)
+class WithJson(Request):
+    """What programs can read."""
+
+    as_json: bool = option(
+        "Print JSON (docs/tables.md); all else goes to standard error.", False, name="--json"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class OneStudy(WithStudy, Stored):
     """A study of a storage."""
 
@@ -348,7 +357,7 @@ class ExperimentRequest(Request):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FollowupRequest(WithStudy):
+class FollowupRequest(WithJson, WithStudy):
     """How a search is followed up."""
 
     n_seeds: int = option("Fresh seeds and splits, in all.", 5, name="--seeds", low=1)
@@ -426,18 +435,20 @@ class ImportRequest(Stored):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ListRequest(Stored):
+class ListRequest(WithJson, Stored):
     """List the studies of a storage."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class StatusRequest(OneStudy):
+class StatusRequest(WithJson, OneStudy):
     """Show a study's progress, its workers, failures and best trials."""
 
     watch: bool = option("Go on showing it until the study is done.", False)
     every: float = option("Seconds between two looks, with --watch.", 2.0, low=0.1)
 
     def unused(self) -> Mapping[str, str]:
+        if self.watch and self.as_json:
+            return {"--watch": "shows a study again and again; --json tells of it once."}
         return {} if self.watch else {"--every": "belongs to --watch."}
 
 
@@ -446,7 +457,7 @@ class ExportRequest(OneStudy):
     """Write all trials of a study as a table, one row each."""
 
     out: Path = option("File to write: .csv or .parquet.", REQUIRED)
-    curves: bool = option("Add what trials reported, epoch by epoch.", False)
+    curves: bool = option("Add what trials reported, step by step.", False)
 
 
 @dataclass(frozen=True, kw_only=True)

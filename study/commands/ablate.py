@@ -12,6 +12,7 @@ from study.followups.setup import Search, judged, run_followup, set_up
 from study.requests import AblateRequest, Say
 from study.running.choosing import find_trial
 from study.running.coordinator import RunOutcome
+from study.terminal.as_json import ablation_json, print_json
 from study.terminal.followups import ablation_tables
 
 
@@ -34,8 +35,11 @@ def ablate(request: AblateRequest, *, say: Say, show: Show) -> RunOutcome:
     outcome, after = run_followup(followup, request.place, say=say)
     info = get_ablation(after)
     assert info is not None  # it was stored as one
-    for table in ablation_tables(info):
-        show(table)
+    if request.as_json:
+        print_json(ablation_json(info))
+    else:
+        for table in ablation_tables(info):
+            show(table)
     for line in describe_ablation(info):
         say(line)
     if not outcome.interrupted:

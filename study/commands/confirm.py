@@ -16,6 +16,7 @@ from study.followups.testing import measure_models
 from study.requests import ConfirmRequest, FollowupRequest, Say
 from study.running.coordinator import RunOutcome
 from study.running.opening import Database
+from study.terminal.as_json import confirmation_json, print_json
 from study.terminal.followups import confirmation_tables
 
 
@@ -57,8 +58,11 @@ def confirm(request: ConfirmRequest, *, say: Say, show: Show) -> RunOutcome:
         storage = search.database.existing()
         info = get_confirmation(measure_models(followup, storage, after, place, say=say))
         assert info is not None
-    for table in confirmation_tables(info):
-        show(table)
+    if request.as_json:
+        print_json(confirmation_json(info))
+    else:
+        for table in confirmation_tables(info):
+            show(table)
     at_home = None if other_data is None else own_confirmation(search.database, record)
     for line in describe_confirmation(info, at_home):
         say(line)

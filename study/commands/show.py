@@ -10,6 +10,7 @@ from storage.rdb import open_storage
 from storage.records import StudyRecord, load_study_record, load_summaries, only_study
 from study.commands.next_step import next_step
 from study.requests import ExportRequest, ListRequest, Say, StatusRequest
+from study.terminal.as_json import list_json, print_json, status_json
 from study.terminal.status import status_lines, study_table, watch
 
 Show = Callable[[RenderableType], None]
@@ -30,7 +31,10 @@ def stored_record(
 def list_studies(request: ListRequest, *, show: Show, say: Say) -> None:
     """Show all studies of a storage."""
     summaries = load_summaries(open_storage(request.url))
-    show(study_table(summaries))
+    if request.as_json:
+        print_json(list_json(summaries))
+    else:
+        show(study_table(summaries))
     if summaries:
         say(next_step("status", "--study", summaries[-1].name, url=request.url))
 
@@ -39,7 +43,9 @@ def status(request: StatusRequest, *, show: Show, say: Say) -> None:
     """Show a study once, or again and again until it is done."""
     storage, record = stored_record(request.url, request.study, finished_reports=False)
     study_id = storage.get_study_id_from_name(record.name)
-    if request.watch:
+    if request.as_json:
+        print_json(status_json(record))
+    elif request.watch:
         known = record
 
         def look() -> tuple[StudyRecord, Mapping[int, float]]:
