@@ -129,7 +129,7 @@ def _optuna_values(sheet: Sheet) -> Mapping[str, str | None]:
         return {"value": None}
     for prefix in ("values_", "value_"):
         found = {c: c.removeprefix(prefix) for c in sheet.columns if c.startswith(prefix)}
+        counted = [f"{prefix}{i}" for i in range(len(found))]
         if found:
-            counted = sorted(found.values()) == sorted(map(str, range(len(found))))
-            return dict.fromkeys(found) if counted else found
+            return dict.fromkeys(counted) if set(counted) == set(found) else found
     return {}
