@@ -12,8 +12,9 @@ from study.followups.setup import Search, judged, run_followup, set_up
 from study.requests import AblateRequest, Say
 from study.running.choosing import find_trial
 from study.running.coordinator import RunOutcome
-from study.terminal.as_json import ablation_json, print_json
+from study.terminal.as_json import print_json
 from study.terminal.followups import ablation_tables
+from study.terminal.followups_json import ablation_json
 
 
 def ablate(request: AblateRequest, *, say: Say, show: Show) -> RunOutcome:

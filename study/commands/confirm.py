@@ -16,8 +16,9 @@ from study.followups.testing import measure_models
 from study.requests import ConfirmRequest, FollowupRequest, Say
 from study.running.coordinator import RunOutcome
 from study.running.opening import Database
-from study.terminal.as_json import confirmation_json, print_json
+from study.terminal.as_json import print_json
 from study.terminal.followups import confirmation_tables
+from study.terminal.followups_json import confirmation_json
 
 
 def confirm(request: ConfirmRequest, *, say: Say, show: Show) -> RunOutcome:

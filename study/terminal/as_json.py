@@ -2,15 +2,12 @@
 
 import json
 import math
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-import click
-
 from storage.records import Progress, StudyRecord, StudySummary, TrialRecord, count
-from study.analysis.ablation import Ablated, AblationInfo
-from study.analysis.confirmation import ConfirmationInfo
 from study.analysis.front import get_unbeaten
 from study.kind_info import stored_kind
 from study.metrics import value_name
@@ -18,20 +15,10 @@ from study.metrics import value_name
 NOT_FINITE = "not_finite"
 """Key of the words for numbers that JSON has not, beside which they are null."""
 
-_CONFIRMED = (
-    *("name", "role", "trial", "search_value", "validation", "accuracy", "test", "test_accuracy"),
-    *("difference", "difference_low", "difference_high", "n_pairs", "n_wins", "n_failed", "tied"),
-    *("seconds", "parameter_count"),
-)
-_ABLATED = (
-    *("name", "changes", "validation", "difference", "low", "high", "expected_difference"),
-    *("n_pairs", "n_failed"),
-)
-
 
 def print_json(value: Any) -> None:
     """Print a value as one JSON document."""
-    click.echo(json.dumps(value, indent=2, allow_nan=False))
+    sys.stdout.write(json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
 def list_json(summaries: Iterable[StudySummary]) -> list[dict[str, Any]]:
@@ -50,31 +37,6 @@ def status_json(record: StudyRecord) -> dict[str, Any]:
     return _study(record, count(record.trials)) | {
         "best": best and _trial(best, objective_names(record)),
         "front": [trial.number for trial in front],
-    }
-
-
-def confirmation_json(info: ConfirmationInfo) -> dict[str, Any]:
-    """Return a confirmation, its configurations best first."""
-    return {
-        **{name: getattr(info, name) for name in ("study", "follows", "n_seeds", "n_missing")},
-        "best": info.best,
-        "configurations": [_told(_fields(found, _CONFIRMED)) for found in info.confirmed],
-    }
-
-
-def ablation_json(info: AblationInfo) -> dict[str, Any]:
-    """Return an ablation: the path to the winner, and what else was tried for each parameter."""
-
-    def told(found: Iterable[Ablated]) -> list[dict[str, Any]]:
-        return [_told(_fields(one, _ABLATED)) for one in found]
-
-    return {
-        **{name: getattr(info, name) for name in ("study", "follows", "n_seeds", "n_missing")},
-        "path": told(info.path),
-        "sweeps": [
-            {"parameter": sweep.parameter, "value": sweep.value, "others": told(sweep.others)}
-            for sweep in info.sweeps
-        ],
     }
 
 
@@ -97,7 +59,7 @@ def _study(study: StudyRecord | StudySummary, progress: Progress) -> dict[str, A
 
 
 def _trial(trial: TrialRecord, names: Sequence[str]) -> dict[str, Any]:
-    return _told(
+    return told(
         {
             "number": trial.number,
             "values": dict(zip(names, trial.values, strict=True)),
@@ -106,12 +68,7 @@ def _trial(trial: TrialRecord, names: Sequence[str]) -> dict[str, Any]:
     )
 
 
-def _fields(found: Any, names: Iterable[str]) -> dict[str, Any]:
-    values = asdict(found)
-    return {name: values[name] for name in names}
-
-
-def _told(values: Mapping[str, Any]) -> dict[str, Any]:
+def told(values: Mapping[str, Any]) -> dict[str, Any]:
     """Make numbers null that JSON has not, and say beside them what they are."""
     finite, words = _parted(values)
     return {**finite, NOT_FINITE: words} if words else {**finite}
@@ -129,6 +86,6 @@ def _parted(value: Any) -> tuple[Any, Any]:
         return list(finite.values()), words
     if isinstance(value, Mapping):
         found = {str(key): _parted(item) for key, item in value.items()}
-        words = {key: told for key, (_, told) in found.items() if told is not None}
+        words = {key: word for key, (_, word) in found.items() if word is not None}
         return {key: finite for key, (finite, _) in found.items()}, words or None
     return value, None

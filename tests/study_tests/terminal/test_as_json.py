@@ -5,7 +5,8 @@ import math
 from typing import Any
 
 from storage.records import load_study_record
-from study.terminal.as_json import ablation_json, confirmation_json, status_json
+from study.terminal.as_json import status_json
+from study.terminal.followups_json import ablation_json, confirmation_json
 from tests.conftest import Cli
 from tests.servers import opened
 from tests.study_tests.analysis.test_ablation import ablated

@@ -1,0 +1,49 @@
+"""Confirmations and ablations as JSON; docs/tables.md says what stands under which key."""
+
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any
+
+from study.analysis.ablation import Ablated, AblationInfo
+from study.analysis.confirmation import ConfirmationInfo
+from study.terminal.as_json import told
+
+_CONFIRMED = (
+    *("name", "role", "trial", "search_value", "validation", "accuracy", "test", "test_accuracy"),
+    *("difference", "difference_low", "difference_high", "n_pairs", "n_wins", "n_failed", "tied"),
+    *("seconds", "parameter_count"),
+)
+_ABLATED = (
+    *("name", "changes", "validation", "difference", "low", "high", "expected_difference"),
+    *("n_pairs", "n_failed"),
+)
+
+
+def confirmation_json(info: ConfirmationInfo) -> dict[str, Any]:
+    """Return a confirmation, its configurations best first."""
+    return {
+        **{name: getattr(info, name) for name in ("study", "follows", "n_seeds", "n_missing")},
+        "best": info.best,
+        "configurations": [told(_fields(found, _CONFIRMED)) for found in info.confirmed],
+    }
+
+
+def ablation_json(info: AblationInfo) -> dict[str, Any]:
+    """Return an ablation: the path to the winner, and what else was tried for each parameter."""
+
+    def rows(found: Iterable[Ablated]) -> list[dict[str, Any]]:
+        return [told(_fields(one, _ABLATED)) for one in found]
+
+    return {
+        **{name: getattr(info, name) for name in ("study", "follows", "n_seeds", "n_missing")},
+        "path": rows(info.path),
+        "sweeps": [
+            {"parameter": sweep.parameter, "value": sweep.value, "others": rows(sweep.others)}
+            for sweep in info.sweeps
+        ],
+    }
+
+
+def _fields(found: Any, names: Iterable[str]) -> dict[str, Any]:
+    values = asdict(found)
+    return {name: values[name] for name in names}
