@@ -15,31 +15,32 @@ from storage.served import perform
 def insert_study(storage: BaseStorage, record: StudyRecord) -> None:
     """Store a study with all its trials, or not at all; it reads like the record then.
 
-    The trials are numbered by their order. Of those that are running or waiting nobody takes
-    care.
+    Of trials that are running or waiting nobody takes care.
 
     Raises:
         StorageAccessError: If there is a study of that name, or the storage is no database.
     """
     ranges: dict[str, int] = {}  # as JSON, which trials share, with their positions
     trials = [_stored(trial, ranges) for trial in record.trials]
-    inserted = perform(
-        storage,
-        operations.create_study,
-        name=record.name,
-        directions=[direction.upper() for direction in record.directions],
-        metrics=list(record.metric_names),
-        user_attrs={**record.user_attrs, **record.other_attrs},
-        trials=trials,
-        ranges=list(ranges),
-    )
+    names = {operations.METRIC_NAMES: list(record.metric_names)} if record.metric_names else {}
+    study = {
+        "name": record.name,
+        "directions": [direction.upper() for direction in record.directions],
+        "user_attrs": {**record.user_attrs, **record.other_attrs},
+        "system_attrs": names,
+        "keyed_attrs": [],
+        "trials": trials,
+        "ranges": list(ranges),
+    }
+    inserted = perform(storage, operations.insert_studies, studies=[study])
     if not inserted:
         raise StorageAccessError(f"There is a study named {record.name!r} already.")
 
 
 def _stored(trial: TrialRecord, ranges: dict[str, int]) -> dict[str, Any]:
-    """Return a trial as ``operations.create_study`` takes it; add its ranges to the others."""
+    """Return a trial as ``bulk.insert_trials`` takes it; add its ranges to the others."""
     return {
+        "number": trial.number,
         "state": trial.state.name,
         "started": trial.started and trial.started.isoformat(),
         "completed": trial.completed and trial.completed.isoformat(),

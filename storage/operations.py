@@ -80,8 +80,6 @@ def create_study(
     metrics: Sequence[str],
     user_attrs: Mapping[str, Any],
     waiting: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]] = (),
-    trials: Sequence[Mapping[str, Any]] = (),
-    ranges: Sequence[str] = (),
 ) -> bool:
     """Create a study with all that it is to keep, or complete one that has nothing but a name.
 
@@ -89,14 +87,9 @@ def create_study(
     that name stays as it is, and the answer is False.
 
     Args:
-        directions: Of its objectives, names of Optuna's.
-        metrics: Names of its objectives; empty for none.
+        directions: Of its objectives, ``MINIMIZE`` or ``MAXIMIZE``.
+        metrics: Names of its objectives.
         waiting: Parameters and user attributes of the trials that it begins with.
-        trials: Instead of those, trials that were run elsewhere: ``state``, ``started`` and
-            ``completed`` (ISO 8601 with a zone, or None), ``values``, ``params`` (name, Optuna's
-            internal representation, position in ``ranges``), ``reports`` (step, value),
-            ``user_attrs``, ``system_attrs``.
-        ranges: Distributions of their parameters, as JSON.
     """
     try:
         with transaction(backend) as opened:
@@ -106,7 +99,7 @@ def create_study(
                 return False
             system, user = models.StudySystemAttributeModel, models.StudyUserAttributeModel
             named = session.query(system).filter_by(study_id=study_id, key=METRIC_NAMES)
-            if metrics and named.first() is None:
+            if named.first() is None:
                 value = json.dumps(metrics)
                 session.add(system(study_id=study_id, key=METRIC_NAMES, value_json=value))
             session.add_all(
@@ -116,7 +109,6 @@ def create_study(
             study = _Study(session, backend, study_id)
             for params, own in waiting:
                 study.insert(TrialState.WAITING, own, params)
-            _insert_trials(session, study_id, trials, ranges)
     except IntegrityError:  # somebody else did so at this moment
         return False
     return True
@@ -148,65 +140,6 @@ def _empty_study(session: Session, name: str, directions: Sequence[str]) -> int 
         for model in (models.StudyUserAttributeModel, models.TrialModel)
     )
     return None if filled or stored != list(directions) else study_id
-
-
-def _insert_trials(
-    session: Session, study_id: int, trials: Sequence[Mapping[str, Any]], ranges: Sequence[str]
-) -> None:
-    """Add trials to a study without; Optuna's ``add_trials`` needs a transaction for each."""
-    rows: list[Any] = [
-        models.TrialModel(study_id=study_id, number=number, state=TrialState[trial["state"]])
-        for number, trial in enumerate(trials)
-    ]
-    for row, trial in zip(rows, trials, strict=True):
-        row.datetime_start = _from_utc(trial["started"])
-        row.datetime_complete = _from_utc(trial["completed"])
-    session.add_all(rows)
-    session.flush()
-    keyed = [(int(row.trial_id), trial) for row, trial in zip(rows, trials, strict=True)]
-    found: dict[Any, list[dict[str, Any]]] = {
-        models.TrialParamModel: [
-            {
-                "trial_id": key,
-                "param_name": name,
-                "param_value": value,
-                "distribution_json": ranges[place],
-            }
-            for key, trial in keyed
-            for name, value, place in trial["params"]
-        ],
-        models.TrialValueModel: [
-            {"trial_id": key, "objective": i, "value": value, "value_type": kind}
-            for key, trial in keyed
-            for i, number in enumerate(trial["values"])
-            for value, kind in [models.TrialValueModel.value_to_stored_repr(number)]
-        ],
-        models.TrialIntermediateValueModel: [
-            {
-                "trial_id": key,
-                "step": step,
-                "intermediate_value": value,
-                "intermediate_value_type": kind,
-            }
-            for key, trial in keyed
-            for step, number in trial["reports"]
-            for value, kind in [
-                models.TrialIntermediateValueModel.intermediate_value_to_stored_repr(number)
-            ]
-        ],
-    }
-    for model, part in (
-        (models.TrialUserAttributeModel, "user_attrs"),
-        (models.TrialSystemAttributeModel, "system_attrs"),
-    ):
-        found[model] = [
-            {"trial_id": key, "key": name, "value_json": json.dumps(value)}
-            for key, trial in keyed
-            for name, value in trial[part].items()
-        ]
-    for model, values in found.items():
-        if values:
-            session.execute(sqlalchemy.insert(model), values)
 
 
 def claim(backend: RDBStorage, study_id: int, worker: str, uid: str | None = None) -> int | str:
@@ -482,13 +415,6 @@ def times(backend: RDBStorage, study_id: int) -> list[tuple[int, str | None, str
 
 def _in_utc(stored: datetime | None) -> str | None:
     return None if stored is None else stored.replace(tzinfo=UTC).isoformat()
-
-
-def _from_utc(told: str | None) -> datetime | None:
-    """Return a time as it is stored, without a zone, which no database is then to change."""
-    return (
-        None if told is None else datetime.fromisoformat(told).astimezone(UTC).replace(tzinfo=None)
-    )
 
 
 def overview(backend: RDBStorage, names: Sequence[str]) -> list[dict[str, Any]]:

@@ -102,5 +102,6 @@ def test_all_or_nothing(shared_storage: BaseStorage) -> None:
         insert_study(shared_storage, replace(FOREIGN, name="wrong", trials=trials))
     assert study_names(shared_storage) == before
     large = replace(trial(0, "COMPLETE", 0.5, 1.0), other_attrs={"curve": "x" * 100_000})
-    insert_study(shared_storage, replace(FOREIGN, name="large", trials=(large,) * 50))
+    trials = tuple(replace(large, number=i) for i in range(50))
+    insert_study(shared_storage, replace(FOREIGN, name="large", trials=trials))
     assert len(load_study_record(shared_storage, "large").complete) == 50
