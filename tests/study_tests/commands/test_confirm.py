@@ -192,6 +192,10 @@ def test_what_is_said(toy_copy: Path, capsys: Capture) -> None:
     assert said.startswith("Which of the best of study search stay good? 2 seeds and splits of 4 ")
     assert f"{info.best} has the lowest mean distance" in said
     assert "others would be chosen" not in said
+    assert command(toy_copy, f"{CONFIRM} --seeds 2 --json") == 0
+    document, said = capsys.readouterr()
+    assert [found["name"] for found in json.loads(document)["configurations"]] == rows
+    assert "Which of the best of study search stay good?" in said
 
     shutil.rmtree(toy_copy / "artifacts" / "models")
     storage = open_storage(url_of(toy_copy), write=True)

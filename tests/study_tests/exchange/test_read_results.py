@@ -135,6 +135,10 @@ def test_wrong_row(tmp_path: Path, column: str, text: str, message: str) -> None
         ("a,b\n1,2\n", "is no table of results"),
         ("", "is no CSV file"),
         ("epoch,error_rate\n", "has no rows"),
+        (
+            "number,state,value,size,code_version,data_fingerprint\n0,FAIL,,3,1,x\n",
+            "is of a kind that is not installed here. Import it where that is",
+        ),
         ("epoch,error_rate\n1,2\n", "has other columns than autoencoder results, namely: auto"),
     ],
 )

@@ -73,11 +73,7 @@ def test_followups() -> None:
     """A confirmation and an ablation have a row for each configuration, numbers as they are."""
     values = {"best": [0.1, 0.2], "default": [0.3, 0.4]}
     info = confirmed(values, promised={"best": math.inf}, tests={"best": [0.5, 0.7]})
-    told = json.loads(json.dumps(confirmation_json(info), allow_nan=False))
-    assert (told["follows"], told["n_seeds"], told["n_missing"]) == ("search", 2, 0)
-    assert told["best"] == "best"
-    best, default = told["configurations"]
-    assert (best["name"], default["difference"]) == ("best", None)
+    best, _ = json.loads(json.dumps(confirmation_json(info), allow_nan=False))["configurations"]
     assert best["validation"]["mean"] == info.confirmed[0].validation.mean
     assert (best["search_value"], best["not_finite"]) == (None, {"search_value": "inf"})
     info = ablated()
