@@ -18,7 +18,6 @@ from storage.errors import StorageAccessError
 from storage.importing import insert_study
 from storage.records import StudyRecord, TrialRecord, load_study_record, study_names
 from tests.servers import opened
-from tests.storage_tests.test_records import OURS
 
 RANGES = {
     "rate": FloatDistribution(1e-5, 1.0, log=True),
@@ -63,24 +62,16 @@ FOREIGN = StudyRecord(
     metric_names=("error", "gain"),
     trials=TRIALS,
 )
-OWN = replace(
-    FOREIGN,
-    user_attrs={attrs.SETTINGS: OURS, "from": "afar"},
-    other_attrs={},
-    metric_names=(),
-    trials=(replace(trial(0, "COMPLETE", 1.0, 2.0), user_attrs={attrs.SEED: 5}, other_attrs={}),),
-)
 
 
-@pytest.mark.parametrize("given", [FOREIGN, OWN])
-def test_all_is_kept(shared_storage: BaseStorage, shared_place: str, given: StudyRecord) -> None:
+def test_all_is_kept(shared_storage: BaseStorage, shared_place: str) -> None:
     """A study reads like what was given, times and ranges of each trial too; its name is taken."""
-    given = replace(given, name=str(uuid4()))
+    given = replace(FOREIGN, name=str(uuid4()))
     insert_study(shared_storage, given)
     with opened(shared_place) as storage:
         record = load_study_record(storage, given.name)
         names = optuna.load_study(study_name=given.name, storage=storage).metric_names
-    assert names == (list(given.metric_names) or None)
+    assert names == list(given.metric_names)
     keys = [found.trial_id for found in record.trials]
     wanted = (replace(t, trial_id=key) for t, key in zip(given.trials, keys, strict=True))
     assert record == replace(given, trials=tuple(wanted))

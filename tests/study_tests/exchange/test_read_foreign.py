@@ -148,15 +148,11 @@ def test_command(cli: Cli, tmp_path: Path, study: optuna.Study) -> None:
     write_table(record, Path("told.parquet"))
     write_table(planted(8), Path("ours.csv"))
     for args, code, message in (
-        (
-            "table.csv",
-            1,
-            "does not tell whether `values_loss` and `values_the gain` should be low",
-        ),
+        ("table.csv", 1, "does not tell whether `values_loss` and `values_the gain` should be"),
         ("table.csv --direction maximize", 1, "--direction must be given once for each of"),
         ("table.csv --direction up", 2, "must be minimize or maximize, but got 'up'."),
         ("told.parquet --direction minimize", 1, "told.parquet tells that it is minimize, maxi"),
-        ("ours.csv --direction maximize", 1, "ours.csv tells that it is minimize: leave it out."),
+        ("ours.csv --direction maximize", 1, "ours.csv tells that it is minimize: leave it out"),
     ):
         ended, out, error = cli("import-csv", *args.split(), "--storage", "sqlite:///study.db")
         assert (ended, out, message in error) == (code, "", True), error
