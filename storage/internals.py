@@ -107,12 +107,16 @@ def constraints_of(system_attrs: Mapping[str, Any]) -> dict[str, float]:
 
 
 def distribution_of(text: str) -> BaseDistribution:
-    """Return a stored range of a parameter, one of Optuna 2 as that of today."""
-    if "UniformDistribution" not in text:
-        return json_to_distribution(text)
+    """Return a stored range of a parameter, one of Optuna 2 as that of today.
+
+    Whoever reads it is not warned of what somebody else should not have stored.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
+        warnings.simplefilter("ignore", UserWarning)  # of choices such as lists
         old = json_to_distribution(text)
+    if "UniformDistribution" not in text:
+        return old
     return _convert_old_distribution_to_new_distribution(old, suppress_warning=True)
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, Self
 
 import optuna
-from optuna.distributions import BaseDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
@@ -142,6 +142,21 @@ def to_record(trial: FrozenTrial, *, ours: bool = True) -> TrialRecord:
     return _record(stored, ours=ours)
 
 
+def _plain(value: Any) -> Scalar:
+    """Return a choice as a scalar; what Optuna warns of, such as a list, as its text."""
+    return value if isinstance(value, Scalar) else str(value)
+
+
+def _plain_range(found: BaseDistribution) -> BaseDistribution:
+    """Return a range whose choices are scalars."""
+    match found:
+        case CategoricalDistribution(choices=choices) if not all(
+            isinstance(choice, Scalar) for choice in choices
+        ):
+            return CategoricalDistribution(tuple(map(_plain, choices)))
+    return found
+
+
 def _record(trial: StoredTrial, *, ours: bool) -> TrialRecord:
     own, others = attrs.parted(trial.user_attrs, ours=ours)
     constraints = constraints_of(trial.system_attrs)
@@ -153,8 +168,8 @@ def _record(trial: StoredTrial, *, ours: bool) -> TrialRecord:
         state=trial.state,
         # A pruned trial's value is only its last report, not comparable with a full training.
         values=tuple(trial.values) if trial.state == TrialState.COMPLETE else (),
-        params=trial.params,
-        distributions=trial.distributions,
+        params={name: _plain(value) for name, value in trial.params.items()},
+        distributions={name: _plain_range(d) for name, d in trial.distributions.items()},
         intermediate_values=trial.intermediate_values,
         user_attrs=own,
         other_attrs=others,

@@ -1,11 +1,12 @@
 """Read-only records: what of a trial is taken over, and which trial is the best."""
 
 import math
+import warnings
 from dataclasses import replace
 
 import optuna
 import pytest
-from optuna.distributions import FloatDistribution
+from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState
 
 from storage import attrs
@@ -89,6 +90,18 @@ def test_several_objectives(url: str) -> None:
     assert [t.feasible for t in record.trials] == [True, False]
     study.set_user_attr(attrs.SETTINGS, OURS)
     assert [t.user_attrs for t in read(study).trials] == [{}, {attrs.INFEASIBLE: True}]
+
+
+def test_choices_are_scalars(url: str) -> None:
+    """A choice that Optuna warns of, and keeps as JSON does, is read as its text, in silence."""
+    open_storage(url, create=True)
+    study = optuna.create_study(storage=optuna.storages.RDBStorage(url))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        study.ask({"layers": CategoricalDistribution([(8, 8), None])})
+    (trial,) = load_study_record(open_storage(url), study.study_name).trials
+    assert trial.distributions == {"layers": CategoricalDistribution(["[8, 8]", None])}
+    assert trial.params["layers"] in ("[8, 8]", None)
 
 
 def test_best() -> None:
