@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from storage.attrs import REUSED_FROM, TRAINING_SECONDS
 from storage.records import StudyRecord, TrialRecord
-from study.analysis import breaks_constraint, family_of, is_near, kind_of, ranked
+from study.analysis import NEAR, breaks_constraint, family_of, kind_of, margin, ranked
 from study.analysis.front import non_dominated
 from study.analysis.spent import training_seconds
 from study.kind_info import KindInfo
@@ -31,11 +31,13 @@ class CostInfo:
     Args:
         name: The cost's column in the table of trials, if that has one.
         points: Of the trials that have the cost, by number.
+        near: By how much a value may be worse than the best one and count as about as good.
     """
 
     name: str
     label: str
     points: tuple[CostPoint, ...]
+    near: float
 
     @property
     def front(self) -> tuple[CostPoint, ...]:
@@ -55,8 +57,8 @@ class CostInfo:
 
     @property
     def cheapest_near(self) -> CostPoint:
-        """The cheapest point that is at most by ``NEAR`` worse than the best."""
-        return next(p for p in self.front if is_near(p.mse, self.best.mse))
+        """The cheapest point that is about as good as the best."""
+        return next(p for p in self.front if abs(p.mse - self.best.mse) <= self.near)
 
     @property
     def saves(self) -> bool:
@@ -82,12 +84,14 @@ def get_costs(record: StudyRecord) -> tuple[CostInfo, ...]:
         )
         if len({cost for _, _, cost, _ in found}) < 2:
             continue
-        front = non_dominated([(kind.objective.sign * mse, cost) for _, mse, cost, _ in found])
+        losses = [kind.objective.sign * mse for _, mse, _, _ in found]
+        front = non_dominated([(loss, row[2]) for loss, row in zip(losses, found, strict=True)])
         points = tuple(
             CostPoint(number=number, family=family, mse=mse, cost=cost, on_front=i in front)
             for i, (number, mse, cost, family) in enumerate(found)
         )
-        infos.append(CostInfo(name=measure.name, label=measure.label, points=points))
+        near = margin(kind.objective, sorted(losses), NEAR)
+        infos.append(CostInfo(name=measure.name, label=measure.label, points=points, near=near))
     return tuple(infos)
 
 

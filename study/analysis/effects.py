@@ -54,7 +54,7 @@ class Effect:
         best, worst: Its sides with the best and with the worst median.
         p_adjusted: Of the Kruskal-Wallis test over all of its sides, adjusted for all settings.
         size: The best median in units of the worst, 0.5 is half of it; None unless both are
-            positive.
+            positive and shares of a value mean something.
     """
 
     name: str
@@ -172,14 +172,15 @@ def _effect(
 ) -> Effect:
     told = [Side(words=w, n_trials=len(v), median=median(v)) for w, v in sides]
     best, *_, worst = sorted(told, key=lambda side: metric.sign * side.median)
-    positive = min(best.median, worst.median) > 0
+    positive = metric.has_zero and min(best.median, worst.median) > 0
     size = best.median / worst.median if positive else None
     return Effect(name=name, best=best, worst=worst, p_adjusted=p, size=size)
 
 
 def _order(effect: Effect) -> tuple[bool, float, float]:
-    factor = 0.0 if effect.size is None else abs(math.log(effect.size))
-    return not effect.clear, -factor, effect.p_adjusted
+    difference = abs(effect.best.median - effect.worst.median)
+    size = difference if effect.size is None else abs(math.log(effect.size))
+    return not effect.clear, -size, effect.p_adjusted
 
 
 def _holm(p_values: Sequence[float]) -> list[float]:

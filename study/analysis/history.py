@@ -69,7 +69,7 @@ class LearningCurve:
     Args:
         infeasible: Whether it is complete and breaks the study's constraint.
         rank: Place among the feasible complete trials, from 1, or None for any other trial.
-        epochs: Steps of the training, counted from 1.
+        epochs: Steps that were reported: of ours counted from 1, of others as they are stored.
         values: The objective after each of these steps; may hold NaN and infinity.
         best: The best finite one.
         seconds_per_step: The trial's mean training time; None where no time was stored or
@@ -106,8 +106,8 @@ class SummaryInfo:
     """The totals of a study.
 
     Args:
-        best: The best feasible complete trial with a finite value; None with several objectives,
-            in which no trial need be the best.
+        best: The best feasible complete trial; None with several objectives, in which no trial
+            need be the best.
         epochs_asked: Summed over finished trials with the parameter that counts steps.
         epochs_saved: Steps that pruned trials were asked for and did not run.
         n_reused: Finished trials that were answered from the training of another one.
@@ -136,7 +136,7 @@ def get_history(record: StudyRecord) -> HistoryInfo:
     best: float | None = None
     for trial in record.trials:
         complete = trial.state == TrialState.COMPLETE
-        if complete and trial.feasible and (own := kind.objective.of(trial)) is not None:
+        if complete and trial.feasible and (own := kind.objective.any_of(trial)) is not None:
             best = own if best is None or kind.objective.is_better(own, best) else best
         points.append(
             HistoryPoint(
@@ -157,7 +157,7 @@ def get_learning_curves(
     """Choose learning curves: of the best trials, and of an even thinning of all others."""
     kind = kind_of(record)
     best_of = max if kind.objective.maximise else min
-    feasible = [trial for _, trial in ranked(record) if trial.feasible]
+    feasible = [trial for _, trial in ranked(record, finite=False) if trial.feasible]
     ranks = {trial.number: rank for rank, trial in enumerate(feasible, start=1)}
     reporting = [trial for trial in record.trials if trial.intermediate_values]
     best = [trial for trial in feasible if trial.intermediate_values][:n_best]
@@ -171,7 +171,7 @@ def get_learning_curves(
                 family=family_of(trial, kind.family),
                 infeasible=breaks_constraint(trial),
                 rank=ranks.get(trial.number),
-                epochs=tuple(step + 1 for step in trial.intermediate_values),
+                epochs=tuple(step + kind.first_step for step in trial.intermediate_values),
                 values=tuple(trial.intermediate_values.values()),
                 best=best_of(
                     filter(math.isfinite, trial.intermediate_values.values()), default=None

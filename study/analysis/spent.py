@@ -93,7 +93,11 @@ def _added(trial: TrialRecord, trials: Mapping[int, TrialRecord]) -> Spent:
 def epochs_run(trial: TrialRecord) -> int:
     """Return the steps of a trial's training, earlier attempts included; 0 if it is another's."""
     stored = trial.user_attrs.get(EPOCHS_RUN)
-    return int(stored) if isinstance(stored, int | float) else len(trial.intermediate_values)
+    if isinstance(stored, int | float):
+        return int(stored)
+    reported = trial.intermediate_values
+    # Who begins with 0 is one ahead of what is stored.
+    return max(reported) + (min(reported) == 0) if reported else 0
 
 
 def training_seconds(trial: TrialRecord) -> float:

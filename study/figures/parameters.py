@@ -20,9 +20,9 @@ from study.figures.style import (
     GREEN,
     NEUTRAL,
     PLAIN,
-    drawable,
     family_color,
     family_symbol,
+    is_log,
     new_figure,
     pale,
     parameter_label,
@@ -181,7 +181,7 @@ def _isolated_traces(
 ) -> Iterator[go.Scatter]:
     """Yield the trials, the best of each value, and the median of each that has several."""
     name, label = parameter_label(parameter.name), escape(metric.label)
-    points = [point for point in parameter.points if drawable(metric, point.measured)]
+    points = parameter.points
     for family in sorted({point.family for point in points}):
         own = [point for point in points if point.family == family]
         yield go.Scatter(
@@ -201,19 +201,18 @@ def _isolated_traces(
         )
     places = list(enumerate(parameter.values))
     joined = "markers" if parameter.scale == "category" else "lines+markers"
-    drawn = [(i, value) for i, value in places if drawable(metric, value.best)]
     yield go.Scatter(
         name="best",
-        x=[_value_x(parameter, i) for i, _ in drawn],
-        y=rounded(value.best for _, value in drawn),
-        customdata=[_value_texts(value) for _, value in drawn],
+        x=[_value_x(parameter, i) for i, _ in places],
+        y=rounded(value.best for _, value in places),
+        customdata=[_value_texts(value) for _, value in places],
         mode=joined,
         line={"color": GREEN, "width": 2},
         marker={"color": GREEN, "size": 8},
         hovertemplate=f"{name} %{{customdata[0]}}<br>best of %{{customdata[1]}} trials: "
         f"{label} %{{y:.4g}}<br>trial %{{customdata[2]}}",
     )
-    several = [(i, v) for i, v in places if v.n_trials > 1 and drawable(metric, v.median)]
+    several = [(i, v) for i, v in places if v.n_trials > 1]
     if several:
         yield go.Scatter(
             name="median",
@@ -289,7 +288,7 @@ def plot_pair(info: PairInfo) -> go.Figure:
     shape = (len(info.rows), len(info.columns))
     values = np.full(shape, np.nan)
     texts = np.full(shape, "", dtype=object)
-    log = info.metric.logarithmic and all(cell.median > 0 for cell in info.cells)
+    log = is_log(info.metric, [cell.median for cell in info.cells])
     for cell in info.cells:
         values[cell.row, cell.column] = math.log10(cell.median) if log else cell.median
         told = format_measured(cell.median, info.metric)
@@ -329,11 +328,11 @@ def plot_parallel(record: StudyRecord, kind: KindInfo, names: Sequence[str]) -> 
     distances. A trial that lacks a setting has a gap there.
     """
     figure = new_figure(height=420)
-    found = thin(ranked(record), MAX_LINES)
-    members = [(value, trial) for value, trial in found if drawable(kind.objective, value)]
+    members = thin(ranked(record), MAX_LINES)
     axes = [*names, kind.objective.label]
     places = [_places([trial.params.get(name) for _, trial in members]) for name in names]
-    last = [math.log(v) if kind.objective.logarithmic else v for v, _ in members]
+    log = is_log(kind.objective, [value for value, _ in members])
+    last = [math.log(v) if log else v for v, _ in members]
     places.append(_places(last))
     n_best = max(1, len(members) // 10)
     for best in (False, True):

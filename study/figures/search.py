@@ -47,7 +47,7 @@ def plot_history(info: HistoryInfo, kind: KindInfo) -> go.Figure:
     """
     figure = new_figure(height=420)
     metric, label = kind.objective, escape(kind.objective.label)
-    steps = [p for p in (*info.incumbents, *info.points[-1:]) if drawable(metric, p.best)]
+    steps = [p for p in (*info.incumbents, *info.points[-1:]) if drawable(p.best)]
     figure.add_scatter(
         meta={"incumbents": True},
         name="best so far",
@@ -57,7 +57,7 @@ def plot_history(info: HistoryInfo, kind: KindInfo) -> go.Figure:
         line={"color": GREEN, "width": 2, "shape": "hv"},
         hovertemplate=f"best up to trial %{{x}}<br>{label} %{{y:.4g}}<extra></extra>",
     )
-    for name, points in _grouped(point for point in info.shown if drawable(metric, point.value)):
+    for name, points in _grouped(point for point in info.shown if drawable(point.value)):
         state = points[0].state
         color = _color(kind, points[0])
         complete = state == TrialState.COMPLETE
@@ -344,8 +344,7 @@ def _add_curves(
             meta={"trials": True},
             x=[curve.epochs[-1] for curve in curves],
             y=rounded(
-                next((v for v in reversed(curve.values) if drawable(kind.objective, v)), None)
-                for curve in curves
+                next((v for v in reversed(curve.values) if drawable(v)), None) for curve in curves
             ),
             customdata=[curve.number for curve in curves],
             mode="markers",

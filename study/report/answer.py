@@ -205,7 +205,7 @@ def _doubt(found: Findings) -> Iterator[str]:
             if n > 1
             else "Not confirmed yet: it is the only complete trial."
         )
-    length = next((c for c in found.checks if c.name == LENGTH), None)
+    length = next((c for c in found.checks if c.name in LENGTH.values()), None)
     if length is not None and length.level == Level.WARN:
         yield f"{length.sentence}"
 
@@ -408,7 +408,7 @@ def _next_steps(found: Findings) -> Iterator[Step]:
 
     urgent = [c for c in found.checks if c.level >= Level.WARN and c.command is not None]
     # What its own sentence in the headline's doubts asks for comes first.
-    urgent.sort(key=lambda check: check.name != LENGTH)
+    urgent.sort(key=lambda check: check.name not in LENGTH.values())
     said: set[str] = set()
     for check in urgent[: MAX_STEPS - 1]:
         assert check.command is not None

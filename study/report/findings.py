@@ -23,7 +23,7 @@ from study.analysis.agreement import AgreementInfo, branches, get_agreement
 from study.analysis.confirmation import DEFAULT, ConfirmationInfo, get_confirmation
 from study.analysis.effects import EffectsInfo, get_effects
 from study.analysis.experiment import ExperimentInfo, get_experiment
-from study.analysis.front import FrontInfo, get_front, get_unbeaten
+from study.analysis.front import FrontInfo, get_fronts, get_unbeaten
 from study.analysis.history import get_summary
 from study.analysis.importance import BEST_TENTH, ImportanceInfo, get_importances
 from study.analysis.noise import get_noise
@@ -61,9 +61,14 @@ class Findings:
         self.summary = get_summary(record)
 
     @cached_property
+    def fronts(self) -> tuple[FrontInfo, ...]:
+        """The trade-off of each pair of objectives, or with a second metric if there is one."""
+        return get_fronts(self.record)
+
+    @property
     def front(self) -> FrontInfo | None:
-        """The trade-off with a second metric, if the kind has one."""
-        return None if self.kind.second is None else get_front(self.record)
+        """The first of them."""
+        return next(iter(self.fronts), None)
 
     @cached_property
     def unbeaten(self) -> tuple[TrialRecord, ...]:
@@ -118,7 +123,7 @@ class Findings:
             self.record,
             # Not the clock: equal studies, equal pages.
             now=self.summary.last_completed or EARLIEST,
-            relative_noise=get_noise(self.record),
+            noise=get_noise(self.record),
             predictable=predictable,
             confirmation=self.at_home,
         ).checks

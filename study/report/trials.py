@@ -15,7 +15,7 @@ from study.analysis import (
     parameter_names,
 )
 from study.formats import format_label, plural
-from study.metrics import Metric, value_name
+from study.metrics import Metric
 
 Format = Literal["number", "measured", "share", "count", "duration", "value", "text"]
 
@@ -97,7 +97,7 @@ def _places(record: StudyRecord) -> list[Column]:
 def _metric(metric: Metric) -> Column:
     how: Format = "share" if metric.is_share else "measured"
     return Column(
-        key=metric.name if metric.place is None else value_name(metric.place),
+        key=metric.column,
         source="user_attrs" if metric.place is None else "trial",
         label=metric.label,
         format=how if metric.always else "number",
