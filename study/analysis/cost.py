@@ -1,6 +1,6 @@
 """What a better value costs: what the kind counts of its models, and training time."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from storage.attrs import REUSED_FROM, TRAINING_SECONDS
 from storage.records import StudyRecord, TrialRecord
@@ -76,7 +76,8 @@ def get_costs(record: StudyRecord) -> tuple[CostInfo, ...]:
     kind = kind_of(record)
     trials = [(mse, trial) for mse, trial in ranked(record) if not breaks_constraint(trial)]
     infos = []
-    for measure in (*kind.costs, _SECONDS):
+    seconds = _SECONDS if kind.name else replace(_SECONDS, label="time, seconds")
+    for measure in (*kind.costs, seconds):
         found = sorted(
             (trial.number, mse, cost, family_of(trial, kind.family))
             for mse, trial in trials
@@ -97,7 +98,7 @@ def get_costs(record: StudyRecord) -> tuple[CostInfo, ...]:
 
 def _cost(kind: KindInfo, cost: Metric, trial: TrialRecord) -> float | None:
     """Return what a trial stored of a cost, or what its configuration says of it."""
-    if cost is _SECONDS:
+    if cost.name == _SECONDS.name:
         return None if REUSED_FROM in trial.user_attrs else training_seconds(trial)
     found = trial.user_attrs.get(cost.name)
     if found is None and kind.space is not None:

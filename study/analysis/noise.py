@@ -9,6 +9,7 @@ import numpy as np
 from storage.attrs import DATA_FINGERPRINT, REUSED_FROM, SEED
 from storage.records import StudyRecord, TrialRecord
 from study.analysis import kind_of, ranked
+from study.analysis.magnitude import tamed
 from study.kind_info import KindInfo
 
 MIN_DEGREES = 3
@@ -36,8 +37,9 @@ def get_noise(record: StudyRecord) -> float | None:
             groups[_configuration(trial, kind)][seed] = math.log(value) if relative else value
     repeated = [list(values.values()) for values in groups.values() if len(values) > 1]
     degrees = sum(len(values) - 1 for values in repeated)
-    squares = sum(float(np.var(values)) * len(values) for values in repeated)
-    return math.sqrt(squares / degrees) if degrees >= MIN_DEGREES else None
+    scaled = [tamed(np.asarray(values)) for values in repeated]
+    scatter = [math.sqrt(np.var(values) * len(values)) * unit for values, unit in scaled]
+    return math.hypot(*scatter) / math.sqrt(degrees) if degrees >= MIN_DEGREES else None
 
 
 def _configuration(trial: TrialRecord, kind: KindInfo) -> Hashable:

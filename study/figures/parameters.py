@@ -321,26 +321,42 @@ def plot_pair(info: PairInfo) -> go.Figure:
     )
 
 
-def plot_parallel(record: StudyRecord, kind: KindInfo, names: Sequence[str]) -> go.Figure:
-    """Draw each complete trial as a line over its settings and its value, the best tenth strong.
+def plot_parallel(
+    record: StudyRecord,
+    objectives: Sequence[Metric],
+    names: Sequence[str],
+    front: Sequence[int] | None = None,
+) -> go.Figure:
+    """Draw each complete trial as a line over its settings and its values, the best strong.
 
     Each axis goes from the lowest to the highest value of its setting, choices stand at even
     distances. A trial that lacks a setting has a gap there.
+
+    Args:
+        front: Numbers of the best trials, where several objectives have no best tenth.
     """
     figure = new_figure(height=420)
-    members = thin(ranked(record), MAX_LINES)
-    axes = [*names, kind.objective.label]
-    places = [_places([trial.params.get(name) for _, trial in members]) for name in names]
-    log = is_log(kind.objective, [value for value, _ in members])
-    last = [math.log(v) if log else v for v, _ in members]
-    places.append(_places(last))
-    n_best = max(1, len(members) // 10)
+    strong = set(front or ())
+    members = thin(
+        [trial for _, trial in ranked(record, metric=objectives[0])],
+        MAX_LINES,
+        keep=lambda trial: trial.number in strong,
+    )
+    axes = [*names, *(metric.label for metric in objectives)]
+    places = [_places([trial.params.get(name) for trial in members]) for name in names]
+    for metric in objectives:
+        values = [metric.of(trial) for trial in members]
+        log = is_log(metric, [value for value in values if value is not None])
+        places.append(_places([math.log(v) if log and v is not None else v for v in values]))
+    if front is None:
+        strong = {trial.number for trial in members[: max(1, len(members) // 10)]}
+    n_best = sum(trial.number in strong for trial in members)
     for best in (False, True):
         x: list[float | None] = []
         y: list[float | None] = []
         numbers: list[int | None] = []
-        for i, (_, trial) in enumerate(members):
-            if (i < n_best) == best:
+        for i, trial in enumerate(members):
+            if (trial.number in strong) == best:
                 x += [*range(len(axes)), None]
                 y += [*rounded(column[i] for column in places), None]
                 numbers += [trial.number] * len(axes) + [None]

@@ -13,6 +13,7 @@ from study.analysis.distribution import DistributionInfo
 from study.analysis.expected_best import ExpectedBestInfo
 from study.analysis.fidelity import FidelityInfo
 from study.analysis.history import HistoryInfo, HistoryPoint, LearningCurve, LearningCurvesInfo
+from study.analysis.hypervolume import HypervolumeInfo
 from study.analysis.timeline import TimelineInfo, TimelineSpan
 from study.figures.style import (
     BLUE,
@@ -46,10 +47,10 @@ def plot_history(info: HistoryInfo, kind: KindInfo) -> go.Figure:
     Of many trials it shows a selection, ``info.shown``.
     """
     figure = new_figure(height=420)
-    metric, label = kind.objective, escape(kind.objective.label)
+    metric, label = info.metric, escape(info.metric.label)
     steps = [p for p in (*info.incumbents, *info.points[-1:]) if drawable(p.best)]
     figure.add_scatter(
-        meta={"incumbents": True},
+        meta={"incumbents": True} if metric.objective else None,
         name="best so far",
         x=[point.number for point in steps],
         y=rounded(point.best for point in steps),
@@ -84,9 +85,29 @@ def plot_history(info: HistoryInfo, kind: KindInfo) -> go.Figure:
             + (label if complete else f"last reported {escape(metric.short_label)}")
             + " %{y:.4g}",
         )
-    figure.update_layout(meta={"brush": {"x": "number", "y": "value"}})
+    figure.update_layout(meta={"brush": {"x": "number", "y": metric.column}})
     figure.update_xaxes(title_text="trial", rangemode="nonnegative")
     return figure.update_yaxes(**value_axis(metric, (point.value for point in info.points)))
+
+
+def plot_hypervolume(info: HypervolumeInfo) -> go.Figure:
+    """Draw the share of the box that trials dominate, over their number, as a step line."""
+    figure = new_figure(height=320)
+    gains = [
+        i
+        for i, share in enumerate(info.shares)
+        if i in (0, len(info.shares) - 1) or share != info.shares[i - 1]
+    ]
+    figure.add_scatter(
+        x=[info.numbers[i] for i in gains],
+        y=rounded(info.shares[i] for i in gains),
+        mode="lines",
+        line={"color": GREEN, "width": 2, "shape": "hv"},
+        hovertemplate="up to trial %{x}<br>%{y:.1%} of the box<extra></extra>",
+        showlegend=False,
+    )
+    figure.update_xaxes(title_text="trial", rangemode="nonnegative")
+    return figure.update_yaxes(title_text="hypervolume", range=[0, 1.02], tickformat=".0%")
 
 
 def plot_learning_curves(info: LearningCurvesInfo, kind: KindInfo) -> go.Figure:
@@ -116,7 +137,7 @@ def plot_learning_curves(info: LearningCurvesInfo, kind: KindInfo) -> go.Figure:
             line={"color": GREEN, "width": 3},
             hovertemplate=_curve_hover(kind),
         )
-    names = [escape(kind.step), "training time (s)"]
+    names = [escape(kind.step), "training time (s)" if kind.name else "time (s)"]
     seconds = {c.number: float(f"{c.seconds_per_step:.4g}") for c in drawn if c.seconds_per_step}
     if seconds:
         figure.update_layout(meta={"progress": {"names": names, "seconds": seconds}})
@@ -178,7 +199,7 @@ def plot_distribution(info: DistributionInfo, kind: KindInfo) -> go.Figure:
         figure.add_scatter(
             name=name,
             legendgroup=name,
-            meta={"edf": family.family},
+            meta={"edf": family.family} if info.metric.objective else None,
             x=values,
             y=rounded(step.share for step in family.steps),
             mode="lines",

@@ -316,12 +316,13 @@ def drawable(value: float | None) -> bool:
 def rounded(values: Iterable[float | None]) -> list[float | None]:
     """Round to 5 significant digits, finer than a screen; a gap for what cannot be drawn.
 
-    Where values differ by little of their size, there are as many digits more.
+    Where values differ by less than a hundredth of their size, there are more digits.
     """
     held = list(values)
     drawn = [value for value in held if value is not None and math.isfinite(value)]
     size, span = max(map(abs, drawn), default=0), max(drawn, default=0) - min(drawn, default=0)
-    digits = 5 + (int(min(12.0, math.log10(size / span))) if 0 < span < size else 0)
+    alike = math.log10(size / span) if 0 < span < size else 0.0
+    digits = 5 + max(0, int(min(12.0, alike)) - 2)
     return [
         float(f"{value:.{digits}g}") if value is not None and math.isfinite(value) else None
         for value in held

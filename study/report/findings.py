@@ -12,6 +12,7 @@ from storage.records import Scalar, StudyRecord, TrialRecord
 from study.analysis import (
     branch_of,
     family_of,
+    is_ours,
     is_search,
     kind_of,
     measured_on_request,
@@ -51,9 +52,10 @@ class Findings:
         (record,) = data.studies
         self.data, self.record, self.kind = data, record, kind_of(record)
         self.search, self.branch = is_search(record), branch_of(record)
+        self.ours, self.objectives = is_ours(record), objectives_of(record)
         objective, second = self.kind.objective, self.kind.second
         pair = (objective,) if second is None else (objective, second)
-        several = (*pair, *objectives_of(record), *measured_on_request(record))
+        several = (*pair, *self.objectives, *measured_on_request(record))
         self.metrics = tuple(dict.fromkeys(several))
         # Arms of an experiment are no sample of a space.
         self.explained_metrics = self.metrics if self.search else ()

@@ -29,6 +29,7 @@ from study.report.sections import (
     families,
     fidelity,
     history,
+    hypervolume,
     importance,
     isolation,
     key_numbers,
@@ -73,7 +74,7 @@ SEARCH: Mapping[str, Question] = {
     ),
     "search": Question(
         "How did the search go?",
-        (history, learning_curves, distribution, expected_best, fidelity),
+        (history, hypervolume, learning_curves, distribution, expected_best, fidelity),
     ),
     "models": Question(
         "What are the models like?",

@@ -11,6 +11,8 @@ HEADING = "Cost"
 
 def section(found: Findings) -> Section | Missing | None:
     """Draw values over costs, each with its front."""
+    if len(found.objectives) > 1 and not found.ours:
+        return None
     objective, costs = found.kind.objective, get_costs(found.record)
     good = "high" if objective.maximise else "low"
     heading = f"What a {good} {word_for(objective)} costs"

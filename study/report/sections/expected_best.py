@@ -10,6 +10,8 @@ HEADING = "Expected best"
 
 def section(found: Findings) -> Section | Missing | None:
     """Draw the expected best over the number of trials; an experiment is no search."""
+    if len(found.objectives) > 1:
+        return Missing("several objectives have no best trial")
     info = get_expected_best(found.record)
     if not info.points:
         return Missing(f"{info.refusal}", found.more_trials)

@@ -20,9 +20,9 @@ def section(found: Findings) -> Section | Missing:
         "columns": [asdict(column) for column in get_columns(found.record)],
         "family": found.kind.family,
         "maximise": found.kind.objective.maximise,
-        "logarithmic": found.kind.objective.logarithmic,
         "objectives": [value_name(i) for i in range(len(found.record.directions))],
-        "command": found.command("train", "--trial NUMBER"),
+        "command": found.command("train", "--trial NUMBER") if found.ours else "",
+        "ours": found.ours,
     }
     data = {
         "reading": safe_in_script(json.dumps(reading)),
