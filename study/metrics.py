@@ -35,6 +35,7 @@ class Metric:
         unit: Behind the number, such as ``s``; empty for a plain number.
         low, high: The lowest and highest value that there can be, if that is known.
         wide: Whether its values are known to be above 0 and to span decades.
+        digits: Significant digits with which it is told: as many as tell good values apart.
         always: Whether every complete trial has it; others are measured on request.
         place: Which of the study's objectives it is, from 0, so that trials have it among their
             values; None for a number that they have as an attribute.
@@ -47,6 +48,7 @@ class Metric:
     low: float | None = None
     high: float | None = None
     wide: bool = False
+    digits: int = 4
     always: bool = True
     place: int | None = None
 

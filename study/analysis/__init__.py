@@ -38,9 +38,21 @@ def _objectives(record: StudyRecord) -> tuple[Metric, ...]:
     complete = record.complete
     columns = [[v for t in complete if (v := metric.of(t)) is not None] for metric in found]
     return tuple(
-        replace(metric, wide=bool(column) and 0 < 10 * min(column) <= max(column))
+        replace(
+            metric,
+            wide=bool(column) and 0 < 10 * min(column) <= max(column),
+            digits=_digits(sorted(metric.sign * value for value in column)),
+        )
         for metric, column in zip(found, columns, strict=True)
     )
+
+
+def _digits(losses: Sequence[float]) -> int:
+    """Return how many digits tell ascending losses apart between the best and the median."""
+    spread = median(losses) - losses[0] if losses else 0.0
+    size = max(map(abs, losses), default=0.0)
+    alike = math.log10(size / spread) if 0 < spread < size else 0.0
+    return 4 + min(6, int(alike))
 
 
 def objectives_of(record: StudyRecord) -> tuple[Metric, ...]:

@@ -75,7 +75,7 @@ class EffectsInfo:
 
     Args:
         untold: Settings that vary and have no two sides with enough trials.
-        n_trials: Complete trials, each training once.
+        n_trials: Complete trials that keep the constraint, each training once.
         adaptive: Whether the sampler chose trials by earlier results, so that settings moved
             together and the test describes more than it tests.
     """
@@ -104,7 +104,7 @@ def get_effects(record: StudyRecord, *, metric: Metric | None = None) -> Effects
     sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 6, 1979).
     """
     metric = metric or kind_of(record).objective
-    members = ranked_once(ranked(record, metric=metric))
+    members = ranked_once(item for item in ranked(record, metric=metric) if item[1].feasible)
     tested: list[tuple[str, list[tuple[str, list[float]]], float]] = []
     untold = []
     for name in parameter_names(record):

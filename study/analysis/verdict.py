@@ -355,7 +355,7 @@ def _failures(study: _Study) -> Check:
         info.share_lost > MAX_FAILED,
         f"{told}.",
         f"{told}{why}{_where(failed, ended)}.",
-        f"emoji-study status --study {study.name}",
+        f"emoji-study status --study {study.name}" if study.ours else None,
         severe=info.share_lost > MAX_FAILED_BADLY,
     )
 

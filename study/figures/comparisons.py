@@ -36,6 +36,7 @@ from study.figures.style import (
     rounded,
     small_multiple,
     ticks,
+    told,
     value_axis,
     whiskers,
 )
@@ -88,8 +89,8 @@ def plot_front(info: FrontInfo, kind: KindInfo) -> go.Figure:
                 "symbol": f"{symbol}-open" if infeasible else symbol,
                 "line": {"width": 1.5 if infeasible else 0},
             },
-            hovertemplate=f"trial %{{customdata}}<br>{escape(first.label)} %{{x:.4g}}"
-            f"<br>{escape(second.label)} %{{y:{'.1%' if second.is_share else '.4g'}}}"
+            hovertemplate=f"trial %{{customdata}}<br>{escape(first.label)} {told(first, 'x')}"
+            f"<br>{escape(second.label)} {'%{y:.1%}' if second.is_share else told(second, 'y')}"
             + infeasible
             * "<br>breaks the constraint",
         )
@@ -164,7 +165,8 @@ def _cost_traces(info: CostInfo, kind: KindInfo) -> Iterator[go.Scatter]:
                 "symbol": f"{family_symbol(kind, family)}-open",
                 "size": 6,
             },
-            hovertemplate=f"trial %{{customdata}}<br>{escape(objective.label)} %{{y:.4g}}"
+            hovertemplate="trial %{customdata}"
+            f"<br>{escape(objective.label)} {told(objective, 'y')}"
             f"<br>{escape(info.label)} %{{x:,.4~r}}",
         )
 
@@ -336,7 +338,7 @@ def plot_best_distribution(info: ComparisonInfo) -> go.Figure:
             mode="lines",
             line={"color": color, "width": 2, "dash": dash, "shape": "hv"},
             hovertemplate=f"{escape(side.name)}<br>%{{y:.1%}} of the complete trials"
-            f"<br>{label} at most %{{x:.4g}}<extra></extra>",
+            f"<br>{label} at most {told(metric, 'x')}<extra></extra>",
         )
     figure.update_xaxes(**value_axis(replace(metric, label=metric.short_label), errors))
     title = "share of complete trials"

@@ -29,6 +29,7 @@ from study.figures.style import (
     rounded,
     small_multiple,
     ticks,
+    told,
     whiskers,
 )
 from study.formats import counted, format_label, format_measured, format_value
@@ -197,7 +198,7 @@ def _isolated_traces(
                 "size": 6,
             },
             hovertemplate=f"trial %{{customdata[0]}}<br>{name} %{{customdata[1]}}"
-            f"<br>{label} %{{y:.4g}}",
+            f"<br>{label} {told(metric, 'y')}",
         )
     places = list(enumerate(parameter.values))
     joined = "markers" if parameter.scale == "category" else "lines+markers"
@@ -210,7 +211,7 @@ def _isolated_traces(
         line={"color": GREEN, "width": 2},
         marker={"color": GREEN, "size": 8},
         hovertemplate=f"{name} %{{customdata[0]}}<br>best of %{{customdata[1]}} trials: "
-        f"{label} %{{y:.4g}}<br>trial %{{customdata[2]}}",
+        f"{label} {told(metric, 'y')}<br>trial %{{customdata[2]}}",
     )
     several = [(i, v) for i, v in places if v.n_trials > 1]
     if several:
@@ -223,7 +224,7 @@ def _isolated_traces(
             line={"color": NEUTRAL, "width": 1.5, "dash": "dash"},
             marker={"color": NEUTRAL, "size": 9, "symbol": "diamond"},
             hovertemplate=f"{name} %{{customdata[0]}}<br>median of %{{customdata[1]}} trials: "
-            f"{label} %{{y:.4g}}",
+            f"{label} {told(metric, 'y')}",
         )
 
 

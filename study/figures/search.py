@@ -29,6 +29,7 @@ from study.figures.style import (
     family_symbol,
     new_figure,
     rounded,
+    told,
     value_axis,
 )
 from study.formats import format_duration
@@ -56,7 +57,7 @@ def plot_history(info: HistoryInfo, kind: KindInfo) -> go.Figure:
         y=rounded(point.best for point in steps),
         mode="lines",
         line={"color": GREEN, "width": 2, "shape": "hv"},
-        hovertemplate=f"best up to trial %{{x}}<br>{label} %{{y:.4g}}<extra></extra>",
+        hovertemplate=f"best up to trial %{{x}}<br>{label} {told(metric, 'y')}<extra></extra>",
     )
     for name, points in _grouped(point for point in info.shown if drawable(point.value)):
         state = points[0].state
@@ -83,7 +84,7 @@ def plot_history(info: HistoryInfo, kind: KindInfo) -> go.Figure:
             },
             hovertemplate="trial %{x}<br>"
             + (label if complete else f"last reported {escape(metric.short_label)}")
-            + " %{y:.4g}",
+            + f" {told(metric, 'y')}",
         )
     figure.update_layout(meta={"brush": {"x": "number", "y": metric.column}})
     figure.update_xaxes(title_text="trial", rangemode="nonnegative")
@@ -204,7 +205,7 @@ def plot_distribution(info: DistributionInfo, kind: KindInfo) -> go.Figure:
             y=rounded(step.share for step in family.steps),
             mode="lines",
             line={"color": color, "width": 2, "dash": dash, "shape": "hv"},
-            hovertemplate=f"%{{y:.1%}} have at most<br>{label} %{{x:.4g}}",
+            hovertemplate=f"%{{y:.1%}} have at most<br>{label} {told(info.metric, 'x')}",
         )
     steps = [step for family in info.families for step in family.steps]
     figure.update_xaxes(**value_axis(info.metric, (step.value for step in steps)))
@@ -235,7 +236,7 @@ def plot_families(info: DistributionInfo, kind: KindInfo) -> go.Figure:
     return figure.update_yaxes(autorange="reversed", showgrid=False)
 
 
-def plot_expected_best(info: ExpectedBestInfo) -> go.Figure:
+def plot_expected_best(info: ExpectedBestInfo, kind: KindInfo) -> go.Figure:
     """Draw the expected best over the number of trials, with its 95 % interval as a band."""
     figure = new_figure(height=420)
     numbers = [point.n for point in info.points]
@@ -246,20 +247,21 @@ def plot_expected_best(info: ExpectedBestInfo) -> go.Figure:
         high=[point.high for point in info.points],
         color=BLUE,
     )
-    label = escape(info.metric.label)
+    label, digits = escape(info.metric.label), info.metric.digits
+    time = "training time" if kind.name else "time"
     figure.add_scatter(
         name="expected best",
         x=numbers,
         y=rounded(point.value for point in info.points),
         customdata=[
-            [f"{point.low:.4g} to {point.high:.4g}", format_duration(point.seconds)]
+            [f"{point.low:.{digits}g} to {point.high:.{digits}g}", format_duration(point.seconds)]
             for point in info.points
         ],
         mode="lines+markers",
         line={"color": BLUE, "width": 2},
         marker={"size": 5},
-        hovertemplate=f"best of %{{x}} trials<br>{label} %{{y:.4g}}"
-        "<br>95 % interval: %{customdata[0]}<br>training time: %{customdata[1]}",
+        hovertemplate=f"best of %{{x}} trials<br>{label} {told(info.metric, 'y')}"
+        f"<br>95 % interval: %{{customdata[0]}}<br>{time}: %{{customdata[1]}}",
     )
     if info.best is not None:
         figure.add_scatter(
@@ -391,7 +393,8 @@ def _color(kind: KindInfo, item: HistoryPoint | LearningCurve | TimelineSpan) ->
 
 def _curve_hover(kind: KindInfo) -> str:
     label = escape(kind.objective.label)
-    return f"trial %{{customdata}}<br>%{{xaxis.title.text}} %{{x:.4~g}}<br>{label} %{{y:.4g}}"
+    value = told(kind.objective, "y")
+    return f"trial %{{customdata}}<br>%{{xaxis.title.text}} %{{x:.4~g}}<br>{label} {value}"
 
 
 def _time_unit(longest: float) -> tuple[float, str]:

@@ -176,6 +176,11 @@ def value_axis(metric: Metric, values: Iterable[float | None]) -> dict[str, Any]
     }
 
 
+def told(metric: Metric, axis: str) -> str:
+    """Return what a hover text holds for the metric's value on an axis, ``x`` or ``y``."""
+    return f"%{{{axis}:.{metric.digits}g}}"
+
+
 def mean_axis(metric: Metric, values: Iterable[float | None]) -> dict[str, Any]:
     """Return the same around means, which long intervals may leave."""
     if not metric.logarithmic:

@@ -111,8 +111,11 @@ def groups_of(found: Findings) -> list[Group]:
         name: [part for module in modules[name] if (part := parts[id(module)]) is not None]
         for name in questions
     }
+    headings = {name: question.heading for name, question in questions.items()}
+    if not found.ours:  # there need be no models
+        headings["models"] = "What are the best trials like?"
     return [
-        Group(name=name, heading=questions[name].heading, parts=some)
+        Group(name=name, heading=headings[name], parts=some)
         for name, some in answered.items()
         if some
     ]

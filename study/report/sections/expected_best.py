@@ -17,7 +17,7 @@ def section(found: Findings) -> Section | Missing | None:
         return Missing(f"{info.refusal}", found.more_trials)
     return Section(
         {"expected_best": info},
-        {"expected-best": plot_expected_best(info)},
+        {"expected-best": plot_expected_best(info, found.kind)},
         methods=[("expected best", f"{info.n_resamples} bootstrap resamples")],
         folded=found.counts("How many trials would have been enough?"),
     )

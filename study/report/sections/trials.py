@@ -23,6 +23,7 @@ def section(found: Findings) -> Section | Missing:
         "objectives": [value_name(i) for i in range(len(found.record.directions))],
         "command": found.command("train", "--trial NUMBER") if found.ours else "",
         "ours": found.ours,
+        "digits": {m.column: m.digits for m in found.objectives if m.digits != 4},
     }
     data = {
         "reading": safe_in_script(json.dumps(reading)),

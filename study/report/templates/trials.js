@@ -13,8 +13,9 @@ const table = (async () => {
 
   const [study] = (await unpack("report-data").json()).studies;
   // Which columns there are, which parameter names families, whether the (first) objective is to
-  // be high, what the values of all objectives are called, and whether attributes are this program's.
-  const { columns, family, maximise, objectives, command, ours } = JSON.parse(readingElement.textContent);
+  // be high, what the values of all objectives are called, whether attributes are this program's, and how
+  // many digits some values are told with.
+  const { columns, family, maximise, objectives, command, ours, digits } = JSON.parse(readingElement.textContent);
   // Whole seconds and fractions apart: browsers cut times to milliseconds.
   const seconds = ({ started, completed }) => {
     if (!started || !completed) return null;
@@ -56,9 +57,10 @@ const table = (async () => {
   const formats = {
     number: String,
     count: (value) => value.toLocaleString("en-US"),
-    measured: (value) => {
-      if (value === 0 || (Math.abs(value) >= 1e-4 && Math.abs(value) < 1e4)) return value.toPrecision(4);
-      const [mantissa, exponent] = exponential(value, 3);
+    measured: (value, digits = 4) => {
+      const size = Math.abs(value);
+      if (value === 0 || (size >= 1e-4 && size < 10 ** digits)) return value.toPrecision(digits);
+      const [mantissa, exponent] = exponential(value, digits - 1);
       return `${mantissa}e${exponent < 0 ? "-" : "+"}${String(Math.abs(exponent)).padStart(2, "0")}`;
     },
     share: (value) => `${(100 * value).toFixed(1)}\u00a0%`,
@@ -81,7 +83,7 @@ const table = (async () => {
     if (value === null) return missing;
     if (typeof value === "string" && column.format !== "text") return value;
     if (Math.abs(value) === Infinity) return value > 0 ? "inf" : "-inf";
-    return formats[column.format](value);
+    return formats[column.format](value, digits[column.key]);
   };
 
   const element = (tag, properties = {}, ...children) => {
@@ -303,7 +305,7 @@ const table = (async () => {
     const points = ys.flatMap((y, i) => Number.isFinite(y)
       ? [`${(200 * i) / (ys.length - 1)},${4 + (52 * (high - y)) / (high - low || 1)}`] : []);
     const drawn = svg("svg", { viewBox: "0 0 200 60", class: "curve", role: "img" });
-    const [first, last] = [values[0], values.at(-1)].map((value) => formats.measured(value));
+    const [first, last] = [values[0], values.at(-1)].map((value) => formats.measured(value, digits.value));
     drawn.setAttribute("aria-label", `Learning curve of trial ${trial.number}, from ${first} to ${last}`);
     drawn.append(svg("polyline", { points: points.join(" ") }));
     return element("figure", {}, drawn, element("figcaption", { textContent: `${first} → ${last}, ${values.length} reports` }));
