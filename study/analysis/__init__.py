@@ -52,7 +52,7 @@ def _digits(losses: Sequence[float]) -> int:
     spread = median(losses) - losses[0] if losses else 0.0
     size = max(map(abs, losses), default=0.0)
     alike = math.log10(size / spread) if 0 < spread < size else 0.0
-    return 4 + min(6, int(alike))
+    return 4 + max(0, min(3, int(alike) - 1))
 
 
 def objectives_of(record: StudyRecord) -> tuple[Metric, ...]:

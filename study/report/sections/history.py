@@ -13,10 +13,11 @@ HEADING = "History"
 
 def section(found: Findings) -> Section | Missing:
     """Draw all trials in their order, by each objective; tell when the best so far was found."""
-    histories = [get_history(found.record, metric=metric) for metric in found.objectives]
-    if not any(history.valued for history in histories):
+    every = [get_history(found.record, metric=metric) for metric in found.objectives]
+    histories = [history for history in every if history.valued]
+    if not histories:
         return Missing("no trial has reported a value yet", found.more_trials)
-    several = len(histories) > 1
+    several = len(every) > 1
     incumbents = None if several else get_incumbents(found.record)
     pruned = found.summary.by_state.get(TrialState.PRUNED, 0) > 0 and not several
     data = {"histories": histories, "incumbents": incumbents, "history_pruned": pruned}
