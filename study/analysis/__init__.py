@@ -237,15 +237,20 @@ def ranked(
     return [(sign * loss, trial) for loss, _, _, trial in found]
 
 
-def ranked_by_constraint(record: StudyRecord) -> list[tuple[float, TrialRecord]]:
+def ranked_by_constraint(
+    record: StudyRecord, *, finite: bool = False
+) -> list[tuple[float, TrialRecord]]:
     """Return the complete trials by the objective, those that break the constraint last.
 
     So the first one is the study's best trial if any trial keeps the constraint.
 
+    Args:
+        finite: Whether to leave out infinite values.
+
     Source: Deb, "An efficient constraint handling method for genetic algorithms", Computer
         Methods in Applied Mechanics and Engineering 186, 2000.
     """
-    return sorted(ranked(record, finite=False), key=lambda item: breaks_constraint(item[1]))
+    return sorted(ranked(record, finite=finite), key=lambda item: breaks_constraint(item[1]))
 
 
 def varies(record: StudyRecord, name: str) -> bool:

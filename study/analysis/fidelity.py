@@ -269,7 +269,7 @@ def get_fidelity(record: StudyRecord, *, n_points: int = 20, seed: int = 0) -> F
     complete, pruned = ([_curve(t, kind) for t in trials] for trials in _reporting(record, kind))
     n_resamples = default_resamples(len(complete))
     n_epochs = min((curve.steps[-1] for curve in complete), default=0)
-    refusal = _refusal("The fidelity of short trainings", len(complete))
+    refusal = _refusal(f"The fidelity of short {_trainings(kind)}", len(complete))
     points: tuple[FidelityPoint, ...] = ()
     if refusal is None:
         known = np.unique([s for curve in complete for s in curve.steps if s <= n_epochs])
@@ -525,6 +525,10 @@ def _curve(trial: TrialRecord, kind: KindInfo) -> _Curve:
 
 def _final(trial: TrialRecord, kind: KindInfo) -> float:
     return math.nan if trial.value is None else kind.objective.sign * trial.value
+
+
+def _trainings(kind: KindInfo) -> str:
+    return "trainings" if kind.name else "trials"
 
 
 def _refusal(what: str, n_complete: int) -> str | None:

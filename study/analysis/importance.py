@@ -168,7 +168,8 @@ def get_importances(
     """
     metric = metric or kind_of(record).objective
     complete = ranked(record, metric=metric)
-    pruned = _pruned(record, metric) if metric.objective and is_ours(record) else []
+    ours = is_ours(record)
+    pruned = _pruned(record, metric) if metric.objective and ours else []
     best_first = [*(((value,), trial) for value, trial in complete), *pruned]
     trials = [
         frozen_trial(trial.number, place, trial.params, trial.distributions)
@@ -180,7 +181,9 @@ def get_importances(
     names = [
         name
         for name in parameter_names(record)
-        if len({trial.params[name] for trial in inside if name in trial.params}) > 1
+        if (values := [trial.params[name] for trial in inside if name in trial.params])
+        # That a trial has a parameter at all is a choice, too.
+        and (len(set(values)) > 1 or (len(values) < len(inside) and not ours))
     ]
     refusal = _refusal(metric, (len(trials), len(inside), len(top)), names, region, which)
     n_drawn = min(len(trials), math.ceil(_MAX_DRAWN / math.sqrt(region)))

@@ -656,8 +656,8 @@ def _zombies(study: _Study, now: datetime) -> Check | None:
         "zombie trials",
         n > 0,
         "No trial runs suspiciously long.",
-        f"{n} trials have been running for more than ten times the longest one: their workers "
-        "are probably dead.",
+        f"{n} trials have been running for more than ten times the longest one: their "
+        f"{'workers' if study.ours else 'processes'} are probably dead.",
         study.run("--trials 1"),
     )
 
