@@ -110,15 +110,16 @@ class StudyRecord:
 
     @property
     def best(self) -> TrialRecord | None:
-        """The feasible complete trial with the best finite value; the earlier one of equal ones.
+        """The feasible complete trial with the best value; the earlier one of equal ones.
 
-        With several objectives, which have no best trial, that of the first one.
+        An infinite value may be the best, as for Optuna. With several objectives, which have no
+        best trial, that of the first one.
         """
         sign = -1.0 if self.directions[0] == "maximize" else 1.0
         valued = [
             (sign * trial.value, trial.number, trial)
             for trial in self.complete
-            if trial.value is not None and math.isfinite(trial.value) and trial.feasible
+            if trial.value is not None and not math.isnan(trial.value) and trial.feasible
         ]
         return min(valued, key=lambda item: item[:2])[2] if valued else None
 

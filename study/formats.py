@@ -11,14 +11,16 @@ if TYPE_CHECKING:
 MISSING = "–"
 
 
-def format_mse(value: float | None) -> str:
-    """Write an error with four significant digits."""
+def format_mse(value: float | None, digits: int = 4) -> str:
+    """Write an error with four or so many significant digits."""
     if value is None:
         return MISSING
     if not math.isfinite(value):
         return str(value)
     value += 0.0  # there is no minus 0
-    return f"{value:#.4g}" if value == 0 or 1e-4 <= abs(value) < 1e4 else f"{value:.3e}"
+    if value == 0 or 1e-4 <= abs(value) < 10**digits:
+        return f"{value:#.{digits}g}".rstrip(".")
+    return f"{value:.{digits - 1}e}"
 
 
 def format_accuracy(value: float | None) -> str:
@@ -33,10 +35,14 @@ class Unit(Protocol):
     def is_share(self) -> bool:
         """Whether it is told in per cent."""
 
+    @property
+    def digits(self) -> int:
+        """Significant digits with which it is told."""
+
 
 def format_measured(value: float | None, metric: Unit) -> str:
-    """Write a value of a metric: a share in per cent, others with four significant digits."""
-    return format_accuracy(value) if metric.is_share else format_mse(value)
+    """Write a value of a metric: a share in per cent, others with its significant digits."""
+    return format_accuracy(value) if metric.is_share else format_mse(value, metric.digits)
 
 
 def format_coefficient(value: float | None) -> str:

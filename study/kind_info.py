@@ -59,6 +59,11 @@ class KindInfo(Described):
                 return tuple(map(str, parameter.values()))
         return ()
 
+    @property
+    def first_step(self) -> int:
+        """What people call the step that is stored as 0; steps of others are told as stored."""
+        return 1 if self.name else 0
+
     @classmethod
     def of_kind(
         cls, kind: Kind, space: SearchSpace | None, source: KindSource | None = None
@@ -119,6 +124,8 @@ def foreign_objectives(directions: Sequence[str], names: Sequence[str] = ()) -> 
     """Describe objectives of which nothing but directions, and maybe names, are known."""
     several = len(directions) > 1
     unnamed = [f"objective {i}" if several else "objective value" for i in range(len(directions))]
+    # A name stands in sentences.
+    told = [" ".join(name.split()) or other for name, other in zip(names, unnamed, strict=False)]
     return tuple(
         Metric(
             name=value_name(i),
@@ -126,7 +133,7 @@ def foreign_objectives(directions: Sequence[str], names: Sequence[str] = ()) -> 
             direction="maximize" if direction == "maximize" else "minimize",
             place=i,
         )
-        for i, (name, direction) in enumerate(zip(names or unnamed, directions, strict=True))
+        for i, (name, direction) in enumerate(zip(told or unnamed, directions, strict=True))
     )
 
 

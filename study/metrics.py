@@ -33,7 +33,9 @@ class Metric:
         name: The user attribute that holds it, and its name in exported tables.
         label: Its name for people, as it stands in a sentence: ``validation accuracy``.
         unit: Behind the number, such as ``s``; empty for a plain number.
-        low, high: The lowest and highest value that there can be, if there is one.
+        low, high: The lowest and highest value that there can be, if that is known.
+        wide: Whether its values are known to be above 0 and to span decades.
+        digits: Significant digits with which it is told: as many as tell good values apart.
         always: Whether every complete trial has it; others are measured on request.
         place: Which of the study's objectives it is, from 0, so that trials have it among their
             values; None for a number that they have as an attribute.
@@ -45,6 +47,8 @@ class Metric:
     unit: str = ""
     low: float | None = None
     high: float | None = None
+    wide: bool = False
+    digits: int = 4
     always: bool = True
     place: int | None = None
 
@@ -58,9 +62,19 @@ class Metric:
         return self.direction == "maximize"
 
     @property
+    def has_zero(self) -> bool:
+        """Whether shares of a value mean something, as nothing can be below 0."""
+        return self.low is not None and self.low >= 0
+
+    @property
+    def is_error(self) -> bool:
+        """Whether it is to be low and cannot be below 0."""
+        return not self.maximise and self.has_zero
+
+    @property
     def logarithmic(self) -> bool:
-        """Whether it is drawn on a logarithmic axis, as what is to be low and above 0."""
-        return not self.maximise and self.low is not None and self.low >= 0
+        """Whether it is drawn on a logarithmic axis."""
+        return self.wide or self.is_error
 
     @property
     def sign(self) -> float:
@@ -89,6 +103,11 @@ class Metric:
         return "lower" if self.maximise else "higher"
 
     @property
+    def column(self) -> str:
+        """What tables call its values."""
+        return self.name if self.place is None else value_name(self.place)
+
+    @property
     def test_name(self) -> str:
         """The name of what the test split gives for it."""
         return self.name.removeprefix("validation_")
@@ -104,13 +123,18 @@ class Metric:
 
     def of(self, trial: Measured) -> float | None:
         """Return a trial's value of the metric as stored, or None without a finite one."""
+        value = self.any_of(trial)
+        return value if value is not None and math.isfinite(value) else None
+
+    def any_of(self, trial: Measured) -> float | None:
+        """Return the same, infinite ones as well."""
         if self.place is None:
             value = trial.user_attrs.get(self.name)
         else:
             value = trial.values[self.place] if self.place < len(trial.values) else None
         if isinstance(value, bool) or not isinstance(value, int | float):
             return None
-        return float(value) if math.isfinite(value) else None
+        return None if math.isnan(value) else float(value)
 
     def is_better(self, value: float, other: float) -> bool:
         return value > other if self.maximise else value < other

@@ -5,8 +5,9 @@ a browser, a database or a model. This module holds what all analyses read from 
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from statistics import median
 from typing import Any
 
 from optuna.distributions import CategoricalDistribution
@@ -14,6 +15,7 @@ from optuna.trial import TrialState
 
 from storage import attrs
 from storage.records import StudyRecord, TrialRecord, experiment_of
+from study.formats import format_percent
 from study.kind_info import FOREIGN, KindInfo, foreign_objectives, stored_kind
 from study.metrics import Metric
 
@@ -21,7 +23,8 @@ ALL_TRIALS = "all"
 """The family of every trial of a study whose space has only one."""
 
 NEAR = 0.1
-"""A value that is worse than another one by this share counts as about as good: that is chance."""
+"""Share of the size of the best value by which another may be worse and count as about as good:
+that is chance. Where shares of a value mean nothing, it is one of the way to the middle trial."""
 
 
 def kind_of(record: StudyRecord) -> KindInfo:
@@ -30,15 +33,26 @@ def kind_of(record: StudyRecord) -> KindInfo:
 
 
 def _objectives(record: StudyRecord) -> tuple[Metric, ...]:
-    """Describe the objectives of a study of which no more is known; what is above 0 has a low."""
+    """Describe the objectives of a study of which no more is known than its values."""
     found = foreign_objectives(record.directions, record.metric_names)
-    values = [
-        [t.values[i] for t in record.complete if i < len(t.values)] for i in range(len(found))
-    ]
+    complete = record.complete
+    columns = [[v for t in complete if (v := metric.of(t)) is not None] for metric in found]
     return tuple(
-        replace(metric, low=0.0 if all(value > 0 for value in column) else None)
-        for metric, column in zip(found, values, strict=True)
+        replace(
+            metric,
+            wide=bool(column) and 0 < 10 * min(column) <= max(column),
+            digits=_digits(sorted(metric.sign * value for value in column)),
+        )
+        for metric, column in zip(found, columns, strict=True)
     )
+
+
+def _digits(losses: Sequence[float]) -> int:
+    """Return how many digits tell ascending losses apart between the best and the median."""
+    spread = median(losses) - losses[0] if losses else 0.0
+    size = max(map(abs, losses), default=0.0)
+    alike = math.log10(size / spread) if 0 < spread < size else 0.0
+    return 4 + max(0, min(3, int(alike) - 1))
 
 
 def objectives_of(record: StudyRecord) -> tuple[Metric, ...]:
@@ -71,7 +85,12 @@ def metric_named(record: StudyRecord, name: str) -> Metric | None:
 
 def word_for(metric: Metric) -> str:
     """Return what values of a metric are called where its name would be too long."""
-    return "error" if metric.logarithmic else "value"
+    return "error" if metric.is_error else "value"
+
+
+def is_ours(record: StudyRecord) -> bool:
+    """Whether this package made the study, and trained it, with whichever kind."""
+    return stored_kind(record.user_attrs) is not None
 
 
 def is_own(record: StudyRecord) -> bool:
@@ -119,11 +138,21 @@ def relative_change(value: float, other: float) -> float | None:
     return (value / other - 1) * math.copysign(1.0, other) if other else None
 
 
-def is_near(value: float, best: float) -> bool:
-    """Whether a value that is no better than the best one is about as good."""
-    return (
-        value <= best * (1 + NEAR) if value >= best > 0 else abs(value - best) <= NEAR * abs(best)
-    )
+def margin(metric: Metric, losses: Sequence[float], share: float) -> float:
+    """Return by how much a loss may exceed the lowest one for a share, whatever the signs.
+
+    Args:
+        losses: At least one, ascending.
+        share: Of the size of the lowest; of its distance from the median where shares of a value
+            mean nothing.
+    """
+    return share * (abs(losses[0]) if metric.has_zero else median(losses) - losses[0])
+
+
+def near_words(metric: Metric, best: str = "the best") -> str:
+    """Say which values are about as good as the best one, behind "within"."""
+    share = format_percent(NEAR)
+    return f"{share} of {best if metric.has_zero else 'the way to the median'}"
 
 
 def family_of(trial: TrialRecord, parameter: str | None) -> str:
@@ -187,12 +216,13 @@ def breaks_constraint(trial: TrialRecord) -> bool:
 
 
 def ranked(
-    record: StudyRecord, *, metric: Metric | None = None
+    record: StudyRecord, *, metric: Metric | None = None, finite: bool = True
 ) -> list[tuple[float, TrialRecord]]:
-    """Return the complete trials with a finite value of a metric, feasible or not, best first.
+    """Return the complete trials with a value of a metric, feasible or not, best first.
 
     Args:
         metric: None for the objective; equal trials keep the order of their numbers.
+        finite: Whether to leave out infinite values, with which nothing can be computed.
 
     Returns:
         Each trial behind its value, which is the stored one also where higher is better.
@@ -202,20 +232,25 @@ def ranked(
     found = sorted(
         (sign * value, trial.number, i, trial)
         for i, trial in enumerate(record.complete)
-        if (value := metric.of(trial)) is not None
+        if (value := metric.of(trial) if finite else metric.any_of(trial)) is not None
     )
     return [(sign * loss, trial) for loss, _, _, trial in found]
 
 
-def ranked_by_constraint(record: StudyRecord) -> list[tuple[float, TrialRecord]]:
+def ranked_by_constraint(
+    record: StudyRecord, *, finite: bool = False
+) -> list[tuple[float, TrialRecord]]:
     """Return the complete trials by the objective, those that break the constraint last.
 
     So the first one is the study's best trial if any trial keeps the constraint.
 
+    Args:
+        finite: Whether to leave out infinite values.
+
     Source: Deb, "An efficient constraint handling method for genetic algorithms", Computer
         Methods in Applied Mechanics and Engineering 186, 2000.
     """
-    return sorted(ranked(record), key=lambda item: breaks_constraint(item[1]))
+    return sorted(ranked(record, finite=finite), key=lambda item: breaks_constraint(item[1]))
 
 
 def varies(record: StudyRecord, name: str) -> bool:

@@ -3,7 +3,7 @@
 import math
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Literal
 
@@ -15,6 +15,7 @@ from storage.attrs import DATA_FINGERPRINT, MEASURED_ON, REUSED_FROM, WARM_START
 from storage.records import StudyRecord, TrialRecord
 from study.analysis import (
     data_of,
+    is_ours,
     is_own,
     is_search,
     kind_of,
@@ -27,7 +28,7 @@ from study.analysis import (
 from study.analysis.correlation import NON_ADAPTIVE_SAMPLERS
 from study.analysis.expected_best import MIN_TRIALS
 from study.analysis.history import SummaryInfo, get_summary
-from study.analysis.spent import spent_by, training_seconds
+from study.analysis.spent import spent_by, steps_reported, training_seconds
 from study.formats import (
     MISSING,
     format_count,
@@ -80,6 +81,7 @@ class StudySide:
     """What one of the studies is and found.
 
     Args:
+        ours: Whether this package made it.
         kind, space, sampler, pruner: Their names, None if not stored.
         imported: Whether its results come from a file.
         n_candidates: Complete trials with a finite error that keep the study's constraint.
@@ -91,6 +93,7 @@ class StudySide:
     """
 
     name: str
+    ours: bool
     kind: str | None
     objective: Metric
     space: str | None
@@ -241,10 +244,17 @@ class ComparisonInfo:
     @property
     def objective(self) -> Metric:
         """What all studies search for; a value without a name where that differs."""
-        first, *others = dict.fromkeys(side.objective for side in self.studies)
-        if not others:
-            return first
-        return Metric(name="value", label="objective value", direction=first.direction)
+        found = [side.objective for side in self.studies]
+        alike = {(m.name, m.label, m.unit, m.low, m.high) for m in found}
+        first = found[0]
+        if len(alike) > 1:
+            first = Metric(name="value", label="objective value", direction=first.direction)
+        return replace(first, wide=any(m.wide for m in found), digits=max(m.digits for m in found))
+
+    @property
+    def one_direction(self) -> bool:
+        """Whether low values are better in all of the studies, or high ones are."""
+        return len({side.objective.direction for side in self.studies}) == 1
 
     @property
     def primary(self) -> EqualBudget | None:
@@ -336,8 +346,8 @@ def get_comparison(
 
 def describe_budget(words: str, amount: float) -> str:
     """Write a budget with what it is counted in, see ``EqualBudget``."""
-    if words == "seconds":
-        return f"{format_duration(amount)} of training"
+    if words in ("seconds", "time"):
+        return f"{format_duration(amount)}{' of training' if words == 'seconds' else ''}"
     return f"{format_count(round(amount))} {words if round(amount) != 1 else words[:-1]}"
 
 
@@ -349,6 +359,7 @@ def _side(record: StudyRecord) -> StudySide:
     kind, space, pruner = (_text(settings.get(name)) for name in ("kind", "space", "pruner"))
     return StudySide(
         name=record.name,
+        ours=is_ours(record),
         kind=kind,
         objective=objective,
         space=space,
@@ -502,7 +513,7 @@ def _costs(record: StudyRecord, unit: Unit) -> Callable[[TrialRecord], float]:
 
     def steps(trial: TrialRecord) -> float:
         # Where it was answered from a stored curve, what its training would have taken.
-        ran = spent[trial.number].steps or len(trial.intermediate_values)
+        ran = spent[trial.number].steps or steps_reported(trial)
         asked = None if fidelity is None else trial.params.get(fidelity)
         if ran == 0 and trial.state == TrialState.COMPLETE and isinstance(asked, int):
             ran = asked
@@ -529,6 +540,8 @@ def _equal_budget(
     if unit == "epochs":  # what the studies call them, if they agree
         steps = {kind_of(record).step for record in records}
         words = plural(steps.pop()) if len(steps) == 1 else "steps"
+    if unit == "seconds" and not any(map(is_ours, records)):
+        words = "time"
     found = {record.name: _pool(record, unit) for record in records}
     pools = [pool for pool in found.values() if pool is not None]
     unknown = [name for name, pool in found.items() if pool is None]
@@ -536,7 +549,7 @@ def _equal_budget(
     dearest = max(pools, key=lambda pool: pool.full_cost, default=None)
     refusal = None
     if unknown or smallest is None or dearest is None:
-        what = "training time" if words == "seconds" else f"number of {words}"
+        what = {"seconds": "training time", "time": "time"}.get(words, f"number of {words}")
         refusal = (
             f"There is no common budget in {words}: {_names(unknown)} "
             f"{'do' if len(unknown) > 1 else 'does'} not store the {what} of every trial."
@@ -724,11 +737,17 @@ def _computed(pool: _Pool, samples: np.ndarray, budgets: np.ndarray) -> list[np.
 def _incomparable(sides: Sequence[StudySide], data: str) -> Iterator[str]:
     """Say why the studies' errors may not compare."""
     word = word_for(sides[0].objective)
-    if len({(side.objective.label, side.objective.direction) for side in sides}) > 1:
+    if len({side.objective.label for side in sides}) > 1:
         yield (
             "The studies search for different things: "
             f"{_each(sides, lambda side: side.objective.label)}."
         )
+    if not any(side.ours for side in sides):
+        yield (
+            f"On which data {_names([side.name for side in sides])} measured their values is not "
+            "stored, so whether they compare is for the reader to judge."
+        )
+        return
     known = {side.judged_on for side in sides if side.judged_on is not None}
     if len(known) > 1:
         yield (

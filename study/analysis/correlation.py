@@ -12,6 +12,7 @@ from scipy import stats
 from storage.attrs import WARM_START
 from storage.records import Scalar, StudyRecord, TrialRecord
 from study.analysis import family_of, kind_of, parameter_names, ranked, sampler_of
+from study.analysis.magnitude import tamed
 from study.metrics import Metric
 from study.sampling.names import ADAPTIVE_SAMPLERS, SAMPLERS
 
@@ -298,7 +299,7 @@ def _correlate(
     seed: int,
 ) -> tuple[ParameterCorrelation, ...]:
     """Correlate the ordered parameters of a family's trials; those of the same trials at once."""
-    measured = np.asarray([value for value, _ in members])
+    measured, _ = tamed(np.asarray([value for value, _ in members]))
     columns = _columns(names, [trial for _, trial in members])
     same_trials: dict[bytes, list[_Column]] = {}
     for column in columns:
@@ -350,7 +351,7 @@ def _columns(names: Sequence[str], trials: Sequence[TrialRecord]) -> list[_Colum
                 name=name,
                 log=log,
                 having=np.asarray([name in trial.params for trial in trials]),
-                values=np.log10(values) if log else values,
+                values=np.log10(values) if log else tamed(values)[0],
             )
         )
     return columns

@@ -1,10 +1,10 @@
 """What a better value costs: what the kind counts of its models, and training time."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from storage.attrs import REUSED_FROM, TRAINING_SECONDS
 from storage.records import StudyRecord, TrialRecord
-from study.analysis import breaks_constraint, family_of, is_near, kind_of, ranked
+from study.analysis import NEAR, breaks_constraint, family_of, kind_of, margin, ranked
 from study.analysis.front import non_dominated
 from study.analysis.spent import training_seconds
 from study.kind_info import KindInfo
@@ -31,11 +31,13 @@ class CostInfo:
     Args:
         name: The cost's column in the table of trials, if that has one.
         points: Of the trials that have the cost, by number.
+        near: By how much a value may be worse than the best one and count as about as good.
     """
 
     name: str
     label: str
     points: tuple[CostPoint, ...]
+    near: float
 
     @property
     def front(self) -> tuple[CostPoint, ...]:
@@ -55,8 +57,8 @@ class CostInfo:
 
     @property
     def cheapest_near(self) -> CostPoint:
-        """The cheapest point that is at most by ``NEAR`` worse than the best."""
-        return next(p for p in self.front if is_near(p.mse, self.best.mse))
+        """The cheapest point that is about as good as the best."""
+        return next(p for p in self.front if abs(p.mse - self.best.mse) <= self.near)
 
     @property
     def saves(self) -> bool:
@@ -74,7 +76,8 @@ def get_costs(record: StudyRecord) -> tuple[CostInfo, ...]:
     kind = kind_of(record)
     trials = [(mse, trial) for mse, trial in ranked(record) if not breaks_constraint(trial)]
     infos = []
-    for measure in (*kind.costs, _SECONDS):
+    seconds = _SECONDS if kind.name else replace(_SECONDS, label="time, seconds")
+    for measure in (*kind.costs, seconds):
         found = sorted(
             (trial.number, mse, cost, family_of(trial, kind.family))
             for mse, trial in trials
@@ -82,18 +85,20 @@ def get_costs(record: StudyRecord) -> tuple[CostInfo, ...]:
         )
         if len({cost for _, _, cost, _ in found}) < 2:
             continue
-        front = non_dominated([(kind.objective.sign * mse, cost) for _, mse, cost, _ in found])
+        losses = [kind.objective.sign * mse for _, mse, _, _ in found]
+        front = non_dominated([(loss, row[2]) for loss, row in zip(losses, found, strict=True)])
         points = tuple(
             CostPoint(number=number, family=family, mse=mse, cost=cost, on_front=i in front)
             for i, (number, mse, cost, family) in enumerate(found)
         )
-        infos.append(CostInfo(name=measure.name, label=measure.label, points=points))
+        near = margin(kind.objective, sorted(losses), NEAR)
+        infos.append(CostInfo(name=measure.name, label=measure.label, points=points, near=near))
     return tuple(infos)
 
 
 def _cost(kind: KindInfo, cost: Metric, trial: TrialRecord) -> float | None:
     """Return what a trial stored of a cost, or what its configuration says of it."""
-    if cost is _SECONDS:
+    if cost.name == _SECONDS.name:
         return None if REUSED_FROM in trial.user_attrs else training_seconds(trial)
     found = trial.user_attrs.get(cost.name)
     if found is None and kind.space is not None:

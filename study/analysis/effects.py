@@ -54,7 +54,7 @@ class Effect:
         best, worst: Its sides with the best and with the worst median.
         p_adjusted: Of the Kruskal-Wallis test over all of its sides, adjusted for all settings.
         size: The best median in units of the worst, 0.5 is half of it; None unless both are
-            positive.
+            positive and shares of a value mean something.
     """
 
     name: str
@@ -75,7 +75,7 @@ class EffectsInfo:
 
     Args:
         untold: Settings that vary and have no two sides with enough trials.
-        n_trials: Complete trials, each training once.
+        n_trials: Complete trials that keep the constraint, each training once.
         adaptive: Whether the sampler chose trials by earlier results, so that settings moved
             together and the test describes more than it tests.
     """
@@ -104,7 +104,7 @@ def get_effects(record: StudyRecord, *, metric: Metric | None = None) -> Effects
     sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 6, 1979).
     """
     metric = metric or kind_of(record).objective
-    members = ranked_once(ranked(record, metric=metric))
+    members = ranked_once(item for item in ranked(record, metric=metric) if item[1].feasible)
     tested: list[tuple[str, list[tuple[str, list[float]]], float]] = []
     untold = []
     for name in parameter_names(record):
@@ -172,14 +172,15 @@ def _effect(
 ) -> Effect:
     told = [Side(words=w, n_trials=len(v), median=median(v)) for w, v in sides]
     best, *_, worst = sorted(told, key=lambda side: metric.sign * side.median)
-    positive = min(best.median, worst.median) > 0
+    positive = metric.has_zero and min(best.median, worst.median) > 0
     size = best.median / worst.median if positive else None
     return Effect(name=name, best=best, worst=worst, p_adjusted=p, size=size)
 
 
 def _order(effect: Effect) -> tuple[bool, float, float]:
-    factor = 0.0 if effect.size is None else abs(math.log(effect.size))
-    return not effect.clear, -factor, effect.p_adjusted
+    difference = abs(effect.best.median - effect.worst.median)
+    size = difference if effect.size is None else abs(math.log(effect.size))
+    return not effect.clear, -size, effect.p_adjusted
 
 
 def _holm(p_values: Sequence[float]) -> list[float]:

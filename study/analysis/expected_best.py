@@ -9,7 +9,7 @@ import numpy as np
 from optuna.trial import TrialState
 
 from storage.records import StudyRecord
-from study.analysis import kind_of, ranked, sampler_of
+from study.analysis import kind_of, margin, ranked, sampler_of
 from study.analysis.correlation import (
     NON_ADAPTIVE_SAMPLERS,
     default_resamples,
@@ -23,7 +23,7 @@ from study.sampling.names import ADAPTIVE_SAMPLERS
 MIN_TRIALS = 5
 
 TOLERANCE = 0.05
-"""Share of the size of the best value that counts as close to it."""
+"""Share, as ``margin`` takes it, that counts as close to the best value."""
 
 RELIABLE_PART = 5
 """Up to this part of the trials, a fifth, the intervals hold the truth often enough."""
@@ -122,7 +122,7 @@ def get_expected_best(
         n_trials=len(used),
         best=used[0][0] if refusal is None else None,
         n_reliable=len(used) // RELIABLE_PART,
-        n_close=_n_close(errors) if refusal is None else None,
+        n_close=_n_close(errors, metric) if refusal is None else None,
         seconds_per_trial=seconds,
         n_resamples=n_resamples,
         sampler=sampler,
@@ -195,9 +195,10 @@ def _band(errors: np.ndarray, numbers: np.ndarray, *, n_resamples: int, seed: in
     return np.asarray(np.quantile(np.concatenate(found), [0.025, 0.975], axis=0))
 
 
-def _n_close(errors: np.ndarray) -> int:
+def _n_close(errors: np.ndarray, metric: Metric) -> int:
     """Return the smallest n whose expected minimum, which falls with n, is close to the lowest."""
-    bound = errors.min() + TOLERANCE * abs(errors.min())
+    ascending = np.sort(errors).tolist()
+    bound = ascending[0] + margin(metric, ascending, TOLERANCE)
     numbers = range(1, len(errors))
     return 1 + bisect_left(numbers, True, key=lambda n: expected_minimum(errors, n) <= bound)
 

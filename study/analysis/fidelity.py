@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -15,7 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 from scipy import stats
 
 from storage.records import StudyRecord, TrialRecord
-from study.analysis import kind_of
+from study.analysis import kind_of, margin
 from study.analysis.correlation import (
     default_resamples,
     percentile_interval,
@@ -24,6 +24,7 @@ from study.analysis.correlation import (
 from study.analysis.importance import frozen_trial, quiet_optuna
 from study.analysis.spent import EARLIEST
 from study.formats import format_percent, plural
+from study.kind_info import KindInfo
 from study.sampling.names import StalledPruner
 
 MIN_TRIALS = 10
@@ -37,7 +38,7 @@ class FidelityPoint:
     """How well the values at one step of the trainings tell the final ones.
 
     Args:
-        step: Counted from 1.
+        step: As people count it.
         n_trials: Complete trials behind the coefficient.
         spearman: Rank correlation between their best value up to this step and their final
             one, None where either does not vary.
@@ -73,7 +74,7 @@ class FidelityInfo:
         points: By step; empty after a refusal.
         n_complete, n_pruned: Trials with a curve.
         n_epochs: The last step that all of the complete trials reached.
-        longest: Steps of the longest complete trial.
+        longest: The last step of the longest complete trial.
     """
 
     points: tuple[FidelityPoint, ...]
@@ -121,7 +122,8 @@ class PrunerReplay:
             same trials, not of other trials.
         mean_regret: Final value of the best survivor minus the best one, as errors, mean over
             the orders; where nothing survives, that of the worst trial.
-        mean_relative_regret: The same as a share of the size of the best value, unless that is 0.
+        mean_relative_regret: The same in units of the size of the best value, or of its distance
+            from the median where shares of a value mean nothing, unless that is 0.
     """
 
     name: str
@@ -146,7 +148,7 @@ class PrunersInfo:
         replays: In the order of the settings; empty after a refusal.
         n_replayed: How many of them were replayed: the best, and others at random.
         n_orders: Orders in which they were replayed, the first being that of their starts.
-        every: Steps between the reports that a pruner gets.
+        every: One in so many reports is what a pruner gets.
     """
 
     replays: tuple[PrunerReplay, ...]
@@ -160,17 +162,28 @@ class PrunersInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Curve:
-    """A training, as errors: its values after steps that are counted from 0, and its final one."""
+    """A training, as errors: its values after steps as people count them, and its final one.
+
+    Args:
+        places: Of its steps among those that any of the curves reported, from 0.
+        costs: Steps that were run up to there.
+    """
 
     steps: Sequence[int]
     values: np.ndarray
     final: float
+    costs: Sequence[int]
+    places: Sequence[int] = ()
 
-    def thinned(self, every: int) -> "_Curve":
-        """Keep each ``every``-th report and the last one."""
+    def thinned(self, every: int, known: Mapping[int, int]) -> "_Curve":
+        """Keep each ``every``-th of the known steps and its last one."""
         last = len(self.steps) - 1
-        kept = [i for i, step in enumerate(self.steps) if (step + 1) % every == 0 or i == last]
-        return replace(self, steps=[self.steps[i] for i in kept], values=self.values[kept])
+        places = [known[step] for step in self.steps]
+        kept = [i for i, place in enumerate(places) if (place + 1) % every == 0 or i == last]
+        steps, costs, found = (
+            [all_of[i] for i in kept] for all_of in (self.steps, self.costs, places)
+        )
+        return replace(self, steps=steps, costs=costs, places=found, values=self.values[kept])
 
 
 class _Trials(InMemoryStorage):
@@ -252,20 +265,23 @@ def get_fidelity(record: StudyRecord, *, n_points: int = 20, seed: int = 0) -> F
         Hyperparameter Optimization at Scale", ICML 2018, arXiv:1807.01774; intervals: Efron,
         Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13.
     """
-    complete, pruned = ([_curve(t, record) for t in trials] for trials in _reporting(record))
+    kind = kind_of(record)
+    complete, pruned = ([_curve(t, kind) for t in trials] for trials in _reporting(record, kind))
     n_resamples = default_resamples(len(complete))
-    n_epochs = min((len(curve.values) for curve in complete), default=0)
-    refusal = _refusal("The fidelity of short trainings", len(complete))
+    n_epochs = min((curve.steps[-1] for curve in complete), default=0)
+    refusal = _refusal(f"The fidelity of short {_trainings(kind)}", len(complete))
     points: tuple[FidelityPoint, ...] = ()
     if refusal is None:
-        epochs = np.unique(np.geomspace(1, n_epochs, n_points).round().astype(int))
+        known = np.unique([s for curve in complete for s in curve.steps if s <= n_epochs])
+        places = np.unique(np.geomspace(1, len(known), n_points).round().astype(int)) - 1
+        epochs = known[places]
         points = _points(epochs, complete, pruned, n_resamples=n_resamples, seed=seed)
     return FidelityInfo(
         points=points,
         n_complete=len(complete),
         n_pruned=len(pruned),
         n_epochs=n_epochs,
-        longest=max((len(curve.values) for curve in complete), default=0),
+        longest=max((curve.steps[-1] for curve in complete), default=0),
         n_resamples=n_resamples,
         refusal=refusal,
         caution=None if refusal else _caution(len(complete), len(pruned)),
@@ -295,20 +311,25 @@ def replay_pruners(
         interval: Wilson, "Probable Inference, the Law of Succession, and Statistical
         Inference", JASA 22, 1927, by ``scipy.stats.binomtest``.
     """
-    complete, pruned = _reporting(record)
+    kind = kind_of(record)
+    complete, pruned = _reporting(record, kind)
     refusal = _refusal("A replay of pruners", len(complete))
     rng = np.random.default_rng(seed)
-    curves = [_curve(trial, record) for trial in _choose(complete, max_trials, rng, record)]
-    longest = max((curve.steps[-1] + 1 for curve in curves), default=0)
-    every = max(1, math.ceil(longest / max_reports))
+    curves = [_curve(trial, kind) for trial in _choose(complete, max_trials, rng, kind)]
+    steps_known = sorted({step for curve in curves for step in curve.steps})
+    known = {step: place for place, step in enumerate(steps_known)}
+    every = max(1, math.ceil(len(known) / max_reports))
     replays: list[PrunerReplay] = []
     if refusal is None:
-        thinned = [curve.thinned(every) for curve in curves]
+        thinned = [curve.thinned(every, known) for curve in curves]
         shuffled = (rng.permutation(len(thinned)) for _ in range(n_orders - 1))
         orders = [thinned, *([thinned[i] for i in order] for order in shuffled)]
-        steps = plural(kind_of(record).step)
+        unit = margin(kind.objective, sorted(curve.final for curve in curves), 1.0)
         with quiet_optuna():
-            replays = [_replay(setting, orders, longest, steps=steps) for setting in settings]
+            replays = [
+                _replay(setting, orders, len(known), steps=plural(kind.step), unit=unit)
+                for setting in settings
+            ]
     return PrunersInfo(
         replays=tuple(replays),
         n_complete=len(complete),
@@ -359,7 +380,7 @@ def _points(
         intervals = {i: percentile_interval(resampled[k]) for k, i in enumerate(varying)}
     points = []
     for i, epoch in enumerate(map(int, epochs)):
-        n_before = sum(len(curve.values) < epoch for curve in pruned)
+        n_before = sum(curve.steps[-1] < epoch for curve in pruned)
         low, high = intervals.get(i, (None, None))
         both = np.concatenate([early[i], early_pruned[i]])
         points.append(
@@ -379,11 +400,14 @@ def _points(
 
 
 def _best_so_far(curves: Sequence[_Curve], epochs: np.ndarray) -> np.ndarray:
-    """Return the lowest value up to each step or the end, shape ``(n_epochs, n_curves)``."""
+    """Return the lowest value up to each step or the end, shape ``(n_epochs, n_curves)``.
+
+    It is infinite before the first report.
+    """
     columns = []
     for curve in curves:
-        lowest = np.minimum.accumulate(_worst_if_missing(curve.values))
-        columns.append(lowest[np.minimum(epochs, len(lowest)) - 1])
+        lowest = np.minimum.accumulate([np.inf, *_worst_if_missing(curve.values)])
+        columns.append(lowest[np.searchsorted(curve.steps, epochs, side="right")])
     return np.asarray(columns).reshape(len(curves), len(epochs)).T
 
 
@@ -406,11 +430,16 @@ def _spearman(x: np.ndarray, y: np.ndarray) -> float | None:
 
 
 def _replay(
-    setting: PrunerSetting, orders: Sequence[Sequence[_Curve]], longest: int, *, steps: str
+    setting: PrunerSetting,
+    orders: Sequence[Sequence[_Curve]],
+    longest: int,
+    *,
+    steps: str,
+    unit: float,
 ) -> PrunerReplay:
     best = min(curve.final for curve in orders[0])
     worst = max(curve.final for curve in orders[0])
-    n_epochs = sum(curve.steps[-1] + 1 for curve in orders[0])
+    n_epochs = sum(curve.costs[-1] for curve in orders[0])
     saved, regrets = [], []
     for i, order in enumerate(orders):
         n_run, survivors = _run(setting.make(longest), order, name=f"order {i}")
@@ -428,7 +457,7 @@ def _replay(
         low=float(interval.low),
         high=float(interval.high),
         mean_regret=mean_regret,
-        mean_relative_regret=mean_regret / abs(best) if best else None,
+        mean_relative_regret=mean_regret / unit if unit else None,
     )
 
 
@@ -443,56 +472,63 @@ def _run(pruner: BasePruner, curves: Sequence[_Curve], *, name: str) -> tuple[in
     survivors = []
     for curve in curves:
         storage.trials.append(frozen_trial(len(storage.trials), None, {}, {}, TrialState.RUNNING))
-        last = curve.steps[-1]
-        for step, value in zip(curve.steps, curve.values.tolist(), strict=True):
-            storage.trials[-1].intermediate_values[step] = value
-            if step < last and pruner.prune(study, storage.trials[-1]):
+        last = curve.places[-1]
+        reports = zip(curve.places, curve.costs, curve.values.tolist(), strict=True)
+        for place, cost, value in reports:
+            storage.trials[-1].intermediate_values[place] = value
+            if place < last and pruner.prune(study, storage.trials[-1]):
                 storage.trials[-1].state = TrialState.PRUNED
-                n_run += step + 1
+                n_run += cost
                 break
         else:
             storage.trials[-1].state = TrialState.COMPLETE
-            n_run += last + 1
+            n_run += curve.costs[-1]
             survivors.append(curve.final)
     return n_run, survivors
 
 
 def _choose(
-    trials: Sequence[TrialRecord], n: int, rng: np.random.Generator, record: StudyRecord
+    trials: Sequence[TrialRecord], n: int, rng: np.random.Generator, kind: KindInfo
 ) -> Sequence[TrialRecord]:
     """Return at most n of a study's trials in their order, the best one among them."""
     if len(trials) <= n:
         return trials
-    best = min(range(len(trials)), key=lambda i: _final(trials[i], record))
+    best = min(range(len(trials)), key=lambda i: _final(trials[i], kind))
     others = [i for i in range(len(trials)) if i != best]
     kept = {best, *map(int, rng.choice(others, size=n - 1, replace=False))}
     return [trials[i] for i in sorted(kept)]
 
 
-def _reporting(record: StudyRecord) -> tuple[list[TrialRecord], list[TrialRecord]]:
+def _reporting(record: StudyRecord, kind: KindInfo) -> tuple[list[TrialRecord], list[TrialRecord]]:
     """Return complete trials with a value, by start, and pruned ones; those with a curve."""
     reporting = [trial for trial in record.trials if trial.intermediate_values]
     complete = [
         trial
         for trial in reporting
-        if trial.state == TrialState.COMPLETE and math.isfinite(_final(trial, record))
+        if trial.state == TrialState.COMPLETE and math.isfinite(_final(trial, kind))
     ]
     complete.sort(key=lambda trial: (trial.started or EARLIEST, trial.number))
     return complete, [trial for trial in reporting if trial.state == TrialState.PRUNED]
 
 
-def _curve(trial: TrialRecord, record: StudyRecord) -> _Curve:
-    steps = sorted(trial.intermediate_values)
-    values = np.asarray([trial.intermediate_values[step] for step in steps], dtype=float)
-    return _Curve(steps=steps, values=_sign(record) * values, final=_final(trial, record))
+def _curve(trial: TrialRecord, kind: KindInfo) -> _Curve:
+    stored, first = sorted(trial.intermediate_values), kind.first_step
+    values = np.asarray([trial.intermediate_values[step] for step in stored], dtype=float)
+    begun = stored[0] == 0  # who begins with 0 is one ahead of what is stored
+    return _Curve(
+        steps=[step + first for step in stored],
+        costs=[step + begun for step in stored],
+        values=kind.objective.sign * values,
+        final=_final(trial, kind),
+    )
 
 
-def _final(trial: TrialRecord, record: StudyRecord) -> float:
-    return math.nan if trial.value is None else _sign(record) * trial.value
+def _final(trial: TrialRecord, kind: KindInfo) -> float:
+    return math.nan if trial.value is None else kind.objective.sign * trial.value
 
 
-def _sign(record: StudyRecord) -> float:
-    return -1.0 if record.directions[0] == "maximize" else 1.0
+def _trainings(kind: KindInfo) -> str:
+    return "trainings" if kind.name else "trials"
 
 
 def _refusal(what: str, n_complete: int) -> str | None:

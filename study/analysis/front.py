@@ -1,7 +1,8 @@
-"""The trade-off between the first two metrics of a kind, and between all objectives of a study."""
+"""The trade-off between two metrics, and the trials that are the best in all objectives."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 
@@ -13,9 +14,12 @@ from study.analysis import (
     kind_of,
     min_accuracy_of,
     objectives_of,
-    ranked,
     third_of,
 )
+from study.metrics import Metric
+
+MAX_FRONTS = 6
+"""Pairs of objectives that are looked at: all of up to four."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,10 +28,11 @@ class FrontPoint:
 
     Args:
         branch: Its value of ``FrontInfo.branch``.
-        mse: Value of the objective; the accuracies are the kind's second and third metric.
+        mse, accuracy: Values of the two metrics, ``balanced_accuracy`` that of the kind's third.
         infeasible: Whether it breaks the study's constraint.
         on_front: Whether no other trial is at least as good in both metrics and better in one.
-            Of several equal trials the earliest stands for all.
+            Of several equal trials the earliest stands for all. With several objectives, whether
+            no other beats it in all of them.
     """
 
     number: int
@@ -46,42 +51,72 @@ class FrontInfo:
 
     Args:
         points: By the trials' numbers.
-        front: The points on the front, the best objective and so the worst second metric first.
+        front: The points on the front, those with the best first metric first.
         branch: A choice beside the family that other parameters depend on.
         min_accuracy: Value of the second metric that the study demands, if it does.
+        joined: Whether the front is one of these two metrics alone, hence a line.
     """
 
+    first: Metric
+    second: Metric
     points: tuple[FrontPoint, ...]
     front: tuple[FrontPoint, ...]
     branch: str | None
     min_accuracy: float | None
+    joined: bool
 
     @property
     def lowest_error(self) -> FrontPoint | None:
-        """The point with the best objective."""
-        return self.front[0] if self.points else None
+        """The point of the front with the best first metric."""
+        return self.front[0] if self.front else None
 
     @property
     def most_accurate(self) -> FrontPoint | None:
-        """The point with the best second metric."""
-        return self.front[-1] if self.points else None
+        """The point of the front with the best second metric."""
+        sign = self.second.sign
+        return min(self.front, key=lambda point: sign * point.accuracy, default=None)
 
 
-def get_front(record: StudyRecord) -> FrontInfo:
-    """Find the trials that no other trial beats in the first two metrics together.
+def get_fronts(record: StudyRecord) -> tuple[FrontInfo, ...]:
+    """Find the trials that are the best in two metrics together.
 
-    Complete trials with both metrics count, also those that break the constraint; there are no
-    points where the kind has no second metric.
+    Complete trials with a finite value of both count, also those that break the constraint.
+
+    Returns:
+        One front of each pair of objectives of a study that has several, at most six; else that
+        of the first two metrics of the kind, if it has a second one.
     """
+    kind, objectives = kind_of(record), objectives_of(record)
+    several = len(objectives) > 1
+    if not several and kind.second is None:
+        return ()
+    unbeaten = {trial.number for trial in get_unbeaten(record)} if several else None
+    pairs = [*combinations(objectives if several else (kind.objective, kind.second), 2)]
+    return tuple(
+        _front(record, first, second, unbeaten, joined=len(pairs) == 1)
+        for first, second in pairs[:MAX_FRONTS]
+        if second is not None and first is not None
+    )
+
+
+def _front(
+    record: StudyRecord,
+    first: Metric,
+    second: Metric,
+    unbeaten: set[int] | None,
+    *,
+    joined: bool,
+) -> FrontInfo:
+    """Lay trials along two metrics; without ``unbeaten`` ones find those that are, in these."""
     kind, branch, third = kind_of(record), branch_of(record), third_of(record)
-    first, second = kind.objective, kind.second
     measured = [
         (value, other, trial)
-        for value, trial in sorted(ranked(record), key=lambda item: item[1].number)
-        if second is not None and (other := second.of(trial)) is not None
+        for trial in record.complete
+        if (value := first.of(trial)) is not None and (other := second.of(trial)) is not None
     ]
-    sign = 1.0 if second is None else second.sign
-    front = non_dominated([(first.sign * value, sign * other) for value, other, _ in measured])
+    if unbeaten is None:
+        places = non_dominated([(first.sign * v, second.sign * o) for v, o, _ in measured])
+        unbeaten = {measured[i][2].number for i in places}
     points = tuple(
         FrontPoint(
             number=trial.number,
@@ -91,38 +126,43 @@ def get_front(record: StudyRecord) -> FrontInfo:
             accuracy=other,
             balanced_accuracy=None if third is None else third.of(trial),
             infeasible=breaks_constraint(trial),
-            on_front=i in front,
+            on_front=trial.number in unbeaten,
         )
-        for i, (value, other, trial) in enumerate(measured)
+        for value, other, trial in measured
     )
+    front = [point for point in points if point.on_front]
     return FrontInfo(
+        first=first,
+        second=second,
         points=points,
-        front=tuple(sorted((p for p in points if p.on_front), key=lambda p: first.sign * p.mse)),
+        front=tuple(sorted(front, key=lambda p: (first.sign * p.mse, second.sign * p.accuracy))),
         branch=branch,
         min_accuracy=min_accuracy_of(record),
+        joined=joined,
     )
 
 
 def get_unbeaten(record: StudyRecord) -> tuple[TrialRecord, ...]:
     """Return the trials that no other beats in all objectives of a study together.
 
-    Of one objective that is the best trial. Complete trials with a finite value of each objective
-    count that keep the constraint; the earliest stands for equal ones.
+    Of one objective that is the best trial. All of equal ones count, as for Optuna.
     """
+    if len(record.directions) == 1:
+        return () if record.best is None else (record.best,)
     found = comparable(record)
-    front = non_dominated([losses for _, losses in found])
-    return tuple(trial for i, (trial, _) in enumerate(found) if i in front)
+    front = {found[i][1] for i in non_dominated([losses for _, losses in found])}
+    return tuple(trial for trial, losses in found if losses in front)
 
 
 def comparable(record: StudyRecord) -> list[tuple[TrialRecord, tuple[float, ...]]]:
-    """Return the trials that could be the best in several objectives, each with its losses.
+    """Return the trials that could be the best in all objectives, each with its losses.
 
-    Those are complete, keep the constraint, and have a finite value of each objective, which is
-    a loss with the other sign where it is to be high.
+    Those are complete and keep the constraint. A loss is a value, with the other sign where it is
+    to be high; infinite ones compare as well.
     """
     objectives, found = objectives_of(record), []
     for trial in record.complete:
-        values = [metric.of(trial) for metric in objectives]
+        values = [metric.any_of(trial) for metric in objectives]
         losses = tuple(
             m.sign * v for m, v in zip(objectives, values, strict=True) if v is not None
         )
@@ -137,7 +177,7 @@ def non_dominated(losses: Sequence[tuple[float, ...]]) -> set[int]:
     A point dominates another if none of its numbers is higher and one of them is lower.
 
     Args:
-        losses: Equally many finite numbers of each point, all to be low.
+        losses: Equally many numbers of each point, all to be low.
 
     Source: with points in lexicographic order only earlier ones can dominate a later one, as in
         Kung, Luccio, Preparata, "On finding the maxima of a set of vectors", Journal of the ACM

@@ -18,6 +18,7 @@ from study.analysis import (
 from study.analysis.failures import FailuresInfo, get_failures
 from study.analysis.spent import SpentInfo, epochs_run, get_spent, training_seconds
 from study.analysis.thinning import MAX_MARKS, thin
+from study.metrics import Metric
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,8 +41,9 @@ class HistoryPoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryInfo:
-    """The optimisation history, in the order of the trials' numbers."""
+    """The optimisation history of an objective, in the order of the trials' numbers."""
 
+    metric: Metric
     points: tuple[HistoryPoint, ...]
 
     @property
@@ -69,7 +71,7 @@ class LearningCurve:
     Args:
         infeasible: Whether it is complete and breaks the study's constraint.
         rank: Place among the feasible complete trials, from 1, or None for any other trial.
-        epochs: Steps of the training, counted from 1.
+        epochs: Steps that were reported: of ours counted from 1, of others as they are stored.
         values: The objective after each of these steps; may hold NaN and infinity.
         best: The best finite one.
         seconds_per_step: The trial's mean training time; None where no time was stored or
@@ -100,14 +102,19 @@ class LearningCurvesInfo:
     n_best: int
     n_total: int
 
+    @property
+    def n_gaps(self) -> int:
+        """Reports of these curves that are no finite number."""
+        return sum(not math.isfinite(value) for curve in self.curves for value in curve.values)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SummaryInfo:
     """The totals of a study.
 
     Args:
-        best: The best feasible complete trial with a finite value; None with several objectives,
-            in which no trial need be the best.
+        best: The best feasible complete trial; None with several objectives, in which no trial
+            need be the best.
         epochs_asked: Summed over finished trials with the parameter that counts steps.
         epochs_saved: Steps that pruned trials were asked for and did not run.
         n_reused: Finished trials that were answered from the training of another one.
@@ -125,30 +132,34 @@ class SummaryInfo:
     last_completed: datetime | None
 
 
-def get_history(record: StudyRecord) -> HistoryInfo:
+def get_history(record: StudyRecord, *, metric: Metric | None = None) -> HistoryInfo:
     """Collect the value of each trial and the best value so far.
 
     A pruned trial shows its last report, which never counts as the best: it comes from a shorter
     training. Nor does the value of a trial that breaks the constraint.
+
+    Args:
+        metric: One of several objectives, None for the first.
     """
     kind = kind_of(record)
+    metric = metric or kind.objective
     points = []
     best: float | None = None
     for trial in record.trials:
         complete = trial.state == TrialState.COMPLETE
-        if complete and trial.feasible and (own := kind.objective.of(trial)) is not None:
-            best = own if best is None or kind.objective.is_better(own, best) else best
+        if complete and trial.feasible and (own := metric.any_of(trial)) is not None:
+            best = own if best is None or metric.is_better(own, best) else best
         points.append(
             HistoryPoint(
                 number=trial.number,
                 state=trial.state,
                 family=family_of(trial, kind.family),
                 infeasible=breaks_constraint(trial),
-                value=_last_finite(trial),
+                value=_last_finite(trial, metric),
                 best=best,
             )
         )
-    return HistoryInfo(points=tuple(points))
+    return HistoryInfo(metric=metric, points=tuple(points))
 
 
 def get_learning_curves(
@@ -157,7 +168,7 @@ def get_learning_curves(
     """Choose learning curves: of the best trials, and of an even thinning of all others."""
     kind = kind_of(record)
     best_of = max if kind.objective.maximise else min
-    feasible = [trial for _, trial in ranked(record) if trial.feasible]
+    feasible = [trial for _, trial in ranked(record, finite=False) if trial.feasible]
     ranks = {trial.number: rank for rank, trial in enumerate(feasible, start=1)}
     reporting = [trial for trial in record.trials if trial.intermediate_values]
     best = [trial for trial in feasible if trial.intermediate_values][:n_best]
@@ -171,7 +182,7 @@ def get_learning_curves(
                 family=family_of(trial, kind.family),
                 infeasible=breaks_constraint(trial),
                 rank=ranks.get(trial.number),
-                epochs=tuple(step + 1 for step in trial.intermediate_values),
+                epochs=tuple(step + kind.first_step for step in trial.intermediate_values),
                 values=tuple(trial.intermediate_values.values()),
                 best=best_of(
                     filter(math.isfinite, trial.intermediate_values.values()), default=None
@@ -208,15 +219,15 @@ def get_summary(record: StudyRecord) -> SummaryInfo:
 
 
 def _seconds_per_step(trial: TrialRecord) -> float | None:
-    n_epochs, seconds = epochs_run(trial), training_seconds(trial)
-    if REUSED_FROM in trial.user_attrs or n_epochs < 1 or not 0 < seconds < math.inf:
+    n_steps, seconds = epochs_run(trial), training_seconds(trial)
+    if REUSED_FROM in trial.user_attrs or n_steps < 1 or not 0 < seconds < math.inf:
         return None
-    return seconds / n_epochs
+    return seconds / n_steps
 
 
-def _last_finite(trial: TrialRecord) -> float | None:
+def _last_finite(trial: TrialRecord, metric: Metric) -> float | None:
     """Return the value of a trial, or its last report that is a number."""
-    if trial.value is not None and math.isfinite(trial.value):
-        return trial.value
+    if trial.values or not metric.objective:
+        return metric.of(trial)
     reports = reversed(list(trial.intermediate_values.values()))
     return next((value for value in reports if math.isfinite(value)), None)

@@ -19,7 +19,7 @@ from optuna.trial import FrozenTrial, TrialState
 from scipy import stats
 
 from storage.records import Scalar, StudyRecord, TrialRecord
-from study.analysis import kind_of, parameter_names, ranked, sampler_of
+from study.analysis import is_ours, kind_of, parameter_names, ranked, sampler_of
 from study.formats import format_percent
 from study.metrics import Metric
 from study.sampling.names import ADAPTIVE_SAMPLERS
@@ -117,10 +117,10 @@ class ImportanceInfo:
 class TrialSample(Study):
     """A study whose complete trials can be exchanged, so that resampling copies none of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, n_objectives: int = 1) -> None:
         storage = InMemoryStorage()
         with quiet_optuna():
-            study = optuna.create_study(storage=storage)
+            study = optuna.create_study(storage=storage, directions=["minimize"] * n_objectives)
         super().__init__(study_name=study.study_name, storage=storage)
         self.sample: Sequence[FrozenTrial] = ()
 
@@ -147,7 +147,8 @@ def get_importances(
     pruned ones count as well, behind all complete ones: first those that came further, then those
     with the better value, which is how Optuna's TPE ranks them. Without them, a study
     of which the pruner left a handful would explain nothing, and any other would compare its
-    best with the good only. A pruned trial says nothing of other metrics.
+    best with the good only. A pruned trial says nothing of other metrics. Of another program's
+    study the shares are those that Optuna tells, which leaves pruned trials out.
 
     Args:
         record: Its complete trials with a finite value count, and pruned ones.
@@ -167,7 +168,8 @@ def get_importances(
     """
     metric = metric or kind_of(record).objective
     complete = ranked(record, metric=metric)
-    pruned = _pruned(record, metric) if metric.objective else []
+    ours = is_ours(record)
+    pruned = _pruned(record, metric) if metric.objective and ours else []
     best_first = [*(((value,), trial) for value, trial in complete), *pruned]
     trials = [
         frozen_trial(trial.number, place, trial.params, trial.distributions)
@@ -179,7 +181,9 @@ def get_importances(
     names = [
         name
         for name in parameter_names(record)
-        if len({trial.params[name] for trial in inside if name in trial.params}) > 1
+        if (values := [trial.params[name] for trial in inside if name in trial.params])
+        # That a trial has a parameter at all is a choice, too.
+        and (len(set(values)) > 1 or (len(values) < len(inside) and not ours))
     ]
     refusal = _refusal(metric, (len(trials), len(inside), len(top)), names, region, which)
     n_drawn = min(len(trials), math.ceil(_MAX_DRAWN / math.sqrt(region)))
@@ -266,6 +270,7 @@ def frozen_trial(
     params: Mapping[str, Scalar],
     distributions: Mapping[str, BaseDistribution],
     state: TrialState = TrialState.COMPLETE,
+    values: Sequence[float] | None = None,
 ) -> FrozenTrial:
     """Return a trial for Optuna's evaluators and pruners; nothing of it is checked."""
     return FrozenTrial(
@@ -273,6 +278,7 @@ def frozen_trial(
         trial_id=number,
         state=state,
         value=value,
+        values=values,
         datetime_start=None,
         datetime_complete=None,
         params=dict(params),

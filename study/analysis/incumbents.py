@@ -7,6 +7,7 @@ from optuna.trial import TrialState
 from storage.records import Scalar, StudyRecord, TrialRecord
 from study.analysis import kind_of
 from study.analysis.spent import EARLIEST, spent_by
+from study.metrics import Metric
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +24,8 @@ class Incumbent:
     """A trial that was the best so far when it ended.
 
     Args:
-        change: Relative difference from the incumbent before, None without or behind 0.
+        change: Difference from the incumbent before, None without one; as a share of its size
+            where shares of a value mean something, and None behind 0.
         n_finished: Complete and pruned trials up to then, this one included.
         epochs_run: Steps that the trials that had ended by then had trained.
         wall_seconds: From the first start up to then; None where the trial's end was not stored.
@@ -79,7 +81,7 @@ def get_incumbents(record: StudyRecord) -> IncumbentsInfo:
         n_finished += trial.finished
         n_epochs += spent[trial.number].steps
         seconds += spent[trial.number].seconds
-        value = objective.of(trial)
+        value = objective.any_of(trial)
         if trial.state != TrialState.COMPLETE or not trial.feasible or value is None:
             continue
         before = found[-1].value if found else None
@@ -89,7 +91,7 @@ def get_incumbents(record: StudyRecord) -> IncumbentsInfo:
             Incumbent(
                 number=trial.number,
                 value=value,
-                change=(value - before) / abs(before) if before else None,
+                change=None if before is None else _change(value, before, objective),
                 n_finished=n_finished,
                 epochs_run=n_epochs,
                 training_seconds=seconds,
@@ -101,6 +103,12 @@ def get_incumbents(record: StudyRecord) -> IncumbentsInfo:
         )
         best = trial
     return IncumbentsInfo(incumbents=tuple(found), n_finished=n_finished, epochs_run=n_epochs)
+
+
+def _change(value: float, before: float, objective: Metric) -> float | None:
+    if not objective.has_zero:
+        return value - before
+    return (value - before) / abs(before) if before else None
 
 
 def _changes(before: TrialRecord, after: TrialRecord) -> tuple[ChangedParameter, ...]:

@@ -225,7 +225,9 @@ def _distinct(numbers: np.ndarray) -> np.ndarray:
 def _places(values: Sequence[Scalar]) -> np.ndarray:
     """Return which of the distinct values each one is, numbers before texts."""
     keys = [
-        (True, 0.0, str(value)) if _numbers([value]) is None else (False, float(value or 0), "")
+        (True, 0.0, str(value), type(value).__name__)
+        if _numbers([value]) is None
+        else (False, float(value or 0), "", "")
         for value in values
     ]
     ranks = {key: i for i, key in enumerate(sorted(set(keys)))}

@@ -9,6 +9,7 @@ import numpy as np
 from storage.attrs import DATA_FINGERPRINT, REUSED_FROM, SEED
 from storage.records import StudyRecord, TrialRecord
 from study.analysis import kind_of, ranked
+from study.analysis.magnitude import tamed
 from study.kind_info import KindInfo
 
 MIN_DEGREES = 3
@@ -20,28 +21,31 @@ def get_noise(record: StudyRecord) -> float | None:
 
     Wanted replicates have other seeds. In imported results the same training stands under
     several names, such as dropouts of a classifier without hidden layer. Answers from a stored
-    curve are no trainings and do not count, nor do values that are not positive.
+    curve are no trainings and do not count, nor does 0 where nothing is below it.
 
     Returns:
-        Standard deviation of the logarithm of the objective within a configuration, pooled; 0.1
-        means about 10 %. None with fewer than three degrees of freedom.
+        Standard deviation of the objective within a configuration, pooled: where nothing is below
+        0 that of its logarithm, so that 0.1 means about 10 %. None with fewer than three degrees
+        of freedom.
     """
     kind = kind_of(record)
+    relative = kind.objective.has_zero
     groups: dict[Hashable, dict[Hashable, float]] = defaultdict(dict)
     for value, trial in ranked(record):
-        if value > 0 and REUSED_FROM not in trial.user_attrs:
+        if (value > 0 or not relative) and REUSED_FROM not in trial.user_attrs:
             seed = trial.user_attrs.get(SEED, f"trial {trial.number}")
-            groups[_configuration(trial, kind)][seed] = math.log(value)
+            groups[_configuration(trial, kind)][seed] = math.log(value) if relative else value
     repeated = [list(values.values()) for values in groups.values() if len(values) > 1]
     degrees = sum(len(values) - 1 for values in repeated)
-    squares = sum(float(np.var(values)) * len(values) for values in repeated)
-    return math.sqrt(squares / degrees) if degrees >= MIN_DEGREES else None
+    scaled = [tamed(np.asarray(values)) for values in repeated]
+    scatter = [math.sqrt(np.var(values) * len(values)) * unit for values, unit in scaled]
+    return math.hypot(*scatter) / math.sqrt(degrees) if degrees >= MIN_DEGREES else None
 
 
 def _configuration(trial: TrialRecord, kind: KindInfo) -> Hashable:
     """Return what trainings must share to be replicates, their length and data included."""
     data = trial.user_attrs.get(DATA_FINGERPRINT)
     if kind.space is None:
-        return (tuple(sorted(trial.params.items())), data)
+        return (tuple(sorted((name, repr(own)) for name, own in trial.params.items())), data)
     length = None if kind.fidelity is None else trial.params.get(kind.fidelity)
     return (kind.space.to_config(trial.given).identity(), length, data)

@@ -93,7 +93,14 @@ def _added(trial: TrialRecord, trials: Mapping[int, TrialRecord]) -> Spent:
 def epochs_run(trial: TrialRecord) -> int:
     """Return the steps of a trial's training, earlier attempts included; 0 if it is another's."""
     stored = trial.user_attrs.get(EPOCHS_RUN)
-    return int(stored) if isinstance(stored, int | float) else len(trial.intermediate_values)
+    return int(stored) if isinstance(stored, int | float) else steps_reported(trial)
+
+
+def steps_reported(trial: TrialRecord) -> int:
+    """Return how many steps a trial had come to at its last report."""
+    steps = trial.intermediate_values
+    # Who begins with 0 is one ahead of what is stored.
+    return max(steps) + (min(steps) == 0) if steps else 0
 
 
 def training_seconds(trial: TrialRecord) -> float:

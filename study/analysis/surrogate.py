@@ -19,6 +19,7 @@ from scipy import stats
 from storage.records import Scalar, StudyRecord, TrialRecord
 from study.analysis import family_of, kind_of, parameter_names, ranked
 from study.analysis.importance import ParameterImportance, TrialSample, by_importance, frozen_trial
+from study.analysis.magnitude import tamed
 from study.metrics import Metric
 
 MIN_TRIALS, MAX_TRIALS = 30, 400
@@ -164,7 +165,7 @@ class Branch:
 
     Args:
         trials: Those drawn, in the order of their numbers, of ``n_trials``.
-        y: Loss of each, shape ``(n,)``: low is good.
+        y: Loss of each, shape ``(n,)``, in some unit: low is good.
         log: Whether it is the decimal logarithm.
         columns: Parameters that vary.
     """
@@ -172,6 +173,7 @@ class Branch:
     trials: tuple[TrialRecord, ...]
     n_trials: int
     y: np.ndarray
+    unit: float
     log: bool
     columns: tuple[_Column, ...]
 
@@ -223,7 +225,7 @@ def get_branch(
         drawn = np.random.default_rng(seed).choice(n_trials, size=MAX_TRIALS, replace=False)
         members = [members[i] for i in sorted(drawn)]
     trials = [trial for _, trial in members]
-    losses = np.asarray([loss for loss, _ in members])
+    losses, unit = tamed(np.asarray([loss for loss, _ in members]))
     log = bool(len(losses) and losses.min() > 0 and losses.max() > 10 * losses.min())
     columns = [
         _encode(name, trials)
@@ -234,6 +236,7 @@ def get_branch(
         trials=tuple(trials),
         n_trials=n_trials,
         y=np.log10(losses) if log else losses,
+        unit=unit,
         log=log,
         columns=tuple(column for column in columns if column.varies),
     )
@@ -438,7 +441,7 @@ def predict(
         forest = RandomForestRegressor(n_estimators=N_TREES, random_state=state)
         predicted = forest.fit(x[:n], branch.y).predict(x[n:])
     losses = 10**predicted if branch.log else predicted
-    return np.asarray(metric.sign * losses)
+    return np.asarray(metric.sign * losses * branch.unit)
 
 
 def _encode(name: str, trials: Sequence[TrialRecord]) -> _Column:

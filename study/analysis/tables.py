@@ -250,7 +250,7 @@ def get_families(record: StudyRecord, *, parameter: str | None = None) -> Famili
     kind = kind_of(record)
     parameter = parameter or kind.family
     name_of = partial(family_of, parameter=parameter)
-    best_first = ranked_by_constraint(record)
+    best_first = ranked_by_constraint(record, finite=True)
     best_of = max if kind.second is None or kind.second.maximise else min
     sign = kind.objective.sign
     pruned = Counter(name_of(t) for t in record.trials if t.state == TrialState.PRUNED)

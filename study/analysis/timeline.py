@@ -1,5 +1,6 @@
 """When which worker ran which trial, and how busy workers were."""
 
+import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,7 +9,7 @@ from itertools import count, pairwise
 from optuna.trial import TrialState
 
 from storage.records import StudyRecord
-from study.analysis import breaks_constraint, family_of, kind_of
+from study.analysis import breaks_constraint, family_of, is_ours, kind_of
 from study.analysis.spent import (
     EARLIEST,
     SpentInfo,
@@ -100,8 +101,9 @@ def get_timeline(record: StudyRecord) -> TimelineInfo:
     """Lay out the trials by worker and time.
 
     A worker is a process: one that was started again is another worker. Trials of processes that
-    stored no name are those of one unknown worker. Trials without a start, or that ended without
-    a time, are left out.
+    stored no name are those of one unknown worker; in another program's study, where nobody
+    does, workers are rows, numbered, that no two trials share at a time. Trials without a start,
+    or that ended without a time, are left out.
 
     Returns:
         The first 40 workers, measured by all of their trials, of which 1,500 are selected evenly.
@@ -111,8 +113,10 @@ def get_timeline(record: StudyRecord) -> TimelineInfo:
     family = kind_of(record).family
     numbers = count(1)
     workers, spans = [], []
-    for place, (name, items) in enumerate(by_worker(times).items()):
+    ours = is_ours(record)
+    for place, (name, items) in enumerate((by_worker if ours else _rows)(times).items()):
         label = f"worker {next(numbers)} ({_host(name)})" if name else UNKNOWN_WORKER
+        label = label if ours else name
         workers.append(_worker(label, items, first))
         spans += [
             TimelineSpan(
@@ -136,6 +140,21 @@ def get_timeline(record: StudyRecord) -> TimelineInfo:
         n_spans=len(times),
         spent=spent,
     )
+
+
+def _rows(times: Sequence[Timed]) -> dict[str, list[Timed]]:
+    """Put trials into as few rows as need be, so that those of a row follow each other."""
+    rows: list[list[Timed]] = []
+    ends: list[tuple[datetime, int]] = []
+    for span in times:
+        if ends and ends[0][0] <= span[0]:
+            _, place = heapq.heappop(ends)
+        else:
+            place = len(rows)
+            rows.append([])
+        rows[place].append(span)
+        heapq.heappush(ends, (span[1], place))
+    return {str(number): row for number, row in enumerate(rows, start=1)}
 
 
 def _worker(label: str, times: Sequence[Timed], first: datetime) -> TimelineWorker:

@@ -33,10 +33,12 @@ from storage.records import StudyRecord, TrialRecord
 from study.analysis import (
     NEAR,
     is_default,
-    is_near,
+    is_ours,
     is_own,
     is_search,
     kind_of,
+    margin,
+    near_words,
     ranked,
     reference_of,
     settings_of,
@@ -67,7 +69,7 @@ MIN_AGREEMENT, MAX_DUPLICATES, MIN_BUSY = 0.5, 0.2, 0.6
 MIN_SPANS = 20  # trials of which the busy time of workers is told
 MIN_RECALL, MIN_IMAGES = 0.6, 10  # of a class, and of its images that its recall says anything of
 ZOMBIE_FACTOR, ZOMBIE_MIN_S = 10.0, 600.0
-LENGTH = "length of the training"
+LENGTH = {True: "length of the training", False: "length of the trials"}  # of ours, of others
 LOWER, UPPER = "the lower end", "the upper end"
 
 
@@ -106,7 +108,7 @@ def get_verdict(
     record: StudyRecord,
     *,
     now: datetime,
-    relative_noise: float | None = None,
+    noise: float | None = None,
     predictable: bool | None = None,
     confirmation: ConfirmationInfo | None = None,
 ) -> VerdictInfo:
@@ -114,7 +116,7 @@ def get_verdict(
 
     Args:
         now: The time, with its zone, for trials that still run.
-        relative_noise: Scatter between replicates, as ``noise.get_noise`` gives it.
+        noise: Scatter between replicates, as ``noise.get_noise`` gives it.
         predictable: Whether a model of the parameters tells the error of unseen trials; None
             if that was not tried.
         confirmation: Of the study, on its own data; None if there is none.
@@ -136,7 +138,7 @@ def get_verdict(
         _overfitting(study),
         _noisy_tail(study),
         _default(study),
-        _noise(study, relative_noise),
+        _noise(study, noise),
         _predictable(study, predictable),
         _pruner(study),
         _duplicates(study),
@@ -166,11 +168,12 @@ class _Study:
         self.ranked = ranked(record)
         # With several objectives, no trial need be the best.
         single = len(record.directions) == 1
-        feasible = [found for found in self.ranked if found[1].feasible and single]
-        self.values = [value for value, _ in feasible]
-        self.best = feasible[0][1] if feasible else None
+        self.values = [value for value, trial in self.ranked if trial.feasible and single]
+        self.best = record.best if single else None
         self.word = word_for(self.kind.objective)
         self.steps = plural(self.kind.step)
+        self.ours = is_ours(record)
+        self.training = "training" if self.ours else "trial"
 
     def run(self, options: str) -> str | None:
         """Return a command that goes on with the study, None if it cannot be continued."""
@@ -193,8 +196,10 @@ class _Study:
 
     @property
     def confirm(self) -> str | None:
-        """The command that trains the best again, None where that is done."""
-        return None if self.confirmation else f"emoji-study confirm --study {self.name}"
+        """The command that trains the best again, None where that is done or cannot be."""
+        if self.confirmation or not self.ours:
+            return None
+        return f"emoji-study confirm --study {self.name}"
 
     @property
     def confirmed(self) -> bool:
@@ -203,6 +208,11 @@ class _Study:
         if info is None or best is None or info.n_seeds < MIN_SEEDS:
             return False
         return any(c.trial == best.number and c.tied for c in info.confirmed)
+
+    def margin(self, share: float) -> float:
+        """Return by how much a value may be worse than the best for a share of ``margin``."""
+        objective = self.kind.objective
+        return margin(objective, [objective.sign * value for value in self.values], share)
 
     @property
     def name(self) -> str:
@@ -230,6 +240,9 @@ def _unknown(name: str, sentence: str, command: str | None = None) -> Check:
 def _enough_trials(study: _Study) -> Check:
     n = len(study.ranked)
     finished = sum(trial.finished for trial in study.trials)
+    pruning = study.settings.get("pruner", "none") != "none" or finished > len(
+        study.record.complete
+    )
     # Of further trials as many will be pruned or fail as of those that there are.
     missing = math.ceil((ENOUGH_TRIALS - n) * max(1, finished) / max(1, n))
     return _check(
@@ -237,7 +250,7 @@ def _enough_trials(study: _Study) -> Check:
         n < ENOUGH_TRIALS,
         f"{format_count(n)} complete trials.",
         f"{counted(n, 'complete trial')}: which settings mattered shows from about "
-        f"{ENOUGH_TRIALS} on. Of new trials some will be pruned, too.",
+        f"{ENOUGH_TRIALS} on.{' Of new trials some will be pruned, too.' * pruning}",
         study.run(f"--trials {max(1, missing)}"),
         severe=n < 5,
     )
@@ -247,20 +260,21 @@ def _near_the_best(study: _Study) -> Check | None:
     values = study.values
     if len(values) < ENOUGH_TRIALS:
         return None
-    near = sum(is_near(value, values[0]) for value in values)
+    reach = study.margin(NEAR)
+    near = sum(abs(value - values[0]) <= reach for value in values)
+    within = near_words(study.kind.objective)
     of_all = f"{near} of {format_count(len(values))} trials"
     if near < MIN_NEAR and study.confirmed:
         return _passed(
             "trials near the best",
-            f"Only {of_all} lie within {format_percent(NEAR)} of the best, but fresh seeds "
-            "confirm it.",
+            f"Only {of_all} lie within {within}, but fresh seeds confirm it.",
         )
     return _check(
         "trials near the best",
         near < MIN_NEAR,
-        f"{of_all} lie within {format_percent(NEAR)} of the best.",
-        f"Only {of_all} lie within {format_percent(NEAR)} of the best: it may be luck, and the "
-        "region around it is hardly known.",
+        f"{of_all} lie within {within}.",
+        f"Only {of_all} lie within {within}: it may be luck, and the region around it is hardly "
+        "known.",
         # A grid has no point in between.
         study.wider() if study.by_design else study.run(f"--trials {len(values)}"),
     )
@@ -335,12 +349,13 @@ def _failures(study: _Study) -> Check:
         str(trial.user_attrs.get(attrs.FAILURE, "")).startswith(attrs.DIVERGED) for trial in failed
     )
     told, others = describe_failures(info), "them" if info.trials == failed else "the others"
+    why = f", {diverged} of {others} diverged" if study.ours else ""
     return _check(
         "failed trials",
         info.share_lost > MAX_FAILED,
         f"{told}.",
-        f"{told}, {diverged} of {others} diverged{_where(failed, ended)}.",
-        f"emoji-study status --study {study.name}",
+        f"{told}{why}{_where(failed, ended)}.",
+        f"emoji-study status --study {study.name}" if study.ours else None,
         severe=info.share_lost > MAX_FAILED_BADLY,
     )
 
@@ -363,21 +378,31 @@ def _where(failed: Sequence[TrialRecord], ended: Sequence[TrialRecord]) -> str:
 
 
 def _stuck(study: _Study) -> Check | None:
+    objective = study.kind.objective
     curves = [
-        [value for value in trial.intermediate_values.values() if math.isfinite(value)]
+        [objective.sign * value for value in trial.intermediate_values.values()]
         for trial in study.record.complete
     ]
-    curves = [values for values in curves if len(values) >= 10]
-    if not curves or study.kind.objective.maximise:
+    curves = [losses for c in curves if len(losses := [*filter(math.isfinite, c)]) >= 10]
+    if not curves:
         return None
-    n = sum(min(values) > STUCK * values[0] for values in curves)
+    gains = [losses[0] - min(losses) for losses in curves]
+    usual = statistics.median(gains)
+    told = f"{format_percent(1 - STUCK)} below their first {study.word}"
+    if objective.is_error:
+        n = sum(min(losses) > STUCK * losses[0] for losses in curves)
+    elif usual > 0:
+        n = sum(gain < (1 - STUCK) * usual for gain in gains)
+        told = f"{format_percent(1 - STUCK)} of what others gained after their first value"
+    else:  # reports need not get better
+        return None
     how = " to a constant image" if study.own else ""
     return _check(
-        "collapsed trainings",
+        "collapsed trainings" if study.ours else "trials that gained nothing",
         n > MAX_FAILED * len(curves),
-        f"{_of(n, len(curves))} trainings learned nothing.",
-        f"{_of(n, len(curves))} trainings got less than {format_percent(1 - STUCK)} below their "
-        f"first {study.word}: they collapsed{how}.",
+        f"{_of(n, len(curves))} {study.training}s learned nothing.",
+        f"{_of(n, len(curves))} {study.training}s got less than {told}"
+        f"{f': they collapsed{how}' if study.ours else ''}.",
     )
 
 
@@ -388,20 +413,27 @@ def _last_steps(study: _Study) -> Check | None:
     sign, values = kind.objective.sign, list(best.intermediate_values.values())
     losses = [sign * value for value in values if math.isfinite(value)]
     if len(losses) < len(values):
-        return _unknown(LENGTH, "The best training has values that are no number.")
+        return _unknown(
+            LENGTH[study.ours], f"The best {study.training} has values that are no number."
+        )
+    if not study.ours and best.value not in (values[-1], sign * min(losses)):
+        return None  # its reports are of something else
     place = losses.index(min(losses)) + 1
     thirds = [statistics.median(losses[-n:]) for n in (2 * len(losses) // 3, len(losses) // 3)]
-    gain = (thirds[0] - thirds[1]) / abs(thirds[0]) if thirds[0] else 0.0
+    size = abs(thirds[0]) if kind.objective.has_zero else losses[0] - min(losses)
+    gain = (thirds[0] - thirds[1]) / size if size else 0.0
     late = place > (1 - LATE) * len(losses)
     length = None if kind.fidelity is None else best.params.get(kind.fidelity)
     n_steps = int(length or len(values))
     option = f"--{kind.step}s " if study.own else f"--set {kind.fidelity}="
-    told = f"The best {kind.step} of the best training is {place} of {len(losses)}"
+    told = f"The best {kind.step} of the best {study.training} is {place} of {len(losses)}"
+    if not study.ours:
+        told = f"The best of the {len(losses)} reports of the best trial is number {place}"
     return _check(
-        LENGTH,
+        LENGTH[study.ours],
         late or gain > STILL_GAINING,
         f"{told}, and it gains no more towards its end.",
-        f"{told}: a longer training may be better.",
+        f"{told}: a longer {study.training} may be better.",
         study.new_study("longer", f"{option}{2 * n_steps}") if kind.fidelity else None,
     )
 
@@ -431,20 +463,21 @@ def _noisy_tail(study: _Study) -> Check | None:
     values = list(best.intermediate_values.values())
     tail = values[-round(0.2 * len(values)) :]
     steps = [after - before for before, after in itertools.pairwise(tail)]
-    size = abs(statistics.fmean(tail))
-    if not math.isfinite(size) or size == 0:
+    size = abs(statistics.fmean(tail)) if kind.objective.has_zero else study.margin(1.0)
+    if not math.isfinite(sum(tail)) or not 0 < size < math.inf:
         return None
     scatter = statistics.pstdev(steps) / math.sqrt(2) / size
     constant = best.params.get("schedule", "constant") == "constant"
     scheduled = kind.default is not None and "schedule" in kind.default
     other = "A schedule (one_cycle, cosine)" if constant and scheduled else "Larger batches"
-    told = f"The best training's last {study.steps} scatter by {format_percent(scatter)}"
+    told = f"The best {study.training}'s last {study.steps} scatter by {format_percent(scatter)}"
+    told += "" if kind.objective.has_zero else " of the way from the best trial to the median"
+    hint = f" {other} or a smaller learning rate may calm them." if study.ours else ""
     return _check(
         f"noise of the last {study.steps}",
         scatter > NOISY,
         f"{told}.",
-        f"{told}: its {kind.objective.best} one is partly luck. {other} or a smaller learning "
-        "rate may calm them.",
+        f"{told}: its {kind.objective.best} one is partly luck.{hint}",
     )
 
 
@@ -488,20 +521,25 @@ def _default(study: _Study) -> Check | None:
     )
 
 
-def _noise(study: _Study, relative_noise: float | None) -> Check | None:
+def _noise(study: _Study, noise: float | None) -> Check | None:
     values = study.values
-    if relative_noise is None or len(values) < 2 or values[0] <= 0:
+    objective = study.kind.objective
+    if noise is None or len(values) < 2 or (objective.has_zero and values[0] <= 0):
         return None
-    reach = math.exp(1.96 * math.sqrt(2) * relative_noise)
-    within = values[0] * reach
-    ties = sum(within / reach**2 <= value <= within for value in values) - 1
+    if objective.has_zero:
+        told = format_percent(noise)
+        reach = math.exp(1.96 * math.sqrt(2) * noise)
+        within = values[0] * reach
+        ties = sum(within / reach**2 <= value <= within for value in values) - 1
+    else:
+        told = format_measured(noise, objective)
+        ties = sum(abs(v - values[0]) <= 1.96 * math.sqrt(2) * noise for v in values) - 1
     return _check(
         "noise between replicates",
         ties > 0,
-        f"Replicates scatter by {format_percent(relative_noise)}; no other trial is that close "
-        "to the best.",
-        f"Replicates of one configuration scatter by {format_percent(relative_noise)}, so the "
-        f"best trial cannot be told from the next {ties}.",
+        f"Replicates scatter by {told}; no other trial is that close to the best.",
+        f"Replicates of one configuration scatter by {told}, so the best trial cannot be told "
+        f"from the next {ties}.",
         study.confirm,
     )
 
@@ -525,14 +563,18 @@ def _pruner(study: _Study) -> Check | None:
     best_of = max if study.kind.objective.maximise else min
     step = round(statistics.median(max(trial.intermediate_values) for trial in pruned))
     pairs = [
-        (best_of(v for s, v in trial.intermediate_values.items() if s <= step), value)
+        (best_of(reports), value)
         for value, trial in study.ranked
         if max(trial.intermediate_values, default=-1) > step
+        and (reports := [v for s, v in trial.intermediate_values.items() if s <= step])
+        and all(map(math.isfinite, reports))
     ]
-    if len(pairs) < 10 or len(set(pairs)) < 3:
+    if len(pairs) < 10 or any(len(set(side)) < 3 for side in zip(*pairs, strict=True)):
         return None
     word = study.word.capitalize()
-    early = f"{word}s after {step + 1} {study.steps}, when most were pruned,"
+    n_steps = step + study.kind.first_step
+    at = f"after {n_steps} {study.steps}" if study.ours else f"at {study.kind.step} {n_steps}"
+    early = f"{word}s {at}, when most were pruned,"
     rho = float(stats.spearmanr(*zip(*pairs, strict=True)).statistic)
     command = study.new_study("unpruned", "--pruner none")
     among = f"(rank correlation {rho:.2f} among the {len(pairs)} that were not pruned)"
@@ -557,6 +599,8 @@ def _duplicates(study: _Study) -> Check | None:
     finished = [trial for trial in study.trials if trial.finished]
     if not finished:
         return None
+    if not study.ours:
+        return _repeated(finished)
     reused = sum(attrs.REUSED_FROM in trial.user_attrs for trial in finished)
     return _check(
         "repeated trainings",
@@ -565,6 +609,21 @@ def _duplicates(study: _Study) -> Check | None:
         f"{_of(reused, len(finished))} trials asked for a training that was done: the space is "
         "nearly searched through.",
         study.wider(),
+    )
+
+
+def _repeated(finished: Sequence[TrialRecord]) -> Check | None:
+    """Count the trials of another program that have the parameters of an earlier one."""
+    tried = {tuple((name, repr(t.params[name])) for name in sorted(t.params)) for t in finished}
+    n = len(finished) - len(tried)
+    told = f"{_of(n, len(finished))} trials have the parameters of an earlier one"
+    if tried == {()}:
+        return None
+    return _check(
+        "repeated trials",
+        n / len(finished) > MAX_DUPLICATES,
+        f"{told}.",
+        f"{told}: they tell how much values scatter, and nothing of new settings.",
     )
 
 
@@ -597,8 +656,8 @@ def _zombies(study: _Study, now: datetime) -> Check | None:
         "zombie trials",
         n > 0,
         "No trial runs suspiciously long.",
-        f"{n} trials have been running for more than ten times the longest one: their workers "
-        "are probably dead.",
+        f"{n} trials have been running for more than ten times the longest one: their "
+        f"{'workers' if study.ours else 'processes'} are probably dead.",
         study.run("--trials 1"),
     )
 

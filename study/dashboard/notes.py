@@ -1,4 +1,4 @@
-"""The notes beside a study and each of its trials, as Markdown in which all texts are escaped."""
+"""The notes beside a study of ours and its trials, as Markdown in which all texts are escaped."""
 
 import re
 import shlex
@@ -152,8 +152,6 @@ def code_block(*lines: str) -> str:
 
 def _what(record: StudyRecord) -> str:
     settings = settings_of(record)
-    if not settings:
-        return "A study that was not made by emoji-study."
     purpose = "A search" if is_search(record) else "An experiment"
     kind, space = escape(str(settings["kind"])), escape(str(settings["space"]))
     data = escape(format_data(settings["data"], settings.get("vendors", ())))

@@ -15,8 +15,10 @@ from storage.artifacts import ArtifactFolder
 from storage.internals import key_of
 from storage.rdb import open_storage
 from storage.records import load_study_record
+from study.analysis import is_ours
+from study.dashboard import notes as our_notes
+from study.dashboard import other_notes
 from study.dashboard.graphs import draw_graphs
-from study.dashboard.notes import noteworthy, study_note, trial_note
 from study.dashboard.retention import clean, kept_pictures
 
 
@@ -28,17 +30,20 @@ def refresh(storage: BaseStorage, name: str, *, url: str, artifacts: Path) -> bo
     """
     record = load_study_record(storage, name)
     study = optuna.load_study(study_name=name, storage=storage)
+    about = our_notes if is_ours(record) else other_notes
     noted = noted_trials(study)
-    wanted = noteworthy(record)
-    notes = {t.trial_id: trial_note(record, t, url=url) for t in wanted if t.trial_id not in noted}
+    wanted = our_notes.noteworthy(record)
+    fresh = [trial for trial in wanted if trial.trial_id not in noted]
+    notes = {trial.trial_id: about.trial_note(record, trial, url=url) for trial in fresh}
     unwanted = {trial_id for trial_id, edited in noted.items() if not edited}
     unwanted.difference_update(trial.trial_id for trial in wanted)
     write_trial_notes(study, notes, without=unwanted)
-    ours = write_study_note(study, study_note(record, study_id=key_of(study), url=url))
+    note = about.study_note(record, study_id=key_of(study), url=url)
+    unedited = write_study_note(study, note)
     write_graphs(study, draw_graphs(record))
     if kept_pictures(record) == "best":
         clean(storage, record, ArtifactFolder(artifacts), keep="best")
-    return ours
+    return unedited
 
 
 def main() -> None:

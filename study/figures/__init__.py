@@ -29,6 +29,7 @@ from study.figures.search import (
     plot_families,
     plot_fidelity,
     plot_history,
+    plot_hypervolume,
     plot_learning_curves,
     plot_timeline,
 )
@@ -54,6 +55,7 @@ __all__ = [
     "plot_fidelity",
     "plot_front",
     "plot_history",
+    "plot_hypervolume",
     "plot_importances",
     "plot_isolation",
     "plot_learning_curves",

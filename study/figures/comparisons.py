@@ -36,6 +36,7 @@ from study.figures.style import (
     rounded,
     small_multiple,
     ticks,
+    told,
     value_axis,
     whiskers,
 )
@@ -59,20 +60,19 @@ def shown_front(info: FrontInfo) -> tuple[FrontPoint, ...]:
 
 
 def plot_front(info: FrontInfo, kind: KindInfo) -> go.Figure:
-    """Draw the second metric over the objective, and the front as a step line with rings.
+    """Draw the second metric over the first, and the front as rings, joined if it is theirs.
 
     Colours stand for families, shapes for branches; a hollow mark breaks the constraint. Of
     many trials it shows a selection, ``shown_front``.
     """
     figure = new_figure(height=460)
-    first, second = kind.objective, kind.second
-    assert second is not None  # points have both
+    first, second = info.first, info.second
     branches = dict(zip(kind.choices(info.branch), _BRANCH_SYMBOLS, strict=False))
-    front = [point for point in info.front if drawable(first, point.mse)]
-    line = _front_line((point.mse for point in front), (point.accuracy for point in front))
-    figure.add_trace(line.update(name="trade-off front"))
+    line = _front_line((p.mse for p in info.front), (p.accuracy for p in info.front))
+    mode = line.mode if info.joined else "markers"
+    figure.add_trace(line.update(name="trade-off front", mode=mode))
     named: set[str] = set()
-    for (name, infeasible), points in _front_groups(first, shown_front(info)).items():
+    for (name, infeasible), points in _front_groups(shown_front(info)).items():
         symbol = branches.get(points[0].branch or "", "circle")
         figure.add_scatter(
             name=name,
@@ -89,8 +89,8 @@ def plot_front(info: FrontInfo, kind: KindInfo) -> go.Figure:
                 "symbol": f"{symbol}-open" if infeasible else symbol,
                 "line": {"width": 1.5 if infeasible else 0},
             },
-            hovertemplate=f"trial %{{customdata}}<br>{escape(first.label)} %{{x:.4g}}"
-            f"<br>{escape(second.label)} %{{y:{'.1%' if second.is_share else '.4g'}}}"
+            hovertemplate=f"trial %{{customdata}}<br>{escape(first.label)} {told(first, 'x')}"
+            f"<br>{escape(second.label)} {'%{y:.1%}' if second.is_share else told(second, 'y')}"
             + infeasible
             * "<br>breaks the constraint",
         )
@@ -102,9 +102,9 @@ def plot_front(info: FrontInfo, kind: KindInfo) -> go.Figure:
             showlegend=True,
             line={"color": NEUTRAL, "width": 1.5, "dash": "dash"},
         )
-    figure.update_layout(meta={"brush": {"x": "value", "y": second.name}})
+    figure.update_layout(meta={"brush": {"x": first.column, "y": second.column}})
     figure.update_xaxes(**value_axis(first, (point.mse for point in info.points)))
-    figure.update_yaxes(title_text=escape(second.label))
+    figure.update_yaxes(**value_axis(second, (point.accuracy for point in info.points)))
     if second.is_share:
         figure.update_yaxes(tickformat=".0%")
     return figure
@@ -148,10 +148,9 @@ def _front_line(x: Iterable[float], y: Iterable[float]) -> go.Scatter:
 
 def _cost_traces(info: CostInfo, kind: KindInfo) -> Iterator[go.Scatter]:
     objective = kind.objective
-    front = [point for point in info.front if drawable(objective, point.mse)]
-    line = _front_line((point.cost for point in front), (point.mse for point in front))
+    line = _front_line((p.cost for p in info.front), (p.mse for p in info.front))
     yield line.update(name="front")
-    points = [point for point in shown_costs(info) if drawable(objective, point.mse)]
+    points = shown_costs(info)
     for family in sorted({point.family for point in points}):
         own = [point for point in points if point.family == family]
         yield go.Scatter(
@@ -166,7 +165,8 @@ def _cost_traces(info: CostInfo, kind: KindInfo) -> Iterator[go.Scatter]:
                 "symbol": f"{family_symbol(kind, family)}-open",
                 "size": 6,
             },
-            hovertemplate=f"trial %{{customdata}}<br>{escape(objective.label)} %{{y:.4g}}"
+            hovertemplate="trial %{customdata}"
+            f"<br>{escape(objective.label)} {told(objective, 'y')}"
             f"<br>{escape(info.label)} %{{x:,.4~r}}",
         )
 
@@ -267,13 +267,10 @@ def _of_means(
     return figure.update_yaxes(autorange="reversed", showgrid=False, categoryarray=names)
 
 
-def _front_groups(
-    metric: Metric, points: Iterable[FrontPoint]
-) -> dict[tuple[str, bool], list[FrontPoint]]:
-    """Group drawable points by legend entry and constraint, feasible ones of an entry first."""
+def _front_groups(points: Iterable[FrontPoint]) -> dict[tuple[str, bool], list[FrontPoint]]:
+    """Group points by legend entry and constraint, feasible ones of an entry first."""
     groups: dict[tuple[str, bool], list[FrontPoint]] = {}
-    drawn = [point for point in points if drawable(metric, point.mse)]
-    for point in sorted(drawn, key=lambda p: (p.family, p.branch or "", p.infeasible)):
+    for point in sorted(points, key=lambda p: (p.family, p.branch or "", p.infeasible)):
         family = () if point.family == ALL_TRIALS else (point.family,)
         branch = () if point.branch is None else (point.branch,)
         name = escape(", ".join((*family, *branch))) or "complete trials"
@@ -294,10 +291,10 @@ def plot_comparison(info: ComparisonInfo, unit: Unit) -> go.Figure:
     for name, (color, dash) in _looks(info).items():
         if name not in curves:
             continue
-        points = [point for point in curves[name].points if drawable(metric, point.median)]
+        points = [point for point in curves[name].points if drawable(point.median)]
         budgets += [point.budget for point in points]
         drawn += [value for p in points for value in (p.median, p.low, p.high)]
-        sure = [p for p in points if drawable(metric, p.low) and drawable(metric, p.high)]
+        sure = [p for p in points if drawable(p.low) and drawable(p.high)]
         add_band(
             figure,
             x=rounded(point.budget for point in sure),
@@ -332,7 +329,7 @@ def plot_best_distribution(info: ComparisonInfo) -> go.Figure:
     label = escape(metric.short_label)
     errors: list[float] = []
     for side, (color, dash) in zip(info.studies, _looks(info).values(), strict=True):
-        points = [(error, share) for error, share in side.distribution if drawable(metric, error)]
+        points = side.distribution
         errors += [error for error, _ in points]
         figure.add_scatter(
             name=escape(side.name),
@@ -341,7 +338,7 @@ def plot_best_distribution(info: ComparisonInfo) -> go.Figure:
             mode="lines",
             line={"color": color, "width": 2, "dash": dash, "shape": "hv"},
             hovertemplate=f"{escape(side.name)}<br>%{{y:.1%}} of the complete trials"
-            f"<br>{label} at most %{{x:.4g}}<extra></extra>",
+            f"<br>{label} at most {told(metric, 'x')}<extra></extra>",
         )
     figure.update_xaxes(**value_axis(replace(metric, label=metric.short_label), errors))
     title = "share of complete trials"

@@ -20,15 +20,16 @@ from study.figures.style import (
     GREEN,
     NEUTRAL,
     PLAIN,
-    drawable,
     family_color,
     family_symbol,
+    is_log,
     new_figure,
     pale,
     parameter_label,
     rounded,
     small_multiple,
     ticks,
+    told,
     whiskers,
 )
 from study.formats import counted, format_label, format_measured, format_value
@@ -181,7 +182,7 @@ def _isolated_traces(
 ) -> Iterator[go.Scatter]:
     """Yield the trials, the best of each value, and the median of each that has several."""
     name, label = parameter_label(parameter.name), escape(metric.label)
-    points = [point for point in parameter.points if drawable(metric, point.measured)]
+    points = parameter.points
     for family in sorted({point.family for point in points}):
         own = [point for point in points if point.family == family]
         yield go.Scatter(
@@ -197,23 +198,22 @@ def _isolated_traces(
                 "size": 6,
             },
             hovertemplate=f"trial %{{customdata[0]}}<br>{name} %{{customdata[1]}}"
-            f"<br>{label} %{{y:.4g}}",
+            f"<br>{label} {told(metric, 'y')}",
         )
     places = list(enumerate(parameter.values))
     joined = "markers" if parameter.scale == "category" else "lines+markers"
-    drawn = [(i, value) for i, value in places if drawable(metric, value.best)]
     yield go.Scatter(
         name="best",
-        x=[_value_x(parameter, i) for i, _ in drawn],
-        y=rounded(value.best for _, value in drawn),
-        customdata=[_value_texts(value) for _, value in drawn],
+        x=[_value_x(parameter, i) for i, _ in places],
+        y=rounded(value.best for _, value in places),
+        customdata=[_value_texts(value) for _, value in places],
         mode=joined,
         line={"color": GREEN, "width": 2},
         marker={"color": GREEN, "size": 8},
         hovertemplate=f"{name} %{{customdata[0]}}<br>best of %{{customdata[1]}} trials: "
-        f"{label} %{{y:.4g}}<br>trial %{{customdata[2]}}",
+        f"{label} {told(metric, 'y')}<br>trial %{{customdata[2]}}",
     )
-    several = [(i, v) for i, v in places if v.n_trials > 1 and drawable(metric, v.median)]
+    several = [(i, v) for i, v in places if v.n_trials > 1]
     if several:
         yield go.Scatter(
             name="median",
@@ -224,7 +224,7 @@ def _isolated_traces(
             line={"color": NEUTRAL, "width": 1.5, "dash": "dash"},
             marker={"color": NEUTRAL, "size": 9, "symbol": "diamond"},
             hovertemplate=f"{name} %{{customdata[0]}}<br>median of %{{customdata[1]}} trials: "
-            f"{label} %{{y:.4g}}",
+            f"{label} {told(metric, 'y')}",
         )
 
 
@@ -289,7 +289,7 @@ def plot_pair(info: PairInfo) -> go.Figure:
     shape = (len(info.rows), len(info.columns))
     values = np.full(shape, np.nan)
     texts = np.full(shape, "", dtype=object)
-    log = info.metric.logarithmic and all(cell.median > 0 for cell in info.cells)
+    log = is_log(info.metric, [cell.median for cell in info.cells])
     for cell in info.cells:
         values[cell.row, cell.column] = math.log10(cell.median) if log else cell.median
         told = format_measured(cell.median, info.metric)
@@ -322,26 +322,42 @@ def plot_pair(info: PairInfo) -> go.Figure:
     )
 
 
-def plot_parallel(record: StudyRecord, kind: KindInfo, names: Sequence[str]) -> go.Figure:
-    """Draw each complete trial as a line over its settings and its value, the best tenth strong.
+def plot_parallel(
+    record: StudyRecord,
+    objectives: Sequence[Metric],
+    names: Sequence[str],
+    front: Sequence[int] | None = None,
+) -> go.Figure:
+    """Draw each complete trial as a line over its settings and its values, the best strong.
 
     Each axis goes from the lowest to the highest value of its setting, choices stand at even
     distances. A trial that lacks a setting has a gap there.
+
+    Args:
+        front: Numbers of the best trials, where several objectives have no best tenth.
     """
     figure = new_figure(height=420)
-    found = thin(ranked(record), MAX_LINES)
-    members = [(value, trial) for value, trial in found if drawable(kind.objective, value)]
-    axes = [*names, kind.objective.label]
-    places = [_places([trial.params.get(name) for _, trial in members]) for name in names]
-    last = [math.log(v) if kind.objective.logarithmic else v for v, _ in members]
-    places.append(_places(last))
-    n_best = max(1, len(members) // 10)
+    strong = set(front or ())
+    members = thin(
+        [trial for _, trial in ranked(record, metric=objectives[0])],
+        MAX_LINES,
+        keep=lambda trial: trial.number in strong,
+    )
+    axes = [*names, *(metric.label for metric in objectives)]
+    places = [_places([trial.params.get(name) for trial in members]) for name in names]
+    for metric in objectives:
+        values = [metric.of(trial) for trial in members]
+        log = is_log(metric, [value for value in values if value is not None])
+        places.append(_places([math.log(v) if log and v is not None else v for v in values]))
+    if front is None:
+        strong = {trial.number for trial in members[: max(1, len(members) // 10)]}
+    n_best = sum(trial.number in strong for trial in members)
     for best in (False, True):
         x: list[float | None] = []
         y: list[float | None] = []
         numbers: list[int | None] = []
-        for i, (_, trial) in enumerate(members):
-            if (i < n_best) == best:
+        for i, trial in enumerate(members):
+            if (trial.number in strong) == best:
                 x += [*range(len(axes)), None]
                 y += [*rounded(column[i] for column in places), None]
                 numbers += [trial.number] * len(axes) + [None]

@@ -13,6 +13,7 @@ from study.analysis.distribution import DistributionInfo
 from study.analysis.expected_best import ExpectedBestInfo
 from study.analysis.fidelity import FidelityInfo
 from study.analysis.history import HistoryInfo, HistoryPoint, LearningCurve, LearningCurvesInfo
+from study.analysis.hypervolume import HypervolumeInfo
 from study.analysis.timeline import TimelineInfo, TimelineSpan
 from study.figures.style import (
     BLUE,
@@ -28,6 +29,7 @@ from study.figures.style import (
     family_symbol,
     new_figure,
     rounded,
+    told,
     value_axis,
 )
 from study.formats import format_duration
@@ -46,18 +48,18 @@ def plot_history(info: HistoryInfo, kind: KindInfo) -> go.Figure:
     Of many trials it shows a selection, ``info.shown``.
     """
     figure = new_figure(height=420)
-    metric, label = kind.objective, escape(kind.objective.label)
-    steps = [p for p in (*info.incumbents, *info.points[-1:]) if drawable(metric, p.best)]
+    metric, label = info.metric, escape(info.metric.label)
+    steps = [p for p in (*info.incumbents, *info.points[-1:]) if drawable(p.best)]
     figure.add_scatter(
-        meta={"incumbents": True},
+        meta={"incumbents": True} if metric.objective else None,
         name="best so far",
         x=[point.number for point in steps],
         y=rounded(point.best for point in steps),
         mode="lines",
         line={"color": GREEN, "width": 2, "shape": "hv"},
-        hovertemplate=f"best up to trial %{{x}}<br>{label} %{{y:.4g}}<extra></extra>",
+        hovertemplate=f"best up to trial %{{x}}<br>{label} {told(metric, 'y')}<extra></extra>",
     )
-    for name, points in _grouped(point for point in info.shown if drawable(metric, point.value)):
+    for name, points in _grouped(point for point in info.shown if drawable(point.value)):
         state = points[0].state
         color = _color(kind, points[0])
         complete = state == TrialState.COMPLETE
@@ -82,11 +84,31 @@ def plot_history(info: HistoryInfo, kind: KindInfo) -> go.Figure:
             },
             hovertemplate="trial %{x}<br>"
             + (label if complete else f"last reported {escape(metric.short_label)}")
-            + " %{y:.4g}",
+            + f" {told(metric, 'y')}",
         )
-    figure.update_layout(meta={"brush": {"x": "number", "y": "value"}})
+    figure.update_layout(meta={"brush": {"x": "number", "y": metric.column}})
     figure.update_xaxes(title_text="trial", rangemode="nonnegative")
     return figure.update_yaxes(**value_axis(metric, (point.value for point in info.points)))
+
+
+def plot_hypervolume(info: HypervolumeInfo) -> go.Figure:
+    """Draw the share of the box that trials dominate, over their number, as a step line."""
+    figure = new_figure(height=320)
+    gains = [
+        i
+        for i, share in enumerate(info.shares)
+        if i in (0, len(info.shares) - 1) or share != info.shares[i - 1]
+    ]
+    figure.add_scatter(
+        x=[info.numbers[i] for i in gains],
+        y=rounded(info.shares[i] for i in gains),
+        mode="lines",
+        line={"color": GREEN, "width": 2, "shape": "hv"},
+        hovertemplate="up to trial %{x}<br>%{y:.1%} of the box<extra></extra>",
+        showlegend=False,
+    )
+    figure.update_xaxes(title_text="trial", rangemode="nonnegative")
+    return figure.update_yaxes(title_text="hypervolume", range=[0, 1.02], tickformat=".0%")
 
 
 def plot_learning_curves(info: LearningCurvesInfo, kind: KindInfo) -> go.Figure:
@@ -116,7 +138,7 @@ def plot_learning_curves(info: LearningCurvesInfo, kind: KindInfo) -> go.Figure:
             line={"color": GREEN, "width": 3},
             hovertemplate=_curve_hover(kind),
         )
-    names = [escape(kind.step), "training time (s)"]
+    names = [escape(kind.step), "training time (s)" if kind.name else "time (s)"]
     seconds = {c.number: float(f"{c.seconds_per_step:.4g}") for c in drawn if c.seconds_per_step}
     if seconds:
         figure.update_layout(meta={"progress": {"names": names, "seconds": seconds}})
@@ -178,12 +200,12 @@ def plot_distribution(info: DistributionInfo, kind: KindInfo) -> go.Figure:
         figure.add_scatter(
             name=name,
             legendgroup=name,
-            meta={"edf": family.family},
+            meta={"edf": family.family} if info.metric.objective else None,
             x=values,
             y=rounded(step.share for step in family.steps),
             mode="lines",
             line={"color": color, "width": 2, "dash": dash, "shape": "hv"},
-            hovertemplate=f"%{{y:.1%}} have at most<br>{label} %{{x:.4g}}",
+            hovertemplate=f"%{{y:.1%}} have at most<br>{label} {told(info.metric, 'x')}",
         )
     steps = [step for family in info.families for step in family.steps]
     figure.update_xaxes(**value_axis(info.metric, (step.value for step in steps)))
@@ -214,7 +236,7 @@ def plot_families(info: DistributionInfo, kind: KindInfo) -> go.Figure:
     return figure.update_yaxes(autorange="reversed", showgrid=False)
 
 
-def plot_expected_best(info: ExpectedBestInfo) -> go.Figure:
+def plot_expected_best(info: ExpectedBestInfo, kind: KindInfo) -> go.Figure:
     """Draw the expected best over the number of trials, with its 95 % interval as a band."""
     figure = new_figure(height=420)
     numbers = [point.n for point in info.points]
@@ -225,20 +247,21 @@ def plot_expected_best(info: ExpectedBestInfo) -> go.Figure:
         high=[point.high for point in info.points],
         color=BLUE,
     )
-    label = escape(info.metric.label)
+    label, digits = escape(info.metric.label), info.metric.digits
+    time = "training time" if kind.name else "time"
     figure.add_scatter(
         name="expected best",
         x=numbers,
         y=rounded(point.value for point in info.points),
         customdata=[
-            [f"{point.low:.4g} to {point.high:.4g}", format_duration(point.seconds)]
+            [f"{point.low:.{digits}g} to {point.high:.{digits}g}", format_duration(point.seconds)]
             for point in info.points
         ],
         mode="lines+markers",
         line={"color": BLUE, "width": 2},
         marker={"size": 5},
-        hovertemplate=f"best of %{{x}} trials<br>{label} %{{y:.4g}}"
-        "<br>95 % interval: %{customdata[0]}<br>training time: %{customdata[1]}",
+        hovertemplate=f"best of %{{x}} trials<br>{label} {told(info.metric, 'y')}"
+        f"<br>95 % interval: %{{customdata[0]}}<br>{time}: %{{customdata[1]}}",
     )
     if info.best is not None:
         figure.add_scatter(
@@ -344,8 +367,7 @@ def _add_curves(
             meta={"trials": True},
             x=[curve.epochs[-1] for curve in curves],
             y=rounded(
-                next((v for v in reversed(curve.values) if drawable(kind.objective, v)), None)
-                for curve in curves
+                next((v for v in reversed(curve.values) if drawable(v)), None) for curve in curves
             ),
             customdata=[curve.number for curve in curves],
             mode="markers",
@@ -371,7 +393,8 @@ def _color(kind: KindInfo, item: HistoryPoint | LearningCurve | TimelineSpan) ->
 
 def _curve_hover(kind: KindInfo) -> str:
     label = escape(kind.objective.label)
-    return f"trial %{{customdata}}<br>%{{xaxis.title.text}} %{{x:.4~g}}<br>{label} %{{y:.4g}}"
+    value = told(kind.objective, "y")
+    return f"trial %{{customdata}}<br>%{{xaxis.title.text}} %{{x:.4~g}}<br>{label} {value}"
 
 
 def _time_unit(longest: float) -> tuple[float, str]:

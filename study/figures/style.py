@@ -118,13 +118,14 @@ def small_multiple(
         values: Of the metric, in all of the charts.
     """
     figure = new_figure(height=230).add_traces(list(traces)).update_layout(showlegend=False)
-    drawn = [value for value in values if drawable(metric, value)]
+    drawn = [value for value in values if math.isfinite(value)]
     axis = value_axis(metric, drawn) | {"title": {"text": None}}
     if drawn:
         ends = min(drawn), max(drawn)
-        low, high = ends if metric.maximise else map(math.log10, ends)
+        low, high = map(math.log10, ends) if is_log(metric, drawn) else ends
         room = 0.06 * (high - low) or 0.1
-        axis["range"] = [round(low - room, 4), round(high + room, 4)]
+        digits = max(4, 1 - math.floor(math.log10(room)))
+        axis["range"] = [round(low - room, digits), round(high + room, digits)]
     return figure.update_yaxes(**axis)
 
 
@@ -147,18 +148,37 @@ def count_axis(name: str, span: float) -> dict[str, Any]:
     }
 
 
+def is_log(metric: Metric, values: Sequence[float]) -> bool:
+    """Whether the axis of a metric is logarithmic for finite values of it.
+
+    It is not where one of them is not above 0, nor where there is no tick among them.
+    """
+    if not values or not metric.logarithmic:
+        return metric.logarithmic
+    low, high = min(values), max(values)
+    if low <= 0:
+        return False
+    power = 10.0 ** math.floor(math.log10(low))
+    return any(low <= digit * power <= high for digit in (1, 2, 5, 10))
+
+
 def value_axis(metric: Metric, values: Iterable[float | None]) -> dict[str, Any]:
-    """Return the axis of a metric, which is logarithmic for what is to be low and above 0."""
+    """Return the axis of a metric, logarithmic where that suits the values."""
     label = escape(metric.label)
-    if not metric.logarithmic:
+    drawn = [value for value in values if value is not None and math.isfinite(value)]
+    if not is_log(metric, drawn):
         return {"title": {"text": label}}
-    drawn = [value for value in values if value is not None and positive(value)]
     return {
         "type": "log",
         "title": {"text": f"{label} (log)"},
         "tickformat": PLAIN,
         "dtick": ticks(not drawn or max(drawn) / min(drawn) > 300),
     }
+
+
+def told(metric: Metric, axis: str) -> str:
+    """Return what a hover text holds for the metric's value on an axis, ``x`` or ``y``."""
+    return f"%{{{axis}:.{metric.digits}g}}"
 
 
 def mean_axis(metric: Metric, values: Iterable[float | None]) -> dict[str, Any]:
@@ -218,7 +238,7 @@ def add_estimates(
     mode: str = "markers",
 ) -> None:
     """Draw means with their intervals, one row each; the ends that 0 or infinity hides are cut."""
-    present = [(row, e) for row, e in estimates if e is not None and drawable(metric, e.mean)]
+    present = [(row, e) for row, e in estimates if e is not None and drawable(e.mean)]
     if not present:
         return
     figure.add_scatter(
@@ -293,19 +313,22 @@ def parameter_label(name: str) -> str:
     return escape(name).replace("_", " ")
 
 
-def positive(value: float | None) -> bool:
-    """Whether a value has a place on a logarithmic axis."""
-    return value is not None and math.isfinite(value) and value > 0
-
-
-def drawable(metric: Metric, value: float | None) -> bool:
-    """Whether a value has a place on the axis of its metric."""
-    return value is not None and (not metric.logarithmic or positive(value))
+def drawable(value: float | None) -> bool:
+    """Whether a value has a place on an axis."""
+    return value is not None and math.isfinite(value)
 
 
 def rounded(values: Iterable[float | None]) -> list[float | None]:
-    """Round to 5 significant digits, finer than a screen; a gap for what cannot be drawn."""
+    """Round to 5 significant digits, finer than a screen; a gap for what cannot be drawn.
+
+    Where values differ by less than a hundredth of their size, there are more digits.
+    """
+    held = list(values)
+    drawn = [value for value in held if value is not None and math.isfinite(value)]
+    size, span = max(map(abs, drawn), default=0), max(drawn, default=0) - min(drawn, default=0)
+    alike = math.log10(size / span) if 0 < span < size else 0.0
+    digits = 5 + max(0, int(min(12.0, alike)) - 2)
     return [
-        float(f"{value:.5g}") if value is not None and math.isfinite(value) else None
-        for value in values
+        float(f"{value:.{digits}g}") if value is not None and math.isfinite(value) else None
+        for value in held
     ]

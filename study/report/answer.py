@@ -11,7 +11,6 @@ from study.analysis import (
     data_of,
     is_own,
     min_accuracy_of,
-    objectives_of,
     ranked,
     settings_of,
     word_for,
@@ -25,7 +24,7 @@ from study.analysis.confirmation import (
     Estimate,
     describe_confirmation,
 )
-from study.analysis.effects import describe_effect
+from study.analysis.effects import describe_effect, get_effects
 from study.analysis.experiment import describe_comparisons
 from study.analysis.failures import describe_failures
 from study.analysis.front import comparable
@@ -111,7 +110,7 @@ def get_answer(found: Findings) -> Answer:
         about=_about(found),
         use=_use(found),
         sure=(*_sure(found), *lacking, *_to_keep_in_mind(found)),
-        described=found.effects.adaptive and bool(found.effects.clear),
+        described=(found.effects.adaptive or not found.ours) and bool(found.effects.clear),
         next=tuple(_next_steps(found))[:MAX_STEPS],
         ruler=get_ruler(found),
     )
@@ -140,8 +139,7 @@ def _headline(found: Findings) -> str:
         if summary.n_infeasible:
             return "No complete trial keeps the constraint yet, so none is the best."
         if summary.by_state.get(TrialState.COMPLETE):
-            each = " of each objective" if len(found.record.directions) > 1 else ""
-            return f"No complete trial has a finite value{each}."
+            return "No complete trial has a value."
         return "No trial is complete yet."
     if summary.best is None:
         return _together(found)
@@ -159,7 +157,7 @@ def _headline(found: Findings) -> str:
 
 def _together(found: Findings) -> str:
     """Say how many trials are the best in several objectives."""
-    labels = [metric.label for metric in objectives_of(found.record)]
+    labels = [metric.label for metric in found.objectives]
     n_best, n = len(found.unbeaten), len(comparable(found.record))
     are, all_of_them = (
         "is" if n_best == 1 else "are",
@@ -198,16 +196,26 @@ def _doubt(found: Findings) -> Iterator[str]:
         yield from _confirmed(found, winner, info)
     else:
         n = len(comparable(found.record))
-        best, data = found.kind.objective.best, data_of(found.record)
-        yield (
-            f"Not confirmed yet: it is the {best} of {format_count(n)} single trainings on the "
-            f"{data} that chose it, so partly luck."
-            if n > 1
-            else "Not confirmed yet: it is the only complete trial."
-        )
-    length = next((c for c in found.checks if c.name == LENGTH), None)
+        yield _single(found, n)
+    length = next((c for c in found.checks if c.name in LENGTH.values()), None)
     if length is not None and length.level == Level.WARN:
         yield f"{length.sentence}"
+
+
+def _single(found: Findings, n: int) -> str:
+    """Say what the best of so many single trials is worth."""
+    best, data = found.kind.objective.best, data_of(found.record)
+    if not found.ours:
+        if n == 1:
+            return "It is the only complete trial."
+        luck = "where values scatter, that is partly luck"
+        return f"It is the {best} of {format_count(n)} complete trials; {luck}."
+    if n == 1:
+        return "Not confirmed yet: it is the only complete trial."
+    return (
+        f"Not confirmed yet: it is the {best} of {format_count(n)} single trainings on the "
+        f"{data} that chose it, so partly luck."
+    )
 
 
 def _confirmed(found: Findings, winner: Confirmed, info: ConfirmationInfo) -> Iterator[str]:
@@ -251,9 +259,10 @@ def _about(found: Findings) -> str:
     models = {"autoencoder": "small autoencoders", "multitask": "small multitask autoencoders"}
     what = models.get(found.kind.name, "models") if is_own(record) else "models"
     n_started = summary.n_trials - summary.by_state.get(TrialState.WAITING, 0)
-    noun = "trial" if summary.n_reused else "training"
+    noun = "trial" if summary.n_reused or not found.ours else "training"
     asked = "" if found.experiment is None else f"{found.experiment.question} "
-    text = f"{asked}{counted(n_started, noun)} of {what}"
+    text = f"{asked}{counted(n_started, noun)}"
+    text += f" of {what}" if found.ours else ""
     if parts.get("v"):
         n_train, n_validation = (format_count(parts.get(side, 0)) for side in "tv")
         text += f" on {n_train} {data}, judged on {n_validation} others"
@@ -310,8 +319,9 @@ def _use(found: Findings) -> Use | None:
     expected = (
         f"in the search: {kind.objective.label} {format_measured(trial.value, kind.objective)}"
     )
+    told = format_configuration(trial.params, family, kind.fidelity)
     return Use(
-        settings=f"trial {number}: {format_configuration(trial.params, family, kind.fidelity)}",
+        settings=f"trial {number}: {told}" if told else f"trial {number}",
         expected=", ".join([expected, *others]),
         command=command,
     )
@@ -321,16 +331,18 @@ def _sure(found: Findings) -> Iterator[str]:
     """Say which settings made a difference, how large, and of which nothing can be said."""
     info = found.effects
     front, kind = found.front, found.kind
-    if front is not None and front.points:
-        low, high = front.lowest_error, front.most_accurate
-        second = kind.second
-        if second and low and high and low.number != high.number:
+    if front is not None and front.joined:
+        low, high, first, second = (
+            *(front.lowest_error, front.most_accurate),
+            *(front.first, front.second),
+        )
+        if low and high and low.number != high.number:
             yield (
-                f"{kind.objective.best.capitalize()} {kind.objective.short_label} and "
+                f"{first.best.capitalize()} {first.short_label} and "
                 f"{second.best} {second.short_label} are of different trials: "
-                f"{low.number} with {format_measured(low.mse, kind.objective)} and "
+                f"{low.number} with {format_measured(low.mse, first)} and "
                 f"{format_measured(low.accuracy, second)}, {high.number} with "
-                f"{format_measured(high.mse, kind.objective)} and "
+                f"{format_measured(high.mse, first)} and "
                 f"{format_measured(high.accuracy, second)}."
             )
     if n := found.summary.n_infeasible:
@@ -343,27 +355,37 @@ def _sure(found: Findings) -> Iterator[str]:
         yield f"{trials} the constraint{what} and cannot be the best."
     if not info.n_trials:
         return
-    several = len(found.record.directions) > 1
-    lead = f"{info.metric.label}: " if several else ""
-    for effect in info.clear[:MAX_EFFECTS]:
-        yield f"{capitalised(lead + describe_effect(effect, info.metric))}."
-    if info.clear and info.adaptive:
-        sampler = format_sampler(str(settings_of(found.record).get("sampler")))
-        yield (
-            f"That is seen, not tested: {sampler} chose trials by earlier results, so settings "
-            "changed together. The command ablate changes one at a time."
-        )
+    several = len(found.objectives) > 1
+    found_in = found.objectives if several else ()
+    infos = [get_effects(found.record, metric=metric) for metric in found_in] or [info]
+    for told in infos:
+        lead = f"{told.metric.label}: " if several else ""
+        for effect in told.clear[: 1 if len(infos) > 2 else 2 if several else MAX_EFFECTS]:
+            yield f"{capitalised(lead + describe_effect(effect, told.metric))}."
+    if any(told.clear for told in infos):
+        if info.adaptive:
+            sampler = format_sampler(str(settings_of(found.record).get("sampler")))
+            yield (
+                f"That is seen, not tested: {sampler} chose trials by earlier results, so "
+                "settings changed together. The command ablate changes one at a time."
+            )
+        elif not found.ours:
+            yield (
+                "That is seen, not tested: how trials were chosen is not stored, so settings may "
+                "have changed together."
+            )
     if found.baseline is not None and len(found.record.directions) == 1:
-        objective, told = found.kind.objective, format_measured(found.baseline, info.metric)
+        objective, constant = found.kind.objective, format_measured(found.baseline, info.metric)
         values = [value for value, _ in ranked(found.record)]
         n = sum(not objective.is_better(value, found.baseline) for value in values)
         if n:
             yield (
                 f"{format_count(n)} of {counted(len(values), 'complete trial')} "
-                f"{'is' if n == 1 else 'are'} no better than a constant prediction, {told}."
+                f"{'is' if n == 1 else 'are'} no better than a constant prediction, {constant}."
             )
-    if info.unclear:
-        names = format_list([format_label(name) for name in info.unclear])
+    unclear = [name for name in info.unclear if all(name in told.unclear for told in infos)]
+    if unclear:
+        names = format_list([format_label(name) for name in unclear])
         yield f"Cannot be told from {counted(info.n_trials, 'trial')}: {names}."
 
 
@@ -378,7 +400,12 @@ def _to_keep_in_mind(found: Findings) -> Iterator[str]:
     odd = [t for t in record.complete if any(not math.isfinite(value) for value in t.values)]
     if odd:
         have = f"{counted(len(odd), 'complete trial')} {'has' if len(odd) == 1 else 'have'}"
-        yield f"{have} no finite value and cannot be the best."
+        yield f"{have} an infinite value, which charts and analyses leave out."
+    if "not_set" in record.directions:
+        yield (
+            "The study does not say whether low or high values are better; here, as in Optuna, "
+            "low ones are."
+        )
     if settings.get("sampler") == IMPORTED:
         yield (
             f"Where the imported {word_for(found.kind.objective)}s were measured on a test split, "
@@ -408,7 +435,7 @@ def _next_steps(found: Findings) -> Iterator[Step]:
 
     urgent = [c for c in found.checks if c.level >= Level.WARN and c.command is not None]
     # What its own sentence in the headline's doubts asks for comes first.
-    urgent.sort(key=lambda check: check.name != LENGTH)
+    urgent.sort(key=lambda check: check.name not in LENGTH.values())
     said: set[str] = set()
     for check in urgent[: MAX_STEPS - 1]:
         assert check.command is not None

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import partial
 
-from study.analysis import data_of, is_own, is_search, kind_of, reference_of, word_for
+from study.analysis import data_of, is_ours, is_own, is_search, kind_of, reference_of, word_for
 from study.analysis.comparison import (
     QUANTILES,
     ComparisonInfo,
@@ -63,6 +63,8 @@ def render_studies(data: ReportData) -> str:
     ]
     if not any(kind_of(record).family for record in records):
         parts = [part for part in parts if part[0] != "families"]
+    if not info.one_direction:
+        parts = [part for part in parts if part[0] != "distribution"]
     return render_page(
         "comparison",
         title=f"{title} – comparison of studies",
@@ -73,6 +75,7 @@ def render_studies(data: ReportData) -> str:
             "info": info,
             "objective": objective,
             "own": all(map(is_own, records)),
+            "ours": any(map(is_ours, records)),
             "images": _common(map(data_of, records), "data"),
             "steps": _common((plural(kind_of(record).step) for record in records), "steps"),
             "verdict": get_comparison_verdict(data, info),
@@ -134,10 +137,11 @@ def _found(info: ComparisonInfo) -> Iterator[str]:
         elif (best := side.summary.best) is None:
             yield f"“{side.name}” has no complete trial that can be the best."
         else:
+            on = f" on {split} split" if side.ours else ""
             yield (
                 f"The {metric.best} {word_for(metric)} of “{side.name}” is "
-                f"{with_article(metric.short_label)} of {format_measured(best.value, metric)} on "
-                f"{split} split, of trial {best.number}."
+                f"{with_article(metric.short_label)} of {format_measured(best.value, metric)}"
+                f"{on}, of trial {best.number}."
             )
 
 
@@ -145,7 +149,7 @@ def _best_of_all(info: ComparisonInfo) -> Iterator[str]:
     """Say which of two studies found the better value, and how much more it trained for it."""
     bests = [(side.summary.best, side) for side in info.studies]
     found = [(trial.value, side) for trial, side in bests if trial and trial.value is not None]
-    if len(found) != 2 or not info.comparable:
+    if len(found) != 2 or not info.comparable or not info.one_direction:
         return
     sign = info.objective.sign
     (highest, winner), (other, loser) = sorted(found, key=lambda item: sign * item[0])
@@ -189,7 +193,7 @@ def _next(data: ReportData, info: ComparisonInfo) -> Iterator[Step]:
     kinds = {record.name: reference_of(record) for record in data.studies if is_search(record)}
     searches = [side for side in info.studies if side.name in kinds]
     for side in sorted(searches, key=lambda side: side.name not in better):
-        if side.summary.best is not None:
+        if side.summary.best is not None and side.ours:
             yield Step(
                 command=_command(data, "confirm", side.name),
                 why="trains its best trials again with fresh seeds and splits, since the single "

@@ -12,6 +12,7 @@ from storage.records import Scalar, StudyRecord, TrialRecord
 from study.analysis import (
     branch_of,
     family_of,
+    is_ours,
     is_search,
     kind_of,
     measured_on_request,
@@ -23,7 +24,7 @@ from study.analysis.agreement import AgreementInfo, branches, get_agreement
 from study.analysis.confirmation import DEFAULT, ConfirmationInfo, get_confirmation
 from study.analysis.effects import EffectsInfo, get_effects
 from study.analysis.experiment import ExperimentInfo, get_experiment
-from study.analysis.front import FrontInfo, get_front, get_unbeaten
+from study.analysis.front import FrontInfo, get_fronts, get_unbeaten
 from study.analysis.history import get_summary
 from study.analysis.importance import BEST_TENTH, ImportanceInfo, get_importances
 from study.analysis.noise import get_noise
@@ -51,9 +52,10 @@ class Findings:
         (record,) = data.studies
         self.data, self.record, self.kind = data, record, kind_of(record)
         self.search, self.branch = is_search(record), branch_of(record)
+        self.ours, self.objectives = is_ours(record), objectives_of(record)
         objective, second = self.kind.objective, self.kind.second
         pair = (objective,) if second is None else (objective, second)
-        several = (*pair, *objectives_of(record), *measured_on_request(record))
+        several = (*pair, *self.objectives, *measured_on_request(record))
         self.metrics = tuple(dict.fromkeys(several))
         # Arms of an experiment are no sample of a space.
         self.explained_metrics = self.metrics if self.search else ()
@@ -61,9 +63,14 @@ class Findings:
         self.summary = get_summary(record)
 
     @cached_property
+    def fronts(self) -> tuple[FrontInfo, ...]:
+        """The trade-off of each pair of objectives, or with a second metric if there is one."""
+        return get_fronts(self.record)
+
+    @property
     def front(self) -> FrontInfo | None:
-        """The trade-off with a second metric, if the kind has one."""
-        return None if self.kind.second is None else get_front(self.record)
+        """The first of them."""
+        return next(iter(self.fronts), None)
 
     @cached_property
     def unbeaten(self) -> tuple[TrialRecord, ...]:
@@ -118,7 +125,7 @@ class Findings:
             self.record,
             # Not the clock: equal studies, equal pages.
             now=self.summary.last_completed or EARLIEST,
-            relative_noise=get_noise(self.record),
+            noise=get_noise(self.record),
             predictable=predictable,
             confirmation=self.at_home,
         ).checks

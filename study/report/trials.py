@@ -15,7 +15,7 @@ from study.analysis import (
     parameter_names,
 )
 from study.formats import format_label, plural
-from study.metrics import Metric, value_name
+from study.metrics import Metric
 
 Format = Literal["number", "measured", "share", "count", "duration", "value", "text"]
 
@@ -43,28 +43,34 @@ def get_columns(record: StudyRecord) -> list[Column]:
     kind = kind_of(record)
     always = [metric for metric in kind.metrics[1:] if metric.always]
     states = tuple(dict.fromkeys(trial.state.name for trial in record.trials))
-    steps = f"{plural(kind.step)} run"
+    steps = f"{plural(kind.step)} run" if kind.name else plural(kind.step)
+    time = "training time" if kind.name else "time"
     constraint = Column(
         key=attrs.INFEASIBLE,
-        source="user_attrs",
+        source="user_attrs" if kind.name else "trial",
         label="breaks the constraint",
         format="value",
         choices=(True, None),
     )
+    constrained = any(trial.constraints for trial in record.trials)
     return [
         Column(key="number", source="trial", label="trial", format="number"),
         Column(key="state", source="trial", label="state", format="text", choices=states),
         *_places(record),
         *map(_metric, (kind.objective, *always)),
-        *([constraint] if min_accuracy_of(record) is not None else []),
+        *([constraint] if min_accuracy_of(record) is not None or constrained else []),
         *map(_metric, measured_on_request(record)),
         *(
             _parameter(record, name, values)
             for name, values in _values(record).items()
             if len(values) > 1
         ),
-        Column(key="epochs_run", source="trial", label=steps, format="count"),
-        Column(key="training_seconds", source="trial", label="training time", format="duration"),
+        *(
+            [Column(key="epochs_run", source="trial", label=steps, format="count")]
+            if kind.name or any(trial.intermediate_values for trial in record.trials)
+            else []
+        ),
+        Column(key="training_seconds", source="trial", label=time, format="duration"),
         *(
             Column(key=cost.name, source="user_attrs", label=cost.label, format="count")
             for cost in get_costs_told(record)
@@ -97,7 +103,7 @@ def _places(record: StudyRecord) -> list[Column]:
 def _metric(metric: Metric) -> Column:
     how: Format = "share" if metric.is_share else "measured"
     return Column(
-        key=metric.name if metric.place is None else value_name(metric.place),
+        key=metric.column,
         source="user_attrs" if metric.place is None else "trial",
         label=metric.label,
         format=how if metric.always else "number",

@@ -17,6 +17,7 @@ from storage.queue import shown_worker
 from storage.records import StudyRecord, StudySummary, TrialRecord, count
 from study.analysis import (
     each_training_once,
+    is_ours,
     kind_of,
     objectives_of,
     ranked_by_constraint,
@@ -27,7 +28,9 @@ from study.analysis.front import get_unbeaten
 from study.analysis.remaining import grid_trainings
 from study.formats import (
     counted,
+    format_duration,
     format_label,
+    format_list,
     format_measured,
     format_settings,
     format_value,
@@ -88,10 +91,11 @@ def status_lines(
         origin = record.user_attrs[attrs.IMPORTED]
         yield escape(f"Imported from {origin['file']}; not to be continued.")
     n = count(record.trials)
-    target = record.user_attrs.get(attrs.TARGET, n.finished)
+    ours, target = is_ours(record), record.user_attrs.get(attrs.TARGET, n.finished)
     running = [trial for trial in record.trials if trial.state == TrialState.RUNNING]
     counts = (
-        f"{n.finished} of {target} trials finished: {n.complete} complete, {n.pruned} pruned; "
+        f"{n.finished}{f' of {target}' if ours else ''} trials finished: "
+        f"{n.complete} complete, {n.pruned} pruned; "
         f"{n.failed} failed, {n.running} running, {n.waiting} waiting"
     )
     if running and n.finished < target:
@@ -103,7 +107,8 @@ def status_lines(
         )
     yield counts
     if running:
-        yield _worker_table(record, running, silent_s or {}, now)
+        table = _worker_table if ours else _running_table
+        yield table(record, running, silent_s or {}, now)
     if len(record.directions) > 1:
         best = list(get_unbeaten(record))
         yield f"{counted(len(best), 'trial')} that no other beats in all objectives together"
@@ -112,7 +117,12 @@ def status_lines(
     if best:
         yield _best_table(record, each_training_once(best)[:_N_BEST])
     failures = [trial for trial in record.trials if trial.state == TrialState.FAIL]
-    for trial in failures[-_N_FAILURES:]:
+    if failures and not ours:
+        numbers = format_list([str(trial.number) for trial in failures[-_N_FAILURES:]])
+        which = f"{'Trials' if len(failures) > 1 else 'Trial'} {numbers}"
+        which = f"Among others, {which.lower()}" if len(failures) > _N_FAILURES else which
+        yield f"{which} failed; why is not stored."
+    for trial in failures[-_N_FAILURES:] if ours else ():
         reason = trial.user_attrs.get(attrs.FAILURE, "its worker died")
         yield escape(f"Trial {trial.number} failed: {reason}")
 
@@ -138,10 +148,34 @@ def watch(
                 live.update(f"The storage is away: {escape(reason)}", refresh=True)
             else:
                 live.update(Group(*status_lines(record, silent_s)), refresh=True)
-                finished = count(record.trials).finished
-                if finished >= int(record.user_attrs.get(attrs.TARGET, finished)):
+                if _is_done(record):
                     return
             time.sleep(interval_s)
+
+
+def _is_done(record: StudyRecord) -> bool:
+    """Whether all trials are there; where nobody said how many, none runs or waits."""
+    n, target = count(record.trials), record.user_attrs.get(attrs.TARGET)
+    return n.running + n.waiting == 0 if target is None else n.finished >= int(target)
+
+
+def _running_table(
+    record: StudyRecord,
+    running: Sequence[TrialRecord],
+    silent_s: Mapping[int, float],
+    now: datetime,
+) -> Table:
+    """Return one row for each running trial of another program's study."""
+    kind = kind_of(record)
+    table = Table("running trial", "for", "last report", box=None, header_style="bold")
+    for trial in running:
+        reports, silence = trial.intermediate_values, silent_s.get(trial.trial_id)
+        last = max(reports, default=None)
+        value = "—" if last is None else format_measured(reports[last], kind.objective)
+        told = value if last is None else f"{value} at {kind.step} {last}"
+        told += "" if silence is None else f", sign of life {silence:.0f} s ago"
+        table.add_row(str(trial.number), format_duration(age_s(trial, now)), told)
+    return table
 
 
 def _worker_table(
@@ -164,7 +198,7 @@ def _worker_table(
         if trial.intermediate_values:
             last = max(trial.intermediate_values)
             of = "" if kind.fidelity is None else f" of {trial.params.get(kind.fidelity, '—')}"
-            reached = f"{last + 1}{of}"
+            reached = f"{last + kind.first_step}{of}"
             value = format_measured(trial.intermediate_values[last], kind.objective)
             # Of this attempt at the trial alone.
             n_steps = last + 1 - int(trial.user_attrs.get(attrs.RESUMED_EPOCHS, 0))
@@ -197,7 +231,7 @@ def _best_table(record: StudyRecord, trials: Sequence[TrialRecord]) -> Table:
     for name in (
         *(escape(metric.short_label) for metric in told),
         *(["constraint"] if constrained else []),
-        f"best {kind.step}",
+        *([f"best {kind.step}"] if is_ours(record) else []),
         "settings",
     ):
         table.add_column(name)
@@ -207,7 +241,7 @@ def _best_table(record: StudyRecord, trials: Sequence[TrialRecord]) -> Table:
             format_measured(trial.value, kind.objective),
             *(_second(metric, trial) or "—" for metric in told),
             *(["kept" if trial.feasible else "broken"] if constrained else []),
-            str(trial.user_attrs.get(attrs.BEST_EPOCH, "—")),
+            *([str(trial.user_attrs.get(attrs.BEST_EPOCH, "—"))] if is_ours(record) else []),
             escape(_words({n: v for n, v in trial.params.items() if n not in fixed})),
         )
     return table

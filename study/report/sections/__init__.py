@@ -29,6 +29,7 @@ from study.report.sections import (
     families,
     fidelity,
     history,
+    hypervolume,
     importance,
     isolation,
     key_numbers,
@@ -73,7 +74,7 @@ SEARCH: Mapping[str, Question] = {
     ),
     "search": Question(
         "How did the search go?",
-        (history, learning_curves, distribution, expected_best, fidelity),
+        (history, hypervolume, learning_curves, distribution, expected_best, fidelity),
     ),
     "models": Question(
         "What are the models like?",
@@ -110,8 +111,11 @@ def groups_of(found: Findings) -> list[Group]:
         name: [part for module in modules[name] if (part := parts[id(module)]) is not None]
         for name in questions
     }
+    headings = {name: question.heading for name, question in questions.items()}
+    if not found.ours:  # there need be no models
+        headings["models"] = "What are the best trials like?"
     return [
-        Group(name=name, heading=questions[name].heading, parts=some)
+        Group(name=name, heading=headings[name], parts=some)
         for name, some in answered.items()
         if some
     ]

@@ -12,7 +12,7 @@ def section(found: Findings) -> Section | Missing | None:
     """Tell what each ablation found, with the path from the default to the winner."""
     infos = found.ablations
     if not infos:
-        if not found.search:
+        if not found.search or not found.ours:
             return None
         why = "what each setting of the winner is worth was not measured"
         return Missing(why, found.command("ablate"))

@@ -12,5 +12,6 @@ def section(found: Findings) -> Section | None:
     best = found.summary.best
     if best is None:
         return None
+    told = "settings, seed, size, time" if found.ours else "settings, time"
     data = {"steps_run": epochs_run(best), "seconds": training_seconds(best)}
-    return Section(data, folded=f"Trial {best.number}: settings, seed, size, time")
+    return Section(data, folded=f"Trial {best.number}: {told}")

@@ -13,7 +13,7 @@ def section(found: Findings) -> Section | Missing | None:
     """Tell what each confirmation found, with the means of its configurations."""
     infos = sorted(found.confirmations, key=lambda info: info is not found.at_home)
     if not infos:
-        if not found.search:
+        if not found.search or not found.ours:
             return None
         why = "the best configurations were not trained again with fresh seeds and splits"
         return Missing(why, found.command("confirm"))

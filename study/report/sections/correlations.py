@@ -20,7 +20,8 @@ def section(found: Findings) -> Section | Missing | None:
         if any(p.spearman.value is not None for f in info.families for p in f.parameters)
     }
     if not figures and not any(f.categorical for info in infos for f in info.families):
-        why = "fewer than three complete trials of one family differ in a setting"
+        alike = " of one family" if found.kind.family else ""
+        why = f"fewer than three complete trials{alike} differ in a setting"
         return Missing(why, found.more_trials)
     return Section(
         {"all_correlations": infos},

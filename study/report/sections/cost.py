@@ -1,6 +1,6 @@
 """What a good value costs, in time and in size."""
 
-from study.analysis import NEAR, word_for
+from study.analysis import near_words, word_for
 from study.analysis.cost import get_costs
 from study.figures import plot_costs, shown_costs
 from study.report.findings import Findings
@@ -11,6 +11,8 @@ HEADING = "Cost"
 
 def section(found: Findings) -> Section | Missing | None:
     """Draw values over costs, each with its front."""
+    if len(found.objectives) > 1 and not found.ours:
+        return None
     objective, costs = found.kind.objective, get_costs(found.record)
     good = "high" if objective.maximise else "low"
     heading = f"What a {good} {word_for(objective)} costs"
@@ -19,5 +21,5 @@ def section(found: Findings) -> Section | Missing | None:
         return Missing(why, found.more_trials, heading=heading)
     thinned = any(len(shown_costs(info)) < len(info.points) for info in costs)
     figures = {f"cost-{name}": chart for name, chart in plot_costs(costs, found.kind).items()}
-    data = {"costs": costs, "near": NEAR, "costs_thinned": thinned}
+    data = {"costs": costs, "near": near_words(objective, "it"), "costs_thinned": thinned}
     return Section(data, figures, heading=heading)

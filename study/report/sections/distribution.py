@@ -5,22 +5,22 @@ from study.analysis.distribution import get_distribution
 from study.analysis.expected_best import get_expected_best
 from study.figures import plot_distribution
 from study.report.findings import Findings
-from study.report.page import Missing, Section
+from study.report.page import Missing, Section, chart_key
 
 HEADING = "Distribution"
 
 
 def section(found: Findings) -> Section | Missing:
-    """Draw the share of each family's trials with at most a value."""
-    info = get_distribution(found.record)
-    heading = f"{HEADING} of {word_for(found.kind.objective)}s"
-    if info.n_trials < 2:
+    """Draw the share of each family's trials with at most a value, for each objective."""
+    infos = [get_distribution(found.record, metric=metric) for metric in found.objectives]
+    several = len(infos) > 1
+    heading = f"{HEADING} of {'value' if several else word_for(found.kind.objective)}s"
+    if all(info.n_trials < 2 for info in infos):
         return Missing("fewer than two trials are complete", found.more_trials, heading=heading)
     sampled = get_expected_best(found.record) if found.search else None
-    data = {"distribution": info, "sampled": sampled}
-    return Section(
-        data,
-        {"distribution": plot_distribution(info, found.kind)},
-        heading=heading,
-        folded=found.counts(""),
-    )
+    data = {"distributions": infos, "sampled": sampled}
+    figures = {
+        chart_key("distribution", info.metric): plot_distribution(info, found.kind)
+        for info in infos
+    }
+    return Section(data, figures, heading=heading, folded=found.counts(""))

@@ -1,19 +1,28 @@
 """The value of each trial, and the best so far."""
 
+from optuna.trial import TrialState
+
 from study.analysis.history import get_history
 from study.analysis.incumbents import get_incumbents
 from study.figures import plot_history
 from study.report.findings import Findings
-from study.report.page import Missing, Section
+from study.report.page import Missing, Section, chart_key
 
 HEADING = "History"
 
 
 def section(found: Findings) -> Section | Missing:
-    """Draw all trials in their order; tell when the best so far was found."""
-    history = get_history(found.record)
-    if not history.valued:
+    """Draw all trials in their order, by each objective; tell when the best so far was found."""
+    every = [get_history(found.record, metric=metric) for metric in found.objectives]
+    histories = [history for history in every if history.valued]
+    if not histories:
         return Missing("no trial has reported a value yet", found.more_trials)
-    data = {"history": history, "incumbents": get_incumbents(found.record)}
-    figure = plot_history(history, found.kind)
-    return Section(data, {"history": figure})
+    several = len(every) > 1
+    incumbents = None if several else get_incumbents(found.record)
+    pruned = found.summary.by_state.get(TrialState.PRUNED, 0) > 0 and not several
+    data = {"histories": histories, "incumbents": incumbents, "history_pruned": pruned}
+    figures = {
+        chart_key("history", history.metric): plot_history(history, found.kind)
+        for history in histories
+    }
+    return Section(data, figures)

@@ -8,4 +8,4 @@ HEADING = "Numbers of the study"
 
 def section(found: Findings) -> Section:
     """Count trials, steps, time and workers."""
-    return Section(folded="Trials, time, workers")
+    return Section(folded="Trials, time, workers" if found.ours else "Trials, time")

@@ -20,9 +20,10 @@ def section(found: Findings) -> Section | Missing:
         "columns": [asdict(column) for column in get_columns(found.record)],
         "family": found.kind.family,
         "maximise": found.kind.objective.maximise,
-        "logarithmic": found.kind.objective.logarithmic,
         "objectives": [value_name(i) for i in range(len(found.record.directions))],
-        "command": found.command("train", "--trial NUMBER"),
+        "command": found.command("train", "--trial NUMBER") if found.ours else "",
+        "ours": found.ours,
+        "digits": {m.column: m.digits for m in found.objectives if m.digits != 4},
     }
     data = {
         "reading": safe_in_script(json.dumps(reading)),

@@ -119,13 +119,11 @@
 
   const numberAt = (trace, i) => [trace.customdata[i]].flat()[0];
 
-  const drawable = (value, logarithmic) => typeof value === "number" && (!logarithmic || value > 0);
-
-  const stepsOf = ({ trials, maximise, logarithmic }) => {
+  const stepsOf = ({ trials, maximise }) => {
     const steps = { x: [], y: [] };
     let best = null;
     for (const { number, candidate, value } of trials) {
-      if (candidate && drawable(value, logarithmic)) {
+      if (candidate && typeof value === "number") {
         best = best === null ? value : maximise ? Math.max(best, value) : Math.min(best, value);
       }
       if (best !== null) {
@@ -136,11 +134,11 @@
     return steps;
   };
 
-  const sharesOf = ({ trials, logarithmic }, family) => {
+  const sharesOf = ({ trials }, family) => {
     const values = trials
       .filter((trial) => trial.complete && (family === "all" || trial.family === family))
       .map((trial) => trial.value)
-      .filter((value) => drawable(value, logarithmic))
+      .filter(Number.isFinite)
       .sort((a, b) => a - b);
     return { x: values, y: values.map((_, i) => (i + 1) / values.length) };
   };

@@ -7,13 +7,15 @@ const table = (async () => {
 
   // Numbers that JSON cannot carry, such as NaN or a 63-bit seed, are shown as texts.
   const plain = (value) => value?.$number ?? value;
+  const number = (value) => ({ inf: Infinity, "-inf": -Infinity })[plain(value)] ?? plain(value) ?? null;
   const plainly = (values) =>
     Object.fromEntries(Object.entries(values).map(([name, value]) => [name, plain(value)]));
 
   const [study] = (await unpack("report-data").json()).studies;
   // Which columns there are, which parameter names families, whether the (first) objective is to
-  // be high and has a logarithmic axis, and what the values of all objectives are called.
-  const { columns, family, maximise, logarithmic, objectives, command } = JSON.parse(readingElement.textContent);
+  // be high, what the values of all objectives are called, whether attributes are this program's, and how
+  // many digits some values are told with.
+  const { columns, family, maximise, objectives, command, ours, digits } = JSON.parse(readingElement.textContent);
   // Whole seconds and fractions apart: browsers cut times to milliseconds.
   const seconds = ({ started, completed }) => {
     if (!started || !completed) return null;
@@ -23,20 +25,23 @@ const table = (async () => {
   };
   const trials = study.trials.map((trial) => {
     const complete = trial.state === "COMPLETE";
-    const tests = Object.entries(study.user_attrs.test_results?.[trial.number] ?? {});
+    const own = ours ? trial.user_attrs : {};
+    const tests = Object.entries((ours && study.user_attrs.test_results?.[trial.number]) || {});
     const tested = Object.fromEntries(tests.map(([name, value]) => [`test_${name}`, value]));
     const params = plainly(trial.params);
     const user_attrs = plainly({ ...trial.user_attrs, ...tested });
+    const infeasible = Boolean(own.infeasible) || Object.values(trial.constraints ?? {}).some((lack) => !(number(lack) <= 0));
     return {
       ...trial,
       params,
       user_attrs,
-      ...Object.fromEntries(objectives.map((name, i) => [name, plain(trial.values[i]) ?? null])),
+      ...Object.fromEntries(objectives.map((name, i) => [name, number(trial.values[i])])),
       complete,
-      candidate: complete && !user_attrs.infeasible,
+      infeasible: infeasible || null,
+      candidate: complete && !infeasible,
       family: String(params[family] ?? "all"),
-      epochs_run: user_attrs.epochs_run ?? trial.steps.length,
-      training_seconds: user_attrs.training_seconds ?? seconds(trial),
+      epochs_run: own.epochs_run ?? (trial.steps.length ? trial.steps.at(-1) + (trial.steps[0] === 0) : 0),
+      training_seconds: own.training_seconds ?? seconds(trial),
     };
   });
   const valueOf = (trial, column) =>
@@ -52,9 +57,10 @@ const table = (async () => {
   const formats = {
     number: String,
     count: (value) => value.toLocaleString("en-US"),
-    measured: (value) => {
-      if (value === 0 || (Math.abs(value) >= 1e-4 && Math.abs(value) < 1e4)) return value.toPrecision(4);
-      const [mantissa, exponent] = exponential(value, 3);
+    measured: (value, digits = 4) => {
+      const size = Math.abs(value);
+      if (value === 0 || (size >= 1e-4 && size < 10 ** digits)) return value.toPrecision(digits);
+      const [mantissa, exponent] = exponential(value, digits - 1);
       return `${mantissa}e${exponent < 0 ? "-" : "+"}${String(Math.abs(exponent)).padStart(2, "0")}`;
     },
     share: (value) => `${(100 * value).toFixed(1)}\u00a0%`,
@@ -76,7 +82,8 @@ const table = (async () => {
   const write = (value, column) => {
     if (value === null) return missing;
     if (typeof value === "string" && column.format !== "text") return value;
-    return formats[column.format](value);
+    if (Math.abs(value) === Infinity) return value > 0 ? "inf" : "-inf";
+    return formats[column.format](value, digits[column.key]);
   };
 
   const element = (tag, properties = {}, ...children) => {
@@ -211,7 +218,6 @@ const table = (async () => {
     const detail = {
       all: filters.size === 0,
       maximise,
-      logarithmic,
       trials: left,
       numbers: new Set(left.map((trial) => trial.number)),
     };
@@ -299,7 +305,7 @@ const table = (async () => {
     const points = ys.flatMap((y, i) => Number.isFinite(y)
       ? [`${(200 * i) / (ys.length - 1)},${4 + (52 * (high - y)) / (high - low || 1)}`] : []);
     const drawn = svg("svg", { viewBox: "0 0 200 60", class: "curve", role: "img" });
-    const [first, last] = [values[0], values.at(-1)].map((value) => formats.measured(value));
+    const [first, last] = [values[0], values.at(-1)].map((value) => formats.measured(value, digits.value));
     drawn.setAttribute("aria-label", `Learning curve of trial ${trial.number}, from ${first} to ${last}`);
     drawn.append(svg("polyline", { points: points.join(" ") }));
     return element("figure", {}, drawn, element("figcaption", { textContent: `${first} → ${last}, ${values.length} reports` }));
@@ -320,8 +326,8 @@ const table = (async () => {
         element("dt", { textContent: column.label }),
         element("dd", { textContent: write(value, column) })));
     }
-    const text = command.replace("NUMBER", trial.number);
-    const line = element("div", { className: "command" }, element("code", { textContent: text }));
+    const code = element("code", { textContent: command.replace("NUMBER", trial.number) });
+    const line = command ? element("div", { className: "command" }, code) : "";
     const keep = element("button", {
       type: "button",
       textContent: pinned === trial.number ? "Let go" : "Keep beside the next",
@@ -374,6 +380,7 @@ const table = (async () => {
     const taken = new Set(["number", "state", ...objectives, ...params, "started", "completed", "duration_s"]);
     const text = (value) => {
       if (value === null || value === undefined || value === "nan") return "";
+      if (Math.abs(value) === Infinity) return value > 0 ? "inf" : "-inf";
       if (typeof value === "boolean") return value ? "True" : "False";
       const written = String(value);
       return /[",\r\n]/.test(written) ? `"${written.replaceAll('"', '""')}"` : written;

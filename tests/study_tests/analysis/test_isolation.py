@@ -179,7 +179,7 @@ def test_each_parameter_has_a_chart() -> None:
 
 
 def test_markup_and_numbers_that_cannot_be_drawn() -> None:
-    """Names and values cannot bring a tag into the chart, and an error of 0 has no place."""
+    """Names and values cannot bring a tag into the chart, and an error of 0 has a place."""
     evil = "</script><b>loss</b>"
     choices = CategoricalDistribution((evil, "x"))
     record = with_param([evil, "x", evil], [0.0, 0.1, 0.2], choices, name=evil)
@@ -190,6 +190,6 @@ def test_markup_and_numbers_that_cannot_be_drawn() -> None:
     assert "&lt;b&gt;loss" in traces[0]["hovertemplate"]
     del figure["layout"]["meta"]  # names of columns, which no one sees
     assert "<" not in json.dumps(figure).replace("<br>", "")
-    assert sorted(n for t in traces if t.get("meta") for n, _ in t["customdata"]) == [1, 2]
+    assert sorted(n for t in traces if t.get("meta") for n, _ in t["customdata"]) == [0, 1, 2]
     best = next(t for t in traces if t["name"] == "best")
-    assert best["y"] == [0.1]
+    assert (best["y"], drawn.layout.yaxis.type) == ([0.0, 0.1], None)

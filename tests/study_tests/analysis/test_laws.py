@@ -3,7 +3,6 @@
 Mirrored studies have the same best and worst, and other words for them.
 """
 
-import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -17,7 +16,7 @@ from optuna.trial import TrialState
 
 from storage import attrs
 from storage.records import StudyRecord
-from study.analysis import is_near, kind_of, relative_change
+from study.analysis import kind_of, margin, relative_change
 from study.analysis.ablation import describe_ablation, get_ablation
 from study.analysis.comparison import ComparisonInfo, get_comparison
 from study.analysis.confirmation import ConfirmationInfo, describe_confirmation, get_confirmation
@@ -27,7 +26,7 @@ from study.analysis.distribution import get_distribution
 from study.analysis.expected_best import get_expected_best
 from study.analysis.experiment import get_experiment
 from study.analysis.fidelity import get_fidelity, replay_pruners
-from study.analysis.front import get_front
+from study.analysis.front import get_fronts
 from study.analysis.history import get_history, get_learning_curves, get_summary
 from study.analysis.importance import get_importances
 from study.analysis.incumbents import get_incumbents
@@ -57,7 +56,7 @@ IMPORTANCES, CORRELATIONS = (
     [
         *((f, "pruned infeasible") for f in (get_isolation, get_costs)),
         *((f, "pruned") for f in (get_distribution, get_all_groups, get_top_families)),
-        *((f, "pruned") for f in (get_front, get_best_trials, CORRELATIONS)),
+        *((f, "pruned") for f in (get_fronts, get_best_trials, CORRELATIONS)),
         *((f, "") for f in (IMPORTANCES, get_fidelity, EXPECTED)),
     ],
 )
@@ -198,9 +197,9 @@ def test_ends_of_what_can_be() -> None:
     assert (high.best, high.get("a").difference, high.get("a").n_wins) == ("a", None, 4)
     assert "default" not in " ".join(describe_confirmation(high))
     assert (relative_change(0.5, 0.0), relative_change(-1.0, -2.0)) == (None, 0.5)
-    for best, sign in itertools.product([0.5, -0.5], [1, -1]):
-        assert is_near(best + sign * 0.045, best)
-        assert not is_near(best + sign * 0.055, best)
+    share = Metric(name="x", label="x", low=0, high=1)
+    assert margin(share, [0.5, 0.6, 0.8], 0.1) == pytest.approx(0.05)
+    assert margin(replace(share, low=None), [-1000.5, -1000.0, -998.5], 0.1) == pytest.approx(0.05)
     # Means stand on a plain axis, those of 0 too.
     figure = plot_confirmation(high, kind_of(both(study())[1]))
     assert figure.layout.xaxis.type is None
@@ -258,7 +257,7 @@ def test_a_mirrored_search() -> None:
     curves = (get_learning_curves(record).curves for record in (high, low))
     for mine, theirs in zip(*curves, strict=True):
         assert mine.best == max(mine.values) == mirror(theirs.best)
-    verdict = get_verdict(high, now=START, relative_noise=0.1, predictable=True)
+    verdict = get_verdict(high, now=START, noise=0.1, predictable=True)
     said = " ".join(check.sentence for check in verdict.checks)
     assert [word for word in ("lowest", "rror") if word in said] == []
     assert "trials lie within" in said
@@ -271,7 +270,7 @@ def test_a_mirrored_search() -> None:
         trial(i, value=float(v), attrs={"accuracy": float(v) + rng.normal()})
         for i, v in enumerate(rng.uniform(size=50))
     )
-    fronts = [[p.number for p in get_front(r).front] for r in both(study(*trials), PAID)]
+    fronts = [[p.number for p in get_fronts(r)[0].front] for r in both(study(*trials), PAID)]
     assert fronts[0] == fronts[1]
 
 

@@ -76,7 +76,9 @@ def test_workers_by_their_first_start() -> None:
     failed = trial(2, state=TrialState.FAIL, started=START)
     info = get_timeline(study(imported, waiting, failed))
     assert (info.workers, info.spans, info.longest_gap) == ((), (), None)
-    info = get_timeline(study(ran(0, 5, 5), ran(1, 7, 6, worker="other/ab12:9")))
+    info = get_timeline(
+        study(ran(0, 5, 5), ran(1, 7, 6, worker="other/ab12:9"), settings=SETTINGS)
+    )
     assert [worker.utilisation for worker in info.workers] == [None, None]
     assert [(span.start, span.end) for span in info.spans] == [(0, 0), (2, 2)]
     assert info.spent.utilisation is None
@@ -85,7 +87,7 @@ def test_workers_by_their_first_start() -> None:
 def test_many_trials_and_workers_are_bounded_and_numbers_count_all() -> None:
     """The first 40 workers and 1,500 of their trials are shown, spread over the whole time."""
     trials = (ran(i, i // 50, i // 50 + 0.5, worker=f"n/ab12:{i % 50}") for i in range(5000))
-    info = get_timeline(study(*trials))
+    info = get_timeline(study(*trials, settings=SETTINGS))
     assert (info.n_workers, info.n_spans, info.workers[0].n_trials) == (50, 5000, 100)
     assert (len(info.workers), len(info.spans), info.thinned) == (40, 1500, True)
     assert {span.worker for span in info.spans} == set(range(40))
@@ -110,7 +112,7 @@ def test_chart_draws_a_line_per_trial_in_the_row_of_its_worker() -> None:
     assert list(figure.layout.yaxis.categoryarray) == rows
     for seconds, unit, end in ((100, "s", 100), (600, "min", 10), (36_000, "h", 10)):
         long = ran(1, 1, 2, worker=f"{'long.' * 20}/ab12:1")
-        record = study(ran(0, 0, seconds, worker="<b>x:1"), long)
+        record = study(ran(0, 0, seconds, worker="<b>x:1"), long, settings=SETTINGS)
         figure = plot_timeline(get_timeline(record), kind_of(record))
         assert figure.layout.xaxis.title.text == f"time since the first start ({unit})"
         assert figure.data[0].x[1] == end
@@ -136,8 +138,13 @@ def test_a_study_has_one_cost() -> None:
 @examples(max_examples=50)
 def test_busy_seconds_are_those_of_the_union(times: list[tuple[int, int, int]]) -> None:
     """Whole seconds that some trial of a worker covers, counted one by one."""
-    record = study(*(ran(i, s, s + d, worker=f"n/ab12:{w}") for i, (s, d, w) in enumerate(times)))
+    trials = (ran(i, s, s + d, worker=f"n/ab12:{w}") for i, (s, d, w) in enumerate(times))
+    record = study(*trials, settings=SETTINGS)
     covered = {(w, second) for s, d, w in times for second in range(s, s + d)}
     assert sum(w.busy_seconds for w in get_timeline(record).workers) == len(covered)
     ran_s = (spent := get_spent(record)).wall_seconds - spent.pause_seconds
     assert ran_s == len({second for _, second in covered})
+    # Another program stores no workers; then no two trials of a row ran at the same time.
+    rows = get_timeline(replace(record, user_attrs={})).workers
+    assert sum(row.busy_seconds for row in rows) == sum(d for _, d, _ in times)
+    assert len(rows) <= max(1, spent.n_at_once) + sum(d == 0 for _, d, _ in times)

@@ -95,7 +95,7 @@ def warns(record: StudyRecord, name: str, *words: str, **known: Any) -> str | No
 
 def test_healthy_study() -> None:
     """All checks that apply pass and ask for nothing; of a bad study the worst come first."""
-    verdict = get_verdict(record_of(HEALTHY), now=NOW, relative_noise=0.0001, predictable=True)
+    verdict = get_verdict(record_of(HEALTHY), now=NOW, noise=0.0001, predictable=True)
     assert verdict.level is Level.PASS
     assert {(check.level, check.command) for check in verdict.checks} == {(Level.PASS, None)}
     assert {check.name for check in verdict.checks} == {
@@ -222,7 +222,7 @@ def test_what_others_say() -> None:
         assert [c.level for c in checks if c.name == "the default"] == ([level] if level else [])
     reach = BEST.value * math.exp(1.96 * math.sqrt(2) * 0.05)
     words = f"from the next {sum(t.value <= reach for t in HEALTHY) - 1}."
-    warns(record_of(HEALTHY), "noise between replicates", words, relative_noise=0.05)
+    warns(record_of(HEALTHY), "noise between replicates", words, noise=0.05)
     warns(record_of(HEALTHY), "predictability", predictable=False)
     for wrong, level in (((9, 9), Level.WARN), ((1, 1), Level.PASS), ((0, 0), Level.UNKNOWN)):
         confusion = [[20 - wrong[0], wrong[0]], [wrong[1], 12 - wrong[1]]]

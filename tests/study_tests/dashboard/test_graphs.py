@@ -50,7 +50,8 @@ def test_importance_says_what_it_counts() -> None:
     ]
     pruned = replace(made.pop(), state=TrialState.PRUNED)
     for trials, said in ((made, "shares are those of"), ([*made, pruned], "leaves pruned trials")):
-        text = drawn(draw_graphs(study(*trials)))["importance"]["layout"]["title"]["text"]
+        graphs = draw_graphs(study(*trials, settings=SETTINGS))
+        text = drawn(graphs)["importance"]["layout"]["title"]["text"]
         assert said in text
         assert "Counts from about 50 complete trials on; these are 11." in text
 

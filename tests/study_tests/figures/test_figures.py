@@ -13,7 +13,7 @@ from storage.records import StudyRecord, TrialRecord
 from study.analysis import kind_of
 from study.analysis.correlation import get_correlations
 from study.analysis.cost import get_costs
-from study.analysis.front import get_front
+from study.analysis.front import get_fronts
 from study.analysis.history import get_history, get_learning_curves
 from study.analysis.importance import get_importances
 from study.analysis.isolation import get_isolation
@@ -135,7 +135,7 @@ def test_marks_can_be_seen_on_white_and_on_dark_pages() -> None:
         *plot_costs(get_costs(RECORD), KIND).values(),
         plot_importances(get_importances(RECORD, n_resamples=20)),
         plot_correlations(get_correlations(RECORD), KIND),
-        plot_front(get_front(CLASSIFYING), CLASSES),
+        plot_front(get_fronts(CLASSIFYING)[0], CLASSES),
     ]
     colors = {*FAMILY_COLORS, *STUDY_COLORS}
     for trace in (trace for figure in drawn for trace in figure.data):
@@ -218,7 +218,7 @@ def test_markup_in_names_is_escaped() -> None:
     record = multitask(trial(0, value=0.1, params=params, attrs=classified((1, 2, 3, 4))))
     for figure in (
         plot_history(get_history(record), KIND),
-        plot_front(get_front(record), CLASSES),
+        plot_front(get_fronts(record)[0], CLASSES),
     ):
         (name,) = set(traces(figure)) - {"best so far", "trade-off front"}
         assert name.startswith("&lt;a href=&#x27;x&#x27;&gt;CNN&lt;/a&gt;")
@@ -231,7 +231,7 @@ def test_front_draws_every_trial_once() -> None:
     Colour is family, shape is strategy, hollow is infeasible; no legend entry is repeated. The
     accuracy needed is a dashed line.
     """
-    info = get_front(CLASSIFYING)
+    info = get_fronts(CLASSIFYING)[0]
     figure = plot_front(info, CLASSES)
     line, *marks = figure.data
     assert (line.name, line.line.shape) == ("trade-off front", "hv")

@@ -429,7 +429,7 @@ def test_other_pages_draw_offline_without_overflow(
     compared = render_comparison([planted(40), replace(planted(60, seed=1), name="other")])
     phone, screen = (390, "dark"), (1280, "light")
     for content, n_charts, looks in (
-        (pareto_page, 28, [phone]),
+        (pareto_page, 30, [phone]),
         (render_report(study(settings=SETTINGS)), 0, [phone]),
         (compared, 4, [phone, screen]),
         (describe_data(asked).read_text(), 3, [phone, screen]),

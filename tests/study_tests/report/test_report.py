@@ -272,7 +272,7 @@ def test_trials_that_are_no_ordinary_ones_are_counted(page: Page) -> None:
         trial(4, value=0.2, params=CNN, curve=(0.4, 0.2), attrs={"retry_of": 1}),
     ]
     reused = trial(5, value=0.1, params=CNN, attrs={REUSED_FROM: 3})
-    odd = Page(render_report(study(*failed, *again, reused)))
+    odd = Page(render_report(study(*failed, *again, reused, settings=SETTINGS)))
     odd.says("header", "3 of 6 trials failed, 2 of which were made up for: 25 % of all settings")
     odd.says("trials", "Each training once")
     assert "Each training once" not in page.text("trials")
@@ -318,7 +318,7 @@ def test_many_trials_are_thinned_and_counted(search_page: str) -> None:
 
 def test_a_section_that_fails_costs_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whether its analysis or its template fails, all others stand."""
-    monkeypatch.setattr("study.report.sections.history.get_history", lambda _: 1 / 0)
+    monkeypatch.setattr("study.report.sections.history.get_history", lambda *_, **__: 1 / 0)
     monkeypatch.setattr("study.report.sections.cost.get_costs", lambda _: [object()])
     monkeypatch.setattr("study.report.sections.cost.plot_costs", lambda *_: object())
     page = Page(render_report(planted(24)))
@@ -333,7 +333,7 @@ def test_importance_compares_methods_by_branch(page: Page) -> None:
     assert text.count("of trials that it has not seen with R2 = +0.9") == 2
     assert text.count("PED-ANOVA, fANOVA and permutation put learning rate first.") == 2
     assert "Hardly varied" not in text
-    Page(render_report(with_choice(3))).says(
+    Page(render_report(replace(with_choice(3), user_attrs={"settings": SETTINGS}))).says(
         "importance",
         "Hardly varied, so their shares say next to nothing of them: batch normalization (on in "
         "37 of 40 trials); emoji-study ablate measures",
@@ -435,7 +435,7 @@ def test_markup_in_every_text_of_a_study_is_shown_as_text() -> None:
             value=0.1 + 0.01 * i,
             params=params,
             curve=(0.5, 0.1 + 0.01 * i),
-            attrs=classified((i % 4, i, i % 5, i % 9), min_accuracy=0.3)
+            attrs=classified((i % 4, i, i % 5, i % 9), min_accuracy=0.1)
             | {"worker": f"{EVIL}:{i}"},
             started=START,
             completed=START + timedelta(minutes=1 + i),
@@ -468,6 +468,7 @@ NOT_FINITE = (
     trial(1, state=TrialState.RUNNING, params=CNN, curve=(math.nan, 0.3)),
 )
 CURVES = ["history", "learning-curves"]
+BOTH = ["history", "history-validation_accuracy"]
 EVIL_SECTIONS = [name for name in MULTITASK_SECTIONS if name != "failures"]
 EVIL_SECTIONS.insert(1 + EVIL_SECTIONS.index("best-configuration"), "pictures")
 PARETO = {**MULTITASK_SETTINGS, "pareto": True}
@@ -484,13 +485,13 @@ NONE = "No complete trial keeps the constraint yet, so none is the best."
         (study(trial(0, state=TrialState.WAITING)), [], "No trial is complete yet."),
         (study(BARE, settings=SETTINGS), CURVES[:1], "Best so far: trial 0, validation MSE"),
         (study(BARE), CURVES[:1], "Best so far: trial 0, objective value 0.2000."),
-        (study(*NOT_FINITE, settings=SETTINGS), CURVES, "No complete trial has a finite value."),
-        (study(*NOT_FINITE), CURVES, "No complete trial has a finite value."),
+        (study(*NOT_FINITE, settings=SETTINGS), CURVES, "Best so far: CNN (trial 0), validation"),
+        (study(*NOT_FINITE), CURVES, "Best so far: trial 0, objective value inf."),
         (multitask(settings=PARETO), [], "No trial has been run yet."),
         (multitask(BARE), CURVES[:1], "Best so far: trial 0, "),
-        (multitask(BARE, settings=PARETO), CURVES[:1], "No complete trial has a finite value of"),
+        (multitask(BARE, settings=PARETO), CURVES[:1], "No complete trial has a value."),
         (multitask(BROKEN), ["history", "front"], NONE),
-        (multitask(BROKEN, settings=PARETO), ["history", "front"], NONE),
+        (multitask(BROKEN, settings=PARETO), [*BOTH, "front"], NONE),
     ],
 )
 def test_every_unusual_study_has_a_report(
@@ -505,7 +506,8 @@ def test_every_unusual_study_has_a_report(
     of_kinds |= {"families", "pictures", "latent-space", "pair", "parallel"}
     there = [name for name in known if name in page.ids("section")]
     page.check(there, charts)
-    assert {*known, *MISSING} - {*there, *missing} <= of_kinds
+    of_ours = set() if record.user_attrs else {"confirmation", "ablation"}
+    assert {*known, *MISSING} - {*there, *missing} <= of_kinds | of_ours
 
 
 def test_multitask_summary_names_accuracy_and_constraint(classifying_page: Page) -> None:
@@ -552,13 +554,16 @@ def test_classes_say_why_accuracy_alone_misleads() -> None:
 
 
 def test_study_with_two_objectives_says_what_it_lacks(pareto_page: str) -> None:
-    """There are no learning curves; the history shows the first objective."""
+    """There are no learning curves and no best trial; each objective has its history."""
     page = Page(pareto_page)
-    curves = ("learning-curves", "fidelity")
-    assert page.charts == [chart for chart in MULTITASK_CHARTS if chart not in curves]
+    first = MULTITASK_CHARTS.index("history")
+    assert page.charts == [
+        *(*MULTITASK_CHARTS[:first], *BOTH, "hypervolume"),
+        *("distribution", "distribution-validation_accuracy", "front", "cost", "timeline"),
+    ]
     page.says("header", "are the best in validation MSE and validation accuracy together")
-    page.says("history", "Of the study’s 2 objectives this is the first")
     page.says("search", "Learning curves: several objectives have no intermediate values.")
+    page.says("hypervolume", "The point of reference is the worst value of each")
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,9 @@ def test_counts_and_names() -> None:
         assert part in text
     assert format_mse(PLANTED.best.value) in text
     assert "accuracy" not in text
-    assert "Trial 0 failed: its worker died" in shown(study(trial(0, state=TrialState.FAIL)))
+    lost = study(trial(0, state=TrialState.FAIL), settings=SETTINGS)
+    assert "Trial 0 failed: its worker died" in shown(lost)
+    assert "Trial 0 failed; why is not stored." in shown(replace(lost, user_attrs={}))
     record = study(trial(0, value=0.5), name="[red]s[/red]", settings=SETTINGS)
     foreign = study(DONE, name="foreign")  # of plain Optuna
     for one in (record, foreign):
@@ -131,7 +133,8 @@ def test_workers() -> None:
 
 def test_watch_ends_with_the_study() -> None:
     """Watching goes on until the target is reached, through an outage, but no other error."""
-    first = replace(study(DONE), user_attrs={"target_trials": 2})
+    first = study(DONE, settings=SETTINGS)
+    first = replace(first, user_attrs={**first.user_attrs, "target_trials": 2})
     last = replace(first, trials=(DONE, replace(DONE, number=1)))
     looks = iter([first, StorageUnreachableError("gone"), last, StorageAccessError("damaged")])
 

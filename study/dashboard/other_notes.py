@@ -1,0 +1,78 @@
+"""The notes beside a study of another program and its trials: what Optuna stores of them."""
+
+import shlex
+from collections.abc import Iterator
+
+from optuna.trial import TrialState
+
+from storage.records import StudyRecord, TrialRecord
+from storage.urls import redact
+from study.analysis import objectives_of
+from study.dashboard.notes import code_block, escape
+from study.formats import (
+    capitalised,
+    format_configuration,
+    format_duration,
+    format_list,
+    format_measured,
+    format_state,
+)
+from study.metrics import Metric
+
+
+def study_note(record: StudyRecord, *, study_id: int, url: str) -> str:
+    """Say how a study's trials are judged, and what the dashboard's pages mean.
+
+    ``study_id`` is the database's key; a password in ``url`` is masked.
+    """
+    place = shlex.join(["--storage", redact(url), "--study", record.name])
+    lines = [
+        f"## {escape(record.name)}",
+        "A study that was not made by emoji-study.",
+        *(
+            f"{metric.better.capitalize()} is better: {escape(metric.label)}."
+            for metric in objectives_of(record)
+        ),
+    ]
+    if any(trial.constraints for trial in record.trials):
+        lines.append("A trial that breaks a constraint is no candidate for the best.")
+    lines += [
+        f"[Report of this study](/report/{study_id}), as `emoji-study dashboard` offers it; as a "
+        "file to keep and to send:",
+        code_block(f"emoji-study report {place}"),
+    ]
+    return "\n\n".join(lines) + "\n"
+
+
+def trial_note(record: StudyRecord, trial: TrialRecord, *, url: str) -> str:
+    """Say what an ended trial was, and what it reached; the ``url`` has no part in it."""
+    objectives = objectives_of(record)
+    lines = [f"**{format_state(trial.state).capitalize()}**: {_result(objectives, trial)}"]
+    if trial.params:
+        lines.append(f"{escape(capitalised(format_configuration(trial.params)))}.")
+    facts = list(_facts(trial))
+    return "\n\n".join([*lines, *(["\n".join(f"- {f}" for f in facts)] if facts else [])]) + "\n"
+
+
+def _result(objectives: tuple[Metric, ...], trial: TrialRecord) -> str:
+    told = [
+        f"{escape(metric.label)} {format_measured(value, metric)}"
+        for metric in objectives
+        if (value := metric.any_of(trial)) is not None
+    ]
+    if told:
+        return f"{format_list(told)}."
+    if not trial.intermediate_values:
+        return "no value."
+    step, value = max(trial.intermediate_values.items())
+    return f"it last reported {format_measured(value, objectives[0])}, at step {step}."
+
+
+def _facts(trial: TrialRecord) -> Iterator[str]:
+    if trial.state == TrialState.FAIL:
+        yield "Why it failed is not stored."
+    broken = [escape(name) for name, lack in trial.constraints.items() if not lack <= 0]
+    if broken:
+        yield f"**Infeasible**: it breaks {format_list([f'constraint {n}' for n in broken])}."
+    if trial.duration_s is not None:
+        yield f"It took {format_duration(trial.duration_s)}."

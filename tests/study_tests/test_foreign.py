@@ -1,0 +1,127 @@
+"""Studies of other programs: what is said of them is what Optuna says, and no word of ours."""
+
+import math
+import re
+import warnings
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+import pytest
+from optuna.exceptions import ExperimentalWarning
+from optuna.importance import get_param_importances
+from optuna.storages import InMemoryStorage
+from optuna.trial import FrozenTrial, TrialState
+from optuna.visualization import plot_hypervolume_history
+
+from storage.records import StudyRecord, load_study_record, load_summaries
+from study.analysis import objectives_of
+from study.analysis.front import get_unbeaten
+from study.analysis.hypervolume import get_hypervolume
+from study.analysis.importance import get_importances
+from study.dashboard.graphs import draw_graphs
+from study.dashboard.other_notes import study_note, trial_note
+from study.metrics import Metric
+from study.report import read_report_data, render_data
+from study.report.markdown import to_markdown
+from tests.conftest import Cli
+from tests.servers import opened
+from tests.study_tests.foreign import NAMES, make_study
+
+URL = "sqlite:///study.db"
+OURS = r"\b(emoji|epochs?|images?|MSE|trained|trainings?|weights?|workers?)\b"
+"""Words for what this package trains."""
+
+
+def slowly(seeds: range) -> Any:
+    """Leave these to the slow tests."""
+    return pytest.param(seeds, marks=pytest.mark.slow)
+
+
+def best_of(study: optuna.Study) -> list[FrozenTrial]:
+    """Return the best trial as Optuna says, with several objectives the best ones."""
+    try:
+        return study.best_trials if len(study.directions) > 1 else [study.best_trial]
+    except ValueError:  # there is none
+        return []
+
+
+def loss(metric: Metric, trial: FrozenTrial) -> float:
+    """Return a value as what is to be low, which is all that Optuna's importances know."""
+    return float(metric.sign * trial.values[metric.place or 0])
+
+
+def check_said(study: optuna.Study, record: StudyRecord) -> None:
+    """Compare best trials, values, importances and hypervolume with Optuna's own."""
+    best = best_of(study)
+    assert [trial.number for trial in get_unbeaten(record)] == [trial.number for trial in best]
+    complete = study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
+    assert [list(t.values) for t in record.complete] == [t.values for t in complete]
+    for metric in objectives_of(record):
+        info = get_importances(record, metric=metric, n_resamples=1)
+        if info.refusal is None:
+            theirs = get_param_importances(study, target=partial(loss, metric))
+            shares = {p.name: p.share for p in info.parameters}
+            assert {name: shares.get(name, 0.0) for name in theirs} == pytest.approx(theirs)
+    found = get_hypervolume(record)
+    finite = all(map(math.isfinite, (v for t in record.complete for v in t.values)))
+    if found is not None and finite and "not_set" not in record.directions:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            (drawn,) = plot_hypervolume_history(study, found.reference).data
+        box = abs(math.prod(np.subtract(found.reference, found.best).tolist()))
+        if math.isfinite(box):
+            assert found.shares[-1] * box == pytest.approx(drawn.y[-1])
+
+
+def check_commands(cli: Cli, study: optuna.Study, record: StudyRecord) -> None:
+    """Run what reads; each ends well, and says nothing that is not so."""
+    best, named = best_of(study), ("--storage", URL, "--study", record.name)
+    for command in (("status",), ("export", "--out", "trials.csv"), ("report", "--out", "p.html")):
+        code, _, error = cli(*command[:1], *named, *command[1:])
+        assert (code, "Traceback" in error, "Warning" in error) == (0, False, False), error
+    page = Path("p.html").read_text()
+    assert render_data(read_report_data(Path("p.html"))) == page
+    text = to_markdown(page, name=None).text
+    assert "could not be made" not in text
+    assert set(re.findall("emoji-study ([a-z-]+)", text)) <= {"report", "export"}
+    headline = next(line for line in text.splitlines() if line.startswith("# "))
+    if best and len(record.directions) > 1:
+        assert headline.startswith(f"# {len(best)} of ")
+    elif best:
+        assert headline.startswith(f"# Best so far: trial {best[0].number}, ")
+    notes = [trial_note(record, t, url=URL) for t in record.trials if t.state.is_finished()]
+    notes.append(study_note(record, study_id=1, url=URL))
+    graphs = [graph or "" for graph in draw_graphs(record).values()]
+    said = "\n".join([text, *notes, *graphs]).replace("emoji-study", "")
+    for name in ("epoch", "Epoch", *NAMES):
+        said = said.replace(name, "")
+    assert {m[0] for m in re.finditer(OURS, said, re.IGNORECASE)} == set()
+
+
+@pytest.mark.filterwarnings("ignore:PedAnovaImportanceEvaluator computes", "ignore:Some regimes")
+@pytest.mark.parametrize("seeds", [range(60), slowly(range(60, 1000))])
+def test_as_optuna_says(seeds: range) -> None:
+    """Best trials, values, importances and hypervolume are Optuna's."""
+    storage = InMemoryStorage()
+    for study in (make_study(storage, seed) for seed in seeds):
+        check_said(study, load_study_record(storage, study.study_name))
+
+
+@pytest.mark.parametrize("seeds", [range(12), slowly(range(12, 212))])
+def test_commands_and_pages(cli: Cli, tmp_path: Path, seeds: range) -> None:
+    """Whatever Optuna stores, commands read it, and pages contradict neither it nor themselves."""
+    with opened(f"sqlite:///{tmp_path / 'study.db'}", create=True, write=True) as storage:
+        studies = [make_study(storage, seed) for seed in seeds]
+        listed = {summary.name: summary.best for summary in load_summaries(storage)}
+        assert cli("list", "--storage", URL)[0] == 0
+        for study in studies:
+            check_commands(cli, study, load_study_record(storage, study.study_name))
+            told, best = listed[study.study_name], best_of(study)
+            if len(study.directions) == 1:
+                assert [t.values[0] for t in best] == ([told.values[0]] if told else [])
+        named = [word for study in studies[:2] for word in ("--study", study.study_name)]
+    code, text, _ = cli("report", "--storage", URL, *named, "--out", "-")
+    assert (code, "emoji-study confirm" in text) == (0, False)
