@@ -114,8 +114,8 @@ def test_best() -> None:
         ("minimize", [0.3, 0.1, 0.2], (), 1),
         ("maximize", [0.3, 0.1, 0.2], (), 0),
         ("minimize", [0.3, 0.1, 0.1], (), 1),
-        ("maximize", [math.inf, -2.0, 0.0], (), 2),
-        ("minimize", [math.nan, 0.0, -math.inf], (), 1),
+        ("maximize", [math.inf, -2.0, 0.0], (), 0),
+        ("minimize", [math.nan, 0.0, -math.inf], (), 2),
         ("minimize", [0.3, 0.1, 0.2], (1,), 2),
         ("minimize", [0.3, 0.1, 0.2], (0, 1, 2), None),
     ):
